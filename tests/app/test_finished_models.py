@@ -87,7 +87,7 @@ def test_more_folds_than_rows_raise_an_error(tmp_path):
     frame = pd.DataFrame({"x": range(30), "y": ["a"] * 29 + ["b"]})
     frame.to_csv(tmp_path / "rare.csv", index=False)
     parts = split_table(Request(tmp_path / "rare.csv", "y", 0))
-    with pytest.raises(TableError, match=r"In a fold of the cross-validation: .* one class only, .* Lower --cv"):
+    with pytest.raises(TableError, match=r"In a fold of the cross-validation: .* only one class, .* Lower --cv"):
         cross_validated(vp.TabularClassifier("y", **FEW).fit(**parts.training), parts, 3, seed=0, progress=None)
 
 
@@ -157,9 +157,9 @@ def test_refit_evaluates_on_the_test_and_saves_a_model_of_all_rows(vecprop, resu
     assert result["refit"]["rows"] == 200
     assert (again.threshold_, again.temperature_) == (model.threshold_, model.temperature_)
     assert again.profiles_[0].rows == 200
-    assert any("trained anew on 200 rows" in note for note in result["notes"])
+    assert any("refitted on 200 rows" in note for note in result["notes"])
     info = vecprop("info", "people.npz").stdout
-    assert "trained anew on 200 rows" in info
+    assert "refitted on 200 rows" in info
     assert tomllib.loads(Path("people.toml").read_text())["refit"] is True
     thetas = again.ensemble_.theta
     vecprop("train", "--config", "people.toml", "--force")

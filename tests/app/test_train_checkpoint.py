@@ -125,6 +125,6 @@ def test_folds_and_a_refit_are_checkpointed_too(vecprop, monkeypatch):
             kill_at(patch, 4)  # as the networks of the folds, or those on all rows, are kept
             with pytest.raises(Killed):
                 vecprop(*COMMAND, *options, "--force")
-        assert {path.name for path in Path("run", "networks").iterdir()} - {"stage-1"} in ({"cv"}, {"anew"})
+        assert {path.name for path in Path("run", "networks").iterdir()} - {"stage-1"} in ({"cv"}, {"refit"})
         vecprop(*COMMAND, *options, "--force")
         require_same(vp.load("people.npz"), vp.load("whole.npz"))

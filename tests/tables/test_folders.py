@@ -173,5 +173,5 @@ def test_files_are_scored_and_checked_in_chunks(tmp_path, monkeypatch):
         assert model.detect_drift(tmp_path / "other.parquet") == notes
         np.testing.assert_array_equal(model.predict(tmp_path / "other.parquet"), predictions)
     frame.assign(y=None).to_parquet(tmp_path / "other.parquet")
-    with pytest.raises(TableError, match="The target 'y' has no values, so there is nothing to score by"):
+    with pytest.raises(TableError, match="The target 'y' has no values, so there is nothing to score"):
         models[0].score(tmp_path / "other.parquet")

@@ -287,7 +287,7 @@ def test_a_killed_refit_resumes(tmp_path, kept_often, monkeypatch):
         with pytest.raises(Killed):
             kept.refit(X, NUMBERS)
     np.testing.assert_array_equal(kept.refit(X, NUMBERS).predict(X), whole.predict(X))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["anew", "stage-1"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["refit", "stage-1"]
 
 
 def test_a_time_limit_includes_earlier_runs_and_started_stages_finish(tmp_path, kept_often, monkeypatch):
@@ -321,7 +321,7 @@ def test_the_folder_of_another_fit_is_refused(tmp_path):
 def test_wrong_stages_time_limits_and_checkpoints_are_refused_before_training(tmp_path):
     settings: Any
     for settings, said in (
-        ({"stages": 2, "time_limit": 5.0}, r"stages=2 and time_limit=5.0 are both set: give"),
+        ({"stages": 2, "time_limit": 5.0}, r"stages=2 and time_limit=5.0 are both set: pass"),
         ({"stages": 0}, "'stages' parameter"),
         ({"time_limit": 0}, "'time_limit' parameter"),
         ({"time_limit": float("inf")}, "'time_limit' parameter"),

@@ -215,16 +215,16 @@ def test_streamed_quantiles_can_be_refitted(frame, folder, little):
     assert 0 < len(table.test) < 0.2 * ROWS
     assert table.rows + len(table.test) == ROWS - 60
     anew = TabularRegressor("v", **settings).fit(table).refit(table.whole())
-    assert f"trained anew on {ROWS - 60} rows, for" in anew.notes_[-1]
+    assert f"refitted on {ROWS - 60} rows for" in anew.notes_[-1]
     assert table.whole().rows == ROWS - 60
     anew = model.refit(folder, memory=little)
     names: dict[str, Any] = dict.fromkeys(("sample_weight", "groups", "time"))
     larger: Any = model._streamed(folder, None, names, little)
     of_all = model.refit(larger.whole())
     np.testing.assert_array_equal(anew.ensemble_.theta, of_all.ensemble_.theta)
-    assert f"trained anew on {ROWS - 60} rows, for" in anew.notes_[-1]
+    assert f"refitted on {ROWS - 60} rows for" in anew.notes_[-1]
     assert any("trained on its" in note for note in anew.notes_)
-    with pytest.raises(TableError, match="so that sample_weight must be the name of a column of it"):
+    with pytest.raises(TableError, match="so sample_weight must be the name of one of its columns"):
         model.refit(folder, sample_weight=np.ones(ROWS), memory=little)
 
 
@@ -322,8 +322,8 @@ def test_a_streamed_fit_resumes_bit_identically(folder, little, tmp_path, monkey
 
 def test_streamed_roles_are_names_of_columns(frame, folder, little):
     for given, said in (
-        ({"sample_weight": np.ones(ROWS)}, "so that sample_weight must be the name of a column"),
-        ({"y": frame["y"]}, "so that target must be the name"),
+        ({"sample_weight": np.ones(ROWS)}, "so sample_weight must be the name of one of its columns"),
+        ({"y": frame["y"]}, "so target must be the name"),
         ({"sample_weight": "v"}, r"In .*0.parquet, row group 0: Column 'v', the weights, has .* invalid value"),
         ({"time": "z"}, "has no column 'z'"),
     ):

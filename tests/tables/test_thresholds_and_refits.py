@@ -86,8 +86,8 @@ def test_the_threshold_is_one_half_without_rows_of_both_classes():
     table = pd.DataFrame({"day": range(40), "y": ["yes"] * 15 + ["no"] * 25})
     model = TabularClassifier("y", **FEW, threshold="f1").fit(table, time="day")
     assert model.threshold_ == 0.5
-    assert "The threshold is ½, not chosen by 'f1': all 20 rows" in model.notes_[-1]
-    assert "of the class 'no'" in model.notes_[-1]
+    assert "The threshold is 0.5 instead of 'f1', because all 20 validation rows" in model.notes_[-1]
+    assert "have the class 'no'" in model.notes_[-1]
 
 
 def test_a_new_fit_forgets_the_threshold():
@@ -102,11 +102,14 @@ def test_class_weights_equal_sample_weights():
     by_rows = TabularClassifier("y", **FEW).fit(TABLE, sample_weight=weight)
     by_classes = TabularClassifier("y", **FEW, class_weight=own).fit(TABLE)
     np.testing.assert_array_equal(by_classes.predict_proba(TABLE), by_rows.predict_proba(TABLE))
-    assert by_classes.notes_[0].startswith("Classes have weights of their own in training")
+    assert by_classes.notes_[0].startswith("Classes are weighted in training")
     with pytest.raises(TableError, match="class_weight does not fit the target 'y'"):
         TabularClassifier("y", **FEW, class_weight={"maybe": [2.0]}).fit(TABLE)
     for wrong in (-1.0, np.nan):
-        with pytest.raises(TableError, match=f"class_weight does not fit the target 'y': {wrong} is no weight, which"):
+        with pytest.raises(
+            TableError,
+            match=f"class_weight does not fit the target 'y': weights must be finite and at least 0, got {wrong}",
+        ):
             TabularClassifier("y", **FEW, class_weight={"yes": wrong}).fit(TABLE)
 
 
@@ -139,14 +142,14 @@ def test_out_of_fold_numbers_and_quantiles(regressor):
     model = fresh(regressor).fit(TABLE.assign(day=np.arange(300)), time="day")
     assert np.isnan(model.out_of_fold_).tolist() == [True] * 150 + [False] * 150
     constant = TABLE[:20].assign(z=3.5)
-    assert "The target 'z' is 3.5 in all rows: there is nothing to learn." in fresh(regressor).fit(constant).notes_
+    assert "The target 'z' is 3.5 in all rows, so there is nothing to learn." in fresh(regressor).fit(constant).notes_
 
 
 def test_refit_uses_all_rows(classifier, regressor, tmp_path):
     more = pd.concat([TABLE, rare(100, seed=1)])
     for model, target in ((classifier, "y"), (regressor, "z")):
         again = model.refit(more[["x", target]])
-        assert "400 rows, for" in again.notes_[-1]
+        assert "400 rows for" in again.notes_[-1]
         assert again.validation_loss_ == model.validation_loss_
         assert len(again.ensemble_) == len(model.ensemble_)
         assert (again.ensemble_.theta != model.ensemble_.theta).all()
@@ -224,8 +227,8 @@ def test_invalid_positive_classes_are_rejected():
     ):
         TabularClassifier(**FEW, positive="scam").fit(X, Y)
     for wrong, said in (
-        (TabularClassifier(**FEW, positive=1), "a positive class is one of two: leave positive out"),
-        (TabularClassifier(**FEW, threshold=0.5), "a threshold is between two: leave threshold out"),
+        (TabularClassifier(**FEW, positive=1), "a positive class needs two: leave positive out"),
+        (TabularClassifier(**FEW, threshold=0.5), "a threshold needs two: leave threshold out"),
     ):
         with pytest.raises(TableError, match=f"has 3 classes, but {said}"):
             wrong.fit(X, np.arange(300) % 3)
@@ -294,8 +297,8 @@ def test_classes_can_be_objects_with_missing_values(values):
 @pytest.mark.parametrize(
     ("y", "said"),
     [
-        ([1, "a"], "has values of the type int and str, such as 1 .*: make all of them text"),
-        ([b"x", b"y"], "has values of the type bytes"),
+        ([1, "a"], "has values of type int and str, such as 1 .*: convert all of them to text"),
+        ([b"x", b"y"], "has values of type bytes"),
         ([0.5, 1.25], r"has numbers such as 0.5, not classes .*: use TabularRegressor \(--task regression\)"),
     ],
 )

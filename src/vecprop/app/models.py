@@ -29,7 +29,7 @@ from ..tables.reading.frames import as_frame
 from ..tables.reading.reading import may_be_in_parts
 from ..tables.reading.table_parts import TableParts
 from ..tables.rows import Roles, UsedRows
-from ..tables.table_model import TRAINED_ANEW, WITHOUT_TEST, TableModel
+from ..tables.table_model import REFITTED, WITHOUT_TEST, TableModel
 from ..terminal.messages import UsageError
 
 
@@ -52,7 +52,7 @@ def described(model: Any, document: dict[str, Any]) -> dict[str, Any]:
         said["positive"] = positive
     if hasattr(last, "threshold_"):
         said["threshold"] = last.threshold_
-    if notes := [note for note in getattr(last, "notes_", []) if note.startswith((TRAINED_ANEW, WITHOUT_TEST))]:
+    if notes := [note for note in getattr(last, "notes_", []) if note.startswith((REFITTED, WITHOUT_TEST))]:
         said["note"] = notes[-1]
     said |= {name: dict(document[name]) for name in ("columns", "metrics") if document.get(name)}
     if isinstance(last, TableModel):

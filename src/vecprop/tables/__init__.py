@@ -1,4 +1,4 @@
-"""A table in, a model out: reading tables, their columns as numbers, and estimators that take them as they are."""
+"""Tabular data: reading tables, encoding columns, and estimators that accept raw tables."""
 
 from ..system.suggestions import attach
 

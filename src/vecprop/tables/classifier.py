@@ -1,4 +1,4 @@
-"""The classifier of tables."""
+"""The classifier for tables."""
 
 import warnings
 from dataclasses import KW_ONLY, dataclass
@@ -32,63 +32,61 @@ from .settings import CONSTRAINTS, documented
 from .table_model import TableModel
 
 MOST_RARE = 1000
-"""The largest number of classes of which half are seen once: beyond, a target is an identifier."""
-MOST_ONCE = ", and most are seen once"
+"""Above this number of classes, a target whose classes mostly occur only once is an identifier."""
+MOST_ONCE = ", and most occur only once"
 """These words identify the warning about a target with many classes."""
 MOST_ENTRIES = 500_000_000
-"""The largest number of probabilities of the rows of training, which bounds their memory: 2 GB in float32."""
+"""Maximum number of stored probabilities, to bound the memory: 2 GB in float32."""
 
 MOST_AGAIN = 1.5
-"""The largest inverse temperature of averaged probabilities, which each view's have made as sure as they should be."""
+"""Maximum inverse temperature after averaging, because each view is already calibrated."""
 
 
 @documented(
-    activation='"relu" for networks that see\n    pieces, "elu" for the others',
-    deeper=" Networks that see standardised numbers have one\n    more, as wide as the last; or, from 2,500 rows on, "
-    "twice these widths where a trial shows that this is better.",
+    activation='"relu" for networks with a piecewise\n    linear encoding, "elu" for the others',
+    deeper=" Networks without a piecewise linear encoding repeat the last layer;\n    from 2,500 rows on, they have "
+    "twice these widths instead if a trial shows that this is better.",
     weight_decay="10",
     epochs="60",
     steps="1,500",
 )
 @dataclass(eq=False, repr=False)
 class TabularClassifier(ClassifierMixin, TableModel):
-    """A classifier that takes a table as it is: numbers, categories, dates, text, and missing values everywhere.
+    """A classifier for raw tables with numbers, categories, dates, text and missing values.
 
-    It is an ensemble of dense networks, which see standardised numbers, and one half of them also numbers in pieces,
-    with settings that were chosen for accuracy on many small tables; see docs/tables.md.
+    It is an ensemble of dense networks. All networks receive standardized numbers, and half of them also a piecewise
+    linear encoding. The default settings were chosen for accuracy on many small tables; see docs/tables.md.
 
     Parameters
     ----------
     {settings}
     label_smoothing : float, default 0.1
-        The part of each row's target that is not its own class but is shared by all classes, by their frequency; less
-        than ½.
+        The share of each target, less than 0.5, that is distributed over all classes by their frequencies.
     class_weight : dict, "balanced" or None, default None
-        The factor by which each class multiplies the weight of its rows in training: a dict, 1 where a class is
-        missing; "balanced" makes all classes count the same. Probabilities are then those of such frequencies.
+        A factor for the sample weights of each class in training: a dict (1 for missing classes), or "balanced" for
+        equal total weights. Predicted probabilities then refer to the weighted class frequencies.
     threshold : float, str or None, default None
         The positive class is predicted if its probability is above this; None for the more probable class. Three rules
-        choose it on rows that networks have not seen: "f1" for the highest F1; "recall:0.9" for the highest threshold
-        with this recall; "cost:5,1" for the lowest cost if a missed positive row costs 5, and a false alarm 1.
+        choose it on out-of-fold predictions: "f1" for the highest F1; "recall:0.9" for the highest threshold with this
+        recall; "cost:5,1" for the lowest cost if a false negative costs 5 and a false positive costs 1.
     positive : class or None, default None
-        The positive class of two, which the threshold and metrics such as F1 are about. None for the class 1, True,
-        "yes" or "y", in upper or lower case; if there is none, for the class with fewer rows.
+        The positive one of two classes, for the threshold and metrics such as F1. None for the class 1, True, "yes" or
+        "y" (case-insensitive), or otherwise for the class with fewer rows.
 
     Attributes
     ----------
     classes_ : ndarray (C,)
         The classes, sorted.
     temperature_ : float
-        The number that logits are divided by before softmax, so that probabilities are as sure as they should be on
-        rows that the networks have not seen. The logits are those of the views' averaged probabilities, which have
-        temperatures of their own.
+        The divisor of the logits before softmax, which calibrates the averaged probabilities of the views. Each view
+        additionally has its own temperature.
     positive_ : class
         The positive class, if there are two classes.
     threshold_ : float
-        The threshold on its probability, if one is asked for.
+        The threshold on its probability, if ``threshold`` is set.
     out_of_fold_ : ndarray (N, C)
-        The probabilities of the training rows, each by networks that were neither trained on the row nor stopped by it;
-        nan where there are none. Model files do not contain it.
+        The probabilities of the training rows, predicted by networks that used the row neither for training nor for
+        early stopping; nan for rows without prediction. It is not saved in model files.
     validation_loss_ : float
         The log loss of these predictions.
     {attributes}
@@ -131,29 +129,31 @@ class TabularClassifier(ClassifierMixin, TableModel):
 
     @property
     def temperature_(self) -> float:
-        """The number that logits are divided by before softmax."""
+        """The divisor of the logits before softmax."""
         return 1 / self.inverse_temperature_
 
     @property
     def positive_(self) -> Any:
-        """The positive class of two."""
+        """The positive one of two classes."""
         if len(self.classes_) != 2:
-            raise AttributeError(f"The model has {len(self.classes_)} classes: only two have a positive one.")
+            raise AttributeError(
+                f"A positive class exists only for two classes, but the model has {len(self.classes_)}."
+            )
         return self.classes_[positive_of(self)]
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the class of each row: the most probable one, or the one that the threshold decides on.
+        """Return the class of each row: the most probable class, or the class that the threshold selects.
 
         Parameters
         ----------
         X : DataFrame, Table, Dataset, array, path or paths
-            A table with the columns of training, in any order; others are ignored.
+            A table with the training columns, in any order; other columns are ignored.
 
         Returns
         -------
         ndarray (N,)
         """
-        P = self.predict_proba(X)  # which refuses what it cannot predict
+        P = self.predict_proba(X)  # validates X
         return self.classes_[decided(P, getattr(self, "threshold_", None), self)]
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -172,20 +172,20 @@ class TabularClassifier(ClassifierMixin, TableModel):
         return self._by_blocks(X, self.of_inputs)
 
     def of_inputs(self, inputs: np.ndarray) -> np.ndarray:
-        """Return the predictions of rows by the inputs of the networks."""
+        """Return the probabilities for encoded inputs."""
         return np.mean([temperature_scaled(P, self.inverse_temperature_) for P in self.ensemble_.each(inputs)], axis=0)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Return the accuracy: the share of rows whose class is predicted right.
+        """Return the accuracy.
 
         Parameters
         ----------
         X : DataFrame, Table, Dataset, array, path or paths
             A table, see `predict`.
         y : array (N,), optional
-            The classes; by default the column of the table that ``target`` names.
+            The classes; by default the target column of the table.
         sample_weight : array (N,), optional
-            The rows' weights.
+            The sample weights.
         """
         y, predicted, sample_weight = self._scored(X, y, sample_weight)
         y = self._values(pandas().Series(y)) if np.ndim(y) == 1 else y
@@ -200,7 +200,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
 
     def _read_target(self, y: np.ndarray, weight: np.ndarray | None, ends: Any = None) -> np.ndarray:
         if y.dtype.kind == "f" and not np.isfinite(y).all():
-            raise TableError(f"{self._named_target} contains infinity, which is no class: fix it.")
+            raise TableError(f"{self._named_target} contains infinity, which is not a class: fix it.")
         self._require_labels(y)
         self.classes_, numbers = np.unique(y, return_inverse=True)
         self._require_classes(len(self.classes_), len(y))
@@ -215,7 +215,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         return T
 
     def encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
-        """Return a function that encodes targets of other rows."""
+        """Return a function that encodes the targets of other rows."""
         _, first = np.unique(target, return_index=True)
         of_classes = T[first], None if factor is None else factor[first]
         return partial(self._encoded, pandas().Index(self.classes_), *of_classes)
@@ -226,39 +226,39 @@ class TabularClassifier(ClassifierMixin, TableModel):
         y = self._values(target)
         numbers = classes.get_indexer(y)
         if (numbers < 0).any():
-            rare = f"the class {y[numbers < 0].tolist()[0]!r}, which the sample of rows lacks"
-            raise TableError(f"{self._named_target} has {rare}: put rare classes together.")
+            rare = f"the class {y[numbers < 0].tolist()[0]!r}, which is missing in the sample of rows"
+            raise TableError(f"{self._named_target} has {rare}: merge rare classes.")
         return T[numbers], None if factor is None else factor[numbers]
 
     def _require_labels(self, y: np.ndarray) -> None:
-        """Refuse numbers with decimals, and objects that are not classes."""
+        """Raise for numbers with decimals and for objects that are not classes."""
         try:
-            with warnings.catch_warnings(action="ignore", category=UserWarning):  # many classes are noted later
+            with warnings.catch_warnings(action="ignore", category=UserWarning):  # a note reports many classes later
                 check_classification_targets(y)
         except (ValueError, TypeError) as error:
             kinds = " and ".join(dict.fromkeys(type(value).__name__ for value in y.tolist()))
-            advice = "make all of them text, whole numbers or truth values"
-            what = f"values of the type {kinds}, such as {y.tolist()[0]!r} (Unknown label type): {advice}"
+            advice = "convert all of them to text, integers or Booleans"
+            what = f"values of type {kinds}, such as {y.tolist()[0]!r} (Unknown label type): {advice}"
             if y.dtype.kind == "f":
                 use = "use TabularRegressor (--task regression)"
                 what = f"numbers such as {y[y % 1 != 0][0]:g}, not classes (Unknown label type: continuous): {use}"
             raise TableError(f"{self._named_target} has {what}.") from error
 
     def _require_classes(self, classes: int, rows: int) -> None:
-        """Refuse a target of one class, of identifiers, or of too many classes for memory; note one of many classes."""
+        """Raise for one class, identifiers, or too many classes for memory; add notes on many classes."""
         few = f"{classes} classes, but"
         for is_wrong, what in (
-            (classes < 2, f"one class only, {self.classes_.tolist()[0]!r}: a classifier needs two"),
-            (classes > 2 and self.threshold is not None, f"{few} a threshold is between two: leave threshold out"),
-            (classes > 2 and self.positive is not None, f"{few} a positive class is one of two: leave positive out"),
+            (classes < 2, f"only one class, {self.classes_.tolist()[0]!r}: a classifier needs two"),
+            (classes > 2 and self.threshold is not None, f"{few} a threshold needs two: leave threshold out"),
+            (classes > 2 and self.positive is not None, f"{few} a positive class needs two: leave positive out"),
             (
                 2 * classes > rows and classes > MOST_RARE,
-                f"{classes} distinct values in {rows} rows: it looks like an identifier, which cannot be learned; name "
-                "another column",
+                f"{classes} distinct values in {rows} rows and looks like an identifier, which cannot be learned: "
+                "choose another column",
             ),
             (
                 rows * classes > MOST_ENTRIES,
-                f"{classes} classes in {rows} rows, which are too many for memory: put rare ones together",
+                f"{classes} classes in {rows} rows, which is too much for memory: merge rare classes",
             ),
         ):
             if is_wrong:
@@ -270,7 +270,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
             if self.classes_.dtype.kind in "iuf":
                 many += "if they are amounts, use TabularRegressor (--task regression)."
             else:
-                many += "put rare ones together, or name another column."
+                many += "merge rare classes, or choose another column."
             self.notes_.append(many)
             warnings.warn(many, UserWarning, stacklevel=2)
 
@@ -281,16 +281,14 @@ class TabularClassifier(ClassifierMixin, TableModel):
             factors = factors_of_classes(self, target, weight)
             wrong = factors[~((factors >= 0) & np.isfinite(factors))]
             if len(wrong):
-                raise ValueError(f"{wrong[0]} is no weight, which is finite and at least 0")
+                raise ValueError(f"weights must be finite and at least 0, got {wrong[0]}")
         except ValueError as error:
             raise TableError(f"class_weight does not fit {self._named_target.lower()}: {first_line(error)}.") from error
-        self.notes_.append(
-            "Classes have weights of their own in training: probabilities are those of classes of such frequencies."
-        )
+        self.notes_.append("Classes are weighted in training, so probabilities refer to the weighted frequencies.")
         return factors * (1.0 if weight is None else weight)
 
     def calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibrated:
-        """Choose the views' shares and temperatures, and that of all, by rows that networks have not seen."""
+        """Choose the weights and temperatures of views, and the final temperature, on out-of-fold predictions."""
         (ensemble,), (of_ensemble,) = ensembles, unseen
         of_views = [out_of_fold(each, len(rows.T)) for each in of_ensemble]  # (N, J, C)
         known, classes = np.flatnonzero(~np.isnan(of_views[0][:, 0, 0])), rows.T.argmax(axis=1)
@@ -304,7 +302,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
             return shared, best_inverse_temperature(shared.together(each), of, weight, MOST_AGAIN)
 
         P, half = np.full((len(rows.T), of_views[0].shape[2]), np.nan), rows.fold[known] % 2
-        for number in np.unique(half):  # the rows of one half of the folds calibrate the predictions of the other
+        for number in np.unique(half):  # each half of the folds is calibrated on the other half
             own, others = known[half == number], known[half != number]
             of_others, scale = best(others if len(others) else own)
             P[own] = temperature_scaled(of_others.together([Y[own] for Y in of_views]), scale).mean(axis=1)
@@ -325,13 +323,13 @@ class TabularClassifier(ClassifierMixin, TableModel):
         if np.isnan(best):
             named = self.classes_.tolist()[self._positive if is_positive[0] else 1 - self._positive]
             self.notes_.append(
-                f"The threshold is ½, not chosen by {self.threshold!r}: all {len(is_positive)} rows that networks are "
-                f"validated on are of the class {named!r}."
+                f"The threshold is 0.5 instead of {self.threshold!r}, because all {len(is_positive)} validation rows "
+                f"have the class {named!r}."
             )
 
 
 def factors_of_classes(model: Any, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
-    """Return the factor by which each row's class multiplies its weight in the training of a model; 1 without any.
+    """Return the class weight of each row in the training of a model (1 without class weights).
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The regressor of tables."""
+"""The regressor for tables."""
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -26,41 +26,41 @@ from .settings import CONSTRAINTS, documented
 from .table_model import TableModel
 
 LARGEST_SPREAD = 1e150
-"""The largest difference between two targets, and its inverse the least one, so that squares are ordinary numbers."""
+"""Maximum range of targets, and inverse of the minimum range, so that squares do not overflow or underflow."""
 
 
 @documented(activation='"silu"', deeper="", weight_decay="1", epochs="100", steps="2,000")
 @dataclass(eq=False, repr=False)
 class TabularRegressor(RegressorMixin, TableModel):
-    """A regressor that takes a table as it is: numbers, categories, dates, text, and missing values everywhere.
+    """A regressor for raw tables with numbers, categories, dates, text and missing values.
 
-    It is an ensemble of dense networks, which see standardised numbers, and one half of them also numbers in pieces,
-    with settings that were chosen for accuracy on many small tables; see docs/tables.md. Targets are scaled to mean 0
-    and standard deviation 1 for training, and predictions stay between the smallest and the largest of them.
+    It is an ensemble of dense networks. All networks receive standardized numbers, and half of them also a piecewise
+    linear encoding. The default settings were chosen for accuracy on many small tables; see docs/tables.md. Targets are
+    standardized for training, and predictions are clipped to the range of the targets.
 
     Parameters
     ----------
     {settings}
     loss : "squared_error" or "quantile", default "squared_error"
-        The loss: the squared error, to predict a mean, or the quantile loss, to predict a quantile.
+        The loss: "squared_error" predicts a mean, "quantile" predicts a quantile.
     quantile : float or sequence of three, default 0.5
-        The level of "quantile", between 0 and 1: the share of targets below the prediction. Three levels, such as
-        (0.05, 0.5, 0.95), are those of the lower end of intervals, of the prediction, and of the upper end, each with
-        an ensemble of its own. The width of intervals then follows the spread of the targets of similar rows.
+        The level of the quantile, between 0 and 1: the share of targets below the prediction. Three levels, such as
+        (0.05, 0.5, 0.95), set the lower end of intervals, the prediction and the upper end, with one ensemble for each.
+        The width of intervals then depends on the spread of the targets of similar rows.
 
     Attributes
     ----------
     outer_ : list of Ensemble
-        With three levels, the networks of the lower and of the upper one.
+        With three levels, the ensembles of the lower and upper levels.
     target_reading_ : NumberReading
-        How a target that is text is read.
+        The number format of a text target.
     residuals_ : Residuals
         The residuals of each network's out-of-fold predictions.
     out_of_fold_ : ndarray (N,) or (N, L)
-        The predictions of the training rows, or their quantile of each of L levels, each by networks that were neither
-        trained on the row nor stopped by it; nan where there are none. Model files do not contain it.
+        The predictions of the training rows, or their quantiles at L levels, by networks that used the row neither for
+        training nor for early stopping; nan for rows without prediction. It is not saved in model files.
     validation_loss_ : float
-        The root mean squared error of these predictions; for quantiles, their mean quantile loss over rows and levels.
+        The root mean squared error of these predictions, or their mean quantile loss over rows and levels.
     {attributes}
 
     Examples
@@ -98,13 +98,13 @@ class TabularRegressor(RegressorMixin, TableModel):
         rise = len(levels) == 3 and 0 < levels[0] < levels[1] < levels[2] < 1 and levels[2] - levels[0] >= 0.5
         if len(levels) != 1 and not rise:
             raise ValueError(
-                f"The 'quantile' parameter of TabularRegressor must be one level between 0 and 1, or three that rise, "
-                f"the outer ones ½ apart at least, such as (0.05, 0.5, 0.95). Got {self.quantile!r} instead."
+                f"The 'quantile' parameter of TabularRegressor must be one level between 0 and 1, or three increasing "
+                f"levels at least 0.5 apart in total, such as (0.05, 0.5, 0.95). Got {self.quantile!r} instead."
             )
 
     @property
     def levels(self) -> list[float]:
-        """The levels of the quantiles that are learned, in rising order: one, three, or none for a mean."""
+        """The increasing quantile levels: one, three, or none for a mean."""
         return np.atleast_1d(self.quantile).tolist() if self.loss == "quantile" else []
 
     def predict(self, X: Any) -> np.ndarray:
@@ -113,7 +113,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         Parameters
         ----------
         X : DataFrame, Table, Dataset, array, path or paths
-            A table with the columns of training, in any order; others are ignored.
+            A table with the training columns, in any order; other columns are ignored.
 
         Returns
         -------
@@ -123,22 +123,21 @@ class TabularRegressor(RegressorMixin, TableModel):
         return self._by_blocks(X, self.of_inputs)
 
     def of_inputs(self, inputs: np.ndarray) -> np.ndarray:
-        """Return the predictions of rows by the inputs of the networks."""
+        """Return the predictions for encoded inputs."""
         return self._each_in_units(self.ensemble_, inputs).mean(axis=0)
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
-        """Return intervals that contain the targets of about this share of rows.
+        """Return prediction intervals, which contain about the given share of the targets.
 
-        They combine the networks' predictions with the residuals of each network on rows that it has not seen (CV+,
-        Barber et al., 2021; around two quantiles, Romano et al., 2019). They assume nothing of the distribution, except
-        that it is the same for new rows.
+        Intervals combine the networks' predictions with their out-of-fold residuals (CV+, Barber et al., 2021; with
+        three quantiles, Romano et al., 2019). The only assumption is that new rows have the training distribution.
 
         Parameters
         ----------
         X : DataFrame, Table, Dataset, array, path or paths
             A table, see `predict`.
         coverage : float, default 0.9
-            The share, between ½ and 1.
+            The share of targets inside the intervals, between 0.5 and 1.
 
         Returns
         -------
@@ -155,16 +154,16 @@ class TabularRegressor(RegressorMixin, TableModel):
         return np.stack([np.minimum(low, predicted), np.maximum(high, predicted)], axis=1)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Return R², the explained share of the targets' variance; for quantiles D², the share of the quantile loss.
+        """Return R², the explained share of the variance, or for quantiles D², the explained share of the loss.
 
         Parameters
         ----------
         X : DataFrame, Table, Dataset, array, path or paths
             A table, see `predict`.
         y : array (N,), optional
-            The targets; by default the column of the table that ``target`` names.
+            The targets; by default the target column of the table.
         sample_weight : array (N,), optional
-            The rows' weights.
+            The sample weights.
         """
         y, Y, sample_weight = self._scored(X, y, sample_weight)
         score = partial(d2_pinball_score, alpha=self.level) if self.levels else r2_score
@@ -180,11 +179,7 @@ class TabularRegressor(RegressorMixin, TableModel):
     def _shared(
         self, ensemble: Ensemble, loss: Loss, of_views: Sequence[Unseen], rows: TrainingRows
     ) -> tuple[Ensemble, Unseen]:
-        """Return an ensemble with the best share of each view.
-
-        Beside it are, for each fold, the rows that its networks have not seen and their prediction in the target's
-        units.
-        """
+        """Return an ensemble with the best weights of views, and its out-of-fold predictions in target units."""
         of_views = [[(own, Y.mean(axis=1)) for own, Y in of_view] for of_view in of_views]
         each = [out_of_fold(of_view, len(rows.T)) for of_view in of_views]
         known = ~np.isnan(each[0][:, 0])
@@ -196,13 +191,13 @@ class TabularRegressor(RegressorMixin, TableModel):
 
     @property
     def level(self) -> float:
-        """The level of the quantile that is predicted; there is none for a mean."""
-        if not self.levels:  # `dir`, and so scikit-learn's view in a notebook, reads every property
-            raise AttributeError('TabularRegressor predicts a mean: only with loss="quantile" it has a level.')
+        """The level of the predicted quantile."""
+        if not self.levels:  # scikit-learn's notebook view reads every property
+            raise AttributeError('TabularRegressor has a level only with loss="quantile".')
         return self.levels[len(self.levels) // 2]
 
     def losses(self) -> list[Loss]:
-        """Return the loss of the networks that predict, and those of the outer levels."""
+        """Return the loss of the main ensemble, followed by the losses of the outer levels."""
         if not self.levels:
             return [SquaredError()]
         return [Quantile(self.level), *(Quantile(level) for level in self.levels if level != self.level)]
@@ -212,13 +207,13 @@ class TabularRegressor(RegressorMixin, TableModel):
         self.target_reading_, note = target_reading(y, self.target or "", frame, self.column_options)
         self.notes_ += [f"{self._named_target} {note}."] if note else []
         target = self._values(y)
-        with np.errstate(over="ignore"):  # which the check is of
+        with np.errstate(over="ignore"):  # checked below
             spread = float(np.ptp(target))
         if spread > 0 and not 1 / LARGEST_SPREAD <= spread <= LARGEST_SPREAD:
-            ends = f"{self._named_target} is from {target.min():g} to {target.max():g}"
-            raise TableError(f"{ends}, whose squares are beyond floating-point numbers: multiply it by a constant.")
+            ends = f"{self._named_target} ranges from {target.min():g} to {target.max():g}"
+            raise TableError(f"{ends}, and the squares overflow or underflow: multiply it by a constant.")
         if target.min() == target.max():
-            self.notes_ += [f"{self._named_target} is {target[0]:.6g} in all rows: there is nothing to learn."]
+            self.notes_ += [f"{self._named_target} is {target[0]:.6g} in all rows, so there is nothing to learn."]
         return target
 
     def _read_target(
@@ -228,7 +223,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         return self.targets_.encode(y[:, None]).astype(np.float32)
 
     def encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
-        """Return a function that encodes targets of other rows."""
+        """Return a function that encodes the targets of other rows."""
         return partial(self._encoded, factor is not None)
 
     def _encoded(self, is_weighted: bool, y: Any) -> tuple[np.ndarray, np.ndarray | None]:
@@ -236,20 +231,20 @@ class TabularRegressor(RegressorMixin, TableModel):
         return T, np.ones(len(T)) if is_weighted else None
 
     def _values(self, y: Any) -> np.ndarray:
-        """Return targets as numbers, or refuse those that are none."""
+        """Return targets as numbers, or raise."""
         series = pandas().Series(y)
         reading = getattr(self, "target_reading_", NumberReading.of(texts_of(series)))
         numbers, is_unread = read_numbers(series, reading)
         wrong, unread = ~np.isfinite(numbers), int(is_unread.sum())
         if wrong.any():
-            unknown = f"Unknown label type: {unread} value(s) are not {reading}"
+            unknown = f"{unread} value(s) are not {reading}"
             what = f"{unknown if unread else 'some value(s) are infinite'}, such as {first_of(series, wrong)}"
             advice = "fix them, or use TabularClassifier for classes"
-            raise TableError(f"{self._named_target} is to be numbers, but {what}: {advice}.")
+            raise TableError(f"{self._named_target} must be numeric, but {what}: {advice}.")
         return numbers
 
     def calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibrated:
-        """Choose the views' shares, and keep residuals, by rows that networks have not seen."""
+        """Choose the weights of views, and compute residuals, on out-of-fold predictions."""
         y = self._in_units(rows.T[:, 0])
         weight = np.ones(len(y)) if rows.weight is None else rows.weight
         of_all = zip(ensembles, self.losses(), unseen, strict=True)

@@ -1,4 +1,4 @@
-"""The base of both estimators of tables: from a table to a fitted ensemble, and to the networks' inputs."""
+"""The base class of both table estimators: fitting an ensemble on a table, and encoding tables for prediction."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -29,15 +29,15 @@ from .rows import LearnedRows, Roles
 from .settings import SharedSettings
 from .streaming.streamed import Streamed, StreamedRows
 
-TRAINED_ANEW = "The model was trained anew"
-"""The beginning of the note on a model that `refit` returns."""
+REFITTED = "The model was refitted"
+"""The start of the note on a model that `refit` returns."""
 WITHOUT_TEST = "There was no test"
-"""The beginning of the note on a model whose metrics are of rows of training."""
-CUT_SHORT = "Training was interrupted: the model is what was learned so far."
-"""The note on a model whose training has ended early."""
+"""The start of the note on a model whose metrics were computed on training rows."""
+CUT_SHORT = "Training was interrupted, so the model is not fully trained."
+"""The note on a model whose training ended early."""
 
 FROM_UNSEEN = {"inverse_temperature_", "residuals_", "validation_loss_", "threshold_", "_positive", "stages_"}
-"""The attributes that come from the members' predictions of rows that they have not seen."""
+"""The attributes that are learned from out-of-fold predictions."""
 
 
 class TableModel(SharedSettings):
@@ -49,8 +49,8 @@ class TableModel(SharedSettings):
     validation_loss_: float
     notes_: list[str]
     n_features_in_: int
-    feature_names_in_: np.ndarray  # if all are text
-    # Of classifiers, and of regressors. In these, which are dataclasses, annotations would be settings.
+    feature_names_in_: np.ndarray  # if all names are text
+    # Attributes of the subclasses, where annotations would become settings of the dataclass.
     inverse_temperature_: float
     residuals_: Any
     outer_: list[Ensemble]
@@ -59,34 +59,34 @@ class TableModel(SharedSettings):
         require_valid_settings(super())
         if self.stages is not None and self.time_limit is not None:
             both = f"stages={self.stages} and time_limit={self.time_limit}"
-            raise ValueError(f"{both} are both set: give only one of the two.")
+            raise ValueError(f"{both} are both set: pass only one of the two.")
         if self.checkpoint is not None:
             require_repeatable(self)
 
     @abstractmethod
     def _values(self, y: Any) -> np.ndarray:
-        """Return known values of a target as they are learned, which may be the text of a file."""
+        """Convert known target values, which may be text, to classes or numbers."""
 
     def _learned(self, y: Any, frame: Frame) -> np.ndarray:
-        """Return the target of training as it is learned, given the other columns too."""
+        """Convert the training target, given the other columns."""
         return self._values(y)
 
     @abstractmethod
     def _read_target(
         self, y: np.ndarray, weight: np.ndarray | None, ends: tuple[float, float] | None = None
     ) -> np.ndarray:
-        """Learn the classes or the scale of the targets, whose ends may be known; return the networks' targets."""
+        """Learn the classes, or the scale and range, of the targets; return the networks' targets."""
 
     @abstractmethod
     def calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibrated:
-        """Choose the views' shares, and calibrate predictions, by predictions of rows that networks have not seen."""
+        """Choose the weights of views and calibrate predictions, on out-of-fold predictions."""
 
     def _decide(self, unseen: np.ndarray, rows: TrainingRows) -> None:
-        """Choose how predictions become decisions, by the predictions of rows that networks have not seen."""
+        """Choose the decision threshold on out-of-fold predictions."""
 
     @abstractmethod
     def of_inputs(self, inputs: np.ndarray) -> np.ndarray:
-        """Return the predictions of rows, (N,), or the probabilities of classes, (N, C), by the networks' inputs."""
+        """Return the predictions (N,) or class probabilities (N, C) for encoded inputs."""
 
     @abstractmethod
     def predict(self, X: Any) -> np.ndarray:
@@ -107,24 +107,24 @@ class TableModel(SharedSettings):
         Parameters
         ----------
         X : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), array (N, I), path or list of paths
-            The table, or the path of a file or folder, or of several files, that `read_table` reads. A named index of a
-            data frame is a column, and so is one without a name that does not number rows; the notes say so.
+            The table, or the path of a file, folder or several files that `read_table` can read. The index of a data
+            frame is used as a column if it has a name or does not just count the rows; a note reports this.
         y : array (N,), optional
-            The target; by default the column of the table that ``target`` names.
+            The target; by default the target column of the table.
         sample_weight : str or array (N,), optional
-            The weight of each row, at least 0, or the column that tells it, which is then no input; 1 by default. A row
-            of weight 0, or below 1e-30, is left out.
+            The weight of each row, at least 0, or the name of a column, which is then not an input; 1 by default. Rows
+            with a weight below 1e-30 are left out.
         groups : str or array (N,), optional
-            The group of each row, such as a patient, or the column that tells it, which is then no input. Rows of one
-            group are validation rows of the same network, so that early stopping, probabilities and intervals are
-            right for new groups.
+            The group of each row, such as a patient, or the name of a column, which is then not an input. All rows of a
+            group are validation rows of the same network, so that early stopping, probabilities and intervals are valid
+            for new groups.
         time : str or array (N,), optional
-            The time of each row, or the column that tells it. Each network is trained on rows that are earlier than
-            its validation rows, so that all this is right for later rows.
+            The time of each row, or the name of a column. Each network is trained on rows that are earlier than its
+            validation rows, so that early stopping, probabilities and intervals are valid for later rows.
         memory : int or str, optional
-            The memory that the program may take, in bytes or such as "4GB"; by default what is left of the machine's.
-            A folder, list of files or data set of Parquet or Arrow that needs more is trained on block by block: what
-            columns are, validation and calibration then come from a random sample of rows, and the notes say so.
+            The memory that the program may use, in bytes or as text such as "4GB"; by default most of the free memory.
+            If Parquet files, Arrow files or a data set need more, the model is trained block by block. Columns,
+            validation and calibration then use a random sample of rows, and a note reports this.
 
         Returns
         -------
@@ -134,17 +134,17 @@ class TableModel(SharedSettings):
         Raises
         ------
         TableError
-            If the table cannot be read, or no column or target can be learned from.
+            If the table cannot be read, or has no usable columns or no usable target.
         ValueError
             If settings are out of range, or training diverges.
         KeyboardInterrupt
-            If Ctrl-C ends training before each network has begun. Later, the model is what was learned so far.
+            If Ctrl-C is pressed before training of all networks has started. Later, Ctrl-C ends training early.
         """
         names = {"sample_weight": sample_weight, "groups": groups, "time": time}
         streamed = self._streamed(X, y, names, memory)
         table = {"X": X, "y": y, **names} if streamed is None else {"X": streamed}
         with progress_bar("training", quiet=not self.verbose or self.progress is not None) as show:
-            fit_together([self], [table], self.progress or show)
+            fit_many([self], [table], self.progress or show)
         return self
 
     def refit(
@@ -158,18 +158,17 @@ class TableModel(SharedSettings):
     ) -> Self:
         """Return a model that is retrained on all rows of a table, for as many epochs as this one.
 
-        No rows are left out for validation. What comes from rows that networks have not seen, such as the temperature
-        or the residuals of intervals, is that of this model, and so is its validation loss. The table should hold the
-        rows that this model was trained on, and more, such as those of its test. Columns that this model does not use,
-        such as that of groups, are not used.
+        No rows are held out for validation. The new model copies everything that was learned from out-of-fold
+        predictions, such as the temperature, the residuals of intervals and the validation loss. The table should
+        contain the training rows of this model and further rows, such as its test rows. Columns that this model does
+        not use are ignored.
 
         Parameters
         ----------
         X, y, sample_weight, memory, groups
-            As for `fit`: files that need more memory are trained on block by block. A column of groups that this model
-            was fitted with need not be named again, but an array of groups must be given.
+            As for `fit`. A column of groups need not be named again, but an array of groups must be passed again.
         progress : callable, optional
-            As the setting of this name.
+            A progress callback, as the setting ``progress``.
 
         Raises
         ------
@@ -184,21 +183,21 @@ class TableModel(SharedSettings):
         views = [plan.view_like(plan.fit, networks) for networks in self.ensemble_.views]
         stream = None if plan.fit.stream is None else replace(plan.fit.stream, folds=None)
         fit = replace(plan.fit, views=views, stream=stream)
-        # The first loss of a curve is before the first epoch; curves of networks that were not trained are empty.
+        # Curves start before the first epoch; curves of networks that were not trained are empty.
         best = [float(np.nanargmin(curve)) if curve else np.nan for curve in self.validation_loss_curves_]
         of_views = np.reshape(best, (len(self.ensembles) * len(views), -1))
         until = [max(round(float(np.nanmedian(own))), 1) for own in of_views]
         with limit_jobs(self.n_jobs):
             members = fit.members(self.ensemble_.folds, until)
-            checkpoint = None if self.checkpoint is None else self.checkpoint.part("anew")
+            checkpoint = None if self.checkpoint is None else self.checkpoint.part("refit")
             (results,) = results_of([fit], progress, checkpoint, self.workers, [members])
             outcome = fit.outcome(results)
         if outcome.is_interrupted:
             raise KeyboardInterrupt
         if outcome.others.size:
             advice = f"lower learning_rate_init (now {self.learning_rate_init})."
-            raise ValueError(f"Training anew diverged in each network of a view: {advice}")
-        model.keep(outcome, outcome.results)
+            raise ValueError(f"Refitting diverged for every network of a view: {advice}")
+        model.store_curves(outcome, outcome.results)
         vars(model).update({name: value for name, value in vars(self).items() if name in FROM_UNSEEN})
         model.ensemble_, *outer = (
             new.with_shares([view.share for view in old.views], [view.inverse_temperature for view in old.views])
@@ -210,21 +209,21 @@ class TableModel(SharedSettings):
         many = " and ".join(map(str, sorted(set(until))))
         model.notes_ = ranked(model.notes_)
         model.notes_.append(
-            f"{TRAINED_ANEW} on {count} rows, for {many} epoch(s), without validation rows: scores and "
-            "calibration are those of the model before."
+            f"{REFITTED} on {count} rows for {many} epoch(s) without validation rows; scores and calibration come from "
+            "the original model."
         )
         return model
 
     def _streamed(self, X: Any, y: Any, names: dict[str, Any], memory: int | str | None) -> Streamed | None:
-        """Return files or a data set that do not fit into memory; None for others, and tables of other kinds."""
+        """Return files or a data set that do not fit into memory, or None for other tables."""
         wrong = [setting for setting, name in names.items() if not isinstance(name, str | None)]
         if y is not None or self.target is None:
             wrong.append("target")
         refusal = None
         if wrong:
             refusal = TableError(
-                f"The table does not fit into memory, so that {wrong[0]} must be the name of a column of it: an array "
-                "has a value for each row."
+                f"The table does not fit into memory, so {wrong[0]} must be the name of one of its columns, not an "
+                "array."
             )
         return Streamed.of(
             X, Roles.named(self.target, *names.values()), self._seed, memory, self.column_options, refusal
@@ -234,9 +233,9 @@ class TableModel(SharedSettings):
         return int(check_random_state(self.random_state).randint(2**31 - 2**16))
 
     def plan(self, X: Any, y: Any = None, before: Encoder | None = None, **names: Any) -> Plan:
-        """Return what is to be trained of the rows of a table; learn columns and target.
+        """Learn the columns and the target of a table, and return the plan of the training.
 
-        Of a model that is trained anew, the columns are used that were before, and mean targets are told if they were.
+        A refit uses the columns of the encoder ``before``, and target encoding if this encoder has it.
         """
         streamed = X if isinstance(X, Streamed) else None
         if streamed is not None:
@@ -248,7 +247,7 @@ class TableModel(SharedSettings):
         if streamed is not None and not streamed.are_equal and raw is None:
             raw = streamed.roles.weights(streamed.frame)
         weight, ends = self._weighted(target, raw), None if streamed is None else streamed.target_range
-        T, told, stream = self._read_target(target, weight, ends), None, None
+        T, means, stream = self._read_target(target, weight, ends), None, None
         count = len(target) if streamed is None else streamed.rows
         if streamed is None:
             seed, folds = self._seed(), None
@@ -263,21 +262,23 @@ class TableModel(SharedSettings):
         are_apart = rows.dependence.is_time or rows.dependence.groups is not None
         found, alone = leaks(self.encoder_, rows.frame, target, are_apart=are_apart)
         self.notes_ += found
-        if not hasattr(self, "classes_") and "aside" not in rows.frame.attrs:  # which who has seen the whole file sets
+        if (
+            not hasattr(self, "classes_") and "aside" not in rows.frame.attrs
+        ):  # set by callers that checked the whole file
             self.notes_ += odd_targets(rows.frame, target, self._named_target)
         columns = zip(self.encoder_.names, self.encoder_.parts, strict=True)
         self.profiles_ = [Profile.of(part, rows.frame[name]) for name, part in columns]
         if streamed is not None:
-            told_weight = streamed.roles.weights(streamed.frame)
-            factor = weight if weight is None or told_weight is None else weight / told_weight
-            bare = copy(self)  # which other processes can have
+            given = streamed.roles.weights(streamed.frame)
+            factor = weight if weight is None or given is None else weight / given
+            bare = copy(self)  # can be sent to other processes
             bare.progress = bare.checkpoint = bare.workers = None
             stream = StreamedRows(streamed, self.encoder_, bare.encoding(target, T, factor), T.shape[1], folds)
             self.notes_ += streamed.notes
         elif not rows.dependence.is_time if before is None else before.has_means:
-            self.encoder_, told = self.encoder_.with_means(rows.frame, T, fold, weight)
+            self.encoder_, means = self.encoder_.with_means(rows.frame, T, fold, weight)
         with limit_jobs(self.n_jobs):
-            of_views = self.encoder_.of_views(rows.frame, told, as_arrays=streamed is not None)
+            of_views = self.encoder_.of_views(rows.frame, means, as_arrays=streamed is not None)
         self.trained_rows_ = TrainedRows.of(self.encoder_, rows.frame, target, count)
         views, inputs = [], dict(zip(VIEWS, of_views, strict=True))
         for stage in self.first_stages(count):
@@ -287,39 +288,39 @@ class TableModel(SharedSettings):
         of_training = TrainingRows(T, weight, fold, rows.dependence.is_time, rows.dependence.count, raw)
         return Plan(self, Fit(views, of_training, seed, stream=stream), rows.is_used, alone)
 
-    def learn(self, growing: StagedEnsemble) -> None:
-        """Make what was trained the attributes of the model."""
-        self.notes_ += growing.notes
-        self.keep(growing.outcome, growing.results)
-        if growing.is_interrupted and not growing.outcome.is_interrupted:
+    def learn(self, staged: StagedEnsemble) -> None:
+        """Set the attributes of the fitted model."""
+        self.notes_ += staged.notes
+        self.store_curves(staged.outcome, staged.results)
+        if staged.is_interrupted and not staged.outcome.is_interrupted:
             self.notes_.append(CUT_SHORT)
-        learned, unseen, loss = growing.calibrated
-        vars(self).update(learned, validation_loss_=loss, stages_=growing.stages)
-        is_used = growing.plan.is_used
+        learned, unseen, loss = staged.calibrated
+        vars(self).update(learned, validation_loss_=loss, stages_=staged.stages)
+        is_used = staged.plan.is_used
         self.out_of_fold_ = np.full((len(is_used), *unseen.shape[1:]), np.nan)
         self.out_of_fold_[is_used] = unseen
-        self._decide(unseen, growing.plan.fit.rows)
-        if growing.plan.alone:
-            model, Y = growing.plan.model, unseen.reshape(len(unseen), -1)
-            if not hasattr(model, "classes_"):  # but numbers, or quantiles
+        self._decide(unseen, staged.plan.fit.rows)
+        if staged.plan.alone:
+            model, Y = staged.plan.model, unseen.reshape(len(unseen), -1)
+            if not hasattr(model, "classes_"):  # numbers or quantiles
                 Y = model.targets_.encode(Y[:, [Y.shape[1] // 2]])
-            self.notes_ += strong_columns(growing.plan.alone, growing.plan.fit.rows.T, Y)
+            self.notes_ += strong_columns(staged.plan.alone, staged.plan.fit.rows.T, Y)
         self.notes_ = ranked(self.notes_)
 
     @abstractmethod
     def encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
-        """Return what makes the networks' targets of a part and the factors of its weights, by those of the sample."""
+        """Return a function that encodes the targets of a chunk, learned from the targets of the sample."""
 
     def _weighted(self, target: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
-        """Return the weights of the rows in training."""
+        """Return the sample weights for training."""
         return weight
 
     @property
     def _named_target(self) -> str:
         return "The target" if self.target is None else f"The target {self.target!r}"
 
-    def keep(self, outcome: Outcome, results: np.ndarray) -> None:
-        """Keep the curves of the networks that were trained, and note those of the first stage that do not count."""
+    def store_curves(self, outcome: Outcome, results: np.ndarray) -> None:
+        """Store the loss curves of all networks, and add a note on dropped networks of the first stage."""
         histories = [result.history for result in results.flat]
         self.loss_curves_ = [np.asarray(history.loss, float).tolist() for history in histories]
         self.validation_loss_curves_ = [np.asarray(history.validation_loss, float).tolist() for history in histories]
@@ -334,7 +335,7 @@ class TableModel(SharedSettings):
 
     @property
     def ensembles(self) -> list[Ensemble]:
-        """All ensembles: the one that predicts, and others beside it."""
+        """The main ensemble, followed by the ensembles of outer quantiles."""
         return [self.ensemble_, *getattr(self, "outer_", [])]
 
     def detect_drift(self, X: Any) -> list[str]:
@@ -359,25 +360,25 @@ class TableModel(SharedSettings):
         return monitor.notes()
 
     def explain(self, X: Any, background: Any = None) -> Explanations:
-        """Return why rows are predicted so: what each column contributes to the prediction, or to the probability.
+        """Explain predictions by the contribution of each column to the prediction or probability.
 
-        A contribution is the column's Shapley value: the mean change of the prediction when the column takes the row's
-        value, whichever columns have taken theirs before. Contributions of a row add up to its prediction, or the
-        probability of its predicted class, less the mean over background rows. They are found from random draws, and
-        come with their standard errors. Text is compared with no text.
+        A contribution is the Shapley value of the column: the mean change of the prediction when the column is set to
+        the row's value, over random subsets of other columns that are already set. The contributions of a row add up to
+        the prediction (or the probability of the predicted class) minus the mean over background rows. They are
+        estimated from random samples and have standard errors. Text is compared with missing text.
 
         Parameters
         ----------
         X : DataFrame, Table, Dataset, array, path or paths
-            The rows, see `fit`; each takes about a tenth of a second.
+            The rows, see `fit`; each takes about 0.1 seconds.
         background : DataFrame, Table, Dataset, array, path or paths, optional
-            Rows to compare with, such as those of training. By default each column is drawn by itself, as it is
-            distributed in training; the model has kept these distributions, and no rows.
+            Rows to compare with, such as the training rows. By default, columns are drawn independently from their
+            training distributions, because the model does not store rows.
 
         Returns
         -------
         Explanations
-            One for each row. They are shown as text, and ``to_frame()`` makes a data frame of them.
+            One explanation per row. Printing shows them as text, and ``to_frame()`` returns a data frame.
 
         Raises
         ------
@@ -400,10 +401,10 @@ class TableModel(SharedSettings):
         return explanations(self, self._table(X), None if background is None else self._table(background))
 
     def _table(self, X: Any) -> Frame:
-        """Return a table for prediction, without its target, with the column names of training.
+        """Return a table for prediction, with the column names of training and without the target.
 
-        Columns go by their position if the table or that of training is an array, with scikit-learn's warning if one of
-        them has names.
+        Columns are matched by position if this table or the training table is an array, with scikit-learn's warning if
+        only one of them has names.
         """
         check_is_fitted(self)
         frame = as_frame(X, self)
@@ -415,9 +416,9 @@ class TableModel(SharedSettings):
         return frame.set_axis(getattr(self, "feature_names_in_", names_of_array(frame.shape[1])), axis=1)
 
     def _by_blocks(self, X: Any, predicted: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """Return what a function predicts from the networks' inputs for a table's rows, (N, …), by blocks of rows.
+        """Encode blocks of rows, apply a function to the inputs, and concatenate the results, (N, …).
 
-        Files of Parquet or Arrow are read part by part, and several files one after the other.
+        Parquet and Arrow files are read in chunks, and several files one after the other.
         """
         if (several := chunks_if_several(X)) is not None:
             return np.concatenate([self._by_blocks(part, predicted) for part in several])
@@ -433,17 +434,17 @@ class TableModel(SharedSettings):
         return np.concatenate([parts[start] for start in sorted(parts)])
 
     def target_of(self, X: Any, y: Any) -> tuple[Any, Any]:
-        """Return a table and its target, by default the column that ``target`` names."""
+        """Return a table and its target, by default the target column."""
         if y is not None:
             return X, y
         if self.target is None:
-            raise TableError("There is no target to score by: give y, or the setting target=, the name of a column.")
+            raise TableError("Scoring needs a target: pass y, or set target= to the name of a column.")
         frame = as_frame(X, self, self.target, self._classes)
         y = column_of(frame, self.target)
         return frame[y.notna()], self._values(y.dropna())
 
     def _scored(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, Any]:
-        """Return target, predictions and weights of a table's rows, by default of those whose target is known."""
+        """Return targets, predictions and weights; rows without a target are skipped."""
         if y is not None:
             return y, self.predict(X), sample_weight
         each, known = [], []
@@ -452,7 +453,7 @@ class TableModel(SharedSettings):
             known.append(column_of(part, self.target or "").notna())
             each += [(y, self.predict(frame))] if len(y) else []
         if not each:
-            raise TableError(f"{self._named_target} has no values, so there is nothing to score by: all are missing.")
+            raise TableError(f"{self._named_target} has no values, so there is nothing to score.")
         targets, predictions = map(np.concatenate, zip(*each, strict=True))
         known = np.concatenate(known)
         if sample_weight is not None and len(sample_weight) == len(known):
@@ -475,11 +476,10 @@ class TableModel(SharedSettings):
         return tags
 
 
-def fit_together(models: Sequence[TableModel], tables: Sequence[Mapping[str, Any]], progress: Report) -> None:
-    """Fit models, each to a table of its own; each stage of all of them is one population.
+def fit_many(models: Sequence[TableModel], tables: Sequence[Mapping[str, Any]], progress: Report) -> None:
+    """Fit several models, each on its own table; each stage of all models is one population.
 
-    The first model says how many threads and stages there may be, and where they are kept. If an exception ends it, the
-    models stay as they were.
+    The first model determines the threads, stages and checkpoint. If an exception is raised, the models are unchanged.
     """
     first, before = models[0], [dict(vars(model)) for model in models]
     try:
@@ -488,8 +488,8 @@ def fit_together(models: Sequence[TableModel], tables: Sequence[Mapping[str, Any
             plans = [model.plan(**table) for model, table in zip(models, tables, strict=True)]
             with limit_jobs(first.n_jobs):
                 each = fit_in_stages(plans, schedule)
-            for model, growing in zip(models, each, strict=True):
-                model.learn(growing)
+            for model, staged in zip(models, each, strict=True):
+                model.learn(staged)
     except BaseException:
         for model, attributes in zip(models, before, strict=True):
             vars(model).clear()

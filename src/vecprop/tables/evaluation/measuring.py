@@ -17,7 +17,7 @@ from ..error import TableError, pandas
 from ..kinds.formats import NumberReading
 from ..reading.frames import Frame
 from ..streaming.streamed import Streamed
-from ..table_model import CUT_SHORT, fit_together
+from ..table_model import CUT_SHORT, fit_many
 from .baselines import Baselines
 from .measured import OURS, How, Learned, Measured
 from .targets import Task, as_learned, class_numbers, levels_of, positive_class, predictions_of
@@ -125,7 +125,7 @@ def cross_validated(
         checkpoint = model.checkpoint and model.checkpoint.part("cv")
         of_fold.set_params(stages=model.stages_, time_limit=None, checkpoint=checkpoint, **positive)
     try:
-        fit_together(models, [parts.training_of(rows) for rows in learned], progress)
+        fit_many(models, [parts.training_of(rows) for rows in learned], progress)
     except TableError as error:
         raise TableError(f"In a fold of the cross-validation: {error} Lower --cv, or leave it out.") from error
     if any(CUT_SHORT in of_fold.notes_ for of_fold in models):
