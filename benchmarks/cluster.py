@@ -32,7 +32,7 @@ from sklearn.datasets import load_digits
 
 import vecprop as vp
 from vecprop.app.training.cluster import local_cluster
-from vecprop.scale import workers as delivery
+from vecprop.scale.workers import Dispatcher
 from vecprop.train.population import bundles
 
 PAGE = Path(__file__).parent / "results" / "cluster.md"
@@ -125,7 +125,7 @@ def killed(seed: int) -> dict[str, Any]:
     here = bits(vp.train_population(members, X, t))
     anew: list[int] = []
     for name in ("failed", "lost"):
-        setattr(delivery.Delivery, name, counted(getattr(delivery.Delivery, name), anew))
+        setattr(Dispatcher, name, counted(getattr(Dispatcher, name), anew))
     processes, all_at_once = 2 + seed % 3, seed % 2 == 0
     with cluster_of(processes) as (cluster, client):
         killer = Killer(cluster, seed, all_at_once)
