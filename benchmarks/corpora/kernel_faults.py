@@ -97,7 +97,7 @@ ROWS = [
     Fault("compiled.run.tiles.gather_weights", "own = weight[places[s]] if", "own = 1 if", WEIGHTED),
     Fault("compiled.run.tiles._one_hot", "tile[classes[rows[s]] * S + s]", "tile[classes[rows[0]] * S + s]", CLASSES),
     Fault("compiled.run.tiles.loss_of_tile", "weights[s] * losses[s]", "losses[s]", WEIGHTED),
-    Fault("compiled.run.tiles.gradient_of_rows", "np.int64(min(start, 1))", "np.int64(0)", SEVERAL_TILES),
+    Fault("compiled.run.tiles.gradient_of_rows", "smaller(start, 1)", "np.int64(0)", SEVERAL_TILES),
     Fault("compiled.run.measures.scale_of", "1 / rows.size", "1 / (rows.size - 1)", SMALL),
     Fault("compiled.run.steps._sum_shards", "gradients, other + low, other",
           "gradients, own * P + low, own", TWO_SHARDS),

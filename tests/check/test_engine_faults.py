@@ -165,8 +165,8 @@ def test_training_uses_the_gradient_of_a_step():
 @pytest.mark.parametrize(("layers", "F", "noise", "reason"), [
     ([vp.Dense(1), Own()], np.float64, None, "Own is a custom part"),
     ([vp.Dense(1)], np.float16, None, "float32 and float64"),
-    ([vp.Dense(1)], np.float64, vp.extend.RandomKey(rows=np.arange(5)), "rows as they lie"),
-    ([vp.Dense(1)], np.float64, vp.extend.RandomKey([1, 2]), "one whole number as its seed"),
+    ([vp.Dense(1)], np.float64, vp.extend.RandomKey(rows=np.arange(5)), "all rows in their order"),
+    ([vp.Dense(1)], np.float64, vp.extend.RandomKey([1, 2]), "an integer seed"),
     ([vp.Dense(1)], np.float64, vp.extend.RandomKey(step=-1), "a step of at least 0"),
 ])  # fmt: skip
 def test_errors_of_the_compiled_engine_state_the_reason(layers, F, noise, reason):
