@@ -45,8 +45,8 @@ OVERLAPPING, NO_BETTER = (105, 95, 115, 8, 6, 10), (101, 90, 120, 1, -1, 3)
 @pytest.mark.parametrize(
     ("naive", "boosting", "level", "says"),
     [
-        (NAIVE, (150, 140, 160, 50, 40, 60), "better", "Better than all baselines: the RMSE is 100, 5"),
-        (NAIVE, OVERLAPPING, "better", "Better than all baselines: the RMSE is 100, 8 (6 to 10) lower"),
+        (NAIVE, (150, 140, 160, 50, 40, 60), "better", "Better than all baselines: the RMSE is 100, compared with 150"),
+        (NAIVE, OVERLAPPING, "better", "Better than all baselines: the RMSE is 100, compared with 105 for"),
         (NAIVE, (102, 95, 110, 2, 1, 3), "slightly better", "Slightly better than all baselines: the RMSE is 100"),
         (NAIVE, (101, 95, 110, 1, -5, 6), "no better", "Not distinguishable from gradient boosting: the"),
         (NAIVE, (99, 90, 110, -1, -5, 3), "no better", "Not distinguishable from gradient boosting: the"),
@@ -54,10 +54,10 @@ OVERLAPPING, NO_BETTER = (105, 95, 115, 8, 6, 10), (101, 90, 120, 1, -1, 3)
             NAIVE,
             (90, 85, 95, -10, -15, -5),
             "worse",
-            "Worse than gradient boosting: the RMSE is 100, 10 (5 to 15) higher",
+            "Worse than gradient boosting: the RMSE is 100, compared with 90 for",
         ),
-        (NO_BETTER, OVERLAPPING, "no better", "The RMSE shows no skill: it is 100, 1 (-1 to 3) lower"),
-        (NO_BETTER, (90, 85, 95, -10, -15, -5), "worse", "The RMSE shows no skill: it is 100, 1 (-1 to 3) lower"),
+        (NO_BETTER, OVERLAPPING, "no better", "The RMSE shows no skill: it is 100, compared with 101"),
+        (NO_BETTER, (90, 85, 95, -10, -15, -5), "worse", "The RMSE shows no skill: it is 100, compared with 101"),
     ],
 )
 def test_level_and_sentence_follow_the_paired_differences(naive, boosting, level, says):
@@ -65,7 +65,7 @@ def test_level_and_sentence_follow_the_paired_differences(naive, boosting, level
     assert (found.level, found.says[: len(says)]) == (level, says)
     assert found.beaten == [name for name, of in (("naive", naive), ("gradient boosting", boosting)) if of[4] > 0]
     assert f" for {found.baseline}" in found.says
-    assert str(found.margin if found.margin.value >= 0 else -found.margin) in found.says
+    assert f"the difference is {found.margin}." in found.says
     assert ("significantly better than" in found.says) == (0 < len(found.beaten) < 2)
     assert (level == "worse") == bool(re.search("([wW]orse than) gradient boosting", found.says))
 

@@ -242,8 +242,7 @@ class Measured:
             said = f"{level.capitalize()} than all baselines"
         margin = margins[baseline]
         what = " (which ignores the inputs)" if baseline == NAIVE else ""
-        difference = f"{margin} lower" if margin.value >= 0 else f"{-margin} higher"
-        says = f"{said}: {values}, {difference} than {shown[baseline]} for {baseline}{what}."
+        says = f"{said}: {values}, compared with {shown[baseline]} for {baseline}{what}; the difference is {margin}."
         says += f" The model is significantly better than {' and '.join(beaten)}." if beaten and others else ""
         says += f" It is significantly worse than {' and '.join(better)}." if better and "Worse" not in said else ""
         scored = "Partly on training rows" if self.trained_on else SCORED.get(self.how)

@@ -71,9 +71,6 @@ class Estimate:
             texts = [text[:-1] for text in texts]
         return [text if text.strip("0.") else "0" for text in texts]
 
-    def __neg__(self) -> "Estimate":
-        return Estimate(-self.value, -self.high, -self.low)
-
     @property
     def doubled(self) -> "Estimate":
         """The estimate with a doubled interval."""

@@ -66,7 +66,7 @@ def worst_rows(measured: Measured, explain: str) -> Html:
     if not (found := measured.worst_rows):
         return ""
     if measured.is_classifier:
-        text, kind, last = "These rows had the lowest probabilities of their true class.", "name", "its probability"
+        text, kind, last = "These rows had the lowest probabilities of their true class.", "name", "P(true class)"
         rows = [[each.row, *map(name_of, (each.truth, each.predicted)), f"{exp(-each.loss):.2%}"] for each in found]
     else:
         text, kind, last = "These rows had the largest errors (true − predicted).", "number", "error"
