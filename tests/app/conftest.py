@@ -1,4 +1,4 @@
-"""The commands as a user runs them, in this process; and tables to run them on."""
+"""Fixtures that run commands in this process, and tables for them."""
 
 import json
 import shutil
@@ -17,15 +17,15 @@ from vecprop.app.command_line import app
 __all__ = ["few_trees"]
 
 runner: Any = testing
-if hasattr(runner, "_get_command"):  # building all commands for each run takes an eighth of these tests' time
+if hasattr(runner, "_get_command"):  # building the commands for each run would take an eighth of these tests' time
     runner._get_command = cache(runner._get_command)
 
 
 @pytest.fixture
 def vecprop(tmp_path, monkeypatch):
-    """Run a command in a folder of its own and check its exit code; its result has stdout and stderr.
+    """Run a command in an empty folder, check its exit code, and return stdout and stderr.
 
-    A command that is refused writes nothing to stdout, and if its options are wrong, one line to stderr.
+    A failed command writes nothing to stdout and, for wrong options, one line to stderr.
     """
     monkeypatch.chdir(tmp_path)
 
@@ -42,7 +42,7 @@ def vecprop(tmp_path, monkeypatch):
 
 @pytest.fixture
 def result_of(vecprop):
-    """Run a command with --json, and return its result."""
+    """Run a command with --json and return its result."""
     return lambda *arguments: json.loads(vecprop(*arguments, "--json").stdout)
 
 
@@ -64,7 +64,7 @@ def table(people, tmp_path):
 
 @pytest.fixture(scope="session")
 def models(people, tmp_path_factory):
-    """A folder with people.csv and two models of it."""
+    """Create a folder with people.csv and two models of it."""
     folder = tmp_path_factory.mktemp("trained")
     people.to_csv(folder / "people.csv", index=False)
     for target in ("buys", "spends"):
@@ -76,7 +76,7 @@ def models(people, tmp_path_factory):
 
 @pytest.fixture
 def no_pictures(monkeypatch):
-    """Pages of reports have empty pictures, since drawing takes most of their time."""
+    """Replace the plots of reports by empty ones, because drawing is slow."""
     monkeypatch.setattr(
         "matplotlib.figure.Figure.savefig", lambda self, file, **_: file.write('viewBox="0 0 1 1"</style></defs></svg>')
     )
@@ -84,7 +84,7 @@ def no_pictures(monkeypatch):
 
 @pytest.fixture
 def trained(models, tmp_path):
-    """The folder of the test, with people.csv and two models of it: buys.npz and spends.npz."""
+    """Put people.csv and its models buys.npz and spends.npz into the test's folder."""
     for name in ("people.csv", "buys.npz", "spends.npz"):
         shutil.copyfile(models / name, tmp_path / name)
     return tmp_path

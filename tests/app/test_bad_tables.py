@@ -1,4 +1,4 @@
-"""Bad tables: each one sentence with exit code 3, or a repair that is said; nothing is lost."""
+"""Test that bad tables give one sentence and exit code 3, or a repair with a note."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def write(rows, names=NAMES, separator=",", encoding="utf-8"):
 
 
 def changed(column, values):
-    """Return the rows with other values in a column."""
+    """Return the rows with a column replaced."""
     return [(*row[:column], value, *row[column + 1 :]) for row, value in zip(ROWS, values, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""Options of ``vecprop train`` that say what columns mean, and the times and classes that depend on it."""
+"""Test the options of ``vecprop train`` for column kinds, and the times and classes that depend on them."""
 
 import json
 import tomllib

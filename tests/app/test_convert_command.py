@@ -1,4 +1,4 @@
-"""``vecprop convert``: the folder is what the whole file is, wherever its parts end and the program is killed."""
+"""Test that ``vecprop convert`` gives the same data for any parts, and resumes after kills."""
 
 import gzip
 import json
@@ -132,12 +132,12 @@ def test_other_folders_are_not_changed(vecprop, tmp_path):
     assert "full is not empty" in vecprop("convert", "t.csv", "full", code=2).stderr
     (tmp_path / "t").mkdir()
     left = tmp_path / "t" / "._convert.json.0123.unfinished"
-    for _ in range(2):  # before the list is there, and after
-        left.write_bytes(b"{")  # as kills leave it
+    for _ in range(2):  # before and after the manifest exists
+        left.write_bytes(b"{")  # an unfinished file, as after a kill
         vecprop("convert", "t.csv", "t")
         assert not left.exists()
     before = (tmp_path / "t" / "part-000000.parquet").stat().st_mtime_ns
-    vecprop("convert", "t.csv", "t")  # which has nothing to do
+    vecprop("convert", "t.csv", "t")  # it has nothing left to do
     assert (tmp_path / "t" / "part-000000.parquet").stat().st_mtime_ns == before
     (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
     assert "with other options: give another" in vecprop("convert", "t.csv", "t", code=2).stderr
@@ -161,7 +161,7 @@ def test_an_interrupted_conversion_resumes(vecprop, tmp_path, small_parts, monke
                 continue
             break
     assert digests(tmp_path / "t") == digests(tmp_path / "whole")
-    assert kills == 4  # what was written is not written again
+    assert kills == 4  # finished parts are not written again
 
 
 def digests(folder):
@@ -169,7 +169,7 @@ def digests(folder):
 
 
 def entries(folder):
-    """Return the number of files and folders in a folder that changes."""
+    """Count the files and folders in a changing folder."""
     return sum(len(folders) + len(files) for _, folders, files in os.walk(folder))
 
 

@@ -1,4 +1,4 @@
-"""The demo as a user runs it."""
+"""Test the command ``vecprop demo``."""
 
 import re
 import subprocess

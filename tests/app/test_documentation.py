@@ -1,4 +1,4 @@
-"""The page on the command line names all that there is."""
+"""Test that the page about the command line lists all commands, options and exit codes."""
 
 import re
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_commands_options_and_codes():
 
 
 def test_no_help_text_loses_words_in_brackets():
-    """Typer lets rich take `[columns]` for a style, which disappears, unless a backslash stands before it."""
+    """Typer and rich treat `[columns]` as a style and remove it, unless it is escaped with a backslash."""
     group: Any = get_command(app)
     for command in (group, *group.commands.values(), *group.commands["learn"].commands.values()):
         for text in (command.help, *(getattr(parameter, "help", None) for parameter in command.params)):

@@ -1,4 +1,4 @@
-"""``vecprop explain``: the row is the line of the file, and contributions add up."""
+"""Test ``vecprop explain``: rows are lines of the file, and contributions add up."""
 
 import json
 from pathlib import Path

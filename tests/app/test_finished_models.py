@@ -71,7 +71,7 @@ def test_cross_validation_predicts_unseen_folds(tmp_path, group, time):
 
 
 def test_cross_validation_models_have_the_same_stages(tmp_path, monkeypatch):
-    monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)  # so that all are kept
+    monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)  # to keep all rows
     parts = split_table(Request(visits(tmp_path), "y", 0))
     model = vp.TabularRegressor("y", **FEW, stages=3).fit(**parts.training).set_params(stages=None, time_limit=1e-9)
     found = cross_validated(model, parts, 3, seed=0, progress=None)

@@ -79,7 +79,7 @@ def test_rows_of_a_parquet_folder_are_explained_like_a_table(vecprop, trained, p
 
 
 LITTLE = ("--memory", memory_plan.PROGRAM + 8_000_000)
-"""Memory in which a sample of the rows of the folder "large" fits alone."""
+"""Memory for only a sample of the rows of the folder "large"."""
 
 
 @pytest.fixture
@@ -144,10 +144,10 @@ def test_options_that_need_all_rows_in_memory_raise_an_error(vecprop, large):
 
 @pytest.fixture
 def measured(people, trained, tmp_path):
-    """Rows to measure on: as a folder of Parquet in parts, which lacks values, and as a text file."""
+    """Create evaluation rows with missing values, as a Parquet folder and as a text file."""
     several = pd.concat([people.assign(w=number) for number in range(1, 4)], ignore_index=True)
     several.loc[::7, ["buys", "spends"]] = None
-    several.loc[5:250, "w"] = 0  # so that whole parts do not count
+    several.loc[5:250, "w"] = 0  # whole parts do not count
     (tmp_path / "parts").mkdir()
     for part in range(2):
         several[300 * part : 300 * (part + 1)].to_parquet(tmp_path / f"parts/{part}.parquet", row_group_size=57)
@@ -158,7 +158,7 @@ def measured(people, trained, tmp_path):
 @pytest.mark.parametrize("target", ["buys", pytest.param("spends", marks=pytest.mark.long)])
 def test_folders_are_evaluated_in_parts(vecprop, trained, measured, monkeypatch, target):
     whole = vecprop("evaluate", f"{target}.npz", "whole.csv", "--weight", "w", "--json")
-    monkeypatch.setattr("vecprop.tables.reading.frames.read_table", None)  # which reads all rows
+    monkeypatch.setattr("vecprop.tables.reading.frames.read_table", None)  # it reads all rows
     parts = vecprop("evaluate", f"{target}.npz", "parts", "--weight", "w", "--json")
     assert json.loads(parts.stdout) == json.loads(whole.stdout)
     assert json.loads(parts.stdout)["rows"] == int((measured[target].notna() & (measured["w"] > 0)).sum())

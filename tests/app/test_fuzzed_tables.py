@@ -1,11 +1,11 @@
-"""Thousands of damaged tables: each becomes a model, or one sentence with a documented code and no file."""
+"""Test that thousands of damaged tables give a model, or one sentence with a documented exit code and no file."""
 
 import pytest
 
 import vecprop as vp
 from damaged_tables import people, run
 
-pytestmark = pytest.mark.filterwarnings("default")  # as a user has them, who is told of each in a note
+pytestmark = pytest.mark.filterwarnings("default")  # shown as notes, as for a user
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A table that is larger than a limit of memory, as a user trains on it: by one command, in a process of its own."""
+"""Test training on a table larger than a memory limit, by one command in a separate process."""
 
 import json
 import resource
@@ -16,13 +16,13 @@ from anonymous_memory import peak_of, reads_proc
 from vecprop import load
 
 LIMIT = 1_200_000_000
-"""What ``ulimit -d`` allows, of which Python and libraries take a part that they never use."""
+"""The limit for ``ulimit -d``, including memory that Python and libraries reserve but never use."""
 MEMORY = 600_000_000
 OFTEN = (
     "import numpy, sys; from vecprop.files.checkpoint import Checkpoint, store; store.SHARE = numpy.inf; "
     "Checkpoint.__init__.__defaults__ = (0.0,); from vecprop.app.command_line import app; app(sys.argv[1:])"
 )
-"""The program, which keeps what it has learned after each window instead of once a minute."""
+"""The program, which saves its state after each window instead of once a minute."""
 
 
 def started(folder, *arguments):
@@ -35,7 +35,7 @@ def started(folder, *arguments):
 
 
 def run(folder, *arguments):
-    """Run a command under the limit; return its output, and the most memory that it had for itself."""
+    """Run a command under the limit; return its output and its peak private memory."""
     process, most = started(folder, *arguments), 0
     status = Path(f"/proc/{process.pid}/status")
     while process.poll() is None:
@@ -48,7 +48,7 @@ def run(folder, *arguments):
 
 
 def kill_when_kept(folder, kept, *arguments):
-    """Kill a command once it has kept its state anew."""
+    """Kill a command after it has saved its state again."""
     before = kept.stat().st_mtime_ns if kept.exists() else 0
     process = started(folder, *arguments)
     while process.poll() is None and not (kept.exists() and kept.stat().st_mtime_ns > before):

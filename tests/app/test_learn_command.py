@@ -1,4 +1,4 @@
-"""``vecprop learn``: what is said of a student's file, its exit code, and worksheets of a class."""
+"""Test ``vecprop learn``: output and exit codes for students' files, and worksheets of a class."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""The commands as a user runs them, in a process of their own: streams, exit codes, time to start."""
+"""Test commands in a separate process: streams, exit codes and startup time."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""``predict``, ``evaluate``, ``check-gradients``, ``export`` and ``info``."""
+"""Test ``predict``, ``evaluate``, ``check-gradients``, ``export`` and ``info``."""
 
 import json
 import runpy
@@ -149,7 +149,7 @@ def test_notes_on_a_table_appear_once(vecprop, trained, people):
     people.rename(columns={"visits": "Besuche"}).to_csv("people.csv", index=False)
     Path("people.csv").write_bytes(Path("people.csv").read_bytes() + "50,Köln,3,yes,100\n51,Rome\n".encode("cp1252"))
     for *command, notes in (
-        ("train", "people.csv", "--target", "buys", *FAST, 3),  # and the missing target
+        ("train", "people.csv", "--target", "buys", *FAST, 3),  # including the missing target
         ("evaluate", "people.npz", "people.csv", 3),
         ("explain", "people.npz", "people.csv", 3),
         ("predict", "people.npz", "people.csv", 2),
@@ -173,7 +173,7 @@ def test_evaluation_scores_only_rows_with_finite_targets(vecprop, trained, peopl
     people[:1].to_csv("one.csv", index=False)
     done = vecprop("evaluate", "spends.npz", "one.csv", "--json")
     scores = json.loads(done.stdout, parse_constant=pytest.fail)["scores"]
-    assert scores["r2"] == {"value": None, "low": None, "high": None}  # one row has no variance
+    assert scores["r2"] == {"value": None, "low": None, "high": None}  # the variance of one row is undefined
     assert scores["mae"]["value"] > 0
 
 
@@ -212,7 +212,7 @@ KEPT = [("csv", "p.parquet"), ("feather", "p.parquet"), ("parquet", "p.csv"), ("
 @pytest.mark.parametrize(("ending", "output"), sampled(KEPT))
 def test_copied_columns_are_unchanged(vecprop, trained, people, ending, output):
     zips = ["01234", "2"] * 100
-    ids = pd.array([9007199254740993, None, *range(198)], dtype="Int64")  # more digits than floats have
+    ids = pd.array([9007199254740993, None, *range(198)], dtype="Int64")  # more digits than a float can represent
     kept = people.assign(zip=zips, id=ids, day=pd.to_datetime("2024-02-01"))
     write = {"csv": lambda name: kept.to_csv(name, index=False), "parquet": kept.to_parquet, "feather": kept.to_feather}
     write[ending](f"in.{ending}")

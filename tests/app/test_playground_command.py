@@ -1,4 +1,4 @@
-"""``vecprop playground``: what is refused before a page is served."""
+"""Test errors of ``vecprop playground`` before the page is served."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The campaign of real tables, on those that scikit-learn brings: models, read as pandas reads them, in parts too."""
+"""Run the campaign of real tables on scikit-learn's data sets, also in parts."""
 
 import sys
 from importlib.resources import files

@@ -1,4 +1,4 @@
-"""The page of ``--report``: complete, self-contained and readable on any screen."""
+"""Test that the page of ``--report`` is complete, self-contained and readable on any screen."""
 
 import re
 import signal
@@ -33,7 +33,7 @@ SMALL = {"max_iter": 2, "n_estimators": 2, "hidden_layer_sizes": (4,)}
 
 
 class Page(HTMLParser):
-    """The links and the text of a page."""
+    """Collects the links and the text of a page."""
 
     def __init__(self, text):
         super().__init__()
@@ -62,7 +62,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def made(people, tmp_path_factory):
-    """Training runs on both targets, with their pages; one column is constant, one contains codes."""
+    """Return training runs for both targets, with their pages; one column is constant, one contains codes."""
     folder = tmp_path_factory.mktemp("made")
     codes = people.town.map({"Rome": "01", "Oslo": "02", "Lima": "03"})
     people.drop(columns="visits").assign(**{"<b>": 1, "zip": codes}).to_csv(folder / "people.csv", index=False)
@@ -217,12 +217,12 @@ def test_loss_curves_end_with_their_network(made):
     assert [len(np.asarray(line.get_xdata())) for line in ax.lines] == [3, 4, 1, 1, 2, 1]
     assert np.asarray(ax.lines[2].get_xydata()).tolist() == [[2, 1]]
     assert ax.get_xlim() == (0, 3)
-    assert ax.get_ylim()[1] < 4  # not what was before the first epoch
+    assert ax.get_ylim()[1] < 4  # without the loss before the first epoch
     assert ax.get_yscale() == "linear"
     model = made["buys"][0].model
     kept = model.loss_curves_
     model.loss_curves_ = [kept[0], []]
-    assert len(begun(model)) == 1  # the other had not begun
+    assert len(begun(model)) == 1  # the other one had not started
     model.loss_curves_ = kept
 
 

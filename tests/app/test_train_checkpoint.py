@@ -1,4 +1,4 @@
-"""``vecprop train --checkpoint``: the same command goes on after it was killed, and tidies up when it is done."""
+"""Test that ``vecprop train --checkpoint`` resumes after a kill, and removes its folder at the end."""
 
 import os
 import signal
@@ -29,13 +29,13 @@ def test_a_command_killed_anywhere_resumes(kills, vecprop, monkeypatch):
     vecprop(*COMMAND[:-2], "-o", "whole.npz")
     whole = vp.load("whole.npz")
     options = set(Path("whole.toml").read_text().replace("whole.npz", "people.npz").splitlines())
-    for kill in kills:  # the run's own file, the stage's, its networks, the note of what is written, model, options
+    for kill in kills:  # files: run, stage, networks, list of output files, model, options
         with monkeypatch.context() as patch:
             kill_at(patch, kill)
             with pytest.raises(Killed):
                 vecprop(*COMMAND)
-        assert Path("run").is_dir() == (kill > 0)  # which is empty before
-        for kind in ("npz", "toml"):  # what kills leave as they write
+        assert Path("run").is_dir() == (kill > 0)  # it was empty before
+        for kind in ("npz", "toml"):  # an unfinished file, as after a kill
             Path(left := f".people.{kind}.0123456789abcdef.unfinished").write_bytes(b"half")
             os.utime(left, (2**32, 2**32))
         vecprop(*COMMAND)
@@ -122,7 +122,7 @@ def test_folds_and_a_refit_are_checkpointed_too(vecprop, monkeypatch):
     for options in (("--cv", 2), ("--refit",)):
         vecprop(*COMMAND[:-2], *options, "-o", "whole.npz", "--force")
         with monkeypatch.context() as patch:
-            kill_at(patch, 4)  # as the networks of the folds, or those on all rows, are kept
+            kill_at(patch, 4)  # while saving the networks of the folds, or those for all rows
             with pytest.raises(Killed):
                 vecprop(*COMMAND, *options, "--force")
         assert {path.name for path in Path("run", "networks").iterdir()} - {"stage-1"} in ({"cv"}, {"refit"})

@@ -1,4 +1,4 @@
-"""``vecprop train``: a table in, a model out, and what is said of it."""
+"""Test ``vecprop train``: models, output and options."""
 
 import json
 import os
@@ -87,7 +87,7 @@ def test_each_setting_of_the_estimators_is_an_option():
     from vecprop.app.training.config import SETTINGS
 
     elsewhere = {"target", "random_state", "progress", "verbose", "columns", "decimal", "date_format"}
-    elsewhere |= {"checkpoint", "workers"}  # which change no bit
+    elsewhere |= {"checkpoint", "workers"}  # they do not change the result
     for kind in (vp.TabularClassifier, vp.TabularRegressor):
         assert set(kind().get_params()) - elsewhere <= set(SETTINGS.values())
     assert set(SETTINGS) <= set(command.train.__annotations__)
@@ -106,7 +106,7 @@ def test_wrong_configurations_are_usage_errors(vecprop, table):
 
 @pytest.mark.long
 def test_saved_options_reproduce_a_run_and_the_command_line_takes_precedence(vecprop, table, monkeypatch):
-    monkeypatch.setattr("vecprop.tables.ensemble.stages.perf_counter", partial(next, count()))  # a second at each look
+    monkeypatch.setattr("vecprop.tables.ensemble.stages.perf_counter", partial(next, count()))  # one second per call
     options = ["--time-limit", 7, "--seed", 4, "--test-size", 50, "--json"]
     done = vecprop("train", table, "--target", "buys", *options, *FAST)
     model, result = vp.load("people.npz"), json.loads(done.stdout)
@@ -258,12 +258,12 @@ def test_classes_seen_only_in_the_test_are_counted_as_wrong(result_of, tmp_path)
 def test_interrupted_training_is_saved(tmp_path):
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(20_000, 20)), columns=[f"x{k}" for k in range(20)])
     frame.assign(y=np.sin(frame.sum(axis=1))).to_parquet(tmp_path / "big.parquet")
-    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a shell's background may not
-    code = f"{heeding}; from vecprop.app import main; main()"
+    setup = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # shells may disable it
+    code = f"{setup}; from vecprop.app import main; main()"
     command = [sys.executable, "-c", code, "train", "big.parquet", "--target", "y"]
     subprocess.run([*command, "--max-iter", "1", "-o", "warm.npz"], cwd=tmp_path, check=True)  # compiles
     patient = [*command, "--max-iter", "3000", "--n-iter-no-change", "3000"]
-    for seconds in (8, 32):  # where others work too, training has not begun after 8
+    for seconds in (8, 32):  # on a busy machine, training may start after 8
         process = subprocess.Popen(patient, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
         time.sleep(seconds)
         process.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Groups, times, duplicates and keys, from the table to the fit."""
+"""Test splits by groups and times, duplicate rows and row numbers."""
 
 import json
 import re
@@ -19,7 +19,7 @@ def request(path, group=None, time=None, size=0.25, **others):
 
 
 def notes(path, **columns):
-    """Return what is noted as the rows of a table are split."""
+    """Return the notes on splitting a table."""
     return "\n".join(split_table(request(path, **columns)).notes)
 
 
@@ -94,7 +94,7 @@ def test_a_test_file_with_the_training_rows_raises_an_error(vecprop, tmp_path):
     done = vecprop("train", "t.csv", "--target", "y", "--test", "some.csv", *FAST)
     assert "9 of 29 test rows are exact duplicates of training rows" in done.stderr
     assert "such as line 2 of some.csv (line 2 of t.csv)" in done.stderr
-    frame = pd.concat([noise(30), noise(30)])  # some of whose targets are not known
+    frame = pd.concat([noise(30), noise(30)])  # some targets are missing
     frame.iloc[:5, 2] = None
     frame.iloc[30:35, 2] = None
     frame.to_csv("t.csv", index=False)
@@ -124,7 +124,7 @@ def test_classes_that_may_be_numbers_are_noted(tmp_path, y, said):
 @pytest.mark.long
 def test_row_numbers_are_not_inputs(vecprop):
     table = noise(60).assign(id=range(500, 560))
-    table["y"] = table["y"].mask(table["id"] % 20 == 7)  # rows without a target are left out, but are counted
+    table["y"] = table["y"].mask(table["id"] % 20 == 7)  # rows without a target are dropped, but counted
     table.to_csv("t.csv")
     done = vecprop("train", "t.csv", "--target", "y", "--json", *FAST)
     assert sorted(json.loads(done.stdout)["columns"]["dropped"]) == ["column 1", "id"]

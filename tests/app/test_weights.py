@@ -1,4 +1,4 @@
-"""Weights of rows are read, refused and reported alike by commands, estimators and streamed tables."""
+"""Test that commands, estimators and streamed tables handle sample weights identically."""
 
 import json
 from typing import Any

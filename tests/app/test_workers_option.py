@@ -1,4 +1,4 @@
-"""``vecprop train --workers``: networks are trained by other processes, with the same bits."""
+"""Test that ``vecprop train --workers`` trains bit-identical networks in other processes."""
 
 import subprocess
 import sys
@@ -45,7 +45,7 @@ def test_models_are_bit_identical(vecprop, table):
         np.testing.assert_array_equal(own.thetas, other.thetas)
         assert own.share == other.share
     with open("there.toml", encoding="utf-8") as file:
-        assert "workers" not in file.read()  # where networks are trained changes no bit of them
+        assert "workers" not in file.read()  # workers do not change the bits of networks
 
 
 LITTLE = (
@@ -53,7 +53,7 @@ LITTLE = (
     "plan.memory_of = lambda memory: plan.PROGRAM + 8_000_000; "
     "from vecprop.app.command_line import app; app(sys.argv[1:])"
 )
-"""The program, which has little memory."""
+"""The program, with little memory."""
 
 
 @pytest.mark.long

@@ -1,4 +1,4 @@
-"""Wrong options, values and commands: one sentence each, with what was meant; and readers that end early."""
+"""Test that wrong usage gives one sentence with a suggestion, and that closed pipes are handled."""
 
 import json
 import os
@@ -26,7 +26,7 @@ FOREIGN_WORDING = ("Usage:", "Invalid value", "Input should", "Value error", "No
 
 
 def refused(vecprop, *arguments, code=2):
-    """Return the sentence with which a command is refused."""
+    """Run a command with wrong usage and return its error message."""
     said = vecprop(*arguments, code=code).stderr
     assert said.count("\n") == 1
     assert not any(words in said for words in FOREIGN_WORDING)

@@ -16,7 +16,7 @@ def _short_trainings_are_meant() -> Iterator[None]:
 
 @pytest.fixture
 def populations(monkeypatch):
-    """Return the list of the members of each population that searches train."""
+    """Return a list of the members of each trained population."""
     trained, train_population = [], fits.train_population
 
     def watched(members, X, T, **settings):

@@ -1,4 +1,4 @@
-"""Bad rows and settings are refused in one sentence; unusual ones that can be learned work."""
+"""Test that invalid data and settings raise one-sentence errors, and that unusual data work."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""Fits of estimators that are killed go on to the bit: single ones, restarts, ensembles and searches."""
+"""Test that killed fits, restarts, ensembles and searches resume bit-identically."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ LEARNED = ["theta_", "_ending", *CURVES, *COUNTS]
 
 @pytest.fixture(autouse=True)
 def kept_often(monkeypatch):
-    """Files are written after each epoch, which runs alone."""
+    """Write files after each single epoch."""
     monkeypatch.setattr(pace, "SHARE", np.inf)
     monkeypatch.setattr(compiled, "SECONDS", 0)
 
@@ -82,7 +82,7 @@ def test_a_killed_fit_resumes_bit_identically(name, tmp_path, monkeypatch):
 
 
 def kept_by_search(path, rates=(0.001, 0.01), kinds=4, **settings):
-    """Return a search with fits in one program and fits by themselves, as it is killed."""
+    """Return a search with joint and separate fits."""
     checkpoint = None if path is None else Checkpoint(path, every=0)
     model = make_pipeline(StandardScaler(), MLPRegressor(**SMALL))
     grid = [

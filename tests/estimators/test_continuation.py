@@ -1,4 +1,4 @@
-"""Training continues exactly: the same bits in one call or in many, and after it was cut anywhere."""
+"""Test that training in one call or several gives identical bits, also after interruptions."""
 
 import pickle
 from typing import Any
@@ -100,7 +100,7 @@ def test_early_stopping_continues_from_the_best():
 
 def test_a_converged_model_continues_one_epoch_at_a_time():
     model = MLPClassifier(**SETTINGS | {"n_iter_no_change": 2, "tol": 1.0}, max_iter=50, warm_start=True).fit(X, y)
-    assert model.n_iter_ == 4  # the first loss is the best, and three more are no better by 1
+    assert model.n_iter_ == 4  # the first loss is the best, and the next three do not improve by 1
     assert model.fit(X, y).n_iter_ == 1
     assert len(model.loss_curve_) == 5
 
@@ -117,7 +117,7 @@ def test_training_continues_from_assigned_coefficients():
     np.testing.assert_allclose(model.predict(X), 8, atol=1e-6)
     model.set_params(early_stopping=True, warm_start=True, max_iter=3).fit(X, y)
     model.intercepts_[-1][:] = 100
-    assert model.fit(X, y).loss_curve_[-3] > 4000  # half the square of 100 less a class from 0 to 2
+    assert model.fit(X, y).loss_curve_[-3] > 4000  # ½ (100 - class)² with classes 0 to 2
     with pytest.raises(ValueError, match=r"Entry 0 has shape \(5, 6\), got an array of shape \(5, 5\)"):
         model.coefs_[0] = np.zeros((5, 5))
     with pytest.raises(ValueError, match="coefs_ has 2 arrays, got 1"):

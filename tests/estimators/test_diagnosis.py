@@ -1,4 +1,4 @@
-"""The diagnosis names what is wrong with a training, and says nothing if nothing is."""
+"""Test that the diagnosis names training problems, and is empty without problems."""
 
 import pickle
 import warnings
@@ -25,20 +25,20 @@ t = X @ [1.0, -1.0, 0.5]
 
 
 def said(model, word, X: Any = X, y: Any = y):
-    """Return the sentences with a word, and see that they are sentences."""
+    """Check that the diagnosis consists of sentences; return those that contain a word."""
     diagnosis = model.diagnose(X, y)
     assert all(sentence[0].isupper() and sentence.endswith(".") and ". " not in sentence for sentence in diagnosis)
     return [sentence for sentence in diagnosis if word in sentence]
 
 
 def with_parameters(model, coefs, intercepts):
-    """Return an initialized model with these parameters."""
+    """Return a model with the given parameters."""
     model.coefs_, model.intercepts_ = [np.array(W) for W in coefs], [np.array(b) for b in intercepts]
     return model
 
 
 def with_curve(model, losses, reason="epochs"):
-    """Return a fitted model as if its losses had been these."""
+    """Return a fitted model with the given loss curve."""
     model.loss_curve_, model._ending = list(losses), model._ending._replace(reason=reason)
     return model
 
@@ -90,7 +90,7 @@ def test_columns_above_ten_or_below_a_hundredth_are_unscaled():
 
     assert [bool(sentence(size)) for size in (0.009, 0.011, 9.9, 10.1)] == [True, False, False, True]
     assert "column 0 (10.1)" in sentence(10.1)[0]
-    assert not said(MLPClassifier().initialize(0 * X, y), "Inputs", 0 * X)  # constant zeros are small and harmless
+    assert not said(MLPClassifier().initialize(0 * X, y), "Inputs", 0 * X)  # constant zeros are harmless
     wide = 100.0 ** np.arange(1, 9) * np.ones((60, 1))
     [of_wide] = said(MLPClassifier().initialize(wide, y), "Inputs", wide)
     assert "column 7 (1e+16), column 6 (1e+14), column 5 (1e+12), column 4 (1e+10), column 3 (1e+08) and 3" in of_wide
@@ -99,7 +99,7 @@ def test_columns_above_ten_or_below_a_hundredth_are_unscaled():
 @pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csc_array])
 def test_zeros_count_in_the_scale_of_sparse_columns(kind):
     rows = np.zeros((60, 3))
-    rows[0, 0], rows[:, 1] = 80, 0.5  # the root of 80² / 60 is 10.3
+    rows[0, 0], rows[:, 1] = 80, 0.5  # √(80² / 60) = 10.3
     [sentence] = said(MLPClassifier().initialize(kind(rows), y), "Inputs", kind(rows))
     assert "column 0 (10.3); put a MaxAbsScaler" in sentence
     rows[0, 0] = 70
@@ -122,7 +122,7 @@ def test_unscaled_targets_are_reported():
     assert "y (1e+03); set scale_target=True" in sentence(1000 + t)[0]
     assert "set scale_target=True" in sentence(1e-4 * t)[0]
     assert "column 1 (1e+03)" in sentence(np.column_stack([t, 1000 + t]))[0]
-    assert sentence(np.round(np.exp(t + 5)), loss="poisson") == []  # its link is the exponential function
+    assert sentence(np.round(np.exp(t + 5)), loss="poisson") == []  # its link is exp
 
 
 def test_dead_units_are_counted_by_layer():
@@ -165,7 +165,7 @@ def test_divergence_names_the_learning_rate_to_lower():
         model.fit(X, t)
     assert "lower learning_rate_init (now 1e+06)" in said(model, "Training diverged", y=t)[0]
     with_curve(model, np.geomspace(1, 1e9, 20), reason="diverged")
-    assert said(model, "rises", y=t) == []  # one of the two is enough
+    assert said(model, "rises", y=t) == []  # one message is enough
     assert np.isfinite(model.theta_).all()
     model.set_params(learning_rate_init=0.01).fit(X, t)
     assert said(model, "diverged", y=t) == []
@@ -285,7 +285,7 @@ def test_labels_that_are_never_predicted_are_named(kind):
 def test_classes_with_zero_weight_are_not_reported():
     with pytest.warns(ConvergenceWarning) as caught:
         model = MLPClassifier(class_weight={1: 0}, max_iter=50, n_iter_no_change=50, learning_rate_init=0.1).fit(X, y)
-    assert said(model, "Class 1 is never predicted")  # without its weight, which diagnose does not know
+    assert said(model, "Class 1 is never predicted")  # the diagnosis ignores sample weights
     assert "never predicted" not in str(caught[0].message)
 
 

@@ -1,4 +1,4 @@
-"""Early stopping by a model's own score is the same alone, in company, in searches, and with Python in each epoch."""
+"""Test that early stopping is identical in separate and joint fits, in searches, and with Python callbacks."""
 
 from contextlib import suppress
 from typing import Any
@@ -42,7 +42,7 @@ def assert_same(model, other):
 
 @st.composite
 def problems(draw):
-    """Draw a model with rows to fit."""
+    """Draw a random model and data."""
     model, y = TARGETS[draw(st.sampled_from(sorted(TARGETS)))]
     parameters = {
         "hidden_layer_sizes": draw(st.sampled_from([(3,), (5, 4), (200,)])),
@@ -61,7 +61,7 @@ def problems(draw):
 
 
 def fitted(model, *rows):
-    """Return the model as `fit` leaves it, even if training diverges."""
+    """Fit the model and return it, even if training diverges."""
     with suppress(ValueError):
         model.fit(*rows)
     return model
@@ -116,7 +116,7 @@ def test_validation_scores_equal_score(name):
 
 
 def test_searches_and_fits_need_no_python_between_epochs(monkeypatch):
-    """All epochs of a fit are recorded at once, when it has ended."""
+    """All epochs of a fit are recorded together at its end."""
     recorded, epochs = [], fit.Recorder.epochs
 
     def counted(self, state, losses, *measured):

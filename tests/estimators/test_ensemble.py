@@ -1,4 +1,4 @@
-"""Ensembles: means over members, each of which is what it would be alone."""
+"""Test ensembles, which average members that equal separate fits."""
 
 import copy
 
@@ -90,7 +90,7 @@ def test_an_ensemble_is_better_than_its_members():
 
 
 def out_of_bag(ensemble, votes):
-    """Each row's mean vote by the members that have not seen it, by a plain loop."""
+    """Compute each row's mean out-of-bag vote in a plain loop."""
     for row in range(150):
         yield np.mean(
             [

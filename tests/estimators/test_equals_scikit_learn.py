@@ -1,4 +1,4 @@
-"""The same numbers as scikit-learn's networks, from the same parameters and with the same batches."""
+"""Test that results equal scikit-learn's networks, with the same initial parameters and batches."""
 
 from inspect import signature
 
@@ -25,7 +25,7 @@ takes_weights = pytest.mark.skipif(
 
 
 def pair(name, X, y, *weights, **settings):
-    """Return scikit-learn's model and vecprop's, fitted."""
+    """Fit the models of scikit-learn and vecprop; return both."""
     settings = {"shuffle": False, "random_state": 0, "max_iter": 12, "hidden_layer_sizes": (7, 5)} | settings
     models = [getattr(library, name)(**settings) for library in (scikit, vecprop)]
     return [model.fit(X, y, *weights) for model in models]
@@ -51,7 +51,7 @@ CLASSIFICATION = {
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
 def test_classifier(data, solver):
     X, y = CLASSIFICATION[data]
-    few = {"max_iter": 10} if solver == "lbfgs" else {}  # a line search makes much of a little rounding
+    few = {"max_iter": 10} if solver == "lbfgs" else {}  # a line search amplifies rounding errors
     theirs, ours = pair("MLPClassifier", X, y, solver=solver, batch_size=20, learning_rate_init=0.01, **few)
     assert_same(theirs, ours, 1e-6 if solver == "lbfgs" else 1e-9)
     np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
@@ -69,7 +69,7 @@ def test_regressor(X, y, solver):
     theirs, ours = pair("MLPRegressor", X, y, solver=solver, batch_size=20, learning_rate_init=0.01)
     assert_same(theirs, ours)
     np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-8)
-    if y.ndim == 1:  # scikit-learn's loss is a mean over outputs, though its gradient is that of their sum
+    if y.ndim == 1:  # scikit-learn's loss is a mean over outputs, but its gradient is that of the sum
         np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
 
 
@@ -81,7 +81,7 @@ def test_activations(activation):
 @takes_weights
 @pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
 def test_sample_weights(name):
-    # With unequal weights scikit-learn averages its batches' losses by rows, and so leaves out the weights.
+    # scikit-learn averages the losses of batches by their number of rows, ignoring sample weights.
     theirs, ours = pair(name, X2, y2, weights[: len(y2)], batch_size=20, solver="sgd", learning_rate_init=0.1)
     assert_same(theirs, ours)
 

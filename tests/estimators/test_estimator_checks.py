@@ -1,4 +1,4 @@
-"""scikit-learn's checks of an estimator, but for rows that are drawn, and its own tests of its networks."""
+"""Run scikit-learn's estimator checks, and its own tests of its networks."""
 
 import subprocess
 import sys
@@ -47,10 +47,10 @@ def test_every_check_passes_with_other_settings(estimator, check):
 
 
 PRIVATE = "test_gradient or test_learning_rate_warmstart or test_adaptive_learning_rate"
-"""Tests that read scikit-learn's private ``_loss_grad_lbfgs`` and ``_optimizer``."""
+"""Tests that use scikit-learn's private ``_loss_grad_lbfgs`` and ``_optimizer``."""
 
 ENDS_IN_NAN = "test_mlp_diverging_loss"
-"""The test that wants a diverged fit to end quietly in NaN."""
+"""The test that expects NaN from a diverged fit, without an error."""
 
 PROGRAM = f"""
 import sys, pytest, sklearn.neural_network, vecprop

@@ -1,4 +1,4 @@
-"""What scikit-learn's networks lack: each by an equivalence or a number worked out by hand."""
+"""Test features beyond scikit-learn's networks by equivalences and hand-computed numbers."""
 
 from contextlib import nullcontext
 from typing import Any
@@ -137,7 +137,7 @@ def test_layers_follow_the_settings():
     names = ["Dense", "LayerNorm", "Tanh", "Dense", "LayerNorm", "Cube", "Dropout", "Dense"]
     assert [type(layer).__name__ for layer in layers] == names
     assert layers[6] == vecprop.Dropout(0.2)
-    with pytest.warns(ConvergenceWarning):  # and no other: its formulas are compiled
+    with pytest.warns(ConvergenceWarning):  # only this one: its formulas are compiled
         assert np.isfinite(model.set_params(max_iter=2).fit(X2, y2).loss_)
 
 

@@ -1,4 +1,4 @@
-"""A look inside: before training, at hidden layers, at gradients."""
+"""Test the inspection of initial parameters, hidden layers and gradients."""
 
 import numpy as np
 import pytest

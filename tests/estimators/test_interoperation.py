@@ -1,4 +1,4 @@
-"""The estimators among others: frames, pipelines, searches, routing, pickles, other arrays, callbacks."""
+"""Test estimators with frames, pipelines, searches, routing, pickles, other arrays and callbacks."""
 
 import copy
 import io

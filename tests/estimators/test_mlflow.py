@@ -1,4 +1,4 @@
-"""MLflow logs fits with the losses of each epoch, and keeps all estimators."""
+"""Test that MLflow logs fits with the loss of each epoch, and saves all estimators."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ def test_autolog(mlflow, name):
     np.testing.assert_array_equal(model.predict(X), alone.predict(X))
     run: Any = mlflow.last_active_run()
     assert run.info.status == "FINISHED"
-    assert len(mlflow.search_runs()) == (3 if "search" in name else 1)  # a run for each setting of a search
+    assert len(mlflow.search_runs()) == (3 if "search" in name else 1)  # one run for each candidate of a search
     assert run.data.metrics["training_score"] == pytest.approx(model.score(X, Y))
     (logged,) = [kept for kept in mlflow.search_logged_models(output_format="list") if kept.name == "model"]
     again = mlflow.sklearn.load_model(logged.model_uri)
@@ -127,5 +127,5 @@ def test_models_are_kept(mlflow, tmp_path, name, form):
     )
     again = mlflow.sklearn.load_model(tmp_path / "model")
     np.testing.assert_array_equal(again.predict(X), model.predict(X))
-    if name == "regressor":  # the state from which training continues is kept too
+    if name == "regressor":  # the training state is saved too
         np.testing.assert_array_equal(again.partial_fit(X, Y).theta_, model.partial_fit(X, Y).theta_)

@@ -1,4 +1,4 @@
-"""Pictures of fitted models: each shows the model's own numbers, with its own names."""
+"""Test that plots of fitted models show the model's numbers and names."""
 
 import sys
 from typing import Any

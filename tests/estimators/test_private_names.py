@@ -1,4 +1,4 @@
-"""scikit-learn and others may change what they keep private: fits, searches and files work without it."""
+"""Test that fits, searches and files work without private names of other libraries."""
 
 import ast
 import os
@@ -26,7 +26,7 @@ SEARCH = GridSearchCV.__base__
 
 
 def private_imports(file):
-    """Yield module and name of each import of a private part of another library."""
+    """Yield the module and name of each private import from another library."""
     text = file.read_text(encoding="utf-8")
     for node in ast.walk(ast.parse(text)) if re.search(rf"(from|import) ({LIBRARIES})\b", text) else ():
         if isinstance(node, ast.Import | ast.ImportFrom) and not getattr(node, "level", 0):

@@ -16,7 +16,7 @@ FEW = {"hidden_layer_sizes": (3,), "max_iter": 6, "random_state": 5, "batch_size
 
 
 def alone(model, **fit):
-    """The fits of the restarts, one by one."""
+    """Fit each restart separately."""
     states = random_states(model.random_state, model.n_restarts)
     one: Any = model
     return [fresh(one, n_restarts=1, random_state=state).fit(X, y, **fit) for state in states]
@@ -57,7 +57,7 @@ def test_with_early_stopping_the_best_score_selects_the_restart():
 
 
 def test_a_diverged_restart_is_not_selected():
-    # One learning rate on data of such a scale: some starts diverge, others do not.
+    # With this learning rate and scale, some restarts diverge and others do not.
     model: Any = MLPRegressor(
         hidden_layer_sizes=(4,), solver="sgd", learning_rate_init=0.05, max_iter=40, n_restarts=8, random_state=0
     )
@@ -138,4 +138,4 @@ def test_an_interrupted_restart_warns():
 
     with pytest.warns(UserWarning, match="Training interrupted by user") as caught:
         MLPClassifier(n_restarts=2, n_jobs=1, callbacks=[interrupt], **FEW).fit(X, y)
-    assert len(caught) == 2  # of the first start, after which there is no other, and of the fit
+    assert len(caught) == 2  # one for the first restart, which ends the others, and one for the fit

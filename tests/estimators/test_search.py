@@ -1,4 +1,4 @@
-"""The search: its results are those of scikit-learn's searches over the same estimators."""
+"""Test that searches give the same results as scikit-learn's searches."""
 
 import warnings
 from typing import Any
@@ -33,7 +33,7 @@ RATES = {"learning_rate_init": [0.01, 0.1]}
 
 
 def assert_same(search, reference):
-    """Assert that all results but the times are equal."""
+    """Assert that all results except the times are equal."""
     ours, theirs = search.cv_results_, reference.cv_results_
     assert set(ours) == set(theirs)
     assert ours["params"] == theirs["params"]
@@ -172,7 +172,7 @@ FOLDS = [2, selection.ShuffleSplit(2, random_state=0), selection.StratifiedKFold
 @pytest.mark.parametrize("scoring", SCORINGS)
 @pytest.mark.parametrize("shift", [0, *(pytest.param(shift, marks=pytest.mark.long) for shift in (1, 2))])
 def test_scores(scoring, shift):
-    """Each way of scoring in a short run, and with all folds in long ones."""
+    """All kinds of scoring; long tests use all folds."""
     cv = FOLDS[([*SCORINGS].index(scoring) + shift) % 3]
     both(CLASSIFIER, RATES, cv=cv, return_train_score=True, **SCORINGS[scoring])
 

@@ -1,4 +1,4 @@
-"""The memory of searches and of early stopping: rows are chosen and scaled as they are read, to the bit as ever."""
+"""Test that searches and early stopping read rows lazily, with little memory and identical bits."""
 
 import tracemalloc
 import warnings
@@ -41,7 +41,7 @@ def test_a_verbose_pipeline_prints_its_steps(capsys):
 
 @pytest.fixture
 def all_is_large(monkeypatch):
-    """Let small data be read as large data are: in many small parts."""
+    """Read small data in many small chunks, like large data."""
     limits = [(folds, "LARGE", 0), (evaluation, "LARGE", 0), (scaling, "PART", 100), (scaling, "SOME", 10)]
     for module, name, limit in (*limits, (selection, "PART", 1), (selection, "ROWS", 8)):
         monkeypatch.setattr(module, name, limit)
@@ -205,8 +205,8 @@ def test_scalers_are_fitted_in_chunks(scaler, count, monkeypatch):
 
 
 N, I = 12_000, 250
-ROW_NUMBERS = 80 * N  # of folds and of epochs in two threads; targets
-TILES = 8_500_000  # and what else does not grow with the rows
+ROW_NUMBERS = 80 * N  # indices of folds, and of epochs in two threads; targets
+TILES = 8_500_000  # and other memory that does not grow with the rows
 
 
 @pytest.fixture(scope="module")
@@ -217,10 +217,10 @@ def table():
 
 
 def peak(call, table):
-    """Return the most bytes that a call on rows holds at once beyond those before it."""
+    """Return the peak memory that a call allocates."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        call(*(part[:500] for part in table))  # so that nothing is compiled or imported later
+        call(*(part[:500] for part in table))  # compile and import everything first
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]
         call(*table)

@@ -1,4 +1,4 @@
-"""Sparse rows train and predict as dense ones do, and are never made dense."""
+"""Test that sparse rows give the same results as dense rows, without being converted."""
 
 from itertools import product
 from typing import Any

@@ -1,4 +1,4 @@
-"""Groups and times of a search reach its folds."""
+"""Test that searches split rows by groups and times."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def test_random_parts_equal_scikit_learns(count):
     def outcome(split, seed, *arguments):
         random = np.random.RandomState(seed)
         try:
-            return *split(random, *arguments), random.randint(2**31)  # which goes on as if it had drawn
+            return *split(random, *arguments), random.randint(2**31)  # the state advances as if it had drawn
         except ValueError as error:
             return str(error)
 

@@ -1,4 +1,4 @@
-"""Model files that are changed with intent, and their refusal."""
+"""Helpers that modify model files, and check that they are rejected."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from vecprop.files.model_file import container
 
 
 def rewritten(model, path, change=lambda document, arrays: None):
-    """Write a file whose document and arrays are changed, with checksums that are right: no accident, but intent."""
+    """Write a file with a modified document and arrays, and valid checksums."""
     save(model, path)
     document, arrays = container.read(path)
     change(document, arrays)
@@ -15,7 +15,7 @@ def rewritten(model, path, change=lambda document, arrays: None):
 
 
 def refused(path, message):
-    """Assert that a file is refused with a message; return it."""
+    """Assert that loading a file raises an error that matches; return the message."""
     with pytest.raises(FileError, match=message) as caught:
         load(path)
     return str(caught.value)

@@ -1,11 +1,11 @@
-"""What tests of files share."""
+"""Shared fixtures of tests of files."""
 
 import pytest
 
 
 @pytest.fixture(scope="module")
 def reference_engine():
-    """Train without kernels, which would take longer to compile than the few steps of these tests."""
+    """Train without kernels, because compiling them takes longer than these tests' few steps."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VECPROP_ENGINE", "reference")
         yield

@@ -1,4 +1,4 @@
-"""A file is the old one or the new one, whenever writing ends."""
+"""Test that an interrupted write leaves either the old or the new file."""
 
 import os
 import signal
@@ -102,7 +102,7 @@ with written_at_once(sys.argv[1]) as file:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows removes no open file by itself")
 def test_abandoned_files_are_removed_and_open_files_are_not(tmp_path):
-    """However old a file says that it is, since clocks differ."""
+    """The modification time does not matter, since clocks differ."""
     path, hour = tmp_path / "model[1].npz", 3600
     left = [tmp_path / f".{path.name}.{age}.unfinished" for age in (-48 * hour, 0, 48 * hour)]
     others = [tmp_path / ".model[1].npz.4.0123.unfinished", tmp_path / ".other.0123.unfinished"]

@@ -1,4 +1,4 @@
-"""A damaged, cut, foreign, newer or hostile file gives one clear error, or the very model: never another model."""
+"""Test that damaged, truncated, foreign, newer or hostile files give one clear error, or the correct model."""
 
 import collections
 import hashlib
@@ -38,7 +38,7 @@ def good(tmp_path_factory):
 
 
 def damaged(data, rng):
-    """Return a copy of the bytes with a damage of a random kind."""
+    """Return a copy of the bytes with random damage."""
     data = bytearray(data)
     start, length = rng.randrange(len(data)), rng.choice([1, 2, 8, 100, 1000])
     match rng.randrange(6):
@@ -67,7 +67,7 @@ FUZZED = {
 
 
 def read_damaged(kind, path, tries, seed):
-    """Return how often damaged files gave an error and the model itself, and what else they gave."""
+    """Count the damaged files that gave an error or the correct model; also return other results."""
     right, rows = FUZZED[kind]()
     save(right, path)
     good, said = path.read_bytes(), model_file.information(path)
@@ -168,7 +168,7 @@ def test_a_pickle_inside_is_not_loaded(tmp_path):
 
 
 def zeros(shape):
-    """Return the bytes of an .npy file that claims a shape and holds nothing."""
+    """Return the bytes of an .npy file that declares a shape but has no data."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": shape})
     return header.getvalue()

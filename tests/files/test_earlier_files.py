@@ -1,6 +1,6 @@
-"""Files that earlier versions have written are still read: ``earlier`` holds some, with what their models predicted.
+"""Test that files from earlier versions still load: ``earlier`` contains some, with predictions.
 
-The number in front of a name is the version of the format. ``python tests/files/test_earlier_files.py`` writes them.
+The number at the start of a name is the format version. ``python tests/files/test_earlier_files.py`` writes them.
 """
 
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_files_of_earlier_versions_load_and_continue(path, tmp_path):
 
 
 def written() -> dict[str, Any]:
-    """Return models of all kinds by name, as this version trains them."""
+    """Train models of all kinds with this version; return them by name."""
     labels, numbers = np.where(ALL_X[:, 0] > 0, "yes", "no"), ALL_X[:, 0] + ALL_X[:, 1] ** 2
     layers = [vp.Dense(4), vp.LayerNorm(), vp.Tanh(), vp.Dropout(0.1), vp.Dense(2)]
     network = vp.Network(3, layers, vp.SoftmaxCrossEntropy(), [vp.L2(0.01)])

@@ -1,4 +1,4 @@
-"""Graphs and source give the same predictions, for every part of a network and every kind of estimator."""
+"""Test that ONNX graphs and NumPy source give the same predictions as all parts and estimators."""
 
 import dataclasses
 import datetime
@@ -73,7 +73,7 @@ def test_links_of_large_values(loss, form, tolerance):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("layer", [layer for layer in LAYERS if isinstance(layer, vp.extend.Activation)], ids=name)
 def test_activations_are_accurate_for_large_values_and_near_0(layer, dtype):
-    """Entry by entry, relative to the entry itself."""
+    """Compare each entry relative to its size."""
     network = vp.Network(1, [layer], vp.SquaredError())
     z = np.array([0, 1e-30, 1e-12, 1e-6, 1e-3, 0.3, 1, 5, 30, 80, 1000], dtype)
     z = np.concatenate([-z[::-1], z])[:, None]
@@ -83,7 +83,7 @@ def test_activations_are_accurate_for_large_values_and_near_0(layer, dtype):
 
 
 def assert_same(model, rows, form, dtype, tolerance=None):
-    """Compare labels, numbers and probabilities, and their types."""
+    """Compare labels, numbers and probabilities, including dtypes."""
     found, expected = predicted(form, model, rows, dtype), [model.predict(rows)]
     tolerance = tolerance or FORMS[form, dtype]
     if hasattr(model, "predict_proba"):
@@ -136,7 +136,9 @@ def test_graphs_of_pipelines(step, dtype):
         rows[::5, 1] = rows[:, 2] = np.nan
     model = fitted(make_pipeline(clone(step), vp.MLPClassifier(**FEW)), rows, np.array(["no", "yes"])[TWO])
     if imputes:
-        rows[1::5, 0] = 1 if step.add_indicator else np.nan  # scikit-learn refuses what was there in all of training
+        rows[1::5, 0] = (
+            1 if step.add_indicator else np.nan
+        )  # scikit-learn rejects values that were missing nowhere in training
     assert_same(model, rows, "graph", dtype)
 
 
@@ -221,7 +223,7 @@ def test_pipelines_converted_by_skl2onnx():
     assert_close(probability, bag.predict_proba(rows), 1e-5)
 
 
-# What a person reads, and what cannot be written.
+# Readable source, and unsupported parts.
 
 
 def test_a_graph_with_a_custom_layer_is_written_to_a_file(tmp_path):

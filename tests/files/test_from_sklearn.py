@@ -1,4 +1,4 @@
-"""scikit-learn's networks become vecprop's, and predict the same."""
+"""Test that converted scikit-learn networks predict the same."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is saved and loaded is the model itself, bit for bit; what cannot be saved is named."""
+"""Test that saved models are restored bit-identically, and that unsupported parts are named."""
 
 import copy
 import hashlib
@@ -35,7 +35,7 @@ def round_trip(model, tmp_path, **notes) -> Any:
 
 
 def state_of(value):
-    """Return all that a value holds, as something that can be compared."""
+    """Return the content of a value in a comparable form."""
     if isinstance(value, np.ndarray):
         entries = state_of(value.tolist()) if value.dtype == object else value.tobytes()
         return "array", value.dtype, value.shape, entries
@@ -57,7 +57,7 @@ def test_estimators_are_restored_exactly(kind, dtype, tmp_path):
     model.hidden_activations(rows)
     model.score(rows, y)
     again = round_trip(model, tmp_path)
-    assert state_of(again) == state_of(model)  # with all that an estimator has learned to keep
+    assert state_of(again) == state_of(model)  # including fitted attributes
     for method in {"predict", "predict_proba"} & set(dir(model)):
         np.testing.assert_array_equal(getattr(again, method)(rows), getattr(model, method)(rows), strict=True)
 
@@ -152,7 +152,7 @@ def test_training_of_a_network_continues_bit_identically(loss, members, schedule
 
 
 def trained(epochs, engine="compiled") -> Any:
-    """Return a network trained for some epochs, each of which is recorded by itself."""
+    """Train a network with a record of each epoch."""
     p = problem(vp.Tanh(), vp.SquaredError())
     how: Any = {"optimizer": vp.Adam(0.01), "validation": (p.X, p.T), "validation_score": "r2", "engine": engine}
     result = vp.train(p.network, p.theta, p.X, p.T, epochs=epochs, callbacks=[lambda state: None], **how)
@@ -186,7 +186,7 @@ def test_files_too_large_to_load_are_not_written(limit, tmp_path, monkeypatch):
     with np.load(path) as file:
         size = {"_MOST_ENTRIES": len(file.files), "_LARGEST_DOCUMENT": len(file["document"])}[limit]
     monkeypatch.setattr(container, limit, size)
-    save(model, path)  # as much as a file can hold
+    save(model, path)  # the maximum for a file
     load(path)
     with pytest.raises(FileError, match=rf"not written: it would have \d+ \D+, more than the {size} that"):
         save(larger, path)
@@ -231,7 +231,7 @@ def test_the_same_model_gives_the_same_bytes(tmp_path):
 
 
 def test_numpy_alone_reads_a_file(tmp_path):
-    """What docs/model-files.md says, done."""
+    """Follow docs/model-files.md."""
     model = fitted(MLPRegressor(**FEW, scale_target=True), X, NUMBERS)
     save(model, tmp_path / "model.npz")
     with np.load(tmp_path / "model.npz", allow_pickle=False) as file:

@@ -1,4 +1,4 @@
-"""A power cut at any moment leaves whole files, from which training goes on to the bit, and loses nothing promised."""
+"""Test that power cuts leave complete files, from which training resumes bit-identically."""
 
 import os
 from functools import partial
@@ -39,7 +39,7 @@ def written_after_each_epoch(monkeypatch):
 
 
 def cut(train, root, monkeypatch):
-    """Train, and yield each state that a power cut could leave, with the number of writes that were promised."""
+    """Train, and yield each state after a possible power cut, with the number of guaranteed writes."""
     disk = Disk(root)
     with monkeypatch.context() as patch:
         disk.record(patch)
@@ -75,7 +75,7 @@ def test_after_a_power_cut_files_are_complete_and_training_resumes(train, tmp_pa
         assert set(promised) <= kept.keys()
         if promised and promised[-1].name == "run.npz" and promised[-1].parent == tmp_path:
             (_, _, epochs), own = whole, vp.load(promised[-1])
-            assert own.state.epoch >= min(len(promised), epochs)  # so many epochs were promised
+            assert own.state.epoch >= min(len(promised), epochs)  # the number of guaranteed epochs
         if (key := tuple(kept.items())) not in ended:
             ended[key] = train(tmp_path)
             for one, other in zip(ended[key], whole, strict=True):
@@ -86,14 +86,14 @@ def test_after_a_power_cut_files_are_complete_and_training_resumes(train, tmp_pa
 
 
 def without_sync(path, document, arrays):
-    """Write a file under its name with nothing that makes it last."""
+    """Write a file without flushing its data or its name to disk."""
     with atomic.open(path.with_suffix(".unfinished"), "xb") as file:  # pyright: ignore[reportAttributeAccessIssue]
         file.write(b"PK" + bytes(3000))
     os.replace(path.with_suffix(".unfinished"), path)
 
 
 def without_folder(path, document, arrays):
-    """Write a file whose bytes last, and whose name does not."""
+    """Write a file and flush its data, but not its name, to disk."""
     with atomic.open(path.with_suffix(".unfinished"), "xb") as file:  # pyright: ignore[reportAttributeAccessIssue]
         file.write(b"PK" + bytes(3000))
         file.flush()

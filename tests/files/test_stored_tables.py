@@ -1,4 +1,4 @@
-"""Models of tables come back as they were, and hostile files of them are refused."""
+"""Test that tabular models are restored exactly, and that hostile files raise an error."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Graphs and source of models of tables take columns as they are, and predict what the models do."""
+"""Test that exported tabular models take raw columns and predict like the models."""
 
 import json
 import subprocess
@@ -43,13 +43,13 @@ def regressor(table: Any = TABLE, **settings) -> Any:
 
 
 def columns(model, table, dtype=np.float64):
-    """Return a table's columns as a graph takes them."""
+    """Return a table's columns as inputs of a graph."""
     parts = zip(model.encoder_.names, model.encoder_.parts, strict=True)
     return {name: column(part, table[name], dtype) for name, part in parts}
 
 
 def column(part, series, dtype):
-    """Return numbers as numbers, categories as text, and what a graph cannot read as the encoder makes of it."""
+    """Return numbers, text for categories, and the encoder's output for unsupported columns."""
     if part.kind == "numbers":
         return part.read(series).astype(dtype)[:, None]
     if part.kind == "dates":
@@ -65,14 +65,14 @@ def of_graph(model, table, dtype: Any = np.float64, **settings) -> dict[str, Any
 
 
 def in_type(table, dtype):
-    """Return a table whose numbers are those of a type."""
+    """Return a table with numbers rounded to a dtype."""
     numbers = table.select_dtypes("float64")
     with np.errstate(over="ignore"):
         return table.astype(dict.fromkeys(numbers, dtype)).astype(dict.fromkeys(numbers, float))
 
 
 def in_float64(model, table):
-    """Return what a model would predict if its networks computed in float64, member by member."""
+    """Return the predictions of a model whose networks compute in float64, one by one."""
     parts = zip(model.encoder_.names, model.encoder_.parts, strict=True)
     inputs = np.hstack([part(table[name]) for name, part in parts])
     of_views = [
@@ -86,7 +86,7 @@ def in_float64(model, table):
 
 
 def assert_graph(model, *tables, dtype: Any = np.float64):
-    """Compare what a graph predicts with what the model does: entry by entry."""
+    """Compare the predictions of a graph with the model's, entry by entry."""
     tolerance, classes = TOLERANCES[dtype], isinstance(model, vp.TabularClassifier)
     graph = to_onnx(model, dtype=dtype, coverage=None if classes else 0.75)
     for table in tables:
@@ -109,7 +109,7 @@ def assert_graph(model, *tables, dtype: Any = np.float64):
 
 
 def assert_source(model, *tables):
-    """Compare what the source predicts with what the model does."""
+    """Compare the predictions of the source with the model's."""
     classes = isinstance(model, vp.TabularClassifier)
     source = functions(model, coverage=None if classes else 0.8)
     for table in tables:
@@ -128,7 +128,7 @@ def assert_source(model, *tables):
 
 
 def assert_same(model, *tables):
-    """Compare both forms with the model."""
+    """Compare both exports with the model."""
     assert_graph(model, *tables)
     assert_source(model, *tables)
 
@@ -203,7 +203,7 @@ def test_invalid_coverages_raise_an_error():
 
 
 def test_stages(monkeypatch):
-    monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)  # so that all are kept
+    monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)  # to keep all rows
     model = classifier(DAYS, THREE, stages=2)
     assert len(model.ensemble_.views) == 3
     assert_same(model, NEW)
@@ -214,7 +214,7 @@ def test_stages(monkeypatch):
 def test_a_model_that_was_trained_to_the_end():
     y = TABLE["visits"] * 100 + TABLE["X"]
     model = vp.TabularRegressor(random_state=0).fit(TABLE, y)
-    assert model.predict(TABLE).max() > y.max() - 2  # nearly as far as predictions may go
+    assert model.predict(TABLE).max() > y.max() - 2  # near the limit of predictions
     classes = vp.TabularClassifier(random_state=0).fit(TABLE, np.where(y > 100, "yes", "no"))
     for each in (model, classes):
         assert_same(each, TABLE, NEW)
@@ -272,7 +272,7 @@ def test_columns_with_only_rare_categories():
 
 
 def test_many_categories():
-    """More than have an input of their own: the others share some, by their checksum."""
+    """More categories than separate inputs: the others share inputs by hash."""
     codes = pd.DataFrame({"code": [f"{number % 300:03}é" for number in range(600)]})
     codes.loc[::50, "code"] = None
     model = classifier(codes, np.arange(600) % 2)
@@ -368,7 +368,7 @@ def test_text_is_parsed_as_in_training():
         predict(table.assign(day="02/03/2024"))
 
 
-# What a person reads.
+# Readable source.
 
 
 def test_source_runs_with_only_numpy(tmp_path):

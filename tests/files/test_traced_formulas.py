@@ -1,4 +1,4 @@
-"""Formulas of a user's own, written in NumPy, become ONNX graphs, or the error names what cannot."""
+"""Test that custom NumPy formulas become ONNX graphs, or that the error names the unsupported operation."""
 
 import re
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def test_documented_custom_parts_become_graphs(page, capsys):
 
 @dataclass(frozen=True)
 class Applied(Layer):
-    """A function of the rows, which nothing is trained through."""
+    """A function of the rows, without trained parameters before it."""
 
     function: Callable[[Any], Any]
 
@@ -86,7 +86,7 @@ def test_numpy_functions_are_traced(function):
     model, expected = TrainedNetwork(network, np.zeros(0)), network.predict(np.zeros(0), X)
     (Y,) = run(to_onnx(model), X=X.astype(np.float32)).values()
     assert_close(Y, expected, 1e-5)
-    (Y,) = ReferenceEvaluator(to_onnx(model, dtype=np.float64)).run(None, {"X": X})  # of more functions in float64
+    (Y,) = ReferenceEvaluator(to_onnx(model, dtype=np.float64)).run(None, {"X": X})  # more functions in float64
     assert_close(Y, expected, 1e-12)
 
 
