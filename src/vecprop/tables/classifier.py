@@ -32,14 +32,14 @@ from .settings import CONSTRAINTS, documented
 from .table_model import TableModel
 
 MOST_RARE = 1000
-"""Above this number of classes, a target whose classes mostly occur only once is an identifier."""
+"""A target with more classes than this, most of which occur only once, is treated as an identifier."""
 MOST_ONCE = ", and most occur only once"
 """These words identify the warning about a target with many classes."""
 MOST_ENTRIES = 500_000_000
 """Maximum number of stored probabilities, to bound the memory: 2 GB in float32."""
 
 MOST_AGAIN = 1.5
-"""Maximum inverse temperature after averaging, because each view is already calibrated."""
+"""Maximum inverse temperature of averaged probabilities; views are already calibrated."""
 
 
 @documented(

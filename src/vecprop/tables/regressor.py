@@ -26,7 +26,7 @@ from .settings import CONSTRAINTS, documented
 from .table_model import TableModel
 
 LARGEST_SPREAD = 1e150
-"""Maximum range of targets, and inverse of the minimum range, so that squares do not overflow or underflow."""
+"""The range of targets must be between this and its inverse, so that squares neither overflow nor underflow."""
 
 
 @documented(activation='"silu"', deeper="", weight_decay="1", epochs="100", steps="2,000")

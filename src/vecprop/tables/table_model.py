@@ -166,9 +166,9 @@ class TableModel(SharedSettings):
         Parameters
         ----------
         X, y, sample_weight, memory, groups
-            As for `fit`. A column of groups need not be named again, but an array of groups must be passed again.
+            As for `fit`. A group column need not be named again, but an array of groups must be passed again.
         progress : callable, optional
-            A progress callback, as the setting ``progress``.
+            A progress callback, like the setting ``progress``.
 
         Raises
         ------
@@ -341,8 +341,8 @@ class TableModel(SharedSettings):
     def detect_drift(self, X: Any) -> list[str]:
         """Return one sentence for each difference between a table and the training data.
 
-        The sentences describe columns and values that are not used or are converted, values outside the training range,
-        unknown categories, and changed shares of missing values and changed distributions.
+        Differences are ignored columns, values that cannot be parsed, values outside the training range, unknown
+        categories, changed shares of missing values, and changed distributions.
 
         Parameters
         ----------

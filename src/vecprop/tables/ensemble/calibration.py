@@ -64,9 +64,9 @@ def likeliest_shares(
 
 
 def best_shares(predictions: Sequence[np.ndarray], loss: Callable[[np.ndarray], float]) -> list[float]:
-    """Return nonnegative weights, which sum to 1, of an average of predictions with a low convex loss.
+    """Return nonnegative weights that sum to 1 and approximately minimize the convex loss of the weighted average.
 
-    Predictions are added one by one; each step optimizes one weight.
+    Predictions are added one at a time, and each step optimizes one weight.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def best_shares(predictions: Sequence[np.ndarray], loss: Callable[[np.ndarray], 
 
 
 QUANTILES = 200
-"""Maximum number of stored residuals per member; enough for intervals of up to 99 %, and small in a file."""
+"""Maximum number of stored residuals per member; this is enough for intervals of up to 99 %."""
 _ROWS_AT_ONCE = 4096
 """Number of rows per batch, to bound the memory of (rows, M, R) shifted predictions."""
 
@@ -186,7 +186,7 @@ def weighted_quantiles(values: np.ndarray, levels: np.ndarray, weights: np.ndarr
 YES = {"1", "true", "yes", "y"}
 """Case-insensitive names of classes that are positive by default."""
 _LIMITS = {"probability": [1.0], "f1": [], "recall": [np.nextafter(1, 2)], "cost": [np.inf, np.inf]}
-"""Exclusive upper limits of the numbers of a threshold rule; the lower limit is 0."""
+"""Exclusive upper limits for the numbers of each threshold rule; the lower limit is 0."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ class ThresholdRule:
 
     @classmethod
     def of(cls, setting: Any) -> "ThresholdRule":
-        """Parse a setting, or raise.
+        """Parse a setting; raise if it is invalid.
 
         Examples
         --------
@@ -214,7 +214,7 @@ class ThresholdRule:
         raise ValueError(f"threshold must be a probability between 0 and 1, {words}, got {setting!r}.")
 
     def best(self, p: np.ndarray, is_positive: np.ndarray, weight: np.ndarray) -> float:
-        """Return the best probability threshold on some rows, or nan if all have the same class.
+        """Return the best threshold for these rows, or nan if all rows have the same class.
 
         Examples
         --------
@@ -284,13 +284,13 @@ def positive_index(classes: np.ndarray, counts: Sequence[int], asked: Any = None
 
 
 def positive_of(model: Any) -> int:
-    """Return the index of the positive class of two; estimators without a choice use the second one."""
+    """Return the index of the positive class of a binary classifier, by default the second class."""
     last = model.steps[-1][1] if hasattr(model, "steps") else model
     return getattr(last, "_positive", 1)
 
 
 def decided(P: np.ndarray, threshold: float | np.ndarray | None, model: Any = None) -> np.ndarray:
-    """Return the predicted class index of each row: the most probable class, or by a threshold.
+    """Return the index of the predicted class of each row: the most probable class unless a threshold is given.
 
     The threshold, one for all rows or (N,), applies to the probability of the model's positive class.
 

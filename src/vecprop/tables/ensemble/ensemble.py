@@ -25,7 +25,7 @@ from ..streaming.window_fit import Report, trained_in_windows
 SMALLEST_PROBABILITY = 1e-30
 """Lower bound of probabilities, so that logarithms and powers are finite."""
 PREDICTIONS = 10_000
-"""Number of out-of-fold predictions of small tables, with several predictions (epochs) of each row."""
+"""Tables with fewer rows have several out-of-fold predictions per row (at different epochs), about this many in all."""
 MOST_KEPT = 2**24
 """Maximum number of stored validation predictions per view (64 MB in float32). In larger tables, selecting the epoch
 hardly biases the validation loss."""
@@ -75,7 +75,7 @@ class Ensemble:
         return map(self.together, zip(*(view.each(X) for view in self.views), strict=True))
 
     def together(self, predictions: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the weighted average of predictions, one of each view."""
+        """Return the weighted average of one prediction per view."""
         total = np.zeros_like(predictions[0])
         for view, Y in zip(self.views, predictions, strict=True):
             scale = view.inverse_temperature
@@ -126,7 +126,7 @@ class TrainingRows:
 
 
 Unseen = list[tuple[np.ndarray, np.ndarray]]
-"""For each fold its row indices and their out-of-fold predictions, (n, J, O), at J stopping epochs."""
+"""Pairs, one per fold, of row indices and their out-of-fold predictions, (n, J, O), at J stopping epochs."""
 
 
 def at_epochs_of_others(
@@ -280,7 +280,7 @@ class Fit:
         return Outcome(ensembles, good, grouped[:, views], np.delete(grouped, views, axis=1))
 
     def added(self, results: Sequence[TrainingResult], folds: np.ndarray) -> tuple[list[Networks], np.ndarray] | None:
-        """Return the new networks of one view for each ensemble and the grouped results, or None if one is bad."""
+        """Return the new networks of one view for each ensemble and all results, or None if a network diverged."""
         grouped = self._grouped(results)
         if not _are_good(grouped[..., folds]).all():
             return None

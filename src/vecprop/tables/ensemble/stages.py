@@ -21,11 +21,11 @@ hardly the loss on new rows, where all networks of a view are averaged.
 PROGRESS_OF_TRIAL = 0.03
 """Minimum relative reduction of the loss to replace the default views; less can be chance."""
 SHORTER = 8
-"""Divisor of the epochs of a trial; the ranking of losses is then the same as after all epochs."""
+"""Divisor of the number of epochs for trials, which rank views like full training."""
 FEW_EPOCHS = 10
-"""The smallest "auto" number of epochs, for tables so large that networks learn too little in this time."""
+"""The smallest "auto" number of epochs, which is used for large tables and can be too few."""
 LONGER = 2
-"""Factor of the epochs of a single view, which still takes less time than two views."""
+"""Factor for the number of epochs of a single view; this still takes less time than two views."""
 MOST_STAGES = 16
 """Maximum number of stages within a time limit; more stages overfit the validation rows."""
 
@@ -65,7 +65,7 @@ SEQUENCE = [
 
 
 class Schedule:
-    """The number of stages, either fixed or determined by a time limit, and the progress over all stages.
+    """Decides how many stages to train (a fixed number or up to a time limit), and reports their progress.
 
     The time limit is in seconds from now. A stage starts only if it is likely to finish in time, up to `MOST_STAGES`.
     """
@@ -150,7 +150,7 @@ def _work(fits: Sequence[Fit]) -> float:
 
 
 class Calibrated(NamedTuple):
-    """The attributes that a model learns from out-of-fold predictions, these predictions, and their loss."""
+    """The attributes learned by calibration, the out-of-fold predictions, and their loss."""
 
     learned: dict[str, Any]
     unseen: np.ndarray
@@ -171,7 +171,7 @@ class Plan:
         return replace(self.fit, views=[self.view_of_stage(self.fit, number)], first=number, left_out=())
 
     def view_like(self, fit: Fit, networks: Networks) -> ViewFit:
-        """Return the view fit that trains networks of the same kind, given the fit of the first stage."""
+        """Return a view fit for networks of the same kind, given the fit of the first stage."""
         if networks.stage > 1:
             return self.view_of_stage(fit, networks.stage)
         of_view = [view for view in fit.views if view.view == networks.view]
@@ -190,8 +190,8 @@ class Plan:
 def select_views(plan: Plan, progress: Report = None) -> Fit:
     """Return the fit of a first stage with the views that predict unseen rows best.
 
-    The default is pieces plus the first standardised view. Another choice must be clearly better. For large tables (few
-    epochs), one choice is the first standardised view without pieces, trained for more epochs but in less time.
+    The default is pieces plus the first standardized view. Another choice must be clearly better. For large tables (few
+    epochs), one choice is the first standardized view without pieces, trained for more epochs but in less time.
     """
     fit = plan.fit
     pieces, *standardised = fit.views
@@ -316,7 +316,7 @@ def fit_in_stages(plans: Sequence[Plan], schedule: Schedule) -> list[StagedEnsem
 
 
 def _of_sample(plan: Plan) -> Fit:
-    """Return the fit on only the sample of rows, with training settings for its size."""
+    """Return a fit that uses only the sample of rows, with training settings for its size."""
     training = plan.model.training(len(plan.fit.rows.T))
     return replace(plan.fit, views=[replace(view, training=training) for view in plan.fit.views], stream=None)
 

@@ -21,7 +21,7 @@ ENTRIES = 2_000_000
 MOST_CLASSES = 30
 """Above this number of classes, gradient boosting is skipped, because each step needs a tree per class."""
 MANY_COLUMNS, FEWER_BINS = 250, 63
-"""Above this number of columns, trees use fewer bins than the default of 255, in a third of the time."""
+"""Above this number of columns, trees use this number of bins instead of 255, which takes a third of the time."""
 MOST_NAMES = 20
 """Columns with more categories than this are target-encoded, because trees and linear models would fit noise."""
 FEWEST_STOPPING, VALIDATION = 40, 0.2
@@ -88,7 +88,7 @@ class Baselines:
     def of_quantiles(self, levels: Sequence[float]) -> dict[str, np.ndarray]:
         """Return each baseline's quantiles for the test rows, (N, L).
 
-        "naive" predicts the quantiles of all targets; linear regression adds quantiles of its errors to predictions.
+        "naive" predicts the quantiles of all targets. Linear regression adds the quantiles of its errors.
         """
         wanted, (linear, errors, weight) = np.array(levels), self._linear
         boosted = [self._boosted(loss="quantile", quantile=level) for level in levels]
@@ -104,14 +104,14 @@ class Baselines:
 
     @property
     def _for_linear(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The rows that linear models are fitted on, and the standardized inputs of these and of the test rows."""
+        """The indices of the rows for linear models, their standardized inputs, and those of the test rows."""
         rows, (encoder, means) = enough_rows(len(self.y), self.encoder.width, self.seed), self._encoded
         means = {name: of_rows[rows] for name, of_rows in means.items()}
         _, inputs = encoder.of_views(self.X.iloc[rows], means, as_arrays=True)  # inputs of the standardized view
         return rows, np.asarray(inputs, float), np.asarray(encoder.of_views(self.X_test, as_arrays=True)[1])
 
     def _for_trees(self, trees: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[bool]]:
-        """Return the rows that trees are fitted on, their columns, the test columns, and which are categorical.
+        """Return the row indices for trees, their columns, the test columns, and which columns are categorical.
 
         ``trees`` is the number of trees per boosting step.
         """
@@ -151,7 +151,7 @@ class Baselines:
 
     @property
     def _linear(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Linear regression's test predictions, its training errors, and the weights of these."""
+        """The test predictions of linear regression, its training errors, and the weights of the training rows."""
         rows, inputs, inputs_test = self._for_linear
         y, weight = self.y[rows], self.weight[rows]
         model = _fitted(RidgeCV(PENALTIES), inputs, y, weight)

@@ -17,7 +17,7 @@ from .metrics import Estimate, Metrics, Scores, columns_of_text, spread, title
 from .targets import levels_of, positive_class
 
 OURS = "vecprop"
-"""The key of the model next to its baselines."""
+"""The key of the model in dictionaries of models and baselines."""
 MARGIN = "margin"
 FEW, FEW_GROUPS = 50, 20
 """Below this number of rows or groups, a verdict comes with a warning."""
@@ -25,7 +25,7 @@ FEW, FEW_GROUPS = 50, 20
 How = Literal["table", "test", "out of fold", "cross-validation"]
 Level = Literal["better", "slightly better", "no better", "worse"]
 SLIGHT = 0.05
-"""Relative reduction of the loss below which a model is only slightly better."""
+"""A model is only slightly better if it reduces the loss by less than this fraction."""
 NOTABLE = 0.01
 """Baselines whose loss exceeds the naive loss by more than this fraction are reported."""
 GUESSING = {"r2": 0.0, "roc_auc": 0.5}
@@ -209,12 +209,12 @@ class Measured:
 
     @cached_property
     def importances(self) -> list[Importance]:
-        """How much the loss rises when a column is shuffled (in whole groups, if there are groups)."""
+        """The rise of the loss when a column is shuffled; groups of rows are shuffled together."""
         return importances(self.model, self.X, self.truth, self.weight, self.groups, self.seed)
 
     @cached_property
     def verdict(self) -> Verdict | None:
-        """The comparison with the baselines, with reasons to distrust it; None without baselines."""
+        """The verdict on the model, or None without baselines."""
         if not self.margins:
             return None
         metric, margins = next(iter(self.metrics)), self.margins

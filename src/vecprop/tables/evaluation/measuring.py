@@ -30,7 +30,7 @@ class Parts:
     Parameters
     ----------
     stream : Streamed or None
-        The whole table, if it does not fit into memory. The rows are then samples.
+        The whole table, if it does not fit into memory. ``X`` and ``X_test`` are then random samples.
     group : str or None
         The column that identifies groups.
     """
@@ -148,7 +148,7 @@ def cross_validated(
 
 
 def of_baselines(model: Any, parts: Parts, rows: np.ndarray, X_test: Any, seed: int) -> dict[str, np.ndarray]:
-    """Return the predictions for X_test of baselines that are fitted on some of the training rows."""
+    """Fit baselines on some of the training rows and return their predictions for X_test."""
     y, levels = as_learned(model, parts.y[rows]), levels_of(model)
     if is_classifier(model) and (y < 0).any():  # rows of unknown classes
         return of_baselines(model, parts, rows[y >= 0], X_test, seed)
@@ -194,7 +194,7 @@ def _measured(
     folds: Sequence[np.ndarray] = (),
     thresholds: np.ndarray | None = None,
 ) -> Measured:
-    """Return the rows that the model and all baselines predict, with these predictions."""
+    """Return the predictions of the rows that the model and all baselines can predict."""
     of_test = parts.X_test, parts.y_test, parts.weight_test
     X, y, weight = of_test if how == "test" else (parts.X, parts.y, parts.weight)
     thresholds = thresholds_of(model, len(y)) if thresholds is None else thresholds

@@ -20,7 +20,7 @@ from ..explaining.importance import SMALLEST
 ENTRIES = 10_000_000
 """Maximum number of bootstrap samples times rows, to bound the running time."""
 AT_ONCE = 500_000
-"""Maximum number of counts in memory."""
+"""Maximum number of row counts in memory."""
 
 Name = TypeVar("Name", bound=Hashable)
 Metrics = Callable[[np.ndarray], dict[Name, np.ndarray]]
@@ -244,7 +244,7 @@ def _sums(labels: np.ndarray, count: int) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _decisions(y: np.ndarray, predicted: np.ndarray) -> Metrics[str]:
-    """Return F1, precision and recall: of True for Booleans, otherwise averaged over the classes that occur."""
+    """Return F1, precision and recall, for True if y is Boolean, otherwise averaged over the classes."""
     classes, numbers = np.unique(np.concatenate([y, predicted]), return_inverse=True)
     truth, decided = np.split(numbers, 2)
     of_truth, of_decided = _sums(truth, len(classes)), _sums(decided, len(classes))
@@ -286,7 +286,7 @@ def _if_any(values: np.ndarray) -> np.ndarray:
 
 
 def title(metric: str, positive: Any = None) -> str:
-    """Return the title of a metric, with the positive class if it depends on it.
+    """Return the title of a metric; metrics of the positive class name this class.
 
     Examples
     --------

@@ -49,7 +49,7 @@ def positive_class(model: Any) -> Any:
 
 
 def target_of(frame: Frame, target: str, task: Task, reading: NumberReading | None = None) -> np.ndarray:
-    """Return the target: numbers for regression; numbers, Booleans or text for classification."""
+    """Return the target as numbers for regression, or as numbers, Booleans or text for classification."""
     y = frame[target]
     if task == "classification":
         y = as_classes(y)

@@ -34,8 +34,8 @@ CHANCE = 0.005
 class Tally(NamedTuple):
     """Counts of a column's values, summed over the chunks of a table.
 
-    ``counts``, (V,), has an entry for each value of a `Profile`: the number of rows up to it for numbers, or equal to
-    it for categories.
+    ``counts``, (V,), has an entry for each value of a `Profile`: the number of rows with at most this number, or with
+    exactly this category.
     """
 
     rows: int
@@ -114,7 +114,7 @@ class Profile:
 
         Notes report new missing values, new categories, values outside the training range, and shares that differ by
         0.1 or more. The tests are Fisher's exact test for shares, and the rank-sum and Kolmogorov-Smirnov tests for
-        numbers. Their level is Bonferroni-corrected for the number of columns, unless there are few rows.
+        numbers. With at least 30 rows, their level is Bonferroni-corrected for the number of columns.
         """
         rows, sure, notes = tally.rows, CHANCE / columns if tally.rows >= FEWEST_ROWS else CHANCE, []
         is_names = part.holds == "names"
@@ -123,7 +123,7 @@ class Profile:
             _chance(tally.missing, rows, self.missing, self.rows) < sure
         ):
             notes = [f"{tally.missing} of {rows} values are missing ({self.missing} of {self.rows} in training)"]
-        if tally.beyond and is_names:  # categories with one training row were as rare there
+        if tally.beyond and is_names:  # compare with categories that occur once in training
             if _chance(tally.beyond, rows, int((self.counts == 1).sum()), self.rows, "greater") < sure:
                 what = f"have categories that did not occur in training, such as {tally.farthest!r}"
                 return [*notes, f"{tally.beyond} of {rows} rows {what}"]
@@ -203,7 +203,7 @@ class TrainedRows:
 
     @classmethod
     def of(cls, encoder: Encoder, frame: Frame, y: np.ndarray, rows: int) -> Self:
-        """Return the digests of the rows and targets of a frame; ``rows`` is larger if these are a sample."""
+        """Compute the digests of a frame and its targets; ``rows`` is the size of the table that it is a sample of."""
         some = np.unique(np.linspace(0, len(frame) - 1, MOST_DIGESTS).astype(int))
         return cls(np.sort(_digests(encoder, frame.iloc[some], y[some])), rows)
 
@@ -285,16 +285,16 @@ class DriftMonitor:
 LEAKS_FROM = 50
 """Minimum number of rows to look for leaks; with fewer rows, a column may predict the target by chance."""
 MOST_JUDGED = 20_000
-"""Above this number of rows, leaks are searched in a random sample."""
+"""Above this number of rows, only a random sample is checked for leaks."""
 EXPLAINED = 0.98
-"""Minimum share of the target's variance that a leaking column explains."""
+"""A column that explains at least this share of the target's variance is a leak."""
 ALONE_FROM, OF_NUMBERS, OF_CLASSES = 100, (0.9, 1.3), (0.85, 2.0)
 """Minimum number of rows to report strong columns, and for each task two limits: the minimum share of variance that the
 column explains, and the maximum ratio of its unexplained variance to the model's."""
 FOLLOWS = 0.5
-"""Minimum share of the target's variance that a date or group explains to be reported."""
+"""A date or group that explains at least this share of the target's variance is reported."""
 SHARED = 0.1
-"""The same minimum for groups that also share the values of another column."""
+"""The same limit for groups whose rows also have equal values in another column."""
 NO_LEAK = 1e-6
 """P-value below which a pattern of missing values is a leak."""
 IF_KNOWN = "leave it out if it is unknown at prediction time."
@@ -361,9 +361,9 @@ def leaks(
 
 
 def _are_groups(encoder: Encoder, frame: Frame, name: str, y: np.ndarray) -> bool:
-    """Return whether rows with the same value of a column are similar, and different from rows with the next value.
+    """Return whether rows with the same value in a column are similar, but rows with neighboring values are not.
 
-    Either their targets are similar, or these are a little similar and another column has equal values.
+    Rows are similar if their targets are, or if another column has equal values and their targets are a bit similar.
     """
     part, is_known = dict(encoder.columns)[name], frame[name].notna().to_numpy()
     x = part.read(frame[name][is_known]) if part.holds == "numbers" else as_names(frame[name][is_known])
@@ -373,7 +373,7 @@ def _are_groups(encoder: Encoder, frame: Frame, name: str, y: np.ndarray) -> boo
     rows, groups, z = len(x), codes.max() + 1, z - z.mean()
 
     def spread(codes: np.ndarray) -> float:
-        """Return the variance of the target's rank within groups."""
+        """Return the variance of the target's rank within the groups that codes define."""
         return float(z @ z - np.sum(np.bincount(codes, z) ** 2 / np.bincount(codes))) / (rows - codes.max() - 1)
 
     of_all, of_one, of_two = map(spread, (0 * codes, codes, codes // 2))
@@ -392,7 +392,7 @@ def _are_groups(encoder: Encoder, frame: Frame, name: str, y: np.ndarray) -> boo
 
 
 def strong_columns(alone: Mapping[str, float], T: np.ndarray, Y: np.ndarray) -> list[str]:
-    """Return a note on each column that explains nearly as much of the target as out-of-fold predictions."""
+    """Return a note on each column that explains nearly as much of the target as the model does."""
     known = np.isfinite(Y[:, 0])
     T, Y = T[known].astype(float), Y[known]
     left = float(np.sum((T - Y) ** 2) / np.sum((T - T.mean(axis=0)) ** 2))
@@ -405,7 +405,7 @@ def strong_columns(alone: Mapping[str, float], T: np.ndarray, Y: np.ndarray) -> 
 
 
 TOTAL = re.compile(r"(grand )?total[se]?|totaal|sum(me)?|somme|(ins)?gesamt(summe)?")
-"""Labels of a row that contains the sum of others."""
+"""Labels of rows that contain a total."""
 JUMP = 10
 """Targets are extreme if they are this many times as far from the median as at least 99 % of the others."""
 

@@ -43,7 +43,7 @@ def leading_class(model: Any, predicted: np.ndarray) -> int:
 
 
 def background_inputs(model: Any, frame: Frame | None, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the inputs of about `count` rows of a frame, or of rows drawn independently per column from training."""
+    """Return the inputs of about `count` rows, from a frame or from the training distributions of columns."""
     if frame is not None:
         rows = rng.permutation(len(frame))[:count]
         return np.tile(model.encoder_(frame.iloc[rows]), (max(count // len(rows), 1), 1))
@@ -77,10 +77,10 @@ def drawn(part: Column, profile: Profile, count: int, rng: np.random.Generator) 
 
 
 def _drawn_numbers(rank: np.ndarray, at_most: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return the numbers with given ranks, from quantiles and the number of rows up to each.
+    """Return the numbers with given ranks, from quantiles and the number of rows up to each quantile.
 
-    A quantile with more rows than expected is used for all of these rows. Numbers are interpolated linearly between
-    quantiles, and exponentially in the outermost intervals. Integers stay integers.
+    A quantile with more rows than expected is returned unchanged. Other numbers are interpolated between quantiles,
+    linearly or, in the outermost intervals, exponentially. Integers stay integers.
     """
     if len(values) == 1:
         return np.full(len(rank), values[0])
@@ -97,7 +97,7 @@ def _drawn_numbers(rank: np.ndarray, at_most: np.ndarray, values: np.ndarray) ->
 
 
 DRAWS = 512
-"""Maximum number of background rows; each is used with a random order of the columns and its reverse."""
+"""Maximum number of background rows; for each, columns are changed in a random order and in the reverse order."""
 FEWEST_DRAWS = 10
 INPUTS = 60_000_000
 """Maximum number of inputs of all changed rows, to bound the time; at least ten background rows are drawn."""

@@ -120,7 +120,7 @@ SHUFFLES = 5
 COLUMNS = 60
 """Maximum number of columns to shuffle: those with the largest effect on the first layers."""
 INPUTS = 20_000
-"""Maximum number of inputs of all shuffles of a row, to bound the time; at least ten columns are shuffled."""
+"""Maximum number of inputs of a row times shuffled columns, to bound the time; at least ten columns are shuffled."""
 DRAWS = 1000
 """The number of bootstrap samples."""
 
@@ -129,7 +129,7 @@ DRAWS = 1000
 class Importance:
     """The rise of the mean loss when one or several columns are shuffled together.
 
-    Of several columns, ``alone`` contains the importance of each one, which is small if the others are redundant.
+    For several columns, ``alone`` contains the importance of each one, which is small if they are redundant.
     """
 
     columns: tuple[str, ...]
@@ -205,8 +205,8 @@ def _largest_first(found: Iterable[Importance]) -> list[Importance]:
 class _Shuffles:
     """Rows with shuffled columns, to estimate mean changes with bootstrap intervals.
 
-    A change depends on a row and on the row that its values come from. Its bootstrap weight is therefore the product of
-    both counts (as in a U-statistic). Units (rows or groups) are resampled.
+    A change depends on a row and on the row that provides its shuffled values. Its bootstrap weight is therefore the
+    product of the counts of both rows (as in a U-statistic). Bootstrap samples consist of units: rows or groups.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The division of memory for a fit, and whether a whole table fits."""
+"""Division of the available memory for a fit, and checks whether a table fits into memory."""
 
 import re
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ SHARE_OF_SAMPLE, SHARE_OF_WINDOWS, SHARE_OF_PARTS = 0.25, 0.3, 0.4
 COPIES = 3
 """Number of copies of a row's values in memory while its columns are analyzed."""
 MOST_SAMPLED, FEWEST_SAMPLED = 250_000, 2_000
-"""Maximum number of sampled rows, beyond which models hardly change, and minimum number."""
+"""Maximum number of sampled rows (more hardly change a model), and minimum number."""
 LOOKED_AT = 5_000
 """Number of rows used to estimate the size of a row."""
 PACKED = 4
@@ -83,7 +83,7 @@ class RowSizes:
 
 
 def memory_of(memory: int | str | None) -> int | None:
-    """Return the bytes that the program may use: as requested, or most of the free memory; None if unknown."""
+    """Return the bytes that the program may use, by default most of the free memory, or None if unknown."""
     if memory is None:
         left = available_memory()
         return None if left is None else PROGRAM + int(SAFE * left)

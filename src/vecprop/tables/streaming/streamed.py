@@ -30,7 +30,7 @@ BUCKETS = 2**16
 MOST_VALUES = 1000
 """Up to this number of distinct targets, the sample contains the first two rows of each."""
 AT_ONCE = 2**20
-"""Number of rows per batch to count folds."""
+"""Number of rows that are assigned to folds at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +132,7 @@ class StreamedFolds:
         return self.starts is not None
 
     def of(self, numbers: np.ndarray) -> np.ndarray:
-        """Return the folds of rows with these indices; -1 for rows before the first fold in time."""
+        """Return the folds of the rows with these indices; -1 for rows that are earlier than all folds."""
         if self.buckets is None:
             return (counter_uniform(self.seed, FOLD, numbers) * self.count).astype(np.intp)
         buckets = self.buckets[numbers]
@@ -205,7 +205,7 @@ class _Scan:
         return counts, None if roles.time is None else self._times(frame)
 
     def _edges(self) -> np.ndarray | None:
-        """Return the ends of buckets of times, followed by the first time of the test rows."""
+        """Return the boundaries of time buckets, followed by the first time of the test rows."""
         name = self.roles.time
         if name is None:
             return None
@@ -230,7 +230,7 @@ class _Scan:
         return counter_bits(self.seed, purpose, pandas().util.hash_array(names, categorize=True))
 
     def _first_of_values(self, target: Any, learned: np.ndarray) -> np.ndarray:
-        """Return the first two rows with each target, as a mask, if there are few distinct targets."""
+        """Return a mask of the first two rows with each target, or an all-False mask if there are many targets."""
         chosen, places = np.zeros(len(target), bool), np.flatnonzero(learned)
         codes, values = pandas().factorize(target[learned])
         if self.values is None or len(values) + len(self.values) > 2 * MOST_VALUES:
@@ -298,7 +298,7 @@ class StreamedRows:
 
     @cached_property
     def slices(self) -> list[tuple[int, int, int]]:
-        """The nonempty blocks as tuples of chunk index, first row and end; large chunks are sliced."""
+        """The nonempty blocks as tuples of chunk index, start and end; large chunks are divided."""
         slices = []
         for part, rows in enumerate(self.table.parts.sizes.tolist()):
             count = -(-rows // max(self.window // 16, min(-(-rows // 8), self.window // 4), 1024))

@@ -27,7 +27,7 @@ Report = Callable[[Progress], object] | None
 
 
 class _Trainer:
-    """The training of one member along the windows."""
+    """Trains one member on consecutive windows of rows."""
 
     def __init__(self, member: Member, fold: int, rows: StreamedRows, checkpoint: Any, more: dict[str, Any]) -> None:
         self.member, self.fold, self.folds = member, fold, rows.folds
@@ -94,7 +94,7 @@ def trained_in_windows(
     saved: Any = None,
     workers: Any = None,
 ) -> list[TrainingResult]:
-    """Train members, given with their folds and views, in passes over all rows.
+    """Train members with given folds and views in passes over all rows.
 
     Members are not trained on rows of their fold. Each worker trains some of the members in separate passes. Ctrl-C
     ends training.

@@ -28,7 +28,7 @@ LIBRARIES = ("numpy", "numba", "scikit-learn", "pandas", "matplotlib")
 
 @dataclass(frozen=True)
 class Run:
-    """A training run of the command line, for its report.
+    """The training run that a report of the command line describes.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def verdict_box(measured: Measured, run: Run) -> Html:
 
 
 def intervals(scores: Scores, metric: str) -> Html:
-    """Return the loss intervals of the model and the baselines on one scale, which may end before naive."""
+    """Draw the loss intervals of the model and the baselines on one scale, which may not include naive."""
     each = {name: of_model[metric] for name, of_model in scores.items()}
     near = [of for name, of in each.items() if name != NAIVE]
     start, end = min(of.low for of in near), max(of.high for of in near)

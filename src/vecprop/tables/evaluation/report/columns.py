@@ -15,7 +15,7 @@ from ..metrics import Estimate
 from .markup import Html, drawn, parts, shown
 
 MOST_COLUMNS = 15
-"""Columns after the most important ones are folded."""
+"""The number of columns that are shown unfolded."""
 LISTED = 500
 EXAMPLES = 3
 LEADING = 6
@@ -72,7 +72,7 @@ def losses_of(measured: Measured) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def _bars(measured: Measured) -> Iterator[tuple[str, Html]]:
-    """Yield each column with a bar for its importance, and for the importance of its group."""
+    """Yield each column with a bar that shows its importance and the importance of its group."""
     found, bar, whole = measured.importances, parts().bar, losses_of(measured)[2] or 1.0
     most = max((each.high for each in found), default=0.0) or 1.0
 

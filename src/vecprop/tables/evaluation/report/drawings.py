@@ -9,9 +9,9 @@ from ....pictures.style import INK, colour
 
 
 def groups_by(x: np.ndarray, most: int) -> list[np.ndarray]:
-    """Return row indices in at most ``most`` groups of about equal size, sorted by x.
+    """Sort rows by x, divide them into at most ``most`` groups of about equal size, and return their indices.
 
-    Equal numbers are in one group. Groups have about ten rows or more.
+    Equal numbers are in the same group. Each group has about ten rows or more.
 
     Examples
     --------
@@ -25,7 +25,7 @@ def groups_by(x: np.ndarray, most: int) -> list[np.ndarray]:
 
 
 def shares(ax: Any, x: Sequence[float], groups: Sequence[np.ndarray]) -> None:
-    """Draw the share of true rows in each group as points, with Wilson's 95 % intervals as error bars."""
+    """Draw the share of True in each group as a point, with Wilson's 95 % interval as an error bar."""
     from scipy.stats import binomtest
 
     shares = np.array([rows.mean() for rows in groups])
@@ -35,7 +35,7 @@ def shares(ax: Any, x: Sequence[float], groups: Sequence[np.ndarray]) -> None:
 
 
 def roc(ax: Any, is_positive: np.ndarray, chances: dict[str, np.ndarray], decided: np.ndarray) -> None:
-    """Draw ROC curves, the diagonal and the point of the decisions."""
+    """Draw ROC curves, the diagonal, and a point for the model's decisions."""
     from sklearn.metrics import roc_curve
 
     ax.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
@@ -48,7 +48,7 @@ def roc(ax: Any, is_positive: np.ndarray, chances: dict[str, np.ndarray], decide
 
 
 def precision(ax: Any, is_positive: np.ndarray, chances: dict[str, np.ndarray], decided: np.ndarray) -> None:
-    """Draw precision against recall, the precision of guessing and the point of the decisions."""
+    """Draw precision against recall, the precision of guessing, and a point for the model's decisions."""
     from sklearn.metrics import precision_recall_curve
 
     ax.axhline(is_positive.mean(), color=INK, linewidth=1, linestyle=":")
@@ -80,7 +80,7 @@ MOST_POINTS = 1_000
 """Maximum number of rows drawn as points; more would overlap and slow down the page."""
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 TICKS = 5
-"""Maximum number of intervals between axis ticks, so that large numbers fit."""
+"""Maximum number of tick intervals per axis, so that labels with large numbers fit."""
 
 
 def scattered(ax: Any, x: np.ndarray, y: np.ndarray, slope: float, name: str) -> None:

@@ -21,9 +21,9 @@ from .subgroups import worse_subgroups
 ROWS = 200
 """Maximum number of evenly spaced rows for the gradient check; a gradient error shows on few rows."""
 VALUES, DRIVERS = 4, 3
-"""Maximum number of values and of contributions that are shown for each of the worst predictions."""
+"""Maximum numbers of column values and of contributions to show for each of the worst predictions."""
 DRAWN, MOST_INPUTS = 6_000_000, 5_000_000
-"""Number of inputs sampled to explain a row; rows are not explained above this number of inputs times columns."""
+"""Number of inputs to sample for each explanation, and maximum of inputs times columns to explain rows at all."""
 
 
 def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -> Html:
@@ -88,7 +88,7 @@ def worst_rows(measured: Measured, explain: str) -> Html:
 
 
 def drivers(of: Explanation) -> Html:
-    """Return the largest contributions that are above 5 % of the first and above their sampling error."""
+    """Return the largest contributions that exceed 5 % of the first one and their sampling errors."""
     least = 0.05 * abs(of.contributions[0].contribution)
     moved = [of for of in of.contributions[:DRIVERS] if abs(of.contribution) > max(2 * of.error, least)]
     return parts().examples(

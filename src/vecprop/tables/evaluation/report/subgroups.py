@@ -19,14 +19,14 @@ from .markup import Html, parts, shown
 FEWEST, MOST = 30, 5
 """Minimum number of rows in a subgroup, and maximum number of subgroups shown."""
 NUMBERS, BINS = 10, 5
-"""Number of numeric columns that are divided into groups, and number of equal-sized groups."""
+"""Maximum number of numeric columns to divide into groups, and number of groups per column."""
 
 
 def worse_subgroups(measured: Measured) -> Html:
     """Return a table of the subgroups whose loss is significantly higher than the loss of all rows.
 
     The test divides the sum of excess losses by the root of their sum of squares, which is robust for skewed losses.
-    Its level is 5 %, Bonferroni-corrected. Squared errors are replaced by absolute errors, to limit outliers.
+    Its level is 5 %, Bonferroni-corrected. Absolute errors replace squared errors, to limit the effect of outliers.
     """
     from scipy.stats import norm
 

@@ -14,10 +14,10 @@ from .markup import Html, parts, picture
 from .sections import name_of
 
 MOST_CLASSES = 20
-"""Above this number of classes, the most confused pairs replace the confusion matrix."""
+"""Above this number of classes, the report lists confused pairs instead of a confusion matrix."""
 MOST_PAIRS = 15
 JUDGED = 0.9
-"""The coverage of the intervals that are examined in groups of rows."""
+"""The nominal coverage of the intervals in plots of groups of rows."""
 
 
 def target_of_classes(measured: Measured) -> Html:
