@@ -46,7 +46,7 @@ def compiled_by(processes, tmp_path, code):
     ("code", "more"),
     [
         (TRAIN, {"gather_few", "_elementwise_loss", "_update1", "measure"}),
-        (CLASSIFIER, {"_softmax_loss", "_update2"}),
+        (CLASSIFIER, {"_softmax_loss", "_update2", "penalize"}),
     ],
 )
 def test_a_first_fit_compiles_what_it_calls(tmp_path, code, more):

@@ -23,11 +23,12 @@ from .lower.row_loops import scale_address, score_address, shuffle_address
 from .program import Program, program_of
 from .run.dense import sparse_rows_address
 from .run.epochs import Ended, epochs_address, members_address
-from .run.measures import CHUNK, MEMORY, judge_address, measure_address
-from .run.steps import BLOCK
+from .run.measures import CHUNK, MEMORY, TRAINING, judge_address, measure_address, weigh_address
+from .run.steps import BLOCK, penalize_address, sum_shards_address
 from .run.tiles import gather_of, gradient_address
 
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # ctypes releases the GIL during the call
+_WEIGH = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_int64] * 3)
 WORTH_A_THREAD = 2e5
 """The minimum number of operations per thread; waking a thread takes about as long."""
 
@@ -128,7 +129,24 @@ class Epochs:
         context.set(training=data, validation=validation_data, all_rows=np.arange(max(rows)), seed=as_word(plan.seed))
         context.set(theta=theta, last_finite=last_finite, update=update, update_h=update_h)
         context.set(barrier=self.barrier, stop=self.stop, **dict(zip(("first", "second"), moments, strict=False)))
+        if batch.weight is not None:
+            context.set(training={"weigher": self._weigher()})
+            self._average_over(data, batch.rows)
+        if validation_batch is not None and validation_batch.weight is not None:
+            context.set(validation={"weigher": self._weigher()})
         self.run_epochs = _RUN(epochs_address(F))
+
+    def _weigher(self) -> int:
+        """Return the address of what turns weights of rows into the factor of a mean, or 0 if the loss is a sum."""
+        return weigh_address(self.F) if self.context.words[OFFSETS["mean"]] else 0
+
+    def _average_over(self, data: dict[str, Any], rows: int) -> None:
+        """Let running losses be the mean over this number of rows of data."""
+        scale = 1 / rows if (weigher := self._weigher()) else 1.0
+        if weigher and data["weight"].size:
+            group, numbers = Context(training=data), np.arange(rows)
+            scale = _WEIGH(weigher)(group.address + TRAINING, numbers.ctypes.data, rows)
+        self.context.set(rows_of_all=rows, scale_of_all=scale)
 
     def take(
         self, batch: Batch, places: np.ndarray, numbers: np.ndarray | None, own: slice | np.ndarray, rows: int
@@ -136,8 +154,9 @@ class Epochs:
         """Set the rows of the next run: a part of an epoch's rows, in this order."""
         data = batch_fields(batch, self.F)
         weight = data["weight"][own] if data["weight"].size else data["weight"]
-        whole = {"weight": weight, "data_rows": len(weight), "rows": rows}
-        self.context.set(training={**data, "chosen": places, "rows": len(places)}, whole=whole)
+        weigher = self._weigher() if weight.size else 0
+        self.context.set(training={**data, "weigher": weigher, "chosen": places, "rows": len(places)})
+        self._average_over({"weight": weight, "data_rows": len(weight)}, rows)
         self.context.set(numbers=np.empty(0, np.int64) if numbers is None else numbers)
         if (words := self.context.words)[OFFSETS["numbers"]]:
             words[OFFSETS["numbers"]] -= words[OFFSETS["all_rows"]]
@@ -213,10 +232,17 @@ def _template(
     memory["predictions"] = number * validation_rows * program.network.outputs * predicts
     context = program.training_context(workers, **memory)
     context.set(shards=shards, clip=plan.clip_norm or 0.0, batch_size=plan.batch_size, running=plan.running)
-    context.set(in_pairs=shards == 4 and workers <= 2 and not program.split_layers)
+    in_pairs = shards == 4 and workers <= 2 and not program.split_layers
+    context.set(in_pairs=in_pairs)
+    if shards > 1:
+        context.set(sum_shards=sum_shards_address(program.F), next_shard=2 if in_pairs else 1)
+    if context.words[OFFSETS["weight_spans"]]:
+        context.set(penalize=penalize_address(program.F))
     if validation_rows > 0 or not plan.running:
         context.set(measure=measure_address(program.F), gradient_of_rows=gradient_address(program.F))
-    context.set(full=plan.batch_size == rows, shuffle=shuffle_address() if shuffled else 0)
+    full, exact = plan.batch_size == rows, not (program.network.random or plan.running)
+    context.set(rows_of_all=rows, scale_of_all=1 / rows if program.network.reduction == "mean" else 1.0)
+    context.set(full=full, carried=full and exact, shuffle=shuffle_address() if shuffled else 0)
     if predicts:
         context.set(link=program.link)
     if plan.score:

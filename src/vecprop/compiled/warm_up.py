@@ -15,8 +15,9 @@ from .lower.row_loops import LOOPS, scale_address, score_address, shuffle_addres
 from .run.batches import batch_address, split_addresses
 from .run.dense import Algorithm, dense_addresses, product_address, sparse_rows_address
 from .run.epochs import epochs_address, members_address
-from .run.measures import judge_address, measure_address
+from .run.measures import judge_address, measure_address, weigh_address
 from .run.parallelism import WeightSplit, quarters_address
+from .run.steps import penalize_address, sum_shards_address
 from .run.tiles import gather_of, gradient_address, predict_address
 
 
@@ -30,6 +31,9 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
         "gradient of split layers": batch_address,
         "epochs": epochs_address,
         "measures": measure_address,
+        "weights of rows": weigh_address,
+        "penalties": penalize_address,
+        "sums of shards": sum_shards_address,
         "early stopping": judge_address,
         "populations": members_address,
         "gather": gather_address,

@@ -10,7 +10,7 @@ import numpy as np
 from llvmlite import ir
 from numba import from_dtype, njit, types
 
-from . import IN_ORDER, INNER, intrinsic
+from . import INNER, intrinsic
 
 
 def array_of(element, dimensions):
@@ -114,18 +114,31 @@ def copy(typing, source, target):
     return types.void(target, target), generate
 
 
-@njit(**INNER)
-def add(source, target):
-    """Add source to target."""
-    for i in range(target.size):
-        target[i] += source[i]
+@intrinsic
+def copy_bytes(typing, source, target, size):
+    """Copy memory from an address to another one."""
+
+    def generate(context, builder, signature, values):
+        pointer, size = ir.IntType(8).as_pointer(), values[2]
+        move = builder.module.declare_intrinsic("llvm.memcpy", [pointer, pointer, size.type])
+        places = (builder.inttoptr(address, pointer) for address in (values[1], values[0]))
+        builder.call(move, [*places, size, ir.IntType(1)(0)])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.intp), generate
 
 
-@njit(**IN_ORDER)
-def add_pair(first, second, target):
-    """Add first + second to target, in this order, with the bits of a pairwise sum."""
-    for i in range(target.size):
-        target[i] += first[i] + second[i]
+@intrinsic
+def clear_bytes(typing, address, size):
+    """Fill memory at an address with zeros."""
+
+    def generate(context, builder, signature, values):
+        pointer, byte, size = ir.IntType(8).as_pointer(), ir.IntType(8), values[1]
+        fill = builder.module.declare_intrinsic("llvm.memset", [pointer, size.type])
+        builder.call(fill, [builder.inttoptr(values[0], pointer), byte(0), size, ir.IntType(1)(0)])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp), generate
 
 
 @njit(**INNER)

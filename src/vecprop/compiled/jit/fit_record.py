@@ -34,7 +34,7 @@ def fields(names: str, kind: Any = np.int64) -> list[tuple[str, Any]]:
 # kept, kept_count and edges. If a dtype is converted, kept_count is the stride between columns of X in bytes. For
 # sparse rows, x holds the values, kept their columns, and edges the start of each row.
 _OF_INPUTS = "scaler shift scale expander row_bytes kept kept_count edges"
-ROWS = np.dtype(fields(f"x t gather_targets classes weight data_rows chosen rows {_OF_INPUTS}"), align=True)
+ROWS = np.dtype(fields(f"x t gather_targets classes weight weigher data_rows chosen rows {_OF_INPUTS}"), align=True)
 """Rows of data: addresses of arrays, and the selected rows. Class targets are in `classes` instead of `t`."""
 
 FIT = np.dtype(
@@ -42,12 +42,13 @@ FIT = np.dtype(
         # The network: its table of layers, and the hyperparameters of layers and loss. The first layer reads
         # rows x features if by_rows is set, otherwise features x rows. There are p parameters.
         *fields("table layers h by_rows gather loss loss_h link theta p outputs inputs"),
-        # The data. If the training rows are a part of an epoch, whole describes all rows, over which the running loss
-        # is averaged, and numbers is the offset in bytes from all_rows to the global row indices, for noise.
-        *fields("training validation whole", ROWS),
-        *fields("numbers validation_score"),
+        # The data. The running loss is the mean over rows_of_all rows, more than the training rows if these are a part
+        # of an epoch. numbers is the offset in bytes from all_rows to the global row indices, for noise.
+        *fields("training validation", ROWS),
+        *fields("numbers validation_score rows_of_all"),
+        ("scale_of_all", np.float64),
         # The reduction of row losses, and penalties. spans: start and end of the penalized weights in theta.
-        *fields("mean spans weight_spans"),
+        *fields("mean penalize spans weight_spans"),
         *fields("l2 l2_averaged l1 l1_averaged", np.float64),
         # Memory for tiles: one per worker, or one per shard if layers are model parallel. A tile has tile_features
         # numbers for each of tile_rows rows, padded to a multiple. The workspace holds outputs of layers, values for
@@ -56,8 +57,10 @@ FIT = np.dtype(
         *fields("workspace workspace_size deltas delta_size transposed moved"),
         # Memory that workers share: gradients and partial losses of shards, and sums over blocks of parameters: squares
         # of gradients and moves, and penalties. If in_pairs is set, each worker sums the gradients of its two shards,
-        # so that the other worker has only half as much to read.
-        *fields("workers barrier shards in_pairs gradients partial_losses squares moves penalties blocks block_count"),
+        # so that the other worker has only half as much to read. next_shard: the distance to the first shard that is
+        # added in a step.
+        *fields("workers barrier shards sum_shards next_shard in_pairs gradients partial_losses squares moves"),
+        *fields("penalties blocks block_count"),
         # The optimizer: its moments, and copies of them from the start of an epoch of several batches. If layers are
         # model parallel, gradient_of_batch replaces gradient_of_rows.
         *fields("gradient_of_rows gradient_of_batch update update_h first second first_kept second_kept"),
@@ -65,10 +68,10 @@ FIT = np.dtype(
         # The epochs. measure and judge: addresses of functions, or 0; see `run.measures`. rate_stride: 1 for one
         # learning rate per step, 0 for a single one. stopping and memory: the rule and the state of early stopping.
         # stop: the address of a word that is set to 1 to stop the fit. full: a batch consists of all rows. running: the
-        # training loss is the mean of the batch losses.
+        # training loss is the mean of the batch losses. carried: a step's loss is the one after the epoch before it.
         *fields("measure judge rates rate_stride steps_before batch_size epochs stopping memory best stop"),
         *fields("first_epoch first_step"),
-        *fields("noisy full running shuffle seed keys places order all_rows"),
+        *fields("noisy full running carried shuffle seed keys places order all_rows"),
         # Results. kept_predictions: predictions of the validation rows after each epoch.
         *fields("losses validation_losses validation_scores norms sizes done last_finite seconds"),
         *fields("predictions kept_predictions"),

@@ -10,11 +10,11 @@ from numba import njit, types
 from ...optimize.settings import observed
 from ..jit import INNER, ONCE, calls
 from ..jit.addresses import copy, doubles_at, numbers_at, part, record_at, total, words_at
-from ..jit.fit_record import fields, fit_at
+from ..jit.fit_record import OFFSETS, ROWS, fields, fit_at
 from ..jit.machine_code import address_of
 from ..jit.threads import BARRIER_WORDS, STOPPED, wait_for_all
 from .parallelism import quarters_of
-from .steps import block_at, penalty_of
+from .steps import block_at
 
 CHUNK = 1024
 """The rows of a part in a measurement. Parts depend on the number of rows alone, so threads do not change the sum."""
@@ -42,16 +42,27 @@ MEMORY = np.dtype(fields("lowest at stalled", np.float64))
 
 _memory_at = record_at(MEMORY)
 
+_rows_at = record_at(ROWS)
+TRAINING, VALIDATION = (8 * OFFSETS[name]["x"] for name in ("training", "validation"))
+"""The offsets of the groups of rows in a record, in bytes."""
+
 _observed = njit(**INNER)(observed)
 
 
+@njit(**ONCE)
+def scale_of(context, c, data, offset, rows):
+    """Return the factor of the weighted losses of rows: 1 / Σ w for a mean, 1 for a sum.
+
+    Their data are in the record's group at this offset.
+    """
+    if data.weigher:
+        return calls.weigh(data.weigher, (context + offset, rows.ctypes.data, rows.size))
+    return 1 / rows.size if c.mean else 1.0
+
+
 @njit(**INNER)
-def scale_of(c, data, rows, like):
-    """Return the factor of the weighted losses of rows: 1 / Σ w for a mean, 1 for a sum."""
-    if not c.mean:
-        return 1.0
-    if not data.weight:
-        return 1 / rows.size
+def _factor(data, rows, like):
+    """Return what `weigh` returns; by itself, since the order in which it sums is promised to stay."""
     weight, total = numbers_at(data.weight, data.data_rows, like), 0.0
     chosen = words_at(data.chosen, data.rows)
     for row in rows:
@@ -59,35 +70,48 @@ def scale_of(c, data, rows, like):
     return 1 / total if total > 0 else 0.0
 
 
+def weigh(data, rows, n):
+    """Return 1 / Σ w of n rows of data, or 0 if none has a weight."""
+    return _factor(_rows_at(data), words_at(rows, n), number(0))
+
+
+@cache
+def weigh_address(F: type) -> int:
+    """Return the address of `weigh` for numbers of type F; see `calls.weigh`."""
+    return address_of(weigh, F, signature=types.float64(*[types.intp] * 3))
+
+
 @njit(**ONCE)
-def stop_requested(c, barrier):
-    """Tell the other workers if the fit is to stop; return whether it is."""
-    if c.stop and words_at(c.stop, 1)[0]:
+def look_for_stop(c, barrier):
+    """Tell the other workers if the fit is to stop."""
+    if words_at(c.stop, 1)[0]:
         barrier[STOPPED] = 1
-        return True
-    return False
 
 
 @njit(**ONCE)
-def _loss(context, c, worker, is_validation, N, parts, theta):
+def _loss(context, c, worker, is_validation, N, parts):
     """Return the loss of rows in parts, with the penalty; all workers return the same."""
     barrier, workers, rows = words_at(c.barrier, BARRIER_WORDS), c.workers, words_at(c.all_rows, N)
     partial = doubles_at(c.partial_losses, parts)
-    scale = scale_of(c, c.validation if is_validation else c.training, rows, theta)
+    data, offset = (c.validation, VALIDATION) if is_validation else (c.training, TRAINING)
+    scale = scale_of(context, c, data, offset, rows)
     wait_for_all(barrier, workers)  # all have read the sums of the step or the measurement before
     for number in range(worker, parts, workers):
-        if not c.full and stop_requested(c, barrier):
-            break
+        if not c.full:
+            look_for_stop(c, barrier)
+            if barrier[STOPPED]:
+                break
         some = part(rows, number * N // parts, (number + 1) * N // parts)
         partial[number] = calls.rows(
             c.gradient_of_rows, (context, worker, is_validation, some.ctypes.data, some.size, scale, -1, 0)
         )
     blocks, penalties = c.block_count, doubles_at(c.penalties, c.block_count)
     first, end = quarters_of(worker, workers)
-    for block in range(blocks):  # the steps sum penalties by blocks, so the bits are the same
-        low, high, quarter, _ = block_at(c, block)
-        if first <= quarter < end:
-            penalties[block] = penalty_of(c, theta, low, high, scale)
+    for number_of_block in range(blocks if c.penalize else 0):  # as the steps sum penalties, so the bits are the same
+        block = block_at(c, number_of_block)
+        if first <= block.quarter < end:
+            operands = context, block.low, block.high, scale, np.int64(0)
+            penalties[number_of_block] = calls.penalize(c.penalize, operands)
     wait_for_all(barrier, workers)
     return total(partial) + total(penalties)
 
@@ -105,7 +129,7 @@ def measure(context, worker, epoch, known):
         parts = (N + CHUNK - 1) // CHUNK
         if c.full and not c.noisy and not is_validation:
             parts = c.shards  # the steps sum in these parts, so a measured loss has the bits of a carried one
-        loss = _loss(context, c, worker, is_validation, N, parts, theta)
+        loss = _loss(context, c, worker, is_validation, N, parts)
         if not np.isfinite(number(loss)):
             finite = 0.0
         if worker == 0:

@@ -5,16 +5,22 @@ worker adds up in a shard of its own, which starts the sum from another place; s
 result is the same.
 """
 
+from functools import cache
+from typing import Any
+
 import numpy as np
-from numba import njit
+from numba import njit, types
 
 from ..jit import IN_ORDER, INNER, ONCE, calls, larger, smaller
-from ..jit.addresses import add, add_pair, part, total, words_at
+from ..jit.addresses import numbers_at, part, record_at, total, words_at
+from ..jit.fit_record import fields, fit_at
+from ..jit.machine_code import address_of
 
 BLOCK = 2048
 """The parameters of a block: four gradients, theta, two moments and the step take 64 kB in float32, and stay cached."""
 
-_BLOCK_BYTES = 32
+_BLOCK = np.dtype(fields("low high quarter is_single"))
+_block_at, _BLOCK_BYTES = record_at(_BLOCK), _BLOCK.itemsize
 
 _HUGE = 2.0**600
 """The unit of numbers whose squares overflow."""
@@ -22,58 +28,15 @@ _HUGE = 2.0**600
 
 @njit(**ONCE)
 def block_at(c, number):
-    """Return a block's start, end and quarter, and whether there is a single gradient; see `parallelism.blocks_of`."""
-    words = words_at(c.blocks + _BLOCK_BYTES * number, 4)
-    return words[0], words[1], words[2], words[3]
-
-
-@njit(**ONCE)
-def _in_span(c, span, values, low, high):
-    """Return the part of a block that is in a span of penalized weights; it may be empty."""
-    spans = words_at(c.spans, 2 * c.weight_spans)
-    first = smaller(larger(low, spans[2 * span]), high)
-    return part(values, first, larger(first, smaller(high, spans[2 * span + 1])))
+    """Return the record of a block; see `parallelism.blocks_of`."""
+    return _block_at(c.blocks + _BLOCK_BYTES * number)
 
 
 @njit(**INNER)
-def penalty_of(c, theta, low, high, scale):
-    """Return ½ l2 Σ W² + l1 Σ |W| over a block of parameters; see `core.penalties`."""
-    l2, l1 = c.l2 + scale * c.l2_averaged, c.l1 + scale * c.l1_averaged
-    squares, sizes = 0.0, 0.0
-    for span in range(c.weight_spans):
-        W = _in_span(c, span, theta, low, high)
-        if l2:
-            squares += _squares(W)
-        for i in range(W.size if l1 else 0):
-            sizes += abs(np.float64(W[i]))
-    return l2 / 2 * squares + l1 * sizes
-
-
-@njit(**ONCE)
-def _sum_shards(c, gradients, P, low, high, own):
-    """Sum a block of the shards' gradients in the worker's own shard; ``own ^ 1`` is the other shard of its pair."""
-    J, is_sum_of_pairs = part(gradients, own * P + low, own * P + high), c.shards == 4 and not c.in_pairs
-    other = (own ^ 1 if is_sum_of_pairs else own ^ (c.shards >> 1)) * P
-    add(part(gradients, other + low, other + high), J)
-    if is_sum_of_pairs:
-        first, second = (own ^ 2) * P, (own ^ 3) * P
-        add_pair(part(gradients, first + low, first + high), part(gradients, second + low, second + high), J)
-
-
-@njit(**ONCE)
-def sum_block(c, theta, gradients, is_single, low, high, scale, own):
-    """Sum a block of the gradient in the worker's own shard, with the penalties; return its squares for `length`."""
-    F, J = theta.dtype.type, part(gradients, own * theta.size, (own + 1) * theta.size)
-    if c.shards > 1 and not is_single:
-        _sum_shards(c, gradients, theta.size, low, high, own)
-    l2, l1 = F(c.l2 + scale * c.l2_averaged), F(c.l1 + scale * c.l1_averaged)
-    for span in range(c.weight_spans):
-        W, J_W = _in_span(c, span, theta, low, high), _in_span(c, span, J, low, high)
-        for i in range(W.size if l2 else 0):
-            J_W[i] += l2 * W[i]
-        for i in range(W.size if l1 else 0):
-            J_W[i] += l1 * F(np.sign(W[i]))
-    return _long(part(J, low, high), _squares(part(J, low, high)))
+def square_of(values, low, high):
+    """Return a block's sum of squares for `length`."""
+    block = part(values, low, high)
+    return _long(block, _squares(block))
 
 
 @njit(**ONCE)
@@ -125,16 +88,79 @@ def length(squares):
 
 
 @njit(**INNER)
-def move_block(c, theta, J, low, high, rate, t, shorten, moved):
+def move_block(c, J, low, high, rate, t, shorten, moved):
     """Take the optimizer's step for a block of parameters; return its sum of squares for `length`."""
     if shorten != 1:
         own = part(J, low, high)
         for p in range(own.size):
-            own[p] *= theta.dtype.type(shorten)
-    at = low * theta.itemsize
-    addresses = theta.ctypes.data + at, J.ctypes.data + at, c.first + at, c.second + at, moved.ctypes.data
+            own[p] *= J.dtype.type(shorten)
+    at = low * J.itemsize
+    addresses = c.theta + at, J.ctypes.data + at, c.first + at, c.second + at, moved
     square = calls.update(c.update, (high - low, rate, t, *addresses, c.update_h))
     if np.isfinite(square):
         return square
-    own = part(moved, np.int64(0), high - low)
-    return _long(own, _squares(own))
+    return square_of(numbers_at(moved, high - low, J), np.int64(0), high - low)
+
+
+# What only some fits need, and compile.
+
+# Placeholders, filled in by `address_of`: the floating type, and the bytes of an element.
+number: Any = float
+size = 8
+
+
+@njit(**IN_ORDER)
+def _add_pair(first, second, target):
+    for i in range(target.size):
+        target[i] += first[i] + second[i]
+
+
+def sum_shards(context, low, high, own, distance):
+    """Sum a block of the shards' gradients in a shard: add another one, and then perhaps the sum of two more.
+
+    The other has the number ``own ^ distance``. Four shards whose first pairs have not been summed are (g0 + g1) + (g2
+    + g3), from any of the four.
+    """
+    c, zero, n = fit_at(context), number(0), high - low
+    row, at = c.p * size, c.gradients + low * size
+    J, other = numbers_at(at + own * row, n, zero), numbers_at(at + (own ^ distance) * row, n, zero)
+    for i in range(n):
+        J[i] += other[i]
+    if c.shards == 4 and not c.in_pairs:
+        _add_pair(numbers_at(at + (own ^ 2) * row, n, zero), numbers_at(at + (own ^ 3) * row, n, zero), J)
+
+
+@cache
+def sum_shards_address(F: type) -> int:
+    """Return the address of `sum_shards` for numbers of type F; see `calls.sum_shards`."""
+    return address_of(sum_shards, F)
+
+
+def penalize(context, low, high, scale, gradient):
+    """Return ½ l2 Σ W² + l1 Σ |W| over a block, or add its gradient to the one at an address; see `core.penalties`."""
+    c, zero = fit_at(context), number(0)
+    theta, J = numbers_at(c.theta, c.p, zero), numbers_at(gradient, c.p, zero)
+    spans = words_at(c.spans, 2 * c.weight_spans)
+    l2, l1 = c.l2 + scale * c.l2_averaged, c.l1 + scale * c.l1_averaged
+    squares, sizes = 0.0, 0.0
+    for span in range(c.weight_spans):
+        first = smaller(larger(low, spans[2 * span]), high)  # the span's part in the block, which may be empty
+        end = larger(first, smaller(high, spans[2 * span + 1]))
+        W, J_W = part(theta, first, end), part(J, first, end)
+        if gradient:
+            for i in range(W.size if l2 else 0):
+                J_W[i] += number(l2) * W[i]
+            for i in range(W.size if l1 else 0):
+                J_W[i] += number(l1) * number(np.sign(W[i]))
+        else:
+            if l2:
+                squares += _squares(W)
+            for i in range(W.size if l1 else 0):
+                sizes += abs(np.float64(W[i]))
+    return l2 / 2 * squares + l1 * sizes
+
+
+@cache
+def penalize_address(F: type) -> int:
+    """Return the address of `penalize` for numbers of type F; see `calls.penalize`."""
+    return address_of(penalize, F, signature=types.float64(*[types.intp] * 3, types.float64, types.intp))
