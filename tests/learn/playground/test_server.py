@@ -2,8 +2,9 @@
 
 import asyncio
 import os
+import re
 from inspect import Signature, signature
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 
@@ -73,6 +74,14 @@ async def test_unknown_addresses_are_not_found(url):
         code, text = await status(f"{origin}/{path}")
         assert (code, text.count(".")) == (404, 1)
         assert "open the address" in text
+
+
+@served
+async def test_the_page_loads_only_the_core_of_bokeh(url):
+    page = (await status(url))[1]
+    scripts = re.findall(r'src="([^"]+)"', page)
+    assert [script.split("?")[0] for script in scripts] == [f"{urlsplit(url).path}static/js/bokeh.min.js"]
+    assert len(page) + len((await status(urljoin(url, scripts[0])))[1]) < 1_500_000
 
 
 @served

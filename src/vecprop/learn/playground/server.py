@@ -76,6 +76,10 @@ class GuardedApplication(BokehTornado):
             found.handler_class = PromptSocket
         return found
 
+    def resources(self, absolute_url: str | bool | None = None) -> Any:
+        """Return BokehJS's core: the page needs no widgets, tables, formulas or WebGL."""
+        return super().resources(absolute_url).clone(components=["bokeh"])
+
     def _refusal(self, request: HTTPServerRequest) -> tuple[int, str] | None:
         """Return the status and message of a refusal, or None to accept the request."""
         if request.host not in self._hosts:  # another host name that resolves to this machine
