@@ -3,6 +3,8 @@
 import asyncio
 import os
 import re
+import subprocess
+import sys
 from inspect import Signature, signature
 from urllib.parse import urljoin, urlsplit
 
@@ -58,6 +60,14 @@ async def closed(socket):
 async def ended(socket):
     while await socket.read_message() is not None:
         pass
+
+
+@pytest.mark.long
+def test_the_server_starts_without_the_packages_of_tables_and_files():
+    heavy = "{'sklearn', 'pandas', 'scipy.stats', 'matplotlib'}"
+    code = f"import sys, vecprop.learn.playground.server; sys.exit(', '.join({heavy} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert done.stderr.strip() == ""
 
 
 @served

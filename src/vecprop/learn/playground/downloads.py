@@ -8,8 +8,6 @@ from typing import Any
 
 import vecprop
 
-from ...files.model_file import save
-from ...files.networks import TrainedNetwork
 from .parts import PLANTED, engine_of, network_of, optimizer_of, with_mistake
 from .points import SETS
 from .session import Session
@@ -160,6 +158,9 @@ def model_file(session: Session) -> bytes:
 
     The file contains the training state, unless the network has a deliberate mistake.
     """
+    from ...files.model_file import save  # imports scikit-learn, which the page does not need
+    from ...files.networks import TrainedNetwork
+
     state = session.state if session.settings.mistake == "none" else None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "network.npz")
