@@ -67,6 +67,53 @@ def test_categories_dates_and_numbers_of_every_sign():
     assert len(lacking.t) == 4  # rows with a value in each column
 
 
+def passengers(rows=300):
+    """Return a table like a passenger list: the target is in the middle, and two inputs are related to it."""
+    rng = np.random.default_rng(1)
+    fare, age = rng.exponential(30, rows), rng.normal(40, 12, rows).round()
+    frame = pd.DataFrame({"PassengerId": rng.permutation(rows) + 1, "Survived": (fare > 20) ^ (abs(age - 40) > 12)})
+    ticket = rng.permutation(10 * rows)[:rows]
+    frame = frame.assign(
+        **{"weight": rng.normal(size=rows), "ticket_no": ticket, "name": [f"person {k}" for k in range(rows)]}
+    )
+    frame = frame.assign(
+        **{
+            "ship": 1,
+            "deck": np.nan,
+            "age": age,
+            "fare": fare,
+            "day": np.sort(ticket),
+            "port": rng.choice(list("ab"), rows),
+        }
+    )
+    return frame.astype({"Survived": int})
+
+
+def test_default_columns_are_related_to_the_target():
+    frame = passengers()
+    text = frame.to_csv()  # with an unnamed column of row numbers
+    assert csv(text).chosen(()) == ("fare", "age", "Survived")
+    ranked = frame.sort_values("fare", ignore_index=True)
+    ranked = ranked.assign(PassengerId=ranked.index, customer_no=ranked.index // 2, is_dear=ranked.Survived)
+    for rows in (ranked, ranked.sample(frac=1, random_state=0)):
+        assert csv(rows.to_csv()).chosen(()) == ("fare", "age", "Survived")
+    # Without a typical name, the last column that can be a target is chosen.
+    assert csv(frame.rename(columns={"Survived": "s"}).to_csv()).chosen(())[2] == "port"
+    last = frame.rename(columns={"Survived": "s"})[["PassengerId", "fare", "age", "s", "ship", "name", "deck", "day"]]
+    assert csv(last.to_csv()).chosen(()) == ("fare", "age", "s")
+    assert csv(last[["age", "PassengerId", "s", "fare"]].to_csv()).chosen(())[2] == "fare"
+    assert csv("x,y,z\n1,2,1.5\n2,1,2.5\n1,4,3.5\n2,3,1.2\n").chosen(())[2] == "z"
+
+
+def test_identifiers_are_axes_if_nothing_else_is_left():
+    frame = passengers()
+    assert csv(frame[["PassengerId", "age", "Survived"]].to_csv(index=False)).chosen(())[:2] == ("age", "PassengerId")
+    assert csv(frame[["ship", "ticket_no", "age", "Survived"]].to_csv(index=False)).chosen(())[:2] == (
+        "age",
+        "ticket_no",
+    )
+
+
 def test_columns_are_chosen_and_changed():
     session = Session(table=Table(people().astype(str)))
     session.change(columns=("town", "age", "height"))
@@ -88,7 +135,7 @@ def test_columns_are_chosen_and_changed():
 def test_a_hostile_table_stays_text():
     names = ["<script>alert(1)</script>", "=cmd|' /C calc'!A0", "x" * 1_000_000, "\u202eright to left"]
     text = io.StringIO()
-    pd.DataFrame({names[0]: range(8), "b": [1, 3, 2, 5] * 2, "c": names * 2}).to_csv(text, index=False)
+    pd.DataFrame({names[0]: [1, 2, 4, 3] * 2, "b": [1, 3, 2, 5] * 2, "c": names * 2}).to_csv(text, index=False)
     session = Session(table=csv(text.getvalue()))
     session.run_epochs(3)
     assert session.points.axes[0].name == names[0]
@@ -97,9 +144,7 @@ def test_a_hostile_table_stays_text():
     assert all(name.isprintable() for name in session.points.class_names)
 
     session = Session(table=csv('"two\nlines",' + "x" * 1000 + ",c\n1,2,p\n2,1,q\n3,5,p\n4,4,q\n"))
-    first, second = (axis.name for axis in session.points.axes)
-    assert first == "two lines"
-    assert second == "x" * 60 + "…"
+    assert {axis.name for axis in session.points.axes} == {"two lines", "x" * 60 + "…"}
 
 
 def test_a_table_with_too_many_rows_is_not_read(monkeypatch):

@@ -1,9 +1,11 @@
 """Convert two columns of a user's table to points, and a third to targets."""
 
 import os
+import re
 import tempfile
 import zipfile
-from contextlib import suppress
+from collections.abc import Container
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from ...tables.kinds.values import MISSING, as_names, read_days, read_numbers
 from ...tables.reading.arrow_files import ARROW, PARQUET, one_line_errors
 from ...tables.reading.file_lists import EXCEL, existing, is_compressed
 from ...tables.reading.reading import read_chunks
+from ...tables.rows import row_numbers
 from .points import Axis, Points
 from .settings import MOST_ROWS
 
@@ -28,8 +31,32 @@ MOST_CLASSES = 50
 LONGEST_NAME = 60
 """The maximum number of characters of a displayed name."""
 
-LOOKED_AT = 30
-"""The number of columns considered as default x and y axes."""
+LOOKED_AT, MOST_EXAMINED = 100, 2_000
+"""The number of columns considered as default axes, and the number of their rows that are examined."""
+
+FEW = 20
+"""The maximum number of distinct values of a default target that is not the last column."""
+
+BINS = 10
+"""The number of bins of a column that are compared with the target."""
+
+TARGETS = (
+    "target",
+    "label",
+    "labels",
+    "survived",
+    "outcome",
+    "response",
+    "diagnosis",
+    "species",
+    "churn",
+    "class",
+    "y",
+)
+"""Names of targets, most likely first."""
+
+_IDENTIFIER = re.compile(r"(?i:(?:.*[\W_])?(?:id|index|idx|no|nr|key|code|zip|uuid))|.*[a-z](?:Id|ID|No|Nr)")
+"""Names of columns that identify rows or groups."""
 
 
 class Table:
@@ -84,7 +111,10 @@ class Table:
                 raise TableError(str(error).replace(str(path), shown).replace(path.name, shown)) from None
 
     def chosen(self, columns: tuple[str, ...]) -> tuple[str, str, str]:
-        """Return the columns for x, y and the target, by default the last column.
+        """Return the columns for x, y and the target, by default the most suitable ones.
+
+        The default target has a typical name, or else is the last suitable column. The default axes are the numbers
+        most related to it; identifiers, row numbers and columns with a single value are chosen only if nothing is left.
 
         Raises
         ------
@@ -92,15 +122,7 @@ class Table:
             If a column does not exist or is chosen twice.
         """
         if not columns:
-            *others, target = self.columns
-            axes: dict[str, Axis] = {}
-            for name in others[:LOOKED_AT]:
-                with suppress(ValueError):  # skips columns that cannot be drawn
-                    values, categories = self._values(name)
-                    axes[name] = Axis.of(name, values[np.isfinite(values)], categories)
-            numbers = [name for name, axis in axes.items() if not axis.categories]
-            x, y, *_ = dict.fromkeys([*numbers, *axes, *others])
-            return x, y, target
+            return self._suggested
         for name in columns:
             if name not in self.columns:
                 raise TableError(f"The table has no column {name!r}{suggestion(name, self.columns) or '.'}")
@@ -108,6 +130,44 @@ class Table:
             raise TableError(f"Expected three different columns for x, y and the target, got {', '.join(columns)}.")
         x, y, target = columns
         return x, y, target
+
+    @cached_property
+    def _suggested(self) -> tuple[str, str, str]:
+        """The default columns for x, y and the target."""
+        some, counters = Table(self.frame.iloc[:: -(-len(self.frame) // MOST_EXAMINED)]), row_numbers(self.frame)
+        target = some._likely_target(counters)
+        goal = some._examined(target, counters, is_target=True)
+        ranks = {}
+        for name in [name for name in self.columns if name != target][:LOOKED_AT]:
+            values, categories, distinct, is_suitable = some._examined(name, counters)
+            spreads = not categories and distinct > BINS
+            ranks[name] = is_suitable, spreads, _relation(values, categories, *goal[:2])
+        x, y, *_ = sorted(ranks, key=lambda name: ranks[name], reverse=True)
+        return x, y, target
+
+    def _likely_target(self, counters: Container[str]) -> str:
+        """Return the column with a typical name, or else the last suitable one, preferably with few distinct values."""
+        names = {name.casefold(): name for name in reversed(self.columns)}
+        first = [names[name] for name in TARGETS if name in names and not (name == "y" and "x" in names)]
+        first.append(self.columns[-1])
+        for most in (FEW, np.inf):
+            for name in [*first, *self.columns[: -LOOKED_AT - 1 : -1]]:
+                *_, distinct, is_suitable = self._examined(name, counters, is_target=True)
+                if is_suitable and (name in first or distinct <= most):
+                    return name
+        return self.columns[-1]
+
+    def _examined(self, name: str, counters: Container[str], is_target: bool = False) -> tuple[Any, Any, int, bool]:
+        """Return a column's values, categories and number of distinct values, and whether to suggest the column."""
+        try:
+            values, categories = self._values(name, is_target)
+        except ValueError:  # the column cannot be drawn
+            return np.full(len(self.frame), np.nan), (), 0, False
+        distinct, before, after = len(np.unique(values[np.isfinite(values)])), values[:-1], values[1:]
+        counts = (values == np.floor(values)).all() and ((before < after).all() or (before > after).all())
+        identifies = _IDENTIFIER.fullmatch(name) or name in counters
+        identifies = identifies or (distinct == len(values) if categories else counts)
+        return values, categories, distinct, distinct > 1 and not identifies
 
     def points(self, columns: tuple[str, ...], test: float, seed: int) -> Points:
         """Convert the rows to points, skipping rows with missing or unreadable values.
@@ -153,6 +213,22 @@ class Table:
             raise TableError(f"{many}, but the limit is {MOST_CLASSES}: choose another.")
         numbers = {category: number for number, category in enumerate(categories)}
         return np.array([numbers.get(each, np.nan) for each in names], dtype=float), tuple(map(_shown, categories))
+
+
+def _relation(values: np.ndarray, categories: Any, targets: np.ndarray, classes: Any) -> float:
+    """Return the share of the variance of the target, or of its ranks, that bins of a column explain (adjusted R²)."""
+    known = np.isfinite(values) & np.isfinite(targets)
+    if not known.any():
+        return 0.0
+    values, targets = values[known], targets[known]
+    bins = values if categories else np.searchsorted(np.quantile(values, np.arange(1, BINS) / BINS), values)
+    _, bins = np.unique(bins, return_inverse=True)
+    ranks = np.unique(targets, return_inverse=True)[1]
+    T = np.eye(ranks.max() + 1)[ranks] if classes else ranks[:, None] / len(ranks)
+    counts = np.bincount(bins)
+    means = np.stack([np.bincount(bins, t) / counts for t in T.T], axis=1)[bins]
+    left = ((T - means) ** 2).sum() / max(len(T) - len(counts), 1)
+    return float(known.mean() * (1 - left / max(T.var(axis=0).sum(), 1e-300)))
 
 
 def _require_small(file: Path) -> None:
