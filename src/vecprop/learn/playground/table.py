@@ -20,7 +20,6 @@ from ...tables.kinds.values import MISSING, as_names, read_days, read_numbers
 from ...tables.reading.arrow_files import ARROW, PARQUET, one_line_errors
 from ...tables.reading.file_lists import EXCEL, existing, is_compressed
 from ...tables.reading.reading import read_chunks
-from ...tables.rows import row_numbers
 from .points import Axis, Points
 from .settings import MOST_ROWS
 
@@ -134,6 +133,8 @@ class Table:
     @cached_property
     def _suggested(self) -> tuple[str, str, str]:
         """The default columns for x, y and the target."""
+        from ...tables.rows import row_numbers  # imports scikit-learn, which other data sets do not need
+
         some, counters = Table(self.frame.iloc[:: -(-len(self.frame) // MOST_EXAMINED)]), row_numbers(self.frame)
         target = some._likely_target(counters)
         goal = some._examined(target, counters, is_target=True)
