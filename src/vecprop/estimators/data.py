@@ -39,42 +39,42 @@ class Rows:
     """A subset of a table's rows; they are copied only on demand."""
 
     table: Table
-    numbers: np.ndarray | None = None
+    indices: np.ndarray | None = None
     _splits: dict[Any, tuple["Rows", "Rows", Any]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         """Return the number of rows."""
-        return len(self.table.T) if self.numbers is None else len(self.numbers)
+        return len(self.table.T) if self.indices is None else len(self.indices)
 
     @cached_property
     def chosen(self) -> Table:
         """Only these rows, scaled, as a floating-point table."""
-        table, numbers = self.table, self.numbers
+        table, indices = self.table, self.indices
         is_whole = table.X.dtype.kind in "biu"
-        if numbers is None and table.scaling is None and not is_whole:
+        if indices is None and table.scaling is None and not is_whole:
             return table
         if table.scaling is None:
-            X = table.X if numbers is None else table.X[numbers]
+            X = table.X if indices is None else table.X[indices]
             X = X.astype(float) if is_whole else X
         else:
-            X = Selection(table.X, numbers, table.scaling).whole()
-        y = table.y if numbers is None else table.y[numbers]
+            X = Selection(table.X, indices, table.scaling).whole()
+        y = table.y if indices is None else table.y[indices]
         return Table(X, y, self.T, self.weight)
 
     @property
     def T(self) -> np.ndarray:
         """The targets of these rows."""
-        return self.table.T if self.numbers is None else self.table.T[self.numbers]
+        return self.table.T if self.indices is None else self.table.T[self.indices]
 
     @property
     def weight(self) -> np.ndarray | None:
         """The weights of these rows."""
         weight = self.table.weight
-        return weight if weight is None or self.numbers is None else weight[self.numbers]
+        return weight if weight is None or self.indices is None else weight[self.indices]
 
-    def take(self, numbers: np.ndarray) -> "Rows":
+    def take(self, indices: np.ndarray) -> "Rows":
         """Return a subset of these rows, by position."""
-        return Rows(self.table, numbers if self.numbers is None else self.numbers[numbers])
+        return Rows(self.table, indices if self.indices is None else self.indices[indices])
 
     def split(self, random: np.random.RandomState, share: float, strata: Any) -> tuple["Rows", "Rows"]:
         """Split the rows at random, optionally stratified; the second part gets the given share.
@@ -102,9 +102,9 @@ class Rows:
 
     def columns(self, features: np.ndarray) -> "Rows":
         """Return the same rows with a subset of the input columns."""
-        return Rows(replace(self.table, X=self.table.X[:, features]), self.numbers)
+        return Rows(replace(self.table, X=self.table.X[:, features]), self.indices)
 
-    def within(self, X: np.ndarray, numbers: np.ndarray, whole: Table | None, scaling: Scaling | None) -> "Rows":
+    def within(self, X: np.ndarray, indices: np.ndarray, whole: Table | None, scaling: Scaling | None) -> "Rows":
         """Return these rows as lazily scaled rows of a larger X, at the given row indices.
 
         Targets and weights are shared with the table `whole` if it has the same values in these rows. Otherwise they
@@ -113,14 +113,14 @@ class Rows:
 
         def spread(name: str) -> Any:
             values, others = getattr(own, name), getattr(whole, name, None)
-            if values is None or (others is not None and np.array_equal(others[numbers], values)):
+            if values is None or (others is not None and np.array_equal(others[indices], values)):
                 return values if values is None else others
             full = np.empty((len(X), *values.shape[1:]), values.dtype)
-            full[:], full[numbers] = values[:1], values
+            full[:], full[indices] = values[:1], values
             return full
 
         own = self.table
-        return Rows(Table(X, spread("y"), spread("T"), spread("weight"), scaling), numbers)
+        return Rows(Table(X, spread("y"), spread("T"), spread("weight"), scaling), indices)
 
 
 def random_parts(count: int, random: np.random.RandomState, share: float, strata: Any) -> Any:
@@ -201,18 +201,18 @@ class Labels:
         """Return the targets: the class index of each row, (N,), or a column for each output, (N, O)."""
         if self.multilabel:
             return (y.toarray() if sparse.issparse(y) else np.asarray(y)).astype(float)
-        numbers = np.searchsorted(self.classes, y)
+        indices = np.searchsorted(self.classes, y)
         if self.outputs == 1:
-            return numbers.astype(float)[:, None]
-        return numbers if as_classes else np.eye(self.outputs)[numbers]
+            return indices.astype(float)[:, None]
+        return indices if as_classes else np.eye(self.outputs)[indices]
 
     def decode(self, Y: np.ndarray) -> Any:
         """Return the labels of predictions (N, O)."""
         if self.multilabel:
             marked = (Y > 0.5).astype(int)
             return sparse.csr_matrix(marked) if self.sparse else marked
-        numbers = Y.argmax(axis=1) if self.outputs > 1 else (Y[:, 0] > 0.5).astype(int)
-        return self.classes.take(numbers, mode="clip")  # with a single class, always predict it
+        indices = Y.argmax(axis=1) if self.outputs > 1 else (Y[:, 0] > 0.5).astype(int)
+        return self.classes.take(indices, mode="clip")  # with a single class, always predict it
 
     def probabilities(self, Y: np.ndarray) -> np.ndarray:
         """Return the probability of each class, (N, C), from predictions (N, O)."""
@@ -263,11 +263,11 @@ def class_weights(class_weight: Any, y: Any, weight: np.ndarray | None) -> np.nd
     """
     if class_weight != "balanced" or y.ndim == 2:
         return compute_sample_weight(class_weight, y.toarray() if sparse.issparse(y) else y)
-    classes, numbers = np.unique(y, return_inverse=True)
-    sums = np.bincount(numbers, weights=weight)
+    classes, indices = np.unique(y, return_inverse=True)
+    sums = np.bincount(indices, weights=weight)
     with np.errstate(divide="ignore"):
         balanced = np.where(sums > 0, sums.sum() / (len(classes) * sums), 0.0)
-    return balanced[numbers]
+    return balanced[indices]
 
 
 def row_weights(sample_weight: Any, rows: int) -> np.ndarray:

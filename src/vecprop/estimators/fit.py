@@ -138,7 +138,7 @@ class FitSpec:
         if engine_for(self.network, self.before.theta, (), self.optimizer, silent=True).group_class is None:
             return None
         network = SparseNetwork(self.network) if sparse.issparse(table.X) else self.network
-        rows = self.rows.numbers, None if validation is None else validation.numbers
+        rows = self.rows.indices, None if validation is None else validation.indices
         data = table.inputs, table.T, table.weight
         own = {"epochs": self.settings.max_iter, "early_stopping": self.early_stopping, **self.steps}
         return Member(network, self.before.theta, self.optimizer, *rows, *data, **own)
@@ -193,7 +193,7 @@ class FitSpec:
         for prefix, part in {"": self.rows, "validation ": self.validation}.items():
             if part is not None:
                 table = part.table
-                known |= {f"{prefix}X": table.inputs, f"{prefix}rows": part.numbers}
+                known |= {f"{prefix}X": table.inputs, f"{prefix}rows": part.indices}
                 known |= {f"{prefix}T": table.T, f"{prefix}sample_weight": table.weight}
         return known
 
@@ -216,9 +216,9 @@ def _data(rows: Rows, dtype: np.dtype) -> tuple[Any, np.ndarray, np.ndarray | No
     table = rows.table
     if sparse.issparse(table.X) or (table.X.dtype != dtype and table.X.dtype.kind == "f"):
         return rows.chosen.X, rows.chosen.T, rows.chosen.weight
-    if rows.numbers is None and table.scaling is None:
+    if rows.indices is None and table.scaling is None:
         return table.X, table.T, table.weight
-    return Selection(table.X, rows.numbers, table.scaling), table.T, table.weight
+    return Selection(table.X, rows.indices, table.scaling), table.T, table.weight
 
 
 class Recorder:

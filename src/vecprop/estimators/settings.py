@@ -24,7 +24,7 @@ CHECKPOINT = [HasMethods(["members", "fits", "part"]), None]
 
 
 def names(parts: Iterable[catalog.Part]) -> Any:
-    """Return the constraint to the names of these parts."""
+    """Return a constraint that accepts the names of these parts."""
     return StrOptions(set(catalog.named(parts)))
 
 

@@ -27,7 +27,7 @@ from ..parts import has_steps
 from ..regressor import MLPRegressor
 from ..settings import require_no_checkpoint, require_repeatable
 from .fits import fit_many, run_fit
-from .folds import Candidate, Fold, Shared, Split, arguments_of, count_of, inputs_of, row_numbers, taken
+from .folds import Candidate, Fold, Shared, Split, arguments_of, count_of, inputs_of, row_indices, taken
 from .scaling import LARGE
 
 Outcome = dict[str, Any]
@@ -124,7 +124,7 @@ class Evaluation:
         coming = workers.run(evaluated, each, SentSearch(sent, [candidate.params for candidate in candidates]))
         try:
             for place, (outcomes, warned) in coming:
-                of = [(each[place].fold, number) for number in each[place].numbers]
+                of = [(each[place].fold, number) for number in each[place].indices]
                 known |= {key: outcome for key, outcome in zip(of, outcomes, strict=True) if outcome is not None}
                 said |= warned
         finally:
@@ -197,18 +197,18 @@ class Evaluation:
         """
         search, shared, whole = self.search, self.shared, None
         count = count_of(self.X)
-        numbers, y = row_numbers(part, count), cache(lambda: taken(self.y, numbers))
-        how = self.scorer, arguments_of(self.score_params, numbers, count), search.error_score
+        indices, y = row_indices(part, count), cache(lambda: taken(self.y, indices))
+        how = self.scorer, arguments_of(self.score_params, indices, count), search.error_score
         if shared is not None and shared.is_large:
             scorers = compat.scorers_of(search.estimator, search.scoring) or {"": self.scorer}
             whole = shared.by_rows if compat.only_predicts(search.estimator, scorers.values()) else None
-        copied = cache(lambda: inputs_of(search.estimator, self.X, numbers, row_numbers(split.train, count)))
+        copied = cache(lambda: inputs_of(search.estimator, self.X, indices, row_indices(split.train, count)))
 
         def scores(fit: Fit) -> Any:
             assert fit.ready is not None  # None only for failed fits
             spec, model, estimator = fit.ready
             if whole is not None and spec.rows.table.X is whole and type(model) in (MLPClassifier, MLPRegressor):
-                X: Any = Selection(whole, numbers, spec.rows.table.scaling)
+                X: Any = Selection(whole, indices, spec.rows.table.scaling)
                 return compat.score_of_split(model, X, y(), *how)
             return compat.score_of_split(estimator, copied(), y(), *how)
 
@@ -244,7 +244,7 @@ Warned = tuple[str, type[Warning]]
 class SearchBundle(NamedTuple):
     """Fits of one fold for a worker: their positions, candidate indices and random states."""
 
-    numbers: list[int]
+    indices: list[int]
     fold: int
     fits: list[tuple[int, Any]]
 

@@ -146,9 +146,9 @@ def _trained(
         if own is not None and not hasattr(error, "member"):
             raise  # the checkpoint belongs to another run
         # One member was rejected before any was trained: find it by bisection.
-        numbers, trained = list(members), {}
-        half = len(numbers) // 2
-        for some in (numbers[:half], numbers[half:]) if half else ():
+        indices, trained = list(members), {}
+        half = len(indices) // 2
+        for some in (indices[:half], indices[half:]) if half else ():
             if all(result.reason != "interrupted" for result in trained.values()):
                 half_of = {number: members[number] for number in some}
                 trained |= _trained(half_of, checkpoint, workers, moments, takes_others=True)

@@ -46,8 +46,8 @@ class Split:
     def of(cls, train: Any, test: Any, count: int) -> "Split":
         """Create a split of `count` rows from training and test indices."""
         split = cls(None, test, count)
-        are_numbers = all(getattr(rows, "dtype", None) == np.int64 for rows in (train, test))
-        return split if are_numbers and np.array_equal(split.train, train) else cls(train, test, count)
+        are_indices = all(getattr(rows, "dtype", None) == np.int64 for rows in (train, test))
+        return split if are_indices and np.array_equal(split.train, train) else cls(train, test, count)
 
     @property
     def train(self) -> Any:
@@ -176,8 +176,8 @@ class Shared:
         """Return the rows if they can be shared without conversion, or None."""
         own = _array_of(X)
         X, frame = (X, None) if own is None else (own, X)
-        of_numbers = type(X) in (np.ndarray, np.memmap) and X.ndim == 2 and X.dtype in (np.float32, np.float64)
-        if not of_numbers or not X.size or sparse.issparse(y):
+        is_numeric = type(X) in (np.ndarray, np.memmap) and X.ndim == 2 and X.dtype in (np.float32, np.float64)
+        if not is_numeric or not X.size or sparse.issparse(y):
             return None
         ends = np.stack([np.asarray(X).min(axis=0), np.asarray(X).max(axis=0)])
         return cls(X, y, params, ends, frame) if np.isfinite(ends).all() else None
@@ -256,8 +256,8 @@ class Fold:
         self, estimator: Any, X: Any, y: Any, train: Any, params: dict[str, Any], shared: Shared | None
     ) -> None:
         self.estimator, self.all_X, self.all_y, self.train, self.shared = estimator, X, y, train, shared
-        self.numbers = row_numbers(train, count_of(X))
-        self.params = arguments_of(params, self.numbers, count_of(X))
+        self.indices = row_indices(train, count_of(X))
+        self.params = arguments_of(params, self.indices, count_of(X))
         self.known: dict[Any, Any] = {}
         self.generator = np.random.RandomState()
 
@@ -282,12 +282,12 @@ class Fold:
     @property
     def X(self) -> Any:
         """The inputs of the rows."""
-        return inputs_of(self.estimator, self.all_X, self.numbers, self.numbers)
+        return inputs_of(self.estimator, self.all_X, self.indices, self.indices)
 
     @cached_property
     def y(self) -> Any:
         """The targets of the rows."""
-        return None if self.all_y is None else taken(self.all_y, self.numbers)
+        return None if self.all_y is None else taken(self.all_y, self.indices)
 
     def random(self, random_state: Any) -> np.random.RandomState:
         """Return a generator for a random state; use it before the next call.
@@ -316,8 +316,8 @@ class Fold:
         shared, own = self.shared, scaler_of(head)
         if shared is not None and shared.is_large and own is not None and candidate.only_scales(self.params):
             place, scaler = own
-            fitted = fitted_in_parts(scaler, shared.X, self.numbers)
-            scaling = scaling_of(fitted, np.vstack([shared.ends, shared.X[self.numbers[:SOME]]]))
+            fitted = fitted_in_parts(scaler, shared.X, self.indices)
+            scaling = scaling_of(fitted, np.vstack([shared.ends, shared.X[self.indices[:SOME]]]))
             if scaling is not None:
                 validate_data(fitted, self.all_X, skip_check_array=True)
                 head.steps[place] = (head.steps[place][0], fitted)
@@ -332,7 +332,7 @@ class Fold:
         template: Any = clone(candidate.model)
         shared = self.shared if head is None or scaling is not None else None
         if shared is not None:
-            X, params = shared.stand_in(len(self.numbers), named=head is None), candidate.of_the_model(self.params)
+            X, params = shared.stand_in(len(self.indices), named=head is None), candidate.of_the_model(self.params)
         elif head is None:
             X, params = self.once("X", lambda: self.X), self.params
         else:
@@ -341,15 +341,15 @@ class Fold:
         if shared is not None:
             weight = candidate.of_the_model(shared.params).get("sample_weight")
             whole = shared.table(template, candidate.targets, weight) if shared.is_large else None
-            rows = rows.within(shared.by_rows, self.numbers, whole, scaling)
+            rows = rows.within(shared.by_rows, self.indices, whole, scaling)
         return template, rows, validation
 
 
-def row_numbers(rows: Any, count: int) -> np.ndarray:
+def row_indices(rows: Any, count: int) -> np.ndarray:
     """Convert any row index to row indices as integers, without a copy if possible."""
     rows = np.asarray(rows)
-    are_numbers = rows.dtype == np.int64 and (not len(rows) or rows.min() >= 0)
-    return rows if are_numbers else np.arange(count)[rows]
+    are_indices = rows.dtype == np.int64 and (not len(rows) or rows.min() >= 0)
+    return rows if are_indices else np.arange(count)[rows]
 
 
 def count_of(rows: Any) -> int:
@@ -357,27 +357,27 @@ def count_of(rows: Any) -> int:
     return rows.shape[0] if hasattr(rows, "shape") else len(rows)
 
 
-def taken(rows: Any, numbers: np.ndarray) -> Any:
+def taken(rows: Any, indices: np.ndarray) -> Any:
     """Return some rows of an array, frame, table, sparse matrix or list."""
     if hasattr(rows, "iloc"):
-        return rows.iloc[numbers]
+        return rows.iloc[indices]
     if sparse.issparse(rows):
-        return rows.tocsr()[numbers]
+        return rows.tocsr()[indices]
     if hasattr(rows, "to_pandas") and hasattr(rows, "take"):  # of pyarrow
-        return rows.take(numbers)
-    return rows[numbers] if hasattr(rows, "shape") else [rows[number] for number in numbers]
+        return rows.take(indices)
+    return rows[indices] if hasattr(rows, "shape") else [rows[number] for number in indices]
 
 
-def inputs_of(estimator: Any, X: Any, numbers: np.ndarray, train: np.ndarray) -> Any:
+def inputs_of(estimator: Any, X: Any, indices: np.ndarray, train: np.ndarray) -> Any:
     """Return rows of X; if X is a pairwise kernel matrix, only with the columns of training rows."""
-    return X[np.ix_(numbers, train)] if get_tags(estimator).input_tags.pairwise else taken(X, numbers)
+    return X[np.ix_(indices, train)] if get_tags(estimator).input_tags.pairwise else taken(X, indices)
 
 
-def arguments_of(params: dict[str, Any], numbers: np.ndarray, count: int) -> dict[str, Any]:
+def arguments_of(params: dict[str, Any], indices: np.ndarray, count: int) -> dict[str, Any]:
     """Return arguments for some rows: select these rows from arguments that have one entry per row."""
 
     def own(value: Any) -> Any:
         shape = getattr(value, "shape", None) or ((len(value),) if hasattr(value, "__len__") else ())
-        return taken(value, numbers) if shape[:1] == (count,) else value
+        return taken(value, indices) if shape[:1] == (count,) else value
 
     return {name: own(value) for name, value in params.items()}

@@ -65,8 +65,8 @@ class Graph:
     ) -> "Symbol":
         """Add an operation on symbols, arrays and numbers; return the symbol of its first output.
 
-        ``unused`` is the number of additional, unused outputs. Arrays, numbers and (by default) the output get the
-        floating dtype of the symbols.
+        ``unused`` is the number of additional outputs, which are ignored. Arrays, numbers and (by default) the output
+        get the floating dtype of the symbols.
         """
         types = [entry.dtype for entry in inputs if isinstance(entry, Symbol) and entry.dtype.kind == "f"]
         floating = np.dtype(types[0] if types else self.dtype)
