@@ -20,7 +20,6 @@ USES = {
     "extending.intrinsic": "del numba.extending.intrinsic",
     "_Intrinsic": "import numba.core.extending as e; del e._Intrinsic",
     "extending.is_jitted": "del numba.extending.is_jitted",
-    "extending.overload": "del numba.extending.overload",
     "a module of the registry": "sys.modules['numba.core.registry'] = None",
     "the registry's target": "import numba.core.registry as r; del r.cpu_target",
     "a codegen": "from numba.core.cpu import CPUContext as C; del C.codegen",
@@ -47,6 +46,7 @@ USES = {
 
 UNUSED = {
     "nothing": "",
+    "extending.overload": "del numba.extending.overload",
     "magic_tuple": "from numba.core.codegen import CPUCodegen as C; del C.magic_tuple",
     "_rebuild": "import numba.core.compiler as c; del c.CompileResult._rebuild",
     "_cache": "numba.core.ccallback.CFunc._cache = property(lambda self: None)",

@@ -26,9 +26,6 @@ from numba.extending import is_jitted
 
 from ...system.threads import suppress_system_errors
 
-OVERLOADS: dict[Any, tuple[Any, ...]] = {}
-"""The implementation, with its options, that compiled code calls instead of a function."""
-
 _OUTSIDE = {"numba", "numpy", "llvmlite", "builtins", "math", "typing"}
 """Packages whose functions and classes are identified by name; their versions are also part of a kernel's digest."""
 
@@ -56,8 +53,6 @@ def digest(*roots: Any) -> str:
 def _described(value: Any) -> tuple[str, list[Any]]:
     """Return a description of a value, and the values that it contains or references."""
     kind = type(value).__name__
-    if isinstance(value, FunctionType) and value in OVERLOADS:
-        return f"overloaded {value.__qualname__}", [*OVERLOADS[value]]
     if isinstance(value, _PLAIN):
         return f"{kind} {value!r}", []
     if is_jitted(value):

@@ -294,8 +294,8 @@ class _Scalars(ast.NodeTransformer):
         else:
             self.refuse(node, "does not call a function of its module")
         self.require_arrays(node, given)
-        is_known = of_numpy or called.__module__ == core_elementary.__name__ or called in scalar_functions.OWN
-        self.names[name] = called if is_known else _compiled(None, called, None, self.F)
+        compiled = scalar_functions.COMPILED[self.F].get(called)
+        self.names[name] = compiled or (called if of_numpy else _compiled(None, called, None, self.F))
         return ast.Call(ast.Name(name, ast.Load()), [_cast(argument) for _, argument in given], [])
 
     def require_arrays(self, node: ast.Call, given: list[tuple[str, Any]]) -> None:

@@ -10,23 +10,28 @@ from types import FunctionType
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import from_dtype, njit, types
 
-from ...core import Dropout, LayerNorm, SoftmaxCrossEntropy, counter_rng, elementary
-from ..jit import INNER, larger, use_widest_vectors, without_overlaps
+from ...core import Dropout, LayerNorm, SoftmaxCrossEntropy, counter_rng
+from ..jit import INNER, intrinsic, larger, use_widest_vectors, without_overlaps
 from ..jit.addresses import copy, matrix, vector
 from ..jit.cache import digest
 from ..jit.machine_code import address_of
 from .formulas import H_SIZE, compiled_method, hyperparameters, is_of_the_library, of_formulas
-from .scalar_functions import quotient
+from .scalar_functions import COMPILED, quotient
 
-# Placeholders, filled in by `address_of`: formulas of a class, the floating-point type, and half of its largest number.
+# Placeholders, filled in by `address_of`: formulas of a class, the floating-point type, half of its largest number, and
+# elementary functions of this type.
 formula: Any = None
 derivative: Any = None
 number: Any = None
 half: Any = None
+clip: Any = None
+exp: Any = None
+log: Any = None
+sqrt: Any = None
 
-clip, exp, log, sqrt = elementary.clip, elementary.exp, elementary.log, elementary.sqrt
 _GOLDEN, _DROPOUT = np.uint64(counter_rng.GOLDEN), np.uint64(counter_rng.DROPOUT)
 mix: Any = njit(counter_rng.mix, **INNER)
 
@@ -37,11 +42,19 @@ def count(state, number):
     return mix(state + (np.uint64(number) + np.uint64(1)) * _GOLDEN)
 
 
-@njit(**INNER)
-def unpacked(h):
+@intrinsic
+def unpacked(typing, h):
     """Return the hyperparameters as a tuple, because loads of doubles inside a loop would halve its float32 vectors."""
-    h = vector(h, H_SIZE)
-    return h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]
+    numbers = types.UniTuple(types.float64, H_SIZE)
+
+    def generate(context, builder, signature, values):
+        result = ir.Constant(context.get_value_type(numbers), ir.Undefined)
+        for place in range(H_SIZE):
+            number = builder.load(builder.gep(values[0], [ir.IntType(64)(place)]))
+            result = builder.insert_value(result, number, place)
+        return result
+
+    return numbers(h), generate
 
 
 def _map(I, O, rows, p, z, y, h):
@@ -261,10 +274,11 @@ def _signature(template: FunctionType, F: type) -> Any:
 def _address(template: FunctionType, cls: type, F: type, *methods: str) -> int:
     """Return the address of a loop over formulas of a class for type F."""
     made = (compiled_method(cls, method, F) for method in methods)
-    formulas = dict(zip(("formula", "derivative"), made, strict=False))
+    formulas: dict[str, Any] = dict(zip(("formula", "derivative"), made, strict=False))
     # Custom classes may have the same name, and their formulas may change.
     version = "" if is_of_the_library(cls) else f"_{digest(*formulas.values())[:16]}"
     suffix, half = f"_{cls.__name__}{version}", F(np.finfo(F).max / 2)
+    formulas |= {function.__name__: compiled for function, compiled in COMPILED[F].items()}
     return address_of(template, F, suffix, _signature(template, F), half=half, **formulas)
 
 

@@ -10,12 +10,10 @@ from typing import Any
 
 import numpy as np
 from numba import njit, types
-from numba.extending import overload
 from numpy.polynomial import Chebyshev, Polynomial
 
 from ...core import elementary, logistic
 from ..jit import INNER, intrinsic, larger, smaller
-from ..jit.cache import OVERLOADS
 from ..jit.numba_internals import has_wide_vectors
 
 # Numba's default error model checks each division for zero, which prevents vectorization. Only fusing a product and a
@@ -60,12 +58,19 @@ def _near(series, low, high, degree, F):
         return sum(series(k) * x**k for k in range(40, -1, -1))
 
     sums = Chebyshev.interpolate(sum_at, degree, [low, high])
-    coefficients = sums.convert(kind=Polynomial, domain=[-1, 1]).coef  # in powers of x
-    names = {f"c{k}": F(coefficient) for k, coefficient in enumerate(coefficients)}
-    horner = f"c{degree}"
-    for k in range(degree - 1, -1, -1):
-        horner = f"({horner}) * x + c{k}"
-    return njit(eval(f"lambda x: {horner}", names), **_EXACT)
+    coefficients = [float(F(c)) for c in sums.convert(kind=Polynomial, domain=[-1, 1]).coef]  # in powers of x
+
+    @intrinsic
+    def horner(typing, x):
+        def generate(context, builder, signature, values):
+            *rest, result = map(context.get_value_type(x), coefficients)
+            for coefficient in reversed(rest):
+                result = builder.fadd(builder.fmul(result, values[0]), coefficient)
+            return result
+
+        return x(x), generate
+
+    return horner
 
 
 def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
@@ -140,46 +145,50 @@ def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
     return {function.__name__: function for function in (exp, expm1, log, log1p, tanh, logistic)}
 
 
-_FUNCTIONS = {
-    types.float64: _functions(np.float64, np.int64, 52, 0.693147180369123816490, 1.90821492927058770002e-10, 9, 6),
-    types.float32: _functions(np.float32, np.int32, 23, 0.693359375, -2.12194440e-4, 4, 2),
-}
+def _in_llvm(name):
+    """Return an intrinsic for LLVM's own function of a number."""
+
+    @intrinsic
+    def function(typing, z):
+        def generate(context, builder, signature, values):
+            return builder.call(builder.module.declare_intrinsic(name, [values[0].type]), values)
+
+        return z(z), generate
+
+    return function
+
+
+@intrinsic
+def _clip(typing, z, low, high):
+    def generate(context, builder, signature, values):
+        z, low, high = values
+        z = builder.select(builder.fcmp_ordered(">", low, z), low, z)  # this order preserves NaN
+        return builder.select(builder.fcmp_ordered("<", high, z), high, z)
+
+    return z(z, z, z), generate
+
+
+@intrinsic
+def _where(typing, condition, a, b):
+    return a(types.boolean, a, a), lambda context, builder, signature, values: builder.select(*values)
 
 
 OWN = (elementary.exp, elementary.expm1, elementary.log, elementary.log1p, elementary.tanh, logistic)
 """The functions that have separate formulas in compiled code."""
 
-
-def _overload(function, **options):
-    """Make compiled code call the decorated function instead of another, and register it for `cache.digest`."""
-
-    def note(implementation):
-        OVERLOADS[function] = implementation, options, _EXACT
-        return overload(function, jit_options=_EXACT, **options)(implementation)
-
-    return note
+_SHARED = {elementary.clip: _clip, elementary.where: _where}
+_SHARED |= {elementary.sqrt: _in_llvm("llvm.sqrt"), elementary.absolute: _in_llvm("llvm.fabs")}
+_SHARED |= {elementary.real: njit(lambda z: z, **_EXACT), elementary.one: njit(lambda z: type(z)(1), **_EXACT)}
+_SHARED[elementary.sign] = njit(lambda z: type(z)(np.sign(z)), **_EXACT)
 
 
-def _overload_for_scalars(function):
-    @_overload(function, inline="never")
-    def scalar(z):
-        own = _FUNCTIONS[z][function.__name__] if z in _FUNCTIONS else None
-        return None if own is None else lambda z: own(z)
+def _all(*arguments):
+    own = _functions(*arguments)
+    return _SHARED | {function: own[function.__name__] for function in OWN}
 
 
-for _function in OWN:
-    _overload_for_scalars(_function)
-
-
-def _replace(function, implementation):
-    """Make compiled code call an implementation instead of a function."""
-    _overload(function, strict=False)(lambda *types: implementation)
-
-
-_replace(elementary.sqrt, lambda z: np.sqrt(z))
-_replace(elementary.real, lambda z: z)
-_replace(elementary.where, lambda condition, a, b: a if condition else b)
-_replace(elementary.one, lambda z: type(z)(1))
-_replace(elementary.absolute, lambda z: abs(z))
-_replace(elementary.sign, lambda z: type(z)(np.sign(z)))
-_replace(elementary.clip, lambda z, low, high: smaller(larger(z, low), high))  # this order preserves NaN
+COMPILED: dict[type, dict[Any, Any]] = {
+    np.float64: _all(np.float64, np.int64, 52, 0.693147180369123816490, 1.90821492927058770002e-10, 9, 6),
+    np.float32: _all(np.float32, np.int32, 23, 0.693359375, -2.12194440e-4, 4, 2),
+}
+"""The functions that compiled code calls instead, for each floating-point type."""
