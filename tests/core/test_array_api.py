@@ -6,6 +6,7 @@ import pytest
 
 import registry
 import vecprop as vp
+from vecprop.core.rows.selection import Selection
 from vecprop.core.scores import SCORES
 
 TORCH = pytest.param("torch", marks=pytest.mark.long)
@@ -32,6 +33,13 @@ def test_same_numbers(xp, layer, loss):
     np.testing.assert_allclose(np.asarray(value), expected[0], rtol=1e-13)
     np.testing.assert_allclose(np.asarray(gradient), expected[1], rtol=1e-11, atol=1e-14)
     np.testing.assert_allclose(np.asarray(p.network.predict(theta, X)), p.network.predict(p.theta, p.X), rtol=1e-13)
+
+
+def test_rows_are_selected(xp):
+    X = np.arange(6.0).reshape(3, 2)
+    found = Selection(xp.asarray(X), np.array([2, 0, 1])).take(np.array([1, 0]))
+    assert type(found) is type(xp.asarray(X))
+    np.testing.assert_array_equal(np.asarray(found), X[[0, 2]])
 
 
 @pytest.mark.parametrize(("layer", "loss"), CASES, ids=registry.name)

@@ -35,6 +35,7 @@ def test_sparse_rows(form):
         ("indptr", 1, 5, "does not increase"),
         ("indices", 0, 3, "X has 3 columns, but an entry in column 3"),
         ("indices", 0, -1, "an entry in column -1"),
+        ("data", 3, np.nan, "X is not finite: row 3, column 1 is nan"),
     ],
 )
 def test_damaged_sparse_rows(part, place, value, says):

@@ -39,6 +39,7 @@ BAD = [
     bad("X has dtype <U1", X=np.array([["a", "b"]] * 4)),
     bad("X is not an array", X=[[1.0, 2.0], [3.0]]),
     bad(r"theta has the leading axes \(3,\) and X \(2,\)", theta=np.zeros((3, 17)), X=np.ones((2, 4, 2))),
+    bad(r"theta and X has the leading axes \(2,\) and T \(3,\)", theta=np.zeros((2, 17)), T=np.zeros((3, 4), int)),
     bad(r"T has shape \(3,\).*4 rows takes \(\*M, 4, 2\)", T=T[:3]),
     bad("class 2 in row 1.*0 to 1", T=np.array([0, 2, 1, 0])),
     bad("class -1 in row 3", T=np.array([0, 1, 1, -1])),

@@ -6,7 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, r2_score
 
-from vecprop.core.scores import SCORES, accuracy, r2, subset_accuracy
+from vecprop.core.scores import SCORES, accuracy, meanings, r2, subset_accuracy
+
+
+def test_the_documentation_explains_each_score():
+    assert [meaning.split()[0] for meaning in meanings()] == ['"accuracy"', '"subset_accuracy"', '"r2"']
+    assert all(" is the " in meaning for meaning in meanings())
 
 
 @st.composite

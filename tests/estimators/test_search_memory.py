@@ -187,6 +187,12 @@ def assert_fitted_alike(scaler, rows):
         np.testing.assert_array_equal(getattr(in_parts, name), value, err_msg=f"{name} of {scaler} on {X.shape}")
 
 
+def test_a_column_that_varies_little_is_scaled_as_by_scikit_learn():
+    """The variance is 1e-12; scikit-learn takes rounding errors of the mean of 5,000 rows as about 1e-24."""
+    X = 1 + 1e-6 * np.random.default_rng(0).normal(size=(5000, 2))
+    assert_fitted_alike(StandardScaler(), (X, np.arange(5000)))
+
+
 def random_rows(rng):
     N, I = int(rng.integers(2, 5000)), int(rng.integers(1, 50))
     X = rng.normal(size=(N, I)) * rng.gamma(1, 3, I) + rng.normal(0, 100, I)

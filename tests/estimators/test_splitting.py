@@ -6,7 +6,7 @@ from sklearn.model_selection import GroupKFold, cross_val_score, train_test_spli
 
 from vecprop import MLPClassifier, MLPRegressor, MLPSearchCV
 from vecprop.estimators.data import random_parts
-from vecprop.estimators.many.folds import splitter_for
+from vecprop.estimators.many.folds import arguments_of, splitter_for
 
 R = np.random.default_rng(0)
 X = R.normal(size=(60, 3))
@@ -20,6 +20,12 @@ def searched(network, y, **arguments):
     cv = arguments.pop("cv", 3)
     search = MLPSearchCV(network.set_params(max_iter=2, random_state=0), {"hidden_layer_sizes": [(2,)]}, cv=cv)
     return search.fit(X, y, **arguments)
+
+
+def test_arguments_with_an_entry_per_row_follow_the_rows():
+    arguments = {"weights": [1, 2, 3], "times": np.arange(3), "names": ["a", "b"], "flag": True}
+    found = arguments_of(arguments, np.array([2, 0]), 3)
+    assert found | {"times": found["times"].tolist()} == arguments | {"weights": [3, 1], "times": [2, 0]}
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
