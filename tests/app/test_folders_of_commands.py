@@ -84,7 +84,7 @@ LITTLE = ("--memory", memory_plan.PROGRAM + 8_000_000)
 
 @pytest.fixture
 def large(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory_plan, "LEAST", 0)
+    monkeypatch.setattr(memory_plan, "MIN_MEMORY", 0)
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"x": rng.normal(size=12_000), "z": rng.normal(size=12_000), "id": range(12_000)})
     frame["group"], frame["day"], frame["w"] = frame["id"] // 100, frame["id"], 1 + frame["id"] % 2

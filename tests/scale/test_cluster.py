@@ -188,8 +188,8 @@ def unread(*arguments):
 
 
 def test_a_large_table_is_read_while_workers_die_and_join(cluster, client, tmp_path, monkeypatch):
-    monkeypatch.setattr(memory_plan, "LEAST", 0)
-    monkeypatch.setattr(memory_plan, "FEWEST_SAMPLED", 10)
+    monkeypatch.setattr(memory_plan, "MIN_MEMORY", 0)
+    monkeypatch.setattr(memory_plan, "MIN_SAMPLED", 10)
     rows = RNG.normal(size=(16_000, 6))
     frame = pd.DataFrame(rows, columns=list("abcdef")).assign(y=np.where(rows[:, 0] * rows[:, 1] > 0, "yes", "no"))
     for part in range(6):

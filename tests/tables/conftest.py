@@ -11,6 +11,6 @@ __all__ = ["few_trees"]
 @pytest.fixture
 def little(monkeypatch):
     """Return the memory in which no table fits, so that small ones are read in parts if little is added to it."""
-    monkeypatch.setattr(memory_plan, "LEAST", 0)
-    monkeypatch.setattr(memory_plan, "FEWEST_SAMPLED", 10)
+    monkeypatch.setattr(memory_plan, "MIN_MEMORY", 0)
+    monkeypatch.setattr(memory_plan, "MIN_SAMPLED", 10)
     return memory_plan.PROGRAM

@@ -131,7 +131,7 @@ def test_duplicates_of_training_rows_are_counted(models, people, tmp_path):
 
 
 def test_duplicates_of_many_training_rows_are_estimated(models, people, monkeypatch):
-    monkeypatch.setattr(drift, "MOST_DIGESTS", 50)
+    monkeypatch.setattr(drift, "MAX_DIGESTS", 50)
     model = fresh(models["buys"]).fit(people[:150])
     assert len(model.trained_rows_.digests) == 50
     found = evaluate(model, people[:150], baselines=False)

@@ -293,7 +293,7 @@ def test_a_killed_refit_resumes(tmp_path, kept_often, monkeypatch):
 def test_a_time_limit_includes_earlier_runs_and_started_stages_finish(tmp_path, kept_often, monkeypatch):
     clock(monkeypatch, 0.01)
     kept: Any = TabularRegressor(**FEWER, time_limit=1e9, checkpoint=Checkpoint(tmp_path, every=0))
-    monkeypatch.setattr(module, "MOST_STAGES", 4)
+    monkeypatch.setattr(module, "MAX_STAGES", 4)
     with monkeypatch.context() as patch:
         kill_at(patch, 5)  # the networks of the third stage
         with pytest.raises(Killed):
@@ -306,7 +306,7 @@ def test_a_time_limit_includes_earlier_runs_and_started_stages_finish(tmp_path, 
     assert schedule.seconds > 5
 
 
-def test_the_folder_of_another_fit_is_refused(tmp_path):
+def test_the_checkpoint_folder_of_another_fit_is_rejected(tmp_path):
     kept: Any = TabularRegressor(**FEWER, checkpoint=Checkpoint(tmp_path / "folder")).fit(X, NUMBERS)
     for changed, y, named in (
         ({}, NUMBERS**3, "its T differs"),
@@ -318,7 +318,7 @@ def test_the_folder_of_another_fit_is_refused(tmp_path):
             unfitted(kept, **changed).fit(X, y)
 
 
-def test_wrong_stages_time_limits_and_checkpoints_are_refused_before_training(tmp_path):
+def test_invalid_stages_time_limits_and_checkpoints_are_rejected_before_training(tmp_path):
     settings: Any
     for settings, said in (
         ({"stages": 2, "time_limit": 5.0}, r"stages=2 and time_limit=5.0 are both set: pass"),

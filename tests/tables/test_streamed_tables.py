@@ -273,7 +273,7 @@ def test_members_are_not_trained_on_their_fold(folder, roles, little):
     vars(spoiling)["batches"] = batches
     after = thetas_of(replace(fit, stream=spoiling))
     same = [np.array_equal(*pair) for pair in zip(before, after, strict=True)]
-    # In time, member 0 learns rows before fold 0 and member 1 those of fold 0 too; later rows are spoiled.
+    # In time, member 0 learns rows before fold 0, member 1 also rows of fold 0; later rows are spoiled.
     assert same == ([True, True, True, True] if roles.time else [True, False, True, False])
 
 

@@ -138,13 +138,13 @@ def test_a_trial_reports_progress_and_cannot_be_stopped(several, telling):
     )
 
 
-def test_of_a_time_limit_the_seconds_of_a_trial_are_part(several, telling):
+def test_trials_count_towards_the_time_limit(several, telling):
     shares = []
     TabularClassifier(**SHORT, time_limit=1e-3, progress=lambda now: shares.append(now.share)).fit(X, CLASSES)
     assert set(shares) == {1.0}
 
 
-def test_the_pace_of_a_bar_is_that_of_its_training(monkeypatch, capsys):
+def test_the_progress_bar_ignores_the_speed_of_trials(monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
     now = [0.0]
     monkeypatch.setattr(bar.time, "perf_counter", lambda: now[0])
@@ -158,12 +158,12 @@ def test_the_pace_of_a_bar_is_that_of_its_training(monkeypatch, capsys):
 
 @pytest.fixture(params=[(1.0, 1.0, 0.5), (1.0, 0.5, 1.0)], ids=["one view", "wide"])
 def chosen(request, several, large, monkeypatch):
-    """A model of three stages whose trial has chosen the standardised view alone, or wide networks beside pieces."""
+    """A model of three stages whose trial selected only the standardized view, or wide networks and pieces."""
     planned(monkeypatch, *request.param)
     return TabularClassifier(**FEW | {"max_iter": "auto", "stages": 3}).fit(X, CLASSES)
 
 
-def test_models_of_chosen_views_are_kept_and_refitted(chosen, tmp_path):
+def test_models_with_selected_views_can_be_saved_and_refitted(chosen, tmp_path):
     first = [view for view in chosen.ensemble_.views if view.stage == 1]
     assert kinds(first) in ([USUAL], [PIECES, WIDE])
     assert chosen.stages_ == 3
@@ -175,7 +175,7 @@ def test_models_of_chosen_views_are_kept_and_refitted(chosen, tmp_path):
     assert [view.stage for view in again.ensemble_.views] == [view.stage for view in chosen.ensemble_.views]
 
 
-def test_wide_networks_are_chosen_where_they_predict_better(several, monkeypatch):
+def test_wide_networks_are_selected_if_they_predict_better(several, monkeypatch):
     centers = 3 * R.normal(size=(9, 3))
     of_class = R.integers(0, 9, 600)
     table = centers[of_class] + R.normal(size=(600, 3))
@@ -187,7 +187,7 @@ def test_wide_networks_are_chosen_where_they_predict_better(several, monkeypatch
 
 
 @pytest.mark.parametrize("are_steps", [False, True])
-def test_pieces_of_large_tables_are_trained_where_they_pay(large, monkeypatch, are_steps):
+def test_pieces_of_large_tables_are_trained_if_they_help(large, monkeypatch, are_steps):
     monkeypatch.setattr(settings, "SEVERAL_ROWS", 10**6)  # without wide networks
     x = R.normal(size=(4_000, 10))
     one, other = x @ np.linspace(-1, 1, 10), x @ np.linspace(1, 2, 10)

@@ -259,7 +259,7 @@ def test_epochs_of_a_row_are_selected_by_other_networks():
 
 
 def test_epochs_of_later_rows_are_selected_by_other_rows():
-    # The first network is validated on rows 0 and 1, of two times, the second on row 1 alone.
+    # The first network is validated on rows 0 and 1 (of different times), the second only on row 1.
     fold, T = np.array([0, 1]), np.zeros((2, 1))
     first = np.array([[[1.0], [5.0]], [[2.0], [0.0]]])  # row 0 is best before the first epoch, row 1 after it
     second = np.array([[[7.0]], [[8.0]], [[0.0]]])
@@ -288,7 +288,7 @@ def test_large_tables_do_not_store_validation_predictions(monkeypatch):
     X, rng = numbers(60, 0)
     y = rng.integers(0, 2, 60)
     kept = TabularClassifier(**OF_FOUR, random_state=0).fit(X, y)
-    monkeypatch.setattr("vecprop.tables.ensemble.ensemble.MOST_KEPT", 0)
+    monkeypatch.setattr("vecprop.tables.ensemble.ensemble.MAX_STORED", 0)
     alone = TabularClassifier(**OF_FOUR, random_state=0).fit(X, y)
     assert (alone.ensemble_.theta == kept.ensemble_.theta).all()
     assert alone.validation_loss_ < kept.validation_loss_

@@ -204,5 +204,5 @@ def test_rare_and_many_classes_have_baselines(monkeypatch):
     for P in made.of_classes(4).values():
         np.testing.assert_allclose(P.sum(axis=1), 1)
         assert (P[:, 3] == 0).all()
-    monkeypatch.setattr(baselines, "MOST_CLASSES", 3)
+    monkeypatch.setattr(baselines, "MAX_CLASSES", 3)
     assert list(made.of_classes(4)) == ["naive", "logistic regression"]

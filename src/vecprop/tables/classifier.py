@@ -23,7 +23,7 @@ from .ensemble.calibration import (
     positive_index,
     positive_of,
 )
-from .ensemble.ensemble import SMALLEST_PROBABILITY, Ensemble, TrainingRows, Unseen, out_of_fold, temperature_scaled
+from .ensemble.ensemble import MIN_PROBABILITY, Ensemble, TrainingRows, Unseen, out_of_fold, temperature_scaled
 from .ensemble.stages import Calibrated, Stage
 from .error import TableError, first_line, pandas
 from .kinds.ambiguities import note_on_spelling
@@ -31,14 +31,14 @@ from .reading.reading import as_classes
 from .settings import CONSTRAINTS, documented
 from .table_model import TableModel
 
-MOST_RARE = 1000
+MAX_RARE = 1000
 """A target with more classes than this, most of which occur only once, is treated as an identifier."""
 MOST_ONCE = ", and most occur only once"
 """These words identify the warning about a target with many classes."""
-MOST_ENTRIES = 500_000_000
+MAX_ENTRIES = 500_000_000
 """Maximum number of stored probabilities, to bound the memory: 2 GB in float32."""
 
-MOST_AGAIN = 1.5
+MAX_FINAL_INVERSE = 1.5
 """Maximum inverse temperature of averaged probabilities; views are already calibrated."""
 
 
@@ -252,12 +252,12 @@ class TabularClassifier(ClassifierMixin, TableModel):
             (classes > 2 and self.threshold is not None, f"{few} a threshold needs two: leave threshold out"),
             (classes > 2 and self.positive is not None, f"{few} a positive class needs two: leave positive out"),
             (
-                2 * classes > rows and classes > MOST_RARE,
+                2 * classes > rows and classes > MAX_RARE,
                 f"{classes} distinct values in {rows} rows and looks like an identifier, which cannot be learned: "
                 "choose another column",
             ),
             (
-                rows * classes > MOST_ENTRIES,
+                rows * classes > MAX_ENTRIES,
                 f"{classes} classes in {rows} rows, which is too much for memory: merge rare classes",
             ),
         ):
@@ -299,7 +299,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
             scales = [best_inverse_temperature(P, of, weight) for P in each]
             scaled = [temperature_scaled(P, scale).mean(axis=1) for P, scale in zip(each, scales, strict=True)]
             shared = ensemble.with_shares(likeliest_shares(scaled, of, weight), scales)
-            return shared, best_inverse_temperature(shared.together(each), of, weight, MOST_AGAIN)
+            return shared, best_inverse_temperature(shared.together(each), of, weight, MAX_FINAL_INVERSE)
 
         P, half = np.full((len(rows.T), of_views[0].shape[2]), np.nan), rows.fold[known] % 2
         for number in np.unique(half):  # each half of the folds is calibrated on the other half
@@ -307,7 +307,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
             of_others, scale = best(others if len(others) else own)
             P[own] = temperature_scaled(of_others.together([Y[own] for Y in of_views]), scale).mean(axis=1)
         shared, inverse_temperature = best(known)
-        right = np.maximum(P[known, classes[known]], SMALLEST_PROBABILITY)
+        right = np.maximum(P[known, classes[known]], MIN_PROBABILITY)
         loss = np.average(-np.log(right), weights=None if rows.weight is None else rows.weight[known])
         return Calibrated({"ensemble_": shared, "inverse_temperature_": inverse_temperature}, P, float(loss))
 

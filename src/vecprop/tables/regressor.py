@@ -25,7 +25,7 @@ from .kinds.values import read_numbers, texts_of
 from .settings import CONSTRAINTS, documented
 from .table_model import TableModel
 
-LARGEST_SPREAD = 1e150
+MAX_SPREAD = 1e150
 """The range of targets must be between this and its inverse, so that squares neither overflow nor underflow."""
 
 
@@ -209,7 +209,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         target = self._values(y)
         with np.errstate(over="ignore"):  # checked below
             spread = float(np.ptp(target))
-        if spread > 0 and not 1 / LARGEST_SPREAD <= spread <= LARGEST_SPREAD:
+        if spread > 0 and not 1 / MAX_SPREAD <= spread <= MAX_SPREAD:
             ends = f"{self._named_target} ranges from {target.min():g} to {target.max():g}"
             raise TableError(f"{ends}, and the squares overflow or underflow: multiply it by a constant.")
         if target.min() == target.max():

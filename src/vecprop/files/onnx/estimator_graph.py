@@ -18,7 +18,7 @@ from ...tables.classifier import TabularClassifier
 from ...tables.encoding.columns import LARGEST_SCALED, LIMIT, MAX_DEVIATIONS, Categories, Dates, NumberInputs
 from ...tables.encoding.encoder import Encoder
 from ...tables.ensemble.calibration import level_for, place_of, positive_of
-from ...tables.ensemble.ensemble import SMALLEST_PROBABILITY, Ensemble, Networks
+from ...tables.ensemble.ensemble import MIN_PROBABILITY, Ensemble, Networks
 from ...tables.regressor import TabularRegressor
 from .. import FileError
 from ..networks import CLASSIFIERS, REGRESSORS, averaged
@@ -256,7 +256,7 @@ def _of_view(view: Networks, X: Symbol) -> list[Symbol]:
 
 
 def _temperature_scaled(P: Symbol, inverse_temperature: float) -> Symbol:
-    powers = where(P < SMALLEST_PROBABILITY, SMALLEST_PROBABILITY, P) ** inverse_temperature
+    powers = where(P < MIN_PROBABILITY, MIN_PROBABILITY, P) ** inverse_temperature
     return powers / P.graph.over_columns("ReduceSum", powers)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from ..error import TableError
-from .ensemble import SMALLEST_PROBABILITY
+from .ensemble import MIN_PROBABILITY
 
 PRIOR_ROWS = 16
 """Pseudo-count prior for the weights of a classifier's views, so that no weight becomes 0 on small tables."""
@@ -28,7 +28,7 @@ def best_inverse_temperature(
     >>> round(best_inverse_temperature(P, np.arange(4000) // 3000), 2)
     0.5
     """
-    log_P, right = np.log(np.maximum(P, SMALLEST_PROBABILITY)), (np.arange(len(P)), slice(None), classes)
+    log_P, right = np.log(np.maximum(P, MIN_PROBABILITY)), (np.arange(len(P)), slice(None), classes)
 
     def loss(a: float) -> float:
         powers = np.exp(np.exp(a) * log_P)  # a faster `temperature_scaled`
@@ -60,7 +60,7 @@ def likeliest_shares(
     prior = np.repeat(np.eye(len(of_classes)), PRIOR_ROWS, axis=1)
     right = [np.append(p, own) for p, own in zip(of_classes, prior, strict=True)]
     counts = np.append(weight, np.full(prior.shape[1], weight.mean()))
-    return best_shares(right, lambda p: float(np.average(-np.log(np.maximum(p, SMALLEST_PROBABILITY)), weights=counts)))
+    return best_shares(right, lambda p: float(np.average(-np.log(np.maximum(p, MIN_PROBABILITY)), weights=counts)))
 
 
 def best_shares(predictions: Sequence[np.ndarray], loss: Callable[[np.ndarray], float]) -> list[float]:

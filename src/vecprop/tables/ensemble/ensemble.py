@@ -22,11 +22,11 @@ from ..reading.frames import by_blocks
 from ..streaming.streamed import StreamedRows
 from ..streaming.window_fit import Report, trained_in_windows
 
-SMALLEST_PROBABILITY = 1e-30
+MIN_PROBABILITY = 1e-30
 """Lower bound of probabilities, so that logarithms and powers are finite."""
 PREDICTIONS = 10_000
 """Tables with fewer rows have several out-of-fold predictions per row (at different epochs), about this many in all."""
-MOST_KEPT = 2**24
+MAX_STORED = 2**24
 """Maximum number of stored validation predictions per view (64 MB in float32). In larger tables, selecting the epoch
 hardly biases the validation loss."""
 
@@ -96,7 +96,7 @@ def temperature_scaled(P: np.ndarray, inverse_temperature: float) -> np.ndarray:
     >>> temperature_scaled(np.array([[0.8, 0.2]]), inverse_temperature=0.5).round(3)
     array([[0.667, 0.333]])
     """
-    powers = np.maximum(P, SMALLEST_PROBABILITY)
+    powers = np.maximum(P, MIN_PROBABILITY)
     powers **= inverse_temperature
     powers /= powers.sum(axis=-1, keepdims=True)
     return powers
@@ -138,7 +138,7 @@ def at_epochs_of_others(
     stops = []  # the best epoch of each network on the rows outside each block
     for Y, own in zip(curves, owned, strict=True):
         if isinstance(loss, SoftmaxCrossEntropy):  # expects logits
-            Y = np.log(np.maximum(Y, SMALLEST_PROBABILITY))
+            Y = np.log(np.maximum(Y, MIN_PROBABILITY))
         losses = np.asarray(loss.value(Y, rows.T[own]))  # (epochs + 1, n)
         weight = np.ones(len(own)) if rows.weight is None else rows.weight[own]
         of_blocks = [np.where(fold[own] == block, 0, weight) for block in blocks]
@@ -220,7 +220,7 @@ class Fit:
         """Return the members, sorted by ensemble, view and fold.
 
         Members are validated on their held-out rows. With ``until``, each view has `count` members, which are trained
-        on all rows up to given epochs.
+        on all rows without validation, up to the given epochs.
         """
         divided = [(None, None)] * count if until else splits(self.rows.fold, is_time=self.rows.is_time)
         groups = [
@@ -251,7 +251,7 @@ class Fit:
                         training_loss="running",
                         schedule=Cosine(),
                         early_stopping=None if end else EarlyStopping(patience=training.patience),
-                        keeps_predictions=not end and self.stream is None and size <= MOST_KEPT,
+                        keeps_predictions=not end and self.stream is None and size <= MAX_STORED,
                     )
                 )
         return members

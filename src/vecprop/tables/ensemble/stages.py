@@ -26,7 +26,7 @@ FEW_EPOCHS = 10
 """The smallest "auto" number of epochs, which is used for large tables and can be too few."""
 LONGER = 2
 """Factor for the number of epochs of a single view; this still takes less time than two views."""
-MOST_STAGES = 16
+MAX_STAGES = 16
 """Maximum number of stages within a time limit; more stages overfit the validation rows."""
 
 
@@ -67,7 +67,7 @@ SEQUENCE = [
 class Schedule:
     """Decides how many stages to train (a fixed number or up to a time limit), and reports their progress.
 
-    The time limit is in seconds from now. A stage starts only if it is likely to finish in time, up to `MOST_STAGES`.
+    The time limit is in seconds from now. A stage starts only if it is likely to finish in time, up to `MAX_STAGES`.
     """
 
     def __init__(self, stages: int | None, time_limit: float | None, progress: Report, checkpoint: Any = None) -> None:
@@ -113,7 +113,7 @@ class Schedule:
             if last and self.checkpoint_of_last.is_begun:  # an earlier run stopped adding stages here
                 return False
         seconds, to_come = self.seconds, _work(fits) + (_work(last) if last else 0)
-        return self.stage <= MOST_STAGES and seconds + seconds * to_come / self._work <= self.time_limit
+        return self.stage <= MAX_STAGES and seconds + seconds * to_come / self._work <= self.time_limit
 
     def end_stage(self, fits: Sequence[Fit], loss: float) -> None:
         """Record a stage of these fits and the out-of-fold loss of the first model after it."""

@@ -14,17 +14,17 @@ from ..encoding.columns import Categories
 from ..encoding.encoder import Encoder
 from ..encoding.folds import folds, splits
 from ..ensemble.calibration import weighted_quantiles
-from ..explaining.importance import SMALLEST
+from ..explaining.importance import MIN_LOSS_PROBABILITY
 
 ENTRIES = 2_000_000
 """Maximum number of array entries that a baseline is fitted on; more would help little and take longer."""
-MOST_CLASSES = 30
+MAX_CLASSES = 30
 """Above this number of classes, gradient boosting is skipped, because each step needs a tree per class."""
 MANY_COLUMNS, FEWER_BINS = 250, 63
 """Above this number of columns, trees use this number of bins instead of 255, which takes a third of the time."""
-MOST_NAMES = 20
+MAX_CATEGORIES = 20
 """Columns with more categories than this are target-encoded, because trees and linear models would fit noise."""
-FEWEST_STOPPING, VALIDATION = 40, 0.2
+MIN_STOPPING_ROWS, VALIDATION = 40, 0.2
 """Minimum number of rows for early stopping of gradient boosting, and its validation fraction."""
 FOLDS = 3
 """Number of folds for the penalty of logistic regression and for target encoding."""
@@ -72,7 +72,7 @@ class Baselines:
         shares = np.bincount(self.y, self.weight, minlength=count) / self.weight.sum()
         each = {NAIVE: np.tile(shares, (len(self.X_test), 1))}
         each |= {LOGISTIC: self._logistic(count)}
-        if count > MOST_CLASSES:
+        if count > MAX_CLASSES:
             return each
         rows, columns, columns_test, is_category = self._for_trees(count)
         counts = np.unique(self.y[rows], return_counts=True)[1]
@@ -100,7 +100,7 @@ class Baselines:
     def _encoded(self) -> tuple[Encoder, dict[str, np.ndarray]]:
         """An encoder with target encoding, and the out-of-fold encodings of the training rows."""
         T = self.y[:, None] if self.y.dtype.kind == "f" else self.y[:, None] == np.unique(self.y)
-        return self.encoder.with_means(self.X, T, folds(self.y, FOLDS, self.seed), self.weight, MOST_NAMES)
+        return self.encoder.with_means(self.X, T, folds(self.y, FOLDS, self.seed), self.weight, MAX_CATEGORIES)
 
     @property
     def _for_linear(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -143,7 +143,7 @@ class Baselines:
             for seen, unseen in parts:
                 P = self._probabilities(model, rows[few[seen]], X[few[seen]], X[few[unseen]], count)
                 chance[unseen] = P[np.arange(len(unseen)), y[unseen]]
-            each[strength] = -weight * np.log(np.maximum(chance, SMALLEST))
+            each[strength] = -weight * np.log(np.maximum(chance, MIN_LOSS_PROBABILITY))
         above = {strength: of - min(each.values(), key=np.sum) for strength, of in each.items()}
         # One-standard-error rule: the strongest penalty within a standard error of the best one.
         chosen = next(strength for strength, of in above.items() if of.mean() <= of.std() / np.sqrt(len(few)))
@@ -166,7 +166,7 @@ class Baselines:
     def _settings(self, columns: np.ndarray, is_category: list[bool], *, stops: bool = True) -> dict[str, Any]:
         """Return the settings of gradient boosting."""
         bins = FEWER_BINS if len(is_category) > MANY_COLUMNS else 255
-        stopping = {"early_stopping": stops and len(columns) >= FEWEST_STOPPING, "validation_fraction": VALIDATION}
+        stopping = {"early_stopping": stops and len(columns) >= MIN_STOPPING_ROWS, "validation_fraction": VALIDATION}
         return {"categorical_features": is_category, "max_bins": bins, "random_state": self.seed} | stopping
 
 

@@ -23,7 +23,7 @@ from .measuring import Parts, baselines_by_folds, joined, of_baselines, threshol
 from .report import page_of
 from .targets import as_learned, classes_of, plain_target, predictions_of, target_named
 
-FOLDS, FEWEST = 5, 20
+FOLDS, MIN_ROWS = 5, 20
 """Number of folds, and minimum number of rows, for baselines that are cross-validated on the table."""
 
 
@@ -220,8 +220,8 @@ def _compared(found: Evaluation, y: np.ndarray, roles: Roles, training: Any) -> 
     of_test = found.X, y, found.weight
     if training is None:
         parts = Parts(task, *of_test, *of_test, dependence=Dependence(groups=found.groups))
-        if (found.truth >= 0).sum() < FEWEST if found.is_classifier else len(y) < FEWEST:
-            note = f"The table has fewer than {FEWEST} rows, too few to fit baselines: pass training=."
+        if (found.truth >= 0).sum() < MIN_ROWS if found.is_classifier else len(y) < MIN_ROWS:
+            note = f"The table has fewer than {MIN_ROWS} rows, too few to fit baselines: pass training=."
             return replace(found, notes=[*found.notes, note])
         fold = parts.dependence.folds(found.truth, FOLDS, seed)
         rows = f"{len(y) - len(y) // FOLDS:,} rows of this table in each fold"

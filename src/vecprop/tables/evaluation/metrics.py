@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from ...core.losses import Quantile
-from ..explaining.importance import SMALLEST
+from ..explaining.importance import MIN_LOSS_PROBABILITY
 
 ENTRIES = 10_000_000
 """Maximum number of bootstrap samples times rows, to bound the running time."""
@@ -156,7 +156,7 @@ def metrics_of_classes(
      'average_precision': 0.8333, 'f1': 0.6667, 'precision': 1.0, 'recall': 0.5}
     """
     chance = np.where(y < 0, 0.0, P[np.arange(len(y)), np.where(y < 0, 0, y)])
-    losses = -np.log(np.clip(chance, SMALLEST, 1))
+    losses = -np.log(np.clip(chance, MIN_LOSS_PROBABILITY, 1))
     decided = P.argmax(axis=1) if predicted is None else predicted
     right, is_binary = decided == y, P.shape[1] == 2
     classes, numbers = np.unique(y, return_inverse=True)
@@ -229,13 +229,13 @@ def metrics_of_quantiles(y: np.ndarray, Y: np.ndarray, levels: Sequence[float]) 
     return lambda counts: {name: counts @ of_rows / counts.sum(axis=1) for name, of_rows in each.items()}
 
 
-MOST_DENSE = 32
+MAX_DENSE = 32
 """Above this number of labels, sums are computed with a sparse matrix."""
 
 
 def _sums(labels: np.ndarray, count: int) -> Callable[[np.ndarray], np.ndarray]:
     """Return a function from row counts (B, N) to their sums for each label, (B, count)."""
-    if count <= MOST_DENSE:
+    if count <= MAX_DENSE:
         is_of = (labels[:, None] == np.arange(count)).astype(float)
         return lambda counts: counts @ is_of
     rows = np.arange(len(labels))

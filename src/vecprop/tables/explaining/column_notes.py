@@ -19,13 +19,13 @@ from ..reading.frames import Frame, as_frame
 
 QUANTILES = 20
 """The distribution of a numeric column is stored as the counts below this number of quantiles."""
-MOST_NAMES = 4096
+MAX_CATEGORIES = 4096
 """Above this number of categories, the counts of categories are not stored."""
 SHIFT = 0.1
 """Minimum difference of a share from training that is reported as drift."""
-FEWEST_ROWS = 30
+MIN_ROWS = 30
 """Minimum number of values to compare distributions; fewer rows are often not a random sample."""
-MOST_DIGESTS = 10_000
+MAX_DIGESTS = 10_000
 """Maximum number of training rows whose digests are stored (80 KB)."""
 CHANCE = 0.005
 """False-positive rate of each kind of note."""
@@ -75,7 +75,7 @@ class Profile:
         rows, missing, known = len(series), int(series.isna().sum()), _values(part, series)
         if part.holds == "names":
             values, counts = np.unique(known, return_counts=True)
-            stored = slice(len(values) if len(values) <= MOST_NAMES else 0)
+            stored = slice(len(values) if len(values) <= MAX_CATEGORIES else 0)
             return cls(rows, missing, values[stored], counts[stored])
         known, quantiles = np.sort(known), np.linspace(0, 1, QUANTILES + 1)
         values = np.unique(np.quantile(known, quantiles, method="nearest")) if len(known) else known
@@ -116,7 +116,7 @@ class Profile:
         0.1 or more. The tests are Fisher's exact test for shares, and the rank-sum and Kolmogorov-Smirnov tests for
         numbers. With at least 30 rows, their level is Bonferroni-corrected for the number of columns.
         """
-        rows, sure, notes = tally.rows, CHANCE / columns if tally.rows >= FEWEST_ROWS else CHANCE, []
+        rows, sure, notes = tally.rows, CHANCE / columns if tally.rows >= MIN_ROWS else CHANCE, []
         is_names = part.holds == "names"
         is_new = tally.missing > self.missing == 0
         if (is_new or abs(tally.missing / rows - self.missing / self.rows) >= SHIFT) and (
@@ -132,7 +132,7 @@ class Profile:
             far = f"{self.distance(tally.farthest):.4g}{' days' if part.kind == 'dates' else ''}"
             what = f"outside the training range {low} to {high}, the farthest ({farthest}) by {far}"
             return [*notes, f"{tally.beyond} of {rows} values are {what}"]
-        if not len(self.values) or (now := tally.known) < FEWEST_ROWS:
+        if not len(self.values) or (now := tally.known) < MIN_ROWS:
             return notes
         then = int(self.counts.sum() if is_names else self.counts[-1])
         ours, theirs = tally.counts / now, self.counts / then
@@ -203,8 +203,8 @@ class TrainedRows:
 
     @classmethod
     def of(cls, encoder: Encoder, frame: Frame, y: np.ndarray, rows: int) -> Self:
-        """Compute the digests of a frame and its targets; ``rows`` is the size of the table that it is a sample of."""
-        some = np.unique(np.linspace(0, len(frame) - 1, MOST_DIGESTS).astype(int))
+        """Compute the digests of a frame and its targets; it may be a sample of a table with ``rows`` rows."""
+        some = np.unique(np.linspace(0, len(frame) - 1, MAX_DIGESTS).astype(int))
         return cls(np.sort(_digests(encoder, frame.iloc[some], y[some])), rows)
 
     @property
@@ -282,9 +282,9 @@ class DriftMonitor:
         return [*of_drifts, *self.of_tables, *misfits, *self.ignored]
 
 
-LEAKS_FROM = 50
+MIN_LEAK_ROWS = 50
 """Minimum number of rows to look for leaks; with fewer rows, a column may predict the target by chance."""
-MOST_JUDGED = 20_000
+MAX_LEAK_ROWS = 20_000
 """Above this number of rows, only a random sample is checked for leaks."""
 EXPLAINED = 0.98
 """A column that explains at least this share of the target's variance is a leak."""
@@ -303,7 +303,7 @@ IF_KNOWN = "leave it out if it is unknown at prediction time."
 def leaks(
     encoder: Encoder, frame: Frame, target: np.ndarray, *, are_apart: bool = False
 ) -> tuple[list[str], dict[str, float]]:
-    """Return notes on leaks, groups and time dependence, and the variance that other strong columns explain.
+    """Return notes on leaks, groups and time dependence, and the explained variance of strong columns without notes.
 
     A column leaks the target if it explains 98 % of its variance (see `explained`), even if it is noisy or rescaled, or
     if it has values only in rows of one class. Text is examined if it has at most a fifth as many values as rows. With
@@ -315,9 +315,9 @@ def leaks(
     >>> leaks(Encoder.of(frame)[0], frame, np.arange(60.0))[0]
     ["Column 'pounds' predicts the target almost perfectly: leave it out if it is unknown at prediction time."]
     """
-    if len(frame) < LEAKS_FROM:
+    if len(frame) < MIN_LEAK_ROWS:
         return [], {}
-    rows = np.random.default_rng(0).permutation(len(frame))[:MOST_JUDGED]
+    rows = np.random.default_rng(0).permutation(len(frame))[:MAX_LEAK_ROWS]
     classes, codes = np.unique(target, return_inverse=True)
     is_classes = target.dtype.kind not in "iuf" or len(classes) <= MAX_CLASSES
     of_all = codes.astype(float) if is_classes else ordinary(target.astype(float))
@@ -419,7 +419,7 @@ def odd_targets(frame: Frame, y: np.ndarray, named: str) -> list[str]:
     ['The target is 1e+12 in row 59, 3e+10 times as far from the median as other rows: remove rows with wrong values.']
     """
     rows, distance = len(y), np.abs(y - np.median(y))
-    if rows < FEWEST_ROWS:
+    if rows < MIN_ROWS:
         return []
     if "missing values" in (note := note_on_numbers(y, named)):
         return [f"{named}: {note.partition(',')[0]}."]
@@ -429,7 +429,7 @@ def odd_targets(frame: Frame, y: np.ndarray, named: str) -> list[str]:
     is_total = np.isclose(y.sum(), 2 * y[first], rtol=1e-9, atol=0)
     for name, value in frame.iloc[first].items():
         if isinstance(value, str) and TOTAL.fullmatch(value.strip().casefold()):
-            is_total |= (frame[name] == value).sum() <= rows / LEAKS_FROM
+            is_total |= (frame[name] == value).sum() <= rows / MIN_LEAK_ROWS
     if is_total:
         return [f"{named} in {where} ({y[first]:.6g}) may be the total of the other rows: leave it out if so."]
     jumps = np.divide(far, next_to, where=next_to > 0, out=np.zeros(len(far)))

@@ -98,7 +98,7 @@ def _drawn_numbers(rank: np.ndarray, at_most: np.ndarray, values: np.ndarray) ->
 
 DRAWS = 512
 """Maximum number of background rows; for each, columns are changed in a random order and in the reverse order."""
-FEWEST_DRAWS = 10
+MIN_DRAWS = 10
 INPUTS = 60_000_000
 """Maximum number of inputs of all changed rows, to bound the time; at least ten background rows are drawn."""
 AT_ONCE = 4_000_000
@@ -205,7 +205,7 @@ def explanations(
     """Return the contributions of columns to the prediction of each row; see `TableModel.explain`."""
     rng, encoder = np.random.default_rng(seed), model.encoder_
     names, places, inputs = encoder.names, list(encoder.places.values()), encoder(frame)
-    draws = int(np.clip(most // (2 * (len(names) + 1) * encoder.width), FEWEST_DRAWS, DRAWS))
+    draws = int(np.clip(most // (2 * (len(names) + 1) * encoder.width), MIN_DRAWS, DRAWS))
     behind = background_inputs(model, background, draws, rng)
     outputs, predicted = model.of_inputs(inputs), model.predict(frame)
     numbers = np.searchsorted(model.classes_, predicted) if hasattr(model, "classes_") else np.zeros(len(inputs), int)
@@ -288,7 +288,7 @@ def dependences(model: Any, X: Any, columns: Sequence[str]) -> list[Dependence]:
 
 
 def _values(part: Column, known: np.ndarray) -> np.ndarray:
-    """Return the values to set a column to: quantiles or the most frequent categories."""
+    """Return quantiles or the most frequent categories, as values of a column for partial dependence."""
     if part.holds == "other":
         return known[:0]
     if part.holds == "names":

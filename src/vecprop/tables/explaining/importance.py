@@ -88,7 +88,7 @@ def _basis(part: Column, series: Any) -> np.ndarray:
     return (centered / length)[:, None] if length else np.empty((len(x), 0))
 
 
-SMALLEST = 1e-15
+MIN_LOSS_PROBABILITY = 1e-15
 """Lower bound of probabilities, so that losses are finite."""
 
 
@@ -110,7 +110,7 @@ def row_losses(model: Any, predicted: np.ndarray, truth: np.ndarray) -> np.ndarr
     """Return the loss of each row, (N,), given numbers or class indices; nan for unknown classes (-1)."""
     if hasattr(model, "classes_"):
         chance = np.where(truth < 0, np.nan, predicted[np.arange(len(truth)), truth])
-        return -np.log(np.maximum(chance, SMALLEST))
+        return -np.log(np.maximum(chance, MIN_LOSS_PROBABILITY))
     return Quantile(model.level).element(predicted, truth) if model.levels else (truth - predicted) ** 2
 
 

@@ -1,4 +1,4 @@
-"""Division of the available memory for a fit, and checks whether a table fits into memory."""
+"""Estimate the memory that a fit needs, and divide the available memory."""
 
 import re
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ SHARE_OF_SAMPLE, SHARE_OF_WINDOWS, SHARE_OF_PARTS = 0.25, 0.3, 0.4
 """Fractions of the memory for the sample with its inputs, for two windows, and for reading a row group."""
 COPIES = 3
 """Number of copies of a row's values in memory while its columns are analyzed."""
-MOST_SAMPLED, FEWEST_SAMPLED = 250_000, 2_000
-"""Maximum number of sampled rows (more hardly change a model), and minimum number."""
+MAX_SAMPLED, MIN_SAMPLED = 250_000, 2_000
+"""Maximum and minimum number of sampled rows; more rows hardly change a model."""
 LOOKED_AT = 5_000
 """Number of rows used to estimate the size of a row."""
 PACKED = 4
 """Assumed compression ratio of compressed text."""
-PROGRAM, LEAST = 350_000_000, 600_000_000
+PROGRAM, MIN_MEMORY = 350_000_000, 600_000_000
 """Bytes of the program without a table, and minimum number of bytes for a fit."""
 SAFE = 0.8
 """Default fraction of the available memory that a fit may use."""
@@ -88,8 +88,8 @@ def memory_of(memory: int | str | None) -> int | None:
         left = available_memory()
         return None if left is None else PROGRAM + int(SAFE * left)
     asked = as_bytes(memory)
-    if asked < LEAST:
-        needed = f"the program itself takes {PROGRAM / 1e9:.2g} GB; pass memory= of at least {LEAST / 1e9:.2g} GB."
+    if asked < MIN_MEMORY:
+        needed = f"the program itself takes {PROGRAM / 1e9:.2g} GB; pass memory= of at least {MIN_MEMORY / 1e9:.2g} GB."
         raise TableError(f"{asked / 1e9:.2g} GB of memory are not enough: {needed}")
     return asked
 
@@ -122,7 +122,7 @@ def parts_if_larger(
             parts = TableParts.of(table).joined(most)
         if sizes.of_fit(int(parts.sizes.sum())) <= limit:
             return None
-        return parts, whole if memory is not None else max(2 ** int(np.log2(whole)), LEAST), sizes
+        return parts, whole if memory is not None else max(2 ** int(np.log2(whole)), MIN_MEMORY), sizes
     if files:
         require_room_for_text(files, limit)
     elif rows := table.count_rows():  # reading raises if there are no rows
@@ -170,7 +170,7 @@ def sampled_rows(limit: int, sizes: RowSizes, parts: TableParts) -> int:
         advice = f"allow {(needed + PROGRAM) / 1e9:.2g} GB of memory, or write files with smaller row groups."
         raise TableError(f"{largest.place} has {largest.rows} rows, which must be read at once: {advice}")
     most = SHARE_OF_SAMPLE * limit / (sizes.encoded + COPIES * sizes.raw)
-    if most < FEWEST_SAMPLED:
+    if most < MIN_SAMPLED:
         held = f"The memory holds a sample of only {int(most)} rows"
-        raise TableError(f"{held}, but {FEWEST_SAMPLED} are needed: allow more memory.")
-    return min(int(most), MOST_SAMPLED)
+        raise TableError(f"{held}, but {MIN_SAMPLED} are needed: allow more memory.")
+    return min(int(most), MAX_SAMPLED)

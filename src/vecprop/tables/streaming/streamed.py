@@ -27,7 +27,7 @@ from .memory_plan import PROGRAM, SHARE_OF_WINDOWS, parts_if_larger, sampled_row
 SAMPLE, TEST, TEST_OF_GROUP, FOLD, TIME = 16, 17, 18, 19, 20
 """Streams of the counter-based random generator, different from the streams of training."""
 BUCKETS = 2**16
-MOST_VALUES = 1000
+MAX_VALUES = 1000
 """Up to this number of distinct targets, the sample contains the first two rows of each."""
 AT_ONCE = 2**20
 """Number of rows that are assigned to folds at once."""
@@ -233,7 +233,7 @@ class _Scan:
         """Return a mask of the first two rows with each target, or an all-False mask if there are many targets."""
         chosen, places = np.zeros(len(target), bool), np.flatnonzero(learned)
         codes, values = pandas().factorize(target[learned])
-        if self.values is None or len(values) + len(self.values) > 2 * MOST_VALUES:
+        if self.values is None or len(values) + len(self.values) > 2 * MAX_VALUES:
             self.values = None
             return chosen
         for code, value in enumerate(values):

@@ -14,7 +14,7 @@ from ..measured import Measured
 from ..metrics import Estimate
 from .markup import Html, drawn, parts, shown
 
-MOST_COLUMNS = 15
+MAX_COLUMNS = 15
 """The number of columns that are shown unfolded."""
 LISTED = 500
 EXAMPLES = 3
@@ -47,7 +47,7 @@ def columns(measured: Measured) -> Html:
         {"table": "rows of the table", "test": "test rows"}.get(measured.how, "training rows"),
         HEADS | {"drift" if measured.how == "table" else "drift (test vs training)": "drift"},
         list(map(row, names[:LISTED])),
-        MOST_COLUMNS,
+        MAX_COLUMNS,
         len(names) - LISTED,
         leading[0].output if leading else "",
         [(name := printable(of.column), drawn(f"{of.output} by {name}", _draw_dependence, of)) for of in leading],

@@ -76,7 +76,7 @@ def calibration(ax: Any, chance: np.ndarray, is_true: np.ndarray, what: str) -> 
     ax.set(xlabel=what, ylabel="observed frequency", xlim=(0, 1), ylim=(0, 1.03), aspect="equal")
 
 
-MOST_POINTS = 1_000
+MAX_POINTS = 1_000
 """Maximum number of rows drawn as points; more would overlap and slow down the page."""
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 TICKS = 5
@@ -87,7 +87,7 @@ def scattered(ax: Any, x: np.ndarray, y: np.ndarray, slope: float, name: str) ->
     """Draw true values or errors against predictions, with the line of exact predictions."""
     ends = np.array([min(x.min(), y.min()), max(x.max(), y.max())]) if slope else np.array([x.min(), x.max()])
     ax.plot(ends, slope * ends, color=INK, linewidth=1, linestyle=":")
-    rows = np.linspace(0, len(x) - 1, min(len(x), MOST_POINTS)).astype(int)
+    rows = np.linspace(0, len(x) - 1, min(len(x), MAX_POINTS)).astype(int)
     ax.scatter(x[rows], y[rows], s=9, alpha=0.5, color=colour(1), linewidths=0)
     ax.set(xlabel="predicted", ylabel=name)
     ax.locator_params(nbins=TICKS)

@@ -22,7 +22,7 @@ ROWS = 200
 """Maximum number of evenly spaced rows for the gradient check; a gradient error shows on few rows."""
 VALUES, DRIVERS = 4, 3
 """Maximum numbers of column values and of contributions to show for each of the worst predictions."""
-DRAWN, MOST_INPUTS = 6_000_000, 5_000_000
+DRAWN, MAX_INPUTS = 6_000_000, 5_000_000
 """Number of inputs to sample for each explanation, and maximum of inputs times columns to explain rows at all."""
 
 
@@ -79,7 +79,7 @@ def worst_rows(measured: Measured, explain: str) -> Html:
         heads |= {f"{printable(name)} ": "number value" if is_number else "value"}  # a blank: it can be "predicted"
         for row, value in zip(rows, X[name] if is_number else X[name].astype("string"), strict=True):
             row.append(shown(value))
-    if encoder.width * len(encoder.names) < MOST_INPUTS:
+    if encoder.width * len(encoder.names) < MAX_INPUTS:
         output = "the probability of the predicted class" if measured.is_classifier else "the prediction"
         text += f" The last column lists which inputs moved {output} most, up (+) or down (-) from its mean."
         heads |= {"main drivers": "examples drivers"}

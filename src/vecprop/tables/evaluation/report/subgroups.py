@@ -16,9 +16,9 @@ from .columns import leading_columns, losses_of
 from .drawings import groups_by
 from .markup import Html, parts, shown
 
-FEWEST, MOST = 30, 5
+MIN_ROWS, MAX_SUBGROUPS = 30, 5
 """Minimum number of rows in a subgroup, and maximum number of subgroups shown."""
-NUMBERS, BINS = 10, 5
+MAX_NUMBERS, BINS = 10, 5
 """Maximum number of numeric columns to divide into groups, and number of groups per column."""
 
 
@@ -36,19 +36,19 @@ def worse_subgroups(measured: Measured) -> Html:
     excess = weight * (losses**power - np.average(losses**power, weights=weight))
     units = np.arange(len(losses)) if measured.groups is None else measured.groups
     columns, found = dict(zip(measured.model.encoder_.names, measured.model.encoder_.parts, strict=True)), []
-    numbers = [column for column in leading_columns(measured) if columns[column].holds == "numbers"][:NUMBERS]
+    numbers = [column for column in leading_columns(measured) if columns[column].holds == "numbers"][:MAX_NUMBERS]
     for column in [*(column for column, part in columns.items() if part.holds == "names"), *numbers]:
         labels = _labels(columns[column], measured.X[column])
         for label in np.unique(labels):
             rows = np.flatnonzero(labels == label)
-            if FEWEST <= len(rows) < len(losses) and weight[rows].any():
+            if MIN_ROWS <= len(rows) < len(losses) and weight[rows].any():
                 sums, loss = np.bincount(units[rows], excess[rows]), np.average(losses[rows], weights=weight[rows])
                 score = sums.sum() / (sqrt((sums**2).sum() * (1 - len(rows) / len(losses))) or np.inf)
                 more = f"+{(loss / whole) ** power - 1:.0%}" if loss > whole else ""
                 cells = printable(column), printable(shortened(label)), f"{len(rows):,}", figures(loss**power, 3), more
                 found.append((score if more else 0.0, cells))
     least = norm.isf(0.05 / max(len(found), 1))
-    worse = [cells for score, cells in sorted(found, reverse=True) if score > least][:MOST]
+    worse = [cells for score, cells in sorted(found, reverse=True) if score > least][:MAX_SUBGROUPS]
     return parts().subgroups(name, figures(whole**power, 3), worse)
 
 

@@ -13,9 +13,9 @@ from . import drawings as draw
 from .markup import Html, parts, picture
 from .sections import name_of
 
-MOST_CLASSES = 20
+MAX_CLASSES = 20
 """Above this number of classes, the report lists confused pairs instead of a confusion matrix."""
-MOST_PAIRS = 15
+MAX_PAIRS = 15
 JUDGED = 0.9
 """The nominal coverage of the intervals in plots of groups of rows."""
 
@@ -32,7 +32,7 @@ def target_of_classes(measured: Measured) -> Html:
     if learned is not None and measured.has_test:
         rows = [[*row, f"{of:,}"] for row, of in zip(rows, measured_rows, strict=True)]
         heads |= {"test rows": "number"}
-    return parts().long_table(heads, [rows[k] for k in np.argsort(-counts, kind="stable")], MOST_CLASSES)
+    return parts().long_table(heads, [rows[k] for k in np.argsort(-counts, kind="stable")], MAX_CLASSES)
 
 
 def errors_of_classes(measured: Measured) -> Html:
@@ -51,7 +51,7 @@ def errors_of_classes(measured: Measured) -> Html:
             picture(f"ROC curves {guess}", draw.roc, *both),
             picture(f"Precision against recall {guess}", draw.precision, *both),
         ]
-    confused = confusion_matrix if len(names) <= MOST_CLASSES else confused_pairs
+    confused = confusion_matrix if len(names) <= MAX_CLASSES else confused_pairs
     of_truth = truth, decided, names
     return parts().errors_of_classes(confused(*of_truth), each_class(*of_truth), curves)
 
@@ -68,7 +68,7 @@ def confused_pairs(truth: np.ndarray, decided: np.ndarray, names: Sequence[str])
     pairs = np.stack([truth, decided], axis=1)
     found, counts = np.unique(pairs[truth != decided], axis=0, return_counts=True)
     of_class = np.bincount(truth, minlength=len(names))
-    order = np.argsort(-counts, kind="stable")[:MOST_PAIRS]
+    order = np.argsort(-counts, kind="stable")[:MAX_PAIRS]
     rows = [
         [names[true], names[other], parts().bar(count / of_class[true], f"{count:,} of {of_class[true]:,}")]
         for (true, other), count in zip(found[order], counts[order], strict=True)
@@ -89,7 +89,7 @@ def each_class(truth: np.ndarray, decided: np.ndarray, names: Sequence[str]) -> 
         for k in np.argsort(-support, kind="stable")
     ]
     heads = {"class": "name"} | dict.fromkeys(("precision", "recall", "F1", "rows"), "number")
-    return parts().each_class(heads, rows, MOST_CLASSES)
+    return parts().each_class(heads, rows, MAX_CLASSES)
 
 
 def calibration_of_classes(measured: Measured) -> Html:
@@ -129,7 +129,7 @@ def target_of_numbers(measured: Measured) -> Html:
 def errors_of_numbers(measured: Measured) -> Html:
     """Return plots of true values and of errors against predictions."""
     rows = len(measured.truth)
-    some = f" Only {draw.MOST_POINTS:,} of {rows:,} rows are drawn." if rows > draw.MOST_POINTS else ""
+    some = f" Only {draw.MAX_POINTS:,} of {rows:,} rows are drawn." if rows > draw.MAX_POINTS else ""
     predicted = f"True against predicted values; exact predictions lie on the dotted line.{some}"
     errors = "Errors against predictions. A trend shows bias; a funnel shows errors that grow with the prediction."
     x, y = measured.predicted, measured.truth
