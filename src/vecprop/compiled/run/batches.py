@@ -1,16 +1,16 @@
-"""The gradient of a whole batch if threads split the weights of some layers; `parallelism` says which these are.
+"""The gradient of a batch if threads split the weights of some layers; `parallelism` decides which layers are split.
 
 All workers compute a split layer together, for the rows of all shards. Other layers are computed shard by shard: worker
-w has the shards w, w + workers, and so on. There is one gradient of a split layer, in the first shard's. What other
-workers write is read behind a barrier only; barriers are in the functions of split layers alone.
+w computes the shards w, w + workers, and so on. A split layer has a single gradient, stored with the first shard.
+Workers read results of other workers only after a barrier; only the functions of split layers contain barriers.
 
-- Split by inputs: each worker multiplies some quarters of the inputs, Z = (W0ᵀ A0 + W1ᵀ A1) + (W2ᵀ A2 + [W3; b]ᵀ [A3;
-  1]), and the shard's worker sums the parts in this order. In a first layer each worker reads its own columns alone.
-- Split by columns: of a layer on sparse rows each worker computes the gradient of some quarters of the columns.
-- Split by results: each worker computes some rows of each product: outputs in the forward pass, inputs in the backward
-  pass and in the gradient. The weights that it packs serve the rows of all shards. Rows are shared in whole panels.
+- Split by inputs: each worker multiplies several quarters of the inputs, and the shard's worker sums the parts in the
+  order Z = (W0ᵀ A0 + W1ᵀ A1) + (W2ᵀ A2 + [W3; b]ᵀ [A3; 1]). In a first layer, each worker reads only its columns.
+- Split by columns: each worker computes the gradient of several quarters of the columns of a layer on sparse rows.
+- Split by results: each worker computes several rows of each product: outputs in the forward pass, inputs in the
+  backward pass and in the gradient. It packs its weights once for all shards. Rows are divided into whole panels.
 
-A layer reads its delta from one buffer of the shard, and a dense layer writes the delta before it to the other.
+A layer reads its delta from one buffer of the shard, and a dense layer writes the preceding delta to the other.
 """
 
 from functools import cache
@@ -39,12 +39,12 @@ from .tiles import (
     loss_of_tile,
 )
 
-# The rows of a shard, and the addresses of its part of the memory that the record points to.
+# The rows of a shard, and the addresses of its memory.
 
 
 @njit(**INNER)
 def rows_of(c, B, shard):
-    """Return the first of a shard's rows of a batch of B rows, and their number."""
+    """Return the first row of a shard in a batch of B rows, and the number of its rows."""
     first = shard * B // c.shards
     return first, (shard + 1) * B // c.shards - first
 
@@ -57,7 +57,7 @@ def tile_of(c, shard, size):
 
 @njit(**INNER)
 def workspace_of(c, shard, size):
-    """Return the address of a shard's workspace, in which the worker of the same number packs matrices."""
+    """Return the address of a shard's workspace, where the worker with the same index packs matrices."""
     return c.workspace + shard * size * c.workspace_size
 
 
@@ -69,11 +69,11 @@ def delta_of(c, shard, which, size):
 
 @njit(**INNER)
 def _layer_inputs(c, layer, shard, size):
-    """Return the address of a layer's inputs of a shard."""
+    """Return the address of a layer's inputs in a shard."""
     return inputs_at(c, layer, tile_of(c, shard, size), workspace_of(c, shard, size), size)
 
 
-# Placeholders, filled in by `address_of`: the floating type, and the bytes of an element.
+# Placeholders, filled in by `address_of`: the floating-point type, and the bytes of an element.
 number: Any = float
 size = 8
 
@@ -81,13 +81,13 @@ size = 8
 
 
 def forward_by_inputs(context, layer, worker, B):
-    """Compute a layer's outputs: a worker's part is the products of its quarters, and the sums of its own shards."""
+    """Compute a layer's outputs: each worker multiplies its quarters and sums the products of its shards."""
     c, zero = fit_at(context), number(0)
     row, barrier = layer_at(c, layer), words_at(c.barrier, BARRIER_WORDS)
     I, O, workers = row.inputs, row.outputs, c.workers
     p, (first, end) = c.theta + row.start * size, quarters_of(worker, workers)
     if layer:
-        wait_for_all(barrier, workers)  # the layer before has its outputs of all shards
+        wait_for_all(barrier, workers)  # the outputs of the preceding layer are complete
     for shard in range(c.shards):
         S, A = rows_of(c, B, shard)[1], _layer_inputs(c, layer, shard, size)
         if end == QUARTERS:
@@ -95,7 +95,7 @@ def forward_by_inputs(context, layer, worker, B):
         for quarter in range(first, end):
             products = workspace_of(c, shard, size) + row.extra_at * size
             multiply_quarter(row.product, quarter, I, O, S, p, A, products, size)
-    wait_for_all(barrier, workers)  # a shard has the products of all workers
+    wait_for_all(barrier, workers)  # the products of all workers are complete
     for shard in range(worker, c.shards, workers):
         count, workspace = O * rows_of(c, B, shard)[1], workspace_of(c, shard, size)
         products = numbers_at(workspace + row.extra_at * size, QUARTERS * count, zero)
@@ -103,17 +103,17 @@ def forward_by_inputs(context, layer, worker, B):
 
 
 def backward_by_inputs(context, layer, worker, B, current):
-    """Compute the gradient of a worker's quarters, and their part of the delta before the layer, from all shards."""
+    """Compute a worker's quarters of the gradient and of the preceding delta, from all shards."""
     c, none = fit_at(context), np.int64(0)
     row, barrier, transposed = layer_at(c, layer), words_at(c.barrier, BARRIER_WORDS), _transposed(c, worker, size)
     I, O, (first, end) = row.inputs, row.outputs, quarters_of(worker, c.workers)
     low, high = inputs_of(first, I), inputs_of(end, I)
     p, J = c.theta + (row.start + low * O) * size, c.gradients + (row.start + low * O) * size
-    wait_for_all(barrier, c.workers)  # the deltas of all shards are there
+    wait_for_all(barrier, c.workers)  # the deltas of all shards are complete
     for shard in range(c.shards):
         S, delta = rows_of(c, B, shard)[1], delta_of(c, shard, current, size)
         A = _layer_inputs(c, layer, shard, size) + low * S * size
-        # The quarters are a dense layer of high - low features. Its last feature is taken for the ones of the biases.
+        # Treat the quarters as a dense layer of high - low features, whose last feature takes the role of the ones.
         own, add, unused = (O, S, p, A, delta), np.int64(shard > 0), (none, none, none)
         rest = transposed, none, row.product, none
         calls.backward(row.backward, (high - low - 1, *own, J, add, *unused, none, *rest))
@@ -121,17 +121,17 @@ def backward_by_inputs(context, layer, worker, B, current):
             before = delta_of(c, shard, 1 - current, size) + low * S * size
             calls.backward(row.backward, (smaller(high, I) - low, *own, none, none, *unused, before, *rest))
     if layer:
-        wait_for_all(barrier, c.workers)  # the layer before overwrites this delta, and reads all parts of its own
+        wait_for_all(barrier, c.workers)  # the preceding layer overwrites this delta, and reads all of its own
 
 
 def backward_by_columns(context, layer, worker, B, current):
-    """Compute the gradient of a worker's quarters of the columns, from the rows of all shards."""
+    """Compute the gradient of a worker's columns, from the rows of all shards."""
     c = fit_at(context)
     row, transposed = layer_at(c, layer), _transposed(c, worker, size)
     I, O, J = row.inputs, row.outputs, c.gradients + row.start * size
     first, end = quarters_of(worker, c.workers)
     low, high = inputs_of(first, I), inputs_of(end, I)
-    wait_for_all(words_at(c.barrier, BARRIER_WORDS), c.workers)  # the rows and deltas of all shards are there
+    wait_for_all(words_at(c.barrier, BARRIER_WORDS), c.workers)  # the rows and deltas of all shards are complete
     for shard in range(c.shards):
         S, delta, add = rows_of(c, B, shard)[1], delta_of(c, shard, current, size), np.int64(shard > 0)
         calls.columns(row.product, (low, high, I, O, S, tile_of(c, shard, size), delta, J, add, transposed))
@@ -142,7 +142,7 @@ def backward_by_columns(context, layer, worker, B, current):
 
 @njit(**INNER)
 def _own_rows(count, worker, workers):
-    """Return a worker's first row of a product's, and that of the next worker: whole panels."""
+    """Return the first row of a worker in a product, and that of the next worker, in whole panels."""
     panels = -(-count // PANEL_ROWS)
     return worker * panels // workers * PANEL_ROWS, smaller((worker + 1) * panels // workers * PANEL_ROWS, count)
 
@@ -151,7 +151,7 @@ def _own_rows(count, worker, workers):
 def _multiply_weights(c, layer, worker, B, current, back, size):
     """Compute a worker's rows of Z = [W; b]ᵀ [A; 1] or, in the backward pass, of before = W delta.
 
-    A piece of the weights is packed for the first shard with rows, and serves the others: ``is_packed``.
+    Each piece of the weights is packed for the first shard with rows, and reused for the others.
     """
     row = layer_at(c, layer)
     workspace = workspace_of(c, worker, size) + row.extra_at * size
@@ -183,17 +183,17 @@ def forward_by_results(context, layer, worker, B):
     for shard in range(worker, c.shards, c.workers):
         S = rows_of(c, B, shard)[1]
         put_ones(_layer_inputs(c, layer, shard, size) + I * S * size, S, number(0))
-    wait_for_all(barrier, c.workers)  # inputs and ones of all shards are there
+    wait_for_all(barrier, c.workers)  # inputs and ones of all shards are complete
     _multiply_weights(c, layer, worker, B, np.int64(0), False, size)
     wait_for_all(barrier, c.workers)  # the next layer reads outputs of all workers
 
 
 def backward_by_results(context, layer, worker, B, current):
-    """Compute a worker's share of the delta before a layer, and of the gradient [J_W; J_b] = [A; 1] deltaᵀ."""
+    """Compute a worker's share of the preceding delta and of the gradient [J_W; J_b] = [A; 1] deltaᵀ."""
     c = fit_at(context)
     row, barrier = layer_at(c, layer), words_at(c.barrier, BARRIER_WORDS)
     O, J, workspace = row.outputs, c.gradients + row.start * size, workspace_of(c, worker, size) + row.extra_at * size
-    wait_for_all(barrier, c.workers)  # the deltas of all shards are there
+    wait_for_all(barrier, c.workers)  # the deltas of all shards are complete
     if layer:
         _multiply_weights(c, layer, worker, B, current, True, size)
     low, high = _own_rows(row.inputs + 1, worker, c.workers)
@@ -204,7 +204,7 @@ def backward_by_results(context, layer, worker, B, current):
             sizes = smaller(PIECE_ROWS, high - first), O, S
             operands = A, S * size, item, delta, item, S * size, J + first * O * size, O * size
             calls.packed(row.product, (*sizes, *operands, np.int64(shard > 0), workspace, np.int64(0)))
-    wait_for_all(barrier, c.workers)  # the layer before overwrites this delta, and reads all parts of its own
+    wait_for_all(barrier, c.workers)  # the preceding layer overwrites this delta, and reads all of its own
 
 
 # All layers.
@@ -217,12 +217,12 @@ def _transposed(c, worker, size):
 
 
 def gradient_of_batch(context, worker, rows_address, B, scale, step):
-    """Store each shard's Σ scale weight ℓ in partial_losses, and gradients, of split layers in the first shard's."""
+    """Store Σ scale weight ℓ of each shard in partial_losses, and the gradients; see the module's description."""
     c, zero = fit_at(context), number(0)
     workers, shards, data, I = c.workers, c.shards, c.training, c.inputs
     partial, transposed = doubles_at(c.partial_losses, shards), _transposed(c, worker, size)
-    words_at(c.tile_contents + TILE_CONTENTS * worker, 1)[0] = 0  # a full batch of `tiles` is overwritten here
-    # A worker gathers the data of its own shards; if the first layer is split by inputs, its own inputs of all shards.
+    words_at(c.tile_contents + TILE_CONTENTS * worker, 1)[0] = 0  # the tile is overwritten
+    # A worker gathers the data of its shards; if the first layer is split by inputs, its inputs of all shards.
     low, high, by_inputs = np.int64(0), I, layer_at(c, 0).split == WeightSplit.INPUTS
     if by_inputs:
         first, end = quarters_of(worker, workers)
@@ -266,7 +266,7 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
 
 @cache
 def batch_address(F: type) -> int:
-    """Return the address of `gradient_of_batch` for numbers of type F; see `calls.batch`."""
+    """Return the address of `gradient_of_batch` for type F; see `calls.batch`."""
     return address_of(gradient_of_batch, F, signature=types.void(*[types.intp] * 4, types.float64, types.intp))
 
 

@@ -1,15 +1,15 @@
-"""Dense layers, forward and back, by loops, blocks in registers, packed blocks or BLAS, and on sparse rows.
+"""Forward and backward passes of dense layers: loops, blocks in registers, packed blocks, BLAS, and sparse rows.
 
-A tile holds features x rows. Behind a layer's inputs there is one feature more, which is always 1 and whose weight is
-the bias. So Z = [W; b]ᵀ [A; 1] and [J_W; J_b] = [A; 1] deltaᵀ are one product each. The ones are written before each
-product. BLAS may read the rows where they lie in the data, which has no such feature: it adds biases in a loop.
+A tile holds features x rows. A layer's inputs are followed by an additional feature, which is always 1 and whose weight
+is the bias. So Z = [W; b]ᵀ [A; 1] and [J_W; J_b] = [A; 1] deltaᵀ are one product each. The ones are written before
+each product. BLAS may read rows directly from the data, without this feature; the biases are then added in a loop.
 
-A tile of sparse rows holds no numbers, but says where each row lies in the data: three words for each row::
+A tile of sparse rows holds references to the data, three words per row::
 
       tile      | address of its values, address of their columns, count | the next row's three words | ...
 
       values    | 0.5  1.0  0.2 | 0.7 | ...        the data, by rows
-      columns   |   3    8   21 |   8 | ...        rising in each row
+      columns   |   3    8   21 |   8 | ...        sorted within each row
 """
 
 from enum import Enum
@@ -34,8 +34,8 @@ from ..jit import INNER, ONCE, calls
 from ..jit.addresses import copy, numbers_at, put_ones, total, words_at
 from ..jit.machine_code import address_of, filled_in
 
-# Placeholders, filled in for a floating type: the type, the bytes of an element, `FEW_OUTPUTS`, products by blocks; for
-# packed layers the functions by blocks, which few rows go to; for sparse rows the blocks of `gemm.vectors` and their
+# Placeholders for a floating-point type: the type, the bytes of an element, `FEW_OUTPUTS`, products by blocks; for
+# packed layers the functions by blocks, which handle few rows; for sparse rows the blocks of `gemm.vectors` and their
 # width in numbers.
 number: Any = float
 size = few_outputs = width = 0
@@ -49,31 +49,31 @@ sum_rows: Any = None
 add_row: Any = None
 
 LARGE = 2**18
-"""The least weights of a layer whose matrices are packed: smaller ones are read faster where they lie."""
+"""The minimum number of weights of a layer whose matrices are packed; smaller ones are read faster in place."""
 
 FEW_ROWS = 32
-"""The least rows of a tile for which the backward pass packs: with fewer, packing the weights takes too long."""
+"""The minimum number of rows of a tile for packing in the backward pass; with fewer rows, packing takes too long."""
 
 WIDE = 512
-"""The least weights for BLAS on a processor without wide vectors: for fewer, its calls cost more than the loops."""
+"""The minimum number of weights for BLAS on a processor without wide vectors; below it, loops are faster than calls."""
 
 FEW_OUTPUTS = 8
-"""The least outputs whose gradient is computed by blocks, or a vector's lanes if there are more.
+"""The minimum number of outputs for computing the gradient by blocks; at least the number of lanes of a vector.
 
 Blocks of fewer outputs would be nearly empty, so the gradient is then computed by dot products along the rows.
 """
 
 SPARSE_ROW_WORDS = 3
-"""The words of a row in a tile of sparse rows."""
+"""The number of words per row in a tile of sparse rows."""
 
 VECTORS = 4
-"""The vectors of a block: wider ones would mostly be empty for the usual numbers of outputs."""
+"""The number of vectors of a block; wider blocks would be mostly empty for typical numbers of outputs."""
 
 _COLUMN_BYTES = 4
 
 
 class Algorithm(Enum):
-    """How a layer's products are computed."""
+    """The algorithm for the products of a layer."""
 
     LOOPS = "loops"
     BLOCKS = "blocks"
@@ -92,7 +92,7 @@ class Algorithm(Enum):
 
 @njit(**INNER)
 def _put_weighted_rows(out, rows, weights, stride, count):
-    """Store Σ_k weights[k stride] rows[k] in out. Four rows at a time read and write out a quarter as often."""
+    """Store Σ_k weights[k stride] rows[k] in out, four rows at a time to reduce accesses to out."""
     a, A = weights[0], rows[0]
     for s in range(out.size):
         out[s] = a * A[s]
@@ -112,7 +112,7 @@ def _put_weighted_rows(out, rows, weights, stride, count):
 
 
 def _loops(I, O, S, p, A, Z, h, workspace, by_rows, product):
-    """Z = [W; b]ᵀ [A; 1]."""
+    """Compute Z = [W; b]ᵀ [A; 1]."""
     zero = number(0)
     p, Z = numbers_at(p, (I + 1) * O, zero), numbers_at(Z, O * S, zero)
     put_ones(A + I * S * size, S, zero)
@@ -122,7 +122,7 @@ def _loops(I, O, S, p, A, Z, h, workspace, by_rows, product):
 
 
 def _loops_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
-    """J = [J_W; J_b] = [A; 1] deltaᵀ, or J += it; before = W delta, unless that is address 0."""
+    """Set J = [J_W; J_b] to [A; 1] deltaᵀ, or add it; set before = W delta, unless its address is 0."""
     zero = number(0)
     A, delta = numbers_at(A, (I + 1) * S, zero).reshape(I + 1, S), numbers_at(delta, O * S, zero).reshape(O, S)
     J = numbers_at(J, (I + 1) * O, zero)
@@ -140,21 +140,21 @@ def _loops_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transpose
 
 
 def _multiply_here(product, operands):
-    """Multiply as `calls.product` does where the address of a product is another's."""
+    """Replace `calls.product` where `product` is not the address of a product by blocks."""
     multiply_blocks(*operands)
 
 
 def _blocks(I, O, S, p, A, Z, h, workspace, by_rows, product):
-    """Z = [W; b]ᵀ [A; 1]."""
+    """Compute Z = [W; b]ᵀ [A; 1]."""
     put_ones(A + I * S * size, S, number(0))
     M, N, left, left_m, left_k, right, right_k = O, S, p, np.int64(size), O * size, A, S * size
-    if S == 1:  # Zᵀ = [A; 1]ᵀ [W; b] is the same, and has O columns for the vectors instead of one
+    if S == 1:  # compute Zᵀ = [A; 1]ᵀ [W; b], which has O columns to vectorize instead of one
         M, N, left, left_k, right, right_k = S, O, A, np.int64(size), p, O * size
     multiply(product, (M, N, I + 1, left, left_m, left_k, right, right_k, Z, N * size, np.int64(0)))
 
 
 def _blocks_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
-    """J = [J_W; J_b] = [A; 1] deltaᵀ, or J += it; before = W delta; neither if its address is 0."""
+    """Set J = [J_W; J_b] to [A; 1] deltaᵀ, or add it; set before = W delta; skip either if its address is 0."""
     row, column, one = S * size, O * size, np.int64(size)
     if J and few_outputs <= O:
         transpose(O, S, delta, row, transposed, column)
@@ -168,9 +168,9 @@ def _blocks_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transpos
 
 
 def _packed(I, O, S, p, A, Z, h, workspace, by_rows, product):
-    """Z = [W; b]ᵀ [A; 1]."""
+    """Compute Z = [W; b]ᵀ [A; 1]."""
     row, one, none = S * size, np.int64(size), np.int64(0)
-    if S == 1:  # to pack the weights would take longer than to use them once
+    if S == 1:  # packing the weights would take longer than using them once
         blocks(I, O, S, p, A, Z, h, workspace, by_rows, product)
         return
     put_ones(A + I * row, S, number(0))
@@ -178,7 +178,7 @@ def _packed(I, O, S, p, A, Z, h, workspace, by_rows, product):
 
 
 def _packed_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
-    """J = [J_W; J_b] = [A; 1] deltaᵀ, or J += it; before = W delta; neither if its address is 0."""
+    """Set J = [J_W; J_b] to [A; 1] deltaᵀ, or add it; set before = W delta; skip either if its address is 0."""
     row, column, one, none = S * size, O * size, np.int64(size), np.int64(0)
     if S < FEW_ROWS:
         blocks_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product)
@@ -190,7 +190,7 @@ def _packed_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transpos
 
 
 def _through_blas(I, O, S, p, A, Z, h, workspace, by_rows, product):
-    """Z = Wᵀ A + b."""
+    """Compute Z = Wᵀ A + b."""
     zero, one = number(0), np.int64(1)
     p, A, Z = numbers_at(p, (I + 1) * O, zero), numbers_at(A, I * S, zero), numbers_at(Z, O * S, zero)
     for o in range(O):
@@ -201,7 +201,7 @@ def _through_blas(I, O, S, p, A, Z, h, workspace, by_rows, product):
 
 
 def _through_blas_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
-    """J_W = A deltaᵀ and J_b = delta 1, or added to J; before = W delta; neither if its address is 0."""
+    """Set J_W = A deltaᵀ and J_b = delta 1, or add them; set before = W delta; skip either if its address is 0."""
     zero = number(0)
     p, A, delta = numbers_at(p, I * O, zero), numbers_at(A, I * S, zero), numbers_at(delta, O * S, zero)
     if J:
@@ -215,7 +215,7 @@ def _through_blas_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, tr
 
 
 def find_sparse_rows(X, row_bytes, places_at, n, columns, count, starts_at, first, features, by_rows, tile):
-    """Write where rows lie in the data into a tile; see `calls.expand`."""
+    """Write references to rows of the data into a tile; see `calls.expand`."""
     places, words = words_at(places_at, n), words_at(tile, SPARSE_ROW_WORDS * n)
     for s in range(n):
         ends = words_at(starts_at + 8 * places[s], 2)
@@ -233,7 +233,7 @@ def _row(A, s):
 
 @njit(**INNER)
 def _first_from(columns, count, least):
-    """Return the place of the first of rising columns that is at least this number."""
+    """Return the position of the first of the sorted columns that is at least `least`."""
     columns, low, high = numbers_at(columns, count, np.int32(0)), np.int64(0), count
     while low < high:
         middle = (low + high) // 2
@@ -245,7 +245,7 @@ def _first_from(columns, count, least):
 
 
 def multiply_sparse(I, O, S, p, A, Z, h, workspace, by_rows, product):
-    """Z = [W; b]ᵀ [A; 1]. The rows of Zᵀ are computed in the workspace."""
+    """Compute Z = [W; b]ᵀ [A; 1]; the rows of Zᵀ are computed in the workspace."""
     zero, row = number(0), O * size
     bias, outputs = numbers_at(p + I * row, O, zero), numbers_at(workspace, S * O, zero)
     for s in range(S):
@@ -257,12 +257,12 @@ def multiply_sparse(I, O, S, p, A, Z, h, workspace, by_rows, product):
 
 
 def multiply_sparse_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
-    """J = [J_W; J_b] = [A; 1] deltaᵀ, or J += it."""
+    """Set J = [J_W; J_b] to [A; 1] deltaᵀ, or add it."""
     calls.columns(product, (np.int64(0), I + 1, I, O, S, A, delta, J, add, transposed))
 
 
 def gradient_of_columns(low, high, I, O, S, A, delta, J, add, transposed):
-    """Compute the rows of J from ``low`` to ``high``, as `multiply_sparse_back` does all; row I is that of biases."""
+    """Compute the rows of J from ``low`` to ``high``; see `multiply_sparse_back`. Row I contains the biases."""
     zero, row = number(0), O * size
     if not add:
         own = numbers_at(J + low * row, (high - low) * O, zero)
@@ -283,7 +283,7 @@ def gradient_of_columns(low, high, I, O, S, A, delta, J, add, transposed):
 
 
 def names_of_sparse(F: type) -> dict[str, Any]:
-    """Return the blocks for numbers of type F and their width, by the names of the placeholders."""
+    """Return the blocks for type F and their width, by the names of the placeholders."""
     lanes = vector_bytes() // np.dtype(F).itemsize
     blocks = {"sum_rows": summed_rows_block(F, lanes, VECTORS), "add_row": added_row_block(F, lanes, VECTORS)}
     return {"width": VECTORS * lanes, "transpose": transpose_of(F), **blocks}
@@ -291,13 +291,13 @@ def names_of_sparse(F: type) -> dict[str, Any]:
 
 @cache
 def columns_address(F: type) -> int:
-    """Return the address of `gradient_of_columns` for numbers of type F; see `calls.columns`."""
+    """Return the address of `gradient_of_columns` for type F; see `calls.columns`."""
     return address_of(gradient_of_columns, F, **names_of_sparse(F))
 
 
 @cache
 def sparse_rows_address(F: type) -> int:
-    """Return the address of `find_sparse_rows` for numbers of type F; see `calls.expand`."""
+    """Return the address of `find_sparse_rows` for type F; see `calls.expand`."""
     return address_of(find_sparse_rows, F)
 
 
@@ -324,7 +324,7 @@ def dense_addresses(algorithm: Algorithm, F: type) -> tuple[int, int]:
 
 
 def product_address(algorithm: Algorithm, F: type) -> int:
-    """Return the address of the product that a dense layer calls, or 0 if it calls none."""
+    """Return the address of the product that a dense layer calls, or 0 if it does not call one."""
     products = {
         Algorithm.BLOCKS: multiply_address,
         Algorithm.PACKED: packed_address,

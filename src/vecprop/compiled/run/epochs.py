@@ -1,19 +1,20 @@
-"""Whole fits without Python: batches, shards, the optimizer's steps, the losses between epochs, one fit after another.
+"""Whole fits in compiled code: batches, shards, optimizer steps, losses between epochs, and queues of fits.
 
-Each thread runs `run_epochs` under its number, a worker. One worker computes a shard, and the shards' gradients are
-summed in one order, block of parameters by block. Barriers order what one worker writes and another reads:
+Each thread runs `run_epochs` with its index as `worker`. Each shard is computed by one worker. The gradients of the
+shards are summed in a fixed order, block by block of the parameters. Barriers separate the writes of one worker from
+the reads of another:
 
-A  the order of the rows is written before anyone reads a batch;
-B  the gradients and losses of all shards are written before a block sums them;
-C  the blocks' squared norms and penalties are written before anyone clips by the norm or judges the loss, and all
-   gradients are read before the next step overwrites them; a block moves before C, while it is in the cache, if neither
-   clipping nor the loss decides about the move;
-D  theta is written before the next step reads it, if it moves after C.
+A  The order of the rows is written before batches are read.
+B  The gradients and losses of all shards are written before they are summed.
+C  Squared norms and penalties of the blocks are written before they are used for clipping and for checking the loss,
+   and all gradients are read before the next step overwrites them. If a step depends neither on clipping nor on the
+   loss, blocks are updated before C, while they are in the cache.
+D  If theta is updated after C, it is written before the next step reads it.
 
-A fit that is to stop does so behind C or behind a measurement. An epoch of several batches that is not done then is
-undone, so that training continues from there to the bit. A full batch is an epoch, which ends with its measurement.
+A fit stops only after C or after a measurement. An unfinished epoch of several batches is undone, so that a continued
+fit is bit-identical. A full batch is an epoch, which ends with its measurement.
 
-In a population, each thread runs `run_members`, which takes fits from a queue and is the only worker of each.
+In a population, each thread runs `run_members`, which takes fits from a queue and is their only worker.
 """
 
 from enum import IntEnum
@@ -32,7 +33,7 @@ from .measures import TRAINING, Watched, look_for_stop, scale_of, stopping_at
 from .parallelism import QUARTERS, quarters_of
 from .steps import BLOCK, are_finite, block_at, length, move_block, square_of
 
-# Placeholders, filled in by `address_of`: the floating type, and the bytes of an element.
+# Placeholders, filled in by `address_of`: the floating-point type, and the bytes of an element.
 number: Any = float
 size = 8
 
@@ -40,7 +41,7 @@ _FIT_BYTES = FIT.itemsize
 
 
 class Ended(IntEnum):
-    """Why a fit ended early, or that no thread has taken it."""
+    """The reason why a fit ended early, or NOT_STARTED."""
 
     STALLED = 1
     INTERRUPTED = 2
@@ -50,7 +51,7 @@ class Ended(IntEnum):
 
 @njit(**ONCE)
 def _gradients_of_shards(context, c, worker, own_shards, rows, scale, step, size):
-    """Compute the losses and gradients of a worker's shards of rows, from its first to the next worker's."""
+    """Compute the losses and gradients of a worker's shards of the rows."""
     B, row, shards = rows.size, c.p * size, c.shards
     partial, (first, end) = doubles_at(c.partial_losses, shards), own_shards
     for shard in range(first, end):
@@ -67,7 +68,7 @@ def _gradients_of_shards(context, c, worker, own_shards, rows, scale, step, size
 
 
 def run_epochs(context, worker):
-    """Run a worker's part of the epochs; theta and the results are complete when all workers have returned."""
+    """Run a worker's share of the epochs; theta and the results are complete when all workers have returned."""
     c, zero, none = (
         fit_at(context),
         number(0),
@@ -80,11 +81,11 @@ def run_epochs(context, worker):
     recorded, N_here = (
         larger(c.epochs, 1),
         N * smaller(c.epochs, 1),
-    )  # 0 epochs measure the losses, and write one of each
+    )  # 0 epochs: measure the losses once
     losses = numbers_at(c.losses, recorded, zero)
     norms, sizes = numbers_at(c.norms, recorded, zero), numbers_at(c.sizes, recorded, zero)
     first, end = quarters_of(worker, workers)
-    own_shards = first * shards // QUARTERS, end * shards // QUARTERS  # if no layers are split
+    own_shards = first * shards // QUARTERS, end * shards // QUARTERS  # used if no layers are split
     own = none if c.gradient_of_batch else own_shards[0]  # the shard in which the worker sums gradients; see `steps`
     J = numbers_at(c.gradients + own * bytes, P, zero)
     done = words_at(c.done, 4)  # epochs with a finite loss; steps; whether a gradient diverged; an `Ended`
@@ -95,7 +96,7 @@ def run_epochs(context, worker):
     share = worker * P // workers * size
     share_bytes = (worker + 1) * P // workers * size - share
     for epoch in range(recorded):
-        if not full:  # keep a worker's share of the optimizer's moments
+        if not full:  # copy a worker's share of the optimizer's moments
             if c.first:
                 copy_bytes(c.first + share, c.first_kept + share, share_bytes)
             if c.second:
@@ -121,7 +122,7 @@ def run_epochs(context, worker):
             loss = total(partial)
             judged = (carried != 0) & (epoch > 0)  # theta moves only if the loss at it is finite
             waits = judged | (c.clip != 0)
-            # The worker's blocks are summed, and moved if nothing else decides about the move.
+            # Sum the worker's blocks, and update them if the step depends on nothing else.
             rate = doubles_at(c.rates, step + 1)[step * c.rate_stride]
             t = np.float64(c.steps_before + step + 1)
             for number_of_block in range(blocks):
@@ -140,9 +141,9 @@ def run_epochs(context, worker):
                     moves[number_of_block] = move_block(c, J, block.low, block.high, rate, t, 1.0, own_moved)
             wait_for_all(barrier, workers)  # C
             slope, penalty, finite = length(squares), total(penalties), True
-            # A loss or gradient that is not finite ends the epochs; last_finite has the parameters before it.
+            # A loss or gradient that is not finite ends the epochs; last_finite holds the parameters before it.
             if judged:
-                finite = np.isfinite(number(loss + penalty))  # in the type in which it is recorded
+                finite = np.isfinite(number(loss + penalty))  # in the type that is recorded
                 if worker == 0:
                     losses[epoch - 1] = loss + penalty
                     done[0] = epoch - 1 + np.int64(finite)
@@ -150,7 +151,7 @@ def run_epochs(context, worker):
                 if worker == 0:
                     norms[epoch], done[1], done[2] = slope, step, finite
                 return
-            # Blocks that had to wait move now.
+            # Update the blocks that had to wait.
             if waits:
                 shorten = c.clip / slope if 0 < c.clip < slope else 1.0
                 for number_of_block in range(blocks):
@@ -162,7 +163,7 @@ def run_epochs(context, worker):
                         copy_bytes(c.theta + at, c.last_finite + at, block.high * size - at)
                     moves[number_of_block] = move_block(c, J, block.low, block.high, rate, t, shorten, own_moved)
                 wait_for_all(barrier, workers)  # D
-            # The step's part of the epoch's means.
+            # Add the step to the means of the epoch.
             step += 1
             moved = length(moves)
             if running:
@@ -174,7 +175,7 @@ def run_epochs(context, worker):
             stopped = barrier[STOPPED] > full
             if stopped:
                 break
-        # The epoch's results, its measured losses, and whether training ends.
+        # Store the results of the epoch, measure the losses, and decide whether training ends.
         if worker == 0:
             steps = larger(step - first_step, 1)
             norms[epoch], sizes[epoch] = norm / steps, moved_by / steps
@@ -187,7 +188,7 @@ def run_epochs(context, worker):
         if not stopped and (c.validation.rows or not known):
             finite = calls.measure(c.measure, (context, worker, epoch, np.int64(known))) != 0
             stopped = barrier[STOPPED] > full
-        if stopped:  # go back to where the epoch began
+        if stopped:  # restore the state at the start of the epoch
             if worker == 0:
                 copy_bytes(c.last_finite, c.theta, bytes)
                 if c.first:
@@ -215,7 +216,7 @@ def run_epochs(context, worker):
 
 @njit(**ONCE)
 def _running(c, loss, penalty, scale, rows):
-    """Return a batch's part in the epoch's running loss, as `train.reference.RunningLoss` has it."""
+    """Return a batch's part of the epoch's running loss, as in `train.reference`."""
     if not c.mean:
         return loss + penalty * rows / c.rows_of_all
     return (loss + penalty) * (c.scale_of_all / scale) if scale > 0 else 0.0
@@ -223,21 +224,21 @@ def _running(c, loss, penalty, scale, rows):
 
 @cache
 def epochs_address(F: type) -> int:
-    """Return the address of `run_epochs` for numbers of type F."""
+    """Return the address of `run_epochs` for type F."""
     return address_of(run_epochs, F)
 
 
 @njit(**INNER)
 def _fit(context, c, measures, run_epochs, size):
-    """Measure the initial losses, if they are asked for, and run the epochs."""
+    """Measure the initial losses, if requested, and run the epochs."""
     epochs, stopping, done = c.epochs, c.stopping, words_at(c.done, 4)
     done[3] = 0
     if measures and (not c.running or c.validation.rows):
-        c.epochs = 0  # which measures the losses
+        c.epochs = 0  # only measure the losses
         if stopping:
             rule = stopping_at(stopping)
             if rule.compares_to_best != 0 or (c.running and np.int64(rule.watched) == Watched.LOSS):
-                c.stopping = 0  # it ignores the initial parameters, or their loss is not measured
+                c.stopping = 0  # the rule ignores the initial loss, or it is not measured
         calls.epochs(run_epochs, (context, 0))
         c.epochs, c.stopping = epochs, stopping
         if done[3] == Ended.INTERRUPTED:
@@ -247,7 +248,7 @@ def _fit(context, c, measures, run_epochs, size):
         if done[3]:
             return
         done[0] = 0
-        # The measured losses are the first entries; the epochs write behind them.
+        # The measured losses are the first entries; the epochs write after them.
         c.validation_losses += size
         c.validation_scores += 8
         if c.kept_predictions:
@@ -259,9 +260,9 @@ def _fit(context, c, measures, run_epochs, size):
 
 
 def run_members(contexts, numbers, count, queue, scratch, fields, offsets, measures, run_epochs):
-    """Run fits until all are taken or the queue says to stop.
+    """Run fits until all are taken or the queue's stop flag is set.
 
-    ``scratch`` has the addresses of the thread's memory for these fields of a record, and two words for the clock.
+    ``scratch`` holds the addresses of the thread's memory for these fields of a record, and two words for the clock.
     """
     state, own, offsets = words_at(queue, 2), words_at(scratch, fields), words_at(offsets, fields)
     clock = scratch + 8 * fields
@@ -273,7 +274,7 @@ def run_members(contexts, numbers, count, queue, scratch, fields, offsets, measu
         c, words = fit_at(context), words_at(context, _FIT_BYTES // 8)
         for field in range(fields):
             words[offsets[field]] = own[field]
-        words_at(c.tile_contents, 2)[0] = 0  # the tile may hold rows of the fit before
+        words_at(c.tile_contents, 2)[0] = 0  # the tile may hold rows of the previous fit
         seconds = doubles_at(c.seconds, 1)
         seconds[0] = -now(clock)
         _fit(context, c, measures, run_epochs, size)
@@ -282,5 +283,5 @@ def run_members(contexts, numbers, count, queue, scratch, fields, offsets, measu
 
 @cache
 def members_address(F: type) -> int:
-    """Return the address of `run_members` for numbers of type F."""
+    """Return the address of `run_members` for type F."""
     return address_of(run_members, F)

@@ -1,4 +1,4 @@
-"""What is measured between epochs, and whether early stopping ends a fit: only fits that need it compile it."""
+"""Measurements between epochs, and early stopping; compiled only for fits that need them."""
 
 from enum import IntEnum
 from functools import cache
@@ -17,9 +17,9 @@ from .parallelism import quarters_of
 from .steps import block_at
 
 CHUNK = 1024
-"""The rows of a part in a measurement. Parts depend on the number of rows alone, so threads do not change the sum."""
+"""The number of rows per part of a measurement, which does not depend on threads; neither does the sum."""
 
-# Placeholder, filled in by `address_of`: the floating type.
+# Placeholder, filled in by `address_of`: the floating-point type.
 number: Any = float
 
 
@@ -30,7 +30,7 @@ stopping_at = record_at(STOPPING)
 
 
 class Watched(IntEnum):
-    """The quantity that a rule watches, in the order of `optimize.settings.Monitored`."""
+    """The value that a rule monitors, in the order of `optimize.settings.Monitored`."""
 
     LOSS = 0
     VALIDATION_LOSS = 1
@@ -51,9 +51,9 @@ _observed = njit(**INNER)(observed)
 
 @njit(**ONCE)
 def scale_of(context, c, data, offset, rows):
-    """Return the factor of the weighted losses of rows: 1 / Σ w for a mean, 1 for a sum.
+    """Return the factor of the weighted row losses: 1 / Σ w for a mean, 1 for a sum.
 
-    Their data are in the record's group at this offset.
+    The rows belong to the record's group at this offset.
     """
     if data.weigher:
         return calls.weigh(data.weigher, (context + offset, rows.ctypes.data, rows.size))
@@ -62,7 +62,7 @@ def scale_of(context, c, data, offset, rows):
 
 @njit(**INNER)
 def _factor(data, rows, like):
-    """Return what `weigh` returns; by itself, since the order in which it sums is promised to stay."""
+    """Compute the result of `weigh` in a separate function, to fix the order of the sum."""
     weight, total = numbers_at(data.weight, data.data_rows, like), 0.0
     chosen = words_at(data.chosen, data.rows)
     for row in rows:
@@ -71,31 +71,31 @@ def _factor(data, rows, like):
 
 
 def weigh(data, rows, n):
-    """Return 1 / Σ w of n rows of data, or 0 if none has a weight."""
+    """Return 1 / Σ w of n rows of data, or 0 if all weights are 0."""
     return _factor(_rows_at(data), words_at(rows, n), number(0))
 
 
 @cache
 def weigh_address(F: type) -> int:
-    """Return the address of `weigh` for numbers of type F; see `calls.weigh`."""
+    """Return the address of `weigh` for type F; see `calls.weigh`."""
     return address_of(weigh, F, signature=types.float64(*[types.intp] * 3))
 
 
 @njit(**ONCE)
 def look_for_stop(c, barrier):
-    """Tell the other workers if the fit is to stop."""
+    """Set the stop flag for all workers if a stop of the fit is requested."""
     if words_at(c.stop, 1)[0]:
         barrier[STOPPED] = 1
 
 
 @njit(**ONCE)
 def _loss(context, c, worker, is_validation, N, parts):
-    """Return the loss of rows in parts, with the penalty; all workers return the same."""
+    """Return the loss of rows, summed in parts, with the penalty; all workers return the same value."""
     barrier, workers, rows = words_at(c.barrier, BARRIER_WORDS), c.workers, words_at(c.all_rows, N)
     partial = doubles_at(c.partial_losses, parts)
     data, offset = (c.validation, VALIDATION) if is_validation else (c.training, TRAINING)
     scale = scale_of(context, c, data, offset, rows)
-    wait_for_all(barrier, workers)  # all have read the sums of the step or the measurement before
+    wait_for_all(barrier, workers)  # all have read the sums of the previous step or measurement
     for number in range(worker, parts, workers):
         if not c.full:
             look_for_stop(c, barrier)
@@ -107,7 +107,7 @@ def _loss(context, c, worker, is_validation, N, parts):
         )
     blocks, penalties = c.block_count, doubles_at(c.penalties, c.block_count)
     first, end = quarters_of(worker, workers)
-    for number_of_block in range(blocks if c.penalize else 0):  # as the steps sum penalties, so the bits are the same
+    for number_of_block in range(blocks if c.penalize else 0):  # the same order as in steps
         block = block_at(c, number_of_block)
         if first <= block.quarter < end:
             operands = context, block.low, block.high, scale, np.int64(0)
@@ -117,7 +117,7 @@ def _loss(context, c, worker, is_validation, N, parts):
 
 
 def measure(context, worker, epoch, known):
-    """Record the losses, but a known one, and the score at theta; return 1 if the losses are finite, else 0."""
+    """Record the losses (except a known one) and the score at theta; return 1 if the losses are finite, else 0."""
     c, finite = fit_at(context), 1.0
     theta = numbers_at(c.theta, c.p, number(0))
     for is_validation in range(2):
@@ -128,7 +128,7 @@ def measure(context, worker, epoch, known):
             continue
         parts = (N + CHUNK - 1) // CHUNK
         if c.full and not c.noisy and not is_validation:
-            parts = c.shards  # the steps sum in these parts, so a measured loss has the bits of a carried one
+            parts = c.shards  # sum in these parts, as steps do, to get the same bits
         loss = _loss(context, c, worker, is_validation, N, parts)
         if not np.isfinite(number(loss)):
             finite = 0.0
@@ -146,12 +146,12 @@ def measure(context, worker, epoch, known):
 
 @cache
 def measure_address(F: type) -> int:
-    """Return the address of `measure` for numbers of type F; see `calls.measure`."""
+    """Return the address of `measure` for type F; see `calls.measure`."""
     return address_of(measure, F, signature=types.float64(*[types.intp] * 4))
 
 
 def judge(context, epoch):
-    """Return 1 if early stopping ends training, else 0, and copy the best parameters."""
+    """Copy the parameters if they are the best so far; return 1 if early stopping ends training, else 0."""
     c = fit_at(context)
     rule, memory, theta = stopping_at(c.stopping), _memory_at(c.memory), numbers_at(c.theta, c.p, number(0))
     watched = np.int64(rule.watched)
@@ -170,5 +170,5 @@ def judge(context, epoch):
 
 @cache
 def judge_address(F: type) -> int:
-    """Return the address of `judge` for numbers of type F; see `calls.judge`."""
+    """Return the address of `judge` for type F; see `calls.judge`."""
     return address_of(judge, F, signature=types.float64(*[types.intp] * 2))

@@ -1,10 +1,10 @@
-"""Who computes what: rows by shards (data parallelism), or a layer's weights by threads (model parallelism).
+"""Division of work: threads share the rows (data parallelism) or the weights of a layer (model parallelism).
 
-Data parallelism is the rule: each thread takes some shards of the rows, with all weights. If a layer has many more
-weights than a batch has rows, threads split its weights instead: a thread has the same weights from step to step, with
-their gradient and moments, and threads exchange only outputs and deltas. Parameters are cut into four quarters, of a
-split layer's inputs or of the parameters between such layers. The cuts never depend on the number of workers, so
-neither do the bits.
+By default, each thread computes several shards of the rows with all weights. If a layer has many more weights than a
+batch has rows, threads split its weights instead: each thread handles the same weights in every step, with their
+gradient and moments, and threads exchange only outputs and deltas. Split layers are divided into four quarters of their
+inputs, and the parameters between them into four quarters as well. The division does not depend on the number of
+workers, and therefore the bits do not either.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,35 +25,35 @@ from .dense import Algorithm
 from .steps import BLOCK
 
 QUARTERS = 4
-"""The number of shares of the parameters, and of a batch's shards at most: more threads would have nothing to do."""
+"""The number of shares of the parameters, and the maximum number of shards; additional threads would be idle."""
 
 MIN_INPUTS, MIN_INPUTS_PER_ROW = 192, 1.5
-"""The least inputs of a layer that is split by inputs, in all and for each row of a batch.
+"""The minimum number of inputs of a layer that is split by inputs, in total and per row of a batch.
 
-Threads exchange outputs and deltas for each row. That has to be little beside the weights and the products with them.
+Threads exchange outputs and deltas for each row, which must be small compared with the weights and their products.
 """
 
 MIN_OUTPUTS = 32
-"""The least outputs of a layer that is split by inputs: smaller products may not be worth waiting at barriers."""
+"""The minimum number of outputs of a layer that is split by inputs; smaller products do not justify barriers."""
 
 MIN_PACKED_PRODUCTS = 2**25
-"""The least products, inputs x outputs x rows, for which large weights are worth packing: if fewer, split by inputs."""
+"""The minimum of inputs x outputs x rows for which packing large weights pays off; below it, split by inputs."""
 
 MAX_ROWS_PER_INPUT = 4
-"""The most rows of a batch, for each input, for which a packed layer is split.
+"""The maximum number of rows of a batch, per input, for which a packed layer is split.
 
-The outputs of a whole batch are kept, and have to be little beside the weights.
+The outputs of a whole batch are stored, and must be small compared with the weights.
 """
 
 MIN_DIVIDED = 1024
-"""The least parameters that are cut into quarters: to sum and move fewer is not worth several threads."""
+"""The minimum number of parameters that are divided into quarters; fewer do not justify several threads."""
 
 LINE_NUMBERS = LINE // 4
-"""The most numbers in `LINE` bytes, those of float32. Shares start at multiples of it, so no two write in one line."""
+"""The number of float32 values in `LINE` bytes. Shares start at multiples of it, so that they do not share lines."""
 
 
 class WeightSplit(IntEnum):
-    """How threads split a dense layer's weights; see `batches`."""
+    """The way in which threads split the weights of a dense layer; see `batches`."""
 
     NONE = 0
     INPUTS = 1
@@ -62,7 +62,7 @@ class WeightSplit(IntEnum):
 
 
 def split_of(inputs: int, outputs: int, rows: int, is_sparse: bool = False) -> WeightSplit:
-    """Return how threads split a dense layer, for batches of this number of rows, which may be sparse."""
+    """Return how threads split a dense layer, for batches of this number of dense or sparse rows."""
     if is_sparse:
         return WeightSplit.COLUMNS if rows else WeightSplit.NONE
     algorithm = Algorithm.of(inputs, outputs)
@@ -76,7 +76,7 @@ def split_of(inputs: int, outputs: int, rows: int, is_sparse: bool = False) -> W
 
 
 def algorithm_of(inputs: int, outputs: int, rows: int, is_sparse: bool = False) -> Algorithm:
-    """Return the algorithm of a dense layer's products, for batches of this number of rows, which may be sparse."""
+    """Return the algorithm of a dense layer, for batches of this number of dense or sparse rows."""
     if is_sparse:
         return Algorithm.SPARSE
     by_inputs = split_of(inputs, outputs, rows) is WeightSplit.INPUTS
@@ -85,22 +85,22 @@ def algorithm_of(inputs: int, outputs: int, rows: int, is_sparse: bool = False) 
 
 @dataclass(frozen=True)
 class SplitLayer:
-    """A dense layer whose weights threads split."""
+    """A dense layer whose weights are split between threads."""
 
     start: int
     inputs: int
     outputs: int
 
     def quarters(self) -> Iterator[tuple[int, int]]:
-        """Yield where the parameters of each quarter of the inputs start and end; the last one has the biases."""
+        """Yield the start and end of the parameters of each quarter of the inputs; the last includes the biases."""
         ends = (self.start + quarter * (self.inputs + 1) // QUARTERS * self.outputs for quarter in range(QUARTERS + 1))
         return pairwise(ends)
 
 
 def blocks_of(P: int, layers: Iterable[SplitLayer], size: int = BLOCK) -> np.ndarray:
-    """Return the blocks in which P parameters are summed and moved, four words for each.
+    """Return the blocks in which P parameters are summed and updated, with four words per block.
 
-    The words are its start and end in theta, its quarter, and whether there is a single gradient of it, as of a split
+    The words are the start and end in theta, the quarter, and whether the block has a single gradient, as in a split
     layer.
     """
     blocks, end = [], 0
@@ -113,13 +113,13 @@ def blocks_of(P: int, layers: Iterable[SplitLayer], size: int = BLOCK) -> np.nda
 
 
 def _quarters(low: int, high: int) -> list[tuple[int, int]]:
-    """Return the quarters of parameters between split layers; few parameters are one share."""
+    """Return the quarters of the parameters between split layers; few parameters form a single share."""
     step = high - low if high - low < MIN_DIVIDED else -(-(high - low) // (QUARTERS * LINE_NUMBERS)) * LINE_NUMBERS
     return [(start, min(start + step, high)) for start in range(low, high, step or 1)]
 
 
 def _pieces(quarters: Iterable[tuple[int, int]], size: int) -> Iterator[tuple[int, int, int]]:
-    """Yield pieces of quarters, of at most ``size`` parameters, with the number of the quarter."""
+    """Yield pieces of quarters, of at most ``size`` parameters, with the index of the quarter."""
     for number, (low, high) in enumerate(quarters):
         for start in range(low, high, size):
             yield start, min(start + size, high), number
@@ -127,19 +127,19 @@ def _pieces(quarters: Iterable[tuple[int, int]], size: int) -> Iterator[tuple[in
 
 @njit(**ONCE)
 def quarters_of(worker, workers):
-    """Return a worker's first quarter, and that of the next worker."""
+    """Return the first quarter of a worker, and that of the next worker."""
     return (worker * QUARTERS + workers - 1) // workers, ((worker + 1) * QUARTERS + workers - 1) // workers
 
 
 @njit(**INNER)
 def inputs_of(quarter, I):
-    """Return the first input of a quarter; the feature behind the inputs, which is always 1, belongs to the last."""
+    """Return the first input of a quarter. The additional feature, which is always 1, belongs to the last quarter."""
     return quarter * (I + 1) // QUARTERS
 
 
 @njit(**INNER)
 def multiply_quarter(product, quarter, I, O, S, p, A, products, size):
-    """Store a quarter's part of [W; b]ᵀ [A; 1], (O, S), behind the parts of the quarters before it."""
+    """Store a quarter's part of [W; b]ᵀ [A; 1], (O, S), after the parts of the previous quarters."""
     low, high = inputs_of(quarter, I), inputs_of(quarter + 1, I)
     out = products + quarter * O * S * size
     operands = p + low * O * size, np.int64(size), O * size, A + low * S * size, S * size, out, S * size
@@ -148,19 +148,19 @@ def multiply_quarter(product, quarter, I, O, S, p, A, products, size):
 
 @njit(**INNER)
 def sum_quarters(products, Z):
-    """Store the sum of the quarters' products in Z, in one order whoever has computed them."""
+    """Store the sum of the quarters' products in Z, in a fixed order."""
     n = Z.size
     for i in range(n):
         Z[i] = (products[i] + products[n + i]) + (products[2 * n + i] + products[3 * n + i])
 
 
-# Placeholders, filled in by `address_of`: the floating type, and the bytes of an element.
+# Placeholders, filled in by `address_of`: the floating-point type, and the bytes of an element.
 number: Any = float
 size = 8
 
 
 def _by_quarters(I, O, S, p, A, Z, h, workspace, by_rows, product):
-    """Z = [W; b]ᵀ [A; 1], summed in the order of `batches`, so that the bits are the same."""
+    """Compute Z = [W; b]ᵀ [A; 1], summed in the order of `batches`, so that the bits are the same."""
     put_ones(A + I * S * size, S, number(0))
     for quarter in range(QUARTERS):
         multiply_quarter(product, quarter, I, O, S, p, A, workspace, size)

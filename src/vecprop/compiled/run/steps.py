@@ -1,8 +1,8 @@
-"""A step of the optimizer, block of parameters by block: sum the shards' gradients, add penalties, and move.
+"""A step of the optimizer, block by block: sum the shards' gradients, add penalties, and update the parameters.
 
-All that is done to a block is done while it is in the cache. Four shards are summed as (g0 + g1) + (g2 + g3). Each
-worker adds up in a shard of its own, which starts the sum from another place; since a + b has the bits of b + a, the
-result is the same.
+All operations on a block are done while it is in the cache. Four shards are summed as (g0 + g1) + (g2 + g3). Each
+worker sums into its own shard and thus starts with a different term. The result is the same, because a + b and b + a
+are bit-identical.
 """
 
 from functools import cache
@@ -17,13 +17,13 @@ from ..jit.fit_record import fields, fit_at
 from ..jit.machine_code import address_of
 
 BLOCK = 2048
-"""The parameters of a block: four gradients, theta, two moments and the step take 64 kB in float32, and stay cached."""
+"""The number of parameters per block. Four gradients, theta, two moments and the step take 64 kB in float32."""
 
 _BLOCK = np.dtype(fields("low high quarter is_single"))
 _block_at, _BLOCK_BYTES = record_at(_BLOCK), _BLOCK.itemsize
 
 _HUGE = 2.0**600
-"""The unit of numbers whose squares overflow."""
+"""The scale of numbers whose squares overflow."""
 
 
 @njit(**ONCE)
@@ -41,7 +41,7 @@ def square_of(values, low, high):
 
 @njit(**ONCE)
 def are_finite(values):
-    """Return whether all numbers are finite: their differences from themselves are 0 then, and else NaN."""
+    """Return whether all numbers are finite: x - x is 0 for finite x, and otherwise NaN."""
     zero = values.dtype.type(0)
     for i in range(values.size):
         zero += values[i] - values[i]
@@ -50,7 +50,7 @@ def are_finite(values):
 
 @njit(**INNER)
 def _squares(values):
-    """Return the sum of the squares: in the numbers' own type, or in doubles if that overflows."""
+    """Return the sum of the squares, computed in the type of the numbers, or in doubles if it overflows."""
     total = values.dtype.type(0)
     for i in range(values.size):
         total += values[i] * values[i]
@@ -62,21 +62,21 @@ def _squares(values):
     return wide
 
 
-@njit(**IN_ORDER)  # or the units would be multiplied first, and underflow
+@njit(**IN_ORDER)  # otherwise the scales would be multiplied first and underflow
 def _long(values, square):
-    """Return the sum of the squares; if it overflows even in doubles, minus that of the values in units of `_HUGE`."""
+    """Return the sum of the squares; if it overflows even in doubles, minus the sum of (value / `_HUGE`)²."""
     if np.isfinite(square):
         return square
     scaled = 0.0
     for i in range(values.size):
         own = np.float64(values[i]) / _HUGE
-        scaled += own * own  # a power would be a function that is compiled
+        scaled += own * own  # a power would require compiling a function
     return -scaled
 
 
 @njit(**IN_ORDER)
 def length(squares):
-    """Return the length of a vector by its blocks' sums of squares, some of which may be in units; see `_long`."""
+    """Return the norm of a vector from the sums of squares of its blocks, which may be scaled; see `_long`."""
     square, scaled, in_units = total(squares), 0.0, False
     for own in squares:
         in_units |= own < 0
@@ -102,9 +102,9 @@ def move_block(c, J, low, high, rate, t, shorten, moved):
     return square_of(numbers_at(moved, high - low, J), np.int64(0), high - low)
 
 
-# What only some fits need, and compile.
+# Kernels that only some fits need.
 
-# Placeholders, filled in by `address_of`: the floating type, and the bytes of an element.
+# Placeholders, filled in by `address_of`: the floating-point type, and the bytes of an element.
 number: Any = float
 size = 8
 
@@ -116,10 +116,9 @@ def _add_pair(first, second, target):
 
 
 def sum_shards(context, low, high, own, distance):
-    """Sum a block of the shards' gradients in a shard: add another one, and then perhaps the sum of two more.
+    """Add the gradient of shard ``own ^ distance`` to a block of shard ``own``; then, if needed, the sum of two others.
 
-    The other has the number ``own ^ distance``. Four shards whose first pairs have not been summed are (g0 + g1) + (g2
-    + g3), from any of the four.
+    Four shards are summed as (g0 + g1) + (g2 + g3), starting from any of them, unless pairs were already summed.
     """
     c, zero, n = fit_at(context), number(0), high - low
     row, at = c.p * size, c.gradients + low * size
@@ -132,12 +131,12 @@ def sum_shards(context, low, high, own, distance):
 
 @cache
 def sum_shards_address(F: type) -> int:
-    """Return the address of `sum_shards` for numbers of type F; see `calls.sum_shards`."""
+    """Return the address of `sum_shards` for type F; see `calls.sum_shards`."""
     return address_of(sum_shards, F)
 
 
 def penalize(context, low, high, scale, gradient):
-    """Return ½ l2 Σ W² + l1 Σ |W| over a block, or add its gradient to the one at an address; see `core.penalties`."""
+    """Return ½ l2 Σ W² + l1 Σ |W| over a block, or add its gradient to that at an address; see `core.penalties`."""
     c, zero = fit_at(context), number(0)
     theta, J = numbers_at(c.theta, c.p, zero), numbers_at(gradient, c.p, zero)
     spans = words_at(c.spans, 2 * c.weight_spans)
@@ -162,5 +161,5 @@ def penalize(context, low, high, scale, gradient):
 
 @cache
 def penalize_address(F: type) -> int:
-    """Return the address of `penalize` for numbers of type F; see `calls.penalize`."""
+    """Return the address of `penalize` for type F; see `calls.penalize`."""
     return address_of(penalize, F, signature=types.float64(*[types.intp] * 3, types.float64, types.intp))

@@ -1,18 +1,18 @@
-"""The loss, gradient and predictions of rows, which one worker computes tile by tile and layer by layer.
+"""The loss, gradient and predictions of rows, computed by one worker, tile by tile and layer by layer.
 
-A network is a table of numbers, one row for each layer, so that one compilation serves every width, depth and choice of
-activation. The workspace of a tile has each layer's output, and behind it what the layer keeps for the backward pass::
+A network is encoded as a table with one row per layer, so that the kernels are compiled once for all widths, depths and
+activations. The workspace of a tile holds the output of each layer, followed by its values for the backward pass::
 
       workspace, in features (each of ``tile_rows`` numbers)
       +-----------+---------------+-------+---------------+---------------+-----------------+----
-      | to pack   | Dense: O      | ones  | Dropout: I    | ones  | mask  | LayerNorm: I    | ...
+      | packing   | Dense: O      | ones  | Dropout: I    | ones  | mask  | LayerNorm: I    | ...
       +-----------+---------------+-------+---------------+---------------+-----------------+----
                     ^                                               ^
                     output_at of layer 0                            extra_at of layer 1
 
-A tile holds features x rows, so that all formulas run along contiguous rows, and are vectorized however few features
-there are. A small network's tile is padded to whole vectors with copies of its last row, of weight 0. If BLAS computes
-the first layer, its rows are read where they lie in the data (``by_rows``), if they are neighbours there.
+A tile holds features x rows, so that all formulas run along contiguous rows and are vectorized even for few features.
+Tiles of small networks are padded to whole vectors with copies of the last row, with weight 0. If BLAS computes the
+first layer, consecutive rows are read directly from the data (``by_rows``).
 """
 
 from functools import cache
@@ -29,9 +29,9 @@ from ..jit.machine_code import address_of
 from ..lower.formulas import H_SIZE
 from .steps import are_finite
 
-# A layer starts at its parameters in theta. Product, forward and backward are addresses; output_at and extra_at are
-# offsets in the workspace, of its output and of what it keeps for the backward pass. A layer that threads split has
-# addresses of functions for all shards; see `batches`.
+# start: the offset of the parameters in theta. product, forward, backward: addresses. output_at, extra_at: offsets in
+# the workspace of the output and of values for the backward pass. forward_of_all, backward_of_all: functions for all
+# shards, if threads split the layer; see `batches`.
 LAYER = np.dtype(
     fields(
         "is_dense inputs outputs start product forward backward output_at extra_at by_rows"
@@ -42,7 +42,7 @@ LAYER = np.dtype(
 """A row of a network's table: one layer."""
 
 H_BYTES = 8 * H_SIZE
-"""The bytes of a layer's hyperparameters, the vector h of `formulas.hyperparameters`."""
+"""The bytes of a layer's vector h of hyperparameters, see `formulas.hyperparameters`."""
 
 _row_at = record_at(LAYER)
 _ROW_BYTES = LAYER.itemsize
@@ -50,23 +50,23 @@ _ROW_BYTES = LAYER.itemsize
 
 @njit(**INNER)
 def layer_at(c, number):
-    """Return a layer's row of the network's table."""
+    """Return a layer's row in the network's table."""
     return _row_at(c.table + _ROW_BYTES * number)
 
 
 @njit(**ONCE)
 def inputs_at(c, number, tile, workspace, size):
-    """Return the address of a layer's inputs: the output of the layer before it, or the tile."""
+    """Return the address of a layer's inputs: the output of the preceding layer, or the tile."""
     return workspace + size * layer_at(c, number - 1).output_at if number else tile
 
 
 @njit(**ONCE)
 def forward(c, number, A, S, step, rows, workspace, size):
-    """Compute a layer's output over a tile, in the workspace, and return its address. A step of -1 has no noise."""
+    """Compute a layer's output for a tile in the workspace, and return its address. There is no noise if step is -1."""
     layer = layer_at(c, number)
     I, O, Z, extra = layer.inputs, layer.outputs, workspace + size * layer.output_at, workspace + size * layer.extra_at
     operands = I, O, S, c.theta + size * layer.start, A, Z, c.h + H_BYTES * number, extra
-    # Rows that have numbers for their noise lie in the record's list of all rows, and the numbers in another.
+    # c.numbers is the offset from the list of all rows to the global row indices that determine the noise.
     calls.forward(
         layer.forward, (*operands, layer.by_rows, layer.product, rows + c.numbers, c.seed, step, np.int64(number))
     )
@@ -75,9 +75,9 @@ def forward(c, number, A, S, step, rows, workspace, size):
 
 @njit(**ONCE)
 def backward(c, number, A, S, step, workspace, delta, before, transposed, gradient, add, size):
-    """Store or add a layer's gradient, and turn its delta into the delta of the layer before it.
+    """Store or add a layer's gradient, and compute the delta of the preceding layer.
 
-    A dense layer writes the delta before it into another buffer, or not at all if it is the first.
+    A dense layer writes the preceding delta to another buffer; the first layer does not compute it.
     """
     layer, start = layer_at(c, number), size * layer_at(c, number).start
     operands = layer.inputs, layer.outputs, S, c.theta + start, A, delta, gradient + start, add
@@ -86,23 +86,23 @@ def backward(c, number, A, S, step, workspace, delta, before, transposed, gradie
     calls.backward(layer.backward, (*operands, *kept, before, transposed, layer.by_rows, layer.product, step))
 
 
-# Placeholders, filled in by `address_of`: the floating type, and the bytes of an element.
+# Placeholders, filled in by `address_of`: the floating-point type, and the bytes of an element.
 number: Any = float
 size = 8
 
 TILE_CONTENTS = LINE
-"""The bytes that say what a worker's tile holds: the address of its row numbers, their count, and the scale of weights.
+"""The size of the description of a worker's tile: the address of its row indices, their count, and the weight scale.
 
-A full batch of few rows has the same contents in each step, and is then not gathered again. Workers write theirs for
-each tile, so each has lines of its own.
+A small full batch has the same contents in each step and does not need to be gathered again. Each worker has separate
+cache lines, because it writes a description for each tile.
 """
 
 MIN_GATHERED_FEATURES = 8
-"""The least features for which rows are gathered by vectors: squares of fewer would be nearly empty."""
+"""The minimum number of features for gathering rows by vectors; blocks with fewer features would be nearly empty."""
 
 
 def gather_few(M, N, A, A_m, B, B_n, indices):
-    """Store B = A[indices]ᵀ, for M indices and few columns; see `calls.gather`."""
+    """Store B = A[indices]ᵀ for M indices and few columns; see `calls.gather`."""
     indices, B = words_at(indices, M), numbers_at(B, M * N, number(0))
     for m in range(M):
         row = numbers_at(A + A_m * indices[m], N, number(0))
@@ -111,7 +111,7 @@ def gather_few(M, N, A, A_m, B, B_n, indices):
 
 
 def gather_rows(M, N, A, A_m, B, B_n, indices):
-    """Store B = A[indices], for M indices; see `calls.gather`."""
+    """Store B = A[indices] for M indices; see `calls.gather`."""
     indices = words_at(indices, M)
     for m in range(M):
         copy(numbers_at(A + A_m * indices[m], N, number(0)), numbers_at(B + A_m * m, N, number(0)))
@@ -119,7 +119,7 @@ def gather_rows(M, N, A, A_m, B, B_n, indices):
 
 @njit(**ONCE)
 def _one_hot(classes, rows, O, tile):
-    """Write the rows' classes into a tile of one-hot features."""
+    """Write the classes of the rows to a tile, one-hot encoded."""
     S = rows.size
     for i in range(O * S):
         tile[i] = 0
@@ -129,7 +129,7 @@ def _one_hot(classes, rows, O, tile):
 
 @njit(**ONCE)
 def _store_predictions(c, data, Z, rows, Y):
-    """Store the predictions of rows, from the last layer's outputs, in the record's array; Y is a tile to write on."""
+    """Compute the predictions of rows from the last layer's outputs, and store them; Y is scratch memory."""
     O, S = c.outputs, rows.size
     predictions = numbers_at(c.predictions, data.rows * O, Y)
     calls.link(c.link, (S, O, Z, Y.ctypes.data, c.loss_h))
@@ -140,7 +140,7 @@ def _store_predictions(c, data, Z, rows, Y):
 
 @njit(**INNER)
 def _spoil_predictions(c, data, inputs, rows, Y):
-    """Let the predictions of rows whose inputs are not finite be NaN, since ReLU may have made numbers of them."""
+    """Set the predictions of rows with nonfinite inputs to NaN, because ReLU may have turned them into numbers."""
     I, O, S = c.inputs, c.outputs, rows.size
     predictions = numbers_at(c.predictions, data.rows * O, Y)
     for s in range(S):
@@ -152,7 +152,7 @@ def _spoil_predictions(c, data, inputs, rows, Y):
 
 @njit(**ONCE)
 def find_in_data(data, rows, places):
-    """Write the row numbers in the data into places: rows count the chosen rows alone."""
+    """Write the row indices in the data to places; rows are indices among the selected rows."""
     chosen = words_at(data.chosen, data.rows)
     for s in range(rows.size):
         places[s] = chosen[rows[s]] if data.chosen else rows[s]
@@ -160,9 +160,9 @@ def find_in_data(data, rows, places):
 
 @njit(**ONCE)
 def gather_inputs(c, data, places, first, features, tile, size):
-    """Copy the inputs of rows into a tile at an address, scaled, or compute them there; of sparse rows, where they lie.
+    """Copy the inputs of rows to a tile and scale them, or compute them; sparse rows are stored as references.
 
-    They are features from the first on: not all of them if the tile lies by features.
+    ``features`` inputs are gathered, starting at ``first``; a part of the inputs requires a tile of features x rows.
     """
     S, numbers, to = places.size, places.ctypes.data, tile + first * places.size * size
     if data.expander:
@@ -176,7 +176,7 @@ def gather_inputs(c, data, places, first, features, tile, size):
 
 @njit(**ONCE)
 def gather_targets(c, data, places, targets):
-    """Copy the targets of rows into a tile of features x rows."""
+    """Copy the targets of rows to a tile of features x rows."""
     O, S, size = c.outputs, places.size, targets.itemsize
     if data.classes:
         _one_hot(words_at(data.classes, data.data_rows), places, O, targets)
@@ -186,7 +186,7 @@ def gather_targets(c, data, places, targets):
 
 @njit(**ONCE)
 def gather_weights(data, places, count, scale, weights):
-    """Write the weights of the first rows, times a scale, into weights; the other rows are padding, of weight 0."""
+    """Write the scaled weights of the first ``count`` rows; the other rows are padding with weight 0."""
     weight = numbers_at(data.weight, data.data_rows, weights)
     for s in range(places.size):
         own = weight[places[s]] if data.weight else 1
@@ -195,7 +195,7 @@ def gather_weights(data, places, count, scale, weights):
 
 @njit(**ONCE)
 def loss_of_tile(c, S, rows, Z, targets, weights, delta, losses):
-    """Return the weighted loss of a tile's first rows, without its padding, and store the delta of all S rows."""
+    """Return the weighted loss of a tile's rows without padding, and store the delta of all S rows."""
     addresses = targets, weights.ctypes.data, delta, losses.ctypes.data
     calls.loss(c.loss, (S, c.outputs, Z, *addresses, c.loss_h))
     total = 0.0
@@ -205,12 +205,12 @@ def loss_of_tile(c, S, rows, Z, targets, weights, delta, losses):
 
 
 def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, step, gradient):
-    """Return Σ scale weight ℓ over n rows, and store its gradient at an address, unless that is 0."""
+    """Return Σ scale weight ℓ over n rows, and store its gradient at an address, unless the address is 0."""
     c, zero = fit_at(context), number(0)
     most = c.tile_rows
     data = c.validation if is_validation else c.training
     I, O = c.inputs, c.outputs
-    # A worker's own part of each memory.
+    # The worker's parts of the memory.
     tile = c.tile + worker * size * c.tile_features * most
     targets = numbers_at(c.targets + worker * size * O * most, O * most, zero)
     weights = numbers_at(c.row_weights + worker * size * most, most, zero)
@@ -218,23 +218,23 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
     workspace, delta_bytes = c.workspace + worker * size * c.workspace_size, size * c.delta_size
     deltas, transposed = c.deltas + 2 * worker * delta_bytes, c.transposed + worker * delta_bytes
     all_rows, all_places = words_at(rows_address, n), words_at(c.tile_places + 8 * worker * most, most)
-    # Rows are neighbours if their numbers are a part of the record's list of all rows.
+    # Rows are consecutive if their indices are a slice of the list of all rows.
     in_order = c.all_rows <= rows_address < c.all_rows + 8 * larger(c.training.rows, c.validation.rows)
-    stays = in_order and c.by_rows and not (data.chosen or data.scaler or data.expander)  # and is read there
+    stays = in_order and c.by_rows and not (data.chosen or data.scaler or data.expander)  # read from the data
     multiple, contents = c.row_multiple, words_at(c.tile_contents + TILE_CONTENTS * worker, 2)
     scale_of_contents = doubles_at(c.tile_contents + TILE_CONTENTS * worker + 16, 1)
     total, start = 0.0, 0
     while start < n:
         rows = part(all_rows, start, smaller(start + most, n))
         S = rows.size
-        if not is_validation and multiple < S:  # a power of two, since a division takes as long as a small layer
+        if not is_validation and multiple < S:  # a power of two, to avoid a slow division
             S = (S + multiple - 1) & -multiple
         places, inputs, fill = part(all_places, np.int64(0), S), tile, True
         if stays:
             inputs = data.x + size * I * rows[0]
         else:
-            # The tile is filled unless it has these very rows from the step before. Validation always fills it, and
-            # leaves it marked as unknown, since its rows have the same numbers as those of training.
+            # Skip filling the tile if it still holds these rows from the previous step. Validation always fills it and
+            # marks its contents as unknown, since validation rows have the same indices as training rows.
             same = contents[0] == rows.ctypes.data and contents[1] == rows.size and scale_of_contents[0] == scale
             fill = is_validation or not same
             contents[0], contents[1] = rows.ctypes.data if in_order and not is_validation else 0, rows.size
@@ -250,7 +250,7 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
         A = inputs
         for layer in range(c.layers):
             A = forward(c, layer, A, S, step, rows.ctypes.data, workspace, size)
-        if is_validation and c.link:  # for a score, or to be kept
+        if is_validation and c.link:  # needed for a score or for the history
             _store_predictions(c, data, A, rows, numbers_at(deltas, c.delta_size, zero))
         total += loss_of_tile(c, S, rows.size, A, targets.ctypes.data, weights, deltas, losses)
         delta, before, add = deltas, deltas + delta_bytes, smaller(start, 1)  # the first tile stores the gradient
@@ -264,15 +264,15 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
 
 
 def predict_rows(context, rows_address, n):
-    """Store the predictions of n rows in the record's array of them."""
+    """Compute and store the predictions of n rows."""
     c, zero = fit_at(context), number(0)
     most = c.tile_rows
     I, O = c.inputs, c.outputs
     tile, Y = numbers_at(c.tile, c.tile_features * most, zero), numbers_at(c.targets, O * most, zero)
     all_rows = words_at(rows_address, n)
     for start in range(0, n, most):
-        # The last tile has two rows at least: the products of one sum in another order, and its prediction would then
-        # depend, in its last bits, on how many rows come before it.
+        # The last tile has at least two rows. Products of one row are summed in a different order, so that the bits of
+        # its prediction would depend on the number of rows before it.
         first = start if start + 1 < n else larger(n - 2, 0)
         rows = part(all_rows, first, smaller(start + most, n))
         gather_inputs(c, c.training, rows, np.int64(0), I, tile.ctypes.data, size)
@@ -286,7 +286,7 @@ def predict_rows(context, rows_address, n):
 
 @cache
 def gather_of(features: int, F: type, by_rows: bool = False) -> int:
-    """Return the address of what gathers rows with this number of features; see `calls.gather`."""
+    """Return the address of a function that gathers rows with this number of features; see `calls.gather`."""
     if by_rows:
         return address_of(gather_rows, F)
     return gather_address(F) if features >= MIN_GATHERED_FEATURES else address_of(gather_few, F)
@@ -294,12 +294,12 @@ def gather_of(features: int, F: type, by_rows: bool = False) -> int:
 
 @cache
 def gradient_address(F: type) -> int:
-    """Return the address of `gradient_of_rows` for numbers of type F."""
+    """Return the address of `gradient_of_rows` for type F."""
     words = [types.intp] * 5, [types.intp] * 2
     return address_of(gradient_of_rows, F, signature=types.float64(*words[0], types.float64, *words[1]))
 
 
 @cache
 def predict_address(F: type) -> int:
-    """Return the address of `predict_rows` for numbers of type F."""
+    """Return the address of `predict_rows` for type F."""
     return address_of(predict_rows, F)
