@@ -104,7 +104,7 @@ FITS = {
     "classes": lambda: TabularClassifier(**SETTINGS).fit(FRAME, NUMBERS + FRAME["skewed"] > 1),
     "numbers": lambda: TabularRegressor(**SETTINGS).fit(FRAME, NUMBERS, sample_weight=np.arange(N)),
     "later stages": lambda: TabularRegressor(**SETTINGS, stages=3).fit(FRAME, NUMBERS),
-    "anew": lambda: TabularRegressor(**SETTINGS).fit(FRAME, NUMBERS).refit(FRAME, NUMBERS),
+    "refitted": lambda: TabularRegressor(**SETTINGS).fit(FRAME, NUMBERS).refit(FRAME, NUMBERS),
     "weights that threads split": lambda: TabularClassifier(
         **{**SETTINGS, "hidden_layer_sizes": 40}, batch_size=100
     ).fit(np.random.default_rng(3).normal(size=(N, 30)), NUMBERS > 0),
@@ -120,7 +120,7 @@ def test_fits_are_bit_identical_with_packed_rows(name, all_is_large, monkeypatch
 
 @pytest.mark.long
 def test_fits_are_bit_identical_with_blas():
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-k", "bit", __file__]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-k", "bit_identical_with_packed", __file__]
     subprocess.run(command, env=os.environ | {"VECPROP_PRODUCTS": "BLAS"}, check=True)
 
 
