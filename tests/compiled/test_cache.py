@@ -1,4 +1,4 @@
-"""Compiled code is kept on disk if possible, found again, and compiled anew when a formula changes."""
+"""Compiled kernels are cached on disk, and compiled again when a formula changes."""
 
 import os
 import re
@@ -66,7 +66,7 @@ def run(code, *arguments, **environment):
 
 
 @pytest.mark.long
-def test_compiled_once_and_said_once(tmp_path):
+def test_kernels_are_compiled_once_and_logged_once(tmp_path):
     first, said = run(FIT, VECPROP_CACHE_DIR=str(tmp_path))
     assert said.count("compiling for this processor, once") == 1
     kept = set(tmp_path.rglob("*.kernel"))
@@ -79,7 +79,7 @@ def test_compiled_once_and_said_once(tmp_path):
 
 
 @pytest.mark.long
-def test_types_that_were_compiled_in_different_processes_are_not_confused(tmp_path):
+def test_types_compiled_in_different_processes_are_not_confused(tmp_path):
     for types in (["float32"], ["float64"], ["float32", "float64"]):
         shown, _ = run(DENSE, *types, VECPROP_CACHE_DIR=str(tmp_path), PYTHONHASHSEED="0")  # names depend on it
         assert shown.splitlines() == ["[6.0, 9.0]"] * len(types)
@@ -87,12 +87,12 @@ def test_types_that_were_compiled_in_different_processes_are_not_confused(tmp_pa
 
 @pytest.mark.parametrize("function", [multiply_of, dots_of, transpose_of])
 def test_the_type_is_part_of_the_name(function):
-    # Numba numbers functions anew in each process, so only their names differ on disk.
+    # Numba numbers functions separately in each process, so that only names distinguish them on disk.
     assert function(np.float32).__qualname__ != function(np.float64).__qualname__
 
 
 @pytest.mark.long
-def test_a_damaged_file_is_compiled_anew(tmp_path):
+def test_a_damaged_file_is_compiled_again(tmp_path):
     expected = run(DENSE, "float32", VECPROP_CACHE_DIR=str(tmp_path))[0]
     files = list(tmp_path.glob("*.kernel"))
     whole = [file.read_bytes() for file in files]
@@ -111,7 +111,7 @@ def test_a_file_is_complete_or_missing(tmp_path, monkeypatch):
     cache.keep("a", b"code")
     assert cache.kept("a") == b"code"
     monkeypatch.setattr(cache.os, "replace", refuse)
-    cache.keep("b", b"code")  # which is compiled anew by the next process
+    cache.keep("b", b"code")  # the next process compiles it again
     assert cache.kept("b") is None
     assert [file.name for file in tmp_path.iterdir()] == ["a.kernel"]
     (tmp_path / "a.kernel").write_bytes((tmp_path / "a.kernel").read_bytes()[:-1])
@@ -122,12 +122,12 @@ def refuse(*arguments, **options):
     raise PermissionError(13, "Permission denied")
 
 
-def test_a_folder_that_can_only_be_read_is_read(monkeypatch, tmp_path):
+def test_a_read_only_folder_is_used(monkeypatch, tmp_path):
     monkeypatch.setenv("VECPROP_CACHE_DIR", str(tmp_path))
     kept = cache.folder.__wrapped__()
     monkeypatch.setattr(cache, "folder", lambda: kept)
     cache.keep("a", b"code")
-    monkeypatch.setattr(cache.tempfile, "TemporaryFile", refuse)  # since root may write anywhere
+    monkeypatch.setattr(cache.tempfile, "TemporaryFile", refuse)  # root may write anywhere
     monkeypatch.setattr(cache.os, "open", refuse)
     assert FOLDER() == kept
     assert cache.kept("a") == b"code"
@@ -143,7 +143,7 @@ def test_a_user_without_a_home(monkeypatch):
         assert FOLDER() is None
 
 
-def test_a_relative_folder_does_not_follow_the_working_directory(monkeypatch):
+def test_a_relative_folder_is_made_absolute(monkeypatch):
     monkeypatch.setenv("VECPROP_CACHE_DIR", os.path.join("~", "kept"))
     assert cache._chosen() == Path.home() / "kept"
     monkeypatch.setenv("VECPROP_CACHE_DIR", "kept")
@@ -152,7 +152,7 @@ def test_a_relative_folder_does_not_follow_the_working_directory(monkeypatch):
 
 @pytest.fixture
 def chosen(monkeypatch, tmp_path):
-    """A folder that the environment names, next to the user's folder `own`."""
+    """A folder set by the environment, next to the user's folder `own`."""
     monkeypatch.setenv("VECPROP_CACHE_DIR", str(tmp_path / "chosen"))
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda *of, **options: tmp_path / "own")
     monkeypatch.setattr(cache, "_said", [])
@@ -171,7 +171,7 @@ def give_away(path, monkeypatch):
 
 @of_users
 @pytest.mark.parametrize("mode", [0o777, 0o775, 0o757, 0o1777])
-def test_a_folder_that_others_can_write_is_not_used(chosen, mode):
+def test_a_folder_that_others_can_write_to_is_not_used(chosen, mode):
     chosen.chmod(mode)
     said = rf"{re.escape(str(chosen))} \(other users can write to it\), so .*own is used instead: set VECPROP_CACHE_DIR"
     with pytest.warns(UserWarning, match=said):
@@ -200,14 +200,14 @@ def test_a_file_that_another_user_may_have_written_is_not_read(chosen, monkeypat
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root writes files of root")
-def test_what_root_has_written_is_read_by_others(chosen, monkeypatch):
+def test_files_of_root_are_read_by_others(chosen, monkeypatch):
     cache.keep("a", b"code")
     monkeypatch.setattr(cache.os, "geteuid", lambda: OTHER)
     assert FOLDER() == chosen
     assert cache.kept("a") == b"code"
 
 
-def test_a_file_under_the_name_of_another_is_not_read(chosen):
+def test_a_renamed_file_is_not_read(chosen):
     cache.keep("a", b"code")
     (chosen / "a.kernel").rename(chosen / "b.kernel")
     assert cache.kept("b") is None
@@ -215,7 +215,7 @@ def test_a_file_under_the_name_of_another_is_not_read(chosen):
 
 @of_users
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o644), (0o077, 0o600)])
-def test_modes_follow_the_umask_but_let_no_others_write(monkeypatch, tmp_path, umask, mode):
+def test_modes_follow_the_umask_without_write_permission_for_others(monkeypatch, tmp_path, umask, mode):
     monkeypatch.setenv("VECPROP_CACHE_DIR", str(tmp_path / "kept"))
     before = os.umask(umask)
     try:
@@ -231,8 +231,8 @@ def test_modes_follow_the_umask_but_let_no_others_write(monkeypatch, tmp_path, u
 
 @pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
-def test_another_user_loads_what_root_has_compiled():
-    """As `docs/how-to/containers.md` writes; all modules are loaded as root, whose home others may not enter."""
+def test_another_user_loads_kernels_compiled_by_root():
+    """As in `docs/how-to/containers.md`; root loads all modules, because others may not enter its home."""
     assert re.search("ENV VECPROP_CACHE_DIR=.*RUN vecprop warmup.*USER app", RECIPE.read_text("utf-8"), re.DOTALL)
     with tempfile.TemporaryDirectory() as parent:
         os.chmod(parent, 0o755)
@@ -250,7 +250,7 @@ def test_another_user_loads_what_root_has_compiled():
 
 @pytest.mark.long
 def test_environments_share_a_cache(tmp_path):
-    """Kernels are named after what they depend on: the place of the sources is not."""
+    """The names of kernels do not depend on the location of the sources."""
     shutil.copytree(Path(vp.__file__).parent, tmp_path / "other" / "vecprop")
     for path in ("", str(tmp_path / "other")):
         _, said = run(FIT, VECPROP_CACHE_DIR=str(tmp_path / "kept"), PYTHONPATH=path)
@@ -258,7 +258,7 @@ def test_environments_share_a_cache(tmp_path):
 
 
 @pytest.mark.long
-def test_without_a_writable_folder_there_is_one_notice(tmp_path):
+def test_without_a_writable_folder_there_is_one_warning(tmp_path):
     taken = tmp_path / "taken"
     taken.write_text("a file")
     shown, said = run(FIT, VECPROP_CACHE_DIR=str(taken / "below"))

@@ -1,6 +1,6 @@
-"""Numba and LLVM may lose any name that kernels need: then the reference engine computes, and one warning says so.
+"""If a name of Numba or LLVM that kernels need is missing, the reference engine is used, with one warning.
 
-Each loss is simulated in a fork of a process that has imported Numba but no kernels.
+Each missing name is simulated in a fork of a process that has imported Numba but no kernels.
 """
 
 import json
@@ -42,7 +42,7 @@ USES = {
     "ObjectFileRef": "import llvmlite.binding as b; del b.ObjectFileRef",
     "add_symbol": "import llvmlite.binding as b; del b.add_symbol",
 }
-"""What is lost, and code that simulates it."""
+"""Missing names that kernels need, and code that simulates their absence."""
 
 UNUSED = {
     "nothing": "",
@@ -52,7 +52,7 @@ UNUSED = {
     "_cache": "numba.core.ccallback.CFunc._cache = property(lambda self: None)",
     "pass managers": "import numba.core.compiler as c; del c.DefaultPassBuilder",
 }
-"""What kernels can do without."""
+"""Missing names that kernels do not need."""
 
 EACH = """
 import importlib, json, os, sys, warnings
@@ -106,7 +106,7 @@ for name, loss in json.loads(sys.argv[1]).items():
 
 
 def outcomes(losses, **environment):
-    """Return the difference from the reference engine, predictions, warnings and errors, for each simulated loss."""
+    """Return the difference from the reference engine, predictions, warnings and errors, for each missing name."""
     command, variables = [sys.executable, "-c", EACH, json.dumps(losses)], {**os.environ, **environment}
     done = subprocess.run(command, env=variables, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -117,7 +117,7 @@ def outcomes(losses, **environment):
 
 @pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="each loss is simulated in a fork")
-def test_whatever_is_lost_the_reference_engine_computes_and_says_so_once(tmp_path):
+def test_without_a_needed_name_the_reference_engine_is_used_with_one_warning(tmp_path):
     for name, (difference, predicted, said, refusals) in outcomes(USES, VECPROP_CACHE_DIR=str(tmp_path)).items():
         assert difference == 0, name
         assert len(predicted) == 3
@@ -132,7 +132,7 @@ def test_whatever_is_lost_the_reference_engine_computes_and_says_so_once(tmp_pat
 
 @pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="each loss is simulated in a fork")
-def test_a_fit_whose_kernels_are_not_kept_like_that_of_the_trial(tmp_path):
+def test_a_fit_whose_kernels_differ_from_that_of_the_trial(tmp_path):
     trial = "from vecprop.train.compiled import missing\nassert missing() is None"
     subprocess.run([sys.executable, "-c", trial], env=os.environ | {"VECPROP_CACHE_DIR": str(tmp_path)}, check=True)
     (difference, _, said, refusals) = outcomes({"cfunc": USES["cfunc"]}, VECPROP_CACHE_DIR=str(tmp_path))["cfunc"]
@@ -143,7 +143,7 @@ def test_a_fit_whose_kernels_are_not_kept_like_that_of_the_trial(tmp_path):
 
 @pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="each loss is simulated in a fork")
-def test_kernels_do_without_names_that_have_a_substitute():
+def test_kernels_work_without_optional_names():
     for name, (difference, _, said, refusals) in outcomes(UNUSED).items():
         assert difference < 1e-12, name
         assert said == [], name

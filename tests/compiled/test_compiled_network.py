@@ -1,4 +1,4 @@
-"""A compiled network computes the numbers of the network itself, to rounding."""
+"""A compiled network equals the network up to rounding."""
 
 import pickle
 import threading
@@ -103,7 +103,7 @@ def test_cross_entropies_of_large_logits(loss, z):
 @pytest.mark.parametrize("F", TYPES)
 @pytest.mark.parametrize("activation", registry.ACTIVATIONS, ids=registry.name)
 def test_equal_rows_have_equal_predictions(activation, F):
-    """No matter whether a loop computes them by whole vectors or one by one at its end, also far out."""
+    """Results do not depend on whether a loop computes them in whole vectors or in its remainder."""
     network = vp.Network(1, [vp.Dense(1), activation], vp.SquaredError())
     predict = compile(network).predictor(np.array([1, 0], F))
     unit = 8 * np.finfo(F).eps
@@ -115,7 +115,7 @@ def test_equal_rows_have_equal_predictions(activation, F):
 
 @pytest.mark.parametrize("F", TYPES)
 @pytest.mark.parametrize("rows", [1, 7, 8, 9, 15, 16, 17, 31, 33, 100, 513, 1050])  # a tile has 512 at most
-def test_tiles_are_padded_to_whole_vectors_with_rows_of_weight_0(rows, F):
+def test_tiles_are_padded_to_whole_vectors(rows, F):
     network = vp.Network(3, [vp.Dense(4), vp.Tanh(), vp.Dense(2)], vp.SquaredError(), vp.L2(0.1))
     theta, rng = network.init(0, F), np.random.default_rng(0)
     rows = rng.normal(size=(rows, 3)), rng.normal(size=(rows, 2)), rng.uniform(0, 2, rows)
@@ -140,11 +140,11 @@ def test_parts_without_a_kernel():
         compile(vp.Network(2, [vp.Dense(2)], Softer()))
     p = registry.problem(vp.Tanh(), vp.SquaredError())
     v = np.ones_like(p.theta)
-    derivative = compile(p.network).loss(p.theta + 1e-20j * v, p.X, p.T).imag / 1e-20  # by the network itself
+    derivative = compile(p.network).loss(p.theta + 1e-20j * v, p.X, p.T).imag / 1e-20  # uses the reference formulas
     assert derivative == pytest.approx(p.network.loss_and_gradient(p.theta, p.X, p.T)[1] @ v)
 
 
-def test_bad_input_is_named_as_by_the_network():
+def test_errors_of_inputs_equal_those_of_the_network():
     p = registry.problem(vp.Tanh(), vp.SquaredError())
     with pytest.raises(ValueError, match=r"X has shape \(6, 2\)"):
         compile(p.network).loss(p.theta, p.X[:, :2], p.T)
@@ -186,7 +186,7 @@ def test_threads_share_a_predictor():
 
 
 @pytest.mark.parametrize("likely", range(5))
-def test_the_softmax_does_not_overflow_whichever_class_is_the_likely_one(likely):
+def test_the_softmax_does_not_overflow_for_any_class(likely):
     network = vp.Network(2, [vp.Dense(5)], vp.SoftmaxCrossEntropy())
     theta, X, t = np.zeros(15), np.ones((4, 2)), np.array([0, 1, 4, 2])
     network.layout.views(theta)[0]["b"][likely] = 5000
@@ -207,7 +207,7 @@ def test_dropout_follows_the_rows_of_the_key(key):
 
 @pytest.mark.parametrize(("rows", "width"), [(2, 64), (33, 64), (129, 64), (257, 64), (257, 500)])
 def test_predictions_do_not_depend_on_the_number_of_rows(rows, width):
-    """The products of a single row and many weights have other bits, so no tile of several has a single row."""
+    """Products of a single row with many weights have different bits, so only a single row gets a tile of one row."""
     wide = vp.Network(600, [vp.Dense(width), vp.ReLU(), vp.Dense(13)], vp.SoftmaxCrossEntropy())
     predict = vp.compile(wide).predictor(wide.init(0, np.float32))
     many = np.random.default_rng(0).normal(size=(300, 600)).astype(np.float32)
@@ -215,7 +215,7 @@ def test_predictions_do_not_depend_on_the_number_of_rows(rows, width):
 
 
 @pytest.mark.parametrize("layers", [[vp.Dense(3)], [vp.Dense(300), vp.ReLU(), vp.Dense(1)]], ids=len)
-def test_predictions_have_the_same_bits_however_many_rows_a_call_takes(layers, monkeypatch):
+def test_predictions_do_not_depend_on_the_rows_per_call(layers, monkeypatch):
     network = vp.Network(40, layers, vp.SquaredError())
     theta, X = network.init(0), np.random.default_rng(0).normal(size=(2100, 40))
     whole = vp.compile(network).predictor(theta)

@@ -1,4 +1,4 @@
-"""The compiled engine trains as the reference engine does, to rounding."""
+"""Training by the compiled engine equals that of the reference engine up to rounding."""
 
 import ctypes
 import pickle
@@ -55,7 +55,7 @@ def network(layer: vp.extend.Layer = vp.Tanh(), loss: vp.extend.Loss = vp.Square
 
 
 def assert_reference_takes(network, notice, **settings):
-    """Assert that training runs on the reference engine, with a notice; return its result."""
+    """Assert that training runs on the reference engine with a warning; return its result."""
     theta, settings = network.init(0), {"optimizer": vp.Momentum(0.05), "epochs": 4, **settings}
     with pytest.warns(UserWarning, match=f"reference engine, which is slower: {notice}"):
         found = vp.train(network, theta, X, T, **settings)
@@ -132,7 +132,7 @@ def test_averaged_penalties_and_running_losses(layer, reduction, batch_size):
     assert_same(*both(penalized, batch_size=batch_size, **arguments))
 
 
-def test_batches_without_weight_do_not_move_theta():
+def test_batches_of_weight_0_do_not_change_theta():
     weight = np.where(np.arange(150) < 75, 0.0, W)
     arguments = {"sample_weight": weight, "shuffle": False, "batch_size": 25, "training_loss": "running"}
     assert_same(*both(network(penalty=vp.L2(0.1, averaged=True)), **arguments))
@@ -166,7 +166,7 @@ def test_more_rows_than_a_chunk():
 
 
 @pytest.mark.parametrize("rows", [2, 3, 100, 1000, 4097, 300_000])  # of 300,000 keys some share their first 32 bits
-def test_the_order_of_rows_is_that_of_the_permutation(rows):
+def test_rows_are_ordered_by_the_permutation(rows):
     from vecprop.compiled.fits import Epochs
 
     single = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
@@ -195,8 +195,8 @@ SCORED = {
 @pytest.mark.parametrize("weight", [None, W])
 @pytest.mark.parametrize("F", [np.float64, pytest.param(np.float32, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", SCORED)
-def test_scores_of_validation_are_those_of_the_predictions(name, F, weight):
-    """Of more rows than a tile has, with any number of threads, on either engine, and by L-BFGS."""
+def test_validation_scores_equal_scores_of_predictions(name, F, weight):
+    """With more rows than a tile, any number of threads, both engines, and L-BFGS."""
     loss, targets = SCORED[name]
     outputs = 1 if "one output" in name or "two" in name else 3
     scored = vp.Network(6, [vp.Dense(30), vp.Tanh(), vp.Dense(outputs)], loss)
@@ -224,7 +224,7 @@ def largest_error(Y, T, weight=None):
     return -abs(Y - T).max(axis=(-2, -1))
 
 
-def test_a_score_without_a_kernel_is_computed_by_its_formula(monkeypatch):
+def test_a_score_without_a_kernel_uses_the_reference_engine(monkeypatch):
     monkeypatch.setitem(SCORES, "largest_error", largest_error)
     settings: dict[str, Any] = {"validation_score": "largest_error", "validation": VALIDATION}
     stopping = vp.EarlyStopping("validation_score", patience=2)
@@ -250,8 +250,8 @@ class ThreeMoments(vp.Adam):
         return theta, m, v, np.maximum(v, largest)
 
 
-def test_an_optimizer_with_more_moments_than_kernels_know(monkeypatch):
-    """Even if the catalog says that it has a kernel."""
+def test_an_optimizer_with_too_many_moments(monkeypatch):
+    """The catalog may even list a kernel for it."""
     monkeypatch.setitem(catalog.BY_CLASS, ThreeMoments, catalog.Part(ThreeMoments, kernel=True))
     settings = {"optimizer": ThreeMoments(0.05), "epochs": 4}
     theta, notice = network().init(0), "ThreeMoments has 3 moments, and kernels support at most 2"
@@ -268,7 +268,7 @@ def test_an_optimizer_with_more_moments_than_kernels_know(monkeypatch):
 
 
 @pytest.mark.parametrize("cls", [vp.LayerNorm, vp.Tanh, vp.SquaredError, vp.L1, vp.Adam])
-def test_a_part_of_the_library_without_a_kernel_runs_on_the_reference(monkeypatch, cls):
+def test_a_built_in_part_without_a_kernel_uses_the_reference_engine(monkeypatch, cls):
     monkeypatch.setitem(catalog.BY_CLASS, cls, catalog.Part(cls, kernel=False))
     every = vp.Network(6, [vp.Dense(4), vp.LayerNorm(), vp.Tanh(), vp.Dense(3)], vp.SquaredError(), vp.L1(0.01))
     assert_reference_takes(every, f"{cls.__name__} has no kernel", optimizer=vp.Adam(0.01))
@@ -330,7 +330,7 @@ def test_engines_continue_each_other():
 
 @pytest.mark.parametrize("batch_size", [None, 32])
 @pytest.mark.parametrize("rate", [1e6, 1e200])
-def test_divergence_as_on_the_reference(batch_size, rate):
+def test_divergence_equals_that_of_the_reference_engine(batch_size, rate):
     steps = []
     for engine in ("compiled", "reference"):
         arguments = {"optimizer": vp.GradientDescent(rate), "epochs": 400, "batch_size": batch_size, "engine": engine}
@@ -349,7 +349,7 @@ def test_divergence_as_on_the_reference(batch_size, rate):
     ("dtype", "members", "reason"),
     [(np.float16, 1, "it supports only float32 and float64"), (float, 2, "members with the same rows, at a time")],
 )
-def test_arguments_that_it_does_not_take_are_errors(dtype, members, reason):
+def test_unsupported_arguments_are_errors(dtype, members, reason):
     plain, rows = network(), np.stack([X] * members)
     theta = np.zeros((members, plain.layout.size), dtype)
     with pytest.raises(ValueError, match=reason):
@@ -358,7 +358,7 @@ def test_arguments_that_it_does_not_take_are_errors(dtype, members, reason):
 
 
 @pytest.mark.parametrize("clip", [1, np.int64(1), np.float32(1), np.array(1.0), True])
-def test_any_number_clips(clip):
+def test_any_clip_norm_works(clip):
     expected = both(network(), clip_norm=1.0)
     for found in both(network(), clip_norm=clip):
         assert_same(found, expected[1])
@@ -386,8 +386,8 @@ def test_python_can_see_ctrl_c_every_twentieth_of_a_second(monkeypatch, validati
 
 @pytest.mark.parametrize("F", [np.float32, np.float64])
 @pytest.mark.parametrize("rows", [4, 8, 9, 12, 16, 24, 40])
-def test_a_perfect_fit_does_not_move(F, rows):
-    """Quotients of equal numbers are exactly 1 in every part of a loop: Adam would follow the remainder."""
+def test_a_perfect_fit_does_not_change(F, rows):
+    """Quotients of equal numbers must be exactly 1 in all parts of a loop, or Adam would amplify the difference."""
     X, T = np.tile(np.array([[-400], [400]], F), (rows, 1))[:rows], np.tile([0, 1], rows)[:rows]
     fitted, theta = vp.Network(1, [vp.Dense(2)], vp.SoftmaxCrossEntropy()), np.array([-1, 1, 0, 0], F)
     result = vp.train(fitted, theta, X, T, optimizer=vp.Adam(0.01), epochs=20, engine="compiled")
@@ -396,7 +396,7 @@ def test_a_perfect_fit_does_not_move(F, rows):
 
 @pytest.mark.parametrize("training_loss", ["exact", "running"])
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
-def test_a_loss_that_is_infinite_in_its_type_diverges(training_loss, engine):
+def test_a_loss_that_overflows_in_its_dtype_diverges(training_loss, engine):
     network, theta = vp.Network(3, [vp.Dense(1)], vp.BinaryCrossEntropy(reduction="sum")), [1e38, 1e38, 1e38, 0]
     X, T = np.ones((8, 3), np.float32), np.zeros((8, 1), np.float32)  # the sum is finite as a double
     settings = {"optimizer": vp.GradientDescent(1e-3), "epochs": 2, "engine": engine}

@@ -1,4 +1,4 @@
-"""A large X of other numbers, or by columns, trains to the bit as a copy in the type of theta does."""
+"""Training on a large X of another dtype or order is bit-identical to training on a converted copy."""
 
 import tracemalloc
 from itertools import product
@@ -27,13 +27,13 @@ FEW = [np.int64, np.float64]
 
 @pytest.fixture(autouse=True)
 def all_is_large(monkeypatch):
-    """Let small arrays be converted as they are read."""
+    """Convert small arrays lazily, too."""
     monkeypatch.setattr("vecprop.core.rows.inputs.AS_READ", 0)
     monkeypatch.setattr("vecprop.core.rows.inputs.PART", 64)
 
 
 def numbers(N, I, kind):
-    """Return numbers of a type, which float32 cannot hold if the type has such."""
+    """Return numbers of a dtype, including numbers that float32 cannot represent."""
     X = RNG.normal(size=(N, I))
     if kind == np.bool_:
         return X > 0
@@ -76,7 +76,7 @@ def assert_trains_alike(name, F, kind, by_columns, engine: EngineName = "compile
         for kind in TYPES
     ],
 )
-def test_each_type_of_number(F, kind, by_columns):
+def test_each_dtype(F, kind, by_columns):
     assert_trains_alike("many features", F, kind, by_columns)
 
 
@@ -99,12 +99,12 @@ def test_a_part_of_an_array(order):
     )
 
 
-def test_the_reference_engine_converts_them_too():
+def test_the_reference_engine_converts_dtypes():
     assert_trains_alike("few features", np.float32, np.int64, by_columns=False, engine="reference")
 
 
 @pytest.mark.parametrize("wrong", [np.nan, 1e300])
-def test_the_error_names_what_is_not_finite_in_the_type_of_theta(wrong):
+def test_values_that_overflow_in_the_dtype_of_theta_are_named(wrong):
     network = vp.Network(3, [vp.Dense(2)], vp.SoftmaxCrossEntropy())
     X, t = RNG.normal(size=(100, 3)), RNG.integers(0, 2, 100)
     X[77, 1] = wrong
@@ -115,7 +115,7 @@ def test_the_error_names_what_is_not_finite_in_the_type_of_theta(wrong):
         vp.train_population([member], X, t)
 
 
-def test_the_error_of_a_wrong_shape_is_that_of_other_arrays():
+def test_the_error_of_a_wrong_shape_is_the_usual_one():
     network = vp.Network(3, [vp.Dense(2)], vp.SoftmaxCrossEntropy())
     with pytest.raises(ValueError, match=r"X has shape \(5, 4\), but layer 0 \(Dense\) takes \(\*M, N, 3\)"):
         vp.train(network, network.init(0, np.float32), np.zeros((5, 4)), np.zeros(5, int), optimizer=vp.Adam())
@@ -123,7 +123,7 @@ def test_the_error_of_a_wrong_shape_is_that_of_other_arrays():
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("kind", [np.int64, np.float64])
-def test_predictions_by_parts_have_the_bits_of_all_rows(kind, monkeypatch):
+def test_predictions_in_chunks_are_bit_identical(kind, monkeypatch):
     I, X = 30, numbers(1100, 30, kind)
     network = vp.Network(I, [vp.Dense(8), vp.ReLU(), vp.Dense(3)], vp.SoftmaxCrossEntropy())
     theta, rows = network.init(0, np.float32), X.astype(np.float32)
@@ -158,7 +158,7 @@ ESTIMATORS = {
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:18 of 90 rows have no")
 @pytest.mark.parametrize(("name", "kind"), sampled(product(ESTIMATORS, [np.bool_, np.int64, np.float64])))
-def test_estimators_convert_them_as_they_read_to_the_bit(name, kind, monkeypatch):
+def test_estimators_convert_dtypes_bit_identically(name, kind, monkeypatch):
     monkeypatch.setattr("vecprop.estimators.many.folds.LARGE", 0)
     monkeypatch.setattr("vecprop.estimators.many.evaluation.LARGE", 0)
     X, y = numbers(90, 6, kind), RNG.integers(0, 2, 90)
@@ -181,7 +181,7 @@ def test_estimators_convert_them_as_they_read_to_the_bit(name, kind, monkeypatch
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_what_scikit_learn_checks_is_checked_of_whole_numbers_too():
+def test_integers_pass_the_checks_of_scikit_learn():
     model = vp.MLPClassifier((4,), max_iter=2, random_state=0).fit(numbers(50, 4, np.int64) % 9, np.arange(50) % 2)
     X = numbers(50, 5, np.int64)
     with pytest.raises(ValueError, match="X has 5 features, but MLPClassifier is expecting 4 features as input"):
@@ -230,7 +230,7 @@ ON_A_DISK = """
 
 
 def told(rows, batch_size):
-    """Return the memory in bytes that a summary tells of a fit in float32."""
+    """Return the memory in bytes that a summary estimates for a fit in float32."""
     network = vp.Network(32, [vp.Dense(64), vp.ReLU(), vp.Dense(64), vp.ReLU(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
     words = network.summary(rows, batch_size).splitlines()[-1].split()
     return float(words[words.index("takes") + 1]) * 1e6
@@ -270,7 +270,7 @@ def test_a_memory_map_is_not_copied(call, kind, by_columns, of_a_row):
         (2_000, 2000, [2000], 500, np.float32),
     ],
 )
-def test_a_summary_tells_the_memory_of_a_fit(rows, inputs, widths, batch_size, F, monkeypatch):
+def test_a_summary_estimates_the_memory_of_a_fit(rows, inputs, widths, batch_size, F, monkeypatch):
     monkeypatch.undo()
     layers = [layer for width in widths for layer in (vp.Dense(width), vp.ReLU(), vp.Dropout(0.1))]
     network = vp.Network(inputs, [*layers, vp.Dense(3)], vp.SoftmaxCrossEntropy())

@@ -1,4 +1,4 @@
-"""Compiled elementary functions are accurate, and compiled formulas compute those of core and optimize."""
+"""Compiled elementary functions are accurate, and compiled formulas equal those of core and optimize."""
 
 import ast
 import ctypes
@@ -57,7 +57,7 @@ def applied(function, F):
 
 @pytest.mark.parametrize("F", TYPES_OF_PARTS)
 @pytest.mark.parametrize("name", RANGES)
-def test_accurate_to_two_units_in_the_last_place_and_at_special_numbers(name, F):
+def test_functions_are_accurate_and_handle_special_numbers(name, F):
     z, found = RANGES[name].astype(F), applied(COMPILED[F][FUNCTIONS[name]], F)
     exact = EXACT[name](z.astype(np.longdouble))
     error = np.abs(found(z) - exact)
@@ -77,7 +77,7 @@ def test_clip_keeps_nan(F):
 
 
 def compare(cls_or_part, method, F, *arrays):
-    """Return the compiled formula's results and the formula's own on the same arrays."""
+    """Return the results of the compiled formula and of the formula on the same arrays."""
     formula, h = compiled_method(type(cls_or_part), method, F), hyperparameters(cls_or_part)
     found = np.array([formula(h, *(array[i] for array in arrays)) for i in range(len(arrays[0]))])
     signatures = formula.nopython_signatures  # pyright: ignore[reportFunctionMemberAccess] (a dispatcher of Numba's)
@@ -134,8 +134,8 @@ def test_loops_over_optimizers(optimizer, F, n, t):
         np.testing.assert_allclose(square, moved @ moved, rtol=n * eps)
 
 
-def test_the_library_s_own_formulas_are_what_is_compiled(monkeypatch):
-    """The compiled code comes from the source of core: a changed formula is a changed kernel."""
+def test_the_formulas_of_core_are_compiled(monkeypatch):
+    """Kernels are compiled from the source of core, so a changed formula changes the kernel."""
     y = np.array([0.1, 0.25, 0.75])
     compiled = compiled_method(vp.Logistic, "derivative", np.float64)
     np.testing.assert_array_equal([compiled((), 0.0, y_i) for y_i in y], y * (1 - y))
@@ -152,7 +152,7 @@ def scaled(z, k: Any = 2.0, *, shift: float = 0):
 
 
 class OwnFormula(vp.extend.Activation):
-    """An activation whose derivative does not matter here."""
+    """An activation whose derivative is not used."""
 
     def derivative(self, z, y):
         return y
@@ -197,7 +197,7 @@ def of_time(t):
 
 @pytest.mark.parametrize("F", TYPES_OF_PARTS)
 @pytest.mark.parametrize("activation", [ByName(), ByName(0.5), ByDefault(), ByMethod(), OfTime()], ids=registry.name)
-def test_arguments_given_by_name_or_by_default(activation, F):
+def test_arguments_passed_by_name_or_by_default(activation, F):
     found, expected = compare(activation, "value", F, np.linspace(-2, 2, 9).astype(F))
     np.testing.assert_allclose(found, expected, rtol=8 * np.finfo(F).eps, atol=8 * np.finfo(F).eps)
 
@@ -315,7 +315,7 @@ def test_unknown_syntax_is_refused(method):
         compiled_method(Odd, method, np.float64)
 
 
-def test_more_hyperparameters_than_a_kernel_takes():
+def test_too_many_hyperparameters_are_refused():
     numbers: list[Any] = [(name, float, 1.0) for name in "abcdefghi"]
     many = make_dataclass("TooMany", numbers, bases=(ByDefault,), frozen=True)
     with pytest.raises(ValueError, match="TooMany has 9 hyperparameters, but kernels support at most 8"):
@@ -324,7 +324,7 @@ def test_more_hyperparameters_than_a_kernel_takes():
 
 @dataclass(frozen=True)
 class Divides(vp.extend.Optimizer):
-    """Divides by numbers that may be 0, for which an estimate of 1 / b would give NaN."""
+    """Divide by numbers that may be 0, for which an estimate of 1 / b would be NaN."""
 
     learning_rate: float = 0.1
 
@@ -333,7 +333,7 @@ class Divides(vp.extend.Optimizer):
 
 
 @pytest.mark.parametrize("F", sampled(TYPES))
-def test_only_divisions_by_numbers_that_are_never_zero_are_estimated(F):
+def test_only_divisions_by_nonzero_numbers_are_approximated(F):
     theta, J = np.linspace(1, 3, 40).astype(F), np.zeros(40, F)
     moved, zero, h = np.zeros(40, F), np.zeros(40, F), hyperparameters(Divides())
     numbers = [array.ctypes.data for array in (theta, J, zero, zero, moved, h)]
@@ -342,8 +342,8 @@ def test_only_divisions_by_numbers_that_are_never_zero_are_estimated(F):
     np.testing.assert_array_equal(theta, np.full(40, -np.inf))
 
 
-def test_a_function_whose_lines_have_no_end_is_found_by_its_name(monkeypatch):
-    """From Python 3.13 on, text that cannot be tokenized raises a TokenError."""
+def test_a_function_is_found_by_name_if_its_lines_cannot_be_tokenized(monkeypatch):
+    """Since Python 3.13, text that cannot be tokenized raises TokenError."""
 
     def unreadable(function):
         raise TokenError("unexpected EOF in multi-line statement", (1, 0))
@@ -353,7 +353,7 @@ def test_a_function_whose_lines_have_no_end_is_found_by_its_name(monkeypatch):
 
 
 @pytest.mark.long
-def test_formulas_are_read_in_several_threads_while_garbage_is_collected():
+def test_formulas_are_read_in_threads_during_garbage_collection():
     """CPython 3.11.7 raises SystemError if finalizers let another thread read a syntax tree."""
 
     class Garbage:

@@ -1,4 +1,4 @@
-"""A number in X that is not finite is named, also if X is checked only after the gradient shows it."""
+"""Nonfinite numbers in X are named, even if X is checked only after the gradient is not finite."""
 
 import contextlib
 import importlib
@@ -15,7 +15,7 @@ compiled = importlib.import_module("vecprop.train.compiled")  # vecprop.train is
 
 @pytest.fixture(autouse=True)
 def all_is_large(monkeypatch):
-    """Let small arrays be checked after the gradient."""
+    """Check small arrays only after the gradient."""
     monkeypatch.setattr(compiled, "MUCH", 1)
 
 
@@ -28,10 +28,8 @@ def all_is_large(monkeypatch):
     weighed=st.sampled_from(["all", "others", "none"]),
     running=st.booleans(),
 )
-def test_a_number_in_x_that_is_not_finite_shows_in_the_gradient(
-    layers, value, row, column, batch_size, weighed, running
-):
-    """As with an X that is too large to be checked first."""
+def test_nonfinite_x_is_detected_in_the_gradient(layers, value, row, column, batch_size, weighed, running):
+    """A large X is not checked first."""
     network = vp.Network(9, [vp.Dense(5), *layers, vp.Dense(2)], vp.SoftmaxCrossEntropy(reduction="sum"))
     rng = np.random.default_rng(0)
     X, t, weight = rng.normal(size=(70, 9)), rng.integers(0, 2, 70), np.ones(70)
@@ -46,7 +44,7 @@ def test_a_number_in_x_that_is_not_finite_shows_in_the_gradient(
         vp.train(network, theta, X, t, optimizer=vp.Momentum(1e-4), epochs=0, engine="compiled")
 
 
-def test_x_is_checked_before_layers_that_would_hide_it():
+def test_x_is_checked_before_layers_that_would_hide_nonfinite_values():
     network = vp.Network(2, [vp.ReLU(), vp.Dense(1)], vp.SquaredError())
     X = np.array([[1.0, 2.0], [-np.inf, 1.0]])
     with pytest.raises(ValueError, match="X is not finite: row 1, column 0 is -inf"):
@@ -56,7 +54,7 @@ def test_x_is_checked_before_layers_that_would_hide_it():
         vp.train(plain, np.ones(3), np.ones((9, 2)), np.ones(9), optimizer=vp.GradientDescent(1e200), engine="compiled")
 
 
-def test_callbacks_do_not_begin_if_x_is_not_finite():
+def test_callbacks_do_not_start_if_x_is_not_finite():
     X, begun = np.full((4, 2), np.nan), []
 
     class Log(contextlib.nullcontext):

@@ -1,4 +1,4 @@
-"""A first fit compiles the kernels that it calls, and no others; of several that start at once, one compiles each."""
+"""A first fit compiles only the kernels that it calls, and only one of several processes compiles each kernel."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ EVERY |= {"run_epochs"}
 
 
 def compiled_by(processes, tmp_path, code):
-    """Return the names of the functions that each process compiles."""
+    """Return the names of the functions compiled by each process."""
     environment = {**os.environ, "VECPROP_CACHE_DIR": str(tmp_path)}
     command = [sys.executable, "-c", FIT + code]
     started = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
@@ -49,12 +49,12 @@ def compiled_by(processes, tmp_path, code):
         (CLASSIFIER, {"_softmax_loss", "_update2", "penalize"}),
     ],
 )
-def test_a_first_fit_compiles_what_it_calls(tmp_path, code, more):
+def test_a_first_fit_compiles_only_the_kernels_that_it_calls(tmp_path, code, more):
     (names,) = compiled_by(1, tmp_path, code)
     assert sorted(names) == sorted(EVERY | more)
 
 
 @pytest.mark.long
-def test_of_processes_that_start_at_once_one_compiles(tmp_path):
+def test_only_one_of_several_processes_compiles(tmp_path):
     names = [name for own in compiled_by(4, tmp_path, TRAIN) for name in own]
     assert len(names) == len(set(names)) == len(list(tmp_path.glob("*.kernel")))

@@ -1,4 +1,4 @@
-"""The record of a fit: compiled code reads by a field's name the value that Python has set."""
+"""Compiled code reads fields of a fit's record by name, as set by Python."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_compiled_code_reads_and_writes_fields_by_name():
     assert context.record["epochs"][0] == context.words[OFFSETS["epochs"]] == 5
 
 
-def test_every_field_has_a_word_of_its_own():
+def test_every_field_has_a_separate_word():
     groups = ("training", "validation")
     offsets = [offset for name, offset in OFFSETS.items() if name not in groups]
     offsets += [offset for group in groups for offset in OFFSETS[group].values()]
@@ -39,12 +39,12 @@ def test_every_field_has_a_word_of_its_own():
     assert all(set(OFFSETS[group]) == set(ROWS.names or ()) for group in groups)
 
 
-def test_a_field_that_is_not_there_is_an_error():
+def test_an_unknown_field_is_an_error():
     with pytest.raises(KeyError, match="epoch"):
         Context(epoch=1)
 
 
-def test_a_context_from_a_template_has_a_record_of_its_own():
+def test_a_context_from_a_template_has_a_separate_record():
     first = Context(epochs=3, clip=0.5)
     second = Context(first, epochs=4)
     assert (first.record["epochs"][0], second.record["epochs"][0], second.record["clip"][0]) == (3, 4, 0.5)

@@ -1,4 +1,4 @@
-"""The memory of a fit: a copy of data that need one, a few vectors of parameters and a tile; nothing for a batch."""
+"""A fit needs memory for converted data, a few vectors of parameters and a tile, but not for batches."""
 
 import tracemalloc
 
@@ -18,7 +18,7 @@ ROW_NUMBERS = 4 * 8 * N  # the order of rows, its keys and places, and all rows'
 
 
 def peak(theta, X, **arguments):
-    """Return the most bytes that a fit holds at once beyond those before it."""
+    """Return the peak memory of a fit in bytes."""
     arguments = {"optimizer": vp.Adam(), "epochs": 1, "batch_size": 200, "engine": "compiled", **arguments}
     targets = T[: len(X)]
     vp.train(NETWORK, theta, X, targets, **arguments)  # so that nothing is compiled or imported later
@@ -40,7 +40,7 @@ def test_memory_does_not_grow_with_epochs_or_batches(engine, rows):
 
 
 @pytest.mark.parametrize("given", sampled(["as it is wanted", "float32", "integers", "transposed"]))
-def test_data_are_converted_once_at_most(given):
+def test_data_are_converted_at_most_once(given):
     theta = NETWORK.init(0)
     rows = {"float32": X.astype(np.float32), "integers": X.astype(int), "transposed": np.asfortranarray(X)}.get(
         given, X
@@ -52,7 +52,7 @@ def test_data_are_converted_once_at_most(given):
     assert peak(theta, rows, epochs=3) < copies + checks + ROW_NUMBERS + vectors + tile
 
 
-def test_memory_of_one_fit_is_kept_for_the_next():
+def test_memory_of_a_fit_is_reused_by_the_next():
     memory = {"optimizer": vp.Momentum(0.1), "epochs": 1, "batch_size": 200, "engine": "compiled"}
     results = []
     for filled in (0, 255):  # as floating numbers, 0 and nan
@@ -67,7 +67,7 @@ def test_memory_of_one_fit_is_kept_for_the_next():
 
 
 def leave(size):
-    """Have a user of memory come and go."""
+    """Allocate and release memory."""
     fit_record.KeptMemory.spare.clear()
     fit_record.KeptMemory(size)
 
@@ -77,14 +77,14 @@ def left():
 
 
 @pytest.mark.parametrize("size", [1, 2**20 - 1, 2**28])
-def test_small_and_huge_memory_is_not_kept(size):
+def test_small_and_huge_memory_is_not_reused(size):
     leave(2**21)
     assert len(fit_record.KeptMemory(size).bytes) == size
     assert left() == [2**21]
 
 
 @pytest.mark.parametrize(("spare", "used"), [(2**21 - 1, False), (2**21, True), (2**22, True), (2**22 + 1, False)])
-def test_memory_that_fits_is_used(spare, used):
+def test_memory_of_suitable_size_is_reused(spare, used):
     leave(spare)
     first, second = fit_record.KeptMemory(2**21), fit_record.KeptMemory(2**21)
     assert len(first.bytes) == (spare if used else 2**21)
@@ -94,7 +94,7 @@ def test_memory_that_fits_is_used(spare, used):
     assert left() == [2**21]
 
 
-def test_a_predictor_keeps_no_large_memory():
+def test_a_predictor_holds_no_large_memory():
     leave(2**24)
     predict = vp.compile(NETWORK).predictor(NETWORK.init(0))
     predict(X[:300])

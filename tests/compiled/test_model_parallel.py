@@ -1,4 +1,4 @@
-"""Layers whose weights threads split train as others do, and the bits do not depend on who computed what."""
+"""Layers split between threads train like others, and bits do not depend on the number of threads."""
 
 import importlib
 from typing import Any
@@ -63,7 +63,7 @@ def assert_same_course(found, expected, tolerance):
 
 @NETWORKS
 @pytest.mark.parametrize("F", [np.float64, pytest.param(np.float32, marks=pytest.mark.long)])
-def test_trains_as_the_reference_does(network, F):
+def test_training_equals_the_reference_engine(network, F):
     assert bool(program_of(network, F).for_batches(128).split_layers) == uses_blocks()
     options: dict[str, Any] = {"optimizer": vp.Momentum(0.01)}
     assert_same_course(
@@ -74,7 +74,7 @@ def test_trains_as_the_reference_does(network, F):
 @pytest.mark.parametrize(
     "network", [WIDE, NARROW_FIRST, pytest.param(LARGE, marks=pytest.mark.long)], ids=["first", "second", "by results"]
 )
-def test_no_layer_is_split_where_products_go_through_blas(network, monkeypatch):
+def test_no_layer_is_split_if_blas_computes_products(network, monkeypatch):
     monkeypatch.setattr(dense, "uses_blocks", lambda: False)
     program_of.cache_clear()
     assert not program_of(network, np.float64).for_batches(128).split_layers
@@ -118,8 +118,8 @@ def test_full_batches(network, batch_size):
 
 @pytest.mark.parametrize("network", [WITHOUT_NOISE, LARGE], ids=["by inputs", "by results"])
 @pytest.mark.parametrize(("threads", "F"), sampled([(2, np.float64), (1, np.float32)]))
-def test_carried_losses_have_the_bits_of_measured_ones(network, threads, F):
-    """The next step of a full batch computes the loss; epochs that run one by one have to measure it.
+def test_carried_losses_are_bit_identical_to_measured_ones(network, threads, F):
+    """The next step of a full batch computes the loss; epochs that run one by one must measure it.
 
     LLVM orders the sum over rows differently in the two kernels with Numba 0.61, and only there.
     """
@@ -176,7 +176,7 @@ def test_members_train_as_single_fits(wide, F):
 
 @pytest.mark.parametrize("network", [WIDE, NARROW_FIRST, LARGE], ids=["first", "second", "by results"])
 @pytest.mark.parametrize("value", sampled([np.nan, np.inf]))
-def test_a_number_in_x_that_is_not_finite_shows_in_the_gradient(network, value, monkeypatch):
+def test_nonfinite_x_is_detected_in_the_gradient(network, value, monkeypatch):
     monkeypatch.setattr(importlib.import_module("vecprop.train.compiled"), "MUCH", 1)
     X, t = data(network, 300)
     X[257, 19] = value
@@ -193,7 +193,7 @@ def test_continues_where_it_stopped():
     np.testing.assert_array_equal(rest.theta, whole.theta)
 
 
-def test_the_last_finite_parameters_come_back():
+def test_the_last_finite_parameters_are_restored():
     X, t = data(WIDE, 300)
     with pytest.raises(vp.DivergenceError) as error:
         vp.train(WIDE, WIDE.init(seed=0), X, t, optimizer=vp.GradientDescent(1e200), batch_size=128, engine="compiled")

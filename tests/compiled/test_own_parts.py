@@ -1,4 +1,4 @@
-"""A user's own formulas are compiled like the library's, or refused with a reason: never with other numbers."""
+"""Custom formulas are compiled like built-in ones, or refused with a reason, but never give different results."""
 
 import pickle
 import re
@@ -41,7 +41,7 @@ class MyTanh(Activation):
 
 
 class OfNumPy(Activation):
-    """Written as one writes NumPy: swish, and terms that cancel out but call what formulas may."""
+    """Swish in the style of NumPy, with terms that cancel out but call all supported functions."""
 
     def value(self, z):
         nothing = np.cos(z) - np.cos(z) + abs(z) - np.maximum(z, -z) + np.pi - pi
@@ -104,7 +104,7 @@ def trained(net, engine, F: Any = np.float64, optimizer=None, **settings):
 
 
 @pytest.mark.parametrize("F", sampled(TYPES))
-def test_an_own_tanh_is_the_library_s(F):
+def test_a_custom_tanh_equals_the_built_in_one(F):
     own, known = network(MyTanh()), network(vp.Tanh())
     theta, data = own.init(1, F), (X.astype(F), T.astype(F))
     eps = np.finfo(F).eps
@@ -119,7 +119,7 @@ def test_an_own_tanh_is_the_library_s(F):
     [(OfNumPy(), None, None), (Scaled(0.3), LogCosh(0.7), None), (vp.Tanh(), None, Lion())],
     ids=["activation", "activation and loss", "optimizer"],
 )
-def test_own_parts_train_as_on_the_reference(activation, loss, optimizer, F):
+def test_custom_parts_train_as_on_the_reference_engine(activation, loss, optimizer, F):
     net = network(activation, loss)
     found, expected = trained(net, "compiled", F, optimizer), trained(net, "reference", F, optimizer)
     np.testing.assert_allclose(found, expected, rtol=0, atol=2000 * np.finfo(F).eps)
@@ -155,7 +155,7 @@ def test_estimators_pickles_and_the_checker(recwarn):
 
 
 @pytest.mark.parametrize("name", ["SCALE", "halved"])
-def test_a_name_that_gets_another_value_is_noticed(monkeypatch, name):
+def test_a_changed_global_is_detected(monkeypatch, name):
     net = network(Scaled())
     before = trained(net, "compiled")
     monkeypatch.setitem(globals(), name, {"SCALE": 1.5, "halved": lambda z: z / 2}[name])
@@ -170,8 +170,8 @@ def other(z):
     return z / 2 + 0.1 * z
 
 
-def test_names_that_no_formula_reads_compile_nothing_anew(monkeypatch):
-    """The field ``a`` of `Scaled` is no global name."""
+def test_unused_globals_do_not_cause_recompilation(monkeypatch):
+    """The field ``a`` of `Scaled` is not a global name."""
     reason_against(Scaled(), np.float64)
     monkeypatch.setitem(globals(), "a", 2.0)
     monkeypatch.setattr(own_parts, "forget", lambda: pytest.fail("all is compiled anew"))
@@ -179,11 +179,11 @@ def test_names_that_no_formula_reads_compile_nothing_anew(monkeypatch):
 
 
 class Heir(MyTanh):
-    """Has its formulas from the class before it."""
+    """Inherits its formulas."""
 
 
-def test_a_formula_that_is_replaced_is_noticed(monkeypatch):
-    """In the class, or in the one before it."""
+def test_a_replaced_formula_is_detected(monkeypatch):
+    """In the class, or in its base class."""
 
     def derivative(self, z, y):
         return 1 - y * y + 0.125 * y
@@ -196,8 +196,8 @@ def test_a_formula_that_is_replaced_is_noticed(monkeypatch):
         assert not np.allclose(trained(net, "compiled"), before)
 
 
-def test_classes_of_one_name_do_not_meet():
-    """Each is compared with its own formulas."""
+def test_classes_with_the_same_name_are_distinguished():
+    """Each class is compared with its formulas."""
     assert [reason_against(part, np.float64) for part in (Double(), Triple())] == [None, None]
 
 
@@ -282,7 +282,7 @@ class Lambda(Base):
 
 
 class OneTrueTwo(Base):
-    """NumPy's sum of truth values is true, compiled code's is 2."""
+    """The sum of two true Booleans is true in NumPy, and 2 in compiled code."""
 
     def value(self, z):
         return ((z > 0) + (z < 1)) * z
@@ -349,11 +349,11 @@ def enclosed(factor):
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
 )
-def test_what_is_not_compiled_says_why(part, reason):
+def test_parts_that_are_not_compiled_have_a_reason(part, reason):
     assert re.search(reason, str(reason_against(part, np.float64)))
 
 
-def test_it_trains_on_the_reference_with_the_reason():
+def test_training_on_the_reference_engine_warns_with_the_reason():
     net = network(Remainder())
     with pytest.warns(UserWarning, match="reference engine, which is slower: the formula Remainder.value cannot be"):
         found = trained(net, "auto")
@@ -385,8 +385,8 @@ def made{k}():
 
 
 @pytest.mark.long
-def test_kernels_of_classes_of_one_name_that_several_processes_compile(tmp_path):
-    """The linker takes code of one name for the same code."""
+def test_several_processes_compile_classes_with_the_same_name(tmp_path):
+    """The linker identifies code by its name."""
     (tmp_path / "parts.py").write_text("import vecprop as vp\n" + OWN.format(k=2) + OWN.format(k=3))
     code = """
 import sys, numpy as np, vecprop as vp, parts
@@ -411,8 +411,8 @@ def written(generator, depth):
 
 
 @pytest.mark.long
-def test_random_formulas_never_give_other_numbers(tmp_path, monkeypatch):
-    """Those that are compiled are equal to rounding on numbers that the comparison has not seen; most are compiled."""
+def test_random_formulas_equal_their_kernels(tmp_path, monkeypatch):
+    """Compiled formulas are equal up to rounding on numbers outside of the comparison; most formulas are compiled."""
     generator, count = np.random.default_rng(1), 60
     text = "import numpy as np\nfrom dataclasses import dataclass\nimport vecprop as vp\nSCALE = 1.5\n"
     text += "def halved(z):\n    return z / 2\n"

@@ -1,4 +1,4 @@
-"""The tests of kernels pass where vectors are narrower, where BLAS multiplies, and where bounds are checked."""
+"""The tests of kernels pass with narrower vectors, with BLAS, and with bounds checks."""
 
 import os
 import platform
@@ -49,13 +49,13 @@ def test_the_tests_of_kernels_and_training_pass(mask):
 
 
 @pytest.mark.long
-def test_blas_reads_rows_as_they_lie():
+def test_blas_reads_rows_in_place():
     assert_pass(os.environ | {"VECPROP_PRODUCTS": "BLAS"}, "compiled/test_selection.py", "compiled/test_conversion.py")
 
 
 @pytest.mark.long
 def test_no_index_is_out_of_bounds(tmp_path):
-    """An index that is not allowed is an exception that nobody can catch, and fails a test."""
+    """An index out of bounds raises an exception that cannot be caught, and fails a test."""
     settings = {**os.environ, "VECPROP_CACHE_DIR": str(tmp_path)}
     for checked in ("0", "1"):
         settings["NUMBA_BOUNDSCHECK"] = checked
@@ -84,7 +84,7 @@ def test_the_processor_or_a_setting_decides_between_blocks_and_blas(monkeypatch,
     assert vector_bytes.__wrapped__() == (64 if "+avx512f" in features else 32)
 
 
-def test_another_setting_is_refused(monkeypatch):
+def test_an_unknown_setting_is_refused(monkeypatch):
     monkeypatch.setenv("VECPROP_PRODUCTS", "blas")
     with pytest.raises(ValueError, match=r'^VECPROP_PRODUCTS must be "auto", "blocks" or "BLAS", got \'blas\'\.$'):
         uses_blocks.__wrapped__()

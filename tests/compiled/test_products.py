@@ -1,4 +1,4 @@
-"""Products, transposes and gathered rows are NumPy's, at every size and cut, and nothing beyond them is touched."""
+"""Products, transposes and gathered rows equal NumPy's at all sizes, and write nothing outside of the result."""
 
 import ctypes
 
@@ -13,11 +13,11 @@ from vecprop.compiled.gemm.vectors import vector_bytes
 from vecprop.compiled.jit.machine_code import filled_in
 
 WIDTHS = [width for width in (64, 32) if width <= vector_bytes()]
-pytestmark = pytest.mark.long  # layers of every width multiply, too
+pytestmark = pytest.mark.long  # layers of all widths also test products
 MACHINES = [(F, width) for F in (np.float32, np.float64) for width in WIDTHS]
 SIZES = st.integers(1, 40)
 BEYOND = 7.0
-"""The numbers in memory beyond a result."""
+"""The numbers in memory after a result."""
 
 
 def random(seed, F, rows, columns, by_columns=False):
@@ -67,7 +67,7 @@ def test_multiply(machine, M, N, K, by_columns, add):
 
 
 @given(M=SIZES, N=st.integers(60, 140), cut=st.integers(1, 599))
-def test_the_cut_of_the_depth_does_not_change_the_order_of_sums(machine, M, N, cut):
+def test_dividing_the_depth_does_not_change_the_order_of_sums(machine, M, N, cut):
     F, call = machine
     A, B, whole, in_two = random(0, F, M, 600), random(1, F, 600, N), np.empty((M, N), F), np.empty((M, N), F)
     assert B.nbytes > products.B_BYTES
@@ -112,7 +112,7 @@ def test_gather(machine, M, N, seed):
 
 
 def compiled(patch, F, width, **constants):
-    """Return a product for vectors of one width, with these constants in place of the module's."""
+    """Return a product for vectors of one width, with these constants instead of those of the module."""
     kept = []
 
     def address_of(template, F, **names):
@@ -169,7 +169,7 @@ def test_packed_products(small_pieces, M, N, K, orders, add):
 
 
 @given(cut=st.integers(1, 59), along=st.sampled_from(["rows", "columns"]))
-def test_bits_of_packed_products_do_not_depend_on_cuts(small_pieces, cut, along):
+def test_dividing_packed_products_does_not_change_bits(small_pieces, cut, along):
     F, multiply = small_pieces
     A, B, whole, cut_up = random(0, F, 60, 500), random(1, F, 500, 60), *np.zeros((2, 60, 60), F)
     multiply(A, B, whole)
@@ -181,7 +181,7 @@ def test_bits_of_packed_products_do_not_depend_on_cuts(small_pieces, cut, along)
     np.testing.assert_array_equal(cut_up, whole)
 
 
-def test_packed_pieces_are_used_again(small_pieces):
+def test_packed_pieces_are_reused(small_pieces):
     F, multiply = small_pieces
     A, B, found, expected = random(0, F, 12, 100), random(1, F, 100, 90), *np.zeros((2, 12, 90), F)
     multiply(A, B, expected)

@@ -1,4 +1,4 @@
-"""A kernel is kept under the code that it reaches: an edit that changes none of it compiles nothing anew."""
+"""A kernel is cached under a digest of the code that it references, so other edits do not cause recompilation."""
 
 import os
 import re
@@ -45,7 +45,7 @@ except RuntimeError as error:
 
 
 def reworded(source):
-    """Return a source with other comments and docstrings, on other lines."""
+    """Return a source with different comments, docstrings and line numbers."""
     source = re.sub(r'^( *)"""(?=\w)', r'\1"""In other words: ', source, flags=re.MULTILINE)
     return "# A comment.\n\n\n" + re.sub(r"^( +)(return .*)$", r"\1# a comment\n\1\2", source, flags=re.MULTILINE)
 
@@ -62,8 +62,8 @@ def lines_of(process):
 
 
 @pytest.mark.long
-def test_only_code_that_a_kernel_reaches_is_part_of_its_name(tmp_path):
-    """A session that has imported the code goes on after an edit of words, but not of a formula."""
+def test_only_referenced_code_affects_the_name_of_a_kernel(tmp_path):
+    """A session continues after an edit of comments in imported code, but not after an edit of a formula."""
     other = Path(shutil.copytree(PACKAGE, tmp_path / "vecprop", ignore=shutil.ignore_patterns("__pycache__")))
     for part in ("core", "optimize", "compiled"):
         for file in (other / part).rglob("*.py"):
@@ -106,7 +106,7 @@ PLAIN = "def f(x):\n    return helper(x) * 2.0"
         function(PLAIN, helper=helper, another=3),
     ],
 )
-def test_code_that_does_the_same(same):
+def test_equivalent_code_has_the_same_digest(same):
     plain = function(PLAIN, helper=helper)
     assert digest(same) == digest(plain)
 
@@ -123,7 +123,7 @@ def test_code_that_does_the_same(same):
         function(PLAIN, helper=helper.py_func),
     ],
 )
-def test_code_that_does_not(other):
+def test_different_code_has_a_different_digest(other):
     assert digest(other) != digest(function(PLAIN, helper=helper))
 
 

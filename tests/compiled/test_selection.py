@@ -1,4 +1,4 @@
-"""Rows that are chosen and scaled as they are read train as copies of them do, to the bit."""
+"""Training on lazily selected and scaled rows is bit-identical to training on copies."""
 
 from itertools import product
 
@@ -26,7 +26,7 @@ def network_of(I, widths):
 
 
 def scaled(X, scaling):
-    """Return what scikit-learn's scalers return: operations in place."""
+    """Scale like scikit-learn's scalers, with in-place operations."""
     Y = X.copy()
     if scaling.multiplies:
         Y *= scaling.scale
@@ -65,7 +65,7 @@ def assert_trains_alike(name, F, of_scaling, multiplies, engine: EngineName = "c
             np.testing.assert_array_equal(result.history.validation_loss, copied.history.validation_loss)
 
 
-def test_the_networks_fill_tiles_as_their_names_say():
+def test_the_networks_fill_tiles_as_named():
     programs = [program_of(network_of(I, widths), np.float64).for_batches(B) for I, widths, B in NETWORKS.values()]
     if uses_blocks():
         splits = [WeightSplit(program.table[0]["split"]) for program in programs]
@@ -75,7 +75,7 @@ def test_the_networks_fill_tiles_as_their_names_say():
 
 
 def is_short(name, F, of_scaling, multiplies):
-    """Return whether a case is of the short suite, which compiles few kernels of float32."""
+    """Return whether a case belongs to the short suite, which compiles few float32 kernels."""
     return F is np.float64 or (name == "few features" and multiplies == (of_scaling is F))
 
 
@@ -88,15 +88,15 @@ def is_short(name, F, of_scaling, multiplies):
         for case in [(name, F, of_scaling, multiplies)]
     ],
 )
-def test_rows_that_are_chosen_and_scaled(name, F, of_scaling, multiplies):
+def test_selected_and_scaled_rows(name, F, of_scaling, multiplies):
     assert_trains_alike(name, F, of_scaling, multiplies)
 
 
-def test_the_reference_engine_reads_them_too():
+def test_the_reference_engine_reads_selections():
     assert_trains_alike("few features", np.float64, np.float64, multiplies=False, engine="reference")
 
 
-def test_lbfgs_reads_them_too():
+def test_lbfgs_reads_selections():
     network, X, t = network_of(5, [4]), RNG.normal(size=(60, 5)), RNG.integers(0, 3, 60)
     theta, rows, scaling = network.init(0), np.arange(0, 60, 2), Scaling(np.ones(5), np.full(5, 2.0))
     chosen = vp.train(network, theta, Selection(X, rows, scaling), t, optimizer=vp.LBFGS(), epochs=9)
@@ -105,7 +105,7 @@ def test_lbfgs_reads_them_too():
 
 
 @pytest.mark.parametrize("N", [1, 511, 512, 513, 1024, 1025, 3000])
-def test_parts_have_all_rows_and_never_one_alone(N):
+def test_parts_cover_all_rows_and_have_at_least_two(N):
     X, rows = RNG.normal(size=(3000, 700)), RNG.permutation(3000)[:N]
     parts = list(Selection(X, rows).parts())
     np.testing.assert_array_equal(np.concatenate(parts), X[rows])

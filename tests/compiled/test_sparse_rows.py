@@ -1,4 +1,4 @@
-"""Sparse rows train in machine code as dense ones do, and the bits do not depend on who computed what."""
+"""Training on sparse rows equals that on dense rows, and bits do not depend on the number of threads."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ TYPES = pytest.mark.parametrize("F", sampled([np.float64, np.float32]))
 
 
 def data(network, rows, F: type = np.float64) -> tuple[Any, np.ndarray]:
-    """Return rows with a tenth of their numbers, some of them empty, and their targets."""
+    """Return rows with a density of 10 %, some of them empty, and their targets."""
     rng = np.random.default_rng(0)
     drawn: dict[str, Any] = {"random_state": rng}  # SciPy's name before release 1.15, which it still takes
     X = sparse.random_array((rows, network.inputs), density=0.1, dtype=F, format="csr", **drawn)
@@ -41,7 +41,7 @@ def trained(network, X, T, F: type = np.float64, engine: Any = "compiled", **opt
 @NETWORKS
 @TYPES
 @pytest.mark.parametrize("batch_size", [150, 40, None])
-def test_trains_as_dense_rows_do(network, F, batch_size):
+def test_training_equals_that_on_dense_rows(network, F, batch_size):
     X, T = data(network, 310, F)
     weight = np.random.default_rng(1).uniform(0.5, 2, 310)
     options: dict[str, Any] = {"batch_size": batch_size, "sample_weight": weight, "clip_norm": 0.5}
@@ -58,7 +58,7 @@ def test_trains_as_dense_rows_do(network, F, batch_size):
 @TYPES
 @pytest.mark.parametrize("outputs", [1, 7, 33, 130])
 @pytest.mark.parametrize("columns", [1, 2, 400])
-def test_gradients_are_those_of_dense_rows(columns, outputs, F):
+def test_gradients_equal_those_of_dense_rows(columns, outputs, F):
     network = vp.Network(columns, [vp.Dense(outputs)], vp.SquaredError(reduction="sum"))
     X, T = data(network, 70, F)
     T = np.random.default_rng(0).normal(size=(70, outputs)).astype(F)
@@ -72,7 +72,7 @@ def test_gradients_are_those_of_dense_rows(columns, outputs, F):
         np.testing.assert_allclose(found[1], gradient, rtol=tolerance, atol=tolerance)
 
 
-def test_columns_out_of_order_or_twice_and_wide_numbers():
+def test_unsorted_duplicate_and_wide_indices():
     rows = np.array([0, 0, 0, 1, 2, 2]), np.array([4, 1, 4, 0, 3, 2])
     values = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
     X = sparse.csr_array((values, rows[1].astype(np.int64), np.array([0, 3, 4, 6], np.int64)), shape=(3, 5))
@@ -85,7 +85,7 @@ def test_columns_out_of_order_or_twice_and_wide_numbers():
 
 @NETWORKS
 @TYPES
-def test_bits_do_not_depend_on_threads_nor_on_company(network, F):
+def test_bits_do_not_depend_on_threads_or_other_members(network, F):
     X, T = data(network, 310, F)
     own = SparseNetwork(network)
     assert bool(program_of(own, F).for_batches(150).split_layers) == (network is DEEP)
@@ -112,7 +112,7 @@ def test_a_number_that_is_not_finite_is_named():
 
 
 @pytest.mark.parametrize("column", [5, -1])
-def test_an_entry_in_no_column_is_refused(column):
+def test_a_column_index_out_of_range_is_refused(column):
     X, T = data(SMALL, 40)
     X.indices[3] = column
     with pytest.raises(ValueError, match=f"^X has 5 columns, but an entry in column {column}: rebuild"):
@@ -120,7 +120,7 @@ def test_an_entry_in_no_column_is_refused(column):
 
 
 @pytest.mark.parametrize("start", [10**9, -1, 0])
-def test_rows_that_do_not_follow_each_other_are_refused(start):
+def test_invalid_row_pointers_are_refused(start):
     X, T = data(SMALL, 40)
     X.indptr[20] = start
     with pytest.raises(ValueError, match=f"^X has {X.nnz} entries, but its indptr does not increase"):
@@ -130,7 +130,7 @@ def test_rows_that_do_not_follow_each_other_are_refused(start):
 
 
 @NETWORKS
-def test_rows_without_any_entry(network):
+def test_rows_without_entries(network):
     _, T = data(network, 90)
     X = sparse.csr_array((90, network.inputs))
     found = trained(SparseNetwork(network), X, T, batch_size=40)

@@ -1,4 +1,4 @@
-"""The compiled engine with threads and processes: the same bits with any number, and no effects on the host."""
+"""Bits of the compiled engine do not depend on threads or processes, and it has no effects on the host."""
 
 import _signal  # pyright: ignore[reportMissingImports] (what signal wraps)
 import os
@@ -50,8 +50,8 @@ def test_the_same_bits_with_any_number_of_threads(numbers):
     assert len(digests) == 1
 
 
-def test_rows_that_are_measured_last_are_weighted_again_in_the_next_batch(monkeypatch):
-    """The third of four threads measures rows 2816 to 3071 last, and begins the next epoch with them."""
+def test_rows_measured_last_are_reweighted_in_the_next_batch(monkeypatch):
+    """The third of four threads measures rows 2816 to 3071 last, and starts the next epoch with them."""
     monkeypatch.setenv("VECPROP_NUM_THREADS", "4")
     X = np.random.default_rng(0).normal(size=(6144, 6))
     options = {"optimizer": vp.Momentum(0.01), "epochs": 1, "batch_size": 5632, "shuffle": False}
@@ -62,14 +62,14 @@ def test_rows_that_are_measured_last_are_weighted_again_in_the_next_batch(monkey
     np.testing.assert_array_equal(found.theta, alone.theta)
 
 
-def test_repetition_shows_no_race():
+def test_repeated_fits_show_no_race():
     wide = network(vp.ReLU(), width=200)
     settings = {"optimizer": vp.Adam(), "epochs": 3, "batch_size": 128, "engine": "compiled"}
     assert len({vp.train(wide, wide.init(0), X, T, **settings).theta.tobytes() for _ in range(50)}) == 1
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_returns_what_has_been_trained():
+def test_ctrl_c_returns_the_result_so_far():
     options = {"optimizer": vp.Momentum(1e-6), "engine": "compiled"}
     vp.train(network(), network().init(1), X, T, epochs=1, **options)  # compiles all kernels
     timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
@@ -83,7 +83,7 @@ def test_ctrl_c_returns_what_has_been_trained():
 
 @pytest.fixture
 def two_blas_threads():
-    """Give BLAS two threads, also where the tests run with one."""
+    """Use two BLAS threads, even if the tests run with one."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(2):
@@ -114,7 +114,7 @@ def test_fits_from_several_threads_and_the_host_s_blas_afterwards(two_blas_threa
 
 
 def test_the_last_user_of_blas_restores_it(two_blas_threads):
-    """Also if another thread, which still exists, had set it to one thread."""
+    """The number is restored even if another thread, which still exists, had set it to one."""
     from threadpoolctl import threadpool_info
 
     from vecprop.system.threads import with_single_threaded_blas
@@ -163,7 +163,7 @@ if __name__ == "__main__":
     assert run.stdout.strip() == "True"
 
 
-def test_a_handler_of_ctrl_c_that_is_not_python_s_stays(monkeypatch):
+def test_a_sigint_handler_set_in_c_is_kept(monkeypatch):
     def fit():
         return vp.train(network(), network().init(1), X, T, optimizer=vp.Adam(), epochs=3, engine="compiled").theta
 
@@ -275,7 +275,7 @@ thread.join()
     [(program, seed) for program, count in ((IMPORTING, 6), (COMPILING, 3), (FORKING, 2)) for seed in range(count)],
     ids=lambda value: value if isinstance(value, int) else "",
 )
-def test_ctrl_c_and_forks_while_numba_is_imported_and_compiles_break_nothing(program, seed, tmp_path):
+def test_ctrl_c_and_forks_during_import_and_compilation_are_safe(program, seed, tmp_path):
     environment = os.environ | {"VECPROP_CACHE_DIR": str(tmp_path)}
     command = [sys.executable, "-c", program, str(seed)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)

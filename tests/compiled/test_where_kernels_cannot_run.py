@@ -1,4 +1,4 @@
-"""Where no kernel can run, since a function of the system or the sources are missing, the reference engine trains."""
+"""If a system function or the sources are missing, so that no kernel can run, the reference engine is used."""
 
 import compileall
 import inspect
@@ -47,7 +47,7 @@ def forget():
 
 @pytest.fixture
 def tried_again():
-    """Let what kernels need be looked for again, as in a new process, and afterwards too."""
+    """Check the requirements of kernels again, as in a new process, before and after a test."""
     yield forget()
     forget()
 
@@ -67,7 +67,7 @@ def tried_again():
         ),
     ],
 )
-def test_the_reference_engine_trains_and_says_so_once(monkeypatch, tried_again, change, reason):
+def test_the_reference_engine_is_used_with_one_warning(monkeypatch, tried_again, change, reason):
     expected = fit("reference")
     model = vp.MLPRegressor(hidden_layer_sizes=(2,), max_iter=2, random_state=0, early_stopping=True)
     monkeypatch.setattr(*change)
@@ -84,13 +84,13 @@ def test_the_reference_engine_trains_and_says_so_once(monkeypatch, tried_again, 
         vp.compile(NETWORK)
 
 
-def test_a_function_that_the_system_does_not_have_is_named():
+def test_a_missing_system_function_is_named():
     assert threads.made_known() is None
     assert threads.made_known(("sched_yield", "no_such_function")) == "no_such_function"
 
 
 @pytest.mark.long
-def test_a_program_that_is_packed_without_sources(tmp_path):
+def test_a_program_packaged_without_sources(tmp_path):
     shutil.copytree(Path(vp.__file__).parent, tmp_path / "vecprop", ignore=shutil.ignore_patterns("__pycache__"))
     compileall.compile_dir(tmp_path / "vecprop", quiet=1, legacy=True)
     for source in (tmp_path / "vecprop").rglob("*.py"):
