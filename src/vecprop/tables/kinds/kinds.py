@@ -106,7 +106,7 @@ def _number(
     example = next(text for text in texts if decimal_sign([text]).startswith("?"))
     if reading == NumberReading() and not any(text.lstrip("+-").isdecimal() for text in texts):
         are_all = len(texts) >= FEW and all(decimal_sign([text]) == "?." for text in texts)
-        if not are_all:  # a point before three digits in all of many numbers may separate thousands
+        if not are_all:  # a point before the last three digits of every number may separate thousands
             return reading, ""
     other = "," if of_others == "." else "."
     either = NumberReading.of([example], other).value(example)
