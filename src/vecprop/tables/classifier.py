@@ -32,7 +32,7 @@ from .settings import CONSTRAINTS, documented
 from .table_model import TableModel
 
 MAX_RARE = 1000
-"""A target with more classes than this, most of which occur only once, is treated as an identifier."""
+"""A target with more classes than this is treated as an identifier if most classes occur only once."""
 MOST_ONCE = ", and most occur only once"
 """These words identify the warning about a target with many classes."""
 MAX_ENTRIES = 500_000_000

@@ -244,7 +244,7 @@ class ThresholdRule:
         return float((bounds[place] + bounds[place + 1]) / 2)
 
     def of_other_half(self, p: np.ndarray, is_positive: np.ndarray, weight: np.ndarray, fold: np.ndarray) -> np.ndarray:
-        """Return a threshold for each row, (N,), chosen on the other half of the folds; nan if there are no rows.
+        """Return a threshold for each row, (N,), chosen on the other half of the folds; nan if this is empty.
 
         Examples
         --------

@@ -104,7 +104,7 @@ class Baselines:
 
     @property
     def _for_linear(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The indices of the rows for linear models, their standardized inputs, and those of the test rows."""
+        """The row indices for linear models, and the standardized inputs of these rows and of the test rows."""
         rows, (encoder, means) = enough_rows(len(self.y), self.encoder.width, self.seed), self._encoded
         means = {name: of_rows[rows] for name, of_rows in means.items()}
         _, inputs = encoder.of_views(self.X.iloc[rows], means, as_arrays=True)  # inputs of the standardized view

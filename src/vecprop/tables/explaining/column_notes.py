@@ -306,8 +306,8 @@ def leaks(
     """Return notes on leaks, groups and time dependence, and the explained variance of strong columns without notes.
 
     A column leaks the target if it explains 98 % of its variance (see `explained`), even if it is noisy or rescaled, or
-    if it has values only in rows of one class. Text is examined if it has at most a fifth as many values as rows. With
-    fewer than 50 rows there are no notes. With ``are_apart``, groups and time dependence are not examined.
+    if it has values only in rows of one class. Text is examined if it has at most a fifth as many values as rows.
+    Tables with fewer than 50 rows get no notes. With ``are_apart``, groups and time dependence are not examined.
 
     Examples
     --------

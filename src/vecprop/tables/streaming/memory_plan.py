@@ -125,7 +125,7 @@ def parts_if_larger(
         return parts, whole if memory is not None else max(2 ** int(np.log2(whole)), MIN_MEMORY), sizes
     if files:
         require_room_for_text(files, limit)
-    elif rows := table.count_rows():  # reading raises if there are no rows
+    elif rows := table.count_rows():  # reading an empty table raises later
         needed = RowSizes.of(as_frame(table.head(LOOKED_AT)), aside, asked).of_fit(rows)
         if needed > limit:
             raise TableError(

@@ -45,7 +45,7 @@ class ParquetBlocks:
     Raises
     ------
     TableError
-        If there are no files, a file lacks a column, or a column is not numeric.
+        If no file is found, a file lacks a column, or a column is not numeric.
     ImportError
         If pyarrow is not installed.
 
