@@ -67,7 +67,7 @@ SEQUENCE = [
 class Schedule:
     """Decides how many stages to train (a fixed number or up to a time limit), and reports their progress.
 
-    The time limit is in seconds from now. A stage starts only if it is likely to finish in time, up to `MAX_STAGES`.
+    The time limit, in seconds from now, allows at most `MAX_STAGES`. A stage starts if it is likely to finish in time.
     """
 
     def __init__(self, stages: int | None, time_limit: float | None, progress: Report, checkpoint: Any = None) -> None:
@@ -116,7 +116,7 @@ class Schedule:
         return self.stage <= MAX_STAGES and seconds + seconds * to_come / self._work <= self.time_limit
 
     def end_stage(self, fits: Sequence[Fit], loss: float) -> None:
-        """Record a stage of these fits and the out-of-fold loss of the first model after it."""
+        """Record a completed stage and the out-of-fold loss of the first model."""
         self.stages_done, self.loss, self._work = self.stage, loss, self._work + _work(fits)
         self._rows, self._rows_of_stage = self._rows + self._rows_of_stage, 0
 
@@ -141,7 +141,7 @@ class Schedule:
 
 
 def _work(fits: Sequence[Fit]) -> float:
-    """Return the sum of parameters times epochs times relative rows, which is about proportional to the time."""
+    """Estimate the relative training time: the sum of parameters times epochs times relative rows."""
     return sum(
         (fit.stream.rows / len(fit.rows.T) if fit.stream else 1.0) * view.training.epochs * view.networks[0].layout.size
         for fit in fits

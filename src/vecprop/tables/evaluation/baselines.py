@@ -21,7 +21,7 @@ ENTRIES = 2_000_000
 MAX_CLASSES = 30
 """Above this number of classes, gradient boosting is skipped, because each step needs a tree per class."""
 MANY_COLUMNS, FEWER_BINS = 250, 63
-"""Above this number of columns, trees use this number of bins instead of 255, which takes a third of the time."""
+"""Above this number of columns, trees use fewer bins than the default of 255, which takes a third of the time."""
 MAX_CATEGORIES = 20
 """Columns with more categories than this are target-encoded, because trees and linear models would fit noise."""
 MIN_STOPPING_ROWS, VALIDATION = 40, 0.2

@@ -289,8 +289,8 @@ MAX_LEAK_ROWS = 20_000
 EXPLAINED = 0.98
 """A column that explains at least this share of the target's variance is a leak."""
 ALONE_FROM, OF_NUMBERS, OF_CLASSES = 100, (0.9, 1.3), (0.85, 2.0)
-"""Minimum number of rows to report strong columns, and for each task two limits: the minimum share of variance that the
-column explains, and the maximum ratio of its unexplained variance to the model's."""
+"""Minimum number of rows to report strong columns. For each task, a strong column explains at least the first share of
+the variance, and its unexplained variance is at most the second number times the model's."""
 FOLLOWS = 0.5
 """A date or group that explains at least this share of the target's variance is reported."""
 SHARED = 0.1
@@ -303,7 +303,7 @@ IF_KNOWN = "leave it out if it is unknown at prediction time."
 def leaks(
     encoder: Encoder, frame: Frame, target: np.ndarray, *, are_apart: bool = False
 ) -> tuple[list[str], dict[str, float]]:
-    """Return notes on leaks, groups and time dependence, and the explained variance of strong columns without notes.
+    """Return notes on leaks, groups and time dependence; and the explained variance of other strong columns.
 
     A column leaks the target if it explains 98 % of its variance (see `explained`), even if it is noisy or rescaled, or
     if it has values only in rows of one class. Text is examined if it has at most a fifth as many values as rows.
