@@ -40,7 +40,7 @@ def test_results_are_a_sequence():
     assert repr(found).startswith("<TrainingResults of 6 member(s), ended 6 by 'epochs'; lowest loss 0.")
     assert repr(vp.train_population([], X, T)) == "<TrainingResults of 0 member(s), ended by nothing>"
     assert vp.train_population([], X, T) == []
-    wrong: dict[Any, str] = {6: "no result 6: the population has 6 members", -7: "There is no result -7"}
+    wrong: dict[Any, str] = {6: "index 6 is out of range for a population of 6 members", -7: "index -7 is out of range"}
     for index, message in (wrong | {"a": "integer", 1.0: "integer"}).items():
         with pytest.raises((IndexError, TypeError), match=message):
             found[index]

@@ -53,7 +53,7 @@ class BatchLoss:
         return self.F(self.evaluate(theta, gradient)), gradient
 
     def evaluate(self, theta: np.ndarray, gradient: np.ndarray) -> float:
-        """Return the loss, and write its gradient unless the array is empty. Threads do not affect the bits."""
+        """Return the loss, and write its gradient unless the array is empty. Threads do not change bits."""
         gradients, losses = np.empty((self.shards, gradient.size), self.F), np.empty(self.shards)
         self.context.set(theta=theta)
 
@@ -84,8 +84,8 @@ def gradient_of_a_step(
     """Return the loss and the unclipped gradient of a training step on a full batch, with the bits of a fit.
 
     A training step splits wide layers between threads, sums shards and adds penalties block by block, unlike
-    `BatchLoss`. The gradient J is read from the momentum, which is -J for momentum 0 and learning rate 1; only the sign
-    of -0 is lost.
+    `BatchLoss`. The gradient J is read from the optimizer's moment, which is -J for momentum 0 and learning rate 1; the
+    sign of -0 is lost.
     """
     moment, seed, step = np.zeros_like(theta), int(noise.seed) if noise else 0, noise.step if noise else 0
     plan = Plan(batch.rows, shuffle=False, seed=seed, clip_norm=None, running=True)  # equals the step's loss

@@ -137,11 +137,11 @@ class Epochs:
         self.run_epochs = _RUN(epochs_address(F))
 
     def _weigher(self) -> int:
-        """Return the address of what turns weights of rows into the factor of a mean, or 0 if the loss is a sum."""
+        """Return the address of the kernel that computes the factor of a weighted mean, or 0 if the loss is a sum."""
         return weigh_address(self.F) if self.context.words[OFFSETS["mean"]] else 0
 
     def _average_over(self, data: dict[str, Any], rows: int) -> None:
-        """Let running losses be the mean over this number of rows of data."""
+        """Set the number and weights of the rows over which running losses are averaged."""
         scale = 1 / rows if (weigher := self._weigher()) else 1.0
         if weigher and data["weight"].size:
             group, numbers = Context(training=data), np.arange(rows)

@@ -17,7 +17,7 @@ PATIENCE = 60.0
 
 
 def connected(client: Any, user: str) -> Any:
-    """Return a client, or the most recently created one if it is None; errors contain the name of the user."""
+    """Return the client, or the most recently created one if it is None; `user` is the class name for errors."""
     if client is None:
         try:
             from distributed import get_client  # pyright: ignore[reportMissingImports]
@@ -123,7 +123,7 @@ def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
         if name == "its instructions":
             lacks, has = sorted({*own.split()} - {*other.split()}), sorted({*other.split()} - {*own.split()})
             unlike += [f"{name} lack {', '.join(lacks)} there"] if lacks else []
-            unlike += [f"{name} have {', '.join(has)} there beside those here"] if has else []
+            unlike += [f"{name} include {', '.join(has)} only there"] if has else []
         else:
             unlike.append(f"{name} is {other or 'not set'} there and {own or 'not set'} here")
     return "; ".join(unlike)

@@ -323,7 +323,7 @@ def check_cancelled() -> None:
 
 
 def defer_sigint(work: Callable[[list[Any]], Result]) -> Result:
-    """Return work(received), and delay Ctrl-C until it is done, because threads at a barrier must stop together.
+    """Return work(received), and delay Ctrl-C until work is done, because threads at a barrier must stop together.
 
     An entry is appended to `received` when Ctrl-C is pressed; in other threads it is the list of `cancellable`.
     A second Ctrl-C is not delayed: it raises SecondInterrupt. This function is not a context manager, because the

@@ -358,7 +358,7 @@ class TrainingResults(Sequence[TrainingResult]):
         try:
             number = range(len(self))[operator.index(index)]
         except IndexError:
-            raise IndexError(f"There is no result {index}: the population has {len(self)} members.") from None
+            raise IndexError(f"index {index} is out of range for a population of {len(self)} members.") from None
         if number not in self._asked_for:  # repeated access returns the same object
             self._asked_for[number] = self._groups[self._group_of[number]].result(int(self._place_of[number]))
         return self._asked_for[number]

@@ -156,7 +156,7 @@ def progress_bar(description: str, quiet: bool) -> Iterator[Show | None]:
 
 
 def progress_as_text(now: Progress, seconds: float) -> str:
-    """Format the progress of training after this number of seconds.
+    """Return the progress of training as text; `seconds` is the elapsed time.
 
     Examples
     --------

@@ -147,9 +147,10 @@ _SUFFIX = ".kernel"
 
 @lru_cache(maxsize=1)
 def folder() -> Path | None:
-    """Return the folder of the cache, or None if there is no usable folder.
+    """Return the folder of the cache, or None if no folder is usable.
 
-    It is set by ``VECPROP_CACHE_DIR``. If that is unset or unusable, the user's cache folder is used.
+    The environment variable ``VECPROP_CACHE_DIR`` sets the folder. If it is unset or unusable, the user's cache folder
+    is used.
     """
     wrong: dict[str, None] = {}
     for place in filter(None, (find() for find in (_chosen, _own))):

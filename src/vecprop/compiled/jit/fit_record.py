@@ -68,7 +68,7 @@ FIT = np.dtype(
         # The epochs. measure and judge: addresses of functions, or 0; see `run.measures`. rate_stride: 1 for one
         # learning rate per step, 0 for a single one. stopping and memory: the rule and the state of early stopping.
         # stop: the address of a word that is set to 1 to stop the fit. full: a batch consists of all rows. running: the
-        # training loss is the mean of the batch losses. carried: a step's loss is the one after the epoch before it.
+        # training loss is the mean of the batch losses. carried: a step computes the loss after the previous epoch.
         *fields("measure judge rates rate_stride steps_before batch_size epochs stopping memory best stop"),
         *fields("first_epoch first_step"),
         *fields("noisy full running carried shuffle seed keys places order all_rows"),

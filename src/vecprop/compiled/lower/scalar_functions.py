@@ -146,7 +146,7 @@ def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
 
 
 def _in_llvm(name):
-    """Return an intrinsic for LLVM's own function of a number."""
+    """Return an intrinsic that calls an LLVM function of one number."""
 
     @intrinsic
     def function(typing, z):

@@ -69,19 +69,13 @@ def _gradients_of_shards(context, c, worker, own_shards, rows, scale, step, size
 
 def run_epochs(context, worker):
     """Run a worker's share of the epochs; theta and the results are complete when all workers have returned."""
-    c, zero, none = (
-        fit_at(context),
-        number(0),
-        np.int64(0),
-    )  # not the literal, for which functions would be compiled again
+    # A literal 0 has another type than none, for which functions would be compiled again.
+    c, zero, none = fit_at(context), number(0), np.int64(0)
     barrier, workers, shards = words_at(c.barrier, BARRIER_WORDS), c.workers, c.shards
     N, P, full, running, carried = c.training.rows, c.p, c.full, c.running, c.carried
     theta, bytes, own_moved = numbers_at(c.theta, P, zero), P * size, c.moved + worker * BLOCK * size
     rows_of_epoch = words_at(c.order if c.shuffle else c.all_rows, N)
-    recorded, N_here = (
-        larger(c.epochs, 1),
-        N * smaller(c.epochs, 1),
-    )  # 0 epochs: measure the losses once
+    recorded, N_here = larger(c.epochs, 1), N * smaller(c.epochs, 1)  # 0 epochs: measure the losses once
     losses = numbers_at(c.losses, recorded, zero)
     norms, sizes = numbers_at(c.norms, recorded, zero), numbers_at(c.sizes, recorded, zero)
     first, end = quarters_of(worker, workers)

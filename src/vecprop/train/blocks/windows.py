@@ -12,7 +12,7 @@ The arrays of a window have room in front of its rows for the rows that the prev
       room     | block 7      | block 12     | block 31     |      rows of a window, block by block
       numbers  | 7000 ... 7999 12000 ... 12999 31000 ... 31999     indices among all rows
 
-Several networks may be trained in one pass. Each has a separate `WindowSteps` and a part of the room.
+Several networks may be trained in one pass. Each network has a separate `WindowSteps` object and a part of the room.
 """
 
 import reprlib
@@ -76,7 +76,7 @@ class Windows:
         self.is_closed = False
 
     def identity(self) -> dict[str, Any]:
-        """Return the settings, in addition to the seed, that determine the row order, by name."""
+        """Return the settings that determine the row order together with the seed, by name."""
         division = sha256(str(self.sizes.tolist()).encode()).hexdigest()
         return {"window": self.window, "division into blocks": division}
 

@@ -170,9 +170,9 @@ class CompiledTrainingLoop(CompiledSteps):
     Callbacks and schedules that depend on the loss are called after each epoch. Without them, or if their interval is
     longer, several short epochs run in one kernel call, and their recorded times are interpolated.
 
-    Checking that a large X is finite takes a tenth of an epoch. It is skipped if the first layer is dense: an input
-    that is not finite makes the layer's gradient NaN, J_W = Xᵀ δ, whatever δ is, for 0 · ∞ is NaN. X is then checked to
-    name the row.
+    Checking that a large X is finite takes a tenth of an epoch. The check is skipped if the first layer is dense: its
+    gradient J_W = Xᵀ δ is NaN if an input is not finite, even where δ is 0, because 0 · ∞ is NaN. X is then checked, so
+    that the error names the row.
     """
 
     def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None) -> None:

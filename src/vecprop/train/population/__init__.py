@@ -1,4 +1,4 @@
-"""Training of many networks at once; each is trained exactly as by `train`."""
+"""Train many networks at once, with the same results as separate calls of `train`."""
 
 import sys
 from collections.abc import Callable, Sequence
