@@ -273,6 +273,43 @@ def test_the_mouse_adds_moves_and_selects_points():
     assert window.mouse("tap", 3.3, -3.3)["said"] == ""
 
 
+def test_arrow_keys_visit_and_move_every_point():
+    window = opened(test=0.3, rows=12)
+    for right, up in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        window.page.map.selected = None
+        rows = [window.tell("walk", right=right, up=up, moves=False)["selected"] for _ in range(13)]
+        places = window.session.points.XY[rows] @ [right, up]
+        assert set(rows) == set(range(12))
+        assert (np.diff(places) >= 0).all()
+        assert rows[-1] == rows[-2]
+        assert window.page.map._points.selected.indices == [rows[-1]]
+    before = window.session.points.XY[rows[-1]]
+    answer = window.tell("walk", right=0, up=1, moves=True)
+    x, y = window.session.points.XY[rows[-1]]
+    assert answer["selected"] == answer["numbers"]["row"] == rows[-1]
+    assert (x, round(100 * (y - before[1]) / np.ptp(window.session.points.limits[1]))) == (before[0], 1)
+    kind = " (test)" if window.session.points.is_test[rows[-1]] else ""
+    assert answer["point"] == f"point {rows[-1]}{kind}: x {x:.4g}, y {y:.4g}, class {window.session.points.t[rows[-1]]}"
+    window.page.map.selected = None
+    assert window.tell("walk", right=1, up=0, moves=True)["status"]["epoch"] == 0  # selects, for nothing is selected
+    assert len(window.session.edits) == 1
+
+
+def test_arrow_keys_visit_every_weight():
+    window = opened(layers=(2,), normalization=True)
+    count = 2 * 2 + 2 + 2 * 2 + 2
+    for step in (1, -1):
+        window.page.network._placed = None
+        window.tell("restart")
+        weights = [window.tell("choose", step=step)["weight"] for _ in range(count + 1)]
+        assert len({weight["index"] for weight in weights}) == count
+        assert weights[0] == weights[-1]
+        assert weights[3]["value"] == window.session.theta[weights[3]["index"]]
+        for source in (window.page.network._edges, window.page.network._biases):
+            chosen = [source.data["index"][place] for place in source.selected.indices]
+            assert chosen == ([weights[-1]["index"]] if weights[-1]["index"] in source.data["index"] else [])
+
+
 @pytest.mark.long
 def test_a_table_is_drawn_in_its_own_units():
     window = opened()
@@ -285,6 +322,7 @@ def test_a_table_is_drawn_in_its_own_units():
     window.tell("mouse", adds=True, target=300)
     window.mouse("tap", 59.0, 0.5)
     points = window.session.points
+    assert window.mouse("tap", 59.0, 0.5)["point"] == f"point {len(points.t) - 1}: age 59, town a, target 300"
     assert points.axes[0].value(points.XY[-1, 0]) == pytest.approx(59)
     assert points.target.value(points.t[-1]) == pytest.approx(300)
     window.tell("mouse", adds=True, target=1e6)

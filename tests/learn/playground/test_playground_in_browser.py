@@ -227,6 +227,125 @@ def test_a_weight_is_chosen_and_changed(window: Any) -> None:
     page.wait_for_selector("#weight", state="hidden")
 
 
+def told(page: Any, start: str) -> str:
+    """Return the report to screen readers when it starts with a text."""
+    page.wait_for_function("start => document.querySelector('#spoken').textContent.startsWith(start)", arg=start)
+    return page.locator("#spoken").text_content()
+
+
+def test_points_and_weights_are_changed_by_keys(window: Any) -> None:
+    page = window()
+    page.get_by_role("application", name="Map").focus()
+    page.keyboard.press("ArrowRight")
+    first = told(page, "point ")
+    page.keyboard.press("ArrowUp")
+    page.wait_for_function("first => document.querySelector('#spoken').textContent !== first", arg=first)
+    row = re.findall(r"point (\d+)", told(page, "point "))[0]
+    before = text(page, "#train")
+    page.keyboard.press("Shift+ArrowLeft")
+    moved = changed(page, "#train", before)
+    assert f"training loss {moved}," in told(page, f"point {row}")
+    page.click("#tab-check")
+    page.get_by_role("application", name="Map").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "numbers"
+    assert page.input_value("#row") == row
+    page.keyboard.press("Delete")
+    changed(page, "#train", moved)
+    told(page, "epoch 0")
+    page.get_by_role("application", name="Network").focus()
+    page.keyboard.press("ArrowRight")
+    assert told(page, "weight from unit 1 to 1, layer 1: ")
+    value = float(page.input_value("#weight [type=number]"))
+    page.keyboard.press("Shift+ArrowUp")
+    page.wait_for_function(f"document.querySelector('#weight [type=number]').value > {value + 0.9}")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_function(f"document.querySelector('#weight [type=number]').value < {value + 0.95}")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.ariaLabel") == "Weight value"
+    page.click("#run")
+    page.wait_for_function("document.querySelector('#epochs').textContent !== '0'")
+    page.click("#run")
+    page.wait_for_function("document.querySelector('#run').innerText.includes('Run')")
+    assert f"epoch {text(page, '#epochs')}, step" in told(page, "epoch ")
+
+
+TABS = ("numbers", "check", "hidden", "gradients", "momentum", "starts", "take")
+CONTRAST = r"""
+() => {
+  const parse = (colour) => [...colour.match(/[\d.]+/g).map(Number), 1].slice(0, 4)
+  const over = (a, b) => [0, 1, 2].map((k) => a[k] * a[3] + b[k] * (1 - a[3]))
+  const linear = (byte) => (byte / 255 <= 0.04045 ? byte / 255 / 12.92 : ((byte / 255 + 0.055) / 1.055) ** 2.4)
+  const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b)
+  const low = []
+  const check = (element, part = null) => {
+    const isShown = element.checkVisibility({visibilityProperty: true})
+    if (!isShown || element.closest("script, style, :disabled, [aria-hidden=true]")) return
+    const style = getComputedStyle(element, part)
+    let back = [255, 255, 255], opacity = part ? Number(style.opacity) : 1
+    const around = []
+    for (let each = element; each; each = each.parentElement) around.unshift(getComputedStyle(each))
+    for (const each of around) {
+      back = over(parse(each.backgroundColor), back)
+      opacity *= Number(each.opacity)
+    }
+    const [r, g, b, a] = parse(style.color)
+    const [dark, light] = [over([r, g, b, a * opacity], back), back].map(luminance).sort((x, y) => x - y)
+    const contrast = (light + 0.05) / (dark + 0.05)
+    if (contrast < 4.5) low.push(`${contrast.toFixed(2)}: ${element.outerHTML.slice(0, 80)}`)
+  }
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  while (texts.nextNode()) if (texts.currentNode.textContent.trim()) check(texts.currentNode.parentElement)
+  for (const field of document.querySelectorAll("input, select, textarea")) check(field)
+  for (const field of document.querySelectorAll("[placeholder]")) check(field, "::placeholder")
+  return low
+}
+"""
+"""Return the texts with a contrast below 4.5."""
+
+FOCUS = """
+() => {
+  const element = document.activeElement, {x, y} = element.getBoundingClientRect()
+  const hasOutline = getComputedStyle(element).outlineStyle !== "none"
+  const isVisible = element === document.body || (!element.shadowRoot && hasOutline)
+  return [`${element.tagName} ${element.id} ${element.name ?? element.ariaLabel} ${x} ${y}`, isVisible]
+}
+"""
+"""Return the focused element and whether its focus is visible."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_texts_have_enough_contrast(window: Any, scheme: str) -> None:
+    page = window(color_scheme=scheme)
+    for tab in TABS:
+        page.click(f"#tab-{tab}")
+        assert page.evaluate(CONTRAST) == []
+
+
+def test_all_controls_and_pictures_have_names_and_show_the_focus(window: Any) -> None:
+    page = window()
+    pictures = set()
+    for tab in TABS:
+        page.click(f"#tab-{tab}")
+        for node in page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]:
+            can_focus = any(each["name"] == "focusable" for each in node.get("properties", []))
+            role, name = (node.get(part, {}).get("value") for part in ("role", "name"))
+            if not node["ignored"] and (can_focus or role in ("image", "application", "Canvas")):
+                assert name, node
+                pictures |= {name} if role in ("image", "application") else set()
+    assert len(pictures) == 7
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map((element) => element.id)")
+    assert len(ids) == len(set(ids))
+    page.focus("#run")
+    page.keyboard.press("Tab")
+    seen = []
+    while (focused := page.evaluate(FOCUS)) not in seen:
+        seen.append(focused)
+        page.keyboard.press("Tab")
+    assert len(seen) > 40
+    assert [name for name, is_visible in seen if not is_visible] == []
+
+
 def test_points_are_added_moved_and_removed(window: Any) -> None:
     page = window()
     page.check("#adds")

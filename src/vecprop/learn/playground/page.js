@@ -22,6 +22,12 @@ try {
   storage = sessionStorage
 } catch {} // some browsers block sessionStorage
 
+const showRun = () => {
+  const [sign, word] = one("#run").children
+  sign.textContent = running ? "❚❚" : "▶"
+  word.textContent = running ? "Pause" : "Run"
+}
+
 const handlers = {
   status(status) {
     running = status.running
@@ -30,7 +36,7 @@ const handlers = {
     one("#train").textContent = number(status.train)
     one("#test").textContent = number(status.test)
     one("#right").textContent = [status.right, status.right_test].map(percent).join(" · ")
-    one("#run").replaceChildren(running ? "❚❚ Pause" : "▶ Run")
+    showRun()
     if (status.trouble) handlers.said(status.trouble)
   },
   said(text) {
@@ -127,18 +133,26 @@ const save = (name, blob) => {
 shown.connect(shown.properties.data.change, () => {
   asked = 0
   one("#waits").hidden = true
-  const answer = JSON.parse(shown.data.message[0])
+  const answer = JSON.parse(shown.data.message[0]), ran = running
   for (const [name, value] of Object.entries(answer)) handlers[name]?.(value)
+  if (told || (ran && !running)) { // report the result to screen readers
+    const about = {point: answer.point, weight: weight && `${one("#weight-name").textContent}: ${number(weight.value)}`}[told]
+    const status = all("#status div").map((part) => [...part.children].map((child) => child.textContent).join(" "))
+    one("#spoken").textContent = [about, ...status].filter((part) => part).join(", ")
+    told = ""
+  }
 })
 
 // User actions.
 
-const act = (action, values) => {
+let told = "" // what the next answer tells screen readers about: "point", "weight" or "status"
+const act = (action, values, about = "") => {
   handlers.said("")
+  told ||= about
   send(action, values)
 }
 one("#run").addEventListener("click", () => act(running ? "pause" : "run"))
-for (const button of all("[data-do]")) button.addEventListener("click", () => act(button.dataset.do))
+for (const button of all("[data-do]")) button.addEventListener("click", () => act(button.dataset.do, {}, "status"))
 one("#speed").addEventListener("change", (event) => act("speed", {epochs: Number(event.target.value) || 1}))
 
 // Return whether all fields have a number; otherwise show a message.
@@ -265,7 +279,7 @@ for (const list of all("[data-column]")) list.addEventListener("change", () => {
 
 let selected = null // the selected point
 const remove = () => {
-  if (selected !== null) act("remove", {row: selected})
+  if (selected !== null) act("remove", {row: selected}, "status")
   selected = null
 }
 const keys = {" ": () => one("#run").click(), s: () => act("step"), e: () => act("epoch"), r: () => act("restart"), Delete: remove}
@@ -279,6 +293,27 @@ document.addEventListener("keydown", (event) => {
     action()
   }
 })
+
+const arrows = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1]}
+const onKeys = (picture, onArrow, onEnter) => one(picture).addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || !(event.key in arrows || event.key === "Enter")) return
+  event.preventDefault()
+  if (event.key === "Enter") onEnter?.()
+  else onArrow(...arrows[event.key], event.shiftKey)
+})
+onKeys(".square", (right, up, moves) => act("walk", {right, up, moves}, "point"), () => {
+  one("#tab-numbers").click()
+  one("#numbers").focus()
+})
+onKeys(".wide", (right, up, isLarge) => {
+  if (right) act("choose", {step: right}, "weight")
+  else if (weight) act("weight", {index: weight.index, value: weight.value + up * (isLarge ? 1 : 0.1)}, "weight")
+}, () => one("#weight [type=number]").focus())
+onKeys("#turn", (right, up) => send("turn", {around: right / 10, up: up / 10}))
+for (const {el, canvas_view} of figures.map((figure) => Bokeh.index.find_one(figure))) {
+  el.ariaHidden = true // the element around it has a name and the focus
+  canvas_view.events_el.removeAttribute("tabindex")
+}
 
 // Figures use the text color of the page.
 
@@ -308,7 +343,7 @@ setInterval(() => {
 shown.document.on_event("connection_lost", () => {
   lost = true
   running = one("#turns").checked = false
-  one("#run").replaceChildren("▶ Run")
+  showRun()
   one("#waits").hidden = true
   handlers.said("")
   one("#lost").hidden = false

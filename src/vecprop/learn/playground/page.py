@@ -256,6 +256,8 @@ class Page:
             self._forget()
             self.row, self.map.selected = selected or 0, selected
             self.answer["selected"] = selected
+            if selected is not None:
+                self.answer["point"] = self.session.points.described(selected)
         finally:  # resets a point with an invalid place
             self.map.draw_points(self.session)
         self._draw()
@@ -267,6 +269,18 @@ class Page:
     def do_map(self, smooth: bool, test: bool) -> None:
         self.map.smooth, self.map.shows_test = bool(smooth), bool(test)
         self.map.update(self.session)
+
+    def do_walk(self, right: int, up: int, moves: bool) -> None:
+        """Select the next point in a direction, or move the selected point."""
+        if not moves or self.map.selected is None:
+            self._select(self.map.following(right, up))
+        else:
+            x, y = self.session.points.nudged(self.map.selected, right, up)
+            self._move(self.map.selected, x, y)
+
+    def do_choose(self, step: int) -> None:
+        self.network.choose(step)
+        self._add_weight()
 
     def do_weight(self, index: int, value: float) -> None:
         self.session.set_weight(index, value)
@@ -286,6 +300,8 @@ class Page:
 
     def _select(self, row: int) -> None:
         self.map.selected = self.answer["selected"] = row
+        self.map.draw_points(self.session)
+        self.answer["point"] = self.session.points.described(row)
         self.do_row(row)
 
     def do_turn(self, around: float, up: float) -> None:

@@ -39,6 +39,13 @@ class Axis:
         """Convert a place to a value."""
         return place * self.scale + self.centre
 
+    def text(self, place: float) -> str:
+        """Format the value of a place, or the category nearest to it."""
+        value = self.value(place)
+        return (
+            self.categories[min(max(round(value), 0), len(self.categories) - 1)] if self.categories else f"{value:.4g}"
+        )
+
 
 PLAIN_AXES = Axis("x"), Axis("y")
 
@@ -90,6 +97,19 @@ class Points:
         if self.is_test[others].all():
             raise SettingsError("This is the only training point left: add another before you remove it.")
         return replace(self, XY=self.XY[others], t=self.t[others], is_test=self.is_test[others])
+
+    def nudged(self, index: int, right: int, up: int) -> tuple[float, float]:
+        """Return the place of a point after a step of 1 % of the map."""
+        x, y = self.XY[index] + 0.01 * np.ptp(self.limits, axis=1) * (right, up)
+        return x, y
+
+    def described(self, index: int) -> str:
+        """Describe a point."""
+        target = (
+            self.class_names[self.t[index]] if self.class_names else f"target {self.target.value(self.t[index]):.4g}"
+        )
+        x, y = (f"{axis.name} {axis.text(place)}" for axis, place in zip(self.axes, self.XY[index], strict=True))
+        return f"point {index}{' (test)' if self.is_test[index] else ''}: {x}, {y}, {target}"
 
     def index(self, index: int) -> int:
         """Validate the index of a point."""

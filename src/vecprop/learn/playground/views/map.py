@@ -26,7 +26,8 @@ class MapView:
         self.figure.grid.visible = False
         self._image = models.ColumnDataSource({"image": [np.zeros((2, 2), np.uint32)]})
         self._area = self.figure.image_rgba("image", source=self._image, x=0, y=0, dw=1, dh=1, name="ground").glyph
-        look = {"selection_line_color": SELECTED, "selection_line_width": 4, "nonselection_alpha": 1}
+        look = {"selection_line_color": SELECTED, "selection_line_width": 5}
+        look |= {"nonselection_line_alpha": 1, "nonselection_fill_alpha": "inside"}  # test points remain hollow
         self._points = add_points(self.figure, 9, line_width=1.5, **look)
         self.figure.on_event(Tap, self._tapped)
         self.figure.on_event(DoubleTap, self._tapped)  # a quick second click sends DoubleTap instead of Tap
@@ -82,6 +83,13 @@ class MapView:
                 drawn.ticker = models.FixedTicker(ticks=list(range(len(names))))
                 drawn.formatter = models.CustomJSTickFormatter(args={"names": names}, code="return names[tick]")
 
+    def following(self, right: int, up: int) -> int:
+        """Return the row of the next drawn point to the right (1), left (-1), top or bottom."""
+        x, y, rows = (np.asarray(self._points.data[name]) for name in ("x", "y", "row"))
+        rows = rows[np.lexsort((y, x) if right else (x, y))][:: right or up]
+        place = np.flatnonzero(rows == self.selected)
+        return int(rows[min(place[0] + 1, len(rows) - 1) if len(place) else 0])
+
     def _nearest(self, x: float, y: float) -> int | None:
         """Return the index of the drawn point under the mouse, or None."""
         points = self._points.data
@@ -98,7 +106,6 @@ class MapView:
     def _tapped(self, event: Any) -> None:
         nearest = self._nearest(event.x, event.y)
         if nearest is not None:
-            self._points.selected.indices = [nearest]
             self._on_edit("select", row=int(self._points.data["row"][nearest]))
         elif self.adds:
             self._on_edit("add", **self._place_of(event))

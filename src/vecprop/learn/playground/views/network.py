@@ -35,12 +35,12 @@ class NetworkView:
         self._frames = empty("x y side")
         self._names = empty("x y text align")
         look: dict[str, Any] = {"line_width": "width", "line_color": "colour", "line_alpha": 0.75}
-        look |= {"selection_line_color": SELECTED, "selection_line_alpha": 1, "nonselection_line_alpha": 0.75}
-        edges = self.figure.multi_line(source=self._edges, **look)
+        selected = {"selection_line_color": SELECTED, "selection_line_alpha": 1, "selection_line_width": 6}
+        edges = self.figure.multi_line(source=self._edges, nonselection_line_alpha=0.75, **look, **selected)
         self.figure.image_rgba("image", source=self._units, dw="side", dh="side")
         look = {"fill_alpha": 0, "line_width": 1, "line_alpha": 0.6, "name": INK}
         self.figure.block(width="side", height="side", source=self._frames, **look)
-        look = {"selection_fill_color": SELECTED, "nonselection_alpha": 1}
+        look = {"selection_fill_color": SELECTED, "nonselection_alpha": 1, **selected}
         biases = self.figure.scatter(size="size", source=self._biases, fill_color="colour", line_color="colour", **look)
         look = {"text_align": "align", "text_baseline": "middle", "text_font_size": "12px", "name": INK}
         self.figure.text(source=self._names, **look)
@@ -56,6 +56,14 @@ class NetworkView:
     def chosen(self) -> Edge | None:
         """The selected edge with its current value; changes of the units clear it."""
         return None if self._chosen is None else self._edges_by_index[self._chosen]
+
+    def choose(self, step: int) -> None:
+        """Select the next (1) or previous (-1) weight or bias."""
+        indices = list(self._edges_by_index)
+        place = step // 2 if self._chosen is None else indices.index(self._chosen) + step
+        self._chosen = indices[place % len(indices)]
+        for source in (self._edges, self._biases):
+            source.selected.indices = np.flatnonzero(np.asarray(source.data["index"]) == self._chosen).tolist()
 
     def update(self, session: Session) -> None:
         """Draw the current weights and units."""
