@@ -10,11 +10,9 @@ from sklearn.base import clone
 
 from vecprop import Dense, TabularClassifier, TabularRegressor, load, save, train_population
 from vecprop.core.rows.selection import Selection
-from vecprop.extend import Progress
 from vecprop.tables import settings
 from vecprop.tables.ensemble import stages as trial
 from vecprop.tables.ensemble.stages import select_views
-from vecprop.train import progress as bar
 
 FEW: dict[str, Any] = {"n_estimators": 2, "hidden_layer_sizes": (6, 4), "max_iter": 16, "random_state": 0}
 SHORT: dict[str, Any] = FEW | {"max_iter": 4}
@@ -142,18 +140,6 @@ def test_trials_count_towards_the_time_limit(several, telling):
     shares = []
     TabularClassifier(**SHORT, time_limit=1e-3, progress=lambda now: shares.append(now.share)).fit(X, CLASSES)
     assert set(shares) == {1.0}
-
-
-def test_the_progress_bar_ignores_the_speed_of_trials(monkeypatch, capsys):
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    now = [0.0]
-    monkeypatch.setattr(bar.time, "perf_counter", lambda: now[0])
-    with bar.progress_bar("training", quiet=False) as show:
-        assert show is not None
-        for stage, rows in ((0, 30), (0, 60), (1, 20), (1, 80)):
-            now[0] += 1
-            show(Progress(0, 2, 0.0, rows, 0.5, 0.5, stage=stage))
-    assert " 40 rows/s" in capsys.readouterr().err  # in the two seconds since the end of the trial
 
 
 @pytest.fixture(params=[(1.0, 1.0, 0.5), (1.0, 0.5, 1.0)], ids=["one view", "wide"])

@@ -1,8 +1,6 @@
 import copy
-import importlib
 import pickle
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -236,30 +234,6 @@ def test_history_converts_to_a_data_frame():
     frame = result.history.to_frame()
     assert frame.index.names == ["epoch", "member"]
     assert frame.loss.loc[(3, 1)] == result.history.loss[3, 1]
-
-
-def test_the_progress_bar_shows_the_loss(capsys):
-    pytest.importorskip("rich")
-    fit(epochs=3, validation=VALIDATION, callbacks=[vp.ProgressBar("sines")])
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert "sines" in shown.err
-    assert "3/3" in shown.err
-    assert "validation" in shown.err
-    assert "rows/s" in shown.err
-
-
-def test_the_progress_bar_shows_rows_per_second(monkeypatch):
-    pytest.importorskip("rich")
-    bar, shown, clock = vp.ProgressBar("sines"), [], iter([0.0, 1.0, 3.0, 4.0])
-    module = importlib.import_module("vecprop.train.progress")  # vecprop.train is the function
-    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
-    with bar:
-        monkeypatch.setattr(bar._progress, "update", lambda task, **fields: shown.append(fields["pace"]))
-        state = vp.TrainingState(THETA, {}, {}, rows=30)
-        for state.epoch in (1, 2, 3):
-            bar(state)
-    assert shown == ["30 rows/s", "20 rows/s", "22 rows/s"]
 
 
 @pytest.mark.parametrize(

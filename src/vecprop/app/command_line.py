@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from ..terminal.messages import INTERRUPTED, USAGE, UsageError, code_of, reader_has_ended, say, sentence
 from ..terminal.usage import sentence_of
 from .commands import learn
-from .commands.model_files import check_gradients, convert, demo, export, info, playground, warmup
+from .commands.model_files import check_gradients, convert, export, info, playground, warmup
 from .commands.rows import evaluate, explain, predict
 from .commands.train import train
 
@@ -75,7 +75,19 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
-for command in (train, predict, evaluate, explain, convert, check_gradients, export, info, warmup, demo, playground):
+for command in (
+    train,
+    predict,
+    evaluate,
+    explain,
+    convert,
+    check_gradients,
+    export,
+    info,
+    warmup,
+    learn.demo,
+    playground,
+):
     app.command()(one_line_errors(command))
 lessons = typer.Typer(no_args_is_help=True, help="Grade students' code; make and grade worksheets.")
 for command in (learn.grade, learn.worksheet, learn.grade_worksheets):

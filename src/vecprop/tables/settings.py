@@ -118,8 +118,7 @@ class SharedSettings(SuggestsKeywords, Versioned, BaseEstimator, ABC):
         The first stage always runs, and there are at most 16. To reproduce the model bit for bit, pass
         ``stages=model.stages_`` and the same integer as random_state.
     verbose : bool, default False
-        Whether to show a progress bar in a terminal (on stderr) or notebook. From the second stage, it also shows the
-        lowest out-of-fold loss so far.
+        Whether to show a `ProgressBar`. From the second stage, it also shows the lowest out-of-fold loss so far.
     progress : callable or None, default None
         Called several times a second with a `Progress`: the number of finished networks, the rows trained on, the
         losses and the stage. If it returns True, training stops; networks of an interrupted later stage are discarded.

@@ -1,11 +1,11 @@
-"""The output of commands: results, notes, progress bars and error messages; and the handling of Ctrl-C."""
+"""The output of commands: results, notes and error messages; and the handling of Ctrl-C."""
 
 import json
 import os
 import select
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from math import isfinite
@@ -140,19 +140,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(of) for of in value]
     return None if isinstance(value, float) and not isfinite(value) else value
-
-
-@contextmanager
-def rows_bar(description: str, quiet: bool) -> Iterator[Callable[[int, float], object] | None]:
-    """Yield a function that shows the processed rows and the finished share of the work; None if quiet."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield None
-        return
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rows]:,} rows")
-    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
-        task = progress.add_task(description, total=1, rows=0)
-        yield lambda rows, share: progress.update(task, completed=share, rows=rows)

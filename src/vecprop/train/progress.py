@@ -1,11 +1,14 @@
 """Progress reports during training, and a progress bar as a callback."""
 
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Self
+from importlib import import_module
+from operator import itemgetter
+from typing import Self
 
 import numpy as np
 
@@ -60,9 +63,10 @@ class Progress:
 
 
 class ProgressBar:
-    """A progress bar on standard error that shows the loss and the rows per second.
+    """A progress bar with the elapsed and the remaining time, the rows per second and the loss.
 
-    Pass it to `train` in ``callbacks``.
+    Pass it to `train` in ``callbacks``. The bar is one line on standard error, or one output of a notebook cell. If
+    standard error is a file, lines are added less and less often. A bar within another one is hidden.
 
     Parameters
     ----------
@@ -80,102 +84,193 @@ class ProgressBar:
     """
 
     def __init__(self, description: str = "training") -> None:
-        self._rich = _rich("ProgressBar")
-        self._description = description
+        self._line = ProgressLine(description)
 
     def __enter__(self) -> Self:
         """Show the bar; `train` calls this before the first epoch."""
-        texts = ["{task.fields[losses]}", "{task.fields[pace]}"]
-        self._progress = _bar(self._rich, [self._rich.BarColumn(), self._rich.MofNCompleteColumn()], texts)
-        self._task = self._progress.add_task(self._description, total=None, losses="", pace="")
-        self._began = time.perf_counter()
-        self._before: int | None = None  # the number of rows seen before the bar was shown
-        self._progress.start()
+        self._line.__enter__()
         return self
 
     def __call__(self, state: TrainingState) -> None:
         """Advance the bar to the current epoch or window."""
         known = {"loss": state.history.last_loss, "validation": state.history.last_validation_loss}
-        losses = ", ".join(f"{name} {np.median(loss):.6g}" for name, loss in known.items() if loss is not None)
+        losses = {name: float(np.median(loss)) for name, loss in known.items() if loss is not None}
         under_way = state.under_way.get("rows", 0)
-        seen = state.epoch * state.rows + under_way
-        self._before = seen - (under_way or state.rows) if self._before is None else self._before
-        pace = f"{(seen - self._before) / (time.perf_counter() - self._began):,.0f} rows/s"
-        completed = state.epoch + under_way / state.rows
-        self._progress.update(self._task, total=state.epochs, completed=completed, losses=losses, pace=pace)
+        share = (state.epoch + under_way / max(state.rows, 1)) / max(state.epochs, 1)
+        rows = state.epoch * state.rows + under_way
+        self._line.update(rows, share, losses, [f"epoch {state.epoch:,} of {state.epochs:,}"])
 
     def __exit__(self, *error: object) -> None:
         """Stop the bar, which stays visible; `train` calls this at the end."""
-        self._progress.stop()
-
-
-def _rich(user: str) -> Any:
-    return imported("rich.progress", user, "cli")
-
-
-def _bar(rich: Any, bars: list[Any], texts: list[str]) -> Any:
-    """Return a progress bar on standard error: description, bars, texts, elapsed time."""
-    from rich.console import Console
-
-    before, *after = map(rich.TextColumn, ["{task.description}", *texts])
-    return rich.Progress(before, *bars, *after, rich.TimeElapsedColumn(), console=Console(stderr=True))
+        self._line.__exit__()
 
 
 WIDTH = 8
-"""The width of the bar in characters; it keeps the line within 80 characters."""
+"""The width of the bar in characters."""
 
-Show = Callable[[Progress], object]
+PAUSE = 10.0
+"""The least number of seconds between two lines in a file."""
+
+_shown: list["ProgressLine"] = []
+"""The line that is shown, if any. In a terminal, a second one would garble it."""
 
 
-@contextmanager
-def progress_bar(description: str, quiet: bool) -> Iterator[Show | None]:
-    """Yield a function that shows losses, rows per second and the number of networks that have ended.
+class ProgressLine:
+    """A line that shows the progress of a task, in a ``with`` block.
 
-    Yield None if quiet is set, or if standard error is neither a terminal nor a notebook.
+    Parameters
+    ----------
+    description : str
+        The name of the task.
+    unit : str, default "rows"
+        The plural of what is counted.
     """
-    if quiet:
-        yield None
-        return
-    rich = _rich("A progress bar")
-    bar = _bar(rich, [rich.BarColumn(WIDTH)], ["{task.fields[said]}"])
-    if not (bar.console.is_terminal or bar.console.is_jupyter):
-        yield None
-        return
-    with bar as progress:
-        task, rows = progress.add_task(description, total=1, said=""), 0
-        started = before = time.perf_counter()
 
-        def show(now: Progress) -> None:
-            nonlocal started, before, rows
-            if now.rows < rows:  # a new training run has started
-                started = before
-            before, rows = time.perf_counter(), now.rows
-            progress.update(task, completed=now.share, said=progress_as_text(now, before - started))
+    def __init__(self, description: str, unit: str = "rows") -> None:
+        imported("rich", "A progress bar", "cli")
+        self.description, self.unit = " ".join(description.split()), unit
+        self.losses: Mapping[str, float] = {}
+        self.texts: Sequence[str] = ()
 
-        yield show
+    def __enter__(self) -> Self:
+        from rich.console import Console
+        from rich.live import Live
+        from rich.text import Text
+
+        self._console, self._live, self._output = Console(stderr=True), None, None
+        self._began = time.perf_counter()
+        # Times, counts and shares: of the start, of the first update and of the latest one.
+        self._start = self._first = self._latest = (self._began, 0, 0.0)
+        self._due = self._began + PAUSE
+        if _shown:
+            return self
+        _shown.append(self)
+        if self._console.is_jupyter:
+            display = import_module("IPython.display").display
+            self._output = display(self._data(), raw=True, display_id=True)
+            self._due = self._began
+        elif self._console.is_terminal and not self._console.is_dumb_terminal:
+            self._live = Live(
+                console=self._console,
+                get_renderable=lambda: Text(self.text(self._console.width), no_wrap=True, overflow="crop"),
+                redirect_stdout=sys.stdout.isatty(),
+            )
+            self._live.start()
+        return self
+
+    def update(
+        self, count: int, share: float, losses: Mapping[str, float] | None = None, texts: Sequence[str] = ()
+    ) -> None:
+        """Set the count, the finished share of the task, the losses (NaN if unknown) and further texts."""
+        now = time.perf_counter(), count, share
+        if self._latest is self._start or count < self._latest[1]:  # a new task begins with a smaller count
+            self._start, self._first = (self._latest[0], 0, self._latest[2]), now
+        self._latest, self.losses, self.texts = now, losses or {}, texts
+        if now[0] >= self._due:
+            self._write()
+
+    def _write(self) -> None:
+        """Write the line to a notebook or file, and decide when to write it again."""
+        if self not in _shown or self._live is not None or (self._output is None and self._latest is self._start):
+            return
+        now = time.perf_counter()
+        if self._output is None:
+            print(self.text(width=1000), file=self._console.file, flush=True)
+            self._due = now + max(PAUSE, (now - self._began) / 4)
+        else:
+            self._output.update(self._data(), raw=True)
+            self._due = now + 0.2
+
+    def _data(self) -> dict[str, str]:
+        return {"text/plain": self.text(self._console.width)}
+
+    def __exit__(self, *error: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+        self._write()
+        if self in _shown:
+            _shown.remove(self)
+
+    def text(self, width: int) -> str:
+        """Return the line. If it would be wider than width, less important parts are left out."""
+        from rich.cells import cell_len, set_cell_size
+
+        now, (latest, count, share) = time.perf_counter(), self._latest
+        since, counted, done = self._first if latest > self._first[0] else self._start
+        seconds = max(latest - since, 1e-9)
+        left = pace = ""
+        if count > counted:
+            pace = f", {in_short((count - counted) / seconds)} {self.unit}/s"
+        if done < share < 1:
+            left = f", {clock((1 - share) / (share - done) * seconds - (now - latest))} left"
+        name, longest = self.description, max(width // 4, 8)
+        if cell_len(name) > longest:
+            name = set_cell_size(name, longest - 3).rstrip() + "..."
+        mark = "━" if self._console.encoding.startswith("utf") else "#"
+        # Texts and their places in the line, the most important first.
+        parts = [(clock(now - self._began), 3), (left, 4), (pace, 5)]
+        parts += [(f"{share:.0%} ", 2), (f"{name} ", 0)]
+        parts += [(f", {kind} {loss:.4g}", 6) for kind, loss in self.losses.items() if loss == loss]  # unless NaN
+        parts += [((mark * int(WIDTH * share)).ljust(WIDTH + 1), 1), *((f", {text}", 7) for text in self.texts)]
+        kept: list[tuple[str, int]] = []
+        for part in parts:
+            if sum(cell_len(text) for text, _ in [*kept, part]) <= width:
+                kept.append(part)
+        return "".join(text for text, _ in sorted(kept, key=itemgetter(1)))
 
 
-def progress_as_text(now: Progress, seconds: float) -> str:
-    """Return the progress of training as text; `seconds` is the elapsed time.
+def clock(seconds: float) -> str:
+    """Format a duration.
 
     Examples
     --------
-    >>> progress_as_text(Progress(3, 8, 0.5, 90_000, loss=0.25, validation_loss=0.5), seconds=2.0)
-    'loss 0.25, validation 0.5, 45,000 rows/s, 3 of 8 done'
-    >>> progress_as_text(Progress(0, 8, 0.25, 90_000, 0.25, 0.5, epoch=2, epochs=6), seconds=60.0)
-    'loss 0.25, validation 0.5, epoch 2 of 6, 90,000 rows, 0:03:00 left'
-    >>> progress_as_text(Progress(3, 8, 0.5, 90_000, 0.25, 0.5, stage=4, best=0.4375), seconds=2.0)
-    'stage 4, best 0.4375 so far, 45,000 rows/s, 3 of 8 done'
-    >>> progress_as_text(Progress(1, 2, 0.0, 90_000, 0.25, 0.5, stage=0), seconds=2.0)
-    'trial of networks, 45,000 rows/s, 1 of 2 done'
+    >>> clock(75), clock(43_395)
+    ('1:15', '12:03:15')
+    """
+    return str(timedelta(seconds=round(min(max(seconds, 0), 1e9)))).removeprefix("0:").removeprefix("0")
+
+
+def in_short(pace: float) -> str:
+    """Format a number per second.
+
+    Examples
+    --------
+    >>> in_short(0.25), in_short(45_000.0), in_short(12_345_678.0)
+    ('0.25', '45,000', '12.3M')
+    """
+    return f"{pace / 1e6:,.1f}M" if pace >= 1e6 else f"{pace:,.0f}" if pace >= 10 else f"{pace:.2g}"
+
+
+@contextmanager
+def progress_bar(description: str, quiet: bool) -> Iterator[Callable[[Progress], object] | None]:
+    """Yield a function that shows the progress of a population, or None if quiet is set."""
+    if quiet:
+        yield None
+        return
+    with ProgressLine(description) as line:
+        yield lambda now: line.update(now.rows, now.share, *parts_of(now))
+
+
+def parts_of(now: Progress) -> tuple[dict[str, float], list[str]]:
+    """Return the losses and the further texts of a report, for `ProgressLine.update`.
+
+    Examples
+    --------
+    >>> parts_of(Progress(3, 8_000, 0.5, 90_000, loss=0.25, validation_loss=0.5))
+    ({'loss': 0.25, 'validation': 0.5}, ['3 of 8,000 done'])
+    >>> parts_of(Progress(0, 8, 0.25, 90_000, 0.25, 0.5, epoch=2, epochs=6))
+    ({'loss': 0.25, 'validation': 0.5}, ['epoch 2 of 6', '90,000 rows'])
+    >>> parts_of(Progress(3, 8, 0.5, 90_000, 0.25, 0.5, stage=4, best=0.4375))
+    ({'stage 4, best': 0.4375}, ['3 of 8 done'])
+    >>> parts_of(Progress(1, 2, 0.0, 90_000, 0.25, 0.5, stage=0))
+    ({}, ['trial of networks', '1 of 2 done'])
     """
     losses = {"loss": now.loss, "validation": now.validation_loss}
-    known = [f"{name} {loss:.3g}" for name, loss in losses.items() if loss == loss]  # NaN is not equal to itself
+    texts = [f"{now.ended:,} of {now.members:,} done"]
     if now.stage == 0:
-        known = ["trial of networks"]
+        losses, texts = {}, ["trial of networks", *texts]
     if now.stage > 1:
-        known = [f"stage {now.stage}, best {now.best:.4g} so far"]
+        losses = {f"stage {now.stage}, best": now.best}
     if now.epochs:
-        left = timedelta(seconds=round(seconds / now.share * (1 - now.share))) if now.share else "some time"
-        return ", ".join([*known[:2], f"epoch {now.epoch} of {now.epochs}", f"{now.rows:,.0f} rows", f"{left} left"])
-    return ", ".join([*known, f"{now.rows / seconds:,.0f} rows/s", f"{now.ended} of {now.members} done"])
+        texts = [f"epoch {now.epoch} of {now.epochs}", f"{now.rows:,.0f} rows"]
+    return losses, texts

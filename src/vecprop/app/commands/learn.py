@@ -1,4 +1,4 @@
-"""``vecprop learn``: grade students' code, create worksheets, and grade them."""
+"""``vecprop learn``: grade students' code, create worksheets, and grade them; and ``vecprop demo``."""
 
 import csv
 import sys
@@ -157,3 +157,22 @@ def _plain(cell: Any) -> Any:
     if isinstance(cell, float):
         return f"{cell:g}"
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+
+
+def demo(
+    out: Annotated[Path, Option(help="The folder for the plots and the page.")] = Path("vecprop-demo"),
+    seed: Annotated[int, Option(min=0, max=2**32 - 1, help="The random seed; the tutorial uses 1.")] = 1,
+) -> None:
+    """Run the tutorial: train one network, check its gradients, and draw plots.
+
+    Example: vecprop demo --out circles
+    """
+    try:
+        from ...learn.demo import run
+
+        run(out, seed)
+    except ImportError as error:
+        needed = f'The demo needs {error.name}: pip install "vecprop[all]".'
+        raise ImportError(needed if error.name else str(error)) from None
+    except OSError as error:
+        raise OSError(f"Cannot write to {out}: {error.strerror or error}; choose another folder with --out.") from None

@@ -1,12 +1,13 @@
 """Commands for model files: ``check-gradients``, ``export``, ``info`` and others."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from typer import Argument, Option
 
-from ...terminal.messages import WRONG_GRADIENT, UsageError, rows_bar, say, say_notes, show, to_json
+from ...terminal.messages import WRONG_GRADIENT, UsageError, say, say_notes, show, to_json
 from ...terminal.output_files import require_ending, with_suffix, writable
 from . import Debug, Force, Json, Model, Quiet
 
@@ -115,10 +116,12 @@ def convert(
 
     Example: vecprop convert logs/ logs-parquet --words country
     """
+    from ...train.progress import ProgressLine
     from ..converting import converted
     from ..training.config import several_names
 
-    with rows_bar("converting", quiet) as seen:
+    with nullcontext() if quiet else ProgressLine("converting") as line:
+        seen = None if line is None else line.update
         done = converted(source, folder, words=words or (), numbers=several_names(numbers), force=force, seen=seen)
     if not quiet:
         say_notes(done.notes)
@@ -132,35 +135,17 @@ def warmup() -> None:
 
     Example: vecprop warmup
     """
-    from rich.console import Console
-    from rich.progress import track
-
     from ...compiled.jit.cache import folder
     from ...compiled.warm_up import kernels
     from ...tables.encoding.kernels import kernels as kernels_of_columns
+    from ...train.progress import ProgressLine
 
-    for _, compiled in track([*kernels(), *kernels_of_columns()], "compiling", console=Console(stderr=True)):
-        compiled()
+    needed = [*kernels(), *kernels_of_columns()]
+    with ProgressLine("compiling", "kernels") as line:
+        for count, (_, compiled) in enumerate(needed, 1):
+            compiled()
+            line.update(count, count / len(needed))
     print(f"Kernels are compiled, in {folder() or 'this process alone'}.")
-
-
-def demo(
-    out: Annotated[Path, Option(help="The folder for the plots and the page.")] = Path("vecprop-demo"),
-    seed: Annotated[int, Option(min=0, max=2**32 - 1, help="The random seed; the tutorial uses 1.")] = 1,
-) -> None:
-    """Run the tutorial: train one network, check its gradients, and draw plots.
-
-    Example: vecprop demo --out circles
-    """
-    try:
-        from ...learn.demo import run
-
-        run(out, seed)
-    except ImportError as error:
-        needed = f'The demo needs {error.name}: pip install "vecprop[all]".'
-        raise ImportError(needed if error.name else str(error)) from None
-    except OSError as error:
-        raise OSError(f"Cannot write to {out}: {error.strerror or error}; choose another folder with --out.") from None
 
 
 def playground(

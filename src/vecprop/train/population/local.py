@@ -71,11 +71,18 @@ class ShowProgress(Hook):
     """Call a function with the progress of a population; stop training if it returns True."""
 
     def __init__(self, progress: Callable[[Progress], object]) -> None:
-        self.progress = progress
+        self.progress, self.ended = progress, 0
 
     def poll(self, monitor: Monitor) -> Reason | None:
         """Call the function; return the reason "callback" if it returns True."""
-        return "callback" if is_true(self.progress(monitor.latest())) else None
+        now = monitor.latest()
+        self.ended = now.ended
+        return "callback" if is_true(self.progress(now)) else None
+
+    def end(self, monitor: Monitor, part: PartialResults) -> None:
+        """Call the function a last time, if members have ended since the last call."""
+        if not monitor.stopped and self.ended < monitor.total:
+            self.progress(monitor.latest())
 
 
 Members = Sequence[Member] | Mapping[int, Member]
