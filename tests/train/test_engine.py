@@ -79,6 +79,15 @@ def test_the_fastest_engine_that_supports_a_network_is_chosen():
         engine_for(OWN, THETA, [BATCH], adam, "compiled")
 
 
+@pytest.mark.parametrize("lacks", [None, "Numba is missing"])
+def test_the_warning_of_the_reference_engine_names_the_line_of_the_caller(monkeypatch, lacks):
+    monkeypatch.setattr(sys.modules["vecprop.train.trainer"], "missing", lambda: lacks)
+    monkeypatch.setattr(sys.modules["vecprop.train.trainer"], "_said", set())
+    with pytest.warns(UserWarning, match=f"on the reference engine, which is slower: {lacks or 'Own'}") as caught:
+        vp.train(OWN, OWN.init(0), X, T, optimizer=vp.Adam(), epochs=1)
+    assert caught[0].filename == __file__
+
+
 def test_the_reference_engine_does_not_import_numba():
     code = (
         "import sys, numpy as np, vecprop as vp\n"
