@@ -153,9 +153,9 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         if outcome.interrupted:
             warnings.warn("Training interrupted by user.", stacklevel=3)
         self.learn(spec, outcome)
-        shortfall = self.shortfall(spec, outcome)
-        if shortfall:
-            warnings.warn(shortfall, ConvergenceWarning, stacklevel=3)
+        text = self.convergence_warning(spec, outcome)
+        if text:
+            warnings.warn(text, ConvergenceWarning, stacklevel=3)
         return self
 
     @available_if(has_partial_fit)
@@ -357,12 +357,12 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
             message = f"Solver produced non-finite parameter weights. {why}"
             raise ValueError(" ".join([message, *self._diagnosis_of_sample(spec.rows)])) from outcome.error
 
-    def shortfall(self, spec: FitSpec, outcome: FitOutcome) -> str:
+    def convergence_warning(self, spec: FitSpec, outcome: FitOutcome) -> str:
         """Return scikit-learn's convergence warning with the diagnosis; "" if training converged.
 
         The diagnosis is skipped if such warnings are ignored: for a small network it takes as long as some epochs.
         """
-        message = spec.shortfall(outcome)
+        message = spec.convergence_warning(outcome)
         actions = (
             action
             for action, text, category, module, line in warnings.filters

@@ -39,7 +39,7 @@ NAMED = 5
 """The largest number of columns or classes that a sentence lists."""
 
 SAMPLE, FEW = 1_000, 200
-"""The largest number of rows in `fit`'s own diagnosis, and in its slowest part, that of hidden units."""
+"""The maximum numbers of rows for the diagnosis in `fit`, and for its slowest part, the hidden units."""
 
 
 class Diagnosis(tuple[str, ...]):
@@ -53,7 +53,7 @@ class Diagnosis(tuple[str, ...]):
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A model, and the rows on which it is diagnosed; hidden units use at most `few` rows."""
+    """A model and the rows for its diagnosis; hidden units use at most `few` rows."""
 
     model: Any
     ending: Ending | None

@@ -23,7 +23,7 @@ from .data import Rows
 from .settings import Constructor
 from .sklearn_compat import EpochTasks
 
-LBFGS_SHORTFALLS: dict[Reason, str] = {
+LBFGS_WARNINGS: dict[Reason, str] = {
     "epochs": "it reached max_iter or max_fun: increase them, or scale the data",
     "stalled": "its last line search found no lower loss: scale the data, or increase tol",
 }
@@ -132,8 +132,8 @@ class FitSpec:
     def member(self) -> Member | None:
         """Return an equivalent member for `train_population`, or None if epochs need Python code."""
         table, validation = self.rows.table, self.validation
-        elsewhere = validation is not None and validation.table is not table
-        if self.needs_python or self.starts or elsewhere:
+        is_separate = validation is not None and validation.table is not table
+        if self.needs_python or self.starts or is_separate:
             return None
         if engine_for(self.network, self.before.theta, (), self.optimizer, silent=True).group_class is None:
             return None
@@ -197,11 +197,11 @@ class FitSpec:
                 known |= {f"{prefix}T": table.T, f"{prefix}sample_weight": table.weight}
         return known
 
-    def shortfall(self, outcome: FitOutcome) -> str:
+    def convergence_warning(self, outcome: FitOutcome) -> str:
         """Return scikit-learn's convergence warning, or "" if training converged."""
         settings, reason, loss = self.settings, outcome.ending and outcome.ending.reason, outcome.loss
-        if self.is_lbfgs and reason in LBFGS_SHORTFALLS:
-            return f"lbfgs failed to converge after {outcome.n_iter} iteration(s): {LBFGS_SHORTFALLS[reason]}."
+        if self.is_lbfgs and reason in LBFGS_WARNINGS:
+            return f"lbfgs failed to converge after {outcome.n_iter} iteration(s): {LBFGS_WARNINGS[reason]}."
         if not self.is_lbfgs and reason == "epochs":
             reached = f"Maximum iterations ({settings.max_iter}) reached"
             return f"Stochastic Optimizer: {reached} and the optimization hasn't converged yet."
@@ -239,13 +239,13 @@ class Recorder:
             state = None  # it belongs to another optimizer or schedule
         # After early stopping the model has the best parameters, but training continues from the last ones.
         best = None if state is None else state.early_stopping.get("theta")
-        is_as_left = best is not None and np.array_equal(before.theta, best)
+        is_restored = best is not None and np.array_equal(before.theta, best)
         self.resumed = state
-        self.theta = state.theta if state is not None and is_as_left else before.theta
+        self.theta = state.theta if state is not None and is_restored else before.theta
         self.best_theta = (before.theta if best is None else best).copy() if spec.by_score else None
         self.constant = spec.constant(spec.rows)
         self.constant_val = 0.0 if validation is None else spec.constant(validation)
-        self.goes_on = not spec.is_lbfgs and (spec.schedule is None or not has_horizon(spec.schedule))
+        self.can_continue = not spec.is_lbfgs and (spec.schedule is None or not has_horizon(spec.schedule))
         # This call extends the lists and best values of earlier calls.
         self.outcome = outcome = FitOutcome(**vars(before))
         outcome.n_iter = 0
@@ -297,7 +297,7 @@ class Recorder:
         # A copy, so that assigning coefficients does not change it.
         stopping: Any = {"theta": best.copy()} if self.spec.by_score and best is not None else {}
         own = replace(state, history=History(), network=None, optimizer_class="", early_stopping=stopping)
-        self.outcome.state = own if self.goes_on else None
+        self.outcome.state = own if self.can_continue else None
 
     def epochs(
         self, state: TrainingState, losses: np.ndarray, validation_losses: np.ndarray, scores: np.ndarray

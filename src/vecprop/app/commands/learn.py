@@ -81,7 +81,7 @@ def worksheet(
     rows: Annotated[int, Option(min=1, help="The number of rows.")] = 4,
     activation: ActivationName = "logistic",
     loss: LossName = "softmax",
-    seed: Annotated[int, Option(min=0, help="The random seed; with --names, that of the first sheet.")] = 0,
+    seed: Annotated[int, Option(min=0, help="The random seed; with --names, for the first sheet.")] = 0,
     names: Annotated[
         Path | None, Option(help="A CSV file with names: make a sheet for each, in the folder given by -o.")
     ] = None,

@@ -17,7 +17,7 @@ def check_gradients(
     table: Annotated[Path | None, Argument(metavar="[TABLE]", help="The rows to check a model on.")] = None,
     target: Annotated[str | None, Option(help="The target column; by default the model's own.")] = None,
     size: Annotated[int | None, Option(min=1, help="The number of parameters of the function.")] = None,
-    seed: Annotated[int, Option(min=0, help="The seed of the parameters at which to check the function.")] = 0,
+    seed: Annotated[int, Option(min=0, help="The seed for drawing the function's parameters.")] = 0,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -99,7 +99,7 @@ def convert(
     source: Annotated[Path, Argument(metavar="SOURCE", help="A text file such as CSV, or a folder of such files.")],
     folder: Annotated[Path, Argument(metavar="FOLDER", help="The new folder for the Parquet files.")],
     words: Annotated[
-        list[str] | None, Option(help="A column in which NA and similar words are values, not missing; repeatable.")
+        list[str] | None, Option(help="A column that may contain NA and similar words as values; repeatable.")
     ] = None,
     numbers: Annotated[
         str | None, Option(help="Columns that must be numeric, such as a,b; other values are errors.")
@@ -145,7 +145,7 @@ def warmup() -> None:
         for count, (_, compiled) in enumerate(needed, 1):
             compiled()
             line.update(count, count / len(needed))
-    print(f"Kernels are compiled, in {folder() or 'this process alone'}.")
+    print(f"Kernels are compiled, in {folder() or 'this process only'}.")
 
 
 def playground(

@@ -153,9 +153,9 @@ class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator
             if name in known:
                 setattr(self, name, known[name])
         self.estimators_, self.estimators_samples_, self.estimators_features_ = members, samples, features
-        shortfalls = (member.shortfall(spec, attempt) for member, spec, attempt in trained)
-        if shortfall := next(filter(None, shortfalls), None):  # one warning for all members
-            warnings.warn(shortfall, ConvergenceWarning, stacklevel=3)
+        texts = (member.convergence_warning(spec, attempt) for member, spec, attempt in trained)
+        if text := next(filter(None, texts), None):  # one warning for all members
+            warnings.warn(text, ConvergenceWarning, stacklevel=3)
         for name in [name for name in vars(self) if name.startswith("oob_") and name.endswith("_")]:
             delattr(self, name)  # from an earlier fit
         if self.oob_score:

@@ -27,7 +27,7 @@ from ..parts import has_steps
 from ..regressor import MLPRegressor
 from ..settings import require_no_checkpoint, require_repeatable
 from .fits import fit_many, run_fit
-from .folds import Candidate, Fold, Shared, Split, arguments_of, count_of, inputs_of, row_indices, taken
+from .folds import Candidate, Fold, Shared, Split, arguments_of, inputs_of, row_count, row_indices, select_rows
 from .scaling import LARGE
 
 Outcome = dict[str, Any]
@@ -64,7 +64,7 @@ class Evaluation:
             require_no_checkpoint(candidate.model, "give it to MLPSearchCV instead")
             require_repeatable(candidate.model, search.checkpoint)
         each = [(candidate, state) for candidate in candidates for state in candidate.random_states]
-        known = self.elsewhere(candidates)
+        known = self.run_on_workers(candidates)
         left = {
             fold: places
             for fold in range(len(splits))
@@ -103,13 +103,13 @@ class Evaluation:
                 except ValueError as error:
                     fit.error = error
 
-    def elsewhere(self, candidates: Sequence[Candidate]) -> dict[tuple[int, int], Outcome]:
+    def run_on_workers(self, candidates: Sequence[Candidate]) -> dict[tuple[int, int], Outcome]:
         """Run fits on workers; return the outcomes by fold and position."""
         search, workers = self.search, workers_or_joblibs(self.search.workers)
         if workers is None or search.checkpoint or any(candidate.model.callbacks for candidate in candidates):
             return {}
         require_method("workers", workers, "run")
-        rows, inputs = count_of(self.X), int(np.prod(getattr(self.X, "shape", np.shape(self.X))[1:]))
+        rows, inputs = row_count(self.X), int(np.prod(getattr(self.X, "shape", np.shape(self.X))[1:]))
         fits = [(number, state) for number, own in enumerate(candidates) for state in own.random_states]
         seconds = np.repeat([candidate.seconds(rows, inputs) for candidate in candidates], search.n_seeds)
         ends = np.cumsum(seconds) // bundles.SECONDS
@@ -121,14 +121,16 @@ class Evaluation:
         how = {name: getattr(search, name) for name in ("n_jobs", "return_train_score", "error_score", "scoring")}
         sent = replace(self, search=type(search)(search.estimator, **how))
         known, said = {}, set[Warned]()
-        coming = workers.run(evaluated, each, SentSearch(sent, [candidate.params for candidate in candidates]))
+        results = workers.run(
+            evaluate_on_worker, each, WorkerSearch(sent, [candidate.params for candidate in candidates])
+        )
         try:
-            for place, (outcomes, warned) in coming:
+            for place, (outcomes, warned) in results:
                 of = [(each[place].fold, number) for number in each[place].indices]
                 known |= {key: outcome for key, outcome in zip(of, outcomes, strict=True) if outcome is not None}
                 said |= warned
         finally:
-            getattr(coming, "close", lambda: None)()
+            getattr(results, "close", lambda: None)()
         for text, category in sorted(said, key=str):
             warnings.warn(text, category, stacklevel=2)
         return known
@@ -196,8 +198,8 @@ class Evaluation:
         If scorers use a large X only for predictions, the model reads it in chunks, without a copy of all rows.
         """
         search, shared, whole = self.search, self.shared, None
-        count = count_of(self.X)
-        indices, y = row_indices(part, count), cache(lambda: taken(self.y, indices))
+        count = row_count(self.X)
+        indices, y = row_indices(part, count), cache(lambda: select_rows(self.y, indices))
         how = self.scorer, arguments_of(self.score_params, indices, count), search.error_score
         if shared is not None and shared.is_large:
             scorers = compat.scorers_of(search.estimator, search.scoring) or {"": self.scorer}
@@ -228,8 +230,8 @@ class Evaluation:
             spec.checkpoint = model.checkpoint
             outcome = run_fit(spec)
             model.learn(spec, outcome)
-            if shortfall := model.shortfall(spec, outcome):
-                warnings.warn(shortfall, ConvergenceWarning, stacklevel=5)
+            if warning := model.convergence_warning(spec, outcome):
+                warnings.warn(warning, ConvergenceWarning, stacklevel=5)
         else:
             del self.shared, shared  # may hold a copy of X
             estimator = estimator.fit(self.X, self.y, **self.fit_params)
@@ -250,7 +252,7 @@ class SearchBundle(NamedTuple):
 
 
 @dataclass(eq=False)
-class SentSearch:
+class WorkerSearch:
     """A search on a worker, with prepared folds and candidates."""
 
     evaluation: Evaluation
@@ -270,19 +272,19 @@ class SentSearch:
         return self.evaluation.prepared(each, self.folds[bundle.fold])
 
 
-_alone = Lock()
+_lock = Lock()
 """Serializes preparation and scoring on a worker, whose threads share folds and Python's warning filters."""
 
 
-def evaluated(bundle: SearchBundle, sent: SentSearch) -> tuple[list[Outcome | None], set[Warned]]:
+def evaluate_on_worker(bundle: SearchBundle, sent: WorkerSearch) -> tuple[list[Outcome | None], set[Warned]]:
     """Return the outcomes of fits, and the warnings; the outcome is None for fits that run Python code after epochs."""
     evaluation = sent.evaluation
-    with _alone, warnings.catch_warnings(record=True) as warned:
+    with _lock, warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         fits = sent.prepared(bundle)
         ready = [fit for fit in fits if fit.ready is None or fit.ready[0].member() is not None]
     evaluation.fit(ready)
-    with _alone, warnings.catch_warnings(record=True) as of_scores:
+    with _lock, warnings.catch_warnings(record=True) as of_scores:
         warnings.simplefilter("always")
         outcomes = dict(zip(map(id, ready), evaluation.scored(ready, evaluation.splits[bundle.fold]), strict=True))
     said = {(str(of.message), of.category) for of in (*warned, *of_scores)}

@@ -81,20 +81,22 @@ def fit_many(
             return attempts
         threads = usable_threads()
 
-    alone, kept = [number for number in range(len(specs)) if number not in trained], None
-    if checkpoint is not None and alone:
-        kept = checkpoint.part("alone", checkpoint.takes_others).fits([specs[number].identity() for number in alone])
-        for place, known in kept.known.items():
-            attempts[alone[place]] = FitOutcome(**known)
-    left = [(place, number) for place, number in enumerate(alone) if attempts[number] is None]
+    separate, store = [number for number in range(len(specs)) if number not in trained], None
+    if checkpoint is not None and separate:
+        store = checkpoint.part("alone", checkpoint.takes_others).fits(
+            [specs[number].identity() for number in separate]
+        )
+        for place, fields in store.known.items():
+            attempts[separate[place]] = FitOutcome(**fields)
+    left = [(place, number) for place, number in enumerate(separate) if attempts[number] is None]
     lock, jobs = Lock(), min(threads, len(left))
     config = get_config()  # scikit-learn's configuration is thread-local
-    asked: list[bool] = []  # not empty after a request to stop
-    full: list[Exception] = []  # an error when saving, such as a full disk, which stops all fits
+    stop_requests: list[bool] = []  # not empty after a request to stop
+    save_errors: list[Exception] = []  # an error when saving, such as a full disk, which stops all fits
 
     def run(place: int, number: int) -> None:
-        with config_context(**config), limit_threads(max(threads // jobs, 1)), cancellable(asked):
-            if asked or full:
+        with config_context(**config), limit_threads(max(threads // jobs, 1)), cancellable(stop_requests):
+            if stop_requests or save_errors:
                 return
             try:
                 attempts[number] = outcome = run_fit(specs[number])
@@ -103,13 +105,13 @@ def fit_many(
             except Exception as error:
                 attempts[number] = attempts[number] or error
                 return
-            if kept is None or outcome.interrupted or outcome.diverged:
+            if store is None or outcome.interrupted or outcome.diverged:
                 return
             try:
                 with lock:
-                    kept.ended(place, {name: value for name, value in vars(outcome).items() if name != "error"})
+                    store.ended(place, {name: value for name, value in vars(outcome).items() if name != "error"})
             except Exception as error:
-                full.append(error)
+                save_errors.append(error)
 
     def run_all() -> None:
         with ThreadPoolExecutor(jobs) as pool:
@@ -117,17 +119,17 @@ def fit_many(
 
     try:
         if jobs > 1:
-            interruptible(run_all, lambda: False, partial(asked.append, True))
+            interruptible(run_all, lambda: False, partial(stop_requests.append, True))
         else:
             for place, number in left:
                 run(place, number)
                 if getattr(attempts[number], "interrupted", False):
                     break
-        if full:
-            raise full[0]
+        if save_errors:
+            raise save_errors[0]
     finally:
-        if kept is not None and not full:
-            kept.write()
+        if store is not None and not save_errors:
+            store.write()
     return attempts
 
 

@@ -142,7 +142,7 @@ class Candidate:
             return True
         return scaler_of(self.estimator) is not None and all(name.startswith(f"{self.name}__") for name in params)
 
-    def of_the_model(self, params: dict[str, Any]) -> dict[str, Any]:
+    def model_arguments(self, params: dict[str, Any]) -> dict[str, Any]:
         """Return the model's arguments of `fit`, without the prefix for its pipeline step."""
         prefix = "" if self.name is None else f"{self.name}__"
         return {name.removeprefix(prefix): value for name, value in params.items()}
@@ -256,8 +256,8 @@ class Fold:
         self, estimator: Any, X: Any, y: Any, train: Any, params: dict[str, Any], shared: Shared | None
     ) -> None:
         self.estimator, self.all_X, self.all_y, self.train, self.shared = estimator, X, y, train, shared
-        self.indices = row_indices(train, count_of(X))
-        self.params = arguments_of(params, self.indices, count_of(X))
+        self.indices = row_indices(train, row_count(X))
+        self.params = arguments_of(params, self.indices, row_count(X))
         self.known: dict[Any, Any] = {}
         self.generator = np.random.RandomState()
 
@@ -287,7 +287,7 @@ class Fold:
     @cached_property
     def y(self) -> Any:
         """The targets of the rows."""
-        return None if self.all_y is None else taken(self.all_y, self.indices)
+        return None if self.all_y is None else select_rows(self.all_y, self.indices)
 
     def random(self, random_state: Any) -> np.random.RandomState:
         """Return a generator for a random state; use it before the next call.
@@ -332,14 +332,14 @@ class Fold:
         template: Any = clone(candidate.model)
         shared = self.shared if head is None or scaling is not None else None
         if shared is not None:
-            X, params = shared.stand_in(len(self.indices), named=head is None), candidate.of_the_model(self.params)
+            X, params = shared.stand_in(len(self.indices), named=head is None), candidate.model_arguments(self.params)
         elif head is None:
             X, params = self.once("X", lambda: self.X), self.params
         else:
             X, params = head.steps[-1][1].X, head.steps[-1][1].params
         rows, validation = template.accept(X, self.y, **params)
         if shared is not None:
-            weight = candidate.of_the_model(shared.params).get("sample_weight")
+            weight = candidate.model_arguments(shared.params).get("sample_weight")
             whole = shared.table(template, candidate.targets, weight) if shared.is_large else None
             rows = rows.within(shared.by_rows, self.indices, whole, scaling)
         return template, rows, validation
@@ -352,12 +352,12 @@ def row_indices(rows: Any, count: int) -> np.ndarray:
     return rows if are_indices else np.arange(count)[rows]
 
 
-def count_of(rows: Any) -> int:
+def row_count(rows: Any) -> int:
     """Return the number of rows of an array, frame, sparse matrix or list."""
     return rows.shape[0] if hasattr(rows, "shape") else len(rows)
 
 
-def taken(rows: Any, indices: np.ndarray) -> Any:
+def select_rows(rows: Any, indices: np.ndarray) -> Any:
     """Return some rows of an array, frame, table, sparse matrix or list."""
     if hasattr(rows, "iloc"):
         return rows.iloc[indices]
@@ -370,7 +370,7 @@ def taken(rows: Any, indices: np.ndarray) -> Any:
 
 def inputs_of(estimator: Any, X: Any, indices: np.ndarray, train: np.ndarray) -> Any:
     """Return rows of X; if X is a pairwise kernel matrix, only with the columns of training rows."""
-    return X[np.ix_(indices, train)] if get_tags(estimator).input_tags.pairwise else taken(X, indices)
+    return X[np.ix_(indices, train)] if get_tags(estimator).input_tags.pairwise else select_rows(X, indices)
 
 
 def arguments_of(params: dict[str, Any], indices: np.ndarray, count: int) -> dict[str, Any]:
@@ -378,6 +378,6 @@ def arguments_of(params: dict[str, Any], indices: np.ndarray, count: int) -> dic
 
     def own(value: Any) -> Any:
         shape = getattr(value, "shape", None) or ((len(value),) if hasattr(value, "__len__") else ())
-        return taken(value, indices) if shape[:1] == (count,) else value
+        return select_rows(value, indices) if shape[:1] == (count,) else value
 
     return {name: own(value) for name, value in params.items()}

@@ -19,7 +19,7 @@ from ...system.versions import Versioned
 from .. import sklearn_compat as compat
 from ..settings import CHECKPOINT, COUNT, held
 from .evaluation import Evaluation, Outcome, mean_over_seeds, spread_over_seeds
-from .folds import Candidate, Split, count_of, splitter_for
+from .folds import Candidate, Split, row_count, splitter_for
 
 
 @dataclass(eq=False, repr=False)
@@ -244,7 +244,7 @@ class MLPSearchCV(SuggestsKeywords, Versioned, compat.BaseSearchCV):
 
     def _splits(self, cv: Any, X: Any, y: Any, params: dict[str, Any]) -> list[Split]:
         """Return the training and test rows of each fold."""
-        splits = [Split.of(train, test, count_of(X)) for train, test in cv.split(X, y, **params)]
+        splits = [Split.of(train, test, row_count(X)) for train, test in cv.split(X, y, **params)]
         self.n_splits_ = cv.get_n_splits(X, y, **params)
         if not splits:
             raise ValueError("cv yields no splits: give another splitter, or a number of folds.")

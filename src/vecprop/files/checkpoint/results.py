@@ -140,7 +140,7 @@ class FitStore(_ResultStore):
 
 
 def _bits(result: Any) -> str:
-    """Return a digest of a result without its times, given alone or as a group and a position."""
+    """Return a digest of a result, or of a position in a group of results, without times."""
     if isinstance(result, dict):
         return bits_of(result | {"seconds": 0.0})
     result = result[0].result(result[1]) if isinstance(result, tuple) else result
