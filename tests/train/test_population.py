@@ -156,6 +156,12 @@ def test_an_exception_of_a_custom_part_keeps_its_traceback():
     assert isinstance(caught.value.__cause__, json.JSONDecodeError)
 
 
+def test_progress_has_the_loss_of_a_single_epoch():
+    seen = []
+    [result] = vp.train_population([member(epochs=1)], X, T, progress=seen.append)
+    assert (seen[-1].ended, seen[-1].loss) == (1, result.history.loss[-1])
+
+
 def test_progress_counts_members_trained_one_by_one():
     seen = []
     vp.train_population([member(seed=seed) for seed in range(3)], X, T, progress=seen.append, engine="reference")
