@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from ...system.suggestions import suggestion
+from ...system.threads import run_in_thread
 from ..error import TableError, first_line, pandas
 from ..kinds.kinds import guess_task
 from .bounds import SMALL, require_room, require_room_for_members
@@ -98,7 +99,9 @@ class DelimitedFile:
                 size, ends, last = size + len(block), ends + block.count(b"\n"), block
                 if size > SMALL:
                     require_room(self.path, size)
-        frame = self._one_line_errors(lambda: self._reader([] if target is None else [target]))
+        words = [] if target is None else [target]
+        # pandas reads large files in threads, for which it waits before it handles Ctrl-C.
+        frame = self._one_line_errors(lambda: run_in_thread(lambda: self._reader(words)))
         first = self.above + 2
         are_lines = ends + (not last.endswith((b"\n", b"\n\0"))) == len(frame) + first - 1  # each line is a row
         if are_lines and frame.iloc[:, -1].notna().all():  # short rows and stray quotes leave missing values here

@@ -153,12 +153,13 @@ def row_blocks(rows: int, width: int) -> list[slice]:
 
 
 def by_blocks(work: Callable[[slice], None], rows: int, width: int) -> None:
-    """Call work(block) for each block of rows, in parallel threads."""
-    parts = row_blocks(rows, width)
+    """Call work(block) for each block of rows, in parallel threads; after Ctrl-C, no other block is begun."""
+    parts, stopped = row_blocks(rows, width), []
     workers = min(usable_threads(), len(parts))
 
     def own(worker: int) -> None:
         for part in parts[worker::workers]:
-            work(part)
+            if not stopped:
+                work(part)
 
-    run_in_parallel(own, workers)
+    run_in_parallel(own, workers, lambda: stopped.append(True))
