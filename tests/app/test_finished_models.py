@@ -182,7 +182,7 @@ def test_a_threshold_decides_in_all_commands(vecprop, result_of, table, people):
     assert evaluated["f1"]["value"] == pytest.approx(f1_score(people["buys"] == "yes", model.predict(people) == "yes"))
     assert result_of("info", "people.npz")["threshold"] == 0.2
     done = vecprop("train", table, "--target", "spends", "--threshold", "f1", "-o", "x.npz", *FAST, code=2)
-    assert "has no threshold" in done.stderr
+    assert "has no option threshold" in done.stderr
 
 
 @pytest.mark.parametrize(("error", "report"), sampled([(KeyboardInterrupt, False), (MemoryError, True)]))
@@ -209,14 +209,14 @@ def test_a_failed_refit_saves_the_evaluated_model(vecprop, table, people, monkey
     with monkeypatch.context() as patch:
         patch.setattr(vp.TabularClassifier, "refit", refit)
         done = vecprop("train", table, "--target", "buys", "--refit", "--json", "-o", "cut.npz", *FAST, code=130)
-    assert "the model is the one that was measured" in done.stderr
+    assert "the evaluated model is saved instead" in done.stderr
     assert "refit" not in json.loads(done.stdout)
     assert vp.load("cut.npz").profiles_[0].rows == 160
     people.head(9).assign(buys="perhaps", age=0).to_csv("new.csv", index=False)
     options = ["--test", "new.csv", "--threshold", 0.3, "--refit"]
     done = vecprop("train", table, "--target", "buys", *options, *FAST, code=3)
     assert "The refit failed: the evaluated model is saved in people.npz instead." in done.stderr
-    assert "has 3 classes, but a threshold is between two" in done.stderr
+    assert "has 3 classes, but a threshold needs two" in done.stderr
     assert vp.load("people.npz").profiles_[0].rows == 200
 
 

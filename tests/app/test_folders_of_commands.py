@@ -102,7 +102,7 @@ def test_training_on_a_folder_larger_than_memory(vecprop, large):
     rows = result["rows"]
     assert rows["train"] + rows["test"] == len(large)
     assert 300 < rows["test"] < 1500
-    assert any("instead of 2400, as many as fit into memory" in note for note in result["notes"])
+    assert any("instead of 2400, which is the maximum" in note for note in result["notes"])
     assert any("rows block by block" in note for note in result["notes"])
     assert f'memory = "{memory_plan.PROGRAM + 8_000_000}"' in Path("large.toml").read_text()
     vecprop("predict", "large.npz", "large", "-o", "before.csv")
