@@ -271,12 +271,12 @@ class Page:
         self.map.update(self.session)
 
     def do_walk(self, right: int, up: int, moves: bool) -> None:
-        """Select the next point in a direction, or move the selected point."""
-        if not moves or self.map.selected is None:
-            self._select(self.map.following(right, up))
-        else:
-            x, y = self.session.points.nudged(self.map.selected, right, up)
-            self._move(self.map.selected, x, y)
+        """Select the next point in a direction, or move the selected point by 1 % of the map."""
+        row, points = self.map.selected, self.session.points
+        if not moves or row is None:
+            return self._select(self.map.following(right, up))
+        (x, y), ((x0, x1), (y0, y1)) = points.XY[row], points.limits
+        self._move(row, x + right * (x1 - x0) / 100, y + up * (y1 - y0) / 100)
 
     def do_choose(self, step: int) -> None:
         self.network.choose(step)

@@ -98,11 +98,6 @@ class Points:
             raise SettingsError("This is the only training point left: add another before you remove it.")
         return replace(self, XY=self.XY[others], t=self.t[others], is_test=self.is_test[others])
 
-    def nudged(self, index: int, right: int, up: int) -> tuple[float, float]:
-        """Return the place of a point after a step of 1 % of the map."""
-        x, y = self.XY[index] + 0.01 * np.ptp(self.limits, axis=1) * (right, up)
-        return x, y
-
     def described(self, index: int) -> str:
         """Describe a point."""
         target = (

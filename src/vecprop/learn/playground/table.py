@@ -33,25 +33,10 @@ LONGEST_NAME = 60
 LOOKED_AT, MOST_EXAMINED = 100, 2_000
 """The number of columns considered as default axes, and the number of their rows that are examined."""
 
-FEW = 20
-"""The maximum number of distinct values of a default target that is not the last column."""
+FEW = 10
+"""Default axes have more distinct values if possible; a default target that is not the last column has not."""
 
-BINS = 10
-"""The number of bins of a column that are compared with the target."""
-
-TARGETS = (
-    "target",
-    "label",
-    "labels",
-    "survived",
-    "outcome",
-    "response",
-    "diagnosis",
-    "species",
-    "churn",
-    "class",
-    "y",
-)
+TARGETS = "target label labels survived outcome response diagnosis species churn class y"
 """Names of targets, most likely first."""
 
 _IDENTIFIER = re.compile(r"(?i:(?:.*[\W_])?(?:id|index|idx|no|nr|key|code|zip|uuid))|.*[a-z](?:Id|ID|No|Nr)")
@@ -133,23 +118,25 @@ class Table:
     @cached_property
     def _suggested(self) -> tuple[str, str, str]:
         """The default columns for x, y and the target."""
-        from ...tables.rows import row_numbers  # imports scikit-learn, which other data sets do not need
+        from ...tables.explaining.column_notes import explained
+        from ...tables.rows import row_numbers  # both import scikit-learn, which other data sets do not need
 
         some, counters = Table(self.frame.iloc[:: -(-len(self.frame) // MOST_EXAMINED)]), row_numbers(self.frame)
         target = some._likely_target(counters)
-        goal = some._examined(target, counters, is_target=True)
-        ranks = {}
+        t, classes, *_ = some._examined(target, counters, is_target=True)
+        known = np.isfinite(t)
+        y, ranks = np.unique(t[known], return_inverse=True)[1].astype(float), {}
         for name in [name for name in self.columns if name != target][:LOOKED_AT]:
-            values, categories, distinct, is_suitable = some._examined(name, counters)
-            spreads = not categories and distinct > BINS
-            ranks[name] = is_suitable, spreads, _relation(values, categories, *goal[:2])
-        x, y, *_ = sorted(ranks, key=lambda name: ranks[name], reverse=True)
-        return x, y, target
+            x, categories, distinct, is_suitable = some._examined(name, counters)
+            related = explained(x[known], y, is_classes=bool(classes)) if y.any() else 0.0
+            ranks[name] = is_suitable, distinct > FEW and not categories, related * np.isfinite(x).mean()
+        first, second, *_ = sorted(ranks, key=lambda name: ranks[name], reverse=True)
+        return first, second, target
 
     def _likely_target(self, counters: Container[str]) -> str:
         """Return the column with a typical name, or else the last suitable one, preferably with few distinct values."""
         names = {name.casefold(): name for name in reversed(self.columns)}
-        first = [names[name] for name in TARGETS if name in names and not (name == "y" and "x" in names)]
+        first = [names[name] for name in TARGETS.split() if name in names and not (name == "y" and "x" in names)]
         first.append(self.columns[-1])
         for most in (FEW, np.inf):
             for name in [*first, *self.columns[: -LOOKED_AT - 1 : -1]]:
@@ -214,22 +201,6 @@ class Table:
             raise TableError(f"{many}, but the limit is {MOST_CLASSES}: choose another.")
         numbers = {category: number for number, category in enumerate(categories)}
         return np.array([numbers.get(each, np.nan) for each in names], dtype=float), tuple(map(_shown, categories))
-
-
-def _relation(values: np.ndarray, categories: Any, targets: np.ndarray, classes: Any) -> float:
-    """Return the share of the variance of the target, or of its ranks, that bins of a column explain (adjusted R²)."""
-    known = np.isfinite(values) & np.isfinite(targets)
-    if not known.any():
-        return 0.0
-    values, targets = values[known], targets[known]
-    bins = values if categories else np.searchsorted(np.quantile(values, np.arange(1, BINS) / BINS), values)
-    _, bins = np.unique(bins, return_inverse=True)
-    ranks = np.unique(targets, return_inverse=True)[1]
-    T = np.eye(ranks.max() + 1)[ranks] if classes else ranks[:, None] / len(ranks)
-    counts = np.bincount(bins)
-    means = np.stack([np.bincount(bins, t) / counts for t in T.T], axis=1)[bins]
-    left = ((T - means) ** 2).sum() / max(len(T) - len(counts), 1)
-    return float(known.mean() * (1 - left / max(T.var(axis=0).sum(), 1e-300)))
 
 
 def _require_small(file: Path) -> None:
