@@ -25,7 +25,7 @@ from .run.dense import sparse_rows_address
 from .run.epochs import Ended, epochs_address, members_address
 from .run.measures import CHUNK, MEMORY, TRAINING, judge_address, measure_address, weigh_address
 from .run.steps import BLOCK, penalize_address, sum_shards_address
-from .run.tiles import gather_of, gradient_address
+from .run.tiles import gather_of, gradient_address, store_address
 
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # ctypes releases the GIL during the call
 _WEIGH = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_int64] * 3)
@@ -244,7 +244,7 @@ def _template(
     context.set(rows_of_all=rows, scale_of_all=1 / rows if program.network.reduction == "mean" else 1.0)
     context.set(full=full, carried=full and exact, shuffle=shuffle_address() if shuffled else 0)
     if predicts:
-        context.set(link=program.link)
+        context.set(link=program.link, store=store_address(program.F))
     if plan.score:
         context.set(validation_score=score_address(plan.score, program.F))
     context.release()

@@ -18,7 +18,7 @@ from .run.epochs import epochs_address, members_address
 from .run.measures import judge_address, measure_address, weigh_address
 from .run.parallelism import WeightSplit, quarters_address
 from .run.steps import penalize_address, sum_shards_address
-from .run.tiles import gather_of, gradient_address, predict_address
+from .run.tiles import gather_of, gradient_address, predict_address, store_address
 
 
 def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
@@ -33,6 +33,7 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
         "measures": measure_address,
         "weights of rows": weigh_address,
         "penalties": penalize_address,
+        "predictions of validation rows": store_address,
         "sums of shards": sum_shards_address,
         "early stopping": judge_address,
         "populations": members_address,

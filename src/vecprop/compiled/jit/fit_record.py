@@ -41,7 +41,7 @@ FIT = np.dtype(
     [
         # The network: its table of layers, and the hyperparameters of layers and loss. The first layer reads
         # rows x features if by_rows is set, otherwise features x rows. There are p parameters.
-        *fields("table layers h by_rows gather loss loss_h link theta p outputs inputs"),
+        *fields("table layers h by_rows gather loss loss_h link store theta p outputs inputs"),
         # The data. The running loss is the mean over rows_of_all rows, more than the training rows if these are a part
         # of an epoch. numbers is the offset in bytes from all_rows to the global row indices, for noise.
         *fields("training validation", ROWS),

@@ -29,11 +29,10 @@ from .parallelism import QUARTERS, WeightSplit, inputs_of, multiply_quarter, qua
 from .tiles import (
     TILE_CONTENTS,
     backward,
-    find_in_data,
+    find_rows,
     forward,
     gather_inputs,
     gather_targets,
-    gather_weights,
     inputs_at,
     layer_at,
     loss_of_tile,
@@ -231,12 +230,12 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
         own, (at, S) = shard % workers == worker, rows_of(c, B, shard)
         if own or by_inputs:
             places = words_at(c.tile_places + 8 * worker * c.tile_rows, S)
-            find_in_data(data, words_at(rows_address + 8 * at, S), places)
+            O, at_tile = c.outputs, shard * size * c.tile_rows
+            weights = numbers_at(c.row_weights + at_tile, S, zero)  # the same from each worker
+            find_rows(data, words_at(rows_address + 8 * at, S), scale, places, weights)
             gather_inputs(c, data, places, low, high - low, tile_of(c, shard, size), size)
             if own:
-                O, at = c.outputs, shard * size * c.tile_rows
-                gather_targets(c, data, places, numbers_at(c.targets + at * O, O * S, zero))
-                gather_weights(data, places, S, scale, numbers_at(c.row_weights + at, S, zero))
+                gather_targets(c, data, places, numbers_at(c.targets + at_tile * O, O * S, zero))
     for layer in range(c.layers):
         if layer_at(c, layer).forward_of_all:
             calls.forward_of_all(layer_at(c, layer).forward_of_all, (context, layer, worker, B))

@@ -150,12 +150,31 @@ def _spoil_predictions(c, data, inputs, rows, Y):
                 predictions[rows[s] * O : (rows[s] + 1) * O] = np.nan
 
 
+def store_predictions(context, Z, rows, n, Y):
+    """Compute and store the predictions of n validation rows; see `calls.store`."""
+    c = fit_at(context)
+    _store_predictions(c, c.validation, Z, words_at(rows, n), numbers_at(Y, c.outputs * n, number(0)))
+
+
 @njit(**ONCE)
-def find_in_data(data, rows, places):
-    """Write the row indices in the data to places; rows are indices among the selected rows."""
-    chosen = words_at(data.chosen, data.rows)
-    for s in range(rows.size):
-        places[s] = chosen[rows[s]] if data.chosen else rows[s]
+def find_rows(data, rows, scale, places, weights):
+    """Write the indices in the data of selected rows, and their scaled weights.
+
+    There may be more places than rows: these are padding, which repeats the last row with weight 0.
+    """
+    chosen, weight, count = (
+        words_at(data.chosen, data.rows),
+        numbers_at(data.weight, data.data_rows, weights),
+        rows.size,
+    )
+    factor = weights.dtype.type(scale)
+    for s in range(places.size):
+        place = rows[smaller(s, count - 1)]
+        if data.chosen:
+            place = chosen[place]
+        places[s], weights[s] = place, 0
+        if s < count:
+            weights[s] = factor * weight[place] if data.weight else factor
 
 
 @njit(**ONCE)
@@ -185,15 +204,6 @@ def gather_targets(c, data, places, targets):
 
 
 @njit(**ONCE)
-def gather_weights(data, places, count, scale, weights):
-    """Write the scaled weights of the first ``count`` rows; the other rows are padding with weight 0."""
-    weight = numbers_at(data.weight, data.data_rows, weights)
-    for s in range(places.size):
-        own = weight[places[s]] if data.weight else 1
-        weights[s] = weights.dtype.type(scale) * own if s < count else 0
-
-
-@njit(**ONCE)
 def loss_of_tile(c, S, rows, Z, targets, weights, delta, losses):
     """Return the weighted loss of a tile's rows without padding, and store the delta of all S rows."""
     addresses = targets, weights.ctypes.data, delta, losses.ctypes.data
@@ -219,8 +229,10 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
     deltas, transposed = c.deltas + 2 * worker * delta_bytes, c.transposed + worker * delta_bytes
     all_rows, all_places = words_at(rows_address, n), words_at(c.tile_places + 8 * worker * most, most)
     # Rows are consecutive if their indices are a slice of the list of all rows.
-    in_order = c.all_rows <= rows_address < c.all_rows + 8 * larger(c.training.rows, c.validation.rows)
-    stays = in_order and c.by_rows and not (data.chosen or data.scaler or data.expander)  # read from the data
+    distance = rows_address - c.all_rows
+    in_order = (distance >= 0) & (distance < 8 * larger(c.training.rows, c.validation.rows))
+    stays = in_order & (c.by_rows != 0) & ((data.chosen | data.scaler | data.expander) == 0)  # read from the data
+    known = in_order & (is_validation == 0)
     multiple, contents = c.row_multiple, words_at(c.tile_contents + TILE_CONTENTS * worker, 2)
     scale_of_contents = doubles_at(c.tile_contents + TILE_CONTENTS * worker + 16, 1)
     total, start = 0.0, 0
@@ -229,32 +241,32 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
         S = rows.size
         if not is_validation and multiple < S:  # a power of two, to avoid a slow division
             S = (S + multiple - 1) & -multiple
-        places, inputs, fill = part(all_places, np.int64(0), S), tile, True
+        places, inputs = part(all_places, np.int64(0), S), tile
+        fill, contents_here = True, rows.ctypes.data
         if stays:
             inputs = data.x + size * I * rows[0]
         else:
             # Skip filling the tile if it still holds these rows from the previous step. Validation always fills it and
             # marks its contents as unknown, since validation rows have the same indices as training rows.
-            same = contents[0] == rows.ctypes.data and contents[1] == rows.size and scale_of_contents[0] == scale
-            fill = is_validation or not same
-            contents[0], contents[1] = rows.ctypes.data if in_order and not is_validation else 0, rows.size
+            same = (contents[0] == contents_here) & (contents[1] == rows.size) & (scale_of_contents[0] == scale)
+            fill = (is_validation != 0) | (not same)
+            contents[0], contents[1] = contents_here * np.int64(known), rows.size
             scale_of_contents[0] = scale
         if fill:
-            find_in_data(data, rows, places)
-            for s in range(rows.size, S):  # padding
-                places[s] = places[rows.size - 1]
+            find_rows(data, rows, scale, places, weights)
             gather_targets(c, data, places, targets)
-            gather_weights(data, places, rows.size, scale, weights)
             if not stays:
                 gather_inputs(c, data, places, np.int64(0), I, tile, size)
         A = inputs
         for layer in range(c.layers):
             A = forward(c, layer, A, S, step, rows.ctypes.data, workspace, size)
-        if is_validation and c.link:  # needed for a score or for the history
-            _store_predictions(c, data, A, rows, numbers_at(deltas, c.delta_size, zero))
+        if is_validation and c.store:  # needed for a score or for the history
+            calls.store(c.store, (context, A, rows.ctypes.data, S, deltas))
         total += loss_of_tile(c, S, rows.size, A, targets.ctypes.data, weights, deltas, losses)
         delta, before, add = deltas, deltas + delta_bytes, smaller(start, 1)  # the first tile stores the gradient
-        for layer in range(c.layers - 1 if gradient else -1, -1, -1):
+        layer = c.layers if gradient else 0
+        while layer > 0:
+            layer -= 1
             A = inputs_at(c, layer, inputs, workspace, size)
             backward(c, layer, A, S, step, workspace, delta, before, transposed, gradient, add, size)
             if layer_at(c, layer).is_dense:
@@ -290,6 +302,12 @@ def gather_of(features: int, F: type, by_rows: bool = False) -> int:
     if by_rows:
         return address_of(gather_rows, F)
     return gather_address(F) if features >= MIN_GATHERED_FEATURES else address_of(gather_few, F)
+
+
+@cache
+def store_address(F: type) -> int:
+    """Return the address of `store_predictions` for type F."""
+    return address_of(store_predictions, F)
 
 
 @cache
