@@ -237,7 +237,8 @@ def _template(
     if shards > 1:
         context.set(sum_shards=sum_shards_address(program.F), next_shard=2 if in_pairs else 1)
     if context.words[OFFSETS["weight_spans"]]:
-        context.set(penalize=penalize_address(program.F))
+        has_l1 = any(context.words[OFFSETS[name]] for name in ("l1", "l1_averaged"))
+        context.set(penalize=penalize_address(program.F, has_l1))
     if validation_rows > 0 or not plan.running:
         context.set(measure=measure_address(program.F), gradient_of_rows=gradient_address(program.F))
     full, exact = plan.batch_size == rows, not (program.network.random or plan.running)

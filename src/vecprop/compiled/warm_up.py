@@ -33,6 +33,7 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
         "measures": measure_address,
         "weights of rows": weigh_address,
         "penalties": penalize_address,
+        "the L2 penalty": partial(penalize_address, has_l1=False),
         "predictions of validation rows": store_address,
         "sums of shards": sum_shards_address,
         "early stopping": judge_address,

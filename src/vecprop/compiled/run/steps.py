@@ -107,6 +107,7 @@ def move_block(c, J, low, high, rate, t, shorten, moved):
 # Placeholders, filled in by `address_of`: the floating-point type, and the bytes of an element.
 number: Any = float
 size = 8
+has_l1 = True
 
 
 @njit(**IN_ORDER)
@@ -149,17 +150,20 @@ def penalize(context, low, high, scale, gradient):
         if gradient:
             for i in range(W.size if l2 else 0):
                 J_W[i] += number(l2) * W[i]
-            for i in range(W.size if l1 else 0):
-                J_W[i] += number(l1) * number(np.sign(W[i]))
+            if has_l1:
+                for i in range(W.size if l1 else 0):
+                    J_W[i] += number(l1) * number(np.sign(W[i]))
         else:
             if l2:
                 squares += _squares(W)
-            for i in range(W.size if l1 else 0):
-                sizes += abs(np.float64(W[i]))
+            if has_l1:
+                for i in range(W.size if l1 else 0):
+                    sizes += abs(np.float64(W[i]))
     return l2 / 2 * squares + l1 * sizes
 
 
 @cache
-def penalize_address(F: type) -> int:
+def penalize_address(F: type, has_l1: bool = True) -> int:
     """Return the address of `penalize` for type F; see `calls.penalize`."""
-    return address_of(penalize, F, signature=types.float64(*[types.intp] * 3, types.float64, types.intp))
+    signature = types.float64(*[types.intp] * 3, types.float64, types.intp)
+    return address_of(penalize, F, "_l1" * has_l1, signature, has_l1=has_l1)
