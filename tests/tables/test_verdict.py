@@ -112,7 +112,8 @@ def test_problems_are_reported_as_worries():
     lower, all_of_one, never = worries_of(one)
     assert "because classes are weighted: use them only to rank and to decide" in lower
     assert all_of_one.startswith("All scored rows belong to class 'yes'")
-    assert never == "The model never predicts 'yes', although these rows contain them: try --threshold f1."
+    assert never.startswith("No row is predicted as 'yes', although")
+    assert never.endswith(": try --threshold f1.")
 
 
 def test_groups_are_sampled_as_a_whole():

@@ -99,7 +99,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         if len(levels) != 1 and not rise:
             raise ValueError(
                 f"The 'quantile' parameter of TabularRegressor must be one level between 0 and 1, or three increasing "
-                f"levels at least 0.5 apart in total, such as (0.05, 0.5, 0.95). Got {self.quantile!r} instead."
+                f"levels, the outer ones at least 0.5 apart, such as (0.05, 0.5, 0.95). Got {self.quantile!r} instead."
             )
 
     @property

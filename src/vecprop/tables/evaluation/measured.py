@@ -307,5 +307,5 @@ def worries_of(measured: Measured) -> Iterator[str]:
     if len(never):
         shown = ", ".join(repr(name) for name in model.classes_[never[:5]].tolist())
         lower = ": try --threshold f1" if len(model.classes_) == 2 and model.threshold is None else ""
-        more = " and others" if len(never) > 5 else ""
-        yield f"The model never predicts {shown}{more}, although these rows contain them{lower}."
+        more = " or others" if len(never) > 5 else ""
+        yield f"No row is predicted as {shown}{more}, although some rows belong to these classes{lower}."
