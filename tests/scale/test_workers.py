@@ -27,7 +27,7 @@ def small(monkeypatch):
     """Bundles of two members, and no waiting."""
     monkeypatch.setattr(bundles, "MOST", 2)
     monkeypatch.setattr(workers, "LAST", 0.0)
-    monkeypatch.setattr(workers, "LOOK", 0.0)
+    monkeypatch.setattr(workers, "POLL_INTERVAL", 0.0)
     monkeypatch.setattr(client_module, "PATIENCE", 0.0)
 
 

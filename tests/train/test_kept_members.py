@@ -28,7 +28,7 @@ from vecprop.train.progress import Progress
 def kept_often(monkeypatch):
     """Each member is saved as soon as it has ended."""
     monkeypatch.setattr(store, "SHARE", np.inf)
-    monkeypatch.setattr(threads, "LOOK", 1e-4)
+    monkeypatch.setattr(threads, "POLL_INTERVAL", 1e-4)
     monkeypatch.setattr(bundles, "MOST", 3)
 
 

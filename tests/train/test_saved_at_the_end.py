@@ -146,7 +146,7 @@ def test_finished_work_is_saved_and_training_resumes_bit_identically(work, event
     raised = ZeroDivisionError if event is error else SystemExit
     monkeypatch.setenv("VECPROP_NUM_THREADS", "1")
     monkeypatch.setattr(bundles, "MOST", 1)
-    monkeypatch.setattr(threads, "LOOK", 1e-4)
+    monkeypatch.setattr(threads, "POLL_INTERVAL", 1e-4)
     before, run = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)], WORKS[work]
     with pytest.raises(raised) as caught:
         run(tmp_path, event)

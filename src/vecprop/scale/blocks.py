@@ -15,7 +15,7 @@ from .cluster import connected, require_open, threads_of
 AHEAD = 2
 """The number of blocks to load ahead per thread of the cluster."""
 
-LOOK = 2.0
+POLL_INTERVAL = 2.0
 """The interval in seconds at which a waiting reader checks that the cluster still exists."""
 
 RETRIES = 3
@@ -179,7 +179,7 @@ class DaskBlocks:
         ended = threading.Event()
         future.add_done_callback(lambda _: ended.set())
         while future.status in ("pending", "lost"):
-            if not ended.wait(LOOK):
+            if not ended.wait(POLL_INTERVAL):
                 threads_of(self._client)
             ended.clear()
         if future.status == "error":

@@ -115,15 +115,15 @@ def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
     >>> difference({"its instructions": "avx avx2 fma"}, {"its instructions": "avx"})
     'its instructions lack avx2, fma there'
     """
-    unlike = []
+    differences = []
     for name in {**here, **there}:
         own, other = here.get(name, ""), there.get(name, "")
         if own == other:
             continue
         if name == "its instructions":
             lacks, has = sorted({*own.split()} - {*other.split()}), sorted({*other.split()} - {*own.split()})
-            unlike += [f"{name} lack {', '.join(lacks)} there"] if lacks else []
-            unlike += [f"{name} include {', '.join(has)} only there"] if has else []
+            differences += [f"{name} lack {', '.join(lacks)} there"] if lacks else []
+            differences += [f"{name} include {', '.join(has)} only there"] if has else []
         else:
-            unlike.append(f"{name} is {other or 'not set'} there and {own or 'not set'} here")
-    return "; ".join(unlike)
+            differences.append(f"{name} is {other or 'not set'} there and {own or 'not set'} here")
+    return "; ".join(differences)

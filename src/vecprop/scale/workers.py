@@ -15,7 +15,7 @@ from ..system.threads import cancellable, limit_threads
 from ..train.population import is_in_a_task
 from .cluster import address_of, connected, difference, machine, require_open, threads_of
 
-LOOK = 2.0
+POLL_INTERVAL = 2.0
 """The interval in seconds at which the dispatcher checks the cluster if no result arrives."""
 
 LAST = 5.0
@@ -30,7 +30,7 @@ LOST = (OSError, TimeoutError, KeyError)
 FULL = "worker-restart-memory"
 """Dask's topic of events for workers that were restarted because they exceeded their memory limit."""
 
-_asked: dict[str, list[bool]] = {}  # in a worker: a list for each dispatcher, nonempty once it is cancelled
+_cancelled: dict[str, list[bool]] = {}  # in a worker: a list for each dispatcher, nonempty once it is cancelled
 
 
 class Incompatible(str):
@@ -44,13 +44,13 @@ def work(
 
     If the dispatcher is cancelled, return the result of the last complete epoch, or None if training has not started.
     """
-    asked = _asked.setdefault(token, [])
-    if asked:
+    cancelled = _cancelled.setdefault(token, [])
+    if cancelled:
         return None
     if here is not None and (mismatch := difference(here, machine())):
         return Incompatible(mismatch)
     try:
-        with limit_threads(threads), cancellable(asked):
+        with limit_threads(threads), cancellable(cancelled):
             return function(bundle, data)
     except KeyboardInterrupt:  # it would end the worker
         return None
@@ -58,7 +58,7 @@ def work(
 
 def stop(token: str) -> None:
     """Stop the bundles of a dispatcher within their epochs, and start no others; runs in a worker."""
-    _asked.setdefault(token, []).append(True)
+    _cancelled.setdefault(token, []).append(True)
 
 
 @dataclass(eq=False)
@@ -88,7 +88,7 @@ class Dispatcher:
             while self.waiting or self.pending:
                 self.submit_bundles()
                 yield from self.collect(self.ended())
-                if time.monotonic() - looked >= LOOK:
+                if time.monotonic() - looked >= POLL_INTERVAL:
                     self.threads, looked = threads_of(self.client), time.monotonic()
         except KeyboardInterrupt:
             yield from self.stopped()
@@ -103,7 +103,7 @@ class Dispatcher:
 
     def ended(self) -> list[Any]:
         """Wait for a moment, and return the tasks that have ended."""
-        self.arrived.wait(LOOK)
+        self.arrived.wait(POLL_INTERVAL)
         self.arrived.clear()
         return [future for future in self.pending if future.status not in ("pending", "lost")]
 

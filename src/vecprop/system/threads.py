@@ -248,7 +248,7 @@ def run_in_parallel(work: Callable[[int], None], workers: int, abandon: Callable
     _idle.extend(helpers)
 
 
-LOOK = 0.05
+POLL_INTERVAL = 0.05
 """A waiting thread wakes up after this many seconds, because signals that are delivered to another thread, and
 exceptions that are set by another thread, do not interrupt a wait."""
 
@@ -272,7 +272,7 @@ def interruptible(
     try:
         helper.begin(lambda worker: results.append(work()), 0, [])
         is_stopping = False
-        while not helper.wait(LOOK):
+        while not helper.wait(POLL_INTERVAL):
             if stop is not None and not is_stopping and is_stopped():
                 stop()
                 is_stopping = True  # do not poll again while the work ends
@@ -280,7 +280,7 @@ def interruptible(
     except BaseException as error:
         if stop is not None:
             stop()
-            while not (isinstance(error, SecondInterrupt) or helper.wait(LOOK)):
+            while not (isinstance(error, SecondInterrupt) or helper.wait(POLL_INTERVAL)):
                 pass
         _idle.extend([helper] * helper.wait(0))  # an unfinished helper is dropped; its thread ends after the work
         raise
@@ -308,17 +308,17 @@ class SecondInterrupt(KeyboardInterrupt):
     """Ctrl-C was pressed again before training had ended; nothing is saved."""
 
 
-_asked: ContextVar[list[Any]] = ContextVar("asked", default=[])  # noqa: B039 (the default is never changed)
+_cancelled: ContextVar[list[Any]] = ContextVar("cancelled", default=[])  # noqa: B039 (the default is never changed)
 
 
-def cancellable(asked: list[Any]) -> AbstractContextManager[None]:
+def cancellable(cancelled: list[Any]) -> AbstractContextManager[None]:
     """Let another thread stop the training in a block, as by Ctrl-C, by appending to a list."""
-    return _set(_asked, asked)
+    return _set(_cancelled, cancelled)
 
 
 def check_cancelled() -> None:
     """Raise KeyboardInterrupt if another thread has requested a stop; see `cancellable`."""
-    if _asked.get():
+    if _cancelled.get():
         raise KeyboardInterrupt
 
 
@@ -330,8 +330,8 @@ def defer_sigint(work: Callable[[list[Any]], Result]) -> Result:
     handler of another signal may raise before a generator enters its ``try`` block.
     """
     if threading.current_thread() is not threading.main_thread() or _signal.getsignal(signal.SIGINT) is None:
-        asked = _asked.get()  # only the main thread gets signals; a handler set in C (None) could not be restored
-        result = work(asked)
+        cancelled = _cancelled.get()  # no signals here, or a handler set in C (None) that could not be restored
+        result = work(cancelled)
         check_cancelled()
         return result
     received: list[Any] = []

@@ -245,7 +245,7 @@ class Run:
         self.state: TrainingState = state
         self.best, self.reason = None if rule is None else Best(rule, state), None
         self.is_whole = True  # the state belongs to a complete epoch or window
-        self.has_begun = False
+        self.has_started = False
         self.hooks: list[Hook] = [] if self.best is None else [self.best]
         self.hooks += [Observation(self.schedule)] if state.schedule else []
         self.hooks += map(Call, callbacks)
@@ -254,8 +254,8 @@ class Run:
         begun_at = state.step - state.under_way.get("steps", 0)  # the first step of the epoch
         self.steps = begun_at + (state.epochs - state.epoch) * self.per_epoch
         self.last_finite = namespace(state.theta).asarray(state.theta, copy=True)
-        self.goes_on = begun is not None and len(state.history.time) > 0
-        self.started = time.perf_counter() - (float(state.history.time[-1]) if self.goes_on else 0.0)
+        self.is_resumed = begun is not None and len(state.history.time) > 0
+        self.started = time.perf_counter() - (float(state.history.time[-1]) if self.is_resumed else 0.0)
 
     @property
     def seconds(self) -> float:
@@ -272,19 +272,19 @@ class Run:
 
     def start(self, loss: Array | None, validation_loss: Array | None, score: Array | None) -> Reason | None:
         """Record the measurements before the first epoch; return a reason to stop, or None."""
-        if not self.goes_on:
+        if not self.is_resumed:
             self.measure(loss, validation_loss, score)
-        self.has_begun = True
-        return self.ask("start")
+        self.has_started = True
+        return self.call_hooks("start")
 
     def after_epoch(self, *measured: Any, **steps: Any) -> Reason | None:
         """Record the measurements of an epoch and count it; return a reason to stop, or None."""
         self.measure(*measured, **steps)
         self.state.epoch += 1
         self.last_finite[...] = self.state.theta
-        return self.ask()
+        return self.call_hooks()
 
-    def ask(self, event: str = "after_epoch") -> Reason | None:
+    def call_hooks(self, event: str = "after_epoch") -> Reason | None:
         """Call a method of all hooks; return the last reason to stop, or None."""
         self.reason, self.is_whole = None, True
         try:
@@ -304,7 +304,7 @@ class Run:
             try:
                 reason = move()
             except KeyboardInterrupt as error:
-                if isinstance(error, SecondInterrupt) or not self.has_begun:
+                if isinstance(error, SecondInterrupt) or not self.has_started:
                     raise
                 reason = "interrupted"
             result = self.result(reason)

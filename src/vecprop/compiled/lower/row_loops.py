@@ -219,7 +219,7 @@ def shuffle(seed, epoch, n, numbers, keys, places, order):
 
 
 def order_of_part(seed: int, epoch: int, numbers: np.ndarray) -> np.ndarray:
-    """Return the order of a part of an epoch's rows, given by global indices, by their keys among all rows."""
+    """Return the order of some rows of an epoch, given by their global indices, sorted by their random keys."""
     n = len(numbers)
     keys, places, order = np.empty(n, np.uint32), np.empty(n + 1, np.uint32), np.empty(n, np.int64)
     arrays = (array.ctypes.data for array in (np.ascontiguousarray(numbers, np.int64), keys, places, order))

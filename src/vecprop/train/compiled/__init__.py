@@ -222,7 +222,7 @@ class CompiledTrainingLoop(CompiledSteps):
             state.history.extend(**known)
             if self.run.best is not None:
                 self.run.best.stalled = progress.stalled
-            reason = self.run.ask()
+            reason = self.run.call_hooks()
         if done < count and not (progress.stalled or progress.stopped):
             self.batch.require_finite_inputs()
             self.diverged(progress)

@@ -29,7 +29,7 @@ class WindowSteps(CompiledSteps):
 
     def start(self) -> Reason | None:
         """Record the measurements before the first window; return a reason to stop, or None."""
-        if self.validation_batch is None or self.run.goes_on:
+        if self.validation_batch is None or self.run.is_resumed:
             return self.run.start(None, None, None)
         return self.run.start(None, *self.validated(self.first_losses(is_long=True)))
 
@@ -89,7 +89,7 @@ class WindowSteps(CompiledSteps):
         state.under_way = way = self._way(results, rows, steps, weight)
         state.step, state.optimizer["t"] = state.step + steps, state.optimizer["t"] + steps
         if not window.is_last:
-            return True, self.run.ask("after_window")
+            return True, self.run.call_hooks("after_window")
         state.under_way = {}
         if not way["weight"] and self.network.reduction == "mean":
             raise ValueError("sample_weight is 0 in every row: at least one weight must be positive.")
