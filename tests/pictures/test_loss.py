@@ -69,3 +69,52 @@ def test_running_loss_starts_at_epoch_1_and_validation_loss_at_0():
     for history, epochs in ((alone.history, [[1, 2, 3]]), (both.history, [[1, 2, 3], [0, 1, 2, 3]])):
         for line, expected in zip(plot_loss(history).lines, epochs, strict=True):
             np.testing.assert_array_equal(line.get_xdata(), expected)
+
+
+NETWORK = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
+ROWS = np.linspace(-1, 1, 20)[:, None]
+TARGETS = 3 * ROWS + 1
+
+
+def member(epochs, **settings):
+    return vp.Member(NETWORK, np.zeros(2), vp.GradientDescent(0.5), epochs=epochs, **settings)
+
+
+def test_a_result_plots_its_history_and_is_a_frame():
+    settings: dict[str, Any] = {"optimizer": vp.GradientDescent(0.5), "epochs": 5, "validation": (ROWS, TARGETS)}
+    result = vp.train(NETWORK, np.zeros(2), ROWS, TARGETS, **settings)
+    training, validation = result.plot(linewidth=3).lines
+    np.testing.assert_array_equal(training.get_ydata(), result.history.loss)
+    np.testing.assert_array_equal(validation.get_ydata(), result.history.validation_loss)
+    assert training.get_linewidth() == 3
+    np.testing.assert_array_equal(result.to_frame().loss, result.history.loss)
+
+
+def test_a_population_plots_its_members_with_their_last_losses(legend):
+    results = vp.train_population([member(2), member(4), member(4)], ROWS, TARGETS)
+    ax = results.plot()
+    *each, median = ax.lines
+    first = results[0].history.loss
+    np.testing.assert_array_equal(each[0].get_ydata(), [*first, first[-1], first[-1]])
+    np.testing.assert_array_equal(median.get_ydata(), results[1].history.loss)
+    assert legend(ax) == ["training, median of 3"]
+    assert results.plot(ax) is ax
+
+
+def test_running_losses_of_a_population_begin_at_the_first_epoch():
+    some = np.arange(5)
+    results = vp.train_population([member(3, batch_size=4, validation_rows=some)] * 2, ROWS, TARGETS)
+    training, _, _, validation, *_ = results.plot().lines
+    np.testing.assert_array_equal(training.get_xydata(), np.column_stack((range(1, 4), results[0].history.loss)))
+    np.testing.assert_array_equal(validation.get_xdata(), range(4))
+
+
+def test_a_population_without_losses_is_refused():
+    with pytest.raises(ValueError, match="must be a nonempty array"):
+        vp.train_population([], ROWS, TARGETS).plot()
+
+
+def test_a_model_plots_its_loss():
+    model = vp.MLPRegressor(hidden_layer_sizes=(2,), tol=1.0, random_state=0).fit(ROWS, TARGETS[:, 0])
+    (curve,) = model.plot(color="k").lines
+    np.testing.assert_array_equal(curve.get_ydata(), model.loss_curve_)

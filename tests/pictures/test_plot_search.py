@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from sklearn.datasets import make_moons
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
 from vecprop import MLPClassifier, MLPSearchCV
@@ -106,3 +107,14 @@ def test_given_axes_are_used_and_bad_names_raise():
     with pytest.raises(ValueError, match="No parameter varies"):
         plot_search(searched({"solver": ["sgd"]}))
     assert not plt.get_fignums()
+
+
+def test_a_search_plots_itself_and_is_a_frame():
+    search = searched({"learning_rate_init": RATES, "alpha": [0.1, 1.0]})
+    ax = search.plot("alpha")
+    assert search.plot("alpha", ax) is ax
+    assert ax.get_xlabel() == "alpha"
+    np.testing.assert_array_equal(search.to_frame().mean_test_score, search.cv_results_["mean_test_score"])
+    for method in (MLPSearchCV(NETWORK, {}).plot, MLPSearchCV(NETWORK, {}).to_frame):
+        with pytest.raises(NotFittedError):
+            method()

@@ -12,6 +12,8 @@ EXTRAS = "pandas pyarrow openpyxl jinja2 matplotlib rich typer latex2mathml boke
 NETWORK = vp.Network(2, [vp.Dense(2)], vp.SoftmaxCrossEntropy())
 X, t = np.eye(2), np.array([0, 1])
 MEMBER = vp.Member(NETWORK, NETWORK.init(0), vp.Adam(), epochs=1)
+SEARCH = vp.MLPSearchCV(vp.MLPClassifier(), {})
+SEARCH.cv_results_ = {}
 NEEDED = {
     "read_table": ("pandas", "tables", lambda: vp.read_table("t.csv")),
     "read_table of Parquet": ("pandas", "tables", lambda: vp.read_table("t.parquet")),
@@ -22,6 +24,9 @@ NEEDED = {
     "score": ("pandas", "tables", lambda: vp.TabularClassifier("y").score("t.csv")),
     "History.to_frame": ("pandas", "tables", vp.History().to_frame),
     "TrainingResults.to_frame": ("pandas", "tables", lambda: vp.train_population([MEMBER], X, t).to_frame()),
+    "TrainingResults.plot": ("matplotlib", "pictures", lambda: vp.train_population([MEMBER], X, t).plot()),
+    "TrainingResult.plot": ("matplotlib", "pictures", lambda: vp.train_population([MEMBER], X, t)[0].plot()),
+    "MLPSearchCV.to_frame": ("pandas", "tables", lambda: SEARCH.to_frame()),
     "Report.to_frame": ("pandas", "tables", lambda: vp.check_gradients(NETWORK, NETWORK.init(0), X, t).to_frame()),
     "Trace.to_frame": ("pandas", "tables", lambda: vp.learn.trace(NETWORK, NETWORK.init(0), X, t).to_frame()),
     "ParquetBlocks": ("pyarrow", "tables", lambda: vp.blocks.ParquetBlocks("t.parquet", "y")),

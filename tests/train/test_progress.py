@@ -76,6 +76,7 @@ BOTH = "loss 1.235e-05, validation 2.346e-05"
 def test_a_line_is_never_wider_than_its_terminal(columns, line, monkeypatch, capsys, clock):
     terminal(monkeypatch, columns)
     with progress_bar("forest", quiet=False) as show:
+        assert show is not None
         clock[0] = 5.0
         show(Progress(0, 10_000, 0.0, 10**6, 1.0, 1.0))
         clock[0] = 37_800.0
@@ -94,6 +95,7 @@ def test_a_long_name_leaves_room_for_times(monkeypatch, capsys, clock):
 def test_the_pace_begins_again_with_a_smaller_count(monkeypatch, capsys, clock):
     terminal(monkeypatch, 80)
     with progress_bar("training", quiet=False) as show:
+        assert show is not None
         for clock[0], stage, rows in ((1.0, 0, 30), (2.0, 0, 60), (3.0, 1, 20), (4.0, 1, 80)):
             show(Progress(0, 2, 0.0, rows, 0.5, 0.5, stage=stage))
     assert " 60 rows/s" in last_line(capsys)

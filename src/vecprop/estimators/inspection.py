@@ -219,6 +219,10 @@ class Plots:
     def __init__(self, model: Any) -> None:
         self.model = model
 
+    def __call__(self, ax: "Axes | None" = None, **curve: Any) -> "Axes":
+        """Draw the loss, as `loss` does."""
+        return self.loss(ax, **curve)
+
     def loss(self, ax: "Axes | None" = None, **curve: Any) -> "Axes":
         """Draw the loss of each epoch, and the validation loss if there is one; see `vecprop.pictures.plot_loss`."""
         check_is_fitted(self.model)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, get_args, overload
 
 import numpy as np
@@ -18,6 +19,7 @@ from .state import History, Reason, TrainingResult, TrainingState
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -403,6 +405,25 @@ class TrainingResults(Sequence[TrainingResult]):
         index = pd.RangeIndex(len(rows), name="member")
         frame = pd.DataFrame(rows, columns=["reason", "epochs", "steps", *curves], index=index)
         return frame.astype(dict.fromkeys(curves, float))
+
+    def plot(self, ax: "Axes | None" = None, **curve: Any) -> "Axes":
+        """Plot the losses of all members, and their median; see `vecprop.pictures.plot_loss`.
+
+        After the end of its training, a member counts with its last loss.
+        """
+        from ..pictures.loss import plot_loss
+
+        known = [result.history for result in self if len(result.history.loss)]
+
+        def together(name: str) -> np.ndarray:
+            curves = [getattr(history, name) for history in known]
+            if not curves or not all(map(len, curves)):
+                return np.empty(0)
+            steps = np.arange(max(map(len, curves)))
+            return np.hstack([of[np.minimum(steps, len(of) - 1)].reshape(len(steps), -1) for of in curves])
+
+        curves = {name: together(name) for name in ("loss", "validation_loss", "time")}
+        return plot_loss(SimpleNamespace(**curves), ax, **curve)
 
     def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
         """Pickle a compact copy of the stacked results."""

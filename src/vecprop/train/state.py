@@ -13,6 +13,7 @@ from ..system.versions import Versioned
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 
 NOTHING = [np.empty(0)]
@@ -262,6 +263,16 @@ class TrainingResult(Versioned):
     history: History
     state: TrainingState
     reason: Reason
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return the history as a data frame; see `History.to_frame`."""
+        return self.history.to_frame()
+
+    def plot(self, ax: "Axes | None" = None, **curve: Any) -> "Axes":
+        """Plot the loss, and the validation loss if there is one; see `vecprop.pictures.plot_loss`."""
+        from ..pictures.loss import plot_loss
+
+        return plot_loss(self.history, ax, **curve)
 
 
 class DivergenceError(ArithmeticError):

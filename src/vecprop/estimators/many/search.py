@@ -5,21 +5,27 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from math import ceil
 from numbers import Real
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import indexable
+from sklearn.utils.validation import check_is_fitted, indexable
 
 from ...core import SuggestsKeywords
+from ...pictures import plot_search
+from ...system.extras import imported
 from ...system.versions import Versioned
 from .. import sklearn_compat as compat
 from ..settings import CHECKPOINT, COUNT, held
 from .evaluation import Evaluation, Outcome, mean_over_seeds, spread_over_seeds
 from .folds import Candidate, Split, row_count, splitter_for
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 
 @dataclass(eq=False, repr=False)
@@ -204,6 +210,24 @@ class MLPSearchCV(SuggestsKeywords, Versioned, compat.BaseSearchCV):
             self._fit(evaluate)
         self.scorer_ = several or scorer
         return self
+
+    def plot(
+        self, parameters: str | Sequence[str] | None = None, ax: "Axes | None" = None, *, score: str = "score"
+    ) -> "Axes":
+        """Plot the scores against one or two parameters; see `vecprop.pictures.plot_search`."""
+        check_is_fitted(self, "cv_results_")
+        return plot_search(self, parameters, ax, score=score)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return ``cv_results_`` as a data frame with one row per candidate.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        check_is_fitted(self, "cv_results_")
+        return imported("pandas", "MLPSearchCV.to_frame", "tables").DataFrame(self.cv_results_)
 
     def _fit(self, evaluate: Evaluation) -> None:
         """Evaluate all candidates, select the best, and fit it to all rows."""
