@@ -59,8 +59,20 @@ numpydoc_xref_param_type = False
 SIGNS = re.compile(r"(`+[^`]+`+)|\*+(?=[A-Za-z])|(?<= )\*\*(?=,)|\|(?=\S)|(?<=\w)\||(?<=\w)_(?=[\s,;.)]|$)")
 """Signs that stand for themselves, in shapes, sizes and names of attributes, or what is between backticks."""
 
+LETTERS = {
+    "*M": "*M any number of axes for networks",
+    "M": "M networks",
+    "N": "N rows",
+    "I": "I inputs",
+    "O": "O outputs",
+    "C": "C classes",
+    "P": "P parameters",
+}
+"""The letters of shapes in docstrings."""
+
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
+    "thumbnail_size": (640, 480),
     "gallery_dirs": "pictured",
     "abort_on_example_error": True,
     "show_memory": False,
@@ -116,6 +128,17 @@ def _escape(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[
             lines[number] = SIGNS.sub(lambda found: found[1] or "\\" + "\\".join(found[0]), line)
 
 
+def _explain_letters(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Explain at the end of a docstring the letters that stand for sizes in its shapes."""
+    shapes = " ".join(re.findall(r"\(\*?[A-Z](?:, [A-Za-z0-9]+)*,?\)", " ".join(lines)))
+    found = [text for letter, text in LETTERS.items() if re.search(rf"(?<![*\w]){re.escape(letter)}\b", shapes)]
+    if found and what != "module":
+        if "Notes" not in lines:
+            lines += ["", "Notes", "-----", ""]
+        after = lines.index("Notes") + 2
+        lines[after:after] = [f"Sizes: {', '.join(found)}.", ""]
+
+
 def _of_others(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
     """Leave out what a class inherits from a class of another library, which documents it."""
     owner = getattr(obj, "fget", None) or obj
@@ -165,6 +188,7 @@ def _put_notebooks(app: Any, error: Exception | None) -> None:
 
 def setup(app: Any) -> None:
     """Have Sphinx call these functions."""
+    app.connect("autodoc-process-docstring", _explain_letters, priority=300)
     app.connect("autodoc-process-docstring", _escape, priority=400)  # before numpydoc makes markup
     app.connect("source-read", _link_figures)
     app.connect("html-page-context", _links_beside)
