@@ -100,21 +100,6 @@ def record_at(fields: np.dtype) -> Any:
 
 
 @intrinsic
-def copy(typing, source, target):
-    """Copy an array to another of the same size; a loop would take ten times as long to compile."""
-
-    def generate(context, builder, signature, values):
-        to, given = (context.make_array(target)(context, builder, value) for value in reversed(values))
-        size, pointer = builder.mul(to.nitems, to.itemsize), ir.IntType(8).as_pointer()
-        move = builder.module.declare_intrinsic("llvm.memcpy", [pointer, pointer, size.type])
-        places = (builder.bitcast(array.data, pointer) for array in (to, given))
-        builder.call(move, [*places, size, ir.IntType(1)(0)])
-        return context.get_dummy_value()
-
-    return types.void(target, target), generate
-
-
-@intrinsic
 def copy_bytes(typing, source, target, size):
     """Copy memory from an address to another one."""
 

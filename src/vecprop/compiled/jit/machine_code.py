@@ -1,6 +1,7 @@
 """Kernels: functions that are compiled to machine code, cached on disk, and called by address."""
 
 import logging
+from collections.abc import Callable
 from functools import cache
 from types import FunctionType
 from typing import Any
@@ -57,6 +58,11 @@ class Kernel:
                 code = compiled(self.function, self.signature, _OPTIONS)
                 keep(self.name, code)
         return code
+
+
+def addresses_of(template: FunctionType, signature: Any = None) -> Callable[[type], int]:
+    """Return a cached function that returns the address of a template's `Kernel` for a floating-point type."""
+    return cache(lambda F: address_of(template, F, signature=signature))
 
 
 def address_of(template: FunctionType, F: type, suffix: str = "", signature: Any = None, **names: Any) -> int:

@@ -15,7 +15,7 @@ from numba import from_dtype, njit, types
 
 from ...core import Dropout, LayerNorm, SoftmaxCrossEntropy, counter_rng
 from ..jit import INNER, intrinsic, larger, use_widest_vectors, without_overlaps
-from ..jit.addresses import copy, matrix, vector
+from ..jit.addresses import matrix, vector
 from ..jit.cache import digest
 from ..jit.machine_code import address_of
 from .formulas import H_SIZE, compiled_method, hyperparameters, is_of_the_library, of_formulas
@@ -233,7 +233,8 @@ def _norm_back(I, O, rows, p, x, delta, J, add, y, h, extra):
 def _drop(I, O, rows, p, x, y, h, mask, by_rows, product, numbers, seed, step, layer):
     """Multiply by the dropout mask of this step; see `core.layers.Dropout` and `core.counter_rng.RandomKey`."""
     if step < 0:
-        copy(vector(x, I * rows), vector(y, I * rows))
+        for i in range(I * rows):
+            y[i] = x[i]
         return
     x, y, mask = matrix(x, I, rows), matrix(y, I, rows), matrix(mask, I, rows)
     numbers, h = vector(numbers, rows), unpacked(h)

@@ -23,7 +23,7 @@ from ..gemm.packed import PANEL_ROWS, PIECE_ROWS, piece_depth
 from ..jit import INNER, calls, larger, smaller
 from ..jit.addresses import doubles_at, numbers_at, put_ones, words_at
 from ..jit.fit_record import fit_at
-from ..jit.machine_code import address_of
+from ..jit.machine_code import address_of, addresses_of
 from ..jit.threads import BARRIER_WORDS, wait_for_all
 from .parallelism import QUARTERS, WeightSplit, inputs_of, multiply_quarter, quarters_of, sum_quarters
 from .tiles import (
@@ -263,10 +263,7 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
             current = 1 - current
 
 
-@cache
-def batch_address(F: type) -> int:
-    """Return the address of `gradient_of_batch` for type F; see `calls.batch`."""
-    return address_of(gradient_of_batch, F, signature=types.void(*[types.intp] * 4, types.float64, types.intp))
+batch_address = addresses_of(gradient_of_batch, types.void(*[types.intp] * 4, types.float64, types.intp))
 
 
 @cache

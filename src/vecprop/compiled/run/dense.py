@@ -31,8 +31,8 @@ from ..gemm.products import (
 )
 from ..gemm.vectors import added_row_block, summed_rows_block, vector_bytes
 from ..jit import INNER, ONCE, calls
-from ..jit.addresses import copy, numbers_at, put_ones, total, words_at
-from ..jit.machine_code import address_of, filled_in
+from ..jit.addresses import copy_bytes, numbers_at, put_ones, total, words_at
+from ..jit.machine_code import address_of, addresses_of, filled_in
 
 # Placeholders for a floating-point type: the type, the bytes of an element, `FEW_OUTPUTS`, products by blocks; for
 # packed layers the functions by blocks, which handle few rows; for sparse rows the blocks of `gemm.vectors` and their
@@ -246,11 +246,10 @@ def _first_from(columns, count, least):
 
 def multiply_sparse(I, O, S, p, A, Z, h, workspace, by_rows, product):
     """Compute Z = [W; b]ᵀ [A; 1]; the rows of Zᵀ are computed in the workspace."""
-    zero, row = number(0), O * size
-    bias, outputs = numbers_at(p + I * row, O, zero), numbers_at(workspace, S * O, zero)
+    row = O * size
     for s in range(S):
         values, columns, count = _row(A, s)
-        copy(bias, outputs[s * O : (s + 1) * O])
+        copy_bytes(p + I * row, workspace + s * row, row)
         for o in range(0, O, width):
             sum_rows(O - o, count, values, columns, p + o * size, row, workspace + s * row + o * size)
     transpose(S, O, workspace, row, Z, S * size)
@@ -295,10 +294,7 @@ def columns_address(F: type) -> int:
     return address_of(gradient_of_columns, F, **names_of_sparse(F))
 
 
-@cache
-def sparse_rows_address(F: type) -> int:
-    """Return the address of `find_sparse_rows` for type F; see `calls.expand`."""
-    return address_of(find_sparse_rows, F)
+sparse_rows_address = addresses_of(find_sparse_rows)
 
 
 @cache

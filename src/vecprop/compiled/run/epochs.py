@@ -18,7 +18,6 @@ In a population, each thread runs `run_members`, which takes fits from a queue a
 """
 
 from enum import IntEnum
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from numba import njit
 from ..jit import INNER, ONCE, calls, larger, smaller
 from ..jit.addresses import clear_bytes, copy_bytes, doubles_at, numbers_at, part, total, words_at
 from ..jit.fit_record import FIT, fit_at
-from ..jit.machine_code import address_of
+from ..jit.machine_code import addresses_of
 from ..jit.threads import BARRIER_WORDS, STOPPED, atomic_add, is_abandoned, now, wait_for_all
 from .measures import TRAINING, Watched, look_for_stop, scale_of, stopping_at
 from .parallelism import QUARTERS, quarters_of
@@ -216,10 +215,7 @@ def _running(c, loss, penalty, scale, rows):
     return (loss + penalty) * (c.scale_of_all / scale) if scale > 0 else 0.0
 
 
-@cache
-def epochs_address(F: type) -> int:
-    """Return the address of `run_epochs` for type F."""
-    return address_of(run_epochs, F)
+epochs_address = addresses_of(run_epochs)
 
 
 @njit(**INNER)
@@ -275,7 +271,4 @@ def run_members(contexts, numbers, count, queue, scratch, fields, offsets, measu
         seconds[0] += now(clock)
 
 
-@cache
-def members_address(F: type) -> int:
-    """Return the address of `run_members` for type F."""
-    return address_of(run_members, F)
+members_address = addresses_of(run_members)

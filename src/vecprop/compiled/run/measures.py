@@ -1,7 +1,6 @@
 """Measurements between epochs, and early stopping; compiled only for fits that need them."""
 
 from enum import IntEnum
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -9,9 +8,9 @@ from numba import njit, types
 
 from ...optimize.settings import observed
 from ..jit import INNER, ONCE, calls
-from ..jit.addresses import copy, doubles_at, numbers_at, part, record_at, total, words_at
+from ..jit.addresses import copy_bytes, doubles_at, numbers_at, part, record_at, total, words_at
 from ..jit.fit_record import OFFSETS, ROWS, fields, fit_at
-from ..jit.machine_code import address_of
+from ..jit.machine_code import addresses_of
 from ..jit.threads import BARRIER_WORDS, STOPPED, wait_for_all
 from .parallelism import quarters_of
 from .steps import block_at
@@ -75,10 +74,7 @@ def weigh(data, rows, n):
     return _factor(_rows_at(data), words_at(rows, n), number(0))
 
 
-@cache
-def weigh_address(F: type) -> int:
-    """Return the address of `weigh` for type F; see `calls.weigh`."""
-    return address_of(weigh, F, signature=types.float64(*[types.intp] * 3))
+weigh_address = addresses_of(weigh, types.float64(*[types.intp] * 3))
 
 
 @njit(**ONCE)
@@ -138,16 +134,12 @@ def measure(context, worker, epoch, known):
                 scores = doubles_at(c.validation_scores, epoch + 1)
                 scores[epoch] = calls.score(c.validation_score, (context,))
             if is_validation and c.kept_predictions:
-                size = N * c.outputs
-                kept = numbers_at(c.kept_predictions, (epoch + 1) * size, theta)
-                copy(numbers_at(c.predictions, size, theta), part(kept, epoch * size, (epoch + 1) * size))
+                bytes = N * c.outputs * theta.itemsize
+                copy_bytes(c.predictions, c.kept_predictions + epoch * bytes, bytes)
     return finite
 
 
-@cache
-def measure_address(F: type) -> int:
-    """Return the address of `measure` for type F; see `calls.measure`."""
-    return address_of(measure, F, signature=types.float64(*[types.intp] * 4))
+measure_address = addresses_of(measure, types.float64(*[types.intp] * 4))
 
 
 def judge(context, epoch):
@@ -161,14 +153,11 @@ def judge(context, epoch):
         by_validation = watched == Watched.VALIDATION_LOSS and c.validation.rows > 0
         loss = np.float64(numbers_at(c.validation_losses if by_validation else c.losses, epoch + 1, theta)[epoch])
     if loss < memory.lowest:
-        copy(theta, numbers_at(c.best, theta.size, theta))
+        copy_bytes(c.theta, c.best, c.p * theta.itemsize)
     memory.lowest, memory.at, memory.stalled = _observed(
         loss, memory.lowest, memory.at, memory.stalled, rule.min_delta, rule.compares_to_best != 0
     )
     return 1.0 if memory.stalled >= rule.patience else 0.0
 
 
-@cache
-def judge_address(F: type) -> int:
-    """Return the address of `judge` for type F; see `calls.judge`."""
-    return address_of(judge, F, signature=types.float64(*[types.intp] * 2))
+judge_address = addresses_of(judge, types.float64(*[types.intp] * 2))

@@ -10,7 +10,6 @@ workers, and therefore the bits do not either.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -20,7 +19,7 @@ from numba import njit
 from ..jit import INNER, ONCE, calls
 from ..jit.addresses import numbers_at, put_ones
 from ..jit.fit_record import LINE
-from ..jit.machine_code import address_of
+from ..jit.machine_code import addresses_of
 from .dense import Algorithm
 from .steps import BLOCK
 
@@ -167,7 +166,4 @@ def _by_quarters(I, O, S, p, A, Z, h, workspace, by_rows, product):
     sum_quarters(numbers_at(workspace, QUARTERS * O * S, number(0)), numbers_at(Z, O * S, number(0)))
 
 
-@cache
-def quarters_address(F: type) -> int:
-    """Return the address of the forward function of a layer that is split by inputs; see `calls.forward`."""
-    return address_of(_by_quarters, F)
+quarters_address = addresses_of(_by_quarters)

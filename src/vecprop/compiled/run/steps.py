@@ -14,7 +14,7 @@ from numba import njit, types
 from ..jit import IN_ORDER, INNER, ONCE, calls, larger, smaller
 from ..jit.addresses import numbers_at, part, record_at, total, words_at
 from ..jit.fit_record import fields, fit_at
-from ..jit.machine_code import address_of
+from ..jit.machine_code import address_of, addresses_of
 
 BLOCK = 2048
 """The number of parameters per block. Four gradients, theta, two moments and the step take 64 kB in float32."""
@@ -130,10 +130,7 @@ def sum_shards(context, low, high, own, distance):
         _add_pair(numbers_at(at + (own ^ 2) * row, n, zero), numbers_at(at + (own ^ 3) * row, n, zero), J)
 
 
-@cache
-def sum_shards_address(F: type) -> int:
-    """Return the address of `sum_shards` for type F; see `calls.sum_shards`."""
-    return address_of(sum_shards, F)
+sum_shards_address = addresses_of(sum_shards)
 
 
 def penalize(context, low, high, scale, gradient):

@@ -23,9 +23,9 @@ from numba import njit, types
 
 from ..gemm.products import gather_address
 from ..jit import INNER, ONCE, calls, larger, smaller
-from ..jit.addresses import copy, doubles_at, numbers_at, part, record_at, words_at
+from ..jit.addresses import copy_bytes, doubles_at, numbers_at, part, record_at, words_at
 from ..jit.fit_record import LINE, fields, fit_at
-from ..jit.machine_code import address_of
+from ..jit.machine_code import address_of, addresses_of
 from ..lower.formulas import H_SIZE
 from .steps import are_finite
 
@@ -114,7 +114,7 @@ def gather_rows(M, N, A, A_m, B, B_n, indices):
     """Store B = A[indices] for M indices; see `calls.gather`."""
     indices = words_at(indices, M)
     for m in range(M):
-        copy(numbers_at(A + A_m * indices[m], N, number(0)), numbers_at(B + A_m * m, N, number(0)))
+        copy_bytes(A + A_m * indices[m], B + A_m * m, A_m)
 
 
 @njit(**ONCE)
@@ -304,20 +304,10 @@ def gather_of(features: int, F: type, by_rows: bool = False) -> int:
     return gather_address(F) if features >= MIN_GATHERED_FEATURES else address_of(gather_few, F)
 
 
-@cache
-def store_address(F: type) -> int:
-    """Return the address of `store_predictions` for type F."""
-    return address_of(store_predictions, F)
+store_address = addresses_of(store_predictions)
 
 
-@cache
-def gradient_address(F: type) -> int:
-    """Return the address of `gradient_of_rows` for type F."""
-    words = [types.intp] * 5, [types.intp] * 2
-    return address_of(gradient_of_rows, F, signature=types.float64(*words[0], types.float64, *words[1]))
+gradient_address = addresses_of(gradient_of_rows, types.float64(*[types.intp] * 5, types.float64, *[types.intp] * 2))
 
 
-@cache
-def predict_address(F: type) -> int:
-    """Return the address of `predict_rows` for type F."""
-    return address_of(predict_rows, F)
+predict_address = addresses_of(predict_rows)
