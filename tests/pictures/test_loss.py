@@ -101,6 +101,14 @@ def test_a_population_plots_its_members_with_their_last_losses(legend):
     assert results.plot(ax) is ax
 
 
+def test_of_many_members_the_median_counts_all():
+    losses = np.arange(20_000.0).reshape(2, 10_000)
+    *some, median = plot_loss(losses).lines
+    assert len(some) == 500
+    np.testing.assert_array_equal(some[1].get_ydata(), losses[:, 20])
+    np.testing.assert_array_equal(median.get_ydata(), np.median(losses, axis=1))
+
+
 def test_running_losses_of_a_population_begin_at_the_first_epoch():
     some = np.arange(5)
     results = vp.train_population([member(3, batch_size=4, validation_rows=some)] * 2, ROWS, TARGETS)

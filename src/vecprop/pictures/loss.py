@@ -6,11 +6,15 @@ import numpy as np
 
 from .style import Axes, add_legend, axes_or_new, colour, ink, line
 
+MOST = 500
+"""The largest number of members whose losses are drawn: matplotlib takes milliseconds for each line."""
+
 
 def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve: Any) -> "Axes":
     r"""Plot the training loss, and the validation loss if there is one.
 
-    For several members, thin lines show the losses of the members and a thick line shows their median.
+    For several members, thin lines show the losses of the members, or of 500 of them at equal distances, and a thick
+    line shows the median of all.
 
     Parameters
     ----------
@@ -58,7 +62,8 @@ def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve
         look = {"color": colour(1 - number), "linestyle": line(number), "label": name, **curve}
         if losses.ndim > 1:
             members = losses.reshape(len(losses), -1)
-            ax.plot(epochs, members, color=look["color"], linestyle=look["linestyle"], linewidth=0.5, alpha=0.3)
+            some = members[:, :: -(-members.shape[1] // MOST)]
+            ax.plot(epochs, some, color=look["color"], linestyle=look["linestyle"], linewidth=0.5, alpha=0.3)
             look = {"linewidth": 2.5, **look, "label": f"{look['label']}, median of {members.shape[1]}"}
             losses = np.median(np.where(np.isnan(members), np.inf, members), axis=1)  # NaN: the member diverged
         ax.plot(epochs, losses, **look)
