@@ -56,6 +56,13 @@ def notebook(monkeypatch):
     return outputs
 
 
+def test_the_pace_of_the_first_update_counts_from_zero(clock):
+    with ProgressLine("reading") as line:
+        clock[0] = 1.0
+        line.update(2, 0.5)
+        assert ", 2 rows/s" in line.text(width=100)
+
+
 LONG = Progress(3_000, 10_000, 0.5, 10**12, loss=1.23456e-5, validation_loss=2.34567e-5)
 
 
