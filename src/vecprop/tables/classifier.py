@@ -39,7 +39,7 @@ MAX_ENTRIES = 500_000_000
 """Maximum number of stored probabilities, to bound the memory: 2 GB in float32."""
 
 MAX_FINAL_INVERSE = 1.5
-"""Maximum inverse temperature of averaged probabilities; views are already calibrated."""
+"""Maximum inverse temperature of the averaged probabilities, because each view is already calibrated."""
 
 
 @documented(
@@ -61,17 +61,17 @@ class TabularClassifier(ClassifierMixin, TableModel):
     ----------
     {settings}
     label_smoothing : float, default 0.1
-        The share of each target, less than 0.5, that is distributed over all classes by their frequencies.
+        The fraction of each target, below 0.5, that is spread over all classes in proportion to their frequencies.
     class_weight : dict, "balanced" or None, default None
         A factor for the sample weights of each class in training: a dict (1 for missing classes), or "balanced" for
         equal total weights. Predicted probabilities then refer to the weighted class frequencies.
     threshold : float, str or None, default None
-        The positive class is predicted if its probability is above this; None for the more probable class. Three rules
+        The positive class is predicted if its probability exceeds this; None predicts the more probable class. Rules
         choose it on out-of-fold predictions: "f1" for the highest F1; "recall:0.9" for the highest threshold with this
         recall; "cost:5,1" for the lowest cost if a false negative costs 5 and a false positive costs 1.
     positive : class or None, default None
-        The positive one of two classes, for the threshold and metrics such as F1. None for the class 1, True, "yes" or
-        "y" (case-insensitive), or otherwise for the class with fewer rows.
+        The positive class of a binary target, used for the threshold and metrics such as F1. None selects the class 1,
+        True, "yes" or "y" (case-insensitive) if there is one, and otherwise the class with fewer rows.
 
     Attributes
     ----------
@@ -83,12 +83,12 @@ class TabularClassifier(ClassifierMixin, TableModel):
     positive_ : class
         The positive class, if there are two classes.
     threshold_ : float
-        The threshold on its probability, if ``threshold`` is set.
+        The threshold on the probability of the positive class, if ``threshold`` is set.
     out_of_fold_ : ndarray (N, C)
         The probabilities of the training rows, predicted by networks that used the row neither for training nor for
-        early stopping; nan for rows without prediction. It is not saved in model files.
+        early stopping. Rows without a prediction have nan. Model files do not contain this array.
     validation_loss_ : float
-        The log loss of these predictions.
+        The log loss of ``out_of_fold_``.
     {attributes}
 
     Examples
@@ -134,7 +134,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
 
     @property
     def positive_(self) -> Any:
-        """The positive one of two classes."""
+        """The positive class of a binary target."""
         if len(self.classes_) != 2:
             raise AttributeError(
                 f"A positive class exists only for two classes, but the model has {len(self.classes_)}."
@@ -167,7 +167,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         Returns
         -------
         ndarray (N, C)
-            In the order of ``classes_``.
+            The probabilities, in the order of ``classes_``.
         """
         return self._by_blocks(X, self.of_inputs)
 
@@ -183,7 +183,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         X : DataFrame, Table, Dataset, array, path or paths
             A table, see `predict`.
         y : array (N,), optional
-            The classes; by default the target column of the table.
+            The true classes. By default, they are read from the target column of the table.
         sample_weight : array (N,), optional
             The sample weights.
         """
@@ -231,9 +231,9 @@ class TabularClassifier(ClassifierMixin, TableModel):
         return T[numbers], None if factor is None else factor[numbers]
 
     def _require_labels(self, y: np.ndarray) -> None:
-        """Raise for numbers with decimals and for objects that are not classes."""
+        """Raise an error for numbers with decimals and for objects that cannot be classes."""
         try:
-            with warnings.catch_warnings(action="ignore", category=UserWarning):  # a note reports many classes later
+            with warnings.catch_warnings(action="ignore", category=UserWarning):  # a later note reports many classes
                 check_classification_targets(y)
         except (ValueError, TypeError) as error:
             kinds = " and ".join(dict.fromkeys(type(value).__name__ for value in y.tolist()))
@@ -245,7 +245,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
             raise TableError(f"{self._named_target} has {what}.") from error
 
     def _require_classes(self, classes: int, rows: int) -> None:
-        """Raise for one class, identifiers, or too many classes for memory; add notes on many classes."""
+        """Raise an error for a single class, identifiers, or more classes than fit into memory; note many classes."""
         few = f"{classes} classes, but"
         for is_wrong, what in (
             (classes < 2, f"only one class, {self.classes_.tolist()[0]!r}: a classifier needs two"),
@@ -312,7 +312,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         return Calibrated({"ensemble_": shared, "inverse_temperature_": inverse_temperature}, P, float(loss))
 
     def _decide(self, unseen: np.ndarray, rows: TrainingRows) -> None:
-        vars(self).pop("threshold_", None)  # of an earlier fit
+        vars(self).pop("threshold_", None)  # set by an earlier fit
         if self.threshold is None:
             return
         known = ~np.isnan(unseen[:, 0])
@@ -329,7 +329,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
 
 
 def factors_of_classes(model: Any, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
-    """Return the class weight of each row in the training of a model (1 without class weights).
+    """Return the class weight of each training row, which is 1 if the model has no class weights.
 
     Examples
     --------

@@ -39,7 +39,7 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""Convert a message to one printable line; the middle is cut so that it has at most 500 characters.
+    r"""Convert a message to one printable line, and cut its middle if it has more than 500 characters.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def one_line(text: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    r"""Return the first line of an error's message, without the period, or its class name without a message.
+    r"""Return the first line of an error's message without its period, or its class name if it has no message.
 
     Examples
     --------

@@ -11,8 +11,8 @@ import numpy as np
 from ..kinds.kinds import Kind
 
 View = Literal["pieces", "standardised"]
-"""The inputs of a network: all inputs ("pieces"), or without the piecewise linear encoding of numbers and without the
-indicators of target-encoded categories ("standardised")."""
+"""The inputs of a network. "pieces" has all inputs. "standardised" lacks the piecewise linear encoding of numbers and
+the indicators of target-encoded categories."""
 VIEWS: tuple[View, ...] = get_args(View)
 
 
@@ -20,27 +20,27 @@ class Storage(IntEnum):
     """How a packed row stores a column."""
 
     INPUTS = 0
-    """All inputs in float32."""
+    """The row stores all inputs of the column, in float32."""
     PLACE = 1
-    """The index of the nonzero input, in int32."""
+    """The row stores the index of the only nonzero input, in int32."""
     NUMBER = 2
-    """A number in float32."""
+    """The row stores a number in float32."""
     WIDE_NUMBER = 3
-    """A number in float64."""
+    """The row stores a number in float64."""
 
 
 COLUMN = np.dtype(
     [
         # The storage, the byte offset in a row, the index of the first input and the number of inputs.
         *((name, np.int64) for name in ("storage", "at", "first", "width")),
-        # For numbers: which inputs of `NumberInputs` exist, and the start of their tables in `Expansion.edges`.
+        # For numeric columns: which inputs of `NumberInputs` exist, and where their tables start in `Expansion.edges`.
         *((name, np.int64) for name in ("has_bends", "marks_missing", "has_standard", "has_scores", "pieces", "edges")),
         # The constants of `NumberInputs`; the last three are its clipping limits.
         *((name, np.float64) for name in ("centre", "scale", "mean", "deviation", "limit", "largest", "most")),
     ],
     align=True,
 )
-"""The record that describes a column of packed rows and its conversion to inputs."""
+"""The dtype of the record that describes how packed rows store a column and how it is converted to inputs."""
 
 
 class Column(ABC):
@@ -58,7 +58,7 @@ class Column(ABC):
     @classmethod
     @abstractmethod
     def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "Column | str":
-        """Fit an encoder to a training column that has values, or return the reason why the column is not used.
+        """Return an encoder fitted to a training column with values, or the reason why the column is not used.
 
         ``pieces`` and ``categories`` are upper bounds; ``is_declared`` says whether the user has set the kind.
         """
@@ -74,22 +74,22 @@ class Column(ABC):
 
     @abstractmethod
     def of_values(self, values: np.ndarray, /) -> np.ndarray:
-        """Return the inputs of values (N,), (N, width)."""
+        """Convert values of shape (N,) to inputs of shape (N, width)."""
 
     def __call__(self, series: Any) -> np.ndarray:
-        """Return the inputs of a column, (N, width)."""
+        """Convert a column of N rows to inputs of shape (N, width)."""
         return self.of_values(self.read(series))
 
     def write(self, series: Any, inputs: np.ndarray) -> None:
-        """Write the inputs of a column to an array, (N, width) in float32."""
+        """Write the inputs of a column to a float32 array of shape (N, width)."""
         inputs[:] = self.of_values(self.read(series))
 
     def misfit(self, series: Any) -> "Misfit | None":
-        """Return a note on values that cannot be used unchanged, or None."""
+        """Return a note if some values cannot be used unchanged, and None otherwise."""
         return None
 
     def in_view(self, view: View) -> np.ndarray:
-        """Return a mask of the inputs that belong to a view, (width,)."""
+        """Return a mask of shape (width,) that selects the inputs of a view."""
         return np.ones(self.width, bool)
 
     @property
@@ -102,36 +102,36 @@ class Column(ABC):
         return f"{value:.6g}" if self.holds == "numbers" else repr(str(value))
 
     def for_trees(self, series: Any) -> np.ndarray:
-        """Return the inputs of gradient-boosted trees, (N, K)."""
+        """Convert a column to inputs of shape (N, K) for gradient-boosted trees."""
         return self.read(series)[:, None] if self.holds == "numbers" else self(series)
 
     def packed_types(self, series: Any) -> dict[str, Any]:
-        """Return the dtype and shape of each field of a packed row, by the suffix of its name; see `packed_rows`."""
+        """Map the suffix of each field's name to the field's dtype and shape in a packed row; see `packed_rows`."""
         return {"": (np.float32, (self.width,))}
 
     def pack(self, series: Any, target_encoded: np.ndarray | None) -> dict[str, np.ndarray]:
-        """Return the fields of packed rows; ``target_encoded`` replaces the mean targets of training rows."""
+        """Return the fields of packed rows. For training rows, ``target_encoded`` replaces the mean targets."""
         return {"": self(series)}
 
     def entries(self, is_taken: np.ndarray, types: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], int]]:
-        """Yield for each field of a packed row its suffix, its entries of `COLUMN` and its number of inputs."""
+        """For each field of a packed row, yield its suffix, its entries of `COLUMN` and its number of inputs."""
         yield "", {"storage": Storage.INPUTS}, self.width
 
     @property
     def onnx_type(self) -> type | None:
-        """The type of the column in an ONNX graph; None if the graph receives the column's inputs."""
+        """The type of the column in an ONNX graph, or None if the graph takes the encoded inputs instead."""
         return None
 
     def to_onnx(self, column: Any) -> Any:
-        """Return the symbol of a column's inputs in an ONNX graph, given the symbol of its values, (N, 1)."""
+        """Return the ONNX symbol of a column's inputs, given the symbol of its values with shape (N, 1)."""
         raise NotImplementedError
 
     def to_source(self, name: str, source: Any) -> str | None:
-        """Return the NumPy expression of the inputs and add its helpers, or None if there is no such expression."""
+        """Return a NumPy expression for the inputs and add the helpers that it calls. Return None without one."""
         return None
 
     def is_consistent(self) -> bool:
-        """Return whether the fields, which may come from a damaged file, are consistent."""
+        """Return whether the fields are consistent. Fields from a damaged file may not be."""
         return True
 
 
@@ -153,7 +153,7 @@ class Misfit:
 
     @classmethod
     def of(cls, series: Any, mask: np.ndarray, what: str) -> "Misfit":
-        """Return a note on the values of a column that a mask selects."""
+        """Return a note on the values of a column that a Boolean mask selects."""
         return cls(what, int(mask.sum()), first_of(series, mask))
 
     def __str__(self) -> str:

@@ -27,18 +27,18 @@ LIMIT = 3.0
 WAVES = 6
 """The number of sine waves that encode the time of day; the shortest has a period of four hours."""
 LARGEST_SCALED = 1e6
-"""Scaled numbers are clipped to this before they are squared, so that no square overflows."""
+"""Scaled numbers are clipped to this limit before they are squared, so that the squares do not overflow."""
 MAX_DEVIATIONS = 8.0
-"""Standardized numbers are clipped to this, so that outliers remain visible but bounded."""
+"""Standardized numbers are clipped to this limit, so that outliers remain visible but bounded."""
 COMPILED_FROM = 4096
-"""Blocks with at least this number of rows are encoded by a kernel; for smaller ones NumPy is faster."""
+"""A kernel encodes blocks with at least this number of rows; NumPy is faster for smaller blocks."""
 
 MAX_CATEGORIES = 512
 """The largest number of categories with separate inputs; more would dominate the first layer."""
 MIN_ROWS = 2
-"""The minimum number of rows of a category with a separate input; one row is not enough to learn a weight."""
+"""A category needs this number of rows for a separate input, because one row is not enough to learn a weight."""
 ROWS_OF_MANY = 4
-"""The minimum number of rows of a category after the first `CATEGORIES`; the mean target is enough for rarer ones."""
+"""The same minimum beyond the `CATEGORIES` most frequent categories; for rarer ones, the mean target is enough."""
 BUCKETS = 32
 """The number of inputs that all other categories share if some of them have `MIN_ROWS` rows."""
 CALENDAR, MEANS = " calendar", " means"
@@ -52,12 +52,12 @@ class NumberInputs(Column):
     With z = (x - centre) / scale, the first input is z / √(1 + (z / 3)²), which is close to z for ordinary values and
     stays within ±3 (robust scaling with smooth clipping: Holzmüller et al., 2024). The next inputs are a piecewise
     linear encoding (Gorishniy et al., 2022): for each interval between two quantiles, the fraction of the interval
-    below x, minus ½. If training values were missing, another input marks missing values. Then follows the standardized
-    number (x - mean) / deviation, clipped to ±8. If there are intervals, the last input is the normal score of x: the
-    standard normal quantile at the rank of x among the training values, interpolated between the quantiles. It spreads
-    out the dense part of a skewed column. Missing values are encoded like the median.
+    below x, minus ½. If training values were missing, another input marks missing values. The next input is the
+    standardized number (x - mean) / deviation, clipped to ±8. If there are intervals, the last input is the normal
+    score of x: the standard normal quantile at the rank of x among the training values, interpolated between the
+    quantiles. This score spreads out the dense part of a skewed column. Missing values are encoded like the median.
 
-    One view has all inputs, and the other lacks the first input and the piecewise linear encoding.
+    The view "pieces" has all inputs. The other view lacks the first input and the piecewise linear encoding.
 
     Examples
     --------
@@ -92,7 +92,7 @@ class NumberInputs(Column):
 
     @classmethod
     def of_array(cls, x: np.ndarray, pieces: int, reading: NumberReading = PLAIN) -> "NumberInputs":
-        """Fit an encoder to numbers; nan is missing."""
+        """Fit an encoder to numbers, where nan marks missing values."""
         finite = ordinary(x[np.isfinite(x)])
         ordered = np.sort(finite)  # quantiles of sorted numbers are much faster
         low, first, centre, third, high = np.quantile(ordered, [0, 0.25, 0.5, 0.75, 1]).tolist()
@@ -106,7 +106,7 @@ class NumberInputs(Column):
 
     @property
     def bends(self) -> int:
-        """The number of inputs of the scaled number and its piecewise linear encoding, which come first."""
+        """The number of leading inputs that contain the scaled number and its piecewise linear encoding."""
         return 1 + max(len(self.edges) - 1, 0)
 
     @property
@@ -127,7 +127,7 @@ class NumberInputs(Column):
         return read_numbers(series, self.reading)[0]
 
     def of_values(self, x: np.ndarray) -> np.ndarray:
-        """Return the inputs of numbers (N,), (N, width); nan is missing."""
+        """Convert numbers of shape (N,), where nan is missing, to inputs of shape (N, width)."""
         is_missing = np.isnan(x)
         x = np.where(is_missing, self.centre, ordinary(x))[:, None]
         z = np.clip((x - self.centre) / self.scale, -LARGEST_SCALED, LARGEST_SCALED)
@@ -230,7 +230,7 @@ class NumberInputs(Column):
 
 
 def _uninformative(x: np.ndarray, is_unread: np.ndarray, reading: NumberReading | DateReading) -> str:
-    """Return the reason why numbers or dates are uninformative, or ""; missing values are informative."""
+    """Return why numbers or dates are uninformative, or "" if they differ or some are missing."""
     finite = x[np.isfinite(x)]
     if not len(finite):
         return f"no value can be read as {reading}" if is_unread.any() else "all values are infinite or missing"
@@ -246,9 +246,9 @@ def ordinary(x: np.ndarray) -> np.ndarray:
 class Dates(Column):
     """Encoder of date columns.
 
-    The inputs are: the encoding of the days since 1970 as numbers, see `NumberInputs`; (sin, cos) of the position in
-    the year and in the month; if there are times, also (sin, cos) of the time of day and its harmonics, so that
-    networks can distinguish hours; and one indicator for each weekday, from Monday.
+    The first inputs encode the days since 1970 as numbers, see `NumberInputs`. The next inputs are (sin, cos) of the
+    position in the year and in the month, and in columns with times also (sin, cos) of the time of day and its
+    harmonics, so that networks can distinguish hours. The last inputs are one indicator for each weekday, from Monday.
 
     Examples
     --------
@@ -292,7 +292,7 @@ class Dates(Column):
         return read_days(series, self.reading)[0]
 
     def of_values(self, days: np.ndarray) -> np.ndarray:
-        """Return the inputs of days since 1970 (N,), (N, width); calendar features of nan are 0."""
+        """Convert N days since 1970 to inputs of shape (N, width); the calendar features of nan are 0."""
         return np.hstack([self.days.of_values(days), calendar_inputs(days, self.day_waves)])
 
     def misfit(self, series: Any) -> Misfit | None:
@@ -331,7 +331,7 @@ class Dates(Column):
         return np.float64
 
     def to_onnx(self, column: Any) -> Any:
-        """Return the symbol of the calendar features, see `calendar_inputs`; the days are written as numbers."""
+        """Return the symbol of the calendar features of `calendar_inputs`; the days are written as numbers."""
         graph = column.graph
         is_missing = graph.elementwise("IsNaN", column, dtype=bool)
         (year, month, day), weekday = calendar(where(is_missing, 0.0, column))
@@ -352,7 +352,7 @@ class Dates(Column):
 
 
 def calendar_inputs(days: np.ndarray, day_waves: int) -> np.ndarray:
-    """Return the calendar features of days since 1970 (N,): (sin, cos) of year, month and time of day, and weekdays.
+    """Return the calendar features of days since 1970: (sin, cos) of year, month and time of day, and weekdays.
 
     The time of day has ``day_waves`` harmonics. The features of nan are 0.
     """
@@ -365,7 +365,7 @@ def calendar_inputs(days: np.ndarray, day_waves: int) -> np.ndarray:
 def calendar(days: Array) -> tuple[list[Array], Array]:
     """Return the elapsed fractions of the year, the month and the day, and the weekday (Monday is 0).
 
-    Years start in March, so that a leap day is the last day of its year, and repeat every 400 years.
+    Years are computed from March, so that a leap day is the last day of its year. The calendar repeats every 400 years.
 
     Examples
     --------
@@ -398,8 +398,8 @@ class Categories(Column):
         The number of inputs shared by all categories without a separate input, including unseen ones. The bucket of a
         category is the CRC-32 of its name modulo this number.
     means : TargetMeans or None
-        The mean targets of the categories, which are the last inputs; see `Encoder.with_means`. One view has all
-        inputs, and the other only the mean targets.
+        The mean targets of the categories, which are the last inputs; see `Encoder.with_means`. The view "pieces" has
+        all inputs, and the other view has only the mean targets.
 
     Examples
     --------
@@ -438,7 +438,7 @@ class Categories(Column):
 
     @property
     def marks(self) -> int:
-        """The number of one-hot inputs, which come first."""
+        """The number of one-hot inputs, which precede the mean targets."""
         return len(self.names) + self.buckets
 
     @property
@@ -449,12 +449,12 @@ class Categories(Column):
         return as_names(series).astype(str)
 
     def of_values(self, names: np.ndarray) -> np.ndarray:
-        """Return the inputs of names (N,), (N, width)."""
+        """Convert N category names to inputs of shape (N, width)."""
         marks = (self.places(names)[:, None] == np.arange(self.marks)).astype(float)
         return marks if self.means is None else np.hstack([marks, self.means(names)])
 
     def places(self, names: np.ndarray) -> np.ndarray:
-        """Return the index of the one-hot input of each name (N,)."""
+        """Return the index of each name's one-hot input, as an array of shape (N,)."""
         codes, names = pandas().factorize(names)
         names = names.astype(str)
         places = np.searchsorted(self.names, names)

@@ -57,7 +57,7 @@ class Encoder:
 
     @classmethod
     def of(cls, frame: Frame, options: ColumnOptions = NO_OPTIONS) -> tuple["Encoder", list[str]]:
-        """Fit an encoder to a table; return it with notes on formats, ambiguities and unused values.
+        """Fit an encoder to a table, and return it with notes on formats, ambiguities and unused values.
 
         Raises
         ------
@@ -130,9 +130,9 @@ class Encoder:
     def with_means(
         self, frame: Frame, T: np.ndarray, fold: np.ndarray, weight: np.ndarray | None = None, most: float = np.inf
     ) -> tuple["Encoder", dict[str, np.ndarray]]:
-        """Add target encoding to categories that share inputs or have more than ``most`` one-hot inputs.
+        """Add target encoding to columns whose categories share inputs or have more than ``most`` inputs.
 
-        Returns the new encoder and the out-of-fold target encoding of the training rows, for `of_views`.
+        Returns the new encoder, and the out-of-fold target encoding of the training rows, which `of_views` takes.
         """
         parts, target_encoded = list(self.parts), {}
         for place, (name, part) in enumerate(self.columns):
@@ -142,11 +142,11 @@ class Encoder:
         return replace(self, parts=parts), target_encoded
 
     def of_view(self, view: View) -> np.ndarray:
-        """Return the indices of a view's inputs, (I,)."""
+        """Return an array with the indices of a view's inputs."""
         return np.flatnonzero(np.concatenate([part.in_view(view) for part in self.parts]))
 
     def __call__(self, frame: Frame) -> np.ndarray:
-        """Encode a table, (N, width), in float32.
+        """Encode a table as a float32 array of shape (N, width).
 
         Raises
         ------
@@ -162,11 +162,11 @@ class Encoder:
     def of_views(
         self, frame: Frame, target_encoded: Mapping[str, np.ndarray] | None = None, *, as_arrays: bool = False
     ) -> list[np.ndarray] | list[Selection]:
-        """Encode a table for each view, (N, I) each, in float32.
+        """Encode a table for each view, as float32 arrays with one row per row of the table.
 
         Rows are encoded block by block, so that the inputs of both views are never in memory together. For large tables
         this returns lazy selections that encode rows on access, bit-identically, unless ``as_arrays`` is true. For
-        training rows, ``target_encoded`` replaces the mean targets of categories, see `with_means`.
+        training rows, ``target_encoded`` from `with_means` replaces the mean targets of categories.
         """
         target_encoded = target_encoded or {}
         taken = [self.of_view(view) for view in VIEWS]
@@ -225,7 +225,7 @@ def some_of(names: list[str]) -> str:
 
 
 def pieces_for(rows: int, columns: int) -> int:
-    """Return the number of quantile bins of each numeric column, within the limits above.
+    """Return the number of quantile bins of each numeric column, given the size of the table.
 
     Examples
     --------
@@ -236,7 +236,7 @@ def pieces_for(rows: int, columns: int) -> int:
 
 
 def categories_for(rows: int, columns: int) -> int:
-    """Return the largest number of categories of a column with separate inputs.
+    """Return the largest number of categories of a column that get separate inputs.
 
     Examples
     --------

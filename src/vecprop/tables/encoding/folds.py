@@ -15,7 +15,7 @@ from .column import first_of
 
 
 def folds(y: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Return the fold of each row, 0 … count - 1; folds have equal sizes and are stratified by target.
+    """Return the fold of each row, from 0 to count - 1. Folds have equal sizes and are stratified by target.
 
     Rows are sorted by target, and each group of ``count`` consecutive rows is distributed over the folds at random.
 
@@ -33,7 +33,7 @@ def folds(y: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 
 def folds_of_groups(y: np.ndarray, groups: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Return the fold of each row, 0 … count - 1, with all rows of a group in one fold.
+    """Return the fold of each row, from 0 to count - 1, with all rows of a group in the same fold.
 
     Groups are sorted by their mean target, or mean class index, and distributed as in `folds`, except that the largest
     groups go to the smallest folds. There are at most as many folds as groups.
@@ -60,10 +60,10 @@ def folds_of_groups(y: np.ndarray, groups: np.ndarray, count: int, seed: int) ->
 
 
 def folds_of_time(time: np.ndarray, count: int) -> np.ndarray:
-    """Return the fold of each row: -1 for the earlier half, and 0 … count - 1 for consecutive blocks of the later half.
+    """Return the fold of each row: -1 in the earlier half, and 0 to count - 1 in consecutive blocks of the later half.
 
-    The network of a fold is trained on all earlier rows and validated on all rows from the fold on. Rows with equal
-    times are in one fold, so there are fewer folds if there are few distinct times.
+    The network of a fold is trained on all earlier rows, and validated on the rows of this fold and all later folds.
+    Rows with equal times are in the same fold, so few distinct times result in fewer folds.
 
     Examples
     --------
@@ -111,12 +111,12 @@ class Dependence:
 
     @classmethod
     def of(cls, frame: Frame, groups: Any, time: Any, options: ColumnOptions = NO_OPTIONS) -> Self:
-        """Return the dependence given by column names or by a value for each row.
+        """Return the dependence, given column names or arrays with one value per row.
 
         Raises
         ------
         TableError
-            If groups and times are both given, their length differs from the table's, or values are not times.
+            If both groups and times are given, if their length differs from the table's, or if values are not times.
 
         Examples
         --------
@@ -133,7 +133,7 @@ class Dependence:
         return cls(groups, time)
 
     def __getitem__(self, rows: np.ndarray) -> "Dependence":
-        """Return the dependence of some of the rows."""
+        """Return the dependence for a subset of the rows."""
         groups = None if self.groups is None else np.unique(self.groups[rows], return_inverse=True)[1]
         return Dependence(groups, None if self.time is None else self.time[rows])
 
@@ -148,7 +148,7 @@ class Dependence:
         return float("inf") if self.groups is None else float(self.groups.max() + 1)
 
     def folds(self, y: np.ndarray, count: int, seed: int) -> np.ndarray:
-        """Return the fold of each row; raise if all rows have the same group or time."""
+        """Return the fold of each row, or raise an error if all rows have the same group or time."""
         for values, what in ((self.groups, "group"), (self.time, "time")):
             if values is not None and values.min() == values.max():
                 raise TableError(f"All training rows have the same {what}: validation requires at least two.")
@@ -158,7 +158,7 @@ class Dependence:
 
 
 def group_numbers(series: Any) -> np.ndarray:
-    """Return the group index of each row, 0 … G - 1; missing values form one group.
+    """Return the index of each row's group, starting at 0. Missing values form one group.
 
     Examples
     --------
@@ -174,9 +174,9 @@ def times(
     options: ColumnOptions = NO_OPTIONS,
     reading: NumberReading | DateReading | None = None,
 ) -> np.ndarray:
-    """Convert times to numbers; raise for values that are not times.
+    """Convert times to numbers, and raise an error for values that are not times.
 
-    The format is inferred if ``reading`` is None, see `kind_of`. ``name`` is None if the times are not a column.
+    If ``reading`` is None, `kind_of` infers the format. If the times are not a column, ``name`` is None.
 
     Examples
     --------
@@ -207,11 +207,11 @@ def _column(frame: Frame, given: Any, setting: str) -> Any:
 
 
 PRIOR_ROWS = 10.0
-"""A category's mean is shrunk toward the overall mean with the weight of this number of rows."""
+"""A category's mean is shrunk toward the overall mean, which has the weight of this number of rows."""
 MAX_NAMES = 10_000
 """The largest number of categories with a mean; the most frequent ones are used."""
 MAX_SPREADS = 8.0
-"""Means are clipped to this, like standardized numbers."""
+"""Relative means are clipped to this limit, like standardized numbers."""
 MAX_TARGETS = 10
 """Target encoding is disabled above this number of outputs, because it would dominate the first layer."""
 
@@ -236,7 +236,7 @@ class TargetMeans:
         return self.means.shape[1]
 
     def __call__(self, names: np.ndarray) -> np.ndarray:
-        """Return the inputs of names (N,), (N, D)."""
+        """Convert N category names to inputs of shape (N, D)."""
         codes, distinct = pandas().factorize(names)  # much faster than sorting
         places = np.minimum(np.searchsorted(self.names, distinct.astype(str)), len(self.names) - 1)
         return np.where((self.names[places] == distinct)[:, None], self.means[places], 0.0)[codes]
@@ -245,10 +245,9 @@ class TargetMeans:
 def target_means(
     names: np.ndarray, T: np.ndarray, fold: np.ndarray, weight: np.ndarray | None = None
 ) -> tuple[TargetMeans, np.ndarray]:
-    """Return the mean targets of categories, and the out-of-fold target encoding of the rows, (N, D).
+    """Return the mean targets of categories, and the out-of-fold encoding of N rows with shape (N, D).
 
-    The encoding of a row does not depend on targets of its fold, except through the mean and the standard deviation of
-    all rows.
+    Targets in the fold of a row affect its encoding only through the mean and the standard deviation of all rows.
 
     Examples
     --------

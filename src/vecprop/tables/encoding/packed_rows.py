@@ -1,4 +1,4 @@
-"""Store the rows of a large table compactly during training; they are encoded when a network reads them."""
+"""Store the rows of a large table compactly during training, and encode them when a network reads them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,14 +34,14 @@ class PackedRows:
 
     @classmethod
     def of(cls, names: Sequence[str], parts: Sequence[Column], frame: Frame) -> "PackedRows":
-        """Determine the format for a table; wide numbers come first, so that all fields are aligned."""
+        """Determine the format for a table. Wide numbers come first, so that all fields are aligned."""
         types = [part.packed_types(frame[name]) for name, part in zip(names, parts, strict=True)]
         fields = [(f"{place}{end}", *type) for place, of in enumerate(types) for end, type in of.items()]
         fields.sort(key=lambda field: -np.dtype(field[1]).itemsize)
         return cls(names, parts, types, np.dtype(fields, align=True))
 
     def __call__(self, frame: Frame, target_encoded: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
-        """Pack the rows of a table, (N, bytes); see `Encoder.of_views` for ``target_encoded``."""
+        """Pack the rows of a table into shape (N, bytes); see `Encoder.of_views` for ``target_encoded``."""
         packed = np.zeros(len(frame), self.type)  # zeros make the padding between fields reproducible
 
         def pack(rows: slice) -> None:

@@ -16,15 +16,15 @@ from .column import Column
 TOKEN = r"(?u)\b\w{1,64}\b"
 """The pattern of a word: at most 64 letters and digits, since the longest word determines the size of the array."""
 MIN_ROWS = 2
-"""The minimum number of rows that contain a word; words of one row carry no information about other rows."""
+"""A word must occur in this number of rows, because a word of a single row says nothing about other rows."""
 MAX_WORDS = 10_000
 """The largest number of words and pairs of words; with 256 directions they take 10 MB."""
 MAX_DIRECTIONS = 256
-"""The largest number of inputs of a text column; 512 directions are hardly more accurate and twice as slow."""
+"""The largest number of inputs of a text column; 512 inputs are hardly more accurate and take twice the time."""
 MAX_FOR_TREES = 16
 """The largest number of inputs of a text column for trees."""
 NEGLIGIBLE = 1e-5
-"""Singular values below this fraction of the largest one, and lengths below it, are rounding errors."""
+"""Lengths below this, and singular values below this fraction of the largest one, are rounding errors."""
 MAX_ROWS = 20_000
 """Above this number of rows, a random sample determines the words and directions, which bounds the running time."""
 
@@ -60,7 +60,7 @@ class LatentTexts(Column):
 
     @classmethod
     def of(cls, series: Any) -> "LatentTexts | str":
-        """Fit an encoder to a text column, or return the reason why it cannot be used."""
+        """Return an encoder fitted to a text column, or the reason why the column cannot be used."""
         texts = as_texts(series)
         texts = texts[np.random.default_rng(0).permutation(len(texts))[:MAX_ROWS]]
         vectorizer = _vectorizer(min_df=MIN_ROWS, max_features=MAX_WORDS)
@@ -95,7 +95,7 @@ class LatentTexts(Column):
         return np.where(lengths > NEGLIGIBLE, inputs / np.maximum(lengths, NEGLIGIBLE), 0)
 
     def for_trees(self, series: Any) -> np.ndarray:
-        """Return the leading directions; with all of them, trees fit noise."""
+        """Return only the leading directions, because trees would fit noise in the others."""
         return self(series)[:, :MAX_FOR_TREES]
 
     def is_consistent(self) -> bool:

@@ -47,7 +47,7 @@ def _lowest(loss: Callable[[float], float], low: float, high: float, **options: 
 def likeliest_shares(
     probabilities: Iterable[np.ndarray], classes: np.ndarray, weight: np.ndarray | None = None
 ) -> list[float]:
-    """Return the weights of an average of probabilities, (N, C) each, with the lowest log loss; none is 0.
+    """Return positive weights for averaging arrays of probabilities, with the lowest log loss of the average.
 
     Examples
     --------
@@ -85,15 +85,15 @@ def best_shares(predictions: Sequence[np.ndarray], loss: Callable[[np.ndarray], 
 QUANTILES = 200
 """Maximum number of stored residuals per member; this is enough for intervals of up to 99 %."""
 _ROWS_AT_ONCE = 4096
-"""Number of rows per batch, to bound the memory of (rows, M, R) shifted predictions."""
+"""Number of rows per batch, which bounds the memory of shifted predictions of shape (rows, M, R)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Residuals:
     """The out-of-fold residuals of each member, for CV+ prediction intervals.
 
-    If members predict one number y, a residual is |t - y| (Barber et al., 2021). If they predict two quantiles, it is
-    max(low - t, t - high), which is negative between these (Romano et al., 2019).
+    If members predict a number y, the residual of a target t is |t - y| (Barber et al., 2021). If they predict two
+    quantiles, it is max(low - t, t - high), which is negative for t between low and high (Romano et al., 2019).
 
     Examples
     --------
@@ -115,11 +115,11 @@ class Residuals:
         return cls(np.stack([weighted_quantiles(of_member, levels, weight) for of_member, weight in each]), groups)
 
     def interval(self, low: np.ndarray, high: np.ndarray, coverage: float) -> np.ndarray:
-        """Return the ends of intervals, (N, 2), given the members' predictions low and high, (M, N) each.
+        """Return the ends of N intervals, (N, 2), given the predictions low and high of M members, (M, N) each.
 
         R_i is the residual of row i. low_i and high_i are the predictions of the member that has not seen row i. The
         lower end is the quantile of all low_i - R_i at 1 - level, and the upper end is the quantile of all high_i + R_i
-        at the level of `level_for`. The coverage is about ``coverage``, and at least 2 coverage - 1 for any
+        at the level of `level_for`. The coverage is about ``coverage``, and at least ``2 * coverage - 1`` for any
         distribution of exchangeable rows.
         """
         level = level_for(coverage, self.groups)
@@ -128,7 +128,7 @@ class Residuals:
 
 
 def level_for(coverage: float, groups: float) -> float:
-    """Return the quantile level of residuals for a coverage: (1 + 1/G) coverage with G groups, at most 1.
+    """Return the quantile level of residuals for a coverage, ``min((1 + 1 / G) * coverage, 1)`` with G groups.
 
     The correction accounts for the new group (Dunn et al., 2022; split conformal prediction).
 
@@ -148,7 +148,7 @@ def require_share(coverage: float) -> None:
 
 
 def _quantiles(each: np.ndarray, shifts: np.ndarray, level: float) -> np.ndarray:
-    """Return for each row a quantile of all sums of a member's prediction (M, N) and one of its shifts (M, R)."""
+    """For each row, return a quantile of the predictions of M members, each shifted by the member's R shifts."""
     place, of_rows = place_of(level, shifts.size), np.ascontiguousarray(each.T)
     found = np.empty(len(of_rows))
     for first in range(0, len(of_rows), _ROWS_AT_ONCE):
@@ -171,7 +171,7 @@ def place_of(level: float, count: int) -> int:
 
 
 def weighted_quantiles(values: np.ndarray, levels: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return quantiles of weighted values, interpolated between midpoints of weights (Hazen's if all are equal).
+    """Return quantiles of weighted values, interpolated between midpoints of weights (Hazen's for equal weights).
 
     Examples
     --------
@@ -191,14 +191,14 @@ _LIMITS = {"probability": [1.0], "f1": [], "recall": [np.nextafter(1, 2)], "cost
 
 @dataclass(frozen=True)
 class ThresholdRule:
-    """The goal of a threshold."""
+    """The criterion that selects a threshold."""
 
     goal: str
     numbers: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, setting: Any) -> "ThresholdRule":
-        """Parse a setting; raise if it is invalid.
+        """Parse a setting, and raise an error if it is invalid.
 
         Examples
         --------
@@ -244,7 +244,7 @@ class ThresholdRule:
         return float((bounds[place] + bounds[place + 1]) / 2)
 
     def of_other_half(self, p: np.ndarray, is_positive: np.ndarray, weight: np.ndarray, fold: np.ndarray) -> np.ndarray:
-        """Return a threshold for each row, (N,), chosen on the other half of the folds; nan if this is empty.
+        """Return a threshold for each row, chosen on the other half of the folds, or nan if that half is empty.
 
         Examples
         --------
@@ -260,7 +260,7 @@ class ThresholdRule:
 
 
 def positive_index(classes: np.ndarray, counts: Sequence[int], asked: Any = None, target: str = "The target") -> int:
-    """Return the index of the positive class of two: by default 1, True or "yes", otherwise the rarer class.
+    """Return the index of the positive class: by default 1, True or "yes" if it exists, or else the rarer class.
 
     Examples
     --------
@@ -292,7 +292,7 @@ def positive_of(model: Any) -> int:
 def decided(P: np.ndarray, threshold: float | np.ndarray | None, model: Any = None) -> np.ndarray:
     """Return the index of the predicted class of each row: the most probable class unless a threshold is given.
 
-    The threshold, one for all rows or (N,), applies to the probability of the model's positive class.
+    The threshold applies to the probability of the model's positive class. It can be an array with one value per row.
 
     Examples
     --------

@@ -25,7 +25,7 @@ from ..streaming.window_fit import Report, trained_in_windows
 MIN_PROBABILITY = 1e-30
 """Lower bound of probabilities, so that logarithms and powers are finite."""
 PREDICTIONS = 10_000
-"""Tables with fewer rows have several out-of-fold predictions per row (at different epochs), about this many in all."""
+"""Smaller tables have several out-of-fold predictions per row, from different epochs, about this number in total."""
 MAX_STORED = 2**24
 """Maximum number of stored validation predictions per view (64 MB in float32). In larger tables, selecting the epoch
 hardly biases the validation loss."""
@@ -44,7 +44,7 @@ class Networks:
     stage: int = 1
 
     def each(self, X: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield each network's predictions, (N, O), for all inputs of the encoder."""
+        """Yield each network's predictions, with shape (N, O), given all inputs of the encoder."""
         X = X if len(self.inputs) == X.shape[1] else np.take(X, self.inputs, axis=1)  # avoids a copy
         for theta in self.thetas:
             yield engine_for(self.network, theta, silent=True).predict(theta, X).astype(float)
@@ -52,7 +52,7 @@ class Networks:
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """Networks whose predictions are averaged; each view has one network per fold, in order."""
+    """Networks whose predictions are averaged. Each view has one network per fold, in the order of the folds."""
 
     views: list[Networks]
 
@@ -62,7 +62,7 @@ class Ensemble:
 
     @property
     def folds(self) -> int:
-        """The number of folds, and of networks in each view."""
+        """The number of folds, which is also the number of networks per view."""
         return len(self.views[0].thetas)
 
     @property
@@ -71,7 +71,7 @@ class Ensemble:
         return np.concatenate([view.thetas.ravel() for view in self.views])
 
     def each(self, X: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield for each fold the combined prediction of its networks, (N, O)."""
+        """For each fold, yield the combined prediction of its networks, with shape (N, O)."""
         return map(self.together, zip(*(view.each(X) for view in self.views), strict=True))
 
     def together(self, predictions: Sequence[np.ndarray]) -> np.ndarray:
@@ -83,7 +83,7 @@ class Ensemble:
         return total
 
     def with_shares(self, shares: Sequence[float], inverse_temperatures: Sequence[float | None]) -> "Ensemble":
-        """Return a copy with other weights and temperatures of the views."""
+        """Return a copy with new weights and temperatures of the views."""
         each = zip(self.views, shares, inverse_temperatures, strict=True)
         return Ensemble([replace(view, share=share, inverse_temperature=scale) for view, share, scale in each])
 
@@ -126,13 +126,13 @@ class TrainingRows:
 
 
 Unseen = list[tuple[np.ndarray, np.ndarray]]
-"""Pairs, one per fold, of row indices and their out-of-fold predictions, (n, J, O), at J stopping epochs."""
+"""For each fold, the indices of n rows and their out-of-fold predictions at J stopping epochs, (n, J, O)."""
 
 
 def at_epochs_of_others(
     curves: Sequence[np.ndarray], owned: Sequence[np.ndarray], loss: Any, rows: TrainingRows
 ) -> Unseen:
-    """Return each network's validation predictions, (n, J, O), at epochs that are selected on other rows."""
+    """Return each network's validation predictions, (n, J, O), at J epochs that are selected on other rows."""
     fold, count, blocks = rows.fold, len(curves), range(rows.fold.max() + 1)
     alternatives = int(np.clip(PREDICTIONS // len(rows.T), 1, count - 1))
     stops = []  # the best epoch of each network on the rows outside each block
@@ -157,7 +157,7 @@ def at_epochs_of_others(
 
 
 def out_of_fold(each: Iterable[tuple[np.ndarray, np.ndarray]], count: int) -> np.ndarray:
-    """Return the mean out-of-fold prediction of each row, (N, …), or nan for rows without one.
+    """Return the mean out-of-fold prediction of each row, which is nan for rows without predictions.
 
     Examples
     --------
@@ -259,7 +259,7 @@ class Fit:
     def outcome(self, results: Sequence[TrainingResult]) -> Outcome:
         """Return the ensembles of the trained members; raise if all members diverged or none was trained.
 
-        Views and folds with bad networks are dropped, such that the largest number of networks remains.
+        Views or folds with bad networks are dropped such that the largest number of networks remains.
         """
         grouped = self._grouped(results)
         is_good = _are_good(grouped).all(axis=0)
@@ -280,14 +280,14 @@ class Fit:
         return Outcome(ensembles, good, grouped[:, views], np.delete(grouped, views, axis=1))
 
     def added(self, results: Sequence[TrainingResult], folds: np.ndarray) -> tuple[list[Networks], np.ndarray] | None:
-        """Return the new networks of one view for each ensemble and all results, or None if a network diverged."""
+        """Return the new networks of each ensemble and the grouped results, or None if a network diverged."""
         grouped = self._grouped(results)
         if not _are_good(grouped[..., folds]).all():
             return None
         return [self._networks(of, 0, own[0, folds], 0.0) for of, own in enumerate(grouped)], grouped
 
     def _grouped(self, results: Sequence[TrainingResult]) -> np.ndarray:
-        """Return the results as an array by ensemble, view and fold."""
+        """Return the results as an array with the axes ensemble, view and fold."""
         several = np.empty(len(results), object)
         several[:] = results
         return several.reshape(len(self.views[0].networks), len(self.views), -1)

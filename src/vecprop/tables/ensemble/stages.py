@@ -13,26 +13,26 @@ from ..encoding.encoder import View
 from .ensemble import Ensemble, Fit, Networks, Outcome, Report, Unseen, ViewFit, results_of
 
 PROGRESS = 0.01
-"""Minimum relative reduction of the loss by a stage; less can be chance, and more networks predict more slowly.
+"""A stage must reduce the loss by this fraction: less can be chance, and more networks slow down predictions.
 
 An unseen row is predicted by one network of each view. Any additional view therefore lowers the out-of-fold loss, but
 hardly the loss on new rows, where all networks of a view are averaged.
 """
 PROGRESS_OF_TRIAL = 0.03
-"""Minimum relative reduction of the loss to replace the default views; less can be chance."""
+"""Other views must reduce the loss by this fraction to replace the default views; less can be chance."""
 SHORTER = 8
-"""Divisor of the number of epochs for trials, which rank views like full training."""
+"""Trials divide the number of epochs by this, because they still rank views as full training does."""
 FEW_EPOCHS = 10
 """The smallest "auto" number of epochs, which is used for large tables and can be too few."""
 LONGER = 2
-"""Factor for the number of epochs of a single view; this still takes less time than two views."""
+"""A single view is trained for this multiple of the epochs, which still takes less time than two views."""
 MAX_STAGES = 16
 """Maximum number of stages within a time limit; more stages overfit the validation rows."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """The networks of a stage, relative to the settings of the model.
+    """The networks of a stage, described by their differences from the model's settings.
 
     Examples
     --------
@@ -61,13 +61,13 @@ SEQUENCE = [
     Stage("pieces", dropout=0.2, patience=2, decay=0.2),
     Stage("pieces", deeper=1, dropout=0.1, patience=2),
 ]
-"""The stages after the first one; they repeat endlessly with new seeds."""
+"""The stages after the first one, which are repeated endlessly with new seeds."""
 
 
 class Schedule:
     """Decides how many stages to train (a fixed number or up to a time limit), and reports their progress.
 
-    The time limit, in seconds from now, allows at most `MAX_STAGES`. A stage starts if it is likely to finish in time.
+    A time limit, in seconds from now, allows at most `MAX_STAGES`. A stage starts if it is likely to finish in time.
     """
 
     def __init__(self, stages: int | None, time_limit: float | None, progress: Report, checkpoint: Any = None) -> None:
@@ -141,7 +141,7 @@ class Schedule:
 
 
 def _work(fits: Sequence[Fit]) -> float:
-    """Estimate the relative training time: the sum of parameters times epochs times relative rows."""
+    """Estimate the relative training time from the numbers of parameters, epochs and rows of all networks."""
     return sum(
         (fit.stream.rows / len(fit.rows.T) if fit.stream else 1.0) * view.training.epochs * view.networks[0].layout.size
         for fit in fits
@@ -159,7 +159,7 @@ class Calibrated(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The fit of a model, its used rows, and the variance explained by single columns."""
+    """The fit of a model, the rows that it uses, and the variance that each single column explains."""
 
     model: Any
     fit: Fit
@@ -207,7 +207,7 @@ def select_views(plan: Plan, progress: Report = None) -> Fit:
 
 
 def _losses(plan: Plan, choices: Sequence[list[ViewFit]], progress: Any = None) -> list[float]:
-    """Return the calibrated loss of each choice of views on the last fold; infinite without good networks."""
+    """Return the calibrated loss of each choice of views on the last fold, or infinity without good networks."""
     views = list(dict.fromkeys(view for choice in choices for view in choice))
     tried = dict(zip(views, _trials(plan, views, progress), strict=True))
     losses = []
@@ -224,7 +224,7 @@ def _losses(plan: Plan, choices: Sequence[list[ViewFit]], progress: Any = None) 
 def _trials(plan: Plan, views: Sequence[ViewFit], progress: Any = None) -> list[Any]:
     """Train each view briefly without the last fold; return its networks for each ensemble and their predictions.
 
-    The result is None for a view that diverges. If the rows do not fit into memory, their sample is used instead.
+    The result is None for a view that diverges. If the rows do not fit into memory, a sample is used instead.
     """
     fit, model = plan.fit, plan.model
     last, share = int(fit.rows.fold.max()), 1 / SHORTER
@@ -288,7 +288,7 @@ class StagedEnsemble:
         return replace(self, ensembles=ensembles, unseen=unseen, results=results_of_all, calibrated=calibrated)
 
     def of_all_rows(self, fit: Fit, *further: int) -> Fit:
-        """Return the fit on all rows of the selected views and of further stages."""
+        """Return the fit of the selected views and of further stages on all rows."""
         views = [self.plan.view_like(fit, networks) for networks in self.ensembles[0].views]
         return replace(fit, views=views + [self.plan.view_of_stage(fit, number) for number in further])
 

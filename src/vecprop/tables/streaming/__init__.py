@@ -1,1 +1,1 @@
-"""Tables larger than memory: they are read block by block and trained on in windows of rows."""
+"""Tables larger than memory, which are read in blocks and used for training in windows of rows."""

@@ -65,9 +65,9 @@ def _scaled(x, column, scaled):
 
 @njit(**ONCE_IN_ORDER)
 def _find_piece(x, pieces, edges, firsts, seconds, edge, first, second):
-    """Find the interval of each number, and write its lower edge and two more values of the interval.
+    """Find the interval that contains each number, and write its lower edge and its entries in two tables.
 
-    Four edges are compared at a time; tables are padded with infinite edges, see `NumberInputs`.
+    Four edges are compared at a time, so tables are padded with infinite edges; see `NumberInputs`.
     """
     for s in range(AT_ONCE):
         edge[s], first[s], second[s] = edges[0], firsts[0], seconds[0]
@@ -86,7 +86,7 @@ def _find_piece(x, pieces, edges, firsts, seconds, edge, first, second):
 
 @njit(**ONCE_IN_ORDER)
 def _shares(x, edge, width, below, places, shares):
-    """Compute for each number the fraction of its interval below it, minus ½."""
+    """For each number, compute the fraction of its interval that lies below it, minus ½."""
     for s in range(AT_ONCE):
         shares[s] = max(x[s] - edge[s], 0.0) / width[s] - 0.5
         places[s] = below[s]
@@ -94,7 +94,7 @@ def _shares(x, edge, width, below, places, shares):
 
 @njit(**ONCE_IN_ORDER)
 def _put_pieces(first, end, below, shares, rows, inputs, at, step, stride):
-    """Write the fraction of each interval that lies below each number, minus ½, starting at an interval."""
+    """Write one input per interval: the fraction of the interval that lies below the number, minus ½."""
     half = inputs.dtype.type(0.5)
     if stride == 1:
         for piece in range(first, end):
@@ -126,7 +126,7 @@ def _scores(x, edge, score, slope, scores):
 
 
 def expand(X, row_bytes, places_at, n, columns, count, edges_at, first, features, by_rows, tile):
-    """Write ``features`` inputs of rows, starting at ``first``, to a tile: features x rows, or rows x features.
+    """Write ``features`` inputs of rows, starting with the input ``first``, to a tile.
 
     ``X``, ``places_at``, ``columns``, ``edges_at`` and ``tile`` are addresses.
     """
@@ -141,7 +141,7 @@ def expand(X, row_bytes, places_at, n, columns, count, edges_at, first, features
         for s in range(AT_ONCE):  # pad an incomplete block with its last row
             at_rows[s] = X + row_bytes * places[start + min(s, rows - 1)]
         for s in range(rows):
-            for line in range(0, row_bytes, LINE_BYTES):  # otherwise each loop below would wait for memory
+            for line in range(0, row_bytes, LINE_BYTES):  # so that the loops below do not wait for memory
                 prefetch(at_rows[s] + line)
         for which in range(count):
             column = column_at(columns + _COLUMN_BYTES * which)
@@ -214,10 +214,10 @@ EXPAND = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 11)
 
 
 class TableExpansion(Expansion):
-    """Expands packed rows to inputs."""
+    """A function that expands packed rows to inputs."""
 
     def __call__(self, X: np.ndarray) -> np.ndarray:
-        """Return the inputs of packed rows (N, bytes), (N, I) in float32."""
+        """Convert packed rows of shape (N, bytes) to float32 inputs of shape (N, I)."""
         X, places, columns = np.ascontiguousarray(X), np.arange(len(X)), self.columns
         inputs = np.empty((len(X), self.inputs), np.float32)
         rows = address_of_array(X), X.shape[1], address_of_array(places), len(X)

@@ -59,7 +59,7 @@ def _encoded(x, edges, scores, how, marks_missing, has_scores, stride, inputs):
 
 
 def encode(x, rows, edges, count, scores, has_scores, how, marks_missing, stride, inputs):
-    """Write the inputs of numbers; arguments are addresses, counts and the row stride of the inputs."""
+    """Write the inputs of numbers. The arguments are addresses, counts and the row stride of the inputs."""
     numbers, table = doubles_at(x, rows), doubles_at(edges, count)
     normal, settings = doubles_at(scores, count), doubles_at(how, 7)
     to = numbers_at(inputs, rows * stride, np.float32(0))
@@ -80,7 +80,7 @@ def encode_numbers(
     marks_missing: bool,
     inputs: np.ndarray,
 ) -> None:
-    """Write the inputs of numbers (N,) to columns of a C-contiguous array, (N, width) in float32.
+    """Write the inputs of N numbers to a float32 array of shape (N, width) with contiguous rows.
 
     ``how`` contains centre, scale, mean, deviation, `LIMIT`, `LARGEST_SCALED` and `MAX_DEVIATIONS`.
     """
@@ -92,7 +92,7 @@ def encode_numbers(
 
 
 def column_stack(columns: list[np.ndarray]) -> np.ndarray:
-    """Stack contiguous columns of one float type to a C-contiguous array.
+    """Stack contiguous columns of the same float dtype into a C-contiguous array.
 
     The kernel addresses each column by its distance from the first one, in elements. Unaligned columns, such as Arrow
     buffers from a network, are copied, because their distance need not be an integer.
