@@ -104,7 +104,7 @@ def test_default_columns_are_related_to_the_target():
     # Without a typical name, the last column that can be a target is chosen.
     frame = frame.rename(columns={"Survived": "s"})
     assert axes_and_target(frame)[1] == "port"
-    last = frame[["PassengerId", "fare", "age", "s", "ship", "name", "deck", "day"]]
+    last = frame[["PassengerId", "fare", "age", "s", "weight", "ship", "name", "deck", "day"]]
     assert axes_and_target(last) == ({"fare", "age"}, "s")
     assert axes_and_target(last[["age", "PassengerId", "s", "fare"]])[1] == "fare"
     assert csv("x,y,z\n1,2,1.5\n2,1,2.5\n1,4,3.5\n2,3,1.2\n").chosen(())[2] == "z"
