@@ -129,7 +129,7 @@ def test_row_numbers_are_not_inputs(vecprop):
     done = vecprop("train", "t.csv", "--target", "y", "--json", *FAST)
     assert sorted(json.loads(done.stdout)["columns"]["dropped"]) == ["column 1", "id"]
     assert "Column 'id' is not used: it only counts the rows" in done.stderr
-    assert "id" not in vecprop("predict", "t.npz", "t.csv", "-o", "p.csv").stderr
+    assert "'id'" not in vecprop("predict", "t.npz", "t.csv", "-o", "p.csv").stderr
     done = vecprop("train", "t.csv", "--target", "y", "--json", "--numbers", "id", "--force", *FAST)
     assert list(json.loads(done.stdout)["columns"]["dropped"]) == ["column 1"]
     assert "Column 'id' is not used" not in notes(Path("t.csv"), time="id")

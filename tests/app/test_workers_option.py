@@ -80,4 +80,4 @@ def test_an_unreachable_scheduler_raises_an_error(vecprop, table, monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.setattr("vecprop.app.training.cluster.SECONDS", 1)
     done = vecprop("train", table, "--target", "buys", "--workers", "tcp://127.0.0.1:9", code=2)
-    assert done.stderr == "--workers tcp://127.0.0.1:9: no scheduler of Dask answers there.\n"
+    assert done.stderr == "--workers tcp://127.0.0.1:9: no Dask scheduler responds there.\n"

@@ -125,7 +125,7 @@ def test_the_positive_class_of_a_command(vecprop, result_of, people, table):
     rare = people.assign(buys=np.where(people["age"] > 70, "fraud", "ok"))
     rare.to_csv(table, index=False)
     done = vecprop("train", table, "--target", "buys", "--threshold", "f1", "--report", "page.html", *FAST)
-    assert "positive  'fraud', predicted if" in done.stdout
+    assert "positive  'fraud', threshold" in done.stdout
     assert "F1 of 'fraud'" in done.stdout
     assert "PR AUC of &#x27;fraud&#x27;" in Path("page.html").read_text(encoding="utf-8").replace("&#39;", "&#x27;")
     assert "recall of 'fraud'" in vecprop("evaluate", "people.npz", table).stdout
