@@ -26,7 +26,7 @@ from .settings import CONSTRAINTS, documented
 from .table_model import TableModel
 
 MAX_SPREAD = 1e150
-"""The range of targets must be between this and its inverse, so that squares neither overflow nor underflow."""
+"""The range of targets must lie between this number and its inverse, so that squares do not overflow or underflow."""
 
 
 @documented(activation='"silu"', deeper="", weight_decay="1", epochs="100", steps="2,000")
@@ -58,9 +58,9 @@ class TabularRegressor(RegressorMixin, TableModel):
         The residuals of each network's out-of-fold predictions.
     out_of_fold_ : ndarray (N,) or (N, L)
         The predictions of the training rows, or their quantiles at L levels, by networks that used the row neither for
-        training nor for early stopping; nan for rows without prediction. It is not saved in model files.
+        training nor for early stopping. Rows without a prediction have nan. Model files do not contain this array.
     validation_loss_ : float
-        The root mean squared error of these predictions, or their mean quantile loss over rows and levels.
+        The root mean squared error of ``out_of_fold_``, or its mean quantile loss over rows and levels.
     {attributes}
 
     Examples
@@ -104,7 +104,7 @@ class TabularRegressor(RegressorMixin, TableModel):
 
     @property
     def levels(self) -> list[float]:
-        """The increasing quantile levels: one, three, or none for a mean."""
+        """The quantile levels in increasing order, or an empty list if a mean is predicted."""
         return np.atleast_1d(self.quantile).tolist() if self.loss == "quantile" else []
 
     def predict(self, X: Any) -> np.ndarray:
@@ -118,7 +118,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         Returns
         -------
         ndarray (N,)
-            In the units of the target.
+            The predictions, in the units of the target.
         """
         return self._by_blocks(X, self.of_inputs)
 
@@ -142,7 +142,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         Returns
         -------
         ndarray (N, 2)
-            The ends, in the units of the target.
+            The lower and upper ends, in the units of the target.
         """
         return self._by_blocks(X, lambda inputs: self._interval_of_inputs(inputs, coverage))
 
@@ -154,14 +154,14 @@ class TabularRegressor(RegressorMixin, TableModel):
         return np.stack([np.minimum(low, predicted), np.maximum(high, predicted)], axis=1)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Return R², the explained share of the variance, or for quantiles D², the explained share of the loss.
+        """Return R², the explained share of the variance, or, for quantiles, D², the explained share of the loss.
 
         Parameters
         ----------
         X : DataFrame, Table, Dataset, array, path or paths
             A table, see `predict`.
         y : array (N,), optional
-            The targets; by default the target column of the table.
+            The true targets. By default, they are read from the target column of the table.
         sample_weight : array (N,), optional
             The sample weights.
         """
@@ -173,7 +173,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         return np.clip(Y * self.targets_.scale + self.targets_.shift, *self.range_)
 
     def _each_in_units(self, ensemble: Ensemble, inputs: np.ndarray) -> np.ndarray:
-        """Return each member's predictions in the units of the target, (M, N)."""
+        """Return the predictions of M members in the units of the target, (M, N)."""
         return self._in_units(np.stack([Y[:, 0] for Y in ensemble.each(inputs)]))
 
     def _shared(
@@ -231,7 +231,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         return T, np.ones(len(T)) if is_weighted else None
 
     def _values(self, y: Any) -> np.ndarray:
-        """Return targets as numbers, or raise."""
+        """Return targets as numbers, or raise an error."""
         series = pandas().Series(y)
         reading = getattr(self, "target_reading_", NumberReading.of(texts_of(series)))
         numbers, is_unread = read_numbers(series, reading)

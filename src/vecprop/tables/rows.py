@@ -43,7 +43,7 @@ class Roles:
 
     @classmethod
     def named(cls, target: str | None, weight: Any, group: Any, time: Any) -> "Roles":
-        """Return the roles that are column names; other values, such as arrays, are ignored."""
+        """Return the roles that are given as column names, and ignore other values, such as arrays."""
         weight, group, time = (name if isinstance(name, str) else None for name in (weight, group, time))
         return cls(target, weight, group, time)
 
@@ -62,7 +62,7 @@ class Roles:
         return {name: reason for name, reason in roles.items() if name is not None}
 
     def require(self, names: Sequence[str]) -> None:
-        """Raise if a column is missing, or the target has another role."""
+        """Raise an error if a column is missing, or the target has another role."""
         for name, role in ((self.weight, "weights"), (self.group, "groups"), (self.time, "times")):
             if name is not None and name == self.target:
                 raise TableError(f"Column {name!r} is the target and cannot contain the {role}: name another column.")
@@ -101,7 +101,7 @@ class RowFilter:
     """The smallest and the largest positive weight."""
 
     def see(self, y: Any, weight: Any = None) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return a mask of the used rows, and their weights or None; unused rows have weight 0."""
+        """Return a mask of the used rows, and the weights of all rows (0 if unused), or None without weights."""
         counts = y.notna().to_numpy()
         self.total += len(y)
         self.without_target += int((~counts).sum())
@@ -145,7 +145,7 @@ class RowFilter:
         return not self.range[0] < self.range[1]
 
     def notes(self) -> list[str]:
-        """Return notes on the rows that are not used; raise if no row is used."""
+        """Return notes on the rows that are not used, and raise an error if no row is used."""
         if self.without_target == self.total:
             named = "The target" if self.target is None else f"The target {self.target!r}"
             raise TableError(f"{named} has no values: all {self.total} are missing.")
@@ -171,7 +171,7 @@ class UsedRows(NamedTuple):
 
     @classmethod
     def of(cls, frame: Frame, roles: Roles) -> "UsedRows":
-        """Select the used rows of a table; raise if there are none."""
+        """Select the used rows of a table, and raise an error if no row is used."""
         rows, target = RowFilter(roles.target, roles.weight), roles.target
         require_columns(frame.columns, [str(target)])
         roles.require(frame.columns)
@@ -244,8 +244,8 @@ class LearnedRows(NamedTuple):
 def row_numbers(frame: Frame, but: Container[Any] = ()) -> dict[str, str]:
     """Return the columns that contain only row numbers, each with a reason, unless there are no other columns.
 
-    They contain consecutive integers in any order, or are unnamed and contain increasing integers, as in a part of a
-    table.
+    Such columns contain consecutive integers in any order. Unnamed columns may also contain other increasing integers,
+    as in a part of a table.
 
     Examples
     --------

@@ -51,9 +51,9 @@ CONSTRAINTS: dict[str, list[Any]] = {
 
 
 SEVERAL_ROWS = 2_500
-"""From this number of rows, a view has 6 networks instead of 8, because their errors differ less."""
+"""With at least this number of rows, a view has 6 networks instead of 8, because errors of networks differ less."""
 MANY_ROWS = 20_000
-"""From this number of rows, a view has 4 networks, because training takes long."""
+"""With at least this number of rows, a view has 4 networks, because training takes long."""
 MAX_EPOCHS = 400
 """The largest number of epochs for ``max_iter="auto"``."""
 MAX_TOTAL_ROWS = 2_000_000
@@ -79,9 +79,9 @@ class SharedSettings(SuggestsKeywords, Versioned, BaseEstimator, ABC):
         serial dates. None infers it for each column.
     n_estimators : int or "auto", default "auto"
         The number of networks in each view, at least 2. Each network leaves out a different fold of the rows. "auto" is
-        8, or 6 from 2,500 rows, or 4 from 20,000 rows. There are two views: both contain standardized numbers and
-        ranks, and one also contains a piecewise linear encoding. Some tables with at least 190,000 rows have only the
-        view without this encoding.
+        8 below 2,500 rows, 6 below 20,000 rows, and otherwise 4. There are two views: both contain standardized numbers
+        and ranks, and one also contains a piecewise linear encoding. Some tables with at least 190,000 rows have only
+        the view without this encoding.
     hidden_layer_sizes : int or sequence of int, default (64, 64)
         The width of each hidden layer.{deeper}
     activation : str or Activation, default "auto"
@@ -106,12 +106,12 @@ class SharedSettings(SuggestsKeywords, Versioned, BaseEstimator, ABC):
         Determines validation rows, initial parameters, order of rows and dropout. An integer makes results
         reproducible bit for bit, with any number of threads.
     n_jobs : int or None, default None
-        The largest number of threads; None for the number of processors.
+        The largest number of threads. None uses one thread per processor.
     workers : DaskWorkers or None, default None
-        Trains the networks on a cluster, with bit-identical results. The table is read and encoded locally. Inside a
-        ``joblib.parallel_config("dask")`` block, its cluster is used by default.
+        Trains the networks on a cluster, with bit-identical results. The table is read and encoded locally. By default,
+        a ``joblib.parallel_config("dask")`` block uses its cluster.
     stages : int or None, default None
-        The number of training stages; None for one. Each further stage trains one more network per fold with other
+        The number of training stages; None means one. Each further stage trains one more network per fold with other
         settings. Its networks are added if they lower the loss on rows that they were not trained on.
     time_limit : float or None, default None
         The training time in seconds, instead of a number of stages: a stage starts if it will probably finish in time.

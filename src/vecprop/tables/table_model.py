@@ -49,7 +49,7 @@ class TableModel(SharedSettings):
     validation_loss_: float
     notes_: list[str]
     n_features_in_: int
-    feature_names_in_: np.ndarray  # if all names are text
+    feature_names_in_: np.ndarray  # set if all names are text
     # Attributes of the subclasses, where annotations would become settings of the dataclass.
     inverse_temperature_: float
     residuals_: Any
@@ -90,7 +90,7 @@ class TableModel(SharedSettings):
 
     @abstractmethod
     def predict(self, X: Any) -> np.ndarray:
-        """Return the predictions of rows, (N,)."""
+        """Return the prediction for each row."""
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -110,10 +110,10 @@ class TableModel(SharedSettings):
             The table, or the path of a file, folder or several files that `read_table` can read. The index of a data
             frame is used as a column if it has a name or does not just count the rows; a note reports this.
         y : array (N,), optional
-            The target; by default the target column of the table.
+            The target. By default, it is read from the target column of the table.
         sample_weight : str or array (N,), optional
-            The weight of each row, at least 0, or the name of a column, which is then not an input; 1 by default. Rows
-            with a weight below 1e-30 are left out.
+            The weight of each row, at least 0, or the name of a column, which is then not an input. By default, all
+            weights are 1. Rows with a weight below 1e-30 are left out.
         groups : str or array (N,), optional
             The group of each row, such as a patient, or the name of a column, which is then not an input. All rows of a
             group are validation rows of the same network, so that early stopping, probabilities and intervals are valid
@@ -235,7 +235,7 @@ class TableModel(SharedSettings):
     def plan(self, X: Any, y: Any = None, before: Encoder | None = None, **names: Any) -> Plan:
         """Learn the columns and the target of a table, and return the plan of the training.
 
-        A refit uses the columns of the encoder ``before``, and target encoding if this encoder has it.
+        A refit uses the same columns as the encoder ``before``, and uses target encoding if that encoder does.
         """
         streamed = X if isinstance(X, Streamed) else None
         if streamed is not None:
@@ -416,7 +416,7 @@ class TableModel(SharedSettings):
         return frame.set_axis(getattr(self, "feature_names_in_", names_of_array(frame.shape[1])), axis=1)
 
     def _by_blocks(self, X: Any, predicted: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """Encode blocks of rows, apply a function to the inputs, and concatenate the results, (N, …).
+        """Encode blocks of rows, apply a function to the inputs, and concatenate the results.
 
         Parquet and Arrow files are read in chunks, and several files one after the other.
         """
@@ -444,7 +444,7 @@ class TableModel(SharedSettings):
         return frame[y.notna()], self._values(y.dropna())
 
     def _scored(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, Any]:
-        """Return targets, predictions and weights; rows without a target are skipped."""
+        """Return targets, predictions and weights, without rows that lack a target."""
         if y is not None:
             return y, self.predict(X), sample_weight
         each, known = [], []
@@ -477,7 +477,7 @@ class TableModel(SharedSettings):
 
 
 def fit_many(models: Sequence[TableModel], tables: Sequence[Mapping[str, Any]], progress: Report) -> None:
-    """Fit several models, each on its own table; each stage of all models is one population.
+    """Fit several models, each on its own table. A stage trains the networks of all models together.
 
     The first model determines the threads, stages and checkpoint. If an exception is raised, the models are unchanged.
     """

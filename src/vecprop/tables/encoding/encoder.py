@@ -204,7 +204,7 @@ class Encoder:
 
 
 def require_inputs(names: list[str], frame: Frame) -> None:
-    """Raise if a table lacks columns."""
+    """Raise an error if a table lacks columns."""
     missing = [name for name in names if name not in frame.columns]
     if missing:
         more = f" (and lacks {len(missing) - 1} more)" if len(missing) > 1 else ""

@@ -142,7 +142,7 @@ def level_for(coverage: float, groups: float) -> float:
 
 
 def require_share(coverage: float) -> None:
-    """Raise unless the coverage is at least 0.5 and less than 1."""
+    """Raise an error unless the coverage is at least 0.5 and less than 1."""
     if not (isinstance(coverage, float | np.floating) and 0.5 <= coverage < 1):
         raise ValueError(f"coverage must be at least 0.5 and less than 1, got {coverage!r}.")
 

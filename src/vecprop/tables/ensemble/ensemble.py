@@ -257,7 +257,7 @@ class Fit:
         return members
 
     def outcome(self, results: Sequence[TrainingResult]) -> Outcome:
-        """Return the ensembles of the trained members; raise if all members diverged or none was trained.
+        """Return the ensembles of the trained members, and raise an error if all members diverged or none was trained.
 
         Views or folds with bad networks are dropped such that the largest number of networks remains.
         """

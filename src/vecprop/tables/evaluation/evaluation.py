@@ -41,7 +41,7 @@ class Evaluation(Measured):
     margins : dict of str to Estimate
         The loss of each baseline minus the model's loss.
     verdict : Verdict or None
-        Whether the model is better than the baselines: ``level``, ``says`` as text, and ``worries`` about the result.
+        Whether the model beats the baselines: ``level``, ``says`` (as text), and ``worries`` about the result.
     worst_rows : list of WorstRow
         The ten rows with the largest loss.
     importances : list of Importance
@@ -119,7 +119,7 @@ def evaluate(
     y : array (N,), optional
         The target of each row.
     target : str, optional
-        The target column; by default the model's.
+        The target column. By default, it is the target column of the model.
     weight : str, optional
         The column with sample weights; all weights are 1 by default.
     groups : str, optional

@@ -44,13 +44,13 @@ class Verdict:
     level : str
         Determined by the 95 % intervals of the paired loss differences. "better": the loss is lower than the loss of
         every baseline; "slightly better": lower by less than 5 %; "worse": higher than the loss of some baseline; "no
-        better": not distinguishable. The first two also require skill in the loss, R² and ROC AUC.
+        better": not distinguishable. The two better levels also require skill in the loss, R² and ROC AUC.
     metric : str
         The loss that decides.
     ours, theirs, margin : Estimate
         The loss of the model, the loss of ``baseline``, and the difference (theirs minus ours).
     baseline : str
-        The best baseline that the model does not beat, or the best of all if it beats every one.
+        The best baseline that the model does not beat, or the best of all baselines if the model beats them.
     beaten : list of str
         The baselines with a significantly higher loss.
     says : str
@@ -88,11 +88,11 @@ class Measured:
         "table": the rows of any table. "test": rows that were held out. "out of fold": training rows, each predicted by
         networks that have not seen it. "cross-validation": training rows, each predicted by a model without it.
     X : DataFrame or None
-        The inputs; None if only the predictions were stored. ``index`` is always their index.
+        The inputs, or None if only the predictions were stored. The field ``index`` always contains their index.
     truth : ndarray (N,)
         The target: numbers, or class indices, with -1 for unknown classes.
     predictions : dict of str to ndarray
-        Probabilities (N, C), numbers (N,) or quantiles (N, L); first of the model, then of each baseline.
+        The predictions of the model and then of each baseline: probabilities (N, C), numbers (N,) or quantiles (N, L).
     folds : list of ndarray
         The rows of each cross-validation fold.
     thresholds : ndarray (N,), optional
@@ -126,13 +126,13 @@ class Measured:
 
     @property
     def predicted(self) -> np.ndarray:
-        """The model's probabilities (N, C) or predictions (N,); for three quantiles, the middle one."""
+        """The model's probabilities, (N, C), or predictions, (N,), which are the middle ones of three quantiles."""
         Y, levels = self.predictions[OURS], levels_of(self.model)
         return Y[:, len(levels) // 2] if levels else Y
 
     @property
     def decided(self) -> np.ndarray:
-        """The predicted class index of each row, (N,)."""
+        """The index of the predicted class of each row."""
         return decided(self.predicted, self.thresholds, self.model)
 
     def _metrics_of(self, rows: Any = slice(None)) -> dict[str, Metrics[str]]:
@@ -168,12 +168,12 @@ class Measured:
 
     @property
     def scores(self) -> Scores:
-        """The metrics with their intervals, first of the model ("vecprop"), then of each baseline."""
+        """The metrics and intervals of the model ("vecprop"), followed by the metrics of each baseline."""
         return self._estimates[0]
 
     @property
     def metrics(self) -> dict[str, Estimate]:
-        """The metrics of the model with their intervals; the first is the loss that decides the verdict."""
+        """The metrics of the model with their intervals. The first metric is the loss that decides the verdict."""
         return self.scores[OURS]
 
     @property
@@ -202,14 +202,14 @@ class Measured:
 
     @cached_property
     def worst_rows(self) -> list[WorstRow]:
-        """The ten rows with the largest loss, worst first; empty unless the model is tabular."""
+        """The ten rows with the largest loss, worst first, or an empty list if the model is not tabular."""
         if not isinstance(self.model, TableModel):
             return []
         return worst_rows(self.model, self.index, self.truth, self.predicted)
 
     @cached_property
     def importances(self) -> list[Importance]:
-        """The rise of the loss when a column is shuffled; groups of rows are shuffled together."""
+        """The rise of the loss when a column is shuffled. Bootstrap samples contain whole groups of rows."""
         return importances(self.model, self.X, self.truth, self.weight, self.groups, self.seed)
 
     @cached_property
@@ -219,7 +219,7 @@ class Measured:
             return None
         metric, margins = next(iter(self.metrics)), self.margins
         ours, losses = self.metrics[metric], {name: of[metric] for name, of in self.baselines.items()}
-        shown = {name: loss.rounded()[0] for name, loss in {OURS: ours, **losses}.items()}  # as in the table
+        shown = {name: loss.rounded()[0] for name, loss in {OURS: ours, **losses}.items()}  # rounded as in the table
         beaten = [name for name, margin in margins.items() if margin.low > 0]
         better = [name for name, margin in margins.items() if margin.high < 0]
         others = [name for name in margins if name not in beaten]

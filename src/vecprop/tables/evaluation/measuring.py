@@ -25,7 +25,7 @@ from .targets import Task, as_learned, class_numbers, levels_of, positive_class,
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """A table divided into training and test.
+    """A table divided into training rows and test rows.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class Parts:
 
 
 def measured_unseen(model: Any, parts: Parts, seed: int, *, baselines: bool = True) -> Measured:
-    """Return predictions of the model and baselines on the test rows, or out of fold without a test set."""
+    """Return predictions of the model and baselines on the test rows, or out of fold without test rows."""
     if parts.has_test:
         rows, X = np.arange(len(parts.y)), parts.X_test
         theirs = of_baselines(model, parts, rows, X, seed) if baselines else {}
@@ -105,14 +105,14 @@ def measured_unseen(model: Any, parts: Parts, seed: int, *, baselines: bool = Tr
 def cross_validated(
     model: Any, parts: Parts, count: int, seed: int, progress: Callable[[Progress], object] | None
 ) -> Measured:
-    """Return cross-validated predictions of the training rows; the models of all folds are trained together.
+    """Return cross-validated predictions of the training rows, and train the models of all folds together.
 
     With times, each fold is predicted by a model that was trained on earlier rows.
 
     Raises
     ------
     TableError
-        If too few rows remain without a fold.
+        If too few rows remain when a fold is left out.
     KeyboardInterrupt
         If training is interrupted.
     """
@@ -173,7 +173,7 @@ def baselines_by_folds(model: Any, parts: Parts, fold: np.ndarray, seed: int) ->
 
 
 def joined(baselines: Unseen, rows: int) -> dict[str, np.ndarray]:
-    """Return each baseline's predictions for all rows, with nan for missing ones."""
+    """Return each baseline's predictions for all rows, with nan for rows without a prediction."""
     names = baselines[0][1] if baselines else ()
     return {name: out_of_fold(((of_fold, of[name]) for of_fold, of in baselines), rows) for name in names}
 

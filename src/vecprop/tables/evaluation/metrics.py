@@ -24,7 +24,7 @@ AT_ONCE = 500_000
 
 Name = TypeVar("Name", bound=Hashable)
 Metrics = Callable[[np.ndarray], dict[Name, np.ndarray]]
-"""A function from row counts (B, N) to the values (B,) of each metric."""
+"""A function that maps the counts of N rows in B samples, (B, N), to the B values of each metric."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Estimate:
         return value if low == high else f"{value} ({low} to {high})"
 
     def rounded(self, reference: float = 0.0) -> list[str]:
-        """Return the value and the ends as text, with the digits that the interval supports.
+        """Return the value and the ends of the interval as text, with the digits that the interval supports.
 
         Numbers much smaller than ``reference`` become 0.
 
@@ -73,7 +73,7 @@ class Estimate:
 
     @property
     def doubled(self) -> "Estimate":
-        """The estimate with a doubled interval."""
+        """The estimate with an interval of twice the width."""
         return Estimate(self.value, 2 * self.low - self.value, 2 * self.high - self.value)
 
 
@@ -129,7 +129,7 @@ TITLES = {"d2_log_loss": "D² of log loss", "roc_auc": "ROC AUC", "average_preci
 TITLES |= {"rmse": "RMSE", "mae": "MAE", "r2": "R²", "pinball_loss": "quantile loss"}
 """Titles of metrics that differ from their names."""
 OF_POSITIVE = {"average_precision", "f1", "precision", "recall"}
-"""The metrics of the positive class of two."""
+"""The metrics that depend on the choice of the positive class."""
 
 
 def metrics_of_classes(
@@ -208,9 +208,9 @@ def metrics_of_quantiles(y: np.ndarray, Y: np.ndarray, levels: Sequence[float]) 
     Returns
     -------
     callable
-        "pinball_loss", the mean quantile loss over rows and levels. For one level also "share_below", the share of
-        targets up to the prediction. For three levels also "mae" of the middle one, and the "coverage" and mean "width"
-        of the intervals.
+        "pinball_loss", the mean quantile loss over rows and levels. One level adds "share_below", the share of targets
+        that do not exceed the prediction. Three levels add the "mae" of the middle level, and the "coverage" and mean
+        "width" of the intervals.
 
     Examples
     --------
@@ -234,7 +234,7 @@ MAX_DENSE = 32
 
 
 def _sums(labels: np.ndarray, count: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function from row counts (B, N) to their sums for each label, (B, count)."""
+    """Return a function that sums row counts of shape (B, N) for each label and returns shape (B, count)."""
     if count <= MAX_DENSE:
         is_of = (labels[:, None] == np.arange(count)).astype(float)
         return lambda counts: counts @ is_of
@@ -244,7 +244,7 @@ def _sums(labels: np.ndarray, count: int) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _decisions(y: np.ndarray, predicted: np.ndarray) -> Metrics[str]:
-    """Return F1, precision and recall, for True if y is Boolean, otherwise averaged over the classes."""
+    """Return F1, precision and recall of the class True if y is Boolean, and their class averages otherwise."""
     classes, numbers = np.unique(np.concatenate([y, predicted]), return_inverse=True)
     truth, decided = np.split(numbers, 2)
     of_truth, of_decided = _sums(truth, len(classes)), _sums(decided, len(classes))
@@ -268,7 +268,7 @@ def _ranks(score: np.ndarray, is_positive: np.ndarray) -> Metrics[str]:
 
     def metrics(counts: np.ndarray) -> dict[str, np.ndarray]:
         counts = counts[:, order]
-        positive = np.add.reduceat(counts * is_positive, starts, axis=1)  # of each score, in descending order
+        positive = np.add.reduceat(counts * is_positive, starts, axis=1)  # for each score, in descending order
         negative = np.add.reduceat(counts, starts, axis=1) - positive
         above = np.cumsum(positive, axis=1)
         # The probability that a positive row has a higher score than a negative one; ties count half.
@@ -286,7 +286,7 @@ def _if_any(values: np.ndarray) -> np.ndarray:
 
 
 def title(metric: str, positive: Any = None) -> str:
-    """Return the title of a metric; metrics of the positive class name this class.
+    """Return the title of a metric, which names the positive class if the metric depends on it.
 
     Examples
     --------

@@ -28,7 +28,7 @@ def known_rows(model: Any, table: Any, target: str | None) -> tuple[Frame, str, 
 
 
 def target_named(model: Any, target: str | None) -> str:
-    """Return the given target column or else the model's; raise if it is an input of the model."""
+    """Return the given or the model's target column, and raise an error if it is an input of the model."""
     target = target or getattr(model, "target", None)
     if target is None:
         raise RequestError("The target column is unknown, because the model does not name it: pass target (--target).")
@@ -66,7 +66,7 @@ def target_of(frame: Frame, target: str, task: Task, reading: NumberReading | No
 
 
 def class_numbers(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Return the index of each label in the sorted classes, or -1.
+    """Return the index of each label in the sorted classes, or -1 for unknown labels.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def levels_of(model: Any) -> list[float]:
 def predictions_of(model: Any, frame: Frame) -> np.ndarray:
     """Return a model's probabilities (N, C), predictions (N,) or quantiles (N, L) for the rows of a table.
 
-    The outer ones of three quantiles are the ends of prediction intervals.
+    With three quantiles, the outer ones are the ends of prediction intervals.
     """
     rows, levels = rows_for(model, twice(frame)), levels_of(model)
     with errors_of_steps(model):
@@ -159,8 +159,8 @@ def predictions(model: Any, frame: Frame, coverage: float | None = None) -> Fram
     Returns
     -------
     DataFrame
-        The column "prediction", a column "probability of A" for each class A of a classifier, and with ``coverage`` the
-        columns "low" and "high".
+        The column "prediction", a column "probability of A" for each class A of a classifier, and, if ``coverage`` is
+        given, the columns "low" and "high".
 
     Raises
     ------

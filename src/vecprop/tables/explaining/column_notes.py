@@ -22,7 +22,7 @@ QUANTILES = 20
 MAX_CATEGORIES = 4096
 """Above this number of categories, the counts of categories are not stored."""
 SHIFT = 0.1
-"""Minimum difference of a share from training that is reported as drift."""
+"""Drift is reported if a share differs from the training share by at least this number."""
 MIN_ROWS = 30
 """Minimum number of values to compare distributions; fewer rows are often not a random sample."""
 MAX_DIGESTS = 10_000
@@ -34,7 +34,7 @@ CHANCE = 0.005
 class Tally(NamedTuple):
     """Counts of a column's values, summed over the chunks of a table.
 
-    ``counts``, (V,), has an entry for each value of a `Profile`: the number of rows with at most this number, or with
+    For each of the V values of a `Profile`, ``counts`` contains the number of rows with at most this number, or with
     exactly this category.
     """
 
@@ -50,8 +50,8 @@ class Tally(NamedTuple):
 class Profile:
     """The missing values and the distribution of a training column.
 
-    ``values``, (V,), contains quantiles of numbers and dates, including the minimum and the maximum, or the sorted
-    categories. It is empty for text.
+    The array ``values`` contains quantiles of numbers or dates, including the minimum and the maximum, or the sorted
+    categories. For text, the array is empty.
 
     Examples
     --------
@@ -106,7 +106,7 @@ class Profile:
         return Tally(*sums, farthest=ends[0] if ends else None)
 
     def distance(self, x: Any) -> Any:
-        """Return the distance of numbers from the training range; 0 inside it."""
+        """Return the distance of numbers from the training range, which is 0 for numbers inside it."""
         return np.maximum(np.maximum(self.values[0] - x, x - self.values[-1]), 0)
 
     def notes(self, part: Column, tally: Tally, columns: int) -> list[str]:
@@ -141,7 +141,7 @@ class Profile:
         if is_names:
             chance = len(ours) * _chance(tally.counts[place], now, self.counts[place], then)
         else:
-            middles = (np.append(0, theirs) + np.append(theirs, 1)) / 2  # the mean training ranks between values
+            middles = (np.append(0, theirs) + np.append(theirs, 1)) / 2  # mean training ranks between values
             apart = abs(np.diff(ours, prepend=0, append=1) @ middles - 0.5)
             chance = 2 * min(2 * np.exp(-2 * largest**2 / both), erfc(apart * np.sqrt(6 / both)))
         if largest >= SHIFT and chance < sure:
@@ -168,7 +168,7 @@ class Profile:
 
 
 def _values(part: Column, series: Any) -> np.ndarray:
-    """Return the parsed values that are not missing: numbers, days since 1970 or names; empty for text."""
+    """Return the nonmissing values as numbers, days since 1970 or names, or an empty array for text columns."""
     if part.holds == "names":
         return as_names(series[series.notna()]).astype(str)
     x = part.read(series) if part.holds == "numbers" else np.empty(0)
@@ -187,7 +187,7 @@ def _chance(k: int, n: int, of_training: int, rows: int, how: str = "two-sided")
 class TrainedRows:
     """Digests of training rows, to find duplicates of them in another table.
 
-    The digests of at most 10,000 evenly spaced rows are stored, sorted; ``rows`` is the number of all training rows.
+    The digests of at most 10,000 evenly spaced rows are stored in order. ``rows`` is the number of all training rows.
 
     Examples
     --------
@@ -203,7 +203,7 @@ class TrainedRows:
 
     @classmethod
     def of(cls, encoder: Encoder, frame: Frame, y: np.ndarray, rows: int) -> Self:
-        """Compute the digests of a frame and its targets; it may be a sample of a table with ``rows`` rows."""
+        """Compute the digests of a frame and its targets. The frame may be a sample of a table with ``rows`` rows."""
         some = np.unique(np.linspace(0, len(frame) - 1, MAX_DIGESTS).astype(int))
         return cls(np.sort(_digests(encoder, frame.iloc[some], y[some])), rows)
 
@@ -213,7 +213,7 @@ class TrainedRows:
         return len(self.digests) == self.rows
 
     def are_expected(self, count: float, rows: int) -> bool:
-        """Return whether so many of ``rows`` new rows would duplicate training rows by chance."""
+        """Return whether ``count`` of ``rows`` new rows would duplicate training rows by chance."""
         _, counts = np.unique(self.digests, return_counts=True)
         share = counts[counts > 1].sum() / len(self.digests)
         return bool(count <= rows * share + 3 * np.sqrt(rows * share * (1 - share)))
@@ -290,20 +290,20 @@ EXPLAINED = 0.98
 """A column that explains at least this share of the target's variance is a leak."""
 ALONE_FROM, OF_NUMBERS, OF_CLASSES = 100, (0.9, 1.3), (0.85, 2.0)
 """Minimum number of rows to report strong columns. For each task, a strong column explains at least the first share of
-the variance, and its unexplained variance is at most the second number times the model's."""
+the variance, and leaves at most the second number times as much unexplained as the model."""
 FOLLOWS = 0.5
 """A date or group that explains at least this share of the target's variance is reported."""
 SHARED = 0.1
-"""The same limit for groups whose rows also have equal values in another column."""
+"""This share is enough for groups whose rows also have equal values in another column."""
 NO_LEAK = 1e-6
-"""P-value below which a pattern of missing values is a leak."""
+"""A pattern of missing values is a leak if its p-value is below this limit."""
 IF_KNOWN = "leave it out if it is unknown at prediction time."
 
 
 def leaks(
     encoder: Encoder, frame: Frame, target: np.ndarray, *, are_apart: bool = False
 ) -> tuple[list[str], dict[str, float]]:
-    """Return notes on leaks, groups and time dependence; and the explained variance of other strong columns.
+    """Return notes on leaks, groups and time dependence, and the explained variance of other strong columns.
 
     A column leaks the target if it explains 98 % of its variance (see `explained`), even if it is noisy or rescaled, or
     if it has values only in rows of one class. Text is examined if it has at most a fifth as many values as rows.
@@ -363,7 +363,7 @@ def leaks(
 def _are_groups(encoder: Encoder, frame: Frame, name: str, y: np.ndarray) -> bool:
     """Return whether rows with the same value in a column are similar, but rows with neighboring values are not.
 
-    Rows are similar if their targets are, or if another column has equal values and their targets are a bit similar.
+    Rows are similar if their targets are similar, or if their targets are slightly similar and another column is equal.
     """
     part, is_known = dict(encoder.columns)[name], frame[name].notna().to_numpy()
     x = part.read(frame[name][is_known]) if part.holds == "numbers" else as_names(frame[name][is_known])
@@ -407,7 +407,7 @@ def strong_columns(alone: Mapping[str, float], T: np.ndarray, Y: np.ndarray) -> 
 TOTAL = re.compile(r"(grand )?total[se]?|totaal|sum(me)?|somme|(ins)?gesamt(summe)?")
 """Labels of rows that contain a total."""
 JUMP = 10
-"""Targets are extreme if they are this many times as far from the median as at least 99 % of the others."""
+"""Targets are extreme if they are this many times as far from the median as 99 % of the other targets."""
 
 
 def odd_targets(frame: Frame, y: np.ndarray, named: str) -> list[str]:
@@ -449,7 +449,7 @@ RANKS = [
 
 
 def ranked(notes: Iterable[str]) -> list[str]:
-    """Return distinct notes sorted by importance: on trust, on parsing, on unused columns.
+    """Return distinct notes sorted by importance: first on trust, then on parsing, then on unused columns.
 
     Examples
     --------

@@ -16,7 +16,7 @@ from .column_notes import QUANTILES, Profile
 
 
 def output(predicted: np.ndarray, number: int) -> np.ndarray:
-    """Return the explained quantity of each row: the prediction or the probability of a class, (N,)."""
+    """Return the explained quantity of each row: the prediction, or the probability of one class."""
     return predicted if predicted.ndim == 1 else predicted[:, number]
 
 
@@ -36,7 +36,7 @@ def output_name(model: Any, number: int) -> str:
 
 
 def leading_class(model: Any, predicted: np.ndarray) -> int:
-    """Return the class to show: the positive one of two, or the most probable one on average."""
+    """Return the class to show: the positive class if there are two, or else the most probable one on average."""
     if predicted.ndim == 1 or predicted.shape[1] == 2:
         return positive_of(model)
     return int(predicted.mean(axis=0).argmax())
@@ -55,7 +55,7 @@ def background_inputs(model: Any, frame: Frame | None, count: int, rng: np.rando
 def drawn(part: Column, profile: Profile, count: int, rng: np.random.Generator) -> np.ndarray:
     r"""Return evenly spaced quantiles of a column's training distribution, in random order.
 
-    Values of text and of columns with too many categories are missing.
+    Text columns, and columns with too many categories, get missing values.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def _drawn_numbers(rank: np.ndarray, at_most: np.ndarray, values: np.ndarray) ->
 
 
 DRAWS = 512
-"""Maximum number of background rows; for each, columns are changed in a random order and in the reverse order."""
+"""Maximum number of background rows. For each row, columns are changed in a random order and in reverse order."""
 MIN_DRAWS = 10
 INPUTS = 60_000_000
 """Maximum number of inputs of all changed rows, to bound the time; at least ten background rows are drawn."""
@@ -112,7 +112,7 @@ def shapley_values(
     places: Sequence[slice],
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return the Shapley value of each column for one row, the standard errors, and the mean of the background.
+    """Return the Shapley value of each column for one row, the standard errors, and the mean background prediction.
 
     Inputs of a background row are replaced by inputs of the row, column by column in a random order. The value of a
     column is the mean change of the prediction in its step (interventional Shapley values; Štrumbelj and Kononenko,
@@ -243,12 +243,12 @@ class Dependence:
 
     @property
     def mean(self) -> np.ndarray:
-        """The partial dependence: the mean prediction for each value, (V,)."""
+        """The partial dependence, which is the mean prediction for each value."""
         return self.curves.mean(axis=0)
 
 
 def dependences(model: Any, X: Any, columns: Sequence[str]) -> list[Dependence]:
-    """Return the dependence of predictions on each of some columns; columns of text are skipped.
+    """Return the dependence of predictions on each of the given columns, and skip text columns.
 
     The output of a classifier is the probability of the positive class, or of the most probable of several classes.
 

@@ -41,11 +41,11 @@ def redundant_groups(columns: list[tuple[Column, Any]]) -> list[list[int]]:
 
 
 def associations(bases: list[np.ndarray]) -> np.ndarray:
-    """Return the association of each pair of columns, (D, D), between 0 and 1.
+    """Return a (D, D) array with the association between each pair of D columns, from 0 to 1.
 
-    With orthonormal bases A (N, a) and B (N, b) of two columns it is the root of ‖Aᵀ B‖² / min(a, b), corrected for
-    chance. This is Spearman's correlation for two numeric columns, the correlation ratio of ranks for a numeric and a
-    categorical column, and Cramér's V for two categorical columns.
+    If A (N, a) and B (N, b) are orthonormal bases of two columns, the association is √(‖Aᵀ B‖² / min(a, b)), corrected
+    for chance. This is Spearman's correlation for two numeric columns, the correlation ratio of ranks for a numeric and
+    a categorical column, and Cramér's V for two categorical columns.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def associations(bases: list[np.ndarray]) -> np.ndarray:
 
 
 def _basis(part: Column, series: Any) -> np.ndarray:
-    """Return an orthonormal basis of a column's ranks or categories; empty for text."""
+    """Return an orthonormal basis of a column's ranks or categories, or an empty basis for text."""
     from scipy.stats import rankdata
 
     if isinstance(part, Categories):
@@ -107,7 +107,7 @@ def loss_name(model: Any) -> str:
 
 
 def row_losses(model: Any, predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return the loss of each row, (N,), given numbers or class indices; nan for unknown classes (-1)."""
+    """Return the loss of each row, given numbers or class indices. Unknown classes (-1) have the loss nan."""
     if hasattr(model, "classes_"):
         chance = np.where(truth < 0, np.nan, predicted[np.arange(len(truth)), truth])
         return -np.log(np.maximum(chance, MIN_LOSS_PROBABILITY))
@@ -118,9 +118,9 @@ ROWS = 500
 """Maximum number of rows to shuffle."""
 SHUFFLES = 5
 COLUMNS = 60
-"""Maximum number of columns to shuffle: those with the largest effect on the first layers."""
+"""Maximum number of columns to shuffle. Columns with the largest effect on the first layers are chosen."""
 INPUTS = 20_000
-"""Maximum number of inputs of a row times shuffled columns, to bound the time; at least ten columns are shuffled."""
+"""Maximum product of inputs and shuffled columns, which bounds the time; at least ten columns are shuffled."""
 DRAWS = 1000
 """The number of bootstrap samples."""
 
@@ -239,7 +239,7 @@ class _Shuffles:
         return self.model.of_inputs(shuffled)
 
     def importance(self, numbers: list[int], changes: np.ndarray, alone: tuple[Importance, ...] = ()) -> Importance:
-        """Return the importance of columns, given the change of each row in each shuffle, (S·N,)."""
+        """Return the importance of columns, given the changes of N rows in S shuffles, (S * N,)."""
         low, high = np.quantile(self.counts @ changes / self.counts.sum(axis=1), (0.025, 0.975)).tolist()
         names = tuple(self.model.encoder_.names[number] for number in numbers)
         return Importance(names, float(np.average(changes, weights=self.weight)), low, high, alone)

@@ -391,7 +391,7 @@ class ColumnOptions:
         return (self._how(name) if self.kind(name) == "date" else "") or self.date_format
 
     def require(self, names: Iterable[str]) -> None:
-        """Raise if the settings name a column that does not exist."""
+        """Raise an error if the settings name a column that does not exist."""
         known = set(names)
         if unknown := [name for name in self.columns if name not in known]:
             name = unknown[0]

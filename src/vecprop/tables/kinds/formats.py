@@ -67,7 +67,7 @@ class DateReading:
     def of(cls, texts: Iterable[str], day_first: bool | None = None) -> "DateReading | None":
         """Infer the forms of dates, or return None if less than 90 % of the texts are dates.
 
-        Numbers above 12 determine the order of day and month; otherwise ``day_first`` or the separator does.
+        Numbers above 12 determine the order of day and month. Without them, ``day_first`` or the separator does.
         """
         return Evidence.of(texts).reading(day_first)
 
@@ -145,7 +145,7 @@ def small_letters(text: str) -> str:
 
 
 def days_of(text: str, forms: Sequence[str], form: str | None = None) -> float | None:
-    """Parse a date with the forms or the format of a column; return days since 1970, or None if it is invalid.
+    """Parse a date with the forms or the format of a column, as days since 1970 or as None if it is invalid.
 
     Examples
     --------
@@ -207,7 +207,7 @@ SECONDS = "seconds"
 CLOCK = r"([+-]?)(?:(\d+) days?,? )?(\d{1,3}):([0-5]\d)(?::([0-5]\d(?:[.,]\d+)?))?(?: ?([ap])\.?m\.?)?"
 """The regular expression of a time of day or a duration with colons, in lower case."""
 SPELLED = r"(\d+(?:[.,]\d+)?) ?(w(?:eeks?)?|d(?:ays?)?|h(?:ours?|rs?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)(?![a-z])"
-"""The regular expression of a number with a unit of time; durations contain one or more."""
+"""The regular expression of a number with a unit of time, which occurs at least once in durations."""
 MAX_UNITS = 3
 """The largest number of different units after numbers, such as K and M, in a column of numbers."""
 
@@ -254,7 +254,7 @@ class NumberReading:
 
     @property
     def is_plain(self) -> bool:
-        """Whether numbers have Python's format, except for thousands separators and currencies."""
+        """Whether numbers are written as in Python, apart from thousands separators and currency symbols."""
         return self.decimal == "." and self.unit not in ("%", SECONDS)
 
     def __str__(self) -> str:
@@ -266,7 +266,7 @@ class NumberReading:
 
 
 def decimal_sign(texts: Iterable[str]) -> str:
-    """Infer the decimal sign of texts; the result has the prefix "?" if it is ambiguous, and is "" if no text has one.
+    """Infer the decimal sign of texts, with the prefix "?" if it is ambiguous. Return "" if no text has a sign.
 
     A single sign before three digits is ambiguous. A comma is then read as a thousands separator, and a point as the
     decimal sign.
@@ -305,7 +305,7 @@ def _sign_of_one(body: str) -> str:
 def units_of(texts: Sequence[str]) -> list[str]:
     """Return the unknown units that follow numbers in at least 90 % of the texts, or an empty list.
 
-    Up to `MAX_UNITS` units are returned if there are more than twenty texts, otherwise one.
+    More than twenty texts may have up to `MAX_UNITS` different units. Fewer texts must share the same unit.
 
     Examples
     --------

@@ -174,7 +174,7 @@ def _are_eight_digits(x: np.ndarray) -> bool:
 def are_codes(texts: list[str]) -> bool:
     """Return whether digits are codes rather than numbers.
 
-    Codes have leading zeros: in at least 5 % of the values, or in some values if all have the same length.
+    Codes have leading zeros in at least 5 % of the values, or in any value if all values have the same length.
 
     Examples
     --------
@@ -191,7 +191,7 @@ def are_codes(texts: list[str]) -> bool:
 def tag_separator(texts: list[str]) -> str:
     """Return the separator of texts that contain tags, or "" for other text.
 
-    Tags recur in different combinations: there are fewer distinct tags than texts, and each occurs twice on average.
+    Tags recur in different combinations: there are fewer distinct tags than texts, and a tag occurs twice on average.
 
     Examples
     --------

@@ -18,7 +18,7 @@ WRITTEN = (str, bool, int, float, np.number)
 """The types that are parsed with the format of a date column; values of other types are converted by pandas."""
 
 Values = tuple[np.ndarray, np.ndarray]
-"""Numbers (N,), with nan for missing values, and a mask of invalid values (N,)."""
+"""An array of numbers with nan for missing values, and a mask of invalid values."""
 
 
 def texts_of(series: Any) -> list[str]:
@@ -158,7 +158,7 @@ def _days_of_datetimes(series: Any) -> np.ndarray:
 
 
 def as_names(series: Any) -> np.ndarray:
-    r"""Return the category names of a column, (N,), see `category_name`.
+    r"""Return the category name of each value of a column; see `category_name`.
 
     The array has dtype object, because fixed-width strings with one long text could fill the memory.
 
@@ -177,11 +177,11 @@ def as_names(series: Any) -> np.ndarray:
 
 
 def as_texts(series: Any) -> np.ndarray:
-    """Return the values of a column as text, (N,), with "" for missing values."""
+    """Return the values of a column as an array of text, with "" for missing values."""
     return series.astype(object).where(series.notna(), "").astype(str).to_numpy(dtype=object)
 
 
 def category_name(value: Any) -> str:
-    """Return the name of a category; integers have no decimal point."""
+    """Return the name of a category. The names of integers have no decimal point."""
     is_whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
     return str(int(value) if is_whole else value).strip()

@@ -107,7 +107,7 @@ def arrow_tables(path: Path, schema: Any = None) -> Iterator[Any]:
 
 
 def as_frame(path: Path, table: Any) -> Any:
-    """Convert an Arrow table to a data frame; an index that pandas stored becomes columns."""
+    """Convert an Arrow table to a data frame, and an index that pandas stored to columns."""
     frame = one_line_errors(path, lambda: with_index(_exact(table))).reset_index(drop=True)
     frame.attrs.pop("index", None)
     return frame
@@ -157,7 +157,7 @@ def _valid(table: Any) -> Any:
 
 
 def _require_one_name(file: Any) -> None:
-    """Raise if the pandas metadata of a file contains another name for a column."""
+    """Raise an error if the pandas metadata of a file contains another name for a column."""
     noted = json.loads((file.metadata.metadata or {}).get(b"pandas", b"{}"))
     for column in noted.get("columns", []):
         name, of_column = column.get("name"), column.get("field_name")
@@ -166,7 +166,7 @@ def _require_one_name(file: Any) -> None:
 
 
 def _row_group(path: Path, file: Any, number: int) -> Any:
-    """Read a row group; raise if it does not match the footer."""
+    """Read a row group, and raise an error if it does not match the footer."""
     described = file.metadata.row_group(number)
     require_room_for_rows(path, file, number)
     table = _valid(file.read_row_group(number, use_threads=described.num_rows >= SMALL))
@@ -226,11 +226,11 @@ def one_line_errors(path: Path, read: Callable[[], T], place: str = "") -> T:
 
 
 Read = Callable[[bool], Any]
-"""Reads a part of a file; the argument says whether to compare it with the file's footer."""
+"""A function that reads a part of a file, and compares it with the file's footer if the argument is True."""
 
 
 def groups_of(path: Path, schema: Any, footer: Any) -> list[tuple[int, Read]]:
-    """Return the number of rows and a reader for each row group of a Parquet file or batch of an Arrow file."""
+    """Return the number of rows and a reader for each row group (Parquet) or batch (Arrow) of a file."""
     if footer is not None:
         sizes = [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
     else:

@@ -14,7 +14,7 @@ from ..error import TableError
 SMALL = 2**29
 """Even small files may decode to this number of bytes."""
 EXPANSION = 200
-"""The largest ratio of a larger table's decoded size to its file size; compressed text rarely exceeds 20."""
+"""The largest ratio of the decoded size to the file size of larger tables; compressed text rarely exceeds 20."""
 PART = 1 / 3
 """The share of the free memory that a decoded table may use; models and data frames need the rest."""
 CELL = 100
@@ -23,7 +23,7 @@ _MERGED = re.compile(rb'<mergeCell [^>]*ref="([A-Z]+)(\d+):([A-Z]+)(\d+)"')
 
 
 def require_room(path: Path, size: float, *, is_whole: bool = True) -> None:
-    """Raise if the decoded size exceeds the limit for the file's size or, for whole files, the free memory."""
+    """Raise an error if the decoded size exceeds the limit for the file's size or, for whole files, the free memory."""
     if size < SMALL / 500:  # reading so little is faster than querying the free memory
         return
     limit = max(SMALL, EXPANSION * path.stat().st_size)
@@ -36,13 +36,13 @@ def require_room(path: Path, size: float, *, is_whole: bool = True) -> None:
 
 
 def require_room_for_members(path: Path) -> None:
-    """Raise if the members of a zip file take too much memory."""
+    """Raise an error if the members of a zip file take too much memory."""
     with zipfile.ZipFile(path) as file:
         require_room(path, sum(member.file_size for member in file.infolist()), is_whole=False)
 
 
 def require_room_for_workbook(path: Path) -> None:
-    """Raise if the XML or the merged cells of a workbook take too much memory."""
+    """Raise an error if the XML or the merged cells of a workbook take too much memory."""
     require_room_for_members(path)
     with zipfile.ZipFile(path) as book:
         for name in book.namelist():
@@ -61,7 +61,7 @@ def _column(letters: bytes) -> int:
 
 
 def require_room_for_rows(path: Path, file: Any, group: int) -> None:
-    """Raise if the values of a Parquet file's row group take too much memory.
+    """Raise an error if the values of a Parquet file's row group take too much memory.
 
     Footers contain the number of values of each column. Dictionaries are read first, because a text column may repeat
     a long entry.
@@ -98,7 +98,7 @@ def require_room_for_rows(path: Path, file: Any, group: int) -> None:
 
 
 def require_room_for_names(path: Path, table: Any) -> None:
-    """Raise if many rows of an Arrow table repeat long dictionary entries, so that it takes too much memory."""
+    """Raise an error if an Arrow table repeats long dictionary entries so often that it takes too much memory."""
     size = 0
     for column in table.columns:
         for chunk in column.chunks:

@@ -1,4 +1,4 @@
-"""Read delimited text files, whole or in chunks; encoding, separator and header come from the start of the file."""
+"""Read delimited text files, whole or in chunks, and infer encoding, separator and header from their start."""
 
 import csv
 import io
@@ -100,7 +100,7 @@ class DelimitedFile:
                 if size > SMALL:
                     require_room(self.path, size)
         words = [] if target is None else [target]
-        # pandas reads large files in threads, for which it waits before it handles Ctrl-C.
+        # pandas reads large files in threads, and handles Ctrl-C only after they end.
         frame = self._one_line_errors(lambda: run_in_thread(lambda: self._reader(words)))
         first = self.above + 2
         are_lines = ends + (not last.endswith((b"\n", b"\n\0"))) == len(frame) + first - 1  # each line is a row
@@ -149,7 +149,7 @@ class DelimitedFile:
                 yield self._as_table(frame, validator.ends, validator.notes())
 
     def _as_table(self, frame: Any, lines: Sequence[int], notes: Sequence[str] = ()) -> Any:
-        """Return text indexed by line, with notes, including one on rows that repeat the header."""
+        """Return text indexed by line, with notes, including a note on rows that repeat the header."""
         frame.index = pandas().Index(lines, name="line")
         again = frame.index[frame.iloc[:, 0] == frame.columns[0]]
         again = [line for line in again if (frame.loc[line].str.strip() == frame.columns).all()]
@@ -160,7 +160,7 @@ class DelimitedFile:
         return frame
 
     def _reader(self, words: Collection[str] = (), text: IO[str] | None = None, **settings: Any) -> Any:
-        """Parse the file, or ``text``; only empty values are missing in the columns ``words``."""
+        """Parse the file or ``text``. In the columns ``words``, only empty values are missing."""
         names = self.names()
         source = text or (opened(self.path) if compression_of(self.path) else self.path)
         missing = {name: [""] if name in words else list(MISSING_WORDS) for name in names}
@@ -196,7 +196,7 @@ class DelimitedFile:
                 taken.clear()
 
     def names(self) -> list[str]:
-        """Return the column names; raise if a name occurs twice."""
+        """Return the column names, and raise an error if a name occurs twice."""
         with closing(self.rows()) as rows:
             names = [name.strip() or f"column {number}" for number, name in enumerate(next(rows)[0], 1)]
         require_distinct(names, str(self.path))
@@ -224,7 +224,7 @@ class DelimitedFile:
             raise TableError(f"{self.path} cannot be read completely: {first_line(error)}.") from error
 
     def _check_rows(self) -> "array[int]":
-        """Return the last line number of each row; raise for long rows and unclosed quotes."""
+        """Return the last line number of each row, and raise an error for long rows and unclosed quotes."""
         with closing(self.rows()) as rows:
             validator = RowValidator(self.path, self.separator, len(next(rows)[0]))
             for row in rows:
@@ -302,7 +302,7 @@ def listed(numbers: Sequence[Any]) -> str:
 
 
 def require_columns(names: Sequence[str], wanted: Sequence[str]) -> None:
-    """Raise if a table lacks a column."""
+    """Raise an error if a table lacks a column."""
     for name in wanted:
         if name not in names:
             has = f": it has {', '.join(map(repr, names[:10]))}{' and others' if len(names) > 10 else ''}."
@@ -453,7 +453,7 @@ def rows_of(lines: list[str], separator: str) -> list[list[str]]:
 
 
 def require_distinct(names: list[Any], where: str) -> None:
-    """Raise if a name occurs twice."""
+    """Raise an error if a name occurs twice."""
     twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
     if twice is not None:
         first, second = [number for number, name in enumerate(names, 1) if name == twice][:2]

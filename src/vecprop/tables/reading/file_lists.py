@@ -20,7 +20,7 @@ _TEXT = {".csv", ".tsv", ".tab", ".psv", ".txt", ".dat"}
 
 
 def existing(path: str | os.PathLike[str]) -> Path:
-    """Return a path; raise if it is missing, an empty file, or a folder without table files."""
+    """Return a path, and raise an error if it is missing, an empty file, or a folder without table files."""
     path = Path(path)
     if path == STANDARD_INPUT:
         return path
@@ -137,7 +137,7 @@ def _kind(path: Path) -> str:
 
 
 def require_all_columns(file: Path, folder: Path, remedy: str) -> None:
-    """Raise if a folder's name contains the value of a column (``year=2024``), so that the file lacks this column."""
+    """Raise an error if a file lacks a column whose value is in the name of a folder, such as ``year=2024``."""
     named = next((part for part in file.relative_to(folder).parts[:-1] if "=" in part), None)
     if named is not None:
         column = named.partition("=")[0]
@@ -145,7 +145,7 @@ def require_all_columns(file: Path, folder: Path, remedy: str) -> None:
 
 
 def require_equal_columns(names: Sequence[str], file: Path, of_first: Sequence[str], first: Path) -> None:
-    """Raise if a file has other columns than the first file; their order may differ."""
+    """Raise an error if a file has other columns than the first file; their order may differ."""
     for here, there, have, other in ((names, of_first, file, first), (of_first, names, first, file)):
         for name in there:
             if name not in here:

@@ -140,7 +140,7 @@ def twice(frame: Frame) -> Frame:
 
 
 def row_blocks(rows: int, width: int) -> list[slice]:
-    """Split rows into blocks; the last block has at least two rows, if possible (see `twice`).
+    """Split rows into blocks, the last one with at least two rows if possible (see `twice`).
 
     Examples
     --------
@@ -153,7 +153,7 @@ def row_blocks(rows: int, width: int) -> list[slice]:
 
 
 def by_blocks(work: Callable[[slice], None], rows: int, width: int) -> None:
-    """Call work(block) for each block of rows, in parallel threads; after Ctrl-C, no other block is begun."""
+    """Call work(block) for each block of rows, in parallel threads. After Ctrl-C, no further block is started."""
     parts, stopped = row_blocks(rows, width), []
     workers = min(usable_threads(), len(parts))
 

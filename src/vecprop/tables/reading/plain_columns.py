@@ -13,14 +13,14 @@ MAX_WRONG, ENOUGH = 0.1, 1000
 
 @dataclass(frozen=True)
 class PlainColumn:
-    """The common type of the values of a column that were examined so far.
+    """The common type of all values of a column that were examined so far.
 
     Parameters
     ----------
     is_unsigned, is_signed, is_float : bool
         Whether there is an integer beyond int64, a negative integer, or a number that is not an integer.
     wrong : int
-        The number of values that are not plain numbers; -1 if the column is text and the count has stopped.
+        The number of values that are not plain numbers, or -1 if the count has stopped because the column is text.
 
     Examples
     --------

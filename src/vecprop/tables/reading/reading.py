@@ -142,7 +142,7 @@ def read_table(
 
 
 def _with_room(tables: Iterable[tuple[Path, Any]]) -> Iterator[Any]:
-    """Yield the Arrow tables of files; raise if one file takes too much memory."""
+    """Yield the Arrow tables of files, and raise an error if one file takes too much memory."""
     sizes = Counter[Path]()
     for path, table in tables:
         sizes[path] += table.nbytes
@@ -173,7 +173,7 @@ def _text_of(files: Sequence[Path], named: Path, target: str | None, classes: Se
 
 
 def delimited_files(files: Sequence[Path]) -> Iterator[DelimitedFile]:
-    """Yield text files with their formats; raise if they differ in their columns."""
+    """Yield text files with their formats, and raise an error if they differ in their columns."""
     of_first: list[str] = []
     for file in files:
         text = DelimitedFile.of(file)
@@ -359,14 +359,14 @@ def _files(paths: Paths) -> Iterator[tuple[list[Path], Path]]:
 
 
 def _checked(frame: Frame, path: Path) -> Frame:
-    """Return a table; raise if it has no rows or no columns."""
+    """Return a table, and raise an error if it has no rows or no columns."""
     if not frame.shape[1] or not len(frame):
         raise TableError(f"{path} has {frame.shape[1]} columns and {len(frame)} rows: expected at least one of each.")
     return frame
 
 
 def may_be_in_parts(table: Any) -> bool:
-    """Return whether parts of a table can be read in any order: Parquet, Arrow, or an unfiltered data set."""
+    """Return whether parts of a table can be read in any order, as in Parquet, Arrow and unfiltered data sets."""
     if is_dataset(table):
         try:
             table.get_fragments()
@@ -380,6 +380,6 @@ def may_be_in_parts(table: Any) -> bool:
 
 
 def chunks_if_several(table: Any) -> Iterator[Frame] | None:
-    """Return chunks of a table, with text unchanged, if it has several files or can be read in parts; else None."""
+    """Return chunks of a table with unchanged text if it has several files or can be read in parts, or else None."""
     is_several = may_be_in_parts(table) or (is_path(table) and len(files_of(table)) > 1)
     return read_chunks(table, as_text=True) if is_several else None

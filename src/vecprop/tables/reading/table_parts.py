@@ -33,7 +33,7 @@ class TablePart:
     Parameters
     ----------
     read : callable
-        Returns the part as an Arrow table; the argument says whether to compare it with the file's footer.
+        Returns the part as an Arrow table, and compares it with the file's footer if the argument is True.
     """
 
     path: Path
@@ -99,7 +99,7 @@ class _Cache:
 
 @dataclass(frozen=True, eq=False)
 class TableParts:
-    """The parts of a table, without empty ones.
+    """The nonempty parts of a table.
 
     Examples
     --------

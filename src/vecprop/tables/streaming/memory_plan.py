@@ -52,7 +52,7 @@ def as_bytes(memory: int | str) -> int:
 
 @dataclass(frozen=True)
 class RowSizes:
-    """The bytes of a row: as read, and as inputs of all networks."""
+    """The number of bytes of a row, both as read and as inputs of all networks."""
 
     raw: float
     encoded: float
@@ -77,13 +77,13 @@ class RowSizes:
         return SHARE_OF_PARTS * limit / (2.5 * self.raw)
 
     def of_fit(self, rows: int) -> float:
-        """Return the bytes of a fit on a number of rows in memory."""
+        """Return the number of bytes that a fit on rows in memory needs."""
         fewer = pieces_for(rows, self.columns) / pieces_for(min(rows, LOOKED_AT), self.columns)  # for large tables
         return rows * (1.5 * self.raw + 1.15 * max(fewer * self.encoded, 16.0 * self.columns)) + 1e8
 
 
 def memory_of(memory: int | str | None) -> int | None:
-    """Return the bytes that the program may use, by default most of the free memory, or None if unknown."""
+    """Return the bytes that the program may use, by default most of the free memory, or None if it is unknown."""
     if memory is None:
         left = available_memory()
         return None if left is None else PROGRAM + int(SAFE * left)
@@ -137,14 +137,14 @@ def parts_if_larger(
 
 
 def require_room(table: Any) -> None:
-    """Raise if text files are larger than the free memory."""
+    """Raise an error if text files are larger than the free memory."""
     left = memory_of(None)
     if left is not None and not may_be_in_parts(table) and all(file.is_file() for file in files_of(table)):
         require_room_for_text(files_of(table), left - PROGRAM)
 
 
 def require_room_for_text(files: Sequence[Path], limit: int) -> None:
-    """Raise with advice if text files (not workbooks) need more memory than the limit."""
+    """Raise an error with advice if text files (not workbooks) need more memory than the limit."""
     if files[0].suffix.lower() in EXCEL:
         return
     size = sum(file.stat().st_size * (PACKED if is_compressed(file) else 1) for file in files)
@@ -163,7 +163,7 @@ def require_room_for_text(files: Sequence[Path], limit: int) -> None:
 
 
 def sampled_rows(limit: int, sizes: RowSizes, parts: TableParts) -> int:
-    """Return the number of rows to sample; raise if row groups or rows are too large for the memory."""
+    """Return the number of rows to sample, and raise an error if row groups or rows are too large for the memory."""
     largest = max(parts.parts, key=lambda part: part.rows)
     if largest.rows > sizes.at_once(limit):
         needed = largest.rows / sizes.at_once(1)

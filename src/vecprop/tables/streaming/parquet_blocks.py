@@ -176,7 +176,7 @@ def parquet_files(source: Any) -> list[Path]:
 
 
 def names_of_targets(target: Any) -> list[Any]:
-    """Return the names of the target columns, or raise."""
+    """Return the names of the target columns, or raise an error."""
     is_name = isinstance(target, str | int)
     names = [target] if is_name else list(target) if isinstance(target, Iterable) else []
     if not names or not all(isinstance(name, str | int) for name in names):
@@ -185,7 +185,7 @@ def names_of_targets(target: Any) -> list[Any]:
 
 
 def _require_numbers(path: Path, schema: Any, name: str) -> None:
-    """Raise unless a file has a numeric column with this name."""
+    """Raise an error unless a file has a numeric column with this name."""
     from pyarrow import types
 
     count = schema.names.count(name)

@@ -132,7 +132,7 @@ class StreamedFolds:
         return self.starts is not None
 
     def of(self, numbers: np.ndarray) -> np.ndarray:
-        """Return the folds of the rows with these indices; -1 for rows that are earlier than all folds."""
+        """Return the folds of the rows with the given indices, with -1 for rows that are earlier than all folds."""
         if self.buckets is None:
             return (counter_uniform(self.seed, FOLD, numbers) * self.count).astype(np.intp)
         buckets = self.buckets[numbers]
@@ -270,8 +270,8 @@ class _Scan:
 class StreamedRows:
     """All training rows of an ensemble, encoded block by block.
 
-    ``encoded`` converts the targets of a chunk to the networks' targets, (n, O), and to factors of the sample weights,
-    (n,), or None if all are equal.
+    The function ``encoded`` converts n targets to the networks' targets, (n, O), and to factors of the sample weights,
+    (n,), or to None if all factors are equal.
     """
 
     table: Streamed
@@ -291,7 +291,7 @@ class StreamedRows:
 
     @cached_property
     def window(self) -> int:
-        """Maximum number of rows of a window; two windows are in memory."""
+        """Maximum number of rows of a window, given that two windows are in memory at once."""
         width = sum(len(self.encoder.of_view(view)) for view in VIEWS)
         row = 4 * (width + len(VIEWS) * (self.outputs + 1)) + 8 + 24
         return max(int(SHARE_OF_WINDOWS * (self.table.memory - PROGRAM) / (2 * row)), 4096)

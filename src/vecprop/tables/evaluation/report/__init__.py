@@ -48,7 +48,7 @@ class Run:
 
 
 def page_of(measured: Measured, run: Run | None = None, interrupts: Sequence[int] = ()) -> str:
-    """Return a report as HTML; sections that have not started when Ctrl-C is pressed are left out."""
+    """Return a report as HTML. If Ctrl-C is pressed, sections that have not started are left out."""
     run = run or Run(f"{measured.model.target or 'The target'}, predicted by a {type(measured.model).__name__}")
     is_classifier = measured.is_classifier
 
@@ -84,7 +84,7 @@ def verdict_box(measured: Measured, run: Run) -> Html:
 
 
 def intervals(scores: Scores, metric: str) -> Html:
-    """Draw the loss intervals of the model and the baselines on one scale, which may not include naive."""
+    """Draw the loss intervals of the model and the baselines on one scale, which may exclude "naive"."""
     each = {name: of_model[metric] for name, of_model in scores.items()}
     near = [of for name, of in each.items() if name != NAIVE]
     start, end = min(of.low for of in near), max(of.high for of in near)

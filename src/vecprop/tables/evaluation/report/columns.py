@@ -15,7 +15,7 @@ from ..metrics import Estimate
 from .markup import Html, drawn, parts, shown
 
 MAX_COLUMNS = 15
-"""The number of columns that are shown unfolded."""
+"""The number of columns that are visible before the reader unfolds the others."""
 LISTED = 500
 EXAMPLES = 3
 LEADING = 6
@@ -56,7 +56,7 @@ def columns(measured: Measured) -> Html:
 
 def _draw_dependence(ax: Any, dependence: Dependence) -> None:
     plot_dependence(dependence, ax)
-    ax.set(xlabel="", ylabel="")  # the page names both
+    ax.set(xlabel="", ylabel="")  # the page labels both axes
 
 
 def leading_columns(measured: Measured) -> list[str]:

@@ -19,11 +19,11 @@ from .markup import Html, code_in, parts, picture, shown
 from .subgroups import worse_subgroups
 
 ROWS = 200
-"""Maximum number of evenly spaced rows for the gradient check; a gradient error shows on few rows."""
+"""Maximum number of evenly spaced rows for the gradient check, because few rows suffice to find an error."""
 VALUES, DRIVERS = 4, 3
 """Maximum numbers of column values and of contributions to show for each of the worst predictions."""
 DRAWN, MAX_INPUTS = 6_000_000, 5_000_000
-"""Number of inputs to sample for each explanation, and maximum of inputs times columns to explain rows at all."""
+"""Number of inputs to sample per explanation, and the largest product of inputs and columns with explanations."""
 
 
 def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -> Html:
