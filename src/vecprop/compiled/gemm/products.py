@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import njit, types
 
 from ..jit import INNER, ONCE, intrinsic, larger, smaller
-from ..jit.machine_code import address_of, filled_in
+from ..jit.machine_code import address_of, addresses_of, filled_in
 from ..jit.numba_internals import has_wide_vectors
 from .vectors import dots_block, product_block, transposed_block, vector_bytes
 
@@ -117,10 +117,7 @@ def multiply_of(F: type) -> Any:
     return njit(filled_in(multiply, F, **_names_of_multiply(F)), **INNER)
 
 
-@cache
-def multiply_address(F: type) -> int:
-    """Return the address of `multiply` for type F; see `calls.product`."""
-    return address_of(multiply, F, **_names_of_multiply(F))
+multiply_address = addresses_of(multiply, names=_names_of_multiply)
 
 
 @cache

@@ -1,6 +1,7 @@
 """Compilation by Numba: options, intrinsics, and hints for loops."""
 
 from collections.abc import Callable
+from inspect import Parameter, Signature, signature
 from typing import Any, Concatenate, ParamSpec
 
 from llvmlite import ir
@@ -72,21 +73,24 @@ def without_overlaps(typing):
     return types.void(), generate
 
 
+def of_numbers(write: Callable[..., Any]) -> Any:
+    """Return an intrinsic on numbers, whose last one has the result's type; write(builder, *numbers) generates it."""
+
+    def function(typing: Any, *kinds: Any) -> Any:
+        kinds = tuple(types.intp if isinstance(kind, types.Integer) else kind for kind in kinds)
+        return kinds[-1](*kinds), lambda context, builder, called, values: write(builder, *values)
+
+    _, *numbers = signature(write).parameters.values()
+    function.__signature__ = Signature([Parameter("typing", Parameter.POSITIONAL_OR_KEYWORD), *numbers])
+    return extending.intrinsic(function)
+
+
 def _extreme(sign):
-    """Return an intrinsic for the minimum or maximum of two numbers; Numba's min and max are slow to compile."""
+    def write(builder, a, b):
+        compare = builder.icmp_signed if isinstance(a.type, ir.IntType) else builder.fcmp_ordered
+        return builder.select(compare(sign, b, a), b, a)  # the first, if the second is NaN
 
-    @intrinsic
-    def extreme(typing, a, b):
-        kind = a if isinstance(a, types.Float) else types.intp
-
-        def generate(context, builder, signature, values):
-            a, b = values
-            compare = builder.fcmp_ordered if isinstance(kind, types.Float) else builder.icmp_signed
-            return builder.select(compare(sign, b, a), b, a)  # a if b is NaN
-
-        return kind(kind, kind), generate
-
-    return extreme
+    return of_numbers(write)
 
 
-smaller, larger = _extreme("<"), _extreme(">")
+smaller, larger = _extreme("<"), _extreme(">")  # Numba compiles its own min and max for each pair of types

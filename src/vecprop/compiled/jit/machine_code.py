@@ -60,9 +60,9 @@ class Kernel:
         return code
 
 
-def addresses_of(template: FunctionType, signature: Any = None) -> Callable[[type], int]:
+def addresses_of(template: FunctionType, signature: Any = None, names: Any = lambda F: {}) -> Callable[[type], int]:
     """Return a cached function that returns the address of a template's `Kernel` for a floating-point type."""
-    return cache(lambda F: address_of(template, F, signature=signature))
+    return cache(lambda F: address_of(template, F, signature=signature, **names(F)))
 
 
 def address_of(template: FunctionType, F: type, suffix: str = "", signature: Any = None, **names: Any) -> int:

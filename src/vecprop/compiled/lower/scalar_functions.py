@@ -13,7 +13,7 @@ from numba import njit, types
 from numpy.polynomial import Chebyshev, Polynomial
 
 from ...core import elementary, logistic
-from ..jit import INNER, intrinsic, larger, smaller
+from ..jit import INNER, intrinsic, larger, of_numbers, smaller
 from ..jit.numba_internals import has_wide_vectors
 
 # Numba's default error model checks each division for zero, which prevents vectorization. Only fusing a product and a
@@ -60,21 +60,18 @@ def _near(series, low, high, degree, F):
     sums = Chebyshev.interpolate(sum_at, degree, [low, high])
     coefficients = [float(F(c)) for c in sums.convert(kind=Polynomial, domain=[-1, 1]).coef]  # in powers of x
 
-    @intrinsic
-    def horner(typing, x):
-        def generate(context, builder, signature, values):
-            *rest, result = map(context.get_value_type(x), coefficients)
-            for coefficient in reversed(rest):
-                result = builder.fadd(builder.fmul(result, values[0]), coefficient)
-            return result
-
-        return x(x), generate
+    @of_numbers
+    def horner(builder, x):
+        *rest, result = (x.type(coefficient) for coefficient in coefficients)
+        for coefficient in reversed(rest):
+            result = builder.fadd(builder.fmul(result, x), coefficient)
+        return result
 
     return horner
 
 
 def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
-    """Return exp, expm1, log, log1p, tanh and the logistic function for one floating-point type.
+    """Return the functions that compiled code calls instead of `OWN`, for one floating-point type.
 
     ln 2 is split into two parts, so that k times the high part is exact for every exponent k.
     """
@@ -142,53 +139,32 @@ def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
         e = exp(-abs(x))
         return quotient(e if x < zero else one, one + e)
 
-    return {function.__name__: function for function in (exp, expm1, log, log1p, tanh, logistic)}
+    return dict(zip(OWN, (exp, expm1, log, log1p, tanh, logistic), strict=True))
 
 
 def _in_llvm(name):
-    """Return an intrinsic that calls an LLVM function of one number."""
-
-    @intrinsic
-    def function(typing, z):
-        def generate(context, builder, signature, values):
-            return builder.call(builder.module.declare_intrinsic(name, [values[0].type]), values)
-
-        return z(z), generate
-
-    return function
+    """Return an intrinsic for LLVM's own function of a number."""
+    return of_numbers(lambda builder, z: builder.call(builder.module.declare_intrinsic(name, [z.type]), [z]))
 
 
-@intrinsic
-def _clip(typing, z, low, high):
-    def generate(context, builder, signature, values):
-        z, low, high = values
-        z = builder.select(builder.fcmp_ordered(">", low, z), low, z)  # this order preserves NaN
-        return builder.select(builder.fcmp_ordered("<", high, z), high, z)
-
-    return z(z, z, z), generate
-
-
-@intrinsic
-def _where(typing, condition, a, b):
-    return a(types.boolean, a, a), lambda context, builder, signature, values: builder.select(*values)
+@of_numbers
+def _clip(builder, z, low, high):
+    z = builder.select(builder.fcmp_ordered(">", low, z), low, z)  # this order preserves NaN
+    return builder.select(builder.fcmp_ordered("<", high, z), high, z)
 
 
 OWN = (elementary.exp, elementary.expm1, elementary.log, elementary.log1p, elementary.tanh, logistic)
 """The functions that have separate formulas in compiled code."""
 
-_SHARED = {elementary.clip: _clip, elementary.where: _where}
+_SHARED = {elementary.clip: _clip, elementary.where: of_numbers(lambda builder, is_a, a, b: builder.select(is_a, a, b))}
 _SHARED |= {elementary.sqrt: _in_llvm("llvm.sqrt"), elementary.absolute: _in_llvm("llvm.fabs")}
 _SHARED |= {elementary.real: njit(lambda z: z, **_EXACT), elementary.one: njit(lambda z: type(z)(1), **_EXACT)}
 _SHARED[elementary.sign] = njit(lambda z: type(z)(np.sign(z)), **_EXACT)
 
 
-def _all(*arguments):
-    own = _functions(*arguments)
-    return _SHARED | {function: own[function.__name__] for function in OWN}
-
-
 COMPILED: dict[type, dict[Any, Any]] = {
-    np.float64: _all(np.float64, np.int64, 52, 0.693147180369123816490, 1.90821492927058770002e-10, 9, 6),
-    np.float32: _all(np.float32, np.int32, 23, 0.693359375, -2.12194440e-4, 4, 2),
+    np.float64: _SHARED
+    | _functions(np.float64, np.int64, 52, 0.693147180369123816490, 1.90821492927058770002e-10, 9, 6),
+    np.float32: _SHARED | _functions(np.float32, np.int32, 23, 0.693359375, -2.12194440e-4, 4, 2),
 }
 """The functions that compiled code calls instead, for each floating-point type."""

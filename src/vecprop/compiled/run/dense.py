@@ -288,10 +288,7 @@ def names_of_sparse(F: type) -> dict[str, Any]:
     return {"width": VECTORS * lanes, "transpose": transpose_of(F), **blocks}
 
 
-@cache
-def columns_address(F: type) -> int:
-    """Return the address of `gradient_of_columns` for type F; see `calls.columns`."""
-    return address_of(gradient_of_columns, F, **names_of_sparse(F))
+columns_address = addresses_of(gradient_of_columns, names=names_of_sparse)
 
 
 sparse_rows_address = addresses_of(find_sparse_rows)

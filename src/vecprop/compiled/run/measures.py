@@ -50,10 +50,7 @@ _observed = njit(**INNER)(observed)
 
 @njit(**ONCE)
 def scale_of(context, c, data, offset, rows):
-    """Return the factor of the weighted row losses: 1 / Σ w for a mean, 1 for a sum.
-
-    The rows belong to the record's group at this offset.
-    """
+    """Return the factor of the losses of rows, whose group is at this offset: 1 / Σ w for a mean, 1 for a sum."""
     if data.weigher:
         return calls.weigh(data.weigher, (context + offset, rows.ctypes.data, rows.size))
     return 1 / rows.size if c.mean else 1.0

@@ -158,16 +158,9 @@ def store_predictions(context, Z, rows, n, Y):
 
 @njit(**ONCE)
 def find_rows(data, rows, scale, places, weights):
-    """Write the indices in the data of selected rows, and their scaled weights.
-
-    There may be more places than rows: these are padding, which repeats the last row with weight 0.
-    """
-    chosen, weight, count = (
-        words_at(data.chosen, data.rows),
-        numbers_at(data.weight, data.data_rows, weights),
-        rows.size,
-    )
-    factor = weights.dtype.type(scale)
+    """Write the rows' places in the data and scaled weights; further places repeat the last row with weight 0."""
+    chosen, weight = words_at(data.chosen, data.rows), numbers_at(data.weight, data.data_rows, weights)
+    count, factor = rows.size, weights.dtype.type(scale)
     for s in range(places.size):
         place = rows[smaller(s, count - 1)]
         if data.chosen:
