@@ -143,7 +143,7 @@ def test_other_data_are_refused(client):
     frame = dd.from_pandas(FRAME, npartitions=2)
     for data, target, said in (
         (frame["a"], "y", "frame must be a Dask data frame or a Dask array, got Series"),
-        (frame, frame["y"], "target is a Series, but it is the name of a column, or a list of names"),
+        (frame, frame["y"], "target must be a column name or a list of names, got a Series"),
         (FRAME, "y", "frame must be a Dask data frame or a Dask array, got DataFrame"),
         (da.from_array(X), T, "target must be a Dask array, like frame, got ndarray"),
     ):

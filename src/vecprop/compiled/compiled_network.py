@@ -119,8 +119,7 @@ def compile(network: Network) -> "CompiledNetwork":
     Returns
     -------
     CompiledNetwork
-        An object with ``loss``, ``loss_and_gradient`` and ``predict``; results equal those of the network up to
-        rounding.
+        An object with ``loss``, ``loss_and_gradient`` and ``predict``; results agree with the network up to rounding.
 
     Raises
     ------

@@ -297,8 +297,7 @@ def shield_from_signals(work: Callable[[], Result]) -> Result:
 def run_in_thread(work: Callable[[], Result]) -> Result:
     """Return work(), run in another thread if this is the main thread, where signal handlers raise exceptions.
 
-    Such an exception is raised here at once, but the work runs to its end. Use it for work that must not be left half
-    done.
+    Such an exception is raised here at once, but the work runs to its end and is never left half done.
     """
     is_main = threading.current_thread() is threading.main_thread()
     return interruptible(work) if is_main else work()

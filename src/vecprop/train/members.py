@@ -155,7 +155,7 @@ class Data:
         X, T, weight = self.of(member)
         if rows is None:
             return X, T, weight
-        rows = checked_row_indices(rows, row_count(X))
+        rows = row_indices(rows, row_count(X))
         return X.take(rows) if isinstance(X, Selection) else X[rows], T[rows], None if weight is None else weight[rows]
 
     def rows(self, member: Member) -> int:
@@ -163,7 +163,7 @@ class Data:
         return row_count(self.of(member)[0] if member.rows is None else member.rows)
 
 
-def checked_row_indices(rows: Any, count: int) -> np.ndarray:
+def row_indices(rows: Any, count: int) -> np.ndarray:
     """Return row indices as an array; raise ValueError if they are invalid."""
     rows = np.asarray(rows)
     if rows.ndim != 1 or not len(rows) or not np.issubdtype(rows.dtype, np.integer):
@@ -290,9 +290,8 @@ class PartialResults(NamedTuple):
         """Return the results of the members that were not interrupted."""
         ended = [np.flatnonzero(each.reasons != REASONS.index("interrupted")) for each in self.groups]
         groups = [each.compact(places) for each, places in zip(self.groups, ended, strict=True) if len(places)]
-        return PartialResults(
-            groups, {number: each for number, each in self.others.items() if each.reason != "interrupted"}
-        )
+        others = {number: each for number, each in self.others.items() if each.reason != "interrupted"}
+        return PartialResults(groups, others)
 
     def without_moments(self) -> "PartialResults":
         """Return the results without the optimizers' moments; nothing is copied."""

@@ -194,8 +194,7 @@ class TrainingState(Versioned):
     history : History
         The measurements of this call.
     early_stopping : dict
-        The state of early stopping: the best parameters and the number of epochs since then. Empty without early
-        stopping.
+        The best parameters, and the number of epochs since then. Empty without early stopping.
     network : Network or None
         The network, used to refuse continuing with a different one.
     optimizer_class : str

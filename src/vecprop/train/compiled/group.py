@@ -10,7 +10,7 @@ from ...compiled import fits
 from ...core.rows.inputs import Batch, checked_theta, require_weight
 from ...optimize.optimizers import Optimizer
 from ...system.threads import SecondInterrupt
-from ..members import CURVES, REASONS, Data, GroupResults, Member, checked_row_indices
+from ..members import CURVES, REASONS, Data, GroupResults, Member, row_indices
 
 EPOCHS = REASONS.index("epochs")
 OF_END = np.full(5, REASONS.index("diverged"))
@@ -85,6 +85,6 @@ class CompiledGroup:
 
 def _chosen(rows: np.ndarray, batch: Batch, member: Member) -> Batch:
     """Select rows of a batch and check their weights."""
-    chosen = replace(batch, chosen=checked_row_indices(rows, batch.rows))
+    chosen = replace(batch, chosen=row_indices(rows, batch.rows))
     require_weight(chosen, member.network.reduction)
     return chosen

@@ -10,17 +10,7 @@ import numpy as np
 from ...core import Array, Network, checked_theta, namespace, on_host
 from ...optimize import LBFGS, EngineName
 from ..engine import Engine
-from ..members import (
-    REASONS,
-    Data,
-    GroupResults,
-    Interner,
-    Member,
-    PartialResults,
-    checked_row_indices,
-    joined,
-    row_count,
-)
+from ..members import REASONS, Data, GroupResults, Interner, Member, PartialResults, joined, row_count, row_indices
 from ..progress import Progress
 from ..run import Hook, is_true, new_state
 from ..state import DivergenceError, Reason, TrainingResult
@@ -154,7 +144,7 @@ def _member_group(numbers: list[int], members: Members, data: Data, engine: Engi
         replace(first.settings, engine=engine).check(first.network, theta, validates)
         for rows in (first.rows, first.validation_rows):
             if rows is not None:
-                checked_row_indices(rows, row_count(data.of(first)[0]))
+                row_indices(rows, row_count(data.of(first)[0]))
         watches_the_loss = first.schedule is not None and first.schedule.init()
         is_one = isinstance(first.theta, np.ndarray) and first.theta.ndim == 1
         if is_one and not (isinstance(first.optimizer, LBFGS) or watches_the_loss):
