@@ -150,7 +150,7 @@ def test_other_folders_and_files_are_not_touched(tmp_path):
             vp.train_population(FEW, of.X, of.T, checkpoint=vp.Checkpoint(folder_))
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.txt"]
     one = vp.Checkpoint(tmp_path / "mine")
-    with pytest.raises(ValueError, match="mine is a folder, but a single training needs a file"):
+    with pytest.raises(ValueError, match="mine is a folder, but a single run needs a file"):
         vp.train(FEW[0].network, FEW[0].theta, of.X, of.T, optimizer=vp.Adam(0.1), checkpoint=one)
 
 

@@ -121,7 +121,7 @@ class SoftmaxCrossEntropy(Loss):
         return (wrong, "SoftmaxCrossEntropy needs rows of probabilities that sum to 1, or integer classes")
 
     def exact_targets(self, T: Array) -> Array:
-        """Normalize rows to sum to 1 in their precision, since only then Y - T is the derivative.
+        """Normalize rows to sum to 1 in the dtype of T. Otherwise, Y - T is not the derivative.
 
         Labels that were rounded to float32 sum to 1 within 1e-7; a float64 gradient would have an error of this size.
         """

@@ -77,7 +77,7 @@ class Tangent(ArrayPair):
         return self.each(lambda part: part.reshape((part.shape[0], *shape[1:])))
 
     def __setitem__(self, index: Any, operand: Any) -> None:
-        raise TypeError("Tangents do not support assignment, since views would not change.")
+        raise TypeError("Tangents do not support assignment, because it would not change their views.")
 
     def chained(self, value: np.ndarray, *terms: tuple[Any, Any]) -> Self:
         """Return a value with its derivatives by the chain rule: Σ factor · derivatives of the operand."""

@@ -177,7 +177,7 @@ def _column(gradient: Any, part: NamedPart, outputs: tuple[int, ...]) -> Any:
 
 
 def _as_numbers(gradient: Any) -> Any:
-    """Convert a gradient to an array, except for array pairs."""
+    """Convert a gradient to an array, but return array pairs unchanged."""
     return gradient if isinstance(gradient, ArrayPair) else real_numbers(gradient)
 
 

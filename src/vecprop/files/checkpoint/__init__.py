@@ -35,8 +35,8 @@ class Checkpoint:
 
     `train` saves its state to a model file, which `load` can read at any time. `train_population` saves the results of
     finished members to a folder, many per file; unfinished members restart. Files are replaced atomically. A finished
-    run returns its result at once, and `train` continues it if ``epochs`` is larger. A folder also accepts additional
-    members, or only some of its members.
+    run returns its result at once, and `train` continues it if ``epochs`` is larger. A later run may add members to a
+    folder, or train only some of them.
 
     An exception, such as one from a callback, saves the training before it propagates. SIGTERM stops and saves training
     like Ctrl-C, and then ends the program with exit code 143. Only one program at a time can use a checkpoint, which is
@@ -114,7 +114,7 @@ class Checkpoint:
             self.run["record"] = type(self._record).__name__
         self.throttle = Throttle(self.every)
         if self.path.is_dir():
-            raise ValueError(f"{self.path} is a folder, but a single training needs a file: give a file in it.")
+            raise ValueError(f"{self.path} is a folder, but a single run needs a file: give the path of a file in it.")
         sweep(self.path.parent, self.path.name)
         if not self.path.exists():
             return None

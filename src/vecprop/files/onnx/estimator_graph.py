@@ -166,7 +166,7 @@ def _convert_imputer(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _filled_in(operator: Any) -> Any:
-    """Return the floating dtype in which an imputer replaces nan; None if it does anything else."""
+    """Return the floating dtype of an imputer that replaces nan, or None for other imputers."""
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType
 
     missing, kinds = operator.raw_operator.missing_values, {type(column.type) for column in operator.inputs}

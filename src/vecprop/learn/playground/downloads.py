@@ -44,7 +44,7 @@ print(f"Training loss: {{network.loss(theta, X, T):.6g}}")
 def script(session: Session) -> str:
     """Write a script that repeats all actions since the session's last restart.
 
-    The script needs NumPy and vecprop. At its end, ``theta`` contains the session's parameters.
+    The script needs NumPy and vecprop. When it ends, ``theta`` contains the session's parameters.
     """
     initial = session.initial
     written = _Writer(session)

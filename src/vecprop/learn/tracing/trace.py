@@ -142,7 +142,7 @@ class Trace(Mapping[str, np.ndarray]):
         if not isinstance(number, int | np.integer) or not -batch.rows <= number < batch.rows:
             raise IndexError(f"The row index must be between 0 and {batch.rows - 1}, got {number!r}.")
         if self.state is not None:
-            raise ValueError("A trace with a step has no single rows: call row on the trace before the step.")
+            raise ValueError("A trace with a step cannot be split into rows: call row on the trace before the step.")
         return _traced(network, self.theta, batch, noise, int(number) % batch.rows)
 
     def step(self, optimizer: Optimizer, state: State | None = None) -> "Trace":
