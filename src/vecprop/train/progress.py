@@ -116,15 +116,7 @@ _shown: list["ProgressLine"] = []
 
 
 class ProgressLine:
-    """A line that shows the progress of a task, in a ``with`` block.
-
-    Parameters
-    ----------
-    description : str
-        The name of the task.
-    unit : str, default "rows"
-        The plural of what is counted.
-    """
+    """A line that shows the progress of a task in a ``with`` block; ``unit`` is the plural of what is counted."""
 
     def __init__(self, description: str, unit: str = "rows") -> None:
         imported("rich", "A progress bar", "cli")
@@ -147,7 +139,7 @@ class ProgressLine:
         _shown.append(self)
         if self._console.is_jupyter:
             display = import_module("IPython.display").display
-            self._output = display(self._data(), raw=True, display_id=True)
+            self._output = display({"text/plain": self.description}, raw=True, display_id=True)
             self._due = self._began
         elif self._console.is_terminal and not self._console.is_dumb_terminal:
             self._live = Live(
@@ -178,11 +170,8 @@ class ProgressLine:
             print(self.text(width=1000), file=self._console.file, flush=True)
             self._due = now + max(PAUSE, (now - self._began) / 4)
         else:
-            self._output.update(self._data(), raw=True)
+            self._output.update({"text/plain": self.text(self._console.width)}, raw=True)
             self._due = now + 0.2
-
-    def _data(self) -> dict[str, str]:
-        return {"text/plain": self.text(self._console.width)}
 
     def __exit__(self, *error: object) -> None:
         if self._live is not None:
@@ -200,7 +189,8 @@ class ProgressLine:
         seconds = max(latest - since, 1e-9)
         left = pace = ""
         if count > counted:
-            pace = f", {in_short((count - counted) / seconds)} {self.unit}/s"
+            number = (count - counted) / seconds
+            pace = f", {f'{number / 1e6:.1f}M' if number >= 1e6 else f'{number:,.0f}'} {self.unit}/s"
         if done < share < 1:
             left = f", {clock((1 - share) / (share - done) * seconds - (now - latest))} left"
         name, longest = self.description, max(width // 4, 8)
@@ -220,25 +210,8 @@ class ProgressLine:
 
 
 def clock(seconds: float) -> str:
-    """Format a duration.
-
-    Examples
-    --------
-    >>> clock(75), clock(43_395)
-    ('1:15', '12:03:15')
-    """
+    """Format a duration, such as 1:15 or 12:03:15."""
     return str(timedelta(seconds=round(min(max(seconds, 0), 1e9)))).removeprefix("0:").removeprefix("0")
-
-
-def in_short(pace: float) -> str:
-    """Format a number per second.
-
-    Examples
-    --------
-    >>> in_short(0.25), in_short(45_000.0), in_short(12_345_678.0)
-    ('0.25', '45,000', '12.3M')
-    """
-    return f"{pace / 1e6:,.1f}M" if pace >= 1e6 else f"{pace:,.0f}" if pace >= 10 else f"{pace:.2g}"
 
 
 @contextmanager
@@ -256,12 +229,8 @@ def parts_of(now: Progress) -> tuple[dict[str, float], list[str]]:
 
     Examples
     --------
-    >>> parts_of(Progress(3, 8_000, 0.5, 90_000, loss=0.25, validation_loss=0.5))
-    ({'loss': 0.25, 'validation': 0.5}, ['3 of 8,000 done'])
     >>> parts_of(Progress(0, 8, 0.25, 90_000, 0.25, 0.5, epoch=2, epochs=6))
     ({'loss': 0.25, 'validation': 0.5}, ['epoch 2 of 6', '90,000 rows'])
-    >>> parts_of(Progress(3, 8, 0.5, 90_000, 0.25, 0.5, stage=4, best=0.4375))
-    ({'stage 4, best': 0.4375}, ['3 of 8 done'])
     >>> parts_of(Progress(1, 2, 0.0, 90_000, 0.25, 0.5, stage=0))
     ({}, ['trial of networks', '1 of 2 done'])
     """

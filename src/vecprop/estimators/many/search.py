@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from math import ceil
 from numbers import Real
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import is_classifier
@@ -22,10 +22,6 @@ from .. import sklearn_compat as compat
 from ..settings import CHECKPOINT, COUNT, held
 from .evaluation import Evaluation, Outcome, mean_over_seeds, spread_over_seeds
 from .folds import Candidate, Split, row_count, splitter_for
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
 
 
 @dataclass(eq=False, repr=False)
@@ -211,21 +207,13 @@ class MLPSearchCV(SuggestsKeywords, Versioned, compat.BaseSearchCV):
         self.scorer_ = several or scorer
         return self
 
-    def plot(
-        self, parameters: str | Sequence[str] | None = None, ax: "Axes | None" = None, *, score: str = "score"
-    ) -> "Axes":
+    def plot(self, parameters: Any = None, ax: Any = None, *, score: str = "score") -> Any:
         """Plot the scores against one or two parameters; see `vecprop.pictures.plot_search`."""
         check_is_fitted(self, "cv_results_")
         return plot_search(self, parameters, ax, score=score)
 
-    def to_frame(self) -> "pd.DataFrame":
-        """Return ``cv_results_`` as a data frame with one row per candidate.
-
-        Raises
-        ------
-        ImportError
-            If pandas is not installed.
-        """
+    def to_frame(self) -> Any:
+        """Return ``cv_results_`` as a pandas DataFrame with one row per candidate."""
         check_is_fitted(self, "cv_results_")
         return imported("pandas", "MLPSearchCV.to_frame", "tables").DataFrame(self.cv_results_)
 
