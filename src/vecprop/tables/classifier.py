@@ -32,7 +32,7 @@ from .settings import CONSTRAINTS, documented
 from .table_model import TableModel
 
 MAX_RARE = 1000
-"""A target with more classes than this is treated as an identifier if most classes occur only once."""
+"""A target with more than this number of classes is an identifier if most classes occur only once."""
 MOST_ONCE = ", and most occur only once"
 """These words identify the warning about a target with many classes."""
 MAX_ENTRIES = 500_000_000
@@ -245,7 +245,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
             raise TableError(f"{self._named_target} has {what}.") from error
 
     def _require_classes(self, classes: int, rows: int) -> None:
-        """Raise an error for a single class, identifiers, or more classes than fit into memory; note many classes."""
+        """Raise an error for a single class, identifiers, or more classes than fit into memory."""
         few = f"{classes} classes, but"
         for is_wrong, what in (
             (classes < 2, f"only one class, {self.classes_.tolist()[0]!r}: a classifier needs two"),

@@ -63,7 +63,7 @@ def first_line(error: BaseException) -> str:
 
 
 def pandas() -> Any:
-    """Return the pandas module; if it is missing, raise an error that explains how to install it."""
+    """Return the pandas module, or raise an error that explains how to install it."""
     try:
         import pandas
     except ImportError:

@@ -18,13 +18,13 @@ from .reading.delimited import require_columns
 from .reading.frames import Frame, as_frame, column_of, has_names
 
 LARGEST_WEIGHT = 1e30
-"""The largest weight of a row, so that float32 sums do not overflow; weights below its inverse become 0."""
+"""The largest weight of a row, so that float32 sums do not overflow. Weights below its inverse become 0."""
 OF_GROUPS = "it defines the groups"
 """Why a group column is not an input."""
 COUNTS_ROWS = "it only counts the rows; declare it as a number to use it"
 """Why a column of row numbers is not an input."""
 MIN_ROWS = 20
-"""The minimum number of consecutive integers to recognize as row numbers; fewer may be amounts."""
+"""The minimum number of consecutive integers to recognize as row numbers. Fewer integers may be amounts."""
 _FIRST = 100
 """The number of rows that are examined first, which quickly rules out most columns as row numbers."""
 _NO_NAME = re.compile(r"|index|Unnamed: \d+|column \d+|level_\d+")
@@ -52,7 +52,7 @@ class Roles:
         return as_whole(frame[self.target])
 
     def weights(self, frame: Frame) -> np.ndarray | None:
-        """Return the weight column as numbers, or None without a weight column."""
+        """Return the weight column as numbers, or None if there is no such column."""
         return None if self.weight is None else as_numbers(frame[self.weight])[0]
 
     @property

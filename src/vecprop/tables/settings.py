@@ -73,7 +73,7 @@ class SharedSettings(SuggestsKeywords, Versioned, BaseEstimator, ABC):
         "number" can be followed by a decimal sign ("number ,"), and "date" by a format ("date %d.%m.%Y" or
         "date day first"). The kinds of all other columns are inferred from their values.
     decimal : "." or "," or None, default None
-        The decimal sign of numbers in text; None infers it for each column.
+        The decimal sign of numbers in text. None infers the sign for each column.
     date_format : str or None, default None
         The format of dates in text, as in ``datetime.strptime``, or "day first", "month first", or "excel" for Excel's
         serial dates. None infers it for each column.
@@ -92,7 +92,7 @@ class SharedSettings(SuggestsKeywords, Versioned, BaseEstimator, ABC):
         The decay of AdamW per epoch. It is divided by the number of steps, so its effect does not depend on the number
         of rows.
     learning_rate_init : float, default 0.01
-        The initial learning rate; it decays to 0 on a cosine schedule.
+        The initial learning rate, which decays to 0 on a cosine schedule.
     batch_size : int or "auto", default "auto"
         The number of rows in a batch; "auto" is 1 % of the rows, but at least 64 and at most 256.
     max_iter : int or "auto", default "auto"

@@ -183,7 +183,7 @@ class TableModel(SharedSettings):
         views = [plan.view_like(plan.fit, networks) for networks in self.ensemble_.views]
         stream = None if plan.fit.stream is None else replace(plan.fit.stream, folds=None)
         fit = replace(plan.fit, views=views, stream=stream)
-        # Curves start before the first epoch; curves of networks that were not trained are empty.
+        # Curves start before the first epoch. Networks that were not trained have empty curves.
         best = [float(np.nanargmin(curve)) if curve else np.nan for curve in self.validation_loss_curves_]
         of_views = np.reshape(best, (len(self.ensembles) * len(views), -1))
         until = [max(round(float(np.nanmedian(own))), 1) for own in of_views]

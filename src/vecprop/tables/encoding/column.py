@@ -35,7 +35,7 @@ COLUMN = np.dtype(
         *((name, np.int64) for name in ("storage", "at", "first", "width")),
         # For numeric columns: which inputs of `NumberInputs` exist, and where their tables start in `Expansion.edges`.
         *((name, np.int64) for name in ("has_bends", "marks_missing", "has_standard", "has_scores", "pieces", "edges")),
-        # The constants of `NumberInputs`; the last three are its clipping limits.
+        # The constants of `NumberInputs`. The last three are its clipping limits.
         *((name, np.float64) for name in ("centre", "scale", "mean", "deviation", "limit", "largest", "most")),
     ],
     align=True,
@@ -53,14 +53,14 @@ class Column(ABC):
     kind: ClassVar[str]
     """The name of the kind in notes and reports."""
     holds: ClassVar[Literal["numbers", "names", "other"]] = "other"
-    """The type of the values that `read` returns; missing numbers are nan."""
+    """The type of the values that `read` returns. Missing numbers are nan."""
 
     @classmethod
     @abstractmethod
     def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "Column | str":
         """Return an encoder fitted to a training column with values, or the reason why the column is not used.
 
-        ``pieces`` and ``categories`` are upper bounds; ``is_declared`` says whether the user has set the kind.
+        ``pieces`` and ``categories`` are upper bounds, and ``is_declared`` is True if the user has set the kind.
         """
 
     @property
@@ -70,7 +70,7 @@ class Column(ABC):
 
     @abstractmethod
     def read(self, series: Any) -> np.ndarray:
-        """Return the values of a column, (N,)."""
+        """Return the values of a column as an array of shape (N,)."""
 
     @abstractmethod
     def of_values(self, values: np.ndarray, /) -> np.ndarray:

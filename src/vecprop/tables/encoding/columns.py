@@ -25,20 +25,20 @@ PIECES = 4
 LIMIT = 3.0
 """The limit of scaled numbers and normal scores, which bounds the effect of outliers."""
 WAVES = 6
-"""The number of sine waves that encode the time of day; the shortest has a period of four hours."""
+"""The number of sine waves that encode the time of day. The shortest wave has a period of four hours."""
 LARGEST_SCALED = 1e6
 """Scaled numbers are clipped to this limit before they are squared, so that the squares do not overflow."""
 MAX_DEVIATIONS = 8.0
 """Standardized numbers are clipped to this limit, so that outliers remain visible but bounded."""
 COMPILED_FROM = 4096
-"""A kernel encodes blocks with at least this number of rows; NumPy is faster for smaller blocks."""
+"""A kernel encodes blocks with at least this number of rows, because NumPy is faster for smaller blocks."""
 
 MAX_CATEGORIES = 512
-"""The largest number of categories with separate inputs; more would dominate the first layer."""
+"""The largest number of categories with separate inputs. More inputs would dominate the first layer."""
 MIN_ROWS = 2
 """A category needs this number of rows for a separate input, because one row is not enough to learn a weight."""
 ROWS_OF_MANY = 4
-"""The same minimum beyond the `CATEGORIES` most frequent categories; for rarer ones, the mean target is enough."""
+"""A category after the `CATEGORIES` most frequent ones needs this number of rows for a separate input."""
 BUCKETS = 32
 """The number of inputs that all other categories share if some of them have `MIN_ROWS` rows."""
 CALENDAR, MEANS = " calendar", " means"
@@ -196,7 +196,7 @@ class NumberInputs(Column):
 
     @property
     def onnx_type(self) -> type:
-        """The float type of the graph; `files.onnx` writes all numeric columns together."""
+        """The float type of the graph, because `files.onnx` writes all numeric columns together."""
         return float
 
     def to_source(self, name: str, source: Any) -> str:
@@ -331,7 +331,7 @@ class Dates(Column):
         return np.float64
 
     def to_onnx(self, column: Any) -> Any:
-        """Return the symbol of the calendar features of `calendar_inputs`; the days are written as numbers."""
+        """Return the symbol of the calendar features of `calendar_inputs`. The days are written as numbers."""
         graph = column.graph
         is_missing = graph.elementwise("IsNaN", column, dtype=bool)
         (year, month, day), weekday = calendar(where(is_missing, 0.0, column))
@@ -395,8 +395,8 @@ class Categories(Column):
     Parameters
     ----------
     buckets : int
-        The number of inputs shared by all categories without a separate input, including unseen ones. The bucket of a
-        category is the CRC-32 of its name modulo this number.
+        The number of inputs shared by all categories without a separate input, including unseen ones. The input of such
+        a category is the CRC-32 of its name modulo ``buckets``.
     means : TargetMeans or None
         The mean targets of the categories, which are the last inputs; see `Encoder.with_means`. The view "pieces" has
         all inputs, and the other view has only the mean targets.

@@ -22,7 +22,7 @@ from .texts import LatentTexts
 
 COLUMNS: dict[str, type[Column]] = {"number": NumberInputs, "category": Categories, "code": Categories}
 COLUMNS |= {"date": Dates, "text": LatentTexts, "tags": Tags}
-"""The encoder class of each kind that users can set; to add a kind, add it here and to `KINDS`."""
+"""The encoder class of each kind that users can set. To add a kind, extend this dict and `KINDS`."""
 Misfits = dict[tuple[str, str], Misfit]
 """Notes on values that cannot be used unchanged, by column and message."""
 PIECES = 16
@@ -32,7 +32,7 @@ MAX_PIECES = 512
 MAX_ENTRIES = 200_000_000
 """The largest number of entries of piecewise linear encodings, or of one-hot encodings, which bounds the time."""
 MAX_STORED_INPUTS = 2**25
-"""The largest number of inputs that training stores (128 MB in float32); larger tables are stored as packed rows."""
+"""The largest number of inputs that training stores (128 MB in float32). Larger tables are stored as packed rows."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -209,7 +209,7 @@ def _column(frame: Frame, given: Any, setting: str) -> Any:
 PRIOR_ROWS = 10.0
 """A category's mean is shrunk toward the overall mean, which has the weight of this number of rows."""
 MAX_NAMES = 10_000
-"""The largest number of categories with a mean; the most frequent ones are used."""
+"""The largest number of categories with a mean. Rarer categories have none."""
 MAX_SPREADS = 8.0
 """Relative means are clipped to this limit, like standardized numbers."""
 MAX_TARGETS = 10

@@ -18,13 +18,13 @@ TOKEN = r"(?u)\b\w{1,64}\b"
 MIN_ROWS = 2
 """A word must occur in this number of rows, because a word of a single row says nothing about other rows."""
 MAX_WORDS = 10_000
-"""The largest number of words and pairs of words; with 256 directions they take 10 MB."""
+"""The largest number of words and pairs of words, which take 10 MB with 256 directions."""
 MAX_DIRECTIONS = 256
 """The largest number of inputs of a text column; 512 inputs are hardly more accurate and take twice the time."""
 MAX_FOR_TREES = 16
 """The largest number of inputs of a text column for trees."""
 NEGLIGIBLE = 1e-5
-"""Lengths below this, and singular values below this fraction of the largest one, are rounding errors."""
+"""Lengths below this number, and singular values below this fraction of the largest one, are rounding errors."""
 MAX_ROWS = 20_000
 """Above this number of rows, a random sample determines the words and directions, which bounds the running time."""
 

@@ -83,7 +83,7 @@ def best_shares(predictions: Sequence[np.ndarray], loss: Callable[[np.ndarray], 
 
 
 QUANTILES = 200
-"""Maximum number of stored residuals per member; this is enough for intervals of up to 99 %."""
+"""Maximum number of stored residuals per member, which is enough for intervals with a coverage of up to 99 %."""
 _ROWS_AT_ONCE = 4096
 """Number of rows per batch, which bounds the memory of shifted predictions of shape (rows, M, R)."""
 

@@ -13,21 +13,21 @@ from ..encoding.encoder import View
 from .ensemble import Ensemble, Fit, Networks, Outcome, Report, Unseen, ViewFit, results_of
 
 PROGRESS = 0.01
-"""A stage must reduce the loss by this fraction: less can be chance, and more networks slow down predictions.
+"""A stage must reduce the loss by this fraction. Smaller gains can be chance, and networks slow down predictions.
 
 An unseen row is predicted by one network of each view. Any additional view therefore lowers the out-of-fold loss, but
 hardly the loss on new rows, where all networks of a view are averaged.
 """
 PROGRESS_OF_TRIAL = 0.03
-"""Other views must reduce the loss by this fraction to replace the default views; less can be chance."""
+"""Other views must reduce the loss by this fraction to replace the default views. Smaller gains can be chance."""
 SHORTER = 8
-"""Trials divide the number of epochs by this, because they still rank views as full training does."""
+"""Trials divide the number of epochs by this number, and still rank views in the same order as full training."""
 FEW_EPOCHS = 10
 """The smallest "auto" number of epochs, which is used for large tables and can be too few."""
 LONGER = 2
 """A single view is trained for this multiple of the epochs, which still takes less time than two views."""
 MAX_STAGES = 16
-"""Maximum number of stages within a time limit; more stages overfit the validation rows."""
+"""Maximum number of stages within a time limit. More stages would overfit the validation rows."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def _losses(plan: Plan, choices: Sequence[list[ViewFit]], progress: Any = None) 
 
 
 def _trials(plan: Plan, views: Sequence[ViewFit], progress: Any = None) -> list[Any]:
-    """Train each view briefly without the last fold; return its networks for each ensemble and their predictions.
+    """Train each view briefly without the last fold. Return its networks for each ensemble and their predictions.
 
     The result is None for a view that diverges. If the rows do not fit into memory, a sample is used instead.
     """
@@ -294,7 +294,7 @@ class StagedEnsemble:
 
 
 def fit_in_stages(plans: Sequence[Plan], schedule: Schedule) -> list[StagedEnsemble]:
-    """Train several models; each stage of all models is one population.
+    """Train several models. A stage trains the networks of all models as one population.
 
     If a table does not fit into memory and there may be several stages, stages are selected on a sample. The selected
     networks are then retrained on all rows. Ctrl-C returns the networks of the sample.

@@ -17,19 +17,19 @@ from ..ensemble.calibration import weighted_quantiles
 from ..explaining.importance import MIN_LOSS_PROBABILITY
 
 ENTRIES = 2_000_000
-"""Maximum number of array entries that a baseline is fitted on; more would help little and take longer."""
+"""Maximum number of array entries to fit a baseline on. More entries would help little and take longer."""
 MAX_CLASSES = 30
 """Above this number of classes, gradient boosting is skipped, because each step needs a tree per class."""
 MANY_COLUMNS, FEWER_BINS = 250, 63
 """Above this number of columns, trees use 63 instead of 255 bins, which takes a third of the time."""
 MAX_CATEGORIES = 20
-"""Columns with more categories than this are target-encoded, because trees and linear models would fit noise."""
+"""Columns with more categories are target-encoded, because trees and linear models would otherwise fit noise."""
 MIN_STOPPING_ROWS, VALIDATION = 40, 0.2
 """Minimum number of rows for early stopping of gradient boosting, and its validation fraction."""
 FOLDS = 3
 """Number of folds for the penalty of logistic regression and for target encoding."""
 PENALTIES = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
-"""Candidate penalties of linear regression; leave-one-out validation selects one."""
+"""Candidate penalties of linear regression. Leave-one-out validation selects the best one."""
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
 """Candidate inverse penalties of logistic regression, validated on at most a tenth of `ENTRIES`."""
 NAIVE, LOGISTIC, LINEAR, BOOSTING = "naive", "logistic regression", "linear regression", "gradient boosting"

@@ -54,7 +54,7 @@ class Verdict:
     beaten : list of str
         The baselines with a significantly higher loss.
     says : str
-        The verdict as text; the part before the first colon is a headline.
+        The verdict as text. The part before the first colon is a headline.
     worries : list of str
         Reasons not to trust the model or its metrics.
     """
@@ -136,7 +136,7 @@ class Measured:
         return decided(self.predicted, self.thresholds, self.model)
 
     def _metrics_of(self, rows: Any = slice(None)) -> dict[str, Metrics[str]]:
-        """Return the metrics of the model and the baselines on all or some rows; the first metric is the loss."""
+        """Return the metrics of the model and the baselines on all or some rows. The first metric is the loss."""
         truth, weight, levels = self.truth[rows], self.weight[rows], levels_of(self.model)
         thresholds = None if self.thresholds is None else self.thresholds[rows]
 
@@ -214,7 +214,7 @@ class Measured:
 
     @cached_property
     def verdict(self) -> Verdict | None:
-        """The verdict on the model, or None without baselines."""
+        """The verdict on the model, or None if it was not compared with baselines."""
         if not self.margins:
             return None
         metric, margins = next(iter(self.metrics)), self.margins

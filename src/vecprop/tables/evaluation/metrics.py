@@ -271,7 +271,7 @@ def _ranks(score: np.ndarray, is_positive: np.ndarray) -> Metrics[str]:
         positive = np.add.reduceat(counts * is_positive, starts, axis=1)  # for each score, in descending order
         negative = np.add.reduceat(counts, starts, axis=1) - positive
         above = np.cumsum(positive, axis=1)
-        # The probability that a positive row has a higher score than a negative one; ties count half.
+        # The probability that a positive row has a higher score than a negative one, where ties count half.
         area = ((above - positive / 2) * negative).sum(axis=1) / (positive.sum(axis=1) * negative.sum(axis=1))
         # The precision of each score as a threshold.
         share = np.nan_to_num(above / (above + np.cumsum(negative, axis=1)))
@@ -298,7 +298,7 @@ def title(metric: str, positive: Any = None) -> str:
 
 
 def spread(values: list[float]) -> tuple[float, float] | None:
-    """Return the mean and the standard deviation of the finite values, or None for fewer than two.
+    """Return the mean and the standard deviation of the finite values, or None for fewer than two values.
 
     A deviation within rounding errors becomes 0.
 

@@ -43,7 +43,7 @@ def classes_of(model: Any) -> list[str]:
 
 
 def positive_class(model: Any) -> Any:
-    """Return the positive class of a binary classifier, or None."""
+    """Return the positive class of a binary classifier, or None for other models."""
     classes = getattr(model, "classes_", ())
     return classes.tolist()[positive_of(model)] if len(classes) == 2 else None
 

@@ -24,7 +24,7 @@ MAX_CATEGORIES = 4096
 SHIFT = 0.1
 """Drift is reported if a share differs from the training share by at least this number."""
 MIN_ROWS = 30
-"""Minimum number of values to compare distributions; fewer rows are often not a random sample."""
+"""Minimum number of values to compare distributions, because fewer rows are often not a random sample."""
 MAX_DIGESTS = 10_000
 """Maximum number of training rows whose digests are stored (80 KB)."""
 CHANCE = 0.005
@@ -283,7 +283,7 @@ class DriftMonitor:
 
 
 MIN_LEAK_ROWS = 50
-"""Minimum number of rows to look for leaks; with fewer rows, a column may predict the target by chance."""
+"""Minimum number of rows to look for leaks, because columns can predict the target of few rows by chance."""
 MAX_LEAK_ROWS = 20_000
 """Above this number of rows, only a random sample is checked for leaks."""
 EXPLAINED = 0.98

@@ -100,7 +100,7 @@ DRAWS = 512
 """Maximum number of background rows. For each row, columns are changed in a random order and in reverse order."""
 MIN_DRAWS = 10
 INPUTS = 60_000_000
-"""Maximum number of inputs of all changed rows, to bound the time; at least ten background rows are drawn."""
+"""Maximum number of inputs of all changed rows, to bound the time. At least ten background rows are drawn."""
 AT_ONCE = 4_000_000
 """Maximum number of inputs in memory."""
 
@@ -184,7 +184,7 @@ class Explanation:
 
 
 class Explanations(tuple[Explanation, ...]):
-    """The explanations of rows, in order; printing shows them as text."""
+    """The explanations of rows, in order. Printing shows them as text."""
 
     def __repr__(self) -> str:
         return "\n\n".join(map(repr, self))

@@ -17,7 +17,7 @@ MIN_ASSOCIATION = 0.7
 
 
 def redundant_groups(columns: list[tuple[Column, Any]]) -> list[list[int]]:
-    """Return the groups of redundant columns, as indices; most groups contain one column.
+    """Return groups of redundant columns, as lists of indices. Most groups contain a single column.
 
     Columns are merged by average linkage as long as the mean association between two groups is 0.7 or more.
 
@@ -76,7 +76,7 @@ def _basis(part: Column, series: Any) -> np.ndarray:
         codes = part(series)[:, : part.marks]
         counts = codes.sum(axis=0)
         basis = codes[:, counts > 0] / np.sqrt(counts[counts > 0])
-        # The basis is orthonormal; a rotation puts the uninformative constant first.
+        # The basis is orthonormal. A rotation puts the uninformative constant first.
         rotated, _ = np.linalg.qr(np.column_stack([np.sqrt(counts[counts > 0] / len(codes)), np.eye(basis.shape[1])]))
         return basis @ rotated[:, 1 : basis.shape[1]]
     if part.holds != "numbers":
@@ -129,7 +129,7 @@ DRAWS = 1000
 class Importance:
     """The rise of the mean loss when one or several columns are shuffled together.
 
-    For several columns, ``alone`` contains the importance of each one, which is small if they are redundant.
+    For several columns, ``alone`` contains the importance of each column, which is small for redundant columns.
     """
 
     columns: tuple[str, ...]

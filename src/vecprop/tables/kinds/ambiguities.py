@@ -33,11 +33,11 @@ _FEW_TEXTS = 100
 _POWER = re.compile(r"\d+[eE]\d+")
 _DECIMAL = re.compile(r"\d{1,3}\.\d{1,3}")
 _DIGITS = {"%Y%m": 6, "%d%m%Y": 8, "%m%d%Y": 8, "%y%m%d": 6, "%Y%j": 7, "%Y%m%d%H%M%S": 14}
-"""The number of digits of integer-like date formats; values may lack leading zeros."""
+"""The number of digits of integer-like date formats. Values may lack leading zeros."""
 _MIN_DATES = 10
-"""The minimum number of distinct integers to recognize as dates; fewer may be coincidence."""
+"""The minimum number of distinct integers to recognize as dates. Fewer integers may resemble dates by chance."""
 _MIN_TIMES = 30
-"""The minimum number of distinct integers to recognize as times; fewer may be coincidence."""
+"""The minimum number of distinct integers to recognize as times. Fewer integers may resemble times by chance."""
 _NUMBER = r"[+-]?(?:\d+(?:[.,]\d+)*|[.,]\d+)"
 _AMOUNT = rf"[$€£¥]? ?{_NUMBER} ?%?"
 _IN_WORDS = "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
@@ -338,7 +338,7 @@ ORDERS = {"day first": True, "month first": False}
 
 @dataclass(frozen=True)
 class ColumnOptions:
-    """User settings for the columns of a table; other kinds and formats are inferred from the values.
+    """User settings for the columns of a table. Other kinds and formats are inferred from the values.
 
     Parameters
     ----------

@@ -97,7 +97,7 @@ class Evidence:
 
     @classmethod
     def of(cls, texts: Iterable[str], are_declared: bool = False) -> "Evidence":
-        """Count the forms of texts; stop early if the first twenty texts are not dates and the user declared none.
+        """Count the forms of texts. Stop early if the first twenty texts are not dates and the user declared none.
 
         Possible part numbers or versions are dates only if the user declares them.
         """
@@ -233,7 +233,7 @@ class NumberReading:
 
     @classmethod
     def of(cls, texts: Iterable[str], decimal: str | None = None) -> "NumberReading":
-        """Infer the signs and the unit from texts; ``decimal`` overrides the decimal sign."""
+        """Infer the signs and the unit from texts. ``decimal`` overrides the decimal sign."""
         texts = list(texts)
         if are_times(texts):
             return cls(unit=SECONDS)
@@ -350,7 +350,7 @@ def units_of_time(text: str) -> list[tuple[str, str]]:
 
 
 def seconds_of(text: str) -> float | None:
-    """Return the seconds of a duration, or of a time of day since midnight, or None for other text.
+    """Return the seconds of a duration, the seconds of a time of day since midnight, or None for other text.
 
     Examples
     --------

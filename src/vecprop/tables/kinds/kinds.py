@@ -32,7 +32,7 @@ _MONTH_OF_YEAR = re.compile(r"(0?[1-9]|1[0-2])\.(?:19|20)\d\d")
 CATEGORIES = 64
 """The most frequent categories, up to this number, always get separate inputs."""
 FEW = 20
-"""Fewer distinct numbers than this may all have three decimals by coincidence."""
+"""Fewer than this number of distinct numbers may all have three decimals by coincidence."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def common_decimal(frame: Any, options: ColumnOptions) -> str:
 
 
 def _date(series: Any, texts: list[str], given: str | None, are_declared: bool = False) -> Kind | None:
-    """Infer the format of dates; return None if the values are not dates."""
+    """Infer the format of dates, or return None if the values are not dates."""
     if pandas().api.types.infer_dtype(series.dropna()) in ("datetime64", "datetime", "date"):
         return Kind("date", DateReading())
     if given and given not in ORDERS:
@@ -231,11 +231,11 @@ def are_texts(series: Any) -> bool:
 
 
 MAX_CLASSES = 20
-"""Integers with more distinct values than this are amounts rather than classes."""
+"""Integers with more than this number of distinct values are amounts rather than classes."""
 
 
 def as_whole(y: Any) -> Any:
-    """Convert floats to integers if all are integral; pandas converts integers with missing values to floats.
+    """Convert floats to integers if all are integral, because pandas stores integers with missing values as floats.
 
     Examples
     --------
@@ -257,7 +257,7 @@ def guess_task(y: Any) -> Literal["classification", "regression"]:
     Parameters
     ----------
     y : array or Series (N,)
-        The target; missing values are ignored.
+        The target. Missing values are ignored.
 
     Returns
     -------

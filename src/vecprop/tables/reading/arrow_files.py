@@ -151,7 +151,7 @@ def as_stored(path: Path, table: Any, names: list[str]) -> Any:
 
 
 def _valid(table: Any) -> Any:
-    """Validate an Arrow table and return it; damage may make its offsets or lengths invalid."""
+    """Validate an Arrow table and return it. Damage may make its offsets or lengths invalid."""
     table.validate(full=True)
     return table
 

@@ -14,9 +14,9 @@ from ..error import TableError
 SMALL = 2**29
 """Even small files may decode to this number of bytes."""
 EXPANSION = 200
-"""The largest ratio of the decoded size to the file size of larger tables; compressed text rarely exceeds 20."""
+"""The largest ratio of the decoded size to the file size of larger tables. Compressed text rarely exceeds 20."""
 PART = 1 / 3
-"""The share of the free memory that a decoded table may use; models and data frames need the rest."""
+"""The share of the free memory that a decoded table may use. Models and data frames need the rest."""
 CELL = 100
 """The estimated number of bytes per workbook cell."""
 _MERGED = re.compile(rb'<mergeCell [^>]*ref="([A-Z]+)(\d+):([A-Z]+)(\d+)"')
@@ -108,7 +108,7 @@ def require_room_for_names(path: Path, table: Any) -> None:
 
 
 def _lengths(column: Any) -> np.ndarray:
-    """Return the length in bytes of each entry of a column's dictionary, or an empty array without a dictionary."""
+    """Return the length in bytes of each entry of a column's dictionary, or an empty array if it has none."""
     from pyarrow import compute
 
     if not _is_named(column.type):

@@ -364,7 +364,7 @@ def lines_above(lines: Sequence[str]) -> tuple[int, str]:
 
 
 def encoding_of(start: bytes) -> str | None:
-    r"""Infer an encoding from the first bytes of a file; return None if they are not text."""
+    r"""Infer an encoding from the first bytes of a file, or return None if they are not text."""
     known = next((encoding for mark, encoding in _BEGINNINGS.items() if start.startswith(mark)), None)
     if known:
         return known
@@ -462,7 +462,7 @@ def require_distinct(names: list[Any], where: str) -> None:
 
 @contextmanager
 def long_values() -> Iterator[None]:
-    """Let the csv module read values of any length, as pandas does; its default limit is 131,072 characters."""
+    """Let the csv module read values of any length, as pandas does. Its default limit is 131,072 characters."""
     before = csv.field_size_limit(2**31 - 1)
     try:
         yield

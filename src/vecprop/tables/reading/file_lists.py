@@ -112,7 +112,7 @@ def short_names(files: Sequence[Path]) -> list[str]:
 
 
 def file_and_line(table: Path, line: str) -> tuple[Path, str]:
-    """Split the label of a row of text into its file and line; labels contain file names only in folders.
+    """Split the label of a row of text into its file and line. Labels contain file names only in folders.
 
     Examples
     --------
@@ -145,7 +145,7 @@ def require_all_columns(file: Path, folder: Path, remedy: str) -> None:
 
 
 def require_equal_columns(names: Sequence[str], file: Path, of_first: Sequence[str], first: Path) -> None:
-    """Raise an error if a file has other columns than the first file; their order may differ."""
+    """Raise an error if a file has other columns than the first file. Their order may differ."""
     for here, there, have, other in ((names, of_first, file, first), (of_first, names, first, file)):
         for name in there:
             if name not in here:

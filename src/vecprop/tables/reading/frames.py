@@ -65,7 +65,7 @@ def as_frame(table: Any, estimator: Any = None, target: str | None = None, class
 
 
 def plain_column(series: Any) -> Any:
-    """Convert times, durations, periods, intervals, complex numbers or objects; return None for other columns."""
+    """Convert times, durations, periods, intervals, complex numbers or objects. Return None for other columns."""
     pd = pandas()
     if isinstance(series.dtype, pd.ArrowDtype) and series.dtype.type in (list, dict, bytes, time):
         series = series.astype(object)
@@ -109,7 +109,7 @@ def _is_of_dask(table: Any) -> bool:
 
 
 def _of_array(array: Any, estimator: Any) -> Frame:
-    """Convert an array to a data frame; columns that contain only numbers become numeric."""
+    """Convert an array to a data frame. Columns that contain only numbers become numeric."""
     if type(array) is dict or hasattr(array, "collect"):
         advice = "call its collect()" if hasattr(array, "collect") else "convert it with pandas.DataFrame(X)"
         raise TableError(f"X is a {type(array).__name__}, not a data frame: {advice}.")
@@ -126,7 +126,7 @@ def names_of_array(columns: int) -> list[str]:
 
 
 def column_of(frame: Frame, name: str) -> Any:
-    """Return a column of a table; if it is missing, raise an error that suggests a similar name."""
+    """Return a column of a table, or raise an error that suggests a similar name if it is missing."""
     require_columns(frame.columns, [name])
     return frame[name]
 

@@ -1,4 +1,4 @@
-"""Infer the type of a text column chunk by chunk; `reading.plain_values` gives the same result for a whole column."""
+"""Infer the type of a text column chunk by chunk, with the same result as `reading.plain_values` for a whole column."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal

@@ -30,7 +30,7 @@ from .file_lists import (
 
 
 def _read_excel(files: Sequence[Path]) -> Any:
-    """Read the first sheet of a workbook as a data frame; the index contains row numbers of the sheet."""
+    """Read the first sheet of a workbook as a data frame. The index contains row numbers of the sheet."""
     path = files[0]
     if len(files) > 1:
         raise TableError(
@@ -319,7 +319,7 @@ def _arrow_parts(tables: Iterable[tuple[Path, Any]], rows: int, stored: Sequence
 
 
 def _as_in_a_cell(value: Any) -> str:
-    """Convert the value of a cell to text; integers in columns with empty cells have no ".0"."""
+    """Convert the value of a cell to text, without ".0" for integers in columns with empty cells."""
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
@@ -332,7 +332,7 @@ def _cut(frame: Frame, as_stored: Frame, rows: int) -> Iterator[tuple[Frame, Fra
 
 @contextmanager
 def _files(paths: Paths) -> Iterator[tuple[list[Path], Path]]:
-    """Yield the files of a table and its name; a stream is copied to a file, so that it can be read repeatedly."""
+    """Yield the files of a table and its name. A stream is copied to a file, so that it can be read repeatedly."""
     files = files_of(paths)
     if len(files) > 1:
         yield files, Path(paths) if isinstance(paths, str | os.PathLike) else Path(f"The table of {len(files)} files")

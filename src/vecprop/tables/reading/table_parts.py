@@ -56,7 +56,7 @@ class TablePart:
         return as_frame(arrow_files.as_frame(self.path, self.table(is_checked)))
 
     def having(self, work: Callable[[Frame], T], frame: Frame) -> T:
-        """Return work(frame); errors name the part that contains the invalid value."""
+        """Return ``work(frame)``. Errors name the part that contains the invalid value."""
         try:
             return work(frame)
         except TableError as error:
@@ -74,7 +74,7 @@ class _Cache:
         finalize(self, self.file.close)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle without the contents; other processes read the parts themselves."""
+        """Pickle without the contents, because other processes read the parts themselves."""
         return type(self), ()
 
     def read(self, parts: Sequence[TablePart], number: int, is_checked: bool) -> Any:

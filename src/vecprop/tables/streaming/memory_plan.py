@@ -24,7 +24,7 @@ SHARE_OF_SAMPLE, SHARE_OF_WINDOWS, SHARE_OF_PARTS = 0.25, 0.3, 0.4
 COPIES = 3
 """Number of copies of a row's values in memory while its columns are analyzed."""
 MAX_SAMPLED, MIN_SAMPLED = 250_000, 2_000
-"""Maximum and minimum number of sampled rows; more rows hardly change a model."""
+"""Maximum and minimum number of sampled rows. More rows hardly change a model."""
 LOOKED_AT = 5_000
 """Number of rows used to estimate the size of a row."""
 PACKED = 4

@@ -19,7 +19,7 @@ from ..reading.file_lists import require_all_columns
 
 
 class ParquetBlocks:
-    """Blocks of Parquet files; each row group is a block.
+    """Blocks of Parquet files. Each row group is a block.
 
     All columns must be numeric, without missing values. For tables with text, dates or missing values, use
     `TabularClassifier` or `TabularRegressor`.
@@ -31,7 +31,7 @@ class ParquetBlocks:
     target : str or sequence of str
         The name of the target column, or several names. Integer targets may be classes.
     inputs : sequence of str, optional
-        The names of the input columns; by default all other columns.
+        The names of the input columns. By default, all other columns are inputs.
     weight : str, optional
         The name of the column with sample weights.
 

@@ -55,7 +55,7 @@ class Streamed:
     def of(
         cls, table: Any, roles: Roles, seed: Callable[[], int], memory: Any, asked: ColumnOptions, refusal: Any = None
     ) -> "Streamed | None":
-        """Scan the rows of files or a data set; return None if they fit into memory or the table has another type.
+        """Scan the rows of files or a data set. Return None for tables that fit into memory or have another type.
 
         If they do not fit and ``refusal`` is given, it is raised.
         """
@@ -298,7 +298,7 @@ class StreamedRows:
 
     @cached_property
     def slices(self) -> list[tuple[int, int, int]]:
-        """The nonempty blocks as tuples of chunk index, start and end; large chunks are divided."""
+        """The nonempty blocks as tuples of chunk index, start and end. Large chunks are divided."""
         slices = []
         for part, rows in enumerate(self.table.parts.sizes.tolist()):
             count = -(-rows // max(self.window // 16, min(-(-rows // 8), self.window // 4), 1024))

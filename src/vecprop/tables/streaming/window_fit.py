@@ -1,4 +1,4 @@
-"""Training of ensembles on rows that do not fit into memory; each pass over the rows trains all members."""
+"""Train ensembles on rows that do not fit into memory. Each pass over the rows trains all members."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing

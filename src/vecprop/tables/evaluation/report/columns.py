@@ -27,7 +27,7 @@ HEADS |= {"examples": "examples", "importance": "bars"}
 def columns(measured: Measured) -> Html:
     """Return the table of columns, and plots of the effects of the most important ones.
 
-    Columns are sorted by importance; unused columns and columns without an importance come last.
+    Columns are sorted by importance. Unused columns and columns without an importance come last.
     """
     model, encoder, bars = measured.model, measured.model.encoder_, dict(_bars(measured))
     drifts = drift(model, tallies(model, measured.X)) if measured.has_test else {}

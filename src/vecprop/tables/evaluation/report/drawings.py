@@ -77,7 +77,7 @@ def calibration(ax: Any, chance: np.ndarray, is_true: np.ndarray, what: str) -> 
 
 
 MAX_POINTS = 1_000
-"""Maximum number of rows drawn as points; more would overlap and slow down the page."""
+"""Maximum number of rows drawn as points. More points would overlap and slow down the page."""
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 TICKS = 5
 """Maximum number of tick intervals per axis, so that labels with large numbers fit."""
