@@ -69,10 +69,10 @@ class ShowProgress(Hook):
         self.ended = now.ended
         return "callback" if is_true(self.progress(now)) else None
 
-    def end(self, monitor: Monitor, part: PartialResults) -> None:
+    def end(self, training: Monitor, result: PartialResults) -> None:
         """Call the function a last time, if members have ended since the last call."""
-        if not monitor.stopped and self.ended < monitor.total:
-            self.progress(monitor.latest())
+        if not training.stopped and self.ended < training.total:
+            self.progress(training.latest())
 
 
 Members = Sequence[Member] | Mapping[int, Member]
