@@ -131,7 +131,7 @@ class Column(ABC):
         return None
 
     def is_consistent(self) -> bool:
-        """Return whether the fields are consistent. Fields from a damaged file may not be."""
+        """Return whether the fields are consistent. A damaged file may contain inconsistent fields."""
         return True
 
 

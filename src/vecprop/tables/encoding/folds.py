@@ -218,7 +218,7 @@ MAX_TARGETS = 10
 
 @dataclass(frozen=True, eq=False)
 class TargetMeans:
-    """The mean targets of categories, relative to the overall mean and in units of their standard deviation over rows.
+    """The mean targets of categories, relative to the overall mean and in units of the targets' standard deviation.
 
     Examples
     --------

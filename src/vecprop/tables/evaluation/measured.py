@@ -86,7 +86,7 @@ class Measured:
     ----------
     how : "table", "test", "out of fold" or "cross-validation"
         "table": the rows of any table. "test": rows that were held out. "out of fold": training rows, each predicted by
-        networks that have not seen it. "cross-validation": training rows, each predicted by a model without it.
+        networks that have not seen it. "cross-validation": training rows, each predicted by a model trained without it.
     X : DataFrame or None
         The inputs, or None if only the predictions were stored. The field ``index`` always contains their index.
     truth : ndarray (N,)

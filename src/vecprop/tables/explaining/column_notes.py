@@ -290,7 +290,7 @@ EXPLAINED = 0.98
 """A column that explains at least this share of the target's variance is a leak."""
 ALONE_FROM, OF_NUMBERS, OF_CLASSES = 100, (0.9, 1.3), (0.85, 2.0)
 """Minimum number of rows to report strong columns. For each task, a strong column explains at least the first share of
-the variance, and leaves at most the second number times as much unexplained as the model."""
+the variance, and its unexplained variance is at most the model's, multiplied by the second number."""
 FOLLOWS = 0.5
 """A date or group that explains at least this share of the target's variance is reported."""
 SHARED = 0.1

@@ -44,8 +44,8 @@ def associations(bases: list[np.ndarray]) -> np.ndarray:
     """Return a (D, D) array with the association between each pair of D columns, from 0 to 1.
 
     If A (N, a) and B (N, b) are orthonormal bases of two columns, the association is √(‖Aᵀ B‖² / min(a, b)), corrected
-    for chance. This is Spearman's correlation for two numeric columns, the correlation ratio of ranks for a numeric and
-    a categorical column, and Cramér's V for two categorical columns.
+    for chance. It equals Spearman's correlation for two numeric columns, the correlation ratio of ranks for a numeric
+    and a categorical column, and Cramér's V for two categorical columns.
 
     Examples
     --------

@@ -75,7 +75,7 @@ _NAMES_OF_CODES = re.compile(
 
 
 def note_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers: int, name: str) -> str:
-    """Return a note if texts may be dates or numbers, else "".
+    """Return a note if texts may be dates or numbers, and "" otherwise.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def note_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers:
 
 
 def note_on_spelling(texts: Iterable[str]) -> str:
-    """Return a note if two names differ only in case or spaces, else "".
+    """Return a note if two names differ only in case or spaces, and "" otherwise.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def note_on_spelling(texts: Iterable[str]) -> str:
 
 
 def note_on_numbers(x: np.ndarray, name: str) -> str:
-    """Return a note if numbers may be times or codes, or represent missing values, else "".
+    """Return a note if numbers may be times or codes, or represent missing values, and "" otherwise.
 
     Examples
     --------
@@ -160,7 +160,7 @@ def note_on_numbers(x: np.ndarray, name: str) -> str:
 
 
 def note_on_times(texts: list[str], name: str) -> str:
-    """Return a note if some times have one colon and others two, else "".
+    """Return a note if some times have one colon and others two, and "" otherwise.
 
     Examples
     --------
@@ -177,7 +177,7 @@ def note_on_times(texts: list[str], name: str) -> str:
 
 
 def note_on_days(days: np.ndarray, name: str) -> str:
-    """Return a note if some dates may represent missing values, else ""."""
+    """Return a note if some dates may represent missing values, and "" otherwise."""
     values, counts = np.unique(days[np.isfinite(days)], return_counts=True)
     if not (place := _missing(values, counts, lambda day: int(day) in _MISSING_DAYS)):
         return ""
@@ -241,7 +241,7 @@ def _parsed(text: str, form: str) -> datetime.datetime | None:
 
 
 def note_on_amounts(texts: list[str]) -> str:
-    """Return a note if texts are numbers with different formats or with unknown units, else "".
+    """Return a note if texts are numbers with different formats or with unknown units, and "" otherwise.
 
     Examples
     --------
@@ -258,7 +258,7 @@ def note_on_amounts(texts: list[str]) -> str:
 
 
 def note_on_digits(series: Any, x: np.ndarray, name: str) -> str:
-    """Return a note if integers may be dates, or have more digits than floats can store, else "".
+    """Return a note if integers may be dates, or have more digits than floats can store, and "" otherwise.
 
     Examples
     --------
@@ -289,7 +289,7 @@ def note_on_digits(series: Any, x: np.ndarray, name: str) -> str:
 
 
 def note_on_codes(texts: list[str], name: str) -> str:
-    """Return a note if numbers may be codes, such as version or part numbers, else "".
+    """Return a note if numbers may be codes, such as version or part numbers, and "" otherwise.
 
     Examples
     --------
@@ -314,7 +314,7 @@ def note_on_order(texts: list[str], reading: DateReading) -> str:
 
 
 def note_on_short_years(texts: list[str], reading: DateReading) -> str:
-    """Return a note if two-digit years may come first or belong to another century, else ""."""
+    """Return a note if two-digit years may come first or belong to another century, and "" otherwise."""
     texts = [text for text in texts[:_SAMPLE] if not re.search(r"\d{4}", text)]
     parts = [match.groups() for text in texts if (match := _SHORT_YEARS.fullmatch(text))]
     if parts and all(0 < int(month) <= 12 and 0 < int(last) <= 31 for _, _, month, last in parts):

@@ -213,7 +213,7 @@ def tag_separator(texts: list[str]) -> str:
 def are_texts(series: Any) -> bool:
     """Return whether a column contains text rather than categories.
 
-    Text has at least two words per row if most values are distinct, and at least four if more than 64 are distinct.
+    Text has a mean of at least two words per row if most values are distinct, or four if more than 64 are distinct.
     Hyphens and periods do not separate words, so an identifier is one word.
 
     Examples
