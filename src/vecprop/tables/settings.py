@@ -121,7 +121,7 @@ class SharedSettings(SuggestsKeywords, Versioned, BaseEstimator, ABC):
         Whether to show a `ProgressBar`. From the second stage, it also shows the lowest out-of-fold loss so far.
     progress : callable or None, default None
         Called several times a second with a `Progress`: the number of finished networks, the rows trained on, the
-        losses and the stage. If it returns True, training stops; networks of an interrupted later stage are discarded.
+        losses and the stage. If it returns True, training stops. Networks of an interrupted later stage are discarded.
     checkpoint : Checkpoint or None, default None
         Saves trained networks to a folder, ``Checkpoint("folder")``. If the process is killed, the same `fit` resumes
         at the interrupted stage and yields the same model, bit for bit. Requires an integer as random_state.

@@ -328,7 +328,7 @@ def _first_stage(plans: Sequence[Plan], progress: Any, checkpoint: Any, workers:
 
 
 def _after_all_stages(each: list[StagedEnsemble], schedule: Schedule, of_all: Sequence[Fit]) -> list[StagedEnsemble]:
-    """Train all further stages; Ctrl-C discards the current stage and stops."""
+    """Train all further stages. Ctrl-C discards the current stage and stops training."""
     try:
         while True:
             fits = [of.plan.fit_of_stage(schedule.stage) for of in each]

@@ -126,7 +126,7 @@ class Measured:
 
     @property
     def predicted(self) -> np.ndarray:
-        """The model's probabilities, (N, C), or predictions, (N,), which are the middle ones of three quantiles."""
+        """The model's probabilities or predictions. If it predicts three quantiles, the middle one is used."""
         Y, levels = self.predictions[OURS], levels_of(self.model)
         return Y[:, len(levels) // 2] if levels else Y
 

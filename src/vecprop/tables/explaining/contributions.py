@@ -227,7 +227,7 @@ ROWS = 200
 VALUES = 20
 """Maximum number of quantiles for numbers and dates."""
 NAMES = 10
-"""Maximum number of categories, the most frequent ones."""
+"""Maximum number of categories. The most frequent ones are used."""
 
 
 @dataclass(frozen=True, eq=False)

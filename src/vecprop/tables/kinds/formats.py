@@ -170,7 +170,7 @@ _known_days_of = lru_cache(2**14)(days_of)  # the same days recur in many chunks
 
 
 def days_of_parts(part: dict[str, str | None]) -> float | None:
-    """Return the days since 1970 of the parts of a date, or None if the date or time is invalid."""
+    """Convert the parts of a date to days since 1970, or return None if the date or time is invalid."""
     name, year = part["month"] or "", int(part["year"] or 0)
     named = [number for number, month in enumerate(MONTHS, 1) if month == name or month[: max(len(name), 3)] == name]
     if name.isalpha() and len(named) != 1:
@@ -350,7 +350,7 @@ def units_of_time(text: str) -> list[tuple[str, str]]:
 
 
 def seconds_of(text: str) -> float | None:
-    """Return the seconds of a duration, the seconds of a time of day since midnight, or None for other text.
+    """Convert a duration, or a time of day since midnight, to seconds. Return None for other text.
 
     Examples
     --------

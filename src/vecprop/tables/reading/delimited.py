@@ -314,7 +314,7 @@ _MARKS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ": "xz", b"(\xb5/\xfd": 
 
 
 def compression_of(path: Path) -> str:
-    """Return the compression of a file, by its suffix or first bytes, or "" if it is not compressed."""
+    """Infer the compression of a file from its suffix or first bytes, or return "" if it is not compressed."""
     if (suffix := path.suffix.lower()) in (".gz", ".bz2", ".xz", ".zip", ".tar", ".zst"):
         return "zstd" if suffix == ".zst" else "infer"
     with path.open("rb") as file:

@@ -17,7 +17,7 @@ from .reading import Frame, is_dataset, read_table
 NUMBERS_AT_ONCE = 2**21
 """The number of inputs in a block (8 MB in float32)."""
 FEWEST_AT_ONCE = 1024
-"""The number of rows in a block is a multiple of this, so that blocks and tiles of predictions end at the same rows."""
+"""Blocks contain a multiple of this number of rows, so that blocks and tiles of predictions end at the same rows."""
 
 
 def as_frame(table: Any, estimator: Any = None, target: str | None = None, classes: Sequence[str] = ()) -> Frame:

@@ -27,7 +27,7 @@ from ....compiled.lower.conversion import AT_ONCE, LINE_BYTES, prefetch, room
 from ....core.rows.selection import Expansion
 from ..column import COLUMN, Storage
 
-# Placeholder, filled in by `address_of`: the floating type.
+# A placeholder for the floating type, which `address_of` fills in.
 number: Any = float
 
 _COLUMN_BYTES = COLUMN.itemsize

@@ -23,7 +23,7 @@ ROWS = 200
 VALUES, DRIVERS = 4, 3
 """Maximum numbers of column values and of contributions to show for each of the worst predictions."""
 DRAWN, MAX_INPUTS = 6_000_000, 5_000_000
-"""Number of inputs to sample per explanation, and the largest product of inputs and columns with explanations."""
+"""Number of inputs to sample per explanation, and the limit of the product of inputs and columns."""
 
 
 def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -> Html:
