@@ -75,7 +75,7 @@ class TableModel(SharedSettings):
     def _read_target(
         self, y: np.ndarray, weight: np.ndarray | None, ends: tuple[float, float] | None = None
     ) -> np.ndarray:
-        """Learn the classes, or the scale and range, of the targets; return the networks' targets."""
+        """Learn the classes, or the scale and range, of the targets, and return the targets of the networks."""
 
     @abstractmethod
     def calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibrated:

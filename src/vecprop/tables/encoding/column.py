@@ -127,7 +127,7 @@ class Column(ABC):
         raise NotImplementedError
 
     def to_source(self, name: str, source: Any) -> str | None:
-        """Return a NumPy expression for the inputs and add the helpers that it calls. Return None without one."""
+        """Return a NumPy expression for the inputs, or None if this is impossible. Add the helpers that it calls."""
         return None
 
     def is_consistent(self) -> bool:

@@ -20,7 +20,7 @@ MIN_ROWS = 2
 MAX_WORDS = 10_000
 """The largest number of words and pairs of words, which take 10 MB with 256 directions."""
 MAX_DIRECTIONS = 256
-"""The largest number of inputs of a text column; 512 inputs are hardly more accurate and take twice the time."""
+"""The largest number of inputs of a text column. Models with 512 are hardly more accurate and take twice the time."""
 MAX_FOR_TREES = 16
 """The largest number of inputs of a text column for trees."""
 NEGLIGIBLE = 1e-5

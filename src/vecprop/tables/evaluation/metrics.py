@@ -244,7 +244,7 @@ def _sums(labels: np.ndarray, count: int) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _decisions(y: np.ndarray, predicted: np.ndarray) -> Metrics[str]:
-    """Return F1, precision and recall of the class True if y is Boolean, and their class averages otherwise."""
+    """Return F1, precision and recall, for the class True if y is Boolean and averaged over classes otherwise."""
     classes, numbers = np.unique(np.concatenate([y, predicted]), return_inverse=True)
     truth, decided = np.split(numbers, 2)
     of_truth, of_decided = _sums(truth, len(classes)), _sums(decided, len(classes))

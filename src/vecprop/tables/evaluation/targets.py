@@ -98,7 +98,7 @@ def as_learned(model: Any, y: np.ndarray) -> np.ndarray:
 
 
 def levels_of(model: Any) -> list[float]:
-    """Return the increasing quantile levels that a model predicts, or an empty list.
+    """Return the quantile levels that a model predicts, in increasing order, or an empty list for other models.
 
     Examples
     --------

@@ -250,7 +250,7 @@ class Dependence:
 def dependences(model: Any, X: Any, columns: Sequence[str]) -> list[Dependence]:
     """Return the dependence of predictions on each of the given columns, and skip text columns.
 
-    The output of a classifier is the probability of the positive class, or of the most probable of several classes.
+    The output of a classifier is the probability of the positive class, or of the most probable of more than two.
 
     Examples
     --------

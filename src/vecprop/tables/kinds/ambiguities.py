@@ -186,7 +186,7 @@ def note_on_days(days: np.ndarray, name: str) -> str:
 
 
 def _missing(values: np.ndarray, counts: np.ndarray, is_marker: Callable[[float], bool]) -> int:
-    """Return the negative index of the first or last value if it may represent missing values, else 0.
+    """Return the negative index of the first or last value if it may represent missing values, and 0 otherwise.
 
     Such a value occurs several times and is far from all others, very frequent, or the only negative value.
     """

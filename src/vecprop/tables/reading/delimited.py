@@ -92,7 +92,7 @@ class DelimitedFile:
         return cls(path, separator, encoding, notes, above)
 
     def read(self, target: str | None = None) -> Any:
-        """Return the table as text; in the target column, only empty values are missing (see `known_target`)."""
+        """Return the table as text. In the target column, only empty values are missing (see `known_target`)."""
         size, ends, last = 0, 0, b""
         with opened(self.path) as file:
             while block := self._one_line_errors(lambda: file.read(SAMPLE)):

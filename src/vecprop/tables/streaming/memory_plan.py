@@ -100,7 +100,7 @@ def parts_if_larger(
     """Return a table's row groups, its memory and its row sizes, or None if the whole table fits into memory.
 
     The default memory is rounded down to a power of two, so that small changes of the free memory do not change models.
-    Raise for text and filtered data sets that do not fit, because these cannot be read in random order.
+    Raise an error for larger text and filtered data sets, because these cannot be read in random order.
     """
     whole, files = memory_of(memory), [] if is_dataset(table) else files_of(table)
     if whole is None or not all(file.is_file() for file in files):

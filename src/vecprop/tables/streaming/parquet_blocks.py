@@ -27,7 +27,7 @@ class ParquetBlocks:
     Parameters
     ----------
     source : path or sequence of path
-        The files, or a folder, whose Parquet files (also in subfolders) are read in the order of their names.
+        Files, or a folder whose Parquet files (including subfolders) are read in the order of their names.
     target : str or sequence of str
         The name of the target column, or several names. Integer targets may be classes.
     inputs : sequence of str, optional

@@ -121,7 +121,7 @@ def targets(ax: Any, targets: dict[str, np.ndarray]) -> None:
 
 
 def begun(model: Any) -> list[tuple[list[float], list[float]]]:
-    """Return the loss curves and validation loss curves of the first ensemble. The latter start before epoch 1.
+    """Return the loss curves and validation loss curves of the first ensemble, where the latter start before epoch 1.
 
     Ensembles for other quantiles and networks without a finished epoch are left out.
     """
