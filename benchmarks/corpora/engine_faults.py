@@ -27,7 +27,7 @@ from vecprop.compiled.jit.machine_code import Kernel
 from vecprop.compiled.lower import formulas
 from vecprop.compiled.lower.formulas import definition_of
 
-address_of_kernel = Kernel.address
+address_of_kernel, address_of_template = Kernel.address, machine_code.address_of
 
 FAULTY = "<planted fault>"
 """The file name of altered code, by which it is recognized wherever it is called."""
@@ -80,6 +80,7 @@ def planted(fault: Fault) -> Iterator[None]:
     with computing(fault.algorithm) as patch:
         patch.setattr(machine_code, "keep", lambda name, code: None)
         patch.setattr(machine_code.Kernel, "address", _address)
+        patch.setattr(machine_code, "address_of", _address_of)
         _alter(fault, patch)
         yield
 
@@ -153,6 +154,11 @@ def _forget() -> None:
         for value in vars(module).values() if ".jit." not in module.__name__ else ():
             if hasattr(value, "cache_clear"):
                 value.cache_clear()
+
+
+def _address_of(template: Any, *arguments: Any, **names: Any) -> int:
+    """Return the address of the template's kernel, or that of the faulty function which now has its name."""
+    return address_of_template(vars(sys.modules[template.__module__])[template.__name__], *arguments, **names)
 
 
 _addresses: dict[str, int] = {}

@@ -94,19 +94,18 @@ DROPPING = [
 ]  # fmt: skip
 
 ROWS = [
-    Fault("compiled.run.tiles.gather_weights", "own = weight[places[s]] if", "own = 1 if", WEIGHTED),
+    Fault("compiled.run.tiles.find_rows", "factor * weight[place] if data.weight else factor", "factor", WEIGHTED),
     Fault("compiled.run.tiles._one_hot", "tile[classes[rows[s]] * S + s]", "tile[classes[rows[0]] * S + s]", CLASSES),
     Fault("compiled.run.tiles.loss_of_tile", "weights[s] * losses[s]", "losses[s]", WEIGHTED),
     Fault("compiled.run.tiles.gradient_of_rows", "smaller(start, 1)", "np.int64(0)", SEVERAL_TILES),
     Fault("compiled.run.measures.scale_of", "1 / rows.size", "1 / (rows.size - 1)", SMALL),
-    Fault("compiled.run.steps._sum_shards", "gradients, other + low, other",
-          "gradients, own * P + low, own", TWO_SHARDS),
+    Fault("compiled.run.steps.sum_shards", "J[i] += other[i]", "J[i] += J[i]", TWO_SHARDS),
 ]  # fmt: skip
 
 PENALTIES = [
-    Fault("compiled.run.steps.sum_block", "J_W[i] += l2 * W[i]", "J_W[i] += l2 / 2 * W[i]", PENALIZED),
-    Fault("compiled.run.steps.sum_block", "scale * c.l2_averaged", "c.l2_averaged", AVERAGED),
-    Fault("compiled.run.steps.penalty_of", "l2 / 2 * squares", "l2 * squares", PENALIZED),
+    Fault("compiled.run.steps.penalize", "number(l2) * W[i]", "number(l2 / 2) * W[i]", PENALIZED),
+    Fault("compiled.run.steps.penalize", "scale * c.l2_averaged", "c.l2_averaged", AVERAGED),
+    Fault("compiled.run.steps.penalize", "l2 / 2 * squares", "l2 * squares", PENALIZED),
 ]  # fmt: skip
 
 OF_GRADIENTS = [*DENSE, *ACTIVATIONS, *LOSSES, *NORMALIZATION, *DROPPING, *ROWS, *PENALTIES]
@@ -137,7 +136,7 @@ OF_STEPS = [
     Fault("compiled.lower.loops._update1", "theta[i], first[i] = formula",
           "theta[i], first[0] = formula", {"optimizer": vp.Momentum(0.05)}),
     Fault("compiled.lower.loops._update2", "t, first[i], second[i])", "t, first[0], second[i])", ADAM),
-    Fault("compiled.run.steps.move_block", "theta.dtype.type(shorten)", "theta.dtype.type(1)", CLIPPED),
+    Fault("compiled.run.steps.move_block", "J.dtype.type(shorten)", "J.dtype.type(1)", CLIPPED),
     Fault("compiled.run.epochs.run_epochs", "clip / slope", "clip / slope**2", CLIPPED),
 ]  # fmt: skip
 

@@ -90,7 +90,7 @@ def test_every_fault_is_found(fault, F):
 
 @pytest.mark.long
 def test_faults_are_attributed_to_the_faulty_gradients():
-    of_both, of_steps = SAMPLE[1], next(fault for fault in OF_GRADIENTS if fault.function.endswith(".steps.sum_block"))
+    of_both, of_steps = SAMPLE[1], next(fault for fault in OF_GRADIENTS if fault.function.endswith(".steps.penalize"))
     with planted(of_both):
         assert wrong_gradients(of_both.at) == ["evaluation", "training step"]
     with planted(of_steps):
