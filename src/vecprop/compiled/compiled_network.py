@@ -53,7 +53,7 @@ class BatchLoss:
         return self.F(self.evaluate(theta, gradient)), gradient
 
     def evaluate(self, theta: np.ndarray, gradient: np.ndarray) -> float:
-        """Return the loss, and write its gradient unless the array is empty. Threads do not change bits."""
+        """Return the loss, and write its gradient to a nonempty array. The number of threads does not affect bits."""
         gradients, losses = np.empty((self.shards, gradient.size), self.F), np.empty(self.shards)
         self.context.set(theta=theta)
 
@@ -81,11 +81,11 @@ _OPTIMIZER = Momentum(learning_rate=1.0, momentum=0.0)
 def gradient_of_a_step(
     network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None = None
 ) -> tuple[Any, np.ndarray]:
-    """Return the loss and the unclipped gradient of a training step on a full batch, with the bits of a fit.
+    """Return the loss and the unclipped gradient of a training step on a full batch, bit-identical to a fit.
 
     A training step splits wide layers between threads, sums shards and adds penalties block by block, unlike
-    `BatchLoss`. The gradient J is read from the optimizer's moment, which is -J for momentum 0 and learning rate 1; the
-    sign of -0 is lost.
+    `BatchLoss`. The gradient J is read from the optimizer's moment, which equals -J with momentum 0 and learning rate
+    1. The sign of -0 is lost.
     """
     moment, seed, step = np.zeros_like(theta), int(noise.seed) if noise else 0, noise.step if noise else 0
     plan = Plan(batch.rows, shuffle=False, seed=seed, clip_norm=None, running=True)  # equals the step's loss
@@ -93,7 +93,7 @@ def gradient_of_a_step(
     epochs.context.set(noisy=network.random and noise is not None)
     defer_sigint(lambda received: epochs.run(1, 0, step, steps_before=0, rates=np.ones(1)))
     record = epochs.context.record[0]
-    # The recorded loss is this sum, but it is missing if the gradient is not finite.
+    # The recorded loss is this sum, but no loss is recorded if the gradient is not finite.
     names = ("partial_losses", "shards", "penalties", "block_count")
     losses, shards, penalties, blocks = (int(record[name]) for name in names)
     parts = (ctypes.c_double * shards).from_address(losses), (ctypes.c_double * blocks).from_address(penalties)
@@ -140,7 +140,7 @@ def compile(network: Network) -> "CompiledNetwork":
 
 
 class CompiledNetwork:
-    """A network compiled to machine code; see `compile`. It has the same arguments, results and errors as `Network`.
+    """A network compiled to machine code; see `compile`. Arguments, results and errors are the same as in `Network`.
 
     Kernels compute in float32 or float64 on NumPy arrays. For other types, and for noise with row indices, the
     reference formulas are used. The methods are thread-safe.
@@ -285,18 +285,18 @@ class Predictor:
         return Y
 
     def _by_parts(self, X: np.ndarray) -> np.ndarray:
-        """Return the predictions of rows that are converted in chunks."""
+        """Convert the rows in chunks, and return their predictions."""
         try:
             return np.concatenate([self(np.ascontiguousarray(part, self._type)) for part in Selection(X).parts()])
         except ValueError:
-            Batch(X, None, converted=self._type).require_finite_inputs()  # its error contains the index among all rows
+            Batch(X, None, converted=self._type).require_finite_inputs()  # the error names the row
             raise
 
     def _predict_rows(self, rows: np.ndarray) -> None:
         """Predict the rows with these indices in several calls, so that Python can handle signals in between.
 
-        Each call starts at a multiple of the tile size and has at least two rows, so that the bits equal those of one
-        call.
+        Each call starts at a multiple of the tile size and has at least two rows, so that the predictions are
+        bit-identical to a single call.
         """
         first, N = address_of_array(rows), len(rows)
         while N:
@@ -306,7 +306,7 @@ class Predictor:
 
 
 def whole_tiles(N: int, tile: int) -> np.ndarray:
-    """Return the indices of N rows, padded with the last one to a multiple of the tile size.
+    """Return the indices of N rows, padded with the last index to a multiple of the tile size.
 
     BLAS uses different kernels for small products, with different rounding. Without padding, a prediction would depend
     on the number of rows.

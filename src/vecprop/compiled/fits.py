@@ -1,4 +1,4 @@
-"""Fits: their data, the epochs of one fit, and populations, whose threads take fits from a queue.
+"""The data of fits, the epochs of one fit, and populations, whose threads take fits from a queue.
 
 Each fit has a record, which the kernels read and write. A thread writes the addresses of its scratch memory into the
 record of its current fit.
@@ -36,7 +36,7 @@ _RUN_MEMBERS = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 9)
 
 
 def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return a batch's arrays, contiguous and of type F, by the names of the record's fields.
+    """Convert a batch to contiguous arrays of type F, and return them by the names of the record's fields.
 
     If `same` holds the fields of a batch with the same X, the inputs are not converted again.
     """
@@ -167,7 +167,7 @@ class Epochs:
         self.context.set(stopping=np.array(rule, float), memory=memory, best=best, judge=judge_address(self.F))
 
     def let_validate(self, rows: int) -> None:
-        """Set how many validation rows the next runs measure: all or none."""
+        """Set the number of validation rows that the next runs evaluate: all or none."""
         self.context.set(validation={"rows": rows})
 
     def measure(self, is_stopped: Callable[[], object] | None = None) -> EpochResults:
@@ -189,8 +189,8 @@ class Epochs:
     ) -> EpochResults:
         """Run ``count`` epochs from this epoch and step, with one learning rate per step, or one for all steps.
 
-        If ``is_stopped`` is given, this thread polls it several times a second while other threads run the epochs. When
-        it returns true, they stop between two batches, and the unfinished epoch is undone.
+        If ``is_stopped`` is given, this thread polls it several times a second while other threads run the epochs. If
+        it returns True, these threads stop between two batches, and the unfinished epoch is undone.
         """
         names, done = ("losses", "validation_losses", "norms", "sizes"), np.zeros(4, np.int64)
         results: dict[str, Any] = dict(zip(names, np.zeros((4, max(count, 1)), self.F), strict=True))
@@ -200,7 +200,7 @@ class Epochs:
 
         # A partial contains no Python code in which a signal handler could raise another exception.
         abandon = partial(self.barrier.__setitem__, ROUND, ABANDONED)
-        work = partial(self.run_epochs, self.context)  # it keeps the memory alive if this thread leaves early
+        work = partial(self.run_epochs, self.context)  # keeps the memory alive if this thread leaves early
         together = partial(threads.run_in_parallel, work, self.workers, abandon)
         all_work = partial(threads.with_single_threaded_blas, together, self.uses_blas)
         if is_stopped is None:
@@ -220,7 +220,7 @@ class Epochs:
 def _template(
     program: Program, workers: int, rows: int, validation_rows: int, plan: Plan, keeps_predictions: bool, moments: int
 ) -> Context:
-    """Return the template context, without memory, of all fits with the same shapes and settings."""
+    """Return the template context that all fits with the same shapes and settings copy; it has no memory."""
     number, shards, blocks = np.dtype(program.F).itemsize, program.shards(plan.batch_size), len(program.blocks)
     parameters, in_batches = number * program.network.layout.size, plan.batch_size < rows
     predicts, shuffled = plan.score is not None or keeps_predictions, plan.shuffle and in_batches
@@ -255,10 +255,10 @@ def _template(
 class MemberFits:
     """Fits that differ only in their initial parameters and seeds.
 
-    Losses and scores, (M, epochs + 1), and predictions of validation rows, (M, epochs + 1, n, O), are measured before
-    each epoch and at the end; running losses are measured in each epoch. Entries of epochs that were not run are
-    uninitialized. ``done``, (M, 4), holds the number of epochs with a finite loss, the number of steps, whether a
-    gradient was not finite, and the `epochs.Ended` status.
+    Losses and scores have shape (M, epochs + 1), and predictions of validation rows (M, epochs + 1, n, O): they are
+    computed before each epoch and at the end. Running losses have one entry per epoch. Entries of epochs that were not
+    run are uninitialized. ``done`` has shape (M, 4) and holds the number of epochs with a finite loss, the number of
+    steps, whether a gradient was not finite, and the `epochs.Ended` status.
     """
 
     def __init__(
@@ -315,7 +315,7 @@ class MemberFits:
         for name, array in each.items():
             self.records[name] = array.ctypes.data + array.strides[0] * np.arange(M)
         self.records["seed"] = [as_word(seed) for seed in seeds]
-        self.kept = [*each.values()]  # keeps the arrays that kernels write to alive
+        self.kept = [*each.values()]  # keeps alive the arrays that kernels write to
 
 
 def _apart(M: int, size: int, dtype: type) -> np.ndarray:
@@ -325,7 +325,7 @@ def _apart(M: int, size: int, dtype: type) -> np.ndarray:
 
 
 def run(cohorts: Sequence[MemberFits], monitor: Callable[[], object] | None, measures: bool = True) -> None:
-    """Run fits of one floating type, the longest first.
+    """Run fits of one floating-point type, the longest first.
 
     Parameters
     ----------

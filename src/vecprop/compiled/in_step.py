@@ -1,4 +1,4 @@
-"""Epochs of members that train in lockstep: a theta with leading axes."""
+"""Epochs of members that train in lockstep, as a theta with leading axes."""
 
 from collections.abc import Callable
 from math import prod
@@ -13,14 +13,14 @@ from .run.epochs import Ended
 
 CURVES = {"losses": "loss", "validation_losses": "validation_loss", "validation_scores": "validation_score"}
 CURVES |= {"norms": "gradient_norm", "sizes": "step_size"}
-"""The attributes of the history, by the names of the measurements."""
+"""The attributes of the history, by the names of the fields of `EpochResults`."""
 
 
 class MembersEpochs:
     """Run the epochs of members, with the methods of `fits.Epochs`.
 
-    Kernels train copies. If a value of a member is not finite, or if all are stopped, the epochs that all members have
-    completed are run again. A member that early stopping has ended keeps its parameters and latest measurements.
+    Kernels train copies. If a member's values are not finite, or if training is stopped, the epochs that all members
+    have completed are run again. A member that early stopping has ended keeps its parameters and last losses.
     """
 
     def __init__(self, training: Any, batch: Batch, validation_batch: Batch | None) -> None:

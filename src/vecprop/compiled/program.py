@@ -39,11 +39,11 @@ SHARD_ROWS = 64
 """The minimum number of rows of a shard; products of fewer rows are slower per row."""
 
 MOST_SHARDS = 4
-"""The maximum number of shards of a batch; each has a separate gradient, and these must be summed."""
+"""The maximum number of shards of a batch; each has a separate gradient, and the gradients must be summed."""
 
 
 def unsupported(network: Network, F: type, optimizer: Any = None, score: str | None = None) -> str | None:
-    """Return why there are no kernels of type F for these parts, or None. A subclass counts as a different part."""
+    """Return the reason why these parts have no kernels of type F, if any. A subclass counts as a different part."""
     optimizers, moments = [] if optimizer is None else [optimizer], getattr(optimizer, "moments", ())
     if len(moments) >= len(loops.UPDATES):
         most = len(loops.UPDATES) - 1
@@ -62,7 +62,7 @@ _tried: dict[Any, str | None] = {}
 
 
 def failure(network: Network, F: type, optimizer: Any) -> str | None:
-    """Return why kernels of such networks cannot be compiled, as the end of a sentence, or None."""
+    """Return the reason why the network's kernels cannot be compiled, if any, as the end of a sentence."""
     kinds = F, *map(type, (*network.layers, network.loss_function, optimizer))
 
     def compile_all() -> None:
@@ -185,7 +185,7 @@ class Program:
         return program_of(self.network, self.F, rows)
 
     def workers(self, rows: int) -> int:
-        """Return the maximum number of workers for a batch of this number of rows."""
+        """Return the maximum number of workers for a batch with this number of rows."""
         return QUARTERS if self.split_layers else self.shards(rows)
 
     # Compiled kernels are cached by lru_cache. In Python 3.11, cached_property holds a lock, which would stay locked in

@@ -108,7 +108,7 @@ class DaskBlocks:
         return parts, (columns, targets, isinstance(target, str | int), weight), counts
 
     def _of_array(self, X: Any, T: Any, inputs: Any, weight: Any) -> tuple[list[Any], Any, list[int]]:
-        """Return the chunks of arrays along their rows, None, and the row counts."""
+        """Return the row chunks of arrays, None, and the row counts."""
         if X.ndim != 2 or inputs is not None:
             raise ValueError(f"frame must be an array of shape (N, I) without the argument inputs, got {X.shape}.")
         arrays = {"frame": X, "target": T} | ({} if weight is None else {"weight": weight})

@@ -106,7 +106,7 @@ def sources() -> str:
 
 
 def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
-    """Return how another machine differs from this one, as the end of a sentence; "" if they are equal.
+    """Return how another machine differs from this one, as the end of a sentence, or "" if they are equal.
 
     Examples
     --------

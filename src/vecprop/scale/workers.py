@@ -30,7 +30,7 @@ LOST = (OSError, TimeoutError, KeyError)
 FULL = "worker-restart-memory"
 """Dask's topic of events for workers that were restarted because they exceeded their memory limit."""
 
-_cancelled: dict[str, list[bool]] = {}  # in a worker: a list for each dispatcher, nonempty once it is cancelled
+_cancelled: dict[str, list[bool]] = {}  # in a worker: one list per dispatcher, nonempty if it is cancelled
 
 
 class Incompatible(str):
@@ -40,7 +40,7 @@ class Incompatible(str):
 def work(
     bundle: Any, function: Callable[[Any, Any], Any], data: Any, token: str, threads: int, here: dict[str, str] | None
 ) -> Any:
-    """Return function(bundle, data), or how the worker differs from the required environment; runs in a worker.
+    """Return function(bundle, data), or `Incompatible` if the worker's environment differs; runs in a worker.
 
     If the dispatcher is cancelled, return the result of the last complete epoch, or None if training has not started.
     """
@@ -63,7 +63,7 @@ def stop(token: str) -> None:
 
 @dataclass(eq=False)
 class Dispatcher:
-    """Submit bundles to the workers of a client, whose environment must equal `here`, if that is set."""
+    """Submit bundles to the workers of a client. If `here` is set, their environment must equal it."""
 
     client: Any
     function: Callable[[Any, Any], Any]

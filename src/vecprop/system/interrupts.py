@@ -22,7 +22,7 @@ def terminated_as_interrupted() -> Iterator[None]:
     """Let SIGTERM interrupt the block as Ctrl-C does, and raise SystemExit(143) at its end. Blocks may be nested.
 
     A user's signal handler is called immediately. If it raises, the exception replaces SystemExit; if it returns,
-    the block continues. Nothing changes in other threads, in forked processes, and where SIGTERM is ignored.
+    the block continues. There is no effect in other threads, in forked processes, or if SIGTERM is ignored.
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     is_main = threading.current_thread() is threading.main_thread()

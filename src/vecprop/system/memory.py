@@ -19,7 +19,7 @@ def _known(root: Path) -> Iterator[int]:
 
 
 def _of_groups(root: Path) -> Iterator[int]:
-    """Yield the memory left under the limits of the process's cgroup and its parent cgroups."""
+    """Yield the memory that remains under each limit of the process's cgroup and its parent cgroups."""
     groups = []
     with suppress(OSError):
         groups = Path(root, "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
@@ -40,7 +40,7 @@ def _of_groups(root: Path) -> Iterator[int]:
 
 
 def _of_process(root: Path) -> Iterator[int]:
-    """Yield the memory left under the limits of the process."""
+    """Yield the memory that remains under each limit of the process."""
     with suppress(OSError, ValueError):
         limits = Path(root, "proc/self/limits").read_text(encoding="utf-8").splitlines()
         lines = Path(root, "proc/self/status").read_text(encoding="utf-8").splitlines()

@@ -40,7 +40,7 @@ def public_name(guess: str) -> str:
 
 
 def synonyms() -> list[str]:
-    """Return groups of equivalent names here and in other tools, each with the names to suggest first."""
+    """Return groups of equivalent names here and in other tools; each group begins with the names to suggest."""
     from importlib.resources import files
 
     return files("vecprop.system").joinpath("synonyms.txt").read_text(encoding="utf-8").splitlines()
@@ -78,7 +78,7 @@ def unknown_keyword(function: str, guess: str, names: Iterable[str]) -> str:
 
 
 def wrong_part(what: str, part: object, needed: str) -> str:
-    """Return the message for a class, a name or another value where an object such as an optimizer is needed."""
+    """Return the error message for a value, such as a class or a name, where an object is needed."""
     from inspect import signature
 
     known = public_name(part) if isinstance(part, str) else ""

@@ -3,7 +3,7 @@
 import _signal  # pyright: ignore[reportMissingImports] (signal wraps it in a search for names of 6 us)
 import _thread
 import ctypes
-import logging  # noqa: F401 (before a fork its lock is taken behind `fork_lock`, since it was registered earlier)
+import logging  # noqa: F401 (imported first, so that a fork acquires `fork_lock` before the lock of logging)
 import os
 import re
 import signal
@@ -68,7 +68,7 @@ def allowed_threads() -> int:
 
 @lru_cache(maxsize=1)
 def _quota(groups: str = "/proc/self/cgroup", root: str = "/sys/fs/cgroup") -> int:
-    """Return the container's processor quota, rounded up, or a large number without a quota.
+    """Return the container's processor quota, rounded up, or a large number if there is no quota.
 
     The quota is read from cgroup v2, for the process's group and its parents, and from cgroup v1.
     """
@@ -93,7 +93,7 @@ if hasattr(os, "sched_setaffinity"):
 
 
 class suppress_system_errors(suppress):
-    """Suppress an OSError of the system, which has an errno.
+    """Suppress each OSError that the system raised: it has an errno.
 
     An OSError without an errno is raised: a signal handler may raise TimeoutError, which must reach the caller.
     """
@@ -156,7 +156,7 @@ class _Helper:
         # handler could interrupt.
         last = weakref.ref(self, self._calls.put)
         self._outcome: list[BaseException | None] = [None]  # of the latest work, empty until it is done
-        # threading.Thread waits for its start; an exception during that would corrupt its list of threads.
+        # threading.Thread waits until the thread starts; an exception meanwhile would corrupt its list of threads.
         _thread.start_new_thread(_serve, (self._calls, self._ends, last))
         self._native_id: int = self._ends.get()
 
@@ -174,7 +174,7 @@ class _Helper:
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the work for at most timeout seconds, and return whether it is done.
 
-        The outcome decides, because an item of the queue is lost if a signal handler raises while it is read.
+        The outcome decides, because an item of the queue is lost if a signal handler raises while the item is read.
         """
         if not self._outcome:
             with suppress(Empty):
@@ -227,8 +227,8 @@ def _helpers(count: int) -> list[_Helper]:
 def run_in_parallel(work: Callable[[int], None], workers: int, abandon: Callable[[], None] | None = None) -> None:
     """Call work(0), …, work(workers - 1) in parallel; work(0) runs in this thread.
 
-    If a call or a signal handler raises, the exception is raised after all calls have ended. abandon() is called before
-    that, to end the calls that wait for work(0).
+    If a call or a signal handler raises, abandon() is called to end the calls that wait for work(0). The exception is
+    raised after all calls have ended.
     """
     helpers = _helpers(workers - 1)
     try:
@@ -249,8 +249,8 @@ def run_in_parallel(work: Callable[[int], None], workers: int, abandon: Callable
 
 
 POLL_INTERVAL = 0.05
-"""A waiting thread wakes up after this many seconds, because signals that are delivered to another thread, and
-exceptions that are set by another thread, do not interrupt a wait."""
+"""The number of seconds after which a waiting thread wakes up. Otherwise, signals delivered to another thread, and
+exceptions set by another thread, would not interrupt the wait."""
 
 
 def interruptible(
@@ -260,9 +260,9 @@ def interruptible(
 ) -> Result:
     """Run work() in another thread and return its result, while this thread can receive signals and exceptions.
 
-    stop() is called when is_stopped(), which is polled several times a second, returns true, or when an exception is
-    raised in this thread. work() must then end soon; the exception is raised after that, a second exception at once.
-    Without stop(), an exception is raised at once and work() continues, so it must hold references to its memory.
+    is_stopped() is polled several times a second. If it returns True, or if an exception is raised in this thread,
+    stop() is called, and work() must end soon. The exception is raised after that, a second exception at once. Without
+    stop(), an exception is raised at once and work() continues, so work() must hold references to its memory.
     """
     results: list[Result] = []
     try:
@@ -289,15 +289,15 @@ def interruptible(
 
 
 def shield_from_signals(work: Callable[[], Result]) -> Result:
-    """Return work(), run where signal handlers cannot raise; their TimeoutError could be taken for a system error."""
+    """Run work() where signal handlers cannot raise, because their TimeoutError could look like a system error."""
     is_main = threading.current_thread() is threading.main_thread()
     return interruptible(work, stop=lambda: None) if is_main else work()
 
 
 def run_in_thread(work: Callable[[], Result]) -> Result:
-    """Return work(), run in another thread if this is the main thread, where signal handlers raise exceptions.
+    """Run work() in another thread if this is the main thread, and return its result.
 
-    Such an exception is raised here at once, but the work runs to its end and is never left half done.
+    Signal handlers raise exceptions in the main thread. They are raised at once, but work() still runs to its end.
     """
     is_main = threading.current_thread() is threading.main_thread()
     return interruptible(work) if is_main else work()
@@ -311,7 +311,7 @@ _cancelled: ContextVar[list[Any]] = ContextVar("cancelled", default=[])  # noqa:
 
 
 def cancellable(cancelled: list[Any]) -> AbstractContextManager[None]:
-    """Let another thread stop the training in a block, as by Ctrl-C, by appending to a list."""
+    """Let another thread stop training in a block, like Ctrl-C, by appending to a list."""
     return _set(_cancelled, cancelled)
 
 
@@ -324,9 +324,9 @@ def check_cancelled() -> None:
 def defer_sigint(work: Callable[[list[Any]], Result]) -> Result:
     """Return work(received), and delay Ctrl-C until work is done, because threads at a barrier must stop together.
 
-    An entry is appended to `received` when Ctrl-C is pressed; in other threads it is the list of `cancellable`.
-    A second Ctrl-C is not delayed: it raises SecondInterrupt. This function is not a context manager, because the
-    handler of another signal may raise before a generator enters its ``try`` block.
+    An entry is appended to `received` when Ctrl-C is pressed; outside the main thread, `received` is the list of
+    `cancellable`. A second Ctrl-C is not delayed: it raises SecondInterrupt. This function is not a context manager,
+    because the handler of another signal may raise before a generator enters its ``try`` block.
     """
     if threading.current_thread() is not threading.main_thread() or _signal.getsignal(signal.SIGINT) is None:
         cancelled = _cancelled.get()  # no signals here, or a handler set in C (None) that could not be restored
@@ -392,7 +392,7 @@ def _set_blas(counts: list[int]) -> list[int]:
 
 
 def with_single_threaded_blas(work: Callable[[], Result], used: bool = True) -> Result:
-    """Return work(), run with single-threaded BLAS; the last of several users restores the number of threads.
+    """Run work() with single-threaded BLAS; the last of several users restores the number of threads.
 
     This function is not a context manager for the reason given in `defer_sigint`.
     """

@@ -1,6 +1,6 @@
 """Products of large matrices, packed as in a BLAS.
 
-Consecutive rows of large matrices lie on different memory pages. Pieces of A and B, of depth at most `PIECE_DEPTH`, are
+Consecutive rows of large matrices lie on different memory pages. Pieces of A and B, at most `PIECE_DEPTH` deep, are
 therefore copied into panels, which are read sequentially. A block of C is the product of a panel of A and one of B::
 
       A, 38 panels of 14 rows                 B, 32 panels of two vectors' columns
@@ -12,7 +12,7 @@ therefore copied into panels, which are read sequentially. A block of C is the p
       | next 14 rows                |           ^
                                                 one panel stays in the L1 cache while all of A is read
 
-Both pieces share the L2 cache; the workspace holds A, then B.
+Both pieces share the L2 cache. The workspace holds the piece of A, followed by the piece of B.
 """
 
 from functools import cache
@@ -26,7 +26,7 @@ from ..jit.addresses import numbers_at
 from ..jit.machine_code import address_of, filled_in
 from .vectors import copied_block, packed_block, transposed_block, vector_bytes
 
-# Placeholders for a floating-point type: the type, its blocks, their sizes, and the bytes of an element.
+# Placeholders for a floating-point type: the type, its block functions, the block sizes, and the bytes of an element.
 number: Any = float
 whole: Any = None
 edge: Any = None
@@ -56,7 +56,7 @@ def piece_depth(K):
 def pack(M, K, A, A_m, A_k, out):
     """Copy A (M, K) into panels of ``width`` rows, stored column by column.
 
-    One of the strides is the size of an element. Entries beyond the last row stay uninitialized; masks exclude them.
+    A is contiguous along one axis. Entries beyond the last row stay uninitialized; masks exclude them.
     """
     complete = M // width * width
     if A_m == size:  # columns of A are contiguous: copy whole vectors
@@ -79,8 +79,8 @@ def pack(M, K, A, A_m, A_k, out):
 def multiply(M, N, K, A, A_m, A_k, B, B_k, B_n, C, C_m, add, workspace, is_packed):
     """Compute C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N).
 
-    Matrices are addresses, and A_m is the stride in bytes between rows of A. One stride of A and one of B must be the
-    size of an element, and C is stored by rows. If ``is_packed`` is set, the workspace still holds A from the previous
+    A, B and C are addresses, and A_m is the stride in bytes between rows of A. A and B must each be contiguous along
+    one axis, and C must be in row-major order. If ``is_packed`` is set, the workspace still holds A from the previous
     call; A must then fit into one piece.
     """
     left, right, depth = workspace, workspace + PIECE_ROWS * PIECE_DEPTH * size, piece_depth(K)
@@ -106,7 +106,7 @@ def multiply(M, N, K, A, A_m, A_k, B, B_k, B_n, C, C_m, add, workspace, is_packe
 
 
 def _columns(F: type) -> int:
-    """Return the number of columns of a panel of B, which are two vectors."""
+    """Return the number of columns of a panel of B: two vectors."""
     return 2 * vector_bytes() // np.dtype(F).itemsize
 
 

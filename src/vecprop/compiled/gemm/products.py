@@ -1,7 +1,7 @@
 """Products and transposes of the matrices of a tile, block by block, without packing.
 
 A BLAS packs its operands and plans each call. For the matrices of one tile, this costs as much as the product. SciPy's
-BLAS is used only on processors without wide vectors.
+BLAS is therefore used only on processors without wide vectors.
 """
 
 import os
@@ -17,7 +17,7 @@ from ..jit.machine_code import address_of, addresses_of, filled_in
 from ..jit.numba_internals import has_wide_vectors
 from .vectors import dots_block, product_block, transposed_block, vector_bytes
 
-# Placeholders for a floating-point type: its blocks, their sizes, and the bytes of an element.
+# Placeholders for a floating-point type: its block functions, the block sizes, and the bytes of an element.
 block: Any = None
 half: Any = None
 quarter: Any = None
@@ -36,7 +36,7 @@ With fewer rows, loading and storing C would take longer than reading B from a s
 def multiply(M, N, K, A, A_m, A_k, B, B_k, C, C_m, add):
     """Compute C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N).
 
-    Matrices are addresses, and A_m is the stride in bytes between rows of A. If B is large and C is not, the depth is
+    A, B and C are addresses, and A_m is the stride in bytes between rows of A. If B is large and C is not, the depth is
     divided; the elements of C are still summed in the order of K.
     """
     depth = larger(B_BYTES // (N * size), LEAST_DEPTH) if M < K and K * N * size > B_BYTES else larger(K, 1)
@@ -56,7 +56,7 @@ def multiply(M, N, K, A, A_m, A_k, B, B_k, C, C_m, add):
 
 
 def dots(M, N, K, A, A_m, B, B_n, C, C_m, add):
-    """Compute C = A Bᵀ, or C += A Bᵀ, for a narrow C (M, N), A (M, K) and B (N, K): addresses and strides in bytes.
+    """Compute C = A Bᵀ, or C += A Bᵀ, for a narrow C (M, N), A (M, K) and B (N, K); see `multiply`.
 
     A and B are read along their rows, so each element of C is a sum over vectors. A block has as many elements as a
     vector has lanes, in 1, 2 or 4 columns.
@@ -89,7 +89,7 @@ def gather(M, N, A, A_m, B, B_n, indices):
 
 @cache
 def uses_blocks() -> bool:
-    """Return whether to compute products by blocks rather than by loops and BLAS; VECPROP_PRODUCTS overrides it.
+    """Return whether to compute products by blocks rather than by loops and BLAS; VECPROP_PRODUCTS overrides this.
 
     Blocks are faster on processors with wide vectors. The decision depends only on the processor and not on timings,
     because the two methods round differently and fits must be repeatable.
@@ -152,7 +152,7 @@ def blas_address(F):
 
 @intrinsic
 def _gemm(typing, address, transposed, sizes, beta, like, A, B, C):
-    """Call BLAS, which takes the address of each argument, 32-bit integers, and matrices in column-major order."""
+    """Call BLAS, which takes the addresses of its arguments: 32-bit integers, and matrices in column-major order."""
 
     def generate(context, builder, signature, values):
         address, transposed, sizes, beta, _, A, B, C = values
@@ -184,9 +184,9 @@ def _gemm(typing, address, transposed, sizes, beta, like, A, B, C):
 
 @njit(nogil=True, error_model="numpy")
 def blas_product(blas, A, A_by_columns, B, B_by_columns, add, C, M, N, K):
-    """Compute C = A B, or C += A B, for flat arrays by rows; A and B may also be stored by columns."""
+    """Compute C = A B, or C += A B, for flat arrays in row-major order; A and B may also be column-major."""
     zero = A.dtype.type(0)
-    # In column-major order, a matrix stored by rows is its transpose, so BLAS computes Cᵀ = Bᵀ Aᵀ.
+    # BLAS reads a row-major matrix as its transpose, so it computes Cᵀ = Bᵀ Aᵀ.
     sizes = N, M, K, K if B_by_columns else N, M if A_by_columns else K, N
     matrices = B.ctypes.data, A.ctypes.data, C.ctypes.data
     _gemm(blas, (B_by_columns != 0, A_by_columns != 0), sizes, zero + add, zero, *matrices)

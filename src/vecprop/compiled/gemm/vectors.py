@@ -53,19 +53,19 @@ class _Vectors:
         return self.builder.add(address, _WORD(vectors * self.lanes * self.size))
 
     def rows(self, address: Value, stride: Value, count: int, total: Value, first: int = 0) -> list[Value]:
-        """Return the addresses of ``count`` rows, starting at `first`; rows beyond the last have its address."""
+        """Return the addresses of ``count`` rows, starting at `first`; rows beyond the last get the last address."""
         return [self.builder.add(address, self.builder.mul(row, stride)) for row in self._clamped(first, count, total)]
 
     def indexed_rows(
         self, address: Value, stride: Value, count: int, total: Value, indices: Value, first: int = 0
     ) -> list[Value]:
-        """Return the addresses of the rows at the indices in an array, starting at entry `first`."""
+        """Return the addresses of the rows whose indices are stored in an array, starting at entry `first`."""
         entries = self.rows(indices, _WORD(8), count, total, first)
         rows = [self.builder.load(self._pointer(entry, _WORD)) for entry in entries]
         return [self.builder.add(address, self.builder.mul(row, stride)) for row in rows]
 
     def row_of_column(self, address: Value, stride: Value, column_at: Value) -> Value:
-        """Return the address of the row whose index, a 4-byte integer, is stored at `column_at`."""
+        """Return the address of the row whose index is the 4-byte integer at `column_at`."""
         column = self.builder.sext(self.builder.load(self._pointer(column_at, _INTEGER)), _WORD)
         return self.builder.add(address, self.builder.mul(column, stride))
 
@@ -88,7 +88,7 @@ class _Vectors:
         return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INTEGER, self.lanes), list(places)))
 
     def exchange(self, a: Value, b: Value, part: int) -> tuple[Value, Value]:
-        """Return [a0 a1 b0 b1], [a2 a3 b2 b3] for a, b, where `part` is 2 and vectors have 4 elements."""
+        """Exchange parts of two vectors: for 4 lanes and `part` 2, return [a0 a1 b0 b1] and [a2 a3 b2 b3]."""
         lanes, odd = range(self.lanes), [bool(lane & part) for lane in range(self.lanes)]
         first = [lane + (self.lanes - part) * odd[lane] for lane in lanes]
         return self.shuffle(a, b, first), self.shuffle(a, b, [place + part for place in first])
@@ -124,7 +124,7 @@ class _Vectors:
         return self._call(f"llvm.fma.{self.name}", self.vector, a, b, c)
 
     def repeat(self, count: Value, start: list[Value], body: Callable[[list[Value]], list[Value]]) -> list[Value]:
-        """Apply a body to values ``count`` times; return the last results."""
+        """Apply a function to values ``count`` times, and return the last results."""
         builder, before = self.builder, self.builder.block
         loop, after = builder.append_basic_block("loop"), builder.append_basic_block("after")
         builder.cbranch(builder.icmp_signed(">", count, _WORD(0)), loop, after)
@@ -157,8 +157,8 @@ class _Vectors:
     ) -> list[Value]:
         """Add the products of K columns of A with K rows of B to the sums of a block, and return the sums.
 
-        Rows of A start ``A_offsets`` bytes after its address, and rows of B are loaded under masks. `prefetch` is the
-        prefetch distance in bytes.
+        Rows of A start ``A_offsets`` bytes after the address of A, and rows of B are loaded under masks. `prefetch` is
+        the prefetch distance in bytes.
         """
 
         def add_column_times_row(values: list[Value]) -> list[Value]:
@@ -190,7 +190,7 @@ def _block(F: type, lanes: int, generate: Any) -> Any:
 
 
 def product_block(F: type, lanes: int, rows: int, vectors: int) -> Any:
-    """Return a function that stores A B in a block of C, or adds it, given addresses and strides in bytes."""
+    """Return a function that computes a block of C = A B, or C += A B, given addresses and strides in bytes."""
 
     def generate(v, M, N, K, A, A_m, A_k, B, B_k, C, C_m, add):
         builder, places = v.builder, [(m, n) for m in range(rows) for n in range(vectors)]
@@ -249,9 +249,9 @@ def copied_block(F: type, lanes: int, count: int) -> Any:
 
 
 def dots_block(F: type, lanes: int, columns: int) -> Any:
-    """Return a function that stores A Bᵀ in a block of C, or adds it; the block has ``lanes`` elements.
+    """Return a function that computes a block of C = A Bᵀ, or C += A Bᵀ; the block has ``lanes`` elements.
 
-    If the block has one column, C must have one column, too, so that it is contiguous.
+    If the block has one column, C must also have one column, so that C is contiguous.
     """
 
     def generate(v, M, N, K, A, A_m, B, B_n, C, C_m, add):
@@ -293,7 +293,7 @@ def dots_block(F: type, lanes: int, columns: int) -> Any:
 
 
 def summed_rows_block(F: type, lanes: int, vectors: int) -> Any:
-    """Return a function that adds Σ_k a[k] B[columns[k]] to a part of a row y; columns are K 4-byte integers."""
+    """Return a function that adds Σ_k a[k] B[columns[k]] to a part of a row y; columns contains K 4-byte integers."""
 
     def generate(v, N, K, a, columns, B, B_k, y):
         builder = v.builder
@@ -336,7 +336,7 @@ def added_row_block(F: type, lanes: int, vectors: int) -> Any:
 
 
 def transposed_block(F: type, lanes: int, indexed: bool) -> Any:
-    """Return a function that stores the transpose of a block of A (M, N), or of its rows at indices, in B."""
+    """Return a function that stores the transpose of a block of A (M, N), or of selected rows of A, in B."""
 
     def generate(v, M, N, A, A_m, B, B_n, indices):
         columns = v.mask_below(0, N)
@@ -351,7 +351,7 @@ def transposed_block(F: type, lanes: int, indexed: bool) -> Any:
                 rows[m], rows[m + part] = v.exchange(rows[m], rows[m + part], part)
             part //= 2
         columns = v.mask_below(0, M)
-        # Store rows in reverse order: rows beyond the last have its address, so the correct value must be stored last.
+        # Store rows in reverse order: rows beyond the last have the address of the last row, which must be stored last.
         for row, address in reversed(list(zip(rows, v.rows(B, B_n, lanes, N), strict=True))):
             v.store(row, address, columns)
 

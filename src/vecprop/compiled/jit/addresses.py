@@ -1,7 +1,7 @@
 """Create arrays from addresses without reference counting, which would take a tenth of the compile time.
 
-The arrays are created by private methods of Numba's target context. If one is missing, `trial` fails and the reference
-engine is used.
+The arrays are created by private methods of Numba's target context. If a method is missing, `trial` fails and the
+reference engine is used.
 """
 
 from typing import Any
@@ -69,7 +69,7 @@ words_at, doubles_at = _reader(types.int64), _reader(types.float64)
 def part(typing, array, start, end):
     """Return a slice of an array, for 0 <= start <= end <= size.
 
-    Numba's slices handle all other bounds, which takes as much compile time as ten other lines.
+    Numba's slices also handle other bounds, which takes as much compile time as ten lines of code.
     """
     array_type, generate_at = array_of(array.dtype, 1)
 
@@ -82,7 +82,7 @@ def part(typing, array, start, end):
 
 
 def record_at(fields: np.dtype) -> Any:
-    """Return an intrinsic that returns the record at an address, whose fields can be read and written by name.
+    """Return an intrinsic that returns the record at an address; its fields can be read and written by name.
 
     The record is neither copied nor reference-counted: a field access is a load or a store at an offset from the
     address, and a group of fields is a nested record.
@@ -101,7 +101,7 @@ def record_at(fields: np.dtype) -> Any:
 
 @intrinsic
 def copy_bytes(typing, source, target, size):
-    """Copy memory from an address to another one."""
+    """Copy memory from one address to another."""
 
     def generate(context, builder, signature, values):
         pointer, size = ir.IntType(8).as_pointer(), values[2]

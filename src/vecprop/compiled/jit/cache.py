@@ -36,7 +36,7 @@ _CONSTANTS = frozenset(dis.hasconst)
 
 
 def digest(*roots: Any) -> str:
-    """Return a digest of functions and values, and of everything they reference by name, in closures, or as parts."""
+    """Return a digest of functions and values, including everything that they reference."""
     numbers: dict[int, int] = {}
     kept, made, todo = [], hashlib.sha256(), [*reversed(roots)]
     while todo:
@@ -115,7 +115,7 @@ def _names(code: CodeType) -> Iterator[str]:
 
 @lru_cache(maxsize=2048)
 def instructions(code: CodeType) -> str:
-    """Return the instructions of a code object with the constants that they load; this excludes the docstring."""
+    """Return the instructions of a code object with the constants that they load but without the docstring."""
     raw = bytearray(code.co_code)
     loaded, extended = [], 0
     for at in range(0, len(raw), 2):
@@ -167,7 +167,7 @@ def folder() -> Path | None:
 
 
 def _unusable(place: Path) -> str | None:
-    """Create a folder, and return why it cannot hold the cache, or None. It may be read-only if it has kernels."""
+    """Create a folder, and return the reason why it is unusable, if any. Read-only folders with kernels are usable."""
     with suppress_system_errors():
         place.mkdir(0o755, parents=True, exist_ok=True)
     with suppress_system_errors():
@@ -179,7 +179,7 @@ def _unusable(place: Path) -> str | None:
 
 
 def _distrust(status: os.stat_result) -> str | None:
-    """Return why another user may have written a file or folder, or None. On Windows, home folders are private."""
+    """Return a reason to distrust a file or folder that others may have changed. Windows home folders are private."""
     if not hasattr(os, "geteuid"):
         return None
     if status.st_uid not in (0, os.geteuid()):
@@ -219,7 +219,7 @@ def is_kept(name: str) -> bool:
 
 @contextmanager
 def alone(name: str) -> Iterator[None]:
-    """Wait until no other process compiles this kernel, so that only one of several processes does.
+    """Wait until no other process compiles this kernel, so that only one process compiles it.
 
     The system releases the lock when the process ends. Without a folder or file locks, processes do not wait.
     """

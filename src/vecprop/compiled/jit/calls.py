@@ -13,7 +13,7 @@ _TYPES = {"*": ir.IntType(8).as_pointer(), ":": ir.DoubleType(), "": ir.IntType(
 
 
 def _caller(names, result=""):
-    """Return an intrinsic that calls the function at an address with a tuple of arguments of these names.
+    """Return an intrinsic that calls the function at an address with a tuple of arguments with these names.
 
     Arguments are words, except that a star marks the address of an array, and a colon marks a double.
     """
@@ -36,12 +36,12 @@ def _caller(names, result=""):
     return call
 
 
-# A layer of a tile, see `run.tiles`. Functions may declare only the first of these arguments, because in the C calling
-# convention the caller sets and removes the arguments. There is no noise if step is -1.
+# Run a layer on a tile, see `run.tiles`. Functions may omit the last arguments, because in the C calling convention the
+# caller sets and removes all arguments. If step is -1, there is no noise.
 forward = _caller("I O rows p A Z h extra by_rows product numbers seed step layer")
 backward = _caller("I O rows p A delta J add Z h extra before transposed by_rows product step")
 
-# A layer that is split between threads, for all shards of a batch; see `run.batches`.
+# Run a layer that is split between threads, on all shards of a batch; see `run.batches`.
 forward_of_all = _caller("context layer worker n")
 backward_of_all = _caller("context layer worker n current")
 
@@ -66,7 +66,7 @@ shuffle = _caller("seed epoch n numbers keys places order")
 scale = _caller("first features rows by_rows shifts scales tile")
 expand = _caller("X row_bytes places n columns count edges first features by_rows tile")
 
-# The gradient of several columns of a layer on sparse rows, see `run.dense`, and matrix products, see `gemm`.
+# The gradient of several columns of a layer on sparse rows (see `run.dense`), and matrix products (see `gemm`).
 columns = _caller("low high I O rows A delta J add transposed")
 packed = _caller("M N K A A_m A_k B B_k B_n C C_m add workspace is_packed")
 product = _caller("M N K A A_m A_k B B_k C C_m add")

@@ -25,7 +25,7 @@ Threads that write to the same cache lines slow each other down.
 
 
 def fields(names: str, kind: Any = np.int64) -> list[tuple[str, Any]]:
-    """Return the fields of a record, with these names and one type."""
+    """Return the fields of a record, which have these names and the same type."""
     return [(name, kind) for name in names.split()]
 
 
@@ -42,8 +42,8 @@ FIT = np.dtype(
         # The network: its table of layers, and the hyperparameters of layers and loss. The first layer reads
         # rows x features if by_rows is set, otherwise features x rows. There are p parameters.
         *fields("table layers h by_rows gather loss loss_h link store theta p outputs inputs"),
-        # The data. The running loss is the mean over rows_of_all rows, more than the training rows if these are a part
-        # of an epoch. numbers is the offset in bytes from all_rows to the global row indices, for noise.
+        # The data. The running loss is the mean over rows_of_all rows: all rows of an epoch, even if it trains on them
+        # in parts. numbers is the offset in bytes from all_rows to the global row indices, for noise.
         *fields("training validation", ROWS),
         *fields("numbers validation_score rows_of_all"),
         ("scale_of_all", np.float64),
@@ -52,17 +52,17 @@ FIT = np.dtype(
         *fields("l2 l2_averaged l1 l1_averaged", np.float64),
         # Memory for tiles: one per worker, or one per shard if layers are model parallel. A tile has tile_features
         # numbers for each of tile_rows rows, padded to a multiple. The workspace holds outputs of layers, values for
-        # the backward pass, and packed matrices. There are two deltas: a dense layer reads one and writes the other.
+        # the backward pass, and packed matrices. A dense layer reads one of two deltas and writes the other.
         *fields("tile tile_features tile_rows row_multiple tile_contents tile_places targets row_weights row_losses"),
         *fields("workspace workspace_size deltas delta_size transposed moved"),
-        # Memory that workers share: gradients and partial losses of shards, and sums over blocks of parameters: squares
-        # of gradients and moves, and penalties. If in_pairs is set, each worker sums the gradients of its two shards,
-        # so that the other worker has only half as much to read. next_shard: the distance to the first shard that is
-        # added in a step.
+        # Memory that workers share: gradients and partial losses of shards, and the penalty and the sums of squared
+        # gradients and moves of each block of parameters. If in_pairs is set, each worker sums the gradients of its two
+        # shards, so that the other worker has only half as much to read. next_shard: the distance to the first shard
+        # that is added in a step.
         *fields("workers barrier shards sum_shards next_shard in_pairs gradients partial_losses squares moves"),
         *fields("penalties blocks block_count"),
-        # The optimizer: its moments, and copies of them from the start of an epoch of several batches. If layers are
-        # model parallel, gradient_of_batch replaces gradient_of_rows.
+        # The optimizer: its moments, and copies of the moments from the start of an epoch of several batches. If layers
+        # are model parallel, gradient_of_batch replaces gradient_of_rows.
         *fields("gradient_of_rows gradient_of_batch update update_h first second first_kept second_kept"),
         ("clip", np.float64),
         # The epochs. measure and judge: addresses of functions, or 0; see `run.measures`. rate_stride: 1 for one
@@ -100,13 +100,13 @@ _AS_DOUBLE, _AS_WORD = Struct("d"), Struct("q")
 
 
 class KeptMemory:
-    """Uninitialized memory of a fit, which later fits reuse, and its first aligned address.
+    """Uninitialized memory of a fit that later fits reuse, with its first aligned address.
 
-    Providing new pages for a large block takes the operating system longer than a small epoch.
+    For a large block, the operating system needs more time to provide new pages than a small epoch takes.
     """
 
     SIZES = range(2**20, 2**28)
-    """The sizes to reuse. The allocator reuses smaller blocks itself, and holding larger blocks would waste memory."""
+    """The sizes to reuse. The allocator itself reuses smaller blocks, and holding larger blocks would waste memory."""
     spare: ClassVar["deque[_Returned]"] = deque(maxlen=1)
     bytes = np.empty(0, np.uint8)
 
@@ -126,14 +126,14 @@ class KeptMemory:
 
 
 class _Returned(weakref.ref[KeptMemory]):
-    """A weak reference that holds the memory of its last user."""
+    """A weak reference that keeps the memory of an unused `KeptMemory` alive, so that it can be reused."""
 
     __slots__ = ("bytes",)
     bytes: np.ndarray
 
 
 class Context:
-    """The record of a fit, which keeps the arrays and the memory that it refers to alive."""
+    """The record of a fit. It keeps alive the arrays and the memory that it refers to."""
 
     def __init__(self, base: "Context | None" = None, **entries: Any) -> None:
         self._array = np.zeros(FIT.itemsize // 8, np.int64) if base is None else base._array.copy()  # noqa: SLF001
@@ -168,7 +168,7 @@ class Context:
         return self._array.view(FIT)
 
     def reserve(self, **sizes: int) -> None:
-        """Reserve uninitialized memory for fields, given their sizes in bytes; call it once per context."""
+        """Reserve uninitialized memory for fields, given their sizes in bytes; call this once per context."""
         assert self._layout is None, "memory is reserved once"
         *starts, total = starts_of(sizes.values())
         offsets = np.array([OFFSETS[name] for name in sizes])
@@ -191,7 +191,7 @@ def aligned(number: int) -> int:
 
 
 def starts_of(sizes: Iterable[int]) -> list[int]:
-    """Return the offsets of parts of these sizes in bytes, and the total; parts do not share cache lines."""
+    """Return the offset of each part in bytes, and the total size; parts do not share cache lines."""
     return list(accumulate(map(aligned, sizes), initial=0))
 
 

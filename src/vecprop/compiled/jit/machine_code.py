@@ -19,12 +19,12 @@ _OPTIONS = {name: value for name, value in OPTIONS.items() if name != "nogil"}
 
 @cache
 def _say() -> None:
-    """Log why a fit takes seconds, once per process."""
+    """Log once per process that kernels are being compiled, which takes seconds."""
     logging.getLogger("vecprop").warning("vecprop: compiling for this processor, once")
 
 
 def filled_in(template: FunctionType, F: type, suffix: str = "", **names: Any) -> FunctionType:
-    """Return a copy of a template with values for its placeholders; ``number`` is F, and ``size`` its bytes."""
+    """Return a copy of a template with values for its placeholders; ``number`` is F, and ``size`` the bytes of an F."""
     names = {"number": F, "size": np.dtype(F).itemsize, **names}
     function = FunctionType(template.__code__, {**template.__globals__, **names}, template.__name__)
     function.__qualname__ = f"{template.__name__}_{F.__name__}{suffix}"

@@ -1,6 +1,6 @@
 """Private parts of Numba: the object code of a function, the processor, and settings.
 
-Only this module, `addresses` and the options of `jit` use private names. If one of them is missing, `trial` fails and
+Only this module, `addresses` and the options of `jit` use private names. If such a name is missing, `trial` fails and
 the reference engine is used.
 """
 
@@ -28,7 +28,7 @@ def compiled(function: FunctionType, signature: Any, options: dict[str, Any]) ->
     finally:
         if collects:
             gc.enable()
-    # Private: Numba's cache is organized by source files, and a warm start would take twice as long.
+    # Private: Numba's cache is organized by source files, and with it a warm start would take twice as long.
     return made.native_name.encode() + b"\0" + made._library._get_compiled_object()
 
 
@@ -45,7 +45,7 @@ def loaded(code: bytes) -> int:
 
 @cache
 def settings() -> tuple[Any, ...]:
-    """Return what affects machine code in addition to the source: libraries, processor, settings; and prepare LLVM."""
+    """Prepare LLVM, and return everything besides the source that affects machine code, such as the processor."""
     context: Any = cpu_target.target_context
     context.codegen()  # private: with public names, a warm start would have to compile something, which takes 0.3 s
     versions = numba.__version__, llvmlite.__version__, np.__version__, sys.version
@@ -59,7 +59,7 @@ def setting(name: str) -> Any:
 
 
 def processor_name() -> str:
-    """Return LLVM's name of the processor that Numba compiles for: the one in Numba's settings, or this one."""
+    """Return LLVM's name of the processor that Numba compiles for: the one in Numba's settings, or this processor."""
     return setting("CPU_NAME") or binding.get_host_cpu_name()
 
 

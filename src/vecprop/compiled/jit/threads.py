@@ -32,7 +32,7 @@ _library: Any = ctypes.CDLL("kernel32" if IS_WINDOWS else None)
 
 
 def made_known(names: tuple[str, ...] = _NAMES) -> str | None:
-    """Register system functions for compiled code; return the name of a missing one, or None."""
+    """Register system functions for compiled code; return the name of a missing one, if any."""
     for symbol, name in zip((YIELD, CLOCK), names, strict=True):
         if not hasattr(_library, name):
             return name
@@ -41,7 +41,7 @@ def made_known(names: tuple[str, ...] = _NAMES) -> str | None:
 
 
 MISSING = made_known()
-"""The name of a missing system function, without which no kernel can run, or None."""
+"""The name of a missing system function, or None. Without these functions, no kernel can run."""
 
 
 if IS_WINDOWS:
@@ -75,11 +75,11 @@ BARRIER_WORDS = 16
 """The number of words of a barrier, initially 0."""
 
 ROUND, ABANDONED = 8, -(2**62)
-"""The word with the number of rounds, and its value if a thread raises before it enters machine code, so that the
-others stop waiting. Exceptions cannot interrupt machine code."""
+"""The index of the word with the number of rounds, and its value if a thread raises before it enters machine code, so
+that the others stop waiting. Exceptions cannot interrupt machine code."""
 
 STOPPED = 9
-"""The word that is 1 if the fit stops."""
+"""The index of the word that is 1 if the fit stops."""
 
 _SPINS = 4096
 """The number of spins after which a waiting thread yields its processor; waits of microseconds are shorter."""
@@ -107,7 +107,7 @@ def _atomic_load(typing, address):
 
 @njit(**INNER)
 def wait_for_all(barrier, workers):
-    """Return when all workers have called this function; afterwards, all see each other's earlier writes.
+    """Wait until all workers have called this function; afterwards, each worker sees all earlier writes of the others.
 
     The count is reset to 0 before the round ends, so that a fast thread can use the barrier again immediately.
     """

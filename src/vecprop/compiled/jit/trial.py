@@ -1,4 +1,4 @@
-"""Test a small kernel before all others, so that a fit does not start if Numba cannot compile it."""
+"""Test a small kernel before all others, so that no fit starts if Numba cannot compile kernels."""
 
 import ctypes
 import inspect
@@ -22,7 +22,7 @@ _known: list[str | None] = []
 
 
 def missing() -> str | None:
-    """Return why no kernel can run on this machine, as the end of a sentence, or None."""
+    """Return the reason why no kernel can run on this machine, if any, as the end of a sentence."""
     if not _known:
         _known.append(_missing())
     return _known[-1]
@@ -40,7 +40,7 @@ def _missing() -> str | None:
 
 
 def _doubled(address):
-    """Double the numbers of a record, with the features that all kernels use: addresses, records and threads."""
+    """Double the numbers of a record, using the features that all kernels use: addresses, records and threads."""
     record = _record(address)
     numbers = words_at(record.numbers, record.size)
     wait_for_all(numbers, np.int64(1))  # the same type as in fits, so that it is compiled only once
@@ -57,7 +57,7 @@ def _try() -> None:
 
 
 def failure(work: Callable[[], object]) -> str | None:
-    """Return why work() cannot compile, load or run its kernels, or None; after a failure, kernels are disabled."""
+    """Return the reason why work() cannot compile, load or run its kernels, if any; a failure disables kernels."""
 
     def attempt() -> str | None:
         try:

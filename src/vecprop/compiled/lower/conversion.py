@@ -1,6 +1,6 @@
 """Convert the inputs of a tile's rows from another dtype or from column-major order.
 
-The source dtype is the dtype of X, which may be a memory map. Numbers are rounded as by NumPy's ``astype``.
+The source dtype is the dtype of X, which may be a memory map. Numbers are rounded as in NumPy's ``astype``.
 """
 
 from functools import cache

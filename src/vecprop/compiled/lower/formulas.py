@@ -128,7 +128,7 @@ def definition_of(function: FunctionType) -> ast.FunctionDef:
 
 
 def _defined_in(tree: ast.Module, path: list[str], function: FunctionType) -> ast.FunctionDef | None:
-    """Return the definition with this path of names if its code equals that of a function."""
+    """Return the definition with this path of names if its code equals the function's code."""
     node: Any = tree
     for name in path:
         node = next((each for each in node.body if getattr(each, "name", None) == name), None)
@@ -143,7 +143,7 @@ def _defined_in(tree: ast.Module, path: list[str], function: FunctionType) -> as
 
 
 class _Scalars(ast.NodeTransformer):
-    """Rewrite a formula for scalars. Each visit method returns a node that is marked as weak or not."""
+    """Rewrite a formula for scalars. Each visit method returns a node, marked if its type is weak."""
 
     def __init__(self, function: FunctionType, owner: type | None, cls: type | None, F: type, names: dict[str, Any]):
         self.name, self.globals = function.__qualname__, function.__globals__
@@ -200,7 +200,7 @@ class _Scalars(ast.NodeTransformer):
         return _mark(ast.Subscript(ast.Name("self", ast.Load()), place, ast.Load()), weak=True)
 
     def module(self, node: ast.Attribute) -> Any:
-        """Return NumPy or ``math`` if the expression is an attribute of it; such attributes are constant."""
+        """If the expression is an attribute of NumPy or ``math``, return that module; its attributes are constant."""
         match node.value:
             case ast.Name(name) if name not in self.local and name in self.globals:
                 value = self.globals[name]
@@ -225,7 +225,7 @@ class _Scalars(ast.NodeTransformer):
         return ast.BinOp(_cast(left), node.op, _cast(right))
 
     def is_root_and_number(self, node: ast.expr) -> bool:
-        """Return whether an expression is √v + ε, which is never 0, so that a division by it may be approximated."""
+        """Return whether an expression has the form √v + ε. It is never 0, so divisions by it may be approximated."""
         if not self.is_optimizer or "epsilon" not in getattr(self.cls, "positive", ()):
             return False
         match node:

@@ -1,7 +1,7 @@
 """Loops over formulas: each activation, loss and optimizer becomes a function that kernels call by address.
 
-Inner loops run over the rows of a tile, which are contiguous. Parts that combine features, softmax and normalization,
-store their values per row (maximum, mean or deviation) as additional features after the others.
+Inner loops run over the rows of a tile, which are contiguous. Softmax and normalization combine features; they store
+values per row (maximum, mean or deviation) as additional features after the others.
 """
 
 from functools import cache, lru_cache

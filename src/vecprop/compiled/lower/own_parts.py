@@ -64,7 +64,7 @@ class _Reading(NamedTuple):
 
 
 def reason_against(part: Any, F: type) -> str | None:
-    """Return why a custom part has no kernel for type F, as the end of a sentence, or None."""
+    """Return the reason why a custom part has no kernel for type F, if any, as the end of a sentence."""
     why = _beyond_formulas(type(part)) or _beyond_numbers(part)
     if why is not None:
         return f"{type(part).__name__} is a custom part {why}"
@@ -76,7 +76,7 @@ def reason_against(part: Any, F: type) -> str | None:
 
 
 def _beyond_formulas(cls: type) -> str | None:
-    """Return what a class overrides or lacks that prevents compilation, or None."""
+    """Return the reason why a class cannot be compiled, if any: a method that it overrides or lacks."""
     contract = next((contract for contract in FIXED if issubclass(cls, contract)), None)
     if contract is None:
         return "that is not derived from Activation, ElementwiseLoss or Optimizer"
@@ -100,7 +100,7 @@ def _file(function: Any) -> str | None:
 
 
 def _beyond_numbers(part: Any) -> str | None:
-    """Return which attribute is not a constant number that takes part in comparisons, or None."""
+    """Return the reason why a part's attributes are not all constant numbers that are compared, if any."""
     cls: Any = type(part)
     if not cls.__dataclass_params__.frozen:
         return "that is not a frozen dataclass"
@@ -121,7 +121,7 @@ def _beyond_numbers(part: Any) -> str | None:
 @of_formulas
 @lru_cache(maxsize=512)
 def _compared(part: Any, F: type) -> tuple[str | None, _Reading]:
-    """Compile a part's kernels and compare them with its formulas; return why they cannot be used, or None."""
+    """Compile a part's kernels and compare them with its formulas; return the reason why they are unusable, if any."""
     reading = _reading_of(type(part))
     try:
         with np.errstate(all="ignore"):
@@ -219,7 +219,7 @@ def _as(values: Any, like: np.ndarray) -> np.ndarray:
 
 
 def _difference(cls: str, comparison: _Comparison) -> str | None:
-    """Return where a kernel differs from its formula by more than rounding, or depends on the array size, or None."""
+    """Return where a kernel differs from its formula by more than rounding or depends on the array size, if it does."""
     name, kernel, formula, arguments = comparison
     found = kernel(*arguments)
     expected = _as(formula(*arguments), found)

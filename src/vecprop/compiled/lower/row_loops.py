@@ -116,7 +116,7 @@ def _r2(context):
 
 
 LOOPS: dict[str, Any] = {"accuracy": _accuracy, "subset_accuracy": _subset_accuracy, "r2": _r2}
-"""The loops of scores, by their names in `core.scores`: sums over the rows in their order, in one thread.
+"""The loops of scores, by their names in `core.scores`. Each computes sums over the rows in order, in one thread.
 
 Fits with other scores run on the reference engine.
 """
@@ -188,7 +188,7 @@ def _key(state, numbers, row):
 
 
 def shuffle(seed, epoch, n, numbers, keys, places, order):
-    """Fill order with `core.counter_rng.permutation`: the rows, sorted by random keys.
+    """Write `core.counter_rng.permutation` to order: the row indices, sorted by random keys.
 
     Keys are uniformly distributed. They are sorted into n buckets by their leading digits, followed by an insertion
     sort. Each key is computed twice, which is faster than storing it, and once more if the leading 32 bits of two keys
@@ -219,7 +219,7 @@ def shuffle(seed, epoch, n, numbers, keys, places, order):
 
 
 def order_of_part(seed: int, epoch: int, numbers: np.ndarray) -> np.ndarray:
-    """Return the order of some rows of an epoch, given by their global indices, sorted by their random keys."""
+    """Return the order of some rows of an epoch, given their global indices; rows are sorted by random keys."""
     n = len(numbers)
     keys, places, order = np.empty(n, np.uint32), np.empty(n + 1, np.uint32), np.empty(n, np.int64)
     arrays = (array.ctypes.data for array in (np.ascontiguousarray(numbers, np.int64), keys, places, order))

@@ -33,9 +33,9 @@ def _reinterpreted(typing, x):
 def quotient(typing, a, b):
     """Return a / b for nonzero, finite b, from an estimate of 1 / b where that is faster.
 
-    A vector division takes as long as 32 other instructions; an estimate that is refined twice, see
-    `use_widest_vectors`, takes eight. With FMA, it is rounded like a division in all but one of many millions of cases,
-    so that results do not depend on which elements of a loop are vectorized. For the same reason, formulas divide by a
+    A vector division takes as long as 32 other instructions; an estimate that is refined twice takes eight (see
+    `use_widest_vectors`). With FMA, the result is rounded like a division in all but one of many millions of cases, so
+    that results do not depend on which elements of a loop are vectorized. For the same reason, formulas divide by a
     number only once: the compiler could replace two divisions by multiplications, but only in some loops.
     """
 
@@ -47,7 +47,7 @@ def quotient(typing, a, b):
 
 @njit(**_EXACT)
 def ratio(a, b):
-    """Return a / b for b that is a normal number or infinite; see `quotient`."""
+    """Return a / b, where b is a normal number or infinite; see `quotient`."""
     return a * type(a)(0) if b == np.inf else quotient(a, b)
 
 
@@ -167,4 +167,4 @@ COMPILED: dict[type, dict[Any, Any]] = {
     | _functions(np.float64, np.int64, 52, 0.693147180369123816490, 1.90821492927058770002e-10, 9, 6),
     np.float32: _SHARED | _functions(np.float32, np.int32, 23, 0.693359375, -2.12194440e-4, 4, 2),
 }
-"""The functions that compiled code calls instead, for each floating-point type."""
+"""The replacements of functions in compiled code, for each floating-point type."""

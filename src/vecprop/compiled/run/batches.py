@@ -10,7 +10,7 @@ Workers read results of other workers only after a barrier; only the functions o
 - Split by results: each worker computes several rows of each product: outputs in the forward pass, inputs in the
   backward pass and in the gradient. It packs its weights once for all shards. Rows are divided into whole panels.
 
-A layer reads its delta from one buffer of the shard, and a dense layer writes the preceding delta to the other.
+A layer reads its delta from one buffer of the shard. A dense layer writes the preceding layer's delta to the other.
 """
 
 from functools import cache
@@ -43,7 +43,7 @@ from .tiles import (
 
 @njit(**INNER)
 def rows_of(c, B, shard):
-    """Return the first row of a shard in a batch of B rows, and the number of its rows."""
+    """Return the first row of a shard in a batch of B rows, and the shard's number of rows."""
     first = shard * B // c.shards
     return first, (shard + 1) * B // c.shards - first
 
@@ -141,7 +141,7 @@ def backward_by_columns(context, layer, worker, B, current):
 
 @njit(**INNER)
 def _own_rows(count, worker, workers):
-    """Return the first row of a worker in a product, and that of the next worker, in whole panels."""
+    """Return the first row of a worker and of the next worker in a product; rows are divided into whole panels."""
     panels = -(-count // PANEL_ROWS)
     return worker * panels // workers * PANEL_ROWS, smaller((worker + 1) * panels // workers * PANEL_ROWS, count)
 
@@ -150,7 +150,7 @@ def _own_rows(count, worker, workers):
 def _multiply_weights(c, layer, worker, B, current, back, size):
     """Compute a worker's rows of Z = [W; b]ᵀ [A; 1] or, in the backward pass, of before = W delta.
 
-    Each piece of the weights is packed for the first shard with rows, and reused for the others.
+    Each piece of the weights is packed for the first shard that has rows, and reused for the others.
     """
     row = layer_at(c, layer)
     workspace = workspace_of(c, worker, size) + row.extra_at * size
@@ -216,12 +216,12 @@ def _transposed(c, worker, size):
 
 
 def gradient_of_batch(context, worker, rows_address, B, scale, step):
-    """Store Σ scale weight ℓ of each shard in partial_losses, and the gradients; see the module's description."""
+    """Store the gradients, and Σ scale weight ℓ of each shard in partial_losses; see the module's docstring."""
     c, zero = fit_at(context), number(0)
     workers, shards, data, I = c.workers, c.shards, c.training, c.inputs
     partial, transposed = doubles_at(c.partial_losses, shards), _transposed(c, worker, size)
     words_at(c.tile_contents + TILE_CONTENTS * worker, 1)[0] = 0  # the tile is overwritten
-    # A worker gathers the data of its shards; if the first layer is split by inputs, its inputs of all shards.
+    # A worker gathers the data of its shards or, if the first layer is split by inputs, its inputs of all shards.
     low, high, by_inputs = np.int64(0), I, layer_at(c, 0).split == WeightSplit.INPUTS
     if by_inputs:
         first, end = quarters_of(worker, workers)
@@ -268,7 +268,7 @@ batch_address = addresses_of(gradient_of_batch, types.void(*[types.intp] * 4, ty
 
 @cache
 def split_addresses(split: WeightSplit, F: type) -> tuple[int, int]:
-    """Return the addresses of a split layer's functions, 0 for none; see `calls.forward_of_all`."""
+    """Return the addresses of a split layer's two functions, or 0 for a missing one; see `calls.forward_of_all`."""
     forward, back = {
         WeightSplit.INPUTS: (forward_by_inputs, backward_by_inputs),
         WeightSplit.COLUMNS: (None, backward_by_columns),

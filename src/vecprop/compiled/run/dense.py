@@ -122,7 +122,7 @@ def _loops(I, O, S, p, A, Z, h, workspace, by_rows, product):
 
 
 def _loops_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
-    """Set J = [J_W; J_b] to [A; 1] deltaᵀ, or add it; set before = W delta, unless its address is 0."""
+    """Compute J = [A; 1] deltaᵀ, or add it to J; compute before = W delta, unless its address is 0."""
     zero = number(0)
     A, delta = numbers_at(A, (I + 1) * S, zero).reshape(I + 1, S), numbers_at(delta, O * S, zero).reshape(O, S)
     J = numbers_at(J, (I + 1) * O, zero)
@@ -201,7 +201,7 @@ def _through_blas(I, O, S, p, A, Z, h, workspace, by_rows, product):
 
 
 def _through_blas_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
-    """Set J_W = A deltaᵀ and J_b = delta 1, or add them; set before = W delta; skip either if its address is 0."""
+    """Compute J_W = A deltaᵀ and J_b = delta 1, or add them; compute before = W delta; skip results with address 0."""
     zero = number(0)
     p, A, delta = numbers_at(p, I * O, zero), numbers_at(A, I * S, zero), numbers_at(delta, O * S, zero)
     if J:
@@ -233,7 +233,7 @@ def _row(A, s):
 
 @njit(**INNER)
 def _first_from(columns, count, least):
-    """Return the position of the first of the sorted columns that is at least `least`."""
+    """Return the position of the first column index that is at least `least`; columns are sorted."""
     columns, low, high = numbers_at(columns, count, np.int32(0)), np.int64(0), count
     while low < high:
         middle = (low + high) // 2
@@ -256,12 +256,12 @@ def multiply_sparse(I, O, S, p, A, Z, h, workspace, by_rows, product):
 
 
 def multiply_sparse_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
-    """Set J = [J_W; J_b] to [A; 1] deltaᵀ, or add it."""
+    """Compute J = [A; 1] deltaᵀ, or add it to J."""
     calls.columns(product, (np.int64(0), I + 1, I, O, S, A, delta, J, add, transposed))
 
 
 def gradient_of_columns(low, high, I, O, S, A, delta, J, add, transposed):
-    """Compute the rows of J from ``low`` to ``high``; see `multiply_sparse_back`. Row I contains the biases."""
+    """Compute the rows of J from ``low`` to ``high``; see `multiply_sparse_back`. Row I belongs to the biases."""
     zero, row = number(0), O * size
     if not add:
         own = numbers_at(J + low * row, (high - low) * O, zero)

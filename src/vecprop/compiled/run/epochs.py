@@ -1,18 +1,18 @@
 """Whole fits in compiled code: batches, shards, optimizer steps, losses between epochs, and queues of fits.
 
 Each thread runs `run_epochs` with its index as `worker`. Each shard is computed by one worker. The gradients of the
-shards are summed in a fixed order, block by block of the parameters. Barriers separate the writes of one worker from
+shards are summed in a fixed order, one block of parameters at a time. Barriers separate the writes of one worker from
 the reads of another:
 
 A  The order of the rows is written before batches are read.
 B  The gradients and losses of all shards are written before they are summed.
 C  Squared norms and penalties of the blocks are written before they are used for clipping and for checking the loss,
    and all gradients are read before the next step overwrites them. If a step depends neither on clipping nor on the
-   loss, blocks are updated before C, while they are in the cache.
+   loss, it updates each block before barrier C, while the block is in the cache.
 D  If theta is updated after C, it is written before the next step reads it.
 
-A fit stops only after C or after a measurement. An unfinished epoch of several batches is undone, so that a continued
-fit is bit-identical. A full batch is an epoch, which ends with its measurement.
+A fit stops only after barrier C or after the losses are computed at the end of an epoch. An unfinished epoch of several
+batches is undone, so that a continued fit is bit-identical. A full batch is a complete epoch.
 
 In a population, each thread runs `run_members`, which takes fits from a queue and is their only worker.
 """
@@ -68,7 +68,7 @@ def _gradients_of_shards(context, c, worker, own_shards, rows, scale, step, size
 
 def run_epochs(context, worker):
     """Run a worker's share of the epochs; theta and the results are complete when all workers have returned."""
-    # A literal 0 has another type than none, for which functions would be compiled again.
+    # A literal 0 has a different type than `none`, so functions would be compiled twice.
     c, zero, none = fit_at(context), number(0), np.int64(0)
     barrier, workers, shards = words_at(c.barrier, BARRIER_WORDS), c.workers, c.shards
     N, P, full, running, carried = c.training.rows, c.p, c.full, c.running, c.carried
@@ -113,7 +113,7 @@ def run_epochs(context, worker):
             if worker == 0:
                 look_for_stop(c, barrier)
             loss = total(partial)
-            judged = (carried != 0) & (epoch > 0)  # theta moves only if the loss at it is finite
+            judged = (carried != 0) & (epoch > 0)  # theta is updated only if its loss is finite
             waits = judged | (c.clip != 0)
             # Sum the worker's blocks, and update them if the step depends on nothing else.
             rate = doubles_at(c.rates, step + 1)[step * c.rate_stride]
@@ -136,7 +136,7 @@ def run_epochs(context, worker):
             slope, penalty, finite = length(squares), total(penalties), True
             # A loss or gradient that is not finite ends the epochs; last_finite holds the parameters before it.
             if judged:
-                finite = np.isfinite(number(loss + penalty))  # in the type that is recorded
+                finite = np.isfinite(number(loss + penalty))  # in the recorded type
                 if worker == 0:
                     losses[epoch - 1] = loss + penalty
                     done[0] = epoch - 1 + np.int64(finite)
@@ -228,7 +228,7 @@ def _fit(context, c, measures, run_epochs, size):
         if stopping:
             rule = stopping_at(stopping)
             if rule.compares_to_best != 0 or (c.running and np.int64(rule.watched) == Watched.LOSS):
-                c.stopping = 0  # the rule ignores the initial loss, or it is not measured
+                c.stopping = 0  # the rule ignores the initial loss, or that loss is not computed
         calls.epochs(run_epochs, (context, 0))
         c.epochs, c.stopping = epochs, stopping
         if done[3] == Ended.INTERRUPTED:
@@ -238,7 +238,7 @@ def _fit(context, c, measures, run_epochs, size):
         if done[3]:
             return
         done[0] = 0
-        # The measured losses are the first entries; the epochs write after them.
+        # The initial losses are the first entries; the epochs write the next entries.
         c.validation_losses += size
         c.validation_scores += 8
         if c.kept_predictions:

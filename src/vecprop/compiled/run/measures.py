@@ -1,4 +1,4 @@
-"""Measurements between epochs, and early stopping; compiled only for fits that need them."""
+"""Losses and scores between epochs, and early stopping; compiled only for fits that need them."""
 
 from enum import IntEnum
 from typing import Any
@@ -16,7 +16,7 @@ from .parallelism import quarters_of
 from .steps import block_at
 
 CHUNK = 1024
-"""The number of rows per part of a measurement, which does not depend on threads; neither does the sum."""
+"""The number of rows per part of a loss. It is independent of the number of threads, so the sum is as well."""
 
 # Placeholder, filled in by `address_of`: the floating-point type.
 number: Any = float
@@ -29,7 +29,7 @@ stopping_at = record_at(STOPPING)
 
 
 class Watched(IntEnum):
-    """The value that a rule monitors, in the order of `optimize.settings.Monitored`."""
+    """The values that a rule can monitor, in the order of `optimize.settings.Monitored`."""
 
     LOSS = 0
     VALIDATION_LOSS = 1
@@ -50,7 +50,7 @@ _observed = njit(**INNER)(observed)
 
 @njit(**ONCE)
 def scale_of(context, c, data, offset, rows):
-    """Return the factor of the losses of rows, whose group is at this offset: 1 / Σ w for a mean, 1 for a sum."""
+    """Return the factor of row losses: 1 / Σ w for a mean, 1 for a sum; `offset` is the place of the rows' group."""
     if data.weigher:
         return calls.weigh(data.weigher, (context + offset, rows.ctypes.data, rows.size))
     return 1 / rows.size if c.mean else 1.0
@@ -76,19 +76,19 @@ weigh_address = addresses_of(weigh, types.float64(*[types.intp] * 3))
 
 @njit(**ONCE)
 def look_for_stop(c, barrier):
-    """Set the stop flag for all workers if a stop of the fit is requested."""
+    """Set the stop flag of all workers if someone has requested that the fit stops."""
     if words_at(c.stop, 1)[0]:
         barrier[STOPPED] = 1
 
 
 @njit(**ONCE)
 def _loss(context, c, worker, is_validation, N, parts):
-    """Return the loss of rows, summed in parts, with the penalty; all workers return the same value."""
+    """Return the loss of rows, including the penalty. It is summed in parts; all workers return the same value."""
     barrier, workers, rows = words_at(c.barrier, BARRIER_WORDS), c.workers, words_at(c.all_rows, N)
     partial = doubles_at(c.partial_losses, parts)
     data, offset = (c.validation, VALIDATION) if is_validation else (c.training, TRAINING)
     scale = scale_of(context, c, data, offset, rows)
-    wait_for_all(barrier, workers)  # all have read the sums of the previous step or measurement
+    wait_for_all(barrier, workers)  # all workers have read the previous sums
     for number in range(worker, parts, workers):
         if not c.full:
             look_for_stop(c, barrier)

@@ -3,8 +3,8 @@
 By default, each thread computes several shards of the rows with all weights. If a layer has many more weights than a
 batch has rows, threads split its weights instead: each thread handles the same weights in every step, with their
 gradient and moments, and threads exchange only outputs and deltas. Split layers are divided into four quarters of their
-inputs, and the parameters between them into four quarters as well. The division does not depend on the number of
-workers, and therefore the bits do not either.
+inputs. The parameters between split layers are also divided into quarters. The division, and therefore the bits, do not
+depend on the number of workers.
 """
 
 from collections.abc import Iterable, Iterator
@@ -48,7 +48,7 @@ MIN_DIVIDED = 1024
 """The minimum number of parameters that are divided into quarters; fewer do not justify several threads."""
 
 LINE_NUMBERS = LINE // 4
-"""The number of float32 values in `LINE` bytes. Shares start at multiples of it, so that they do not share lines."""
+"""The number of float32 values in `LINE` bytes. Shares start at multiples of this, so they share no cache line."""
 
 
 class WeightSplit(IntEnum):
@@ -99,8 +99,8 @@ class SplitLayer:
 def blocks_of(P: int, layers: Iterable[SplitLayer], size: int = BLOCK) -> np.ndarray:
     """Return the blocks in which P parameters are summed and updated, with four words per block.
 
-    The words are the start and end in theta, the quarter, and whether the block has a single gradient, as in a split
-    layer.
+    The words of a block are its start and end in theta, the index of its quarter, and a flag, which is 1 for blocks of
+    split layers, because these have a single gradient.
     """
     blocks, end = [], 0
     for layer in layers:
@@ -118,7 +118,7 @@ def _quarters(low: int, high: int) -> list[tuple[int, int]]:
 
 
 def _pieces(quarters: Iterable[tuple[int, int]], size: int) -> Iterator[tuple[int, int, int]]:
-    """Yield pieces of quarters, of at most ``size`` parameters, with the index of the quarter."""
+    """Divide quarters into pieces of at most ``size`` parameters; yield each with the index of its quarter."""
     for number, (low, high) in enumerate(quarters):
         for start in range(low, high, size):
             yield start, min(start + size, high), number
@@ -126,7 +126,7 @@ def _pieces(quarters: Iterable[tuple[int, int]], size: int) -> Iterator[tuple[in
 
 @njit(**ONCE)
 def quarters_of(worker, workers):
-    """Return the first quarter of a worker, and that of the next worker."""
+    """Return the index of a worker's first quarter, and of the next worker's first quarter."""
     return (worker * QUARTERS + workers - 1) // workers, ((worker + 1) * QUARTERS + workers - 1) // workers
 
 

@@ -64,7 +64,7 @@ def _squares(values):
 
 @njit(**IN_ORDER)  # otherwise the scales would be multiplied first and underflow
 def _long(values, square):
-    """Return the sum of the squares; if it overflows even in doubles, minus the sum of (value / `_HUGE`)²."""
+    """Return the sum of squares. If it overflows even in doubles, return minus the sum of (value / `_HUGE`)²."""
     if np.isfinite(square):
         return square
     scaled = 0.0
@@ -134,7 +134,7 @@ sum_shards_address = addresses_of(sum_shards)
 
 
 def penalize(context, low, high, scale, gradient):
-    """Return ½ l2 Σ W² + l1 Σ |W| over a block, or add its gradient to that at an address; see `core.penalties`."""
+    """Return ½ l2 Σ W² + l1 Σ |W| over a block, or add its gradient to the one at an address; see `core.penalties`."""
     c, zero = fit_at(context), number(0)
     theta, J = numbers_at(c.theta, c.p, zero), numbers_at(gradient, c.p, zero)
     spans = words_at(c.spans, 2 * c.weight_spans)

@@ -77,7 +77,7 @@ def forward(c, number, A, S, step, rows, workspace, size):
 def backward(c, number, A, S, step, workspace, delta, before, transposed, gradient, add, size):
     """Store or add a layer's gradient, and compute the delta of the preceding layer.
 
-    A dense layer writes the preceding delta to another buffer; the first layer does not compute it.
+    A dense layer writes the preceding layer's delta to another buffer; the first layer does not compute one.
     """
     layer, start = layer_at(c, number), size * layer_at(c, number).start
     operands = layer.inputs, layer.outputs, S, c.theta + start, A, delta, gradient + start, add
@@ -140,7 +140,7 @@ def _store_predictions(c, data, Z, rows, Y):
 
 @njit(**INNER)
 def _spoil_predictions(c, data, inputs, rows, Y):
-    """Set the predictions of rows with nonfinite inputs to NaN, because ReLU may have turned them into numbers."""
+    """Set the predictions of rows with nonfinite inputs to NaN, because ReLU may have turned NaN into a number."""
     I, O, S = c.inputs, c.outputs, rows.size
     predictions = numbers_at(c.predictions, data.rows * O, Y)
     for s in range(S):
@@ -158,7 +158,7 @@ def store_predictions(context, Z, rows, n, Y):
 
 @njit(**ONCE)
 def find_rows(data, rows, scale, places, weights):
-    """Write the rows' places in the data and scaled weights; further places repeat the last row with weight 0."""
+    """Write the position of each row in the data and its scaled weight; padding repeats the last row with weight 0."""
     chosen, weight = words_at(data.chosen, data.rows), numbers_at(data.weight, data.data_rows, weights)
     count, factor = rows.size, weights.dtype.type(scale)
     for s in range(places.size):
@@ -276,8 +276,8 @@ def predict_rows(context, rows_address, n):
     tile, Y = numbers_at(c.tile, c.tile_features * most, zero), numbers_at(c.targets, O * most, zero)
     all_rows = words_at(rows_address, n)
     for start in range(0, n, most):
-        # The last tile has at least two rows. Products of one row are summed in a different order, so that the bits of
-        # its prediction would depend on the number of rows before it.
+        # The last tile has at least two rows. Products of one row are summed in a different order, so the bits of a
+        # prediction would depend on the number of rows before it.
         first = start if start + 1 < n else larger(n - 2, 0)
         rows = part(all_rows, first, smaller(start + most, n))
         gather_inputs(c, c.training, rows, np.int64(0), I, tile.ctypes.data, size)
