@@ -289,7 +289,7 @@ class Predictor:
         try:
             return np.concatenate([self(np.ascontiguousarray(part, self._type)) for part in Selection(X).parts()])
         except ValueError:
-            Batch(X, None, converted=self._type).require_finite_inputs()  # the error names the row
+            Batch(X, None, converted=self._type).require_finite_inputs()  # the error has the index among all rows
             raise
 
     def _predict_rows(self, rows: np.ndarray) -> None:

@@ -93,7 +93,7 @@ if hasattr(os, "sched_setaffinity"):
 
 
 class suppress_system_errors(suppress):
-    """Suppress each OSError that the system raised: it has an errno.
+    """Suppress an OSError of the operating system, recognized by its errno.
 
     An OSError without an errno is raised: a signal handler may raise TimeoutError, which must reach the caller.
     """

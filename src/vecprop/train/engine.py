@@ -13,7 +13,7 @@ from .state import Reason
 
 
 class Unsupported(NamedTuple):
-    """The reason why an engine cannot compute a network, and whether to warn of it."""
+    """The reason why an engine cannot compute a network, and whether to issue a warning."""
 
     reason: str
     warns: bool
@@ -48,18 +48,18 @@ class Engine(ABC):
         return None
 
     def evaluation(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> Any:
-        """Return an object with the loss and the gradient of a batch as functions of theta."""
+        """Return an object that computes the loss and the gradient of a batch at any theta."""
         return SimpleNamespace(
             loss=lambda theta: self.network.batch_loss(theta, batch, noise),
             loss_and_gradient=lambda theta: self.network.batch_loss_and_gradient(theta, batch, noise),
         )
 
     def predictor(self, theta: Array) -> Callable[[Array], Array]:
-        """Return a function that predicts rows; it sees changes that are made to theta in place."""
+        """Return a function that predicts rows. In-place changes of theta affect later predictions."""
         return partial(self.network.predict, theta)
 
     def gradients(self, noise: RandomKey | None) -> Mapping[str, Callable[[Array, Batch], tuple[Array, Array]]]:
-        """Return the engine's functions for a batch's loss and gradient, by name; "" is the main one."""
+        """Return functions for the loss and gradient of a batch, by name; the main function is named ""."""
         return {"": lambda theta, batch: self.network.batch_loss_and_gradient(theta, batch, noise)}
 
     def predict(self, theta: Array, X: Array) -> Array:

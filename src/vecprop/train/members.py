@@ -40,10 +40,10 @@ class Member(SuggestsKeywords):
     validation_rows : ndarray of int, optional
         The indices of the rows on which loss and score are measured after each epoch; none by default.
     X, T : ndarray, optional
-        Data to use instead of the population's, for example a fold with separate preprocessing. Several members may
-        use the same arrays; they are not copied.
+        Data to use instead of the population's data, for example a fold with separate preprocessing. Several members
+        may use the same arrays; they are not copied.
     sample_weight : ndarray (N,), optional
-        The weights of all rows of X, instead of the population's.
+        The weights of all rows of X, instead of the population's weights.
     keeps_predictions : bool, default False
         Whether to store the predictions of the validation rows after each epoch in the history.
     epochs, batch_size, shuffle, seed, validation_score, training_loss, schedule, early_stopping, clip_norm
@@ -86,7 +86,7 @@ class Member(SuggestsKeywords):
 
     @property
     def settings(self) -> TrainingSettings:
-        """The member's settings, as `train` takes them."""
+        """The member's settings for `train`."""
         return TrainingSettings(*_settings_of(self))
 
     def key(self, intern: "Interner") -> tuple[Any, ...]:
@@ -130,12 +130,12 @@ class Data:
         self._batches: dict[tuple[Any, ...], Batch] = {}
 
     def of(self, member: Member) -> tuple[Array, Array, Array | None]:
-        """Return a member's inputs, targets and weights, before it selects its rows."""
+        """Return a member's inputs, targets and weights, before rows are selected."""
         X, T = self.X if member.X is None else member.X, self.T if member.T is None else member.T
         return X, T, self.sample_weight if member.sample_weight is None else member.sample_weight
 
     def begun(self, member: Member) -> Member:
-        """Return the member, with parameters drawn from its seed if its theta is a seed."""
+        """Return the member; if its theta is a seed, draw the parameters from it."""
         if not isinstance(member.theta, int | np.integer):
             return member
         dtype = np.float32 if getattr(self.of(member)[0], "dtype", None) == np.float32 else np.float64
@@ -240,7 +240,7 @@ class GroupResults(Versioned):
         return TrainingResult(theta, history, state, reason)
 
     def progress(self) -> np.ndarray:
-        """Return the progress of the members, which may still be training, (5, M).
+        """Return the current progress of the members, (5, M).
 
         The rows are: whether the member has ended, the fraction of its epochs that is done, the number of rows seen,
         and the latest training and validation losses (NaN if unknown).
@@ -252,7 +252,7 @@ class GroupResults(Versioned):
         return np.stack([ended, share, self.done * self.rows, *losses])
 
     def compact(self, places: Any = slice(None), moments: bool = True) -> Self:
-        """Return a copy of the results of some members, without memory that results do not use."""
+        """Return a copy of the results of some members, without unused memory."""
         arrays: dict[str, np.ndarray] = {name: getattr(self, name)[places].copy() for name in ARRAYS}
         known = int(arrays["done"].max(initial=0)) + 1
         for name in CURVES:
@@ -282,7 +282,7 @@ class PartialResults(NamedTuple):
         return [*self.others, *(int(number) for group in self.groups for number in group.numbers)]
 
     def compact(self, moments: bool) -> "PartialResults":
-        """Return a compact copy, with the optimizers' moments only if moments is true."""
+        """Return a compact copy; ``moments`` is whether to include the optimizers' moments."""
         part = self if moments else self.without_moments()
         return PartialResults([group.compact() for group in part.groups], part.others)
 
@@ -302,7 +302,7 @@ class PartialResults(NamedTuple):
         return PartialResults([replace(group, moments={}) for group in self.groups], others)
 
     def of(self, members: Sequence[Member]) -> "PartialResults":
-        """Return the results with the networks of the given members, instead of unpickled copies."""
+        """Return the results with the given members' networks instead of unpickled copies."""
         groups = [replace(each, network=members[each.numbers[0]].network) for each in self.groups]
         others = {}
         for number, each in self.others.items():
@@ -379,8 +379,8 @@ class TrainingResults(Sequence[TrainingResult]):
     def to_frame(self) -> "pd.DataFrame":
         """Return a data frame with one row per member, in the order of the members.
 
-        Its columns are the reason why training ended, the number of epochs, the number of steps, and the latest loss,
-        validation loss and validation score, which are NaN where unknown.
+        The columns are the reason why training ended, the number of epochs, the number of steps, and the latest loss,
+        validation loss and validation score. Unknown values are NaN.
 
         Raises
         ------
@@ -408,7 +408,7 @@ class TrainingResults(Sequence[TrainingResult]):
     def plot(self, ax: "Axes | None" = None, **curve: Any) -> "Axes":
         """Plot the losses of all members, and their median; see `vecprop.pictures.plot_loss`.
 
-        After the end of its training, a member counts with its last loss.
+        A member that has ended counts with its last loss in later epochs.
         """
         from ..pictures.loss import plot_loss
 

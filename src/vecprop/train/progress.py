@@ -29,7 +29,7 @@ class Progress:
     rows : int
         The number of rows seen so far, over all epochs.
     loss, validation_loss : float
-        The median over the members of their latest losses; NaN if unknown.
+        The median of the members' latest losses; NaN if unknown.
     stage : int, default 1
         The current stage of a tabular model. Stage 0 is a short trial of networks; its rows and epochs do not count,
         and returning True does not stop it.
@@ -109,14 +109,14 @@ WIDTH = 8
 """The width of the bar in characters."""
 
 PAUSE = 10.0
-"""The least number of seconds between two lines in a file."""
+"""The minimum number of seconds between two lines in a file."""
 
 _shown: list["ProgressLine"] = []
-"""The line that is shown, if any. In a terminal, a second one would garble it."""
+"""The line that is shown, if any. In a terminal, a second line would garble it."""
 
 
 class ProgressLine:
-    """A line that shows the progress of a task in a ``with`` block; ``unit`` is the plural of what is counted."""
+    """A line that shows the progress of a task in a ``with`` block; ``unit`` is the plural of the counted unit."""
 
     def __init__(self, description: str, unit: str = "rows") -> None:
         imported("rich", "A progress bar", "cli")
@@ -131,7 +131,7 @@ class ProgressLine:
 
         self._console, self._live, self._output = Console(stderr=True), None, None
         self._began = time.perf_counter()
-        # Times, counts and shares: of the start, of the first update and of the latest one.
+        # The time, count and share at the start, at the first update and at the latest update.
         self._start = self._first = self._latest = (self._began, 0, 0.0)
         self._due = self._began + PAUSE
         if _shown:

@@ -42,7 +42,7 @@ class ReferenceTrainingLoop:
         self.kept: dict[str, Any] = {}
 
     def descend(self) -> Reason:
-        """Train until all epochs are done or something ends training; return the reason."""
+        """Train until all epochs are done or training is stopped; return the reason."""
         reason: Reason | None = self.run.start(*self.measured())
         self.keep()
         try:
@@ -61,7 +61,7 @@ class ReferenceTrainingLoop:
             raise
 
     def record(self, *measured: Array | None) -> Reason | None:
-        """Record the measurements of an epoch; return a reason to stop, or None."""
+        """Record the losses of an epoch; return a reason to stop, if any."""
         steps = {"gradient_norm": np.mean(self.norms, axis=0), "step_size": np.mean(self.sizes, axis=0)}
         self.norms, self.sizes = [], []
         try:
@@ -135,7 +135,7 @@ class ReferenceTrainingLoop:
         return gradient
 
     def part_of_loss(self, loss: Array, batch: Batch) -> Array:
-        """Return what a batch's loss contributes to the loss of all rows."""
+        """Return the contribution of a batch's loss to the loss of all rows."""
         mean, share = self.network.reduction == "mean", batch.rows / self.batch.rows
         if mean and batch.weight is not None:
             xp = namespace(batch.weight)

@@ -1,4 +1,4 @@
-"""A training run: its measurements after each epoch, and hooks that observe it and may end it.
+"""Training runs, which record losses after each epoch, and hooks, which observe a run and may end it.
 
 Callbacks, early stopping, schedules that depend on the loss, checkpoints and progress reports of populations are hooks.
 """
@@ -58,7 +58,7 @@ class Hook:
 
 @contextmanager
 def watched(training: Any) -> Iterator[None]:
-    """Run a block under hooks. They are notified of its error; their own errors are added to it as notes."""
+    """Run a block with active hooks. If it raises, hooks are notified, and errors of hooks are added as notes."""
     try:
         with ExitStack() as stack:
             for hook in training.hooks:
@@ -149,7 +149,7 @@ class SaveCheckpoint(Hook):
 class Best(Hook):
     """Track the best parameters of each member for early stopping.
 
-    Tracking continues from the state if the earlier rule monitored the same value. ``memory``, (3, *M), holds the
+    Tracking continues from the state if the earlier rule monitored the same value. ``memory`` has shape (3, *M): the
     lowest loss, the loss at the latest improvement, and the number of epochs since then. The compiled engine updates it
     in place; see `compiled.run.measures`.
     """
@@ -173,7 +173,7 @@ class Best(Hook):
         return self.memory[2] >= self.rule.patience
 
     def start(self, run: "Run") -> Reason | None:
-        """Compare the initial loss, if the rule counts it and it was measured; return a reason to stop, or None."""
+        """Compare the initial loss if it was measured and the rule uses it; return a reason to stop, if any."""
         if self.continues:
             return "early stopping" if self.have_stopped.all() else None
         if self.rule.compare_to == "progress" and self._watched(run.state.history) is not None:
@@ -212,7 +212,7 @@ class Best(Hook):
 
 
 class Run:
-    """A training run of a network, or of all members of theta: settings, measurements and hooks."""
+    """A training run of a network, or of all members of theta, with its settings, history and hooks."""
 
     def __init__(
         self,
@@ -271,21 +271,21 @@ class Run:
         self.state.history.measure(**known, **steps, time=self.seconds)
 
     def start(self, loss: Array | None, validation_loss: Array | None, score: Array | None) -> Reason | None:
-        """Record the measurements before the first epoch; return a reason to stop, or None."""
+        """Record the losses before the first epoch; return a reason to stop, if any."""
         if not self.is_resumed:
             self.measure(loss, validation_loss, score)
         self.has_started = True
         return self.call_hooks("start")
 
     def after_epoch(self, *measured: Any, **steps: Any) -> Reason | None:
-        """Record the measurements of an epoch and count it; return a reason to stop, or None."""
+        """Record the losses of an epoch and count it; return a reason to stop, if any."""
         self.measure(*measured, **steps)
         self.state.epoch += 1
         self.last_finite[...] = self.state.theta
         return self.call_hooks()
 
     def call_hooks(self, event: str = "after_epoch") -> Reason | None:
-        """Call a method of all hooks; return the last reason to stop, or None."""
+        """Call a method of all hooks; return the last reason to stop, if any."""
         self.reason, self.is_whole = None, True
         try:
             for hook in self.hooks:
@@ -297,7 +297,7 @@ class Run:
         return self.reason
 
     def train(self, move: Callable[[], Reason]) -> TrainingResult:
-        """Call the function that trains theta under the hooks, and return the result."""
+        """Train theta by calling move() while the hooks are active, and return the result."""
         errors = np.errstate(over="ignore", invalid="ignore", divide="ignore")
         with errors, watched(self) if self.hooks else nullcontext():
             # Overflow leads to a loss that is not finite, which raises DivergenceError.
@@ -313,7 +313,7 @@ class Run:
         return result
 
     def was_moved(self) -> bool:
-        """Return whether a callback has changed theta since the last measurement."""
+        """Return whether a callback has changed theta since the losses were last recorded."""
         return bool(namespace(self.last_finite).any(self.state.theta != self.last_finite))
 
     def require_finite(self, what: str, values: Array | None) -> None:

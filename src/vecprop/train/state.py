@@ -22,7 +22,7 @@ NOTHING = [np.empty(0)]
 
 @dataclass(eq=False)
 class History(Versioned):
-    """The measurements of training. Entry k of a loss is measured after k epochs.
+    """The losses and other values recorded during training. Entry k of a loss is its value after k epochs.
 
     Attributes
     ----------
@@ -110,17 +110,17 @@ class History(Versioned):
 
     @property
     def latest_losses(self) -> np.ndarray:
-        """The training losses of the latest `extend`, which may hold several epochs, (E, *M)."""
+        """The training losses of the E epochs that the latest `extend` added, (E, *M)."""
         return np.concatenate(self._loss[-1:] or NOTHING)
 
     @property
     def latest_validation_losses(self) -> np.ndarray:
-        """The validation losses of the latest `extend`, (E, *M), or (0,) without validation data."""
+        """The validation losses that the latest `extend` added, (E, *M), or (0,) without validation data."""
         return np.concatenate(self._validation_loss[-1:] or NOTHING)
 
     @property
     def latest_validation_scores(self) -> np.ndarray:
-        """The validation scores of the latest `extend`, (E, *M), or (0,) if no score is set."""
+        """The validation scores that the latest `extend` added, (E, *M), or (0,) if no score is set."""
         return np.concatenate(self._validation_score[-1:] or NOTHING)
 
     @property
@@ -192,7 +192,7 @@ class TrainingState(Versioned):
     rows : int
         The number of rows per epoch.
     history : History
-        The measurements of this call.
+        The history of this call.
     early_stopping : dict
         The best parameters, and the number of epochs since then. Empty without early stopping.
     network : Network or None
@@ -242,7 +242,7 @@ class TrainingResult(Versioned):
     theta : array (*M, P)
         The trained parameters; the best ones with early stopping.
     history : History
-        The measurements.
+        The recorded losses and other values.
     state : TrainingState
         The state for continuing exactly: ``train(network, result.theta, X, T, ..., state=result.state)``. If early
         stopping has restored the best parameters, ``result.state.theta`` holds the latest ones.

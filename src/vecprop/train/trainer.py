@@ -23,7 +23,7 @@ from .state import Reason, TrainingResult, TrainingState
 
 ENGINE_CLASSES: dict[str, type[Engine]] = {"compiled": Compiled, "reference": Reference}
 
-_said: set[str] = set()  # reasons that were already warned of
+_said: set[str] = set()  # reasons for which a warning was already issued
 
 
 def engine_for(
@@ -100,7 +100,7 @@ def train(
     X : array (*M, N, I)
         The inputs.
     T : array
-        The targets, in the form that the network's loss takes.
+        The targets, in the form that the network's loss expects.
     optimizer : Optimizer or LBFGS
         The optimizer.
     epochs : int, default 300
@@ -137,8 +137,8 @@ def train(
         The engine: "compiled" runs machine code for this processor, "reference" runs NumPy; results agree up to
         rounding. "auto" selects "compiled" for float32 and float64 NumPy arrays and for networks of built-in parts or
         custom formulas, see `vecprop.compile`; otherwise a warning gives the reason. Members are bit-identical to
-        `train_population` with the same seed for all. If X, T or sample_weight have members, "auto" selects
-        "reference", as it always does if the environment variable ``VECPROP_ENGINE`` is "reference".
+        `train_population` with the same seed for all. "auto" selects "reference" if X, T or sample_weight have members,
+        or if the environment variable ``VECPROP_ENGINE`` is "reference".
     state : TrainingState, optional
         ``result.state`` of an earlier call, to continue from.
     checkpoint : Checkpoint, optional
@@ -255,7 +255,7 @@ class LBFGSTraining:
         self.seen: tuple[np.ndarray, float, np.ndarray] | None = None  # the latest point, loss and gradient
 
     def search(self) -> Reason:
-        """Train until the search converges or something else ends it; return the reason."""
+        """Train until the search converges or is stopped; return the reason."""
         start = on_host(self.state.theta).astype(float)
         self.run.start(np.asarray(self.loss_and_gradient(start)[0]), *self.validated(self.state.theta))
         self.point, self.length = start, np.linalg.norm(self.loss_and_gradient(start)[1])
@@ -283,7 +283,7 @@ class LBFGSTraining:
             raise StopIteration
 
     def record(self, point: np.ndarray, theta: Array, gradient: np.ndarray, *measured: Array | None) -> None:
-        """Set theta to the new point and record the measurements."""
+        """Set theta to the new point and record the losses."""
         self.state.theta[...] = theta
         self.state.step += 1
         steps = {"gradient_norm": self.length, "step_size": np.linalg.norm(point - self.point)}
@@ -291,7 +291,7 @@ class LBFGSTraining:
         self.reason = self.run.after_epoch(*measured, **steps)
 
     def validated(self, theta: Array) -> tuple[Array | None, Array | None]:
-        """Return the loss and the score of the validation rows at theta, or None for each that is not measured."""
+        """Return the loss and the score of the validation rows at theta; a missing value is None."""
         rows, name = self.validation_batch, self.run.plan.score
         if rows is None or self.on_validation is None:
             return None, None

@@ -42,17 +42,17 @@ FIT = np.dtype(
         # The network: its table of layers, and the hyperparameters of layers and loss. The first layer reads
         # rows x features if by_rows is set, otherwise features x rows. There are p parameters.
         *fields("table layers h by_rows gather loss loss_h link store theta p outputs inputs"),
-        # The data. The running loss is the mean over rows_of_all rows: all rows of an epoch, even if it trains on them
-        # in parts. numbers is the offset in bytes from all_rows to the global row indices, for noise.
+        # The data. The running loss is the mean over rows_of_all rows: all rows of an epoch, even if the training rows
+        # are a part of them. numbers is the offset in bytes from all_rows to the global row indices, for noise.
         *fields("training validation", ROWS),
         *fields("numbers validation_score rows_of_all"),
         ("scale_of_all", np.float64),
         # The reduction of row losses, and penalties. spans: start and end of the penalized weights in theta.
         *fields("mean penalize spans weight_spans"),
         *fields("l2 l2_averaged l1 l1_averaged", np.float64),
-        # Memory for tiles: one per worker, or one per shard if layers are model parallel. A tile has tile_features
-        # numbers for each of tile_rows rows, padded to a multiple. The workspace holds outputs of layers, values for
-        # the backward pass, and packed matrices. A dense layer reads one of two deltas and writes the other.
+        # Memory for tiles: one per worker, or one per shard for model-parallel layers. A tile has tile_features numbers
+        # for each of tile_rows rows, padded to a multiple of row_multiple. The workspace holds outputs of layers,
+        # values for the backward pass, and packed matrices. A dense layer reads one of two deltas and writes the other.
         *fields("tile tile_features tile_rows row_multiple tile_contents tile_places targets row_weights row_losses"),
         *fields("workspace workspace_size deltas delta_size transposed moved"),
         # Memory that workers share: gradients and partial losses of shards, and the penalty and the sums of squared

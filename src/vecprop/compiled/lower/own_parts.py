@@ -100,7 +100,7 @@ def _file(function: Any) -> str | None:
 
 
 def _beyond_numbers(part: Any) -> str | None:
-    """Return the reason why a part's attributes are not all constant numbers that are compared, if any."""
+    """Return the reason why a part is not fully described by numeric fields, if any."""
     cls: Any = type(part)
     if not cls.__dataclass_params__.frozen:
         return "that is not a frozen dataclass"

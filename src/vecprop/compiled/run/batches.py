@@ -148,7 +148,7 @@ def _own_rows(count, worker, workers):
 
 @njit(**INNER)
 def _multiply_weights(c, layer, worker, B, current, back, size):
-    """Compute a worker's rows of Z = [W; b]ᵀ [A; 1] or, in the backward pass, of before = W delta.
+    """Compute a worker's rows of Z = [W; b]ᵀ [A; 1] or, in the backward pass, of ``before`` = W delta.
 
     Each piece of the weights is packed for the first shard that has rows, and reused for the others.
     """

@@ -1,7 +1,7 @@
 """Forward and backward passes of dense layers: loops, blocks in registers, packed blocks, BLAS, and sparse rows.
 
 A tile holds features x rows. A layer's inputs are followed by an additional feature, which is always 1 and whose weight
-is the bias. So Z = [W; b]ᵀ [A; 1] and [J_W; J_b] = [A; 1] deltaᵀ are one product each. The ones are written before
+is the bias. So Z = [W; b]ᵀ [A; 1] and J = [J_W; J_b] = [A; 1] deltaᵀ are single products. The ones are written before
 each product. BLAS may read rows directly from the data, without this feature; the biases are then added in a loop.
 
 A tile of sparse rows holds references to the data, three words per row::
@@ -122,7 +122,7 @@ def _loops(I, O, S, p, A, Z, h, workspace, by_rows, product):
 
 
 def _loops_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
-    """Compute J = [A; 1] deltaᵀ, or add it to J; compute before = W delta, unless its address is 0."""
+    """Compute J = [A; 1] deltaᵀ, or add it to J; compute ``before`` = W delta unless its address is 0."""
     zero = number(0)
     A, delta = numbers_at(A, (I + 1) * S, zero).reshape(I + 1, S), numbers_at(delta, O * S, zero).reshape(O, S)
     J = numbers_at(J, (I + 1) * O, zero)
@@ -154,7 +154,7 @@ def _blocks(I, O, S, p, A, Z, h, workspace, by_rows, product):
 
 
 def _blocks_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
-    """Set J = [J_W; J_b] to [A; 1] deltaᵀ, or add it; set before = W delta; skip either if its address is 0."""
+    """Compute J = [A; 1] deltaᵀ, or add it to J; compute ``before`` = W delta; skip results with address 0."""
     row, column, one = S * size, O * size, np.int64(size)
     if J and few_outputs <= O:
         transpose(O, S, delta, row, transposed, column)
@@ -178,7 +178,7 @@ def _packed(I, O, S, p, A, Z, h, workspace, by_rows, product):
 
 
 def _packed_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
-    """Set J = [J_W; J_b] to [A; 1] deltaᵀ, or add it; set before = W delta; skip either if its address is 0."""
+    """Compute J = [A; 1] deltaᵀ, or add it to J; compute ``before`` = W delta; skip results with address 0."""
     row, column, one, none = S * size, O * size, np.int64(size), np.int64(0)
     if S < FEW_ROWS:
         blocks_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product)
@@ -201,7 +201,7 @@ def _through_blas(I, O, S, p, A, Z, h, workspace, by_rows, product):
 
 
 def _through_blas_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
-    """Compute J_W = A deltaᵀ and J_b = delta 1, or add them; compute before = W delta; skip results with address 0."""
+    """Compute J_W = A deltaᵀ, J_b = delta 1 (or add them) and ``before`` = W delta; skip results with address 0."""
     zero = number(0)
     p, A, delta = numbers_at(p, I * O, zero), numbers_at(A, I * S, zero), numbers_at(delta, O * S, zero)
     if J:

@@ -14,7 +14,7 @@ D  If theta is updated after C, it is written before the next step reads it.
 A fit stops only after barrier C or after the losses are computed at the end of an epoch. An unfinished epoch of several
 batches is undone, so that a continued fit is bit-identical. A full batch is a complete epoch.
 
-In a population, each thread runs `run_members`, which takes fits from a queue and is their only worker.
+In a population, each thread runs `run_members`, which takes fits from a queue and is the only worker of each.
 """
 
 from enum import IntEnum

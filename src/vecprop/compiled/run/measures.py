@@ -76,7 +76,7 @@ weigh_address = addresses_of(weigh, types.float64(*[types.intp] * 3))
 
 @njit(**ONCE)
 def look_for_stop(c, barrier):
-    """Set the stop flag of all workers if someone has requested that the fit stops."""
+    """Set the stop flag of all workers if a stop was requested."""
     if words_at(c.stop, 1)[0]:
         barrier[STOPPED] = 1
 

@@ -134,7 +134,7 @@ sum_shards_address = addresses_of(sum_shards)
 
 
 def penalize(context, low, high, scale, gradient):
-    """Return ½ l2 Σ W² + l1 Σ |W| over a block, or add its gradient to the one at an address; see `core.penalties`."""
+    """Return ½ l2 Σ W² + l1 Σ |W| over a block, or add its gradient to a gradient in memory; see `core.penalties`."""
     c, zero = fit_at(context), number(0)
     theta, J = numbers_at(c.theta, c.p, zero), numbers_at(gradient, c.p, zero)
     spans = words_at(c.spans, 2 * c.weight_spans)

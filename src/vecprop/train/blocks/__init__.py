@@ -1,4 +1,4 @@
-"""Training on rows that are larger than memory: `train_blocks`."""
+"""Training on data larger than memory: `train_blocks`."""
 
 import logging
 import warnings
@@ -93,7 +93,7 @@ def train_blocks(
     Raises
     ------
     DivergenceError
-        If a loss or gradient is not finite; its ``result`` holds the parameters before that window.
+        If a loss or gradient is not finite; the error's ``result`` holds the parameters before the window.
     ValueError, TypeError
         If an argument is out of range or does not fit the network, or if a block is invalid.
     MemoryError
@@ -146,7 +146,7 @@ def train_blocks(
 
 
 def _descend(run: Run, validation_batch: Batch | None, windows: Windows, first: int, source: CheckedBlocks) -> Reason:
-    """Train until all epochs are done or something ends training; return the reason."""
+    """Train until all epochs are done or training is stopped; return the reason."""
     from ..compiled.window_steps import WindowSteps
 
     state, steps, reason = run.state, None, None

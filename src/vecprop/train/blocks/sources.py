@@ -80,7 +80,7 @@ class ArrayBlocks:
     X : array (N, I)
         The inputs. If they are a memory map, only one block at a time is loaded.
     T : array (N, ...)
-        The targets, in the form that the network's loss takes.
+        The targets, in the form that the network's loss expects.
     sample_weight : array (N,), optional
         The weights of the rows.
     rows : int, default 8192
@@ -300,7 +300,7 @@ class _Copy:
                 array[place] = own[rows]
 
     def mix(self) -> None:
-        """Sort the rows of each bucket if shuffling, and flush the arrays to disk."""
+        """Sort the rows of each bucket if the copy is shuffled, and flush the arrays to disk."""
         if self.seed is not None:
             from ...compiled.lower.row_loops import order_of_part  # imported late because it loads Numba
 

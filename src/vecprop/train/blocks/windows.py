@@ -76,7 +76,7 @@ class Windows:
         self.is_closed = False
 
     def identity(self) -> dict[str, Any]:
-        """Return the settings that determine the row order together with the seed, by name."""
+        """Return the settings that, together with the seed, determine the row order."""
         division = sha256(str(self.sizes.tolist()).encode()).hexdigest()
         return {"window": self.window, "division into blocks": division}
 
@@ -97,7 +97,7 @@ class Windows:
     def passes(self, epochs: range, first: int = 0) -> Generator[Window]:
         """Yield the windows of epochs, starting in the first epoch at window `first`.
 
-        A window is valid until the next one is requested. If one window holds all rows, only its order is recomputed.
+        A window is valid until the next one is requested. If one window holds all rows, only the order is recomputed.
         """
         with ThreadPoolExecutor(1) as reader:
             context = copy_context()  # contains the thread limit
@@ -210,7 +210,7 @@ class CheckedBlocks:
                 needed = f"expected inputs of shape ({self.sizes[number]}, {self.network.inputs}), targets and weights"
                 raise ValueError(f"{needed}, got inputs of shape {np.shape(X)} and {1 + len(weights)} other array(s).")
             weight = weights[0] if weights else None
-            none = weight is not None and not np.any(weight)  # all weights of a block may be 0, but not of all blocks
+            none = weight is not None and not np.any(weight)  # a block may have only weights of 0, but not every block
             for name, values in (("X", X), ("T", T)):
                 if np.asarray(values).dtype.kind == "c":
                     raise TypeError(f"{name} has dtype {np.asarray(values).dtype}, but training takes real numbers.")
@@ -234,7 +234,7 @@ class CheckedBlocks:
         return np.stack([np.full(self.network.outputs, float(batch.rows)), *sums])
 
     def warn_if_sorted(self, windows: Windows) -> None:
-        """Warn once if the targets vary more between blocks than random rows would."""
+        """Warn once if the targets vary more between blocks than they would in a random row order."""
         if self.moments is None or len(self.moments) < min(SAMPLE, len(self.sizes)):
             return
         moments, self.moments = np.stack(list(self.moments.values())), None
@@ -243,7 +243,7 @@ class CheckedBlocks:
         n, sums, squares = moments.transpose(1, 0, 2)
         N, mean = n.sum(axis=0), sums.sum(axis=0) / n.sum(axis=0)
         whole = squares.sum(axis=0) - N * mean**2
-        between = (n * (sums / n - mean) ** 2).sum(axis=0) - (len(n) - 1) * whole / N  # minus chance
+        between = (n * (sums / n - mean) ** 2).sum(axis=0) - (len(n) - 1) * whole / N  # minus the chance variation
         share = np.max(between / np.where(whole > 0, whole, np.inf))
         if share >= SORTED:
             wrong = f"{share:.0%} of its variance is between blocks, and a window holds only some blocks"

@@ -22,8 +22,8 @@ SECONDS = 0.05
 """The target duration of one kernel call; several short epochs are run in one call."""
 
 LONG = 0.01
-"""The estimated duration from which a kernel call can be stopped between batches. It then runs in another thread, which
-is too slow for shorter calls."""
+"""Kernel calls that are estimated to take at least this many seconds can be stopped between batches. They run in
+another thread, which is too slow for shorter calls."""
 
 MUCH = 2**16
 """The size of X from which finiteness is not checked before training. Checking a smaller X takes microseconds."""
@@ -31,7 +31,7 @@ MUCH = 2**16
 
 @cache
 def missing() -> str | None:
-    """Return why no kernel can run on this machine, as the end of a sentence, or None."""
+    """Return the reason why no kernel can run on this machine, if any, as the end of a sentence."""
     try:
         from ...compiled.jit import trial
     except ImportError as error:
@@ -53,7 +53,7 @@ class Compiled(Engine):
         noise: RandomKey | None = None,
         score: str | None = None,
     ) -> Unsupported | None:
-        """Return why the kernels do not support these arguments, or None."""
+        """Return the reason why the kernels do not support these arguments, if any."""
         batches = list(batches)
         arrays = theta, *(batch.X for batch in batches if not isinstance(batch, SparseBatch))
         if not all(isinstance(array, np.ndarray) for array in arrays):
@@ -93,7 +93,7 @@ class Compiled(Engine):
         return CompiledGroup
 
     def evaluation(self, theta: np.ndarray, batch: Batch, noise: RandomKey | None = None) -> "BatchLoss":
-        """Return an object with the loss and the gradient of a batch as functions of theta."""
+        """Return an object that computes the loss and the gradient of a batch at any theta."""
         from ...compiled.compiled_network import BatchLoss
 
         return BatchLoss(self.network, theta.dtype.type, batch, noise)
@@ -107,7 +107,7 @@ class Compiled(Engine):
         return CompiledNetwork(self.network).predictor(theta, copy=False)
 
     def gradients(self, noise: RandomKey | None) -> Mapping[str, Callable[[np.ndarray, Batch], tuple[Any, np.ndarray]]]:
-        """Return the gradient of a batch, and the gradient of a training step, which uses different kernels."""
+        """Return functions for the gradient of a batch and of a training step, which use different kernels."""
         from ...compiled.compiled_network import CompiledNetwork, gradient_of_a_step
 
         kernels = CompiledNetwork(self.network)
@@ -118,7 +118,7 @@ class Compiled(Engine):
 
 
 class CompiledSteps:
-    """The common base of training on rows in memory and in windows by kernels."""
+    """Base class of training with kernels, on rows in memory or on windows."""
 
     def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None, plan: Plan) -> None:
         from ...compiled.fits import Epochs
@@ -134,14 +134,14 @@ class CompiledSteps:
         self.epochs: Any = MembersEpochs(run, *data) if self.in_step else Epochs(*parts, run.last_finite, plan)
 
     def first_losses(self, is_long: bool) -> "EpochResults":
-        """Return the measurements before the first step."""
+        """Return the losses and the score before the first step."""
         known = None
         while known is None or known.stopped:  # measure again if a handler of Ctrl-C lets training continue
             known = defer_sigint(lambda received: self.epochs.measure(received.__len__ if is_long else None))
         return known
 
     def validated(self, results: "EpochResults") -> tuple[Any, Any]:
-        """Return the first loss and score of the validation rows, or None for each that is not measured."""
+        """Return the first loss and score of the validation rows; a missing value is None."""
         score = results.validation_scores[0] if self.plan.score else None
         return results.validation_losses[0] if self.validation_batch else None, score
 
@@ -167,12 +167,12 @@ class CompiledSteps:
 class CompiledTrainingLoop(CompiledSteps):
     """Take the steps of an optimizer. Results agree with the reference engine up to rounding.
 
-    Callbacks and schedules that depend on the loss are called after each epoch. Without them, or if their interval is
-    longer, several short epochs run in one kernel call, and their recorded times are interpolated.
+    Callbacks, and schedules that depend on the loss, are called after each epoch. If there are none, or if their
+    interval is longer, several short epochs run in one kernel call, and the recorded times are interpolated.
 
     Checking that a large X is finite takes a tenth of an epoch. The check is skipped if the first layer is dense: its
-    gradient J_W = Xᵀ δ is NaN if an input is not finite, even where δ is 0, because 0 · ∞ is NaN. X is then checked, so
-    that the error names the row.
+    gradient J_W = Xᵀ δ is NaN if an input is not finite, even where δ is 0, because 0 · ∞ is NaN. If the gradient is
+    NaN, X is checked, so that the error names the row.
     """
 
     def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None) -> None:
@@ -187,7 +187,7 @@ class CompiledTrainingLoop(CompiledSteps):
         self.pace = assumed_seconds(rows * self.epochs.operations, self.run.per_epoch)  # an estimate until measured
 
     def descend(self) -> Reason:
-        """Train until all epochs are done or something ends training; return the reason."""
+        """Train until all epochs are done or training is stopped; return the reason."""
         state = self.state
         if self.plan.running and not self.validation_batch:
             reason: Reason | None = self.run.start(None, None, None)
@@ -205,7 +205,7 @@ class CompiledTrainingLoop(CompiledSteps):
         return reason or "epochs"
 
     def some_epochs(self, count: int, rates: np.ndarray, interrupts: list[Any]) -> Reason | None:
-        """Run several epochs and record those that are done; return a reason to stop, or None."""
+        """Run several epochs and record the completed ones; return a reason to stop, if any."""
         state, began = self.state, self.run.seconds
         self.run.is_whole = False
         progress = self.run_epochs(count, count * self.pace, rates, interrupts)

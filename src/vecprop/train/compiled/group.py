@@ -52,7 +52,7 @@ class CompiledGroup:
 
     @classmethod
     def run(cls, groups: Sequence[Any], monitor: Any) -> None:
-        """Train the members of all groups, each floating type in one program, until the monitor stops them."""
+        """Train the members of all groups, one floating-point type at a time, until the monitor stops them."""
         try:
             for F in (np.float64, np.float32):
                 own = [group.fits for group in groups if group.fits.F is F]

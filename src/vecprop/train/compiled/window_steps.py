@@ -17,8 +17,8 @@ from . import CompiledSteps
 class WindowSteps(CompiledSteps):
     """Train one network on windows; several networks may use each window in turn.
 
-    The last rows of a window may not fill a batch. They are carried over: copied to position ``front`` in the room in
-    front of the next window's rows. The state is consistent after each window. Another object can continue from it,
+    The last rows of a window may not fill a batch. They are carried over: they are copied to position ``front``, before
+    the rows of the next window. The state is consistent after each window. Another object can continue from this state
     after it has skipped the windows that contain the carried rows.
     """
 
@@ -28,7 +28,7 @@ class WindowSteps(CompiledSteps):
         self.left: tuple[Batch, np.ndarray] | None = None
 
     def start(self) -> Reason | None:
-        """Record the measurements before the first window; return a reason to stop, or None."""
+        """Record the losses before the first window; return a reason to stop, if any."""
         if self.validation_batch is None or self.run.is_resumed:
             return self.run.start(None, None, None)
         return self.run.start(None, *self.validated(self.first_losses(is_long=True)))
@@ -38,7 +38,7 @@ class WindowSteps(CompiledSteps):
         self._keep(window, self._places(window))
 
     def take(self, window: Window) -> Reason | None:
-        """Train on a window; return a reason to stop, or None."""
+        """Train on a window; return a reason to stop, if any."""
         while True:
             done, reason = defer_sigint(lambda received: self._steps(window, received))
             if done:
@@ -64,7 +64,7 @@ class WindowSteps(CompiledSteps):
             self.left = window.batches[self.view].take(tail), window.numbers[tail]
 
     def _steps(self, window: Window, interrupts: list[Any]) -> tuple[bool, Reason | None]:
-        """Take the steps of a window and record them; return whether they are done, and a reason to stop."""
+        """Take the steps of a window and record them; return whether they are done, and a reason to stop, if any."""
         state, B = self.state, self.plan.batch_size
         batch, own = window.batches[self.view], window.own
         places = self._places(window)
@@ -115,7 +115,7 @@ class WindowSteps(CompiledSteps):
     def _way(self, results: EpochResults | None, rows: int, steps: int, weight: float) -> dict[str, Any]:
         """Return the progress of the epoch including a window: the counts, and the means so far.
 
-        Each mean is updated by the window's share, so that with a single window it equals the window's mean exactly.
+        Each mean is updated by the window's share, so that the mean over a single window is exactly the window's mean.
         """
         way: dict[str, Any] = NO_WAY | self.state.under_way
         way["windows"] += 1

@@ -45,7 +45,7 @@ def train_population(
     X : ndarray (N, I)
         The inputs from which members select their rows.
     T : ndarray (N, O) or (N,)
-        The targets, in the form that the members' losses take.
+        The targets, in the form that the members' losses expect.
     sample_weight : ndarray (N,), optional
         The weights of the rows.
     progress : callable, optional
@@ -67,11 +67,11 @@ def train_population(
     Returns
     -------
     TrainingResults
-        A sequence with the result of each member, bit-identical to that of `train`, independent of the other members,
-        their order and the number of threads. A member that diverges returns its last parameters with a finite loss and
-        the reason "diverged"; the others continue. After Ctrl-C, unfinished members return the result of their last
-        complete epoch and the reason "interrupted". KeyboardInterrupt is raised if all members are finished, or if
-        Ctrl-C is pressed again.
+        A sequence with the result of each member, bit-identical to `train`. Results do not depend on the other members,
+        their order or the number of threads. If a member diverges, its result contains the last parameters with a
+        finite loss and the reason "diverged"; the others continue. After Ctrl-C, unfinished members return the result
+        of their last complete epoch and the reason "interrupted". KeyboardInterrupt is raised if all members are
+        finished, or if Ctrl-C is pressed again.
 
     Raises
     ------
@@ -149,7 +149,7 @@ def train_remote(
 
 
 def workers_or_joblibs(workers: Any) -> Any:
-    """Return the given workers, or those of the Dask cluster that is joblib's active backend, or None.
+    """Return the given workers, or else the Dask cluster if it is joblib's active backend, or else None.
 
     A Dask task trains in its own process, because many tasks already run at once.
     """
@@ -165,6 +165,6 @@ def workers_or_joblibs(workers: Any) -> Any:
 
 
 def is_in_a_task() -> bool:
-    """Return whether this thread of a Dask worker runs a task."""
+    """Return whether this thread runs a task of a Dask worker."""
     utils = sys.modules.get("distributed.utils")
     return hasattr(getattr(utils, "thread_state", None), "execution_state")

@@ -1,4 +1,4 @@
-"""Bundles: parts of a population of about one second of work, which other processes train one by one."""
+"""Bundles: parts of a population that take about one second each, trained one by one in other processes."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -70,7 +70,7 @@ class ShowProgress(Hook):
         return "callback" if is_true(self.progress(now)) else None
 
     def end(self, training: Monitor, result: PartialResults) -> None:
-        """Call the function a last time, if members have ended since the last call."""
+        """Call the function once more if members have ended since the last call."""
         if not training.stopped and self.ended < training.total:
             self.progress(training.latest())
 
@@ -80,7 +80,7 @@ Members = Sequence[Member] | Mapping[int, Member]
 
 
 def groups_of(members: Sequence[Member], data: Data, engine: EngineName) -> list[list[int]]:
-    """Return the member indices, grouped so that a group differs only in initial parameters and seeds."""
+    """Group the indices of members that differ only in their initial parameters and seeds."""
     together, intern = defaultdict(list), Interner()
     for number, member in enumerate(members):
         if not isinstance(member, Member):
