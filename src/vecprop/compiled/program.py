@@ -33,7 +33,7 @@ LARGE_TILE = 256
 """The maximum rows of a tile for large products; more rows reuse each packed or loaded weight more often."""
 
 SHARD_OPERATIONS = 1_000_000
-"""The minimum number of operations of a shard; they take 7 to 30 microseconds, and a barrier takes 1 to 5."""
+"""The minimum number of operations of a shard. These take 7 to 30 microseconds, and a barrier takes 1 to 5."""
 
 SHARD_ROWS = 64
 """The minimum number of rows of a shard; products of fewer rows are slower per row."""

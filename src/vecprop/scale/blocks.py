@@ -19,7 +19,7 @@ POLL_INTERVAL = 2.0
 """The interval in seconds at which a waiting reader checks that the cluster still exists."""
 
 RETRIES = 3
-"""How often loading a block is retried if its workers die."""
+"""The maximum number of times that loading a block is retried if its workers die."""
 
 
 class DaskBlocks:
@@ -156,7 +156,7 @@ class DaskBlocks:
         raise AssertionError
 
     def _load_ahead(self) -> None:
-        """Let workers load the next blocks, as many as they have room for."""
+        """Let workers load as many of the next blocks as they have room for."""
         if not self._expected:
             return
         room = AHEAD * sum(threads_of(self._client).values())

@@ -57,13 +57,13 @@ def work(
 
 
 def stop(token: str) -> None:
-    """Stop the bundles of a dispatcher within their epochs, and start no others; runs in a worker."""
+    """Stop the bundles of a dispatcher within an epoch, and start no others; runs in a worker."""
     _cancelled.setdefault(token, []).append(True)
 
 
 @dataclass(eq=False)
 class Dispatcher:
-    """Submit bundles to the workers of a client. If `here` is set, their environment must equal it."""
+    """Submit bundles to the workers of a client. If `here` is set, every worker must match it."""
 
     client: Any
     function: Callable[[Any, Any], Any]
@@ -238,8 +238,8 @@ class Dispatcher:
 class DaskWorkers:
     """Train the members of a population on the workers of a Dask cluster.
 
-    Pass it as ``workers`` to `train_population`, `MLPSearchCV`, ensembles and tabular models. Members are sent in
-    bundles of about one second of work, and each worker gets the data once. Results are bit-identical to local
+    Pass an instance as ``workers`` to `train_population`, `MLPSearchCV`, ensembles and tabular models. Members are sent
+    in bundles of about one second of work, and each worker gets the data once. Results are bit-identical to local
     training, even if workers join, leave or die. Workers that would compute different bits, because their processor or
     library versions differ, raise an error before training starts.
 
@@ -248,11 +248,11 @@ class DaskWorkers:
     client : distributed.Client, optional
         The client of the cluster; by default the most recently created one.
     retries : int, default 3
-        How often a bundle is resubmitted after Dask has given up on it. By default, Dask gives up after four workers
-        have died while training it. Also the number of times in a row that all data may be lost.
+        The maximum number of times that a bundle is resubmitted after Dask has given up on it. By default, Dask gives
+        up after four workers have died while training it. Also the number of times in a row that all data may be lost.
     same_bits : bool, default True
-        Whether all workers must compute the same bits as this process. Otherwise, results may differ in their last
-        digits between types of processors.
+        Whether all workers must compute the same bits as this process. Otherwise, the last digits of results may differ
+        between types of processors.
 
     Raises
     ------

@@ -12,7 +12,7 @@ TERMINATED = 128 + signal.SIGTERM
 """The exit code that shells report for a process ended by SIGTERM."""
 
 AT_ONCE = 1.0
-"""A SIGTERM is ignored within this many seconds of another: `timeout` sends it to the process and to its group."""
+"""A second SIGTERM within this many seconds is ignored: `timeout` signals both the process and its group."""
 
 _guarded: list[bool] = []
 

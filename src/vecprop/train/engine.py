@@ -35,7 +35,7 @@ class Engine(ABC):
         noise: RandomKey | None = None,
         score: str | None = None,
     ) -> Unsupported | None:
-        """Return why the engine cannot compute a network with these arguments, or None if it can."""
+        """Return the reason why the engine cannot compute a network with these arguments, if any."""
         return None
 
     @abstractmethod

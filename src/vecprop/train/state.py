@@ -194,7 +194,7 @@ class TrainingState(Versioned):
     history : History
         The history of this call.
     early_stopping : dict
-        The best parameters, and the number of epochs since then. Empty without early stopping.
+        The best parameters, and the number of epochs since they were found. Empty without early stopping.
     network : Network or None
         The network, used to refuse continuing with a different one.
     optimizer_class : str
@@ -247,7 +247,7 @@ class TrainingResult(Versioned):
         The state for continuing exactly: ``train(network, result.theta, X, T, ..., state=result.state)``. If early
         stopping has restored the best parameters, ``result.state.theta`` holds the latest ones.
     reason : str
-        Why training ended: "epochs", "early stopping", "callback", "interrupted" (Ctrl-C; the result is that of the
+        Why training ended: "epochs", "early stopping", "callback", "interrupted" (Ctrl-C; the result belongs to the
         last complete epoch), "converged" or "stalled" (L-BFGS), or "diverged" (in a DivergenceError).
 
     Examples

@@ -106,7 +106,7 @@ def train(
     epochs : int, default 300
         The number of passes over the rows; for LBFGS, the maximum number of iterations.
     batch_size : int, optional
-        The number of rows per step; by default all rows, in their order. The last batch may be smaller.
+        The number of rows per step; by default all rows, in the given order. The last batch may be smaller.
     shuffle : bool, default True
         Whether to shuffle the rows before each epoch.
     seed : int, default 0

@@ -27,7 +27,7 @@ four: Any = None
 rows = columns = lanes = size = 0
 
 B_BYTES, LEAST_DEPTH = 2**15, 32
-"""The maximum bytes of a part of B, which stays in the L1 cache, and the minimum number of its rows.
+"""The maximum bytes of a part of B that stays in the L1 cache, and the minimum number of rows of a part.
 
 With fewer rows, loading and storing C would take longer than reading B from a slower cache.
 """

@@ -75,8 +75,8 @@ BARRIER_WORDS = 16
 """The number of words of a barrier, initially 0."""
 
 ROUND, ABANDONED = 8, -(2**62)
-"""The index of the word with the number of rounds, and its value if a thread raises before it enters machine code, so
-that the others stop waiting. Exceptions cannot interrupt machine code."""
+"""The index of the word with the number of rounds, and the word's value if a thread raises before it enters machine
+code, so that the others stop waiting. Exceptions cannot interrupt machine code."""
 
 STOPPED = 9
 """The index of the word that is 1 if the fit stops."""

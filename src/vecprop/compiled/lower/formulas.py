@@ -171,7 +171,7 @@ class _Scalars(ast.NodeTransformer):
         raise ValueError(f"The formula {self.name} cannot be compiled: `{text}` {why}.")
 
     def generic_visit(self, node: ast.AST) -> NoReturn:
-        """Refuse syntax that has no method here, because it could have a different meaning for scalars."""
+        """Refuse syntax that has no method here, because its meaning could be different for scalars."""
         self.refuse(node, "is not supported in formulas, see vecprop.compile")
 
     def strong(self, node: ast.expr) -> ast.expr:

@@ -102,7 +102,7 @@ def forward_by_inputs(context, layer, worker, B):
 
 
 def backward_by_inputs(context, layer, worker, B, current):
-    """Compute a worker's quarters of the gradient and of the preceding delta, from all shards."""
+    """Compute a worker's quarters of the gradient and of the preceding layer's delta, for all shards."""
     c, none = fit_at(context), np.int64(0)
     row, barrier, transposed = layer_at(c, layer), words_at(c.barrier, BARRIER_WORDS), _transposed(c, worker, size)
     I, O, (first, end) = row.inputs, row.outputs, quarters_of(worker, c.workers)
@@ -120,7 +120,7 @@ def backward_by_inputs(context, layer, worker, B, current):
             before = delta_of(c, shard, 1 - current, size) + low * S * size
             calls.backward(row.backward, (smaller(high, I) - low, *own, none, none, *unused, before, *rest))
     if layer:
-        wait_for_all(barrier, c.workers)  # the preceding layer overwrites this delta, and reads all of its own
+        wait_for_all(barrier, c.workers)  # the preceding layer overwrites this delta and reads its whole delta
 
 
 def backward_by_columns(context, layer, worker, B, current):
@@ -188,7 +188,7 @@ def forward_by_results(context, layer, worker, B):
 
 
 def backward_by_results(context, layer, worker, B, current):
-    """Compute a worker's share of the preceding delta and of the gradient [J_W; J_b] = [A; 1] deltaᵀ."""
+    """Compute a worker's share of the preceding layer's delta and of the gradient [J_W; J_b] = [A; 1] deltaᵀ."""
     c = fit_at(context)
     row, barrier = layer_at(c, layer), words_at(c.barrier, BARRIER_WORDS)
     O, J, workspace = row.outputs, c.gradients + row.start * size, workspace_of(c, worker, size) + row.extra_at * size
@@ -203,7 +203,7 @@ def backward_by_results(context, layer, worker, B, current):
             sizes = smaller(PIECE_ROWS, high - first), O, S
             operands = A, S * size, item, delta, item, S * size, J + first * O * size, O * size
             calls.packed(row.product, (*sizes, *operands, np.int64(shard > 0), workspace, np.int64(0)))
-    wait_for_all(barrier, c.workers)  # the preceding layer overwrites this delta, and reads all of its own
+    wait_for_all(barrier, c.workers)  # the preceding layer overwrites this delta and reads its whole delta
 
 
 # All layers.

@@ -49,7 +49,7 @@ sum_rows: Any = None
 add_row: Any = None
 
 LARGE = 2**18
-"""The minimum number of weights of a layer whose matrices are packed; smaller ones are read faster in place."""
+"""The minimum number of weights of a layer whose matrices are packed; smaller matrices are read faster in place."""
 
 FEW_ROWS = 32
 """The minimum number of rows of a tile for packing in the backward pass; with fewer rows, packing takes too long."""

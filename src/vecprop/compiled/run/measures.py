@@ -16,7 +16,7 @@ from .parallelism import quarters_of
 from .steps import block_at
 
 CHUNK = 1024
-"""The number of rows per part of a loss. It is independent of the number of threads, so the sum is as well."""
+"""The number of rows per part of a loss; it does not depend on the number of threads, which keeps sums reproducible."""
 
 # Placeholder, filled in by `address_of`: the floating-point type.
 number: Any = float
@@ -50,7 +50,7 @@ _observed = njit(**INNER)(observed)
 
 @njit(**ONCE)
 def scale_of(context, c, data, offset, rows):
-    """Return the factor of row losses: 1 / Σ w for a mean, 1 for a sum; `offset` is the place of the rows' group."""
+    """Return the factor of row losses: 1 / Σ w for a mean, 1 for a sum; `offset` locates the group of rows."""
     if data.weigher:
         return calls.weigh(data.weigher, (context + offset, rows.ctypes.data, rows.size))
     return 1 / rows.size if c.mean else 1.0

@@ -97,7 +97,7 @@ class SplitLayer:
 
 
 def blocks_of(P: int, layers: Iterable[SplitLayer], size: int = BLOCK) -> np.ndarray:
-    """Return the blocks in which P parameters are summed and updated, with four words per block.
+    """Divide P parameters into blocks, which are summed and updated together; return four words per block.
 
     The words of a block are its start and end in theta, the index of its quarter, and a flag, which is 1 for blocks of
     split layers, because these have a single gradient.

@@ -172,7 +172,7 @@ def find_rows(data, rows, scale, places, weights):
 
 @njit(**ONCE)
 def gather_inputs(c, data, places, first, features, tile, size):
-    """Copy the inputs of rows to a tile and scale them, or compute them; sparse rows are stored as references.
+    """Copy the inputs of rows to a tile and scale them, or compute the inputs; sparse rows are stored as references.
 
     ``features`` inputs are gathered, starting at ``first``; a part of the inputs requires a tile of features x rows.
     """
@@ -239,8 +239,8 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
         if stays:
             inputs = data.x + size * I * rows[0]
         else:
-            # Skip filling the tile if it still holds these rows from the previous step. Validation always fills it and
-            # marks its contents as unknown, since validation rows have the same indices as training rows.
+            # Skip filling the tile if it still holds these rows from the previous step. Validation always fills the
+            # tile and marks the contents as unknown, since validation rows have the same indices as training rows.
             same = (contents[0] == contents_here) & (contents[1] == rows.size) & (scale_of_contents[0] == scale)
             fill = (is_validation != 0) | (not same)
             contents[0], contents[1] = contents_here * np.int64(known), rows.size

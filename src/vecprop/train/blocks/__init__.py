@@ -79,9 +79,9 @@ def train_blocks(
     callbacks : sequence of callable
         Called with the `TrainingState` after each window, see `train`; ``under_way`` is empty at the end of an epoch.
     checkpoint : Checkpoint, optional
-        Saves the training state to a file after windows. If the process is killed, the same call resumes from it.
+        Saves the training state to a file between windows. If the process is killed, the same call resumes from it.
     state : TrainingState, optional
-        ``result.state`` of an earlier call, to continue from; it may lie in the middle of an epoch.
+        ``result.state`` of an earlier call, to continue from; it may come from the middle of an epoch.
 
     Returns
     -------

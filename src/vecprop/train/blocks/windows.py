@@ -7,7 +7,7 @@ fit in memory. Two windows take turns::
       this thread          | train on window 0    | train on window 1    | ...
       the reader thread    | read window 1        | read window 2        |
 
-The arrays of a window have room in front of its rows for the rows that the previous window left over::
+The arrays of a window begin with room for the rows that the previous window left over::
 
       room     | block 7      | block 12     | block 31     |      rows of a window, block by block
       numbers  | 7000 ... 7999 12000 ... 12999 31000 ... 31999     indices among all rows

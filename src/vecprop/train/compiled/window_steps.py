@@ -78,7 +78,7 @@ class WindowSteps(CompiledSteps):
             if not results.epochs:
                 self.diverged(results)
         measured = results
-        if results is None and window.is_last and self.validation_batch is not None:  # it has no rows for this network
+        if results is None and window.is_last and self.validation_batch is not None:  # no rows for this network
             self.epochs.let_validate(self.validation_batch.rows)
             measured = self.epochs.measure(interrupts.__len__)
             if measured.stopped:
@@ -113,7 +113,7 @@ class WindowSteps(CompiledSteps):
         return self.run_epochs(1, seconds, rates, interrupts)
 
     def _way(self, results: EpochResults | None, rows: int, steps: int, weight: float) -> dict[str, Any]:
-        """Return the progress of the epoch including a window: the counts, and the means so far.
+        """Return the progress of the epoch, including this window: the counts, and the means so far.
 
         Each mean is updated by the window's share, so that the mean over a single window is exactly the window's mean.
         """

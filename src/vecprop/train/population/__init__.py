@@ -49,8 +49,8 @@ def train_population(
     sample_weight : ndarray (N,), optional
         The weights of the rows.
     progress : callable, optional
-        Called several times a second with a `Progress`: the number of finished members, the rows seen, the losses. If
-        it returns True, the remaining members are stopped at once, as by Ctrl-C.
+        Called several times a second with a `Progress`: the number of finished members, the rows seen, and the losses.
+        If it returns True, the remaining members are stopped at once, as by Ctrl-C.
     engine : {"auto", "compiled", "reference"}, default "auto"
         See `train`. The compiled engine trains members in parallel threads, without Python code between their steps.
         Members that it does not support are trained one by one afterwards; `progress` is then called after each.
@@ -58,7 +58,7 @@ def train_population(
         Whether results contain the optimizers' moments, which are needed to continue training. Without Adam's moments,
         results are a third as large.
     checkpoint : Checkpoint, optional
-        Saves finished members to a folder, also if an exception ends training. The same call, or a call with additional
+        Saves finished members to a folder, even if an exception ends training. The same call, or a call with additional
         members, then trains only the remaining members.
     workers : object, optional
         Trains the members in other processes, with bit-identical results. ``workers.run(function, bundles, data)``

@@ -61,7 +61,7 @@ class Workers(Protocol):
     def run(self, function: Any, bundles: Sequence[Bundle], data: SharedData) -> Iterator[tuple[int, PartialResults]]:
         """Yield the index of each bundle and ``function(bundle, data)``, in any order.
 
-        If this is a generator, its ``close`` cancels the remaining bundles, after an error, Ctrl-C, or an early stop.
+        A generator's ``close`` cancels the remaining bundles; it is called after an error, Ctrl-C, or an early stop.
         """
         ...
 
