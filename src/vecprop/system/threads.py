@@ -95,7 +95,7 @@ if hasattr(os, "sched_setaffinity"):
 class suppress_system_errors(suppress):
     """Suppress an OSError of the operating system, recognized by its errno.
 
-    An OSError without an errno is raised: a signal handler may raise TimeoutError, which must reach the caller.
+    An OSError without an errno is not suppressed: a signal handler may raise TimeoutError, which must reach the caller.
     """
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> bool:
@@ -297,7 +297,7 @@ def shield_from_signals(work: Callable[[], Result]) -> Result:
 def run_in_thread(work: Callable[[], Result]) -> Result:
     """Run work() in another thread if this is the main thread, and return its result.
 
-    Signal handlers raise exceptions in the main thread. They are raised at once, but work() still runs to its end.
+    Signal handlers raise in the main thread. Their exceptions are raised at once, but work() still runs to its end.
     """
     is_main = threading.current_thread() is threading.main_thread()
     return interruptible(work) if is_main else work()

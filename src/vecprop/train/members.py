@@ -282,7 +282,7 @@ class PartialResults(NamedTuple):
         return [*self.others, *(int(number) for group in self.groups for number in group.numbers)]
 
     def compact(self, moments: bool) -> "PartialResults":
-        """Return a compact copy; ``moments`` is whether to include the optimizers' moments."""
+        """Return a compact copy, which contains the optimizers' moments if ``moments`` is True."""
         part = self if moments else self.without_moments()
         return PartialResults([group.compact() for group in part.groups], part.others)
 

@@ -75,7 +75,7 @@ class History(Versioned):
 
     @property
     def loss(self) -> np.ndarray:
-        """The training loss, ``(epochs + 1, *M)``, or ``(epochs, *M)`` if it is running."""
+        """The training loss, ``(epochs + 1, *M)``, or ``(epochs, *M)`` for running losses."""
         return np.concatenate(self._loss or NOTHING)
 
     @property
@@ -245,7 +245,7 @@ class TrainingResult(Versioned):
         The recorded losses and other values.
     state : TrainingState
         The state for continuing exactly: ``train(network, result.theta, X, T, ..., state=result.state)``. If early
-        stopping has restored the best parameters, ``result.state.theta`` holds the latest ones.
+        stopping has restored the best parameters, ``result.state.theta`` holds the latest parameters.
     reason : str
         Why training ended: "epochs", "early stopping", "callback", "interrupted" (Ctrl-C; the result belongs to the
         last complete epoch), "converged" or "stalled" (L-BFGS), or "diverged" (in a DivergenceError).

@@ -1,8 +1,8 @@
 """Vector instructions for blocks of matrices that stay in registers.
 
-Numba does not compile loops to a block of sums in registers, or to a transpose in registers. The instructions are
+Numba does not compile loops such that the sums of a block, or a transpose, stay in registers. The instructions are
 therefore generated here. Columns beyond the edge of a matrix are masked. Rows beyond the edge repeat the last row and
-are stored to it again, because masks of rows would add instructions to the inner loop.
+are stored at its address, because row masks would add instructions to the inner loop.
 """
 
 from collections.abc import Callable, Sequence

@@ -23,7 +23,7 @@ saves 1 to 8 % of a first fit. They contain no array expressions, so rewriting t
 """
 
 INNER: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-"""Options of functions that are called only from compiled code: no wrappers, which take time to compile."""
+"""Options of functions that are called only from compiled code. They need no wrappers, which take time to compile."""
 
 IN_ORDER: dict[str, Any] = {**INNER, "fastmath": False}
 """Options of functions whose sums must not be reordered."""

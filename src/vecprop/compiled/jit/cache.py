@@ -149,8 +149,8 @@ _SUFFIX = ".kernel"
 def folder() -> Path | None:
     """Return the folder of the cache, or None if no folder is usable.
 
-    The environment variable ``VECPROP_CACHE_DIR`` sets the folder. If it is unset or unusable, the user's cache folder
-    is used.
+    The environment variable ``VECPROP_CACHE_DIR`` sets the folder. If the variable is unset or its folder is unusable,
+    the user's cache folder is used.
     """
     wrong: dict[str, None] = {}
     for place in filter(None, (find() for find in (_chosen, _own))):

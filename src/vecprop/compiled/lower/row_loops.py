@@ -188,7 +188,7 @@ def _key(state, numbers, row):
 
 
 def shuffle(seed, epoch, n, numbers, keys, places, order):
-    """Write `core.counter_rng.permutation` to order: the row indices, sorted by random keys.
+    """Write `core.counter_rng.permutation` to ``order``: the row indices, sorted by random keys.
 
     Keys are uniformly distributed. They are sorted into n buckets by their leading digits, followed by an insertion
     sort. Each key is computed twice, which is faster than storing it, and once more if the leading 32 bits of two keys

@@ -87,8 +87,8 @@ def train_blocks(
     -------
     TrainingResult
         The trained theta, the history, the state, and the reason why training ended. Ctrl-C ends training between two
-        batches and returns the result of the last complete window; continuing from it is bit-identical to an
-        uninterrupted run.
+        batches and returns the result of the last complete window; a run that continues from it is bit-identical to an
+        uninterrupted one.
 
     Raises
     ------
