@@ -220,7 +220,7 @@ class Epochs:
 def _template(
     program: Program, workers: int, rows: int, validation_rows: int, plan: Plan, keeps_predictions: bool, moments: int
 ) -> Context:
-    """Return the template context that all fits with the same shapes and settings copy; it has no memory."""
+    """Return the template context that all fits with the same shapes and settings copy. No memory is reserved."""
     number, shards, blocks = np.dtype(program.F).itemsize, program.shards(plan.batch_size), len(program.blocks)
     parameters, in_batches = number * program.network.layout.size, plan.batch_size < rows
     predicts, shuffled = plan.score is not None or keeps_predictions, plan.shuffle and in_batches

@@ -26,7 +26,7 @@ class DaskBlocks:
     """Blocks of a Dask data frame or array; each partition is a block.
 
     The workers of the cluster load several partitions at once and convert them to arrays, shortly before they are
-    needed. Training is local. With the same rows in the same blocks, it is bit-identical to training on `ParquetBlocks`
+    needed. Training is local and, with the same rows in the same blocks, bit-identical to training on `ParquetBlocks`
     and `ArrayBlocks`. If a worker is lost, other workers load its partitions again.
 
     Parameters

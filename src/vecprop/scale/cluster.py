@@ -17,7 +17,7 @@ PATIENCE = 60.0
 
 
 def connected(client: Any, user: str) -> Any:
-    """Return the client, or the most recent client if it is None; `user` is the class name for errors."""
+    """Return the client, or the most recent client if client is None; `user` is the class name for errors."""
     if client is None:
         try:
             from distributed import get_client  # pyright: ignore[reportMissingImports]

@@ -52,7 +52,7 @@ def work(
     try:
         with limit_threads(threads), cancellable(cancelled):
             return function(bundle, data)
-    except KeyboardInterrupt:  # it would end the worker
+    except KeyboardInterrupt:  # the exception would end the worker
         return None
 
 

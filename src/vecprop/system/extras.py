@@ -5,7 +5,7 @@ from typing import Any
 
 
 def imported(name: str, user: str, extra: str) -> Any:
-    """Import a module; if it is missing, raise ImportError with its user and how to install it."""
+    """Import a module; if it is missing, raise ImportError that names its user and the extra to install."""
     try:
         return import_module(name)
     except ModuleNotFoundError:

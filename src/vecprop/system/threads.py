@@ -1,6 +1,6 @@
 """Threads: their number, parallel work, delayed Ctrl-C, and single-threaded BLAS."""
 
-import _signal  # pyright: ignore[reportMissingImports] (signal wraps it in a search for names of 6 us)
+import _signal  # pyright: ignore[reportMissingImports] (signal adds a search for names, which takes 6 us)
 import _thread
 import ctypes
 import logging  # noqa: F401 (imported first, so that a fork acquires `fork_lock` before the lock of logging)

@@ -1,1 +1,1 @@
-"""Training: batches, the loop over epochs, its history, and early stopping."""
+"""Training: batches, the loop over epochs, the history, and early stopping."""

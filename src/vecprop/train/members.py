@@ -142,7 +142,7 @@ class Data:
         return replace(member, theta=member.network.init(int(member.theta), dtype))
 
     def batch(self, member: Member) -> Batch:
-        """Return a member's data as a batch. Members with compatible networks share it."""
+        """Return a member's data as a batch. Members with compatible networks share the batch."""
         network, data = member.network, self.of(member)
         theta = checked_theta(network, member.theta)
         key = (network.inputs, network.outputs, repr(network.loss_function), theta.dtype, *map(id, data))

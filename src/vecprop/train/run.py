@@ -150,8 +150,8 @@ class Best(Hook):
     """Track the best parameters of each member for early stopping.
 
     Tracking continues from the state if the earlier rule monitored the same value. ``memory`` has shape (3, *M): the
-    lowest loss, the loss at the latest improvement, and the number of epochs since then. The compiled engine updates it
-    in place; see `compiled.run.measures`.
+    lowest loss, the loss at the latest improvement, and the number of epochs since then. The compiled engine updates
+    ``memory`` in place; see `compiled.run.measures`.
     """
 
     stalled: bool | None = None

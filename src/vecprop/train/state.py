@@ -26,7 +26,7 @@ class History(Versioned):
 
     Attributes
     ----------
-    loss : ndarray (epochs + 1, *M), or (epochs, *M) if it is running
+    loss : ndarray (epochs + 1, *M), or (epochs, *M) for running losses
         The training loss on all rows, without noise, including the penalty. A running loss is the mean of the batch
         losses of an epoch, with noise, each computed before the step on its batch.
     validation_loss : ndarray (epochs + 1, *M), or (0,) without validation data
@@ -240,7 +240,7 @@ class TrainingResult(Versioned):
     Attributes
     ----------
     theta : array (*M, P)
-        The trained parameters; the best ones with early stopping.
+        The trained parameters; with early stopping, the best parameters.
     history : History
         The recorded losses and other values.
     state : TrainingState

@@ -36,7 +36,7 @@ def engine_for(
     score: str | None = None,
     silent: bool = False,
 ) -> Engine:
-    """Return the fastest engine that supports these arguments, or the named one.
+    """Return the fastest engine that supports these arguments, or the named engine.
 
     Warn if a custom part needs the slower engine, unless `silent` is set. If no kernel can run at all, warn once per
     process.
@@ -155,7 +155,7 @@ def train(
     Raises
     ------
     DivergenceError
-        If a loss or gradient is not finite; its ``result`` holds the last parameters with a finite loss.
+        If a loss or gradient is not finite; the error's ``result`` holds the last parameters with a finite loss.
     ValueError, TypeError
         If an argument is out of range or does not fit the network.
 

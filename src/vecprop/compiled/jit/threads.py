@@ -10,7 +10,7 @@
 
 The two words are on separate cache lines, so that arriving threads do not invalidate the line that others spin on. The
 number of rounds is followed by the stop flag. A thread that detects a stop sets the flag between two barriers, and all
-threads read it after the second barrier, so that they stop at the same step.
+threads read the flag after the second barrier, so that they stop at the same step.
 """
 
 import ctypes

@@ -43,7 +43,7 @@ def _doubled(address):
     """Double the numbers of a record, using the features that all kernels use: addresses, records and threads."""
     record = _record(address)
     numbers = words_at(record.numbers, record.size)
-    wait_for_all(numbers, np.int64(1))  # the same type as in fits, so that it is compiled only once
+    wait_for_all(numbers, np.int64(1))  # the same type as in fits, to avoid a second compilation
     for i in range(numbers.size):
         numbers[i] *= 2
 

@@ -53,7 +53,7 @@ def train_population(
         If it returns True, the remaining members are stopped at once, as by Ctrl-C.
     engine : {"auto", "compiled", "reference"}, default "auto"
         See `train`. The compiled engine trains members in parallel threads, without Python code between their steps.
-        Members that it does not support are trained one by one afterwards; `progress` is then called after each.
+        Unsupported members are trained one by one afterwards; `progress` is then called after each member.
     moments : bool, default True
         Whether results contain the optimizers' moments, which are needed to continue training. Without Adam's moments,
         results are a third as large.

@@ -162,7 +162,7 @@ def _member_group(numbers: list[int], members: Members, data: Data, engine: Engi
 
 
 def engine_of(member: Member, data: Data, name: EngineName) -> Engine:
-    """Return the engine of this name for a member; "auto" selects the fastest one."""
+    """Return the engine of this name for a member; "auto" selects the fastest engine."""
     member = data.begun(member)
     batches = map(data.batch, [member])  # lazy: created only if an engine inspects it
     score = member.validation_score
