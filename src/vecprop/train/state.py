@@ -22,7 +22,7 @@ NOTHING = [np.empty(0)]
 
 @dataclass(eq=False)
 class History(Versioned):
-    """The losses and other values recorded during training. Entry k of a loss is its value after k epochs.
+    """Recorded losses and other values. Entry k of a loss is measured after k epochs.
 
     Attributes
     ----------
