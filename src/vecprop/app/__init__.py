@@ -1,4 +1,4 @@
-"""The command line ``vecprop``: its commands, and all that they do."""
+"""The command line ``vecprop``: its commands and their implementation."""
 
 import sys
 

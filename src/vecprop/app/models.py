@@ -66,7 +66,7 @@ def described(model: Any, document: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_model(model: Any, table: Path, target: str | None) -> Report:
-    """Check the training gradients of a model, or an ensemble's first network, on a table."""
+    """Check the training gradients of a model, or of an ensemble's first network, on a table."""
     frame, target, _ = known_rows(model, table, target)
     frame = frame.iloc[np.unique(np.linspace(0, len(frame) - 1, ROWS).astype(int))]
     X, last = rows_for(model, frame.drop(columns=target)), model

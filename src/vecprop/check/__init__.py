@@ -3,14 +3,14 @@
 A check has these steps:
 
 1. `gradients` validates the arguments and builds a point: a network (`points.network`) or a function
-   (`points.function`) at parameters theta (`points.parameters`). A point returns the gradients to check, function
+   (`points.function`) at parameters theta (`points.parameters`). A point provides the gradients to check, function
    values at nearby parameters, and derivatives along directions. A network has one gradient per engine. `adapters`
    wraps functions of PyTorch and JAX.
 2. `procedure` judges the gradients:
 
    - It computes each gradient twice. If the results differ, the verdict is NONDETERMINISTIC.
-   - It computes the expected `derivatives` by complex step. Networks use real arithmetic (`arithmetic.tangents`). For
-     functions, finite differences (`arithmetic.steps`) replace a complex step that they contradict.
+   - It computes the expected `derivatives` by complex step. Networks use real arithmetic (`arithmetic.tangents`). If
+     finite differences (`arithmetic.steps`) contradict the complex step of a function, they replace it.
    - The tolerance is a bound on the rounding error of the gradient (`arithmetic.rounding`). The bound is propagated
      through the code of the gradient (`arithmetic.running_error`). If this is not possible, the rounding error is
      measured.

@@ -9,7 +9,7 @@ from .points.parameters import mapped
 
 
 class Differentiable:
-    """A function that returns its value and gradient; `value` computes only the value, which is cheaper."""
+    """A function that returns its value and gradient. The cheaper method `value` computes only the value."""
 
     def __init__(self, value: Callable[..., Any], value_and_gradient: Callable[..., tuple[Any, Any]]) -> None:
         self.value, self._both = value, value_and_gradient

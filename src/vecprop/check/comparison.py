@@ -160,7 +160,7 @@ def judge_entries(point: Point, part: NamedPart, givens: list[Given]) -> list[tu
     for found, (_, criteria) in zip(entries(point, part, givens), givens, strict=True):
         rounding = found.tolerance - criteria.limit.of(found.expected, np.ones((part.size, 1)))
         hidden = hidden_share(rounding, found.expected, point.sizes(part))
-        # The row shows the entry with the worst verdict; among several, the entry with the largest ratio.
+        # The row shows the entry with the worst verdict. If there are several, it shows the largest ratio among them.
         place = np.lexsort((found.ratios.ravel(), found.ranks.ravel()))[-1]
         output, entry = (int(i) for i in np.unravel_index(place, found.given.shape))
         row = found.row(point, part, hidden, output, entry)
@@ -195,7 +195,7 @@ def _along(
     if not found.tied and given.any() and agree:
         none = np.zeros(product.shape, bool)
         return Comparison(product, found.value, tolerance, none, none)
-    deviations = _DEVIATIONS if point.bound.running else 1  # a measured error already includes such a factor
+    deviations = _DEVIATIONS if point.bound.running else 1  # a measured error already includes a safety factor
     bound = SAFETY * point.bound.gradient[:, part.span]
     size = np.max(np.abs(bound), initial=0) or 1.0  # scaled so that squares do not underflow
     tolerance += deviations * (size * np.sqrt((bound / size) ** 2 @ (U * U).T))

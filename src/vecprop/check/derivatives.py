@@ -92,7 +92,7 @@ def differences(point: Point, part: NamedPart, U: np.ndarray) -> Difference:
 
 
 def _reconciled(one: Difference, other: Difference) -> Difference:
-    """Return the derivatives ``one``; where ``other`` disagrees, their difference is the error."""
+    """Return the derivatives ``one``. Where ``other`` disagrees, the error is the difference between the two."""
     apart = np.abs(one.value - other.value)
     agree = apart <= DISTRUST * (one.error + other.error)
     return Difference(one.value, np.where(agree, one.error, np.fmax(apart, one.error)), one.jump)
@@ -128,7 +128,7 @@ def _moved(point: Point, part: NamedPart, steps: np.ndarray) -> np.ndarray:
 def exact_derivatives(point: Point, moves: Sequence[Move]) -> tuple[np.ndarray, bool]:
     """Return the derivatives along the directions of all moves, (outputs, K), and whether ties are possible.
 
-    The directions of a single part are split into chunks that fit into memory. Several parts must fit into memory.
+    The directions of a single part are split into chunks that fit into memory. Several parts are not split.
     """
     pieces = [moves]
     if len(moves) == 1:
@@ -205,7 +205,7 @@ def _groups(derivatives: list[float]) -> list[list[int]]:
 
 
 def unconfirmed(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray) -> str:
-    """Explain why finite differences along u, (1, size), do not confirm the complex step, if they do not."""
+    """Explain why finite differences along u, (1, size), do not confirm the complex step; return "" if they do."""
     found = differences(point, part, u)
     reason = contradiction(point, part, u, stepped, found)
     confirmed = _margin(found) <= CONFIRMED * np.abs(stepped)
@@ -215,7 +215,7 @@ def unconfirmed(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarra
 
 
 def contradiction(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray, found: Difference) -> str:
-    """Explain how finite differences contradict the complex step along u, if they do."""
+    """Explain how finite differences contradict the complex step along u, or return "" if they agree."""
     # At a kink the complex step may return either one-sided derivative.
     sides = np.stack([found.value + side * found.jump for side in (-0.5, 0.0, 0.5)])
     apart = np.abs(stepped - sides).min(axis=0)
@@ -229,5 +229,5 @@ def contradiction(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndar
 
 
 def _margin(found: Difference) -> np.ndarray:
-    """Return the largest error that a finite difference is assumed to have."""
+    """Return the assumed maximum error of a finite difference."""
     return 2 * DISTRUST * found.error + BELIEVED * np.abs(found.value)

@@ -40,7 +40,7 @@ class _Procedure:
     def judge(
         self, point: Point, gradients: dict[int, np.ndarray], parts: Iterable[NamedPart]
     ) -> tuple[Judgements, str]:
-        """Judge gradients, given by index, and return a reason not to trust the complex step (usually empty)."""
+        """Judge the gradients with these indices; return a reason (usually empty) not to trust the complex step."""
         parts = [part for part in parts if part.size]
         criteria = [Criteria(self.method, self.limit, point.engines[number] == "compiled") for number in gradients]
         givens = list(zip(gradients.values(), criteria, strict=True))
@@ -112,7 +112,7 @@ def judged_report(point: Point, method: str, notes: list[str], movable: bool, li
 def _report(
     point: Point, procedure: _Procedure, givens: list[np.ndarray], moving: list[set[str]], movable: bool
 ) -> tuple[Report, str]:
-    """Return the report and a reason not to trust the complex step (usually empty)."""
+    """Return the report, and a reason not to trust the complex step, which is usually empty."""
     judged, doubt = procedure.judge(point, dict(enumerate(givens)), point.parts)
     if doubt:
         return Report((), ""), doubt

@@ -60,7 +60,7 @@ Factors below 1 take units out of saturation; small changes stay within a narrow
 
 
 class Doubts:
-    """Decide which rows of a gradient require a second point, and combine the two verdicts."""
+    """Decides which rows of a gradient require a second point, and combines the two verdicts."""
 
     def __init__(self, point: Point, number: int, given: np.ndarray, method: Method, limit: Limit) -> None:
         self.point, self.number, self.given, self.limit = point, number, given, limit

@@ -97,11 +97,11 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
 
     @abstractmethod
     def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> tuple[Any, np.ndarray]:
-        """Return y in canonical shape, and the network's targets; set ``targets_`` if new."""
+        """Return y in canonical shape and the network's targets. If ``new`` is true, set ``targets_``."""
 
     @abstractmethod
     def _own_score(self, rows: Rows) -> str | None:
-        """Return the name in `core.scores` that equals this model's `score` on these rows, or None."""
+        """Return the name of the function in `core.scores` that equals `score` on these rows, if there is one."""
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -202,7 +202,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
 
     @fit_context(prefer_skip_nested_validation=True)
     def initialize(self, X: Any, y: Any) -> Self:
-        """Create the network for such data and draw its initial parameters, without training.
+        """Create the network for these data and draw its initial parameters, without training.
 
         `fit` and the first `partial_fit` start from the same parameters.
 
@@ -258,7 +258,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         return self._diagnosis(self._read(X, y, None))
 
     def _diagnosis(self, rows: Rows, few: int | None = None) -> Diagnosis:
-        """Return the diagnosis on rows, examining hidden units on at most `few` of them."""
+        """Return the diagnosis on these rows; examine hidden units on at most `few` rows."""
         return diagnosis_of(Case(self, self._ending, rows, few))
 
     def _diagnosis_of_sample(self, rows: Rows) -> Diagnosis:
@@ -358,9 +358,9 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
             raise ValueError(" ".join([message, *self._diagnosis_of_sample(spec.rows)])) from outcome.error
 
     def convergence_warning(self, spec: FitSpec, outcome: FitOutcome) -> str:
-        """Return scikit-learn's convergence warning with the diagnosis; "" if training converged.
+        """Return scikit-learn's convergence warning with the diagnosis, or "" if training converged.
 
-        The diagnosis is skipped if such warnings are ignored: for a small network it takes as long as some epochs.
+        The diagnosis is skipped if such warnings are ignored, because it can take as long as several epochs.
         """
         message = spec.convergence_warning(outcome)
         actions = (

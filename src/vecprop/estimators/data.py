@@ -79,7 +79,7 @@ class Rows:
     def split(self, random: np.random.RandomState, share: float, strata: Any) -> tuple["Rows", "Rows"]:
         """Split the rows at random, optionally stratified; the second part gets the given share.
 
-        Models with the same random state share one split, and the state then advances as if each had drawn it.
+        Models with the same random state share one split. The state then advances as if each model had drawn a split.
         """
         key = share, pickle.dumps(random.get_state(legacy=False))
         if key not in self._splits:
@@ -108,7 +108,7 @@ class Rows:
         """Return these rows as lazily scaled rows of a larger X, at the given row indices.
 
         Targets and weights are shared with the table `whole` if it has the same values in these rows. Otherwise they
-        are copied, and all other rows get the values of the first row, which are valid.
+        are copied, and all other rows get the valid values of the first row.
         """
 
         def spread(name: str) -> Any:

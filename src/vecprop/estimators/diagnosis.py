@@ -142,7 +142,7 @@ def unscaled_targets(case: Case) -> Iterator[str]:
 
 
 def dead_units(case: Case) -> Iterator[str]:
-    """Report layers with many dead units: no gradient passes a derivative of 0 on every row."""
+    """Report layers with many dead units, which have a derivative of 0 on every row."""
     dead = ((number, flow < 1e-6) for number, activation, flow in case.hidden if not isinstance(activation, BOUNDED))
     if layers := _crowded(dead):
         remedy = f"use activation='leaky_relu', scale the inputs{case.or_lower}"
@@ -150,7 +150,7 @@ def dead_units(case: Case) -> Iterator[str]:
 
 
 def saturated_units(case: Case) -> Iterator[str]:
-    """Report layers with many saturated units: their derivatives near 0 pass little gradient."""
+    """Report layers with many saturated units, which pass little gradient because their derivatives are near 0."""
     flat = []
     for number, activation, flow in case.hidden:
         if isinstance(activation, BOUNDED):
@@ -224,7 +224,7 @@ def diagnosis_of(case: Case) -> Diagnosis:
 
 
 def _unscaled(X: Any, names: Sequence[Any]) -> str:
-    """Return the columns whose scale is far from 1, with their scales, worst first; "" if none."""
+    """List the columns whose scale is far from 1, with their scales, worst first. Return "" if there are none."""
     largest = _row(abs(X).max(axis=0)).astype(float)
     unit = np.where(largest > 0, largest, 1)  # normalizes, so that squares neither overflow nor underflow
     shares = X.multiply(1 / unit).tocsr() if sparse.issparse(X) else X / unit
@@ -248,6 +248,6 @@ def _listed(words: list[str]) -> str:
 
 
 def _crowded(layers: Any) -> str:
-    """Return the number of marked units in each hidden layer with too many of them; "" if none."""
+    """List the hidden layers with too many marked units, and their numbers. Return "" if there are none."""
     crowded = [(number, marked) for number, marked in layers if marked.mean() > CROWDED]
     return ", ".join(f"{marked.sum()} of {len(marked)} in hidden layer {number}" for number, marked in crowded)

@@ -86,7 +86,7 @@ class FitSpec:
     optimizer: Any
     score: str | None  # the validation score that `train` itself can measure
     scorer: Callable[[Rows, Any], Callable[[TrainingState], float]]  # makes a score function, given ``scoring``
-    constant: Callable[[Rows], float]  # what scikit-learn adds to the loss on some rows
+    constant: Callable[[Rows], float]  # returns the constant that scikit-learn adds to the loss on some rows
     publish: Callable[[FitOutcome], object]  # called after each epoch that runs Python code
     tasks: EpochTasks | None = None
     starts: Sequence[FitOutcome] = ()  # the initial parameters of further restarts
@@ -100,7 +100,7 @@ class FitSpec:
         self.by_score = settings.early_stopping and self.validation is not None
         watched = "loss" if not self.by_score else "validation_score" if self.score else "validation_loss"
         self.rule = EarlyStopping(watched, settings.tol, settings.n_iter_no_change + 1, self.by_score, "best")
-        # If no Python code runs after each epoch, `train` applies the rule, unless max_iter is reached first anyway.
+        # If no Python code runs after each epoch, `train` applies the rule, provided that it can act before max_iter.
         self.early_stopping = self.rule if self.by_score or self.rule.patience <= settings.max_iter else None
         self.scored: dict[str, Rows] = {}  # rows to score after each epoch, by field of `FitOutcome`
         if self.validation is not None and scoring != "loss" and self.score is None:
@@ -226,7 +226,7 @@ class Recorder:
 
     The rule continues from the counts of earlier calls. An adaptive learning rate is divided by 5 instead of ending
     training, as long as it is above 1e-6. If the rule monitors a score, ``best_theta`` holds the parameters with the
-    best score: the initial ones if no epoch beat the earlier calls.
+    best score: the initial parameters if no epoch improved on the best score of earlier calls.
     """
 
     def __init__(self, spec: FitSpec) -> None:
@@ -263,7 +263,7 @@ class Recorder:
         self.scores = {name: spec.scorer(rows, spec.settings.scoring) for name, rows in spec.scored.items()}
 
     def memory(self, epoch: int) -> dict[str, Any] | None:
-        """Return the state to resume from after an epoch; None if it was not recorded, as after an error."""
+        """Return the state to resume from after an epoch, or None if an error prevented the recording of the epoch."""
         if self.outcome.n_iter != epoch:
             return None
         return {"counted": {name: getattr(self.outcome, name) for name in COUNTED}, "best": self.best_theta}
@@ -275,7 +275,7 @@ class Recorder:
 
     @property
     def interval(self) -> float:
-        """The number of epochs before the rule can stop training, if it monitors the training loss; else 1."""
+        """The number of epochs before the training loss can stop training; 1 if the rule monitors another quantity."""
         if self.scores or self.spec.by_score:
             return 1
         return max(self.spec.rule.patience - self.outcome.no_improvement_count, 1)

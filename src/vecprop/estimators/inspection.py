@@ -262,7 +262,7 @@ class Plots:
     def calibration(self, X: Any, y: Any, ax: "Axes | None" = None, **options: Any) -> "Axes":
         """Draw the frequency of a class against its predicted probability, using ``CalibrationDisplay``.
 
-        For two classes there is one curve, for the second class; otherwise there is one curve for each class or label.
+        For two classes, a single curve shows the second class; otherwise, each class or label has its own curve.
         """
         from sklearn.calibration import CalibrationDisplay
 

@@ -45,7 +45,7 @@ LEAST = 10**6
 
 @contextmanager
 def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Open a temporary file for writing; it replaces path once it is completely on disk.
+    """Open a temporary file for writing. The file replaces path once all data are on disk.
 
     If writing fails or the program is killed, path is unchanged. A killed program leaves an unfinished file named
     ``.NAME.….unfinished`` in the same folder; the next program that writes NAME removes it. Pipes and devices are

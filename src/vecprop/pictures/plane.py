@@ -79,7 +79,7 @@ def checked_theta(theta: Array) -> Array:
 
 
 def checked_indices(numbers: Any, name: str, lengths: tuple[int, ...], width: int, of: str) -> tuple[int, ...]:
-    """Validate distinct column indices and return them; lengths are the allowed numbers of indices."""
+    """Validate distinct column indices and return them. ``lengths`` contains the allowed numbers of indices."""
     try:
         chosen = tuple(int(number) for number in numbers if number == int(number))
         good = len(chosen) == len(numbers) == len(set(chosen)) and len(chosen) in lengths

@@ -59,7 +59,7 @@ def label(value: Any) -> str:
 def plot_search(
     search: Any, parameters: str | Sequence[str] | None = None, ax: "Axes | None" = None, *, score: str = "score"
 ) -> "Axes":
-    """Plot the scores of a search against one parameter, as a curve, or against two, as a heat map.
+    """Plot the scores of a search: a curve over one parameter, or a heat map over two.
 
     A curve connects the best setting of each value, and dots show the other settings. A band shows the standard
     deviation over the folds, and error bars show the standard deviation over the seeds. A cell of a heat map shows the

@@ -1,1 +1,1 @@
-"""Standard output and error, and the files and pages that commands write."""
+"""Write standard output and error, and the files and pages of commands."""

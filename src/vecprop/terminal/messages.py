@@ -1,4 +1,4 @@
-"""The output of commands: results, notes and error messages; and the handling of Ctrl-C."""
+"""The output of commands: results, notes, error messages, and the handling of Ctrl-C."""
 
 import json
 import os
@@ -20,7 +20,7 @@ FAILURE, USAGE, BAD_DATA, DIVERGED, WRONG_GRADIENT, INTERRUPTED = 1, 2, 3, 4, 5,
 
 
 class UsageError(Exception):
-    """The options of a command contradict each other or its files."""
+    """Raised when the options of a command contradict each other or the given files."""
 
 
 def code_of(error: Exception) -> int:

@@ -1,4 +1,4 @@
-"""The commands and their options, which call the functions that do the work. This file has shared options."""
+"""The commands and their options, which call the functions that do the work. This file contains shared options."""
 
 from pathlib import Path
 from typing import Annotated

@@ -27,7 +27,7 @@ REPLACE = "With --force, replace an existing model even after Ctrl-C; otherwise 
 
 
 def read_configuration(context: typer.Context, path: Path | None) -> Path | None:
-    """Set a file's values as the defaults of the command's options (the callback of ``--config``)."""
+    """Use the values in a file as defaults of the command's options (the callback of ``--config``)."""
     if path is None:
         return None
     from ..training.config import PASSING, read_toml

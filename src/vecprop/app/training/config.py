@@ -103,7 +103,7 @@ def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
     if "hidden_layer_sizes" in settings:
         what = "integers of at least 1, such as 64,64"
         settings["hidden_layer_sizes"] = _several("hidden_layer_sizes", options, int, what)
-    with suppress(ValueError, KeyError):  # otherwise it is a rule
+    with suppress(ValueError, KeyError):  # a string that is not a number is a rule
         settings["threshold"] = float(settings["threshold"])
     if "quantile" in settings:
         if settings.get("loss") != "quantile":
@@ -124,12 +124,12 @@ def estimator_of(request: Request, task: Task, **more: Any) -> Any:
         require_valid_settings(estimator)
     except ValueError as error:
         raise UsageError(_about_options(str(error))) from error
-    warnings.filterwarnings("ignore", f".*{MOST_ONCE}")  # it is also a note
+    warnings.filterwarnings("ignore", f".*{MOST_ONCE}")  # the warning is also a note
     return estimator
 
 
 def _about_options(message: str) -> str:
-    """Convert scikit-learn's message on a setting to one on the option; return others unchanged."""
+    """Convert scikit-learn's message about a setting to a message about the option; return other messages unchanged."""
     found = re.fullmatch(r"The '(\w+)' parameter of \w+ must be (.*)\. Got (.*) instead\.", message)
     option = found and next((name for name, setting in SETTINGS.items() if setting == found[1]), None)
     if not (found and option):

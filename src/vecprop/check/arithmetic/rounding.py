@@ -52,7 +52,7 @@ code may round more often than vecprop."""
 
 
 class Noise(NamedTuple):
-    """The standard deviations of the rounding errors of function values over different distances, each (n,).
+    """Standard deviations of the rounding errors of function values, (n,), measured over different distances.
 
     ``farther`` is larger than ``near`` if the function suffers from cancellation or has fine structure. ``nearest`` is
     smaller than ``near`` if the function uses float32 or varies rapidly.
@@ -124,7 +124,7 @@ def _can_hold(values: np.ndarray, dtype: type) -> np.ndarray:
 
 
 def _noise(values: np.ndarray) -> np.ndarray:
-    """Return the standard deviation of the noise, (n,), from the median of differences of several orders."""
+    """Estimate the standard deviation of the noise, (n,), by the median over differences of several orders."""
     # The median absolute value of a normal distribution is 0.674 standard deviations.
     left = []
     difference = np.diff(values, ORDERS[0] - 1, axis=0)
@@ -222,7 +222,7 @@ def rounding_experiment(
 
 
 def coarse_type(given: np.ndarray, error: np.ndarray, sizes: np.ndarray) -> str:
-    """Return "float16" or "float32" if the numbers were rounded to this dtype, or an empty string."""
+    """Return "float16" or "float32" if the numbers were rounded to this dtype, and "" otherwise."""
     given, share = given[given != 0], (error / sizes)[sizes > 0]
     bits = np.frexp(given)[0]
     for dtype in (np.float16, np.float32):

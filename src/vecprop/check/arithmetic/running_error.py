@@ -183,7 +183,7 @@ Bounded.ufuncs = {
     np.sqrt: lambda like, x: like.rounded(
         y := np.sqrt(x.value), x.companion / np.where(y > 0, y, np.sqrt(like.arithmetic.tiny))
     ),
-    # The error bound exceeds exp(x + e) - exp(x), and is faster than with expm1.
+    # This bound exceeds exp(x + e) - exp(x), and is faster to compute than with expm1.
     np.exp: lambda like, x: like.rounded(y := np.exp(x.value), y * x.companion * np.exp(x.companion), units=4),
     np.expm1: lambda like, x: like.rounded(np.expm1(x.value), np.exp(x.value) * np.expm1(x.companion), units=4),
     np.log: lambda like, x: _logarithm(like, np.log(x.value), x.value, x.companion),

@@ -100,18 +100,18 @@ def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray, noise: np.ndarray, o
 
 
 def largest_of(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Return the largest of K derivatives, converted to the unit of each, (K, outputs); see `Point.scale`."""
+    """Return the largest derivative in the unit of each of the K derivatives, (K, outputs); see `Point.scale`."""
     sizes, scale = np.abs(values), scale[:, None]
     return np.minimum(sizes.max(axis=0), (sizes * scale).max(axis=0) / scale)
 
 
 def _explained(error: np.ndarray, rounding: np.ndarray) -> np.ndarray:
-    """Return how much of the difference between coarse and fine steps rounding errors can explain."""
+    """Return the difference between coarse and fine steps that rounding errors can explain."""
     return np.where(np.isfinite(error), np.minimum(error, 4 * rounding), np.inf)
 
 
 def _best(ladders: list[tuple[np.ndarray, Difference]], noise: np.ndarray) -> Difference:
-    """Return the derivatives with the smallest errors from several step sequences and their shortest steps, (K,)."""
+    """Select the derivatives with the smallest errors; a ladder contains the shortest steps, (K,), and the results."""
     # The sequence with the shortest steps must confirm the other sequences, up to its rounding errors.
     ladders = sorted(ladders, key=lambda one: (one[0].min(), one[1].error.max()))
     shortest, fine = ladders[0]
@@ -176,5 +176,5 @@ def _extrapolated(differences: np.ndarray, rounding: np.ndarray, x: np.ndarray) 
     first, second, third = np.argsort(error, axis=0, kind="stable")[:3]
     best, *next_best = (np.take_along_axis(entries, place[None], 0)[0] for place in (first, second, third))
     least = np.take_along_axis(error, first[None], 0)[0]
-    # An entry may agree with its predecessors by chance, but hardly with the next best entries too.
+    # An entry may agree with its predecessors by chance, but rarely with the next best entries as well.
     return best, np.maximum(least, np.max([np.abs(best - other) for other in next_best], axis=0))

@@ -8,8 +8,8 @@ There are rules for elementary functions, sums and products. The derivatives of 
 under test.
 
 `Tied` numbers compute one-sided derivatives at kinks. A tie is a comparison of two equal numbers. At relu(0), for
-example, the derivative is 1 if the number increases along the direction, and 0 if it decreases. If tangents decide the
-ties, the result is the exact one-sided derivative. Alternatively, all ties are decided as less or all as greater.
+example, the derivative is 1 if the number increases along the direction, and 0 if it decreases. If the tangents break
+the ties, the result is the exact one-sided derivative. Alternatively, all ties are treated as less or all as greater.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ LESS, BY_TANGENT, GREATER = -1, 0, 1
 
 @dataclass
 class Ties:
-    """The rule for comparisons of equal numbers, and whether there were any."""
+    """The rule for breaking ties in comparisons, and whether any ties occurred."""
 
     broken: int = BY_TANGENT
     met: bool = False
@@ -50,7 +50,7 @@ class Tangent(ArrayPair):
 
     @property
     def tangent(self) -> np.ndarray:
-        """The derivatives, (K, *shape): outer times seed, by the chain rule."""
+        """The derivatives by the chain rule, outer times seed, (K, *shape)."""
         product = self.companion if isinstance(self.outer, float) and self.outer == 1 else self.outer * self.companion
         shape = (product.shape[0], *self.value.shape[1:])
         return product if product.shape == shape else np.broadcast_to(product, shape)
@@ -199,13 +199,13 @@ class OneSided(NamedTuple):
 
 
 class Tied(Tangent):
-    """Tangents that decide comparisons of equal numbers; all operands have the same directions."""
+    """Numbers that use their tangents to break ties. All operands have the same directions."""
 
     real = property(lambda self: self)  # type: ignore[assignment]
 
 
 def _order(like: Tied, x: Any, y: Any) -> np.ndarray:
-    """Return 1, 0 or -1 if x is greater than, equal to or less than y, after deciding ties."""
+    """Return 1, 0 or -1 if x is greater than, equal to or less than y, after breaking ties."""
     (a, da), (b, db) = like.pair(x), like.pair(y)
     broken = like.ties.broken or np.sign(da - db)
     return np.where(a == b, broken, np.sign(a - b))

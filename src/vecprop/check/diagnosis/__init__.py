@@ -80,7 +80,7 @@ def _expected(
 def _common(
     point: Point, given: np.ndarray, expected: dict[str, np.ndarray], parts: list[NamedPart], precision: float
 ) -> str:
-    """Describe the constant ratio of all parts, or return an empty string."""
+    """Describe the ratio of given to expected entries if all parts have the same ratio, or return an empty string."""
     ratios = [ratio(given[:, part.span], expected[part.name], precision) for part in parts]
     known = [r for r in ratios if r is not None]
     if len(known) == len(ratios) and np.ptp(known) <= max(precision, 1e-9) * np.abs(known).max():

@@ -72,7 +72,7 @@ class Point:
         return value.reshape(-1).astype(complex if value.dtype.kind == "c" else float)
 
     def values(self, thetas: np.ndarray) -> np.ndarray:
-        """Return the flattened values at each row of thetas, (K, outputs), with NaN if the function raises."""
+        """Return the flattened values at each row of thetas, (K, outputs), with NaN where the function raises."""
         return values_at(self._values, thetas, prod(self.outputs))
 
     def at_once(self, part: NamedPart) -> int:
@@ -230,7 +230,7 @@ class Point:
 
     @cached_property
     def may_vary_rapidly(self) -> bool:
-        """Whether the values may vary so rapidly that long steps miss it."""
+        """Whether the values may vary too rapidly for long steps."""
         # Such values look like noise, except over the shortest distances.
         noise = self.measured_noise
         if not (noise.near > PLATEAU * noise.nearest).any():

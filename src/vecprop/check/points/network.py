@@ -140,7 +140,7 @@ class NetworkPoint(Point):
         return np.concatenate([self._losses(self.network, piece, self.batch) for piece in pieces])
 
     def _losses(self, network: Network, thetas: np.ndarray, batch: Batch) -> np.ndarray:
-        """Return the losses of a network, (K, 1), with NaN if a layer raises.
+        """Return the losses of a network, (K, 1), with NaN where a layer raises.
 
         Networks with user-defined layers run once per theta, since such layers may not support several members.
         """

@@ -48,10 +48,10 @@ class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator
     n_jobs : int or None, default None
         The maximum number of threads; None for the number of processors.
     workers : DaskWorkers or None, default None
-        The cluster to train on, with bit-identical results. In a block of ``joblib.parallel_config("dask")``, its
-        cluster is the default.
+        The cluster to train on, with bit-identical results. In a block of ``joblib.parallel_config("dask")``, the
+        default is the cluster of this block.
     random_state : int, RandomState or None, default None
-        The seed of the members' initial parameters, rows and features. The estimator's own is ignored.
+        The seed of the members' initial parameters, rows and features. The one in ``estimator`` is ignored.
     checkpoint : Checkpoint or None, default None
         Saves finished members to a folder, ``Checkpoint("folder")``. If the program is killed, the same call of `fit`
         resumes with the other members and returns identical bits. Requires an integer as random_state.
@@ -69,7 +69,7 @@ class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator
     """
 
     member_class: ClassVar[Any]
-    targets_: ClassVar[Any]  # the same as its members'
+    targets_: ClassVar[Any]  # the same as in all members
     n_features_in_: ClassVar[int]
     feature_names_in_: ClassVar[np.ndarray]  # if all are strings
     n_outputs_: ClassVar[int]
@@ -252,7 +252,7 @@ class MLPEnsembleClassifier(LogProbabilities, ClassifierMixin, MLPEnsemble):
         The classes, sorted; all members share them.
     {attributes}
     oob_decision_function_ : ndarray (N, C)
-        The mean probabilities over the members not trained on the row, NaN if none, if ``oob_score=True``.
+        With ``oob_score=True``, the mean probabilities over the members not trained on the row; NaN if there are none.
 
     Examples
     --------
@@ -325,7 +325,7 @@ class MLPEnsembleRegressor(RegressorMixin, MLPEnsemble):
     ----------
     {attributes}
     oob_prediction_ : ndarray (N,) or (N, O)
-        The mean prediction over the members not trained on the row, NaN if none, if ``oob_score=True``.
+        With ``oob_score=True``, the mean prediction over the members not trained on the row; NaN if there are none.
 
     Examples
     --------

@@ -57,7 +57,7 @@ class Evaluation:
     has_started: bool = False
 
     def __call__(self, choices: Sequence[dict[str, Any]]) -> list[list[Outcome]]:
-        """Return the outcomes for each candidate and fold, a list with one outcome per seed."""
+        """Return a list with one outcome per seed for each candidate and fold."""
         search, splits = self.search, self.splits
         candidates = [Candidate(search.estimator, params, search.n_seeds) for params in choices]
         for candidate in candidates:
@@ -313,7 +313,7 @@ def mean_over_seeds(outcomes: Sequence[Outcome]) -> Outcome:
 
 
 def spread_over_seeds(outcomes: Sequence[Sequence[Outcome]]) -> dict[str, float]:
-    """Return columns with each seed's mean test score over folds, and their standard deviation.
+    """Return columns with each seed's mean test score over folds, and with the standard deviation of these means.
 
     Examples
     --------

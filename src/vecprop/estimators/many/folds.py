@@ -207,7 +207,7 @@ class Shared:
         return type(self.frame)(X, columns=self.frame.columns, copy=False) if named and self.frame is not None else X
 
     def table(self, template: MultilayerPerceptron, targets: Any, weight: Any) -> Table | None:
-        """Return all rows as a model reads them; None if rows outside the fold are invalid or change its outputs."""
+        """Return all rows as a model reads them, or None if rows outside the fold are invalid or add outputs."""
         key = targets, template.n_outputs_
         if key not in self.known:
             self.known[key] = None

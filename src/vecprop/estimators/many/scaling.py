@@ -61,7 +61,7 @@ def _parts(rows: np.ndarray, columns: int) -> list[np.ndarray]:
 
 
 def _by_columns(scaler: Any, X: np.ndarray, rows: np.ndarray) -> Any:
-    """Fit a scaler to rows of X, a few columns at a time; it makes about five copies of them.
+    """Fit a scaler to rows of X, a few columns at a time, because scalers make about five copies of their input.
 
     No chunk has a single column, because NumPy may then sum in another order.
     """
@@ -80,7 +80,7 @@ def _by_columns(scaler: Any, X: np.ndarray, rows: np.ndarray) -> Any:
 def _standard_in_parts(scaler: Any, X: np.ndarray, rows: np.ndarray) -> Any:
     """Fit a `StandardScaler` to rows of X by sums that are accumulated over chunks.
 
-    The sums of the first rows are compared with the scaler's own. If the bits differ, as with another release of
+    The result for the first rows is compared with the scaler's result. If the bits differ, as with another release of
     scikit-learn or memory order of X, the scaler is fitted a few columns at a time instead.
     """
     some = rows[:SOME]

@@ -68,9 +68,9 @@ class MLPSearchCV(SuggestsKeywords, Versioned, compat.BaseSearchCV):
     workers : DaskWorkers or None, default None
         The cluster to train and score on, with bit-identical scores. The refit, and fits that run Python code after
         each epoch, run in this process. With a checkpoint, this process also computes the scores. In a block of
-        ``joblib.parallel_config("dask")``, its cluster is the default.
+        ``joblib.parallel_config("dask")``, the default is the cluster of this block.
     random_state : int, RandomState or None, default None
-        The seed for drawing candidates. The estimator's own seeds each fit.
+        The seed for drawing candidates. The ``random_state`` of ``estimator`` seeds each fit.
     error_score : "raise" or float, default nan
         The score of a failed fit, such as one that diverges, or "raise" to raise its error.
     verbose : int, default 0

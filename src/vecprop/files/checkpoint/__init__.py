@@ -34,13 +34,13 @@ class Checkpoint:
     reports this.
 
     `train` saves its state to a model file, which `load` can read at any time. `train_population` saves the results of
-    finished members to a folder, many per file; unfinished members restart. Files are replaced atomically. A finished
-    run returns its result at once, and `train` continues it if ``epochs`` is larger. A later run may add members to a
-    folder, or train only some of them.
+    finished members to a folder, many per file; unfinished members restart. Files are replaced atomically. The result
+    of a finished run is returned at once; `train` continues the run if ``epochs`` is larger. A later run may add
+    members to a folder, or train only some of them.
 
-    An exception, such as one from a callback, saves the training before it propagates. SIGTERM stops and saves training
-    like Ctrl-C, and then ends the program with exit code 143. Only one program at a time can use a checkpoint, which is
-    enforced by a file lock. Unfinished files of a killed program are removed by the next run.
+    If a callback raises an exception, training is saved before the exception propagates. SIGTERM stops and saves
+    training like Ctrl-C, and then ends the program with exit code 143. Only one program at a time can use a checkpoint,
+    which is enforced by a file lock. Unfinished files of a killed program are removed by the next run.
 
     Parameters
     ----------
@@ -100,8 +100,8 @@ class Checkpoint:
     ) -> TrainingResult | None:
         """Return the saved state of a run, or None if it has not started.
 
-        The batches are the training rows and any validation rows; None for rows that the settings specify. The settings
-        are all other values that determine the bits, including ``schedule`` and ``batch_size``.
+        The batches contain the training rows and any validation rows, or None for rows that the settings specify. The
+        settings are all other values that determine the bits, including ``schedule`` and ``batch_size``.
         """
         self.network = network.dense if isinstance(network, SparseNetwork) else network
         require_savable(theta)

@@ -125,7 +125,7 @@ def digest_of_file(path: Path) -> str:
 
 
 def in_common(each: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return, for each name, a digest of the set of its values in several mappings.
+    """Return one digest per name, which covers the distinct values of the name in several mappings.
 
     Examples
     --------

@@ -47,7 +47,7 @@ class _ResultStore:
         self._first: dict[str, Any] = {}
 
     def _new(self, key: str, result: Any) -> list[int]:
-        """Return the indices in this run for a key, if this is its first result."""
+        """Return the indices in this run for a key; return an empty list if the key already has a result."""
         if not (numbers := self.store.numbers.get(key, [])):
             return []
         first = self._first.setdefault(key, result)
@@ -74,7 +74,7 @@ class MemberStore(_ResultStore):
         self._begun()
 
     def _take(self, keys: list[str], document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Load the results of this run's members from a file; inverse of `_plain`."""
+        """Load the results of this run's members from a file. This is the inverse of `_plain`."""
         others, starts = Reader(BY_NAME, arrays).value(document["others"]), dict[str, int]()
         left = iter(keys)
         for each, key in zip(others.values(), left, strict=False):

@@ -45,8 +45,8 @@ class Throttle:
 class Store:
     """The results in a folder.
 
-    `run` describes the run, for error messages about differences; `keys` has a digest of the inputs of each result. The
-    folder of a run without common keys raises an error, unless `takes_others` is set.
+    `run` describes the run for error messages. `keys` contains a digest of the inputs of each result. If the folder
+    belongs to a run without common keys, an error is raised unless `takes_others` is set.
     """
 
     def __init__(self, path: Path, run: Mapping[str, Any], keys: Sequence[str], takes_others: bool = False) -> None:

@@ -160,7 +160,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
 
 def load_with_memory(path: str | os.PathLike[str]) -> tuple[Any, Any]:
-    """Load a model, and the additional values of `save_with_notes`, or None."""
+    """Load a model and the additional values from `save_with_notes`, which are None if the file has none."""
     model, document, arrays = _loaded(path)
     return model, _made(document.get("memory"), arrays, f"{path} has a memory that cannot be read", lambda memory: None)
 

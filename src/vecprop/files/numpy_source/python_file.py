@@ -41,7 +41,7 @@ class Formulas:
         self.texts: dict[str, str] = {}
 
     def method(self, part: Any, name: str) -> str | None:
-        """Add a method of a layer or loss, and return its name in the source; None if it is the identity."""
+        """Add a method of a layer or loss; return its name in the source, or None if the method is the identity."""
         function = getattr(type(part), name)
         if not type(part).__module__.startswith("vecprop.") or not function.__module__.startswith("vecprop."):
             raise FileError(f"{part!r} cannot be exported: only vecprop's built-in parts can become NumPy source.")
@@ -52,7 +52,7 @@ class Formulas:
         self, function: Callable[..., Any], name: str | None = None, attributes: Sequence[str] = (), part: Any = None
     ) -> str | None:
         """Add a function, with a method's attributes as arguments; return its name in the source."""
-        # If it only calls another function, return that name instead.
+        # If the function only calls another one, return the name of the other function instead.
         definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
         assert isinstance(definition, ast.FunctionDef)
         _Rewriting(self, function.__globals__, part, attributes).visit(definition)

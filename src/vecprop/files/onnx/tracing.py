@@ -1,6 +1,6 @@
 """Tracing: call formulas with symbols instead of arrays, to record their operations as an ONNX graph.
 
-So each formula is written only once, and custom layers written in NumPy can be exported too.
+Therefore each formula is written only once, and custom layers written in NumPy can be exported too.
 """
 
 import inspect
@@ -129,7 +129,7 @@ def _method(name: str) -> Callable[..., Any]:
 
 @dataclass(frozen=True, eq=False)
 class Symbol(NDArrayOperatorsMixin):
-    """A stand-in for an array during tracing; its first axis is the rows, of any number.
+    """A stand-in for an array during tracing, with any number of rows on the first axis.
 
     NumPy's functions and operators on symbols add operations to the graph.
     """

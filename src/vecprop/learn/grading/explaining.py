@@ -90,7 +90,7 @@ class Trial:
 
 
 def explained(task: Task, trials: Sequence[Trial], wrong: Mapping[str, Callable[..., Any]]) -> Mistake | None:
-    """Return a mistake that leads to all results, or None."""
+    """Return a mistake that explains all results, or None if no known mistake does."""
     arrays = [[found for found, _ in trial.parts if isinstance(found, np.ndarray)] for trial in trials]
     finite = [all(np.isfinite(array).all() for array in each) for each in arrays]
     trials = sorted(compress(trials, finite), key=lambda trial: trial.right)
@@ -174,7 +174,7 @@ OF_ROWS = [
 
 
 def kept_state(trials: Sequence[Trial]) -> str:
-    """Describe state kept between calls; empty if equal arguments give equal results."""
+    """Describe state that a function keeps between calls, or return "" if it keeps none."""
     first, last = trials[0], trials[-1]
     if not (first.has_value and last.has_value):
         return ""
@@ -226,7 +226,7 @@ def _fitted(trials: Sequence[Trial]) -> Mistake | None:
 
 
 def _coefficients(pairs: Sequence[Pair], columns: Callable[[Pair], Sequence[Any]]) -> Any:
-    """Fit the results by a linear combination of columns; None if the fit is inexact."""
+    """Fit the results by a linear combination of columns; return None if the fit is inexact."""
     sums = []
     for pair in pairs:
         trial, _, f, e = pair

@@ -113,7 +113,7 @@ terms | {1:g} times the mean of each row is mixed into {0} | (1 - c) * A + c * A
 
 
 def said(words: str, name: str, *numbers: float) -> str:
-    """Describe a change of a named part of a formula; the result has an empty name."""
+    """Describe a change of a named part of a formula, or of its result if the name is empty."""
     if not name:
         words = words.replace(" of {}", "").replace("{0} is used", "the result is used").replace("of {0}", "of it")
     name = f"({name})" if words.startswith("1 ") and " " in name else name
@@ -135,7 +135,7 @@ class Part(NamedTuple):
 
 
 def _parts(task: Task) -> list[Part]:
-    """Return the parts of a formula, shortest first; repeated parts also one by one."""
+    """Return the parts of a formula, shortest first. Repeated parts are also returned one by one."""
     source = task.source
     starts = [0, *(found.end() for found in re.finditer("\n", source))]
     groups: dict[str, list[tuple[Any, Any]]] = {}

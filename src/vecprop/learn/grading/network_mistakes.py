@@ -19,7 +19,7 @@ Pass = Callable[..., tuple[Any, Any]]
 
 
 def explained(network: Network, trials: Sequence[Trial], is_loss: bool) -> str:
-    """Describe a mistake that leads to all losses or gradients; empty if none does."""
+    """Describe a mistake that explains all losses or gradients, or return "" if none does."""
     calls = sorted((trial for trial in trials if trial.has_value), key=lambda trial: trial.right)
     comparable = (np.isfinite(trial.found).all() and trial.found.shape == trial.expected.shape for trial in calls)
     if calls[0].right or not all(comparable):

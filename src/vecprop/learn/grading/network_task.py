@@ -115,7 +115,7 @@ def _precision(case: int) -> float:
 
 
 def _pair(value: Any) -> tuple[Any, Any]:
-    """Split a result into a loss and a flat gradient; None for invalid parts."""
+    """Split a result into a loss and a flat gradient, with None for invalid parts."""
     loss, gradient, *more = [*(as_list(value) or ()), None, None]
     parts = gradient if isinstance(gradient, list) else [gradient]  # one array per parameter
     is_gradient = len(more) == 2 and parts and all(isinstance(part, np.ndarray) for part in parts)

@@ -116,7 +116,7 @@ class Settings:
 
     @classmethod
     def from_text(cls, text: str) -> "Settings":
-        """Parse a text written by `to_text`.
+        """Parse a string written by `to_text`.
 
         Raises
         ------

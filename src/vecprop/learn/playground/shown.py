@@ -123,7 +123,7 @@ def loss_surface(session: Session, size: int) -> Surface:
 
 
 def losses_of_starts(session: Session, count: int, epochs: int) -> np.ndarray:
-    """Train from many initial weights, the session's first, and return the losses.
+    """Train from many initial weights, starting with the session's, and return the losses.
 
     Returns
     -------

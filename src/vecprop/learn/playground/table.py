@@ -97,8 +97,8 @@ class Table:
     def chosen(self, columns: tuple[str, ...]) -> tuple[str, str, str]:
         """Return the columns for x, y and the target, by default the most suitable ones.
 
-        The default target has a typical name, or else is the last suitable column. The default axes are the numbers
-        most related to it; identifiers, row numbers and columns with a single value are chosen only if nothing is left.
+        The default target has a typical name, or else is the last suitable column. The default axes are the numeric
+        columns most related to the target. Identifiers, row numbers and columns with a single value are a last resort.
 
         Raises
         ------

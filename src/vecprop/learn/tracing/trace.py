@@ -158,7 +158,7 @@ class Trace(Mapping[str, np.ndarray]):
         Returns
         -------
         Trace
-            With the moments and updated parameters, such as M_W1 and W1_new, and the new ``theta`` and ``state``.
+            A trace with moments and updated parameters, such as M_W1 and W1_new, and the new ``theta`` and ``state``.
 
         Examples
         --------

@@ -242,7 +242,7 @@ def _twin(layer: Any, places: list[list[LayerPass]]) -> Any:
 
 
 def _loss_twin(loss: Any, row_losses: list[Array], row: int | None) -> Any:
-    """Copy a loss that records row losses; with a row, other rows have a delta of 0."""
+    """Copy a loss so that the copy records row losses. If a row is given, delta is 0 in all other rows."""
     cls = type(loss)
 
     def value(self: Any, Z: Array, T: Array) -> Array:

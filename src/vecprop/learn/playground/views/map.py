@@ -84,7 +84,7 @@ class MapView:
                 drawn.formatter = models.CustomJSTickFormatter(args={"names": names}, code="return names[tick]")
 
     def following(self, right: int, up: int) -> int:
-        """Return the row of the next drawn point to the right (1), left (-1), top or bottom."""
+        """Return the row of the next drawn point: right 1 or -1 (right or left), or up 1 or -1 (above or below)."""
         x, y, rows = (np.asarray(self._points.data[name]) for name in ("x", "y", "row"))
         rows = rows[np.lexsort((y, x) if right else (x, y))][:: right or up]
         place = np.flatnonzero(rows == self.selected)

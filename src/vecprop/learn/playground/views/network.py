@@ -54,7 +54,7 @@ class NetworkView:
 
     @property
     def chosen(self) -> Edge | None:
-        """The selected edge with its current value; changes of the units clear it."""
+        """The selected edge with its current value. If the units change, the selection is cleared."""
         return None if self._chosen is None else self._edges_by_index[self._chosen]
 
     def choose(self, step: int) -> None:
