@@ -27,7 +27,7 @@ def subset_accuracy(Y: Array, T: Array, weight: Array | None = None) -> Array:
 def r2(Y: Array, T: Array, weight: Array | None = None) -> Array:
     """Return the coefficient of determination, 1 - Σ w (t - y)² / Σ w (t - t̄)², averaged over outputs.
 
-    If all targets of an output are equal, its score is 1 for exact predictions, else 0.
+    If all targets of an output are equal, its score is 1 for exact predictions and 0 otherwise.
     """
     xp = namespace(Y)
     Y, T = xp.astype(Y, xp.float64), xp.astype(one_hot(T, Y), xp.float64)

@@ -36,7 +36,7 @@ class LogProbabilities:
         Returns
         -------
         ndarray (N, C)
-            In the order of ``classes_``.
+            The columns are in the order of ``classes_``.
         """
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
@@ -173,7 +173,7 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         Returns
         -------
         ndarray (N, C)
-            In the order of ``classes_``. In multilabel problems, each label has its own probability.
+            The columns are in the order of ``classes_``. In multilabel problems, each label has its own probability.
         """
         Y = self.network_outputs(X)  # raises an error if the model is not fitted
         return self.targets_.probabilities(Y)

@@ -43,7 +43,7 @@ SAMPLE, FEW = 1_000, 200
 
 
 class Diagnosis(tuple[str, ...]):
-    """Sentences that state each problem with a remedy; empty if no problem was found."""
+    """Sentences, each with a problem and a remedy. The tuple is empty if no problem was found."""
 
     def __repr__(self) -> str:
         return "\n".join(self) or "No problem found."
@@ -75,7 +75,7 @@ class Case:
 
     @property
     def rate(self) -> str:
-        """The name and value of the learning rate setting; "" if the solver does not have one."""
+        """The name and value of the learning rate setting, or "" if the solver does not have one."""
         rate = getattr(parts.optimizer(self.model), "learning_rate", None)
         name = "learning_rate_init" if isinstance(self.model.solver, str) else "the solver's learning_rate"
         return "" if rate is None else f"{name} (now {rate:g})"

@@ -275,7 +275,7 @@ class Recorder:
 
     @property
     def interval(self) -> float:
-        """The number of epochs before the training loss can stop training; 1 if the rule monitors another quantity."""
+        """The number of epochs before the training loss can stop training; 1 if scores are measured."""
         if self.scores or self.spec.by_score:
             return 1
         return max(self.spec.rule.patience - self.outcome.no_improvement_count, 1)

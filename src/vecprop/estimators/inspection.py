@@ -143,7 +143,7 @@ class Inspection(ABC):
         Returns
         -------
         ndarray (N, P)
-            In the order of ``theta_``; split it with ``network_.layout.views``.
+            The columns are in the order of ``theta_``; split them with ``network_.layout.views``.
         """
         X, T = self.checked_rows(X, y)
         network = Network(self.network_.inputs, self.network_.layers, self.network_.loss_function)

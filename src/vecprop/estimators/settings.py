@@ -54,7 +54,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
 
 
 class Positional(SuggestsKeywords):
-    """The positional settings; each estimator has its own order of them."""
+    """The positional settings. Each estimator has a different order."""
 
     hidden_layer_sizes: Any
     activation: Any

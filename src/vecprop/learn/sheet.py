@@ -251,7 +251,7 @@ def _within(found: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 
 def as_answer(answer: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, dict[tuple[int, ...], str]]:
-    """Return an answer's numbers, nan if missing, and messages for unreadable entries."""
+    """Return an answer's numbers, with nan for missing ones, and messages for unreadable entries."""
     numbers, unread = np.full(shape, np.nan), dict[tuple[int, ...], str]()
     parts = np.array(type(answer).__name__)
     with suppress(ValueError, RuntimeError):  # ragged lists or tensors that require gradients
@@ -271,7 +271,7 @@ def as_answer(answer: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, dict[tup
 
 
 def number_of(text: str) -> float:
-    """Parse a number such as "-1 1/2", "½", "0,5", "50 %" or "∞"; empty text is nan."""
+    """Parse a number such as "-1 1/2", "½", "0,5", "50 %" or "∞"; an empty string becomes nan."""
     text = re.sub("[¼-¾⅐-⅞]", lambda sign: f" {unicodedata.normalize('NFKC', sign[0])} ", text)
     text = re.sub(r"[\s\u200b\u2060\ufeff]+", " ", text).strip().lower().translate(SIGNS)
     text = re.sub(r"(?<=\d) (?=\d{3}(?![\d/]| /))", "", text)  # remove thousands separators

@@ -76,8 +76,8 @@ def observed(
 ) -> tuple[float, float, float]:
     """Return the lowest loss, the loss at the latest progress, and the number of epochs since then.
 
-    If compares_to_best is true, a decrease by exactly min_delta is progress, as in scikit-learn, and so is a loss of
-    NaN. Kernels are compiled from this source, so all arguments are numbers.
+    If compares_to_best is true, a decrease by exactly min_delta and a loss of NaN are progress, as in scikit-learn.
+    Kernels are compiled from this source, so all arguments are numbers.
     """
     progresses = not loss > lowest - min_delta if compares_to_best else loss < progress_at - min_delta
     if loss < lowest:

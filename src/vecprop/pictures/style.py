@@ -77,7 +77,7 @@ def note_above(ax: "Axes", words: str, x: float, **look: Any) -> None:
 
 
 def add_legend(ax: "Axes") -> None:
-    """Add a legend: outside the axes if the figure has a layout engine, else at the best place inside."""
+    """Add a legend: outside the axes if the figure has a layout engine, and otherwise at the best place inside."""
     if ax.name == "3d":
         place = {"loc": "upper right"}  # a corner outside the cube
     elif ax.figure.get_layout_engine() is not None:

@@ -207,7 +207,7 @@ def repeated_rows(parts: Parts, request: Request) -> list[str]:
 
 
 def _in_like_terms(train: Any, test: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Convert a column of both parts to numbers, parsed as in training, or else to text."""
+    """Convert a column of both parts to numbers, which are parsed as in training, or to text."""
     reading = own_reading(train)
     (x, is_unread), (x_test, is_unread_in_test) = (read_numbers(series, reading) for series in (train, test))
     if not (is_unread.any() or is_unread_in_test.any()):

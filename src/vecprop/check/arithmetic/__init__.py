@@ -34,7 +34,7 @@ class ArrayPair(NDArrayOperatorsMixin):
         return type(self)(value, companion)
 
     def each(self, function: Callable[[np.ndarray], np.ndarray]) -> Self:
-        """Apply a function that only moves entries to both arrays."""
+        """Apply a function to both arrays; the function may only move entries."""
         return self.like(function(self.value), function(self.companion))
 
     def pair(self, operand: Any) -> tuple[np.ndarray, Any]:

@@ -39,7 +39,7 @@ class Difference(NamedTuple):
 def central_differences(moved: Moved, U: np.ndarray, noise: np.ndarray, step: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return (f(theta + εu) - f(theta - εu)) / 2ε and an error estimate.
 
-    The estimate is the change when ε is doubled, which bounds the truncation error, plus the rounding error.
+    The estimate is the rounding error plus the change when ε is doubled, which bounds the truncation error.
 
     Examples
     --------

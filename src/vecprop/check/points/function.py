@@ -155,7 +155,7 @@ class Point:
         return np.nan_to_num(bound, nan=0.0, posinf=0.0)
 
     def roughness(self, part: NamedPart) -> np.ndarray:
-        """Return the errors of slopes due to rounding of the values, (outputs, size), for steps of 10 %.
+        """Return the errors that rounded values cause in slopes over steps of 10 %, (outputs, size).
 
         For example, (1 - cos w) / w² suffers from cancellation near w = 0, and so does its complex step.
         """
@@ -192,7 +192,7 @@ class Point:
     def largest(self, gradient: np.ndarray) -> np.ndarray:
         """Return, for each entry, the typical size of the entries of its part, (outputs, P).
 
-        It is their largest absolute value or, near an optimum, the value divided by the part's largest parameter.
+        The typical size is the largest absolute entry or, near an optimum, the value divided by the largest parameter.
         """
         largest = np.zeros(gradient.shape)
         for part in self.parts:

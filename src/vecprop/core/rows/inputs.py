@@ -81,7 +81,7 @@ class Batch:
 
     @property
     def chosen_weight(self) -> Array | None:
-        """The weights of the chosen rows, without leading axes; None if all are 1."""
+        """The weights of the chosen rows, without leading axes, or None if all are 1."""
         return self.weight if self.weight is None or self.chosen is None else self.weight[self.chosen]
 
     def take(self, rows: Array) -> Self:

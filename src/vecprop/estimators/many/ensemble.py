@@ -302,7 +302,7 @@ class MLPEnsembleClassifier(LogProbabilities, ClassifierMixin, MLPEnsemble):
         Returns
         -------
         ndarray (N, C), or a pair of them
-            In the order of ``classes_``.
+            The columns are in the order of ``classes_``.
         """
         Y, deviation = mean_and_deviation(self._outputs_of_members(X))
         P = self.targets_.probabilities(Y)

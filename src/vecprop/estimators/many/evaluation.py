@@ -151,7 +151,7 @@ class Evaluation:
 
     @cached_property
     def shared(self) -> Shared | None:
-        """All rows, if folds can select theirs without a copy; else None."""
+        """All rows if folds can select rows without a copy, and None otherwise."""
         return Shared.of(self.X, self.y, self.fit_params)
 
     def fold(self, train: Any) -> Fold:

@@ -136,7 +136,7 @@ def fit_many(
 def _trained(
     members: dict[int, Member], checkpoint: Any, workers: Any, moments: bool, takes_others: bool = False
 ) -> dict[int, TrainingResult]:
-    """Train members; return their results by index, without members that have invalid settings."""
+    """Train members and return their results by index. Members with invalid settings have no result."""
     population: list[Any] = list(members.values())  # each member has its own rows
     if not population:
         return {}

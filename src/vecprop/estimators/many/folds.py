@@ -119,7 +119,7 @@ class Candidate:
         return self.model.get_params(deep=False)
 
     def seconds(self, rows: int, inputs: int) -> float:
-        """Estimate the seconds of a fit on one core; 0 if settings are invalid."""
+        """Estimate the seconds of a fit on one core, or return 0 if settings are invalid."""
         model = self.model
         with suppress(TypeError, ValueError):
             size = int(model.batch_size) if isinstance(model.batch_size, Integral) else 200

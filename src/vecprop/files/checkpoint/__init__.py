@@ -38,7 +38,7 @@ class Checkpoint:
     of a finished run is returned at once; `train` continues the run if ``epochs`` is larger. A later run may add
     members to a folder, or train only some of them.
 
-    If a callback raises an exception, training is saved before the exception propagates. SIGTERM stops and saves
+    An exception, for example from a callback, propagates after training is saved. SIGTERM stops and saves
     training like Ctrl-C, and then ends the program with exit code 143. Only one program at a time can use a checkpoint,
     which is enforced by a file lock. Unfinished files of a killed program are removed by the next run.
 

@@ -57,7 +57,7 @@ class Identity:
 
 
 def digest(value: Any) -> str | None:
-    """Return a digest of an array, sparse matrix, selection or batch of rows; None for None.
+    """Return a digest of an array, sparse matrix, selection or batch of rows, or None for None.
 
     Examples
     --------
@@ -140,7 +140,7 @@ def in_common(each: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def differing(own: Mapping[str, Any], known: Mapping[str, Any]) -> str:
-    """Return a clause that names the differences between two runs; "" if there are none.
+    """Return a clause that names the differences between two runs, or "" if there are none.
 
     Examples
     --------

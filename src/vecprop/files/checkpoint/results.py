@@ -47,7 +47,7 @@ class _ResultStore:
         self._first: dict[str, Any] = {}
 
     def _new(self, key: str, result: Any) -> list[int]:
-        """Return the indices in this run for a key; return an empty list if the key already has a result."""
+        """Return the indices in this run for a key, or [] if the key is unknown or already has a result."""
         if not (numbers := self.store.numbers.get(key, [])):
             return []
         first = self._first.setdefault(key, result)

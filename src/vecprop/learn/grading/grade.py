@@ -35,7 +35,8 @@ def grade(function: Any, name: str | None = None, *, network: Network | None = N
     Returns
     -------
     Grade
-        Errors of the function become a mistake. This call does not stop endless functions; `grade_file` does.
+        An error that the function raises is reported as a mistake. This call does not stop endless functions;
+        `grade_file` does.
 
     Raises
     ------
@@ -68,7 +69,7 @@ def grade_all(module: Any, names: Sequence[str] | None = None, *, hints: int = 1
     module : module, mapping or object
         The functions, with the tutorial's names.
     names : sequence of str, optional
-        The names of the graded functions; all of the tutorial by default.
+        The names of the graded functions; by default all functions of the tutorial.
     hints : int, default 1
         The number of printed hints; see `grade`.
 
@@ -107,7 +108,7 @@ def grade_file(
     path : str or Path
         A Python file, a notebook, or Markdown with Python blocks. All statements run in an empty folder.
     names : sequence of str, optional
-        The names of the graded functions; all of the tutorial by default.
+        The names of the graded functions; by default all functions of the tutorial.
     network : Network, optional
         Grade only the file's ``loss_and_gradient(theta, X, T)``, for this network.
     hints : int, default 1

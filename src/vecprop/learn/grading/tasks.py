@@ -225,7 +225,7 @@ def fits(found: Any, expected: Any, result: str) -> bool:
 
 
 def as_list(found: Any) -> list[Any] | None:
-    """Convert a result to a list of its parts; None if it has no parts."""
+    """Convert a result to a list of its parts, or return None if it has no parts."""
     if isinstance(found, np.ndarray):
         return list(found) if found.ndim else None
     return found if isinstance(found, list) else None

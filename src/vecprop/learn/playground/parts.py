@@ -22,7 +22,7 @@ def features(names: tuple[str, ...], XY: np.ndarray) -> np.ndarray:
 
 
 def network_of(settings: Settings, classes: int) -> Network:
-    """Build the correct network for a number of classes; 0 is for regression."""
+    """Build the correct network for a number of classes, or for regression if it is 0."""
     layers: list[Layer] = []
     for units in settings.layers:
         layers.append(Dense(units))

@@ -185,17 +185,17 @@ class Session:
 
     @property
     def class_count(self) -> int:
-        """The number of classes; 0 for regression."""
+        """The number of classes, or 0 for regression."""
         return len(self.points.class_names)
 
     @property
     def losses(self) -> tuple[float, float]:
-        """The current training and test losses; NaN without points."""
+        """The current training and test losses, or NaN without points."""
         return self._on_both(lambda X, T: self.network.loss(self.theta, X, T))
 
     @property
     def right(self) -> tuple[float, float]:
-        """The training and test accuracies; NaN without points and for regression."""
+        """The training and test accuracies, or NaN without points or for regression."""
         if not self.class_count:
             return np.nan, np.nan
         return self._on_both(lambda X, T: np.mean(self.predict(X).argmax(axis=1) == T.argmax(axis=1)))
@@ -205,7 +205,7 @@ class Session:
         return engine_for(self.network, self.theta, silent=True).predict(self.theta, X)
 
     def _on_both(self, measure: Callable[[np.ndarray, np.ndarray], Any]) -> tuple[float, float]:
-        """Compute a metric on training and test points; NaN without points."""
+        """Compute a metric on training and test points; the metric is NaN without points."""
         train, test = (float(measure(X, T)) if len(X) else np.nan for X, T in (self.rows, self.test_rows))
         return train, test
 

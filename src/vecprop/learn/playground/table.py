@@ -34,7 +34,7 @@ LOOKED_AT, MOST_EXAMINED = 100, 2_000
 """The number of columns considered as default axes, and the number of their rows that are examined."""
 
 FEW = 10
-"""Default axes have more distinct values if possible; a default target that is not the last column has not."""
+"""Default axes have more distinct values than this if possible. A default target before the last column does not."""
 
 TARGETS = "target label labels survived outcome response diagnosis species churn class y"
 """Names of targets, most likely first."""

@@ -85,7 +85,7 @@ class Trace(Mapping[str, np.ndarray]):
     values_in_order : tuple of Value
         The values in the order of the computation.
     theta : ndarray (P,)
-        The parameters; the updated parameters after `step`.
+        The parameters, which `step` replaces by the updated parameters.
     gradient : ndarray (P,)
         The gradient of the loss.
     state : dict or None
