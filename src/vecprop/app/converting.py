@@ -196,7 +196,7 @@ def _keep(path: Path, frame: Any, types: dict[str, Type], place: _Place | None =
 
 
 def _finish(folder: Path, result: Converted, seen: Callable[[int, float], object]) -> None:
-    """Write each part with the column types, and remove its text."""
+    """Write each part with the column types, and remove the text of the part."""
     from pyarrow.parquet import ParquetFile
 
     from ..tables.reading.arrow_files import arrow_tables, as_frame

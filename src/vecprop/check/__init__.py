@@ -4,7 +4,7 @@ A check has these steps:
 
 1. `gradients` validates the arguments and builds a point: a network (`points.network`) or a function
    (`points.function`) at parameters theta (`points.parameters`). A point provides the gradients to check, function
-   values at nearby parameters, and derivatives along directions. A network has one gradient per engine. `adapters`
+   values at nearby parameters, and derivatives along directions. A network has one gradient for each engine. `adapters`
    wraps functions of PyTorch and JAX.
 2. `procedure` judges the gradients:
 

@@ -246,7 +246,7 @@ def taylor(point: Point, gradient: np.ndarray) -> Taylor:
 def reconciled(opinion: Taylor, verdict: Verdict) -> Taylor:
     """Replace the slope of the Taylor remainder by a remark if it contradicts the verdict.
 
-    The verdict is more reliable: kinks between the steps change the slope, and small errors do not affect it.
+    The verdict is more reliable, because kinks between the steps change the slope and small errors do not.
     """
     slope, why = opinion.slope, ""
     if verdict is Verdict.PASS and slope is not None and slope < BETWEEN:

@@ -21,7 +21,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def namespace(*arrays: Array) -> Any:
-    """Return the array library of the arguments; it is NumPy for Python numbers."""
+    """Return the array library of the arguments, which is NumPy for Python numbers."""
     if len(arrays) == 1 and type(arrays[0]) is np.ndarray:
         return np
     if len(arrays) == 1 and hasattr(arrays[0], "__array_namespace__"):
@@ -34,7 +34,7 @@ def namespace(*arrays: Array) -> Any:
 
 
 def is_of(kinds: str | tuple[str, ...], array: Array) -> bool:
-    """Return whether an array's dtype has one of these kinds, named as in the array API standard."""
+    """Return whether an array's dtype has one of these kinds of the array API standard."""
     return _is_of(kinds, namespace(array), array.dtype)
 
 

@@ -308,7 +308,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         weight = None if sample_weight is None else row_weights(sample_weight, X.shape[0])
         y, T = self._read_targets(y, weight, new=first and not incremental)
         self.n_outputs_ = self.targets_.outputs
-        class_weight = getattr(self, "class_weight", None)  # only classifiers have it
+        class_weight = getattr(self, "class_weight", None)  # only classifiers have class weights
         if weighted and class_weight is not None:
             factors = class_weights(class_weight, y, weight)
             weight = factors if weight is None else weight * factors
@@ -328,7 +328,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         before = FitOutcome(**{name: known[attribute] for name, attribute in ATTRIBUTES.items() if attribute in known})
         if self.early_stopping and validation is None and parts.has_steps(self):
             drawing = random
-            if self.warm_start:  # continued fits hold out the same rows, since the others have been trained on
+            if self.warm_start:  # continued fits hold out the same rows, since the other rows were used in training
                 if before.split is None:
                     before.split = copy.deepcopy(random)
                 else:
@@ -349,7 +349,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         return FitSpec(*trained, **given, tasks=tasks, starts=others)
 
     def learn(self, spec: FitSpec, outcome: FitOutcome) -> None:
-        """Store the outcome of a fit in the model; then raise an error if it diverged."""
+        """Store the outcome of a fit in the model; then raise an error if training diverged."""
         self._publish(outcome)
         self._rows = Predictions(self.network_, self.theta_)
         if outcome.diverged:
@@ -444,7 +444,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
     def _checked_inputs(self, X: Any) -> Any:
         """Return X, validated by scikit-learn and converted to theta's dtype."""
         check_is_fitted(self)
-        if isinstance(X, Selection):  # its rows have been validated
+        if isinstance(X, Selection):  # the rows have been validated
             return X
         X = validate_data(self, as_numpy(X), accept_sparse=["csr", "csc"], reset=False)
         dtype = self.theta_.dtype

@@ -248,7 +248,7 @@ class Numbers:
         return (y - self.shift) / self.scale
 
     def decode(self, Y: np.ndarray) -> np.ndarray:
-        """Return predictions (N, O) in the units of y: (N,) if there is one output."""
+        """Return predictions in the units of y, (N, O), or (N,) if there is one output."""
         y = (Y * self.scale + self.shift).astype(Y.dtype, copy=False)
         return y.ravel() if self.outputs == 1 else y
 
@@ -285,7 +285,7 @@ def row_weights(sample_weight: Any, rows: int) -> np.ndarray:
 def types_of_inputs(X: Any) -> tuple[Any, ...] | None:
     """Return the dtypes to which scikit-learn's validation converts X, or None to keep its dtype.
 
-    Large integer and Boolean arrays keep their dtype; they are converted lazily.
+    Large integer and Boolean arrays keep their dtype and are converted lazily.
     """
     stays = isinstance(X, np.ndarray) and X.dtype.kind in "biu" and is_converted_as_read(X, np.dtype(float))
     return None if stays else (np.float64, np.float32)

@@ -53,7 +53,7 @@ class Diagnosis(tuple[str, ...]):
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A model and the rows for its diagnosis; hidden units use at most `few` rows."""
+    """A model and the rows for its diagnosis. Hidden units are examined on at most `few` rows."""
 
     model: Any
     ending: Ending | None
@@ -82,7 +82,7 @@ class Case:
 
     @property
     def or_lower(self) -> str:
-        """The advice to lower the learning rate, to append to other advice."""
+        """The advice to lower the learning rate, which is appended to other advice."""
         return f", or lower {self.rate}" if self.rate else ""
 
     @property

@@ -236,8 +236,8 @@ class Recorder:
             state.optimizer.keys() != spec.optimizer.init(before.theta).keys()
             or [*state.schedule] != ([] if spec.schedule is None else [*spec.schedule.init()])
         ):
-            state = None  # it belongs to another optimizer or schedule
-        # After early stopping the model has the best parameters, but training continues from the last ones.
+            state = None  # the state belongs to another optimizer or schedule
+        # After early stopping the model has the best parameters, but training continues from the last parameters.
         best = None if state is None else state.early_stopping.get("theta")
         is_restored = best is not None and np.array_equal(before.theta, best)
         self.resumed = state
@@ -293,8 +293,8 @@ class Recorder:
         return over
 
     def keep(self, state: TrainingState, best: np.ndarray | None) -> None:
-        """Store the state for continued training, if the optimizer and the schedule support it."""
-        # A copy, so that assigning coefficients does not change it.
+        """Store the state for continued training if the optimizer and the schedule support continuation."""
+        # Store a copy, so that assigned coefficients do not change it.
         stopping: Any = {"theta": best.copy()} if self.spec.by_score and best is not None else {}
         own = replace(state, history=History(), network=None, optimizer_class="", early_stopping=stopping)
         self.outcome.state = own if self.can_continue else None
@@ -362,7 +362,7 @@ class Recorder:
         if by_python and self.best_theta is not None and reason != "diverged":
             theta = self.best_theta
         if not by_python:
-            # `train` also measures validation before the first epoch; scikit-learn's lists begin after it.
+            # `train` also measures validation before the first epoch; scikit-learn's lists begin after the first epoch.
             self.epochs(state, history.loss, history.validation_loss[1:], history.validation_score[1:])
             reason = "callback" if reason == "early stopping" else reason
         if reason == "converged" and not state.epoch:  # L-BFGS converged at the initial parameters

@@ -33,7 +33,7 @@ class Views(list):
 
 
 def _views(model: Any, attribute: str, name: str) -> Any:
-    """Return a parameter of all dense layers as views of theta, or its assigned initial values."""
+    """Return a parameter of all dense layers as views of theta, or the initial values that the user assigned."""
     if "network_" in vars(model):
         return Views(p[name] for p in model.network_.layout.views(model.theta_) if "W" in p)
     try:

@@ -64,7 +64,7 @@ LINKS: dict[type, str] = {
 
 
 def network(settings: Constructor, inputs: int, outputs: int, loss: Loss) -> Network:
-    """Return the network: for each hidden layer Dense, LayerNorm if set, its activation, and Dropout if set."""
+    """Return the network. Each hidden layer consists of Dense, LayerNorm if set, its activation, and Dropout if set."""
     given, initializer = settings.hidden_layer_sizes, settings.initializer
     sizes = list(given) if np.iterable(given) else [given]
     if not all(size > 0 for size in sizes):
@@ -148,7 +148,7 @@ def schedule(settings: Constructor, rows: int) -> Schedule:
 
 
 def _each(name: str, value: Any, count: int) -> Sequence[Any]:
-    """Return a setting for each hidden layer, given one value for all or a list."""
+    """Return a list with the setting of each hidden layer, given a list or a common value."""
     if not isinstance(value, list | tuple):
         return [value] * count
     if len(value) != count:

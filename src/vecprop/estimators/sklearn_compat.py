@@ -26,7 +26,7 @@ else:
 
 try:
     from sklearn.utils._param_validation import HasMethods, Interval, Options, RealNotInt, StrOptions
-except ImportError:  # then settings are not validated
+except ImportError:  # without it, settings are not validated
     HasMethods = Interval = Options = StrOptions = cast(Any, lambda *_, **__: object)
     RealNotInt = float
 
@@ -34,12 +34,12 @@ try:
     from sklearn.callback import CallbackSupportMixin as Support
 
     Support._init_callback_context  # noqa: B018
-except (ImportError, AttributeError):  # then callbacks are not supported
+except (ImportError, AttributeError):  # without it, callbacks are not supported
     Support = type("CallbackSupportMixin", (), {})
 
 try:
     from sklearn.base import _fit_context as fit_context
-except ImportError:  # then callbacks are not torn down
+except ImportError:  # without it, callbacks are not torn down
 
     def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Any], Any]:  # noqa: D103
         def decorated(fit: Any) -> Any:
@@ -57,7 +57,7 @@ try:
     from sklearn.model_selection._validation import _insert_error_scores as insert_error_scores
     from sklearn.model_selection._validation import _score as score_of_split
     from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures as warn_of_failed_fits
-except ImportError:  # then the first error in a fit or scorer stops a search
+except ImportError:  # without it, the first error in a fit or scorer stops a search
 
     def warn_of_failed_fits(results: Any, error_score: Any) -> None:  # noqa: D103
         if errors := [result["fit_error"] for result in results if result["fit_error"] is not None]:

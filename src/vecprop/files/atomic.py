@@ -1,4 +1,4 @@
-"""Atomic file replacement, and file locks that the system releases when their program ends."""
+"""Atomic file replacement, and file locks that the system releases when a program ends."""
 
 import errno
 import os
@@ -78,7 +78,7 @@ def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             held = os.dup(file.fileno())  # keeps the lock until the file is renamed, which protects it from `sweep`
             if lock(held) is not False and os.fstat(held).st_nlink:
                 break
-            file.close()  # another program has just swept it
+            file.close()  # another program has just removed the file
             os.close(held)
         with file:
             yield file
@@ -113,7 +113,7 @@ def settle(folder: Path) -> None:
 
 
 def sweep(folder: Path, name: str = "*") -> None:
-    """Remove unfinished files of killed programs from a folder, for all names or one."""
+    """Remove the unfinished files that killed programs left in a folder, for all names or one name."""
     # Files being written are locked. Without locks, a file is considered abandoned after a day.
     for left in folder.glob(f".{name if name == '*' else escape(name)}.*.unfinished"):
         with suppress_system_errors():
@@ -130,7 +130,7 @@ _held: dict[Path, tuple[int, IO[bytes]]] = {}  # the thread and the open file of
 
 
 def _forget() -> None:
-    """Close the parent's locks in a child process, which would otherwise hold them."""
+    """Close the parent's locks in a child process, because the child would otherwise hold them."""
     for _, file in _held.values():
         file.close()
     _held.clear()
@@ -143,7 +143,7 @@ if hasattr(os, "register_at_fork"):
 @contextmanager
 def locked(path: Path, what: Path) -> Iterator[None]:
     """Hold a lock file in a `with` block; the same thread may nest such blocks."""
-    # The file names its holder, for error messages. A killed program leaves the file, but not the lock.
+    # The file contains the name of its holder for error messages. A killed program leaves the file, but not the lock.
     path, thread = Path(os.path.realpath(path)), threading.get_ident()
     if _held.get(path, (None, None))[0] == thread:
         yield

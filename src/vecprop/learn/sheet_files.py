@@ -100,14 +100,14 @@ def _sheet(details: Any, path: Path) -> Worksheet:
 
 
 def rows_of_grades(folder: Path, seconds: float, megabytes: int) -> Iterator[dict[str, Any]]:
-    """Yield a row per file in a folder, with points or the reason for their absence."""
+    """Yield a row for each file in a folder, with its points or the reason why it has none."""
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in (".json", ".ipynb", ".md") or not path.is_file():
             continue
         row = dict.fromkeys(COLUMNS, "") | {"file": path.name, "points": 0}
         try:
             sheet, grades = graded_sheet(path, seconds, megabytes)
-        except Exception as error:  # one bad file must not stop the others
+        except Exception as error:  # one bad file must not stop the grading of other files
             yield {**row, "notes": f"Not judged. {error}"}
             continue
         about = {name: value for name, value in sheet.to_dict().items() if name in COLUMNS}

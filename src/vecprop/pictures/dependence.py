@@ -1,4 +1,4 @@
-"""Figures of the dependence of predictions on one column: the mean, and the curves of single rows."""
+"""Figures that show how predictions depend on one column: the mean, and the curves of single rows."""
 
 from typing import Any
 

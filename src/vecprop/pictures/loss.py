@@ -48,7 +48,7 @@ def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve
     if loss.ndim == 0 or loss.size == 0:
         raise ValueError(f"The loss has shape {loss.shape}, but must be a nonempty array (steps + 1, *M).")
     curves = {"training": loss}
-    # A running loss is a mean over an epoch, so the first one belongs to epoch 1.
+    # A running loss is a mean over an epoch, so the first loss belongs to epoch 1.
     is_running = len(getattr(history, "time", ())) == len(loss) + 1
     if validation.shape not in ((), (0,)):
         if validation.shape != (len(loss) + is_running, *loss.shape[1:]):

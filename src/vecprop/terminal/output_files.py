@@ -32,7 +32,7 @@ def writable(path: Path, force: bool, *read: Path | None, option: str = "-o") ->
     Raises
     ------
     UsageError
-        If the file exists and ``force`` is not set, if the command reads the file, or if it cannot be created.
+        If the file exists and ``force`` is not set, if the command reads the file, or if the file cannot be created.
     """
     exists, folder, files = path.exists(), path.parent, [file for file in read if file is not None and file.exists()]
     above = [file for file in files if file.is_dir() and file.absolute() in path.absolute().parents]

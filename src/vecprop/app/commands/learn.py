@@ -1,4 +1,4 @@
-"""``vecprop learn``: grade students' code, create worksheets, and grade them; and ``vecprop demo``."""
+"""``vecprop learn``: grade students' code, create and grade worksheets; and ``vecprop demo``."""
 
 import csv
 import sys
@@ -144,7 +144,7 @@ def grade_worksheets(
     with nullcontext(sys.stdout) if out is None else out.open("w", encoding="utf-8", newline="") as file:
         writer: Any = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        for row in chain([first], rows):  # written at once, so that an interrupt keeps the earlier ones
+        for row in chain([first], rows):  # written at once, so that earlier lines remain after an interrupt
             writer.writerow({name: _plain(cell) for name, cell in row.items()})
             file.flush()
             written += 1

@@ -21,7 +21,7 @@ def check_gradients(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Check the gradients of a model on a table, or of a Python function. The exit code is 5 if one is wrong.
+    """Check the gradients of a model on a table, or of a Python function. The exit code is 5 if a gradient is wrong.
 
     The function takes a vector of parameters, and returns its value and its gradient.
 

@@ -118,9 +118,9 @@ def explain(
 ) -> None:
     """Explain a model by the importance of each column or, with --row, explain individual predictions.
 
-    The importance of a column is the rise of the loss when its values are shuffled. Without a table, or without the
-    target in it, it is the change of the predictions. An individual prediction is explained by the Shapley value of
-    each column, with its standard error: these contributions add up to the difference between the prediction (or the
+    The importance of a column is the rise of the loss when its values are shuffled. Without a table, or if the table
+    has no target, it is the change of the predictions. An individual prediction is explained by the Shapley value of
+    each column, with its standard error. These contributions add up to the difference between the prediction (or the
     probability of the predicted class) and its mean.
 
     Example: vecprop explain titanic.npz passengers.csv

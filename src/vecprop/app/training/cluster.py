@@ -22,7 +22,7 @@ SETTINGS_OF_DASK = {
 
 @contextmanager
 def workers_of(text: str, threads: int | None) -> Iterator[DaskWorkers]:
-    """Yield the workers for an option; stop those that were started here at the end."""
+    """Yield the workers for an option; at the end, stop the workers that were started here."""
     kind, _, rest = text.partition(":")
     count = int(rest) if kind == "local" and rest.isdecimal() else 0
     if not count and (kind == "local" or "://" not in text):
@@ -64,5 +64,5 @@ def local_cluster(processes: int, threads: int) -> Iterator[Any]:
 
 
 def ignore_ctrl_c() -> None:
-    """Ignore Ctrl-C, which a terminal sends to all processes; the training process stops the others."""
+    """Ignore Ctrl-C, which a terminal sends to all processes; the training process stops the workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

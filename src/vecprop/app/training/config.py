@@ -114,7 +114,7 @@ def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def estimator_of(request: Request, task: Task, **more: Any) -> Any:
-    """Return the estimator for a task, with the settings of the request and additional ones."""
+    """Return the estimator for a task, with the settings of the request and additional settings."""
     kind = TabularClassifier if task == "classification" else TabularRegressor
     if unknown := request.settings.keys() - signature(kind).parameters.keys():
         advice = "leave it out, or give another --task"

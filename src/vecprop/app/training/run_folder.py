@@ -60,7 +60,7 @@ class RunFolder:
         self.store.write([0], {"writes": _names(files)}, {})
 
     def remove(self) -> None:
-        """Remove the folder, its manifest last, so that an interrupted removal can be resumed."""
+        """Remove the folder. The manifest is removed last, so that an interrupted removal can be resumed."""
         shutil.rmtree(self.networks, ignore_errors=True)
         for path in (*sorted(self.path.glob("part-*.npz")), self.path / RUN, self.path / LOCK):
             path.unlink(missing_ok=True)

@@ -107,7 +107,7 @@ def rows_of_parts(request: Request, frame: Frame, y: np.ndarray, is_classes: boo
 
 
 def split_table(request: Request) -> Parts:
-    """Split a table into training and test rows; return samples if it exceeds memory."""
+    """Split a table into training and test rows; return samples if the table exceeds memory."""
     target, asked = request.target, request.asked
     size = 0.0 if request.test is not None else request.size
     roles = Roles(target, request.weight, request.group, request.time, size)
@@ -233,7 +233,7 @@ def how_chosen(request: Request, parts: Parts, measured: Measured) -> str:
     if request.test is not None:
         return f"The test set is the file {request.test} with {rows}; the training table has {parts.rows:,} rows."
     if time is not None:
-        both = pandas().concat([parts.X[time], parts.X_test[time]])  # parsed as one column
+        both = pandas().concat([parts.X[time], parts.X_test[time]])  # both parts are parsed as one column
         of_test = times(both, time, request.asked)[len(parts.X) :]
         first = f"from {parts.X_test[time].iloc[int(np.argmin(of_test))]} on"
         why = "All training rows are earlier, as when the model predicts future rows."

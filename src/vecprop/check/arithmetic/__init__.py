@@ -1,4 +1,4 @@
-"""Pairs of arrays that pass through NumPy code together: values and their companions.
+"""Pairs of arrays, values and companions, that pass through NumPy code together.
 
 The companion is a bound on the rounding error (`running_error.py`) or a directional derivative (`tangents.py`). These
 modules define the rules of arithmetic; this module makes NumPy use them.

@@ -75,7 +75,7 @@ def noise_along(lines: list[Callable[[np.ndarray], np.ndarray]], may_be_coarse: 
     (True, True)
     """
     near, nearest = (np.fmax.reduce(each) for each in zip(*(_near(line, may_be_coarse) for line in lines), strict=True))
-    # Cancellation affects each place and each line; a kink affects only one.
+    # Cancellation affects all places and lines; a kink affects only one of them.
     farther = np.zeros(near.shape)
     for number, place in enumerate(ELSEWHERE):
         for line in lines:

@@ -29,7 +29,7 @@ def complex_step(moved: Moved, U: np.ndarray, step: float = STEP) -> np.ndarray:
 
 
 class Difference(NamedTuple):
-    """Derivatives along directions, their errors and their jumps, from finite differences, each (K, outputs)."""
+    """Derivatives along directions from finite differences, with errors and jumps, each (K, outputs)."""
 
     value: np.ndarray
     error: np.ndarray
@@ -132,7 +132,7 @@ def ladder(moved: Moved, U: np.ndarray, steps: np.ndarray, noise: np.ndarray) ->
     left = np.stack([here - moved(-h[:, None] * U) for h in steps])
     h = steps[:, :, None]
     rounding = 4 * noise / h
-    # The central difference is even in h, so extrapolate it in h². The jump is not, so extrapolate it in h.
+    # The central difference is even in h, so extrapolate it in h². The jump is not even, so extrapolate it in h.
     rounding = np.where(_are_too_long(right - left, h, noise), np.inf, rounding)
     value, error = _extrapolated((right + left) / (2 * h), rounding, h * h)
     jump, unsure = _extrapolated((right - left) / h, 2 * rounding, h)
@@ -142,8 +142,8 @@ def ladder(moved: Moved, U: np.ndarray, steps: np.ndarray, noise: np.ndarray) ->
 def _are_too_long(second: np.ndarray, h: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """Return whether each step, (steps, K, outputs), is too long, for example near a pole.
 
-    The second difference f(h) + f(-h) - 2 f(0) shrinks like h² if the function is smooth, and like h at a kink. If it
-    shrinks more slowly, the step is too long. For example, a step that crosses a narrow peak would give a slope of 0.
+    The second difference f(h) + f(-h) - 2 f(0) shrinks like h² if the function is smooth, and like h at a kink. If the
+    difference shrinks more slowly, the step is too long. For example, a step across a narrow peak gives a slope of 0.
     """
     size = np.abs(second)
     stays = (size[1:] > 32 * noise) & (size[1:] > np.sqrt(h[1:] / h[:-1]) * size[:-1])

@@ -93,7 +93,7 @@ class Point:
 
     def derivatives(self, moves: Sequence[tuple[NamedPart, np.ndarray]]) -> tuple[np.ndarray, bool]:
         """Return the derivatives along the directions of all moves, (K, outputs), and whether there may be ties."""
-        # A tie is a comparison of equal numbers. It may lead to several one-sided derivatives.
+        # A tie is a comparison of equal numbers. Several one-sided derivatives may result.
         return np.concatenate([self.stepped(part, U) for part, U in moves]), True
 
     def one_sided(self, part: NamedPart, U: np.ndarray) -> OneSided:
@@ -147,7 +147,7 @@ class Point:
 
     @cached_property
     def value_bound(self) -> np.ndarray:
-        """The running error bound of the values, (outputs,), or 0 if the function does not support it."""
+        """The running error bound of the values, (outputs,), or 0 if the function does not support error bounds."""
         try:
             bound = self._value(self._bounded_theta(np.float64)).companion.reshape(-1)
         except Exception:  # as in `bound`
@@ -282,10 +282,10 @@ def random_signs(draw: np.random.Generator, shape: tuple[int, ...]) -> np.ndarra
 
 
 def values_at(f: Callable[[np.ndarray], Any], thetas: np.ndarray, count: int) -> np.ndarray:
-    """Return the values of user code at each row of thetas, (K, count), with NaN where it raises."""
+    """Return the values of user code at each row of thetas, (K, count), with NaN where the code raises."""
     values = np.full((len(thetas), count), np.nan, thetas.dtype)
     for row, theta in zip(values, thetas, strict=True):
-        with suppress(Exception):  # it may raise any exception outside its domain
+        with suppress(Exception):  # user code may raise any exception outside its domain
             row[...] = f(theta)
     return values
 

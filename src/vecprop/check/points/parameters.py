@@ -112,7 +112,7 @@ def mapped(tree: Any, function: Callable[[Any], Any]) -> Any:
 
 
 def _named(tree: Any, name: str, function: Callable[[str, Any], Any]) -> Any:
-    """Apply a function to the name and the array of each leaf of a tree."""
+    """Apply a function to each leaf of a tree: to its name and its array."""
     if not isinstance(tree, Mapping | list | tuple):
         return function(name, tree)
     of_mapping = isinstance(tree, Mapping)
@@ -127,7 +127,7 @@ def _named(tree: Any, name: str, function: Callable[[str, Any], Any]) -> Any:
 
 
 def gathered(gradient: Any, tree: Any, outputs: tuple[int, ...]) -> Iterator[Any]:
-    """Yield the gradient of each part, (outputs, size), or raise if it does not match the parameters."""
+    """Yield the gradient of each part, (outputs, size), or raise if its structure does not match the parameters."""
     if isinstance(tree, NamedPart):
         yield _column(gradient, tree, outputs)
         return

@@ -1,4 +1,4 @@
-"""Validation of theta, inputs, targets and weights, once per call. Each error is one sentence."""
+"""Validate theta, inputs, targets and weights once per call. Each error is one sentence."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -128,7 +128,7 @@ def require_writable(theta: Array) -> None:
 def checked_rows(network: Network, theta: Array, X: Array, finite: bool = True) -> Array:
     """Validate X and return it in theta's array library and precision."""
     X = _as_numbers(X, "X", theta)
-    if X.dtype != theta.dtype:  # only one of them is complex, and PyTorch's @ does not mix dtypes
+    if X.dtype != theta.dtype:  # only one of the two is complex, and PyTorch's @ does not mix dtypes
         X = namespace(theta).astype(X, namespace(theta).result_type(X, theta))
     if X.ndim < 2 or X.shape[-1] != network.inputs:
         hint = ": a single row is X[None, :]" if X.ndim == 1 and X.shape[0] == network.inputs else ""

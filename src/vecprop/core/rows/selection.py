@@ -89,7 +89,7 @@ class Selection:
         return self.take(np.arange(len(self)))
 
     def parts(self) -> Iterator[Array]:
-        """Yield the rows in parts; a single last row joins the part before it, since predictors sum it differently."""
+        """Yield the rows in parts; predictors sum a single row differently, so it joins the previous part."""
         size, N = max(PART // self.X.shape[-1] // ROWS, 1) * ROWS, len(self)
         starts = range(0, max(N - 1, 1), size)
         for start, end in pairwise((*starts, N)):

@@ -1,4 +1,4 @@
-"""The evaluation of candidates: fit and score each one on every fold with every random state."""
+"""Evaluate candidates: fit and score each candidate on every fold with every random state."""
 
 import time
 import traceback

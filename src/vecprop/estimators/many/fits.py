@@ -1,4 +1,4 @@
-"""Fit a model with restarts, or many models, as one population if none runs Python code after epochs."""
+"""Fit a model with restarts, or many models. Fits without Python code after epochs form one population."""
 
 import copy
 import warnings

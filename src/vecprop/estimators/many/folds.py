@@ -34,8 +34,8 @@ FOLDS = 5
 class Split:
     """The training and test rows of a fold.
 
-    The training indices are computed on demand if they are all other rows in order, as with most splitters: the indices
-    of ten folds would take as much memory as 18 columns.
+    With most splitters, the training rows are all other rows in order, and their indices are computed on demand: the
+    indices of ten folds would take as much memory as 18 columns.
     """
 
     own_train: Any
@@ -173,7 +173,7 @@ class Shared:
 
     @classmethod
     def of(cls, X: Any, y: Any, params: dict[str, Any]) -> "Shared | None":
-        """Return the rows if they can be shared without conversion, or None."""
+        """Return the rows if they can be shared without conversion, and None otherwise."""
         own = _array_of(X)
         X, frame = (X, None) if own is None else (own, X)
         is_numeric = type(X) in (np.ndarray, np.memmap) and X.ndim == 2 and X.dtype in (np.float32, np.float64)
@@ -184,7 +184,7 @@ class Shared:
 
     @cached_property
     def by_rows(self) -> np.ndarray:
-        """X in row-major order, or unchanged if kernels read it in place."""
+        """X in row-major order, or unchanged if kernels read X in place."""
         X = np.asarray(self.X)
         return X if self.is_read_in_place else np.ascontiguousarray(X)
 
@@ -199,9 +199,9 @@ class Shared:
         return self.X.nbytes >= LARGE
 
     def stand_in(self, rows: int, named: bool = False) -> Any:
-        """Return a stand-in for X with this number of rows, without memory cost, for validation.
+        """Return a stand-in for X with this number of rows, for validation without memory cost.
 
-        With `named`, it is a frame if X is one, so that column names are validated.
+        With `named`, a frame gets a frame as its stand-in, so that column names are validated.
         """
         X = np.broadcast_to(self.by_rows[0], (rows, self.X.shape[1]))
         return type(self.frame)(X, columns=self.frame.columns, copy=False) if named and self.frame is not None else X
@@ -306,9 +306,9 @@ class Fold:
         return self.known[key]
 
     def preprocessed(self, candidate: Candidate) -> tuple[Pipeline | None, Scaling | None]:
-        """Return a pipeline fitted up to its last step, and its scaling if it only scales.
+        """Return a pipeline fitted up to its last step, and its scaling if the pipeline only scales.
 
-        If the pipeline does more, its last step has captured the rows. Without a pipeline, both results are None.
+        If the pipeline has other steps, its last step has captured the rows. Without a pipeline, both results are None.
         """
         if candidate.name is None:
             return None, None

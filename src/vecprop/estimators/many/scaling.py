@@ -1,4 +1,4 @@
-"""Replace a pipeline's scaler by an affine map of columns, which scales rows lazily, without a copy of them.
+"""Replace a pipeline's scaler by an affine map of columns, which scales rows lazily instead of copying them.
 
 The results are bit-identical: the map is compared with the scaler on some rows.
 """
@@ -32,7 +32,7 @@ _MAPS: dict[type, tuple[str, str, bool]] = {
 
 
 def scaler_of(pipeline: Pipeline) -> tuple[int, Any] | None:
-    """Return a pipeline's scaler and its position, if it is the only step before the model."""
+    """Return a pipeline's scaler and its position if the scaler is the only step before the model."""
     steps = [(place, step) for place, (_, step) in enumerate(pipeline.steps[:-1]) if step not in (None, "passthrough")]
     if len(steps) != 1 or type(steps[0][1]) not in _MAPS:
         return None
@@ -122,12 +122,12 @@ def _moments(X: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
 
 
 def scaling_of(scaler: Any, rows: np.ndarray) -> Scaling | None:
-    """Return the map of a fitted scaler, or None if it is not finite and bit-identical on these rows.
+    """Return the map of a fitted scaler, or None if the map is not finite and bit-identical on these rows.
 
     Some scalers compute in the dtype of X, others in float64.
     """
     shift, scale, multiplies = _MAPS[type(scaler)]
-    shifts = getattr(scaler, "with_mean", True)  # without it, the scaler has a mean but does not use it
+    shifts = getattr(scaler, "with_mean", True)  # without centering, the scaler has a mean that it does not use
     own, I = (getattr(scaler, shift, None) if shifts else None, getattr(scaler, scale)), rows.shape[1]
     vectors = [np.full(I, float(none)) if values is None else values for values, none in zip(own, (0, 1), strict=True)]
     with np.errstate(over="ignore"):

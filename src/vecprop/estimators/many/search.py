@@ -249,7 +249,7 @@ class MLPSearchCV(SuggestsKeywords, Versioned, compat.BaseSearchCV):
         self.cv_results_ = results
 
     def _require_deciding(self, names: Iterable[str]) -> None:
-        """Raise an error unless ``refit`` specifies which of several scores selects the best candidate."""
+        """Raise an error if there are several scores and ``refit`` does not select one of them."""
         if not (self.refit is False or callable(self.refit) or (isinstance(self.refit, str) and self.refit in names)):
             deciding = f"one of {', '.join(map(repr, names))}, a function, or False"
             raise ValueError(f"refit is {self.refit!r}, but with several scores it must be {deciding}.")

@@ -176,7 +176,7 @@ class Checkpoint:
 
     def recording(self, record: Any) -> Self:
         """Return a checkpoint that also saves the state of a callback."""
-        # The callback's ``memory(epoch)`` returns an argument for ``remember``, or None if it has not seen the epoch.
+        # The callback's ``memory(epoch)`` returns an argument for ``remember``, or None for an unseen epoch.
         again = copy(self)
         again._record = record  # noqa: SLF001
         return again

@@ -152,7 +152,7 @@ def differing(own: Mapping[str, Any], known: Mapping[str, Any]) -> str:
 
 
 def require_savable(theta: Any) -> None:
-    """Raise an error for parameters, other than a seed, that a model file cannot store."""
+    """Raise an error for parameters that a model file cannot store, except for a seed."""
     if isinstance(theta, int | np.integer):
         return
     if not isinstance(theta, np.ndarray) or theta.dtype not in (np.float32, np.float64):

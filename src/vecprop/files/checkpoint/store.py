@@ -1,4 +1,4 @@
-"""A folder with the results of many trainings, each under a digest of its inputs."""
+"""A folder with the results of many training runs, each under a digest of its inputs."""
 
 import os
 import re
@@ -28,7 +28,7 @@ SHARE = 0.01
 
 
 class Throttle:
-    """Limits writes to one in `every` seconds, and to at most a hundredth of the time."""
+    """Limits writes to one in `every` seconds, and to at most 1 % of the time."""
 
     def __init__(self, every: float) -> None:
         self.every, self.written, self.cost = every, time.perf_counter(), 0.0

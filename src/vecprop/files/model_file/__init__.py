@@ -98,7 +98,7 @@ def save_with_notes(
     described = writer.plain(model, "")
     if memory is not None:
         notes["memory"] = writer.plain(memory, "memory")
-    _made(described, writer.arrays, "The model cannot be saved")  # check that it can be loaded
+    _made(described, writer.arrays, "The model cannot be saved")  # check that the model can be loaded
     if columns is None and (names := getattr(model, "feature_names_in_", None)) is not None:
         columns = dict.fromkeys(names, "")  # the types are unknown
     columns = columns if columns is None else {str(name): str(kind) for name, kind in columns.items()}
@@ -189,7 +189,7 @@ def information(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def fingerprint(columns: Mapping[str, str]) -> str:
-    """Return a hash of the names and types of columns; their order matters.
+    """Return a hash of the names and types of columns; the order of the columns matters.
 
     Examples
     --------

@@ -94,7 +94,7 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[zipfile.ZipFile, dict[str, int]]]:
-    """Open a file as an archive; yield it with the sizes of its entries, at most the file size in total."""
+    """Open a file as an archive; yield the archive and the sizes of its entries, at most the file size in total."""
     _require(path, not Path(path).is_dir(), "is a folder, not a model file")
     with open(path, "rb") as file:
         start = file.read(4)
@@ -125,7 +125,7 @@ def _sizes(path: str | os.PathLike[str], archive: zipfile.ZipFile, available: in
 
 
 def _document(path: str | os.PathLike[str], archive: zipfile.ZipFile, sizes: dict[str, int]) -> dict[str, Any]:
-    """Return the document, or raise an error if it is damaged or of an unknown version."""
+    """Return the document, or raise an error if it is damaged or has an unknown version."""
     size, most = sizes["document"], _LARGEST_DOCUMENT
     _require(path, size <= most + _HEADER, f"has a document of {size} bytes, more than the maximum of {most}")
     text, checksum = (_content(archive, name, sizes[name], "|u1").tobytes() for name in ("document", "checksum"))

@@ -36,7 +36,7 @@ class StoredClass:
 
 
 def stored_fields(cls: type, check: Callable[[Any], bool] = lambda part: True) -> StoredClass:
-    """Return the entry of a class with annotated fields; their types are checked when loading.
+    """Return the entry of a class with annotated fields; the types of fields are checked when loading.
 
     Examples
     --------
@@ -209,7 +209,7 @@ class Writer:
     _names: dict[int, str] = field(default_factory=dict)  # by `id`, valid while `arrays` holds the array
 
     def plain(self, value: Any, path: str) -> Any:
-        """Encode a value as JSON values; `path`, its place in the model, names its arrays."""
+        """Encode a value as JSON values. Arrays are named after `path`, the place of the value in the model."""
         match value:
             case None | bool() | str() | int() if type(value) in (type(None), bool, str, int):
                 return value

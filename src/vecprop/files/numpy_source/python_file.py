@@ -161,7 +161,7 @@ class Source:
         self._functions: list[str] = []
 
     def constant(self, name: str, values: Any) -> str:
-        """Add a constant exactly; return its name, made unique by a number if necessary."""
+        """Add an exact constant; return its name, which contains a number if necessary to be unique."""
         unique = next(candidate for candidate in _numbered(name, 2) if candidate not in self._constants)
         self._constants[unique] = self.literal(values)
         return unique

@@ -43,7 +43,7 @@ def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None
     lines = ["blocks = [", *calls, "]", "return np.hstack(blocks)"]
     if not hasattr(model, "feature_names_in_"):
         lines.insert(0, 'table = {f"x{number}": column for number, column in enumerate(np.asarray(table, object).T)}')
-    elif any(name.isdigit() for name in encoder.names):  # a frame may have them as integers
+    elif any(name.isdigit() for name in encoder.names):  # a frame may have integers as column names
         lines.insert(0, "table = {str(name): table[name] for name in table}")
     source.function("inputs", '"""Return the networks\' inputs for a table, (N, I)."""', *lines, arguments="table")
 

@@ -46,7 +46,7 @@ def register() -> None:
 
 
 def traced(network: Network, theta: np.ndarray, X: Symbol) -> Symbol:
-    """Add a network's operations; return the symbol of its predictions, NaN for nonfinite inputs."""
+    """Add a network's operations; return the symbol of its predictions, which are NaN for nonfinite inputs."""
     # A graph cannot raise errors, and ReLU would turn NaN into 0.
     outputs, _ = network.forward(theta.astype(X.dtype), X)
     zero_or_nan = X.graph.over_columns("ReduceSum", X * 0)

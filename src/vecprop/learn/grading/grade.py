@@ -35,8 +35,7 @@ def grade(function: Any, name: str | None = None, *, network: Network | None = N
     Returns
     -------
     Grade
-        An error that the function raises is reported as a mistake. This call does not stop endless functions;
-        `grade_file` does.
+        An error in the function is reported as a mistake. This call does not stop endless functions; `grade_file` does.
 
     Raises
     ------

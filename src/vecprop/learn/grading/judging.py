@@ -186,7 +186,7 @@ def _with_hints(task: Task, mistake: Mistake, last: str) -> Grade:
 
 
 def with_step(task: Task, first: str, name: str, last: str) -> Grade:
-    """Build a grade with hints; for called functions, use their own derivation."""
+    """Build a grade with hints; if the mistake is in a called function, use the derivation of that function."""
     of = next((TASKS[called] for called in TASKS if name.startswith(f"{called}: ")), task)
     return Grade(task.name, 0, mistake=name, hints=(first, f"{of.step} Here, {name}.", last))
 

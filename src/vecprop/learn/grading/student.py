@@ -289,7 +289,7 @@ def serve() -> None:
             answer({"values": values, "used": used})
             continue
         arguments = {name: decoded(value) for name, value in request["arguments"].items()}
-        sys.stdin = io.StringIO()  # exit() closes it
+        sys.stdin = io.StringIO()  # exit() closes the stream
         outcome = call(names[request["name"]], arguments, request["lists"], buffers)
         answer({**outcome, "value": encoded(outcome.get("value")), "number": request["number"], "used": used})
 

@@ -73,7 +73,7 @@ class StudentProcess:
         return (f"The file uses vecprop, which contains the solutions: {'; '.join(uses)}.",) if uses else ()
 
     def call(self, name: str, arguments: Mapping[str, Any], lists: bool) -> Outcome:
-        """Call a function and return its outcome; `judging` lists further kinds."""
+        """Call a function and return its outcome; `judging` lists further kinds of outcomes."""
         if self.endless >= 3:  # too many endless functions
             return _nothing("untried")
         values = {key: encoded(value) for key, value in arguments.items()}

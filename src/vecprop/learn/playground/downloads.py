@@ -78,7 +78,7 @@ class _Writer:
         self.settings = session.initial
 
     def define(self, settings: Settings) -> None:
-        """Write definitions for these settings, except unchanged ones."""
+        """Write definitions of the settings that have changed."""
         self.settings = settings
         self.write("points", self.points())
         network = with_mistake(network_of(settings, self.classes), settings.mistake)
@@ -89,7 +89,7 @@ class _Writer:
         self.write("engine", [f'engine = "{engine_of(settings)}"'])
 
     def write(self, what: str, lines: list[str]) -> None:
-        """Write the lines of a definition unless it is unchanged."""
+        """Write the lines of a definition if it has changed."""
         if self.defined.get(what) != lines:
             self.lines += lines
             self.defined[what] = lines
@@ -109,7 +109,7 @@ class _Writer:
         return [drawn, order, "XY, t = XY[order], t[order]", is_test]
 
     def inputs(self) -> None:
-        """Write the training inputs and targets unless they are unchanged."""
+        """Write the training inputs and targets if they have changed."""
         names = [name.replace("*", " * ").replace("sin", "np.sin") for name in self.settings.features]
         T = f"np.eye({self.classes})[t[~is_test]]" if self.classes else "t[~is_test]"
         lines = ["x, y = XY[~is_test].T", f"X = np.stack([{', '.join(names)}], axis=1)", f"T = {T}"]

@@ -40,7 +40,7 @@ class Axis:
         return place * self.scale + self.centre
 
     def text(self, place: float) -> str:
-        """Format the value of a place, or the category nearest to it."""
+        """Format the value of a place, or the nearest category."""
         value = self.value(place)
         return (
             self.categories[min(max(round(value), 0), len(self.categories) - 1)] if self.categories else f"{value:.4g}"
@@ -63,7 +63,7 @@ class Points:
 
     @classmethod
     def drawn(cls, XY: np.ndarray, t: np.ndarray, *names: Any, test: float, seed: int) -> "Points":
-        """Shuffle the points and split them; at least one remains for training."""
+        """Shuffle and split the points; at least one point remains for training."""
         order = np.random.default_rng(seed).permutation(len(t))
         return cls(XY[order], t[order], np.arange(len(t)) < min(round(test * len(t)), len(t) - 1), *names)
 
@@ -76,7 +76,7 @@ class Points:
         return (x0, x1), (y0, y1)
 
     def edited(self, *edit: Any) -> "Points":
-        """Return the points after one was added, moved or removed.
+        """Return the points after adding, moving or removing one point.
 
         Raises
         ------

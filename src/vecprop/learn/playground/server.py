@@ -121,7 +121,7 @@ class Refusal(RequestHandler):
 
 
 def redirect(url: str, folder: Path) -> Path:
-    """Write a page that leads to an address, so that a list of processes with their arguments does not show it."""
+    """Write a page that leads to an address, so that the address is not shown in a list of processes with arguments."""
     page = folder / "playground.html"
     page.touch(0o600)
     page.write_text(f'<!DOCTYPE html><meta http-equiv="refresh" content="0; url={url}">', encoding="utf-8")

@@ -106,8 +106,8 @@ class Session:
     def run_epochs(self, count: int) -> None:
         """Train for a number of epochs, starting with the rest of an incomplete epoch.
 
-        If training diverges, it stops at the last parameters with a finite loss and sets `trouble`. Any change of the
-        session clears `trouble`.
+        If training diverges, training stops at the last parameters with a finite loss and sets `trouble`. Any change of
+        the session clears `trouble`.
         """
         if self.batch:
             self.step(self.batches - self.batch)

@@ -66,7 +66,7 @@ def _grid(value: Value) -> tuple[list[list[str]], int, int]:
 
 
 def by_stage(values: Iterable[Value]) -> Iterator[tuple[str, Value]]:
-    """Yield values, each with a heading if it starts a stage."""
+    """Yield values, each with a heading if the value starts a stage."""
     stage = None
     for value in values:
         yield value.stage.capitalize() if value.stage != stage else "", value
