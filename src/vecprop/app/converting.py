@@ -1,8 +1,8 @@
 """Convert text files to a folder of Parquet files, with column types that fit all rows.
 
 The first pass reads the text in parts, and saves each part as text with the column statistics so far. When all rows are
-read, the column types are known, and the second pass writes each part with these types. A killed program resumes either
-pass.
+read, the column types are known, and the second pass writes each part with these types. If the program is killed, the
+same call resumes the pass.
 """
 
 import json

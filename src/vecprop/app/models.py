@@ -90,8 +90,8 @@ def check_function(name: str, size: int, seed: int) -> Report:
     Parameters
     ----------
     name : str
-        The function, as MODULE:FUNCTION; it takes theta, and returns its value and its gradient. The current folder is
-        searched first.
+        The function, as MODULE:FUNCTION; it takes theta, and returns its value and its gradient. The module is searched
+        in the current folder first.
     """
     module_name, _, function_name = name.partition(":")
     sys.path.insert(0, "")
@@ -170,8 +170,9 @@ class ExplainedModel(NamedTuple):
 def explained_model(model: Any, table: Path | None) -> tuple[ExplainedModel, list[str]]:
     """Return the importance of each column for a model, and notes on the table.
 
-    If the table has the target, the importance is the rise of the loss when the column is shuffled. Otherwise it is the
-    change of the predictions, on the rows of the table or on rows drawn from the training distributions.
+    If the table has the target, the importance is the rise of the loss when the column is shuffled. Otherwise the
+    importance is the change of the predictions, on the rows of the table or on rows drawn from the training
+    distributions.
     """
     _require_table_model(model)
     shuffled = "when a column is shuffled"

@@ -171,7 +171,7 @@ def judge_entries(point: Point, part: NamedPart, givens: list[Given]) -> list[tu
 
 
 DIRECTIONS = 3
-"""The number of directions per part. Errors may cancel along one direction, but hardly along three."""
+"""The number of directions per part. Errors may cancel along one direction, but rarely along three."""
 
 _PIECES = 16
 """The number of pieces into which the search for a wrong entry splits a direction in each step."""

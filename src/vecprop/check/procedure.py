@@ -268,7 +268,7 @@ def _losses(point: NetworkPoint) -> list[Row]:
         error = abs(float(loss) - expected)
         if own.engine != "compiled" or error <= np.finfo(point.dtype).eps * abs(expected):
             continue
-        tolerance = SAFETY * point.bound.value  # expensive and rarely needed
+        tolerance = SAFETY * point.bound.value  # this is expensive and rarely needed
         if error > tolerance:
             name = f"the loss{f' of {own.name}' if own.name else ''}"
             diagnosis = "the compiled loss differs from the reference loss"

@@ -174,7 +174,7 @@ class Layer(Ranged, ABC):
 
     @abstractmethod
     def forward(self, p: Parameters, X: Array, noise: RandomKey | None = None) -> tuple[Array, Any]:
-        """Return the output (*M, N, outputs) and the values that `backward` needs; in prediction noise is None.
+        """Return the output (*M, N, outputs) and the values that `backward` needs; noise is None in prediction.
 
         A composite layer passes ``noise.split(index)`` to each nested layer, so that their random numbers differ.
         """

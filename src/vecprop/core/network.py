@@ -170,7 +170,7 @@ class Network(SuggestsKeywords, Versioned):
         X : array (*M, N, I)
             The inputs.
         noise : RandomKey, optional
-            The random key for layers such as dropout; None for prediction.
+            The random key for layers such as dropout; None means prediction.
 
         Returns
         -------
@@ -289,7 +289,7 @@ class Network(SuggestsKeywords, Versioned):
         sample_weight : array (*M, N), optional
             The weights of the rows, at least 0; by default 1.
         noise : RandomKey or int, optional
-            The random key for layers such as dropout, or its seed; None for prediction.
+            The random key for layers such as dropout, or its seed; None means prediction.
 
         Returns
         -------

@@ -38,7 +38,7 @@ def has_partial_fit(model: "MultilayerPerceptron") -> bool:
 
 
 class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, BaseEstimator, ABC):
-    """The base of `MLPClassifier` and `MLPRegressor`.
+    """The base class of `MLPClassifier` and `MLPRegressor`.
 
     Attributes
     ----------

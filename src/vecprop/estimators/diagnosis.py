@@ -39,7 +39,7 @@ NAMED = 5
 """The largest number of columns or classes that a sentence lists."""
 
 SAMPLE, FEW = 1_000, 200
-"""The maximum numbers of rows for the diagnosis in `fit`, and for its slowest part, the hidden units."""
+"""The maximum number of rows for the diagnosis in `fit`, and for the hidden units, which take longest."""
 
 
 class Diagnosis(tuple[str, ...]):

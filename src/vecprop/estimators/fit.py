@@ -86,7 +86,7 @@ class FitSpec:
     optimizer: Any
     score: str | None  # the validation score that `train` itself can measure
     scorer: Callable[[Rows, Any], Callable[[TrainingState], float]]  # makes a score function, given ``scoring``
-    constant: Callable[[Rows], float]  # returns the constant that scikit-learn adds to the loss on some rows
+    constant: Callable[[Rows], float]  # the constant that scikit-learn adds to the loss on some rows
     publish: Callable[[FitOutcome], object]  # called after each epoch that runs Python code
     tasks: EpochTasks | None = None
     starts: Sequence[FitOutcome] = ()  # the initial parameters of further restarts

@@ -36,10 +36,10 @@ class SampleScaling(Schedule):
 
 @dataclass(frozen=True)
 class Cuts(Schedule):
-    """A learning rate that a callback reduces."""
+    """A learning rate that is reduced by a callback."""
 
     def init(self) -> State:
-        """Return a state without cuts."""
+        """Return the initial state, before any reduction."""
         return {"factor": 1.0}
 
     def cut(self, state: State) -> None:
@@ -47,7 +47,7 @@ class Cuts(Schedule):
         state["factor"] /= 5
 
     def factor(self, step: int, steps: int, state: State) -> float:
-        """Return the product of the cuts so far."""
+        """Return the product of all reductions so far."""
         return state["factor"]
 
 

@@ -124,7 +124,7 @@ class Constructor(Positional):
         as scikit-learn with the same seed.
     scoring : str, callable or None, default None
         The score to measure after each epoch and to monitor for early stopping: a scikit-learn scorer (called with
-        sample weights if it accepts them); "loss" for the negative validation loss; None for `score`.
+        sample weights if it accepts them); "loss" for the negative validation loss; None means `score`.
     callbacks : list of callable or None, default None
         Called after each epoch with a `TrainingState`; one that returns True ends training.
     checkpoint : Checkpoint or None, default None
@@ -134,7 +134,7 @@ class Constructor(Positional):
         The number of random initializations. `fit` trains from each of them and selects the result with the best
         validation score or, without validation rows, the lowest loss. The first is the same as with ``n_restarts=1``.
     n_jobs : int or None, default None
-        The maximum number of threads; None for the number of processors.
+        The maximum number of threads; None means the number of processors.
     """
 
     _: KW_ONLY

@@ -114,7 +114,7 @@ def settle(folder: Path) -> None:
 
 def sweep(folder: Path, name: str = "*") -> None:
     """Remove the unfinished files that killed programs left in a folder, for all names or one name."""
-    # Files being written are locked. Without locks, a file is considered abandoned after a day.
+    # Files are locked while they are written. Without locks, a file is considered abandoned after a day.
     for left in folder.glob(f".{name if name == '*' else escape(name)}.*.unfinished"):
         with suppress_system_errors():
             with open(left, "r+b") as file:

@@ -13,8 +13,8 @@ MOST = 500
 def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve: Any) -> "Axes":
     r"""Plot the training loss, and the validation loss if there is one.
 
-    For several members, thin lines show the losses of the members, or of 500 of them at equal distances, and a thick
-    line shows the median of all.
+    For several members, thin lines show the losses of the members, or of 500 evenly spaced members, and a thick line
+    shows the median of all members.
 
     Parameters
     ----------

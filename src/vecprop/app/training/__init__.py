@@ -1,1 +1,1 @@
-"""The work of ``vecprop train``: split the rows, fit, evaluate and report."""
+"""Run ``vecprop train``: split the rows, fit, evaluate and report."""

@@ -179,7 +179,7 @@ class NetworkPoint(Point):
 
     def _tail(self, layer: int) -> tuple[Network, int, Batch]:
         """Return the network that starts at a layer, the start of its parameters, and its batch."""
-        # Its loss lacks the penalties of earlier layers, which do not change.
+        # The loss lacks the penalties of earlier layers, which do not change.
         if layer not in self._tails:
             network, X = self.network, self._inputs[layer]
 

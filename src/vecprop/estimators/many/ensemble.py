@@ -46,7 +46,7 @@ class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator
     oob_score : bool, default False
         Whether to compute the out-of-bag score, for which each row is predicted by the members not trained on it.
     n_jobs : int or None, default None
-        The maximum number of threads; None for the number of processors.
+        The maximum number of threads; None means the number of processors.
     workers : DaskWorkers or None, default None
         The cluster to train on, with bit-identical results. In a block of ``joblib.parallel_config("dask")``, the
         default is the cluster of this block.
@@ -301,7 +301,7 @@ class MLPEnsembleClassifier(LogProbabilities, ClassifierMixin, MLPEnsemble):
 
         Returns
         -------
-        ndarray (N, C), or a pair of them
+        ndarray (N, C), or a pair of ndarrays
             The columns are in the order of ``classes_``.
         """
         Y, deviation = mean_and_deviation(self._outputs_of_members(X))
@@ -353,7 +353,7 @@ class MLPEnsembleRegressor(RegressorMixin, MLPEnsemble):
 
         Returns
         -------
-        ndarray (N,), or (N, O) for several outputs; or a pair of them
+        ndarray (N,) or (N, O), or a pair of ndarrays
             In the units of y.
         """
         mean, deviation = mean_and_deviation(self.targets_.decode(Y) for Y in self._outputs_of_members(X))

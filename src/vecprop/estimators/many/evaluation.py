@@ -138,8 +138,8 @@ class Evaluation:
     def folds_at_once(self, candidates: Sequence[Candidate]) -> int:
         """Return the number of folds to fit at once: all, or for large X, enough to keep threads busy.
 
-        Folds that copy rows get one fit per thread. Folds that select rows in place get two, which reduces idle time at
-        the end. With workers, such folds all run at once, so that X is sent only once.
+        If folds copy rows, each thread gets one fit. If folds select rows in place, it gets two fits, which reduces
+        idle time at the end. With workers, such folds all run at once, so that X is sent only once.
         """
         X, search = self.X, self.search
         only_choose = self.shared is not None and all(each.only_scales(self.fit_params) for each in candidates)

@@ -147,7 +147,7 @@ def _trained(
     except (TypeError, ValueError) as error:
         if own is not None and not hasattr(error, "member"):
             raise  # the checkpoint belongs to another run
-        # One member was rejected before any was trained: find it by bisection.
+        # One member was rejected before training started: find this member by bisection.
         indices, trained = list(members), {}
         half = len(indices) // 2
         for some in (indices[:half], indices[half:]) if half else ():

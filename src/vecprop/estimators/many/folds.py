@@ -155,7 +155,7 @@ class Candidate:
 
 
 def _identity(value: Any) -> Any:
-    """Return a key for a value: numbers and strings themselves, and the `id` of any other object."""
+    """Return a key for a value: the value itself for numbers and strings, and the `id` for other objects."""
     plain = value is None or isinstance(value, bool | int | float | str)
     return (type(value), value) if plain else id(value)
 
@@ -201,7 +201,7 @@ class Shared:
     def stand_in(self, rows: int, named: bool = False) -> Any:
         """Return a stand-in for X with this number of rows, for validation without memory cost.
 
-        With `named`, a frame gets a frame as its stand-in, so that column names are validated.
+        With `named`, the stand-in for a frame is a frame, so that column names are validated.
         """
         X = np.broadcast_to(self.by_rows[0], (rows, self.X.shape[1]))
         return type(self.frame)(X, columns=self.frame.columns, copy=False) if named and self.frame is not None else X

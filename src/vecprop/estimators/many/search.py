@@ -28,7 +28,7 @@ from .folds import Candidate, Split, row_count, splitter_for
 class MLPSearchCV(SuggestsKeywords, Versioned, compat.BaseSearchCV):
     """A hyperparameter search by cross-validation that trains all networks at once.
 
-    All candidates are trained on all folds with all seeds together, in compiled code with several threads. Each fit is
+    All candidates, folds and seeds are trained together, in compiled code with several threads. Each fit is
     bit-identical to a separate fit, so the results equal those of `sklearn.model_selection.GridSearchCV`. Fits that run
     Python code after each epoch ("lbfgs", callbacks, early stopping on a custom ``scoring``) run separately, in
     threads.
@@ -64,7 +64,7 @@ class MLPSearchCV(SuggestsKeywords, Versioned, compat.BaseSearchCV):
         The factor of successive halving: all candidates train for a few epochs, the best 1 in ``halving`` of them for
         ``halving`` times as many, and so on, up to the estimator's ``max_iter``. "max_iter" cannot be searched then.
     n_jobs : int or None, default None
-        The maximum number of threads; None for the number of processors.
+        The maximum number of threads; None means the number of processors.
     workers : DaskWorkers or None, default None
         The cluster to train and score on, with bit-identical scores. The refit, and fits that run Python code after
         each epoch, run in this process. With a checkpoint, this process also computes the scores. In a block of

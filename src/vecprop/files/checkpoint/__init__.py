@@ -1,4 +1,4 @@
-"""Checkpoints: files or folders from which killed training resumes bit-identically."""
+"""Checkpoints: files or folders that let killed training resume bit-identically."""
 
 import os
 import time
@@ -169,7 +169,7 @@ class Checkpoint:
     def members(
         self, members: Sequence[Member], groups: Groups, engines: Sequence[str], data: Data, moments: bool
     ) -> MemberStore:
-        """Return the store for a population's members in the folder."""
+        """Return the folder's store for members of a population."""
         kept = MemberStore(self._place, members, groups, engines, data, moments)
         self.seconds = kept.seconds
         return kept
@@ -182,7 +182,7 @@ class Checkpoint:
         return again
 
     def fits(self, each: Sequence[Mapping[str, Any]]) -> FitStore:
-        """Return the store for fits of estimators in the folder."""
+        """Return the folder's store for fits of estimators."""
         return FitStore(self._place, each)
 
     @property
@@ -192,7 +192,7 @@ class Checkpoint:
 
     def part(self, name: str, takes_others: bool = False) -> Self:
         """Return the checkpoint for a part of the run, a file or folder in this folder."""
-        # With takes_others, files of another run do not raise an error; a file is replaced.
+        # With takes_others, no error is raised for files of another run; a single file is replaced.
         part = type(self)(self.path / name, self.every)
         part.takes_others = takes_others
         return part

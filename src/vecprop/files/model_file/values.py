@@ -21,7 +21,7 @@ from ...tables.encoding.encoder import COLUMNS
 from .. import FileError
 
 Check = Callable[[Any, Any], bool]
-"""Takes a value and a model with its earlier attributes set; returns whether the value is valid."""
+"""A check of a value, given the value and a model that already has all earlier attributes."""
 Checks = Mapping[str, Check]
 
 

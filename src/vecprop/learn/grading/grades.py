@@ -30,7 +30,7 @@ class Grade:
     shown : int
         The number of printed hints.
     judged : bool
-        Whether the function was judged. Endless and undefined functions are not.
+        Whether the function was judged. Endless and undefined functions are not judged.
     case : int
         The index of the test arguments used in the last hint.
 

@@ -15,7 +15,7 @@ from .student import Outcome
 from .tasks import AGAIN, CASES, TASKS, Task, arguments_of, as_list, difference, fits, same, shown
 
 Caller = Callable[[str, Mapping[str, Any], bool], Outcome]
-"""Calls a student's function by name with arguments, as lists if requested."""
+"""A function that calls a student's function by name, with arguments as lists if requested."""
 
 ENDED = ("time", "blocked", "crash", "untried")
 """The kinds of outcomes that end the student's process."""

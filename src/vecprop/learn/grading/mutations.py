@@ -13,7 +13,7 @@ from .mistakes import Mistake, table
 from .tasks import TASKS, Task, functions
 
 Change = Callable[[Any, int], Any]
-"""Changes an array, given the number of data rows."""
+"""A function that changes an array, given the number of data rows."""
 
 
 def only(A: Any, place: Any) -> Any:

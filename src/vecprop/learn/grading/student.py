@@ -360,7 +360,7 @@ def supervised() -> None:
 
     The grader starts this process, which starts a second one, which starts the student's. The second process is the
     student's parent, so killing the parent is harmless. If the system allows it, the second process and its descendants
-    cannot see other processes. Detached processes become children of this one. All are killed when the student's
+    cannot see other processes. Detached processes become children of this process. All are killed when the student's
     process ends or the request pipe closes, which happens when the grader ends.
     """
     with suppress(OSError, AttributeError):  # not supported on every system

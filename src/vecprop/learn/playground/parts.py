@@ -50,7 +50,7 @@ def engine_of(settings: Settings) -> EngineName:
 
 def optimizer_of(settings: Settings) -> Optimizer:
     """Build the optimizer; its parameters have the same names as the settings."""
-    own = {"descent": GradientDescent, "momentum": Momentum, "adam": Adam}  # the catalog's is scikit-learn's Adam
+    own = {"descent": GradientDescent, "momentum": Momentum, "adam": Adam}  # the catalog contains scikit-learn's Adam
     kind: Any = (catalog.named(catalog.OPTIMIZERS) | own)[settings.optimizer]
     names = [each.name for each in fields(kind) if hasattr(settings, each.name)]
     return kind(**{name: getattr(settings, name) for name in names})

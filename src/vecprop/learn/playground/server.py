@@ -77,7 +77,7 @@ class GuardedApplication(BokehTornado):
         return found
 
     def resources(self, absolute_url: str | bool | None = None) -> Any:
-        """Return BokehJS's core: the page needs no widgets, tables, formulas or WebGL."""
+        """Return only the core of BokehJS: the page needs no widgets, tables, formulas or WebGL."""
         return super().resources(absolute_url).clone(components=["bokeh"])
 
     def _refusal(self, request: HTTPServerRequest) -> tuple[int, str] | None:

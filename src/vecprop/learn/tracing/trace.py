@@ -91,7 +91,7 @@ class Trace(Mapping[str, np.ndarray]):
     state : dict or None
         The optimizer's state after `step`.
     point, row_number : tuple, int or None
-        The traced network and batch, and the index of the traced row; None for all rows.
+        The traced network and batch, and the index of the traced row; None means all rows.
 
     Examples
     --------
