@@ -171,8 +171,7 @@ def explained_model(model: Any, table: Path | None) -> tuple[ExplainedModel, lis
     """Return the importance of each column for a model, and notes on the table.
 
     If the table has the target, the importance is the rise of the loss when the column is shuffled. Otherwise the
-    importance is the change of the predictions, on the rows of the table or on rows drawn from the training
-    distributions.
+    importance is the change of the predictions, on rows of the table or rows drawn from the training distributions.
     """
     _require_table_model(model)
     shuffled = "when a column is shuffled"

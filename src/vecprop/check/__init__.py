@@ -10,7 +10,7 @@ A check has these steps:
 
    - It computes each gradient twice. If the results differ, the verdict is NONDETERMINISTIC.
    - It computes the expected `derivatives` by complex step. Networks use real arithmetic (`arithmetic.tangents`). If
-     finite differences (`arithmetic.steps`) contradict the complex step of a function, they replace it.
+     finite differences (`arithmetic.steps`) contradict the complex step of a function, they are used instead.
    - The tolerance is a bound on the rounding error of the gradient (`arithmetic.rounding`). The bound is propagated
      through the code of the gradient (`arithmetic.running_error`). If this is not possible, the rounding error is
      measured.

@@ -160,7 +160,7 @@ def judge_entries(point: Point, part: NamedPart, givens: list[Given]) -> list[tu
     for found, (_, criteria) in zip(entries(point, part, givens), givens, strict=True):
         rounding = found.tolerance - criteria.limit.of(found.expected, np.ones((part.size, 1)))
         hidden = hidden_share(rounding, found.expected, point.sizes(part))
-        # The row shows the entry with the worst verdict. Among several, it shows the one with the largest ratio.
+        # The row shows the entry with the worst verdict or, among equal verdicts, the entry with the largest ratio.
         place = np.lexsort((found.ratios.ravel(), found.ranks.ravel()))[-1]
         output, entry = (int(i) for i in np.unravel_index(place, found.given.shape))
         row = found.row(point, part, hidden, output, entry)

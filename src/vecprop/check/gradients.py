@@ -58,7 +58,7 @@ def check_gradients(
         Further arguments to pass to a function.
     gradient : callable or array, optional
         The gradient to check. For a network, it is a vector (P,) or a function of theta, and replaces the gradient of
-        the network. For a function, it is an array or a function with the same arguments.
+        the network. For a function, the gradient is an array or a function with the same arguments.
     method : {"auto", "complex step", "central differences", "directions", "ridders"}, default "auto"
         How to compute the expected derivatives. "complex step" is exact for every entry. "directions" computes complex
         steps along three random directions per part, for large networks. "central differences" is the textbook

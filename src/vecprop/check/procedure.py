@@ -25,8 +25,8 @@ COARSE, ALMOST = 3e-9, 1e-6
 """The range of relative errors that indicates a computation in float32."""
 
 VETO = 1.2
-"""The slope of the Taylor remainder below which finite differences replace the complex step. It is 2 for a correct
-gradient, and 1 for a wrong one."""
+"""The slope of the Taylor remainder below which finite differences replace the complex step. The slope is 2 for a
+correct gradient, and 1 for a wrong gradient."""
 
 
 @dataclass(frozen=True)

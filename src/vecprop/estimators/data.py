@@ -238,7 +238,7 @@ class Numbers:
 
     @classmethod
     def standard(cls, y: np.ndarray, weight: np.ndarray | None) -> "Numbers":
-        """Create an instance that standardizes y (N, O) to weighted mean 0 and deviation 1."""
+        """Create an instance that standardizes y (N, O) to weighted mean 0 and standard deviation 1."""
         shift = np.average(y, axis=0, weights=weight)
         deviation = np.sqrt(np.average((y - shift) ** 2, axis=0, weights=weight))
         return cls(y.shape[1], shift, np.where(deviation > 0, deviation, 1.0))

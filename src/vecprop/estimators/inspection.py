@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Views(list):
-    """A list of views; setting an item writes into its view."""
+    """A list of views. Assigning to an item writes into its view."""
 
     def __setitem__(self, index: Any, values: Any) -> None:
         view, given = self[index], np.asarray(values)

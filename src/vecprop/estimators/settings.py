@@ -129,7 +129,7 @@ class Constructor(Positional):
         Called after each epoch with a `TrainingState`; one that returns True ends training.
     checkpoint : Checkpoint or None, default None
         Saves the training of `fit` to a file, ``Checkpoint("run.npz")``, or to a folder if there are restarts. If the
-        program is killed, the same `fit` resumes bit-identically. It needs an integer as random_state.
+        program is killed, the same call of `fit` resumes bit-identically. It needs an integer as random_state.
     n_restarts : int, default 1
         The number of random initializations. `fit` trains from each of them and selects the result with the best
         validation score or, without validation rows, the lowest loss. The first is the same as with ``n_restarts=1``.

@@ -66,7 +66,7 @@ def grade(
 
 @contextmanager
 def _usage() -> Iterator[None]:
-    """Convert a ValueError of the course to a UsageError."""
+    """Convert a ValueError of the learning tools to a UsageError."""
     try:
         yield
     except ValueError as error:

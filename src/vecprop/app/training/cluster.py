@@ -50,8 +50,8 @@ def workers_of(text: str, threads: int | None) -> Iterator[DaskWorkers]:
 def local_cluster(processes: int, threads: int) -> Iterator[Any]:
     """Yield a cluster of local processes, without a dashboard.
 
-    The processes authenticate each other with temporary certificates. Without them, other users of the machine could
-    run code as the owner of the cluster.
+    The processes authenticate each other with temporary certificates. Without certificates, other users of the machine
+    could run code as the owner of the cluster.
     """
     from dask import config  # pyright: ignore[reportMissingImports]
     from distributed import LocalCluster, Security  # pyright: ignore[reportMissingImports]

@@ -147,7 +147,7 @@ class TrainingJob:
 
     @cached_property
     def saved(self) -> RunFiles:
-        """The output files; after an interrupt, they are next to an existing model."""
+        """The output files, which are next to an existing model after an interrupt."""
         keeps_existing = self.was_cut and not self.options["replace_interrupted"]
         return self.files.next_to_existing() if keeps_existing else self.files
 

@@ -1,4 +1,4 @@
-"""The folder of a run of ``vecprop train`` that the same command resumes."""
+"""The folder of a run of ``vecprop train``, which the same command resumes."""
 
 import shutil
 from collections.abc import Mapping

@@ -40,8 +40,8 @@ class Request:
         A column that keeps rows with the same value together, in the same part and the same fold; it is not used as an
         input.
     time : str or None
-        A column of dates or numbers: the latest rows become the test set, and networks are validated on later rows than
-        they are trained on.
+        A column of dates or numbers: the latest rows become the test set, and networks are validated on rows that are
+        later than their training rows.
     test : Path or None
         A file with test rows.
     """

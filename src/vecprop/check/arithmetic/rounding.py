@@ -5,9 +5,9 @@ Noise is measured with finite differences of high order (Moré and Wild, 2011). 
 between the points. The points must also be far enough apart that the values change: a float32 computation ignores
 changes of a few units in the last place of float64.
 
-To bound the rounding error of a gradient, its code runs on numbers with error bounds (`arithmetic/running_error.py`).
-For a network, the bounds grow with |X| and |W| in the forward pass, and with |delta|, |W| and |derivative| in the
-backward pass. If the code does not support such numbers, the rounding error is measured.
+To bound the rounding error of a gradient, the code of the gradient runs on numbers with error bounds
+(`arithmetic/running_error.py`). For a network, the bounds grow with |X| and |W| in the forward pass, and with |delta|,
+|W| and |derivative| in the backward pass. If the code does not support such numbers, the rounding error is measured.
 """
 
 from collections.abc import Callable

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 STEP = 1e-20
-"""The step h. Its square is below the rounding error of any sum, and far above underflow."""
+"""The step h. The square of h is below the rounding error of any sum, and far above underflow."""
 
 Moved = Callable[[np.ndarray], np.ndarray]
 """A function that adds each row of steps, (K, size), to the parameters and returns the values, (K, outputs)."""

@@ -150,7 +150,7 @@ class NetworkPoint(Point):
 
     @cached_property
     def is_built_in(self) -> bool:
-        """Whether all parts of the network are built-in, so that their derivatives are tested."""
+        """Whether all parts of the network are built-in, so that vecprop's tests cover their derivatives."""
         network = self.network
         parts = (*network.layers, network.loss_function, *network.penalties)
         return all(type(part).__module__.partition(".")[0] == __name__.partition(".")[0] for part in parts)

@@ -296,8 +296,8 @@ class MLPEnsembleClassifier(LogProbabilities, ClassifierMixin, MLPEnsemble):
         X : array or sparse matrix (N, I)
             The inputs.
         return_std : bool, default False
-            Whether to also return the standard deviation over the members. If it is large, the probability depends
-            strongly on the seed, or on the rows and features of a member.
+            Whether to also return the standard deviation over the members. If the deviation is large, the probability
+            depends strongly on the seed, or on the rows and features of a member.
 
         Returns
         -------
@@ -348,8 +348,8 @@ class MLPEnsembleRegressor(RegressorMixin, MLPEnsemble):
         X : array or sparse matrix (N, I)
             The inputs.
         return_std : bool, default False
-            Whether to also return the standard deviation over the members. It shows how much a prediction depends on
-            the seed, and on the rows and features of a member. It does not measure the noise of y.
+            Whether to also return the standard deviation over the members. The deviation shows how much a prediction
+            depends on the seed, and on the rows and features of a member. It does not measure the noise of y.
 
         Returns
         -------

@@ -138,7 +138,7 @@ class Evaluation:
     def folds_at_once(self, candidates: Sequence[Candidate]) -> int:
         """Return the number of folds to fit at once: all, or for large X, enough to keep threads busy.
 
-        If folds copy rows, each thread gets one fit. If folds select rows in place, it gets two fits, which reduces
+        If folds copy rows, each thread gets one fit. If folds select rows in place, each thread gets two, which reduces
         idle time at the end. With workers, such folds all run at once, so that X is sent only once.
         """
         X, search = self.X, self.search

@@ -68,7 +68,7 @@ def run_fit(spec: FitSpec) -> FitOutcome:
 def fit_many(
     specs: Sequence[FitSpec], n_jobs: int | None, checkpoint: Any = None, workers: Any = None, moments: bool = True
 ) -> list[Attempt]:
-    """Fit many models, bit-identical to separate fits; Ctrl-C prevents further fits."""
+    """Fit many models, with results bit-identical to separate fits; Ctrl-C prevents further fits."""
     attempts: list[Attempt] = [None] * len(specs)
     members, workers = [spec.member() for spec in specs], workers_or_joblibs(workers)
     with limit_jobs(n_jobs):

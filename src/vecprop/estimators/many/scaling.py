@@ -44,7 +44,7 @@ def scaler_of(pipeline: Pipeline) -> tuple[int, Any] | None:
 
 
 def fitted_in_parts(scaler: Any, X: np.ndarray, rows: np.ndarray) -> Any:
-    """Fit a scaler to some rows of X in small chunks, bit-identical to `fit`."""
+    """Fit a scaler to some rows of X in small chunks, with results bit-identical to `fit`."""
     own: Any = clone(scaler)
     if isinstance(scaler, StandardScaler):
         return _standard_in_parts(own, X, rows)

@@ -100,7 +100,7 @@ class MLPSearchCV(SuggestsKeywords, Versioned, compat.BaseSearchCV):
     multimetric_ : bool
         Whether there are several scores.
     refit_time_ : float
-        The seconds that the refit took.
+        The duration of the refit in seconds.
     n_resources_, n_candidates_ : list of int
         With halving, the number of epochs and of candidates in each round.
 

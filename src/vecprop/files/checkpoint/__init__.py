@@ -98,7 +98,7 @@ class Checkpoint:
     def begin(
         self, network: Network, theta: Any, batches: Sequence[Batch | None], epochs: int, settings: Mapping[str, Any]
     ) -> TrainingResult | None:
-        """Return the saved state of a run, or None if it has not started.
+        """Return the saved state of a run, or None if the run has not started.
 
         The batches contain the training rows and any validation rows, or None for rows that the settings specify. The
         settings are all other values that determine the bits, including ``schedule`` and ``batch_size``.

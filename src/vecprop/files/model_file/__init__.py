@@ -38,7 +38,7 @@ def save(
 
     The result is an .npz file that ``numpy.load(path, allow_pickle=False)`` can open; everything except arrays is JSON.
     It replaces an older file atomically; see docs/model-files.md. Callbacks are not saved. A callback may save its own
-    model, and training continues exactly from such a file.
+    model, and training can continue exactly from such a file.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ from ..atomic import written_at_once
 
 FORMAT = "vecprop model"
 VERSION = 1
-"""The format version, increased whenever an older vecprop could misread a newer file."""
+"""The format version, which is increased whenever an older vecprop could misread a newer file."""
 
 _TYPES = re.compile(r"\|[biu]1|<[iu][248]|<f[248]|<U[0-9]{1,7}")
 _LARGEST_DOCUMENT = 2**26

@@ -356,7 +356,7 @@ def kill(processes: Iterable[int]) -> None:
 
 
 def supervised() -> None:
-    """Fork, return in the student's process, and kill its descendants from this one.
+    """Fork; return in the student's process, and kill its descendants in the current process.
 
     The grader starts this process, which starts a second one, which starts the student's. The second process is the
     student's parent, so killing the parent is harmless. If the system allows it, the second process and its descendants

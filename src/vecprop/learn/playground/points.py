@@ -1,4 +1,4 @@
-"""The points of a session, their targets, and the training and test split."""
+"""The points of a session, with targets, and their split into training and test points."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -239,7 +239,7 @@ class Session:
         self.rows, self.test_rows = self.pairs(~self.points.is_test), self.pairs(self.points.is_test)
 
     def _note(self, *action: Any) -> None:
-        """Record an action, merged with the previous one if possible."""
+        """Record an action; merge it with the previous action if possible."""
         match self.actions[-1:], action:
             case [("epochs", before)], ("epochs", count):
                 self.actions[-1] = "epochs", before + count
