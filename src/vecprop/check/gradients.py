@@ -47,7 +47,7 @@ def check_gradients(
         returns only the value. If the value is an array, the gradient is the Jacobian; its shape is the shape of the
         value followed by the shape of theta.
     theta : array, or list, tuple or dict of arrays
-        The point at which to check the gradient; for a network, a vector (P,). The gradient must have the same
+        The point where the gradient is checked; for a network, a vector (P,). The gradient must have the same
         structure; arrays in a dict are matched by key.
     X, T, sample_weight : array, optional
         The inputs, targets and sample weights of a network; see `Network.loss`.

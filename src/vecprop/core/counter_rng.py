@@ -112,7 +112,7 @@ class RandomKey:
         return replace(self, parts=(*self.parts, part))
 
     def uniform(self, rows: int, columns: int) -> np.ndarray:
-        """Return one uniform number in [0, 1) per row and column, shape (*M, rows, columns)."""
+        """Return a uniform number in [0, 1) for each row and column, shape (*M, rows, columns)."""
         seed = self.seed if isinstance(self.seed, int) else np.asarray(self.seed)[..., None, None]
         row = np.arange(rows) if self.rows is None else np.asarray(self.rows)
         parts = (-1 - part for part in self.parts)  # negative, to differ from row indices

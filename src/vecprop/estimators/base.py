@@ -239,7 +239,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         Parameters
         ----------
         X : array or sparse matrix (N, I)
-            The inputs, preferably those of training.
+            The inputs, preferably the training rows.
         y : array (N,) or (N, O)
             The labels or the numeric targets.
 

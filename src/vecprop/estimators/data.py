@@ -283,7 +283,7 @@ def row_weights(sample_weight: Any, rows: int) -> np.ndarray:
 
 
 def types_of_inputs(X: Any) -> tuple[Any, ...] | None:
-    """Return the dtypes to which scikit-learn's validation converts X, or None to keep its dtype.
+    """Return the dtypes that scikit-learn's validation allows for X, or None to keep the dtype of X.
 
     Large integer and Boolean arrays keep their dtype and are converted lazily.
     """

@@ -224,7 +224,7 @@ def diagnosis_of(case: Case) -> Diagnosis:
 
 
 def _unscaled(X: Any, names: Sequence[Any]) -> str:
-    """List the columns whose scale is far from 1, with their scales, worst first. Return "" if there are none."""
+    """List the columns whose scale is far from 1, with their scales, worst first; the result may be empty."""
     largest = _row(abs(X).max(axis=0)).astype(float)
     unit = np.where(largest > 0, largest, 1)  # normalizes, so that squares neither overflow nor underflow
     shares = X.multiply(1 / unit).tocsr() if sparse.issparse(X) else X / unit
@@ -248,6 +248,6 @@ def _listed(words: list[str]) -> str:
 
 
 def _crowded(layers: Any) -> str:
-    """List the hidden layers with too many marked units, and their numbers. Return "" if there are none."""
+    """List the hidden layers with too many marked units, and their numbers; the result may be empty."""
     crowded = [(number, marked) for number, marked in layers if marked.mean() > CROWDED]
     return ", ".join(f"{marked.sum()} of {len(marked)} in hidden layer {number}" for number, marked in crowded)

@@ -245,7 +245,7 @@ def _interval(written: np.ndarray, follows: np.ndarray) -> np.ndarray:
 
 
 def _within(found: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Return whether each number is in its interval, with a tolerance of LAST."""
+    """Return whether each number is in its interval, within the tolerance LAST."""
     box = np.clip(box, -INFINITE, INFINITE)
     return np.array(np.abs(found - np.clip(found, *box)) <= LAST + 1e-6 * np.abs(found))
 

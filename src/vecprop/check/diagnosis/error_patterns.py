@@ -25,7 +25,7 @@ def same(a: np.ndarray, b: np.ndarray, precision: float) -> bool:
 
 
 def ratio(given: np.ndarray, expected: np.ndarray, precision: float) -> float | None:
-    """Return the constant r ≠ 1 for which given = r * expected, or None if there is none.
+    """Return the constant r ≠ 1 with given = r * expected, or None if no such constant exists.
 
     Examples
     --------

@@ -17,7 +17,7 @@ Network: TypeAlias = Any
 """A `network.Network`; importing the class here would be circular."""
 
 MANY = 2**20
-"""Arrays of at least this size are checked by sums of squares instead of per element, which is a quarter faster, and
+"""Arrays of at least this size are checked by sums of squares instead of per element. This is a quarter faster, and
 twice as fast for arrays larger than the cache."""
 
 SUMMED = 4096

@@ -44,7 +44,7 @@ class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator
     max_features : int or float, default 1.0
         The number or the share of features for each member, drawn without replacement.
     oob_score : bool, default False
-        Whether to compute the out-of-bag score, for which each row is predicted by the members not trained on it.
+        Whether to compute the out-of-bag score. It predicts each row with the members not trained on this row.
     n_jobs : int or None, default None
         The maximum number of threads; None means the number of processors.
     workers : DaskWorkers or None, default None
@@ -252,7 +252,7 @@ class MLPEnsembleClassifier(LogProbabilities, ClassifierMixin, MLPEnsemble):
         The classes, sorted; all members share them.
     {attributes}
     oob_decision_function_ : ndarray (N, C)
-        With ``oob_score=True``, the mean probabilities over the members not trained on the row; NaN if there are none.
+        With ``oob_score=True``, the mean probabilities of the members not trained on the row; NaN without such members.
 
     Examples
     --------
@@ -325,7 +325,7 @@ class MLPEnsembleRegressor(RegressorMixin, MLPEnsemble):
     ----------
     {attributes}
     oob_prediction_ : ndarray (N,) or (N, O)
-        With ``oob_score=True``, the mean prediction over the members not trained on the row; NaN if there are none.
+        With ``oob_score=True``, the mean prediction of the members not trained on the row; NaN without such members.
 
     Examples
     --------

@@ -20,7 +20,7 @@ PART = 2**17
 """The number of entries of X that are copied at a time while a scaler is fitted."""
 
 SOME = 1000
-"""The number of rows on which a scaler is compared with its map."""
+"""The number of rows that are used to compare a scaler with its map."""
 
 _MAPS: dict[type, tuple[str, str, bool]] = {
     StandardScaler: ("mean_", "scale_", False),

@@ -29,9 +29,9 @@ class MLPSearchCV(SuggestsKeywords, Versioned, compat.BaseSearchCV):
     """A hyperparameter search by cross-validation that trains all networks at once.
 
     All candidates, folds and seeds are trained together, in compiled code with several threads. Each fit is
-    bit-identical to a separate fit, so the results equal those of `sklearn.model_selection.GridSearchCV`. Fits that run
-    Python code after each epoch ("lbfgs", callbacks, early stopping on a custom ``scoring``) run separately, in
-    threads.
+    bit-identical to a separate fit, so the results equal the results of `sklearn.model_selection.GridSearchCV`. Fits
+    that run Python code after each epoch ("lbfgs", callbacks, early stopping on a custom ``scoring``) run separately,
+    in threads.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class MLPSearchCV(SuggestsKeywords, Versioned, compat.BaseSearchCV):
     param_grid : dict or list of dict, optional
         The values to try for each parameter, in all combinations. A list of dicts is a list of grids.
     param_distributions : dict or list of dict, optional
-        Instead of ``param_grid``: lists or distributions (with ``rvs``) from which to draw ``n_iter`` candidates.
+        Lists or distributions (with ``rvs``), used instead of ``param_grid`` to draw ``n_iter`` candidates.
     n_iter : int, default 10
         The number of candidates to draw.
     scoring : str, callable, list, tuple, dict or None, default None

@@ -22,7 +22,7 @@ from .results import FitStore, Groups, MemberStore
 from .store import Throttle, held
 
 MOST_COMPARED = 10_000
-"""The maximum number of steps at which the learning rates of two runs are compared."""
+"""The maximum number of steps whose learning rates are compared between two runs."""
 
 
 class Checkpoint:
@@ -133,7 +133,7 @@ class Checkpoint:
             self._refuse(f"it has reached epoch {state.epoch}, beyond the {epochs} of this one")
         schedule, per_epoch = settings["schedule"], -(-state.rows // settings["batch_size"])
         start, known, whole = schedule.init(), state.epochs * per_epoch, epochs * per_epoch
-        # With another number of epochs, the learning rates so far must be the same; a sample of steps is compared.
+        # If the number of epochs changes, the learning rates so far must be the same; a sample of steps is compared.
         taken = 0 if known == whole else state.step
         steps = np.unique(np.linspace(0, taken - 1, min(taken, MOST_COMPARED), dtype=int)).tolist()
         if any(schedule.factor(step, known, start) != schedule.factor(step, whole, start) for step in steps):

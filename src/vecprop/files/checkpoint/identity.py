@@ -140,7 +140,7 @@ def in_common(each: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def differing(own: Mapping[str, Any], known: Mapping[str, Any]) -> str:
-    """Return a clause that names the differences between two runs, or "" if there are none.
+    """Return a clause that names the differences between two runs, or "" for equal runs.
 
     Examples
     --------

@@ -173,7 +173,7 @@ def _identity(
 
 
 def _plain(part: PartialResults) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Encode results as JSON values and a few arrays, in which all groups are concatenated."""
+    """Encode results as JSON values and a few arrays, which concatenate all groups."""
     joint: dict[str, list[np.ndarray]] = {}
     groups = []
     for group in part.groups:

@@ -234,7 +234,7 @@ def _expm1(z: Symbol) -> Any:
 
 
 def _log1p(z: Symbol) -> Any:
-    """Return log(1 + z) accurately, in the same way."""
+    """Return log(1 + z) accurately, without an ONNX operation (Kahan)."""
     y = z + 1
     return np.where(y == 1, z, np.log(y) * z / (y - 1))
 

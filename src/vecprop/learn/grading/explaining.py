@@ -206,7 +206,7 @@ Pair = tuple[Trial, int, np.ndarray, np.ndarray]
 
 
 def _fitted(trials: Sequence[Trial]) -> Mistake | None:
-    """Return a mistake if the results have a simple relation to the expected ones."""
+    """Return a mistake if the results have a simple relation to the expected results."""
     task, parts, where = trials[0].task, [0], ""
     if task.result == "list":
         parts = _wrong_parts(trials)

@@ -20,7 +20,7 @@ NAME = "loss_and_gradient"
 CASES = (("7 rows", 7), ("4 rows", 4), ("one row", 1), ("two rows", 2), ("40 rows", 40), ("large inputs", 6))
 CASES += (("inputs that saturate the first layer", 9), ("outputs far from 0", 12))
 CASES += (("other numbers in the same shapes", 7), ("the first numbers again", 7))
-"""The test cases: a description and the number of rows. The last case repeats the first."""
+"""The test cases: a description and the number of rows. The last case repeats the first case."""
 
 LARGE, SATURATED, FAR, LAST, AGAIN = 5, 6, 7, 8, len(CASES) - 1
 

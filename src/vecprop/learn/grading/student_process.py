@@ -199,7 +199,7 @@ class _Watch:
         return processes
 
     def importing(self, imports: bool) -> None:
-        """Exclude the time of imports, which is long with a cold cache."""
+        """Exclude the time of imports, which take long with a cold cache."""
         if imports != self.imports:
             self._look()
             self.counted += 0 if self.imports else self.used - (self.since or 0)

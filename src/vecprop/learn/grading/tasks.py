@@ -145,7 +145,7 @@ CASES = (
 """The test cases. The last case repeats the first to detect functions that keep state."""
 
 SQUARE, AGAIN = 2, len(CASES) - 1
-"""The case of square matrices, and the case that repeats the first."""
+"""The case of square matrices, and the case that repeats the first case."""
 
 LARGE_Z = np.array([[30, -30], [6, 8], [-12, -9], [12, -12], [61, 60], [-7, 3]], float)
 """Values of z that reveal clipping. Their exponentials are finite in float32."""

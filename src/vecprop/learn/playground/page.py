@@ -33,7 +33,7 @@ FRAME_SECONDS = 0.015
 """The maximum training time between two frames."""
 
 OTHERS_SECONDS = 0.5
-"""The interval at which all pictures are redrawn while training; other frames redraw only the map."""
+"""The interval between frames that redraw all pictures while training; other frames redraw only the map."""
 
 MOST_EPOCHS = 100_000
 """The maximum number of epochs between two frames."""
@@ -138,7 +138,7 @@ class Page:
         self.answer["weight"] = None if edge is None else asdict(edge)
 
     def do_ready(self, window: str | None = None) -> None:
-        """Start the page; a reloaded page resumes the session of its closed window."""
+        """Start the page. A reloaded page resumes the session of the closed window."""
         before = self.windows.get(window or "")
         if before is not None and not before.is_open:
             self.session, self.key = before.session, before.key

@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote
 from ...core.elementary import is_within
 
 CLASSES = {"circles": 2, "moons": 2, "spirals": 2, "xor": 2, "blobs": 3, "wave": 0, "plane": 0, "tutorial": 2}
-"""The number of classes of each data set; 0 marks regression."""
+"""The number of classes of each data set, or 0 for regression."""
 
 ACTIVATIONS = ("logistic", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "identity")
 FEATURES = ("x", "y", "x*x", "y*y", "x*y", "sin(x)", "sin(y)")

@@ -48,7 +48,7 @@ def units_of(session: Session, size: int) -> list[np.ndarray]:
 
 
 def hidden(session: Session) -> np.ndarray:
-    """Compute the last hidden layer's outputs, (N, units), or return the inputs if there is none."""
+    """Compute the last hidden layer's outputs, (N, units); without hidden layers, return the inputs."""
     X = features(session.settings.features, session.points.XY)
     layers = session.network.activations
     return session.network.hidden(session.theta, X, layers[-1]) if layers else X

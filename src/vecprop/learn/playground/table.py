@@ -97,8 +97,8 @@ class Table:
     def chosen(self, columns: tuple[str, ...]) -> tuple[str, str, str]:
         """Return the columns for x, y and the target, by default the most suitable ones.
 
-        The default target has a typical name, or else is the last suitable column. The default axes are the numeric
-        columns most related to the target. Identifiers, row numbers and columns with a single value are a last resort.
+        The default target is a column with a typical name, or the last suitable column. The default axes are the
+        numeric columns most related to the target. Identifiers, row numbers and columns with a single value come last.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class Table:
         return first, second, target
 
     def _likely_target(self, counters: Container[str]) -> str:
-        """Return the column with a typical name, or else the last suitable one, preferably with few distinct values."""
+        """Return the column with a typical name, or the last suitable column, preferably with few distinct values."""
         names = {name.casefold(): name for name in reversed(self.columns)}
         first = [names[name] for name in TARGETS.split() if name in names and not (name == "y" and "x" in names)]
         first.append(self.columns[-1])
