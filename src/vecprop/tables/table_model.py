@@ -401,7 +401,7 @@ class TableModel(SharedSettings):
         return explanations(self, self._table(X), None if background is None else self._table(background))
 
     def _table(self, X: Any) -> Frame:
-        """Return a table for prediction, with the column names of training and without the target.
+        """Return a table for prediction, with the column names used in training but without the target.
 
         Columns are matched by position if this table or the training table is an array, with scikit-learn's warning if
         only one of them has names.

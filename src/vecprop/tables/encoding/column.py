@@ -114,7 +114,7 @@ class Column(ABC):
         return {"": self(series)}
 
     def entries(self, is_taken: np.ndarray, types: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], int]]:
-        """For each field of a packed row, yield its suffix, its entries of `COLUMN` and its number of inputs."""
+        """Yield the suffix, the entries of `COLUMN` and the number of inputs of each field of a packed row."""
         yield "", {"storage": Storage.INPUTS}, self.width
 
     @property

@@ -207,7 +207,7 @@ def select_views(plan: Plan, progress: Report = None) -> Fit:
 
 
 def _losses(plan: Plan, choices: Sequence[list[ViewFit]], progress: Any = None) -> list[float]:
-    """Return the calibrated loss of each choice of views on the last fold, or infinity without good networks."""
+    """Return the calibrated loss of each choice of views on the last fold, or infinity if a view has no networks."""
     views = list(dict.fromkeys(view for choice in choices for view in choice))
     tried = dict(zip(views, _trials(plan, views, progress), strict=True))
     losses = []

@@ -439,7 +439,7 @@ def names_are_values(rows: list[list[str]]) -> bool:
 
 
 def is_number(text: str) -> bool:
-    """Return whether Python can parse a text as a finite number."""
+    """Return whether Python can parse a string as a finite number."""
     try:
         return isfinite(float(text))
     except ValueError:

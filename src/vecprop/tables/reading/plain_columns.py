@@ -71,7 +71,7 @@ class PlainColumn:
 
     @property
     def type(self) -> Type:
-        """The type of the values that were examined so far."""
+        """The type of the values that have been examined so far."""
         if self.are_truths and not self.missing and self.values:
             return "bool"
         is_float = self.is_float or self.missing > 0 or (self.is_unsigned and self.is_signed)
