@@ -52,7 +52,7 @@ def converted(
     Parameters
     ----------
     folder : Path
-        The folder to create. If it contains an unfinished conversion, the same call resumes it.
+        The folder to create. If the folder contains an unfinished conversion, the same call resumes it.
     seen : callable, optional
         Called with the number of finished rows and the finished share of the work.
 

@@ -186,8 +186,8 @@ def _along(
 ) -> Comparison:
     """Compare <g, u> with the derivative along each row of U.
 
-    The bound on the rounding error of g is expensive. It is computed only if the rounding error of the product <g, u>
-    does not explain the difference, if there may be ties, or if g is 0.
+    The bound on the rounding error of g is expensive, so it is computed only if the rounding error of the product <g,
+    u> does not explain the difference, if there may be ties, or if g is 0.
     """
     product = given @ U.T
     tolerance = np.abs(given) @ (_DEVIATIONS * EPS * np.abs(U.T))

@@ -28,7 +28,7 @@ DISTRUST = 10
 """The safety factor on the error estimate of a finite difference, since the estimate is not a bound."""
 
 Move = tuple[NamedPart, np.ndarray]
-"""A part, and the directions along which it moves as the rows of a matrix U."""
+"""A part, and the directions of its moves as rows of a matrix U."""
 
 
 class Derivatives(NamedTuple):
@@ -145,7 +145,7 @@ changes more, the function behaves differently for complex numbers."""
 CONFIRMED = 1e-3
 """The largest relative error of finite differences that can confirm a derivative.
 
-If their error is larger, they could miss a term that the complex step lost. Finite differences then replace the complex
+Less accurate differences could miss a term that the complex step lost. Finite differences then replace the complex
 step.
 """
 

@@ -353,7 +353,7 @@ class Quantile(RegressionLoss):
         return self.delta(Z, T) * (Z - T)
 
     def delta(self, Z: Array, T: Array) -> Array:
-        """Return -level where t > y, 1 - level where t < y, 0 where they are equal."""
+        """Return -level where t > y, 1 - level where t < y, and 0 where t = y."""
         s = sign(Z - T)
         return where(s > 0, (1 - self.level) * s, self.level * s)
 

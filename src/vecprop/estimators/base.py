@@ -79,7 +79,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
     schedules that depend on ``max_iter``, which `partial_fit` rejects; and with early stopping, which has restored the
     best parameters. The loss is the sum over all outputs.
 
-    With scikit-learn 1.9 or newer, ``set_callbacks`` accepts its callbacks, such as a progress bar.
+    With scikit-learn 1.9 or newer, ``set_callbacks`` accepts callbacks such as a progress bar.
     """
 
     targets_: Any  # Labels of a classifier, Numbers of a regressor

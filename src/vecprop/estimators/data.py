@@ -159,7 +159,7 @@ def _drawn_of_strata(counts: np.ndarray, size: int, random: np.random.RandomStat
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """The classes of a classifier: encodes labels as targets and decodes predictions.
+    """The classes of a classifier, which encode labels as targets and decode predictions.
 
     Parameters
     ----------

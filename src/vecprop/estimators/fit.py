@@ -27,7 +27,7 @@ LBFGS_WARNINGS: dict[Reason, str] = {
     "epochs": "it reached max_iter or max_fun: increase them, or scale the data",
     "stalled": "its last line search found no lower loss: scale the data, or increase tol",
 }
-"""Why L-BFGS did not converge, by its stop reason."""
+"""The explanation of each stop reason for which L-BFGS has not converged."""
 
 
 class Ending(NamedTuple):
@@ -224,9 +224,9 @@ def _data(rows: Rows, dtype: np.dtype) -> tuple[Any, np.ndarray, np.ndarray | No
 class Recorder:
     """Records each epoch in the outcome of a fit and applies the stopping rule.
 
-    The rule continues from the counts of earlier calls. An adaptive learning rate is divided by 5 instead of ending
-    training, as long as it is above 1e-6. If the rule monitors a score, ``best_theta`` holds the parameters with the
-    best score: the initial parameters if no epoch improved on the best score of earlier calls.
+    The rule continues from the counts of earlier calls. Instead of ending training, the rule divides an adaptive
+    learning rate above 1e-6 by 5. If the rule monitors a score, ``best_theta`` holds the parameters with the best
+    score: the initial parameters if no epoch improved on the best score of earlier calls.
     """
 
     def __init__(self, spec: FitSpec) -> None:

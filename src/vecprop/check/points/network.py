@@ -178,7 +178,7 @@ class NetworkPoint(Point):
         return [self.batch.X, *self.network.forward(self.theta, self.batch.X, self.noise_key)[0]]
 
     def _tail(self, layer: int) -> tuple[Network, int, Batch]:
-        """Return the network that starts at a layer, the start of its parameters, and its batch."""
+        """Return the part of the network from a layer on, the start of its parameters, and its batch."""
         # The loss lacks the penalties of earlier layers, which do not change.
         if layer not in self._tails:
             network, X = self.network, self._inputs[layer]

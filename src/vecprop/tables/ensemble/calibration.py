@@ -93,7 +93,7 @@ class Residuals:
     """The out-of-fold residuals of each member, for CV+ prediction intervals.
 
     If members predict a number y, the residual of a target t is |t - y| (Barber et al., 2021). If they predict two
-    quantiles, the score is max(low - t, t - high), which is negative between low and high (Romano et al., 2019).
+    quantiles, the residual is max(low - t, t - high), negative for t between low and high (Romano et al., 2019).
 
     Examples
     --------
