@@ -1,8 +1,7 @@
 """Elementary functions for real and complex arrays of any library that follows the array API standard.
 
-All formulas of vecprop use these functions. For complex arrays, the functions return analytic continuations, which
-complex-step differentiation needs: comparisons use only the real part, so that ``absolute`` and ``clip`` have a
-derivative.
+All formulas of vecprop use these functions. For complex arrays, they return analytic continuations, which complex-step
+differentiation needs: comparisons use only the real part, so that ``absolute`` and ``clip`` have a derivative.
 """
 
 from collections.abc import Callable, Iterable

@@ -17,7 +17,7 @@ _OUTCOMES: dict[int, Outcome] = {0: "converged", 1: "epochs", 2: "stalled", 99: 
 class LBFGS(Ranged):
     """Limited-memory BFGS for full batches (Liu and Nocedal, 1989), by SciPy's L-BFGS-B.
 
-    It needs no learning rate. It trains one network at a time, and does not support dropout.
+    L-BFGS needs no learning rate, trains one network at a time, and does not support dropout.
 
     Parameters
     ----------

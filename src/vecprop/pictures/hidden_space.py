@@ -167,7 +167,7 @@ def _principal_axes(H: np.ndarray) -> tuple[np.ndarray, list[str]]:
         needed = f"{count} principal axes need at least {count}"
         raise ValueError(f"X has {len(H)} rows, but {needed}: choose units by index.")
     U, s, Vt = np.linalg.svd(H - H.mean(axis=0), full_matrices=False)
-    # The sign of an axis is arbitrary. Making its largest entry positive keeps figures reproducible.
+    # The sign of an axis is arbitrary. A positive largest entry keeps figures reproducible.
     sign = np.sign(np.take_along_axis(Vt, np.abs(Vt).argmax(axis=1, keepdims=True), axis=1)).T
     shares = s**2 / (np.sum(s**2) or 1.0)  # without variance all shares are 0
     labels = [f"principal axis {k + 1} ({shares[k]:.0%})" for k in range(count)]

@@ -32,7 +32,7 @@ def random_states(random_state: Any, count: int) -> list[Any]:
 
 
 def run_fit(spec: FitSpec) -> FitOutcome:
-    """Run a fit with its restarts; return the best outcome by validation score, or else by loss."""
+    """Run a fit with its restarts; return the outcome with the best validation score or, without one, the best loss."""
     if not spec.starts:
         return spec.train()
     first = replace(spec, starts=(), checkpoint=None)

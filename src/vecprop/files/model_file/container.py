@@ -31,7 +31,7 @@ VERSION = 1
 
 _TYPES = re.compile(r"\|[biu]1|<[iu][248]|<f[248]|<U[0-9]{1,7}")
 _LARGEST_DOCUMENT = 2**26
-"""The maximum size of a document in bytes, far above real ones; bounds memory and time for malicious files."""
+"""The maximum size of a document in bytes, which bounds memory and time for malicious files."""
 _LISTED = {"dtype", "shape", "sha256"}
 """The keys of each array's entry in the document."""
 _HEADER = 128

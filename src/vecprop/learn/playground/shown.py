@@ -16,7 +16,7 @@ from .session import Session
 from .settings import SettingsError
 
 MOST_STARTS, MOST_EPOCHS_OF_STARTS = 200, 2_000
-"""The maximum number of starts and of their epochs."""
+"""The maximum numbers of starts and of epochs."""
 
 MOST_CHECKED = 200
 """The maximum number of rows used for the gradient check and the loss surface, to keep them fast."""

@@ -1,4 +1,4 @@
-"""Convert two columns of a user's table to points, and a third to targets."""
+"""Convert two columns of a user's table to points, and a third column to targets."""
 
 import os
 import re

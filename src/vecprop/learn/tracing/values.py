@@ -1,6 +1,6 @@
 """Collect the values of a pass by name: X, T, Z1, H1, …, Y, l, L, delta_Z2, J_W2.
 
-The network's own methods compute all values. Its layers, including nested ones, and its loss are replaced by recording
+The network's own methods compute all values. Layers, including nested layers, and the loss are replaced by recording
 copies.
 """
 
