@@ -37,7 +37,7 @@ def test_options_set_column_kinds_and_are_saved_for_the_next_run(vecprop, path):
     said = ["--codes", 'zip,"a, b"', "--decimal", ",", "--date-format", "day first", "--numbers", "price"]
     assert ": set " not in vecprop("train", path, "--target", "y", *said, *FAST).stderr
     dates = "dates, day/month/year"
-    expected = {"zip": "codes", "price": "numbers, decimal sign ','", "sold": dates, "a, b": "codes"}
+    expected = {"zip": "codes", "price": "numbers, decimal separator ','", "sold": dates, "a, b": "codes"}
     assert readings("t.npz") == expected
     written = tomllib.loads((path.parent / "t.toml").read_text())
     assert written["columns"] == {"zip": "code", "a, b": "code", "price": "number"}
@@ -51,7 +51,7 @@ def test_options_set_column_kinds_and_are_saved_for_the_next_run(vecprop, path):
 def test_a_file_sets_column_kinds_and_options_take_precedence(vecprop, path):
     (path.parent / "c.toml").write_text('[columns]\nzip = "category"\nprice = "number ,"\nsold = "ignore"\n')
     vecprop("train", path, "--target", "y", "--columns", "c.toml", "--codes", "zip", *FAST)
-    assert readings("t.npz") == {"zip": "codes", "price": "numbers, decimal sign ','", "a, b": "numbers"}
+    assert readings("t.npz") == {"zip": "codes", "price": "numbers, decimal separator ','", "a, b": "numbers"}
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_file_sets_column_kinds_and_options_take_precedence(vecprop, path):
     [
         (["--codes", "zip", "--dates", "zip"], 2, "cannot be both a code and a date"),
         (["--codes", "zap"], 3, "no column 'zap', which is set to 'code': did you mean 'zip'?"),
-        (["--decimal", ";"], 2, "';' is not a decimal sign: use '.' or ','."),
+        (["--decimal", ";"], 2, "';' is not a decimal separator: use '.' or ','."),
         (["--date-format", "soon"], 2, "'soon' is not a date format"),
         (["--columns", "nowhere.toml"], 2, "nowhere.toml: No such file"),
         (["--columns", "t.csv"], 2, "t.csv is not TOML"),
@@ -99,4 +99,4 @@ def test_an_evaluated_target_is_parsed_as_in_training(vecprop, result_of, tmp_pa
     assert scores["rmse"]["value"] < 10
     pd.DataFrame({"x": [1], "y": ["1.5"]}).to_csv("other.csv", index=False, sep=";")
     done = vecprop("evaluate", "t.npz", "other.csv", code=3)
-    assert "1 value(s) that are not numbers, decimal sign ',', such as '1.5' in line 2" in done.stderr
+    assert "1 value(s) that are not numbers, decimal separator ',', such as '1.5' in line 2" in done.stderr

@@ -351,9 +351,9 @@ def test_text_is_parsed_as_in_training():
     )
     model = classifier(table)
     assert model.encoder_.readings == {
-        "price": "numbers, decimal sign ',', '.' between thousands",
+        "price": "numbers, decimal separator ',', '.' between thousands",
         "share": "numbers, %",
-        "cost": "numbers, decimal sign '.', ',' between thousands, $",
+        "cost": "numbers, decimal separator '.', ',' between thousands, $",
         "day": "dates, day.month.year",
         "month": "dates, year-month",
         "plan": "codes",

@@ -172,7 +172,7 @@ def test_notes_on_ambiguous_columns_contain_the_setting():
     assert "dates such as '01/02/2024' are ambiguous and read month first" in notes[3]
     assert numbers(["1,234", "5,678"], decimal=",") == [1.234, 5.678]
     _, notes = Encoder.of(frame, ColumnOptions(decimal=",", date_format="day first"))
-    assert notes == ["Read as numbers, decimal sign ',': 'price'.", "Read as dates, day/month/year: 'sold'."]
+    assert notes == ["Read as numbers, decimal separator ',': 'price'.", "Read as dates, day/month/year: 'sold'."]
     assert kind(["01.02.2024"]).reading == DateReading(("day.month.year",))
 
 

@@ -41,7 +41,7 @@ def test_kinds_are_inferred_and_useless_columns_dropped_with_the_reason():
         "infinite": "all values are infinite or missing",
     }
     assert notes == [f"Column {name!r} is not used: {reason}." for name, reason in encoder.dropped.items()] + [
-        "Read as numbers, decimal sign ',': 'text_number'.",
+        "Read as numbers, decimal separator ',': 'text_number'.",
         "Read as dates, day.month.year: 'written_date'.",
     ]
 

@@ -70,10 +70,10 @@ class SharedSettings(SuggestsKeywords, Versioned, BaseEstimator, ABC):
         The name of the column to predict, if the table passed to `fit` contains it.
     columns : dict of str to str or None, default None
         The kinds of columns: "number", "category", "code", "date", "text", "tags" or "ignore"; see docs/tables.md.
-        "number" can be followed by a decimal sign ("number ,"), and "date" by a format ("date %d.%m.%Y" or
+        "number" can be followed by a decimal separator ("number ,"), and "date" by a format ("date %d.%m.%Y" or
         "date day first"). The kinds of all other columns are inferred from their values.
     decimal : "." or "," or None, default None
-        The decimal sign of numbers in text. None infers the sign for each column.
+        The decimal separator of numbers in text. None infers the sign for each column.
     date_format : str or None, default None
         The format of dates in text, as in ``datetime.strptime``, or "day first", "month first", or "excel" for Excel's
         serial dates. None infers it for each column.

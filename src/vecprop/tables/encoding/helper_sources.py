@@ -22,7 +22,7 @@ def number(value, signs, read):
 
 
 def numbers(column, centre, scale, edges, marks_missing, standard, scores, signs=(".", "", ""), read=None):
-    """Return the inputs of a numeric column; ``signs`` are the decimal sign, thousands separator and unit of text."""
+    """Return the inputs of a numeric column; ``signs`` are the separators of decimals and thousands, and the unit."""
     x = np.asarray(column)
     if x.dtype.kind in "mM":
         raise TypeError("This column contains times, not numbers.")

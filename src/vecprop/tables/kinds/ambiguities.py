@@ -343,7 +343,7 @@ class ColumnOptions:
     Parameters
     ----------
     columns : dict of str to str
-        The kind of each column, one of `KINDS`, optionally followed by a space and a decimal sign or date format.
+        The kind of each column, one of `KINDS`, optionally followed by a space and a decimal separator or date format.
     date_format : str, optional
         The default format of date columns, as in ``datetime.strptime``, or "day first", "month first", or "excel" for
         Excel's serial dates.
@@ -367,10 +367,10 @@ class ColumnOptions:
             if how and not (kind == "number" and how in (".", ",")) and not (kind == "date" and _is_format(how)):
                 raise ValueError(
                     f"Column {name!r} has the invalid setting {self.columns[name]!r}: 'number' can be followed by a "
-                    "decimal sign, and 'date' by a format such as %d.%m.%Y, 'day first', 'month first' or 'excel'."
+                    "decimal separator, and 'date' by a format such as %d.%m.%Y, 'day first', 'month first' or 'excel'."
                 )
         if self.decimal not in (None, ".", ","):
-            raise ValueError(f"{self.decimal!r} is not a decimal sign: use '.' or ','.")
+            raise ValueError(f"{self.decimal!r} is not a decimal separator: use '.' or ','.")
         if self.date_format and not _is_format(self.date_format):
             formats = "a format such as %d.%m.%Y, or 'day first', 'month first' or 'excel'"
             raise ValueError(f"{self.date_format!r} is not a date format: use {formats}.")
@@ -383,7 +383,7 @@ class ColumnOptions:
         return str(self.columns.get(name, "")).partition(" ")[2].strip()
 
     def decimal_of(self, name: str) -> str | None:
-        """Return the decimal sign of a numeric column, or None if it is not set."""
+        """Return the decimal separator of a numeric column, or None if it is not set."""
         return (self._how(name) if self.kind(name) == "number" else "") or self.decimal
 
     def format_of(self, name: str) -> str | None:

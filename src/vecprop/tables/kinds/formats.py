@@ -229,11 +229,11 @@ class NumberReading:
 
     def __post_init__(self) -> None:
         if self.decimal not in (".", ",") or self.thousands not in ("", ",", ".", " ", "'"):
-            raise ValueError(f"invalid decimal sign {self.decimal!r} or thousands separator {self.thousands!r}")
+            raise ValueError(f"invalid decimal separator {self.decimal!r} or thousands separator {self.thousands!r}")
 
     @classmethod
     def of(cls, texts: Iterable[str], decimal: str | None = None) -> "NumberReading":
-        """Infer the signs and the unit from texts. ``decimal`` overrides the decimal sign."""
+        """Infer the signs and the unit from texts. ``decimal`` overrides the decimal separator."""
         texts = list(texts)
         if are_times(texts):
             return cls(unit=SECONDS)
@@ -260,16 +260,16 @@ class NumberReading:
     def __str__(self) -> str:
         if self.unit == SECONDS:
             return "times in seconds"
-        decimal = "" if self.decimal == "." and not self.thousands else f"decimal sign {self.decimal!r}"
+        decimal = "" if self.decimal == "." and not self.thousands else f"decimal separator {self.decimal!r}"
         thousands = f"{self.thousands!r} between thousands" if self.thousands else ""
         return ", ".join(filter(None, ["numbers", decimal, thousands, self.unit]))
 
 
 def decimal_sign(texts: Iterable[str]) -> str:
-    """Infer the decimal sign of texts, with the prefix "?" if it is ambiguous. Return "" if no text has a sign.
+    """Infer the decimal separator of texts, with the prefix "?" if it is ambiguous. Return "" if no text has a sign.
 
     A single sign before three digits is ambiguous. A comma is then read as a thousands separator, and a point as the
-    decimal sign.
+    decimal separator.
 
     Examples
     --------
@@ -280,7 +280,7 @@ def decimal_sign(texts: Iterable[str]) -> str:
 
 
 def _sign_of(bodies: Iterable[str]) -> str:
-    """Infer the decimal sign of numbers without units, see `decimal_sign`."""
+    """Infer the decimal separator of numbers without units, see `decimal_sign`."""
     counts = Counter(map(_sign_of_one, bodies))
     if counts[","] or counts["."]:
         return "," if counts[","] > counts["."] else "."
@@ -288,7 +288,7 @@ def _sign_of(bodies: Iterable[str]) -> str:
 
 
 def _sign_of_one(body: str) -> str:
-    """Return the decimal sign of a number, "?" if it is ambiguous, or "" if the number has none."""
+    """Return the decimal separator of a number, "?" if it is ambiguous, or "" if the number has none."""
     comma, point = body.count(","), body.count(".")
     if comma and point:
         return max(",.", key=body.rindex)

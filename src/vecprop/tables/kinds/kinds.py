@@ -117,7 +117,7 @@ def _number(
 def target_reading(y: Any, name: str, frame: Any, options: ColumnOptions) -> tuple[NumberReading, str]:
     """Infer the format of a numeric target, and return a note on it.
 
-    If the decimal sign is ambiguous, the most frequent sign of the table's columns is used.
+    If the decimal separator is ambiguous, the most frequent sign of the table's columns is used.
     """
     texts = texts_of(y)
     are_plain = not read_numbers(y, NumberReading())[1].any()
@@ -135,7 +135,7 @@ def note_on_classes(y: Any) -> str:
 
 
 def common_decimal(frame: Any, options: ColumnOptions) -> str:
-    """Return the most frequent decimal sign of the columns whose sign is unambiguous.
+    """Return the most frequent decimal separator of the columns whose sign is unambiguous.
 
     Examples
     --------
