@@ -57,7 +57,7 @@ def test_blank_lines_and_rows_of_several_lines_count(vecprop, trained):
         assert done.stderr == said
     for line, around in ((3, "2 and 4"), (6, "5 and 7")):
         done = vecprop("explain", "buys.npz", "odd.csv", "--row", line, code=3)
-        assert f"no row that ends in line {line}, which is blank or continued" in done.stderr
+        assert f"no row that ends in line {line} (blank, or continued on the next line): " in done.stderr
         assert f"lines {around}." in done.stderr
 
 

@@ -106,7 +106,7 @@ def test_penalized_shape_decides_not_the_name():
 
 
 def test_a_vector_cannot_be_penalized():
-    with pytest.raises(ValueError, match=r"The shape \(3,\) of layer 0 \(layer\) g cannot be Penalized: expected"):
+    with pytest.raises(ValueError, match=r"layer 0 \(layer\) g has shape \(3,\), but only matrices can have penalties"):
         vp.extend.Layout([{"g": vp.extend.Penalized((3,))}])
 
 

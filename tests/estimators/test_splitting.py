@@ -56,7 +56,7 @@ def test_invalid_times_raise_an_error():
         ({"time": TIME, "groups": GROUPS}, "cannot be combined with groups"),
         ({"time": TIME, "cv": GroupKFold(3)}, "a number of folds"),
         ({"time": TIME[:9]}, r"time has shape \(9,\)"),
-        ({"time": np.ones(60)}, "too few distinct values for 3 folds"),
+        ({"time": np.ones(60)}, "too few distinct values to give each of 3 folds earlier rows"),
     ):
         with pytest.raises(ValueError, match=said):
             searched(MLPRegressor(), Y, **arguments)

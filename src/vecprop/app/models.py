@@ -216,4 +216,4 @@ def place_of(index: Any, number: int, table: Path) -> int:
     if not 0 < place < len(index):
         raise TableError(f"{said} has no row in line {number}: --row must be a line from {index[0]} to {index[-1]}.")
     others = f"the nearest rows end in lines {index[place - 1]} and {index[place]}."
-    raise TableError(f"{said} has no row that ends in line {number}, which is blank or continued: {others}")
+    raise TableError(f"{said} has no row that ends in line {number} (blank, or continued on the next line): {others}")

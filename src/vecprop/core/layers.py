@@ -458,7 +458,7 @@ class Layout:
                 kind, lengths = kinds[layer] if kinds else "layer", tuple(int(length) for length in shape)
                 tensor = Tensor(layer, kind, name, start, prod(lengths), lengths, isinstance(shape, Penalized))
                 if tensor.penalized and len(lengths) != 2:
-                    raise ValueError(f"The shape {lengths} of {tensor} cannot be Penalized: expected a matrix.")
+                    raise ValueError(f"{tensor} has shape {lengths}, but only matrices can have penalties.")
                 tensors.append(tensor)
                 start += tensor.size
         self.tensors: tuple[Tensor, ...] = tuple(tensors)

@@ -89,7 +89,7 @@ def _splits_of_time(time: np.ndarray, count: int, rows: int) -> list[tuple[np.nd
     splits = [(order[train], order[test]) for train, test in TimeSeriesSplit(count).split(order)]
     splits = [(train[time[train] < time[test].min()], test) for train, test in splits]
     if any(not len(train) for train, _ in splits):
-        raise ValueError(f"time has too few distinct values for {count} folds with earlier rows: lower cv.")
+        raise ValueError(f"time has too few distinct values to give each of {count} folds earlier rows: lower cv.")
     return splits
 
 

@@ -77,7 +77,7 @@ def _network_functions(model: Any, source: Source) -> str:
     if isinstance(last, TrainedNetwork):
         if np.ndim(last.theta) != 1:
             members = np.shape(last.theta)[:-1]
-            raise FileError(f"theta has member axes of shape {members}, but source needs one network: give one row.")
+            raise FileError(f"theta holds networks of shape {members}, but source can contain only one: pass one row.")
         networks = Averaged(last.network, np.asarray(last.theta)[None])
     elif isinstance(last, (*CLASSIFIERS, *REGRESSORS)):
         networks = averaged(last)

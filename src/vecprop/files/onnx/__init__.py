@@ -91,7 +91,7 @@ def to_onnx(
         network, theta, _ = model
         if np.ndim(theta) != 1:
             members = np.shape(theta)[:-1]
-            raise FileError(f"theta has member axes of shape {members}, but a graph needs one network: give one row.")
+            raise FileError(f"theta holds networks of shape {members}, but a graph can contain only one: pass one row.")
         graph = Graph(dtype, OPSET)
         graph.output(traced(network, theta, graph.input("X", network.inputs)), "Y")
         made = _model(graph)
