@@ -34,7 +34,7 @@ exclude_patterns = ["_templates", "gallery", "pictured/*.ipynb"]  # which are fo
 templates_path = ["_templates"]
 default_role = "py:obj"
 language = "en"
-smartquotes = False  # what is copied, such as "relu" or --target, stays what it is
+smartquotes = False  # "relu" and --target can be copied
 suppress_warnings = ["config.cache"]  # lists of functions in the settings
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
@@ -45,19 +45,19 @@ nb_execution_timeout = 120
 nb_merge_streams = True
 
 autosummary_generate = True
-# On a disk that does not tell capitals, a page of the class would be that of the function.
+# Some file systems ignore case: the pages of a class and a function would have the same name.
 autosummary_filename_map = {
     f"vecprop.learn.{name}": f"vecprop.learn.{name}-class" for name in ("Grade", "Trace", "Worksheet")
 }
 autodoc_default_options = {"show-inheritance": True}
 autodoc_preserve_defaults = True
 toc_object_entries_show_parents = "hide"
-autodoc_typehints = "none"  # docstrings tell types, and shapes with them
+autodoc_typehints = "none"  # docstrings contain types with shapes
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
 SIGNS = re.compile(r"(`+[^`]+`+)|\*+(?=[A-Za-z])|(?<= )\*\*(?=,)|\|(?=\S)|(?<=\w)\||(?<=\w)_(?=[\s,;.)]|$)")
-"""Signs that stand for themselves, in shapes, sizes and names of attributes, or what is between backticks."""
+"""Characters that are no markup in shapes, sizes and attribute names, or a text between backticks."""
 
 LETTERS = {
     "*M": "*M any number of axes for networks",
@@ -180,7 +180,7 @@ def _links_beside(app: Any, page: str, template: str, context: dict[str, Any], d
 
 
 def _put_notebooks(app: Any, error: Exception | None) -> None:
-    """Put each notebook, as it was run, beside its page."""
+    """Copy each executed notebook to the folder of its page."""
     for page in app.env.found_docs if error is None else ():
         if _notebook(app, page).exists():
             shutil.copy(_notebook(app, page), Path(app.outdir) / f"{page}.ipynb")

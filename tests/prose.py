@@ -24,7 +24,7 @@ ADVICE = {
     r"\banew\b|\b(goes|going|went|gone) on\b|\bgo on (?!to\b)": "refit, restart, resume, continue",
     r"\b\w+s? alone\b(?! \w+ing)": "write 'only' before what it limits",
     r"\bbeside\b": "besides, in addition to, next to, other than",
-    r"\b(is|are|was|were) (no (?!longer|more|less|need|way|such|fewer)[a-z]+|none)\b": "is not a …; expected …, got …",
+    r"\b(?<![Tt]here )(is|are|was|were) (no (?!longer|more|less|need|way|such|fewer)[a-z]+|none)\b": "is not a …",
     r"\bof (its|their|your|one's|\w+'s) own\b|\ba user's own\b": "custom, user-defined, separate, dedicated",
     r"\b(row|column|fold|layer|member)s?' numbers?\b|\bnumbers of (the )?(rows|columns|members|folds)\b": "index",
     r"\btruth values?\b": "Boolean",

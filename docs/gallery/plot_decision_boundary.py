@@ -2,7 +2,7 @@
 Decision boundary
 =================
 
-The regions in which each class is predicted.
+The region of each predicted class.
 """
 
 from sklearn.datasets import make_circles

@@ -2,7 +2,7 @@
 Random starts
 =============
 
-The loss at which each of many starts has ended, for two optimizers.
+The final losses of many random starts, for two optimizers.
 """
 
 import numpy as np

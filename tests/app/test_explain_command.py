@@ -53,7 +53,7 @@ def test_blank_lines_and_rows_of_several_lines_count(vecprop, trained):
         assert value == (age or lines[{2: 1, 5: 3, 7: 5}[line]].split(",")[0])
     for line in (0, 1, 202):
         done = vecprop("explain", "buys.npz", "people.csv", "--row", line, code=3)
-        said = f"people.csv has no row in line {line}: --row must be a line from 2 to 201.\n"
+        said = f"people.csv has no row on line {line}: --row must be a line from 2 to 201.\n"
         assert done.stderr == said
     for line, around in ((3, "2 and 4"), (6, "5 and 7")):
         done = vecprop("explain", "buys.npz", "odd.csv", "--row", line, code=3)
@@ -103,7 +103,7 @@ def test_standard_input_and_a_file_of_contributions(vecprop, trained):
     assert np.abs(sums - (ends["explained"] - ends["base"])).max() < 1e-6
     vecprop(*arguments, text=data, code=2)  # it exists
     said = vecprop(*arguments[:4], "300", text=data, code=3).stderr
-    assert said.startswith("standard input has no row in line 300")
+    assert said.startswith("standard input has no row on line 300")
     done = vecprop("explain", "buys.npz", "people.csv", "--row", 2, "-o", "-", "-q")
     assert done.stdout.startswith("row,output,explained,base,column,value,contribution,standard error\n")
     vecprop("explain", "buys.npz", "people.csv", "--row", 2, "-o", "-", "--json", code=2)

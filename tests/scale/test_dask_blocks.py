@@ -145,7 +145,7 @@ def test_other_data_are_refused(client):
         (frame["a"], "y", "frame must be a Dask data frame or a Dask array, got Series"),
         (frame, frame["y"], "target must be a column name or a list of names, got a Series"),
         (FRAME, "y", "frame must be a Dask data frame or a Dask array, got DataFrame"),
-        (da.from_array(X), T, "target must be a Dask array, like frame, got ndarray"),
+        (da.from_array(X), T, "target must be a Dask array, because frame is one, got ndarray"),
     ):
         with pytest.raises(TypeError, match=said):
             vp.blocks.DaskBlocks(data, target)

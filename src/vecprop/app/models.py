@@ -214,6 +214,6 @@ def place_of(index: Any, number: int, table: Path) -> int:
     if index.name != "line":
         raise _no_row(said, number, index[-1])
     if not 0 < place < len(index):
-        raise TableError(f"{said} has no row in line {number}: --row must be a line from {index[0]} to {index[-1]}.")
+        raise TableError(f"{said} has no row on line {number}: --row must be a line from {index[0]} to {index[-1]}.")
     others = f"the nearest rows end in lines {index[place - 1]} and {index[place]}."
     raise TableError(f"{said} has no row that ends in line {number} (blank, or continued on the next line): {others}")

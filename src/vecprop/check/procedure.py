@@ -142,7 +142,7 @@ def _report(
 
 def _with_precision(point: Point, given: np.ndarray, row: Row, found: Comparison | None, method: Method) -> Row:
     """Add a note to a row if a float64 gradient only has the precision of float32 or float16."""
-    # Errors of finite differences have a similar size, so for them only check whether all entries are rounded.
+    # Finite differences have errors of this size, so with them only check whether all entries are rounded.
     if point.dtype != np.float64:
         return row
     own = given[:, point.part(row.name).span]

@@ -39,7 +39,7 @@ def written(sheet: Worksheet, ending: str, solution: bool = False) -> str:
 
 
 def names_of(path: Path) -> list[str]:
-    """Read names from the column "name" of a CSV file, or from a file without header."""
+    """Read names from the column "name" of a CSV file, or from a file without a header."""
     with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
         lines = [line for cells in csv.reader(file) if any(line := [cell.strip() for cell in cells])]
     heads = [head.lower() for head in lines[0]] if lines else []

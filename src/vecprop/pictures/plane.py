@@ -95,7 +95,7 @@ def drawn_features(features: Any, names: Sequence[str] | None, X: np.ndarray) ->
     """Return the columns of two features, and the axis labels: their names, or x₁, x₂, …."""
     drawn, inputs = checked_indices(features, "features", (2,), X.shape[1], f"X has shape {X.shape}"), X.shape[1]
     if names is not None and len(names) != inputs:
-        raise ValueError(f"feature_names has {len(names)} names, but X has {inputs} features: pass one name each.")
+        raise ValueError(f"feature_names has {len(names)} names, but X has {inputs} features: pass one per feature.")
     xlabel, ylabel = (symbol("x", number) if names is None else names[number] for number in drawn)
     return drawn, {"xlabel": xlabel, "ylabel": ylabel}
 

@@ -115,7 +115,7 @@ class DaskBlocks:
         rows = None
         for name, array in arrays.items():
             if not hasattr(array, "chunks"):
-                raise TypeError(f"{name} must be a Dask array, like frame, got {type(array).__name__}.")
+                raise TypeError(f"{name} must be a Dask array, because frame is one, got {type(array).__name__}.")
             if np.isnan(array.shape[0]):
                 array.compute_chunk_sizes()
             rows = rows or array.chunks[0]

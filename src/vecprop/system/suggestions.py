@@ -40,7 +40,7 @@ def public_name(guess: str) -> str:
 
 
 def synonyms() -> list[str]:
-    """Return groups of equivalent names here and in other tools; each group begins with the names to suggest."""
+    """Return groups of names with one meaning, here and in other tools. The names to suggest come first."""
     from importlib.resources import files
 
     return files("vecprop.system").joinpath("synonyms.txt").read_text(encoding="utf-8").splitlines()

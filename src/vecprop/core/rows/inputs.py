@@ -122,7 +122,9 @@ def require_writable(theta: Array) -> None:
     if not is_writeable_array(theta):
         library = type(theta).__module__.partition(".")[0]
         advice = "pass np.asarray(theta); only losses and predictions accept immutable arrays."
-        raise TypeError(f"theta is an immutable array of {library}, but gradients and training write arrays: {advice}")
+        raise TypeError(
+            f"theta is an immutable array of {library}, but gradients and training need mutable ones: {advice}"
+        )
 
 
 def checked_rows(network: Network, theta: Array, X: Array, finite: bool = True) -> Array:

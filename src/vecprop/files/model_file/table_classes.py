@@ -1,4 +1,4 @@
-"""The classes of tabular models and their parts that model files may contain."""
+"""The classes that model files may contain: tabular models and their parts."""
 
 from typing import Any
 

@@ -121,7 +121,7 @@ def grade_file(
     Returns
     -------
     Grades
-        Endless loops, calls of exit(), missing functions and other errors are reported in sentences.
+        Endless loops, calls to exit(), missing functions and other errors are reported in sentences.
 
     Raises
     ------

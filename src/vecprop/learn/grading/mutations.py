@@ -17,7 +17,7 @@ Change = Callable[[Any, int], Any]
 
 
 def only(A: Any, place: Any) -> Any:
-    """Set all entries of an array to 0 except for one place."""
+    """Set all entries of an array to 0 except one."""
     changed = np.zeros_like(A)
     changed[place] = A[place]
     return changed

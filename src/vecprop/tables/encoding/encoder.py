@@ -97,7 +97,7 @@ class Encoder:
 
     @property
     def columns(self) -> list[tuple[str, Column]]:
-        """The names and encoders of the used columns."""
+        """The names and encoders of the columns that are used."""
         return list(zip(self.names, self.parts, strict=True))
 
     @property

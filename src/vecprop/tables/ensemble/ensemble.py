@@ -184,7 +184,7 @@ class ViewFit:
     stage: int = 1
 
     def of_epochs(self, epochs: int) -> "ViewFit":
-        """Return a copy with another number of epochs."""
+        """Return a copy with a different number of epochs."""
         return replace(self, training=replace(self.training, epochs=epochs))
 
 

@@ -178,7 +178,7 @@ class Plan:
         return max(of_view, key=lambda view: view.networks[0].layers[:-1] == networks.network.layers[:-1])
 
     def view_of_stage(self, fit: Fit, number: int) -> ViewFit:
-        """Return the view fit of a later stage, given the fit of the first stage."""
+        """Return the fit of a view in a later stage, given its fit in the first stage."""
         stage = SEQUENCE[(number - 2) % len(SEQUENCE)]
         first = next(view for view in (*fit.views, *fit.left_out) if view.view == stage.view)
         networks, usual = self.model.networks(len(first.inputs), first.networks[0].outputs, stage), first.training

@@ -46,7 +46,7 @@ def as_bytes(memory: int | str) -> int:
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?\s*", str(memory))
     if isinstance(memory, bool) or not found or not float(found[1]):
-        raise ValueError(f'memory must be a number of bytes or a text such as "4GB", got {memory!r}.')
+        raise ValueError(f'memory must be a number of bytes or a string such as "4GB", got {memory!r}.')
     return int(float(found[1]) * _UNITS[found[2] or ""])
 
 
