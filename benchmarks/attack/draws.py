@@ -164,9 +164,9 @@ def fit(rng: np.random.Generator, first: int | None = None) -> Fit:
     if seen is not None:
         seen = np.concatenate([seen, [0]])
     rule = one(rng, RULES)
-    if seen is None and rule is not None and "validation" in rule.on:
+    if seen is None and rule is not None and "validation" in rule.monitor:
         rule = None
-    scored = seen is not None and (rng.random() < 0.5 or (rule is not None and rule.on == "validation_score"))
+    scored = seen is not None and (rng.random() < 0.5 or (rule is not None and rule.monitor == "validation_score"))
     batch = None if rng.random() < 0.3 else int(rng.integers(max(len(rows) // 12, 1), len(rows) + 2))
     rate = float(10 ** rng.uniform(-4, -1))
     settings = {

@@ -36,7 +36,7 @@ def test_every_check_passes(estimator, check):
 
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@pytest.mark.filterwarnings("ignore:.* rows are among those of every member")
+@pytest.mark.filterwarnings("ignore:.* rows have no out-of-bag prediction")
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast")  # scikit-learn's own, of infinite labels
 @parametrize_with_checks(MORE)
 def test_every_check_passes_with_other_settings(estimator, check):

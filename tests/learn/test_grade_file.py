@@ -363,7 +363,7 @@ def test_uses_of_the_library_are_flagged(graded, text, use):
 @LINUX
 def test_a_class_is_graded_row_by_row(tmp_path, monkeypatch):
     pytest.importorskip("typer", reason='pip install "vecprop[cli]"')
-    from vecprop.app.commands.learn import grade as grade_command
+    from vecprop.app.commands.learn import grade_worksheets as grade_command
 
     folder = tmp_path / "sheets"
     folder.mkdir()
