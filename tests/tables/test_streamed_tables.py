@@ -184,7 +184,7 @@ def test_workers_read_windows_independently(folder, little, tmp_path, setting):
     settings: dict[str, Any] = OF_CLASSES | {"columns": ignored(setting), "hidden_layer_sizes": 8}
     one = TabularClassifier("y", **settings).fit(folder, memory=little, **setting)
     workers, kept, seen = Here(), Checkpoint(tmp_path / "kept"), []
-    settings |= {"workers": workers, "checkpoint": kept, "progress": lambda now: seen.append(now) or len(seen) == 2}
+    settings |= {"workers": workers, "checkpoint": kept, "progress": lambda now: seen.append(now) or now.ended == 2}
     with suppress(KeyboardInterrupt):
         TabularClassifier("y", **settings).fit(folder, memory=little, **setting)
     assert workers.bundles == 2  # of four networks
