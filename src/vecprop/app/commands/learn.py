@@ -18,7 +18,7 @@ from . import Debug, Force, Json
 ActivationName = Annotated[str, Option(help="The activation of the hidden layers.")]
 LossName = Annotated[str, Option(help="The loss: softmax, logistic or squared_error, summed over the rows.")]
 Seconds = Annotated[float, Option(min=0.1, max=86_400, help="CPU seconds for running the file, and for each call.")]
-Memory = Annotated[int, Option(min=256, help="The memory limit of the file's process, in MB.")]
+Memory = Annotated[int, Option(min=256, help="The memory limit of the process that runs the file, in MB.")]
 
 
 def grade(
@@ -27,7 +27,7 @@ def grade(
     hints: Annotated[int, Option(min=0, max=3, help="The number of hints to show, out of three.")] = 1,
     solution: Annotated[bool, Option("--solution", help="Show the solutions of wrong functions.")] = False,
     shape: Annotated[
-        str | None, Option(help="Instead, grade loss_and_gradient(theta, X, T) of a network of this shape.")
+        str | None, Option(help="Grade loss_and_gradient(theta, X, T) for a network of this shape instead.")
     ] = None,
     activation: ActivationName = "logistic",
     loss: LossName = "softmax",
@@ -66,7 +66,7 @@ def grade(
 
 @contextmanager
 def _usage() -> Iterator[None]:
-    """Convert a ValueError of the learning tools to a UsageError."""
+    """Convert a ValueError raised by the learning tools to a UsageError."""
     try:
         yield
     except ValueError as error:

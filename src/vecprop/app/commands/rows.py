@@ -103,7 +103,7 @@ def explain(
     table: Annotated[Path | None, Argument(metavar="[TABLE]", help="A table, preferably with the target.")] = None,
     row: Annotated[
         list[int] | None,
-        Option(min=0, help="The line of a row in TABLE, or its index in Parquet and Arrow files; repeatable."),
+        Option(min=0, help="A row of TABLE: its line number or its index in Parquet and Arrow files; repeatable."),
     ] = None,
     background: Annotated[
         Path | None, Option(help="A table of reference rows; by default the distributions of the training data.")

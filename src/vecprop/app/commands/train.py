@@ -65,7 +65,8 @@ def train(
         str | None, Option(help="Target values to keep as classes although they look missing, such as NA.")
     ] = None,
     columns: Annotated[
-        Path | None, Columns(metavar="FILE.toml", help='A file with a section \\[columns], such as zip = "code".')
+        Path | None,
+        Columns(metavar="FILE.toml", help='A file whose \\[columns] section has lines such as zip = "code".'),
     ] = None,
     numbers: Annotated[str | None, Columns(help="Numeric columns, such as a,b.")] = None,
     categories: Annotated[str | None, Columns(help="Categorical columns.")] = None,
@@ -73,7 +74,7 @@ def train(
     dates: Annotated[str | None, Columns(help="Columns of dates.")] = None,
     text: Annotated[str | None, Columns(help="Columns of free text.")] = None,
     ignore: Annotated[str | None, Columns(help="Columns that are not used as inputs.")] = None,
-    decimal: Annotated[str | None, Columns(help="The decimal separator of numbers, . or a comma.")] = None,
+    decimal: Annotated[str | None, Columns(help="The decimal separator of numbers: a point or a comma.")] = None,
     date_format: Annotated[
         str | None, Columns(help='"day first", "month first", "excel", or a format such as %d.%m.%Y.')
     ] = None,
@@ -86,7 +87,9 @@ def train(
     cv: Annotated[
         int | None, Test(min=2, metavar="K", help="Use K-fold cross-validation instead of a test set.")
     ] = None,
-    refit: Annotated[bool, Test("--refit", help="After evaluation, refit on all rows, including the test.")] = False,
+    refit: Annotated[
+        bool, Test("--refit", help="After evaluation, refit on all rows, including the test rows.")
+    ] = False,
     class_weight: Annotated[
         Literal["balanced"] | None, Learning(help="Give all classes the same total weight.")
     ] = None,
@@ -107,7 +110,7 @@ def train(
     n_iter_no_change: Annotated[
         int | None, Learning(min=1, help="Stop after this number of epochs without progress.")
     ] = None,
-    n_estimators: Annotated[int | None, Learning(min=2, metavar="N", help="The number of averaged networks.")] = None,
+    n_estimators: Annotated[int | None, Learning(min=2, metavar="N", help="The number of networks to average.")] = None,
     time_limit: Annotated[float | None, Learning(metavar="SECONDS", help=TIME_LIMIT)] = None,
     stages: Annotated[
         int | None, Learning(min=1, metavar="K", help="The number of training stages, instead of --time-limit.")
