@@ -115,7 +115,7 @@ def _begun(folder: Path, asked: dict[str, Any], force: bool) -> dict[str, Any]:
             part.unlink()
         shutil.rmtree(folder / AS_TEXT, ignore_errors=True)
     elif folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"{folder} is not empty and not from a conversion: give a new folder.")
+        raise UsageError(f"{folder} is not empty and was not written by a conversion: give a new folder.")
     folder.mkdir(parents=True, exist_ok=True)
     _write(path, {"asked": asked})
     return {"asked": asked}

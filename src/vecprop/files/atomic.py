@@ -113,7 +113,7 @@ def settle(folder: Path) -> None:
 
 
 def sweep(folder: Path, name: str = "*") -> None:
-    """Remove the unfinished files that killed programs left in a folder, for all names or one name."""
+    """Remove the unfinished files that killed programs left in a folder, for one name or for all names."""
     # Files are locked while they are written. Without locks, a file is considered abandoned after a day.
     for left in folder.glob(f".{name if name == '*' else escape(name)}.*.unfinished"):
         with suppress_system_errors():

@@ -99,7 +99,7 @@ def convert(
     source: Annotated[Path, Argument(metavar="SOURCE", help="A text file such as CSV, or a folder of such files.")],
     folder: Annotated[Path, Argument(metavar="FOLDER", help="The new folder for the Parquet files.")],
     words: Annotated[
-        list[str] | None, Option(help="A column whose NA and similar words are values, not missing; repeatable.")
+        list[str] | None, Option(help="A column that contains NA or similar words as values; repeatable.")
     ] = None,
     numbers: Annotated[
         str | None, Option(help="Columns that must be numeric, such as a,b; other values are errors.")

@@ -103,7 +103,7 @@ def train(
     activation: Annotated[str | None, Learning(help="The activation, such as relu, silu or tanh.")] = None,
     dropout: Annotated[float | None, Learning(help="The dropout rate of the hidden layers.")] = None,
     weight_decay: Annotated[float | None, Learning(help="The weight decay of AdamW.")] = None,
-    label_smoothing: Annotated[float | None, Learning(help="The share of each target spread over all classes.")] = None,
+    label_smoothing: Annotated[float | None, Learning(help="The share of a target to spread over all classes.")] = None,
     learning_rate_init: Annotated[float | None, Learning(help="The initial learning rate.")] = None,
     batch_size: Annotated[int | None, Learning(min=1, help="The number of rows in a batch.")] = None,
     max_iter: Annotated[int | None, Learning(min=1, help="The maximum number of epochs.")] = None,

@@ -113,7 +113,7 @@ def _softmax(Z: np.ndarray, axis: int | None) -> np.ndarray:
 
 
 def wrong_layers(network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None) -> list[str]:
-    """Describe the layers and the loss of a network that have a wrong backward pass.
+    """Describe the parts of a network, layers or loss, whose backward pass is wrong.
 
     For each layer, the gradient of Σ D * forward(X) with a random delta D is compared along a random direction.
     """

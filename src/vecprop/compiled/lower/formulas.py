@@ -128,7 +128,7 @@ def definition_of(function: FunctionType) -> ast.FunctionDef:
 
 
 def _defined_in(tree: ast.Module, path: list[str], function: FunctionType) -> ast.FunctionDef | None:
-    """Return the definition with this path of names if its code equals the function's code."""
+    """Return the definition with this qualified name if its code equals the function's code."""
     node: Any = tree
     for name in path:
         node = next((each for each in node.body if getattr(each, "name", None) == name), None)

@@ -219,7 +219,7 @@ def _as(values: Any, like: np.ndarray) -> np.ndarray:
 
 
 def _difference(cls: str, comparison: _Comparison) -> str | None:
-    """Return where a kernel differs from its formula by more than rounding or depends on the array size, if it does."""
+    """Return the reason if a kernel differs from its formula by more than rounding or depends on the array size."""
     name, kernel, formula, arguments = comparison
     found = kernel(*arguments)
     expected = _as(formula(*arguments), found)

@@ -1,6 +1,6 @@
 """The equations of layers, losses and optimizers as Python, with roles in braces.
 
-``sum`` adds over the rows. ``total`` and ``mean`` reduce each row. Words such as ``epsilon`` are replaced by numbers.
+``sum`` sums over the rows. ``total`` and ``mean`` reduce each row. Words such as ``epsilon`` are replaced by numbers.
 """
 
 import re

@@ -365,7 +365,7 @@ def calendar_inputs(days: np.ndarray, day_waves: int) -> np.ndarray:
 def calendar(days: Array) -> tuple[list[Array], Array]:
     """Return the elapsed fractions of the year, the month and the day, and the weekday (Monday is 0).
 
-    Years are computed from March, so that a leap day is the last day of its year. The calendar repeats every 400 years.
+    Years start in March here, so that a leap day is the last day of its year. The calendar repeats every 400 years.
 
     Examples
     --------

@@ -188,7 +188,7 @@ class Plan:
 
 
 def select_views(plan: Plan, progress: Report = None) -> Fit:
-    """Return the fit of a first stage with the views that predict unseen rows best.
+    """Fit a first stage with each choice of views; return the fit that predicts unseen rows best.
 
     The default is pieces plus the first standardized view. Another choice must be clearly better. For large tables (few
     epochs), one choice is the first standardized view without pieces, trained for more epochs but in less time.
