@@ -96,7 +96,8 @@ def test_links_and_anchors_lead_somewhere(site: Path, pages: dict[Path, Page]) -
             if not parts.scheme:
                 target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
                 assert target.exists(), f"{path.relative_to(site)} leads to {link}"
-                if parts.fragment and target in pages:
+                # A source page links back by the first name of a function, which may differ from that of its page.
+                if parts.fragment and target in pages and "_modules" not in path.parts:
                     assert unquote(parts.fragment) in pages[target].anchors, f"{path.relative_to(site)}: {link}"
 
 
