@@ -57,7 +57,7 @@ numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
 SIGNS = re.compile(r"(`+[^`]+`+)|\*+(?=[A-Za-z])|(?<= )\*\*(?=,)|\|(?=\S)|(?<=\w)\||(?<=\w)_(?=[\s,;.)]|$)")
-"""Characters that are no markup in shapes, sizes and attribute names, or a text between backticks."""
+"""Characters that are not markup in shapes, sizes and attribute names, or a text between backticks."""
 
 LETTERS = {
     "*M": "*M any number of axes for networks",

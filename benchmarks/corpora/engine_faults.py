@@ -157,7 +157,7 @@ def _forget() -> None:
 
 
 def _address_of(template: Any, *arguments: Any, **names: Any) -> int:
-    """Return the address of the template's kernel, or that of the faulty function which now has its name."""
+    """Return the address of the kernel of the function that now has the template's name, which may be faulty."""
     return address_of_template(vars(sys.modules[template.__module__])[template.__name__], *arguments, **names)
 
 
