@@ -60,11 +60,11 @@ def _texts(file: Path) -> Iterator[tuple[str, int, str]]:
             if not is_code and not line.startswith("    "):
                 yield "pages", number, line
         return
-    tree = ast.parse(source)
+    nodes = [*ast.walk(ast.parse(source))]
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
-    bodies = [node.body for node in ast.walk(tree) if isinstance(node, documented)]
+    bodies = [node.body for node in nodes if isinstance(node, documented)]
     docstrings = {id(of.value) for body in bodies for of in body if isinstance(of, ast.Expr)}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value.strip():
             kind = "docstrings" if id(node) in docstrings else "messages"
             for number, line in enumerate(node.value.splitlines(), node.lineno):

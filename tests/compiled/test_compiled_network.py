@@ -205,7 +205,10 @@ def test_dropout_follows_the_rows_of_the_key(key):
     assert compile(network).loss(theta, X, T, noise=key) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize(("rows", "width"), [(2, 64), (33, 64), (129, 64), (257, 64), (257, 500)])
+SIZES = [(2, 64), (33, 64), (129, 64), (257, 64), pytest.param(257, 500, marks=pytest.mark.long)]
+
+
+@pytest.mark.parametrize(("rows", "width"), SIZES)
 def test_predictions_do_not_depend_on_the_number_of_rows(rows, width):
     """Products of a single row with many weights have different bits, so only a single row gets a tile of one row."""
     wide = vp.Network(600, [vp.Dense(width), vp.ReLU(), vp.Dense(13)], vp.SoftmaxCrossEntropy())

@@ -83,7 +83,7 @@ def test_the_standardized_view_has_means_instead_of_one_hot_inputs():
     assert (part(FRAME["town"])[:, : part.marks].sum(axis=1) == 1).all()
 
 
-@pytest.mark.parametrize("engine", ["auto", "reference"])
+@pytest.mark.parametrize("engine", [pytest.param("auto", marks=pytest.mark.long), "reference"])
 def test_target_encoding_of_large_tables_is_bit_identical(engine, monkeypatch):
     encoder, target_encoded = Encoder.of(FRAME)[0].with_means(FRAME, Y[:, None], FOLD)
     arrays: Any = encoder.of_views(FRAME, target_encoded)
