@@ -104,4 +104,4 @@ print(vp.__file__, vp.MLPClassifier(max_iter=3).fit(X, X[:, 0] > 0).predict(X[:2
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[0].endswith("__init__.pyc")
-    assert "Computing on the reference engine, which is slower: the library's source files" in done.stderr
+    assert "Computing on the reference engine, which is slower: the source files of vecprop" in done.stderr
