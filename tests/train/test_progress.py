@@ -172,6 +172,53 @@ def test_a_population_ends_with_all_members_done(notebook):
     assert "3 of 3 done" in notebook[0]
 
 
+class InThisProcess:
+    """Workers that run bundles one after the other."""
+
+    def run(self, function, bundles, data):
+        yield from ((place, function(bundle, data)) for place, bundle in enumerate(bundles))
+
+
+ROWS, LABELS = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 2
+FEW = {"hidden_layer_sizes": (2,), "max_iter": 3, "batch_size": 10, "random_state": 0}
+
+
+def search_of(network, **settings):
+    return vp.MLPSearchCV(network, {"alpha": [0.1, 1, 2]}, cv=2, verbose="bar", refit=False, **settings)
+
+
+MANY_FITS = {
+    "search": (lambda: search_of(vp.MLPClassifier(**FEW)), "6 of 6 done"),
+    "rounds of a search": (lambda: search_of(vp.MLPClassifier(**FEW), halving=3), "2 of 2 done"),
+    "search without a population": (lambda: search_of(vp.MLPClassifier(**FEW, solver="lbfgs")), "6 of 6 done"),
+    "search on workers": (lambda: search_of(vp.MLPClassifier(**FEW), workers=InThisProcess()), "6 of 6 done"),
+    "ensemble": (lambda: vp.MLPEnsembleClassifier(vp.MLPClassifier(**FEW, verbose="bar"), 4), "4 of 4 done"),
+    "restarts": (lambda: vp.MLPClassifier(**FEW, verbose="bar", n_restarts=3), "3 of 3 done"),
+    "restarts with callbacks": (
+        lambda: vp.MLPClassifier(**FEW, verbose="bar", n_restarts=3, callbacks=[lambda _: None]),
+        "3 of 3 done",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", MANY_FITS)
+def test_many_fits_have_one_bar(kind, notebook, capsys):
+    model, done = MANY_FITS[kind]
+    model().fit(ROWS, LABELS)
+    (line,) = notebook
+    assert "100%" in line
+    assert done in line
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_bar_of_a_search_does_not_change_its_results():
+    found, expected = (search_of(vp.MLPClassifier(**FEW)).set_params(verbose=verbose) for verbose in ("bar", 0))
+    scores = [search.fit(ROWS, LABELS).cv_results_["mean_test_score"] for search in (found, expected)]
+    np.testing.assert_array_equal(*scores)
+
+
 CELLS = """
 import signal, numpy as np, pandas as pd, vecprop as vp
 network, X = vp.Network(1, [vp.Dense(1)], vp.SquaredError()), np.ones((3, 1))

@@ -94,7 +94,7 @@ class FitSpec:
 
     def __post_init__(self) -> None:
         settings, scoring = self.settings, self.settings.scoring
-        self.is_lbfgs = isinstance(self.optimizer, LBFGS)
+        self.is_lbfgs, self.shows_bar = isinstance(self.optimizer, LBFGS), settings.verbose == "bar"
         schedule = parts.schedule(settings, len(self.rows))
         self.schedule = None if isinstance(schedule, Constant) else schedule
         self.by_score = settings.early_stopping and self.validation is not None
@@ -110,7 +110,7 @@ class FitSpec:
         self.needs_python = bool(
             self.is_lbfgs
             or self.scored
-            or settings.verbose
+            or (settings.verbose and not self.shows_bar)  # one bar shows the progress of many fits
             or self.tasks
             or isinstance(self.schedule, parts.Cuts)
             or self.before.loss_curve  # the rule continues the count of earlier calls
@@ -146,7 +146,7 @@ class FitSpec:
     def train(self, epochs: int | None = None) -> FitOutcome:
         """Train until max_iter or a stopping rule, or for exactly the given number of epochs."""
         started, recorder, settings = time.perf_counter(), Recorder(self), self.settings
-        by_python = self.needs_python or epochs is not None
+        by_python = self.needs_python or self.shows_bar or epochs is not None
         # As in scikit-learn: a line search needs more precision than float32.
         dtype = np.dtype(float) if self.is_lbfgs else recorder.theta.dtype
         (X, T, weight), *validation = (_data(part, dtype) for part in (self.rows, self.validation) if part is not None)
@@ -175,7 +175,7 @@ class FitSpec:
         """Return the callbacks; the recorder comes first, so that the others see an updated model."""
         settings = self.settings
         each: list[Any] = [recorder, *(settings.callbacks or ())]
-        if settings.verbose == "bar":
+        if self.shows_bar:
             each.append(ProgressBar(type(settings).__name__))
         elif settings.verbose:
             each.insert(1, recorder.print_epoch)

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ...core import SuggestsKeywords
 from ...system.versions import Versioned
+from ...train.progress import progress_bar
 from ..base import MultilayerPerceptron, require_inherited_fit
 from ..classifier import LogProbabilities, MLPClassifier
 from ..data import Rows, as_numpy, types_of_inputs
@@ -139,7 +140,8 @@ class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator
         drawn = [self._member(template, rows, random) for _ in range(self.n_estimators)]
         members, samples, features, specs = map(list, zip(*drawn, strict=True))
         with held(self.checkpoint):
-            attempts = fit_many(specs, self.n_jobs, self.checkpoint, self.workers)
+            with progress_bar("training", quiet=template.verbose != "bar") as show:
+                attempts = fit_many(specs, self.n_jobs, self.checkpoint, self.workers, progress=show)
             if any(getattr(attempt, "interrupted", False) for attempt in attempts):
                 warnings.warn("Training interrupted by user.", stacklevel=3)
         trained = [own for own in zip(members, specs, attempts, strict=True) if own[2] is not None]

@@ -19,6 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from ...core.rows.selection import Selection
 from ...system.threads import limit_jobs, usable_threads
 from ...train.population import bundles, require_method, workers_or_joblibs
+from ...train.progress import Progress
 from .. import sklearn_compat as compat
 from ..base import MultilayerPerceptron
 from ..classifier import MLPClassifier
@@ -26,7 +27,7 @@ from ..fit import FitOutcome, FitSpec
 from ..parts import has_steps
 from ..regressor import MLPRegressor
 from ..settings import require_no_checkpoint, require_repeatable
-from .fits import fit_many, run_fit
+from .fits import Show, fit_many, run_fit
 from .folds import Candidate, Fold, Shared, Split, arguments_of, inputs_of, row_count, row_indices, select_rows
 from .scaling import LARGE
 
@@ -55,6 +56,8 @@ class Evaluation:
     fit_params: dict[str, Any]
     score_params: dict[str, Any]
     has_started: bool = False
+    show: Show | None = None
+    round: tuple[int, int] = (0, 1)  # the current round of halving, and the number of rounds
 
     def __call__(self, choices: Sequence[dict[str, Any]]) -> list[list[Outcome]]:
         """Return a list with one outcome per seed for each candidate and fold."""
@@ -64,7 +67,8 @@ class Evaluation:
             require_no_checkpoint(candidate.model, "give it to MLPSearchCV instead")
             require_repeatable(candidate.model, search.checkpoint)
         each = [(candidate, state) for candidate in candidates for state in candidate.random_states]
-        known = self.run_on_workers(candidates)
+        total = len(each) * len(splits)
+        known = self.run_on_workers(candidates, total)
         left = {
             fold: places
             for fold in range(len(splits))
@@ -74,7 +78,7 @@ class Evaluation:
         for first in range(0, len(left), at_once):
             some = list(left)[first : first + at_once]  # fitted together, then freed
             folds = [self.prepared([each[place] for place in left[of]], self.fold(splits[of].train)) for of in some]
-            self.fit([fit for fits in folds for fit in fits])
+            self.fit([fit for fits in folds for fit in fits], self.progress(len(known), total))
             for fold, fits in zip(some, folds, strict=True):
                 known.update(zip([(fold, place) for place in left[fold]], self.scored(fits, splits[fold]), strict=True))
         scored = [[known[fold, place] for place in range(len(each))] for fold in range(len(splits))]
@@ -84,13 +88,25 @@ class Evaluation:
         seeds = range(0, len(candidates) * search.n_seeds, search.n_seeds)
         return [fold[first : first + search.n_seeds] for first in seeds for fold in scored]
 
-    def fit(self, fits: Sequence[Fit]) -> None:
+    def progress(self, ended: int, total: int) -> Show | None:
+        """Return a function that shows the progress of some fits after others of the round have ended."""
+        show, (number, rounds) = self.show, self.round
+        if show is None:
+            return None
+
+        def of_all(now: Progress) -> None:
+            share = (number + (ended + now.share * now.members) / total) / rounds
+            show(replace(now, ended=ended + now.ended, members=total, share=share))
+
+        return of_all
+
+    def fit(self, fits: Sequence[Fit], progress: Show | None = None) -> None:
         """Run the fits that are ready."""
         ready, search = [(fit, *fit.ready) for fit in fits if fit.ready is not None], self.search
         checkpoint = search.checkpoint and search.checkpoint.part("fits", takes_others=self.has_started)
         self.has_started = True
         each = [own for _, own, _, _ in ready]
-        attempts = fit_many(each, search.n_jobs, checkpoint, search.workers, moments=False)
+        attempts = fit_many(each, search.n_jobs, checkpoint, search.workers, moments=False, progress=progress)
         if any(isinstance(attempt, FitOutcome) and attempt.interrupted for attempt in attempts):
             raise KeyboardInterrupt
         for (fit, own, model, _), attempt in zip(ready, attempts, strict=True):
@@ -103,7 +119,7 @@ class Evaluation:
                 except ValueError as error:
                     fit.error = error
 
-    def run_on_workers(self, candidates: Sequence[Candidate]) -> dict[tuple[int, int], Outcome]:
+    def run_on_workers(self, candidates: Sequence[Candidate], total: int) -> dict[tuple[int, int], Outcome]:
         """Run fits on workers; return the outcomes by fold and position."""
         search, workers = self.search, workers_or_joblibs(self.search.workers)
         if workers is None or search.checkpoint or any(candidate.model.callbacks for candidate in candidates):
@@ -119,7 +135,7 @@ class Evaluation:
             SearchBundle(of, fold, [fits[place] for place in of]) for of in parts for fold in range(len(self.splits))
         ]
         how = {name: getattr(search, name) for name in ("n_jobs", "return_train_score", "error_score", "scoring")}
-        sent = replace(self, search=type(search)(search.estimator, **how))
+        sent = replace(self, search=type(search)(search.estimator, **how), show=None)
         known, said = {}, set[Warned]()
         results = workers.run(
             evaluate_on_worker, each, WorkerSearch(sent, [candidate.params for candidate in candidates])
@@ -129,6 +145,8 @@ class Evaluation:
                 of = [(each[place].fold, number) for number in each[place].indices]
                 known |= {key: outcome for key, outcome in zip(of, outcomes, strict=True) if outcome is not None}
                 said |= warned
+                if progress := self.progress(len(known), total):
+                    progress(Progress(0, 0, 0.0, 0, np.nan, np.nan))
         finally:
             getattr(results, "close", lambda: None)()
         for text, category in sorted(said, key=str):

@@ -1,8 +1,9 @@
 """Fit a model with restarts, or many models. Fits without Python code after epochs form one population."""
 
 import copy
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -16,8 +17,12 @@ from sklearn.utils import check_random_state
 from ...system.threads import cancellable, interruptible, limit_jobs, limit_threads, usable_threads
 from ...train.members import Member
 from ...train.population import train_population, workers_or_joblibs
+from ...train.progress import Progress, progress_bar
 from ...train.state import TrainingResult
 from ..fit import FitOutcome, FitSpec, Recorder
+
+Show = Callable[[Progress], object]
+"""A function that shows the progress of fits."""
 
 Attempt = FitOutcome | Exception | None
 """The outcome of a fit, the error that it raised, or None if it was not started."""
@@ -38,7 +43,8 @@ def run_fit(spec: FitSpec) -> FitOutcome:
     first = replace(spec, starts=(), checkpoint=None)
     # Only the first restart updates scikit-learn's callbacks and the attributes of the model.
     others = [replace(first, before=start, tasks=None, publish=lambda outcome: None) for start in spec.starts]
-    attempts = fit_many([first, *others], spec.settings.n_jobs, spec.checkpoint)
+    with progress_bar(type(spec.settings).__name__, quiet=not spec.shows_bar) as show:
+        attempts = fit_many([first, *others], spec.settings.n_jobs, spec.checkpoint, progress=show)
     ended = {number: own for number, own in enumerate(attempts) if isinstance(own, FitOutcome)}
     outcomes = {number: own for number, own in ended.items() if not own.diverged}
     if not outcomes:
@@ -66,14 +72,19 @@ def run_fit(spec: FitSpec) -> FitOutcome:
 
 
 def fit_many(
-    specs: Sequence[FitSpec], n_jobs: int | None, checkpoint: Any = None, workers: Any = None, moments: bool = True
+    specs: Sequence[FitSpec],
+    n_jobs: int | None,
+    checkpoint: Any = None,
+    workers: Any = None,
+    moments: bool = True,
+    progress: Show | None = None,
 ) -> list[Attempt]:
     """Fit many models, with results bit-identical to separate fits; Ctrl-C prevents further fits."""
     attempts: list[Attempt] = [None] * len(specs)
     members, workers = [spec.member() for spec in specs], workers_or_joblibs(workers)
     with limit_jobs(n_jobs):
         several = {number: member for number, member in enumerate(members) if member is not None}
-        trained = _trained(several, checkpoint, workers, moments)
+        trained = _trained(several, checkpoint, workers, moments, progress)
         for number, result in trained.items():
             attempts[number] = outcome = Recorder(specs[number]).finished(result)
             outcome.seconds = float(result.history.time[-1]) if len(result.history.time) else 0.0
@@ -113,16 +124,23 @@ def fit_many(
             except Exception as error:
                 save_errors.append(error)
 
+    def report() -> None:
+        if progress is not None:
+            ended = sum(attempt is not None for attempt in attempts)
+            progress(Progress(ended, len(specs), ended / len(specs), 0, math.nan, math.nan))
+
     def run_all() -> None:
         with ThreadPoolExecutor(jobs) as pool:
             list(pool.map(run, *zip(*left, strict=True)))
 
     try:
         if jobs > 1:
-            interruptible(run_all, lambda: False, partial(stop_requests.append, True))
+            interruptible(run_all, report, partial(stop_requests.append, True))
+            report()
         else:
             for place, number in left:
                 run(place, number)
+                report()
                 if getattr(attempts[number], "interrupted", False):
                     break
         if save_errors:
@@ -134,7 +152,12 @@ def fit_many(
 
 
 def _trained(
-    members: dict[int, Member], checkpoint: Any, workers: Any, moments: bool, takes_others: bool = False
+    members: dict[int, Member],
+    checkpoint: Any,
+    workers: Any,
+    moments: bool,
+    progress: Show | None,
+    takes_others: bool = False,
 ) -> dict[int, TrainingResult]:
     """Train members and return their results by index. Members with invalid settings have no result."""
     population: list[Any] = list(members.values())  # each member has its own rows
@@ -143,7 +166,8 @@ def _trained(
     own = checkpoint and checkpoint.part("members", takes_others or checkpoint.takes_others)
     try:
         X, T = population[0].X, population[0].T
-        results = train_population(population, X, T, moments=moments, checkpoint=own, workers=workers)
+        given: Any = {"moments": moments, "checkpoint": own, "workers": workers, "progress": progress}
+        results = train_population(population, X, T, **given)
     except (TypeError, ValueError) as error:
         if own is not None and not hasattr(error, "member"):
             raise  # the checkpoint belongs to another run
@@ -153,6 +177,6 @@ def _trained(
         for some in (indices[:half], indices[half:]) if half else ():
             if all(result.reason != "interrupted" for result in trained.values()):
                 half_of = {number: members[number] for number in some}
-                trained |= _trained(half_of, checkpoint, workers, moments, takes_others=True)
+                trained |= _trained(half_of, checkpoint, workers, moments, progress, takes_others=True)
         return trained
     return dict(zip(members, results, strict=True))

@@ -18,6 +18,7 @@ from ...core import SuggestsKeywords
 from ...pictures import plot_search
 from ...system.extras import imported
 from ...system.versions import Versioned
+from ...train.progress import progress_bar
 from .. import sklearn_compat as compat
 from ..settings import CHECKPOINT, COUNT, held
 from .evaluation import Evaluation, Outcome, mean_over_seeds, spread_over_seeds
@@ -73,8 +74,8 @@ class MLPSearchCV(SuggestsKeywords, Versioned, compat.BaseSearchCV):
         The seed for drawing candidates. The ``random_state`` of ``estimator`` seeds each fit.
     error_score : "raise" or float, default nan
         The score of a failed fit, such as one that diverges, or "raise" to raise its error.
-    verbose : int, default 0
-        Whether to print the number of fits.
+    verbose : int or "bar", default 0
+        Whether to print the number of fits, or to show a progress bar.
     pre_dispatch : int or str, default "2*n_jobs"
         Ignored; accepted for compatibility with scikit-learn's searches.
     checkpoint : Checkpoint or None, default None
@@ -139,7 +140,7 @@ class MLPSearchCV(SuggestsKeywords, Versioned, compat.BaseSearchCV):
     workers: Any = None
     random_state: Any = None
     error_score: Any = np.nan
-    verbose: int = 0
+    verbose: int | str = 0
     pre_dispatch: Any = "2*n_jobs"
     checkpoint: Any = None
 
@@ -152,6 +153,7 @@ class MLPSearchCV(SuggestsKeywords, Versioned, compat.BaseSearchCV):
         "halving": [compat.Interval(Real, 1, None, closed="neither"), None],
         "workers": [compat.HasMethods("run"), None],
         "random_state": ["random_state"],
+        "verbose": ["verbose", compat.StrOptions({"bar"})],
         "checkpoint": CHECKPOINT,
     }
 
@@ -191,6 +193,8 @@ class MLPSearchCV(SuggestsKeywords, Versioned, compat.BaseSearchCV):
             If the estimator is not from vecprop.
         ValueError
             If parameters are invalid, or all fits fail.
+        KeyboardInterrupt
+            If Ctrl-C is pressed before all candidates are scored. Ctrl-C during the refit ends the refit early.
         """
         scorer = check_scoring(self.estimator, self.scoring, raise_exc=self.error_score == "raise")
         several = compat.scorers_of(self.estimator, self.scoring)
@@ -202,7 +206,7 @@ class MLPSearchCV(SuggestsKeywords, Versioned, compat.BaseSearchCV):
         routed = compat.routed_arguments(self, params)
         splits = self._splits(cv, X, y, routed.splitter.split)
         evaluate = Evaluation(self, X, y, splits, scorer, routed.estimator.fit, routed.scorer.score)
-        with held(self.checkpoint):
+        with held(self.checkpoint), progress_bar("searching", quiet=self.verbose != "bar") as evaluate.show:
             self._fit(evaluate)
         self.scorer_ = several or scorer
         return self
@@ -288,12 +292,14 @@ class MLPSearchCV(SuggestsKeywords, Versioned, compat.BaseSearchCV):
         outcomes: list[Outcome] = []
         more: dict[str, list[Any]] = {}
         self.n_resources_, self.n_candidates_ = [], []
-        for number, epochs in enumerate(self._rounds(choices)):
+        rounds = list(self._rounds(choices))
+        for number, epochs in enumerate(rounds):
+            evaluate.round = number, len(rounds)
             if self.halving is not None:
                 choices = [params | {self._max_iter: epochs} for params in choices]
                 self.n_resources_.append(epochs)
                 self.n_candidates_.append(len(choices))
-            if self.verbose:
+            if self.verbose and self.verbose != "bar":
                 fits, folds = len(choices) * self.n_splits_ * self.n_seeds, f"{self.n_splits_} folds"
                 fitted = f"{folds} for each of {len(choices)} candidates, with {self.n_seeds} seeds"
                 print(f"Fitting {fitted}, totalling {fits} fits")
