@@ -7,6 +7,7 @@ from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from vecprop.tables.evaluation import report
 from vecprop.tables.evaluation.measuring import measured_unseen
 from vecprop.tables.evaluation.metrics import Estimate
 from vecprop.tables.evaluation.report import Run, intervals, origin, page_of, verdict_box
-from vecprop.tables.evaluation.report.drawings import begun, coverage, groups_by, losses
+from vecprop.tables.evaluation.report.drawings import coverage, groups_by, losses
 from vecprop.tables.evaluation.report.markup import code_in, drawn
 from vecprop.tables.evaluation.report.subgroups import worse_subgroups
 from vecprop.tables.evaluation.report.target_sections import confused_pairs, confusion_matrix, each_class
@@ -213,7 +214,7 @@ def test_names_in_plots_are_literal():
 def test_loss_curves_end_with_their_network(made):
     curves = [([3.0, 2.0, 1.0], [9.0, 3.0, 1.0, 2.0]), ([3.0], [9.0, 3.0])]
     ax = Figure().subplots()
-    losses(ax, curves)
+    losses(ax, [SimpleNamespace(loss=loss, validation_loss=validation) for loss, validation in curves])
     assert [len(np.asarray(line.get_xdata())) for line in ax.lines] == [3, 4, 1, 1, 2, 1]
     assert np.asarray(ax.lines[2].get_xydata()).tolist() == [[2, 1]]
     assert ax.get_xlim() == (0, 3)
@@ -222,7 +223,7 @@ def test_loss_curves_end_with_their_network(made):
     model = made["buys"][0].model
     kept = model.loss_curves_
     model.loss_curves_ = [kept[0], []]
-    assert len(begun(model)) == 1  # the other one had not started
+    assert len(model.histories) == 1  # the other one had not started
     model.loss_curves_ = kept
 
 

@@ -126,3 +126,33 @@ def test_a_model_plots_its_loss():
     model = vp.MLPRegressor(hidden_layer_sizes=(2,), tol=1.0, random_state=0).fit(ROWS, TARGETS[:, 0])
     (curve,) = model.plot(color="k").lines
     np.testing.assert_array_equal(curve.get_ydata(), model.loss_curve_)
+
+
+def test_an_ensemble_plots_the_losses_of_its_members():
+    network = vp.MLPRegressor(hidden_layer_sizes=(2,), max_iter=3, early_stopping=True, tol=1.0, n_iter_no_change=9)
+    with pytest.warns(UserWarning, match="Maximum iterations"):
+        ensemble = vp.MLPEnsembleRegressor(network, 2, random_state=0).fit(
+            np.tile(ROWS, (5, 1)), np.tile(TARGETS[:, 0], 5)
+        )
+    first, _, _, validation, *_ = ensemble.plot().lines
+    np.testing.assert_array_equal(
+        first.get_xydata(), np.column_stack((range(1, 4), ensemble.estimators_[0].loss_curve_))
+    )
+    np.testing.assert_array_equal(validation.get_ydata(), ensemble.estimators_[0].validation_loss_curve_)
+
+
+def test_a_tabular_model_plots_the_losses_of_its_main_networks(legend):
+    few = {"max_iter": 3, "n_estimators": 2, "hidden_layer_sizes": (2,), "random_state": 0}
+    model = vp.TabularRegressor(loss="quantile", quantile=(0.1, 0.5, 0.9), **few).fit(
+        np.tile(ROWS, (5, 1)), np.tile(TARGETS[:, 0], 5)
+    )
+    ax = model.plot()
+    count = len(model.loss_curves_) // 3
+    first, validation = ax.lines[0], ax.lines[count + 1]
+    np.testing.assert_array_equal(first.get_xydata(), np.column_stack((range(1, 4), model.loss_curves_[0])))
+    np.testing.assert_array_equal(
+        validation.get_xydata(), np.column_stack((range(4), model.validation_loss_curves_[0]))
+    )
+    assert legend(ax) == [f"training, median of {count}", f"validation, median of {count}"]
+    with pytest.raises(ValueError, match="not fitted"):
+        vp.TabularRegressor().plot()

@@ -197,6 +197,13 @@ def _dense(X: Any) -> np.ndarray:
     return X.toarray() if sparse.issparse(X) else X
 
 
+def curves_of(model: Any) -> SimpleNamespace:
+    """Return the losses of a model as a history. Earlier epochs may not have had validation rows."""
+    loss, validation = model.loss_curve_, model.validation_loss_curve_ or []
+    validation = [np.nan] * (len(loss) - len(validation)) + validation if validation else []
+    return SimpleNamespace(loss=loss, validation_loss=validation)
+
+
 class Plots:
     """Plots of a model, drawn with matplotlib.
 
@@ -226,10 +233,7 @@ class Plots:
     def loss(self, ax: "Axes | None" = None, **curve: Any) -> "Axes":
         """Draw the loss of each epoch, and the validation loss if there is one; see `vecprop.pictures.plot_loss`."""
         check_is_fitted(self.model)
-        loss, validation = self.model.loss_curve_, self.model.validation_loss_curve_
-        if validation is not None:  # earlier epochs may not have had validation rows
-            validation = [np.nan] * (len(loss) - len(validation)) + validation
-        return plot_loss(SimpleNamespace(loss=loss, validation_loss=validation), ax, first=1, **curve)
+        return plot_loss(curves_of(self.model), ax, first=1, **curve)
 
     def decision_boundary(self, X: Any, y: Any, ax: "Axes | None" = None, **options: Any) -> "Axes":
         """Draw the regions of the predicted classes, and the rows; see `vecprop.pictures.plot_decision_boundary`.

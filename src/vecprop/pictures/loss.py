@@ -1,5 +1,7 @@
 """Figures of the loss during training, and of the losses of a model's restarts."""
 
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -74,6 +76,19 @@ def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve
     if len(curves) > 1 or loss.ndim > 1:
         ax.legend(loc="upper right")  # a falling loss leaves room there
     return ax
+
+
+def side_by_side(histories: Sequence[Any]) -> SimpleNamespace:
+    """Return the losses of several histories as one history. A fit that has ended keeps its last loss."""
+
+    def together(name: str) -> np.ndarray:
+        curves = [np.asarray(getattr(history, name, ())) for history in histories]
+        if not curves or not all(map(len, curves)):
+            return np.empty(0)
+        steps = np.arange(max(map(len, curves)))
+        return np.hstack([of[np.minimum(steps, len(of) - 1)].reshape(len(steps), -1) for of in curves])
+
+    return SimpleNamespace(**{name: together(name) for name in ("loss", "validation_loss", "time")})
 
 
 def plot_restarts(model: Any, ax: "Axes | None" = None) -> "Axes":

@@ -4,10 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
+from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from .. import catalog
 from ..core import Activation, Dense, Dropout, Loss, Network, SuggestsKeywords
@@ -15,6 +17,7 @@ from ..estimators.parts import ACTIVATIONS
 from ..estimators.settings import CHECKPOINT, COUNT, FROM_ZERO, POSITIVE, SHARE, names
 from ..estimators.settings import documented as filled
 from ..estimators.sklearn_compat import HasMethods, Interval, StrOptions
+from ..pictures.loss import plot_loss, side_by_side
 from ..system.versions import Versioned
 from ..train.progress import Progress
 from .encoding.encoder import View
@@ -210,6 +213,22 @@ class SharedSettings(SuggestsKeywords, Versioned, BaseEstimator, ABC):
     def widths(self) -> list[int]:
         """The widths of the hidden layers."""
         return [int(width) for width in np.atleast_1d(self.hidden_layer_sizes)]
+
+    @property
+    def histories(self: Any) -> list[SimpleNamespace]:
+        """The losses of the main ensemble's networks, except networks without a finished epoch."""
+        check_is_fitted(self)
+        count = len(self.loss_curves_) // len(self.losses())
+        both = zip(self.loss_curves_[:count], self.validation_loss_curves_[:count], strict=True)
+        kept = [(loss, validation, range(len(loss) + 1)) for loss, validation in both if loss]
+        return [SimpleNamespace(loss=loss, validation_loss=own, time=epochs) for loss, own, epochs in kept]
+
+    def plot(self, ax: Any = None, **curve: Any) -> Any:
+        """Plot the losses of the main ensemble's networks, and their median; see `vecprop.pictures.plot_loss`.
+
+        A network that has ended counts with its last loss in later epochs.
+        """
+        return plot_loss(side_by_side(self.histories), ax, **curve)
 
     @abstractmethod
     def losses(self) -> list[Loss]:

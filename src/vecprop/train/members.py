@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, get_args, overload
 
 import numpy as np
@@ -410,19 +409,9 @@ class TrainingResults(Sequence[TrainingResult]):
 
         A member that has ended counts with its last loss in later epochs.
         """
-        from ..pictures.loss import plot_loss
+        from ..pictures.loss import plot_loss, side_by_side
 
-        known = [result.history for result in self if len(result.history.loss)]
-
-        def together(name: str) -> np.ndarray:
-            curves = [getattr(history, name) for history in known]
-            if not curves or not all(map(len, curves)):
-                return np.empty(0)
-            steps = np.arange(max(map(len, curves)))
-            return np.hstack([of[np.minimum(steps, len(of) - 1)].reshape(len(steps), -1) for of in curves])
-
-        curves = {name: together(name) for name in ("loss", "validation_loss", "time")}
-        return plot_loss(SimpleNamespace(**curves), ax, **curve)
+        return plot_loss(side_by_side([own.history for own in self if len(own.history.loss)]), ax, **curve)
 
     def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
         """Pickle a compact copy of the stacked results."""

@@ -15,12 +15,14 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ...core import SuggestsKeywords
+from ...pictures.loss import plot_loss, side_by_side
 from ...system.versions import Versioned
 from ...train.progress import progress_bar
 from ..base import MultilayerPerceptron, require_inherited_fit
 from ..classifier import LogProbabilities, MLPClassifier
 from ..data import Rows, as_numpy, types_of_inputs
 from ..fit import FitSpec
+from ..inspection import curves_of
 from ..regressor import MLPRegressor
 from ..settings import CHECKPOINT, COUNT, documented, held, require_no_checkpoint, require_repeatable
 from ..sklearn_compat import HasMethods, Interval, RealNotInt, available_if, fit_context, require_valid_settings
@@ -163,6 +165,15 @@ class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator
         if self.oob_score:
             self._score_left_out(rows)
         return self
+
+    def plot(self, ax: Any = None, **curve: Any) -> Any:
+        """Plot the losses of all members, and their median; see `vecprop.pictures.plot_loss`.
+
+        A member that has ended counts with its last loss in later epochs.
+        """
+        check_is_fitted(self)
+        trained = [curves_of(member) for member in self.estimators_ if hasattr(member, "loss_curve_")]
+        return plot_loss(side_by_side(trained), ax, first=1, **curve)
 
     def _member(
         self, template: MultilayerPerceptron, rows: Rows, random: np.random.RandomState

@@ -120,26 +120,16 @@ def targets(ax: Any, targets: dict[str, np.ndarray]) -> None:
     ax.legend()
 
 
-def begun(model: Any) -> list[tuple[list[float], list[float]]]:
-    """Return the loss curves and validation loss curves of the first ensemble, where the latter start before epoch 1.
-
-    Ensembles for other quantiles and networks without a finished epoch are left out.
-    """
-    count = len(model.loss_curves_) // len(model.ensembles)
-    both = zip(model.loss_curves_[:count], model.validation_loss_curves_[:count], strict=True)
-    return [curves for curves in both if curves[0]]
-
-
-def losses(ax: Any, curves: list[tuple[list[float], list[float]]]) -> None:
+def losses(ax: Any, histories: list[Any]) -> None:
     """Draw the losses of each network, and mark the epoch with the selected parameters."""
-    for number, (loss, validation) in enumerate(curves):
-        first = number == 0
+    for number, history in enumerate(histories):
+        first, loss, validation = number == 0, history.loss, history.validation_loss
         best = int(np.nanargmin(validation))
         ax.plot(range(1, len(loss) + 1), loss, color=colour(1), linewidth=0.9, label="training" if first else None)
         ax.plot(validation, color=colour(0), linewidth=0.9, label="validation" if first else None)
         ax.plot(best, validation[best], "o", color=INK, markersize=3.5, label="selected" if first else None)
-    ax.set(xlabel="epoch", ylabel="loss", xlim=(0, max(len(loss) for loss, _ in curves)))
-    known = np.concatenate([[*loss, *validation[1:]] for loss, validation in curves])
+    ax.set(xlabel="epoch", ylabel="loss", xlim=(0, max(len(history.loss) for history in histories)))
+    known = np.concatenate([[*own.loss, *own.validation_loss[1:]] for own in histories])
     low, high = known[np.isfinite(known)].min(), known[np.isfinite(known)].max()
     ax.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) or None)
     ax.legend()

@@ -109,7 +109,7 @@ def training(measured: Measured, seconds: float | None) -> Html:
     rows = f"{model.trained_rows_.rows:,} rows"
     text = f"An ensemble of {networks} networks ({parameters:,} parameters) was trained on {rows}{time}."
     text += " Each network holds out some rows and keeps the parameters with the lowest loss on them."
-    curves = draw.begun(model)
+    curves = model.histories
     losses = picture("Losses of each network up to its last epoch.", draw.losses, curves) if curves else ""
     X, y = (measured.X, measured.truth) if measured.learned is None else measured.learned[:2]
     if measured.is_classifier and (y < 0).all():
