@@ -31,9 +31,17 @@ def test_imports_are_light():
     code = f"""import sys, vecprop
 print(sorted({heavy | {"array_api_compat"}} & set(sys.modules)))
 import vecprop.check
-print(sorted({heavy} & set(sys.modules)))"""
+print(sorted({heavy | {"vecprop.pictures"}} & set(sys.modules)))"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n[]\n"
+
+
+@pytest.mark.long
+def test_an_estimator_is_imported_without_what_only_some_fits_need():
+    code = "import sys; from vecprop import MLPClassifier; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    rare = "pictures check compiled tables estimators.many estimators.diagnosis train.population train.progress"
+    assert not {"numba", *(f"vecprop.{name}" for name in rare.split())} & {*done.stdout.split()}
 
 
 def test_functions_that_use_the_module_go_to_other_processes():

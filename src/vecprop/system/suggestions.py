@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 
 import lazy_loader
 
@@ -25,7 +26,9 @@ def attach(module: str, package: str, file: str) -> tuple[Callable[[str], object
             if module != package:  # where lazy_loader keeps it, too
                 vars(sys.modules[package]).pop(name, None)
             return value
-        meant = "" if name.startswith("_") else public_name(name)  # tools look for names with _
+        # Tools look for names with _, and "from vecprop import catalog" looks for an attribute before it imports.
+        is_private = name.startswith("_") or (name.isidentifier() and find_spec(f"{package}.{name}"))
+        meant = "" if is_private else public_name(name)
         raise AttributeError(f"module {module!r} has no attribute {name!r}{meant and f': did you mean {meant}?'}")
 
     return load_or_suggest, listed, names
