@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sampled import sampled
 from vecprop import ELU, Adam, MLPClassifier, MLPRegressor
-from vecprop.estimators import base
+from vecprop.estimators import diagnosis as checks
 from vecprop.estimators.diagnosis import Diagnosis
 from vecprop.extend import Activation
 
@@ -232,7 +232,7 @@ def test_a_falling_loss_at_max_iter_is_reported():
 def test_ignored_warnings_skip_the_diagnosis(monkeypatch):
     looked = []
     filters: Any
-    monkeypatch.setattr(base, "diagnosis_of", lambda *arguments: looked.append(arguments) or Diagnosis())
+    monkeypatch.setattr(checks, "diagnosis_of", lambda *arguments: looked.append(arguments) or Diagnosis())
     for filters, looks in (
         ([{"action": "ignore"}], 0),
         ([{"action": "ignore", "category": ConvergenceWarning}], 0),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from functools import cache
 from inspect import signature, unwrap
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -22,12 +22,13 @@ from ..system.versions import Versioned
 from ..train.state import TrainingState
 from . import parts
 from .data import Rows, Table, as_numpy, class_weights, row_weights, types_of_inputs
-from .diagnosis import FEW, SAMPLE, Case, Diagnosis, diagnosis_of, some
 from .fit import ATTRIBUTES, FitOutcome, FitSpec
 from .inspection import Inspection, Predictions
-from .many.fits import random_states, run_fit
 from .settings import Constructor, require_no_checkpoint, require_repeatable
 from .sklearn_compat import CallbackSupport, EpochTasks, available_if, fit_context
+
+if TYPE_CHECKING:
+    from .diagnosis import Diagnosis
 
 
 def has_partial_fit(model: "MultilayerPerceptron") -> bool:
@@ -149,7 +150,12 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         spec = self.begin(rows, validation, random, first)
         spec.checkpoint = checkpoint
         with nullcontext() if checkpoint is None else checkpoint.held(is_folder=self.n_restarts > 1):
-            outcome = run_fit(spec) if spec.starts else spec.train()
+            if spec.starts:
+                from .many.fits import run_fit
+
+                outcome = run_fit(spec)
+            else:
+                outcome = spec.train()
         if outcome.interrupted:
             warnings.warn("Training interrupted by user.", stacklevel=3)
         self.learn(spec, outcome)
@@ -227,7 +233,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         self._rows = Predictions(self.network_, self.theta_)
         return self
 
-    def diagnose(self, X: Any, y: Any) -> Diagnosis:
+    def diagnose(self, X: Any, y: Any) -> "Diagnosis":
         """Diagnose problems of the model's training on these rows.
 
         The checks look for divergence; for inputs or targets of an unsuitable scale (a root mean square above 10, or
@@ -257,13 +263,12 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         check_is_fitted(self)
         return self._diagnosis(self._read(X, y, None))
 
-    def _diagnosis(self, rows: Rows, few: int | None = None) -> Diagnosis:
-        """Return the diagnosis on these rows; examine hidden units on at most `few` rows."""
-        return diagnosis_of(Case(self, self._ending, rows, few))
+    def _diagnosis(self, rows: Rows, of_sample: bool = False) -> "Diagnosis":
+        """Return the diagnosis on these rows, or on a sample, which is fast compared with training."""
+        from .diagnosis import FEW, SAMPLE, Case, diagnosis_of, some
 
-    def _diagnosis_of_sample(self, rows: Rows) -> Diagnosis:
-        """Return the diagnosis on a sample of the rows, which is fast compared with training."""
-        return self._diagnosis(some(rows, SAMPLE), FEW)
+        rows, few = (some(rows, SAMPLE), FEW) if of_sample else (rows, None)
+        return diagnosis_of(Case(self, self._ending, rows, few))
 
     def accept(
         self,
@@ -339,6 +344,8 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
             before.seed = int(random.randint(2**31 - 1))
         others = []
         if first and (self.n_restarts if starts is None else starts) > 1:
+            from .many.fits import random_states
+
             for own in map(check_random_state, random_states(self.random_state, self.n_restarts)[1:]):
                 theta = parts.initial_theta(self, self.network_, own, before.theta.dtype)
                 others.append(FitOutcome(theta, int(own.randint(2**31 - 1)), before.split))
@@ -355,7 +362,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         if outcome.diverged:
             why = "The input data may contain large values and need to be preprocessed."
             message = f"Solver produced non-finite parameter weights. {why}"
-            raise ValueError(" ".join([message, *self._diagnosis_of_sample(spec.rows)])) from outcome.error
+            raise ValueError(" ".join([message, *self._diagnosis(spec.rows, of_sample=True)])) from outcome.error
 
     def convergence_warning(self, spec: FitSpec, outcome: FitOutcome) -> str:
         """Return scikit-learn's convergence warning with the diagnosis, or "" if training converged.
@@ -371,7 +378,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         )
         if not message or next(actions, None) == "ignore":  # any text, any module
             return message
-        return " ".join([message, *self._diagnosis_of_sample(spec.rows)])
+        return " ".join([message, *self._diagnosis(spec.rows, of_sample=True)])
 
     def _publish(self, outcome: FitOutcome) -> None:
         """Store the training results so far in the model's attributes."""

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import ulp
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -14,14 +14,15 @@ from ..core import Selection, SparseNetwork
 from ..optimize import LBFGS, Constant, has_horizon, observed
 from ..optimize.settings import EarlyStopping
 from ..system.threads import limit_jobs
-from ..train.members import Member
-from ..train.progress import ProgressBar
 from ..train.state import DivergenceError, History, Reason, TrainingResult, TrainingState
 from ..train.trainer import engine_for, train
 from . import parts
 from .data import Rows
 from .settings import Constructor
 from .sklearn_compat import EpochTasks
+
+if TYPE_CHECKING:
+    from ..train.members import Member
 
 LBFGS_WARNINGS: dict[Reason, str] = {
     "epochs": "it reached max_iter or max_fun: increase them, or scale the data",
@@ -129,8 +130,10 @@ class FitSpec:
         order = {"batch_size": min(size, rows), "shuffle": self.settings.shuffle, "seed": self.before.seed}
         return order | {"validation_score": self.score, "training_loss": "running", "schedule": self.schedule}
 
-    def member(self) -> Member | None:
+    def member(self) -> "Member | None":
         """Return an equivalent member for `train_population`, or None if epochs need Python code."""
+        from ..train.members import Member
+
         table, validation = self.rows.table, self.validation
         is_separate = validation is not None and validation.table is not table
         if self.needs_python or self.starts or is_separate:
@@ -176,6 +179,8 @@ class FitSpec:
         settings = self.settings
         each: list[Any] = [recorder, *(settings.callbacks or ())]
         if self.shows_bar:
+            from ..train.progress import ProgressBar
+
             each.append(ProgressBar(type(settings).__name__))
         elif settings.verbose:
             each.insert(1, recorder.print_epoch)

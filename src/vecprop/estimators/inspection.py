@@ -11,8 +11,6 @@ from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from ..core import Network, Selection, SparseNetwork
-from ..pictures import plot_decision_boundary, plot_hidden_space, plot_loss
-from ..pictures.style import axes_or_new, colour, marker
 from ..train.trainer import engine_for
 from .data import Rows
 
@@ -232,6 +230,8 @@ class Plots:
 
     def loss(self, ax: "Axes | None" = None, **curve: Any) -> "Axes":
         """Draw the loss of each epoch, and the validation loss if there is one; see `vecprop.pictures.plot_loss`."""
+        from ..pictures import plot_loss
+
         check_is_fitted(self.model)
         return plot_loss(curves_of(self.model), ax, first=1, **curve)
 
@@ -241,6 +241,8 @@ class Plots:
         ``features=(0, 1)`` selects the columns for the two axes; ``held={2: 0.5}`` sets the values of other columns,
         by default their medians.
         """
+        from ..pictures import plot_decision_boundary
+
         names = {"feature_names": getattr(self.model, "feature_names_in_", None)}
         return self._of_classes(plot_decision_boundary, X, y, ax, **{**names, **options})
 
@@ -250,6 +252,8 @@ class Plots:
         ``layer`` is the index of the hidden layer, from 0; negative indices count from the last. ``axes`` selects units
         by index, or principal axes with "principal". The plot is three-dimensional for more than two units.
         """
+        from ..pictures import plot_hidden_space
+
         check_is_fitted(self.model)
         place = place_of_hidden_layer(self.model.network_, layer)
         return self._of_classes(plot_hidden_space, X, y, ax, layer=place, **options)
@@ -257,6 +261,8 @@ class Plots:
     def confusion(self, X: Any, y: Any, ax: "Axes | None" = None, **options: Any) -> "Axes":
         """Draw the confusion matrix, using scikit-learn's ``ConfusionMatrixDisplay``."""
         from sklearn.metrics import ConfusionMatrixDisplay
+
+        from ..pictures.style import axes_or_new
 
         check_is_fitted(self.model)
         ax = axes_or_new(ax)
@@ -269,6 +275,8 @@ class Plots:
         For two classes, a single curve shows the second class; otherwise, each class or label has its own curve.
         """
         from sklearn.calibration import CalibrationDisplay
+
+        from ..pictures.style import axes_or_new, colour, marker
 
         check_is_fitted(self.model)
         classes = self.model.classes_

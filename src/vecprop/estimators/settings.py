@@ -61,7 +61,7 @@ class Positional(SuggestsKeywords):
     loss: Any
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(init=False, eq=False, repr=False)
 class Constructor(Positional):
     """The settings of scikit-learn's networks and additional ones, stored unchanged.
 
