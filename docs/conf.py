@@ -92,6 +92,8 @@ options = html.unescape(subprocess.run(TYPER, check=True, capture_output=True, t
 options = re.sub(r"^Example: (.*)$", r"```console\n$ \1\n```", options, flags=re.MULTILINE)
 (HERE / "all-options.md").write_text(options.replace("# `vecprop`", "# All commands and options", 1), encoding="utf-8")
 
+KEYWORDS = tomllib.loads((HERE / "keywords.toml").read_text(encoding="utf-8"))["vecprop"]
+
 PROJECT = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))
 repository = PROJECT["tool"]["hatch"]["metadata"]["hooks"]["custom"]["repository"]
 if repository:
@@ -166,6 +168,13 @@ def _link_figures(app: Any, name: str, text: list[str]) -> None:
     text[0] = re.sub(r"\.\./benchmarks/results/(\w+\.md)", r"measured/\1", text[0])
 
 
+def _add_keywords(app: Any, name: str, text: list[str]) -> None:
+    """Add the keywords of a name to its page, for the search."""
+    words = KEYWORDS.get(name.removeprefix("reference/vecprop."))
+    if words and name.startswith("reference/"):
+        text[0] += f"\n.. index:: {words}\n"
+
+
 def _notebook(app: Any, page: str) -> Path:
     """Return where the notebook of a page lies, if it was run."""
     return Path(app.env.mystnb_config.output_folder) / f"{page}.ipynb"
@@ -191,6 +200,7 @@ def setup(app: Any) -> None:
     app.connect("autodoc-process-docstring", _explain_letters, priority=300)
     app.connect("autodoc-process-docstring", _escape, priority=400)  # before numpydoc makes markup
     app.connect("source-read", _link_figures)
+    app.connect("source-read", _add_keywords)
     app.connect("html-page-context", _links_beside)
     app.connect("build-finished", _put_notebooks)
     app.connect("autodoc-skip-member", _of_others)
