@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import tomllib
 import types
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -72,6 +73,11 @@ def test_every_public_name_has_a_page_with_an_example(site: Path) -> None:
     for name in names:
         page = (site / "reference" / f"{name}.html").read_text(encoding="utf-8")
         assert "&gt;&gt;&gt;" in page, name
+
+
+def test_names_with_keywords_have_a_page(site: Path) -> None:
+    keywords = tomllib.loads((ROOT / "docs" / "keywords.toml").read_text(encoding="utf-8"))["vecprop"]
+    assert not [name for name in keywords if not (site / "reference" / f"vecprop.{name}.html").exists()]
 
 
 def test_files_stay_apart_where_capitals_do_not_count(site: Path) -> None:
@@ -198,6 +204,16 @@ QUESTIONS = {
     "install windows": "install",
     "ConvergenceWarning": "messages",
     "compiling for this processor": "messages",
+    "ModuleNotFoundError: No module named 'vecprop'": "messages",
+    "ValueError: could not convert string to float: 'male'": "messages",
+    "how do I know whether my gradient is right?": "gradient-checking",
+    "Can I use several GPUs?": "explanation/limits",
+    "hyperparamter optimisation": "how-to/search",
+    "regularisation": "tables",
+    "BatchNormalization": "explanation/limits",
+    "state_dict": "coming-from/pytorch",
+    "weight decay": "reference/vecprop.AdamW",
+    "vanishing gradient": "estimators",
 }
 """What newcomers look for, and the page that answers, which is among the first three results."""
 
@@ -210,6 +226,8 @@ def test_a_search_answers_questions_while_the_reader_types(browse: Any) -> None:
         page.keyboard.press("Shift")
         link = f":is([href^='{answer}.html'], [href^='./{answer}.html'])"  # the theme prepends the dot later
         page.locator(f"ul.search > li:nth-child(-n+3) > a{link}").first.wait_for()
+        lesser = page.locator("ul.search > li:nth-child(-n+3) > a:is([href*='changes.html'], [href*='measured/'])")
+        assert answer == "measured" or not lesser.count(), words
 
 
 def test_rare_words_count_more_and_a_page_may_lack_a_word(browse: Any) -> None:
