@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core import Array, Batch, Network, RandomKey, Selection, checked_rows, checked_theta, is_converted_as_read
 from ..optimize import Momentum, Plan
-from ..system.threads import defer_sigint, run_in_parallel, usable_threads, with_single_threaded_blas
+from ..system import threads
 from .fits import Epochs, batch_fields
 from .jit.fit_record import OFFSETS, address_of_array, as_word
 from .program import program_of, require_kernels
@@ -23,6 +23,9 @@ _GRADIENT = ctypes.CFUNCTYPE(ctypes.c_double, *[_WORD] * 5, ctypes.c_double, _WO
 THREADED = 20_000_000
 """The minimum number of operations of a call that uses several threads; waking them takes about 0.1 ms."""
 
+LONG = 10**9
+"""The number of operations from which Ctrl-C does not wait for a loss: some hundredths of a second."""
+
 
 class BatchLoss:
     """The loss of one batch as a function of the parameters, for one network."""
@@ -32,8 +35,8 @@ class BatchLoss:
         self.step = noise.step if noise else -1
         program, N = program_of(network, F), batch.rows
         self.shards = program.shards(N)
-        self.workers = min(usable_threads(), self.shards) if N * program.operations > THREADED else 1
-        self.uses_blas = program.uses_blas
+        self.workers = min(threads.usable_threads(), self.shards) if N * program.operations > THREADED else 1
+        self.uses_blas, self.is_long = program.uses_blas, N * program.operations > LONG
         self.rows, self.cuts = np.arange(N), [shard * N // self.shards for shard in range(self.shards + 1)]
         self.scale = 1.0
         if network.reduction == "mean":
@@ -65,8 +68,13 @@ class BatchLoss:
                     self.context.address, worker, 0, *rows, self.scale, self.step, own
                 )
 
-        together = partial(run_in_parallel, work, self.workers)
-        defer_sigint(lambda received: with_single_threaded_blas(together, self.uses_blas))
+        in_parallel = partial(threads.run_in_parallel, work, self.workers)
+        together = partial(threads.with_single_threaded_blas, in_parallel, self.uses_blas)
+        if self.is_long:
+            threads.run_in_thread(together)  # Ctrl-C does not wait for the result
+            threads.check_cancelled()
+        else:
+            threads.defer_sigint(lambda received: together())
         if gradient.size:
             gradient[...] = gradients[0]
             for own in gradients[1:]:
@@ -91,7 +99,7 @@ def gradient_of_a_step(
     plan = Plan(batch.rows, shuffle=False, seed=seed, clip_norm=None, running=True)  # equals the step's loss
     epochs = Epochs(network, np.array(theta), batch, None, _OPTIMIZER, [moment], np.array(theta), plan)
     epochs.context.set(noisy=network.random and noise is not None)
-    defer_sigint(lambda received: epochs.run(1, 0, step, steps_before=0, rates=np.ones(1)))
+    threads.defer_sigint(lambda received: epochs.run(1, 0, step, steps_before=0, rates=np.ones(1)))
     record = epochs.context.record[0]
     # The recorded loss is this sum, but no loss is recorded if the gradient is not finite.
     names = ("partial_losses", "shards", "penalties", "block_count")
@@ -275,7 +283,7 @@ class Predictor:
             words[_DATA_ROWS] = words[_ROWS] = N
             if self._uses_blas:
                 rows = self._numbers[:1] if N == 1 else whole_tiles(N, self._tile)
-                with_single_threaded_blas(lambda: self._predict_rows(rows))
+                threads.with_single_threaded_blas(lambda: self._predict_rows(rows))
             elif self._at_once < N:
                 self._predict_rows(self._numbers[:N])
             else:

@@ -224,10 +224,7 @@ class SharedSettings(SuggestsKeywords, Versioned, BaseEstimator, ABC):
         return [SimpleNamespace(loss=loss, validation_loss=own, time=epochs) for loss, own, epochs in kept]
 
     def plot(self, ax: Any = None, **curve: Any) -> Any:
-        """Plot the losses of the main ensemble's networks, and their median; see `vecprop.pictures.plot_loss`.
-
-        A network that has ended counts with its last loss in later epochs.
-        """
+        """Plot the losses of the main ensemble's networks, and their median; see `vecprop.pictures.plot_loss`."""
         return plot_loss(side_by_side(self.histories), ax, **curve)
 
     @abstractmethod

@@ -26,9 +26,9 @@ class Progress:
         The number of members that have ended, and the number of all members.
     share : float
         The fraction of all epochs that is done. If a member ends early, all of its epochs count as done.
-    rows : int
+    rows : int, default 0
         The number of rows seen so far, over all epochs.
-    loss, validation_loss : float
+    loss, validation_loss : float, default nan
         The median of the members' latest losses; NaN if unknown.
     stage : int, default 1
         The current stage of a tabular model. Stage 0 is a short trial of networks; its rows and epochs do not count,
@@ -53,9 +53,9 @@ class Progress:
     ended: int
     members: int
     share: float
-    rows: int
-    loss: float
-    validation_loss: float
+    rows: int = 0
+    loss: float = float("nan")
+    validation_loss: float = float("nan")
     stage: int = 1
     best: float = float("nan")
     epoch: int = 0

@@ -167,10 +167,7 @@ class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator
         return self
 
     def plot(self, ax: Any = None, **curve: Any) -> Any:
-        """Plot the losses of all members, and their median; see `vecprop.pictures.plot_loss`.
-
-        A member that has ended counts with its last loss in later epochs.
-        """
+        """Plot the losses of all members, and their median; see `vecprop.pictures.plot_loss`."""
         check_is_fitted(self)
         trained = [curves_of(member) for member in self.estimators_ if hasattr(member, "loss_curve_")]
         return plot_loss(side_by_side(trained), ax, first=1, **curve)

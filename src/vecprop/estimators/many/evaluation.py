@@ -146,7 +146,7 @@ class Evaluation:
                 known |= {key: outcome for key, outcome in zip(of, outcomes, strict=True) if outcome is not None}
                 said |= warned
                 if progress := self.progress(len(known), total):
-                    progress(Progress(0, 0, 0.0, 0, np.nan, np.nan))
+                    progress(Progress(0, 0, 0.0))
         finally:
             getattr(results, "close", lambda: None)()
         for text, category in sorted(said, key=str):

@@ -1,7 +1,6 @@
 """Fit a model with restarts, or many models. Fits without Python code after epochs form one population."""
 
 import copy
-import math
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -127,7 +126,7 @@ def fit_many(
     def report() -> None:
         if progress is not None:
             ended = sum(attempt is not None for attempt in attempts)
-            progress(Progress(ended, len(specs), ended / len(specs), 0, math.nan, math.nan))
+            progress(Progress(ended, len(specs), ended / len(specs)))
 
     def run_all() -> None:
         with ThreadPoolExecutor(jobs) as pool:
