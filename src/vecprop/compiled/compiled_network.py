@@ -24,7 +24,7 @@ THREADED = 20_000_000
 """The minimum number of operations of a call that uses several threads; waking them takes about 0.1 ms."""
 
 LONG = 10**9
-"""The number of operations from which Ctrl-C does not wait for a loss: some hundredths of a second."""
+"""Ctrl-C does not wait for losses with more operations. They take at least some hundredths of a second."""
 
 
 class BatchLoss:
