@@ -32,6 +32,12 @@ def press(after=0.0):
     threading.Timer(after, os.kill, (os.getpid(), signal.SIGINT)).start()
 
 
+def pressing(after, work, *arguments, **settings):
+    """Call work, and press Ctrl-C meanwhile."""
+    press(after)
+    return work(*arguments, **settings)
+
+
 @pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("engine", ROWS)
 @pytest.mark.parametrize("moves", [pytest.param(False, marks=pytest.mark.long), True])
@@ -113,9 +119,8 @@ def test_stopped_members_continue(settings, training_loss):
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_stops_the_measurement_of_validation_rows():
     many = np.broadcast_to(X[0], (2_000_000, 2))
-    press(after=0.01)
     with pytest.raises(KeyboardInterrupt):
-        fit(1, validation=(many, many[:, :1]))
+        pressing(0.01, fit, 1, validation=(many, many[:, :1]))
 
 
 @pytest.mark.usefixtures("ctrl_c")
@@ -129,9 +134,8 @@ def test_ctrl_c_does_not_wait_for_a_long_evaluation_of_lbfgs(monkeypatch):
 
     monkeypatch.setattr(compiled_network, "LONG", 0)
     monkeypatch.setattr(compiled_network, "_GRADIENT", lambda address: evaluate)
-    press(after=0.2)
     with pytest.raises(KeyboardInterrupt):
-        vp.train(NETWORK, THETA, X[:9], T[:9], optimizer=vp.LBFGS(), engine="compiled")
+        pressing(0.2, vp.train, NETWORK, THETA, X[:9], T[:9], optimizer=vp.LBFGS(), engine="compiled")
     assert not ended
     is_stopped.set()
 
