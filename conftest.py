@@ -25,7 +25,7 @@ if find_spec("matplotlib"):
 else:
     collect_ignore += ["src/vecprop/pictures", "src/vecprop/learn/pictures.py"]
     collect_ignore += ["tests/pictures", "tests/learn/test_tutorial_pictures.py"]
-    collect_ignore += ["src/vecprop/estimators/plots.py", "tests/estimators/test_plots.py"]
+    collect_ignore += ["src/vecprop/estimators/inspection.py", "tests/estimators/test_plots.py"]
 
 
 # The same examples in every run, and none that fails because the machine is busy.
