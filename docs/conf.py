@@ -132,7 +132,7 @@ def _escape(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[
 
 def _explain_letters(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Explain at the end of a docstring the letters that stand for sizes in its shapes."""
-    shapes = " ".join(re.findall(r"\(\*?[A-Z](?:, [A-Za-z0-9]+)*,?\)", " ".join(lines)))
+    shapes = " ".join(re.findall(r"\((?:[a-z]+(?: \+ 1)?, )*\\?\*?[A-Z](?:, [A-Za-z0-9]+)*,?\)", " ".join(lines)))
     found = [text for letter, text in LETTERS.items() if re.search(rf"(?<![*\w]){re.escape(letter)}\b", shapes)]
     if found and what != "module":
         if "Notes" not in lines:

@@ -20,7 +20,7 @@ def plot_dependence(dependence: Any, ax: "Axes | None" = None) -> "Axes":
     Parameters
     ----------
     dependence : Dependence
-        An object with the attributes ``column`` and ``output`` (names), ``values`` (V,) (numbers, dates or categories)
+        An object with the attributes ``column`` and ``output`` (names), ``values`` (V numbers, dates or categories)
         and ``curves`` (N, V). Categories are ordered if the attribute ``is_ordered`` is true.
     ax : Axes, optional
         The axes to draw on; by default a new figure is created.

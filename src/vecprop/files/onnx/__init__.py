@@ -38,7 +38,7 @@ def to_onnx(
     The graph of a tabular model has one input, (N, 1), for each used column, with the column's name: numbers in
     ``dtype``, with nan for missing values; dates as days since 1970 in float64; or categories as text, empty if
     missing. The graph has the outputs of a classifier or a regressor. A graph cannot read text columns, or categorical
-    columns with more than 64 rare categories; their inputs are the numbers (N, K) that ``model.encoder_`` computes.
+    columns with more than 64 rare categories; their inputs are the K numbers per row that ``model.encoder_`` computes.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ class Blocks(Protocol):
         ...
 
     def read(self, number: int) -> tuple[Any, ...]:
-        """Return the inputs (n, I) and targets of a block, and its weights (n,) if the rows are weighted.
+        """Return the inputs (n, I) and targets of a block of n rows, and its weights (n,) if rows are weighted.
 
         The method may be called from another thread, and several times for the same block.
         """
