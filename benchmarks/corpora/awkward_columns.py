@@ -57,7 +57,7 @@ NOTED: list[tuple[Any, str]] = [
     ([[("a", int(i))] for i in u], "an object"),
     ([f"{i} years {i % 12} months" for i in u], "may be a number"),
     ([f"{i}°{i}'30\"N" for i in u], "may be a number"),
-    ([f"{i} m" for i in u], "may be a number: without 'm'"),
+    ([f"{i} m" for i in u], "may be a number: set columns="),
     (["yes", "Yes", "no"] * 20, "'yes' and 'Yes' differ only in case or spaces"),
     (["a b", "a  b", "c"] * 20, "'a b' and 'a  b' differ only in case or spaces"),
     (np.where(u % 10 == 0, -999.0, u), "-999 in 6 rows may stand for missing values"),

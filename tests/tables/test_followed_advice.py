@@ -59,10 +59,14 @@ def test_notes_on_unreadable_dates_suggest_another_format():
     assert fitted([day.isoformat() for day in DAYS]).encoder_.kinds["v"] == "dates"
 
 
-def test_text_without_its_unit_is_a_number():
-    notes = fitted([f"{i * 1.5} kg" for i in range(ROWS)]).notes_
-    assert any("without 'kg' it will be read as one" in note for note in notes)
-    assert fitted([f"{i * 1.5}" for i in range(ROWS)]).encoder_.kinds["v"] == "numbers"
+def test_numbers_with_a_unit_can_be_declared():
+    values = [f"{i},5 m²" if i % 9 else "k.A." for i in range(ROWS)]
+    assert any("may be a number: set columns={'v': 'number'} (--numbers)" in note for note in fitted(values).notes_)
+    model = fitted(values, columns={"v": "number"})
+    assert model.encoder_.readings["v"] == "numbers, decimal separator ',', m²"
+    assert not any("not used" in note for note in model.notes_)
+    with_unit, without = model.predict(pd.DataFrame({"v": ["7,5 m²", "7,5"], "x": 1}))
+    assert with_unit == without
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def note_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers:
         unread = f"{is_unread.sum()}, such as {series[is_unread].iloc[0]!r}, are not"
         setting = f"if these are missing values, set columns={{{name!r}: 'number'}} (--numbers)"
         return f"{numbers} values are numbers and {unread}: {setting}"
-    if note := note_on_amounts(texts):
+    if note := note_on_amounts(texts, name):
         return note
     meanings = (meaning for form, meaning in _UNREAD.items() if _most_are(re.compile(form).fullmatch, texts))
     is_roman = "II" in texts and _most_are(_ROMAN.fullmatch, texts)
@@ -240,18 +240,24 @@ def _parsed(text: str, form: str) -> datetime.datetime | None:
         return None
 
 
-def note_on_amounts(texts: list[str]) -> str:
+def note_on_amounts(texts: list[str], name: str = "") -> str:
     """Return a note if texts are numbers with different formats or with unknown units, and "" otherwise.
+
+    ``name`` is the name of a column that can be declared.
 
     Examples
     --------
     >>> note_on_amounts(["1.5 kg", "12 kg"]), note_on_amounts(["low", "high"])
     ("'1.5 kg' may be a number: without 'kg' it will be read as one", '')
+    >>> note_on_amounts(["1.5 kg", "12 kg"], "weight")
+    "'1.5 kg' may be a number: set columns={'weight': 'number'} (--numbers)"
     """
     texts = texts[:_SAMPLE]
     if _most_are(lambda text: NumberReading.of([text]).value(text), texts):
         return f"its numbers have different formats or units, such as {texts[0]!r}: write all in the same format"
     if units := units_of(texts):
+        if name and len(units) == 1:
+            return f"{texts[0]!r} may be a number: set columns={{{name!r}: 'number'}} (--numbers)"
         several = ", all in one unit," if len(units) > 1 else ""
         return f"{texts[0]!r} may be a number: without {' and '.join(map(repr, units))}{several} it will be read as one"
     return ""

@@ -317,6 +317,18 @@ def units_of(texts: Sequence[str]) -> list[str]:
     return units if sum(after[unit] for unit in units) >= 0.9 * len(texts) else []
 
 
+def unit_of(texts: Sequence[str]) -> str:
+    """Return the unknown unit that follows the numbers of a column, or "" if there is none or several.
+
+    Examples
+    --------
+    >>> unit_of(["72 m²", "5.5 m²"]), unit_of(["5 kg", "12 m"] * 11)
+    ('m²', '')
+    """
+    units = units_of(texts)
+    return units[0] if len(units) == 1 else ""
+
+
 def are_times(texts: Sequence[str]) -> bool:
     """Return whether at least 90 % of the texts are times of day or durations.
 

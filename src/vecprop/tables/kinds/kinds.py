@@ -22,7 +22,7 @@ from .ambiguities import (
     note_on_spelling,
     note_on_times,
 )
-from .formats import EXCEL, SECONDS, DateReading, Evidence, NumberReading, days_of, decimal_sign
+from .formats import EXCEL, SECONDS, DateReading, Evidence, NumberReading, days_of, decimal_sign, one_of_each, unit_of
 from .values import as_numbers, read_days, read_numbers, texts_of
 
 FIRST_DAY, LAST_DAY = 1900_01_01, 2099_12_31
@@ -58,7 +58,10 @@ def kind_of(series: Any, name: str, options: ColumnOptions, decimal: Callable[[]
     kind, texts = options.kind(name), texts_of(series)
     plain = read_numbers(series, NumberReading())
     if kind == "number":
-        return Kind(kind, *_number(texts, not plain[1].any(), options.decimal_of(name), decimal))
+        unit = unit_of(texts)
+        bare = [one_of_each(text).removesuffix(unit) for text in texts] if unit else texts
+        reading, note = _number(bare, not plain[1].any(), options.decimal_of(name), decimal)
+        return Kind(kind, replace(reading, unit=unit or reading.unit), note)
     if kind == "date":
         if date := _date(series, texts, options.format_of(name), are_declared=True):
             return date
