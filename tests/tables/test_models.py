@@ -392,6 +392,12 @@ def test_identifiers_are_rejected_without_using_memory():
     tracemalloc.stop()
 
 
+def test_small_tables_of_identifiers_are_rejected():
+    frame = pd.DataFrame({"x": np.arange(30) % 7, "name": [f"name {number}" for number in range(28)] + ["name 0"] * 2})
+    with pytest.raises(TableError, match="28 distinct values in 30 rows and looks like an identifier"):
+        TabularClassifier("name").fit(frame)
+
+
 def test_label_smoothing_uses_weighted_frequencies_in_linear_memory():
     T = TabularClassifier(label_smoothing=0.2)._read_target(np.array(["a", "b"]), np.array([3.0, 1.0]))
     np.testing.assert_allclose(T, [[0.95, 0.05], [0.15, 0.85]], rtol=1e-6)

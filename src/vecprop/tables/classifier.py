@@ -246,13 +246,13 @@ class TabularClassifier(ClassifierMixin, TableModel):
 
     def _require_classes(self, classes: int, rows: int) -> None:
         """Raise an error for a single class, identifiers, or more classes than fit into memory."""
-        few = f"{classes} classes, but"
+        few, are_names = f"{classes} classes, but", self.classes_.dtype.kind not in "iuf"
         for is_wrong, what in (
             (classes < 2, f"only one class, {self.classes_.tolist()[0]!r}: a classifier needs two"),
             (classes > 2 and self.threshold is not None, f"{few} a threshold needs two: leave threshold out"),
             (classes > 2 and self.positive is not None, f"{few} a positive class needs two: leave positive out"),
             (
-                2 * classes > rows and classes > MAX_RARE,
+                (2 * classes > rows and classes > MAX_RARE) or (are_names and classes > 0.9 * rows > 18),
                 f"{classes} distinct values in {rows} rows and looks like an identifier, which cannot be learned: "
                 "choose another column",
             ),
@@ -267,10 +267,10 @@ class TabularClassifier(ClassifierMixin, TableModel):
             self.notes_.append(f"{self._named_target}: {note}.")
         if 2 * classes > rows > 20:
             many = f"{self._named_target} has {classes} classes in {rows} rows{MOST_ONCE}: "
-            if self.classes_.dtype.kind in "iuf":
-                many += "if they are amounts, use TabularRegressor (--task regression)."
-            else:
+            if are_names:
                 many += "merge rare classes, or choose another column."
+            else:
+                many += "if they are amounts, use TabularRegressor (--task regression)."
             self.notes_.append(many)
             warnings.warn(many, UserWarning, stacklevel=2)
 
