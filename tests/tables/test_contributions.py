@@ -189,6 +189,14 @@ def test_integer_values_stay_integers_next_to_floats():
     assert {each.column: each.value for each in explanation.contributions} == {"rooms": "3", "size": "1.5"}
 
 
+def test_large_numbers_are_shown_without_exponents():
+    made = Explanation(
+        "row 1", 396_312.0, "price", 396_312.0, 271_061.4, (Contribution("area", "54", 125_250.6, 812.0),)
+    )
+    assert repr(made).startswith("row 1: price is 396,300, compared with 271,100 on average")
+    assert repr(made).splitlines()[2].split() == ["area", "54", "+125,300", "800"]
+
+
 def test_further_columns_are_summed_and_control_characters_escaped(regressor, monkeypatch):
     (explanation,) = regressor.explain(TABLE[:1].assign(said="\x1b[31m\nred", size=1e6))
     assert r"\x1b[31m red" in repr(explanation)

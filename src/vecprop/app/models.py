@@ -10,7 +10,7 @@ import numpy as np
 
 from ..check import Report, check_gradients
 from ..files.networks import TrainedNetwork
-from ..tables.error import TableError, pandas, printable
+from ..tables.error import TableError, figures, pandas, printable
 from ..tables.evaluation.metrics import columns_of_text
 from ..tables.evaluation.report.sections import ROWS, check_of_first_network
 from ..tables.evaluation.targets import (
@@ -156,8 +156,8 @@ class ExplainedModel(NamedTuple):
         rows = [["column", "importance", "95 % interval"]]
         for of in self.importances:
             for indent, each in [("", of), *(("  ", alone) for alone in of.alone)]:
-                ends = f"{each.low:.4g} to {each.high:.4g}"
-                rows.append([indent + printable(" and ".join(each.columns)), f"{each.rise:.4g}", ends])
+                ends = f"{figures(each.low)} to {figures(each.high)}"
+                rows.append([indent + printable(" and ".join(each.columns)), figures(each.rise), ends])
         return f"{self.measure}\n{columns_of_text(rows)}"
 
     def to_frame(self) -> Any:

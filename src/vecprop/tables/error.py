@@ -1,5 +1,6 @@
-"""The errors of this package, and helpers for their messages."""
+"""The errors of this package, and helpers for their messages and for shown numbers."""
 
+from decimal import Decimal
 from typing import Any
 from unicodedata import category
 
@@ -69,3 +70,17 @@ def pandas() -> Any:
     except ImportError:
         raise ImportError('Tables require pandas and pyarrow: pip install "vecprop[tables]".') from None
     return pandas
+
+
+def figures(value: float, count: int = 4, sign: str = "") -> str:
+    """Return a number with ``count`` significant digits, and an exponent only if it is very small or large.
+
+    With the sign "+", positive numbers have a sign too.
+
+    Examples
+    --------
+    >>> figures(15123.4, sign="+"), figures(0.00012345), figures(-0.5), figures(1.5e20)
+    ('+15,120', '0.0001234', '-0.5', '1.5e+20')
+    """
+    text = f"{value:{sign}.{count}g}"
+    return f"{Decimal(text):{sign},f}" if 1e-6 <= abs(value) < 1e12 else text

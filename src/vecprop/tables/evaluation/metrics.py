@@ -6,7 +6,6 @@ bootstrap samples, which are the same for all metrics. The interval of a differe
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from math import floor, isfinite, log10
 from statistics import mean, stdev
 from typing import Any, TypeVar
@@ -75,18 +74,6 @@ class Estimate:
     def doubled(self) -> "Estimate":
         """The estimate with an interval of twice the width."""
         return Estimate(self.value, 2 * self.low - self.value, 2 * self.high - self.value)
-
-
-def figures(value: float, count: int = 4) -> str:
-    """Return a number with ``count`` significant digits, and an exponent only if it is very small or large.
-
-    Examples
-    --------
-    >>> figures(15123.4), figures(0.00012345), figures(-0.5), figures(1.5e20)
-    ('15,120', '0.0001234', '-0.5', '1.5e+20')
-    """
-    text = f"{value:.{count}g}"
-    return f"{Decimal(text):,f}" if 1e-6 <= abs(value) < 1e12 else text
 
 
 Scores = dict[str, dict[str, Estimate]]

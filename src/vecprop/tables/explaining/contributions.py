@@ -9,7 +9,7 @@ import numpy as np
 from ..encoding.column import Column, row_named, shortened
 from ..encoding.columns import Dates
 from ..ensemble.calibration import positive_of
-from ..error import one_line, pandas
+from ..error import figures, one_line, pandas
 from ..kinds.values import DAY, MISSING
 from ..reading.frames import Frame
 from .column_notes import QUANTILES, Profile
@@ -174,12 +174,14 @@ class Explanation:
         rows = [("column", "value", "contribution", "standard error")]
         for each in self.contributions[:SHOWN]:
             value = "(missing)" if each.value is None else shortened(one_line(each.value))
-            rows.append((shortened(one_line(each.column)), value, f"{each.contribution:+.4g}", f"{each.error:.1g}"))
+            rows.append(
+                (shortened(one_line(each.column)), value, figures(each.contribution, sign="+"), figures(each.error, 1))
+            )
         if more := self.contributions[SHOWN:]:
-            rows.append((f"{len(more)} more", "", f"{sum(each.contribution for each in more):+.4g}", ""))
-        rows.append(("sum", "", f"{self.explained - self.base:+.4g}", ""))
+            rows.append((f"{len(more)} more", "", figures(sum(each.contribution for each in more), sign="+"), ""))
+        rows.append(("sum", "", figures(self.explained - self.base, sign="+"), ""))
         widths = [f"{sign}{max(map(len, cells))}" for sign, cells in zip("<<>>", zip(*rows, strict=True), strict=True)]
-        title = f"{self.row}: {self.output} is {self.explained:.4g}, compared with {self.base:.4g} on average"
+        title = f"{self.row}: {self.output} is {figures(self.explained)}, compared with {figures(self.base)} on average"
         return "\n".join([title, *("  ".join(map(format, row, widths)).rstrip() for row in rows)])
 
 

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from ....pictures.style import INK, colour
-from ...error import pandas, printable
-from ..metrics import figures
+from ...error import figures, pandas, printable
 
 Html = Any
 """Escaped HTML, a `markupsafe.Markup`."""

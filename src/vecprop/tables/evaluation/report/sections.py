@@ -8,10 +8,10 @@ from threadpoolctl import threadpool_limits
 
 from ....check import Report, check_gradients
 from ...encoding.column import shortened
-from ...error import printable
+from ...error import figures, printable
 from ...explaining.contributions import Explanation, explanations
 from ..measured import OURS, Measured
-from ..metrics import figures, spread, title
+from ..metrics import spread, title
 from ..targets import positive_class
 from . import drawings as draw
 from .columns import leading_columns

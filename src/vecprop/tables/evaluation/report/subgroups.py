@@ -7,11 +7,10 @@ import numpy as np
 
 from ...encoding.column import Column, shortened
 from ...encoding.columns import Dates
-from ...error import printable
+from ...error import figures, printable
 from ...explaining.importance import loss_name
 from ...kinds.values import MISSING
 from ..measured import Measured
-from ..metrics import figures
 from .columns import leading_columns, losses_of
 from .drawings import groups_by
 from .markup import Html, parts, shown

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from ...ensemble.calibration import positive_of
+from ...error import figures
 from ..baselines import NAIVE
 from ..measured import Measured
-from ..metrics import figures
 from . import drawings as draw
 from .markup import Html, parts, picture
 from .sections import name_of
