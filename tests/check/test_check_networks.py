@@ -265,7 +265,14 @@ class BrokenSoftmax(Loss):
         return E / np.sum(E, axis=0, keepdims=True) - (T[..., None] == np.arange(Z.shape[-1]))
 
 
+@dataclass(frozen=True)
+class Averaged(BrokenSoftmax):
+    def delta(self, Z, T):
+        return self.inner.delta(Z, T) / len(Z)
+
+
 @pytest.mark.parametrize(("layers", "loss", "words"), [
+    ([Dense(3), Tanh(), Dense(2)], Averaged(), f"it is 1/N = 1/{len(X)} of the derivative: a sum over rows is divided"),
     ([Dense(3), SlopeOf(Tanh(), Identity()), Dense(2)], SoftmaxCrossEntropy(), "its derivative is missing"),
     ([Dense(3), SlopeOf(Tanh(), Logistic()), Dense(2)], SoftmaxCrossEntropy(), "it has the derivative of Logistic"),
     ([Dense(3), Steeper(), Dense(2)], SoftmaxCrossEntropy(), "layer 1 (Steeper) passes back a wrong delta"),
@@ -361,6 +368,7 @@ RAISING = Network(2, [Dense(3), Raising(), Dense(2)], SoftmaxCrossEntropy())
 
 @pytest.mark.parametrize(("arguments", "options", "error", "message"), [
     ((RAISING, THETA, X, T), {}, ValueError, "The network raised KeyError at theta: 'slope'"),
+    ((NETWORK, THETA, X), {}, TypeError, "T is None: pass an array"),
     ((NETWORK, THETA[None], X, T), {}, ValueError, "check one member at a time"),
     ((NETWORK, THETA + 0j, X, T), {}, TypeError, "parameters must be real numbers"),
     ((NETWORK, THETA, X, T), {"method": "guess"}, ValueError, "method must be one of auto, .*, got 'guess'"),

@@ -119,6 +119,15 @@ def test_a_file_gets_lines_less_and_less_often(capsys, clock):
     assert 10 < len(lines) < 25
 
 
+def test_no_time_is_left_after_training_that_ends_early(monkeypatch, capsys, clock):
+    terminal(monkeypatch, 80)
+    with vp.ProgressBar("night") as bar:
+        for STATE.epoch in (1, 26):
+            clock[0] = float(STATE.epoch)
+            bar(STATE)
+    assert last_line(capsys) == "night ━━       26% 0:26, 30 rows/s, epoch 26 of 100"
+
+
 def test_a_short_task_writes_one_line_to_a_file(capsys):
     X = np.ones((3, 1))
     settings = {"optimizer": vp.GradientDescent(0.1), "epochs": 3, "validation": (X, X)}

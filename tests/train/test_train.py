@@ -252,6 +252,18 @@ def test_invalid_arguments_are_refused(arguments, error, pattern):
         fit(**arguments)
 
 
+def test_arguments_in_the_wrong_order_are_refused():
+    with pytest.raises(TypeError, match="network must be a Network, got ndarray"):
+        vp.train(THETA, NETWORK, X, T, optimizer=vp.Adam())  # pyright: ignore[reportArgumentType]
+
+
+def test_a_result_is_shown_in_one_line():
+    result = fit()
+    assert repr(result) == f"<TrainingResult after 5 epochs, ended by 'epochs'; loss {result.history.loss[-1]:.6g}>"
+    result = fit(theta=np.stack([THETA, 2 * THETA]), epochs=1)
+    assert repr(result).startswith("<TrainingResult after 1 epoch, ended by 'epochs'; lowest loss ")
+
+
 def test_a_custom_optimizer():
     class SignDescent:
         def init(self, theta):

@@ -88,6 +88,7 @@ class ProgressBar:
 
     def __enter__(self) -> Self:
         """Show the bar; `train` calls this before the first epoch."""
+        self._line.has_ended = False
         self._line.__enter__()
         return self
 
@@ -102,6 +103,7 @@ class ProgressBar:
 
     def __exit__(self, *error: object) -> None:
         """Stop the bar, which stays visible; `train` calls this at the end."""
+        self._line.has_ended = True
         self._line.__exit__()
 
 
@@ -123,6 +125,7 @@ class ProgressLine:
         self.description, self.unit = " ".join(description.split()), unit
         self.losses: Mapping[str, float] = {}
         self.texts: Sequence[str] = ()
+        self.has_ended = False  # then no time is left, even if the share is below 1
 
     def __enter__(self) -> Self:
         from rich.console import Console
@@ -191,7 +194,7 @@ class ProgressLine:
         if count > counted:
             number = (count - counted) / seconds
             pace = f", {f'{number / 1e6:.1f}M' if number >= 1e6 else f'{number:,.0f}'} {self.unit}/s"
-        if done < share < 1:
+        if done < share < 1 and not self.has_ended:
             left = f", {clock((1 - share) / (share - done) * seconds - (now - latest))} left"
         name, longest = self.description, max(width // 4, 8)
         if cell_len(name) > longest:

@@ -233,7 +233,7 @@ class TrainingState(Versioned):
         return replace(self, theta=theta, epochs=self.epoch + epochs, rows=rows, history=History(), **own)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TrainingResult(Versioned):
     """The result of training.
 
@@ -262,6 +262,12 @@ class TrainingResult(Versioned):
     history: History
     state: TrainingState
     reason: Reason
+
+    def __repr__(self) -> str:
+        epochs = f"{self.state.epoch:,} epoch{'' if self.state.epoch == 1 else 's'}"
+        losses = [] if self.history.last_loss is None else np.ravel(self.history.last_loss)
+        lowest = f"; {'lowest ' if len(losses) > 1 else ''}loss {np.min(losses):.6g}" if len(losses) else ""
+        return f"<{type(self).__name__} after {epochs}, ended by {self.reason!r}{lowest}>"
 
     def to_frame(self) -> "pd.DataFrame":
         """Return the history as a data frame; see `History.to_frame`."""

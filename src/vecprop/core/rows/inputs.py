@@ -103,8 +103,9 @@ class Batch:
 
 def checked_theta(network: Network, theta: Array) -> Array:
     """Validate theta and return it as an array."""
+    if (layout := getattr(network, "layout", None)) is None:
+        raise TypeError(f"network must be a Network, got {type(network).__name__}.")
     theta = _as_array(theta, "theta")
-    layout = network.layout
     if not is_of(("real floating", "complex floating"), theta):
         advice = "convert it, for example with theta.astype(float)."
         raise TypeError(f"theta has dtype {theta.dtype}, but parameters must be floating-point numbers: {advice}")
@@ -277,6 +278,8 @@ def _as_numbers(values: Any, name: str, theta: Array) -> Array:
     if not is_of(("bool", "integral", "real floating"), array):
         if _is_nullable(values):
             return xp.asarray(_without_missing(values), dtype=real(theta).dtype, device=theta.device)
+        if array.ndim == 0 and array[()] is None:
+            raise TypeError(f"{name} is None: pass an array of numbers.")
         advice = "encode text and categories first"
         if isinstance(values, Iterator):
             advice = f"an iterator can be read only once, so pass list({name})"
