@@ -168,6 +168,7 @@ def test_float32_parameters():
     (lambda w: (w @ w, [w, w]), w, ValueError, "2 arrays, but theta has 1"),
     (lambda w: (w @ w, w * np.inf), w, ValueError, r"The gradient of theta\[0\] is inf"),
     (lambda w: (np.nan, w), w, ValueError, "The value is nan: choose theta"),
+    (lambda w: (w @ w, 2 * w), [1.0, 2.0], ValueError, "theta is a list of numbers: pass np.array"),
     (lambda w: 1 / 0, w, ValueError, "The function raised ZeroDivisionError at theta"),
     (lambda w: w @ w, w, TypeError, r"must return \(value, gradient\), got float64"),
     (lambda w: (w[:0], w), w, ValueError, "value is empty"),

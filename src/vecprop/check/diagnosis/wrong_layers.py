@@ -17,6 +17,7 @@ from ...core import Activation, Batch, Identity, Layer, Loss, Network, RandomKey
 from ..arithmetic.steps import STEP
 from ..points.function import random_signs
 from ..points.network import Changed, penalty_divisor
+from .error_patterns import ratio_in_words
 
 KNOWN: tuple[Activation, ...] = tuple(part.cls() for part in catalog.ACTIVATIONS)
 
@@ -237,7 +238,8 @@ def _loss_mistake(network: Network, Z: np.ndarray, batch: Batch) -> list[str]:
             continue
     shares = given[expected != 0] / expected[expected != 0]
     if shares.size and _agree(shares, shares[0]):
-        return [f"{what}: it is {shares[0]:.6g} times the derivative"]
+        words = ratio_in_words(float(shares[0]), [Z.shape[-2]], 1e-6)
+        return [f"{what}: {words.replace('the gradient', 'it').replace('the expected one', 'the derivative')}"]
     return [what]
 
 

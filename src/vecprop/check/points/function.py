@@ -336,6 +336,8 @@ def called(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], what: str) 
         with suppress(Exception):  # str() of a user-defined exception may fail
             words = " ".join(str(error).split())
         ending = f": {words}" if words else "."
+        if isinstance(theta, list) and not any(map(np.ndim, theta)):
+            ending = f"{ending.rstrip('.')}; theta is a list of numbers: pass np.array(theta) for a vector."
         raise ValueError(f"{what} raised {type(error).__name__} at theta{ending}") from error
 
 
