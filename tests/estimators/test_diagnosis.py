@@ -156,7 +156,7 @@ def test_saturated_units_are_counted(activation):
         return said(with_parameters(model, [np.full((3, 2), weight), [[1.0], [1.0]]], [[0.0, 0.0], [0.0]]), "saturated")
 
     assert sentences(1.0) == []
-    assert "2 of 2 in hidden layer 0; scale the inputs, raise alpha (now 0.0001)." in sentences(1000.0)[0]
+    assert "2 of 2 in hidden layer 0; scale the inputs or raise alpha (now 0.0001)." in sentences(1000.0)[0]
 
 
 def test_divergence_names_the_learning_rate_to_lower():

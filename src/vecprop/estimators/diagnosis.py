@@ -80,10 +80,10 @@ class Case:
         name = "learning_rate_init" if isinstance(self.model.solver, str) else "the solver's learning_rate"
         return "" if rate is None else f"{name} (now {rate:g})"
 
-    @property
-    def or_lower(self) -> str:
-        """The advice to lower the learning rate, which is appended to other advice."""
-        return f", or lower {self.rate}" if self.rate else ""
+    def one_of(self, *remedies: str) -> str:
+        """Join remedies with "or"; the last is to lower the learning rate, if there is one."""
+        *first, last = [*remedies, *([f"lower {self.rate}"] if self.rate else [])]
+        return f"{', '.join(first)}{',' * (len(first) > 1)} or {last}"
 
     @property
     def latest(self) -> np.ndarray:
@@ -145,7 +145,7 @@ def dead_units(case: Case) -> Iterator[str]:
     """Report layers with many dead units, which have a derivative of 0 on every row."""
     dead = ((number, flow < 1e-6) for number, activation, flow in case.hidden if not isinstance(activation, BOUNDED))
     if layers := _crowded(dead):
-        remedy = f"use activation='leaky_relu', scale the inputs{case.or_lower}"
+        remedy = case.one_of("use activation='leaky_relu'", "scale the inputs")
         yield f"Units are dead, with a derivative of 0 on every row: {layers}; {remedy}."
 
 
@@ -156,7 +156,7 @@ def saturated_units(case: Case) -> Iterator[str]:
         if isinstance(activation, BOUNDED):
             flat.append((number, flow < SATURATED * float(activation.derivative(0.0, activation.value(0.0)))))
     if layers := _crowded(flat):
-        remedy = f"scale the inputs, raise alpha (now {case.model.alpha:g}){case.or_lower}"
+        remedy = case.one_of("scale the inputs", f"raise alpha (now {case.model.alpha:g})")
         yield f"Units are saturated, with derivatives near 0: {layers}; {remedy}."
 
 
