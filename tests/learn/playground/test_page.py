@@ -318,7 +318,7 @@ def test_a_table_is_drawn_in_its_own_units():
     answer = window.tell("upload", name="people.csv", content=table)
     assert answer["columns"] == {"names": ["age", "town", "pay"], "chosen": ["age", "town", "pay"]}
     assert 10 < window.page.map.figure.x_range.start < 20
-    assert window.page.always["network"]._names.data["text"] == ["age", "town", "output"]
+    assert window.page.always["network"]._names.data["text"] == ["age", "town", "pay"]
     window.tell("mouse", adds=True, target=300)
     window.mouse("tap", 59.0, 0.5)
     points = window.session.points

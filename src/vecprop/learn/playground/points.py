@@ -21,15 +21,16 @@ class Axis:
     centre: float = 0.0
     scale: float = 1.0
     categories: tuple[str, ...] = ()
+    has_dates: bool = False
 
     @classmethod
-    def of(cls, name: str, values: np.ndarray, categories: tuple[str, ...] = ()) -> "Axis":
+    def of(cls, name: str, values: np.ndarray, categories: tuple[str, ...] = (), has_dates: bool = False) -> "Axis":
         """Return the axis that standardizes the values: mean 0, standard deviation 1."""
         largest = float(np.abs(values).max()) or 1.0  # avoids overflow in sums of squares
         centre, scale = float((values / largest).mean() * largest), float((values / largest).std() * largest)
         if values.min() == values.max() or not (np.isfinite(centre) and scale > 0):
             raise SettingsError(f"All values of {name!r} are equal or nearly equal: choose another column.")
-        return cls(name, centre, scale, categories)
+        return cls(name, centre, scale, categories, has_dates)
 
     def place(self, values: np.ndarray) -> np.ndarray:
         """Convert values to places."""
@@ -42,6 +43,8 @@ class Axis:
     def text(self, place: float) -> str:
         """Format the value of a place, or the nearest category."""
         value = self.value(place)
+        if self.has_dates:
+            return str(np.datetime64(round(value), "D"))
         return (
             self.categories[min(max(round(value), 0), len(self.categories) - 1)] if self.categories else f"{value:.4g}"
         )
@@ -59,7 +62,7 @@ class Points:
     is_test: np.ndarray
     class_names: tuple[str, ...]
     axes: tuple[Axis, Axis] = PLAIN_AXES
-    target: Axis = Axis("t")
+    target: Axis = Axis("output")
 
     @classmethod
     def drawn(cls, XY: np.ndarray, t: np.ndarray, *names: Any, test: float, seed: int) -> "Points":

@@ -148,7 +148,7 @@ class Table:
     def _examined(self, name: str, counters: Container[str], is_target: bool = False) -> tuple[Any, Any, int, bool]:
         """Return a column's values, categories and number of distinct values, and whether to suggest the column."""
         try:
-            values, categories = self._values(name, is_target)
+            values, categories, _ = self._values(name, is_target)
         except ValueError:  # the column cannot be drawn
             return np.full(len(self.frame), np.nan), (), 0, False
         distinct, before, after = len(np.unique(values[np.isfinite(values)])), values[:-1], values[1:]
@@ -167,21 +167,21 @@ class Table:
         """
         x, y, target = self.chosen(columns)
         read = [self._values(x), self._values(y), self._values(target, is_target=True)]
-        complete = np.isfinite([values for values, _ in read]).all(axis=0)
+        complete = np.isfinite([values for values, *_ in read]).all(axis=0)
         if complete.sum() < 4:
             few = f"Only {complete.sum()} rows have a value in each of {x!r}, {y!r} and {target!r}"
             raise TableError(f"{few}, but 4 are needed: choose other columns.")
         axes, places = [], []
-        for name, (values, categories) in zip((x, y, target), read, strict=True):
-            axes.append(Axis.of(_shown(name), values[complete], categories))
+        for name, (values, *kind) in zip((x, y, target), read, strict=True):
+            axes.append(Axis.of(_shown(name), values[complete], *kind))
             places.append(axes[-1].place(values[complete]))
         classes = axes[2].categories
         t = read[2][0][complete].astype(int) if classes else places[2]
         XY = np.stack(places[:2], axis=1)
         return Points.drawn(XY, t, classes, (axes[0], axes[1]), axes[2], test=test, seed=seed)
 
-    def _values(self, name: str, is_target: bool = False) -> tuple[np.ndarray, tuple[str, ...]]:
-        """Return a column as numbers, or as category indices with the category names."""
+    def _values(self, name: str, is_target: bool = False) -> tuple[np.ndarray, tuple[str, ...], bool]:
+        """Return a column as numbers, or as indices of categories; the categories' names; and whether it has dates."""
         series = self.frame[name]
         if not series.notna().any():
             raise TableError(f"Column {name!r} has no values: choose another{' target' if is_target else ''}.")
@@ -191,16 +191,20 @@ class Table:
         else:
             reading = kind_of(series, name, NO_OPTIONS, lambda: common_decimal(self.frame, NO_OPTIONS)).reading
         if isinstance(reading, NumberReading):
-            return read_numbers(series, reading)[0], ()
+            return read_numbers(series, reading)[0], (), False
         if isinstance(reading, DateReading):
-            return read_days(series, reading)[0], ()
+            return read_days(series, reading)[0], (), True
         names = as_names(series)
         categories = sorted(set(names) - {MISSING})
         if len(categories) > MOST_CLASSES:
             many = f"Column {name!r} has {len(categories):,} categories"
             raise TableError(f"{many}, but the limit is {MOST_CLASSES}: choose another.")
         numbers = {category: number for number, category in enumerate(categories)}
-        return np.array([numbers.get(each, np.nan) for each in names], dtype=float), tuple(map(_shown, categories))
+        return (
+            np.array([numbers.get(each, np.nan) for each in names], dtype=float),
+            tuple(map(_shown, categories)),
+            False,
+        )
 
 
 def _require_small(file: Path) -> None:

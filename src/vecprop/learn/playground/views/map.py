@@ -14,6 +14,9 @@ from .style import MOST_POINTS, SELECTED, add_points, columns_of_points, of_clas
 SIZE = 100
 """The number of pixels along a side."""
 
+DATE = "return new Date(864e5 * tick).toISOString().slice(0, 10)"
+"""The label of a tick at a number of days since 1970."""
+
 NEAR = 0.03
 """The maximum distance between the mouse and a selected point, as a fraction of the map."""
 
@@ -79,6 +82,9 @@ class MapView:
         for axis, drawn in zip(axes, (*figure.xaxis, *figure.yaxis), strict=True):
             drawn.axis_label = models.PlainText(text=axis.name)  # a plain string could be rendered as a formula
             drawn.ticker, drawn.formatter = models.BasicTicker(), models.BasicTickFormatter(use_scientific=True)
+            if axis.has_dates:
+                drawn.ticker = models.BasicTicker(desired_num_ticks=4)
+                drawn.formatter = models.CustomJSTickFormatter(code=DATE)
             if names := list(axis.categories):
                 drawn.ticker = models.FixedTicker(ticks=list(range(len(names))))
                 drawn.formatter = models.CustomJSTickFormatter(args={"names": names}, code="return names[tick]")

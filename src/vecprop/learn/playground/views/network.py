@@ -14,7 +14,7 @@ from .style import HIGH, INK, LOW, SELECTED, bytes_of, empty, of_numbers, plain_
 WIDTH, HEIGHT = 600.0, 500.0
 """The size of the diagram in plot units."""
 
-SIDES = 125.0
+SIDES = 140.0
 """The space for names next to the first and last units."""
 
 MOST_EDGES = 800
@@ -85,7 +85,7 @@ class NetworkView:
         self._units.data = {"image": pixels, **where}
         columns = dict(zip("xy", (axis.name for axis in session.points.axes), strict=True))
         inputs = [columns.get(name, name) for name in session.settings.features]
-        outputs = session.points.class_names or ("output",)
+        outputs = session.points.class_names or (session.points.target.name,)
         if self._placed != (sizes, inputs, outputs):
             self._placed = sizes, inputs, outputs
             self._chosen = None
