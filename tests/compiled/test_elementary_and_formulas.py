@@ -76,12 +76,17 @@ def test_clip_keeps_nan(F):
     np.testing.assert_array_equal(clipped([np.nan, -np.inf, -1, 0.5, 2, np.inf]), [np.nan, -1, -1, 0.5, 2, 2])
 
 
+def called_with_two(formula):
+    """Return a function that calls a formula of two numbers; formulas can only be called from compiled code."""
+    return njit(lambda h, a, b: formula(h, a, b))
+
+
 def compare(cls_or_part, method, F, *arrays):
     """Return the results of the compiled formula and of the formula on the same arrays."""
     formula, h = compiled_method(type(cls_or_part), method, F), hyperparameters(cls_or_part)
-    found = np.array([formula(h, *(array[i] for array in arrays)) for i in range(len(arrays[0]))])
-    signatures = formula.nopython_signatures  # pyright: ignore[reportFunctionMemberAccess] (a dispatcher of Numba's)
-    results = {str(signature.return_type) for signature in signatures}
+    called = njit(lambda h, a: formula(h, a)) if len(arrays) == 1 else called_with_two(formula)
+    found = np.array([called(h, *(array[i] for array in arrays)) for i in range(len(arrays[0]))])
+    results = {str(signature.return_type) for signature in called.nopython_signatures}
     assert results == {F.__name__}, f"{method} of {cls_or_part} is computed in {results}"
     return found, getattr(cls_or_part, method)(*arrays)
 
@@ -137,13 +142,15 @@ def test_loops_over_optimizers(optimizer, F, n, t):
 def test_the_formulas_of_core_are_compiled(monkeypatch):
     """Kernels are compiled from the source of core, so a changed formula changes the kernel."""
     y = np.array([0.1, 0.25, 0.75])
-    compiled = compiled_method(vp.Logistic, "derivative", np.float64)
+    compiled = called_with_two(compiled_method(vp.Logistic, "derivative", np.float64))
     np.testing.assert_array_equal([compiled((), 0.0, y_i) for y_i in y], y * (1 - y))
     source = inspect.getsource(vp.Logistic.derivative)
     changed = textwrap.dedent(source).replace("y * (1 - y)", "y * (1 - y) - 1")
     assert changed != textwrap.dedent(source)
     monkeypatch.setattr(formulas, "definition_of", lambda function: ast.parse(changed).body[0])
-    compiled = formulas._compiled.__wrapped__(vp.Logistic, "derivative", vp.Logistic, np.float64)
+    compiled = called_with_two(
+        formulas._compiled.__wrapped__(vp.Logistic, "derivative", vp.Logistic, np.float64, True, True)
+    )
     np.testing.assert_array_equal([compiled((), 0.0, y_i) for y_i in y], y * (1 - y) - 1)
 
 

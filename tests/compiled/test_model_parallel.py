@@ -242,6 +242,7 @@ def test_quarters_are_equal_or_one(start, count):
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 4])
 def test_each_quarter_belongs_to_one_worker(workers):
-    shares = [parallelism.quarters_of.py_func(worker, workers) for worker in range(workers)]
+    quarters_of = numba.njit(lambda worker, workers: parallelism.quarters_of(worker, workers))
+    shares = [quarters_of(worker, workers) for worker in range(workers)]
     assert [quarter for first, end in shares for quarter in range(first, end)] == list(range(parallelism.QUARTERS))
     assert all(first < end for first, end in shares)

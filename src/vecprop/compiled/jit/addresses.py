@@ -99,6 +99,21 @@ def record_at(fields: np.dtype) -> Any:
     return at
 
 
+def records_at(fields: np.dtype) -> Any:
+    """Return an intrinsic that returns a record of a table, given the address of the table and an index."""
+    record, size = from_dtype(fields), fields.itemsize
+
+    @intrinsic
+    def at(typing, address, index):
+        def generate(context, builder, signature, values):
+            place = builder.add(values[0], builder.mul(values[1], values[1].type(size)))
+            return builder.inttoptr(place, context.get_value_type(record))
+
+        return record(types.intp, types.intp), generate
+
+    return at
+
+
 @intrinsic
 def copy_bytes(typing, source, target, size):
     """Copy memory from one address to another."""

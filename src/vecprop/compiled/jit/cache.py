@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from enum import EnumType
-from functools import lru_cache
+from functools import lru_cache, partialmethod
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
@@ -61,6 +61,8 @@ def _described(value: Any) -> tuple[str, list[Any]]:
         return f"{getattr(value, '__module__', kind)} {value.__name__}", []
     if isinstance(value, FunctionType):
         return f"function {instructions(value.__code__)}", [*_reached(value)]
+    if isinstance(value, partialmethod):
+        return kind, [value.func, value.args, value.keywords]
     if isinstance(value, property | staticmethod | classmethod):
         return kind, [value.fget if isinstance(value, property) else value.__func__]
     if hasattr(value, "__wrapped__"):  # an intrinsic, or a function with a cache
@@ -70,7 +72,8 @@ def _described(value: Any) -> tuple[str, list[Any]]:
         return f"enum {value.__name__}", [(name, member.value) for name, member in members.items()]
     if isinstance(value, type):
         unused = "__", "_abc"  # attributes that Python sets
-        own = [own for name, own in vars(value).items() if isinstance(own, FunctionType) or not name.startswith(unused)]
+        kinds = FunctionType | partialmethod
+        own = [own for name, own in vars(value).items() if isinstance(own, kinds) or not name.startswith(unused)]
         return f"class {value.__qualname__}", [*value.__bases__, *own]
     if isinstance(value, np.ndarray):
         return f"array {value.dtype} {value.shape} {value.tobytes().hex()}", []

@@ -30,7 +30,7 @@ from numba import njit
 from ...core import elementary as core_elementary
 from ...optimize.optimizers import Optimizer
 from ...system.threads import fork_lock
-from ..jit import OPTIONS
+from ..jit import INNER, ONCE
 from ..jit.cache import instructions
 from . import scalar_functions
 
@@ -47,7 +47,7 @@ OF_NUMPY |= {getattr(np, name): getattr(core_elementary, name) for name in _SHAR
 OF_NUMPY |= {same: same for same in (np.arctan, np.cos, np.maximum, np.minimum, np.sin, np.square)}
 """Functions that custom formulas may call, and the functions that compiled code calls instead."""
 
-OF_A_USER: dict[str, Any] = {**OPTIONS, "fastmath": {"contract"}}
+OF_A_USER: dict[str, Any] = {**INNER, "fastmath": {"contract"}}
 """Options of custom formulas. Sums are not reordered and divisions are not replaced, so that rounding is the same in
 whole vectors and in the remainder of a loop."""
 
@@ -74,7 +74,10 @@ def is_of_the_library(value: Any) -> bool:
 
 def compiled_method(cls: type, name: str, F: type) -> Callable[..., Any]:
     """Return a compiled method for scalars of type F, with the vector h instead of self."""
-    return _compiled(next(base for base in cls.__mro__ if name in vars(base)), name, cls, F)
+    owner = next(base for base in cls.__mro__ if name in vars(base))
+    inlines = is_of_the_library(cls)
+    # Inlined before it is compiled, the step of RMSProp would be rounded differently.
+    return _compiled(owner, name, cls, F, inlines, inlines and not issubclass(cls, Optimizer))
 
 
 def hyperparameters(description: Any) -> np.ndarray:
@@ -94,8 +97,13 @@ def _numbers(cls: type) -> list[str]:
 
 @of_formulas
 @cache
-def _compiled(owner: type | None, name: str | FunctionType, cls: type | None, F: type) -> Callable[..., Any]:
-    """Compile a function, or a method that `owner` defines, for class `cls`."""
+def _compiled(
+    owner: type | None, name: str | FunctionType, cls: type | None, F: type, inlines: bool, is_inlined: bool
+) -> Callable[..., Any]:
+    """Compile a function, or a method that `owner` defines, for class `cls`.
+
+    Calls of a formula of vecprop are inlined before they are compiled, which is faster.
+    """
     function = name if isinstance(name, FunctionType) else vars(owner)[name]
     if not isinstance(function, FunctionType) or hasattr(function, "__wrapped__"):  # decorated
         raise ValueError(f"The formula {name} cannot be compiled: `{function!r}` is not a plain function.")
@@ -103,12 +111,13 @@ def _compiled(owner: type | None, name: str | FunctionType, cls: type | None, F:
         raise ValueError(f"The formula {function.__qualname__} cannot be compiled: {min(enclosed)!r} is not global.")
     names: dict[str, Any] = {"_cast": F}
     definition = definition_of(function)
-    _Scalars(function, owner, cls, F, names).function(definition)
+    _Scalars(function, owner, cls, F, names, inlines).function(definition)
     tree = ast.fix_missing_locations(ast.Module([definition], []))
     with fork_lock:  # in CPython 3.11.7, all threads share one counter of the recursion depth
         code = compile(tree, inspect.getsourcefile(function) or "<formula>", "exec")
     exec(code, names)
-    return njit(names[function.__name__], forceinline=True, **(OPTIONS if is_of_the_library(function) else OF_A_USER))
+    options = {**(INNER if is_of_the_library(function) else OF_A_USER), "forceinline": True}
+    return njit(names[function.__name__], **(ONCE if is_inlined else options))
 
 
 def definition_of(function: FunctionType) -> ast.FunctionDef:
@@ -145,9 +154,11 @@ def _defined_in(tree: ast.Module, path: list[str], function: FunctionType) -> as
 class _Scalars(ast.NodeTransformer):
     """Rewrite a formula for scalars. Each visit method returns a node, marked if its type is weak."""
 
-    def __init__(self, function: FunctionType, owner: type | None, cls: type | None, F: type, names: dict[str, Any]):
+    def __init__(
+        self, function: FunctionType, owner: Any, cls: Any, F: type, names: dict[str, Any], inlines: bool
+    ) -> None:
         self.name, self.globals = function.__qualname__, function.__globals__
-        self.owner, self.cls, self.F, self.names = owner, cls, F, names
+        self.owner, self.cls, self.F, self.names, self.inlines = owner, cls, F, names, inlines
         self.local: dict[str, bool] = {}
         self.is_optimizer = cls is not None and issubclass(cls, Optimizer)
 
@@ -164,6 +175,12 @@ class _Scalars(ast.NodeTransformer):
             argument.annotation = None
             self.local[argument.arg] = self.is_optimizer and argument.arg in WEAK
         node.body = [self.visit(statement) for statement in node.body if not _is_docstring(statement)]
+        if takes.vararg and self.inlines:  # Numba does not inline functions with starred arguments
+            starred, takes.vararg = takes.vararg.arg, None
+            names = [f"{starred}_{place}" for place in range(len(self.cls.moments))]
+            takes.args += [ast.arg(name) for name in names]
+            all_names: list[ast.expr] = [ast.Name(name, ast.Load()) for name in names]
+            node.body.insert(0, ast.Assign([ast.Name(starred, ast.Store())], ast.Tuple(all_names, ast.Load())))
 
     def refuse(self, node: ast.AST, why: str) -> NoReturn:
         """Raise ValueError with the expression and the reason."""
@@ -274,7 +291,7 @@ class _Scalars(ast.NodeTransformer):
         if owner is None:
             self.refuse(node, "does not call a plain method")
         name = f"_{owner.__name__}_{method}"
-        self.names[name] = _compiled(owner, method, self.cls, self.F)
+        self.names[name] = _compiled(owner, method, self.cls, self.F, self.inlines, self.inlines)
         with_self = ast.Call(node.func, [ast.Name("self", ast.Load()), *node.args], node.keywords)
         given = self.arguments(with_self, vars(owner)[method])
         self.require_arrays(node, given[1:])
@@ -295,7 +312,9 @@ class _Scalars(ast.NodeTransformer):
             self.refuse(node, "does not call a function of its module")
         self.require_arrays(node, given)
         compiled = scalar_functions.COMPILED[self.F].get(called)
-        self.names[name] = compiled or (called if of_numpy else _compiled(None, called, None, self.F))
+        self.names[name] = compiled or (
+            called if of_numpy else _compiled(None, called, None, self.F, self.inlines, self.inlines)
+        )
         return ast.Call(ast.Name(name, ast.Load()), [_cast(argument) for _, argument in given], [])
 
     def require_arrays(self, node: ast.Call, given: list[tuple[str, Any]]) -> None:
@@ -317,7 +336,11 @@ class _Scalars(ast.NodeTransformer):
                 self.refuse(node, "must pass as many positional arguments as the function has, and then a starred one")
             if not isinstance(star.value, ast.Name) or star.value.id not in self.local:
                 self.refuse(node, "has a starred argument that is not an argument of the formula")
-            return [*zip(names, map(self.visit, before), strict=True), (rest, star)]
+            stars: list[ast.expr] = [star]
+            if self.inlines:
+                places = map(ast.Constant, range(len(self.cls.moments)))
+                stars = [ast.Subscript(star.value, place, ast.Load()) for place in places]
+            return [*zip(names, map(self.visit, before), strict=True), *((rest, each) for each in stars)]
         if any(isinstance(argument, ast.Starred) for argument in by_place) or len(by_name) < len(node.keywords):
             self.refuse(node, "passes starred arguments to a function without *args")
         try:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import from_dtype, njit, types
+from numba import from_dtype, types
 
 from ...core import Dropout, LayerNorm, SoftmaxCrossEntropy, counter_rng
-from ..jit import INNER, intrinsic, larger, use_widest_vectors, without_overlaps
+from ..jit import intrinsic, larger, of_numbers, use_widest_vectors, without_overlaps
 from ..jit.addresses import matrix, vector
 from ..jit.cache import digest
 from ..jit.machine_code import address_of
@@ -32,14 +32,9 @@ exp: Any = None
 log: Any = None
 sqrt: Any = None
 
-_GOLDEN, _DROPOUT = np.uint64(counter_rng.GOLDEN), np.uint64(counter_rng.DROPOUT)
-mix: Any = njit(counter_rng.mix, **INNER)
-
-
-@njit(**INNER)
-def count(state, number):
-    """Return the state of the random stream with this index; see `core.counter_rng.counter_bits`."""
-    return mix(state + (np.uint64(number) + np.uint64(1)) * _GOLDEN)
+mix = of_numbers(counter_rng.mix)
+count = of_numbers(lambda state, number: counter_rng.mix(state + (number + 1) * counter_rng.GOLDEN))
+"""Return the state of the random stream with an index; see `core.counter_rng.counter_bits`."""
 
 
 @intrinsic
@@ -239,11 +234,11 @@ def _drop(I, O, rows, p, x, y, h, mask, by_rows, product, numbers, seed, step, l
     x, y, mask = matrix(x, I, rows), matrix(y, I, rows), matrix(mask, I, rows)
     numbers, h = vector(numbers, rows), unpacked(h)
     kept = number(1 / (1 - h[0]))
-    state = count(count(count(mix(np.uint64(seed)), _DROPOUT), step), layer)
+    state = count(count(count(mix(seed), counter_rng.DROPOUT), step), layer)
     for s in range(rows):
         row = count(state, numbers[s])
         for k in range(I):
-            u = np.float64(count(row, k) >> np.uint64(11)) * 2.0**-53
+            u = np.float64(np.uint64(count(row, k)) >> np.uint64(11)) * 2.0**-53
             mask[k, s] = kept if u >= h[0] else number(0)
             y[k, s] = x[k, s] * mask[k, s]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit, types
 
 from ...core import counter_rng
-from ..jit import IN_ORDER, INNER
+from ..jit import IN_ORDER, INNER, of_numbers
 from ..jit.addresses import numbers_at, part, words_at
 from ..jit.fit_record import as_word, fit_at
 from ..jit.machine_code import address_of
@@ -171,20 +171,20 @@ def scale_address(F: type, of_scaling: type, multiplies: bool) -> int:
     return address_of(scale, F, suffix, of_scaling=of_scaling, multiplies=multiplies)
 
 
-_SHUFFLE, _WORD = np.uint64(counter_rng.SHUFFLE), np.uint32(0)
+_WORD = np.uint32(0)
 _SHUFFLED = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)
 
 
-@njit(**INNER)
-def _bucket(key, n):
-    """Return the bucket of a key: the range of keys is divided into n equal intervals."""
-    return np.int64(((key >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
+_HALF = np.uint64(32)
+_lead = of_numbers(lambda key: key >> _HALF)
+_bucket = of_numbers(lambda key, n: ((key >> _HALF) * n) >> _HALF)
+"""Return the bucket of a key: the range of keys is divided into n equal intervals."""
 
 
 @njit(**INNER)
 def _key(state, numbers, row):
     """Return the random key of a row, or of its global index if `numbers` is not 0."""
-    return count(state, words_at(numbers, row + 1)[row] if numbers else row)
+    return np.uint64(count(state, words_at(numbers, row + 1)[row] if numbers else row))
 
 
 def shuffle(seed, epoch, n, numbers, keys, places, order):
@@ -195,7 +195,7 @@ def shuffle(seed, epoch, n, numbers, keys, places, order):
     are equal. The number of rows must be below 2**32, because buckets depend only on the leading 32 bits.
     """
     keys, places, order = numbers_at(keys, n, _WORD), numbers_at(places, n + 1, _WORD), words_at(order, n)
-    state = count(count(mix(np.uint64(seed)), _SHUFFLE), epoch)
+    state = count(count(mix(seed), counter_rng.SHUFFLE), epoch)
     for bucket in range(n + 1):
         places[bucket] = 0
     for row in range(n):
@@ -207,7 +207,7 @@ def shuffle(seed, epoch, n, numbers, keys, places, order):
         bucket = _bucket(key, n)
         place = places[bucket]
         places[bucket] = place + 1
-        keys[place], order[place] = key >> np.uint64(32), row
+        keys[place], order[place] = _lead(key), row
     for i in range(1, n):
         key, row, j = keys[i], order[i], i - 1
         while j >= 0 and (

@@ -20,7 +20,7 @@ import numpy as np
 from numba import njit, types
 
 from ..gemm.packed import PANEL_ROWS, PIECE_ROWS, piece_depth
-from ..jit import INNER, calls, larger, smaller
+from ..jit import INNER, calls, larger, portion, smaller
 from ..jit.addresses import doubles_at, numbers_at, put_ones, words_at
 from ..jit.fit_record import fit_at
 from ..jit.machine_code import address_of, addresses_of
@@ -44,8 +44,8 @@ from .tiles import (
 @njit(**INNER)
 def rows_of(c, B, shard):
     """Return the first row of a shard in a batch of B rows, and the shard's number of rows."""
-    first = shard * B // c.shards
-    return first, (shard + 1) * B // c.shards - first
+    first = portion(B, shard, c.shards)
+    return first, portion(B, shard + 1, c.shards) - first
 
 
 @njit(**INNER)
@@ -82,7 +82,7 @@ size = 8
 def forward_by_inputs(context, layer, worker, B):
     """Compute a layer's outputs: each worker multiplies its quarters and sums the products of its shards."""
     c, zero = fit_at(context), number(0)
-    row, barrier = layer_at(c, layer), words_at(c.barrier, BARRIER_WORDS)
+    row, barrier = layer_at(c.table, layer), words_at(c.barrier, BARRIER_WORDS)
     I, O, workers = row.inputs, row.outputs, c.workers
     p, (first, end) = c.theta + row.start * size, quarters_of(worker, workers)
     if layer:
@@ -104,7 +104,11 @@ def forward_by_inputs(context, layer, worker, B):
 def backward_by_inputs(context, layer, worker, B, current):
     """Compute a worker's quarters of the gradient and of the preceding layer's delta, for all shards."""
     c, none = fit_at(context), np.int64(0)
-    row, barrier, transposed = layer_at(c, layer), words_at(c.barrier, BARRIER_WORDS), _transposed(c, worker, size)
+    row, barrier, transposed = (
+        layer_at(c.table, layer),
+        words_at(c.barrier, BARRIER_WORDS),
+        _transposed(c, worker, size),
+    )
     I, O, (first, end) = row.inputs, row.outputs, quarters_of(worker, c.workers)
     low, high = inputs_of(first, I), inputs_of(end, I)
     p, J = c.theta + (row.start + low * O) * size, c.gradients + (row.start + low * O) * size
@@ -126,7 +130,7 @@ def backward_by_inputs(context, layer, worker, B, current):
 def backward_by_columns(context, layer, worker, B, current):
     """Compute the gradient of a worker's columns, from the rows of all shards."""
     c = fit_at(context)
-    row, transposed = layer_at(c, layer), _transposed(c, worker, size)
+    row, transposed = layer_at(c.table, layer), _transposed(c, worker, size)
     I, O, J = row.inputs, row.outputs, c.gradients + row.start * size
     first, end = quarters_of(worker, c.workers)
     low, high = inputs_of(first, I), inputs_of(end, I)
@@ -152,7 +156,7 @@ def _multiply_weights(c, layer, worker, B, current, back, size):
 
     Each piece of the weights is packed for the first shard that has rows, and reused for the others.
     """
-    row = layer_at(c, layer)
+    row = layer_at(c.table, layer)
     workspace = workspace_of(c, worker, size) + row.extra_at * size
     M, K, stride_m, stride_k = row.outputs, row.inputs + 1, np.int64(size), row.outputs * size
     if back:
@@ -177,7 +181,7 @@ def _multiply_weights(c, layer, worker, B, current, back, size):
 
 def forward_by_results(context, layer, worker, B):
     """Compute a worker's share of a layer's outputs."""
-    c, I = fit_at(context), layer_at(fit_at(context), layer).inputs
+    c, I = fit_at(context), layer_at(fit_at(context).table, layer).inputs
     barrier = words_at(c.barrier, BARRIER_WORDS)
     for shard in range(worker, c.shards, c.workers):
         S = rows_of(c, B, shard)[1]
@@ -190,7 +194,7 @@ def forward_by_results(context, layer, worker, B):
 def backward_by_results(context, layer, worker, B, current):
     """Compute a worker's share of the preceding layer's delta and of the gradient [J_W; J_b] = [A; 1] deltaᵀ."""
     c = fit_at(context)
-    row, barrier = layer_at(c, layer), words_at(c.barrier, BARRIER_WORDS)
+    row, barrier = layer_at(c.table, layer), words_at(c.barrier, BARRIER_WORDS)
     O, J, workspace = row.outputs, c.gradients + row.start * size, workspace_of(c, worker, size) + row.extra_at * size
     wait_for_all(barrier, c.workers)  # the deltas of all shards are complete
     if layer:
@@ -222,7 +226,7 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
     partial, transposed = doubles_at(c.partial_losses, shards), _transposed(c, worker, size)
     words_at(c.tile_contents + TILE_CONTENTS * worker, 1)[0] = 0  # the tile is overwritten
     # A worker gathers the data of its shards or, if the first layer is split by inputs, its inputs of all shards.
-    low, high, by_inputs = np.int64(0), I, layer_at(c, 0).split == WeightSplit.INPUTS
+    low, high, by_inputs = np.int64(0), I, layer_at(c.table, 0).split == WeightSplit.INPUTS
     if by_inputs:
         first, end = quarters_of(worker, workers)
         low, high = inputs_of(first, I), smaller(inputs_of(end, I), I)
@@ -237,8 +241,8 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
             if own:
                 gather_targets(c, data, places, numbers_at(c.targets + at_tile * O, O * S, zero))
     for layer in range(c.layers):
-        if layer_at(c, layer).forward_of_all:
-            calls.forward_of_all(layer_at(c, layer).forward_of_all, (context, layer, worker, B))
+        if layer_at(c.table, layer).forward_of_all:
+            calls.forward_of_all(layer_at(c.table, layer).forward_of_all, (context, layer, worker, B))
         else:
             for shard in range(worker, shards, workers):
                 (first, S), A = rows_of(c, B, shard), _layer_inputs(c, layer, shard, size)
@@ -250,7 +254,7 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
         weights, losses = numbers_at(c.row_weights + at, S, zero), numbers_at(c.row_losses + at, S, zero)
         partial[shard] = loss_of_tile(c, S, S, Z, targets, weights, delta_of(c, shard, current, size), losses)
     for layer in range(c.layers - 1, -1, -1):
-        row = layer_at(c, layer)
+        row = layer_at(c.table, layer)
         if row.backward_of_all:
             calls.backward_of_all(row.backward_of_all, (context, layer, worker, B, current))
         else:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ..jit import INNER, ONCE, calls, larger, smaller
+from ..jit import INNER, ONCE, calls, is_finite, larger, of_numbers, portion, smaller, where
 from ..jit.addresses import clear_bytes, copy_bytes, doubles_at, numbers_at, part, total, words_at
 from ..jit.fit_record import FIT, fit_at
 from ..jit.machine_code import addresses_of
@@ -49,21 +49,24 @@ class Ended(IntEnum):
 
 
 @njit(**ONCE)
-def _gradients_of_shards(context, c, worker, own_shards, rows, scale, step, size):
-    """Compute the losses and gradients of a worker's shards of the rows."""
-    B, row, shards = rows.size, c.p * size, c.shards
-    partial, (first, end) = doubles_at(c.partial_losses, shards), own_shards
+def _gradients_of_shards(context, c, worker, first, end, rows, B, scale, step, size):
+    """Compute the losses and gradients of a worker's shards of B rows."""
+    row, shards = c.p * size, c.shards
+    partial = doubles_at(c.partial_losses, shards)
     for shard in range(first, end):
-        own, some = c.gradients + shard * row, rows
+        own, some, n = c.gradients + shard * row, rows, B
         if shards > 1:  # the divisions would take as long as a small layer
-            some = part(rows, shard * B // shards, (shard + 1) * B // shards)
-            if not some.size:
+            low = portion(B, shard, shards)
+            some, n = rows + 8 * low, portion(B, shard + 1, shards) - low
+            if not n:
                 clear_bytes(own, row)
-        arguments = context, worker, 0, some.ctypes.data, some.size, scale, step, own
-        partial[shard] = calls.rows(c.gradient_of_rows, arguments)
+        partial[shard] = calls.rows(c.gradient_of_rows, (context, worker, 0, some, n, scale, step, own))
     if c.in_pairs:
         for shard in range(first, end, 2):
             calls.sum_shards(c.sum_shards, (context, 0, c.p, shard, np.int64(1)))
+
+
+_shortening = of_numbers(lambda clip, slope: where(clip > 0, where(clip < slope, clip / slope, 1.0), 1.0))
 
 
 def run_epochs(context, worker):
@@ -71,23 +74,24 @@ def run_epochs(context, worker):
     # A literal 0 has a different type than `none`, so functions would be compiled twice.
     c, zero, none = fit_at(context), number(0), np.int64(0)
     barrier, workers, shards = words_at(c.barrier, BARRIER_WORDS), c.workers, c.shards
-    N, P, full, running, carried = c.training.rows, c.p, c.full, c.running, c.carried
-    theta, bytes, own_moved = numbers_at(c.theta, P, zero), P * size, c.moved + worker * BLOCK * size
-    rows_of_epoch = words_at(c.order if c.shuffle else c.all_rows, N)
+    N, P, full = c.training.rows, c.p, c.full
+    running, carried = c.running, c.carried
+    bytes, own_moved = P * size, c.moved + worker * BLOCK * size
+    rows_of_epoch = c.order if c.shuffle else c.all_rows
     recorded, N_here = larger(c.epochs, 1), N * smaller(c.epochs, 1)  # 0 epochs: measure the losses once
     losses = numbers_at(c.losses, recorded, zero)
     norms, sizes = numbers_at(c.norms, recorded, zero), numbers_at(c.sizes, recorded, zero)
     first, end = quarters_of(worker, workers)
-    own_shards = first * shards // QUARTERS, end * shards // QUARTERS  # used if no layers are split
-    own = none if c.gradient_of_batch else own_shards[0]  # the shard in which the worker sums gradients; see `steps`
+    shard, next_shard = portion(shards, first, QUARTERS), portion(shards, end, QUARTERS)  # if no layers are split
+    own = none if c.gradient_of_batch else shard  # the shard in which the worker sums gradients; see `steps`
     J = numbers_at(c.gradients + own * bytes, P, zero)
     done = words_at(c.done, 4)  # epochs with a finite loss; steps; whether a gradient diverged; an `Ended`
     blocks, partial = c.block_count, doubles_at(c.partial_losses, shards)
     squares, moves = doubles_at(c.squares, blocks), doubles_at(c.moves, blocks)
     penalties, step = doubles_at(c.penalties, blocks), none
     clear_bytes(c.penalties, 8 * blocks)
-    share = worker * P // workers * size
-    share_bytes = (worker + 1) * P // workers * size - share
+    share = portion(P, worker, workers) * size
+    share_bytes = portion(P, worker + 1, workers) * size - share
     for epoch in range(recorded):
         if not full:  # copy a worker's share of the optimizer's moments
             if c.first:
@@ -99,16 +103,17 @@ def run_epochs(context, worker):
         wait_for_all(barrier, workers)  # A
         if is_abandoned(barrier):
             return
-        first_step, running_loss, norm, moved_by, stopped = step, 0.0, 0.0, 0.0, False
+        first_step, stopped = step, False
+        running_loss, norm, moved_by = 0.0, 0.0, 0.0
         for start in range(0, N_here, c.batch_size):
-            rows = part(rows_of_epoch, start, smaller(start + c.batch_size, N))
-            B, scale = rows.size, scale_of(context, c, c.training, TRAINING, rows)
+            rows, B = rows_of_epoch + 8 * start, smaller(c.batch_size, N - start)
+            scale = scale_of(c, c.training, context + TRAINING, rows, B)
             step_number = c.first_step + step if c.noisy else -1
             # The gradients of the shards.
             if c.gradient_of_batch:
-                calls.batch(c.gradient_of_batch, (context, worker, rows.ctypes.data, B, scale, step_number))
+                calls.batch(c.gradient_of_batch, (context, worker, rows, B, scale, step_number))
             else:
-                _gradients_of_shards(context, c, worker, own_shards, rows, scale, step_number, size)
+                _gradients_of_shards(context, c, worker, shard, next_shard, rows, B, scale, step_number, size)
             wait_for_all(barrier, workers)  # B
             if worker == 0:
                 look_for_stop(c, barrier)
@@ -119,7 +124,7 @@ def run_epochs(context, worker):
             rate = doubles_at(c.rates, step + 1)[step * c.rate_stride]
             t = np.float64(c.steps_before + step + 1)
             for number_of_block in range(blocks):
-                block = block_at(c, number_of_block)
+                block = block_at(c.blocks, number_of_block)
                 if (block.quarter < first) | (block.quarter >= end):
                     continue
                 if c.sum_shards and not block.is_single:
@@ -129,26 +134,26 @@ def run_epochs(context, worker):
                     if judged or running:
                         penalty = calls.penalize(c.penalize, (context, block.low, block.high, scale, none))
                         penalties[number_of_block] = penalty
-                squares[number_of_block] = square_of(J, block.low, block.high)
+                squares[number_of_block] = square_of(part(J, block.low, block.high))
                 if not waits:
                     moves[number_of_block] = move_block(c, J, block.low, block.high, rate, t, 1.0, own_moved)
             wait_for_all(barrier, workers)  # C
             slope, penalty, finite = length(squares), total(penalties), True
             # A loss or gradient that is not finite ends the epochs; last_finite holds the parameters before it.
             if judged:
-                finite = np.isfinite(number(loss + penalty))  # in the recorded type
+                finite = is_finite(number(loss + penalty))  # in the recorded type
                 if worker == 0:
                     losses[epoch - 1] = loss + penalty
                     done[0] = epoch - 1 + np.int64(finite)
-            if not (finite & np.isfinite(number(slope))):
+            if not (finite & is_finite(number(slope))):
                 if worker == 0:
                     norms[epoch], done[1], done[2] = slope, step, finite
                 return
             # Update the blocks that had to wait.
             if waits:
-                shorten = c.clip / slope if 0 < c.clip < slope else 1.0
+                shorten = _shortening(c.clip, slope)
                 for number_of_block in range(blocks):
-                    block = block_at(c, number_of_block)
+                    block = block_at(c.blocks, number_of_block)
                     if (block.quarter < first) | (block.quarter >= end):
                         continue
                     if judged:
@@ -161,7 +166,7 @@ def run_epochs(context, worker):
             moved = length(moves)
             if running:
                 running_loss += _running(c, loss, penalty, scale, B)
-                if not (np.isfinite(moved) or are_finite(theta)):
+                if not (is_finite(moved) or are_finite(numbers_at(c.theta, P, zero))):
                     running_loss = np.nan
             norm += slope
             moved_by += moved
@@ -190,7 +195,7 @@ def run_epochs(context, worker):
                     copy_bytes(c.second_kept, c.second, bytes)
                 done[1], done[3] = first_step, Ended.INTERRUPTED
             return
-        if not (finite & np.isfinite(number(running_loss))):
+        if not (finite & is_finite(number(running_loss))):
             return
         if worker == 0 and (last or not carried or c.stopping):
             copy_bytes(c.theta, c.last_finite, bytes)

@@ -4,11 +4,12 @@ from enum import IntEnum
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
 
 from ...optimize.settings import observed
-from ..jit import INNER, ONCE, calls
-from ..jit.addresses import copy_bytes, doubles_at, numbers_at, part, record_at, total, words_at
+from ..jit import INNER, ONCE, calls, is_finite, of_numbers, portion, where
+from ..jit.addresses import copy_bytes, doubles_at, numbers_at, record_at, total, words_at
 from ..jit.fit_record import OFFSETS, ROWS, fields, fit_at
 from ..jit.machine_code import addresses_of
 from ..jit.threads import BARRIER_WORDS, STOPPED, wait_for_all
@@ -48,12 +49,15 @@ TRAINING, VALIDATION = (8 * OFFSETS[name]["x"] for name in ("training", "validat
 _observed = njit(**INNER)(observed)
 
 
+_share = of_numbers(lambda mean, n: where(mean > 0, 1 / n.cast(ir.DoubleType(), "sitofp"), 1.0), types.float64)
+
+
 @njit(**ONCE)
-def scale_of(context, c, data, offset, rows):
-    """Return the factor of row losses: 1 / Σ w for a mean, 1 for a sum; `offset` locates the group of rows."""
+def scale_of(c, data, group, rows, n):
+    """Return the factor of row losses: 1 / Σ w for a mean, 1 for a sum; `group` is the address of data."""
     if data.weigher:
-        return calls.weigh(data.weigher, (context + offset, rows.ctypes.data, rows.size))
-    return 1 / rows.size if c.mean else 1.0
+        return calls.weigh(data.weigher, (group, rows, n))
+    return _share(c.mean, n)
 
 
 @njit(**INNER)
@@ -84,24 +88,23 @@ def look_for_stop(c, barrier):
 @njit(**ONCE)
 def _loss(context, c, worker, is_validation, N, parts):
     """Return the loss of rows, including the penalty. It is summed in parts; all workers return the same value."""
-    barrier, workers, rows = words_at(c.barrier, BARRIER_WORDS), c.workers, words_at(c.all_rows, N)
+    barrier, workers = words_at(c.barrier, BARRIER_WORDS), c.workers
     partial = doubles_at(c.partial_losses, parts)
     data, offset = (c.validation, VALIDATION) if is_validation else (c.training, TRAINING)
-    scale = scale_of(context, c, data, offset, rows)
+    scale = scale_of(c, data, context + offset, c.all_rows, N)
     wait_for_all(barrier, workers)  # all workers have read the previous sums
     for number in range(worker, parts, workers):
         if not c.full:
             look_for_stop(c, barrier)
             if barrier[STOPPED]:
                 break
-        some = part(rows, number * N // parts, (number + 1) * N // parts)
-        partial[number] = calls.rows(
-            c.gradient_of_rows, (context, worker, is_validation, some.ctypes.data, some.size, scale, -1, 0)
-        )
+        low = portion(N, number, parts)
+        rows = c.all_rows + 8 * low, portion(N, number + 1, parts) - low
+        partial[number] = calls.rows(c.gradient_of_rows, (context, worker, is_validation, *rows, scale, -1, 0))
     blocks, penalties = c.block_count, doubles_at(c.penalties, c.block_count)
     first, end = quarters_of(worker, workers)
     for number_of_block in range(blocks if c.penalize else 0):  # the same order as in steps
-        block = block_at(c, number_of_block)
+        block = block_at(c.blocks, number_of_block)
         if first <= block.quarter < end:
             operands = context, block.low, block.high, scale, np.int64(0)
             penalties[number_of_block] = calls.penalize(c.penalize, operands)
@@ -123,7 +126,7 @@ def measure(context, worker, epoch, known):
         if c.full and not c.noisy and not is_validation:
             parts = c.shards  # sum in these parts, as steps do, to get the same bits
         loss = _loss(context, c, worker, is_validation, N, parts)
-        if not np.isfinite(number(loss)):
+        if not is_finite(number(loss)):
             finite = 0.0
         if worker == 0:
             numbers_at(losses, epoch + 1, theta)[epoch] = loss

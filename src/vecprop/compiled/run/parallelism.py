@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ..jit import INNER, ONCE, calls
+from ..jit import INNER, ONCE, calls, of_numbers
 from ..jit.addresses import numbers_at, put_ones
 from ..jit.fit_record import LINE
 from ..jit.machine_code import addresses_of
@@ -124,16 +124,17 @@ def _pieces(quarters: Iterable[tuple[int, int]], size: int) -> Iterator[tuple[in
             yield start, min(start + size, high), number
 
 
+_first_quarter = of_numbers(lambda worker, workers: (worker * QUARTERS + workers - 1) // workers)
+
+
 @njit(**ONCE)
 def quarters_of(worker, workers):
     """Return the index of a worker's first quarter, and of the next worker's first quarter."""
-    return (worker * QUARTERS + workers - 1) // workers, ((worker + 1) * QUARTERS + workers - 1) // workers
+    return _first_quarter(worker, workers), _first_quarter(worker + 1, workers)
 
 
-@njit(**INNER)
-def inputs_of(quarter, I):
-    """Return the first input of a quarter. The additional feature, which is always 1, belongs to the last quarter."""
-    return quarter * (I + 1) // QUARTERS
+inputs_of = of_numbers(lambda quarter, I: quarter * (I + 1) // QUARTERS)
+"""Return the first input of a quarter. The additional feature, which is always 1, belongs to the last quarter."""
 
 
 @njit(**INNER)

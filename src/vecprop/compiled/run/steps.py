@@ -11,32 +11,29 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from ..jit import IN_ORDER, INNER, ONCE, calls, larger, smaller
-from ..jit.addresses import numbers_at, part, record_at, total, words_at
+from ..jit import INNER, ONCE, Number, calls, is_finite, larger, of_numbers, smaller, square_root
+from ..jit.addresses import numbers_at, part, records_at, total, words_at
 from ..jit.fit_record import fields, fit_at
 from ..jit.machine_code import address_of, addresses_of
 
 BLOCK = 2048
 """The number of parameters per block. Four gradients, theta, two moments and the step take 64 kB in float32."""
 
-_BLOCK = np.dtype(fields("low high quarter is_single"))
-_block_at, _BLOCK_BYTES = record_at(_BLOCK), _BLOCK.itemsize
+block_at = records_at(np.dtype(fields("low high quarter is_single")))
+"""Return the record of a block, given the blocks and its index; see `parallelism.blocks_of`."""
 
 _HUGE = 2.0**600
 """The scale of numbers whose squares overflow."""
 
 
-@njit(**ONCE)
-def block_at(c, number):
-    """Return the record of a block; see `parallelism.blocks_of`."""
-    return _block_at(c.blocks + _BLOCK_BYTES * number)
+def _sum(a: Number, b: Number) -> Number:
+    """Return a + b, neither fused nor reordered: a flag that sums ignore replaces the flags of the caller."""
+    return Number(a.builder, a.builder.fadd(a.value, b.value, flags=("arcp",)))
 
 
-@njit(**INNER)
-def square_of(values, low, high):
-    """Return a block's sum of squares for `length`."""
-    block = part(values, low, high)
-    return _long(block, _squares(block))
+_add_scaled = of_numbers(lambda total, x: _sum(total, x / _HUGE * (x / _HUGE)))
+_in_units = of_numbers(lambda square: square / _HUGE / _HUGE)
+_add_in_order = of_numbers(_sum)
 
 
 @njit(**ONCE)
@@ -49,42 +46,38 @@ def are_finite(values):
 
 
 @njit(**INNER)
-def _squares(values):
-    """Return the sum of the squares, computed in the type of the numbers, or in doubles if it overflows."""
+def square_of(values):
+    """Return the sum of the squares, computed in the type of the numbers, or in doubles if it overflows.
+
+    If it overflows even in doubles, return minus the sum of (value / `_HUGE`)².
+    """
     total = values.dtype.type(0)
     for i in range(values.size):
         total += values[i] * values[i]
-    if np.isfinite(total):
+    if is_finite(total):
         return np.float64(total)
-    wide = 0.0
+    wide, scaled = 0.0, 0.0
     for i in range(values.size):
         wide += np.float64(values[i]) * np.float64(values[i])
-    return wide
-
-
-@njit(**IN_ORDER)  # otherwise the scales would be multiplied first and underflow
-def _long(values, square):
-    """Return the sum of squares. If it overflows even in doubles, return minus the sum of (value / `_HUGE`)²."""
-    if np.isfinite(square):
-        return square
-    scaled = 0.0
+    if is_finite(wide):
+        return wide
     for i in range(values.size):
-        own = np.float64(values[i]) / _HUGE
-        scaled += own * own  # a power would require compiling a function
+        scaled = _add_scaled(scaled, np.float64(values[i]))
     return -scaled
 
 
-@njit(**IN_ORDER)
+@njit(**INNER)
 def length(squares):
-    """Return the norm of a vector from the sums of squares of its blocks, which may be scaled; see `_long`."""
+    """Return the norm of a vector from the sums of squares of its blocks, which may be scaled; see `square_of`."""
     square, scaled, in_units = total(squares), 0.0, False
-    for own in squares:
-        in_units |= own < 0
-    if np.isfinite(square) and not in_units:
-        return np.sqrt(square)
-    for own in squares:
-        scaled += -own if own < 0 else own / _HUGE / _HUGE
-    return np.sqrt(scaled) * _HUGE
+    for i in range(squares.size):
+        in_units |= squares[i] < 0
+    if is_finite(square) and not in_units:
+        return square_root(square)
+    for i in range(squares.size):
+        own = squares[i]
+        scaled = _add_in_order(scaled, -own if own < 0 else _in_units(own))
+    return square_root(scaled) * _HUGE
 
 
 @njit(**INNER)
@@ -97,9 +90,7 @@ def move_block(c, J, low, high, rate, t, shorten, moved):
     at = low * J.itemsize
     addresses = c.theta + at, J.ctypes.data + at, c.first + at, c.second + at, moved
     square = calls.update(c.update, (high - low, rate, t, *addresses, c.update_h))
-    if np.isfinite(square):
-        return square
-    return square_of(numbers_at(moved, high - low, J), np.int64(0), high - low)
+    return square if is_finite(square) else square_of(numbers_at(moved, high - low, J))
 
 
 # Kernels that only some fits need.
@@ -108,12 +99,6 @@ def move_block(c, J, low, high, rate, t, shorten, moved):
 number: Any = float
 size = 8
 has_l1 = True
-
-
-@njit(**IN_ORDER)
-def _add_pair(first, second, target):
-    for i in range(target.size):
-        target[i] += first[i] + second[i]
 
 
 def sum_shards(context, low, high, own, distance):
@@ -127,7 +112,9 @@ def sum_shards(context, low, high, own, distance):
     for i in range(n):
         J[i] += other[i]
     if c.shards == 4 and not c.in_pairs:
-        _add_pair(numbers_at(at + (own ^ 2) * row, n, zero), numbers_at(at + (own ^ 3) * row, n, zero), J)
+        third, fourth = numbers_at(at + (own ^ 2) * row, n, zero), numbers_at(at + (own ^ 3) * row, n, zero)
+        for i in range(n):
+            J[i] += _add_in_order(third[i], fourth[i])
 
 
 sum_shards_address = addresses_of(sum_shards)
@@ -152,7 +139,8 @@ def penalize(context, low, high, scale, gradient):
                     J_W[i] += number(l1) * number(np.sign(W[i]))
         else:
             if l2:
-                squares += _squares(W)
+                square = square_of(W)
+                squares += np.inf if square < 0 else square
             if has_l1:
                 for i in range(W.size if l1 else 0):
                     sizes += abs(np.float64(W[i]))

@@ -23,7 +23,7 @@ from numba import njit, types
 
 from ..gemm.products import gather_address
 from ..jit import INNER, ONCE, calls, larger, smaller
-from ..jit.addresses import copy_bytes, doubles_at, numbers_at, part, record_at, words_at
+from ..jit.addresses import copy_bytes, doubles_at, numbers_at, part, records_at, words_at
 from ..jit.fit_record import LINE, fields, fit_at
 from ..jit.machine_code import address_of, addresses_of
 from ..lower.formulas import H_SIZE
@@ -44,28 +44,22 @@ LAYER = np.dtype(
 H_BYTES = 8 * H_SIZE
 """The bytes of a layer's vector h of hyperparameters, see `formulas.hyperparameters`."""
 
-_row_at = record_at(LAYER)
-_ROW_BYTES = LAYER.itemsize
-
-
-@njit(**INNER)
-def layer_at(c, number):
-    """Return a layer's row in the network's table."""
-    return _row_at(c.table + _ROW_BYTES * number)
+layer_at = records_at(LAYER)
+"""Return a layer's row in the network's table."""
 
 
 @njit(**ONCE)
 def inputs_at(c, number, tile, workspace, size):
     """Return the address of a layer's inputs: the output of the preceding layer, or the tile."""
-    return workspace + size * layer_at(c, number - 1).output_at if number else tile
+    return workspace + size * layer_at(c.table, number - 1).output_at if number else tile
 
 
 @njit(**ONCE)
 def forward(c, number, A, S, step, rows, workspace, size):
     """Compute a layer's output for a tile in the workspace, and return its address. There is no noise if step is -1."""
-    layer = layer_at(c, number)
-    I, O, Z, extra = layer.inputs, layer.outputs, workspace + size * layer.output_at, workspace + size * layer.extra_at
-    operands = I, O, S, c.theta + size * layer.start, A, Z, c.h + H_BYTES * number, extra
+    layer = layer_at(c.table, number)
+    Z, extra = workspace + size * layer.output_at, workspace + size * layer.extra_at
+    operands = layer.inputs, layer.outputs, S, c.theta + size * layer.start, A, Z, c.h + H_BYTES * number, extra
     # c.numbers is the offset from the list of all rows to the global row indices that determine the noise.
     calls.forward(
         layer.forward, (*operands, layer.by_rows, layer.product, rows + c.numbers, c.seed, step, np.int64(number))
@@ -79,7 +73,8 @@ def backward(c, number, A, S, step, workspace, delta, before, transposed, gradie
 
     A dense layer writes the preceding layer's delta to another buffer; the first layer does not compute one.
     """
-    layer, start = layer_at(c, number), size * layer_at(c, number).start
+    layer = layer_at(c.table, number)
+    start = size * layer.start
     operands = layer.inputs, layer.outputs, S, c.theta + start, A, delta, gradient + start, add
     kept = workspace + size * layer.output_at, c.h + H_BYTES * number, workspace + size * layer.extra_at
     before = before if number else np.int64(0)
@@ -262,7 +257,7 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
             layer -= 1
             A = inputs_at(c, layer, inputs, workspace, size)
             backward(c, layer, A, S, step, workspace, delta, before, transposed, gradient, add, size)
-            if layer_at(c, layer).is_dense:
+            if layer_at(c.table, layer).is_dense:
                 delta, before = before, delta
         start += most
     return total
