@@ -6,7 +6,7 @@ and removed at the end. A network 30-64-64-2 is trained on them for an epoch, in
 - streamed, all rows: the peak of anonymous memory (``RssAnon``) beyond an interpreter that has imported vecprop;
 - streamed and in memory, as many rows as fit: the rate a core, which is rows by seconds of CPU time, in runs that take
   turns, of which the fastest counts;
-- other libraries' ways beside it, on fewer rows: log loss is that of 200,000 other rows.
+- other libraries that train on rows larger than memory, on fewer rows. Log loss is measured on 200,000 other rows.
 
 Each measurement has a process of its own. With ``--folder``, rows and measurements stay there until all is measured:
 the same command goes on where it was ended, with the file of rows or the measurement that was under way.
@@ -253,7 +253,9 @@ def main() -> None:
     head = [
         "# Rows larger than memory",
         "",
-        f"`python benchmarks/blocks.py --rows {asked.rows}`, which says what is measured and how.",
+        f"Made by `python benchmarks/blocks.py --rows {asked.rows}`. A network 30-64-64-2 trains for one",
+        "epoch in batches of 256 rows in float32. Memory is the peak of anonymous memory beyond an",
+        "interpreter that has imported vecprop. Log loss is measured on 200,000 other rows.",
         "",
         *described(machine("numpy", "pyarrow", "numba", "scikit-learn", "xgboost", "lightgbm")),
         *([f"- {asked.note}"] if asked.note else []),
@@ -302,7 +304,7 @@ def report(folder: Path, asked: Any) -> list[str]:
     for how, found in best.items():
         share = f"{rates[how]:.2f} | {rates[how] / rates['in memory']:.2f}"
         lines.append(f"| {how} | {found['rows']:,} | {share} | {found['peak']:.0f} |")
-    lines += ["", "| beside | rows | s | CPU s | peak, MB | log loss |", "|---|" + "---:|" * 5]
+    lines += ["", "| compared with | rows | s | CPU s | peak, MB | log loss |", "|---|" + "---:|" * 5]
     for how in ("Parquet", *PEERS):
         found = one(how, asked.peers)
         name, times = f"vecprop, {how}" if how in ways else how, f"{found['seconds']:.1f} | {found['CPU seconds']:.1f}"

@@ -229,12 +229,12 @@ def page(found: dict[str, dict[str, Any]]) -> str:
     lines = [
         "# A cluster",
         "",
-        "Made by `python benchmarks/cluster.py`, with processes of this machine as the cluster.",
+        "Made by `python benchmarks/cluster.py`. The cluster consists of processes on this machine.",
     ]
     lines += ["", *described(machine("vecprop", "numba", "dask", "distributed")), ""]
     kills = [each for seed, each in found.items() if int(seed) > 0]
     if kills:
-        lines += ["| workers killed with -9 | populations | members | kills | bundles given out anew | other bits |"]
+        lines += ["| workers killed with -9 | populations | members | kills | bundles sent again | different results |"]
         lines += ["|---|---:|---:|---:|---:|---:|"]
         for name, all_at_once in (("one by one", False), ("all at once", True)):
             own = [each for each in kills if each["all"] == all_at_once]
@@ -251,12 +251,12 @@ def times(each: list[dict[str, Any]]) -> list[str]:
     here = of_here["cpu"]
     are_same = len({score for of in each[:-1] for score in of["scores"]}) == 1
     lines = [
-        f"A search of {NETWORKS:,} networks 64-64-10 on 1,437 rows, 40 epochs each, with all scores"
-        + (" the same:" if are_same else " NOT THE SAME:"),
+        f"A search trains {NETWORKS:,} networks 64-64-10 on 1,437 rows for 40 epochs each. "
+        + ("All scores are identical:" if are_same else "The scores DIFFER:"),
         "",
-        "| where | CPU s, all processes | more than here | wall s |",
+        "| where | CPU s, all processes | more than in one process | wall s |",
         "|---|---:|---:|---:|",
-        f"| here | {here:.1f} | | {of_here['wall']:.1f} |",
+        f"| this process | {here:.1f} | | {of_here['wall']:.1f} |",
     ]
     for count, of in zip(PROCESSES, of_processes, strict=True):
         more = f"{100 * (of['cpu'] / here - 1):.1f} %"
@@ -268,8 +268,8 @@ def of_large(client: dict[str, float]) -> list[str]:
     """Return the lines on the client of a large search."""
     return [
         "Workers prepare, train and score the fits of a search, and return numbers. In a search of",
-        f"{LARGE:,} such networks of 10 epochs on two processes, which took {client['wall']:.0f} s, the client, whose",
-        f"scheduler is in another process, took {1000 * client['fit']:.3f} ms of CPU for each fit.",
+        f"{LARGE:,} such networks for 10 epochs on two processes, which took {client['wall']:.0f} s, the client used",
+        f"{1000 * client['fit']:.3f} ms of CPU time for each fit. The scheduler ran in another process.",
     ]
 
 

@@ -65,7 +65,7 @@ def main() -> None:
         "| | seconds | reading | training | measuring | the rest | not training |\n|---|---:|---:|---:|---:|---:|---:|"
     )
     where = "\n".join(described(machine("vecprop", "numpy", "pandas", "scikit-learn")))
-    about = f"A CSV of {ROWS:,} rows and 30 columns, by `python benchmarks/commands.py`: the fastest of {RUNS} runs."
+    about = f"Made by `python benchmarks/commands.py` with {ROWS:,} rows and 30 columns: the fastest of {RUNS} runs."
     target.write_text(f"# From a table to a model\n\n{about}\n\n{where}\n\n{head}\n" + "\n".join(rows) + "\n")
     print(target.read_text())
 

@@ -8,10 +8,7 @@ XLA compiles before, and that time is shown apart.
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -30,20 +27,6 @@ TURN, REST = 0.1, 0.2
 """The seconds that a turn lasts at least, and the pause in which the last one's threads stop spinning."""
 
 RESULTS = Path(__file__).parent / "results"
-
-LIMITS = """
-What limits the share of the product's rate, measured apart: float32, one thread's processor seconds on a busy AMD
-EPYC with AVX-512, where a product of 512 rows and columns reaches 254 GFLOP/s. Dense layers alone are their kernels
-on a shard.
-
-- 30-64-64-2, batches of 256: 69% by gradient descent and 62% by Adam. Its dense layers alone reach 64%: products of
-  64 rows and columns set the limit, and all else is small beside them.
-- 784-128-10, batches of 128: 74% and 68%. Its dense layers alone reach 91%: the rest is what surrounds them, such as
-  the gathering of rows of 784 numbers and the optimizer's pass over 100,000 parameters in each step.
-- 1024-1024-1024-10, batches of 128: 68% and 59%, and 71% of its layers alone, while others used cache and memory too.
-  The optimizer's pass over two million parameters and, by Adam, their moments takes the rest.
-"""
-"""What is known beside the figures, measured apart."""
 
 PRODUCT = 2048
 """The number of rows and columns of a large matrix."""
@@ -146,29 +129,6 @@ def one_row() -> dict:
     return {name: 1e6 * statistics.median(values) for name, values in times.items()}
 
 
-def starts() -> dict:
-    """Return the seconds of a small first fit in a new process: kernels compiled, and kernels found on disk."""
-    code = (
-        "import time, numba, scipy.linalg, numpy as np\n"
-        "imported = time.perf_counter()\n"
-        "import vecprop as vp\n"
-        "network = vp.Network(2, [vp.Dense(3), vp.Logistic(), vp.Dense(2)], vp.SoftmaxCrossEntropy())\n"
-        "X = np.ones((10, 2), np.float32); t = np.zeros(10, int)\n"
-        "theta = network.init(0, dtype=np.float32)\n"
-        "vp.train(network, theta, X, t, optimizer=vp.Momentum(), epochs=2, engine='compiled')\n"
-        "print(time.perf_counter() - imported)"
-    )
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "VECPROP_CACHE_DIR": folder}
-        seconds = [
-            float(subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True).stdout)
-            for _ in range(4)
-        ]
-    return {"cold_s": seconds[0], "warm_s": statistics.median(seconds[1:])}
-
-
 def scaling(rounds: int) -> dict:
     """Return vecprop's microseconds a row and epoch as rows, widths and depths grow."""
     base = {"batch": 256, "epochs": 1}
@@ -193,7 +153,8 @@ def table(results: dict) -> str:
     lines = [
         "# Training and prediction against peers",
         "",
-        "Made by `make bench`; ratios are the peer's time over vecprop's.",
+        "Made by `make bench`. A ratio is the peer's time divided by vecprop's. 'Products alone' is the time",
+        "of the matrix products at the rate of a large product.",
         "",
     ]
     lines += described(results["machine"])
@@ -213,15 +174,10 @@ def table(results: dict) -> str:
         "",
         "One row predicted, median: " + ", ".join(f"{n} {us:.1f} µs" for n, us in results["one_row"].items()) + ".",
     ]
-    cold, warm = results["starts"]["cold_s"], results["starts"]["warm_s"]
-    lines += [
-        "",
-        f"A small first fit, beyond importing Numba and SciPy: {cold:.2f} s compiling, {warm:.2f} s from disk.",
-    ]
     lines += ["", "Microseconds a row and epoch (batches of 256, float32, momentum):", ""]
     for name, values in results["scaling"].items():
         lines.append(f"- by {name}: " + ", ".join(f"{size}: {us:.2f}" for size, us in values.items()))
-    return "\n".join([*lines, LIMITS])
+    return "\n".join([*lines, ""])
 
 
 def picture(results: dict, path: Path) -> None:
@@ -264,7 +220,6 @@ def main() -> None:
                     f"{work.name} {optimizer} {dtype}: {ms:.2f} ms, {entry['share_of_peak']:.0%}, {ratios}", flush=True
                 )
     results["one_row"] = one_row()
-    results["starts"] = starts()
     results["scaling"] = {} if options.quick else scaling(3)
     results["machine"] = machine("numpy", "scipy", "numba", "scikit-learn", "torch", "jax", "optax")
     RESULTS.mkdir(exist_ok=True)

@@ -167,15 +167,15 @@ def page(tables: Sequence[Table], rounds: int, seeds: int) -> str:
             "",
             "Made by `python benchmarks/estimators.py`: default parameters, equal epochs, medians of "
             f"{rounds} turns; a ratio is scikit-learn's time over vecprop's. Texts are sparse, with 50 hidden units. "
-            "An epoch of fit is a fit of 200 epochs (20 of friedman 1, 10 of texts), divided by them; a fit of one "
-            "epoch of few rows is mostly the looks at X and y before it. A "
-            "ratio in brackets was measured while other programs kept the processors busy, and says little.",
+            "'An epoch of fit' is the time of a fit of 200 epochs (20 for friedman 1, 10 for texts), divided by their "
+            "number. 'Fit of one epoch' consists mostly of the validation of X and y if rows are few. A ratio in "
+            "parentheses was measured while other programs kept the processors busy, and is unreliable.",
             "",
             *described(machine("numpy", "scipy", "numba", "scikit-learn")),
             "",
             *timed,
             "",
-            f"Learning: accuracy, or R² of a regression, on a quarter of the rows, the mean of {seeds} seeds; the "
+            f"Accuracy, or R² of a regression, on a quarter of the rows: the means of {seeds} seeds, and their "
             "difference with its standard error.",
             "",
             *learned,

@@ -239,7 +239,7 @@ def planted(case: Case, errors_each: int) -> list[Mutation]:
 
 def table(scores: dict[str, dict[str, Score]], kind: str) -> list[str]:
     lines = [
-        "| checker | right gradients | refused | undecided | wrong gradients | passed | undecided | seconds |",
+        "| checker | correct gradients | refused | undecided | wrong gradients | passed | undecided | seconds |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, by_kind in scores.items():
@@ -278,21 +278,23 @@ def main() -> None:
                     scores[name][case.kind].add(judged(checker, case, mutation), case, mutation)
                     scores[name][case.kind].seconds += time.perf_counter() - began
     lines = [
-        "# Gradients right and wrong, and what four checkers say",
+        "# Verdicts of four gradient checkers",
         "",
-        f"{len(chosen)} right gradients of regressions, networks, attention, recurrences, likelihoods, Gaussian",
-        "processes, survival, factorization and more, in NumPy, SciPy, PyTorch and JAX, and errors planted in each:",
-        "`benchmarks/corpora/function_suite.py`. Made by `python benchmarks/gradient_verdicts.py`.",
+        f"Made by `python benchmarks/gradient_verdicts.py` with {len(chosen)} correct gradients of",
+        "regressions, networks, attention, recurrences, likelihoods, Gaussian processes, survival,",
+        "factorization and more, in NumPy, SciPy, PyTorch and JAX, and with errors planted in each",
+        "(`benchmarks/corpora/function_suite.py`).",
         "",
         *described(machine("numpy", "scipy", "torch", "jax")),
         "",
-        "Each checker has its defaults. SciPy's `check_grad` returns a number: the rule is that it may be",
-        f"{RULE:g} of the gradient's length, or of 1 where that is less. JAX's `check_grads` checks reverse mode, in",
-        "first order and 64 bits. A function of NumPy is given to PyTorch and JAX as one with a backward pass of its",
-        "own. An exception counts as a refusal. Undecided: INCONCLUSIVE, or a KINK, which the others do not know: of",
-        f"the functions chosen to break a checker {sum(case.kinked for case in chosen)} are exactly at a kink, where a",
-        "right gradient is one of several. The peers are not given cases with",
-        ", ".join(f"{why} ({n})" for why, n in left_out.items()) + ": the first row counts those too.",
+        "Each checker uses its defaults. SciPy's `check_grad` returns a number; a gradient passes if this number is at",
+        f"most {RULE:g} times the gradient's length, or {RULE:g} if the length is less than 1. JAX's",
+        "`check_grads` checks reverse mode, first order, in 64 bits. PyTorch and JAX receive a NumPy function",
+        "as a function with a custom backward pass. An exception counts as a refusal. 'Undecided' counts the",
+        f"verdicts INCONCLUSIVE and KINK, which only vecprop has: {sum(case.kinked for case in chosen)} of",
+        "the functions chosen to break a checker are exactly at a kink, where several gradients are correct.",
+        "The other checkers do not support cases with",
+        ", ".join(f"{why} ({n})" for why, n in left_out.items()) + ". Only the first row counts these cases.",
     ]
     for kind, title in (("ordinary", "Ordinary functions"), ("hard", "Functions chosen to break a checker")):
         lines += ["", f"## {title}", "", *table(scores, kind)]

@@ -40,10 +40,10 @@ WORKS = [
 
 ENDS = ["killed", "killed inside a write", "SIGTERM", "exception", "full disk", "a second process was told"]
 STRIKES = {
-    "alarm": "a signal's handler raised",
-    "time-out": "a signal's handler raised a TimeoutError",
+    "alarm": "exception of a signal handler",
+    "time-out": "TimeoutError of a signal handler",
     "Ctrl-C": "Ctrl-C",
-    "set": "another thread set an exception",
+    "set": "exception set by another thread",
 }
 
 
@@ -74,14 +74,15 @@ def of_kills(found: dict[str, dict[str, int]]) -> list[str]:
     return [
         "# Kills",
         "",
-        f"{sum(total[kind] for kind in ENDS[:5]):,} ends of {total['trainings']:,} trainings with a checkpoint, in",
-        "processes of their own: `python benchmarks/interruptions.py kills`. Networks have a random optimizer,",
-        "schedule, rule of early stopping, batch size, type and dropout. Each training was ended up to eight times: by",
-        "kill -9 at a moment drawn from its whole length or inside of a write, by SIGTERM, by an exception of a",
-        "signal's handler, by a full disk. Second processes on a checkpoint were told who uses it. After each end",
-        "all files were read, and none was damaged. The same program went on and, when it was not ended again, had the",
-        "bits of the whole run: parameters, moments, the best parameters, the reason and all curves but the time. No",
-        "other file was left.",
+        f"`python benchmarks/interruptions.py kills` ended {total['trainings']:,} trainings with a checkpoint",
+        f"{sum(total[kind] for kind in ENDS[:5]):,} times. Each training runs in a process. The optimizer,",
+        "the schedule, early stopping, the batch size, the type and dropout are random. A training was ended",
+        "up to eight times: by `kill -9` at a random moment or during a write, by SIGTERM, by an exception of",
+        "a signal handler, or by a full disk. A second process that opened a checkpoint in use got an error",
+        "that names the first process. After each end all files were read, and none was damaged. The same",
+        "program then resumed the training. The completed training had the bits of an uninterrupted one:",
+        "parameters, moments, best parameters, the reason for stopping and all curves except times. No",
+        "temporary file remained.",
         *table(by_work | {"all": total}, {kind: kind for kind in ["trainings", *ENDS]}),
     ]
 
@@ -96,13 +97,14 @@ def of_strikes(found: dict[str, dict[str, int]]) -> list[str]:
     return [
         "# Interruptions",
         "",
-        f"{total.total():,} interruptions at random moments, of one to three exceptions each:",
-        "`python benchmarks/interruptions.py strikes`. After each, the exception had reached the caller, or training",
-        "had returned its result, from which it went on to the bit; no thread used the processor, the handler of",
-        "Ctrl-C was in place, locks were free, files were whole, and what was done again had the same bits.",
-        f"The exception of {ignored} was raised in a finalizer of another library, where Python ignores it. Checks of",
-        "gradients and loading take an Exception for one of the formulas or the file, so others struck them.",
-        f"At most {left} threads were parked at the end of {COUNT} interruptions.",
+        f"`python benchmarks/interruptions.py strikes` made {total.total():,} interruptions at random",
+        "moments, each of one to three exceptions. After each interruption, the exception had reached the",
+        "caller, or training had returned a result that resumed with the same bits. No thread used the",
+        "processor, the handler of Ctrl-C was in place, locks were free, files were complete, and a",
+        f"repetition had the same bits. In {ignored} cases the exception was raised in a finalizer of another",
+        "library, where Python ignores it. Gradient checks and loading treat an `Exception` as an error of",
+        f"the formula or the file, so they were interrupted by other exceptions. At most {left} idle threads",
+        f"existed after {COUNT} interruptions.",
         *table(rows, STRIKES),
     ]
 

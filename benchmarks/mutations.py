@@ -231,15 +231,15 @@ def page(tried: dict[str, list[Change]], known: dict[str, str]) -> str:
     """Return the figures, and which changes survive."""
     equivalent = json.loads(EQUIVALENT.read_text())
     lines = [
-        "# Single changes of the library that its tests do not notice",
+        "# Mutation testing",
         "",
-        "Made by `make campaigns`, which changes one operator, sign, constant or condition at a time and runs the",
-        "short tests and the examples of its folder. Those that change nothing are listed, each with its reason, in",
-        "`benchmarks/equivalent_mutations.json`.",
+        "`make campaigns` changes one operator, sign, constant or condition of the library at a time and runs",
+        "the short tests and the examples of its folder. `benchmarks/equivalent_mutations.json` lists the",
+        "changes that have no effect, with reasons.",
         "",
         f"- date: {time.strftime('%Y-%m-%d')}",
         "",
-        "| folder | changes | change nothing | noticed | survive | may survive |",
+        "| folder | changes | no effect | detected | survive | limit |",
         "|---|---|---|---|---|---|",
     ]
     surviving = []
@@ -252,7 +252,7 @@ def page(tried: dict[str, list[Change]], known: dict[str, str]) -> str:
             f"{len(alive)} ({100 * share:.0f} %) | {100 * FOLDERS[name][1]:.0f} % |"
         )
         surviving += [f"- `{change.file}:{change.line}`: `{change.old}` becomes `{change.new}`" for change in alive]
-    return "\n".join([*lines, "", "Not noticed:", *surviving, ""])
+    return "\n".join([*lines, "", "Not detected:", *surviving, ""])
 
 
 if __name__ == "__main__":

@@ -102,9 +102,10 @@ def main() -> None:
         painted, epochs = frames(speed)
         rows.append(f"| {name} | {painted:.1f} | {epochs:,.0f} |")
     about = (
-        f"Painted frames of the map, and epochs, of the playground with {POINTS} points in a window of "
-        f"{WINDOW['width']} x {WINDOW['height']}, by `python benchmarks/playground.py`: {SECONDS} seconds in headless "
-        "Chromium, which draws in software, beside the server on the same cores.\n\n"
+        f"Made by `python benchmarks/playground.py` with {POINTS} points in a window of {WINDOW['width']} x "
+        f"{WINDOW['height']} pixels. Headless Chromium draws in software for {SECONDS} seconds, on the same "
+        "cores as the "
+        "server. A frame counts when the map has been painted.\n\n"
         f"Without a page, the tutorial's network trains {epochs_without_page():,.0f} epochs a second."
     )
     table = "| speed | frames a second | epochs a second |\n|---|---:|---:|\n" + "\n".join(rows)

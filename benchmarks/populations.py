@@ -210,7 +210,7 @@ def main() -> None:
     lines = [
         "# Many networks at once",
         "",
-        "Made by `python benchmarks/populations.py`; medians, two threads or processes.",
+        "Made by `python benchmarks/populations.py`. Times are medians, with two threads or processes.",
         "",
         *described(where := machine("numpy", "scipy", "numba", "scikit-learn", "skorch", "torch", "jax", "optax")),
     ]
@@ -220,7 +220,9 @@ def main() -> None:
             lines.append(f"| {workload} | {name} | {c['seconds']:.3f} | {c['ratio']:.1f} | {c['score']:.4f} |")
     lines += [
         "",
-        f"A restart's kernel takes {1e6 * one:.0f} µs on one thread; 1,000 take {share:.2f} of 1,000 times that.",
+        f"The kernel of one restart takes {1e6 * one:.0f} µs on one thread. 1,000 restarts take {share:.2f} "
+        "times 1,000 "
+        "times as long.",
     ]
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "populations.md").write_text("\n".join(lines) + "\n")

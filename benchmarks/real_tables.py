@@ -103,19 +103,19 @@ def page(found: dict[str, dict[str, Any]]) -> str:
     lines = [
         "# Real tables",
         "",
-        f"{len(found)} data sets of R as CSV files, by `python benchmarks/real_tables.py`: a model of each one's last",
-        "column is trained for three epochs. Nothing was chosen by these models.",
+        f"`python benchmarks/real_tables.py` trains a model of the last column of each of {len(found)} data",
+        "sets of R, as CSV files, for three epochs. No default was chosen with these models.",
         "",
         *described(machine("vecprop", "pandas", "scikit-learn", "pyarrow")),
         "",
-        f"- models: {len(models)}, of {sum(of['rows'] for of in models.values()):,} rows; "
+        f"- models: {len(models)}, trained on {sum(of['rows'] for of in models.values()):,} rows; "
         f"{sum(of['seconds'] for of in found.values()):.0f} s in all",
-        f"- one sentence instead: {len(others)}, all with exit code "
+        f"- tables that ended with one sentence of explanation: {len(others)}, all with exit code "
         f"{' or '.join(sorted({str(of['exit']) for of in others.values()}))}",
         f"- columns: {', '.join(f'{count:,} of {kind}' for kind, count in kinds.most_common())}",
-        "- tables of which predictions in parts differ from those of the whole: "
+        "- tables whose predictions in parts differ from predictions of the whole table: "
         f"{sum(not of['parts are alike'] for of in models.values())}",
-        f"- columns of numbers whose values differ from those that pandas reads: "
+        f"- numeric columns whose values differ from the values that pandas reads: "
         f"{sum(len(of['read otherwise']) for of in models.values())}",
         f"- longest message: {max(of['longest'] for of in found.values())} characters",
         "",

@@ -1,14 +1,17 @@
 """CPU seconds of first fits, with kernels compiled and from disk, of an import, and milliseconds of short fits.
 
-``python benchmarks/starts.py`` prints them. Each fit is in a new process; what its imports take does not count.
+Made by ``python benchmarks/starts.py``. Each first fit runs in a new process; the time of imports does not count.
 """
 
 import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 from machine import described, machine
+
+PAGE = Path(__file__).parent / "results" / "starts.md"
 
 IMPORTS = """
 import time, warnings, numpy as np, numba, scipy.linalg, scipy.special, vecprop as vp
@@ -61,24 +64,30 @@ def seconds(code: str, before: str = "", **environment: str) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
-    print("\n".join(described(machine())))
+    """Measure, print, and write the page."""
+    lines = ["# First fits, imports and short fits", "", "Made by `python benchmarks/starts.py`.", ""]
+    lines += [*described(machine("numpy", "scipy", "numba", "scikit-learn")), ""]
+    lines += ["| first fit in a process, beyond imports | CPU s, kernels compiled | CPU s, kernels from disk |"]
+    lines += ["|---|---:|---:|"]
     for name, fit in FITS.items():
         cold, warm = [], []
         for _ in range(3):
             with tempfile.TemporaryDirectory() as folder:
                 cold.append(seconds(fit, IMPORTS, VECPROP_CACHE_DIR=folder))
                 warm.append(seconds(fit, IMPORTS, VECPROP_CACHE_DIR=folder))
-        print(f"first {name}: {min(cold):.2f} CPU s compiling, {min(warm):.2f} from disk")
+        lines.append(f"| `{name}` | {min(cold):.2f} | {min(warm):.2f} |")
     imports = {module: [] for module in ("sklearn.neural_network", "vecprop")}
     for _ in range(30):
         for module, times in imports.items():
             times.append(seconds(f"from {module} import MLPClassifier"))
     peer, own = map(min, imports.values())
-    print(f"import of MLPClassifier: {own:.3f} CPU s, {own / peer:.3f} times that of scikit-learn's")
+    lines += ["", f"Importing `MLPClassifier` takes {own:.2f} CPU s, {own / peer:.3f} times scikit-learn's time.", ""]
+    lines += ["| fit on digits | vecprop, ms | scikit-learn, ms |", "|---|---:|---:|"]
     for line in output(IMPORTS + SHORT).splitlines():
         epochs, own, peer = line.split()
-        print(f"MLPClassifier((100,), max_iter={epochs}) on digits: {own} ms, scikit-learn's {peer} ms")
+        lines.append(f"| `MLPClassifier((100,), max_iter={epochs})` | {own} | {peer} |")
+    PAGE.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    print(*lines, sep="\n")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def _section(results: dict[str, Any], task: str) -> Iterator[str]:
     means, rank = values.mean(axis=0), ranks(values[:, :, 0])
     wins = (values[:, :1, 0] < values[:, :, 0]).sum(axis=0)
     columns = np.column_stack([means[:, 0], rank, means[:, 1], ranks(-values[:, :, 1]), values[:, :, 2].sum(0), wins])
-    heads = [f"mean {loss}", f"rank of {loss}", f"mean {score}", f"rank of {score}", "seconds in all"]
+    heads = [f"mean {loss}", f"rank of {loss}", f"mean {score}", f"rank of {score}", "total seconds"]
     heads.append(f"tables on which vecprop's {loss} is lower")
     order = np.argsort(rank)
     yield f"## {task.capitalize()}: {len(tables)} tables"
@@ -52,7 +52,7 @@ def _section(results: dict[str, Any], task: str) -> Iterator[str]:
     yield from _rows([names[k] for k in order], columns[order], heads, [4, 2, 4, 2, 1, 0])
     yield ""
     difference = critical_difference(len(names), len(tables))
-    yield f"Mean ranks that differ by less than {difference:.2f} do not differ at 5 % (Nemenyi's test)."
+    yield f"Mean ranks differ at the 5 % level if their difference exceeds {difference:.2f} (Nemenyi's test)."
     for what, place, digits in ((loss, 0, 3), (score, 1, 3), ("seconds", 2, 2)):
         yield f"\n### {what[0].upper()}{what[1:]} of each table\n"
         yield from _rows(tables, values[:, :, place], names, [digits] * len(names))
@@ -62,10 +62,10 @@ def _section(results: dict[str, Any], task: str) -> Iterator[str]:
 def page(results: dict[str, Any]) -> str:
     """Return the figures as a page of Markdown."""
     lines = [
-        "# Models of tables beside others",
+        "# Tabular models against others",
         "",
-        "Made by `python benchmarks/tables.py`, which describes how. All contenders have their defaults. No table was "
-        f"used to choose ours. Means of {3 * results['repeats']} test parts; seconds of the processor, one thread.",
+        "Made by `python benchmarks/tables.py`. All models use their defaults. No table was used to choose vecprop's. "
+        f"Figures are means of {3 * results['repeats']} test parts. Seconds are CPU seconds of one thread.",
         "",
         "![Loss and time](tables.png)",
         "",

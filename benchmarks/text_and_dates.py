@@ -1,13 +1,13 @@
-"""Tables of text and of dates beside the usual ways: ``python benchmarks/text_and_dates.py``.
+"""Tables of text and dates against common models: ``python benchmarks/text_and_dates.py``.
 
-Text: sentences of the documentation of five libraries, as they are installed, without the libraries' names; the
-library is to be told. The others are TF-IDF of words, and of words and pairs of words, with logistic regression.
+Text: each row is a sentence from the documentation of one of five installed libraries, without the library's name. The
+target is the library. The other models are logistic regression on TF-IDF of words, and of words and pairs of words.
 
-Dates: generated months of hourly demand with a daily and a weekly pattern, temperature and noise, and the temperatures
-of San Francisco and Seattle, hour by hour. The other is HistGradientBoosting of the hour, the weekday, the day of the
-year and the month. Rows of the test are drawn from all, or are the last quarter, which is a forecast.
+Dates: generated months of hourly demand with a daily and a weekly pattern, temperature and noise, and hourly
+temperatures of San Francisco and Seattle. The other model is HistGradientBoosting on the hour, the weekday, the day of
+the year and the month. Test rows are drawn at random, or are the last quarter, which is a forecast.
 
-Three folds, or one forecast; seconds of the processor, one thread.
+Figures are means of three folds, or one forecast. Seconds are CPU seconds of one thread.
 """
 
 import importlib
@@ -103,7 +103,7 @@ def text_rows(frame: pd.DataFrame) -> list[str]:
     contenders: dict[str, tuple[Callable[[], Any], Any]] = {
         "vecprop": (lambda: TabularClassifier(random_state=0), frame[["text"]]),
         "TF-IDF, logistic regression": (lambda: make_pipeline(words, LogisticRegression(max_iter=1000)), frame["text"]),
-        "the same of pairs too, C = 10": (
+        "the same with pairs, C = 10": (
             lambda: make_pipeline(pairs, LogisticRegression(max_iter=1000, C=10)),
             frame["text"],
         ),
@@ -154,7 +154,7 @@ def main() -> None:
     lines += ["", "| text | log loss | accuracy | seconds |", "|---|---:|---:|---:|"]
     for rows in (500, 2500):
         lines += text_rows(everything.sample(rows, random_state=0))
-    lines += ["", "| dates | R² of rows of all | R² of the last quarter | seconds |", "|---|---:|---:|---:|"]
+    lines += ["", "| dates | R² of random rows | R² of the last quarter | seconds |", "|---|---:|---:|---:|"]
     for seed, noise in ((1, 0.05), (2, 0.1), (3, 0.02)):
         lines += date_rows(f"month {seed}, noise {noise:.0%}", demand(seed, noise))
     for name, frame in temperatures.items():
