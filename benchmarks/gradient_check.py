@@ -1,15 +1,15 @@
-"""Time per parameter of gradient checks, in one run: vecprop, the seed's double loop, PyTorch's gradcheck.
+"""Time per parameter of gradient checks, in one run: vecprop, a double loop over parameters, PyTorch's gradcheck.
 
-The programs take turns of a twentieth of a second, so that the caches' contents from other programs do not count, and
-the medians of the turns are printed. Run it on a quiet machine: `python benchmarks/gradient_check.py`. PyTorch is left
-out if it is not installed.
+The programs take turns of at least 50 ms, so that each finds its data in the caches. Run it on a quiet machine:
+``python benchmarks/gradient_check.py``. PyTorch is left out if it is not installed.
 """
 
-import platform
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+from machine import described, machine
 
 from vecprop import Dense, GradientDescent, Logistic, Network, SoftmaxCrossEntropy, train
 from vecprop.check import check_gradients
@@ -85,7 +85,10 @@ def medians(programs: dict[str, Callable[[], object]], rounds: int) -> dict[str,
 
 
 def main() -> None:
-    print(f"{platform.processor() or platform.machine()}, NumPy {np.__version__}, {time.strftime('%Y-%m-%d')}\n")
+    """Measure, print, and write the page."""
+    lines = ["# Time of gradient checks", "", "Made by `python benchmarks/gradient_check.py`: medians of 7 alternating"]
+    lines += ["turns. The network is 30-30-2 with 992 parameters, checked on 100 rows.", ""]
+    lines += [*described(machine("numpy", "scipy", "numba", "torch")), ""]
     X, t, T = rows(30, 2)
     network = Network(30, [Dense(30), Logistic(), Dense(2)], SoftmaxCrossEntropy(reduction="sum"))
     theta = network.init(0)
@@ -93,11 +96,11 @@ def main() -> None:
     params = [views[0]["W"], views[0]["b"][None], views[2]["W"], views[2]["b"][None]]
     trained = train(network, theta, X, t, optimizer=GradientDescent(0.01), epochs=2000).theta
     programs: dict[str, Callable[[], object]] = {
-        "the seed's double loop": lambda: seed_loop(params, X, T),
+        "double loop over the parameters": lambda: seed_loop(params, X, T),
         "vecprop, central differences": lambda: check_gradients(network, theta, X, t, method="central differences"),
-        "vecprop, complex step (every entry)": lambda: check_gradients(network, theta, X, t, method="complex step"),
-        "vecprop, directions (fast mode)": lambda: check_gradients(network, theta, X, t, method="directions"),
-        "the same, of the reference engine": lambda: check_gradients(
+        "vecprop, complex step of each entry": lambda: check_gradients(network, theta, X, t, method="complex step"),
+        "vecprop, directions (default)": lambda: check_gradients(network, theta, X, t, method="directions"),
+        "the same, reference engine only": lambda: check_gradients(
             network, theta, X, t, method="directions", engine="reference"
         ),
         "the same, trained until rows cancel": lambda: check_gradients(network, trained, X, t, method="directions"),
@@ -106,21 +109,21 @@ def main() -> None:
     if gradcheck:
         programs["torch.autograd.gradcheck"] = gradcheck
     found = medians(programs, rounds=7)
-    size = network.layout.size
-    print(f"30-30-2, {size} parameters, 100 rows; medians of 7 alternating turns")
-    print(f"{'':38}{'ms':>9}{'µs a parameter':>17}{'times faster than the loop':>29}")
+    lines += ["| check | ms | µs per parameter | times faster than the loop |", "|---|---:|---:|---:|"]
     for name, seconds in found.items():
-        faster = found["the seed's double loop"] / seconds
-        print(f"{name:38}{1e3 * seconds:9.2f}{1e6 * seconds / size:17.3f}{faster:29.1f}")
+        faster = found["double loop over the parameters"] / seconds
+        lines.append(f"| {name} | {1e3 * seconds:.2f} | {1e6 * seconds / network.layout.size:.2f} | {faster:.1f} |")
+    lines += ["", "| network, 100 rows, directions | parameters | s | µs per parameter |", "|---|---:|---:|---:|"]
     for widths in ((784, 128, 10), (784, 1024, 256, 10)):
         X, t, _ = rows(widths[0], widths[-1])
         layers = [part for width in widths[1:] for part in (Dense(width), Logistic())][:-1]
         network = Network(widths[0], layers, SoftmaxCrossEntropy())
         theta = network.init(0)
         seconds = medians({"fast": lambda n=network, w=theta, X=X, t=t: check_gradients(n, w, X, t)}, rounds=3)["fast"]
-        size = network.layout.size
-        shape, each = "-".join(map(str, widths)), 1e6 * seconds / size
-        print(f"\n{shape}, {size:,} parameters, 100 rows, fast mode: {seconds:.3f} s, {each:.3f} µs a parameter")
+        size, shape = network.layout.size, "-".join(map(str, widths))
+        lines.append(f"| {shape} | {size:,} | {seconds:.3f} | {1e6 * seconds / size:.3f} |")
+    (Path(__file__).parent / "results" / "gradient_check.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    print(*lines, sep="\n")
 
 
 if __name__ == "__main__":
