@@ -318,7 +318,7 @@ def units_of(texts: Sequence[str]) -> list[str]:
 
 
 def unit_of(texts: Sequence[str]) -> str:
-    """Return the unknown unit that follows the numbers of a column, or "" if there is none or several.
+    """Return the unknown unit that follows the numbers of a column, or "" if they have no unit or different units.
 
     Examples
     --------
