@@ -172,8 +172,8 @@ class Table:
             few = f"Only {complete.sum()} rows have a value in each of {x!r}, {y!r} and {target!r}"
             raise TableError(f"{few}, but 4 are needed: choose other columns.")
         axes, places = [], []
-        for name, (values, *kind) in zip((x, y, target), read, strict=True):
-            axes.append(Axis.of(_shown(name), values[complete], *kind))
+        for name, (values, categories, has_dates) in zip((x, y, target), read, strict=True):
+            axes.append(Axis.of(_shown(name), values[complete], categories, has_dates))
             places.append(axes[-1].place(values[complete]))
         classes = axes[2].categories
         t = read[2][0][complete].astype(int) if classes else places[2]
