@@ -27,8 +27,8 @@ def attach(module: str, package: str, file: str) -> tuple[Callable[[str], object
                 vars(sys.modules[package]).pop(name, None)
             return value
         # Tools look for names with _, and "from vecprop import catalog" looks for an attribute before it imports.
-        is_private = name.startswith("_") or (name.isidentifier() and find_spec(f"{package}.{name}"))
-        meant = "" if is_private else public_name(name)
+        is_module = module == package and name.isidentifier() and find_spec(f"{package}.{name}")
+        meant = "" if name.startswith("_") or is_module else public_name(name)
         raise AttributeError(f"module {module!r} has no attribute {name!r}{meant and f': did you mean {meant}?'}")
 
     return load_or_suggest, listed, names
