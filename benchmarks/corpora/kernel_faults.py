@@ -98,7 +98,7 @@ ROWS = [
     Fault("compiled.run.tiles._one_hot", "tile[classes[rows[s]] * S + s]", "tile[classes[rows[0]] * S + s]", CLASSES),
     Fault("compiled.run.tiles.loss_of_tile", "weights[s] * losses[s]", "losses[s]", WEIGHTED),
     Fault("compiled.run.tiles.gradient_of_rows", "smaller(start, 1)", "np.int64(0)", SEVERAL_TILES),
-    Fault("compiled.run.measures.scale_of", "1 / rows.size", "1 / (rows.size - 1)", SMALL),
+    Fault("compiled.run.measures.scale_of", "_share(c.mean, n)", "_share(c.mean, n - 1)", SMALL),
     Fault("compiled.run.steps.sum_shards", "J[i] += other[i]", "J[i] += J[i]", TWO_SHARDS),
 ]  # fmt: skip
 
@@ -137,7 +137,7 @@ OF_STEPS = [
           "theta[i], first[0] = formula", {"optimizer": vp.Momentum(0.05)}),
     Fault("compiled.lower.loops._update2", "t, first[i], second[i])", "t, first[0], second[i])", ADAM),
     Fault("compiled.run.steps.move_block", "J.dtype.type(shorten)", "J.dtype.type(1)", CLIPPED),
-    Fault("compiled.run.epochs.run_epochs", "clip / slope", "clip / slope**2", CLIPPED),
+    Fault("compiled.run.epochs.run_epochs", "_shortening(c.clip, slope)", "_shortening(c.clip, slope**2)", CLIPPED),
 ]  # fmt: skip
 
 SUMMED = point(*LAYERS, loss=vp.SquaredError(reduction="sum"), penalty=vp.L2(0.3, averaged=True), weighted=True)

@@ -31,6 +31,7 @@ REFUSED = {
     "one row": (lambda: write(ROWS[:1]), "Only 1 row(s) have a target"),
     "one class": (lambda: write(changed(2, ["yes"] * 60)), "one class"),
     "no target": (lambda: write(changed(2, [""] * 60)), "all 60 are missing"),
+    "a class for each row": (lambda: write(changed(2, map("k{}".format, range(60)))), "looks like an identifier"),
     "nothing varies": (lambda: write([(1, "a", row[2]) for row in ROWS]), "No column can be used as input"),
 }
 
@@ -61,7 +62,6 @@ REPAIRED = {
     "an infinite value": (lambda: write(changed(0, ["inf", *range(59)])), "infinite"),
     "no number": (lambda: write(changed(0, ["many", *range(59)])), "1 value(s), such as 'many' in line 2, are not"),
     "a column of nothing": (lambda: write(changed(1, [""] * 60)), "all values are missing"),
-    "a class for each row": (lambda: write(changed(2, map("k{}".format, range(60)))), "48 classes in 48 rows"),
     "another encoding": (lambda: write(ROWS, ["größe", "c", "y"], encoding="latin-1"), "is not UTF-8"),
     "a leak": (
         lambda: write([(*row, row[2].upper()) for row in ROWS * 2], [*NAMES, "copy"]),
