@@ -1,10 +1,14 @@
 """A first fit compiles only the kernels that it calls, and only one of several processes compiles each kernel."""
 
+import gc
 import os
 import subprocess
 import sys
 
 import pytest
+from numba import types
+
+from vecprop.compiled.jit.numba_internals import compiled
 
 FIT = """
 import numpy as np, vecprop as vp
@@ -58,3 +62,19 @@ def test_a_first_fit_compiles_only_the_kernels_that_it_calls(tmp_path, code, mor
 def test_only_one_of_several_processes_compiles(tmp_path):
     names = [name for own in compiled_by(4, tmp_path, TRAIN) for name in own]
     assert len(names) == len(set(names)) == len(list(tmp_path.glob("*.kernel")))
+
+
+def test_the_collector_does_not_visit_objects_of_the_compiler():
+    """The objects of a compile are many and mostly alive, so collecting them would take a tenth of a first fit."""
+    visits = []
+
+    def count(phase, info):
+        visits.append((phase, info))
+
+    gc.callbacks.append(count)
+    try:
+        compiled(lambda a: a + 1, types.int64(types.int64), {})
+    finally:
+        gc.callbacks.remove(count)
+    assert not visits
+    assert gc.isenabled()

@@ -27,6 +27,9 @@ def compiled(function: FunctionType, signature: Any, options: dict[str, Any]) ->
         made: Any = numba.cfunc(signature, **options)(function)
     finally:
         if collects:
+            if not gc.get_freeze_count():
+                gc.freeze()
+                gc.unfreeze()  # the objects of the compiler are old now, so the next collection does not visit them
             gc.enable()
     # Private: Numba's cache is organized by source files, and with it a warm start would take twice as long.
     return made.native_name.encode() + b"\0" + made._library._get_compiled_object()
