@@ -1,6 +1,6 @@
 """Compilation by Numba: options, intrinsics, and hints for loops."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partialmethod
 from inspect import Parameter, Signature, signature
 from typing import Any, Concatenate, ParamSpec
@@ -75,6 +75,9 @@ def without_overlaps(typing):
     return types.void(), generate
 
 
+WORD = ir.IntType(64)
+
+
 class Number:
     """A number in compiled code: operators generate instructions, which may be fused but not reordered.
 
@@ -106,6 +109,7 @@ class Number:
     __add__, __sub__ = partialmethod(_made, "add"), partialmethod(_made, "sub")
     __mul__, __truediv__ = partialmethod(_made, "mul"), partialmethod(_made, "div")
     __xor__, __lshift__ = partialmethod(_made, "xor"), partialmethod(_made, "shl")
+    __and__, __or__ = partialmethod(_made, "and_"), partialmethod(_made, "or_")
     __rsub__ = partialmethod(_made, "sub", is_right=True)
     __radd__, __rmul__ = __add__, __mul__
 
@@ -137,6 +141,49 @@ class Number:
         function = self.builder.module.declare_intrinsic(name, [self.kind])
         return Number(self.builder, self.builder.call(function, [self.value]))
 
+    def place(self, index: Any, kind: Any = WORD) -> Any:
+        """Return a pointer to a number of an array, given the array's address in this number."""
+        return self.builder.gep(self.builder.inttoptr(self.value, kind.as_pointer()), [self.of(index).value])
+
+    def load(self, index: Any, kind: Any = WORD) -> "Number":
+        """Return a number of the array at this address."""
+        return Number(self.builder, self.builder.load(self.place(index, kind)))
+
+    def store(self, index: Any, number: "Number") -> None:
+        """Store a number in the array at this address."""
+        self.builder.store(number.value, self.place(index, number.kind))
+
+
+class Fields:
+    """A record in compiled code. Its attributes are the fields: numbers, which are loaded, and records."""
+
+    def __init__(self, record: Any, builder: Any, value: Any) -> None:
+        self.record, self.builder = record, builder
+        self.value = builder.inttoptr(value, ir.ArrayType(ir.IntType(8), record.size).as_pointer())
+
+    def __getattr__(self, name: str) -> Any:
+        kind, builder = self.record.typeof(name), self.builder
+        place = builder.gep(self.value, [WORD(0), WORD(self.record.offset(name))])
+        if isinstance(kind, types.Record):
+            return Fields(kind, builder, builder.ptrtoint(place, WORD))
+        loaded = ir.DoubleType() if kind == types.float64 else WORD
+        return Number(builder, builder.load(builder.bitcast(place, loaded.as_pointer())))
+
+
+def each(count: Number) -> Iterator[Number]:
+    """Yield the index of a loop in compiled code: what happens before the next item is the body of the loop."""
+    builder, before = count.builder, count.builder.block
+    body, end = builder.append_basic_block(), builder.append_basic_block()
+    builder.cbranch((count > 0).value, body, end)
+    builder.position_at_end(body)
+    index = builder.phi(WORD)
+    index.add_incoming(WORD(0), before)
+    yield Number(builder, index)
+    following = Number(builder, index) + 1
+    index.add_incoming(following.value, builder.block)
+    builder.cbranch((following < count).value, body, end)
+    builder.position_at_end(end)
+
 
 def where(condition: Number, a: Any, b: Any) -> Number:
     """Return a if a condition is met, otherwise b."""
@@ -145,19 +192,31 @@ def where(condition: Number, a: Any, b: Any) -> Number:
 
 
 def of_numbers(formula: Callable[..., Any], result: Any = None) -> Any:
-    """Return an intrinsic that computes a formula of `Number`s; by default, its result has the last number's type."""
+    """Return an intrinsic that computes a formula of `Number`s and `Fields`; other formulas call its ``formula``.
+
+    By default, its result has the type of the last number.
+    """
 
     def function(typing: Any, *kinds: Any) -> Any:
         kinds = tuple(types.intp if isinstance(kind, types.Integer) else kind for kind in kinds)
 
         def generate(context: Any, builder: Any, called: Any, values: Any) -> Any:
-            return formula(*(Number(builder, value) for value in values)).value
+            given = []
+            for kind, value in zip(kinds, values, strict=True):
+                if isinstance(kind, types.Record):
+                    given.append(Fields(kind, builder, builder.ptrtoint(value, WORD)))
+                else:
+                    given.append(Number(builder, value))
+            made = formula(*given)
+            return context.get_dummy_value() if made is None else made.value
 
         return (result or kinds[-1])(*kinds), generate
 
     typing = Parameter("typing", Parameter.POSITIONAL_OR_KEYWORD)
     function.__signature__ = Signature([typing, *signature(formula).parameters.values()])
-    return extending.intrinsic(function)
+    made: Any = extending.intrinsic(function)
+    made.formula = formula
+    return made
 
 
 smaller = of_numbers(lambda a, b: where(b < a, b, a))  # Numba compiles its own min and max for each pair of types

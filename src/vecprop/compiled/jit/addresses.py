@@ -10,7 +10,7 @@ import numpy as np
 from llvmlite import ir
 from numba import from_dtype, njit, types
 
-from . import INNER, intrinsic
+from . import INNER, Fields, intrinsic, of_numbers
 
 
 def array_of(element, dimensions):
@@ -88,30 +88,13 @@ def record_at(fields: np.dtype) -> Any:
     address, and a group of fields is a nested record.
     """
     record = from_dtype(fields)
-
-    @intrinsic
-    def at(typing, address):
-        def generate(context, builder, signature, values):
-            return builder.inttoptr(values[0], context.get_value_type(record))
-
-        return record(types.intp), generate
-
-    return at
+    return of_numbers(lambda address: Fields(record, address.builder, address.value), record)
 
 
 def records_at(fields: np.dtype) -> Any:
     """Return an intrinsic that returns a record of a table, given the address of the table and an index."""
-    record, size = from_dtype(fields), fields.itemsize
-
-    @intrinsic
-    def at(typing, address, index):
-        def generate(context, builder, signature, values):
-            place = builder.add(values[0], builder.mul(values[1], values[1].type(size)))
-            return builder.inttoptr(place, context.get_value_type(record))
-
-        return record(types.intp, types.intp), generate
-
-    return at
+    at, size = record_at(fields), fields.itemsize
+    return of_numbers(lambda address, index: at.formula(address + index * size), from_dtype(fields))
 
 
 @intrinsic

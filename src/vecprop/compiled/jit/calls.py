@@ -4,10 +4,12 @@ Loops over formulas are compiled separately and called by address, so that the o
 activations, losses and optimizers.
 """
 
+from typing import Any
+
 from llvmlite import ir
 from numba import types
 
-from . import intrinsic
+from . import Number, intrinsic
 
 _TYPES = {"*": ir.IntType(8).as_pointer(), ":": ir.DoubleType(), "": ir.IntType(64)}
 
@@ -15,25 +17,32 @@ _TYPES = {"*": ir.IntType(8).as_pointer(), ":": ir.DoubleType(), "": ir.IntType(
 def _caller(names, result=""):
     """Return an intrinsic that calls the function at an address with a tuple of arguments with these names.
 
+    Its `formula` takes `Number`s instead of a tuple.
+
     Arguments are words, except that a star marks the address of an array, and a colon marks a double.
     """
     kinds = [next(sign for sign in _TYPES if name.startswith(sign)) for name in names.split()]
     expected = types.Tuple([types.float64 if kind == ":" else types.intp for kind in kinds])
 
-    @intrinsic
+    def formula(address: Number, *values: Any) -> Number:
+        function = ir.FunctionType(_TYPES[result] if result else ir.VoidType(), [_TYPES[kind] for kind in kinds])
+        builder, parts = address.builder, [address.of(value).value for value in values]
+        for place, kind in enumerate(kinds):
+            if kind == "*":
+                parts[place] = builder.inttoptr(parts[place], _TYPES[kind])
+        return Number(builder, builder.call(builder.inttoptr(address.value, function.as_pointer()), parts))
+
     def call(typing, address, values):
         def generate(context, builder, signature, operands):
-            function = ir.FunctionType(_TYPES[result] if result else ir.VoidType(), [_TYPES[kind] for kind in kinds])
-            parts = [builder.extract_value(operands[1], place) for place in range(len(kinds))]
-            for place, kind in enumerate(kinds):
-                if kind == "*":
-                    parts[place] = builder.inttoptr(parts[place], _TYPES[kind])
-            value = builder.call(builder.inttoptr(operands[0], function.as_pointer()), parts)
+            address, *parts = operands[0], *(builder.extract_value(operands[1], place) for place in range(len(kinds)))
+            value = formula(Number(builder, address), *(Number(builder, part) for part in parts)).value
             return value if result else context.get_dummy_value()
 
         return (types.float64 if result else types.void)(types.intp, expected), generate
 
-    return call
+    made: Any = intrinsic(call)
+    made.formula = formula
+    return made
 
 
 # Run a layer on a tile, see `run.tiles`. Functions may omit the last arguments, because in the C calling convention the

@@ -29,6 +29,7 @@ from .parallelism import QUARTERS, WeightSplit, inputs_of, multiply_quarter, qua
 from .tiles import (
     TILE_CONTENTS,
     backward,
+    delta_of,
     find_rows,
     forward,
     gather_inputs,
@@ -36,6 +37,9 @@ from .tiles import (
     inputs_at,
     layer_at,
     loss_of_tile,
+    tile_of,
+    transposed_of,
+    workspace_of,
 )
 
 # The rows of a shard, and the addresses of its memory.
@@ -46,24 +50,6 @@ def rows_of(c, B, shard):
     """Return the first row of a shard in a batch of B rows, and the shard's number of rows."""
     first = portion(B, shard, c.shards)
     return first, portion(B, shard + 1, c.shards) - first
-
-
-@njit(**INNER)
-def tile_of(c, shard, size):
-    """Return the address of a shard's inputs."""
-    return c.tile + shard * size * c.tile_features * c.tile_rows
-
-
-@njit(**INNER)
-def workspace_of(c, shard, size):
-    """Return the address of a shard's workspace, where the worker with the same index packs matrices."""
-    return c.workspace + shard * size * c.workspace_size
-
-
-@njit(**INNER)
-def delta_of(c, shard, which, size):
-    """Return the address of one of the two deltas of a shard."""
-    return c.deltas + (2 * shard + which) * size * c.delta_size
 
 
 @njit(**INNER)
@@ -107,7 +93,7 @@ def backward_by_inputs(context, layer, worker, B, current):
     row, barrier, transposed = (
         layer_at(c.table, layer),
         words_at(c.barrier, BARRIER_WORDS),
-        _transposed(c, worker, size),
+        transposed_of(c, worker, size),
     )
     I, O, (first, end) = row.inputs, row.outputs, quarters_of(worker, c.workers)
     low, high = inputs_of(first, I), inputs_of(end, I)
@@ -130,7 +116,7 @@ def backward_by_inputs(context, layer, worker, B, current):
 def backward_by_columns(context, layer, worker, B, current):
     """Compute the gradient of a worker's columns, from the rows of all shards."""
     c = fit_at(context)
-    row, transposed = layer_at(c.table, layer), _transposed(c, worker, size)
+    row, transposed = layer_at(c.table, layer), transposed_of(c, worker, size)
     I, O, J = row.inputs, row.outputs, c.gradients + row.start * size
     first, end = quarters_of(worker, c.workers)
     low, high = inputs_of(first, I), inputs_of(end, I)
@@ -213,17 +199,11 @@ def backward_by_results(context, layer, worker, B, current):
 # All layers.
 
 
-@njit(**INNER)
-def _transposed(c, worker, size):
-    """Return the address where a worker may transpose a delta."""
-    return c.transposed + worker * size * c.delta_size
-
-
 def gradient_of_batch(context, worker, rows_address, B, scale, step):
     """Store the gradients, and Σ scale weight ℓ of each shard in partial_losses; see the module's docstring."""
     c, zero = fit_at(context), number(0)
     workers, shards, data, I = c.workers, c.shards, c.training, c.inputs
-    partial, transposed = doubles_at(c.partial_losses, shards), _transposed(c, worker, size)
+    partial, transposed = doubles_at(c.partial_losses, shards), transposed_of(c, worker, size)
     words_at(c.tile_contents + TILE_CONTENTS * worker, 1)[0] = 0  # the tile is overwritten
     # A worker gathers the data of its shards or, if the first layer is split by inputs, its inputs of all shards.
     low, high, by_inputs = np.int64(0), I, layer_at(c.table, 0).split == WeightSplit.INPUTS
@@ -233,13 +213,13 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
     for shard in range(shards):
         own, (at, S) = shard % workers == worker, rows_of(c, B, shard)
         if own or by_inputs:
-            places = words_at(c.tile_places + 8 * worker * c.tile_rows, S)
+            places = c.tile_places + 8 * worker * c.tile_rows
             O, at_tile = c.outputs, shard * size * c.tile_rows
-            weights = numbers_at(c.row_weights + at_tile, S, zero)  # the same from each worker
-            find_rows(data, words_at(rows_address + 8 * at, S), scale, places, weights)
-            gather_inputs(c, data, places, low, high - low, tile_of(c, shard, size), size)
+            weights = c.row_weights + at_tile  # the same from each worker
+            find_rows(data, rows_address + 8 * at, S, scale, places, S, weights, zero)
+            gather_inputs(c, data, places, S, low, high - low, tile_of(c, shard, size), size)
             if own:
-                gather_targets(c, data, places, numbers_at(c.targets + at_tile * O, O * S, zero))
+                gather_targets(c, data, places, S, c.targets + at_tile * O, size, zero)
     for layer in range(c.layers):
         if layer_at(c.table, layer).forward_of_all:
             calls.forward_of_all(layer_at(c.table, layer).forward_of_all, (context, layer, worker, B))
@@ -251,8 +231,8 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
     for shard in range(worker, shards, workers):
         S, Z, at = rows_of(c, B, shard)[1], _layer_inputs(c, c.layers, shard, size), shard * size * c.tile_rows
         targets = c.targets + at * c.outputs
-        weights, losses = numbers_at(c.row_weights + at, S, zero), numbers_at(c.row_losses + at, S, zero)
-        partial[shard] = loss_of_tile(c, S, S, Z, targets, weights, delta_of(c, shard, current, size), losses)
+        weights, delta, losses = c.row_weights + at, delta_of(c, shard, current, size), c.row_losses + at
+        partial[shard] = loss_of_tile(c, S, S, Z, targets, weights, delta, losses, zero)
     for layer in range(c.layers - 1, -1, -1):
         row = layer_at(c.table, layer)
         if row.backward_of_all:

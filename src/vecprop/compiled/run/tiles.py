@@ -22,8 +22,8 @@ import numpy as np
 from numba import njit, types
 
 from ..gemm.products import gather_address
-from ..jit import INNER, ONCE, calls, larger, smaller
-from ..jit.addresses import copy_bytes, doubles_at, numbers_at, part, records_at, words_at
+from ..jit import INNER, ONCE, calls, each, larger, of_numbers, smaller, where
+from ..jit.addresses import copy_bytes, numbers_at, records_at, words_at
 from ..jit.fit_record import LINE, fields, fit_at
 from ..jit.machine_code import address_of, addresses_of
 from ..lower.formulas import H_SIZE
@@ -48,37 +48,61 @@ layer_at = records_at(LAYER)
 """Return a layer's row in the network's table."""
 
 
-@njit(**ONCE)
+tile_of = of_numbers(lambda c, worker, size: c.tile + worker * size * c.tile_features * c.tile_rows)
+"""Return the address of the inputs of a worker or a shard."""
+
+workspace_of = of_numbers(lambda c, worker, size: c.workspace + worker * size * c.workspace_size)
+"""Return the address of a worker's or a shard's workspace, where a worker packs matrices."""
+
+delta_of = of_numbers(lambda c, worker, which, size: c.deltas + (worker * 2 + which) * size * c.delta_size)
+"""Return the address of one of the two deltas of a worker or a shard."""
+
+transposed_of = of_numbers(lambda c, worker, size: c.transposed + worker * size * c.delta_size)
+"""Return the address where a worker may transpose a delta."""
+
+
+@of_numbers
 def inputs_at(c, number, tile, workspace, size):
     """Return the address of a layer's inputs: the output of the preceding layer, or the tile."""
-    return workspace + size * layer_at(c.table, number - 1).output_at if number else tile
+    preceding = layer_at.formula(c.table, where(number > 0, number - 1, 0))
+    return where(number > 0, workspace + size * preceding.output_at, tile)
 
 
-@njit(**ONCE)
+@of_numbers
 def forward(c, number, A, S, step, rows, workspace, size):
     """Compute a layer's output for a tile in the workspace, and return its address. There is no noise if step is -1."""
-    layer = layer_at(c.table, number)
+    layer = layer_at.formula(c.table, number)
     Z, extra = workspace + size * layer.output_at, workspace + size * layer.extra_at
     operands = layer.inputs, layer.outputs, S, c.theta + size * layer.start, A, Z, c.h + H_BYTES * number, extra
     # c.numbers is the offset from the list of all rows to the global row indices that determine the noise.
-    calls.forward(
-        layer.forward, (*operands, layer.by_rows, layer.product, rows + c.numbers, c.seed, step, np.int64(number))
-    )
+    noise = rows + c.numbers, c.seed, step, number
+    calls.forward.formula(layer.forward, *operands, layer.by_rows, layer.product, *noise)
     return Z
 
 
-@njit(**ONCE)
+@of_numbers
 def backward(c, number, A, S, step, workspace, delta, before, transposed, gradient, add, size):
-    """Store or add a layer's gradient, and compute the delta of the preceding layer.
+    """Store or add a layer's gradient, compute the delta of the preceding layer, and return its address.
 
     A dense layer writes the preceding layer's delta to another buffer; the first layer does not compute one.
     """
-    layer = layer_at(c.table, number)
+    layer = layer_at.formula(c.table, number)
     start = size * layer.start
     operands = layer.inputs, layer.outputs, S, c.theta + start, A, delta, gradient + start, add
     kept = workspace + size * layer.output_at, c.h + H_BYTES * number, workspace + size * layer.extra_at
-    before = before if number else np.int64(0)
-    calls.backward(layer.backward, (*operands, *kept, before, transposed, layer.by_rows, layer.product, step))
+    others = where(number > 0, before, 0), transposed, layer.by_rows, layer.product, step
+    calls.backward.formula(layer.backward, *operands, *kept, *others)
+    return where(layer.is_dense > 0, before, delta)
+
+
+@of_numbers
+def _back(c, worker, number, inputs, S, step, delta, gradient, add, size):
+    """Call `backward` with the memory of a worker."""
+    workspace, both = workspace_of.formula(c, worker, size), worker.of(0)
+    A = inputs_at.formula(c, number, inputs, workspace, size)
+    before = delta_of.formula(c, worker, both, size) + delta_of.formula(c, worker, both + 1, size) - delta
+    memory = workspace, delta, before, transposed_of.formula(c, worker, size)
+    return backward.formula(c, number, A, S, step, *memory, gradient, add, size)
 
 
 # Placeholders, filled in by `address_of`: the floating-point type, and the bytes of an element.
@@ -113,16 +137,6 @@ def gather_rows(M, N, A, A_m, B, B_n, indices):
 
 
 @njit(**ONCE)
-def _one_hot(classes, rows, O, tile):
-    """Write the classes of the rows to a tile, one-hot encoded."""
-    S = rows.size
-    for i in range(O * S):
-        tile[i] = 0
-    for s in range(S):
-        tile[classes[rows[s]] * S + s] = 1
-
-
-@njit(**ONCE)
 def _store_predictions(c, data, Z, rows, Y):
     """Compute the predictions of rows from the last layer's outputs, and store them; Y is scratch memory."""
     O, S = c.outputs, rows.size
@@ -151,114 +165,140 @@ def store_predictions(context, Z, rows, n, Y):
     _store_predictions(c, c.validation, Z, words_at(rows, n), numbers_at(Y, c.outputs * n, number(0)))
 
 
-@njit(**ONCE)
-def find_rows(data, rows, scale, places, weights):
+def _find_rows(data, rows, n, scale, places, S, weights, zero):
     """Write the position of each row in the data and its scaled weight; padding repeats the last row with weight 0."""
-    chosen, weight = words_at(data.chosen, data.rows), numbers_at(data.weight, data.data_rows, weights)
-    count, factor = rows.size, weights.dtype.type(scale)
-    for s in range(places.size):
-        place = rows[smaller(s, count - 1)]
-        if data.chosen:
-            place = chosen[place]
-        places[s], weights[s] = place, 0
-        if s < count:
-            weights[s] = factor * weight[place] if data.weight else factor
+    chosen, weight, factor = data.chosen, data.weight, scale
+    if zero.kind != scale.kind:
+        factor = scale.cast(zero.kind, "fptrunc")
+    for s in each(S):
+        place = where(s < n, s, n - 1)
+        row = rows.load(place)
+        place = where(chosen > 0, chosen, rows).load(where(chosen > 0, row, place))
+        own = where(weight > 0, weight, weights).load(where(weight > 0, place, 0), zero.kind)
+        places.store(s, place)
+        weights.store(s, where(s < n, where(weight > 0, factor * own, factor), 0.0))
 
 
-@njit(**ONCE)
-def gather_inputs(c, data, places, first, features, tile, size):
+find_rows = of_numbers(_find_rows, types.void)
+
+
+def _gather_inputs(c, data, places, S, first, features, tile, size):
     """Copy the inputs of rows to a tile and scale them, or compute the inputs; sparse rows are stored as references.
 
     ``features`` inputs are gathered, starting at ``first``; a part of the inputs requires a tile of features x rows.
     """
-    S, numbers, to = places.size, places.ctypes.data, tile + first * places.size * size
-    if data.expander:
-        kept = data.kept, data.kept_count, data.edges
-        calls.expand(data.expander, (data.x, data.row_bytes, numbers, S, *kept, first, features, c.by_rows, to))
-    else:
-        calls.gather(c.gather, (S, features, data.x + first * size, c.inputs * size, to, S * size, numbers))
-    if data.scaler:
-        calls.scale(data.scaler, (first, features, S, c.by_rows, data.shift, data.scale, to))
+    to, if_else, if_then = tile + first * S * size, tile.builder.if_else, tile.builder.if_then
+    with if_else((data.expander > 0).value) as (expands, gathers):
+        with expands:
+            kept = data.kept, data.kept_count, data.edges, first, features, c.by_rows
+            calls.expand.formula(data.expander, data.x, data.row_bytes, places, S, *kept, to)
+        with gathers:
+            inputs = data.x + first * size, c.inputs * size
+            calls.gather.formula(c.gather, S, features, *inputs, to, S * size, places)
+    with if_then((data.scaler > 0).value):
+        calls.scale.formula(data.scaler, first, features, S, c.by_rows, data.shift, data.scale, to)
+
+
+gather_inputs = of_numbers(_gather_inputs, types.void)
+
+
+def _gather_targets(c, data, places, S, targets, size, zero):
+    """Copy the targets of rows to a tile of features x rows; classes are one-hot encoded."""
+    with targets.builder.if_else((data.classes > 0).value) as (encodes, gathers):
+        with encodes:
+            for i in each(c.outputs * S):
+                targets.store(i, zero)
+            for s in each(S):
+                targets.store(data.classes.load(places.load(s)) * S + s, zero.of(1))
+        with gathers:
+            row = c.outputs * size
+            calls.gather.formula(data.gather_targets, S, c.outputs, data.t, row, targets, S * size, places)
+
+
+gather_targets = of_numbers(_gather_targets, types.void)
 
 
 @njit(**ONCE)
-def gather_targets(c, data, places, targets):
-    """Copy the targets of rows to a tile of features x rows."""
-    O, S, size = c.outputs, places.size, targets.itemsize
-    if data.classes:
-        _one_hot(words_at(data.classes, data.data_rows), places, O, targets)
-    else:
-        calls.gather(data.gather_targets, (S, O, data.t, O * size, targets.ctypes.data, S * size, places.ctypes.data))
-
-
-@njit(**ONCE)
-def loss_of_tile(c, S, rows, Z, targets, weights, delta, losses):
+def loss_of_tile(c, S, rows, Z, targets, weights, delta, losses, like):
     """Return the weighted loss of a tile's rows without padding, and store the delta of all S rows."""
-    addresses = targets, weights.ctypes.data, delta, losses.ctypes.data
-    calls.loss(c.loss, (S, c.outputs, Z, *addresses, c.loss_h))
-    total = 0.0
+    calls.loss(c.loss, (S, c.outputs, Z, targets, weights, delta, losses, c.loss_h))
+    weights, losses, total = numbers_at(weights, rows, like), numbers_at(losses, rows, like), 0.0
     for s in range(rows):
         total += np.float64(weights[s] * losses[s])
     return total
 
 
+def _in_order(c, rows):
+    """Return whether rows are consecutive: their indices are a slice of the list of all rows."""
+    distance, training, validation = rows - c.all_rows, c.training.rows, c.validation.rows
+    return (distance > -1) & (distance < where(validation > training, validation, training) * 8)
+
+
+def _reads(c, data, rows):
+    """Return whether inputs are read from the data, without a tile."""
+    return _in_order(c, rows) & (c.by_rows > 0) & (data.chosen | data.scaler | data.expander).equals(0)
+
+
+_reads_data = of_numbers(_reads, types.boolean)
+_first_inputs = of_numbers(lambda data, rows, row_bytes: data.x + rows.load(0) * row_bytes)
+
+
+def _note_contents(c, worker, is_validation, rows, n, scale):
+    """Describe a worker's tile, and return whether it has to be filled.
+
+    It is skipped if it still holds these rows from the previous step. Validation always fills the tile and marks the
+    contents as unknown, since validation rows have the same indices as training rows.
+    """
+    contents, trains = c.tile_contents + worker * TILE_CONTENTS, is_validation.equals(0)
+    same = contents.load(0).equals(rows) & contents.load(1).equals(n) & contents.load(2, scale.kind).equals(scale)
+    contents.store(0, where(_in_order(c, rows) & trains, rows, 0))
+    contents.store(1, n)
+    contents.store(2, scale)
+    return (same & trains).equals(0)
+
+
+_must_fill = of_numbers(_note_contents, types.boolean)
+
+
+@of_numbers
+def _padded(is_validation, multiple, n):
+    """Return the size of a tile of n rows. The multiple is a power of two, to avoid a slow division."""
+    return where(is_validation > 0, n, where(multiple < n, (n + multiple - 1) & (0 - multiple), n))
+
+
 def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, step, gradient):
     """Return Σ scale weight ℓ over n rows, and store its gradient at an address, unless the address is 0."""
-    c, zero = fit_at(context), number(0)
-    most = c.tile_rows
+    c, zero, none = fit_at(context), number(0), np.int64(0)
+    most, first = c.tile_rows, worker * size * c.tile_rows
     data = c.validation if is_validation else c.training
-    I, O = c.inputs, c.outputs
     # The worker's parts of the memory.
-    tile = c.tile + worker * size * c.tile_features * most
-    targets = numbers_at(c.targets + worker * size * O * most, O * most, zero)
-    weights = numbers_at(c.row_weights + worker * size * most, most, zero)
-    losses = numbers_at(c.row_losses + worker * size * most, most, zero)
-    workspace, delta_bytes = c.workspace + worker * size * c.workspace_size, size * c.delta_size
-    deltas, transposed = c.deltas + 2 * worker * delta_bytes, c.transposed + worker * delta_bytes
-    all_rows, all_places = words_at(rows_address, n), words_at(c.tile_places + 8 * worker * most, most)
-    # Rows are consecutive if their indices are a slice of the list of all rows.
-    distance = rows_address - c.all_rows
-    in_order = (distance >= 0) & (distance < 8 * larger(c.training.rows, c.validation.rows))
-    stays = in_order & (c.by_rows != 0) & ((data.chosen | data.scaler | data.expander) == 0)  # read from the data
-    known = in_order & (is_validation == 0)
-    multiple, contents = c.row_multiple, words_at(c.tile_contents + TILE_CONTENTS * worker, 2)
-    scale_of_contents = doubles_at(c.tile_contents + TILE_CONTENTS * worker + 16, 1)
-    total, start = 0.0, 0
+    tile, workspace, deltas = tile_of(c, worker, size), workspace_of(c, worker, size), delta_of(c, worker, none, size)
+    targets, weights, losses = c.targets + first * c.outputs, c.row_weights + first, c.row_losses + first
+    places, stays = c.tile_places + 8 * worker * most, _reads_data(c, data, rows_address)
+    total, start = 0.0, none
     while start < n:
-        rows = part(all_rows, start, smaller(start + most, n))
-        S = rows.size
-        if not is_validation and multiple < S:  # a power of two, to avoid a slow division
-            S = (S + multiple - 1) & -multiple
-        places, inputs = part(all_places, np.int64(0), S), tile
-        fill, contents_here = True, rows.ctypes.data
+        rows, count = rows_address + 8 * start, smaller(most, n - start)
+        S = _padded(is_validation, c.row_multiple, count)
+        inputs, fill = tile, True
         if stays:
-            inputs = data.x + size * I * rows[0]
+            inputs = _first_inputs(data, rows, size * c.inputs)
         else:
-            # Skip filling the tile if it still holds these rows from the previous step. Validation always fills the
-            # tile and marks the contents as unknown, since validation rows have the same indices as training rows.
-            same = (contents[0] == contents_here) & (contents[1] == rows.size) & (scale_of_contents[0] == scale)
-            fill = (is_validation != 0) | (not same)
-            contents[0], contents[1] = contents_here * np.int64(known), rows.size
-            scale_of_contents[0] = scale
+            fill = _must_fill(c, worker, is_validation, rows, count, scale)
         if fill:
-            find_rows(data, rows, scale, places, weights)
-            gather_targets(c, data, places, targets)
+            find_rows(data, rows, count, scale, places, S, weights, zero)
+            gather_targets(c, data, places, S, targets, size, zero)
             if not stays:
-                gather_inputs(c, data, places, np.int64(0), I, tile, size)
+                gather_inputs(c, data, places, S, none, c.inputs, tile, size)
         A = inputs
         for layer in range(c.layers):
-            A = forward(c, layer, A, S, step, rows.ctypes.data, workspace, size)
+            A = forward(c, layer, A, S, step, rows, workspace, size)
         if is_validation and c.store:  # needed for a score or for the history
-            calls.store(c.store, (context, A, rows.ctypes.data, S, deltas))
-        total += loss_of_tile(c, S, rows.size, A, targets.ctypes.data, weights, deltas, losses)
-        delta, before, add = deltas, deltas + delta_bytes, smaller(start, 1)  # the first tile stores the gradient
-        layer = c.layers if gradient else 0
+            calls.store(c.store, (context, A, rows, S, deltas))
+        total += loss_of_tile(c, S, count, A, targets, weights, deltas, losses, zero)
+        delta, layer = deltas, c.layers if gradient else none
         while layer > 0:
-            layer -= 1
-            A = inputs_at(c, layer, inputs, workspace, size)
-            backward(c, layer, A, S, step, workspace, delta, before, transposed, gradient, add, size)
-            if layer_at(c.table, layer).is_dense:
-                delta, before = before, delta
+            layer -= 1  # the first tile stores the gradient
+            delta = _back(c, worker, layer, inputs, S, step, delta, gradient, smaller(start, 1), size)
         start += most
     return total
 
@@ -266,22 +306,20 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
 def predict_rows(context, rows_address, n):
     """Compute and store the predictions of n rows."""
     c, zero = fit_at(context), number(0)
-    most = c.tile_rows
-    I, O = c.inputs, c.outputs
-    tile, Y = numbers_at(c.tile, c.tile_features * most, zero), numbers_at(c.targets, O * most, zero)
-    all_rows = words_at(rows_address, n)
+    most, I, Y = c.tile_rows, c.inputs, numbers_at(c.targets, c.outputs * c.tile_rows, zero)
     for start in range(0, n, most):
         # The last tile has at least two rows. Products of one row are summed in a different order, so the bits of a
         # prediction would depend on the number of rows before it.
         first = start if start + 1 < n else larger(n - 2, 0)
-        rows = part(all_rows, first, smaller(start + most, n))
-        gather_inputs(c, c.training, rows, np.int64(0), I, tile.ctypes.data, size)
-        A = tile.ctypes.data
+        rows, S = rows_address + 8 * first, smaller(start + most, n) - first
+        gather_inputs(c, c.training, rows, S, np.int64(0), I, c.tile, size)
+        A = c.tile
         for layer in range(c.layers):
-            A = forward(c, layer, A, rows.size, np.int64(-1), rows.ctypes.data, c.workspace, size)
-        _store_predictions(c, c.training, A, rows, Y)
-        if not are_finite(part(tile, np.int64(0), I * rows.size)):
-            _spoil_predictions(c, c.training, tile, rows, Y)
+            A = forward(c, layer, A, S, np.int64(-1), rows, c.workspace, size)
+        tile = numbers_at(c.tile, I * S, zero)
+        _store_predictions(c, c.training, A, words_at(rows, S), Y)
+        if not are_finite(tile):
+            _spoil_predictions(c, c.training, tile, words_at(rows, S), Y)
 
 
 @cache
