@@ -18,7 +18,7 @@ def test_sample(name, tmp_path, monkeypatch):
     names = ",".join(f"column {number}" for number in range(content.splitlines()[1].count(b",") + 1))
     found = real_tables.outcome(b"\n".join([names.encode(), *content.splitlines()[1:]]))
     assert (found["exit"], found["parts are alike"], found["read otherwise"]) == (0, True, [])
-    assert "- models: 1, of " in real_tables.page({name: found})
+    assert "- models: 1, trained on " in real_tables.page({name: found})
 
 
 @pytest.mark.long
