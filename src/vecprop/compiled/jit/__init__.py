@@ -191,6 +191,19 @@ def where(condition: Number, a: Any, b: Any) -> Number:
     return Number(like.builder, like.builder.select(condition.value, like.of(a).value, like.of(b).value))
 
 
+def branch(condition: Number, a: Callable[[], Number], b: Callable[[], Number]) -> Number:
+    """Return a() if a condition is met, otherwise b(); compiled code computes only one of them."""
+    builder, ends = condition.builder, []
+    with builder.if_else(condition.value) as places:
+        for place, formula in zip(places, (a, b), strict=True):
+            with place:
+                ends.append((formula().value, builder.block))
+    result = builder.phi(ends[0][0].type)
+    for end in ends:
+        result.add_incoming(*end)
+    return Number(builder, result)
+
+
 def of_numbers(formula: Callable[..., Any], result: Any = None) -> Any:
     """Return an intrinsic that computes a formula of `Number`s and `Fields`; other formulas call its ``formula``.
 

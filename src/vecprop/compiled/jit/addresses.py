@@ -97,31 +97,22 @@ def records_at(fields: np.dtype) -> Any:
     return of_numbers(lambda address, index: at.formula(address + index * size), from_dtype(fields))
 
 
-@intrinsic
-def copy_bytes(typing, source, target, size):
+def _copy(source, target, size):
     """Copy memory from one address to another."""
-
-    def generate(context, builder, signature, values):
-        pointer, size = ir.IntType(8).as_pointer(), values[2]
-        move = builder.module.declare_intrinsic("llvm.memcpy", [pointer, pointer, size.type])
-        places = (builder.inttoptr(address, pointer) for address in (values[1], values[0]))
-        builder.call(move, [*places, size, ir.IntType(1)(0)])
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp, types.intp), generate
+    builder, pointer = size.builder, ir.IntType(8).as_pointer()
+    move = builder.module.declare_intrinsic("llvm.memcpy", [pointer, pointer, size.kind])
+    places = (builder.inttoptr(address.value, pointer) for address in (target, source))
+    builder.call(move, [*places, size.value, ir.IntType(1)(0)])
 
 
-@intrinsic
-def clear_bytes(typing, address, size):
+def _clear(address, size):
     """Fill memory at an address with zeros."""
+    builder, pointer, byte = size.builder, ir.IntType(8).as_pointer(), ir.IntType(8)
+    fill = builder.module.declare_intrinsic("llvm.memset", [pointer, size.kind])
+    builder.call(fill, [builder.inttoptr(address.value, pointer), byte(0), size.value, ir.IntType(1)(0)])
 
-    def generate(context, builder, signature, values):
-        pointer, byte, size = ir.IntType(8).as_pointer(), ir.IntType(8), values[1]
-        fill = builder.module.declare_intrinsic("llvm.memset", [pointer, size.type])
-        builder.call(fill, [builder.inttoptr(values[0], pointer), byte(0), size, ir.IntType(1)(0)])
-        return context.get_dummy_value()
 
-    return types.void(types.intp, types.intp), generate
+copy_bytes, clear_bytes = of_numbers(_copy, types.void), of_numbers(_clear, types.void)
 
 
 @njit(**INNER)

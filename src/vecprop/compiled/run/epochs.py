@@ -21,16 +21,17 @@ from enum import IntEnum
 from typing import Any
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
 
-from ..jit import INNER, ONCE, calls, is_finite, larger, of_numbers, portion, smaller, where
+from ..jit import INNER, ONCE, branch, calls, each, is_finite, larger, of_numbers, portion, smaller, where
 from ..jit.addresses import clear_bytes, copy_bytes, doubles_at, numbers_at, part, total, words_at
 from ..jit.fit_record import FIT, fit_at
 from ..jit.machine_code import addresses_of
 from ..jit.threads import BARRIER_WORDS, STOPPED, atomic_add, is_abandoned, now, wait_for_all
 from .measures import TRAINING, Watched, look_for_stop, scale_of, stopping_at
 from .parallelism import QUARTERS, quarters_of
-from .steps import BLOCK, are_finite, block_at, length, move_block, square_of
+from .steps import BLOCK, are_finite, block_at, is_of, length, move_block, square_of
 
 # Placeholders, filled in by `address_of`: the floating-point type, and the bytes of an element.
 number: Any = float
@@ -48,22 +49,70 @@ class Ended(IntEnum):
     NOT_STARTED = -1
 
 
-@njit(**ONCE)
-def _gradients_of_shards(context, c, worker, first, end, rows, B, scale, step, size):
+def _gradient_of_shard(context, c, worker, shard, rows, B, scale, step, own, row):
+    def of_rows(some, n):
+        return calls.rows.formula(c.gradient_of_rows, context, worker, 0, some, n, scale, step, own)
+
+    def of_part():
+        low = portion.formula(B, shard, c.shards)
+        n = portion.formula(B, shard + 1, c.shards) - low
+        with n.builder.if_then(n.equals(0).value):
+            clear_bytes.formula(own, row)
+        return of_rows(rows + low * 8, n)
+
+    # The divisions would take as long as a small layer.
+    c.partial_losses.store(shard, branch(c.shards > 1, of_part, lambda: of_rows(rows, B)))
+
+
+def _gradients(context, c, worker, first, end, rows, B, scale, step, size):
     """Compute the losses and gradients of a worker's shards of B rows."""
-    row, shards = c.p * size, c.shards
-    partial = doubles_at(c.partial_losses, shards)
-    for shard in range(first, end):
-        own, some, n = c.gradients + shard * row, rows, B
-        if shards > 1:  # the divisions would take as long as a small layer
-            low = portion(B, shard, shards)
-            some, n = rows + 8 * low, portion(B, shard + 1, shards) - low
-            if not n:
-                clear_bytes(own, row)
-        partial[shard] = calls.rows(c.gradient_of_rows, (context, worker, 0, some, n, scale, step, own))
-    if c.in_pairs:
-        for shard in range(first, end, 2):
-            calls.sum_shards(c.sum_shards, (context, 0, c.p, shard, np.int64(1)))
+    row = c.p * size
+    for number in each(end - first):
+        shard = first + number
+        _gradient_of_shard(context, c, worker, shard, rows, B, scale, step, c.gradients + shard * row, row)
+    with context.builder.if_then((c.in_pairs > 0).value):
+        for pair in each((end - first + 1) // 2):
+            calls.sum_shards.formula(c.sum_shards, context, 0, c.p, first + pair * 2, 1)
+
+
+_gradients_of_shards = of_numbers(_gradients, types.void)
+
+
+def _sum(context, c, block, number, scale, J, own, needed):
+    """Sum a block's gradients of shards, add the gradient of the penalty, and store the penalty if it is needed."""
+    if_then, bounds = context.builder.if_then, (context, block.low, block.high)
+    with if_then(((c.sum_shards > 0) & block.is_single.equals(0)).value):
+        calls.sum_shards.formula(c.sum_shards, *bounds, own, c.next_shard)
+    with if_then((c.penalize > 0).value):
+        calls.penalize.formula(c.penalize, *bounds, scale, J)
+        with if_then(needed.value):
+            c.penalties.store(number, calls.penalize.formula(c.penalize, *bounds, scale, 0))
+
+
+_sum_block = of_numbers(_sum, types.void)
+
+
+def _copy_kept(c, start, size, restores):
+    """Keep a part of the optimizer's moments; or restore it, and the parameters."""
+    pairs = [(c.first, c.first_kept), (c.second, c.second_kept)]
+    if restores:
+        pairs = [(c.last_finite, c.theta), *(pair[::-1] for pair in pairs)]
+    for source, target in pairs:
+        with size.builder.if_then(((target if restores else source) > 0).value):
+            copy_bytes.formula(source + start, target + start, size)
+
+
+_keep_moments = of_numbers(lambda c, start, size: _copy_kept(c, start, size, False), types.void)
+_restore = of_numbers(lambda c, size: _copy_kept(c, size.of(0), size, True), types.void)
+_rate = of_numbers(lambda c, step: c.rates.load(step * c.rate_stride, ir.DoubleType()), types.float64)
+
+
+def _copy_block(c, block, size):
+    at = block.low * size
+    copy_bytes.formula(c.theta + at, c.last_finite + at, block.high * size - at)
+
+
+_keep_block = of_numbers(_copy_block, types.void)
 
 
 _shortening = of_numbers(lambda clip, slope: where(clip > 0, where(clip < slope, clip / slope, 1.0), 1.0))
@@ -94,10 +143,7 @@ def run_epochs(context, worker):
     share_bytes = portion(P, worker + 1, workers) * size - share
     for epoch in range(recorded):
         if not full:  # copy a worker's share of the optimizer's moments
-            if c.first:
-                copy_bytes(c.first + share, c.first_kept + share, share_bytes)
-            if c.second:
-                copy_bytes(c.second + share, c.second_kept + share, share_bytes)
+            _keep_moments(c, share, share_bytes)
         if c.shuffle and worker == 0:
             calls.shuffle(c.shuffle, (c.seed, c.first_epoch + epoch, N, none, c.keys, c.places, c.order))
         wait_for_all(barrier, workers)  # A
@@ -116,24 +162,17 @@ def run_epochs(context, worker):
                 _gradients_of_shards(context, c, worker, shard, next_shard, rows, B, scale, step_number, size)
             wait_for_all(barrier, workers)  # B
             if worker == 0:
-                look_for_stop(c, barrier)
+                look_for_stop(c)
             loss = total(partial)
             judged = (carried != 0) & (epoch > 0)  # theta is updated only if its loss is finite
-            waits = judged | (c.clip != 0)
+            waits, counted = judged | (c.clip != 0), judged | (running != 0)
             # Sum the worker's blocks, and update them if the step depends on nothing else.
-            rate = doubles_at(c.rates, step + 1)[step * c.rate_stride]
-            t = np.float64(c.steps_before + step + 1)
+            rate, t = _rate(c, step), np.float64(c.steps_before + step + 1)
             for number_of_block in range(blocks):
                 block = block_at(c.blocks, number_of_block)
-                if (block.quarter < first) | (block.quarter >= end):
+                if not is_of(block, first, end):
                     continue
-                if c.sum_shards and not block.is_single:
-                    calls.sum_shards(c.sum_shards, (context, block.low, block.high, own, c.next_shard))
-                if c.penalize:
-                    calls.penalize(c.penalize, (context, block.low, block.high, scale, J.ctypes.data))
-                    if judged or running:
-                        penalty = calls.penalize(c.penalize, (context, block.low, block.high, scale, none))
-                        penalties[number_of_block] = penalty
+                _sum_block(context, c, block, number_of_block, scale, J.ctypes.data, own, counted)
                 squares[number_of_block] = square_of(part(J, block.low, block.high))
                 if not waits:
                     moves[number_of_block] = move_block(c, J, block.low, block.high, rate, t, 1.0, own_moved)
@@ -154,11 +193,10 @@ def run_epochs(context, worker):
                 shorten = _shortening(c.clip, slope)
                 for number_of_block in range(blocks):
                     block = block_at(c.blocks, number_of_block)
-                    if (block.quarter < first) | (block.quarter >= end):
+                    if not is_of(block, first, end):
                         continue
                     if judged:
-                        at = block.low * size
-                        copy_bytes(c.theta + at, c.last_finite + at, block.high * size - at)
+                        _keep_block(c, block, size)
                     moves[number_of_block] = move_block(c, J, block.low, block.high, rate, t, shorten, own_moved)
                 wait_for_all(barrier, workers)  # D
             # Add the step to the means of the epoch.
@@ -188,11 +226,7 @@ def run_epochs(context, worker):
             stopped = barrier[STOPPED] > full
         if stopped:  # restore the state at the start of the epoch
             if worker == 0:
-                copy_bytes(c.last_finite, c.theta, bytes)
-                if c.first:
-                    copy_bytes(c.first_kept, c.first, bytes)
-                if c.second:
-                    copy_bytes(c.second_kept, c.second, bytes)
+                _restore(c, bytes)
                 done[1], done[3] = first_step, Ended.INTERRUPTED
             return
         if not (finite & is_finite(number(running_loss))):

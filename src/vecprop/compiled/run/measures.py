@@ -8,13 +8,13 @@ from llvmlite import ir
 from numba import njit, types
 
 from ...optimize.settings import observed
-from ..jit import INNER, ONCE, calls, is_finite, of_numbers, portion, where
+from ..jit import INNER, ONCE, branch, calls, each, is_finite, of_numbers, portion, where
 from ..jit.addresses import copy_bytes, doubles_at, numbers_at, record_at, total, words_at
 from ..jit.fit_record import OFFSETS, ROWS, fields, fit_at
 from ..jit.machine_code import addresses_of
 from ..jit.threads import BARRIER_WORDS, STOPPED, wait_for_all
-from .parallelism import quarters_of
-from .steps import block_at
+from .parallelism import first_quarter
+from .steps import block_at, is_of
 
 CHUNK = 1024
 """The number of rows per part of a loss; it does not depend on the number of threads, which keeps sums reproducible."""
@@ -49,15 +49,13 @@ TRAINING, VALIDATION = (8 * OFFSETS[name]["x"] for name in ("training", "validat
 _observed = njit(**INNER)(observed)
 
 
-_share = of_numbers(lambda mean, n: where(mean > 0, 1 / n.cast(ir.DoubleType(), "sitofp"), 1.0), types.float64)
-
-
-@njit(**ONCE)
-def scale_of(c, data, group, rows, n):
+def _scale(c, data, group, rows, n):
     """Return the factor of row losses: 1 / Σ w for a mean, 1 for a sum; `group` is the address of data."""
-    if data.weigher:
-        return calls.weigh(data.weigher, (group, rows, n))
-    return _share(c.mean, n)
+    share = where(c.mean > 0, 1 / n.cast(ir.DoubleType(), "sitofp"), 1.0)
+    return branch(data.weigher > 0, lambda: calls.weigh.formula(data.weigher, group, rows, n), lambda: share)
+
+
+scale_of = of_numbers(_scale, types.float64)
 
 
 @njit(**INNER)
@@ -78,38 +76,50 @@ def weigh(data, rows, n):
 weigh_address = addresses_of(weigh, types.float64(*[types.intp] * 3))
 
 
-@njit(**ONCE)
-def look_for_stop(c, barrier):
+def _look(c):
     """Set the stop flag of all workers if a stop was requested."""
-    if words_at(c.stop, 1)[0]:
-        barrier[STOPPED] = 1
+    with c.builder.if_then((c.stop.load(0) > 0).value):
+        c.barrier.store(STOPPED, c.stop.load(0).of(1))
+
+
+look_for_stop = of_numbers(_look, types.void)
+
+
+def _measure_parts(context, c, worker, is_validation, N, parts, scale):
+    """Compute a worker's losses of parts of the rows, unless the fit stops, and its penalties."""
+    workers, if_then = c.workers, context.builder.if_then
+    for turn in each((parts - worker + workers - 1) // workers):
+        part = worker + turn * workers
+        with if_then(c.full.equals(0).value):
+            look_for_stop.formula(c)
+        stops = c.full.equals(0) & (c.barrier.load(STOPPED) > 0)
+        with if_then(stops.equals(0).value):
+            low = portion.formula(N, part, parts)
+            rows = c.all_rows + low * 8, portion.formula(N, part + 1, parts) - low
+            loss = calls.rows.formula(c.gradient_of_rows, context, worker, is_validation, *rows, scale, -1, 0)
+            c.partial_losses.store(part, loss)
+    first, end = first_quarter.formula(worker, workers), first_quarter.formula(worker + 1, workers)
+    with if_then((c.penalize > 0).value):
+        for number in each(c.block_count):  # the same order as in steps
+            block = block_at.formula(c.blocks, number)
+            with if_then(is_of.formula(block, first, end).value):
+                operands = context, block.low, block.high, scale, 0
+                c.penalties.store(number, calls.penalize.formula(c.penalize, *operands))
+
+
+_measure_rows = of_numbers(_measure_parts, types.void)
 
 
 @njit(**ONCE)
 def _loss(context, c, worker, is_validation, N, parts):
     """Return the loss of rows, including the penalty. It is summed in parts; all workers return the same value."""
     barrier, workers = words_at(c.barrier, BARRIER_WORDS), c.workers
-    partial = doubles_at(c.partial_losses, parts)
     data, offset = (c.validation, VALIDATION) if is_validation else (c.training, TRAINING)
     scale = scale_of(c, data, context + offset, c.all_rows, N)
     wait_for_all(barrier, workers)  # all workers have read the previous sums
-    for number in range(worker, parts, workers):
-        if not c.full:
-            look_for_stop(c, barrier)
-            if barrier[STOPPED]:
-                break
-        low = portion(N, number, parts)
-        rows = c.all_rows + 8 * low, portion(N, number + 1, parts) - low
-        partial[number] = calls.rows(c.gradient_of_rows, (context, worker, is_validation, *rows, scale, -1, 0))
-    blocks, penalties = c.block_count, doubles_at(c.penalties, c.block_count)
-    first, end = quarters_of(worker, workers)
-    for number_of_block in range(blocks if c.penalize else 0):  # the same order as in steps
-        block = block_at(c.blocks, number_of_block)
-        if first <= block.quarter < end:
-            operands = context, block.low, block.high, scale, np.int64(0)
-            penalties[number_of_block] = calls.penalize(c.penalize, operands)
+    _measure_rows(context, c, worker, is_validation, N, parts, scale)
     wait_for_all(barrier, workers)
-    return total(partial) + total(penalties)
+    return total(doubles_at(c.partial_losses, parts)) + total(doubles_at(c.penalties, c.block_count))
 
 
 def measure(context, worker, epoch, known):

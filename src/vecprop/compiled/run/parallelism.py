@@ -124,13 +124,13 @@ def _pieces(quarters: Iterable[tuple[int, int]], size: int) -> Iterator[tuple[in
             yield start, min(start + size, high), number
 
 
-_first_quarter = of_numbers(lambda worker, workers: (worker * QUARTERS + workers - 1) // workers)
+first_quarter = of_numbers(lambda worker, workers: (worker * QUARTERS + workers - 1) // workers)
 
 
 @njit(**ONCE)
 def quarters_of(worker, workers):
     """Return the index of a worker's first quarter, and of the next worker's first quarter."""
-    return _first_quarter(worker, workers), _first_quarter(worker + 1, workers)
+    return first_quarter(worker, workers), first_quarter(worker + 1, workers)
 
 
 inputs_of = of_numbers(lambda quarter, I: quarter * (I + 1) // QUARTERS)

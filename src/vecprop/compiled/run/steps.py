@@ -22,6 +22,9 @@ BLOCK = 2048
 block_at = records_at(np.dtype(fields("low high quarter is_single")))
 """Return the record of a block, given the blocks and its index; see `parallelism.blocks_of`."""
 
+is_of = of_numbers(lambda block, first, end: (block.quarter > first - 1) & (block.quarter < end), types.boolean)
+"""Return whether a block belongs to one of the quarters from first to end."""
+
 _HUGE = 2.0**600
 """The scale of numbers whose squares overflow."""
 
