@@ -204,11 +204,15 @@ def branch(condition: Number, a: Callable[[], Number], b: Callable[[], Number]) 
     return Number(builder, result)
 
 
+_RESULTS: dict[Any, Any] = {None: types.void, bool: types.boolean}
+
+
 def of_numbers(formula: Callable[..., Any], result: Any = None) -> Any:
     """Return an intrinsic that computes a formula of `Number`s and `Fields`; other formulas call its ``formula``.
 
-    By default, its result has the type of the last number.
+    By default, its result has the type of the last number; an annotation can name another type.
     """
+    result = result or _RESULTS.get(formula.__annotations__.get("return", ...))
 
     def function(typing: Any, *kinds: Any) -> Any:
         kinds = tuple(types.intp if isinstance(kind, types.Integer) else kind for kind in kinds)

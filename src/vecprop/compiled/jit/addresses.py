@@ -10,7 +10,7 @@ import numpy as np
 from llvmlite import ir
 from numba import from_dtype, njit, types
 
-from . import INNER, Fields, intrinsic, of_numbers
+from . import INNER, Fields, each, intrinsic, of_numbers
 
 
 def array_of(element, dimensions):
@@ -97,7 +97,8 @@ def records_at(fields: np.dtype) -> Any:
     return of_numbers(lambda address, index: at.formula(address + index * size), from_dtype(fields))
 
 
-def _copy(source, target, size):
+@of_numbers
+def copy_bytes(source, target, size) -> None:
     """Copy memory from one address to another."""
     builder, pointer = size.builder, ir.IntType(8).as_pointer()
     move = builder.module.declare_intrinsic("llvm.memcpy", [pointer, pointer, size.kind])
@@ -105,22 +106,19 @@ def _copy(source, target, size):
     builder.call(move, [*places, size.value, ir.IntType(1)(0)])
 
 
-def _clear(address, size):
+@of_numbers
+def clear_bytes(address, size) -> None:
     """Fill memory at an address with zeros."""
     builder, pointer, byte = size.builder, ir.IntType(8).as_pointer(), ir.IntType(8)
     fill = builder.module.declare_intrinsic("llvm.memset", [pointer, size.kind])
     builder.call(fill, [builder.inttoptr(address.value, pointer), byte(0), size.value, ir.IntType(1)(0)])
 
 
-copy_bytes, clear_bytes = of_numbers(_copy, types.void), of_numbers(_clear, types.void)
-
-
-@njit(**INNER)
-def put_ones(address, count, like):
+@of_numbers
+def put_ones(address, count, like) -> None:
     """Write ``count`` ones at an address; they are the inputs of the biases."""
-    ones = numbers_at(address, count, like)
-    for i in range(count):
-        ones[i] = 1
+    for i in each(count):
+        address.store(i, like.of(1))
 
 
 @njit(**INNER)

@@ -64,7 +64,8 @@ def _gradient_of_shard(context, c, worker, shard, rows, B, scale, step, own, row
     c.partial_losses.store(shard, branch(c.shards > 1, of_part, lambda: of_rows(rows, B)))
 
 
-def _gradients(context, c, worker, first, end, rows, B, scale, step, size):
+@of_numbers
+def _gradients_of_shards(context, c, worker, first, end, rows, B, scale, step, size) -> None:
     """Compute the losses and gradients of a worker's shards of B rows."""
     row = c.p * size
     for number in each(end - first):
@@ -75,10 +76,8 @@ def _gradients(context, c, worker, first, end, rows, B, scale, step, size):
             calls.sum_shards.formula(c.sum_shards, context, 0, c.p, first + pair * 2, 1)
 
 
-_gradients_of_shards = of_numbers(_gradients, types.void)
-
-
-def _sum(context, c, block, number, scale, J, own, needed):
+@of_numbers
+def _sum_block(context, c, block, number, scale, J, own, needed) -> None:
     """Sum a block's gradients of shards, add the gradient of the penalty, and store the penalty if it is needed."""
     if_then, bounds = context.builder.if_then, (context, block.low, block.high)
     with if_then(((c.sum_shards > 0) & block.is_single.equals(0)).value):
@@ -87,9 +86,6 @@ def _sum(context, c, block, number, scale, J, own, needed):
         calls.penalize.formula(c.penalize, *bounds, scale, J)
         with if_then(needed.value):
             c.penalties.store(number, calls.penalize.formula(c.penalize, *bounds, scale, 0))
-
-
-_sum_block = of_numbers(_sum, types.void)
 
 
 def _copy_kept(c, start, size, restores):
@@ -107,12 +103,10 @@ _restore = of_numbers(lambda c, size: _copy_kept(c, size.of(0), size, True), typ
 _rate = of_numbers(lambda c, step: c.rates.load(step * c.rate_stride, ir.DoubleType()), types.float64)
 
 
-def _copy_block(c, block, size):
+@of_numbers
+def _keep_block(c, block, size) -> None:
     at = block.low * size
     copy_bytes.formula(c.theta + at, c.last_finite + at, block.high * size - at)
-
-
-_keep_block = of_numbers(_copy_block, types.void)
 
 
 _shortening = of_numbers(lambda clip, slope: where(clip > 0, where(clip < slope, clip / slope, 1.0), 1.0))

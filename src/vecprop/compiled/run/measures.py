@@ -76,16 +76,15 @@ def weigh(data, rows, n):
 weigh_address = addresses_of(weigh, types.float64(*[types.intp] * 3))
 
 
-def _look(c):
+@of_numbers
+def look_for_stop(c) -> None:
     """Set the stop flag of all workers if a stop was requested."""
     with c.builder.if_then((c.stop.load(0) > 0).value):
         c.barrier.store(STOPPED, c.stop.load(0).of(1))
 
 
-look_for_stop = of_numbers(_look, types.void)
-
-
-def _measure_parts(context, c, worker, is_validation, N, parts, scale):
+@of_numbers
+def _measure_rows(context, c, worker, is_validation, N, parts, scale) -> None:
     """Compute a worker's losses of parts of the rows, unless the fit stops, and its penalties."""
     workers, if_then = c.workers, context.builder.if_then
     for turn in each((parts - worker + workers - 1) // workers):
@@ -105,9 +104,6 @@ def _measure_parts(context, c, worker, is_validation, N, parts, scale):
             with if_then(is_of.formula(block, first, end).value):
                 operands = context, block.low, block.high, scale, 0
                 c.penalties.store(number, calls.penalize.formula(c.penalize, *operands))
-
-
-_measure_rows = of_numbers(_measure_parts, types.void)
 
 
 @njit(**ONCE)

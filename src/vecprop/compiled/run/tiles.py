@@ -165,7 +165,8 @@ def store_predictions(context, Z, rows, n, Y):
     _store_predictions(c, c.validation, Z, words_at(rows, n), numbers_at(Y, c.outputs * n, number(0)))
 
 
-def _find_rows(data, rows, n, scale, places, S, weights, zero):
+@of_numbers
+def find_rows(data, rows, n, scale, places, S, weights, zero) -> None:
     """Write the position of each row in the data and its scaled weight; padding repeats the last row with weight 0."""
     chosen, weight, factor = data.chosen, data.weight, scale
     if zero.kind != scale.kind:
@@ -179,10 +180,8 @@ def _find_rows(data, rows, n, scale, places, S, weights, zero):
         weights.store(s, where(s < n, where(weight > 0, factor * own, factor), 0.0))
 
 
-find_rows = of_numbers(_find_rows, types.void)
-
-
-def _gather_inputs(c, data, places, S, first, features, tile, size):
+@of_numbers
+def gather_inputs(c, data, places, S, first, features, tile, size) -> None:
     """Copy the inputs of rows to a tile and scale them, or compute the inputs; sparse rows are stored as references.
 
     ``features`` inputs are gathered, starting at ``first``; a part of the inputs requires a tile of features x rows.
@@ -199,10 +198,8 @@ def _gather_inputs(c, data, places, S, first, features, tile, size):
         calls.scale.formula(data.scaler, first, features, S, c.by_rows, data.shift, data.scale, to)
 
 
-gather_inputs = of_numbers(_gather_inputs, types.void)
-
-
-def _gather_targets(c, data, places, S, targets, size, zero):
+@of_numbers
+def gather_targets(c, data, places, S, targets, size, zero) -> None:
     """Copy the targets of rows to a tile of features x rows; classes are one-hot encoded."""
     with targets.builder.if_else((data.classes > 0).value) as (encodes, gathers):
         with encodes:
@@ -213,9 +210,6 @@ def _gather_targets(c, data, places, S, targets, size, zero):
         with gathers:
             row = c.outputs * size
             calls.gather.formula(data.gather_targets, S, c.outputs, data.t, row, targets, S * size, places)
-
-
-gather_targets = of_numbers(_gather_targets, types.void)
 
 
 @njit(**ONCE)
@@ -234,16 +228,17 @@ def _in_order(c, rows):
     return (distance > -1) & (distance < where(validation > training, validation, training) * 8)
 
 
-def _reads(c, data, rows):
+@of_numbers
+def _reads_data(c, data, rows) -> bool:
     """Return whether inputs are read from the data, without a tile."""
     return _in_order(c, rows) & (c.by_rows > 0) & (data.chosen | data.scaler | data.expander).equals(0)
 
 
-_reads_data = of_numbers(_reads, types.boolean)
 _first_inputs = of_numbers(lambda data, rows, row_bytes: data.x + rows.load(0) * row_bytes)
 
 
-def _note_contents(c, worker, is_validation, rows, n, scale):
+@of_numbers
+def _must_fill(c, worker, is_validation, rows, n, scale) -> bool:
     """Describe a worker's tile, and return whether it has to be filled.
 
     It is skipped if it still holds these rows from the previous step. Validation always fills the tile and marks the
@@ -255,9 +250,6 @@ def _note_contents(c, worker, is_validation, rows, n, scale):
     contents.store(1, n)
     contents.store(2, scale)
     return (same & trains).equals(0)
-
-
-_must_fill = of_numbers(_note_contents, types.boolean)
 
 
 @of_numbers
