@@ -204,7 +204,22 @@ def branch(condition: Number, a: Callable[[], Number], b: Callable[[], Number]) 
     return Number(builder, result)
 
 
+_TUPLE: Any = types.BaseTuple
 _RESULTS: dict[Any, Any] = {None: types.void, bool: types.boolean}
+
+
+def _passed(kind: Any) -> Any:
+    """Return the type as which a formula receives an argument."""
+    if isinstance(kind, _TUPLE):
+        return types.Tuple([types.intp if each == types.boolean else _passed(each) for each in kind])
+    return types.intp if isinstance(kind, types.Integer) else kind
+
+
+def _traced(builder: Any, kind: Any, value: Any) -> Any:
+    if isinstance(kind, _TUPLE):
+        return tuple(_traced(builder, each, builder.extract_value(value, place)) for place, each in enumerate(kind))
+    is_record = isinstance(kind, types.Record)
+    return Fields(kind, builder, builder.ptrtoint(value, WORD)) if is_record else Number(builder, value)
 
 
 def of_numbers(formula: Callable[..., Any], result: Any = None) -> Any:
@@ -215,17 +230,11 @@ def of_numbers(formula: Callable[..., Any], result: Any = None) -> Any:
     result = result or _RESULTS.get(formula.__annotations__.get("return", ...))
 
     def function(typing: Any, *kinds: Any) -> Any:
-        kinds = tuple(types.intp if isinstance(kind, types.Integer) else kind for kind in kinds)
+        kinds = tuple(map(_passed, kinds))
 
         def generate(context: Any, builder: Any, called: Any, values: Any) -> Any:
-            given = []
-            for kind, value in zip(kinds, values, strict=True):
-                if isinstance(kind, types.Record):
-                    given.append(Fields(kind, builder, builder.ptrtoint(value, WORD)))
-                else:
-                    given.append(Number(builder, value))
-            made = formula(*given)
-            return context.get_dummy_value() if made is None else made.value
+            made = formula(*(_traced(builder, *pair) for pair in zip(kinds, values, strict=True)))
+            return context.get_dummy_value() if result == types.void else made.value
 
         return (result or kinds[-1])(*kinds), generate
 

@@ -9,7 +9,7 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from . import Number, intrinsic
+from . import Number, of_numbers
 
 _TYPES = {"*": ir.IntType(8).as_pointer(), ":": ir.DoubleType(), "": ir.IntType(64)}
 
@@ -17,14 +17,11 @@ _TYPES = {"*": ir.IntType(8).as_pointer(), ":": ir.DoubleType(), "": ir.IntType(
 def _caller(names, result=""):
     """Return an intrinsic that calls the function at an address with a tuple of arguments with these names.
 
-    Its `formula` takes `Number`s instead of a tuple.
-
     Arguments are words, except that a star marks the address of an array, and a colon marks a double.
     """
     kinds = [next(sign for sign in _TYPES if name.startswith(sign)) for name in names.split()]
-    expected = types.Tuple([types.float64 if kind == ":" else types.intp for kind in kinds])
 
-    def formula(address: Number, *values: Any) -> Number:
+    def formula(address: Number, values: tuple[Any, ...]) -> Number:
         function = ir.FunctionType(_TYPES[result] if result else ir.VoidType(), [_TYPES[kind] for kind in kinds])
         builder, parts = address.builder, [address.of(value).value for value in values]
         for place, kind in enumerate(kinds):
@@ -32,17 +29,7 @@ def _caller(names, result=""):
                 parts[place] = builder.inttoptr(parts[place], _TYPES[kind])
         return Number(builder, builder.call(builder.inttoptr(address.value, function.as_pointer()), parts))
 
-    def call(typing, address, values):
-        def generate(context, builder, signature, operands):
-            address, *parts = operands[0], *(builder.extract_value(operands[1], place) for place in range(len(kinds)))
-            value = formula(Number(builder, address), *(Number(builder, part) for part in parts)).value
-            return value if result else context.get_dummy_value()
-
-        return (types.float64 if result else types.void)(types.intp, expected), generate
-
-    made: Any = intrinsic(call)
-    made.formula = formula
-    return made
+    return of_numbers(formula, types.float64 if result else types.void)
 
 
 # Run a layer on a tile, see `run.tiles`. Functions may omit the last arguments, because in the C calling convention the

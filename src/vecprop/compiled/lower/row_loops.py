@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit, types
 
 from ...core import counter_rng
-from ..jit import IN_ORDER, INNER, branch, of_numbers
+from ..jit import IN_ORDER, INNER, of_numbers
 from ..jit.addresses import numbers_at, part, words_at
 from ..jit.fit_record import as_word, fit_at
 from ..jit.machine_code import address_of
@@ -181,12 +181,10 @@ _bucket = of_numbers(lambda key, n: ((key >> _HALF) * n) >> _HALF)
 """Return the bucket of a key: the range of keys is divided into n equal intervals."""
 
 
-def _random_key(state, numbers, row):
+@njit(**INNER)
+def _key(state, numbers, row):
     """Return the random key of a row, or of its global index if `numbers` is not 0."""
-    return count.formula(state, branch(numbers > 0, lambda: numbers.load(row), lambda: row))
-
-
-_key = of_numbers(_random_key, types.uint64)
+    return np.uint64(count(state, words_at(numbers, row + 1)[row] if numbers else row))
 
 
 def shuffle(seed, epoch, n, numbers, keys, places, order):

@@ -51,7 +51,7 @@ class Ended(IntEnum):
 
 def _gradient_of_shard(context, c, worker, shard, rows, B, scale, step, own, row):
     def of_rows(some, n):
-        return calls.rows.formula(c.gradient_of_rows, context, worker, 0, some, n, scale, step, own)
+        return calls.rows.formula(c.gradient_of_rows, (context, worker, 0, some, n, scale, step, own))
 
     def of_part():
         low = portion.formula(B, shard, c.shards)
@@ -73,7 +73,7 @@ def _gradients_of_shards(context, c, worker, first, end, rows, B, scale, step, s
         _gradient_of_shard(context, c, worker, shard, rows, B, scale, step, c.gradients + shard * row, row)
     with context.builder.if_then((c.in_pairs > 0).value):
         for pair in each((end - first + 1) // 2):
-            calls.sum_shards.formula(c.sum_shards, context, 0, c.p, first + pair * 2, 1)
+            calls.sum_shards.formula(c.sum_shards, (context, 0, c.p, first + pair * 2, 1))
 
 
 @of_numbers
@@ -81,11 +81,11 @@ def _sum_block(context, c, block, number, scale, J, own, needed) -> None:
     """Sum a block's gradients of shards, add the gradient of the penalty, and store the penalty if it is needed."""
     if_then, bounds = context.builder.if_then, (context, block.low, block.high)
     with if_then(((c.sum_shards > 0) & block.is_single.equals(0)).value):
-        calls.sum_shards.formula(c.sum_shards, *bounds, own, c.next_shard)
+        calls.sum_shards.formula(c.sum_shards, (*bounds, own, c.next_shard))
     with if_then((c.penalize > 0).value):
-        calls.penalize.formula(c.penalize, *bounds, scale, J)
+        calls.penalize.formula(c.penalize, (*bounds, scale, J))
         with if_then(needed.value):
-            c.penalties.store(number, calls.penalize.formula(c.penalize, *bounds, scale, 0))
+            c.penalties.store(number, calls.penalize.formula(c.penalize, (*bounds, scale, 0)))
 
 
 def _copy_kept(c, start, size, restores):

@@ -52,7 +52,7 @@ _observed = njit(**INNER)(observed)
 def _scale(c, data, group, rows, n):
     """Return the factor of row losses: 1 / Σ w for a mean, 1 for a sum; `group` is the address of data."""
     share = where(c.mean > 0, 1 / n.cast(ir.DoubleType(), "sitofp"), 1.0)
-    return branch(data.weigher > 0, lambda: calls.weigh.formula(data.weigher, group, rows, n), lambda: share)
+    return branch(data.weigher > 0, lambda: calls.weigh.formula(data.weigher, (group, rows, n)), lambda: share)
 
 
 scale_of = of_numbers(_scale, types.float64)
@@ -95,7 +95,7 @@ def _measure_rows(context, c, worker, is_validation, N, parts, scale) -> None:
         with if_then(stops.equals(0).value):
             low = portion.formula(N, part, parts)
             rows = c.all_rows + low * 8, portion.formula(N, part + 1, parts) - low
-            loss = calls.rows.formula(c.gradient_of_rows, context, worker, is_validation, *rows, scale, -1, 0)
+            loss = calls.rows.formula(c.gradient_of_rows, (context, worker, is_validation, *rows, scale, -1, 0))
             c.partial_losses.store(part, loss)
     first, end = first_quarter.formula(worker, workers), first_quarter.formula(worker + 1, workers)
     with if_then((c.penalize > 0).value):
@@ -103,7 +103,7 @@ def _measure_rows(context, c, worker, is_validation, N, parts, scale) -> None:
             block = block_at.formula(c.blocks, number)
             with if_then(is_of.formula(block, first, end).value):
                 operands = context, block.low, block.high, scale, 0
-                c.penalties.store(number, calls.penalize.formula(c.penalize, *operands))
+                c.penalties.store(number, calls.penalize.formula(c.penalize, operands))
 
 
 @njit(**ONCE)

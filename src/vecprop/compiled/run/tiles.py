@@ -22,7 +22,7 @@ import numpy as np
 from numba import njit, types
 
 from ..gemm.products import gather_address
-from ..jit import INNER, ONCE, calls, each, larger, of_numbers, smaller, where
+from ..jit import INNER, ONCE, WORD, branch, calls, each, larger, of_numbers, smaller, where
 from ..jit.addresses import copy_bytes, numbers_at, records_at, words_at
 from ..jit.fit_record import LINE, fields, fit_at
 from ..jit.machine_code import address_of, addresses_of
@@ -76,7 +76,7 @@ def forward(c, number, A, S, step, rows, workspace, size):
     operands = layer.inputs, layer.outputs, S, c.theta + size * layer.start, A, Z, c.h + H_BYTES * number, extra
     # c.numbers is the offset from the list of all rows to the global row indices that determine the noise.
     noise = rows + c.numbers, c.seed, step, number
-    calls.forward.formula(layer.forward, *operands, layer.by_rows, layer.product, *noise)
+    calls.forward.formula(layer.forward, (*operands, layer.by_rows, layer.product, *noise))
     return Z
 
 
@@ -91,7 +91,7 @@ def backward(c, number, A, S, step, workspace, delta, before, transposed, gradie
     operands = layer.inputs, layer.outputs, S, c.theta + start, A, delta, gradient + start, add
     kept = workspace + size * layer.output_at, c.h + H_BYTES * number, workspace + size * layer.extra_at
     others = where(number > 0, before, 0), transposed, layer.by_rows, layer.product, step
-    calls.backward.formula(layer.backward, *operands, *kept, *others)
+    calls.backward.formula(layer.backward, (*operands, *kept, *others))
     return where(layer.is_dense > 0, before, delta)
 
 
@@ -165,19 +165,22 @@ def store_predictions(context, Z, rows, n, Y):
     _store_predictions(c, c.validation, Z, words_at(rows, n), numbers_at(Y, c.outputs * n, number(0)))
 
 
+def _loaded(array, index, kind, other):
+    """Return a number of an array, or another number if there is no array."""
+    return branch(array > 0, lambda: array.load(index, kind), lambda: other)
+
+
 @of_numbers
 def find_rows(data, rows, n, scale, places, S, weights, zero) -> None:
     """Write the position of each row in the data and its scaled weight; padding repeats the last row with weight 0."""
-    chosen, weight, factor = data.chosen, data.weight, scale
-    if zero.kind != scale.kind:
-        factor = scale.cast(zero.kind, "fptrunc")
+    factor = scale if zero.kind == scale.kind else scale.cast(zero.kind, "fptrunc")
+    chosen, weight, last = data.chosen, data.weight, n - 1
     for s in each(S):
-        place = where(s < n, s, n - 1)
-        row = rows.load(place)
-        place = where(chosen > 0, chosen, rows).load(where(chosen > 0, row, place))
-        own = where(weight > 0, weight, weights).load(where(weight > 0, place, 0), zero.kind)
+        row = rows.load(where(s < n, s, last))
+        place = _loaded(chosen, row, WORD, row)
+        own = factor * _loaded(weight, place, zero.kind, factor.of(1))
         places.store(s, place)
-        weights.store(s, where(s < n, where(weight > 0, factor * own, factor), 0.0))
+        weights.store(s, where(s < n, own, 0.0))
 
 
 @of_numbers
@@ -190,12 +193,12 @@ def gather_inputs(c, data, places, S, first, features, tile, size) -> None:
     with if_else((data.expander > 0).value) as (expands, gathers):
         with expands:
             kept = data.kept, data.kept_count, data.edges, first, features, c.by_rows
-            calls.expand.formula(data.expander, data.x, data.row_bytes, places, S, *kept, to)
+            calls.expand.formula(data.expander, (data.x, data.row_bytes, places, S, *kept, to))
         with gathers:
             inputs = data.x + first * size, c.inputs * size
-            calls.gather.formula(c.gather, S, features, *inputs, to, S * size, places)
+            calls.gather.formula(c.gather, (S, features, *inputs, to, S * size, places))
     with if_then((data.scaler > 0).value):
-        calls.scale.formula(data.scaler, first, features, S, c.by_rows, data.shift, data.scale, to)
+        calls.scale.formula(data.scaler, (first, features, S, c.by_rows, data.shift, data.scale, to))
 
 
 @of_numbers
@@ -209,7 +212,7 @@ def gather_targets(c, data, places, S, targets, size, zero) -> None:
                 targets.store(data.classes.load(places.load(s)) * S + s, zero.of(1))
         with gathers:
             row = c.outputs * size
-            calls.gather.formula(data.gather_targets, S, c.outputs, data.t, row, targets, S * size, places)
+            calls.gather.formula(data.gather_targets, (S, c.outputs, data.t, row, targets, S * size, places))
 
 
 @njit(**ONCE)
