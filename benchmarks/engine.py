@@ -220,7 +220,7 @@ def main() -> None:
                     f"{work.name} {optimizer} {dtype}: {ms:.2f} ms, {entry['share_of_peak']:.0%}, {ratios}", flush=True
                 )
     results["one_row"] = one_row()
-    results["scaling"] = {} if options.quick else scaling(3)
+    results["scaling"] = {} if options.quick else scaling(15)
     results["machine"] = machine("numpy", "scipy", "numba", "scikit-learn", "torch", "jax", "optax")
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "engine.json").write_text(json.dumps(results, indent=1) + "\n")
