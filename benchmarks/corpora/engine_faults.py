@@ -97,10 +97,14 @@ def computing(algorithm: str) -> Iterator[pytest.MonkeyPatch]:
 
 
 def faulty_source(fault: Fault) -> str:
-    function = _function(fault.function)
-    source = textwrap.dedent(inspect.getsource(getattr(function, "py_func", function)))
+    source = textwrap.dedent(inspect.getsource(_python(_function(fault.function))))
     assert source.count(fault.right) == 1, f"{fault.right!r} occurs {source.count(fault.right)} times in:\n{source}"
     return source.replace(fault.right, fault.wrong)
+
+
+def _python(function: Any) -> Any:
+    """Return the Python function from which Numba compiles, or which it traces."""
+    return getattr(function, "py_func", None) or getattr(function, "formula", function)
 
 
 def _alter(fault: Fault, patch: pytest.MonkeyPatch) -> None:
@@ -115,10 +119,11 @@ def _alter(fault: Fault, patch: pytest.MonkeyPatch) -> None:
         return
     stale = [function]
     for old in stale:
-        text = source if old is function else inspect.getsource(old.py_func)
-        module, made = sys.modules[old.__module__], {}
+        written = _python(old)
+        text = source if old is function else inspect.getsource(written)
+        module, made = sys.modules[written.__module__], {}
         exec(compile(text, FAULTY, "exec"), vars(module), made)
-        new = made[old.__name__]
+        new = made[written.__name__]
         for module in _modules():
             for name in [name for name, value in vars(module).items() if value is old]:
                 patch.setattr(module, name, new)
@@ -143,8 +148,11 @@ def _modules() -> list[ModuleType]:
 
 def _callers(module: ModuleType, name: str) -> Iterator[Any]:
     for value in vars(module).values():
-        if isinstance(value, Dispatcher) and value.__module__ == module.__name__:
-            code = value.py_func.__code__
+        if isinstance(value, Dispatcher) or hasattr(value, "formula"):
+            written = _python(value)
+            if written.__module__ != module.__name__ or written.__name__ == "<lambda>":
+                continue
+            code = written.__code__
             if name in code.co_names and code.co_filename != FAULTY:
                 yield value
 

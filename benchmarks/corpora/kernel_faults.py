@@ -94,11 +94,11 @@ DROPPING = [
 ]  # fmt: skip
 
 ROWS = [
-    Fault("compiled.run.tiles.find_rows", "factor * weight[place] if data.weight else factor", "factor", WEIGHTED),
-    Fault("compiled.run.tiles._one_hot", "tile[classes[rows[s]] * S + s]", "tile[classes[rows[0]] * S + s]", CLASSES),
+    Fault("compiled.run.tiles.find_rows", "_loaded(weight, place,", "_loaded(0 * weight, place,", WEIGHTED),
+    Fault("compiled.run.tiles.gather_targets", "load(places.load(s))", "load(places.load(0))", CLASSES),
     Fault("compiled.run.tiles.loss_of_tile", "weights[s] * losses[s]", "losses[s]", WEIGHTED),
     Fault("compiled.run.tiles.gradient_of_rows", "smaller(start, 1)", "np.int64(0)", SEVERAL_TILES),
-    Fault("compiled.run.measures.scale_of", "_share(c.mean, n)", "_share(c.mean, n - 1)", SMALL),
+    Fault("compiled.run.measures.scale_of", "1 / n.cast", "1 / (n - 1).cast", SMALL),
     Fault("compiled.run.steps.sum_shards", "J[i] += other[i]", "J[i] += J[i]", TWO_SHARDS),
 ]  # fmt: skip
 

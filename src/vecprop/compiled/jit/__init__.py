@@ -205,7 +205,7 @@ def branch(condition: Number, a: Callable[[], Number], b: Callable[[], Number]) 
 
 
 _TUPLE: Any = types.BaseTuple
-_RESULTS: dict[Any, Any] = {None: types.void, bool: types.boolean}
+_RESULTS: dict[Any, Any] = {None: types.void, bool: types.boolean, float: types.float64}
 
 
 def _passed(kind: Any) -> Any:

@@ -49,13 +49,11 @@ TRAINING, VALIDATION = (8 * OFFSETS[name]["x"] for name in ("training", "validat
 _observed = njit(**INNER)(observed)
 
 
-def _scale(c, data, group, rows, n):
+@of_numbers
+def scale_of(c, data, group, rows, n) -> float:
     """Return the factor of row losses: 1 / Σ w for a mean, 1 for a sum; `group` is the address of data."""
     share = where(c.mean > 0, 1 / n.cast(ir.DoubleType(), "sitofp"), 1.0)
     return branch(data.weigher > 0, lambda: calls.weigh.formula(data.weigher, (group, rows, n)), lambda: share)
-
-
-scale_of = of_numbers(_scale, types.float64)
 
 
 @njit(**INNER)
