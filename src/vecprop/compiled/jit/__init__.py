@@ -191,7 +191,7 @@ def where(condition: Number, a: Any, b: Any) -> Number:
     return Number(like.builder, like.builder.select(condition.value, like.of(a).value, like.of(b).value))
 
 
-def branch(condition: Number, a: Callable[[], Number], b: Callable[[], Number]) -> Number:
+def branch(condition: Number, a: Callable[[], Number], b: Callable[[], Number]) -> Any:
     """Return a() if a condition is met, otherwise b(); compiled code computes only one of them."""
     builder, ends = condition.builder, []
     with builder.if_else(condition.value) as places:
