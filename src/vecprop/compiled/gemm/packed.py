@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ..jit import INNER, larger, smaller
+from ..jit import INNER
 from ..jit.addresses import numbers_at
 from ..jit.machine_code import address_of, filled_in
+from ..jit.tracing import larger, smaller
 from .vectors import copied_block, packed_block, transposed_block, vector_bytes
 
 # Placeholders for a floating-point type: the type, its block functions, the block sizes, and the bytes of an element.

@@ -12,9 +12,10 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 
-from ..jit import INNER, ONCE, intrinsic, larger, smaller
+from ..jit import INNER, ONCE, intrinsic
 from ..jit.machine_code import address_of, addresses_of, filled_in
 from ..jit.numba_internals import has_wide_vectors
+from ..jit.tracing import larger, smaller
 from .vectors import dots_block, product_block, transposed_block, vector_bytes
 
 # Placeholders for a floating-point type: its block functions, the block sizes, and the bytes of an element.

@@ -10,7 +10,8 @@ import numpy as np
 from llvmlite import ir
 from numba import from_dtype, njit, types
 
-from . import INNER, Fields, each, intrinsic, of_numbers
+from . import INNER, intrinsic
+from .tracing import Fields, each, of_numbers
 
 
 def array_of(element, dimensions):

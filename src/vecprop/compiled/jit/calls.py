@@ -9,7 +9,7 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from . import Number, of_numbers
+from .tracing import Number, of_numbers
 
 _TYPES = {"*": ir.IntType(8).as_pointer(), ":": ir.DoubleType(), "": ir.IntType(64)}
 

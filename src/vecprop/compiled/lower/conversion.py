@@ -10,9 +10,10 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 
-from ..jit import ONCE_IN_ORDER, intrinsic, smaller
+from ..jit import ONCE_IN_ORDER, intrinsic
 from ..jit.addresses import array_of, numbers_at, words_at
 from ..jit.machine_code import address_of
+from ..jit.tracing import smaller
 
 # Placeholders, filled in by `address_of`: the floating-point type and the source type.
 number: Any = float

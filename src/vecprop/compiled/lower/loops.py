@@ -14,10 +14,11 @@ from llvmlite import ir
 from numba import from_dtype, types
 
 from ...core import Dropout, LayerNorm, SoftmaxCrossEntropy, counter_rng
-from ..jit import intrinsic, larger, of_numbers, use_widest_vectors, without_overlaps
+from ..jit import intrinsic, use_widest_vectors, without_overlaps
 from ..jit.addresses import matrix, vector
 from ..jit.cache import digest
 from ..jit.machine_code import address_of
+from ..jit.tracing import larger, of_numbers
 from .formulas import H_SIZE, compiled_method, hyperparameters, is_of_the_library, of_formulas
 from .scalar_functions import COMPILED, quotient
 

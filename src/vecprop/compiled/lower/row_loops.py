@@ -8,10 +8,11 @@ import numpy as np
 from numba import njit, types
 
 from ...core import counter_rng
-from ..jit import IN_ORDER, INNER, of_numbers
+from ..jit import IN_ORDER, INNER
 from ..jit.addresses import numbers_at, part, words_at
 from ..jit.fit_record import as_word, fit_at
 from ..jit.machine_code import address_of
+from ..jit.tracing import of_numbers
 from .loops import count, mix
 
 # Placeholders, filled in by `address_of`: the types of inputs and of scaling, and whether to multiply or divide.

@@ -14,8 +14,9 @@ from numba import njit
 from numpy.polynomial import Chebyshev, Polynomial
 
 from ...core import elementary, logistic
-from ..jit import INNER, Number, of_numbers, square_root, where
+from ..jit import INNER
 from ..jit.numba_internals import has_wide_vectors
+from ..jit.tracing import Number, of_numbers, square_root, where
 
 
 def _quotient(a: Number, b: Number) -> Number:

@@ -20,11 +20,12 @@ import numpy as np
 from numba import njit, types
 
 from ..gemm.packed import PANEL_ROWS, PIECE_ROWS, piece_depth
-from ..jit import INNER, calls, larger, portion, smaller
+from ..jit import INNER, calls
 from ..jit.addresses import doubles_at, numbers_at, put_ones, words_at
 from ..jit.fit_record import fit_at
 from ..jit.machine_code import address_of, addresses_of
 from ..jit.threads import BARRIER_WORDS, wait_for_all
+from ..jit.tracing import larger, portion, smaller
 from .parallelism import QUARTERS, WeightSplit, inputs_of, multiply_quarter, quarters_of, sum_quarters
 from .tiles import (
     TILE_CONTENTS,

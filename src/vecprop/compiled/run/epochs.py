@@ -24,11 +24,12 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 
-from ..jit import INNER, ONCE, branch, calls, each, is_finite, larger, of_numbers, portion, smaller, where
+from ..jit import INNER, ONCE, calls
 from ..jit.addresses import clear_bytes, copy_bytes, doubles_at, numbers_at, part, total, words_at
 from ..jit.fit_record import FIT, fit_at
 from ..jit.machine_code import addresses_of
 from ..jit.threads import BARRIER_WORDS, STOPPED, atomic_add, is_abandoned, now, wait_for_all
+from ..jit.tracing import branch, each, is_finite, larger, of_numbers, portion, smaller, where
 from .measures import TRAINING, Watched, look_for_stop, scale_of, stopping_at
 from .parallelism import QUARTERS, quarters_of
 from .steps import BLOCK, are_finite, block_at, is_of, length, move_block, square_of

@@ -8,11 +8,12 @@ from llvmlite import ir
 from numba import njit, types
 
 from ...optimize.settings import observed
-from ..jit import INNER, ONCE, branch, calls, each, is_finite, of_numbers, portion, where
+from ..jit import INNER, ONCE, calls
 from ..jit.addresses import copy_bytes, doubles_at, numbers_at, record_at, total, words_at
 from ..jit.fit_record import OFFSETS, ROWS, fields, fit_at
 from ..jit.machine_code import addresses_of
 from ..jit.threads import BARRIER_WORDS, STOPPED, wait_for_all
+from ..jit.tracing import branch, each, is_finite, of_numbers, portion, where
 from .parallelism import first_quarter
 from .steps import block_at, is_of
 

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ..jit import INNER, ONCE, calls, of_numbers
+from ..jit import INNER, ONCE, calls
 from ..jit.addresses import numbers_at, put_ones
 from ..jit.fit_record import LINE
 from ..jit.machine_code import addresses_of
+from ..jit.tracing import of_numbers
 from .dense import Algorithm
 from .steps import BLOCK
 

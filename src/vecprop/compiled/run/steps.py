@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from ..jit import INNER, ONCE, Number, calls, is_finite, larger, of_numbers, smaller, square_root
+from ..jit import INNER, ONCE, calls
 from ..jit.addresses import numbers_at, part, records_at, total, words_at
 from ..jit.fit_record import fields, fit_at
 from ..jit.machine_code import address_of, addresses_of
+from ..jit.tracing import Number, is_finite, larger, of_numbers, smaller, square_root
 
 BLOCK = 2048
 """The number of parameters per block. Four gradients, theta, two moments and the step take 64 kB in float32."""

@@ -22,10 +22,11 @@ import numpy as np
 from numba import njit, types
 
 from ..gemm.products import gather_address
-from ..jit import INNER, ONCE, WORD, branch, calls, each, larger, of_numbers, smaller, where
+from ..jit import INNER, ONCE, calls
 from ..jit.addresses import copy_bytes, numbers_at, records_at, words_at
 from ..jit.fit_record import LINE, fields, fit_at
 from ..jit.machine_code import address_of, addresses_of
+from ..jit.tracing import WORD, branch, each, larger, of_numbers, smaller, where
 from ..lower.formulas import H_SIZE
 from .steps import are_finite
 
