@@ -153,7 +153,7 @@ def table(results: dict) -> str:
     lines = [
         "# Training and prediction against peers",
         "",
-        "Made by `make bench`. A ratio is the peer's time divided by vecprop's. 'Products alone' is the time",
+        "Made by `make bench`. A ratio is the peer's time divided by vecprop's. 'Matrix products' is the time",
         "of the matrix products at the rate of a large product.",
         "",
     ]
@@ -167,7 +167,7 @@ def table(results: dict) -> str:
                 f"| {c['min_ms']:.2f}-{c['max_ms']:.2f} | {c['ratio']:.2f} | {c['loss']:.4g} | {c['first_ms']:.0f} |"
             )
         lines.append(
-            f"| {entry['workload']} | {entry['optimizer']} | {entry['dtype']} | *products alone* "
+            f"| {entry['workload']} | {entry['optimizer']} | {entry['dtype']} | *matrix products* "
             f"| {entry['floor_ms']:.2f} | | {entry['share_of_peak']:.0%} of the product's rate | | |"
         )
     lines += [
