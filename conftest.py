@@ -55,7 +55,8 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Have a test draw the same numbers, whichever tests its process ran before."""
+    """Have a test draw the same numbers in every run, also for estimators without a random state."""
+    np.random.seed(1)  # noqa: NPY002, the generator that scikit-learn uses if random_state is None
     names = vars(item.module) if isinstance(item, pytest.Function) else {}
     for value in names.values():
         if isinstance(value, np.random.Generator):

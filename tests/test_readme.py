@@ -20,7 +20,7 @@ def test_the_entries_run_in_order(capsys, tmp_path, monkeypatch):
     rows = [f"{age},{sex},{int(sex == 'female')}" for age, sex in zip(ages, sexes, strict=True)]
     for name in ("titanic.csv", "new.csv"):
         Path(name).write_text("\n".join(["age,sex,survived", *rows]), encoding="utf-8")
-    X, A = rng.normal(size=(200, 4)), rng.normal(size=(5, 3))
+    X, A = rng.normal(size=(1000, 4)), rng.normal(size=(5, 3))
     y = (X[:, 0] > 0).astype(int)
     names = {"X": X, "y": y, "X_test": X, "y_test": y, "A": A, "b": rng.normal(size=5), "w": rng.normal(size=3)}
     table, network, check, ten_lines = PROGRAMS
