@@ -65,6 +65,18 @@ def written(path, values):
     parquet.write_table(pa.table({"x": values}), path, compression="zstd", dictionary_pagesize_limit=2**30)
 
 
+def views(rows):
+    view = np.frombuffer(np.array([len(LONG), int.from_bytes(b"zzzz", "little"), 0, 0], "<i4").tobytes(), "V16")
+    buffers = [None, pa.py_buffer(np.repeat(view, rows).tobytes()), pa.py_buffer(LONG.encode())]
+    return pa.Array.from_buffers(pa.string_view(), rows, buffers)
+
+
+def packed(path, values, compression):
+    table = pa.table({"x": values})
+    with pa.ipc.new_file(path, table.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as file:
+        file.write(table)
+
+
 @pytest.mark.parametrize(
     ("name", "write"),
     [
@@ -78,6 +90,16 @@ def written(path, values):
         ("t.parquet", lambda path: written(path, [["z" * 1000] * 11_000])),
         ("t.parquet", lambda path: written(path, names(50))),
         ("t.arrow", lambda path: feather.write_feather(pa.table({"x": names(50)}), path)),
+        ("t.arrow", lambda path: packed(path, np.zeros(300_000), "zstd")),
+        ("t.feather", lambda path: packed(path, np.zeros(300_000), "lz4")),
+        ("t.arrow", lambda path: packed(path, ["a" * 4_000_000], "zstd")),
+        ("t.arrow", lambda path: packed(path, views(50), "zstd")),
+        ("t.arrow", lambda path: packed(path, pa.nulls(300_000), None)),
+        ("t.arrow", lambda path: packed(path, pa.StructArray.from_arrays([names(50)], ["part"]), "zstd")),
+        (
+            "t.arrow",
+            lambda path: packed(path, pa.ListViewArray.from_arrays([0] * 50, [9000] * 50, [1] * 9000), "zstd"),
+        ),
     ],
 )
 @pytest.mark.usefixtures("little")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..error import TableError, first_line, pandas
-from .bounds import require_room_for_names, require_room_for_rows
+from .bounds import require_room_for_buffers, require_room_for_rows, require_room_for_values
 from .file_lists import ARROW, PARQUET, require_equal_columns
 
 T = TypeVar("T")
@@ -92,8 +92,9 @@ def arrow_tables(path: Path, schema: Any = None) -> Iterator[Any]:
     if path.suffix.lower() in ARROW:
         from pyarrow import feather
 
+        one_line_errors(path, lambda: require_room_for_buffers(path))
         table = one_line_errors(path, lambda: _valid(feather.read_table(path)))
-        require_room_for_names(path, table)
+        require_room_for_values(path, table)
         yield one_line_errors(path, lambda: of_schema(table))
         return
     from pyarrow.parquet import ParquetFile
@@ -172,7 +173,7 @@ def _row_group(path: Path, file: Any, number: int) -> Any:
     table = _valid(file.read_row_group(number, use_threads=described.num_rows >= SMALL))
     if len(table) != described.num_rows:
         raise ValueError(f"row group {number} has {len(table)} rows instead of {described.num_rows}")
-    require_room_for_names(path, table)
+    require_room_for_values(path, table)
     schema, names = file.schema, set(table.column_names)
     for place in range(described.num_columns):
         column, of_schema = described.column(place), schema.column(place).path
@@ -241,6 +242,7 @@ def groups_of(path: Path, schema: Any, footer: Any) -> list[tuple[int, Read]]:
 def _batch_sizes(path: Path) -> list[int]:
     from pyarrow import ipc, memory_map
 
+    require_room_for_buffers(path, is_whole=False)
     with memory_map(str(path)) as file:
         batches = ipc.open_file(file)
         return [batches.get_batch(number).num_rows for number in range(batches.num_record_batches)]
@@ -254,7 +256,8 @@ def _group(path: Path, schema: Any, footer: Any, number: int, is_checked: bool) 
     if footer is None:
         with memory_map(str(path)) as file:
             table = Table.from_batches([ipc.open_file(file).get_batch(number)])
-            table = _valid(table) if is_checked else table
+            if is_checked:
+                require_room_for_values(path, _valid(table))
     else:
         with ParquetFile(path, metadata=footer, page_checksum_verification=True) as file:
             if is_checked:

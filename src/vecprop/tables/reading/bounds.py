@@ -87,7 +87,7 @@ def require_room_for_rows(path: Path, file: Any, group: int) -> None:
             try:
                 require_room(path, sum(map(mul, longest, counts.values())))
             except TableError:
-                require_room_for_names(path, names.read_row_group(group, columns=list(counts)))
+                require_room_for_values(path, names.read_row_group(group, columns=list(counts)))
     for column in nested:
         rows, known = 1000 * described.num_rows // column.num_values, 0
         if not rows:  # a single row may exceed the limit
@@ -97,14 +97,49 @@ def require_room_for_rows(path: Path, file: Any, group: int) -> None:
             require_room(path, known)
 
 
-def require_room_for_names(path: Path, table: Any) -> None:
-    """Raise an error if an Arrow table repeats long dictionary entries so often that it takes too much memory."""
-    size = 0
+def require_room_for_buffers(path: Path, *, is_whole: bool = True) -> None:
+    """Raise an error if the compressed buffers of an Arrow file take too much memory.
+
+    Buffers start at multiples of 8 bytes, with their decoded size and a frame of Zstandard or LZ4. Sizes of 2⁴⁷ bytes,
+    which cannot be allocated, are ignored: they are other data.
+    """
+    if (count := path.stat().st_size // 8) < 2:
+        return
+    words, size, step = np.memmap(path, "<u8", "r", shape=(count,)), 0.0, 2**17
+    for first in range(0, count, step):
+        some = words[first : first + step + 1]
+        starts = some[1:] & 0xFFFFFFFF
+        sizes = some[:-1][(starts == 0xFD2FB528) | (starts == 0x184D2204)]
+        size += float(sizes[sizes < 2**47].sum())
+        require_room(path, size, is_whole=is_whole)
+
+
+def require_room_for_values(path: Path, table: Any) -> None:
+    """Raise an error if an Arrow table repeats long texts, lists or nulls so often that it takes too much memory."""
+    size = 0.0
     for column in table.columns:
         for chunk in column.chunks:
-            if _is_named(chunk.type):
-                size += _lengths(chunk)[chunk.indices.drop_null().to_numpy()].sum()
-                require_room(path, size)
+            size += _repeated(chunk)
+            require_room(path, size)
+
+
+def _repeated(values: Any) -> float:
+    """Return the decoded size of the parts of an Arrow array that are stored once but may occur many times."""
+    from pyarrow import compute, types
+
+    of = values.type
+    if types.is_struct(of):
+        return sum(map(_repeated, values.flatten()))
+    if types.is_nested(of) and str(of).startswith(("list_view", "large_list_view")):
+        return 8.0 * (compute.sum(compute.list_value_length(values)).as_py() or 0)  # type: ignore[attr-defined]
+    if types.is_nested(of) and hasattr(values, "values"):
+        return _repeated(values.values)
+    if types.is_null(of) or types.is_run_end_encoded(of):
+        return 8.0 * len(values)
+    if str(of).endswith("_view"):
+        views = np.frombuffer(values.buffers()[1], "<i4").reshape(-1, 4)  # which begin with the length
+        return views[values.offset : values.offset + len(values), 0].sum(dtype=float)
+    return _lengths(values)[values.indices.drop_null().to_numpy()].sum() if _is_named(of) else 0.0
 
 
 def _lengths(column: Any) -> np.ndarray:
