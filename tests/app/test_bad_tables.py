@@ -58,7 +58,10 @@ def test_the_nearest_name_is_suggested(vecprop):
 
 REPAIRED = {
     "a short row": (lambda: write([*ROWS, (1, "a")]), "fewer values than the 3 columns"),
-    "a missing target": (lambda: write(changed(2, ["", *[row[2] for row in ROWS[1:]]])), "1 of 60 rows have no target"),
+    "a missing target": (
+        lambda: write(changed(2, ["", *[row[2] for row in ROWS[1:]]])),
+        "Rows without a target are not used: 1 of 60",
+    ),
     "an infinite value": (lambda: write(changed(0, ["inf", *range(59)])), "infinite"),
     "no number": (lambda: write(changed(0, ["many", *range(59)])), "1 value(s), such as 'many' in line 2, are not"),
     "a column of nothing": (lambda: write(changed(1, [""] * 60)), "all values are missing"),

@@ -98,7 +98,7 @@ def test_rows_of_weight_0_are_not_scored(tmp_path):
     request = Request(tmp_path / "table.csv", "y", 0.2, weight="w")
     parts = split_table(request)
     assert (sorted({*parts.y, *parts.y_test}), len(parts.y) + len(parts.y_test)) == (["a", "b"], 20)
-    assert parts.notes[0] == "10 of 30 rows have the weight 0 and are not used."
+    assert parts.notes[0] == "Rows with the weight 0 are not used: 10 of 30."
     parts = split_table(replace(request, test=tmp_path / "test.csv"))
     assert (len(parts.y), len(parts.y_test), len(parts.X_test)) == (20, 10, 10)
 

@@ -156,7 +156,9 @@ def test_notes_on_a_table_appear_once(vecprop, trained, people):
     ):
         done = vecprop(*command)
         said = [
-            line for line in done.stderr.splitlines() if "cp1252" in line or "line 203" in line or "no target" in line
+            line
+            for line in done.stderr.splitlines()
+            if "cp1252" in line or "line 203" in line or "without a target" in line
         ]
         assert len(said) == notes, said
 

@@ -22,7 +22,7 @@ def weighed():
 
 
 def left_out(notes):
-    return [note for note in notes if "are not used." in note]
+    return [note for note in notes if "are not used: " in note]
 
 
 @pytest.mark.parametrize(("wrong", "place"), [(1e35, 0), (-1, 40), ("many", 40)])
@@ -54,9 +54,9 @@ def test_rows_left_out_are_reported_alike_by_estimators_streams_and_commands(
     weighed.loc[10:29, "w"] = 1e-40
     weighed.loc[30:34, "y"] = None
     said = [
-        f"5 of {ROWS} rows have no target and are not used.",
-        f"10 of {ROWS} rows have the weight 0 and are not used.",
-        f"20 of {ROWS} rows have a weight below 1e-30, which is treated as 0, and are not used.",
+        f"Rows without a target are not used: 5 of {ROWS}.",
+        f"Rows with the weight 0 are not used: 10 of {ROWS}.",
+        f"Rows with a weight below 1e-30, which is treated as 0, are not used: 20 of {ROWS}.",
     ]
     weighed.to_csv("w.csv", index=False)
     done = vecprop("train", "w.csv", "--weight", "w", "--json", *COMMAND)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -155,6 +156,7 @@ def test_a_model_is_explained_with_and_without_a_table(vecprop, result_of, train
     done = vecprop("explain", model, table)
     assert done.stdout.startswith(f"Rise of the squared error on 200 rows of {table} when")
     assert done.stdout.splitlines()[2].split()[0] == "age"
+    assert re.search(r"\d+ of 200 rows are exact duplicates of training rows", done.stderr)
     found = result_of("explain", model, table)["importances"]
     assert {name for each in found for name in each["columns"]} == {"age", "town", "visits", "buys"}
     assert found[0]["low"] <= found[0]["rise"] <= found[0]["high"]

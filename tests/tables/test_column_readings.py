@@ -270,7 +270,7 @@ def test_none_is_a_class_and_na_only_if_requested(tmp_path):
     assert any(
         "these values of the target 'y' are read as missing: 'NA' (20), 'null' (20)" in note for note in model.notes_
     )
-    assert "60 of 100 rows have no target and are not used." in model.notes_
+    assert "Rows without a target are not used: 60 of 100." in model.notes_
     frame = read_table(path, target="y", classes=["NA", "null"])
     assert sorted(frame.y.dropna().unique()) == ["NA", "None", "mild", "null"]
     path = write(tmp_path / "padded.csv", x=np.arange(90) % 7, y=["yes", "yes ", "no"] * 30)
@@ -279,7 +279,7 @@ def test_none_is_a_class_and_na_only_if_requested(tmp_path):
 
 def test_none_among_numbers_is_missing_and_integer_classes_stay_integers(tmp_path):
     path = write(tmp_path / "numbers.csv", x=np.arange(90) % 7, y=["None", *(np.arange(89) / 7).round(3)])
-    assert "1 of 90 rows have no target and are not used." in TabularRegressor(target="y", **FEW).fit(path).notes_
+    assert "Rows without a target are not used: 1 of 90." in TabularRegressor(target="y", **FEW).fit(path).notes_
     path = write(tmp_path / "classes.csv", x=np.arange(90) % 7, y=["", *map(str, np.arange(89) % 2)])
     assert TabularClassifier(target="y", **FEW).fit(path).predict(path).dtype == int
     path = write(tmp_path / "inputs.csv", x=["None", "1.5", "NA"] * 30, y=np.arange(90) % 2)

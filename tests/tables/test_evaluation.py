@@ -172,7 +172,7 @@ def test_rows_with_zero_weight_are_left_out(models, people):
     found = evaluate(models["buys"], weighed, weight="w", groups="who", baselines=False)
     rows = weighed[weighed.w > 0]
     assert len(found.truth) == 25
-    assert "25 of 50 rows have the weight 0 and are not used." in found.notes
+    assert "Rows with the weight 0 are not used: 25 of 50." in found.notes
     assert found.metrics["accuracy"].value == accuracy_score(rows.buys, models["buys"].predict(rows))
     with pytest.raises(vp.TableError, match="is zero in all rows"):
         evaluate(models["buys"], weighed.assign(w=0), weight="w")

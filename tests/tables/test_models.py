@@ -139,6 +139,8 @@ def test_invalid_quantile_levels_are_rejected():
     for wrong in ((0.1, 0.9), (0.9, 0.5, 0.1), (0.4, 0.5, 0.6), (0.0, 0.5, 0.9), 1.0):
         with pytest.raises(ValueError, match="The 'quantile' parameter of TabularRegressor must be"):
             TabularRegressor("y", loss="quantile", quantile=wrong).fit(spread(20, seed=0))
+    with pytest.raises(ValueError, match=r'quantile=0\.9 needs loss="quantile": pass both'):
+        TabularRegressor("y", quantile=0.9).fit(spread(20, seed=0))
 
 
 def test_rows_with_zero_weight_equal_missing_rows():
@@ -282,7 +284,7 @@ def test_notes_report_leaks_and_unused_rows_and_columns():
     frame.loc[:4, "buys"] = None
     assert TabularClassifier("buys", **SMALL).fit(frame).notes_ == [
         "Column 'copy' predicts the target almost perfectly: leave it out if it is unknown at prediction time.",
-        "5 of 240 rows have no target and are not used.",
+        "Rows without a target are not used: 5 of 240.",
         "Column 'constant' is not used: all values are the same.",
     ]
 

@@ -23,7 +23,7 @@ def table():
 def test_weights_of_rows_without_a_target_are_ignored(table):
     table.loc[0, ["w", "y"]] = [-1, None]
     notes = TabularClassifier("y", **QUICK).fit(table, sample_weight="w").notes_
-    assert notes[:1] == [f"1 of {ROWS} rows have no target and are not used."]
+    assert notes[:1] == [f"Rows without a target are not used: 1 of {ROWS}."]
 
 
 def test_row_numbers_of_streamed_tables_are_inputs_if_declared_as_numbers(table, tmp_path, little):

@@ -86,7 +86,7 @@ def test_a_streamed_model_is_as_good_as_one_in_memory(frame, folder, little):
     assert model.score(known) > TabularClassifier("y", **OF_CLASSES).fit(frame).score(known) - 0.02
     assert model.classes_.tolist() == ["no", "rare", "yes"]
     assert model.encoder_.dropped["number"] == "it only counts the rows; declare it as a number to use it"
-    assert f"60 of {ROWS} rows have no target and are not used." in model.notes_
+    assert f"Rows without a target are not used: 60 of {ROWS}." in model.notes_
     assert any(f"trained on its {ROWS - 60} rows block by block" in note for note in model.notes_)
     regressor = TabularRegressor("v", **OF_NUMBERS).fit(folder, memory=little)
     assert regressor.score(known) > 0.97

@@ -290,7 +290,7 @@ def test_classes_can_be_objects_with_missing_values(values):
     assert found.classes_.tolist() == [0, 1]
     assert found.positive_ == 1
     known = pd.Series(y).notna().to_numpy()
-    assert ("rows have no target and are not used" in " ".join(found.notes_)) == (not known.all())
+    assert ("Rows without a target are not used" in " ".join(found.notes_)) == (not known.all())
     assert 0 <= found.score(X[known], y[known]) <= 1
 
 

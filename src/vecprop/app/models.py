@@ -22,6 +22,7 @@ from ..tables.evaluation.targets import (
     positive_class,
     rows_for,
 )
+from ..tables.explaining.column_notes import ranked
 from ..tables.explaining.contributions import Explanations
 from ..tables.explaining.importance import Importance, importances, influences, loss_name
 from ..tables.reading.file_lists import STANDARD_INPUT
@@ -178,9 +179,12 @@ def explained_model(model: Any, table: Path | None) -> tuple[ExplainedModel, lis
     frame = None if table is None else as_frame(table, target=model.target, classes=classes_of(model))
     if frame is not None and model.target in frame.columns:
         frame, _, _, notes = UsedRows.of(frame, Roles(model.target))
-        X, truth = frame.drop(columns=model.target), as_learned(model, plain_target(model, frame, model.target))
+        X, y, trained = frame.drop(columns=model.target), plain_target(model, frame, model.target), model.trained_rows_
+        notes += trained.not_by_chance(trained.count(model.encoder_, X, y), len(X))[1]
         rise = f"Rise of the {loss_name(model)} on {len(frame)} rows of {table} {shuffled}:"
-        return ExplainedModel(rise, importances(model, X, truth)), list(dict.fromkeys([*notes, *model.detect_drift(X)]))
+        return ExplainedModel(rise, importances(model, X, as_learned(model, y))), ranked(
+            [*notes, *model.detect_drift(X)]
+        )
     notes = [] if frame is None else model.detect_drift(frame)
     rows = "rows drawn from the training distributions" if frame is None else f"{len(frame)} rows of {table}"
     output, found = influences(model, frame)

@@ -101,6 +101,8 @@ class TabularRegressor(RegressorMixin, TableModel):
                 f"The 'quantile' parameter of TabularRegressor must be one level between 0 and 1, or three increasing "
                 f"levels, the outer ones at least 0.5 apart, such as (0.05, 0.5, 0.95). Got {self.quantile!r} instead."
             )
+        if self.loss != "quantile" and levels != [0.5]:
+            raise ValueError(f'quantile={self.quantile!r} needs loss="quantile": pass both.')
 
     @property
     def levels(self) -> list[float]:

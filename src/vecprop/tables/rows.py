@@ -86,8 +86,8 @@ class RowFilter:
     >>> rows.see(pandas().Series([1.0, None, 3.0]), [1, 1, 1e-50])
     (array([ True, False, False]), array([1., 0., 0.]))
     >>> rows.notes()
-    ['1 of 3 rows have no target and are not used.',
-     '1 of 3 rows have a weight below 1e-30, which is treated as 0, and are not used.']
+    ['Rows without a target are not used: 1 of 3.',
+     'Rows with a weight below 1e-30, which is treated as 0, are not used: 1 of 3.']
     """
 
     target: str | None
@@ -154,11 +154,11 @@ class RowFilter:
             tiny = f", or below {1 / LARGEST_WEIGHT:g}," if self.of_tiny else ""
             raise TableError(f"{named} is zero{tiny} in all rows: at least two rows need a positive weight.")
         reasons = (
-            (self.without_target, "have no target"),
-            (self.of_zero, "have the weight 0"),
-            (self.of_tiny, f"have a weight below {1 / LARGEST_WEIGHT:g}, which is treated as 0,"),
+            (self.without_target, "without a target"),
+            (self.of_zero, "with the weight 0"),
+            (self.of_tiny, f"with a weight below {1 / LARGEST_WEIGHT:g}, which is treated as 0,"),
         )
-        return [f"{count} of {self.total} rows {why} and are not used." for count, why in reasons if count]
+        return [f"Rows {which} are not used: {count} of {self.total}." for count, which in reasons if count]
 
 
 class UsedRows(NamedTuple):

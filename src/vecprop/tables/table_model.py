@@ -393,7 +393,7 @@ class TableModel(SharedSettings):
         >>> model = TabularRegressor(n_estimators=2, max_iter=5, random_state=0).fit(table, 3 * table["size"])
         >>> (explanation,) = model.explain(table[3:4])
         >>> explanation.row, explanation.contributions[0].column, explanation.contributions[0].value
-        ('row 3', 'size', '7.0')
+        ('row 3', 'size', '7')
         >>> total = sum(each.contribution for each in explanation.contributions)
         >>> bool(np.isclose(explanation.base + total, model.predict(table[3:4])[0]))
         True

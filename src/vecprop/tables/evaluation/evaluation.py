@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core import suggests_keywords
 from ..encoding.folds import Dependence, group_numbers
 from ..error import RequestError, TableError, pandas
 from ..explaining.column_notes import DriftMonitor, ranked
@@ -94,6 +95,7 @@ class Evaluation(Measured):
         return self.text(f"on {len(self.truth)} rows")
 
 
+@suggests_keywords
 def evaluate(
     model: Any,
     table: Any,
@@ -192,12 +194,8 @@ def evaluate(
     notes = ranked([*monitor.notes(), *used.notes])
     if unknown := int((truth < 0).sum()) if hasattr(model, "classes_") else 0:
         notes.append(f"{unknown} rows have classes that did not occur in training; they count as errors.")
-    known = min(round(trained_on), len(truth))
-    known = 0 if known and model.trained_rows_.are_expected(known, len(truth)) else known
-    if known:
-        about = "" if model.trained_rows_.are_all else "About "
-        duplicates = f"{about}{known} of {len(truth)} rows are exact duplicates of training rows"
-        notes.insert(0, f"{duplicates}, so their metrics are too optimistic.")
+    known, duplicates = model.trained_rows_.not_by_chance(trained_on, len(truth)) if trained_on else (0, [])
+    notes = [*duplicates, *notes]
     of_rows = kept[0] if kept else None, used.frame.index, truth, used.weight, {OURS: np.concatenate(Y)}
     group = None if groups is None else group_numbers(used.frame[groups])
     more = {"thresholds": thresholds_of(model, len(truth)), "groups": group, "trained_on": known, "notes": notes}

@@ -207,21 +207,20 @@ class TrainedRows:
         some = np.unique(np.linspace(0, len(frame) - 1, MAX_DIGESTS).astype(int))
         return cls(np.sort(_digests(encoder, frame.iloc[some], y[some])), rows)
 
-    @property
-    def are_all(self) -> bool:
-        """Whether all training rows have digests."""
-        return len(self.digests) == self.rows
-
-    def are_expected(self, count: float, rows: int) -> bool:
-        """Return whether ``count`` of ``rows`` new rows would duplicate training rows by chance."""
-        _, counts = np.unique(self.digests, return_counts=True)
-        share = counts[counts > 1].sum() / len(self.digests)
-        return bool(count <= rows * share + 3 * np.sqrt(rows * share * (1 - share)))
-
     def count(self, encoder: Encoder, frame: Frame, y: np.ndarray) -> float:
-        """Return the number of rows that duplicate training rows (an estimate unless `are_all`)."""
+        """Return the number of rows that duplicate training rows (an estimate if not all of them have digests)."""
         found = int(np.isin(_digests(encoder, frame, y), self.digests).sum())
         return found * self.rows / len(self.digests)
+
+    def not_by_chance(self, count: float, rows: int) -> tuple[int, list[str]]:
+        """Return how many of ``rows`` rows duplicate training rows, if it is more than by chance, and a note."""
+        _, counts = np.unique(self.digests, return_counts=True)
+        share, found = counts[counts > 1].sum() / len(self.digests), min(round(count), rows)
+        if found <= rows * share + 3 * np.sqrt(rows * share * (1 - share)):
+            return 0, []
+        about = "" if len(self.digests) == self.rows else "About "
+        duplicates = f"{about}{found} of {rows} rows are exact duplicates of training rows"
+        return found, [f"{duplicates}, so results on them are too optimistic."]
 
 
 def _digests(encoder: Encoder, frame: Frame, y: np.ndarray) -> np.ndarray:
@@ -453,8 +452,8 @@ def ranked(notes: Iterable[str]) -> list[str]:
 
     Examples
     --------
-    >>> ranked(["Column 'a' is not used: empty.", "1 of 3 rows have no target.", "The test is too easy."])
-    ['The test is too easy.', '1 of 3 rows have no target.', "Column 'a' is not used: empty."]
+    >>> ranked(["Column 'a' is not used: empty.", "Rows without a target: 1 of 3.", "The test is too easy."])
+    ['The test is too easy.', 'Rows without a target: 1 of 3.', "Column 'a' is not used: empty."]
     """
     last, first = map(re.compile, RANKS)
     return sorted(dict.fromkeys(notes), key=lambda note: 2 if last.search(note) else not first.search(note))

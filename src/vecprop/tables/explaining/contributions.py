@@ -215,7 +215,8 @@ def explanations(
     for row, (x, number) in enumerate(zip(inputs, numbers.tolist(), strict=True)):
         shares, errors, base = shapley_values(lambda X, k=number: output(model.of_inputs(X), k), x, behind, places, rng)
         values = [frame[name].iloc[row] for name in names]  # preserves the dtype of each column
-        texts = [None if pandas().isna(value) else str(value) for value in values]
+        texts = [str(value).removesuffix(".0") if isinstance(value, float) else str(value) for value in values]
+        texts = [None if pandas().isna(value) else text for value, text in zip(values, texts, strict=True)]
         of_row = map(Contribution, names, texts, shares.tolist(), errors.tolist())
         name, explained = row_named(frame.index, row), output(outputs[[row]], number).item()
         largest_first = tuple(sorted(of_row, key=lambda each: -abs(each.contribution)))
