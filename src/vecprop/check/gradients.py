@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Batch, Network, RandomKey, checked_theta
+from ..core import Batch, Network, RandomKey, checked_theta, suggests_keywords
 from .arithmetic.rounding import rounded_to
 from .comparison import Limit
 from .diagnosis.wrong_layers import mixed_rows
@@ -23,6 +23,7 @@ WORK = 2e10
 engines take 30 to 60 s of processor time."""
 
 
+@suggests_keywords
 def check_gradients(
     network: Any,
     theta: Any,

@@ -53,6 +53,8 @@ def ratio_in_words(r: float, rows: Iterable[int], precision: float, entries: int
     'the gradient is 1/2 of the expected one: a factor of 2 is missing'
     >>> ratio_in_words(24.0, [12], 1e-9)
     'the gradient is 24 times the expected one (2 N for N = 12 rows)'
+    >>> ratio_in_words(20.0, [], 1e-9)
+    'the gradient is 20 times the expected one: perhaps a sum over 20 rows is not divided by 20'
     """
     precision = max(precision, 1e-9)
 
@@ -89,6 +91,8 @@ def ratio_in_words(r: float, rows: Iterable[int], precision: float, entries: int
                 return f"{words} ({'-' if r < 0 else ''}{multiple} for N = {n} rows)"
     nearest = max(1, round(abs(r))) if abs(r) > 1 else 1 / round(min(1 / abs(r), 2 * SIMPLE))
     is_simple = precision < 1e-5 and 1 / SIMPLE < nearest < SIMPLE and (near(nearest) or near(-nearest))
+    if near(nearest) and nearest > SMALL and not counts:
+        words += f": perhaps a sum over {nearest} rows is not divided by {nearest}"
     return words if entries >= FEW or is_simple else ""
 
 

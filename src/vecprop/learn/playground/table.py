@@ -98,7 +98,8 @@ class Table:
         """Return the columns for x, y and the target, by default the most suitable ones.
 
         The default target is a column with a typical name, or the last suitable column. The default axes are the
-        numeric columns most related to the target. Identifiers, row numbers and columns with a single value come last.
+        numeric columns most related to the target, where dates count half. Identifiers, row numbers and columns with
+        a single value come last.
 
         Raises
         ------
@@ -127,9 +128,10 @@ class Table:
         known = np.isfinite(t)
         y, ranks = np.unique(t[known], return_inverse=True)[1].astype(float), {}
         for name in [name for name in self.columns if name != target][:LOOKED_AT]:
-            x, categories, distinct, is_suitable = some._examined(name, counters)
+            x, categories, has_dates, distinct, is_suitable = some._examined(name, counters)
             related = explained(x[known], y, is_classes=bool(classes)) if y.any() else 0.0
-            ranks[name] = is_suitable, distinct > FEW and not categories, related * np.isfinite(x).mean()
+            share = np.isfinite(x).mean() * (0.5 if has_dates else 1.0)
+            ranks[name] = is_suitable, distinct > FEW and not categories, related * share
         first, second, *_ = sorted(ranks, key=lambda name: ranks[name], reverse=True)
         return first, second, target
 
@@ -145,17 +147,19 @@ class Table:
                     return name
         return self.columns[-1]
 
-    def _examined(self, name: str, counters: Container[str], is_target: bool = False) -> tuple[Any, Any, int, bool]:
-        """Return a column's values, categories and number of distinct values, and whether to suggest the column."""
+    def _examined(
+        self, name: str, counters: Container[str], is_target: bool = False
+    ) -> tuple[Any, Any, bool, int, bool]:
+        """Return what `_values` returns, the number of distinct values, and whether to suggest the column."""
         try:
-            values, categories, _ = self._values(name, is_target)
+            values, categories, has_dates = self._values(name, is_target)
         except ValueError:  # the column cannot be drawn
-            return np.full(len(self.frame), np.nan), (), 0, False
+            return np.full(len(self.frame), np.nan), (), False, 0, False
         distinct, before, after = len(np.unique(values[np.isfinite(values)])), values[:-1], values[1:]
         counts = (values == np.floor(values)).all() and ((before < after).all() or (before > after).all())
         identifies = _IDENTIFIER.fullmatch(name) or name in counters
         identifies = identifies or (distinct == len(values) if categories else counts)
-        return values, categories, distinct, distinct > 1 and not identifies
+        return values, categories, has_dates, distinct, distinct > 1 and not identifies
 
     def points(self, columns: tuple[str, ...], test: float, seed: int) -> Points:
         """Convert the rows to points, skipping rows with missing or unreadable values.

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
+from ...core import suggests_keywords
 from ...system.extras import imported
 from ..error import TableError, first_line, pandas
 from ..kinds.kinds import as_whole
@@ -78,6 +79,7 @@ _ENDINGS |= {b"\xfd7zXZ": ".csv.xz", b"(\xb5/\xfd": ".csv.zst"}
 """Suffixes for unnamed streams, by their first bytes."""
 
 
+@suggests_keywords
 def read_table(
     path: Paths | Any, *, as_text: bool = False, target: str | None = None, classes: Sequence[str] = ()
 ) -> Frame:

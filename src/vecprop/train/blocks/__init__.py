@@ -198,6 +198,8 @@ def _announce(windows: Windows, inputs: int, outputs: int, itemsize: int) -> Non
         raise MemoryError(f"{what}, but only {available / 1e6:,.0f} MB are available: use a smaller window.")
     logging.getLogger("vecprop").info("%s.", what)
     if windows.shuffle and count > 1 and len(windows.sizes) < FEW_BLOCKS * count:
-        blocks = f"A window has only {len(windows.sizes) / count:.2g} blocks, so that rows are poorly shuffled"
+        blocks = (
+            f"A window has only {int(10 * len(windows.sizes) / count) / 10:g} blocks, so that rows are poorly shuffled"
+        )
         needed = f"with at least {FEW_BLOCKS}, the order on disk does not matter"
         warnings.warn(f"{blocks}: {needed}. Use a larger window or smaller blocks; {CURE}.", stacklevel=4)
