@@ -272,7 +272,7 @@ def folder_of(asked: Any) -> Iterator[Path]:
             yield Path(folder)
         return
     folder = asked.folder / f"blocks-{asked.rows}"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     yield folder
     shutil.rmtree(folder)
 

@@ -123,9 +123,9 @@ def killed(seed: int) -> dict[str, Any]:
     bundles.SECONDS = 0.2  # so that each kill meets some
     members, X, t = population(seed)
     here = bits(vp.train_population(members, X, t))
-    anew: list[int] = []
+    reissued: list[int] = []
     for name in ("failed", "lost"):
-        setattr(Dispatcher, name, counted(getattr(Dispatcher, name), anew))
+        setattr(Dispatcher, name, counted(getattr(Dispatcher, name), reissued))
     processes, all_at_once = 2 + seed % 3, seed % 2 == 0
     with cluster_of(processes) as (cluster, client):
         killer = Killer(cluster, seed, all_at_once)
@@ -136,11 +136,11 @@ def killed(seed: int) -> dict[str, Any]:
     bundles.SECONDS = 1.0
     if there != here:
         sys.exit(f"Seed {seed}: other bits on {processes} processes after {killer.kills} kills.")
-    return {"all": all_at_once, "kills": killer.kills, "anew": sum(anew), "members": len(members)}
+    return {"all": all_at_once, "kills": killer.kills, "reissued": sum(reissued), "members": len(members)}
 
 
 def counted(method: Callable[..., Any], counts: list[int]) -> Callable[..., Any]:
-    """Return a method that counts the bundles that it gives out anew."""
+    """Return a method that counts the bundles that it gives out again."""
 
     def count(self: Any, places: Any, *arguments: Any) -> Any:
         counts.append(len(places) if isinstance(places, list) else 1)
@@ -238,7 +238,7 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         lines += ["|---|---:|---:|---:|---:|---:|"]
         for name, all_at_once in (("one by one", False), ("all at once", True)):
             own = [each for each in kills if each["all"] == all_at_once]
-            sums = (f"{sum(each[of] for each in own):,}" for of in ("members", "kills", "anew"))
+            sums = (f"{sum(each[of] for each in own):,}" for of in ("members", "kills", "reissued"))
             lines.append(f"| {name} | {len(own)} | {' | '.join(sums)} | 0 |")
     if all(str(number) in found for number in MEASUREMENTS):
         lines += ["", *times([found[str(number)] for number in MEASUREMENTS])]

@@ -3,7 +3,7 @@
 All have their default parameters, see `table_peers`, and the same folds of the same tables: three folds, shuffled with
 several seeds. Times are the processor's, of fitting and predicting with all preparation, in turns in one process, warm,
 with one thread each, so that other programs change them little. What a table and a contender have shown is kept in
-`results/tables.json`, so that an interrupted run continues; ``--again`` measures contenders anew.
+`results/tables.json`, so that an interrupted run continues; ``--again`` measures contenders again.
 
 The defaults were chosen on other tables, or on generated ones of other seeds: ``--choice`` runs those.
 """
@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1, help="how many seeds of the folds")
     parser.add_argument("--choice", action="store_true", help="the tables on which the defaults were chosen; not kept")
     parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS), choices=CONTENDERS, help="these alone")
-    parser.add_argument("--again", nargs="+", default=[], choices=CONTENDERS, help="measure these anew")
+    parser.add_argument("--again", nargs="+", default=[], choices=CONTENDERS, help="measure these again")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     kept = RESULTS / "tables.json"
