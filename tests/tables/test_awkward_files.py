@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from vecprop import read_table
-from vecprop.tables import read_chunks
+from vecprop.tables import TableError, read_chunks
 
 TABLE = pd.DataFrame({"town": ["Rome", "Oslo", "Bonn"], "size": [2.5, 0.5, 1.5]})
 TEXT = "town,size\nRome,2.5\nOslo,0.5\nBonn,1.5\n"
@@ -75,3 +75,12 @@ def test_merged_cells_and_hidden_rows_of_a_sheet(tmp_path):
         "towns.xlsx: copied the value of merged cells, such as A2:A3, to each of them.",
         "towns.xlsx, line 4: hidden, but read like other rows.",
     ]
+
+
+def test_first_lines_longer_than_a_megabyte(tmp_path):
+    name = "t" * 1_100_000
+    (tmp_path / "t.csv").write_text(f"{name};size\nRome;2,5\nOslo;0,5\n")
+    assert read_table(tmp_path / "t.csv", as_text=True).columns.tolist() == [name, "size"]
+    (tmp_path / "j.csv").write_text('[{"town": 1}' + ', {"town": 1}' * 100_000 + "]")
+    with pytest.raises(TableError, match="is JSON, not delimited text"):
+        read_table(tmp_path / "j.csv")

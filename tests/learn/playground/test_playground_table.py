@@ -174,12 +174,7 @@ def table_bytes(write, frame):
         ("a.csv", b"a,b\n1,2\n1,2\n1,2\n1,2\n", "at least 4 rows and 3 columns"),
         ("a.csv", b"a,b,c\n" + b"1,2,3\n" * 20_001, "more than 20,000 rows"),
         ("a.csv", b"a" * 20_000_001, "a.csv has 20,000,001 bytes"),
-        pytest.param(
-            "a.csv",
-            b",".join(map(b"c%d".__mod__, range(1001))) + b"\n" + b"1," * 1000,
-            "1,001 columns, but the limit is 1,000",
-            marks=pytest.mark.long,
-        ),
+        ("a.csv", b",".join(map(b"c%d".__mod__, range(50_000))) + b"\n1" + b",1" * 49_999, "50,000 columns, but the"),
         ("a.csv.gz", gzip.compress(b"a,b,c\n" + b"1,2,3\n" * 10, mtime=0), "save it as CSV, Parquet or Excel"),
         ("a.arrow", b"ARROW1", "save it as CSV, Parquet or Excel"),
         ("../../etc/x.parquet", b"PAR1", "../../etc/x.parquet cannot be read"),

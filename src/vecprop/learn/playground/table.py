@@ -18,6 +18,7 @@ from ...tables.kinds.formats import DateReading, NumberReading
 from ...tables.kinds.kinds import common_decimal, guess_task, kind_of, target_reading
 from ...tables.kinds.values import MISSING, as_names, read_days, read_numbers
 from ...tables.reading.arrow_files import ARROW, PARQUET, one_line_errors
+from ...tables.reading.delimited import DelimitedFile
 from ...tables.reading.file_lists import EXCEL, existing, is_compressed
 from ...tables.reading.reading import read_chunks
 from .points import Axis, Points
@@ -54,9 +55,7 @@ class Table:
 
     def __init__(self, frame: Any) -> None:
         rows, columns = frame.shape
-        _require_few(rows)
-        if columns > MOST_COLUMNS:
-            raise TableError(f"The table has {columns:,} columns, but the limit is {MOST_COLUMNS:,}: remove some.")
+        _require_few(rows, columns)
         if rows < 4 or columns < 3:
             needed = "at least 4 rows and 3 columns are needed (two axes and the target)"
             raise TableError(f"The table has {rows} rows and {columns} columns, but {needed}.")
@@ -71,7 +70,10 @@ class Table:
         TableError
             If the file is too large or cannot be read.
         """
-        _require_small(existing(Path(path)))
+        file = existing(Path(path))
+        _require_small(file)
+        if file.suffix.lower() not in (*PARQUET, *EXCEL):
+            _require_few(0, len(DelimitedFile.of(file).names()))
         return cls(next(iter(read_chunks(path, MOST_ROWS + 1, as_text=True))))
 
     @classmethod
@@ -224,15 +226,17 @@ def _require_small(file: Path) -> None:
         from pyarrow.parquet import read_metadata
 
         metadata = one_line_errors(file, lambda: read_metadata(file))
-        _require_few(metadata.num_rows)
+        _require_few(metadata.num_rows, metadata.num_columns)
         size = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
     if size > MOST_BYTES:
         raise TableError(f"{file} has {size:,} bytes, but the limit is {MOST_BYTES:,}: use a part of it.")
 
 
-def _require_few(rows: int) -> None:
+def _require_few(rows: int, columns: int) -> None:
     if rows > MOST_ROWS:
         raise TableError(f"The table has more than {MOST_ROWS:,} rows: use a part of it.")
+    if columns > MOST_COLUMNS:
+        raise TableError(f"The table has {columns:,} columns, but the limit is {MOST_COLUMNS:,}: remove some.")
 
 
 def _shown(name: str) -> str:

@@ -25,8 +25,8 @@ from .bounds import SMALL, require_room, require_room_for_members
 
 T = TypeVar("T")
 
-SAMPLE = 1 << 20
-"""The number of bytes read to infer encoding and separator, which takes a few ms."""
+SAMPLE, LONGEST = 1 << 20, 1 << 26
+"""The number of bytes read to infer encoding and separator, which takes a few ms; at most, for long first lines."""
 _BROKEN = (OSError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 """Errors raised for damaged or encrypted compressed files."""
 MISSING_WORDS = frozenset(
@@ -51,12 +51,16 @@ class DelimitedFile:
 
     @classmethod
     def of(cls, path: Path) -> "DelimitedFile":
-        """Infer the format of a file from its first megabyte."""
+        """Infer the format of a file from its first megabyte, or from more if the first lines are longer."""
         try:
             with opened(path) as file:
-                start = file.read(SAMPLE)
-                if len(start) == SAMPLE and compression_of(path) and path.stat().st_size < SMALL:
-                    size = SAMPLE
+                start = block = file.read(SAMPLE)
+                while len(block) == SAMPLE and start.count(b"\n") < 2 and len(start) < LONGEST:
+                    start += (block := file.read(SAMPLE))
+                    require_room(path, len(start), is_whole=False)
+                is_cut = len(block) == SAMPLE
+                if is_cut and compression_of(path) and path.stat().st_size < SMALL:
+                    size = len(start)
                     while block := file.read(SAMPLE):
                         size += len(block)
                         require_room(path, size, is_whole=False)
@@ -70,7 +74,7 @@ class DelimitedFile:
         whole = [*io.StringIO(start.decode(encoding, "replace"), newline="")]
         above, separator = lines_above(whole)
         lines = "".join(whole[above:]).splitlines()
-        lines = [line for line in (lines[:-1] if len(start) == SAMPLE else lines) if line.strip()]
+        lines = [line for line in (lines[:-1] if is_cut and len(lines) > 1 else lines) if line.strip()]
         if not lines:
             raise TableError(f"{path} is empty.")
         if found := re.match(r"\s*(?:(\[?\s*\{\s*\")|<(?:!doctype|html|table|\?xml))", lines[0], re.IGNORECASE):
@@ -454,10 +458,10 @@ def rows_of(lines: list[str], separator: str) -> list[list[str]]:
 
 def require_distinct(names: list[Any], where: str) -> None:
     """Raise an error if a name occurs twice."""
-    twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
-    if twice is not None:
-        first, second = [number for number, name in enumerate(names, 1) if name == twice][:2]
-        raise TableError(f"{where} has two columns named {twice!r} (columns {first} and {second}): rename one.")
+    places: dict[Any, int] = {}
+    for number, name in enumerate(names, 1):
+        if (first := places.setdefault(name, number)) < number:
+            raise TableError(f"{where} has two columns named {name!r} (columns {first} and {number}): rename one.")
 
 
 @contextmanager
