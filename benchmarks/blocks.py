@@ -296,7 +296,7 @@ def report(folder: Path, asked: Any) -> list[str]:
         found = one(how, asked.rows)
         times = f"{found['seconds']:.1f} | {found['CPU seconds']:.1f} | {found['rows'] / found['seconds'] / 1e6:.2f}"
         lines.append(f"| {how} | {found['rows']:,} | {times} | {found['peak']:.0f} | {found['log loss']:.4f} |")
-    lines += ["", "| rows in | rows | million rows a CPU second | of memory's | peak, MB |", "|---|" + "---:|" * 4]
+    lines += ["", "| rows in | rows | million rows per CPU second | relative to in memory | peak, MB |", "|---|" + "---:|" * 4]
     ways = ("in memory", "memory map", "Parquet")
     turns = [{how: one(how, asked.in_memory, turn) for how in ways} for turn in range(1, REPEATS + 1)]
     best = {how: min((turn[how] for turn in turns), key=lambda found: found["CPU seconds"]) for how in ways}
@@ -304,7 +304,7 @@ def report(folder: Path, asked: Any) -> list[str]:
     for how, found in best.items():
         share = f"{rates[how]:.2f} | {rates[how] / rates['in memory']:.2f}"
         lines.append(f"| {how} | {found['rows']:,} | {share} | {found['peak']:.0f} |")
-    lines += ["", "| compared with | rows | s | CPU s | peak, MB | log loss |", "|---|" + "---:|" * 5]
+    lines += ["", "| library | rows | s | CPU s | peak, MB | log loss |", "|---|" + "---:|" * 5]
     for how in ("Parquet", *PEERS):
         found = one(how, asked.peers)
         name, times = f"vecprop, {how}" if how in ways else how, f"{found['seconds']:.1f} | {found['CPU seconds']:.1f}"
