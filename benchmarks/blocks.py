@@ -296,7 +296,11 @@ def report(folder: Path, asked: Any) -> list[str]:
         found = one(how, asked.rows)
         times = f"{found['seconds']:.1f} | {found['CPU seconds']:.1f} | {found['rows'] / found['seconds'] / 1e6:.2f}"
         lines.append(f"| {how} | {found['rows']:,} | {times} | {found['peak']:.0f} | {found['log loss']:.4f} |")
-    lines += ["", "| rows in | rows | million rows per CPU second | relative to in memory | peak, MB |", "|---|" + "---:|" * 4]
+    lines += [
+        "",
+        "| rows in | rows | million rows per CPU second | relative to in memory | peak, MB |",
+        "|---|" + "---:|" * 4,
+    ]
     ways = ("in memory", "memory map", "Parquet")
     turns = [{how: one(how, asked.in_memory, turn) for how in ways} for turn in range(1, REPEATS + 1)]
     best = {how: min((turn[how] for turn in turns), key=lambda found: found["CPU seconds"]) for how in ways}

@@ -1,6 +1,7 @@
 """The diagram of the network, with selectable weights and the outputs of units."""
 
 from collections.abc import Callable
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from .style import HIGH, INK, LOW, SELECTED, bytes_of, empty, of_numbers, plain_
 WIDTH, HEIGHT = 600.0, 500.0
 """The size of the diagram in plot units."""
 
-SIDES = 140.0
+SIDES = 165.0
 """The space for names next to the first and last units."""
 
 MOST_EDGES = 800
@@ -93,7 +94,8 @@ class NetworkView:
             self._frames.data = where
             (x0, y0), (x1, y1) = places[0].T, places[-1].T
             x, y = np.concatenate([x0 - sides[0] / 2 - 6, x1 + sides[-1] / 2 + 6]), np.concatenate([y0, y1])
-            texts = [name if len(name) <= 12 else f"{name[:11]}…" for name in (*inputs, *outputs)]
+            lines = 3 if max(sizes[0], sizes[-1]) <= 4 else 1
+            texts = ["\n".join(wrap(name, 9, max_lines=lines, placeholder="…")) for name in (*inputs, *outputs)]
             self._names.data = {"x": x, "y": y, "text": texts, "align": ["right"] * len(x0) + ["left"] * len(x1)}
 
     def _draw_edges(self, edges: list[Edge], places: list[np.ndarray], sides: list[float]) -> None:
