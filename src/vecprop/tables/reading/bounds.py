@@ -100,8 +100,8 @@ def require_room_for_rows(path: Path, file: Any, group: int) -> None:
 def require_room_for_buffers(path: Path, *, is_whole: bool = True) -> None:
     """Raise an error if the compressed buffers of an Arrow file take too much memory.
 
-    Buffers start at multiples of 8 bytes, with their decoded size and a frame of Zstandard or LZ4. Sizes of 2⁴⁷ bytes,
-    which cannot be allocated, are ignored: they are other data.
+    Buffers start at multiples of 8 bytes, with their decoded size and a frame of Zstandard or LZ4. Sizes of at least
+    2⁴⁷ bytes, which cannot be allocated, are ignored: they are other data.
     """
     if (count := path.stat().st_size // 8) < 2:
         return
@@ -125,13 +125,13 @@ def require_room_for_values(path: Path, table: Any) -> None:
 
 def _repeated(values: Any) -> float:
     """Return the decoded size of the parts of an Arrow array that are stored once but may occur many times."""
-    from pyarrow import compute, types
+    from pyarrow import types
 
     of = values.type
     if types.is_struct(of):
         return sum(map(_repeated, values.flatten()))
     if types.is_nested(of) and str(of).startswith(("list_view", "large_list_view")):
-        return 8.0 * (compute.sum(compute.list_value_length(values)).as_py() or 0)  # type: ignore[attr-defined]
+        return 8.0 * values.sizes.to_numpy().sum(dtype=float)
     if types.is_nested(of) and hasattr(values, "values"):
         return _repeated(values.values)
     if types.is_null(of) or types.is_run_end_encoded(of):
