@@ -119,6 +119,14 @@ def test_a_file_gets_lines_less_and_less_often(capsys, clock):
     assert 10 < len(lines) < 25
 
 
+def test_a_file_gets_the_last_line_once(capsys, clock):
+    with ProgressLine("reading") as line:
+        line.update(1, 0.5)
+        clock[0] = 22.0
+        line.update(2, 1.0)
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
 def test_no_time_is_left_after_training_that_ends_early(monkeypatch, capsys, clock):
     terminal(monkeypatch, 80)
     with vp.ProgressBar("night") as bar:

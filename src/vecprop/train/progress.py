@@ -136,7 +136,7 @@ class ProgressLine:
         self._began = time.perf_counter()
         # The time, count and share at the start, at the first update and at the latest update.
         self._start = self._first = self._latest = (self._began, 0, 0.0)
-        self._due = self._began + PAUSE
+        self._due, self._printed = self._began + PAUSE, ""
         if _shown:
             return self
         _shown.append(self)
@@ -170,7 +170,9 @@ class ProgressLine:
             return
         now = time.perf_counter()
         if self._output is None:
-            print(self.text(width=1000), file=self._console.file, flush=True)
+            if (text := self.text(width=1000)) != self._printed:
+                print(text, file=self._console.file, flush=True)
+            self._printed = text
             self._due = now + max(PAUSE, (now - self._began) / 4)
         else:
             self._output.update({"text/plain": self.text(self._console.width)}, raw=True)
