@@ -205,7 +205,7 @@ def test_the_script_makes_the_bits_of_the_page(window: Any, tmp_path: Path) -> N
 def test_a_weight_is_chosen_and_changed(window: Any) -> None:
     page = window()
     box = page.locator(".picture.wide").bounding_box()
-    side = box["width"] / 600 * 88  # the side of a unit
+    side = box["width"] / 600 * 82  # the side of a unit
     corner = box["x"] + box["width"] / 2 - side / 2, box["y"] + box["height"] / 2 + side / 2
     page.mouse.click(*corner)  # the bias of the middle unit
     page.wait_for_selector("#weight:not([hidden])")

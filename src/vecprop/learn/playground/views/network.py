@@ -15,7 +15,7 @@ from .style import HIGH, INK, LOW, SELECTED, bytes_of, empty, of_numbers, plain_
 WIDTH, HEIGHT = 600.0, 500.0
 """The size of the diagram in plot units."""
 
-SIDES = 165.0
+SIDES = 150.0
 """The space for names next to the first and last units."""
 
 MOST_EDGES = 800
