@@ -4,7 +4,7 @@ import gc
 import re
 import signal
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -27,6 +27,10 @@ else:
     collect_ignore += ["tests/pictures", "tests/learn/test_tutorial_pictures.py"]
     collect_ignore += ["src/vecprop/estimators/inspection.py", "tests/estimators/test_plots.py"]
 
+
+# Ctrl-C raises KeyboardInterrupt also if the tests run in the background of a shell, which ignores it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run, and none that fails because the machine is busy.
 settings.register_profile(
@@ -83,14 +87,6 @@ def doctest_namespace() -> dict[str, object]:
     packages = (vecprop, vecprop.blocks, vecprop.cluster, vecprop.export, vecprop.extend, vecprop.tables)
     names: dict[str, object] = {name: getattr(package, name) for package in packages for name in package.__all__}
     return names | {"np": np}
-
-
-@pytest.fixture
-def ctrl_c() -> Iterator[None]:
-    """Have Ctrl-C raise KeyboardInterrupt, also if the tests run in the background of a shell, which ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

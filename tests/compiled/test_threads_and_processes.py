@@ -68,7 +68,6 @@ def test_repeated_fits_show_no_race():
     assert len({vp.train(wide, wide.init(0), X, T, **settings).theta.tobytes() for _ in range(50)}) == 1
 
 
-@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_returns_the_result_so_far():
     options = {"optimizer": vp.Momentum(1e-6), "engine": "compiled"}
     vp.train(network(), network().init(1), X, T, epochs=1, **options)  # compiles all kernels

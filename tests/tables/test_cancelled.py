@@ -13,7 +13,6 @@ from vecprop.tables import read_table
 from vecprop.tables.reading.frames import by_blocks
 
 
-@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_does_not_wait_for_the_reader_of_a_file(monkeypatch, tmp_path):
     """pandas reads large files in threads, and waits for them after Ctrl-C."""
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")

@@ -122,7 +122,6 @@ def test_callbacks_that_are_context_managers_are_entered_and_left():
     assert recorder[-1] == "exit"
 
 
-@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("optimizer", [vp.Momentum(0.1), vp.LBFGS()], ids=registry.name)
 def test_ctrl_c_between_epochs_returns_the_result_so_far(optimizer):
     def interrupt(state):

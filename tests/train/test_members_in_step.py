@@ -135,7 +135,6 @@ class Press:
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("ctrl_c")
 def test_a_handler_of_ctrl_c_may_let_members_continue():
     pressed, press, settings = [], Press(), {"optimizer": vp.Adam(0.001), "batch_size": 1, "epochs": 4}
     press.interval, data = 1, (np.tile(X, (800, 1)), np.tile(T, (800, 1)))
@@ -145,7 +144,6 @@ def test_a_handler_of_ctrl_c_may_let_members_continue():
     np.testing.assert_array_equal(found.theta, vp.train(DROPPING, THETAS, *data, **settings).theta)
 
 
-@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("batch_size", [None, 8])
 def test_ctrl_c_ends_all_after_the_same_epoch(batch_size):
     settings, press = {"batch_size": batch_size, "optimizer": vp.Adam(0.001)}, Press()

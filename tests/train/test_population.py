@@ -87,7 +87,6 @@ def test_progress_has_the_latest_losses_and_the_rows(training_loss, validation):
     assert (last.ended, last.members) == (0, 1)
 
 
-@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_returns_the_results_so_far():
     timer = threading.Timer(0, os.kill, (os.getpid(), signal.SIGINT))
 
@@ -263,7 +262,6 @@ def test_numpy_integers_are_accepted(kind):
         assert_equal(found, expected)
 
 
-@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_after_the_last_member_is_raised(monkeypatch):
     def run(groups, look, run=fits.run):
         run(groups, look)

@@ -38,7 +38,6 @@ def pressing(after, work, *arguments, **settings):
     return work(*arguments, **settings)
 
 
-@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("engine", ROWS)
 @pytest.mark.parametrize("moves", [pytest.param(False, marks=pytest.mark.long), True])
 def test_ctrl_c_undoes_the_unfinished_epoch(engine, moves):
@@ -59,7 +58,6 @@ def test_ctrl_c_undoes_the_unfinished_epoch(engine, moves):
     np.testing.assert_array_equal(rest.theta, whole.theta)
 
 
-@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("optimizer", sampled([vp.Adam(), vp.Momentum(0.01), vp.GradientDescent(0.01)], 3), ids=str)
 @pytest.mark.parametrize("split", [False, True])
 def test_threads_stop_at_the_same_batch(optimizer, split, monkeypatch):
@@ -116,14 +114,12 @@ def test_stopped_members_continue(settings, training_loss):
     np.testing.assert_array_equal(rest.theta, train(epochs + 1, THETA).theta)
 
 
-@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_stops_the_measurement_of_validation_rows():
     many = np.broadcast_to(X[0], (2_000_000, 2))
     with pytest.raises(KeyboardInterrupt):
         pressing(0.01, fit, 1, validation=(many, many[:, :1]))
 
 
-@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_does_not_wait_for_a_long_evaluation_of_lbfgs(monkeypatch):
     is_stopped, ended = threading.Event(), []
 
@@ -140,7 +136,6 @@ def test_ctrl_c_does_not_wait_for_a_long_evaluation_of_lbfgs(monkeypatch):
     is_stopped.set()
 
 
-@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("engine", ROWS)
 def test_a_second_ctrl_c_stops_at_once(engine):
     def pressed_twice(state):
@@ -152,7 +147,6 @@ def test_a_second_ctrl_c_stops_at_once(engine):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-@pytest.mark.usefixtures("ctrl_c")
 def test_a_handler_of_ctrl_c_may_let_training_continue():
     pressed = []
     signal.signal(signal.SIGINT, lambda *arguments: pressed.append(arguments))
@@ -162,7 +156,6 @@ def test_a_handler_of_ctrl_c_may_let_training_continue():
     np.testing.assert_array_equal(result.theta, fit(6).theta)
 
 
-@pytest.mark.usefixtures("ctrl_c")
 def test_an_exception_set_by_another_thread_stops_an_epoch():
     import ctypes
 
@@ -177,7 +170,6 @@ def test_an_exception_set_by_another_thread_stops_an_epoch():
     assert fit(1).reason == "epochs"
 
 
-@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_stops_fits_in_other_threads(monkeypatch):
     """Fits with callbacks run in separate threads and stop without waiting for each other."""
     begun, train = [], FitSpec.train
