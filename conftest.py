@@ -28,10 +28,6 @@ else:
     collect_ignore += ["src/vecprop/estimators/inspection.py", "tests/estimators/test_plots.py"]
 
 
-# Ctrl-C raises KeyboardInterrupt also if the tests run in the background of a shell, which ignores it.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
 # The same examples in every run, and none that fails because the machine is busy.
 settings.register_profile(
     "vecprop", max_examples=30, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -59,7 +55,11 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Have a test draw the same numbers in every run, also for estimators without a random state."""
+    """Have a test draw the same numbers in every run, and raise KeyboardInterrupt after Ctrl-C.
+
+    Shells ignore Ctrl-C in processes that they start in the background, and other tests may change its handler.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     np.random.seed(1)  # noqa: NPY002, the generator that scikit-learn uses if random_state is None
     names = vars(item.module) if isinstance(item, pytest.Function) else {}
     for value in names.values():
