@@ -161,7 +161,7 @@ def test_the_environment_sets_the_number_of_threads(monkeypatch):
             allowed_threads()
 
 
-def test_an_exception_of_a_handler_does_not_stop_work_in_a_thread(ctrl_c):
+def test_an_exception_of_a_handler_does_not_stop_work_in_a_thread():
     begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
 
     def work():
