@@ -68,7 +68,10 @@ def written(path, values):
 def views(rows):
     view = np.frombuffer(np.array([len(LONG), int.from_bytes(b"zzzz", "little"), 0, 0], "<i4").tobytes(), "V16")
     buffers = [None, pa.py_buffer(np.repeat(view, rows).tobytes()), pa.py_buffer(LONG.encode())]
-    return pa.Array.from_buffers(pa.string_view(), rows, buffers)
+    try:
+        return pa.Array.from_buffers(pa.string_view(), rows, buffers)
+    except ValueError:
+        pytest.skip("pyarrow 16 cannot make the file")
 
 
 def packed(path, values, compression):
