@@ -103,7 +103,7 @@ def faulty_source(fault: Fault) -> str:
 
 
 def _python(function: Any) -> Any:
-    """Return the Python function from which Numba compiles, or which it traces."""
+    """Return the Python function behind a compiled or traced function."""
     return getattr(function, "py_func", None) or getattr(function, "formula", function)
 
 

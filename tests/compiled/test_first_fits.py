@@ -71,7 +71,7 @@ def test_the_collector_does_not_visit_objects_of_the_compiler():
     def count(phase, info):
         visits.append((phase, info))
 
-    gc.unfreeze()  # tests run with frozen objects, unlike first fits
+    gc.unfreeze()  # pytest has frozen objects, which a first fit does not
     gc.callbacks.append(count)
     try:
         compiled(lambda a: a + 1, types.int64(types.int64), {})

@@ -95,6 +95,13 @@ def axes_and_target(frame):
     return {*axes}, target
 
 
+def test_dates_are_default_axes_only_if_they_are_much_better():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"since": pd.date_range("2020-01-01", periods=200), "late": np.arange(200) > 99})
+    frame = frame.assign(**{name: frame.late + rng.normal(scale=0.2, size=200) for name in "ab"})
+    assert axes_and_target(frame.sample(frac=1, random_state=0)[["since", "a", "b", "late"]]) == ({"a", "b"}, "late")
+
+
 def test_default_columns_are_related_to_the_target():
     frame = passengers()
     assert axes_and_target(frame) == ({"fare", "age"}, "Survived")

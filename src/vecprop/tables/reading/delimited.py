@@ -26,7 +26,7 @@ from .bounds import SMALL, require_room, require_room_for_members
 T = TypeVar("T")
 
 SAMPLE, LONGEST = 1 << 20, 1 << 26
-"""The number of bytes read to infer encoding and separator, which takes a few ms; at most, for long first lines."""
+"""The bytes read to infer the encoding and the separator: usually, and at most, if the first lines are long."""
 _BROKEN = (OSError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 """Errors raised for damaged or encrypted compressed files."""
 MISSING_WORDS = frozenset(
