@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import feather, parquet
 
+from vecprop import TabularRegressor
 from vecprop.tables import TableError, read_chunks, read_table
 from vecprop.tables.reading import bounds, delimited
 
@@ -153,3 +154,12 @@ def test_tables_larger_than_the_free_memory_are_read_in_chunks(tmp_path, monkeyp
     ):
         read_table(tmp_path / "t.csv")
     assert sum(map(len, read_chunks(tmp_path / "t.csv"))) == 50_000
+
+
+@pytest.mark.long
+def test_a_streamed_file_that_decodes_to_gigabytes_raises(tmp_path):
+    """The first file makes the table too large for the memory, so the second one is read batch by batch."""
+    for number, (rows, compression) in enumerate([(30_000_000, None), (100_000_000, "zstd")]):
+        packed(tmp_path / f"{number}.arrow", np.zeros(rows), compression)
+    with pytest.raises(TableError, match=r"1\.arrow needs more than 0\.54 GB of memory"):
+        TabularRegressor("x").fit(tmp_path, memory="700MB")
