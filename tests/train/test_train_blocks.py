@@ -341,6 +341,11 @@ def test_poorly_shuffled_rows_warn(monkeypatch):
     fit(window=120)  # random rows are not sorted
 
 
+def test_windows_of_few_blocks_warn():
+    with pytest.warns(UserWarning, match=r"A window has only 15\.5 blocks, .* with at least 16,"):
+        fit(blocks=vp.blocks.ArrayBlocks(X[:310], T[:310], rows=10), epochs=1, window=160)
+
+
 def test_memory_use_is_logged_and_checked(monkeypatch, caplog):
     with caplog.at_level("INFO", "vecprop"):
         fit()
