@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from datetime import date
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -53,8 +54,12 @@ def test_actions_are_pinned_by_their_commits() -> None:
     assert [line for line in used if not re.search(r"uses: [\w-]+/[\w-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+$", line)] == []
 
 
-def test_the_citation_has_the_version() -> None:
+def test_the_citation_and_the_changelog_have_the_version() -> None:
     assert f"version: {vecprop.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    newest = re.search(r"(?m)^## \[(.+)\] - (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+    assert newest
+    assert newest[1] == vecprop.__version__
+    assert newest[2] == "unreleased" or date.fromisoformat(newest[2])
 
 
 def test_links_become_absolute_once_the_repository_has_an_address() -> None:
