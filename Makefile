@@ -22,8 +22,9 @@ test: .venv/ready-dev
 	$(BIN)/lint-imports
 	$(PYTEST) -m "not long"
 
+# All pages are written, because Sphinx keeps the search keywords only of pages that it writes.
 docs: .venv/ready-docs
-	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/site
+	$(BIN)/python -m sphinx --write-all --fail-on-warning --keep-going --quiet docs build/site
 
 types: .venv/ready-dev
 	$(BIN)/basedpyright
