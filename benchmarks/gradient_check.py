@@ -99,7 +99,7 @@ def main() -> None:
         "double loop over the parameters": lambda: seed_loop(params, X, T),
         "vecprop, central differences": lambda: check_gradients(network, theta, X, t, method="central differences"),
         "vecprop, complex step of each entry": lambda: check_gradients(network, theta, X, t, method="complex step"),
-        "vecprop, directions (default)": lambda: check_gradients(network, theta, X, t, method="directions"),
+        "vecprop, directions": lambda: check_gradients(network, theta, X, t, method="directions"),
         "the same, reference engine only": lambda: check_gradients(
             network, theta, X, t, method="directions", engine="reference"
         ),

@@ -101,10 +101,10 @@ def of_strikes(found: dict[str, dict[str, int]]) -> list[str]:
         "moments, each of one to three exceptions. After each interruption, the exception had reached the",
         "caller, or training had returned a result that resumed with the same bits. No thread used the",
         "processor, the handler of Ctrl-C was in place, locks were free, files were complete, and a",
-        f"repetition had the same bits. In {ignored} cases the exception was raised in a finalizer of another",
-        "library, where Python ignores it. Gradient checks and loading treat an `Exception` as an error of",
-        f"the formula or the file, so they were interrupted by other exceptions. At most {left} idle threads",
-        f"existed after {COUNT} interruptions.",
+        f"repetition had the same bits. In {ignored} {'case' if ignored == 1 else 'cases'}, the exception was",
+        "raised in a finalizer of another library, where Python ignores it. Gradient checks and loading treat an",
+        "`Exception` as an error of the formula or the file, so they were interrupted by other exceptions. At most",
+        f"{left} idle threads existed after {COUNT} interruptions.",
         *table(rows, STRIKES),
     ]
 
