@@ -291,6 +291,28 @@ def many(P):
     return lambda w: np.sum(np.tanh(w) ** 2 + A * w), lambda w: 2 * np.tanh(w) * (1 - np.tanh(w) ** 2) + A
 
 
+def test_the_number_of_calls_is_proportional_to_few_parameters():
+    rng = np.random.default_rng(0)
+
+    def calls(P, of):
+        A, count = rng.normal(size=(20, P)), []
+
+        def f(theta):
+            count.append(1)
+            z = A @ of(theta) - 1
+            return (z**2).sum() / 2, A.T @ z
+
+        assert check_gradients(f, rng.normal(size=P)).passed
+        return len(count)
+
+    few, many = calls(2, np.asarray), calls(50, np.asarray)  # by complex step
+    assert 150 < few < 400
+    assert 2 * 48 < many - few < 4 * 48
+    few, many = calls(2, np.float64), calls(50, np.float64)  # by finite differences
+    assert 150 < few < 400
+    assert 20 * 48 < many - few < 40 * 48
+
+
 def test_many_parameters_require_few_calls():
     P = 2_500
     value, gradient = many(P)
@@ -463,6 +485,7 @@ def test_callable_objects_with_a_network_are_functions():
 @pytest.mark.long
 def test_modules_are_not_modified():
     torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
     module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 2)).double()
     mean = module[1].running_mean.clone()
     f = torch_function(module)

@@ -200,7 +200,7 @@ class CompiledNetwork:
         return Y
 
     def predictor(self, theta: Array, copy: bool = True) -> "Predictor":
-        """Return a function that predicts rows; a single row takes a few microseconds.
+        """Return a fast function that predicts rows.
 
         Parameters
         ----------

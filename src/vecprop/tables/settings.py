@@ -83,8 +83,8 @@ class SharedSettings(SuggestsKeywords, Versioned, BaseEstimator, ABC):
     n_estimators : int or "auto", default "auto"
         The number of networks in each view, at least 2. Each network leaves out a different fold of the rows. "auto" is
         8 below 2,500 rows, 6 below 20,000 rows, and otherwise 4. There are two views: both contain standardized numbers
-        and ranks, and one also contains a piecewise linear encoding. Some tables with at least 190,000 rows have only
-        the view without this encoding.
+        and ranks, and one also contains a piecewise linear encoding. Some tables above about 180,000 rows have only the
+        view without this encoding.
     hidden_layer_sizes : int or sequence of int, default (64, 64)
         The width of each hidden layer.{deeper}
     activation : str or Activation, default "auto"

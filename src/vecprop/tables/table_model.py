@@ -370,7 +370,7 @@ class TableModel(SharedSettings):
         Parameters
         ----------
         X : DataFrame, Table, Dataset, array, path or paths
-            The rows, see `fit`; each takes about 0.1 seconds.
+            The rows, see `fit`.
         background : DataFrame, Table, Dataset, array, path or paths, optional
             Rows to compare with, such as the training rows. By default, columns are drawn independently from their
             training distributions, because the model does not store rows.

@@ -120,7 +120,7 @@ def train(
         {scores}.
     training_loss : {"auto", "exact", "running"}, default "auto"
         The training loss in the history. "exact" is the loss on all rows, measured before the first epoch and after
-        each epoch; with mini-batches this takes a third of an epoch. "running" is the mean of the batch losses of an
+        each epoch; with mini-batches this takes another pass. "running" is the mean of the batch losses of an
         epoch, each computed before the step on its batch, at no cost. "auto" is "exact" for full batches, at no cost,
         and "running" for mini-batches. L-BFGS always measures the exact loss.
     schedule : Schedule, optional

@@ -99,7 +99,7 @@ class Compiled(Engine):
         return BatchLoss(self.network, theta.dtype.type, batch, noise)
 
     def predictor(self, theta: np.ndarray) -> Callable[[Array], np.ndarray]:
-        """Return a function that predicts rows; a single row takes a few microseconds."""
+        """Return a fast function that predicts rows."""
         if isinstance(self.network, SparseNetwork):  # SciPy's sparse products run at memory speed
             return partial(self.network.predict, theta)
         from ...compiled.compiled_network import CompiledNetwork
