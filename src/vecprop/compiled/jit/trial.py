@@ -50,8 +50,8 @@ def _doubled(address):
 
 def _try() -> None:
     numbers = np.arange(3)
-    kernel = ctypes.CFUNCTYPE(None, ctypes.c_int64)(address_of(_doubled, float))
-    kernel(np.array([numbers.ctypes.data, numbers.size]).ctypes.data)
+    record = np.array([numbers.ctypes.data, numbers.size])  # must outlive the call: an address holds no reference
+    ctypes.CFUNCTYPE(None, ctypes.c_int64)(address_of(_doubled, float))(record.ctypes.data)
     if numbers.tolist() != [0, 2, 4]:
         raise ValueError(f"doubled numbers are {numbers.tolist()}")
 

@@ -221,10 +221,10 @@ def shuffle(seed, epoch, n, numbers, keys, places, order):
 
 def order_of_part(seed: int, epoch: int, numbers: np.ndarray) -> np.ndarray:
     """Return the order of some rows of an epoch, given their global indices; rows are sorted by random keys."""
-    n = len(numbers)
+    n, numbers = len(numbers), np.ascontiguousarray(numbers, np.int64)
     keys, places, order = np.empty(n, np.uint32), np.empty(n + 1, np.uint32), np.empty(n, np.int64)
-    arrays = (array.ctypes.data for array in (np.ascontiguousarray(numbers, np.int64), keys, places, order))
-    _SHUFFLED(shuffle_address())(as_word(seed), epoch, n, *arrays)
+    addresses = [array.ctypes.data for array in (numbers, keys, places, order)]
+    _SHUFFLED(shuffle_address())(as_word(seed), epoch, n, *addresses)
     return order
 
 
