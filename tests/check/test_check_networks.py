@@ -358,6 +358,17 @@ def test_mistakes_in_the_network_behind_a_given_gradient_are_diagnosed(layers, l
     assert report.diagnoses == (words,)
 
 
+class Quartic(SquaredError):
+    def element(self, Z, T):
+        return (Z - T) ** 4
+
+
+def test_a_wrong_delta_of_an_identity_link_is_not_called_a_missing_link():
+    network = Network(2, [Dense(3), Tanh(), Dense(2)], Quartic())
+    report = check_gradients(network, THETA, X, np.sin(np.arange(24.0)).reshape(12, 2))
+    assert report.diagnoses == ("the delta of Quartic at the output is not the derivative of its value",)
+
+
 class Raising(Tanh):
     def derivative(self, z, y):
         raise KeyError("slope")

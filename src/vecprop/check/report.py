@@ -134,7 +134,7 @@ _ON_THE_RIGHT = ("largest error", "tolerance", "ratio", "given", "expected")
 
 _SUMMARY = {
     Verdict.FAIL: "The gradient is wrong",
-    Verdict.NONDETERMINISTIC: "Two runs return different gradients: use a fixed seed (for dropout, pass noise=)",
+    Verdict.NONDETERMINISTIC: "Two runs return different results: use a fixed seed (for dropout, pass noise=)",
     Verdict.INCONCLUSIVE: "Rounding could hide an error",
     Verdict.KINK: "No gradient errors found, but at this kink the gradient is not unique",
     Verdict.PASS: "No gradient errors found",

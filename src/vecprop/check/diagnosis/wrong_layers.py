@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,8 @@ def planted_faults(
             layers: list[Any] = [*network.layers]
             layers[number] = Changed(layer, backward=lambda p, saved, delta, J, wrong=backward: wrong(saved, delta))
             yield words, gradient(network_with(layers=layers))
-    for words, delta in wrong_deltas(loss):
+    outputs, _ = network.forward(theta, batch.X, noise)
+    for words, delta in wrong_deltas(loss, outputs[-1]):
         yield f"{words} (delta, the error at the output)", gradient(network_with(loss=Changed(loss, delta=delta)))
 
 
@@ -91,8 +93,10 @@ def _wrong_backwards(
     yield f"the derivative of {name} is applied twice", lambda saved, delta: layer.derivative(*saved) ** 2 * delta
 
 
-def wrong_deltas(loss: Loss) -> Iterator[tuple[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]]:
-    """Yield a description and the resulting delta of each known mistake in a loss."""
+def wrong_deltas(
+    loss: Loss, outputs: np.ndarray
+) -> Iterator[tuple[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]]:
+    """Yield a description and the resulting delta of each known mistake in a loss, given outputs of the last layer."""
 
     def target(Z: np.ndarray, T: np.ndarray) -> np.ndarray:
         return one_hot(T, Z) if T.ndim < Z.ndim or T.dtype.kind in "iub" else T
@@ -100,17 +104,26 @@ def wrong_deltas(loss: Loss) -> Iterator[tuple[str, Callable[[np.ndarray, np.nda
     yield "the targets T are missing", lambda Z, T: loss.delta(Z, T) + target(Z, T)
     words = "delta is multiplied by the derivative Y (1 - Y) of the link, which the loss cancels"
     yield words, lambda Z, T: (Y := loss.predict(Z)) * (1 - Y) * loss.delta(Z, T)
-    yield "the softmax is computed over the rows instead of the classes", lambda Z, T: _softmax(Z, 0) - target(Z, T)
-    yield "the softmax is not normalized", lambda Z, T: np.exp(Z) - target(Z, T)
-    yield "the softmax is normalized over all rows and classes", lambda Z, T: _softmax(Z, None) - target(Z, T)
-    yield "the logistic is used instead of the softmax", lambda Z, T: logistic(Z) - target(Z, T)
-    yield "the softmax is used instead of the logistic", lambda Z, T: _softmax(Z, -1) - target(Z, T)
-    yield "the link is missing: Z - T instead of Y - T", lambda Z, T: Z - target(Z, T)
+    predictions = loss.predict(outputs)
+    for words, link in _WRONG_LINKS.items():
+        if not np.array_equal(link(outputs), predictions):
+            yield words, lambda Z, T, link=link: link(Z) - target(Z, T)
 
 
-def _softmax(Z: np.ndarray, axis: int | None) -> np.ndarray:
+def _softmax(Z: np.ndarray, axis: int | None = -1) -> np.ndarray:
     E = np.exp(Z - Z.max(axis=axis, keepdims=True))
     return E / E.sum(axis=axis, keepdims=True)
+
+
+_WRONG_LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "the softmax is computed over the rows instead of the classes": partial(_softmax, axis=0),
+    "the softmax is not normalized": np.exp,
+    "the softmax is normalized over all rows and classes": partial(_softmax, axis=None),
+    "the logistic is used instead of the softmax": logistic,
+    "the softmax is used instead of the logistic": _softmax,
+    "the link is missing: Z - T instead of Y - T": lambda Z: Z,
+}
+"""Links that are used instead of a loss's own link, by the description of the mistake."""
 
 
 def wrong_layers(network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None) -> list[str]:
@@ -230,7 +243,7 @@ def _loss_mistake(network: Network, Z: np.ndarray, batch: Batch) -> list[str]:
     if _agree(given, -expected):
         return [f"{what}: its sign is wrong"]
     right: Any = Changed(loss, delta=lambda Z, T: expected)
-    for words, delta in wrong_deltas(right):
+    for words, delta in wrong_deltas(right, Z):
         try:
             if _agree(given, delta(Z, T)):
                 return [f"{what}: {words}"]
