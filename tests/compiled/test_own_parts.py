@@ -319,6 +319,30 @@ class Softer(vp.SoftmaxCrossEntropy):
     pass
 
 
+class Hyperbolic(Base):
+    def value(self, z):
+        return np.cosh(z)
+
+
+def in_a_function():
+    class Inner(Base):
+        def value(self, z):
+            return np.exp(z)
+
+    return Inner()
+
+
+if SCALE > 1:
+
+    class InABlock(Base):
+        def value(self, z): return np.exp(-np.square(z))  # fmt: skip
+
+
+@pytest.mark.parametrize("part", [InABlock(), in_a_function()], ids=["in a block", "in a function"])
+def test_the_source_of_a_class_is_found_wherever_it_is_defined(part):
+    assert reason_against(part, np.float64) is None
+
+
 def enclosed(factor):
     class Enclosed(Base):
         def value(self, z):
@@ -341,6 +365,7 @@ def enclosed(factor):
         (Lambda(), "the source of Lambda.<lambda> cannot be read"),
         (OneTrueTwo(), "value of OneTrueTwo is 2e-08 in machine code and 1e-08 by the formula at 1e-08, in float64"),
         (enclosed(2.0), "Enclosed.value cannot be compiled: 'factor' is not global"),
+        (Hyperbolic(), r"`np.cosh\(z\)` calls a function that has no kernel; NumPy functions with .+ abs, .+, where"),
         (Tower(), "Tower is a custom part that is not derived from Activation, ElementwiseLoss or Optimizer"),
         (Steps(), "Steps is a custom part that overrides 'step'"),
         (Renamed(), "Renamed is a custom part whose 'update' does not take the arguments theta, J, rate, t"),

@@ -124,11 +124,11 @@ def definition_of(function: FunctionType) -> ast.FunctionDef:
     """Return a function's definition from its file; raise RuntimeError if the file has changed since the import."""
     with fork_lock, suppress(OSError, SyntaxError, TokenError):
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))  # fails if the lines have moved
-        if found := _defined_in(tree, [function.__name__], function):
+        if found := _defined_in(tree, function.__name__, function):
             return found
     with fork_lock, suppress(OSError, SyntaxError, TokenError):
         lines, _ = inspect.findsource(inspect.getmodule(function) or function)
-        if found := _defined_in(ast.parse("".join(lines)), function.__qualname__.split("."), function):
+        if found := _defined_in(ast.parse("".join(lines)), function.__qualname__, function):
             return found
     file = inspect.getsourcefile(function)
     if not is_of_the_library(function):
@@ -136,19 +136,15 @@ def definition_of(function: FunctionType) -> ast.FunctionDef:
     raise RuntimeError(f"{function.__qualname__} in {file} has changed since it was imported: restart Python.")
 
 
-def _defined_in(tree: ast.Module, path: list[str], function: FunctionType) -> ast.FunctionDef | None:
+def _defined_in(tree: ast.Module, name: str, function: FunctionType) -> ast.FunctionDef | None:
     """Return the definition with this qualified name if its code equals the function's code."""
-    node: Any = tree
-    for name in path:
-        node = next((each for each in node.body if getattr(each, "name", None) == name), None)
-        if node is None:
-            return None
     codes = [compile(tree, "<formula>", "exec")]
     for code in codes:
         codes += [each for each in code.co_consts if isinstance(each, CodeType)]
-    same = ".".join(path), instructions(function.__code__)
-    is_same = any((code.co_qualname, instructions(code)) == same for code in codes)
-    return node if is_same and isinstance(node, ast.FunctionDef) else None
+    same = name, instructions(function.__code__)
+    lines = {code.co_firstlineno for code in codes if (code.co_qualname, instructions(code)) == same}
+    named = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == function.__name__)
+    return next((node for node in named if min(part.lineno for part in (node, *node.decorator_list)) in lines), None)
 
 
 class _Scalars(ast.NodeTransformer):
@@ -309,7 +305,8 @@ class _Scalars(ast.NodeTransformer):
         elif isinstance(called, FunctionType):
             given = self.arguments(node, called)
         else:
-            self.refuse(node, "does not call a function of its module")
+            known = ", ".join(sorted(name.__name__ for name in OF_NUMPY))
+            self.refuse(node, f"calls a function that has no kernel; NumPy functions with a kernel are {known}")
         self.require_arrays(node, given)
         compiled = scalar_functions.COMPILED[self.F].get(called)
         self.names[name] = compiled or (
