@@ -67,6 +67,20 @@ def test_metrics_equal_scikit_learn(models, people):
     assert table["metric"].tolist() == list(found.metrics)
 
 
+def test_a_narrow_terminal_shows_the_metrics_in_several_tables(found_of_classes, monkeypatch):
+    wide = repr(found_of_classes).partition("\n\n")[0].splitlines()
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    title, *lines = repr(found_of_classes).splitlines()
+    assert max(map(len, wide)) > 100
+    assert title == "on 50 rows (95 % interval)"
+    assert max(map(len, lines[: 4 * (len(wide) + 1)])) <= 60
+    shown = [re.split(r"\s{2,}", line.strip()) for line in lines]
+    for line in wide[1:]:
+        label, *cells = re.split(r"\s{2,}", line.strip())
+        assert [cell for row in shown if row[0] == label for cell in row[1:]] == cells
+
+
 @pytest.mark.parametrize("target", ["buys", "spends", "quantiles"])
 def test_baselines_are_fitted_on_training_or_on_other_rows(models, people, found_of_classes, target):
     found, is_given = found_of_classes, target == "quantiles"

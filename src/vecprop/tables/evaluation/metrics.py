@@ -4,9 +4,11 @@ A set of metrics is a function from row counts to values. Metrics are evaluated 
 bootstrap samples, which are the same for all metrics. The interval of a difference of two metrics is therefore paired.
 """
 
+import sys
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from math import floor, isfinite, log10
+from shutil import get_terminal_size
 from statistics import mean, stdev
 from typing import Any, TypeVar
 
@@ -303,7 +305,7 @@ def spread(values: list[float]) -> tuple[float, float] | None:
 
 
 def columns_of_text(rows: list[list[str]]) -> str:
-    """Return rows of cells as text with aligned columns.
+    """Return rows of cells as text with aligned columns. In a narrow terminal, the last columns continue below.
 
     Examples
     --------
@@ -311,7 +313,16 @@ def columns_of_text(rows: list[list[str]]) -> str:
     a     b
     long  c
     """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    room = get_terminal_size().columns if sys.stdout.isatty() else 2**31
+    columns, blocks, title = [], [], []
+    for column in zip(*rows, strict=True):
+        if not columns and len(column[0]) > room // 3:  # a long title
+            title, column = [column[0]], ("", *column[1:])
+        width = max(map(len, column))
+        columns.append([cell.ljust(width) for cell in column])
+        if sum(len(padded[0]) + 2 for padded in columns) - 2 > room and len(columns) > 2:
+            last = columns.pop()
+            blocks.append(columns)
+            columns = [columns[0], last]
+    texts = ["\n".join("  ".join(row).rstrip() for row in zip(*block, strict=True)) for block in (*blocks, columns)]
+    return "\n".join([*title, "\n\n".join(texts)])
