@@ -12,7 +12,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_diabetes, load_iris, make_classification
 from sklearn.decomposition import PCA
 from sklearn.ensemble import BaggingClassifier
-from sklearn.exceptions import FitFailedWarning
+from sklearn.exceptions import FitFailedWarning, NotFittedError
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import get_scorer, make_scorer, recall_score
@@ -358,6 +358,8 @@ def test_interrupts_stop_the_search():
     with pytest.raises(KeyboardInterrupt), pytest.warns(UserWarning, match="Training interrupted by user"):
         search.fit(X, y)
     assert calls == [1]
+    with pytest.raises(NotFittedError, match="This MLPSearchCV instance is not fitted yet"):
+        search.score(X, y)
     with pytest.raises(KeyboardInterrupt):
         MLPSearchCV(CLASSIFIER, {"callbacks": [[interrupt], None]}, n_jobs=1, cv=2).fit(X, y)
 

@@ -211,6 +211,10 @@ class MLPSearchCV(SuggestsKeywords, Versioned, compat.BaseSearchCV):
         self.scorer_ = several or scorer
         return self
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """Return whether a fit has ended; an interrupted fit sets some attributes."""
+        return hasattr(self, "scorer_")
+
     def plot(self, parameters: Any = None, ax: Any = None, *, score: str = "score") -> Any:
         """Plot the scores against one or two parameters; see `vecprop.pictures.plot_search`."""
         check_is_fitted(self, "cv_results_")
