@@ -483,12 +483,14 @@ def test_callable_objects_with_a_network_are_functions():
 
 
 @pytest.mark.long
-def test_modules_are_not_modified():
+@pytest.mark.parametrize("seed", [0, 16, 17])
+def test_modules_are_not_modified(seed):
     torch = pytest.importorskip("torch")
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 2)).double()
     mean = module[1].running_mean.clone()
     f = torch_function(module)
+    # The derivatives of the first bias are 0. With seeds 16 and 17, one of 60 rounding errors is 8 times its deviation.
     assert verdict(f, dict(module.named_parameters()), args=(torch.randn(10, 3),)) is Verdict.PASS
     assert (module[1].running_mean == mean).all()
     assert int(module[1].num_batches_tracked) == 0

@@ -47,7 +47,11 @@ VISIBLE = 0.1
 """The largest relative tolerance at a second point that still reveals an entry hidden at theta."""
 
 STEADY = 8
-"""A derivative is not 0 if it exceeds its standard deviation over points next to theta by this factor."""
+"""A derivative is not 0 if it exceeds its standard deviation over points next to theta by this factor.
+
+The factor is for three derivatives. For n derivatives it is (n / 3)^(1/3) times as large, because the ratio of a
+rounding error to its standard deviation over four points exceeds x with a probability proportional to x^-3.
+"""
 
 LENGTHS = (1.0, 0.83, 0.71, 0.59)
 """The step lengths at points next to theta."""
@@ -154,7 +158,8 @@ class Doubts:
             if (np.abs(found.value) > found.error).any():
                 return True
             along = [other.evaluated()[self.number][:, part.span] @ U.T for other in near]
-        return bool((np.abs(np.mean(along, axis=0)) > STEADY * np.std(along, axis=0)).any())
+        steady = STEADY * (np.size(along[0]) / 3) ** (1 / 3)
+        return bool((np.abs(np.mean(along, axis=0)) > steady * np.std(along, axis=0)).any())
 
 
 def _inconclusive(row: Row, note: str) -> Row:
