@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from damaged_tables import BAD
-from vecprop import TableError, read_table
+from vecprop import TableError, TabularClassifier, TabularRegressor, read_table
 from vecprop.tables import read_chunks
 
 FRAME = pd.DataFrame({"name": ["Ada", "Zoë, née X", None], "age": [36, 41, 7], "height": [1.5, np.nan, 0.25]})
@@ -96,6 +96,35 @@ def test_chunks_have_the_notes_of_the_whole_table(tmp_path):
     notes = read_table(path).attrs["notes"]
     assert len(notes) == 2
     assert [part.attrs["notes"] for part in read_chunks(path, rows=1)] == [notes] * 3
+
+
+@pytest.mark.parametrize(("text", "encoding", "said"), [
+    ("a,b\n1,2\n3,購入\n", "shift-jis", "table.csv is neither UTF-8 nor cp1252 (byte 0x8d in line 3): save it"),
+    ("a,b\n" + "1,2\n" * 270_000 + "3,ö\n", "cp1252", "bytes later (byte 0xf6 in line 270002): save it as UTF-8."),
+])  # fmt: skip
+def test_invalid_bytes_are_located(tmp_path, text, encoding, said):
+    path = tmp_path / "table.csv"
+    path.write_bytes(text.encode(encoding))
+    for read in (read_table, lambda path: list(read_chunks(path))):
+        with pytest.raises(TableError) as raised:
+            read(path)
+        assert said in str(raised.value)
+        assert "codec" not in str(raised.value)
+
+
+def test_errors_about_missing_columns_report_a_guessed_encoding(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_bytes("age,город\n1,да\n2,нет\n".encode("cp1251"))
+    right = pd.DataFrame({"age": [1, 2, 3], "город": ["да", "нет", "да"], "y": [1.5, 2, 3]})
+    model = TabularRegressor("y", n_estimators=2, max_iter=1).fit(right)
+    for read in (
+        TabularClassifier("город").fit,
+        lambda path: TabularClassifier("город").fit(read_table(path)),
+        TabularClassifier("ãîðîä", columns={"город": "code"}).fit,
+        model.predict,
+    ):
+        with pytest.raises(TableError, match=r"no column 'город'.* \(table.csv is not UTF-8, .* cp1252, .*: save it"):
+            read(path)
 
 
 @pytest.mark.parametrize("rows", range(3))

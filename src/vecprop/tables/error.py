@@ -1,11 +1,14 @@
 """The errors of this package, and helpers for their messages and for shown numbers."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 from unicodedata import category
 
 LONGEST = 500
 """The largest number of characters in a message."""
+NOT_UTF8 = "is not UTF-8, so it is read as cp1252, Western European text"
+"""The part of a note that reports a guessed encoding."""
 
 
 class TableError(ValueError):
@@ -49,6 +52,12 @@ def one_line(text: str) -> str:
     """
     line = printable(" ".join(text.split()))
     return line if len(line) <= LONGEST else f"{line[:300]} … {line[-(LONGEST - 303) :]}"
+
+
+def with_encoding(message: str, notes: Iterable[str]) -> str:
+    """Add a note on a guessed encoding to an error about a missing column."""
+    note = next((note for note in notes if NOT_UTF8 in note), "")
+    return f"{message[:-1]} ({note[:-1]}){message[-1]}" if note else message
 
 
 def first_line(error: BaseException) -> str:

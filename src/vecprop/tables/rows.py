@@ -1,7 +1,7 @@
 """Select the rows of a table that are used, and the columns that are not inputs."""
 
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -61,13 +61,13 @@ class Roles:
         roles = {self.group: OF_GROUPS, self.weight: "it contains the weights"}
         return {name: reason for name, reason in roles.items() if name is not None}
 
-    def require(self, names: Sequence[str]) -> None:
+    def require(self, table: Any) -> None:
         """Raise an error if a column is missing, or the target has another role."""
         for name, role in ((self.weight, "weights"), (self.group, "groups"), (self.time, "times")):
             if name is not None and name == self.target:
                 raise TableError(f"Column {name!r} is the target and cannot contain the {role}: name another column.")
             if name is not None:
-                require_columns(names, [name])
+                require_columns(table, [name])
 
     def set_aside(self, frame: Frame, options: ColumnOptions = NO_OPTIONS) -> dict[str, str]:
         """Return the columns of a whole table (except the target) that are not inputs, each with a reason."""
@@ -173,8 +173,8 @@ class UsedRows(NamedTuple):
     def of(cls, frame: Frame, roles: Roles) -> "UsedRows":
         """Select the used rows of a table, and raise an error if no row is used."""
         rows, target = RowFilter(roles.target, roles.weight), roles.target
-        require_columns(frame.columns, [str(target)])
-        roles.require(frame.columns)
+        require_columns(frame, [str(target)])
+        roles.require(frame)
         counts, weight = rows.see(frame[target], None if roles.weight is None else frame[roles.weight])
         notes = [*frame.attrs.get("notes", []), *rows.notes()]
         used = frame if counts.all() else frame[counts]
@@ -215,7 +215,7 @@ class LearnedRows(NamedTuple):
             advice = f"pass the column name to the constructor, {name}(target={y!r})."
             raise TableError(f"y is the text {y!r}, but must contain the targets: {advice}")
         roles = Roles.named(model.target, sample_weight, groups, time)
-        roles.require(frame.columns)
+        roles.require(frame)
         frame = frame.drop(columns=model.target) if model.target in frame.columns else frame
         if groups is None and aside is not None:  # a refitted model uses the same groups
             of_groups = (name for name, reason in aside.items() if reason == OF_GROUPS and name in frame.columns)

@@ -255,7 +255,8 @@ class TableModel(SharedSettings):
         else:
             seed, folds = streamed.seed, streamed.folds(self.members(count))
             fold = folds.of(streamed.numbers)
-        self.column_options.require([*rows.frame.columns, *([] if self.target is None else [self.target])])
+        known = [*rows.frame.columns, *([] if self.target is None else [self.target])]
+        self.column_options.require(known, rows.notes)
         self.encoder_, notes = Encoder.of(rows.frame.drop(columns=list(rows.aside)), self.column_options)
         self.encoder_.dropped.update(rows.aside)
         self.notes_ += notes + [f"Column {name!r} is not used: {reason}." for name, reason in rows.aside.items()]

@@ -331,6 +331,12 @@ def test_a_table_is_drawn_in_its_own_units():
     assert answer["classes"] == ["a", "b"]
 
 
+def test_notes_on_an_uploaded_table_are_shown():
+    table = b64encode("город,a,b\nда,1,2\nнет,2,1\nда,3,4\nнет,4,3\n".encode("cp1251")).decode()
+    said = opened().tell("upload", name="ru.csv", content=table)["said"]
+    assert said.startswith("ru.csv is not UTF-8, so it is read as cp1252")
+
+
 def test_the_check_names_a_deliberate_mistake():
     window = opened()
     window.tell("step")

@@ -221,6 +221,7 @@ class Page:
         """Start a session with an uploaded table, encoded as base64."""
         table = await asyncio.to_thread(Table.of_file, name, b64decode(content, validate=True))
         self._begin(Session(replace(self.session.settings, data="table", columns=()), table))
+        self.answer["said"] = " ".join(table.notes)
 
     def _begin(self, session: Session) -> None:
         self.session = session

@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ...system.suggestions import suggestion
 from ...tables.error import TableError, printable
 from ...tables.kinds.ambiguities import NO_OPTIONS
 from ...tables.kinds.formats import DateReading, NumberReading
 from ...tables.kinds.kinds import common_decimal, guess_task, kind_of, target_reading
 from ...tables.kinds.values import MISSING, as_names, read_days, read_numbers
 from ...tables.reading.arrow_files import ARROW, PARQUET, one_line_errors
-from ...tables.reading.delimited import DelimitedFile
+from ...tables.reading.delimited import DelimitedFile, require_columns
 from ...tables.reading.file_lists import EXCEL, existing, is_compressed
 from ...tables.reading.reading import read_chunks
 from .points import Axis, Points
@@ -60,6 +59,7 @@ class Table:
             needed = "at least 4 rows and 3 columns are needed (two axes and the target)"
             raise TableError(f"The table has {rows} rows and {columns} columns, but {needed}.")
         self.frame, self.columns = frame, [str(name) for name in frame.columns]
+        self.notes: list[str] = frame.attrs.get("notes", [])
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> "Table":
@@ -92,9 +92,11 @@ class Table:
             path = Path(folder, "table").with_suffix(ending if is_plain else ".csv")
             path.write_bytes(content)
             try:
-                return cls.read(path)
+                table = cls.read(path)
             except TableError as error:
                 raise TableError(str(error).replace(str(path), shown).replace(path.name, shown)) from None
+        table.notes = [note.replace(path.name, shown) for note in table.notes]
+        return table
 
     def chosen(self, columns: tuple[str, ...]) -> tuple[str, str, str]:
         """Return the columns for x, y and the target, by default the most suitable ones.
@@ -110,9 +112,7 @@ class Table:
         """
         if not columns:
             return self._suggested
-        for name in columns:
-            if name not in self.columns:
-                raise TableError(f"The table has no column {name!r}{suggestion(name, self.columns) or '.'}")
+        require_columns(self.frame, columns)
         if len(columns) != 3 or len(set(columns)) < 3:
             raise TableError(f"Expected three different columns for x, y and the target, got {', '.join(columns)}.")
         x, y, target = columns

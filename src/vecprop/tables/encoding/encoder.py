@@ -9,7 +9,7 @@ import numpy as np
 from ...core.rows.selection import Selection
 from ...system.suggestions import suggestion
 from ...train.trainer import can_compile
-from ..error import TableError
+from ..error import TableError, with_encoding
 from ..kinds.ambiguities import NO_OPTIONS, ColumnOptions
 from ..kinds.kinds import CATEGORIES, common_decimal, kind_of
 from ..reading.frames import Frame, by_blocks
@@ -209,7 +209,8 @@ def require_inputs(names: list[str], frame: Frame) -> None:
     if missing:
         more = f" (and lacks {len(missing) - 1} more)" if len(missing) > 1 else ""
         others = suggestion(missing[0], set(frame.columns) - set(names)) or "."
-        raise TableError(f"The table has no column {missing[0]!r}{more}, which the model needs{others}")
+        message = f"The table has no column {missing[0]!r}{more}, which the model needs{others}"
+        raise TableError(with_encoding(message, frame.attrs.get("notes", [])))
 
 
 def some_of(names: list[str]) -> str:

@@ -174,8 +174,8 @@ def evaluate(
     names, is_in = [target, *roles.reasons], [target] if weight is None else [target, weight]
     of_rows = []
     for frame in frames:
-        require_columns(frame.columns, names)
-        roles.require(frame.columns)
+        require_columns(frame, names)
+        roles.require(frame)
         of_rows.append(frame[names])
     used = UsedRows.of(pandas().concat(of_rows), roles)
     plain, monitor, Y, kept, trained_on = plain_target(model, used.frame, target), DriftMonitor(model), [], [], 0.0

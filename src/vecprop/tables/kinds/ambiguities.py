@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...system.suggestions import suggestion
-from ..error import TableError, pandas
+from ..error import TableError, pandas, with_encoding
 from .formats import EXCEL, DateReading, Evidence, NumberReading, units_of
 
 _SHORT_YEARS = re.compile(r"(\d\d)([-/.])(\d\d?)\2(\d\d)(?!\d).*")
@@ -396,13 +396,13 @@ class ColumnOptions:
         """Return the format of a date column, or None if it is not set."""
         return (self._how(name) if self.kind(name) == "date" else "") or self.date_format
 
-    def require(self, names: Iterable[str]) -> None:
+    def require(self, names: Iterable[str], notes: Iterable[str] = ()) -> None:
         """Raise an error if the settings name a column that does not exist."""
         known = set(names)
         if unknown := [name for name in self.columns if name not in known]:
             name = unknown[0]
             setting = f"which is set to {self.columns[name]!r}{suggestion(name, known) or '.'}"
-            raise TableError(f"The table has no column {name!r}, {setting}")
+            raise TableError(with_encoding(f"The table has no column {name!r}, {setting}", notes))
 
 
 def _is_format(text: str) -> bool:

@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from array import array
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from math import isfinite
@@ -19,7 +19,7 @@ from typing import IO, Any, TypeVar
 
 from ...system.suggestions import suggestion
 from ...system.threads import run_in_thread
-from ..error import TableError, first_line, pandas
+from ..error import NOT_UTF8, TableError, first_line, pandas, with_encoding
 from ..kinds.kinds import guess_task
 from .bounds import SMALL, require_room, require_room_for_members
 
@@ -86,7 +86,7 @@ class DelimitedFile:
         if above and whole[0].startswith("#"):
             notes.append(f"{path.name}: skipped {above} line(s) above the header, such as {whole[0].strip()[:40]!r}.")
         if encoding == "cp1252":
-            notes.append(f"{path.name} is not UTF-8, so it is read as Western European text (cp1252).")
+            notes.append(f"{path.name} {NOT_UTF8}: save it as UTF-8 if its text looks wrong.")
         with long_values():
             rows = rows_of(lines[:200], separator)
         if names_are_values(rows):
@@ -119,7 +119,7 @@ class DelimitedFile:
         long rows, which pandas before 3.1 truncates silently at the start of a chunk.
         """
         lines, first = self._one_line_errors(self._check_rows), 0
-        require_columns(self.names(), unparsed)
+        require_columns(self.names(), unparsed, self.notes)
         with self._one_line_errors(lambda: self._reader(chunksize=rows, na_filter=False)) as reader:
             while (text := self._one_line_errors(lambda: next(reader, None))) is not None:
                 part = self._as_table(text.mask(text.isin(MISSING_WORDS)), lines[first : first + len(text)])
@@ -220,12 +220,19 @@ class DelimitedFile:
         except pd.errors.EmptyDataError as error:
             raise TableError(f"{self.path} is empty.") from error
         except UnicodeError as error:
-            message = (
-                f"starts as {self.encoding} but contains invalid bytes later ({first_line(error)}): save it as UTF-8"
-            )
-            raise TableError(f"{self.path} {message}.") from error
+            later = f"starts as {self.encoding} but contains invalid bytes later"
+            what = "is neither UTF-8 nor cp1252" if self.encoding == "cp1252" else later
+            raise TableError(f"{self.path} {what}{self._first_invalid()}: save it as UTF-8.") from error
         except _BROKEN as error:
             raise TableError(f"{self.path} cannot be read completely: {first_line(error)}.") from error
+
+    def _first_invalid(self) -> str:
+        """Describe the first invalid byte of the file, if it can be located."""
+        with suppress(UnicodeError), closing(self.rows("surrogateescape")) as rows:  # fails for UTF-16
+            for number, line in (each for _, *of_row in rows for each in zip(*of_row, strict=True)):
+                if byte := re.search("[\udc80-\udcff]", line):
+                    return f" (byte 0x{ord(byte[0]) - 0xDC00:02x} in line {number})"
+        return ""
 
     def _check_rows(self) -> "array[int]":
         """Return the last line number of each row, and raise an error for long rows and unclosed quotes."""
@@ -305,12 +312,14 @@ def listed(numbers: Sequence[Any]) -> str:
     return f"line{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers[:5]))}{others}"
 
 
-def require_columns(names: Sequence[str], wanted: Sequence[str]) -> None:
-    """Raise an error if a table lacks a column."""
+def require_columns(table: Any, wanted: Sequence[str], notes: Sequence[str] = ()) -> None:
+    """Raise an error if a data frame, or a list of column names, lacks a column."""
+    names, notes = getattr(table, "columns", table), notes or getattr(table, "attrs", {}).get("notes", [])
     for name in wanted:
         if name not in names:
             has = f": it has {', '.join(map(repr, names[:10]))}{' and others' if len(names) > 10 else ''}."
-            raise TableError(f"The table has no column {name!r}{suggestion(name, names) or has}")
+            message = f"The table has no column {name!r}{suggestion(name, names) or has}"
+            raise TableError(with_encoding(message, notes))
 
 
 _MARKS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ": "xz", b"(\xb5/\xfd": "zstd"}

@@ -127,7 +127,7 @@ def names_of_array(columns: int) -> list[str]:
 
 def column_of(frame: Frame, name: str) -> Any:
     """Return a column of a table, or raise an error that suggests a similar name if it is missing."""
-    require_columns(frame.columns, [name])
+    require_columns(frame, [name])
     return frame[name]
 
 

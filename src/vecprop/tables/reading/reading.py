@@ -1,4 +1,4 @@
-"""Read tables from files (CSV with any separator and encoding, Parquet, Arrow, Excel), whole or in chunks."""
+"""Read tables from files (CSV with any separator, Parquet, Arrow, Excel), whole or in chunks."""
 
 import os
 import shutil
@@ -90,10 +90,10 @@ def read_table(
     path : path, list of paths, or Dataset (pyarrow)
         A Parquet file (``.parquet``, ``.pq``), an Arrow or Feather file (``.arrow``, ``.feather``, ``.ipc``), an Excel
         workbook (``.xlsx``; only its first sheet is read), or a text file with a header and one line per row. Text
-        files may have any name, encoding and separator (comma, semicolon, tab, bar, spaces), and may be compressed
-        (``.gz``, ``.bz2``, ``.xz``, ``.zst``, ``.zip``). ``-`` is standard input. A folder is searched recursively; its
-        files must have the same kind and the same columns, and are read in the order of their names. Names that start
-        with a period or an underscore are ignored.
+        files may have any name and separator (comma, semicolon, tab, bar, spaces), are encoded as UTF-8, UTF-16, UTF-32
+        or cp1252 (Western European), and may be compressed (``.gz``, ``.bz2``, ``.xz``, ``.zst``, ``.zip``). ``-`` is
+        standard input. A folder is searched recursively; its files must have the same kind and the same columns, and
+        are read in the order of their names. Names that start with a period or an underscore are ignored.
     as_text : bool, default False
         Whether to keep the columns of text files as text, as models read them, and to index the rows of text and Excel
         files by line. By default, numeric and Boolean columns are converted, except digits with leading zeros. The
@@ -241,7 +241,7 @@ def chunks(path: Paths | Any, rows: int, stored: Sequence[str] = ()) -> Iterator
             parts = _arrow_parts(arrow_files.tables_of(files), rows, stored)
         elif suffix in EXCEL:
             frame = _checked(_read_excel(files), named)
-            require_columns(frame.columns, stored)
+            require_columns(frame, stored)
             parts = _cut(frame, frame[list(stored)].map(_as_in_a_cell, na_action="ignore"), rows)
         else:
             parts = _text_parts(files, rows, stored)
