@@ -73,6 +73,8 @@ DOUBTFUL: list[Any] = [
     (["1.5", "n.a.", "7", "1"] * 9, NAMES + "27 values are numbers and 9, such as 'n.a.', are not"),
     (["1.5 kg", "12 kg", "7kg"] * 9, NAMES + "'1.5 kg' may be a number: set columns={'x': 'number'} (--numbers)"),
     ([f"{k}.5{'KM'[k % 2]}" for k in range(30)], NAMES + "'0.5K' may be a number: without 'K' and 'M', all in one"),
+    ([f"{k}.5{['', 'k', 'M'][k % 3]}" for k in range(30)], NAMES + "'1.5k' may be a number: without 'M' and 'k', all"),
+    (["7", "5k", "3", *map(str, range(20)), "6k", "4k"], NAMES + "'5k' may be a number: without 'k', all in one unit,"),
     (["1.5", "2,5", "7,25", "8.75"], NAMES + "its numbers have different formats or units, such as '1.5': write"),
     (["2024-Q1", "2023-Q4"], NAMES + "'2024-Q1' may be a date: write dates like 2024-01-31"),
     (["Q1 2024", "Q4 2023"], NAMES + "'Q1 2024' may be a date"),

@@ -125,6 +125,13 @@ def test_ambiguous_values_are_noted(values, note):
     assert not kind(values, columns={"x": "category"}).note
 
 
+def test_distinct_numbers_with_and_without_units_are_noted():
+    views = [f"{k}{'k' if k % 2 else ''}" for k in range(50)]
+    notes = Encoder.of(pd.DataFrame({"views": views, "x": range(50)}))[1]
+    (note,) = (note for note in notes if "'views'" in note and "not used" not in note)
+    assert "'1k' may be a number: without 'k', all in one unit, it will be read as one" in note
+
+
 @pytest.mark.parametrize("values", CLEAR, ids=str)
 def test_unambiguous_values_are_not_noted(values):
     assert not kind(values).note

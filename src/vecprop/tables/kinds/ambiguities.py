@@ -93,12 +93,12 @@ def note_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers:
         form = _format_of(texts)
         setting = f"set its format with columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
         return f"{texts[0]!r} may be a date: {setting if form else 'write dates like 2024-01-31'}"
+    if note := note_on_amounts(texts, name):
+        return note
     if numbers > is_unread.sum():
         unread = f"{is_unread.sum()}, such as {series[is_unread].iloc[0]!r}, are not"
         setting = f"if these are missing values, set columns={{{name!r}: 'number'}} (--numbers)"
         return f"{numbers} values are numbers and {unread}: {setting}"
-    if note := note_on_amounts(texts, name):
-        return note
     meanings = (meaning for form, meaning in _UNREAD.items() if _most_are(re.compile(form).fullmatch, texts))
     is_roman = "II" in texts and _most_are(_ROMAN.fullmatch, texts)
     meaning = next(meanings, "a Roman numeral: write it as a number" if is_roman else "")
@@ -243,7 +243,7 @@ def _parsed(text: str, form: str) -> datetime.datetime | None:
 def note_on_amounts(texts: list[str], name: str = "") -> str:
     """Return a note if texts are numbers with different formats or with unknown units, and "" otherwise.
 
-    ``name`` is the name of a column that can be declared.
+    Some of the numbers may have no unit. ``name`` is the name of a column that can be declared.
 
     Examples
     --------
@@ -253,13 +253,15 @@ def note_on_amounts(texts: list[str], name: str = "") -> str:
     "'1.5 kg' may be a number: set columns={'weight': 'number'} (--numbers)"
     """
     texts = texts[:_SAMPLE]
-    if _most_are(lambda text: NumberReading.of([text]).value(text), texts):
+    others = [text for text in texts if NumberReading.of([text]).value(text) is None]
+    if texts and len(others) <= 0.1 * len(texts):
         return f"its numbers have different formats or units, such as {texts[0]!r}: write all in the same format"
-    if units := units_of(texts):
-        if name and len(units) == 1:
-            return f"{texts[0]!r} may be a number: set columns={{{name!r}: 'number'}} (--numbers)"
-        several = ", all in one unit," if len(units) > 1 else ""
-        return f"{texts[0]!r} may be a number: without {' and '.join(map(repr, units))}{several} it will be read as one"
+    if units := units_of(others, len(texts) - len(others)):
+        differ = len(units) > 1 or len(others) < len(texts)
+        if name and not differ:
+            return f"{others[0]!r} may be a number: set columns={{{name!r}: 'number'}} (--numbers)"
+        written = f"{' and '.join(map(repr, units))}{', all in one unit,' if differ else ''}"
+        return f"{others[0]!r} may be a number: without {written} it will be read as one"
     return ""
 
 

@@ -302,10 +302,11 @@ def _sign_of_one(body: str) -> str:
     return "?" if may_be_thousands else sign
 
 
-def units_of(texts: Sequence[str]) -> list[str]:
+def units_of(texts: Sequence[str], others: int = 0) -> list[str]:
     """Return the unknown units that follow numbers in at least 90 % of the texts, or an empty list.
 
-    More than twenty texts may have up to `MAX_UNITS` different units. Fewer texts must share the same unit.
+    More than twenty texts, including ``others`` without units, may have up to `MAX_UNITS` different units. Fewer texts
+    must share the same unit.
 
     Examples
     --------
@@ -313,7 +314,7 @@ def units_of(texts: Sequence[str]) -> list[str]:
     (['kg'], [], [])
     """
     after = Counter(match[1] for text in texts if (match := _FOLLOWED.fullmatch(one_of_each(text))))
-    units = sorted(after, key=lambda unit: (-after[unit], unit))[: MAX_UNITS if len(texts) > 20 else 1]
+    units = sorted(after, key=lambda unit: (-after[unit], unit))[: MAX_UNITS if len(texts) + others > 20 else 1]
     return units if sum(after[unit] for unit in units) >= 0.9 * len(texts) else []
 
 
