@@ -38,6 +38,14 @@ def test_a_wrong_weight_is_named_by_its_line(vecprop, weighed, wrong, place):
     assert str(raised.value).startswith(said)
 
 
+def test_a_missing_weight_or_time_is_not_shown_as_nan(vecprop, weighed):
+    weighed.assign(w=weighed["w"].where(weighed.index > 0)).to_csv("w.csv", index=False)
+    done = vecprop("train", "w.csv", "--weight", "w", *COMMAND, code=3)
+    assert "Column 'w', the weights, has 1 invalid value(s), such as a missing value in line 2: " in done.stderr
+    with pytest.raises(TableError, match=r"has 1 value.* that are not times, such as a missing value in line 2: "):
+        TabularClassifier("y", **QUICK).fit("w.csv", time="w")
+
+
 def test_all_zero_and_too_large_test_weights_raise_an_error(vecprop, weighed):
     weighed.assign(w=0).to_csv("w.csv", index=False)
     assert "is zero in all rows" in vecprop("train", "w.csv", "--weight", "w", *COMMAND, code=3).stderr

@@ -177,7 +177,9 @@ def first_of(series: Any, mask: np.ndarray) -> str:
     "'b' in row 1"
     """
     place = int(np.flatnonzero(mask)[0])
-    return f"{shortened(repr(series.iloc[[place]].tolist()[0]))} in {row_named(series.index, place)}"
+    is_empty = series.name is not None and series.isna().iloc[place]  # arrays contain nan itself
+    value = "a missing value" if is_empty else shortened(repr(series.iloc[[place]].tolist()[0]))
+    return f"{value} in {row_named(series.index, place)}"
 
 
 def shortened(text: str) -> str:
