@@ -63,7 +63,8 @@ def test_a_test_file_is_the_test_and_groups_stay_together(vecprop, result_of, ta
     result = json.loads(done.stdout)
     assert "town" not in result["columns"]["used"]
     assert "Column 'town' is not used: it defines the groups." in done.stderr
-    assert result["rows"]["test"] > 50  # one of three towns
+    assert result["rows"]["test"] > 50  # one of three towns, which has no interval
+    assert (result["verdict"]["level"], result["verdict"]["margin"]["low"]) == ("no better", None)
 
 
 def test_settings_reach_the_estimator(vecprop, table):

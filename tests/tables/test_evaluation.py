@@ -14,6 +14,7 @@ import vecprop as vp
 from models import fresh
 from vecprop.tables import evaluate
 from vecprop.tables.evaluation.report.columns import leading_columns
+from vecprop.tables.evaluation.report.subgroups import worse_subgroups
 from vecprop.tables.explaining import column_notes as drift
 
 FEW: dict[str, Any] = {"n_estimators": 2, "max_iter": 5, "hidden_layer_sizes": 4, "random_state": 0}
@@ -190,6 +191,21 @@ def test_rows_with_zero_weight_are_left_out(models, people):
     assert found.metrics["accuracy"].value == accuracy_score(rows.buys, models["buys"].predict(rows))
     with pytest.raises(vp.TableError, match="is zero in all rows"):
         evaluate(models["buys"], weighed.assign(w=0), weight="w")
+
+
+def test_one_group_has_neither_intervals_nor_significance(models, people):
+    rows = people[150:].assign(city="Rome", town=np.where(people.index[150:] % 20, "Rome", "Oslo"))
+    rows["spends"] = rows.spends.where(rows.town == "Rome", models["spends"].predict(rows))  # Rome has larger errors
+    assert "only one group, too few to fit baselines" in evaluate(models["spends"], rows, groups="city").notes[-1]
+    found = evaluate(models["spends"], rows, groups="city", training=people[:150])
+    verdict: Any = found.verdict
+    assert (verdict.level, verdict.beaten) == ("no better", [])
+    assert verdict.says.startswith("The difference cannot be judged from one group: the RMSE is ")
+    assert "Only one group was scored, so there are no intervals: score at least two." in verdict.worries
+    each = [*found.metrics.values(), *found.margins.values(), *found.importances]
+    assert np.isnan([end for of in each for end in (of.low, of.high)]).all()
+    assert "nan" not in repr(found)
+    assert "significantly" not in worse_subgroups(found)
 
 
 def test_files_are_read_in_chunks_without_baselines(models, people, found_of_classes, tmp_path):

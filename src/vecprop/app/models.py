@@ -157,7 +157,7 @@ class ExplainedModel(NamedTuple):
         rows = [["column", "importance", "95 % interval"]]
         for of in self.importances:
             for indent, each in [("", of), *(("  ", alone) for alone in of.alone)]:
-                ends = f"{figures(each.low)} to {figures(each.high)}"
+                ends = "none" if np.isnan(each.low) else f"{figures(each.low)} to {figures(each.high)}"
                 rows.append([indent + printable(" and ".join(each.columns)), figures(each.rise), ends])
         return f"{self.measure}\n{columns_of_text(rows)}"
 

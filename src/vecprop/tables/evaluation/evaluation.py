@@ -218,8 +218,10 @@ def _compared(found: Evaluation, y: np.ndarray, roles: Roles, training: Any) -> 
     of_test = found.X, y, found.weight
     if training is None:
         parts = Parts(task, *of_test, *of_test, dependence=Dependence(groups=found.groups))
-        if (found.truth >= 0).sum() < MIN_ROWS if found.is_classifier else len(y) < MIN_ROWS:
-            note = f"The table has fewer than {MIN_ROWS} rows, too few to fit baselines: pass training=."
+        is_few = (found.truth >= 0).sum() < MIN_ROWS if found.is_classifier else len(y) < MIN_ROWS
+        if is_few or found.units < 2:
+            has = f"fewer than {MIN_ROWS} rows" if is_few else "only one group"
+            note = f"The table has {has}, too few to fit baselines: pass training=."
             return replace(found, notes=[*found.notes, note])
         fold = parts.dependence.folds(found.truth, FOLDS, seed)
         rows = f"{len(y) - len(y) // FOLDS:,} rows of this table in each fold"

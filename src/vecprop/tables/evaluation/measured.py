@@ -44,7 +44,8 @@ class Verdict:
     level : str
         Determined by the 95 % intervals of the paired loss differences. "better": the loss is lower than the loss of
         every baseline; "slightly better": lower by less than 5 %; "worse": higher than the loss of some baseline; "no
-        better": not distinguishable. The two better levels also require skill in the loss, R² and ROC AUC.
+        better": not distinguishable, such as with only one scored row or group. The two better levels also require
+        skill in the loss, R² and ROC AUC.
     metric : str
         The loss that decides.
     ours, theirs, margin : Estimate
@@ -134,6 +135,11 @@ class Measured:
     def decided(self) -> np.ndarray:
         """The index of the predicted class of each row."""
         return decided(self.predicted, self.thresholds, self.model)
+
+    @property
+    def units(self) -> int:
+        """The number of scored groups, or of scored rows without groups."""
+        return len(self.truth) if self.groups is None else len(np.unique(self.groups))
 
     def _metrics_of(self, rows: Any = slice(None)) -> dict[str, Metrics[str]]:
         """Return the metrics of the model and the baselines on all or some rows. The first metric is the loss."""
@@ -227,7 +233,9 @@ class Measured:
         unskilled = [of for of, least in GUESSING.items() if of in self.metrics and not self.metrics[of].low > least]
         level: Level = "worse" if better else "no better"
         values = f"the {title(metric)} is {shown[OURS]}"
-        if NAIVE in others:
+        if self.units < 2:
+            said = f"The difference cannot be judged from one {'row' if self.groups is None else 'group'}"
+        elif NAIVE in others:
             baseline, said = NAIVE, f"The {title(metric)} shows no skill"
             values = f"it is {shown[OURS]}"
         elif unskilled:
@@ -289,10 +297,13 @@ def worries_of(measured: Measured) -> Iterator[str]:
             "The probabilities are less accurate than the class frequencies of these rows (D² of log loss is "
             f"{explained}){weighted}."
         )
-    if len(truth) < FEW:
+    if measured.units < 2:
+        unit = "row" if groups is None else "group"
+        yield f"Only one {unit} was scored, so there are no intervals: score at least two."
+    elif len(truth) < FEW:
         yield f"Only {len(truth)} rows were scored, so the metrics are imprecise: see their intervals."
-    if groups is not None and (count := len(np.unique(groups))) < FEW_GROUPS:
-        yield f"Only {count} groups were scored, so the intervals are probably too narrow."
+    if groups is not None and 1 < measured.units < FEW_GROUPS:
+        yield f"Only {measured.units} groups were scored, so the intervals are probably too narrow."
     curves, epochs = model.validation_loss_curves_, model.training(model.trained_rows_.rows).epochs
     late = sum(len(curve) > epochs and int(np.argmin(curve)) >= 0.95 * epochs for curve in curves)
     if 2 * late > len(curves):

@@ -36,7 +36,7 @@ class Estimate:
     ----------
     low, high : float
         The 95 % interval from 1,000 bootstrap samples, or from fewer (at least 200) if there are many rows. Groups are
-        sampled as a whole.
+        sampled as a whole. Both are nan if there is only one row or group, which has no variance.
     """
 
     value: float
@@ -109,7 +109,7 @@ def estimates(
     for name, (value,) in whole.items():
         drawn = np.concatenate([of[name] for of in values])
         drawn = drawn[np.isfinite(drawn)]
-        low, high = np.quantile(drawn, (0.025, 0.975)).tolist() if len(drawn) else (np.nan, np.nan)
+        low, high = np.quantile(drawn, (0.025, 0.975)).tolist() if len(drawn) and units > 1 else (np.nan, np.nan)
         found[name] = Estimate(float(value), low, high)
     return found
 

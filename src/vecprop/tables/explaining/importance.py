@@ -217,6 +217,7 @@ class _Shuffles:
         numbers = np.unique(units, return_inverse=True)[1]
         count = numbers.max() + 1
         drawn = rng.multinomial(count, np.full(count, 1 / count), size=DRAWS)[:, numbers].astype(float)
+        drawn *= 1 if count > 1 else np.nan  # one unit has no variance, and its changes have no interval
         counts = ((drawn * weight)[:, None] * drawn[:, self.orders]).reshape(DRAWS, -1)
         self.weight, self.counts = np.tile(weight, SHUFFLES), counts[counts.any(axis=1)]  # (S·N,), (DRAWS, S·N)
 

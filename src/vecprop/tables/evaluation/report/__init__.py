@@ -79,7 +79,7 @@ def verdict_box(measured: Measured, run: Run) -> Html:
         why = "Not compared with baselines" if run.is_measured else "Not evaluated, because Ctrl-C was pressed"
         return parts().verdict(why, measured.notes)
     headline, _, why = found.says.partition(": ")
-    scale = intervals(measured.scores, found.metric)
+    scale = intervals(measured.scores, found.metric) if measured.units > 1 else ""
     return parts().verdict(headline, measured.notes, found, why[0].upper() + why[1:], scale)
 
 

@@ -74,7 +74,7 @@ def losses_of(measured: Measured) -> tuple[np.ndarray, np.ndarray, float]:
 def _bars(measured: Measured) -> Iterator[tuple[str, Html]]:
     """Yield each column with a bar that shows its importance and the importance of its group."""
     found, bar, whole = measured.importances, parts().bar, losses_of(measured)[2] or 1.0
-    most = max((each.high for each in found), default=0.0) or 1.0
+    most = max((end for each in found for end in (each.rise, each.high)), default=0.0) or 1.0  # high may be nan
 
     def in_words(of: Importance) -> str:
         shares = Estimate(*(100 * end / whole for end in (of.rise, of.low, of.high)))

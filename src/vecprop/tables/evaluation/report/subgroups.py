@@ -46,7 +46,7 @@ def worse_subgroups(measured: Measured) -> Html:
                 more = f"+{(loss / whole) ** power - 1:.0%}" if loss > whole else ""
                 cells = printable(column), printable(shortened(label)), f"{len(rows):,}", figures(loss**power, 3), more
                 found.append((score if more else 0.0, cells))
-    least = norm.isf(0.05 / max(len(found), 1))
+    least = norm.isf(0.05 / max(len(found), 1)) if measured.units > 1 else np.inf
     worse = [cells for score, cells in sorted(found, reverse=True) if score > least][:MAX_SUBGROUPS]
     return parts().subgroups(name, figures(whole**power, 3), worse)
 
