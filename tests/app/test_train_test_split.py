@@ -60,6 +60,24 @@ def test_too_few_groups_and_empty_parts_raise_an_error(vecprop, visits):
             rows_of_parts(request(None, size=size), noise(20), np.zeros(20), True)
 
 
+def test_too_few_groups_or_times_for_cross_validation_raise_an_error_before_training(vecprop, visits):
+    frame = pd.read_csv(visits)
+    frame.assign(two=frame.index % 2, three=frame.index % 3).to_csv("few.csv", index=False)
+    rule = "but each fold of --cv 2 must leave at least two for training and validation: leave out"
+    for option, column, said in (
+        ("--group", "two", f"Column 'two' has 2 group(s), {rule} --group."),
+        ("--group", "three", f"Column 'three' has 3 group(s), {rule} --cv."),
+        ("--time", "three", f"Column 'three' has 3 time(s), {rule} --time."),
+    ):
+        done = vecprop("train", "few.csv", "--target", "y", option, column, "--cv", 2, *FAST, code=3)
+        assert done.stderr.splitlines()[-1] == said
+        assert not Path("few.npz").exists()
+    assert (
+        "In cross-validation"
+        in vecprop("train", "few.csv", "--target", "y", "--group", "three", "--cv", 3, *FAST).stdout
+    )
+
+
 def noise(rows, seed=0):
     r = np.random.default_rng(seed)
     return pd.DataFrame({"x": r.normal(size=rows), "c": r.choice(["a", "b"], rows), "y": r.choice(["p", "q"], rows)})

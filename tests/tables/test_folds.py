@@ -162,6 +162,7 @@ def test_invalid_groups_and_times_raise():
         ({"groups": [1, 2]}, "groups has 2: pass one per row"),
         ({"groups": np.ones(150)}, "have the same group"),
         ({"time": np.ones(150)}, "have the same time"),
+        ({"time": np.arange(150) > 148}, "Too many rows have the earliest time"),
         ({"time": "patient"}, "Column 'patient' has 150 value.* that are not times, such as '.*' in row 0"),
     ):
         with pytest.raises(TableError, match=said):

@@ -24,7 +24,7 @@ from ...train.progress import progress_bar
 from .cluster import workers_of
 from .config import OPTIONS, SETTINGS, estimator_of, toml
 from .run_folder import RunFolder
-from .splitting import Request, how_chosen, split_table
+from .splitting import Request, how_chosen, require_folds, split_table
 
 
 class TrainingJob:
@@ -105,6 +105,7 @@ class TrainingJob:
         self.parts = split_table(self.request)
         checkpoint = None if self.run_folder is None else Checkpoint(self.run_folder.networks)
         estimator = estimator_of(self.request, self.parts.task, workers=workers, checkpoint=checkpoint)
+        require_folds(estimator, self.parts, self.request)
         read = time.perf_counter()
         with self.bar("training") as show_progress:
             model = estimator.set_params(progress=show_progress).fit(**self.parts.training)

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from ...tables.encoding.column import row_named
-from ...tables.encoding.folds import Dependence, group_numbers, times
+from ...tables.encoding.folds import Dependence, group_numbers, splits, times
 from ...tables.error import TableError, pandas
 from ...tables.evaluation.measured import Measured
 from ...tables.evaluation.measuring import Parts
@@ -172,6 +172,22 @@ def _frame(request: Request, path: Path) -> Frame:
     """Read a table, indexed by the lines of a text file or by row numbers."""
     frame = as_frame(path, target=request.target, classes=request.classes)
     return frame if frame.index.name == "line" else frame.reset_index(drop=True)
+
+
+def require_folds(estimator: Any, parts: Parts, request: Request) -> None:
+    """Raise an error if a fold of the cross-validation leaves too few groups or times to train and validate."""
+    of, seed, folds = parts.dependence, request.seed, request.folds
+    values, name, what = (of.time, request.time, "time") if of.is_time else (of.groups, request.group, "group")
+    if folds is None or values is None:
+        return
+    try:
+        for rows, _ in splits(of.folds(parts.y, folds, seed), is_time=of.is_time):
+            of[rows].folds(parts.y[rows], estimator.members(len(rows)), seed)
+    except TableError as error:
+        rule = f"but each fold of --cv {folds} must leave at least two for training and validation"
+        count = len(np.unique(values))
+        advice = f"leave out --{'cv' if count > 2 and not of.is_time else what}"
+        raise TableError(f"Column {name!r} has {count} {what}(s), {rule}: {advice}.") from error
 
 
 def repeated_rows(parts: Parts, request: Request) -> list[str]:

@@ -154,7 +154,10 @@ class Dependence:
                 raise TableError(f"All training rows have the same {what}: validation requires at least two.")
         if self.groups is not None:
             return folds_of_groups(y, self.groups, count, seed)
-        return folds(y, count, seed) if self.time is None else folds_of_time(self.time, count)
+        fold = folds(y, count, seed) if self.time is None else folds_of_time(self.time, count)
+        if fold.max() < 0:
+            raise TableError("Too many rows have the earliest time to validate on later rows: leave out time (--time).")
+        return fold
 
 
 def group_numbers(series: Any) -> np.ndarray:
