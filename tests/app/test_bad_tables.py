@@ -92,6 +92,20 @@ def test_targets_with_decimal_commas_and_targets_that_are_not_numeric(vecprop):
     assert "60 value(s) that are not numbers" in done.stderr
 
 
+def test_dates_are_a_target_only_if_they_are_declared_as_classes(vecprop):
+    days = pd.date_range("2024-01-01", periods=30)
+    advice = "replace them by numbers, such as the days since a date, or pass --task classification if they are classes"
+    for kind in (days.strftime("%d.%m.%Y"), days[:2].strftime("%Y-%m-%d").repeat(15), days.strftime("%Y%m%d")):
+        write(changed(2, [*kind, *kind]))
+        done = vecprop("train", "t.csv", "--target", "y", *FAST, code=3)
+        assert done.stderr == f"The target column 'y' contains dates: {advice}.\n"
+        assert not Path("t.npz").exists()
+    pd.DataFrame({"x": range(60), "y": [*days] * 2}).to_parquet("t.parquet")
+    assert "contains dates" in vecprop("train", "t.parquet", "--target", "y", *FAST, code=3).stderr
+    done = vecprop("train", "t.csv", "--target", "y", "--task", "classification", *FAST)
+    assert done.stdout.startswith("classification of 'y' (")
+
+
 def test_booleans_and_integers_are_classes(vecprop):
     pd.DataFrame({"x": range(60), "b": [True, False] * 30, "k": [3, 1, 2] * 20}).to_parquet("t.parquet")
     for target in ("b", "k"):

@@ -17,7 +17,7 @@ from ...tables.evaluation.measuring import Parts
 from ...tables.evaluation.targets import Task, target_of
 from ...tables.explaining.column_notes import odd_targets
 from ...tables.kinds.ambiguities import NO_OPTIONS, ColumnOptions
-from ...tables.kinds.kinds import guess_task, note_on_classes, target_reading
+from ...tables.kinds.kinds import guess_task, kind_of, note_on_classes, target_reading
 from ...tables.kinds.values import as_names, own_reading, read_numbers
 from ...tables.reading.frames import Frame, as_frame, column_of
 from ...tables.rows import Roles, UsedRows
@@ -118,6 +118,10 @@ def split_table(request: Request) -> Parts:
     used, aside = UsedRows.of(whole, roles), whole.attrs["aside"] if stream else roles.set_aside(whole, asked)
     frame, notes = used.frame, used.notes
     task = request.task or guess_task(frame[target])
+    if request.task is None and kind_of(frame[target], target, asked).name == "date":
+        advice = "replace them by numbers, such as the days since a date"
+        wrong = f"The target column {target!r} contains dates: {advice}"
+        raise TableError(f"{wrong}, or pass --task classification if they are classes.")
     reading, note = None, ""
     if task == "regression":
         reading, note = target_reading(frame[target], target, frame, asked)
