@@ -21,7 +21,7 @@ def addresses_without_arrays(text):
         elif isinstance(node, ast.GeneratorExp) and "ctypes" in ast.unparse(node.elt):
             array = node
         if isinstance(array, (ast.Call, ast.BinOp, ast.GeneratorExp)):
-            yield node.lineno
+            yield array.lineno
 
 
 @pytest.mark.parametrize(
