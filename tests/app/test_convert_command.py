@@ -117,6 +117,15 @@ def test_invalid_text_is_named(vecprop, tmp_path, small_parts, monkeypatch, name
     assert not list((tmp_path / "t").glob("part*"))
 
 
+def test_a_corrected_file_is_converted(vecprop, tmp_path):
+    for text, options in [("a,b\n1,2,3\n", ()), ("a,b\n", ()), ("a,b\n1,x\n", ("--numbers", "b"))]:
+        (tmp_path / "t.csv").write_text(text)
+        vecprop("convert", "t.csv", "t", *options, code=3)
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    vecprop("convert", "t.csv", "t")
+    assert read_table(tmp_path / "t")["a"].tolist() == [1]
+
+
 def test_named_words_are_values(vecprop, tmp_path):
     (tmp_path / "t.csv").write_text("country,n\nNA,1\n,NA\nDE,2\n")
     vecprop("convert", "t.csv", "t", "--words", "country")

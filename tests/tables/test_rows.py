@@ -114,6 +114,13 @@ def test_an_index_can_be_the_target_groups_or_weights(months):
     assert grouped.encoder_.dropped["month"] == "it defines the groups"
 
 
+def test_rows_without_a_group_are_counted():
+    table = pd.DataFrame({"a": np.arange(40.0), "g": ["x", "y", "z", None] * 10, "y": np.arange(40.0) % 7})
+    table.loc[4, "y"] = np.nan
+    notes = TabularRegressor("y", **QUICK).fit(table, groups="g").notes_
+    assert "Rows without a value in 'g' form one group: 10 of 39." in notes
+
+
 def test_a_model_fitted_to_an_array_predicts_a_frame_with_a_named_index(months):
     model = TabularRegressor(**QUICK).fit(months[["a"]].to_numpy(), months["y"])
     with pytest.warns(UserWarning, match="feature names"):

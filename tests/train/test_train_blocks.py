@@ -300,7 +300,10 @@ def spoiled(array, value, row=25):
         ({"blocks": Pieces([20] * 16 + [10], weight=-W)}, "In block .*: sample_weight is -.* in row"),
         ({"blocks": Pieces([340])}, r"In block 0: expected inputs .* got inputs of shape \(330, 4\)"),
         ({"window": 49}, "window must be an integer of at least batch_size=50 rows, got 49"),
-        ({"window": 60, "rows": 100}, "window is 60 rows, but block 0 has 100: use a larger window or smaller blocks"),
+        (
+            {"window": 60, "rows": 100},
+            "window is 60 rows, but block 0 has 100: use a larger window or smaller blocks .see rows= of copy_blocks",
+        ),
         ({"network": vp.Network(3, [vp.Dense(2)], vp.SoftmaxCrossEntropy())}, "have 4 inputs, but the network takes 3"),
         ({"optimizer": vp.LBFGS()}, "LBFGS uses all rows in each step"),
         ({"weight": np.zeros(330)}, "sample_weight is 0 in every row"),

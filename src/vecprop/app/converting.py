@@ -96,7 +96,7 @@ def converted(
 
 
 def _begun(folder: Path, asked: dict[str, Any], force: bool) -> dict[str, Any]:
-    """Return the manifest of a folder's conversion, starting a new one if the folder is empty."""
+    """Return the manifest of a folder's conversion, starting a new one if no part of it exists."""
     path = folder / MANIFEST
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: give a folder.")
@@ -106,6 +106,7 @@ def _begun(folder: Path, asked: dict[str, Any], force: bool) -> dict[str, Any]:
             known = json.loads(path.read_text(encoding="utf-8"))
             if {name: known["asked"].get(name) for name in asked} == asked:
                 return known
+            force = force or not any([*folder.glob("part-*.parquet"), *(folder / AS_TEXT).glob("*")])
         except (ValueError, KeyError, TypeError, AttributeError):
             pass  # not a manifest
         if not force:

@@ -132,7 +132,8 @@ class TabularRegressor(RegressorMixin, TableModel):
         """Return prediction intervals, which contain about the given share of the targets.
 
         Intervals combine the networks' predictions with their out-of-fold residuals (CV+, Barber et al., 2021; with
-        three quantiles, Romano et al., 2019). The only assumption is that new rows have the training distribution.
+        three quantiles, Romano et al., 2019). New rows are assumed to have the training distribution. With N training
+        rows, the share can be at most N / (N + 1).
 
         Parameters
         ----------

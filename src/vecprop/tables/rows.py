@@ -236,9 +236,16 @@ class LearnedRows(NamedTuple):
         if not counts.all():
             frame, y, dependence = frame[counts], y[counts], dependence[counts]
         y = as_whole(y) if rows.without_target else y
+        notes += notes_on_groups(frame, groups)
         weight = None if weight is None or rows.are_equal else weight[counts]
         aside = {name: reason for name, reason in aside.items() if name in frame.columns}
         return cls(frame, y, weight, dependence, aside, counts, notes)
+
+
+def notes_on_groups(frame: Frame, groups: Any) -> list[str]:
+    """Return a note if some rows have no value in the column of the groups."""
+    missing = frame[groups].isna().sum() if isinstance(groups, str) else 0
+    return [f"Rows without a value in {groups!r} form one group: {missing:,} of {len(frame):,}."] if missing else []
 
 
 def row_numbers(frame: Frame, but: Container[Any] = ()) -> dict[str, str]:

@@ -20,7 +20,7 @@ from ...tables.kinds.ambiguities import NO_OPTIONS, ColumnOptions
 from ...tables.kinds.kinds import guess_task, kind_of, note_on_classes, target_reading
 from ...tables.kinds.values import as_names, own_reading, read_numbers
 from ...tables.reading.frames import Frame, as_frame, column_of
-from ...tables.rows import Roles, UsedRows
+from ...tables.rows import Roles, UsedRows, notes_on_groups
 from ...tables.streaming.streamed import Streamed
 from ...terminal.messages import UsageError
 
@@ -116,7 +116,7 @@ def split_table(request: Request) -> Parts:
     stream = Streamed.of(request.table, roles, lambda: request.seed, request.memory, asked, refusal)
     whole = _frame(request, request.table) if stream is None else stream.frame
     used, aside = UsedRows.of(whole, roles), whole.attrs["aside"] if stream else roles.set_aside(whole, asked)
-    frame, notes = used.frame, used.notes
+    frame, notes = used.frame, [*used.notes, *notes_on_groups(used.frame, request.group)]
     task = request.task or guess_task(frame[target])
     if request.task is None and kind_of(frame[target], target, asked).name == "date":
         advice = "replace them by numbers, such as the days since a date"

@@ -69,7 +69,7 @@ class Windows:
         self.rows = int(self.starts[-1])
         largest = int(np.argmax(self.sizes))
         if self.sizes[largest] > window:
-            advice = "use a larger window or smaller blocks"
+            advice = "use a larger window or smaller blocks (see rows= of copy_blocks)"
             raise ValueError(f"window is {window} rows, but block {largest} has {self.sizes[largest]}: {advice}.")
         self.window, self.shuffle, self.seed, self.room = min(window, self.rows), shuffle, int(seed), room
         self.memories: list[tuple[list[Batch], np.ndarray] | None] = [None, None]  # batches and row indices
