@@ -87,7 +87,7 @@ def test_permissions_and_links_are_preserved(tmp_path):
 
 
 def test_a_missing_folder_raises_oserror(tmp_path):
-    with pytest.raises(FileNotFoundError), written_at_once(tmp_path / "no" / "file"):
+    with pytest.raises(FileNotFoundError, match="no does not exist: create"), written_at_once(tmp_path / "no" / "file"):
         pass
 
 

@@ -68,6 +68,8 @@ def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         with open(target, "wb") as file:
             yield file
         return
+    if not target.parent.exists():
+        raise FileNotFoundError(f"The folder {target.parent} does not exist: create it, or choose another folder.")
     sweep(target.parent, target.name)
     unfinished, held = None, -1
     try:
