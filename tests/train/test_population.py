@@ -203,6 +203,7 @@ def test_histories_without_an_epoch(settings, training_loss):
             ValueError,
             "In member 1: LBFGS trains on full batches",
         ),
+        (member(), TypeError, r"members must be a list of Member objects, got one Member: pass \[member\]"),
     ],
 )
 def test_invalid_members_are_named(members, error, pattern):

@@ -86,6 +86,8 @@ def train_population(
     >>> [float(result.history.loss[-1].round(4)) for result in train_population(members, X, 3 * X + 1)]
     [0.0009, 0.0]
     """
+    if isinstance(members, Member):
+        raise TypeError("members must be a list of Member objects, got one Member: pass [member].")
     members, data = list(members), Data(X, T, sample_weight)
     groups, known, hooks = groups_of(members, data, engine), PartialResults([], {}), []
     for name, value, method in (("workers", workers, "run"), ("checkpoint", checkpoint, "members")):
