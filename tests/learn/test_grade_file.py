@@ -286,6 +286,16 @@ def test_only_undefined_functions_are_missing(graded):
     assert "SyntaxError" in grades["loss"].mistake
 
 
+@pytest.mark.parametrize(
+    ("text", "about"), [('{"cells": [}', " (Expecting value: line 1 column 12 (char 11))"), ('{"cells": 3}', "")]
+)
+def test_damaged_notebooks_are_not_judged(tmp_path, text, about):
+    (tmp_path / "student.ipynb").write_text(text)
+    grades = learn.grade_file(tmp_path / "student.ipynb", ["loss"])
+    assert grades["loss"].status == "not judged"
+    assert grades.notes == (f"The file is not a valid notebook{about}: save it again in Jupyter.",)
+
+
 @pytest.mark.long
 @LINUX
 def test_an_endless_file_reports_where_and_what_was_not_judged(graded):

@@ -264,10 +264,12 @@ def serve() -> None:
     sys.path[:] = start["path"]
     limit(start["seconds"], start["megabytes"])
     try:
-        chunks, errors = chunks_of(start["text"], start["ending"]), []
+        chunks, damage = chunks_of(start["text"], start["ending"]), ""
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
-        chunks, errors = [], [f"it is not a valid notebook: {error}"]
-    contained, used = outline(chunks) & set(start["wanted"]), list[str]()
+        about = f" ({error})" if isinstance(error, ValueError) else ""
+        chunks, damage = [], f"the file is not a valid notebook{about}: save it again in Jupyter"
+    wanted, used = set(start["wanted"]), list[str]()
+    contained = wanted if damage else wanted & outline(chunks)
     answer({"contained": sorted(contained)})
     watch(start["package"], used)
     printed, unset = io.StringIO(), dict[str, str]()
@@ -275,12 +277,13 @@ def serve() -> None:
         begin = lambda place, imports: answer({"place": place, "imports": imports})  # noqa: E731
         names, found = load(chunks, start["ending"], start["only_definitions"], start["wanted"], begin, unset)
     functions = {name: is_own(value) for name, value in names.items() if callable(value) and not name.startswith("__")}
-    reasons = dict.fromkeys(contained, "the file does not reach its definition")
+    reasons = dict.fromkeys(contained, damage or "the file does not reach its definition")
     for name in contained & set(names):
         kind = type(names[name]).__name__
         reasons[name] = f"its final value is of type {kind}, not a function"
     reasons |= {name: why for name, why in unset.items() if name in contained}
-    answer({"functions": functions, "errors": (errors + found)[:20], "unset": reasons, "used": used})
+    notes = [f"The file has an error in {error}." for error in found[:20]] or [f"T{damage[1:]}."] * bool(damage)
+    answer({"functions": functions, "notes": notes, "unset": reasons, "used": used})
     buffers: dict[Any, Any] = {}
     for line in requests:
         request = loads(line)

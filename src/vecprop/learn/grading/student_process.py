@@ -59,7 +59,7 @@ class StudentProcess:
         if loaded["kind"] == "value":
             self.functions = {str(name): bool(own) for name, own in loaded["functions"].items()}
             self.unset |= {str(name): str(why) for name, why in loaded["unset"].items()}
-            self.notes += [f"The file has an error in {error}." for error in map(str, loaded["errors"][:5])]
+            self.notes += map(str, loaded["notes"][:5])
         self.unset = {name: why for name, why in self.unset.items() if name not in self.functions}
         return self
 
@@ -128,7 +128,7 @@ class StudentProcess:
         with suppress(queue.Empty):
             self.answers.get(timeout=STARTING)
         answer = self._ask({**self.start, "only_definitions": self.only_definitions})
-        types = {"functions": dict, "unset": dict, "errors": list}
+        types = {"functions": dict, "unset": dict, "notes": list}
         is_one = all(isinstance(answer.get(name), kind) for name, kind in types.items())
         return answer if is_one or answer["kind"] != "value" else _nothing("crash")
 
