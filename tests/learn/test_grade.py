@@ -120,6 +120,29 @@ def test_a_module_is_graded_with_errors_carried_forward():
     assert module["softmax"].right
 
 
+@pytest.mark.parametrize("softmax", [lambda z: None, lambda z: z[:, 0], lambda z: 1 / 0])
+def test_half_the_points_if_only_a_called_function_is_wrong(softmax):
+    code = {"softmax": softmax}
+    exec("def output_activations(H, Wo, bo):\n    return softmax(H @ Wo + bo)", code)
+    found = learn.grade_all(code, ["output_activations"])["output_activations"]
+    words = "It is correct except for softmax, which it calls and which is wrong."
+    assert str(found) == f"output_activations: not right yet. {words} (0.5 of 1)"
+    assert code["softmax"] is softmax
+    exec("def output_activations(H, Wo, bo):\n    return softmax(H @ Wo - bo)", code)
+    assert learn.grade_all(code, ["output_activations"]).points == 0
+
+
+def test_all_wrong_called_functions_are_named():
+    code = dict[str, object](np=np)
+    for name in ("error_output", "error_hidden", "gradient_bias_out"):
+        code[name] = lambda *args: None
+    for name in set(TASKS) - code.keys():
+        exec(TASKS[name].source, code)
+    found = learn.grade_all(code, ["backprop_gradients"])["backprop_gradients"]
+    called = "error_output, gradient_bias_out and error_hidden"
+    assert found.hint(1) == f"It is correct except for {called}, which it calls and which are wrong."
+
+
 def test_hints_are_revealed_one_by_one():
     function = written("error_hidden", "return Eo @ Wo.T")
     texts = [str(learn.grade(function, hints=count)) for count in range(4)]

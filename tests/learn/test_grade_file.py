@@ -286,6 +286,14 @@ def test_only_undefined_functions_are_missing(graded):
     assert "SyntaxError" in grades["loss"].mistake
 
 
+@pytest.mark.parametrize("names", [["output_activations"], ["output_activations", "softmax"]])
+def test_called_functions_are_judged_even_if_they_are_not_listed(graded, names):
+    text = module(softmax="raise ValueError('x')")
+    grades = graded(text, names)
+    assert grades["output_activations"].mistake == "it is correct except for softmax, which it calls and which is wrong"
+    assert grades.points == 0.5
+
+
 @pytest.mark.parametrize(
     ("text", "about"), [('{"cells": [}', " (Expecting value: line 1 column 12 (char 11))"), ('{"cells": 3}', "")]
 )

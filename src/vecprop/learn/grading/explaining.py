@@ -15,7 +15,6 @@ from .mutations import any_of, changed_result, in_parts, inherited, mutated, row
 from .student import Outcome
 from .tasks import CASES, PRECISION, Task, as_list, functions, right, same
 
-FOLLOWS = "it is correct except for "
 OFTEN: dict[str, Callable[[Any, Any], Any]] = {
     "the sign is wrong": lambda E, args: [-part for part in E] if isinstance(E, list) else -E,
     "it is divided by N, the number of rows": lambda E, args: np.asarray(E) / rows_of(args),
@@ -24,6 +23,18 @@ OFTEN: dict[str, Callable[[Any, Any], Any]] = {
     "a factor 2 is too many": lambda E, args: 2 * E,
 }
 """Changes that are also tried in combination with known mistakes."""
+
+
+def listed(words: Sequence[str]) -> str:
+    """Join words for a sentence, such as "a, b and c"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def follows(called: Iterable[str]) -> Mistake:
+    """Return the mistake of a function that is wrong only because of the functions that it calls."""
+    names = [*called]
+    are = "are" if names[1:] else "is"
+    return Mistake(f"it is correct except for {listed(names)}, which it calls and which {are} wrong", "called")
 
 
 @dataclass(frozen=True)
@@ -129,9 +140,8 @@ def _candidates(task: Task, trials: Sequence[Trial], wrong: Mapping[str, Callabl
     if sorted(order) == list(range(len(task.arguments))) != order:
         words = f"its arguments are in another order: ({', '.join(names)}), not ({', '.join(task.arguments)})"
         yield Mistake(words, "argument", lambda *args: exact(*(args[k] for k in order)))
-    if called := [name for name in task.calls if name in wrong]:
-        words = f"{FOLLOWS}{' and '.join(called)}, which it calls and which is wrong"
-        yield Mistake(words, "argument", functions({name: wrong[name] for name in called})[task.name])
+    if wrong:
+        yield replace(follows(wrong), made=functions(wrong)[task.name])
     parts = len(trials[0].expected) if task.result == "list" else 0
     part_numbers = _wrong_parts(trials) if parts else []
     changes = list(changed_result(task, parts, part_numbers))

@@ -2,18 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from ...core.network import Network
 from .grades import MISSING, Grade, Grades
-from .judging import Caller, absent, judged
+from .judging import Caller, Wrong, absent, judged
 from .student import Outcome, call, is_own
 from .student_process import StudentProcess, read_source
 from .tasks import TASKS, Task
 
-Judge = Callable[[Task, Caller, Mapping[str, Callable[..., Any]]], Grade]
+Judge = Callable[[Task, Caller, Wrong], Grade]
 
 
 def grade(function: Any, name: str | None = None, *, network: Network | None = None, hints: int = 1) -> Grade:
@@ -159,8 +159,8 @@ def _tasks(names: Sequence[str] | None, network: Network | None = None) -> tuple
 def _graded(functions: Mapping[str, Callable[..., Any]], tasks: Sequence[Task], judge: Judge, hints: int) -> Grades:
     buffers: dict[Any, Any] = {}
 
-    def caller(name: str, arguments: Mapping[str, Any], lists: bool) -> Outcome:
-        return call(functions[name], arguments, lists, buffers)
+    def caller(name: str, arguments: Mapping[str, Any], lists: bool, instead: str = "") -> Outcome:
+        return call(functions[name], arguments, lists, buffers, instead)
 
     own = {name: is_own(function) for name, function in functions.items()}
     return _judged(tasks, judge, caller, own, {}, hints)
@@ -172,8 +172,9 @@ def _judged(
     """Grade functions; `unset` contains the reasons why functions are undefined."""
     if hints not in (0, 1, 2, 3):
         raise ValueError(f"hints must be 0, 1, 2 or 3, got {hints!r}.")
-    grades, wrong = list[Grade](), dict[str, Callable[..., Any]]()
-    for task in tasks:
+
+    @cache
+    def graded(task: Task) -> Grade:
         if task.name in unset:
             found = absent(task, f"it is not defined: {unset[task.name].rstrip('.')}", "Fix that first.", False)
         elif task.name not in own:
@@ -183,10 +184,13 @@ def _judged(
             found = replace(absent(task, f"{name}: write your own", "Write your own."), mistake=name)
         else:
             found = judge(task, caller, wrong)
-            if not found.right:
-                wrong[task.name] = partial(_called, caller, task)
-        grades.append(replace(found, shown=hints))
-    return Grades(tuple(grades))
+        return replace(found, shown=hints)
+
+    def wrong(name: str) -> Callable[..., Any] | None:
+        is_wrong = own.get(name) and not graded(TASKS[name]).right
+        return partial(_called, caller, TASKS[name]) if is_wrong else None
+
+    return Grades(tuple(map(graded, tasks)))
 
 
 def _called(caller: Caller, task: Task, *values: Any) -> Any:

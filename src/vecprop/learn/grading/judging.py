@@ -3,19 +3,23 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
 
-from .explaining import FOLLOWS, Trial, explained, kept_state
+from .explaining import Trial, explained, follows, kept_state, listed
 from .grades import Grade
 from .mistakes import LOOK, Mistake
 from .student import Outcome
 from .tasks import AGAIN, CASES, TASKS, Task, arguments_of, as_list, difference, fits, same, shown
 
-Caller = Callable[[str, Mapping[str, Any], bool], Outcome]
-"""A function that calls a student's function by name, with arguments as lists if requested."""
+Caller = Callable[..., Outcome]
+"""A function that calls a student's function by name, with arguments as lists if requested; see `student.call`."""
+
+Wrong = Callable[[str], Callable[..., Any] | None]
+"""A function that returns the student's function of a name if it is wrong, and otherwise None."""
 
 ENDED = ("time", "blocked", "crash", "untried")
 """The kinds of outcomes that end the student's process."""
@@ -24,7 +28,25 @@ UNJUDGED = ("time", "blocked", "untried", "unset")
 """The kinds of outcomes that do not allow a judgment."""
 
 
-def judged(task: Task, caller: Caller, wrong: Mapping[str, Callable[..., Any]]) -> Grade:
+def judged(task: Task, caller: Caller, wrong: Wrong) -> Grade:
+    best = _tried(task, caller)
+    if isinstance(best, Grade):
+        return best
+    called = {name: function for name in task.calls if (function := wrong(name))}
+    if called:
+        correct = partial(caller, instead="\n".join(other.source for other in TASKS.values() if other is not task))
+        again = _tried(task, correct)
+        if isinstance(again, Grade) and again.right:
+            first = next(trial for trial in best if not trial.right)
+            return replace(_with_hints(task, follows(called), _last(first)), case=first.case)
+    found, changed = _wrong(task, caller, best, called), _changed(task, best)
+    if changed and "in place" not in found.mistake:
+        return replace(found, notes=(f"It also changes {changed} in place.",))
+    return found
+
+
+def _tried(task: Task, caller: Caller) -> Grade | list[Trial]:
+    """Return the grade of a function that is right or ends its process, and otherwise its trials."""
     best: list[Trial] = []
     has_biases = {"bh", "bo", "ls_of_params"} & set(task.arguments)
     for clothes in ("arrays", *(["vectors"] if has_biases else []), "lists"):
@@ -39,10 +61,7 @@ def judged(task: Task, caller: Caller, wrong: Mapping[str, Callable[..., Any]]) 
         if all(trial.right for trial in trials):
             return _right(task, trials)
         best = max(best or trials, trials, key=lambda tried: sum(trial.right for trial in tried))
-    found, changed = _wrong(task, caller, best, wrong), _changed(task, best)
-    if changed and "in place" not in found.mistake:
-        return replace(found, notes=(f"It also changes {changed} in place.",))
-    return found
+    return best
 
 
 def _flat_bias(name: str, value: Any) -> Any:
@@ -95,10 +114,10 @@ def _wrong(task: Task, caller: Caller, trials: list[Trial], wrong: Mapping[str, 
         mistake = explained(task, soft, wrong) if all(trial.has_value for trial in soft) else None
     if not mistake:
         mistake = _unknown(task, trials)
-        if called := " and ".join(name for name in task.calls if name in wrong):
-            mistake = replace(mistake, name=f"{mistake.name}; if it calls {called}, note that {called} is wrong")
-    points = 0.5 if mistake.name.startswith(FOLLOWS) else 0
-    return replace(_with_hints(task, mistake, _last(first)), case=first.case, points=points)
+        if called := listed([*wrong]):
+            are = f"{called} {'are' if len(wrong) > 1 else 'is'}"
+            mistake = replace(mistake, name=f"{mistake.name}; if it calls {called}, note that {are} wrong")
+    return replace(_with_hints(task, mistake, _last(first)), case=first.case)
 
 
 def _of_type(trial: Trial) -> tuple[str, str, str] | None:
@@ -181,8 +200,9 @@ def _share(trial: Trial) -> str:
 
 def _with_hints(task: Task, mistake: Mistake, last: str) -> Grade:
     """Build the grade of a function with a mistake; the last hint has no period yet."""
-    first = f"{last.partition(', for arg')[0]}." if mistake.look == "entry" else LOOK[mistake.look]
-    return with_step(task, first, mistake.name, f"{last}.")
+    own = {"entry": f"{last.partition(', for arg')[0]}.", "called": f"{_capital(mistake.name)}."}
+    first = own.get(mistake.look) or LOOK[mistake.look]
+    return replace(with_step(task, first, mistake.name, f"{last}."), points=0.5 if mistake.look == "called" else 0)
 
 
 def with_step(task: Task, first: str, name: str, last: str) -> Grade:
@@ -195,11 +215,6 @@ def absent(task: Task, mistake: str, advice: str, judged: bool = True) -> Grade:
     """Build the grade of a function that cannot be called."""
     hints = (f"{_capital(mistake)}.", f"{advice} {task.step}", f"It should return {task.shape}.")
     return Grade(task.name, 0, mistake=mistake, hints=hints, judged=judged)
-
-
-def listed(words: Sequence[str]) -> str:
-    """Join words for a sentence, such as "a, b and c"."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _capital(text: str) -> str:

@@ -9,9 +9,9 @@ import numpy as np
 from ...check import check_gradients
 from ...check.diagnosis.error_patterns import ratio, ratio_in_words
 from ...core import BinaryCrossEntropy, Network, Poisson, SoftmaxCrossEntropy
-from .explaining import Trial, kept_state
+from .explaining import Trial, kept_state, listed
 from .grades import Grade
-from .judging import LATER, Caller, listed, problem, with_step
+from .judging import LATER, Caller, problem, with_step
 from .mistakes import LOOK
 from .network_mistakes import explained
 from .tasks import PRECISION, Task, as_list, same, shown

@@ -38,22 +38,31 @@ asarray, array_equal, new_array, dumps, loads = np.asarray, np.array_equal, np.a
 """References that remain valid if the student's code overwrites functions of NumPy or json."""
 
 
-def call(function: Callable[..., Any], arguments: Mapping[str, Any], lists: bool, buffers: dict[Any, Any]) -> Outcome:
+def call(
+    function: Callable[..., Any], arguments: Mapping[str, Any], lists: bool, buffers: dict[Any, Any], instead: str = ""
+) -> Outcome:
     """Call a function; return its value or error, printed text and changed arguments.
 
     The "kind" is "value", "error" or "exit"; errors include the "line" and "code" where they were raised. Every second
-    call reuses argument arrays of the same name and shape from `buffers`, as a training loop does.
+    call reuses argument arrays of the same name and shape from `buffers`, as a training loop does. During the call, the
+    functions defined by the code `instead` replace the global functions of the same names.
     """
     arguments = {name: plain(value, lists) for name, value in arguments.items()}
     given = {name: _copied(value, buffers, (name,)) for name, value in arguments.items()}
-    printed = io.StringIO()
+    printed, others = io.StringIO(), dict[str, Any](np=np)
+    exec(instead, others)
+    scope = getattr(function, "__globals__", {}) if instead else {}
+    replaced = {name: scope[name] for name, other in others.items() if inspect.isfunction(other) and name in scope}
     try:
+        scope.update({name: others[name] for name in replaced})
         with redirect_stdout(printed), warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
             outcome: Outcome = {"kind": "value", "value": simple(function(*given.values()))}
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a student's function may raise anything
         outcome = described(error, getattr(getattr(function, "__code__", None), "co_filename", ""))
+    finally:
+        scope.update(replaced)
     changed = [name for name, value in arguments.items() if not _same(value, given[name])]
     found = {"printed": printed.getvalue()[:LONGEST], "changed": changed}
     with suppress(Exception):  # not every callable has a signature
@@ -293,7 +302,7 @@ def serve() -> None:
             continue
         arguments = {name: decoded(value) for name, value in request["arguments"].items()}
         sys.stdin = io.StringIO()  # exit() closes the stream
-        outcome = call(names[request["name"]], arguments, request["lists"], buffers)
+        outcome = call(names[request["name"]], arguments, request["lists"], buffers, request["instead"])
         answer({**outcome, "value": encoded(outcome.get("value")), "number": request["number"], "used": used})
 
 

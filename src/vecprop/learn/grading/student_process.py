@@ -72,13 +72,14 @@ class StudentProcess:
         uses = sorted(self.used, key=lambda text: "it reads" in text)[:3]
         return (f"The file uses vecprop, which contains the solutions: {'; '.join(uses)}.",) if uses else ()
 
-    def call(self, name: str, arguments: Mapping[str, Any], lists: bool) -> Outcome:
+    def call(self, name: str, arguments: Mapping[str, Any], lists: bool, instead: str = "") -> Outcome:
         """Call a function and return its outcome; `judging` lists further kinds of outcomes."""
         if self.endless >= 3:  # too many endless functions
             return _nothing("untried")
         values = {key: encoded(value) for key, value in arguments.items()}
         self.calls += 1
-        outcome = self._asked({"name": name, "arguments": values, "lists": lists, "number": self.calls})
+        request = {"name": name, "arguments": values, "lists": lists, "number": self.calls, "instead": instead}
+        outcome = self._asked(request)
         self.endless += outcome["kind"] in ("time", "blocked")
         if outcome["kind"] in ENDED:
             return outcome
