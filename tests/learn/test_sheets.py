@@ -178,6 +178,9 @@ def test_a_class_has_a_sheet_for_each_name(tmp_path):
     assert names_of(tmp_path / "a.csv") == ["Ada", "Ada", "../Emmy"]
     (tmp_path / "b.csv").write_text("Ada\nEmmy\n")
     assert names_of(tmp_path / "b.csv") == ["Ada", "Emmy"]
+    for separator in (";", "\t"):
+        (tmp_path / "d.csv").write_text("\nname;mail\nAda, L.;a\nEmmy;b\n".replace(";", separator))
+        assert names_of(tmp_path / "d.csv") == ["Ada, L.", "Emmy"]
     (tmp_path / "c.csv").write_text("\n")
     with pytest.raises(ValueError, match="has no names"):
         names_of(tmp_path / "c.csv")

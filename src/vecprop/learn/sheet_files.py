@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import io
 import itertools
 import json
 import re
@@ -41,7 +42,10 @@ def written(sheet: Worksheet, ending: str, solution: bool = False) -> str:
 def names_of(path: Path) -> list[str]:
     """Read names from the column "name" of a CSV file, or from a file without a header."""
     with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
-        lines = [line for cells in csv.reader(file) if any(line := [cell.strip() for cell in cells])]
+        text = file.read().lstrip("\r\n")
+    separator = max(",;\t", key=re.split(r"[\r\n]", text, maxsplit=1)[0].count)
+    table = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    lines = [line for cells in table if any(line := [cell.strip() for cell in cells])]
     heads = [head.lower() for head in lines[0]] if lines else []
     column, below = (heads.index("name"), lines[1:]) if "name" in heads else (0, lines)
     names = [line[column] for line in below if len(line) > column and line[column]]
