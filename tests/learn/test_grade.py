@@ -132,6 +132,14 @@ def test_half_the_points_if_only_a_called_function_is_wrong(softmax):
     assert learn.grade_all(code, ["output_activations"]).points == 0
 
 
+def test_a_second_test_does_not_reveal_solutions_of_functions_that_are_graded_later():
+    code = dict[str, object](np=np, softmax=lambda z: None, seen={})
+    exec("def output_activations(H, Wo, bo):\n    seen.update(globals())\n    return softmax(H @ Wo + bo)", code)
+    exec("def loss(Y, T):\n    return seen['loss'](Y, T)", code)
+    grades = learn.grade_all(code, ["output_activations", "loss"])
+    assert (grades["output_activations"].points, grades["loss"].points) == (0.5, 0)
+
+
 def test_all_wrong_called_functions_are_named():
     code = dict[str, object](np=np)
     for name in ("error_output", "error_hidden", "gradient_bias_out"):

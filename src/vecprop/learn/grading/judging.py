@@ -34,7 +34,11 @@ def judged(task: Task, caller: Caller, wrong: Wrong) -> Grade:
         return best
     called = {name: function for name in task.calls if (function := wrong(name))}
     if called:
-        correct = partial(caller, instead="\n".join(other.source for other in TASKS.values() if other is not task))
+        needed = [*called]
+        for name in needed:  # the list grows; each function is judged before the student's code can see its solution
+            wrong(name)
+            needed += [other for other in TASKS[name].calls if other not in needed]
+        correct = partial(caller, instead="\n".join(TASKS[name].source for name in needed))
         again = _tried(task, correct)
         if isinstance(again, Grade) and again.right:
             first = next(trial for trial in best if not trial.right)
