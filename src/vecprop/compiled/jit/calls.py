@@ -43,7 +43,8 @@ backward_of_all = _caller("context layer worker n current")
 
 # Loops over formulas, for n numbers or a tile; see `lower.loops`.
 link = _caller("rows outputs *Z *Y *h")
-loss = _caller("rows outputs *Z *T *weight *delta *loss *h")
+# Return the weighted loss of the rows without padding, and store the loss and the delta of all rows.
+loss = _caller("rows outputs unpadded *Z *T *weight *delta *loss *h", result=":")
 # Write the change of each parameter to moved, and return the squared norm of the step.
 update = _caller("n :rate :t *theta *J *first *second *moved *h", result=":")
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import from_dtype, types
+from numba import from_dtype, njit, types
 
 from ...core import Dropout, LayerNorm, SoftmaxCrossEntropy, counter_rng
-from ..jit import intrinsic, use_widest_vectors, without_overlaps
+from ..jit import INNER, intrinsic, use_widest_vectors, without_overlaps
 from ..jit.addresses import matrix, vector
 from ..jit.cache import digest
 from ..jit.machine_code import address_of
@@ -78,7 +78,16 @@ def _elementwise_link(rows, outputs, z, y, h):
         y[i] = formula(h, z[i])
 
 
-def _elementwise_loss(rows, outputs, z, t, weight, delta, loss, h):
+@njit(**INNER)
+def _weighted(weight, loss, n):
+    """Return Σ weight · loss of n rows. Only loss kernels sum over rows, so that all callers sum in the same order."""
+    total = 0.0
+    for s in range(n):
+        total += np.float64(weight[s] * loss[s])
+    return total
+
+
+def _elementwise_loss(rows, outputs, unpadded, z, t, weight, delta, loss, h):
     use_widest_vectors()
     without_overlaps()
     z, t, delta = matrix(z, outputs, rows), matrix(t, outputs, rows), matrix(delta, outputs, rows)
@@ -89,6 +98,7 @@ def _elementwise_loss(rows, outputs, z, t, weight, delta, loss, h):
         for s in range(rows):
             loss[s] += formula(h, z[o, s], t[o, s])
             delta[o, s] = weight[s] * derivative(h, z[o, s], t[o, s])
+    return _weighted(weight, loss, unpadded)
 
 
 def _softmax_link(rows, outputs, z, y, h):
@@ -108,7 +118,7 @@ def _softmax_link(rows, outputs, z, y, h):
             y[c, s] /= total
 
 
-def _softmax_loss(rows, outputs, z, t, weight, delta, loss, h):
+def _softmax_loss(rows, outputs, unpadded, z, t, weight, delta, loss, h):
     """Compute the cross-entropy -Σ t log y and its gradient Y - T; see `SoftmaxCrossEntropy`.
 
     delta has memory for three additional features: the largest z, Σ exp(z - largest), and its logarithm.
@@ -136,6 +146,7 @@ def _softmax_loss(rows, outputs, z, t, weight, delta, loss, h):
         for s in range(rows):
             loss[s] += t[c, s] * (log_total[s] - (clip(z[c, s], -half, half) - largest[s]))
             delta[c, s] = weight[s] * (delta[c, s] * total[s] - t[c, s])
+    return _weighted(weight, loss, unpadded)
 
 
 def _update0(n, rate, t, theta, J, first, second, moved, h):
@@ -257,13 +268,14 @@ UPDATES = (_update0, _update1, _update2)
 
 def _signature(template: FunctionType, F: type) -> Any:
     """Return the signature of a template, derived from the names of its arguments; see `calls` for the callers."""
-    a, is_update = types.CPointer(from_dtype(np.dtype(F))), template.__name__.startswith("_update")
+    a, name = types.CPointer(from_dtype(np.dtype(F))), template.__name__
+    is_update, is_loss = name.startswith("_update"), name.endswith("_loss")
     kinds: dict[str, Any] = {"h": types.CPointer(types.float64), "numbers": types.CPointer(types.intp)}
-    words = "n rows outputs I O seed step layer add before transposed by_rows product"
+    words = "n rows outputs unpadded I O seed step layer add before transposed by_rows product"
     kinds |= dict.fromkeys(words.split(), types.intp)
     kinds |= dict.fromkeys(("rate", "t"), types.float64) if is_update else {}
     arguments = [kinds.get(name, a) for name in signature(template).parameters]
-    return (types.float64 if is_update else types.void)(*arguments)
+    return (types.float64 if is_update or is_loss else types.void)(*arguments)
 
 
 @of_formulas

@@ -183,8 +183,9 @@ def _comparisons(part: Any, F: type) -> Iterator[_Comparison]:
             return call(link_address(part, F), Z.size, 1, Z, np.empty_like(Z))
 
         def both(Z: np.ndarray, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            delta = np.empty_like(Z)
-            return delta, call(loss_address(part, F), Z.size, 1, Z, T, np.ones_like(Z), delta, np.empty_like(Z))
+            delta, ones, loss = np.empty_like(Z), np.ones_like(Z), np.empty_like(Z)
+            sizes = Z.size, 1, Z.size
+            return delta, call(loss_address(part, F), *sizes, Z, T, ones, delta, loss, result=ctypes.c_double)
 
         pairs = _each_with_each(GRID, FEW, F=F)
         yield "predict", predict, part.predict, (z,)

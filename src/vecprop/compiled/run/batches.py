@@ -37,7 +37,6 @@ from .tiles import (
     gather_targets,
     inputs_at,
     layer_at,
-    loss_of_tile,
     tile_of,
     transposed_of,
     workspace_of,
@@ -233,7 +232,8 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
         S, Z, at = rows_of(c, B, shard)[1], _layer_inputs(c, c.layers, shard, size), shard * size * c.tile_rows
         targets = c.targets + at * c.outputs
         weights, delta, losses = c.row_weights + at, delta_of(c, shard, current, size), c.row_losses + at
-        partial[shard] = loss_of_tile(c, S, S, Z, targets, weights, delta, losses, zero)
+        operands = S, c.outputs, S, Z, targets, weights, delta, losses, c.loss_h
+        partial[shard] = calls.loss(c.loss, operands)
     for layer in range(c.layers - 1, -1, -1):
         row = layer_at(c.table, layer)
         if row.backward_of_all:

@@ -216,16 +216,6 @@ def gather_targets(c, data, places, S, targets, size, zero) -> None:
             calls.gather.formula(data.gather_targets, (S, c.outputs, data.t, row, targets, S * size, places))
 
 
-@njit(**ONCE)
-def loss_of_tile(c, S, rows, Z, targets, weights, delta, losses, like):
-    """Return the weighted loss of a tile's rows without padding, and store the delta of all S rows."""
-    calls.loss(c.loss, (S, c.outputs, Z, targets, weights, delta, losses, c.loss_h))
-    weights, losses, total = numbers_at(weights, rows, like), numbers_at(losses, rows, like), 0.0
-    for s in range(rows):
-        total += np.float64(weights[s] * losses[s])
-    return total
-
-
 def _in_order(c, rows):
     """Return whether rows are consecutive: their indices are a slice of the list of all rows."""
     distance, training, validation = rows - c.all_rows, c.training.rows, c.validation.rows
@@ -290,7 +280,7 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
             A = forward(c, layer, A, S, step, rows, workspace, size)
         if is_validation and c.store:  # needed for a score or for the history
             calls.store(c.store, (context, A, rows, S, deltas))
-        total += loss_of_tile(c, S, count, A, targets, weights, deltas, losses, zero)
+        total += calls.loss(c.loss, (S, c.outputs, count, A, targets, weights, deltas, losses, c.loss_h))
         delta, layer = deltas, c.layers if gradient else none
         while layer > 0:
             layer -= 1  # the first tile stores the gradient
