@@ -1,6 +1,7 @@
 """Log fits of estimators as MLflow runs, with the losses of each epoch."""
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 from unittest.mock import patch
 
@@ -49,8 +50,10 @@ def autolog(**settings: Any) -> None:
     >>> mlflow.MlflowClient().get_metric_history(run, "loss")  # doctest: +SKIP
     """
     try:
-        from mlflow import __version__, sklearn  # pyright: ignore[reportMissingImports]
-        from mlflow.sklearn import utils  # pyright: ignore[reportMissingImports]
+        from mlflow import __version__  # pyright: ignore[reportMissingImports]
+
+        sklearn = import_module("mlflow.sklearn")  # `from mlflow import sklearn` may return a lazy loader instead
+        utils = import_module("mlflow.sklearn.utils")
     except ImportError:
         raise ImportError('vecprop.mlflow needs MLflow: pip install "vecprop[mlflow]".') from None
     try:

@@ -1,5 +1,8 @@
 """Test that MLflow logs fits with the loss of each epoch, and saves all estimators."""
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -34,10 +37,10 @@ MODELS: dict[str, Any] = {
 
 @pytest.fixture
 def mlflow(tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     mlflow = pytest.importorskip("mlflow")
     pytest.importorskip("mlflow.sklearn")
-    mlflow.set_tracking_uri((tmp_path / "runs").as_uri())
+    monkeypatch.chdir(tmp_path)
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'runs.db'}")
     yield mlflow
     mlflow.utils.autologging_utils.revert_patches("sklearn")
 
@@ -78,6 +81,23 @@ def test_autolog(mlflow, name):
     if name == "classifier":
         assert epochs(mlflow, run, "validation_loss") == ([1, 2, 3], pytest.approx(fitted.validation_loss_curve_))
         assert epochs(mlflow, run, "validation_score") == ([1, 2, 3], pytest.approx(fitted.validation_scores_))
+
+
+def test_autolog_in_a_new_process_with_the_default_store(tmp_path):
+    """MLflow loads `mlflow.sklearn` lazily, and nothing has used it yet."""
+    pytest.importorskip("mlflow")
+    lines = [
+        "import mlflow, vecprop.mlflow",
+        "vecprop.mlflow.autolog(log_models=False)",
+        "vecprop.MLPClassifier(max_iter=3).fit([[0.0], [1.0]] * 30, [0, 1] * 30)",
+        "run = mlflow.last_active_run().info.run_id",
+        "print([entry.step for entry in mlflow.MlflowClient().get_metric_history(run, 'loss')])",
+    ]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW")}
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.stdout == "[1, 2, 3]\n", done.stderr
 
 
 def test_autolog_of_a_table_with_its_target(mlflow, tmp_path):
