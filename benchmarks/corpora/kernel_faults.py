@@ -96,7 +96,7 @@ DROPPING = [
 ROWS = [
     Fault("compiled.run.tiles.find_rows", "_loaded(weight, place,", "_loaded(0 * weight, place,", WEIGHTED),
     Fault("compiled.run.tiles.gather_targets", "load(places.load(s))", "load(places.load(0))", CLASSES),
-    Fault("compiled.run.tiles.loss_of_tile", "weights[s] * losses[s]", "losses[s]", WEIGHTED),
+    Fault("compiled.lower.loops._weighted", "weight[s] * loss[s]", "loss[s]", WEIGHTED),
     Fault("compiled.run.tiles.gradient_of_rows", "smaller(start, 1)", "np.int64(0)", SEVERAL_TILES),
     Fault("compiled.run.measures.scale_of", "1 / n.cast", "1 / (n - 1).cast", SMALL),
     Fault("compiled.run.steps.sum_shards", "J[i] += other[i]", "J[i] += J[i]", TWO_SHARDS),
