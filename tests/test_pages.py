@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
@@ -158,6 +159,15 @@ def test_programs_run_and_print_what_the_page_shows(
 def test_each_page_with_programs_is_found() -> None:
     assert len(PAGES) == 8
     assert {*SHORT, *NEEDED, *PREPARED} <= {*PAGES}
+
+
+def test_names_of_the_library_in_pages_exist() -> None:
+    pages = [*(DOCS.parent / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")), *DOCS.rglob("*.md")]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    names = {*re.findall(r"\bvecprop(?:\.[A-Za-z_]\w*)+", text)}
+    assert len(names) >= 20
+    for name in names - {"vecprop.CrossEntropyLoss"}:  # an example of a wrong name
+        assert resolve_name(name)
 
 
 def quoted(page: str) -> dict[str, Any]:
