@@ -193,7 +193,7 @@ def test_rows_with_zero_weight_are_left_out(models, people):
         evaluate(models["buys"], weighed.assign(w=0), weight="w")
 
 
-def test_one_group_has_neither_intervals_nor_significance(models, people):
+def test_one_group_has_neither_intervals_nor_significance(models, people, tmp_path):
     rows = people[150:].assign(city="Rome", town=np.where(people.index[150:] % 20, "Rome", "Oslo"))
     rows["spends"] = rows.spends.where(rows.town == "Rome", models["spends"].predict(rows))  # Rome has larger errors
     assert "only one group, too few to fit baselines" in evaluate(models["spends"], rows, groups="city").notes[-1]
@@ -202,6 +202,9 @@ def test_one_group_has_neither_intervals_nor_significance(models, people):
     assert (verdict.level, verdict.beaten) == ("no better", [])
     assert verdict.says.startswith("The difference cannot be judged from one group: the RMSE is ")
     assert "Only one group was scored, so there are no intervals: score at least two." in verdict.worries
+    assert "95 % interval" not in repr(found)
+    found.report(tmp_path / "report.html")
+    assert "The 95 % interval below each value" not in (tmp_path / "report.html").read_text("utf-8")
     each = [*found.metrics.values(), *found.margins.values(), *found.importances]
     assert np.isnan([end for of in each for end in (of.low, of.high)]).all()
     assert "nan" not in repr(found)

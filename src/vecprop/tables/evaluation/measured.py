@@ -261,7 +261,7 @@ class Measured:
         """Return tables of the metrics on all rows and on folds, and the verdict."""
         scores = {name if of == OURS else of: metrics for of, metrics in self.scores.items()}
         positive = positive_class(self.model)
-        rows = [[f"{where} (95 % interval)", *scores]]
+        rows = [[f"{where} (95 % interval)" if self.units > 1 else where, *scores]]
         rows += [[title(metric, positive), *(str(of[metric]) for of in scores.values())] for metric in self.metrics]
         if self.margins:
             rows.insert(2, [f"  difference from {name}", "", *map(str, self.margins.values())])

@@ -53,7 +53,7 @@ def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -
     if measured.margins:
         of_scores[1].insert(1, [f"difference from {OURS}", "", *map(parts().stacked, measured.margins.values())])
     of_folds = table_of(folds, _spread) if folds else None
-    return parts().metrics(how, of_scores, bool(measured.margins), decided, refit, of_folds)
+    return parts().metrics(how, of_scores, measured.units > 1, bool(measured.margins), decided, refit, of_folds)
 
 
 def _spread(values: list[float], _ours: list[float]) -> str:
