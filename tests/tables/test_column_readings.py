@@ -15,6 +15,7 @@ from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.kinds.ambiguities import ColumnOptions
 from vecprop.tables.kinds.formats import DateReading, NumberReading
 from vecprop.tables.kinds.kinds import kind_of
+from vecprop.tables.kinds.values import read_days
 
 N = 120
 FEW: dict[str, Any] = {"n_estimators": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
@@ -102,6 +103,14 @@ def test_integers_with_many_digits_survive_in_files(tmp_path):
     assert frame.c[0] == "9" * 20
 
 
+def test_few_distinct_integers_are_dates_if_declared():
+    values = [20240131, 20240201] * 5
+    assert kind(values).name == "number"
+    declared: Any = kind(values, columns={"x": "date"})
+    assert read_days(pd.Series(values), declared.reading)[0][:2].tolist() == [19753, 19754]
+    assert kind([45000, 45001], columns={"x": "date"}).reading == DateReading(format="excel")
+
+
 def test_addresses_versions_and_part_numbers_are_not_dates():
     for written, expected in FORMS.items():
         assert days([written]) == pytest.approx([expected]), written
@@ -170,6 +179,10 @@ def test_notes_on_unused_columns_report_dates_and_numbers():
     encoder, notes = Encoder.of(frame)
     assert "t" in encoder.dropped
     assert any("'2023-08-01-05:30:35' may be a date" in note for note in notes)
+    frame["t"] = [str(123456789012345678 + k % 4) for k in range(30)]  # equal as numbers
+    encoder, notes = Encoder.of(frame)
+    assert encoder.dropped["t"] == "all values are the same"
+    assert any("if it is a code, set columns={'t': 'code'}" in note for note in notes)
 
 
 def test_notes_on_ambiguous_columns_contain_the_setting():

@@ -189,6 +189,9 @@ def test_rows_with_zero_weight_are_left_out(models, people):
     assert len(found.truth) == 25
     assert "Rows with the weight 0 are not used: 25 of 50." in found.notes
     assert found.metrics["accuracy"].value == accuracy_score(rows.buys, models["buys"].predict(rows))
+    by_input = evaluate(models["buys"], people[150:], weight="age", training=people[:150])  # an input of the model
+    expected = accuracy_score(people[150:].buys, models["buys"].predict(people[150:]), sample_weight=people[150:].age)
+    assert by_input.metrics["accuracy"].value == pytest.approx(expected)
     with pytest.raises(vp.TableError, match="is zero in all rows"):
         evaluate(models["buys"], weighed.assign(w=0), weight="w")
 
@@ -217,6 +220,8 @@ def test_files_are_read_in_chunks_without_baselines(models, people, found_of_cla
     assert parts.metrics == found_of_classes.metrics
     with pytest.raises(vp.TableError, match="evaluate with baselines=True"):
         parts.report(tmp_path / "page.html")
+    with pytest.raises(vp.TableError, match="evaluate with baselines=True"):
+        _ = parts.importances
 
 
 def test_other_estimators_have_only_metrics(people, tmp_path):
@@ -224,7 +229,7 @@ def test_other_estimators_have_only_metrics(people, tmp_path):
     model = make_pipeline(StandardScaler(), network).fit(people[["age"]], people.spends)
     found = evaluate(model, people[["age", "town"]], people.spends)
     assert found.metrics["r2"].value == pytest.approx(r2_score(people.spends, model.predict(people[["age"]])))
-    assert (found.baselines, found.trained_on, found.worst_rows) == ({}, 0, [])
+    assert (found.baselines, found.trained_on, found.worst_rows, found.importances) == ({}, 0, [], [])
     for call, message in {
         lambda: found.report(tmp_path / "page.html"): "A report needs a tabular model",
         lambda: evaluate(model, people): "target column is unknown",

@@ -59,6 +59,14 @@ def test_notes_on_unreadable_dates_suggest_another_format():
     assert fitted([day.isoformat() for day in DAYS]).encoder_.kinds["v"] == "dates"
 
 
+@pytest.mark.parametrize("every", [2, 5])
+def test_notes_on_numbers_with_a_frequent_marker_suggest_numbers(every):
+    values = [f"{i}.5" if i % every else "n.a." for i in range(ROWS)]
+    (note,) = [note for note in fitted(values).notes_ if "read as text" in note]
+    assert "such as 'n.a.', are not: if these are missing values, set columns={'v': 'number'}" in note
+    assert fitted(values, columns={"v": "number"}).encoder_.kinds["v"] == "numbers"
+
+
 def test_numbers_with_a_unit_can_be_declared():
     values = [f"{i},5 m²" if i % 9 else "k.A." for i in range(ROWS)]
     assert any("may be a number: set columns={'v': 'number'} (--numbers)" in note for note in fitted(values).notes_)

@@ -75,7 +75,8 @@ class Encoder:
                 part = "all values are missing" if kind is None else "ignored on request"
             else:
                 part = COLUMNS[kind.name].learned(frame[name], kind, pieces, categories, name in options.columns)
-            if kind and kind.note and (kind.reading is None or not isinstance(part, str)):
+            # Different values, such as long codes, may be equal as numbers.
+            if kind and kind.note and (kind.reading is None or not isinstance(part, str) or frame[name].nunique() > 1):
                 ambiguities.append(f"Column {name!r}: {kind.note}.")
             if isinstance(part, str):
                 encoder.dropped[name] = part

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...core import suggests_keywords
+from ...system.extras import imported
 from ..encoding.folds import Dependence, group_numbers
 from ..error import RequestError, TableError, pandas
 from ..explaining.column_notes import DriftMonitor, ranked
@@ -78,7 +79,10 @@ class Evaluation(Measured):
         ------
         TableError
             If the model is not tabular, or the rows are not in memory, see `evaluate`.
+        ImportError
+            If Matplotlib is not installed.
         """
+        imported("matplotlib", "A report", "pictures")
         if not isinstance(self.model, TableModel):
             raise RequestError(f"A report needs a tabular model, got a {type(self.model).__name__}.")
         if self.X is None:
@@ -171,7 +175,7 @@ def evaluate(
     if is_compared and is_in_parts:
         frames = [pandas().concat(list(frames))]
     roles = Roles(target, weight, groups)
-    names, is_in = [target, *roles.reasons], [target] if weight is None else [target, weight]
+    names, others = [target, *roles.reasons], _others(model, target, weight)
     of_rows = []
     for frame in frames:
         require_columns(frame, names)
@@ -184,7 +188,7 @@ def evaluate(
     for frame, is_used in zip(frames, each, strict=True):
         if not is_used.any():
             continue
-        rows = frame[is_used].drop(columns=is_in)
+        rows = frame[is_used].drop(columns=others)
         monitor.add(rows)
         Y.append(predictions_of(model, rows))
         if isinstance(model, TableModel):
@@ -201,6 +205,12 @@ def evaluate(
     more = {"thresholds": thresholds_of(model, len(truth)), "groups": group, "trained_on": known, "notes": notes}
     found = Evaluation("table", model, *of_rows, seed=seed, **more)
     return _compared(found, plain, roles, training) if is_compared else found
+
+
+def _others(model: Any, target: str, weight: str | None) -> list[str]:
+    """Return the columns that are not inputs: the target, and the weights unless the model was trained on them."""
+    is_input = weight is None or weight in getattr(model, "feature_names_in_", ())
+    return [target] if is_input else [target, str(weight)]
 
 
 def with_column(table: Any, name: str, y: Any) -> Frame:
@@ -233,7 +243,7 @@ def _compared(found: Evaluation, y: np.ndarray, roles: Roles, training: Any) -> 
     frame = as_frame(frame, target=roles.target, classes=classes_of(model))
     weight = roles.weight if roles.weight in frame.columns else None
     used = UsedRows.of(frame, Roles(roles.target, weight))
-    X = used.frame.drop(columns=[roles.target] if weight is None else [roles.target, weight])
+    X = used.frame.drop(columns=_others(model, str(roles.target), weight))
     y = plain_target(model, used.frame, str(roles.target))
     parts = Parts(task, X, y, used.weight, *of_test)
     baselines = of_baselines(model, parts, np.arange(len(y)), found.X, seed)

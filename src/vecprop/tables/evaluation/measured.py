@@ -9,6 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ..ensemble.calibration import decided, positive_of
+from ..error import RequestError
 from ..explaining.importance import Importance, WorstRow, importances, worst_rows
 from ..table_model import TableModel
 from . import metrics as of_rows
@@ -215,7 +216,19 @@ class Measured:
 
     @cached_property
     def importances(self) -> list[Importance]:
-        """The rise of the loss when a column is shuffled. Bootstrap samples contain whole groups of rows."""
+        """The rise of the loss when a column is shuffled, or an empty list if the model is not tabular.
+
+        Bootstrap samples contain whole groups of rows.
+
+        Raises
+        ------
+        TableError
+            If the rows are not in memory, see `evaluate`.
+        """
+        if not isinstance(self.model, TableModel):
+            return []
+        if self.X is None:
+            raise RequestError("Importances need the rows, which were not stored: evaluate with baselines=True.")
         return importances(self.model, self.X, self.truth, self.weight, self.groups, self.seed)
 
     @cached_property

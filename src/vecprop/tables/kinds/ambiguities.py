@@ -93,9 +93,12 @@ def note_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers:
         form = _format_of(texts)
         setting = f"set its format with columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
         return f"{texts[0]!r} may be a date: {setting if form else 'write dates like 2024-01-31'}"
-    if note := note_on_amounts(texts, name):
+    others = [str(value) for value in series[is_unread].unique()[:_SAMPLE]]
+    are_words = numbers > 0 and all(NumberReading.of([text]).value(text) is None for text in others)
+    are_words = are_words and not units_of(others, len(texts) - len(others))
+    if not are_words and (note := note_on_amounts(texts, name)):
         return note
-    if numbers > is_unread.sum():
+    if numbers > is_unread.sum() or (are_words and len(others) <= 0.1 * len(texts)):
         unread = f"{is_unread.sum()}, such as {series[is_unread].iloc[0]!r}, are not"
         setting = f"if these are missing values, set columns={{{name!r}: 'number'}} (--numbers)"
         return f"{numbers} values are numbers and {unread}: {setting}"

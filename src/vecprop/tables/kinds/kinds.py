@@ -66,7 +66,7 @@ def kind_of(series: Any, name: str, options: ColumnOptions, decimal: Callable[[]
         if date := _date(series, texts, options.format_of(name), are_declared=True):
             return date
         digits = DateReading(("yearmonthday",))
-        return Kind("date", digits if _are_eight_digits(plain[0]) else DateReading(format=EXCEL))
+        return Kind("date", digits if _are_eight_digits(plain[0], least=1) else DateReading(format=EXCEL))
     if kind or isinstance(series.dtype, pandas().CategoricalDtype):
         return Kind(kind or ("text" if are_texts(series) else "category"))
     if are_codes(texts):
@@ -165,13 +165,13 @@ def _date(series: Any, texts: list[str], given: str | None, are_declared: bool =
     return Kind("date", reading, "; ".join(filter(None, (order, note_on_short_years(texts, reading)))))
 
 
-def _are_eight_digits(x: np.ndarray) -> bool:
-    """Return whether all numbers are dates without separators, such as 20240131, and at least three are distinct."""
+def _are_eight_digits(x: np.ndarray, least: int = 3) -> bool:
+    """Return whether all numbers are dates without separators, such as 20240131, with ``least`` distinct ones."""
     x = x[~np.isnan(x)]
     if not len(x) or x.min() < FIRST_DAY or x.max() > LAST_DAY or np.any(x % 1):
         return False
     distinct = np.unique(x)
-    return len(distinct) > 2 and all(days_of(f"{value:.0f}", ["yearmonthday"]) is not None for value in distinct)
+    return len(distinct) >= least and all(days_of(f"{value:.0f}", ["yearmonthday"]) is not None for value in distinct)
 
 
 def are_codes(texts: list[str]) -> bool:
