@@ -4,8 +4,10 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
 from typer.main import get_command
 
+from shared_commands import FAST
 from vecprop.app.command_line import app
 
 COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'vecprop'; from vecprop.app import main; main()"]
@@ -30,3 +32,23 @@ def test_errors_are_one_sentence_with_a_traceback_under_debug(vecprop):
     assert vecprop("train", "none.csv", "--target", "y", code=3).stderr == "There is no file none.csv.\n"
     assert "Traceback" in vecprop("train", "none.csv", "--target", "y", "--debug", code=3).stderr
     vecprop("train", code=2)
+
+
+def test_the_number_of_further_notes_is_shown(vecprop, tmp_path):
+    names = [f"c{number}" for number in range(25)]
+    lines = [",".join([str(row)] * 25) for row in range(100)]
+    (tmp_path / "numbers.csv").write_text("\n".join([",".join(names), *lines, ",".join(["none"] * 25), ""]))
+    notes = vecprop("convert", "numbers.csv", "numbers").stderr
+    assert "\nNote: and 5 more.\n" in notes
+
+
+@pytest.mark.parametrize(("module", "extra"), [("matplotlib", "pictures"), ("pyarrow", "tables")])
+def test_missing_extras_are_named(vecprop, table, people, monkeypatch, module, extra):
+    people.to_parquet(table.with_suffix(".parquet"))
+    for name in [name for name in sys.modules if name.partition(".")[0] == module]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    file = table if module == "matplotlib" else table.with_suffix(".parquet")
+    done = vecprop("train", file, "--target", "buys", "--report", "page.html", *FAST, code=1)
+    assert done.stderr.endswith(f'pip install "vecprop[{extra}]".\n')
+    assert not list(table.parent.glob("*.npz"))

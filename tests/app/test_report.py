@@ -151,6 +151,8 @@ def test_the_choice_of_the_test_rows_is_described(made, people, tmp_path):
     job = made["buys"][0]
     request = replace(job.request, test=Path("other.csv"))
     assert "set is the file other.csv with 40 rows" in how_chosen(request, job.parts, job.measured)
+    larger = replace(job.parts, stream=SimpleNamespace(rows=160))  # only a table in memory is stratified
+    assert "drawn at random (seed 0). A random" in how_chosen(job.request, larger, job.measured)
 
 
 def test_confused_classes_are_counted():

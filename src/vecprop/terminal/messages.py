@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from ..system import extras
 from ..tables.error import one_line, printable
 from ..tables.reading.file_lists import missing
 
@@ -56,6 +57,9 @@ def sentence(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
     if isinstance(error, MemoryError):
         return "There is not enough memory."
+    module = str(error.name).partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if module in extras.EXTRAS:
+        return f'{module} is not installed: pip install "vecprop[{extras.EXTRAS[module]}]".'
     text = str(error) or type(error).__name__
     if type(error).__name__ in ("KeyError", "AttributeError", "AssertionError", "IndexError"):
         return f"{type(error).__name__}: {text}. This is a bug in vecprop: --debug shows the traceback."
@@ -112,13 +116,13 @@ def show(text: str) -> None:
     print(printable(text))
 
 
-def say_notes(notes: Iterable[str]) -> None:
-    """Write the first 20 notes to standard error."""
+def say_notes(notes: Iterable[str], *, are_in_json: bool = True) -> None:
+    """Write the first 20 notes to standard error, and say whether ``--json`` lists the others."""
     notes = list(notes)
     for note in notes[:20]:
         say(f"Note: {note}")
     if len(notes) > 20:
-        say(f"Note: and {len(notes) - 20} more; --json lists all.")
+        say(f"Note: and {len(notes) - 20} more{'; --json lists all' if are_in_json else ''}.")
 
 
 def to_json(value: Any, indent: int | None = 2) -> str:

@@ -124,7 +124,7 @@ def convert(
         seen = None if line is None else line.update
         done = converted(source, folder, words=words or (), numbers=several_names(numbers), force=force, seen=seen)
     if not quiet:
-        say_notes(done.notes)
+        say_notes(done.notes, are_in_json=False)
         kinds = list(done.types.values())
         counts = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
         say(f"{done.rows} rows are in {folder}; columns: {', '.join(f'{n} {kind}' for kind, n in counts.items())}.")

@@ -65,7 +65,7 @@ def predict(
             if not quiet:
                 monitor.add(frame)
     if not quiet:
-        say_notes(monitor.notes())
+        say_notes(monitor.notes(), are_in_json=False)
         if output is not None:
             say(f"Predictions are in {output}.")
 

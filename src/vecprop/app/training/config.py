@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...estimators.sklearn_compat import require_valid_settings
+from ...system.extras import imported
 from ...tables.classifier import MOST_ONCE, TabularClassifier
 from ...tables.evaluation.targets import Task
 from ...tables.kinds.ambiguities import ColumnOptions
@@ -79,6 +80,7 @@ def _require_to_fit(options: Mapping[str, Any]) -> None:
         raise UsageError("--refit needs a test set, to train on its rows too: leave it out.")
     if options["report"] is not None:
         require_ending(options["report"], "--report", ".html", ".htm")
+        imported("matplotlib", "--report", "pictures")  # before training
     if options["memory"] is not None:
         try:
             as_bytes(options["memory"])

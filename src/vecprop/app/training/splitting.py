@@ -262,7 +262,8 @@ def how_chosen(request: Request, parts: Parts, measured: Measured) -> str:
         groups = f"{parts.X_test[group].nunique(dropna=False):,} groups of the column {group!r}"
         why = "No group is in both parts, so the metrics are for new groups."
         return f"The test set is {share}, from {groups}, drawn at random (seed {request.seed}). {why}"
-    how = ", stratified by class where each class has enough rows" if parts.task == "classification" else ""
+    is_stratified = parts.task == "classification" and parts.stream is None
+    how = ", stratified by class where each class has enough rows" if is_stratified else ""
     easy = "if rows are grouped (such as rows of one patient) or ordered in time"
     advice = f"A random test set is too easy {easy}: use `--group` or `--time` then."
     return f"The test set is {share}, drawn at random (seed {request.seed}){how}. {advice}"
