@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 import vecprop as vp
 
@@ -139,7 +140,7 @@ def test_inputs_are_not_changed():
 
 def test_repr_of_a_network_evaluates_to_the_network():
     for network in (NETWORK, vp.Network(2, [vp.Dense(1)], vp.Huber(2.0), [vp.L2(0.1)])):
-        assert eval(repr(network), dict(vars(vp))) == network
+        assert eval(repr(network), {name: getattr(vp, name) for name in vp.__all__}) == network
 
 
 @pytest.mark.parametrize("F", [np.float32, np.float64])
@@ -210,6 +211,11 @@ def test_frames_of_types_with_missing_values(types):
         NETWORK.batch(THETA, frame, T)
     with pytest.raises(TypeError, match="X has dtype object, but must be numeric: encode text"):
         NETWORK.batch(THETA, frame.assign(a="1"), T)
+
+
+def test_sparse_inputs_of_a_network_are_refused():
+    with pytest.raises(TypeError, match=r"X has .*: it is a sparse matrix, so pass X.toarray\(\), or use an estimator"):
+        NETWORK.batch(THETA, sparse.csr_array(X), T)
 
 
 def test_targets_and_weights_of_nullable_pandas_types():

@@ -98,6 +98,26 @@ def test_early_stopping_continues_from_the_best():
     assert len(model.validation_scores_) == len(model.loss_curve_)
 
 
+@pytest.mark.parametrize("scoring", [None, "loss"])
+def test_a_warm_start_after_early_stopping_continues_from_the_last_parameters(scoring):
+    thetas: list[np.ndarray] = []
+
+    def see(state):
+        thetas.append(state.theta.copy())
+
+    settings = SETTINGS | {"early_stopping": True, "scoring": scoring, "callbacks": [see], "learning_rate_init": 0.3}
+    model = MLPClassifier(**settings | {"n_iter_no_change": 1, "tol": 1.0}, warm_start=True, max_iter=9).fit(X, y)
+    first = model.n_iter_
+    assert first < 9
+    assert not np.array_equal(model.theta_, thetas[-1])  # the best parameters, not the last ones
+    model.set_params(max_iter=2).fit(X, y)
+    continued = [*thetas]
+    thetas.clear()
+    MLPClassifier(**settings | {"n_iter_no_change": 99}, max_iter=len(continued)).fit(X, y)
+    assert len(continued) > first
+    np.testing.assert_array_equal(continued, thetas)
+
+
 def test_a_converged_model_continues_one_epoch_at_a_time():
     model = MLPClassifier(**SETTINGS | {"n_iter_no_change": 2, "tol": 1.0}, max_iter=50, warm_start=True).fit(X, y)
     assert model.n_iter_ == 4  # the first loss is the best, and the next three do not improve by 1

@@ -168,3 +168,9 @@ def test_the_error_says_how_to_install_matplotlib(model, monkeypatch, name):
     monkeypatch.delitem(sys.modules, "matplotlib.pyplot")
     with pytest.raises(ImportError, match=r'pip install "vecprop\[pictures\]"'):
         getattr(model.plot, name)(*(() if name == "loss" else (X, y)))
+
+
+def test_plots_of_classes_refuse_a_regressor():
+    model = MLPRegressor(random_state=0).initialize(np.eye(3), np.arange(3.0))
+    with pytest.raises(ValueError, match="needs the probabilities of classes: use a classifier"):
+        model.plot.calibration(np.eye(3), np.arange(3.0))

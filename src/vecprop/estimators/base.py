@@ -76,9 +76,10 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
     -----
     With ``warm_start=True`` or `partial_fit`, training continues exactly, including the states of the optimizer, the
     schedule, shuffling and dropout. 50 epochs in one call and 50 calls of one epoch give identical bits, even if the
-    model is pickled in between. In three cases training restarts from the current parameters: with "lbfgs"; with
-    schedules that depend on ``max_iter``, which `partial_fit` rejects; and with early stopping, which has restored the
-    best parameters. The loss is the sum over all outputs.
+    model is pickled in between. In two cases training restarts from the current parameters: with "lbfgs", and with
+    schedules that depend on ``max_iter``, which `partial_fit` rejects. With early stopping, the model has the best
+    parameters, but ``warm_start`` continues from the last ones. The loss is the sum over all outputs; scikit-learn's
+    `MLPRegressor` divides the squared error by the number of outputs.
 
     With scikit-learn 1.9 or newer, ``set_callbacks`` accepts callbacks such as a progress bar.
     """

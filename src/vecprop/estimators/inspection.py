@@ -279,6 +279,8 @@ class Plots:
         from ..pictures.style import axes_or_new, colour, marker
 
         check_is_fitted(self.model)
+        if not hasattr(self.model, "classes_"):
+            raise ValueError("This plot needs the probabilities of classes: use a classifier.")
         classes = self.model.classes_
         Y = self.model.predict_proba(X)
         is_class = np.asarray(y) == classes[:, None] if np.ndim(y) == 1 else np.asarray(y).T == 1

@@ -283,6 +283,8 @@ def _as_numbers(values: Any, name: str, theta: Array) -> Array:
         advice = "encode text and categories first"
         if isinstance(values, Iterator):
             advice = f"an iterator can be read only once, so pass list({name})"
+        if hasattr(values, "tocsr"):
+            advice = f"it is a sparse matrix, so pass {name}.toarray(), or use an estimator"
         raise TypeError(f"{name} has dtype {array.dtype}, but must be numeric: {advice}.")
     return xp.astype(array, real(theta).dtype)
 
