@@ -164,6 +164,9 @@ def test_a_predictor():
     for bad, pattern in [(p.X[:, :2], "X has shape"), (np.full((1, 3), np.nan), "row 0, column 0 is nan")]:
         with pytest.raises(ValueError, match=pattern):
             predict(bad)
+    for bad in (p.X[None], np.stack([p.X, p.X]), p.X + 1j):
+        with pytest.raises(ValueError, match=r"but a predictor takes real rows of shape \(N, 3\): use predict"):
+            predict(bad)
     with pytest.raises(ValueError, match=r"theta must have shape \(P,\)"):
         compile(p.network).predictor(np.stack([p.theta, p.theta]))
 

@@ -309,6 +309,8 @@ def trained(layer, **settings):
     return TrainedNetwork(p.network, p.theta)
 
 
+SMALL = vp.Network(2, [vp.Dense(1)], vp.SquaredError())
+
 ELSEWHERE = "cannot be written as NumPy source: use `save`, or `to_onnx`"
 
 
@@ -319,6 +321,9 @@ ELSEWHERE = "cannot be written as NumPy source: use `save`, or `to_onnx`"
     (to_numpy, lambda: in_front(FunctionTransformer(np.tanh)), FileError, ELSEWHERE),
     (to_numpy, lambda: in_front(OneHotEncoder(drop="first"), X.round()), FileError, "does not support missing"),
     (to_numpy, lambda: StandardScaler().fit(X), FileError, "A StandardScaler cannot be written as NumPy source"),
+    (to_numpy, lambda: TrainedNetwork(SMALL, np.ones(4)), FileError, r"theta has shape \(4,\), but .* 3 parameters"),
+    (to_onnx, lambda: TrainedNetwork(SMALL, np.ones(4)), FileError, r"theta has shape \(4,\), but .* 3 parameters"),
+    (to_onnx, lambda: SMALL, FileError, r"A Network cannot be exported .*: give a TrainedNetwork\(network, theta\)"),
     (to_numpy, lambda: trained(vp.ReLU(), members=(2,)), FileError, r"shape \(2,\), but source can contain only one"),
     (to_onnx, lambda: trained(vp.ReLU(), members=(2,)), FileError, r"shape \(2,\), but a graph can contain only one"),
     (to_onnx, lambda: fitted(vp.MLPClassifier(**FEW), X, TWO.astype(np.uint64) + np.uint64(2**63)), FileError,

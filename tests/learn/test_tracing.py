@@ -109,6 +109,14 @@ def test_rows_sum_to_the_whole():
     assert "L" not in parts[0]
 
 
+def test_rows_sum_to_the_gradient_without_penalties():
+    layers, penalties = [vp.Dense(4), vp.Tanh(), vp.Dense(2)], [vp.L2(0.1), vp.L1(0.2, averaged=True)]
+    X, T, theta = RNG.normal(size=(3, 2)), np.array([0, 1, 1]), RNG.normal(size=22)
+    whole = learn.trace(vp.Network(2, layers, vp.SoftmaxCrossEntropy(), penalties), theta, X, T)
+    expected = vp.Network(2, layers, vp.SoftmaxCrossEntropy()).loss_and_gradient(theta, X, T)[1]
+    np.testing.assert_allclose(sum(whole.row(number).gradient for number in range(3)), expected, atol=1e-15)
+
+
 STEP = vp.Momentum(0.1)
 
 

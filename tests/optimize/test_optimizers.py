@@ -129,6 +129,32 @@ def test_wrong_number_of_learning_rates_raises():
         optimizer.step(theta, theta, optimizer.init(theta))
 
 
+@pytest.mark.parametrize("members", [(), (3,), (2, 3)])
+def test_an_integer_learning_rate_applies_to_all_members(members):
+    theta = np.ones((*members, 2))
+    optimizer = vp.GradientDescent(1)
+    optimizer.step(theta, np.full_like(theta, 3.0), optimizer.init(theta))
+    np.testing.assert_array_equal(theta, np.full((*members, 2), -2.0))
+
+
+def test_lbfgs_converges_where_the_function_stops_decreasing():
+    ended = vp.LBFGS(tolerance=1e-300).minimize(
+        lambda v: (float(1 + v @ v), 2 * v), np.array([2.0, -3.0]), iterations=100
+    )[1]
+    assert ended == "converged"
+
+
+def test_lbfgs_completes_the_iteration_that_exceeds_the_evaluations():
+    seen = []
+
+    def function(v):
+        seen.append(v)
+        return valley(v)
+
+    assert vp.LBFGS(max_evaluations=4).minimize(function, np.array([2.0, -3.0]), iterations=100)[1] == "epochs"
+    assert len(seen) > 4
+
+
 def test_lbfgs_reports_why_it_ended():
     theta, ended = vp.LBFGS(tolerance=1e-9).minimize(valley, np.array([2.0, -3.0]), iterations=100)
     assert ended == "converged"

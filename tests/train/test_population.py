@@ -211,6 +211,19 @@ def test_invalid_members_are_named(members, error, pattern):
         vp.train_population(members, X, T)
 
 
+@pytest.mark.parametrize("optimizer", [vp.Momentum(0.05), vp.LBFGS()])
+@pytest.mark.parametrize("engine", ["auto", "reference"])
+def test_rows_of_lists_and_data_frames_are_selected_by_position(optimizer, engine):
+    pd = pytest.importorskip("pandas")
+    members = [member(optimizer=optimizer, rows=TWICE, validation_rows=HALF)]
+    expected = vp.train_population(members, X, T, sample_weight=W, engine=engine)[0]
+    labels = np.random.default_rng(1).permutation(N)  # unlike the positions
+    frames = [pd.DataFrame(X, labels), pd.DataFrame(T, labels), pd.Series(W, labels)]
+    for given in (frames, [X.tolist(), T.tolist(), W.tolist()]):
+        found = vp.train_population(members, *given[:2], sample_weight=given[2], engine=engine)[0]
+        assert_equal(found, expected)
+
+
 def test_an_exception_of_progress_is_raised_after_all_stopped():
     members = [member(seed=seed, epochs=10**7, batch_size=4) for seed in range(4)]
 

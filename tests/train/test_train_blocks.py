@@ -305,6 +305,7 @@ def spoiled(array, value, row=25):
             "window is 60 rows, but block 0 has 100: use a larger window or smaller blocks .see rows= of copy_blocks",
         ),
         ({"network": vp.Network(3, [vp.Dense(2)], vp.SoftmaxCrossEntropy())}, "have 4 inputs, but the network takes 3"),
+        ({"batch_size": None}, "batch_size must be an integer, got None"),
         ({"optimizer": vp.LBFGS()}, "LBFGS uses all rows in each step"),
         ({"weight": np.zeros(330)}, "sample_weight is 0 in every row"),
         ({"blocks": X}, r"^blocks must be an object such as ArrayBlocks\(X, T\), got a ndarray without sizes"),

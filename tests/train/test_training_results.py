@@ -96,3 +96,14 @@ def test_results_convert_to_a_data_frame():
     assert frame.validation_score.between(-9, 1).all()
     assert results().to_frame().validation_loss.isna().all()
     assert vp.train_population([], X, T).to_frame().shape == (0, 6)
+
+
+def test_histories_of_members_without_an_epoch_convert_to_a_data_frame():
+    pytest.importorskip("pandas")
+    network, rows = vp.Network(1, [vp.Dense(1)], vp.SquaredError()), np.linspace(-1, 1, 20)[:, None]
+    settings: dict[str, Any] = {"optimizer": vp.Momentum(), "epochs": 0, "batch_size": 5, "validation": (rows, rows)}
+    history = vp.train(network, np.zeros((3, 2)), rows, rows, **settings).history
+    frame = history.to_frame()
+    assert frame.index.tolist() == [(0, 0), (0, 1), (0, 2)]
+    assert frame.loss.isna().all()
+    np.testing.assert_array_equal(frame.validation_loss, history.validation_loss[0])

@@ -156,8 +156,6 @@ def _network_at(
         raise ValueError(f"X has shape {batch.X.shape}: check one member at a time, for example X[0].")
     notes = []
     noise = RandomKey.of(noise)
-    if not isinstance(noise, RandomKey | None):
-        raise TypeError(f"noise must be an integer, a RandomKey or None, got {noise!r}.")
     if noise is None and gradient is None and network.random:
         noise = RandomKey(0)
         notes.append("Random layers were checked with fixed random numbers (noise=0)")

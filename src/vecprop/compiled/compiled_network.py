@@ -133,6 +133,8 @@ def compile(network: Network) -> "CompiledNetwork":
     ------
     ValueError
         If a part has no kernel; the message contains the reason.
+    TypeError
+        If network is not a `Network`.
 
     Examples
     --------
@@ -142,6 +144,8 @@ def compile(network: Network) -> "CompiledNetwork":
     >>> bool(np.allclose(gradient, network.loss_and_gradient(theta, X, t)[1]))
     True
     """
+    if not isinstance(network, Network):
+        raise TypeError(f"network must be a Network, got {type(network).__name__}.")
     for F in (np.float64, np.float32):
         require_kernels(network, F)
     return CompiledNetwork(network)
@@ -270,6 +274,9 @@ class Predictor:
             return self._by_parts(np.asarray(X))
         if type(X) is not np.ndarray or X.dtype != self._type or X.ndim != 2 or not X.flags.c_contiguous or not len(X):
             X = np.ascontiguousarray(checked_rows(self.network, self._theta, X))
+            if X.ndim != 2 or X.dtype != self._type:
+                needed = f"a predictor takes real rows of shape (N, {self.network.inputs})"
+                raise ValueError(f"X has shape {X.shape} and dtype {X.dtype}, but {needed}: use predict.")
         if X.shape[1] != self.network.inputs:
             checked_rows(self.network, self._theta, X)
         if self._process != os.getpid():  # after a fork, a thread of the parent may still hold the lock

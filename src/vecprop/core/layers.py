@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .counter_rng import RandomKey
-from .elementary import POSITIVE, SHARE, Array, Range, Ranged, namespace, real, sqrt
+from .elementary import AT_LEAST_0, POSITIVE, SHARE, Array, Range, Ranged, namespace, real, sqrt
 
 
 class Penalized(tuple[int, ...]):
@@ -60,7 +60,7 @@ class Initializer(ABC):
 
 
 @dataclass(frozen=True)
-class Normal(Initializer):
+class Normal(Ranged, Initializer):
     r"""Independent normal weights.
 
     .. math:: W \sim N(0, σ^2)
@@ -68,7 +68,12 @@ class Normal(Initializer):
     Parameters
     ----------
     scale : float, default 1.0
-        The standard deviation σ.
+        The standard deviation σ, at least 0.
+
+    Raises
+    ------
+    ValueError
+        If scale is negative or not a finite number.
 
     Examples
     --------
@@ -77,6 +82,7 @@ class Normal(Initializer):
     """
 
     scale: float = 1.0
+    _ranges: ClassVar[dict[str, Range]] = {"scale": AT_LEAST_0}
 
     def __call__(self, generator: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
         """Return scale times an (inputs, outputs) matrix of standard normal numbers."""
@@ -221,6 +227,8 @@ class Dense(Layer):
     ------
     ValueError
         If outputs is not a positive integer.
+    TypeError
+        If initializer is not an `Initializer`.
 
     Examples
     --------

@@ -42,6 +42,14 @@ class TrainedNetwork(NamedTuple):
     state: TrainingState | None = None
 
 
+def fitting(trained: TrainedNetwork) -> np.ndarray:
+    """Return the parameters of one network as an array; raise FileError if their number is wrong."""
+    theta, needed = np.asarray(trained.theta), trained.network.layout.size
+    if theta.shape != (needed,):
+        raise FileError(f"theta has shape {theta.shape}, but this network has {needed} parameters.")
+    return theta
+
+
 CLASSIFIERS = (MLPClassifier, MLPEnsembleClassifier)
 REGRESSORS = (MLPRegressor, MLPEnsembleRegressor)
 

@@ -24,14 +24,16 @@ class LBFGS(Ranged):
     memory : int, default 10
         The number of past steps that approximate the curvature.
     tolerance : float, default 1e-5
-        The search converges when no entry of the gradient exceeds this tolerance.
+        The search converges when no entry of the gradient exceeds this tolerance. It also converges when an iteration
+        decreases the loss by at most 1.4e-14, relative to the larger of the loss and 1.
     max_evaluations : int, default 15000
-        The maximum number of evaluations of the loss and its gradient.
+        The maximum number of evaluations of the loss and its gradient. The search completes the iteration that exceeds
+        it.
 
     Raises
     ------
     ValueError
-        If a value is not positive.
+        If a value is not positive, or memory is not an integer.
 
     Examples
     --------
@@ -46,6 +48,12 @@ class LBFGS(Ranged):
     _ranges: ClassVar[dict[str, Range]] = dict.fromkeys(
         ("memory", "tolerance", "max_evaluations"), ("a positive {}", 0, inf, "(]")
     )
+
+    def __post_init__(self) -> None:
+        """Validate the values."""
+        super().__post_init__()
+        if not isinstance(self.memory, int | np.integer):  # SciPy allocates arrays of this length
+            raise ValueError(f"LBFGS needs an integer as its memory, not {self.memory!r}.")
 
     def minimize(
         self,
@@ -63,7 +71,7 @@ class LBFGS(Ranged):
         theta : ndarray (P,)
             The initial vector.
         iterations : int
-            The maximum number of iterations.
+            The maximum number of iterations, at least 1.
         callback : callable, optional
             Called with the vector after each iteration. The callback can raise StopIteration to stop the search.
 

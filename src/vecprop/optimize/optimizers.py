@@ -100,7 +100,7 @@ class Optimizer(Ranged, ABC):
 
     def _rate(self, theta: Array) -> Array | float:
         """Return the learning rate, broadcastable with theta: one rate per member becomes a column."""
-        if isinstance(self.learning_rate, float):
+        if isinstance(self.learning_rate, float | int):
             return self.learning_rate
         xp = namespace(theta)
         rate = xp.asarray(self.learning_rate, dtype=real(theta).dtype, device=theta.device)

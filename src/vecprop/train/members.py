@@ -155,7 +155,8 @@ class Data:
         if rows is None:
             return X, T, weight
         rows = row_indices(rows, row_count(X))
-        return X.take(rows) if isinstance(X, Selection) else X[rows], T[rows], None if weight is None else weight[rows]
+        X = X.take(rows) if isinstance(X, Selection) else rows_of(X, rows)
+        return X, rows_of(T, rows), None if weight is None else rows_of(weight, rows)
 
     def rows(self, member: Member) -> int:
         """Return the number of rows that a member is trained on."""
@@ -171,6 +172,13 @@ def row_indices(rows: Any, count: int) -> np.ndarray:
     if rows.min() < 0 or rows.max() >= count:
         raise ValueError(f"rows has indices from {rows.min()} to {rows.max()}, but X has the rows 0 to {count - 1}.")
     return rows
+
+
+def rows_of(values: Any, rows: np.ndarray) -> Any:
+    """Return the rows of an array, a list or a pandas object at these positions."""
+    if hasattr(values, "iloc"):  # values[rows] would select labels
+        return values.iloc[rows]
+    return (values if hasattr(values, "shape") else np.asarray(values))[rows]
 
 
 def row_count(rows: Any) -> int:

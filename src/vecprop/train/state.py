@@ -149,7 +149,7 @@ class History(Versioned):
             If pandas is not installed.
         """
         pd = imported("pandas", "History.to_frame", "tables")
-        members = self.loss.shape[1:]
+        members = (self.loss if len(self.loss) else self.validation_loss).shape[1:]
         shape = (len(self.time), *members)
         columns = {}
         for name in ("loss", "validation_loss", "validation_score", "gradient_norm", "step_size"):
@@ -194,7 +194,9 @@ class TrainingState(Versioned):
     history : History
         The history of this call.
     early_stopping : dict
-        The best parameters, and the number of epochs since they were found. Empty without early stopping.
+        The name of the monitored quantity, the best parameters, and the ``memory`` (3, *M): the lowest loss, the loss
+        of the latest epoch with progress, and the number of epochs since then. For a score, the loss is its negative.
+        Empty without early stopping.
     network : Network or None
         The network, used to refuse continuing with a different one.
     optimizer_class : str

@@ -54,8 +54,9 @@ class Checkpoint:
     Raises
     ------
     ValueError
-        If ``every`` is negative. At the start of training: if another program uses the checkpoint; if the path is not a
-        checkpoint; or if it belongs to another run, with no members in common. The checkpoint stays unchanged.
+        If ``every`` is negative or not finite. At the start of training: if another program uses the checkpoint; if the
+        path is not a checkpoint; or if it belongs to another run, with no members in common. The checkpoint stays
+        unchanged.
     FileError
         At the start of training: if model files cannot store a part of the run, such as a custom layer.
 
@@ -82,7 +83,7 @@ class Checkpoint:
 
     def __init__(self, path: str | os.PathLike[str], every: float = 60.0) -> None:
         if not is_within(every, 0):
-            raise ValueError(f"every is {every!r}, expected a number of seconds of at least 0.")
+            raise ValueError(f"every is {every!r}, expected a finite number of seconds of at least 0.")
         self.path, self.every = Path(path), every
         self.seconds = 0.0  # the saved training time of earlier programs
         self._record: Any = None

@@ -10,7 +10,7 @@ from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
 from .. import FileError
 from ..atomic import written_at_once
-from ..networks import CLASSIFIERS, REGRESSORS, Averaged, TrainedNetwork, averaged, require_intervals
+from ..networks import CLASSIFIERS, REGRESSORS, Averaged, TrainedNetwork, averaged, fitting, require_intervals
 from .network_source import layers, network_function, prepared
 from .python_file import Source
 from .table_source import table_functions
@@ -42,9 +42,12 @@ def to_numpy(model: Any, path: str | os.PathLike[str] | None = None, *, coverage
     Raises
     ------
     FileError
-        If a custom part, a step or a column cannot be written as source, or if a model has no intervals.
+        If a custom part, a step or a column cannot be written as source, a model has no intervals, or theta does not
+        fit its network.
     ValueError
         If coverage is not in [0.5, 1).
+    sklearn.exceptions.NotFittedError
+        If the model is not fitted.
 
     Examples
     --------
@@ -78,7 +81,7 @@ def _network_functions(model: Any, source: Source) -> str:
         if np.ndim(last.theta) != 1:
             members = np.shape(last.theta)[:-1]
             raise FileError(f"theta holds networks of shape {members}, but source can contain only one: pass one row.")
-        networks = Averaged(last.network, np.asarray(last.theta)[None])
+        networks = Averaged(last.network, fitting(last)[None])
     elif isinstance(last, (*CLASSIFIERS, *REGRESSORS)):
         networks = averaged(last)
     else:

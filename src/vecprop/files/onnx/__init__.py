@@ -12,7 +12,7 @@ from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
 from .. import FileError
 from ..atomic import written_at_once
-from ..networks import CLASSIFIERS, TrainedNetwork, require_intervals
+from ..networks import CLASSIFIERS, TrainedNetwork, fitting, require_intervals
 from .estimator_graph import IMPUTERS, decided, encoded, interval, labels, predictions, register, traced
 from .tracing import Graph, Symbol
 
@@ -64,10 +64,12 @@ def to_onnx(
     ImportError
         If onnx or skl2onnx are not installed.
     FileError
-        If labels are neither integers nor text, a network has several members, a model has no intervals, or a custom
-        part uses other operations.
+        If the model has another type, labels are neither integers nor text, a network has several members, theta does
+        not fit its network, a model has no intervals, or a custom part uses other operations.
     ValueError
         If dtype is not float32 or float64, or coverage is not in [0.5, 1).
+    sklearn.exceptions.NotFittedError
+        If the model is not fitted.
 
     Warns
     -----
@@ -93,10 +95,13 @@ def to_onnx(
             members = np.shape(theta)[:-1]
             raise FileError(f"theta holds networks of shape {members}, but a graph can contain only one: pass one row.")
         graph = Graph(dtype, OPSET)
-        graph.output(traced(network, theta, graph.input("X", network.inputs)), "Y")
+        graph.output(traced(network, fitting(model), graph.input("X", network.inputs)), "Y")
         made = _model(graph)
     elif isinstance(model, TabularClassifier | TabularRegressor):
         made = _of_table(model, dtype, coverage)
+    elif isinstance(model, type) or not hasattr(model, "fit"):
+        models = "a TrainedNetwork(network, theta), a fitted estimator or tabular model, or a pipeline"
+        raise FileError(f"A {type(model).__name__} cannot be exported as an ONNX graph: give {models}.")
     else:
         made = _of_estimator(model, X, dtype)
     if path is not None:

@@ -87,7 +87,7 @@ class Trace(Mapping[str, np.ndarray]):
     theta : ndarray (P,)
         The parameters, which `step` replaces by the updated parameters.
     gradient : ndarray (P,)
-        The gradient of the loss.
+        The gradient of the loss, or the contribution of the traced row to it.
     state : dict or None
         The optimizer's state after `step`.
     point, row_number : tuple, int or None

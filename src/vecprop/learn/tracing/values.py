@@ -62,7 +62,8 @@ def values_of(
     """
     layers, row_losses = list[LayerPass](), list[Array]()
     twins = [_twin(layer, [layers]) for layer in network.layers]
-    twin = Network(network.inputs, twins, _loss_twin(network.loss_function, row_losses, row), network.penalties)
+    penalties = network.penalties if row is None else ()  # gradients of single rows exclude penalties
+    twin = Network(network.inputs, twins, _loss_twin(network.loss_function, row_losses, row), penalties)
     loss, gradient = twin.batch_loss_and_gradient(theta, batch, noise)
     _give_names(layers, [(batch.X, "X")], "")
     parameters = [(layers[t.layer].names[t.name], t.span, t.shape) for t in network.layout.tensors]
@@ -80,7 +81,7 @@ def values_of(
     if network.reduction == "mean" or batch.weight is not None:
         error, total, weight = f"{{w}} * ({error})", "sum({w} * {l})", np.asarray(network.row_weight(batch))
         values.append(Value("w", weight, "" if weight.ndim else f"1 / {batch.rows}", "loss", of_rows=weight.ndim > 0))
-    Js, added = [layer.J for layer in layers], dict[str, np.ndarray]()  # gradients of single rows exclude penalties
+    Js, added = [layer.J for layer in layers], dict[str, np.ndarray]()
     if row is None and network.penalties:
         total += " + {R}"
         values.append(Value("R", np.asarray(network.penalty(theta, batch)), "", "loss"))

@@ -122,6 +122,8 @@ def train_blocks(
     settings = TrainingSettings(optimizer, epochs, *own)
     settings.check(network, theta, validation is not None)
     check_callbacks(callbacks, state, checkpoint)
+    if batch_size is None:
+        raise TypeError("batch_size must be an integer, got None.")
     if not isinstance(window, int | np.integer) or not batch_size <= window:
         rule = f"window must be an integer of at least batch_size={batch_size} rows"
         raise ValueError(f"{rule}, got {window!r}.")
