@@ -195,3 +195,28 @@ def test_progress_lost_in_rounding_is_not_convergence():
     ):
         model.fit(X, X[:, 0] * 1e30)
     model.fit(X, X[:, 0])  # warnings are errors in tests
+
+
+def test_a_regressor_rejects_missing_objects_as_targets():
+    missing = X[:, 0].astype(object)
+    missing[5] = None
+    model = MLPRegressor(**FEW, scale_target=True).fit(X, X[:, 0])
+    for method in (model.fit, model.diagnose, model.per_sample_gradients, model.initialize):
+        with pytest.raises(ValueError, match="Input y contains NaN"):
+            method(X, missing)
+
+
+@pytest.mark.parametrize("sizes", [["a"], [[4, 4], [3, 3]]])
+def test_layer_sizes_of_a_wrong_type_are_a_value_error(sizes):
+    with pytest.raises(ValueError, match="hidden_layer_sizes must be > 0"):
+        MLPClassifier(sizes).fit(X, y)
+
+
+def test_with_warm_start_only_training_rows_need_all_classes():
+    own = y == 1
+    model = MLPClassifier(**FEW, warm_start=True).fit(X, y, X_val=X[own], y_val=y[own])
+    plain = MLPClassifier(**FEW).fit(X, y, X_val=X[own], y_val=y[own])
+    assert model.validation_loss_curve_ == plain.validation_loss_curve_
+    assert model.per_sample_gradients(X[own], y[own]).shape == (own.sum(), model.theta_.size)
+    with pytest.raises(ValueError, match="warm_start can only be used where `y` has the same classes"):
+        model.fit(X[own], y[own])

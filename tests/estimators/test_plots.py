@@ -174,3 +174,10 @@ def test_plots_of_classes_refuse_a_regressor():
     model = MLPRegressor(random_state=0).initialize(np.eye(3), np.arange(3.0))
     with pytest.raises(ValueError, match="needs the probabilities of classes: use a classifier"):
         model.plot.calibration(np.eye(3), np.arange(3.0))
+
+
+def test_a_calibration_plot_rejects_unknown_labels(model):
+    with pytest.raises(ValueError, match="classes not in"):
+        model.plot.calibration(X, number)
+    with pytest.raises(ValueError, match="classes not in"):
+        model.plot.calibration(X, np.where(number, "inside", "out"))

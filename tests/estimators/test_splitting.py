@@ -83,3 +83,12 @@ def test_random_parts_equal_scikit_learns(count):
         found = outcome(lambda random, rows, *others: random_parts(rows, random, *others), seed, rows, share, strata)
         for part, other in zip(found, expected, strict=True):
             np.testing.assert_array_equal(part, other)
+
+
+def test_times_can_be_text_but_not_missing():
+    days = np.datetime64("2024-01-01") + TIME
+    best = [searched(MLPRegressor(), Y, time=time).best_score_ for time in (TIME, days, days.astype(str))]
+    assert best[0] == best[1] == best[2]
+    for time in (np.where(TIME == 3, np.nan, TIME), np.where(TIME == 3, np.datetime64("NaT"), days)):
+        with pytest.raises(ValueError, match="time has missing values"):
+            searched(MLPRegressor(), Y, time=time)

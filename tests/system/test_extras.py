@@ -54,6 +54,17 @@ def test_missing_extras_are_named(name, monkeypatch, tmp_path):
         call()
 
 
+def test_a_missing_pyarrow_is_named_if_pandas_is_there(monkeypatch, tmp_path):
+    pytest.importorskip("pandas")
+    (tmp_path / "t.parquet").write_text("PAR1")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    for call in (vp.read_table, vp.TabularClassifier("y").fit, lambda path: list(vp.tables.read_chunks([path]))):
+        with pytest.raises(
+            ImportError, match=r'^Reading Parquet and Arrow files needs pyarrow: pip install "vecprop\[t'
+        ):
+            call(tmp_path / "t.parquet")
+
+
 @pytest.mark.long
 def test_all_names_exist_without_extras():
     code = f"""

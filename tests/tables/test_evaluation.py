@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score, log_loss, mean_pinball_loss, r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 import vecprop as vp
 from models import fresh
@@ -238,3 +240,20 @@ def test_other_estimators_have_only_metrics(people, tmp_path):
     }.items():
         with pytest.raises(vp.TableError, match=message):
             call()
+
+
+def test_arguments_that_do_not_fit_are_named(people, models):
+    cases: Any = (
+        ({"weight": np.ones(200)}, "weight must be the name of a column, not ndarray"),
+        ({"groups": np.ones(200)}, "groups must be the name of a column, not ndarray"),
+        ({"y": np.ones((200, 2))}, r"200 rows, but y has the shape \(200, 2\)"),
+        ({"y": 3}, r"200 rows, but y has the shape \(\)"),
+    )
+    for arguments, says in cases:
+        with pytest.raises(vp.TableError, match=says):
+            evaluate(models["buys"], people, **arguments)
+    with pytest.raises(NotFittedError):
+        evaluate(vp.TabularClassifier("buys"), people)
+    table, target = people[["age"]], people["buys"]
+    with pytest.raises(vp.TableError, match="SVC has no predict_proba"):
+        evaluate(SVC().fit(table, target), table, target)

@@ -431,3 +431,29 @@ def checks(model, every):
 )
 def test_checks_pass(estimator, check):
     check(estimator)
+
+
+def test_scores_skip_missing_values_of_a_given_target(classifier, regressor):
+    table, weight = people(60, seed=4), np.arange(60.0)
+    few = table[5:]
+    for model, name in ((classifier, "buys"), (regressor, "spends")):
+        y = table[name].mask(np.arange(60) < 5)
+        assert model.score(table, y) == model.score(few, few[name])
+        assert model.score(table, y.to_numpy(), weight) == model.score(few, few[name], weight[5:])
+        with pytest.raises(TableError, match="nothing to score"):
+            model.score(table, [None] * 60)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"hidden_layer_sizes": [2.5]}, r"must be integers > 0, got \[2.5\]"),
+        ({"hidden_layer_sizes": ["a"]}, r"must be integers > 0, got \['a'\]"),
+        ({"hidden_layer_sizes": [[4, 4], [3, 3]]}, "must be integers > 0"),
+        ({"columns": {1: "number"}}, "key 1: column names are text, such as '1'"),
+        ({"loss": "quantile", "quantile": ("a", "b", "c")}, "three increasing levels"),
+    ],
+)
+def test_settings_of_a_wrong_type_are_named(settings, says):
+    with pytest.raises(ValueError, match=says):
+        TabularRegressor("spends", **SMALL | settings).fit(people(40))

@@ -267,3 +267,14 @@ def test_a_named_index_is_a_column(tmp_path):
     pd.testing.assert_frame_equal(read_table(tmp_path / "table.parquet"), FRAME)
     FRAME.iloc[::-1].to_parquet(tmp_path / "table.parquet")
     assert list(read_table(tmp_path / "table.parquet")) == list(FRAME)
+
+
+def test_other_objects_than_paths_and_invalid_chunk_sizes_are_rejected(tmp_path):
+    for given, name in ((None, "NoneType"), (5, "int"), ([], "list"), (FRAME, "DataFrame"), (b"a.csv", "bytes")):
+        with pytest.raises(TableError, match=f"a list of at least one path, got a {name}"):
+            read_table(given)
+    path = tmp_path / "table.parquet"
+    FRAME.to_parquet(path)
+    for rows in (0, -1, 1.5):
+        with pytest.raises(ValueError, match=f"an integer of at least 1, got {rows}"):
+            read_chunks(path, rows=rows)  # pyright: ignore[reportArgumentType]

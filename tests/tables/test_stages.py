@@ -331,3 +331,11 @@ def test_invalid_stages_time_limits_and_checkpoints_are_rejected_before_training
         with pytest.raises(ValueError, match=said):
             TabularRegressor(**settings).fit(X, NUMBERS)
     assert not list(tmp_path.iterdir())
+
+
+def test_n_iter_counts_the_epochs_of_later_stages():
+    few: dict[str, Any] = FEW | {"n_estimators": 2, "max_iter": 60, "n_iter_no_change": 2}
+    models = [unfitted(TabularRegressor(**few), stages=4, random_state=seed).fit(X, NUMBERS) for seed in range(6)]
+    assert [model.n_iter_ for model in models] == [max(map(len, model.loss_curves_)) for model in models]
+    first = [max(map(len, model.loss_curves_[:4])) for model in models]
+    assert any(model.n_iter_ > epochs for model, epochs in zip(models, first, strict=True))

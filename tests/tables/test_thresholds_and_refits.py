@@ -313,3 +313,16 @@ def test_almost_as_many_classes_as_rows_raise_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         TabularClassifier(n_estimators=2, max_iter=1, random_state=0).fit(X, np.arange(300) % 20)
+
+
+def test_a_refit_ignores_other_columns_and_needs_all_of_its_own(regressor):
+    model = fresh(regressor).fit(TABLE[["x", "y", "z"]])
+    more = TABLE.assign(other=TABLE["z"])
+    again = model.refit(more)
+    assert again.encoder_.names == ["x", "y"]
+    assert again.encoder_.dropped == {"other": "the original model does not use it"}
+    np.testing.assert_array_equal(again.predict(more), model.refit(TABLE).predict(TABLE))
+    with pytest.raises(TableError, match="no column 'x', which the model needs"):
+        model.refit(TABLE[["y", "z"]])
+    model = fresh(regressor, target=None).fit(TABLE[["x"]].to_numpy(), TABLE["z"])
+    assert model.refit(TABLE[["x", "z"]].to_numpy(), TABLE["z"]).encoder_.names == ["x0"]

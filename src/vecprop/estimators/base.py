@@ -98,7 +98,9 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         """Return the loss function specified by the settings."""
 
     @abstractmethod
-    def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> tuple[Any, np.ndarray]:
+    def _read_targets(
+        self, y: Any, weight: np.ndarray | None, new: bool, trains: bool = False
+    ) -> tuple[Any, np.ndarray]:
         """Return y in canonical shape and the network's targets. If ``new`` is true, set ``targets_``."""
 
     @abstractmethod
@@ -312,7 +314,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
             raise
         X, y = checked
         weight = None if sample_weight is None else row_weights(sample_weight, X.shape[0])
-        y, T = self._read_targets(y, weight, new=first and not incremental)
+        y, T = self._read_targets(y, weight, new=first and not incremental, trains=weighted)
         self.n_outputs_ = self.targets_.outputs
         class_weight = getattr(self, "class_weight", None)  # only classifiers have class weights
         if weighted and class_weight is not None:

@@ -192,7 +192,9 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
             return None
         return "subset_accuracy" if self.targets_.multilabel else "accuracy"
 
-    def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> tuple[Any, np.ndarray]:
+    def _read_targets(
+        self, y: Any, weight: np.ndarray | None, new: bool, trains: bool = False
+    ) -> tuple[Any, np.ndarray]:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         one_each = getattr(self.loss, "takes_classes", False)
@@ -202,16 +204,16 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         else:
             if "targets_" not in vars(self):
                 self.targets_ = Labels.of(y, self.classes_, one_each)
-            self._require_known(y)
+            self._require_known(y, trains)
         return y, self.targets_.encode(y, as_classes=getattr(self.network_loss(), "takes_classes", False))
 
-    def _require_known(self, y: Any) -> None:
-        """Raise an error if y contains labels that were not fitted."""
+    def _require_known(self, y: Any, trains: bool) -> None:
+        """Raise an error if y contains labels that were not fitted, or training rows lack some with warm_start."""
         classes = unique_labels(y)
         if (y.ndim == 2) != self.targets_.multilabel:
             wrong = "y is multilabel in one call and single-label in another"
             raise ValueError(f"{wrong}: pass y as in the first call.")
-        if self.warm_start and set(classes) != set(self.classes_):
+        if trains and self.warm_start and set(classes) != set(self.classes_):
             rule = "warm_start can only be used where `y` has the same classes as in the previous call to fit"
             raise ValueError(f"{rule}. Previously got {self.classes_}, `y` has {classes}")
         if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):

@@ -282,6 +282,7 @@ class Plots:
         if not hasattr(self.model, "classes_"):
             raise ValueError("This plot needs the probabilities of classes: use a classifier.")
         classes = self.model.classes_
+        self.model.checked_rows(X, y)  # raises an error for unknown labels
         Y = self.model.predict_proba(X)
         is_class = np.asarray(y) == classes[:, None] if np.ndim(y) == 1 else np.asarray(y).T == 1
         ax = axes_or_new(ax)

@@ -67,7 +67,7 @@ def network(settings: Constructor, inputs: int, outputs: int, loss: Loss) -> Net
     """Return the network. Each hidden layer consists of Dense, LayerNorm if set, its activation, and Dropout if set."""
     given, initializer = settings.hidden_layer_sizes, settings.initializer
     sizes = list(given) if np.iterable(given) else [given]
-    if not all(size > 0 for size in sizes):
+    if not all(isinstance(size, int | float | np.number) and size > 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
     if isinstance(initializer, str):
         initializer = INITIALIZERS[initializer]

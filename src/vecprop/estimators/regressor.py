@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import xlogy
 from sklearn.base import RegressorMixin
-from sklearn.utils import column_or_1d
+from sklearn.utils import assert_all_finite, column_or_1d
 
 from .. import catalog
 from ..core.losses import Loss, Poisson, Quantile
@@ -90,9 +90,12 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         is_own = cls.score is RegressorMixin.score and cls.predict is MultilayerPerceptron.predict
         return "r2" if is_own and len(rows) > 1 else None
 
-    def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> tuple[Any, np.ndarray]:
+    def _read_targets(
+        self, y: Any, weight: np.ndarray | None, new: bool, trains: bool = False
+    ) -> tuple[Any, np.ndarray]:
         if y.dtype.kind not in "biuf":
             raise ValueError(f"y has dtype {y.dtype}, expected numbers: use MLPClassifier for class names.")
+        assert_all_finite(y, input_name="y")  # scikit-learn does not check objects such as None
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         columns = y[:, None] if y.ndim == 1 else y

@@ -95,7 +95,8 @@ class TabularRegressor(RegressorMixin, TableModel):
     def _validate_params(self) -> None:
         super()._validate_params()
         levels = np.atleast_1d(self.quantile).tolist()
-        rise = len(levels) == 3 and 0 < levels[0] < levels[1] < levels[2] < 1 and levels[2] - levels[0] >= 0.5
+        rise = len(levels) == 3 and all(isinstance(level, Real) for level in levels)
+        rise = rise and 0 < levels[0] < levels[1] < levels[2] < 1 and levels[2] - levels[0] >= 0.5
         if len(levels) != 1 and not rise:
             raise ValueError(
                 f"The 'quantile' parameter of TabularRegressor must be one level between 0 and 1, or three increasing "
@@ -164,7 +165,8 @@ class TabularRegressor(RegressorMixin, TableModel):
         X : DataFrame, Table, Dataset, array, path or paths
             A table, see `predict`.
         y : array (N,), optional
-            The true targets. By default, they are read from the target column of the table.
+            The true targets. By default, they are read from the target column of the table. Rows with a
+            missing value are not scored.
         sample_weight : array (N,), optional
             The sample weights.
         """

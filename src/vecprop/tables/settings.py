@@ -212,7 +212,10 @@ class SharedSettings(SuggestsKeywords, Versioned, BaseEstimator, ABC):
     @property
     def widths(self) -> list[int]:
         """The widths of the hidden layers."""
-        return [int(width) for width in np.atleast_1d(self.hidden_layer_sizes)]
+        sizes = list(self.hidden_layer_sizes) if np.iterable(self.hidden_layer_sizes) else [self.hidden_layer_sizes]
+        if not all(isinstance(size, int | np.integer) and size > 0 for size in sizes):
+            raise ValueError(f"hidden_layer_sizes must be integers > 0, got {sizes}.")
+        return [int(size) for size in sizes]
 
     @property
     def histories(self: Any) -> list[SimpleNamespace]:

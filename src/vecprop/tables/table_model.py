@@ -16,10 +16,10 @@ from ..estimators.settings import require_repeatable
 from ..estimators.sklearn_compat import fit_context, require_valid_settings
 from ..system.threads import limit_jobs
 from ..train.progress import progress_bar
-from .encoding.encoder import VIEWS, Encoder
+from .encoding.encoder import VIEWS, Encoder, require_inputs
 from .ensemble.ensemble import Ensemble, Fit, Outcome, Report, TrainingRows, Unseen, ViewFit, results_of
 from .ensemble.stages import Calibrated, Plan, Schedule, StagedEnsemble, fit_in_stages
-from .error import TableError
+from .error import TableError, pandas
 from .explaining.column_notes import DriftMonitor, Profile, TrainedRows, leaks, odd_targets, ranked, strong_columns
 from .explaining.contributions import Explanations, explanations
 from .reading.frames import FEWEST_AT_ONCE, Frame, as_frame, by_blocks, column_of, has_names, names_of_array, twice
@@ -108,7 +108,7 @@ class TableModel(SharedSettings):
         ----------
         X : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), array (N, I), path or list of paths
             The table, or the path of a file, folder or several files that `read_table` can read. The index of a data
-            frame is used as a column if it has a name or does not just count the rows; a note reports this.
+            frame is used as a column if it has a name or contains other values than integers; a note reports this.
         y : array (N,), optional
             The target. By default, it is read from the target column of the table.
         sample_weight : str or array (N,), optional
@@ -136,7 +136,7 @@ class TableModel(SharedSettings):
         TableError
             If the table cannot be read, or has no usable columns or no usable target.
         ValueError
-            If settings are out of range, or training diverges.
+            If settings are out of range, an array has the wrong number of axes, or training diverges.
         KeyboardInterrupt
             If Ctrl-C is pressed before training of all networks has started. Later, Ctrl-C ends training early.
         """
@@ -172,6 +172,10 @@ class TableModel(SharedSettings):
 
         Raises
         ------
+        TableError
+            If the table lacks a column that this model uses, or as for `fit`.
+        ValueError
+            If training diverges, or as for `fit`.
         KeyboardInterrupt
             If training is interrupted.
         """
@@ -242,6 +246,10 @@ class TableModel(SharedSettings):
             roles = streamed.roles
             X, names = streamed.frame, {"sample_weight": roles.weight, "groups": roles.group, "time": roles.time}
         rows = LearnedRows.of(self, X, y, None if before is None else before.dropped, **names)
+        if before is not None and not set(before.names).isdisjoint(rows.frame.columns):
+            require_inputs(before.names, rows.frame)
+            others = [name for name in rows.frame.columns if name not in before.names and name not in rows.aside]
+            rows.aside.update(dict.fromkeys(others, "the original model does not use it"))
         self.notes_ = rows.notes
         target, raw = self._learned(rows.target, rows.frame), rows.weight
         if streamed is not None and not streamed.are_equal and raw is None:
@@ -326,7 +334,7 @@ class TableModel(SharedSettings):
         self.loss_curves_ = [np.asarray(history.loss, float).tolist() for history in histories]
         self.validation_loss_curves_ = [np.asarray(history.validation_loss, float).tolist() for history in histories]
         first = [*outcome.results.flat, *outcome.others.flat]
-        self.n_iter_ = max(result.state.epoch for result in first)
+        self.n_iter_ = max(result.state.epoch for result in [*first, *results.flat])
         ended = [result.reason for result in first if result.reason == "diverged" or not result.state.epoch]
         if ended:
             reason = "diverged" if "diverged" in ended else "were not trained"
@@ -354,6 +362,8 @@ class TableModel(SharedSettings):
         ------
         TableError
             If a column is missing.
+        ValueError
+            If an array has another number of columns than the training table.
         """
         monitor = DriftMonitor(self)
         for part in frames_of(X) if may_be_in_parts(X) else [X]:
@@ -385,6 +395,8 @@ class TableModel(SharedSettings):
         ------
         TableError
             If a column is missing.
+        ValueError
+            If an array has another number of columns than the training table.
 
         Examples
         --------
@@ -447,7 +459,13 @@ class TableModel(SharedSettings):
     def _scored(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, Any]:
         """Return targets, predictions and weights, without rows that lack a target."""
         if y is not None:
-            return y, self.predict(X), sample_weight
+            Y, known = self.predict(X), pandas().notna(np.asarray(y))
+            if known.all() or known.shape != (len(Y),):
+                return y, Y, sample_weight
+            if not known.any():
+                raise TableError("The target has no values, so there is nothing to score.")
+            weight = None if sample_weight is None else np.asarray(sample_weight)[known]
+            return np.asarray(y)[known], Y[known], weight
         each, known = [], []
         for part in frames_of(X, self, self.target, self._classes):
             frame, y = self.target_of(part, None)

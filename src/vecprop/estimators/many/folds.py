@@ -85,6 +85,9 @@ def _splits_of_time(time: np.ndarray, count: int, rows: int) -> list[tuple[np.nd
     """Return blocks of test rows, each with all rows of strictly earlier times for training."""
     if time.shape != (rows,):
         raise ValueError(f"time has shape {time.shape}, expected ({rows},), one time per row.")
+    if (time != time).any():  # nan or NaT
+        raise ValueError("time has missing values: drop these rows or fill them.")
+    time = np.unique(time, return_inverse=True)[1]  # ranks, because NumPy has no minimum of text
     order = np.argsort(time, kind="stable")
     splits = [(order[train], order[test]) for train, test in TimeSeriesSplit(count).split(order)]
     splits = [(train[time[train] < time[test].min()], test) for train, test in splits]

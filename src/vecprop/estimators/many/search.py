@@ -190,7 +190,7 @@ class MLPSearchCV(SuggestsKeywords, Versioned, compat.BaseSearchCV):
         Raises
         ------
         TypeError
-            If the estimator is not from vecprop.
+            If the estimator is not from vecprop, or the values of a parameter in ``param_grid`` are not a list.
         ValueError
             If parameters are invalid, or all fits fail.
         KeyboardInterrupt

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from ...core import suggests_keywords
-from ...system.extras import imported
 from ..encoding.folds import Dependence, group_numbers
 from ..error import RequestError, TableError, pandas
 from ..explaining.column_notes import DriftMonitor, ranked
@@ -82,7 +82,6 @@ class Evaluation(Measured):
         ImportError
             If Matplotlib is not installed.
         """
-        imported("matplotlib", "A report", "pictures")
         if not isinstance(self.model, TableModel):
             raise RequestError(f"A report needs a tabular model, got a {type(self.model).__name__}.")
         if self.X is None:
@@ -119,7 +118,7 @@ def evaluate(
     Parameters
     ----------
     model : TabularClassifier, TabularRegressor, or another fitted estimator
-        The model. Only tabular models have baselines, worst rows and reports.
+        The model. A classifier needs ``predict_proba``. Only tabular models have baselines, worst rows and reports.
     table : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), array (N, I), path or list of paths
         The rows, with a target column unless ``y`` is given.
     y : array (N,), optional
@@ -148,6 +147,8 @@ def evaluate(
     ------
     TableError
         If the table does not fit the model, or the target column is unknown.
+    sklearn.exceptions.NotFittedError
+        If the model is not fitted.
 
     Examples
     --------
@@ -164,6 +165,13 @@ def evaluate(
     >>> evaluate(model, table[150:], baselines=False).trained_on
     50
     """
+    for role, name in (("weight", weight), ("groups", groups)):
+        if not isinstance(name, str | None):
+            raise RequestError(f"{role} must be the name of a column, not {type(name).__name__}.")
+    if isinstance(model, TableModel):
+        check_is_fitted(model)
+    if hasattr(model, "classes_") and not hasattr(model, "predict_proba"):
+        raise RequestError(f"{type(model).__name__} has no predict_proba, which the metrics of classes need.")
     if y is not None:
         target = str(target or getattr(model, "target", None) or "target")
         table = with_column(table, target, y)
@@ -216,9 +224,11 @@ def _others(model: Any, target: str, weight: str | None) -> list[str]:
 def with_column(table: Any, name: str, y: Any) -> Frame:
     """Return a table with the target added as a column."""
     frame = as_frame(table)
-    if len(y) != len(frame):
-        raise TableError(f"The table has {len(frame)} rows, but y has {len(y)}: pass one target per row.")
-    return frame.assign(**{name: np.asarray(y)})
+    y = np.asarray(y)
+    if y.shape != (len(frame),):
+        has = len(y) if y.ndim == 1 else f"the shape {y.shape}"
+        raise TableError(f"The table has {len(frame)} rows, but y has {has}: pass one target per row.")
+    return frame.assign(**{name: y})
 
 
 def _compared(found: Evaluation, y: np.ndarray, roles: Roles, training: Any) -> Evaluation:

@@ -404,6 +404,8 @@ class ColumnOptions:
     def require(self, names: Iterable[str], notes: Iterable[str] = ()) -> None:
         """Raise an error if the settings name a column that does not exist."""
         known = set(names)
+        if other := next((name for name in self.columns if not isinstance(name, str)), None):
+            raise TableError(f"columns has the key {other!r}: column names are text, such as {str(other)!r}.")
         if unknown := [name for name in self.columns if name not in known]:
             name = unknown[0]
             setting = f"which is set to {self.columns[name]!r}{suggestion(name, known) or '.'}"

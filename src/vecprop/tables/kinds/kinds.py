@@ -253,9 +253,9 @@ def as_whole(y: Any) -> Any:
 def guess_task(y: Any) -> Literal["classification", "regression"]:
     """Infer the task from a target.
 
-    Text, dates, categories, Booleans and digits with leading zeros are classes. Integers are classes if they have at
-    most two distinct values, or at most 20 distinct values with 10 rows each on average. If there are more than 20
-    distinct numbers, text in at most 10 % of the rows is ignored.
+    Text, dates, categories, Booleans and digits with leading zeros are classes. Other numbers in text count as
+    numbers. Integers are classes if they have at most two distinct values, or at most 20 distinct values with 10 rows
+    each on average. If there are more than 20 distinct numbers, text in at most 10 % of the rows is ignored.
 
     Parameters
     ----------

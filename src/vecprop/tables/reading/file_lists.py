@@ -1,10 +1,11 @@
 """List the files of a table: one file, several files, or the files in a folder."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...system.extras import imported
 from ...system.suggestions import suggestion
 from ..error import TableError, pandas
 
@@ -30,6 +31,8 @@ def existing(path: str | os.PathLike[str]) -> Path:
         files_of(path)
     elif path.is_file() and not path.stat().st_size:
         raise TableError(f"{path} is empty.")
+    elif path.suffix.lower() in PARQUET | ARROW:
+        imported("pyarrow", "Reading Parquet and Arrow files", "tables")  # raises an error with installation advice
     return path
 
 
@@ -83,7 +86,10 @@ def files_of(paths: Paths) -> list[Path]:
             require_all_columns(file, folder, remedy)
         files = [existing(file) for file in files]
     else:
-        files = [existing(path) for path in paths]
+        given = list(paths) if isinstance(paths, Iterable) and not hasattr(paths, "columns") else []
+        if not is_path(given):
+            raise TableError(f"Expected a path or a list of at least one path, got a {type(paths).__name__}.")
+        files = [existing(path) for path in given]
         folder = next((path for path in files if path.is_dir() or path == STANDARD_INPUT), None)
         if folder is not None:
             raise TableError(f"{folder} is not a file: a list must contain file names.")

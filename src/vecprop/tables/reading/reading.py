@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -212,7 +213,9 @@ def read_chunks(path: Paths | Any, rows: int = 100_000, *, as_text: bool = False
     Raises
     ------
     TableError
-        See `read_table`.
+        See `read_table`. The generator raises it, not the call.
+    ValueError
+        If ``rows`` is not an integer of at least 1.
 
     Examples
     --------
@@ -223,6 +226,8 @@ def read_chunks(path: Paths | Any, rows: int = 100_000, *, as_text: bool = False
     ...     [len(part) for part in read_chunks(path, rows=2)]
     [2, 1]
     """
+    if not isinstance(rows, Integral) or rows < 1:
+        raise ValueError(f"rows must be an integer of at least 1, got {rows!r}.")
     parts = (part for part, _ in chunks(path, rows))
     if as_text:
         return parts

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ....system.extras import imported
 from ....system.versions import version_of
 from ...error import printable
 from ...reading.file_lists import files_of
@@ -49,6 +50,7 @@ class Run:
 
 def page_of(measured: Measured, run: Run | None = None, interrupts: Sequence[int] = ()) -> str:
     """Return a report as HTML. If Ctrl-C is pressed, sections that have not started are left out."""
+    imported("matplotlib", "A report", "pictures")
     run = run or Run(f"{measured.model.target or 'The target'}, predicted by a {type(measured.model).__name__}")
     is_classifier = measured.is_classifier
 
