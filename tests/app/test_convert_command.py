@@ -156,6 +156,17 @@ def test_other_folders_are_not_changed(vecprop, tmp_path):
     vecprop("convert", "t", "u", code=2)
 
 
+def test_lost_and_damaged_parts_are_written_again_with_force(vecprop, tmp_path, small_parts):
+    (tmp_path / "t.csv").write_text("a\n" + "".join(f"{k}\n" for k in range(10)))
+    vecprop("convert", "t.csv", "t")
+    before = digests(tmp_path / "t")
+    for damaged in (lambda part: part.unlink(), lambda part: part.write_bytes(b"x")):
+        damaged(tmp_path / "t" / "part-000001.parquet")
+        assert "restart with --force." in vecprop("convert", "t.csv", "t", code=3).stderr
+        vecprop("convert", "t.csv", "t", "--force")
+        assert digests(tmp_path / "t") == before
+
+
 def test_an_interrupted_conversion_resumes(vecprop, tmp_path, small_parts, monkeypatch):
     (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{k},x{k}\n" for k in range(22)) + '"2\n3",y\n')
     vecprop("convert", "t.csv", "whole")

@@ -18,6 +18,8 @@ def test_wrong_options_raise_a_usage_error(vecprop):
         (("--shape", "2-1"), "The softmax loss needs at least 2 outputs"),
         (("--shape", "2-1", "--activation", "sin"), "Unknown activation 'sin'"),
         (("--shape", "2-1", "--loss", "l"), "Unknown loss 'l'"),
+        (("--shape", "2-3-2", "--solution"), "leave out --only and --solution"),
+        (("--shape", "2-3-2", "--only", "softmax"), "leave out --only and --solution"),
     ):
         assert said in vecprop("learn", "grade", "a.py", *options, code=2).stderr
 

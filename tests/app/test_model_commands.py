@@ -191,6 +191,10 @@ def test_gradients_of_models_and_functions_are_checked(vecprop, trained):
     vecprop("check-gradients", "mine_of_the_tests:right", code=2)
     assert "has no function 'none'" in vecprop("check-gradients", "mine_of_the_tests:none", "--size", 3, code=2).stderr
     assert "'nothing_here' is neither" in vecprop("check-gradients", "nothing_here:f", "--size", 3, code=2).stderr
+    for rest in (("people.csv",), ("--target", "buys")):
+        done = vecprop("check-gradients", "mine_of_the_tests:right", *rest, "--size", 3, code=2)
+        assert "leave out TABLE and --target" in done.stderr
+    assert "--size is for functions" in vecprop("check-gradients", "buys.npz", "people.csv", "--size", 3, code=2).stderr
 
 
 def test_information(vecprop, result_of, trained):

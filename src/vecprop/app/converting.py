@@ -104,7 +104,8 @@ def _begun(folder: Path, asked: dict[str, Any], force: bool) -> dict[str, Any]:
     if path.exists():
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
-            if {name: known["asked"].get(name) for name in asked} == asked:
+            same = {name: known["asked"].get(name) for name in asked} == asked
+            if same and not (force and _has_lost_parts(folder, known)):
                 return known
             force = force or not any([*folder.glob("part-*.parquet"), *(folder / AS_TEXT).glob("*")])
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -120,6 +121,27 @@ def _begun(folder: Path, asked: dict[str, Any], force: bool) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     _write(path, {"asked": asked})
     return {"asked": asked}
+
+
+def _has_lost_parts(folder: Path, known: dict[str, Any]) -> bool:
+    """Return whether a folder lacks parts that the first pass wrote, or contains a damaged part."""
+    try:
+        rows = {path.name: _rows_of(path) for path in folder.rglob("part-*.parquet")}
+    except TableError:
+        return True
+    return "rows" in known and sum(rows.values()) != known["rows"]
+
+
+def _rows_of(part: Path) -> int:
+    """Return the number of rows of a part."""
+    from pyarrow.parquet import read_metadata
+
+    from ..tables.reading.arrow_files import one_line_errors
+
+    try:
+        return one_line_errors(part, lambda: read_metadata(part).num_rows)
+    except TableError as error:
+        raise TableError(f"{str(error).removesuffix('.')}: restart with --force.") from error
 
 
 def _write(path: Path, plain: dict[str, Any]) -> None:
@@ -198,8 +220,6 @@ def _keep(path: Path, frame: Any, types: dict[str, Type], place: _Place | None =
 
 def _finish(folder: Path, result: Converted, seen: Callable[[int, float], object]) -> None:
     """Write each part with the column types, and remove the text of the part."""
-    from pyarrow.parquet import ParquetFile
-
     from ..tables.reading.arrow_files import arrow_tables, as_frame
 
     number, done = 0, 0
@@ -210,8 +230,7 @@ def _finish(folder: Path, result: Converted, seen: Callable[[int, float], object
                 break
             (table,) = arrow_tables(text)
             _keep(part, as_frame(text, table), result.types)
-        with ParquetFile(part) as file:
-            done += file.metadata.num_rows
+        done += _rows_of(part)
         text.unlink(missing_ok=True)
         number += 1
         seen(done, 0.5 + done / result.rows / 2)

@@ -48,6 +48,8 @@ def grade(
     from ...learn import grade_file
     from ...learn.sheet import network_of_shape
 
+    if shape is not None and (only or solution):
+        raise UsageError("--shape grades only loss_and_gradient: leave out --only and --solution.")
     with _usage():
         network = None if shape is None else network_of_shape(shape, activation, loss)
         names = only.split(",") if only else None
@@ -56,7 +58,7 @@ def grade(
         print(to_json(grades.to_dict()))
     else:
         show(str(grades))
-        if solution and network is None:
+        if solution:
             for grade in grades.values():
                 if not grade.right:
                     show(f"\n{grade.name}, solution:\n{grade.solution()}")

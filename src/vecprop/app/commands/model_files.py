@@ -36,9 +36,13 @@ def check_gradients(
     if ":" in subject and not Path(subject).exists():
         if size is None:
             raise UsageError("Give --size, the number of the function's parameters.")
+        if table is not None or target is not None:
+            raise UsageError("A function is checked without a table: leave out TABLE and --target.")
         report = check_function(subject, size, seed)
     elif table is None:
         raise UsageError("Give a table too: its rows are needed to check a model's gradients.")
+    elif size is not None:
+        raise UsageError("--size is for functions: leave it out for a model.")
     else:
         report = check_model(load(subject), table, target)
     print(to_json(report.to_dict()) if as_json else report)
