@@ -42,13 +42,19 @@ def test_the_number_of_further_notes_is_shown(vecprop, tmp_path):
     assert "\nNote: and 5 more.\n" in notes
 
 
-@pytest.mark.parametrize(("module", "extra"), [("matplotlib", "pictures"), ("pyarrow", "tables")])
-def test_missing_extras_are_named(vecprop, table, people, monkeypatch, module, extra):
+@pytest.mark.parametrize(
+    ("module", "extra", "command"),
+    [
+        ("matplotlib", "pictures", ("train", "people.csv", "--target", "buys", "--report", "page.html", *FAST)),
+        ("pyarrow", "tables", ("train", "people.parquet", "--target", "buys", *FAST)),
+        ("pyarrow", "tables", ("convert", "people.csv", "converted")),
+    ],
+)
+def test_missing_extras_are_named(vecprop, table, people, monkeypatch, module, extra, command):
     people.to_parquet(table.with_suffix(".parquet"))
     for name in [name for name in sys.modules if name.partition(".")[0] == module]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
-    file = table if module == "matplotlib" else table.with_suffix(".parquet")
-    done = vecprop("train", file, "--target", "buys", "--report", "page.html", *FAST, code=1)
+    done = vecprop(*command, code=1)
     assert done.stderr.endswith(f'pip install "vecprop[{extra}]".\n')
     assert not list(table.parent.glob("*.npz"))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..files.atomic import sweep, written_at_once
+from ..system.extras import imported
 from ..tables.error import TableError, pandas, with_encoding
 from ..tables.reading.delimited import DelimitedFile
 from ..tables.reading.file_lists import ARROW, PARQUET, STANDARD_INPUT, files_of, short_names
@@ -65,6 +66,7 @@ def converted(
     """
     if source == STANDARD_INPUT:
         raise UsageError("Standard input can be read only once, which prevents resuming: give a file.")
+    imported("pyarrow", "A conversion", "tables")
     files = files_of(source)
     if files[0].suffix.lower() in PARQUET | ARROW:
         raise UsageError(f"{files[0]} is not a text file; Parquet and Arrow files need no conversion.")

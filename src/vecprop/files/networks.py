@@ -42,9 +42,12 @@ class TrainedNetwork(NamedTuple):
     state: TrainingState | None = None
 
 
-def fitting(trained: TrainedNetwork) -> np.ndarray:
-    """Return the parameters of one network as an array; raise FileError if their number is wrong."""
+def theta_of_one(trained: TrainedNetwork, form: str) -> np.ndarray:
+    """Return the parameters of one network as an array; raise FileError if their shape is wrong."""
     theta, needed = np.asarray(trained.theta), trained.network.layout.size
+    if theta.ndim != 1:
+        members = theta.shape[:-1]
+        raise FileError(f"theta holds networks of shape {members}, but {form} can contain only one: pass one row.")
     if theta.shape != (needed,):
         raise FileError(f"theta has shape {theta.shape}, but this network has {needed} parameters.")
     return theta

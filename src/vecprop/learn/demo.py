@@ -24,6 +24,7 @@ from .. import (
     train_population,
 )
 from .. import __version__ as version
+from ..system.extras import imported
 from ..train.progress import progress_bar
 from ..train.state import TrainingResult
 from .pictures import plot_momentum, plot_random_starts
@@ -136,7 +137,7 @@ def try_claim(X: np.ndarray, T: np.ndarray, seed: int) -> dict[str, Claim]:
 
 def draw(story: Story, out: Path) -> None:
     """Draw all pictures for the light and the dark page."""
-    import matplotlib
+    matplotlib = imported("matplotlib", "The demo", "pictures")
     from matplotlib import pyplot as plt
 
     from .. import pictures
@@ -165,10 +166,10 @@ def draw(story: Story, out: Path) -> None:
 
 def page_of(story: Story, seed: int, versions: str) -> str:
     """Render the page, with equations as MathML."""
-    from jinja2 import StrictUndefined, Template
     from latex2mathml.converter import convert
 
-    template = Template(_text("vecprop.learn", "demo.html"), autoescape=True, undefined=StrictUndefined)
+    jinja = imported("jinja2", "The demo", "tables")
+    template = jinja.Template(_text("vecprop.learn", "demo.html"), autoescape=True, undefined=jinja.StrictUndefined)
     values = {"network": NETWORK, "momentum": MOMENTUM, "learning_rate": LEARNING_RATE, "steps": STEPS}
     values |= {"starts": STARTS, "success": SUCCESS, "style": _text("vecprop.pictures", "page.css")}
     page = template.render(values, story=story, seed=seed, versions=versions)

@@ -3,9 +3,6 @@
 from importlib import import_module
 from typing import Any
 
-EXTRAS = {"matplotlib": "pictures", "pyarrow": "tables", "jinja2": "tables"}
-"""The extras that install modules which are imported without `imported`."""
-
 
 def imported(name: str, user: str, extra: str) -> Any:
     """Import a module; if it is missing, raise ImportError that names its user and the extra to install."""

@@ -165,8 +165,8 @@ class TabularRegressor(RegressorMixin, TableModel):
         X : DataFrame, Table, Dataset, array, path or paths
             A table, see `predict`.
         y : array (N,), optional
-            The true targets. By default, they are read from the target column of the table. Rows with a
-            missing value are not scored.
+            The true targets. By default, they are read from the target column of the table. Rows with a missing value
+            are not scored.
         sample_weight : array (N,), optional
             The sample weights.
         """

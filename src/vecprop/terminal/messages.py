@@ -13,7 +13,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ..system import extras
 from ..tables.error import one_line, printable
 from ..tables.reading.file_lists import missing
 
@@ -57,9 +56,6 @@ def sentence(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
     if isinstance(error, MemoryError):
         return "There is not enough memory."
-    module = str(error.name).partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
-    if module in extras.EXTRAS:
-        return f'{module} is not installed: pip install "vecprop[{extras.EXTRAS[module]}]".'
     text = str(error) or type(error).__name__
     if type(error).__name__ in ("KeyError", "AttributeError", "AssertionError", "IndexError"):
         return f"{type(error).__name__}: {text}. This is a bug in vecprop: --debug shows the traceback."

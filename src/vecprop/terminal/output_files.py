@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..files.atomic import LEAST, written_at_once
+from ..system.extras import imported
 from ..tables.reading.file_lists import ARROW, EXCEL, PARQUET, STANDARD_INPUT
 from .messages import UsageError, to_json
 
@@ -158,7 +159,7 @@ def _records() -> Iterator[Callable[[Any], None]]:
 
 
 def _binary(file: Any, suffix: str) -> Iterator[Callable[[Any], None]]:
-    import pyarrow
+    pyarrow = imported("pyarrow", "Writing Parquet and Arrow files", "tables")
     from pyarrow import ipc, parquet
 
     writer: Any = None

@@ -10,7 +10,7 @@ from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
 from .. import FileError
 from ..atomic import written_at_once
-from ..networks import CLASSIFIERS, REGRESSORS, Averaged, TrainedNetwork, averaged, fitting, require_intervals
+from ..networks import CLASSIFIERS, REGRESSORS, Averaged, TrainedNetwork, averaged, require_intervals, theta_of_one
 from .network_source import layers, network_function, prepared
 from .python_file import Source
 from .table_source import table_functions
@@ -78,10 +78,7 @@ def _network_functions(model: Any, source: Source) -> str:
     """Add the functions for a network, an estimator or a pipeline; return the title of the file."""
     *steps, last = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
     if isinstance(last, TrainedNetwork):
-        if np.ndim(last.theta) != 1:
-            members = np.shape(last.theta)[:-1]
-            raise FileError(f"theta holds networks of shape {members}, but source can contain only one: pass one row.")
-        networks = Averaged(last.network, fitting(last)[None])
+        networks = Averaged(last.network, theta_of_one(last, "source")[None])
     elif isinstance(last, (*CLASSIFIERS, *REGRESSORS)):
         networks = averaged(last)
     else:

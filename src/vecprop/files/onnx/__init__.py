@@ -12,7 +12,7 @@ from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
 from .. import FileError
 from ..atomic import written_at_once
-from ..networks import CLASSIFIERS, TrainedNetwork, fitting, require_intervals
+from ..networks import CLASSIFIERS, TrainedNetwork, require_intervals, theta_of_one
 from .estimator_graph import IMPUTERS, decided, encoded, interval, labels, predictions, register, traced
 from .tracing import Graph, Symbol
 
@@ -90,12 +90,8 @@ def to_onnx(
     if coverage is not None:
         require_intervals(model, coverage)
     if isinstance(model, TrainedNetwork):
-        network, theta, _ = model
-        if np.ndim(theta) != 1:
-            members = np.shape(theta)[:-1]
-            raise FileError(f"theta holds networks of shape {members}, but a graph can contain only one: pass one row.")
-        graph = Graph(dtype, OPSET)
-        graph.output(traced(network, fitting(model), graph.input("X", network.inputs)), "Y")
+        network, theta, graph = model.network, theta_of_one(model, "a graph"), Graph(dtype, OPSET)
+        graph.output(traced(network, theta, graph.input("X", network.inputs)), "Y")
         made = _model(graph)
     elif isinstance(model, TabularClassifier | TabularRegressor):
         made = _of_table(model, dtype, coverage)

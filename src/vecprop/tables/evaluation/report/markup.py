@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ....pictures.style import INK, colour
+from ....system.extras import imported
 from ...error import figures, pandas, printable
 
 Html = Any
@@ -19,10 +20,9 @@ Html = Any
 @cache
 def template(name: str) -> Any:
     """Return a template of this folder."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    settings: Any = {"autoescape": True, "undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
-    pages = Environment(loader=PackageLoader("vecprop.tables.evaluation.report", ""), **settings)
+    jinja = imported("jinja2", "A report", "tables")
+    settings: Any = {"autoescape": True, "undefined": jinja.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    pages = jinja.Environment(loader=jinja.PackageLoader("vecprop.tables.evaluation.report", ""), **settings)
     pages.filters |= {
         "figures": figures,
         "percent": lambda share: f"{100 * min(max(share, 0.0), 1.0):.1f}%",
