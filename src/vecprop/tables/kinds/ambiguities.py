@@ -93,6 +93,7 @@ def note_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers:
         form = _format_of(texts)
         setting = f"set its format with columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
         return f"{texts[0]!r} may be a date: {setting if form else 'write dates like 2024-01-31'}"
+    # Words without digits or units, such as "n.a.", mark missing values; they are not another format of amounts.
     others = [str(value) for value in series[is_unread].unique()[:_SAMPLE]]
     are_words = numbers > 0 and all(NumberReading.of([text]).value(text) is None for text in others)
     are_words = are_words and not units_of(others, len(texts) - len(others))
