@@ -66,6 +66,31 @@ def test_data_sets_that_are_filtered_or_in_memory_are_tables(tmp_path, little):
         TabularClassifier("y", **settings).fit(filtered, memory=little + 1000)
 
 
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_row_groups_of_a_data_set_are_read_one_by_one(tmp_path, little, is_streamed):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=900), "c": rng.choice(list("abc"), 900)})
+    frame["y"] = np.where(frame["x"] > 0, "yes", "no")
+    folder = in_parts(frame, tmp_path / "t", ".parquet", (0, 400, 900))
+    frame.iloc[400:].to_parquet(folder / "part-1.parquet", row_group_size=150, index=False)
+    memory = little + 500_000 if is_streamed else None
+    settings: Any = {"n_estimators": 2, "max_iter": 2, "random_state": 0}
+    model, like = (
+        TabularClassifier("y", **settings).fit(table, memory=memory) for table in (dataset.dataset(folder), folder)
+    )
+    np.testing.assert_array_equal(model.ensemble_.theta, like.ensemble_.theta)
+    assert model.score(dataset.dataset(folder)) == like.score(frame)
+
+
+def test_a_damaged_file_of_a_data_set_is_reported(tmp_path):
+    data = dataset.dataset(in_parts(FRAME, tmp_path / "t", ".parquet"))
+    path = tmp_path / "t" / "part-1.parquet"
+    path.write_bytes(path.read_bytes()[:-9])
+    for read in (TabularRegressor("size").fit, read_table):
+        with pytest.raises(TableError, match=r"^The data set cannot be read: .*part-1\.parquet"):
+            read(data)
+
+
 @pytest.mark.long
 def test_a_dask_data_frame_is_a_table():
     frames = pytest.importorskip("dask.dataframe")

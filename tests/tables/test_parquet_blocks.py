@@ -1,6 +1,8 @@
 """Row groups of Parquet files as blocks train the same network as arrays."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import dataset
 
 import vecprop as vp
+from anonymous_memory import reads_proc
 from vecprop.tables.streaming.parquet_blocks import columns_as_array
 from vecprop.train import blocks as stream
 from vecprop.train.blocks.sources import digest_of
@@ -189,3 +193,58 @@ def test_unaligned_columns_are_stacked_correctly(F):
     wire = np.frombuffer(b"?" + second.tobytes(), np.uint8)[1:].view(F)
     assert not wire.flags.aligned
     np.testing.assert_array_equal(columns_as_array([first, wire, first]), np.stack([first, second, first], axis=1))
+
+
+@pytest.mark.parametrize("source", [dataset.dataset(pa.table({"a": [1]})), pd.DataFrame({"a": [1]}), 3, None, []])
+def test_sources_other_than_paths_are_rejected(source):
+    with pytest.raises(vp.TableError, match=f"Expected a path or a list of .*, got a {type(source).__name__}"):
+        vp.blocks.ParquetBlocks(source, "y")
+
+
+@pytest.fixture
+def limited():
+    """Limit the memory of this process, and restore the limit and Arrow's memory pool."""
+    resource = pytest.importorskip("resource")
+    limit, pool = resource.getrlimit(resource.RLIMIT_DATA), pa.default_memory_pool()
+    yield lambda size: resource.setrlimit(resource.RLIMIT_DATA, (size, limit[1]))
+    resource.setrlimit(resource.RLIMIT_DATA, limit)
+    pa.set_memory_pool(pool)
+
+
+def test_arrow_uses_the_pool_of_the_system_under_a_limit(tmp_path, limited):
+    limited(2**45)
+    vp.blocks.ParquetBlocks(write(tmp_path / "t", frame()), "y").read(0)
+    assert pa.default_memory_pool().backend_name == "system"
+
+
+@reads_proc
+@pytest.mark.long
+@pytest.mark.parametrize("read", ["ParquetBlocks('t', 'y').read(0)", "vecprop.read_table('t')"])
+def test_arrow_reserves_no_memory_under_a_limit(tmp_path, read):
+    write(tmp_path / "t", frame())
+    code = f"""
+import resource
+resource.setrlimit(resource.RLIMIT_DATA, (2**33, 2**33))
+import vecprop
+from vecprop.blocks import ParquetBlocks
+{read}
+print(open("/proc/self/status").read())
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert size_of_data(done.stdout) < 2**30
+
+
+def size_of_data(status):
+    """Return the size of a process's data in bytes."""
+    return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmData")).split()[1])
+
+
+@reads_proc
+def test_a_sound_file_is_not_called_damaged_if_memory_is_short(tmp_path, limited):
+    pq.write_table(
+        pa.table({"a": np.zeros(2**24), "y": np.zeros(2**24)}), tmp_path / "zeros.parquet", row_group_size=2**24
+    )
+    blocks = vp.blocks.ParquetBlocks(tmp_path / "zeros.parquet", "y")
+    limited(size_of_data(Path("/proc/self/status").read_text(encoding="utf-8")) + 2**25)
+    with pytest.raises(MemoryError, match=r"There is not enough memory to read .*zeros.parquet.$"):
+        blocks.read(0)

@@ -1,5 +1,7 @@
 """The memory that is available to this process."""
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -8,6 +10,21 @@ from pathlib import Path
 def available_memory(root: str = "/") -> int | None:
     """Return the available bytes, considering the system, the cgroup and ``ulimit``; None if unknown."""
     return min(_known(Path(root)), default=None)
+
+
+def limit_reservation() -> None:
+    """Let Arrow use the system's memory pool if `ulimit` limits this process, because its own pool reserves 1 GB.
+
+    Call this function before pyarrow is imported: afterward, only pyarrow's own allocations use another pool.
+    """
+    with suppress(ImportError):  # on Windows
+        import resource
+
+        limits = [resource.getrlimit(limit)[0] for limit in (resource.RLIMIT_DATA, resource.RLIMIT_AS)]
+        if any(limit != resource.RLIM_INFINITY for limit in limits):
+            os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+            if (pyarrow := sys.modules.get("pyarrow")) is not None:
+                pyarrow.set_memory_pool(pyarrow.system_memory_pool())
 
 
 def _known(root: Path) -> Iterator[int]:

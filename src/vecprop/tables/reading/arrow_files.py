@@ -7,10 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ...system.memory import limit_reservation
 from ..error import TableError, first_line, pandas
 from .bounds import require_room_for_buffers, require_room_for_rows, require_room_for_values
 from .file_lists import ARROW, PARQUET, require_equal_columns
 
+limit_reservation()
 T = TypeVar("T")
 SMALL = 1024
 """Row groups with fewer rows are read by one thread, which is faster than starting others."""
@@ -215,15 +217,19 @@ def one_line_errors(path: Path, read: Callable[[], T], place: str = "") -> T:
     """Call a Parquet or Arrow reader and convert its errors to one-line messages that name the file."""
     from pyarrow import ArrowException
 
+    limit_reservation()
     try:
         return read()
     except TableError:
         raise
     except FileNotFoundError as error:
         raise TableError(f"{place or path} no longer exists: do not move files while they are read.") from error
-    except (ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError) as error:
-        kind, why = path.suffix.lstrip("."), first_line(error).replace(f" '{path}'", "")
-        raise TableError(f"{place or path} cannot be read as a {kind} file: {why}.") from error
+    except (ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
+        why = first_line(error).replace(f" '{path}'", "")
+        if isinstance(error, MemoryError) or "bad_alloc" in why:
+            raise MemoryError(f"There is not enough memory to read {place or path}.") from error
+        kind = f" as a {path.suffix[1:]} file" if path.suffix else ""
+        raise TableError(f"{place or path} cannot be read{kind}: {why}.") from error
 
 
 Read = Callable[[bool], Any]

@@ -86,10 +86,7 @@ def files_of(paths: Paths) -> list[Path]:
             require_all_columns(file, folder, remedy)
         files = [existing(file) for file in files]
     else:
-        given = list(paths) if isinstance(paths, Iterable) and not hasattr(paths, "columns") else []
-        if not is_path(given):
-            raise TableError(f"Expected a path or a list of at least one path, got a {type(paths).__name__}.")
-        files = [existing(path) for path in given]
+        files = [existing(path) for path in several_paths(paths)]
         folder = next((path for path in files if path.is_dir() or path == STANDARD_INPUT), None)
         if folder is not None:
             raise TableError(f"{folder} is not a file: a list must contain file names.")
@@ -98,6 +95,15 @@ def files_of(paths: Paths) -> list[Path]:
             kinds = f"{_kind(files[0]) or 'unknown'} and {_kind(file) or 'unknown'}"
             raise TableError(f"{files[0]} and {file} differ in kind ({kinds}): all files of a table must have one.")
     return files
+
+
+def several_paths(paths: Any) -> list[Any]:
+    """Return several paths as a list, and raise an error for other objects."""
+    listed = list(paths) if isinstance(paths, Iterable) and not hasattr(paths, "columns") else []
+    if not is_path(listed):
+        advice = ": pass the list of its files" if hasattr(paths, "get_fragments") else ""
+        raise TableError(f"Expected a path or a list of at least one path, got a {type(paths).__name__}{advice}.")
+    return listed
 
 
 def is_compressed(file: Path) -> bool:

@@ -125,12 +125,11 @@ class TableParts:
         """
         if is_dataset(table):
             schema, parts = table.schema, []
-            for fragment in table.get_fragments():
+            fragments = arrow_files.one_line_errors(Path("The data set"), lambda: list(_fragments(table)))
+            for fragment, rows in fragments:
                 path = Path(getattr(fragment, "path", "A table in memory"))
-                groups = fragment.split_by_row_group() if hasattr(fragment, "split_by_row_group") else [fragment]
-                for of in groups:
-                    read = partial(_of_fragment, of, schema)
-                    parts.append(TablePart(path, f"{path} of the data set", of.count_rows(), read))
+                read = partial(_of_fragment, fragment, schema)
+                parts.append(TablePart(path, f"{path} of the data set", rows, read))
         else:
             files, footers = files_of(table), {}
             schema = arrow_files.common_schema(files, footers)
@@ -177,6 +176,16 @@ class TableParts:
             frame.index = pandas().RangeIndex(start, start + len(frame))
             yield frame
             start += len(frame)
+
+
+def _fragments(dataset: Any) -> Iterator[tuple[Any, int]]:
+    """Yield the fragments of a data set with their row counts, and split Parquet files into row groups."""
+    for fragment in dataset.get_fragments():
+        if hasattr(fragment, "split_by_row_group"):
+            for group in fragment.split_by_row_group():
+                yield group, group.row_groups[0].num_rows  # count_rows() would count all row groups of the file
+        else:
+            yield fragment, fragment.count_rows()
 
 
 def _of_fragment(fragment: Any, schema: Any, is_checked: bool) -> Any:

@@ -108,13 +108,6 @@ def parts_if_larger(
     limit = whole - PROGRAM
     if files and 60 * sum(file.stat().st_size for file in files) < limit:
         return None
-    import pyarrow
-
-    with suppress(ImportError, ValueError):  # Arrow reserves 1 GB, which `ulimit -d` would count
-        import resource
-
-        if resource.getrlimit(resource.RLIMIT_DATA)[0] != resource.RLIM_INFINITY:
-            pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     if may_be_in_parts(table):
         parts = TableParts.of(table).joined()
         sizes = RowSizes.of(parts.parts[0].frame(), aside, asked)

@@ -15,7 +15,7 @@ from ...system.threads import usable_threads
 from ...train.trainer import can_compile
 from ..error import TableError
 from ..reading.arrow_files import PARQUET, one_line_errors
-from ..reading.file_lists import require_all_columns
+from ..reading.file_lists import require_all_columns, several_paths
 
 
 class ParquetBlocks:
@@ -159,10 +159,12 @@ def parquet_files(source: Any) -> list[Path]:
 
     Names that start with a dot or an underscore are skipped, because other programs use them for metadata.
     """
-    is_one = isinstance(source, str | os.PathLike)
-    files = [Path(path) for path in ([source] if is_one else source)]
-    if is_one and files[0].is_dir():
-        (folder,) = files
+    if not isinstance(source, str | os.PathLike):
+        files = [Path(path) for path in several_paths(source)]
+    elif not Path(source).is_dir():
+        files = [Path(source)]
+    else:
+        folder = Path(source)
         files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in PARQUET and path.is_file()]
         files = [path for path in files if not any(part[0] in "._" for part in path.relative_to(folder).parts)]
         for path in files:
