@@ -17,6 +17,7 @@ from models import fresh
 from vecprop.tables import evaluate
 from vecprop.tables.evaluation.report.columns import leading_columns
 from vecprop.tables.evaluation.report.subgroups import worse_subgroups
+from vecprop.tables.evaluation.verdict import UNCLEAR
 from vecprop.tables.explaining import column_notes as drift
 
 FEW: dict[str, Any] = {"n_estimators": 2, "max_iter": 5, "hidden_layer_sizes": 4, "random_state": 0}
@@ -98,7 +99,7 @@ def test_baselines_are_fitted_on_training_or_on_other_rows(models, people, found
     assert found.verdict.metric == loss
     assert found.verdict.says in repr(found)
     (margins,) = re.findall("  difference from vecprop  +(.*)", repr(found))
-    assert re.split("  +", margins) == list(map(str, found.margins.values()))
+    assert re.split("  +", margins) == list(map(str, found.compared(loss)[4:]))
     naive = found.predictions["naive"]
     assert len(np.unique(naive, axis=0)) == (1 if is_given else 5 if target == "spends" else 2)
     if is_given:
@@ -204,8 +205,11 @@ def test_one_group_has_neither_intervals_nor_significance(models, people, tmp_pa
     assert "only one group, too few to fit baselines" in evaluate(models["spends"], rows, groups="city").notes[-1]
     found = evaluate(models["spends"], rows, groups="city", training=people[:150])
     verdict: Any = found.verdict
-    assert (verdict.level, verdict.beaten) == ("no better", [])
-    assert verdict.says.startswith("The difference cannot be judged from one group: the RMSE is ")
+    assert (verdict.level, verdict.beaten) == (UNCLEAR, [])
+    assert re.match(
+        rf"{UNCLEAR.capitalize()} \(n = \d+ in 1 group\) whether the model is better than .*: the RMSE is ",
+        verdict.says,
+    )
     assert "Only one group was scored, so there are no intervals: score at least two." in verdict.worries
     assert "95 % interval" not in repr(found)
     found.report(tmp_path / "report.html")

@@ -1,6 +1,7 @@
-"""The verdict on a model: paired comparisons with all baselines, and never good without skill."""
+"""The verdict on a model: paired comparisons with all baselines, which say only what the scored rows prove."""
 
 import re
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ from vecprop.tables.evaluation import baselines
 from vecprop.tables.evaluation.baselines import Baselines, columns_for_trees
 from vecprop.tables.evaluation.measured import Measured, worries_of
 from vecprop.tables.evaluation.metrics import Estimate, estimates, metrics_of_classes, metrics_of_numbers
+from vecprop.tables.evaluation.verdict import UNCLEAR, widening
 
 
 def measured(ours, naive, boosting, how: Any = "test", **more):
@@ -39,42 +41,103 @@ def measured(ours, naive, boosting, how: Any = "test", **more):
 NAIVE = (500, 450, 550, 400, 380, 420)
 
 
-OVERLAPPING, NO_BETTER = (105, 95, 115, 8, 6, 10), (101, 90, 120, 1, -1, 3)
+OVERLAPPING = (106, 95, 115, 6, 4, 8)
+WORSE = (90, 85, 95, -10, -15, -5)
+EQUAL_NAIVE, UNCLEAR_NAIVE = (100.5, 90, 120, 0.5, -1, 2), (100.5, 90, 120, 0.5, -30, 30)
 
 
 @pytest.mark.parametrize(
-    ("naive", "boosting", "level", "says"),
+    ("naive", "boosting", "r2", "level", "says"),
     [
-        (NAIVE, (150, 140, 160, 50, 40, 60), "better", "Better than all baselines: the RMSE is 100, compared with 150"),
-        (NAIVE, OVERLAPPING, "better", "Better than all baselines: the RMSE is 100, compared with 105 for"),
-        (NAIVE, (102, 95, 110, 2, 1, 3), "slightly better", "Slightly better than all baselines: the RMSE is 100"),
-        (NAIVE, (101, 95, 110, 1, -5, 6), "no better", "Not distinguishable from gradient boosting: the"),
-        (NAIVE, (99, 90, 110, -1, -5, 3), "no better", "Not distinguishable from gradient boosting: the"),
+        (NAIVE, (150, 140, 160, 50, 40, 60), 0.9, "better", "Better than all baselines: the RMSE is 100, compared"),
+        (NAIVE, OVERLAPPING, 0.9, "better", "Better than all baselines: the RMSE is 100, compared with 106 for"),
+        (NAIVE, (102, 95, 110, 2, 1, 3), 0.9, "slightly better", "Slightly better than all baselines: the RMSE is"),
         (
             NAIVE,
-            (90, 85, 95, -10, -15, -5),
-            "worse",
-            "Worse than gradient boosting: the RMSE is 100, compared with 90 for",
+            (101, 95, 110, 1, -4, 5),
+            0.9,
+            "not distinguishable",
+            "Not distinguishable from gradient boosting: the",
         ),
-        (NO_BETTER, OVERLAPPING, "no better", "The RMSE shows no skill: it is 100, compared with 101"),
-        (NO_BETTER, (90, 85, 95, -10, -15, -5), "worse", "The RMSE shows no skill: it is 100, compared with 101"),
+        (
+            NAIVE,
+            (99, 90, 110, -1, -4, 3),
+            0.9,
+            "not distinguishable",
+            "Not distinguishable from gradient boosting: the",
+        ),
+        (NAIVE, (101, 95, 110, 1, -5, 8), 0.9, UNCLEAR, f"{UNCLEAR.capitalize()} (n = 100) whether"),
+        (NAIVE, (99, 90, 110, -1, -8, 3), 0.9, UNCLEAR, f"{UNCLEAR.capitalize()} (n = 100) whether"),
+        (NAIVE, WORSE, 0.9, "worse", "Worse than gradient boosting: the RMSE is 100, compared with 90 for"),
+        (EQUAL_NAIVE, OVERLAPPING, 0.01, "not distinguishable", "The RMSE shows no skill: the RMSE is 100.0, compared"),
+        (EQUAL_NAIVE, WORSE, 0.01, "worse", "The RMSE shows no skill: the RMSE is 100.0, compared with 100.5"),
+        (UNCLEAR_NAIVE, OVERLAPPING, 0.01, UNCLEAR, f"{UNCLEAR.capitalize()} (n = 100) whether the model"),
+        (UNCLEAR_NAIVE, WORSE, 0.01, "worse", "Worse than gradient boosting: the RMSE is 100.0, c"),
     ],
 )
-def test_level_and_sentence_follow_the_paired_differences(naive, boosting, level, says):
-    found: Any = measured((100, 90, 110), naive, boosting).verdict
+def test_level_and_sentence_follow_the_paired_differences(naive, boosting, r2, level, says):
+    found: Any = measured((100, 90, 110), naive, boosting, r2=(r2, r2 - 0.03, r2 + 0.03)).verdict
     assert (found.level, found.says[: len(says)]) == (level, says)
     assert found.beaten == [name for name, of in (("naive", naive), ("gradient boosting", boosting)) if of[4] > 0]
     assert f" for {found.baseline}" in found.says
-    assert f"the difference is {found.margin}." in found.says
     assert ("significantly better than" in found.says) == (0 < len(found.beaten) < 2)
     assert (level == "worse") == bool(re.search("([wW]orse than) gradient boosting", found.says))
 
 
-@pytest.mark.parametrize("r2", [(-4e14, -5e14, -3e14), (0.1, -0.1, 0.2), (np.nan, np.nan, np.nan)])
-def test_the_level_is_no_better_without_skill(r2):
+@pytest.mark.parametrize("r2", [(-0.4, -0.5, -0.3), (0.85, -0.14, 0.89), (np.nan, np.nan, np.nan)])
+def test_naive_is_not_beaten_unless_the_skill_is_proven(r2):
     found: Any = measured((100, 90, 110), NAIVE, (150, 140, 160, 50, 40, 60), r2=r2).verdict
-    assert (found.level, found.baseline) == ("no better", "naive")
-    assert found.says.startswith(f"The R² shows no skill: it is {Estimate(*r2)}, and 0 for guessing; the RMSE is 100")
+    assert (found.level, found.baseline) == (UNCLEAR, "naive")
+    assert found.beaten == ["gradient boosting"]
+    assert "no skill" not in found.says
+
+
+@pytest.mark.parametrize(("rows", "groups"), [(49, None), (100, np.arange(100) % 19), (49, np.arange(49))])
+def test_few_rows_and_groups_prove_neither_equality_nor_absence_of_skill(rows, groups):
+    for naive in (EQUAL_NAIVE, NAIVE):
+        few = measured((100, 90, 110), naive, (101, 95, 110, 1, -2, 3), truth=np.arange(rows), groups=groups)
+        found: Any = few.verdict
+        assert found.level == UNCLEAR
+        assert found.says.startswith(f"{UNCLEAR.capitalize()} (n = {rows}")
+    for count in (1, 9):
+        found = measured((100, 90, 110), NAIVE, WORSE, truth=np.arange(count)).verdict
+        assert (found.level, found.beaten) == (UNCLEAR, [])
+
+
+def test_intervals_of_differences_are_wider_for_few_rows_and_in_cross_validation():
+    assert widening("test", 10**6, 0) == pytest.approx(1, abs=1e-5)
+    assert widening("test", 5, 0) == pytest.approx(2.776 / 1.96 * np.sqrt(5 / 4), rel=1e-3)
+    assert widening("cross-validation", 10**6, 5) == pytest.approx(1.5, abs=1e-4)
+    assert widening("out of fold", 10**6, 0) == pytest.approx(2, abs=1e-4)
+
+
+def decimals(text):
+    return {len(number.partition(".")[2]) for number in re.findall(r"\d+(?:\.\d+)?", text.replace(",", ""))}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(0.4506, 0.4516), (0.45049, 0.45051), (0.4, 0.40000004), (12345.6, 12346.4), (3e-9, 3.01e-9)]
+)
+def test_compared_numbers_have_equal_decimals_and_show_which_is_better(ours, theirs):
+    difference = theirs - ours
+    naive = (2 * theirs, 1.9 * theirs, 2.1 * theirs, 2 * theirs - ours, ours, 2 * theirs)
+    boosting = (theirs, theirs * 0.9, theirs * 1.1, difference, difference / 3, 2 * difference)
+    found: Any = measured((ours, ours * 0.9, ours * 1.1), naive, boosting).verdict
+    pattern = (
+        r"the RMSE is (\S+), compared with (\S+) for gradient boosting; the difference is (\S+) \((\S+) to (\S+)\)"
+    )
+    ((mine, other, shown, low, high),) = re.findall(pattern, found.says)
+    numbers = [Decimal(text.replace(",", "")) for text in (mine, other, shown)]
+    assert numbers[0] < numbers[1]
+    assert numbers[1] - numbers[0] == numbers[2]
+    assert len(decimals(" ".join(text.partition("e")[0] for text in (mine, other, shown, low, high)))) == 1
+    assert float(low.replace(",", "")) > 0
+
+
+def test_metrics_of_all_models_have_equal_decimals():
+    scores = measured((0.4506, 0.43, 0.47), (0.7, 0.69, 0.71, 0.2494, 0.2, 0.3), (0.4516, 0.43, 0.47, 0.001, -0.1, 0.2))
+    for line in scores.text("on the test set").splitlines()[1:4]:
+        assert len(decimals(line.partition("  ")[2].replace("R²", ""))) == 1, line
 
 
 def test_the_verdict_starts_with_the_kind_of_scores_without_a_test_set():

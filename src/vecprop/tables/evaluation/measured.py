@@ -3,73 +3,26 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ..ensemble.calibration import decided, positive_of
 from ..error import RequestError
+from ..estimates import Estimate, Text, compared
 from ..explaining.importance import Importance, WorstRow, importances, worst_rows
 from ..table_model import TableModel
 from . import metrics as of_rows
 from .baselines import NAIVE
-from .metrics import Estimate, Metrics, Scores, columns_of_text, spread, title
+from .metrics import Metrics, Scores, columns_of_text, spreads, title
 from .targets import levels_of, positive_class
+from .verdict import FEW, FEW_GROUPS, OURS, Comparison, How, Verdict, widening
 
-OURS = "vecprop"
-"""The key of the model in dictionaries of models and baselines."""
 MARGIN = "margin"
-FEW, FEW_GROUPS = 50, 20
-"""Below this number of rows or groups, a verdict comes with a warning."""
-
-How = Literal["table", "test", "out of fold", "cross-validation"]
-Level = Literal["better", "slightly better", "no better", "worse"]
-SLIGHT = 0.05
-"""A model is only slightly better if it reduces the loss by less than this fraction."""
 NOTABLE = 0.01
 """Baselines whose loss exceeds the naive loss by more than this fraction are reported."""
-GUESSING = {"r2": 0.0, "roc_auc": 0.5}
-"""Scores of predictions that ignore the inputs."""
-SCORED: dict[How, str] = {"out of fold": "Out of fold, without a test", "cross-validation": "In cross-validation"}
-"""How rows were scored without a test set."""
 CHANCE = "On small tables such scores can show skill by chance, so intervals of differences are doubled."
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a model is better than its baselines.
-
-    Parameters
-    ----------
-    level : str
-        Determined by the 95 % intervals of the paired loss differences. "better": the loss is lower than the loss of
-        every baseline; "slightly better": lower by less than 5 %; "worse": higher than the loss of some baseline; "no
-        better": not distinguishable, such as with only one scored row or group. The two better levels also require
-        skill in the loss, R² and ROC AUC.
-    metric : str
-        The loss that decides.
-    ours, theirs, margin : Estimate
-        The loss of the model, the loss of ``baseline``, and the difference (theirs minus ours).
-    baseline : str
-        The best baseline that the model does not beat, or the best of all baselines if the model beats them.
-    beaten : list of str
-        The baselines with a significantly higher loss.
-    says : str
-        The verdict as text. The part before the first colon is a headline.
-    worries : list of str
-        Reasons not to trust the model or its metrics.
-    """
-
-    level: Level
-    metric: str
-    ours: Estimate
-    baseline: str
-    theirs: Estimate
-    margin: Estimate
-    beaten: list[str]
-    says: str
-    worries: list[str]
 
 
 class Learned(NamedTuple):
@@ -171,7 +124,12 @@ class Measured:
             for (name, metric), found in of_rows.estimates(metrics, self.weight, self.seed, self.groups).items():
                 scores[name][metric] = found
         margins = {name: of.pop(MARGIN) for name, of in scores.items() if MARGIN in of}
-        return scores, {name: of.doubled if self.how == "out of fold" else of for name, of in margins.items()}
+        return scores, {name: margin.widened(self.widening) for name, margin in margins.items()}
+
+    @property
+    def widening(self) -> float:
+        """The ratio of the widths of intervals of differences and of bootstrap intervals."""
+        return widening(self.how, self.units, len(self.folds))
 
     @property
     def scores(self) -> Scores:
@@ -192,7 +150,7 @@ class Measured:
     def margins(self) -> dict[str, Estimate]:
         """The loss of each baseline minus the model's loss, on the same bootstrap samples.
 
-        Out-of-fold intervals are doubled, because small tables can otherwise show skill by chance.
+        Intervals are wider than bootstrap intervals, see `vecprop.tables.evaluation.verdict.widening`.
         """
         return self._estimates[1]
 
@@ -236,60 +194,40 @@ class Measured:
         """The verdict on the model, or None if it was not compared with baselines."""
         if not self.margins:
             return None
-        metric, margins = next(iter(self.metrics)), self.margins
-        ours, losses = self.metrics[metric], {name: of[metric] for name, of in self.baselines.items()}
-        shown = {name: loss.rounded()[0] for name, loss in {OURS: ours, **losses}.items()}  # rounded as in the table
-        beaten = [name for name, margin in margins.items() if margin.low > 0]
-        better = [name for name, margin in margins.items() if margin.high < 0]
-        others = [name for name in margins if name not in beaten]
-        baseline = min(better or others or beaten, key=lambda name: losses[name].value)
-        unskilled = [of for of, least in GUESSING.items() if of in self.metrics and not self.metrics[of].low > least]
-        level: Level = "worse" if better else "no better"
-        values = f"the {title(metric)} is {shown[OURS]}"
-        if self.units < 2:
-            said = f"The difference cannot be judged from one {'row' if self.groups is None else 'group'}"
-        elif NAIVE in others:
-            baseline, said = NAIVE, f"The {title(metric)} shows no skill"
-            values = f"it is {shown[OURS]}"
-        elif unskilled:
-            baseline, said = NAIVE, f"The {title(unskilled[0])} shows no skill"
-            values = f"it is {self.metrics[unskilled[0]]}, and {GUESSING[unskilled[0]]:g} for guessing; {values}"
-        elif better:
-            said = f"Worse than {' and '.join(better)}"
-        elif others:
-            said = f"Not distinguishable from {' and '.join(others)}"
-        else:
-            level = "slightly better" if margins[baseline].value < SLIGHT * losses[baseline].value else "better"
-            said = f"{level.capitalize()} than all baselines"
-        margin = margins[baseline]
-        what = " (which ignores the inputs)" if baseline == NAIVE else ""
-        says = f"{said}: {values}, compared with {shown[baseline]} for {baseline}{what}; the difference is {margin}."
-        says += f" The model is significantly better than {' and '.join(beaten)}." if beaten and others else ""
-        says += f" It is significantly worse than {' and '.join(better)}." if better and "Worse" not in said else ""
-        scored = "Partly on training rows" if self.trained_on else SCORED.get(self.how)
-        says = f"{scored}, {says[0].lower()}{says[1:]}" if scored else says
-        return Verdict(level, metric, ours, baseline, losses[baseline], margin, beaten, says, list(worries_of(self)))
+        return Comparison(self, next(iter(self.metrics))).verdict(list(worries_of(self)))
 
     def text(self, where: str, name: str = OURS) -> str:
-        """Return tables of the metrics on all rows and on folds, and the verdict."""
-        scores = {name if of == OURS else of: metrics for of, metrics in self.scores.items()}
-        positive = positive_class(self.model)
-        rows = [[f"{where} (95 % interval)" if self.units > 1 else where, *scores]]
-        rows += [[title(metric, positive), *(str(of[metric]) for of in scores.values())] for metric in self.metrics]
-        if self.margins:
-            rows.insert(2, [f"  difference from {name}", "", *map(str, self.margins.values())])
-        said = [columns_of_text(rows)]
+        """Return the metrics on all rows and on folds as tables, and the verdict."""
+        paragraphs = [columns_of_text(self._table_of_metrics(where, name))]
         if self.folds:
-            folds = self.metrics_of_folds
-            rows = [[f"mean ± std over {len(self.folds)} folds", *folds]]
-            for metric in self.metrics:
-                spreads = (spread(of[metric]) for of in folds.values())
-                cells = (f"{of[0]:.4g} ± {of[1]:.4g}" if of else "undefined" for of in spreads)
-                rows.append([title(metric, positive), *cells])
-            said.append(columns_of_text(rows))
+            paragraphs.append(columns_of_text(self._table_of_folds()))
         if (verdict := self.verdict) is not None:
-            said.append("\n".join([verdict.says, *verdict.worries]))
-        return "\n\n".join(said)
+            paragraphs.append("\n".join([verdict.says, *verdict.worries]))
+        return "\n\n".join(paragraphs)
+
+    def compared(self, metric: str) -> list[Text]:
+        """Return a metric of the model and each baseline as text and, for the loss, the differences."""
+        is_loss = metric == next(iter(self.metrics))
+        margins = list(self.margins.values()) if is_loss else []
+        return compared([metrics[metric] for metrics in self.scores.values()], margins)
+
+    def _table_of_metrics(self, where: str, name: str) -> list[list[str]]:
+        positive = positive_class(self.model)
+        names = [name if model == OURS else model for model in self.scores]
+        rows = [[f"{where} (95 % interval)" if self.units > 1 else where, *names]]
+        for metric in self.metrics:
+            texts = list(map(str, self.compared(metric)))
+            rows.append([title(metric, positive), *texts[: len(names)]])
+            if len(texts) > len(names):
+                rows.append([f"  difference from {name}", "", *texts[len(names) :]])
+        return rows
+
+    def _table_of_folds(self) -> list[list[str]]:
+        positive, folds = positive_class(self.model), self.metrics_of_folds
+        rows = [[f"mean ± std over {len(self.folds)} folds", *folds]]
+        for metric in self.metrics:
+            rows.append([title(metric, positive), *spreads([metrics[metric] for metrics in folds.values()])])
+        return rows
 
 
 def worries_of(measured: Measured) -> Iterator[str]:

@@ -19,8 +19,9 @@ from ..reading.frames import Frame
 from ..streaming.streamed import Streamed
 from ..table_model import CUT_SHORT, fit_many
 from .baselines import Baselines
-from .measured import OURS, How, Learned, Measured
+from .measured import Learned, Measured
 from .targets import Task, as_learned, class_numbers, levels_of, positive_class, predictions_of
+from .verdict import OURS, How
 
 
 @dataclass(frozen=True, eq=False)

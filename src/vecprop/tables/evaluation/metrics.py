@@ -6,8 +6,7 @@ bootstrap samples, which are the same for all metrics. The interval of a differe
 
 import sys
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
-from math import floor, isfinite, log10
+from math import isfinite
 from shutil import get_terminal_size
 from statistics import mean, stdev
 from typing import Any, TypeVar
@@ -16,6 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from ...core.losses import Quantile
+from ..estimates import Estimate, NumberFormat
 from ..explaining.importance import MIN_LOSS_PROBABILITY
 
 ENTRIES = 10_000_000
@@ -23,59 +23,12 @@ ENTRIES = 10_000_000
 AT_ONCE = 500_000
 """Maximum number of row counts in memory."""
 
+ROUNDING = 1e-13
+"""Targets whose standard deviation relative to the largest target is smaller are constant except for rounding."""
+
 Name = TypeVar("Name", bound=Hashable)
 Metrics = Callable[[np.ndarray], dict[Name, np.ndarray]]
 """A function that maps the counts of N rows in B samples, (B, N), to the B values of each metric."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A metric with its interval.
-
-    Parameters
-    ----------
-    low, high : float
-        The 95 % interval from 1,000 bootstrap samples, or from fewer (at least 200) if there are many rows. Groups are
-        sampled as a whole. Both are nan if there is only one row or group, which has no variance.
-    """
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        value, low, high = self.rounded()
-        return value if low == high else f"{value} ({low} to {high})"
-
-    def rounded(self, reference: float = 0.0) -> list[str]:
-        """Return the value and the ends of the interval as text, with the digits that the interval supports.
-
-        Numbers much smaller than ``reference`` become 0.
-
-        Examples
-        --------
-        >>> Estimate(40596.1, 37403.2, 43887.9).rounded(), Estimate(-4e-7, -1e-4, 1e-4).rounded(reference=0.2)
-        (['40,600', '37,400', '43,900'], ['0', '-0.0001', '0.0001'])
-        >>> Estimate(2e15, 1e15, 3e15).rounded()
-        ['2e+15', '1e+15', '3e+15']
-        """
-        if np.isnan(self.value):
-            return ["undefined"] * 3
-        numbers = self.value, self.low, self.high
-        if max(map(abs, numbers)) >= 1e12:
-            return [f"{number:.3g}" for number in numbers]
-        sizes = (max(map(abs, numbers)), 3), ((self.high - self.low) / 2, 1), (abs(reference), 3)
-        decimals = -max((floor(log10(size)) - digits for size, digits in sizes if 0 < size < np.inf), default=0)
-        kept = [round(number, decimals) + 0.0 for number in numbers]
-        texts = [f"{number:,.{max(decimals, 0)}f}" for number in kept]
-        while "." in texts[0] and all(text[-1] in "0." for text in texts):
-            texts = [text[:-1] for text in texts]
-        return [text if text.strip("0.") else "0" for text in texts]
-
-    @property
-    def doubled(self) -> "Estimate":
-        """The estimate with an interval of twice the width."""
-        return Estimate(self.value, 2 * self.low - self.value, 2 * self.high - self.value)
 
 
 Scores = dict[str, dict[str, Estimate]]
@@ -93,7 +46,7 @@ def estimates(
     >>> print(estimates(metrics, np.ones(100))["mae"])
     0.20 (0.12 to 0.28)
     >>> print(estimates(metrics, np.ones(100), groups=np.arange(100) // 20)["mae"])
-    0.2 (0 to 0.6)
+    0.2 (0.0 to 0.6)
     """
     rng, rows = np.random.default_rng(seed), len(weight)
     units = rows if groups is None else groups.max() + 1
@@ -109,8 +62,11 @@ def estimates(
     for name, (value,) in whole.items():
         drawn = np.concatenate([of[name] for of in values])
         drawn = drawn[np.isfinite(drawn)]
-        low, high = np.quantile(drawn, (0.025, 0.975)).tolist() if len(drawn) and units > 1 else (np.nan, np.nan)
-        found[name] = Estimate(float(value), low, high)
+        if units > 1 and np.isfinite(value) and len(drawn):
+            low, high = np.quantile(drawn, (0.025, 0.975)).tolist()
+            found[name] = Estimate(float(value), low, high)
+        else:
+            found[name] = Estimate(float(value))
     return found
 
 
@@ -151,6 +107,7 @@ def metrics_of_classes(
     classes, numbers = np.unique(y, return_inverse=True)
     of_class = np.bincount(numbers, weight)[numbers]
     null = -np.log(np.where(of_class > 0, of_class, 1) / (len(y) if weight is None else weight.sum()))
+    null = null if len(classes) > 1 else np.zeros(len(y))  # exactly, although the sum of weights is rounded
     sums = _sums(numbers, len(classes))
     ranks = _ranks(P[:, positive], y == positive) if is_binary and y.min() >= 0 else lambda counts: {}
     decisions = _decisions(*((y == positive, decided == positive) if is_binary else (y, decided)))
@@ -160,7 +117,7 @@ def metrics_of_classes(
         log_loss, shares = counts @ losses / rows, sums(counts * right) / sums(counts)
         return {
             "log_loss": log_loss,
-            "d2_log_loss": np.round(1 - log_loss / _if_any(counts @ null / rows), 12) + 0.0,  # no -0
+            "d2_log_loss": np.round(1 - log_loss / _if_above(counts @ null / rows), 12) + 0.0,  # no -0
             "accuracy": counts @ right / rows,
             "balanced_accuracy": np.nansum(shares, axis=1) / (~np.isnan(shares)).sum(axis=1),
             **ranks(counts),
@@ -180,13 +137,14 @@ def metrics_of_numbers(y: np.ndarray, prediction: np.ndarray) -> Metrics[str]:
     {'rmse': 1.1547, 'mae': 0.6667, 'r2': -1.0}
     """
     error = y - prediction
+    least = (ROUNDING * np.abs(y).max()) ** 2
 
     def metrics(counts: np.ndarray) -> dict[str, np.ndarray]:
         rows = counts.sum(axis=1)
         squares, middle = counts @ error**2 / rows, (counts @ y / rows)[:, None]
         variance = (counts * (y - middle) ** 2).sum(axis=1) / rows
         mae = counts @ np.abs(error) / rows
-        return {"rmse": np.sqrt(squares), "mae": mae, "r2": 1 - squares / _if_any(variance)}
+        return {"rmse": np.sqrt(squares), "mae": mae, "r2": 1 - squares / _if_above(variance, least)}
 
     return metrics
 
@@ -237,14 +195,17 @@ def _decisions(y: np.ndarray, predicted: np.ndarray) -> Metrics[str]:
     classes, numbers = np.unique(np.concatenate([y, predicted]), return_inverse=True)
     truth, decided = np.split(numbers, 2)
     of_truth, of_decided = _sums(truth, len(classes)), _sums(decided, len(classes))
-    is_meant = classes.astype(bool) if y.dtype == bool else np.ones(len(classes), bool)
+    is_binary = y.dtype == bool
+    is_meant = classes.astype(bool) if is_binary else np.ones(len(classes), bool)
+    undefined = np.nan if is_binary else 0.0  # as in scikit-learn, averages count undefined values as 0
 
     def metrics(counts: np.ndarray) -> dict[str, np.ndarray]:
         right, there, said = of_truth(counts * (truth == decided)), of_truth(counts), of_decided(counts)
         is_there = is_meant & (there + said > 0)
-        each = {"f1": 2 * right / (there + said), "precision": right / said, "recall": right / there}  # 0 for 0 / 0
+        each = {"f1": 2 * right / (there + said), "precision": right / said, "recall": right / there}
         count = is_there.sum(axis=1)
-        return {name: np.where(is_there, np.nan_to_num(of), 0).sum(axis=1) / count for name, of in each.items()}
+        filled = {name: np.where(np.isnan(values), undefined, values) for name, values in each.items()}
+        return {name: np.where(is_there, values, 0).sum(axis=1) / count for name, values in filled.items()}
 
     return metrics
 
@@ -269,9 +230,9 @@ def _ranks(score: np.ndarray, is_positive: np.ndarray) -> Metrics[str]:
     return metrics
 
 
-def _if_any(values: np.ndarray) -> np.ndarray:
-    """Replace values that are not positive by nan, so that ratios are undefined."""
-    return np.where(values > 0, values, np.nan)
+def _if_above(values: np.ndarray, least: float = 0.0) -> np.ndarray:
+    """Replace values that are not above ``least`` by nan, so that ratios are undefined."""
+    return np.where(values > least, values, np.nan)
 
 
 def title(metric: str, positive: Any = None) -> str:
@@ -286,22 +247,30 @@ def title(metric: str, positive: Any = None) -> str:
     return name + (f" of {positive!r}" if positive is not None and metric in OF_POSITIVE else "")
 
 
-def spread(values: list[float]) -> tuple[float, float] | None:
-    """Return the mean and the standard deviation of the finite values, or None for fewer than two values.
+def spreads(folds: Sequence[list[float]]) -> list[str]:
+    """Return the mean and the standard deviation of each model's values on folds, as text with equal decimals.
 
-    A deviation within rounding errors becomes 0.
+    Fewer than two finite values are undefined. A deviation within rounding errors becomes 0.
 
     Examples
     --------
-    >>> spread([1.0, 2.0, 3.0, float("nan")]), spread([1.0])
-    ((2.0, 1.0), None)
-    >>> spread([0.1, 0.1 + 2e-17, 0.3 - 0.2])
-    (0.1, 0.0)
+    >>> spreads([[1.0, 2.0, 3.0, float("nan")], [1.0], [0.1, 0.1 + 2e-17, 0.3 - 0.2]])
+    ['2.0 ± 1.0', 'undefined', '0.1 ± 0.0']
     """
-    if len(finite := list(filter(isfinite, values))) < 2:
-        return None
-    middle, deviation = mean(finite), stdev(finite)
-    return middle, deviation if deviation > 1e-12 * abs(middle) else 0.0
+    estimates = []
+    for values in folds:
+        finite = list(filter(isfinite, values))
+        if len(finite) < 2:
+            estimates.append(Estimate(float("nan")))
+            continue
+        middle, deviation = mean(finite), stdev(finite)
+        deviation = deviation if deviation > 1e-12 * abs(middle) else 0.0
+        estimates.append(Estimate(middle, middle - deviation, middle + deviation))
+    form = NumberFormat.of(estimates)
+    return [
+        f"{form(estimate.value)} ± {form(estimate.high - estimate.value)}" if isfinite(estimate.value) else "undefined"
+        for estimate in estimates
+    ]
 
 
 def columns_of_text(rows: list[list[str]]) -> str:

@@ -1,6 +1,6 @@
 """Permutation importance of columns and of groups of redundant columns, and the rows with the largest loss."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ from ...core.losses import Quantile
 from ..encoding.column import Column, row_named
 from ..encoding.columns import Categories
 from ..ensemble.calibration import decided
+from ..estimates import NEGLIGIBLE, Estimate, NumberFormat, Text
 from .contributions import background_inputs, leading_class, output, output_name
 
 MIN_ASSOCIATION = 0.7
@@ -137,6 +138,26 @@ class Importance:
     low: float
     high: float
     alone: tuple["Importance", ...] = ()
+
+    def percent(self, loss: float) -> Estimate:
+        """Return the rise in percent of a loss."""
+        return Estimate(*(100 * number / (loss or 1.0) for number in (self.rise, self.low, self.high)))
+
+
+def percentages(found: Sequence[Importance], loss: float) -> dict[tuple[str, ...], Text]:
+    """Return rises in percent of a loss as text with equal decimals, for each group of columns and each column.
+
+    Examples
+    --------
+    >>> {columns: str(text) for columns, text in percentages([Importance(("age",), 0.5, 0.25, 0.75)], loss=2.0).items()}
+    {('age',): '25% (12% to 38%)'}
+    """
+    every = [importance for group in found for importance in (group, *group.alone)]
+    estimates = {importance.columns: importance.percent(loss) for importance in every}
+    largest = max((estimate.size for estimate in estimates.values()), default=0.0)
+    form = NumberFormat.of([estimate for estimate in estimates.values() if estimate.size >= NEGLIGIBLE * largest])
+    texts = {columns: form.text(estimate) for columns, estimate in estimates.items()}
+    return {columns: Text(*(number and f"{number}%" for number in text)) for columns, text in texts.items()}
 
 
 def importances(

@@ -215,7 +215,7 @@ def _is_apart(values: np.ndarray, counts: np.ndarray) -> bool:
 
 
 def _format_of(texts: list[str]) -> str:
-    """Return a format that parses most of the dates, or "" if there is none.
+    """Return a format that parses most of the dates, or "" if no format does.
 
     Examples
     --------

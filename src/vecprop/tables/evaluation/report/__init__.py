@@ -15,6 +15,7 @@ import numpy as np
 from ....system.extras import imported
 from ....system.versions import version_of
 from ...error import printable
+from ...estimates import compared
 from ...reading.file_lists import files_of
 from ..baselines import NAIVE
 from ..measured import Measured
@@ -91,9 +92,9 @@ def intervals(scores: Scores, metric: str) -> Html:
     near = [of for name, of in each.items() if name != NAIVE]
     start, end = min(of.low for of in near), max(of.high for of in near)
     length, lines = (end - start) or 1.0, []
-    for name, of in each.items():
+    for (name, of), text in zip(each.items(), compared(list(each.values())), strict=True):
         left, middle, right = np.clip([(at - start) / length for at in (of.low, of.value, of.high)], 0, 1)
-        lines.append((name, of.rounded()[0], of.low > start + length, left, middle, right - left))
+        lines.append((name, text.value, of.low > start + length, left, middle, right - left))
     return parts().intervals(lines)
 
 

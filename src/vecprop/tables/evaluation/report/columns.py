@@ -9,9 +9,8 @@ from ....pictures.dependence import plot_dependence
 from ...error import printable
 from ...explaining.column_notes import drift, tallies
 from ...explaining.contributions import Dependence, dependences
-from ...explaining.importance import Importance, loss_name, row_losses
+from ...explaining.importance import loss_name, percentages, row_losses
 from ..measured import Measured
-from ..metrics import Estimate
 from .markup import Html, drawn, parts, shown
 
 MAX_COLUMNS = 15
@@ -76,19 +75,16 @@ def _bars(measured: Measured) -> Iterator[tuple[str, Html]]:
     found, bar, whole = measured.importances, parts().bar, losses_of(measured)[2] or 1.0
     most = max((end for each in found for end in (each.rise, each.high)), default=0.0) or 1.0  # high may be nan
 
-    def in_words(of: Importance) -> str:
-        shares = Estimate(*(100 * end / whole for end in (of.rise, of.low, of.high)))
-        rise, low, high = shares.rounded(reference=100 * most / whole)
-        return f"{rise}%" if low == high else f"{rise}% ({low} to {high})"
+    texts = percentages(found, whole)
 
     for importance in found:
         if not importance.alone:
-            yield importance.columns[0], bar(importance.rise / most, in_words(importance))
+            yield importance.columns[0], bar(importance.rise / most, texts[importance.columns])
         for own in importance.alone:
             others = [printable(name) for name in importance.columns if name not in own.columns]
             some = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
-            together = f"with {some}: {in_words(importance)}"
-            yield own.columns[0], bar(own.rise / most, in_words(own), together, importance.rise / most)
+            together = f"with {some}: {texts[importance.columns]}"
+            yield own.columns[0], bar(own.rise / most, texts[own.columns], together, importance.rise / most)
 
 
 def _described(measured: Measured, name: str, kind: str, reading: str) -> list[Html]:

@@ -10,9 +10,10 @@ from ....check import Report, check_gradients
 from ...encoding.column import shortened
 from ...error import figures, printable
 from ...explaining.contributions import Explanation, explanations
-from ..measured import OURS, Measured
-from ..metrics import spread, title
+from ..measured import Measured
+from ..metrics import spreads, title
 from ..targets import positive_class
+from ..verdict import OURS
 from . import drawings as draw
 from .columns import leading_columns
 from .markup import Html, code_in, parts, picture, shown
@@ -37,28 +38,24 @@ def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -
         how += f" The baselines were fitted on the {measured.learned.rows:,} training rows."
     if not is_measured:
         return parts().metrics(how)
-    scores, folds, positive = measured.scores, measured.metrics_of_folds, positive_class(measured.model)
-
-    def table_of(each: dict[str, dict[str, Any]], cell: Any) -> tuple[dict[str, str], list[list[Any]]]:
-        of_metrics = [
-            [title(of, positive), *(cell(each[name][of], each[OURS][of]) for name in each)] for of in measured.metrics
-        ]
-        return {"": "name"} | dict.fromkeys(each, "number"), of_metrics
-
+    positive = positive_class(measured.model)
+    heads = {"": "name"} | dict.fromkeys(measured.scores, "number")
+    rows, rows_of_folds = [], []
+    for metric in measured.metrics:
+        texts = [parts().stacked(text) for text in measured.compared(metric)]
+        count = len(measured.scores)
+        rows.append([title(metric, positive), *texts[:count]])
+        if len(texts) > count:
+            rows.append([f"difference from {OURS}", "", *texts[count:]])
+        if measured.folds:
+            folds = [metrics[metric] for metrics in measured.metrics_of_folds.values()]
+            rows_of_folds.append([title(metric, positive), *spreads(folds)])
     decided = ""
     if positive is not None:
         above = figures(getattr(measured.model, "threshold_", 0.5))
         decided = f"Class {positive} is predicted if its probability is above {above}."
-    of_scores = table_of(scores, parts().stacked)
-    if measured.margins:
-        of_scores[1].insert(1, [f"difference from {OURS}", "", *map(parts().stacked, measured.margins.values())])
-    of_folds = table_of(folds, _spread) if folds else None
-    return parts().metrics(how, of_scores, measured.units > 1, bool(measured.margins), decided, refit, of_folds)
-
-
-def _spread(values: list[float], _ours: list[float]) -> str:
-    found = spread(values)
-    return f"{figures(found[0], 3)} ± {figures(found[1], 2)}" if found else ""
+    of_folds = (heads, rows_of_folds) if rows_of_folds else None
+    return parts().metrics(how, (heads, rows), measured.units > 1, bool(measured.margins), decided, refit, of_folds)
 
 
 def worst_rows(measured: Measured, explain: str) -> Html:

@@ -1,0 +1,165 @@
+"""Estimates with intervals, and compared numbers as text with equal decimals."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from math import floor, isfinite, log10
+from statistics import median_low
+from typing import NamedTuple, Self
+
+NEGLIGIBLE = 0.05
+"""Estimates below this fraction of the typical size in a comparison do not require more decimals."""
+MAX_DIGITS = 10
+"""The maximum number of significant digits. Numbers whose difference is smaller count as equal."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its interval.
+
+    Parameters
+    ----------
+    low, high : float
+        The 95 % interval from 1,000 bootstrap samples, or from fewer (at least 200) if there are many rows. Groups are
+        sampled as a whole. Both are nan if there is only one row or group, which has no variance.
+    """
+
+    value: float
+    low: float = float("nan")
+    high: float = float("nan")
+
+    def __str__(self) -> str:
+        return str(compared([self])[0])
+
+    def widened(self, factor: float) -> "Estimate":
+        """Return the estimate with an interval whose ends are ``factor`` times as far from the value."""
+        low = self.value + factor * (self.low - self.value)
+        high = self.value + factor * (self.high - self.value)
+        return Estimate(self.value, low, high)
+
+    @property
+    def numbers(self) -> list[float]:
+        """The value and the ends of the interval, unless they are undefined."""
+        return [number for number in (self.value, self.low, self.high) if isfinite(number)]
+
+    @property
+    def size(self) -> float:
+        """The largest absolute number."""
+        return max(map(abs, self.numbers), default=0.0)
+
+
+class Text(NamedTuple):
+    """An estimate as text; without an interval, both ends are empty."""
+
+    value: str
+    low: str = ""
+    high: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.value} ({self.low} to {self.high})" if self.low else self.value
+
+
+def compared(estimates: Sequence[Estimate], margins: Sequence[Estimate] = ()) -> list[Text]:
+    """Return compared estimates as text, followed by their differences from the first estimate.
+
+    All numbers have equal decimals, and enough of them to show which number is larger. The text of a difference is the
+    difference of the printed numbers.
+
+    Examples
+    --------
+    >>> print(*compared([Estimate(0.4506), Estimate(0.4516)], [Estimate(0.001, 0.0004, 0.0013)]))
+    0.4506 0.4516 0.0010 (0.0004 to 0.0013)
+    >>> print(*compared([Estimate(40596.1, 37403.2, 43887.9)]))
+    40,600 (37,400 to 43,900)
+    >>> print(*compared([Estimate(2e15, 1e15, 3e15), Estimate(float("nan"))]))
+    2e+15 (1e+15 to 3e+15) undefined
+    """
+    form = NumberFormat.of(estimates, margins)
+    texts = [form.text(estimate) for estimate in estimates]
+    for estimate, margin in zip(estimates[1:], margins, strict=bool(margins)):
+        difference = form.text(margin)._replace(value=form.difference(estimate.value, estimates[0].value))
+        texts.append(difference)
+    return texts
+
+
+@dataclass(frozen=True)
+class NumberFormat:
+    """The format of compared numbers: the number of decimals after division by a power of ten."""
+
+    decimals: int
+    power: int = 0
+
+    @classmethod
+    def of(cls, estimates: Sequence[Estimate], margins: Sequence[Estimate] = ()) -> Self:
+        """Return the format of estimates and of their differences from the first one."""
+        sizes = [estimate.size for estimate in estimates if estimate.size]
+        if not sizes:
+            return cls(0)
+        decimals = max(cls._needed(estimates, margins, typical=median_low(sizes)))
+        decimals = min(decimals, MAX_DIGITS - 1 - floor(log10(max(sizes))))
+        form = cls(decimals, 0 if 1e-6 <= max(sizes) < 1e12 else floor(log10(max(sizes))))
+        numbers = [number for estimate in (*estimates, *margins) for number in estimate.numbers]
+        while form.shown_decimals > 0 and all(form.ends_with_zero(number) for number in numbers):
+            form = cls(form.decimals - 1, form.power)
+        return form
+
+    @staticmethod
+    def _needed(estimates: Sequence[Estimate], margins: Sequence[Estimate], typical: float) -> Iterator[int]:
+        """Yield the decimals that single estimates, pairs of estimates and margins need."""
+        large = [estimate for estimate in estimates if estimate.size >= NEGLIGIBLE * typical]
+        uncertain = [estimate for estimate in large if estimate.low < estimate.high]
+        supported = max(map(_decimals, uncertain or large))
+        yield supported
+        first = estimates[0].value
+        for other in estimates[1:]:
+            difference = abs(other.value - first)
+            if difference > 10.0 ** (1 - MAX_DIGITS) * typical:  # not nan
+                decimals = (2 if margins else 1) - 1 - floor(log10(difference))
+                is_hidden = round(other.value, decimals) == round(first, decimals)
+                yield decimals + is_hidden
+        for margin in margins:
+            ends = [abs(end) for end in (margin.low, margin.high) if end and isfinite(end)]
+            if ends:  # an end that is printed as 0 would hide whether the interval contains 0
+                yield min(-floor(log10(min(ends))), supported + 2)
+
+    @property
+    def shown_decimals(self) -> int:
+        """The number of printed decimals."""
+        return max(self.decimals + self.power, 0)
+
+    def rounded(self, number: float) -> Decimal:
+        """Return a number, divided by the power of ten and rounded."""
+        scaled = Decimal(number).scaleb(-self.power)
+        return round(scaled, self.decimals + self.power)
+
+    def ends_with_zero(self, number: float) -> bool:
+        """Whether the last decimal is 0."""
+        rounded = self.rounded(number)
+        return rounded == round(rounded, self.shown_decimals - 1)
+
+    def __call__(self, number: float) -> str:
+        """Return a number as text."""
+        return self._text(self.rounded(number)) if isfinite(number) else "undefined"
+
+    def difference(self, number: float, subtracted: float) -> str:
+        """Return the difference of two printed numbers as text."""
+        if not (isfinite(number) and isfinite(subtracted)):
+            return "undefined"
+        return self._text(self.rounded(number) - self.rounded(subtracted))
+
+    def text(self, estimate: Estimate) -> Text:
+        """Return an estimate as text."""
+        if not isfinite(estimate.value):
+            return Text("undefined")
+        ends = self(estimate.low), self(estimate.high)
+        return Text(self(estimate.value)) if ends[0] == ends[1] else Text(self(estimate.value), *ends)
+
+    def _text(self, rounded: Decimal) -> str:
+        exponent = f"e{self.power:+}" if self.power else ""
+        return f"{rounded + 0:,.{self.shown_decimals}f}{exponent}"  # + 0 removes the sign of -0
+
+
+def _decimals(estimate: Estimate) -> int:
+    """Return the decimals that an interval supports: two digits of its half width, and four digits of its ends."""
+    sizes = {4: estimate.size, 2: (estimate.high - estimate.low) / 2}
+    return min(digits - 1 - floor(log10(size)) for digits, size in sizes.items() if size > 0)
