@@ -209,6 +209,9 @@ class TableModel(SharedSettings):
         )
         if hasattr(self, "outer_"):
             model.outer_ = outer
+        later = {name: profile.later for name, profile in zip(self.encoder_.names, self.profiles_, strict=True)}
+        profiles = zip(model.encoder_.names, model.profiles_, strict=True)
+        model.profiles_ = [replace(profile, later=later[name]) for name, profile in profiles]
         count = len(fit.rows.T) if stream is None else stream.rows
         many = " and ".join(map(str, sorted(set(until))))
         model.notes_ = ranked(model.notes_)
@@ -275,8 +278,11 @@ class TableModel(SharedSettings):
             not hasattr(self, "classes_") and "aside" not in rows.frame.attrs
         ):  # set by callers that checked the whole file
             self.notes_ += odd_targets(rows.frame, target, self._named_target)
-        columns = zip(self.encoder_.names, self.encoder_.parts, strict=True)
-        self.profiles_ = [Profile.of(part, rows.frame[name]) for name, part in columns]
+        time = names.get("time")
+        self.profiles_ = []
+        for name, part in self.encoder_.columns:
+            is_time = isinstance(time, str) and time == name
+            self.profiles_.append(Profile.of(part, rows.frame[name], rows.dependence.groups, is_time))
         if streamed is not None:
             given = streamed.roles.weights(streamed.frame)
             factor = weight if weight is None or given is None else weight / given
@@ -351,7 +357,8 @@ class TableModel(SharedSettings):
         """Return one sentence for each difference between a table and the training data.
 
         Differences are ignored columns, values that cannot be parsed, values outside the training range, unknown
-        categories, changed shares of missing values, and changed distributions.
+        categories, changed shares of missing values, and changed distributions. Later dates are not differences. With
+        groups, the tests count groups instead of rows. False alarms are rare: about 1 % of tables.
 
         Parameters
         ----------
@@ -368,7 +375,7 @@ class TableModel(SharedSettings):
         monitor = DriftMonitor(self)
         for part in frames_of(X) if may_be_in_parts(X) else [X]:
             monitor.add(self._table(part))
-        return monitor.notes()
+        return [note for note in monitor.notes() if note not in self.notes_]
 
     def explain(self, X: Any, background: Any = None) -> Explanations:
         """Explain predictions by the contribution of each column to the prediction or probability.

@@ -64,6 +64,7 @@ def _target_means_are_consistent(own: TargetMeans) -> bool:
 def _profile_is_consistent(own: Profile) -> bool:
     return (
         0 <= own.missing <= own.rows > 0
+        and 0 < own.per_row <= 1
         and is_array(own.values, "Uf", None)
         and is_array(own.counts, "i", len(own.values))
         and (own.values.dtype.kind == "U" or bool(np.isfinite(own.values).all()))

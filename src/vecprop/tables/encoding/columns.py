@@ -467,10 +467,11 @@ class Categories(Column):
     def misfit(self, series: Any) -> Misfit | None:
         if self.buckets > 1:
             return None
-        others = np.setdiff1d(as_names(series).astype(str), self.names)[:4]
-        names = tuple("missing" if name == MISSING else repr(str(name)) for name in others)
+        values = self.read(series)
+        others = values[~np.isin(values, self.names)]
+        names = tuple("missing" if name == MISSING else repr(str(name)) for name in np.unique(others)[:4])
         what = "fewer than 2 training rows contain these; they form one category"
-        return Misfit(what, names=names) if names else None
+        return Misfit(what, len(others), names=names) if names else None
 
     def in_view(self, view: View) -> np.ndarray:
         is_without_marks = self.means is not None and view == "standardised"

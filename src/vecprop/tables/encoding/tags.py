@@ -76,7 +76,8 @@ class Tags(Column):
         names = {name for text in texts_of(series) for name in tags_of(text, self.separator)}
         unknown = tuple(map(repr, sorted(names.difference(self.names.tolist()))[:4]))
         what = "fewer than 2 training rows contain these; they share an input"
-        return Misfit(what, names=unknown) if unknown else None
+        count = int(self(series)[:, -1].sum())
+        return Misfit(what, count, names=unknown) if unknown else None
 
     def to_source(self, name: str, source: Any) -> str:
         source.helper("tags", helpers.TAGS)

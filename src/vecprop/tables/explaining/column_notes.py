@@ -8,14 +8,16 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from scipy.special import erfc
 
-from ..encoding.column import Column, row_named
+from ..encoding.column import Column, Misfit, row_named
 from ..encoding.columns import ordinary
 from ..encoding.encoder import Encoder, Misfits, require_inputs
+from ..encoding.folds import group_numbers
 from ..error import pandas
 from ..kinds.ambiguities import note_on_amounts, note_on_numbers
 from ..kinds.kinds import MAX_CLASSES
 from ..kinds.values import as_names
 from ..reading.frames import Frame, as_frame
+from ..rows import OF_GROUPS
 
 QUANTILES = 20
 """The distribution of a numeric column is stored as the counts below this number of quantiles."""
@@ -29,16 +31,19 @@ MAX_DIGESTS = 10_000
 """Maximum number of training rows whose digests are stored (80 KB)."""
 CHANCE = 0.005
 """False-positive rate of each kind of note."""
+CENTURY = 36_525.0
+"""New dates may be this number of days later than the training dates."""
 
 
 class Tally(NamedTuple):
     """Counts of a column's values, summed over the chunks of a table.
 
     For each of the V values of a `Profile`, ``counts`` contains the number of rows with at most this number, or with
-    exactly this category.
+    exactly this category. ``units`` is the number of independent rows.
     """
 
     rows: int
+    units: float
     missing: int
     known: int
     counts: np.ndarray
@@ -46,12 +51,28 @@ class Tally(NamedTuple):
     farthest: Any = None
 
 
+def independent_rows(groups: np.ndarray) -> float:
+    """Return the effective number of groups (Kish, 1965), given the index of each row's group."""
+    return float(len(groups) ** 2 / np.sum(np.bincount(groups) ** 2.0))
+
+
 @dataclass(frozen=True, eq=False)
 class Profile:
     """The missing values and the distribution of a training column.
 
-    The array ``values`` contains quantiles of numbers or dates, including the minimum and the maximum, or the sorted
-    categories. For text, the array is empty.
+    Parameters
+    ----------
+    values : ndarray (V,)
+        Quantiles of numbers or dates, including the minimum and the maximum, or the sorted categories. For text, the
+        array is empty.
+    per_row : float
+        The number of independent rows per row. With groups, it is the effective number of groups per row.
+    rare : int
+        The number of rows whose category occurs in a single row, or with groups in a single group.
+    misfits : int
+        The number of values that cannot be used unchanged.
+    later : float
+        How far new values may exceed the training values. Only times may exceed them.
 
     Examples
     --------
@@ -60,42 +81,66 @@ class Profile:
     >>> series = pd.Series([20.0, 30.0, 40.0, 70.0])
     >>> part = NumberInputs.of(series)
     >>> profile = Profile.of(part, series)
-    >>> profile.notes(part, profile.tally(part, pd.Series([30.0, 500.0])), columns=1)
-    ['1 of 2 values are outside the training range 20 to 70, the farthest (500) by 430']
+    >>> tally = profile.tally(part, pd.Series([30.0, 500.0]))
+    >>> tally.beyond, tally.farthest
+    (1, 500.0)
     """
 
     rows: int
     missing: int
     values: np.ndarray
     counts: np.ndarray
+    per_row: float = 1.0
+    rare: int = 0
+    misfits: int = 0
+    later: float = 0.0
 
     @classmethod
-    def of(cls, part: Column, series: Any) -> "Profile":
+    def of(cls, part: Column, series: Any, groups: np.ndarray | None = None, is_time: bool = False) -> "Profile":
         """Return the profile of a training column."""
-        rows, missing, known = len(series), int(series.isna().sum()), _values(part, series)
+        rows, known, misfit = len(series), _values(part, series), part.misfit(series)
+        later = CENTURY if part.kind == "dates" else 0.0
+        rare = 0
         if part.holds == "names":
-            values, counts = np.unique(known, return_counts=True)
-            stored = slice(len(values) if len(values) <= MAX_CATEGORIES else 0)
-            return cls(rows, missing, values[stored], counts[stored])
-        known, quantiles = np.sort(known), np.linspace(0, 1, QUANTILES + 1)
-        values = np.unique(np.quantile(known, quantiles, method="nearest")) if len(known) else known
-        return cls(rows, missing, values, np.searchsorted(known, values, side="right"))
+            values, codes, counts = np.unique(known, return_inverse=True, return_counts=True)
+            holders = np.arange(len(known)) if groups is None else groups[series.notna()]
+            pairs = np.unique(np.stack([codes, holders]), axis=1)
+            is_rare = np.bincount(pairs[0], minlength=len(values)) == 1
+            rare = int(counts[is_rare].sum())
+            if len(values) > MAX_CATEGORIES:
+                values, counts = values[:0], counts[:0]
+        else:
+            known, quantiles = np.sort(known), np.linspace(0, 1, QUANTILES + 1)
+            values = np.unique(np.quantile(known, quantiles, method="nearest")) if len(known) else known
+            counts = np.searchsorted(known, values, side="right")
+        return cls(
+            rows,
+            int(series.isna().sum()),
+            values,
+            counts,
+            per_row=1.0 if groups is None else independent_rows(groups) / rows,
+            rare=rare,
+            misfits=misfit.count if misfit else 0,
+            later=np.inf if is_time else later,
+        )
 
-    def tally(self, part: Column, series: Any) -> Tally:
-        """Return the counts of the column in another table."""
-        known, missing = _values(part, series), int(series.isna().sum())
+    def tally(self, part: Column, series: Any, units: float | None = None) -> Tally:
+        """Return the counts of the column in another table, with a number of independent rows (by default all)."""
+        known = _values(part, series)
+        missing = int(series.isna().sum())
+        tally = Tally(len(series), units or len(series), missing, len(known), self.counts)
         if not len(self.values):
-            return Tally(len(series), missing, len(known), self.counts)
+            return tally
         if part.holds == "names":
             places = np.minimum(np.searchsorted(self.values, known), len(self.values) - 1)
             is_known = self.values[places] == known
             counts = np.bincount(places[is_known], minlength=len(self.values))
             new = known[~is_known]
-            return Tally(len(series), missing, len(known), counts, len(new), str(new[0]) if len(new) else None)
+            return tally._replace(counts=counts, beyond=len(new), farthest=str(new[0]) if len(new) else None)
         distance, counts = self.distance(known), np.searchsorted(np.sort(known), self.values, side="right")
         beyond = int((distance > 0).sum())
         farthest = float(known[distance.argmax()]) if beyond else None
-        return Tally(len(series), missing, len(known), counts, beyond, farthest)
+        return tally._replace(counts=counts, beyond=beyond, farthest=farthest)
 
     def plus(self, one: Tally, other: Tally) -> Tally:
         """Return the sum of the tallies of two chunks."""
@@ -107,64 +152,145 @@ class Profile:
 
     def distance(self, x: Any) -> Any:
         """Return the distance of numbers from the training range, which is 0 for numbers inside it."""
-        return np.maximum(np.maximum(self.values[0] - x, x - self.values[-1]), 0)
+        above = x - self.values[-1]
+        return np.maximum(self.values[0] - x, np.where(above > self.later, above, 0))
 
-    def notes(self, part: Column, tally: Tally, columns: int) -> list[str]:
-        """Return the significant differences between a column and its training distribution.
 
-        Notes report new missing values, new categories, values outside the training range, and shares that differ by
-        0.1 or more. The tests are Fisher's exact test for shares, and the rank-sum and Kolmogorov-Smirnov tests for
-        numbers. With at least 30 rows, their level is Bonferroni-corrected for the number of columns.
-        """
-        rows, sure, notes = tally.rows, CHANCE / columns if tally.rows >= MIN_ROWS else CHANCE, []
-        is_names = part.holds == "names"
-        is_new = tally.missing > self.missing == 0
-        if (is_new or abs(tally.missing / rows - self.missing / self.rows) >= SHIFT) and (
-            _chance(tally.missing, rows, self.missing, self.rows) < sure
-        ):
-            notes = [f"{tally.missing} of {rows} values are missing ({self.missing} of {self.rows} in training)"]
-        if tally.beyond and is_names:  # compare with categories that occur once in training
-            if _chance(tally.beyond, rows, int((self.counts == 1).sum()), self.rows, "greater") < sure:
-                what = f"have categories that did not occur in training, such as {tally.farthest!r}"
-                return [*notes, f"{tally.beyond} of {rows} rows {what}"]
-        elif tally.beyond and self._is_beyond(tally, sure):
-            low, high, farthest = (part.shown(value) for value in (self.values[0], self.values[-1], tally.farthest))
-            far = f"{self.distance(tally.farthest):.4g}{' days' if part.kind == 'dates' else ''}"
-            what = f"outside the training range {low} to {high}, the farthest ({farthest}) by {far}"
-            return [*notes, f"{tally.beyond} of {rows} values are {what}"]
-        if not len(self.values) or (now := tally.known) < MIN_ROWS:
-            return notes
-        then = int(self.counts.sum() if is_names else self.counts[-1])
-        ours, theirs = tally.counts / now, self.counts / then
-        place = int(np.abs(ours - theirs).argmax())
-        largest, both = abs(ours[place] - theirs[place]), 1 / now + 1 / then
-        if is_names:
-            chance = len(ours) * _chance(tally.counts[place], now, self.counts[place], then)
-        else:
-            middles = (np.append(0, theirs) + np.append(theirs, 1)) / 2  # mean training ranks between values
-            apart = abs(np.diff(ours, prepend=0, append=1) @ middles - 0.5)
-            chance = 2 * min(2 * np.exp(-2 * largest**2 / both), erfc(apart * np.sqrt(6 / both)))
-        if largest >= SHIFT and chance < sure:
-            what = f"are {'' if is_names else 'at most '}{part.shown(self.values[place])}"
-            notes.append(f"{ours[place]:.0%} of values {what} ({theirs[place]:.0%} in training)")
-        return notes
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The comparison of a column of a table with its training distribution.
 
-    def _is_beyond(self, tally: Tally, sure: float) -> bool:
+    Notes report new missing values, new categories, values outside the training range, and shares that differ by 0.1 or
+    more. The tests are Fisher's exact test for shares, and the rank-sum and Kolmogorov-Smirnov tests for numbers. With
+    at least 30 rows, their level is Bonferroni-corrected for the number of columns. With groups, the tests count groups
+    instead of rows.
+
+    Parameters
+    ----------
+    share : float
+        The number of independent rows per row of the table, at most as in training.
+    is_sample : bool
+        Whether there are enough rows to compare distributions.
+    level : float
+        The significance level.
+    """
+
+    profile: Profile
+    part: Column
+    tally: Tally
+    share: float
+    is_sample: bool
+    level: float
+
+    def notes(self) -> list[str]:
+        """Return the significant differences."""
+        notes = [self.of_missing(), self.of_beyond() or self.of_distributions()]
+        return [note for note in notes if note]
+
+    def chance(self, count: int, trained: int, which: str, rows: int = 0, trained_rows: int = 0) -> float:
+        """Return the p-value of Fisher's exact test for the shares of the table's and of the training rows."""
+        from scipy.stats import fisher_exact
+
+        pairs = (count, rows or self.tally.rows), (trained, trained_rows or self.profile.rows)
+        shares = self.share, self.profile.per_row
+        table = []
+        for (part, whole), share in zip(pairs, shares, strict=True):
+            units = np.ceil(np.array([part, whole]) * share * (1 - 1e-12))
+            table.append([units[0], units[1] - units[0]])
+        test: Any = fisher_exact(table, which)
+        return float(test.pvalue)
+
+    def is_unusual(self, misfit: Misfit) -> bool:
+        """Return whether values that cannot be used unchanged are more frequent than in training."""
+        trained = self.profile.misfits
+        if self.part.holds == "names" or (trained and not self.is_sample):
+            return False  # `of_beyond` reports new categories
+        if not misfit.count or not (trained or misfit.names):
+            return True
+        increase = misfit.count / self.tally.rows - trained / self.profile.rows
+        is_large = not misfit.names or increase >= SHIFT
+        return is_large and self.chance(misfit.count, trained, "greater") < self.level
+
+    def of_missing(self) -> str:
+        """Return a note if more or fewer values are missing than in training, and "" otherwise."""
+        tally, profile = self.tally, self.profile
+        is_new = tally.missing > profile.missing == 0
+        is_shift = abs(tally.missing / tally.rows - profile.missing / profile.rows) >= SHIFT
+        if not is_new and not (is_shift and self.is_sample):
+            return ""
+        if self.chance(tally.missing, profile.missing, "two-sided") >= self.level:
+            return ""
+        return f"{tally.missing} of {tally.rows} values are missing ({profile.missing} of {profile.rows} in training)"
+
+    def of_beyond(self) -> str:
+        """Return a note if categories are new or numbers are outside the training range, and "" otherwise."""
+        tally, profile, part = self.tally, self.profile, self.part
+        if not tally.beyond:
+            return ""
+        if part.holds == "names":  # compare with categories that occur once in training
+            is_expected = self.is_sample or profile.rare
+            if is_expected and self.chance(tally.beyond, profile.rare, "greater") >= self.level:
+                return ""
+            new = f"have categories that did not occur in training, such as {tally.farthest!r}"
+            return f"{tally.beyond} of {tally.rows} rows {new}"
+        if not self.is_outside():
+            return ""
+        low, high, farthest = (part.shown(value) for value in (*profile.values[[0, -1]], tally.farthest))
+        distance = f"{profile.distance(tally.farthest):.4g}{' days' if part.kind == 'dates' else ''}"
+        outside = f"outside the training range {low} to {high}, the farthest ({farthest}) by {distance}"
+        return f"{tally.beyond} of {tally.rows} values are {outside}"
+
+    def is_outside(self) -> bool:
         """Return whether the values outside the training range are too many or too far to be chance.
 
         Distances from the median are assumed to have a power-law tail, estimated from the training values.
         """
-        count, share = self.counts[-1], tally.rows / (tally.rows + self.rows)
-        if (tally.beyond + 1) * share**tally.beyond < sure:
+        profile, tally = self.profile, self.tally
+        units = self.share * tally.rows
+        share = units / (units + profile.rows * profile.per_row)
+        beyond = max(tally.beyond * self.share, 1)
+        if (beyond + 1) * share**beyond < self.level:
             return True
-        low, middle, high = self.values[np.searchsorted(self.counts, count * np.array([0.05, 0.5, 0.945]))]
-        inner, end = (high, self.values[-1]) if tally.farthest > middle else (low, self.values[0])
+        count = profile.counts[-1] * profile.per_row
+        outer = np.clip(10 / count, 0.05, 0.25)
+        quantiles = profile.counts[-1] * np.array([outer, 0.5, 0.995 - outer])
+        low, middle, high = profile.values[np.searchsorted(profile.counts, quantiles)]
+        inner, end = (high, profile.values[-1]) if tally.farthest > middle else (low, profile.values[0])
         edge, reach = abs(end - middle), abs(inner - middle)
         if edge == 0:
             return True
-        tail = np.log(edge / reach) / np.log(max(count / 20, 2)) if reach else 1.0
-        factor = 1 + self.distance(tally.farthest) / edge
-        return bool(2 * share * factor ** (-1 / np.clip(tail, 2 / count, 2)) < sure)
+        if edge == reach and len(profile.values) > 2:  # the largest or smallest of few values, such as counts
+            edge += min(np.diff(profile.values))
+        tail = np.log(edge / reach) / np.log(max(count * outer, 2)) if reach else 1.0
+        factor = 1 + profile.distance(tally.farthest) / edge
+        return bool(2 * share * factor ** (-1 / np.clip(tail, 2 / count, 2)) < self.level)
+
+    def of_distributions(self) -> str:
+        """Return a note if the distributions differ, and "" otherwise. Later times are not reported."""
+        profile, tally = self.profile, self.tally
+        is_names = self.part.holds == "names"
+        rows = tally.known
+        if not len(profile.values) or rows * self.share < MIN_ROWS:
+            return ""
+        trained_rows = int(profile.counts.sum() if is_names else profile.counts[-1])
+        ours, theirs = tally.counts / rows, profile.counts / trained_rows
+        differences = ours - theirs if profile.later else np.abs(ours - theirs)
+        place = int(differences.argmax())
+        if differences[place] < SHIFT:
+            return ""
+        if is_names:
+            counts = int(tally.counts[place]), int(profile.counts[place])
+            chance = len(ours) * self.chance(*counts, "two-sided", rows, trained_rows)
+        else:
+            spread = 1 / (rows * self.share) + 1 / (trained_rows * profile.per_row)
+            middles = (np.append(0, theirs) + np.append(theirs, 1)) / 2  # mean training ranks between values
+            lower = 0.5 - np.diff(ours, prepend=0, append=1) @ middles
+            apart = max(lower, 0) if profile.later else abs(lower)
+            chance = 2 * min(2 * np.exp(-2 * differences[place] ** 2 / spread), erfc(apart * np.sqrt(6 / spread)))
+        if chance >= self.level:
+            return ""
+        value = f"{'' if is_names else 'at most '}{self.part.shown(profile.values[place])}"
+        return f"{ours[place]:.0%} of values are {value} ({theirs[place]:.0%} in training)"
 
 
 def _values(part: Column, series: Any) -> np.ndarray:
@@ -173,14 +299,6 @@ def _values(part: Column, series: Any) -> np.ndarray:
         return as_names(series[series.notna()]).astype(str)
     x = part.read(series) if part.holds == "numbers" else np.empty(0)
     return ordinary(x[~np.isnan(x)])
-
-
-def _chance(k: int, n: int, of_training: int, rows: int, how: str = "two-sided") -> float:
-    """Return the p-value of Fisher's exact test for the shares k / n and of_training / rows."""
-    from scipy.stats import fisher_exact
-
-    found: Any = fisher_exact([[k, n - k], [of_training, rows - of_training]], how)
-    return float(found.pvalue)
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,15 +356,25 @@ def _digests(encoder: Encoder, frame: Frame, y: np.ndarray) -> np.ndarray:
 def tallies(model: Any, frame: Frame, before: list[Tally] | None = None) -> list[Tally]:
     """Return the tally of each column of a table, added to the tallies of earlier chunks."""
     encoder, profiles = model.encoder_, model.profiles_
+    group_columns = [name for name, reason in encoder.dropped.items() if reason == OF_GROUPS and name in frame]
+    units = independent_rows(group_numbers(frame[group_columns[0]])) if group_columns else None
     columns = zip(profiles, encoder.names, encoder.parts, strict=True)
-    new = [profile.tally(part, frame[name]) for profile, name, part in columns]
-    return new if before is None else [of.plus(*both) for of, *both in zip(profiles, before, new, strict=True)]
+    new = [profile.tally(part, frame[name], units) for profile, name, part in columns]
+    return (
+        new if before is None else [profile.plus(*pair) for profile, *pair in zip(profiles, before, new, strict=True)]
+    )
 
 
-def drift(model: Any, tallies: list[Tally]) -> dict[str, list[str]]:
-    """Return the differences between each column and its training distribution."""
-    columns = zip(model.encoder_.names, model.encoder_.parts, model.profiles_, tallies, strict=True)
-    return {name: profile.notes(part, tally, len(tallies)) for name, part, profile, tally in columns}
+def comparisons(model: Any, tallies: list[Tally]) -> dict[str, Comparison]:
+    """Return the comparison of each column with its training distribution."""
+    compared = {}
+    columns = zip(model.encoder_.names, model.profiles_, model.encoder_.parts, tallies, strict=True)
+    for name, profile, part, tally in columns:
+        share = max(min(tally.units / tally.rows, profile.per_row), 1 / tally.rows)
+        is_sample = share * tally.rows >= MIN_ROWS
+        level = CHANCE / len(tallies) if is_sample else CHANCE
+        compared[name] = Comparison(profile, part, tally, share, is_sample, level)
+    return compared
 
 
 class DriftMonitor:
@@ -275,10 +403,12 @@ class DriftMonitor:
 
     def notes(self) -> list[str]:
         """Return notes on all chunks."""
-        misfits = self.model.encoder_.notes_on(self.misfits) if self.misfits else []
-        drifts = drift(self.model, self.tallies) if self.tallies else {}
-        of_drifts = [f"Column {name!r}: {note}." for name, notes in drifts.items() for note in notes]
-        return [*of_drifts, *self.of_tables, *misfits, *self.ignored]
+        if self.tallies is None:
+            return []
+        columns = comparisons(self.model, self.tallies)
+        drifts = [f"Column {name!r}: {note}." for name, column in columns.items() for note in column.notes()]
+        unusual = {key: misfit for key, misfit in self.misfits.items() if columns[key[0]].is_unusual(misfit)}
+        return [*drifts, *self.of_tables, *self.model.encoder_.notes_on(unusual), *self.ignored]
 
 
 MIN_LEAK_ROWS = 50

@@ -7,7 +7,7 @@ import numpy as np
 
 from ....pictures.dependence import plot_dependence
 from ...error import printable
-from ...explaining.column_notes import drift, tallies
+from ...explaining.column_notes import comparisons, tallies
 from ...explaining.contributions import Dependence, dependences
 from ...explaining.importance import loss_name, percentages, row_losses
 from ..measured import Measured
@@ -29,8 +29,8 @@ def columns(measured: Measured) -> Html:
     Columns are sorted by importance. Unused columns and columns without an importance come last.
     """
     model, encoder, bars = measured.model, measured.model.encoder_, dict(_bars(measured))
-    drifts = drift(model, tallies(model, measured.X)) if measured.has_test else {}
-    drifts = {name: "; ".join(notes) or "none found" for name, notes in drifts.items()}
+    drifts = comparisons(model, tallies(model, measured.X)) if measured.has_test else {}
+    drifts = {name: "; ".join(comparison.notes()) or "none found" for name, comparison in drifts.items()}
     kinds, readings = encoder.kinds | dict.fromkeys(encoder.codes, "codes"), encoder.readings
 
     def row(name: str) -> list[Html]:
