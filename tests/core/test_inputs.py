@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+import registry
 import vecprop as vp
 
 ANY: Any = vp
@@ -229,3 +230,16 @@ def test_targets_and_weights_of_nullable_pandas_types():
     shares.loc[1, 0] = pd.NA
     with pytest.raises(ValueError, match="T is not finite: row 1, column 0 is nan"):
         network.loss(theta, X, shares)
+
+
+@pytest.mark.parametrize("loss", registry.LOSSES, ids=repr)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_predictions_of_no_rows_are_empty(loss, dtype):
+    network = vp.Network(2, [vp.LayerNorm(), vp.Dense(3), vp.Dropout(0.5), vp.Tanh(), vp.Dense(2)], loss)
+    thetas, X = np.stack([network.init(0, dtype), network.init(1, dtype)]), np.zeros((0, 2), dtype)
+    for engine in (network, vp.compile(network)):
+        for rows in (X, X.tolist() or X.astype(int)):
+            Y = engine.predict(thetas[0], rows)
+            assert (Y.shape, Y.dtype) == ((0, 2), dtype)
+        assert engine.predict(thetas, X).shape == (2, 0, 2)
+    assert vp.compile(network).predictor(thetas[0])(X).shape == (0, 2)

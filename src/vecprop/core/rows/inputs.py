@@ -136,9 +136,6 @@ def checked_rows(network: Network, theta: Array, X: Array, finite: bool = True) 
     if X.ndim < 2 or X.shape[-1] != network.inputs:
         hint = ": a single row is X[None, :]" if X.ndim == 1 and X.shape[0] == network.inputs else ""
         raise ValueError(f"X has shape {tuple(X.shape)}, but {_what_is_taken(network)}{hint}.")
-    if X.shape[-2] == 0:
-        found = f"its shape is {tuple(X.shape)}, and {_what_is_taken(network)} with N at least 1."
-        raise ValueError(f"X has no rows: {found}")
     if finite:
         _require_finite(X)
     _common_members("theta", theta.shape[:-1], "X", X.shape[:-2])
@@ -185,6 +182,9 @@ def checked_batch(
         checked_rows(network, theta, np.broadcast_to(theta.dtype.type(0), X.shape), finite=False)
     elif expansion is None:
         X = checked_rows(network, theta, X, finite)
+    if X.shape[-2] == 0:
+        found = f"its shape is {tuple(X.shape)}, and {_what_is_taken(network)} with N at least 1."
+        raise ValueError(f"X has no rows: {found}")
     members = _common_members("theta", theta.shape[:-1], "X", X.shape[:-2])
     T = _checked_targets(network.loss_function, T, X, network.outputs, theta)
     members = _common_members("theta and X", members, "T", T.shape[: -1 if is_of("integral", T) else -2])
