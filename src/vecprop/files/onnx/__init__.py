@@ -62,7 +62,7 @@ def to_onnx(
     Raises
     ------
     ImportError
-        If onnx or skl2onnx are not installed.
+        If onnx is not installed, or, for an estimator or a pipeline, skl2onnx.
     FileError
         If the model has another type, labels are neither integers nor text, a network has several members, theta does
         not fit its network, a model has no intervals, or a custom part uses other operations.
@@ -83,8 +83,7 @@ def to_onnx(
     >>> [node.op_type for node in graph.node]
     ['MatMul', 'Add', 'Tanh', 'MatMul', 'Add', 'Mul', 'ReduceSum', 'Add', 'Identity']
     """
-    for module in ("onnx", "skl2onnx"):
-        imported(module, "to_onnx", "onnx")
+    imported("onnx", "to_onnx", "onnx")
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise ValueError(f"dtype is {np.dtype(dtype)}, expected float32 or float64.")
     if coverage is not None:
@@ -144,6 +143,7 @@ def _model(graph: Graph) -> Any:
 
 
 def _of_estimator(model: Any, X: Any, dtype: Any) -> Any:
+    imported("skl2onnx", "to_onnx of an estimator", "onnx")
     from skl2onnx import convert_sklearn
     from skl2onnx.algebra.type_helper import guess_initial_types
 
