@@ -17,6 +17,7 @@ from zlib import crc32
 
 import numpy as np
 
+import functions_complex
 import functions_forms
 import functions_hard
 import functions_jax
@@ -32,7 +33,7 @@ from vecprop.check import Verdict
 def cases(part: str = "", backends: tuple = ("numpy", "scipy", "torch", "jax"), seed: int = 0) -> list[Case]:
     """Return the cases whose name contains a part, of the backends that are installed."""
     installed = [backend for backend in backends if find_spec(backend)]
-    numpy = (functions_numpy, functions_scipy, functions_models, functions_matrix)
+    numpy = (functions_numpy, functions_scipy, functions_models, functions_matrix, functions_complex)
     modules = (*numpy, functions_torch, functions_jax, functions_hard, functions_forms)
     found = [case for module in modules for case in module.cases(installed, seed)]
     assert len({case.name for case in found}) == len(found), Counter(case.name for case in found).most_common(3)

@@ -53,6 +53,33 @@ def test_functions_without_complex_support_use_ridders_method(name):
         check_gradients(CORRUPTED[name], w, method="complex step")
 
 
+COMPLEX = {
+    "phase": lambda w: (np.angle(np.exp(1j * w) @ w), phase_gradient(w)),
+    "power of a spectrum": lambda w: (np.sum(np.abs(np.fft.fft(w)) ** 2), 2 * w.size * w),
+    "magnitude": lambda w: (np.abs(w[0] + 1j * w[1]) + w[2] * w[3], magnitude_gradient(w)),
+    "real part": lambda w: (np.exp((1 + 2j) * w).real.sum(), ((1 + 2j) * np.exp((1 + 2j) * w)).real),
+    "roots": lambda w: (np.sqrt(w + 0j).imag.sum(), np.where(w < 0, -0.5 / np.sqrt(np.abs(w)), 0)),
+}
+
+
+def phase_gradient(w):
+    z = np.exp(1j * w) @ w
+    return (np.exp(1j * w) * (1 + 1j * w) / z).imag
+
+
+def magnitude_gradient(w):
+    z = w[0] + 1j * w[1]
+    return np.array([z.real / np.abs(z), z.imag / np.abs(z), w[3], w[2]])
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+@pytest.mark.parametrize("method", ["auto", "ridders", "central differences"])
+def test_functions_that_compute_with_complex_numbers_are_checked(name, method):
+    report = check_gradients(COMPLEX[name], w, method=method)
+    assert report.passed, report.text()
+    assert wrong_by(COMPLEX[name], 1e-3).verdict is Verdict.FAIL
+
+
 def wrong_by(f, share):
     def wrong(w):
         value, J = f(w)

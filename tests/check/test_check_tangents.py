@@ -132,8 +132,9 @@ def test_functions_that_would_mix_directions_raise(unclear):
 
 @pytest.mark.parametrize(("of", "units", "error"), [
     (lambda x, y: x + y, 1, 0.75), (lambda x, y: x - y, 1, 0.75), (lambda x, y: -x, 0, 0.5),
-    (lambda x, y: x * y, 1, 1.875), (lambda x, y: x / y, 1, 0.5), (lambda x, y: y / 1.0, 0, 0.25),
-    (lambda x, y: np.square(x), 1, 3.25), (lambda x, y: x**3, 4, 18.375), (lambda x, y: np.sqrt(x), 1, 0.5 / 3**0.5),
+    (lambda x, y: x * y, 1, 1.875), (lambda x, y: x / y, 2, 0.5), (lambda x, y: y / 1.0, 0, 0.25),
+    (lambda x, y: np.square(x), 1, 3.25), (lambda x, y: x**-1, 4, 0.08),
+    (lambda x, y: x**3, 4, 18.375), (lambda x, y: np.sqrt(x), 1, 0.5 / 3**0.5),
     (lambda x, y: np.exp(x), 4, np.exp(3.5) / 2), (lambda x, y: np.expm1(x), 4, np.exp(3.5) - np.exp(3)),
     (lambda x, y: np.log(x), 4, np.log(3 / 2.5)), (lambda x, y: np.log1p(x), 4, np.log(4 / 3.5)),
     (lambda x, y: np.sin(x), 4, 0.5), (lambda x, y: np.cos(x), 4, 0.5),
@@ -148,3 +149,16 @@ def test_error_bounds_match_hand_computed_values(of, units, error):
     x.companion += 0.5
     y.companion += 0.25
     assert of(x, y).companion == pytest.approx(error, rel=1e-12)
+
+
+@pytest.mark.parametrize("compute", [
+    lambda x: 1j * x, lambda x: x + np.ones(1, complex), lambda x: np.eye(1) * 1j @ x, lambda x: np.where(x > 0, 1j, x),
+])  # fmt: skip
+def test_error_bounds_refuse_complex_numbers(compute):
+    with pytest.raises(TypeError, match="complex numbers are not supported"):
+        compute(Bounded(np.ones(1), np.zeros(1), Arithmetic()))
+
+
+def test_the_error_of_a_number_that_overflows_its_dtype_is_unknown():
+    x = Bounded(np.array([1e25, 1.0]), np.zeros(2), Arithmetic(np.float32))
+    np.testing.assert_array_equal(np.isinf((x * x).companion), [True, False])

@@ -10,7 +10,7 @@ from sampled import sampled
 from vecprop import MLPClassifier, compile
 from vecprop.check import Verdict, assert_gradients, check_gradients
 from vecprop.compiled import compiled_network as step
-from vecprop.core.activations import Tanh
+from vecprop.core.activations import ReLU, Tanh
 from vecprop.core.counter_rng import RandomKey
 from vecprop.core.layers import Activation, Dense, Dropout, Layer, LayerNorm
 from vecprop.core.losses import SoftmaxCrossEntropy, SquaredError
@@ -68,6 +68,40 @@ def test_one_engine(noise, weight):
         report = assert_gradients(NETWORK, THETA, X, T, weight, noise, engine=engine)
         assert engines(report) == {engine}
         assert f"{engine} engine" in report.text()
+
+
+INPUTS = rng.standard_normal((20, 5))
+NORMALIZED = {
+    "first": [LayerNorm(), Dense(4), Tanh(), Dense(2)],
+    "twice": [LayerNorm(), LayerNorm(1e-8), Dense(4), LayerNorm(1e-12), Tanh(), Dense(2)],
+    "before a kink": [LayerNorm(1e-3), ReLU(), Dense(2)],
+}
+
+
+@pytest.mark.parametrize("layers", NORMALIZED.values(), ids=list(NORMALIZED))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("inputs", [
+    2000 + INPUTS,
+    1e6 + INPUTS,
+    1 + 1e-6 * INPUTS,
+    1e-8 * INPUTS,
+    1e8 * INPUTS,
+    1e22 * INPUTS,
+    INPUTS * 10.0 ** np.arange(-4, 6, 2) + 1e3,
+    np.repeat(INPUTS[:, :1], 5, axis=1),
+    np.ones((20, 5)),
+], ids=["2000", "1e6", "1 ± 1e-6", "1e-8", "1e8", "1e22", "mixed", "equal columns", "ones"])  # fmt: skip
+def test_layer_normalization_of_any_inputs(layers, dtype, inputs):
+    """What both engines compute from the inputs alone, such as means, has rounding errors that differ."""
+    network, classes = Network(5, layers, SoftmaxCrossEntropy()), np.arange(20) % 3 // 2
+    for seed in range(2):
+        theta = network.init(seed, dtype)
+        report = check_gradients(network, theta, inputs, classes)
+        assert report.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.KINK), report.text()
+        with np.errstate(over="ignore"):
+            wrong = network.loss_and_gradient(theta, inputs, classes)[1]
+        wrong[-1] += 0.01 * np.abs(wrong).max()
+        assert check_gradients(network, theta, inputs, classes, gradient=wrong).verdict is not Verdict.PASS
 
 
 def test_compiled_networks_are_accepted():

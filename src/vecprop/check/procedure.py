@@ -42,7 +42,7 @@ class _Procedure:
     ) -> tuple[Judgements, str]:
         """Judge the gradients with these indices; return a reason (usually empty) not to trust the complex step."""
         parts = [part for part in parts if part.size]
-        criteria = [Criteria(self.method, self.limit, point.engines[number] == "compiled") for number in gradients]
+        criteria = [Criteria(self.method, self.limit, point.engines[number]) for number in gradients]
         givens = list(zip(gradients.values(), criteria, strict=True))
         judged: Judgements = [([], {}) for _ in givens]
         if self.along:
@@ -268,7 +268,7 @@ def _losses(point: NetworkPoint) -> list[Row]:
         error = abs(float(loss) - expected)
         if own.engine != "compiled" or error <= np.finfo(point.dtype).eps * abs(expected):
             continue
-        tolerance = SAFETY * point.bound.value  # this is expensive and rarely needed
+        tolerance = SAFETY * point.bound_elsewhere.value  # this is expensive and rarely needed
         if error > tolerance:
             name = f"the loss{f' of {own.name}' if own.name else ''}"
             diagnosis = "the compiled loss differs from the reference loss"

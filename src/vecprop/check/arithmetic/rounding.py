@@ -11,7 +11,7 @@ To bound the rounding error of a gradient, the code of the gradient runs on numb
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import comb
 from typing import Any, NamedTuple
 
@@ -160,22 +160,31 @@ def finite_bound(error: np.ndarray) -> np.ndarray:
     return np.nan_to_num(error, nan=UNBOUNDED, posinf=UNBOUNDED)
 
 
-def rounding_bound(loss_and_gradient: LossAndGradient, theta: np.ndarray, batch: Batch, dtype: Any) -> Bound:
-    """Bound the rounding error of a network's gradient; raise a TypeError if an operation is not supported."""
+def rounding_bound(
+    loss_and_gradient: LossAndGradient, theta: np.ndarray, batch: Batch, dtype: Any, ties: int = 0
+) -> Bound:
+    """Bound the rounding error of a network's gradient; raise a TypeError if an operation is not supported.
+
+    Without ``ties``, the bound is for the code of the reference engine. In float64, it computes the same numbers from
+    the inputs for the gradient and for the expected derivatives, so these numbers count as exact.
+    """
 
     def running(arithmetic: Arithmetic) -> tuple[np.ndarray, float]:
-        loss, gradient = loss_and_gradient(Bounded(theta.copy(), np.zeros(theta.shape), arithmetic), batch)
+        rows = batch
+        if ties or np.dtype(dtype).itemsize < 8:
+            rows = replace(batch, X=Bounded(batch.X, np.zeros(batch.X.shape), arithmetic))
+        loss, gradient = loss_and_gradient(Bounded(theta.copy(), np.zeros(theta.shape), arithmetic), rows)
         return finite_bound(gradient.companion), float(finite_bound(loss.companion))
 
     # Bounds are computed in float64, so treat longer dtypes as float64.
-    arithmetic = Arithmetic(dtype if np.dtype(dtype).itemsize < 8 else np.float64)
+    arithmetic = Arithmetic(dtype if np.dtype(dtype).itemsize < 8 else np.float64, ties=ties)
     bound, value = running(arithmetic)
     if arithmetic.dtype.itemsize < 8:
         # In float32 the bound would hide too much, so scale it to measured errors. Do not scale the part of the bound
         # that is due to comparisons, whose outcome is either right or wrong.
-        smooth, _ = running(Arithmetic(dtype, branching=False))
+        smooth, _ = running(Arithmetic(dtype, branching=False, ties=ties))
         measured = smooth * _tightness(loss_and_gradient, theta, batch, smooth, arithmetic.dtype)
-        bound = (bound - smooth) + measured + running(Arithmetic(np.float64))[0]
+        bound = (bound - smooth) + measured + running(Arithmetic(np.float64, ties=ties))[0]
     return Bound(bound[None], arithmetic.tied, value=value)
 
 
@@ -185,15 +194,17 @@ def _tightness(
     """Return 3 times the largest ratio of a measured error to its bound, at most 1.
 
     The error is the difference between the gradients in the dtype and in float64, at theta and at four points very
-    close to theta.
+    close to theta. The inputs move too, because the engines round differently where, for example, all inputs of a row
+    are equal: one of them may be exact there.
     """
     single = Batch(*(rounded_to(array, dtype) for array in (batch.X, batch.T, batch.weight)))
     generator = np.random.default_rng(0)
     share = 0.0
     for distance in (0, 1e-6, 1e-6, 1e-6, 1e-6):
         near = (theta * (1 + distance * generator.uniform(-1, 1, theta.shape))).astype(dtype)
-        rounded = loss_and_gradient(near, single)[1]
-        exact = loss_and_gradient(near.astype(np.float64), batch)[1]
+        inputs = (single.X * (1 + distance * generator.uniform(-1, 1, single.X.shape))).astype(dtype)
+        rounded = loss_and_gradient(near, replace(single, X=inputs))[1]
+        exact = loss_and_gradient(near.astype(np.float64), replace(batch, X=inputs.astype(np.float64)))[1]
         filled = np.abs(rounded - exact) / np.maximum(bound, np.finfo(dtype).tiny)
         share = max(share, float(np.nan_to_num(filled, nan=1).max()))
     return float(np.clip(3 * share, 2e-3, 1))

@@ -3,6 +3,15 @@
 The bound of a sum grows with the absolute values of its terms, so it remains valid if terms cancel. In a product, the
 bound of each factor is multiplied by the absolute value of the other. If rounding could change a comparison, the bound
 covers both branches.
+
+The bounds hold for the reference engine and for the compiled one, which rounds differently. Let u be the unit roundoff.
+
+- Sums may be computed in any order. In each order, the error of a sum of n terms is at most (n - 1) u Σ|x|.
+- A kernel may multiply by a reciprocal. Then a quotient is fl(x fl(1 / d)) = x / d (1 + δ) (1 + ε) with |δ|, |ε| <= u,
+  so it has two rounding errors.
+- A kernel may fuse a product with a sum, which omits the rounding error of the product.
+- Inputs are exact, but numbers computed from them are not. The mean of equal numbers, for example, may differ from them
+  in one engine only. Therefore the bounds start at the inputs, as if they depended on the parameters.
 """
 
 from functools import partial
@@ -15,11 +24,15 @@ from .steps import STEP
 
 
 class Arithmetic:
-    """The rounding errors of a floating-point dtype. ``tied`` becomes true if equal numbers are compared."""
+    """The rounding errors of a floating-point dtype. ``tied`` becomes true if equal numbers are compared.
 
-    def __init__(self, dtype: Any = np.float64, branching: bool = True) -> None:
+    ``ties`` decides comparisons of equal numbers: as less (-1), as greater (1), or by their values (0).
+    """
+
+    def __init__(self, dtype: Any = np.float64, branching: bool = True, ties: int = 0) -> None:
         information = np.finfo(dtype)
         self.dtype, self.branching = information.dtype, branching
+        self.ties = ties
         self.unit = float(information.eps) / 2
         # The error of underflow. A complex step divides derivatives and their errors by the step.
         self.tiny = max(float(information.tiny), float(np.finfo(np.float64).smallest_subnormal) / STEP)
@@ -35,9 +48,14 @@ class Arithmetic:
 
 
 class Bounded(ArrayPair):
-    """Numbers with error bounds, or Booleans with flags for values that rounding could change."""
+    """Real numbers with error bounds, or Booleans with flags for values that rounding could change."""
 
     def __init__(self, value: np.ndarray, companion: np.ndarray, arithmetic: Arithmetic) -> None:
+        if np.iscomplexobj(value):
+            raise TypeError("Error bounds of complex numbers are not supported.")
+        is_too_large = np.abs(value) > np.finfo(arithmetic.dtype).max
+        if is_too_large.any():  # copy the errors only then, since they may be a view
+            companion = np.where(is_too_large, np.inf, companion)
         super().__init__(value, companion)
         self.arithmetic = arithmetic
 
@@ -87,7 +105,7 @@ def _divide(like: Bounded, x: Any, y: Any) -> Any:
     q, B = a / b, np.abs(b)
     least = B - eb  # the smallest possible divisor; if not positive, the divisor may be 0
     error = np.where(least > 0, (ea + np.abs(q) * eb) / least, np.inf)
-    quotient = like.rounded(q, error)
+    quotient = like.rounded(q, error, units=2)
     # Division by 1 is exact. For example, the logistic computes 1 / 1 far from 0.
     return like.like(q, np.where(B == 1, error, quotient.companion))
 
@@ -128,7 +146,9 @@ def _power(like: Bounded, x: Any, exponent: Any) -> Any:
     if isinstance(exponent, Bounded):
         return NotImplemented
     y = np.power(x.value, exponent)
-    error = np.abs(exponent * np.power(np.abs(x.value) + x.companion, exponent - 1)) * x.companion
+    size = np.abs(x.value)
+    steepest = np.where(np.less(exponent, 1), np.maximum(size - x.companion, 0), size + x.companion)
+    error = np.abs(exponent * np.power(steepest, np.subtract(exponent, 1.0))) * x.companion
     return like.rounded(y, error, units=4)
 
 
@@ -139,7 +159,8 @@ def _compare(function: Any, like: Bounded, x: Any, y: Any) -> Any:
         return function(a, b)
     equal = a == b  # exact equality is a tie, not a rounding error
     like.arithmetic.tied |= bool(equal.any())
-    return like.like(function(a, b), close & ~equal & like.arithmetic.branching)
+    truth = np.where(equal, function(like.arithmetic.ties, 0), function(a, b))
+    return like.like(truth, close & ~equal & like.arithmetic.branching)
 
 
 def _logical(function: Any, like: Bounded, x: Any, y: Any) -> Any:
@@ -160,7 +181,7 @@ def _where(like: Bounded, condition: Any, x: Any, y: Any) -> Any:
 def _sign(like: Bounded, x: Bounded) -> Any:
     like.arithmetic.tied |= bool((x.value == 0).any())
     unsure = (np.abs(x.value) <= x.companion) & (x.value != 0) & like.arithmetic.branching
-    return like.like(np.sign(x.value), np.where(unsure, 2.0, 0.0))
+    return like.like(np.where(x.value == 0, like.arithmetic.ties, np.sign(x.value)), np.where(unsure, 2.0, 0.0))
 
 
 def _max(like: Bounded, x: Bounded, axis: Any = None, keepdims: bool = False, **_: Any) -> Any:
