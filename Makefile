@@ -36,6 +36,7 @@ campaigns: .venv/ready-dev-all
 	$(BIN)/python benchmarks/hostile_tables.py
 	$(BIN)/python benchmarks/interruptions.py strikes
 	$(BIN)/python benchmarks/interruptions.py kills
+	$(BIN)/python benchmarks/interruptions.py commands
 	$(BIN)/python benchmarks/engine_attack.py
 	$(BIN)/python benchmarks/real_tables.py
 	$(BIN)/python benchmarks/cluster.py

@@ -48,3 +48,7 @@ def test_interruptions_at_random_moments(seed, counts):
 @pytest.mark.parametrize("work", ["small networks", "populations", "estimators", "rows in blocks"])
 def test_ends_at_random_moments(work, seed, counts):
     assert counts("kills.py", work, seed)["trainings"] == 1
+
+
+def test_signals_at_random_moments_of_commands(counts):
+    assert counts("signals.py", 0, 20)

@@ -10,7 +10,18 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ..terminal.messages import INTERRUPTED, USAGE, UsageError, code_of, reader_has_ended, say, sentence
+from ..system.interrupts import terminated_as_interrupted
+from ..terminal.messages import (
+    FAILURE,
+    INTERRUPTED,
+    USAGE,
+    UsageError,
+    code_of,
+    discard,
+    reader_has_ended,
+    say,
+    sentence,
+)
 from ..terminal.usage import sentence_of
 from .commands import learn
 from .commands.model_files import check_gradients, convert, export, info, playground, warmup
@@ -29,18 +40,25 @@ class Commands(TyperGroup):
         """Run a command, and end the program with its exit code."""
         args = list(sys.argv[1:] if args is None else args)
         try:
-            code = super().main(args, *names, standalone_mode=False, **settings)
-            sys.stdout.flush()
+            code = super().main(args, *names, standalone_mode=False, **settings) or 0
         except (UsageError, _WrongUsage) as error:
             say(str(error) if isinstance(error, UsageError) else sentence_of(error, self, args))
             code = USAGE
         except BrokenPipeError:
-            code = int(not reader_has_ended())
-        except SystemExit as error:
-            if not isinstance(error.__context__, BrokenPipeError):  # raised by rich while showing help
-                raise
-            reader_has_ended()
             code = 0
+        except (KeyboardInterrupt, typer.Abort):  # a further Ctrl-C while an earlier one was reported
+            say("Interrupted.")
+            code = INTERRUPTED
+        except SystemExit as error:
+            is_broken_pipe = isinstance(error.__context__, BrokenPipeError)  # raised by rich while showing help
+            code = 0 if is_broken_pipe else error.code
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            if not (reader_has_ended() or code):
+                say(sentence(error))
+                code = FAILURE
+            discard(sys.stdout)
         if not standalone_mode:
             return code
         sys.exit(code)
@@ -53,6 +71,7 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
     """
 
     @functools.wraps(command)
+    @terminated_as_interrupted()
     def run(**options: Any) -> None:
         try:
             with warnings.catch_warnings():

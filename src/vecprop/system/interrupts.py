@@ -1,12 +1,14 @@
-"""Handle SIGTERM during training with a checkpoint: end training as Ctrl-C does, then exit."""
+"""Handle Ctrl-C and SIGTERM: end commands at once, or after they have saved their work."""
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
 TERMINATED = 128 + signal.SIGTERM
 """The exit code that shells report for a process ended by SIGTERM."""
@@ -14,7 +16,60 @@ TERMINATED = 128 + signal.SIGTERM
 AT_ONCE = 1.0
 """A second SIGTERM within this many seconds is ignored: `timeout` signals both the process and its group."""
 
+PAUSE = 0.01
+"""The number of seconds between attempts to deliver a deferred interrupt."""
+
 _guarded: list[bool] = []
+_deferred: list[bool] = []
+
+
+def leave(number: int, frame: FrameType | None) -> None:
+    """End the program at once with one sentence, because there is nothing to save yet (a signal handler)."""
+    with suppress(OSError):
+        os.write(2, b"Interrupted.\n")
+    os._exit(128 + number)
+
+
+def handle_signals(handler: Any) -> None:
+    """Handle Ctrl-C and SIGTERM, unless the parent process ignores them."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def defer_ignored_interrupt(unraisable: Any) -> None:
+    """Deliver an interrupt again if Python ignored it, for example in a finalizer (an unraisable hook)."""
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        _defer()
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
+def _defer() -> None:
+    """Deliver an interrupt to the handler of Ctrl-C a little later."""
+
+    def deliver(number: int, frame: FrameType | None) -> None:
+        _deferred.clear()
+        signal.raise_signal(signal.SIGINT)
+
+    if hasattr(signal, "setitimer"):
+        _deferred.append(True)
+        signal.signal(signal.SIGALRM, deliver)
+        signal.setitimer(signal.ITIMER_REAL, PAUSE)
+
+
+def _interrupt(frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt, but not during an import: C extensions print such exceptions, or lose them.
+
+    A second interrupt during an import ends the program.
+    """
+    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    if frame is None or not hasattr(signal, "setitimer"):
+        raise KeyboardInterrupt
+    if _deferred:
+        leave(signal.SIGINT, frame)
+    _defer()
 
 
 @contextmanager
@@ -22,11 +77,11 @@ def terminated_as_interrupted() -> Iterator[None]:
     """Let SIGTERM interrupt the block as Ctrl-C does, and raise SystemExit(143) at its end. Blocks may be nested.
 
     A user's signal handler is called immediately. If it raises, the exception replaces SystemExit; if it returns,
-    the block continues. There is no effect in other threads, in forked processes, or if SIGTERM is ignored.
+    the block continues. The handler `leave` is replaced. There is no effect in other threads or in forked processes.
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or _guarded or None in before.values() or before[signal.SIGTERM] is signal.SIG_IGN:
+    if not is_main or _guarded or None in before.values():
         yield
         return
     ends: list[BaseException] = []
@@ -35,10 +90,11 @@ def terminated_as_interrupted() -> Iterator[None]:
     def terminate(number: int, frame: FrameType | None) -> None:
         end: BaseException = SystemExit(TERMINATED)
         own = before[signal.SIGTERM]
-        if not callable(own) and os.getpid() != process:
+        is_custom = callable(own) and own is not leave
+        if not is_custom and os.getpid() != process:
             _by_default(number)
             return
-        if callable(own):
+        if is_custom:
             try:
                 own(number, frame)
             except BaseException as error:
@@ -56,25 +112,32 @@ def terminated_as_interrupted() -> Iterator[None]:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         own = before[signal.SIGINT]
-        if ends:
+        if own is leave:
+            _interrupt(frame)
+        elif ends:
             raise KeyboardInterrupt
-        if callable(own):
+        elif callable(own):
             own(number, frame)
         elif own == signal.SIG_DFL:
             _by_default(number)
 
     def restore() -> None:
+        if _deferred:  # the command has ended before the interrupt was delivered
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            _deferred.clear()
+            ends.clear()
         for number, handler in before.items():
             signal.signal(number, handler)
 
     try:
         _guarded.append(True)
         signal.signal(signal.SIGINT, interrupt)
-        signal.signal(signal.SIGTERM, terminate)
+        if before[signal.SIGTERM] is not signal.SIG_IGN:
+            signal.signal(signal.SIGTERM, terminate)
         yield
     except BaseException as error:
         # Raise an error of the block rather than SystemExit, unless the error itself carries an exit code.
-        if ends and isinstance(error, Exception) and not hasattr(error, "exit_code"):
+        if _deferred or (isinstance(error, Exception) and not hasattr(error, "exit_code")):
             ends.clear()
         if not ends:
             raise

@@ -63,16 +63,19 @@ def sentence(error: Exception) -> str:
 
 
 def reader_has_ended() -> bool:
-    """Return whether a reader of the output has exited, as after ``| head``; if so, discard all further output."""
-    if not hasattr(select, "poll"):  # on Windows
-        return True
-    poll = select.poll()
-    for stream in (sys.stdout, sys.stderr):
-        poll.register(stream.fileno(), 0)
-    ended = [number for number, events in poll.poll(0) if events & (select.POLLERR | select.POLLHUP)]
-    for number in ended:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
-    return bool(ended)
+    """Return whether the reader of standard output has exited, as after ``| head``; if so, discard further output."""
+    if hasattr(select, "poll"):  # not on Windows
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        if not any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0)):
+            return False
+    discard(sys.stdout)
+    return True
+
+
+def discard(stream: Any) -> None:
+    """Discard the further output of a stream and its buffer."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager
@@ -104,7 +107,10 @@ def held_back_interrupts() -> Iterator[list[int]]:
 
 def say(text: str) -> None:
     """Write a message to standard error, as one printable line of at most 500 characters."""
-    print(one_line(text), file=sys.stderr)
+    try:
+        print(one_line(text), file=sys.stderr)
+    except OSError:  # the reader has exited, or the disk is full, which must not end the work
+        discard(sys.stderr)
 
 
 def show(text: str) -> None:

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import import_module
@@ -171,7 +171,8 @@ class ProgressLine:
         now = time.perf_counter()
         if self._output is None:
             if (text := self.text(width=1000)) != self._printed:
-                print(text, file=self._console.file, flush=True)
+                with suppress(OSError):  # nobody reads the line
+                    print(text, file=self._console.file, flush=True)
             self._printed = text
             self._due = now + max(PAUSE, (now - self._began) / 4)
         else:

@@ -249,13 +249,16 @@ class TrainingJob:
             result = self.result()
             try:
                 self.report(self.measured, result, interrupts)
-                if self.run_folder is not None:
+                if self.run_folder is not None and not interrupts:
                     self.run_folder.remove()
+                    self.run_folder = None
             finally:  # even if the report fails
                 if not self.options["quiet"]:
                     say_notes(self.notes)
                 is_json = self.options["as_json"]
                 show(to_json(result) if is_json else as_text(result, self.measured, self.request.table))
+        if interrupts:
+            self.leave()
         if self.was_cut or interrupts:
             say(f"Interrupted: the trained model is saved in {self.saved.model}.")
             raise typer.Exit(INTERRUPTED)

@@ -220,7 +220,7 @@ def one_line_errors(path: Path, read: Callable[[], T], place: str = "") -> T:
     limit_reservation()
     try:
         return read()
-    except TableError:
+    except (TableError, KeyboardInterrupt):  # Arrow's KeyboardInterrupt is an ArrowException, too
         raise
     except FileNotFoundError as error:
         raise TableError(f"{place or path} no longer exists: do not move files while they are read.") from error
