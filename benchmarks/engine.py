@@ -1,27 +1,49 @@
 """Training and prediction against the tools that people use today, in one run: ``make bench``.
 
-Every workload runs on vecprop and on each peer that is installed, in turns in one process, warm, and the medians are
-compared; a large matrix product takes turns too, since the processor's speed varies. All have two threads (BLAS,
+Every workload runs on vecprop and on each form of each peer that is installed: NumPy, scikit-learn, PyTorch eager and
+compiled, and JAX as one program and as a compiled step. They take turns in one process, warm, and the medians are
+compared; a large matrix product takes turns too, since the processor's speed varies. All may use two threads (BLAS,
 PyTorch's, XLA's own). The loss that each reaches on all rows is printed beside its time, and shows who does less work.
-XLA compiles before, and that time is shown apart.
+
+The time of each first call is shown separately. No code is compiled before: vecprop and PyTorch, which keep compiled
+code on disk, start with empty folders.
 """
 
 import argparse
 import json
+import os
 import statistics
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 # Before NumPy, since it sets the number of threads.
-from contenders import CONTENDERS, WORKLOADS, Workload, vecprop
+from contenders import WORKLOADS, Contest, Workload, plain_numpy, scikit_learn, vecprop
+from contenders_jax import jax_scan, jax_step
+from contenders_torch import forget_compiled, pytorch, pytorch_compiled, pytorch_compiled_steps
 
 # isort: split
 import numpy as np
 from machine import described, machine
 
 import vecprop as vp
+
+CONTENDERS = {
+    "vecprop": vecprop,
+    "tutorial": plain_numpy,
+    "scikit-learn": scikit_learn,
+    "PyTorch, eager": pytorch,
+    "PyTorch, compiled step": pytorch_compiled,
+    "PyTorch, 10 compiled steps": pytorch_compiled_steps,
+    "JAX, scan": jax_scan,
+    "JAX, step": jax_step,
+}
+
+KINDS = (("float32", "momentum"), ("float32", "adam"), ("float64", "momentum"))
+"""The types and optimizers of each workload."""
 
 TURN, REST = 0.1, 0.2
 """The seconds that a turn lasts at least, and the pause in which the last one's threads stop spinning."""
@@ -46,30 +68,48 @@ def timed(run: Callable[[], object]) -> tuple[float, object]:
     return time.perf_counter() - start, result
 
 
-def measure(work: Workload, rounds: int) -> dict:
-    """Return each contender's median time, spread and loss, all measured in turns."""
+def contests(work: Workload) -> dict[str, Contest]:
+    """Return the contenders that are installed and that train this workload."""
     X, t = work.data()
-    runs, compiling, losses = {}, {}, {}
+    entered = {}
     for name, contender in CONTENDERS.items():
         try:
             contest = contender(work, X, t)
         except ImportError:
             continue
         if contest is not None:
-            runs[name] = contest.train
-            compiling[name], trained = timed(contest.train)  # warm
-            losses[name] = contest.loss(trained)
+            entered[name] = contest
+    return entered
+
+
+def turn(run: Callable[[], object], repeats: int) -> float:
+    """Return the seconds of a run, as the mean of a turn."""
+    time.sleep(REST)
+    if repeats > 1:
+        run()  # what other contenders left in the caches does not count
+    start = time.perf_counter()
+    for _ in range(repeats):
+        run()
+    return (time.perf_counter() - start) / repeats
+
+
+def measure(work: Workload, rounds: int) -> dict:
+    """Return each contender's median time, spread, first call and loss, all measured in turns."""
+    forget_compiled()
+    runs, first_calls, losses = {}, {}, {}
+    for name, contest in contests(work).items():
+        first_calls[name], trained = timed(contest.train)
+        losses[name] = contest.loss(trained)
+        runs[name] = contest.train
     runs["product"] = large_product(work.dtype)
+    repeats = {}
+    for name, run in runs.items():
+        shortest = min(timed(run)[0] for _ in range(3))
+        repeats[name] = 1 + int(TURN / shortest)
     times: dict[str, list[float]] = {name: [] for name in runs}
-    repeats = {name: 1 + int(TURN / min(timed(run)[0] for _ in range(3))) for name, run in runs.items()}
     for _ in range(rounds):
         for name, run in runs.items():
-            time.sleep(REST)
-            run()  # what others left in the caches does not count
-            start = time.perf_counter()
-            for _ in range(repeats[name]):
-                run()
-            times[name].append((time.perf_counter() - start) / repeats[name])
+            times[name].append(turn(run, repeats[name]))
     medians = {name: statistics.median(values) for name, values in times.items()}
     peak = 2 * PRODUCT**3 / medians["product"]
     return {
@@ -81,14 +121,13 @@ def measure(work: Workload, rounds: int) -> dict:
         "contenders": {
             name: {
                 "median_ms": 1e3 * medians[name],
-                "min_ms": 1e3 * min(values),
-                "max_ms": 1e3 * max(values),
-                "first_ms": 1e3 * compiling[name],
+                "min_ms": 1e3 * min(times[name]),
+                "max_ms": 1e3 * max(times[name]),
+                "first_ms": 1e3 * first_calls[name],
                 "ratio": medians[name] / medians["vecprop"],
                 "loss": losses[name],
             }
-            for name, values in times.items()
-            if name in losses
+            for name in losses
         },
     }
 
@@ -153,8 +192,12 @@ def table(results: dict) -> str:
     lines = [
         "# Training and prediction against peers",
         "",
-        "Made by `make bench`. A ratio is the peer's time divided by vecprop's. 'Matrix products' is the time",
-        "of the matrix products at the rate of a large product.",
+        "Made by `make bench`. Times are medians of alternating rounds, with two threads (PyTorch: one thread for the",
+        "smallest network, where two are slower). A ratio is the peer's time divided by vecprop's. 'First call' is the",
+        "time of the first training in a process without compiled code on disk; it contains the compilation. PyTorch",
+        "runs eagerly with a fused optimizer, with a step compiled by `torch.compile`, and with ten compiled steps a",
+        "call. JAX runs as one program that scans over the steps, and as a compiled step in a Python loop with donated",
+        "buffers. 'Matrix products' is the time of the matrix products at the rate of a large product.",
         "",
     ]
     lines += described(results["machine"])
@@ -202,30 +245,40 @@ def picture(results: dict, path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
+def training(kinds: list[tuple[str, str]], rounds: int) -> list[dict]:
+    """Return the results of all workloads with these types and optimizers."""
+    entries = []
+    for workload in WORKLOADS:
+        for dtype, optimizer in kinds:
+            work = replace(workload, dtype=dtype, optimizer=optimizer)
+            entry = measure(work, rounds)
+            entries.append(entry)
+            ratios = {name: round(c["ratio"], 2) for name, c in entry["contenders"].items()}
+            ms = entry["contenders"]["vecprop"]["median_ms"]
+            print(f"{work.name} {optimizer} {dtype}: {ms:.2f} ms, {entry['share_of_peak']:.0%}, {ratios}", flush=True)
+    return entries
+
+
 def main() -> None:
     """Run everything and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="the number of turns of each contender")
+    parser.add_argument("--rounds", type=int, default=5, help="the number of turns of each contender")
     parser.add_argument("--quick", action="store_true", help="float32 and no scaling")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder of the results")
     options = parser.parse_args()
-    results: dict = {"training": []}
-    for work in WORKLOADS:
-        for dtype in ("float32",) if options.quick else ("float32", "float64"):
-            for optimizer in ("momentum", "adam"):
-                entry = measure(Workload(**{**vars(work), "dtype": dtype, "optimizer": optimizer}), options.rounds)
-                results["training"].append(entry)
-                ratios = {name: round(c["ratio"], 2) for name, c in entry["contenders"].items()}
-                ms = entry["contenders"]["vecprop"]["median_ms"]
-                print(
-                    f"{work.name} {optimizer} {dtype}: {ms:.2f} ms, {entry['share_of_peak']:.0%}, {ratios}", flush=True
-                )
-    results["one_row"] = one_row()
-    results["scaling"] = {} if options.quick else scaling(15)
+    kinds = [kind for kind in KINDS if kind[0] == "float32" or not options.quick]
+    results: dict = {}
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["VECPROP_CACHE_DIR"] = f"{folder}/vecprop"
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = f"{folder}/torch"
+        results["training"] = training(kinds, options.rounds)
+        results["one_row"] = one_row()
+        results["scaling"] = {} if options.quick else scaling(15)
     results["machine"] = machine("numpy", "scipy", "numba", "scikit-learn", "torch", "jax", "optax")
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "engine.json").write_text(json.dumps(results, indent=1) + "\n")
-    (RESULTS / "engine.md").write_text(table(results))
-    picture(results, RESULTS / "engine.png")
+    options.results.mkdir(exist_ok=True)
+    (options.results / "engine.json").write_text(json.dumps(results, indent=1) + "\n")
+    (options.results / "engine.md").write_text(table(results))
+    picture(results, options.results / "engine.png")
     print(table(results))
 
 

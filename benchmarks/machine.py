@@ -9,6 +9,17 @@ from pathlib import Path
 from threadpoolctl import threadpool_info
 
 
+def processor_name(description: str) -> str:
+    """Return the name in the text of /proc/cpuinfo, with family and model, which tell processors of one name apart."""
+    fields = {}
+    for line in description.split("\n\n", 1)[0].splitlines():
+        field, _, value = line.partition(":")
+        fields[field.strip()] = value.strip()
+    if "cpu family" in fields:
+        return f"{fields['model name']}, family {fields['cpu family']}, model {fields['model']}"
+    return fields.get("model name", platform.processor())
+
+
 def machine(*packages: str) -> dict[str, object]:
     """Return today, the processor, the number of cores, the BLAS that is loaded and the versions of packages."""
     versions = {}
@@ -19,8 +30,7 @@ def machine(*packages: str) -> dict[str, object]:
             versions[package] = "absent"
     model = platform.processor()
     if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
+        model = processor_name(Path("/proc/cpuinfo").read_text())
     blas = sorted({f"{pool['internal_api']} {pool.get('architecture', '')}" for pool in threadpool_info()})
     where = {"processor": model, "cores": os.cpu_count(), "blas": blas, "python": platform.python_version()}
     return {"date": time.strftime("%Y-%m-%d"), **where, **versions}
