@@ -29,7 +29,7 @@ def test_without_a_test_set_scores_are_out_of_fold(vecprop, result_of, table, pe
     assert result["rows"] == {"train": 200, "test": 0}
     assert result["measured"] == {"how": "out of fold", "rows": 200}
     assert "Without a test set" in result["verdict"]["worries"][0]
-    said = "There was no test: the metrics are for training rows (out of fold)."
+    said = "There was no test: each row was predicted without training on it (out of fold)."
     assert result_of("info", "people.npz")["note"] == said
     model = vp.TabularRegressor("spends", n_estimators=2, max_iter=2, hidden_layer_sizes=4, random_state=0).fit(people)
     expected = root_mean_squared_error(people["spends"], model.out_of_fold_)

@@ -27,7 +27,7 @@ from vecprop.tables.table_model import CUT_SHORT
 
 
 def test_classifiers_are_trained_and_scored_on_the_test(result_of, table, people):
-    result = result_of("train", table, "--target", "buys", "--seed", 3)
+    result = result_of("train", table, "--target", "buys", "--seed", 3, "--test-size", 0.2)
     assert result["task"] == "classification"
     assert result["classes"] == ["no", "yes"]
     assert result["rows"] == {"train": 160, "test": 40}
@@ -60,7 +60,9 @@ def test_a_test_file_is_the_test_and_groups_stay_together(vecprop, result_of, ta
     scores, part = result["scores"]["vecprop"], people.iloc[:50]
     assert scores["log_loss"]["value"] == pytest.approx(log_loss(part.buys, model.predict_proba(part)))
     assert scores["accuracy"]["value"] == pytest.approx(accuracy_score(part.buys, model.predict(part)))
-    done = vecprop("train", table, "--target", "buys", "--group", "town", "--json", "--force", *FAST)
+    done = vecprop(
+        "train", table, "--target", "buys", "--group", "town", "--test-size", 0.2, "--json", "--force", *FAST
+    )
     result = json.loads(done.stdout)
     assert "town" not in result["columns"]["used"]
     assert "Column 'town' is not used: it defines the groups." in done.stderr
@@ -187,7 +189,7 @@ def test_a_column_of_weights(vecprop, result_of, people):
 
 def test_results_are_text_on_stdout_and_notes_on_stderr(vecprop, table, people):
     people.assign(constant=1).to_csv("more.csv", index=False)
-    done = vecprop("train", "more.csv", "--target", "buys", *FAST)
+    done = vecprop("train", "more.csv", "--target", "buys", "--test-size", 0.2, *FAST)
     for said in ("classification of 'buys' (2 classes) in more.csv", "160 to train, 40 to test", "log loss", "ROC AUC"):
         assert said in done.stdout
     assert "1 dropped: constant (all values are the same)" in done.stdout

@@ -2,6 +2,8 @@
 
 import json
 import re
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pandas as pd
 import pytest
 
 import vecprop as vp
+from sampled import sampled
 from shared_commands import FAST
 from vecprop.app.training.splitting import Request, rows_of_parts, split_table
 
@@ -48,6 +51,62 @@ def test_groups_and_times_reach_the_fit(visits):
     earlier = days < np.sort(days)[len(days) // 2]
     assert np.isnan(model.out_of_fold_[earlier]).all()
     assert not np.isnan(model.out_of_fold_[~earlier]).any()
+
+
+def small(path, rows=999, **columns):
+    """Return the parts of a table without options on the test."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=rows), "n": np.arange(rows)})
+    frame.assign(y=frame["x"] + rng.normal(size=rows), **columns).to_csv(path, index=False)
+    return partial(split_table, Request(path, "y", None)), partial(Request, path, "y", None)
+
+
+def test_small_tables_are_cross_validated_by_default(tmp_path):
+    split, asked = small(tmp_path / "small.csv", group=np.arange(999) // 100, two=np.arange(999) % 2)
+    parts = split()
+    assert (parts.folds, parts.rows, parts.has_test) == (5, 999, False)
+    assert split_table(replace(asked(), size=0.2)).folds is None
+    assert split_table(asked(time="n")).folds == split_table(asked(group="group")).folds == 5
+    split, _ = small(tmp_path / "larger.csv", rows=1000)
+    assert (split().folds, len(split().y_test)) == (None, 200)
+
+
+def test_tables_that_cannot_be_cross_validated_have_a_test(tmp_path):
+    _, asked = small(tmp_path / "few.csv", rows=40, three=np.arange(40) % 3, late=[0] * 39 + [1])
+    assert split_table(asked(group="three")).folds == 5
+    _, asked = small(tmp_path / "ties.csv", rows=40, late=np.repeat([0, 1, 2], [20, 10, 10]))
+    parts = split_table(asked(time="late"))
+    assert (parts.folds, parts.has_test) == (None, True)
+    frame = pd.DataFrame({"x": range(40), "y": ["a"] * 39 + ["b"]})
+    frame.to_csv(tmp_path / "rare.csv", index=False)
+    parts = split_table(Request(tmp_path / "rare.csv", "y", None))
+    assert (parts.folds, parts.has_test) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "how"),
+    sampled(
+        [
+            ((), "cross-validation"),
+            (("--test-size", 0.2), "test"),
+            (("--test-size", 0), "out of fold"),
+            (("--time-limit", 0.01), "test"),
+            (("--refit",), "test"),
+            (("--config", "share.toml"), "test"),
+            (("--test", "other.csv"), "test"),
+        ]
+    ),
+)
+def test_options_on_the_test_replace_the_default(vecprop, result_of, people, options, how):
+    people.to_csv("people.csv", index=False)
+    people.iloc[::3].assign(age=lambda rows: rows.age + 1).to_csv("other.csv", index=False)
+    Path("share.toml").write_text("test_size = 0.3")
+    result = result_of("train", "people.csv", "--target", "spends", *options, *FAST)
+    assert result["measured"]["how"] == how
+    theta = vp.load("people.npz").ensemble_.theta
+    again = result_of("train", "--config", "people.toml", "--force")
+    assert (again["measured"], again["scores"]) == (result["measured"], result["scores"])
+    np.testing.assert_array_equal(vp.load("people.npz").ensemble_.theta, theta)
 
 
 def test_too_few_groups_and_empty_parts_raise_an_error(vecprop, visits):

@@ -22,7 +22,7 @@ from ...tables.regressor import TabularRegressor
 from ...tables.streaming.memory_plan import as_bytes
 from ...terminal.messages import UsageError
 from ...terminal.output_files import FOREIGN, RunFiles, named_after, require_ending, with_suffix, writable
-from .splitting import Request
+from .splitting import TEST_SHARE, Request
 
 SAME = ("loss", "quantile", "hidden_layer_sizes", "activation", "dropout", "weight_decay", "label_smoothing")
 SAME += ("class_weight", "threshold", "positive", "learning_rate_init", "batch_size", "max_iter", "n_iter_no_change")
@@ -50,14 +50,17 @@ def requested(options: Mapping[str, Any], of_file: Collection[str] = ()) -> tupl
     if options["time_limit"] is not None and options["stages"] is not None and len(of_file) == 1:
         options[next(iter(of_file))] = None  # every run saves its stages, but the command line takes precedence
     _require_to_fit(options)
-    table, test, size = options["table"], options["test"], options["test_size"]
+    table, test = options["table"], options["test"]
     output = writable(options["output"] or named_after(existing(table)), True, table, test)
     if output.suffix.lower() in FOREIGN:
         require_ending(output, "-o", ".npz")
     asked = asked_of(options)
     said = {"columns": dict(asked.columns) or None, "decimal": asked.decimal, "date_format": asked.date_format}
     settings = settings_of(options) | {name: value for name, value in said.items() if value is not None}
-    size = 0.0 if options["cv"] is not None else 0.2 if size is None else size
+    size = options["test_size"] if options["cv"] is None else 0.0
+    is_limited = options["refit"] or options["time_limit"] is not None
+    if size is None and test is None and is_limited:  # cross-validation needs no refit, and more time
+        size = TEST_SHARE
     own = {name: options[name] for name in ("target", "group", "time", "seed", "task", "weight", "memory")}
     classes, folds = several_names(options["classes"]), options["cv"]
     request = Request(table, size=size, asked=asked, test=test, settings=settings, classes=classes, folds=folds, **own)

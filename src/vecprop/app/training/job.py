@@ -116,7 +116,7 @@ class TrainingJob:
 
     def measure(self) -> None:
         """Evaluate the model and the baselines on unseen rows."""
-        began, seed, folds = time.perf_counter(), self.request.seed, self.request.folds
+        began, seed, folds = time.perf_counter(), self.request.seed, self.parts.folds
         if self.parts.has_test or folds is None:
             measured = measured_unseen(self.model, self.parts, seed)
         else:
@@ -124,7 +124,7 @@ class TrainingJob:
                 measured = cross_validated(self.model, self.parts, folds, seed, progress)
         _ = measured.scores
         if not self.parts.has_test:
-            self.model.notes_.append(f"{WITHOUT_TEST}: the metrics are for training rows ({measured.how}).")
+            self.model.notes_.append(f"{WITHOUT_TEST}: each row was predicted without training on it ({measured.how}).")
         self.measured = measured
         self.seconds["measuring"] = time.perf_counter() - began
 
@@ -167,6 +167,8 @@ class TrainingJob:
         changed = {name: None if value == "auto" else value for name, value in chosen.items()}
         changed |= {"output": self.saved.model, "task": parts.task, "checkpoint": None}
         changed |= dict.fromkeys(OPTIONS) | {"columns": self.request.asked.columns}
+        if self.request.folds is None:
+            changed["test_size"] = self.request.size
         if parts.stream is not None:
             changed["memory"] = str(parts.stream.memory)
         write_text(self.saved.options, toml(self.options | changed))
@@ -273,7 +275,10 @@ def as_text(result: dict[str, Any], measured: Measured, table: Path) -> str:
     what = f"{len(result['classes'])} classes" if measured.is_classifier else kind
     where = {"test": "on the test set", "out of fold": "out of fold, without a test set"}
     lines = [f"{result['task']} of {result['target']!r} ({what}) in {table}"]
-    lines += [f"rows      {rows['train']} to train, {rows['test'] or 'none'} to test"]
+    scored = f"{rows['test'] or 'none'} to test"
+    if measured.how == "cross-validation":
+        scored = f"scored by cross-validation with {len(measured.folds)} folds"
+    lines += [f"rows      {rows['train']} to train, {scored}"]
     lines += [f"columns   {len(result['columns']['used'])} used as inputs"]
     lines[-1] += f", {len(dropped)} dropped: {why}" if dropped else ""
     lines += [f"networks  {result['networks']}, with {result['parameters']:,} parameters"]

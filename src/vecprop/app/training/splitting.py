@@ -26,6 +26,10 @@ from ...terminal.messages import UsageError
 
 FEWEST = 10
 """The minimum number of rows for a split into training and test rows."""
+TEST_SHARE = 0.2
+"""The default share of test rows."""
+FOLDS, MIN_TEST_ROWS = 5, 1_000
+"""Tables with fewer rows are scored by cross-validation by default, because a test would have too few rows."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,8 @@ class Request:
 
     Parameters
     ----------
-    size : float
-        The share or the number of test rows.
+    size : float or None
+        The share or the number of test rows. If it is None, small tables are scored by cross-validation.
     group : str or None
         A column that keeps rows with the same value together, in the same part and the same fold; it is not used as an
         input.
@@ -48,7 +52,7 @@ class Request:
 
     table: Path
     target: str
-    size: float = 0.2
+    size: float | None = TEST_SHARE
     group: str | None = None
     time: str | None = None
     seed: int = 0
@@ -77,7 +81,7 @@ def rows_of_parts(request: Request, frame: Frame, y: np.ndarray, is_classes: boo
     >>> rows_of_parts(Request(Path("sales.csv"), "price", 0.1, time="day"), frame, np.zeros(20), True)[1]
     array([0, 1])
     """
-    rows, size, name = len(y), request.size, request.time
+    rows, size, name = len(y), TEST_SHARE if request.size is None else request.size, request.time
     if rows < FEWEST:
         raise TableError(f"Only {rows} row(s) have a target; at least {FEWEST} are needed to train and test.")
     if size == 0:
@@ -106,10 +110,24 @@ def rows_of_parts(request: Request, frame: Frame, y: np.ndarray, is_classes: boo
     return np.sort(train), np.sort(test)
 
 
+def folds_for(request: Request, y: np.ndarray, dependence: Dependence) -> int | None:
+    """Return the number of cross-validation folds, or None if the model is scored on a test set."""
+    if request.folds is not None or request.size is not None or not FEWEST <= len(y) < MIN_TEST_ROWS:
+        return request.folds
+    try:
+        for rows, _ in splits(dependence.folds(y, FOLDS, request.seed), is_time=dependence.is_time):
+            dependence[rows].folds(y[rows], 2, request.seed)
+            if (y[rows] == y[rows[0]]).all():  # without this fold, there is nothing to learn
+                return None
+    except TableError:  # too few groups or times
+        return None
+    return FOLDS
+
+
 def split_table(request: Request) -> Parts:
     """Split a table into training and test rows; return samples if the table exceeds memory."""
     target, asked = request.target, request.asked
-    size = 0.0 if request.test is not None else request.size
+    size = 0.0 if request.test is not None else TEST_SHARE if request.size is None else request.size
     roles = Roles(target, request.weight, request.group, request.time, size)
     wrong = "--cv needs the table in memory, but it does not fit"
     refusal = UsageError(f"{wrong}: leave it out to hold out test rows.") if request.folds is not None else None
@@ -139,6 +157,7 @@ def split_table(request: Request) -> Parts:
     if task == "regression" and stream is None:
         notes += odd_targets(X, y, f"The target {target!r}")
     dependence = Dependence.of(frame, request.group, request.time, asked)
+    folds = request.folds
     if request.test is not None:
         if request.table.exists() and request.test.exists() and request.table.samefile(request.test):
             advice = "give another file, or leave out --test"
@@ -155,10 +174,12 @@ def split_table(request: Request) -> Parts:
             why = "which is the maximum that fits into memory"
             notes.append(f"The test set has {len(stream.test)} rows instead of {wanted:.0f}, {why}.")
     else:
-        train, test = rows_of_parts(request, frame, y, task == "classification")
+        folds = folds_for(request, y, dependence)
+        sized = request if folds is None else replace(request, size=0.0)
+        train, test = rows_of_parts(sized, frame, y, task == "classification")
         of_test = X.iloc[test], y[test], weight[test]
         X, y, weight, dependence = X.iloc[train], y[train], weight[train], dependence[train]
-    parts = Parts(task, X, y, weight, *of_test, notes, dependence, reading, stream, request.group)
+    parts = Parts(task, X, y, weight, *of_test, notes, dependence, reading, stream, request.group, folds)
     if request.folds is not None and request.folds > len(parts.y):
         raise TableError(f"--cv has {request.folds} folds, more than the {len(parts.y)} rows: lower it.")
     if parts.has_test and stream is None:

@@ -34,6 +34,8 @@ class Parts:
         The whole table, if it does not fit into memory. ``X`` and ``X_test`` are then random samples.
     group : str or None
         The column that identifies groups.
+    folds : int or None
+        The number of cross-validation folds.
     """
 
     task: Task
@@ -48,6 +50,7 @@ class Parts:
     reading: NumberReading | None = None
     stream: Streamed | None = None
     group: str | None = None
+    folds: int | None = None
 
     @property
     def rows(self) -> int:
