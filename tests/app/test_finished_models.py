@@ -149,7 +149,7 @@ def test_cross_validation_and_missing_test_sets_are_reported(vecprop, result_of,
 @pytest.mark.long
 def test_refit_evaluates_on_the_test_and_saves_a_model_of_all_rows(vecprop, result_of, table, people):
     options = ["train", table, "--target", "buys", "--threshold", "recall:0.8", "--json", *FAST]
-    first = result_of(*options)
+    first = result_of(*options, "--test-size", 0.2)
     model = vp.load("people.npz")
     result = result_of(*options, "--refit", "--force")
     again = vp.load("people.npz")

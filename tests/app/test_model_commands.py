@@ -171,7 +171,7 @@ def test_evaluation_scores_only_rows_with_finite_targets(vecprop, trained, peopl
     expected = log_loss(half.buys, vp.load("buys.npz").predict_proba(half))
     assert result["scores"]["log_loss"]["value"] == pytest.approx(expected)
     shown = vecprop("evaluate", "spends.npz", "people.csv").stdout
-    assert shown.startswith("on 200 rows of people.csv (95 % interval)  spends.npz\nRMSE ")
+    assert shown.partition("\n\n")[2].startswith("on 200 rows of people.csv (95 % interval)  spends.npz\nRMSE ")
     people[:1].to_csv("one.csv", index=False)
     done = vecprop("evaluate", "spends.npz", "one.csv", "--json")
     scores = json.loads(done.stdout, parse_constant=pytest.fail)["scores"]

@@ -163,7 +163,20 @@ def test_a_column_of_weights(vecprop, result_of, people):
     weight = np.where(people.index % 3 == 0, 0, np.where(people.town == "Rome", 5, 1))
     people.assign(w=weight).to_csv("weighed.csv", index=False)
 
-    done = vecprop("train", "weighed.csv", "--target", "buys", "--weight", "w", "--json", "--time", "age", *FAST)
+    done = vecprop(
+        "train",
+        "weighed.csv",
+        "--target",
+        "buys",
+        "--weight",
+        "w",
+        "--json",
+        "--time",
+        "age",
+        "--test-size",
+        0.2,
+        *FAST,
+    )
     result = json.loads(done.stdout)
     assert "w" not in result["columns"]["used"]
     assert "Column 'w' is not used: it contains the weights." in done.stderr

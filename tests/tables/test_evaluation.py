@@ -65,17 +65,21 @@ def test_metrics_equal_scikit_learn(models, people):
     found = evaluate(models["quantiles"], new, baselines=False)
     middle = mean_pinball_loss(new.spends, models["quantiles"].predict(new))
     assert found.metrics["mae"].value == pytest.approx(2 * middle)
-    assert repr(found).startswith("on 50 rows (95 % interval)  vecprop\nquantile loss")
+    summary, metrics = repr(found).split("\n\n", 1)
+    assert summary.startswith(
+        "Of 50 rows, 82 % have a target within the predicted interval, which should contain 80 %. "
+    )
+    assert metrics.startswith("on 50 rows (95 % interval)  vecprop\nquantile loss")
     table = found.to_frame()
     assert table.columns.tolist() == ["model", "metric", "value", "low", "high"]
     assert table["metric"].tolist() == list(found.metrics)
 
 
 def test_a_narrow_terminal_shows_the_metrics_in_several_tables(found_of_classes, monkeypatch):
-    wide = repr(found_of_classes).partition("\n\n")[0].splitlines()
+    wide = repr(found_of_classes).split("\n\n")[1].splitlines()
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "60")
-    title, *lines = repr(found_of_classes).splitlines()
+    title, *lines = repr(found_of_classes).partition("\n\n")[2].splitlines()
     assert max(map(len, wide)) > 100
     assert title == "on 50 rows (95 % interval)"
     assert max(map(len, lines[: 4 * (len(wide) + 1)])) <= 60

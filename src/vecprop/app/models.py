@@ -10,7 +10,7 @@ import numpy as np
 
 from ..check import Report, check_gradients
 from ..files.networks import TrainedNetwork
-from ..tables.error import TableError, figures, pandas, printable
+from ..tables.error import TableError, pandas, printable
 from ..tables.evaluation.metrics import columns_of_text
 from ..tables.evaluation.report.sections import ROWS, check_of_first_network
 from ..tables.evaluation.targets import (
@@ -24,7 +24,7 @@ from ..tables.evaluation.targets import (
 )
 from ..tables.explaining.column_notes import ranked
 from ..tables.explaining.contributions import Explanations
-from ..tables.explaining.importance import Importance, importances, influences, loss_name
+from ..tables.explaining.importance import Importance, as_texts, importances, influences, loss_name
 from ..tables.reading.file_lists import STANDARD_INPUT
 from ..tables.reading.frames import as_frame
 from ..tables.reading.reading import may_be_in_parts
@@ -155,10 +155,13 @@ class ExplainedModel(NamedTuple):
 
     def __repr__(self) -> str:
         rows = [["column", "importance", "95 % interval"]]
-        for of in self.importances:
-            for indent, each in [("", of), *(("  ", alone) for alone in of.alone)]:
-                ends = "none" if np.isnan(each.low) else f"{figures(each.low)} to {figures(each.high)}"
-                rows.append([indent + printable(" and ".join(each.columns)), figures(each.rise), ends])
+        texts = as_texts(self.importances)
+        for group in self.importances:
+            for importance in (group, *group.alone):
+                indent = "" if importance is group else "  "
+                text = texts[importance.columns]
+                interval = f"{text.low} to {text.high}" if text.low else "none"
+                rows.append([indent + printable(" and ".join(importance.columns)), text.value, interval])
         return f"{self.measure}\n{columns_of_text(rows)}"
 
     def to_frame(self) -> Any:

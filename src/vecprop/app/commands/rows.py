@@ -93,9 +93,11 @@ def evaluate(
         say_notes(found.notes)
     if as_json:
         of_class = {} if positive is None else {"positive": positive}
-        print(to_json({"rows": rows, "scores": found.metrics, **of_class, "notes": found.notes}))
+        print(
+            to_json({"rows": rows, "summary": found.summary, "scores": found.metrics, **of_class, "notes": found.notes})
+        )
     else:
-        show(found.text(f"on {rows} rows of {table.name}", model.name))
+        show(f"{found.summary}\n\n{found.text(f'on {rows} rows of {table.name}', model.name)}")
 
 
 def explain(

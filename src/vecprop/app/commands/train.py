@@ -79,7 +79,8 @@ def train(
         str | None, Columns(help='"day first", "month first", "excel", or a format such as %d.%m.%Y.')
     ] = None,
     test_size: Annotated[
-        float | None, Test(help="The share or number of test rows: 0.2 by default, 0 for none.")
+        float | None,
+        Test(help="The share or number of test rows, 0 for none; by default 0.2, or --cv 5 below 1,000 rows."),
     ] = None,
     test: Annotated[Path | None, Test(help="A file with test rows.")] = None,
     group: Annotated[str | None, Test(help="A column whose groups of rows stay together; it is not an input.")] = None,

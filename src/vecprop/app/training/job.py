@@ -117,7 +117,7 @@ class TrainingJob:
     def measure(self) -> None:
         """Evaluate the model and the baselines on unseen rows."""
         began, seed, folds = time.perf_counter(), self.request.seed, self.parts.folds
-        if self.parts.has_test or folds is None:
+        if self.parts.has_test or folds is None or self.was_cut:
             measured = measured_unseen(self.model, self.parts, seed)
         else:
             with self.bar("cross-validation") as progress:
@@ -221,7 +221,7 @@ class TrainingJob:
             result["refit"] = {"rows": parts.rows + len(parts.y_test), "epochs": model.n_iter_}
         if measured is not None:
             result["measured"] = {"how": measured.how, "rows": len(measured.truth)}
-            result |= {"scores": measured.scores, "verdict": measured.verdict}
+            result |= {"summary": measured.summary, "scores": measured.scores, "verdict": measured.verdict}
             result |= {"folds": measured.metrics_of_folds} if measured.folds else {}
         command = shlex.join(["vecprop", "train", "--config", options, "--force"])
         return result | {"model": str(self.saved.model), "config": options, "command": command}
@@ -274,7 +274,7 @@ def as_text(result: dict[str, Any], measured: Measured, table: Path) -> str:
     kind = {0: "numbers", 1: "quantile "}.get(len(levels), "quantiles ") + ", ".join(map(str, levels))
     what = f"{len(result['classes'])} classes" if measured.is_classifier else kind
     where = {"test": "on the test set", "out of fold": "out of fold, without a test set"}
-    lines = [f"{result['task']} of {result['target']!r} ({what}) in {table}"]
+    lines = [measured.summary, "", f"{result['task']} of {result['target']!r} ({what}) in {table}"]
     scored = f"{rows['test'] or 'none'} to test"
     if measured.how == "cross-validation":
         scored = f"scored by cross-validation with {len(measured.folds)} folds"

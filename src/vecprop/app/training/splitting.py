@@ -260,16 +260,17 @@ def how_chosen(request: Request, parts: Parts, measured: Measured) -> str:
     """Describe the rows that a model was evaluated on, and how representative they are."""
     group, time, rows = request.group, request.time, f"{len(parts.y_test):,} rows"
     share = f"{rows}, {len(parts.y_test) / (parts.rows + len(parts.y_test)):.0%} of all"
-    together = ""
+    seen, together = "the other rows", ""
     if group is not None:
         together = f" Rows of the same group (column {group!r}) are in the same fold."
     elif time is not None:
-        together = f" Each fold is predicted from earlier rows (column {time!r})."
+        seen, together = f"earlier rows (column {time!r})", ""
     if measured.how == "cross-validation":
-        known = f"each of {len(measured.folds)} folds was predicted by a model trained on the other rows"
-        return f"There is no test set: {known}.{together}"
+        known = f"each of {len(measured.folds)} folds was predicted by a model trained on {seen}"
+        return f"There is no test set: {known}.{together} The saved model was trained on all rows."
     if measured.how != "test":
         known = f"{len(measured.truth):,} training rows were predicted by networks"
+        together = f" Each fold was predicted from {seen}." if time is not None else together
         return f"There is no test set: {known} that were neither trained nor stopped on them.{together}"
     if request.test is not None:
         return f"The test set is the file {request.test} with {rows}; the training table has {parts.rows:,} rows."
@@ -284,7 +285,7 @@ def how_chosen(request: Request, parts: Parts, measured: Measured) -> str:
         why = "No group is in both parts, so the metrics are for new groups."
         return f"The test set is {share}, from {groups}, drawn at random (seed {request.seed}). {why}"
     is_stratified = parts.task == "classification" and parts.stream is None
-    how = ", stratified by class where each class has enough rows" if is_stratified else ""
+    how = ", stratified by class if each class has enough rows" if is_stratified else ""
     easy = "if rows are grouped (such as rows of one patient) or ordered in time"
     advice = f"A random test set is too easy {easy}: use `--group` or `--time` then."
     return f"The test set is {share}, drawn at random (seed {request.seed}){how}. {advice}"

@@ -42,6 +42,8 @@ class Evaluation(Measured):
         The metrics of each baseline.
     margins : dict of str to Estimate
         The loss of each baseline minus the model's loss.
+    summary : str
+        The accuracy, the typical error or the coverage of the model in plain words.
     verdict : Verdict or None
         Whether the model beats the baselines: ``level``, ``says`` (as text), and ``worries`` about the result.
     worst_rows : list of WorstRow
@@ -95,7 +97,7 @@ class Evaluation(Measured):
         return pandas().DataFrame(rows, columns=["model", "metric", "value", "low", "high"])
 
     def __repr__(self) -> str:
-        return self.text(f"on {len(self.truth)} rows")
+        return f"{self.summary}\n\n{self.text(f'on {len(self.truth)} rows')}"
 
 
 @suggests_keywords

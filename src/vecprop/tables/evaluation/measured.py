@@ -17,7 +17,7 @@ from . import metrics as of_rows
 from .baselines import NAIVE
 from .metrics import Metrics, Scores, columns_of_text, spreads, title
 from .targets import levels_of, positive_class
-from .verdict import FEW, FEW_GROUPS, OURS, Comparison, How, Verdict, widening
+from .verdict import FEW, FEW_GROUPS, OURS, Comparison, How, Verdict, summary_of, widening
 
 MARGIN = "margin"
 NOTABLE = 0.01
@@ -170,7 +170,7 @@ class Measured:
         """The ten rows with the largest loss, worst first, or an empty list if the model is not tabular."""
         if not isinstance(self.model, TableModel):
             return []
-        return worst_rows(self.model, self.index, self.truth, self.predicted)
+        return worst_rows(self.model, self.index, self.truth, self.predicted, thresholds=self.thresholds)
 
     @cached_property
     def importances(self) -> list[Importance]:
@@ -195,6 +195,11 @@ class Measured:
         if not self.margins:
             return None
         return Comparison(self, next(iter(self.metrics))).verdict(list(worries_of(self)))
+
+    @property
+    def summary(self) -> str:
+        """The accuracy, the typical error or the coverage of the model in plain words."""
+        return summary_of(self)
 
     def text(self, where: str, name: str = OURS) -> str:
         """Return the metrics on all rows and on folds as tables, and the verdict."""

@@ -1,4 +1,4 @@
-"""The verdict on a model: whether the scored rows prove that it is better than its baselines."""
+"""A plain summary of the scores of a model, and the verdict: whether it is better than its baselines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,11 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import norm, t
 
+from ..ensemble.calibration import positive_of
 from ..estimates import Estimate, compared
 from .baselines import NAIVE
 from .metrics import title
+from .targets import levels_of
 
 OURS = "vecprop"
 """The key of the model in dictionaries of models and baselines."""
@@ -192,11 +194,11 @@ class Comparison:
     @property
     def headline(self) -> str:
         """The level in words."""
-        others = " and ".join(self.undecided)
+        others = listed(self.undecided)
         if self.has_no_skill:
             return f"The {title(self.metric)} shows no skill"
         if self.level == "worse":
-            return f"Worse than {' and '.join(self.better)}"
+            return f"Worse than {listed(self.better)}"
         if self.level == "not distinguishable":
             return f"Not distinguishable from {others}"
         if self.level == UNCLEAR:
@@ -221,12 +223,13 @@ class Comparison:
         place = names.index(self.baseline)
         ours, theirs, margin = texts[0].value, texts[1 + place].value, texts[1 + len(names) + place]
         name = f"{NAIVE} (which ignores the inputs)" if self.baseline == NAIVE else self.baseline
-        says = f"{self.headline}: the {title(self.metric)} is {ours}, compared with {theirs} for {name}"
+        subject = "it" if self.has_no_skill else f"the {title(self.metric)}"
+        says = f"{self.headline}: {subject} is {ours}, compared with {theirs} for {name}"
         says += f"; the difference is {margin}."
         if self.beaten and self.level not in ("better", "slightly better"):
-            says += f" The model is significantly better than {' and '.join(self.beaten)}."
+            says += f" The model is significantly better than {listed(self.beaten)}."
         if self.better and self.has_no_skill:
-            says += f" It is significantly worse than {' and '.join(self.better)}."
+            says += f" It is significantly worse than {listed(self.better)}."
         scored = "Partly on training rows" if self.measured.trained_on else SCORED.get(self.measured.how)
         return f"{scored}, {says[0].lower()}{says[1:]}" if scored else says
 
@@ -235,3 +238,89 @@ class Comparison:
         name = self.baseline
         theirs, margin = self.losses[name], self.measured.margins[name]
         return Verdict(self.level, self.metric, self.ours, name, theirs, margin, self.beaten, self.says, list(worries))
+
+
+def listed(names: list[str]) -> str:
+    """Return names as text, such as "A, B and C"."""
+    *others, last = names or [""]
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+SEEN: dict[How, str] = {
+    "table": "",
+    "test": " unseen",
+    "out of fold": ", each predicted by networks that were trained without it",
+    "cross-validation": ", each predicted by a model that was trained without it",
+}
+"""How the rows of a summary were predicted."""
+RARE = 0.2
+"""For a positive class below this share of the rows, the summary also counts hits and false alarms."""
+
+
+def summary_of(measured: Any) -> str:
+    """Return the accuracy, the typical error or the coverage of a model in plain words."""
+    seen = SEEN[measured.how]
+    rows = f"{len(measured.truth):,}{seen} rows" if seen.startswith(" ") else f"{len(measured.truth):,} rows{seen}"
+    if measured.trained_on:
+        rows += f" ({measured.trained_on} of them are training rows)"
+    if measured.is_classifier:
+        summary = _summary_of_classes(measured, rows)
+    elif "share_below" in measured.metrics:
+        (share,) = percents(measured.metrics["share_below"].value)
+        level = levels_of(measured.model)[0]
+        summary = f"Of {rows}, {share} have a target that is at most the predicted quantile of level {level:g}."
+    else:
+        summary = _summary_of_numbers(measured, rows)
+    has_weights = measured.weight.min() < measured.weight.max()
+    return f"{summary} Rows count by their weight." if has_weights else summary
+
+
+def _summary_of_classes(measured: Any, rows: str) -> str:
+    names, truth, decided = measured.model.classes_.tolist(), measured.truth, measured.decided
+    counts = np.bincount(truth[truth >= 0], measured.weight[truth >= 0], minlength=len(names))
+    right, guess = percents(measured.metrics["accuracy"].value, counts.max() / measured.weight.sum())
+    said = f"Of {rows}, {right} are classified correctly; always predicting {names[counts.argmax()]!r} gets {guess}."
+    positive = positive_of(measured.model) if len(names) == 2 else None
+    if positive is None or counts[positive] > RARE * counts.sum():
+        return said
+    is_positive, is_found = truth == positive, decided == positive
+    hits, alarms = int((is_positive & is_found).sum()), int((~is_positive & is_found).sum())
+    found = f"{hits:,} of {int(is_positive.sum()):,} rows of class {names[positive]!r} are found"
+    return f"{said} {found}, with {alarms:,} false alarm{'s' if alarms != 1 else ''}."
+
+
+def _summary_of_numbers(measured: Any, rows: str) -> str:
+    is_interval = "coverage" in measured.metrics
+    constant = "median" if is_interval else "mean"
+    ours = measured.metrics["mae"]
+    if NAIVE in measured.baselines:
+        naive = measured.baselines[NAIVE]["mae"]
+    else:
+        truth, weight = measured.truth, measured.weight
+        center = np.median(truth) if is_interval else np.average(truth, weights=weight)
+        naive = Estimate(float(np.average(np.abs(truth - center), weights=weight)))
+    error, of_naive = (text.value for text in compared([ours, naive]))
+    errors = f"predictions are off by {error} on average; always predicting the {constant} is off by {of_naive}."
+    if not is_interval:
+        return f"On {rows}, {errors}"
+    low, _, high = levels_of(measured.model)
+    share, wanted = percents(measured.metrics["coverage"].value, high - low)
+    return (
+        f"Of {rows}, {share} have a target within the predicted interval, which should contain {wanted}. The {errors}"
+    )
+
+
+def percents(*shares: float) -> list[str]:
+    """Return shares in percent, with equal decimals and enough of them to distinguish the shares from each other.
+
+    Examples
+    --------
+    >>> percents(0.801, 0.62), percents(0.9996, 0.9994), percents(float("nan"))
+    (['80 %', '62 %'], ['99.96 %', '99.94 %'], ['undefined'])
+    """
+    finite = [round(share, 9) for share in shares if not np.isnan(share)]
+    distinct = {0.0, 1.0, *finite}
+    decimals = 0
+    while decimals < 7 and len({f"{100 * share:.{decimals}f}" for share in distinct}) < len(distinct):
+        decimals += 1
+    return ["undefined" if np.isnan(share) else f"{100 * share:.{decimals}f} %" for share in shares]

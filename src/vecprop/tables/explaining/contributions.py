@@ -10,6 +10,7 @@ from ..encoding.column import Column, row_named, shortened
 from ..encoding.columns import Dates
 from ..ensemble.calibration import positive_of
 from ..error import figures, one_line, pandas
+from ..estimates import Estimate, compared
 from ..kinds.values import DAY, MISSING
 from ..reading.frames import Frame
 from .column_notes import QUANTILES, Profile
@@ -179,9 +180,11 @@ class Explanation:
             )
         if more := self.contributions[SHOWN:]:
             rows.append((f"{len(more)} more", "", figures(sum(each.contribution for each in more), sign="+"), ""))
-        rows.append(("sum", "", figures(self.explained - self.base, sign="+"), ""))
+        change = self.explained - self.base
+        base, explained, total = compared([Estimate(self.base), Estimate(self.explained)], [Estimate(change)])
+        rows.append(("sum", "", f"{'+' if change > 0 else ''}{total}", ""))
         widths = [f"{sign}{max(map(len, cells))}" for sign, cells in zip("<<>>", zip(*rows, strict=True), strict=True)]
-        title = f"{self.row}: {self.output} is {figures(self.explained)}, compared with {figures(self.base)} on average"
+        title = f"{self.row}: {self.output} is {explained}, compared with {base} on average"
         return "\n".join([title, *("  ".join(map(format, row, widths)).rstrip() for row in rows)])
 
 

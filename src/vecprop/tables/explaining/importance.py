@@ -1,7 +1,7 @@
 """Permutation importance of columns and of groups of redundant columns, and the rows with the largest loss."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -130,7 +130,8 @@ DRAWS = 1000
 class Importance:
     """The rise of the mean loss when one or several columns are shuffled together.
 
-    For several columns, ``alone`` contains the importance of each column, which is small for redundant columns.
+    For several columns, ``alone`` contains the importance of each column, which is small for redundant columns. The
+    ``loss`` is the mean loss before shuffling, or None if ``rise`` is a mean change of the predictions.
     """
 
     columns: tuple[str, ...]
@@ -138,26 +139,33 @@ class Importance:
     low: float
     high: float
     alone: tuple["Importance", ...] = ()
+    loss: float | None = None
 
-    def percent(self, loss: float) -> Estimate:
-        """Return the rise in percent of a loss."""
-        return Estimate(*(100 * number / (loss or 1.0) for number in (self.rise, self.low, self.high)))
+    @property
+    def relative(self) -> Estimate:
+        """The rise in percent of the loss, or the change of the predictions."""
+        unit = 1.0 if self.loss is None else (self.loss or 1.0) / 100
+        return Estimate(self.rise / unit, self.low / unit, self.high / unit)
 
 
-def percentages(found: Sequence[Importance], loss: float) -> dict[tuple[str, ...], Text]:
-    """Return rises in percent of a loss as text with equal decimals, for each group of columns and each column.
+def as_texts(found: Sequence[Importance]) -> dict[tuple[str, ...], Text]:
+    """Return rises in percent of the loss, or changes, with equal decimals for each group of columns and each column.
 
     Examples
     --------
-    >>> {columns: str(text) for columns, text in percentages([Importance(("age",), 0.5, 0.25, 0.75)], loss=2.0).items()}
-    {('age',): '25% (12% to 38%)'}
+    >>> as_texts([Importance(("age",), 0.5, 0.24, 0.74, loss=2.0)])
+    {('age',): Text(value='25%', low='12%', high='37%')}
     """
     every = [importance for group in found for importance in (group, *group.alone)]
-    estimates = {importance.columns: importance.percent(loss) for importance in every}
+    estimates = {importance.columns: importance.relative for importance in every}
     largest = max((estimate.size for estimate in estimates.values()), default=0.0)
     form = NumberFormat.of([estimate for estimate in estimates.values() if estimate.size >= NEGLIGIBLE * largest])
-    texts = {columns: form.text(estimate) for columns, estimate in estimates.items()}
-    return {columns: Text(*(number and f"{number}%" for number in text)) for columns, text in texts.items()}
+    texts = {}
+    for importance in every:
+        unit = "" if importance.loss is None else "%"
+        numbers = form.text(estimates[importance.columns])
+        texts[importance.columns] = Text(*(number and f"{number}{unit}" for number in numbers))
+    return texts
 
 
 def importances(
@@ -187,7 +195,8 @@ def importances(
     def importance(numbers: list[int]) -> Importance:
         rise = row_losses(model, shuffles.predicted(numbers), truths) - np.tile(before, SHUFFLES)
         alone = [importance([number]) for number in numbers] if len(numbers) > 1 else []
-        return shuffles.importance(numbers, rise, tuple(_largest_first(alone)))
+        found = shuffles.importance(numbers, rise, tuple(_largest_first(alone)))
+        return replace(found, loss=float(np.average(before, weights=weight[rows])))
 
     chosen = shuffles.moving_most()
     columns = [(encoder.parts[number], frame[encoder.names[number]]) for number in chosen]
@@ -278,7 +287,9 @@ class WorstRow:
     place: int = field(default=0, repr=False)
 
 
-def worst_rows(model: Any, index: Any, truth: np.ndarray, predicted: np.ndarray, count: int = 10) -> list[WorstRow]:
+def worst_rows(
+    model: Any, index: Any, truth: np.ndarray, predicted: np.ndarray, count: int = 10, thresholds: Any = None
+) -> list[WorstRow]:
     """Return the rows with the largest loss (see `row_losses`), worst first, without rows of unknown classes.
 
     Examples
@@ -292,7 +303,8 @@ def worst_rows(model: Any, index: Any, truth: np.ndarray, predicted: np.ndarray,
     losses = row_losses(model, predicted, truth)
     places = [place for place in np.argsort(-losses, kind="stable") if not np.isnan(losses[place])][:count]
     if hasattr(model, "classes_"):
-        numbers = decided(predicted, getattr(model, "threshold_", None), model)
+        thresholds = getattr(model, "threshold_", None) if thresholds is None else thresholds
+        numbers = decided(predicted, thresholds, model)
         truth, predicted = model.classes_[truth], model.classes_[numbers]
     columns = truth[places].tolist(), predicted[places].tolist(), losses[places].tolist(), places
     return [WorstRow(row_named(index, values[-1]), *values) for values in zip(*columns, strict=True)]

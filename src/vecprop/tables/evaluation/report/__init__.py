@@ -69,6 +69,7 @@ def page_of(measured: Measured, run: Run | None = None, interrupts: Sequence[int
     return template("report.html").render(
         title=printable(run.title),
         style=files("vecprop.pictures").joinpath("page.css").read_text(encoding="utf-8"),
+        summary=measured.summary if run.is_measured else "",
         verdict=verdict_box(measured, run),
         sections=[(name, of, None if interrupts else section(measured)) for name, (of, section) in sections.items()],
         origin=origin(run),

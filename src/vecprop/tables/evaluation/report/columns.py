@@ -9,7 +9,7 @@ from ....pictures.dependence import plot_dependence
 from ...error import printable
 from ...explaining.column_notes import comparisons, tallies
 from ...explaining.contributions import Dependence, dependences
-from ...explaining.importance import loss_name, percentages, row_losses
+from ...explaining.importance import as_texts, loss_name, row_losses
 from ..measured import Measured
 from .markup import Html, drawn, parts, shown
 
@@ -72,10 +72,10 @@ def losses_of(measured: Measured) -> tuple[np.ndarray, np.ndarray, float]:
 
 def _bars(measured: Measured) -> Iterator[tuple[str, Html]]:
     """Yield each column with a bar that shows its importance and the importance of its group."""
-    found, bar, whole = measured.importances, parts().bar, losses_of(measured)[2] or 1.0
+    found, bar = measured.importances, parts().bar
     most = max((end for each in found for end in (each.rise, each.high)), default=0.0) or 1.0  # high may be nan
 
-    texts = percentages(found, whole)
+    texts = as_texts(found)
 
     for importance in found:
         if not importance.alone:

@@ -9,7 +9,9 @@ from threadpoolctl import threadpool_limits
 from ....check import Report, check_gradients
 from ...encoding.column import shortened
 from ...error import figures, printable
+from ...estimates import Estimate, compared
 from ...explaining.contributions import Explanation, explanations
+from ...explaining.importance import loss_name
 from ..measured import Measured
 from ..metrics import spreads, title
 from ..targets import positive_class
@@ -54,8 +56,10 @@ def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -
     if positive is not None:
         above = figures(getattr(measured.model, "threshold_", 0.5))
         decided = f"Class {positive} is predicted if its probability is above {above}."
+        if measured.thresholds is not None and len(np.unique(measured.thresholds)) > 1:
+            decided += " For the metrics, this threshold was chosen on other rows."
     of_folds = (heads, rows_of_folds) if rows_of_folds else None
-    return parts().metrics(how, (heads, rows), measured.units > 1, bool(measured.margins), decided, refit, of_folds)
+    return parts().metrics(how, (heads, rows), measured, decided, refit, of_folds)
 
 
 def worst_rows(measured: Measured, explain: str) -> Html:
@@ -66,9 +70,13 @@ def worst_rows(measured: Measured, explain: str) -> Html:
         text, kind, last = "These rows had the lowest probabilities of their true class.", "name", "P(true class)"
         rows = [[each.row, *map(name_of, (each.truth, each.predicted)), f"{exp(-each.loss):.2%}"] for each in found]
     else:
-        text, kind, last = "These rows had the largest errors (true − predicted).", "number", "error"
-        numbers = [(each.row, each.truth, each.predicted, each.truth - each.predicted) for each in found]
-        rows = [[row, *map(figures, of_row)] for row, *of_row in numbers]
+        of_loss = "errors" if loss_name(measured.model) == "squared error" else "quantile loss"
+        text, kind, last = f"These rows had the largest {of_loss} (error: true − predicted).", "number", "error"
+        rows = []
+        for each in found:
+            error = Estimate(each.truth - each.predicted)
+            predicted, truth, error = compared([Estimate(each.predicted), Estimate(each.truth)], [error])
+            rows.append([each.row, truth.value, predicted.value, error.value])
     encoder, X = measured.model.encoder_, measured.X.iloc[[each.place for each in found]]
     heads = {"": "row", "true": kind, "predicted": kind, last: "number"}
     for name in (leading_columns(measured) or encoder.names)[:VALUES]:
@@ -78,6 +86,7 @@ def worst_rows(measured: Measured, explain: str) -> Html:
             row.append(shown(value))
     if encoder.width * len(encoder.names) < MAX_INPUTS:
         output = "the probability of the predicted class" if measured.is_classifier else "the prediction"
+        output += "" if measured.has_test else " of the final model, which was trained on these rows too,"
         text += f" The last column lists which inputs moved {output} most, up (+) or down (-) from its mean."
         heads |= {"main drivers": "examples drivers"}
         rows = [[*row, drivers(of)] for row, of in zip(rows, explanations(measured.model, X, most=DRAWN), strict=True)]

@@ -7,7 +7,8 @@ import numpy as np
 
 from ...encoding.column import Column, shortened
 from ...encoding.columns import Dates
-from ...error import figures, printable
+from ...error import printable
+from ...estimates import Estimate, compared
 from ...explaining.importance import loss_name
 from ...kinds.values import MISSING
 from ..measured import Measured
@@ -44,11 +45,13 @@ def worse_subgroups(measured: Measured) -> Html:
                 sums, loss = np.bincount(units[rows], excess[rows]), np.average(losses[rows], weights=weight[rows])
                 score = sums.sum() / (sqrt((sums**2).sum() * (1 - len(rows) / len(losses))) or np.inf)
                 more = f"+{(loss / whole) ** power - 1:.0%}" if loss > whole else ""
-                cells = printable(column), printable(shortened(label)), f"{len(rows):,}", figures(loss**power, 3), more
+                cells = printable(column), printable(shortened(label)), f"{len(rows):,}", loss**power, more
                 found.append((score if more else 0.0, cells))
     least = norm.isf(0.05 / max(len(found), 1)) if measured.units > 1 else np.inf
     worse = [cells for score, cells in sorted(found, reverse=True) if score > least][:MAX_SUBGROUPS]
-    return parts().subgroups(name, figures(whole**power, 3), worse)
+    of_all, *texts = compared([Estimate(whole**power), *(Estimate(loss) for _, _, _, loss, _ in worse)])
+    rows = [(*cells[:3], text.value, cells[4]) for cells, text in zip(worse, texts, strict=True)]
+    return parts().subgroups(name, of_all.value, rows)
 
 
 def _labels(part: Column, series: Any) -> np.ndarray:

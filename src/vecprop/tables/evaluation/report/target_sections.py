@@ -9,6 +9,8 @@ from ...ensemble.calibration import positive_of
 from ...error import figures
 from ..baselines import NAIVE
 from ..measured import Measured
+from ..targets import levels_of
+from ..verdict import percents
 from . import drawings as draw
 from .markup import Html, parts, picture
 from .sections import name_of
@@ -46,10 +48,12 @@ def errors_of_classes(measured: Measured) -> Html:
         positive = positive_of(measured.model)
         predictions = {of: P[known, positive] for of, P in measured.predictions.items() if of != NAIVE}
         both = truth == positive, predictions, decided == positive
-        guess = f"for {names[positive]}. The dotted line shows guessing; the point marks the model's threshold."
+        guess = f"for {names[positive]}. The dotted line shows guessing"
+        point = "; the point marks the decisions of the model."
+        is_predicted = (decided == positive).any()  # otherwise, the precision is undefined
         curves = [
-            picture(f"ROC curves {guess}", draw.roc, *both),
-            picture(f"Precision against recall {guess}", draw.precision, *both),
+            picture(f"ROC curves {guess}{point}", draw.roc, *both),
+            picture(f"Precision against recall {guess}{point if is_predicted else '.'}", draw.precision, *both),
         ]
     confused = confusion_matrix if len(names) <= MAX_CLASSES else confused_pairs
     of_truth = truth, decided, names
@@ -105,10 +109,15 @@ def calibration_of_classes(measured: Measured) -> Html:
         what = "probability of the predicted class"
         decided = measured.decided
         chance, is_true = measured.predicted[np.arange(len(decided)), decided], decided == measured.truth
-    line = "Points below the dotted line mean that the model is overconfident."
+    line = "Below the dotted line, the probabilities are too high; above it, they are too low."
     bars = "Gray bars show how often each probability occurs."
-    text = f"Observed frequency against the {what}, with 95 % intervals. {line} {bars}"
+    text = f"Observed frequency against the {what}, with {intervals_of(measured)}. {line} {bars}"
     return picture(text, draw.calibration, chance[known], is_true[known], what, height=3.5)
+
+
+def intervals_of(measured: Measured) -> str:
+    """Return what the error bars of a plot show: intervals that ignore groups."""
+    return "95 % intervals" + ("" if measured.groups is None else " for independent rows")
 
 
 def _names(measured: Measured) -> list[str]:
@@ -120,7 +129,9 @@ def target_of_numbers(measured: Measured) -> Html:
     learned = measured.learned
     y = measured.truth if learned is None else learned.y
     low, first, middle, third, high = map(figures, np.quantile(y, [0, 0.25, 0.5, 0.75, 1]))
-    text = f"Range {low} to {high}, median {middle}; half of the rows lie between {first} and {third}."
+    text = f"Range {low} to {high}, median {middle}, quartiles {first} and {third}."
+    if learned is not None and len(y) < learned.rows:
+        text = f"A sample of {len(y):,} training rows. {text}"
     targets = {"table" if learned is None else "training": y}
     targets |= {"test": measured.truth} if learned is not None and measured.has_test else {}
     return picture(text, draw.targets, targets)
@@ -130,8 +141,16 @@ def errors_of_numbers(measured: Measured) -> Html:
     """Return plots of true values and of errors against predictions."""
     rows = len(measured.truth)
     some = f" Only {draw.MAX_POINTS:,} of {rows:,} rows are drawn." if rows > draw.MAX_POINTS else ""
-    predicted = f"True against predicted values; exact predictions lie on the dotted line.{some}"
-    errors = "Errors against predictions. A trend shows bias; a funnel shows errors that grow with the prediction."
+    levels = levels_of(measured.model)
+    if len(levels) == 1:
+        (share,) = percents(levels[0])
+        predicted = (
+            f"True values against the predicted quantile; {share} of them should lie below the dotted line.{some}"
+        )
+        errors = f"True values minus predicted quantiles; {share} of them should be negative at each prediction."
+    else:
+        predicted = f"True against predicted values; exact predictions lie on the dotted line.{some}"
+        errors = "Errors against predictions. A trend shows bias; a funnel shows errors that grow with the prediction."
     x, y = measured.predicted, measured.truth
     of_errors = picture(errors, draw.scattered, x, y - x, 0, "true − predicted")
     return parts().pictures([picture(predicted, draw.scattered, x, y, 1, "true"), of_errors])
@@ -140,11 +159,11 @@ def errors_of_numbers(measured: Measured) -> Html:
 def calibration_of_numbers(measured: Measured) -> Html:
     """Return plots of the coverage of intervals: overall, by prediction and by interval width."""
     if not measured.has_test:
-        return parts().paragraph("Intervals are calibrated on the training rows, so only a test set can check them.")
+        return parts().paragraph("The intervals are calibrated on the training rows, so only a test can check them.")
     ends = {share: measured.model.predict_interval(measured.X, share).T for share in draw.COVERAGES}
     within = {share: (low <= measured.truth) & (measured.truth <= high) for share, (low, high) in ends.items()}
     low, high = ends[JUDGED]
-    of_all = "Observed against nominal coverage of the intervals, with 95 % intervals."
+    of_all = f"Observed against nominal coverage of the intervals, with {intervals_of(measured)}."
     of_all += " Points below the dotted line mean that the intervals are too narrow."
     by_size = f"Observed coverage of {JUDGED:.0%} intervals, in groups of rows by"
     judged = within[JUDGED], JUDGED
