@@ -38,7 +38,7 @@ def test_parts_are_frozen_values():
 
 MADE: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "ACTIVATIONS": ("activation", lambda model: parts.network(model, 1, 1, vp.SquaredError()).layers[1]),
-    "LOSSES": ("loss", lambda model: model.network_loss()),
+    "LOSSES": ("loss", lambda model: model._network_loss()),
     "INITIALIZERS": (
         "initializer",
         lambda model: vars(parts.network(model, 1, 1, vp.SquaredError()).layers[0])["initializer"],

@@ -197,10 +197,10 @@ def found(point: Point) -> bool:
 def wrong_gradients(point: Point) -> list[str]:
     """Return the compiled engine's gradients, with their losses, that are not the reference's up to rounding."""
     network, theta, noise = point.network, point.theta, point.noise
-    batch = network.batch(theta, point.X, point.T, point.weight)
-    expected = network.batch_loss_and_gradient(theta, batch, noise)
+    batch = network._batch(theta, point.X, point.T, point.weight)
+    expected = network._batch_loss_and_gradient(theta, batch, noise)
     computed = {
-        "evaluation": vp.compile(network).batch_loss_and_gradient(theta, batch, noise),
+        "evaluation": vp.compile(network)._batch_loss_and_gradient(theta, batch, noise),
         "training step": gradient_of_a_step(network, theta, batch, noise),
     }
     return [name for name, own in computed.items() if not _same(network, own, expected)]

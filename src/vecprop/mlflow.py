@@ -69,7 +69,7 @@ def autolog(**settings: Any) -> None:
             for step, value in enumerate(values, first):
                 autologging_client.log_metrics(run_id, {name: value}, step=step, model_id=more.get("model_id"))
         if isinstance(estimator, TableModel):
-            more["X"], more["y_true"] = estimator.target_of(more["X"], more["y_true"])
+            more["X"], more["y_true"] = estimator._target_of(more["X"], more["y_true"])
         return log_scores(autologging_client=autologging_client, estimator=estimator, run_id=run_id, **more)
 
     # MLflow has no public interface for other estimators and metrics. It reads these three functions in this call.

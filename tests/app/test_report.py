@@ -228,7 +228,7 @@ def test_loss_curves_end_with_their_network(made):
     model = made["buys"][0].model
     kept = model.loss_curves_
     model.loss_curves_ = [kept[0], []]
-    assert len(model.histories) == 1  # the other one had not started
+    assert len(model._histories) == 1  # the other one had not started
     model.loss_curves_ = kept
 
 

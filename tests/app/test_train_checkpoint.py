@@ -79,7 +79,7 @@ def test_a_second_command_names_the_first(vecprop):
     begun, end = threading.Event(), threading.Event()
 
     def hold():
-        with vp.Checkpoint("run").held():
+        with vp.Checkpoint("run")._held():
             begun.set()
             end.wait(60)
 

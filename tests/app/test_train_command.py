@@ -138,7 +138,7 @@ def test_quantiles_are_trained_scored_and_predicted(vecprop, result_of, table, p
     options = ["--loss", "quantile", "--quantile", quantile, "--report", "page.html", "--json", *FAST]
     result = result_of("train", table, "--target", "spends", *options)
     model, levels = vp.load("people.npz"), [float(level) for level in quantile.split(",")]
-    assert model.levels == levels
+    assert model._levels == levels
     assert result["networks"] == 4 * len(levels)
     assert result_of("info", "people.npz")["networks"] == 4 * len(levels)
     assert "quantile loss" in Path("page.html").read_text()
@@ -311,13 +311,13 @@ def test_an_interrupted_run_replaces_an_old_model_only_on_request(vecprop, table
     vecprop(*options)
     names = ("people.npz", "people.toml", "page.html")
     before = [Path(name).read_bytes() for name in names]
-    learn = vp.TabularClassifier.learn
+    learn = vp.TabularClassifier._learn
 
     def interrupted(self, growing):
         learn(self, growing)
         self.notes_.append(CUT_SHORT)
 
-    monkeypatch.setattr(vp.TabularClassifier, "learn", interrupted)
+    monkeypatch.setattr(vp.TabularClassifier, "_learn", interrupted)
     done = vecprop(*options, "--force", "--seed", 1, *(["--replace-interrupted"] if asked else []), code=130)
     assert ([Path(name).read_bytes() for name in names] == before) == (not asked)
     name = "people.npz" if asked else "people.interrupted.npz"

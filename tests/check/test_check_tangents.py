@@ -20,7 +20,7 @@ relu = ReLU().value
 
 
 def point(network, theta, X, T, weight=None, noise=None):
-    batch = network.batch(theta, X, T, weight)
+    batch = network._batch(theta, X, T, weight)
     return NetworkPoint(network, theta, batch, noise, (), np.float64)
 
 

@@ -113,7 +113,7 @@ def test_faults_in_steps_are_found(fault):
 
 def step(network, theta, X, T, F=np.float64, noise=None):
     theta = np.array(theta, F)
-    return gradient_of_a_step(network, theta, network.batch(theta, X, T), noise)
+    return gradient_of_a_step(network, theta, network._batch(theta, X, T), noise)
 
 
 @TYPES
@@ -135,7 +135,7 @@ def test_infinite_losses_and_gradients_are_returned():
 def test_theta_is_not_modified():
     theta = SMALL.theta.copy()
     theta.setflags(write=False)
-    gradient_of_a_step(SMALL.network, theta, SMALL.network.batch(theta, SMALL.X, SMALL.T))
+    gradient_of_a_step(SMALL.network, theta, SMALL.network._batch(theta, SMALL.X, SMALL.T))
     np.testing.assert_array_equal(theta, SMALL.theta)
 
 

@@ -170,7 +170,7 @@ def test_rows_are_ordered_by_the_permutation(rows):
     from vecprop.compiled.fits import Epochs
 
     single = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
-    batch = single.batch(np.zeros(2), np.ones((rows, 1)), np.zeros(rows))
+    batch = single._batch(np.zeros(2), np.ones((rows, 1)), np.zeros(rows))
     plan = Plan(rows // 2, shuffle=True, seed=7, clip_norm=None, running=False)
     epochs = Epochs(single, np.zeros(2), batch, None, vp.GradientDescent(0.1), [], np.zeros(2), plan)
     epochs.run(1, 3, 0, 0, np.full(3, 0.1))
@@ -295,7 +295,7 @@ def test_rows_in_the_order_of_the_data_are_recognized_at_any_address(width):
     from vecprop.compiled.fits import Epochs
 
     any_width = network(width=width)
-    batch, found = any_width.batch(any_width.init(0), X[:60], T[:60]), []
+    batch, found = any_width._batch(any_width.init(0), X[:60], T[:60]), []
     for beside in (False, True):
         theta = any_width.init(0)
         plan = Plan(7, shuffle=True, seed=7, clip_norm=None, running=False)

@@ -65,7 +65,7 @@ def test_gradients_equal_those_of_dense_rows(columns, outputs, F):
     theta = network.init(seed=0, dtype=F)
     loss, gradient = network.loss_and_gradient(theta, X.toarray(), T)
     own = SparseNetwork(network)
-    batch = own.batch(theta, X, T)
+    batch = own._batch(theta, X, T)
     tolerance = 1e-12 if F is np.float64 else 1e-4
     for found in (BatchLoss(own, F, batch).loss_and_gradient(theta), gradient_of_a_step(own, theta, batch)):
         np.testing.assert_allclose(found[0], loss, rtol=tolerance)
@@ -78,7 +78,7 @@ def test_unsorted_duplicate_and_wide_indices():
     X = sparse.csr_array((values, rows[1].astype(np.int64), np.array([0, 3, 4, 6], np.int64)), shape=(3, 5))
     T, theta = np.ones((3, 1)), SMALL.init(seed=0)
     own = SparseNetwork(SMALL)
-    gradient = gradient_of_a_step(own, theta, own.batch(theta, X, T))[1]
+    gradient = gradient_of_a_step(own, theta, own._batch(theta, X, T))[1]
     np.testing.assert_allclose(gradient, SMALL.loss_and_gradient(theta, X.toarray(), T)[1], rtol=1e-12)
     assert X.indices.tolist() == rows[1].tolist()  # what was given is left as it is
 

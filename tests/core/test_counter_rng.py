@@ -51,10 +51,10 @@ def test_noise_depends_only_on_seed_step_layer_and_row():
     u = noise.uniform(5, 4)
     assert (RandomKey(1, 2, rows=np.array([4, 0]), layer=3).uniform(2, 4) == u[[4, 0]]).all()
     assert (noise.uniform(3, 2) == u[:3, :2]).all()
-    for other in (RandomKey(2, 2, layer=3), RandomKey(1, 3, layer=3), noise.at_layer(2)):
+    for other in (RandomKey(2, 2, layer=3), RandomKey(1, 3, layer=3), noise._at_layer(2)):
         assert not (other.uniform(5, 4) == u).any()
     split = [noise.split(0), noise.split(1), noise.split(0).split(0), noise.split(0).split(1)]
-    split.append(noise.at_layer(2).split(0))
+    split.append(noise._at_layer(2).split(0))
     of_part = counter_uniform(1, 1, 2, 3, -1 - 6, np.arange(5)[:, None], np.arange(4))  # row indices are not negative
     assert (noise.split(6).uniform(5, 4) == of_part).all()
     drawn = [key.uniform(5, 4) for key in (noise, *split)]

@@ -53,7 +53,7 @@ def test_chosen_and_scaled_rows(order, multiplies):
     selection = Selection(np.asarray(X, order=order), ROWS, Scaling(shift, scale, multiplies))
     np.testing.assert_array_equal(selection.whole(), scaled[ROWS])
     np.testing.assert_array_equal(Selection(selection.X).take([2, 0]), X[[2, 0]])
-    batch = NETWORK.batch(THETA, selection, T, WEIGHT).take(np.array([3, 0]))
+    batch = NETWORK._batch(THETA, selection, T, WEIGHT).take(np.array([3, 0]))
     np.testing.assert_array_equal(batch.X, scaled[[3, 4]])
     np.testing.assert_array_equal(batch.T, T[[3, 4]])
     np.testing.assert_array_equal(batch.weight, WEIGHT[[3, 4]])
@@ -61,9 +61,9 @@ def test_chosen_and_scaled_rows(order, multiplies):
 
 def test_chosen_rows_without_weight():
     with pytest.raises(ValueError, match="0 in every selected row"):
-        NETWORK.batch(THETA, Selection(X, np.array([2, 5])), T, WEIGHT)
+        NETWORK._batch(THETA, Selection(X, np.array([2, 5])), T, WEIGHT)
     summed = vp.Network(3, [vp.Dense(2)], vp.SoftmaxCrossEntropy(reduction="sum"))
-    assert summed.batch(summed.init(0), Selection(X, np.array([2, 5])), T, WEIGHT).rows == 2
+    assert summed._batch(summed.init(0), Selection(X, np.array([2, 5])), T, WEIGHT).rows == 2
 
 
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.float32])
@@ -71,13 +71,13 @@ def test_large_inputs_are_converted_lazily(dtype):
     network = vp.Network(64, [vp.Dense(1)], vp.SquaredError())
     large = np.zeros((2**18, 64), dtype)
     large[2, 1] = 1
-    batch = network.batch(network.init(0), large, np.zeros(len(large)), as_read=True)
+    batch = network._batch(network.init(0), large, np.zeros(len(large)), as_read=True)
     assert batch.X is large
     np.testing.assert_array_equal(batch.take(np.array([2])).X, large[2:3].astype(float))
     assert batch.take(np.array([2])).X.dtype == float
-    assert network.batch(network.init(0), large[:4], np.zeros(4), as_read=True).X.dtype == float
+    assert network._batch(network.init(0), large[:4], np.zeros(4), as_read=True).X.dtype == float
 
 
 def test_members_of_targets_and_inputs():
     with pytest.raises(ValueError, match=r"theta and X has the leading axes \(2,\) and T \(3,\)"):
-        NETWORK.batch(THETA, np.broadcast_to(X, (2, 6, 3)), np.broadcast_to(T, (3, 6)))
+        NETWORK._batch(THETA, np.broadcast_to(X, (2, 6, 3)), np.broadcast_to(T, (3, 6)))

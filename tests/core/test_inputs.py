@@ -153,10 +153,10 @@ def test_only_finite_numbers_are_accepted(F, rows, monkeypatch):
     t = np.zeros(rows, int)
     for value in (1, np.finfo(F).max / 4):  # squares of the second overflow
         X = np.full((rows, 2), value, F)
-        np.testing.assert_array_equal(NETWORK.batch(THETA.astype(F), X, t).X, X)
+        np.testing.assert_array_equal(NETWORK._batch(THETA.astype(F), X, t).X, X)
         for row in (0, rows - 1):
             with pytest.raises(ValueError, match=f"X is not finite: row {row}, column 1 is inf"):
-                NETWORK.batch(THETA.astype(F), changed(X, (row, 1), np.inf), t)
+                NETWORK._batch(THETA.astype(F), changed(X, (row, 1), np.inf), t)
 
 
 def test_large_inputs_are_validated_if_threads_cannot_start(monkeypatch):
@@ -168,9 +168,9 @@ def test_large_inputs_are_validated_if_threads_cannot_start(monkeypatch):
     monkeypatch.setenv("VECPROP_NUM_THREADS", "3")
     monkeypatch.setattr("vecprop.system.threads._helpers", refuse)
     X, t = np.zeros((2**21 + 5, 2)), np.zeros(2**21 + 5, int)
-    assert NETWORK.batch(THETA, X, t).X is X
+    assert NETWORK._batch(THETA, X, t).X is X
     with pytest.raises(ValueError, match="X is not finite: row 2097156, column 0 is nan"):
-        NETWORK.batch(THETA, changed(X, (-1, 0), np.nan), t)
+        NETWORK._batch(THETA, changed(X, (-1, 0), np.nan), t)
 
 
 def test_soft_labels_are_normalized_in_their_precision():
@@ -193,10 +193,10 @@ def test_square_integer_targets_are_one_hot():
 def test_weights_of_one_member_broadcast_to_all_members():
     network = vp.Network(2, [vp.Dense(3)], vp.SoftmaxCrossEntropy())
     theta, X, t, weight = network.init([0, 1]), np.ones((4, 2)), np.zeros(4, int), np.ones((1, 4))
-    assert network.batch(theta, X, t, weight).members == (1,)
+    assert network._batch(theta, X, t, weight).members == (1,)
     members = np.ones((2, 4, 2))
-    assert network.batch(theta, members, t, weight).members == (2,)
-    assert network.batch(theta, members[:1], t, np.ones((2, 4))).members == (2,)
+    assert network._batch(theta, members, t, weight).members == (2,)
+    assert network._batch(theta, members[:1], t, np.ones((2, 4))).members == (2,)
 
 
 @pytest.mark.parametrize("types", [["Float64", "Int32"], ["float64", "boolean"], ["double[pyarrow]", "int8[pyarrow]"]])
@@ -206,17 +206,17 @@ def test_frames_of_types_with_missing_values(types):
     frame = pandas.DataFrame({"a": [0.5, 2.0, 3.0, 4.0], "b": [1, 0, 1, 0]})
     frame = frame.astype(dict(zip("ab", types, strict=True)))
     assert frame.isna().sum().sum() == 0
-    np.testing.assert_array_equal(NETWORK.batch(THETA, frame, T).X, [[0.5, 1], [2, 0], [3, 1], [4, 0]])
+    np.testing.assert_array_equal(NETWORK._batch(THETA, frame, T).X, [[0.5, 1], [2, 0], [3, 1], [4, 0]])
     frame.loc[2, "a"] = None
     with pytest.raises(ValueError, match="row 2, column 0 is nan; fill or drop it"):
-        NETWORK.batch(THETA, frame, T)
+        NETWORK._batch(THETA, frame, T)
     with pytest.raises(TypeError, match="X has dtype object, but must be numeric: encode text"):
-        NETWORK.batch(THETA, frame.assign(a="1"), T)
+        NETWORK._batch(THETA, frame.assign(a="1"), T)
 
 
 def test_sparse_inputs_of_a_network_are_refused():
     with pytest.raises(TypeError, match=r"X has .*: it is a sparse matrix, so pass X.toarray\(\), or use an estimator"):
-        NETWORK.batch(THETA, sparse.csr_array(X), T)
+        NETWORK._batch(THETA, sparse.csr_array(X), T)
 
 
 def test_targets_and_weights_of_nullable_pandas_types():

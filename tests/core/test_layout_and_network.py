@@ -220,5 +220,5 @@ def test_custom_layer_and_loss_without_base_class():
     np.testing.assert_allclose(gradient, network.loss(theta + 1e-20j * np.eye(5), X, T).imag / 1e-20, rtol=1e-12)
     assert network.init(0).shape == (5,)
     assert "Scale" in network.summary()
-    assert not network.random
-    assert vp.Network(2, [own[0], vp.Dropout(0.5)], vp.SquaredError()).random
+    assert not network._random
+    assert vp.Network(2, [own[0], vp.Dropout(0.5)], vp.SquaredError())._random

@@ -51,7 +51,7 @@ def test_with_early_stopping_the_best_score_selects_the_restart():
     model.fit(X, y)
     first = fresh(model, n_restarts=1).fit(X, y)
     assert model.best_validation_score_ > first.best_validation_score_
-    spec = model.begin(*model.accept(X, y), check_random_state(5))
+    spec = model._begin(*model._accept(X, y), check_random_state(5))
     assert spec.validation is not None
     assert len(spec.validation) == 8
 
@@ -100,13 +100,13 @@ def test_simultaneous_fits_equal_separate_fits(n_jobs):
         {"learning_rate_init": 1e200, "solver": "sgd"},
     ]
     models = [MLPClassifier(**FEW | own) for own in settings]
-    specs = [model.begin(*model.accept(rows, labels), check_random_state(model.random_state)) for model in models]
+    specs = [model._begin(*model._accept(rows, labels), check_random_state(model.random_state)) for model in models]
     outcomes: Any = fit_many(specs, n_jobs)
     assert [outcome.diverged for outcome in outcomes] == [*[False] * 7, True]
     with pytest.raises(ValueError, match="non-finite parameter weights"):
-        models[7].learn(specs[7], outcomes[7])
+        models[7]._learn(specs[7], outcomes[7])
     for model, spec, outcome in zip(models[:7], specs, outcomes, strict=False):
-        model.learn(spec, outcome)
+        model._learn(spec, outcome)
         one = fresh(model).fit(rows, labels)
         np.testing.assert_array_equal(model.theta_, one.theta_)
         for name in ("loss_curve_", "validation_scores_", "score_curve_", "n_iter_", "t_", "best_loss_"):

@@ -112,10 +112,10 @@ def test_identity_contains_the_settings_that_change_bits():
 def test_validation_scores():
     theta, X, T = NETWORK.init(0), np.ones((2, 2)), np.ones(2)
     scored = settings(validation_score="r2")
-    scored.check_score(NETWORK.batch(theta, X, T, np.array([0.0, 1.0])))
+    scored.check_score(NETWORK._batch(theta, X, T, np.array([0.0, 1.0])))
     with pytest.raises(ValueError, match="needs at least 2 validation rows"):
-        scored.check_score(NETWORK.batch(theta, X[:1], T[:1]))
+        scored.check_score(NETWORK._batch(theta, X[:1], T[:1]))
     summed = vp.Network(2, [vp.Dense(1)], vp.SquaredError(reduction="sum"))
     with pytest.raises(ValueError, match="All validation rows have weight 0"):
-        scored.check_score(summed.batch(theta, X, T, np.zeros(2)))
-    settings().check_score(summed.batch(theta, X, T, np.zeros(2)))
+        scored.check_score(summed._batch(theta, X, T, np.zeros(2)))
+    settings().check_score(summed._batch(theta, X, T, np.zeros(2)))

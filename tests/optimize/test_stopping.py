@@ -8,7 +8,7 @@ from vecprop.optimize.settings import observed
 
 def watched(rule, losses):
     """Return the index of the loss where a rule ends training, or None."""
-    patience, min_delta, compares_to_best, _ = rule.as_numbers()
+    patience, min_delta, compares_to_best, _ = rule._as_numbers()
     lowest = progress_at = float("inf")
     stalled = 0.0
     for epoch, loss in enumerate(losses):

@@ -59,8 +59,8 @@ def test_blocks_are_bit_identical_to_the_whole_table(monkeypatch, rows):
     for view, X in zip(VIEWS, encoder.of_views(frame), strict=True):
         np.testing.assert_array_equal(X, whole[:, encoder.of_view(view)])
     inputs = classifier.encoder_(frame)
-    np.testing.assert_array_equal(classifier.predict_proba(frame), classifier.of_inputs(inputs))
-    np.testing.assert_array_equal(regressor.predict(frame), regressor.of_inputs(inputs))
+    np.testing.assert_array_equal(classifier.predict_proba(frame), classifier._of_inputs(inputs))
+    np.testing.assert_array_equal(regressor.predict(frame), regressor._of_inputs(inputs))
     intervals = regressor._interval_of_inputs(inputs, 0.9)
     np.testing.assert_array_equal(regressor.predict_interval(frame), intervals)
     in_blocks = TabularClassifier(**SETTINGS).fit(frame, y > 0.3)

@@ -176,8 +176,8 @@ def test_explanations_show_the_values_of_the_table(regressor, tmp_path):
 
 
 def test_the_inputs_of_changed_rows_are_bounded(regressor, monkeypatch):
-    of_inputs, sizes, most = regressor.of_inputs, [], 20 * 2 * (4 + 1) * regressor.encoder_.width
-    monkeypatch.setattr(regressor, "of_inputs", lambda X: [sizes.append(X.size), of_inputs(X)][1])
+    of_inputs, sizes, most = regressor._of_inputs, [], 20 * 2 * (4 + 1) * regressor.encoder_.width
+    monkeypatch.setattr(regressor, "_of_inputs", lambda X: [sizes.append(X.size), of_inputs(X)][1])
     explanations(regressor, TABLE[:1], most=most)
     assert sizes[-2:] == [most // 2] * 2  # in each random order and in its reverse
 

@@ -37,7 +37,7 @@ def by_first_input(inputs):
     return inputs[:, 0].astype(float)
 
 
-MODEL = SimpleNamespace(encoder_=ENCODER, levels=[], of_inputs=by_first_input)
+MODEL = SimpleNamespace(encoder_=ENCODER, _levels=[], _of_inputs=by_first_input)
 TRUTH = by_first_input(ENCODER(TABLE))
 
 
@@ -85,7 +85,7 @@ def test_rows_of_unknown_classes_are_left_out():
     def sure(inputs):
         return np.stack([inputs[:, 0] > 0, inputs[:, 0] <= 0], axis=1).astype(float)
 
-    model = SimpleNamespace(encoder_=ENCODER, classes_=np.array(["p", "q"]), of_inputs=sure)
+    model = SimpleNamespace(encoder_=ENCODER, classes_=np.array(["p", "q"]), _of_inputs=sure)
     truth = sure(ENCODER(TABLE)).argmax(axis=1)
     (first, *_) = importances(model, TABLE, np.where(np.arange(400) < 300, truth, -1))
     assert first.rise == pytest.approx(-0.5 * np.log(1e-15), rel=0.1)
@@ -185,7 +185,7 @@ ALL_KINDS = Encoder.of(OF_KINDS)[0]
 
 
 def model(output, **more):
-    return SimpleNamespace(**{"encoder_": ALL_KINDS, "levels": [], "target": "y", "of_inputs": output, **more})
+    return SimpleNamespace(**{"encoder_": ALL_KINDS, "_levels": [], "target": "y", "_of_inputs": output, **more})
 
 
 def test_partial_dependence_changes_only_one_column_of_each_kind():

@@ -347,7 +347,7 @@ def test_rare_classes_are_accepted():
 
 def test_weight_decay_is_per_epoch():
     model = TabularRegressor(n_estimators=2, max_iter=1, batch_size=10, weight_decay=6.0)
-    optimizer: Any = model.plan(np.arange(50.0)[:, None] % 7, np.arange(50.0)).fit.members()[0].optimizer
+    optimizer: Any = model._plan(np.arange(50.0)[:, None] % 7, np.arange(50.0)).fit.members()[0].optimizer
     assert optimizer.weight_decay == 2.0  # of 25 rows, in 3 steps
 
 

@@ -78,7 +78,7 @@ def test_more_stages_do_not_increase_the_out_of_fold_loss(both):
     for first, own in zip(one.ensemble_.views, more.ensemble_.views, strict=False):
         np.testing.assert_array_equal(first.thetas, own.thetas)
     assert sum(view.share for view in more.ensemble_.views) == pytest.approx(1)
-    assert len(more.loss_curves_) == sum(map(len, more.ensembles))
+    assert len(more.loss_curves_) == sum(map(len, more._ensembles))
     assert np.isfinite(more.out_of_fold_).all()
 
 
@@ -86,7 +86,7 @@ def test_a_stage_changes_layers_and_training(monkeypatch):
     own = Stage("pieces", "tanh", deeper=1, dropout=0.25, patience=3, decay=0.5)
     monkeypatch.setattr(module, "SEQUENCE", [own])
     model = unfitted(TabularClassifier(**FEW), hidden_layer_sizes=(8, 5), dropout=0.1, activation="elu")
-    plan = model.plan(X, CLASSES)
+    plan = model._plan(X, CLASSES)
     before: Any = plan.fit.members()[0]
     after: Any = plan.fit_of_stage(2).members()[0]
     expected = [Dense(8), Tanh(), Dropout(0.25), Dense(5), Tanh(), Dropout(0.25), Dense(5), Tanh(), Dropout(0.25)]
@@ -99,14 +99,14 @@ def test_a_stage_changes_layers_and_training(monkeypatch):
 
 @pytest.mark.parametrize("model", [TabularClassifier, TabularRegressor])
 def test_no_stage_repeats_the_first(model):
-    for first in model.first_stage:
-        assert replace(first, activation=model.auto_activations[first.view]) not in SEQUENCE
+    for first in model._first_stage:
+        assert replace(first, activation=model._auto_activations[first.view]) not in SEQUENCE
 
 
 def test_stages_with_a_diverged_network_are_dropped(monkeypatch):
     monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)
     model = TabularRegressor(**FEW)
-    plan = model.plan(X, NUMBERS)
+    plan = model._plan(X, NUMBERS)
     (results,) = results_of([plan.fit], None)
     later, begun = plan.fit_of_stage(2), StagedEnsemble.of(plan, plan.fit.outcome(results))
     (results,) = results_of([later], None)
@@ -237,7 +237,7 @@ def assert_same(one, whole):
     assert one.loss_curves_ == whole.loss_curves_
     assert one.validation_loss_curves_ == whole.validation_loss_curves_
     np.testing.assert_array_equal(one.out_of_fold_, whole.out_of_fold_)
-    for own, of in zip(one.ensembles, whole.ensembles, strict=True):
+    for own, of in zip(one._ensembles, whole._ensembles, strict=True):
         for view, of_whole in zip(own.views, of.views, strict=True):
             assert (view.view, view.stage, view.share) == (of_whole.view, of_whole.stage, of_whole.share)
             np.testing.assert_array_equal(view.thetas, of_whole.thetas)
@@ -302,7 +302,7 @@ def test_a_time_limit_includes_earlier_runs_and_started_stages_finish(tmp_path, 
     assert again.stages_ == 3
     assert_same(again, unfitted(kept, checkpoint=None, time_limit=None, stages=3).fit(X, NUMBERS))
     schedule = module.Schedule(None, 9.0, None, Checkpoint(tmp_path))
-    schedule.checkpoint.seconds = 5.0
+    schedule.checkpoint._seconds = 5.0
     assert schedule.seconds > 5
 
 

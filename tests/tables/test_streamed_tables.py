@@ -229,7 +229,7 @@ def test_streamed_quantiles_can_be_refitted(frame, folder, little):
 
 
 def streamed(folder, roles, memory) -> Any:
-    return Streamed.of(folder, roles, lambda: 0, memory, TabularRegressor().column_options)
+    return Streamed.of(folder, roles, lambda: 0, memory, TabularRegressor()._column_options)
 
 
 def thetas_of(fit):
@@ -249,7 +249,7 @@ def thetas_of(fit):
 def test_members_are_not_trained_on_their_fold(folder, roles, little):
     columns = {name: kind for name, kind in OF_NUMBERS["columns"].items() if name != roles.time}
     of_numbers: dict[str, Any] = OF_NUMBERS | {"columns": columns, "max_iter": 1, "hidden_layer_sizes": 8}
-    fit: Any = TabularRegressor("v", **of_numbers).plan(streamed(folder, roles, little)).fit
+    fit: Any = TabularRegressor("v", **of_numbers)._plan(streamed(folder, roles, little)).fit
     before = thetas_of(fit)
     stream, encoded = fit.stream, fit.stream.encoded
     numbers = iter(())

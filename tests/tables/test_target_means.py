@@ -147,7 +147,7 @@ def test_a_refit_uses_means_if_the_model_does(models):
     ordered = TabularRegressor("y", **FEW).fit(table, time=np.arange(N))
     assert not ordered.refit(table).encoder_.has_means
     grouped = TabularRegressor("y", **FEW).fit(table, groups="together")
-    fit = TabularRegressor("y", **FEW).plan(table, before=grouped.encoder_).fit
+    fit = TabularRegressor("y", **FEW)._plan(table, before=grouped.encoder_).fit
     assert fit.rows.groups == TOWNS / 4
     X = fit.views[0].X
     assert isinstance(X, np.ndarray)

@@ -136,7 +136,7 @@ def test_out_of_fold_numbers_and_quantiles(regressor):
     assert regressor.validation_loss_ == pytest.approx(root_mean_squared_error(z, regressor.out_of_fold_))
     for quantile in (0.8, (0.1, 0.5, 0.9)):
         model = fresh(regressor, loss="quantile", quantile=quantile).fit(TABLE[["x", "z"]])
-        levels = zip(model.out_of_fold_.T, model.levels, strict=True)
+        levels = zip(model.out_of_fold_.T, model._levels, strict=True)
         losses = [mean_pinball_loss(z, Y, alpha=level) for Y, level in levels]
         assert model.validation_loss_ == pytest.approx(np.mean(losses))
     model = fresh(regressor).fit(TABLE.assign(day=np.arange(300)), time="day")

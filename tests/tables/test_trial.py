@@ -36,7 +36,7 @@ def large(monkeypatch):
 
 
 def prepared(**settings: Any) -> Any:
-    return TabularClassifier(**FEW | settings).plan(X, CLASSES)
+    return TabularClassifier(**FEW | settings)._plan(X, CLASSES)
 
 
 def planned(monkeypatch, *losses):
@@ -56,8 +56,8 @@ def test_small_tables_and_regressors_have_no_trial(monkeypatch):
     plan = prepared()
     assert select_views(plan) is plan.fit
     assert kinds(plan.fit.views) == [PIECES, USUAL]
-    assert [len(TabularClassifier().first_stages(rows)) for rows in (2499, 2500)] == [2, 3]
-    assert [len(TabularRegressor().first_stages(rows)) for rows in (2499, 10**6)] == [2, 2]
+    assert [len(TabularClassifier()._first_stages(rows)) for rows in (2499, 2500)] == [2, 3]
+    assert [len(TabularRegressor()._first_stages(rows)) for rows in (2499, 10**6)] == [2, 2]
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_only_one_view_contains_pieces_of_numbers():
 
 def test_views_have_different_layers():
     def layers(model, target):
-        fit = model.plan(TABLE, target).fit
+        fit = model._plan(TABLE, target).fit
         return [view.networks[0].layers for view in fit.views]
 
     few = {**FEW, "hidden_layer_sizes": (8, 5)}
@@ -84,17 +84,17 @@ def test_views_have_different_layers():
 
 
 def test_small_tables_use_more_epochs_with_the_same_total_decay():
-    training = TabularClassifier(weight_decay=6.0).training(700)
+    training = TabularClassifier(weight_decay=6.0)._training(700)
     assert (training.epochs, training.patience) == (137, 20)  # 11 steps an epoch, and 1,500 at least
     assert training.epochs * training.weight_decay == pytest.approx(60 * 6.0)
-    assert [TabularRegressor().training(rows).epochs for rows in (10**6, 20_000, 64)] == [10, 100, 400]
-    asked = TabularRegressor(max_iter=7, weight_decay=2.0).training(64)
+    assert [TabularRegressor()._training(rows).epochs for rows in (10**6, 20_000, 64)] == [10, 100, 400]
+    asked = TabularRegressor(max_iter=7, weight_decay=2.0)._training(64)
     assert (asked.epochs, asked.weight_decay) == (7, 2.0)
 
 
 def test_small_tables_have_more_networks():
-    assert [TabularClassifier().members(rows) for rows in (5, 1000, 5000, 30_000)] == [5, 8, 6, 4]
-    assert TabularClassifier(n_estimators=3).members(1000) == 3
+    assert [TabularClassifier()._members(rows) for rows in (5, 1000, 5000, 30_000)] == [5, 8, 6, 4]
+    assert TabularClassifier(n_estimators=3)._members(1000) == 3
 
 
 def test_probabilities_equal_the_formula(classifier):
@@ -125,7 +125,7 @@ def test_weights_of_views_minimize_the_out_of_fold_loss(classifier, regressor):
 
 def losses_out_of_fold(model, target):
     """Return the out-of-fold loss as a function of a change of the standardised view's weight."""
-    fit = model.plan(TABLE, target).fit
+    fit = model._plan(TABLE, target).fit
     (results,) = results_of([fit], None)
     outcome = fit.outcome(results)
     pairs = zip(model.ensemble_.views, outcome.results[0], strict=True)
@@ -178,7 +178,7 @@ def results_with(fit: Fit, without: set[int], reason: Any, members=()):
 
 
 def test_the_largest_complete_set_of_networks_is_used(classifier):
-    fit = classifier.plan(TABLE, CLASSES).fit
+    fit = classifier._plan(TABLE, CLASSES).fit
     for without, views, folds in (
         (set(), ["pieces", "standardised"], [0, 1, 2]),
         ({1}, ["pieces", "standardised"], [0, 2]),
@@ -196,8 +196,8 @@ def test_the_largest_complete_set_of_networks_is_used(classifier):
 
 def test_a_model_with_one_trained_view_predicts_and_refits(classifier, tmp_path):
     model = TabularClassifier(**FEW)
-    plan = model.plan(TABLE, CLASSES)
-    model.learn(StagedEnsemble.of(plan, plan.fit.outcome(results_with(plan.fit, {3, 4, 5}, "interrupted"))))
+    plan = model._plan(TABLE, CLASSES)
+    model._learn(StagedEnsemble.of(plan, plan.fit.outcome(results_with(plan.fit, {3, 4, 5}, "interrupted"))))
     assert any(note.startswith("3 of 6 networks were not trained") for note in model.notes_)
     save(model, tmp_path / "model.npz")
     np.testing.assert_array_equal(load(tmp_path / "model.npz").predict_proba(TABLE), model.predict_proba(TABLE))

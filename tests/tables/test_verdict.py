@@ -25,7 +25,7 @@ def measured(ours, naive, boosting, how: Any = "test", **more):
     each = {"vecprop": ours, "naive": naive[:3], "gradient boosting": boosting[:3]}
     model: Any = SimpleNamespace(
         validation_loss_curves_=[[3.0, 2.0, 3.0]],
-        training=lambda rows: SimpleNamespace(epochs=50),
+        _training=lambda rows: SimpleNamespace(epochs=50),
         trained_rows_=SimpleNamespace(rows=400),
         **more.pop("model", {}),
     )

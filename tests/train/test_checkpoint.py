@@ -96,7 +96,7 @@ def test_a_run_interrupted_anywhere_resumes_bit_identically(run, engine, tmp_pat
 def test_epochs_of_one_kernel_call_resume_bit_identically(rule, tmp_path, monkeypatch):
     """Epochs run in one kernel call if no callback is called after each."""
     settings: dict[str, Any] = {"epochs": 400, "early_stopping": rule}
-    whole, checkpoint, write = fit(**settings), vp.Checkpoint(tmp_path / "run.npz", every=0), vp.Checkpoint.write
+    whole, checkpoint, write = fit(**settings), vp.Checkpoint(tmp_path / "run.npz", every=0), vp.Checkpoint._write
     with monkeypatch.context() as patch:
         patch.setattr(compiled, "SECONDS", 1e-4)
         count = iter(range(100))
@@ -106,7 +106,7 @@ def test_epochs_of_one_kernel_call_resume_bit_identically(rule, tmp_path, monkey
                 raise Killed
             write(self, result)
 
-        patch.setattr(vp.Checkpoint, "write", write_thrice)
+        patch.setattr(vp.Checkpoint, "_write", write_thrice)
         with pytest.raises(Killed):
             fit(**settings, checkpoint=checkpoint)
     begun: Any = vp.load(checkpoint.path)
@@ -179,7 +179,7 @@ def test_a_read_only_folder_is_refused_before_training(tmp_path, monkeypatch):
     "settings", [{"callbacks": [lambda state: state.epoch == 5]}, RUNS["early stopping"]], ids=["callback", "rule"]
 )
 def test_a_run_killed_at_its_end_ends_for_the_same_reason(settings, tmp_path, monkeypatch):
-    checkpoint, write = vp.Checkpoint(tmp_path / "run.npz", every=0), vp.Checkpoint.write
+    checkpoint, write = vp.Checkpoint(tmp_path / "run.npz", every=0), vp.Checkpoint._write
 
     def write_but_the_end(self, result):
         if result.reason != "interrupted":
@@ -187,7 +187,7 @@ def test_a_run_killed_at_its_end_ends_for_the_same_reason(settings, tmp_path, mo
         write(self, result)
 
     with monkeypatch.context() as patch:
-        patch.setattr(vp.Checkpoint, "write", write_but_the_end)
+        patch.setattr(vp.Checkpoint, "_write", write_but_the_end)
         with pytest.raises(Killed):
             fit(**settings, checkpoint=checkpoint)
     for _ in range(2):
@@ -298,11 +298,11 @@ def test_runs_that_cannot_be_saved_are_refused_before_training(changes, error, t
 def test_writing_takes_one_percent_of_the_time(every, cost, writes, tmp_path, monkeypatch):
     monkeypatch.undo()
     written: list[object] = []
-    monkeypatch.setattr(vp.Checkpoint, "write", lambda self, result: written.append(result))
+    monkeypatch.setattr(vp.Checkpoint, "_write", lambda self, result: written.append(result))
     checkpoint = vp.Checkpoint(tmp_path / "run.npz", every)
-    checkpoint.throttle = store.Throttle(every)
-    checkpoint.throttle.written, checkpoint.throttle.cost = time.perf_counter() - 10, cost
-    checkpoint.after_epoch(fit(epochs=0))
+    checkpoint._throttle = store.Throttle(every)
+    checkpoint._throttle.written, checkpoint._throttle.cost = time.perf_counter() - 10, cost
+    checkpoint._after_epoch(fit(epochs=0))
     assert len(written) == writes
 
 

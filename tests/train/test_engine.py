@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 X, T = RNG.normal(size=(30, 4)), RNG.normal(size=(30, 2))
 NETWORK = vp.Network(4, [vp.Dense(5), vp.Tanh(), vp.Dropout(0.2), vp.Dense(2)], vp.SquaredError(), vp.L2(0.01))
 THETA = NETWORK.init(0)
-BATCH = NETWORK.batch(THETA, X, T)
+BATCH = NETWORK._batch(THETA, X, T)
 
 
 OWN = vp.Network(4, [vp.Dense(5), Own(), vp.Dense(2)], vp.SquaredError())
@@ -66,7 +66,7 @@ def test_the_fastest_engine_that_supports_a_network_is_chosen():
     assert engine_for(NETWORK, members, [BATCH], adam).name == "compiled"
     assert engine_for(NETWORK, members, [BATCH], vp.Adam((0.1, 0.2))).name == "compiled"
     assert engine_for(NETWORK, members).name == "reference"  # for predictions
-    assert engine_for(NETWORK, members, [NETWORK.batch(members, np.stack([X, X]), T)], adam).name == "reference"
+    assert engine_for(NETWORK, members, [NETWORK._batch(members, np.stack([X, X]), T)], adam).name == "reference"
     assert engine_for(NETWORK, THETA, [BATCH], vp.Adam((0.1, 0.2))).name == "reference"
     with warnings.catch_warnings():
         warnings.simplefilter("error")

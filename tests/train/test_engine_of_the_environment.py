@@ -14,13 +14,13 @@ X = np.random.default_rng(0).normal(size=(20, 2))
 @pytest.fixture
 def calls(monkeypatch):
     """The calls of the reference loss and gradient; kernels make none."""
-    counted, original = [], vp.Network.batch_loss_and_gradient
+    counted, original = [], vp.Network._batch_loss_and_gradient
 
     def count(*arguments, **options):
         counted.append(1)
         return original(*arguments, **options)
 
-    monkeypatch.setattr(vp.Network, "batch_loss_and_gradient", count)
+    monkeypatch.setattr(vp.Network, "_batch_loss_and_gradient", count)
     return counted
 
 

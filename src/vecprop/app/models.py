@@ -46,7 +46,7 @@ def described(model: Any, document: dict[str, Any]) -> dict[str, Any]:
     last: Any = model.steps[-1][1] if hasattr(model, "steps") else model
     said: dict[str, Any] = {"model": type(last).__name__}
     if hasattr(last, "ensemble_"):
-        said |= {"target": last.target, "networks": sum(map(len, last.ensembles))}
+        said |= {"target": last.target, "networks": sum(map(len, last._ensembles))}
     if hasattr(last, "classes_"):
         said["classes"] = last.classes_.tolist()
     if (positive := positive_class(last)) is not None:

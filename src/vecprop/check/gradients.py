@@ -151,16 +151,16 @@ def _network_at(
         raise TypeError(f"theta has dtype {theta.dtype}, but parameters must be real numbers.")
     if network.layout.size == 0:
         raise ValueError("The network has no parameters, so it has no gradient to check.")
-    batch = network.batch(theta, *rows)
+    batch = network._batch(theta, *rows)
     if batch.X.ndim != 2:
         raise ValueError(f"X has shape {batch.X.shape}: check one member at a time, for example X[0].")
     notes = []
-    noise = RandomKey.of(noise)
-    if noise is None and gradient is None and network.random:
+    noise = RandomKey._of(noise)
+    if noise is None and gradient is None and network._random:
         noise = RandomKey(0)
         notes.append("Random layers were checked with fixed random numbers (noise=0)")
     exact = Batch(*(rounded_to(array, np.float64) for array in (batch.X, batch.T, batch.weight)))
-    unrounded = exact if theta.dtype == np.float64 else network.batch(theta.astype(np.float64), *rows)
+    unrounded = exact if theta.dtype == np.float64 else network._batch(theta.astype(np.float64), *rows)
 
     def batch_at(at: np.ndarray) -> Batch:
         return batch if at.dtype == theta.dtype else unrounded

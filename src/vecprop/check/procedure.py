@@ -132,7 +132,7 @@ def _report(
         own = point.engines[number] == "reference"
         settled.append(diagnosed(point, own, givens[number], rows, failed, found, procedure.method))
     rows, nearby_rows, worst = merged(point, settled, elsewhere)
-    verdict = Verdict.worst([row.verdict for row in rows])
+    verdict = Verdict._worst([row.verdict for row in rows])
     opinion = taylor(point, givens[worst])
     is_stepped = procedure.method == "complex step" and not point.has_tangents
     if is_stepped and verdict is Verdict.PASS and opinion.slope is not None and opinion.slope < VETO:

@@ -32,7 +32,7 @@ class Verdict(StrEnum):
     PASS = "PASS"
 
     @classmethod
-    def worst(cls, verdicts: "list[Verdict]") -> "Verdict":
+    def _worst(cls, verdicts: "list[Verdict]") -> "Verdict":
         """Return the worst of several verdicts."""
         return min(verdicts, key=list(cls).index, default=cls.PASS)
 
@@ -183,7 +183,7 @@ class Report:
     @property
     def verdict(self) -> Verdict:
         """The worst verdict of all rows."""
-        return Verdict.worst([row.verdict for row in self.rows])
+        return Verdict._worst([row.verdict for row in self.rows])
 
     @property
     def passed(self) -> bool:

@@ -79,8 +79,8 @@ class BatchLoss:
             gradient[...] = gradients[0]
             for own in gradients[1:]:
                 gradient += own
-            self.network.add_penalty_gradient(theta, gradient, self.batch)
-        return float(sum(losses) + self.network.penalty(theta, self.batch))
+            self.network._add_penalty_gradient(theta, gradient, self.batch)
+        return float(sum(losses) + self.network._penalty(theta, self.batch))
 
 
 _OPTIMIZER = Momentum(learning_rate=1.0, momentum=0.0)
@@ -98,7 +98,7 @@ def gradient_of_a_step(
     moment, seed, step = np.zeros_like(theta), int(noise.seed) if noise else 0, noise.step if noise else 0
     plan = Plan(batch.rows, shuffle=False, seed=seed, clip_norm=None, running=True)  # equals the step's loss
     epochs = Epochs(network, np.array(theta), batch, None, _OPTIMIZER, [moment], np.array(theta), plan)
-    epochs.context.set(noisy=network.random and noise is not None)
+    epochs.context.set(noisy=network._random and noise is not None)
     threads.defer_sigint(lambda received: epochs.run(1, 0, step, steps_before=0, rates=np.ones(1)))
     record = epochs.context.record[0]
     # The recorded loss is this sum, but no loss is recorded if the gradient is not finite.
@@ -179,14 +179,16 @@ class CompiledNetwork:
     ) -> Array:
         """Return the loss, (*M,); see `Network.loss`."""
         theta = checked_theta(self.network, theta)
-        return self.batch_loss(theta, self.network.batch(theta, X, T, sample_weight), RandomKey.of(noise))
+        return self._batch_loss(theta, self.network._batch(theta, X, T, sample_weight), RandomKey._of(noise))
 
     def loss_and_gradient(
         self, theta: Array, X: Array, T: Array, sample_weight: Array | None = None, noise: RandomKey | int | None = None
     ) -> tuple[Array, Array]:
         """Return the loss, (*M,), and its gradient, (*M, P); see `Network.loss_and_gradient`."""
         theta = checked_theta(self.network, theta)
-        return self.batch_loss_and_gradient(theta, self.network.batch(theta, X, T, sample_weight), RandomKey.of(noise))
+        return self._batch_loss_and_gradient(
+            theta, self.network._batch(theta, X, T, sample_weight), RandomKey._of(noise)
+        )
 
     def predict(self, theta: Array, X: Array) -> Array:
         """Return the predictions, (*M, N, O); see `Network.predict`."""
@@ -218,18 +220,18 @@ class CompiledNetwork:
             raise ValueError(f"theta must have shape (P,) in float32 or float64, got {theta.shape} in {theta.dtype}.")
         return Predictor(self.network, np.array(theta) if copy else np.ascontiguousarray(theta))
 
-    def batch_loss(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> Array:
-        """Return the loss on a checked batch; see `Network.batch_loss`."""
+    def _batch_loss(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> Array:
+        """Return the loss on a checked batch; see `Network._batch_loss`."""
         if not _has_kernels(theta, batch.X, noise=noise):
-            return self.network.batch_loss(theta, batch, noise)
+            return self.network._batch_loss(theta, batch, noise)
         return self._each_member(theta, batch, noise, with_gradient=False)[0]
 
-    def batch_loss_and_gradient(
+    def _batch_loss_and_gradient(
         self, theta: Array, batch: Batch, noise: RandomKey | None = None
     ) -> tuple[Array, Array]:
-        """Return the loss and gradient on a checked batch; see `Network.batch_loss_and_gradient`."""
+        """Return the loss and gradient on a checked batch; see `Network._batch_loss_and_gradient`."""
         if not _has_kernels(theta, batch.X, noise=noise):
-            return self.network.batch_loss_and_gradient(theta, batch, noise)
+            return self.network._batch_loss_and_gradient(theta, batch, noise)
         return self._each_member(theta, batch, noise, with_gradient=True)
 
     def _each_member(

@@ -241,7 +241,7 @@ def _template(
         context.set(penalize=penalize_address(program.F, has_l1))
     if validation_rows > 0 or not plan.running:
         context.set(measure=measure_address(program.F), gradient_of_rows=gradient_address(program.F))
-    full, exact = plan.batch_size == rows, not (program.network.random or plan.running)
+    full, exact = plan.batch_size == rows, not (program.network._random or plan.running)
     context.set(rows_of_all=rows, scale_of_all=1 / rows if program.network.reduction == "mean" else 1.0)
     context.set(full=full, carried=full and exact, shuffle=shuffle_address() if shuffled else 0)
     if predicts:

@@ -29,7 +29,7 @@ class MembersEpochs:
         self.network, self.optimizer, self.plan = training.network, training.settings.optimizer, training.plan
         self.own = {"thetas": state.theta, "last_finite": training.last_finite}
         self.own |= {name: state.optimizer[name] for name in self.optimizer.moments}
-        self.members, self.rule = state.theta.shape[:-1], None if best is None else best.rule.as_numbers()
+        self.members, self.rule = state.theta.shape[:-1], None if best is None else best.rule._as_numbers()
         if best is not None:
             self.own |= {"memory": np.moveaxis(best.memory, 0, -1), "best": best.theta}
         program = program_of(self.network, state.theta.dtype.type)

@@ -219,10 +219,10 @@ class Program:
             kind = type(penalty).__name__.lower()  # only L1 and L2 have kernels
             strengths[f"{kind}_averaged" if penalty.averaged else kind] += penalty.strength
         # Small tiles are padded to whole vectors, unless the padding would need masks.
-        is_padded = self.tile > TILE and not (self.large or self.batch or network.random)
+        is_padded = self.tile > TILE and not (self.large or self.batch or network._random)
         context = Context(self._prediction_template(), spans=spans, weight_spans=len(spans), **strengths)
         context.set(loss=loops.loss_address(network.loss_function, self.F), mean=network.reduction == "mean")
-        context.set(noisy=network.random, row_multiple=VECTOR_BYTES // self.number if is_padded else 1)
+        context.set(noisy=network._random, row_multiple=VECTOR_BYTES // self.number if is_padded else 1)
         context.set(delta_size=(self.width + 3) * self.tile)  # the softmax loss needs three additional features
         if not self.split_layers:  # otherwise a fit may not need it
             context.set(gradient_of_rows=gradient_address(self.F))

@@ -87,13 +87,13 @@ class RandomKey:
     parts: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, noise: "RandomKey | int | None") -> "RandomKey | None":
+    def _of(cls, noise: "RandomKey | int | None") -> "RandomKey | None":
         """Return a random key; an integer is used as the seed."""
         if not isinstance(noise, RandomKey | int | np.integer | None):
             raise TypeError(f"noise must be an integer, a RandomKey or None, got {noise!r}.")
         return cls(seed=noise) if isinstance(noise, int | np.integer) else noise
 
-    def at_layer(self, layer: int) -> Self:
+    def _at_layer(self, layer: int) -> Self:
         """Return the same key for another layer."""
         return type(self)(self.seed, self.step, self.rows, layer)
 

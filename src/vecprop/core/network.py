@@ -116,12 +116,12 @@ class Network(SuggestsKeywords, Versioned):
         return getattr(self.loss_function, "reduction", "mean")
 
     @property
-    def random(self) -> bool:
+    def _random(self) -> bool:
         """Whether any layer draws random numbers in training."""
         return any(getattr(layer, "random", False) for layer in self.layers)
 
     @property
-    def activations(self) -> list[int]:
+    def _activations(self) -> list[int]:
         """The indices of the layers that are activations."""
         return [number for number, layer in enumerate(self.layers) if isinstance(layer, Activation)]
 
@@ -181,7 +181,7 @@ class Network(SuggestsKeywords, Versioned):
         """
         outputs, saved = [], []
         for number, (layer, p) in enumerate(zip(self.layers, self.layout.views(theta), strict=True)):
-            X, values = layer.forward(p, X, noise and noise.at_layer(number))
+            X, values = layer.forward(p, X, noise and noise._at_layer(number))
             if X.shape[-1] != self.widths[number]:
                 declared = f"its parameters() declared (*M, N, {self.widths[number]})"
                 found = f"Layer {number} ({type(layer).__name__}) returned shape {tuple(X.shape)}"
@@ -256,7 +256,7 @@ class Network(SuggestsKeywords, Versioned):
         """
         return self.loss_function.predict(self.hidden(theta, X, -1))
 
-    def batch(
+    def _batch(
         self,
         theta: Array,
         X: Array,
@@ -302,7 +302,7 @@ class Network(SuggestsKeywords, Versioned):
             If an argument has the wrong shape or type, is not finite, or is invalid for the loss.
         """
         theta = checked_theta(self, theta)
-        return self.batch_loss(theta, self.batch(theta, X, T, sample_weight), RandomKey.of(noise))
+        return self._batch_loss(theta, self._batch(theta, X, T, sample_weight), RandomKey._of(noise))
 
     def loss_and_gradient(
         self, theta: Array, X: Array, T: Array, sample_weight: Array | None = None, noise: RandomKey | int | None = None
@@ -321,49 +321,49 @@ class Network(SuggestsKeywords, Versioned):
         theta = checked_theta(self, theta)
         if not isinstance(theta, np.ndarray):
             require_writable(theta)
-        return self.batch_loss_and_gradient(theta, self.batch(theta, X, T, sample_weight), RandomKey.of(noise))
+        return self._batch_loss_and_gradient(theta, self._batch(theta, X, T, sample_weight), RandomKey._of(noise))
 
-    def batch_loss(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> Array:
+    def _batch_loss(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> Array:
         """Return the loss on a validated batch; see `loss`."""
         outputs, _ = self.forward(theta, batch.X, noise)
         return self._reduced(theta, outputs[-1], batch)
 
-    def batch_loss_and_gradient(
+    def _batch_loss_and_gradient(
         self, theta: Array, batch: Batch, noise: RandomKey | None = None
     ) -> tuple[Array, Array]:
         """Return the loss and gradient on a validated batch; see `loss_and_gradient`."""
         outputs, saved = self.forward(theta, batch.X, noise)
         loss = self._reduced(theta, outputs[-1], batch)
-        delta = _column(self.row_weight(batch)) * self.loss_function.delta(outputs[-1], batch.T)
+        delta = _column(self._row_weight(batch)) * self.loss_function.delta(outputs[-1], batch.T)
         gradient = namespace(delta).zeros((*loss.shape, self.layout.size), dtype=delta.dtype, device=delta.device)
         self.backward(theta, saved, delta, gradient)
-        self.add_penalty_gradient(theta, gradient, batch)
+        self._add_penalty_gradient(theta, gradient, batch)
         return loss, gradient
 
     def _reduced(self, theta: Array, Z: Array, batch: Batch) -> Array:
         """Return Σ w ℓ over the rows plus the penalty, with w from `row_weight`."""
-        loss = namespace(Z).sum(self.row_weight(batch) * self.loss_function.value(Z, batch.T), axis=-1)
-        return loss + self.penalty(theta, batch) if self.penalties else loss
+        loss = namespace(Z).sum(self._row_weight(batch) * self.loss_function.value(Z, batch.T), axis=-1)
+        return loss + self._penalty(theta, batch) if self.penalties else loss
 
-    def penalty(self, theta: Array, batch: Batch) -> Array:
+    def _penalty(self, theta: Array, batch: Batch) -> Array:
         """Return the penalty for a batch, (*M,) for theta of shape (*M, P)."""
-        divisor = self.divisor(batch)
+        divisor = self._divisor(batch)
         pairs = [(penalty, W) for W in self._weights(theta) for penalty in self.penalties]
         return sum(p.value(W) / divisor if _is_averaged(p) else p.value(W) for p, W in pairs)
 
-    def add_penalty_gradient(self, theta: Array, gradient: Array, batch: Batch) -> None:
+    def _add_penalty_gradient(self, theta: Array, gradient: Array, batch: Batch) -> None:
         """Add the gradient of the penalties at theta to the gradient of a batch, in place."""
-        divisor = _column(_column(self.divisor(batch)))
+        divisor = _column(_column(self._divisor(batch)))
         for W, J_W in zip(self._weights(theta), self._weights(gradient), strict=True):
             for penalty in self.penalties:
                 J_W[...] = J_W + (penalty.gradient(W) / divisor if _is_averaged(penalty) else penalty.gradient(W))
 
-    def row_weight(self, batch: Batch) -> Array:
+    def _row_weight(self, batch: Batch) -> Array:
         """Return the factor of each row in the loss: w, or w / Σ w for a mean. Without weights, return a scalar."""
-        divisor = _column(self.divisor(batch))
+        divisor = _column(self._divisor(batch))
         return 1 / divisor if batch.weight is None else batch.weight / divisor
 
-    def divisor(self, batch: Batch) -> Array:
+    def _divisor(self, batch: Batch) -> Array:
         """Return the divisor of sums over the rows: 1, or Σ w for a mean, or infinity if all weights are 0."""
         if self.reduction == "sum":
             return 1.0

@@ -94,7 +94,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         return super()._get_param_names()
 
     @abstractmethod
-    def network_loss(self) -> Loss:
+    def _network_loss(self) -> Loss:
         """Return the loss function specified by the settings."""
 
     @abstractmethod
@@ -149,10 +149,10 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
             require_repeatable(self)
             if not first:
                 require_no_checkpoint(self, "leave it out when warm_start continues an earlier fit")
-        rows, validation = self.accept(X, y, sample_weight, X_val, y_val, sample_weight_val, first=first)
-        spec = self.begin(rows, validation, random, first)
+        rows, validation = self._accept(X, y, sample_weight, X_val, y_val, sample_weight_val, first=first)
+        spec = self._begin(rows, validation, random, first)
         spec.checkpoint = checkpoint
-        with nullcontext() if checkpoint is None else checkpoint.held(is_folder=self.n_restarts > 1):
+        with nullcontext() if checkpoint is None else checkpoint._held(is_folder=self.n_restarts > 1):
             if spec.starts:
                 from .many.fits import run_fit
 
@@ -161,8 +161,8 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
                 outcome = spec.train()
         if outcome.interrupted:
             warnings.warn("Training interrupted by user.", stacklevel=3)
-        self.learn(spec, outcome)
-        text = self.convergence_warning(spec, outcome)
+        self._learn(spec, outcome)
+        text = self._convergence_warning(spec, outcome)
         if text:
             warnings.warn(text, ConvergenceWarning, stacklevel=3)
         return self
@@ -198,15 +198,15 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
             raise ValueError("partial_fit does not support early_stopping=True")
         require_no_checkpoint(self, "leave it out for partial_fit, and save the model between calls")
         random, first = check_random_state(self.random_state), not hasattr(self, "coefs_")
-        rows, _ = self.accept(X, y, sample_weight, first=first, incremental=True)
+        rows, _ = self._accept(X, y, sample_weight, first=first, incremental=True)
         if has_horizon(parts.schedule(self, len(rows))):
             needed = "the total number of epochs, which partial_fit does not know"
             raise ValueError(f"{self.learning_rate!r} needs {needed}: use fit, or another learning_rate.")
-        spec = self.begin(rows, None, random, first, starts=1)
+        spec = self._begin(rows, None, random, first, starts=1)
         outcome = spec.train(epochs=1)
         if outcome.interrupted:
             warnings.warn("Training interrupted by user.", stacklevel=4)
-        self.learn(spec, outcome)
+        self._learn(spec, outcome)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -230,7 +230,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         random = check_random_state(self.random_state)
         for name in ("network_", "_given"):
             self.__dict__.pop(name, None)
-        rows, _ = self.accept(X, y)
+        rows, _ = self._accept(X, y)
         self._prepare(rows, random, first=True)
         self._seed = int(random.randint(2**31 - 1))
         self._rows = Predictions(self.network_, self.theta_)
@@ -273,7 +273,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         rows, few = (some(rows, SAMPLE), FEW) if of_sample else (rows, None)
         return diagnosis_of(Case(self, self._ending, rows, few))
 
-    def accept(
+    def _accept(
         self,
         X: Any,
         y: Any,
@@ -322,7 +322,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
             weight = factors if weight is None else weight * factors
         return Rows(Table(X, y, T, weight))
 
-    def begin(
+    def _begin(
         self,
         rows: Rows,
         validation: Rows | None,
@@ -358,7 +358,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         trained = (self, self.network_, before, rows, validation, parts.optimizer(self), score)
         return FitSpec(*trained, **given, tasks=tasks, starts=others)
 
-    def learn(self, spec: FitSpec, outcome: FitOutcome) -> None:
+    def _learn(self, spec: FitSpec, outcome: FitOutcome) -> None:
         """Store the outcome of a fit in the model; then raise an error if training diverged."""
         self._publish(outcome)
         self._rows = Predictions(self.network_, self.theta_)
@@ -367,7 +367,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
             message = f"Solver produced non-finite parameter weights. {why}"
             raise ValueError(" ".join([message, *self._diagnosis(spec.rows, of_sample=True)])) from outcome.error
 
-    def convergence_warning(self, spec: FitSpec, outcome: FitOutcome) -> str:
+    def _convergence_warning(self, spec: FitSpec, outcome: FitOutcome) -> str:
         """Return scikit-learn's convergence warning with the diagnosis, or "" if training converged.
 
         The diagnosis is skipped if such warnings are ignored, because it can take as long as several epochs.
@@ -390,7 +390,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
 
     def _prepare(self, rows: Rows, random: np.random.RandomState, first: bool) -> None:
         """Create the network for validated rows, and new parameters unless training continues."""
-        X, loss = rows.table.X, self.network_loss()
+        X, loss = rows.table.X, self._network_loss()
         network = parts.network(self, X.shape[1], self.n_outputs_, loss)
         is_new = first or "network_" not in vars(self)
         if not is_new and network.layout != self.network_.layout:
@@ -426,10 +426,10 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         ndarray (N,), or (N, O) for several outputs
             Regression predictions are in the units of y. Multilabel predictions are columns of 0 and 1.
         """
-        outputs = self.network_outputs(X)  # raises an error if the model is not fitted
+        outputs = self._network_outputs(X)  # raises an error if the model is not fitted
         return self.targets_.decode(outputs)
 
-    def network_outputs(self, X: Any) -> np.ndarray:
+    def _network_outputs(self, X: Any) -> np.ndarray:
         """Validate X and return the network's outputs, (N, O)."""
         known = self.__dict__
         predictions = known.get("_rows")

@@ -175,10 +175,10 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         ndarray (N, C)
             The columns are in the order of ``classes_``. In multilabel problems, each label has its own probability.
         """
-        Y = self.network_outputs(X)  # raises an error if the model is not fitted
+        Y = self._network_outputs(X)  # raises an error if the model is not fitted
         return self.targets_.probabilities(Y)
 
-    def network_loss(self) -> Loss:
+    def _network_loss(self) -> Loss:
         """Return the loss of the network."""
         if isinstance(self.loss, Loss):
             return self.loss
@@ -205,7 +205,7 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
             if "targets_" not in vars(self):
                 self.targets_ = Labels.of(y, self.classes_, one_each)
             self._require_known(y, trains)
-        return y, self.targets_.encode(y, as_classes=getattr(self.network_loss(), "takes_classes", False))
+        return y, self.targets_.encode(y, as_classes=getattr(self._network_loss(), "takes_classes", False))
 
     def _require_known(self, y: Any, trains: bool) -> None:
         """Raise an error if y contains labels that were not fitted, or training rows lack some with warm_start."""

@@ -64,7 +64,7 @@ class Case:
     def hidden(self) -> list[tuple[int, Activation, np.ndarray]]:
         """Each hidden layer's index, activation, and mean derivative of each unit over a few rows."""
         network, X = self.model.network_, some(self.rows, self.few).chosen.X
-        layers, places = network.layers, network.activations
+        layers, places = network.layers, network._activations
         if sparse.issparse(X):
             network, X = SparseNetwork(network), X.tocsr()
         outputs, found = network.forward(self.model.theta_, X)[0], []  # outputs of all layers, without the link

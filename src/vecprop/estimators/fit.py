@@ -157,7 +157,7 @@ class FitSpec:
         given["epochs"] = settings.max_iter if epochs is None else epochs
         given |= {"callbacks": self.callbacks(recorder)} if by_python else {"early_stopping": self.early_stopping}
         if self.checkpoint is not None:
-            given["checkpoint"] = self.checkpoint.recording(recorder) if by_python else self.checkpoint
+            given["checkpoint"] = self.checkpoint._recording(recorder) if by_python else self.checkpoint
         if validation:
             given["validation"] = validation[0]
         given |= {"validation_score": self.score} if self.is_lbfgs else {**self.steps, "state": recorder.resumed}
@@ -291,8 +291,8 @@ class Recorder:
         outcome.theta = state.theta
         for name, measure in self.scores.items():
             getattr(outcome, name).append(measure(state))
-        validated = history.latest_validation_losses, history.latest_validation_scores
-        over = self.epochs(state, history.latest_losses, *validated)
+        validated = history._latest_validation_losses, history._latest_validation_scores
+        over = self.epochs(state, history._latest_losses, *validated)
         self.keep(state, self.best_theta)  # for callbacks that save the model
         self.spec.publish(outcome)
         return over

@@ -143,7 +143,7 @@ class Inspection(ABC):
         ndarray (N, P)
             The columns are in the order of ``theta_``; split them with ``network_.layout.views``.
         """
-        X, T = self.checked_rows(X, y)
+        X, T = self._checked_rows(X, y)
         network = Network(self.network_.inputs, self.network_.layers, self.network_.loss_function)
         return network.loss_and_gradient(self.theta_, X[:, None], T[:, None])[1]
 
@@ -168,7 +168,7 @@ class Inspection(ABC):
         """
         from ..check import check_gradients
 
-        X, T = self.checked_rows(X, y)
+        X, T = self._checked_rows(X, y)
         return check_gradients(self.network_, self.theta_, X, T, **options)
 
     @property
@@ -176,7 +176,7 @@ class Inspection(ABC):
         """Plots of the model, such as ``plot.loss()`` and ``plot.decision_boundary(X, y)``."""
         return Plots(self)
 
-    def checked_rows(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _checked_rows(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Validate rows; return dense inputs and targets."""
         check_is_fitted(self)
         rows = self._read(X, y, None).table
@@ -185,7 +185,7 @@ class Inspection(ABC):
 
 def place_of_hidden_layer(network: Network, layer: int) -> int:
     """Return the index of a hidden layer's activation among the network's layers."""
-    places = network.activations
+    places = network._activations
     if not -len(places) <= layer < len(places):
         raise IndexError(f"Hidden layer {layer} does not exist: the model has {len(places)}, counted from 0.")
     return places[layer]
@@ -282,7 +282,7 @@ class Plots:
         if not hasattr(self.model, "classes_"):
             raise ValueError("This plot needs the probabilities of classes: use a classifier.")
         classes = self.model.classes_
-        self.model.checked_rows(X, y)  # raises an error for unknown labels
+        self.model._checked_rows(X, y)  # raises an error for unknown labels
         Y = self.model.predict_proba(X)
         is_class = np.asarray(y) == classes[:, None] if np.ndim(y) == 1 else np.asarray(y).T == 1
         ax = axes_or_new(ax)
@@ -295,7 +295,7 @@ class Plots:
     def _of_classes(self, plot: Any, X: Any, y: Any, ax: Any, **options: Any) -> "Axes":
         """Draw rows by class, or raise an error if the model does not predict one class per row."""
         model = self.model
-        X, T = model.checked_rows(X, y)
+        X, T = model._checked_rows(X, y)
         if not hasattr(model, "classes_") or model.targets_.multilabel:
             raise ValueError("This plot needs one class per row: use a classifier that is not multilabel.")
         return plot(model.network_, model.theta_, X, T, ax, **{"class_names": [*map(str, model.classes_)], **options})

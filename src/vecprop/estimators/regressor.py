@@ -79,7 +79,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         "scale_target": ["boolean"],
     }
 
-    def network_loss(self) -> Loss:
+    def _network_loss(self) -> Loss:
         """Return the loss of the network."""
         if isinstance(self.loss, Loss):
             return self.loss
@@ -103,7 +103,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
             self.targets_ = Numbers.standard(columns, weight) if self.scale_target else Numbers(columns.shape[1])
         elif columns.shape[1] != self.targets_.outputs:
             raise ValueError(f"y has {columns.shape[1]} outputs, but the first fit had {self.targets_.outputs}.")
-        counts = isinstance(self.network_loss(), Poisson)
+        counts = isinstance(self._network_loss(), Poisson)
         if counts and self.scale_target:
             raise ValueError("scale_target=True does not work with loss='poisson': remove it.")
         if counts and np.any(y < 0):

@@ -20,7 +20,7 @@ SHARE = Interval(Real, 0, 1, closed="left")
 FROM_ZERO = Interval(Real, 0, None, closed="left")
 POSITIVE = Interval(Real, 0, None, closed="neither")
 COUNT = Interval(Integral, 1, None, closed="left")
-CHECKPOINT = [HasMethods(["members", "fits", "part"]), None]
+CHECKPOINT = [HasMethods(["_members", "_fits", "_part"]), None]
 
 
 def names(parts: Iterable[catalog.Part]) -> Any:
@@ -173,7 +173,7 @@ class Constructor(Positional):
 
 def held(checkpoint: Any) -> AbstractContextManager[None]:
     """Return a context that locks the checkpoint, if any, and treats SIGTERM like Ctrl-C."""
-    return nullcontext() if checkpoint is None else checkpoint.held()
+    return nullcontext() if checkpoint is None else checkpoint._held()
 
 
 def require_repeatable(model: Any, checkpoint: Any = None) -> None:

@@ -66,7 +66,7 @@ class EarlyStopping(Ranged):
         "compare_to": get_args(Reference),
     }
 
-    def as_numbers(self) -> tuple[float, ...]:
+    def _as_numbers(self) -> tuple[float, ...]:
         """Return the rule as numbers for the compiled engine; see `compiled.run.measures.STOPPING`."""
         return self.patience, self.min_delta, self.compare_to == "best", get_args(Monitored).index(self.monitor)
 
@@ -140,7 +140,7 @@ class TrainingSettings:
             raise TypeError(f"theta has dtype {theta.dtype}, but training needs real parameters.")
         if is_lbfgs and theta.ndim > 1:
             raise ValueError(f"LBFGS trains one network, but theta has the leading axes {tuple(theta.shape[:-1])}.")
-        if is_lbfgs and network.random:
+        if is_lbfgs and network._random:
             advice = "use another optimizer."
             raise ValueError(f"LBFGS needs a deterministic loss, but this network has dropout: {advice}")
         size = 1 if self.batch_size is None else self.batch_size

@@ -108,11 +108,11 @@ class TabularClassifier(ClassifierMixin, TableModel):
     threshold: float | str | None = None
     positive: Any = None
 
-    auto_activations: ClassVar[dict[View, str]] = {"pieces": "relu", "standardised": "elu"}
-    first_stage: ClassVar[list[Stage]] = [Stage("pieces"), Stage("standardised", deeper=1)]
-    instead: ClassVar[list[Stage]] = [Stage("standardised", wider=2)]
-    auto_epochs: ClassVar[int] = 60
-    fewest_steps: ClassVar[int] = 1500
+    _auto_activations: ClassVar[dict[View, str]] = {"pieces": "relu", "standardised": "elu"}
+    _first_stage: ClassVar[list[Stage]] = [Stage("pieces"), Stage("standardised", deeper=1)]
+    _alternatives: ClassVar[list[Stage]] = [Stage("standardised", wider=2)]
+    _auto_epochs: ClassVar[int] = 60
+    _fewest_steps: ClassVar[int] = 1500
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **CONSTRAINTS,
@@ -169,9 +169,9 @@ class TabularClassifier(ClassifierMixin, TableModel):
         ndarray (N, C)
             The probabilities, in the order of ``classes_``.
         """
-        return self._by_blocks(X, self.of_inputs)
+        return self._by_blocks(X, self._of_inputs)
 
-    def of_inputs(self, inputs: np.ndarray) -> np.ndarray:
+    def _of_inputs(self, inputs: np.ndarray) -> np.ndarray:
         """Return the probabilities for encoded inputs."""
         return np.mean([temperature_scaled(P, self.inverse_temperature_) for P in self.ensemble_.each(inputs)], axis=0)
 
@@ -195,7 +195,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
     def _values(self, y: Any) -> np.ndarray:
         return as_classes(y).to_numpy()
 
-    def losses(self) -> list[Loss]:
+    def _losses(self) -> list[Loss]:
         """Return the loss of the networks."""
         return [SoftmaxCrossEntropy()]
 
@@ -215,7 +215,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         T[np.arange(len(y)), numbers] = self.label_smoothing * shares[numbers] + (1 - self.label_smoothing)
         return T
 
-    def encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
+    def _encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
         """Return a function that encodes the targets of other rows."""
         _, first = np.unique(target, return_index=True)
         of_classes = T[first], None if factor is None else factor[first]
@@ -288,7 +288,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         self.notes_.append("Classes are weighted in training, so probabilities refer to the weighted frequencies.")
         return factors * (1.0 if weight is None else weight)
 
-    def calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibrated:
+    def _calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibrated:
         """Choose the weights and temperatures of views, and the final temperature, on out-of-fold predictions."""
         (ensemble,), (of_ensemble,) = ensembles, unseen
         of_views = [out_of_fold(each, len(rows.T)) for each in of_ensemble]  # (N, J, C)

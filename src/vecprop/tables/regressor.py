@@ -80,11 +80,11 @@ class TabularRegressor(RegressorMixin, TableModel):
     loss: str = "squared_error"
     quantile: Any = 0.5
 
-    auto_activations: ClassVar[dict[View, str]] = {"pieces": "silu", "standardised": "silu"}
-    first_stage: ClassVar[list[Stage]] = [Stage("pieces"), Stage("standardised")]
-    instead: ClassVar[list[Stage]] = []
-    auto_epochs: ClassVar[int] = 100
-    fewest_steps: ClassVar[int] = 2000
+    _auto_activations: ClassVar[dict[View, str]] = {"pieces": "silu", "standardised": "silu"}
+    _first_stage: ClassVar[list[Stage]] = [Stage("pieces"), Stage("standardised")]
+    _alternatives: ClassVar[list[Stage]] = []
+    _auto_epochs: ClassVar[int] = 100
+    _fewest_steps: ClassVar[int] = 2000
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **CONSTRAINTS,
@@ -106,7 +106,7 @@ class TabularRegressor(RegressorMixin, TableModel):
             raise ValueError(f'quantile={self.quantile!r} needs loss="quantile": pass both.')
 
     @property
-    def levels(self) -> list[float]:
+    def _levels(self) -> list[float]:
         """The quantile levels in increasing order, or an empty list if a mean is predicted."""
         return np.atleast_1d(self.quantile).tolist() if self.loss == "quantile" else []
 
@@ -123,9 +123,9 @@ class TabularRegressor(RegressorMixin, TableModel):
         ndarray (N,)
             The predictions, in the units of the target.
         """
-        return self._by_blocks(X, self.of_inputs)
+        return self._by_blocks(X, self._of_inputs)
 
-    def of_inputs(self, inputs: np.ndarray) -> np.ndarray:
+    def _of_inputs(self, inputs: np.ndarray) -> np.ndarray:
         """Return the predictions for encoded inputs."""
         return self._each_in_units(self.ensemble_, inputs).mean(axis=0)
 
@@ -151,7 +151,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         return self._by_blocks(X, lambda inputs: self._interval_of_inputs(inputs, coverage))
 
     def _interval_of_inputs(self, inputs: np.ndarray, coverage: float) -> np.ndarray:
-        middle, *outer = (self._each_in_units(ensemble, inputs) for ensemble in self.ensembles)
+        middle, *outer = (self._each_in_units(ensemble, inputs) for ensemble in self._ensembles)
         low, high = outer or (middle, middle)
         low, high = self.residuals_.interval(low, high, coverage).T
         predicted = middle.mean(axis=0)
@@ -171,7 +171,7 @@ class TabularRegressor(RegressorMixin, TableModel):
             The sample weights.
         """
         y, Y, sample_weight = self._scored(X, y, sample_weight)
-        score = partial(d2_pinball_score, alpha=self.level) if self.levels else r2_score
+        score = partial(d2_pinball_score, alpha=self._level) if self._levels else r2_score
         return float(score(self._values(y), Y, sample_weight=sample_weight))
 
     def _in_units(self, Y: np.ndarray) -> np.ndarray:
@@ -195,21 +195,21 @@ class TabularRegressor(RegressorMixin, TableModel):
         return ensemble, [(own, self._in_units(ensemble.together(Y)[:, 0])) for own, Y in by_fold]
 
     @property
-    def level(self) -> float:
+    def _level(self) -> float:
         """The level of the predicted quantile."""
-        if not self.levels:  # scikit-learn's notebook view reads every property
+        if not self._levels:  # scikit-learn's notebook view reads every property
             raise AttributeError('TabularRegressor has a level only with loss="quantile".')
-        return self.levels[len(self.levels) // 2]
+        return self._levels[len(self._levels) // 2]
 
-    def losses(self) -> list[Loss]:
+    def _losses(self) -> list[Loss]:
         """Return the loss of the main ensemble, followed by the losses of the outer levels."""
-        if not self.levels:
+        if not self._levels:
             return [SquaredError()]
-        return [Quantile(self.level), *(Quantile(level) for level in self.levels if level != self.level)]
+        return [Quantile(self._level), *(Quantile(level) for level in self._levels if level != self._level)]
 
     def _learned(self, y: Any, frame: Any) -> np.ndarray:
         y = pandas().Series(y.to_numpy(), frame.index)
-        self.target_reading_, note = target_reading(y, self.target or "", frame, self.column_options)
+        self.target_reading_, note = target_reading(y, self.target or "", frame, self._column_options)
         self.notes_ += [f"{self._named_target} {note}."] if note else []
         target = self._values(y)
         with np.errstate(over="ignore"):  # checked below
@@ -227,7 +227,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         self.targets_, self.range_ = Targets.standard(y[:, None], weight), ends or (float(y.min()), float(y.max()))
         return self.targets_.encode(y[:, None]).astype(np.float32)
 
-    def encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
+    def _encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
         """Return a function that encodes the targets of other rows."""
         return partial(self._encoded, factor is not None)
 
@@ -248,11 +248,11 @@ class TabularRegressor(RegressorMixin, TableModel):
             raise TableError(f"{self._named_target} must be numeric, but {what}: {advice}.")
         return numbers
 
-    def calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibrated:
+    def _calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibrated:
         """Choose the weights of views, and compute residuals, on out-of-fold predictions."""
         y = self._in_units(rows.T[:, 0])
         weight = np.ones(len(y)) if rows.weight is None else rows.weight
-        of_all = zip(ensembles, self.losses(), unseen, strict=True)
+        of_all = zip(ensembles, self._losses(), unseen, strict=True)
         shared, each = zip(*(self._shared(*of_ensemble, rows) for of_ensemble in of_all), strict=True)
         ends = each[1:] or each * 2
         distances = [np.maximum(low - y[own], y[own] - high) for (own, low), (_, high) in zip(*ends, strict=True)]
@@ -260,9 +260,9 @@ class TabularRegressor(RegressorMixin, TableModel):
         learned = {"ensemble_": shared[0], "outer_": list(shared[1:]), "residuals_": residuals}
         Y, *outer = (out_of_fold(of_members, len(y)) for of_members in each)
         known = ~np.isnan(Y)
-        if not self.levels:
+        if not self._levels:
             loss = float(np.sqrt(np.average((Y - y)[known] ** 2, weights=weight[known])))
             return Calibrated(learned, Y, loss)
         Y = np.stack([outer[0], Y, outer[1]] if outer else [Y], axis=1)
-        losses = np.mean([Quantile(level).element(of, y) for of, level in zip(Y.T, self.levels, strict=True)], axis=0)
+        losses = np.mean([Quantile(level).element(of, y) for of, level in zip(Y.T, self._levels, strict=True)], axis=0)
         return Calibrated(learned, Y, float(np.average(losses[known], weights=weight[known])))

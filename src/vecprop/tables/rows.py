@@ -220,9 +220,9 @@ class LearnedRows(NamedTuple):
         if groups is None and aside is not None:  # a refitted model uses the same groups
             of_groups = (name for name, reason in aside.items() if reason == OF_GROUPS and name in frame.columns)
             groups = next(of_groups, None)
-        dependence = Dependence.of(frame, groups, time, model.column_options)
+        dependence = Dependence.of(frame, groups, time, model._column_options)
         aside = frame.attrs.get("aside") if aside is None else aside  # found in the whole file
-        aside = roles.set_aside(frame, model.column_options) if aside is None else aside
+        aside = roles.set_aside(frame, model._column_options) if aside is None else aside
         columns: Any = frame if has_names(X) else np.broadcast_to(0.0, frame.shape)
         validate_data(model, columns, skip_check_array=True)
         y = y if isinstance(y, pandas().Series) else pandas().Series(column_or_1d(y, warn=True))

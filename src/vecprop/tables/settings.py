@@ -174,43 +174,43 @@ class SharedSettings(SuggestsKeywords, Versioned, BaseEstimator, ABC):
     progress: Callable[[Progress], object] | None = None
     checkpoint: Any = None
 
-    auto_activations: ClassVar[dict[View, str]]
-    first_stage: ClassVar[list[Stage]]
+    _auto_activations: ClassVar[dict[View, str]]
+    _first_stage: ClassVar[list[Stage]]
     """The networks of each view in the first stage."""
-    instead: ClassVar[list[Stage]]
+    _alternatives: ClassVar[list[Stage]]
     """Alternative networks of the standardized view, see `select_views`."""
-    auto_epochs: ClassVar[int]
-    fewest_steps: ClassVar[int]
+    _auto_epochs: ClassVar[int]
+    _fewest_steps: ClassVar[int]
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
     @property
-    def column_options(self) -> ColumnOptions:
+    def _column_options(self) -> ColumnOptions:
         """The settings of the columns."""
         return ColumnOptions(self.columns or {}, self.decimal, self.date_format)
 
-    def members(self, rows: int) -> int:
+    def _members(self, rows: int) -> int:
         """Return the number of networks per view, which is the number of folds."""
         auto = 8 if rows < SEVERAL_ROWS else 6 if rows < MANY_ROWS else 4
         return min(auto if self.n_estimators == "auto" else int(self.n_estimators), rows)
 
-    def first_stages(self, rows: int) -> list[Stage]:
+    def _first_stages(self, rows: int) -> list[Stage]:
         """Return the candidate networks of the first stage."""
-        return self.first_stage + (self.instead if rows >= SEVERAL_ROWS else [])
+        return self._first_stage + (self._alternatives if rows >= SEVERAL_ROWS else [])
 
-    def training(self, rows: int) -> Training:
+    def _training(self, rows: int) -> Training:
         """Return the training settings for a number of rows."""
         batch = int(np.clip(rows // 100, 64, 256)) if self.batch_size == "auto" else int(self.batch_size)
         decay = self.weight_decay
         if self.max_iter == "auto":
-            usual, steps = int(np.clip(MAX_TOTAL_ROWS // rows, 10, self.auto_epochs)), -(-rows // batch)
-            epochs = max(usual, min(-(-self.fewest_steps // steps), MAX_EPOCHS))
+            usual, steps = int(np.clip(MAX_TOTAL_ROWS // rows, 10, self._auto_epochs)), -(-rows // batch)
+            epochs = max(usual, min(-(-self._fewest_steps // steps), MAX_EPOCHS))
             decay *= usual / epochs
         else:
             epochs = int(self.max_iter)
         return Training(epochs, batch, self.n_iter_no_change, self.learning_rate_init, decay)
 
     @property
-    def widths(self) -> list[int]:
+    def _widths(self) -> list[int]:
         """The widths of the hidden layers."""
         sizes = list(self.hidden_layer_sizes) if np.iterable(self.hidden_layer_sizes) else [self.hidden_layer_sizes]
         if not all(isinstance(size, int | np.integer) and size > 0 for size in sizes):
@@ -218,30 +218,30 @@ class SharedSettings(SuggestsKeywords, Versioned, BaseEstimator, ABC):
         return [int(size) for size in sizes]
 
     @property
-    def histories(self: Any) -> list[SimpleNamespace]:
+    def _histories(self: Any) -> list[SimpleNamespace]:
         """The losses of the main ensemble's networks, except networks without a finished epoch."""
         check_is_fitted(self)
-        count = len(self.loss_curves_) // len(self.losses())
+        count = len(self.loss_curves_) // len(self._losses())
         both = zip(self.loss_curves_[:count], self.validation_loss_curves_[:count], strict=True)
         kept = [(loss, validation, range(len(loss) + 1)) for loss, validation in both if loss]
         return [SimpleNamespace(loss=loss, validation_loss=own, time=epochs) for loss, own, epochs in kept]
 
     def plot(self, ax: Any = None, **curve: Any) -> Any:
         """Plot the losses of the main ensemble's networks, and their median; see `vecprop.pictures.plot_loss`."""
-        return plot_loss(side_by_side(self.histories), ax, **curve)
+        return plot_loss(side_by_side(self._histories), ax, **curve)
 
     @abstractmethod
-    def losses(self) -> list[Loss]:
+    def _losses(self) -> list[Loss]:
         """Return the losses of all networks: first those used for prediction, then auxiliary ensembles."""
 
-    def networks(self, inputs: int, outputs: int, stage: Stage) -> list[Network]:
+    def _networks(self, inputs: int, outputs: int, stage: Stage) -> list[Network]:
         """Build the network of a stage for each loss."""
-        own = self.auto_activations[stage.view] if self.activation == "auto" else self.activation
+        own = self._auto_activations[stage.view] if self.activation == "auto" else self.activation
         name, dropout = stage.activation or own, max(self.dropout, stage.dropout)
         layers = []
-        for width in stage.widths(self.widths):
+        for width in stage.widths(self._widths):
             layers += [Dense(width), ACTIVATIONS.get(name, name), *([Dropout(dropout)] if dropout else [])]
-        return [Network(inputs, [*layers, Dense(outputs)], loss) for loss in self.losses()]
+        return [Network(inputs, [*layers, Dense(outputs)], loss) for loss in self._losses()]
 
 
 def documented(**defaults: str) -> Callable[[T], T]:

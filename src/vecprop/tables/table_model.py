@@ -78,14 +78,14 @@ class TableModel(SharedSettings):
         """Learn the classes, or the scale and range, of the targets, and return the targets of the networks."""
 
     @abstractmethod
-    def calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibrated:
+    def _calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibrated:
         """Choose the weights of views and calibrate predictions, on out-of-fold predictions."""
 
     def _decide(self, unseen: np.ndarray, rows: TrainingRows) -> None:
         """Choose the decision threshold on out-of-fold predictions."""
 
     @abstractmethod
-    def of_inputs(self, inputs: np.ndarray) -> np.ndarray:
+    def _of_inputs(self, inputs: np.ndarray) -> np.ndarray:
         """Return the predictions (N,) or class probabilities (N, C) for encoded inputs."""
 
     @abstractmethod
@@ -183,17 +183,17 @@ class TableModel(SharedSettings):
         model: Any = clone(self)
         names = {"sample_weight": sample_weight, "groups": groups, "time": None}
         streamed = self._streamed(X, y, names, memory)
-        plan = model.plan(X if streamed is None else streamed, y, self.encoder_, **names)
+        plan = model._plan(X if streamed is None else streamed, y, self.encoder_, **names)
         views = [plan.view_like(plan.fit, networks) for networks in self.ensemble_.views]
         stream = None if plan.fit.stream is None else replace(plan.fit.stream, folds=None)
         fit = replace(plan.fit, views=views, stream=stream)
         # Curves start before the first epoch. Networks that were not trained have empty curves.
         best = [float(np.nanargmin(curve)) if curve else np.nan for curve in self.validation_loss_curves_]
-        of_views = np.reshape(best, (len(self.ensembles) * len(views), -1))
+        of_views = np.reshape(best, (len(self._ensembles) * len(views), -1))
         until = [max(round(float(np.nanmedian(own))), 1) for own in of_views]
         with limit_jobs(self.n_jobs):
             members = fit.members(self.ensemble_.folds, until)
-            checkpoint = None if self.checkpoint is None else self.checkpoint.part("refit")
+            checkpoint = None if self.checkpoint is None else self.checkpoint._part("refit")
             (results,) = results_of([fit], progress, checkpoint, self.workers, [members])
             outcome = fit.outcome(results)
         if outcome.is_interrupted:
@@ -201,11 +201,11 @@ class TableModel(SharedSettings):
         if outcome.others.size:
             advice = f"lower learning_rate_init (now {self.learning_rate_init})."
             raise ValueError(f"Refitting diverged for every network of a view: {advice}")
-        model.store_curves(outcome, outcome.results)
+        model._store_curves(outcome, outcome.results)
         vars(model).update({name: value for name, value in vars(self).items() if name in FROM_UNSEEN})
         model.ensemble_, *outer = (
             new.with_shares([view.share for view in old.views], [view.inverse_temperature for view in old.views])
-            for new, old in zip(outcome.ensembles, self.ensembles, strict=True)
+            for new, old in zip(outcome.ensembles, self._ensembles, strict=True)
         )
         if hasattr(self, "outer_"):
             model.outer_ = outer
@@ -233,13 +233,13 @@ class TableModel(SharedSettings):
                 "array."
             )
         return Streamed.of(
-            X, Roles.named(self.target, *names.values()), self._seed, memory, self.column_options, refusal
+            X, Roles.named(self.target, *names.values()), self._seed, memory, self._column_options, refusal
         )
 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 2**16))
 
-    def plan(self, X: Any, y: Any = None, before: Encoder | None = None, **names: Any) -> Plan:
+    def _plan(self, X: Any, y: Any = None, before: Encoder | None = None, **names: Any) -> Plan:
         """Learn the columns and the target of a table, and return the plan of the training.
 
         A refit uses the same columns as the encoder ``before``, and uses target encoding if that encoder does.
@@ -262,13 +262,13 @@ class TableModel(SharedSettings):
         count = len(target) if streamed is None else streamed.rows
         if streamed is None:
             seed, folds = self._seed(), None
-            fold = rows.dependence.folds(target, self.members(count), seed)
+            fold = rows.dependence.folds(target, self._members(count), seed)
         else:
-            seed, folds = streamed.seed, streamed.folds(self.members(count))
+            seed, folds = streamed.seed, streamed.folds(self._members(count))
             fold = folds.of(streamed.numbers)
         known = [*rows.frame.columns, *([] if self.target is None else [self.target])]
-        self.column_options.require(known, rows.notes)
-        self.encoder_, notes = Encoder.of(rows.frame.drop(columns=list(rows.aside)), self.column_options)
+        self._column_options.require(known, rows.notes)
+        self.encoder_, notes = Encoder.of(rows.frame.drop(columns=list(rows.aside)), self._column_options)
         self.encoder_.dropped.update(rows.aside)
         self.notes_ += notes + [f"Column {name!r} is not used: {reason}." for name, reason in rows.aside.items()]
         are_apart = rows.dependence.is_time or rows.dependence.groups is not None
@@ -288,7 +288,7 @@ class TableModel(SharedSettings):
             factor = weight if weight is None or given is None else weight / given
             bare = copy(self)  # can be sent to other processes
             bare.progress = bare.checkpoint = bare.workers = None
-            stream = StreamedRows(streamed, self.encoder_, bare.encoding(target, T, factor), T.shape[1], folds)
+            stream = StreamedRows(streamed, self.encoder_, bare._encoding(target, T, factor), T.shape[1], folds)
             self.notes_ += streamed.notes
         elif not rows.dependence.is_time if before is None else before.has_means:
             self.encoder_, means = self.encoder_.with_means(rows.frame, T, fold, weight)
@@ -296,17 +296,17 @@ class TableModel(SharedSettings):
             of_views = self.encoder_.of_views(rows.frame, means, as_arrays=streamed is not None)
         self.trained_rows_ = TrainedRows.of(self.encoder_, rows.frame, target, count)
         views, inputs = [], dict(zip(VIEWS, of_views, strict=True))
-        for stage in self.first_stages(count):
+        for stage in self._first_stages(count):
             own = self.encoder_.of_view(stage.view)
-            networks = self.networks(len(own), T.shape[1], stage)
-            views.append(ViewFit(stage.view, own, inputs[stage.view], networks, self.training(count)))
+            networks = self._networks(len(own), T.shape[1], stage)
+            views.append(ViewFit(stage.view, own, inputs[stage.view], networks, self._training(count)))
         of_training = TrainingRows(T, weight, fold, rows.dependence.is_time, rows.dependence.count, raw)
         return Plan(self, Fit(views, of_training, seed, stream=stream), rows.is_used, alone)
 
-    def learn(self, staged: StagedEnsemble) -> None:
+    def _learn(self, staged: StagedEnsemble) -> None:
         """Set the attributes of the fitted model."""
         self.notes_ += staged.notes
-        self.store_curves(staged.outcome, staged.results)
+        self._store_curves(staged.outcome, staged.results)
         if staged.is_interrupted and not staged.outcome.is_interrupted:
             self.notes_.append(CUT_SHORT)
         learned, unseen, loss = staged.calibrated
@@ -323,7 +323,7 @@ class TableModel(SharedSettings):
         self.notes_ = ranked(self.notes_)
 
     @abstractmethod
-    def encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
+    def _encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
         """Return a function that encodes the targets of a chunk, learned from the targets of the sample."""
 
     def _weighted(self, target: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
@@ -334,7 +334,7 @@ class TableModel(SharedSettings):
     def _named_target(self) -> str:
         return "The target" if self.target is None else f"The target {self.target!r}"
 
-    def store_curves(self, outcome: Outcome, results: np.ndarray) -> None:
+    def _store_curves(self, outcome: Outcome, results: np.ndarray) -> None:
         """Store the loss curves of all networks, and add a note on dropped networks of the first stage."""
         histories = [result.history for result in results.flat]
         self.loss_curves_ = [np.asarray(history.loss, float).tolist() for history in histories]
@@ -349,7 +349,7 @@ class TableModel(SharedSettings):
             self.notes_.append(CUT_SHORT)
 
     @property
-    def ensembles(self) -> list[Ensemble]:
+    def _ensembles(self) -> list[Ensemble]:
         """The main ensemble, followed by the ensembles of outer quantiles."""
         return [self.ensemble_, *getattr(self, "outer_", [])]
 
@@ -453,7 +453,7 @@ class TableModel(SharedSettings):
             by_blocks(predict, len(frame), self.encoder_.width)
         return np.concatenate([parts[start] for start in sorted(parts)])
 
-    def target_of(self, X: Any, y: Any) -> tuple[Any, Any]:
+    def _target_of(self, X: Any, y: Any) -> tuple[Any, Any]:
         """Return a table and its target, by default the target column."""
         if y is not None:
             return X, y
@@ -475,7 +475,7 @@ class TableModel(SharedSettings):
             return np.asarray(y)[known], Y[known], weight
         each, known = [], []
         for part in frames_of(X, self, self.target, self._classes):
-            frame, y = self.target_of(part, None)
+            frame, y = self._target_of(part, None)
             known.append(column_of(part, self.target or "").notna())
             each += [(y, self.predict(frame))] if len(y) else []
         if not each:
@@ -509,13 +509,13 @@ def fit_many(models: Sequence[TableModel], tables: Sequence[Mapping[str, Any]], 
     """
     first, before = models[0], [dict(vars(model)) for model in models]
     try:
-        with nullcontext() if first.checkpoint is None else first.checkpoint.held():
+        with nullcontext() if first.checkpoint is None else first.checkpoint._held():
             schedule = Schedule(first.stages, first.time_limit, progress, first.checkpoint)
-            plans = [model.plan(**table) for model, table in zip(models, tables, strict=True)]
+            plans = [model._plan(**table) for model, table in zip(models, tables, strict=True)]
             with limit_jobs(first.n_jobs):
                 each = fit_in_stages(plans, schedule)
             for model, staged in zip(models, each, strict=True):
-                model.learn(staged)
+                model._learn(staged)
     except BaseException:
         for model, attributes in zip(models, before, strict=True):
             vars(model).clear()

@@ -84,11 +84,11 @@ class Member(SuggestsKeywords):
     keeps_predictions: bool = False
 
     @property
-    def settings(self) -> TrainingSettings:
+    def _settings(self) -> TrainingSettings:
         """The member's settings for `train`."""
         return TrainingSettings(*_settings_of(self))
 
-    def key(self, intern: "Interner") -> tuple[Any, ...]:
+    def _key(self, intern: "Interner") -> tuple[Any, ...]:
         """Return a grouping key that ignores the initial parameters and seeds."""
         parts = (self.network, self.optimizer, self.schedule)
         data = (self.rows, self.validation_rows, self.X, self.T, self.sample_weight)
@@ -146,7 +146,7 @@ class Data:
         theta = checked_theta(network, member.theta)
         key = (network.inputs, network.outputs, repr(network.loss_function), theta.dtype, *map(id, data))
         if key not in self._batches:
-            self._batches[key] = network.batch(theta, *data, as_read=True)
+            self._batches[key] = network._batch(theta, *data, as_read=True)
         return self._batches[key]
 
     def chosen(self, member: Member, rows: np.ndarray | None) -> tuple[Array, Array, Array | None]:
@@ -228,7 +228,7 @@ class GroupResults(Versioned):
         optimizer = {"t": epochs * self.per_epoch} | {name: moment[place] for name, moment in self.moments.items()}
         history, known, stopping = History(), epochs + 1, {}
         if self.measured[place]:
-            history.extend(
+            history._extend(
                 loss=self.losses[place, : epochs + (not self.running)],
                 validation_loss=self.validation_losses[place, :known],
                 validation_score=self.validation_scores[place, :known],
@@ -425,7 +425,7 @@ class TrainingResults(Sequence[TrainingResult]):
         """Pickle a compact copy of the stacked results."""
         return type(self), ([group.compact() for group in self._groups], self._others)
 
-    def parts(self) -> tuple[Sequence[GroupResults], Mapping[int, TrainingResult]]:
+    def _parts(self) -> tuple[Sequence[GroupResults], Mapping[int, TrainingResult]]:
         """Return the results of the groups, and the results of the other members by their indices."""
         return self._groups, self._others
 

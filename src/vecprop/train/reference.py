@@ -87,7 +87,7 @@ class ReferenceTrainingLoop:
         theta, rows, name = self.state.theta, self.validation_batch, self.plan.score
         if rows is None:
             return self.loss(), None, None
-        return self.loss(), self.network.batch_loss(theta, rows), name and score(name, self.network, theta, rows)
+        return self.loss(), self.network._batch_loss(theta, rows), name and score(name, self.network, theta, rows)
 
     def loss(self) -> Array | None:
         """Return the loss for the history: the running loss of the latest epoch, or the loss on all rows.
@@ -99,10 +99,10 @@ class ReferenceTrainingLoop:
             total, self.running, theta = self.running, None, self.state.theta
             xp = namespace(theta)
             return None if total is None else xp.where(xp.all(xp.isfinite(theta), axis=-1), total, xp.nan)
-        if self.full and not self.network.random:
-            loss, self.gradient = self.network.batch_loss_and_gradient(self.state.theta, self.batch)
+        if self.full and not self.network._random:
+            loss, self.gradient = self.network._batch_loss_and_gradient(self.state.theta, self.batch)
             return loss
-        return self.network.batch_loss(self.state.theta, self.batch)
+        return self.network._batch_loss(self.state.theta, self.batch)
 
     def epoch(self) -> None:
         """Take a step for each batch."""
@@ -127,8 +127,8 @@ class ReferenceTrainingLoop:
             gradient, self.gradient = self.gradient, None
             return gradient
         batch = self.batch if rows is None else self.batch.take(rows)
-        noise = RandomKey(self.plan.seed, self.state.step, rows) if self.network.random else None
-        loss, gradient = self.network.batch_loss_and_gradient(self.state.theta, batch, noise)
+        noise = RandomKey(self.plan.seed, self.state.step, rows) if self.network._random else None
+        loss, gradient = self.network._batch_loss_and_gradient(self.state.theta, batch, noise)
         if self.plan.running:
             part = self.part_of_loss(loss, batch)
             self.running = part if self.running is None else self.running + part
@@ -140,7 +140,7 @@ class ReferenceTrainingLoop:
         if mean and batch.weight is not None:
             xp = namespace(batch.weight)
             share = xp.sum(batch.weight, axis=-1) / xp.sum(self.batch.weight, axis=-1)
-        penalty = self.network.penalty(self.state.theta, batch) if self.network.penalties else 0.0
+        penalty = self.network._penalty(self.state.theta, batch) if self.network.penalties else 0.0
         return (loss - penalty) * (share if mean else 1) + penalty * share
 
     def step(self, gradient: Array) -> None:

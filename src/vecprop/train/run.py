@@ -132,18 +132,18 @@ class SaveCheckpoint(Hook):
     def after_epoch(self, run: "Run") -> None:
         """Save the state if a save is due, unless training has just ended."""
         if run.reason is None:
-            self.checkpoint.after_epoch(run.result("interrupted"))
+            self.checkpoint._after_epoch(run.result("interrupted"))
 
     after_window = after_epoch
 
     def end(self, training: "Run", result: TrainingResult) -> None:
         """Save the result."""
-        self.checkpoint.write(result)
+        self.checkpoint._write(result)
 
     def failed(self, training: "Run", error: BaseException) -> None:
         """Save the state after the last complete epoch, so that training can resume."""
         if training.is_whole and not isinstance(error, DivergenceError | SecondInterrupt):
-            self.checkpoint.write(training.result("interrupted"))
+            self.checkpoint._write(training.result("interrupted"))
 
 
 class Best(Hook):
@@ -233,7 +233,7 @@ class Run:
         begun: TrainingResult | None = None
         if checkpoint is not None:
             known = settings.identity(rows) | dict(more or {})
-            begun = checkpoint.begin(network, theta, batches, settings.epochs, known)
+            begun = checkpoint._begin(network, theta, batches, settings.epochs, known)
         if begun is not None:
             state = begun.state
             if begun.reason != "interrupted" and (begun.reason != "epochs" or state.epoch == settings.epochs):
@@ -268,7 +268,7 @@ class Run:
         self.require_finite("validation loss", validation_loss)
         measured = {"loss": loss, "validation_loss": validation_loss, "validation_score": score}
         known = {name: on_host(value) for name, value in measured.items() if value is not None}
-        self.state.history.measure(**known, **steps, time=self.seconds)
+        self.state.history._measure(**known, **steps, time=self.seconds)
 
     def start(self, loss: Array | None, validation_loss: Array | None, score: Array | None) -> Reason | None:
         """Record the losses before the first epoch; return a reason to stop, if any."""
@@ -374,7 +374,7 @@ def continued(
     ):
         if own != given:
             raise ValueError(f"The state comes from {part} {own}, not {given}: pass the same arguments.")
-    return state.continued(theta, needed.epochs, rows)
+    return state._continued(theta, needed.epochs, rows)
 
 
 def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -45,7 +45,7 @@ class History(Versioned):
     Examples
     --------
     >>> history = History()
-    >>> history.measure(loss=2.0, validation_loss=None, time=0.0)
+    >>> history._measure(loss=2.0, validation_loss=None, time=0.0)
     >>> history.loss
     array([2.])
     """
@@ -59,17 +59,17 @@ class History(Versioned):
     _step_size: list[np.ndarray] = field(default_factory=list)
     _time: list[np.ndarray] = field(default_factory=list)
 
-    def measure(self, **values: ArrayLike | None) -> None:
+    def _measure(self, **values: ArrayLike | None) -> None:
         """Append the values of one epoch, named like the attributes; None is skipped."""
-        self.extend(**{name: None if value is None else np.asarray(value)[None] for name, value in values.items()})
+        self._extend(**{name: None if value is None else np.asarray(value)[None] for name, value in values.items()})
 
-    def extend(self, **values: np.ndarray | None) -> None:
+    def _extend(self, **values: np.ndarray | None) -> None:
         """Append the values of several epochs, named like the attributes; the first axis is the epoch."""
         for name, several in values.items():
             if several is not None and len(several):
                 getattr(self, f"_{name}").append(several)
 
-    def joined(self) -> Self:
+    def _joined(self) -> Self:
         """Return a copy that holds each curve as one contiguous array."""
         return type(self)(**{name: [np.concatenate(parts)] if parts else [] for name, parts in vars(self).items()})
 
@@ -109,18 +109,18 @@ class History(Versioned):
         return np.concatenate(self._time or NOTHING)
 
     @property
-    def latest_losses(self) -> np.ndarray:
-        """The training losses of the E epochs that the latest `extend` added, (E, *M)."""
+    def _latest_losses(self) -> np.ndarray:
+        """The training losses of the E epochs that the latest `_extend` added, (E, *M)."""
         return np.concatenate(self._loss[-1:] or NOTHING)
 
     @property
-    def latest_validation_losses(self) -> np.ndarray:
-        """The validation losses that the latest `extend` added, (E, *M), or (0,) without validation data."""
+    def _latest_validation_losses(self) -> np.ndarray:
+        """The validation losses that the latest `_extend` added, (E, *M), or (0,) without validation data."""
         return np.concatenate(self._validation_loss[-1:] or NOTHING)
 
     @property
-    def latest_validation_scores(self) -> np.ndarray:
-        """The validation scores that the latest `extend` added, (E, *M), or (0,) if no score is set."""
+    def _latest_validation_scores(self) -> np.ndarray:
+        """The validation scores that the latest `_extend` added, (E, *M), or (0,) if no score is set."""
         return np.concatenate(self._validation_score[-1:] or NOTHING)
 
     @property
@@ -228,7 +228,7 @@ class TrainingState(Versioned):
     optimizer_class: str = ""
     under_way: dict[str, Any] = field(default_factory=dict)
 
-    def continued(self, theta: Array, epochs: int, rows: int) -> Self:
+    def _continued(self, theta: Array, epochs: int, rows: int) -> Self:
         """Return a copy to continue from, with copied arrays and a new history."""
         names = ("optimizer", "schedule", "early_stopping", "under_way")
         own = {name: deepcopy(getattr(self, name)) for name in names}

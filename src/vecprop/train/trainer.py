@@ -176,7 +176,9 @@ def train(
     settings = TrainingSettings(optimizer, epochs, batch_size, shuffle, seed, *own)
     settings.check(network, theta, validation is not None)
     check_callbacks(callbacks, state, checkpoint)
-    batch = network.batch(theta, X, T, sample_weight, finite=False, as_read=True)  # training checks whether X is finite
+    batch = network._batch(
+        theta, X, T, sample_weight, finite=False, as_read=True
+    )  # training checks whether X is finite
     for name, values in (("X", batch.X), ("T", batch.T)):
         if getattr(values.dtype, "kind", "") == "c" or getattr(values.dtype, "is_complex", False):  # sparse X too
             raise TypeError(f"{name} has dtype {values.dtype}, but training takes real numbers.")
@@ -198,7 +200,7 @@ def train(
     if state is not None and state.under_way:
         raise ValueError("The state comes from the middle of an epoch of train_blocks: continue with train_blocks.")
     more = {"engine": chosen.name}
-    with nullcontext() if checkpoint is None else checkpoint.held(is_folder=False):
+    with nullcontext() if checkpoint is None else checkpoint._held(is_folder=False):
         run = Run(network, theta, settings, batch.rows, callbacks, state, checkpoint, batches, more)
         return run.ended or run.train(chosen.training(run, batch, validation_batch))
 
@@ -218,7 +220,7 @@ def check_callbacks(callbacks: Any, state: Any, checkpoint: Any) -> None:
             raise ValueError(f"The interval of {callback!r} must be at least 1 epoch, got {interval!r}.")
     if state is not None and not isinstance(state, TrainingState):
         raise TypeError(f"state must be a TrainingState, such as result.state of an earlier call, got {state!r}.")
-    if checkpoint is not None and (isinstance(checkpoint, type) or not callable(getattr(checkpoint, "begin", None))):
+    if checkpoint is not None and (isinstance(checkpoint, type) or not callable(getattr(checkpoint, "_begin", None))):
         raise TypeError(wrong_part("checkpoint", checkpoint, 'a Checkpoint, such as Checkpoint("run.npz")'))
     if checkpoint is not None and state is not None:
         raise ValueError("A checkpoint already contains the state: omit state.")
@@ -231,7 +233,7 @@ def checked_validation(
     if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
         raise ValueError("validation must be a tuple (X, T) or (X, T, sample_weight).")
     try:
-        batch = network.batch(theta, *validation, as_read=True)
+        batch = network._batch(theta, *validation, as_read=True)
     except (TypeError, ValueError) as error:
         raise type(error)(f"In the validation data: {error}") from None
     members = tuple(theta.shape[:-1])

@@ -84,7 +84,7 @@ class TrainingJob:
         folder, force = self.options["checkpoint"], self.options["force"]
         if folder is not None:
             try:  # before reading the table
-                stack.enter_context(Checkpoint(folder).held())
+                stack.enter_context(Checkpoint(folder)._held())
             except ValueError as error:  # in use by another program
                 raise UsageError(str(error)) from error
             self.run_folder = RunFolder(self.options)
@@ -161,7 +161,7 @@ class TrainingJob:
         save(self.final, self.saved.model, columns=types, metrics={name: of.value for name, of in metrics.items()})
         # Options for the model's settings, except those that depend on the number of rows or on time.
         settings = self.model.get_params() | {"stages": self.model.stages_, "time_limit": None}
-        settings["hidden_layer_sizes"] = ",".join(map(str, self.model.widths))
+        settings["hidden_layer_sizes"] = ",".join(map(str, self.model._widths))
         settings["quantile"] = ",".join(map(str, levels_of(self.model))) or None
         chosen = {name: settings.get(setting) for name, setting in SETTINGS.items()}
         changed = {name: None if value == "auto" else value for name, value in chosen.items()}
@@ -208,8 +208,8 @@ class TrainingJob:
             "rows": {"train": parts.rows, "test": len(parts.y_test)},
             "columns": {"used": dict(model.encoder_.kinds), "dropped": dict(model.encoder_.dropped)},
             "stages": model.stages_,
-            "networks": sum(map(len, model.ensembles)),
-            "parameters": sum(ensemble.theta.size for ensemble in model.ensembles),
+            "networks": sum(map(len, model._ensembles)),
+            "parameters": sum(ensemble.theta.size for ensemble in model._ensembles),
             "seconds": {name: round(seconds, 3) for name, seconds in self.seconds.items()},
             "notes": self.notes,
         }

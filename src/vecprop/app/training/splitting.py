@@ -207,7 +207,7 @@ def require_folds(estimator: Any, parts: Parts, request: Request) -> None:
         return
     try:
         for rows, _ in splits(of.folds(parts.y, folds, seed), is_time=of.is_time):
-            of[rows].folds(parts.y[rows], estimator.members(len(rows)), seed)
+            of[rows].folds(parts.y[rows], estimator._members(len(rows)), seed)
     except TableError as error:
         rule = f"but each fold of --cv {folds} must leave at least two for training and validation"
         count = len(np.unique(values))

@@ -33,7 +33,7 @@ def planted_faults(
     """Yield a description and the resulting gradient, (P,), of each known mistake."""
 
     def gradient(of: Network, weight: Any = batch.weight, key: RandomKey | None = noise) -> np.ndarray:
-        return of.batch_loss_and_gradient(theta, Batch(batch.X, batch.T, weight), key)[1]
+        return of._batch_loss_and_gradient(theta, Batch(batch.X, batch.T, weight), key)[1]
 
     def network_with(layers: Any = network.layers, loss: Any = network.loss_function, penalty: Any = None) -> Network:
         return Network(network.inputs, layers, loss, network.penalties if penalty is None else penalty)
@@ -138,7 +138,7 @@ def wrong_layers(network: Network, theta: np.ndarray, batch: Batch, noise: Rando
     for number in reversed(range(len(network.layers))):
         layer, p, name = network.layers[number], views[number], names[number]
         X = outputs[number - 1] if number else batch.X
-        key = noise and noise.at_layer(number)
+        key = noise and noise._at_layer(number)
         D = draw.standard_normal(outputs[number].shape)
         J = {parameter: np.zeros_like(values) for parameter, values in p.items()}
 

@@ -37,7 +37,7 @@ class Changed:
 
 def penalty_divisor(network: Network, penalty: Penalty, batch: Batch) -> float:
     """Return the divisor of a penalty: the divisor of the sum over rows if the penalty is averaged, else 1."""
-    return float(network.divisor(batch)) if getattr(penalty, "averaged", False) else 1.0
+    return float(network._divisor(batch)) if getattr(penalty, "averaged", False) else 1.0
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class NetworkPoint(Point):
         self.rows, self.eps = (batch.rows,), EPS  # eps: the spacing of the gradients' dtypes
         self._tensors = {t.start: t for t in network.layout.tensors if t.size}
         self._tails: dict[int, tuple[Network, int, Batch]] = {}
-        self._loss_and_gradient = partial(network.batch_loss_and_gradient, noise=noise)
+        self._loss_and_gradient = partial(network._batch_loss_and_gradient, noise=noise)
 
     def at(self, theta: np.ndarray) -> "NetworkPoint":
         return NetworkPoint(self.network, theta, self._elsewhere, self.noise_key, self.judged, np.float64)
@@ -93,7 +93,7 @@ class NetworkPoint(Point):
 
     @cached_property
     def value(self) -> np.ndarray:
-        return np.atleast_1d(self.network.batch_loss(self.theta, self.batch, self.noise_key))
+        return np.atleast_1d(self.network._batch_loss(self.theta, self.batch, self.noise_key))
 
     @cached_property
     def may_be_random(self) -> bool:
@@ -154,8 +154,8 @@ class NetworkPoint(Point):
         Networks with user-defined layers run once per theta, since such layers may not support several members.
         """
         if self.is_built_in:
-            return network.batch_loss(thetas, batch, self.noise_key)[:, None]
-        return values_at(lambda theta: network.batch_loss(theta, batch, self.noise_key), thetas, 1)
+            return network._batch_loss(thetas, batch, self.noise_key)[:, None]
+        return values_at(lambda theta: network._batch_loss(theta, batch, self.noise_key), thetas, 1)
 
     @cached_property
     def is_built_in(self) -> bool:
@@ -193,7 +193,7 @@ class NetworkPoint(Point):
             network, X = self.network, self._inputs[layer]
 
             def at(number: int, part: Layer) -> Any:  # use the random numbers of this layer
-                return Changed(part, forward=lambda p, X, noise: part.forward(p, X, noise and noise.at_layer(number)))
+                return Changed(part, forward=lambda p, X, noise: part.forward(p, X, noise and noise._at_layer(number)))
 
             layers = [at(number, part) for number, part in enumerate(network.layers)][layer:]
             tail = Network(X.shape[-1], layers, network.loss_function, network.penalties)
@@ -238,10 +238,10 @@ class NetworkPoint(Point):
                         divided = penalty.value(p[name]).tangent / penalty_divisor(network, penalty, batch)
                         summands[along, column] = divided
                 first = along.stop
-            X, _ = layer.forward(p, X, self.noise_key and self.noise_key.at_layer(number))
+            X, _ = layer.forward(p, X, self.noise_key and self.noise_key._at_layer(number))
         loss = network.loss_function.value(X, batch.T)
         weighted = loss.tangent if batch.weight is None else batch.weight * loss.tangent
-        summands[loss.first : loss.first + len(loss.companion), : batch.rows] = weighted / network.divisor(batch)
+        summands[loss.first : loss.first + len(loss.companion), : batch.rows] = weighted / network._divisor(batch)
         return summands
 
     def one_sided(self, part: NamedPart, U: np.ndarray) -> OneSided:

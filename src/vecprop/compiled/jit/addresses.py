@@ -31,7 +31,7 @@ def array_of(element, dimensions):
         context.populate_array(
             array, data=cast(address, pointer), shape=sizes, strides=strides, itemsize=itemsize, meminfo=None
         )
-        return array._getvalue()  # noqa: SLF001 (as in the examples of Numba's documentation)
+        return array._getvalue()  # as in the examples of Numba's documentation
 
     return array_type, generate
 

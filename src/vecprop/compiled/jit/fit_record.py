@@ -136,12 +136,12 @@ class Context:
     """The record of a fit. It keeps alive the arrays and the memory that it refers to."""
 
     def __init__(self, base: "Context | None" = None, **entries: Any) -> None:
-        self._array = np.zeros(FIT.itemsize // 8, np.int64) if base is None else base._array.copy()  # noqa: SLF001
+        self._array = np.zeros(FIT.itemsize // 8, np.int64) if base is None else base._array.copy()
         self.address = self._as_parameter_ = address_of_array(self._array)  # ctypes accepts a context as an argument
         self.reserved = {} if base is None else base.reserved
         self.words = self._array.data  # a memoryview: writing a word is twice as fast
-        self._arrays = {} if base is None else dict(base._arrays)  # noqa: SLF001
-        self._layout, self._memory = None if base is None else base._layout, None  # noqa: SLF001
+        self._arrays = {} if base is None else dict(base._arrays)
+        self._layout, self._memory = None if base is None else base._layout, None
         if self._layout is not None:
             offsets, starts, size = self._layout
             self._memory = KeptMemory(size)

@@ -60,7 +60,7 @@ class SparseNetwork(Network):
         layers = [Dense(first.outputs, first.initializer), *others]
         return Network(self.inputs, layers, self.loss_function, self.penalties)
 
-    def batch(
+    def _batch(
         self,
         theta: Array,
         X: Any,
@@ -75,7 +75,7 @@ class SparseNetwork(Network):
         require_entries(X)
         dense = Network(1, [Dense(self.outputs)], self.loss_function)
         zeros = np.zeros((X.shape[0], 1), theta.dtype)
-        checked = dense.batch(dense.init(0, theta.dtype), zeros, T, sample_weight)
+        checked = dense._batch(dense.init(0, theta.dtype), zeros, T, sample_weight)
         dtype = X.dtype if X.dtype.kind == "c" else theta.dtype  # complex inputs stay complex
         batch = SparseBatch(X.tocsr().astype(dtype, copy=False), checked.T, checked.weight)
         if finite:

@@ -71,7 +71,7 @@ class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator
         The out-of-bag score, if ``oob_score=True``.
     """
 
-    member_class: ClassVar[Any]
+    _member_class: ClassVar[Any]
     targets_: ClassVar[Any]  # the same as in all members
     n_features_in_: ClassVar[int]
     feature_names_in_: ClassVar[np.ndarray]  # if all are strings
@@ -127,16 +127,16 @@ class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator
         ValueError
             If data or settings are invalid, or a member's training diverges.
         """
-        template: Any = clone(self.member_class() if self.estimator is None else self.estimator)
-        if not isinstance(template, self.member_class):
+        template: Any = clone(self._member_class() if self.estimator is None else self.estimator)
+        if not isinstance(template, self._member_class):
             found = f"estimator is a {type(template).__name__}"
-            expected = f"{type(self).__name__} needs vecprop's {self.member_class.__name__}"
+            expected = f"{type(self).__name__} needs vecprop's {self._member_class.__name__}"
             raise TypeError(f"{found}, but {expected}: use scikit-learn's Bagging for other estimators.")
         require_inherited_fit(template)
         require_no_checkpoint(template, f"give it to {type(self).__name__} instead")
         require_repeatable(self)
         require_valid_settings(template)
-        rows, _ = template.accept(X, y, sample_weight)
+        rows, _ = template._accept(X, y, sample_weight)
         names = vars(template).pop("feature_names_in_", None)  # checked by the ensemble; members get plain arrays
         random = check_random_state(self.random_state)
         drawn = [self._member(template, rows, random) for _ in range(self.n_estimators)]
@@ -150,14 +150,14 @@ class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator
         for member, spec, attempt in trained:
             if isinstance(attempt, Exception):
                 raise attempt
-            member.learn(spec, attempt)
+            member._learn(spec, attempt)
         known = vars(template) | ({} if names is None else {"feature_names_in_": names})
         for name in ("n_features_in_", "feature_names_in_", "classes_", "n_outputs_", "targets_"):
             vars(self).pop(name, None)
             if name in known:
                 setattr(self, name, known[name])
         self.estimators_, self.estimators_samples_, self.estimators_features_ = members, samples, features
-        texts = (member.convergence_warning(spec, attempt) for member, spec, attempt in trained)
+        texts = (member._convergence_warning(spec, attempt) for member, spec, attempt in trained)
         if text := next(filter(None, texts), None):  # one warning for all members
             warnings.warn(text, ConvergenceWarning, stacklevel=3)
         for name in [name for name in vars(self) if name.startswith("oob_") and name.endswith("_")]:
@@ -191,7 +191,7 @@ class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator
             samples = random.randint(count, size=drawn) if self.bootstrap else random.permutation(count)[:drawn]
             rows = rows.take(samples)
         own = check_random_state(member.random_state)
-        return member, samples, features, member.begin(rows, None, own)
+        return member, samples, features, member._begin(rows, None, own)
 
     def _outputs_of_members(self, X: Any) -> Iterator[np.ndarray]:
         """Validate X and yield each member's outputs, (N, O)."""
@@ -199,7 +199,7 @@ class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator
         X = as_numpy(X)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=types_of_inputs(X), reset=False)
         for member, features in zip(self.estimators_, self.estimators_features_, strict=True):
-            yield member.network_outputs(X if len(features) == self.n_features_in_ else X[:, features])
+            yield member._network_outputs(X if len(features) == self.n_features_in_ else X[:, features])
 
     def _score_left_out(self, rows: Rows) -> None:
         """Compute the out-of-bag score."""
@@ -209,7 +209,7 @@ class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator
         ):
             left_out = np.setdiff1d(np.arange(len(rows)), samples)
             if len(left_out):
-                total[left_out] += member.network_outputs(rows.table.X[left_out][:, features])
+                total[left_out] += member._network_outputs(rows.table.X[left_out][:, features])
                 votes[left_out] += 1
         has_votes = votes[:, 0] > 0
         if not has_votes.any():
@@ -230,7 +230,7 @@ class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator
         return "estimators_" in vars(self)
 
     def __sklearn_tags__(self) -> Any:
-        tags, own = super().__sklearn_tags__(), get_tags(self.member_class())
+        tags, own = super().__sklearn_tags__(), get_tags(self._member_class())
         tags.input_tags.sparse = own.input_tags.sparse
         tags.target_tags.multi_output = own.target_tags.multi_output
         if tags.classifier_tags is not None:
@@ -276,7 +276,7 @@ class MLPEnsembleClassifier(LogProbabilities, ClassifierMixin, MLPEnsemble):
     True
     """
 
-    member_class = MLPClassifier
+    _member_class = MLPClassifier
     classes_: np.ndarray
 
     def predict(self, X: Any) -> Any:
@@ -348,7 +348,7 @@ class MLPEnsembleRegressor(RegressorMixin, MLPEnsemble):
     True
     """
 
-    member_class = MLPRegressor
+    _member_class = MLPRegressor
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Return the mean prediction, and optionally the standard deviation over the members.

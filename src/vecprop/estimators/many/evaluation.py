@@ -103,7 +103,7 @@ class Evaluation:
     def fit(self, fits: Sequence[Fit], progress: Show | None = None) -> None:
         """Run the fits that are ready."""
         ready, search = [(fit, *fit.ready) for fit in fits if fit.ready is not None], self.search
-        checkpoint = search.checkpoint and search.checkpoint.part("fits", takes_others=self.has_started)
+        checkpoint = search.checkpoint and search.checkpoint._part("fits", takes_others=self.has_started)
         self.has_started = True
         each = [own for _, own, _, _ in ready]
         attempts = fit_many(each, search.n_jobs, checkpoint, search.workers, moments=False, progress=progress)
@@ -115,7 +115,7 @@ class Evaluation:
             elif attempt is not None:
                 fit.seconds += attempt.seconds
                 try:
-                    model.learn(own, attempt)
+                    model._learn(own, attempt)
                 except ValueError as error:
                     fit.error = error
 
@@ -240,15 +240,15 @@ class Evaluation:
         estimator: Any = candidate.estimator
         model, checkpoint = candidate.model, self.search.checkpoint
         if checkpoint is not None and (model.n_restarts > 1 or has_steps(model)):
-            model.checkpoint = checkpoint.part("refit", takes_others=True)
+            model.checkpoint = checkpoint._part("refit", takes_others=True)
         shared = self.shared
         reads_in_parts = shared is not None and shared.is_large and shared.is_read_in_place
         if reads_in_parts and candidate.name is not None and candidate.only_scales(self.fit_params):
             spec, model, estimator = self.fold(np.arange(len(self.X))).started(candidate, *candidate.random_states)
             spec.checkpoint = model.checkpoint
             outcome = run_fit(spec)
-            model.learn(spec, outcome)
-            if warning := model.convergence_warning(spec, outcome):
+            model._learn(spec, outcome)
+            if warning := model._convergence_warning(spec, outcome):
                 warnings.warn(warning, ConvergenceWarning, stacklevel=5)
         else:
             del self.shared, shared  # may hold a copy of X

@@ -93,7 +93,7 @@ def fit_many(
 
     separate, store = [number for number in range(len(specs)) if number not in trained], None
     if checkpoint is not None and separate:
-        store = checkpoint.part("alone", checkpoint.takes_others).fits(
+        store = checkpoint._part("alone", checkpoint._takes_others)._fits(
             [specs[number].identity() for number in separate]
         )
         for place, fields in store.known.items():
@@ -162,7 +162,7 @@ def _trained(
     population: list[Any] = list(members.values())  # each member has its own rows
     if not population:
         return {}
-    own = checkpoint and checkpoint.part("members", takes_others or checkpoint.takes_others)
+    own = checkpoint and checkpoint._part("members", takes_others or checkpoint._takes_others)
     try:
         X, T = population[0].X, population[0].T
         given: Any = {"moments": moments, "checkpoint": own, "workers": workers, "progress": progress}

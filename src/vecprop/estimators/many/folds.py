@@ -217,10 +217,10 @@ class Shared:
             with suppress(ValueError, TypeError):
                 whole: Any = clone(template)
                 N = len(self.X)
-                table = whole.accept(self.stand_in(N), self.y, weight)[0].table
+                table = whole._accept(self.stand_in(N), self.y, weight)[0].table
                 if whole.n_outputs_ == template.n_outputs_:
-                    head = Network(1, [Dense(whole.n_outputs_)], whole.network_loss())
-                    head.batch(head.init(0, self.X.dtype), np.zeros((N, 1), self.X.dtype), table.T, table.weight)
+                    head = Network(1, [Dense(whole.n_outputs_)], whole._network_loss())
+                    head._batch(head.init(0, self.X.dtype), np.zeros((N, 1), self.X.dtype), table.T, table.weight)
                     self.known[key] = table
         return self.known[key]
 
@@ -269,7 +269,7 @@ class Fold:
         template, rows, validation, head = self.read(candidate)
         model: Any = copy.copy(template)
         vars(model).update(candidate.settings, random_state=copy.deepcopy(random_state))
-        spec = model.begin(rows, validation, self.random(model.random_state))
+        spec = model._begin(rows, validation, self.random(model.random_state))
         estimator = model
         if head is not None:
             estimator = copy.copy(head)
@@ -340,7 +340,7 @@ class Fold:
             X, params = self.once("X", lambda: self.X), self.params
         else:
             X, params = head.steps[-1][1].X, head.steps[-1][1].params
-        rows, validation = template.accept(X, self.y, **params)
+        rows, validation = template._accept(X, self.y, **params)
         if shared is not None:
             weight = candidate.model_arguments(shared.params).get("sample_weight")
             whole = shared.table(template, candidate.targets, weight) if shared.is_large else None

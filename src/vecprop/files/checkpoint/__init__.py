@@ -85,18 +85,18 @@ class Checkpoint:
         if not is_within(every, 0):
             raise ValueError(f"every is {every!r}, expected a finite number of seconds of at least 0.")
         self.path, self.every = Path(path), every
-        self.seconds = 0.0  # the saved training time of earlier programs
+        self._seconds = 0.0  # the saved training time of earlier programs
         self._record: Any = None
-        self.takes_others = False
+        self._takes_others = False
 
     def __repr__(self) -> str:
         return f"Checkpoint({str(self.path)!r}, every={self.every})"
 
-    def held(self, is_folder: bool = True) -> AbstractContextManager[None]:
+    def _held(self, is_folder: bool = True) -> AbstractContextManager[None]:
         """Return a context that locks the checkpoint and treats SIGTERM like Ctrl-C."""
         return held(self.path, is_folder)
 
-    def begin(
+    def _begin(
         self, network: Network, theta: Any, batches: Sequence[Batch | None], epochs: int, settings: Mapping[str, Any]
     ) -> TrainingResult | None:
         """Return the saved state of a run, or None if the run has not started.
@@ -104,16 +104,16 @@ class Checkpoint:
         The batches contain the training rows and any validation rows, or None for rows that the settings specify. The
         settings are all other values that determine the bits, including ``schedule`` and ``batch_size``.
         """
-        self.network = network.dense if isinstance(network, SparseNetwork) else network
+        self._network = network.dense if isinstance(network, SparseNetwork) else network
         require_savable(theta)
-        known = {"network": self.network, **settings, "start": theta}
+        known = {"network": self._network, **settings, "start": theta}
         for prefix, batch in zip(("", "validation "), batches, strict=False):
             if batch is not None:
                 known |= {f"{prefix}X": batch, f"{prefix}T": batch.T, f"{prefix}sample_weight": batch.weight}
-        self.run = Identity()(known)
+        self._run = Identity()(known)
         if self._record is not None:
-            self.run["record"] = type(self._record).__name__
-        self.throttle = Throttle(self.every)
+            self._run["record"] = type(self._record).__name__
+        self._throttle = Throttle(self.every)
         if self.path.is_dir():
             raise ValueError(f"{self.path} is a folder, but a single run needs a file: give the path of a file in it.")
         sweep(self.path.parent, self.path.name)
@@ -122,8 +122,8 @@ class Checkpoint:
         notes = information(self.path).get("checkpoint")
         if notes is None:
             raise ValueError(f"{self.path} is a model, not a checkpoint: give the checkpoint another path.")
-        differs = differing(self.run, notes["run"])
-        if differs and self.takes_others:
+        differs = differing(self._run, notes["run"])
+        if differs and self._takes_others:
             return None
         if differs:
             self._refuse(differs)
@@ -144,56 +144,56 @@ class Checkpoint:
             self._record.remember(memory)
         return TrainingResult(trained.theta, state.history, state, notes["reason"])
 
-    def after_epoch(self, result: TrainingResult) -> None:
+    def _after_epoch(self, result: TrainingResult) -> None:
         """Write the current result of training if a write is due."""
-        if self.throttle.is_due:
-            self.write(result)
+        if self._throttle.is_due:
+            self._write(result)
 
-    def write(self, result: TrainingResult) -> None:
+    def _write(self, result: TrainingResult) -> None:
         """Write a result of training, unless the recorded callback has not seen its last epoch."""
         began = time.perf_counter()
-        trained = TrainedNetwork(self.network, result.theta, replace(result.state, network=self.network))
+        trained = TrainedNetwork(self._network, result.theta, replace(result.state, network=self._network))
         memory = None if self._record is None else self._record.memory(result.state.epoch)
         if self._record is not None and memory is None:
             return
-        notes = {"run": self.run, "reason": result.reason, "made with": made_with()}
+        notes = {"run": self._run, "reason": result.reason, "made with": made_with()}
         save_with_notes(trained, self.path, memory=memory, checkpoint=notes)
-        self.throttle.wrote(began)
+        self._throttle.wrote(began)
 
     def _refuse(self, why: str) -> None:
         raise ValueError(f"{self.path} is the checkpoint of another run: {why}. Give another path, or remove the file.")
 
     @property
     def _place(self) -> tuple[Path, float, bool]:
-        return self.path, self.every, self.takes_others
+        return self.path, self.every, self._takes_others
 
-    def members(
+    def _members(
         self, members: Sequence[Member], groups: Groups, engines: Sequence[str], data: Data, moments: bool
     ) -> MemberStore:
         """Return the folder's store for members of a population."""
         kept = MemberStore(self._place, members, groups, engines, data, moments)
-        self.seconds = kept.seconds
+        self._seconds = kept.seconds
         return kept
 
-    def recording(self, record: Any) -> Self:
+    def _recording(self, record: Any) -> Self:
         """Return a checkpoint that also saves the state of a callback."""
         # The callback's ``memory(epoch)`` returns an argument for ``remember``, or None for an unseen epoch.
         again = copy(self)
-        again._record = record  # noqa: SLF001
+        again._record = record
         return again
 
-    def fits(self, each: Sequence[Mapping[str, Any]]) -> FitStore:
+    def _fits(self, each: Sequence[Mapping[str, Any]]) -> FitStore:
         """Return the folder's store for fits of estimators."""
         return FitStore(self._place, each)
 
     @property
-    def is_begun(self) -> bool:
+    def _is_begun(self) -> bool:
         """Whether the file or folder exists."""
         return self.path.exists()
 
-    def part(self, name: str, takes_others: bool = False) -> Self:
+    def _part(self, name: str, takes_others: bool = False) -> Self:
         """Return the checkpoint for a part of the run, a file or folder in this folder."""
         # With takes_others, no error is raised for files of another run; a single file is replaced.
         part = type(self)(self.path / name, self.every)
-        part.takes_others = takes_others
+        part._takes_others = takes_others
         return part

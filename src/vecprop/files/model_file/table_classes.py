@@ -49,7 +49,7 @@ _LEARNED_BY_REGRESSORS = {
     "range_": is_a(tuple[float, ...]),
     "outer_": lambda value, model: (
         is_a(list[Ensemble])(value, model)
-        and len(value) == max(len(model.levels) - 1, 0)
+        and len(value) == max(len(model._levels) - 1, 0)
         and all(_are_alike(ensemble, model.ensemble_) for ensemble in value)
     ),
     "residuals_": lambda value, model: is_a(Residuals)(value, model) and len(value.sizes) == model.ensemble_.folds,
@@ -108,7 +108,7 @@ def _table_model_is_consistent(model: Any) -> bool:
     fitted, is_classifier = vars(model), type(model) is TabularClassifier
     declared = _LEARNED_BY_CLASSIFIERS if is_classifier else _LEARNED_BY_REGRESSORS
     not_always = {*NOT_ALWAYS, "target_reading_", "threshold_", "_positive"}
-    not_always |= {"outer_"} if is_classifier or len(model.levels) < 2 else set()
+    not_always |= {"outer_"} if is_classifier or len(model._levels) < 2 else set()
     return is_unfitted(model) or (
         declared.keys() - fitted.keys() <= not_always
         and all(np.all(view.inputs < model.encoder_.width) for view in model.ensemble_.views)

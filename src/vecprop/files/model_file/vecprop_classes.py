@@ -131,10 +131,10 @@ def _ensemble_is_consistent(model: Any) -> bool:
     """Return whether a fitted ensemble's members match its columns and targets."""
     if is_unfitted(model):
         return True
-    kind, widths = Labels if model.member_class is MLPClassifier else Numbers, map(len, model.estimators_features_)
+    kind, widths = Labels if model._member_class is MLPClassifier else Numbers, map(len, model.estimators_features_)
     return (
         isinstance(model.targets_, kind)
-        and all(type(member) is model.member_class and not is_unfitted(member) for member in model.estimators_)
+        and all(type(member) is model._member_class and not is_unfitted(member) for member in model.estimators_)
         and [member.n_features_in_ for member in model.estimators_] == list(widths)
         and {member.n_outputs_ for member in model.estimators_} <= {model.n_outputs_}
         and len(model.estimators_samples_) == len(model.estimators_)
@@ -161,7 +161,7 @@ NOT_KEPT = ("_rows", "out_of_fold_")
 
 VECPROP_CLASSES = [
     *(stored_fields(part.cls) for part in catalog.PARTS if part.savable),
-    replace(_HISTORY, state=lambda history: _HISTORY.state(history.joined())),  # as arrays, not lists of epochs
+    replace(_HISTORY, state=lambda history: _HISTORY.state(history._joined())),  # as arrays, not lists of epochs
     StoredClass("Network", Network, _parts, _network),
     *map(stored_fields, _AS_THEY_ARE),
     *(stored_fields(cls, check) for cls, check in _IF_CONSISTENT.items()),

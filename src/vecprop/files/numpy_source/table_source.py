@@ -50,7 +50,7 @@ def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None
 
 def _together(model: TabularClassifier | TabularRegressor, source: Source) -> None:
     """Add the function that combines the predictions of each fold's networks."""
-    ensembles, folds = model.ensembles, model.ensemble_.folds
+    ensembles, folds = model._ensembles, model.ensemble_.folds
     shares = source.constant("SHARES", [[view.share for view in ensemble.views] for ensemble in ensembles])
     names, lines = [], []
     for place, view in enumerate(model.ensemble_.views):
@@ -99,7 +99,7 @@ def _intervals(model: TabularRegressor, source: Source, coverage: float) -> None
     """Add the function that returns prediction intervals."""
     residuals = model.residuals_
     distances = f"{source.constant('DISTANCES', residuals.sizes)}, float({str(residuals.groups)!r})"
-    ends = "each(X, 1), each(X, 2)" if model.ensembles[1:] else "middle, middle"
+    ends = "each(X, 1), each(X, 2)" if model._ensembles[1:] else "middle, middle"
     interval = source.formulas.function(Residuals.interval, attributes=["sizes", "groups"])
     said = '"""Return intervals, (N, 2), that contain about this share of the targets, at least 0.5."""'
     lines = ["X = inputs(table)", "middle = each(X)", f"low, high = {interval}({ends}, coverage, {distances}).T"]

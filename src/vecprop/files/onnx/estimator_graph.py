@@ -220,7 +220,7 @@ def _as_numbers(is_second: Symbol) -> Symbol:
 def interval(model: TabularRegressor, X: Symbol, Y: Symbol, coverage: float) -> tuple[Symbol, Symbol]:
     """Add the operations of ``predict_interval``; return the symbols of both bounds, (N, 1) each."""
     graph, sizes, level = X.graph, model.residuals_.sizes, level_for(coverage, model.residuals_.groups)
-    below, above = [_each(model, outer, X) for outer in model.ensembles[1:]] or [_each(model, model.ensemble_, X)] * 2
+    below, above = [_each(model, outer, X) for outer in model._ensembles[1:]] or [_each(model, model.ensemble_, X)] * 2
     low, high = _quantile(below, -sizes, 1 - level), _quantile(above, sizes, level)
     return graph.elementwise("Min", low, Y), graph.elementwise("Max", high, Y)
 

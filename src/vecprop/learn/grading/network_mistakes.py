@@ -72,7 +72,7 @@ def _changed_pass(network: Network, place: str, change: Change) -> Pass:
                 changed[tensor.span] = at(name.format(tensor), values[tensor.span].reshape(tensor.shape)).ravel()
             return changed
 
-        used, batch = at_tensors("{}", theta), network.batch(theta, X, T)
+        used, batch = at_tensors("{}", theta), network._batch(theta, X, T)
         Js, backward = layout.views(gradient), layout.views(at_tensors(f"{{}}{BACK}", theta))
         Z, targets = at("X", X), at("T", batch.T)
         for number, (layer, p) in enumerate(zip(network.layers, layout.views(used), strict=True)):
@@ -80,13 +80,13 @@ def _changed_pass(network: Network, place: str, change: Change) -> Pass:
             Z = at(_at_layer(network, "output of", number), Z)
             saved.append(cache)
         weight = 1 if network.reduction == "sum" else 1 / N
-        loss = np.sum(weight * network.loss_function.value(Z, targets)) + network.penalty(used, batch)
+        loss = np.sum(weight * network.loss_function.value(Z, targets)) + network._penalty(used, batch)
         delta = at(ERROR, weight * network.loss_function.delta(Z, targets))
         for number in reversed(range(len(network.layers))):
             delta = network.layers[number].backward(backward[number], saved[number], delta, Js[number])
             delta = at(_at_layer(network, "error before", number), delta)
         gradient = at_tensors("the gradient of {}", gradient)
-        network.add_penalty_gradient(used, gradient, batch)
+        network._add_penalty_gradient(used, gradient, batch)
         return loss, at("the gradient", gradient)
 
     return made
@@ -130,7 +130,7 @@ def _of_losses(network: Network) -> Iterator[tuple[str, Pass]]:
         yield f"{words} is read in column-major order, not row-major order", read(places)
     for tensor in tensors:
         yield f"{tensor} is left out", _changed_pass(network, str(tensor), lambda A, N: 0 * A)
-    for number, part in product(network.activations, ACTIVATIONS):
+    for number, part in product(network._activations, ACTIVATIONS):
         new = f"is {part.cls.__name__}" if part.name != "identity" else "is left out"
         words = f"layer {number} ({type(layers[number]).__name__}) {new} in the forward pass"
         for layer in (part.cls(), *([part.cls(0.01), part.cls(0.1)] if part.name == "leaky_relu" else [])):
@@ -163,7 +163,7 @@ def _of_outputs(network: Network) -> Iterator[tuple[str, Pass]]:
 
     def with_sum(made: Callable[..., Any], scale: Callable[[int, int], float] = lambda N, O: 1) -> Pass:
         def passed(theta: Any, X: Any, T: Any) -> Any:
-            Z, penalty = network.forward(theta, X)[0][-1], network.penalty(theta, network.batch(theta, X, T))
+            Z, penalty = network.forward(theta, X)[0][-1], network._penalty(theta, network._batch(theta, X, T))
             rows = len(X) if network.reduction == "mean" else 1
             return made(Z, network.loss_function.predict(Z), T) * scale(*Z.shape) / rows + penalty, None
 

@@ -110,7 +110,7 @@ def with_mistake(network: Network, mistake: str) -> Network:
     layers, loss = list(network.layers), network.loss_function
     match mistake:
         case "slope_forgotten":
-            last = network.activations[-1]
+            last = network._activations[-1]
             layers[last] = WithoutSlope(cast(Activation, layers[last]))
         case "no_transpose":
             layers = [NotTransposed(layer.outputs) if isinstance(layer, Dense) else layer for layer in layers]

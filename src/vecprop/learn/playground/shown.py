@@ -43,14 +43,14 @@ def units_of(session: Session, size: int) -> list[np.ndarray]:
     """Compute all units' outputs on a grid: a list of (units, size, size)."""
     network, X = session.network, _on_grid(session, size)
     outputs, _ = network.forward(session.theta, X)
-    shown = [X, *(outputs[number] for number in network.activations), network.loss_function.predict(outputs[-1])]
+    shown = [X, *(outputs[number] for number in network._activations), network.loss_function.predict(outputs[-1])]
     return [values.T.reshape(-1, size, size) for values in shown]
 
 
 def hidden(session: Session) -> np.ndarray:
     """Compute the last hidden layer's outputs, (N, units); without hidden layers, return the inputs."""
     X = features(session.settings.features, session.points.XY)
-    layers = session.network.activations
+    layers = session.network._activations
     return session.network.hidden(session.theta, X, layers[-1]) if layers else X
 
 
@@ -86,7 +86,7 @@ def row(session: Session, index: int) -> Trace:
 def check(session: Session) -> Report:
     """Check the gradient used for training, including a deliberate mistake."""
     X, T = (rows[:MOST_CHECKED] for rows in session.rows)
-    noise = session.settings.start if session.network.random else None
+    noise = session.settings.start if session.network._random else None
     _, gradient = session.trained.loss_and_gradient(session.theta, X, T, noise=noise)
     return check_gradients(session.network, session.theta, X, T, noise=noise, gradient=gradient)
 

@@ -65,10 +65,10 @@ def trace(
     if theta.ndim != 1 or theta.dtype.kind != "f":
         one = "trace real parameters of one member at a time, for example theta[0]"
         raise ValueError(f"theta has shape {theta.shape} and dtype {theta.dtype}: {one}.")
-    batch = network.batch(theta, X, T, sample_weight)
+    batch = network._batch(theta, X, T, sample_weight)
     if batch.X.ndim != 2 or batch.members:
         raise ValueError(f"X has shape {batch.X.shape}: trace one member at a time, for example X[0].")
-    return _traced(network, theta, batch, RandomKey.of(noise), None)
+    return _traced(network, theta, batch, RandomKey._of(noise), None)
 
 
 def _traced(network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None, row: int | None) -> "Trace":

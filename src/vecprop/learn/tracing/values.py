@@ -64,7 +64,7 @@ def values_of(
     twins = [_twin(layer, [layers]) for layer in network.layers]
     penalties = network.penalties if row is None else ()  # gradients of single rows exclude penalties
     twin = Network(network.inputs, twins, _loss_twin(network.loss_function, row_losses, row), penalties)
-    loss, gradient = twin.batch_loss_and_gradient(theta, batch, noise)
+    loss, gradient = twin._batch_loss_and_gradient(theta, batch, noise)
     _give_names(layers, [(batch.X, "X")], "")
     parameters = [(layers[t.layer].names[t.name], t.span, t.shape) for t in network.layout.tensors]
     T = one_hot(batch.T, layers[-1].Y) if batch.of_classes else batch.T
@@ -79,14 +79,14 @@ def values_of(
     values.append(Value("Y", part.predict(last.Y), filled(equations.Y, names, part), "loss", of_rows=True))
     values.append(Value("l", row_losses[0], filled(equations.l, names, part), "loss", of_rows=True))
     if network.reduction == "mean" or batch.weight is not None:
-        error, total, weight = f"{{w}} * ({error})", "sum({w} * {l})", np.asarray(network.row_weight(batch))
+        error, total, weight = f"{{w}} * ({error})", "sum({w} * {l})", np.asarray(network._row_weight(batch))
         values.append(Value("w", weight, "" if weight.ndim else f"1 / {batch.rows}", "loss", of_rows=weight.ndim > 0))
     Js, added = [layer.J for layer in layers], dict[str, np.ndarray]()
     if row is None and network.penalties:
         total += " + {R}"
-        values.append(Value("R", np.asarray(network.penalty(theta, batch)), "", "loss"))
+        values.append(Value("R", np.asarray(network._penalty(theta, batch)), "", "loss"))
         R = np.zeros_like(theta)
-        network.add_penalty_gradient(theta, R, batch)
+        network._add_penalty_gradient(theta, R, batch)
         Js, views = network.layout.views(gradient), network.layout.views(R)
         tensors = [tensor for tensor in network.layout.tensors if tensor.penalized]
         added = {layers[t.layer].names[t.name]: views[t.layer][t.name] for t in tensors}

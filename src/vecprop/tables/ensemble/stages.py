@@ -86,19 +86,19 @@ class Schedule:
     @property
     def seconds(self) -> float:
         """The elapsed seconds, including earlier runs."""
-        return perf_counter() - self.started + sum(saved.seconds for saved in self._checkpoints.values())
+        return perf_counter() - self.started + sum(saved._seconds for saved in self._checkpoints.values())
 
     @property
     def checkpoint(self) -> Any:
         """The checkpoint of the current stage, if any."""
         if self._checkpoint is None:
             return None
-        return self._checkpoints.setdefault(self.stage, self._checkpoint.part(f"stage-{self.stage}"))
+        return self._checkpoints.setdefault(self.stage, self._checkpoint._part(f"stage-{self.stage}"))
 
     @property
     def checkpoint_of_last(self) -> Any:
         """The checkpoint of the final fit to all rows, if any."""
-        return None if self._checkpoint is None else self._checkpoint.part("all-rows")
+        return None if self._checkpoint is None else self._checkpoint._part("all-rows")
 
     def continues(self, fits: Sequence[Fit], last: Sequence[Fit] = ()) -> bool:
         """Return whether to train another stage of these fits, assuming the speed of earlier stages.
@@ -108,9 +108,9 @@ class Schedule:
         if self.time_limit is None:
             return self.stage <= self.stages
         if self.checkpoint is not None:
-            if self.checkpoint.is_begun:
+            if self.checkpoint._is_begun:
                 return True
-            if last and self.checkpoint_of_last.is_begun:  # an earlier run stopped adding stages here
+            if last and self.checkpoint_of_last._is_begun:  # an earlier run stopped adding stages here
                 return False
         seconds, to_come = self.seconds, _work(fits) + (_work(last) if last else 0)
         return self.stage <= MAX_STAGES and seconds + seconds * to_come / self._work <= self.time_limit
@@ -181,7 +181,7 @@ class Plan:
         """Return the fit of a view in a later stage, given its fit in the first stage."""
         stage = SEQUENCE[(number - 2) % len(SEQUENCE)]
         first = next(view for view in (*fit.views, *fit.left_out) if view.view == stage.view)
-        networks, usual = self.model.networks(len(first.inputs), first.networks[0].outputs, stage), first.training
+        networks, usual = self.model._networks(len(first.inputs), first.networks[0].outputs, stage), first.training
         patience, decay = stage.patience * usual.patience, stage.decay * usual.weight_decay
         training = replace(usual, patience=patience, weight_decay=decay)
         return replace(first, networks=networks, training=training, stage=number)
@@ -217,7 +217,7 @@ def _losses(plan: Plan, choices: Sequence[list[ViewFit]], progress: Any = None) 
             losses.append(float("inf"))
             continue
         networks, unseen = ([list(own) for own in zip(*each, strict=True)] for each in zip(*good, strict=True))
-        losses.append(plan.model.calibrated(list(map(Ensemble, networks)), unseen, plan.fit.rows).loss)
+        losses.append(plan.model._calibrated(list(map(Ensemble, networks)), unseen, plan.fit.rows).loss)
     return losses
 
 
@@ -229,7 +229,7 @@ def _trials(plan: Plan, views: Sequence[ViewFit], progress: Any = None) -> list[
     fit, model = plan.fit, plan.model
     last, share = int(fit.rows.fold.max()), 1 / SHORTER
     if fit.stream is not None:
-        share *= model.training(len(fit.rows.T)).epochs / model.training(fit.stream.rows).epochs
+        share *= model._training(len(fit.rows.T)).epochs / model._training(fit.stream.rows).epochs
     short = [view.of_epochs(max(round(share * view.training.epochs), 1)) for view in views]
     fits = [replace(fit, views=[view], stream=None) for view in short]
     members = [own.members()[last :: last + 1] for own in fits]
@@ -267,7 +267,7 @@ class StagedEnsemble:
             [plan.fit.unseen(view, own[folds], folds) for view, own in zip(ensemble.views, of, strict=True)]
             for ensemble, of in zip(ensembles, results, strict=True)
         ]
-        calibrated = plan.model.calibrated(ensembles, unseen, plan.fit.rows)
+        calibrated = plan.model._calibrated(ensembles, unseen, plan.fit.rows)
         return cls(plan, outcome, ensembles, unseen, results, calibrated, is_interrupted=outcome.is_interrupted)
 
     def with_stage(self, fit: Fit, results: Sequence[TrainingResult]) -> Self:
@@ -281,7 +281,7 @@ class StagedEnsemble:
             [*of, fit.unseen(own, of_view[folds], folds)]
             for of, own, of_view in zip(self.unseen, networks, grouped[:, 0], strict=True)
         ]
-        calibrated = self.plan.model.calibrated(ensembles, unseen, self.plan.fit.rows)
+        calibrated = self.plan.model._calibrated(ensembles, unseen, self.plan.fit.rows)
         if not calibrated.loss < (1 - PROGRESS) * self.calibrated.loss:
             return self
         results_of_all = np.concatenate([self.results, grouped], axis=1)
@@ -317,7 +317,7 @@ def fit_in_stages(plans: Sequence[Plan], schedule: Schedule) -> list[StagedEnsem
 
 def _of_sample(plan: Plan) -> Fit:
     """Return a fit that uses only the sample of rows, with training settings for its size."""
-    training = plan.model.training(len(plan.fit.rows.T))
+    training = plan.model._training(len(plan.fit.rows.T))
     return replace(plan.fit, views=[replace(view, training=training) for view in plan.fit.views], stream=None)
 
 

@@ -260,7 +260,7 @@ def worries_of(measured: Measured) -> Iterator[str]:
         yield f"Only {len(truth)} rows were scored, so the metrics are imprecise: see their intervals."
     if groups is not None and 1 < measured.units < FEW_GROUPS:
         yield f"Only {measured.units} groups were scored, so the intervals are probably too narrow."
-    curves, epochs = model.validation_loss_curves_, model.training(model.trained_rows_.rows).epochs
+    curves, epochs = model.validation_loss_curves_, model._training(model.trained_rows_.rows).epochs
     late = sum(len(curve) > epochs and int(np.argmin(curve)) >= 0.95 * epochs for curve in curves)
     if 2 * late > len(curves):
         yield f"{late} of {len(curves)} networks were still improving after {epochs} epochs: raise --max-iter."

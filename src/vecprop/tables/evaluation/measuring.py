@@ -95,7 +95,7 @@ def measured_unseen(model: Any, parts: Parts, seed: int, *, baselines: bool = Tr
     if not baselines:
         return _measured("out of fold", model, parts, model.out_of_fold_, {}, seed)
     y = as_learned(model, parts.y)
-    fold = parts.dependence.folds(y, model.members(len(y)), seed)
+    fold = parts.dependence.folds(y, model._members(len(y)), seed)
     theirs = joined(baselines_by_folds(model, parts, fold, seed), len(y))
     thresholds = thresholds_of(model, len(y))
     if thresholds is not None:  # the threshold of a row must not depend on it
@@ -126,7 +126,7 @@ def cross_validated(
     models: list[Any] = [clone(model) for _ in folds]
     for of_fold in models:
         positive = {"positive": positive_class(model)} if is_classifier(model) else {}
-        checkpoint = model.checkpoint and model.checkpoint.part("cv")
+        checkpoint = model.checkpoint and model.checkpoint._part("cv")
         of_fold.set_params(stages=model.stages_, time_limit=None, checkpoint=checkpoint, **positive)
     try:
         fit_many(models, [parts.training_of(rows) for rows in learned], progress)

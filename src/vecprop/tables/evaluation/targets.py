@@ -109,7 +109,7 @@ def levels_of(model: Any) -> list[float]:
     ([0.9], [])
     """
     last = model.steps[-1][1] if hasattr(model, "steps") else model
-    return getattr(last, "levels", [last.quantile]) if getattr(last, "loss", None) == "quantile" else []
+    return getattr(last, "_levels", [last.quantile]) if getattr(last, "loss", None) == "quantile" else []
 
 
 def predictions_of(model: Any, frame: Frame) -> np.ndarray:

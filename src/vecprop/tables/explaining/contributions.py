@@ -33,7 +33,7 @@ def output_name(model: Any, number: int) -> str:
     if hasattr(model, "classes_"):
         return f"probability of {str(model.classes_[number])!r}"
     target = "the target" if model.target is None else model.target
-    return f"quantile {model.level} of {target}" if model.levels else target
+    return f"quantile {model._level} of {target}" if model._levels else target
 
 
 def leading_class(model: Any, predicted: np.ndarray) -> int:
@@ -212,11 +212,13 @@ def explanations(
     names, places, inputs = encoder.names, list(encoder.places.values()), encoder(frame)
     draws = int(np.clip(most // (2 * (len(names) + 1) * encoder.width), MIN_DRAWS, DRAWS))
     behind = background_inputs(model, background, draws, rng)
-    outputs, predicted = model.of_inputs(inputs), model.predict(frame)
+    outputs, predicted = model._of_inputs(inputs), model.predict(frame)
     numbers = np.searchsorted(model.classes_, predicted) if hasattr(model, "classes_") else np.zeros(len(inputs), int)
     found = []
     for row, (x, number) in enumerate(zip(inputs, numbers.tolist(), strict=True)):
-        shares, errors, base = shapley_values(lambda X, k=number: output(model.of_inputs(X), k), x, behind, places, rng)
+        shares, errors, base = shapley_values(
+            lambda X, k=number: output(model._of_inputs(X), k), x, behind, places, rng
+        )
         values = [frame[name].iloc[row] for name in names]  # preserves the dtype of each column
         texts = [str(value).removesuffix(".0") if isinstance(value, float) else str(value) for value in values]
         texts = [None if pandas().isna(value) else text for value, text in zip(values, texts, strict=True)]
@@ -270,7 +272,7 @@ def dependences(model: Any, X: Any, columns: Sequence[str]) -> list[Dependence]:
     """
     frame = X.iloc[np.unique(np.linspace(0, len(X) - 1, ROWS).astype(int))]
     inputs, encoder = model.encoder_(frame), model.encoder_
-    number = leading_class(model, model.of_inputs(inputs))
+    number = leading_class(model, model._of_inputs(inputs))
     found = []
     for column in columns:
         part = encoder.parts[encoder.names.index(column)]
@@ -280,7 +282,7 @@ def dependences(model: Any, X: Any, columns: Sequence[str]) -> list[Dependence]:
             continue
         changed = np.repeat(inputs, len(values), axis=0)
         changed[:, encoder.places[column]] = np.tile(part.of_values(values), (len(inputs), 1))
-        curves = output(model.of_inputs(changed), number).reshape(len(inputs), -1)
+        curves = output(model._of_inputs(changed), number).reshape(len(inputs), -1)
         if isinstance(part, Dates):
             shown = (values * DAY).astype("datetime64[s]")
         elif part.holds == "names":

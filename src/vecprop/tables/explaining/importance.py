@@ -104,7 +104,7 @@ def loss_name(model: Any) -> str:
     """
     if hasattr(model, "classes_"):
         return "log loss"
-    return "quantile loss" if model.levels else "squared error"
+    return "quantile loss" if model._levels else "squared error"
 
 
 def row_losses(model: Any, predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -112,7 +112,7 @@ def row_losses(model: Any, predicted: np.ndarray, truth: np.ndarray) -> np.ndarr
     if hasattr(model, "classes_"):
         chance = np.where(truth < 0, np.nan, predicted[np.arange(len(truth)), truth])
         return -np.log(np.maximum(chance, MIN_LOSS_PROBABILITY))
-    return Quantile(model.level).element(predicted, truth) if model.levels else (truth - predicted) ** 2
+    return Quantile(model._level).element(predicted, truth) if model._levels else (truth - predicted) ** 2
 
 
 ROWS = 500
@@ -190,7 +190,7 @@ def importances(
     frame, encoder = X.iloc[rows], model.encoder_
     units = rows if groups is None else groups[rows]
     shuffles = _Shuffles(model, encoder(frame), weight[rows], units, np.random.default_rng(seed))
-    before, truths = row_losses(model, model.of_inputs(shuffles.inputs), truth[rows]), np.tile(truth[rows], SHUFFLES)
+    before, truths = row_losses(model, model._of_inputs(shuffles.inputs), truth[rows]), np.tile(truth[rows], SHUFFLES)
 
     def importance(numbers: list[int]) -> Importance:
         rise = row_losses(model, shuffles.predicted(numbers), truths) - np.tile(before, SHUFFLES)
@@ -219,7 +219,7 @@ def influences(model: Any, X: Any = None, seed: int = 0) -> tuple[str, list[Impo
     rng = np.random.default_rng(seed)
     inputs = background_inputs(model, X, ROWS, rng)
     shuffles = _Shuffles(model, inputs, np.ones(len(inputs)), np.arange(len(inputs)), rng)
-    predicted = model.of_inputs(inputs)
+    predicted = model._of_inputs(inputs)
     number = leading_class(model, predicted)
     before, found = np.tile(output(predicted, number), SHUFFLES), []
     for column in shuffles.moving_most():
@@ -267,7 +267,7 @@ class _Shuffles:
         shuffled = np.tile(self.inputs, (SHUFFLES, 1))
         for place in (self.places[number] for number in numbers):
             shuffled[:, place] = self.inputs[self.orders.ravel(), place]
-        return self.model.of_inputs(shuffled)
+        return self.model._of_inputs(shuffled)
 
     def importance(self, numbers: list[int], changes: np.ndarray, alone: tuple[Importance, ...] = ()) -> Importance:
         """Return the importance of columns, given the changes of N rows in S shuffles, (S * N,)."""

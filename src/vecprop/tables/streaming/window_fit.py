@@ -35,7 +35,7 @@ class _Trainer:
         if member.validation_rows is not None:
             data: Any = member.X, member.T, member.sample_weight
             self.validation = Batch(*data, chosen=member.validation_rows)
-        parts = (member.network, np.array(member.theta), member.settings, self.rows)
+        parts = (member.network, np.array(member.theta), member._settings, self.rows)
         batches, more = [None, self.validation], {"fold": fold, **more}
         self.run = Run(*parts, checkpoint=checkpoint, batches=batches, more=more)
         self.result, state = self.run.ended, self.run.state
@@ -113,7 +113,7 @@ def trained_in_windows(
     )
     trainers = []
     for number, (member, fold, _) in enumerate(networks):
-        checkpoint = saved and saved.part(f"network-{number}.npz")
+        checkpoint = saved and saved._part(f"network-{number}.npz")
         trainers.append(_Trainer(member, fold, rows, checkpoint, windows.identity()))
     epochs = max(member.epochs for member, _, _ in networks)
     first = min((trainer.run.state.epoch for trainer in trainers if trainer.result is None), default=epochs)

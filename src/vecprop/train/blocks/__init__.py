@@ -138,7 +138,7 @@ def train_blocks(
     how |= {"shuffle": bool(shuffle) and size < rows, "prefetch": getattr(blocks, "prefetch", None)}
     windows = Windows(source.sizes, source.read, **how)
     more = {} if checkpoint is None else {**windows.identity(), "rows": digest_of(blocks)}
-    with nullcontext() if checkpoint is None else checkpoint.held(is_folder=False):
+    with nullcontext() if checkpoint is None else checkpoint._held(is_folder=False):
         run = Run(network, theta, settings, rows, callbacks, state, checkpoint, [None, validation_batch], more)
         if run.ended is not None:
             return run.ended

@@ -214,7 +214,7 @@ class CheckedBlocks:
             for name, values in (("X", X), ("T", T)):
                 if np.asarray(values).dtype.kind == "c":
                     raise TypeError(f"{name} has dtype {np.asarray(values).dtype}, but training takes real numbers.")
-            batch = self.network.batch(self.theta, X, T, None if none else weight)
+            batch = self.network._batch(self.theta, X, T, None if none else weight)
             if none:
                 batch = replace(batch, weight=np.zeros(len(X), self.theta.dtype))
             like = self.like = self.like or batch

@@ -112,7 +112,7 @@ class Compiled(Engine):
 
         kernels = CompiledNetwork(self.network)
         return {
-            "": lambda theta, batch: kernels.batch_loss_and_gradient(theta, batch, noise),
+            "": lambda theta, batch: kernels._batch_loss_and_gradient(theta, batch, noise),
             "a step of training": lambda theta, batch: gradient_of_a_step(self.network, theta, batch, noise),
         }
 
@@ -182,7 +182,7 @@ class CompiledTrainingLoop(CompiledSteps):
         super().__init__(run, batch, validation_batch, run.plan)
         self.batch = batch
         if (best := self.run.best) is not None and not self.in_step:
-            self.epochs.stop_by(best.rule.as_numbers(), best.memory, best.theta)
+            self.epochs.stop_by(best.rule._as_numbers(), best.memory, best.theta)
         rows = self.batch.rows + (self.validation_batch.rows if self.validation_batch else 0)
         self.pace = assumed_seconds(rows * self.epochs.operations, self.run.per_epoch)  # an estimate until measured
 
@@ -219,7 +219,7 @@ class CompiledTrainingLoop(CompiledSteps):
             known |= {"gradient_norm": progress.norms[:done], "step_size": progress.sizes[:done]}
             known["validation_loss"] = progress.validation_losses[:done] if self.validation_batch else None
             known["validation_score"] = progress.validation_scores[:done] if self.plan.score else None
-            state.history.extend(**known)
+            state.history._extend(**known)
             if self.run.best is not None:
                 self.run.best.stalled = progress.stalled
             reason = self.run.call_hooks()

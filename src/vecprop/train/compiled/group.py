@@ -33,7 +33,7 @@ class CompiledGroup:
         self.numbers, self.member = numbers, members[0]
         assert isinstance(self.member.optimizer, Optimizer)  # true for all optimizers with a kernel
         self.optimizer = self.member.optimizer
-        member, batch, settings = self.member, data.batch(self.member), self.member.settings
+        member, batch, settings = self.member, data.batch(self.member), self.member._settings
         validation_batch, rule = None, settings.early_stopping
         if member.validation_rows is not None:
             validation_batch = _chosen(member.validation_rows, batch, member)
@@ -46,7 +46,7 @@ class CompiledGroup:
         thetas = np.concatenate([each.theta for each in members]).reshape(len(members), -1)
         trained = member.network, checked_theta(member.network, thetas), batch, validation_batch
         planned = self.optimizer, plan, [member.seed for member in members], int(member.epochs)
-        stopping = None if rule is None else rule.as_numbers()
+        stopping = None if rule is None else rule._as_numbers()
         keeps = member.keeps_predictions and validation_batch is not None
         self.fits = fits.MemberFits(*trained, *planned, settings.rates(steps, steps), stopping, keeps)
 

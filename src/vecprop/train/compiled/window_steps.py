@@ -102,7 +102,7 @@ class WindowSteps(CompiledSteps):
         """Run the steps on the rows at these positions."""
         batch, epochs, own = window.batches[self.view], self.epochs, window.own
         places = np.ascontiguousarray(places)
-        numbers = window.numbers[places] if self.network.random else None
+        numbers = window.numbers[places] if self.network._random else None
         rows = len(window.order) if self.network.reduction == "mean" else self.state.rows
         epochs.take(batch, places, numbers, own, rows)
         validated = self.validation_batch.rows if self.validation_batch and window.is_last else 0

@@ -90,16 +90,16 @@ def train_population(
         raise TypeError("members must be a list of Member objects, got one Member: pass [member].")
     members, data = list(members), Data(X, T, sample_weight)
     groups, known, hooks = groups_of(members, data, engine), PartialResults([], {}), []
-    for name, value, method in (("workers", workers, "run"), ("checkpoint", checkpoint, "members")):
+    for name, value, method in (("workers", workers, "run"), ("checkpoint", checkpoint, "_members")):
         if value is not None:
             require_method(name, value, method)
     if workers is not None or checkpoint is not None:
         check_groups(groups, members, data, engine)
     with ExitStack() as stack:
         if checkpoint is not None:
-            stack.enter_context(checkpoint.held())
+            stack.enter_context(checkpoint._held())
             engines = [engine_of(members[numbers[0]], data, engine).name for numbers in groups]
-            store = checkpoint.members(members, groups, engines, data, moments)
+            store = checkpoint._members(members, groups, engines, data, moments)
             hooks, known = [SaveMembers(store, moments)], store.part
             done = set(known.numbers)
             left = [[number for number in numbers if number not in done] for numbers in groups]

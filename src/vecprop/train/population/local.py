@@ -88,7 +88,7 @@ def groups_of(members: Sequence[Member], data: Data, engine: EngineName) -> list
         if not isinstance(member.seed, int | np.integer):
             raise TypeError(f"In member {number}: seed must be an integer, got {member.seed!r}.")
         try:
-            together[member.key(intern)].append(number)
+            together[member._key(intern)].append(number)
         except TypeError as error:  # a setting that cannot be hashed is usually invalid
             _member_group([number], members, data, engine)
             raise in_member(number, error) from None
@@ -141,7 +141,7 @@ def _member_group(numbers: list[int], members: Members, data: Data, engine: Engi
         own = [data.begun(members[number]) for number in numbers]
         first = own[0]
         theta, validates = checked_theta(first.network, first.theta), first.validation_rows is not None
-        replace(first.settings, engine=engine).check(first.network, theta, validates)
+        replace(first._settings, engine=engine).check(first.network, theta, validates)
         for rows in (first.rows, first.validation_rows):
             if rows is not None:
                 row_indices(rows, row_count(data.of(first)[0]))
@@ -173,7 +173,7 @@ def not_started(member: Member, data: Data) -> TrainingResult:
     """Return the result of a member that was interrupted before its training started."""
     member = data.begun(member)
     theta = namespace(member.theta).asarray(member.theta, copy=True)
-    state = new_state(member.network, theta, member.settings, data.rows(member))
+    state = new_state(member.network, theta, member._settings, data.rows(member))
     return TrainingResult(theta, state.history, state, "interrupted")
 
 
@@ -189,13 +189,13 @@ def _train_alone(member: Member, data: Data, engine: EngineName) -> TrainingResu
 
     if member.keeps_predictions:
         keep(member.theta)
-    given: dict[str, Any] = {**vars(member.settings), "engine": engine, "sample_weight": weight}
+    given: dict[str, Any] = {**vars(member._settings), "engine": engine, "sample_weight": weight}
     given |= {"validation": validation_batch, "callbacks": [lambda state: keep(state.theta)] if kept else ()}
     try:
         result = train(member.network, member.theta, X, T, **given)
     except DivergenceError as error:
         result = error.result
-    result.history.extend(validation_predictions=np.stack(kept) if kept else None)
+    result.history._extend(validation_predictions=np.stack(kept) if kept else None)
     return result
 
 

@@ -110,12 +110,12 @@ def name_of(of_class: object) -> str:
 def training(measured: Measured, seconds: float | None) -> Html:
     """Return the size and duration of training, its losses, and a gradient check on training rows."""
     model = measured.model
-    networks, parameters = sum(map(len, model.ensembles)), sum(each.theta.size for each in model.ensembles)
+    networks, parameters = sum(map(len, model._ensembles)), sum(each.theta.size for each in model._ensembles)
     time = "" if seconds is None else f" in {seconds:.1f} s"
     rows = f"{model.trained_rows_.rows:,} rows"
     text = f"An ensemble of {networks} networks ({parameters:,} parameters) was trained on {rows}{time}."
     text += " Each network holds out some rows and keeps the parameters with the lowest loss on them."
-    curves = model.histories
+    curves = model._histories
     losses = picture("Losses of each network up to its last epoch.", draw.losses, curves) if curves else ""
     X, y = (measured.X, measured.truth) if measured.learned is None else measured.learned[:2]
     if measured.is_classifier and (y < 0).all():
