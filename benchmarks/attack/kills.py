@@ -145,7 +145,7 @@ def table(rng: random.Random, folder: Path | None) -> Any:
     kind, y = rng.choice([(vp.TabularClassifier, np.where(T[:, 0] > 0, "yes", "no")), (vp.TabularRegressor, T[:, 0])])
     settings: dict[str, Any] = {"n_estimators": 4, "max_iter": 25, "stages": rng.choice([1, 3]), "random_state": 0}
     model = kind(**settings, checkpoint=kept(folder, "table")).fit(FRAME, y)
-    thetas = [view.thetas for ensemble in model.ensembles for view in ensemble.views]
+    thetas = [view.thetas for ensemble in model._ensembles for view in ensemble.views]
     return [thetas, model.out_of_fold_, model.loss_curves_, model.validation_loss_, model.stages_]
 
 
