@@ -113,7 +113,8 @@ def main() -> None:
         "# Large tables",
         "",
         f"Made by `python benchmarks/large_tables.py --seed {asked.seed}`, which describes the generated tables. "
-        "Models use their defaults. Log loss and accuracy are measured on 200,000 other rows. The memory of a fit is "
+        "Models use their defaults. HistGradientBoosting has at most 100 trees by default; a careful user would allow "
+        "more for so many rows. Log loss and accuracy are measured on 200,000 other rows. The memory of a fit is "
         "its peak beyond the memory of the process that has loaded the table. Prediction covers all training rows.",
         "",
         *described(machine("numpy", "scikit-learn", "pandas", "numba")),
