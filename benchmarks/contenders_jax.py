@@ -110,3 +110,19 @@ def jax_step(work: Workload, X: np.ndarray, t: np.ndarray) -> Contest:
         return jax.block_until_ready(carry[0])
 
     return Contest(train, lambda parameters: float(loss(parameters, *full_batch)))
+
+
+def predictor_of_jax(work: Workload, X: np.ndarray) -> Callable[[], Any]:
+    """Return a function that predicts the probabilities of rows, and waits for them."""
+    import jax
+
+    parameters = initial_parameters(work)
+
+    @jax.jit
+    def predict(x: Any) -> Any:
+        for W, b in parameters[:-1]:
+            x = jax.nn.relu(x @ W + b)
+        W, b = parameters[-1]
+        return jax.nn.softmax(x @ W + b)
+
+    return lambda: predict(X).block_until_ready()

@@ -160,3 +160,25 @@ def pytorch_compiled_steps(work: Workload, X: np.ndarray, t: np.ndarray) -> Cont
     if work.batch != work.rows:
         return None
     return compiled_training(work, X, t, STEPS_OF_A_CALL)
+
+
+def predictors_of_pytorch(work: Workload, X: np.ndarray) -> dict[str, Callable[[], Any]]:
+    """Return functions that predict the probabilities of rows, by a module and by the compiled module."""
+    import torch
+
+    parts = []
+    for W, _ in work.layers(work.theta()):
+        parts += [torch.nn.Linear(*W.shape), torch.nn.ReLU()]
+    network = torch.nn.Sequential(*parts[:-1], torch.nn.Softmax(dim=1))
+    compiled = torch.compile(network, fullgraph=True, options={"cpp_wrapper": True})
+    rows = torch.from_numpy(X)
+
+    @torch.inference_mode()
+    def predict() -> Any:
+        return network(rows)
+
+    @torch.inference_mode()
+    def predict_compiled() -> Any:
+        return compiled(rows)
+
+    return {"PyTorch, eager": predict, "PyTorch, compiled": predict_compiled}

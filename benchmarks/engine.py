@@ -18,16 +18,24 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 # Before NumPy, since it sets the number of threads.
 from contenders import WORKLOADS, Contest, Workload, plain_numpy, scikit_learn, vecprop
-from contenders_jax import jax_scan, jax_step
-from contenders_torch import forget_compiled, pytorch, pytorch_compiled, pytorch_compiled_steps
+from contenders_jax import jax_scan, jax_step, predictor_of_jax
+from contenders_torch import (
+    forget_compiled,
+    predictors_of_pytorch,
+    pytorch,
+    pytorch_compiled,
+    pytorch_compiled_steps,
+)
 
 # isort: split
 import numpy as np
 from machine import described, machine
+from sklearn.neural_network import MLPClassifier
 
 import vecprop as vp
 
@@ -136,31 +144,21 @@ def one_row() -> dict:
     """Return the median time of predicting a single row, in microseconds."""
     work = Workload("one row", (30, 64, 64, 2), 200, 200, 1)
     X, t = work.data()
-    theta = work.theta()
-    calls: dict[str, Callable[[], object]] = {}
-    predict = vp.compile(work.network()).predictor(theta)
-    calls["vecprop"] = lambda: predict(X[:1])
-    from sklearn.neural_network import MLPClassifier
-
+    row = X[:1]
+    predict = vp.compile(work.network()).predictor(work.theta())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = MLPClassifier((64, 64), max_iter=1).fit(X, t)
-    calls["scikit-learn"] = lambda: model.predict_proba(X[:1])
-    try:
-        import torch
-
-        parts = []
-        for W, _ in work.layers(theta):
-            parts += [torch.nn.Linear(*W.shape), torch.nn.ReLU()]
-        network, row = torch.nn.Sequential(*parts[:-1]), torch.from_numpy(X[:1])
-
-        def by_torch() -> object:
-            with torch.inference_mode():
-                return network(row).softmax(1)
-
-        calls["PyTorch"] = by_torch
-    except ImportError:
-        pass
+    calls: dict[str, Callable[[], object]] = {
+        "vecprop": lambda: predict(row),
+        "scikit-learn": lambda: model.predict_proba(row),
+    }
+    if find_spec("torch"):
+        calls |= predictors_of_pytorch(work, row)
+    if find_spec("jax"):
+        calls["JAX, compiled"] = predictor_of_jax(work, row)
+    for call in calls.values():
+        call()  # compiles
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(400):
         for name, call in calls.items():
