@@ -228,7 +228,7 @@ def picture(results: dict, path: Path) -> None:
     from vecprop.pictures.style import colour, marker
 
     entries = [e for e in results["training"] if e["dtype"] == "float32"]
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure = Figure(figsize=(10, 4.5), layout="constrained")
     ax = figure.add_subplot()
     names = [name for name in CONTENDERS if name != "vecprop"]
     for number, name in enumerate(names):
@@ -239,7 +239,7 @@ def picture(results: dict, path: Path) -> None:
     ax.set(xscale="log", xlabel="time, as a multiple of vecprop's", yticks=range(len(entries)))
     ax.set_yticklabels([f"{e['workload']}, {e['optimizer']}" for e in entries])
     ax.invert_yaxis()
-    ax.legend(loc="best")
+    figure.legend(loc="outside right")
     figure.savefig(path, dpi=150)
 
 
