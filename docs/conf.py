@@ -49,7 +49,6 @@ autosummary_generate = True
 autosummary_filename_map = {
     f"vecprop.learn.{name}": f"vecprop.learn.{name}-class" for name in ("Grade", "Trace", "Worksheet")
 }
-autodoc_default_options = {"show-inheritance": True}
 autodoc_preserve_defaults = True
 toc_object_entries_show_parents = "hide"
 autodoc_typehints = "none"  # docstrings contain types with shapes
@@ -148,12 +147,13 @@ def _of_others(app: Any, what: str, name: str, obj: Any, skip: bool, options: An
     return None if is_ours else True
 
 
-def _public_bases(app: Any, name: str, obj: Any, options: Any, bases: list[type]) -> None:
-    """Name the bases that a reader can look up."""
-    ancestors = [cls for base in bases if isinstance(base, type) for cls in base.__mro__]
+def _name_base(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Name the nearest base class that a reader can look up."""
     packages = (vecprop, vecprop.blocks, vecprop.extend)
-    public = {getattr(package, name) for package in packages for name in package.__all__}
-    bases[:] = [cls for cls in ancestors if cls in public][:1] or [object]
+    public = {getattr(package, name): f"{package.__name__}.{name}" for package in packages for name in package.__all__}
+    bases = [public[base] for base in obj.__mro__[1:] if base in public] if what == "class" else []
+    if bases:
+        lines[:0] = [f"Base class: :py:class:`~{bases[0]}`", ""]
 
 
 def _constructor(app: Any, what: str, name: str, obj: Any, options: Any, arguments: str | None, returned: Any) -> Any:
@@ -204,5 +204,5 @@ def setup(app: Any) -> None:
     app.connect("html-page-context", _links_beside)
     app.connect("build-finished", _put_notebooks)
     app.connect("autodoc-skip-member", _of_others)
-    app.connect("autodoc-process-bases", _public_bases)
+    app.connect("autodoc-process-docstring", _name_base, priority=600)  # after numpydoc
     app.connect("autodoc-process-signature", _constructor)

@@ -136,7 +136,7 @@ def test_compared_numbers_have_equal_decimals_and_show_which_is_better(ours, the
 
 def test_metrics_of_all_models_have_equal_decimals():
     scores = measured((0.4506, 0.43, 0.47), (0.7, 0.69, 0.71, 0.2494, 0.2, 0.3), (0.4516, 0.43, 0.47, 0.001, -0.1, 0.2))
-    for line in scores.text("on the test set").splitlines()[1:4]:
+    for line in scores._text("on the test set").splitlines()[1:4]:
         assert len(decimals(line.partition("  ")[2].replace("R²", ""))) == 1, line
 
 

@@ -15,8 +15,18 @@ from ..system.extras import imported
 class Verdict(StrEnum):
     """The verdict on a gradient.
 
-    FAIL: the gradient is wrong. NONDETERMINISTIC: two runs differ. INCONCLUSIVE: rounding could hide an error.
-    KINK: the one-sided derivatives differ, and the gradient lies between them. PASS: the gradient is correct.
+    Attributes
+    ----------
+    FAIL
+        The gradient is wrong.
+    NONDETERMINISTIC
+        Two runs differ.
+    INCONCLUSIVE
+        Rounding could hide an error.
+    KINK
+        The one-sided derivatives differ, and the gradient lies between them.
+    PASS
+        The gradient is correct.
 
     Examples
     --------
@@ -67,6 +77,11 @@ class Row:
         For networks, the engine that computed the gradient: "reference", "compiled" or "both".
     largest_error : float
         The largest absolute error of the part.
+
+    Attributes
+    ----------
+    ratio : float
+        The error as a multiple of the tolerance.
     """
 
     name: str
@@ -163,6 +178,15 @@ class Report:
     notes : tuple of str, default ()
         Further notes.
 
+    Attributes
+    ----------
+    verdict : Verdict
+        The worst verdict of all rows.
+    passed : bool
+        Whether the verdict is PASS.
+    diagnoses : tuple of str
+        The distinct explanations of the errors.
+
     Examples
     --------
     >>> import numpy as np
@@ -220,7 +244,7 @@ class Report:
         return pd.DataFrame([{"point": point, **_plain(row)} for point, rows in points for row in rows])
 
     def plot(self, ax: Any = None) -> Any:
-        """Plot the ratio of error to tolerance of each part; see `vecprop.pictures.gradient_report`.
+        """Plot the ratio of error to tolerance of each part; see `vecprop.pictures.plot_gradient_report`.
 
         Parameters
         ----------

@@ -141,6 +141,11 @@ Shapes = dict[str, tuple[int, ...]]
 class Layer(Ranged, ABC):
     """The base class of layers. To write a custom layer, derive a frozen dataclass from it.
 
+    Attributes
+    ----------
+    random : bool
+        Whether the layer draws random numbers in training; a class variable, False by default.
+
     Examples
     --------
     This layer multiplies each input by a separate gain, and the check shows that its gradient is correct:
@@ -165,7 +170,6 @@ class Layer(Ranged, ABC):
     """
 
     random: ClassVar[bool] = False
-    """Whether the layer draws random numbers in training."""
 
     def parameters(self, inputs: int) -> tuple[Shapes, int]:
         """Return the parameter shapes by name, and the number of outputs.
@@ -442,6 +446,8 @@ class Layout:
     ----------
     tensors : tuple of Tensor
         All parameter tensors, in the order of the vector.
+    layers : int
+        The number of layers.
     size : int
         The number of parameters, P.
 

@@ -17,6 +17,11 @@ class Loss(Ranged, ABC):
     reduction : {"mean", "sum"}, default "mean"
         The reduction of the rows' losses ℓ with weights w: "mean" is Σ wℓ / Σ w, "sum" is Σ wℓ.
 
+    Attributes
+    ----------
+    takes_classes : bool
+        Whether targets may be integer classes, one per row; a class variable, False by default.
+
     Raises
     ------
     ValueError
@@ -45,7 +50,6 @@ class Loss(Ranged, ABC):
 
     reduction: Literal["mean", "sum"] = field(default="mean", kw_only=True)
     takes_classes: ClassVar[bool] = False
-    """Whether targets may be integer classes, one per row."""
     _choices: ClassVar[dict[str, tuple[str, ...]]] = {"reduction": ("mean", "sum")}
 
     @abstractmethod

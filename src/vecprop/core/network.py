@@ -42,6 +42,14 @@ class Network(SuggestsKeywords, Versioned):
         The position of each parameter in theta.
     widths : tuple of int
         The number of outputs of each layer.
+    outputs : int
+        The number of outputs, O.
+    loss_function : Loss
+        The loss.
+    penalties : tuple of Penalty
+        The penalties.
+    reduction : str
+        The reduction of the rows' losses, "mean" or "sum".
 
     Raises
     ------

@@ -69,6 +69,10 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         With several restarts, the final loss of each (infinite if it diverged), and the index of the best.
     n_features_in_, feature_names_in_ : int and ndarray
         The number of columns of X, and their names if all are strings.
+    plot : Plots
+        Plots of the model, such as ``plot.loss()`` and ``plot.decision_boundary(X, y)``.
+    targets_ : object
+        Converts labels or numbers to the targets of the network, and its outputs to predictions.
     n_layers_, n_outputs_, out_activation_ : int, int and str
         The number of layers including the input layer, the number of outputs, and the name of the output activation.
 

@@ -65,6 +65,15 @@ class Worksheet:
     name : str, optional
         The name of the student.
 
+    Attributes
+    ----------
+    network : Network
+        The network.
+    trace : Trace
+        The solution.
+    given, blanks : list of Value
+        The values printed on the sheet, and the values to fill in.
+
     Raises
     ------
     ValueError

@@ -22,6 +22,15 @@ class Optimizer(Ranged, ABC):
     learning_rate : float or array_like of float (*M,)
         The learning rate μ, at least 0: one value, or one per member.
 
+    Attributes
+    ----------
+    moments : tuple of str
+        The names of the state vectors, which have the shape of theta and start at 0; a class variable.
+    shares : tuple of str
+        The names of the hyperparameters that must be at least 0 and less than 1; a class variable.
+    positive : tuple of str
+        The names of the hyperparameters that must be positive; a class variable.
+
     Raises
     ------
     ValueError
@@ -48,11 +57,8 @@ class Optimizer(Ranged, ABC):
     learning_rate: float | Sequence[float]
 
     moments: ClassVar[tuple[str, ...]] = ()
-    """The names of the state vectors, which have the shape of theta and start at 0."""
     shares: ClassVar[tuple[str, ...]] = ()
-    """The names of the hyperparameters that must be at least 0 and less than 1."""
     positive: ClassVar[tuple[str, ...]] = ()
-    """The names of the hyperparameters that must be positive."""
 
     def __post_init__(self) -> None:
         """Validate the hyperparameters, and convert arrays of learning rates to tuples, which are immutable."""

@@ -80,6 +80,8 @@ class TabularClassifier(ClassifierMixin, TableModel):
     temperature_ : float
         The divisor of the logits before softmax, which calibrates the averaged probabilities of the views. Each view
         additionally has its own temperature.
+    inverse_temperature_ : float
+        The inverse of ``temperature_``.
     positive_ : class
         The positive class, if there are two classes.
     threshold_ : float
@@ -100,6 +102,8 @@ class TabularClassifier(ClassifierMixin, TableModel):
     >>> model.score(table[1::2]) > 0.9
     True
     """
+
+    inverse_temperature_: ClassVar[float]
 
     _: KW_ONLY
     weight_decay: float = 10.0

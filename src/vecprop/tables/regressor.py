@@ -54,6 +54,8 @@ class TabularRegressor(RegressorMixin, TableModel):
         With three levels, the ensembles of the lower and upper levels.
     target_reading_ : NumberReading
         The number format of a text target.
+    range_, targets_ : tuple of float and object
+        The smallest and the largest target, which bound predictions, and the standardization of the targets.
     residuals_ : Residuals
         The residuals of each network's out-of-fold predictions.
     out_of_fold_ : ndarray (N,) or (N, L)
@@ -75,6 +77,9 @@ class TabularRegressor(RegressorMixin, TableModel):
     >>> bool(0.7 < ((low <= table.target[1::2]) & (table.target[1::2] <= high)).mean() < 0.9)
     True
     """
+
+    outer_: ClassVar[list[Ensemble]]
+    residuals_: ClassVar[Any]
 
     _: KW_ONLY
     loss: str = "squared_error"

@@ -149,6 +149,8 @@ class SharedSettings(SuggestsKeywords, Versioned, BaseEstimator, ABC):
         The largest number of epochs of any network.
     n_features_in_, feature_names_in_ : int and ndarray
         The number of columns without the target, and their names if all are strings.
+    trained_rows_ : TrainedRows
+        The number of training rows, and fingerprints of them, which detect rows that `evaluate` should not score.
     """
 
     target: str | None = None

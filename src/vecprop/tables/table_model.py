@@ -50,10 +50,6 @@ class TableModel(SharedSettings):
     notes_: list[str]
     n_features_in_: int
     feature_names_in_: np.ndarray  # set if all names are text
-    # Attributes of the subclasses, where annotations would become settings of the dataclass.
-    inverse_temperature_: float
-    residuals_: Any
-    outer_: list[Ensemble]
 
     def _validate_params(self) -> None:
         require_valid_settings(super())

@@ -335,6 +335,11 @@ class TrainingResults(Sequence[TrainingResult]):
     others : mapping of int to TrainingResult
         The results of the other members, by their indices.
 
+    Attributes
+    ----------
+    last_loss : ndarray (M,)
+        The latest training loss of each member; NaN where unknown.
+
     Examples
     --------
     >>> network = Network(1, [Dense(1)], SquaredError())

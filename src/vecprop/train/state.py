@@ -41,13 +41,15 @@ class History(Versioned):
         The Euclidean norm of the change of theta in a step, averaged over the steps of each epoch.
     time : ndarray (epochs + 1,)
         Seconds since training started.
+    last_loss, last_validation_loss, last_validation_score : ndarray (*M,) or None
+        The latest values, or None if none was measured.
 
     Examples
     --------
-    >>> history = History()
-    >>> history._measure(loss=2.0, validation_loss=None, time=0.0)
-    >>> history.loss
-    array([2.])
+    >>> network, X = Network(1, [Dense(1)], SquaredError()), np.linspace(-1, 1, 20)[:, None]
+    >>> history = train(network, np.zeros(2), X, 3 * X, optimizer=GradientDescent(0.5), epochs=2).history
+    >>> history.loss.shape, history.gradient_norm.shape, bool(history.last_loss == history.loss[-1])
+    ((3,), (2,), True)
     """
 
     # The first axis of each array in these lists is the epoch.

@@ -97,7 +97,7 @@ def evaluate(
             to_json({"rows": rows, "summary": found.summary, "scores": found.metrics, **of_class, "notes": found.notes})
         )
     else:
-        show(f"{found.summary}\n\n{found.text(f'on {rows} rows of {table.name}', model.name)}")
+        show(f"{found.summary}\n\n{found._text(f'on {rows} rows of {table.name}', model.name)}")
 
 
 def explain(

@@ -289,7 +289,7 @@ def as_text(result: dict[str, Any], measured: Measured, table: Path) -> str:
         again = result["refit"]
         lines.append(f"refit     on all {again['rows']} rows, for {again['epochs']} epochs")
         lines[-1] += f"; the scores are for the first model, trained on {rows['train']} rows"
-    lines += ["", measured.text(where.get(measured.how, "in cross-validation")), ""]
+    lines += ["", measured._text(where.get(measured.how, "in cross-validation")), ""]
     lines += [f"time      {whole:.1f} s (training {seconds['training']:.1f} s)"]
     lines += [f"model     {result['model']}, reproduced by: {result['command']}"]
     if "report" in result:

@@ -69,6 +69,13 @@ class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator
         The number of columns of X, and their names if all are strings.
     oob_score_ : float
         The out-of-bag score, if ``oob_score=True``.
+    oob_decision_function_, oob_prediction_ : ndarray
+        With ``oob_score=True``, the mean probabilities of a classifier, or the mean predictions of a regressor, of the
+        members not trained on the row; NaN without such members.
+    n_outputs_ : int
+        The number of outputs.
+    targets_ : object
+        Converts labels or numbers to the targets of the networks, and their outputs to predictions.
     """
 
     _member_class: ClassVar[Any]
@@ -261,8 +268,6 @@ class MLPEnsembleClassifier(LogProbabilities, ClassifierMixin, MLPEnsemble):
     classes_ : ndarray (C,)
         The classes, sorted; all members share them.
     {attributes}
-    oob_decision_function_ : ndarray (N, C)
-        With ``oob_score=True``, the mean probabilities of the members not trained on the row; NaN without such members.
 
     Examples
     --------
@@ -334,8 +339,6 @@ class MLPEnsembleRegressor(RegressorMixin, MLPEnsemble):
     Attributes
     ----------
     {attributes}
-    oob_prediction_ : ndarray (N,) or (N, O)
-        With ``oob_score=True``, the mean prediction of the members not trained on the row; NaN without such members.
 
     Examples
     --------

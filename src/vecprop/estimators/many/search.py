@@ -94,6 +94,8 @@ class MLPSearchCV(SuggestsKeywords, Versioned, compat.BaseSearchCV):
     best_score_, best_params_, best_index_ : float, dict and int
         The score and parameters of the best candidate, and its row in ``cv_results_``. With halving, this is the best
         candidate of the last round.
+    feature_names_in_ : ndarray
+        The names of the columns of X, if all are strings and ``refit`` is set.
     n_splits_ : int
         The number of folds.
     scorer_ : callable or dict

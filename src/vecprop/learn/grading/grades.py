@@ -34,6 +34,17 @@ class Grade:
     case : int
         The index of the test arguments used in the last hint.
 
+    Attributes
+    ----------
+    right : bool
+        Whether the function is correct.
+    status : str
+        "right", "not right yet", "missing" or "not judged".
+    message : str
+        The status and the printed hints.
+    arguments : dict of str to array
+        The arguments of the last hint, by name.
+
     Examples
     --------
     >>> found = learn.grade(lambda Y, T: T - Y, "error_output")
@@ -119,6 +130,15 @@ class Grades(Mapping[str, Grade]):
         Notes about the whole file.
     flags : tuple of str
         Warnings for the teacher, such as a use of this library's solutions.
+
+    Attributes
+    ----------
+    points, out_of : float
+        The totals of the points and of the maximum points.
+    right : bool
+        Whether all functions are correct.
+    total : str
+        The points as text.
 
     Examples
     --------

@@ -55,6 +55,36 @@ class Evaluation(Measured):
         10,000 training rows, and 0 if new rows would have as many duplicates by chance.
     notes : list of str
         Differences between the table and the training data, and rows that are left out.
+    how : str
+        How the rows were scored: "table" (any table), "test" (rows that were held out), "out of fold" (training rows,
+        each predicted by networks that have not seen it) or "cross-validation" (training rows, each predicted by a
+        model trained without it).
+    has_test, is_classifier : bool
+        Whether the rows differ from the training rows, and whether the model predicts classes.
+    model : estimator
+        The model.
+    X, index : DataFrame or None, and Index
+        The inputs, or None if only the predictions were stored, and the index of the rows.
+    truth, weight, groups : ndarray (N,)
+        The targets (numbers, or class indices, with -1 for unknown classes), the weights and the groups or None.
+    predictions : dict of str to ndarray
+        The predictions of the model and then of each baseline: probabilities (N, C), numbers (N,) or quantiles (N, L).
+    predicted, decided : ndarray
+        The model's probabilities or predictions, and the index of the predicted class of each row.
+    thresholds : ndarray (N,) or None
+        The decision threshold of each row.
+    scores : dict of str to dict
+        The metrics of the model and of each baseline.
+    folds, metrics_of_folds : list of ndarray and dict
+        The rows of each cross-validation fold, and the metrics of each model on them.
+    units : int
+        The number of independent rows or groups.
+    summary : str
+        The accuracy, the typical error or the coverage of the model in plain words.
+    learned : tuple or None
+        The training rows and their targets, if they were passed.
+    seed : int
+        The seed of the intervals.
 
     Examples
     --------
@@ -97,7 +127,7 @@ class Evaluation(Measured):
         return pandas().DataFrame(rows, columns=["model", "metric", "value", "low", "high"])
 
     def __repr__(self) -> str:
-        return f"{self.summary}\n\n{self.text(f'on {len(self.truth)} rows')}"
+        return f"{self.summary}\n\n{self._text(f'on {len(self.truth)} rows')}"
 
 
 @suggests_keywords

@@ -124,10 +124,10 @@ class Measured:
             for (name, metric), found in of_rows.estimates(metrics, self.weight, self.seed, self.groups).items():
                 scores[name][metric] = found
         margins = {name: of.pop(MARGIN) for name, of in scores.items() if MARGIN in of}
-        return scores, {name: margin.widened(self.widening) for name, margin in margins.items()}
+        return scores, {name: margin.widened(self._widening) for name, margin in margins.items()}
 
     @property
-    def widening(self) -> float:
+    def _widening(self) -> float:
         """The ratio of the widths of intervals of differences and of bootstrap intervals."""
         return widening(self.how, self.units, len(self.folds))
 
@@ -201,7 +201,7 @@ class Measured:
         """The accuracy, the typical error or the coverage of the model in plain words."""
         return summary_of(self)
 
-    def text(self, where: str, name: str = OURS) -> str:
+    def _text(self, where: str, name: str = OURS) -> str:
         """Return the metrics on all rows and on folds as tables, and the verdict."""
         paragraphs = [columns_of_text(self._table_of_metrics(where, name))]
         if self.folds:
@@ -210,7 +210,7 @@ class Measured:
             paragraphs.append("\n".join([verdict.says, *verdict.worries]))
         return "\n\n".join(paragraphs)
 
-    def compared(self, metric: str) -> list[Text]:
+    def _compared(self, metric: str) -> list[Text]:
         """Return a metric of the model and each baseline as text and, for the loss, the differences."""
         is_loss = metric == next(iter(self.metrics))
         margins = list(self.margins.values()) if is_loss else []
@@ -221,7 +221,7 @@ class Measured:
         names = [name if model == OURS else model for model in self.scores]
         rows = [[f"{where} (95 % interval)" if self.units > 1 else where, *names]]
         for metric in self.metrics:
-            texts = list(map(str, self.compared(metric)))
+            texts = list(map(str, self._compared(metric)))
             rows.append([title(metric, positive), *texts[: len(names)]])
             if len(texts) > len(names):
                 rows.append([f"  difference from {name}", "", *texts[len(names) :]])

@@ -143,7 +143,7 @@ class Comparison:
 
     def _skill(self, metric: str) -> Estimate:
         """Return a score of the model with the interval that is used to judge differences."""
-        return self.measured.scores[OURS][metric].widened(self.measured.widening)
+        return self.measured.scores[OURS][metric].widened(self.measured._widening)
 
     @property
     def _beats_guessing(self) -> bool:

@@ -41,6 +41,10 @@ class ParquetBlocks:
         The files.
     columns : list of str
         The names of the inputs.
+    inputs : int
+        The number of inputs.
+    sizes : ndarray of int
+        The number of rows of each block.
 
     Raises
     ------
@@ -75,9 +79,9 @@ class ParquetBlocks:
         weight: str | None = None,
     ) -> None:
         read_metadata = imported("pyarrow.parquet", "ParquetBlocks", "tables").read_metadata
-        self.files, self.targets, self.weight = parquet_files(source), names_of_targets(target), weight
-        self.is_single, self.columns = isinstance(target, str | int), [] if inputs is None else list(inputs)
-        self._others = [*self.targets, *([] if weight is None else [weight])]
+        self.files, self._targets, self.weight = parquet_files(source), names_of_targets(target), weight
+        self._is_single, self.columns = isinstance(target, str | int), [] if inputs is None else list(inputs)
+        self._others = [*self._targets, *([] if weight is None else [weight])]
         self._groups: list[tuple[Path, Any, int]] = []
         sizes = []
         for path in self.files:
@@ -123,12 +127,12 @@ class ParquetBlocks:
             raise TableError(f"{self.place(number)} changed from {self.sizes[number]} to {len(table)} rows.")
         values = {name: self._numbers(table.column(name), name, number) for name in names}
         X = columns_as_array([values[name] for name in self.columns], np.float32)
-        T = values[self.targets[0]] if self.is_single else columns_as_array([values[name] for name in self.targets])
+        T = values[self._targets[0]] if self._is_single else columns_as_array([values[name] for name in self._targets])
         return (X, T) if self.weight is None else (X, T, values[self.weight])
 
     def digest(self) -> str:
         """Return a digest of the columns' statistics in the file footers, which changes with the rows."""
-        digest = hashlib.sha256(repr((self.columns, self.targets, self.weight)).encode())
+        digest = hashlib.sha256(repr((self.columns, self._targets, self.weight)).encode())
         wanted = {*self.columns, *self._others}
         for _, footer, group in self._groups:
             described = footer.row_group(group)

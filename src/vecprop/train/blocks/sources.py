@@ -86,6 +86,13 @@ class ArrayBlocks:
     rows : int, default 8192
         The number of rows per block; the last block may be smaller.
 
+    Attributes
+    ----------
+    sizes : ndarray of int
+        The number of rows of each block.
+    inputs : int
+        The number of inputs of a row.
+
     Examples
     --------
     >>> X = np.arange(6.0).reshape(3, 2)

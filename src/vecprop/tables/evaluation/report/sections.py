@@ -44,7 +44,7 @@ def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -
     heads = {"": "name"} | dict.fromkeys(measured.scores, "number")
     rows, rows_of_folds = [], []
     for metric in measured.metrics:
-        texts = [parts().stacked(text) for text in measured.compared(metric)]
+        texts = [parts().stacked(text) for text in measured._compared(metric)]
         count = len(measured.scores)
         rows.append([title(metric, positive), *texts[:count]])
         if len(texts) > count:
