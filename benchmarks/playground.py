@@ -96,8 +96,9 @@ def take_pictures(folder: Path) -> None:
             opened.wait_for_function("Number(document.querySelector('#epochs').textContent.replaceAll(',', '')) > 150")
             opened.click("#run")
             opened.click("#tab-hidden")
+            opened.evaluate("scrollTo(0, 0)")
             opened.wait_for_timeout(1_500)
-            top = {"x": 0, "y": 0, "width": WINDOW["width"], "height": 695}
+            top = {"x": 0, "y": 0, "width": WINDOW["width"], "height": 880}
             opened.screenshot(path=folder / f"playground-top-{scheme}.png", clip=top)
             if scheme == "light":
                 opened.screenshot(path=folder / "playground.png", full_page=True)

@@ -395,6 +395,13 @@ def test_log_axes_have_ticks_within_their_ends(settings):
         window.tell("starts", count=3, epochs=5)
 
 
+def test_curves_of_gradients_have_the_layer_numbers_of_the_check():
+    window = opened(layers=(3,))
+    window.tell("tab", tab="gradients")
+    names = window.page.in_tabs["gradients"]._curves.data["name"]
+    assert list(names) == ["layer 0 gradient", "layer 2 gradient", "layer 0 update", "layer 2 update"]
+
+
 def test_the_cut_has_equal_probabilities_and_long_curves_are_thinned():
     for layers in ((2,), (3,)):
         window = opened(layers=layers)

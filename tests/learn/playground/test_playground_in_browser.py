@@ -209,7 +209,7 @@ def test_a_weight_is_chosen_and_changed(window: Any) -> None:
     corner = box["x"] + box["width"] / 2 - side / 2, box["y"] + box["height"] / 2 + side / 2
     page.mouse.click(*corner)  # the bias of the middle unit
     page.wait_for_selector("#weight:not([hidden])")
-    assert text(page, "#weight-name") == "bias of unit 2, layer 1"
+    assert text(page, "#weight-name") == "layer 0 (Dense) b[1]"
     before = text(page, "#train")
     page.fill("#weight input[type=number]", "3")
     changed(page, "#train", before)
@@ -255,7 +255,7 @@ def test_points_and_weights_are_changed_by_keys(window: Any) -> None:
     told(page, "epoch 0")
     page.get_by_role("application", name="Network").focus()
     page.keyboard.press("ArrowRight")
-    assert told(page, "weight from unit 1 to 1, layer 1: ")
+    assert told(page, "layer 0 (Dense) W[0, 0]: ")
     value = float(page.input_value("#weight [type=number]"))
     page.keyboard.press("Shift+ArrowUp")
     page.wait_for_function(f"document.querySelector('#weight [type=number]').value > {value + 0.9}")
@@ -486,3 +486,16 @@ def test_a_suspended_or_stopped_server_is_reported(browser: Any, runs: bool) -> 
         assert page.locator("button:enabled, input:enabled, select:enabled, textarea:enabled").count() == 0
         page.keyboard.press("s")
         context.close()
+
+
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+def test_the_loss_and_the_report_of_a_check_are_visible_on_a_small_laptop(window: Any, color_scheme: str) -> None:
+    page = window(viewport={"width": 1280, "height": 800}, color_scheme=color_scheme)
+    box = page.locator("section.loss").bounding_box()
+    assert box["y"] + box["height"] <= 800
+    page.click("#tab-check")
+    page.click("#check")
+    page.wait_for_function("document.querySelector('#report').textContent.includes('PASS')")
+    assert page.evaluate(
+        "document.querySelector('#report').scrollWidth <= document.querySelector('#report').clientWidth"
+    )

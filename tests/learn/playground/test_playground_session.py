@@ -279,6 +279,14 @@ def test_units_show_the_outputs_of_each_layer():
     assert hidden(session).shape == (50, 3)
 
 
+def test_weights_have_the_names_of_the_gradient_check():
+    session = Session(Settings(rows=20, layers=(3, 2)))
+    names = {edge.name.partition("[")[0] for edge in edges(session)}
+    assert names == {row.name for row in check(session).rows}
+    assert edges(session)[1].name == "layer 0 (Dense) W[0, 1]"
+    assert edges(session)[-1].name == "layer 4 (Dense) b[1]"
+
+
 def test_weights_are_editable_edges():
     session = Session(Settings(layers=(4,), normalization=True))
     found = edges(session)

@@ -10,6 +10,7 @@ from vecprop.learn.playground import table
 from vecprop.learn.playground.session import Session
 from vecprop.learn.playground.settings import Settings
 from vecprop.learn.playground.table import Table
+from vecprop.tables.error import TableError
 
 pd = pytest.importorskip("pandas", reason='pip install "vecprop[tables]"')
 
@@ -220,3 +221,11 @@ def test_huge_and_tiny_numbers_are_drawn(values):
     assert np.isfinite(session.points.XY).all()
     session.run_epochs(3)
     assert session.trouble == ""
+
+
+@pytest.mark.parametrize("content", [b'[{"a": 1, "b": 2, "c": 3}]', b"<table><tr><td>1</td></tr></table>"])
+def test_an_uploaded_file_of_another_format_is_to_be_saved_as_csv(content):
+    said = r"^data.json is (JSON|HTML or XML), not delimited text: save it as CSV"
+    with pytest.raises(TableError, match=said) as error:
+        Table.of_file("data.json", content)
+    assert "data frame" not in str(error.value)

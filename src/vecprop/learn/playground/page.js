@@ -111,9 +111,7 @@ const handlers = {
     one("#no-weight").hidden = !!edge
     if (!edge) return
     one("#weight").dataset.index = edge.index
-    one("#weight-name").textContent = edge.source === null
-      ? `bias of unit ${edge.target + 1}, layer ${edge.layer + 1}`
-      : `weight from unit ${edge.source + 1} to ${edge.target + 1}, layer ${edge.layer + 1}`
+    one("#weight-name").textContent = edge.name // as in the gradient check
     const fields = all("#weight input").filter((field) => !field.matches("[type=range]:active, [type=number]:focus"))
     for (const field of fields) field.value = Number(edge.value.toPrecision(6)) // not the field being edited
   },

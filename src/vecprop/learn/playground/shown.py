@@ -63,6 +63,7 @@ class Edge:
     target: int
     index: int
     value: float
+    name: str
 
 
 def edges(session: Session) -> list[Edge]:
@@ -74,7 +75,7 @@ def edges(session: Session) -> list[Edge]:
         layer += tensor.name == "W"
         for index, place in enumerate(np.ndindex(tensor.shape), tensor.start):
             source, target = place if tensor.name == "W" else (None, *place)
-            found.append(Edge(layer, source, target, index, float(session.theta[index])))
+            found.append(Edge(layer, source, target, index, float(session.theta[index]), f"{tensor}{[*place]}"))
     return found
 
 

@@ -80,7 +80,7 @@ class DelimitedFile:
         if found := re.match(r"\s*(?:(\[?\s*\{\s*\")|<(?:!doctype|html|table|\?xml))", lines[0], re.IGNORECASE):
             kind, reader = ("JSON", "read_json") if found[1] else ("HTML or XML", "read_html or read_xml")
             raise TableError(
-                f"{path} is {kind}, not delimited text: read it with pandas.{reader} and pass the data frame."
+                f"{path} is {kind}, not delimited text: save it as CSV, for example with pandas.{reader} and to_csv."
             )
         notes, separator = [], separator or separator_of(lines)
         if above and whole[0].startswith("#"):

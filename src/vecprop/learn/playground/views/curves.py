@@ -3,6 +3,7 @@
 import numpy as np
 from bokeh.models import DataRange1d
 
+from ....core import Dense
 from ....pictures.style import COLOURS, colour
 from ..session import Session
 from .style import counted, empty, fit_log_axis, legend_of, log_figure, plain_figure
@@ -44,12 +45,13 @@ class GradientsView:
     def update(self, session: Session) -> None:
         """Draw the current curves, without zeros because the axis is logarithmic."""
         drawn = []
+        numbers = [number for number, layer in enumerate(session.network.layers) if isinstance(layer, Dense)]
         for curves, what, dash in ((session.gradient_norms, "gradient", "solid"), (session.moves, "update", "dashed")):
             for layer, values in enumerate(curves.values.T):
                 places = np.flatnonzero(values > 0)
                 places = places[_some(len(places), MOST_OF_NORMS)]
                 epochs = curves.epochs[places].astype(float)
-                drawn.append((epochs, values[places], colour(layer), dash, f"layer {layer + 1} {what}"))
+                drawn.append((epochs, values[places], colour(layer), dash, f"layer {numbers[layer]} {what}"))
         self._curves.data = dict(zip(self._curves.data, map(list, zip(*drawn, strict=True)), strict=True))
         fit_log_axis(self.figure, np.concatenate(self._curves.data["ys"]))
 
