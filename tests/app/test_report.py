@@ -20,9 +20,9 @@ from sampled import sampled
 from shared_commands import FAST
 from vecprop.app.training.job import TrainingJob
 from vecprop.app.training.splitting import Request, how_chosen, split_table
+from vecprop.system.estimates import Estimate, compared
 from vecprop.tables.evaluation import report
 from vecprop.tables.evaluation.measuring import measured_unseen
-from vecprop.tables.evaluation.metrics import Estimate
 from vecprop.tables.evaluation.report import Run, intervals, origin, page_of, verdict_box
 from vecprop.tables.evaluation.report.drawings import coverage, groups_by, losses
 from vecprop.tables.evaluation.report.markup import code_in, drawn
@@ -116,7 +116,7 @@ def test_the_verdict_is_at_the_top(made):
     scores = {"vecprop": Estimate(0.5, 0, 1), "naive": Estimate(1, 1, 1), "b": Estimate(1, 1, 1)}
 
     def box_of(scores):
-        return intervals({name: {"rmse": score} for name, score in scores.items()}, "rmse")
+        return intervals(scores, compared(list(scores.values())))
 
     assert 'left: 50.0%"' in box_of(scores)
     assert "→" not in box_of(scores)

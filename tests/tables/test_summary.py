@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vecprop.system.estimates import percents
 from vecprop.tables.evaluation.measured import Measured
 from vecprop.tables.evaluation.metrics import estimates, metrics_of_classes, metrics_of_numbers
-from vecprop.tables.evaluation.verdict import percents
 
 
 def of_classes(truth, decided, how: Any = "test", names=("no", "yes"), **fields):
@@ -23,7 +23,7 @@ def of_classes(truth, decided, how: Any = "test", names=("no", "yes"), **fields)
 def of_numbers(truth, predicted, loss="squared_error", quantile=0.5, **fields):
     """Return scores of predicted numbers or quantiles."""
     levels = np.ravel(quantile).tolist()
-    model = SimpleNamespace(loss=loss, quantile=quantile, levels=levels)
+    model = SimpleNamespace(loss=loss, quantile=quantile, _levels=levels)
     predictions = {"vecprop": np.asarray(predicted, float)} | fields.pop("baselines", {})
     return Measured("test", model, None, None, np.asarray(truth, float), np.ones(len(truth)), predictions, **fields)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..system.estimates import Estimate, NumberFormat
 from .style import Axes, add_legend, axes_or_new, colour, ink, pyplot
 
 
@@ -184,10 +185,11 @@ def _draw_map(ax: "Axes", results: SearchResults, names: list[str], values: list
     ax.figure.colorbar(picture, ax=ax, label=f"test {results.name}")
     if cells.size <= 100:
         middle = np.nanmin(cells) + 0.6 * (np.nanmax(cells) - np.nanmin(cells)) if np.isfinite(cells).any() else 0
+        shown = NumberFormat.of([Estimate(cell) for cell in sorted(cells[np.isfinite(cells)], reverse=True)])
         for (row, column), cell in np.ndenumerate(cells):
             if np.isfinite(cell):
                 ink = "black" if cell > middle else "white"
-                ax.text(column, row, f"{cell:.3g}", ha="center", va="center", color=ink)
+                ax.text(column, row, shown(cell), ha="center", va="center", color=ink)
     if np.isfinite(cells).any():
         row, column = np.argwhere(cells == np.nanmax(cells))[0]
         corner = (column - 0.48, row - 0.48)

@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from ...system.estimates import Estimate, Text, compared
 from ..ensemble.calibration import decided, positive_of
 from ..error import RequestError
-from ..estimates import Estimate, Text, compared
 from ..explaining.importance import Importance, WorstRow, importances, worst_rows
 from ..table_model import TableModel
 from . import metrics as of_rows
 from .baselines import NAIVE
 from .metrics import Metrics, Scores, columns_of_text, spreads, title
 from .targets import levels_of, positive_class
-from .verdict import FEW, FEW_GROUPS, OURS, Comparison, How, Verdict, summary_of, widening
+from .verdict import FEW, FEW_GROUPS, OURS, How, Verdict, summary_of, verdict_of, widening
 
 MARGIN = "margin"
 NOTABLE = 0.01
@@ -131,6 +131,10 @@ class Measured:
         """The ratio of the widths of intervals of differences and of bootstrap intervals."""
         return widening(self.how, self.units, len(self.folds))
 
+    def _judged(self, metric: str) -> Estimate:
+        """Return a metric of the model with an interval that is as wide as the intervals of differences."""
+        return self.metrics[metric].widened(self._widening)
+
     @property
     def scores(self) -> Scores:
         """The metrics and intervals of the model ("vecprop"), followed by the metrics of each baseline."""
@@ -194,7 +198,7 @@ class Measured:
         """The verdict on the model, or None if it was not compared with baselines."""
         if not self.margins:
             return None
-        return Comparison(self, next(iter(self.metrics))).verdict(list(worries_of(self)))
+        return verdict_of(self, list(worries_of(self)))
 
     @property
     def summary(self) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from ...core.losses import Quantile
-from ..estimates import Estimate, NumberFormat
+from ...system.estimates import Estimate, NumberFormat
 from ..explaining.importance import MIN_LOSS_PROBABILITY
 
 ENTRIES = 10_000_000

@@ -1,6 +1,5 @@
 """A plain summary of the scores of a model, and the verdict: whether it is better than its baselines."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan, sqrt
 from typing import Any, Literal
@@ -8,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import norm, t
 
+from ...system.estimates import Estimate, compared, percents
 from ..ensemble.calibration import positive_of
-from ..estimates import Estimate, compared
 from .baselines import NAIVE
 from .metrics import title
 from .targets import levels_of
@@ -93,151 +92,91 @@ def widening(how: How, units: int, folds: int) -> float:
     return few
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """The comparison of a model with its baselines by a loss; ``measured`` is a `Measured`."""
+def verdict_of(measured: Any, worries: list[str]) -> Verdict:
+    """Return the verdict on the model of a `Measured`, given reasons not to trust the model."""
+    metric = next(iter(measured.metrics))
+    losses = {name: scores[metric] for name, scores in measured.scores.items()}
+    beaten, better = significant(measured)
+    undecided = [name for name in measured.margins if name not in (*beaten, *better)]
+    has_no_skill = NAIVE not in beaten and lacks_skill(measured, losses[NAIVE].value)
+    level: Level
+    if has_no_skill:
+        level = "worse" if better else "not distinguishable"
+        headline = f"The {title(metric)} shows no skill"
+        candidates = [NAIVE]
+    elif better:
+        level = "worse"
+        headline = f"Worse than {listed(better)}"
+        candidates = better
+    elif undecided:
+        is_equal = all(is_equivalent(measured, losses, name) for name in undecided)
+        level = "not distinguishable" if is_equal else UNCLEAR
+        headline = f"Not distinguishable from {listed(undecided)}"
+        if not is_equal:
+            rows = f"n = {described_rows(measured)}"
+            headline = f"{UNCLEAR.capitalize()} ({rows}) whether the model is better than {listed(undecided)}"
+        candidates = undecided
+    else:
+        best = min(beaten, key=lambda name: losses[name].value)
+        level = "slightly better" if measured.margins[best].value < SLIGHT * losses[best].value else "better"
+        headline = f"{level.capitalize()} than all baselines"
+        candidates = beaten
+    baseline = min(candidates, key=lambda name: losses[name].value)
+    texts = measured._compared(metric)
+    place = list(losses).index(baseline)
+    margin = texts[len(losses) + place - 1]  # the model itself has none
+    subject = "it" if has_no_skill else f"the {title(metric)}"
+    what = " (which ignores the inputs)" if baseline == NAIVE else ""
+    says = f"{headline}: {subject} is {texts[0].value}, compared with {texts[place].value} for {baseline}{what}; "
+    says += f"the difference is {margin}."
+    if beaten and candidates is not beaten:
+        says += f" The model is significantly better than {listed(beaten)}."
+    if better and candidates is not better:
+        says += f" It is significantly worse than {listed(better)}."
+    scored = "Partly on training rows" if measured.trained_on else SCORED.get(measured.how)
+    if scored:
+        says = f"{scored}, {says[0].lower()}{says[1:]}"
+    theirs, difference = losses[baseline], measured.margins[baseline]
+    return Verdict(level, metric, losses[OURS], baseline, theirs, difference, beaten, says, worries)
 
-    measured: Any
-    metric: str
 
-    @property
-    def ours(self) -> Estimate:
-        """The loss of the model."""
-        return self.measured.scores[OURS][self.metric]
+def significant(measured: Any) -> tuple[list[str], list[str]]:
+    """Return the baselines with a significantly higher loss, and those with a significantly lower loss."""
+    if measured.units < TOO_FEW:
+        return [], []
+    scores = {metric: measured._judged(metric) for metric in GUESSING if metric in measured.metrics}
+    beats_guessing = all(score.low > GUESSING[metric] for metric, score in scores.items())
+    margins = measured.margins.items()
+    beaten = [name for name, margin in margins if margin.low > 0 and (name != NAIVE or beats_guessing)]
+    return beaten, [name for name, margin in margins if margin.high < 0]
 
-    @property
-    def losses(self) -> dict[str, Estimate]:
-        """The loss of each baseline."""
-        return {name: scores[self.metric] for name, scores in self.measured.scores.items() if name != OURS}
 
-    @property
-    def is_tiny(self) -> bool:
-        """Whether bootstrap samples of so few rows or groups prove nothing."""
-        return self.measured.units < TOO_FEW
+def is_small(measured: Any) -> bool:
+    """Whether there are too few rows or groups to call models equal."""
+    return len(measured.truth) < FEW or (measured.groups is not None and measured.units < FEW_GROUPS)
 
-    @property
-    def is_small(self) -> bool:
-        """Whether there are too few rows or groups to call two models equal."""
-        has_few_groups = self.measured.groups is not None and self.measured.units < FEW_GROUPS
-        return has_few_groups or len(self.measured.truth) < FEW
 
-    @property
-    def beaten(self) -> list[str]:
-        """The baselines with a significantly higher loss."""
-        if self.is_tiny:
-            return []
-        margins = self.measured.margins
-        return [name for name in margins if margins[name].low > 0 and (name != NAIVE or self._beats_guessing)]
+def lacks_skill(measured: Any, naive: float) -> bool:
+    """Whether the intervals exclude that the model is clearly better than without inputs."""
+    if is_small(measured) or measured.margins[NAIVE].high > SLIGHT / 2 * naive:
+        return False
+    scores = {metric: measured._judged(metric) for metric in NO_SKILL if metric in measured.metrics}
+    return not any(score.high > NO_SKILL[metric] for metric, score in scores.items())
 
-    @property
-    def better(self) -> list[str]:
-        """The baselines with a significantly lower loss."""
-        if self.is_tiny:
-            return []
-        return [name for name, margin in self.measured.margins.items() if margin.high < 0]
 
-    @property
-    def undecided(self) -> list[str]:
-        """The other baselines."""
-        return [name for name in self.measured.margins if name not in (*self.beaten, *self.better)]
+def is_equivalent(measured: Any, losses: dict[str, Estimate], baseline: str) -> bool:
+    """Whether the interval excludes a difference that matters."""
+    matters = max(SLIGHT * losses[baseline].value, SLIGHT_OF_NAIVE * losses[NAIVE].value)
+    margin = measured.margins[baseline]
+    return not is_small(measured) and -matters <= margin.low and margin.high <= matters
 
-    def _skill(self, metric: str) -> Estimate:
-        """Return a score of the model with the interval that is used to judge differences."""
-        return self.measured.scores[OURS][metric].widened(self.measured._widening)
 
-    @property
-    def _beats_guessing(self) -> bool:
-        """Whether R² and ROC AUC, where they exist, are significantly better than without inputs."""
-        scores = self.measured.scores[OURS]
-        return all(self._skill(metric).low > guess for metric, guess in GUESSING.items() if metric in scores)
-
-    @property
-    def has_no_skill(self) -> bool:
-        """Whether the intervals exclude that the model is clearly better than without inputs."""
-        margins, scores = self.measured.margins, self.measured.scores[OURS]
-        if self.is_small or NAIVE in self.beaten or NAIVE not in margins:
-            return False
-        is_excluded = margins[NAIVE].high <= SLIGHT / 2 * self.losses[NAIVE].value
-        return is_excluded and all(
-            not self._skill(metric).high > limit for metric, limit in NO_SKILL.items() if metric in scores
-        )
-
-    def is_equivalent(self, baseline: str) -> bool:
-        """Whether the interval excludes a difference that matters."""
-        margin, loss = self.measured.margins[baseline], self.losses[baseline].value
-        naive = self.losses[NAIVE].value if NAIVE in self.losses else 0.0
-        matters = max(SLIGHT * loss, SLIGHT_OF_NAIVE * naive)
-        return not self.is_small and -matters <= margin.low and margin.high <= matters
-
-    @property
-    def level(self) -> Level:
-        """The level of the verdict."""
-        if self.better:
-            return "worse"
-        if self.has_no_skill:
-            return "not distinguishable"
-        if self.undecided:
-            is_equal = all(map(self.is_equivalent, self.undecided))
-            return "not distinguishable" if is_equal else UNCLEAR
-        best = self.baseline
-        is_slight = self.measured.margins[best].value < SLIGHT * self.losses[best].value
-        return "slightly better" if is_slight else "better"
-
-    @property
-    def baseline(self) -> str:
-        """The baseline that the verdict names."""
-        if self.has_no_skill:
-            return NAIVE
-        candidates = self.better or self.undecided or self.beaten
-        return min(candidates, key=lambda name: self.losses[name].value)
-
-    @property
-    def headline(self) -> str:
-        """The level in words."""
-        others = listed(self.undecided)
-        if self.has_no_skill:
-            return f"The {title(self.metric)} shows no skill"
-        if self.level == "worse":
-            return f"Worse than {listed(self.better)}"
-        if self.level == "not distinguishable":
-            return f"Not distinguishable from {others}"
-        if self.level == UNCLEAR:
-            return f"{UNCLEAR.capitalize()} (n = {self._count}) whether the model is better than {others}"
-        return f"{self.level.capitalize()} than all baselines"
-
-    @property
-    def _count(self) -> str:
-        """The number of scored rows and groups."""
-        measured, count = self.measured, f"{len(self.measured.truth):,}"
-        if measured.groups is not None:
-            return f"{count} in {measured.units} group{'s' if measured.units > 1 else ''}"
-        if len(np.unique(measured.truth)) == 1:
-            return f"{count}, all with the same target"
-        return count
-
-    @property
-    def says(self) -> str:
-        """The verdict as text."""
-        names, margins = list(self.losses), self.measured.margins
-        texts = compared([self.ours, *self.losses.values()], [margins[name] for name in names])
-        place = names.index(self.baseline)
-        ours, theirs, margin = texts[0].value, texts[1 + place].value, texts[1 + len(names) + place]
-        name = f"{NAIVE} (which ignores the inputs)" if self.baseline == NAIVE else self.baseline
-        subject = "it" if self.has_no_skill else f"the {title(self.metric)}"
-        says = f"{self.headline}: {subject} is {ours}, compared with {theirs} for {name}"
-        says += f"; the difference is {margin}."
-        if self.beaten and self.level not in ("better", "slightly better"):
-            says += f" The model is significantly better than {listed(self.beaten)}."
-        if self.better and self.has_no_skill:
-            says += f" It is significantly worse than {listed(self.better)}."
-        scored = "Partly on training rows" if self.measured.trained_on else SCORED.get(self.measured.how)
-        return f"{scored}, {says[0].lower()}{says[1:]}" if scored else says
-
-    def verdict(self, worries: Sequence[str]) -> Verdict:
-        """Return the verdict, given reasons not to trust the model."""
-        name = self.baseline
-        theirs, margin = self.losses[name], self.measured.margins[name]
-        return Verdict(self.level, self.metric, self.ours, name, theirs, margin, self.beaten, self.says, list(worries))
+def described_rows(measured: Any) -> str:
+    """Return the number of scored rows and groups."""
+    rows = f"{len(measured.truth):,}"
+    if measured.groups is not None:
+        return f"{rows} in {measured.units} group{'s' if measured.units > 1 else ''}"
+    return f"{rows}, all with the same target" if len(np.unique(measured.truth)) == 1 else rows
 
 
 def listed(names: list[str]) -> str:
@@ -281,7 +220,7 @@ def _summary_of_classes(measured: Any, rows: str) -> str:
     right, guess = percents(measured.metrics["accuracy"].value, counts.max() / measured.weight.sum())
     said = f"Of {rows}, {right} are classified correctly; always predicting {names[counts.argmax()]!r} gets {guess}."
     positive = positive_of(measured.model) if len(names) == 2 else None
-    if positive is None or counts[positive] > RARE * counts.sum():
+    if positive is None or not 0 < counts[positive] <= RARE * counts.sum():
         return said
     is_positive, is_found = truth == positive, decided == positive
     hits, alarms = int((is_positive & is_found).sum()), int((~is_positive & is_found).sum())
@@ -308,19 +247,3 @@ def _summary_of_numbers(measured: Any, rows: str) -> str:
     return (
         f"Of {rows}, {share} have a target within the predicted interval, which should contain {wanted}. The {errors}"
     )
-
-
-def percents(*shares: float) -> list[str]:
-    """Return shares in percent, with equal decimals and enough of them to distinguish the shares from each other.
-
-    Examples
-    --------
-    >>> percents(0.801, 0.62), percents(0.9996, 0.9994), percents(float("nan"))
-    (['80 %', '62 %'], ['99.96 %', '99.94 %'], ['undefined'])
-    """
-    finite = [round(share, 9) for share in shares if not np.isnan(share)]
-    distinct = {0.0, 1.0, *finite}
-    decimals = 0
-    while decimals < 7 and len({f"{100 * share:.{decimals}f}" for share in distinct}) < len(distinct):
-        decimals += 1
-    return ["undefined" if np.isnan(share) else f"{100 * share:.{decimals}f} %" for share in shares]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from scipy.special import erfc
 
+from ...system.estimates import percents
 from ..encoding.column import Column, Misfit, row_named
 from ..encoding.columns import ordinary
 from ..encoding.encoder import Encoder, Misfits, require_inputs
@@ -290,7 +291,8 @@ class Comparison:
         if chance >= self.level:
             return ""
         value = f"{'' if is_names else 'at most '}{self.part.shown(profile.values[place])}"
-        return f"{ours[place]:.0%} of values are {value} ({theirs[place]:.0%} in training)"
+        share, in_training = percents(ours[place], theirs[place], unit="%")
+        return f"{share} of values are {value} ({in_training} in training)"
 
 
 def _values(part: Column, series: Any) -> np.ndarray:

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ...system.estimates import Estimate, compared
 from ..encoding.column import Column, row_named, shortened
 from ..encoding.columns import Dates
 from ..ensemble.calibration import positive_of
 from ..error import figures, one_line, pandas
-from ..estimates import Estimate, compared
 from ..kinds.values import DAY, MISSING
 from ..reading.frames import Frame
 from .column_notes import QUANTILES, Profile

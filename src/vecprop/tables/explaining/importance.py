@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from ...core.losses import Quantile
+from ...system.estimates import NEGLIGIBLE, Estimate, NumberFormat, Text
 from ..encoding.column import Column, row_named
 from ..encoding.columns import Categories
 from ..ensemble.calibration import decided
-from ..estimates import NEGLIGIBLE, Estimate, NumberFormat, Text
 from .contributions import background_inputs, leading_class, output, output_name
 
 MIN_ASSOCIATION = 0.7

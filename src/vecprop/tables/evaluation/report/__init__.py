@@ -12,14 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ....system.estimates import Estimate, Text
 from ....system.extras import imported
 from ....system.versions import version_of
 from ...error import printable
-from ...estimates import compared
 from ...reading.file_lists import files_of
 from ..baselines import NAIVE
 from ..measured import Measured
-from ..metrics import Scores
 from . import target_sections as target
 from .columns import columns
 from .markup import Html, parts, template
@@ -83,17 +82,17 @@ def verdict_box(measured: Measured, run: Run) -> Html:
         why = "Not compared with baselines" if run.is_measured else "Not evaluated, because Ctrl-C was pressed"
         return parts().verdict(why, measured.notes)
     headline, _, why = found.says.partition(": ")
-    scale = intervals(measured.scores, found.metric) if measured.units > 1 else ""
+    losses = {name: metrics[found.metric] for name, metrics in measured.scores.items()}
+    scale = intervals(losses, measured._compared(found.metric)) if measured.units > 1 else ""
     return parts().verdict(headline, measured.notes, found, why[0].upper() + why[1:], scale)
 
 
-def intervals(scores: Scores, metric: str) -> Html:
+def intervals(losses: dict[str, Estimate], texts: Sequence[Text]) -> Html:
     """Draw the loss intervals of the model and the baselines on one scale, which may exclude "naive"."""
-    each = {name: of_model[metric] for name, of_model in scores.items()}
-    near = [of for name, of in each.items() if name != NAIVE]
+    near = [loss for name, loss in losses.items() if name != NAIVE]
     start, end = min(of.low for of in near), max(of.high for of in near)
     length, lines = (end - start) or 1.0, []
-    for (name, of), text in zip(each.items(), compared(list(each.values())), strict=True):
+    for (name, of), text in zip(losses.items(), texts, strict=False):
         left, middle, right = np.clip([(at - start) / length for at in (of.low, of.value, of.high)], 0, 1)
         lines.append((name, text.value, of.low > start + length, left, middle, right - left))
     return parts().intervals(lines)

@@ -44,7 +44,7 @@ def columns(measured: Measured) -> Html:
     return parts().columns(
         loss_name(model),
         {"table": "rows of the table", "test": "test rows"}.get(measured.how, "training rows"),
-        HEADS | {"drift" if measured.how == "table" else "drift (test vs training)": "drift"},
+        HEADS | ({"drift" if measured.how == "table" else "drift (test vs training)": "drift"} if drifts else {}),
         list(map(row, names[:LISTED])),
         MAX_COLUMNS,
         len(names) - LISTED,

@@ -7,9 +7,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ....check import Report, check_gradients
+from ....system.estimates import Estimate, NumberFormat
 from ...encoding.column import shortened
 from ...error import figures, printable
-from ...estimates import Estimate, compared
 from ...explaining.contributions import Explanation, explanations
 from ...explaining.importance import loss_name
 from ..measured import Measured
@@ -72,11 +72,11 @@ def worst_rows(measured: Measured, explain: str) -> Html:
     else:
         of_loss = "errors" if loss_name(measured.model) == "squared error" else "quantile loss"
         text, kind, last = f"These rows had the largest {of_loss} (error: true − predicted).", "number", "error"
-        rows = []
-        for each in found:
-            error = Estimate(each.truth - each.predicted)
-            predicted, truth, error = compared([Estimate(each.predicted), Estimate(each.truth)], [error])
-            rows.append([each.row, truth.value, predicted.value, error.value])
+        worst, errors = found[0], [Estimate(found[0].truth - found[0].predicted)]
+        form = NumberFormat.of([Estimate(worst.predicted), Estimate(worst.truth)], errors)
+        rows = [
+            [row.row, form(row.truth), form(row.predicted), form.difference(row.truth, row.predicted)] for row in found
+        ]
     encoder, X = measured.model.encoder_, measured.X.iloc[[each.place for each in found]]
     heads = {"": "row", "true": kind, "predicted": kind, last: "number"}
     for name in (leading_columns(measured) or encoder.names)[:VALUES]:
@@ -86,8 +86,8 @@ def worst_rows(measured: Measured, explain: str) -> Html:
             row.append(shown(value))
     if encoder.width * len(encoder.names) < MAX_INPUTS:
         output = "the probability of the predicted class" if measured.is_classifier else "the prediction"
-        output += "" if measured.has_test else " of the final model, which was trained on these rows too,"
         text += f" The last column lists which inputs moved {output} most, up (+) or down (-) from its mean."
+        text += "" if measured.has_test else " It explains the final model, which was trained on these rows too."
         heads |= {"main drivers": "examples drivers"}
         rows = [[*row, drivers(of)] for row, of in zip(rows, explanations(measured.model, X, most=DRAWN), strict=True)]
     return parts().worst_rows(text, heads, rows, explain, worse_subgroups(measured))

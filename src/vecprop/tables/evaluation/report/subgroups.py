@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from ....system.estimates import Estimate, compared
 from ...encoding.column import Column, shortened
 from ...encoding.columns import Dates
 from ...error import printable
-from ...estimates import Estimate, compared
 from ...explaining.importance import loss_name
 from ...kinds.values import MISSING
 from ..measured import Measured

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from ....system.estimates import percents
 from ...ensemble.calibration import positive_of
 from ...error import figures
 from ..baselines import NAIVE
 from ..measured import Measured
 from ..targets import levels_of
-from ..verdict import percents
 from . import drawings as draw
 from .markup import Html, parts, picture
 from .sections import name_of

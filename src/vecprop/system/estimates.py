@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from math import floor, isfinite, log10
+from math import floor, isfinite, isnan, log10
 from statistics import median_low
 from typing import NamedTuple, Self
 
@@ -107,7 +107,7 @@ class NumberFormat:
     def _needed(estimates: Sequence[Estimate], margins: Sequence[Estimate], typical: float) -> Iterator[int]:
         """Yield the decimals that single estimates, pairs of estimates and margins need."""
         large = [estimate for estimate in estimates if estimate.size >= NEGLIGIBLE * typical]
-        uncertain = [estimate for estimate in large if estimate.low < estimate.high]
+        uncertain = [estimate for estimate in large if estimate.high - estimate.low > 1e-9 * estimate.size]
         supported = max(map(_decimals, uncertain or large))
         yield supported
         first = estimates[0].value
@@ -163,3 +163,19 @@ def _decimals(estimate: Estimate) -> int:
     """Return the decimals that an interval supports: two digits of its half width, and four digits of its ends."""
     sizes = {4: estimate.size, 2: (estimate.high - estimate.low) / 2}
     return min(digits - 1 - floor(log10(size)) for digits, size in sizes.items() if size > 0)
+
+
+def percents(*shares: float, unit: str = " %") -> list[str]:
+    """Return shares in percent, with equal decimals and enough of them to distinguish the shares from each other.
+
+    Examples
+    --------
+    >>> percents(0.801, 0.62), percents(0.9996, 0.9994), percents(float("nan"))
+    (['80 %', '62 %'], ['99.96 %', '99.94 %'], ['undefined'])
+    """
+    finite = [round(share, 9) for share in shares if not isnan(share)]
+    distinct = {0.0, 1.0, *finite}
+    decimals = 0
+    while decimals < 7 and len({f"{100 * share:.{decimals}f}" for share in distinct}) < len(distinct):
+        decimals += 1
+    return ["undefined" if isnan(share) else f"{100 * share:.{decimals}f}{unit}" for share in shares]
