@@ -11,7 +11,7 @@ from sklearn.datasets import load_iris, make_moons
 from sklearn.exceptions import NotFittedError
 from sklearn.inspection import DecisionBoundaryDisplay
 
-from vecprop import MLPClassifier, MLPRegressor
+from vecprop import MLPClassifier, MLPRegressor, pictures
 
 X, number = map(np.asarray, make_moons(100, noise=0.2, random_state=0))
 y = np.array(["out", "in"])[number]
@@ -181,3 +181,29 @@ def test_a_calibration_plot_rejects_unknown_labels(model):
         model.plot.calibration(X, number)
     with pytest.raises(ValueError, match="classes not in"):
         model.plot.calibration(X, np.where(number, "inside", "out"))
+
+
+def test_functions_draw_models_as_methods_do(model):
+    for name in ("decision_boundary", "hidden_space"):
+        of_function, of_method = getattr(pictures, f"plot_{name}")(model, X, y), getattr(model.plot, name)(X, y)
+        assert len(of_function.collections) == len(of_method.collections) > 0
+
+
+@pytest.mark.parametrize(
+    ("draw", "needs"),
+    [
+        (lambda: pictures.plot_decision_boundary(np.ones(3), X, y), "an MLPClassifier, X and y, or a Network"),
+        (lambda: pictures.plot_hidden_space("model", X, y), "an MLPClassifier, X and y, or a Network"),
+        (lambda: pictures.plot_classes(MLPClassifier(), y), "rows X and their classes t"),
+        (lambda: pictures.plot_disagreement(MLPClassifier(), X), "a fitted MLPEnsembleClassifier or"),
+        (lambda: pictures.plot_search(3), "a fitted search or its cv_results_"),
+        (lambda: pictures.plot_search_each(MLPClassifier()), "a fitted search or its cv_results_"),
+        (lambda: pictures.plot_restarts(X), "a fitted MLPClassifier or MLPRegressor"),
+        (lambda: pictures.plot_gradient_report(True), "a report of check_gradients"),
+        (lambda: pictures.plot_taylor_remainder("PASS"), "a report of check_gradients"),
+    ],
+)
+def test_wrong_objects_raise_one_sentence(draw, needs):
+    with pytest.raises(TypeError, match=f"^plot_[a-z_]+ needs {needs}.*, got [A-Za-z]+\\.$"):
+        draw()
+    assert not plt.get_fignums()

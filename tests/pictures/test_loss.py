@@ -156,3 +156,22 @@ def test_a_tabular_model_plots_the_losses_of_its_main_networks(legend):
     assert legend(ax) == [f"training, median of {count}", f"validation, median of {count}"]
     with pytest.raises(ValueError, match="not fitted"):
         vp.TabularRegressor().plot()
+
+
+def test_models_results_and_histories_are_drawn_alike():
+    network = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
+    result = vp.train(network, network.init(0), ROWS, TARGETS, optimizer=vp.Adam(), epochs=3)
+    for source in (result, result.history, [result]):
+        np.testing.assert_array_equal(plot_loss(source).lines[0].get_ydata(), result.history.loss)
+    model = vp.MLPRegressor(hidden_layer_sizes=(2,), tol=1.0, random_state=0).fit(ROWS, TARGETS[:, 0])
+    (of_function,), (of_method,) = plot_loss(model, color="k").lines, model.plot.loss(color="k").lines
+    np.testing.assert_array_equal(of_function.get_xydata(), of_method.get_xydata())
+    few = {"max_iter": 3, "n_estimators": 2, "hidden_layer_sizes": (2,), "random_state": 0}
+    table = vp.TabularRegressor(**few).fit(np.tile(ROWS, (5, 1)), np.tile(TARGETS[:, 0], 5))
+    assert len(plot_loss(table).lines) == len(table.plot.loss().lines) == len(table.plot().lines) > 2
+
+
+@pytest.mark.parametrize("source", ["loss.csv", vp.Adam(), None, object(), [], vp.SquaredError()])
+def test_other_objects_have_no_losses(source):
+    with pytest.raises((TypeError, ValueError), match=r"^plot_loss needs a history, .* got|must be a nonempty array"):
+        plot_loss(source)

@@ -2,7 +2,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pytest
 
+import vecprop as vp
 from vecprop.pictures import plot_dependence
 from vecprop.pictures.dependence import CURVES
 
@@ -37,3 +40,45 @@ def test_categories_are_named_and_dates_are_dates():
     assert len(ax.lines) == CURVES + 2
     ax.figure.canvas.draw()
     assert [label.get_text() for label in ax.get_xticklabels()] == ["2024-01-01", "2024-01-16", "2024-02-01"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    table = pd.DataFrame(
+        {"age": np.arange(60.0) % 30, "town": ["Oslo", "Rome", "Rome"] * 20, "y": np.arange(60.0) % 30}
+    )
+    table["said"] = [f"a {number} of words and more words {number % 7}" for number in range(60)]
+    table["day"] = pd.date_range("2024-01-01", periods=60)
+    columns = {"said": "text"}
+    return vp.TabularRegressor("y", columns=columns, n_estimators=2, max_iter=30, random_state=0).fit(table), table
+
+
+def test_a_model_and_a_column_are_enough(model):
+    fitted, table = model
+    for ax in (plot_dependence(fitted, "age"), fitted.plot.dependence("age"), plot_dependence(fitted, "age", table)):
+        *_, mean = ax.lines
+        x, y = mean.get_xydata().T
+        assert [x[0], x[-1]] == [0, 29]
+        assert y[-1] - y[0] > 10
+    assert [text.get_text() for text in plot_dependence(fitted, "town").get_yticklabels()] in (
+        ["Oslo", "Rome"],
+        ["Rome", "Oslo"],
+    )
+    assert plot_dependence(fitted, "day").get_xticklabels()[0].get_text() == "2024-01-01"
+
+
+def test_wrong_columns_and_wrong_objects(model):
+    fitted, table = model
+    with pytest.raises(vp.TableError, match=r"has no column 'agee': did you mean 'age'\?"):
+        plot_dependence(fitted, "agee")
+    with pytest.raises(vp.TableError, match="Column 'said' is read as text"):
+        fitted.plot.dependence("said")
+    with pytest.raises(vp.TableError, match="has no column 'y'"):
+        plot_dependence(fitted, "y", table)
+    with pytest.raises(ValueError, match="not fitted"):
+        plot_dependence(vp.TabularRegressor("y"), "age")
+    for source in (3, table, vp.MLPClassifier()):
+        with pytest.raises(TypeError, match="needs a fitted tabular model and a column, got "):
+            plot_dependence(source, "age")
+    with pytest.raises(ValueError, match="has no values to draw"):
+        plot_dependence(dependence([]))

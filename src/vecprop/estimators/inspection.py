@@ -176,6 +176,10 @@ class Inspection(ABC):
         """Plots of the model, such as ``plot.loss()`` and ``plot.decision_boundary(X, y)``."""
         return Plots(self)
 
+    def _loss_history(self) -> tuple[SimpleNamespace, int]:
+        """Return the losses as a history, and the epoch of the first loss."""
+        return curves_of(self), 1
+
     def _checked_rows(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Validate rows; return dense inputs and targets."""
         check_is_fitted(self)
@@ -202,7 +206,35 @@ def curves_of(model: Any) -> SimpleNamespace:
     return SimpleNamespace(loss=loss, validation_loss=validation)
 
 
-class Plots:
+class LossPlots:
+    """Plots of a model that has losses, drawn with matplotlib.
+
+    Parameters
+    ----------
+    model : estimator
+        The model.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def __call__(self, ax: "Axes | None" = None, **curve: Any) -> "Axes":
+        """Draw the loss, as `loss` does."""
+        return self.loss(ax, **curve)
+
+    def loss(self, ax: "Axes | None" = None, **curve: Any) -> "Axes":
+        """Draw the loss of each epoch, and the validation loss if there is one; see `vecprop.pictures.plot_loss`.
+
+        If the model has several networks, a thick line shows the median of their losses.
+        """
+        from ..pictures import plot_loss
+
+        check_is_fitted(self.model)
+        history, first = self.model._loss_history()
+        return plot_loss(history, ax, **{"first": first, **curve})
+
+
+class Plots(LossPlots):
     """Plots of a model, drawn with matplotlib.
 
     Each method draws on ``ax``, by default on a new figure, and returns the Axes. Further options are passed on.
@@ -220,20 +252,6 @@ class Plots:
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['no', 'yes']
     """
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-
-    def __call__(self, ax: "Axes | None" = None, **curve: Any) -> "Axes":
-        """Draw the loss, as `loss` does."""
-        return self.loss(ax, **curve)
-
-    def loss(self, ax: "Axes | None" = None, **curve: Any) -> "Axes":
-        """Draw the loss of each epoch, and the validation loss if there is one; see `vecprop.pictures.plot_loss`."""
-        from ..pictures import plot_loss
-
-        check_is_fitted(self.model)
-        return plot_loss(curves_of(self.model), ax, first=1, **curve)
 
     def decision_boundary(self, X: Any, y: Any, ax: "Axes | None" = None, **options: Any) -> "Axes":
         """Draw the regions of the predicted classes, and the rows; see `vecprop.pictures.plot_decision_boundary`.

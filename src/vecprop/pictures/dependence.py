@@ -4,13 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from .style import Axes, axes_or_new, colour, ink
+from .style import Axes, axes_or_new, colour, figure_of, ink
 
 CURVES = 50
 """The maximum number of curves of single rows; more curves would hide each other."""
 
 
-def plot_dependence(dependence: Any, ax: "Axes | None" = None) -> "Axes":
+@figure_of("a fitted tabular model and a column", "column", "values", "curves", "output", plot="dependence")
+def plot_dependence(dependence: Any, column: str | None = None, X: Any = None, ax: "Axes | None" = None) -> "Axes":
     """Plot the mean prediction against the values of a column, with the curves of single rows behind it.
 
     Curves that are not parallel show that the effect of the column differs between rows. Ticks on the axis mark the
@@ -19,9 +20,13 @@ def plot_dependence(dependence: Any, ax: "Axes | None" = None) -> "Axes":
 
     Parameters
     ----------
-    dependence : Dependence
-        An object with the attributes ``column`` and ``output`` (names), ``values`` (V numbers, dates or categories)
-        and ``curves`` (N, V). Categories are ordered if the attribute ``is_ordered`` is true.
+    dependence : TabularClassifier, TabularRegressor or Dependence
+        A fitted tabular model, or an object with the attributes ``column`` and ``output`` (names), ``values`` (V
+        numbers, dates or categories) and ``curves`` (N, V). Categories are ordered if its ``is_ordered`` is true.
+    column : str, optional
+        The name of the column, for a model.
+    X : DataFrame, array or path, optional
+        The rows, for a model. By default, columns are drawn independently from their training distributions.
     ax : Axes, optional
         The axes to draw on; by default a new figure is created.
 
@@ -37,6 +42,8 @@ def plot_dependence(dependence: Any, ax: "Axes | None" = None) -> "Axes":
     >>> ax.get_xlabel(), ax.lines[-1].get_ydata()
     ('age', array([2., 2., 2.]))
     """
+    if not len(dependence.values):
+        raise ValueError(f"Column {dependence.column!r} has no values to draw: choose another column.")
     ax = axes_or_new(ax)
     names = dependence.values.astype(str).tolist() if dependence.values.dtype.kind in "OUS" else None
     mean, shown = dependence.curves.mean(axis=0), [name if len(name) < 20 else f"{name[:18]}…" for name in names or ()]

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from .plane import checked_rows, drawn_features, plane, scatter_classes
-from .style import Axes, axes_or_new, colour, ink
+from .style import Axes, axes_or_new, colour, figure_of, ink
 
 
+@figure_of("a fitted MLPEnsembleClassifier or MLPEnsembleRegressor", "estimators_features_")
 def plot_disagreement(
     ensemble: Any,
     X: Any,

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .style import Axes, add_legend, axes_or_new, colour, ink, note_above
+from .style import Axes, add_legend, axes_or_new, colour, figure_of, ink, note_above
 
 VERDICTS = {"FAIL": 0, "NONDETERMINISTIC": 3, "INCONCLUSIVE": 4, "KINK": 5, "PASS": 2}
 """The index of each verdict's color in `style.COLOURS`."""
@@ -13,6 +13,7 @@ LEAST, LARGEST = 1e-3, 1e16
 """Ratios of errors to tolerances are clipped to this range."""
 
 
+@figure_of("a report of check_gradients", "rows", "verdict")
 def plot_gradient_report(report: Any, ax: "Axes | None" = None) -> "Axes":
     """Plot the largest error of each part in multiples of its tolerance.
 
@@ -51,6 +52,7 @@ def plot_gradient_report(report: Any, ax: "Axes | None" = None) -> "Axes":
     return ax
 
 
+@figure_of("a report of check_gradients", "taylor")
 def plot_taylor_remainder(report: Any, ax: "Axes | None" = None) -> "Axes":
     """Plot the Taylor remainder against the step size.
 
@@ -72,8 +74,10 @@ def plot_taylor_remainder(report: Any, ax: "Axes | None" = None) -> "Axes":
     >>> report = check_gradients(lambda x: ((x**3).sum(), 3 * x**2), np.array([1.0, 2.0]))
     >>> axes = pictures.plot_taylor_remainder(report)
     """
-    ax = axes_or_new(ax)
     taylor = report.taylor
+    if taylor is None:
+        raise ValueError("This report has no Taylor remainder: draw report.plot() instead.")
+    ax = axes_or_new(ax)
     t, remainder = np.array(taylor.steps), np.array(taylor.remainder)
     seen = np.isfinite(remainder) & (remainder > 0)
     ax.loglog(t[seen], remainder[seen], "o-", color=ink(), label="remainder R(t)")

@@ -6,18 +6,28 @@ from typing import Any, Literal
 import numpy as np
 
 from ..core import Array, BinaryCrossEntropy, Dense, Network, SoftmaxCrossEntropy
-from .plane import checked_classes, checked_indices, checked_rows, checked_theta, class_labels, scatter_classes, symbol
-from .style import Axes, axes_or_new, ink
+from .plane import (
+    NETWORKS,
+    checked_classes,
+    checked_indices,
+    checked_rows,
+    checked_theta,
+    class_labels,
+    scatter_classes,
+    symbol,
+)
+from .style import Axes, axes_or_new, figure_of, ink
 
 ELEVATION, TILT = 20.0, 0.3
 """The elevation of the view in degrees, and the cosine of the angle between the view and the normal of a boundary."""
 
 
+@figure_of(NETWORKS, "layers", "loss_function", plot="hidden_space")
 def plot_hidden_space(
-    network: Network,
+    network: Any,
     theta: Array,
     X: Array,
-    t: Array,
+    t: Array | None = None,
     ax: "Axes | None" = None,
     *,
     layer: int = -2,
@@ -32,8 +42,8 @@ def plot_hidden_space(
 
     Parameters
     ----------
-    network : Network
-        The network.
+    network : Network or MLPClassifier
+        The network. A fitted model takes the place of network and theta: ``plot_hidden_space(model, X, y)``.
     theta : array (P,)
         The parameters of the network.
     X : array (N, I)

@@ -6,12 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from .style import Axes, add_legend, axes_or_new, colour, ink, line
+from .style import Axes, add_legend, axes_or_new, colour, figure_of, ink, line
 
 MOST = 500
 """The largest number of members whose losses are drawn: matplotlib takes milliseconds for each line."""
 
 
+LOSSES = "a history, a training result, a fitted model or an array of losses"
+
+
+@figure_of(LOSSES, plot="loss")
 def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve: Any) -> "Axes":
     r"""Plot the training loss, and the validation loss if there is one.
 
@@ -20,9 +24,9 @@ def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve
 
     Parameters
     ----------
-    history : object with ``loss`` and ``validation_loss``, or array (steps + 1,) or (steps + 1, \*M)
+    history : History, TrainingResult, TrainingResults, fitted model, or array (steps + 1,) or (steps + 1, \*M)
         The losses before each step and at the end. The axis shows epochs for a history, and iterations for an array.
-        The ``validation_loss`` of a history may be absent, None or empty.
+        Another object with ``loss`` is a history, too; its ``validation_loss`` may be absent, None or empty.
     ax : Axes, optional
         The axes to draw on; by default a new figure is created.
     first : int, default 0
@@ -38,6 +42,8 @@ def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve
     ------
     ValueError
         If the loss is empty, or the validation loss has another shape.
+    TypeError
+        If history is neither a history, a result, a model nor an array.
 
     Examples
     --------
@@ -45,6 +51,7 @@ def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve
     >>> ax.get_xlabel(), ax.get_ylabel(), ax.lines[0].get_ydata()
     ('iteration', 'loss $\\xi$', array([2. , 1. , 0.5]))
     """
+    history = history_of(history)
     loss = np.asarray(getattr(history, "loss", history), dtype=float)
     validation = np.asarray(getattr(history, "validation_loss", None), dtype=float)  # None becomes NaN of shape ()
     if loss.ndim == 0 or loss.size == 0:
@@ -76,6 +83,17 @@ def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve
     if len(curves) > 1 or loss.ndim > 1:
         ax.legend(loc="upper right")  # a falling loss leaves room there
     return ax
+
+
+def history_of(source: Any) -> Any:
+    """Return the losses of a training result, several results, or a pipeline or search with scikit-learn's curve."""
+    if isinstance(source, Sequence) and source and hasattr(source[0], "history"):
+        return side_by_side([result.history for result in source if len(result.history.loss)])
+    history = getattr(source, "history", source)
+    loss = getattr(history, "loss", history)
+    if isinstance(loss, str) or np.asarray(loss).dtype.kind not in "biuf":
+        raise TypeError(f"plot_loss needs {LOSSES}, got {type(source).__name__}.")
+    return history
 
 
 def side_by_side(histories: Sequence[Any]) -> SimpleNamespace:
@@ -122,6 +140,8 @@ def plot_restarts(model: Any, ax: "Axes | None" = None) -> "Axes":
     ('restart, sorted by loss', 'final loss $\\xi$')
     """
     losses = getattr(model, "restart_losses_", None)
+    if losses is None and not hasattr(model, "n_restarts"):
+        raise TypeError(f"plot_restarts needs a fitted MLPClassifier or MLPRegressor, got {type(model).__name__}.")
     if losses is None:
         raise ValueError(f"This {type(model).__name__} has no restarts: fit it with n_restarts above 1.")
     order = np.argsort(losses, kind="stable")

@@ -5,8 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Array, BinaryCrossEntropy, Network
-from .style import Axes, add_legend, axes_or_new, colour, ink, marker, tint
+from ..core import Array, BinaryCrossEntropy
+from .style import Axes, add_legend, axes_or_new, colour, figure_of, ink, marker, tint
+
+NETWORKS = "an MLPClassifier, X and y, or a Network, theta, X and t"
+"""The first arguments of figures of a network."""
 
 
 def plane(
@@ -115,6 +118,7 @@ def symbol(letter: str, number: int) -> str:
     return f"${letter}_{{{number + 1}}}$"
 
 
+@figure_of("rows X and their classes t", "__len__")
 def plot_classes(
     X: Array,
     t: Array,
@@ -181,11 +185,12 @@ def scatter_classes(
     add_legend(ax)
 
 
+@figure_of(NETWORKS, "layers", "loss_function", plot="decision_boundary")
 def plot_decision_boundary(
-    network: Network,
+    network: Any,
     theta: Array,
     X: Array,
-    t: Array,
+    t: Array | None = None,
     ax: "Axes | None" = None,
     *,
     features: tuple[int, int] = (0, 1),
@@ -202,8 +207,9 @@ def plot_decision_boundary(
 
     Parameters
     ----------
-    network : Network
-        A classifier with `SoftmaxCrossEntropy`, or with `BinaryCrossEntropy` and one output.
+    network : Network or MLPClassifier
+        A classifier with `SoftmaxCrossEntropy`, or with `BinaryCrossEntropy` and one output. A fitted
+        model takes the place of network and theta: ``plot_decision_boundary(model, X, y)``.
     theta : array (P,)
         The parameters of the network.
     X : array (N, I)

@@ -1,6 +1,6 @@
 """Figures of search results: scores against parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ class SearchResults:
 
     def __init__(self, search: Any, score: str) -> None:
         table = getattr(search, "cv_results_", search)
+        if not isinstance(table, Mapping):
+            raise TypeError(f"plot_search needs a fitted search or its cv_results_, got {type(search).__name__}.")
         if f"mean_test_{score}" not in table:
             scores = [name.removeprefix("mean_test_") for name in table if name.startswith("mean_test_")]
             raise ValueError(f"The search has no score {score!r}: its scores are {', '.join(scores)}.")

@@ -3,7 +3,9 @@
 This module does not change matplotlib's global settings. Matplotlib is imported when a figure is drawn.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from ..system.extras import imported
 
@@ -85,3 +87,29 @@ def add_legend(ax: "Axes") -> None:
     else:
         place = {"loc": "best"}
     ax.legend(**place)
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def figure_of(needed: str, *attributes: str, plot: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Return a decorator of a figure, which checks that its first argument has these attributes.
+
+    If the argument is a model with the method ``plot`` in its ``plot`` accessor, this method draws the figure.
+    """
+
+    def decorate(draw: Callable[P, R]) -> Callable[P, R]:
+        @wraps(draw)
+        def draw_checked(*arguments: P.args, **options: P.kwargs) -> R:
+            source, *others = arguments or (None,)
+            method = getattr(getattr(source, "plot", None), plot, None) if plot else None
+            if method is not None:
+                return method(*others, **options)
+            if arguments and not all(hasattr(source, name) for name in attributes):
+                raise TypeError(f"{draw.__name__} needs {needed}, got {type(source).__name__}.")
+            return draw(*arguments, **options)
+
+        return draw_checked
+
+    return decorate

@@ -17,7 +17,7 @@ from ..estimators.parts import ACTIVATIONS
 from ..estimators.settings import CHECKPOINT, COUNT, FROM_ZERO, POSITIVE, SHARE, names
 from ..estimators.settings import documented as filled
 from ..estimators.sklearn_compat import HasMethods, Interval, StrOptions
-from ..pictures.loss import plot_loss, side_by_side
+from ..pictures.loss import side_by_side
 from ..system.versions import Versioned
 from ..train.progress import Progress
 from .encoding.encoder import View
@@ -149,6 +149,9 @@ class SharedSettings(SuggestsKeywords, Versioned, BaseEstimator, ABC):
         The largest number of epochs of any network.
     n_features_in_, feature_names_in_ : int and ndarray
         The number of columns without the target, and their names if all are strings.
+    plot : TablePlots
+        Plots of the model: ``plot()`` or ``plot.loss()`` draws the losses of the networks, and
+        ``plot.dependence(column)`` draws how predictions depend on a column.
     trained_rows_ : TrainedRows
         The number of training rows, and fingerprints of them, which detect rows that `evaluate` should not score.
     """
@@ -228,9 +231,9 @@ class SharedSettings(SuggestsKeywords, Versioned, BaseEstimator, ABC):
         kept = [(loss, validation, range(len(loss) + 1)) for loss, validation in both if loss]
         return [SimpleNamespace(loss=loss, validation_loss=own, time=epochs) for loss, own, epochs in kept]
 
-    def plot(self, ax: Any = None, **curve: Any) -> Any:
-        """Plot the losses of the main ensemble's networks, and their median; see `vecprop.pictures.plot_loss`."""
-        return plot_loss(side_by_side(self._histories), ax, **curve)
+    def _loss_history(self) -> tuple[Any, int]:
+        """Return the losses of the main ensemble's networks as a history, and the epoch of the first loss."""
+        return side_by_side(self._histories), 0
 
     @abstractmethod
     def _losses(self) -> list[Loss]:

@@ -422,9 +422,9 @@ class TrainingResults(Sequence[TrainingResult]):
 
         A member that has ended counts with its last loss in later epochs.
         """
-        from ..pictures.loss import plot_loss, side_by_side
+        from ..pictures.loss import plot_loss
 
-        return plot_loss(side_by_side([own.history for own in self if len(own.history.loss)]), ax, **curve)
+        return plot_loss(self, ax, **curve)
 
     def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
         """Pickle a compact copy of the stacked results."""

@@ -15,14 +15,14 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ...core import SuggestsKeywords
-from ...pictures.loss import plot_loss, side_by_side
+from ...pictures.loss import side_by_side
 from ...system.versions import Versioned
 from ...train.progress import progress_bar
 from ..base import MultilayerPerceptron, require_inherited_fit
 from ..classifier import LogProbabilities, MLPClassifier
 from ..data import Rows, as_numpy, types_of_inputs
 from ..fit import FitSpec
-from ..inspection import curves_of
+from ..inspection import LossPlots, curves_of
 from ..regressor import MLPRegressor
 from ..settings import CHECKPOINT, COUNT, documented, held, require_no_checkpoint, require_repeatable
 from ..sklearn_compat import HasMethods, Interval, RealNotInt, available_if, fit_context, require_valid_settings
@@ -72,6 +72,8 @@ class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator
     oob_decision_function_, oob_prediction_ : ndarray
         With ``oob_score=True``, the mean probabilities of a classifier, or the mean predictions of a regressor, of the
         members not trained on the row; NaN without such members.
+    plot : LossPlots
+        Plots of the ensemble: ``plot()`` or ``plot.loss()`` draws the losses of all members.
     n_outputs_ : int
         The number of outputs.
     targets_ : object
@@ -173,11 +175,15 @@ class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator
             self._score_left_out(rows)
         return self
 
-    def plot(self, ax: Any = None, **curve: Any) -> Any:
-        """Plot the losses of all members, and their median; see `vecprop.pictures.plot_loss`."""
-        check_is_fitted(self)
+    @property
+    def plot(self) -> LossPlots:
+        """Plots of the ensemble: ``plot()`` or ``plot.loss()`` draws the losses of all members."""
+        return LossPlots(self)
+
+    def _loss_history(self) -> tuple[Any, int]:
+        """Return the losses of all members as a history, and the epoch of the first loss."""
         trained = [curves_of(member) for member in self.estimators_ if hasattr(member, "loss_curve_")]
-        return plot_loss(side_by_side(trained), ax, first=1, **curve)
+        return side_by_side(trained), 1
 
     def _member(
         self, template: MultilayerPerceptron, rows: Rows, random: np.random.RandomState

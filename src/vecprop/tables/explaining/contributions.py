@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from ...system.estimates import Estimate, compared
+from ...system.suggestions import suggestion
 from ..encoding.column import Column, row_named, shortened
 from ..encoding.columns import Dates
 from ..ensemble.calibration import positive_of
-from ..error import figures, one_line, pandas
+from ..error import TableError, figures, one_line, pandas
 from ..kinds.values import DAY, MISSING
 from ..reading.frames import Frame
 from .column_notes import QUANTILES, Profile
@@ -255,8 +256,15 @@ class Dependence:
         return self.curves.mean(axis=0)
 
 
-def dependences(model: Any, X: Any, columns: Sequence[str]) -> list[Dependence]:
-    """Return the dependence of predictions on each of the given columns, and skip text columns.
+def dependences(model: Any, X: Frame, columns: Sequence[str]) -> list[Dependence]:
+    """Return the dependence of predictions on each of the given columns, and skip text columns."""
+    parts = dict(zip(model.encoder_.names, model.encoder_.parts, strict=True))
+    found = [dependence(model, X, column) for column in columns if parts[column].holds != "other"]
+    return [each for each in found if len(each.values)]
+
+
+def dependence(model: Any, X: Frame | None, column: str) -> Dependence:
+    """Return the dependence of predictions on a column, for rows of a table or of the training distributions.
 
     The output of a classifier is the probability of the positive class, or of the most probable of more than two.
 
@@ -266,33 +274,49 @@ def dependences(model: Any, X: Any, columns: Sequence[str]) -> list[Dependence]:
     >>> from vecprop import TabularRegressor
     >>> table = pd.DataFrame({"x": [1, 2, 5, 7] * 10, "town": ["Rome", "Oslo", "Rome", "Rome"] * 10})
     >>> model = TabularRegressor(n_estimators=2, max_iter=1, random_state=0).fit(table, table["x"])
-    >>> of_town, of_x = dependences(model, table, ["town", "x"])
-    >>> of_town.values.tolist(), of_town.curves.shape, of_x.values.tolist()
-    (['Rome', 'Oslo'], (40, 2), [1.0, 2.0, 5.0, 7.0])
+    >>> of_town = dependence(model, table, "town")
+    >>> of_town.values.tolist(), of_town.curves.shape
+    (['Rome', 'Oslo'], (40, 2))
+    >>> dependence(model, None, "x").values.tolist()
+    [1.0, 2.0, 5.0, 7.0]
     """
-    frame = X.iloc[np.unique(np.linspace(0, len(X) - 1, ROWS).astype(int))]
-    inputs, encoder = model.encoder_(frame), model.encoder_
+    part, rng = _part(model, column), np.random.default_rng(0)
+    if X is None:
+        inputs = background_inputs(model, None, ROWS, rng)
+        profile = model.profiles_[model.encoder_.names.index(column)]
+        known = drawn(part, profile, max(profile.rows, ROWS), rng)
+    else:
+        frame = X.iloc[np.unique(np.linspace(0, len(X) - 1, ROWS).astype(int))]
+        inputs, known = model.encoder_(frame), part.read(frame[column])
+    values = shown = _values(part, known)
+    if not len(values):
+        return Dependence(column, values, np.empty((len(inputs), 0)), "")
+    changed = np.repeat(inputs, len(values), axis=0)
+    changed[:, model.encoder_.places[column]] = np.tile(part.of_values(values), (len(inputs), 1))
     number = leading_class(model, model._of_inputs(inputs))
-    found = []
-    for column in columns:
-        part = encoder.parts[encoder.names.index(column)]
-        values = shown = _values(part, part.read(frame[column]))
-        is_ordered = part.holds == "numbers" or getattr(X[column].dtype, "ordered", False)
-        if not len(values):
-            continue
-        changed = np.repeat(inputs, len(values), axis=0)
-        changed[:, encoder.places[column]] = np.tile(part.of_values(values), (len(inputs), 1))
-        curves = output(model._of_inputs(changed), number).reshape(len(inputs), -1)
-        if isinstance(part, Dates):
-            shown = (values * DAY).astype("datetime64[s]")
-        elif part.holds == "names":
-            shown = np.where(values == MISSING, "missing", values)
-            if is_ordered:
-                places = {str(name): place for place, name in enumerate(X[column].cat.categories)}
-                order = np.argsort([places.get(name, -1) for name in shown], kind="stable")
-                shown, curves = shown[order], curves[:, order]
-        found.append(Dependence(column, shown, curves, output_name(model, number), is_ordered))
-    return found
+    curves = output(model._of_inputs(changed), number).reshape(len(inputs), -1)
+    is_ordered = part.holds == "numbers"
+    if isinstance(part, Dates):
+        shown = (values * DAY).astype("datetime64[s]")
+    elif part.holds == "names":
+        shown = np.where(values == MISSING, "missing", values)
+        if X is not None and getattr(X[column].dtype, "ordered", False):
+            is_ordered = True
+            places = {str(name): place for place, name in enumerate(X[column].cat.categories)}
+            order = np.argsort([places.get(name, -1) for name in shown], kind="stable")
+            shown, curves = shown[order], curves[:, order]
+    return Dependence(column, shown, curves, output_name(model, number), is_ordered)
+
+
+def _part(model: Any, column: str) -> Column:
+    """Return the part of the encoder that reads a column."""
+    names = model.encoder_.names
+    if column not in names:
+        raise TableError(f"The model has no column {column!r}{suggestion(column, names) or '.'}")
+    part = model.encoder_.parts[names.index(column)]
+    if part.holds == "other":
+        raise TableError(f"Column {column!r} is read as {part.kind}, whose values cannot be drawn along an axis.")
+    return part
 
 
 def _values(part: Column, known: np.ndarray) -> np.ndarray:

@@ -54,7 +54,7 @@ def columns(measured: Measured) -> Html:
 
 
 def _draw_dependence(ax: Any, dependence: Dependence) -> None:
-    plot_dependence(dependence, ax)
+    plot_dependence(dependence, ax=ax)
     ax.set(xlabel="", ylabel="")  # the page labels both axes
 
 
