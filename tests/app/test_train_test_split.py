@@ -71,6 +71,20 @@ def test_small_tables_are_cross_validated_by_default(tmp_path):
     assert (split().folds, len(split().y_test)) == (None, 200)
 
 
+def test_duplicates_within_a_table_without_a_test_are_reported(tmp_path):
+    frame = pd.DataFrame({"x": np.arange(40.0), "y": np.arange(40.0) % 7})
+    pd.concat([frame, frame.iloc[[3, 5]]]).to_csv(tmp_path / "twice.csv", index=False)
+    for size in (None, 0.0):
+        (note,) = [
+            note for note in split_table(Request(tmp_path / "twice.csv", "y", size)).notes if "duplicates" in note
+        ]
+        assert note.startswith(
+            "2 of 42 rows are exact duplicates of earlier rows, such as line 42 of twice.csv (line 5 of"
+        )
+    frame.to_csv(tmp_path / "once.csv", index=False)
+    assert "duplicates" not in "".join(split_table(Request(tmp_path / "once.csv", "y", None)).notes)
+
+
 def test_tables_that_cannot_be_cross_validated_have_a_test(tmp_path):
     _, asked = small(tmp_path / "few.csv", rows=40, three=np.arange(40) % 3, late=[0] * 39 + [1])
     assert split_table(asked(group="three")).folds == 5

@@ -104,6 +104,15 @@ def test_few_rows_and_groups_prove_neither_equality_nor_absence_of_skill(rows, g
         assert (found.level, found.beaten) == (UNCLEAR, [])
 
 
+@pytest.mark.parametrize("boosting", [(150, 140, 160, 50, 40, 60), (101, 95, 110, 1, -2, 3), WORSE])
+def test_low_losses_on_training_rows_prove_nothing(boosting):
+    seen: Any = measured((100, 90, 110), NAIVE, boosting, trained_on=6).verdict
+    assert (seen.level, seen.beaten) == ("worse" if boosting is WORSE else UNCLEAR, [])
+    assert seen.says.startswith("Partly on training rows, ")
+    assert boosting is WORSE or "(n = 100, 6 of them training rows)" in seen.says
+    assert measured((100, 90, 110), NAIVE, boosting, trained_on=5).verdict.beaten
+
+
 def test_intervals_of_differences_are_wider_for_few_rows_and_in_cross_validation():
     assert widening("test", 10**6, 0) == pytest.approx(1, abs=1e-5)
     assert widening("test", 5, 0) == pytest.approx(2.776 / 1.96 * np.sqrt(5 / 4), rel=1e-3)

@@ -182,14 +182,14 @@ def split_table(request: Request) -> Parts:
     parts = Parts(task, X, y, weight, *of_test, notes, dependence, reading, stream, request.group, folds)
     if request.folds is not None and request.folds > len(parts.y):
         raise TableError(f"--cv has {request.folds} folds, more than the {len(parts.y)} rows: lower it.")
-    if parts.has_test and stream is None:
+    if stream is None:
         notes += repeated_rows(parts, request)
-        if request.group is not None and request.group in parts.X_test.columns:
-            groups = pandas().Series(as_names(parts.X_test[request.group]))
-            if count := int(groups.isin(as_names(X[request.group])).sum()):
-                known = f"belong to training groups (column {request.group!r})"
-                easier = "predicting them is easier than predicting rows of new groups"
-                notes.append(f"{count} of {len(parts.y_test)} test rows {known}; {easier}.")
+    if parts.has_test and stream is None and request.group is not None and request.group in parts.X_test.columns:
+        groups = pandas().Series(as_names(parts.X_test[request.group]))
+        if count := int(groups.isin(as_names(X[request.group])).sum()):
+            known = f"belong to training groups (column {request.group!r})"
+            easier = "predicting them is easier than predicting rows of new groups"
+            notes.append(f"{count} of {len(parts.y_test)} test rows {known}; {easier}.")
     return parts
 
 
@@ -216,9 +216,9 @@ def require_folds(estimator: Any, parts: Parts, request: Request) -> None:
 
 
 def repeated_rows(parts: Parts, request: Request) -> list[str]:
-    """Return a note on test rows that are duplicates of training rows, including the target.
+    """Return a note on test rows that duplicate training rows, or else on rows that duplicate earlier rows.
 
-    Excluded columns, such as row numbers and weights, are not compared.
+    Targets are compared too, but not excluded columns, such as row numbers and weights.
 
     Raises
     ------
@@ -226,12 +226,13 @@ def repeated_rows(parts: Parts, request: Request) -> list[str]:
         If all rows of a test file are training rows.
     """
     table, test, aside = request.table, request.test, parts.X.attrs["aside"].keys() - {request.group}
-    names = [name for name in parts.X.columns if name not in aside and name in parts.X_test.columns]
-    pairs = [(parts.X[name], parts.X_test[name]) for name in names]
-    pairs.append((pandas().Series(parts.y), pandas().Series(parts.y_test)))
+    scored = parts if parts.has_test else replace(parts, X_test=parts.X, y_test=parts.y)
+    names = [name for name in parts.X.columns if name not in aside and name in scored.X_test.columns]
+    pairs = [(parts.X[name], scored.X_test[name]) for name in names]
+    pairs.append((pandas().Series(parts.y), pandas().Series(scored.y_test)))
     frames = [pandas().DataFrame(dict(enumerate(part))) for part in zip(*starmap(_in_like_terms, pairs), strict=True)]
     train, tested = (pandas().util.hash_pandas_object(frame, index=False).to_numpy() for frame in frames)
-    again = np.isin(tested, train)
+    again = np.isin(tested, train) if parts.has_test else pandas().Series(train).duplicated().to_numpy()
     if not again.any():
         return []
     if test is not None and np.array_equal(np.sort(train), np.sort(tested)):
@@ -241,9 +242,10 @@ def repeated_rows(parts: Parts, request: Request) -> list[str]:
         return []
     place = int(np.flatnonzero(again)[0])
     twin = int(np.flatnonzero(train == tested[place])[0])
-    here = f"{row_named(parts.X_test.index, place)} of {(test or table).name}"
+    here = f"{row_named(scored.X_test.index, place)} of {(test or table).name}"
     there = f"{row_named(parts.X.index, twin)} of {table.name}"
-    known = f"{int(again.sum())} of {len(again)} test rows are exact duplicates of training rows"
+    kinds = ("test rows", "training rows") if parts.has_test else ("rows", "earlier rows")
+    known = f"{int(again.sum())} of {len(again)} {kinds[0]} are exact duplicates of {kinds[1]}"
     return [f"{known}, such as {here} ({there}); predicting them is easier than predicting new rows."]
 
 

@@ -24,6 +24,8 @@ FEW, FEW_GROUPS = 50, 20
 """Below this number of rows or groups, no model is called equal to a baseline or without skill."""
 TOO_FEW = 10
 """Below this number of rows or groups, bootstrap intervals prove nothing."""
+MAX_SEEN = 0.05
+"""If the share of training rows among the scored rows is larger, no model is called better."""
 GUESSING = {"r2": 0.0, "roc_auc": 0.5}
 """Scores of predictions that ignore the inputs."""
 NO_SKILL = {"r2": 0.05, "d2_log_loss": 0.05, "roc_auc": 0.55}
@@ -43,7 +45,8 @@ class Verdict:
         every baseline, and R² and ROC AUC are better than guessing; "slightly better": as before, but by less than 5 %;
         "worse": the loss is higher than the loss of a baseline; "not distinguishable": at least 50 rows and 20 groups
         were scored, and the intervals exclude differences of 5 % of the loss (or 1 % of the naive loss, if it is more),
-        or prove that the model has no skill; ``"too few rows to tell"``: otherwise.
+        or prove that the model has no skill; ``"too few rows to tell"``: otherwise, also
+        if more than 5 % of the rows are training rows.
     metric : str
         The loss that decides.
     ours, theirs, margin : Estimate
@@ -144,6 +147,8 @@ def significant(measured: Any) -> tuple[list[str], list[str]]:
     """Return the baselines with a significantly higher loss, and those with a significantly lower loss."""
     if measured.units < TOO_FEW:
         return [], []
+    if is_seen(measured):
+        return [], [name for name, margin in measured.margins.items() if margin.high < 0]
     scores = {metric: measured._judged(metric) for metric in GUESSING if metric in measured.metrics}
     beats_guessing = all(score.low > GUESSING[metric] for metric, score in scores.items())
     margins = measured.margins.items()
@@ -151,9 +156,16 @@ def significant(measured: Any) -> tuple[list[str], list[str]]:
     return beaten, [name for name, margin in margins if margin.high < 0]
 
 
+def is_seen(measured: Any) -> bool:
+    """Whether so many rows are training rows that low losses prove nothing."""
+    return measured.trained_on > MAX_SEEN * len(measured.truth)
+
+
 def is_small(measured: Any) -> bool:
-    """Whether there are too few rows or groups to call models equal."""
-    return len(measured.truth) < FEW or (measured.groups is not None and measured.units < FEW_GROUPS)
+    """Whether there are too few unseen rows or groups to call models equal."""
+    return (
+        is_seen(measured) or len(measured.truth) < FEW or (measured.groups is not None and measured.units < FEW_GROUPS)
+    )
 
 
 def lacks_skill(measured: Any, naive: float) -> bool:
@@ -174,6 +186,8 @@ def is_equivalent(measured: Any, losses: dict[str, Estimate], baseline: str) -> 
 def described_rows(measured: Any) -> str:
     """Return the number of scored rows and groups."""
     rows = f"{len(measured.truth):,}"
+    if is_seen(measured):
+        return f"{rows}, {measured.trained_on:,} of them training rows"
     if measured.groups is not None:
         return f"{rows} in {measured.units} group{'s' if measured.units > 1 else ''}"
     return f"{rows}, all with the same target" if len(np.unique(measured.truth)) == 1 else rows
