@@ -85,12 +85,12 @@ def test_a_training(engine, files, functions):
 
 def test_a_prediction_on_the_command_line(table):
     vp.save(vp.TabularClassifier("y", n_estimators=3, max_iter=3, random_state=0).fit(table), "model.npz")
-    assert_passes(command("predict", "model.npz", table, "-o", "predictions.csv"), files=38, functions=158)
+    assert_passes(command("predict", "model.npz", table, "-o", "predictions.csv"), files=39, functions=169)
 
 
 def test_a_model_of_a_table(table):
     model = vp.TabularClassifier("y", n_estimators=2, max_iter=5, random_state=0)
-    assert_passes(lambda: model.fit(table), files=46, functions=339)
+    assert_passes(lambda: model.fit(table), files=47, functions=343)
 
 
 def test_a_gradient_check():
@@ -100,4 +100,4 @@ def test_a_gradient_check():
 
 def test_a_training_on_the_command_line(table):
     few = ("--target", "y", "--max-iter", "5", "--n-estimators", "2")
-    assert_passes(command("train", table, *few), files=65, functions=518)
+    assert_passes(command("train", table, *few), files=66, functions=529)

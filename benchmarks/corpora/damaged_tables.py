@@ -208,7 +208,7 @@ BAD = {
     ),
     "page.csv": (b"<html><table><tr><td>1</td></tr></table></html>\n", "is HTML or XML, not delimited text"),
     "zero.csv": (b"a,b\n" + 600 * b"1,2\n" + b"1,\0\n", "is not text: save it as CSV"),
-    "binary.csv": (b"PK\x03\x04\x00\x01" * 9, "is not text: save it as CSV"),
+    "binary.csv": (b"PK\x03\x04\x00\x01" * 9, "is a zip file, not delimited text: name it"),
     "late.csv": (b"a\n" + b"x" * 99 + b"\n" + (b"x" * 99 + b"\n") * 11_000 + b"\xff\xfe\n", "save it as UTF-8"),
     "broken.csv.gz": (gzip.compress(b"a,b\n1,2\n" * 999)[:30], "cannot be uncompressed"),
     "foreign.csv.zst": (b"a,b\n1,2\n", "cannot be uncompressed"),

@@ -12,8 +12,7 @@ from array import array
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import islice, pairwise
-from math import isfinite
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -22,6 +21,24 @@ from ...system.threads import run_in_thread
 from ..error import NOT_UTF8, TableError, first_line, pandas, with_encoding
 from ..kinds.kinds import guess_task
 from .bounds import SMALL, require_room, require_room_for_members
+from .layout import (
+    MISSING_WORDS,
+    SAMPLED,
+    SEPARATORS,
+    declared_separator,
+    differ_from_numbers,
+    is_end,
+    is_number,
+    lines_above,
+    long_values,
+    names_are_values,
+    numbered_rows,
+    require_plain_layout,
+    require_text,
+    rows_of,
+    second_header,
+    title_lines,
+)
 
 T = TypeVar("T")
 
@@ -29,13 +46,9 @@ SAMPLE, LONGEST = 1 << 20, 1 << 26
 """The bytes read to infer the encoding and the separator: usually, and at most, if the first lines are long."""
 _BROKEN = (OSError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 """Errors raised for damaged or encrypted compressed files."""
-MISSING_WORDS = frozenset(
-    ("", "?", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "#N/A N/A", "NULL", "null", "NaN", "nan", "-NaN", "-nan")
-)
-"""Markers of missing values in text files; "None" is not one, since it may be a class or a category."""
-SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _BEGINNINGS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32"}
 _BEGINNINGS |= {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_MARKED = {*_BEGINNINGS.values(), "utf-16-le", "utf-16-be"}
 
 
 @dataclass
@@ -69,26 +82,36 @@ class DelimitedFile:
         except (*_BROKEN, ValueError) as error:
             raise TableError(f"{path} cannot be uncompressed: {first_line(error)}.") from error
         encoding = encoding_of(start)
+        require_text(path, start.decode(encoding, "replace").encode() if encoding in _MARKED else start)
         if encoding is None:
             raise TableError(f"{path} is not text: save it as CSV, Parquet or Arrow.")
         whole = [*io.StringIO(start.decode(encoding, "replace"), newline="")]
         above, separator = lines_above(whole)
+        if any(map(str.strip, whole[above:])):
+            with long_values():
+                titles, separator = title_lines(whole[above:], separator)
+            above += titles
         lines = "".join(whole[above:]).splitlines()
         lines = [line for line in (lines[:-1] if is_cut and len(lines) > 1 else lines) if line.strip()]
         if not lines:
             raise TableError(f"{path} is empty.")
-        if found := re.match(r"\s*(?:(\[?\s*\{\s*\")|<(?:!doctype|html|table|\?xml))", lines[0], re.IGNORECASE):
-            kind, reader = ("JSON", "read_json") if found[1] else ("HTML or XML", "read_html or read_xml")
-            raise TableError(
-                f"{path} is {kind}, not delimited text: save it as CSV, for example with pandas.{reader} and to_csv."
-            )
-        notes, separator = [], separator or separator_of(lines)
-        if above and whole[0].startswith("#"):
-            notes.append(f"{path.name}: skipped {above} line(s) above the header, such as {whole[0].strip()[:40]!r}.")
+        require_plain_layout(path, lines, separator)
+        notes = []
+        titles = [line.strip() for line in whole[:above] if line.strip() and not declared_separator(line)]
+        if titles:
+            notes.append(f"{path.name}: skipped {above} line(s) above the header, such as {titles[0][:40]!r}.")
         if encoding == "cp1252":
             notes.append(f"{path.name} {NOT_UTF8}: save it as UTF-8 if its text looks wrong.")
         with long_values():
-            rows = rows_of(lines[:200], separator)
+            rows = rows_of(lines[:SAMPLED], separator)
+            blocks, ends = numbered_rows(whole[above:], separator)
+        if place := second_header(blocks):
+            line = above + ends[place]
+            message = "looks like the header of a second table, but is read as a row"
+            notes.append(f"{path.name}, line {line}: {message}: save each table in a separate file.")
+        if len(rows) > 3 and not any(map(is_number, rows[1])) and differ_from_numbers(rows[1], rows[2:]):
+            message = "contains text where other rows contain numbers: remove it if it is a second header or units"
+            notes.append(f"{path.name}: the first row {message}.")
         if names_are_values(rows):
             shown = ", ".join(map(repr, rows[0][:5]))
             message = f"the header ({shown}) looks like data: if it is a row, insert a header above it"
@@ -105,7 +128,8 @@ class DelimitedFile:
                     require_room(self.path, size)
         words = [] if target is None else [target]
         # pandas reads large files in threads, and handles Ctrl-C only after they end.
-        frame = self._one_line_errors(lambda: run_in_thread(lambda: self._reader(words)))
+        with self._source() as source:
+            frame = self._one_line_errors(lambda: run_in_thread(lambda: self._reader(source, words)))
         first = self.above + 2
         are_lines = ends + (not last.endswith((b"\n", b"\n\0"))) == len(frame) + first - 1  # each line is a row
         if are_lines and frame.iloc[:, -1].notna().all():  # short rows and stray quotes leave missing values here
@@ -120,7 +144,8 @@ class DelimitedFile:
         """
         lines, first = self._one_line_errors(self._check_rows), 0
         require_columns(self.names(), unparsed, self.notes)
-        with self._one_line_errors(lambda: self._reader(chunksize=rows, na_filter=False)) as reader:
+        settings = {"chunksize": rows, "na_filter": False}
+        with self._source() as source, self._one_line_errors(lambda: self._reader(source, **settings)) as reader:
             while (text := self._one_line_errors(lambda: next(reader, None))) is not None:
                 part = self._as_table(text.mask(text.isin(MISSING_WORDS)), lines[first : first + len(text)])
                 first += len(text)
@@ -149,7 +174,7 @@ class DelimitedFile:
                         break
                 if not taken:
                     return
-                frame = self._reader(words, io.StringIO("".join(taken), newline=""), header=None)
+                frame = self._reader(io.StringIO("".join(taken), newline=""), words, header=None)
                 yield self._as_table(frame, validator.ends, validator.notes())
 
     def _as_table(self, frame: Any, lines: Sequence[int], notes: Sequence[str] = ()) -> Any:
@@ -160,17 +185,27 @@ class DelimitedFile:
         if again:
             message = "repeated header, read as a row: remove it."
             self.notes.append(f"{self.path.name}, {listed(again)}: {message}")
+        self.notes += notes_on_end(frame, self.path.name)
         frame.attrs |= {"notes": [*self.notes, *notes], "is_text": True}
         return frame
 
-    def _reader(self, words: Collection[str] = (), text: IO[str] | None = None, **settings: Any) -> Any:
-        """Parse the file or ``text``. In the columns ``words``, only empty values are missing."""
+    @contextmanager
+    def _source(self) -> Iterator[Any]:
+        """Open the file at its header. pandas opens uncompressed files itself, if they start with their header."""
+        if not self.above:
+            yield opened(self.path) if compression_of(self.path) else self.path
+            return
+        with opened(self.path) as file, io.TextIOWrapper(file, self.encoding, newline="") as text:
+            for _ in range(self.above):
+                text.readline()
+            yield text
+
+    def _reader(self, source: Any, words: Collection[str] = (), **settings: Any) -> Any:
+        """Parse text. In the columns ``words``, only empty values are missing."""
         names = self.names()
-        source = text or (opened(self.path) if compression_of(self.path) else self.path)
         missing = {name: [""] if name in words else list(MISSING_WORDS) for name in names}
         plain = {"header": 0, "index_col": False, "dtype": str, "skipinitialspace": True, "keep_default_na": False}
         of_file = {"sep": self.separator, "encoding": self.encoding, "names": names, "na_values": missing}
-        of_file |= {} if text else {"skiprows": self.above}
         return pandas().read_csv(source, **plain | of_file | settings)
 
     def rows(
@@ -282,6 +317,14 @@ class RowValidator:
         return [f"{self.path.name}, {listed(lines)}: {message}" for lines, message in each if lines]
 
 
+def notes_on_end(frame: Any, name: str) -> list[str]:
+    """Return a note if the last row of a table, indexed by line, looks like a total or a footer."""
+    if not len(frame) or not is_end(frame.iloc[-1, 0]):
+        return []
+    message = f"{frame.iloc[-1, 0]!r} looks like a total or a footer, but is read as a row: remove it"
+    return [f"{name}, line {frame.index[-1]}: {message}."]
+
+
 def known_target(target: Any, classes: Sequence[str], file: str) -> tuple[Any, list[str]]:
     """Return a text target with markers of missing values removed, and a note with their counts.
 
@@ -322,14 +365,15 @@ def require_columns(table: Any, wanted: Sequence[str], notes: Sequence[str] = ()
             raise TableError(with_encoding(message, notes))
 
 
+_COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zip": "zip", ".zst": "zstd"}
 _MARKS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ": "xz", b"(\xb5/\xfd": "zstd"}
 """Compression formats by the first bytes of a file."""
 
 
 def compression_of(path: Path) -> str:
     """Infer the compression of a file from its suffix or first bytes, or return "" if it is not compressed."""
-    if (suffix := path.suffix.lower()) in (".gz", ".bz2", ".xz", ".zip", ".tar", ".zst"):
-        return "zstd" if suffix == ".zst" else "infer"
+    if path.suffix.lower() in _COMPRESSIONS:
+        return _COMPRESSIONS[path.suffix.lower()]
     with path.open("rb") as file:
         start = file.read(6)
     return next((how for mark, how in _MARKS.items() if start.startswith(mark)), "")
@@ -346,34 +390,13 @@ def opened(path: Path) -> IO[bytes]:
 
     if path.suffix.lower() == ".zip" and zipfile.is_zipfile(path):  # pandas reads the whole member
         require_room_for_members(path)
+        with zipfile.ZipFile(path) as archive:
+            count = len(archive.namelist())
+        if count != 1:
+            raise TableError(f"{path} contains {count or 'no'} files: extract it, and pass the table or its folder.")
     how: Any = compression or None
     handles = get_handle(path, "rb", compression=how, is_text=False)
     return handles.handle  # type: ignore[return-value]
-
-
-def lines_above(lines: Sequence[str]) -> tuple[int, str]:
-    """Return the number of lines above the header, and the separator if Excel's ``sep=`` declares it.
-
-    Comments count as lines above the header, unless the last comment is the header.
-
-    Examples
-    --------
-    >>> lines_above(["sep=;", "a;b"]), lines_above(["# made by hand", "a,b", "1,2"]), lines_above(["#a,b", "1,2"])
-    ((1, ';'), (1, ''), (0, ''))
-    """
-    if lines and (declared := re.fullmatch(r'"?sep=(.)"?\s*', lines[0], re.IGNORECASE)):
-        return 1, declared[1]
-    above = next((place for place, line in enumerate(lines) if line.strip() and not line.startswith("#")), 0)
-    while above and not lines[above - 1].startswith("#"):
-        above -= 1  # the reader skips blank lines itself
-    if not above:
-        return 0, ""
-    below = [line for line in lines[above:] if line.strip()]
-    separator = separator_of(below)
-    comment, *rows = rows_of([lines[above - 1], *below[:2]], separator)
-    have_numbers = [any(map(is_number, row)) for row in rows]
-    names_columns = len(comment) == len(rows[0]) > 1 and have_numbers != [False, True]
-    return above - names_columns, ""
 
 
 def encoding_of(start: bytes) -> str | None:
@@ -395,89 +418,9 @@ def encoding_of(start: bytes) -> str | None:
     return "utf-8"
 
 
-def separator_of(lines: list[str]) -> str:
-    """Return the separator that splits the most lines into the same number of values as the first line.
-
-    Ties go to the separator with the most values. Spaces are separators only if no other one occurs in the first line,
-    all lines have the same number of values, and some values are numbers.
-
-    Examples
-    --------
-    >>> separator_of(["a;b", "1,5;2", "3,25;4"]), separator_of(["a"]), separator_of(["a  b", "1  2"])
-    (';', ',', ' ')
-    """
-    lines = lines[:200]
-
-    def worth(separator: str) -> tuple[float, int]:
-        widths = [len(row) for row in csv.reader(lines, delimiter=separator)]
-        share = sum(width == widths[0] for width in widths) / len(widths)
-        return (share if widths[0] > 1 else 0.0, widths[0])
-
-    with long_values():
-        best = max(SEPARATORS, key=worth)
-        if worth(best)[1] > 1:
-            return best
-        rows = rows_of(lines, " ")
-    are_equal = len({len(row) for row in rows}) == 1 and len(rows[0]) > 1
-    return " " if are_equal and any(is_number(value) for row in rows[1:] for value in row) else best
-
-
-def names_are_values(rows: list[list[str]]) -> bool:
-    """Return whether the header of a text table looks like a row of data.
-
-    A header looks like data if it contains numbers in exactly the numeric columns (except evenly spaced integers, such
-    as years), or if its texts occur as values in their columns.
-
-    Examples
-    --------
-    >>> names_are_values([["5.1", "3", "setosa"], ["4.9", "3", "setosa"]])
-    True
-    >>> names_are_values([["town", "2020", "2021"], ["Rome", "1.5", "2.5"]])
-    False
-    """
-    names, *others = [row for row in rows if len(row) == len(rows[0])]
-    columns = [
-        (name, [value for value in values if value not in MISSING_WORDS])
-        for name, *values in zip(names, *(row for row in others if row != names), strict=True)
-        if name not in MISSING_WORDS and not MISSING_WORDS.issuperset(values)
-    ]
-    if any(is_number(name) != (sum(map(is_number, values)) > 0.9 * len(values)) for name, values in columns):
-        return False
-    numbers = [float(name) for name, _ in columns if is_number(name)]
-    texts = [name in values for name, values in columns if not is_number(name)]
-    steps = {b - a for a, b in pairwise(numbers)}
-    are_even = len(steps) < 2 and (len(numbers) != 2 or steps == {1})
-    are_marks = numbers and are_even and all(number.is_integer() for number in numbers)
-    return any(texts) if are_marks else bool(numbers) or (bool(texts) and all(texts))
-
-
-def is_number(text: str) -> bool:
-    """Return whether Python can parse a string as a finite number."""
-    try:
-        return isfinite(float(text))
-    except ValueError:
-        return False
-
-
-def rows_of(lines: list[str], separator: str) -> list[list[str]]:
-    """Split lines into values and strip the values."""
-    rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
-    return [[value.strip() for value in row] for row in rows]
-
-
 def require_distinct(names: list[Any], where: str) -> None:
     """Raise an error if a name occurs twice."""
     places: dict[Any, int] = {}
     for number, name in enumerate(names, 1):
         if (first := places.setdefault(name, number)) < number:
             raise TableError(f"{where} has two columns named {name!r} (columns {first} and {number}): rename one.")
-
-
-@contextmanager
-def long_values() -> Iterator[None]:
-    """Let the csv module read values of any length, as pandas does. Its default limit is 131,072 characters."""
-    before = csv.field_size_limit(2**31 - 1)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)

@@ -27,6 +27,8 @@ def existing(path: str | os.PathLike[str]) -> Path:
         return path
     if not path.exists():
         raise TableError(missing(path))
+    if path.name.startswith("~$"):
+        raise TableError(f"{path} is the lock file of an open workbook: pass {path.with_name(path.name[2:])}.")
     if path.is_dir():
         files_of(path)
     elif path.is_file() and not path.stat().st_size:

@@ -110,6 +110,8 @@ def _is_of_dask(table: Any) -> bool:
 
 def _of_array(array: Any, estimator: Any) -> Frame:
     """Convert an array to a data frame. Columns that contain only numbers become numeric."""
+    if isinstance(array, list) and array and isinstance(array[0], dict):
+        raise TableError("X is a list of dicts, not a data frame: convert it with pandas.DataFrame(X).")
     if type(array) is dict or hasattr(array, "collect"):
         advice = "call its collect()" if hasattr(array, "collect") else "convert it with pandas.DataFrame(X)"
         raise TableError(f"X is a {type(array).__name__}, not a data frame: {advice}.")

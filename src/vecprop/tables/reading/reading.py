@@ -17,7 +17,7 @@ from ..error import TableError, first_line, pandas
 from ..kinds.kinds import as_whole
 from . import arrow_files
 from .bounds import CELL, require_room, require_room_for_workbook
-from .delimited import DelimitedFile, known_target, listed, require_columns, require_distinct
+from .delimited import DelimitedFile, known_target, listed, notes_on_end, require_columns, require_distinct
 from .file_lists import (
     ARROW,
     EXCEL,
@@ -29,6 +29,7 @@ from .file_lists import (
     require_equal_columns,
     short_names,
 )
+from .layout import SAMPLED, header_row
 
 
 def _read_excel(files: Sequence[Path]) -> Any:
@@ -55,20 +56,27 @@ def _read_excel(files: Sequence[Path]) -> Any:
     if not len(whole):
         raise TableError(f"The first sheet of {path} has no values.")
     notes = [f"{path.name}: read only the first of {len(sheets)} sheets, {sheets[0]!r}."] if len(sheets) > 1 else []
-    merged = [cells for cells in sheet.merged_cells.ranges if cells.min_row > 1]
+    above = header_row(whole[:SAMPLED].fillna("").astype(str).to_numpy().tolist())
+    if above:
+        titles = whole[:above].stack()
+        shown = f", such as {str(titles.iloc[0])[:40]!r}" if len(titles) else ""
+        notes.append(f"{path.name}: skipped {above} row(s) above the header{shown}.")
+    merged = [cells for cells in sheet.merged_cells.ranges if cells.min_row > above + 1]
     for cells in merged:
         place = slice(cells.min_row - 1, cells.max_row), slice(cells.min_col - 1, cells.max_col)
         whole.iloc[place] = whole.iloc[cells.min_row - 1, cells.min_col - 1]
     if merged:
         notes.append(f"{path.name}: copied the value of merged cells, such as {merged[0].coord}, to each of them.")
-    hidden = [row for row, of in sheet.row_dimensions.items() if of.hidden and 1 < row <= len(whole)]
+    hidden = [row for row, of in sheet.row_dimensions.items() if of.hidden and above + 1 < row <= len(whole)]
     if hidden:
         notes.append(f"{path.name}, {listed(hidden)}: hidden, but read like other rows.")
-    names = [f"column {number}" if pd.isna(name) else str(name).strip() for number, name in enumerate(whole.iloc[0], 1)]
+    names = [
+        f"column {number}" if pd.isna(name) else str(name).strip() for number, name in enumerate(whole.iloc[above], 1)
+    ]
     require_distinct(names, str(path))
-    frame = whole.iloc[1:].dropna(how="all").set_axis(names, axis=1).infer_objects()
+    frame = whole.iloc[above + 1 :].dropna(how="all").set_axis(names, axis=1).infer_objects()
     frame.index = (frame.index + 1).rename("line")
-    frame.attrs["notes"] = notes
+    frame.attrs["notes"] = notes + notes_on_end(frame, path.name)
     return frame
 
 

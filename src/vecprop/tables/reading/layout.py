@@ -1,0 +1,297 @@
+"""Infer the layout of a text table from its start: titles, header and separator. Recognize files of other formats."""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain, pairwise
+from math import isfinite
+from pathlib import Path
+
+from ..error import TableError
+
+MISSING_WORDS = frozenset(
+    ("", "?", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "#N/A N/A", "NULL", "null", "NaN", "nan", "-NaN", "-nan")
+)
+"""Markers of missing values in text files; "None" is not one, since it may be a class or a category."""
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+SAMPLED = 200
+"""The number of lines that show the layout."""
+MOST_TITLES = 50
+"""The largest number of rows above the header."""
+_NUMBER = re.compile(r"\W{0,3}\d")
+_LINES = "[ |+:=─━═│║┌┬┐├┼┤└┴┘╭╮╰╯╞╪╡╒╤╕╔╦╗╠╬╣╚╩╝-]*"
+_DRAWN = re.compile(rf"{_LINES}(---|==|[─━═]){_LINES}|-\[ RECORD.*")
+_FOOTER = r"\(?\d+ rows?\b.*|(source|note|quelle)s?:.*"
+_END = re.compile(rf"(grand |sub)?total\b.*|summe?|gesamt|insgesamt|{_FOOTER}", re.IGNORECASE)
+"""The first value of a total or of a footer."""
+_READERS = {
+    "an SPSS file": (rb"\$FL[23]", "pandas.read_spss"),
+    "a Stata file": (rb"<stata_dta>|[\x69-\x73][\x01\x02]\x01\0", "pandas.read_stata"),
+    "a SAS file": (rb"\0{12}\xc2\xea\x81\x60", "pandas.read_sas"),
+    "a SQLite database": (rb"SQLite format 3", "pandas.read_sql"),
+    "an HDF5 file": (rb"\x89HDF", "pandas.read_hdf"),
+    "a NumPy file": (rb"\x93NUMPY", "numpy.load, pandas.DataFrame"),
+    "a pickle": (rb"\x80[\x02-\x05]", "pandas.read_pickle"),
+    "an ORC file": (rb"ORC[\0-\x1f]", "pandas.read_orc"),
+    "HTML or XML": (rb"\s*<(!doctype|html|table|\?xml|[a-z][^<>]*>([\r\n]\s*)?<)", "pandas.read_html or read_xml"),
+    "JSON": (rb"\s*(\{\s*[\"}]|\[\s*[\[{])", "pandas.read_json (pandas.json_normalize for nested records)"),
+}
+_ADVICE = {
+    "a PDF document": (rb"%PDF", "export its table as CSV"),
+    "a workbook in the old .xls format": (rb"\xd0\xcf\x11\xe0", "save it as .xlsx"),
+    "an R file": (rb"X\n\0|RD[AX]\d\n", "save it in R with write.csv(x, file, row.names = FALSE)"),
+    "a zip file": (rb"PK\x03\x04", "name it .zip, or .xlsx if it is a workbook"),
+    "a tar archive": (rb"(?s).{257}ustar", "extract it, and pass the table"),
+}
+
+
+def require_text(path: Path, start: bytes) -> None:
+    """Raise an error with advice if a file starts as a format other than delimited text."""
+    for kind, (pattern, advice) in _ADVICE.items():
+        if re.match(pattern, start):
+            raise TableError(f"{path} is {kind}, not delimited text: {advice}.")
+    for kind, (pattern, reader) in _READERS.items():
+        if re.match(pattern, start, re.IGNORECASE):
+            raise TableError(
+                f"{path} is {kind}, not delimited text: save it as CSV, for example with {reader} and to_csv."
+            )
+
+
+def require_plain_layout(path: Path, lines: Sequence[str], separator: str) -> None:
+    """Raise an error if lines are drawn between the rows or columns of a table, or if its columns are aligned."""
+    if any(_DRAWN.fullmatch(line.strip()) for line in lines[:3]):
+        advice = "export it as CSV, for example with psql --csv, mysql --batch or sqlite3 -csv -header"
+        raise TableError(f"{path} is a table drawn with lines: {advice}.")
+    is_aligned = all(re.search(r"\S {2,}\S", line) for line in lines[:20])
+    if is_aligned and len(lines) > 1 and separator != " " and separator not in lines[0]:
+        advice = "save it as CSV, for example with pandas.read_fwf and to_csv"
+        raise TableError(f"{path} has columns of fixed width, without separators: {advice}.")
+
+
+def title_lines(lines: Sequence[str], separator: str) -> tuple[int, str]:
+    """Return the number of lines with titles above the header, and the separator, which may be known.
+
+    Examples
+    --------
+    >>> title_lines(["Towns of Europe", "", "town;size", "Rome;2,5", "Oslo;0,5"], "")
+    (2, ';')
+    """
+    usual = separator or separator_of([line for line in lines if line.strip()])
+    separators = [usual]
+    widths = [len(row) for row in rows_of(lines[:SAMPLED], usual) if row]
+    if not separator and (widths[0] == 1 or widths[0] < max(widths)):  # otherwise the first line can be the header
+        separators.extend(SEPARATORS)
+    layouts = [(0, 0, usual)]
+    for separator in separators:
+        rows, ends = numbered_rows(lines, separator)
+        values = chain.from_iterable(row[1:] for row in csv.reader(lines[:SAMPLED], delimiter=separator))
+        is_prose = any(value.startswith(" ") for value in values)
+        if place := header_row(rows, is_prose):
+            layouts.append((len(rows[place]), ends[place - 1], separator))
+    _, above, separator = max(layouts)
+    return above, separator
+
+
+def numbered_rows(lines: Sequence[str], separator: str) -> tuple[list[list[str]], list[int]]:
+    """Split the first lines into rows; return the rows, also empty ones, and the number of the last line of each."""
+    rows, ends = [], []
+    reader = csv.reader(lines[:SAMPLED], delimiter=separator, skipinitialspace=True)
+    for row in reader:
+        rows.append([value.strip() for value in row])
+        ends.append(reader.line_num)
+    return rows, ends
+
+
+def header_row(rows: Sequence[Sequence[str]], is_prose: bool = False) -> int:
+    """Return the index of the header, which is 0 unless the rows above it are titles.
+
+    A title fills at most half of the columns, or an empty row follows it. The header names all columns except possibly
+    the first one. It is recognized by an empty row above it, by numbers below it or, unless the rows may be prose, by a
+    title of several words.
+
+    Examples
+    --------
+    >>> header_row([["Towns"], ["town", "size", "year"], ["Rome", "2.5", "1990"]])
+    1
+    """
+    widths = Counter(len(row) for row in rows if len(row) > 1)
+    width = max(widths, key=lambda width: (widths[width], width), default=0)
+    are_full = (len(row) == width and all(row[1:]) for row in rows[:MOST_TITLES])
+    place = next((number for number, is_full in enumerate(are_full) if is_full), 0)
+    if not place:
+        return 0
+    titles, names = rows[:place], rows[place]
+    below = [row for row in rows[place + 1 :] if any(row)]
+    regular = [row for row in below if len(row) == width]
+    is_apart = not any(titles[-1])
+    are_phrases = not is_prose and all(sum(map(bool, title)) <= 1 and " " in "".join(title) for title in titles)
+    is_trusted = not is_prose and (is_apart or (are_phrases and len(regular) == len(below)))
+    if not all(_is_title(title, width, is_apart, are_phrases) for title in titles):
+        return 0
+    if not regular or 2 * len(regular) < len(below) or not _names_columns(names, regular):
+        return 0
+    return place if is_trusted or differ_from_numbers(names, below) else 0
+
+
+def _is_title(row: Sequence[str], width: int, is_apart: bool, is_phrase: bool) -> bool:
+    """Return whether a row above the header may be a title: it is short, and no row of numbers."""
+    count = sum(map(bool, row))
+    if count > 1 and _NUMBER.match(row[0]):
+        return False
+    if is_apart:
+        return count < width or count <= 1
+    return 2 * count <= width and (count < width - 1 or is_phrase)
+
+
+def _names_columns(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Return whether values may be the header of some rows: distinct names, which are texts or numbers like years."""
+    texts = [name for name in names if not is_number(name)]
+    is_distinct = len(set(names)) == len(names) and MISSING_WORDS.isdisjoint(names[1:])
+    if not is_distinct or not any(texts) or any(map(_NUMBER.match, texts)):
+        return False
+    return not names_are_values([list(names), *map(list, rows)])
+
+
+def differ_from_numbers(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Return whether most values of a column are numbers, but its name is text."""
+    for place, name in enumerate(names):
+        values = [row[place] for row in rows if len(row) > place and row[place] not in MISSING_WORDS]
+        is_text = name not in MISSING_WORDS and not _NUMBER.match(name)
+        if is_text and sum(map(bool, map(_NUMBER.match, values))) > 0.8 * len(values):
+            return True
+    return False
+
+
+def second_header(rows: Sequence[Sequence[str]]) -> int:
+    """Return the index of a row, after an empty row, that looks like the header of another table, or 0.
+
+    Examples
+    --------
+    >>> second_header([["a", "b"], ["1", "2"], [], ["c", "d"], ["3", "4"]])
+    3
+    """
+    for place in range(3, len(rows) - 1):
+        names, above = rows[place], [row for row in rows[1:place] if any(row)]
+        is_complete = len(names) > 1 and all(names) and not any(map(_NUMBER.match, names))
+        is_new = differ_from_numbers(names, above) or differ_from_numbers(names, rows[place + 1 :])
+        if not any(rows[place - 1]) and is_complete and is_new and MISSING_WORDS.isdisjoint(names):
+            return place
+    return 0
+
+
+def is_end(value: object) -> bool:
+    """Return whether the first value of the last row belongs to a total or a footer."""
+    return isinstance(value, str) and _END.fullmatch(value.strip()) is not None
+
+
+def declared_separator(line: str) -> str:
+    """Return the separator that Excel's ``sep=`` declares, or an empty string."""
+    declared = re.fullmatch(r'"?sep=(.)"?\s*', line, re.IGNORECASE)
+    return declared[1] if declared else ""
+
+
+def lines_above(lines: Sequence[str]) -> tuple[int, str]:
+    """Return the number of lines above the header, and the separator if Excel's ``sep=`` declares it.
+
+    Comments count as lines above the header, unless the last comment is the header.
+
+    Examples
+    --------
+    >>> lines_above(["sep=;", "a;b"]), lines_above(["# made by hand", "a,b", "1,2"]), lines_above(["#a,b", "1,2"])
+    ((1, ';'), (1, ''), (0, ''))
+    """
+    if lines and (declared := declared_separator(lines[0])):
+        return 1, declared
+    above = next((place for place, line in enumerate(lines) if line.strip() and not line.startswith("#")), 0)
+    while above and not lines[above - 1].startswith("#"):
+        above -= 1  # the reader skips blank lines itself
+    if not above:
+        return 0, ""
+    below = [line for line in lines[above:] if line.strip()]
+    separator = separator_of(below)
+    comment, *rows = rows_of([lines[above - 1], *below[:2]], separator)
+    have_numbers = [any(map(is_number, row)) for row in rows]
+    names_columns = len(comment) == len(rows[0]) > 1 and have_numbers != [False, True]
+    return above - names_columns, ""
+
+
+def separator_of(lines: list[str]) -> str:
+    """Return the separator that splits the most lines into the same number of values as the first line.
+
+    Ties go to the separator with the most values. Spaces are separators only if no other one occurs in the first line,
+    all lines have the same number of values, and some values are numbers.
+
+    Examples
+    --------
+    >>> separator_of(["a;b", "1,5;2", "3,25;4"]), separator_of(["a"]), separator_of(["a  b", "1  2"])
+    (';', ',', ' ')
+    """
+    lines = lines[:200]
+
+    def worth(separator: str) -> tuple[float, int]:
+        widths = [len(row) for row in csv.reader(lines, delimiter=separator)]
+        share = sum(width == widths[0] for width in widths) / len(widths)
+        return (share if widths[0] > 1 else 0.0, widths[0])
+
+    with long_values():
+        best = max(SEPARATORS, key=worth)
+        if worth(best)[1] > 1:
+            return best
+        rows = rows_of(lines, " ")
+    are_equal = len({len(row) for row in rows}) == 1 and len(rows[0]) > 1
+    return " " if are_equal and any(is_number(value) for row in rows[1:] for value in row) else best
+
+
+def names_are_values(rows: list[list[str]]) -> bool:
+    """Return whether the header of a text table looks like a row of data.
+
+    A header looks like data if it contains numbers in exactly the numeric columns (except evenly spaced integers, such
+    as years), or if its texts occur as values in their columns.
+
+    Examples
+    --------
+    >>> names_are_values([["5.1", "3", "setosa"], ["4.9", "3", "setosa"]])
+    True
+    >>> names_are_values([["town", "2020", "2021"], ["Rome", "1.5", "2.5"]])
+    False
+    """
+    names, *others = [row for row in rows if len(row) == len(rows[0])]
+    columns = [
+        (name, [value for value in values if value not in MISSING_WORDS])
+        for name, *values in zip(names, *(row for row in others if row != names), strict=True)
+        if name not in MISSING_WORDS and not MISSING_WORDS.issuperset(values)
+    ]
+    if any(is_number(name) != (sum(map(is_number, values)) > 0.9 * len(values)) for name, values in columns):
+        return False
+    numbers = [float(name) for name, _ in columns if is_number(name)]
+    texts = [name in values for name, values in columns if not is_number(name)]
+    steps = {b - a for a, b in pairwise(numbers)}
+    are_even = len(steps) < 2 and (len(numbers) != 2 or steps == {1})
+    are_marks = numbers and are_even and all(number.is_integer() for number in numbers)
+    return any(texts) if are_marks else bool(numbers) or (bool(texts) and all(texts))
+
+
+def is_number(text: str) -> bool:
+    """Return whether Python can parse a string as a finite number."""
+    try:
+        return isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def rows_of(lines: list[str], separator: str) -> list[list[str]]:
+    """Split lines into values and strip the values."""
+    rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    return [[value.strip() for value in row] for row in rows]
+
+
+@contextmanager
+def long_values() -> Iterator[None]:
+    """Let the csv module read values of any length, as pandas does. Its default limit is 131,072 characters."""
+    before = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
