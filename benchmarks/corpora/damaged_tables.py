@@ -204,7 +204,7 @@ BAD = {
     "no_rows.csv": (b"a,b\n", "has 2 columns and 0 rows"),
     "json.csv": (
         b'{"a": 1, "b": 2}\n{"a": 3, "b": 4}\n',
-        "is JSON, not delimited text: read it with pandas.read_json",
+        "is JSON, not delimited text: save it as CSV, for example with pandas.read_json",
     ),
     "page.csv": (b"<html><table><tr><td>1</td></tr></table></html>\n", "is HTML or XML, not delimited text"),
     "zero.csv": (b"a,b\n" + 600 * b"1,2\n" + b"1,\0\n", "is not text: save it as CSV"),
