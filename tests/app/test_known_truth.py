@@ -63,7 +63,7 @@ def inputs_and_signal(rng: np.random.Generator, rows: int) -> tuple[pd.DataFrame
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("table", known_tables(seed=0), ids=lambda table: table.name)
+@pytest.mark.parametrize("table", list(known_tables(seed=0)), ids=lambda table: table.name)
 def test_the_verdict_agrees_with_the_truth(table, tmp_path):
     table.frame.to_csv(tmp_path / "table.csv", index=False)
     request = Request(tmp_path / "table.csv", "y", None, group=table.group)

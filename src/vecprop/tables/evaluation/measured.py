@@ -17,7 +17,7 @@ from . import metrics as of_rows
 from .baselines import NAIVE
 from .metrics import Metrics, Scores, columns_of_text, spreads, title
 from .targets import levels_of, positive_class
-from .verdict import FEW, FEW_GROUPS, OURS, How, Verdict, summary_of, verdict_of, widening
+from .verdict import FEW, FEW_UNITS, OURS, How, Verdict, summary_of, verdict_of, widening
 
 MARGIN = "margin"
 NOTABLE = 0.01
@@ -262,7 +262,7 @@ def worries_of(measured: Measured) -> Iterator[str]:
         yield f"Only one {unit} was scored, so there are no intervals: score at least two."
     elif len(truth) < FEW:
         yield f"Only {len(truth)} rows were scored, so the metrics are imprecise: see their intervals."
-    if groups is not None and 1 < measured.units < FEW_GROUPS:
+    if groups is not None and 1 < measured.units < FEW_UNITS:
         yield f"Only {measured.units} groups were scored, so the intervals are probably too narrow."
     curves, epochs = model.validation_loss_curves_, model._training(model.trained_rows_.rows).epochs
     late = sum(len(curve) > epochs and int(np.argmin(curve)) >= 0.95 * epochs for curve in curves)

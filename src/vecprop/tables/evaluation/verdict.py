@@ -20,9 +20,9 @@ Level = Literal["better", "slightly better", "worse", "not distinguishable", "to
 UNCLEAR = "too few rows to tell"  # prose: ok
 SLIGHT, SLIGHT_OF_NAIVE = 0.05, 0.01
 """A difference of losses matters if it exceeds these fractions of the loss of the baseline and of the naive loss."""
-FEW, FEW_GROUPS = 50, 20
-"""Below this number of rows or groups, no model is called equal to a baseline or without skill."""
-TOO_FEW = 10
+FEW = 50
+"""Below this number of rows, no model is called equal to a baseline or without skill."""
+FEW_UNITS = 20
 """Below this number of rows or groups, bootstrap intervals prove nothing."""
 MAX_SEEN = 0.05
 """If the share of training rows among the scored rows is larger, no model is called better."""
@@ -145,7 +145,7 @@ def verdict_of(measured: Any, worries: list[str]) -> Verdict:
 
 def significant(measured: Any) -> tuple[list[str], list[str]]:
     """Return the baselines with a significantly higher loss, and those with a significantly lower loss."""
-    if measured.units < TOO_FEW:
+    if measured.units < FEW_UNITS:
         return [], []
     if is_seen(measured):
         return [], [name for name, margin in measured.margins.items() if margin.high < 0]
@@ -163,9 +163,7 @@ def is_seen(measured: Any) -> bool:
 
 def is_small(measured: Any) -> bool:
     """Whether there are too few unseen rows or groups to call models equal."""
-    return (
-        is_seen(measured) or len(measured.truth) < FEW or (measured.groups is not None and measured.units < FEW_GROUPS)
-    )
+    return is_seen(measured) or len(measured.truth) < FEW or measured.units < FEW_UNITS
 
 
 def lacks_skill(measured: Any, naive: float) -> bool:
