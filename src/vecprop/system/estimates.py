@@ -1,6 +1,6 @@
 """Estimates with intervals, and compared numbers as text with equal decimals."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from math import floor, isfinite, isnan, log10
@@ -95,32 +95,22 @@ class NumberFormat:
         sizes = [estimate.size for estimate in estimates if estimate.size]
         if not sizes:
             return cls(0)
-        decimals = max(cls._needed(estimates, margins, typical=median_low(sizes)))
-        decimals = min(decimals, MAX_DIGITS - 1 - floor(log10(max(sizes))))
-        form = cls(decimals, 0 if 1e-6 <= max(sizes) < 1e12 else floor(log10(max(sizes))))
+        largest = max(sizes)
+        large = [estimate for estimate in estimates if estimate.size >= NEGLIGIBLE * median_low(sizes)]
+        uncertain = [estimate for estimate in large if estimate.high - estimate.low > 1e-9 * estimate.size]
+        supported = max(map(_decimals, uncertain or large))
+        differences = [abs(other.value - estimates[0].value) for other in estimates[1:]]
+        digits = 2 if margins else 1
+        shown = [digits - 1 - floor(log10(size)) for size in differences if size > 10.0 ** (1 - MAX_DIGITS) * largest]
+        # An end of a margin that is printed as 0 would hide whether the interval contains 0.
+        ends = [abs(end) for margin in margins for end in margin.numbers[1:] if end]
+        nonzero = [min(-floor(log10(end)), supported + 2) for end in ends]
+        decimals = min(max([supported, *shown, *nonzero]), MAX_DIGITS - 1 - floor(log10(largest)))
+        form = cls(decimals, 0 if 1e-6 <= largest < 1e12 else floor(log10(largest)))
         numbers = [number for estimate in (*estimates, *margins) for number in estimate.numbers]
         while form.shown_decimals > 0 and all(form.ends_with_zero(number) for number in numbers):
             form = cls(form.decimals - 1, form.power)
         return form
-
-    @staticmethod
-    def _needed(estimates: Sequence[Estimate], margins: Sequence[Estimate], typical: float) -> Iterator[int]:
-        """Yield the decimals that single estimates, pairs of estimates and margins need."""
-        large = [estimate for estimate in estimates if estimate.size >= NEGLIGIBLE * typical]
-        uncertain = [estimate for estimate in large if estimate.high - estimate.low > 1e-9 * estimate.size]
-        supported = max(map(_decimals, uncertain or large))
-        yield supported
-        first = estimates[0].value
-        for other in estimates[1:]:
-            difference = abs(other.value - first)
-            if difference > 10.0 ** (1 - MAX_DIGITS) * typical:  # not nan
-                decimals = (2 if margins else 1) - 1 - floor(log10(difference))
-                is_hidden = round(other.value, decimals) == round(first, decimals)
-                yield decimals + is_hidden
-        for margin in margins:
-            ends = [abs(end) for end in (margin.low, margin.high) if end and isfinite(end)]
-            if ends:  # an end that is printed as 0 would hide whether the interval contains 0
-                yield min(-floor(log10(min(ends))), supported + 2)
 
     @property
     def shown_decimals(self) -> int:

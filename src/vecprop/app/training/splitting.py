@@ -26,6 +26,8 @@ from ...terminal.messages import UsageError
 
 FEWEST = 10
 """The minimum number of rows for a split into training and test rows."""
+FEW_DUPLICATES = 0.01
+"""Without a test, a smaller share of duplicates is not reported."""
 TEST_SHARE = 0.2
 """The default share of test rows."""
 FOLDS, MIN_TEST_ROWS = 5, 1_000
@@ -233,7 +235,7 @@ def repeated_rows(parts: Parts, request: Request) -> list[str]:
     frames = [pandas().DataFrame(dict(enumerate(part))) for part in zip(*starmap(_in_like_terms, pairs), strict=True)]
     train, tested = (pandas().util.hash_pandas_object(frame, index=False).to_numpy() for frame in frames)
     again = np.isin(tested, train) if parts.has_test else pandas().Series(train).duplicated().to_numpy()
-    if not again.any():
+    if not again.any() or (not parts.has_test and again.mean() < FEW_DUPLICATES):
         return []
     if test is not None and np.array_equal(np.sort(train), np.sort(tested)):
         advice = "give --test other rows, or leave it out"
