@@ -92,3 +92,50 @@ TAGS: list[Any] = [
     pd.Series([[*map(str, names)] for names in NAMES], dtype=pd.ArrowDtype(pa.list_(pa.string()))),
 ]
 """Lists of names in several forms."""
+
+G = np.random.default_rng(3)
+MANY = 400
+
+
+def sometimes(share: float, values: Any) -> Any:
+    """Return values of which a share is 0."""
+    return np.where(np.arange(MANY) * 0.618 % 1 < share, 0, values)
+
+
+ZEROS_FOR_MISSING: dict[str, Any] = {
+    "blood pressure": sometimes(0.05, G.normal(72, 12, MANY).round().clip(24, 122)),
+    "BMI": sometimes(0.015, G.normal(32, 6.5, MANY).round(1).clip(18, 67)),
+    "glucose": sometimes(0.01, G.normal(121, 30, MANY).round().clip(44, 199)),
+    "horsepower": sometimes(0.015, G.lognormal(4.55, 0.35, MANY).round().clip(46, 230)),
+    "year": sometimes(0.2, G.integers(1950, 2020, MANY)),
+    "founded": sometimes(0.05, G.integers(2015, 2021, MANY)),
+    "height": sometimes(0.03, G.normal(170, 9, MANY).round()),
+    "pH": sometimes(0.02, G.normal(7, 0.4, MANY).round(2)),
+}
+"""Columns in which 0 stands for missing values."""
+
+HONEST_ZEROS: dict[str, Any] = {
+    "capital gain": sometimes(0.9, G.integers(114, 20000, MANY)),
+    "rain": sometimes(0.7, G.gamma(0.8, 6, MANY).round(1)),
+    "c1": sometimes(0.2, G.normal(3000, 900, MANY).round(2)),
+    "balance": sometimes(0.06, G.normal(3000, 300, MANY).round(2)),
+    "c2": sometimes(0.5, G.uniform(1, 9, MANY).round(2)),
+    "c3": sometimes(0.1, G.integers(40, 900, MANY)),
+    "claims": G.poisson(0.3, MANY),
+    "visits": G.poisson(6, MANY),
+    "children": G.poisson(1.8, MANY),
+    "concavity": sometimes(0.02, G.lognormal(-2.8, 1, MANY).round(5)),
+    "concave points": sometimes(0.02, G.normal(0.05, 0.035, MANY).clip(0.002).round(5)),
+    "pixel": sometimes(0.3, G.integers(0, 17, MANY)),
+    "grey": G.integers(0, 256, MANY),
+    "temperature": G.normal(2, 8, MANY).round(),
+    "humidity": G.integers(0, 101, MANY),
+    "discount": G.choice([0, 5, 10, 20], MANY),
+    "delay": sometimes(0.4, G.exponential(20, MANY).round()),
+    "insurance paid": sometimes(0.8, G.lognormal(8, 0.5, MANY).round(2)),
+    "rent": sometimes(0.08, G.normal(800, 90, MANY).round()),
+    "score": G.integers(0, 11, MANY),
+    "share": G.beta(2, 5, MANY).round(2),
+    "altitude": sometimes(0.05, G.lognormal(5, 1, MANY).round()),
+}
+"""Columns in which 0 is an ordinary value."""

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 
 import vecprop as vp
-from awkward_columns import DAYS, NAMES, NOTED, ORDINARY, TAGS, TIMES, N, u
+from awkward_columns import DAYS, HONEST_ZEROS, NAMES, NOTED, ORDINARY, TAGS, TIMES, ZEROS_FOR_MISSING, N, u
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.kinds.ambiguities import ColumnOptions
 from vecprop.tables.reading.frames import as_frame
@@ -39,6 +40,19 @@ def test_ambiguous_columns_are_noted_unless_the_user_sets_their_kind(values, not
 @pytest.mark.parametrize("values", ORDINARY, ids=begins)
 def test_ordinary_columns_have_no_note(values):
     assert not [note for note in encoded(values)[1] if "may" in note or "differ" in note]
+
+
+@pytest.mark.parametrize("name", [*ZEROS_FOR_MISSING, *HONEST_ZEROS])
+def test_zeros_are_noted_only_if_they_may_stand_for_missing_values(name):
+    frame = pd.DataFrame({name: (ZEROS_FOR_MISSING | HONEST_ZEROS)[name]})
+    notes = [note for note in Encoder.of(frame)[1] if ": 0 in" in note and "may stand for missing values" in note]
+    assert len(notes) == (name in ZEROS_FOR_MISSING)
+
+
+@pytest.mark.parametrize("load", [load_breast_cancer, load_wine, load_diabetes, load_digits])
+def test_zeros_of_well_known_tables_are_ordinary(load):
+    frame = load(as_frame=True).data
+    assert not [note for note in Encoder.of(frame)[1] if "missing" in note]
 
 
 @pytest.mark.parametrize("values", TAGS, ids=begins)

@@ -72,6 +72,11 @@ _NAMES_OF_CODES = re.compile(
     r"district|branch|store|shop|dept|department|status|account|model)s?(?:[^a-z]|$)"
 )
 """Names of columns that contain codes rather than amounts."""
+_NAMES_OF_AMOUNTS = re.compile(
+    r"(?:^|[^a-z])(?:amount|balance|bonus|cost|count|credit|debt|deposit|discount|fee|gain|income|loan|loss|number|num|"
+    r"pay|payment|profit|rain|rent|revenue|salary|sales|savings|tax|wage)s?(?:[^a-z]|$)"
+)
+"""Names of columns in which 0 is an ordinary value."""
 
 
 def note_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers: int, name: str) -> str:
@@ -138,12 +143,12 @@ def note_on_numbers(x: np.ndarray, name: str) -> str:
     values, counts = np.unique(x[np.isfinite(x)], return_counts=True)
     setting = f"set columns={{{name!r}: 'number'}} (--numbers)"
     place = _missing(values, counts, lambda value: bool(_NINES.fullmatch(f"{value:.10g}")))
-    if place or _is_apart(values, counts):
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    if place or (_is_apart(values, counts) and not _NAMES_OF_AMOUNTS.search(words)):
         marker = f"{values[place]:.10g} in {counts[place]} rows may stand for missing values"
         return f"{marker}: leave these empty, or {setting}"
     if len(values) < 3 or values[0] < 0:
         return ""
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
     if len(values) >= _MIN_DATES:
         for unit, per_second in _EPOCHS.items():
             if 6.3e8 * per_second <= values[0] and values[-1] <= 2.2e9 * per_second:  # 1990 to 2039
@@ -208,10 +213,18 @@ def _missing(values: np.ndarray, counts: np.ndarray, is_marker: Callable[[float]
 
 
 def _is_apart(values: np.ndarray, counts: np.ndarray) -> bool:
-    """Return whether 0 occurs several times and is far below all other numbers, such as a blood pressure of 0."""
-    if len(values) < _MIN_DATES or values[0] != 0 or counts[0] < 2:
+    """Return whether 0 occurs several times, but rarely, and is far below all other numbers, as in blood pressures.
+
+    Frequent zeros, and zeros below numbers that spread down to them, are usual in counts, balances and amounts.
+    """
+    if len(values) < 5 or values[0] != 0 or counts[0] < 2:
         return False
-    return bool(values[1] > max(np.median(values) / 5, 10 * np.median(np.diff(values))))
+    quarter, median = np.quantile(np.repeat(values[1:], counts[1:]), [0.25, 0.5])
+    spreads = median / max(median - quarter, 1e-9 * median)
+    share = counts[0] / counts.sum()
+    if values[1] > 0.8 * median and spreads > 20:  # such as years
+        return bool(share < 0.5)
+    return bool(len(values) >= _MIN_DATES and values[1] > median / 4 and spreads > 4 and share <= 0.1)
 
 
 def _format_of(texts: list[str]) -> str:
