@@ -13,6 +13,7 @@ FORMS |= dict.fromkeys(["2024-01", "1/2024", "01-2024", "2024/1", "2024-Jan"], 1
 FORMS |= {"2024-01-31T12:00:00Z": 19753.5, "2024-01-31 12:00:00+01:00": 19753 + 11 / 24, "1/31/2024 6:00 PM": 19753.75}
 NO_DATES = ["192.168.{}.{}", "{}.{}.{}", "555-12{}-45{}{}", "{}-{}-{}", "1{}-2{}-9{}", "{}.1{}.{}{}", "v{}.{}"]
 NAMES = "read as text, but "
+DIGITS = NAMES + "most values contain digits, such as "
 SIGNS: list[Any] = [
     (["1.234,5", "1.234", "2.000"], [1234.5, 1234, 2000]),
     (["1.234", "5.678"], [1.234, 5.678]),
@@ -32,6 +33,9 @@ SIGNS: list[Any] = [
     (["2,98,940.58", "1,23,45,678", "9,799"], [298940.58, 12345678, 9799]),
     (["R$5.50", "-R$ 7"], [5.5, -7]),
     (["kr 1.250,50", "5 kr"], [1250.5, 5]),
+    (["1.5 kg", "12 kg", "7kg"], [1.5, 12, 7]),
+    (["1 year", "7 years"], [1, 7]),
+    (["1,5 km", "-2 km", "1.234,5 km"], [1.5, -2, 1234.5]),
     (["- 5.5", "–7"], [-5.5, -7]),
 ]
 
@@ -40,6 +44,12 @@ MISFITS: list[Any] = [
     *((["1.5", "2.25"], misfit) for misfit in ("1,5", "6,733")),
     *((["1,234,567", "5"], misfit) for misfit in ("12,34", "12,34,5")),
     *[(["45 %", "5%"], "0.45"), (["$5", "$6"], "€5"), (["1", "2"], "1_000"), (["1.234.567,5", "5"], "1.23.456")],
+    *((["5 kg", "12 kg"], misfit) for misfit in ("5 lb", "5 g", "5", "5 kg net", "5 kgs", "5k", "kg", "5 Kg m")),
+    *[
+        (["5 MW", "12 MW", "2 MW", "3 MW", "4 MW"], "5 mW"),
+        (["3 years", "1 year"], "8 months"),
+        (["5 m", "6 m"], "5 mm"),
+    ],
 ]
 
 KINDS: list[Any] = [
@@ -71,10 +81,13 @@ DAYS_OF: list[Any] = [
 DOUBTFUL: list[Any] = [
     (["1.5", "2.5", "-"] * 9, NAMES + "18 values are numbers and 9, such as '-', are not: if these are missing"),
     (["1.5", "n.a.", "7", "1"] * 9, NAMES + "27 values are numbers and 9, such as 'n.a.', are not"),
-    (["1.5 kg", "12 kg", "7kg"] * 9, NAMES + "'1.5 kg' may be a number: set columns={'x': 'number'} (--numbers)"),
-    ([f"{k}.5{'KM'[k % 2]}" for k in range(30)], NAMES + "'0.5K' may be a number: without 'K' and 'M', all in one"),
-    ([f"{k}.5{['', 'k', 'M'][k % 3]}" for k in range(30)], NAMES + "'1.5k' may be a number: without 'M' and 'k', all"),
-    (["7", "5k", "3", *map(str, range(20)), "6k", "4k"], NAMES + "'5k' may be a number: without 'k', all in one unit,"),
+    (
+        [f"{k}.5{'KM'[k % 2]}" for k in range(30)],
+        DIGITS + "'0.5K': write numbers in one unit, or set columns={'x': 'cat",
+    ),
+    ([f"{k}.5{['', 'k', 'M'][k % 3]}" for k in range(30)], DIGITS + "'1.5k': write numbers in one unit"),
+    (["7", "5k", "3", *map(str, range(20)), "6k", "4k"], DIGITS + "'5k': write numbers in one unit"),
+    (["3 years", "8 months", "10+ years"], DIGITS + "'3 years': write numbers in one unit"),
     (["1.5", "2,5", "7,25", "8.75"], NAMES + "its numbers have different formats or units, such as '1.5': write"),
     (["2024-Q1", "2023-Q4"], NAMES + "'2024-Q1' may be a date: write dates like 2024-01-31"),
     (["Q1 2024", "Q4 2023"], NAMES + "'Q1 2024' may be a date"),

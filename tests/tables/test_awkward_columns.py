@@ -8,7 +8,21 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 
 import vecprop as vp
-from awkward_columns import DAYS, HONEST_ZEROS, NAMES, NOTED, ORDINARY, TAGS, TIMES, ZEROS_FOR_MISSING, N, u
+from awkward_columns import (
+    CODES,
+    DAYS,
+    HONEST_ZEROS,
+    NAMES,
+    NOTED,
+    ORDINARY,
+    TAGS,
+    TIMES,
+    UNCLEAR,
+    UNITS,
+    ZEROS_FOR_MISSING,
+    N,
+    u,
+)
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.kinds.ambiguities import ColumnOptions
 from vecprop.tables.reading.frames import as_frame
@@ -65,6 +79,39 @@ def test_delimited_names_are_tags(values):
     np.testing.assert_array_equal(tags(as_frame(pd.DataFrame({"x": values}))["x"]), expected)
 
 
+def survey(values) -> tuple[Any, Any, list[str]]:
+    """Return the encoder of a column, and the notes that name it."""
+    frame = as_frame(pd.DataFrame({"c": list(values), "other": np.arange(len(values)) * 1.5}))
+    encoder, notes = Encoder.of(frame)
+    return dict(encoder.columns).get("c"), frame["c"], [note for note in notes if "'c'" in note]
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_columns_with_one_unit_are_numbers(name):
+    texts, numbers = UNITS[name]
+    column, series, notes = survey(texts)
+    assert column.kind == "numbers"
+    np.testing.assert_allclose(column.read(series), np.asarray(numbers, float))
+    assert any(note.startswith("Read as numbers, ") for note in notes)
+
+
+@pytest.mark.parametrize("name", UNCLEAR)
+def test_quantities_that_are_read_as_names_are_noted(name):
+    _, _, notes = survey(UNCLEAR[name])
+    assert [note for note in notes if "read as" in note], name
+
+
+NOTED_CODES = {"2009-10", "2:1", "007x"}
+"""Codes that look like a date, a fraction or a quantity."""
+
+
+@pytest.mark.parametrize("name", CODES)
+def test_codes_with_digits_are_categories_without_a_note(name):
+    column, _, notes = survey(CODES[name])
+    assert column is None or column.kind in ("categories", "text")
+    assert name in NOTED_CODES or not [note for note in notes if "read as text" in note]
+
+
 def test_lists_of_integers_are_tags():
     tags: Any = encoded([[*range(i % 5)] for i in u])[0].parts[0]
     assert tags.kind == "tags"
@@ -88,6 +135,29 @@ def test_tags_survive_saving_and_export(sign, tmp_path):
     written: dict[str, Any] = {}
     exec(vp.export.to_numpy(model), written)
     np.testing.assert_allclose(written["predict_proba"](table), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("unit", ["years", "mg/dL"])
+def test_units_survive_saving_export_and_streaming(unit, tmp_path, monkeypatch):
+    table = pd.DataFrame({"c": [f"{i} {unit}" for i in u], "size": u % 7, "y": u * 1.5})
+    table.to_parquet(tmp_path / "t.parquet", row_group_size=20)
+    table.to_csv(tmp_path / "t.csv", index=False)
+    model = vp.TabularRegressor("y", n_estimators=2, max_iter=3, random_state=0).fit(tmp_path / "t.csv")
+    expected = model.predict(table)
+    assert len(np.unique(expected)) > 20
+    np.testing.assert_array_equal(model.predict(tmp_path / "t.parquet"), expected)
+    vp.save(model, tmp_path / "model.npz")
+    loaded = vp.load(tmp_path / "model.npz")
+    np.testing.assert_array_equal(loaded.predict(tmp_path / "t.csv"), expected)
+    assert loaded.encoder_.readings == model.encoder_.readings
+    written: dict[str, Any] = {}
+    exec(vp.export.to_numpy(model), written)
+    np.testing.assert_allclose(written["predict"](table), expected, rtol=1e-5)
+    (note,) = loaded.detect_drift(table.assign(c=[f"{i} {'lb' if i == 7 else unit}" for i in u]))
+    assert "1 value(s), such as '7 lb'" in note
+    assert "are not numbers in the training format (numbers, " in note
+    with pytest.raises(ValueError, match="'7 lb' is not a number"):
+        written["predict"](table.assign(c="7 lb"))
 
 
 @pytest.mark.parametrize(

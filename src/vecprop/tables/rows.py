@@ -12,8 +12,9 @@ from .encoding.column import first_of
 from .encoding.folds import Dependence
 from .error import TableError, first_line, pandas
 from .kinds.ambiguities import NO_OPTIONS, ColumnOptions
+from .kinds.formats import NumberReading
 from .kinds.kinds import as_whole
-from .kinds.values import as_numbers
+from .kinds.values import as_numbers, read_numbers
 from .reading.delimited import require_columns
 from .reading.frames import Frame, as_frame, column_of, has_names
 
@@ -277,8 +278,8 @@ def row_numbers(frame: Frame, but: Container[Any] = ()) -> dict[str, str]:
 
 def _rising(series: Any) -> np.ndarray | None:
     """Return the sorted values of a column of distinct integers, or None for other columns."""
-    x, unread = as_numbers(series)
-    if unread or not np.isfinite(x).all() or (x != np.floor(x)).any():
+    x, is_unread = read_numbers(series, NumberReading())
+    if is_unread.any() or not np.isfinite(x).all() or (x != np.floor(x)).any():
         return None
     x = np.sort(x)
     return x if (x[1:] > x[:-1]).all() else None

@@ -11,7 +11,16 @@ from scipy.special import ndtri
 from ...core.elementary import Array, namespace, where
 from ...train.trainer import can_compile
 from ..error import pandas
-from ..kinds.formats import ONE_MEANING, SECONDS, DateReading, NumberReading, days_of, number_of, seconds_of
+from ..kinds.formats import (
+    ONE_MEANING,
+    SECONDS,
+    DateReading,
+    NumberReading,
+    days_of,
+    number_before,
+    number_of,
+    seconds_of,
+)
 from ..kinds.kinds import CATEGORIES, Kind
 from ..kinds.values import MISSING, as_names, category_name, read_days, read_numbers, texts_of
 from . import helper_sources as helpers
@@ -203,8 +212,10 @@ class NumberInputs(Column):
         source.helper("WORDS", helpers.WORDS)
         source.helper("numbers", helpers.NUMBERS)
         source.formulas.function(number_of)
-        signs = "" if self.reading == NumberReading() else f", {astuple(self.reading)!r}"
-        if self.reading.unit == SECONDS:
+        signs = "" if self.reading == NumberReading() else f", {astuple(self.reading)[:3]!r}"
+        if self.reading.spellings:
+            signs = f", {astuple(self.reading)!r}, {source.formulas.function(number_before)}"
+        elif self.reading.unit == SECONDS:
             source.helper("TIMES", helpers.TIMES, module="re")
             signs = f", (), {source.formulas.function(seconds_of)}"
         return f"numbers(table[{name!r}], {self.settings_in_source(source)}{signs})"

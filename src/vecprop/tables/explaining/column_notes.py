@@ -14,7 +14,7 @@ from ..encoding.columns import ordinary
 from ..encoding.encoder import Encoder, Misfits, require_inputs
 from ..encoding.folds import group_numbers
 from ..error import pandas
-from ..kinds.ambiguities import note_on_amounts, note_on_numbers
+from ..kinds.ambiguities import note_on_numbers
 from ..kinds.kinds import MAX_CLASSES
 from ..kinds.values import as_names
 from ..reading.frames import Frame, as_frame
@@ -498,7 +498,7 @@ def _are_groups(encoder: Encoder, frame: Frame, name: str, y: np.ndarray) -> boo
     """
     part, is_known = dict(encoder.columns)[name], frame[name].notna().to_numpy()
     x = part.read(frame[name][is_known]) if part.holds == "numbers" else as_names(frame[name][is_known])
-    if (x % 1).any() if part.holds == "numbers" else note_on_amounts(np.unique(x).tolist()):
+    if part.holds == "numbers" and ((x % 1).any() or part.has_unusual_format):
         return False  # amounts, such as 1.5 or '72 m²'
     codes, z = (np.unique(of, return_inverse=True)[1] for of in (x, y[is_known]))
     rows, groups, z = len(x), codes.max() + 1, z - z.mean()

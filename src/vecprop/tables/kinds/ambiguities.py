@@ -2,6 +2,7 @@
 
 import datetime
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from ...system.suggestions import suggestion
 from ..error import TableError, pandas, with_encoding
-from .formats import EXCEL, DateReading, Evidence, NumberReading, units_of
+from .formats import EXCEL, DateReading, Evidence, NumberReading, one_of_each
 
 _SHORT_YEARS = re.compile(r"(\d\d)([-/.])(\d\d?)\2(\d\d)(?!\d).*")
 _PLACES = (
@@ -42,12 +43,10 @@ _NUMBER = r"[+-]?(?:\d+(?:[.,]\d+)*|[.,]\d+)"
 _AMOUNT = rf"[$€£¥]? ?{_NUMBER} ?%?"
 _IN_WORDS = "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
 _UNREAD = {
-    r"(?:[+-]?\d+ )?\d{1,3} ?/ ?\d{1,3}|\d{1,3} ?(?::|of|out of) ?\d{1,3}": "a fraction: write it as a number",
-    rf"{_AMOUNT} ?(?:-|–|—|to|~|\.\.+) ?{_AMOUNT}": "a range: write its midpoint",
-    rf"(?:[<>≤≥~≈]=?|(?:approx|about|ca|circa|over|under)\.?) ?{_AMOUNT}": "a number: write only digits",
+    r"(?:[+-]?\d+ )?\d{1,3}(?:[.,]\d+)? ?(?:/|:|of|out of) ?\d{1,3}": "a fraction: write it as a number",
+    rf"(?!\d{{3}}-\d{{4}}$){_AMOUNT} ?(?:-|–|—|to|~|\.\.+) ?{_AMOUNT}": "a range: write its midpoint",
     rf"\({_NUMBER}, ?{_NUMBER}\]|\[{_NUMBER}, ?{_NUMBER}\)": "a range: write its midpoint",
     rf"{_NUMBER} ?(?:±|\+/-|\+-) ?{_NUMBER}.*|{_NUMBER}\(\d+\).*": "a number with an uncertainty: write the number",
-    rf"{_NUMBER} ?[x×·*] ?10\^?[+-]?\d+": "a number: write only digits",
     rf"(?i:{_IN_WORDS})": "a number: write it with digits",
     rf"{_NUMBER} ?[x×*] ?{_NUMBER}(?: ?[x×*] ?{_NUMBER})?": "several numbers: split them into columns",
     r"0[xX][0-9a-fA-F]+": "a hexadecimal number: write it as a decimal number",
@@ -55,10 +54,19 @@ _UNREAD = {
     rf"\[{_NUMBER}(?:, ?{_NUMBER})*\]": "several numbers: split them into columns",
     rf"\(?{_NUMBER}[+-]{_NUMBER}j\)?": "a complex number: split it into two columns",
     r"\{.*:.*\}|\[\(.*\)\]": "an object: split its fields into columns",
-    rf"{_NUMBER} ?['′] ?{_NUMBER} ?[\"″]?|{_NUMBER} ?°.*\d.*": "a number: write only digits",
-    rf"{_NUMBER} ?[^\W\d_]+,? ?(?:and )?{_NUMBER} ?[^\W\d_]+.*": "a number: write only digits",
 }
 """Patterns of text that looks like numbers but is not read as numbers, with the meaning and advice."""
+_FIGURE = re.compile(r"[\d.,']*\d")
+_QUANTITY = re.compile(
+    r"(?:(?:approx|about|around|circa|ca|over|under|up to|less than|more than|at least|at most|max|min|between|from|"
+    r"week|day|month|year|grade|level|aged?|stage|rank|size|Rs)\b\.?|[<>≤≥=~≈±+([$€£¥₹-])*\s*(?:#|[½¼¾⅓⅔⅛⅜⅝⅞])",
+    re.IGNORECASE,
+)
+"""The beginning of a quantity whose figures are replaced by #."""
+_CODE = re.compile(r"# ?(?![KMB]$)[A-Z]|# (?:[A-Z][a-z]+\.? ?){2,}|[+(]?#\)?(?:[ ./:-]#)*|#-[A-Za-z]+")
+"""An address, a telephone number, a version or an identifier whose figures are replaced by #."""
+_MAX_SHAPES = 6
+"""The largest number of different forms of quantities in a column."""
 _ROMAN = re.compile("(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 _NINES = re.compile(r"-?(9{2,}|8{3,}|7{3,})(\.9+)?|-[189]|-?32767|-32768|-?2147483647|-2147483648")
 """Numbers that often represent missing values."""
@@ -69,14 +77,14 @@ _MISSING_DAYS = frozenset(
 _EPOCHS = {"seconds": 1, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
 _NAMES_OF_CODES = re.compile(
     r"(?:^|[^a-z])(?:zip|plz|postal|postcode|fips|icd|sic|naics|code|id|nr|class|type|category|group|cluster|region|"
-    r"district|branch|store|shop|dept|department|status|account|model)s?(?:[^a-z]|$)"
+    r"district|branch|store|shop|dept|department|status|account|model|phone|tel|telephone|mobile|fax|isbn|ean|upc|iban|ssn)s?(?:[^a-z]|$)"
 )
 """Names of columns that contain codes rather than amounts."""
 _NAMES_OF_AMOUNTS = re.compile(
     r"(?:^|[^a-z])(?:amount|balance|bonus|cost|count|credit|debt|deposit|discount|fee|gain|income|loan|loss|number|num|"
     r"pay|payment|profit|rain|rent|revenue|salary|sales|savings|tax|wage)s?(?:[^a-z]|$)"
 )
-"""Names of columns in which 0 is an ordinary value."""
+"""Names of columns with ordinary zeros."""
 
 
 def note_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers: int, name: str) -> str:
@@ -98,19 +106,17 @@ def note_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers:
         form = _format_of(texts)
         setting = f"set its format with columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
         return f"{texts[0]!r} may be a date: {setting if form else 'write dates like 2024-01-31'}"
-    # Words without digits or units, such as "n.a.", mark missing values; they are not another format of amounts.
     others = [str(value) for value in series[is_unread].unique()[:_SAMPLE]]
-    are_words = numbers > 0 and all(NumberReading.of([text]).value(text) is None for text in others)
-    are_words = are_words and not units_of(others, len(texts) - len(others))
-    if not are_words and (note := note_on_amounts(texts, name)):
+    are_words = numbers > 0 and not any(map(_FIGURE.search, others))  # such as "n.a." for missing values
+    meanings = (meaning for form, meaning in _UNREAD.items() if _most_are(re.compile(form).fullmatch, texts))
+    is_roman = "II" in texts and _most_are(_ROMAN.fullmatch, texts)
+    meaning = next(meanings, "a Roman numeral: write it as a number" if is_roman else "")
+    if not are_words and not meaning and (note := note_on_amounts(texts) or note_on_quantities(texts, name)):
         return note
     if numbers > is_unread.sum() or (are_words and len(others) <= 0.1 * len(texts)):
         unread = f"{is_unread.sum()}, such as {series[is_unread].iloc[0]!r}, are not"
         setting = f"if these are missing values, set columns={{{name!r}: 'number'}} (--numbers)"
         return f"{numbers} values are numbers and {unread}: {setting}"
-    meanings = (meaning for form, meaning in _UNREAD.items() if _most_are(re.compile(form).fullmatch, texts))
-    is_roman = "II" in texts and _most_are(_ROMAN.fullmatch, texts)
-    meaning = next(meanings, "a Roman numeral: write it as a number" if is_roman else "")
     setting = f"set columns={{{name!r}: 'category'}} (--categories)"
     return f"{texts[0]!r} may be {meaning}, or {setting}" if meaning and len(texts) > 1 else ""
 
@@ -257,29 +263,45 @@ def _parsed(text: str, form: str) -> datetime.datetime | None:
         return None
 
 
-def note_on_amounts(texts: list[str], name: str = "") -> str:
-    """Return a note if texts are numbers with different formats or with unknown units, and "" otherwise.
-
-    Some of the numbers may have no unit. ``name`` is the name of a column that can be declared.
+def note_on_amounts(texts: list[str]) -> str:
+    """Return a note if texts are numbers with different formats or currencies, and "" otherwise.
 
     Examples
     --------
-    >>> note_on_amounts(["1.5 kg", "12 kg"]), note_on_amounts(["low", "high"])
-    ("'1.5 kg' may be a number: without 'kg' it will be read as one", '')
-    >>> note_on_amounts(["1.5 kg", "12 kg"], "weight")
-    "'1.5 kg' may be a number: set columns={'weight': 'number'} (--numbers)"
+    >>> note_on_amounts(["$1", "€2"]), note_on_amounts(["low", "high"])
+    ("its numbers have different formats or units, such as '$1': write all in the same format", '')
     """
     texts = texts[:_SAMPLE]
-    others = [text for text in texts if NumberReading.of([text]).value(text) is None]
-    if texts and len(others) <= 0.1 * len(texts):
-        return f"its numbers have different formats or units, such as {texts[0]!r}: write all in the same format"
-    if units := units_of(others, len(texts) - len(others)):
-        differ = len(units) > 1 or len(others) < len(texts)
-        if name and not differ:
-            return f"{others[0]!r} may be a number: set columns={{{name!r}: 'number'}} (--numbers)"
-        written = f"{' and '.join(map(repr, units))}{', all in one unit,' if differ else ''}"
-        return f"{others[0]!r} may be a number: without {written} it will be read as one"
-    return ""
+    readings = {text: NumberReading.of([text]) for text in texts}
+    others = [text for text, reading in readings.items() if reading.spellings or reading.value(text) is None]
+    if not texts or len(others) > 0.1 * len(texts):
+        return ""
+    return f"its numbers have different formats or units, such as {texts[0]!r}: write all in the same format"
+
+
+def note_on_quantities(texts: list[str], name: str = "") -> str:
+    """Return a note if texts are quantities in a few different forms, and "" otherwise, as for codes and names.
+
+    ``name`` is the name of a column that can be declared.
+
+    Examples
+    --------
+    >>> note_on_quantities(["3 years", "8 months", "10+ years"])
+    "most values contain digits, such as '3 years': write numbers in one unit"
+    >>> note_on_quantities(["T1", "T2", "AA123"]), note_on_quantities(["1.2.3", "1.2.4", "2.0.1"])
+    ('', '')
+    """
+    texts = texts[:_SAMPLE]
+    shapes = Counter(_FIGURE.sub("#", one_of_each(text)) for text in texts)
+    common = [shape for shape, _ in shapes.most_common(_MAX_SHAPES)]
+    are_few = sum(shapes[shape] for shape in common) >= 0.9 * len(texts)
+    are_names = len(texts) < 3 or any(map(_CODE.fullmatch, set(common) - {"#"}))
+    are_names |= len(texts) < 5 and any(re.match("#[A-Z]", shape) for shape in common)
+    if not are_few or are_names or not all(map(_QUANTITY.match, common)) or common == ["#"]:
+        return ""
+    example = next(text for text in texts if _FIGURE.sub("#", text) != "#")
+    setting = f", or set columns={{{name!r}: 'category'}} (--categories)" if name else ""
+    return f"most values contain digits, such as {example!r}: write numbers in one unit{setting}"
 
 
 def note_on_digits(series: Any, x: np.ndarray, name: str) -> str:

@@ -198,34 +198,52 @@ WORDS = {"true": 1.0, "false": 0.0, "none": float("nan")}
 
 _UNIT = (
     r"(?:US|CA?|AU?|NZ|HK|NT|MX|R|S)?\$|[€£¥₹₩₽₺₴₫₱฿%]|Rs\.?|kr\.?|zł|Kč|"
-    "USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR"
+    "USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR|AED|ARS|CLP|COP|EGP|HKD|IDR|ILS|KES|KRW|"
+    "MYR|NGN|PEN|PHP|PKR|RON|RUB|SAR|SGD|THB|TRY|TWD|UAH|VND"
 )
-_NUMERAL = re.compile(rf"[+-]?\s*({_UNIT})?\s*[+-]?((?:\d[\d.,' ]*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*({_UNIT})?")
-_FOLLOWED = re.compile(rf"[<>≤≥~]?\s*(?:{_UNIT})?\s*[+-]?\d[\d.,' ]*?\s*([^\d.,' ][^\d]*)")
+_OTHER_UNIT = (
+    r"(?!(?:st|nd|rd|th)\b)(?:[^\W\d_½¼¾⅓⅔⅛⅜⅝⅞]|[°\"″′‰%€$£¥₹]|/(?=[^\W_]))[^\d½¼¾⅓⅔⅛⅜⅝⅞]{0,24}"
+    r"(?:/ ?\d+ ?[^\W\d_]+|(?<=[a-zA-Z])[23])?"
+)
+"""A unit after a number that is neither a currency nor a percent sign, such as "kg", "mg/dL", "m2" or "l/100km"."""
+_NUMERAL = re.compile(
+    rf"[+-]?\s*({_UNIT})?\s*[+-]?((?:\d[\d.,' ]*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*(?:({_UNIT})|({_OTHER_UNIT}))?"
+)
+_PLURALS = ("", "s", "es", "e", "en", "n")
+"""Endings that distinguish spellings of a unit."""
 SECONDS = "seconds"
 """The unit of columns that contain times of day or durations."""
 CLOCK = r"([+-]?)(?:(\d+) days?,? )?(\d{1,3}):([0-5]\d)(?::([0-5]\d(?:[.,]\d+)?))?(?: ?([ap])\.?m\.?)?"
 """The regular expression of a time of day or a duration with colons, in lower case."""
 SPELLED = r"(\d+(?:[.,]\d+)?) ?(w(?:eeks?)?|d(?:ays?)?|h(?:ours?|rs?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)(?![a-z])"
 """The regular expression of a number with a unit of time, which occurs at least once in durations."""
-MAX_UNITS = 3
-"""The largest number of different units after numbers, such as K and M, in a column of numbers."""
 
 
 @dataclass(frozen=True)
 class NumberReading:
     """The format of a numeric column.
 
+    Parameters
+    ----------
+    unit : str
+        A currency, a percent sign, or `SECONDS`. Numbers may lack a currency.
+    spellings : tuple of str
+        The spellings of any other unit, the longest first. Each number must have it.
+
     Examples
     --------
     >>> reading = NumberReading.of(["1.234,5", "1.234", "2.000"])
-    >>> reading, reading.value("6.733"), reading.value("1,234.5")
-    (NumberReading(decimal=',', thousands='.', unit=''), 6733.0, None)
+    >>> reading.decimal, reading.thousands, reading.value("6.733"), reading.value("1,234.5")
+    (',', '.', 6733.0, None)
+    >>> reading = NumberReading.of(["1 year", "7 years"])
+    >>> reading.spellings, reading.value("5 years"), reading.value("8 months"), reading.value("8")
+    (('years', 'year'), 5.0, None, None)
     """
 
     decimal: str = "."
     thousands: str = ""
     unit: str = ""
+    spellings: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.decimal not in (".", ",") or self.thousands not in ("", ",", ".", " ", "'"):
@@ -238,31 +256,61 @@ class NumberReading:
         if are_times(texts):
             return cls(unit=SECONDS)
         parts = [match.groups() for text in texts if (match := _NUMERAL.fullmatch(one_of_each(text)))]
-        bodies = [body for _, body, _ in parts]
+        bodies = [body for _, body, _, _ in parts]
         decimal = decimal or _sign_of(bodies).removeprefix("?") or "."
         between = Counter(sign for body in bodies for sign in {",", ".", " ", "'"} - {decimal} if sign in body.strip())
-        units = Counter(unit for before, _, after in parts for unit in (before, after) if unit)
-        # Ties are broken by the text, so that the result does not depend on the order of the values.
-        thousands, unit = (max(of, key=lambda text, of=of: (of[text], text), default="") for of in (between, units))
-        return cls(decimal, thousands, unit)
+        units = Counter(unit for before, _, after, _ in parts for unit in (before, after) if unit)
+        others = Counter(other or "" for *_, other in parts)
+        spellings = _spellings(others) if any(others) else ()
+        return cls(decimal, _most_frequent(between), _most_frequent(units), spellings)
 
     def value(self, text: str) -> float | None:
         """Return the number in a text, nan for "none", and None for invalid text."""
         if self.unit == SECONDS:
             return seconds_of(text)
+        if self.spellings:
+            return number_before(text, self.decimal, self.thousands, self.unit, self.spellings)
         return number_of(text, self.decimal, self.thousands, self.unit)
 
     @property
     def is_plain(self) -> bool:
         """Whether numbers are written as in Python, apart from thousands separators and currency symbols."""
-        return self.decimal == "." and self.unit not in ("%", SECONDS)
+        return self.decimal == "." and self.unit not in ("%", SECONDS) and not self.spellings
 
     def __str__(self) -> str:
         if self.unit == SECONDS:
             return "times in seconds"
         decimal = "" if self.decimal == "." and not self.thousands else f"decimal separator {self.decimal!r}"
         thousands = f"{self.thousands!r} between thousands" if self.thousands else ""
-        return ", ".join(filter(None, ["numbers", decimal, thousands, self.unit]))
+        return ", ".join(filter(None, ["numbers", decimal, thousands, self.unit, *self.spellings[:1]]))
+
+
+def _most_frequent(counts: "Counter[str]") -> str:
+    """Return the most frequent text. Ties are broken by the text, so that the order of the values does not matter."""
+    return max(counts, key=lambda text: (counts[text], text), default="")
+
+
+def _spellings(counts: "Counter[str]") -> tuple[str, ...]:
+    """Return the spellings of the most frequent unit, or an empty tuple if most numbers have no unit."""
+    unit = _most_frequent(counts)
+    if not unit:
+        return ()
+    spellings = {other for other in counts if _are_one_unit(unit, other)}
+    if len(unit) > 2:
+        spellings.add(unit.removesuffix("s"))
+    return tuple(sorted(spellings, key=lambda spelling: (-len(spelling), spelling)))
+
+
+def _are_one_unit(one: str, other: str) -> bool:
+    """Return whether two units differ at most in case, a final period or a plural ending.
+
+    Case matters in "m", "M", "mW" and "MW".
+    """
+    if max(len(one), len(other)) <= 2 and {one[0], other[:1]} == {"m", "M"}:
+        return False
+    short, long = sorted((one.casefold().rstrip("."), other.casefold().rstrip(".")), key=len)
+    ending = long.removeprefix(short)
+    return long.startswith(short) and (not ending or (ending in _PLURALS and len(short) > (1 if ending == "s" else 2)))
 
 
 def decimal_sign(texts: Iterable[str]) -> str:
@@ -300,34 +348,6 @@ def _sign_of_one(body: str) -> str:
     head, tail = body.strip().split(sign)
     may_be_thousands = len(tail) == 3 and tail.isdigit() and len(head) <= 3 and head[:1] not in ("", "0")
     return "?" if may_be_thousands else sign
-
-
-def units_of(texts: Sequence[str], others: int = 0) -> list[str]:
-    """Return the unknown units that follow numbers in at least 90 % of the texts, or an empty list.
-
-    More than twenty texts, including ``others`` without units, may have up to `MAX_UNITS` different units. Fewer texts
-    must share the same unit.
-
-    Examples
-    --------
-    >>> units_of(["1.5 kg", "12 kg"]), units_of(["1.5 kg", "12 m"]), units_of(["1", "2"])
-    (['kg'], [], [])
-    """
-    after = Counter(match[1] for text in texts if (match := _FOLLOWED.fullmatch(one_of_each(text))))
-    units = sorted(after, key=lambda unit: (-after[unit], unit))[: MAX_UNITS if len(texts) + others > 20 else 1]
-    return units if sum(after[unit] for unit in units) >= 0.9 * len(texts) else []
-
-
-def unit_of(texts: Sequence[str]) -> str:
-    """Return the unknown unit that follows the numbers of a column, or "" if they have no unit or different units.
-
-    Examples
-    --------
-    >>> unit_of(["72 m²", "5.5 m²"]), unit_of(["5 kg", "12 m"] * 11)
-    ('m²', '')
-    """
-    units = units_of(texts)
-    return units[0] if len(units) == 1 else ""
 
 
 def are_times(texts: Sequence[str]) -> bool:
@@ -433,3 +453,18 @@ def number_of(text: str, decimal: str, thousands: str, unit: str) -> float | Non
         return float(f"{whole}.{rest}" if point else whole)
     except ValueError:
         return None
+
+
+def number_before(text: str, decimal: str, thousands: str, unit: str, spellings: Sequence[str]) -> float | None:
+    """Parse a number with one of the spellings of a unit; return nan for "none" and None for other text.
+
+    Examples
+    --------
+    >>> number_before("5 kg", ".", "", "", ["kg"]), number_before("5 lb", ".", "", "", ["kg"])
+    (5.0, None)
+    """
+    text = one_of_each(text)
+    spelling = next(filter(text.endswith, spellings), None)
+    if spelling is None:
+        return WORDS.get(text.lower())
+    return number_of(text.removesuffix(spelling), decimal, thousands, unit)

@@ -18,11 +18,12 @@ from .ambiguities import (
     note_on_names,
     note_on_numbers,
     note_on_order,
+    note_on_quantities,
     note_on_short_years,
     note_on_spelling,
     note_on_times,
 )
-from .formats import EXCEL, SECONDS, DateReading, Evidence, NumberReading, days_of, decimal_sign, one_of_each, unit_of
+from .formats import EXCEL, SECONDS, DateReading, Evidence, NumberReading, days_of, decimal_sign
 from .values import as_numbers, read_days, read_numbers, texts_of
 
 FIRST_DAY, LAST_DAY = 1900_01_01, 2099_12_31
@@ -33,6 +34,8 @@ CATEGORIES = 64
 """The most frequent categories, up to this number, always get separate inputs."""
 FEW = 20
 """Fewer than this number of distinct numbers may all have three decimals by coincidence."""
+FEW_NAMES = 5
+"""Fewer than this number of distinct numbers with a unit in capitals may be names."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +54,17 @@ def kind_of(series: Any, name: str, options: ColumnOptions, decimal: Callable[[]
     --------
     >>> pd = pandas()
     >>> kind_of(pd.Series(["1,5", "2,25"]), "x", ColumnOptions())
-    Kind(name='number', reading=NumberReading(decimal=',', thousands='', unit=''), note='')
+    Kind(name='number', reading=NumberReading(decimal=',', thousands='', unit='', spellings=()), note='')
     >>> kind_of(pd.Series(["01001", "02002"]), "zip", ColumnOptions()).name
     'code'
     """
     kind, texts = options.kind(name), texts_of(series)
     plain = read_numbers(series, NumberReading())
     if kind == "number":
-        unit = unit_of(texts)
-        bare = [one_of_each(text).removesuffix(unit) for text in texts] if unit else texts
-        reading, note = _number(bare, not plain[1].any(), options.decimal_of(name), decimal)
-        return Kind(kind, replace(reading, unit=unit or reading.unit), note)
+        reading, note = _number(texts, not plain[1].any(), options.decimal_of(name), decimal)
+        if reading.spellings:  # numbers without the unit are valid, too
+            reading = replace(reading, spellings=(*reading.spellings, ""))
+        return Kind(kind, reading, note)
     if kind == "date":
         if date := _date(series, texts, options.format_of(name), are_declared=True):
             return date
@@ -73,7 +76,15 @@ def kind_of(series: Any, name: str, options: ColumnOptions, decimal: Callable[[]
         return Kind("code")
     reading, note = _number(texts, not plain[1].any(), options.decimal_of(name), decimal)
     x, is_unread = plain if reading == NumberReading() else read_numbers(series, reading)
+    date = None
+    if reading.spellings:
+        date = _date(series, texts, options.format_of(name))
+        are_few = len(texts) < FEW_NAMES and reading.spellings[0][0].isupper()
+        if date or are_few or any(re.match(r"0\d", text) for text in texts):  # such as 4WD and 007x
+            x, is_unread = plain
     if is_unread.sum() <= 0.1 * (is_unread | ~np.isnan(x)).sum():
+        if reading.spellings:
+            return Kind("number", reading, note)
         if _are_eight_digits(x):
             return Kind("date", DateReading(("yearmonthday",)))
         if all(map(_MONTH_OF_YEAR.fullmatch, texts)) and len({text.split(".")[0] for text in texts}) > 2:
@@ -82,7 +93,7 @@ def kind_of(series: Any, name: str, options: ColumnOptions, decimal: Callable[[]
             return Kind("number", reading, note_on_times(texts, name))
         note = note or note_on_digits(series, x, name) or note_on_codes(texts, name) or note_on_numbers(x, name)
         return Kind("number", reading, note)
-    if date := _date(series, texts, options.format_of(name)):
+    if date := date or _date(series, texts, options.format_of(name)):
         assert isinstance(date.reading, DateReading)
         notes = date.note, note_on_days(read_days(series, date.reading)[0], name)
         return replace(date, note="; ".join(filter(None, notes)))
@@ -133,7 +144,8 @@ def note_on_classes(y: Any) -> str:
     """Return a note if a target with classes may consist of numbers with units or different formats."""
     if not as_numbers(y)[1]:
         return ""
-    note = note_on_amounts(texts_of(y))
+    texts = texts_of(y)
+    note = note_on_amounts(texts) or note_on_quantities(texts)
     return f"is read as classes, but {note}" if note else ""
 
 
