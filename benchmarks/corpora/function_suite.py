@@ -24,6 +24,7 @@ import functions_jax
 import functions_matrix
 import functions_models
 import functions_numpy
+import functions_random
 import functions_scipy
 import functions_torch
 from function_case import Case, fresh, leaves, matched, rebuilt
@@ -33,7 +34,7 @@ from vecprop.check import Verdict
 def cases(part: str = "", backends: tuple = ("numpy", "scipy", "torch", "jax"), seed: int = 0) -> list[Case]:
     """Return the cases whose name contains a part, of the backends that are installed."""
     installed = [backend for backend in backends if find_spec(backend)]
-    numpy = (functions_numpy, functions_scipy, functions_models, functions_matrix, functions_complex)
+    numpy = (functions_numpy, functions_scipy, functions_models, functions_matrix, functions_complex, functions_random)
     modules = (*numpy, functions_torch, functions_jax, functions_hard, functions_forms)
     found = [case for module in modules for case in module.cases(installed, seed)]
     assert len({case.name for case in found}) == len(found), Counter(case.name for case in found).most_common(3)
