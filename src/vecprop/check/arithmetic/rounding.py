@@ -161,30 +161,30 @@ def finite_bound(error: np.ndarray) -> np.ndarray:
 
 
 def rounding_bound(
-    loss_and_gradient: LossAndGradient, theta: np.ndarray, batch: Batch, dtype: Any, ties: int = 0
+    loss_and_gradient: LossAndGradient, theta: np.ndarray, batch: Batch, dtype: Any, elsewhere: bool = False
 ) -> Bound:
     """Bound the rounding error of a network's gradient; raise a TypeError if an operation is not supported.
 
-    Without ``ties``, the bound is for the code of the reference engine. In float64, it computes the same numbers from
-    the inputs for the gradient and for the expected derivatives, so these numbers count as exact.
+    In float64, the reference engine computes the same numbers from the inputs for the gradient and for the expected
+    derivatives, so they count as exact. ``elsewhere``, they have errors, and equal numbers may differ by rounding.
     """
 
     def running(arithmetic: Arithmetic) -> tuple[np.ndarray, float]:
         rows = batch
-        if ties or np.dtype(dtype).itemsize < 8:
+        if elsewhere or np.dtype(dtype).itemsize < 8:
             rows = replace(batch, X=Bounded(batch.X, np.zeros(batch.X.shape), arithmetic))
         loss, gradient = loss_and_gradient(Bounded(theta.copy(), np.zeros(theta.shape), arithmetic), rows)
         return finite_bound(gradient.companion), float(finite_bound(loss.companion))
 
     # Bounds are computed in float64, so treat longer dtypes as float64.
-    arithmetic = Arithmetic(dtype if np.dtype(dtype).itemsize < 8 else np.float64, ties=ties)
+    arithmetic = Arithmetic(dtype if np.dtype(dtype).itemsize < 8 else np.float64, elsewhere=elsewhere)
     bound, value = running(arithmetic)
     if arithmetic.dtype.itemsize < 8:
         # In float32 the bound would hide too much, so scale it to measured errors. Do not scale the part of the bound
         # that is due to comparisons, whose outcome is either right or wrong.
-        smooth, _ = running(Arithmetic(dtype, branching=False, ties=ties))
+        smooth, _ = running(Arithmetic(dtype, branching=False, elsewhere=elsewhere))
         measured = smooth * _tightness(loss_and_gradient, theta, batch, smooth, arithmetic.dtype)
-        bound = (bound - smooth) + measured + running(Arithmetic(np.float64, ties=ties))[0]
+        bound = (bound - smooth) + measured + running(Arithmetic(np.float64, elsewhere=elsewhere))[0]
     return Bound(bound[None], arithmetic.tied, value=value)
 
 

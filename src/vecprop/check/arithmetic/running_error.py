@@ -26,13 +26,13 @@ from .steps import STEP
 class Arithmetic:
     """The rounding errors of a floating-point dtype. ``tied`` becomes true if equal numbers are compared.
 
-    ``ties`` decides comparisons of equal numbers: as less (-1), as greater (1), or by their values (0).
+    ``elsewhere``, equal numbers may differ by rounding. They are compared as if the first number were greater.
     """
 
-    def __init__(self, dtype: Any = np.float64, branching: bool = True, ties: int = 0) -> None:
+    def __init__(self, dtype: Any = np.float64, branching: bool = True, elsewhere: bool = False) -> None:
         information = np.finfo(dtype)
         self.dtype, self.branching = information.dtype, branching
-        self.ties = ties
+        self.elsewhere = elsewhere
         self.unit = float(information.eps) / 2
         # The error of underflow. A complex step divides derivatives and their errors by the step.
         self.tiny = max(float(information.tiny), float(np.finfo(np.float64).smallest_subnormal) / STEP)
@@ -159,7 +159,7 @@ def _compare(function: Any, like: Bounded, x: Any, y: Any) -> Any:
         return function(a, b)
     equal = a == b  # exact equality is a tie, not a rounding error
     like.arithmetic.tied |= bool(equal.any())
-    truth = np.where(equal, function(like.arithmetic.ties, 0), function(a, b))
+    truth = np.where(equal, function(like.arithmetic.elsewhere, 0), function(a, b))
     return like.like(truth, close & ~equal & like.arithmetic.branching)
 
 
@@ -181,7 +181,7 @@ def _where(like: Bounded, condition: Any, x: Any, y: Any) -> Any:
 def _sign(like: Bounded, x: Bounded) -> Any:
     like.arithmetic.tied |= bool((x.value == 0).any())
     unsure = (np.abs(x.value) <= x.companion) & (x.value != 0) & like.arithmetic.branching
-    return like.like(np.where(x.value == 0, like.arithmetic.ties, np.sign(x.value)), np.where(unsure, 2.0, 0.0))
+    return like.like(np.where(x.value == 0, like.arithmetic.elsewhere, np.sign(x.value)), np.where(unsure, 2.0, 0.0))
 
 
 def _max(like: Bounded, x: Bounded, axis: Any = None, keepdims: bool = False, **_: Any) -> Any:
