@@ -81,12 +81,12 @@ def test_a_second_command_names_the_first(vecprop):
     def hold():
         with vp.Checkpoint("run")._held():
             begun.set()
-            end.wait(60)
+            end.wait(600)
 
     first = threading.Thread(target=hold)
     first.start()
     try:
-        assert begun.wait(60)
+        assert begun.wait(600)
         second = vecprop(*COMMAND, code=2)
     finally:
         end.set()
