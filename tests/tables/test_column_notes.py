@@ -271,8 +271,8 @@ def test_ids_with_similar_rows_are_groups(visits, share, read):
 @pytest.mark.parametrize("read", [lambda y: y, lambda y: np.where(y > y.mean(), "high", "low")])
 def test_values_that_only_repeat_are_not_groups(visits, read):
     frame, own, noise = visits
-    areas = frame.assign(patient=frame["patient"].map("{} m²".format))
-    assert not has(leaks_of(areas, read(own + 0.5 * noise)), "'patient'")
+    areas = frame.assign(area=frame["patient"].map("{} m²".format)).drop(columns="patient")
+    assert not has(leaks_of(areas, read(own + 0.5 * noise)), "'area'")
     amounts = frame.assign(born=2024 - frame["dose"], band=frame["dose"] // 10).drop(columns=["patient", "age"])
     assert leaks_of(amounts, read(frame["dose"] + 5 * noise)) == []
     assert leaks_of(frame, read(noise)) == []

@@ -288,7 +288,8 @@ class TableModel(SharedSettings):
         self.encoder_, notes = Encoder.of(rows.frame.drop(columns=list(rows.aside)), self._column_options)
         self.encoder_.dropped.update(rows.aside)
         self.notes_ += notes + [f"Column {name!r} is not used: {reason}." for name, reason in rows.aside.items()]
-        are_apart = rows.dependence.is_time or rows.dependence.groups is not None
+        is_judged = streamed is None and "aside" in rows.frame.attrs  # set by `vecprop train`
+        are_apart = is_judged or rows.dependence.is_time or rows.dependence.groups is not None
         found, alone = leaks(self.encoder_, rows.frame, target, are_apart=are_apart)
         self.notes_ += found
         if (

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from ... import Checkpoint, save
+from ...tables.evaluation.judgement import judgements
 from ...tables.evaluation.measured import Measured
 from ...tables.evaluation.measuring import Parts, cross_validated, measured_unseen
 from ...tables.evaluation.report import Run, page_of
@@ -122,7 +123,11 @@ class TrainingJob:
         else:
             with self.bar("cross-validation") as progress:
                 measured = cross_validated(self.model, self.parts, folds, seed, progress)
-        _ = measured.scores
+        request = self.request
+        is_split = request.group is not None or request.time is not None or request.test is not None
+        if not (is_split or self.was_cut):
+            measured = replace(measured, judgements=judgements(self.model, self.parts, measured, self.bar))
+        _ = measured.verdict
         if not self.parts.has_test:
             self.model.notes_.append(f"{WITHOUT_TEST}: each row was predicted without training on it ({measured.how}).")
         self.measured = measured
@@ -142,9 +147,12 @@ class TrainingJob:
         """The notes on the training and test rows."""
         model, of_rows = self.model, self.parts.notes
         drift = model.detect_drift(self.parts.X_test) if self.parts.has_test else []
+        judged = []
+        if self.measured is not None:
+            judged = [judgement.note for judgement in self.measured.judgements if not judgement.is_worse]
         in_test = [f"In the test: {note}" for note in drift if note not in of_rows]
         of_refit = [] if self.final is model else [self.final.notes_[-1]]
-        return ranked([*of_rows, *model.notes_, *of_refit, *in_test])
+        return ranked([*of_rows, *judged, *model.notes_, *of_refit, *in_test])
 
     @cached_property
     def saved(self) -> RunFiles:
@@ -223,6 +231,16 @@ class TrainingJob:
             result["measured"] = {"how": measured.how, "rows": len(measured.truth)}
             result |= {"summary": measured.summary, "scores": measured.scores, "verdict": measured.verdict}
             result |= {"folds": measured.metrics_of_folds} if measured.folds else {}
+            result["judgements"] = [
+                {
+                    "rows": judgement.relation.rows,
+                    "column": judgement.relation.column,
+                    "is_worse": judgement.is_worse,
+                    "scores": judgement.measured.scores,
+                    "verdict": judgement.measured.verdict,
+                }
+                for judgement in measured.judgements
+            ]
         command = shlex.join(["vecprop", "train", "--config", options, "--force"])
         return result | {"model": str(self.saved.model), "config": options, "command": command}
 

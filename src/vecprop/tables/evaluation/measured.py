@@ -1,6 +1,6 @@
 """The predictions of a model and its baselines, their metrics with intervals, and the verdict on the model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -52,6 +52,8 @@ class Measured:
         The rows of each cross-validation fold.
     thresholds : ndarray (N,), optional
         The decision threshold of each row.
+    judgements : list of Judgement
+        The scores on later rows or new groups.
     """
 
     how: How
@@ -68,6 +70,7 @@ class Measured:
     seed: int = 0
     trained_on: int = 0
     notes: list[str] = field(default_factory=list)
+    judgements: Sequence[Any] = ()
 
     @property
     def is_classifier(self) -> bool:
@@ -198,11 +201,17 @@ class Measured:
         """The verdict on the model, or None if it was not compared with baselines."""
         if not self.margins:
             return None
-        return verdict_of(self, list(worries_of(self)))
+        verdict = verdict_of(self, list(worries_of(self)))
+        for judgement in self.judgements:
+            verdict = judgement.applied(verdict)
+        return verdict
 
     @property
     def summary(self) -> str:
-        """The accuracy, the typical error or the coverage of the model in plain words."""
+        """The accuracy, the typical error or the coverage in plain words, for the rows that decide the verdict."""
+        for judgement in self.judgements:
+            if judgement.is_worse:
+                return f"{judgement.note} {summary_of(judgement.measured)}"
         return summary_of(self)
 
     def _text(self, where: str, name: str = OURS) -> str:

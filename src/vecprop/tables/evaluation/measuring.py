@@ -76,14 +76,28 @@ class Parts:
         return replace(some, dependence=self.dependence[rows]).training
 
     @property
-    def training_of_all(self) -> dict[str, Any]:
-        """The arguments of ``fit`` for the training and test rows."""
-        if self.stream is not None:
-            return {"X": self.stream.whole()}
+    def whole(self) -> "Parts":
+        """All rows as training rows, without their dependence."""
         X = pandas().concat([self.X, self.X_test])
         X.attrs["aside"] = self.X.attrs["aside"]
-        y, weight = np.append(self.y, self.y_test), np.append(self.weight, self.weight_test)
-        return {"X": X, "y": y, "sample_weight": weight}
+        return replace(
+            self,
+            X=X,
+            y=np.append(self.y, self.y_test),
+            weight=np.append(self.weight, self.weight_test),
+            X_test=X[:0],
+            y_test=self.y[:0],
+            weight_test=self.weight[:0],
+            dependence=Dependence(),
+        )
+
+    @property
+    def training_of_all(self) -> dict[str, Any]:
+        """The arguments of ``refit`` for the training and test rows."""
+        if self.stream is not None:
+            return {"X": self.stream.whole()}
+        whole = self.whole
+        return {"X": whole.X, "y": whole.y, "sample_weight": whole.weight}
 
 
 def measured_unseen(model: Any, parts: Parts, seed: int, *, baselines: bool = True) -> Measured:
@@ -107,11 +121,19 @@ def measured_unseen(model: Any, parts: Parts, seed: int, *, baselines: bool = Tr
 
 
 def cross_validated(
-    model: Any, parts: Parts, count: int, seed: int, progress: Callable[[Progress], object] | None
+    model: Any,
+    parts: Parts,
+    count: int,
+    seed: int,
+    progress: Callable[[Progress], object] | None,
+    fold: np.ndarray | None = None,
+    *,
+    is_time: bool = False,
 ) -> Measured:
     """Return cross-validated predictions of the training rows, and train the models of all folds together.
 
-    With times, each fold is predicted by a model that was trained on earlier rows.
+    With times, each fold is predicted by a model that was trained on earlier rows. With ``fold`` and ``is_time``, each
+    fold is predicted by a model that was trained on rows with smaller numbers.
 
     Raises
     ------
@@ -120,9 +142,11 @@ def cross_validated(
     KeyboardInterrupt
         If training is interrupted.
     """
-    fold = parts.dependence.folds(as_learned(model, parts.y), count, seed)
+    if fold is None:
+        is_time = parts.dependence.is_time
+        fold = parts.dependence.folds(as_learned(model, parts.y), count, seed)
     folds = [np.flatnonzero(fold == number) for number in range(fold.max() + 1)]
-    learned = [learned for learned, _ in splits(fold, is_time=parts.dependence.is_time)]
+    learned = [learned for learned, _ in splits(fold, is_time=is_time)]
     models: list[Any] = [clone(model) for _ in folds]
     for of_fold in models:
         positive = {"positive": positive_class(model)} if is_classifier(model) else {}

@@ -16,7 +16,15 @@ from .targets import levels_of
 OURS = "vecprop"
 """The key of the model in dictionaries of models and baselines."""
 How = Literal["table", "test", "out of fold", "cross-validation"]
-Level = Literal["better", "slightly better", "worse", "not distinguishable", "too few rows to tell"]  # prose: ok
+Level = Literal[
+    "better",
+    "slightly better",
+    "worse",
+    "not distinguishable",
+    "too few rows to tell",  # prose: ok
+    "worse on later rows",
+    "worse on new groups",
+]
 UNCLEAR = "too few rows to tell"  # prose: ok
 SLIGHT, SLIGHT_OF_NAIVE = 0.05, 0.01
 """A difference of losses matters if it exceeds these fractions of the loss of the baseline and of the naive loss."""
@@ -47,6 +55,9 @@ class Verdict:
         were scored, and the intervals exclude differences of 5 % of the loss (or 1 % of the naive loss, if it is more),
         or prove that the model has no skill; ``"too few rows to tell"``: otherwise, also
         if more than 5 % of the rows are training rows.
+
+        "worse on later rows" and "worse on new groups": the loss is at least 10 % and significantly higher if the model
+        knows only earlier rows or other groups. Other attributes then describe the model's scores on these rows.
     metric : str
         The loss that decides.
     ours, theirs, margin : Estimate
@@ -70,6 +81,11 @@ class Verdict:
     beaten: list[str]
     says: str
     worries: list[str]
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether the model is better than all baselines."""
+        return self.level in ("better", "slightly better")
 
 
 def widening(how: How, units: int, folds: int) -> float:

@@ -19,6 +19,7 @@ from ..kinds.kinds import MAX_CLASSES
 from ..kinds.values import as_names
 from ..reading.frames import Frame, as_frame
 from ..rows import OF_GROUPS
+from .relations import explained, relations
 
 QUANTILES = 20
 """The distribution of a numeric column is stored as the counts below this number of quantiles."""
@@ -422,10 +423,6 @@ EXPLAINED = 0.98
 ALONE_FROM, OF_NUMBERS, OF_CLASSES = 100, (0.9, 1.3), (0.85, 2.0)
 """Minimum number of rows to report strong columns. For each task, a strong column explains at least the first share of
 the variance, and its unexplained variance is at most the model's, multiplied by the second number."""
-FOLLOWS = 0.5
-"""A date or group that explains at least this share of the target's variance is reported."""
-SHARED = 0.1
-"""This share is enough for groups whose rows also have equal values in another column."""
 NO_LEAK = 1e-6
 """A pattern of missing values is a leak if its p-value is below this limit."""
 IF_KNOWN = "leave it out if it is unknown at prediction time."
@@ -438,7 +435,7 @@ def leaks(
 
     A column leaks the target if it explains 98 % of its variance (see `explained`), even if it is noisy or rescaled, or
     if it has values only in rows of one class. Text is examined if it has at most a fifth as many values as rows.
-    Tables with fewer than 50 rows get no notes. With ``are_apart``, groups and time dependence are not examined.
+    Tables with fewer than 50 rows get no notes. With ``are_apart``, relations of rows are not examined.
 
     Examples
     --------
@@ -455,7 +452,11 @@ def leaks(
     y = of_all[rows]
     if y.min() == y.max():
         return [], {}
-    notes, alone, groups = [], {}, "" if are_apart else None
+    notes, alone = [], {}
+    if not are_apart:
+        in_order = np.sort(rows)
+        related = relations(encoder, frame[encoder.names].iloc[in_order], target[in_order])
+        notes += [relation.note for relation in related if relation.is_evident]
     for name, part in encoder.columns:
         series, found, x, if_known = frame[name].iloc[rows], "", None, IF_KNOWN
         if part.holds == "numbers":
@@ -473,53 +474,13 @@ def leaks(
                 if 0 < own.sum() < len(own) and np.ptp(y[own]) == 0 and np.mean(y == y[own][0]) ** own.sum() < NO_LEAK:
                     found = f"{what} only where the target is {classes[int(y[own][0])]}"
                     if_known = "leave it out if it is filled in after the target is known."
-        if part.kind == "dates" and share >= FOLLOWS:
-            if not are_apart:
-                advice = f"pass time={name!r} (--time) to predict later rows"
-                notes.append(f"The target follows the date {name!r}, so random test rows are too easy: {advice}.")
-        elif share >= EXPLAINED:
+        if share >= EXPLAINED and part.kind != "dates":
             found, if_known = "predicts the target almost perfectly", IF_KNOWN
         if found:
             notes.append(f"Column {name!r} {found}: {if_known}")
         elif share >= (OF_CLASSES if is_classes else OF_NUMBERS)[0] and len(y) >= ALONE_FROM and part.kind != "dates":
             alone[name] = share
-        may_group = groups is None and part.kind != "dates" and part.holds != "other"
-        count = frame[name].nunique() if may_group else len(frame)
-        if 2 * count <= len(frame) <= count**2 and _are_groups(encoder, frame, name, of_all):
-            groups, found = name, f"Rows with the same {name!r} are similar ({count} groups in {len(frame)} rows)"
-            notes.append(f"{found}: pass groups={name!r} (--group) to predict new groups.")
     return notes, alone
-
-
-def _are_groups(encoder: Encoder, frame: Frame, name: str, y: np.ndarray) -> bool:
-    """Return whether rows with the same value in a column are similar, but rows with neighboring values are not.
-
-    Rows are similar if their targets are similar, or if their targets are slightly similar and another column is equal.
-    """
-    part, is_known = dict(encoder.columns)[name], frame[name].notna().to_numpy()
-    x = part.read(frame[name][is_known]) if part.holds == "numbers" else as_names(frame[name][is_known])
-    if part.holds == "numbers" and ((x % 1).any() or part.has_unusual_format):
-        return False  # amounts, such as 1.5 or '72 m²'
-    codes, z = (np.unique(of, return_inverse=True)[1] for of in (x, y[is_known]))
-    rows, groups, z = len(x), codes.max() + 1, z - z.mean()
-
-    def spread(codes: np.ndarray) -> float:
-        """Return the variance of the target's rank within the groups that codes define."""
-        return float(z @ z - np.sum(np.bincount(codes, z) ** 2 / np.bincount(codes))) / (rows - codes.max() - 1)
-
-    of_all, of_one, of_two = map(spread, (0 * codes, codes, codes // 2))
-    less = of_all - of_one
-    are_neighbors_similar = part.holds == "numbers" and of_two - of_one < less / 4
-    if less < max(SHARED, 4 * np.sqrt(2 * groups) / rows) * of_all or are_neighbors_similar:
-        return False
-    for other in (other for other, of in encoder.columns if of.holds != "other" and other != name):
-        values = pandas().factorize(frame[other])[0][is_known] + 1
-        each = (own * (len(frame) + 1) + values for own in (codes, codes // 2))
-        changes, of_pairs = (len(np.unique(both)) - both.max() // (len(frame) + 1) - 1 for both in each)
-        by_chance = (1 - np.sum((np.bincount(values) / rows) ** 2)) * groups / 2
-        if changes < 0.01 * rows and of_pairs > by_chance / 2 > groups / 40:
-            return True
-    return less >= FOLLOWS * of_all
 
 
 def strong_columns(alone: Mapping[str, float], T: np.ndarray, Y: np.ndarray) -> list[str]:
@@ -589,28 +550,3 @@ def ranked(notes: Iterable[str]) -> list[str]:
     """
     last, first = map(re.compile, RANKS)
     return sorted(dict.fromkeys(notes), key=lambda note: 2 if last.search(note) else not first.search(note))
-
-
-def explained(x: np.ndarray, y: np.ndarray, *, is_classes: bool) -> float:
-    """Return the share of a target's variance that a column explains.
-
-    Rows are sorted by the column. Half the mean squared difference of neighboring targets estimates the unexplained
-    variance (von Neumann, 1941). For class indices, it is replaced by the share of neighbors that differ, minus the
-    inevitable borders between classes. Missing values are sorted together. If there are few distinct values, they are
-    sorted by their mean target.
-
-    Examples
-    --------
-    >>> x = np.arange(100.0)
-    >>> explained(x, np.sin(x / 20), is_classes=False) > 0.99, explained(x, x % 2, is_classes=True)
-    (True, 0.0)
-    """
-    values, codes = np.unique(x, return_inverse=True)
-    if 5 * len(values) <= len(x):
-        codes = (np.bincount(codes, y) / np.bincount(codes))[codes]
-    y = y[np.argsort(codes, kind="stable")]
-    if not is_classes:
-        return max(1 - float(np.mean(np.diff(y) ** 2) / (2 * y.var())), 0.0)
-    shares = np.bincount(y.astype(int)) / len(y)
-    borders = np.count_nonzero(np.diff(y)) - (np.count_nonzero(shares) - 1)
-    return max(1 - float(borders / (len(y) - 1) / (1 - shares @ shares)), 0.0)

@@ -82,8 +82,9 @@ def verdict_box(measured: Measured, run: Run) -> Html:
         why = "Not compared with baselines" if run.is_measured else "Not evaluated, because Ctrl-C was pressed"
         return parts().verdict(why, measured.notes)
     headline, _, why = found.says.partition(": ")
-    losses = {name: metrics[found.metric] for name, metrics in measured.scores.items()}
-    scale = intervals(losses, measured._compared(found.metric)) if measured.units > 1 else ""
+    deciding = [measured, *(judgement.measured for judgement in measured.judgements if judgement.is_worse)][-1]
+    losses = {name: metrics[found.metric] for name, metrics in deciding.scores.items()}
+    scale = intervals(losses, deciding._compared(found.metric)) if deciding.units > 1 else ""
     return parts().verdict(headline, measured.notes, found, why[0].upper() + why[1:], scale)
 
 

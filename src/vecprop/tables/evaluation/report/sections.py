@@ -41,15 +41,10 @@ def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -
     if not is_measured:
         return parts().metrics(how)
     positive = positive_class(measured.model)
-    heads = {"": "name"} | dict.fromkeys(measured.scores, "number")
-    rows, rows_of_folds = [], []
-    for metric in measured.metrics:
-        texts = [parts().stacked(text) for text in measured._compared(metric)]
-        count = len(measured.scores)
-        rows.append([title(metric, positive), *texts[:count]])
-        if len(texts) > count:
-            rows.append([f"difference from {OURS}", "", *texts[count:]])
-        if measured.folds:
+    scores = table_of_scores(measured)
+    rows_of_folds = []
+    if measured.folds:
+        for metric in measured.metrics:
             folds = [metrics[metric] for metrics in measured.metrics_of_folds.values()]
             rows_of_folds.append([title(metric, positive), *spreads(folds)])
     decided = ""
@@ -58,8 +53,21 @@ def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -
         decided = f"Class {positive} is predicted if its probability is above {above}."
         if measured.thresholds is not None and len(np.unique(measured.thresholds)) > 1:
             decided += " For the metrics, this threshold was chosen on other rows."
-    of_folds = (heads, rows_of_folds) if rows_of_folds else None
-    return parts().metrics(how, (heads, rows), measured, decided, refit, of_folds)
+    of_folds = (scores[0], rows_of_folds) if rows_of_folds else None
+    judged = [(judgement.note, *table_of_scores(judgement.measured)) for judgement in measured.judgements]
+    return parts().metrics(how, scores, measured, decided, refit, of_folds, judged)
+
+
+def table_of_scores(measured: Measured) -> tuple[dict[str, str], list[list[Html]]]:
+    """Return the heads and rows of a table with the metrics of the model and the baselines."""
+    count = len(measured.scores)
+    rows = []
+    for metric in measured.metrics:
+        texts = [parts().stacked(text) for text in measured._compared(metric)]
+        rows.append([title(metric, positive_class(measured.model)), *texts[:count]])
+        if len(texts) > count:
+            rows.append([f"difference from {OURS}", "", *texts[count:]])
+    return {"": "name"} | dict.fromkeys(measured.scores, "number"), rows
 
 
 def worst_rows(measured: Measured, explain: str) -> Html:

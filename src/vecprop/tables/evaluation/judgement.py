@@ -1,0 +1,198 @@
+"""The second judgement of a model, on later rows or new groups, if its rows may depend on each other."""
+
+import shlex
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from ..encoding.encoder import Encoder
+from ..encoding.folds import Dependence
+from ..error import pandas
+from ..explaining.relations import Relation, relations
+from ..rows import OF_GROUPS
+from .baselines import NAIVE
+from .measured import Measured
+from .measuring import Parts, cross_validated, measured_unseen
+from .metrics import title
+from .targets import as_learned
+from .verdict import OURS, Verdict
+
+RANDOM = "random rows"
+"""The key of predictions by models that know random rows."""
+RISE, RISE_OF_NAIVE = 0.1, 0.01
+"""A loss is worse if it rises significantly, and by these fractions of the loss and of the naive loss."""
+LATEST, GROUPS = 2, 5
+"""The number of folds of times and groups. The last one is held out: the latest quarter, or a fifth of the groups."""
+PERIODS = 364, 7
+"""A year has about 364 days, which are 52 weeks, and a week has 7 days."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """The scores of a model that knows only earlier rows or other groups.
+
+    Parameters
+    ----------
+    measured : Measured
+        The predictions of this model and its baselines.
+    both : Measured
+        The predictions of this model and of models that know random rows, for the same rows. If rows are independent,
+        so are their differences; therefore bootstrap samples need not contain whole groups.
+    """
+
+    relation: Relation
+    measured: Measured
+    both: Measured
+
+    @property
+    def _rise(self) -> float:
+        """The rise of the loss, relative to a rise that matters."""
+        metric = next(iter(self.both.metrics))
+        matters = max(
+            RISE * self.both.baselines[RANDOM][metric].value,
+            RISE_OF_NAIVE * self.measured.baselines[NAIVE][metric].value,
+        )
+        return -self.both.margins[RANDOM].value / matters
+
+    @cached_property
+    def is_worse(self) -> bool:
+        """Whether the loss is significantly and notably higher than the loss of models that know random rows."""
+        return self._rise >= 1 and self.both.margins[RANDOM].high < 0
+
+    @property
+    def note(self) -> str:
+        """The scores of both models as text."""
+        headline = "Perhaps worse" if self._rise >= 1 else "About the same"
+        if self.is_worse:
+            headline = "Worse"
+        values = []
+        for number, metric in enumerate(self.both.metrics):
+            if number == 0 or metric in ("r2", "d2_log_loss"):
+                ours, random = self.both._compared(metric)[:2]
+                values.append(f"the {title(metric)} is {ours.value} ({random.value} on random rows)")
+        return f"{headline} on {self.relation.rows}: {' and '.join(values)}, by the column {self.relation.column!r}."
+
+    def applied(self, verdict: Verdict) -> Verdict:
+        """Return the verdict, or a negative one if this model is worse or no better than a baseline."""
+        second = self.measured.verdict
+        assert second is not None
+        rows = self.relation.rows
+        if self.is_worse:
+            level = f"worse on {rows}"
+            says = self.note
+        elif verdict.is_positive and second.margin.value <= 0 and second.margin.high < verdict.margin.low:
+            level = second.level
+            says = f"Not better than {second.baseline} on {rows}: {self.note}"
+        else:
+            return verdict
+        says += f" Pass --{self.relation.role} {shlex.quote(self.relation.column)} to train and test for {rows}."
+        worries = [f"On {rows}: {second.says}", f"On random rows: {verdict.says}", *verdict.worries]
+        return replace(second, level=level, says=says, worries=worries)
+
+
+def judgements(model: Any, parts: Parts, measured: Measured, progress_bar: Callable[[str], Any]) -> list[Judgement]:
+    """Judge a model on later rows and on new groups, until it is worse, if the table has times or identifiers.
+
+    In large tables, two judgements have half the networks each. If the table does not fit into memory, models of the
+    sample are compared.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If training is interrupted.
+    """
+    if parts.stream is not None:
+        parts = replace(parts, stream=None)
+        with progress_bar("training on the sample") as progress:
+            model = clone(model).set_params(progress=progress, checkpoint=_part_of(model, "sample"))
+            model.fit(**parts.training)
+        measured = measured_unseen(model, parts, measured.seed, baselines=False)
+    whole = parts.whole
+    on_random = np.full((len(whole.y), *measured.predictions[OURS].shape[1:]), np.nan)
+    on_random[: len(parts.y)] = model.out_of_fold_
+    on_random[whole.X.index.get_indexer(measured.index)] = measured.predictions[OURS]
+    related = relations(model.encoder_, whole.X.drop(columns=list(whole.X.attrs["aside"])), whole.y)
+    share = 1 if measured.folds else len(related)
+    judge = Judge(model, whole, measured, on_random, share, progress_bar)
+    judged = []
+    for relation in related:
+        try:
+            judgement = judge(relation, relation.role)
+            if judgement.is_worse and relation.is_time:
+                without_trend = judge.without_trend(relation)
+                judgement = judgement if without_trend.is_worse else without_trend
+        except ValueError as error:
+            parts.notes.append(f"Scores on {relation.rows} (column {relation.column!r}) are unknown: {error}")
+            continue
+        judged.append(judgement)
+        if judgement.is_worse:
+            break
+    return judged
+
+
+def _part_of(model: Any, name: str) -> Any:
+    """Return a part of the model's checkpoint, if any."""
+    return model.checkpoint and model.checkpoint._part(name)
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Trains models that know only earlier rows or other groups."""
+
+    model: Any
+    whole: Parts
+    measured: Measured
+    on_random: np.ndarray
+    share: int
+    progress_bar: Callable[[str], Any]
+
+    def __call__(self, relation: Relation, name: str) -> Judgement:
+        """Return the judgement on later rows or new groups; ``name`` is the part of the checkpoint."""
+        model = copy(self.model)
+        members = model._members(len(self.whole.y)) // self.share
+        model.set_params(n_estimators=max(members, 2), checkpoint=_part_of(model, name))
+        with self.progress_bar(f"training for {relation.rows}") as progress:
+            second = self._on_other_rows(model, relation, progress)
+        ours = second.predictions[OURS]
+        random = self.on_random[self.whole.X.index.get_indexer(second.index)]
+        both = {OURS: ours, RANDOM: np.where(np.isnan(random), ours, random)}
+        return Judgement(relation, second, replace(second, predictions=both, groups=None))
+
+    def without_trend(self, relation: Relation) -> Judgement:
+        """Return the judgement of models that know only the season or the weekday of a date.
+
+        A model may learn a trend that does not continue, although rows are independent.
+        """
+        X = self.whole.X.copy(deep=False)
+        is_date = self.model.encoder_.kinds.get(relation.column) == "dates"
+        periods = [period for period in PERIODS if is_date and np.ptp(relation.values) >= 1.5 * period]
+        if periods:
+            X[relation.column] = pandas().to_datetime(relation.values % periods[0], unit="D")
+        else:
+            X.attrs["aside"] = {**X.attrs["aside"], relation.column: "its trend may not continue"}
+        judge = replace(self, whole=replace(self.whole, X=X), share=1 if self.measured.folds else 2)
+        return judge(relation, "season")
+
+    def _on_other_rows(self, model: Any, relation: Relation, progress: Any) -> Measured:
+        """Return predictions of later rows, or of groups in one fold or all folds, by models of other rows."""
+        whole = self.whole
+        seed = self.measured.seed
+        folds = 0 if relation.is_time else len(self.measured.folds)
+        if relation.is_time:
+            fold = Dependence(time=relation.values).folds(whole.y, LATEST, seed)
+        else:
+            X = whole.X.copy(deep=False)
+            X.attrs["aside"] = {**X.attrs["aside"], relation.column: OF_GROUPS}
+            whole = replace(whole, X=X, dependence=Dependence(groups=relation.values), group=relation.column)
+            fold = whole.dependence.folds(as_learned(model, whole.y), folds or GROUPS, seed)
+        if not folds:
+            fold = np.where(fold == fold.max(), 0, -1)
+        inputs = whole.X.drop(columns=list(whole.X.attrs["aside"]))
+        model.encoder_, _ = Encoder.of(inputs, model._column_options)
+        scored = cross_validated(model, whole, folds, seed, progress, fold, is_time=not folds)
+        return scored if folds else replace(scored, how="test", folds=[])

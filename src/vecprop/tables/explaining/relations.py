@@ -1,0 +1,225 @@
+"""Columns that relate rows: times, and identifiers of entities with several rows."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from ..encoding.encoder import Encoder
+from ..encoding.folds import group_numbers
+from ..kinds.kinds import MAX_CLASSES
+from ..kinds.values import as_numbers
+from ..reading.frames import Frame
+
+TIMES = re.compile("date|datetime|time|timestamp|year|quarter|month|week|day|period|seconds|t")
+"""Words in the names of times."""
+BIRTHS = re.compile("birth.*|born|built|founded|dob")
+"""Words in the names of dates that describe an entity rather than a row."""
+ENTITIES = re.compile(
+    "id|pid|uid|hh|patient|subject|subj|user|customer|client|person|participant|respondent|student|pupil|household|"
+    "family|employee|worker|account|member|driver|buyer|store|shop|firm|company|school|hospital|clinic|sensor|device|"
+    "machine|vehicle|meter|station|symbol|ticker|stock|player|speaker|animal"
+)
+"""Words in the names of identifiers."""
+MIN_ROWS, FEWEST = 50, 5
+"""The minimum number of rows, and the minimum number of times or entities."""
+SIMILAR, FOLLOWS = 0.1, 0.5
+"""Groups are evident if they explain the first share of the target's variance, and times if they explain the second.
+Categories with few rows each that explain the second share may be identifiers, whatever their names."""
+UNORDERED = 0.05
+"""Numbers are times if at most this share of the rows has a smaller number than the previous row."""
+PEEK = 100
+"""The number of rows to look for numbers that are not integers, which identify nothing."""
+BY_CHANCE = 10
+"""Equal pairs of entity and time suggest a panel if at least this number is expected, and a fifth of it occurs."""
+_WORD = re.compile("[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+
+
+@dataclass(frozen=True, eq=False)
+class Relation:
+    """A column that relates rows: a time, or an identifier.
+
+    Parameters
+    ----------
+    values : ndarray (N,)
+        The time or the group of each row.
+    share : float
+        The share of the target's variance that the column explains.
+    is_evident : bool
+        Whether the share shows that random test rows are too easy.
+    """
+
+    column: str
+    is_time: bool
+    values: np.ndarray
+    share: float
+    is_evident: bool
+
+    @property
+    def role(self) -> Literal["time", "group"]:
+        """The role of the column in training for these rows."""
+        return "time" if self.is_time else "group"
+
+    @property
+    def rows(self) -> Literal["later rows", "new groups"]:
+        """The rows that a random test does not represent."""
+        return "later rows" if self.is_time else "new groups"
+
+    @property
+    def note(self) -> str:
+        """A note for users who test on random rows."""
+        name = repr(self.column)
+        if self.is_time:
+            too_easy = f"The target follows the time {name}, so random test rows are too easy"
+            return f"{too_easy}: pass time={name} (--time) to predict later rows."
+        count = f"{self.values.max() + 1} groups in {len(self.values)} rows"
+        return f"Rows with the same {name} are similar ({count}): pass groups={name} (--group) to predict new groups."
+
+
+def relations(encoder: Encoder, frame: Frame, target: np.ndarray) -> list[Relation]:
+    """Return the most likely time and the most likely identifier, if any.
+
+    The time is first in a panel, where an entity has at most one row per time.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"patient": [3, 1, 2, 5, 4] * 10, "dose": np.arange(50) / 7})
+    >>> (relation,) = relations(Encoder.of(frame)[0], frame, frame["patient"].to_numpy() % 3)
+    >>> relation.column, relation.is_time, relation.is_evident
+    ('patient', False, True)
+    """
+    classes, ranks = np.unique(target, return_inverse=True)
+    if len(classes) < 2 or len(frame) < MIN_ROWS:
+        return []
+    is_classes = target.dtype.kind not in "iuf" or len(classes) <= MAX_CLASSES
+    times = _times(encoder, frame)
+    identifier = _identifier(encoder, frame, ranks, times)
+    candidates = []
+    for name, values in times.items():
+        is_of_panel = identifier is not None and is_panel(identifier.values, values)
+        is_ordered = np.mean(np.diff(values) < 0) <= UNORDERED
+        are_years = values.min() >= 1900 and values.max() <= 2100
+        if is_of_panel or is_ordered or are_years or encoder.kinds.get(name) == "dates":
+            share = explained(values, ranks, is_classes=is_classes)
+            candidates.append(Relation(name, True, values, share, share >= FOLLOWS))
+    time = max(candidates, key=lambda candidate: candidate.share, default=None)
+    if time is not None and identifier is not None and not is_panel(identifier.values, time.values):
+        return [identifier, time]
+    return [relation for relation in (time, identifier) if relation is not None]
+
+
+def _times(encoder: Encoder, frame: Frame) -> dict[str, np.ndarray]:
+    """Return the columns that may be times: dates, and numbers with the name of a time."""
+    parts = dict(encoder.columns)
+    times = {}
+    for name in frame.columns:
+        if name in parts and parts[name].kind == "dates":
+            values = parts[name].read(frame[name])
+        elif _has_word(name, TIMES):
+            values = as_numbers(frame[name])[0]
+        else:
+            continue
+        is_known = np.isfinite(values).all()
+        if is_known and len(np.unique(values)) >= FEWEST and not _has_word(name, BIRTHS):
+            times[name] = values
+    return times
+
+
+def _identifier(encoder: Encoder, frame: Frame, ranks: np.ndarray, times: Mapping[str, np.ndarray]) -> Relation | None:
+    """Return the column whose name, values or rows suggest most that it identifies entities."""
+    rows = len(frame)
+    parts = dict(encoder.columns)
+    strongest = 0
+    identifier = None
+    for name in frame.columns:
+        is_text = name in parts and parts[name].holds == "other"
+        is_amount = name in parts and parts[name].has_unusual_format
+        if is_text or is_amount or _has_word(name, TIMES) or name in times or _has_fractions(frame[name].iloc[:PEEK]):
+            continue
+        numbers, unread = as_numbers(frame[name])
+        is_number = not unread
+        groups = np.unique(numbers, return_inverse=True)[1] if is_number else group_numbers(frame[name])
+        count = len(np.unique(groups))
+        if not FEWEST <= count <= rows / 1.5:
+            continue
+        share = _explained_by_groups(groups, ranks)
+        are_neighbors_similar = is_number and _explained_by_groups(groups // 2, ranks) > 0.75 * share
+        evidence = int(_has_word(name, ENTITIES))
+        if not are_neighbors_similar:
+            evidence += any(is_panel(groups, values) for values in times.values())
+            evidence += count**2 >= rows and share >= FOLLOWS
+        if evidence > strongest:
+            strongest = evidence
+            notable = max(SIMILAR, 4 * np.sqrt(2 * count) / rows)
+            is_evident = share >= notable and not are_neighbors_similar
+            identifier = Relation(name, False, groups, share, is_evident)
+    return identifier
+
+
+def is_panel(groups: np.ndarray, times: np.ndarray) -> bool:
+    """Return whether an entity has fewer rows with equal times than by chance.
+
+    Examples
+    --------
+    >>> time = np.tile(np.arange(10), 10)
+    >>> is_panel(np.repeat(np.arange(10), 10), time), is_panel(np.arange(100) // 5 % 10, time)
+    (True, False)
+    """
+    numbers = np.unique(times, return_inverse=True)[1]
+    cells = np.unique(groups * (numbers.max() + 1) + numbers, return_inverse=True)[1]
+    by_chance = _pairs(numbers) * np.sum((np.bincount(groups) / len(groups)) ** 2)
+    return bool(by_chance >= BY_CHANCE and _pairs(cells) <= by_chance / 5)
+
+
+def _pairs(numbers: np.ndarray) -> float:
+    """Return the number of pairs of equal numbers."""
+    counts = np.bincount(numbers)
+    return float(np.sum(counts * (counts - 1.0))) / 2
+
+
+def _has_fractions(series: Any) -> bool:
+    """Return whether a column contains numbers that are not integers."""
+    numbers, unread = as_numbers(series)
+    return not unread and bool((numbers[np.isfinite(numbers)] % 1).any())
+
+
+def _has_word(name: str, words: re.Pattern[str]) -> bool:
+    """Return whether a name contains one of the words."""
+    return any(words.fullmatch(word.lower()) for word in _WORD.findall(name))
+
+
+def _explained_by_groups(groups: np.ndarray, ranks: np.ndarray) -> float:
+    """Return the share of the variance between groups, corrected for their number."""
+    counts = np.bincount(groups)
+    centered = ranks - ranks.mean()
+    sums = np.bincount(groups, centered)
+    between = np.sum(sums[counts > 0] ** 2 / counts[counts > 0]) / (centered @ centered)
+    return float(1 - (1 - between) * (len(ranks) - 1) / (len(ranks) - np.count_nonzero(counts)))
+
+
+def explained(x: np.ndarray, y: np.ndarray, *, is_classes: bool) -> float:
+    """Return the share of a target's variance that a column explains.
+
+    Rows are sorted by the column. Half the mean squared difference of neighboring targets estimates the unexplained
+    variance (von Neumann, 1941). For class indices, it is replaced by the share of neighbors that differ, minus the
+    inevitable borders between classes. Missing values are sorted together. If there are few distinct values, they are
+    sorted by their mean target.
+
+    Examples
+    --------
+    >>> x = np.arange(100.0)
+    >>> explained(x, np.sin(x / 20), is_classes=False) > 0.99, explained(x, x % 2, is_classes=True)
+    (True, 0.0)
+    """
+    values, codes = np.unique(x, return_inverse=True)
+    if 5 * len(values) <= len(x):
+        codes = (np.bincount(codes, y) / np.bincount(codes))[codes]
+    y = y[np.argsort(codes, kind="stable")]
+    if not is_classes:
+        return max(1 - float(np.mean(np.diff(y) ** 2) / (2 * y.var())), 0.0)
+    shares = np.bincount(y.astype(int)) / len(y)
+    borders = np.count_nonzero(np.diff(y)) - (np.count_nonzero(shares) - 1)
+    return max(1 - float(borders / (len(y) - 1) / (1 - shares @ shares)), 0.0)

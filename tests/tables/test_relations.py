@@ -1,0 +1,103 @@
+"""Times and identifiers that relate the rows of a table."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vecprop.tables.encoding.encoder import Encoder
+from vecprop.tables.explaining.relations import is_panel, relations
+
+R = np.random.default_rng(0)
+PERSON = R.permutation(np.repeat(np.arange(40), 5))
+DAYS = pd.date_range("2024-01-01", periods=200)
+WALK = np.cumsum(R.normal(size=200))
+NOISE = R.normal(size=200)
+EFFECT = R.normal(size=40)[PERSON]
+
+
+def related(y=NOISE, **columns):
+    """Return the columns that relate rows, and their roles."""
+    frame = pd.DataFrame({"x": R.normal(size=200), **columns})
+    return [(relation.column, relation.role) for relation in relations(Encoder.of(frame)[0], frame, np.asarray(y))]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("day", DAYS),
+        ("when", DAYS.strftime("%d.%m.%Y")),
+        ("when", R.permutation(DAYS.strftime("%b %d %Y"))),
+        ("when", DAYS.strftime("%Y%m%d").astype(int)),
+        ("time", np.arange(200) * 0.5),
+        ("TradeWeek", np.repeat(np.arange(40), 5)),
+        ("year", R.permutation(np.repeat(np.arange(1980, 2000), 10))),
+    ],
+)
+def test_dates_and_ordered_times_are_times(name, values):
+    assert related(**{name: values}) == [(name, "time")]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("age", R.integers(20, 80, 200)),
+        ("birth_date", R.permutation(DAYS.strftime("%Y-%m-%d"))),
+        ("year_built", R.integers(1900, 2020, 200)),
+        ("time", R.integers(0, 60, 200)),
+        ("distance", np.arange(200) * 0.5),
+        ("day", [None, *DAYS[1:]]),
+        ("year", np.repeat([2020, 2021], 100)),
+    ],
+)
+def test_other_dates_and_numbers_are_not_times(name, values):
+    assert related(**{name: values}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "y"),
+    [
+        ("patient", PERSON, NOISE),
+        ("customerID", [f"C-{number:03d}" for number in PERSON], NOISE),
+        ("user_id", 1000 + 17 * PERSON, NOISE > 0),
+        ("code", [f"{'abcd'[number % 4]}{number}" for number in PERSON], EFFECT),
+        ("number", R.permutation(1000)[PERSON], np.where(EFFECT > 0, "ill", "well")),
+    ],
+)
+def test_columns_with_repeated_entities_are_identifiers(name, values, y):
+    assert related(y, **{name: values}) == [(name, "group")]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "y"),
+    [
+        ("sex", R.choice(["f", "m"], 200), NOISE),
+        ("color", R.choice(list("abcdefgh"), 200), NOISE),
+        ("city", R.choice(list("abcdefgh"), 200), NOISE),
+        ("area", [f"{number} m²" for number in PERSON], EFFECT),
+        ("age", PERSON, PERSON + NOISE),
+        ("id", [f"A{number}" for number in range(200)], NOISE),
+        ("paid", R.integers(0, 30, 200), NOISE),
+    ],
+)
+def test_categories_amounts_and_row_identifiers_are_not_identifiers(name, values, y):
+    assert related(y, **{name: values}) == []
+
+
+def test_one_row_per_entity_and_time_is_a_panel():
+    entity = np.repeat(np.arange(10), 20)
+    week = np.tile(np.arange(20), 10)
+    assert is_panel(entity, week)
+    assert not is_panel(entity, R.permutation(week))
+    assert not is_panel(entity, np.arange(200))
+    shuffled = R.permutation(200)
+    columns = {"Chick": entity[shuffled], "week": week[shuffled]}
+    assert related(**columns) == [("week", "time"), ("Chick", "group")]
+    assert related(patient=PERSON, visit=DAYS[R.permutation(200)]) == [("patient", "group"), ("visit", "time")]
+
+
+def test_tables_without_evidence_have_no_relations():
+    frame = pd.DataFrame({"patient": np.repeat(np.arange(10), 5)})
+    encoder, _ = Encoder.of(frame)
+    assert relations(encoder, frame, np.zeros(50)) == []
+    assert relations(encoder, frame[:40], np.arange(40.0)) == []
+    assert len(relations(encoder, frame, np.arange(50.0))) == 1
