@@ -77,8 +77,7 @@ def test_errors_of_numbers_are_compared_with_a_constant():
 def test_quantiles_state_their_shares():
     truth = np.arange(100.0)
     one = of_numbers(truth, np.full((100, 1), 87.5), loss="quantile", quantile=0.9)
-    share = "88 % have a target that is at most the predicted quantile of level 0.9."
-    assert one.summary == f"Of 100 unseen rows, {share}"
+    assert one.summary == "Of 100 unseen rows, 88 % have a target of at most the predicted quantile, and 90 % should."
     three = of_numbers(truth, np.tile([4.5, 49.5, 94.5], (100, 1)), loss="quantile", quantile=(0.05, 0.5, 0.95))
     assert three.summary == (
         "Of 100 unseen rows, 90 % have a target within the predicted interval, which should contain 90 %. The "

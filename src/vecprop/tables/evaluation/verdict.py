@@ -233,9 +233,8 @@ def summary_of(measured: Any) -> str:
     if measured.is_classifier:
         summary = _summary_of_classes(measured, rows)
     elif "share_below" in measured.metrics:
-        (share,) = percents(measured.metrics["share_below"].value)
-        level = levels_of(measured.model)[0]
-        summary = f"Of {rows}, {share} have a target that is at most the predicted quantile of level {level:g}."
+        share, wanted = percents(measured.metrics["share_below"].value, levels_of(measured.model)[0])
+        summary = f"Of {rows}, {share} have a target of at most the predicted quantile, and {wanted} should."
     else:
         summary = _summary_of_numbers(measured, rows)
     has_weights = measured.weight.min() < measured.weight.max()
