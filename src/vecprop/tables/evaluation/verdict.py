@@ -163,13 +163,14 @@ def significant(measured: Any) -> tuple[list[str], list[str]]:
     """Return the baselines with a significantly higher loss, and those with a significantly lower loss."""
     if measured.units < FEW_UNITS:
         return [], []
-    if is_seen(measured):
-        return [], [name for name, margin in measured.margins.items() if margin.high < 0]
+    margins = measured.margins.items()
+    beaten = [name for name, margin in margins if margin.low > 0]
+    better = [name for name, margin in margins if margin.high < 0]
     scores = {metric: measured._judged(metric) for metric in GUESSING if metric in measured.metrics}
     beats_guessing = all(score.low > GUESSING[metric] for metric, score in scores.items())
-    margins = measured.margins.items()
-    beaten = [name for name, margin in margins if margin.low > 0 and (name != NAIVE or beats_guessing)]
-    return beaten, [name for name, margin in margins if margin.high < 0]
+    if NAIVE in beaten and not beats_guessing:
+        beaten.remove(NAIVE)
+    return [] if is_seen(measured) else beaten, better
 
 
 def is_seen(measured: Any) -> bool:
