@@ -1,7 +1,7 @@
-"""A search of settings by PyTorch and JAX, whose members, all settings with all folds, train together.
+"""Many networks that PyTorch and JAX train together: a search of all settings with all folds, and restarts.
 
-`populations.py` times these searches. PyTorch trains all members by a step, eager or compiled; JAX by one program that
-scans over the steps, or by a compiled step in a Python loop.
+`populations.py` times these programs. In the search, PyTorch trains all members by a step, eager or compiled; JAX by
+one program that scans over the steps, or by a compiled step in a Python loop.
 """
 
 from collections.abc import Callable
@@ -196,3 +196,34 @@ def by_jax(members: Members, is_one_program: bool) -> Callable[[], float]:
         return members.best_score(np.asarray(predict_all(carry[0])))
 
     return search_by_program if is_one_program else search_by_steps
+
+
+def restarts_by_jax(network: Any, draws: np.ndarray, X: np.ndarray, t: np.ndarray, steps: int) -> Callable[[], float]:
+    """Return the training of the tutorial's network from each draw, under vmap and scan; it returns the lowest loss."""
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    hidden, _, output = network.layout.views(draws)
+    start = tuple(jnp.asarray(layer[name]) for layer in (hidden, output) for name in ("W", "b"))
+    rows = jnp.asarray(X)
+    classes = jnp.asarray(t)
+    optimizer = optax.sgd(0.02, momentum=0.9)
+
+    def loss(parameters: tuple) -> Any:
+        W1, b1, W2, b2 = parameters
+        logits = jax.nn.sigmoid(rows @ W1 + b1) @ W2 + b2
+        return optax.softmax_cross_entropy_with_integer_labels(logits, classes).sum()
+
+    def step(carry: tuple, _: None) -> tuple[tuple, None]:
+        parameters, state = carry
+        updates, state = optimizer.update(jax.grad(loss)(parameters), state)
+        return (optax.apply_updates(parameters, updates), state), None
+
+    def fit(parameters: tuple) -> Any:
+        carry = (parameters, optimizer.init(parameters))
+        carry, _ = jax.lax.scan(step, carry, None, length=steps)
+        return loss(carry[0])
+
+    fit_all = jax.jit(jax.vmap(fit))
+    return lambda: float(fit_all(start).min())
