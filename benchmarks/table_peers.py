@@ -1,4 +1,8 @@
-"""The contenders of ``tables.py``: each makes a model with default parameters, for a table as it is.
+"""The contenders of ``tables.py``: each function returns a model for raw tables.
+
+All have default parameters, with three exceptions. Default models of gradient boosting are single models, so gradient
+boosting is also run as `table_folds` describes, with five folds. RealMLP and TabM stop by accuracy and not by log loss,
+so RealMLP is also run as its documentation recommends for the log loss, and TabM only stops by log loss.
 
 Gradient boosting takes numbers and categories as they are, missing values too. The others are given what they need:
 numbers scaled to mean 0 and standard deviation 1, missing ones at the median and marked, categories as inputs of 0 and
@@ -14,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import TransformedTargetRegressor, make_column_selector, make_column_transformer
+from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
@@ -27,39 +31,13 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC, SVR
+from table_folds import BoostedFolds, fit_catboost, fit_lightgbm, fit_xgboost
+from table_inputs import NAMES, NUMBERS, filled, named
 from table_sets import CLASSIFICATION
 
 from vecprop import TabularClassifier, TabularRegressor
 
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # says for each fit that there is no GPU
-
-NUMBERS = make_column_selector(dtype_include=["number", "bool"])
-NAMES = make_column_selector(dtype_exclude=["number", "bool"])
-
-
-def prepared(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table whose text is of categories, with parts of dates as numbers."""
-    columns = {}
-    for name in frame:
-        values = frame[name]
-        if pd.api.types.is_datetime64_any_dtype(values):
-            parts = {"year": values.dt.year, "day": values.dt.dayofyear, "weekday": values.dt.weekday}
-            columns |= {f"{name} {part}": of for part, of in {**parts, "hour": values.dt.hour}.items()}
-        else:
-            columns[name] = values if pd.api.types.is_numeric_dtype(values) else values.astype("category")
-    return pd.DataFrame(columns)
-
-
-def named(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a prepared table without missing categories."""
-    columns = {name: frame[name].astype(object).fillna("missing").astype(str) for name in NAMES(frame)}
-    return frame.assign(**columns)
-
-
-def filled(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a prepared table without missing values."""
-    numbers = {name: frame[name].astype(float).fillna(frame[name].median()) for name in NUMBERS(frame)}
-    return named(frame).assign(**numbers)
 
 
 def on_inputs(model: Any) -> Any:
@@ -146,6 +124,18 @@ def catboost(task: str) -> Any:
     return Adapted(model, task, named, "cat_features")
 
 
+def lightgbm_of_folds(task: str) -> Any:
+    return BoostedFolds(task, fit_lightgbm)
+
+
+def xgboost_of_folds(task: str) -> Any:
+    return BoostedFolds(task, fit_xgboost)
+
+
+def catboost_of_folds(task: str) -> Any:
+    return BoostedFolds(task, fit_catboost)
+
+
 def real_mlp(task: str) -> Any:
     from pytabkit import RealMLP_TD_Classifier, RealMLP_TD_Regressor
 
@@ -153,11 +143,24 @@ def real_mlp(task: str) -> Any:
     return Adapted(make(random_state=0, device="cpu", n_threads=1), task, filled, "cat_col_names")
 
 
+def real_mlp_by_log_loss(task: str) -> Any:
+    """Return a classifier with the settings that RealMLP's documentation recommends for the log loss."""
+    from pytabkit import RealMLP_TD_Classifier
+
+    settings = {"val_metric_name": "cross_entropy", "use_ls": False}
+    model = RealMLP_TD_Classifier(random_state=0, device="cpu", n_threads=1, **settings)
+    return Adapted(model, task, filled, "cat_col_names")
+
+
 def tab_m(task: str) -> Any:
+    """Return TabM; a classifier stops by its log loss instead of its accuracy."""
     from pytabkit import TabM_D_Classifier, TabM_D_Regressor
 
-    make = TabM_D_Classifier if task == CLASSIFICATION else TabM_D_Regressor
-    return Adapted(make(random_state=0, device="cpu", n_threads=1), task, filled, "cat_col_names")
+    if task == CLASSIFICATION:
+        model = TabM_D_Classifier(random_state=0, device="cpu", n_threads=1, val_metric_name="cross_entropy")
+    else:
+        model = TabM_D_Regressor(random_state=0, device="cpu", n_threads=1)
+    return Adapted(model, task, filled, "cat_col_names")
 
 
 ALWAYS: dict[str, Callable[[str], Any]] = {
@@ -169,11 +172,12 @@ ALWAYS: dict[str, Callable[[str], Any]] = {
     "HistGradientBoosting": boosting,
 }
 INSTALLED = {
-    "lightgbm": {"LightGBM": lightgbm},
-    "xgboost": {"XGBoost": xgboost},
-    "catboost": {"CatBoost": catboost},
-    "pytabkit": {"RealMLP": real_mlp, "TabM": tab_m},
+    "lightgbm": {"LightGBM": lightgbm, "LightGBM, 5 folds": lightgbm_of_folds},
+    "xgboost": {"XGBoost": xgboost, "XGBoost, 5 folds": xgboost_of_folds},
+    "catboost": {"CatBoost": catboost, "CatBoost, 5 folds": catboost_of_folds},
+    "pytabkit": {"RealMLP": real_mlp, "RealMLP, by log loss": real_mlp_by_log_loss, "TabM": tab_m},
 }
 CONTENDERS = ALWAYS | {
     name: make for package, peers in INSTALLED.items() if find_spec(package) for name, make in peers.items()
 }
+ONLY_CLASSIFIERS = {"RealMLP, by log loss"}

@@ -1,9 +1,10 @@
 """Models of tables beside others: ``python benchmarks/tables.py``.
 
-All have their default parameters, see `table_peers`, and the same folds of the same tables: three folds, shuffled with
-several seeds. Times are the processor's, of fitting and predicting with all preparation, in turns in one process, warm,
-with one thread each, so that other programs change them little. What a table and a contender have shown is kept in
-`results/tables.json`, so that an interrupted run continues; ``--again`` measures contenders again.
+The contenders of `table_peers` are tested on the same folds of the same tables: three folds, shuffled with several
+seeds. Times are CPU times of fitting and predicting with all preparation, in one process, warm, with one thread each,
+so that other programs change them little. Outcomes are kept for each table and contender in `results/tables.json`,
+with the machine of each contender, so that an interrupted run continues and contenders can be added later. ``--again``
+measures contenders again.
 
 The defaults were chosen on other tables, or on generated ones of other seeds: ``--choice`` runs those.
 """
@@ -26,11 +27,13 @@ import pandas as pd
 from machine import machine
 from sklearn.metrics import accuracy_score, log_loss, r2_score
 from sklearn.model_selection import KFold, StratifiedKFold
-from table_peers import CONTENDERS, prepared
+from table_inputs import prepared
+from table_peers import CONTENDERS, ONLY_CLASSIFIERS
 from table_sets import CLASSIFICATION, Table, choice, report
 from tables_report import page, picture
 
 RESULTS = Path(__file__).parent / "results"
+KEPT = RESULTS / "tables.json"
 PACKAGES = ("numpy", "scikit-learn", "pandas", "numba", "lightgbm", "xgboost", "catboost", "pytabkit", "torch")
 
 
@@ -70,6 +73,30 @@ def measure(table: Table, names: list[str], repeats: int) -> dict[str, list[floa
     return {name: np.mean(values, axis=0).tolist() for name, values in outcomes.items()}
 
 
+def warm_up() -> None:
+    """Compile what fits need, so that no time contains it."""
+    for table in report():
+        if table.name in ("iris", "diabetes"):
+            measure(table, ["vecprop"], 1)
+
+
+def competes(name: str, table: Table) -> bool:
+    """Return whether a contender has a model for the task of a table."""
+    return table.task == CLASSIFICATION or name not in ONLY_CLASSIFIERS
+
+
+def kept_results() -> dict[str, Any]:
+    """Return what earlier runs measured: outcomes by table and contender, and the machine of each contender."""
+    if KEPT.exists():
+        return json.loads(KEPT.read_text())
+    return {"tables": {}, "machines": {}}
+
+
+def report_progress(table: Table, outcomes: dict[str, list[float]]) -> None:
+    rounded = {name: np.round(values, 3).tolist() for name, values in outcomes.items()}
+    print(table.task, table.name, rounded, flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=1, help="how many seeds of the folds")
@@ -78,27 +105,27 @@ def main() -> None:
     parser.add_argument("--again", nargs="+", default=[], choices=CONTENDERS, help="measure these again")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    kept = RESULTS / "tables.json"
-    known: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() and not arguments.choice else {"tables": {}}
-    for of in known["tables"].values():
+    warm_up()
+    if arguments.choice:
+        for table in choice():
+            names = [name for name in arguments.contenders if competes(name, table)]
+            report_progress(table, measure(table, names, arguments.repeats))
+        return
+    results = kept_results()
+    for outcomes in results["tables"].values():
         for name in arguments.again:
-            of.pop(name, None)
-    warm = [table for table in report() if table.name in ("iris", "diabetes")]
-    for table in warm:
-        measure(table, ["vecprop"], 1)
-    for table in choice() if arguments.choice else report():
-        of = known["tables"].setdefault(f"{table.task}: {table.name}", {})
-        if names := [name for name in arguments.contenders if name not in of]:
-            of |= measure(table, names, arguments.repeats)
-            print(
-                table.task, table.name, {name: np.round(values, 3).tolist() for name, values in of.items()}, flush=True
-            )
-            if not arguments.choice:
-                kept.write_text(json.dumps(known | {"repeats": arguments.repeats, "machine": machine(*PACKAGES)}))
-    if not arguments.choice:
-        known = json.loads(kept.read_text())
-        (RESULTS / "tables.md").write_text(page(known), encoding="utf-8")
-        picture(known, RESULTS / "tables.png")
+            outcomes.pop(name, None)
+    for table in report():
+        outcomes = results["tables"].setdefault(f"{table.task}: {table.name}", {})
+        missing = [name for name in arguments.contenders if name not in outcomes and competes(name, table)]
+        if missing:
+            outcomes |= measure(table, missing, arguments.repeats)
+            results["machines"] |= dict.fromkeys(missing, machine(*PACKAGES))
+            results["repeats"] = arguments.repeats
+            KEPT.write_text(json.dumps(results))
+            report_progress(table, outcomes)
+    (RESULTS / "tables.md").write_text(page(results), encoding="utf-8")
+    picture(results, RESULTS / "tables.png")
 
 
 if __name__ == "__main__":
