@@ -22,12 +22,20 @@ from vecprop.app.training.job import TrainingJob
 from vecprop.app.training.splitting import Request, how_chosen, split_table
 from vecprop.system.estimates import Estimate, compared
 from vecprop.tables.evaluation import report
+from vecprop.tables.evaluation.measured import Measured
 from vecprop.tables.evaluation.measuring import measured_unseen
 from vecprop.tables.evaluation.report import Run, intervals, origin, page_of, verdict_box
 from vecprop.tables.evaluation.report.drawings import coverage, groups_by, losses
 from vecprop.tables.evaluation.report.markup import code_in, drawn
+from vecprop.tables.evaluation.report.sections import metrics
 from vecprop.tables.evaluation.report.subgroups import worse_subgroups
-from vecprop.tables.evaluation.report.target_sections import confused_pairs, confusion_matrix, each_class
+from vecprop.tables.evaluation.report.target_sections import (
+    calibration_of_classes,
+    confused_pairs,
+    confusion_matrix,
+    each_class,
+    errors_of_numbers,
+)
 from vecprop.terminal.messages import held_back_interrupts
 from vecprop.terminal.output_files import RunFiles
 
@@ -198,6 +206,34 @@ def test_significantly_worse_subgroups_are_listed(made, people):
     is_worse = people.town.to_numpy() == "Rome"
     found = Page(worse_subgroups(replace(measured, truth=truth + 5 * noise * is_worse))).text
     assert found.endswith(f"town Rome {is_worse.sum()} {6 * np.sqrt(np.mean(noise[is_worse] ** 2)):.4g} +70%")
+
+
+def test_captions_describe_what_is_drawn(made):
+    measured = made["buys"][0].measured
+    rows = len(measured.truth)
+    caption = Page(calibration_of_classes(measured)).text
+    assert "with 95 % intervals. Below the dotted line, the probabilities are too high; above it, they are" in caption
+    grouped = replace(measured, groups=np.arange(rows) // 2)
+    assert "with 95 % intervals for independent rows." in Page(calibration_of_classes(grouped)).text
+
+    def said(scored):
+        return Page(metrics(scored, "", "", is_measured=True)).text
+
+    assert "bootstrap samples of the rows." in said(measured)
+    assert "bootstrap samples of the groups." in said(grouped)
+    folds = [np.arange(0, rows, 2), np.arange(1, rows, 2)]
+    overlap = "Intervals of differences are 1.8 times as wide, because the training sets overlap."
+    assert overlap in said(replace(measured, how="cross-validation", folds=folds))
+    assert "count rows by their weight" not in said(measured)
+    assert "count rows by their weight" in said(replace(measured, weight=1.0 + np.arange(rows)))
+    chosen = replace(measured, thresholds=np.linspace(0.2, 0.4, rows))
+    assert "For the metrics, this threshold was chosen on other rows." in said(chosen)
+    model = SimpleNamespace(loss="quantile", quantile=0.9)
+    truth = np.arange(40.0)
+    one = Measured("test", model, None, None, truth, np.ones(40), {"vecprop": truth[:, None] + 1})
+    captions = Page(errors_of_numbers(one)).text
+    assert "90 % of them should lie below the dotted line" in captions
+    assert "90 % of them should be negative" in captions
 
 
 def test_equal_numbers_are_in_one_group():
