@@ -80,6 +80,20 @@ def test_functions_that_compute_with_complex_numbers_are_checked(name, method):
     assert wrong_by(COMPLEX[name], 1e-3).verdict is Verdict.FAIL
 
 
+def test_errors_of_a_gradient_that_raises_at_some_points_next_to_theta_are_unknown():
+    """The inverse of a nearly singular matrix is inaccurate at some points and does not exist at others."""
+
+    def inaccurate(at):
+        distance = np.abs(np.asarray(at) - w).max()
+        if 1e-13 < distance < 1e-11:
+            raise np.linalg.LinAlgError
+        return np.sign(at) * (1.01 if distance < 1e-11 else 1)
+
+    value = lambda w: np.abs(w).sum()  # noqa: E731
+    assert check_gradients(value, w, gradient=inaccurate).verdict is not Verdict.FAIL
+    assert check_gradients(value, w, gradient=lambda at: 1.01 * np.sign(at)).verdict is Verdict.FAIL
+
+
 def wrong_by(f, share):
     def wrong(w):
         value, J = f(w)

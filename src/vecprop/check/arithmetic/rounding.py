@@ -229,6 +229,9 @@ def rounding_experiment(
     noise = noise_along(along, may_be_coarse).near.reshape(here.shape)
     # Special functions have systematic errors of about 1e-13, which are not visible as noise.
     bound = 16 * noise + max(3e-13, eps) * np.abs(here) + 3e-14 * scale(here)
+    # If a matrix is nearly singular, its inverse exists at some points next to theta, and its errors are unknown.
+    exists = np.isfinite([gradient(theta + distance * v) for v in lines for distance in NEAR])
+    bound[exists.any(axis=0) & ~exists.all(axis=0)] = UNBOUNDED
     return Bound(bound, tied=True, running=False)
 
 
