@@ -314,3 +314,10 @@ def test_the_page_about_model_files_is_correct(tmp_path, monkeypatch):
     assert names["document"].keys() == set(re.findall(r"^\| `([\w ]+)` \| (?!bytes|32 bytes)", page, re.MULTILINE))
     for entry in ("document", "checksum"):
         assert f"| `{entry}` |" in page
+
+
+@pytest.mark.parametrize("name", ["model.pkl", "model.JOBLIB", "model.onnx"])
+def test_extensions_of_other_formats_are_refused(name, tmp_path):
+    with pytest.raises(FileError, match=r"has the extension of another format: name the model file model\.npz\.$"):
+        save(MLPClassifier(), tmp_path / name)
+    assert not list(tmp_path.iterdir())

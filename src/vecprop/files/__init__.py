@@ -2,6 +2,9 @@
 
 from ..tables.error import one_line
 
+OTHER_MODELS = frozenset((".pkl", ".pickle", ".joblib", ".pt", ".pth", ".h5", ".keras", ".onnx", ".py"))
+"""The extensions of other formats for models, which a model file may not have."""
+
 
 class FileError(ValueError):
     """Raised when a model cannot be written to a file, or a file cannot be read as a model.

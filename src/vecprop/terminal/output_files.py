@@ -10,6 +10,7 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..files import OTHER_MODELS
 from ..files.atomic import LEAST, written_at_once
 from ..system.extras import imported
 from ..tables.reading.file_lists import ARROW, EXCEL, PARQUET, STANDARD_INPUT
@@ -20,8 +21,7 @@ SEPARATORS = {"": ",", ".csv": ",", ".txt": ",", ".tsv": "\t", ".tab": "\t"}
 
 COMPRESSED = {".gz", ".bz2", ".xz", ".zst", ".zip"}
 FOREIGN = {*SEPARATORS, *COMPRESSED, *PARQUET, *ARROW, *EXCEL} - {""}
-FOREIGN |= {".html", ".pdf", ".json", ".toml", ".py", ".onnx"}
-FOREIGN |= {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".h5", ".keras"}
+FOREIGN |= {".html", ".pdf", ".json", ".toml", *OTHER_MODELS}
 """The file extensions that a model file may not have."""
 STANDARD_OUTPUT = Path("-")
 """The path that stands for standard output."""

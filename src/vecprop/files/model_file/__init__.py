@@ -10,6 +10,7 @@ import os
 import platform
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ... import __version__
 from ...system.threads import shield_from_signals
-from .. import FileError
+from .. import OTHER_MODELS, FileError
 from ..networks import TrainedNetwork
 from . import container
 from .registry import BY_CLASS, BY_NAME, MODELS
@@ -48,7 +49,7 @@ def save(
         MissingIndicator, OneHotEncoder, OrdinalEncoder, ColumnTransformer, FunctionTransformer without a function, or
         pipelines of them.
     path : path
-        The file; no extension is added. An existing file is replaced.
+        The file, such as model.npz; no extension is added. An existing file is replaced.
     columns : mapping of str to anything, optional
         The names and types of the training columns, such as ``dict(frame.dtypes)``, as information for users of the
         file; by default the model's feature names.
@@ -59,7 +60,8 @@ def save(
     ------
     FileError
         If a part of the model is custom code, a function or an unsupported class, or if the file would exceed the
-        limits of 65,534 arrays or 64 MiB of JSON. Nothing is written.
+        limits of 65,534 arrays or 64 MiB of JSON, or if the path has the extension of another format, such as .pkl.
+        Nothing is written.
     sklearn.exceptions.NotFittedError
         If the model is not fitted.
     OSError
@@ -81,6 +83,9 @@ def save(
     >>> bool((again.predict_proba(X) == model.predict_proba(X)).all())
     True
     """
+    name = Path(path)
+    if name.suffix.lower() in OTHER_MODELS:
+        raise FileError(f"{path} has the extension of another format: name the model file {name.stem}.npz.")
     shield_from_signals(lambda: save_with_notes(model, path, columns, metrics))
 
 
