@@ -48,6 +48,18 @@ READ = {
     "padded title": titled("t.csv", "Towns of Europe,,\n"),
     "padded title and padded blank line": titled("t.csv", "Towns of Europe,,\n,,\n"),
     "padded title of semicolons": titled("t.csv", "Städte;;\n;;\n", SEMICOLONS, GERMAN),
+    "title above years": titled(
+        "t.csv",
+        "Income of countries\n",
+        "town,2019,2020\nRome,1.5,2.5\nOslo,2.5,1.5\n",
+        (["town", "2019", "2020"], ["Rome", 1.5, 2.5]),
+    ),
+    "padded title above words": titled(
+        "t.csv",
+        "Members,,\n",
+        "name,town,land\nAnn,Rome,Italy\nBob,Oslo,Norway\n",
+        (["name", "town", "land"], ["Ann", "Rome", "Italy"]),
+    ),
     "keys and values": titled("t.csv", "Station,Berlin\nPeriod,1990-2020\n\n"),
     "padded keys and values": titled(
         *("t.csv", "Station,Berlin,,\nPeriod,1990-2020,,\n,,,\n"),
@@ -64,7 +76,7 @@ READ = {
         rows="Campaign,Clicks,Cost\nA,10,2.5\nB,20,3.5\n",
         table=(["Campaign", "Clicks", "Cost"], ["A", 10, 2.5]),
     ),
-    "title above words": titled("t.csv", "List of members\n", "name,town\nAnn,Rome\nBob,Oslo\n", WORDS),
+    "title above words": titled("t.csv", "List of members\n\n", "name,town\nAnn,Rome\nBob,Oslo\n", WORDS),
     "many titles": titled("t.csv", "".join(f"Remark {number}: all is well\n" for number in range(12))),
     "comment and title": titled("t.csv", "# exported\nTowns of Europe\n"),
     "title above an unnamed column": titled(
@@ -219,6 +231,8 @@ REFUSED = {
     "JSON of lists": ("t.json", b"[[1, 2], [3, 4]]\n", "JSON.*read_json"),
     "row names without a name": ("t.csv", b"size,year\nRome,2.5,1990\nOslo,0.5,2001\n", "3 values.*names 2 columns"),
     "separators at the ends of rows": ("t.csv", b"a,b\n1,2,\n3,4,\n", "3 values.*names 2 columns"),
+    "title directly above words": ("t.csv", b"List of members\nname,town\nAnn,Rome\n", "2 values.*names 1 columns"),
+    "full names": ("t.csv", b"full name\nSmith, John\nDoe, Jane\nRoe, Ann\n", "2 values.*names 1 columns"),
     "sentence with commas": ("t.csv", b"said\nwell, yes\nwell, no\n", "2 values.*names 1 columns"),
     "longer second table": ("t.csv", b"a,b\n1,2\n3,4\n\nc,d,e\n5,6,7\n", "line 5: .*3 values"),
 }

@@ -20,6 +20,7 @@ SAMPLED = 200
 """The number of lines that show the layout."""
 MOST_TITLES = 50
 """The largest number of rows above the header."""
+_YEAR = re.compile(r"(19|20)\d\d")
 _NUMBER = re.compile(r"\W{0,3}\d")
 _LINES = "[ |+:=─━═│║┌┬┐├┼┤└┴┘╭╮╰╯╞╪╡╒╤╕╔╦╗╠╬╣╚╩╝-]*"
 _DRAWN = re.compile(rf"{_LINES}(---|==|[─━═]){_LINES}|-\[ RECORD.*")
@@ -108,8 +109,8 @@ def header_row(rows: Sequence[Sequence[str]], is_prose: bool = False) -> int:
     """Return the index of the header, which is 0 unless the rows above it are titles.
 
     A title fills at most half of the columns, or an empty row follows it. The header names all columns except possibly
-    the first one. It is recognized by an empty row above it, by numbers below it or, unless the rows may be prose, by a
-    title of several words.
+    the first one. Numbers below it, years, titles with empty values or, unless the rows may be prose, an empty row
+    above it distinguish it from the rows.
 
     Examples
     --------
@@ -126,23 +127,22 @@ def header_row(rows: Sequence[Sequence[str]], is_prose: bool = False) -> int:
     below = [row for row in rows[place + 1 :] if any(row)]
     regular = [row for row in below if len(row) == width]
     is_apart = not any(titles[-1])
-    are_phrases = not is_prose and all(sum(map(bool, title)) <= 1 and " " in "".join(title) for title in titles)
-    is_trusted = not is_prose and (is_apart or (are_phrases and len(regular) == len(below)))
-    if not all(_is_title(title, width, is_apart, are_phrases) for title in titles):
+    if not all(_is_title(title, width, is_apart) for title in titles):
         return 0
     if not regular or 2 * len(regular) < len(below) or not _names_columns(names, regular):
         return 0
-    return place if is_trusted or differ_from_numbers(names, below) else 0
+    are_padded = width > 2 and all(len(title) == width and sum(map(bool, title)) < 2 for title in titles)
+    has_years = any(map(_YEAR.fullmatch, names))
+    is_distinct = (is_apart and not is_prose) or are_padded or has_years or differ_from_numbers(names, below)
+    return place if is_distinct else 0
 
 
-def _is_title(row: Sequence[str], width: int, is_apart: bool, is_phrase: bool) -> bool:
+def _is_title(row: Sequence[str], width: int, is_apart: bool) -> bool:
     """Return whether a row above the header may be a title: it is short, and no row of numbers."""
     count = sum(map(bool, row))
     if count > 1 and _NUMBER.match(row[0]):
         return False
-    if is_apart:
-        return count < width or count <= 1
-    return 2 * count <= width and (count < width - 1 or is_phrase)
+    return 2 * count <= width or (is_apart and count < width)
 
 
 def _names_columns(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
