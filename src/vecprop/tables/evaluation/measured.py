@@ -1,6 +1,6 @@
 """The predictions of a model and its baselines, their metrics with intervals, and the verdict on the model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -216,9 +216,11 @@ class Measured:
 
     def _text(self, where: str, name: str = OURS) -> str:
         """Return the metrics on all rows and on folds as tables, and the verdict."""
-        paragraphs = [columns_of_text(self._table_of_metrics(where, name))]
+        heads = [f"{where} (95 % interval)" if self.units > 1 else where, name, *self.baselines]
+        paragraphs = [columns_of_text([heads, *self._rows_of_metrics(name)])]
         if self.folds:
-            paragraphs.append(columns_of_text(self._table_of_folds()))
+            heads = [f"mean ± std over {len(self.folds)} folds", *self.scores]
+            paragraphs.append(columns_of_text([heads, *self._rows_of_folds()]))
         if (verdict := self.verdict) is not None:
             paragraphs.append("\n".join([verdict.says, *verdict.worries]))
         return "\n\n".join(paragraphs)
@@ -229,23 +231,21 @@ class Measured:
         margins = list(self.margins.values()) if is_loss else []
         return compared([metrics[metric] for metrics in self.scores.values()], margins)
 
-    def _table_of_metrics(self, where: str, name: str) -> list[list[str]]:
-        positive = positive_class(self.model)
-        names = [name if model == OURS else model for model in self.scores]
-        rows = [[f"{where} (95 % interval)" if self.units > 1 else where, *names]]
+    def _rows_of_metrics(self, name: str = OURS, shown: Callable[[Text], Any] = str) -> list[list[Any]]:
+        """Return the rows of a table: the title of a metric, and the metric of the model and of each baseline."""
+        count = len(self.scores)
+        rows = []
         for metric in self.metrics:
-            texts = list(map(str, self._compared(metric)))
-            rows.append([title(metric, positive), *texts[: len(names)]])
-            if len(texts) > len(names):
-                rows.append([f"  difference from {name}", "", *texts[len(names) :]])
+            texts = list(map(shown, self._compared(metric)))
+            rows.append([title(metric, positive_class(self.model)), *texts[:count]])
+            if len(texts) > count:
+                rows.append([f"  difference from {name}", "", *texts[count:]])
         return rows
 
-    def _table_of_folds(self) -> list[list[str]]:
-        positive, folds = positive_class(self.model), self.metrics_of_folds
-        rows = [[f"mean ± std over {len(self.folds)} folds", *folds]]
-        for metric in self.metrics:
-            rows.append([title(metric, positive), *spreads([metrics[metric] for metrics in folds.values()])])
-        return rows
+    def _rows_of_folds(self) -> list[list[str]]:
+        positive = positive_class(self.model)
+        folds = {metric: [models[metric] for models in self.metrics_of_folds.values()] for metric in self.metrics}
+        return [[title(metric, positive), *spreads(values)] for metric, values in folds.items()]
 
 
 def worries_of(measured: Measured) -> Iterator[str]:

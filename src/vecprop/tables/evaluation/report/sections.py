@@ -13,9 +13,7 @@ from ...error import figures, printable
 from ...explaining.contributions import Explanation, explanations
 from ...explaining.importance import loss_name
 from ..measured import Measured
-from ..metrics import spreads, title
 from ..targets import positive_class
-from ..verdict import OURS
 from . import drawings as draw
 from .columns import leading_columns
 from .markup import Html, code_in, parts, picture, shown
@@ -42,32 +40,20 @@ def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -
         return parts().metrics(how)
     positive = positive_class(measured.model)
     scores = table_of_scores(measured)
-    rows_of_folds = []
-    if measured.folds:
-        for metric in measured.metrics:
-            folds = [metrics[metric] for metrics in measured.metrics_of_folds.values()]
-            rows_of_folds.append([title(metric, positive), *spreads(folds)])
     decided = ""
     if positive is not None:
         above = figures(getattr(measured.model, "threshold_", 0.5))
         decided = f"Class {positive} is predicted if its probability is above {above}."
         if measured.thresholds is not None and len(np.unique(measured.thresholds)) > 1:
             decided += " For the metrics, this threshold was chosen on other rows."
-    of_folds = (scores[0], rows_of_folds) if rows_of_folds else None
+    of_folds = (scores[0], measured._rows_of_folds()) if measured.folds else None
     judged = [(judgement.note, *table_of_scores(judgement.measured)) for judgement in measured.judgements]
     return parts().metrics(how, scores, measured, decided, refit, of_folds, judged)
 
 
 def table_of_scores(measured: Measured) -> tuple[dict[str, str], list[list[Html]]]:
     """Return the heads and rows of a table with the metrics of the model and the baselines."""
-    count = len(measured.scores)
-    rows = []
-    for metric in measured.metrics:
-        texts = [parts().stacked(text) for text in measured._compared(metric)]
-        rows.append([title(metric, positive_class(measured.model)), *texts[:count]])
-        if len(texts) > count:
-            rows.append([f"difference from {OURS}", "", *texts[count:]])
-    return {"": "name"} | dict.fromkeys(measured.scores, "number"), rows
+    return {"": "name"} | dict.fromkeys(measured.scores, "number"), measured._rows_of_metrics(shown=parts().stacked)
 
 
 def worst_rows(measured: Measured, explain: str) -> Html:
