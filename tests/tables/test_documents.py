@@ -3,8 +3,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import wilcoxon
+from sklearn.linear_model import LogisticRegression
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -106,3 +108,31 @@ def test_seconds_of_another_machine_are_not_compared(report):
     machines = {"vecprop": here, "later": here | {"date": "2026-12-03"}, "elsewhere": here | {"processor": "EPYC"}}
     assert report.comparable({"machines": machines}, "later")
     assert not report.comparable({"machines": machines}, "elsewhere")
+
+
+class Overconfident(LogisticRegression):
+    """A model whose logits are four times too large."""
+
+    def predict_proba(self, X):
+        P = super().predict_proba(X) ** 4
+        return P / P.sum(axis=1, keepdims=True)
+
+
+def test_boosting_of_folds_corrects_overconfidence(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    module = importlib.import_module("table_folds")
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(2000, 2)), columns=["a", "b"])
+    y = np.where(X["a"] + rng.logistic(size=2000) > 0, "yes", "no")
+    fits = []
+
+    def fit_model(task, train, unseen):
+        fits.append((set(train[0].index), set(unseen[0].index)))
+        return Overconfident().fit(*train)
+
+    model = module.BoostedFolds("classification", fit_model).fit(X, y)
+    assert model.temperature == pytest.approx(4, rel=0.3)
+    expected = LogisticRegression().fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(model.predict_proba(X), expected, atol=0.05)
+    assert all(train.isdisjoint(unseen) and len(train | unseen) == 2000 for train, unseen in fits)
+    assert set.union(*(unseen for _, unseen in fits)) == set(range(2000))
