@@ -26,7 +26,8 @@ from .ensemble.calibration import (
 from .ensemble.ensemble import MIN_PROBABILITY, Ensemble, TrainingRows, Unseen, out_of_fold, temperature_scaled
 from .ensemble.stages import Calibrated, Stage
 from .error import TableError, first_line, pandas
-from .kinds.ambiguities import note_on_spelling
+from .kinds.formats import DateReading
+from .kinds.kinds import DATES
 from .reading.reading import as_classes
 from .settings import CONSTRAINTS, documented
 from .table_model import TableModel
@@ -242,7 +243,8 @@ class TabularClassifier(ClassifierMixin, TableModel):
                 check_classification_targets(y)
         except (ValueError, TypeError) as error:
             kinds = " and ".join(dict.fromkeys(type(value).__name__ for value in y.tolist()))
-            advice = "convert all of them to text, integers or Booleans"
+            are_dates = DateReading.of(map(str, y.tolist()))
+            advice = DATES if are_dates else "convert all of them to text, integers or Booleans"
             what = f"values of type {kinds}, such as {y.tolist()[0]!r} (Unknown label type): {advice}"
             if y.dtype.kind == "f":
                 use = "use TabularRegressor (--task regression)"
@@ -252,14 +254,18 @@ class TabularClassifier(ClassifierMixin, TableModel):
     def _require_classes(self, classes: int, rows: int) -> None:
         """Raise an error for a single class, identifiers, or more classes than fit into memory."""
         few, are_names = f"{classes} classes, but", self.classes_.dtype.kind not in "iuf"
+        identifier = (
+            f"values in {rows} rows and looks like an identifier, which cannot be learned: choose another column"
+        )
+        if 2 * classes > rows and are_names and DateReading.of(map(str, self.classes_)):
+            identifier = f"dates in {rows} rows: {DATES}, and use TabularRegressor (--task regression)"
         for is_wrong, what in (
             (classes < 2, f"only one class, {self.classes_.tolist()[0]!r}: a classifier needs two"),
             (classes > 2 and self.threshold is not None, f"{few} a threshold needs two: leave threshold out"),
             (classes > 2 and self.positive is not None, f"{few} a positive class needs two: leave positive out"),
             (
                 (2 * classes > rows and classes > MAX_RARE) or (are_names and classes > 0.9 * rows > 18),
-                f"{classes} distinct values in {rows} rows and looks like an identifier, which cannot be learned: "
-                "choose another column",
+                f"{classes} distinct {identifier}",
             ),
             (
                 rows * classes > MAX_ENTRIES,
@@ -268,8 +274,6 @@ class TabularClassifier(ClassifierMixin, TableModel):
         ):
             if is_wrong:
                 raise TableError(f"{self._named_target} has {what}.")
-        if note := note_on_spelling(str(name) for name in self.classes_):
-            self.notes_.append(f"{self._named_target}: {note}.")
         if 2 * classes > rows > 20:
             many = f"{self._named_target} has {classes} classes in {rows} rows{MOST_ONCE}: "
             if are_names:

@@ -19,8 +19,8 @@ from .ensemble.calibration import Residuals, best_shares
 from .ensemble.ensemble import Ensemble, TrainingRows, Unseen, out_of_fold
 from .ensemble.stages import Calibrated, Stage
 from .error import TableError, pandas
-from .kinds.formats import NumberReading
-from .kinds.kinds import target_reading
+from .kinds.formats import DateReading, NumberReading
+from .kinds.kinds import DATES, target_reading
 from .kinds.values import read_numbers, texts_of
 from .settings import CONSTRAINTS, documented
 from .table_model import TableModel
@@ -249,7 +249,8 @@ class TabularRegressor(RegressorMixin, TableModel):
         if wrong.any():
             unknown = f"{unread} value(s) are not {reading}"
             what = f"{unknown if unread else 'some value(s) are infinite'}, such as {first_of(series, wrong)}"
-            advice = "fix them, or use TabularClassifier for classes"
+            are_dates = unread and DateReading.of(series.dropna().astype(str))
+            advice = DATES if are_dates else "fix them, or use TabularClassifier for classes"
             raise TableError(f"{self._named_target} must be numeric, but {what}: {advice}.")
         return numbers
 

@@ -22,7 +22,16 @@ from .encoding.encoder import VIEWS, Encoder, require_inputs
 from .ensemble.ensemble import Ensemble, Fit, Outcome, Report, TrainingRows, Unseen, ViewFit, results_of
 from .ensemble.stages import Calibrated, Plan, Schedule, StagedEnsemble, fit_in_stages
 from .error import TableError, pandas
-from .explaining.column_notes import DriftMonitor, Profile, TrainedRows, leaks, odd_targets, ranked, strong_columns
+from .explaining.column_notes import (
+    DriftMonitor,
+    Profile,
+    TrainedRows,
+    leaks,
+    odd_classes,
+    odd_targets,
+    ranked,
+    strong_columns,
+)
 from .explaining.contributions import Explanations, dependence, explanations
 from .reading.frames import FEWEST_AT_ONCE, Frame, as_frame, by_blocks, column_of, has_names, names_of_array, twice
 from .reading.reading import chunks_if_several, may_be_in_parts
@@ -292,10 +301,11 @@ class TableModel(SharedSettings):
         are_apart = is_judged or rows.dependence.is_time or rows.dependence.groups is not None
         found, alone = leaks(self.encoder_, rows.frame, target, are_apart=are_apart)
         self.notes_ += found
-        if (
-            not hasattr(self, "classes_") and "aside" not in rows.frame.attrs
-        ):  # set by callers that checked the whole file
-            self.notes_ += odd_targets(rows.frame, target, self._named_target)
+        if "aside" not in rows.frame.attrs:  # set by callers that checked the whole file
+            if hasattr(self, "classes_"):
+                self.notes_ += odd_classes(target, self._named_target)
+            else:
+                self.notes_ += odd_targets(rows.frame, target, self._named_target)
         time = names.get("time")
         self.profiles_ = []
         for name, part in self.encoder_.columns:

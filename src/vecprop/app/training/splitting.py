@@ -15,9 +15,9 @@ from ...tables.error import TableError, pandas
 from ...tables.evaluation.measured import Measured
 from ...tables.evaluation.measuring import Parts
 from ...tables.evaluation.targets import Task, target_of
-from ...tables.explaining.column_notes import odd_targets
+from ...tables.explaining.column_notes import odd_classes, odd_targets
 from ...tables.kinds.ambiguities import NO_OPTIONS, ColumnOptions
-from ...tables.kinds.kinds import guess_task, kind_of, note_on_classes, target_reading
+from ...tables.kinds.kinds import DATES, guess_task, kind_of, note_on_classes, target_reading
 from ...tables.kinds.values import as_names, own_reading, read_numbers
 from ...tables.reading.frames import Frame, as_frame, column_of
 from ...tables.rows import Roles, UsedRows, notes_on_groups
@@ -139,8 +139,7 @@ def split_table(request: Request) -> Parts:
     frame, notes = used.frame, [*used.notes, *notes_on_groups(used.frame, request.group)]
     task = request.task or guess_task(frame[target])
     if request.task is None and kind_of(frame[target], target, asked).name == "date":
-        advice = "replace them by numbers, such as the days since a date"
-        wrong = f"The target column {target!r} contains dates: {advice}"
+        wrong = f"The target column {target!r} contains dates: {DATES}"
         raise TableError(f"{wrong}, or pass --task classification if they are classes.")
     reading, note = None, ""
     if task == "regression":
@@ -156,7 +155,9 @@ def split_table(request: Request) -> Parts:
     if unknown := set(request.classes) - set(map(str, np.unique(y))):
         raise UsageError(f"--classes names {min(unknown)!r}, but the target {target!r} has no such value.")
     X.attrs["aside"] = aside
-    if task == "regression" and stream is None:
+    if task == "classification":
+        notes += odd_classes(y, f"The target {target!r}")
+    elif stream is None:
         notes += odd_targets(X, y, f"The target {target!r}")
     dependence = Dependence.of(frame, request.group, request.time, asked)
     folds = request.folds

@@ -19,7 +19,7 @@ from ...tables.kinds.values import MISSING, as_names, read_days, read_numbers
 from ...tables.reading.arrow_files import ARROW, PARQUET, one_line_errors
 from ...tables.reading.delimited import DelimitedFile, require_columns
 from ...tables.reading.file_lists import EXCEL, existing, is_compressed
-from ...tables.reading.reading import read_chunks
+from ...tables.reading.reading import as_classes, read_chunks
 from .points import Axis, Points
 from .settings import MOST_ROWS
 
@@ -174,6 +174,7 @@ class Table:
         x, y, target = self.chosen(columns)
         read = [self._values(x), self._values(y), self._values(target, is_target=True)]
         complete = np.isfinite([values for values, *_ in read]).all(axis=0)
+        self.notes = list(dict.fromkeys(self.notes + self._notes_on_target(target)))
         if complete.sum() < 4:
             few = f"Only {complete.sum()} rows have a value in each of {x!r}, {y!r} and {target!r}"
             raise TableError(f"{few}, but 4 are needed: choose other columns.")
@@ -185,6 +186,17 @@ class Table:
         t = read[2][0][complete].astype(int) if classes else places[2]
         XY = np.stack(places[:2], axis=1)
         return Points.drawn(XY, t, classes, (axes[0], axes[1]), axes[2], test=test, seed=seed)
+
+    def _notes_on_target(self, target: str) -> list[str]:
+        """Return notes on odd targets."""
+        from ...tables.explaining.column_notes import odd_classes, odd_targets
+
+        values, classes, _ = self._values(target, is_target=True)
+        is_known = np.isfinite(values)
+        named = f"The target {target!r}"
+        if not classes:
+            return odd_targets(self.frame[is_known], values[is_known], named)
+        return odd_classes(as_classes(self.frame[target][is_known]).to_numpy(), named)
 
     def _values(self, name: str, is_target: bool = False) -> tuple[np.ndarray, tuple[str, ...], bool]:
         """Return a column as numbers, or as indices of categories; the categories' names; and whether it has dates."""

@@ -14,8 +14,9 @@ from ..encoding.columns import ordinary
 from ..encoding.encoder import Encoder, Misfits, require_inputs
 from ..encoding.folds import group_numbers
 from ..error import pandas
-from ..kinds.ambiguities import note_on_numbers
-from ..kinds.kinds import MAX_CLASSES
+from ..kinds.ambiguities import note_on_class_markers, note_on_numbers, note_on_spelling
+from ..kinds.formats import Evidence
+from ..kinds.kinds import DATES, MAX_CLASSES, tag_separator
 from ..kinds.values import as_names
 from ..reading.frames import Frame, as_frame
 from ..rows import OF_GROUPS
@@ -530,6 +531,37 @@ def odd_targets(frame: Frame, y: np.ndarray, named: str) -> list[str]:
     more = f" and extreme in {jumps.argmax()} more rows" if jumps.argmax() else ""
     times = f"{jump:.1g} times as far from the median as other rows"
     return [f"{named} is {y[first]:.6g} in {where}{more}, {times}: remove rows with wrong values."]
+
+
+FEW_ROWS = 5
+"""A class is rare if it has fewer rows than this number, and less than 5 % of the rows."""
+
+
+def odd_classes(y: np.ndarray, named: str) -> list[str]:
+    """Return notes on classes that are rare, misspelled, dates, lists of names, or markers of missing values.
+
+    Examples
+    --------
+    >>> odd_classes(np.array([0] * 240 + [1]), "The target")
+    ['The target: 1 class(es) have fewer than 5 rows, such as 1 (1 of 241): merge rare classes, or add rows.']
+    """
+    classes, counts = np.unique(y, return_counts=True)
+    texts = [str(name) for name in classes.tolist()]
+    notes = [note_on_spelling(texts)]
+    if classes.dtype.kind in "iuf":
+        notes.append(note_on_class_markers(classes, counts))
+    elif Evidence.of(texts).reading():
+        notes.append(f"dates such as {texts[0]!r} are classes: {DATES}, and use TabularRegressor (--task regression)")
+    elif separator := tag_separator(texts):
+        combinations = f"each of the {len(texts)} combinations of names with {separator!r} is a class"
+        notes.append(f"{combinations}: train a model for each name, with a target of yes or no")
+    is_rare = counts < min(FEW_ROWS, len(y) / 20)
+    if is_rare.any() and 2 * len(classes) <= len(y):
+        rarest = counts.argmin()
+        example = f"{classes.tolist()[rarest]!r} ({counts[rarest]} of {len(y)})"
+        few = f"{is_rare.sum()} class(es) have fewer than {FEW_ROWS} rows, such as {example}"
+        notes.append(f"{few}: merge rare classes, or add rows")
+    return [f"{named}: {note}." for note in notes if note]
 
 
 RANKS = [

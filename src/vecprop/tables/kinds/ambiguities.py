@@ -11,7 +11,7 @@ import numpy as np
 
 from ...system.suggestions import suggestion
 from ..error import TableError, pandas, with_encoding
-from .formats import EXCEL, DateReading, Evidence, NumberReading, one_of_each
+from .formats import EXCEL, DateReading, Evidence, NumberReading, one_of_each, small_letters
 
 _SHORT_YEARS = re.compile(r"(\d\d)([-/.])(\d\d?)\2(\d\d)(?!\d).*")
 _PLACES = (
@@ -65,6 +65,8 @@ _QUANTITY = re.compile(
 """The beginning of a quantity whose figures are replaced by #."""
 _CODE = re.compile(r"# ?(?![KMB]$)[A-Z]|# (?:[A-Z][a-z]+\.? ?){2,}|[+(]?#\)?(?:[ ./:-]#)*|#-[A-Za-z]+")
 """An address, a telephone number, a version or an identifier whose figures are replaced by #."""
+_PUNCTUATION = re.compile(r"(?<!\d)[ .,;:_'\"]+|[ .,;:_'\"]+(?!\d)|(?<=[^\W\d])-(?=[^\W\d])")
+"""Punctuation that does not separate digits."""
 _MAX_SHAPES = 6
 """The largest number of different forms of quantities in a column."""
 _ROMAN = re.compile("(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
@@ -111,7 +113,7 @@ def note_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers:
     meanings = (meaning for form, meaning in _UNREAD.items() if _most_are(re.compile(form).fullmatch, texts))
     is_roman = "II" in texts and _most_are(_ROMAN.fullmatch, texts)
     meaning = next(meanings, "a Roman numeral: write it as a number" if is_roman else "")
-    if not are_words and not meaning and (note := note_on_amounts(texts) or note_on_quantities(texts, name)):
+    if not are_words and not meaning and (note := note_on_amounts(texts, name)):
         return note
     if numbers > is_unread.sum() or (are_words and len(others) <= 0.1 * len(texts)):
         unread = f"{is_unread.sum()}, such as {series[is_unread].iloc[0]!r}, are not"
@@ -122,19 +124,23 @@ def note_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers:
 
 
 def note_on_spelling(texts: Iterable[str]) -> str:
-    """Return a note if two names differ only in case or spaces, and "" otherwise.
+    """Return a note if two names differ only in case, spaces or punctuation, and "" otherwise.
 
     Examples
     --------
     >>> note_on_spelling(["yes", "Yes", "no"])
     "'yes' and 'Yes' differ only in case or spaces: spell them the same way if they mean the same"
+    >>> note_on_spelling([">50K", ">50K."])[:44]
+    "'>50K' and '>50K.' differ only in punctuatio"
     """
-    known: dict[str, str] = {}
+    names: dict[str, str] = {}
     for text in dict.fromkeys(text.strip() for text in texts):
-        first = known.setdefault(" ".join(text.casefold().split()), text)
+        words = small_letters(text)
+        first = names.setdefault(_PUNCTUATION.sub("", words) or words, text)
         if first != text:
+            difference = "case or spaces" if small_letters(first) == words else "punctuation"
             same = "spell them the same way if they mean the same"
-            return f"{first!r} and {text!r} differ only in case or spaces: {same}"
+            return f"{first!r} and {text!r} differ only in {difference}: {same}"
     return ""
 
 
@@ -171,6 +177,24 @@ def note_on_numbers(x: np.ndarray, name: str) -> str:
     are_labels = len(digits) == 1 and min(digits) >= 3 and len(values) <= 20 <= 4 * len(x) / len(values)
     if _NAMES_OF_CODES.search(words) or (are_labels and len(values) >= 4 and np.ptp(gaps) > gaps.mean()):
         return f"integers such as {values[0]:.0f} may be codes: set columns={{{name!r}: 'code'}} (--codes)"
+    return ""
+
+
+def note_on_class_markers(classes: np.ndarray, counts: np.ndarray) -> str:
+    """Return a note if an integer class may represent missing values, and "" otherwise.
+
+    Examples
+    --------
+    >>> note_on_class_markers(np.array([-1, 0, 1]), np.array([3, 50, 60]))
+    '-1 in 3 rows may stand for missing values: leave these empty'
+    """
+    if len(classes) < 3:
+        return ""
+    is_only_negative = classes[0] < 0 <= classes[1]
+    is_far = classes[-1] > 10 * abs(classes[-2]) + 10
+    for place, is_odd in ((0, is_only_negative), (-1, is_far)):
+        if is_odd and _NINES.fullmatch(f"{classes[place]:.10g}"):
+            return f"{classes[place]:.10g} in {counts[place]} rows may stand for missing values: leave these empty"
     return ""
 
 
@@ -263,39 +287,29 @@ def _parsed(text: str, form: str) -> datetime.datetime | None:
         return None
 
 
-def note_on_amounts(texts: list[str]) -> str:
-    """Return a note if texts are numbers with different formats or currencies, and "" otherwise.
+def note_on_amounts(texts: list[str], name: str = "") -> str:
+    """Return a note if texts are numbers in different formats or quantities in a few forms, and "" otherwise.
+
+    Codes and names with digits have no note. ``name`` is the name of a column that can be declared.
 
     Examples
     --------
-    >>> note_on_amounts(["$1", "€2"]), note_on_amounts(["low", "high"])
-    ("its numbers have different formats or units, such as '$1': write all in the same format", '')
+    >>> note_on_amounts(["$1", "€2"])
+    "its numbers have different formats or units, such as '$1': write all in the same format"
+    >>> note_on_amounts(["3 years", "8 months", "10+ years"], "age")[:62]
+    "most values contain digits, such as '3 years': write numbers i"
+    >>> note_on_amounts(["T1", "T2", "AA123"]), note_on_amounts(["1.2.3", "1.2.4", "2.0.1"])
+    ('', '')
     """
     texts = texts[:_SAMPLE]
     readings = {text: NumberReading.of([text]) for text in texts}
     others = [text for text, reading in readings.items() if reading.spellings or reading.value(text) is None]
-    if not texts or len(others) > 0.1 * len(texts):
-        return ""
-    return f"its numbers have different formats or units, such as {texts[0]!r}: write all in the same format"
-
-
-def note_on_quantities(texts: list[str], name: str = "") -> str:
-    """Return a note if texts are quantities in a few different forms, and "" otherwise, as for codes and names.
-
-    ``name`` is the name of a column that can be declared.
-
-    Examples
-    --------
-    >>> note_on_quantities(["3 years", "8 months", "10+ years"])
-    "most values contain digits, such as '3 years': write numbers in one unit"
-    >>> note_on_quantities(["T1", "T2", "AA123"]), note_on_quantities(["1.2.3", "1.2.4", "2.0.1"])
-    ('', '')
-    """
-    texts = texts[:_SAMPLE]
+    if texts and len(others) <= 0.1 * len(texts):
+        return f"its numbers have different formats or units, such as {texts[0]!r}: write all in the same format"
     shapes = Counter(_FIGURE.sub("#", one_of_each(text)) for text in texts)
     common = [shape for shape, _ in shapes.most_common(_MAX_SHAPES)]
     are_few = sum(shapes[shape] for shape in common) >= 0.9 * len(texts)
-    are_names = len(texts) < 3 or any(map(_CODE.fullmatch, set(common) - {"#"}))
+    are_names = len(texts) < (3 if name else 5) or any(map(_CODE.fullmatch, set(common) - {"#"}))
     are_names |= len(texts) < 5 and any(re.match("#[A-Z]", shape) for shape in common)
     if not are_few or are_names or not all(map(_QUANTITY.match, common)) or common == ["#"]:
         return ""

@@ -202,7 +202,7 @@ _UNIT = (
     "MYR|NGN|PEN|PHP|PKR|RON|RUB|SAR|SGD|THB|TRY|TWD|UAH|VND"
 )
 _OTHER_UNIT = (
-    r"(?!(?:st|nd|rd|th)\b)(?:[^\W\d_½¼¾⅓⅔⅛⅜⅝⅞]|[°\"″′‰%€$£¥₹]|/(?=[^\W_]))[^\d½¼¾⅓⅔⅛⅜⅝⅞]{0,24}"
+    r"(?!(?:st|nd|rd|th|j)\b)(?:[^\W\d_½¼¾⅓⅔⅛⅜⅝⅞]|[°\"″′‰%€$£¥₹]|/(?=[^\W_]))[^\d½¼¾⅓⅔⅛⅜⅝⅞]{0,24}"
     r"(?:/ ?\d+ ?[^\W\d_]+|(?<=[a-zA-Z])[23])?"
 )
 """A unit after a number that is neither a currency nor a percent sign, such as "kg", "mg/dL", "m2" or "l/100km"."""
@@ -262,7 +262,10 @@ class NumberReading:
         units = Counter(unit for before, _, after, _ in parts for unit in (before, after) if unit)
         others = Counter(other or "" for *_, other in parts)
         spellings = _spellings(others) if any(others) else ()
-        return cls(decimal, _most_frequent(between), _most_frequent(units), spellings)
+        # Ties are broken by the text, so that the result does not depend on the order of the values.
+        thousands = max(sorted(between, reverse=True), key=between.__getitem__, default="")
+        unit = max(sorted(units, reverse=True), key=units.__getitem__, default="")
+        return cls(decimal, thousands, unit, spellings)
 
     def value(self, text: str) -> float | None:
         """Return the number in a text, nan for "none", and None for invalid text."""
@@ -285,14 +288,9 @@ class NumberReading:
         return ", ".join(filter(None, ["numbers", decimal, thousands, self.unit, *self.spellings[:1]]))
 
 
-def _most_frequent(counts: "Counter[str]") -> str:
-    """Return the most frequent text. Ties are broken by the text, so that the order of the values does not matter."""
-    return max(counts, key=lambda text: (counts[text], text), default="")
-
-
 def _spellings(counts: "Counter[str]") -> tuple[str, ...]:
     """Return the spellings of the most frequent unit, or an empty tuple if most numbers have no unit."""
-    unit = _most_frequent(counts)
+    unit = max(sorted(counts, reverse=True), key=counts.__getitem__)
     if not unit:
         return ()
     spellings = {other for other in counts if _are_one_unit(unit, other)}

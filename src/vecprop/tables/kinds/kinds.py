@@ -18,7 +18,6 @@ from .ambiguities import (
     note_on_names,
     note_on_numbers,
     note_on_order,
-    note_on_quantities,
     note_on_short_years,
     note_on_spelling,
     note_on_times,
@@ -35,7 +34,7 @@ CATEGORIES = 64
 FEW = 20
 """Fewer than this number of distinct numbers may all have three decimals by coincidence."""
 FEW_NAMES = 5
-"""Fewer than this number of distinct numbers with a unit in capitals may be names."""
+"""Fewer than this number of distinct quantities may be names, such as 2WD and 4WD or <=50K and >50K."""
 
 
 @dataclass(frozen=True)
@@ -144,8 +143,7 @@ def note_on_classes(y: Any) -> str:
     """Return a note if a target with classes may consist of numbers with units or different formats."""
     if not as_numbers(y)[1]:
         return ""
-    texts = texts_of(y)
-    note = note_on_amounts(texts) or note_on_quantities(texts)
+    note = note_on_amounts(texts_of(y))
     return f"is read as classes, but {note}" if note else ""
 
 
@@ -245,6 +243,8 @@ def are_texts(series: Any) -> bool:
     return bool((distinct > rows / 2 and words >= 2) or (distinct > CATEGORIES and words >= 4))
 
 
+DATES = "replace them by numbers, such as the days since a date"
+"""The advice for a target of dates."""
 MAX_CLASSES = 20
 """Integers with more than this number of distinct values are amounts rather than classes."""
 
