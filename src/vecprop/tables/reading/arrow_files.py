@@ -227,7 +227,7 @@ def one_line_errors(path: Path, read: Callable[[], T], place: str = "") -> T:
     except (ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
         why = first_line(error).replace(f" '{path}'", "")
         if isinstance(error, MemoryError) or "bad_alloc" in why:
-            raise MemoryError(f"There is not enough memory to read {place or path}.") from error
+            raise TableError(f"There is not enough memory to read {place or path}, unless it is damaged.") from error
         kind = f" as a {path.suffix[1:]} file" if path.suffix else ""
         raise TableError(f"{place or path} cannot be read{kind}: {why}.") from error
 
