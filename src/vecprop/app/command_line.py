@@ -87,8 +87,9 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
             if isinstance(error, KeyboardInterrupt):
                 say("Interrupted.")
                 raise typer.Exit(INTERRUPTED) from None
+            code = code_of(error)  # imports modules, which an interrupt waits for, before the message
             say(sentence(error))
-            raise typer.Exit(code_of(error)) from None
+            raise typer.Exit(code) from None
 
     return run
 
