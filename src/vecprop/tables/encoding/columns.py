@@ -479,7 +479,7 @@ class Categories(Column):
         if self.buckets > 1:
             return None
         values = self.read(series)
-        others = values[~np.isin(values, self.names)]
+        others = values[self.places(values) == len(self.names)]
         names = tuple("missing" if name == MISSING else repr(str(name)) for name in np.unique(others)[:4])
         what = "fewer than 2 training rows contain these; they form one category"
         return Misfit(what, len(others), names=names) if names else None
