@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from random_networks import PLACES, case, hostile_case, run
@@ -46,6 +47,11 @@ def check_hostile(seeds):
     """Assert that no verdict is wrong; rounding may hide errors."""
     tally = run(seeds, errors_each=1, cases=hostile_case)
     assert (tally.false_alarms, tally.misses) == (0, 0), "\n".join(tally.stories)
+    for seed in seeds:
+        one = hostile_case(seed)
+        with np.errstate(all="ignore"):
+            report = check_gradients(one.network, one.theta, one.X, one.T, one.weight, one.noise)
+        assert report.verdict not in (Verdict.FAIL, Verdict.NONDETERMINISTIC), (seed, report.text())
 
 
 def test_a_sample_of_inputs_with_hostile_offsets_and_scales():
@@ -54,21 +60,20 @@ def test_a_sample_of_inputs_with_hostile_offsets_and_scales():
 
 @pytest.mark.long
 def test_inputs_with_hostile_offsets_and_scales():
-    check_hostile(range(2000))
-    check_both_engines(range(2000), cases=hostile_case, open_share=0.02)
+    check_hostile(range(1000))
 
 
-def check_both_engines(seeds, cases=case, open_share=0.01):
+def check_both_engines(seeds):
     """Assert that both engines pass if the reference engine passes."""
     open_yet = 0
     for seed in seeds:
-        one = cases(seed)
+        one = case(seed)
         arguments = one.network, one.theta, one.X, one.T, one.weight, one.noise
         report, alone = check_gradients(*arguments), check_gradients(*arguments, engine="reference")
         assert {row.engine for row in report.rows} <= {"both", "compiled"}
         assert report.verdict not in (Verdict.FAIL, Verdict.NONDETERMINISTIC), (seed, report.text())
         open_yet += report.verdict is Verdict.INCONCLUSIVE is not alone.verdict
-    assert open_yet <= open_share * len(seeds)
+    assert open_yet <= 0.01 * len(seeds)
 
 
 def test_both_engines_are_right_in_a_sample():
