@@ -298,6 +298,8 @@ CODES: dict[str, Any] = {
     "ID-0001": [f"ID-{i:04d}" for i in i_],
     "3f2a": [f"{i * 7919 % 65536:04x}" for i in i_],
     "555-1234": [f"555-{1000 + i * 7}" for i in i_],
+    "10001-1234": [f"{10000 + i}-{1000 + i * 7}" for i in i_],
+    "7.5N, 7.5S": [f"{i}.5{'NNS'[i % 3]}" for i in i_],
     "+49 30 1234": [f"+49 30 {1000 + i}" for i in i_],
     "(030) 1234": [f"(030) {1000 + i}" for i in i_],
     "B-MW 123": [f"B-{['MW', 'AB', 'XY'][i % 3]} {i}" for i in i_],

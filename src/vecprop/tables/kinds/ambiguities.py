@@ -44,7 +44,7 @@ _AMOUNT = rf"[$€£¥]? ?{_NUMBER} ?%?"
 _IN_WORDS = "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
 _UNREAD = {
     r"(?:[+-]?\d+ )?\d{1,3}(?:[.,]\d+)? ?(?:/|:|of|out of) ?\d{1,3}": "a fraction: write it as a number",
-    rf"(?!\d{{3}}-\d{{4}}$){_AMOUNT} ?(?:-|–|—|to|~|\.\.+) ?{_AMOUNT}": "a range: write its midpoint",
+    rf"(?!(?:\d{{3}}|\d{{5}})-\d{{4}}$){_AMOUNT} ?(?:-|–|—|to|~|\.\.+) ?{_AMOUNT}": "a range: write its midpoint",
     rf"\({_NUMBER}, ?{_NUMBER}\]|\[{_NUMBER}, ?{_NUMBER}\)": "a range: write its midpoint",
     rf"{_NUMBER} ?(?:±|\+/-|\+-) ?{_NUMBER}.*|{_NUMBER}\(\d+\).*": "a number with an uncertainty: write the number",
     rf"(?i:{_IN_WORDS})": "a number: write it with digits",
@@ -115,7 +115,7 @@ def note_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers:
     meaning = next(meanings, "a Roman numeral: write it as a number" if is_roman else "")
     if not are_words and not meaning and (note := note_on_amounts(texts, name)):
         return note
-    if numbers > is_unread.sum() or (are_words and len(others) <= 0.1 * len(texts)):
+    if are_words and (numbers > is_unread.sum() or len(others) <= 0.1 * len(texts)):
         unread = f"{is_unread.sum()}, such as {series[is_unread].iloc[0]!r}, are not"
         setting = f"if these are missing values, set columns={{{name!r}: 'number'}} (--numbers)"
         return f"{numbers} values are numbers and {unread}: {setting}"
