@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from killing import Killed, kill_at
+from related_tables import HARMLESS, PANELS, tables, target_of
 
 QUICK = ["--n-estimators", 2, "--max-iter", 20, "--batch-size", 32, "--hidden-layer-sizes", 16, "--force"]
 QUICK += ["--test-size", 0.2]
@@ -116,3 +117,23 @@ def test_ctrl_c_while_judging_saves_the_model_without_metrics(vecprop, monkeypat
     stopped = vecprop("train", "tides.csv", "--target", "level", *QUICK, code=130)
     assert "the trained model is saved in tides.npz, without metrics" in stopped.stderr
     assert "better" not in stopped.stdout
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["stocks_by_month", "patients", "weather_by_day", "customers_with_dates"])
+def test_no_verdict_on_related_rows_is_positive(name, result_of):
+    assert name in PANELS
+    ((_, _, table),) = tables({name}, 1)
+    table.to_csv("table.csv", index=False)
+    result = result_of("train", "table.csv", "--target", target_of(table))
+    assert result["verdict"]["level"].startswith("worse on ")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["random_dates", "customers_without_effect", "season_by_date", "cities_with_effect"])
+def test_verdicts_on_independent_rows_stay_positive(name, result_of):
+    assert name in HARMLESS
+    ((_, _, table),) = tables({name}, 1)
+    table.to_csv("table.csv", index=False)
+    result = result_of("train", "table.csv", "--target", target_of(table))
+    assert result["verdict"]["level"] == "better"
