@@ -1,6 +1,8 @@
 """Wrong names, and names of other libraries, are errors that suggest the right name."""
 
+import copy
 import inspect
+import pickle
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -125,3 +127,86 @@ def test_custom_classes_choose_their_own_parameters():
 def test_signatures_show_the_parameters():
     assert [*inspect.signature(vp.Adam).parameters] == ["learning_rate", "beta1", "beta2", "epsilon"]
     assert "clip_norm" in inspect.signature(vp.train).parameters
+
+
+FITTED = vp.MLPClassifier(random_state=0).initialize(X, [0, 1, 0])
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "hint"),
+    [
+        (NETWORK, "fit", r"call train\(network, network.init"),
+        (NETWORK, "parameters", r"theta = network.init\(seed=0\)"),
+        (NETWORK, "predit", "did you mean 'predict'"),
+        (NETWORK, "cuda", "no modes, devices"),
+        (NETWORK, "volcano", r"see help\(Network\)"),
+        (FITTED, "save", r"call vecprop.save\(model, "),
+        (FITTED, "feature_importances_", "permutation_importance"),
+        (FITTED, "history", "use loss_curve_"),
+        (vp.MLPRegressor(), "predict_proba", "use MLPClassifier"),
+        (vp.TabularClassifier(), "evaluate", "call vecprop.tables.evaluate"),
+        (vp.TabularClassifier(), "predict_interval", "use predict_proba"),
+        (vp.History(), "val_loss", "use validation_loss"),
+        (vp.Adam(), "lr", "use learning_rate"),
+        (vp.Dense(3), "weight", "parameters are in theta"),
+        (vp.SquaredError(), "backward", "use delta"),
+        (vp, "LSTM", "only dense networks"),
+        (vp, "DataLoader", "use NumPy arrays"),
+    ],
+)
+def test_attributes_of_other_libraries(owner, name, hint):
+    assert not hasattr(owner, name)
+    with pytest.raises(AttributeError, match=rf"has no attribute '{name}': .*{hint}"):
+        getattr(owner, name)
+
+
+def test_hints_keep_errors_copies_and_private_names():
+    with pytest.raises(AttributeError, match=r"has no attribute '_predict'$"):
+        NETWORK._predict  # noqa: B018
+    with pytest.raises(AttributeError, match="is not fitted and has no coefs_"):
+        vp.MLPClassifier().coefs_  # noqa: B018
+    assert copy.deepcopy(FITTED).predict(X).tolist() == pickle.loads(pickle.dumps(FITTED)).predict(X).tolist()
+    with pytest.raises(AttributeError) as caught:
+        FITTED.save  # noqa: B018
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    with pytest.raises(TypeError, match=r"call network.predict\(theta, X\)"):
+        NETWORK(X)
+
+
+@pytest.mark.parametrize(
+    ("call", "hint"),
+    [
+        (lambda: vp.MLPClassifier().fit(X, [0, 1, 0], epochs=3), r"as in MLPClassifier\(max_iter=…\)"),
+        (lambda: vp.MLPClassifier().fit(X, [0, 1, 0], validation_data=(X, X)), "did you mean 'X_val'"),
+        (lambda: vp.TabularClassifier().fit(X, target="y"), r"as in TabularClassifier\(target=…\)"),
+        (lambda: FITTED.predict(X, batch_size=3), r"MLPClassifier\(batch_size=…\)"),
+        (lambda: vp.MLPClassifier(device="cuda"), "runs on the processor"),
+        (lambda: vp.GradientDescent(momentum=0.9), "use Momentum"),
+    ],
+)
+def test_keywords_of_other_libraries(call, hint):
+    with pytest.raises(TypeError, match=rf"got an unexpected keyword argument .*: .*{hint}"):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("settings", "hint"),
+    [
+        ({"activation": "swish"}, "did you mean 'silu'"),
+        ({"loss": "mse"}, "did you mean 'squared_error'"),
+        ({"learning_rate": 0.01}, "pass learning_rate_init=0.01"),
+        ({"solver": "AdamW "}, "did you mean 'adamw'"),
+        ({"solver": vp.Adam}, r"pass an instance, Adam\(\)"),
+        ({"checkpoint": "run.npz"}, r"a Checkpoint or None. Got 'run.npz' instead: pass Checkpoint"),
+        ({"early_stopping": 10}, "pass early_stopping=True"),
+    ],
+)
+def test_settings_of_other_libraries(settings, hint):
+    with pytest.raises(ValueError, match=rf" parameter of MLPRegressor .*{hint}"):
+        vp.MLPRegressor(**settings).fit(X, X[:, 0])
+
+
+def test_missing_model_files(tmp_path):
+    (tmp_path / "model.npz").touch()
+    with pytest.raises(FileNotFoundError, match=r"^There is no file .*: did you mean 'model.npz'\?$"):
+        vp.load(tmp_path / "modle.npz")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..system.extras import imported
+from ..system.suggestions import SuggestsNames
 
 
 class Verdict(StrEnum):
@@ -162,7 +163,7 @@ class GradientError(AssertionError):
 
 
 @dataclass(frozen=True, repr=False)
-class Report:
+class Report(SuggestsNames):
     """The result of a gradient check; printing it shows a table.
 
     Parameters

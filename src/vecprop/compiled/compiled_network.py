@@ -12,6 +12,7 @@ import numpy as np
 from ..core import Array, Batch, Network, RandomKey, Selection, checked_rows, checked_theta, is_converted_as_read
 from ..optimize import Momentum, Plan
 from ..system import threads
+from ..system.suggestions import SuggestsNames
 from .fits import Epochs, batch_fields
 from .jit.fit_record import OFFSETS, address_of_array, as_word
 from .program import program_of, require_kernels
@@ -151,7 +152,7 @@ def compile(network: Network) -> "CompiledNetwork":
     return CompiledNetwork(network)
 
 
-class CompiledNetwork:
+class CompiledNetwork(SuggestsNames):
     """A network compiled to machine code; see `compile`. Arguments, results and errors are the same as in `Network`.
 
     Kernels compute in float32 or float64 on NumPy arrays. For other types, and for noise with row indices, the

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
-from ..system.suggestions import unknown_keyword
+from ..system.suggestions import SuggestsNames, unknown_keyword
 
 Array: TypeAlias = Any
 """An array of any library that follows the array API standard."""
@@ -103,13 +103,13 @@ def suggests_keywords(function: Function) -> Function:
     @wraps(function)
     def checked(*args: Any, **given: Any) -> Any:
         if not given.keys() <= names:
-            _refuse_unknown(function, given)
+            _refuse_unknown(function, given, args[0] if "self" in names else None)
         return function(*args, **given)
 
     return checked  # pyright: ignore[reportReturnType]
 
 
-class SuggestsKeywords:
+class SuggestsKeywords(SuggestsNames):
     """The base class of classes that suggest a name for an unknown keyword argument."""
 
     if not TYPE_CHECKING:  # type checkers read the parameters of __init__
@@ -120,12 +120,12 @@ class SuggestsKeywords:
             return super().__new__(cls)
 
 
-def _refuse_unknown(called: Any, given: Iterable[str]) -> None:
+def _refuse_unknown(called: Any, given: Iterable[str], owner: Any = None) -> None:
     """Raise an error for the first keyword argument that is not a parameter."""
     parameters = signature(called.__init__ if isinstance(called, type) else called).parameters
     unknown = [name for name in given if name not in parameters]
     if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        raise TypeError(unknown_keyword(called.__name__, unknown[0], [*parameters]))
+        raise TypeError(unknown_keyword(called.__name__, unknown[0], [*parameters], owner))
 
 
 class Ranged(SuggestsKeywords):

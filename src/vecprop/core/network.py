@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -104,6 +104,12 @@ class Network(SuggestsKeywords, Versioned):
         layout = Layout(shapes, [type(layer).__name__ for layer in layers])
         parts = {"layers": layers, "loss_function": loss, "penalties": penalties}
         vars(self).update(inputs=int(inputs), **parts, widths=tuple(widths[1:]), layout=layout)  # self is frozen
+
+    if not TYPE_CHECKING:
+
+        def __call__(self, *arguments: Any) -> Any:
+            """Raise an error, because a network does not store its parameters."""
+            raise TypeError("A network does not store its parameters: call network.predict(theta, X).")
 
     def _restore(self, state: dict[str, Any]) -> None:
         """Restore the parts and recompute the layout, which older versions may have stored differently."""

@@ -16,7 +16,7 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..core import AS_READ, Loss, Selection, is_converted_as_read
+from ..core import AS_READ, Loss, Selection, is_converted_as_read, suggests_keywords
 from ..optimize.schedules import has_horizon
 from ..system.versions import Versioned
 from ..train.state import TrainingState
@@ -25,7 +25,7 @@ from .data import Rows, Table, as_numpy, class_weights, row_weights, types_of_in
 from .fit import ATTRIBUTES, FitOutcome, FitSpec
 from .inspection import Inspection, Predictions
 from .settings import Constructor, require_no_checkpoint, require_repeatable
-from .sklearn_compat import CallbackSupport, EpochTasks, available_if, fit_context
+from .sklearn_compat import CallbackSupport, EpochTasks, SuggestsSettings, available_if, fit_context
 
 if TYPE_CHECKING:
     from .diagnosis import Diagnosis
@@ -38,7 +38,7 @@ def has_partial_fit(model: "MultilayerPerceptron") -> bool:
     return True
 
 
-class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, BaseEstimator, ABC):
+class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constructor, Versioned, BaseEstimator, ABC):
     """The base class of `MLPClassifier` and `MLPRegressor`.
 
     Attributes
@@ -111,6 +111,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
     def _own_score(self, rows: Rows) -> str | None:
         """Return the name of the function in `core.scores` that equals `score` on these rows, if there is one."""
 
+    @suggests_keywords
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -164,14 +165,15 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
             else:
                 outcome = spec.train()
         if outcome.interrupted:
-            warnings.warn("Training interrupted by user.", stacklevel=3)
+            warnings.warn("Training interrupted by user.", stacklevel=4)
         self._learn(spec, outcome)
         text = self._convergence_warning(spec, outcome)
         if text:
-            warnings.warn(text, ConvergenceWarning, stacklevel=3)
+            warnings.warn(text, ConvergenceWarning, stacklevel=4)
         return self
 
     @available_if(has_partial_fit)
+    @suggests_keywords
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch on these rows, exactly continuing earlier training.
@@ -209,7 +211,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         spec = self._begin(rows, None, random, first, starts=1)
         outcome = spec.train(epochs=1)
         if outcome.interrupted:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+            warnings.warn("Training interrupted by user.", stacklevel=5)
         self._learn(spec, outcome)
         return self
 
@@ -417,6 +419,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         """Return the parameter-independent constant that scikit-learn adds to the loss."""
         return 0.0
 
+    @suggests_keywords
     def predict(self, X: Any) -> Any:
         """Predict the labels or the numeric targets of rows.
 

@@ -8,6 +8,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import unique_labels
 
+from ..core import suggests_keywords
 from ..core.losses import BinaryCrossEntropy, Loss, Poisson, RegressionLoss, SoftmaxCrossEntropy
 from .base import MultilayerPerceptron, has_partial_fit
 from .data import Labels, Rows
@@ -99,6 +100,7 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
     }
 
     @available_if(has_partial_fit)
+    @suggests_keywords
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Train for one epoch on these rows, exactly continuing earlier training.
@@ -136,6 +138,7 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
             raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}")
         return self._partial_fit(X, y, sample_weight)
 
+    @suggests_keywords
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy: the share of rows with the correct label, or with all labels correct.
 
@@ -162,6 +165,7 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
     @available_if(_has_probabilities)
+    @suggests_keywords
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class.
 

@@ -11,6 +11,7 @@ from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from ..core import Network, Selection, SparseNetwork
+from ..system.suggestions import SuggestsNames
 from ..train.trainer import engine_for
 from .data import Rows
 
@@ -206,7 +207,7 @@ def curves_of(model: Any) -> SimpleNamespace:
     return SimpleNamespace(loss=loss, validation_loss=validation)
 
 
-class LossPlots:
+class LossPlots(SuggestsNames):
     """Plots of a model that has losses, drawn with matplotlib.
 
     Parameters

@@ -1,5 +1,6 @@
 """Private functions of scikit-learn that vecprop uses, with fallbacks, and differences between its releases."""
 
+import re
 from collections.abc import Callable, Iterable
 from functools import wraps
 from inspect import signature
@@ -13,6 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import process_routing
 
+from ..system.suggestions import setting_hint
 from ..train.state import TrainingState
 
 if TYPE_CHECKING:
@@ -79,6 +81,22 @@ BaseSearchCV: Any = GridSearchCV.__base__
 
 SEARCH_CONSTRAINTS: dict[str, list[Any]] = getattr(BaseSearchCV, "_parameter_constraints", {})
 """The constraints of each setting of a search."""
+
+
+class SuggestsSettings:
+    """A mixin whose errors for invalid settings say what to pass instead."""
+
+    def _validate_params(self) -> None:
+        try:
+            require_valid_settings(super())
+        except ValueError as error:
+            found = re.match(r"The '(\w+)' parameter of", str(error))
+            options = re.findall(r"'(\w+)'", " ".join(re.findall(r"str among \{(.*?)\}", str(error))))
+            hint = found and setting_hint(found[1], getattr(self, found[1], None), options)
+            if not hint:
+                raise
+            text = re.sub(r"an object implementing '_.*? or None", "a Checkpoint or None", str(error))
+            raise type(error)(f"{text.removesuffix('.')}: {hint}") from None
 
 
 def require_valid_settings(model: Any) -> None:

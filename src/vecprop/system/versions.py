@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from .. import __version__
+from .suggestions import SuggestsNames
 
 
 def version_of(package: str) -> str:
@@ -47,7 +48,7 @@ class VersionWarning(UserWarning):
     """
 
 
-class Versioned:
+class Versioned(SuggestsNames):
     """Base class of objects whose pickles contain the version of vecprop.
 
     Examples

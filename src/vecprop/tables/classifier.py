@@ -11,6 +11,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets
 
+from ..core import suggests_keywords
 from ..core.losses import Loss, SoftmaxCrossEntropy
 from ..estimators.data import class_weights
 from ..estimators.sklearn_compat import Interval, StrOptions
@@ -146,6 +147,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
             )
         return self.classes_[positive_of(self)]
 
+    @suggests_keywords
     def predict(self, X: Any) -> np.ndarray:
         """Return the class of each row: the most probable class, or the class that the threshold selects.
 
@@ -161,6 +163,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         P = self.predict_proba(X)  # validates X
         return self.classes_[decided(P, getattr(self, "threshold_", None), self)]
 
+    @suggests_keywords
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class.
 
@@ -180,6 +183,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         """Return the probabilities for encoded inputs."""
         return np.mean([temperature_scaled(P, self.inverse_temperature_) for P in self.ensemble_.each(inputs)], axis=0)
 
+    @suggests_keywords
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the accuracy.
 

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import d2_pinball_score, r2_score
 
+from ..core import suggests_keywords
 from ..core.losses import Loss, Quantile, SquaredError
 from ..estimators.data import Numbers as Targets
 from ..estimators.sklearn_compat import Interval, StrOptions
@@ -115,6 +116,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         """The quantile levels in increasing order, or an empty list if a mean is predicted."""
         return np.atleast_1d(self.quantile).tolist() if self.loss == "quantile" else []
 
+    @suggests_keywords
     def predict(self, X: Any) -> np.ndarray:
         """Return the predictions of rows.
 
@@ -134,6 +136,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         """Return the predictions for encoded inputs."""
         return self._each_in_units(self.ensemble_, inputs).mean(axis=0)
 
+    @suggests_keywords
     def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
         """Return prediction intervals, which contain about the given share of the targets.
 
@@ -162,6 +165,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         predicted = middle.mean(axis=0)
         return np.stack([np.minimum(low, predicted), np.maximum(high, predicted)], axis=1)
 
+    @suggests_keywords
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return R², the explained share of the variance, or, for quantiles, D², the explained share of the loss.
 

@@ -16,7 +16,7 @@ from ..core import Activation, Dense, Dropout, Loss, Network, SuggestsKeywords
 from ..estimators.parts import ACTIVATIONS
 from ..estimators.settings import CHECKPOINT, COUNT, FROM_ZERO, POSITIVE, SHARE, names
 from ..estimators.settings import documented as filled
-from ..estimators.sklearn_compat import HasMethods, Interval, StrOptions
+from ..estimators.sklearn_compat import HasMethods, Interval, StrOptions, SuggestsSettings
 from ..pictures.loss import side_by_side
 from ..system.versions import Versioned
 from ..train.progress import Progress
@@ -64,7 +64,7 @@ MAX_TOTAL_ROWS = 2_000_000
 
 
 @dataclass(eq=False, repr=False)
-class SharedSettings(SuggestsKeywords, Versioned, BaseEstimator, ABC):
+class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimator, ABC):
     """Base class of table estimators: stores the settings and builds the networks.
 
     Parameters

@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ..core import suggests_keywords
 from ..estimators.inspection import LossPlots
 from ..estimators.settings import require_repeatable
 from ..estimators.sklearn_compat import fit_context, require_valid_settings
@@ -118,6 +119,7 @@ class TableModel(SharedSettings):
     def predict(self, X: Any) -> np.ndarray:
         """Return the prediction for each row."""
 
+    @suggests_keywords
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -173,6 +175,7 @@ class TableModel(SharedSettings):
             fit_many([self], [table], self.progress or show)
         return self
 
+    @suggests_keywords
     def refit(
         self,
         X: Any,

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from ..system.suggestions import missing_file
 from ..tables.error import one_line, printable
-from ..tables.reading.file_lists import missing
 
 FAILURE, USAGE, BAD_DATA, DIVERGED, WRONG_GRADIENT, INTERRUPTED = 1, 2, 3, 4, 5, 130
 
@@ -51,7 +51,7 @@ def sentence(error: Exception) -> str:
     'model.npz: No space left on device.'
     """
     if isinstance(error, FileNotFoundError) and error.filename:
-        return missing(Path(error.filename))
+        return missing_file(Path(error.filename))
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
     if isinstance(error, MemoryError):

@@ -13,6 +13,7 @@ import numpy as np
 from ..core import Array, Batch, Network, Score, Selection, SuggestsKeywords, checked_theta
 from ..optimize import LBFGS, EarlyStopping, Optimizer, Schedule, TrainingLoss, TrainingSettings
 from ..system.extras import imported
+from ..system.suggestions import SuggestsNames
 from ..system.versions import Versioned
 from .state import History, Reason, TrainingResult, TrainingState
 
@@ -325,7 +326,7 @@ def joined(parts: Iterable[PartialResults]) -> PartialResults:
     return PartialResults([group for part in parts for group in part.groups], others)
 
 
-class TrainingResults(Sequence[TrainingResult]):
+class TrainingResults(Sequence[TrainingResult], SuggestsNames):
     """The results of `train_population`: a sequence in the order of the members.
 
     Parameters

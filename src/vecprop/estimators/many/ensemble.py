@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ...core import SuggestsKeywords
+from ...core import SuggestsKeywords, suggests_keywords
 from ...pictures.loss import side_by_side
 from ...system.versions import Versioned
 from ...train.progress import progress_bar
@@ -25,14 +25,22 @@ from ..fit import FitSpec
 from ..inspection import LossPlots, curves_of
 from ..regressor import MLPRegressor
 from ..settings import CHECKPOINT, COUNT, documented, held, require_no_checkpoint, require_repeatable
-from ..sklearn_compat import HasMethods, Interval, RealNotInt, available_if, fit_context, require_valid_settings
+from ..sklearn_compat import (
+    HasMethods,
+    Interval,
+    RealNotInt,
+    SuggestsSettings,
+    available_if,
+    fit_context,
+    require_valid_settings,
+)
 from .fits import fit_many
 
 SHARE = Interval(RealNotInt, 0, 1, closed="right")
 
 
 @dataclass(eq=False, repr=False)
-class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator):
+class MLPEnsemble(SuggestsSettings, SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator):
     """The base class of `MLPEnsembleClassifier` and `MLPEnsembleRegressor`.
 
     Parameters
@@ -111,6 +119,7 @@ class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator
         "checkpoint": CHECKPOINT,
     }
 
+    @suggests_keywords
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit all members at once.
@@ -154,7 +163,7 @@ class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator
             with progress_bar("training", quiet=template.verbose != "bar") as show:
                 attempts = fit_many(specs, self.n_jobs, self.checkpoint, self.workers, progress=show)
             if any(getattr(attempt, "interrupted", False) for attempt in attempts):
-                warnings.warn("Training interrupted by user.", stacklevel=3)
+                warnings.warn("Training interrupted by user.", stacklevel=4)
         trained = [own for own in zip(members, specs, attempts, strict=True) if own[2] is not None]
         for member, spec, attempt in trained:
             if isinstance(attempt, Exception):
@@ -168,7 +177,7 @@ class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator
         self.estimators_, self.estimators_samples_, self.estimators_features_ = members, samples, features
         texts = (member._convergence_warning(spec, attempt) for member, spec, attempt in trained)
         if text := next(filter(None, texts), None):  # one warning for all members
-            warnings.warn(text, ConvergenceWarning, stacklevel=3)
+            warnings.warn(text, ConvergenceWarning, stacklevel=4)
         for name in [name for name in vars(self) if name.startswith("oob_") and name.endswith("_")]:
             delattr(self, name)  # from an earlier fit
         if self.oob_score:
@@ -230,7 +239,7 @@ class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator
             raise ValueError(f"{wrong}: use more rows or more members.")
         if not has_votes.all():
             wrong = f"{np.sum(~has_votes)} of {len(rows)} rows have no out-of-bag prediction"
-            warnings.warn(f"{wrong}, since every member was trained on them: use more members.", stacklevel=4)
+            warnings.warn(f"{wrong}, since every member was trained on them: use more members.", stacklevel=5)
         with np.errstate(invalid="ignore"):
             Y, measure = total / votes, r2_score
             if is_classifier(self):

@@ -26,7 +26,7 @@ from .folds import Candidate, Split, row_count, splitter_for
 
 
 @dataclass(eq=False, repr=False)
-class MLPSearchCV(SuggestsKeywords, Versioned, compat.BaseSearchCV):
+class MLPSearchCV(compat.SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSearchCV):
     """A hyperparameter search by cross-validation that trains all networks at once.
 
     All candidates, folds and seeds are trained together, in compiled code with several threads. Each fit is

@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from ...core import Batch, Network, SparseNetwork, is_within
+from ...system.suggestions import SuggestsNames
 from ...train.members import Data, Member
 from ...train.state import TrainingResult
 from ..atomic import sweep
@@ -25,7 +26,7 @@ MOST_COMPARED = 10_000
 """The maximum number of steps whose learning rates are compared between two runs."""
 
 
-class Checkpoint:
+class Checkpoint(SuggestsNames):
     """A file or folder that saves training, so that the same program can resume it.
 
     Whether the program ended by an error, Ctrl-C, kill -9 or a power cut, the resumed result is bit-identical to an

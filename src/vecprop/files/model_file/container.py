@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
+from ...system.suggestions import missing_file
 from ...tables.error import first_line
 from .. import FileError
 from ..atomic import written_at_once
@@ -95,6 +96,10 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[zipfile.ZipFile, dict[str, int]]]:
     """Open a file as an archive; yield the archive and the sizes of its entries, at most the file size in total."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"The path of a model file must be text or a Path, got {path!r}.")
+    if not Path(path).exists():
+        raise FileNotFoundError(missing_file(Path(path)))
     _require(path, not Path(path).is_dir(), "is a folder, not a model file")
     with open(path, "rb") as file:
         start = file.read(4)

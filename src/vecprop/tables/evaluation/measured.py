@@ -9,6 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ...system.estimates import Estimate, Text, compared
+from ...system.suggestions import SuggestsNames
 from ..ensemble.calibration import decided, positive_of
 from ..error import RequestError
 from ..explaining.importance import Importance, WorstRow, importances, worst_rows
@@ -34,7 +35,7 @@ class Learned(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class Measured(SuggestsNames):
     """Scored rows with the predictions of the model and the baselines.
 
     Parameters

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ...system.extras import imported
-from ...system.suggestions import suggestion
+from ...system.suggestions import missing_file
 from ..error import TableError, pandas
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -26,7 +26,7 @@ def existing(path: str | os.PathLike[str]) -> Path:
     if path == STANDARD_INPUT:
         return path
     if not path.exists():
-        raise TableError(missing(path))
+        raise TableError(missing_file(path))
     if path.name.startswith("~$"):
         raise TableError(f"{path} is the lock file of an open workbook: pass {path.with_name(path.name[2:])}.")
     if path.is_dir():
@@ -36,12 +36,6 @@ def existing(path: str | os.PathLike[str]) -> Path:
     elif path.suffix.lower() in PARQUET | ARROW:
         imported("pyarrow", "Reading Parquet and Arrow files", "tables")  # raises an error with installation advice
     return path
-
-
-def missing(path: Path) -> str:
-    """Return an error message for a missing file that suggests the most similar name in its folder."""
-    there = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    return f"There is no file {path}{suggestion(path.name, there) or '.'}"
 
 
 def is_path(table: Any) -> bool:
