@@ -26,7 +26,7 @@ from .steps import STEP
 class Arithmetic:
     """The rounding errors of a floating-point dtype. ``tied`` becomes true if equal numbers are compared.
 
-    ``elsewhere``, equal numbers may differ by rounding. They are compared as if the first number were greater.
+    ``elsewhere``, equal numbers may differ by rounding, so the bound covers both branches of a tie.
     """
 
     def __init__(self, dtype: Any = np.float64, branching: bool = True, elsewhere: bool = False) -> None:
@@ -159,8 +159,8 @@ def _compare(function: Any, like: Bounded, x: Any, y: Any) -> Any:
         return function(a, b)
     equal = a == b  # exact equality is a tie, not a rounding error
     like.arithmetic.tied |= bool(equal.any())
-    truth = np.where(equal, function(like.arithmetic.elsewhere, 0), function(a, b))
-    return like.like(truth, close & ~equal & like.arithmetic.branching)
+    is_exact = equal & ~(like.arithmetic.elsewhere & (ea + eb > 0))
+    return like.like(function(a, b), close & ~is_exact & like.arithmetic.branching)
 
 
 def _logical(function: Any, like: Bounded, x: Any, y: Any) -> Any:
@@ -180,8 +180,9 @@ def _where(like: Bounded, condition: Any, x: Any, y: Any) -> Any:
 
 def _sign(like: Bounded, x: Bounded) -> Any:
     like.arithmetic.tied |= bool((x.value == 0).any())
-    unsure = (np.abs(x.value) <= x.companion) & (x.value != 0) & like.arithmetic.branching
-    return like.like(np.where(x.value == 0, like.arithmetic.elsewhere, np.sign(x.value)), np.where(unsure, 2.0, 0.0))
+    is_exact = (x.value == 0) & ~(like.arithmetic.elsewhere & (x.companion > 0))
+    unsure = (np.abs(x.value) <= x.companion) & ~is_exact & like.arithmetic.branching
+    return like.like(np.sign(x.value), np.where(unsure, 2.0, 0.0))
 
 
 def _max(like: Bounded, x: Bounded, axis: Any = None, keepdims: bool = False, **_: Any) -> Any:
