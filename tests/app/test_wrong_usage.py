@@ -18,8 +18,9 @@ from typer.main import get_command
 
 import vecprop as vp
 from shared_commands import FAST
-from vecprop import load
+from vecprop import catalog, load
 from vecprop.app.command_line import app
+from vecprop.core.scores import SCORES
 from vecprop.system.suggestions import synonyms
 from vecprop.terminal.usage import COMMANDS
 
@@ -78,7 +79,10 @@ def test_synonyms_refer_to_existing_options():
         each for each in public if callable(each) and not (isinstance(each, type) and issubclass(each, Exception))
     ]
     settings = {name.replace("_", "-") for each in public for name in signature(each).parameters}
-    assert {row.split()[0] for row in synonyms()} - names - settings - {*vp.__all__} - {"help"} == set()
+    lists = (catalog.ACTIVATIONS, catalog.LOSSES, catalog.SCHEDULES)
+    values = {name.replace("_", "-") for parts in lists for name in catalog.named(parts)}
+    values |= {*SCORES, "validation-loss", "validation-score", "X_val"}
+    assert {row.split()[0] for row in synonyms()} - names - settings - values - {*vp.__all__} - {"help"} == set()
     assert {row.split()[0] for row in COMMANDS} - commands.keys() == {"--help", "--version"}
 
 

@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import process_routing
 
+from ..core import suggests_keywords
 from ..system.suggestions import setting_hint
 from ..train.state import TrainingState
 

@@ -23,6 +23,7 @@ from ..train.progress import Progress
 from .encoding.encoder import View
 from .ensemble.ensemble import Training
 from .ensemble.stages import Stage
+from .explaining.plots import TablePlots
 from .kinds.ambiguities import ColumnOptions
 
 T = TypeVar("T", bound=type)
@@ -230,6 +231,11 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
         both = zip(self.loss_curves_[:count], self.validation_loss_curves_[:count], strict=True)
         kept = [(loss, validation, range(len(loss) + 1)) for loss, validation in both if loss]
         return [SimpleNamespace(loss=loss, validation_loss=own, time=epochs) for loss, own, epochs in kept]
+
+    @property
+    def plot(self) -> TablePlots:
+        """Plots of the model, such as ``plot.loss()`` and ``plot.dependence("age")``."""
+        return TablePlots(self)
 
     def _loss_history(self) -> tuple[Any, int]:
         """Return the losses of the main ensemble's networks as a history, and the epoch of the first loss."""

@@ -12,11 +12,8 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..core import suggests_keywords
-from ..estimators.inspection import LossPlots
 from ..estimators.settings import require_repeatable
-from ..estimators.sklearn_compat import fit_context, require_valid_settings
-from ..pictures.dependence import plot_dependence
+from ..estimators.sklearn_compat import fit_context, require_valid_settings, suggests_keywords
 from ..system.threads import limit_jobs
 from ..train.progress import progress_bar
 from .encoding.encoder import VIEWS, Encoder, require_inputs
@@ -33,7 +30,7 @@ from .explaining.column_notes import (
     ranked,
     strong_columns,
 )
-from .explaining.contributions import Explanations, dependence, explanations
+from .explaining.contributions import Explanations, explanations
 from .reading.frames import FEWEST_AT_ONCE, Frame, as_frame, by_blocks, column_of, has_names, names_of_array, twice
 from .reading.reading import chunks_if_several, may_be_in_parts
 from .reading.table_parts import frames_of
@@ -50,25 +47,6 @@ CUT_SHORT = "Training was interrupted, so the model is not fully trained."
 
 FROM_UNSEEN = {"inverse_temperature_", "residuals_", "validation_loss_", "threshold_", "_positive", "stages_"}
 """The attributes that are learned from out-of-fold predictions."""
-
-
-class TablePlots(LossPlots):
-    """Plots of a tabular model, drawn with matplotlib.
-
-    Parameters
-    ----------
-    model : TabularClassifier or TabularRegressor
-        The model.
-    """
-
-    def dependence(self, column: str, X: Any = None, ax: Any = None) -> Any:
-        """Draw how predictions depend on a column; see `vecprop.pictures.plot_dependence`.
-
-        Without rows X, the other columns are drawn independently from their training distributions.
-        """
-        check_is_fitted(self.model)
-        frame = None if X is None else self.model._table(X)
-        return plot_dependence(dependence(self.model, frame, column), ax=ax)
 
 
 class TableModel(SharedSettings):
@@ -450,11 +428,6 @@ class TableModel(SharedSettings):
         True
         """
         return explanations(self, self._table(X), None if background is None else self._table(background))
-
-    @property
-    def plot(self) -> "TablePlots":
-        """Plots of the model, such as ``plot.loss()`` and ``plot.dependence("age")``."""
-        return TablePlots(self)
 
     def _table(self, X: Any) -> Frame:
         """Return a table for prediction, with the column names used in training but without the target.

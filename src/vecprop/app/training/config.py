@@ -135,7 +135,7 @@ def estimator_of(request: Request, task: Task, **more: Any) -> Any:
 
 def _about_options(message: str) -> str:
     """Convert scikit-learn's message about a setting to a message about the option; return other messages unchanged."""
-    found = re.fullmatch(r"The '(\w+)' parameter of \w+ must be (.*)\. Got (.*) instead\.", message)
+    found = re.fullmatch(r"The '(\w+)' parameter of \w+ must be (.*)\. Got (.*) instead[.:].*", message)
     option = found and next((name for name, setting in SETTINGS.items() if setting == found[1]), None)
     if not (found and option):
         return message
