@@ -187,7 +187,7 @@ def test_the_first_change_fails_as_it_says(copy):
 
 
 @pytest.mark.long
-def test_an_activation_added_in_four_files_works_everywhere(copy):
+def test_an_activation_added_as_described_works_everywhere(copy):
     folder, run = copy
     for path, edits in MISH.items():
         for edit in edits:
