@@ -13,7 +13,8 @@ from sampled import sampled
 from vecprop import TabularClassifier, TabularRegressor, load, save
 from vecprop.tables.encoding.columns import Categories, NumberInputs
 from vecprop.tables.encoding.encoder import Encoder
-from vecprop.tables.explaining.column_notes import Profile, comparisons, leaks, odd_targets, ranked, tallies
+from vecprop.tables.explaining.column_notes import leaks, odd_targets, ranked
+from vecprop.tables.explaining.drift import Profile, comparisons, tallies
 from vecprop.tables.rows import row_numbers
 
 

@@ -13,7 +13,6 @@ from vecprop.tables.encoding.columns import Categories, Dates, NumberInputs
 from vecprop.tables.encoding.texts import LatentTexts
 from vecprop.tables.evaluation.report.sections import drivers
 from vecprop.tables.explaining import contributions as shapley
-from vecprop.tables.explaining.column_notes import Profile
 from vecprop.tables.explaining.contributions import (
     Contribution,
     Explanation,
@@ -22,6 +21,7 @@ from vecprop.tables.explaining.contributions import (
     explanations,
     shapley_values,
 )
+from vecprop.tables.explaining.drift import Profile
 
 r = np.random.default_rng(0)
 BACKGROUND = r.normal(size=(300, 4))

@@ -21,8 +21,6 @@ from .ensemble.ensemble import Ensemble, Fit, Outcome, Report, TrainingRows, Uns
 from .ensemble.stages import Calibrated, Plan, Schedule, StagedEnsemble, fit_in_stages
 from .error import TableError, pandas
 from .explaining.column_notes import (
-    DriftMonitor,
-    Profile,
     TrainedRows,
     leaks,
     odd_classes,
@@ -31,9 +29,9 @@ from .explaining.column_notes import (
     strong_columns,
 )
 from .explaining.contributions import Explanations, explanations
+from .explaining.drift import drift_notes, profiles
 from .reading.frames import FEWEST_AT_ONCE, Frame, as_frame, by_blocks, column_of, has_names, names_of_array, twice
-from .reading.reading import chunks_if_several, may_be_in_parts
-from .reading.table_parts import frames_of
+from .reading.table_parts import chunks_if_several, frames_of
 from .rows import LearnedRows, Roles
 from .settings import SharedSettings
 from .streaming.streamed import Streamed, StreamedRows
@@ -287,11 +285,8 @@ class TableModel(SharedSettings):
                 self.notes_ += odd_classes(target, self._named_target)
             else:
                 self.notes_ += odd_targets(rows.frame, target, self._named_target)
-        time = names.get("time")
-        self.profiles_ = []
-        for name, part in self.encoder_.columns:
-            is_time = isinstance(time, str) and time == name
-            self.profiles_.append(Profile.of(part, rows.frame[name], rows.dependence.groups, is_time))
+        time = names.get("time") if isinstance(names.get("time"), str) else None
+        self.profiles_ = profiles(self.encoder_, rows.frame, rows.dependence.groups, time)
         if streamed is not None:
             given = streamed.roles.weights(streamed.frame)
             factor = weight if weight is None or given is None else weight / given
@@ -381,10 +376,7 @@ class TableModel(SharedSettings):
         ValueError
             If an array has another number of columns than the training table.
         """
-        monitor = DriftMonitor(self)
-        for part in frames_of(X) if may_be_in_parts(X) else [X]:
-            monitor.add(self._table(part))
-        return [note for note in monitor.notes() if note not in self.notes_]
+        return drift_notes(self, X)
 
     def explain(self, X: Any, background: Any = None) -> Explanations:
         """Explain predictions by the contribution of each column to the prediction or probability.

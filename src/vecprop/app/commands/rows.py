@@ -39,7 +39,7 @@ def predict(
     from ... import load
     from ...tables.error import pandas
     from ...tables.evaluation.targets import predictions
-    from ...tables.explaining.column_notes import DriftMonitor
+    from ...tables.explaining.drift import DriftMonitor
     from ...tables.reading.file_lists import ARROW, PARQUET, files_of
     from ...tables.reading.reading import chunks
 

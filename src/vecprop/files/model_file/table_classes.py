@@ -10,7 +10,8 @@ from ...tables.encoding.encoder import COLUMNS, Encoder
 from ...tables.encoding.folds import TargetMeans
 from ...tables.ensemble.calibration import Residuals
 from ...tables.ensemble.ensemble import Ensemble, Networks
-from ...tables.explaining.column_notes import Profile, TrainedRows
+from ...tables.explaining.column_notes import TrainedRows
+from ...tables.explaining.drift import Profile
 from ...tables.kinds.formats import DateReading, NumberReading
 from ...tables.regressor import TabularRegressor
 from .values import COMMON, fits, is_a, is_array, is_count, stored_estimator, stored_fields

@@ -121,7 +121,7 @@ class Table:
     @cached_property
     def _suggested(self) -> tuple[str, str, str]:
         """The default columns for x, y and the target."""
-        from ...tables.explaining.column_notes import explained
+        from ...tables.explaining.relations import explained
         from ...tables.rows import row_numbers  # both import scikit-learn, which other data sets do not need
 
         some, counters = Table(self.frame.iloc[:: -(-len(self.frame) // MOST_EXAMINED)]), row_numbers(self.frame)

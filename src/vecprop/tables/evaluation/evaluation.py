@@ -11,9 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 from ...core import suggests_keywords
 from ..encoding.folds import Dependence, group_numbers
 from ..error import RequestError, TableError, pandas
-from ..explaining.column_notes import DriftMonitor, ranked
+from ..explaining.column_notes import ranked
+from ..explaining.drift import DriftMonitor
 from ..reading.delimited import require_columns
-from ..reading.file_lists import is_path
 from ..reading.frames import Frame, as_frame
 from ..reading.reading import may_be_in_parts
 from ..reading.table_parts import frames_of
@@ -208,8 +208,7 @@ def evaluate(
         target = str(target or getattr(model, "target", None) or "target")
         table = with_column(table, target, y)
     target = target_named(model, target)
-    if is_path(table):
-        require_room(table)
+    require_room(table)
     is_in_parts, is_compared = may_be_in_parts(table), baselines and isinstance(model, TableModel)
     frames = frames_of(table, target=target, classes=classes_of(model))
     if is_compared and is_in_parts:

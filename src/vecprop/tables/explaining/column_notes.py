@@ -1,308 +1,25 @@
-"""Notes on columns: drift between a table and the training data, leaks, groups and odd targets."""
+"""Notes on columns: leaks, groups, odd targets, and duplicates of training rows."""
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Self
 
 import numpy as np
-from scipy.special import erfc
 
-from ...system.estimates import percents
-from ..encoding.column import Column, Misfit, row_named
+from ..encoding.column import row_named
 from ..encoding.columns import ordinary
-from ..encoding.encoder import Encoder, Misfits, require_inputs
-from ..encoding.folds import group_numbers
+from ..encoding.encoder import Encoder
 from ..error import pandas
 from ..kinds.ambiguities import note_on_class_markers, note_on_numbers, note_on_spelling
 from ..kinds.formats import Evidence
 from ..kinds.kinds import DATES, MAX_CLASSES, tag_separator
 from ..kinds.values import as_names
-from ..reading.frames import Frame, as_frame
-from ..rows import OF_GROUPS
+from ..reading.frames import Frame
 from .relations import explained, relations
 
-QUANTILES = 20
-"""The distribution of a numeric column is stored as the counts below this number of quantiles."""
-MAX_CATEGORIES = 4096
-"""Above this number of categories, the counts of categories are not stored."""
-SHIFT = 0.1
-"""Drift is reported if a share differs from the training share by at least this number."""
-MIN_ROWS = 30
-"""Minimum number of values to compare distributions, because fewer rows are often not a random sample."""
 MAX_DIGESTS = 10_000
 """Maximum number of training rows whose digests are stored (80 KB)."""
-CHANCE = 0.005
-"""False-positive rate of each kind of note."""
-CENTURY = 36_525.0
-"""New dates may be this number of days later than the training dates."""
-
-
-class Tally(NamedTuple):
-    """Counts of a column's values, summed over the chunks of a table.
-
-    For each of the V values of a `Profile`, ``counts`` contains the number of rows with at most this number, or with
-    exactly this category. ``units`` is the number of independent rows.
-    """
-
-    rows: int
-    units: float
-    missing: int
-    known: int
-    counts: np.ndarray
-    beyond: int = 0
-    farthest: Any = None
-
-
-def independent_rows(groups: np.ndarray) -> float:
-    """Return the effective number of groups (Kish, 1965), given the index of each row's group."""
-    return float(len(groups) ** 2 / np.sum(np.bincount(groups) ** 2.0))
-
-
-@dataclass(frozen=True, eq=False)
-class Profile:
-    """The missing values and the distribution of a training column.
-
-    Parameters
-    ----------
-    values : ndarray (V,)
-        Quantiles of numbers or dates, including the minimum and the maximum, or the sorted categories. For text, the
-        array is empty.
-    per_row : float
-        The number of independent rows per row. With groups, it is the effective number of groups per row.
-    rare : int
-        The number of rows whose category occurs in a single row, or with groups in a single group.
-    misfits : int
-        The number of values that cannot be used unchanged.
-    later : float
-        How far new values may exceed the training values. Only times may exceed them.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from vecprop.tables.encoding.columns import NumberInputs
-    >>> series = pd.Series([20.0, 30.0, 40.0, 70.0])
-    >>> part = NumberInputs.of(series)
-    >>> profile = Profile.of(part, series)
-    >>> tally = profile.tally(part, pd.Series([30.0, 500.0]))
-    >>> tally.beyond, tally.farthest
-    (1, 500.0)
-    """
-
-    rows: int
-    missing: int
-    values: np.ndarray
-    counts: np.ndarray
-    per_row: float = 1.0
-    rare: int = 0
-    misfits: int = 0
-    later: float = 0.0
-
-    @classmethod
-    def of(cls, part: Column, series: Any, groups: np.ndarray | None = None, is_time: bool = False) -> "Profile":
-        """Return the profile of a training column."""
-        rows, known, misfit = len(series), _values(part, series), part.misfit(series)
-        later = CENTURY if part.kind == "dates" else 0.0
-        rare = 0
-        if part.holds == "names":
-            values, codes, counts = np.unique(known, return_inverse=True, return_counts=True)
-            holders = np.arange(len(known)) if groups is None else groups[series.notna()]
-            pairs = np.unique(np.stack([codes, holders]), axis=1)
-            is_rare = np.bincount(pairs[0], minlength=len(values)) == 1
-            rare = int(counts[is_rare].sum())
-            if len(values) > MAX_CATEGORIES:
-                values, counts = values[:0], counts[:0]
-        else:
-            known, quantiles = np.sort(known), np.linspace(0, 1, QUANTILES + 1)
-            values = np.unique(np.quantile(known, quantiles, method="nearest")) if len(known) else known
-            counts = np.searchsorted(known, values, side="right")
-        return cls(
-            rows,
-            int(series.isna().sum()),
-            values,
-            counts,
-            per_row=1.0 if groups is None else independent_rows(groups) / rows,
-            rare=rare,
-            misfits=misfit.count if misfit else 0,
-            later=np.inf if is_time else later,
-        )
-
-    def tally(self, part: Column, series: Any, units: float | None = None) -> Tally:
-        """Return the counts of the column in another table, with a number of independent rows (by default all)."""
-        known = _values(part, series)
-        missing = int(series.isna().sum())
-        tally = Tally(len(series), units or len(series), missing, len(known), self.counts)
-        if not len(self.values):
-            return tally
-        if part.holds == "names":
-            places = np.minimum(np.searchsorted(self.values, known), len(self.values) - 1)
-            is_known = self.values[places] == known
-            counts = np.bincount(places[is_known], minlength=len(self.values))
-            new = known[~is_known]
-            return tally._replace(counts=counts, beyond=len(new), farthest=str(new[0]) if len(new) else None)
-        distance, counts = self.distance(known), np.searchsorted(np.sort(known), self.values, side="right")
-        beyond = int((distance > 0).sum())
-        farthest = float(known[distance.argmax()]) if beyond else None
-        return tally._replace(counts=counts, beyond=beyond, farthest=farthest)
-
-    def plus(self, one: Tally, other: Tally) -> Tally:
-        """Return the sum of the tallies of two chunks."""
-        sums: list[Any] = [here + there for here, there in zip(one[:-1], other[:-1], strict=True)]
-        ends = [tally.farthest for tally in (one, other) if tally.farthest is not None]
-        if len(ends) == 2 and not isinstance(ends[0], str):
-            ends = [max(ends, key=self.distance)]
-        return Tally(*sums, farthest=ends[0] if ends else None)
-
-    def distance(self, x: Any) -> Any:
-        """Return the distance of numbers from the training range, which is 0 for numbers inside it."""
-        above = x - self.values[-1]
-        return np.maximum(self.values[0] - x, np.where(above > self.later, above, 0))
-
-
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """The comparison of a column of a table with its training distribution.
-
-    Notes report new missing values, new categories, values outside the training range, and shares that differ by 0.1 or
-    more. The tests are Fisher's exact test for shares, and the rank-sum and Kolmogorov-Smirnov tests for numbers. With
-    at least 30 rows, their level is Bonferroni-corrected for the number of columns. With groups, the tests count groups
-    instead of rows.
-
-    Parameters
-    ----------
-    share : float
-        The number of independent rows per row of the table, at most as in training.
-    is_sample : bool
-        Whether there are enough rows to compare distributions.
-    level : float
-        The significance level.
-    """
-
-    profile: Profile
-    part: Column
-    tally: Tally
-    share: float
-    is_sample: bool
-    level: float
-
-    def notes(self) -> list[str]:
-        """Return the significant differences."""
-        notes = [self.of_missing(), self.of_beyond() or self.of_distributions()]
-        return [note for note in notes if note]
-
-    def chance(self, count: int, trained: int, which: str, rows: int = 0, trained_rows: int = 0) -> float:
-        """Return the p-value of Fisher's exact test for the shares of the table's and of the training rows."""
-        from scipy.stats import fisher_exact
-
-        pairs = (count, rows or self.tally.rows), (trained, trained_rows or self.profile.rows)
-        shares = self.share, self.profile.per_row
-        table = []
-        for (part, whole), share in zip(pairs, shares, strict=True):
-            units = np.ceil(np.array([part, whole]) * share * (1 - 1e-12))
-            table.append([units[0], units[1] - units[0]])
-        test: Any = fisher_exact(table, which)
-        return float(test.pvalue)
-
-    def is_unusual(self, misfit: Misfit) -> bool:
-        """Return whether values that cannot be used unchanged are more frequent than in training."""
-        trained = self.profile.misfits
-        if self.part.holds == "names" or (trained and not self.is_sample):
-            return False  # `of_beyond` reports new categories
-        if not misfit.count or not (trained or misfit.names):
-            return True
-        increase = misfit.count / self.tally.rows - trained / self.profile.rows
-        is_large = not misfit.names or increase >= SHIFT
-        return is_large and self.chance(misfit.count, trained, "greater") < self.level
-
-    def of_missing(self) -> str:
-        """Return a note if more or fewer values are missing than in training, and "" otherwise."""
-        tally, profile = self.tally, self.profile
-        is_new = tally.missing > profile.missing == 0
-        is_shift = abs(tally.missing / tally.rows - profile.missing / profile.rows) >= SHIFT
-        if not is_new and not (is_shift and self.is_sample):
-            return ""
-        if self.chance(tally.missing, profile.missing, "two-sided") >= self.level:
-            return ""
-        return f"{tally.missing} of {tally.rows} values are missing ({profile.missing} of {profile.rows} in training)"
-
-    def of_beyond(self) -> str:
-        """Return a note if categories are new or numbers are outside the training range, and "" otherwise."""
-        tally, profile, part = self.tally, self.profile, self.part
-        if not tally.beyond:
-            return ""
-        if part.holds == "names":  # compare with categories that occur once in training
-            is_expected = self.is_sample or profile.rare
-            if is_expected and self.chance(tally.beyond, profile.rare, "greater") >= self.level:
-                return ""
-            new = f"have categories that did not occur in training, such as {tally.farthest!r}"
-            return f"{tally.beyond} of {tally.rows} rows {new}"
-        if not self.is_outside():
-            return ""
-        low, high, farthest = (part.shown(value) for value in (*profile.values[[0, -1]], tally.farthest))
-        distance = f"{profile.distance(tally.farthest):.4g}{' days' if part.kind == 'dates' else ''}"
-        outside = f"outside the training range {low} to {high}, the farthest ({farthest}) by {distance}"
-        return f"{tally.beyond} of {tally.rows} values are {outside}"
-
-    def is_outside(self) -> bool:
-        """Return whether the values outside the training range are too many or too far to be chance.
-
-        Distances from the median are assumed to have a power-law tail, estimated from the training values.
-        """
-        profile, tally = self.profile, self.tally
-        units = self.share * tally.rows
-        share = units / (units + profile.rows * profile.per_row)
-        beyond = max(tally.beyond * self.share, 1)
-        if (beyond + 1) * share**beyond < self.level:
-            return True
-        count = profile.counts[-1] * profile.per_row
-        outer = np.clip(10 / count, 0.05, 0.25)
-        quantiles = profile.counts[-1] * np.array([outer, 0.5, 0.995 - outer])
-        low, middle, high = profile.values[np.searchsorted(profile.counts, quantiles)]
-        inner, end = (high, profile.values[-1]) if tally.farthest > middle else (low, profile.values[0])
-        edge, reach = abs(end - middle), abs(inner - middle)
-        if edge == 0:
-            return True
-        if edge == reach and len(profile.values) > 2:  # the largest or smallest of few values, such as counts
-            edge += min(np.diff(profile.values))
-        tail = np.log(edge / reach) / np.log(max(count * outer, 2)) if reach else 1.0
-        factor = 1 + profile.distance(tally.farthest) / edge
-        return bool(2 * share * factor ** (-1 / np.clip(tail, 2 / count, 2)) < self.level)
-
-    def of_distributions(self) -> str:
-        """Return a note if the distributions differ, and "" otherwise. Later times are not reported."""
-        profile, tally = self.profile, self.tally
-        is_names = self.part.holds == "names"
-        rows = tally.known
-        if not len(profile.values) or rows * self.share < MIN_ROWS:
-            return ""
-        trained_rows = int(profile.counts.sum() if is_names else profile.counts[-1])
-        ours, theirs = tally.counts / rows, profile.counts / trained_rows
-        differences = ours - theirs if profile.later else np.abs(ours - theirs)
-        place = int(differences.argmax())
-        if differences[place] < SHIFT:
-            return ""
-        if is_names:
-            counts = int(tally.counts[place]), int(profile.counts[place])
-            chance = len(ours) * self.chance(*counts, "two-sided", rows, trained_rows)
-        else:
-            spread = 1 / (rows * self.share) + 1 / (trained_rows * profile.per_row)
-            middles = (np.append(0, theirs) + np.append(theirs, 1)) / 2  # mean training ranks between values
-            lower = 0.5 - np.diff(ours, prepend=0, append=1) @ middles
-            apart = max(lower, 0) if profile.later else abs(lower)
-            chance = 2 * min(2 * np.exp(-2 * differences[place] ** 2 / spread), erfc(apart * np.sqrt(6 / spread)))
-        if chance >= self.level:
-            return ""
-        value = f"{'' if is_names else 'at most '}{self.part.shown(profile.values[place])}"
-        share, in_training = percents(ours[place], theirs[place], unit="%")
-        return f"{share} of values are {value} ({in_training} in training)"
-
-
-def _values(part: Column, series: Any) -> np.ndarray:
-    """Return the nonmissing values as numbers, days since 1970 or names, or an empty array for text columns."""
-    if part.holds == "names":
-        return as_names(series[series.notna()]).astype(str)
-    x = part.read(series) if part.holds == "numbers" else np.empty(0)
-    return ordinary(x[~np.isnan(x)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -355,64 +72,6 @@ def _digests(encoder: Encoder, frame: Frame, y: np.ndarray) -> np.ndarray:
         else:
             columns.append(as_names(frame[name]) if part.holds == "names" else frame[name].astype(str).to_numpy())
     return pandas().util.hash_pandas_object(pandas().DataFrame(dict(enumerate([*columns, y]))), index=False).to_numpy()
-
-
-def tallies(model: Any, frame: Frame, before: list[Tally] | None = None) -> list[Tally]:
-    """Return the tally of each column of a table, added to the tallies of earlier chunks."""
-    encoder, profiles = model.encoder_, model.profiles_
-    group_columns = [name for name, reason in encoder.dropped.items() if reason == OF_GROUPS and name in frame]
-    units = independent_rows(group_numbers(frame[group_columns[0]])) if group_columns else None
-    columns = zip(profiles, encoder.names, encoder.parts, strict=True)
-    new = [profile.tally(part, frame[name], units) for profile, name, part in columns]
-    return (
-        new if before is None else [profile.plus(*pair) for profile, *pair in zip(profiles, before, new, strict=True)]
-    )
-
-
-def comparisons(model: Any, tallies: list[Tally]) -> dict[str, Comparison]:
-    """Return the comparison of each column with its training distribution."""
-    compared = {}
-    columns = zip(model.encoder_.names, model.profiles_, model.encoder_.parts, tallies, strict=True)
-    for name, profile, part, tally in columns:
-        share = max(min(tally.units / tally.rows, profile.per_row), 1 / tally.rows)
-        is_sample = share * tally.rows >= MIN_ROWS
-        level = CHANCE / len(tallies) if is_sample else CHANCE
-        compared[name] = Comparison(profile, part, tally, share, is_sample, level)
-    return compared
-
-
-class DriftMonitor:
-    """Compares a table, chunk by chunk, with the training data of a model."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        self.tallies: list[Tally] | None = None
-        self.misfits: Misfits = {}
-        self.of_tables: dict[str, None] = {}
-        self.ignored: dict[str, None] = {}
-
-    def add(self, frame: Frame) -> None:
-        """Add the next chunk."""
-        if not hasattr(self.model, "encoder_"):
-            return
-        frame = as_frame(frame).drop(columns=self.model.target or [], errors="ignore")
-        encoder = self.model.encoder_
-        require_inputs(encoder.names, frame)
-        self.of_tables |= dict.fromkeys(frame.attrs.get("notes", []))
-        unknown = [repr(name) for name in frame.columns if name not in encoder.names and name not in encoder.dropped]
-        if unknown:
-            self.ignored[f"Ignored columns that were not in the training table: {', '.join(unknown[:5])}."] = None
-        self.misfits = encoder.misfits(frame, self.misfits)
-        self.tallies = tallies(self.model, frame, self.tallies)
-
-    def notes(self) -> list[str]:
-        """Return notes on all chunks."""
-        if self.tallies is None:
-            return []
-        columns = comparisons(self.model, self.tallies)
-        drifts = [f"Column {name!r}: {note}." for name, column in columns.items() for note in column.notes()]
-        unusual = {key: misfit for key, misfit in self.misfits.items() if columns[key[0]].is_unusual(misfit)}
-        return [*drifts, *self.of_tables, *self.model.encoder_.notes_on(unusual), *self.ignored]
 
 
 MIN_LEAK_ROWS = 50
@@ -499,6 +158,8 @@ def strong_columns(alone: Mapping[str, float], T: np.ndarray, Y: np.ndarray) -> 
 
 TOTAL = re.compile(r"(grand )?total[se]?|totaal|sum(me)?|somme|(ins)?gesamt(summe)?")
 """Labels of rows that contain a total."""
+MIN_ROWS = 30
+"""Minimum number of rows to look for odd targets."""
 JUMP = 10
 """Targets are extreme if they are this many times as far from the median as 99 % of the other targets."""
 

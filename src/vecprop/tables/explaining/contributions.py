@@ -14,7 +14,7 @@ from ..ensemble.calibration import positive_of
 from ..error import TableError, figures, one_line, pandas
 from ..kinds.values import DAY, MISSING
 from ..reading.frames import Frame
-from .column_notes import QUANTILES, Profile
+from .drift import QUANTILES, Profile
 
 
 def output(predicted: np.ndarray, number: int) -> np.ndarray:

@@ -15,9 +15,9 @@ import numpy as np
 
 from ..error import TableError, pandas
 from . import arrow_files
-from .file_lists import files_of
+from .file_lists import files_of, is_path
 from .frames import Frame, as_frame
-from .reading import is_dataset, may_be_in_parts
+from .reading import is_dataset, may_be_in_parts, read_chunks
 
 JOINED = 8192
 """Small parts are joined until they have this number of rows."""
@@ -205,3 +205,9 @@ def frames_of(
     [3]
     """
     return TableParts.of(table).joined() if may_be_in_parts(table) else [as_frame(table, estimator, target, classes)]
+
+
+def chunks_if_several(table: Any) -> Iterator[Frame] | None:
+    """Return a table's chunks, with unchanged text, if it has several files or can be read in parts."""
+    is_several = may_be_in_parts(table) or (is_path(table) and len(files_of(table)) > 1)
+    return read_chunks(table, as_text=True) if is_several else None

@@ -14,7 +14,7 @@ from ..encoding.encoder import PIECES, VIEWS, Encoder, pieces_for
 from ..error import TableError
 from ..kinds.ambiguities import ColumnOptions
 from ..reading.delimited import SAMPLE, DelimitedFile, opened
-from ..reading.file_lists import EXCEL, files_of, is_compressed
+from ..reading.file_lists import EXCEL, files_of, is_compressed, is_path
 from ..reading.frames import Frame, as_frame
 from ..reading.reading import is_dataset, may_be_in_parts
 from ..reading.table_parts import TableParts
@@ -130,9 +130,11 @@ def parts_if_larger(
 
 
 def require_room(table: Any) -> None:
-    """Raise an error if text files are larger than the free memory."""
+    """Raise an error if a table consists of text files that are larger than the free memory."""
     left = memory_of(None)
-    if left is not None and not may_be_in_parts(table) and all(file.is_file() for file in files_of(table)):
+    if left is None or not is_path(table) or may_be_in_parts(table):
+        return
+    if all(file.is_file() for file in files_of(table)):
         require_room_for_text(files_of(table), left - PROGRAM)
 
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from ....pictures.dependence import plot_dependence
 from ...error import printable
-from ...explaining.column_notes import comparisons, tallies
 from ...explaining.contributions import Dependence, dependences
+from ...explaining.drift import comparisons, tallies
 from ...explaining.importance import as_texts, loss_name, row_losses
 from ..measured import Measured
 from .markup import Html, drawn, parts, shown

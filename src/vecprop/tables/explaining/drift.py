@@ -1,0 +1,398 @@
+"""Drift between a table and the training data."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import erfc
+
+from ...system.estimates import percents
+from ..encoding.column import Column, Misfit
+from ..encoding.columns import ordinary
+from ..encoding.encoder import Encoder, Misfits, require_inputs
+from ..encoding.folds import group_numbers
+from ..kinds.values import as_names
+from ..reading.frames import Frame, as_frame
+from ..reading.reading import may_be_in_parts
+from ..reading.table_parts import frames_of
+from ..rows import OF_GROUPS
+
+QUANTILES = 20
+"""The distribution of a numeric column is stored as the counts below this number of quantiles."""
+MAX_CATEGORIES = 4096
+"""Above this number of categories, the counts of categories are not stored."""
+SHIFT = 0.1
+"""Drift is reported if a share differs from the training share by at least this number."""
+MIN_ROWS = 30
+"""Minimum number of values to compare distributions, because fewer rows are often not a random sample."""
+CHANCE = 0.005
+"""False-positive rate of each kind of note."""
+CENTURY = 36_525.0
+"""New dates may be this number of days later than the training dates."""
+
+
+class Tally(NamedTuple):
+    """Counts of a column's values, summed over the chunks of a table.
+
+    For each of the V values of a `Profile`, ``counts`` contains the number of rows with at most this number, or with
+    exactly this category. ``units`` is the number of independent rows.
+    """
+
+    rows: int
+    units: float
+    missing: int
+    known: int
+    counts: np.ndarray
+    beyond: int = 0
+    farthest: Any = None
+
+
+def independent_rows(groups: np.ndarray) -> float:
+    """Return the effective number of groups (Kish, 1965), given the index of each row's group."""
+    return float(len(groups) ** 2 / np.sum(np.bincount(groups) ** 2.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """The missing values and the distribution of a training column.
+
+    Parameters
+    ----------
+    values : ndarray (V,)
+        Quantiles of numbers or dates, including the minimum and the maximum, or the sorted categories. For text, the
+        array is empty.
+    per_row : float
+        The number of independent rows per row. With groups, it is the effective number of groups per row.
+    rare : int
+        The number of rows whose category occurs in a single row, or with groups in a single group.
+    misfits : int
+        The number of values that cannot be used unchanged.
+    later : float
+        How far new values may exceed the training values. Only times may exceed them.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from vecprop.tables.encoding.columns import NumberInputs
+    >>> series = pd.Series([20.0, 30.0, 40.0, 70.0])
+    >>> part = NumberInputs.of(series)
+    >>> profile = Profile.of(part, series)
+    >>> tally = profile.tally(part, pd.Series([30.0, 500.0]))
+    >>> tally.beyond, tally.farthest
+    (1, 500.0)
+    """
+
+    rows: int
+    missing: int
+    values: np.ndarray
+    counts: np.ndarray
+    per_row: float = 1.0
+    rare: int = 0
+    misfits: int = 0
+    later: float = 0.0
+
+    @classmethod
+    def of(cls, part: Column, series: Any, groups: np.ndarray | None = None, is_time: bool = False) -> "Profile":
+        """Return the profile of a training column."""
+        values = _values(part, series)
+        misfit = part.misfit(series)
+        rare = 0
+        if part.holds == "names":
+            holders = np.arange(len(values)) if groups is None else groups[series.notna()]
+            values, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
+            pairs = np.unique(np.stack([codes, holders]), axis=1)
+            is_rare = np.bincount(pairs[0], minlength=len(values)) == 1
+            rare = int(counts[is_rare].sum())
+            if len(values) > MAX_CATEGORIES:
+                values = values[:0]
+                counts = counts[:0]
+        else:
+            numbers = np.sort(values)
+            if len(numbers):
+                values = np.unique(np.quantile(numbers, np.linspace(0, 1, QUANTILES + 1), method="nearest"))
+            counts = np.searchsorted(numbers, values, side="right")
+        later = 0.0
+        if is_time:
+            later = np.inf
+        elif part.kind == "dates":
+            later = CENTURY
+        return cls(
+            len(series),
+            int(series.isna().sum()),
+            values,
+            counts,
+            per_row=1.0 if groups is None else independent_rows(groups) / len(series),
+            rare=rare,
+            misfits=misfit.count if misfit else 0,
+            later=later,
+        )
+
+    def tally(self, part: Column, series: Any, units: float | None = None) -> Tally:
+        """Return the counts of the column in another table, with a number of independent rows (by default all)."""
+        values = _values(part, series)
+        missing = int(series.isna().sum())
+        tally = Tally(len(series), units or len(series), missing, len(values), self.counts)
+        if not len(self.values):
+            return tally
+        if part.holds == "names":
+            codes = np.minimum(np.searchsorted(self.values, values), len(self.values) - 1)
+            is_trained = self.values[codes] == values
+            counts = np.bincount(codes[is_trained], minlength=len(self.values))
+            new = values[~is_trained]
+            return tally._replace(counts=counts, beyond=len(new), farthest=str(new[0]) if len(new) else None)
+        distance = self.distance(values)
+        counts = np.searchsorted(np.sort(values), self.values, side="right")
+        beyond = int((distance > 0).sum())
+        farthest = float(values[distance.argmax()]) if beyond else None
+        return tally._replace(counts=counts, beyond=beyond, farthest=farthest)
+
+    def plus(self, one: Tally, other: Tally) -> Tally:
+        """Return the sum of the tallies of two chunks."""
+        sums: list[Any] = [here + there for here, there in zip(one[:-1], other[:-1], strict=True)]
+        ends = [tally.farthest for tally in (one, other) if tally.farthest is not None]
+        if len(ends) == 2 and not isinstance(ends[0], str):
+            ends = [max(ends, key=self.distance)]
+        return Tally(*sums, farthest=ends[0] if ends else None)
+
+    def distance(self, x: Any) -> Any:
+        """Return the distance of numbers from the training range, which is 0 for numbers inside it."""
+        above = x - self.values[-1]
+        return np.maximum(self.values[0] - x, np.where(above > self.later, above, 0))
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The comparison of a column of a table with its training distribution.
+
+    Notes report new missing values, new categories, values outside the training range, and shares that differ by 0.1 or
+    more. The tests are Fisher's exact test for shares, and the rank-sum and Kolmogorov-Smirnov tests for numbers. With
+    at least 30 rows, their level is Bonferroni-corrected for the number of columns. With groups, the tests count groups
+    instead of rows.
+
+    Parameters
+    ----------
+    share : float
+        The number of independent rows per row of the table, at most as in training.
+    is_sample : bool
+        Whether there are enough rows to compare distributions.
+    level : float
+        The significance level.
+    """
+
+    profile: Profile
+    part: Column
+    tally: Tally
+    share: float
+    is_sample: bool
+    level: float
+
+    def notes(self) -> list[str]:
+        """Return the significant differences."""
+        return list(filter(None, [self.missing_note(), self.outside_note() or self.distribution_note()]))
+
+    def chance(self, count: int, trained: int, which: str, rows: int = 0, trained_rows: int = 0) -> float:
+        """Return the p-value of Fisher's exact test for the shares of the table's and of the training rows."""
+        from scipy.stats import fisher_exact
+
+        counts = np.array([[count, rows or self.tally.rows], [trained, trained_rows or self.profile.rows]])
+        per_row = np.array([[self.share], [self.profile.per_row]])
+        units = np.ceil(counts * per_row * (1 - 1e-12))
+        units[:, 1] -= units[:, 0]
+        test: Any = fisher_exact(units, which)
+        return float(test.pvalue)
+
+    def is_unusual(self, misfit: Misfit) -> bool:
+        """Return whether values that cannot be used unchanged are more frequent than in training."""
+        trained = self.profile.misfits
+        if self.part.holds == "names" or (trained and not self.is_sample):
+            return False  # `outside_note` reports new categories
+        if not misfit.count or not (trained or misfit.names):
+            return True
+        increase = misfit.count / self.tally.rows - trained / self.profile.rows
+        is_large = not misfit.names or increase >= SHIFT
+        return is_large and self.chance(misfit.count, trained, "greater") < self.level
+
+    def missing_note(self) -> str:
+        """Return a note if more or fewer values are missing than in training, and "" otherwise."""
+        tally = self.tally
+        profile = self.profile
+        is_new = tally.missing > profile.missing == 0
+        is_shift = abs(tally.missing / tally.rows - profile.missing / profile.rows) >= SHIFT
+        if not is_new and not (is_shift and self.is_sample):
+            return ""
+        if self.chance(tally.missing, profile.missing, "two-sided") >= self.level:
+            return ""
+        return f"{tally.missing} of {tally.rows} values are missing ({profile.missing} of {profile.rows} in training)"
+
+    def outside_note(self) -> str:
+        """Return a note if categories are new or numbers are outside the training range, and "" otherwise."""
+        tally = self.tally
+        profile = self.profile
+        part = self.part
+        if not tally.beyond:
+            return ""
+        if part.holds == "names":  # compare with categories that occur once in training
+            is_expected = self.is_sample or profile.rare
+            if is_expected and self.chance(tally.beyond, profile.rare, "greater") >= self.level:
+                return ""
+            new = f"have categories that did not occur in training, such as {tally.farthest!r}"
+            return f"{tally.beyond} of {tally.rows} rows {new}"
+        if not self.is_outside():
+            return ""
+        low = part.shown(profile.values[0])
+        high = part.shown(profile.values[-1])
+        unit = " days" if part.kind == "dates" else ""
+        farthest = f"the farthest ({part.shown(tally.farthest)}) by {profile.distance(tally.farthest):.4g}{unit}"
+        outside = f"outside the training range {low} to {high}, {farthest}"
+        return f"{tally.beyond} of {tally.rows} values are {outside}"
+
+    def is_outside(self) -> bool:
+        """Return whether the values outside the training range are too many or too far to be chance.
+
+        Distances from the median are assumed to have a power-law tail, estimated from the training values.
+        """
+        profile = self.profile
+        tally = self.tally
+        units = self.share * tally.rows
+        share = units / (units + profile.rows * profile.per_row)
+        beyond = max(tally.beyond * self.share, 1)
+        if (beyond + 1) * share**beyond < self.level:
+            return True
+        count = profile.counts[-1] * profile.per_row
+        outer = np.clip(10 / count, 0.05, 0.25)
+        quantiles = profile.counts[-1] * np.array([outer, 0.5, 0.995 - outer])
+        low, middle, high = profile.values[np.searchsorted(profile.counts, quantiles)]
+        if tally.farthest > middle:
+            edge = profile.values[-1] - middle
+            reach = high - middle
+        else:
+            edge = middle - profile.values[0]
+            reach = middle - low
+        if edge == 0:
+            return True
+        if edge == reach and len(profile.values) > 2:  # the largest or smallest of few values, such as counts
+            edge += min(np.diff(profile.values))
+        tail = np.log(edge / reach) / np.log(max(count * outer, 2)) if reach else 1.0
+        factor = 1 + profile.distance(tally.farthest) / edge
+        return bool(2 * share * factor ** (-1 / np.clip(tail, 2 / count, 2)) < self.level)
+
+    def distribution_note(self) -> str:
+        """Return a note if the distributions differ, and "" otherwise. Later times are not reported."""
+        profile = self.profile
+        rows = self.tally.known
+        if not len(profile.values) or rows * self.share < MIN_ROWS:
+            return ""
+        is_names = self.part.holds == "names"
+        trained_rows = int(profile.counts.sum() if is_names else profile.counts[-1])
+        shares = self.tally.counts / rows
+        trained_shares = profile.counts / trained_rows
+        differences = shares - trained_shares
+        if not profile.later:
+            differences = np.abs(differences)
+        largest = int(differences.argmax())
+        if differences[largest] < SHIFT:
+            return ""
+        at_most = "" if is_names else "at most "
+        if is_names:
+            counts = int(self.tally.counts[largest]), int(profile.counts[largest])
+            chance = len(shares) * self.chance(*counts, "two-sided", rows, trained_rows)
+        else:
+            chance = self.chance_of_numbers(shares, trained_shares, differences[largest])
+        if chance >= self.level:
+            return ""
+        share, trained_share = percents(shares[largest], trained_shares[largest], unit="%")
+        value = f"{at_most}{self.part.shown(profile.values[largest])}"
+        return f"{share} of values are {value} ({trained_share} in training)"
+
+    def chance_of_numbers(self, shares: np.ndarray, trained_shares: np.ndarray, difference: float) -> float:
+        """Return twice the smaller p-value of the Kolmogorov-Smirnov and the rank-sum test."""
+        profile = self.profile
+        spread = 1 / (self.tally.known * self.share) + 1 / (profile.counts[-1] * profile.per_row)
+        mean_ranks = (np.append(0, trained_shares) + np.append(trained_shares, 1)) / 2  # between the values
+        fall = 0.5 - np.diff(shares, prepend=0, append=1) @ mean_ranks
+        if not profile.later:
+            fall = abs(fall)
+        rank_sum = erfc(max(fall, 0) * np.sqrt(6 / spread))
+        return 2 * min(2 * np.exp(-2 * difference**2 / spread), rank_sum)
+
+
+def _values(part: Column, series: Any) -> np.ndarray:
+    """Return the nonmissing values as numbers, days since 1970 or names, or an empty array for text columns."""
+    if part.holds == "names":
+        return as_names(series[series.notna()]).astype(str)
+    x = part.read(series) if part.holds == "numbers" else np.empty(0)
+    return ordinary(x[~np.isnan(x)])
+
+
+def profiles(
+    encoder: Encoder, frame: Frame, groups: np.ndarray | None = None, time: str | None = None
+) -> list[Profile]:
+    """Return the profile of each column of a training table; ``time`` is the name of the column of times."""
+    return [Profile.of(part, frame[name], groups, name == time) for name, part in encoder.columns]
+
+
+def tallies(model: Any, frame: Frame, before: list[Tally] | None = None) -> list[Tally]:
+    """Return the tally of each column of a table, added to the tallies of earlier chunks."""
+    units = None
+    for name, reason in model.encoder_.dropped.items():
+        if reason == OF_GROUPS and name in frame:
+            units = independent_rows(group_numbers(frame[name]))
+    tallies = []
+    for number, (name, part) in enumerate(model.encoder_.columns):
+        profile = model.profiles_[number]
+        tally = profile.tally(part, frame[name], units)
+        tallies.append(tally if before is None else profile.plus(before[number], tally))
+    return tallies
+
+
+def comparisons(model: Any, tallies: list[Tally]) -> dict[str, Comparison]:
+    """Return the comparison of each column with its training distribution."""
+    comparisons = {}
+    for (name, part), profile, tally in zip(model.encoder_.columns, model.profiles_, tallies, strict=True):
+        share = max(min(tally.units / tally.rows, profile.per_row), 1 / tally.rows)
+        is_sample = share * tally.rows >= MIN_ROWS
+        level = CHANCE / len(tallies) if is_sample else CHANCE
+        comparisons[name] = Comparison(profile, part, tally, share, is_sample, level)
+    return comparisons
+
+
+def drift_notes(model: Any, X: Any) -> list[str]:
+    """Return notes on the differences between a table and the training data of a tabular model."""
+    monitor = DriftMonitor(model)
+    for part in frames_of(X) if may_be_in_parts(X) else [X]:
+        monitor.add(model._table(part))
+    return [note for note in monitor.notes() if note not in model.notes_]
+
+
+class DriftMonitor:
+    """Compares a table, chunk by chunk, with the training data of a model."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.tallies: list[Tally] | None = None
+        self.misfits: Misfits = {}
+        self.of_tables: dict[str, None] = {}
+        self.ignored: dict[str, None] = {}
+
+    def add(self, frame: Frame) -> None:
+        """Add the next chunk."""
+        if not hasattr(self.model, "encoder_"):
+            return
+        frame = as_frame(frame).drop(columns=self.model.target or [], errors="ignore")
+        encoder = self.model.encoder_
+        require_inputs(encoder.names, frame)
+        self.of_tables |= dict.fromkeys(frame.attrs.get("notes", []))
+        unknown = [repr(name) for name in frame.columns if name not in encoder.names and name not in encoder.dropped]
+        if unknown:
+            self.ignored[f"Ignored columns that were not in the training table: {', '.join(unknown[:5])}."] = None
+        self.misfits = encoder.misfits(frame, self.misfits)
+        self.tallies = tallies(self.model, frame, self.tallies)
+
+    def notes(self) -> list[str]:
+        """Return notes on all chunks."""
+        if self.tallies is None:
+            return []
+        columns = comparisons(self.model, self.tallies)
+        drifts = [f"Column {name!r}: {note}." for name, column in columns.items() for note in column.notes()]
+        unusual = {key: misfit for key, misfit in self.misfits.items() if columns[key[0]].is_unusual(misfit)}
+        return [*drifts, *self.of_tables, *self.model.encoder_.notes_on(unusual), *self.ignored]
