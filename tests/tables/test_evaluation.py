@@ -103,7 +103,7 @@ def test_baselines_are_fitted_on_training_or_on_other_rows(models, people, found
     assert found.verdict.metric == loss
     assert found.verdict.says in repr(found)
     (margins,) = re.findall("  difference from vecprop  +(.*)", repr(found))
-    assert re.split("  +", margins) == list(map(str, found._compared(loss)[4:]))
+    assert re.split("  +", margins) == list(map(str, found._compared(loss)[1].values()))
     naive = found.predictions["naive"]
     assert len(np.unique(naive, axis=0)) == (1 if is_given else 5 if target == "spends" else 2)
     if is_given:

@@ -52,11 +52,7 @@ class Judgement:
     @property
     def _rise(self) -> float:
         """The rise of the loss, relative to a rise that matters."""
-        metric = next(iter(self.both.metrics))
-        matters = max(
-            RISE * self.both.baselines[RANDOM][metric].value,
-            RISE_OF_NAIVE * self.measured.baselines[NAIVE][metric].value,
-        )
+        matters = max(RISE * self.both._losses[RANDOM].value, RISE_OF_NAIVE * self.measured._losses[NAIVE].value)
         return -self.both.margins[RANDOM].value / matters
 
     @cached_property
@@ -71,10 +67,11 @@ class Judgement:
         if self.is_worse:
             headline = "Worse"
         values = []
-        for number, metric in enumerate(self.both.metrics):
-            if number == 0 or metric in ("r2", "d2_log_loss"):
-                ours, random = self.both._compared(metric)[:2]
-                values.append(f"the {title(metric)} is {ours.value} ({random.value} on random rows)")
+        for metric in self.both.metrics:
+            if metric in (self.both._loss, "r2", "d2_log_loss"):
+                scores, _ = self.both._compared(metric)
+                random = f"{scores[RANDOM].value} on random rows"
+                values.append(f"the {title(metric)} is {scores[OURS].value} ({random})")
         return f"{headline} on {self.relation.rows}: {' and '.join(values)}, by the column {self.relation.column!r}."
 
     def applied(self, verdict: Verdict) -> Verdict:

@@ -1,6 +1,6 @@
 """The predictions of a model and its baselines, their metrics with intervals, and the verdict on the model."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -17,8 +17,9 @@ from ..table_model import TableModel
 from . import metrics as of_rows
 from .baselines import NAIVE
 from .metrics import Metrics, Scores, columns_of_text, spreads, title
+from .summary import summary_of
 from .targets import levels_of, positive_class
-from .verdict import FEW, FEW_UNITS, OURS, How, Verdict, summary_of, verdict_of, widening
+from .verdict import FEW, FEW_UNITS, OURS, How, Verdict, verdict_of, widening
 
 MARGIN = "margin"
 NOTABLE = 0.01
@@ -135,9 +136,9 @@ class Measured(SuggestsNames):
         """The ratio of the widths of intervals of differences and of bootstrap intervals."""
         return widening(self.how, self.units, len(self.folds))
 
-    def _judged(self, metric: str) -> Estimate:
-        """Return a metric of the model with an interval that is as wide as the intervals of differences."""
-        return self.metrics[metric].widened(self._widening)
+    def _judged(self, names: Iterable[str]) -> list[tuple[str, Estimate]]:
+        """Return some metrics of the model with intervals that are as wide as the intervals of differences."""
+        return [(name, self.metrics[name].widened(self._widening)) for name in names if name in self.metrics]
 
     @property
     def scores(self) -> Scores:
@@ -153,6 +154,16 @@ class Measured(SuggestsNames):
     def baselines(self) -> Scores:
         """The metrics of each baseline with their intervals."""
         return {name: of for name, of in self.scores.items() if name != OURS}
+
+    @property
+    def _loss(self) -> str:
+        """The metric that decides the verdict."""
+        return next(iter(self.metrics))
+
+    @property
+    def _losses(self) -> dict[str, Estimate]:
+        """The loss of the model and of each baseline."""
+        return {name: metrics[self._loss] for name, metrics in self.scores.items()}
 
     @property
     def margins(self) -> dict[str, Estimate]:
@@ -208,12 +219,16 @@ class Measured(SuggestsNames):
         return verdict
 
     @property
+    def _worse(self) -> Any:
+        """The judgement of a model that is worse on later rows or new groups, or None."""
+        return next((judgement for judgement in self.judgements if judgement.is_worse), None)
+
+    @property
     def summary(self) -> str:
         """The accuracy, the typical error or the coverage in plain words, for the rows that decide the verdict."""
-        for judgement in self.judgements:
-            if judgement.is_worse:
-                return f"{judgement.note} {summary_of(judgement.measured)}"
-        return summary_of(self)
+        if self._worse is None:
+            return summary_of(self)
+        return f"{self._worse.note} {summary_of(self._worse.measured)}"
 
     def _text(self, where: str, name: str = OURS) -> str:
         """Return the metrics on all rows and on folds as tables, and the verdict."""
@@ -226,21 +241,21 @@ class Measured(SuggestsNames):
             paragraphs.append("\n".join([verdict.says, *verdict.worries]))
         return "\n\n".join(paragraphs)
 
-    def _compared(self, metric: str) -> list[Text]:
+    def _compared(self, metric: str) -> tuple[dict[str, Text], dict[str, Text]]:
         """Return a metric of the model and each baseline as text and, for the loss, the differences."""
-        is_loss = metric == next(iter(self.metrics))
-        margins = list(self.margins.values()) if is_loss else []
-        return compared([metrics[metric] for metrics in self.scores.values()], margins)
+        margins = self.margins if metric == self._loss else {}
+        texts = compared([metrics[metric] for metrics in self.scores.values()], list(margins.values()))
+        count = len(self.scores)
+        return dict(zip(self.scores, texts[:count], strict=True)), dict(zip(margins, texts[count:], strict=True))
 
     def _rows_of_metrics(self, name: str = OURS, shown: Callable[[Text], Any] = str) -> list[list[Any]]:
         """Return the rows of a table: the title of a metric, and the metric of the model and of each baseline."""
-        count = len(self.scores)
         rows = []
         for metric in self.metrics:
-            texts = list(map(shown, self._compared(metric)))
-            rows.append([title(metric, positive_class(self.model)), *texts[:count]])
-            if len(texts) > count:
-                rows.append([f"  difference from {name}", "", *texts[count:]])
+            scores, margins = self._compared(metric)
+            rows.append([title(metric, positive_class(self.model)), *map(shown, scores.values())])
+            if margins:
+                rows.append([f"  difference from {name}", "", *map(shown, margins.values())])
         return rows
 
     def _rows_of_folds(self) -> list[list[str]]:
@@ -257,8 +272,8 @@ def worries_of(measured: Measured) -> Iterator[str]:
     if measured.how == "out of fold":
         unseen = "used it neither for training nor for early stopping"
         yield f"Without a test set, each training row is predicted by networks that {unseen}. {CHANCE}"
-    losses = {name: next(iter(of.values())).value for name, of in measured.baselines.items()}
-    if poor := [name for name, loss in losses.items() if loss > losses[NAIVE] * (1 + NOTABLE)]:
+    losses = measured._losses
+    if poor := [name for name in measured.baselines if losses[name].value > losses[NAIVE].value * (1 + NOTABLE)]:
         yield f"These baselines are worse than guessing (naive), so beating them says little: {' and '.join(poor)}."
     explained = scores.get("d2_log_loss")
     if explained is not None and explained.high < 0:

@@ -1,4 +1,4 @@
-"""A plain summary of the scores of a model, and the verdict: whether it is better than its baselines."""
+"""The verdict on a model: whether it is better than its baselines."""
 
 from dataclasses import dataclass
 from math import nan, sqrt
@@ -7,11 +7,9 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import norm, t
 
-from ...system.estimates import Estimate, compared, percents
-from ..ensemble.calibration import positive_of
+from ...system.estimates import Estimate
 from .baselines import NAIVE
 from .metrics import title
-from .targets import levels_of
 
 OURS = "vecprop"
 """The key of the model in dictionaries of models and baselines."""
@@ -113,41 +111,39 @@ def widening(how: How, units: int, folds: int) -> float:
 
 def verdict_of(measured: Any, worries: list[str]) -> Verdict:
     """Return the verdict on the model of a `Measured`, given reasons not to trust the model."""
-    metric = next(iter(measured.metrics))
-    losses = {name: scores[metric] for name, scores in measured.scores.items()}
+    losses = measured._losses
     beaten, better = significant(measured)
     undecided = [name for name in measured.margins if name not in (*beaten, *better)]
-    has_no_skill = NAIVE not in beaten and lacks_skill(measured, losses[NAIVE].value)
+    has_no_skill = NAIVE not in beaten and lacks_skill(measured)
     level: Level
     if has_no_skill:
         level = "worse" if better else "not distinguishable"
-        headline = f"The {title(metric)} shows no skill"
+        headline = f"The {title(measured._loss)} shows no skill"
         candidates = [NAIVE]
     elif better:
         level = "worse"
         headline = f"Worse than {listed(better)}"
         candidates = better
-    elif undecided:
-        is_equal = all(is_equivalent(measured, losses, name) for name in undecided)
-        level = "not distinguishable" if is_equal else UNCLEAR
-        headline = f"Not distinguishable from {listed(undecided)}"
-        if not is_equal:
-            rows = f"n = {described_rows(measured)}"
-            headline = f"{UNCLEAR.capitalize()} ({rows}) whether the model is better than {listed(undecided)}"
-        candidates = undecided
-    else:
+    elif not undecided:
         best = min(beaten, key=lambda name: losses[name].value)
         level = "slightly better" if measured.margins[best].value < SLIGHT * losses[best].value else "better"
         headline = f"{level.capitalize()} than all baselines"
         candidates = beaten
+    elif all(is_equivalent(measured, name) for name in undecided):
+        level = "not distinguishable"
+        headline = f"Not distinguishable from {listed(undecided)}"
+        candidates = undecided
+    else:
+        level = UNCLEAR
+        rows = f"n = {described_rows(measured)}"
+        headline = f"{UNCLEAR.capitalize()} ({rows}) whether the model is better than {listed(undecided)}"
+        candidates = undecided
     baseline = min(candidates, key=lambda name: losses[name].value)
-    texts = measured._compared(metric)
-    place = list(losses).index(baseline)
-    margin = texts[len(losses) + place - 1]  # the model itself has none
-    subject = "it" if has_no_skill else f"the {title(metric)}"
-    what = " (which ignores the inputs)" if baseline == NAIVE else ""
-    says = f"{headline}: {subject} is {texts[0].value}, compared with {texts[place].value} for {baseline}{what}; "
-    says += f"the difference is {margin}."
+    scores, margins = measured._compared(measured._loss)
+    subject = "it" if has_no_skill else f"the {title(measured._loss)}"
+    explanation = " (which ignores the inputs)" if baseline == NAIVE else ""
+    says = f"{headline}: {subject} is {scores[OURS].value}, compared with {scores[baseline].value} for {baseline}"
+    says += f"{explanation}; the difference is {margins[baseline]}."
     if beaten and candidates is not beaten:
         says += f" The model is significantly better than {listed(beaten)}."
     if better and candidates is not better:
@@ -155,19 +151,17 @@ def verdict_of(measured: Any, worries: list[str]) -> Verdict:
     scored = "Partly on training rows" if measured.trained_on else SCORED.get(measured.how)
     if scored:
         says = f"{scored}, {says[0].lower()}{says[1:]}"
-    theirs, difference = losses[baseline], measured.margins[baseline]
-    return Verdict(level, metric, losses[OURS], baseline, theirs, difference, beaten, says, worries)
+    margin = measured.margins[baseline]
+    return Verdict(level, measured._loss, losses[OURS], baseline, losses[baseline], margin, beaten, says, worries)
 
 
 def significant(measured: Any) -> tuple[list[str], list[str]]:
     """Return the baselines with a significantly higher loss, and those with a significantly lower loss."""
     if measured.units < FEW_UNITS:
         return [], []
-    margins = measured.margins.items()
-    beaten = [name for name, margin in margins if margin.low > 0]
-    better = [name for name, margin in margins if margin.high < 0]
-    scores = {metric: measured._judged(metric) for metric in GUESSING if metric in measured.metrics}
-    beats_guessing = all(score.low > GUESSING[metric] for metric, score in scores.items())
+    beaten = [name for name, margin in measured.margins.items() if margin.low > 0]
+    better = [name for name, margin in measured.margins.items() if margin.high < 0]
+    beats_guessing = all(score.low > GUESSING[metric] for metric, score in measured._judged(GUESSING))
     if NAIVE in beaten and not beats_guessing:
         beaten.remove(NAIVE)
     return [] if is_seen(measured) else beaten, better
@@ -183,16 +177,16 @@ def is_small(measured: Any) -> bool:
     return is_seen(measured) or len(measured.truth) < FEW or measured.units < FEW_UNITS
 
 
-def lacks_skill(measured: Any, naive: float) -> bool:
+def lacks_skill(measured: Any) -> bool:
     """Whether the intervals exclude that the model is clearly better than without inputs."""
-    if is_small(measured) or measured.margins[NAIVE].high > SLIGHT / 2 * naive:
+    if is_small(measured) or measured.margins[NAIVE].high > SLIGHT / 2 * measured._losses[NAIVE].value:
         return False
-    scores = {metric: measured._judged(metric) for metric in NO_SKILL if metric in measured.metrics}
-    return not any(score.high > NO_SKILL[metric] for metric, score in scores.items())
+    return not any(score.high > NO_SKILL[metric] for metric, score in measured._judged(NO_SKILL))
 
 
-def is_equivalent(measured: Any, losses: dict[str, Estimate], baseline: str) -> bool:
+def is_equivalent(measured: Any, baseline: str) -> bool:
     """Whether the interval excludes a difference that matters."""
+    losses = measured._losses
     matters = max(SLIGHT * losses[baseline].value, SLIGHT_OF_NAIVE * losses[NAIVE].value)
     margin = measured.margins[baseline]
     return not is_small(measured) and -matters <= margin.low and margin.high <= matters
@@ -212,66 +206,3 @@ def listed(names: list[str]) -> str:
     """Return names as text, such as "A, B and C"."""
     *others, last = names or [""]
     return f"{', '.join(others)} and {last}" if others else last
-
-
-SEEN: dict[How, str] = {
-    "table": "",
-    "test": " unseen",
-    "out of fold": ", each predicted by networks that were trained without it",
-    "cross-validation": ", each predicted by a model that was trained without it",
-}
-"""How the rows of a summary were predicted."""
-RARE = 0.2
-"""For a positive class below this share of the rows, the summary also counts hits and false alarms."""
-
-
-def summary_of(measured: Any) -> str:
-    """Return the accuracy, the typical error or the coverage of a model in plain words."""
-    seen = SEEN[measured.how]
-    rows = f"{len(measured.truth):,}{seen} rows" if seen.startswith(" ") else f"{len(measured.truth):,} rows{seen}"
-    if measured.trained_on:
-        rows += f" ({measured.trained_on} of them are training rows)"
-    if measured.is_classifier:
-        summary = _summary_of_classes(measured, rows)
-    elif "share_below" in measured.metrics:
-        share, wanted = percents(measured.metrics["share_below"].value, levels_of(measured.model)[0])
-        summary = f"Of {rows}, {share} have a target of at most the predicted quantile, and {wanted} should."
-    else:
-        summary = _summary_of_numbers(measured, rows)
-    has_weights = measured.weight.min() < measured.weight.max()
-    return f"{summary} Rows count by their weight." if has_weights else summary
-
-
-def _summary_of_classes(measured: Any, rows: str) -> str:
-    names, truth, decided = measured.model.classes_.tolist(), measured.truth, measured.decided
-    counts = np.bincount(truth[truth >= 0], measured.weight[truth >= 0], minlength=len(names))
-    right, guess = percents(measured.metrics["accuracy"].value, counts.max() / measured.weight.sum())
-    said = f"Of {rows}, {right} are classified correctly; always predicting {names[counts.argmax()]!r} gets {guess}."
-    positive = positive_of(measured.model) if len(names) == 2 else None
-    if positive is None or not 0 < counts[positive] <= RARE * counts.sum():
-        return said
-    is_positive, is_found = truth == positive, decided == positive
-    hits, alarms = int((is_positive & is_found).sum()), int((~is_positive & is_found).sum())
-    found = f"{hits:,} of {int(is_positive.sum()):,} rows of class {names[positive]!r} are found"
-    return f"{said} {found}, with {alarms:,} false alarm{'s' if alarms != 1 else ''}."
-
-
-def _summary_of_numbers(measured: Any, rows: str) -> str:
-    is_interval = "coverage" in measured.metrics
-    constant = "median" if is_interval else "mean"
-    ours = measured.metrics["mae"]
-    if NAIVE in measured.baselines:
-        naive = measured.baselines[NAIVE]["mae"]
-    else:
-        truth, weight = measured.truth, measured.weight
-        center = np.median(truth) if is_interval else np.average(truth, weights=weight)
-        naive = Estimate(float(np.average(np.abs(truth - center), weights=weight)))
-    error, of_naive = (text.value for text in compared([ours, naive]))
-    errors = f"predictions are off by {error} on average; always predicting the {constant} is off by {of_naive}."
-    if not is_interval:
-        return f"On {rows}, {errors}"
-    low, _, high = levels_of(measured.model)
-    share, wanted = percents(measured.metrics["coverage"].value, high - low)
-    return (
-        f"Of {rows}, {share} have a target within the predicted interval, which should contain {wanted}. The {errors}"
-    )

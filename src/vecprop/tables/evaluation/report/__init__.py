@@ -82,20 +82,21 @@ def verdict_box(measured: Measured, run: Run) -> Html:
         why = "Not compared with baselines" if run.is_measured else "Not evaluated, because Ctrl-C was pressed"
         return parts().verdict(why, measured.notes)
     headline, _, why = found.says.partition(": ")
-    deciding = [measured, *(judgement.measured for judgement in measured.judgements if judgement.is_worse)][-1]
-    losses = {name: metrics[found.metric] for name, metrics in deciding.scores.items()}
-    scale = intervals(losses, deciding._compared(found.metric)) if deciding.units > 1 else ""
+    deciding = measured._worse.measured if measured._worse else measured
+    texts, _ = deciding._compared(deciding._loss)
+    scale = intervals(deciding._losses, list(texts.values())) if deciding.units > 1 else ""
     return parts().verdict(headline, measured.notes, found, why[0].upper() + why[1:], scale)
 
 
 def intervals(losses: dict[str, Estimate], texts: Sequence[Text]) -> Html:
     """Draw the loss intervals of the model and the baselines on one scale, which may exclude "naive"."""
-    near = [loss for name, loss in losses.items() if name != NAIVE]
-    start, end = min(of.low for of in near), max(of.high for of in near)
-    length, lines = (end - start) or 1.0, []
-    for (name, of), text in zip(losses.items(), texts, strict=False):
-        left, middle, right = np.clip([(at - start) / length for at in (of.low, of.value, of.high)], 0, 1)
-        lines.append((name, text.value, of.low > start + length, left, middle, right - left))
+    start = min(loss.low for name, loss in losses.items() if name != NAIVE)
+    end = max(loss.high for name, loss in losses.items() if name != NAIVE)
+    length = (end - start) or 1.0
+    lines = []
+    for (name, loss), text in zip(losses.items(), texts, strict=True):
+        left, middle, right = np.clip((np.array([loss.low, loss.value, loss.high]) - start) / length, 0, 1)
+        lines.append((name, text.value, loss.low > start + length, left, middle, right - left))
     return parts().intervals(lines)
 
 

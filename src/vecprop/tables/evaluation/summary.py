@@ -1,0 +1,75 @@
+"""The accuracy, the typical error or the coverage of a model in plain words."""
+
+from typing import Any
+
+import numpy as np
+
+from ...system.estimates import Estimate, compared, percents
+from ..ensemble.calibration import positive_of
+from .baselines import NAIVE
+from .targets import levels_of
+from .verdict import How
+
+SEEN: dict[How, str] = {
+    "table": "rows",
+    "test": "unseen rows",
+    "out of fold": "rows, each predicted by networks that were trained without it",
+    "cross-validation": "rows, each predicted by a model that was trained without it",
+}
+"""How the rows of a summary were predicted."""
+RARE = 0.2
+"""For a positive class below this share of the rows, the summary also counts hits and false alarms."""
+
+
+def summary_of(measured: Any) -> str:
+    """Return the accuracy, the typical error or the coverage of a model in plain words."""
+    rows = f"{len(measured.truth):,} {SEEN[measured.how]}"
+    if measured.trained_on:
+        rows += f" ({measured.trained_on} of them are training rows)"
+    if measured.is_classifier:
+        summary = _summary_of_classes(measured, rows)
+    elif "share_below" in measured.metrics:
+        share, wanted = percents(measured.metrics["share_below"].value, levels_of(measured.model)[0])
+        summary = f"Of {rows}, {share} have a target of at most the predicted quantile, and {wanted} should."
+    else:
+        summary = _summary_of_numbers(measured, rows)
+    has_weights = measured.weight.min() < measured.weight.max()
+    return f"{summary} Rows count by their weight." if has_weights else summary
+
+
+def _summary_of_classes(measured: Any, rows: str) -> str:
+    names = measured.model.classes_.tolist()
+    truth = measured.truth
+    decided = measured.decided
+    counts = np.bincount(truth[truth >= 0], measured.weight[truth >= 0], minlength=len(names))
+    right, guess = percents(measured.metrics["accuracy"].value, counts.max() / measured.weight.sum())
+    summary = f"Of {rows}, {right} are classified correctly; always predicting {names[counts.argmax()]!r} gets {guess}."
+    positive = positive_of(measured.model) if len(names) == 2 else None
+    if positive is None or not 0 < counts[positive] <= RARE * counts.sum():
+        return summary
+    hits = int(((truth == positive) & (decided == positive)).sum())
+    alarms = int(((truth != positive) & (decided == positive)).sum())
+    rows = f"{hits:,} of {int((truth == positive).sum()):,} rows of class {names[positive]!r} are found"
+    return f"{summary} {rows}, with {alarms:,} false alarm{'s' if alarms != 1 else ''}."
+
+
+def _summary_of_numbers(measured: Any, rows: str) -> str:
+    is_interval = "coverage" in measured.metrics
+    constant = "median" if is_interval else "mean"
+    error, naive_error = (text.value for text in compared([measured.metrics["mae"], _naive_error(measured)]))
+    errors = f"predictions are off by {error} on average; always predicting the {constant} is off by {naive_error}."
+    if not is_interval:
+        return f"On {rows}, {errors}"
+    low, _, high = levels_of(measured.model)
+    share, wanted = percents(measured.metrics["coverage"].value, high - low)
+    within = f"{share} have a target within the predicted interval, which should contain {wanted}"
+    return f"Of {rows}, {within}. The {errors}"
+
+
+def _naive_error(measured: Any) -> Estimate:
+    """Return the mean absolute error of the naive baseline, or else of the mean or median of the scored rows."""
+    if NAIVE in measured.baselines:
+        return measured.baselines[NAIVE]["mae"]
+    truth = measured.truth
+    center = np.median(truth) if "coverage" in measured.metrics else np.average(truth, weights=measured.weight)
+    return Estimate(float(np.average(np.abs(truth - center), weights=measured.weight)))
