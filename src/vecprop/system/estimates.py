@@ -139,10 +139,8 @@ class NumberFormat:
 
     def text(self, estimate: Estimate) -> Text:
         """Return an estimate as text."""
-        if not isfinite(estimate.value):
-            return Text("undefined")
-        ends = self(estimate.low), self(estimate.high)
-        return Text(self(estimate.value)) if ends[0] == ends[1] else Text(self(estimate.value), *ends)
+        value, low, high = map(self, (estimate.value, estimate.low, estimate.high))
+        return Text(value) if low == high else Text(value, low, high)
 
     def _text(self, rounded: Decimal) -> str:
         exponent = f"e{self.power:+}" if self.power else ""

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from ...core import suggests_keywords
-from ..encoding.folds import Dependence, group_numbers
+from ..encoding.folds import Dependence, group_numbers, splits
 from ..error import RequestError, TableError, pandas
 from ..explaining.column_notes import ranked
 from ..explaining.drift import DriftMonitor
@@ -21,7 +21,7 @@ from ..rows import Roles, UsedRows
 from ..streaming.memory_plan import require_room
 from ..table_model import TableModel
 from .measured import OURS, Learned, Measured
-from .measuring import Parts, baselines_by_folds, joined, of_baselines, thresholds_of
+from .measuring import Parts, baselines_by_folds, of_baselines, thresholds_of
 from .report import page_of
 from .targets import as_learned, classes_of, plain_target, predictions_of, target_named
 
@@ -278,8 +278,8 @@ def _compared(found: Evaluation, y: np.ndarray, roles: Roles, training: Any) -> 
         rows = f"{len(y) - len(y) // FOLDS:,} rows of this table in each fold"
         model_rows = f"the model on {model.trained_rows_.rows:,} rows"
         note = f"Baselines were fitted on {rows}, {model_rows}: pass training= to fit them on the same rows."
-        predictions = found.predictions | joined(baselines_by_folds(model, parts, fold, seed), len(y))
-        return replace(found, predictions=predictions, notes=[*found.notes, note])
+        baselines = baselines_by_folds(model, parts, splits(fold, is_time=False), seed)
+        return replace(found, predictions=found.predictions | baselines, notes=[*found.notes, note])
     frame = with_column(training[0], str(roles.target), training[1]) if isinstance(training, tuple) else training
     frame = as_frame(frame, target=roles.target, classes=classes_of(model))
     weight = roles.weight if roles.weight in frame.columns else None

@@ -106,8 +106,9 @@ def judgements(model: Any, parts: Parts, measured: Measured, progress_bar: Calla
     if parts.stream is not None:
         parts = replace(parts, stream=None)
         with progress_bar("training on the sample") as progress:
-            model = clone(model).set_params(progress=progress, checkpoint=_part_of(model, "sample"))
-            model.fit(**parts.training)
+            of_sample: Any = clone(model)
+            of_sample.set_params(progress=progress, checkpoint=_part_of(model, "sample"))
+            model = of_sample.fit(**parts.training)
         measured = measured_unseen(model, parts, measured.seed, baselines=False)
     whole = parts.whole
     on_random = np.full((len(whole.y), *measured.predictions[OURS].shape[1:]), np.nan)

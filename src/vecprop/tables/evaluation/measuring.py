@@ -1,6 +1,6 @@
 """Evaluation of trained models and baselines on unseen rows: a test set, out of fold, or cross-validation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -110,7 +110,7 @@ def measured_unseen(model: Any, parts: Parts, seed: int, *, baselines: bool = Tr
         return _measured("out of fold", model, parts, model.out_of_fold_, {}, seed)
     y = as_learned(model, parts.y)
     fold = parts.dependence.folds(y, model._members(len(y)), seed)
-    theirs = joined(baselines_by_folds(model, parts, fold, seed), len(y))
+    theirs = baselines_by_folds(model, parts, splits(fold, is_time=parts.dependence.is_time), seed)
     thresholds = thresholds_of(model, len(y))
     if thresholds is not None:  # the threshold of a row must not depend on it
         positive = positive_of(model)
@@ -158,21 +158,20 @@ def cross_validated(
         raise TableError(f"In a fold of the cross-validation: {error} Lower --cv, or leave it out.") from error
     if any(CUT_SHORT in of_fold.notes_ for of_fold in models):
         raise KeyboardInterrupt
-    ours = [predictions_of(of_fold, parts.X.iloc[rows]) for of_fold, rows in zip(models, folds, strict=True)]
+    predictions = []
     thresholds = thresholds_of(model, len(parts.y))
-    for number, (rows, of_fold) in enumerate(zip(folds, models, strict=True)):
+    for rows, of_fold in zip(folds, models, strict=True):
+        predicted = predictions_of(of_fold, parts.X.iloc[rows])
+        if is_classifier(model):  # the model of a fold may have fewer classes
+            P = np.zeros((len(rows), len(model.classes_)))
+            P[:, class_numbers(of_fold.classes_, model.classes_)] = predicted
+            predicted = P
+        predictions.append((rows, predicted))
         if thresholds is not None:
             thresholds[rows] = of_fold.threshold_
-        if is_classifier(model):  # the model of a fold may have fewer classes
-            P, ours[number] = ours[number], np.zeros((len(rows), len(model.classes_)))
-            ours[number][:, class_numbers(of_fold.classes_, model.classes_)] = P
-    theirs = [
-        (rows, of_baselines(model, parts, before, parts.X.iloc[rows], seed))
-        for rows, before in zip(folds, learned, strict=True)
-    ]
-    baselines = joined(theirs, len(parts.y))
-    of_rows = out_of_fold(zip(folds, ours, strict=True), len(parts.y))
-    return _measured("cross-validation", model, parts, of_rows, baselines, seed, folds, thresholds)
+    ours = out_of_fold(predictions, len(parts.y))
+    baselines = baselines_by_folds(model, parts, zip(learned, folds, strict=True), seed)
+    return _measured("cross-validation", model, parts, ours, baselines, seed, folds, thresholds)
 
 
 def of_baselines(model: Any, parts: Parts, rows: np.ndarray, X_test: Any, seed: int) -> dict[str, np.ndarray]:
@@ -188,22 +187,15 @@ def of_baselines(model: Any, parts: Parts, rows: np.ndarray, X_test: Any, seed: 
         return baselines.of_quantiles(levels) if levels else baselines.of_numbers()
 
 
-Unseen = list[tuple[np.ndarray, dict[str, np.ndarray]]]
-"""Pairs of row indices and the predictions of baselines that have not seen these rows."""
-
-
-def baselines_by_folds(model: Any, parts: Parts, fold: np.ndarray, seed: int) -> Unseen:
-    """Return the cross-validated predictions of the baselines for each fold."""
-    return [
-        (unseen, of_baselines(model, parts, learned, parts.X.iloc[unseen], seed))
-        for learned, unseen in splits(fold, is_time=parts.dependence.is_time)
-    ]
-
-
-def joined(baselines: Unseen, rows: int) -> dict[str, np.ndarray]:
-    """Return each baseline's predictions for all rows, with nan for rows without a prediction."""
-    names = baselines[0][1] if baselines else ()
-    return {name: out_of_fold(((of_fold, of[name]) for of_fold, of in baselines), rows) for name in names}
+def baselines_by_folds(
+    model: Any, parts: Parts, pairs: Iterable[tuple[np.ndarray, np.ndarray]], seed: int
+) -> dict[str, np.ndarray]:
+    """Return the predictions of baselines for all rows, given pairs of the rows to learn and the rows to predict."""
+    predictions: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    for learned, unseen in pairs:
+        for name, predicted in of_baselines(model, parts, learned, parts.X.iloc[unseen], seed).items():
+            predictions.setdefault(name, []).append((unseen, predicted))
+    return {name: out_of_fold(of_folds, len(parts.y)) for name, of_folds in predictions.items()}
 
 
 def thresholds_of(model: Any, count: int) -> np.ndarray | None:
@@ -227,13 +219,21 @@ def _measured(
     X, y, weight = of_test if how == "test" else (parts.X, parts.y, parts.weight)
     thresholds = thresholds_of(model, len(y)) if thresholds is None else thresholds
     predictions = {OURS: ours} | baselines
-    is_known = np.all([~np.isnan(Y.reshape(len(Y), -1)[:, 0]) for Y in predictions.values()], axis=0)
-    rows, places = np.flatnonzero(is_known), np.cumsum(is_known) - 1
-    thresholds = None if thresholds is None else thresholds[rows]
-    folds = [places[of_fold[is_known[of_fold]]] for of_fold in folds]
-    predictions = {name: Y[rows] for name, Y in predictions.items()}
-    learned = Learned(parts.X, as_learned(model, parts.y), parts.rows)
-    X, truth = X.iloc[rows], as_learned(model, y[rows])
-    groups = group_numbers(X[parts.group]) if parts.group in X.columns else None
-    of_rows = X, X.index, truth, weight[rows], predictions
-    return Measured(how, model, *of_rows, learned, folds, thresholds, groups, seed)
+    is_predicted = np.all([~np.isnan(Y.reshape(len(Y), -1)[:, 0]) for Y in predictions.values()], axis=0)
+    rows = np.flatnonzero(is_predicted)
+    numbers = np.cumsum(is_predicted) - 1
+    X = X.iloc[rows]
+    return Measured(
+        how,
+        model,
+        X,
+        X.index,
+        as_learned(model, y[rows]),
+        weight[rows],
+        {name: Y[rows] for name, Y in predictions.items()},
+        learned=Learned(parts.X, as_learned(model, parts.y), parts.rows),
+        folds=[numbers[fold[is_predicted[fold]]] for fold in folds],
+        thresholds=None if thresholds is None else thresholds[rows],
+        groups=group_numbers(X[parts.group]) if parts.group in X.columns else None,
+        seed=seed,
+    )

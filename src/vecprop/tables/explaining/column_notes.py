@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
-from ..encoding.column import row_named
+from ..encoding.column import Column, row_named
 from ..encoding.columns import ordinary
 from ..encoding.encoder import Encoder
 from ..error import pandas
@@ -48,18 +48,18 @@ class TrainedRows:
 
     def count(self, encoder: Encoder, frame: Frame, y: np.ndarray) -> float:
         """Return the number of rows that duplicate training rows (an estimate if not all of them have digests)."""
-        found = int(np.isin(_digests(encoder, frame, y), self.digests).sum())
-        return found * self.rows / len(self.digests)
+        return int(np.isin(_digests(encoder, frame, y), self.digests).sum()) * self.rows / len(self.digests)
 
     def not_by_chance(self, count: float, rows: int) -> tuple[int, list[str]]:
         """Return how many of ``rows`` rows duplicate training rows, if it is more than by chance, and a note."""
         _, counts = np.unique(self.digests, return_counts=True)
-        share, found = counts[counts > 1].sum() / len(self.digests), min(round(count), rows)
-        if found <= rows * share + 3 * np.sqrt(rows * share * (1 - share)):
+        share = counts[counts > 1].sum() / len(self.digests)
+        duplicates = min(round(count), rows)
+        if duplicates <= rows * share + 3 * np.sqrt(rows * share * (1 - share)):
             return 0, []
         about = "" if len(self.digests) == self.rows else "About "
-        duplicates = f"{about}{found} of {rows} rows are exact duplicates of training rows"
-        return found, [f"{duplicates}, so results on them are too optimistic."]
+        note = f"{about}{duplicates} of {rows} rows are exact duplicates of training rows"
+        return duplicates, [f"{note}, so results on them are too optimistic."]
 
 
 def _digests(encoder: Encoder, frame: Frame, y: np.ndarray) -> np.ndarray:
@@ -108,39 +108,49 @@ def leaks(
     rows = np.random.default_rng(0).permutation(len(frame))[:MAX_LEAK_ROWS]
     classes, codes = np.unique(target, return_inverse=True)
     is_classes = target.dtype.kind not in "iuf" or len(classes) <= MAX_CLASSES
-    of_all = codes.astype(float) if is_classes else ordinary(target.astype(float))
-    y = of_all[rows]
+    y = (codes.astype(float) if is_classes else ordinary(target.astype(float)))[rows]
     if y.min() == y.max():
         return [], {}
-    notes, alone = [], {}
+    notes = []
     if not are_apart:
         in_order = np.sort(rows)
         related = relations(encoder, frame[encoder.names].iloc[in_order], target[in_order])
         notes += [relation.note for relation in related if relation.is_evident]
+    strong_share, _ = OF_CLASSES if is_classes else OF_NUMBERS
+    shares = {}
     for name, part in encoder.columns:
-        series, found, x, if_known = frame[name].iloc[rows], "", None, IF_KNOWN
-        if part.holds == "numbers":
-            x = ordinary(part.read(series))
-        else:
-            codes, names = pandas().factorize(as_names(series))
-            x = codes.astype(float) if 5 * len(names) <= len(codes) else None
-        is_missing = series.isna().to_numpy()
-        known = ~is_missing if part.kind == "dates" else np.full(len(y), True)
-        share = (
-            0.0 if x is None or len(np.unique(y[known])) < 2 else explained(x[known], y[known], is_classes=is_classes)
-        )
-        if is_classes:
-            for own, what in ((is_missing, "is missing"), (~is_missing, "has values")):
-                if 0 < own.sum() < len(own) and np.ptp(y[own]) == 0 and np.mean(y == y[own][0]) ** own.sum() < NO_LEAK:
-                    found = f"{what} only where the target is {classes[int(y[own][0])]}"
-                    if_known = "leave it out if it is filled in after the target is known."
-        if share >= EXPLAINED and part.kind != "dates":
-            found, if_known = "predicts the target almost perfectly", IF_KNOWN
-        if found:
-            notes.append(f"Column {name!r} {found}: {if_known}")
-        elif share >= (OF_CLASSES if is_classes else OF_NUMBERS)[0] and len(y) >= ALONE_FROM and part.kind != "dates":
-            alone[name] = share
-    return notes, alone
+        series = frame[name].iloc[rows]
+        share = _share(part, series, y, is_classes=is_classes)
+        pattern = _pattern_of_missing(series, y, classes) if is_classes else ""
+        if share >= EXPLAINED:
+            notes.append(f"Column {name!r} predicts the target almost perfectly: {IF_KNOWN}")
+        elif pattern:
+            notes.append(f"Column {name!r} {pattern}: leave it out if it is filled in after the target is known.")
+        elif share >= strong_share and len(y) >= ALONE_FROM:
+            shares[name] = share
+    return notes, shares
+
+
+def _share(part: Column, series: Any, y: np.ndarray, *, is_classes: bool) -> float:
+    """Return the share of the target's variance that a column explains, or 0 for dates and for long text."""
+    if part.kind == "dates":
+        return 0.0
+    if part.holds == "numbers":
+        return explained(ordinary(part.read(series)), y, is_classes=is_classes)
+    codes, names = pandas().factorize(as_names(series))
+    return explained(codes.astype(float), y, is_classes=is_classes) if 5 * len(names) <= len(codes) else 0.0
+
+
+def _pattern_of_missing(series: Any, y: np.ndarray, classes: np.ndarray) -> str:
+    """Return where a column is missing or has values, if this happens in a single class and not by chance."""
+    is_missing = series.isna().to_numpy()
+    for words, mask in (("has values", ~is_missing), ("is missing", is_missing)):
+        if mask.all() or not mask.any() or np.ptp(y[mask]) > 0:
+            continue
+        code = y[mask][0]
+        if np.mean(y == code) ** mask.sum() < NO_LEAK:
+            return f"{words} only where the target is {classes[int(code)]}"
+    return ""
 
 
 def strong_columns(alone: Mapping[str, float], T: np.ndarray, Y: np.ndarray) -> list[str]:
@@ -172,13 +182,16 @@ def odd_targets(frame: Frame, y: np.ndarray, named: str) -> list[str]:
     >>> odd_targets(pandas().DataFrame({"x": range(60)}), np.append(np.arange(59.0), 1e12), "The target")
     ['The target is 1e+12 in row 59, 3e+10 times as far from the median as other rows: remove rows with wrong values.']
     """
-    rows, distance = len(y), np.abs(y - np.median(y))
+    rows = len(y)
     if rows < MIN_ROWS:
         return []
-    if "missing values" in (note := note_on_numbers(y, named)):
+    note = note_on_numbers(y, named)
+    if "missing values" in note:
         return [f"{named}: {note.partition(',')[0]}."]
+    distance = np.abs(y - np.median(y))
     order = np.argsort(-distance, kind="stable")[: rows // 100 + 2]
-    first, (far, next_to) = order[0], distance[[order[:-1], order[1:]]]
+    far = distance[order]
+    first = order[0]
     where = row_named(frame.index, first)
     is_total = np.isclose(y.sum(), 2 * y[first], rtol=1e-9, atol=0)
     for name, value in frame.iloc[first].items():
@@ -186,11 +199,12 @@ def odd_targets(frame: Frame, y: np.ndarray, named: str) -> list[str]:
             is_total |= (frame[name] == value).sum() <= rows / MIN_LEAK_ROWS
     if is_total:
         return [f"{named} in {where} ({y[first]:.6g}) may be the total of the other rows: leave it out if so."]
-    jumps = np.divide(far, next_to, where=next_to > 0, out=np.zeros(len(far)))
-    if (jump := jumps.max()) < JUMP:
+    jumps = np.divide(far[:-1], far[1:], where=far[1:] > 0, out=np.zeros(len(far) - 1))
+    others = jumps.argmax()
+    if jumps[others] < JUMP:
         return []
-    more = f" and extreme in {jumps.argmax()} more rows" if jumps.argmax() else ""
-    times = f"{jump:.1g} times as far from the median as other rows"
+    more = f" and extreme in {others} more rows" if others else ""
+    times = f"{jumps[others]:.1g} times as far from the median as other rows"
     return [f"{named} is {y[first]:.6g} in {where}{more}, {times}: remove rows with wrong values."]
 
 

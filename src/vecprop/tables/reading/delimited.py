@@ -23,7 +23,6 @@ from ..kinds.kinds import guess_task
 from .bounds import SMALL, require_room, require_room_for_members
 from .layout import (
     MISSING_WORDS,
-    SAMPLED,
     SEPARATORS,
     declared_separator,
     differ_from_numbers,
@@ -103,7 +102,7 @@ class DelimitedFile:
         if encoding == "cp1252":
             notes.append(f"{path.name} {NOT_UTF8}: save it as UTF-8 if its text looks wrong.")
         with long_values():
-            rows = rows_of(lines[:SAMPLED], separator)
+            rows = rows_of(lines, separator)
             blocks, ends = numbered_rows(whole[above:], separator)
         if place := second_header(blocks):
             line = above + ends[place]

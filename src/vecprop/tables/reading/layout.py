@@ -81,7 +81,7 @@ def title_lines(lines: Sequence[str], separator: str) -> tuple[int, str]:
     """
     usual = separator or separator_of([line for line in lines if line.strip()])
     separators = [usual]
-    widths = [len(row) for row in rows_of(lines[:SAMPLED], usual) if row]
+    widths = [len(row) for row in rows_of(lines, usual) if row]
     if not separator and (widths[0] == 1 or widths[0] < max(widths)):  # otherwise the first line can be the header
         separators.extend(SEPARATORS)
     layouts = [(0, 0, usual)]
@@ -97,12 +97,19 @@ def title_lines(lines: Sequence[str], separator: str) -> tuple[int, str]:
 
 def numbered_rows(lines: Sequence[str], separator: str) -> tuple[list[list[str]], list[int]]:
     """Split the first lines into rows; return the rows, also empty ones, and the number of the last line of each."""
-    rows, ends = [], []
+    rows = []
+    ends = []
     reader = csv.reader(lines[:SAMPLED], delimiter=separator, skipinitialspace=True)
     for row in reader:
         rows.append([value.strip() for value in row])
         ends.append(reader.line_num)
     return rows, ends
+
+
+def rows_of(lines: Sequence[str], separator: str) -> list[list[str]]:
+    """Split the first lines into rows of values."""
+    rows, _ = numbered_rows(lines, separator)
+    return rows
 
 
 def header_row(rows: Sequence[Sequence[str]], is_prose: bool = False) -> int:
@@ -228,7 +235,7 @@ def separator_of(lines: list[str]) -> str:
     >>> separator_of(["a;b", "1,5;2", "3,25;4"]), separator_of(["a"]), separator_of(["a  b", "1  2"])
     (';', ',', ' ')
     """
-    lines = lines[:200]
+    lines = lines[:SAMPLED]
 
     def worth(separator: str) -> tuple[float, int]:
         widths = [len(row) for row in csv.reader(lines, delimiter=separator)]
@@ -279,12 +286,6 @@ def is_number(text: str) -> bool:
         return isfinite(float(text))
     except ValueError:
         return False
-
-
-def rows_of(lines: list[str], separator: str) -> list[list[str]]:
-    """Split lines into values and strip the values."""
-    rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
-    return [[value.strip() for value in row] for row in rows]
 
 
 @contextmanager
