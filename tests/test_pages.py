@@ -135,7 +135,7 @@ def test_programs_run_and_print_what_the_page_shows(
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     names = PREPARED.get(page, dict)()
-    elsewhere = {"tcp://scheduler:8786": scheduler, "s3://sales/": "sales/", "time_limit=60": "time_limit=1"}
+    elsewhere = {"tcp://scheduler:8786": scheduler, "s3://sales/": "sales/"}
     examples = []
     for number, (kind, text) in enumerate(PAGES[page]):
         for there, here in elsewhere.items():

@@ -75,7 +75,7 @@ def test_attributes_that_resemble_nothing():
         (vp.MLPRegressor, "lr", "did you mean 'learning_rate_init'"),
         (vp.MLPEnsembleRegressor, "n_members", "did you mean 'n_estimators'"),
         (vp.MLPSearchCV, "folds", "did you mean 'cv'"),
-        (vp.TabularRegressor, "budget", "did you mean 'time_limit'"),
+        (vp.TabularRegressor, "time_limit", "see help"),
         (vp.check_gradients, "metod", "did you mean 'method'"),
         (vp.read_table, "astext", "did you mean 'as_text'"),
         (vp.tables.evaluate, "group", "did you mean 'groups'"),

@@ -141,12 +141,12 @@ def population(rng: random.Random, folder: Path | None, workers: Any = None) -> 
 
 
 def table(rng: random.Random, folder: Path | None) -> Any:
-    """Fit a model to a table, in stages."""
+    """Fit a model to a table."""
     kind, y = rng.choice([(vp.TabularClassifier, np.where(T[:, 0] > 0, "yes", "no")), (vp.TabularRegressor, T[:, 0])])
-    settings: dict[str, Any] = {"n_estimators": 4, "max_iter": 25, "stages": rng.choice([1, 3]), "random_state": 0}
+    settings: dict[str, Any] = {"n_estimators": 4, "max_iter": 25, "random_state": 0}
     model = kind(**settings, checkpoint=kept(folder, "table")).fit(FRAME, y)
     thetas = [view.thetas for ensemble in model._ensembles for view in ensemble.views]
-    return [thetas, model.out_of_fold_, model.loss_curves_, model.validation_loss_, model.stages_]
+    return [thetas, model.out_of_fold_, model.loss_curves_, model.validation_loss_]
 
 
 def command(rng: random.Random, folder: Path | None) -> Any:
@@ -158,7 +158,7 @@ def command(rng: random.Random, folder: Path | None) -> Any:
     own = [] if folder is None else ["--checkpoint", str(folder / "command")]
     for trees in ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor"):
         setattr(baselines, trees, partial(getattr(baselines, trees), max_iter=3))
-    options = ["--stages", "2", "--seed", str(rng.randrange(9)), "-o", "model.npz", "--force", "--quiet", *own]
+    options = ["--seed", str(rng.randrange(9)), "-o", "model.npz", "--force", "--quiet", *own]
     code = app(["train", "table.csv", "--target", "target", *options], standalone_mode=False)
     if code:
         sys.exit(code)

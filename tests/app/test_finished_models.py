@@ -70,16 +70,6 @@ def test_cross_validation_predicts_unseen_folds(tmp_path, group, time):
     np.testing.assert_array_equal(out_of_fold.predicted, model.out_of_fold_[~np.isnan(model.out_of_fold_)])
 
 
-def test_cross_validation_models_have_the_same_stages(tmp_path, monkeypatch):
-    monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)  # to keep all rows
-    parts = split_table(Request(visits(tmp_path), "y", 0))
-    model = vp.TabularRegressor("y", **FEW, stages=3).fit(**parts.training).set_params(stages=None, time_limit=1e-9)
-    found = cross_validated(model, parts, 3, seed=0, progress=None)
-    unseen = parts.dependence.folds(parts.y, 3, seed=0) == 1
-    alone = vp.TabularRegressor("y", **FEW, stages=3).fit(**parts.training_of(np.flatnonzero(~unseen)))
-    np.testing.assert_array_equal(found.predicted[found.folds[1]], alone.predict(parts.X[unseen]))
-
-
 def test_more_folds_than_rows_raise_an_error(tmp_path):
     table = visits(tmp_path)
     with pytest.raises(TableError, match="--cv has 121 folds, more than the 120 rows: lower it"):

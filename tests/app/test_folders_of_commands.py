@@ -119,7 +119,7 @@ def test_training_on_a_folder_larger_than_memory(vecprop, large):
         ("--time", "day", "--weight", "w"),
         ("--test-size", 0),
         ("--test", "large/0.parquet"),
-        ("--test-size", 100, "--report", "page.html", "--stages", 2),
+        ("--test-size", 100, "--report", "page.html"),
     ],
 )
 def test_options_apply_to_folders_larger_than_memory(vecprop, large, options):

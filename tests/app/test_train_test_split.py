@@ -104,7 +104,6 @@ def test_tables_that_cannot_be_cross_validated_have_a_test(tmp_path):
             ((), "cross-validation"),
             (("--test-size", 0.2), "test"),
             (("--test-size", 0), "out of fold"),
-            (("--time-limit", 0.01), "test"),
             (("--refit",), "test"),
             (("--config", "share.toml"), "test"),
             (("--test", "other.csv"), "test"),

@@ -98,7 +98,6 @@ def test_synonyms_refer_to_existing_options():
         ("--label-smoothing 0.5", "--label-smoothing is 0.5, but must be a number of at least 0 and less than 0.5."),
         ("--learning-rate-init 0", "--learning-rate-init is 0.0, but must be a number above 0."),
         ("--weight-decay nan", "--weight-decay is nan, but must be a finite number."),
-        ("--time-limit inf", "--time-limit is inf, but must be a finite number."),
         ("--hidden-layer-sizes 8,0", "--hidden-layer-sizes is '8,0', but must be integers of at least 1"),
         ("--test-size 2.5", "--test-size is 2.5, but must be a share of the rows, at least 0 and less than 1, or a"),
         ("--test-size -1", "--test-size is -1, but must be a share of the rows"),

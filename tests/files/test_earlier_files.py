@@ -1,6 +1,7 @@
 """Test that files from earlier versions still load: ``earlier`` contains some, with predictions.
 
-The number at the start of a name is the format version. ``python tests/files/test_earlier_files.py`` writes them.
+The number at the start of a name is the format version. ``python tests/files/test_earlier_files.py`` writes the files.
+An earlier version wrote the table of stages, which was trained with the setting ``stages=3``.
 """
 
 from pathlib import Path
@@ -53,6 +54,17 @@ def test_files_of_earlier_versions_load_and_continue(path, tmp_path):
     elif isinstance(model, vp.MLPClassifier | vp.MLPRegressor):
         y = ["no", "yes", "no"] if isinstance(model, vp.MLPClassifier) else X[:, 0]
         assert model.set_params(early_stopping=False).partial_fit(X, y).loss_ > 0
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")
+def test_networks_of_later_stages_can_be_refitted_and_saved(tmp_path):
+    model: Any = vp.load(FOLDER / "1-table-of-stages.npz")
+    again = model.refit(ALL_TABLE, np.where(ALL_X[:, 0] > 0, "yes", "no"))
+    views = [(view.view, view.network, view.share) for view in model.ensemble_.views]
+    assert len(views) == 4
+    assert [(view.view, view.network, view.share) for view in again.ensemble_.views] == views
+    vp.save(again, tmp_path / "again.npz")
+    np.testing.assert_array_equal(predictions(vp.load(tmp_path / "again.npz")), predictions(again))
 
 
 def written() -> dict[str, Any]:

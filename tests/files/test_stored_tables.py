@@ -83,7 +83,6 @@ def test_scores_belong_to_edges(models, tmp_path, monkeypatch):
     ("Encoder", "parts", []),
     ("TabularClassifier", "inverse_temperature_", -1.0),
     ("TabularClassifier", "classes_", [1, 2]),
-    ("TabularClassifier", "stages_", 0),
     ("Networks", "stage", 0),
     ("TabularClassifier", "notes_", [1]),
     ("TabularClassifier", "n_estimators", 0),

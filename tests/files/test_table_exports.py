@@ -202,12 +202,12 @@ def test_invalid_coverages_raise_an_error():
             write(classes, coverage=0.9)
 
 
-def test_stages(monkeypatch):
-    monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)  # to keep all rows
-    model = classifier(DAYS, THREE, stages=2)
-    assert len(model.ensemble_.views) == 3
+def test_networks_of_later_stages_of_earlier_versions():
+    model = classifier(DAYS, THREE)
+    pieces, usual = model.ensemble_.views
+    later = replace(usual, thetas=usual.thetas[::-1].copy(), share=usual.share / 2, stage=2)
+    model.ensemble_ = Ensemble([pieces, replace(usual, share=usual.share / 2), later])
     assert_same(model, NEW)
-    assert_source(regressor(DAYS, stages=2, **QUANTILES), NEW)
 
 
 @pytest.mark.long

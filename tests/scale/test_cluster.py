@@ -180,7 +180,7 @@ def ensemble(workers=None):
 
 
 def table(workers=None):
-    return vp.TabularClassifier(n_estimators=3, max_iter=8, stages=2, random_state=0, workers=workers)
+    return vp.TabularClassifier(n_estimators=3, max_iter=8, random_state=0, workers=workers)
 
 
 def unread(*arguments):

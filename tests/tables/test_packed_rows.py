@@ -103,7 +103,6 @@ def bits(model):
 FITS = {
     "classes": lambda: TabularClassifier(**SETTINGS).fit(FRAME, NUMBERS + FRAME["skewed"] > 1),
     "numbers": lambda: TabularRegressor(**SETTINGS).fit(FRAME, NUMBERS, sample_weight=np.arange(N)),
-    "later stages": lambda: TabularRegressor(**SETTINGS, stages=3).fit(FRAME, NUMBERS),
     "refitted": lambda: TabularRegressor(**SETTINGS).fit(FRAME, NUMBERS).refit(FRAME, NUMBERS),
     "weights that threads split": lambda: TabularClassifier(
         **{**SETTINGS, "hidden_layer_sizes": 40}, batch_size=100

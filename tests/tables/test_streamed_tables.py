@@ -14,7 +14,7 @@ import pytest
 from vecprop import Checkpoint, TableError, TabularClassifier, TabularRegressor
 from vecprop.system.threads import limit_threads
 from vecprop.tables import settings
-from vecprop.tables.ensemble import stages as trial
+from vecprop.tables.ensemble import fitting as trial
 from vecprop.tables.reading.table_parts import TableParts
 from vecprop.tables.rows import Roles
 from vecprop.tables.streaming.memory_plan import require_room_for_text
@@ -141,7 +141,6 @@ def test_a_folder_that_fits_into_memory_is_read_as_a_frame(frame, folder):
         ({"groups": "person"}, {}),
         ({"time": "day"}, {}),
         ({"sample_weight": "w"}, {"class_weight": "balanced"}),
-        ({}, {"stages": 2}),
     ],
 )
 def test_streamed_fits_accept_the_same_settings(frame, folder, little, setting, settings):
@@ -153,29 +152,6 @@ def test_streamed_fits_accept_the_same_settings(frame, folder, little, setting, 
 
 def ignored(setting):
     return {name: "ignore" for name in (*IGNORED, "v") if name not in setting.values()}
-
-
-def stages_of(model):
-    return [(view.view, view.stage) for view in model.ensemble_.views]
-
-
-@pytest.mark.long
-def test_the_sample_selects_stages_and_all_rows_train_them(folder, little, monkeypatch):
-    settings: dict[str, Any] = OF_NUMBERS | {"stages": 3, "hidden_layer_sizes": 8}
-    monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)  # selects all stages
-    workers = Here()
-    one, other = (TabularRegressor("v", workers=w, **settings).fit(folder, memory=little) for w in (None, workers))
-    assert workers.bundles > 0
-    np.testing.assert_array_equal(one.ensemble_.theta, other.ensemble_.theta)
-    assert stages_of(one) == stages_of(other) == [("pieces", 1), *[("standardised", number) for number in (1, 2, 3)]]
-    assert (one.stages_, len(one.loss_curves_)) == (3, 8)
-    assert one.notes_ == other.notes_
-    assert "Networks of 3 stage(s) were compared on a sample of the rows." in one.notes_
-    monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", 1.0)  # selects no stage
-    settings.pop("stages")
-    alone = TabularRegressor("v", stages=2, **settings).fit(folder, memory=little)
-    first = TabularRegressor("v", stages=1, **settings).fit(folder, memory=little)
-    np.testing.assert_array_equal(alone.ensemble_.theta, first.ensemble_.theta)
 
 
 @pytest.mark.long
@@ -194,16 +170,6 @@ def test_workers_read_windows_independently(folder, little, tmp_path, setting):
     assert (one.notes_, one.validation_loss_curves_) == (other.notes_, other.validation_loss_curves_)
     assert workers.bundles == 4
     assert seen[-1].ended == 4
-
-
-@pytest.mark.long
-def test_a_time_limit_leaves_time_for_the_last_fit(folder, little, monkeypatch):
-    monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)
-    now = iter(range(10_000))
-    monkeypatch.setattr("vecprop.tables.ensemble.stages.perf_counter", lambda: next(now))
-    settings: dict[str, Any] = OF_NUMBERS | {"hidden_layer_sizes": 8}
-    spent = [TabularRegressor("v", time_limit=limit, **settings).fit(folder, memory=little) for limit in (1e-9, 1e4)]
-    assert [model.stages_ for model in spent] == [1, 16]
 
 
 @pytest.mark.long
@@ -291,11 +257,10 @@ class Crash(Exception):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("setting", "stages"), [({}, 1), ({"time": "day"}, 2)])
-def test_a_streamed_fit_resumes_bit_identically(folder, little, tmp_path, monkeypatch, setting, stages):
+@pytest.mark.parametrize("setting", [{}, {"time": "day"}])
+def test_a_streamed_fit_resumes_bit_identically(folder, little, tmp_path, monkeypatch, setting):
     monkeypatch.setattr("vecprop.files.checkpoint.store.SHARE", np.inf)
-    monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)  # so that all stages are kept
-    settings = OF_CLASSES | {"columns": ignored(setting), "stages": stages}
+    settings: dict[str, Any] = OF_CLASSES | {"columns": ignored(setting)}
     whole = TabularClassifier("y", **settings).fit(folder, memory=little, **setting)
     crashes = iter([2, 1, 3, 5, 4, *range(2, 99)])
 
@@ -317,7 +282,6 @@ def test_a_streamed_fit_resumes_bit_identically(folder, little, tmp_path, monkey
     assert cut > 2
     assert np.array_equal(model.ensemble_.theta, whole.ensemble_.theta)
     assert model.validation_loss_curves_ == whole.validation_loss_curves_
-    assert model.stages_ == stages
 
 
 def test_streamed_roles_are_names_of_columns(frame, folder, little):

@@ -1,4 +1,4 @@
-"""The selection of views for the first stage by short trial fits."""
+"""The selection of views by short trial fits."""
 
 from dataclasses import replace
 from typing import Any
@@ -11,8 +11,8 @@ from sklearn.base import clone
 from vecprop import Dense, TabularClassifier, TabularRegressor, load, save, train_population
 from vecprop.core.rows.selection import Selection
 from vecprop.tables import settings
-from vecprop.tables.ensemble import stages as trial
-from vecprop.tables.ensemble.stages import select_views
+from vecprop.tables.ensemble import fitting as trial
+from vecprop.tables.ensemble.fitting import select_views
 
 FEW: dict[str, Any] = {"n_estimators": 2, "hidden_layer_sizes": (6, 4), "max_iter": 16, "random_state": 0}
 SHORT: dict[str, Any] = FEW | {"max_iter": 4}
@@ -56,8 +56,8 @@ def test_small_tables_and_regressors_have_no_trial(monkeypatch):
     plan = prepared()
     assert select_views(plan) is plan.fit
     assert kinds(plan.fit.views) == [PIECES, USUAL]
-    assert [len(TabularClassifier()._first_stages(rows)) for rows in (2499, 2500)] == [2, 3]
-    assert [len(TabularRegressor()._first_stages(rows)) for rows in (2499, 10**6)] == [2, 2]
+    assert [len(TabularClassifier()._candidates(rows)) for rows in (2499, 2500)] == [2, 3]
+    assert [len(TabularRegressor()._candidates(rows)) for rows in (2499, 10**6)] == [2, 2]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,6 @@ def test_other_views_must_be_clearly_better(several, monkeypatch, losses, chosen
     plan = prepared()
     found = select_views(plan)
     assert kinds(found.views) == chosen
-    assert len(found.left_out) == 1
     assert {view.training.epochs for view in found.views} == {16}
 
 
@@ -136,29 +135,21 @@ def test_a_trial_reports_progress_and_cannot_be_stopped(several, telling):
     )
 
 
-def test_trials_count_towards_the_time_limit(several, telling):
-    shares = []
-    TabularClassifier(**SHORT, time_limit=1e-3, progress=lambda now: shares.append(now.share)).fit(X, CLASSES)
-    assert set(shares) == {1.0}
-
-
 @pytest.fixture(params=[(1.0, 1.0, 0.5), (1.0, 0.5, 1.0)], ids=["one view", "wide"])
 def chosen(request, several, large, monkeypatch):
-    """A model of three stages whose trial selected only the standardized view, or wide networks and pieces."""
+    """A model whose trial selected only the standardized view, or wide networks and pieces."""
     planned(monkeypatch, *request.param)
-    return TabularClassifier(**FEW | {"max_iter": "auto", "stages": 3}).fit(X, CLASSES)
+    settings: dict[str, Any] = FEW | {"max_iter": "auto"}
+    return TabularClassifier(**settings).fit(X, CLASSES)
 
 
 def test_models_with_selected_views_can_be_saved_and_refitted(chosen, tmp_path):
-    first = [view for view in chosen.ensemble_.views if view.stage == 1]
-    assert kinds(first) in ([USUAL], [PIECES, WIDE])
-    assert chosen.stages_ == 3
+    assert kinds(chosen.ensemble_.views) in ([USUAL], [PIECES, WIDE])
     assert np.isfinite(chosen.out_of_fold_).all()
     save(chosen, tmp_path / "model.npz")
     np.testing.assert_array_equal(load(tmp_path / "model.npz").predict_proba(X), chosen.predict_proba(X))
     again = chosen.refit(X, CLASSES)
     assert kinds(again.ensemble_.views) == kinds(chosen.ensemble_.views)
-    assert [view.stage for view in again.ensemble_.views] == [view.stage for view in chosen.ensemble_.views]
 
 
 def test_wide_networks_are_selected_if_they_predict_better(several, monkeypatch):

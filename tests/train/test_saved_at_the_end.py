@@ -102,7 +102,7 @@ def table(path, event):
 
     kept = None if path is None else vp.Checkpoint(path / "folder")
     settings: dict[str, Any] = {"n_estimators": 3, "hidden_layer_sizes": 32, "n_iter_no_change": 1500, "max_iter": 300}
-    settings |= {"random_state": 0, "stages": 2}
+    settings |= {"random_state": 0}
     pd = pytest.importorskip("pandas")
     model = vp.TabularRegressor(**settings, progress=strike, checkpoint=kept).fit(pd.DataFrame(X), T)
     return [view.thetas for view in model.ensemble_.views]

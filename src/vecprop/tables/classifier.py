@@ -25,7 +25,7 @@ from .ensemble.calibration import (
     positive_of,
 )
 from .ensemble.ensemble import MIN_PROBABILITY, Ensemble, TrainingRows, Unseen, out_of_fold, temperature_scaled
-from .ensemble.stages import Calibrated, Stage
+from .ensemble.fitting import Calibrated, Candidate
 from .error import TableError, first_line, pandas
 from .kinds.formats import DateReading
 from .kinds.kinds import DATES
@@ -115,8 +115,8 @@ class TabularClassifier(ClassifierMixin, TableModel):
     positive: Any = None
 
     _auto_activations: ClassVar[dict[View, str]] = {"pieces": "relu", "standardised": "elu"}
-    _first_stage: ClassVar[list[Stage]] = [Stage("pieces"), Stage("standardised", deeper=1)]
-    _alternatives: ClassVar[list[Stage]] = [Stage("standardised", wider=2)]
+    _usual: ClassVar[list[Candidate]] = [Candidate("pieces"), Candidate("standardised", deeper=1)]
+    _alternatives: ClassVar[list[Candidate]] = [Candidate("standardised", wider=2)]
     _auto_epochs: ClassVar[int] = 60
     _fewest_steps: ClassVar[int] = 1500
 

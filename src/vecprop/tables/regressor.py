@@ -18,7 +18,7 @@ from .encoding.column import first_of
 from .encoding.encoder import View
 from .ensemble.calibration import Residuals, best_shares
 from .ensemble.ensemble import Ensemble, TrainingRows, Unseen, out_of_fold
-from .ensemble.stages import Calibrated, Stage
+from .ensemble.fitting import Calibrated, Candidate
 from .error import TableError, pandas
 from .kinds.formats import DateReading, NumberReading
 from .kinds.kinds import DATES, target_reading
@@ -87,8 +87,8 @@ class TabularRegressor(RegressorMixin, TableModel):
     quantile: Any = 0.5
 
     _auto_activations: ClassVar[dict[View, str]] = {"pieces": "silu", "standardised": "silu"}
-    _first_stage: ClassVar[list[Stage]] = [Stage("pieces"), Stage("standardised")]
-    _alternatives: ClassVar[list[Stage]] = []
+    _usual: ClassVar[list[Candidate]] = [Candidate("pieces"), Candidate("standardised")]
+    _alternatives: ClassVar[list[Candidate]] = []
     _auto_epochs: ClassVar[int] = 100
     _fewest_steps: ClassVar[int] = 2000
 

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from numbers import Integral, Real
+from numbers import Integral
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar
 
@@ -22,7 +22,7 @@ from ..system.versions import Versioned
 from ..train.progress import Progress
 from .encoding.encoder import View
 from .ensemble.ensemble import Training
-from .ensemble.stages import Stage
+from .ensemble.fitting import Candidate
 from .explaining.plots import TablePlots
 from .kinds.ambiguities import ColumnOptions
 
@@ -45,8 +45,6 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "random_state": ["random_state"],
     "n_jobs": [Integral, None],
     "workers": [HasMethods("run"), None],
-    "stages": [COUNT, None],
-    "time_limit": [Interval(Real, 0, None, closed="neither"), None],
     "verbose": ["boolean"],
     "progress": [callable, None],
     "checkpoint": CHECKPOINT,
@@ -114,21 +112,14 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
     workers : DaskWorkers or None, default None
         Trains the networks on a cluster, with bit-identical results. The table is read and encoded locally. By default,
         a ``joblib.parallel_config("dask")`` block uses its cluster.
-    stages : int or None, default None
-        The number of training stages; None means one. Each further stage trains one more network per fold with other
-        settings. Its networks are added if they lower the loss on rows that they were not trained on.
-    time_limit : float or None, default None
-        The training time in seconds, instead of a number of stages: a stage starts if it will probably finish in time.
-        The first stage always runs, and there are at most 16. To reproduce the model bit for bit, pass
-        ``stages=model.stages_`` and the same integer as random_state.
     verbose : bool, default False
-        Whether to show a `ProgressBar`. From the second stage, it also shows the lowest out-of-fold loss so far.
+        Whether to show a `ProgressBar`.
     progress : callable or None, default None
-        Called several times a second with a `Progress`: the number of finished networks, the rows trained on, the
-        losses and the stage. If it returns True, training stops. Networks of an interrupted later stage are discarded.
+        Called several times a second with a `Progress`: the number of finished networks, the rows trained on and the
+        losses. If it returns True, training stops.
     checkpoint : Checkpoint or None, default None
         Saves trained networks to a folder, ``Checkpoint("folder")``. If the process is killed, the same `fit` resumes
-        at the interrupted stage and yields the same model, bit for bit. Requires an integer as random_state.
+        and yields the same model, bit for bit. Requires an integer as random_state.
 
     Attributes
     ----------
@@ -144,8 +135,6 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
     loss_curves_, validation_loss_curves_ : list of list of float
         The loss of each network after each epoch, and its validation loss initially and after each epoch. Networks with
         the piecewise linear encoding come first.
-    stages_ : int
-        The number of trained stages, including those whose networks were not added.
     n_iter_ : int
         The largest number of epochs of any network.
     n_features_in_, feature_names_in_ : int and ndarray
@@ -174,16 +163,14 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
     random_state: int | np.random.RandomState | None = None
     n_jobs: int | None = None
     workers: Any = None
-    stages: int | None = None
-    time_limit: float | None = None
     verbose: bool = False
     progress: Callable[[Progress], object] | None = None
     checkpoint: Any = None
 
     _auto_activations: ClassVar[dict[View, str]]
-    _first_stage: ClassVar[list[Stage]]
-    """The networks of each view in the first stage."""
-    _alternatives: ClassVar[list[Stage]]
+    _usual: ClassVar[list[Candidate]]
+    """The default networks of each view."""
+    _alternatives: ClassVar[list[Candidate]]
     """Alternative networks of the standardized view, see `select_views`."""
     _auto_epochs: ClassVar[int]
     _fewest_steps: ClassVar[int]
@@ -199,9 +186,11 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
         auto = 8 if rows < SEVERAL_ROWS else 6 if rows < MANY_ROWS else 4
         return min(auto if self.n_estimators == "auto" else int(self.n_estimators), rows)
 
-    def _first_stages(self, rows: int) -> list[Stage]:
-        """Return the candidate networks of the first stage."""
-        return self._first_stage + (self._alternatives if rows >= SEVERAL_ROWS else [])
+    def _candidates(self, rows: int) -> list[Candidate]:
+        """Return the candidates among which `select_views` selects."""
+        if rows < SEVERAL_ROWS:
+            return self._usual
+        return self._usual + self._alternatives
 
     def _training(self, rows: int) -> Training:
         """Return the training settings for a number of rows."""
@@ -245,13 +234,16 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
     def _losses(self) -> list[Loss]:
         """Return the losses of all networks: first those used for prediction, then auxiliary ensembles."""
 
-    def _networks(self, inputs: int, outputs: int, stage: Stage) -> list[Network]:
-        """Build the network of a stage for each loss."""
-        own = self._auto_activations[stage.view] if self.activation == "auto" else self.activation
-        name, dropout = stage.activation or own, max(self.dropout, stage.dropout)
+    def _networks(self, inputs: int, outputs: int, candidate: Candidate) -> list[Network]:
+        """Build the network of a candidate for each loss."""
+        name = self.activation
+        if name == "auto":
+            name = self._auto_activations[candidate.view]
         layers = []
-        for width in stage.widths(self._widths):
-            layers += [Dense(width), ACTIVATIONS.get(name, name), *([Dropout(dropout)] if dropout else [])]
+        for width in candidate.widths(self._widths):
+            layers += [Dense(width), ACTIVATIONS.get(name, name)]
+            if self.dropout:
+                layers.append(Dropout(self.dropout))
         return [Network(inputs, [*layers, Dense(outputs)], loss) for loss in self._losses()]
 
 

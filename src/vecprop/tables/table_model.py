@@ -18,7 +18,7 @@ from ..system.threads import limit_jobs
 from ..train.progress import progress_bar
 from .encoding.encoder import VIEWS, Encoder, require_inputs
 from .ensemble.ensemble import Ensemble, Fit, Outcome, Report, TrainingRows, Unseen, ViewFit, results_of
-from .ensemble.stages import Calibrated, Plan, Schedule, StagedEnsemble, fit_in_stages
+from .ensemble.fitting import Calibrated, Fitted, Plan, fit_together
 from .error import TableError, pandas
 from .explaining.column_notes import (
     TrainedRows,
@@ -43,7 +43,7 @@ WITHOUT_TEST = "There was no test"
 CUT_SHORT = "Training was interrupted, so the model is not fully trained."
 """The note on a model whose training ended early."""
 
-FROM_UNSEEN = {"inverse_temperature_", "residuals_", "validation_loss_", "threshold_", "_positive", "stages_"}
+FROM_UNSEEN = {"inverse_temperature_", "residuals_", "validation_loss_", "threshold_", "_positive"}
 """The attributes that are learned from out-of-fold predictions."""
 
 
@@ -52,7 +52,6 @@ class TableModel(SharedSettings):
 
     ensemble_: Ensemble
     out_of_fold_: np.ndarray
-    stages_: int
     validation_loss_: float
     notes_: list[str]
     n_features_in_: int
@@ -60,9 +59,6 @@ class TableModel(SharedSettings):
 
     def _validate_params(self) -> None:
         require_valid_settings(super())
-        if self.stages is not None and self.time_limit is not None:
-            both = f"stages={self.stages} and time_limit={self.time_limit}"
-            raise ValueError(f"{both} are both set: pass only one of the two.")
         if self.checkpoint is not None:
             require_repeatable(self)
 
@@ -189,7 +185,7 @@ class TableModel(SharedSettings):
         names = {"sample_weight": sample_weight, "groups": groups, "time": None}
         streamed = self._streamed(X, y, names, memory)
         plan = model._plan(X if streamed is None else streamed, y, self.encoder_, **names)
-        views = [plan.view_like(plan.fit, networks) for networks in self.ensemble_.views]
+        views = [plan.view_like(networks) for networks in self.ensemble_.views]
         stream = None if plan.fit.stream is None else replace(plan.fit.stream, folds=None)
         fit = replace(plan.fit, views=views, stream=stream)
         # Curves start before the first epoch. Networks that were not trained have empty curves.
@@ -206,7 +202,7 @@ class TableModel(SharedSettings):
         if outcome.others.size:
             advice = f"lower learning_rate_init (now {self.learning_rate_init})."
             raise ValueError(f"Refitting diverged for every network of a view: {advice}")
-        model._store_curves(outcome, outcome.results)
+        model._store_curves(outcome)
         vars(model).update({name: value for name, value in vars(self).items() if name in FROM_UNSEEN})
         model.ensemble_, *outer = (
             new.with_shares([view.share for view in old.views], [view.inverse_temperature for view in old.views])
@@ -300,30 +296,29 @@ class TableModel(SharedSettings):
             of_views = self.encoder_.of_views(rows.frame, means, as_arrays=streamed is not None)
         self.trained_rows_ = TrainedRows.of(self.encoder_, rows.frame, target, count)
         views, inputs = [], dict(zip(VIEWS, of_views, strict=True))
-        for stage in self._first_stages(count):
-            own = self.encoder_.of_view(stage.view)
-            networks = self._networks(len(own), T.shape[1], stage)
-            views.append(ViewFit(stage.view, own, inputs[stage.view], networks, self._training(count)))
+        for candidate in self._candidates(count):
+            view = candidate.view
+            columns = self.encoder_.of_view(view)
+            networks = self._networks(len(columns), T.shape[1], candidate)
+            views.append(ViewFit(view, columns, inputs[view], networks, self._training(count)))
         of_training = TrainingRows(T, weight, fold, rows.dependence.is_time, rows.dependence.count, raw)
         return Plan(self, Fit(views, of_training, seed, stream=stream), rows.is_used, alone)
 
-    def _learn(self, staged: StagedEnsemble) -> None:
+    def _learn(self, fitted: Fitted) -> None:
         """Set the attributes of the fitted model."""
-        self.notes_ += staged.notes
-        self._store_curves(staged.outcome, staged.results)
-        if staged.is_interrupted and not staged.outcome.is_interrupted:
-            self.notes_.append(CUT_SHORT)
-        learned, unseen, loss = staged.calibrated
-        vars(self).update(learned, validation_loss_=loss, stages_=staged.stages)
-        is_used = staged.plan.is_used
+        plan = fitted.plan
+        self._store_curves(fitted.outcome)
+        learned, unseen, loss = fitted.calibrated
+        vars(self).update(learned, validation_loss_=loss)
+        is_used = plan.is_used
         self.out_of_fold_ = np.full((len(is_used), *unseen.shape[1:]), np.nan)
         self.out_of_fold_[is_used] = unseen
-        self._decide(unseen, staged.plan.fit.rows)
-        if staged.plan.alone:
-            model, Y = staged.plan.model, unseen.reshape(len(unseen), -1)
+        self._decide(unseen, plan.fit.rows)
+        if plan.alone:
+            model, Y = plan.model, unseen.reshape(len(unseen), -1)
             if not hasattr(model, "classes_"):  # numbers or quantiles
                 Y = model.targets_.encode(Y[:, [Y.shape[1] // 2]])
-            self.notes_ += strong_columns(staged.plan.alone, staged.plan.fit.rows.T, Y)
+            self.notes_ += strong_columns(plan.alone, plan.fit.rows.T, Y)
         self.notes_ = ranked(self.notes_)
 
     @abstractmethod
@@ -338,17 +333,17 @@ class TableModel(SharedSettings):
     def _named_target(self) -> str:
         return "The target" if self.target is None else f"The target {self.target!r}"
 
-    def _store_curves(self, outcome: Outcome, results: np.ndarray) -> None:
-        """Store the loss curves of all networks, and add a note on dropped networks of the first stage."""
-        histories = [result.history for result in results.flat]
+    def _store_curves(self, outcome: Outcome) -> None:
+        """Store the loss curves of all networks, and add a note on dropped networks."""
+        histories = [result.history for result in outcome.results.flat]
         self.loss_curves_ = [np.asarray(history.loss, float).tolist() for history in histories]
         self.validation_loss_curves_ = [np.asarray(history.validation_loss, float).tolist() for history in histories]
-        first = [*outcome.results.flat, *outcome.others.flat]
-        self.n_iter_ = max(result.state.epoch for result in [*first, *results.flat])
-        ended = [result.reason for result in first if result.reason == "diverged" or not result.state.epoch]
+        trained = [*outcome.results.flat, *outcome.others.flat]
+        self.n_iter_ = max(result.state.epoch for result in trained)
+        ended = [result.reason for result in trained if result.reason == "diverged" or not result.state.epoch]
         if ended:
             reason = "diverged" if "diverged" in ended else "were not trained"
-            self.notes_.append(f"{len(ended)} of {len(first)} networks {reason} and do not count.")
+            self.notes_.append(f"{len(ended)} of {len(trained)} networks {reason} and do not count.")
         if outcome.is_interrupted:
             self.notes_.append(CUT_SHORT)
 
@@ -504,19 +499,18 @@ class TableModel(SharedSettings):
 
 
 def fit_many(models: Sequence[TableModel], tables: Sequence[Mapping[str, Any]], progress: Report) -> None:
-    """Fit several models, each on its own table. A stage trains the networks of all models together.
+    """Fit several models, each on its own table. The networks of all models are trained together.
 
-    The first model determines the threads, stages and checkpoint. If an exception is raised, the models are unchanged.
+    The first model determines the threads and the checkpoint. If an exception is raised, the models are unchanged.
     """
     first, before = models[0], [dict(vars(model)) for model in models]
     try:
         with nullcontext() if first.checkpoint is None else first.checkpoint._held():
-            schedule = Schedule(first.stages, first.time_limit, progress, first.checkpoint)
             plans = [model._plan(**table) for model, table in zip(models, tables, strict=True)]
             with limit_jobs(first.n_jobs):
-                each = fit_in_stages(plans, schedule)
-            for model, staged in zip(models, each, strict=True):
-                model._learn(staged)
+                fits = fit_together(plans, progress, first.checkpoint)
+            for model, fitted in zip(models, fits, strict=True):
+                model._learn(fitted)
     except BaseException:
         for model, attributes in zip(models, before, strict=True):
             vars(model).clear()

@@ -31,10 +31,8 @@ class Progress:
     loss, validation_loss : float, default nan
         The median of the members' latest losses; NaN if unknown.
     stage : int, default 1
-        The current stage of a tabular model. Stage 0 is a short trial of networks; its rows and epochs do not count,
-        and returning True does not stop it.
-    best : float, default nan
-        The loss of the tabular model before this stage, on rows that its networks were not trained on.
+        0 during the short trial of networks of a tabular model. Its rows and epochs do not count, and returning True
+        does not stop it.
     epoch, epochs : int, default 0
         The current pass and the number of passes over rows that do not fit into memory; otherwise 0.
 
@@ -57,7 +55,6 @@ class Progress:
     loss: float = float("nan")
     validation_loss: float = float("nan")
     stage: int = 1
-    best: float = float("nan")
     epoch: int = 0
     epochs: int = 0
 
@@ -244,8 +241,6 @@ def parts_of(now: Progress) -> tuple[dict[str, float], list[str]]:
     texts = [f"{now.ended:,} of {now.members:,} done"]
     if now.stage == 0:
         losses, texts = {}, ["trial of networks", *texts]
-    if now.stage > 1:
-        losses = {f"stage {now.stage}, best": now.best}
     if now.epochs:
         texts = [f"epoch {now.epoch} of {now.epochs}", f"{now.rows:,.0f} rows"]
     return losses, texts

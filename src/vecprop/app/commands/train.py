@@ -18,11 +18,12 @@ Columns, Test, Learning, Running = (partial(Option, rich_help_panel=panel) for p
 OUTPUT = "The model file; by default TABLE with the extension .npz."
 POSITIVE = "The positive class of two; by default 1, True or yes, else the rarer class."
 LOSS = "The loss for regression, to predict the mean or quantiles."
-TIME_LIMIT = "Train for up to this many seconds; adds networks with other settings where they help."
 WORKERS = "Train on a Dask cluster (tcp://HOST:8786) or in local processes (local:4), with identical results."
 MEMORY = "The memory limit, such as 4GB; larger tables are read in blocks."
 CHECKPOINT = "Save progress to this folder; if the command is killed, run it again to resume."
 CONFIG = "Read options from a TOML file; options on the command line take precedence."
+REMOVED = {"stages", "time_limit"}
+"""Options of earlier versions."""
 REPLACE = "With --force, replace an existing model even after Ctrl-C; otherwise save next to it."
 
 
@@ -33,8 +34,12 @@ def read_configuration(context: typer.Context, path: Path | None) -> Path | None
     from ..training.config import PASSING, read_toml
 
     values = read_toml(path)
+    if values.get("stages") == 1:  # the default, which earlier versions wrote
+        del values["stages"]
     known = {str(parameter.name) for parameter in context.command.params} - PASSING
     for name, value in values.items():
+        if name in REMOVED:
+            raise UsageError(f"{path} has the option {name!r}, which was removed: delete this line.")
         if name not in known:
             raise UsageError(f"{path} has the unknown name {name!r}{suggestion(name, known) or '.'}")
         if isinstance(value, Mapping) and name != "columns":
@@ -53,7 +58,6 @@ def _as_text(value: Any) -> str:
 
 
 def train(
-    context: typer.Context,
     table: Table,
     target: Annotated[str, Option(help="The column to predict.")],
     output: Annotated[Path | None, Option("--output", "-o", metavar="MODEL", help=OUTPUT)] = None,
@@ -112,10 +116,6 @@ def train(
         int | None, Learning(min=1, help="Stop after this number of epochs without progress.")
     ] = None,
     n_estimators: Annotated[int | None, Learning(min=2, metavar="N", help="The number of networks to average.")] = None,
-    time_limit: Annotated[float | None, Learning(metavar="SECONDS", help=TIME_LIMIT)] = None,
-    stages: Annotated[
-        int | None, Learning(min=1, metavar="K", help="The number of training stages, instead of --time-limit.")
-    ] = None,
     seed: Annotated[int, Running(min=0, max=2**32 - 1, help="The random seed of the split and of training.")] = 0,
     threads: Annotated[int | None, Running(min=1, help="The maximum number of threads; by default all CPUs.")] = None,
     workers: Annotated[str | None, Running(metavar="WHERE", help=WORKERS)] = None,
@@ -143,12 +143,10 @@ def train(
 
     Example: vecprop train ventes.csv --target prix --decimal , --codes postal --date-format "day first"
 
-    Example: vecprop train visits.csv.gz --target outcome --group patient --time-limit 300 -o visits.npz
+    Example: vecprop train visits.csv.gz --target outcome --group patient -o visits.npz
     """
-    options = {name: value for name, value in locals().items() if name != "context"}
+    options = dict(locals())
     from ..training.config import requested
     from ..training.job import TrainingJob
 
-    sources = {name: context.get_parameter_source(name) for name in ("time_limit", "stages")}
-    of_file = [name for name, source in sources.items() if getattr(source, "name", "") == "DEFAULT_MAP"]
-    TrainingJob(*requested(options, of_file)).run()
+    TrainingJob(*requested(options)).run()

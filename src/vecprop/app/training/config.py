@@ -5,7 +5,7 @@ import json
 import re
 import tomllib
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from inspect import signature
 from math import isfinite
@@ -26,7 +26,7 @@ from .splitting import TEST_SHARE, Request
 
 SAME = ("loss", "quantile", "hidden_layer_sizes", "activation", "dropout", "weight_decay", "label_smoothing")
 SAME += ("class_weight", "threshold", "positive", "learning_rate_init", "batch_size", "max_iter", "n_iter_no_change")
-SAME += ("n_estimators", "stages", "time_limit")
+SAME += ("n_estimators",)
 SETTINGS = {"threads": "n_jobs", **dict(zip(SAME, SAME, strict=True))}
 """The estimator's setting for each option."""
 
@@ -38,17 +38,9 @@ PASSING = {"config", "force", "replace_interrupted", "debug", "quiet", "as_json"
 """Options that do not affect the result and are not saved."""
 
 
-def requested(options: Mapping[str, Any], of_file: Collection[str] = ()) -> tuple[dict[str, Any], Request, RunFiles]:
-    """Validate options; return the options of a run, its request and its output files.
-
-    Parameters
-    ----------
-    of_file : collection of str
-        The options among "time_limit" and "stages" that come from the file of ``--config``, not the command line.
-    """
+def requested(options: Mapping[str, Any]) -> tuple[dict[str, Any], Request, RunFiles]:
+    """Validate options; return the options of a run, its request and its output files."""
     options = dict(options)
-    if options["time_limit"] is not None and options["stages"] is not None and len(of_file) == 1:
-        options[next(iter(of_file))] = None  # every run saves its stages, but the command line takes precedence
     _require_to_fit(options)
     table, test = options["table"], options["test"]
     output = writable(options["output"] or named_after(existing(table)), True, table, test)
@@ -58,8 +50,7 @@ def requested(options: Mapping[str, Any], of_file: Collection[str] = ()) -> tupl
     said = {"columns": dict(asked.columns) or None, "decimal": asked.decimal, "date_format": asked.date_format}
     settings = settings_of(options) | {name: value for name, value in said.items() if value is not None}
     size = options["test_size"] if options["cv"] is None else 0.0
-    is_limited = options["refit"] or options["time_limit"] is not None
-    if size is None and test is None and is_limited:  # cross-validation needs no refit, and more time
+    if size is None and test is None and options["refit"]:  # cross-validation needs no refit
         size = TEST_SHARE
     own = {name: options[name] for name in ("target", "group", "time", "seed", "task", "weight", "memory")}
     classes, folds = several_names(options["classes"]), options["cv"]

@@ -167,8 +167,8 @@ class TrainingJob:
         types |= {self.request.target: "classes" if parts.task == "classification" else "numbers"}
         metrics = {} if self.measured is None else self.measured.metrics
         save(self.final, self.saved.model, columns=types, metrics={name: of.value for name, of in metrics.items()})
-        # Options for the model's settings, except those that depend on the number of rows or on time.
-        settings = self.model.get_params() | {"stages": self.model.stages_, "time_limit": None}
+        # Options for the model's settings, except those that depend on the number of rows.
+        settings = self.model.get_params()
         settings["hidden_layer_sizes"] = ",".join(map(str, self.model._widths))
         settings["quantile"] = ",".join(map(str, levels_of(self.model))) or None
         chosen = {name: settings.get(setting) for name, setting in SETTINGS.items()}
@@ -215,7 +215,6 @@ class TrainingJob:
             "target": self.request.target,
             "rows": {"train": parts.rows, "test": len(parts.y_test)},
             "columns": {"used": dict(model.encoder_.kinds), "dropped": dict(model.encoder_.dropped)},
-            "stages": model.stages_,
             "networks": sum(map(len, model._ensembles)),
             "parameters": sum(ensemble.theta.size for ensemble in model._ensembles),
             "seconds": {name: round(seconds, 3) for name, seconds in self.seconds.items()},
@@ -300,7 +299,6 @@ def as_text(result: dict[str, Any], measured: Measured, table: Path) -> str:
     lines += [f"columns   {len(result['columns']['used'])} used as inputs"]
     lines[-1] += f", {len(dropped)} dropped: {why}" if dropped else ""
     lines += [f"networks  {result['networks']}, with {result['parameters']:,} parameters"]
-    lines[-1] += f", in {result['stages']} stages" if result["stages"] > 1 else ""
     if "positive" in result:
         lines.append(f"positive  {result['positive']!r}, threshold {result['threshold']:.4g}")
     if "refit" in result:

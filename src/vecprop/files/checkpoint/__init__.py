@@ -86,7 +86,6 @@ class Checkpoint(SuggestsNames):
         if not is_within(every, 0):
             raise ValueError(f"every is {every!r}, expected a finite number of seconds of at least 0.")
         self.path, self.every = Path(path), every
-        self._seconds = 0.0  # the saved training time of earlier programs
         self._record: Any = None
         self._takes_others = False
 
@@ -172,9 +171,7 @@ class Checkpoint(SuggestsNames):
         self, members: Sequence[Member], groups: Groups, engines: Sequence[str], data: Data, moments: bool
     ) -> MemberStore:
         """Return the folder's store for members of a population."""
-        kept = MemberStore(self._place, members, groups, engines, data, moments)
-        self._seconds = kept.seconds
-        return kept
+        return MemberStore(self._place, members, groups, engines, data, moments)
 
     def _recording(self, record: Any) -> Self:
         """Return a checkpoint that also saves the state of a callback."""
@@ -186,11 +183,6 @@ class Checkpoint(SuggestsNames):
     def _fits(self, each: Sequence[Mapping[str, Any]]) -> FitStore:
         """Return the folder's store for fits of estimators."""
         return FitStore(self._place, each)
-
-    @property
-    def _is_begun(self) -> bool:
-        """Whether the file or folder exists."""
-        return self.path.exists()
 
     def _part(self, name: str, takes_others: bool = False) -> Self:
         """Return the checkpoint for a part of the run, a file or folder in this folder."""

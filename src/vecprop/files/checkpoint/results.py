@@ -67,9 +67,9 @@ class MemberStore(_ResultStore):
         self, place: Place, members: Sequence[Member], groups: Groups, engines: Sequence[str], data: Data, moments: bool
     ) -> None:
         super().__init__(place, *_identity(members, groups, engines, data, moments))
-        self.members, self.seconds, self.part = members, 0.0, PartialResults([], {})
+        self.members = members
+        self.part = PartialResults([], {})
         for keys, document, arrays in self.store.begin():
-            self.seconds += document["seconds"]
             self._take(keys, document, arrays)
         self._begun()
 
@@ -101,12 +101,12 @@ class MemberStore(_ResultStore):
         return self.throttle.is_due
 
     def keep(self, part: PartialResults) -> None:
-        began, since = time.perf_counter(), self.throttle.written
+        began = time.perf_counter()
         alone = list(part.others.items())
         for first in range(0, max(len(alone), 1), MOST_ALONE):
             some = PartialResults([] if first else part.groups, dict(alone[first : first + MOST_ALONE]))
             document, arrays = _plain(some)
-            self.store.write(some.numbers, {"seconds": 0.0 if first else began - since, **document}, arrays)
+            self.store.write(some.numbers, document, arrays)
         self.throttle.wrote(began)
 
 

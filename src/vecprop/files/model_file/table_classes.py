@@ -22,6 +22,8 @@ def _rise(values: np.ndarray) -> bool:
     return bool(np.all(values[1:] > values[:-1]))
 
 
+_IGNORED = (*NOT_KEPT, "stages", "time_limit", "stages_")
+"""Attributes that are not stored, and attributes of earlier versions."""
 _LEARNED_OF_TABLES = {
     **COMMON,
     "notes_": is_a(list[str]),
@@ -31,7 +33,6 @@ _LEARNED_OF_TABLES = {
     "ensemble_": is_a(Ensemble),
     **dict.fromkeys(("loss_curves_", "validation_loss_curves_"), is_a(list[list[float]])),
     "n_iter_": is_count,
-    "stages_": lambda value, model: is_count(value, model) and value > 0,
     "validation_loss_": is_a(float),
 }
 _LEARNED_BY_CLASSIFIERS = {
@@ -138,6 +139,6 @@ _IF_CONSISTENT = {
 TABLE_CLASSES = [
     *map(stored_fields, (NumberReading, DateReading)),
     *(stored_fields(cls, check) for cls, check in _IF_CONSISTENT.items()),
-    stored_estimator(TabularClassifier, _LEARNED_BY_CLASSIFIERS, _table_model_is_consistent, NOT_KEPT),
-    stored_estimator(TabularRegressor, _LEARNED_BY_REGRESSORS, _table_model_is_consistent, NOT_KEPT),
+    stored_estimator(TabularClassifier, _LEARNED_BY_CLASSIFIERS, _table_model_is_consistent, _IGNORED),
+    stored_estimator(TabularRegressor, _LEARNED_BY_REGRESSORS, _table_model_is_consistent, _IGNORED),
 ]

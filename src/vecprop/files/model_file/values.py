@@ -72,14 +72,14 @@ def _of_column(named: Any) -> StoredClass | None:
 
 
 def stored_estimator(
-    cls: type, fitted: Checks, check: Callable[[Any], bool] = lambda model: True, recreated: tuple[str, ...] = ()
+    cls: type, fitted: Checks, check: Callable[[Any], bool] = lambda model: True, ignored: tuple[str, ...] = ()
 ) -> StoredClass:
-    """Return the entry of an estimator with scikit-learn's interface."""
+    """Return the entry of an estimator with scikit-learn's interface. Ignored attributes are neither saved nor read."""
     fitted = {**COMMON, **fitted}
 
     def state(model: Any) -> dict[str, Any]:
         settings = model.get_params(deep=False)
-        learned = {name: value for name, value in vars(model).items() if name not in (*settings, *recreated)}
+        learned = {name: value for name, value in vars(model).items() if name not in (*settings, *ignored)}
         unknown = [name for name in learned if name not in fitted]
         if unknown:
             raise FileError(f"{cls.__name__} has the attribute {unknown[0]!r}, which a model file cannot store.")
@@ -87,6 +87,7 @@ def stored_estimator(
         return {name: value for name, value in settings.items() if name not in others} | learned
 
     def restore(state: dict[str, Any]) -> Any:
+        state = {name: value for name, value in state.items() if name not in ignored}
         settings = state.keys() & signature(cls).parameters.keys()
         unknown = state.keys() - settings - fitted.keys()
         if unknown:

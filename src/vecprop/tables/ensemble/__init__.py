@@ -1,1 +1,1 @@
-"""Ensembles of networks: training, stages, calibration, intervals and thresholds."""
+"""Ensembles of networks: training, calibration, intervals and thresholds."""

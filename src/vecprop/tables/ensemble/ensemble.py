@@ -33,7 +33,10 @@ hardly biases the validation loss."""
 
 @dataclass(frozen=True, eq=False)
 class Networks:
-    """Networks with the same architecture and view, each trained without one fold of the rows."""
+    """Networks with the same architecture and view, each trained without one fold of the rows.
+
+    The stage is 1, except in files of earlier versions, whose models can have further networks of a view.
+    """
 
     network: Network
     thetas: np.ndarray
@@ -204,17 +207,12 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """Ensembles to train: each has one network per view and fold.
-
-    ``first`` counts the views of earlier fits on these rows, so that all views get different seeds.
-    """
+    """Ensembles to train: each has one network per view and fold."""
 
     views: list[ViewFit]
     rows: TrainingRows
     seed: int
-    first: int = 0
     stream: StreamedRows | None = None
-    left_out: Sequence[ViewFit] = ()
 
     def members(self, count: int = 0, until: Sequence[int] = ()) -> list[Member]:
         """Return the members, sorted by ensemble, view and fold.
@@ -224,7 +222,7 @@ class Fit:
         """
         divided = [(None, None)] * count if until else splits(self.rows.fold, is_time=self.rows.is_time)
         groups = [
-            (view, view.networks[of], self.first + place)
+            (view, view.networks[of], place)
             for of in range(len(self.views[0].networks))
             for place, view in enumerate(self.views)
         ]
@@ -279,12 +277,11 @@ class Fit:
         ]
         return Outcome(ensembles, good, grouped[:, views], np.delete(grouped, views, axis=1))
 
-    def added(self, results: Sequence[TrainingResult], folds: np.ndarray) -> tuple[list[Networks], np.ndarray] | None:
-        """Return the new networks of each ensemble and the grouped results, or None if a network diverged."""
-        grouped = self._grouped(results)
-        if not _are_good(grouped[..., folds]).all():
+    def networks_of_trial(self, results: Sequence[TrainingResult]) -> list[Networks] | None:
+        """Return the only network of each ensemble, or None if one diverged."""
+        if not all(map(_are_good, results)):
             return None
-        return [self._networks(of, 0, own[0, folds], 0.0) for of, own in enumerate(grouped)], grouped
+        return [self._networks(place, 0, [result], share=0.0) for place, result in enumerate(results)]
 
     def _grouped(self, results: Sequence[TrainingResult]) -> np.ndarray:
         """Return the results as an array with the axes ensemble, view and fold."""
@@ -292,7 +289,7 @@ class Fit:
         several[:] = results
         return several.reshape(len(self.views[0].networks), len(self.views), -1)
 
-    def _networks(self, of: int, place: int, results: np.ndarray, share: float) -> Networks:
+    def _networks(self, of: int, place: int, results: Iterable[TrainingResult], share: float) -> Networks:
         view, thetas = self.views[place], np.stack([result.theta for result in results])
         return Networks(view.networks[of], thetas, view.view, view.inputs, share, stage=view.stage)
 
@@ -303,7 +300,7 @@ class Fit:
         network = networks.network
         if len(curves) > 1 and all(map(len, curves)):
             return at_epochs_of_others(curves, owned, network.loss_function, self.rows)
-        (X,) = [view.X for view in self.views if (view.view, view.stage) == (networks.view, networks.stage)]
+        (X,) = [view.X for view in self.views if view.view == networks.view]
         each = zip(owned, networks.thetas, strict=True)
         return [(own, _predicted(network, theta, X, own)[:, None]) for own, theta in each]
 

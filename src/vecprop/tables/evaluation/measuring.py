@@ -151,7 +151,7 @@ def cross_validated(
     for of_fold in models:
         positive = {"positive": positive_class(model)} if is_classifier(model) else {}
         checkpoint = model.checkpoint and model.checkpoint._part("cv")
-        of_fold.set_params(stages=model.stages_, time_limit=None, checkpoint=checkpoint, **positive)
+        of_fold.set_params(checkpoint=checkpoint, **positive)
     try:
         fit_many(models, [parts.training_of(rows) for rows in learned], progress)
     except TableError as error:
