@@ -59,6 +59,8 @@ def test_scikit_learns_networks_have_one_import_changed(capsys):
 def readme_table():
     """Return the module that makes the table of times from the results."""
     spec = importlib.util.spec_from_file_location("readme_table", ROOT / "benchmarks" / "readme_table.py")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

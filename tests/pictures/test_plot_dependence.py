@@ -57,7 +57,7 @@ def test_a_model_and_a_column_are_enough(model):
     fitted, table = model
     for ax in (plot_dependence(fitted, "age"), fitted.plot.dependence("age"), plot_dependence(fitted, "age", table)):
         *_, mean = ax.lines
-        x, y = mean.get_xydata().T
+        x, y = np.asarray(mean.get_xydata()).T
         assert [x[0], x[-1]] == [0, 29]
         assert y[-1] - y[0] > 10
     assert [text.get_text() for text in plot_dependence(fitted, "town").get_yticklabels()] in (

@@ -1,6 +1,7 @@
 import importlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -79,7 +80,8 @@ def test_sentences_in_the_docs_follow_from_the_results(report, results):
 def test_significance_in_the_docs_follows_from_the_results(report, results, task):
     outcomes = report.measured(results, task)
     losses = outcomes.figures[:, :, report.LOSS]
-    tests = report.adjusted([wilcoxon(losses[:, 0] - column).pvalue for column in losses.T[1:]])
+    results_of_tests: list[Any] = [wilcoxon(losses[:, 0] - column) for column in losses.T[1:]]
+    tests = report.adjusted([outcome.pvalue for outcome in results_of_tests])
     not_significant = {name for name, p in zip(outcomes.names[1:], tests, strict=True) if p > 0.05}
     assert not_significant == ({"CatBoost, 5 folds"} if task == "classification" else set())
     ranks = report.ranks(losses) - report.ranks(losses)[0]

@@ -1,5 +1,7 @@
 """Times and identifiers that relate the rows of a table."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +17,7 @@ NOISE = R.normal(size=200)
 EFFECT = R.normal(size=40)[PERSON]
 
 
-def related(y=NOISE, **columns):
+def related(y: Any = NOISE, **columns):
     """Return the columns that relate rows, and their roles."""
     frame = pd.DataFrame({"x": R.normal(size=200), **columns})
     return [(relation.column, relation.role) for relation in relations(Encoder.of(frame)[0], frame, np.asarray(y))]

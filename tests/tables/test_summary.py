@@ -20,7 +20,7 @@ def of_classes(truth, decided, how: Any = "test", names=("no", "yes"), **fields)
     return Measured(how, model, None, None, np.array(truth), weight, {"vecprop": P}, **fields)
 
 
-def of_numbers(truth, predicted, loss="squared_error", quantile=0.5, **fields):
+def of_numbers(truth, predicted, loss="squared_error", quantile: Any = 0.5, **fields):
     """Return scores of predicted numbers or quantiles."""
     levels = np.ravel(quantile).tolist()
     model = SimpleNamespace(loss=loss, quantile=quantile, _levels=levels)

@@ -89,14 +89,14 @@ def terminated_as_interrupted() -> Iterator[None]:
 
     def terminate(number: int, frame: FrameType | None) -> None:
         end: BaseException = SystemExit(TERMINATED)
-        own = before[signal.SIGTERM]
-        is_custom = callable(own) and own is not leave
+        user_handler: Any = before[signal.SIGTERM]
+        is_custom = callable(user_handler) and user_handler is not leave
         if not is_custom and os.getpid() != process:
             _by_default(number)
             return
         if is_custom:
             try:
-                own(number, frame)
+                user_handler(number, frame)
             except BaseException as error:
                 end = error
             else:
