@@ -248,61 +248,83 @@ class TableModel(SharedSettings):
         streamed = X if isinstance(X, Streamed) else None
         if streamed is not None:
             roles = streamed.roles
-            X, names = streamed.frame, {"sample_weight": roles.weight, "groups": roles.group, "time": roles.time}
+            X = streamed.frame
+            names = {"sample_weight": roles.weight, "groups": roles.group, "time": roles.time}
         rows = LearnedRows.of(self, X, y, None if before is None else before.dropped, **names)
-        if before is not None and not set(before.names).isdisjoint(rows.frame.columns):
-            require_inputs(before.names, rows.frame)
-            others = [name for name in rows.frame.columns if name not in before.names and name not in rows.aside]
-            rows.aside.update(dict.fromkeys(others, "the original model does not use it"))
+        if before is not None:
+            _set_aside_others(rows, before)
         self.notes_ = rows.notes
-        target, raw = self._learned(rows.target, rows.frame), rows.weight
+        target = self._learned(rows.target, rows.frame)
+        raw = rows.weight
         if streamed is not None and not streamed.are_equal and raw is None:
             raw = streamed.roles.weights(streamed.frame)
-        weight, ends = self._weighted(target, raw), None if streamed is None else streamed.target_range
-        T, means, stream = self._read_target(target, weight, ends), None, None
-        count = len(target) if streamed is None else streamed.rows
+        weight = self._weighted(target, raw)
+        T = self._read_target(target, weight, None if streamed is None else streamed.target_range)
+        folds = None
         if streamed is None:
-            seed, folds = self._seed(), None
+            count = len(target)
+            seed = self._seed()
             fold = rows.dependence.folds(target, self._members(count), seed)
         else:
-            seed, folds = streamed.seed, streamed.folds(self._members(count))
+            count = streamed.rows
+            seed = streamed.seed
+            folds = streamed.folds(self._members(count))
             fold = folds.of(streamed.numbers)
-        known = [*rows.frame.columns, *([] if self.target is None else [self.target])]
-        self._column_options.require(known, rows.notes)
-        self.encoder_, notes = Encoder.of(rows.frame.drop(columns=list(rows.aside)), self._column_options)
-        self.encoder_.dropped.update(rows.aside)
-        self.notes_ += notes + [f"Column {name!r} is not used: {reason}." for name, reason in rows.aside.items()]
-        is_judged = streamed is None and "aside" in rows.frame.attrs  # set by `vecprop train`
-        are_apart = is_judged or rows.dependence.is_time or rows.dependence.groups is not None
-        found, alone = leaks(self.encoder_, rows.frame, target, are_apart=are_apart)
-        self.notes_ += found
-        if "aside" not in rows.frame.attrs:  # set by callers that checked the whole file
-            if hasattr(self, "classes_"):
-                self.notes_ += odd_classes(target, self._named_target)
-            else:
-                self.notes_ += odd_targets(rows.frame, target, self._named_target)
-        time = names.get("time") if isinstance(names.get("time"), str) else None
-        self.profiles_ = profiles(self.encoder_, rows.frame, rows.dependence.groups, time)
+        self._learn_columns(rows)
+        shares = self._examine(rows, target, is_sample=streamed is not None)
+        time = names.get("time")
+        self.profiles_ = profiles(
+            self.encoder_, rows.frame, rows.dependence.groups, time if isinstance(time, str) else None
+        )
+        means = None
+        stream = None
         if streamed is not None:
             given = streamed.roles.weights(streamed.frame)
             factor = weight if weight is None or given is None else weight / given
-            bare = copy(self)  # can be sent to other processes
-            bare.progress = bare.checkpoint = bare.workers = None
-            stream = StreamedRows(streamed, self.encoder_, bare._encoding(target, T, factor), T.shape[1], folds)
+            sendable = copy(self)  # to other processes
+            sendable.progress = sendable.checkpoint = sendable.workers = None
+            stream = StreamedRows(streamed, self.encoder_, sendable._encoding(target, T, factor), T.shape[1], folds)
             self.notes_ += streamed.notes
         elif not rows.dependence.is_time if before is None else before.has_means:
             self.encoder_, means = self.encoder_.with_means(rows.frame, T, fold, weight)
         with limit_jobs(self.n_jobs):
-            of_views = self.encoder_.of_views(rows.frame, means, as_arrays=streamed is not None)
+            arrays = self.encoder_.of_views(rows.frame, means, as_arrays=streamed is not None)
         self.trained_rows_ = TrainedRows.of(self.encoder_, rows.frame, target, count)
-        views, inputs = [], dict(zip(VIEWS, of_views, strict=True))
+        inputs = dict(zip(VIEWS, arrays, strict=True))
+        views = []
         for candidate in self._candidates(count):
             view = candidate.view
             columns = self.encoder_.of_view(view)
             networks = self._networks(len(columns), T.shape[1], candidate)
             views.append(ViewFit(view, columns, inputs[view], networks, self._training(count)))
-        of_training = TrainingRows(T, weight, fold, rows.dependence.is_time, rows.dependence.count, raw)
-        return Plan(self, Fit(views, of_training, seed, stream=stream), rows.is_used, alone)
+        training_rows = TrainingRows(T, weight, fold, rows.dependence.is_time, rows.dependence.count, raw)
+        return Plan(self, Fit(views, training_rows, seed, stream=stream), rows.is_used, shares)
+
+    def _learn_columns(self, rows: LearnedRows) -> None:
+        """Learn to convert columns to inputs, and note which ones are not used."""
+        names = rows.frame.columns.tolist()
+        if self.target is not None:
+            names.append(self.target)
+        self._column_options.require(names, rows.notes)
+        self.encoder_, notes = Encoder.of(rows.frame.drop(columns=list(rows.aside)), self._column_options)
+        self.encoder_.dropped.update(rows.aside)
+        self.notes_ += notes
+        self.notes_ += [f"Column {name!r} is not used: {reason}." for name, reason in rows.aside.items()]
+
+    def _examine(self, rows: LearnedRows, target: np.ndarray, *, is_sample: bool) -> dict[str, float]:
+        """Note leaks and odd targets, and return the share of the variance that each strong column explains."""
+        is_checked = "aside" in rows.frame.attrs  # `vecprop train` has checked the target of the whole file
+        is_judged = is_checked and not is_sample
+        are_apart = is_judged or rows.dependence.is_time or rows.dependence.groups is not None
+        notes, shares = leaks(self.encoder_, rows.frame, target, are_apart=are_apart)
+        self.notes_ += notes
+        if is_checked:
+            return shares
+        if hasattr(self, "classes_"):
+            self.notes_ += odd_classes(target, self._named_target)
+        else:
+            self.notes_ += odd_targets(rows.frame, target, self._named_target)
+        return shares
 
     def _learn(self, fitted: Fitted) -> None:
         """Set the attributes of the fitted model."""
@@ -314,11 +336,11 @@ class TableModel(SharedSettings):
         self.out_of_fold_ = np.full((len(is_used), *unseen.shape[1:]), np.nan)
         self.out_of_fold_[is_used] = unseen
         self._decide(unseen, plan.fit.rows)
-        if plan.alone:
-            model, Y = plan.model, unseen.reshape(len(unseen), -1)
-            if not hasattr(model, "classes_"):  # numbers or quantiles
-                Y = model.targets_.encode(Y[:, [Y.shape[1] // 2]])
-            self.notes_ += strong_columns(plan.alone, plan.fit.rows.T, Y)
+        if plan.shares:
+            Y = unseen.reshape(len(unseen), -1)
+            if not hasattr(self, "classes_"):  # numbers or quantiles
+                Y = plan.model.targets_.encode(Y[:, [Y.shape[1] // 2]])
+            self.notes_ += strong_columns(plan.shares, plan.fit.rows.T, Y)
         self.notes_ = ranked(self.notes_)
 
     @abstractmethod
@@ -496,6 +518,16 @@ class TableModel(SharedSettings):
         tags.input_tags.string = True
         tags.target_tags.required = self.target is None
         return tags
+
+
+def _set_aside_others(rows: LearnedRows, before: Encoder) -> None:
+    """Set aside the columns of a refit that the original model does not use."""
+    if set(before.names).isdisjoint(rows.frame.columns):
+        return
+    require_inputs(before.names, rows.frame)
+    for name in rows.frame.columns:
+        if name not in before.names and name not in rows.aside:
+            rows.aside[name] = "the original model does not use it"
 
 
 def fit_many(models: Sequence[TableModel], tables: Sequence[Mapping[str, Any]], progress: Report) -> None:

@@ -55,7 +55,7 @@ class Plan:
     model: Any
     fit: Fit
     is_used: np.ndarray
-    alone: Mapping[str, float]
+    shares: Mapping[str, float]
 
     def view_like(self, networks: Networks) -> ViewFit:
         """Return a view fit for networks of the same kind."""
