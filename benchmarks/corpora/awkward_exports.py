@@ -29,6 +29,12 @@ def titled(name, above, rows=ROWS, table=TABLE, note="above the header"):
 
 
 READ = {
+    # Headers like the first bytes of other formats
+    "a column named orc": ("t.tsv", b"orc\telf\n1\t2\n3\t4\n", ["orc", "elf"], [1, 2], ""),
+    "a single column named ORC": ("t.csv", b"ORC\n1\n2\n", ["ORC"], [1], ""),
+    "a column named RDA2": ("t.csv", b"RDA2\n1\n2\n", ["RDA2"], [1], ""),
+    "a column named $FL2": ("t.csv", b"$FL2,%PDF\n1,2\n3,4\n", ["$FL2", "%PDF"], [1, 2], ""),
+    "a percentage named %PDF": ("t.csv", b"%PDF,b\n1,2\n3,4\n", ["%PDF", "b"], [1, 2], ""),
     # Lines above the header
     "one title": titled("t.csv", "Towns of Europe\n"),
     "title without a space": titled("t.csv", "Towns\n"),

@@ -27,37 +27,34 @@ _DRAWN = re.compile(rf"{_LINES}(---|==|[─━═]){_LINES}|-\[ RECORD.*")
 _FOOTER = r"\(?\d+ rows?\b.*|(source|note|quelle)s?:.*"
 _END = re.compile(rf"(grand |sub)?total\b.*|summe?|gesamt|insgesamt|{_FOOTER}", re.IGNORECASE)
 """The first value of a total or of a footer."""
-_READERS = {
-    "an SPSS file": (rb"\$FL[23]", "pandas.read_spss"),
+_FORMATS = {
+    "a PDF document": (rb"%PDF-\d", "export its table as CSV"),
+    "a workbook in the old .xls format": (rb"\xd0\xcf\x11\xe0", "save it as .xlsx"),
+    "an R file": (rb"X\n\0|RD[AX]\d\n[AX]\n", "save it in R with write.csv(x, file, row.names = FALSE)"),
+    "a zip file": (rb"PK\x03\x04", "name it .zip, or .xlsx if it is a workbook"),
+    "a tar archive": (rb"(?s).{257}ustar", "extract it, and pass the table"),
+    "an SPSS file": (rb"\$FL[23]@", "pandas.read_spss"),
     "a Stata file": (rb"<stata_dta>|[\x69-\x73][\x01\x02]\x01\0", "pandas.read_stata"),
     "a SAS file": (rb"\0{12}\xc2\xea\x81\x60", "pandas.read_sas"),
     "a SQLite database": (rb"SQLite format 3", "pandas.read_sql"),
     "an HDF5 file": (rb"\x89HDF", "pandas.read_hdf"),
     "a NumPy file": (rb"\x93NUMPY", "numpy.load, pandas.DataFrame"),
     "a pickle": (rb"\x80[\x02-\x05]", "pandas.read_pickle"),
-    "an ORC file": (rb"ORC[\0-\x1f]", "pandas.read_orc"),
-    "HTML or XML": (rb"\s*<(!doctype|html|table|\?xml|[a-z][^<>]*>([\r\n]\s*)?<)", "pandas.read_html or read_xml"),
+    "an ORC file": (rb"(?s)ORC[\0-\x1f].{0,200}[\0-\x08]", "pandas.read_orc"),
+    "HTML or XML": (rb"(?i)\s*<(!doctype|html|table|\?xml|[a-z][^<>]*>([\r\n]\s*)?<)", "pandas.read_html or read_xml"),
     "JSON": (rb"\s*(\{\s*[\"}]|\[\s*[\[{])", "pandas.read_json (pandas.json_normalize for nested records)"),
 }
-_ADVICE = {
-    "a PDF document": (rb"%PDF", "export its table as CSV"),
-    "a workbook in the old .xls format": (rb"\xd0\xcf\x11\xe0", "save it as .xlsx"),
-    "an R file": (rb"X\n\0|RD[AX]\d\n", "save it in R with write.csv(x, file, row.names = FALSE)"),
-    "a zip file": (rb"PK\x03\x04", "name it .zip, or .xlsx if it is a workbook"),
-    "a tar archive": (rb"(?s).{257}ustar", "extract it, and pass the table"),
-}
+"""The start of files in other formats, and the reader in Python or another advice."""
 
 
 def require_text(path: Path, start: bytes) -> None:
     """Raise an error with advice if a file starts as a format other than delimited text."""
-    for kind, (pattern, advice) in _ADVICE.items():
-        if re.match(pattern, start):
-            raise TableError(f"{path} is {kind}, not delimited text: {advice}.")
-    for kind, (pattern, reader) in _READERS.items():
-        if re.match(pattern, start, re.IGNORECASE):
-            raise TableError(
-                f"{path} is {kind}, not delimited text: save it as CSV, for example with {reader} and to_csv."
-            )
+    for kind, (pattern, advice) in _FORMATS.items():
+        if not re.match(pattern, start):
+            continue
+        if advice.startswith(("pandas.", "numpy.")):
+            advice = f"save it as CSV, for example with {advice} and to_csv"
+        raise TableError(f"{path} is {kind}, not delimited text: {advice}.")
 
 
 def require_plain_layout(path: Path, lines: Sequence[str], separator: str) -> None:
