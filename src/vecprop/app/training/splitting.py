@@ -67,6 +67,11 @@ class Request:
     folds: int | None = None
     memory: str | None = None
 
+    @property
+    def test_size(self) -> float:
+        """The share or the number of test rows of a table that is not scored by cross-validation."""
+        return TEST_SHARE if self.size is None else self.size
+
 
 def rows_of_parts(request: Request, frame: Frame, y: np.ndarray, is_classes: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return the indices of the training rows and the test rows.
@@ -83,7 +88,9 @@ def rows_of_parts(request: Request, frame: Frame, y: np.ndarray, is_classes: boo
     >>> rows_of_parts(Request(Path("sales.csv"), "price", 0.1, time="day"), frame, np.zeros(20), True)[1]
     array([0, 1])
     """
-    rows, size, name = len(y), TEST_SHARE if request.size is None else request.size, request.time
+    rows = len(y)
+    size = request.test_size
+    name = request.time
     if rows < FEWEST:
         raise TableError(f"Only {rows} row(s) have a target; at least {FEWEST} are needed to train and test.")
     if size == 0:
@@ -128,25 +135,32 @@ def folds_for(request: Request, y: np.ndarray, dependence: Dependence) -> int | 
 
 def split_table(request: Request) -> Parts:
     """Split a table into training and test rows; return samples if the table exceeds memory."""
-    target, asked = request.target, request.asked
-    size = 0.0 if request.test is not None else TEST_SHARE if request.size is None else request.size
+    target = request.target
+    asked = request.asked
+    size = 0.0 if request.test is not None else request.test_size
     roles = Roles(target, request.weight, request.group, request.time, size)
-    wrong = "--cv needs the table in memory, but it does not fit"
-    refusal = UsageError(f"{wrong}: leave it out to hold out test rows.") if request.folds is not None else None
+    refusal = None
+    if request.folds is not None:
+        wrong = "--cv needs the table in memory, but it does not fit"
+        refusal = UsageError(f"{wrong}: leave it out to hold out test rows.")
     stream = Streamed.of(request.table, roles, lambda: request.seed, request.memory, asked, refusal)
     whole = _frame(request, request.table) if stream is None else stream.frame
-    used, aside = UsedRows.of(whole, roles), whole.attrs["aside"] if stream else roles.set_aside(whole, asked)
-    frame, notes = used.frame, [*used.notes, *notes_on_groups(used.frame, request.group)]
+    used = UsedRows.of(whole, roles)
+    aside = roles.set_aside(whole, asked) if stream is None else whole.attrs["aside"]
+    frame = used.frame
+    notes = [*used.notes, *notes_on_groups(frame, request.group)]
     task = request.task or guess_task(frame[target])
     if request.task is None and kind_of(frame[target], target, asked).name == "date":
         wrong = f"The target column {target!r} contains dates: {DATES}"
         raise TableError(f"{wrong}, or pass --task classification if they are classes.")
-    reading, note = None, ""
+    reading = None
+    note = ""
     if task == "regression":
         reading, note = target_reading(frame[target], target, frame, asked)
     elif request.task is None:
         note = note_on_classes(frame[target])
-    notes += [f"Column {target!r}, the target, {note}."] if note else []
+    if note:
+        notes.append(f"Column {target!r}, the target, {note}.")
 
     def rows_of(used: UsedRows) -> tuple[Frame, np.ndarray, np.ndarray]:
         return used.frame.drop(columns=target), target_of(used.frame, target, task, reading), used.weight
@@ -187,12 +201,7 @@ def split_table(request: Request) -> Parts:
         raise TableError(f"--cv has {request.folds} folds, more than the {len(parts.y)} rows: lower it.")
     if stream is None:
         notes += repeated_rows(parts, request)
-    if parts.has_test and stream is None and request.group is not None and request.group in parts.X_test.columns:
-        groups = pandas().Series(as_names(parts.X_test[request.group]))
-        if count := int(groups.isin(as_names(X[request.group])).sum()):
-            known = f"belong to training groups (column {request.group!r})"
-            easier = "predicting them is easier than predicting rows of new groups"
-            notes.append(f"{count} of {len(parts.y_test)} test rows {known}; {easier}.")
+        notes += rows_of_training_groups(parts)
     return parts
 
 
@@ -204,18 +213,36 @@ def _frame(request: Request, path: Path) -> Frame:
 
 def require_folds(estimator: Any, parts: Parts, request: Request) -> None:
     """Raise an error if a fold of the cross-validation leaves too few groups or times to train and validate."""
-    of, seed, folds = parts.dependence, request.seed, request.folds
-    values, name, what = (of.time, request.time, "time") if of.is_time else (of.groups, request.group, "group")
+    dependence = parts.dependence
+    seed = request.seed
+    folds = request.folds
+    if dependence.is_time:
+        values, name, what = dependence.time, request.time, "time"
+    else:
+        values, name, what = dependence.groups, request.group, "group"
     if folds is None or values is None:
         return
     try:
-        for rows, _ in splits(of.folds(parts.y, folds, seed), is_time=of.is_time):
-            of[rows].folds(parts.y[rows], estimator._members(len(rows)), seed)
+        for rows, _ in splits(dependence.folds(parts.y, folds, seed), is_time=dependence.is_time):
+            dependence[rows].folds(parts.y[rows], estimator._members(len(rows)), seed)
     except TableError as error:
         rule = f"but each fold of --cv {folds} must leave at least two for training and validation"
         count = len(np.unique(values))
-        advice = f"leave out --{'cv' if count > 2 and not of.is_time else what}"
+        advice = f"leave out --{'cv' if count > 2 and what == 'group' else what}"
         raise TableError(f"Column {name!r} has {count} {what}(s), {rule}: {advice}.") from error
+
+
+def rows_of_training_groups(parts: Parts) -> list[str]:
+    """Return a note on test rows that belong to groups of training rows."""
+    if parts.group not in parts.X_test.columns:
+        return []
+    groups = pandas().Series(as_names(parts.X_test[parts.group]))
+    count = groups.isin(as_names(parts.X[parts.group])).sum()
+    if not count:
+        return []
+    training_groups = f"belong to training groups (column {parts.group!r})"
+    easier = "predicting them is easier than predicting rows of new groups"
+    return [f"{count} of {len(groups)} test rows {training_groups}; {easier}."]
 
 
 def repeated_rows(parts: Parts, request: Request) -> list[str]:
@@ -228,28 +255,37 @@ def repeated_rows(parts: Parts, request: Request) -> list[str]:
     TableError
         If all rows of a test file are training rows.
     """
-    table, test, aside = request.table, request.test, parts.X.attrs["aside"].keys() - {request.group}
+    table = request.table
+    test = request.test
+    aside = parts.X.attrs["aside"].keys() - {request.group}
     scored = parts if parts.has_test else replace(parts, X_test=parts.X, y_test=parts.y)
     names = [name for name in parts.X.columns if name not in aside and name in scored.X_test.columns]
     pairs = [(parts.X[name], scored.X_test[name]) for name in names]
     pairs.append((pandas().Series(parts.y), pandas().Series(scored.y_test)))
     frames = [pandas().DataFrame(dict(enumerate(part))) for part in zip(*starmap(_in_like_terms, pairs), strict=True)]
     train, tested = (pandas().util.hash_pandas_object(frame, index=False).to_numpy() for frame in frames)
-    again = np.isin(tested, train) if parts.has_test else pandas().Series(train).duplicated().to_numpy()
-    if not again.any() or (not parts.has_test and again.mean() < FEW_DUPLICATES):
+    if parts.has_test:
+        is_repeated = np.isin(tested, train)
+        rows, earlier = "test rows", "training rows"
+        share = 0.0
+    else:
+        is_repeated = pandas().Series(train).duplicated().to_numpy()
+        rows, earlier = "rows", "earlier rows"
+        share = FEW_DUPLICATES
+    if not is_repeated.any() or is_repeated.mean() < share:
         return []
     if test is not None and np.array_equal(np.sort(train), np.sort(tested)):
         advice = "give --test other rows, or leave it out"
         raise TableError(f"{test} has the same rows as {table}: {advice}.")
     if 5 * len(np.unique(train)) <= len(train):  # with few distinct values, duplicates are expected
         return []
-    place = int(np.flatnonzero(again)[0])
-    twin = int(np.flatnonzero(train == tested[place])[0])
-    here = f"{row_named(scored.X_test.index, place)} of {(test or table).name}"
-    there = f"{row_named(parts.X.index, twin)} of {table.name}"
-    kinds = ("test rows", "training rows") if parts.has_test else ("rows", "earlier rows")
-    known = f"{int(again.sum())} of {len(again)} {kinds[0]} are exact duplicates of {kinds[1]}"
-    return [f"{known}, such as {here} ({there}); predicting them is easier than predicting new rows."]
+    first = int(np.flatnonzero(is_repeated)[0])
+    twin = int(np.flatnonzero(train == tested[first])[0])
+    repeated_row = f"{row_named(scored.X_test.index, first)} of {(test or table).name}"
+    earlier_row = f"{row_named(parts.X.index, twin)} of {table.name}"
+    duplicates = f"{is_repeated.sum()} of {len(is_repeated)} {rows} are exact duplicates of {earlier}"
+    easier = "predicting them is easier than predicting new rows"
+    return [f"{duplicates}, such as {repeated_row} ({earlier_row}); {easier}."]
 
 
 def _in_like_terms(train: Any, test: Any) -> tuple[np.ndarray, np.ndarray]:
