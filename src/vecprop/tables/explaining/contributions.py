@@ -205,11 +205,10 @@ class Explanations(tuple[Explanation, ...]):
         return pandas().DataFrame(rows).rename(columns={"error": "standard error"})
 
 
-def explanations(
-    model: Any, frame: Frame, background: Frame | None = None, seed: int = 0, most: int = INPUTS
-) -> Explanations:
+def explanations(model: Any, frame: Frame, background: Frame | None = None, most: int = INPUTS) -> Explanations:
     """Return the contributions of columns to the prediction of each row; see `TableModel.explain`."""
-    rng, encoder = np.random.default_rng(seed), model.encoder_
+    rng = np.random.default_rng(0)
+    encoder = model.encoder_
     names, places, inputs = encoder.names, list(encoder.places.values()), encoder(frame)
     draws = int(np.clip(most // (2 * (len(names) + 1) * encoder.width), MIN_DRAWS, DRAWS))
     behind = background_inputs(model, background, draws, rng)

@@ -156,15 +156,18 @@ def as_texts(found: Sequence[Importance]) -> dict[tuple[str, ...], Text]:
     >>> as_texts([Importance(("age",), 0.5, 0.24, 0.74, loss=2.0)])
     {('age',): Text(value='25%', low='12%', high='37%')}
     """
-    every = [importance for group in found for importance in (group, *group.alone)]
-    estimates = {importance.columns: importance.relative for importance in every}
+    estimates = {}
+    unit = ""
+    for group in found:
+        for importance in (group, *group.alone):
+            estimates[importance.columns] = importance.relative
+            if importance.loss is not None:
+                unit = "%"
     largest = max((estimate.size for estimate in estimates.values()), default=0.0)
     form = NumberFormat.of([estimate for estimate in estimates.values() if estimate.size >= NEGLIGIBLE * largest])
     texts = {}
-    for importance in every:
-        unit = "" if importance.loss is None else "%"
-        numbers = form.text(estimates[importance.columns])
-        texts[importance.columns] = Text(*(number and f"{number}{unit}" for number in numbers))
+    for columns, estimate in estimates.items():
+        texts[columns] = Text(*(number and f"{number}{unit}" for number in form.text(estimate)))
     return texts
 
 
@@ -203,7 +206,7 @@ def importances(
     return _largest_first(importance([chosen[place] for place in group]) for group in redundant_groups(columns))
 
 
-def influences(model: Any, X: Any = None, seed: int = 0) -> tuple[str, list[Importance]]:
+def influences(model: Any, X: Any = None) -> tuple[str, list[Importance]]:
     """Return the name of the output, and its mean change when a column is shuffled, largest first.
 
     Examples
@@ -216,7 +219,7 @@ def influences(model: Any, X: Any = None, seed: int = 0) -> tuple[str, list[Impo
     >>> name, found[0].columns
     ('y', ('a',))
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     inputs = background_inputs(model, X, ROWS, rng)
     shuffles = _Shuffles(model, inputs, np.ones(len(inputs)), np.arange(len(inputs)), rng)
     predicted = model._of_inputs(inputs)
