@@ -32,6 +32,10 @@ def related(y: Any = NOISE, **columns):
         ("when", DAYS.strftime("%Y%m%d").astype(int)),
         ("time", np.arange(200) * 0.5),
         ("TradeWeek", np.repeat(np.arange(40), 5)),
+        ("Jahr", np.repeat(np.arange(40), 5)),
+        ("ts", R.permutation(1_600_000_000 + 60 * np.arange(200))),
+        ("week", R.permutation([f"{2020 + week // 52}-W{week % 52 + 1:02d}" for week in range(200)])),
+        ("quarter", [f"{1960 + number // 4}Q{number % 4 + 1}" for number in range(200)]),
         ("year", R.permutation(np.repeat(np.arange(1980, 2000), 10))),
     ],
 )
@@ -62,6 +66,8 @@ def test_other_dates_and_numbers_are_not_times(name, values):
         ("customerID", [f"C-{number:03d}" for number in PERSON], NOISE),
         ("user_id", 1000 + 17 * PERSON, NOISE > 0),
         ("code", [f"{'abcd'[number % 4]}{number}" for number in PERSON], EFFECT),
+        ("patient_number", PERSON, NOISE),
+        ("StoreNbr", 1000 + 17 * PERSON, NOISE),
         ("number", R.permutation(1000)[PERSON], np.where(EFFECT > 0, "ill", "well")),
     ],
 )
@@ -75,6 +81,10 @@ def test_columns_with_repeated_entities_are_identifiers(name, values, y):
         ("sex", R.choice(["f", "m"], 200), NOISE),
         ("color", R.choice(list("abcdefgh"), 200), NOISE),
         ("city", R.choice(list("abcdefgh"), 200), NOISE),
+        ("player_position", R.choice(list("abcdefgh"), 200), NOISE),
+        ("family_size", R.integers(1, 9, 200), NOISE),
+        ("stock", R.integers(0, 40, 200), NOISE),
+        ("account_age", R.integers(0, 40, 200), NOISE),
         ("area", [f"{number} m²" for number in PERSON], EFFECT),
         ("age", PERSON, PERSON + NOISE),
         ("id", [f"A{number}" for number in range(200)], NOISE),
@@ -95,6 +105,24 @@ def test_one_row_per_entity_and_time_is_a_panel():
     columns = {"Chick": entity[shuffled], "week": week[shuffled]}
     assert related(**columns) == [("week", "time"), ("Chick", "group")]
     assert related(patient=PERSON, visit=DAYS[R.permutation(200)]) == [("patient", "group"), ("visit", "time")]
+
+
+def test_rows_sorted_by_entity_are_a_panel_whatever_the_names_of_columns():
+    entity = np.repeat(np.arange(10), 20)
+    count = np.tile(np.arange(20), 10)
+    effect = R.normal(size=10)[entity] + 0.5 * NOISE
+    assert related(effect, branch=entity, n=count) == [("n", "time"), ("branch", "group")]
+    assert related(effect, branch=entity, n=R.permutation(count)) == []
+    assert related(NOISE, branch=entity, n=count) == []
+    by_count = np.argsort(count, kind="stable")
+    assert related(effect[by_count], n=count[by_count], patient=entity[by_count]) == [("patient", "group")]
+
+
+def test_the_strongest_of_equally_likely_identifiers_is_used():
+    other = R.integers(0, 40, 200)
+    effect = EFFECT + 0.1 * NOISE
+    for columns in ({"rater_id": other, "film_id": PERSON}, {"film_id": PERSON, "rater_id": other}):
+        assert related(effect, **columns) == [("film_id", "group")]
 
 
 def test_tables_without_evidence_have_no_relations():

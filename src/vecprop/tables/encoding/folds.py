@@ -191,12 +191,29 @@ def times(
         found, _ = read_numbers(series, reading)
     elif isinstance(reading, DateReading):
         found, _ = read_days(series, reading)
+    else:
+        found = periods(series)
     wrong = np.isnan(found)
     if wrong.any():
         named = "The argument time" if name is None else f"Column {name!r}"
         found = f"{named} has {int(wrong.sum())} value(s) that are not times, such as {first_of(series, wrong)}"
         raise TableError(f"{found}: fix or drop them, or set the date format (--date-format).")
     return found
+
+
+YEAR_AND_PART = r"^\s*((?:19|20)\d\d)\W?[QWMqwm]?(\d{1,2})\s*$"
+
+
+def periods(series: Any) -> np.ndarray:
+    """Convert years with a quarter, a month or a week to sortable numbers. Other values become nan.
+
+    Examples
+    --------
+    >>> periods(pandas().Series(["2024-W05", "2024Q1", "spring"]))
+    array([202405., 202401.,     nan])
+    """
+    year_and_part = series.astype(str).str.extract(YEAR_AND_PART).astype(float)
+    return (100 * year_and_part[0] + year_and_part[1]).to_numpy()
 
 
 def _column(frame: Frame, given: Any, setting: str) -> Any:

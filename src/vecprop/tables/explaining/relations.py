@@ -8,21 +8,32 @@ from typing import Any, Literal
 import numpy as np
 
 from ..encoding.encoder import Encoder
-from ..encoding.folds import group_numbers
+from ..encoding.folds import group_numbers, periods
 from ..kinds.kinds import MAX_CLASSES
 from ..kinds.values import as_numbers
 from ..reading.frames import Frame
 
-TIMES = re.compile("date|datetime|time|timestamp|year|quarter|month|week|day|period|seconds|t")
+TIMES = re.compile(
+    "date|datetime|time|timestamp|ts|year|yr|quarter|month|week|wk|day|period|seconds|t|"
+    "jahr|quartal|monat|woche|datum|année|annee|mois|semaine|año|mes|semana|fecha|anno|mese"
+)
 """Words in the names of times."""
 BIRTHS = re.compile("birth.*|born|built|founded|dob")
 """Words in the names of dates that describe an entity rather than a row."""
+IDS = re.compile("id|pid|uid")
+"""Words that make any name the name of an identifier."""
 ENTITIES = re.compile(
-    "id|pid|uid|hh|patient|subject|subj|user|customer|client|person|participant|respondent|student|pupil|household|"
+    "hh|patient|subject|subj|user|customer|client|person|participant|respondent|student|pupil|household|"
     "family|employee|worker|account|member|driver|buyer|store|shop|firm|company|school|hospital|clinic|sensor|device|"
-    "machine|vehicle|meter|station|symbol|ticker|stock|player|speaker|animal"
+    "machine|vehicle|meter|station|symbol|ticker|player|speaker|animal"
 )
-"""Words in the names of identifiers."""
+"""The last words of names of identifiers. A family is an entity, but the size of a family is not."""
+NUMBERED = re.compile("number|num|no|nr|nbr|code|key|name")
+"""Words that may follow the name of an entity."""
+FIRST_SECONDS = 5e8
+"""Numbers from here on may be seconds since 1970."""
+RISES = 0.8
+"""An integer may count the times of each entity if this share of the rows has a larger number than the previous row."""
 MIN_ROWS, FEWEST = 50, 5
 """The minimum number of rows, and the minimum number of times or entities."""
 SIMILAR, FOLLOWS = 0.1, 0.5
@@ -34,7 +45,7 @@ PEEK = 100
 """The number of rows to look for numbers that are not integers, which identify nothing."""
 BY_CHANCE = 10
 """Equal pairs of entity and time suggest a panel if at least this number is expected, and a fifth of it occurs."""
-_WORD = re.compile("[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_WORD = re.compile("[A-Z]?[a-zéñ]+|[A-Z]+(?![a-z])")
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +107,23 @@ def relations(encoder: Encoder, frame: Frame, target: np.ndarray) -> list[Relati
         return []
     is_classes = target.dtype.kind not in "iuf" or len(classes) <= MAX_CLASSES
     times = _times(encoder, frame)
-    identifier = _identifier(encoder, frame, ranks, times)
+    counters = _counters(frame)
+    identifier = _identifier(encoder, frame, ranks, times, counters)
+    if identifier is not None:
+        times |= {
+            name: values
+            for name, values in counters.items()
+            if name != identifier.column and is_panel(identifier.values, values)
+        }
     candidates = []
     for name, values in times.items():
         is_of_panel = identifier is not None and is_panel(identifier.values, values)
         is_ordered = np.mean(np.diff(values) < 0) <= UNORDERED
         are_years = values.min() >= 1900 and values.max() <= 2100
-        if is_of_panel or is_ordered or are_years or encoder.kinds.get(name) == "dates":
+        are_periods = values.min() >= 1900_01 and values.max() <= 2100_53
+        are_seconds = values.min() >= FIRST_SECONDS
+        is_calendar = are_years or are_periods or are_seconds or encoder.kinds.get(name) == "dates"
+        if is_of_panel or is_ordered or is_calendar:
             share = explained(values, ranks, is_classes=is_classes)
             candidates.append(Relation(name, True, values, share, share >= FOLLOWS))
     time = max(candidates, key=lambda candidate: candidate.share, default=None)
@@ -119,7 +140,8 @@ def _times(encoder: Encoder, frame: Frame) -> dict[str, np.ndarray]:
         if name in parts and parts[name].kind == "dates":
             values = parts[name].read(frame[name])
         elif _has_word(name, TIMES):
-            values = as_numbers(frame[name])[0]
+            numbers, is_unread = as_numbers(frame[name])
+            values = periods(frame[name]) if is_unread else numbers
         else:
             continue
         is_known = np.isfinite(values).all()
@@ -128,7 +150,30 @@ def _times(encoder: Encoder, frame: Frame) -> dict[str, np.ndarray]:
     return times
 
 
-def _identifier(encoder: Encoder, frame: Frame, ranks: np.ndarray, times: Mapping[str, np.ndarray]) -> Relation | None:
+def _counters(frame: Frame) -> dict[str, np.ndarray]:
+    """Return the integers that may count the times of each entity, whatever their names."""
+    counters = {}
+    for name in frame.columns:
+        if _has_fractions(frame[name].iloc[:PEEK]):
+            continue
+        numbers, is_unread = as_numbers(frame[name])
+        if is_unread or not np.isfinite(numbers).all():
+            continue
+        count = len(np.unique(numbers))
+        steps = np.diff(numbers)
+        is_counter = FEWEST <= count <= len(numbers) / FEWEST and np.mean(steps > 0) >= RISES
+        if is_counter and np.count_nonzero(steps < 0) >= FEWEST - 1:
+            counters[name] = numbers
+    return counters
+
+
+def _identifier(
+    encoder: Encoder,
+    frame: Frame,
+    ranks: np.ndarray,
+    times: Mapping[str, np.ndarray],
+    counters: Mapping[str, np.ndarray],
+) -> Relation | None:
     """Return the column whose name, values or rows suggest most that it identifies entities."""
     rows = len(frame)
     parts = dict(encoder.columns)
@@ -147,11 +192,15 @@ def _identifier(encoder: Encoder, frame: Frame, ranks: np.ndarray, times: Mappin
             continue
         share = _explained_by_groups(groups, ranks)
         are_neighbors_similar = is_number and _explained_by_groups(groups // 2, ranks) > 0.75 * share
-        evidence = int(_has_word(name, ENTITIES))
+        evidence = int(_is_entity(name))
+        others = [values for counter, values in counters.items() if counter != name]
+        if share >= SIMILAR:
+            evidence += any(is_panel(groups, values) for values in others)
         if not are_neighbors_similar:
             evidence += any(is_panel(groups, values) for values in times.values())
             evidence += count**2 >= rows and share >= FOLLOWS
-        if evidence > strongest:
+        is_closer = identifier is not None and evidence == strongest and share > identifier.share
+        if evidence > strongest or is_closer:
             strongest = evidence
             notable = max(SIMILAR, 4 * np.sqrt(2 * count) / rows)
             is_evident = share >= notable and not are_neighbors_similar
@@ -189,6 +238,16 @@ def _has_fractions(series: Any) -> bool:
 def _has_word(name: str, words: re.Pattern[str]) -> bool:
     """Return whether a name contains one of the words."""
     return any(words.fullmatch(word.lower()) for word in _WORD.findall(name))
+
+
+def _is_entity(name: str) -> bool:
+    """Return whether a name is the name of an identifier."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    if _has_word(name, IDS):
+        return True
+    while len(words) > 1 and NUMBERED.fullmatch(words[-1]):
+        words.pop()
+    return bool(words) and ENTITIES.fullmatch(words[-1]) is not None
 
 
 def _explained_by_groups(groups: np.ndarray, ranks: np.ndarray) -> float:
