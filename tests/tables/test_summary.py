@@ -62,7 +62,7 @@ def test_thresholds_weights_and_unknown_classes_count():
     unknown = of_classes(np.array([0, 0, -1, -1]), [0, 0, 0, 1])
     assert "50 % are classified correctly; always predicting 'no' gets 50 %." in unknown.summary
     three = of_classes([0, 1, 2, 2], [0, 1, 2, 2], names=("a", "b", "c"), trained_on=3)
-    begin = "Of 4 unseen rows (3 of them are training rows), "
+    begin = "Of 4 unseen rows (3 of them duplicate training rows), "
     assert three.summary == f"{begin}100 % are classified correctly; always predicting 'c' gets 50 %."
 
 

@@ -15,7 +15,8 @@ from threadpoolctl import threadpool_limits
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.evaluation import baselines
 from vecprop.tables.evaluation.baselines import Baselines, columns_for_trees
-from vecprop.tables.evaluation.measured import Measured, worries_of
+from vecprop.tables.evaluation.measured import Learned, Measured, worries_of
+from vecprop.tables.evaluation.measuring import with_duplicates
 from vecprop.tables.evaluation.metrics import Estimate, estimates, metrics_of_classes, metrics_of_numbers
 from vecprop.tables.evaluation.verdict import UNCLEAR, widening
 
@@ -112,6 +113,45 @@ def test_low_losses_on_training_rows_prove_nothing(boosting):
     assert boosting is WORSE or "(n = 100, 6 of them training rows)" in seen.says
     fewer: Any = measured((100, 90, 110), NAIVE, boosting, trained_on=5).verdict
     assert fewer.beaten
+
+
+def scored_twice(X, y, how: Any = "cross-validation"):
+    """Return scored rows, where the model knows every target, and a baseline none."""
+    noise = np.random.default_rng(1).normal(size=len(y))
+    model: Any = SimpleNamespace(
+        encoder_=Encoder.of(X)[0],
+        validation_loss_curves_=[[3.0, 2.0, 3.0]],
+        _training=lambda rows: SimpleNamespace(epochs=50),
+        trained_rows_=SimpleNamespace(rows=len(y)),
+    )
+    predictions = {"vecprop": y + 0.1 * noise, "naive": np.full(len(y), y.mean())}
+    folds = np.array_split(np.arange(len(y)), 5) if how == "cross-validation" else []
+    return Measured(how, model, X, X.index, y, np.ones(len(y)), predictions, Learned(X, y, len(y)), folds)
+
+
+def test_duplicates_in_other_folds_prove_nothing():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"x": rng.normal(size=300)})
+    y = rng.normal(size=300)
+    thrice = X.loc[np.tile(np.arange(100), 3)]
+    repeated = scored_twice(thrice.reset_index(drop=True), np.tile(y[:100], 3))
+    assert repeated.verdict.level == "better"
+    found = with_duplicates(repeated)
+    assert (found.trained_on, found.verdict.level) == (300, UNCLEAR)
+    assert "(300 of them duplicate training rows)" in found.summary
+    tested = with_duplicates(scored_twice(X, y, "test"))
+    assert (tested.trained_on, tested.verdict.level) == (300, UNCLEAR)
+
+
+def test_few_duplicates_and_duplicates_by_chance_do_not_change_the_verdict():
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=300)
+    unique = pd.DataFrame({"x": rng.normal(size=300)})
+    some = np.append(np.arange(200), np.arange(100))
+    categories = pd.DataFrame({"a": rng.integers(0, 3, 300), "b": rng.integers(0, 2, 300)})
+    for X, targets in ((unique, y), (unique.iloc[some].reset_index(drop=True), y[some]), (categories, categories["a"])):
+        found = with_duplicates(scored_twice(X, np.asarray(targets, float)))
+        assert (found.trained_on, found.verdict.level) == (0, "better")
 
 
 def test_intervals_of_differences_are_wider_for_few_rows_and_in_cross_validation():

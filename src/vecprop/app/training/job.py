@@ -13,7 +13,7 @@ import typer
 from ... import Checkpoint, save
 from ...tables.evaluation.judgement import judgements
 from ...tables.evaluation.measured import Measured
-from ...tables.evaluation.measuring import Parts, cross_validated, measured_unseen
+from ...tables.evaluation.measuring import Parts, cross_validated, measured_unseen, with_duplicates
 from ...tables.evaluation.report import Run, page_of
 from ...tables.evaluation.targets import levels_of, positive_class
 from ...tables.explaining.column_notes import ranked
@@ -123,6 +123,8 @@ class TrainingJob:
         else:
             with self.bar("cross-validation") as progress:
                 measured = cross_validated(self.model, self.parts, folds, seed, progress)
+        if self.parts.stream is None:
+            measured = with_duplicates(measured)
         request = self.request
         is_split = request.group is not None or request.time is not None or request.test is not None
         if not (is_split or self.was_cut):

@@ -14,6 +14,7 @@ from ..encoding.folds import Dependence, group_numbers, splits
 from ..ensemble.calibration import ThresholdRule, positive_of
 from ..ensemble.ensemble import out_of_fold
 from ..error import TableError, pandas
+from ..explaining.column_notes import digests
 from ..kinds.formats import NumberReading
 from ..reading.frames import Frame
 from ..streaming.streamed import Streamed
@@ -21,7 +22,7 @@ from ..table_model import CUT_SHORT, fit_many
 from .baselines import Baselines
 from .measured import Learned, Measured
 from .targets import Task, as_learned, class_numbers, levels_of, positive_class, predictions_of
-from .verdict import OURS, How
+from .verdict import FEW, MAX_SEEN, OURS, How
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +173,56 @@ def cross_validated(
     ours = out_of_fold(predictions, len(parts.y))
     baselines = baselines_by_folds(model, parts, zip(learned, folds, strict=True), seed)
     return _measured("cross-validation", model, parts, ours, baselines, seed, folds, thresholds)
+
+
+BY_CHANCE = 0.2
+"""Duplicates are not random if shuffled columns result in at most this fraction of them."""
+
+
+def with_duplicates(measured: Measured) -> Measured:
+    """Count duplicates of training rows, if the model may be better only because of them.
+
+    Rows of few categories are often equal by chance. They are not counted.
+    """
+    assert measured.learned is not None
+    encoder = measured.model.encoder_
+    trained = digests(encoder, measured.learned.X, measured.learned.y)
+    if measured.how == "test":
+        is_seen = np.isin(digests(encoder, measured.X, measured.truth), trained)
+    elif measured.how == "cross-validation":
+        scored = digests(encoder, measured.X, measured.truth)
+        is_seen = np.zeros(len(scored), bool)
+        for rows in measured.folds:
+            is_seen[rows] = np.isin(scored[rows], np.delete(scored, rows))
+    else:
+        return measured
+    count = int(is_seen.sum())
+    if count <= MAX_SEEN * len(is_seen) or not (measured.verdict and measured.verdict.is_positive):
+        return measured
+    rng = np.random.default_rng(measured.seed)
+    shuffled = measured.learned.X.apply(rng.permutation)
+    by_chance = pandas().Series(digests(encoder, shuffled, measured.learned.y)).duplicated(keep=False).mean()
+    if by_chance > BY_CHANCE * count / len(is_seen):
+        return measured
+    if len(is_seen) - count >= FEW:
+        rest = _of_rows(measured, ~is_seen).verdict
+        if rest is not None and rest.is_positive:
+            return measured
+    return replace(measured, trained_on=count)
+
+
+def _of_rows(measured: Measured, rows: np.ndarray) -> Measured:
+    """Return some of the scored rows."""
+    return replace(
+        measured,
+        X=measured.X[rows],
+        index=measured.index[rows],
+        truth=measured.truth[rows],
+        weight=measured.weight[rows],
+        predictions={name: Y[rows] for name, Y in measured.predictions.items()},
+        thresholds=None if measured.thresholds is None else measured.thresholds[rows],
+        groups=None if measured.groups is None else measured.groups[rows],
+    )
 
 
 def of_baselines(model: Any, parts: Parts, rows: np.ndarray, X_test: Any, seed: int) -> dict[str, np.ndarray]:

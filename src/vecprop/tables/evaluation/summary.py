@@ -25,7 +25,7 @@ def summary_of(measured: Any) -> str:
     """Return the accuracy, the typical error or the coverage of a model in plain words."""
     rows = f"{len(measured.truth):,} {SEEN[measured.how]}"
     if measured.trained_on:
-        rows += f" ({measured.trained_on} of them are training rows)"
+        rows += f" ({measured.trained_on:,} of them duplicate training rows)"
     if measured.is_classifier:
         summary = _summary_of_classes(measured, rows)
     elif "share_below" in measured.metrics:

@@ -44,11 +44,11 @@ class TrainedRows:
     def of(cls, encoder: Encoder, frame: Frame, y: np.ndarray, rows: int) -> Self:
         """Compute the digests of a frame and its targets. The frame may be a sample of a table with ``rows`` rows."""
         some = np.unique(np.linspace(0, len(frame) - 1, MAX_DIGESTS).astype(int))
-        return cls(np.sort(_digests(encoder, frame.iloc[some], y[some])), rows)
+        return cls(np.sort(digests(encoder, frame.iloc[some], y[some])), rows)
 
     def count(self, encoder: Encoder, frame: Frame, y: np.ndarray) -> float:
         """Return the number of rows that duplicate training rows (an estimate if not all of them have digests)."""
-        return int(np.isin(_digests(encoder, frame, y), self.digests).sum()) * self.rows / len(self.digests)
+        return int(np.isin(digests(encoder, frame, y), self.digests).sum()) * self.rows / len(self.digests)
 
     def not_by_chance(self, count: float, rows: int) -> tuple[int, list[str]]:
         """Return how many of ``rows`` rows duplicate training rows, if it is more than by chance, and a note."""
@@ -62,7 +62,7 @@ class TrainedRows:
         return duplicates, [f"{note}, so results on them are too optimistic."]
 
 
-def _digests(encoder: Encoder, frame: Frame, y: np.ndarray) -> np.ndarray:
+def digests(encoder: Encoder, frame: Frame, y: np.ndarray) -> np.ndarray:
     """Return a hash of the parsed values and the target of each row."""
     columns = []
     for name, part in zip(encoder.names, encoder.parts, strict=True):
