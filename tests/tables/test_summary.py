@@ -70,6 +70,8 @@ def test_errors_of_numbers_are_compared_with_a_constant():
     truth = np.arange(100.0)
     said = "On 100 unseen rows, predictions are off by {} on average; always predicting the mean is off by {}."
     assert of_numbers(truth, truth + 2).summary == said.format("2", "25")
+    one = of_numbers(truth[:1], truth[:1] + 2)
+    assert one.summary.startswith("On 1 unseen row, predictions are off by 2")
     naive = of_numbers(truth, truth + 2, baselines={"naive": np.full(100, 49.5)})
     assert naive.summary == said.format("2.0", "25.0")
 

@@ -23,7 +23,10 @@ RARE = 0.2
 
 def summary_of(measured: Any) -> str:
     """Return the accuracy, the typical error or the coverage of a model in plain words."""
-    rows = f"{len(measured.truth):,} {SEEN[measured.how]}"
+    count = len(measured.truth)
+    rows = f"{count:,} {SEEN[measured.how]}"
+    if count == 1:
+        rows = rows.replace("rows", "row")
     if measured.trained_on:
         rows += f" ({measured.trained_on:,} of them duplicate training rows)"
     if measured.is_classifier:
