@@ -58,6 +58,22 @@ NOTED: list[tuple[Any, str]] = [
     ([f"{i} years {i % 12} months" for i in u], "most values contain digits"),
     ([f"{i}°{i}'30\"N" for i in u], "most values contain digits"),
     (["yes", "Yes", "no"] * 20, "'yes' and 'Yes' differ only in case or spaces"),
+    (["Köln", "Ko\u0308ln", "Bonn"] * 20, "differ only in punctuation, zeros or accents"),
+    (["1", "1.0", "A"] * 20, "'1' and '1.0' differ only in punctuation, zeros or accents"),
+    ([f"{('mars', 'avril', 'août')[i % 3]} {2010 + i // 3}" for i in u], "may be a date"),
+    ([f"{i % 28 + 1}-{('avr', 'aoû', 'jui')[i % 3]}-2{i % 5}" for i in u], "may be a date"),
+    ([f"{i % 28 + 1}-{('Jan', 'Mar', 'Aug')[i % 3]}" for i in u], "may be a date"),
+    ([f"Q{i % 4 + 1}/{i // 4 + 10}" for i in u], "may be a date"),
+    ([f"KW{i % 52 + 1}/20{i // 4 + 10}" for i in u], "may be a date"),
+    ([f"/Date({1584835200000 + 86400000 * i})/" for i in u], "may be a date"),
+    ([f"{i % 28 + 1:02d}-JAN-24 {i % 12 + 1:02d}.30.00.000000 AM" for i in u], "may be a date"),
+    ([202001010000 + int(i) % 28 * 10000 + int(i) for i in u], "202001010000 may be a date"),
+    ([str(4863719956292522 + 37 * i) for i in u], "more than 15 digits"),
+    ([f"No. {i}" for i in u], "most values contain digits"),
+    ([f"Ø {i} mm" for i in u], "most values contain digits"),
+    ([f"Fr. {i}.50" for i in u], "most values contain digits"),
+    ([f"c. {1600 + i}" if i % 5 == 0 else f"{1600 + i}" for i in u], "most values contain digits"),
+    ([f"{i}.{i + 100}° {'NS'[i % 2]}" for i in u], "most values contain digits"),
     (["a b", "a  b", "c"] * 20, "'a b' and 'a  b' differ only in case or spaces"),
     (np.where(u % 10 == 0, -999.0, u), "-999 in 6 rows may stand for missing values"),
     (np.where(u % 10 == 0, 9999, u), "9999 in 6 rows may stand for missing values"),
@@ -78,7 +94,8 @@ NOTED: list[tuple[Any, str]] = [
 ORDINARY: list[Any] = [
     u, u * 1.5, u % 5 + 1, 1960 + u, u - 30, np.where(u % 2, 1, -1), 99 - u, u * 7919 % 100_000, DAYS,
     ["red", "Blue", "green"] * 20, ["A+", "A", "A-"] * 20, ["L", "XL", "M"] * 20, ["I", "C", "D"] * 20,
-    [f"AB-{i}" for i in u // 2], ["v1.2.3", "v1.2.4"] * 30, ["New York", "Rome"] * 30, 10.0**9 * (1 + u),
+    [f"AB-{i}" for i in u // 2], [f"C{i}" for i in u // 2], [f"FR{i}" for i in u // 2],
+    ["Windows 2000", "Mac 2001"] * 30, ["v1.2.3", "v1.2.4"] * 30, ["New York", "Rome"] * 30, 10.0**9 * (1 + u),
 ]  # fmt: skip
 """Columns without a note."""
 

@@ -84,3 +84,39 @@ def test_first_lines_longer_than_a_megabyte(tmp_path):
     (tmp_path / "j.csv").write_text('[{"town": 1}' + ', {"town": 1}' * 100_000 + "]")
     with pytest.raises(TableError, match="is JSON, not delimited text"):
         read_table(tmp_path / "j.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("town,size\nRome,2.5\n,\nOslo,0.5\n,\n", "lines 3, 5: no values, but read as rows: remove them."),
+        ("size,town\n2.5,Rome\n0.5,Oslo\n3,Total\n", "line 4: 'Total' looks like a total or a footer"),
+        ("town,size\nRome,2.5\nOslo,0.5\nItaly Total,3\n", "line 4: 'Italy Total' looks like a total or a footer"),
+        ("town,size\nKÃ¶ln,2.5\nOslo,0.5\n", "damaged characters, such as 'Ã¶ln,2.5': export it again as UTF-8."),
+        ("town,size\nK\ufffdln,2.5\nOslo,0.5\n", "damaged characters, such as '\ufffdln,2.5'"),
+    ],
+)
+def test_notes_report_damaged_characters_and_lines_that_are_no_rows(tmp_path, text, note):
+    path = tmp_path / "table.csv"
+    path.write_text(text, "utf-8")
+    assert note in " ".join(read_table(path).attrs["notes"])
+
+
+@pytest.mark.parametrize("separator", ["^", "~", "\1"])
+def test_rare_separators_are_detected(tmp_path, separator):
+    path = tmp_path / "table.txt"
+    path.write_text(TEXT.replace(",", separator))
+    assert_read(path)
+
+
+def test_a_pointer_of_git_lfs_is_refused(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    with pytest.raises(TableError, match="is a pointer of Git LFS, not delimited text: download the file"):
+        read_table(path)
+
+
+def test_capital_letters_with_tildes_are_ordinary_text(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("town,size\nSÃO PAULO,2.5\nSÃO JOSÉ,0.5\n", "utf-8")
+    assert read_table(path).attrs["notes"] == []

@@ -222,10 +222,8 @@ def odd_classes(y: np.ndarray, named: str) -> list[str]:
     """
     classes, counts = np.unique(y, return_counts=True)
     texts = [str(name) for name in classes.tolist()]
-    notes = [note_on_spelling(texts)]
-    if classes.dtype.kind in "iuf":
-        notes.append(note_on_class_markers(classes, counts))
-    elif Evidence.of(texts).reading():
+    notes = [note_on_spelling(texts), note_on_class_markers(classes, counts)]
+    if classes.dtype.kind not in "iuf" and Evidence.of(texts).reading():
         notes.append(f"dates such as {texts[0]!r} are classes: {DATES}, and use TabularRegressor (--task regression)")
     elif separator := tag_separator(texts):
         combinations = f"each of the {len(texts)} combinations of names with {separator!r} is a class"

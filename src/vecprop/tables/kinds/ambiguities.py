@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 
@@ -14,16 +15,27 @@ from ..error import TableError, pandas, with_encoding
 from .formats import EXCEL, DateReading, Evidence, NumberReading, one_of_each, small_letters
 
 _SHORT_YEARS = re.compile(r"(\d\d)([-/.])(\d\d?)\2(\d\d)(?!\d).*")
+_MONTH = (
+    "(?i:jan|ene|gen|f[eé][bv]|m[aä]r|a[bpv]r|ma[igy]|ju[ilnñ]|giu|lug|ago|ao[uû]|aug|se[pt]|o[ckt]t|nov|d[eéi][cz])"
+)
+"""The beginning of a month name in English, French, German, Italian or Spanish."""
 _PLACES = (
     r".*?(?<!\d)\d{1,2}(?!\d).*?(?<!\d)\d{1,2}(?!\d).*",  # two more numbers
     r"\d{1,2}\S{0,2} (?:of |de )?[^\W\d]+\.? (?:de )?\d{4}",  # a day and a month name
     r"[^\W\d]{3,9}[-/]\d{1,2}[-/]\d{4}",
-    r"\d{4}[- ]?[QWH]\d{1,2}|(?:[QH][1-4]|FY)[- /]?\d{4}",  # quarters, weeks, halves and fiscal years
+    r"\d{4}[- ]?[QWH]\d{1,2}|(?:[QHT][1-4]|KW ?\d\d?|FY)[- /]?\d{4}",  # quarters, weeks, halves and fiscal years
+    rf"{_MONTH}[^\W\d]{{0,7}}\.?[- ]\d{{4}}",
     r"(?i:spring|summer|autumn|fall|winter) \d{4}",
     r"\d{4} ?[-/] ?\d\d",  # seasons and fiscal years of two calendar years
 )
-_UNKNOWN_DATE = re.compile(rf"(?=.*(?<!\d)(?:19|20)\d\d(?!\d))(?=.{{6,40}}$)(?:{'|'.join(_PLACES)})")
-"""Text that contains a year from 1900 to 2099 and other parts of a date."""
+_SHORT_DATES = (
+    rf"\d{{1,2}}[-/]{_MONTH}(?:[-/]\d\d(?: [\d.:]{{4,}}.*)?)?",  # a day and a month name
+    r"[QT][1-4](?:/| ?')\d\d|KW ?\d\d?/\d\d|/Date\(-?\d{9,}\S*",
+)
+_UNKNOWN_DATE = re.compile(
+    rf"(?=.*(?<!\d)(?:19|20)\d\d(?!\d))(?=.{{6,40}}$)(?:{'|'.join(_PLACES)})|{'|'.join(_SHORT_DATES)}"
+)
+"""Text that contains a year from 1900 to 2099 and other parts of a date, or is a short date."""
 _LETTER = re.compile(r"[^\W\d_]")
 LATE = 21915
 """The first day of 2030: two-digit years that are read as 2030 or later may belong to the previous century."""
@@ -33,7 +45,7 @@ _FEW_TEXTS = 100
 """The number of distinct texts that are searched for dates, which takes longer."""
 _POWER = re.compile(r"\d+[eE]\d+")
 _DECIMAL = re.compile(r"\d{1,3}\.\d{1,3}")
-_DIGITS = {"%Y%m": 6, "%d%m%Y": 8, "%m%d%Y": 8, "%y%m%d": 6, "%Y%j": 7, "%Y%m%d%H%M%S": 14}
+_DIGITS = {"%Y%m": 6, "%d%m%Y": 8, "%m%d%Y": 8, "%y%m%d": 6, "%Y%j": 7, "%Y%m%d%H%M": 12, "%Y%m%d%H%M%S": 14}
 """The number of digits of integer-like date formats. Values may lack leading zeros."""
 _MIN_DATES = 10
 """The minimum number of distinct integers to recognize as dates. Fewer integers may resemble dates by chance."""
@@ -59,14 +71,24 @@ _UNREAD = {
 _FIGURE = re.compile(r"[\d.,']*\d")
 _QUANTITY = re.compile(
     r"(?:(?:approx|about|around|circa|ca|over|under|up to|less than|more than|at least|at most|max|min|between|from|"
-    r"week|day|month|year|grade|level|aged?|stage|rank|size|Rs)\b\.?|[<>≤≥=~≈±+([$€£¥₹-])*\s*(?:#|[½¼¾⅓⅔⅛⅜⅝⅞])",
+    r"week|day|month|year|grade|level|aged?|stage|rank|size|Rs)\b\.?|(?:Fr|Ft|lei|c|no|nr|KW)(?=[. ])\.?|"
+    r"[Ø₿<>≤≥=~≈±+([$€£¥₹-])*\s*(?:#|[½¼¾⅓⅔⅛⅜⅝⅞])",
     re.IGNORECASE,
 )
 """The beginning of a quantity whose figures are replaced by #."""
 _CODE = re.compile(r"# ?(?![KMB]$)[A-Z]|# (?:[A-Z][a-z]+\.? ?){2,}|[+(]?#\)?(?:[ ./:-]#)*|#-[A-Za-z]+")
 """An address, a telephone number, a version or an identifier whose figures are replaced by #."""
-_PUNCTUATION = re.compile(r"(?<!\d)[ .,;:_'\"]+|[ .,;:_'\"]+(?!\d)|(?<=[^\W\d])-(?=[^\W\d])")
-"""Punctuation that does not separate digits."""
+_PUNCTUATION = re.compile(
+    r"(?<!\d)[ .,;:_'\"]+|[ .,;:_'\"]+(?!\d)|(?<=[^\W\d])-(?=[^\W\d])|[\u0300-\u036f]|^0+(?=\d)|(?<=\d)\.0+$"
+)
+"""Punctuation that does not separate digits, accents, and zeros that do not change a number."""
+_NO_CLASS = re.compile(
+    r"(?i:[-–—.?]+|#N/A|#.*[!?]|\(?(?:n\.?/?[ak]\.?|nan|null|nil|tbd|missing|unknown|"
+    r"not (?:available|known|specified|reported)|no (?:answer|data|response)|don'?t know|"
+    r"k\.? ?a\.?|keine angaben?|unbekannt|inconnu|desconocido|s/d|"
+    r"undefined|unspecified)\)?)"
+)
+"""Classes that often represent missing values."""
 _MAX_SHAPES = 6
 """The largest number of different forms of quantities in a column."""
 _ROMAN = re.compile("(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
@@ -135,10 +157,11 @@ def note_on_spelling(texts: Iterable[str]) -> str:
     """
     names: dict[str, str] = {}
     for text in dict.fromkeys(text.strip() for text in texts):
-        words = small_letters(text)
+        words = small_letters(normalize("NFKD", text))
         first = names.setdefault(_PUNCTUATION.sub("", words) or words, text)
         if first != text:
-            difference = "case or spaces" if small_letters(first) == words else "punctuation"
+            is_exact = small_letters(first) == small_letters(text)
+            difference = "case or spaces" if is_exact else "punctuation, zeros or accents"
             same = "spell them the same way if they mean the same"
             return f"{first!r} and {text!r} differ only in {difference}: {same}"
     return ""
@@ -181,7 +204,7 @@ def note_on_numbers(x: np.ndarray, name: str) -> str:
 
 
 def note_on_class_markers(classes: np.ndarray, counts: np.ndarray) -> str:
-    """Return a note if an integer class may represent missing values, and "" otherwise.
+    """Return a note if a class may represent missing values, and "" otherwise.
 
     Examples
     --------
@@ -189,6 +212,11 @@ def note_on_class_markers(classes: np.ndarray, counts: np.ndarray) -> str:
     '-1 in 3 rows may stand for missing values: leave these empty'
     """
     if len(classes) < 3:
+        return ""
+    for name, count in zip(classes.tolist(), counts, strict=True):
+        if _NO_CLASS.fullmatch(str(name)):
+            return f"{name!r} in {count} rows may stand for missing values: leave these empty"
+    if classes.dtype.kind not in "iuf":
         return ""
     is_only_negative = classes[0] < 0 <= classes[1]
     is_far = classes[-1] > 10 * abs(classes[-2]) + 10
@@ -330,7 +358,7 @@ def note_on_digits(series: Any, x: np.ndarray, name: str) -> str:
     x = x[np.isfinite(x)]
     if (x != np.floor(x)).any() or not len(x := np.unique(x)) or x[0] < 0:
         return ""
-    if x[-1] >= 2**53:
+    if x[-1] >= 2**51:  # beyond microseconds since 1970
         long = [value for value in series.dropna().unique() if isinstance(value, str) and value.strip().isdecimal()]
         long = [str(series.max())] if pandas().api.types.is_integer_dtype(series.dtype) else long  # and not 1e20
         if len(long := max(long, key=len, default="")) > 15:

@@ -116,7 +116,10 @@ def _number(
         return NumberReading() if are_plain and not given else NumberReading.of(texts, given), ""
     of_others = decimal()
     reading = NumberReading.of(texts, of_others)
-    example = next(text for text in texts if decimal_sign([text]).startswith("?"))
+    readable = filter(reading.value, texts)  # other values have other units
+    example = next((text for text in readable if decimal_sign([text]).startswith("?")), None)
+    if example is None:
+        return reading, ""
     if reading == NumberReading() and not any(text.lstrip("+-").isdecimal() for text in texts):
         are_all = len(texts) >= FEW and all(decimal_sign([text]) == "?." for text in texts)
         if not are_all:  # a point before the last three digits of every number may separate thousands

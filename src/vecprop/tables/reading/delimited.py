@@ -47,6 +47,8 @@ _BROKEN = (OSError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.
 """Errors raised for damaged or encrypted compressed files."""
 _BEGINNINGS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32"}
 _BEGINNINGS |= {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_DAMAGE = re.compile("(?:\ufffd|Ã[\x80-\xbf]|â€).{0,9}")
+"""Characters that were read or written in a wrong encoding."""
 _MARKED = {*_BEGINNINGS.values(), "utf-16-le", "utf-16-be"}
 
 
@@ -101,6 +103,8 @@ class DelimitedFile:
             notes.append(f"{path.name}: skipped {above} line(s) above the header, such as {titles[0][:40]!r}.")
         if encoding == "cp1252":
             notes.append(f"{path.name} {NOT_UTF8}: save it as UTF-8 if its text looks wrong.")
+        elif damage := _DAMAGE.search(start.decode(encoding, "ignore")):
+            notes.append(f"{path.name} has damaged characters, such as {damage[0]!r}: export it again as UTF-8.")
         with long_values():
             rows = rows_of(lines, separator)
             blocks, ends = numbered_rows(whole[above:], separator)
@@ -317,11 +321,13 @@ class RowValidator:
 
 
 def notes_on_end(frame: Any, name: str) -> list[str]:
-    """Return a note if the last row of a table, indexed by line, looks like a total or a footer."""
-    if not len(frame) or not is_end(frame.iloc[-1, 0]):
-        return []
-    message = f"{frame.iloc[-1, 0]!r} looks like a total or a footer, but is read as a row: remove it"
-    return [f"{name}, line {frame.index[-1]}: {message}."]
+    """Return notes on rows without values, and on a last row that looks like a total or a footer."""
+    empty = frame.index[frame.isna().all(axis=1)]
+    if len(empty):
+        return [f"{name}, {listed(empty)}: no values, but read as rows: remove them."]
+    labels = filter(is_end, frame.iloc[-1:, :2].to_numpy().flat)
+    message = "looks like a total or a footer, but is read as a row: remove it"
+    return [f"{name}, line {frame.index[-1]}: {label!r} {message}." for label in labels]
 
 
 def known_target(target: Any, classes: Sequence[str], file: str) -> tuple[Any, list[str]]:

@@ -15,7 +15,7 @@ MISSING_WORDS = frozenset(
     ("", "?", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "#N/A N/A", "NULL", "null", "NaN", "nan", "-NaN", "-nan")
 )
 """Markers of missing values in text files; "None" is not one, since it may be a class or a category."""
-SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", "^": "caret", "~": "tilde", "\1": "Ctrl-A"}
 SAMPLED = 200
 """The number of lines that show the layout."""
 MOST_TITLES = 50
@@ -25,13 +25,15 @@ _NUMBER = re.compile(r"\W{0,3}\d")
 _LINES = "[ |+:=─━═│║┌┬┐├┼┤└┴┘╭╮╰╯╞╪╡╒╤╕╔╦╗╠╬╣╚╩╝-]*"
 _DRAWN = re.compile(rf"{_LINES}(---|==|[─━═]){_LINES}|-\[ RECORD.*")
 _FOOTER = r"\(?\d+ rows?\b.*|(source|note|quelle)s?:.*"
-_END = re.compile(rf"(grand |sub)?total\b.*|summe?|gesamt|insgesamt|{_FOOTER}", re.IGNORECASE)
-"""The first value of a total or of a footer."""
+_TOTAL = r"(.{1,40} )?(sub)?total|total\b.*|summe?|suma|somme|gesamt|insgesamt|(overall )?mean|mittelwert|moyenne"
+_END = re.compile(rf"{_TOTAL}|{_FOOTER}", re.IGNORECASE)
+"""The label of a total or of a footer."""
 _FORMATS = {
     "a PDF document": (rb"%PDF-\d", "export its table as CSV"),
     "a workbook in the old .xls format": (rb"\xd0\xcf\x11\xe0", "save it as .xlsx"),
     "an R file": (rb"X\n\0|RD[AX]\d\n[AX]\n", "save it in R with write.csv(x, file, row.names = FALSE)"),
     "a zip file": (rb"PK\x03\x04", "name it .zip, or .xlsx if it is a workbook"),
+    "a pointer of Git LFS": (rb"version https://git-lfs", "download the file with git lfs pull"),
     "a tar archive": (rb"(?s).{257}ustar", "extract it, and pass the table"),
     "an SPSS file": (rb"\$FL[23]@", "pandas.read_spss"),
     "a Stata file": (rb"<stata_dta>|[\x69-\x73][\x01\x02]\x01\0", "pandas.read_stata"),
@@ -186,7 +188,7 @@ def second_header(rows: Sequence[Sequence[str]]) -> int:
 
 
 def is_end(value: object) -> bool:
-    """Return whether the first value of the last row belongs to a total or a footer."""
+    """Return whether a value of the last row belongs to a total or a footer."""
     return isinstance(value, str) and _END.fullmatch(value.strip()) is not None
 
 
