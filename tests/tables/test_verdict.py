@@ -93,6 +93,11 @@ def test_naive_is_not_beaten_unless_the_skill_is_proven(r2):
     assert "no skill" not in found.says
 
 
+def test_the_verdict_names_the_score_that_may_be_guessing():
+    seen: Any = measured((100, 90, 110), NAIVE, (600, 550, 650, 500, 480, 520), r2=(0.85, -0.14, 0.89)).verdict
+    assert "the difference is 400 (380 to 420). But the R² is 0.85 (-0.16 to 0.89), and 0 for guesses." in seen.says
+
+
 @pytest.mark.parametrize(("rows", "groups"), [(49, None), (100, np.arange(100) % 19), (49, np.arange(49))])
 def test_few_rows_and_groups_prove_neither_equality_nor_absence_of_skill(rows, groups):
     for naive in (EQUAL_NAIVE, NAIVE):

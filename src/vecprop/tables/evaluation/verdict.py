@@ -144,6 +144,8 @@ def verdict_of(measured: Any, worries: list[str]) -> Verdict:
     explanation = " (which ignores the inputs)" if baseline == NAIVE else ""
     says = f"{headline}: {subject} is {scores[OURS].value}, compared with {scores[baseline].value} for {baseline}"
     says += f"{explanation}; the difference is {margins[baseline]}."
+    if baseline == NAIVE and measured.margins[NAIVE].low > 0:
+        says += "".join(f" But {guess}." for guess in guesses(measured))
     if beaten and candidates is not beaten:
         says += f" The model is significantly better than {listed(beaten)}."
     if better and candidates is not better:
@@ -161,10 +163,18 @@ def significant(measured: Any) -> tuple[list[str], list[str]]:
         return [], []
     beaten = [name for name, margin in measured.margins.items() if margin.low > 0]
     better = [name for name, margin in measured.margins.items() if margin.high < 0]
-    beats_guessing = all(score.low > GUESSING[metric] for metric, score in measured._judged(GUESSING))
-    if NAIVE in beaten and not beats_guessing:
+    if NAIVE in beaten and guesses(measured):
         beaten.remove(NAIVE)
     return [] if is_seen(measured) else beaten, better
+
+
+def guesses(measured: Any) -> list[str]:
+    """Return the scores of the model that may be no better than the scores of guesses, as text."""
+    return [
+        f"the {title(metric)} is {score}, and {GUESSING[metric]:g} for guesses"
+        for metric, score in measured._judged(GUESSING)
+        if not score.low > GUESSING[metric]
+    ]
 
 
 def is_seen(measured: Any) -> bool:

@@ -118,7 +118,7 @@ def relations(encoder: Encoder, frame: Frame, target: np.ndarray) -> list[Relati
     candidates = []
     for name, values in times.items():
         is_of_panel = identifier is not None and is_panel(identifier.values, values)
-        is_ordered = np.mean(np.diff(values) < 0) <= UNORDERED
+        is_ordered = np.mean(values[1:] < values[:-1]) <= UNORDERED
         are_years = values.min() >= 1900 and values.max() <= 2100
         are_periods = values.min() >= 1900_01 and values.max() <= 2100_53
         are_seconds = values.min() >= FIRST_SECONDS
@@ -160,9 +160,9 @@ def _counters(frame: Frame) -> dict[str, np.ndarray]:
         if is_unread or not np.isfinite(numbers).all():
             continue
         count = len(np.unique(numbers))
-        steps = np.diff(numbers)
-        is_counter = FEWEST <= count <= len(numbers) / FEWEST and np.mean(steps > 0) >= RISES
-        if is_counter and np.count_nonzero(steps < 0) >= FEWEST - 1:
+        rises = np.mean(numbers[1:] > numbers[:-1])
+        falls = np.count_nonzero(numbers[1:] < numbers[:-1])
+        if FEWEST <= count <= len(numbers) / FEWEST and rises >= RISES and falls >= FEWEST - 1:
             counters[name] = numbers
     return counters
 
