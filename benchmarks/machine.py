@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_info
 
 
 def processor_name(description: str) -> str:
-    """Return the name in the text of /proc/cpuinfo, with family and model, which tell processors of one name apart."""
+    """Return the name in the text of /proc/cpuinfo, with family and model, because several processors share a name."""
     fields = {}
     for line in description.split("\n\n", 1)[0].splitlines():
         field, _, value = line.partition(":")

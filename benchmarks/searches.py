@@ -85,7 +85,7 @@ def by_pytorch(members: Members, is_compiled: bool) -> Callable[[], float]:
         return torch.baddbmm(b2, torch.relu(torch.baddbmm(b1, x, W1)), W2)[:, :, 0]
 
     def loss(parameters: tuple, x: Any, y: Any) -> Any:
-        """Return the sum of the members' losses; the gradient of each member depends on its own loss alone."""
+        """Return the sum of the members' losses. The gradient of a member depends only on the loss of this member."""
         W1, _, W2, _ = parameters
         penalty = alphas / (2 * members.batch) * ((W1**2).sum((1, 2)) + (W2**2).sum((1, 2)))
         losses = binary_cross_entropy_with_logits(logits(parameters, x), y, reduction="none")

@@ -25,7 +25,7 @@ import pandas as pd
 import vecprop as vp
 
 START = 0.05
-"""The seconds in which Python itself starts."""
+"""The number of seconds that Python needs to start."""
 
 FAST = ["--max-iter", "3", "--n-estimators", "2", "--hidden-layer-sizes", "4"]
 TRAIN = ["train", "people.csv", "--target", "buys", *FAST, "-o", "new.npz"]

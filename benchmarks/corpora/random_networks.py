@@ -372,7 +372,7 @@ def _every(case: Case, draw: np.random.Generator) -> Iterator[Mutation]:
 def planted(case: Case, gradient: Callable[[np.ndarray], np.ndarray]) -> bool:
     """Return whether a gradient is wrong here by at least the smallest error that is to be found.
 
-    A tensor whose derivatives are only rounding beside the others is not looked at.
+    Tensors whose derivatives are only rounding errors of other tensors are skipped.
     """
     least = 1e-3 if case.theta.dtype == np.float32 else 1e-6
     right, wrong = case.gradient(case.theta), gradient(case.theta)
