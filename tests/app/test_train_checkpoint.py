@@ -12,7 +12,7 @@ import vecprop as vp
 from killing import Killed, kill_at
 from shared_commands import FAST
 from vecprop.app.training.job import TrainingJob
-from vecprop.tables.table_model import CUT_SHORT
+from vecprop.tables.error import Note
 
 COMMAND = ("train", "people.csv", "--target", "buys", *FAST, "--checkpoint", "run")
 
@@ -60,7 +60,7 @@ def test_ctrl_c_and_sigterm_allow_resuming(vecprop, monkeypatch):
 
     def train_in_part(job, workers):
         train(job, workers)
-        job.model.notes_.append(CUT_SHORT)
+        job.model.notes_.append(Note("Training was interrupted.", "interrupted"))
 
     for name, value, code in (("measure", press, 130), ("measure", terminate, 143), ("train", train_in_part, 130)):
         with monkeypatch.context() as patch:

@@ -20,8 +20,8 @@ from sklearn.metrics import accuracy_score, log_loss, mean_pinball_loss, r2_scor
 import vecprop as vp
 from shared_commands import FAST
 from vecprop.app.commands import train as command
+from vecprop.tables.error import Note
 from vecprop.tables.evaluation.verdict import UNCLEAR
-from vecprop.tables.table_model import CUT_SHORT
 
 
 def test_classifiers_are_trained_and_scored_on_the_test(result_of, table, people):
@@ -304,7 +304,7 @@ def test_an_interrupted_run_replaces_an_old_model_only_on_request(vecprop, table
 
     def interrupted(self, growing):
         learn(self, growing)
-        self.notes_.append(CUT_SHORT)
+        self.notes_.append(Note("Training was interrupted.", "interrupted"))
 
     monkeypatch.setattr(vp.TabularClassifier, "_learn", interrupted)
     done = vecprop(*options, "--force", "--seed", 1, *(["--replace-interrupted"] if asked else []), code=130)

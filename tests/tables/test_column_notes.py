@@ -13,8 +13,10 @@ from sampled import sampled
 from vecprop import TabularClassifier, TabularRegressor, load, save
 from vecprop.tables.encoding.columns import Categories, NumberInputs
 from vecprop.tables.encoding.encoder import Encoder
-from vecprop.tables.explaining.column_notes import leaks, odd_targets, ranked
+from vecprop.tables.error import Note, ranked
+from vecprop.tables.explaining.column_notes import leaks, odd_targets, strong_columns
 from vecprop.tables.explaining.drift import Profile, comparisons, tallies
+from vecprop.tables.kinds.ambiguities import note_on_numbers
 from vecprop.tables.rows import row_numbers
 
 
@@ -301,7 +303,7 @@ def table_of_cards(rows=400, seed=0):
 
 def test_a_column_as_good_as_the_model_is_reported():
     model = TabularClassifier("card", n_estimators=2, max_iter=30, random_state=0).fit(table_of_cards(seed=1))
-    assert has(model.notes_[:1], "'spent' alone predicts nearly as well as the model")
+    assert has(model.notes_[:1], "'spent' alone predicts")
     fair = table_of_cards().assign(spent=lambda frame: frame["age"])
     fair["distance"] = np.random.default_rng(1).uniform(0, 100, 400).round(1)
     fair["fare"] = 3 * fair["distance"] + fair["age"] + 10 * fair["income"]
@@ -352,10 +354,36 @@ def test_drift_notes_are_rare_by_chance_and_find_a_shift(columns, tables, most):
     assert shifts >= tables - 1
 
 
-def test_notes_are_sorted_by_importance():
+def test_notes_are_sorted_by_kind():
     notes = [
-        "Column 'a' is not used: it is empty.",
-        "Read as dates: 'b'.",
-        "Column 'c' is 3: leave it out if it is one.",
+        Note("Column 'a' is not used: it is empty.", "unused", "a"),
+        Note("Read as dates: 'leave it out if not used'."),
+        Note("Column 'c' is 3.", "trust", "c"),
     ]
     assert ranked([*notes, notes[0]]) == notes[::-1]
+
+
+def test_notes_keep_their_kind_and_column_in_a_file(tmp_path):
+    table = table_of_cards(100).assign(empty=None)
+    model = TabularClassifier("card", n_estimators=2, max_iter=1, random_state=0).fit(table)
+    save(model, tmp_path / "cards.npz")
+    note = next(note for note in load(tmp_path / "cards.npz").notes_ if "'empty'" in note)
+    assert (note.kind, note.column) == ("unused", "empty")
+
+
+@pytest.mark.parametrize(("share", "words"), [(0.89, "nearly as well as"), (0.95, "at least as well as"), (0.5, "")])
+def test_a_strong_column_is_compared_with_the_model(share, words):
+    target = np.arange(200.0)[:, None]
+    predicted = target + np.sqrt(0.1 * target.var()) * np.where(np.arange(200) % 2, 1, -1)[:, None]  # explains 90 %
+    notes = strong_columns({"fare": share}, target, predicted)
+    assert [note.column for note in notes] == ["fare"] * bool(words)
+    assert all(words in note for note in notes)
+
+
+def test_a_frequent_minus_one_is_no_marker():
+    days = np.random.default_rng(0).integers(0, 300, 500).astype(float)
+    often = np.where(np.arange(500) % 5, -1, days)
+    assert note_on_numbers(often, "days") == ""
+    assert "-1 in 50 rows may stand for missing values" in note_on_numbers(
+        np.where(np.arange(500) % 10, days, -1), "days"
+    )

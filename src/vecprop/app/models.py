@@ -10,7 +10,7 @@ import numpy as np
 
 from ..check import Report, check_gradients
 from ..files.networks import TrainedNetwork
-from ..tables.error import TableError, pandas, printable
+from ..tables.error import TableError, kind_of_note, pandas, printable, ranked
 from ..tables.evaluation.metrics import columns_of_text
 from ..tables.evaluation.report.sections import ROWS, check_of_first_network
 from ..tables.evaluation.targets import (
@@ -22,7 +22,6 @@ from ..tables.evaluation.targets import (
     positive_class,
     rows_for,
 )
-from ..tables.explaining.column_notes import ranked
 from ..tables.explaining.contributions import Explanations
 from ..tables.explaining.importance import Importance, as_texts, importances, influences, loss_name
 from ..tables.reading.file_lists import STANDARD_INPUT
@@ -30,7 +29,7 @@ from ..tables.reading.frames import as_frame
 from ..tables.reading.reading import may_be_in_parts
 from ..tables.reading.table_parts import TableParts
 from ..tables.rows import Roles, UsedRows
-from ..tables.table_model import REFITTED, WITHOUT_TEST, TableModel
+from ..tables.table_model import TableModel
 from ..terminal.messages import UsageError
 
 
@@ -53,8 +52,9 @@ def described(model: Any, document: dict[str, Any]) -> dict[str, Any]:
         said["positive"] = positive
     if hasattr(last, "threshold_"):
         said["threshold"] = last.threshold_
-    if notes := [note for note in getattr(last, "notes_", []) if note.startswith((REFITTED, WITHOUT_TEST))]:
-        said["note"] = notes[-1]
+    for note in getattr(last, "notes_", []):
+        if kind_of_note(note) in ("refitted", "no test"):
+            said["note"] = note
     said |= {name: dict(document[name]) for name in ("columns", "metrics") if document.get(name)}
     if isinstance(last, TableModel):
         network = last.ensemble_.views[0].network

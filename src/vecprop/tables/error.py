@@ -1,14 +1,80 @@
-"""The errors of this package, and helpers for their messages and for shown numbers."""
+"""The errors and notes of this package, and helpers for their messages and for shown numbers."""
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal, Self
 from unicodedata import category
 
 LONGEST = 500
 """The largest number of characters in a message."""
-NOT_UTF8 = "is not UTF-8, so it is read as cp1252, Western European text"
-"""The part of a note that reports a guessed encoding."""
+NoteKind = Literal[
+    "trust",  # a reason not to trust the scores
+    "missing values",  # a value that may stand for missing values
+    "interrupted",
+    "no test",
+    "refitted",
+    "reading",  # how a table was read
+    "encoding",  # a guessed encoding
+    "unused",  # rows or columns that are not used
+]
+_FIRST = ("trust", "missing values", "interrupted", "no test")
+"""The kinds of the most important notes."""
+
+
+class Note(str):
+    """A sentence about a table or a model.
+
+    Examples
+    --------
+    >>> Note("Column 'a' is not used: empty.", "unused", "a").column
+    'a'
+    """
+
+    kind: NoteKind
+    column: str | None
+
+    def __new__(cls, text: str, kind: NoteKind = "reading", column: str | None = None) -> Self:
+        """Create a note; a kind other than "reading" sets its rank."""
+        note = super().__new__(cls, text)
+        note.kind = kind
+        note.column = column
+        return note
+
+
+def kind_of_note(note: str) -> NoteKind:
+    """Return the kind of a note. Models of earlier versions have plain text as notes."""
+    return note.kind if isinstance(note, Note) else "reading"
+
+
+def joined_notes(notes: Iterable[str]) -> Note:
+    """Join notes on a value with semicolons. The first kind that differs from "reading" is the kind of all."""
+    notes = [note for note in notes if note]
+    kinds = [kind_of_note(note) for note in notes]
+    unusual = (kind for kind in kinds if kind != "reading")
+    return Note("; ".join(notes), next(unusual, "reading"))
+
+
+def note_about(subject: str, note: str, column: str | None = None) -> Note:
+    """Return a sentence of a subject, such as a column, and a note on it."""
+    return Note(f"{subject}: {note}.", kind_of_note(note), column)
+
+
+def ranked(notes: Iterable[str]) -> list[str]:
+    """Return distinct notes sorted by importance: first on trust, then on reading, then on unused columns.
+
+    Examples
+    --------
+    >>> ranked([Note("Column 'a' is not used: empty.", "unused"), "a.csv: hidden rows.", Note("Too easy.", "trust")])
+    ['Too easy.', 'a.csv: hidden rows.', "Column 'a' is not used: empty."]
+    """
+
+    def rank(note: str) -> int:
+        kind = kind_of_note(note)
+        if kind in _FIRST:
+            return 0
+        return 2 if kind == "unused" else 1
+
+    return sorted(dict.fromkeys(notes), key=rank)
 
 
 class TableError(ValueError):
@@ -56,7 +122,7 @@ def one_line(text: str) -> str:
 
 def with_encoding(message: str, notes: Iterable[str]) -> str:
     """Add a note on a guessed encoding to an error about a missing column."""
-    note = next((note for note in notes if NOT_UTF8 in note), "")
+    note = next((note for note in notes if kind_of_note(note) == "encoding"), "")
     return f"{message[:-1]} ({note[:-1]}){message[-1]}" if note else message
 
 

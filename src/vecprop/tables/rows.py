@@ -10,7 +10,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 
 from .encoding.column import first_of
 from .encoding.folds import Dependence
-from .error import TableError, first_line, pandas
+from .error import Note, TableError, first_line, pandas
 from .kinds.ambiguities import NO_OPTIONS, ColumnOptions
 from .kinds.formats import NumberReading
 from .kinds.kinds import as_whole
@@ -159,7 +159,9 @@ class RowFilter:
             (self.of_zero, "with the weight 0"),
             (self.of_tiny, f"with a weight below {1 / LARGEST_WEIGHT:g}, which is treated as 0,"),
         )
-        return [f"Rows {which} are not used: {count} of {self.total}." for count, which in reasons if count]
+        return [
+            Note(f"Rows {which} are not used: {count} of {self.total}.", "unused") for count, which in reasons if count
+        ]
 
 
 class UsedRows(NamedTuple):

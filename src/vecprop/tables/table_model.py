@@ -16,16 +16,15 @@ from ..estimators.settings import require_repeatable
 from ..estimators.sklearn_compat import fit_context, require_valid_settings, suggests_keywords
 from ..system.threads import limit_jobs
 from ..train.progress import progress_bar
-from .encoding.encoder import VIEWS, Encoder, require_inputs
+from .encoding.encoder import VIEWS, Encoder, require_inputs, unused_column
 from .ensemble.ensemble import Ensemble, Fit, Outcome, Report, TrainingRows, Unseen, ViewFit, results_of
 from .ensemble.fitting import Calibrated, Fitted, Plan, fit_together
-from .error import TableError, pandas
+from .error import Note, TableError, kind_of_note, pandas, ranked
 from .explaining.column_notes import (
     TrainedRows,
     leaks,
     odd_classes,
     odd_targets,
-    ranked,
     strong_columns,
 )
 from .explaining.contributions import Explanations, explanations
@@ -35,13 +34,6 @@ from .reading.table_parts import chunks_if_several, frames_of
 from .rows import LearnedRows, Roles
 from .settings import SharedSettings
 from .streaming.streamed import Streamed, StreamedRows
-
-REFITTED = "The model was refitted"
-"""The start of the note on a model that `refit` returns."""
-WITHOUT_TEST = "There was no test"
-"""The start of the note on a model whose metrics were computed on training rows."""
-CUT_SHORT = "Training was interrupted, so the model is not fully trained."
-"""The note on a model whose training ended early."""
 
 FROM_UNSEEN = {"inverse_temperature_", "residuals_", "validation_loss_", "threshold_", "_positive"}
 """The attributes that are learned from out-of-fold predictions."""
@@ -216,10 +208,9 @@ class TableModel(SharedSettings):
         count = len(fit.rows.T) if stream is None else stream.rows
         many = " and ".join(map(str, sorted(set(until))))
         model.notes_ = ranked(model.notes_)
-        model.notes_.append(
-            f"{REFITTED} on {count} rows for {many} epoch(s) without validation rows; scores and calibration come from "
-            "the original model."
-        )
+        training = f"on {count} rows for {many} epoch(s) without validation rows"
+        scores = "scores and calibration come from the original model"
+        model.notes_.append(Note(f"The model was refitted {training}; {scores}.", "refitted"))
         return model
 
     def _streamed(self, X: Any, y: Any, names: dict[str, Any], memory: int | str | None) -> Streamed | None:
@@ -309,7 +300,7 @@ class TableModel(SharedSettings):
         self.encoder_, notes = Encoder.of(rows.frame.drop(columns=list(rows.aside)), self._column_options)
         self.encoder_.dropped.update(rows.aside)
         self.notes_ += notes
-        self.notes_ += [f"Column {name!r} is not used: {reason}." for name, reason in rows.aside.items()]
+        self.notes_ += [unused_column(name, reason) for name, reason in rows.aside.items()]
 
     def _examine(self, rows: LearnedRows, target: np.ndarray, *, is_sample: bool) -> dict[str, float]:
         """Note leaks and odd targets, and return the share of the variance that each strong column explains."""
@@ -365,9 +356,15 @@ class TableModel(SharedSettings):
         ended = [result.reason for result in trained if result.reason == "diverged" or not result.state.epoch]
         if ended:
             reason = "diverged" if "diverged" in ended else "were not trained"
-            self.notes_.append(f"{len(ended)} of {len(trained)} networks {reason} and do not count.")
+            self.notes_.append(Note(f"{len(ended)} of {len(trained)} networks {reason} and do not count.", "trust"))
         if outcome.is_interrupted:
-            self.notes_.append(CUT_SHORT)
+            cut_short = "Training was interrupted, so the model is not fully trained."
+            self.notes_.append(Note(cut_short, "interrupted"))
+
+    @property
+    def _is_interrupted(self) -> bool:
+        """Whether training was interrupted."""
+        return any(kind_of_note(note) == "interrupted" for note in self.notes_)
 
     @property
     def _ensembles(self) -> list[Ensemble]:

@@ -11,14 +11,13 @@ from typing import Any
 import typer
 
 from ... import Checkpoint, save
+from ...tables.error import Note, kind_of_note, ranked
 from ...tables.evaluation.judgement import judgements
 from ...tables.evaluation.measured import Measured
 from ...tables.evaluation.measuring import Parts, cross_validated, measured_unseen, with_duplicates
 from ...tables.evaluation.report import Run, page_of
 from ...tables.evaluation.targets import levels_of, positive_class
-from ...tables.explaining.column_notes import ranked
 from ...tables.reading.file_lists import file_and_line
-from ...tables.table_model import CUT_SHORT, WITHOUT_TEST
 from ...terminal.messages import INTERRUPTED, UsageError, held_back_interrupts, say, say_notes, show, to_json
 from ...terminal.output_files import RunFiles, writable, write_text
 from ...train.progress import progress_bar
@@ -56,7 +55,7 @@ class TrainingJob:
             if where is not None:
                 workers = stack.enter_context(workers_of(where, self.options["threads"]))
             self.train(workers)
-            self.was_cut = CUT_SHORT in self.model.notes_
+            self.was_cut = self.model._is_interrupted
             if self.was_cut:
                 self.leave()
             try:
@@ -131,7 +130,8 @@ class TrainingJob:
             measured = replace(measured, judgements=judgements(self.model, self.parts, measured, self.bar))
         _ = measured.verdict
         if not self.parts.has_test:
-            self.model.notes_.append(f"{WITHOUT_TEST}: each row was predicted without training on it ({measured.how}).")
+            text = f"There was no test: each row was predicted without training on it ({measured.how})."
+            self.model.notes_.append(Note(text, "no test"))
         self.measured = measured
         self.seconds["measuring"] = time.perf_counter() - began
 
@@ -152,7 +152,7 @@ class TrainingJob:
         judged = []
         if self.measured is not None:
             judged = [judgement.note for judgement in self.measured.judgements if not judgement.is_worse]
-        in_test = [f"In the test: {note}" for note in drift if note not in of_rows]
+        in_test = [Note(f"In the test: {note}", "trust") for note in drift if note not in of_rows]
         of_refit = [] if self.final is model else [self.final.notes_[-1]]
         return ranked([*of_rows, *judged, *model.notes_, *of_refit, *in_test])
 
@@ -187,7 +187,7 @@ class TrainingJob:
         """Write the report if requested, and add it to the result."""
         page = self.saved.page
         if page is not None:
-            notes = [note for note in self.notes if not note.startswith(WITHOUT_TEST)]  # the page already explains it
+            notes = [note for note in self.notes if kind_of_note(note) != "no test"]  # the page already explains it
             write_text(page, page_of(replace(measured, notes=notes), self._run(measured, result), interrupts))
             result["report"] = str(page)
 

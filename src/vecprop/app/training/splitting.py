@@ -11,7 +11,7 @@ from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from ...tables.encoding.column import row_named
 from ...tables.encoding.folds import Dependence, group_numbers, splits, times
-from ...tables.error import TableError, pandas
+from ...tables.error import Note, TableError, pandas
 from ...tables.evaluation.measured import Measured
 from ...tables.evaluation.measuring import Parts
 from ...tables.evaluation.targets import Task, target_of
@@ -242,7 +242,7 @@ def rows_of_training_groups(parts: Parts) -> list[str]:
         return []
     training_groups = f"belong to training groups (column {parts.group!r})"
     easier = "predicting them is easier than predicting rows of new groups"
-    return [f"{count} of {len(groups)} test rows {training_groups}; {easier}."]
+    return [Note(f"{count} of {len(groups)} test rows {training_groups}; {easier}.", "trust", parts.group)]
 
 
 def repeated_rows(parts: Parts, request: Request) -> list[str]:
@@ -285,7 +285,7 @@ def repeated_rows(parts: Parts, request: Request) -> list[str]:
     earlier_row = f"{row_named(parts.X.index, twin)} of {table.name}"
     duplicates = f"{is_repeated.sum()} of {len(is_repeated)} {rows} are exact duplicates of {earlier}"
     easier = "predicting them is easier than predicting new rows"
-    return [f"{duplicates}, such as {repeated_row} ({earlier_row}); {easier}."]
+    return [Note(f"{duplicates}, such as {repeated_row} ({earlier_row}); {easier}.", "trust")]
 
 
 def _in_like_terms(train: Any, test: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -10,11 +10,12 @@ from ...tables.encoding.encoder import COLUMNS, Encoder
 from ...tables.encoding.folds import TargetMeans
 from ...tables.ensemble.calibration import Residuals
 from ...tables.ensemble.ensemble import Ensemble, Networks
+from ...tables.error import Note
 from ...tables.explaining.column_notes import TrainedRows
 from ...tables.explaining.drift import Profile
 from ...tables.kinds.formats import DateReading, NumberReading
 from ...tables.regressor import TabularRegressor
-from .values import COMMON, fits, is_a, is_array, is_count, stored_estimator, stored_fields
+from .values import COMMON, StoredClass, fits, is_a, is_array, is_count, stored_estimator, stored_fields
 from .vecprop_classes import NOT_ALWAYS, NOT_KEPT, are_finite, is_theta, is_unfitted
 
 
@@ -56,6 +57,16 @@ _LEARNED_BY_REGRESSORS = {
     ),
     "residuals_": lambda value, model: is_a(Residuals)(value, model) and len(value.sizes) == model.ensemble_.folds,
 }
+
+
+def _state_of_note(note: Note) -> dict[str, Any]:
+    return {"text": str(note), "kind": note.kind, "column": note.column}
+
+
+def _note(state: dict[str, Any]) -> Note:
+    if not fits(list(state.values()), list[str | None]):
+        raise ValueError(f"Note has invalid values {state}")
+    return Note(**state)
 
 
 def _target_means_are_consistent(own: TargetMeans) -> bool:
@@ -137,6 +148,7 @@ _IF_CONSISTENT = {
     ),
 }
 TABLE_CLASSES = [
+    StoredClass("Note", Note, _state_of_note, _note),
     *map(stored_fields, (NumberReading, DateReading)),
     *(stored_fields(cls, check) for cls, check in _IF_CONSISTENT.items()),
     stored_estimator(TabularClassifier, _LEARNED_BY_CLASSIFIERS, _table_model_is_consistent, _IGNORED),

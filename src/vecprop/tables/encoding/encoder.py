@@ -9,7 +9,7 @@ import numpy as np
 from ...core.rows.selection import Selection
 from ...system.suggestions import suggestion
 from ...train.trainer import can_compile
-from ..error import TableError, with_encoding
+from ..error import Note, TableError, note_about, with_encoding
 from ..kinds.ambiguities import NO_OPTIONS, ColumnOptions
 from ..kinds.kinds import CATEGORIES, common_decimal, kind_of
 from ..reading.frames import Frame, by_blocks
@@ -77,7 +77,7 @@ class Encoder:
                 part = COLUMNS[kind.name].learned(frame[name], kind, pieces, categories, name in options.columns)
             # Different values, such as long codes, may be equal as numbers.
             if kind and kind.note and (kind.reading is None or not isinstance(part, str) or frame[name].nunique() > 1):
-                ambiguities.append(f"Column {name!r}: {kind.note}.")
+                ambiguities.append(note_about(f"Column {name!r}", kind.note, name))
             if isinstance(part, str):
                 encoder.dropped[name] = part
                 continue
@@ -88,12 +88,12 @@ class Encoder:
         if not encoder.names:
             reasons = ", ".join(f"{name!r}: {reason}" for name, reason in list(encoder.dropped.items())[:5])
             raise TableError(f"No column can be used as input: {reasons}.")
-        notes = [f"Column {name!r} is not used: {reason}." for name, reason in encoder.dropped.items()]
+        notes = [unused_column(name, reason) for name, reason in encoder.dropped.items()]
         unusual: dict[str, list[str]] = {}
         for name, part in encoder.columns:
             if part.has_unusual_format or name in encoder.codes:
                 unusual.setdefault(encoder.readings[name], []).append(name)
-        notes += [f"Read as {how}: {some_of(names)}." for how, names in unusual.items()]
+        notes += [Note(f"Read as {how}: {some_of(names)}.") for how, names in unusual.items()]
         return encoder, notes + ambiguities + encoder.notes_on(encoder.misfits(frame))
 
     @property
@@ -199,9 +199,13 @@ class Encoder:
     def notes_on(self, misfits: Misfits) -> list[str]:
         """Return notes on values that cannot be used unchanged, in the order of the columns."""
         order = {name: number for number, name in enumerate(self.names)}
-        return [
-            f"Column {name!r}: {misfits[name, what]}." for name, what in sorted(misfits, key=lambda of: order[of[0]])
-        ]
+        keys = sorted(misfits, key=lambda key: order[key[0]])
+        return [note_about(f"Column {key[0]!r}", str(misfits[key]), key[0]) for key in keys]
+
+
+def unused_column(name: str, reason: str) -> Note:
+    """Return a note on a column that is not used."""
+    return Note(f"Column {name!r} is not used: {reason}.", "unused", name)
 
 
 def require_inputs(names: list[str], frame: Frame) -> None:

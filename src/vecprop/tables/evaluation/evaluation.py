@@ -10,8 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ...core import suggests_keywords
 from ..encoding.folds import Dependence, group_numbers, splits
-from ..error import RequestError, TableError, pandas
-from ..explaining.column_notes import ranked
+from ..error import RequestError, TableError, pandas, ranked
 from ..explaining.drift import DriftMonitor
 from ..reading.delimited import require_columns
 from ..reading.frames import Frame, as_frame

@@ -18,7 +18,7 @@ from ..explaining.column_notes import digests
 from ..kinds.formats import NumberReading
 from ..reading.frames import Frame
 from ..streaming.streamed import Streamed
-from ..table_model import CUT_SHORT, fit_many
+from ..table_model import fit_many
 from .baselines import Baselines
 from .measured import Learned, Measured
 from .targets import Task, as_learned, class_numbers, levels_of, positive_class, predictions_of
@@ -157,7 +157,7 @@ def cross_validated(
         fit_many(models, [parts.training_of(rows) for rows in learned], progress)
     except TableError as error:
         raise TableError(f"In a fold of the cross-validation: {error} Lower --cv, or leave it out.") from error
-    if any(CUT_SHORT in of_fold.notes_ for of_fold in models):
+    if any(of_fold._is_interrupted for of_fold in models):
         raise KeyboardInterrupt
     predictions = []
     thresholds = thresholds_of(model, len(parts.y))

@@ -1,7 +1,7 @@
 """Notes on columns: leaks, groups, odd targets, and duplicates of training rows."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -10,8 +10,8 @@ import numpy as np
 from ..encoding.column import Column, row_named
 from ..encoding.columns import ordinary
 from ..encoding.encoder import Encoder
-from ..error import pandas
-from ..kinds.ambiguities import note_on_class_markers, note_on_numbers, note_on_spelling
+from ..error import Note, note_about, pandas
+from ..kinds.ambiguities import note_on_class_markers, note_on_missing, note_on_spelling
 from ..kinds.formats import Evidence
 from ..kinds.kinds import DATES, MAX_CLASSES, tag_separator
 from ..kinds.values import as_names
@@ -59,7 +59,7 @@ class TrainedRows:
             return 0, []
         about = "" if len(self.digests) == self.rows else "About "
         note = f"{about}{duplicates} of {rows} rows are exact duplicates of training rows"
-        return duplicates, [f"{note}, so results on them are too optimistic."]
+        return duplicates, [Note(f"{note}, so results on them are too optimistic.", "trust")]
 
 
 def digests(encoder: Encoder, frame: Frame, y: np.ndarray) -> np.ndarray:
@@ -123,9 +123,10 @@ def leaks(
         share = _share(part, series, y, is_classes=is_classes)
         pattern = _pattern_of_missing(series, y, classes) if is_classes else ""
         if share >= EXPLAINED:
-            notes.append(f"Column {name!r} predicts the target almost perfectly: {IF_KNOWN}")
+            notes.append(Note(f"Column {name!r} predicts the target almost perfectly: {IF_KNOWN}", "trust", name))
         elif pattern:
-            notes.append(f"Column {name!r} {pattern}: leave it out if it is filled in after the target is known.")
+            advice = "leave it out if it is filled in after the target is known."
+            notes.append(Note(f"Column {name!r} {pattern}: {advice}", "trust", name))
         elif share >= strong_share and len(y) >= ALONE_FROM:
             shares[name] = share
     return notes, shares
@@ -153,17 +154,22 @@ def _pattern_of_missing(series: Any, y: np.ndarray, classes: np.ndarray) -> str:
     return ""
 
 
-def strong_columns(alone: Mapping[str, float], T: np.ndarray, Y: np.ndarray) -> list[str]:
-    """Return a note on each column that explains nearly as much of the target as the model does."""
-    known = np.isfinite(Y[:, 0])
-    T, Y = T[known].astype(float), Y[known]
-    left = float(np.sum((T - Y) ** 2) / np.sum((T - T.mean(axis=0)) ** 2))
-    of_model = f"of the target's variance, the model {1 - left:.0%}"
-    return [
-        f"Column {name!r} alone predicts nearly as well as the model (it explains {share:.0%} {of_model}): {IF_KNOWN}"
-        for name, share in alone.items()
-        if 1 - share <= (OF_NUMBERS if T.shape[1] == 1 else OF_CLASSES)[1] * left
-    ]
+def strong_columns(shares: Mapping[str, float], T: np.ndarray, Y: np.ndarray) -> list[Note]:
+    """Return a note on each column that explains about as much of the target as the model does."""
+    is_predicted = np.isfinite(Y[:, 0])
+    T = T[is_predicted].astype(float)
+    Y = Y[is_predicted]
+    unexplained = float(np.sum((T - Y) ** 2) / np.sum((T - T.mean(axis=0)) ** 2))
+    _, factor = OF_NUMBERS if T.shape[1] == 1 else OF_CLASSES
+    notes = []
+    for name, share in shares.items():
+        if 1 - share > factor * unexplained:
+            continue
+        strength = "nearly as well as" if 1 - share > unexplained else "at least as well as"
+        explained = f"it explains {share:.0%} of the target's variance, the model {1 - unexplained:.0%}"
+        text = f"Column {name!r} alone predicts {strength} the model ({explained}): {IF_KNOWN}"
+        notes.append(Note(text, "trust", name))
+    return notes
 
 
 TOTAL = re.compile(r"(grand )?total[se]?|totaal|sum(me)?|somme|(ins)?gesamt(summe)?")
@@ -185,9 +191,9 @@ def odd_targets(frame: Frame, y: np.ndarray, named: str) -> list[str]:
     rows = len(y)
     if rows < MIN_ROWS:
         return []
-    note = note_on_numbers(y, named)
-    if "missing values" in note:
-        return [f"{named}: {note.partition(',')[0]}."]
+    marker = note_on_missing(y, named)
+    if marker:
+        return [note_about(named, marker)]
     distance = np.abs(y - np.median(y))
     order = np.argsort(-distance, kind="stable")[: rows // 100 + 2]
     far = distance[order]
@@ -198,14 +204,15 @@ def odd_targets(frame: Frame, y: np.ndarray, named: str) -> list[str]:
         if isinstance(value, str) and TOTAL.fullmatch(value.strip().casefold()):
             is_total |= (frame[name] == value).sum() <= rows / MIN_LEAK_ROWS
     if is_total:
-        return [f"{named} in {where} ({y[first]:.6g}) may be the total of the other rows: leave it out if so."]
+        total = f"{named} in {where} ({y[first]:.6g}) may be the total of the other rows"
+        return [Note(f"{total}: leave it out if so.", "trust")]
     jumps = np.divide(far[:-1], far[1:], where=far[1:] > 0, out=np.zeros(len(far) - 1))
     others = jumps.argmax()
     if jumps[others] < JUMP:
         return []
     more = f" and extreme in {others} more rows" if others else ""
     times = f"{jumps[others]:.1g} times as far from the median as other rows"
-    return [f"{named} is {y[first]:.6g} in {where}{more}, {times}: remove rows with wrong values."]
+    return [Note(f"{named} is {y[first]:.6g} in {where}{more}, {times}: remove rows with wrong values.", "trust")]
 
 
 FEW_ROWS = 5
@@ -234,24 +241,4 @@ def odd_classes(y: np.ndarray, named: str) -> list[str]:
         example = f"{classes.tolist()[rarest]!r} ({counts[rarest]} of {len(y)})"
         few = f"{is_rare.sum()} class(es) have fewer than {FEW_ROWS} rows, such as {example}"
         notes.append(f"{few}: merge rare classes, or add rows")
-    return [f"{named}: {note}." for note in notes if note]
-
-
-RANKS = [
-    r"(?i)\bnot used\b|^ignored columns",
-    r"in training too|duplicates of training|than (for (new|those)|predicting)|too (easy|good)|leave it out if|"
-    r"\(--group\)|remove rows|stand for missing|^There was no test|interrupted|do not count|^In the test",
-]
-"""Patterns of the least important notes, and of the most important ones."""
-
-
-def ranked(notes: Iterable[str]) -> list[str]:
-    """Return distinct notes sorted by importance: first on trust, then on parsing, then on unused columns.
-
-    Examples
-    --------
-    >>> ranked(["Column 'a' is not used: empty.", "Rows without a target: 1 of 3.", "The test is too easy."])
-    ['The test is too easy.', 'Rows without a target: 1 of 3.', "Column 'a' is not used: empty."]
-    """
-    last, first = map(re.compile, RANKS)
-    return sorted(dict.fromkeys(notes), key=lambda note: 2 if last.search(note) else not first.search(note))
+    return [note_about(named, note) for note in notes if note]

@@ -11,6 +11,7 @@ from ..encoding.column import Column, Misfit
 from ..encoding.columns import ordinary
 from ..encoding.encoder import Encoder, Misfits, require_inputs
 from ..encoding.folds import group_numbers
+from ..error import Note, note_about
 from ..kinds.values import as_names
 from ..reading.frames import Frame, as_frame
 from ..reading.reading import may_be_in_parts
@@ -371,8 +372,8 @@ class DriftMonitor:
         self.model = model
         self.tallies: list[Tally] | None = None
         self.misfits: Misfits = {}
-        self.of_tables: dict[str, None] = {}
-        self.ignored: dict[str, None] = {}
+        self.notes_on_tables: list[str] = []
+        self.ignored: list[str] = []
 
     def add(self, frame: Frame) -> None:
         """Add the next chunk."""
@@ -381,10 +382,11 @@ class DriftMonitor:
         frame = as_frame(frame).drop(columns=self.model.target or [], errors="ignore")
         encoder = self.model.encoder_
         require_inputs(encoder.names, frame)
-        self.of_tables |= dict.fromkeys(frame.attrs.get("notes", []))
+        self.notes_on_tables += frame.attrs.get("notes", [])
         unknown = [repr(name) for name in frame.columns if name not in encoder.names and name not in encoder.dropped]
         if unknown:
-            self.ignored[f"Ignored columns that were not in the training table: {', '.join(unknown[:5])}."] = None
+            text = f"Ignored columns that were not in the training table: {', '.join(unknown[:5])}."
+            self.ignored.append(Note(text, "unused"))
         self.misfits = encoder.misfits(frame, self.misfits)
         self.tallies = tallies(self.model, frame, self.tallies)
 
@@ -393,6 +395,11 @@ class DriftMonitor:
         if self.tallies is None:
             return []
         columns = comparisons(self.model, self.tallies)
-        drifts = [f"Column {name!r}: {note}." for name, column in columns.items() for note in column.notes()]
+        drifts = [
+            note_about(f"Column {name!r}", difference, name)
+            for name, comparison in columns.items()
+            for difference in comparison.notes()
+        ]
         unusual = {key: misfit for key, misfit in self.misfits.items() if columns[key[0]].is_unusual(misfit)}
-        return [*drifts, *self.of_tables, *self.model.encoder_.notes_on(unusual), *self.ignored]
+        notes = [*drifts, *self.notes_on_tables, *self.model.encoder_.notes_on(unusual), *self.ignored]
+        return list(dict.fromkeys(notes))

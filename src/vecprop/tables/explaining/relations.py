@@ -9,6 +9,7 @@ import numpy as np
 
 from ..encoding.encoder import Encoder
 from ..encoding.folds import group_numbers, periods
+from ..error import Note
 from ..kinds.kinds import MAX_CLASSES
 from ..kinds.values import as_numbers
 from ..reading.frames import Frame
@@ -79,14 +80,17 @@ class Relation:
         return "later rows" if self.is_time else "new groups"
 
     @property
-    def note(self) -> str:
+    def note(self) -> Note:
         """A note for users who test on random rows."""
         name = repr(self.column)
         if self.is_time:
             too_easy = f"The target follows the time {name}, so random test rows are too easy"
-            return f"{too_easy}: pass time={name} (--time) to predict later rows."
-        count = f"{self.values.max() + 1} groups in {len(self.values)} rows"
-        return f"Rows with the same {name} are similar ({count}): pass groups={name} (--group) to predict new groups."
+            text = f"{too_easy}: pass time={name} (--time) to predict later rows."
+        else:
+            count = f"{self.values.max() + 1} groups in {len(self.values)} rows"
+            advice = f"pass groups={name} (--group) to predict new groups."
+            text = f"Rows with the same {name} are similar ({count}): {advice}"
+        return Note(text, "trust", self.column)
 
 
 def relations(encoder: Encoder, frame: Frame, target: np.ndarray) -> list[Relation]:

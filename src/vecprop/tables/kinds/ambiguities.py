@@ -11,7 +11,7 @@ from unicodedata import normalize
 import numpy as np
 
 from ...system.suggestions import suggestion
-from ..error import TableError, pandas, with_encoding
+from ..error import Note, TableError, pandas, with_encoding
 from .formats import EXCEL, DateReading, Evidence, NumberReading, one_of_each, small_letters
 
 _SHORT_YEARS = re.compile(r"(\d\d)([-/.])(\d\d?)\2(\d\d)(?!\d).*")
@@ -175,13 +175,11 @@ def note_on_numbers(x: np.ndarray, name: str) -> str:
     >>> note_on_numbers(np.array([3.0, 1.0, 5.0, -999.0, -999.0, 2.0, 8.0]), "dose")
     "-999 in 2 rows may stand for missing values: leave these empty, or set columns={'dose': 'number'} (--numbers)"
     """
-    values, counts = np.unique(x[np.isfinite(x)], return_counts=True)
     setting = f"set columns={{{name!r}: 'number'}} (--numbers)"
-    place = _missing(values, counts, lambda value: bool(_NINES.fullmatch(f"{value:.10g}")))
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
-    if place or (_is_apart(values, counts) and not _NAMES_OF_AMOUNTS.search(words)):
-        marker = f"{values[place]:.10g} in {counts[place]} rows may stand for missing values"
-        return f"{marker}: leave these empty, or {setting}"
+    if marker := note_on_missing(x, name):
+        return Note(f"{marker}, or {setting}", marker.kind)
+    values = np.unique(x[np.isfinite(x)])
+    words = _words(name)
     if len(values) < 3 or values[0] < 0:
         return ""
     if len(values) >= _MIN_DATES:
@@ -203,6 +201,25 @@ def note_on_numbers(x: np.ndarray, name: str) -> str:
     return ""
 
 
+def note_on_missing(x: np.ndarray, name: str) -> Note:
+    """Return a note if a number may represent missing values, and "" otherwise."""
+    values, counts = np.unique(x[np.isfinite(x)], return_counts=True)
+    place = _missing(values, counts, lambda value: bool(_NINES.fullmatch(f"{value:.10g}")))
+    if place or (_is_apart(values, counts) and not _NAMES_OF_AMOUNTS.search(_words(name))):
+        return _marker(f"{values[place]:.10g}", counts[place])
+    return Note("")
+
+
+def _words(name: str) -> str:
+    """Return a name in lower case, with an underscore between words."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def _marker(value: str, count: int) -> Note:
+    """Return the note on a value that may represent missing values."""
+    return Note(f"{value} in {count} rows may stand for missing values: leave these empty", "missing values")
+
+
 def note_on_class_markers(classes: np.ndarray, counts: np.ndarray) -> str:
     """Return a note if a class may represent missing values, and "" otherwise.
 
@@ -215,14 +232,14 @@ def note_on_class_markers(classes: np.ndarray, counts: np.ndarray) -> str:
         return ""
     for name, count in zip(classes.tolist(), counts, strict=True):
         if _NO_CLASS.fullmatch(str(name)):
-            return f"{name!r} in {count} rows may stand for missing values: leave these empty"
+            return _marker(repr(name), count)
     if classes.dtype.kind not in "iuf":
         return ""
     is_only_negative = classes[0] < 0 <= classes[1]
     is_far = classes[-1] > 10 * abs(classes[-2]) + 10
     for place, is_odd in ((0, is_only_negative), (-1, is_far)):
         if is_odd and _NINES.fullmatch(f"{classes[place]:.10g}"):
-            return f"{classes[place]:.10g} in {counts[place]} rows may stand for missing values: leave these empty"
+            return _marker(f"{classes[place]:.10g}", counts[place])
     return ""
 
 
@@ -248,8 +265,8 @@ def note_on_days(days: np.ndarray, name: str) -> str:
     values, counts = np.unique(days[np.isfinite(days)], return_counts=True)
     if not (place := _missing(values, counts, lambda day: int(day) in _MISSING_DAYS)):
         return ""
-    marker = f"{np.datetime64(int(values[place]), 'D')} in {counts[place]} rows may stand for missing values"
-    return f"{marker}: leave these empty, or set columns={{{name!r}: 'date'}} (--dates)"
+    marker = _marker(str(np.datetime64(int(values[place]), "D")), counts[place])
+    return Note(f"{marker}, or set columns={{{name!r}: 'date'}} (--dates)", marker.kind)
 
 
 def _missing(values: np.ndarray, counts: np.ndarray, is_marker: Callable[[float], bool]) -> int:
@@ -264,7 +281,8 @@ def _missing(values: np.ndarray, counts: np.ndarray, is_marker: Callable[[float]
         often = counts[place] >= max(3, 5 * counts.mean())
         is_negative = place < -1 and values[0] < 0 <= values[1]
         is_other = abs(values[place]) / 1e9 > np.abs(rest).max()
-        is_known = (far or often or is_negative) and is_marker(float(values[place]))
+        is_minority = counts[place] <= counts.sum() / 2
+        is_known = (far or (is_minority and (often or is_negative))) and is_marker(float(values[place]))
         if counts[place] > 1 and (is_known or is_other):
             return place
     return 0

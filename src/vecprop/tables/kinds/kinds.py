@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..error import pandas
+from ..error import joined_notes, pandas
 from .ambiguities import (
     ORDERS,
     ColumnOptions,
@@ -94,15 +94,15 @@ def kind_of(series: Any, name: str, options: ColumnOptions, decimal: Callable[[]
         return Kind("number", reading, note)
     if date := date or _date(series, texts, options.format_of(name)):
         assert isinstance(date.reading, DateReading)
-        notes = date.note, note_on_days(read_days(series, date.reading)[0], name)
-        return replace(date, note="; ".join(filter(None, notes)))
+        missing = note_on_days(read_days(series, date.reading)[0], name)
+        return replace(date, note=joined_notes([date.note, missing]))
     if tag_separator(texts):
         return Kind("tags")
     note = note_on_names(series, texts, is_unread, int((~np.isnan(x)).sum()), name)
     note = f"read as text, but {note}" if note else ""
     if are_texts(series):
         return Kind("text", note=note)
-    return Kind("category", note="; ".join(filter(None, (note, note_on_spelling(texts)))))
+    return Kind("category", note=joined_notes([note, note_on_spelling(texts)]))
 
 
 def _number(
@@ -175,7 +175,7 @@ def _date(series: Any, texts: list[str], given: str | None, are_declared: bool =
     if reading is None:
         return None
     order = note_on_order(texts, reading) if evidence.is_unclear and given not in ORDERS else ""
-    return Kind("date", reading, "; ".join(filter(None, (order, note_on_short_years(texts, reading)))))
+    return Kind("date", reading, joined_notes([order, note_on_short_years(texts, reading)]))
 
 
 def _are_eight_digits(x: np.ndarray, least: int = 3) -> bool:

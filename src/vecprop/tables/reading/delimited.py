@@ -18,7 +18,7 @@ from typing import IO, Any, TypeVar
 
 from ...system.suggestions import suggestion
 from ...system.threads import run_in_thread
-from ..error import NOT_UTF8, TableError, first_line, pandas, with_encoding
+from ..error import Note, TableError, first_line, pandas, with_encoding
 from ..kinds.kinds import guess_task
 from .bounds import SMALL, require_room, require_room_for_members
 from .layout import (
@@ -102,7 +102,8 @@ class DelimitedFile:
         if titles:
             notes.append(f"{path.name}: skipped {above} line(s) above the header, such as {titles[0][:40]!r}.")
         if encoding == "cp1252":
-            notes.append(f"{path.name} {NOT_UTF8}: save it as UTF-8 if its text looks wrong.")
+            guess = f"{path.name} is not UTF-8, so it is read as cp1252, Western European text"
+            notes.append(Note(f"{guess}: save it as UTF-8 if its text looks wrong.", "encoding"))
         elif damage := _DAMAGE.search(start.decode(encoding, "ignore")):
             notes.append(f"{path.name} has damaged characters, such as {damage[0]!r}: export it again as UTF-8.")
         with long_values():
