@@ -120,6 +120,7 @@ class Mish(Activation):
         ("from .core.activations import ReLU", "from .core.activations import Mish as Mish\n")
     ],
     "tests/registry.py": [("    vp.Softplus(),\n", "    vp.Mish(),\n")],
+    "docs/reference.md": [("   Softplus\n", "   Mish\n")],
 }  # fmt: skip
 """For each file that a new part touches, where its text is inserted, and the text."""
 
@@ -127,8 +128,9 @@ class Mish(Activation):
 @pytest.fixture
 def copy(tmp_path):
     """Return a copy of the source tree, and a function that runs a program in it."""
-    for folder in ("src", "tests"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in ("src", "tests", "docs"):
+        built = shutil.ignore_patterns("__pycache__", "reference", "pictured", "measured")
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=built)
     for file in ("conftest.py", "pyproject.toml", "CONTRIBUTING.md", "README.md"):
         shutil.copy(ROOT / file, tmp_path)
     settings = {**os.environ, "PYTHONPATH": str(tmp_path / "src"), "VECPROP_CACHE_DIR": str(tmp_path / "kernels")}
@@ -169,7 +171,14 @@ np.testing.assert_allclose(session.run(["probabilities"], {{"X": X}})[0], expect
 print("done")
 """
 COMPILED = ("elementary_and_formulas", "compiled_network", "compiled_training", "cache")
-GO_THROUGH = ["core", "files", "check/test_check_networks.py", "test_contributing.py", "test_catalog.py"]
+GO_THROUGH = [
+    "core",
+    "files",
+    "check/test_check_networks.py",
+    "test_contributing.py",
+    "test_catalog.py",
+    "test_public_names.py",
+]
 GO_THROUGH += [f"compiled/test_{name}.py" for name in COMPILED]
 
 
@@ -194,7 +203,7 @@ def test_an_activation_added_as_described_works_everywhere(copy):
             insert(folder / path, *edit)
     assert run("-c", USES.format(folder=str(folder))).endswith("done\n")
     every = ["-m", "not long", *(f"tests/{path}" for path in GO_THROUGH)]
-    run(*PYTEST, "-k", "Mish or catalog or contributing or kernels", *every)
+    run(*PYTEST, "-k", "Mish or catalog or contributing or kernels or public_names", *every)
     listed = run(*PYTEST, "--collect-only", "-k", "Mish", *every[2:])
     for name in ("gradients", "elementary_and_formulas", "compiled_training", "exports", "model_file"):
         assert f"test_{name}.py: " in listed
