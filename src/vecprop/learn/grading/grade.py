@@ -1,6 +1,6 @@
 """Grade functions, modules and files, and create test cells for courses."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -8,12 +8,10 @@ from typing import Any
 
 from ...core.network import Network
 from .grades import MISSING, Grade, Grades
-from .judging import Caller, Wrong, absent, judged
-from .student import Outcome, call, is_own
+from .judging import Caller, absent, judged
+from .student import call, is_own
 from .student_process import StudentProcess, read_source
 from .tasks import TASKS, Task
-
-Judge = Callable[[Task, Caller, Wrong], Grade]
 
 
 def grade(function: Any, name: str | None = None, *, network: Network | None = None, hints: int = 1) -> Grade:
@@ -55,9 +53,12 @@ def grade(function: Any, name: str | None = None, *, network: Network | None = N
     error_output: right.
     """
     name = name or str(getattr(function, "__name__", ""))
-    (task,), judge = _tasks([name], network)
-    found = _graded({task.name: function}, [task], judge, hints).grades[0]
-    return replace(found, name=name or task.name)
+    if network is None:
+        return _graded({name: function}, [name], hints)[name]
+    from .network_task import NAME
+
+    result = _graded({NAME: function}, [], hints, network)[NAME]
+    return replace(result, name=name or NAME)
 
 
 def grade_all(module: Any, names: Sequence[str] | None = None, *, hints: int = 1) -> Grades:
@@ -86,9 +87,12 @@ def grade_all(module: Any, names: Sequence[str] | None = None, *, hints: int = 1
     error_output: not right yet. It is missing. (0 of 1)
     0 of 2 points.
     """
-    defined = module if isinstance(module, Mapping) else {name: getattr(module, name, None) for name in TASKS}
-    functions: dict[str, Any] = {name: defined[name] for name in TASKS if callable(defined.get(name))}
-    return _graded(functions, *_tasks(names), hints)
+    functions = {}
+    for name in TASKS:
+        function = module.get(name) if isinstance(module, Mapping) else getattr(module, name, None)
+        if callable(function):
+            functions[name] = function
+    return _graded(functions, names, hints)
 
 
 def grade_file(
@@ -137,68 +141,87 @@ def grade_file(
     container.
     """
     text, ending = read_source(Path(path))
-    tasks, judge = _tasks(names, network)
+    tasks = _tasks(names, network)
     with StudentProcess(text, ending, seconds, megabytes, [task.name for task in tasks]) as student:
-        grades = _judged(tasks, judge, student.call, student.functions, student.unset, hints)
+        grader = Grader(student.call, student.functions, student.unset, network)
+        grades = grader.grades(tasks, hints)
         return replace(grades, notes=tuple(student.notes), flags=student.flags)
 
 
-def _tasks(names: Sequence[str] | None, network: Network | None = None) -> tuple[list[Task], Judge]:
-    """Return the tasks and the function that judges them."""
+def _tasks(names, network=None):
     if network is not None:
-        from .network_task import TASK, judged_network
+        from .network_task import TASK
 
-        return [TASK], partial(judged_network, network)
+        return [TASK]
     names = list(TASKS if names is None else names)
     for name in names:
         if name not in TASKS:
             raise ValueError(f"The tutorial has no function {name!r}: choose from {', '.join(TASKS)}.")
-    return [TASKS[name] for name in names], judged
+    return [TASKS[name] for name in names]
 
 
-def _graded(functions: Mapping[str, Callable[..., Any]], tasks: Sequence[Task], judge: Judge, hints: int) -> Grades:
-    buffers: dict[Any, Any] = {}
+def _graded(functions, names, hints, network=None):
+    """Grade functions in the current process."""
+    tasks = _tasks(names, network)
+    buffers = {}
 
-    def caller(name: str, arguments: Mapping[str, Any], lists: bool, instead: str = "") -> Outcome:
+    def caller(name, arguments, lists, instead=""):
         return call(functions[name], arguments, lists, buffers, instead)
 
-    own = {name: is_own(function) for name, function in functions.items()}
-    return _judged(tasks, judge, caller, own, {}, hints)
+    are_own = {name: is_own(function) for name, function in functions.items()}
+    return Grader(caller, are_own, {}, network).grades(tasks, hints)
 
 
-def _judged(
-    tasks: Sequence[Task], judge: Judge, caller: Caller, own: Mapping[str, bool], unset: Mapping[str, str], hints: int
-) -> Grades:
-    """Grade functions; `unset` contains the reasons why functions are undefined."""
-    if hints not in (0, 1, 2, 3):
-        raise ValueError(f"hints must be 0, 1, 2 or 3, got {hints!r}.")
+class Grader:
+    """Grades functions, each once.
 
-    @cache
-    def graded(task: Task) -> Grade:
-        if task.name in unset:
-            found = absent(task, f"it is not defined: {unset[task.name].rstrip('.')}", "Fix that first.", False)
-        elif task.name not in own:
-            found = absent(task, MISSING, "Write a function of this name.")
-        elif task.name in TASKS and not own[task.name]:
-            name = "it is the library's own function"
-            found = replace(absent(task, f"{name}: write your own", "Write your own."), mistake=name)
-        else:
-            found = judge(task, caller, wrong)
-        return replace(found, shown=hints)
+    `defined` maps the defined functions to whether the student wrote them, and `unset` maps undefined functions to
+    reasons.
+    """
 
-    def wrong(name: str) -> Callable[..., Any] | None:
-        is_wrong = own.get(name) and not graded(TASKS[name]).right
-        return partial(_called, caller, TASKS[name]) if is_wrong else None
+    def __init__(
+        self, caller: Caller, defined: Mapping[str, bool], unset: Mapping[str, str], network: Network | None
+    ) -> None:
+        self.caller = caller
+        self.defined = defined
+        self.unset = unset
+        self.network = network
+        self.grade = cache(self._grade)
 
-    return Grades(tuple(map(graded, tasks)))
+    def grades(self, tasks: Sequence[Task], hints: int) -> Grades:
+        if hints not in (0, 1, 2, 3):
+            raise ValueError(f"hints must be 0, 1, 2 or 3, got {hints!r}.")
+        return Grades(tuple(replace(self.grade(task), shown=hints) for task in tasks))
 
+    def _grade(self, task):
+        name = task.name
+        if name in self.unset:
+            reason = self.unset[name].rstrip(".")
+            return absent(task, f"it is not defined: {reason}", "Fix that first.", judged=False)
+        if name not in self.defined:
+            return absent(task, MISSING, "Write a function of this name.")
+        if self.network is not None:
+            from .network_task import judged_network
 
-def _called(caller: Caller, task: Task, *values: Any) -> Any:
-    """Call a student's function that another function needs."""
-    outcome = caller(task.name, dict(zip(task.arguments, values, strict=True)), False)
-    if outcome["kind"] != "value" or isinstance(outcome["value"], tuple):  # the name of an unsupported type
-        raise ValueError("The function must return numbers.")
-    return outcome["value"]
+            return judged_network(self.network, self.caller)
+        if not self.defined[name]:
+            mistake = "it is the library's own function"
+            return replace(absent(task, f"{mistake}: write your own", "Write your own."), mistake=mistake)
+        return judged(task, self.caller, self._wrong_function)
+
+    def _wrong_function(self, name):
+        """Return a function of the student if it is wrong."""
+        task = TASKS[name]
+        if self.defined.get(name) and not self.grade(task).right:
+            return partial(self._values, task)
+        return None
+
+    def _values(self, task, *values):
+        """Call a student's function that another function needs."""
+        outcome = self.caller(task.name, dict(zip(task.arguments, values, strict=True)), False)
+        if outcome["kind"] != "value" or isinstance(outcome["value"], tuple):  # the name of an unsupported type
+            raise ValueError("The function must return numbers.")
+        return outcome["value"]
 
 
 def nbgrader_cell(name: str, points: float = 1) -> dict[str, Any]:

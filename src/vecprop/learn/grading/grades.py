@@ -47,12 +47,12 @@ class Grade:
 
     Examples
     --------
-    >>> found = learn.grade(lambda Y, T: T - Y, "error_output")
-    >>> found.right, found.points, found.mistake
+    >>> grade = learn.grade(lambda Y, T: T - Y, "error_output")
+    >>> grade.right, grade.points, grade.mistake
     (False, 0, 'the sign is wrong')
-    >>> print(found.hint(3))
+    >>> print(grade.hint(3))
     Entry [0, 0] is 0.126346, but should be -0.126346, for arguments of the shapes Y (5, 2), T (5, 2).
-    >>> list(found.arguments)
+    >>> list(grade.arguments)
     ['Y', 'T']
     """
 
@@ -76,7 +76,9 @@ class Grade:
         """The status: "right", "not right yet", "missing" or "not judged"."""
         if not self.judged:
             return "not judged"
-        return "right" if self.right else "missing" if self.mistake == MISSING else "not right yet"
+        if self.right:
+            return "right"
+        return "missing" if self.mistake == MISSING else "not right yet"
 
     def hint(self, level: int) -> str:
         """Return a hint: where to look (1), the derivation (2) or a wrong entry (3)."""
@@ -87,7 +89,9 @@ class Grade:
     @property
     def arguments(self) -> dict[str, Any]:
         """The arguments of the last hint, by name."""
-        arguments = arguments_of(TASKS[self.name], self.case) if self.name in TASKS else {}
+        if self.name not in TASKS:
+            return {}
+        arguments = arguments_of(TASKS[self.name], self.case)
         return {name: plain(value, False) for name, value in arguments.items()}
 
     def solution(self) -> str:
@@ -98,23 +102,33 @@ class Grade:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the grade as a dictionary of numbers, strings and lists."""
-        names = ("name", "right", "status", "points", "out_of", "message")
-        return {name: getattr(self, name) for name in names} | {"notes": list(self.notes)}
+        return {
+            "name": self.name,
+            "right": self.right,
+            "status": self.status,
+            "points": self.points,
+            "out_of": self.out_of,
+            "message": self.message,
+            "notes": list(self.notes),
+        }
 
     @property
     def message(self) -> str:
         """The status and the printed hints."""
         if self.right:
             return "right."
-        return " ".join(["not right yet." if self.judged else "not judged.", *self.hints[: self.shown]])
+        status = "not right yet." if self.judged else "not judged."
+        return " ".join([status, *self.hints[: self.shown]])
 
     def __str__(self) -> str:
-        points = "" if self.right else f" ({shown_points(self.points, self.out_of):g} of {self.out_of:g})"
-        return " ".join([f"{self.name}: {self.message}{points}", *self.notes])
+        text = f"{self.name}: {self.message}"
+        if not self.right:
+            text += f" ({shown_points(self.points, self.out_of):g} of {self.out_of:g})"
+        return " ".join([text, *self.notes])
 
     __repr__ = __str__
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self):
         return f"<p>{_line(self)}</p>"
 
 
@@ -177,9 +191,14 @@ class Grades(Mapping[str, Grade]):
 
     def to_dict(self) -> dict[str, Any]:
         """Return all grades as a dictionary of numbers, strings and lists."""
-        sums = {name: getattr(self, name) for name in ("right", "points", "out_of")}
-        functions = [grade.to_dict() for grade in self.grades]
-        return {**sums, "functions": functions, "notes": list(self.notes), "flags": list(self.flags)}
+        return {
+            "right": self.right,
+            "points": self.points,
+            "out_of": self.out_of,
+            "functions": [grade.to_dict() for grade in self.grades],
+            "notes": list(self.notes),
+            "flags": list(self.flags),
+        }
 
     @property
     def total(self) -> str:
@@ -191,16 +210,17 @@ class Grades(Mapping[str, Grade]):
 
     __repr__ = __str__
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self):
         lines = [*map(_line, self.grades), *map(escape, (*self.notes, *self.flags))]
-        return f"<ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul><p><b>{escape(self.total)}</b></p>"
+        items = "".join(f"<li>{line}</li>" for line in lines)
+        return f"<ul>{items}</ul><p><b>{escape(self.total)}</b></p>"
 
 
 def shown_points(points: float, out_of: float) -> float:
     """Round points to two decimals, without rounding up to full points."""
-    return min(round(points, 2), out_of if points == out_of else out_of - 0.01)
+    return points if points == out_of else min(round(points, 2), out_of - 0.01)
 
 
-def _line(grade: Grade) -> str:
+def _line(grade):
     mark = "✓" if grade.right else "✗"
     return f"{mark} <code>{escape(grade.name)}</code>" + escape(str(grade).removeprefix(grade.name))

@@ -1,11 +1,10 @@
 """Judge one function and explain its mistake."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import chain, combinations
-from typing import Any
 
 import numpy as np
 
@@ -13,12 +12,24 @@ from .explaining import Trial, explained, follows, kept_state, listed
 from .grades import Grade
 from .mistakes import LOOK, Mistake
 from .student import Outcome
-from .tasks import AGAIN, CASES, TASKS, Task, arguments_of, as_list, difference, fits, same, shown
+from .tasks import (
+    AGAIN,
+    CASES,
+    TASKS,
+    Function,
+    Task,
+    arguments_of,
+    as_list,
+    difference,
+    fits,
+    same,
+    type_in_words,
+)
 
 Caller = Callable[..., Outcome]
 """A function that calls a student's function by name, with arguments as lists if requested; see `student.call`."""
 
-Wrong = Callable[[str], Callable[..., Any] | None]
+WrongFunctions = Callable[[str], Function | None]
 """A function that returns the student's function of a name if it is wrong, and otherwise None."""
 
 ENDED = ("time", "blocked", "crash", "untried")
@@ -28,191 +39,275 @@ UNJUDGED = ("time", "blocked", "untried", "unset")
 """The kinds of outcomes that do not allow a judgment."""
 
 
-def judged(task: Task, caller: Caller, wrong: Wrong) -> Grade:
-    best = _tried(task, caller)
-    if isinstance(best, Grade):
-        return best
-    called = {name: function for name in task.calls if (function := wrong(name))}
-    if called:
-        needed = [*called]
-        for name in needed:  # the list grows; each function is judged before the student's code can see its solution
-            wrong(name)
-            needed += [other for other in TASKS[name].calls if other not in needed]
-        correct = partial(caller, instead="\n".join(TASKS[name].source for name in needed))
-        again = _tried(task, correct)
-        if isinstance(again, Grade) and again.right:
-            first = next(trial for trial in best if not trial.right)
-            return replace(_with_hints(task, follows(called), _last(first)), case=first.case)
-    found, changed = _wrong(task, caller, best, called), _changed(task, best)
-    if changed and "in place" not in found.mistake:
-        return replace(found, notes=(f"It also changes {changed} in place.",))
-    return found
+def judged(task: Task, caller: Caller, wrong: WrongFunctions) -> Grade:
+    """Grade a function of the tutorial."""
+    trials = _tried(task, caller)
+    if isinstance(trials, Grade):
+        return trials
+    wrong_functions = {}
+    for name in task.calls:
+        if function := wrong(name):
+            wrong_functions[name] = function
+    if wrong_functions and _is_right_with_solutions(task, caller, wrong, [*wrong_functions]):
+        first = _first_wrong(trials)
+        return replace(_with_hints(task, follows([*wrong_functions]), _last_hint(first)), case=first.case)
+    grade = _wrong(task, caller, trials, wrong_functions)
+    changed = _changed_arguments(task, trials)
+    if changed and "in place" not in grade.mistake:
+        return replace(grade, notes=(f"It also changes {changed} in place.",))
+    return grade
 
 
-def _tried(task: Task, caller: Caller) -> Grade | list[Trial]:
+def _is_right_with_solutions(task, caller, wrong, names):
+    """Return whether a function is right if it calls the solutions of wrong functions."""
+    for name in names:  # the list grows; each function is judged before the student's code can see its solution
+        wrong(name)
+        names += [called for called in TASKS[name].calls if called not in names]
+    solutions = "\n".join(TASKS[name].source for name in names)
+    result = _tried(task, partial(caller, instead=solutions))
+    return isinstance(result, Grade) and result.right
+
+
+def _first_wrong(trials):
+    return next(trial for trial in trials if not trial.is_right)
+
+
+def _tried(task, caller):
     """Return the grade of a function that is right or ends its process, and otherwise its trials."""
-    best: list[Trial] = []
-    has_biases = {"bh", "bo", "ls_of_params"} & set(task.arguments)
-    for clothes in ("arrays", *(["vectors"] if has_biases else []), "lists"):
+    best_trials = []
+    most_right = -1
+    formats = ["arrays", "vectors", "lists"]
+    if not {"bh", "bo", "ls_of_params"}.intersection(task.arguments):
+        formats.remove("vectors")
+    for arguments_format in formats:
         trials = []
         for case in range(len(CASES)):
             arguments = arguments_of(task, case)
-            given = {name: _flat_bias(name, value) for name, value in arguments.items()}
-            outcome = caller(task.name, given if clothes == "vectors" else arguments, clothes == "lists")
+            passed = arguments
+            if arguments_format == "vectors":
+                passed = {name: _flat_bias(name, value) for name, value in arguments.items()}
+            outcome = caller(task.name, passed, arguments_format == "lists")
             if outcome["kind"] in ENDED:
                 return replace(problem(task, outcome, arguments), case=case)
-            trials.append(Trial.of(task, case, arguments, outcome))
-        if all(trial.right for trial in trials):
+            trials.append(Trial.from_call(task, case, arguments, outcome))
+        right = sum(trial.is_right for trial in trials)
+        if right == len(trials):
             return _right(task, trials)
-        best = max(best or trials, trials, key=lambda tried: sum(trial.right for trial in tried))
-    return best
+        if right > most_right:
+            best_trials = trials
+            most_right = right
+    return best_trials
 
 
-def _flat_bias(name: str, value: Any) -> Any:
+def _flat_bias(name, value):
     """Remove the row axis of biases; return other arguments unchanged."""
     if isinstance(value, list):
         return [_flat_bias("b" if len(part) == 1 else "W", part) for part in value]
     return value[0] if name.startswith("b") else value
 
 
-def _changed(task: Task, trials: Sequence[Trial]) -> str:
+def _changed_arguments(task, trials):
     """Return the names of arguments changed in place."""
-    return " and ".join(name for name in task.arguments if any(name in trial.outcome["changed"] for trial in trials))
+    changed = {name for trial in trials for name in trial.outcome["changed"]}
+    return " and ".join(name for name in task.arguments if name in changed)
 
 
-def _right(task: Task, trials: list[Trial]) -> Grade:
-    notes = ("It prints something; only the returned value counts.",) if trials[0].outcome["printed"].strip() else ()
-    if not (names := _changed(task, trials)):
-        return Grade(task.name, 1.0, notes=notes)
-    look = "The numbers are correct. Look at what happens to the arguments."
-    changed = f"{names} {'are' if ' and ' in names else 'is'} changed in place"
-    why = "the caller's arrays have different values after the call"
-    last = f"The caller's {names} has different values after the call."
-    hints = (look, f"{changed}: {why}. Compute a new array instead, or work on a copy.", last)
-    return Grade(task.name, 0.5, mistake=f"{names} is changed in place", hints=hints, notes=notes)
+CHANGED_ARGUMENTS = "Look at what happens to the arguments."
 
 
-def _wrong(task: Task, caller: Caller, trials: list[Trial], wrong: Mapping[str, Callable[..., Any]]) -> Grade:
+def _right(task, trials):
+    grade = Grade(task.name, 1.0)
+    if trials[0].outcome["printed"].strip():
+        grade = replace(grade, notes=("It prints something; only the returned value counts.",))
+    names = _changed_arguments(task, trials)
+    if not names:
+        return grade
+    verb = "are" if " and " in names else "is"
+    consequence = "the caller's arrays have different values after the call"
+    hints = (
+        f"The numbers are correct. {CHANGED_ARGUMENTS}",
+        f"{names} {verb} changed in place: {consequence}. Compute a new array instead, or work on a copy.",
+        f"The caller's {names} has different values after the call.",
+    )
+    return replace(grade, points=0.5, mistake=f"{names} is changed in place", hints=hints)
+
+
+def _wrong(task, caller, trials, wrong_functions):
     """Grade a wrong function from all its calls."""
-    first = next(trial for trial in trials if not trial.right)
-    valued = [trial for trial in trials if trial.has_value]
-    bad = next((trial for trial in trials if not trial.has_value), None)
-    if bad and (bad is trials[0] or bad.outcome["kind"] not in ("error", "exit")):
-        words = "matmul|broadcast|shapes|aligned|dimension|core dim|axis|size|out of bounds|sequence"
-        of_shapes = rf"^error (ValueError|IndexError|AxisError|TypeError).*({words})"
-        is_of_shapes = re.search(of_shapes, f"{bad.outcome['kind']} {bad.outcome.get('error')}")
-        mistake = explained(task, valued, wrong) if is_of_shapes else None
-        last = f"{_capital(bad.outcome.get('error', ''))}{_at(bad.outcome)}; {_shapes(bad.named)}"
-        found = _with_hints(task, mistake, last) if mistake else problem(task, bad.outcome, bad.named)
-        return replace(found, case=bad.case)
-    if first.has_value and (about := _of_type(first)):
-        return with_step(task, *about)
-    keeps = kept_state(trials)
-    mistake = Mistake(keeps, "kept") if keeps else explained(task, valued, wrong)
-    if not mistake and task.name == "loss":  # log(0) is infinite, so targets of 0 and 1 hide the mistake
-        soft = []
-        for case in range(len(CASES)):
-            given = arguments_of(task, case)
-            given["T"] = 0.8 * given["T"] + 0.2 / given["T"].shape[1]
-            soft.append(Trial.of(task, case, given, caller(task.name, given, False)))
-        mistake = explained(task, soft, wrong) if all(trial.has_value for trial in soft) else None
+    first = _first_wrong(trials)
+    trials_with_value = [trial for trial in trials if trial.has_value]
+    for trial in trials:
+        kind = trial.outcome["kind"]
+        if kind != "value":
+            if trial is trials[0] or kind not in ("error", "exit"):
+                return _without_result(task, trial, trials_with_value, wrong_functions)
+            break
+    if first.has_value and (grade := _wrong_type(first)):
+        return grade
+    if state := kept_state(trials):
+        mistake = Mistake(state, "kept")
+    else:
+        mistake = explained(task, trials_with_value, wrong_functions)
+    if not mistake and task.name == "loss":
+        mistake = _mistake_with_soft_targets(task, caller)
     if not mistake:
         mistake = _unknown(task, trials)
-        if called := listed([*wrong]):
-            are = f"{called} {'are' if len(wrong) > 1 else 'is'}"
-            mistake = replace(mistake, name=f"{mistake.name}; if it calls {called}, note that {are} wrong")
-    return replace(_with_hints(task, mistake, _last(first)), case=first.case)
+        if wrong_functions:
+            names = listed(wrong_functions)
+            verb = "are" if len(wrong_functions) > 1 else "is"
+            note = f"if it calls {names}, note that {names} {verb} wrong"
+            mistake = replace(mistake, name=f"{mistake.name}; {note}")
+    return replace(_with_hints(task, mistake, _last_hint(first)), case=first.case)
 
 
-def _of_type(trial: Trial) -> tuple[str, str, str] | None:
-    """Return where to look, the mistake and the last hint for a wrong type."""
-    task, found = trial.task, trial.found
-    if found is None:
+def _without_result(task, trial, trials_with_value, wrong_functions):
+    """Grade a function that raises an error; other results may explain an error of shapes."""
+    outcome = trial.outcome
+    error = outcome.get("error", "")
+    grade = problem(task, outcome, trial.arguments)
+    words = "matmul|broadcast|shapes|aligned|dimension|core dim|axis|size|out of bounds|sequence"
+    shape_error = rf"^error (ValueError|IndexError|AxisError|TypeError).*({words})"
+    mistake = None
+    if re.search(shape_error, f"{outcome['kind']} {error}"):
+        mistake = explained(task, trials_with_value, wrong_functions)
+    if mistake:
+        last_hint = f"{_capital(error)}{_line_of(outcome)}; {_shapes(trial.arguments)}"
+        grade = _with_hints(task, mistake, last_hint)
+    return replace(grade, case=trial.case)
+
+
+def _mistake_with_soft_targets(task, caller):
+    """Explain the loss with other targets, because log(0) is infinite and targets of 0 and 1 hide the mistake."""
+    trials = []
+    for case in range(len(CASES)):
+        arguments = arguments_of(task, case)
+        T = arguments["T"]
+        arguments["T"] = 0.8 * T + 0.2 / T.shape[1]
+        trials.append(Trial.from_call(task, case, arguments, caller(task.name, arguments, False)))
+    return explained(task, trials, {}) if all(trial.has_value for trial in trials) else None
+
+
+def _wrong_type(trial):
+    """Grade a function that returns a wrong type."""
+    task = trial.task
+    value = trial.value
+    if value is None:
         name = "nothing is returned"
         if trial.outcome["printed"].strip():
             name = "the result is printed, not returned"
         elif trial.outcome["changed"]:
             name = f"{' and '.join(trial.outcome['changed'])} is changed in place, and nothing is returned"
         look = "Look at the end of the function: what does it return?"
-        return look, name, f"It returns None, but should return {task.shape}."
-    is_list = as_list(found) is not None if task.result == "list" else not isinstance(found, list)
-    if is_list and not isinstance(found, tuple):
+        return with_step(task, look, name, f"It returns None, but should return {task.shape}.")
+    is_array = isinstance(value, np.ndarray)
+    has_right_type = is_array
+    if task.result == "list":
+        has_right_type = as_list(value) is not None
+    if has_right_type:
         return None
-    what = shown(found) if not isinstance(found, np.ndarray) else "a single array"
-    if isinstance(found, list) and len(found) == 1 and same(found[0], trial.expected):
-        what = "a list or tuple that contains the array, not the array itself"
-    return "Look at the type of the returned value.", f"the result is {what}", f"It should be {task.shape}."
+    result = "a single array" if is_array else type_in_words(value)
+    if isinstance(value, list) and len(value) == 1 and same(value[0], trial.expected):
+        result = "a list or tuple that contains the array, not the array itself"
+    look = "Look at the type of the returned value."
+    return with_step(task, look, f"the result is {result}", f"It should be {task.shape}.")
 
 
-def _last(trial: Trial) -> str:
+def _last_hint(trial):
     """Return the last hint: a wrong entry and its correct value, or the error."""
-    about = f": {CASES[trial.case].words}" if trial.case else ""
     if trial.has_value:
-        what = difference(trial.found, trial.expected, trial.task.result, trial.precision)
+        hint = difference(trial.value, trial.expected, trial.task.result, trial.precision)
     else:
-        what = f"{trial.outcome['error']}{_at(trial.outcome)}"
-    return f"{_capital(what)}, for arguments of the shapes {_shapes(trial.named)}{about}"
+        hint = f"{trial.outcome['error']}{_line_of(trial.outcome)}"
+    hint = f"{_capital(hint)}, for arguments of the shapes {_shapes(trial.arguments)}"
+    return f"{hint}: {CASES[trial.case].words}" if trial.case else hint
 
 
-def _unknown(task: Task, trials: list[Trial]) -> Mistake:
+def _unknown(task, trials):
     """Describe a mistake that no known mistake explains."""
-    valued = [trial for trial in trials if trial.has_value]
-    wrong = [trial for trial in trials if not trial.right]
-    first = wrong[0]
-    arrays = [trial for trial in wrong if isinstance(trial.found, np.ndarray) and task.result != "list"]
-    misfit = next((trial for trial in arrays if not fits(trial.found, trial.expected, task.result)), None)
-    if trials[0].right:
-        right_for, some = f"it is correct for {CASES[0].words}", listed([CASES[trial.case].words for trial in wrong])
-        if not first.has_value:
-            why = first.outcome["error"].partition(":")[0]
-            return Mistake(f"{right_for}, but raises {why} for {some}", "cases")
-        number = [trial.case for trial in wrong]
-        for axes in chain.from_iterable(combinations(range(4), count) for count in (4, 3, 2, 1)):
-            keys = [tuple(case.shape[axis] for axis in axes) for case in CASES]
-            if number == [k for k in range(AGAIN) if keys[k] in keys[:k]]:
-                return Mistake(LATER, "kept")
-        if misfit is first:
-            return Mistake(f"{right_for}, but has the shape {np.shape(first.found)} for {some}", "shape")
-        return Mistake(f"{right_for}, but wrong for {some}", "cases")
-    if len(valued) > 2 and all(isinstance(trial.found, np.ndarray) for trial in valued):
-        if not np.isfinite(valued[0].found).all():
+    wrong_trials = [trial for trial in trials if not trial.is_right]
+    first = wrong_trials[0]
+    misfit = None
+    if task.result != "list":
+        arrays = (trial for trial in wrong_trials if isinstance(trial.value, np.ndarray))
+        misfit = next((trial for trial in arrays if not fits(trial.value, trial.expected, task.result)), None)
+    if trials[0].is_right:
+        return _unknown_in_some_cases(wrong_trials, misfit)
+    values = [trial.value for trial in trials if trial.has_value]
+    if len(values) > 2 and all(isinstance(value, np.ndarray) for value in values):
+        if not np.isfinite(values[0]).all():
             return Mistake("the result is not finite", "argument")
-        if same(valued[0].found, valued[1].found) and same(valued[0].found, valued[-2].found):
+        if same(values[0], values[1]) and same(values[0], values[-2]):
             return Mistake("the result does not depend on the arguments", "argument")
     if misfit:
-        where = f"for {CASES[misfit.case].words} " if misfit.case else ""
-        return Mistake(f"the shape of the result is wrong: {where}it is {misfit.found.shape}", "shape")
-    if task.result == "list" and (count := len(as_list(first.found) or ())) != len(first.expected):
-        return Mistake(f"the list has {count} parts, but should have {len(first.expected)}", "list")
+        words = f"for {CASES[misfit.case].words} " if misfit.case else ""
+        return Mistake(f"the shape of the result is wrong: {words}it is {misfit.value.shape}", "shape")
+    if task.result == "list":
+        count = len(as_list(first.value) or ())
+        if count != len(first.expected):
+            return Mistake(f"the list has {count} parts, but should have {len(first.expected)}", "list")
     return Mistake(f"the numbers are wrong{_share(first)}", "entry")
+
+
+def _unknown_in_some_cases(wrong_trials, misfit):
+    """Describe the wrong cases of a function."""
+    first = wrong_trials[0]
+    is_correct = f"it is correct for {CASES[0].words}"
+    cases = listed([CASES[trial.case].words for trial in wrong_trials])
+    if not first.has_value:
+        error = first.outcome["error"].partition(":")[0]
+        return Mistake(f"{is_correct}, but raises {error} for {cases}", "cases")
+    if _are_repetitions([trial.case for trial in wrong_trials]):
+        return Mistake(LATER, "kept")
+    if misfit is first:
+        return Mistake(f"{is_correct}, but has the shape {np.shape(first.value)} for {cases}", "shape")
+    return Mistake(f"{is_correct}, but wrong for {cases}", "cases")
 
 
 LATER = "it is correct for the first arguments of each shape, but wrong for the next: it keeps state between calls"
 
 
-def _share(trial: Trial) -> str:
+def _are_repetitions(wrong_cases):
+    """Return whether all cases that repeat some lengths of an earlier case are wrong, and no others."""
+    for axes in chain.from_iterable(combinations(range(4), count) for count in (4, 3, 2, 1)):
+        lengths = [tuple(case.shape[axis] for axis in axes) for case in CASES]
+        if wrong_cases == [k for k in range(AGAIN) if lengths[k] in lengths[:k]]:
+            return True
+    return False
+
+
+def _share(trial):
     """Describe the first wrong entry and the number or the size of the errors."""
-    pairs = trial.parts
-    if trial.task.result == "number" or any(not isinstance(f, np.ndarray) or f.size != np.size(e) for f, e in pairs):
+    if trial.task.result == "number":
         return ""
-    errors = np.concatenate([np.abs(np.ravel(f) - np.ravel(e)) / max(np.abs(e).max(), 1e-300) for f, e in pairs])
+    errors = []
+    for value, expected in trial.parts:
+        if not isinstance(value, np.ndarray) or value.size != np.size(expected):
+            return ""
+        errors.append(np.abs(np.ravel(value) - np.ravel(expected)) / max(np.abs(expected).max(), 1e-300))
+    errors = np.concatenate(errors)
     words = f"{(errors > trial.precision).sum()} of {errors.size} entries are wrong"
     if errors.max() < 0.1:
         words = f"all errors are at most {100 * errors.max():.1g} % of the largest entry"
-    return f": {difference(trial.found, trial.expected, trial.task.result, trial.precision)}; {words}"
+    return f": {difference(trial.value, trial.expected, trial.task.result, trial.precision)}; {words}"
 
 
-def _with_hints(task: Task, mistake: Mistake, last: str) -> Grade:
+def _with_hints(task, mistake, last_hint):
     """Build the grade of a function with a mistake; the last hint has no period yet."""
-    own = {"entry": f"{last.partition(', for arg')[0]}.", "called": f"{_capital(mistake.name)}."}
-    first = own.get(mistake.look) or LOOK[mistake.look]
-    return replace(with_step(task, first, mistake.name, f"{last}."), points=0.5 if mistake.look == "called" else 0)
+    points = 0
+    if mistake.look == "called":
+        points = 0.5
+        look = f"{_capital(mistake.name)}."
+    elif mistake.look == "entry":
+        look = f"{last_hint.partition(', for arg')[0]}."
+    else:
+        look = LOOK[mistake.look]
+    return replace(with_step(task, look, mistake.name, f"{last_hint}."), points=points)
 
 
-def with_step(task: Task, first: str, name: str, last: str) -> Grade:
+def with_step(task: Task, look: str, mistake: str, last_hint: str) -> Grade:
     """Build a grade with hints; if the mistake is in a called function, use the derivation of that function."""
-    of = next((TASKS[called] for called in TASKS if name.startswith(f"{called}: ")), task)
-    return Grade(task.name, 0, mistake=name, hints=(first, f"{of.step} Here, {name}.", last))
+    step = TASKS.get(mistake.partition(": ")[0], task).step
+    return Grade(task.name, 0, mistake=mistake, hints=(look, f"{step} Here, {mistake}.", last_hint))
 
 
 def absent(task: Task, mistake: str, advice: str, judged: bool = True) -> Grade:
@@ -221,35 +316,43 @@ def absent(task: Task, mistake: str, advice: str, judged: bool = True) -> Grade:
     return Grade(task.name, 0, mistake=mistake, hints=hints, judged=judged)
 
 
-def _capital(text: str) -> str:
+def _capital(text):
     return text[:1].upper() + text[1:]
 
 
-def _shapes(arguments: Mapping[str, Any]) -> str:
+def _shapes(arguments):
     arrays = [f"{name} {value.shape}" for name, value in arguments.items() if getattr(value, "ndim", 0)]
     lists = [f"{name} with four arrays" for name, value in arguments.items() if isinstance(value, list)]
     return ", ".join(arrays + lists)
 
 
-def _at(outcome: Outcome) -> str:
+def _line_of(outcome):
     """Describe the line of an error."""
     if not outcome.get("line"):
         return ""
-    return f", in line {outcome['line']}" + (f": {outcome['code']}" if outcome.get("code") else "")
+    line = f", in line {outcome['line']}"
+    return f"{line}: {outcome['code']}" if outcome.get("code") else line
 
 
-def problem(task: Task, outcome: Outcome, arguments: Mapping[str, Any]) -> Grade:
+def problem(task: Task, outcome: Outcome, arguments: Mapping) -> Grade:
     """Build the grade of a function from a call without a result."""
     error = outcome.get("error", "")
-    found = (about for pattern, *about in _PROBLEMS if re.search(pattern, f"{outcome['kind']} {error}"))
-    name, advice = next(found, ("it raises an error", "Read the error message."))
+    name = "it raises an error"
+    advice = "Read the error message."
+    for pattern, *description in _PROBLEMS:
+        if re.search(pattern, f"{outcome['kind']} {error}"):
+            name, advice = description
+            break
     if name == "it has the wrong arguments":
         advice = advice.format(", ".join(task.arguments))
         if outcome.get("line"):  # the error comes from a call inside the function
-            name, advice = "it calls a function with wrong arguments", "Look at the call in this line."
-    first = f"{_capital(name)}" + (f": {error}{_at(outcome)}." if error else ".")
-    last = f"The arguments were {_shapes(arguments)}; it should return {task.shape}."
-    hints = (first, f"{advice} {task.step}", last)
+            name = "it calls a function with wrong arguments"
+            advice = "Look at the call in this line."
+    first_hint = f"{_capital(name)}."
+    if error:
+        first_hint = f"{_capital(name)}: {error}{_line_of(outcome)}."
+    last_hint = f"The arguments were {_shapes(arguments)}; it should return {task.shape}."
+    hints = (first_hint, f"{advice} {task.step}", last_hint)
     return Grade(task.name, 0, mistake=name, hints=hints, judged=outcome["kind"] not in UNJUDGED)
 
 

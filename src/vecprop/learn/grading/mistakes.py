@@ -4,15 +4,14 @@ Each line contains where to look, the mistake and the wrong formula. `mutations`
 """
 
 import re
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice, permutations
-from typing import Any
 
 import numpy as np
 
-from .tasks import TASKS, Task, functions
+from ...core.elementary import Array
+from .tasks import TASKS, Function, Task, functions
 
 LOOK = {
     "sign": "Look at the signs.",
@@ -34,17 +33,20 @@ LOOK = {
 
 @dataclass(frozen=True)
 class Mistake:
+    """A mistake, the topic of `LOOK` to look at, and the wrong function if it is known."""
+
     name: str
     look: str
-    made: Callable[..., Any] = len
-    words: str = ""
+    function: Function | None = None
+    family: str = ""
 
 
-def softmax(z: Any, axis: int | None = 1) -> Any:
-    return np.exp(z) / np.sum(np.exp(z), axis=axis, keepdims=True)
+def softmax(z: Array, axis: int | None = 1) -> Array:
+    exponentials = np.exp(z)
+    return exponentials / np.sum(exponentials, axis=axis, keepdims=True)
 
 
-def slope(y: Any) -> Any:
+def slope(y: Array) -> Array:
     """Return the derivative of the logistic function from its value y."""
     return y * (1 - y)
 
@@ -54,9 +56,11 @@ size | it is divided by N, the number of rows | A.T @ E / len(A)
 shape | the result is transposed | E.T @ A
 shape | A is not transposed | A @ E
 shape | the error is transposed instead | A @ E.T
-shape | the factors are in the wrong order | E @ [A|A.T]
+shape | the factors are in the wrong order | E @ A
+shape | the factors are in the wrong order | E @ A.T
 axis | it is not summed over the rows | A[:, :, None] * E[:, None, :]
-shape | the factors are multiplied elementwise | [A|A.T] * E
+shape | the factors are multiplied elementwise | A * E
+shape | the factors are multiplied elementwise | A.T * E
 order | factors are averaged over the rows before they are multiplied | np.outer(A.mean(0), E.mean(0))
 factors | there is an extra factor A (1 - A), which belongs to the error | slope(A).T @ E
 """
@@ -74,40 +78,51 @@ _AHEAD = "updated parameters are used: the gradient is"
 _EACH = "updated parameters are used: each is updated before the next gradient is computed"
 
 
-def _at(P: str) -> str:
+def _step_at(P):
     """Return the formula of the moments with gradients at the parameters P."""
-    moved = f"({P} for P, M, J in zip(ls_of_params, Ms, Js))"
-    return _STEP.replace("Js", f"backprop_gradients(X, T, *{moved})")
+    parameters = f"({P} for P, M, J in zip(ls_of_params, Ms, Js))"
+    return _STEP.replace("Js", f"backprop_gradients(X, T, *{parameters})")
 
 
-def one_by_one(X: Any, T: Any, params: Any, Ms: Any, m: Any, r: Any) -> list[Any]:
+def one_by_one(X: Array, T: Array, params, Ms, momentum: float, learning_rate: float) -> list[Array]:
     """Compute each moment after the previous parameters have been updated."""
-    params, moments = list(params), []
+    params = list(params)
+    backprop_gradients = functions()["backprop_gradients"]
+    moments = []
     for k in range(4):
-        moments.append(m * Ms[k] - r * functions()["backprop_gradients"](X, T, *params)[k])
+        gradient = backprop_gradients(X, T, *params)[k]
+        moments.append(momentum * Ms[k] - learning_rate * gradient)
         params[k] = params[k] + moments[k]
     return moments
 
 
-def passed(arguments: Any, logistic: Any, derivative: Any) -> list[Any]:
+def with_activation(activation: Function, derivative: Function, *arguments) -> list[Array]:
     """Compute the gradients of a network with another activation in the hidden layer."""
-    made = {"logistic": logistic, "error_hidden": lambda H, Wo, Eo: derivative(H) * (Eo @ Wo.T)}
-    return functions(made)["backprop_gradients"](*arguments)
+
+    def error_hidden(H, Wo, Eo):
+        return derivative(H) * (Eo @ Wo.T)
+
+    replaced = {"logistic": activation, "error_hidden": error_hidden}
+    return functions(replaced)["backprop_gradients"](*arguments)
 
 
 NAMED = {
     "logistic": """
 sign | the sign in the exponent is wrong | 1 / (1 + np.exp(z))
 terms | the 1 in the denominator is missing | 1 / np.exp(-z)
-order | the parentheses of the denominator are missing | 1 / [1 + np.exp(-z)|np.exp(-z) + 1]
+order | the parentheses of the denominator are missing | 1 / 1 + np.exp(-z)
+order | the parentheses of the denominator are missing | 1 / np.exp(-z) + 1
 numbers | // rounds down to integers | 1 // (1 + np.exp(-z))
 function | the hyperbolic tangent is used instead | np.tanh(z)
 function | the derivative is returned instead of the function | slope(logistic(z))
 function | the step function is used instead | np.round(logistic(z))
-function | a clipped line is used instead | np.clip(z / [4|5|6] + 0.5, 0, 1)
+function | a clipped line is used instead | np.clip(z / 4 + 0.5, 0, 1)
+function | a clipped line is used instead | np.clip(z / 5 + 0.5, 0, 1)
+function | a clipped line is used instead | np.clip(z / 6 + 0.5, 0, 1)
 function | the arctangent is used instead | 0.5 + np.arctan(z) / np.pi
 function | z / (1 + abs(z)) is used instead | z / (1 + np.abs(z))
-function | the first terms of a series are used instead | 0.5 + z / 4 - [z**3 / 48|0]
+function | the first terms of a series are used instead | 0.5 + z / 4 - z**3 / 48
+function | the first terms of a series are used instead | 0.5 + z / 4
 """,
     "softmax": """
 axis | the sum is along the wrong axis, over the rows | softmax(z, 0)
@@ -152,26 +167,32 @@ order | the bias is added before the product | softmax((H + bo) @ Wo)
     "loss": """
 size | it is the mean over all entries instead of the sum | -(T * np.log(Y)).mean()
 size | it is averaged over the classes | -(T * np.log(Y)).sum() / Y.shape[1]
-shape | a matrix product is used instead of an elementwise product | -(T @ np.log([Y|Y.T])).sum()
+shape | a matrix product is used instead of an elementwise product | -(T @ np.log(Y)).sum()
+shape | a matrix product is used instead of an elementwise product | -(T @ np.log(Y.T)).sum()
 order | the parentheses around the product are missing | -T * np.log(Y).sum()
 function | the logarithm is missing | -(T * Y).sum()
-argument | T and Y are swapped | -(Y * np.log([T|np.clip(T, 1e-12, 1)])).sum()
+argument | T and Y are swapped | -(Y * np.log(T)).sum()
+argument | T and Y are swapped | -(Y * np.log(np.clip(T, 1e-12, 1))).sum()
 terms | T is left out | -np.log(Y).sum()
 terms | the logarithm of Y is left out: only T is summed | T.sum()
 axis | it is not summed over the rows | -(T * np.log(Y)).sum(axis=1)
 axis | it is summed over the rows only, not over the classes | -(T * np.log(Y)).sum(axis=0)
 axis | it is not summed | -(T * np.log(Y))
-function | the squared error is used instead | ((Y - T) ** 2).[sum()|mean()|sum() ** 0.5]
+function | the squared error is used instead | ((Y - T) ** 2).sum()
+function | the squared error is used instead | ((Y - T) ** 2).mean()
+function | the squared error is used instead | ((Y - T) ** 2).sum() ** 0.5
 function | the absolute error is used instead | np.abs(Y - T).sum()
 terms | the terms of the other classes, (1 - T) log(1 - Y), are added | -(T * np.log(Y) + (1 - T) * np.log(1 - Y)).sum()
 terms | only the terms of the other classes, (1 - T) log(1 - Y), are used | -((1 - T) * np.log(1 - Y)).sum()
-function | the logarithm is to the base [10|2] | -(T * np.log[10|2](Y)).sum()
+function | the logarithm is to the base 10 | -(T * np.log10(Y)).sum()
+function | the logarithm is to the base 2 | -(T * np.log2(Y)).sum()
 function | 1 - Y is used instead of the logarithm | (T * (1 - Y)).sum()
 order | the logarithm of the sum is used, not the sum of logarithms | -np.log((T * Y).sum())
 order | the logarithm of the mean is used, not the mean of logarithms | -len(Y) * np.log((T * Y).sum() / len(Y))
 order | the logarithm of the product is used | -np.log(T * Y).sum()
 function | the number of wrong classes is returned instead | (Y.argmax(1) != T.argmax(1)).sum()
-function | the [share|number] of correct classes is returned | (Y.argmax(1) == T.argmax(1)).[mean|sum]()
+function | the share of correct classes is returned | (Y.argmax(1) == T.argmax(1)).mean()
+function | the number of correct classes is returned | (Y.argmax(1) == T.argmax(1)).sum()
 function | the exponential of the mean loss is returned | np.exp(-(T * np.log(Y)).sum() / len(Y))
 axis | the median of the rows is used, not the sum | np.median(-(T * np.log(Y)).sum(axis=1))
 factors | each term has the factor (1 - Y)², as in the focal loss | -(T * (1 - Y) ** 2 * np.log(Y)).sum()
@@ -181,7 +202,8 @@ sign | the sign is wrong | T - Y
 size | it is divided by N, the number of rows | (Y - T) / len(Y)
 terms | T is left out | Y
 factors | there is an extra factor Y (1 - Y), which should cancel out | (Y - T) * slope(Y)
-argument | it is the derivative with respect to Y, not to Z_o | [-T / Y|(Y - T) / slope(Y)]
+argument | it is the derivative with respect to Y, not to Z_o | -T / Y
+argument | it is the derivative with respect to Y, not to Z_o | (Y - T) / slope(Y)
 numbers | Y is truncated to integers | np.trunc(Y) - T
 numbers | the probabilities are rounded to classes | np.round(Y) - T
 terms | only the true classes are kept | T * (Y - T)
@@ -197,28 +219,39 @@ argument | the derivative is evaluated at H instead of Z_h | slope(logistic(H)) 
 factors | the derivative of the hyperbolic tangent is used | (1 - H**2) * (Eo @ Wo.T)
 factors | the derivative of the hyperbolic tangent is used, evaluated at H | (1 - np.tanh(H) ** 2) * (Eo @ Wo.T)
 argument | the derivative is evaluated at Z_h as if it were H | slope(np.log(H / (1 - H))) * (Eo @ Wo.T)
-factors | the derivative lacks the factor [1 - H|H] | [H|(1 - H)] * (Eo @ Wo.T)
-order | the parentheses around 1 - H are missing | [(H * 1 - H)|H * 1 - H] * (Eo @ Wo.T)
+factors | the derivative lacks the factor 1 - H | H * (Eo @ Wo.T)
+factors | the derivative lacks the factor H | (1 - H) * (Eo @ Wo.T)
+order | the parentheses around 1 - H are missing | (H * 1 - H) * (Eo @ Wo.T)
+order | the parentheses around 1 - H are missing | H * 1 - H * (Eo @ Wo.T)
 order | the parentheses around the matrix product are missing | slope(H) * Eo @ Wo.T
 factors | only the derivative is returned | slope(H)
-shape | the factors Wo and Eo are in the wrong order | slope(H) * ([Wo|Wo.T] @ Eo)
+shape | the factors Wo and Eo are in the wrong order | slope(H) * (Wo @ Eo)
+shape | the factors Wo and Eo are in the wrong order | slope(H) * (Wo.T @ Eo)
 shape | the derivative is multiplied by a matrix product, not elementwise | slope(H) @ (Eo @ Wo.T)
 factors | the derivative of max(z, 0) is used | (H > 0.5) * (Eo @ Wo.T)
 argument | the derivative is evaluated at the backpropagated error | (Eo @ Wo.T) * slope(Eo @ Wo.T)
-point | updated weights are used: the output weights have moved | slope(H) * (Eo @ (Wo - [RATES] * H.T @ Eo).T)
+point | updated weights are used: the output weights have moved | slope(H) * (Eo @ (Wo - 0.001 * H.T @ Eo).T)
+point | updated weights are used: the output weights have moved | slope(H) * (Eo @ (Wo - 0.01 * H.T @ Eo).T)
+point | updated weights are used: the output weights have moved | slope(H) * (Eo @ (Wo - 0.02 * H.T @ Eo).T)
+point | updated weights are used: the output weights have moved | slope(H) * (Eo @ (Wo - 0.05 * H.T @ Eo).T)
+point | updated weights are used: the output weights have moved | slope(H) * (Eo @ (Wo - 0.1 * H.T @ Eo).T)
+point | updated weights are used: the output weights have moved | slope(H) * (Eo @ (Wo - 0.5 * H.T @ Eo).T)
+point | updated weights are used: the output weights have moved | slope(H) * (Eo @ (Wo - 1 * H.T @ Eo).T)
 axis | it is summed over the rows | (slope(H) * (Eo @ Wo.T)).sum(axis=0)
-""".replace("RATES", "0.001|0.01|0.02|0.05|0.1|0.5|1"),
+""",
     "gradient_weight_hidden": _WEIGHT_GRADIENT.rpartition("factors |")[0].replace("A", "X").replace("E", "Eh"),
     "gradient_bias_hidden": _BIAS_GRADIENT.replace("E", "Eh"),
     "backprop_gradients": """
-list | only the gradients of the [weights|output layer|hidden layer] are returned | JS[[::2|2:|:2]]
+list | only the gradients of the weights are returned | JS[::2]
+list | only the gradients of the output layer are returned | JS[2:]
+list | only the gradients of the hidden layer are returned | JS[:2]
 list | the new parameters are returned, not the gradients | [P - 0.02 * J for P, J in zip([Wh, bh, Wo, bo], JS)]
-function | the hyperbolic tangent is used WITH_DERIVATIVE | passed(np.tanh, lambda H: 1 - H**2)
-function | max(z, 0) is used WITH_DERIVATIVE | passed(lambda Z: np.maximum(Z, 0), lambda H: H > 0)
-function | z itself is used WITH_DERIVATIVE | passed(lambda Z: Z, np.ones_like)
-""".replace("JS", "backprop_gradients(X, T, Wh, bh, Wo, bo)")
-    .replace("WITH_DERIVATIVE", "instead of the logistic function, with its derivative")
-    .replace("derivative | passed(", "derivative | passed((X, T, Wh, bh, Wo, bo), "),
+function | the hyperbolic tangent is used WITH_DERIVATIVE | with_activation(np.tanh, lambda H: 1 - H**2, ARGUMENTS)
+function | max(z, 0) is used WITH_DERIVATIVE | with_activation(lambda Z: np.maximum(Z, 0), lambda H: H > 0, ARGUMENTS)
+function | z itself is used WITH_DERIVATIVE | with_activation(lambda Z: Z, np.ones_like, ARGUMENTS)
+""".replace("JS", "backprop_gradients(ARGUMENTS)")
+    .replace("ARGUMENTS", "X, T, Wh, bh, Wo, bo")
+    .replace("WITH_DERIVATIVE", "instead of the logistic function, with its derivative"),
     "update_momentum": f"""
 sign | the sign of the gradient is wrong | {_STEP.replace("- l", "+ l")}
 sign | the sign of the momentum is wrong | {_STEP.replace("m", "-m", 1)}
@@ -230,11 +263,13 @@ factors | the gradient has the factor 1 - momentum | {_STEP.replace("- learning_
 size | the gradient is divided by N, the number of rows | {_STEP.replace("* J", "* J / len(X)")}
 list | the parameters after the step are returned, not the moments | update_params(ls_of_params, {_STEP})
 list | the new parameters are returned | [P - learning_rate * J for P, J in zip(ls_of_params, Js)]
-point | {_AHEAD} evaluated after adding the old moments | {_at("P + [momentum_term * M|M]")}
-point | the gradient is evaluated at the parameters before the old moments | {_at("P - momentum_term * M")}
-point | {_AHEAD} evaluated after a step | {_at("P + [0|momentum_term] * M - learning_rate * J")}
+point | {_AHEAD} evaluated after adding the old moments | {_step_at("P + momentum_term * M")}
+point | {_AHEAD} evaluated after adding the old moments | {_step_at("P + M")}
+point | the gradient is evaluated at the parameters before the old moments | {_step_at("P - momentum_term * M")}
+point | {_AHEAD} evaluated after a step | {_step_at("P + 0 * M - learning_rate * J")}
+point | {_AHEAD} evaluated after a step | {_step_at("P + momentum_term * M - learning_rate * J")}
 point | {_EACH} | one_by_one(X, T, ls_of_params, Ms, momentum_term, learning_rate)
-""",
+""".replace("Js", "backprop_gradients(X, T, *ls_of_params)"),
     "update_params": """
 sign | the moments are subtracted | [P - M for P, M in zip(ls_of_params, Ms)]
 terms | the moments are returned without the parameters | Ms
@@ -243,39 +278,40 @@ list | the two lists are concatenated instead of added | [*ls_of_params, *Ms]
 """,
 }
 
-_SCOPE = {**functions(), "softmax": softmax, "slope": slope, "passed": passed, "one_by_one": one_by_one}
-_ONE_OF = re.compile(r"\[([^][]*\|[^][]*)\]")
-
-
-def table(arguments: str, text: str, around: str = "…", **names: Any) -> list[tuple[str, str, Callable[..., Any]]]:
-    """Parse lines of the form "category | words | formula".
-
-    A line with alternatives, such as [first|last], represents one line per alternative. The formula replaces … in
-    `around`.
-    """
-    scope, found = {**_SCOPE, **names}, []
-    for line in text.strip().splitlines():
-        for k in range(max([each.count("|") + 1 for each in _ONE_OF.findall(line)], default=1)):
-            look, words, formula = _ONE_OF.sub(lambda each, k=k: each[1].split("|")[k], line).split(" | ")
-            found.append((words, look, eval(f"lambda {arguments}: {around.replace('…', formula)}", scope)))
-    return found
+_SCOPE = functions({"softmax": softmax, "slope": slope, "with_activation": with_activation, "one_by_one": one_by_one})
 
 
 @cache
 def named(task: Task) -> list[Mistake]:
-    around = "(lambda Js: …)(backprop_gradients(X, T, *ls_of_params))" if task.name == "update_momentum" else "…"
-    lines = table(", ".join(task.arguments), NAMED[task.name], around)
-    found = [Mistake(words, look, made) for words, look, made in lines]
-    return [*found, *(_of_gradients() if task.name == "backprop_gradients" else [])]
+    """Return the common mistakes in a function."""
+    arguments = ", ".join(task.arguments)
+    mistakes = []
+    for line in NAMED[task.name].strip().splitlines():
+        look, name, formula = line.split(" | ")
+        mistakes.append(Mistake(name, look, eval(f"lambda {arguments}: {formula}", _SCOPE)))
+    if task.name == "backprop_gradients":
+        mistakes.extend(_other_orders(task))
+        mistakes.extend(_same_mistake_in_both_layers())
+    return mistakes
 
 
-def _of_gradients() -> Iterator[Mistake]:
-    names, exact = TASKS["backprop_gradients"].shape.partition("]")[0].strip("[").split(", "), functions()
+def _other_orders(task):
+    """Yield lists of gradients in a wrong order."""
+    names = re.findall(r"J\w+", task.shape)
+    exact = functions()[task.name]
     for order in islice(permutations(range(4)), 1, None):
-        made = lambda *args, order=order: [exact["backprop_gradients"](*args)[k] for k in order]  # noqa: E731
-        yield Mistake(f"the order is [{', '.join(names[k] for k in order)}]", "list", made)
-    for of in ("gradient_bias", "gradient_weight"):
-        one, other = f"{of}_out", f"{of}_hidden"
-        for mistake, second in zip(named(TASKS[one]), named(TASKS[other]), strict=False):
-            both = functions({one: mistake.made, other: second.made})
-            yield Mistake(f"{one} and {other}: {mistake.name}", mistake.look, both["backprop_gradients"])
+
+        def reordered(*arguments, order=order):
+            gradients = exact(*arguments)
+            return [gradients[k] for k in order]
+
+        yield Mistake(f"the order is [{', '.join(names[k] for k in order)}]", "list", reordered)
+
+
+def _same_mistake_in_both_layers():
+    for gradient in ("gradient_bias", "gradient_weight"):
+        out = f"{gradient}_out"
+        hidden = f"{gradient}_hidden"
+        for mistake, same_mistake in zip(named(TASKS[out]), named(TASKS[hidden]), strict=False):
+            wrong = functions({out: mistake.function, hidden: same_mistake.function})
+            yield Mistake(f"{out} and {hidden}: {mistake.name}", mistake.look, wrong["backprop_gradients"])

@@ -8,231 +8,381 @@ from typing import Any
 import numpy as np
 
 from ...catalog import ACTIVATIONS, LOSSES
+from ...core.elementary import Array
 from ...core.network import Network
-from .explaining import OF_ROWS, Trial, relations
+from .explaining import ROW_SUBSETS, Pair, Trial, relations
 from .mistakes import named, softmax
-from .mutations import CHANGES, NUMBERS, OF_NUMBERS, Change, mutated, said, with_numbers
-from .tasks import TASKS, same
+from .mutations import (
+    CHANGES,
+    NUMBER_CHANGES,
+    NUMBERS,
+    ChangeFunction,
+    by_number,
+    constant,
+    described,
+    mutated,
+    with_numbers,
+)
+from .tasks import TASKS, Function, same
 
 Pass = Callable[..., tuple[Any, Any]]
 """A function of theta, X and T that returns the loss and the gradient."""
 
+Passes = Iterator[tuple[str, Pass]]
+"""Wrong passes, each with a description of the mistake."""
+
 
 def explained(network: Network, trials: Sequence[Trial], is_loss: bool) -> str:
     """Describe a mistake that explains all losses or gradients, or return "" if none does."""
-    calls = sorted((trial for trial in trials if trial.has_value), key=lambda trial: trial.right)
-    comparable = (np.isfinite(trial.found).all() and trial.found.shape == trial.expected.shape for trial in calls)
-    if calls[0].right or not all(comparable):
+    trials = sorted((trial for trial in trials if trial.has_value), key=lambda trial: trial.is_right)
+    if trials[0].is_right:
         return ""
-
-    def explains(made: Pass) -> bool:
-        for trial in calls:
-            value = made(*trial.arguments)[0 if is_loss else 1]
-            if not same(trial.found, value, trial.precision):
-                return False
-            if not trial.right and same(value, trial.expected, trial.precision):
-                return False
-        return True
-
-    for words, made in chain(_of_losses(network) if is_loss else _of_gradients(network), _of_parts(network, is_loss)):
+    if not all(trial.is_finite and trial.value.shape == trial.expected.shape for trial in trials):
+        return ""
+    passes = wrong_losses(network) if is_loss else wrong_gradients(network)
+    for words, wrong_pass in chain(passes, changed_values(network, is_loss)):
         with np.errstate(all="ignore"), suppress(Exception):  # user-defined layers may raise anything
-            if explains(made):
+            if _explains(wrong_pass, trials, is_loss):
                 return words
-    tensors = [] if is_loss else network.layout.tensors
-    errors = [np.abs(trial.found - trial.expected) > trial.precision * np.abs(trial.expected).max() for trial in calls]
-    wrong = [tensor for tensor in tensors if any(error[tensor.span].any() for error in errors)]
-    places = np.concatenate([np.arange(network.layout.size)[tensor.span] for tensor in wrong]) if wrong else ...
-    pairs = [(trial, 0, trial.found[places], trial.expected[places]) for trial in calls]
-    terms: dict[str, Callable[[Any], Any]] = {
-        "theta": lambda theta: theta[places],
-        "the sum of the squares of theta": lambda theta: np.sum(theta**2),
-        "the sum of the absolute values of theta": lambda theta: np.sum(np.abs(theta)),
+    return _relation(network, trials, is_loss)
+
+
+def _explains(wrong_pass, trials, is_loss):
+    for trial in trials:
+        loss, gradient = wrong_pass(*trial.arguments.values())
+        value = loss if is_loss else gradient
+        if not same(trial.value, value, trial.precision):
+            return False
+        if not trial.is_right and same(value, trial.expected, trial.precision):
+            return False
+    return True
+
+
+def _relation(network, trials, is_loss):
+    """Describe a simple relation between the results and the expected values, or return ""."""
+    subject = "loss" if is_loss else "gradient"
+    entries: Any = ...
+    if not is_loss:
+        wrong_tensors = [tensor for tensor in network.layout.tensors if _is_wrong(tensor, trials)]
+        if 0 < len(wrong_tensors) < len(network.layout.tensors):
+            subject = f"gradient of {' and '.join(map(str, wrong_tensors))}"
+        if wrong_tensors:
+            entries = np.concatenate([_indices(tensor) for tensor in wrong_tensors])
+    pairs = []
+    terms: dict[str, list] = {
+        "theta": [],
+        "the sum of the squares of theta": [],
+        "the sum of the absolute values of theta": [],
     }
-    words, _ = next(relations(pairs, terms, lambda pair, name: terms[name](pair[0].arguments[0])), ("", ""))
-    where = f"gradient of {' and '.join(map(str, wrong))}" if 0 < len(wrong) < len(tensors) else "gradient"
-    return f"in the {'loss' if is_loss else where}, {words}" if words else ""
+    for trial in trials:
+        pairs.append(Pair(trial, 0, trial.value[entries], trial.expected[entries]))
+        theta = trial.arguments["theta"]
+        for values, term in zip(terms.values(), (theta[entries], np.sum(theta**2), np.abs(theta).sum()), strict=True):
+            values.append(term)
+    for words, _ in relations(pairs, terms):
+        return f"in the {subject}, {words}"
+    return ""
+
+
+def _is_wrong(tensor, trials):
+    for trial in trials:
+        error = np.abs(trial.value - trial.expected)[tensor.span]
+        if (error > trial.precision * np.abs(trial.expected).max()).any():
+            return True
+    return False
+
+
+def _indices(tensor):
+    """Return the indices of a tensor's entries in theta."""
+    return np.arange(tensor.start, tensor.start + tensor.size)
 
 
 ERROR, BACK = "the error at the output", " in the backward pass"
 
 
-def _changed_pass(network: Network, place: str, change: Change) -> Pass:
-    """Return a network's pass with one value changed, such as "the gradient"."""
+class ChangedPass:
+    """A network's pass with one value changed, such as "the gradient"."""
 
-    def made(theta: Any, X: Any, T: Any) -> tuple[Any, Any]:
-        N, layout, gradient, saved = len(X), network.layout, np.zeros_like(theta), []
+    def __init__(self, network: Network, value_name: str, change: ChangeFunction) -> None:
+        self.network = network
+        self.value_name = value_name
+        self.change = change
 
-        def at(name: str, value: Any) -> Any:
-            return change(value, N) if name == place else value
+    def changed(self, name: str, value: Array, rows: int) -> Array:
+        return self.change(value, rows) if name == self.value_name else value
 
-        def at_tensors(name: str, values: Any) -> Any:
-            """Change each tensor of a flat vector."""
-            changed = values.copy()
-            for tensor in layout.tensors:
-                changed[tensor.span] = at(name.format(tensor), values[tensor.span].reshape(tensor.shape)).ravel()
-            return changed
+    def changed_tensors(self, name: str, vector: Array, rows: int) -> Array:
+        """Change each tensor of a flat vector."""
+        changed = vector.copy()
+        for tensor in self.network.layout.tensors:
+            values = vector[tensor.span].reshape(tensor.shape)
+            changed[tensor.span] = self.changed(name.format(tensor), values, rows).ravel()
+        return changed
 
-        used, batch = at_tensors("{}", theta), network._batch(theta, X, T)
-        Js, backward = layout.views(gradient), layout.views(at_tensors(f"{{}}{BACK}", theta))
-        Z, targets = at("X", X), at("T", batch.T)
-        for number, (layer, p) in enumerate(zip(network.layers, layout.views(used), strict=True)):
+    def __call__(self, theta: Array, X: Array, T: Array) -> tuple[Any, Any]:
+        network = self.network
+        rows = len(X)
+        used_theta = self.changed_tensors("{}", theta, rows)
+        backward_theta = self.changed_tensors(f"{{}}{BACK}", theta, rows)
+        batch = network._batch(theta, X, T)
+        targets = self.changed("T", batch.T, rows)
+
+        Z = self.changed("X", X, rows)
+        caches = []
+        for number, (layer, p) in enumerate(zip(network.layers, network.layout.views(used_theta), strict=True)):
             Z, cache = layer.forward(p, Z, None)
-            Z = at(_at_layer(network, "output of", number), Z)
-            saved.append(cache)
-        weight = 1 if network.reduction == "sum" else 1 / N
-        loss = np.sum(weight * network.loss_function.value(Z, targets)) + network._penalty(used, batch)
-        delta = at(ERROR, weight * network.loss_function.delta(Z, targets))
-        for number in reversed(range(len(network.layers))):
-            delta = network.layers[number].backward(backward[number], saved[number], delta, Js[number])
-            delta = at(_at_layer(network, "error before", number), delta)
-        gradient = at_tensors("the gradient of {}", gradient)
-        network._add_penalty_gradient(used, gradient, batch)
-        return loss, at("the gradient", gradient)
+            Z = self.changed(_output_name(network, number), Z, rows)
+            caches.append(cache)
+        weight = 1 if network.reduction == "sum" else 1 / rows
+        loss = np.sum(weight * network.loss_function.value(Z, targets)) + network._penalty(used_theta, batch)
 
-    return made
-
-
-def _at_layer(network: Network, what: str, number: int) -> str:
-    return f"the {what} layer {number} ({type(network.layers[number]).__name__})"
+        delta = self.changed(ERROR, weight * network.loss_function.delta(Z, targets), rows)
+        gradient = np.zeros_like(theta)
+        views = zip(network.layout.views(backward_theta), network.layout.views(gradient), strict=True)
+        for number, (p, J) in reversed(list(enumerate(views))):
+            delta = network.layers[number].backward(p, caches[number], delta, J)
+            delta = self.changed(_error_name(network, number), delta, rows)
+        gradient = self.changed_tensors("the gradient of {}", gradient, rows)
+        network._add_penalty_gradient(used_theta, gradient, batch)
+        return loss, self.changed("the gradient", gradient, rows)
 
 
-def _of_parts(network: Network, is_loss: bool) -> Iterator[tuple[str, Pass]]:
+def _layer_name(network, number):
+    return f"layer {number} ({type(network.layers[number]).__name__})"
+
+
+def _output_name(network, number):
+    return f"the output of {_layer_name(network, number)}"
+
+
+def _error_name(network, number):
+    return f"the error before {_layer_name(network, number)}"
+
+
+def changed_values(network: Network, is_loss: bool) -> Passes:
     """Yield passes with one value changed."""
-    layers, tensors = range(len(network.layers)), [str(tensor) for tensor in network.layout.tensors]
-    places = ["X", "T", *tensors, *(_at_layer(network, "output of", k) for k in layers)]
+    numbers = range(len(network.layers))
+    tensors = [str(tensor) for tensor in network.layout.tensors]
+    names = []
     if not is_loss:
-        errors = [_at_layer(network, "error before", k) for k in layers]
-        gradients, back = [f"the gradient of {tensor}" for tensor in tensors], [f"{tensor}{BACK}" for tensor in tensors]
-        places = ["the gradient", ERROR, *gradients, *errors, *back, *places]
-    for place, (words, _, change) in product(places, CHANGES):
-        yield said(words, place), _changed_pass(network, place, change)
-    places = [place for place in places if not any(tensor in place for tensor in tensors)]  # `relations` covers tensors
-    for place, (words, _, change), c in product(places, OF_NUMBERS, NUMBERS):
-        made = _changed_pass(network, place, lambda A, N, change=change, c=c: change(A, c))
-        yield said(words, place, c), made
+        names += ["the gradient", ERROR]
+        names += [f"the gradient of {tensor}" for tensor in tensors]
+        names += [_error_name(network, number) for number in numbers]
+        names += [f"{tensor}{BACK}" for tensor in tensors]
+    names += ["X", "T", *tensors]
+    names += [_output_name(network, number) for number in numbers]
+    for name, (words, _, change) in product(names, CHANGES):
+        yield described(words, name), ChangedPass(network, name, change)
+    for name in names:
+        if any(tensor in name for tensor in tensors):
+            continue  # `relations` covers tensors
+        for (words, _, change), number in product(NUMBER_CHANGES, NUMBERS):
+            yield described(words, name, number), ChangedPass(network, name, by_number(change, number))
 
 
-def _of_losses(network: Network) -> Iterator[tuple[str, Pass]]:
+def wrong_losses(network: Network) -> Passes:
     """Yield wrong losses."""
+    yield from _other_parameters(network)
+    yield from _other_parts(network)
+    yield from _other_sums(network)
+    for words, rows in ROW_SUBSETS.items():
+        yield words, lambda theta, X, T, rows=rows: network.loss_and_gradient(theta, X[rows], T[rows])
+    if network.penalties:
+        yield from _wrong_penalties(network)
 
-    def read(places: np.ndarray) -> Pass:
-        return lambda theta, X, T: network.loss_and_gradient(theta[places], X, T)
 
-    I, layers, loss, penalties = network.inputs, network.layers, network.loss_function, network.penalties
-    tensors = network.layout.tensors
-    for words, places in _orders(network):
-        yield f"theta is read in another order: {words}", read(np.argsort(places))
-    matrices = [tensor for tensor in tensors if len(tensor.shape) == 2]
-    for some, words in ((matrices, "each matrix"), *(([tensor], str(tensor)) for tensor in matrices)):
-        places = np.arange(network.layout.size)
-        for tensor in some:
-            places[tensor.span] = places[tensor.span].reshape(tensor.shape[::-1]).T.ravel()
-        yield f"{words} is read in column-major order, not row-major order", read(places)
-    for tensor in tensors:
-        yield f"{tensor} is left out", _changed_pass(network, str(tensor), lambda A, N: 0 * A)
-    for number, part in product(network._activations, ACTIVATIONS):
-        new = f"is {part.cls.__name__}" if part.name != "identity" else "is left out"
-        words = f"layer {number} ({type(layers[number]).__name__}) {new} in the forward pass"
-        for layer in (part.cls(), *([part.cls(0.01), part.cls(0.1)] if part.name == "leaky_relu" else [])):
-            yield words, Network(I, [*layers[:number], layer, *layers[number + 1 :]], loss, penalties).loss_and_gradient
+def _reading_theta(network, indices):
+    return lambda theta, X, T: network.loss_and_gradient(theta[indices], X, T)
+
+
+def _matrices(network):
+    return [tensor for tensor in network.layout.tensors if len(tensor.shape) == 2]
+
+
+def _other_parameters(network):
+    """Yield losses of parameters that are read in another order or left out."""
+    for words, indices in _orders(network):
+        yield f"theta is read in another order: {words}", _reading_theta(network, np.argsort(indices))
+    matrices = _matrices(network)
+    for words, tensors in {"each matrix": matrices, **{str(tensor): [tensor] for tensor in matrices}}.items():
+        indices = np.arange(network.layout.size)
+        for tensor in tensors:
+            indices[tensor.span] = _indices(tensor).reshape(tensor.shape[::-1]).T.ravel()
+        yield f"{words} is read in column-major order, not row-major order", _reading_theta(network, indices)
+    for tensor in network.layout.tensors:
+        yield f"{tensor} is left out", ChangedPass(network, str(tensor), by_number(constant, 0))
+
+
+def _other_parts(network):
+    """Yield losses of networks with another activation or loss."""
+    loss = network.loss_function
+    for number in network._activations:
+        for words, activation in _activations():
+            layers = [*network.layers]
+            layers[number] = activation
+            other = Network(network.inputs, layers, loss, network.penalties)
+            yield f"{_layer_name(network, number)} {words} in the forward pass", other.loss_and_gradient
     for part, reduction in product(LOSSES, ("mean", "sum")):
         with suppress(Exception):  # some losses have no reduction
-            other = Network(I, layers, part.cls(reduction=reduction), penalties)
+            loss = part.cls(reduction=reduction)
+            other = Network(network.inputs, network.layers, loss, network.penalties)
             yield f"the loss is {part.cls.__name__} with the reduction {reduction}", other.loss_and_gradient
-    yield from _of_outputs(network)
-    for words, rows in OF_ROWS:
-        yield words, lambda theta, X, T, rows=rows: network.loss_and_gradient(theta, X[rows], T[rows])
-    bare = Network(I, layers, loss)
-    others: list[tuple[str, Any, Callable[[int], float]]] = [
-        *((f"the penalty includes only {tensor}", [tensor], lambda N: 1) for tensor in matrices),
-        ("the penalty includes biases", tensors, lambda N: 1),
-        ("the penalty is divided by N, the number of rows", matrices, lambda N: 1 / N),
-        *((f"the penalty is multiplied by {c:g}", matrices, lambda N, c=c: c) for c in (0.5, 2, -1)),
-    ]
-    for words, some, scale in others if penalties else ():
-
-        def of_penalty(theta: Any, X: Any, T: Any, some: Any = some, scale: Any = scale) -> Any:
-            values = (p.value(theta[tensor.span].reshape(1, -1)) for tensor in some for p in penalties)
-            return bare.loss(theta, X, T) + sum(values) * scale(len(X)), None
-
-        yield words, of_penalty
 
 
-def _of_outputs(network: Network) -> Iterator[tuple[str, Pass]]:
+def _activations():
+    for part in ACTIVATIONS:
+        words = "is left out" if part.name == "identity" else f"is {part.cls.__name__}"
+        yield words, part.cls()
+        if part.name == "leaky_relu":
+            yield words, part.cls(0.01)
+            yield words, part.cls(0.1)
+
+
+def _wrong_penalties(network):
+    matrices = _matrices(network)
+    for tensor in matrices:
+        yield f"the penalty includes only {tensor}", _with_penalty(network, [tensor])
+    yield "the penalty includes biases", _with_penalty(network, network.layout.tensors)
+    by_rows = _with_penalty(network, matrices, lambda rows: 1 / rows)
+    yield "the penalty is divided by N, the number of rows", by_rows
+    for factor in (0.5, 2, -1):
+        scaled = _with_penalty(network, matrices, lambda rows, factor=factor: factor)
+        yield f"the penalty is multiplied by {factor:g}", scaled
+
+
+def _with_penalty(network, tensors, factor=lambda rows: 1):
+    """Return the pass of a network with a scaled penalty of some tensors."""
+    bare = Network(network.inputs, network.layers, network.loss_function)
+
+    def wrong_pass(theta, X, T):
+        penalty = 0
+        for tensor, part in product(tensors, network.penalties):
+            penalty += part.value(theta[tensor.span].reshape(1, -1))
+        return bare.loss(theta, X, T) + penalty * factor(len(X)), None
+
+    return wrong_pass
+
+
+def _with_sum(network, loss_sum, factor=lambda rows, outputs: 1):
+    """Return the pass of a network with another sum of the losses of all rows, a function of Z, Y and T."""
+
+    def wrong_pass(theta, X, T):
+        Z = network.forward(theta, X)[0][-1]
+        total = loss_sum(Z, network.loss_function.predict(Z), T) * factor(*Z.shape)
+        if network.reduction == "mean":
+            total = total / len(X)
+        return total + network._penalty(theta, network._batch(theta, X, T)), None
+
+    return wrong_pass
+
+
+LOST_AXIS = "(N, 1) - (N,) broadcasts to (N, N): T lacks its output axis"
+LOSS_SUMS: list[tuple[str, Function]] = [
+    ("the terms of targets equal to 0 are left out", lambda Z, Y, T: -np.sum(T * np.log(Y))),
+    ("the terms of targets equal to 1 are left out", lambda Z, Y, T: -np.sum((1 - T) * np.log(1 - Y))),
+    ("half of the squared error is used", lambda Z, Y, T: np.sum((Y - T) ** 2) / 2),
+    ("the root mean squared error is used", lambda Z, Y, T: len(Z) * np.sqrt(np.mean((Y - T) ** 2))),
+    (LOST_AXIS, lambda Z, Y, T: np.sum((Y - T.T) ** 2)),
+    (LOST_AXIS, lambda Z, Y, T: np.sum((Y - T.T) ** 2) / 2),
+]
+"""Wrong sums of the losses of all rows, as functions of Z, Y and T."""
+
+
+def _without_Z(loss):
+    return lambda Z, Y, T: loss(Y, T)
+
+
+def _other_sums(network):
     """Yield losses that combine rows or classes wrongly."""
 
-    def with_sum(made: Callable[..., Any], scale: Callable[[int, int], float] = lambda N, O: 1) -> Pass:
-        def passed(theta: Any, X: Any, T: Any) -> Any:
-            Z, penalty = network.forward(theta, X)[0][-1], network._penalty(theta, network._batch(theta, X, T))
-            rows = len(X) if network.reduction == "mean" else 1
-            return made(Z, network.loss_function.predict(Z), T) * scale(*Z.shape) / rows + penalty, None
+    def loss_sum(Z, Y, T):
+        return np.sum(network.loss_function.value(Z, T))
 
-        return passed
+    if network.reduction == "mean":
+        for c in (2, 3, 4, 5, 7, 8, 10, 16, 20, 32, 64, 100):
+            yield f"N is always {c}", _with_sum(network, loss_sum, lambda rows, outputs, c=c: rows / c)
+            yield f"N is at most {c}", _with_sum(network, loss_sum, lambda rows, outputs, c=c: max(rows / c, 1))
+    for is_shifted, (axis, words) in product((False, True), ((0, "the rows"), (None, "all entries"))):
 
-    right = lambda Z, Y, T: np.sum(network.loss_function.value(Z, T))  # noqa: E731
-    for c in (2, 3, 4, 5, 7, 8, 10, 16, 20, 32, 64, 100) if network.reduction == "mean" else ():
-        yield f"N is always {c}", with_sum(right, lambda N, O, c=c: N / c)
-        yield f"N is at most {c}", with_sum(right, lambda N, O, c=c: max(N / c, 1))
-    for shift, (axis, words) in product((0, 1), ((0, "the rows"), (None, "all entries"))):
+        def cross_entropy(Z, Y, T, axis=axis, is_shifted=is_shifted):
+            if is_shifted:
+                Z = Z - Z.max(axis=1, keepdims=True)
+            return -np.sum(T * np.log(softmax(Z, axis)))
 
-        def over(Z: Any, Y: Any, T: Any, axis: int | None = axis, shift: int = shift) -> Any:
-            return -np.sum(T * np.log(softmax(Z - shift * Z.max(axis=1, keepdims=True), axis)))
-
-        yield f"the softmax is computed over {words}, not over the classes of each row", with_sum(over)
-    lost = "(N, 1) - (N,) broadcasts to (N, N): T lacks its output axis"
-    wrong = [
-        ("the terms of targets equal to 0 are left out", lambda Z, Y, T: -np.sum(T * np.log(Y))),
-        ("the terms of targets equal to 1 are left out", lambda Z, Y, T: -np.sum((1 - T) * np.log(1 - Y))),
-        ("half of the squared error is used", lambda Z, Y, T: np.sum((Y - T) ** 2) / 2),
-        ("the root mean squared error is used", lambda Z, Y, T: len(Z) * np.sqrt(np.mean((Y - T) ** 2))),
-        (lost, lambda Z, Y, T: np.sum((Y - T.T) ** 2)),
-        (lost, lambda Z, Y, T: np.sum((Y - T.T) ** 2) / 2),
-        *((one.name, lambda Z, Y, T, made=one.made: made(Y, T)) for one in named(TASKS["loss"])),
-    ]
-    for words, loss in wrong:
-        yield words, with_sum(loss)
-        yield f"{words}; and the rows are summed, not averaged", with_sum(loss, lambda N, O: N)
-        yield f"{words}; and it is divided by the number of outputs", with_sum(loss, lambda N, O: 1 / O)
-        yield f"{words}; and it is the mean over all entries", with_sum(loss, lambda N, O: 1 / (N * O))
-    for one in chain(mutated(TASKS["loss"]), with_numbers(TASKS["loss"])):
-        yield one.name, with_sum(lambda Z, Y, T, made=one.made: made(Y, T))
+        words = f"the softmax is computed over {words}, not over the classes of each row"
+        yield words, _with_sum(network, cross_entropy)
+    sums = LOSS_SUMS + [(mistake.name, _without_Z(mistake.function)) for mistake in named(TASKS["loss"])]
+    for words, wrong_sum in sums:
+        yield words, _with_sum(network, wrong_sum)
+        by_rows = _with_sum(network, wrong_sum, lambda rows, outputs: rows)
+        yield f"{words}; and the rows are summed, not averaged", by_rows
+        by_outputs = _with_sum(network, wrong_sum, lambda rows, outputs: 1 / outputs)
+        yield f"{words}; and it is divided by the number of outputs", by_outputs
+        by_entries = _with_sum(network, wrong_sum, lambda rows, outputs: 1 / (rows * outputs))
+        yield f"{words}; and it is the mean over all entries", by_entries
+    for mistake in chain(mutated(TASKS["loss"]), with_numbers(TASKS["loss"])):
+        yield mistake.name, _with_sum(network, _without_Z(mistake.function))
 
 
-def _of_gradients(network: Network) -> Iterator[tuple[str, Pass]]:
+def wrong_gradients(network: Network) -> Passes:
     """Yield wrong gradients of correct losses."""
-    for words, places in _orders(network):
-        made = lambda *args, places=places: (None, network.loss_and_gradient(*args)[1][places])  # noqa: E731
-        yield f"the parts of the gradient are in another order than theta: {words}", made
-    for words, rows in OF_ROWS:
-        for is_part, scale in ((False, ""), (True, ", divided by N")):
-
-            def of_rows(theta: Any, X: Any, T: Any, rows: slice = rows, is_part: bool = is_part) -> Any:
-                J = network.loss_and_gradient(theta, X[rows], T[rows])[1] if len(X[rows]) else 0 * theta
-                return None, J * (len(X[rows]) / len(X) if is_part else 1)
-
-            yield f"in the gradient, {words}{scale}", of_rows
-    for h in (1e-3, 1e-2, 0.05, 0.1, 0.5, 1.0) if network.layout.size <= 200 else ():  # two losses per parameter
-        for back, words in ((0, "forward"), (1, "central")):
-
-            def differences(theta: Any, X: Any, T: Any, h: float = h, back: int = back) -> Any:
-                steps = h * np.eye(len(theta))
-                after = [network.loss(theta + step, X, T) - network.loss(theta - back * step, X, T) for step in steps]
-                return None, np.array(after) / (h * (1 + back))
-
-            yield f"it is a {words} difference with a step of {h:g}, which is too large", differences
+    for words, indices in _orders(network):
+        yield (
+            f"the parts of the gradient are in another order than theta: {words}",
+            lambda theta, X, T, indices=indices: (None, network.loss_and_gradient(theta, X, T)[1][indices]),
+        )
+    for words, rows in ROW_SUBSETS.items():
+        yield f"in the gradient, {words}", _gradient_of_rows(network, rows)
+        yield f"in the gradient, {words}, divided by N", _gradient_of_rows(network, rows, divides_by_all=True)
+    if network.layout.size > 200:  # two losses per parameter
+        return
+    for h in (1e-3, 1e-2, 0.05, 0.1, 0.5, 1.0):
+        words = f"difference with a step of {h:g}, which is too large"
+        yield f"it is a forward {words}", _differences(network, h, 0)
+        yield f"it is a central {words}", _differences(network, h, h)
 
 
-def _orders(network: Network) -> Iterator[tuple[str, np.ndarray]]:
+def _gradient_of_rows(network, rows, divides_by_all=False):
+    def wrong_pass(theta, X, T):
+        if not len(X[rows]):
+            return None, 0 * theta
+        gradient = network.loss_and_gradient(theta, X[rows], T[rows])[1]
+        if divides_by_all:
+            gradient = gradient * (len(X[rows]) / len(X))
+        return None, gradient
+
+    return wrong_pass
+
+
+def _differences(network, forward, backward):
+    """Return the pass whose gradient consists of finite differences."""
+
+    def wrong_pass(theta, X, T):
+        differences = []
+        for direction in np.eye(len(theta)):
+            after = network.loss(theta + forward * direction, X, T)
+            before = network.loss(theta - backward * direction, X, T)
+            differences.append(after - before)
+        return None, np.array(differences) / (forward + backward)
+
+    return wrong_pass
+
+
+def _orders(network):
     """Yield wrong orders of the parameters, as words and as indices of theta."""
     tensors = list(network.layout.tensors)
-    keys: dict[str, Callable[[Any], Any]] = {
-        "the last layer is first": lambda t: (-t.layer, t.start),
-        "the bias of each layer precedes its weights": lambda t: (t.layer, -t.start),
-        "all weights precede all biases": lambda t: (len(t.shape) != 2, t.start),
-        "all biases precede all weights": lambda t: (len(t.shape) == 2, t.start),
-        "all tensors are reversed": lambda t: -t.start,
-    }
-    orders = [(words, sorted(tensors, key=key)) for words, key in keys.items()]
-    orders += [(", ".join(map(str, order)), [*order]) for order in islice(permutations(tensors), 1, 120)]
+    biases_last = sorted(tensors, key=lambda tensor: len(tensor.shape) != 2)
+    biases_first = sorted(tensors, key=lambda tensor: len(tensor.shape) == 2)
+    orders = [
+        ("the last layer is first", sorted(tensors, key=lambda tensor: -tensor.layer)),
+        (
+            "the bias of each layer precedes its weights",
+            sorted(tensors, key=lambda tensor: (tensor.layer, -tensor.start)),
+        ),
+        ("all weights precede all biases", biases_last),
+        ("all biases precede all weights", biases_first),
+        ("all tensors are reversed", tensors[::-1]),
+    ]
+    orders += [(", ".join(map(str, order)), order) for order in islice(permutations(tensors), 1, 120)]
     for words, order in orders:
-        yield words, np.concatenate([np.arange(tensor.start, tensor.start + tensor.size) for tensor in order])
+        yield words, np.concatenate([_indices(tensor) for tensor in order])

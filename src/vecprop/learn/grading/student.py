@@ -18,7 +18,7 @@ import sys
 import traceback
 import types
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from typing import Any, NamedTuple
 
@@ -32,15 +32,17 @@ DEFINITIONS = (*IMPORTS, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 SIMPLE = (ast.Constant, ast.Lambda, ast.Name, ast.Attribute)
 UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 
-Outcome = dict[str, Any]
+Outcome = dict
 
-asarray, array_equal, new_array, dumps, loads = np.asarray, np.array_equal, np.array, json.dumps, json.loads
-"""References that remain valid if the student's code overwrites functions of NumPy or json."""
+# These names remain valid if the student's code overwrites functions of NumPy or json.
+array_equal = np.array_equal
+asarray = np.asarray
+dumps = json.dumps
+loads = json.loads
+new_array = np.array
 
 
-def call(
-    function: Callable[..., Any], arguments: Mapping[str, Any], lists: bool, buffers: dict[Any, Any], instead: str = ""
-) -> Outcome:
+def call(function: Callable[..., Any], arguments: Mapping, lists: bool, buffers: dict, instead: str = "") -> Outcome:
     """Call a function; return its value or error, printed text and changed arguments.
 
     The "kind" is "value", "error" or "exit"; errors include the "line" and "code" where they were raised. Every second
@@ -48,43 +50,48 @@ def call(
     functions defined by the code `instead` replace the global functions of the same names.
     """
     arguments = {name: plain(value, lists) for name, value in arguments.items()}
-    given = {name: _copied(value, buffers, (name,)) for name, value in arguments.items()}
-    printed, others = io.StringIO(), dict[str, Any](np=np)
-    exec(instead, others)
-    scope = getattr(function, "__globals__", {}) if instead else {}
-    replaced = {name: scope[name] for name, other in others.items() if inspect.isfunction(other) and name in scope}
+    passed = {name: _copied(value, buffers, (name,)) for name, value in arguments.items()}
+    printed = io.StringIO()
+    replacements: dict = {"np": np}
+    exec(instead, replacements)
+    scope = getattr(function, "__globals__", {})
+    replaced = {}
+    for name, replacement in replacements.items():
+        if inspect.isfunction(replacement) and name in scope:
+            replaced[name] = scope[name]
+            scope[name] = replacement
     try:
-        scope.update({name: others[name] for name in replaced})
         with redirect_stdout(printed), warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
-            outcome: Outcome = {"kind": "value", "value": simple(function(*given.values()))}
+            outcome: Outcome = {"kind": "value", "value": simple(function(*passed.values()))}
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a student's function may raise anything
         outcome = described(error, getattr(getattr(function, "__code__", None), "co_filename", ""))
     finally:
         scope.update(replaced)
-    changed = [name for name, value in arguments.items() if not _same(value, given[name])]
-    found = {"printed": printed.getvalue()[:LONGEST], "changed": changed}
+    outcome["printed"] = printed.getvalue()[:LONGEST]
+    outcome["changed"] = [name for name, value in arguments.items() if not _same(value, passed[name])]
     with suppress(Exception):  # not every callable has a signature
-        found["parameters"] = list(inspect.signature(function).parameters)
-    return {**outcome, **found}
+        outcome["parameters"] = list(inspect.signature(function).parameters)
+    return outcome
 
 
-def _copied(value: Any, buffers: dict[Any, Any], key: tuple[Any, ...]) -> Any:
+def _copied(value, buffers, key):
     if isinstance(value, list):
         return [_copied(part, buffers, (*key, number)) for number, part in enumerate(value)]
     if not isinstance(value, np.ndarray):
         return value
     key = (*key, value.shape)
-    count, first = buffers.get(key, (0, value.copy()))
-    copy = value.copy() if count % 2 else first
-    copy.setflags(write=True)
-    copy[...] = value
-    buffers[key] = count + 1, first
-    return copy
+    count, buffer = buffers.get(key, (0, value.copy()))
+    buffers[key] = count + 1, buffer
+    if count % 2:
+        return value.copy()
+    buffer.setflags(write=True)
+    buffer[...] = value
+    return buffer
 
 
-def _same(before: Any, after: Any) -> bool:
+def _same(before, after):
     if isinstance(before, list):
         return isinstance(after, list) and len(before) == len(after) and all(map(_same, before, after))
     return bool(array_equal(before, after)) if isinstance(before, np.ndarray) else before == after
@@ -92,49 +99,63 @@ def _same(before: Any, after: Any) -> bool:
 
 def described(error: BaseException, file: str) -> Outcome:
     """Describe an error with the last line of the student's file in its traceback."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    kind = "exit" if isinstance(error, SystemExit) else "error"
-    said = "" if kind == "exit" else " ".join(str(error).split())[:LONGEST]
-    text = f"{type(error).__name__}: {said}".removesuffix(": ")
-    line = frames[-1].lineno if frames else getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
-    code = (frames[-1].line or "") if frames else ""
-    return {"kind": kind, "error": text, "line": line, "code": code[:200]}
+    outcome: Outcome = {"kind": "error", "error": type(error).__name__, "line": None, "code": ""}
+    if isinstance(error, SystemExit):
+        outcome["kind"] = "exit"
+    elif message := " ".join(str(error).split())[:LONGEST]:
+        outcome["error"] += f": {message}"
+    if isinstance(error, SyntaxError):
+        outcome["line"] = error.lineno
+    for frame in traceback.extract_tb(error.__traceback__):
+        if frame.filename == file:
+            outcome["line"] = frame.lineno
+            outcome["code"] = (frame.line or "")[:200]
+    return outcome
 
 
-def simple(value: Any, texts: bool = False) -> Any:
+def simple(value, texts: bool = False):
     """Convert a result to an array, list, string, None, or a tuple with a type name."""
     if value is None or (texts and isinstance(value, str)):
         return value
+    type_name = (type(value).__name__,)
     if hasattr(value, "detach"):  # PyTorch tensors that require gradients
         value = value.detach()
     if isinstance(value, dict | set | str | bytes | types.GeneratorType) or callable(value):
-        return (type(value).__name__,)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            array = asarray(value)
-            if array.size > LARGEST:
-                return ("array of too many numbers",)
-            if array.dtype.kind == "c" and not np.imag(array).any():
-                array = np.real(array)
-            if array.dtype.kind in ("cS" if texts else "cUS"):
-                return ("array of complex numbers" if array.dtype.kind == "c" else "array of strings",)
-            array = new_array(array, float) if array.dtype.kind in "biuf" or array.dtype == object else None
-    except (TypeError, ValueError, RuntimeError):
-        array = None
-    is_list = isinstance(value, Sequence) or (isinstance(value, np.ndarray) and value.ndim and value.dtype.kind in "OU")
+        return type_name
+    array = None
+    with suppress(TypeError, ValueError, RuntimeError), warnings.catch_warnings(action="ignore"):
+        array = _numbers(asarray(value), texts)
+    if isinstance(array, str):
+        return (array,)
+    is_list = isinstance(value, Sequence)
+    if isinstance(value, np.ndarray):
+        is_list = value.ndim and value.dtype.kind in "OU"
     if array is not None and not (is_list and array.ndim == 3):
         return array
     if not is_list or len(value) > 100:
-        return (type(value).__name__,)
+        return type_name
     return [simple(part, texts) for part in value]  # arrays of different shapes
 
 
-def is_own(function: Any) -> bool:
+def _numbers(array, texts):
+    """Convert an array to floats; return None or a description if it has no real numbers."""
+    if array.size > LARGEST:
+        return "array of too many numbers"
+    if array.dtype.kind == "c" and not np.imag(array).any():
+        array = np.real(array)
+    if array.dtype.kind == "c":
+        return "array of complex numbers"
+    if array.dtype.kind == "S" or (array.dtype.kind == "U" and not texts):
+        return "array of strings"
+    return new_array(array, float) if array.dtype.kind in "biufO" else None
+
+
+def is_own(function) -> bool:
     """Return whether a function is not part of the library."""
     return not str(getattr(function, "__module__", "")).startswith(("vecprop.learn.tutorial", "vecprop.core"))
 
 
-def encoded(value: Any) -> Any:
+def encoded(value):
     if isinstance(value, tuple):
         return {"type": str(value[0])[:LONGEST]}
     if isinstance(value, list):
@@ -145,7 +166,7 @@ def encoded(value: Any) -> Any:
     return {"shape": list(array.shape), "numbers": [float(number) for number in array.ravel()]}
 
 
-def decoded(value: Any) -> Any:
+def decoded(value):
     if isinstance(value, dict):
         if "type" in value:
             return (str(value["type"]),)
@@ -165,7 +186,7 @@ def chunks_of(text: str, ending: str) -> list[str]:
     return [text]
 
 
-def _parsed(chunk: str) -> list[ast.stmt]:
+def _parsed(chunk):
     """Parse a chunk of code, without notebook commands such as %matplotlib."""
     try:
         return ast.parse(chunk).body
@@ -185,38 +206,39 @@ def outline(chunks: Sequence[str]) -> set[str]:
     return names
 
 
-def _defined(node: ast.AST) -> Iterator[str]:
+def _defined(node):
     for child in ast.iter_child_nodes(node):
         if isinstance(child, DEFINITIONS[2:]):
             yield child.name
         elif isinstance(child, ast.alias):
             yield child.asname or child.name
-        elif isinstance(child, ast.Name):
-            yield from [child.id] if isinstance(child.ctx, ast.Store) else []
-        else:
+        elif not isinstance(child, ast.Name):
             yield from _defined(child)
+        elif isinstance(child.ctx, ast.Store):
+            yield child.id
 
 
 def load(
     chunks: Sequence[str],
     ending: str,
     only_definitions: bool,
-    wanted: Sequence[str],
+    wanted: Iterable[str],
     starting: Callable[[str, bool], None],
     unset: dict[str, str],
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[dict, list[str]]:
     """Run all statements of a file and return its names and errors.
 
     With `only_definitions`, only imports, functions, classes, simple values and the wanted names are defined. `unset`
     receives the names that remain undefined because of an error, with the reason.
     """
     module = types.ModuleType("homework")  # not "__main__", so that main blocks do not run
-    sys.modules["homework"], names = module, vars(module)
-    errors: list[str] = []
+    sys.modules["homework"] = module
+    names = vars(module)
+    errors = []
 
-    def failed(error: str, lost: Iterable[str]) -> None:
+    def failed(error, lost_names):
         errors.append(error)
-        unset.update(dict.fromkeys(lost, f"the file has an error in {error}"))
+        unset.update(dict.fromkeys(lost_names, f"the file has an error in {error}"))
 
     for number, chunk in enumerate(chunks, 1):
         prefix = {".ipynb": f"code cell {number}, ", ".md": f"block {number}, "}.get(ending, "")
@@ -224,24 +246,28 @@ def load(
         try:
             statements = _parsed(chunk)
         except UNREADABLE as error:
-            found = described(error, file)
-            failed(f"{prefix}line {found['line']}: {found['error'].split(' (<')[0]}", outline([chunk]))
+            outcome = described(error, file)
+            failed(f"{prefix}line {outcome['line']}: {outcome['error'].split(' (<')[0]}", outline([chunk]))
             continue
         for statement in statements:
-            sets_value = isinstance(statement, ast.Assign) and (
-                isinstance(statement.value, SIMPLE) or set(_defined(statement)) & set(wanted)
-            )
-            if only_definitions and not sets_value and not isinstance(statement, DEFINITIONS):
+            if only_definitions and not _defines(statement, wanted):
                 continue
             starting(f"{prefix}line {statement.lineno}", isinstance(statement, IMPORTS))
-            alone = ast.Module([statement], [])
+            program = ast.Module([statement], [])
             try:
-                exec(compile(alone, file, "exec"), names)
+                exec(compile(program, file, "exec"), names)
             except BaseException as error:  # a student's file may raise anything
-                found = described(error, file)
-                what = "it calls exit()" if found["kind"] == "exit" else found["error"]
-                failed(f"{prefix}line {found['line'] or statement.lineno}: {what}", _defined(alone))
+                outcome = described(error, file)
+                reason = "it calls exit()" if outcome["kind"] == "exit" else outcome["error"]
+                failed(f"{prefix}line {outcome['line'] or statement.lineno}: {reason}", _defined(program))
     return names, errors
+
+
+def _defines(statement, wanted):
+    """Return whether a statement only defines something, or one of the wanted names."""
+    if isinstance(statement, ast.Assign):
+        return isinstance(statement.value, SIMPLE) or not set(wanted).isdisjoint(_defined(statement))
+    return isinstance(statement, DEFINITIONS)
 
 
 def limit(seconds: float, megabytes: int) -> None:
@@ -255,79 +281,102 @@ def limit(seconds: float, megabytes: int) -> None:
 
 def serve() -> None:
     """Load a file and call its functions on requests from standard input."""
-    requests, answers = os.fdopen(os.dup(0), "r"), os.fdopen(os.dup(1), "w")
+    requests = os.fdopen(os.dup(0), "r")
+    answers = os.fdopen(os.dup(1), "w")
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)
+    process = os.getpid()
 
-    own = os.getpid()
-
-    def answer(content: Any) -> None:
-        if os.getpid() != own:  # a process forked by the student's code
+    def answer(**content):
+        if os.getpid() != process:  # a process forked by the student's code
             os._exit(0)
         answers.write(dumps(content) + "\n")
         answers.flush()
 
-    answer({"ready": True})
+    answer(ready=True)
     start = json.loads(requests.readline())
     sys.path[:] = start["path"]
     limit(start["seconds"], start["megabytes"])
-    try:
-        chunks, damage = chunks_of(start["text"], start["ending"]), ""
-    except (ValueError, AttributeError, TypeError, RecursionError) as error:
-        about = f" ({error})" if isinstance(error, ValueError) else ""
-        chunks, damage = [], f"the file is not a valid notebook{about}: save it again in Jupyter"
-    wanted, used = set(start["wanted"]), list[str]()
-    contained = wanted if damage else wanted & outline(chunks)
-    answer({"contained": sorted(contained)})
-    watch(start["package"], used)
-    printed, unset = io.StringIO(), dict[str, str]()
-    with redirect_stdout(printed), redirect_stderr(io.StringIO()), warnings.catch_warnings(action="ignore"):
-        begin = lambda place, imports: answer({"place": place, "imports": imports})  # noqa: E731
-        names, found = load(chunks, start["ending"], start["only_definitions"], start["wanted"], begin, unset)
-    functions = {name: is_own(value) for name, value in names.items() if callable(value) and not name.startswith("__")}
-    reasons = dict.fromkeys(contained, damage or "the file does not reach its definition")
-    for name in contained & set(names):
-        kind = type(names[name]).__name__
-        reasons[name] = f"its final value is of type {kind}, not a function"
-    reasons |= {name: why for name, why in unset.items() if name in contained}
-    notes = [f"The file has an error in {error}." for error in found[:20]] or [f"T{damage[1:]}."] * bool(damage)
-    answer({"functions": functions, "notes": notes, "unset": reasons, "used": used})
-    buffers: dict[Any, Any] = {}
+    used = []
+    names = _loaded(start, answer, used)
+    buffers = {}
     for line in requests:
         request = loads(line)
         if "values" in request:
             values = {name: encoded(simple(names.get(name), True)) for name in request["values"]}
-            answer({"values": values, "used": used})
+            answer(values=values, used=used)
             continue
         arguments = {name: decoded(value) for name, value in request["arguments"].items()}
         sys.stdin = io.StringIO()  # exit() closes the stream
         outcome = call(names[request["name"]], arguments, request["lists"], buffers, request["instead"])
-        answer({**outcome, "value": encoded(outcome.get("value")), "number": request["number"], "used": used})
+        outcome["value"] = encoded(outcome.get("value"))
+        answer(**outcome, number=request["number"], used=used)
+
+
+def _loaded(start, answer, used):
+    """Run a file, answer with its functions, and return its names."""
+    chunks = []
+    damage = ""
+    try:
+        chunks = chunks_of(start["text"], start["ending"])
+    except ValueError as error:
+        damage = f"the file is not a valid notebook ({error}): save it again in Jupyter"
+    except (AttributeError, TypeError, RecursionError):
+        damage = "the file is not a valid notebook: save it again in Jupyter"
+    contained = set(start["wanted"])
+    if not damage:
+        contained &= outline(chunks)
+    answer(contained=sorted(contained))
+    watch(start["package"], used)
+
+    def starting(place, imports):
+        answer(place=place, imports=imports)
+
+    unset = {}
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), warnings.catch_warnings(action="ignore"):
+        names, errors = load(chunks, start["ending"], start["only_definitions"], start["wanted"], starting, unset)
+    notes = [f"The file has an error in {error}." for error in errors[:20]]
+    if damage and not notes:
+        notes = [f"T{damage[1:]}."]
+    functions = {}
+    reasons = dict.fromkeys(contained, damage or "the file does not reach its definition")
+    for name, value in names.items():
+        if callable(value) and not name.startswith("__"):
+            functions[name] = is_own(value)
+        if name in contained:
+            reasons[name] = f"its final value is of type {type(value).__name__}, not a function"
+    for name in contained & unset.keys():
+        reasons[name] = unset[name]
+    answer(functions=functions, notes=notes, unset=reasons, used=used)
+    return names
+
+
+COMMANDS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
 
 
 def watch(package: str, used: list[str]) -> None:
     """Record imports of this library, reads of its files, and commands that import it."""
 
-    def note(event: str, details: tuple[Any, ...]) -> None:
+    def note(event, details):
+        use = ""
         if event == "import":
-            found = re.match(r"vecprop(\.|$)", str(details[0])) and f"it imports {details[0]}"
+            if re.match(r"vecprop(\.|$)", str(details[0])):
+                use = f"it imports {details[0]}"
         elif event == "open":
             path = os.path.abspath(details[0]) if isinstance(details[0], str) else ""
-            name = os.path.basename(path)
-            inside = path.startswith(package + os.sep) and path != __file__
-            found = inside and ("it imports vecprop" if name.endswith(".pyc") else f"it reads {name}")
-        else:
-            command = event in ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
-            found = command and re.search(r"(?:import|from|-m)['\", ]+vecprop\b", str(details))
-            found = found and "it starts a program that imports vecprop"
-        if found and found not in used and len(used) < 10:
-            used.append(found)
+            if path.startswith(package + os.sep) and path != __file__:
+                name = os.path.basename(path)
+                use = "it imports vecprop" if name.endswith(".pyc") else f"it reads {name}"
+        elif event in COMMANDS and re.search(r"(?:import|from|-m)['\", ]+vecprop\b", str(details)):
+            use = "it starts a program that imports vecprop"
+        if use and use not in used and len(used) < 10:
+            used.append(use)
 
     sys.addaudithook(note)
 
 
-def plain(value: Any, as_lists: bool) -> Any:
+def plain(value, as_lists: bool):
     """Convert 0-dimensional arrays to numbers, and all arrays to lists if requested."""
     if isinstance(value, list):
         return [plain(part, as_lists) for part in value]
@@ -344,20 +393,21 @@ class Process(NamedTuple):
 
 def descendants(root: int) -> dict[int, Process]:
     """Return the direct and indirect child processes; none on systems without /proc."""
-    running: dict[int, Process] = {}
+    processes = {}
     with suppress(OSError):
         if os.readlink("/proc/self") != str(os.getpid()):  # /proc shows another namespace
             return {}
         for name in filter(str.isdigit, os.listdir("/proc")):
-            with suppress(OSError, IndexError), open(f"/proc/{name}/stat", "rb") as file:
-                details = file.read().rpartition(b")")[2].split()
-                ticks = sum(map(int, details[11:15])) / os.sysconf("SC_CLK_TCK")
-                running[int(name)] = Process(int(details[1]), details[0].decode(), ticks)
-    found: dict[int, Process] = {}
-    added = {root}
-    while added:
-        added = {pid for pid, process in running.items() if process.parent in added and pid not in found}
-        found |= {pid: running[pid] for pid in added}
+            with suppress(OSError, ValueError), open(f"/proc/{name}/stat", "rb") as file:
+                state, parent, *details = file.read().rpartition(b")")[2].split()
+                seconds = sum(map(int, details[9:13])) / os.sysconf("SC_CLK_TCK")
+                processes[int(name)] = Process(int(parent), state.decode(), seconds)
+    found = {}
+    parents = {root}
+    while parents:
+        children = {pid: process for pid, process in processes.items() if process.parent in parents}
+        parents = children.keys() - found.keys()
+        found.update(children)
     return found
 
 
@@ -365,6 +415,10 @@ def kill(processes: Iterable[int]) -> None:
     for pid in processes:
         with suppress(OSError):
             os.kill(pid, signal.SIGKILL)
+
+
+NEW_USERS, NEW_PROCESSES = 0x10000000, 0x20000000
+"""The flags of the system call unshare."""
 
 
 def supervised() -> None:
@@ -376,19 +430,20 @@ def supervised() -> None:
     process ends or the request pipe closes, which happens when the grader ends.
     """
     with suppress(OSError, AttributeError):  # not supported on every system
-        system, user, new_users, new_processes = ctypes.CDLL(None), os.getuid(), 0x10000000, 0x20000000
+        system = ctypes.CDLL(None)
+        user = os.getuid()
         system.prctl(36, 1, 0, 0, 0)  # orphans become children of this process
-        if system.unshare(new_processes) and not system.unshare(new_users | new_processes):
+        if system.unshare(NEW_PROCESSES) and not system.unshare(NEW_USERS | NEW_PROCESSES):
             with open("/proc/self/uid_map", "w") as file:
                 file.write(f"{user} {user} 1")
-    ended, held = os.pipe()  # the pipe closes when the second process ends
+    ended, lifeline = os.pipe()  # the pipe closes when the second process ends
     parent = os.fork()
     if not parent:
         os.setsid()
         student = os.fork()
         if not student:
             os.close(ended)
-            os.close(held)
+            os.close(lifeline)
             if sys.platform == "darwin":  # NumPy's libraries do not survive a fork there
                 os.execv(sys.executable, [sys.executable, "-I", "-X", "utf8", __file__, "serve"])
             return
@@ -398,7 +453,7 @@ def supervised() -> None:
         while os.wait()[0] != student:
             pass
         os._exit(0)
-    os.close(held)
+    os.close(lifeline)
     os.close(1)
     hangups = select.poll()
     hangups.register(0, 0)

@@ -4,10 +4,12 @@ import ast
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+
+Function = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -21,25 +23,34 @@ class Task:
 
     @cached_property
     def calls(self) -> tuple[str, ...]:
+        """The names of the tutorial's functions that the solution calls."""
         return tuple(name for name in TASKS if re.search(rf"\b{name}\(", self.solution))
 
     @cached_property
     def source(self) -> str:
-        lines, start = self.solution.splitlines(), ast.parse(self.solution).body[-1].lineno - 1
-        body = [*lines[:start], f"return {lines[start]}", *lines[start + 1 :]]
-        return "\n    ".join([f"def {self.name}({', '.join(self.arguments)}):", *body])
+        """The source code of the function."""
+        last_statement = ast.parse(self.solution).body[-1]
+        lines = self.solution.splitlines()
+        lines[last_statement.lineno - 1] = f"return {lines[last_statement.lineno - 1]}"
+        return "\n    ".join([f"def {self.name}({', '.join(self.arguments)}):", *lines])
 
 
-def _tasks(text: str) -> dict[str, Task]:
+def _tasks(text):
     """Parse tasks from blocks with a signature, derivation step and solution."""
-    found = {}
+    tasks = {}
     for block in text.strip().split("\n\n"):
-        head, *lines = block.splitlines()
+        head, body = block.split("\n", 1)
+        step, code = body.split("\n>>> ", 1)
         name, arguments, result, shape = re.split(r"\(|\): |; ", head, maxsplit=3)
-        solution = "\n".join(line[4:] for line in lines if line.startswith(">>> "))
-        step = " ".join(line for line in lines if not line.startswith(">>> "))
-        found[name] = Task(name, tuple(arguments.split(", ")), result, shape, step, solution)
-    return found
+        tasks[name] = Task(
+            name,
+            arguments=tuple(arguments.split(", ")),
+            result=result,
+            shape=shape,
+            step=step.replace("\n", " "),
+            solution=code.replace("\n>>> ", "\n"),
+        )
+    return tasks
 
 
 TASKS = _tasks("""
@@ -109,16 +120,16 @@ Each parameter moves by its moment, which already points downhill.
 _CODE = [compile(task.source, task.name, "exec") for task in TASKS.values()]
 
 
-def functions(faulty: Mapping[str, Callable[..., Any]] | None = None) -> dict[str, Any]:
+def functions(replaced: Mapping | None = None) -> dict:
     """Return a namespace with all functions, some of them replaced."""
-    found: dict[str, Any] = {"np": np}
+    namespace: dict = {"np": np}
     for code in _CODE:
-        exec(code, found)
-    found.update(faulty or {})
-    return found
+        exec(code, namespace)
+    namespace.update(replaced or {})
+    return namespace
 
 
-class Case(NamedTuple):
+class TrialCase(NamedTuple):
     """A description of test arguments; the shape is (N, I, H, O)."""
 
     words: str
@@ -129,18 +140,18 @@ class Case(NamedTuple):
 
 
 CASES = (
-    Case("5 rows", (5, 2, 3, 2), 0.9, 0.02),
-    Case("4 rows", (4, 2, 3, 2), 0.7, 0.05),
-    Case("square matrices", (3, 3, 3, 3), 0.8, 0.1),
-    Case("one row", (1, 2, 3, 2), 0.5, 0.3),
-    Case("three classes", (6, 2, 3, 3), 0.95, 0.01),
-    Case("other widths", (7, 3, 5, 4), 0.3, 0.5),
-    Case("large numbers", (6, 2, 3, 2), 0.99, 0.2, 30),
-    Case("many rows", (40, 3, 4, 3), 0.85, 0.03),
-    Case("one input and one hidden unit", (4, 1, 1, 2), 0.4, 0.7),
-    Case("other numbers in the same shapes", (5, 2, 3, 2), 0.6, 1.0),
-    Case("small numbers", (5, 2, 3, 2), 0.0, 0.001, 1e-3),
-    Case("the first numbers again", (5, 2, 3, 2), 0.9, 0.02),
+    TrialCase("5 rows", (5, 2, 3, 2), 0.9, 0.02),
+    TrialCase("4 rows", (4, 2, 3, 2), 0.7, 0.05),
+    TrialCase("square matrices", (3, 3, 3, 3), 0.8, 0.1),
+    TrialCase("one row", (1, 2, 3, 2), 0.5, 0.3),
+    TrialCase("three classes", (6, 2, 3, 3), 0.95, 0.01),
+    TrialCase("other widths", (7, 3, 5, 4), 0.3, 0.5),
+    TrialCase("large numbers", (6, 2, 3, 2), 0.99, 0.2, 30),
+    TrialCase("many rows", (40, 3, 4, 3), 0.85, 0.03),
+    TrialCase("one input and one hidden unit", (4, 1, 1, 2), 0.4, 0.7),
+    TrialCase("other numbers in the same shapes", (5, 2, 3, 2), 0.6, 1.0),
+    TrialCase("small numbers", (5, 2, 3, 2), 0.0, 0.001, 1e-3),
+    TrialCase("the first numbers again", (5, 2, 3, 2), 0.9, 0.02),
 )
 """The test cases. The last case repeats the first to detect functions that keep state."""
 
@@ -150,42 +161,57 @@ SQUARE, AGAIN = 2, len(CASES) - 1
 LARGE_Z = np.array([[30, -30], [6, 8], [-12, -9], [12, -12], [61, 60], [-7, 3]], float)
 """Values of z that reveal clipping. Their exponentials are finite in float32."""
 
+PARAMETERS = ("Wh", "bh", "Wo", "bo")
 
-def arguments_of(task: Task, case: int) -> dict[str, Any]:
+
+def arguments_of(task: Task, case: int) -> dict:
+    """Draw the test arguments of a case."""
     case %= AGAIN
-    rng, (N, I, H, O), size = np.random.default_rng(case), CASES[case].shape, CASES[case].size
-    errors = 1000 if size > 1 else size
-    z, X = rng.normal(size=(N, O)), rng.normal(size=(N, I))
-    Wh, bh = rng.normal(size=(I, H)), rng.normal(size=(1, H))
-    Wo, bo = rng.normal(size=(H, O)), rng.normal(size=(1, O))
-    Hs = rng.uniform(0.1, 0.9, (N, H))
-    classes = (np.arange(N)[::-1] + (case == SQUARE)) % O if case < 3 else rng.integers(0, O, N)
-    values = {
-        "z": LARGE_Z if size > 1 else z * size,
-        "X": X * (100 if size > 1 else 1),
-        "Wh": Wh / (20 if size > 1 else 1),
-        "bh": bh,
-        "Wo": Wo * (8 if size > 1 else 1),
-        "bo": bo,
-        "H": 1 / (1 + np.exp(-8 * rng.normal(size=(N, H)))) if size > 1 else Hs,
-        "T": np.eye(O)[classes],
-        "Y": rng.dirichlet(np.ones(O), N) * 0.8 + 0.2 / O,
-        "Eo": rng.normal(size=(N, O)) * errors,
-        "Eh": rng.normal(size=(N, H)) * errors,
+    N, I, H, O = CASES[case].shape
+    size = CASES[case].size
+    is_large = size > 1
+    rng = np.random.default_rng(case)
+    shapes = {"z": (N, O), "X": (N, I), "Wh": (I, H), "bh": (1, H), "Wo": (H, O), "bo": (1, O)}
+    values: dict = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    values["H"] = rng.uniform(0.1, 0.9, (N, H))
+    if case > SQUARE:
+        classes = rng.integers(0, O, N)
+    elif case == SQUARE:
+        classes = np.arange(N, 0, -1) % O
+    else:
+        classes = np.arange(N)[::-1] % O
+    T = np.eye(O)[classes]
+    if is_large:
+        values["z"] = LARGE_Z
+        values["X"] *= 100
+        values["Wh"] /= 20
+        values["Wo"] *= 8
+        values["H"] = 1 / (1 + np.exp(-8 * rng.normal(size=(N, H))))
+    else:
+        values["z"] *= size
+    Y = rng.dirichlet(np.ones(O), N) * 0.8 + 0.2 / O
+    for name, width in (("Eo", O), ("Eh", H)):
+        values[name] = rng.normal(size=(N, width)) * (1000 if is_large else size)
+    if case > SQUARE:
+        Y = rng.dirichlet(np.ones(O) * 0.6, N) * (1 - 0.04 * O) + 0.04
+    else:
+        for name in ("X", "H", "z"):  # short numbers
+            values[name] = values[name].round(3)
+    if N == 1:  # the loss must not be small
+        Y = np.where(T == 1, 0.3, 0.7 / (O - 1))
+    if is_large:
+        p = np.array([8e-5, 0.9999, 0.5, 0.03, 2e-3, 0.97])[:, None]
+        Y = np.where(T == 1, p, 1 - p)
+    parameters = [values[name] for name in PARAMETERS]
+    values |= {
+        "T": T,
+        "Y": Y,
         "momentum_term": np.array(CASES[case].momentum),
         "learning_rate": np.array(CASES[case].rate),
+        "ls_of_params": parameters,
+        "Ms": [rng.normal(size=P.shape) * size for P in parameters],
     }
-    if case > SQUARE:
-        values["Y"] = rng.dirichlet(np.ones(O) * 0.6, N) * (1 - 0.04 * O) + 0.04
-    if N == 1:  # the loss must not be small
-        values["Y"] = np.where(values["T"] == 1, 0.3, 0.7 / (O - 1))
-    if size > 1:
-        p = np.array([8e-5, 0.9999, 0.5, 0.03, 2e-3, 0.97])[:, None]
-        values["Y"] = np.where(values["T"] == 1, p, 1 - p)
-    values["ls_of_params"] = [values[name] for name in ("Wh", "bh", "Wo", "bo")]
-    values["Ms"] = [rng.normal(size=P.shape) * size for P in values["ls_of_params"]]
-    short = ("X", "H", "z") if case <= SQUARE else ()
-    return {name: values[name].round(3) if name in short else values[name] for name in task.arguments}
+    return {name: values[name] for name in task.arguments}
 
 
 PRECISION = 1e-5
@@ -193,71 +219,93 @@ PRECISION = 1e-5
 smaller than the effect of all known mistakes."""
 
 
-def same(found: Any, expected: Any, precision: float = PRECISION) -> bool:
+def same(value, expected, precision: float = PRECISION) -> bool:
     """Return whether results are equal up to rounding and axes of length 1."""
     if isinstance(expected, list):
-        parts = as_list(found) or []
-        return len(parts) == len(expected) and all(map(partial(same, precision=precision), parts, expected))
-    if not isinstance(found, np.ndarray) or np.squeeze(found).shape != np.squeeze(expected).shape:
+        parts = as_list(value) or []
+        if len(parts) != len(expected):
+            return False
+        return all(same(*pair, precision) for pair in zip(parts, expected, strict=True))
+    if not has_shape_of(value, expected):
         return False
-    found, expected = found.ravel(), np.asarray(expected, float).ravel()
+    value = value.ravel()
+    expected = np.asarray(expected, float).ravel()
     finite = np.isfinite(expected)
     size = np.max(np.abs(expected[finite]), initial=0)
-    is_near = np.abs(found[finite] - expected[finite]) <= precision * size + 1e-13
-    return bool(is_near.all() and np.array_equal(found[~finite], expected[~finite], equal_nan=True))
+    is_near = np.abs(value[finite] - expected[finite]) <= precision * size + 1e-13
+    return bool(is_near.all() and np.array_equal(value[~finite], expected[~finite], equal_nan=True))
 
 
-def right(found: Any, expected: Any, result: str, precision: float = PRECISION) -> bool:
-    return same(found, expected, precision) and fits(found, expected, result)
+def has_shape_of(value, expected) -> bool:
+    """Return whether a value is an array of the expected shape, apart from axes of length 1."""
+    return isinstance(value, np.ndarray) and np.squeeze(value).shape == np.squeeze(expected).shape
 
 
-def fits(found: Any, expected: Any, result: str) -> bool:
+def is_right(value, expected, result: str, precision: float = PRECISION) -> bool:
+    return same(value, expected, precision) and fits(value, expected, result)
+
+
+def fits(value, expected, result: str) -> bool:
     """Return whether a result has a valid shape; biases may be (3,) or (1, 3)."""
     if result == "list":
-        parts = as_list(found) or []
-        return len(parts) == len(expected) and all(map(partial(fits, result="bias"), parts, expected))
-    if not isinstance(found, np.ndarray):
+        parts = as_list(value) or []
+        if len(parts) != len(expected):
+            return False
+        return all(fits(*pair, "bias") for pair in zip(parts, expected, strict=True))
+    if not isinstance(value, np.ndarray):
         return False
     if result == "number":
-        return found.size == 1
+        return value.size == 1
     shape = np.shape(expected)
-    return found.shape == shape or (result == "bias" and shape[0] == 1 and found.shape == shape[1:])
+    return value.shape == shape or (result == "bias" and shape[0] == 1 and value.shape == shape[1:])
 
 
-def as_list(found: Any) -> list[Any] | None:
+def as_list(value) -> list | None:
     """Convert a result to a list of its parts, or return None if it has no parts."""
-    if isinstance(found, np.ndarray):
-        return list(found) if found.ndim else None
-    return found if isinstance(found, list) else None
+    if isinstance(value, np.ndarray) and value.ndim:
+        return list(value)
+    return value if isinstance(value, list) else None
 
 
-def difference(found: Any, expected: Any, result: str, precision: float = PRECISION) -> str:
+def difference(value, expected, result: str, precision: float = PRECISION) -> str:
     """Describe the first wrong entry, or the difference between types or shapes."""
     if result == "list":
-        parts = as_list(found)
-        if parts is None or len(parts) != len(expected):
-            count = f"{len(parts)} parts" if parts is not None else shown(found)
-            return f"the result is {count}, but should be a list of {len(expected)} arrays"
-        pairs = enumerate(zip(parts, expected, strict=True))
-        number, wrong = next(one for one in pairs if not right(*one[1], "bias", precision))
-        return f"in part {number} of the list, {difference(*wrong, 'bias', precision)}"
+        return _difference_of_lists(value, expected, precision)
     shape = np.shape(expected)
-    should = "one number" if result == "number" else f"an array of shape {shape}"
-    should += f" or {shape[1:]}" if result == "bias" and shape[0] == 1 else ""
-    if not isinstance(found, np.ndarray):
-        return f"the result is {shown(found)}, but should be {should}"
-    if np.squeeze(found).shape != np.squeeze(expected).shape or same(found, expected, precision):
-        return f"the result has shape {found.shape}, but should be {should}"
-    flat, whole = found.ravel(), np.ravel(expected)
+    requirement = f"an array of shape {shape}"
+    if result == "number":
+        requirement = "one number"
+    elif result == "bias" and shape[0] == 1:
+        requirement += f" or {shape[1:]}"
+    if not isinstance(value, np.ndarray):
+        return f"the result is {type_in_words(value)}, but should be {requirement}"
+    if not has_shape_of(value, expected) or same(value, expected, precision):
+        return f"the result has shape {value.shape}, but should be {requirement}"
+    entries = value.ravel()
+    expected_entries = np.ravel(expected)
     with np.errstate(invalid="ignore"):
-        error = np.where(np.isfinite(flat), np.abs(flat - whole), np.inf)
-    worst = int(np.argmax(error > precision * np.max(np.abs(whole))))
-    place = [int(k) for k in np.unravel_index(worst, shape)]
-    return f"{f'entry {place}' if place else 'the result'} is {flat[worst]:.6g}, but should be {whole[worst]:.6g}"
+        errors = np.abs(entries - expected_entries)
+    is_wrong = ~np.isfinite(entries) | (errors > precision * np.max(np.abs(expected_entries)))
+    first = int(np.argmax(is_wrong))
+    index = [int(k) for k in np.unravel_index(first, shape)]
+    entry = f"entry {index}" if index else "the result"
+    return f"{entry} is {entries[first]:.6g}, but should be {expected_entries[first]:.6g}"
 
 
-def shown(found: Any) -> str:
+def _difference_of_lists(value, expected, precision):
+    parts = as_list(value)
+    if parts is None:
+        return f"the result is {type_in_words(value)}, but should be a list of {len(expected)} arrays"
+    if len(parts) != len(expected):
+        return f"the result is {len(parts)} parts, but should be a list of {len(expected)} arrays"
+    pairs = enumerate(zip(parts, expected, strict=True))
+    number, pair = next((number, pair) for number, pair in pairs if not is_right(*pair, "bias", precision))
+    return f"in part {number} of the list, {difference(*pair, 'bias', precision)}"
+
+
+def type_in_words(value) -> str:
     """Describe a result that is not an array."""
-    if isinstance(found, tuple):
-        return f"of type {found[0]}" if " " not in found[0] else f"an {found[0]}"
-    return f"a list of {len(found)}" if isinstance(found, list) else "None"
+    if isinstance(value, tuple):
+        (name,) = value
+        return f"an {name}" if " " in name else f"of type {name}"
+    return f"a list of {len(value)}" if isinstance(value, list) else "None"
