@@ -4,6 +4,7 @@ import importlib.metadata
 import platform
 import re
 import time
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +25,7 @@ from .. import (
     train_population,
 )
 from .. import __version__ as version
+from ..core import Array
 from ..system.extras import imported
 from ..train.progress import progress_bar
 from ..train.state import TrainingResult
@@ -46,7 +48,7 @@ class Claim(NamedTuple):
     """The results of one method from many random starts."""
 
     steps: int
-    losses: np.ndarray
+    losses: Array
     successes: int
     share: float
     median: float
@@ -55,8 +57,8 @@ class Claim(NamedTuple):
 class Story(NamedTuple):
     """The data and results of the demo."""
 
-    X: np.ndarray
-    t: np.ndarray
+    X: Array
+    t: Array
     report: "Report"
     result: TrainingResult
     right: int
@@ -69,9 +71,9 @@ def run(out: Path, seed: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
     story = compute(seed)
     draw(story, out)
-    numbers = {"Python": platform.python_version(), "vecprop": version}
-    numbers |= {name: importlib.metadata.version(name) for name in ("numpy", "scipy", "scikit-learn", "matplotlib")}
-    versions = ", ".join(f"{name} {number}" for name, number in numbers.items())
+    versions = f"Python {platform.python_version()}, vecprop {version}"
+    for name in ("numpy", "scipy", "scikit-learn", "matplotlib"):
+        versions += f", {name} {importlib.metadata.version(name)}"
     page = out / "index.html"
     page.write_text(page_of(story, seed, versions), encoding="utf-8")
     print(f"\nPictures and page: {page.resolve()}\nVersions: {versions}")
@@ -86,7 +88,8 @@ def compute(seed: int) -> Story:
     generator = np.random.RandomState(seed)
     points = make_circles(n_samples=100, shuffle=False, factor=0.3, noise=0.1, random_state=generator)
     X, t = map(np.asarray, points)
-    checked, theta = (_parameters(generator, scale) for scale in (1.0, 0.1))
+    checked = _parameters(generator, 1.0)
+    theta = _parameters(generator, 0.1)
     T = np.eye(2)[t]
 
     print("The data: two classes, a ring around a disc.")
@@ -98,8 +101,9 @@ def compute(seed: int) -> Story:
     optimizer = Momentum(LEARNING_RATE, MOMENTUM)
     result = train(NETWORK, theta, X, T, optimizer=optimizer, epochs=STEPS, callbacks=[ProgressBar("momentum")])
     right = int((NETWORK.predict(result.theta, X).argmax(axis=1) == t).sum())
-    first, last = result.history.loss[0], result.history.loss[-1]
-    print(f"Training, {STEPS} steps of momentum: loss {first:.6f} to {last:.6f}, {right} of {len(t)} points correct.\n")
+    losses = result.history.loss
+    change = f"loss {losses[0]:.6f} to {losses[-1]:.6f}"
+    print(f"Training, {STEPS} steps of momentum: {change}, {right} of {len(t)} points correct.\n")
 
     print(f"Is momentum better from random starts? Successful starts (final loss of at most {SUCCESS:g}):")
     claims = try_claim(X, T, seed)
@@ -108,7 +112,7 @@ def compute(seed: int) -> Story:
     return Story(X, t, report, result, right, claims)
 
 
-def _parameters(generator: np.random.RandomState, scale: float) -> np.ndarray:
+def _parameters(generator, scale):
     """Draw normal parameters; like the tutorial, draw each bias before the weights."""
     theta = np.empty(NETWORK.layout.size)
     for p in NETWORK.layout.views(theta):
@@ -117,7 +121,7 @@ def _parameters(generator: np.random.RandomState, scale: float) -> np.ndarray:
     return theta
 
 
-def try_claim(X: np.ndarray, T: np.ndarray, seed: int) -> dict[str, Claim]:
+def try_claim(X: Array, T: Array, seed: int) -> dict[str, Claim]:
     """Train random starts with gradient descent, momentum and ten times the steps."""
     thetas = 0.1 * np.random.default_rng(seed).standard_normal((STARTS, NETWORK.layout.size))
     descent, momentum = GradientDescent(LEARNING_RATE), Momentum(LEARNING_RATE, MOMENTUM)
@@ -140,28 +144,34 @@ def draw(story: Story, out: Path) -> None:
     matplotlib = imported("matplotlib", "The demo", "pictures")
     from matplotlib import pyplot as plt
 
+    matplotlib.use("agg")
+    for style, colour in GROUNDS.items():
+        suffix = "-dark" if style == "dark_background" else ""
+        look: dict = dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), colour)
+        for name, plot in _plots(story).items():
+            with plt.style.context([style, look]):
+                figure: Any = plot().figure
+                figure.savefig(out / f"{name}{suffix}.png", dpi=120)
+            plt.close(figure)
+
+
+def _plots(story):
+    """Return the functions that draw the pictures, by file name."""
     from .. import pictures
 
-    matplotlib.use("agg")
-    theta, X, t = story.result.theta, story.X, story.t
+    data = (story.X, story.t)
+    network = (NETWORK, story.result.theta)
+    names = {"class_names": ("orange star", "blue circle")}
     losses = {method: claim.losses for method, claim in story.claims.items()}
-    names: dict[str, Any] = {"class_names": ("orange star", "blue circle")}
-    for ground, colour in GROUNDS.items():
-        dark = "-dark" if ground == "dark_background" else ""
-        look: dict[str, Any] = dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), colour)
-        for name, plot in {
-            "classes": lambda: pictures.plot_classes(X, t, **names),
-            "loss": lambda: pictures.plot_loss(story.result.history),
-            "boundary": lambda: pictures.plot_decision_boundary(NETWORK, theta, X, t, **names),
-            "hidden": lambda: pictures.plot_hidden_space(NETWORK, theta, X, t, layer=1, **names),
-            "gradients": story.report.plot,
-            "momentum": plot_momentum,
-            "starts": lambda: plot_random_starts(losses, threshold=SUCCESS),
-        }.items():
-            with plt.style.context([ground, look]):
-                figure: Any = plot().figure
-                figure.savefig(out / f"{name}{dark}.png", dpi=120)
-            plt.close(figure)
+    return {
+        "classes": partial(pictures.plot_classes, *data, **names),
+        "loss": partial(pictures.plot_loss, story.result.history),
+        "boundary": partial(pictures.plot_decision_boundary, *network, *data, **names),
+        "hidden": partial(pictures.plot_hidden_space, *network, *data, layer=1, **names),
+        "gradients": story.report.plot,
+        "momentum": plot_momentum,
+        "starts": partial(plot_random_starts, losses, threshold=SUCCESS),
+    }
 
 
 def page_of(story: Story, seed: int, versions: str) -> str:
@@ -170,12 +180,21 @@ def page_of(story: Story, seed: int, versions: str) -> str:
 
     jinja = imported("jinja2", "The demo", "tables")
     template = jinja.Template(_text("vecprop.learn", "demo.html"), autoescape=True, undefined=jinja.StrictUndefined)
-    values = {"network": NETWORK, "momentum": MOMENTUM, "learning_rate": LEARNING_RATE, "steps": STEPS}
-    values |= {"starts": STARTS, "success": SUCCESS, "style": _text("vecprop.pictures", "page.css")}
-    page = template.render(values, story=story, seed=seed, versions=versions)
-    page = re.sub(r"\\\[(.+?)\\\]", lambda found: convert(found[1].strip(), display="block"), page, flags=re.DOTALL)
-    return re.sub(r"\\\((.+?)\\\)", lambda found: convert(found[1]), page, flags=re.DOTALL)
+    page = template.render(
+        network=NETWORK,
+        momentum=MOMENTUM,
+        learning_rate=LEARNING_RATE,
+        steps=STEPS,
+        starts=STARTS,
+        success=SUCCESS,
+        style=_text("vecprop.pictures", "page.css"),
+        story=story,
+        seed=seed,
+        versions=versions,
+    )
+    page = re.sub(r"\\\[(.+?)\\\]", lambda match: convert(match[1].strip(), display="block"), page, flags=re.DOTALL)
+    return re.sub(r"\\\((.+?)\\\)", lambda match: convert(match[1]), page, flags=re.DOTALL)
 
 
-def _text(package: str, name: str) -> str:
+def _text(package, name):
     return files(package).joinpath(name).read_text(encoding="utf-8")

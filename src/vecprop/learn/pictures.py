@@ -11,6 +11,9 @@ from ..pictures.style import Axes, add_legend, axes_or_new, colour, ink, line, m
 STEEPNESS = np.array([1.0, 40.0])
 """The curvature of the valley along and across its floor; a high ratio slows gradient descent down."""
 
+GOLDEN_RATIO = (5**0.5 - 1) / 2
+"""The step between dots, which spreads them evenly, so that they rarely overlap."""
+
 
 def valley(theta: np.ndarray) -> np.ndarray:
     """Return the loss ξ = ½ Σ a θ² with curvatures a, (...,), for theta (..., 2)."""
@@ -67,12 +70,13 @@ def plot_momentum(
     ax = axes_or_new(ax)
     for number, (label, optimizer) in enumerate(optimizers.items()):
         theta = np.array(start, dtype=float)
-        state, path = optimizer.init(theta), [theta.copy()]
+        state = optimizer.init(theta)
+        path = [theta.copy()]
         for _ in range(steps):
             optimizer.step(theta, STEEPNESS * theta, state)
             path.append(theta.copy())
-        points = np.transpose(path)
-        ax.plot(*points, color=colour(number), linestyle=line(number), marker=marker(number), label=label, markersize=5)
+        x, y = np.transpose(path)
+        ax.plot(x, y, color=colour(number), linestyle=line(number), marker=marker(number), label=label, markersize=5)
     ax.plot(0, 0, "+", color=ink(), markersize=12, label="minimum")
     height = 1.6 * max(np.abs(curve.get_ydata()).max() for curve in ax.lines)  # leaves space for the legend
     ax.set_ylim(-height, height)
@@ -119,16 +123,19 @@ def plot_random_starts(
     >>> [text.get_text() for text in ax.get_yticklabels()]
     ['gradient descent\n1 of 2', 'momentum\n2 of 2']
     """
-    final: dict[str, np.ndarray] = {}
+    final = {}
+    starts = {}
     for name, method in losses.items():
         values = np.asarray(method, dtype=float)
         if values.ndim not in (1, 2) or values.size == 0:
             raise ValueError(f'The losses of "{name}" must have shape (M,) or (steps + 1, M), got {values.shape}.')
-        final[name] = values if values.ndim == 1 else values[-1]
-    reached = np.concatenate([values[np.isfinite(values)] for values in final.values()] or [np.empty(0)])
-    if reached.size == 0:
+        if values.ndim == 2:
+            values = values[-1]
+        final[name] = values[np.isfinite(values)]
+        starts[name] = len(values)
+    lowest = min((float(values.min()) for values in final.values() if values.size), default=None)
+    if lowest is None:
         raise ValueError("No start has a finite final loss, so nothing can be drawn: pass methods that converge.")
-    lowest = float(reached.min())
     if threshold is None:
         if lowest <= 0:
             raise ValueError(f"The lowest loss is {lowest:g}, so there is no default threshold: pass threshold.")
@@ -137,11 +144,9 @@ def plot_random_starts(
     ax = axes_or_new(ax)
     names = []
     for number, (name, values) in enumerate(final.items()):
-        ended = values[np.isfinite(values)]
-        names.append(f"{name}\n{np.count_nonzero(ended <= threshold)} of {len(values)}")
-        golden = (5**0.5 - 1) / 2  # spreads the dots evenly, so that they rarely overlap
-        heights = number + 0.6 * ((np.arange(len(ended)) * golden + 0.5) % 1 - 0.5)
-        ax.plot(ended, heights, ".", color=colour(number), markersize=5, alpha=0.6, linewidth=0)
+        names.append(f"{name}\n{np.count_nonzero(values <= threshold)} of {starts[name]}")
+        heights = number + 0.6 * ((np.arange(len(values)) * GOLDEN_RATIO + 0.5) % 1 - 0.5)
+        ax.plot(values, heights, ".", color=colour(number), markersize=5, alpha=0.6, linewidth=0)
     ax.axvline(threshold, color=ink(), linestyle=":", linewidth=1)
     note_above(ax, f"success: at most {threshold:.3g} ", threshold, va="bottom", fontsize="small")
     ax.set_yticks(range(len(names)), names)

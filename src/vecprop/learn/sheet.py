@@ -14,10 +14,11 @@ import numpy as np
 
 from .. import catalog
 from ..core import BinaryCrossEntropy, Dense, Network, SoftmaxCrossEntropy, SquaredError
+from ..core.elementary import Array
 from .grading.grades import Grade, Grades
 from .tracing.equations import INFINITE, computed
 from .tracing.trace import Trace, trace
-from .tracing.values import Value
+from .tracing.traced_values import Value
 
 LAST, WORKING = 1e-3, 0.5e-4
 """The last decimal of answers, and the rounding error of computing with one more decimal."""
@@ -42,7 +43,9 @@ def network_of_shape(shape: str, activation: str = "logistic", loss: str = "soft
     inputs, *widths = map(int, shape.split("-"))
     if loss == "softmax" and widths[-1] == 1:
         raise ValueError("The softmax loss needs at least 2 outputs: use the logistic loss for one output.")
-    layers = [layer for width in widths for layer in (Dense(width), activations[activation]())]
+    layers = []
+    for width in widths:
+        layers += [Dense(width), activations[activation]()]
     return Network(inputs, layers[:-1], LOSSES[loss](reduction="sum"))
 
 
@@ -97,9 +100,9 @@ class Worksheet:
         network_of_shape(self.shape, self.activation, self.loss)
         if max(map(int, self.shape.split("-"))) > 50:
             raise ValueError(f"A worksheet must have at most 50 units per layer, got {self.shape}.")
-        for what, value, least, most in (("rows", self.rows, 1, 50), ("seed", self.seed, 0, 2**53)):
-            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-                raise ValueError(f"{what} must be an integer from {least} to {most}, got {value!r}.")
+        for setting, value, least, most in (("rows", self.rows, 1, 50), ("seed", self.seed, 0, 2**53)):
+            if type(value) is not int or not least <= value <= most:
+                raise ValueError(f"{setting} must be an integer from {least} to {most}, got {value!r}.")
         if not isinstance(self.name, str) or len(self.name) > 200:
             raise ValueError("name must be a string of at most 200 characters.")
 
@@ -111,28 +114,27 @@ class Worksheet:
     @cached_property
     def trace(self) -> Trace:
         """The trace with the solution."""
-        for attempt in range(100):  # until each unit has an error and no unit is at a kink of its activation
+        for attempt in range(100):
             drawn = self._drawn(np.random.default_rng([self.seed, attempt]))
-            errors = [array for name, array in drawn.items() if name.startswith("delta_") and name != "delta_X"]
-            inputs = [array for name, array in drawn.items() if re.fullmatch(r"Z\d+", name)]
-            if all((np.abs(array).max(axis=0) > 0.02).all() for array in errors) and all(map(np.all, inputs)):
+            if _is_instructive(drawn):
                 break
         return drawn  # pyright: ignore[reportPossiblyUnboundVariable]
 
-    def _drawn(self, rng: np.random.Generator) -> Trace:
+    def _drawn(self, rng):
         """Draw a trace with multiples of 1/2, nonzero weights and balanced classes."""
         network = self.network
-        theta, O = rng.integers(-2, 3, network.layout.size) / 2, network.outputs
+        theta = rng.integers(-2, 3, network.layout.size) / 2
         for tensor in network.layout.tensors:
             if tensor.name == "W":
                 theta[tensor.span] = rng.choice([-1.5, -1.0, -0.5, 0.5, 1.0, 1.5], tensor.size)
         X = rng.integers(-4, 5, (self.rows, network.inputs)) / 2
+        shape = (self.rows, network.outputs)
         if self.loss == "softmax":
-            T = np.eye(O)[rng.permutation(np.arange(self.rows) % O)]
+            T = np.eye(network.outputs)[rng.permutation(np.arange(self.rows) % network.outputs)]
         elif self.loss == "logistic":
-            T = rng.integers(0, 2, (self.rows, O)).astype(float)
+            T = rng.integers(0, 2, shape).astype(float)
         else:
-            T = rng.integers(-4, 5, (self.rows, O)) / 2
+            T = rng.integers(-4, 5, shape) / 2
         return trace(network, theta, X, T)
 
     @property
@@ -166,15 +168,17 @@ class Worksheet:
         Z1: not right yet. Look at the entries [0, 1]. (0.5 of 1)
         0.5 of 1 points.
         """
-        wanted = [names] if isinstance(names, str) else names
-        blanks = [value.name for value in self.blanks]
-        for name in wanted or ():
+        blanks = {value.name: value for value in self.blanks}
+        if names is None:
+            names = blanks
+        elif isinstance(names, str):
+            names = [names]
+        for name in names:
             if name not in blanks:
                 raise ValueError(f"Unknown value {name!r}: choose from {', '.join(blanks)}.")
-        intervals: dict[str, list[np.ndarray]] = {value.name: [np.stack([value.array] * 2)] for value in self.given}
-        roots = dict[str, list[str]]()
-        grades = {value.name: _grade(value, answers.get(value.name), intervals, roots) for value in self.blanks}
-        return Grades(tuple(grades[name] for name in dict.fromkeys(blanks if wanted is None else wanted)))
+        grader = _Grader(self.given)
+        grades = {name: grader.grade(value, answers.get(name)) for name, value in blanks.items()}
+        return Grades(tuple(grades[name] for name in dict.fromkeys(names)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the worksheet's settings."""
@@ -184,68 +188,121 @@ class Worksheet:
 worksheet = Worksheet
 
 
-def _grade(value: Value, answer: Any, intervals: dict[str, list[np.ndarray]], roots: dict[str, list[str]]) -> Grade:
-    """Grade a value; add its bounds to `intervals` and its errors to `roots`.
+def _is_instructive(drawn):
+    """Return whether each unit has an error, and no unit is at a kink of its activation."""
+    for name, array in drawn.items():
+        if re.fullmatch(r"Z\d+", name) and not np.all(array):
+            return False
+        if name.startswith("delta_") and name != "delta_X" and not (np.abs(array).max(axis=0) > 0.02).all():
+            return False
+    return True
 
-    Intervals bound the true value, the student's value, and the student's value with its wrong entries replaced by
-    results computed from earlier answers.
+
+class _Grader:
+    """Grades the values of a worksheet in order.
+
+    `intervals` bound each true value, the student's value, and the student's value with its wrong entries replaced by
+    results computed from earlier answers. `roots` names the wrong values that a value follows from.
     """
-    name, used = value.name, list(dict.fromkeys(re.findall(r"\{([^}]+)\}", value.equation)))
-    found, unread = as_answer(answer, value.array.shape)
-    is_empty = np.isnan(found)
-    follows = _bounds(value, {key: intervals[key][:2][-1] for key in used})
-    is_true = fits = _within(found, _bounds(value, {key: intervals[key][0] for key in used}))
-    for boxes in product(*(intervals[key] for key in used)):
-        if not (fits | is_empty).all():
-            fits = fits | _within(found, _bounds(value, dict(zip(used, boxes, strict=True))))
-    wrong = ~(fits | is_empty)
-    kinds, true_kinds = len(np.unique(found[~is_empty])), len(np.unique(value.array.round(3)))
-    is_guess = wrong.sum() > max(1, wrong.size / 2) and kinds == 1 < true_kinds  # for example, 0 in all entries
-    unseen = np.stack([follows[0] - LAST / 2, follows[1] + LAST / 2])
-    own = np.where(is_empty | (wrong & is_guess), unseen, _interval(found, follows))
-    intervals[name] = [_interval(value.array.round(3), np.stack([value.array] * 2)), own]
-    intervals[name] += [np.where(wrong, unseen, own)] if wrong.any() else []
 
-    earlier, notes = list(dict.fromkeys(root for key in used for root in roots.get(key, ()))), ()
-    if earlier and (fits & ~is_true).any():
-        notes = (f"It follows from {' and '.join(earlier)}, which contains an error.",)
-    roots[name] = [name] if wrong.any() else earlier if notes or is_empty.any() else []
-    if fits.all():
-        return Grade(name, 1, notes=notes)
-    hints, of = list(dict.fromkeys(unread.values()))[:3], "the entries " if found.ndim else ""
-    for word, places in {"Not filled in: ": is_empty, f"Look at {of}": wrong}.items():
-        some = [str([*place] or name) for place in np.ndindex(found.shape) if places[place] and place not in unread]
-        hints += [f"{word}{', '.join(some[:3])}{', …' * (len(some) > 3)}."] if some else []
+    def __init__(self, given: list[Value]) -> None:
+        self.intervals = {value.name: [_point(value.array)] for value in given}
+        self.roots: dict[str, list[str]] = {}
+
+    def grade(self, value: Value, answer: Any) -> Grade:
+        name = value.name
+        inputs = list(dict.fromkeys(re.findall(r"\{([^}]+)\}", value.equation)))
+        numbers, messages = as_answer(answer, value.array.shape)
+        is_empty = np.isnan(numbers)
+        is_true = _within(numbers, _bounds(value, {key: self.intervals[key][0] for key in inputs}))
+        fits = is_true
+        for boxes in product(*(self.intervals[key] for key in inputs)):
+            if not (fits | is_empty).all():
+                fits = fits | _within(numbers, _bounds(value, dict(zip(inputs, boxes, strict=True))))
+        is_wrong = ~(fits | is_empty)
+        self._add_intervals(value, inputs, numbers, is_wrong)
+
+        roots = dict.fromkeys(root for key in inputs for root in self.roots.get(key, ()))
+        notes = ()
+        if roots and (fits & ~is_true).any():
+            notes = (f"It follows from {' and '.join(roots)}, which contains an error.",)
+        self.roots[name] = []
+        if is_wrong.any():
+            self.roots[name] = [name]
+        elif notes or is_empty.any():
+            self.roots[name] = list(roots)
+        if fits.all():
+            return Grade(name, 1, notes=notes)
+        hints = _hints(value, numbers, is_wrong, messages)
+        mistake = f"{(~fits).sum()} of {fits.size} entries are wrong"
+        return Grade(name, float(fits.mean()), mistake=mistake, hints=hints, notes=notes)
+
+    def _add_intervals(self, value, inputs, numbers, is_wrong):
+        """Bound the value for the grading of later values."""
+        follows = _bounds(value, {key: self.intervals[key][:2][-1] for key in inputs})
+        unseen = np.stack([follows[0] - LAST / 2, follows[1] + LAST / 2])
+        is_unseen = np.isnan(numbers)
+        rounded = value.array.round(3)
+        distinct = len(np.unique(numbers[~is_unseen]))
+        if is_wrong.sum() > max(1, is_wrong.size / 2) and distinct == 1 < len(np.unique(rounded)):
+            is_unseen = is_unseen | is_wrong  # a guess, for example 0 in all entries
+        answered = np.where(is_unseen, unseen, _interval(numbers, follows))
+        self.intervals[value.name] = [_interval(rounded, _point(value.array)), answered]
+        if is_wrong.any():
+            self.intervals[value.name].append(np.where(is_wrong, unseen, answered))
+
+
+def _hints(value, numbers, is_wrong, messages):
+    """Return where to look, the equation, and a wrong entry with its correct value."""
+    hints = list(dict.fromkeys(messages.values()))[:3]
+    look = "Look at the entries " if numbers.ndim else "Look at "
+    for words, is_listed in (("Not filled in: ", np.isnan(numbers)), (look, is_wrong)):
+        entries = []
+        for index in np.ndindex(numbers.shape):
+            if is_listed[index] and index not in messages:
+                entries.append(str([*index] or value.name))
+        if len(entries) > 3:
+            entries = [*entries[:3], "…"]
+        if entries:
+            hints.append(f"{words}{', '.join(entries)}.")
     first = last = " ".join(hints)
-    if wrong.any():
-        place = tuple(np.argwhere(wrong)[0].tolist())
-        last = f"Now {name}{[*place] or ''} is {found[place]:.6g}, but should be {value.array[place]:.6g}."
-    second = f"{first} {name} = {value.equation.replace('{', '').replace('}', '')}, in Python."
-    mistake = f"{(~fits).sum()} of {fits.size} entries are wrong"
-    return Grade(name, float(fits.mean()), mistake=mistake, hints=(first, second, last), notes=notes)
+    if is_wrong.any():
+        index = tuple(np.argwhere(is_wrong)[0].tolist())
+        entry = f"{value.name}{[*index] or ''}"
+        last = f"Now {entry} is {numbers[index]:.6g}, but should be {value.array[index]:.6g}."
+    equation = re.sub("[{}]", "", value.equation)
+    return first, f"{first} {value.name} = {equation}, in Python.", last
 
 
-def _bounds(value: Value, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+def _point(array):
+    """Return an interval without width."""
+    return np.stack([array, array])
+
+
+def _bounds(value, inputs):
     """Bound the result of an equation over intervals, varying one input at a time."""
     middle = {name: box.mean(axis=0) for name, box in inputs.items()}
 
-    def result(moved: dict[str, np.ndarray]) -> np.ndarray:
-        found = computed(value.name, value.equation, middle | moved)
-        return np.clip(found, -1e3 * INFINITE, 1e3 * INFINITE)  # sums may contain several log(0)
+    def result(changed):
+        numbers = computed(value.name, value.equation, middle | changed)
+        return np.clip(numbers, -1e3 * INFINITE, 1e3 * INFINITE)  # sums may contain several log(0)
 
-    reach = np.stack([centre := result({})] * 2)
+    centre = result({})
+    reach = _point(centre)
     for name, box in inputs.items():
-        size = box.shape[-1 if value.of_rows else 1] if np.ptp(box, axis=0).any() else 0
-        for number in range(size):  # vary columns if the result has independent rows
-            place = (..., number) if value.of_rows else (slice(None), number)
-            moved = np.stack([middle[name]] * 2)
-            moved[place] = box[place]
-            changes = [0 * centre, *(result({name: end}) - centre for end in moved)]
+        if not np.ptp(box, axis=0).any():
+            continue
+        for number in range(box.shape[-1 if value.of_rows else 1]):
+            # vary columns if the result has independent rows
+            line = (..., number) if value.of_rows else (slice(None), number)
+            ends = _point(middle[name])
+            ends[line] = box[line]
+            changes = [0 * centre, *(result({name: end}) - centre for end in ends)]
             reach += np.min(changes, axis=0), np.max(changes, axis=0)
     return reach
 
 
-def _interval(written: np.ndarray, follows: np.ndarray) -> np.ndarray:
+def _interval(written, follows):
     """Return bounds of the numbers a student may use in later equations."""
     low = np.maximum(follows[0] - WORKING, written - LAST)
     high = np.minimum(follows[1] + WORKING, written + LAST)
@@ -253,30 +310,35 @@ def _interval(written: np.ndarray, follows: np.ndarray) -> np.ndarray:
     return np.where(low <= high, box, (written - LAST / 2, written + LAST / 2))
 
 
-def _within(found: np.ndarray, box: np.ndarray) -> np.ndarray:
+def _within(numbers, box):
     """Return whether each number is in its interval, within the tolerance LAST."""
-    box = np.clip(box, -INFINITE, INFINITE)
-    return np.array(np.abs(found - np.clip(found, *box)) <= LAST + 1e-6 * np.abs(found))
+    nearest = np.clip(numbers, *np.clip(box, -INFINITE, INFINITE))
+    return np.array(np.abs(numbers - nearest) <= LAST + 1e-6 * np.abs(numbers))
 
 
-def as_answer(answer: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, dict[tuple[int, ...], str]]:
+def as_answer(answer: Any, shape: tuple[int, ...]) -> tuple[Array, dict[tuple[int, ...], str]]:
     """Return an answer's numbers, with nan for missing ones, and messages for unreadable entries."""
-    numbers, unread = np.full(shape, np.nan), dict[tuple[int, ...], str]()
-    parts = np.array(type(answer).__name__)
+    numbers = np.full(shape, np.nan)
+    messages = {}
+    entries = np.array(type(answer).__name__)
     with suppress(ValueError, RuntimeError):  # ragged lists or tensors that require gradients
-        parts = np.array(answer, object)
-    if not parts.ndim and (parts.item() is None or not str(parts.item()).strip()):
-        return numbers, unread
-    is_flat = isinstance(answer, list) and parts.shape == (numbers.size,)  # saved pages contain flat lists
-    if not is_flat and np.squeeze(parts).shape != tuple(length for length in shape if length != 1):
-        what = f"{parts.shape}" if parts.ndim else reprlib.repr(parts.item())
-        return numbers, dict.fromkeys(np.ndindex(shape), f"It should have the shape {shape}, got {what}.")
-    for place, part in zip(np.ndindex(shape), parts.ravel(), strict=True):
+        entries = np.array(answer, object)
+    if not entries.ndim and (entries.item() is None or not str(entries.item()).strip()):
+        return numbers, messages
+    is_flat = isinstance(answer, list) and entries.shape == (numbers.size,)  # saved pages contain flat lists
+    if not is_flat and np.squeeze(entries).shape != np.squeeze(numbers).shape:
+        answered = entries.shape if entries.ndim else reprlib.repr(entries.item())
+        return numbers, dict.fromkeys(np.ndindex(shape), f"It should have the shape {shape}, got {answered}.")
+    for index, entry in zip(np.ndindex(shape), entries.ravel(), strict=True):
         try:
-            numbers[place] = np.nan if part is None else number_of(part) if isinstance(part, str) else float(part)
+            if isinstance(entry, str):
+                numbers[index] = number_of(entry)
+            elif entry is not None:
+                numbers[index] = float(entry)
         except (TypeError, ValueError, ArithmeticError):
-            unread[place] = f"{f'Entry {[*place]}' if place else 'It'} is not a number: {reprlib.repr(part)}."
-    return np.clip(numbers, -INFINITE, INFINITE), unread
+            subject = f"Entry {[*index]}" if index else "It"
+            messages[index] = f"{subject} is not a number: {reprlib.repr(entry)}."
+    return np.clip(numbers, -INFINITE, INFINITE), messages
 
 
 def number_of(text: str) -> float:
@@ -286,8 +348,11 @@ def number_of(text: str) -> float:
     text = re.sub(r"(?<=\d) (?=\d{3}(?![\d/]| /))", "", text)  # remove thousands separators
     if not text:
         return np.nan
-    if len(text) > 100 or not (found := NUMBER.fullmatch(text)):
+    match = NUMBER.fullmatch(text)
+    if len(text) > 100 or not match:
         raise ValueError
-    sign, whole, number, divisor, percent = found.groups()
-    number = (float(whole or 0) + float(number) / float(divisor or 1)) / (100 if percent else 1)
+    sign, whole, numerator, divisor, percent = match.groups()
+    number = float(whole or 0) + float(numerator) / float(divisor or 1)
+    if percent:
+        number /= 100
     return -number if sign == "-" else number

@@ -57,7 +57,7 @@ _AXES = {
 """The last axes of each argument. A single row may omit its axis. Biases follow NumPy's broadcasting."""
 
 
-def _as_array(values: Any, name: str) -> Array:
+def _as_array(values, name):
     """Convert lists, data frames and matrices to NumPy arrays; keep other arrays."""
     is_array = hasattr(values, "__array_namespace__") or type(values).__module__.split(".")[0] in ("torch", "cupy")
     if is_array and not isinstance(values, np.ndarray):
@@ -70,37 +70,46 @@ def _as_array(values: Any, name: str) -> Array:
         raise TypeError(f"{name} must be a numeric array with rows of equal length, got {values!r}.") from None
 
 
-def _takes_arrays(function: _Function) -> _Function:
+def _takes_arrays(function):
     """Decorate a function to validate its arguments with `_AXES` and to accept lists."""
     names = signature(function)
 
     @wraps(function)
-    def checked(*arguments: Any, **named: Any) -> Any:
-        bound, lengths = names.bind(*arguments, **named), {}
+    def checked(*arguments, **options):
+        bound = names.bind(*arguments, **options)
+        lengths = {}
         for name, value in bound.arguments.items():
             if name in _AXES or name == "z":
-                bound.arguments[name] = array = _as_array(value, name)
-                _check_lengths(name, array, _AXES.get(name, ()), lengths)
+                array = _as_array(value, name)
+                _check_lengths(name, array, lengths)
+                bound.arguments[name] = array
         return function(*bound.args, **bound.kwargs)
 
     return checked  # type: ignore[return-value]
 
 
-def _check_lengths(name: str, array: Array, axes: tuple[str, ...], lengths: dict[str, tuple[str, Array, int]]) -> None:
+def _check_lengths(name, array, lengths):
     """Raise a ValueError if the length of an axis differs from an earlier argument."""
+    axes = _AXES.get(name, ())
     shape = tuple(array.shape)
-    is_bias, is_weight = name in ("bh", "bo"), name in ("Wh", "Wo")
-    if len(shape) < (2 if is_weight else 0 if is_bias else min(len(axes), 1)):
+    is_bias = name.startswith("b")
+    fewest_axes = min(len(axes), 1)
+    if is_bias:
+        fewest_axes = 0
+    elif name.startswith("W"):
+        fewest_axes = 2
+    if len(shape) < fewest_axes:
         raise ValueError(f"{name} must have shape ({', '.join(axes)}), got {shape}.")
     for axis, length in zip(reversed(axes), reversed(shape), strict=False):
-        axis = "rows" if axis == "1" else axis
         if is_bias and length == 1:
             continue
-        other, before, expected = lengths.setdefault(axis, (name, array, length))
+        if axis == "1":
+            axis = "rows"
+        other, other_array, expected = lengths.setdefault(axis, (name, array, length))
         if length != expected and not (axis == "rows" and 1 in (length, expected)):
-            shapes = f"{name} has shape {shape} and {other} has shape {tuple(before.shape)}"
-            expect = f"expected {name} ({', '.join(axes)}) and {other} ({', '.join(_AXES[other])})"
-            raise ValueError(f"{shapes}, but {expect} with equal {axis}, got {length} and {expected}.")
+            shapes = f"{name} has shape {shape} and {other} has shape {tuple(other_array.shape)}"
+            advice = f"expected {name} ({', '.join(axes)}) and {other} ({', '.join(_AXES[other])})"
+            raise ValueError(f"{shapes}, but {advice} with equal {axis}, got {length} and {expected}.")
 
 
 logistic = _takes_arrays(activations.logistic)
@@ -179,8 +188,10 @@ def loss(Y: Array, T: Array) -> Array:
     >>> round(float(loss(np.array([[0.5, 0.5]]), np.array([[1.0, 0.0]]))), 6)
     0.693147
     """
-    xp, Y = namespace(Y), 1.0 * _rows(Y)
-    return -xp.sum(T * log(clip(Y, float(xp.finfo(Y.dtype).smallest_normal), 1.0)), axis=(-2, -1))
+    xp = namespace(Y)
+    Y = 1.0 * _rows(Y)
+    smallest = float(xp.finfo(Y.dtype).smallest_normal)
+    return -xp.sum(T * log(clip(Y, smallest, 1.0)), axis=(-2, -1))
 
 
 @_takes_arrays
@@ -309,27 +320,27 @@ def update_params(ls_of_params: Sequence[Array], Ms: Sequence[Array]) -> list[Ar
     return [P + M for P, M in zip(parameters, moments, strict=True)]
 
 
-def _rows(X: Array) -> Array:
+def _rows(X):
     """Convert a single point to an array with one row."""
     return X[None, :] if X.ndim == 1 else X
 
 
-def _affine(X: Array, W: Array, b: Array) -> Array:
+def _affine(X, W, b):
     """Return X W + b; b has the shape (1, 3), (3,), () or one row per row of X."""
     X = _rows(X)
     if b.ndim > 1 and b.shape[-2] > 1:  # each row is a separate network
         return layers.affine(X[..., None, :], W, b)[..., 0, :]
-    return layers.affine(X, W, b[..., 0, :] if b.ndim > 1 else b[None] if b.ndim == 0 else b)
+    if b.ndim == 0:
+        b = b[None]
+    elif b.ndim > 1:
+        b = b[..., 0, :]
+    return layers.affine(X, W, b)
 
 
-def _checked_lists(ls_of_params: Any, Ms: Any) -> tuple[list[Array], list[Array]]:
+def _checked_lists(ls_of_params, Ms):
     """Convert parameters and moments to lists of arrays and compare their shapes."""
-    arrays = []
-    for name, values in (("ls_of_params", ls_of_params), ("Ms", Ms)):
-        if not isinstance(values, Iterable):
-            raise TypeError(f"{name} must be a list of arrays, such as [Wh, bh, Wo, bo], got {type(values).__name__}.")
-        arrays.append([_as_array(value, f"{name}[{k}]") for k, value in enumerate(values)])
-    parameters, moments = arrays
+    parameters = _as_arrays(ls_of_params, "ls_of_params")
+    moments = _as_arrays(Ms, "Ms")
     if len(moments) != len(parameters):
         raise ValueError(f"Ms must contain one array per parameter, {len(parameters)}, got {len(moments)}.")
     for k, (P, M) in enumerate(zip(parameters, moments, strict=True)):
@@ -337,3 +348,9 @@ def _checked_lists(ls_of_params: Any, Ms: Any) -> tuple[list[Array], list[Array]
             rule = f"Ms[{k}] must have the shape of ls_of_params[{k}]"
             raise ValueError(f"{rule}, {tuple(P.shape)}, got {tuple(M.shape)}.")
     return parameters, moments
+
+
+def _as_arrays(values, name):
+    if not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be a list of arrays, such as [Wh, bh, Wo, bo], got {type(values).__name__}.")
+    return [_as_array(value, f"{name}[{k}]") for k, value in enumerate(values)]

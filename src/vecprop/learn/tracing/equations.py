@@ -6,11 +6,12 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ...core import Activation, Dense, Dropout, LayerNorm, losses
+from ...core import Activation, Array, Dense, Dropout, LayerNorm, losses
 from ...core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh, logistic
 from ...optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, RMSProp
 
@@ -38,7 +39,7 @@ class LossEquations:
     d: str = "loss′({Z}, {T})"
 
 
-def _activation(value: str, slope: str) -> LayerEquations:
+def _activation(value, slope):
     return LayerEquations("H", {"Y": value}, {"S": slope, "dX": "{S} * {dY}"})
 
 
@@ -57,7 +58,9 @@ LAYER_NORM = LayerEquations(
 DROPOUT = LayerEquations("D", {"Y": "{X} * {mask}"}, {"dX": "{dY} * {mask}"}, ("mask",))
 NO_DROPOUT = LayerEquations("D", {"Y": "{X}"}, {"dX": "{dY}"})
 
-ACTIVATIONS: dict[type, LayerEquations] = {
+LAYERS: dict[type, LayerEquations] = {
+    Dense: DENSE,
+    LayerNorm: LAYER_NORM,
     Identity: _activation("{X}", "1 + 0 * {X}"),
     Logistic: _activation("1 / (1 + exp(-{X}))", "{Y} * (1 - {Y})"),
     Tanh: _activation("tanh({X})", "1 - {Y}**2"),
@@ -99,39 +102,59 @@ OPTIMIZERS[AdamW] = OPTIMIZERS[Adam] | {
 }
 
 
-def layer_equations(layer: Any, p: Mapping[str, Any], saved: Any) -> LayerEquations:
+def layer_equations(layer, p: Mapping, saved) -> LayerEquations:
     """Return the equations of a layer."""
-    fixed = {Dense: DENSE, LayerNorm: LAYER_NORM, Dropout: NO_DROPOUT if saved is None else DROPOUT}
-    if equations := (fixed | ACTIVATIONS).get(type(layer)):
-        return equations
+    if type(layer) is Dropout:
+        return NO_DROPOUT if saved is None else DROPOUT
+    if type(layer) in LAYERS:
+        return LAYERS[type(layer)]
     if isinstance(layer, Activation):
         return _activation("f({X})", "f′({X})")
     parameters = "".join(f", {{{name}}}" for name in p)
-    backward = {**{f"J_{name}": "" for name in p}, "dX": f"backward({{dY}}{parameters})"}
+    backward = {f"J_{name}": "" for name in p}
+    backward["dX"] = f"backward({{dY}}{parameters})"
     return LayerEquations("F", {"Y": f"f({{X}}{parameters})"}, backward)
 
 
 INFINITE = 1e12
+
+
+def _log(a):
+    return np.where(a > 0, np.log(a), -INFINITE)  # makes 0 * log(0) equal to 0
+
+
+def _gelu_slope(z):
+    return GELU().derivative(z, GELU().value(z))
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **{name: getattr(np, name) for name in ("exp", "tanh", "sqrt", "where", "abs", "sign", "clip")},
-    "log": lambda a: np.where(a > 0, np.log(a), -INFINITE),  # makes 0 * log(0) equal to 0
-    "max": np.maximum,
-    "logistic": logistic,
+    "abs": np.abs,
+    "clip": np.clip,
+    "exp": np.exp,
     "gelu": GELU().value,
-    "gelu_slope": lambda z: GELU().derivative(z, GELU().value(z)),
+    "gelu_slope": _gelu_slope,
+    "log": _log,
+    "logistic": logistic,
+    "max": np.maximum,
+    "mean": partial(np.mean, axis=-1, keepdims=True),
+    "sign": np.sign,
     "softmax": losses.SoftmaxCrossEntropy().predict,
-    "sum": lambda a: np.sum(a, axis=0),
-    "total": lambda a: np.sum(a, axis=-1),
-    "mean": lambda a: np.mean(a, axis=-1, keepdims=True),
+    "sqrt": np.sqrt,
+    "sum": partial(np.sum, axis=0),
+    "tanh": np.tanh,
+    "total": partial(np.sum, axis=-1),
+    "where": np.where,
 }
 
 
-def computed(name: str, equation: str, values: Mapping[str, np.ndarray], loss: Any = None) -> Any:
+def computed(name: str, equation: str, values: Mapping[str, Array], loss=None):
     """Evaluate the right-hand side of an equation."""
     arrays = dict(values)
     if name.startswith("delta") and np.ndim(arrays.get("w", 0)) == 1:
         arrays["w"] = arrays["w"][:, None]  # one factor per row
-    code = re.sub(r"\{([^}]+)\}", lambda found: f"value_of[{found[1]!r}]", equation).replace("′", "_slope")
-    huber = {"huber": lambda d: loss.element(d, 0 * d)} if isinstance(loss, losses.Huber) else {}
+    scope = {"__builtins__": {}, "value_of": arrays, **FUNCTIONS}
+    if isinstance(loss, losses.Huber):
+        scope["huber"] = lambda d: loss.element(d, 0 * d)
+    code = re.sub(r"\{([^}]+)\}", r"value_of['\1']", equation).replace("′", "_slope")
     with np.errstate(all="ignore"):
-        return eval(code, {"__builtins__": {}, "value_of": arrays, **FUNCTIONS, **huber})
+        return eval(code, scope)

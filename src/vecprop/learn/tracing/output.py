@@ -5,17 +5,23 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
+from typing import NamedTuple
 
 import numpy as np
 
-from .values import Value
+from ...core import Array
+from .traced_values import Value
 
 POWERS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+MOST_ROWS, MOST_COLUMNS = 8, 10
 LEGEND = "∘ is the elementwise product, Σₙ sums over the rows, Σₒ over the outputs of each row."
 
 
+Arrays = Mapping[str, Array]
+
+
 @dataclass(frozen=True)
-class Symbol:
+class EquationSymbol:
     name: str
     shape: tuple[int, ...]
     is_transposed: bool = False
@@ -26,28 +32,30 @@ class Symbol:
 
         Examples
         --------
-        >>> Symbol("delta_Z2", ()).parts, Symbol("M_W1_old", ()).parts
+        >>> EquationSymbol("delta_Z2", ()).parts, EquationSymbol("M_W1_old", ()).parts
         (('delta', 'Z2', ''), ('M', 'W1', 'old'))
         """
-        name, _, when = self.name.rpartition("_")
-        name = name if when in ("old", "new") else self.name
-        found = re.fullmatch(r"(.*?)(?:_(.+)|(\d\w*))?", name)
-        letter, index, number = found.groups() if found else (name, None, None)
-        return letter, index or number or "", when if when in ("old", "new") else ""
+        match = re.fullmatch(r"(.*?)(?:_(.+?)|(\d\w*?))?(?:_(old|new))?", self.name)
+        assert match
+        letter, index, number, age = match.groups(default="")
+        return letter, index or number, age
 
 
-def pieces(name: str, equation: str, arrays: Mapping[str, np.ndarray]) -> list[Symbol | str]:
+def pieces(name: str, equation: str, arrays: Arrays) -> list[EquationSymbol | str]:
     """Split an equation into symbols and operators, starting with the value's name."""
-    found: list[Symbol | str] = [Symbol(name, arrays[name].shape)]
-    whole = f" = {equation}" if equation else ""
-    for text, of, transposed in re.findall(r"([^{]*)(?:\{([^}]+)\}(\.T)?)?", whole):
-        found += [_signs(text)] if text else []
-        if of:
-            found.append(Symbol(of, arrays[of].shape[:: -1 if transposed else 1], bool(transposed)))
-    return found
+    parts: list[EquationSymbol | str] = [EquationSymbol(name, arrays[name].shape)]
+    if not equation:
+        return parts
+    for operators, symbol, transposed in re.findall(r"([^{]*)(?:\{([^}]+)\}(\.T)?)?", f" = {equation}"):
+        if operators:
+            parts.append(_signs(operators))
+        if symbol:
+            array = arrays[symbol].T if transposed else arrays[symbol]
+            parts.append(EquationSymbol(symbol, array.shape, bool(transposed)))
+    return parts
 
 
-def _signs(code: str) -> str:
+def _signs(code):
     """Convert Python operators to mathematical notation."""
     code = re.sub(r"\*\*(\d+)", lambda power: power[1].translate(str.maketrans("0123456789", POWERS)), code)
     code = re.sub(r"(\d\)?) \* ", r"\1 ", code).replace("total(", "Σₒ(").replace("sum(", "Σₙ(")
@@ -55,48 +63,85 @@ def _signs(code: str) -> str:
     return code.replace(" @ ", " ").replace(" * ", " ∘ ").replace("sqrt(", "√(")
 
 
-def _grid(value: Value) -> tuple[list[list[str]], int, int]:
-    """Format the first rows and columns of an array, and count the omitted ones."""
-    array = value.array
-    matrix = array.reshape(-1, 1) if array.ndim == 1 and value.of_rows else np.atleast_2d(array)
-    matrix = matrix.reshape(-1, matrix.shape[-1])
-    rows, columns = (n if n <= most + 2 else most for n, most in zip(matrix.shape, (8, 10), strict=True))
-    cells = [[f"{number + 0.0:.4g}" for number in row[:columns]] for row in matrix[:rows]]
-    return cells, matrix.shape[0] - rows, matrix.shape[1] - columns
+class Grid(NamedTuple):
+    """The formatted first rows and columns of an array, and the numbers of omitted ones."""
+
+    cells: list[list[str]]
+    more_rows: int
+    more_columns: int
+
+
+def as_matrix(value: Value) -> Array:
+    columns = 1 if value.of_rows and value.array.ndim == 1 else np.atleast_1d(value.array).shape[-1]
+    return value.array.reshape(-1, columns)
+
+
+def _grid(value):
+    matrix = as_matrix(value)
+    rows, columns = matrix.shape
+    more_rows = _omitted(rows, MOST_ROWS)
+    more_columns = _omitted(columns, MOST_COLUMNS)
+    cells = []
+    for row in matrix[: rows - more_rows]:
+        cells.append([f"{number + 0.0:.4g}" for number in row[: columns - more_columns]])
+    return Grid(cells, more_rows, more_columns)
+
+
+def _omitted(count, most):
+    """Return how many lines are omitted; one or two more than the maximum are shown."""
+    return count - most if count > most + 2 else 0
 
 
 def by_stage(values: Iterable[Value]) -> Iterator[tuple[str, Value]]:
     """Yield values, each with a heading if the value starts a stage."""
     stage = None
     for value in values:
-        yield value.stage.capitalize() if value.stage != stage else "", value
+        yield "" if value.stage == stage else value.stage.capitalize(), value
         stage = value.stage
 
 
-def _head(row: int | None) -> str:
-    return f"{'All rows' if row is None else f'Row {row} and its contribution to each gradient'}. {LEGEND}"
+def _head(row):
+    rows = "All rows" if row is None else f"Row {row} and its contribution to each gradient"
+    return f"{rows}. {LEGEND}"
 
 
 def as_text(values: Sequence[Value], row: int | None) -> str:
     arrays = {value.name: value.array for value in values}
     lines = [_head(row)]
     for head, value in by_stage(values):
-        above, below = "", ""
-        for part in pieces(value.name, value.equation, arrays):
-            name = part if isinstance(part, str) else part.name + "ᵀ" * part.is_transposed
-            shape = "" if isinstance(part, str) or not part.shape else str(part.shape)
-            width = max(len(name), len(shape))
-            above, below = above + name.ljust(width), below + shape.ljust(width)
-        lines += ["", head, "-" * len(head)] if head else []
+        if head:
+            lines += ["", head, "-" * len(head)]
+        equation, shapes = _equation_text(value, arrays)
         if not value.array.ndim:
-            lines += ["", f"{above} = {float(value.array):.6g}", *([below] if below.strip() else [])]
+            lines += ["", f"{equation} = {float(value.array):.6g}"]
+            if shapes.strip():
+                lines.append(shapes)
             continue
         cells, more_rows, more_columns = _grid(value)
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        rows = ["  ".join(map(str.rjust, line, widths)) for line in cells]
-        lines += ["", above, below, *(f"    [ {line}{'  …' if more_columns else ''} ]" for line in rows)]
-        lines += [f"    … {more_rows} more rows"] if more_rows else []
+        ending = "  …" if more_columns else ""
+        lines += ["", equation, shapes]
+        for line in cells:
+            lines.append(f"    [ {'  '.join(map(str.rjust, line, widths))}{ending} ]")
+        if more_rows:
+            lines.append(f"    … {more_rows} more rows")
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _equation_text(value, arrays):
+    """Return the line of an equation, and the line of the shapes below its symbols."""
+    equation = shapes = ""
+    for part in pieces(value.name, value.equation, arrays):
+        if isinstance(part, str):
+            text = part
+            shape = ""
+        else:
+            text = f"{part.name}ᵀ" if part.is_transposed else part.name
+            shape = str(part.shape or "")
+        width = max(len(text), len(shape))
+        equation += text.ljust(width)
+        shapes += shape.ljust(width)
+    return equation, shapes
 
 
 # Colors are inherited, so that light and dark notebooks are supported.
@@ -107,24 +152,32 @@ def as_html(values: Sequence[Value], row: int | None) -> str:
     arrays = {value.name: value.array for value in values}
     blocks = [f'<div class="vecprop-trace"><style>{STYLE}</style><p class="note">{escape(_head(row))}</p>']
     for head, value in by_stage(values):
-        blocks += [f"<h4>{head}</h4>"] if head else []
+        if head:
+            blocks.append(f"<h4>{head}</h4>")
         blocks.append(block_html(value, arrays, numbers_html(value)))
     return "\n".join([*blocks, "</div>"])
 
 
-def block_html(value: Value, arrays: Mapping[str, np.ndarray], numbers: str) -> str:
+def block_html(value: Value, arrays: Arrays, numbers: str) -> str:
     """Format a value as HTML: its equation, shapes and numbers."""
     equation = ""
     for part in pieces(value.name, value.equation, arrays):
         if isinstance(part, str):
             equation += escape(part)
-            continue
-        letter, index, when = part.parts
-        name = f"<i>{escape({'delta': 'δ', 'l': 'ℓ'}.get(letter, letter))}</i>"
-        name += f"<sub>{escape(index)}</sub>" if index else ""
-        name += (f"<sup>{when}</sup>" if when else "") + "<sup>⊤</sup>" * part.is_transposed
-        equation += f'<span class="symbol"><span>{name}</span><small>{part.shape or "&nbsp;"}</small></span>'
+        else:
+            shape = part.shape or "&nbsp;"
+            equation += f'<span class="symbol"><span>{_symbol_html(part)}</span><small>{shape}</small></span>'
     return f'<div class="value"><div class="equation">{equation}</div><div class="numbers">{numbers}</div></div>'
+
+
+def _symbol_html(symbol: EquationSymbol):
+    letter, index, age = symbol.parts
+    name = f"<i>{escape({'delta': 'δ', 'l': 'ℓ'}.get(letter, letter))}</i>"
+    if index:
+        name += f"<sub>{escape(index)}</sub>"
+    if age:
+        name += f"<sup>{age}</sup>"
+    return f"{name}<sup>⊤</sup>" if symbol.is_transposed else name
 
 
 def numbers_html(value: Value) -> str:
@@ -132,9 +185,18 @@ def numbers_html(value: Value) -> str:
     cells, more_rows, more_columns = _grid(value)
     if not value.array.ndim:
         return cells[0][0]
-    rows = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in cells)
-    more = [f"{count} more {of}" for count, of in ((more_rows, "rows"), (more_columns, "columns")) if count]
-    return f"<table>{rows}</table>" + (f'<p class="note">and {", ".join(more)}</p>' if more else "")
+    table = table_html([f"<td>{cell}</td>" for cell in row] for row in cells)
+    more = []
+    if more_rows:
+        more.append(f"{more_rows} more rows")
+    if more_columns:
+        more.append(f"{more_columns} more columns")
+    return f'{table}<p class="note">and {", ".join(more)}</p>' if more else table
+
+
+def table_html(rows: Iterable[Iterable[str]]) -> str:
+    lines = "".join(f"<tr>{''.join(cells)}</tr>" for cells in rows)
+    return f"<table>{lines}</table>"
 
 
 _SIGNS = {
@@ -155,17 +217,23 @@ def as_latex(values: Sequence[Value]) -> str:
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
 
-def equation_latex(value: Value, arrays: Mapping[str, np.ndarray], after_name: str = "") -> str:
+def equation_latex(value: Value, arrays: Arrays, after_name: str = "") -> str:
     """Format a value's equation and shapes as LaTeX."""
     first, *others = map(_piece_latex, pieces(value.name, value.equation, arrays))
     return first + after_name + "".join(others)
 
 
-def _piece_latex(part: Symbol | str) -> str:
-    if not isinstance(part, str):
-        name = _symbol_latex(part) + r"^\top" * part.is_transposed
-        return rf"\underset{{{part.shape}}}{{{name}}}" if part.shape else name
-    text = re.sub(f"[{POWERS}]+", lambda power: f"^{{{''.join(str(POWERS.index(k)) for k in power[0])}}}", part)
+def _piece_latex(part):
+    if isinstance(part, str):
+        return _operators_latex(part)
+    name = _symbol_latex(part)
+    if part.is_transposed:
+        name += r"^\top"
+    return rf"\underset{{{part.shape}}}{{{name}}}" if part.shape else name
+
+
+def _operators_latex(text):
+    text = re.sub(f"([{POWERS}]+)", r"^{\1}", text).translate(str.maketrans(POWERS, "0123456789"))
     for sign, latex in _SIGNS.items():
         text = text.replace(sign, latex)
     text = re.sub(r"\b(exp|log|max|tanh)\(", r"\\\1(", text)
@@ -174,26 +242,35 @@ def _piece_latex(part: Symbol | str) -> str:
     return text if text.strip() else text.replace(" ", r"\,")
 
 
-def _symbol_latex(part: Symbol) -> str:
+def _symbol_latex(symbol):
     r"""Format a symbol as LaTeX.
 
     Examples
     --------
-    >>> _symbol_latex(Symbol("delta_Z2", (4, 2))), _symbol_latex(Symbol("W1_new", (2, 3)))
+    >>> _symbol_latex(EquationSymbol("delta_Z2", (4, 2))), _symbol_latex(EquationSymbol("W1_new", (2, 3)))
     ('\\delta_{Z_{2}}', 'W_{1}^{\\mathrm{new}}')
     """
-    letter, index, when = part.parts
-    roman = letter if len(letter) == 1 else rf"\mathrm{{{letter}}}"
-    below = index if index.isalnum() and index[0].isdigit() else index and _symbol_latex(Symbol(index, ()))
-    shown = {"delta": r"\delta", "l": r"\ell"}.get(letter, roman) + (f"_{{{below}}}" if below else "")
-    return shown + (rf"^{{\mathrm{{{when}}}}}" if when else "")
+    letter, index, age = symbol.parts
+    if letter in ("delta", "l"):
+        text = {"delta": r"\delta", "l": r"\ell"}[letter]
+    else:
+        text = letter if len(letter) == 1 else rf"\mathrm{{{letter}}}"
+    if index and not (index.isalnum() and index[0].isdigit()):
+        index = _symbol_latex(EquationSymbol(index, ()))
+    if index:
+        text += f"_{{{index}}}"
+    return rf"{text}^{{\mathrm{{{age}}}}}" if age else text
 
 
-def _numbers_latex(value: Value) -> str:
+def _numbers_latex(value):
     """Format a value's numbers as a LaTeX matrix; scalars as text."""
     cells, more_rows, more_columns = _grid(value)
     if not value.array.ndim:
         return cells[0][0]
-    rows = [" & ".join([*row, r"\cdots"] if more_columns else row) for row in cells]
-    rows += [" & ".join([r"\vdots"] * (len(cells[0]) + bool(more_columns)))] if more_rows else []
+    if more_rows:
+        cells.append([r"\vdots"] * len(cells[0]))
+    if more_columns:
+        for row in cells:
+            row.append(r"\vdots" if row[0] == r"\vdots" else r"\cdots")
+    rows = [" & ".join(row) for row in cells]
     return r"\begin{bmatrix} " + r" \\ ".join(rows) + r" \end{bmatrix}"

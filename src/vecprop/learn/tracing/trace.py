@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ...core import Batch, Network, RandomKey, checked_theta
+from ...core import Network, RandomKey, checked_theta
 from ...optimize.optimizers import Optimizer, State
 from ...system.extras import imported
 from .output import as_html, as_latex, as_text
-from .values import Value, step_values, values_of
+from .traced_values import Value, record, step_values
 
 
 def trace(
@@ -63,16 +63,16 @@ def trace(
         raise TypeError(f"network must be a Network, got {type(network).__name__}.")
     theta = np.array(checked_theta(network, theta))
     if theta.ndim != 1 or theta.dtype.kind != "f":
-        one = "trace real parameters of one member at a time, for example theta[0]"
-        raise ValueError(f"theta has shape {theta.shape} and dtype {theta.dtype}: {one}.")
+        advice = "trace real parameters of one member at a time, for example theta[0]"
+        raise ValueError(f"theta has shape {theta.shape} and dtype {theta.dtype}: {advice}.")
     batch = network._batch(theta, X, T, sample_weight)
     if batch.X.ndim != 2 or batch.members:
         raise ValueError(f"X has shape {batch.X.shape}: trace one member at a time, for example X[0].")
     return _traced(network, theta, batch, RandomKey._of(noise), None)
 
 
-def _traced(network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None, row: int | None) -> "Trace":
-    values, parameters, gradient = values_of(network, theta, batch, noise, row)
+def _traced(network, theta, batch, noise, row):
+    values, parameters, gradient = record(network, theta, batch, noise, row)
     return Trace(tuple(values), theta, gradient, None, (network, batch, noise, parameters), row)
 
 
@@ -188,10 +188,16 @@ class Trace(Mapping[str, np.ndarray]):
         pd = imported("pandas", "Trace.to_frame", "tables")
         lines = []
         for value in self.values_in_order:
-            first = self.row_number if self.row_number is not None and value.of_rows else 0
             for index, number in np.ndenumerate(value.array):
-                row = index[0] + first if len(index) == 2 or (index and value.of_rows) else None
-                column = index[-1] if len(index) == 2 or (index and not value.of_rows) else None
+                row = column = None
+                if len(index) == 2:
+                    row, column = index
+                elif index and value.of_rows:
+                    (row,) = index
+                elif index:
+                    (column,) = index
+                if value.of_rows and row is not None:
+                    row += self.row_number or 0
                 lines.append((value.stage, value.layer, value.name, row, column, float(number)))
         frame = pd.DataFrame(lines, columns=["stage", "layer", "name", "row", "column", "value"])
         return frame.astype({"row": "Int64", "column": "Int64"})
