@@ -18,7 +18,7 @@ from machine import described, machine
 from playwright.sync_api import sync_playwright
 
 from vecprop.learn.playground.session import Session
-from vecprop.learn.playground.settings import Settings
+from vecprop.learn.playground.session_settings import Settings
 
 POINTS, SECONDS = 500, 10
 WINDOW = {"width": 1400, "height": 900}

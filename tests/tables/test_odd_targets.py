@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import vecprop as vp
 from sampled import sampled
 from vecprop.app.command_line import app
-from vecprop.learn.playground.table import Table
+from vecprop.learn.playground.table import PlaygroundTable
 from vecprop.tables import TableError
 
 N = 240
@@ -80,7 +80,7 @@ def test_odd_classes_are_noted_in_frames_files_and_the_playground(name, tmp_path
         if name != "99 of text":  # text in a data frame stays text
             assert any(message in note for note in notes_of(frame))
     if len(set(y)) <= 50:
-        opened = Table.read(tmp_path / "t.csv")
+        opened = PlaygroundTable.read(tmp_path / "t.csv")
         opened.points(("x", "z", "y"), test=0.2, seed=0)
         opened.points(("x", "z", "y"), test=0.2, seed=0)
         (note,) = [note for note in opened.notes if message in note]

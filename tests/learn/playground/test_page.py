@@ -21,7 +21,7 @@ from sampled import sampled
 from vecprop.learn.playground import page as page_module
 from vecprop.learn.playground.page import Page
 from vecprop.learn.playground.session import Session
-from vecprop.learn.playground.settings import LABELS, Settings
+from vecprop.learn.playground.session_settings import LABELS, Settings
 from vecprop.learn.playground.shown import hidden
 
 

@@ -11,8 +11,8 @@ import vecprop
 from vecprop.learn.playground.downloads import script
 from vecprop.learn.playground.points import SETS
 from vecprop.learn.playground.session import Session
-from vecprop.learn.playground.settings import CHOICES, CLASSES, FEATURES, Settings
-from vecprop.learn.playground.table import Table
+from vecprop.learn.playground.session_settings import CHOICES, CLASSES, FEATURES, Settings
+from vecprop.learn.playground.table import PlaygroundTable
 
 pd = pytest.importorskip("pandas", reason='pip install "vecprop[tables]"')
 
@@ -93,7 +93,7 @@ def table():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2, 40))
     kind = np.where(x > y, "<script>alert(1)</script>", '"""; import os')
-    return Table(pd.DataFrame({"x": x.astype(str), "=1+1": y.astype(str), "kind": kind}))
+    return PlaygroundTable(pd.DataFrame({"x": x.astype(str), "=1+1": y.astype(str), "kind": kind}))
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -8,7 +8,7 @@ from vecprop.learn.playground import session as session_module
 from vecprop.learn.playground.downloads import model_file
 from vecprop.learn.playground.points import SETS
 from vecprop.learn.playground.session import Session
-from vecprop.learn.playground.settings import CHOICES, Settings, SettingsError
+from vecprop.learn.playground.session_settings import CHOICES, Settings, SettingsError
 from vecprop.learn.playground.shown import check, edges, hidden, loss_surface, losses_of_starts, map_of, row, units_of
 
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import make_circles
 
 from vecprop.learn.playground.points import SETS
-from vecprop.learn.playground.settings import CLASSES
+from vecprop.learn.playground.session_settings import CLASSES
 
 
 @pytest.mark.parametrize("name", SETS)

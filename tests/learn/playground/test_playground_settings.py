@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vecprop.learn.playground.settings import CHOICES, RANGES, Settings, SettingsError
+from vecprop.learn.playground.session_settings import CHOICES, RANGES, Settings, SettingsError
 
 ODD = "aZ0é漢😀 \t\n\r\0\x7f\x85\xa0\u200b\u2028\ufeff\"'`\\/%&+=,;:|<>[]{}()#?"
 """Unusual characters for names, because listing all of Unicode would take seconds."""

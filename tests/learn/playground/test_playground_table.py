@@ -8,15 +8,15 @@ import pytest
 
 from vecprop.learn.playground import table
 from vecprop.learn.playground.session import Session
-from vecprop.learn.playground.settings import Settings
-from vecprop.learn.playground.table import Table
+from vecprop.learn.playground.session_settings import Settings
+from vecprop.learn.playground.table import PlaygroundTable
 from vecprop.tables.error import TableError
 
 pd = pytest.importorskip("pandas", reason='pip install "vecprop[tables]"')
 
 
 def csv(text):
-    return Table.of_file("mine.csv", text.encode())
+    return PlaygroundTable.from_upload("mine.csv", text.encode())
 
 
 def people(rows=40):
@@ -36,7 +36,7 @@ def people(rows=40):
 
 
 def test_a_table_is_drawn_and_trained_on():
-    of_people = Table.of_file("people.csv", people().to_csv(index=False).encode())
+    of_people = PlaygroundTable.from_upload("people.csv", people().to_csv(index=False).encode())
     assert of_people.chosen(()) == ("age", "height", "buys")
     session = Session(table=of_people)
     frame = people()
@@ -129,7 +129,7 @@ def test_identifiers_are_axes_if_nothing_else_is_left():
 
 
 def test_columns_are_chosen_and_changed():
-    session = Session(table=Table(people().astype(str)))
+    session = Session(table=PlaygroundTable(people().astype(str)))
     session.change(columns=("town", "age", "height"))
     assert session.points.class_names == ()
     assert session.points.target.name == "height"
@@ -164,7 +164,7 @@ def test_a_hostile_table_stays_text():
 def test_a_table_with_too_many_rows_is_not_read(monkeypatch):
     monkeypatch.setattr(table, "read_chunks", None)
     with pytest.raises(ValueError, match="more than 20,000 rows"):
-        Table.of_file("a.parquet", table_bytes("to_parquet", pd.DataFrame({"a": np.zeros(20_001)})))
+        PlaygroundTable.from_upload("a.parquet", table_bytes("to_parquet", pd.DataFrame({"a": np.zeros(20_001)})))
 
 
 def table_bytes(write, frame):
@@ -192,7 +192,7 @@ def table_bytes(write, frame):
 )
 def test_unreadable_files_raise_a_clear_error(name, content, said):
     with pytest.raises(ValueError, match=said) as caught:
-        Table.of_file(name, content)
+        PlaygroundTable.from_upload(name, content)
     assert "\n" not in str(caught.value)
     assert "/tmp" not in str(caught.value)
 
@@ -217,7 +217,7 @@ def test_columns_that_cannot_be_drawn_raise_a_clear_error(text, said):
 )
 def test_huge_and_tiny_numbers_are_drawn(values):
     frame = pd.DataFrame({"a": values, "b": range(5), "c": [0, 1, 0, 1, 0]})
-    session = Session(table=Table.of_file("a.parquet", table_bytes("to_parquet", frame)))
+    session = Session(table=PlaygroundTable.from_upload("a.parquet", table_bytes("to_parquet", frame)))
     assert np.isfinite(session.points.XY).all()
     session.run_epochs(3)
     assert session.trouble == ""
@@ -227,5 +227,5 @@ def test_huge_and_tiny_numbers_are_drawn(values):
 def test_an_uploaded_file_of_another_format_is_to_be_saved_as_csv(content):
     said = r"^data.json is (JSON|HTML or XML), not delimited text: save it as CSV"
     with pytest.raises(TableError, match=said) as error:
-        Table.of_file("data.json", content)
+        PlaygroundTable.from_upload("data.json", content)
     assert "data frame" not in str(error.value)

@@ -8,10 +8,10 @@ from typing import Any
 
 import vecprop
 
-from .parts import PLANTED, engine_of, network_of, optimizer_of, with_mistake
+from .building import PLANTED, engine_of, network_of, optimizer_of, with_mistake
 from .points import SETS
 from .session import Session
-from .settings import Settings
+from .session_settings import Settings
 
 SCRIPT = '''"""Train a network as in the playground, with bit-identical parameters."""
 
@@ -47,24 +47,28 @@ def script(session: Session) -> str:
     The script needs NumPy and vecprop. When it ends, ``theta`` contains the session's parameters.
     """
     initial = session.initial
-    written = _Writer(session)
-    written.define(initial)
-    written.lines += ["", f"theta, state = network.init(seed={initial.start}), None"]
+    writer = _Writer(session)
+    writer.define(initial)
+    writer.lines += ["", f"theta, state = network.init(seed={initial.start}), None"]
     for action in session.actions:
-        written.act(*action)
-    written.inputs()
-    used = [initial, *(action[1] for action in session.actions if action[0] == "change")]
-    sets = dict.fromkeys(SETS[settings.data] for settings in used if settings.data in SETS)
-    wrong = dict.fromkeys(PLANTED[settings.mistake] for settings in used if settings.mistake in PLANTED)
-    sources = "".join(f"{inspect.getsource(part)}\n\n" for part in (*sets, *wrong))
-    parts = {"sources": sources, "seed": initial.start, "lines": "\n".join(written.lines)}
-    names = {node.id for node in ast.walk(ast.parse(SCRIPT.format(imports="", **parts))) if isinstance(node, ast.Name)}
-    imports = ["from dataclasses import dataclass, field", ""] if wrong else []
+        writer.act(*action)
+    writer.inputs()
+    definitions = [*writer.sets, *writer.mistakes]
+    content = {
+        "sources": "".join(f"{inspect.getsource(definition)}\n\n" for definition in definitions),
+        "seed": initial.start,
+        "lines": "\n".join(writer.lines),
+    }
+    imports = []
+    if writer.mistakes:
+        imports += ["from dataclasses import dataclass, field", ""]
     imports += ["import numpy as np", ""]
+    nodes = ast.walk(ast.parse(SCRIPT.format(imports="", **content)))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
     for package in (vecprop, vecprop.extend):
         if public := sorted(names & set(package.__all__)):
             imports.append(f"from {package.__name__} import {', '.join(public)}")
-    return SCRIPT.format(imports="\n".join(imports), **parts)
+    return SCRIPT.format(imports="\n".join(imports), **content)
 
 
 class _Writer:
@@ -74,33 +78,43 @@ class _Writer:
         self.session = session
         self.classes = 0
         self.lines: list[str] = []
+        self.sets: dict[Any, None] = {}
+        self.mistakes: dict[Any, None] = {}
         self.defined: dict[str, list[str]] = {}
         self.settings = session.initial
 
     def define(self, settings: Settings) -> None:
         """Write definitions of the settings that have changed."""
         self.settings = settings
+        if settings.data in SETS:
+            self.sets[SETS[settings.data]] = None
+        if settings.mistake in PLANTED:
+            self.mistakes[PLANTED[settings.mistake]] = None
         self.write("points", self.points())
         network = with_mistake(network_of(settings, self.classes), settings.mistake)
-        layers = [f"    {network.inputs},", "    [", *(f"        {layer!r}," for layer in network.layers), "    ],"]
-        others = [f"    {part!r}," for part in (network.loss_function, [*network.penalties]) if part != []]
-        self.write("network", ["network = Network(", *layers, *others, ")"])
+        lines = ["network = Network(", f"    {network.inputs},", "    ["]
+        lines += [f"        {layer!r}," for layer in network.layers]
+        lines += ["    ],", f"    {network.loss_function!r},"]
+        if network.penalties:
+            lines.append(f"    {[*network.penalties]!r},")
+        self.write("network", [*lines, ")"])
         self.write("optimizer", [f"optimizer = {optimizer_of(settings)!r}"])
         self.write("engine", [f'engine = "{engine_of(settings)}"'])
 
-    def write(self, what: str, lines: list[str]) -> None:
+    def write(self, name: str, lines: list[str]) -> None:
         """Write the lines of a definition if it has changed."""
-        if self.defined.get(what) != lines:
+        if self.defined.get(name) != lines:
             self.lines += lines
-            self.defined[what] = lines
-            if what == "points":
+            self.defined[name] = lines
+            if name == "points":
                 self.defined.pop("inputs", None)
 
     def points(self) -> list[str]:
         """Return the lines that generate the points without edits."""
         settings = self.settings
         points = self.session.drawn(settings)
-        self.classes, rows = len(points.class_names), len(points.t)
+        self.classes = len(points.class_names)
+        rows = len(points.t)
         is_test = f"is_test = np.arange({rows}) < {points.is_test.sum()}"
         if settings.data not in SETS:
             return [f"XY = np.array({_rows_of(points.XY)})", f"t = np.array({_rows_of(points.t)})", is_test]
@@ -115,7 +129,7 @@ class _Writer:
         lines = ["x, y = XY[~is_test].T", f"X = np.stack([{', '.join(names)}], axis=1)", f"T = {T}"]
         self.write("inputs", lines)
 
-    def act(self, *action: Any) -> None:
+    def act(self, *action) -> None:
         """Write an action of a session."""
         batch = self.settings.batch
         if action[0] in ("epochs", "steps"):
@@ -136,7 +150,8 @@ class _Writer:
                 if settings.of_points != self.settings.of_points:
                     self.defined.pop("points")
                 self.define(settings)
-                self.lines += [] if keeps_state else ["state = None"]
+                if not keeps_state:
+                    self.lines.append("state = None")
             case "add", x, y, target:
                 self.lines += [f"XY, t = np.append(XY, [[{x!r}, {y!r}]], axis=0), np.append(t, {target!r})"]
                 self.lines += ["is_test = np.append(is_test, False)"]
@@ -146,11 +161,13 @@ class _Writer:
                 self.lines += [f"XY, t, is_test = (np.delete(values, {index}, axis=0) for values in (XY, t, is_test))"]
 
 
-def _rows_of(values: Any) -> str:
+def _rows_of(values):
     """Format an array as the source code of a list, five entries per line."""
     texts = list(map(repr, values.tolist()))
-    lines = [f"    {', '.join(texts[start : start + 5])},\n" for start in range(0, len(texts), 5)]
-    return f"[\n{''.join(lines)}]"
+    code = "[\n"
+    for start in range(0, len(texts), 5):
+        code += f"    {', '.join(texts[start : start + 5])},\n"
+    return f"{code}]"
 
 
 def model_file(session: Session) -> bytes:

@@ -7,8 +7,8 @@ import asyncio
 import json
 import secrets
 from base64 import b64decode, b64encode
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.resources import files
 from math import isfinite
 from time import perf_counter
@@ -21,12 +21,12 @@ from bokeh.models import ColumnDataSource, CustomJS
 from ...terminal.messages import sentence
 from .downloads import model_file, script
 from .session import LARGEST_WEIGHT, Session
-from .settings import CHOICES, LABELS, RANGES, Settings, SettingsError
+from .session_settings import CHOICES, LABELS, RANGES, Settings, SettingsError
 from .shown import MOST_EPOCHS_OF_STARTS, MOST_STARTS, check, losses_of_starts, row
-from .table import MOST_BYTES, Table
+from .table import MOST_BYTES, PlaygroundTable
 from .views.curves import GradientsView, LossView, StartsView, described
+from .views.diagram import NetworkView
 from .views.map import MapView
-from .views.network import NetworkView
 from .views.spaces import HiddenView, MomentumView
 
 FRAME_SECONDS = 0.015
@@ -49,17 +49,26 @@ class Page:
     """
 
     def __init__(self, document: Document, session: Session, windows: "dict[str, Page] | None" = None) -> None:
-        self.document, self.session = document, session
-        self.windows, self.key = {} if windows is None else windows, secrets.token_hex(8)
-        self.running, self.speed, self.frame = False, 1, 0
-        self.row, self.target, self.tab = 0, 0.0, "numbers"
+        self.document = document
+        self.session = session
+        self.windows = {} if windows is None else windows
+        self.key = secrets.token_hex(8)
+        self.running = False
+        self.speed = 1
+        self.frame = 0
+        self.row = 0
+        self.target = 0.0
+        self.tab = "numbers"
+        self.answer: dict = {}
         self._drawn = 0.0
-        self.map, self.starts, self.hidden = MapView(self._edited), StartsView(), HiddenView()
+        self.map = MapView(self._edited)
         self.network = NetworkView(lambda: self._answer(self._add_weight))
+        self.hidden = HiddenView()
+        self.starts = StartsView()
         self.always = {"map": self.map, "loss": LossView(), "network": self.network}
         self.in_tabs = {"hidden": self.hidden, "gradients": GradientsView(), "momentum": MomentumView()}
-        self.answer: dict[str, Any] = {}
-        self.sent, self.shown = (ColumnDataSource({"message": []}, name=name) for name in ("sent", "shown"))
+        self.sent = ColumnDataSource({"message": []}, name="sent")
+        self.shown = ColumnDataSource({"message": []}, name="shown")
         self.sent.on_change("data", lambda attribute, old, new: self._answer(self._act, text=new["message"][0]))
 
     def fill(self) -> None:
@@ -71,14 +80,18 @@ class Page:
                 self.document.add_root(root)
         self.document.title = "vecprop playground"
         self.document.config.update(reconnect_session=False, notify_connection_status=False)  # the script does both
-        folder = files("vecprop.learn.playground")
-        html, style, code = ((folder / f"page.{ending}").read_text("utf-8") for ending in ("html", "css", "js"))
-        self.document.template = get_env().from_string(html)
-        names = self.document.template_variables
-        names.update(style=style, choices=CHOICES, labels=LABELS, ranges=RANGES, largest_weight=LARGEST_WEIGHT)
-        names.update(most_starts=MOST_STARTS, most_epochs_of_starts=MOST_EPOCHS_OF_STARTS)
+        self.document.template = get_env().from_string(_text("page.html"))
+        self.document.template_variables.update(
+            style=_text("page.css"),
+            choices=CHOICES,
+            labels=LABELS,
+            ranges=RANGES,
+            largest_weight=LARGEST_WEIGHT,
+            most_starts=MOST_STARTS,
+            most_epochs_of_starts=MOST_EPOCHS_OF_STARTS,
+        )
         arguments = {"sent": self.sent, "shown": self.shown, "figures": figures, "most_bytes": MOST_BYTES}
-        self.document.js_on_event("document_ready", CustomJS(args=arguments, code=code))
+        self.document.js_on_event("document_ready", CustomJS(args=arguments, code=_text("page.js")))
 
     @property
     def is_open(self) -> bool:
@@ -88,26 +101,27 @@ class Page:
 
     # Messages.
 
-    def _act(self, text: str) -> Awaitable[None] | None:
+    def _act(self, text):
         message = json.loads(text)
         action = getattr(self, f"do_{message.pop('do', '')}", None) if isinstance(message, dict) else None
         if action is None:
             raise ValueError("The page sent an unknown action: reload the page.")
         return action(**message)
 
-    def _answer(self, action: Callable[..., Awaitable[None] | None], **values: Any) -> None:
+    def _answer(self, action, **values):
         """Execute an action and send its result or its error."""
+        waiting = None
         try:
             waiting = action(**values)
         except Exception as error:
-            waiting, self.answer["said"] = None, sentence(error)
+            self.answer["said"] = sentence(error)
         if waiting is None:
             self._send()
         else:
-            later: Any = lambda: self._answer_later(waiting)  # noqa: E731
+            later: Any = partial(self._answer_later, waiting)
             self.document.add_next_tick_callback(later)
 
-    async def _answer_later(self, waiting: Awaitable[None]) -> None:
+    async def _answer_later(self, waiting):
         """Wait for a long action without blocking other windows, then send its result or its error."""
         try:
             await waiting
@@ -115,25 +129,33 @@ class Page:
             self.answer["said"] = sentence(error)
         self._send()
 
-    def _send(self) -> None:
+    def _send(self):
         """Send the answer with the current status."""
         session = self.session
-        is_after_epoch = self.running and "frame" in self.answer
-        losses = session.history.values[-1] if is_after_epoch else session.losses
-        numbers = dict(zip(("train", "test", "right", "right_test"), (*losses, *session.right), strict=True))
-        status = {name: float(number) if isfinite(number) else None for name, number in numbers.items()}
-        status |= {"epoch": session.epoch, "steps": session.steps, "trouble": session.trouble, "running": self.running}
+        losses = session.losses
+        if self.running and "frame" in self.answer:
+            losses = session.history.values[-1]
+        status: dict = {
+            "epoch": session.epoch,
+            "steps": session.steps,
+            "trouble": session.trouble,
+            "running": self.running,
+        }
+        for name, number in zip(("train", "test", "right", "right_test"), (*losses, *session.right), strict=True):
+            status[name] = float(number) if isfinite(number) else None
         self.shown.data = {"message": [json.dumps(self.answer | {"status": status})]}
         self.answer = {}
 
-    def _add_settings(self) -> None:
-        session, settings = self.session, self.session.settings
-        self.answer |= {"settings": asdict(settings), "text": settings.to_text(), "classes": session.points.class_names}
-        if session.table is not None:
-            chosen = session.table.chosen(settings.columns)
-            self.answer["columns"] = {"names": session.table.columns, "chosen": list(chosen)}
+    def _add_settings(self):
+        settings = self.session.settings
+        self.answer["settings"] = asdict(settings)
+        self.answer["text"] = settings.to_text()
+        self.answer["classes"] = self.session.points.class_names
+        table = self.session.table
+        if table is not None:
+            self.answer["columns"] = {"names": table.columns, "chosen": list(table.chosen(settings.columns))}
 
-    def _add_weight(self) -> None:
+    def _add_weight(self):
         edge = self.network.chosen
         self.answer["weight"] = None if edge is None else asdict(edge)
 
@@ -141,11 +163,13 @@ class Page:
         """Start the page. A reloaded page resumes the session of the closed window."""
         before = self.windows.get(window or "")
         if before is not None and not before.is_open:
-            self.session, self.key = before.session, before.key
+            self.session = before.session
+            self.key = before.key
         self.windows.pop(self.key, None)
         self.windows[self.key] = self
-        for page in [page for page in self.windows.values() if not page.is_open][:-MOST_CLOSED]:
-            del self.windows[page.key]
+        closed = [page.key for page in self.windows.values() if not page.is_open]
+        for key in closed[:-MOST_CLOSED]:
+            del self.windows[key]
         self.answer["window"] = self.key
         self._add_settings()
         self._draw()
@@ -166,12 +190,15 @@ class Page:
         if self.running and frame == self.frame:
             self._next_frame()
 
-    def _next_frame(self) -> None:
-        end, left, some = perf_counter() + FRAME_SECONDS, self.speed, 1
-        while left and perf_counter() < end and not self.session.trouble:
-            self.session.run_epochs(min(left, some))
-            left -= min(left, some)
-            some *= 2
+    def _next_frame(self):
+        end = perf_counter() + FRAME_SECONDS
+        remaining = self.speed
+        count = 1
+        while remaining and perf_counter() < end and not self.session.trouble:
+            count = min(count, remaining)
+            self.session.run_epochs(count)
+            remaining -= count
+            count *= 2
         if self.session.trouble:
             self.running = False
         if not self.running or perf_counter() - self._drawn > OTHERS_SECONDS:
@@ -200,7 +227,7 @@ class Page:
 
     # Changes.
 
-    def do_change(self, settings: dict[str, Any]) -> None:
+    def do_change(self, settings: dict) -> None:
         edits = len(self.session.edits)
         try:
             self.session.change(**settings)
@@ -219,44 +246,46 @@ class Page:
 
     async def do_upload(self, name: str, content: str) -> None:
         """Start a session with an uploaded table, encoded as base64."""
-        table = await asyncio.to_thread(Table.of_file, name, b64decode(content, validate=True))
+        table = await asyncio.to_thread(PlaygroundTable.from_upload, name, b64decode(content, validate=True))
         self._begin(Session(replace(self.session.settings, data="table", columns=()), table))
         self.answer["said"] = " ".join(table.notes)
 
-    def _begin(self, session: Session) -> None:
+    def _begin(self, session):
         self.session = session
         self._forget()
         self._add_settings()
         self.do_pause()
 
-    def _forget(self) -> None:
+    def _forget(self):
         """Clear the selected point and the results for earlier data or settings."""
         self.row = 0
         self.map.selected = None
         self.starts.clear()
         self.answer.update(selected=None, report="", starts="")
 
-    def _edited(self, kind: str, **where: Any) -> None:
+    def _edited(self, kind, **arguments):
         """Apply a mouse action on the map."""
         self.answer["said"] = ""
-        self._answer({"select": self._select, "add": self._add, "move": self._move}[kind], **where)
+        self._answer({"select": self._select, "add": self._add, "move": self._move}[kind], **arguments)
 
-    def _add(self, x: float, y: float) -> None:
-        axis: Any = self.session.points.target
-        self._edit("add", x, y, self.target if self.session.class_count else axis.place(self.target))
+    def _add(self, x, y):
+        target: Any = self.target
+        if not self.session.class_count:
+            target = self.session.points.target.place(target)
+        self._edit("add", x, y, target)
 
-    def _move(self, row: int, x: float, y: float) -> None:
+    def _move(self, row, x, y):
         self._edit("move", row, x, y, selected=row)
 
     def do_remove(self, row: int) -> None:
         self._edit("remove", row)
 
-    def _edit(self, *edit: Any, selected: int | None = None) -> None:
+    def _edit(self, *edit, selected=None):
         try:
             self.session.edit(*edit)
             self._forget()
-            self.row, self.map.selected = selected or 0, selected
-            self.answer["selected"] = selected
+            self.row = selected or 0
+            self.map.selected = self.answer["selected"] = selected
             if selected is not None:
                 self.answer["point"] = self.session.points.described(selected)
         finally:  # resets a point with an invalid place
@@ -265,18 +294,22 @@ class Page:
 
     def do_mouse(self, adds: bool, target: float) -> None:
         """Set whether a click on the map adds a point, and the target of new points."""
-        self.map.adds, self.target = bool(adds), target
+        self.map.adds = bool(adds)
+        self.target = target
 
     def do_map(self, smooth: bool, test: bool) -> None:
-        self.map.smooth, self.map.shows_test = bool(smooth), bool(test)
+        self.map.smooth = bool(smooth)
+        self.map.shows_test = bool(test)
         self.map.update(self.session)
 
     def do_walk(self, right: int, up: int, moves: bool) -> None:
         """Select the next point in a direction, or move the selected point by 1 % of the map."""
-        row, points = self.map.selected, self.session.points
+        row = self.map.selected
         if not moves or row is None:
-            return self._select(self.map.following(right, up))
-        (x, y), ((x0, x1), (y0, y1)) = points.XY[row], points.limits
+            self._select(self.map.following(right, up))
+            return
+        x, y = self.session.points.XY[row]
+        (x0, x1), (y0, y1) = self.session.points.limits
         self._move(row, x + right * (x1 - x0) / 100, y + up * (y1 - y0) / 100)
 
     def do_choose(self, step: int) -> None:
@@ -299,7 +332,7 @@ class Page:
         finally:  # resets an invalid index
             self._draw_tab()
 
-    def _select(self, row: int) -> None:
+    def _select(self, row):
         self.map.selected = self.answer["selected"] = row
         self.map.draw_points(self.session)
         self.answer["point"] = self.session.points.described(row)
@@ -323,15 +356,17 @@ class Page:
 
     def do_take(self, what: str) -> None:
         """Send a file, encoded as base64."""
+        file = {"name": "playground.npz", "type": "application/octet-stream"}
         if what == "script":
-            name, kind, content = "playground.py", "text/x-python", script(self.session).encode()
+            file = {"name": "playground.py", "type": "text/x-python"}
+            content = script(self.session).encode()
         else:
-            name, kind, content = "playground.npz", "application/octet-stream", model_file(self.session)
-        self.answer["file"] = {"name": name, "type": kind, "content": b64encode(content).decode()}
+            content = model_file(self.session)
+        self.answer["file"] = file | {"content": b64encode(content).decode()}
 
     # Pictures.
 
-    def _draw(self) -> None:
+    def _draw(self):
         """Draw all visible pictures."""
         for view in self.always.values():
             view.update(self.session)
@@ -339,8 +374,12 @@ class Page:
         self._draw_tab()
         self._drawn = perf_counter()
 
-    def _draw_tab(self) -> None:
+    def _draw_tab(self):
         if self.tab == "numbers":
             self.answer["numbers"] = {"row": self.row, "html": row(self.session, self.row).to_html()}
         elif self.tab in self.in_tabs:
             self.in_tabs[self.tab].update(self.session)
+
+
+def _text(name):
+    return (files("vecprop.learn.playground") / name).read_text("utf-8")

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from ...core.elementary import is_within
-from .settings import MOST_ROWS, SettingsError
+from ...core.elementary import Array, is_within
+from .session_settings import MOST_ROWS, SettingsError
 
 FARTHEST = 1000
 """The maximum absolute value of coordinates and numeric targets."""
@@ -24,15 +23,16 @@ class Axis:
     has_dates: bool = False
 
     @classmethod
-    def of(cls, name: str, values: np.ndarray, categories: tuple[str, ...] = (), has_dates: bool = False) -> "Axis":
+    def from_values(cls, name: str, values: Array, categories: tuple[str, ...] = (), has_dates: bool = False) -> "Axis":
         """Return the axis that standardizes the values: mean 0, standard deviation 1."""
         largest = float(np.abs(values).max()) or 1.0  # avoids overflow in sums of squares
-        centre, scale = float((values / largest).mean() * largest), float((values / largest).std() * largest)
+        centre = float((values / largest).mean() * largest)
+        scale = float((values / largest).std() * largest)
         if values.min() == values.max() or not (np.isfinite(centre) and scale > 0):
             raise SettingsError(f"All values of {name!r} are equal or nearly equal: choose another column.")
         return cls(name, centre, scale, categories, has_dates)
 
-    def place(self, values: np.ndarray) -> np.ndarray:
+    def place(self, values: Array) -> Array:
         """Convert values to places."""
         return values / self.scale - self.centre / self.scale
 
@@ -45,9 +45,9 @@ class Axis:
         value = self.value(place)
         if self.has_dates:
             return str(np.datetime64(round(value), "D"))
-        return (
-            self.categories[min(max(round(value), 0), len(self.categories) - 1)] if self.categories else f"{value:.4g}"
-        )
+        if self.categories:
+            return self.categories[min(max(round(value), 0), len(self.categories) - 1)]
+        return f"{value:.4g}"
 
 
 PLAIN_AXES = Axis("x"), Axis("y")
@@ -57,28 +57,32 @@ PLAIN_AXES = Axis("x"), Axis("y")
 class Points:
     """Points in the plane."""
 
-    XY: np.ndarray
-    t: np.ndarray
-    is_test: np.ndarray
+    XY: Array
+    t: Array
+    is_test: Array
     class_names: tuple[str, ...]
     axes: tuple[Axis, Axis] = PLAIN_AXES
     target: Axis = Axis("output")
 
     @classmethod
-    def drawn(cls, XY: np.ndarray, t: np.ndarray, *names: Any, test: float, seed: int) -> "Points":
+    def drawn(cls, XY: Array, t: Array, *names, test: float, seed: int) -> "Points":
         """Shuffle and split the points; at least one point remains for training."""
-        order = np.random.default_rng(seed).permutation(len(t))
-        return cls(XY[order], t[order], np.arange(len(t)) < min(round(test * len(t)), len(t) - 1), *names)
+        rows = len(t)
+        order = np.random.default_rng(seed).permutation(rows)
+        is_test = np.arange(rows) < min(round(test * rows), rows - 1)
+        return cls(XY[order], t[order], is_test, *names)
 
     @property
     def limits(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """The limits of x and y, with a margin around the points."""
-        low, high = self.XY.min(axis=0), self.XY.max(axis=0)
+        low = self.XY.min(axis=0)
+        high = self.XY.max(axis=0)
         margin = 0.1 * np.maximum(high - low, 1)
-        (x0, x1), (y0, y1) = zip((low - margin).tolist(), (high + margin).tolist(), strict=True)
+        x0, y0 = (low - margin).tolist()
+        x1, y1 = (high + margin).tolist()
         return (x0, x1), (y0, y1)
 
-    def edited(self, *edit: Any) -> "Points":
+    def edited(self, *edit) -> "Points":
         """Return the points after adding, moving or removing one point.
 
         Raises
@@ -90,24 +94,31 @@ class Points:
             case "add", x, y, target:
                 if len(self.t) >= MOST_ROWS:
                     raise SettingsError(f"There are already {MOST_ROWS:,} points, the maximum: remove one first.")
-                XY, t = np.concatenate([self.XY, [_place(x, y)]]), np.append(self.t, self._target(target))
-                return replace(self, XY=XY, t=t, is_test=np.append(self.is_test, False))
+                return replace(
+                    self,
+                    XY=np.concatenate([self.XY, [_place(x, y)]]),
+                    t=np.append(self.t, self._target(target)),
+                    is_test=np.append(self.is_test, False),
+                )
             case "move", index, x, y:
                 XY = self.XY.copy()
                 XY[self.index(index)] = _place(x, y)
                 return replace(self, XY=XY)
-        others = np.arange(len(self.t)) != self.index(edit[1])
-        if self.is_test[others].all():
+        remains = np.arange(len(self.t)) != self.index(edit[1])
+        if self.is_test[remains].all():
             raise SettingsError("This is the only training point left: add another before you remove it.")
-        return replace(self, XY=self.XY[others], t=self.t[others], is_test=self.is_test[others])
+        return replace(self, XY=self.XY[remains], t=self.t[remains], is_test=self.is_test[remains])
 
     def described(self, index: int) -> str:
         """Describe a point."""
-        target = (
-            self.class_names[self.t[index]] if self.class_names else f"target {self.target.value(self.t[index]):.4g}"
-        )
-        x, y = (f"{axis.name} {axis.text(place)}" for axis, place in zip(self.axes, self.XY[index], strict=True))
-        return f"point {index}{' (test)' if self.is_test[index] else ''}: {x}, {y}, {target}"
+        name = f"point {index} (test)" if self.is_test[index] else f"point {index}"
+        texts = [f"{axis.name} {axis.text(place)}" for axis, place in zip(self.axes, self.XY[index], strict=True)]
+        t = self.t[index]
+        if self.class_names:
+            texts.append(self.class_names[t])
+        else:
+            texts.append(f"target {self.target.value(t):.4g}")
+        return f"{name}: {', '.join(texts)}"
 
     def index(self, index: int) -> int:
         """Validate the index of a point."""
@@ -115,24 +126,26 @@ class Points:
             raise SettingsError(f"The point index must be between 0 and {len(self.t) - 1}, got {index!r}.")
         return int(index)
 
-    def _target(self, target: float) -> float:
+    def _target(self, target):
         classes = len(self.class_names)
-        if classes and (not is_within(target, 0, classes) or target != int(target)):
-            raise SettingsError(f"The target must be a class index between 0 and {classes - 1}, got {target!r}.")
-        if not classes and not is_within(target, -FARTHEST, FARTHEST, ends="[]"):
-            given, *ends = (f"{self.target.value(place):g}" for place in (target, -FARTHEST, FARTHEST))
-            raise SettingsError(f"The target must be between {ends[0]} and {ends[1]}, got {given}.")
-        return int(target) if classes else float(target)
+        if classes:
+            if not is_within(target, 0, classes) or target != int(target):
+                raise SettingsError(f"The target must be a class index between 0 and {classes - 1}, got {target!r}.")
+            return int(target)
+        if not is_within(target, -FARTHEST, FARTHEST, ends="[]"):
+            value, low, high = (f"{self.target.value(place):g}" for place in (target, -FARTHEST, FARTHEST))
+            raise SettingsError(f"The target must be between {low} and {high}, got {value}.")
+        return float(target)
 
 
-def _place(x: float, y: float) -> tuple[float, float]:
+def _place(x, y):
     for name, value in (("x", x), ("y", y)):
         if not is_within(value, -FARTHEST, FARTHEST, ends="[]"):
             raise SettingsError(f"{name} must be between -{FARTHEST} and {FARTHEST}, got {value!r}.")
     return float(x), float(y)
 
 
-def circles(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
+def circles(seed: int, rows: int, noise: float):
     """Sample a disc inside a ring, with noise added to the points."""
     generator = np.random.default_rng(seed)
     t = np.arange(rows) % 2
@@ -142,7 +155,7 @@ def circles(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]
     return XY + noise * generator.standard_normal(XY.shape), t
 
 
-def moons(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
+def moons(seed: int, rows: int, noise: float):
     """Sample two interleaved half rings, with noise added to the points."""
     generator = np.random.default_rng(seed)
     t = np.arange(rows) % 2
@@ -152,7 +165,7 @@ def moons(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
     return XY + noise * generator.standard_normal(XY.shape), t
 
 
-def spirals(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
+def spirals(seed: int, rows: int, noise: float):
     """Sample two interleaved spirals, with noise added to the points."""
     generator = np.random.default_rng(seed)
     t = np.arange(rows) % 2
@@ -162,7 +175,7 @@ def spirals(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]
     return XY + noise * generator.standard_normal(XY.shape), t
 
 
-def xor(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
+def xor(seed: int, rows: int, noise: float):
     """Sample four squares; diagonally opposite squares have the same class."""
     generator = np.random.default_rng(seed)
     XY = generator.uniform(0.2, 3, (rows, 2)) * generator.choice([-1, 1], (rows, 2))
@@ -170,7 +183,7 @@ def xor(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
     return XY + noise * generator.standard_normal(XY.shape), t
 
 
-def blobs(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
+def blobs(seed: int, rows: int, noise: float):
     """Sample three Gaussian clusters, one per class; noise widens them."""
     generator = np.random.default_rng(seed)
     t = np.arange(rows) % 3
@@ -179,21 +192,21 @@ def blobs(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
     return centre + (0.4 + noise) * generator.standard_normal(centre.shape), t
 
 
-def plane(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
+def plane(seed: int, rows: int, noise: float):
     """Sample a regression target on a tilted plane, with noise added to the target."""
     generator = np.random.default_rng(seed)
     XY = generator.uniform(-3, 3, (rows, 2))
     return XY, (XY[:, 0] + XY[:, 1]) / 6 + noise * generator.standard_normal(rows)
 
 
-def wave(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
+def wave(seed: int, rows: int, noise: float):
     """Sample a regression target on a wavy surface, with noise added to the target."""
     generator = np.random.default_rng(seed)
     XY = generator.uniform(-3, 3, (rows, 2))
     return XY, np.sin(1.5 * XY[:, 0]) * np.cos(XY[:, 1]) + noise * generator.standard_normal(rows)
 
 
-def tutorial(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
+def tutorial(seed: int, rows: int, noise: float):
     """Sample circles; 100 rows, noise 0.1 and seed 1 reproduce the tutorial's data."""
     generator = np.random.RandomState(seed)  # the tutorial used this legacy generator
     outer = rows // 2
@@ -203,7 +216,14 @@ def tutorial(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray
     return XY + generator.normal(scale=noise, size=XY.shape), t
 
 
-SETS: dict[str, Callable[..., tuple[np.ndarray, np.ndarray]]] = {
-    make.__name__: make for make in (circles, moons, spirals, xor, blobs, wave, plane, tutorial)
+SETS: dict[str, Callable[..., tuple[Array, Array]]] = {
+    "circles": circles,
+    "moons": moons,
+    "spirals": spirals,
+    "xor": xor,
+    "blobs": blobs,
+    "wave": wave,
+    "plane": plane,
+    "tutorial": tutorial,
 }
 """The data sets by name."""

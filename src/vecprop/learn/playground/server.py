@@ -22,8 +22,8 @@ from tornado.web import RequestHandler
 from ...terminal.messages import UsageError
 from .page import Page
 from .session import Session
-from .settings import Settings, SettingsError
-from .table import Table
+from .session_settings import Settings, SettingsError
+from .table import PlaygroundTable
 
 HERE: Final = "127.0.0.1"
 MOST_WINDOWS, MOST_KEPT = 4, 12
@@ -58,41 +58,48 @@ class GuardedApplication(BokehTornado):
     """A Bokeh application that checks the host, origin and path of each request."""
 
     def __init__(self, fill: Callable[[Document], None], token: str, hosts: tuple[str, ...]) -> None:
-        # Signed sessions: browsers cannot invent session IDs.
-        options: dict[str, Any] = {"prefix": token, "sign_sessions": True, "secret_key": secrets.token_bytes(32)}
-        options |= {"extra_websocket_origins": list(hosts), "websocket_max_message_size_bytes": MOST_BYTES}
-        options |= {"check_unused_sessions_milliseconds": 1_000, "unused_session_lifetime_milliseconds": 10_000}
-        super().__init__(fill, **options)
+        secret: Any = secrets.token_bytes(32)
+        super().__init__(
+            fill,
+            prefix=token,
+            sign_sessions=True,  # browsers cannot invent session IDs
+            secret_key=secret,
+            extra_websocket_origins=list(hosts),
+            websocket_max_message_size_bytes=MOST_BYTES,
+            check_unused_sessions_milliseconds=1_000,
+            unused_session_lifetime_milliseconds=10_000,
+        )
         self.settings["log_function"] = lambda handler: None  # the log would contain the secret address
         self._hosts = hosts
         self._origins = {None, *(f"http://{host}" for host in hosts)}  # programs send no origin
 
-    def find_handler(self, request: HTTPServerRequest, **options: Any) -> Any:
+    def find_handler(self, request: HTTPServerRequest, **options):
         """Return the handler of a request: Bokeh's or a refusal."""
         if refusal := self._refusal(request):
             return self.get_handler_delegate(request, Refusal, {"refusal": refusal})
-        found: Any = super().find_handler(request, **options)
-        if found.handler_class is WSHandler:
-            found.handler_class = PromptSocket
-        return found
+        handler: Any = super().find_handler(request, **options)
+        if handler.handler_class is WSHandler:
+            handler.handler_class = PromptSocket
+        return handler
 
-    def resources(self, absolute_url: str | bool | None = None) -> Any:
+    def resources(self, absolute_url: str | bool | None = None):
         """Return only the core of BokehJS: the page needs no widgets, tables, formulas or WebGL."""
         return super().resources(absolute_url).clone(components=["bokeh"])
 
-    def _refusal(self, request: HTTPServerRequest) -> tuple[int, str] | None:
+    def _refusal(self, request):
         """Return the status and message of a refusal, or None to accept the request."""
         if request.host not in self._hosts:  # another host name that resolves to this machine
             return 403, "Open the playground only at the address that it printed."
         if request.headers.get("Origin") not in self._origins:
             return 403, "The playground does not accept requests from other sites."
         page = f"{self.prefix}/"
-        is_known = request.path in (page, f"{page}ws") or request.path.startswith(f"{page}static/")
-        if not is_known or "%00" in request.path:
+        is_static = request.path.startswith(f"{page}static/")
+        if "%00" in request.path or not (is_static or request.path in (page, f"{page}ws")):
             return 404, "Page not found: open the address that vecprop playground printed."
         windows = self.get_sessions("/")
-        is_full = sum(window.connection_count > 0 for window in windows) >= MOST_WINDOWS or len(windows) >= MOST_KEPT
-        if is_full and not request.path.startswith(f"{page}static/"):
+        open_windows = [window for window in windows if window.connection_count]
+        is_full = len(open_windows) >= MOST_WINDOWS or len(windows) >= MOST_KEPT
+        if is_full and not is_static:
             return 503, f"{MOST_WINDOWS} windows are open already: close one and reload this page."
         return None
 
@@ -131,16 +138,16 @@ def redirect(url: str, folder: Path) -> Path:
 def serve(table: Path | None, port: int, text: str | None, *, opens_browser: bool) -> None:
     """Serve the page until Ctrl-C."""
     logging.getLogger("bokeh").setLevel(logging.ERROR)  # hides messages about closed windows
-    own = None if table is None else Table.read(table)
+    data = None if table is None else PlaygroundTable.read(table)
     try:
         settings = None if text is None else Settings.from_text(text)
-        Session(settings, own).run_epochs(2)  # loads the kernels before the first frame
+        Session(settings, data).run_epochs(2)  # loads the kernels before the first frame
     except SettingsError as error:
         raise UsageError(str(error)) from None
 
-    async def run() -> None:
-        windows: dict[str, Page] = {}
-        server = PlaygroundServer(lambda document: Page(document, Session(settings, own), windows).fill(), port)
+    async def run():
+        windows = {}
+        server = PlaygroundServer(lambda document: Page(document, Session(settings, data), windows).fill(), port)
         server.start()
         print(f"The playground is at {server.url}\nPress Ctrl-C to stop it.", flush=True)
         with tempfile.TemporaryDirectory(prefix="vecprop-") as folder:

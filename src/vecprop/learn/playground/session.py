@@ -1,20 +1,18 @@
 """A playground session: the data, the network and the training state."""
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import fields, replace
-from typing import Any
 
 import numpy as np
 
-from ...core import Dense, Network, is_within
+from ...core import Array, Dense, Network, is_within
 from ...train.reference import norm
-from ...train.state import DivergenceError, TrainingResult, TrainingState
+from ...train.state import DivergenceError, TrainingState
 from ...train.trainer import engine_for, train
-from .parts import engine_of, features, network_of, optimizer_of, with_mistake
+from .building import engine_of, features, network_of, optimizer_of, with_mistake
 from .points import SETS, Points
-from .settings import CLASSES, Settings, SettingsError
-from .table import Table
+from .session_settings import CLASSES, Settings, SettingsError
+from .table import PlaygroundTable
 
 LARGEST_WEIGHT = 1000
 """The maximum absolute value of an edited weight."""
@@ -40,12 +38,14 @@ class Curves:
 
     def __init__(self, width: int) -> None:
         self._entries = self._last = np.empty((0, 1 + width))
-        self._added, self._stride = 0, 1
+        self._added = 0
+        self._stride = 1
 
-    def add(self, epochs: Any, values: Any) -> None:
+    def add(self, epochs, values) -> None:
         """Append the values, (E, width), of several epochs."""
         entries = np.column_stack([epochs, values])
-        self._entries = np.concatenate([self._entries, entries[-self._added % self._stride :: self._stride]])
+        first = -self._added % self._stride
+        self._entries = np.concatenate([self._entries, entries[first :: self._stride]])
         self._added += len(entries)
         self._last = entries[-1:]
         while len(self._entries) >= MOST_ENTRIES:
@@ -53,16 +53,16 @@ class Curves:
             self._stride *= 2
 
     @property
-    def epochs(self) -> np.ndarray:
+    def epochs(self) -> Array:
         """The epochs of the retained entries, (K,)."""
         return self._table()[:, 0].astype(int)
 
     @property
-    def values(self) -> np.ndarray:
+    def values(self) -> Array:
         """The retained values, (K, width)."""
         return self._table()[:, 1:]
 
-    def _table(self) -> np.ndarray:
+    def _table(self):
         ends_with_last = (self._added - 1) % self._stride == 0
         return self._entries if ends_with_last else np.concatenate([self._entries, self._last])
 
@@ -83,10 +83,10 @@ class Session:
     True
     """
 
-    def __init__(self, settings: Settings | None = None, table: Table | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, table: PlaygroundTable | None = None) -> None:
         self.table = table
         self._prepare(settings or Settings(data="circles" if table is None else "table"), None)
-        self.edits: list[tuple[Any, ...]] = []
+        self.edits: list[tuple] = []
         self.restart()
 
     def restart(self) -> None:
@@ -95,11 +95,14 @@ class Session:
         self.state: TrainingState | None = None
         self.epoch = self.steps = self.batch = 0
         self.trouble = ""
-        self.initial, self.actions = self.settings, list[tuple[Any, ...]]()
+        self.initial = self.settings
+        self.actions: list[tuple] = []
         for edit in self.edits:
             self._note(*edit)
         layers = sum(isinstance(layer, Dense) for layer in self.network.layers)
-        self.history, self.gradient_norms, self.moves = Curves(2), Curves(layers), Curves(layers)
+        self.gradient_norms = Curves(layers)
+        self.moves = Curves(layers)
+        self.history = Curves(2)
         self.history.add([0], [self.losses])
         self.path = deque([self.theta], LONGEST_PATH)
 
@@ -139,7 +142,7 @@ class Session:
         self.trouble = ""
         self._note("weight", int(index), float(value))
 
-    def change(self, **settings: Any) -> None:
+    def change(self, **settings) -> None:
         """Change settings; if any of them is invalid, change none.
 
         Training restarts if the parameters' shapes or the weight seed change. The optimizer's state is reset if the
@@ -150,30 +153,37 @@ class Session:
         SettingsError
             If a setting is unknown, out of range or incompatible with the data.
         """
-        names = [each.name for each in fields(Settings)]
-        if unknown := [name for name in settings if name not in names]:
-            raise SettingsError(f"Unknown setting {unknown[0]!r}: choose from {', '.join(names)}.")
-        before, shapes, trained = self.settings, _shapes(self.network), self.trained
+        names = [field.name for field in fields(Settings)]
+        for name in settings:
+            if name not in names:
+                raise SettingsError(f"Unknown setting {name!r}: choose from {', '.join(names)}.")
+        before = self.settings
         after = replace(before, **settings)
         if after == before:
             return
-        is_other_data = after.of_points != before.of_points
-        self._prepare(after, None if is_other_data else self.points)
-        if is_other_data:
+        shapes = _shapes(self.network)
+        trained = self.trained
+        if after.of_points == before.of_points:
+            self._prepare(after, self.points)
+        else:
+            self._prepare(after, None)
             self.edits = []
         if _shapes(self.network) != shapes or after.start != before.start:
             self.restart()
             return
         keeps_state = self.trained == trained and after.optimizer == before.optimizer
-        self.state = self.state if keeps_state else None
-        self.batch, self.trouble = 0, ""
+        if not keeps_state:
+            self.state = None
+        self.batch = 0
+        self.trouble = ""
         self._note("change", after, keeps_state)
 
-    def edit(self, *edit: Any) -> None:
+    def edit(self, *edit) -> None:
         """Apply ("add", x, y, target), ("move", index, x, y) or ("remove", index)."""
         self.points = self.points.edited(*edit)
         self._divide()
-        self.batch, self.trouble = 0, ""
+        self.batch = 0
+        self.trouble = ""
         self.edits.append(edit)
         self._note(*edit)
 
@@ -200,13 +210,16 @@ class Session:
             return np.nan, np.nan
         return self._on_both(lambda X, T: np.mean(self.predict(X).argmax(axis=1) == T.argmax(axis=1)))
 
-    def predict(self, X: np.ndarray) -> np.ndarray:
+    def predict(self, X: Array) -> Array:
         """Predict rows with the current parameters."""
         return engine_for(self.network, self.theta, silent=True).predict(self.theta, X)
 
-    def _on_both(self, measure: Callable[[np.ndarray, np.ndarray], Any]) -> tuple[float, float]:
+    def _on_both(self, measure):
         """Compute a metric on training and test points; the metric is NaN without points."""
-        train, test = (float(measure(X, T)) if len(X) else np.nan for X, T in (self.rows, self.test_rows))
+        metrics = []
+        for X, T in (self.rows, self.test_rows):
+            metrics.append(float(measure(X, T)) if len(X) else np.nan)
+        train, test = metrics
         return train, test
 
     def drawn(self, settings: Settings) -> Points:
@@ -219,10 +232,10 @@ class Session:
         names = tuple(f"class {k}" for k in range(CLASSES[settings.data]))
         return Points.drawn(XY, t, names, test=settings.test, seed=settings.seed)
 
-    def pairs(self, chosen: Any) -> tuple[np.ndarray, np.ndarray]:
+    def pairs(self, selected) -> tuple[Array, Array]:
         """Return the inputs and targets of selected points; classes are one-hot encoded."""
-        t = self.points.t[chosen]
-        X = features(self.settings.features, self.points.XY[chosen])
+        t = self.points.t[selected]
+        X = features(self.settings.features, self.points.XY[selected])
         return X, np.eye(self.class_count)[t] if self.class_count else t
 
     def _prepare(self, settings: Settings, points: Points | None) -> None:
@@ -231,14 +244,17 @@ class Session:
             points = self.drawn(settings)
         network = network_of(settings, len(points.class_names))
         self.trained: Network = with_mistake(network, settings.mistake)
-        self.settings, self.points, self.network = settings, points, network
+        self.settings = settings
+        self.points = points
+        self.network = network
         self._divide()
 
-    def _divide(self) -> None:
+    def _divide(self):
         """Build the training and test inputs and targets from the points."""
-        self.rows, self.test_rows = self.pairs(~self.points.is_test), self.pairs(self.points.is_test)
+        self.rows = self.pairs(~self.points.is_test)
+        self.test_rows = self.pairs(self.points.is_test)
 
-    def _note(self, *action: Any) -> None:
+    def _note(self, *action):
         """Record an action; merge it with the previous action if possible."""
         match self.actions[-1:], action:
             case [("epochs", before)], ("epochs", count):
@@ -250,17 +266,27 @@ class Session:
             case _:
                 self.actions.append(action)
 
-    def _call(self, X: np.ndarray, T: np.ndarray, epochs: int, **options: Any) -> TrainingResult:
-        options |= {"optimizer": optimizer_of(self.settings), "engine": engine_of(self.settings), "state": self.state}
-        seed = self.settings.start
-        return train(self.trained, self.theta, X, T, epochs=epochs, shuffle=False, seed=seed, **options)
+    def _call(self, X, T, epochs, **options):
+        return train(
+            self.trained,
+            self.theta,
+            X,
+            T,
+            optimizer=optimizer_of(self.settings),
+            epochs=epochs,
+            shuffle=False,
+            seed=self.settings.start,
+            engine=engine_of(self.settings),
+            state=self.state,
+            **options,
+        )
 
-    def _train(self, epochs: int) -> None:
-        options: dict[str, Any] = {"batch_size": self.settings.batch or None, "training_loss": "exact"}
-        if len(self.test_rows[1]):
-            options["validation"] = self.test_rows
+    def _train(self, epochs):
+        X, T = self.rows
+        test_rows = self.test_rows if len(self.test_rows[1]) else None
+        batch_size = self.settings.batch or None
         try:
-            result = self._call(*self.rows, epochs, **options)
+            result = self._call(X, T, epochs, batch_size=batch_size, training_loss="exact", validation=test_rows)
         except DivergenceError as error:
             if done := max(len(error.result.history.loss) - 1, 0):
                 self._train(done)
@@ -268,13 +294,15 @@ class Session:
             return
         self._accept(result)
         done = len(result.history.loss) - 1
-        test = result.history.validation_loss[1:] if "validation" in options else np.full(done, np.nan)
-        numbers = np.arange(self.epoch + 1, self.epoch + done + 1)
-        self.history.add(numbers, np.stack([result.history.loss[1:], test], axis=1))
+        losses = np.full((done, 2), np.nan)
+        losses[:, 0] = result.history.loss[1:]
+        if test_rows:
+            losses[:, 1] = result.history.validation_loss[1:]
+        self.history.add(np.arange(self.epoch + 1, self.epoch + done + 1), losses)
         self.epoch += done
         self._note("epochs", done)
 
-    def _take_step(self) -> None:
+    def _take_step(self):
         """Take one training step on the next batch."""
         size = self.settings.batch
         rows = slice(self.batch * size, (self.batch + 1) * size)
@@ -293,21 +321,28 @@ class Session:
             self.epoch += 1
             self.history.add([self.epoch], [self.losses])
 
-    def _accept(self, result: TrainingResult) -> None:
+    def _accept(self, result):
         self.steps += result.state.step - (self.state.step if self.state else 0)
-        self.theta, self.state = result.theta, result.state
+        self.theta = result.theta
+        self.state = result.state
 
-    def _measure(self, before: np.ndarray) -> None:
+    def _measure(self, before):
         """Record the norm of each dense layer's gradient and of its last update."""
         X, T = (rows[:MOST_MEASURED] for rows in self.rows)
         with np.errstate(over="ignore", invalid="ignore"):  # training may diverge
             gradient = self.trained.loss_and_gradient(self.theta, X, T)[1]
-            for curves, vector in ((self.gradient_norms, gradient), (self.moves, self.theta - before)):
-                layers = zip(self.network.layers, self.network.layout.views(vector), strict=True)
-                dense = [[*p.values()] for layer, p in layers if isinstance(layer, Dense)]
-                curves.add([self.steps], [[float(norm(np.concatenate([*map(np.ravel, p)]))) for p in dense]])
+            self.gradient_norms.add([self.steps], [self._norms(gradient)])
+            self.moves.add([self.steps], [self._norms(self.theta - before)])
         self.path.append(self.theta)
 
+    def _norms(self, vector):
+        """Return the norm of each dense layer's part of a vector."""
+        norms = []
+        for layer, p in zip(self.network.layers, self.network.layout.views(vector), strict=True):
+            if isinstance(layer, Dense):
+                norms.append(float(norm(np.concatenate([part.ravel() for part in p.values()]))))
+        return norms
 
-def _shapes(network: Network) -> list[tuple[int, ...]]:
+
+def _shapes(network):
     return [tensor.shape for tensor in network.layout.tensors]

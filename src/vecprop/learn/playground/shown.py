@@ -2,18 +2,18 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ...check import Report, check_gradients
-from ...core.elementary import is_within
+from ...core.elementary import Array, is_within
 from ...train.members import Member
 from ...train.population import train_population
 from ..tracing.trace import Trace, trace
-from .parts import engine_of, features, optimizer_of
+from .building import engine_of, features, optimizer_of
 from .session import Session
-from .settings import SettingsError
+from .session_settings import SettingsError
 
 MOST_STARTS, MOST_EPOCHS_OF_STARTS = 200, 2_000
 """The maximum numbers of starts and of epochs."""
@@ -28,26 +28,35 @@ LONGEST = 10.0
 """The time limit in seconds for training many starts."""
 
 
-def _on_grid(session: Session, size: int) -> np.ndarray:
+def _on_grid(session, size):
     """Compute the network's inputs on a grid, row by row, with y increasing."""
-    XY = np.stack(np.meshgrid(*(np.linspace(*limit, size) for limit in session.points.limits)), axis=-1)
-    return features(session.settings.features, XY.reshape(-1, 2))
+    (x0, x1), (y0, y1) = session.points.limits
+    XY = _grid(np.linspace(x0, x1, size), np.linspace(y0, y1, size))
+    return features(session.settings.features, XY)
 
 
-def map_of(session: Session, size: int) -> np.ndarray:
+def _grid(x, y):
+    """Return all pairs of x and y, (size², 2)."""
+    return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+
+
+def map_of(session: Session, size: int) -> Array:
     """Predict on a grid over the plane, (size, size, outputs)."""
     return session.predict(_on_grid(session, size)).reshape(size, size, -1)
 
 
-def units_of(session: Session, size: int) -> list[np.ndarray]:
+def units_of(session: Session, size: int) -> list[Array]:
     """Compute all units' outputs on a grid: a list of (units, size, size)."""
-    network, X = session.network, _on_grid(session, size)
+    network = session.network
+    X = _on_grid(session, size)
     outputs, _ = network.forward(session.theta, X)
-    shown = [X, *(outputs[number] for number in network._activations), network.loss_function.predict(outputs[-1])]
-    return [values.T.reshape(-1, size, size) for values in shown]
+    layers = [X]
+    layers += [outputs[number] for number in network._activations]
+    layers.append(network.loss_function.predict(outputs[-1]))
+    return [values.T.reshape(-1, size, size) for values in layers]
 
 
-def hidden(session: Session) -> np.ndarray:
+def hidden(session: Session) -> Array:
     """Compute the last hidden layer's outputs, (N, units); without hidden layers, return the inputs."""
     X = features(session.settings.features, session.points.XY)
     layers = session.network._activations
@@ -68,15 +77,18 @@ class Edge:
 
 def edges(session: Session) -> list[Edge]:
     """Return the weights and biases of the dense layers, in the order of theta."""
-    found, layer = [], -1
+    edges = []
+    layer = -1
     for tensor in session.network.layout.tensors:
         if tensor.kind != "Dense":
             continue
-        layer += tensor.name == "W"
-        for index, place in enumerate(np.ndindex(tensor.shape), tensor.start):
-            source, target = place if tensor.name == "W" else (None, *place)
-            found.append(Edge(layer, source, target, index, float(session.theta[index]), f"{tensor}{[*place]}"))
-    return found
+        if tensor.name == "W":
+            layer += 1
+        for index, entry in enumerate(np.ndindex(tensor.shape), tensor.start):
+            *sources, target = entry
+            source = sources[0] if sources else None
+            edges.append(Edge(layer, source, target, index, float(session.theta[index]), f"{tensor}{[*entry]}"))
+    return edges
 
 
 def row(session: Session, index: int) -> Trace:
@@ -95,10 +107,10 @@ def check(session: Session) -> Report:
 class Surface(NamedTuple):
     """The loss, (size, size), in a plane through theta, and the path of training."""
 
-    loss: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
-    path: np.ndarray
+    loss: Array
+    first: Array
+    second: Array
+    path: Array
 
 
 def loss_surface(session: Session, size: int) -> Surface:
@@ -110,20 +122,20 @@ def loss_surface(session: Session, size: int) -> Surface:
     moves = np.array(session.path) - session.theta
     _, s, Vt = np.linalg.svd(moves, full_matrices=False)
     main = Vt[:2][s[:2] > 1e-9 * max(s.max(), 1e-300)]
-    others = np.random.default_rng(0).standard_normal((2, moves.shape[1]))
-    axes = np.linalg.qr(np.concatenate([main, others])[:2].T)[0].T
+    random = np.random.default_rng(0).standard_normal((2, moves.shape[1]))
+    axes = np.linalg.qr(np.concatenate([main, random])[:2].T)[0].T
     path = moves @ axes.T
     reach = 1.3 * np.abs(path).max(axis=0)
     reach = np.maximum(reach, max(0.3 * reach.max(), 0.1))
     first, second = (np.linspace(-most, most, size) for most in reach)
-    places = np.stack(np.meshgrid(first, second), axis=-1).reshape(-1, 2)
+    places = _grid(first, second)
     with np.errstate(over="ignore", invalid="ignore"):
         parts = np.array_split(session.theta + places @ axes, len(places) // TOGETHER + 1)
         loss = np.concatenate([session.network.loss(thetas, X, T) for thetas in parts])
     return Surface(loss.reshape(size, size), first, second, path)
 
 
-def losses_of_starts(session: Session, count: int, epochs: int) -> np.ndarray:
+def losses_of_starts(session: Session, count: int, epochs: int) -> Array:
     """Train from many initial weights, starting with the session's, and return the losses.
 
     Returns
@@ -131,16 +143,26 @@ def losses_of_starts(session: Session, count: int, epochs: int) -> np.ndarray:
     ndarray (count, epochs + 1)
         The training loss per epoch, from before the first epoch; NaN after divergence or the time limit.
     """
-    for what, value, most in (("starts", count, MOST_STARTS), ("epochs", epochs, MOST_EPOCHS_OF_STARTS)):
+    for noun, value, most in (("starts", count, MOST_STARTS), ("epochs", epochs, MOST_EPOCHS_OF_STARTS)):
         if not isinstance(value, int) or not is_within(value, 1, most, ends="[]"):
-            raise SettingsError(f"The number of {what} must be between 1 and {most:,}, got {value!r}.")
-    settings, network = session.settings, session.trained
-    how: dict[str, Any] = {"epochs": epochs, "batch_size": settings.batch or None, "shuffle": False}
-    how |= {"optimizer": optimizer_of(settings), "training_loss": "exact"}
-    seeds = range(settings.start, settings.start + count)
-    members = [Member(network, network.init(seed), seed=seed, **how) for seed in seeds]
-    end, engine = time.monotonic() + LONGEST, engine_of(settings)
-    results = train_population(members, *session.rows, progress=lambda _: time.monotonic() > end, engine=engine)
+            raise SettingsError(f"The number of {noun} must be between 1 and {most:,}, got {value!r}.")
+    settings = session.settings
+    members = []
+    for seed in range(settings.start, settings.start + count):
+        member = Member(
+            session.trained,
+            session.trained.init(seed),
+            optimizer_of(settings),
+            epochs=epochs,
+            batch_size=settings.batch or None,
+            shuffle=False,
+            training_loss="exact",
+            seed=seed,
+        )
+        members.append(member)
+    X, T = session.rows
+    end = time.monotonic() + LONGEST
+    results = train_population(members, X, T, progress=lambda _: time.monotonic() > end, engine=engine_of(settings))
     losses = np.full((count, epochs + 1), np.nan)
     for curve, result in zip(losses, results, strict=True):
         curve[: len(result.history.loss)] = result.history.loss

@@ -4,13 +4,13 @@ import os
 import re
 import tempfile
 import zipfile
-from collections.abc import Container
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
+from ...core import Array
 from ...tables.error import TableError, printable
 from ...tables.kinds.ambiguities import NO_OPTIONS
 from ...tables.kinds.formats import DateReading, NumberReading
@@ -21,7 +21,7 @@ from ...tables.reading.delimited import DelimitedFile, require_columns
 from ...tables.reading.file_lists import EXCEL, existing, is_compressed
 from ...tables.reading.reading import as_classes, read_chunks
 from .points import Axis, Points
-from .settings import MOST_ROWS
+from .session_settings import MOST_ROWS
 
 MOST_BYTES, MOST_COLUMNS = 20_000_000, 1_000
 MOST_CLASSES = 50
@@ -43,7 +43,7 @@ _IDENTIFIER = re.compile(r"(?i:(?:.*[\W_])?(?:id|index|idx|no|nr|key|code|zip|uu
 """Names of columns that identify rows or groups."""
 
 
-class Table:
+class PlaygroundTable:
     """A table with columns to draw.
 
     Raises
@@ -52,17 +52,18 @@ class Table:
         If the table has too many or too few rows or columns.
     """
 
-    def __init__(self, frame: Any) -> None:
+    def __init__(self, frame) -> None:
         rows, columns = frame.shape
         _require_few(rows, columns)
         if rows < 4 or columns < 3:
             needed = "at least 4 rows and 3 columns are needed (two axes and the target)"
             raise TableError(f"The table has {rows} rows and {columns} columns, but {needed}.")
-        self.frame, self.columns = frame, [str(name) for name in frame.columns]
+        self.frame = frame
+        self.columns = [str(name) for name in frame.columns]
         self.notes: list[str] = frame.attrs.get("notes", [])
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> "Table":
+    def read(cls, path: str | os.PathLike[str]) -> "PlaygroundTable":
         """Read a table from a file.
 
         Raises
@@ -77,7 +78,7 @@ class Table:
         return cls(next(iter(read_chunks(path, MOST_ROWS + 1, as_text=True))))
 
     @classmethod
-    def of_file(cls, name: str, content: bytes) -> "Table":
+    def from_upload(cls, name: str, content: bytes) -> "PlaygroundTable":
         """Read a table from the name and content of an uploaded file.
 
         Raises
@@ -119,49 +120,61 @@ class Table:
         return x, y, target
 
     @cached_property
-    def _suggested(self) -> tuple[str, str, str]:
+    def _suggested(self):
         """The default columns for x, y and the target."""
         from ...tables.explaining.relations import explained
         from ...tables.rows import row_numbers  # both import scikit-learn, which other data sets do not need
 
-        some, counters = Table(self.frame.iloc[:: -(-len(self.frame) // MOST_EXAMINED)]), row_numbers(self.frame)
-        target = some._likely_target(counters)
-        t, classes, *_ = some._examined(target, counters, is_target=True)
-        known = np.isfinite(t)
-        y, ranks = np.unique(t[known], return_inverse=True)[1].astype(float), {}
+        sample = PlaygroundTable(self.frame.iloc[:: -(-len(self.frame) // MOST_EXAMINED)])
+        counters = row_numbers(self.frame)
+        target = sample._likely_target(counters)
+        t = sample._examined(target, counters, is_target=True)
+        has_target = np.isfinite(t.numbers)
+        y = np.unique(t.numbers[has_target], return_inverse=True)[1].astype(float)
+        ranks = {}
         for name in [name for name in self.columns if name != target][:LOOKED_AT]:
-            x, categories, has_dates, distinct, is_suitable = some._examined(name, counters)
-            related = explained(x[known], y, is_classes=bool(classes)) if y.any() else 0.0
-            share = np.isfinite(x).mean() * (0.5 if has_dates else 1.0)
-            ranks[name] = is_suitable, distinct > FEW and not categories, related * share
-        first, second, *_ = sorted(ranks, key=lambda name: ranks[name], reverse=True)
+            x = sample._examined(name, counters)
+            related = 0.0
+            if y.any():
+                related = explained(x.numbers[has_target], y, is_classes=bool(t.categories))
+            share = np.isfinite(x.numbers).mean()
+            if x.has_dates:
+                share *= 0.5
+            ranks[name] = x.is_suitable, x.distinct > FEW and not x.categories, related * share
+        first, second, *_ = sorted(ranks, key=ranks.__getitem__, reverse=True)
         return first, second, target
 
-    def _likely_target(self, counters: Container[str]) -> str:
+    def _likely_target(self, counters):
         """Return the column with a typical name, or the last suitable column, preferably with few distinct values."""
         names = {name.casefold(): name for name in reversed(self.columns)}
-        first = [names[name] for name in TARGETS.split() if name in names and not (name == "y" and "x" in names)]
-        first.append(self.columns[-1])
+        typical_names = [names[name] for name in TARGETS.split() if name in names]
+        if "x" in names and "y" in names:
+            typical_names.remove(names["y"])
+        likely = [*typical_names, self.columns[-1]]
+        candidates = likely + self.columns[: -LOOKED_AT - 1 : -1]
         for most in (FEW, np.inf):
-            for name in [*first, *self.columns[: -LOOKED_AT - 1 : -1]]:
-                *_, distinct, is_suitable = self._examined(name, counters, is_target=True)
-                if is_suitable and (name in first or distinct <= most):
+            for name in candidates:
+                column = self._examined(name, counters, is_target=True)
+                if column.is_suitable and (name in likely or column.distinct <= most):
                     return name
         return self.columns[-1]
 
-    def _examined(
-        self, name: str, counters: Container[str], is_target: bool = False
-    ) -> tuple[Any, Any, bool, int, bool]:
-        """Return what `_values` returns, the number of distinct values, and whether to suggest the column."""
+    def _examined(self, name, counters, is_target=False):
         try:
-            values, categories, has_dates = self._values(name, is_target)
+            column = self._values(name, is_target)
         except ValueError:  # the column cannot be drawn
-            return np.full(len(self.frame), np.nan), (), False, 0, False
-        distinct, before, after = len(np.unique(values[np.isfinite(values)])), values[:-1], values[1:]
-        counts = (values == np.floor(values)).all() and ((before < after).all() or (before > after).all())
-        identifies = _IDENTIFIER.fullmatch(name) or name in counters
-        identifies = identifies or (distinct == len(values) if categories else counts)
-        return values, categories, has_dates, distinct, distinct > 1 and not identifies
+            return ExaminedColumn(np.full(len(self.frame), np.nan))
+        numbers = column.numbers
+        distinct = len(np.unique(numbers[np.isfinite(numbers)]))
+        if column.categories:
+            identifies_rows = distinct == len(numbers)
+        else:
+            before = numbers[:-1]
+            after = numbers[1:]
+            is_monotonic = (before < after).all() or (before > after).all()
+            identifies_rows = is_monotonic and (numbers == np.floor(numbers)).all()
+        is_identifier = _IDENTIFIER.fullmatch(name) or name in counters or identifies_rows
+        return ExaminedColumn(*column, distinct=distinct, is_suitable=distinct > 1 and not is_identifier)
 
     def points(self, columns: tuple[str, ...], test: float, seed: int) -> Points:
         """Convert the rows to points, skipping rows with missing or unreadable values.
@@ -172,60 +185,78 @@ class Table:
             If a column cannot be drawn or used as a target.
         """
         x, y, target = self.chosen(columns)
-        read = [self._values(x), self._values(y), self._values(target, is_target=True)]
-        complete = np.isfinite([values for values, *_ in read]).all(axis=0)
-        self.notes = list(dict.fromkeys(self.notes + self._notes_on_target(target)))
+        values = {x: self._values(x), y: self._values(y), target: self._values(target, is_target=True)}
+        complete = np.isfinite([column.numbers for column in values.values()]).all(axis=0)
+        self.notes = list(dict.fromkeys(self.notes + self._notes_on_target(target, values[target])))
         if complete.sum() < 4:
             few = f"Only {complete.sum()} rows have a value in each of {x!r}, {y!r} and {target!r}"
             raise TableError(f"{few}, but 4 are needed: choose other columns.")
-        axes, places = [], []
-        for name, (values, categories, has_dates) in zip((x, y, target), read, strict=True):
-            axes.append(Axis.of(_shown(name), values[complete], categories, has_dates))
-            places.append(axes[-1].place(values[complete]))
-        classes = axes[2].categories
-        t = read[2][0][complete].astype(int) if classes else places[2]
+        axes = []
+        places = []
+        for name, (numbers, categories, has_dates) in values.items():
+            axis = Axis.from_values(_shown(name), numbers[complete], categories, has_dates)
+            axes.append(axis)
+            places.append(axis.place(numbers[complete]))
+        x_axis, y_axis, target_axis = axes
         XY = np.stack(places[:2], axis=1)
-        return Points.drawn(XY, t, classes, (axes[0], axes[1]), axes[2], test=test, seed=seed)
+        t = places[2]
+        classes = target_axis.categories
+        if classes:
+            t = values[target].numbers[complete].astype(int)
+        return Points.drawn(XY, t, classes, (x_axis, y_axis), target_axis, test=test, seed=seed)
 
-    def _notes_on_target(self, target: str) -> list[str]:
+    def _notes_on_target(self, target, column):
         """Return notes on odd targets."""
         from ...tables.explaining.column_notes import odd_classes, odd_targets
 
-        values, classes, _ = self._values(target, is_target=True)
-        is_known = np.isfinite(values)
-        named = f"The target {target!r}"
-        if not classes:
-            return odd_targets(self.frame[is_known], values[is_known], named)
-        return odd_classes(as_classes(self.frame[target][is_known]).to_numpy(), named)
+        has_value = np.isfinite(column.numbers)
+        subject = f"The target {target!r}"
+        if not column.categories:
+            return odd_targets(self.frame[has_value], column.numbers[has_value], subject)
+        return odd_classes(as_classes(self.frame[target][has_value]).to_numpy(), subject)
 
-    def _values(self, name: str, is_target: bool = False) -> tuple[np.ndarray, tuple[str, ...], bool]:
-        """Return a column as numbers, or as indices of categories; the categories' names; and whether it has dates."""
+    def _values(self, name, is_target=False):
         series = self.frame[name]
         if not series.notna().any():
             raise TableError(f"Column {name!r} has no values: choose another{' target' if is_target else ''}.")
-        if is_target:
-            is_number = guess_task(series) == "regression"
-            reading = target_reading(series, name, self.frame, NO_OPTIONS)[0] if is_number else None
-        else:
+        reading = None
+        if not is_target:
             reading = kind_of(series, name, NO_OPTIONS, lambda: common_decimal(self.frame, NO_OPTIONS)).reading
+        elif guess_task(series) == "regression":
+            reading = target_reading(series, name, self.frame, NO_OPTIONS)[0]
         if isinstance(reading, NumberReading):
-            return read_numbers(series, reading)[0], (), False
+            return ColumnValues(read_numbers(series, reading)[0])
         if isinstance(reading, DateReading):
-            return read_days(series, reading)[0], (), True
+            return ColumnValues(read_days(series, reading)[0], has_dates=True)
         names = as_names(series)
         categories = sorted(set(names) - {MISSING})
         if len(categories) > MOST_CLASSES:
             many = f"Column {name!r} has {len(categories):,} categories"
             raise TableError(f"{many}, but the limit is {MOST_CLASSES}: choose another.")
-        numbers = {category: number for number, category in enumerate(categories)}
-        return (
-            np.array([numbers.get(each, np.nan) for each in names], dtype=float),
-            tuple(map(_shown, categories)),
-            False,
-        )
+        indices = {category: index for index, category in enumerate(categories)}
+        numbers = np.array([indices.get(category, np.nan) for category in names], float)
+        return ColumnValues(numbers, tuple(map(_shown, categories)))
 
 
-def _require_small(file: Path) -> None:
+class ColumnValues(NamedTuple):
+    """A column as numbers or as indices of categories, with the names of the categories."""
+
+    numbers: Array
+    categories: tuple[str, ...] = ()
+    has_dates: bool = False
+
+
+class ExaminedColumn(NamedTuple):
+    """A column, the number of its distinct values, and whether it is a suitable default."""
+
+    numbers: Array
+    categories: tuple[str, ...] = ()
+    has_dates: bool = False
+    distinct: int = 0
+    is_suitable: bool = False
+
+
+def _require_small(file):
     """Raise if a file or its uncompressed content is too large."""
     kind = file.suffix.lower()
     if not file.is_file() or is_compressed(file) or kind in ARROW:
@@ -244,14 +275,14 @@ def _require_small(file: Path) -> None:
         raise TableError(f"{file} has {size:,} bytes, but the limit is {MOST_BYTES:,}: use a part of it.")
 
 
-def _require_few(rows: int, columns: int) -> None:
+def _require_few(rows, columns):
     if rows > MOST_ROWS:
         raise TableError(f"The table has more than {MOST_ROWS:,} rows: use a part of it.")
     if columns > MOST_COLUMNS:
         raise TableError(f"The table has {columns:,} columns, but the limit is {MOST_COLUMNS:,}: remove some.")
 
 
-def _shown(name: str) -> str:
+def _shown(name):
     """Format a name for display: printable, on one line, truncated."""
     line = printable(" ".join(name.split()))
     return line if len(line) <= LONGEST_NAME else f"{line[:LONGEST_NAME]}…"

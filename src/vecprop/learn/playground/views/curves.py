@@ -3,10 +3,10 @@
 import numpy as np
 from bokeh.models import DataRange1d
 
-from ....core import Dense
+from ....core import Array, Dense
 from ....pictures.style import COLOURS, colour
 from ..session import Session
-from .style import counted, empty, fit_log_axis, legend_of, log_figure, plain_figure
+from .figures import counted, empty, fit_log_axis, legend_of, log_figure, plain_figure
 
 MOST_OF_LOSSES, MOST_OF_NORMS, MOST_OF_STARTS = 500, 300, 150
 """The maximum numbers of points per curve; more would not be visible."""
@@ -25,9 +25,9 @@ class LossView:
 
     def update(self, session: Session) -> None:
         """Draw the current curves."""
-        epochs, (train, test) = session.history.epochs, session.history.values.T
-        some = _some(len(epochs), MOST_OF_LOSSES)
-        self._curves.data = {"epoch": epochs[some], "train": train[some], "test": test[some]}
+        entries = _thinned(len(session.history.epochs), MOST_OF_LOSSES)
+        train, test = session.history.values[entries].T
+        self._curves.data = {"epoch": session.history.epochs[entries], "train": train, "test": test}
 
 
 class GradientsView:
@@ -44,16 +44,19 @@ class GradientsView:
 
     def update(self, session: Session) -> None:
         """Draw the current curves, without zeros because the axis is logarithmic."""
-        drawn = []
+        drawn: dict[str, list] = {name: [] for name in self._curves.data}
         numbers = [number for number, layer in enumerate(session.network.layers) if isinstance(layer, Dense)]
-        for curves, what, dash in ((session.gradient_norms, "gradient", "solid"), (session.moves, "update", "dashed")):
+        for curves, noun, dash in ((session.gradient_norms, "gradient", "solid"), (session.moves, "update", "dashed")):
             for layer, values in enumerate(curves.values.T):
-                places = np.flatnonzero(values > 0)
-                places = places[_some(len(places), MOST_OF_NORMS)]
-                epochs = curves.epochs[places].astype(float)
-                drawn.append((epochs, values[places], colour(layer), dash, f"layer {numbers[layer]} {what}"))
-        self._curves.data = dict(zip(self._curves.data, map(list, zip(*drawn, strict=True)), strict=True))
-        fit_log_axis(self.figure, np.concatenate(self._curves.data["ys"]))
+                entries = np.flatnonzero(values > 0)
+                entries = entries[_thinned(len(entries), MOST_OF_NORMS)]
+                drawn["xs"].append(curves.epochs[entries].astype(float))
+                drawn["ys"].append(values[entries])
+                drawn["colour"].append(colour(layer))
+                drawn["dash"].append(dash)
+                drawn["name"].append(f"layer {numbers[layer]} {noun}")
+        self._curves.data = drawn
+        fit_log_axis(self.figure, np.concatenate(drawn["ys"]))
 
 
 class StartsView:
@@ -65,14 +68,18 @@ class StartsView:
         look = {"line_color": "colour", "line_width": "width", "line_alpha": "opacity"}
         self.figure.multi_line("xs", "ys", source=self._curves, **look)
 
-    def draw(self, losses: np.ndarray) -> None:
+    def draw(self, losses: Array) -> None:
         """Draw the losses, (starts, epochs + 1), with the page's own network on top."""
-        epochs = _some(losses.shape[1], MOST_OF_STARTS)
+        epochs = _thinned(losses.shape[1], MOST_OF_STARTS)
         losses = losses[::-1, epochs]
-        others = len(losses) - 1
-        lines = {"xs": [epochs] * len(losses), "ys": list(np.where(losses > 0, losses, np.nan))}
-        looks = {"colour": (COLOURS[1], COLOURS[0]), "width": (1.0, 3.0), "opacity": (0.35, 1.0)}
-        self._curves.data = lines | {name: [other] * others + [own] for name, (other, own) in looks.items()}
+        count = len(losses)
+        self._curves.data = {
+            "xs": [epochs] * count,
+            "ys": list(np.where(losses > 0, losses, np.nan)),
+            "colour": [COLOURS[1]] * (count - 1) + [COLOURS[0]],
+            "width": [1.0] * (count - 1) + [3.0],
+            "opacity": [0.35] * (count - 1) + [1.0],
+        }
         fit_log_axis(self.figure, losses)
 
     def clear(self) -> None:
@@ -81,12 +88,12 @@ class StartsView:
         fit_log_axis(self.figure, np.empty(0))
 
 
-def _some(count: int, most: int) -> np.ndarray:
+def _thinned(count, most):
     """Return evenly spaced indices below count, including the first and the last."""
     return np.unique(np.linspace(0, count - 1, most).astype(int)) if count else np.empty(0, int)
 
 
-def described(losses: np.ndarray) -> str:
+def described(losses: Array) -> str:
     """Summarize the final losses of many starts in a sentence.
 
     Examples
@@ -99,5 +106,5 @@ def described(losses: np.ndarray) -> str:
     if not len(ends):
         return f"None of the {len(losses)} starts finished: all diverged or reached the time limit."
     best, median, worst = np.quantile(ends, [0, 0.5, 1])
-    found = f"the best loss is {best:.4g}, the median {median:.4g}, the worst {worst:.4g}"
-    return f"{len(ends)} of {len(losses)} starts finished: {found}."
+    summary = f"the best loss is {best:.4g}, the median {median:.4g}, the worst {worst:.4g}"
+    return f"{len(ends)} of {len(losses)} starts finished: {summary}."

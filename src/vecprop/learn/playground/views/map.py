@@ -9,7 +9,7 @@ from bokeh.events import DoubleTap, Pan, PanEnd, PanStart, Tap
 
 from ..session import Session
 from ..shown import map_of
-from .style import MOST_POINTS, SELECTED, add_points, columns_of_points, of_classes, of_numbers, plain_figure
+from .figures import SELECTED, add_points, class_pixels, columns_of_points, evenly_spaced, number_pixels, plain_figure
 
 SIZE = 100
 """The number of pixels along a side."""
@@ -29,9 +29,15 @@ class MapView:
         self.figure.grid.visible = False
         self._image = models.ColumnDataSource({"image": [np.zeros((2, 2), np.uint32)]})
         self._area = self.figure.image_rgba("image", source=self._image, x=0, y=0, dw=1, dh=1, name="ground").glyph
-        look = {"selection_line_color": SELECTED, "selection_line_width": 5}
-        look |= {"nonselection_line_alpha": 1, "nonselection_fill_alpha": "inside"}  # test points remain hollow
-        self._points = add_points(self.figure, 9, line_width=1.5, **look)
+        self._points = add_points(
+            self.figure,
+            9,
+            line_width=1.5,
+            selection_line_color=SELECTED,
+            selection_line_width=5,
+            nonselection_line_alpha=1,
+            nonselection_fill_alpha="inside",  # test points remain hollow
+        )
         self.figure.on_event(Tap, self._tapped)
         self.figure.on_event(DoubleTap, self._tapped)  # a quick second click sends DoubleTap instead of Tap
         self.figure.on_event(PanStart, self._seized)
@@ -47,11 +53,12 @@ class MapView:
 
     def update(self, session: Session) -> None:
         """Draw the current predictions, and the points if they have changed."""
-        points, shown = session.points, map_of(session, SIZE)
+        points = session.points
+        predictions = map_of(session, SIZE)
         if session.class_count:
-            pixels = of_classes(shown, self.smooth)
+            pixels = class_pixels(predictions, self.smooth)
         else:
-            pixels = of_numbers(shown[..., 0], points.t.min(), points.t.max())
+            pixels = number_pixels(predictions[..., 0], points.t.min(), points.t.max())
         if self._drawn[0] is not points or self._drawn[1] is not self.shows_test:
             self._drawn = points, self.shows_test
             self._place(session)
@@ -60,70 +67,85 @@ class MapView:
 
     def draw_points(self, session: Session) -> None:
         """Draw the session's points."""
-        points, (x, y) = session.points, self._axes
+        points = session.points
+        x, y = self._axes
         rows = np.flatnonzero(~points.is_test | self.shows_test)
-        rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_POINTS)).astype(int)]
+        rows = rows[evenly_spaced(len(rows))]
         selected = -1 if self.selected is None else self.selected
         self._points.selected.indices = np.flatnonzero(rows == selected).tolist()
         places = {"x": x.value(points.XY[rows, 0]), "y": y.value(points.XY[rows, 1])}
         self._points.data = places | columns_of_points(session, rows)
 
-    def _place(self, session: Session) -> None:
+    def _place(self, session):
         """Set the limits and axes of the map, in the units of the table's columns."""
-        axes, figure, ends = session.points.axes, self.figure, []
-        for axis, limits, drawn in zip(axes, session.points.limits, (figure.x_range, figure.y_range), strict=True):
-            ends.append([axis.value(end) for end in limits])
-            drawn.update(start=ends[-1][0], end=ends[-1][1])
-        (x0, x1), (y0, y1) = ends
+        figure = self.figure
+        axes = session.points.axes
+        x_limits, y_limits = session.points.limits
+        x0, x1 = (axes[0].value(end) for end in x_limits)
+        y0, y1 = (axes[1].value(end) for end in y_limits)
+        figure.x_range.update(start=x0, end=x1)
+        figure.y_range.update(start=y0, end=y1)
         self._area.update(x=x0, y=y0, dw=x1 - x0, dh=y1 - y0)
         if axes == self._axes:
             return  # because Bokeh needs a third of a second for new models
         self._axes = axes
-        for axis, drawn in zip(axes, (*figure.xaxis, *figure.yaxis), strict=True):
-            drawn.axis_label = models.PlainText(text=axis.name)  # a plain string could be rendered as a formula
-            drawn.ticker, drawn.formatter = models.BasicTicker(), models.BasicTickFormatter(use_scientific=True)
-            if axis.has_dates:
-                drawn.ticker = models.BasicTicker(desired_num_ticks=4)
-                drawn.formatter = models.CustomJSTickFormatter(code=DATE)
-            if names := list(axis.categories):
-                drawn.ticker = models.FixedTicker(ticks=list(range(len(names))))
-                drawn.formatter = models.CustomJSTickFormatter(args={"names": names}, code="return names[tick]")
+        _label_axis(figure.xaxis[0], axes[0])
+        _label_axis(figure.yaxis[0], axes[1])
 
     def following(self, right: int, up: int) -> int:
         """Return the row of the next drawn point: right 1 or -1 (right or left), or up 1 or -1 (above or below)."""
         x, y, rows = (np.asarray(self._points.data[name]) for name in ("x", "y", "row"))
-        rows = rows[np.lexsort((y, x) if right else (x, y))][:: right or up]
-        place = np.flatnonzero(rows == self.selected)
-        return int(rows[min(place[0] + 1, len(rows) - 1) if len(place) else 0])
+        order = np.lexsort((y, x) if right else (x, y))
+        rows = rows[order][:: right or up].tolist()
+        if self.selected not in rows:
+            return rows[0]
+        position = rows.index(self.selected)
+        return rows[min(position + 1, len(rows) - 1)]
 
-    def _nearest(self, x: float, y: float) -> int | None:
+    def _nearest(self, x, y):
         """Return the index of the drawn point under the mouse, or None."""
         points = self._points.data
-        across = (np.asarray(points["x"]) - x) / self._area.dw
-        distances = np.hypot(across, (np.asarray(points["y"]) - y) / self._area.dh)
-        nearest = int(distances.argmin()) if len(distances) else None
-        return nearest if nearest is not None and distances[nearest] < NEAR else None
+        dx = (np.asarray(points["x"]) - x) / self._area.dw
+        dy = (np.asarray(points["y"]) - y) / self._area.dh
+        distances = np.hypot(dx, dy)
+        if distances.min(initial=np.inf) >= NEAR:
+            return None
+        return int(distances.argmin())
 
-    def _place_of(self, event: Any) -> dict[str, float]:
+    def _place_of(self, event):
         """Convert the mouse position to coordinates of the points."""
         x, y = self._axes
         return {"x": float(x.place(event.x)), "y": float(y.place(event.y))}
 
-    def _tapped(self, event: Any) -> None:
+    def _tapped(self, event):
         nearest = self._nearest(event.x, event.y)
         if nearest is not None:
             self._on_edit("select", row=int(self._points.data["row"][nearest]))
         elif self.adds:
             self._on_edit("add", **self._place_of(event))
 
-    def _seized(self, event: Any) -> None:
+    def _seized(self, event):
         self._held = self._nearest(event.x, event.y)
 
-    def _dragged(self, event: Any) -> None:
+    def _dragged(self, event):
         if self._held is not None:
             self._points.patch({"x": [(self._held, event.x)], "y": [(self._held, event.y)]})
 
-    def _dropped(self, event: Any) -> None:
-        held, self._held = self._held, None
-        if held is not None:
-            self._on_edit("move", row=int(self._points.data["row"][held]), **self._place_of(event))
+    def _dropped(self, event):
+        if self._held is not None:
+            row = int(self._points.data["row"][self._held])
+            self._held = None
+            self._on_edit("move", row=row, **self._place_of(event))
+
+
+def _label_axis(drawn, axis):
+    drawn.axis_label = models.PlainText(text=axis.name)  # a plain string could be rendered as a formula
+    drawn.ticker = models.BasicTicker()
+    drawn.formatter = models.BasicTickFormatter(use_scientific=True)
+    if axis.has_dates:
+        drawn.ticker = models.BasicTicker(desired_num_ticks=4)
+        drawn.formatter = models.CustomJSTickFormatter(code=DATE)
+    elif axis.categories:
+        names = list(axis.categories)
+        drawn.ticker = models.FixedTicker(ticks=list(range(len(names))))
+        drawn.formatter = models.CustomJSTickFormatter(args={"names": names}, code="return names[tick]")

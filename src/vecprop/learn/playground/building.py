@@ -9,21 +9,33 @@ from typing import Any, cast
 import numpy as np
 
 from ... import catalog
-from ...core import L1, L2, Activation, Dense, Dropout, Layer, LayerNorm, Loss, Network, SoftmaxCrossEntropy, Tanh
+from ...core import (
+    L1,
+    L2,
+    Activation,
+    Array,
+    Dense,
+    Dropout,
+    LayerNorm,
+    Loss,
+    Network,
+    SoftmaxCrossEntropy,
+    Tanh,
+)
 from ...optimize import Adam, EngineName, GradientDescent, Momentum, Optimizer
-from .settings import Settings, SettingsError
+from .session_settings import Settings, SettingsError
 
 
-def features(names: tuple[str, ...], XY: np.ndarray) -> np.ndarray:
+def features(names: tuple[str, ...], XY: Array) -> Array:
     """Compute the network's inputs, (N, I), at points XY, (N, 2)."""
-    x, y = XY[:, 0], XY[:, 1]
-    made = {"x": x, "y": y, "x*x": x * x, "y*y": y * y, "x*y": x * y, "sin(x)": np.sin(x), "sin(y)": np.sin(y)}
-    return np.stack([made[name] for name in names], axis=1)
+    x, y = XY.T
+    values = {"x": x, "y": y, "x*x": x * x, "y*y": y * y, "x*y": x * y, "sin(x)": np.sin(x), "sin(y)": np.sin(y)}
+    return np.stack([values[name] for name in names], axis=1)
 
 
 def network_of(settings: Settings, classes: int) -> Network:
     """Build the correct network for a number of classes, or for regression if it is 0."""
-    layers: list[Layer] = []
+    layers = []
     for units in settings.layers:
         layers.append(Dense(units))
         if settings.normalization:
@@ -32,15 +44,25 @@ def network_of(settings: Settings, classes: int) -> Network:
         if settings.dropout:
             layers.append(Dropout(settings.dropout))
     layers.append(Dense(classes or 1))
-    if settings.loss == "cross_entropy" and not classes:
+    return Network(len(settings.features), layers, _loss_of(settings, classes), _penalty_of(settings))
+
+
+def _loss_of(settings, classes):
+    name = settings.loss
+    if name == "auto":
+        name = "cross_entropy" if classes else "squared_error"
+    if name != "cross_entropy":
+        return catalog.named(catalog.LOSSES)[name]()
+    if not classes:
         advice = "choose auto or squared error."
         raise SettingsError(f"The cross-entropy needs classes, but the targets are numeric: {advice}")
-    if settings.loss == "cross_entropy" or (settings.loss == "auto" and classes):
-        loss = SoftmaxCrossEntropy()
-    else:
-        loss = catalog.named(catalog.LOSSES)["squared_error" if settings.loss == "auto" else settings.loss]()
-    penalty = None if settings.penalty == "none" else {"L2": L2, "L1": L1}[settings.penalty](settings.strength)
-    return Network(len(settings.features), layers, loss, penalty)
+    return SoftmaxCrossEntropy()
+
+
+def _penalty_of(settings):
+    if settings.penalty == "none":
+        return None
+    return L2(settings.strength) if settings.penalty == "L2" else L1(settings.strength)
 
 
 def engine_of(settings: Settings) -> EngineName:
@@ -50,10 +72,14 @@ def engine_of(settings: Settings) -> EngineName:
 
 def optimizer_of(settings: Settings) -> Optimizer:
     """Build the optimizer; its parameters have the same names as the settings."""
-    own = {"descent": GradientDescent, "momentum": Momentum, "adam": Adam}  # the catalog contains scikit-learn's Adam
-    kind: Any = (catalog.named(catalog.OPTIMIZERS) | own)[settings.optimizer]
-    names = [each.name for each in fields(kind) if hasattr(settings, each.name)]
-    return kind(**{name: getattr(settings, name) for name in names})
+    kinds = catalog.named(catalog.OPTIMIZERS)
+    kinds |= {"descent": GradientDescent, "momentum": Momentum, "adam": Adam}  # the catalog has scikit-learn's Adam
+    kind: Any = kinds[settings.optimizer]
+    arguments = {}
+    for parameter in fields(kind):
+        if hasattr(settings, parameter.name):
+            arguments[parameter.name] = getattr(settings, parameter.name)
+    return kind(**arguments)
 
 
 @dataclass(frozen=True)

@@ -19,20 +19,24 @@ LONGEST_TEXT = 10_000
 class SettingsError(ValueError):
     """Raised for invalid settings, with the name and value of a single setting."""
 
-    def __init__(self, message: str, name: str = "", value: Any = None) -> None:
+    def __init__(self, message: str, name: str = "", value=None) -> None:
         super().__init__(message)
-        self.name, self.value = name, value
+        self.name = name
+        self.value = value
 
     @property
     def on_page(self) -> str:
         """The error with the setting's label on the page instead of its name."""
         if not self.name:
             return str(self)
-        value = f"{self.value:.10g}" if isinstance(self.value, float) else _shown(self.value)
-        return f"{LABELS[self.name]} must be {_wanted(self.name)}{'' if self.value is None else f', got {value}'}."
+        message = f"{LABELS[self.name]} must be {_wanted(self.name)}"
+        if self.value is not None:
+            value = f"{self.value:.10g}" if isinstance(self.value, float) else _shown(self.value)
+            message += f", got {value}"
+        return f"{message}."
 
 
-def _setting(default: Any, label: str, *allowed: Any) -> Any:
+def _setting(default, label, *allowed):
     """Return a field with a label and the allowed choices, or the minimum and maximum."""
     return field(default=default, metadata={"label": label, "allowed": allowed})
 
@@ -87,32 +91,31 @@ class Settings:
         for name, kind in get_type_hints(type(self)).items():
             value = _typed(name, getattr(self, name), kind)
             object.__setattr__(self, name, value)
-            for one in value if isinstance(value, tuple) else (value,):
-                if name in CHOICES and one not in CHOICES[name]:
-                    choices = ", ".join(CHOICES[name])
-                    raise SettingsError(f"{name} must be one of {choices}, got {_shown(one)}.", name, one)
-                if name in RANGES and not is_within(one, *RANGES[name], ends="[]"):
-                    least, most = RANGES[name]
-                    said = f"{name} must be between {least:,} and {most:,}, got {_shown(one)}."
-                    raise SettingsError(said, name, one)
+            for number_or_choice in value if isinstance(value, tuple) else (value,):
+                _check_allowed(name, number_or_choice)
         if not self.features or len(set(self.features)) < len(self.features):
             raise SettingsError("features must list at least one input, each only once, such as x,y.", "features")
         if self.mistake == "slope_forgotten" and not self.layers:
             raise SettingsError("The mistake slope_forgotten needs a hidden layer: add one.")
-        if (count := len(self.layers)) > MOST_LAYERS:
-            said = f"layers must have at most {MOST_LAYERS} hidden layers, got {count}."
-            raise SettingsError(said, "layers", self.layers)
+        if len(self.layers) > MOST_LAYERS:
+            message = f"layers must have at most {MOST_LAYERS} hidden layers, got {len(self.layers)}."
+            raise SettingsError(message, "layers", self.layers)
 
     @property
-    def of_points(self) -> tuple[Any, ...]:
+    def of_points(self) -> tuple:
         """The settings that determine the points."""
-        own = (self.columns,) if self.data == "table" else (self.noise, self.rows)
-        return (self.data, *own, self.test, self.seed)
+        if self.data == "table":
+            return (self.data, self.columns, self.test, self.seed)
+        return (self.data, self.noise, self.rows, self.test, self.seed)
 
     def to_text(self) -> str:
         """Return the data set and all settings that differ from their defaults as text."""
-        plain = {each.name: each.default for each in fields(self) if each.name != "data"}
-        return " ".join(f"{name}={_written(of)}" for name, of in vars(self).items() if of != plain.get(name))
+        words = []
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            if setting.name == "data" or value != setting.default:
+                words.append(f"{setting.name}={_written(value)}")
+        return " ".join(words)
 
     @classmethod
     def from_text(cls, text: str) -> "Settings":
@@ -124,7 +127,7 @@ class Settings:
             If a setting is unknown or its value is invalid.
         """
         hints = get_type_hints(cls)
-        values: dict[str, Any] = {}
+        values = {}
         if len(text) > LONGEST_TEXT:
             raise SettingsError(f"Settings must have at most {LONGEST_TEXT:,} characters, got {len(text):,}.")
         for word in text.split():
@@ -137,10 +140,10 @@ class Settings:
         return cls(**values)
 
 
-LABELS: dict[str, str] = {each.name: each.metadata["label"] for each in fields(Settings)}
+LABELS: dict[str, str] = {setting.name: setting.metadata["label"] for setting in fields(Settings)}
 """The labels of the settings on the page."""
 
-_ALLOWED = {each.name: each.metadata["allowed"] for each in fields(Settings) if each.metadata["allowed"]}
+_ALLOWED = {setting.name: setting.metadata["allowed"] for setting in fields(Settings) if setting.metadata["allowed"]}
 CHOICES = {name: allowed for name, allowed in _ALLOWED.items() if isinstance(allowed[0], str)}
 """The allowed values of settings that are strings."""
 
@@ -151,16 +154,26 @@ PLAIN: dict[Any, str] = {str: "a string", int: "an integer", float: "a number", 
 SWITCH = {"on": True, "off": False}
 
 
-def _typed(name: str, value: Any, kind: Any) -> Any:
+def _check_allowed(name, value):
+    if name in CHOICES and value not in CHOICES[name]:
+        choices = ", ".join(CHOICES[name])
+        raise SettingsError(f"{name} must be one of {choices}, got {_shown(value)}.", name, value)
+    if name in RANGES and not is_within(value, *RANGES[name], ends="[]"):
+        least, most = RANGES[name]
+        message = f"{name} must be between {least:,} and {most:,}, got {_shown(value)}."
+        raise SettingsError(message, name, value)
+
+
+def _typed(name, value, kind):
     """Convert a value to the type of its setting; raise if it has another type."""
     if kind in PLAIN and (type(value) is kind or (kind is float and type(value) is int)):
         return kind(value)
     if kind not in PLAIN and isinstance(value, tuple | list):
-        return tuple(_typed(name, one, get_args(kind)[0]) for one in value)
+        return tuple(_typed(name, part, get_args(kind)[0]) for part in value)
     raise SettingsError(f"{name} must be {PLAIN.get(kind, 'a list')}, got {_shown(value)}.", name, value)
 
 
-def _wanted(name: str) -> str:
+def _wanted(name):
     """Describe the valid values of a setting, for a message on the page."""
     if name == "features":
         return f"at least one of {', '.join(FEATURES)}, each only once"
@@ -175,23 +188,28 @@ def _wanted(name: str) -> str:
     return f"{kind} from {least:,} to {most:,}"
 
 
-def _read(name: str, text: str, kind: Any) -> Any:
+def _read(name, text, kind):
     """Parse the value of a setting."""
     if kind not in PLAIN:
-        return tuple(_read(name, part, get_args(kind)[0]) for part in text.split(",")) if text else ()
+        parts = text.split(",") if text else []
+        return tuple(_read(name, part, get_args(kind)[0]) for part in parts)
+    if kind is str:
+        return unquote(text)
     try:
-        return {str: unquote, bool: SWITCH.__getitem__}.get(kind, kind)(text)
+        return SWITCH[text] if kind is bool else kind(text)
     except (ValueError, KeyError):
         raise SettingsError(f"{name} must be {PLAIN[kind]}, got {_shown(text)}.") from None
 
 
-def _written(value: Any) -> str:
+def _written(value):
     if isinstance(value, tuple):
         return ",".join(map(_written, value))
-    return ("off", "on")[value] if isinstance(value, bool) else quote(str(value), safe="*()")
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return quote(str(value), safe="*()")
 
 
-def _shown(value: Any) -> str:
+def _shown(value):
     """Format a value for a message, truncated to 60 characters."""
     text = ", ".join(map(str, value)) if isinstance(value, tuple) else repr(value)
     return text if len(text) <= 60 else f"{text[:60]}…"
