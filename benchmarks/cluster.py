@@ -267,9 +267,9 @@ def times(each: list[dict[str, Any]]) -> list[str]:
 def of_large(client: dict[str, float]) -> list[str]:
     """Return the lines on the client of a large search."""
     return [
-        "Workers prepare, train and score the fits of a search, and return numbers. In a search of",
+        "Workers train the networks of a search, and the client prepares and scores the fits. In a search of",
         f"{LARGE:,} such networks for 10 epochs on two processes, which took {client['wall']:.0f} s, the client used",
-        f"{1000 * client['fit']:.3f} ms of CPU time for each fit. The scheduler ran in another process.",
+        f"{1000 * client['fit']:.2f} ms of CPU time for each fit. The scheduler ran in another process.",
     ]
 
 

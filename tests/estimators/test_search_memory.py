@@ -175,9 +175,9 @@ def test_folds_that_copy_rows_are_fitted_in_turn(all_is_large, populations):
 
 def test_splits_store_only_unusual_training_rows():
     test = np.array([4, 1])
-    assert Split.of(np.array([0, 2, 3]), test, 5).own_train is None
+    assert Split.from_indices(np.array([0, 2, 3]), test, 5).stored_train is None
     for train in (np.array([3, 2, 0]), np.array([0, 2]), np.array([True, False, True, True, False])):
-        np.testing.assert_array_equal(Split.of(train, test, 5).train, train)
+        np.testing.assert_array_equal(Split.from_indices(train, test, 5).train, train)
 
 
 def assert_fitted_alike(scaler, rows):

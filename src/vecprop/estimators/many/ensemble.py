@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, RegressorMixin, clone, is_classifier
@@ -145,44 +145,58 @@ class MLPEnsemble(SuggestsSettings, SuggestsKeywords, MetaEstimatorMixin, Versio
         ValueError
             If data or settings are invalid, or a member's training diverges.
         """
-        template: Any = clone(self._member_class() if self.estimator is None else self.estimator)
-        if not isinstance(template, self._member_class):
-            found = f"estimator is a {type(template).__name__}"
-            expected = f"{type(self).__name__} needs vecprop's {self._member_class.__name__}"
-            raise TypeError(f"{found}, but {expected}: use scikit-learn's Bagging for other estimators.")
-        require_inherited_fit(template)
-        require_no_checkpoint(template, f"give it to {type(self).__name__} instead")
-        require_repeatable(self)
-        require_valid_settings(template)
+        template = self._template()
         rows, _ = template._accept(X, y, sample_weight)
         names = vars(template).pop("feature_names_in_", None)  # checked by the ensemble; members get plain arrays
         random = check_random_state(self.random_state)
-        drawn = [self._member(template, rows, random) for _ in range(self.n_estimators)]
-        members, samples, features, specs = map(list, zip(*drawn, strict=True))
+        draws = [self._draw(template, rows, random) for _ in range(self.n_estimators)]
+        specs = [draw.spec for draw in draws]
         with held(self.checkpoint):
             with progress_bar("training", quiet=template.verbose != "bar") as show:
                 attempts = fit_many(specs, self.n_jobs, self.checkpoint, self.workers, progress=show)
             if any(getattr(attempt, "interrupted", False) for attempt in attempts):
                 warnings.warn("Training interrupted by user.", stacklevel=4)
-        trained = [own for own in zip(members, specs, attempts, strict=True) if own[2] is not None]
-        for member, spec, attempt in trained:
+        trained = [(draw, attempt) for draw, attempt in zip(draws, attempts, strict=True) if attempt is not None]
+        for draw, attempt in trained:
             if isinstance(attempt, Exception):
                 raise attempt
-            member._learn(spec, attempt)
-        known = vars(template) | ({} if names is None else {"feature_names_in_": names})
+            draw.member._learn(draw.spec, attempt)
+        self._copy_attributes(template, names)
+        self.estimators_ = [draw.member for draw in draws]
+        self.estimators_samples_ = [draw.samples for draw in draws]
+        self.estimators_features_ = [draw.features for draw in draws]
+        for draw, attempt in trained:
+            if text := draw.member._convergence_warning(draw.spec, attempt):
+                warnings.warn(text, ConvergenceWarning, stacklevel=4)
+                break  # one warning for all members
+        if self.oob_score:
+            self._score_out_of_bag(rows)
+        return self
+
+    def _template(self) -> Any:
+        """Return a copy of the estimator, whose settings are valid for members of an ensemble."""
+        template: Any = clone(self._member_class() if self.estimator is None else self.estimator)
+        if not isinstance(template, self._member_class):
+            expected = f"{type(self).__name__} needs vecprop's {self._member_class.__name__}"
+            advice = "use scikit-learn's Bagging for other estimators"
+            raise TypeError(f"estimator is a {type(template).__name__}, but {expected}: {advice}.")
+        require_inherited_fit(template)
+        require_no_checkpoint(template, f"give it to {type(self).__name__} instead")
+        require_repeatable(self)
+        require_valid_settings(template)
+        return template
+
+    def _copy_attributes(self, template: Any, names: np.ndarray | None) -> None:
+        """Copy the fitted attributes that all members share, and delete out-of-bag results of an earlier fit."""
+        fitted = vars(template)
+        if names is not None:
+            fitted = fitted | {"feature_names_in_": names}
         for name in ("n_features_in_", "feature_names_in_", "classes_", "n_outputs_", "targets_"):
             vars(self).pop(name, None)
-            if name in known:
-                setattr(self, name, known[name])
-        self.estimators_, self.estimators_samples_, self.estimators_features_ = members, samples, features
-        texts = (member._convergence_warning(spec, attempt) for member, spec, attempt in trained)
-        if text := next(filter(None, texts), None):  # one warning for all members
-            warnings.warn(text, ConvergenceWarning, stacklevel=4)
-        for name in [name for name in vars(self) if name.startswith("oob_") and name.endswith("_")]:
-            delattr(self, name)  # from an earlier fit
-        if self.oob_score:
-            self._score_left_out(rows)
-        return self
+            if name in fitted:
+                setattr(self, name, fitted[name])
+        for name in ("oob_score_", "oob_decision_function_", "oob_prediction_"):
+            vars(self).pop(name, None)
 
     @property
     def plot(self) -> LossPlots:
@@ -194,26 +208,30 @@ class MLPEnsemble(SuggestsSettings, SuggestsKeywords, MetaEstimatorMixin, Versio
         trained = [curves_of(member) for member in self.estimators_ if hasattr(member, "loss_curve_")]
         return side_by_side(trained), 1
 
-    def _member(
-        self, template: MultilayerPerceptron, rows: Rows, random: np.random.RandomState
-    ) -> tuple[MultilayerPerceptron, np.ndarray, np.ndarray, FitSpec]:
-        """Return a new member, the indices of its rows and features, and the spec of its fit."""
-        count, width = len(rows), rows.table.X.shape[1]
-        drawn, kept = _number("max_samples", self.max_samples, count), _number("max_features", self.max_features, width)
-        if self.oob_score and not self.bootstrap and drawn == count:
+    def _draw(self, template: MultilayerPerceptron, rows: Rows, random: np.random.RandomState) -> "Draw":
+        """Draw the rows and features of a new member, and prepare its fit."""
+        row_count = len(rows)
+        feature_count = rows.table.X.shape[1]
+        drawn_rows = _number("max_samples", self.max_samples, row_count)
+        drawn_features = _number("max_features", self.max_features, feature_count)
+        if self.oob_score and not self.bootstrap and drawn_rows == row_count:
             raise ValueError("oob_score needs out-of-bag rows: set bootstrap=True, or max_samples below 1.")
         member = copy.copy(template)
         member.random_state = int(random.randint(2**31 - 1))
-        samples, features = np.arange(count), np.arange(width)
-        if kept < width:
-            features = np.sort(random.permutation(width)[:kept])
+        samples = np.arange(row_count)
+        features = np.arange(feature_count)
+        if drawn_features < feature_count:
+            features = np.sort(random.permutation(feature_count)[:drawn_features])
             rows = rows.columns(features)
-            member.n_features_in_ = kept
-        if self.bootstrap or drawn < count:
-            samples = random.randint(count, size=drawn) if self.bootstrap else random.permutation(count)[:drawn]
+            member.n_features_in_ = drawn_features
+        if self.bootstrap:
+            samples = random.randint(row_count, size=drawn_rows)
+        elif drawn_rows < row_count:
+            samples = random.permutation(row_count)[:drawn_rows]
+        if self.bootstrap or drawn_rows < row_count:
             rows = rows.take(samples)
-        own = check_random_state(member.random_state)
-        return member, samples, features, member._begin(rows, None, own)
+        spec = member._begin(rows, None, check_random_state(member.random_state))
+        return Draw(member, samples, features, spec)
 
     def _outputs_of_members(self, X: Any) -> Iterator[np.ndarray]:
         """Validate X and yield each member's outputs, (N, O)."""
@@ -223,48 +241,61 @@ class MLPEnsemble(SuggestsSettings, SuggestsKeywords, MetaEstimatorMixin, Versio
         for member, features in zip(self.estimators_, self.estimators_features_, strict=True):
             yield member._network_outputs(X if len(features) == self.n_features_in_ else X[:, features])
 
-    def _score_left_out(self, rows: Rows) -> None:
+    def _score_out_of_bag(self, rows: Rows) -> None:
         """Compute the out-of-bag score."""
-        total, votes = np.zeros((len(rows), self.n_outputs_)), np.zeros((len(rows), 1))
-        for member, samples, features in zip(
-            self.estimators_, self.estimators_samples_, self.estimators_features_, strict=True
-        ):
-            left_out = np.setdiff1d(np.arange(len(rows)), samples)
-            if len(left_out):
-                total[left_out] += member._network_outputs(rows.table.X[left_out][:, features])
-                votes[left_out] += 1
+        row_count = len(rows)
+        total = np.zeros((row_count, self.n_outputs_))
+        votes = np.zeros((row_count, 1))
+        drawn = zip(self.estimators_, self.estimators_samples_, self.estimators_features_, strict=True)
+        for member, samples, features in drawn:
+            out_of_bag = np.setdiff1d(np.arange(row_count), samples)
+            if len(out_of_bag):
+                total[out_of_bag] += member._network_outputs(rows.table.X[out_of_bag][:, features])
+                votes[out_of_bag] += 1
         has_votes = votes[:, 0] > 0
         if not has_votes.any():
-            wrong = f"oob_score has no out-of-bag rows with n_samples={len(rows)} and {self.n_estimators} members"
+            wrong = f"oob_score has no out-of-bag rows with n_samples={row_count} and {self.n_estimators} members"
             raise ValueError(f"{wrong}: use more rows or more members.")
         if not has_votes.all():
-            wrong = f"{np.sum(~has_votes)} of {len(rows)} rows have no out-of-bag prediction"
+            wrong = f"{np.sum(~has_votes)} of {row_count} rows have no out-of-bag prediction"
             warnings.warn(f"{wrong}, since every member was trained on them: use more members.", stacklevel=5)
         with np.errstate(invalid="ignore"):
-            Y, measure = total / votes, r2_score
+            Y = total / votes
+            score = r2_score
             if is_classifier(self):
-                self.oob_decision_function_, measure = self.targets_.probabilities(Y), accuracy_score
+                score = accuracy_score
+                self.oob_decision_function_ = self.targets_.probabilities(Y)
             else:
                 self.oob_prediction_ = self.targets_.decode(Y)
-            self.oob_score_ = float(measure(rows.table.y[has_votes], self.targets_.decode(Y[has_votes])))
+            self.oob_score_ = float(score(rows.table.y[has_votes], self.targets_.decode(Y[has_votes])))
 
     def __sklearn_is_fitted__(self) -> bool:
         return "estimators_" in vars(self)
 
     def __sklearn_tags__(self) -> Any:
-        tags, own = super().__sklearn_tags__(), get_tags(self._member_class())
-        tags.input_tags.sparse = own.input_tags.sparse
-        tags.target_tags.multi_output = own.target_tags.multi_output
+        tags = super().__sklearn_tags__()
+        member_tags = get_tags(self._member_class())
+        tags.input_tags.sparse = member_tags.input_tags.sparse
+        tags.target_tags.multi_output = member_tags.target_tags.multi_output
         if tags.classifier_tags is not None:
             tags.classifier_tags.multi_label = True
         return tags
 
 
-def _number(name: str, given: float, most: int) -> int:
-    """Return a count that is given as an integer or as a share of `most`."""
-    number = max(int(given * most), 1) if isinstance(given, float) else given
-    if number > most:
-        raise ValueError(f"{name} is {given}, expected at most {most}, or a share such as 0.5.")
+class Draw(NamedTuple):
+    """A member of an ensemble, the indices of its rows and features, and the spec of its fit."""
+
+    member: MultilayerPerceptron
+    samples: np.ndarray
+    features: np.ndarray
+    spec: FitSpec
+
+
+def _number(name: str, value: float, count: int) -> int:
+    """Return a number of rows or features that is given as an integer or as a share of the count."""
+    number = max(int(value * count), 1) if isinstance(value, float) else value
+    if number > count:
+        raise ValueError(f"{name} is {value}, expected at most {count}, or a share such as 0.5.")
     return number
 
 
@@ -397,7 +428,8 @@ def mean_and_deviation(values: Iterable[np.ndarray]) -> tuple[np.ndarray, np.nda
     (array([2., 5.]), array([1., 0.]))
     """
     mean: Any = 0.0  # a Python float does not change the arrays' dtype
-    squares, count = mean, 0
+    squares: Any = 0.0
+    count = 0
     for value in values:
         count += 1
         step = value - mean

@@ -1,12 +1,11 @@
 """The folds of a search: splitting rows, and preparing the rows of a fold once for all candidates."""
 
 import copy
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -18,7 +17,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import validate_data
 
 from ...core import Dense, Network, Scaling, is_converted_as_read
-from ...train.run import assumed_seconds
+from ...train.members import row_count
 from ..base import MultilayerPerceptron, require_inherited_fit
 from ..data import Rows, Table
 from ..fit import FitSpec
@@ -38,22 +37,24 @@ class Split:
     indices of ten folds would take as much memory as 18 columns.
     """
 
-    own_train: Any
+    stored_train: Any
     test: Any
     count: int
 
     @classmethod
-    def of(cls, train: Any, test: Any, count: int) -> "Split":
+    def from_indices(cls, train: Any, test: Any, count: int) -> "Split":
         """Create a split of `count` rows from training and test indices."""
         split = cls(None, test, count)
         are_indices = all(getattr(rows, "dtype", None) == np.int64 for rows in (train, test))
-        return split if are_indices and np.array_equal(split.train, train) else cls(train, test, count)
+        if are_indices and np.array_equal(split.train, train):
+            return split
+        return cls(train, test, count)
 
     @property
     def train(self) -> Any:
         """The training rows."""
-        if self.own_train is not None:
-            return self.own_train
+        if self.stored_train is not None:
+            return self.stored_train
         is_trained = np.ones(self.count, bool)
         is_trained[self.test] = False
         return np.flatnonzero(is_trained)
@@ -70,29 +71,32 @@ def splitter_for(cv: Any, y: Any, *, is_classes: bool, groups: Any, time: Any) -
     """
     is_number = cv is None or isinstance(cv, Integral)
     count: Any = FOLDS if cv is None else cv
-    splits: Any = cv
     if time is not None:
         if groups is not None or not is_number:
             raise ValueError("time cannot be combined with groups or a splitter: give cv as a number of folds.")
-        splits = _splits_of_time(np.asarray(time), count, len(y))
+        return check_cv(_splits_by_time(np.asarray(time), count, len(y)))
     if groups is None or not is_number:
-        return check_cv(splits, y, classifier=is_classes)
-    is_stratified = is_classes and type_of_target(y) in ("binary", "multiclass")
-    return StratifiedGroupKFold(count) if is_stratified else GroupKFold(count)
+        return check_cv(cv, y, classifier=is_classes)
+    if is_classes and type_of_target(y) in ("binary", "multiclass"):
+        return StratifiedGroupKFold(count)
+    return GroupKFold(count)
 
 
-def _splits_of_time(time: np.ndarray, count: int, rows: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def _splits_by_time(time: np.ndarray, count: int, rows: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return blocks of test rows, each with all rows of strictly earlier times for training."""
     if time.shape != (rows,):
         raise ValueError(f"time has shape {time.shape}, expected ({rows},), one time per row.")
     if (time != time).any():  # nan or NaT
         raise ValueError("time has missing values: drop these rows or fill them.")
-    time = np.unique(time, return_inverse=True)[1]  # ranks, because NumPy has no minimum of text
-    order = np.argsort(time, kind="stable")
-    splits = [(order[train], order[test]) for train, test in TimeSeriesSplit(count).split(order)]
-    splits = [(train[time[train] < time[test].min()], test) for train, test in splits]
-    if any(not len(train) for train, _ in splits):
-        raise ValueError(f"time has too few distinct values to give each of {count} folds earlier rows: lower cv.")
+    ranks = np.unique(time, return_inverse=True)[1]  # NumPy has no minimum of text
+    order = np.argsort(ranks, kind="stable")
+    splits = []
+    for train_positions, test_positions in TimeSeriesSplit(count).split(order):
+        train, test = order[train_positions], order[test_positions]
+        train = train[ranks[train] < ranks[test].min()]
+        if not len(train):
+            raise ValueError(f"time has too few distinct values to give each of {count} folds earlier rows: lower cv.")
+        splits.append((train, test))
     return splits
 
 
@@ -110,8 +114,8 @@ class Candidate:
             self.name, self.model = self.estimator.steps[-1]
         if not isinstance(self.model, MultilayerPerceptron):
             needed = "vecprop's MLPClassifier or MLPRegressor, or a Pipeline that ends with one"
-            found = f"got {type(self.model).__name__}: use scikit-learn's GridSearchCV"
-            raise TypeError(f"MLPSearchCV needs {needed}, {found}.")
+            model = type(self.model).__name__
+            raise TypeError(f"MLPSearchCV needs {needed}, got {model}: use scikit-learn's GridSearchCV.")
         require_inherited_fit(self.model)
         self.random_states = random_states(self.model.random_state, seeds)
 
@@ -121,23 +125,13 @@ class Candidate:
         require_valid_settings(self.model)
         return self.model.get_params(deep=False)
 
-    def seconds(self, rows: int, inputs: int) -> float:
-        """Estimate the seconds of a fit on one core, or return 0 if settings are invalid."""
-        model = self.model
-        with suppress(TypeError, ValueError):
-            size = int(model.batch_size) if isinstance(model.batch_size, Integral) else 200
-            sizes: Any = np.array([inputs, *np.ravel(model.hidden_layer_sizes), 1], float)
-            operations = 6 * float(sizes[:-1] @ sizes[1:]) + 40 * float(sizes[1:].sum())
-            return model.max_iter * assumed_seconds(rows * operations, rows / max(size, 1)) + 1e-3
-        return 0.0
-
     @cached_property
     def preprocessing(self) -> tuple[Any, ...]:
         """A key that is equal for candidates with the same preprocessing."""
         if self.name is None:
             return ()
-        own = (self.name, f"{self.name}__")
-        return tuple((key, _identity(self.params[key])) for key in sorted(self.params) if not key.startswith(own))
+        of_model = (self.name, f"{self.name}__")
+        return tuple((key, _identity(self.params[key])) for key in sorted(self.params) if not key.startswith(of_model))
 
     def only_scales(self, params: dict[str, Any]) -> bool:
         """Return whether the only step before the model is a scaler, and `params` are only for the model."""
@@ -153,14 +147,15 @@ class Candidate:
     @cached_property
     def targets(self) -> tuple[Any, ...]:
         """A key that is equal for candidates with the same encoding of targets."""
-        shared = [_identity(self.settings.get(name)) for name in ("loss", "class_weight", "scale_target")]
-        return type(self.model), *shared
+        names = ("loss", "class_weight", "scale_target")
+        return type(self.model), *(_identity(self.settings.get(name)) for name in names)
 
 
 def _identity(value: Any) -> Any:
     """Return a key for a value: the value itself for numbers and strings, and the `id` for other objects."""
-    plain = value is None or isinstance(value, bool | int | float | str)
-    return (type(value), value) if plain else id(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return type(value), value
+    return id(value)
 
 
 @dataclass(eq=False)
@@ -171,14 +166,17 @@ class Shared:
     y: Any
     params: dict[str, Any]
     ends: np.ndarray
+    """The minimum and the maximum of each column, (2, I)."""
     frame: Any = None
-    known: dict[Any, Any] = field(default_factory=dict)
+    tables: dict[Any, Table | None] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, X: Any, y: Any, params: dict[str, Any]) -> "Shared | None":
+    def from_rows(cls, X: Any, y: Any, params: dict[str, Any]) -> "Shared | None":
         """Return the rows if they can be shared without conversion, and None otherwise."""
-        own = _array_of(X)
-        X, frame = (X, None) if own is None else (own, X)
+        frame = None
+        array = _array_behind(X)
+        if array is not None:
+            frame, X = X, array
         is_numeric = type(X) in (np.ndarray, np.memmap) and X.ndim == 2 and X.dtype in (np.float32, np.float64)
         if not is_numeric or not X.size or sparse.issparse(y):
             return None
@@ -207,33 +205,41 @@ class Shared:
         With `named`, the stand-in for a frame is a frame, so that column names are validated.
         """
         X = np.broadcast_to(self.by_rows[0], (rows, self.X.shape[1]))
-        return type(self.frame)(X, columns=self.frame.columns, copy=False) if named and self.frame is not None else X
+        if named and self.frame is not None:
+            return type(self.frame)(X, columns=self.frame.columns, copy=False)
+        return X
 
     def table(self, template: MultilayerPerceptron, targets: Any, weight: Any) -> Table | None:
         """Return all rows as a model reads them, or None if rows outside the fold are invalid or add outputs."""
         key = targets, template.n_outputs_
-        if key not in self.known:
-            self.known[key] = None
+        if key not in self.tables:
+            self.tables[key] = None
             with suppress(ValueError, TypeError):
-                whole: Any = clone(template)
-                N = len(self.X)
-                table = whole._accept(self.stand_in(N), self.y, weight)[0].table
-                if whole.n_outputs_ == template.n_outputs_:
-                    head = Network(1, [Dense(whole.n_outputs_)], whole._network_loss())
-                    head._batch(head.init(0, self.X.dtype), np.zeros((N, 1), self.X.dtype), table.T, table.weight)
-                    self.known[key] = table
-        return self.known[key]
+                self.tables[key] = self._read(template, weight)
+        return self.tables[key]
+
+    def _read(self, template: MultilayerPerceptron, weight: Any) -> Table | None:
+        """Return all rows as a model reads them, or None if they add outputs; raise an error if they are invalid."""
+        model: Any = clone(template)
+        N = len(self.X)
+        rows, _ = model._accept(self.stand_in(N), self.y, weight)
+        if model.n_outputs_ != template.n_outputs_:
+            return None
+        output_layer = Network(1, [Dense(model.n_outputs_)], model._network_loss())
+        theta = output_layer.init(0, self.X.dtype)
+        output_layer._batch(theta, np.zeros((N, 1), self.X.dtype), rows.table.T, rows.table.weight)
+        return rows.table
 
 
-def _array_of(frame: Any) -> np.ndarray | None:
+def _array_behind(frame: Any) -> np.ndarray | None:
     """Return the single array behind a pandas frame, or None if its columns are stored separately."""
     if type(frame).__module__.partition(".")[0] != "pandas" or getattr(frame, "ndim", 0) != 2 or not frame.size:
         return None
     if any(dtype not in (np.float32, np.float64) for dtype in frame.dtypes):
         return None
     X = frame.to_numpy()
-    ends = (np.shares_memory(X, frame.iloc[:, column].to_numpy()) for column in (0, -1))
-    return X if all(ends) else None
+    shares_ends = all(np.shares_memory(X, frame.iloc[:, column].to_numpy()) for column in (0, -1))
+    return X if shares_ends else None
 
 
 class CapturedRows(BaseEstimator):
@@ -252,40 +258,64 @@ class CapturedRows(BaseEstimator):
         return self.model.get_metadata_routing()
 
 
+class PreparedFit(NamedTuple):
+    """A fit that is ready to train, its model, and the estimator with that model."""
+
+    spec: FitSpec
+    model: MultilayerPerceptron
+    estimator: BaseEstimator
+
+
+class FoldRows(NamedTuple):
+    """The rows of a fold as a model reads them; the template has validated them."""
+
+    template: MultilayerPerceptron
+    rows: Rows
+    validation: Rows | None
+
+
 class Fold:
     """The training rows of one split, prepared once for all candidates with the same preprocessing."""
 
     def __init__(
         self, estimator: Any, X: Any, y: Any, train: Any, params: dict[str, Any], shared: Shared | None
     ) -> None:
-        self.estimator, self.all_X, self.all_y, self.train, self.shared = estimator, X, y, train, shared
+        self.estimator = estimator
+        self.all_X = X
+        self.all_y = y
         self.indices = row_indices(train, row_count(X))
         self.params = arguments_of(params, self.indices, row_count(X))
-        self.known: dict[Any, Any] = {}
+        self.shared = shared
+        self.steps: dict[Any, tuple[Pipeline | None, Scaling | None]] = {}  # by preprocessing
+        self.rows: dict[Any, FoldRows] = {}  # by preprocessing and encoding of targets
         self.generator = np.random.RandomState()
 
-    def started(self, candidate: Candidate, random_state: Any) -> tuple[FitSpec, MultilayerPerceptron, BaseEstimator]:
-        """Return the spec of a candidate's fit, its model, and the estimator with that model."""
-        template, rows, validation, head = self.read(candidate)
-        model: Any = copy.copy(template)
-        vars(model).update(candidate.settings, random_state=copy.deepcopy(random_state))
-        spec = model._begin(rows, validation, self.random(model.random_state))
-        estimator = model
-        if head is not None:
-            estimator = copy.copy(head)
-            estimator.steps = [*head.steps[:-1], (candidate.name, model)]
-        return spec, model, estimator
-
-    def read(self, candidate: Candidate) -> tuple[MultilayerPerceptron, Rows, Rows | None, Pipeline | None]:
-        """Return a model with validated rows, the training and validation rows, and the fitted pipeline."""
-        head, scaling = self.once(candidate.preprocessing, lambda: self.preprocessed(candidate))
+    def prepared(self, candidate: Candidate, random_state: Any) -> PreparedFit:
+        """Return the fit of a candidate with a random state, ready to train."""
+        if candidate.preprocessing not in self.steps:
+            self.steps[candidate.preprocessing] = self.preprocessed(candidate)
+        pipeline, scaling = self.steps[candidate.preprocessing]
         key = candidate.preprocessing, candidate.targets
-        return *self.once(key, lambda: self.accepted(candidate, head, scaling)), head
+        if key not in self.rows:
+            self.rows[key] = self.accepted(candidate, pipeline, scaling)
+        fold_rows = self.rows[key]
+        model: Any = copy.copy(fold_rows.template)
+        vars(model).update(candidate.settings, random_state=copy.deepcopy(random_state))
+        spec = model._begin(fold_rows.rows, fold_rows.validation, self.random(model.random_state))
+        if pipeline is None:
+            return PreparedFit(spec, model, estimator=model)
+        estimator = copy.copy(pipeline)
+        estimator.steps = [*pipeline.steps[:-1], (candidate.name, model)]
+        return PreparedFit(spec, model, estimator)
 
-    @property
-    def X(self) -> Any:
-        """The inputs of the rows."""
+    def inputs(self) -> Any:
+        """Return a copy of the inputs of the rows."""
         return inputs_of(self.estimator, self.all_X, self.indices, self.indices)
+
+    @cached_property
+    def X(self) -> Any:
+        """The inputs of the rows, copied once."""
+        return self.inputs()
 
     @cached_property
     def y(self) -> Any:
@@ -302,12 +332,6 @@ class Fold:
         self.generator.seed(int(random_state))
         return self.generator
 
-    def once(self, key: Any, make: Callable[[], Any]) -> Any:
-        """Return the value for a key, computing it on first use."""
-        if key not in self.known:
-            self.known[key] = make()
-        return self.known[key]
-
     def preprocessed(self, candidate: Candidate) -> tuple[Pipeline | None, Scaling | None]:
         """Return a pipeline fitted up to its last step, and its scaling if the pipeline only scales.
 
@@ -315,49 +339,53 @@ class Fold:
         """
         if candidate.name is None:
             return None, None
-        head: Any = clone(candidate.estimator)
-        shared, own = self.shared, scaler_of(head)
-        if shared is not None and shared.is_large and own is not None and candidate.only_scales(self.params):
-            place, scaler = own
-            fitted = fitted_in_parts(scaler, shared.X, self.indices)
-            scaling = scaling_of(fitted, np.vstack([shared.ends, shared.X[self.indices[:SOME]]]))
-            if scaling is not None:
-                validate_data(fitted, self.all_X, skip_check_array=True)
-                head.steps[place] = (head.steps[place][0], fitted)
-                return head, scaling
-        head.steps[-1] = (candidate.name, CapturedRows(candidate.model))
-        return head.fit(self.X, self.y, **self.params), None
+        pipeline: Any = clone(candidate.estimator)
+        scaling = self.fit_scaler(candidate, pipeline)
+        if scaling is None:
+            pipeline.steps[-1] = (candidate.name, CapturedRows(candidate.model))
+            pipeline = pipeline.fit(self.inputs(), self.y, **self.params)
+        return pipeline, scaling
 
-    def accepted(
-        self, candidate: Candidate, head: Any, scaling: Scaling | None
-    ) -> tuple[MultilayerPerceptron, Rows, Rows | None]:
-        """Return a model with validated rows, and the training and validation rows."""
+    def fit_scaler(self, candidate: Candidate, pipeline: Any) -> Scaling | None:
+        """Fit the scaler of a pipeline without copying a large X, or return None if this is not possible."""
+        shared = self.shared
+        scaler_step = scaler_of(pipeline)
+        if shared is None or not shared.is_large or scaler_step is None or not candidate.only_scales(self.params):
+            return None
+        position, scaler = scaler_step
+        fitted = fitted_in_parts(scaler, shared.X, self.indices)
+        scaling = scaling_of(fitted, np.vstack([shared.ends, shared.X[self.indices[:SOME]]]))
+        if scaling is not None:
+            validate_data(fitted, self.all_X, skip_check_array=True)
+            pipeline.steps[position] = (pipeline.steps[position][0], fitted)
+        return scaling
+
+    def accepted(self, candidate: Candidate, pipeline: Any, scaling: Scaling | None) -> FoldRows:
+        """Return the rows as the candidate's model reads them."""
         template: Any = clone(candidate.model)
-        shared = self.shared if head is None or scaling is not None else None
-        if shared is not None:
-            X, params = shared.stand_in(len(self.indices), named=head is None), candidate.model_arguments(self.params)
-        elif head is None:
-            X, params = self.once("X", lambda: self.X), self.params
-        else:
-            X, params = head.steps[-1][1].X, head.steps[-1][1].params
-        rows, validation = template._accept(X, self.y, **params)
-        if shared is not None:
+        shared = self.shared
+        if shared is None or (pipeline is not None and scaling is None):
+            if pipeline is None:
+                rows, validation = template._accept(self.X, self.y, **self.params)
+            else:
+                captured = pipeline.steps[-1][1]
+                rows, validation = template._accept(captured.X, self.y, **captured.params)
+            return FoldRows(template, rows, validation)
+        X = shared.stand_in(len(self.indices), named=pipeline is None)
+        rows, validation = template._accept(X, self.y, **candidate.model_arguments(self.params))
+        table = None
+        if shared.is_large:
             weight = candidate.model_arguments(shared.params).get("sample_weight")
-            whole = shared.table(template, candidate.targets, weight) if shared.is_large else None
-            rows = rows.within(shared.by_rows, self.indices, whole, scaling)
-        return template, rows, validation
+            table = shared.table(template, candidate.targets, weight)
+        return FoldRows(template, rows.within(shared.by_rows, self.indices, table, scaling), validation)
 
 
 def row_indices(rows: Any, count: int) -> np.ndarray:
     """Convert any row index to row indices as integers, without a copy if possible."""
     rows = np.asarray(rows)
-    are_indices = rows.dtype == np.int64 and (not len(rows) or rows.min() >= 0)
-    return rows if are_indices else np.arange(count)[rows]
-
-
-def row_count(rows: Any) -> int:
-    """Return the number of rows of an array, frame, sparse matrix or list."""
-    return rows.shape[0] if hasattr(rows, "shape") else len(rows)
+    if rows.dtype == np.int64 and (not len(rows) or rows.min() >= 0):
+        return rows
+    return np.arange(count)[rows]
 
 
 def select_rows(rows: Any, indices: np.ndarray) -> Any:
@@ -373,14 +401,21 @@ def select_rows(rows: Any, indices: np.ndarray) -> Any:
 
 def inputs_of(estimator: Any, X: Any, indices: np.ndarray, train: np.ndarray) -> Any:
     """Return rows of X; if X is a pairwise kernel matrix, only with the columns of training rows."""
-    return X[np.ix_(indices, train)] if get_tags(estimator).input_tags.pairwise else select_rows(X, indices)
+    if get_tags(estimator).input_tags.pairwise:
+        return X[np.ix_(indices, train)]
+    return select_rows(X, indices)
 
 
 def arguments_of(params: dict[str, Any], indices: np.ndarray, count: int) -> dict[str, Any]:
     """Return arguments for some rows: select these rows from arguments that have one entry per row."""
+    arguments = {}
+    for name, value in params.items():
+        arguments[name] = select_rows(value, indices) if _has_rows(value, count) else value
+    return arguments
 
-    def own(value: Any) -> Any:
-        shape = getattr(value, "shape", None) or ((len(value),) if hasattr(value, "__len__") else ())
-        return select_rows(value, indices) if shape[:1] == (count,) else value
 
-    return {name: own(value) for name, value in params.items()}
+def _has_rows(value: Any, count: int) -> bool:
+    """Return whether a value has one entry per row."""
+    if hasattr(value, "shape"):
+        return value.shape[:1] == (count,)
+    return hasattr(value, "__len__") and len(value) == count

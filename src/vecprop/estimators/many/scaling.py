@@ -32,27 +32,30 @@ _MAPS: dict[type, tuple[str, str, bool]] = {
 
 
 def scaler_of(pipeline: Pipeline) -> tuple[int, Any] | None:
-    """Return a pipeline's scaler and its position if the scaler is the only step before the model."""
-    steps = [(place, step) for place, (_, step) in enumerate(pipeline.steps[:-1]) if step not in (None, "passthrough")]
+    """Return the position of a pipeline's scaler and the scaler if it is the only step before the model."""
+    steps = [(position, step) for position, (_, step) in enumerate(pipeline.steps[:-1])]
+    steps = [(position, step) for position, step in steps if step not in (None, "passthrough")]
     if len(steps) != 1 or type(steps[0][1]) not in _MAPS:
         return None
-    scaler, config = steps[0][1], get_config()
-    has_settings_alone = vars(scaler).keys() == scaler.get_params(deep=False).keys()  # no callbacks or set_output
-    plain = config["transform_output"] == "default" and not config["enable_metadata_routing"]
-    quiet = pipeline.memory is None and not pipeline.verbose
-    return steps[0] if has_settings_alone and plain and quiet and not getattr(scaler, "clip", False) else None
+    scaler = steps[0][1]
+    has_only_settings = vars(scaler).keys() == scaler.get_params(deep=False).keys()  # no callbacks or set_output
+    config = get_config()
+    is_plain = config["transform_output"] == "default" and not config["enable_metadata_routing"]
+    is_quiet = pipeline.memory is None and not pipeline.verbose
+    clips = getattr(scaler, "clip", False)
+    return steps[0] if has_only_settings and is_plain and is_quiet and not clips else None
 
 
 def fitted_in_parts(scaler: Any, X: np.ndarray, rows: np.ndarray) -> Any:
     """Fit a scaler to some rows of X in small chunks, with results bit-identical to `fit`."""
-    own: Any = clone(scaler)
+    fitted: Any = clone(scaler)
     if isinstance(scaler, StandardScaler):
-        return _standard_in_parts(own, X, rows)
+        return _standard_in_parts(fitted, X, rows)
     if isinstance(scaler, RobustScaler):
-        return _by_columns(own, X, rows)
-    for some in _parts(rows, X.shape[1]):
-        own.partial_fit(X[some])  # minima and maxima do not depend on the chunks
-    return own
+        return _by_columns(fitted, X, rows)
+    for part in _parts(rows, X.shape[1]):
+        fitted.partial_fit(X[part])  # minima and maxima do not depend on the chunks
+    return fitted
 
 
 def _parts(rows: np.ndarray, columns: int) -> list[np.ndarray]:
@@ -65,10 +68,12 @@ def _by_columns(scaler: Any, X: np.ndarray, rows: np.ndarray) -> Any:
 
     No chunk has a single column, because NumPy may then sum in another order.
     """
-    I, most = X.shape[1], 64
-    count = max(min(I // 2, X.size // PART, most), 1)
-    unfitted: list[Any] = [clone(scaler) for _ in range(count)]
-    parts = [own.fit(X[:, I * part // count : I * (part + 1) // count][rows]) for part, own in enumerate(unfitted)]
+    I = X.shape[1]
+    count = max(min(I // 2, X.size // PART, 64), 1)
+    parts = []
+    for part in range(count):
+        columns = X[:, I * part // count : I * (part + 1) // count]
+        parts.append(clone(scaler).fit(columns[rows]))
     fitted = parts[0]
     for name, values in vars(fitted).items():
         if isinstance(values, np.ndarray) and values.ndim:
@@ -83,13 +88,12 @@ def _standard_in_parts(scaler: Any, X: np.ndarray, rows: np.ndarray) -> Any:
     The result for the first rows is compared with the scaler's result. If the bits differ, as with another release of
     scikit-learn or memory order of X, the scaler is fitted a few columns at a time instead.
     """
-    some = rows[:SOME]
-    scaler.fit(X[some])
-    moments = _moments(X, some)
+    sample = rows[:SOME]
+    scaler.fit(X[sample])
     is_same = X.shape[1] > 1 and X.flags.c_contiguous
-    for name, values in moments.items():
-        known = getattr(scaler, name)
-        is_same = is_same and (known is None or np.array_equal(known, values))
+    for name, values in _moments(X, sample).items():
+        fitted = getattr(scaler, name)
+        is_same = is_same and (fitted is None or np.array_equal(fitted, values))
     if not is_same:
         return _by_columns(scaler, X, rows)
     for name, values in _moments(X, rows).items():
@@ -105,16 +109,16 @@ def _moments(X: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
     The variance is Σ (x - mean)² / N minus the square of Σ (x - mean) / N, which corrects the rounding of the mean.
     """
     N, I = len(rows), X.shape[1]
-    total, rest, squares = np.zeros((3, 1, I))
+    total, deviations, squares = np.zeros((3, 1, I))
     parts = _parts(rows, 4 * I)  # four arrays of a chunk exist at once
-    for some in parts:
-        total = np.concatenate([total, X[some]]).sum(axis=0, keepdims=True)  # in the same order as one sum of all rows
+    for part in parts:
+        total = np.concatenate([total, X[part]]).sum(axis=0, keepdims=True)  # in the same order as one sum of all rows
     mean = total[0] / N
-    for some in parts:
-        deviation = X[some] - mean
-        rest = np.concatenate([rest, deviation]).sum(axis=0, keepdims=True)
+    for part in parts:
+        deviation = X[part] - mean
+        deviations = np.concatenate([deviations, deviation]).sum(axis=0, keepdims=True)
         squares = np.concatenate([squares, deviation**2]).sum(axis=0, keepdims=True)
-    variance = (squares[0] - rest[0] ** 2 / N) / N
+    variance = (squares[0] - deviations[0] ** 2 / N) / N
     epsilon = np.finfo(float).eps
     is_constant = variance <= N * epsilon * variance + (N * mean * epsilon) ** 2  # within rounding error
     scale = np.where(is_constant, 1.0, np.sqrt(variance))
@@ -126,15 +130,23 @@ def scaling_of(scaler: Any, rows: np.ndarray) -> Scaling | None:
 
     Some scalers compute in the dtype of X, others in float64.
     """
-    shift, scale, multiplies = _MAPS[type(scaler)]
-    shifts = getattr(scaler, "with_mean", True)  # without centering, the scaler has a mean that it does not use
-    own, I = (getattr(scaler, shift, None) if shifts else None, getattr(scaler, scale)), rows.shape[1]
-    vectors = [np.full(I, float(none)) if values is None else values for values, none in zip(own, (0, 1), strict=True)]
+    shift_name, scale_name, multiplies = _MAPS[type(scaler)]
+    shift = np.zeros(rows.shape[1])
+    if getattr(scaler, "with_mean", True):  # without centering, the scaler has a mean that it does not use
+        shift = _vector(scaler, shift_name, shift)
+    scale = _vector(scaler, scale_name, np.ones(rows.shape[1]))
     with np.errstate(over="ignore"):
         scaled = scaler.transform(rows)
+        if not np.isfinite(scaled).all():
+            return None
         for dtype in (rows.dtype, np.float64):
-            offset, factor = (values.astype(dtype) for values in vectors)
-            scaling = Scaling(offset, factor, multiplies)
-            if np.isfinite(scaled).all() and np.array_equal(scaling(rows), scaled):
+            scaling = Scaling(shift.astype(dtype), scale.astype(dtype), multiplies)
+            if np.array_equal(scaling(rows), scaled):
                 return scaling
     return None
+
+
+def _vector(scaler: Any, name: str, default: np.ndarray) -> np.ndarray:
+    """Return an attribute with one entry per column, or the default if a scaler lacks the attribute."""
+    values = getattr(scaler, name, None)
+    return default if values is None else values

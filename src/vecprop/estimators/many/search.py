@@ -1,8 +1,10 @@
 """A hyperparameter search that trains all fits together."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
+from itertools import chain
 from math import ceil
 from numbers import Real
 from typing import Any, ClassVar, Self
@@ -18,11 +20,12 @@ from ...core import SuggestsKeywords
 from ...pictures import plot_search
 from ...system.extras import imported
 from ...system.versions import Versioned
+from ...train.members import row_count
 from ...train.progress import progress_bar
 from .. import sklearn_compat as compat
 from ..settings import CHECKPOINT, COUNT, held
 from .evaluation import Evaluation, Outcome, mean_over_seeds, spread_over_seeds
-from .folds import Candidate, Split, row_count, splitter_for
+from .folds import Candidate, Split, splitter_for
 
 
 @dataclass(eq=False, repr=False)
@@ -67,9 +70,9 @@ class MLPSearchCV(compat.SuggestsSettings, SuggestsKeywords, Versioned, compat.B
     n_jobs : int or None, default None
         The maximum number of threads; None means the number of processors.
     workers : DaskWorkers or None, default None
-        The cluster to train and score on, with bit-identical scores. The refit, and fits that run Python code after
-        each epoch, run in this process. With a checkpoint, this process also computes the scores. In a block of
-        ``joblib.parallel_config("dask")``, the default is the cluster of this block.
+        The cluster to train on, with bit-identical scores. This process computes the scores and the refit, and runs the
+        fits that call Python code after each epoch. In a block of ``joblib.parallel_config("dask")``, the default is
+        the cluster of this block.
     random_state : int, RandomState or None, default None
         The seed for drawing candidates. The ``random_state`` of ``estimator`` seeds each fit.
     error_score : "raise" or float, default nan
@@ -199,18 +202,19 @@ class MLPSearchCV(compat.SuggestsSettings, SuggestsKeywords, Versioned, compat.B
             If Ctrl-C is pressed before all candidates are scored. Ctrl-C during the refit ends the refit early.
         """
         scorer = check_scoring(self.estimator, self.scoring, raise_exc=self.error_score == "raise")
-        several = compat.scorers_of(self.estimator, self.scoring)
-        if several is not None:
-            self._require_deciding(several)
+        scorers = compat.scorers_of(self.estimator, self.scoring)  # None for a single score
+        if scorers is not None:
+            self._require_deciding(scorers)
         X, y = indexable(X, y)
-        how = {"groups": params.get("groups"), "time": params.pop("time", None)}
-        cv = splitter_for(self.cv, y, is_classes=is_classifier(self.estimator), **how)
+        is_classes = is_classifier(self.estimator)
+        times = params.pop("time", None)
+        cv = splitter_for(self.cv, y, is_classes=is_classes, groups=params.get("groups"), time=times)
         routed = compat.routed_arguments(self, params)
         splits = self._splits(cv, X, y, routed.splitter.split)
         evaluate = Evaluation(self, X, y, splits, scorer, routed.estimator.fit, routed.scorer.score)
         with held(self.checkpoint), progress_bar("searching", quiet=self.verbose != "bar") as evaluate.show:
             self._fit(evaluate)
-        self.scorer_ = several or scorer
+        self.scorer_ = scorers or scorer
         return self
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -236,20 +240,7 @@ class MLPSearchCV(compat.SuggestsSettings, SuggestsKeywords, Versioned, compat.B
             self._require_deciding(scores)
             metric = self.refit
         if self.refit or not self.multimetric_:
-            if callable(self.refit):
-                self.best_index_ = self.refit(results)
-                if not isinstance(self.best_index_, int | np.integer) or not 0 <= self.best_index_ < len(
-                    results["params"]
-                ):
-                    raise ValueError(f"refit returned {self.best_index_!r}, expected a row index of cv_results_.")
-            elif self.halving is None:
-                self.best_index_ = results[f"rank_test_{metric}"].argmin()
-            else:
-                last = np.flatnonzero(results["iter"] == results["iter"].max())
-                self.best_index_ = last[results[f"rank_test_{metric}"][last].argmin()]
-            if not callable(self.refit):
-                self.best_score_ = results[f"mean_test_{metric}"][self.best_index_]
-            self.best_params_ = results["params"][self.best_index_]
+            self._select_best(results, metric)
         if self.refit:
             started = time.perf_counter()
             self.best_estimator_ = evaluate.refit(self.best_params_)
@@ -258,15 +249,32 @@ class MLPSearchCV(compat.SuggestsSettings, SuggestsKeywords, Versioned, compat.B
                 self.feature_names_in_ = self.best_estimator_.feature_names_in_
         self.cv_results_ = results
 
+    def _select_best(self, results: dict[str, Any], metric: Any) -> None:
+        """Set the index, the parameters and the score of the best candidate."""
+        if callable(self.refit):
+            self.best_index_ = self.refit(results)
+            is_integer = isinstance(self.best_index_, int | np.integer)
+            if not is_integer or not 0 <= self.best_index_ < len(results["params"]):
+                raise ValueError(f"refit returned {self.best_index_!r}, expected a row index of cv_results_.")
+        else:
+            ranks = results[f"rank_test_{metric}"]
+            candidates = np.arange(len(ranks))
+            if self.halving is not None:
+                candidates = np.flatnonzero(results["iter"] == results["iter"].max())
+            self.best_index_ = candidates[ranks[candidates].argmin()]
+            self.best_score_ = results[f"mean_test_{metric}"][self.best_index_]
+        self.best_params_ = results["params"][self.best_index_]
+
     def _require_deciding(self, names: Iterable[str]) -> None:
         """Raise an error if there are several scores and ``refit`` does not select one of them."""
-        if not (self.refit is False or callable(self.refit) or (isinstance(self.refit, str) and self.refit in names)):
-            deciding = f"one of {', '.join(map(repr, names))}, a function, or False"
-            raise ValueError(f"refit is {self.refit!r}, but with several scores it must be {deciding}.")
+        if self.refit is False or callable(self.refit) or (isinstance(self.refit, str) and self.refit in names):
+            return
+        options = f"one of {', '.join(map(repr, names))}, a function, or False"
+        raise ValueError(f"refit is {self.refit!r}, but with several scores it must be {options}.")
 
     def _splits(self, cv: Any, X: Any, y: Any, params: dict[str, Any]) -> list[Split]:
         """Return the training and test rows of each fold."""
-        splits = [Split.of(train, test, row_count(X)) for train, test in cv.split(X, y, **params)]
+        splits = [Split.from_indices(train, test, row_count(X)) for train, test in cv.split(X, y, **params)]
         self.n_splits_ = cv.get_n_splits(X, y, **params)
         if not splits:
             raise ValueError("cv yields no splits: give another splitter, or a number of folds.")
@@ -280,10 +288,10 @@ class MLPSearchCV(compat.SuggestsSettings, SuggestsKeywords, Versioned, compat.B
             raise ValueError("Give exactly one of param_grid and param_distributions.")
         if self.param_grid is not None:
             grids = [self.param_grid] if isinstance(self.param_grid, dict) else self.param_grid
-            drawn = [name for grid in grids for name, values in grid.items() if hasattr(values, "rvs")]
-            if drawn:
-                advice = "use param_distributions= instead, with n_iter= candidates"
-                raise TypeError(f"param_grid must list values, but {drawn[0]!r} is a distribution: {advice}.")
+            for name, values in chain.from_iterable(grid.items() for grid in grids):
+                if hasattr(values, "rvs"):
+                    advice = "use param_distributions= instead, with n_iter= candidates"
+                    raise TypeError(f"param_grid must list values, but {name!r} is a distribution: {advice}.")
             choices = list(ParameterGrid(self.param_grid))
         else:
             choices = list(ParameterSampler(self.param_distributions, self.n_iter, random_state=self.random_state))
@@ -293,57 +301,64 @@ class MLPSearchCV(compat.SuggestsSettings, SuggestsKeywords, Versioned, compat.B
 
     def _search(self, evaluate: Evaluation) -> tuple[dict[str, Any], Any]:
         """Return ``cv_results_``, and the test scores of the first fit."""
-        choices, results = self._choices(), {}
-        tried: list[dict[str, Any]] = []
+        choices = self._choices()
+        results: dict[str, Any] = {}
+        all_choices: list[dict[str, Any]] = []
         outcomes: list[Outcome] = []
-        more: dict[str, list[Any]] = {}
-        self.n_resources_, self.n_candidates_ = [], []
-        rounds = list(self._rounds(choices))
-        for number, epochs in enumerate(rounds):
-            evaluate.round = number, len(rounds)
+        columns: dict[str, list[Any]] = defaultdict(list)
+        self.n_resources_ = []
+        self.n_candidates_ = []
+        rounds = self._rounds(choices)
+        evaluate.rounds = len(rounds)
+        for evaluate.round, epochs in enumerate(rounds):
             if self.halving is not None:
                 choices = [params | {self._max_iter: epochs} for params in choices]
                 self.n_resources_.append(epochs)
                 self.n_candidates_.append(len(choices))
+                columns["iter"] += [evaluate.round] * len(choices)
+                columns["n_resources"] += [epochs] * len(choices)
             if self.verbose and self.verbose != "bar":
-                fits, folds = len(choices) * self.n_splits_ * self.n_seeds, f"{self.n_splits_} folds"
-                fitted = f"{folds} for each of {len(choices)} candidates, with {self.n_seeds} seeds"
-                print(f"Fitting {fitted}, totalling {fits} fits")
-            new = evaluate(choices)
-            tried += choices
-            outcomes += map(mean_over_seeds, new)
-            for first in range(0, len(new), self.n_splits_):
-                columns = {} if self.halving is None else {"iter": number, "n_resources": epochs}
-                if self.n_seeds > 1:
-                    columns |= spread_over_seeds(new[first : first + self.n_splits_])
-                for name, value in columns.items():
-                    more.setdefault(name, []).append(value)
-            results = compat.results_of(self, tried, self.n_splits_, outcomes, more)
-            choices = self._best(choices, results)
+                self._print_fits(len(choices))
+            all_choices += choices
+            outcomes_by_seed = evaluate(choices)
+            outcomes += map(mean_over_seeds, outcomes_by_seed)
+            if self.n_seeds > 1:
+                for first in range(0, len(outcomes_by_seed), self.n_splits_):
+                    candidate = outcomes_by_seed[first : first + self.n_splits_]
+                    for name, value in spread_over_seeds(candidate).items():
+                        columns[name].append(value)
+            results = compat.results_of(self, all_choices, self.n_splits_, outcomes, columns)
+            if self.halving is not None:
+                choices = self._best(choices, results)
         return results, outcomes[0]["test_scores"]
+
+    def _print_fits(self, candidates: int) -> None:
+        """Print the number of fits of a round."""
+        fits = candidates * self.n_splits_ * self.n_seeds
+        round_text = f"{self.n_splits_} folds for each of {candidates} candidates, with {self.n_seeds} seeds"
+        print(f"Fitting {round_text}, totalling {fits} fits")
 
     @property
     def _max_iter(self) -> str:
         """The name of the parameter `max_iter` of the network."""
-        return f"{self.estimator.steps[-1][0]}__max_iter" if isinstance(self.estimator, Pipeline) else "max_iter"
+        if isinstance(self.estimator, Pipeline):
+            return f"{self.estimator.steps[-1][0]}__max_iter"
+        return "max_iter"
 
-    def _rounds(self, choices: Sequence[dict[str, Any]]) -> Iterator[int]:
-        """Yield the number of epochs of each halving round; without halving, yield 0 once."""
+    def _rounds(self, choices: Sequence[dict[str, Any]]) -> list[int]:
+        """Return the number of epochs of each halving round; without halving, of one round, where it is not used."""
         if self.halving is None:
-            yield 0
-            return
+            return [0]
         if any(self._max_iter in params for params in choices):
             raise ValueError(f"halving sets {self._max_iter} itself: remove it from the search.")
-        after = 0
-        while self.halving ** (after + 1) <= len(choices):
-            after += 1
-        most = Candidate(self.estimator, choices[0], seeds=1).settings["max_iter"]
-        yield from (max(int(most / self.halving ** (after - number)), 1) for number in range(after + 1))
+        last = 0
+        while self.halving ** (last + 1) <= len(choices):
+            last += 1
+        max_iter = Candidate(self.estimator, choices[0], seeds=1).settings["max_iter"]
+        return [max(int(max_iter / self.halving ** (last - number)), 1) for number in range(last + 1)]
 
     def _best(self, choices: list[dict[str, Any]], results: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the best candidates of the latest round, for the next round."""
-        if self.halving is None:
-            return []
         column = f"mean_test_{self.refit}"
         if column not in results:
             column = "mean_test_score"
@@ -351,4 +366,5 @@ class MLPSearchCV(compat.SuggestsSettings, SuggestsKeywords, Versioned, compat.B
             raise ValueError("halving needs one score to select candidates: give its name as refit.")
         scores = results[column][-len(choices) :]
         order = np.argsort(np.where(np.isnan(scores), -np.inf, scores), kind="stable")
-        return [choices[number] for number in order[-ceil(len(choices) / self.halving) :]]
+        count = ceil(len(choices) / self.halving)
+        return [choices[number] for number in order[-count:]]

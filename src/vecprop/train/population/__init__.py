@@ -155,8 +155,11 @@ def workers_or_joblibs(workers: Any) -> Any:
 
     A Dask task trains in its own process, because many tasks already run at once.
     """
-    if workers is not None or "joblib._dask" not in sys.modules:
+    if workers is not None:
+        require_method("workers", workers, "run")
         return workers
+    if "joblib._dask" not in sys.modules:
+        return None
     from joblib.parallel import get_active_backend
 
     backend: Any = get_active_backend()[0]
