@@ -30,7 +30,6 @@ NEEDED = {
     "Report.to_frame": ("pandas", "tables", lambda: vp.check_gradients(NETWORK, NETWORK.init(0), X, t).to_frame()),
     "Trace.to_frame": ("pandas", "tables", lambda: vp.learn.trace(NETWORK, NETWORK.init(0), X, t).to_frame()),
     "ParquetBlocks": ("pyarrow", "tables", lambda: vp.blocks.ParquetBlocks("t.parquet", "y")),
-    "ProgressBar": ("rich", "cli", vp.ProgressBar),
     "plot_loss": ("matplotlib", "pictures", lambda: vp.pictures.plot_loss(np.ones(3))),
     "plot_momentum": ("matplotlib", "pictures", lambda: vp.learn.plot_momentum()),
     "to_onnx": ("onnx", "onnx", lambda: vp.export.to_onnx(None)),
