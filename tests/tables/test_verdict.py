@@ -291,8 +291,8 @@ def test_gradient_boosting_equals_scikit_learn():
     plain = plain.set_params(categorical_features=is_category, early_stopping=True)
     with threadpool_limits(1):
         expected = plain.fit(columns, y, weight).predict(columns[:9])
-        np.testing.assert_allclose(made.of_numbers()["gradient boosting"], expected)
-        assert made.of_quantiles([0.1, 0.9])["gradient boosting"].shape == (9, 2)
+        np.testing.assert_allclose(made.numbers()["gradient boosting"], expected)
+        assert made.quantiles([0.1, 0.9])["gradient boosting"].shape == (9, 2)
 
 
 def test_baselines_do_not_fit_noise_in_text_and_many_categories():
@@ -302,7 +302,7 @@ def test_baselines_do_not_fit_noise_in_text_and_many_categories():
     frame["note"] = [" ".join(rng.choice(words, 12)) for _ in range(900)]
     y = (x + rng.normal(size=900) > 0).astype(int)
     plain, all_of_it = (
-        Baselines(Encoder.of(of[:300])[0], of[:300], of[300:], y[:300], np.ones(300), seed=0).of_classes(2)
+        Baselines(Encoder.of(of[:300])[0], of[:300], of[300:], y[:300], np.ones(300), seed=0).probabilities(2)
         for of in (frame[["x"]], frame)
     )
     for name in ("logistic regression", "gradient boosting"):
@@ -311,7 +311,7 @@ def test_baselines_do_not_fit_noise_in_text_and_many_categories():
 
 def test_one_class_is_certain():
     made = Baselines(Encoder.of(TABLE[["x"]])[0], TABLE[["x"]], TABLE[["x"]][:2], np.ones(90, int), np.ones(90), seed=0)
-    for P in made.of_classes(3).values():
+    for P in made.probabilities(3).values():
         assert P.tolist() == [[0, 1, 0]] * 2
 
 
@@ -320,8 +320,8 @@ def test_rare_and_many_classes_have_baselines(monkeypatch):
     y = np.where(np.arange(90) == 5, 2, np.arange(90) % 2)
     made = Baselines(Encoder.of(frame)[0], frame, frame[:9], y, np.ones(90), seed=0)
     monkeypatch.setattr(baselines, "ENTRIES", 1)
-    for P in made.of_classes(4).values():
+    for P in made.probabilities(4).values():
         np.testing.assert_allclose(P.sum(axis=1), 1)
         assert (P[:, 3] == 0).all()
     monkeypatch.setattr(baselines, "MAX_CLASSES", 3)
-    assert list(made.of_classes(4)) == ["naive", "logistic regression"]
+    assert list(made.probabilities(4)) == ["naive", "logistic regression"]

@@ -20,19 +20,26 @@ ENTRIES = 2_000_000
 """Maximum number of array entries to fit a baseline on. More entries would help little and take longer."""
 MAX_CLASSES = 30
 """Above this number of classes, gradient boosting is skipped, because each step needs a tree per class."""
-MANY_COLUMNS, FEWER_BINS = 250, 63
-"""Above this number of columns, trees use 63 instead of 255 bins, which takes a third of the time."""
+MANY_COLUMNS = 250
+"""Above this number of columns, trees use fewer bins, which takes a third of the time."""
+BINS = 255
+FEWER_BINS = 63
 MAX_CATEGORIES = 20
 """Columns with more categories are target-encoded, because trees and linear models would otherwise fit noise."""
-MIN_STOPPING_ROWS, VALIDATION = 40, 0.2
-"""Minimum number of rows for early stopping of gradient boosting, and its validation fraction."""
+MIN_STOPPING_ROWS = 40
+"""Minimum number of rows for early stopping of gradient boosting."""
+VALIDATION = 0.2
+"""The validation fraction of gradient boosting."""
 FOLDS = 3
 """Number of folds for the penalty of logistic regression and for target encoding."""
 PENALTIES = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 """Candidate penalties of linear regression. Leave-one-out validation selects the best one."""
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
 """Candidate inverse penalties of logistic regression, validated on at most a tenth of `ENTRIES`."""
-NAIVE, LOGISTIC, LINEAR, BOOSTING = "naive", "logistic regression", "linear regression", "gradient boosting"
+NAIVE = "naive"
+LOGISTIC = "logistic regression"
+LINEAR = "linear regression"
+BOOSTING = "gradient boosting"
 
 
 def enough_rows(rows: int, inputs: int, seed: int) -> np.ndarray:
@@ -56,7 +63,7 @@ class Baselines:
     >>> import pandas as pd
     >>> X = pd.DataFrame({"x": np.arange(40.0)})
     >>> baselines = Baselines(Encoder.of(X)[0], X, X[:1], 2 * np.arange(40.0), np.ones(40), seed=0)
-    >>> {name: Y.shape for name, Y in baselines.of_numbers().items()}
+    >>> {name: Y.shape for name, Y in baselines.numbers().items()}
     {'naive': (1,), 'linear regression': (1,), 'gradient boosting': (1,)}
     """
 
@@ -67,34 +74,33 @@ class Baselines:
     weight: np.ndarray
     seed: int
 
-    def of_classes(self, count: int) -> dict[str, np.ndarray]:
+    def probabilities(self, classes: int) -> dict[str, np.ndarray]:
         """Return each baseline's probabilities for the test rows, (N, C); "naive" predicts the class frequencies."""
-        shares = np.bincount(self.y, self.weight, minlength=count) / self.weight.sum()
-        each = {NAIVE: np.tile(shares, (len(self.X_test), 1))}
-        each |= {LOGISTIC: self._logistic(count)}
-        if count > MAX_CLASSES:
-            return each
-        rows, columns, columns_test, is_category = self._for_trees(count)
-        counts = np.unique(self.y[rows], return_counts=True)[1]
-        stops = counts.min() > 1 and VALIDATION * len(rows) >= len(counts)  # both parts need rows of each class
-        trees = HistGradientBoostingClassifier(**self._settings(columns, is_category, stops=stops))
-        return each | {BOOSTING: self._probabilities(trees, rows, columns, columns_test, count)}
+        shares = np.bincount(self.y, self.weight, minlength=classes) / self.weight.sum()
+        predictions = {NAIVE: np.tile(shares, (len(self.X_test), 1)), LOGISTIC: self._logistic(classes)}
+        if classes <= MAX_CLASSES:
+            predictions[BOOSTING] = self._boosted_probabilities(classes)
+        return predictions
 
-    def of_numbers(self) -> dict[str, np.ndarray]:
+    def numbers(self) -> dict[str, np.ndarray]:
         """Return each baseline's predictions for the test rows, (N,); "naive" predicts the mean."""
         mean = np.average(self.y, weights=self.weight)
-        return {NAIVE: np.full(len(self.X_test), mean), LINEAR: self._linear[0], BOOSTING: self._boosted()}
+        linear, _, _ = self._linear
+        return {NAIVE: np.full(len(self.X_test), mean), LINEAR: linear, BOOSTING: self._boosted()}
 
-    def of_quantiles(self, levels: Sequence[float]) -> dict[str, np.ndarray]:
+    def quantiles(self, levels: Sequence[float]) -> dict[str, np.ndarray]:
         """Return each baseline's quantiles for the test rows, (N, L).
 
         "naive" predicts the quantiles of all targets. Linear regression adds error quantiles to its predictions.
         """
-        wanted, (linear, errors, weight) = np.array(levels), self._linear
+        linear, errors, weight = self._linear
         boosted = [self._boosted(loss="quantile", quantile=level) for level in levels]
-        naive = np.tile(weighted_quantiles(self.y, wanted, self.weight), (len(self.X_test), 1))
-        linear = linear[:, None] + weighted_quantiles(errors, wanted, weight)
-        return {NAIVE: naive, LINEAR: linear, BOOSTING: np.stack(boosted, axis=1)}
+        naive = weighted_quantiles(self.y, np.array(levels), self.weight)
+        return {
+            NAIVE: np.tile(naive, (len(self.X_test), 1)),
+            LINEAR: linear[:, None] + weighted_quantiles(errors, np.array(levels), weight),
+            BOOSTING: np.stack(boosted, axis=1),
+        }
 
     @cached_property
     def _encoded(self) -> tuple[Encoder, dict[str, np.ndarray]]:
@@ -105,10 +111,12 @@ class Baselines:
     @property
     def _for_linear(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The row indices for linear models, and the standardized inputs of these rows and of the test rows."""
-        rows, (encoder, means) = enough_rows(len(self.y), self.encoder.width, self.seed), self._encoded
-        means = {name: of_rows[rows] for name, of_rows in means.items()}
+        rows = enough_rows(len(self.y), self.encoder.width, self.seed)
+        encoder, means = self._encoded
+        means = {name: column_means[rows] for name, column_means in means.items()}
         _, inputs = encoder.of_views(self.X.iloc[rows], means, as_arrays=True)  # inputs of the standardized view
-        return rows, np.asarray(inputs, float), np.asarray(encoder.of_views(self.X_test, as_arrays=True)[1])
+        _, inputs_test = encoder.of_views(self.X_test, as_arrays=True)
+        return rows, np.asarray(inputs, float), np.asarray(inputs_test)
 
     def _for_trees(self, trees: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[bool]]:
         """Return the row indices for trees, their columns, the test columns, and which columns are categorical.
@@ -118,12 +126,15 @@ class Baselines:
         encoder, means = self._encoded
         columns_test, is_category = columns_for_trees(encoder, self.X_test)
         rows = enough_rows(len(self.y), len(is_category) * trees, self.seed)
-        means = {name: of_rows[rows] for name, of_rows in means.items()}
-        return rows, columns_for_trees(encoder, self.X.iloc[rows], means)[0], columns_test, is_category
+        means = {name: column_means[rows] for name, column_means in means.items()}
+        columns, _ = columns_for_trees(encoder, self.X.iloc[rows], means)
+        return rows, columns, columns_test, is_category
 
-    def _probabilities(self, model: Any, rows: np.ndarray, X: np.ndarray, X_test: np.ndarray, count: int) -> np.ndarray:
+    def _probabilities(
+        self, model: Any, rows: np.ndarray, X: np.ndarray, *, X_test: np.ndarray, classes: int
+    ) -> np.ndarray:
         """Fit a model and return its probabilities for X_test, with 0 for classes without a training row."""
-        P = np.zeros((len(X_test), count))
+        P = np.zeros((len(X_test), classes))
         if (self.y[rows] == self.y[rows[0]]).all():
             P[:, self.y[rows[0]]] = 1
             return P
@@ -131,43 +142,64 @@ class Baselines:
         P[:, model.classes_] = model.predict_proba(X_test)
         return P
 
-    def _logistic(self, count: int) -> np.ndarray:
-        """Return the probabilities of logistic regression for the test rows."""
+    def _logistic(self, classes: int) -> np.ndarray:
+        """Return the probabilities of logistic regression for the test rows.
+
+        The penalty is chosen by the one-standard-error rule: the strongest one within a standard error of the best.
+        """
         rows, X, X_test = self._for_linear
         few = enough_rows(len(rows), 10 * X.shape[1], self.seed)
-        y, weight = self.y[rows[few]], self.weight[rows[few]]
-        parts = splits(folds(y, FOLDS, self.seed), is_time=False)
-        each: dict[float, np.ndarray] = {}
-        for strength in STRENGTHS:
-            model, chance = LogisticRegression(C=strength, max_iter=200), np.ones(len(few))
-            for seen, unseen in parts:
-                P = self._probabilities(model, rows[few[seen]], X[few[seen]], X[few[unseen]], count)
-                chance[unseen] = P[np.arange(len(unseen)), y[unseen]]
-            each[strength] = -weight * np.log(np.maximum(chance, MIN_LOSS_PROBABILITY))
-        above = {strength: of - min(each.values(), key=np.sum) for strength, of in each.items()}
-        # One-standard-error rule: the strongest penalty within a standard error of the best one.
-        chosen = next(strength for strength, of in above.items() if of.mean() <= of.std() / np.sqrt(len(few)))
-        return self._probabilities(LogisticRegression(C=chosen, max_iter=200), rows, X, X_test, count)
+        losses = [self._losses(strength, rows[few], X[few], classes) for strength in STRENGTHS]
+        best = min(losses, key=np.sum)
+        excesses = [row_losses - best for row_losses in losses]
+        are_close = [excess.mean() <= excess.std() / np.sqrt(len(few)) for excess in excesses]
+        model = LogisticRegression(C=STRENGTHS[are_close.index(True)], max_iter=200)
+        return self._probabilities(model, rows, X, X_test=X_test, classes=classes)
+
+    def _losses(self, strength: float, rows: np.ndarray, X: np.ndarray, classes: int) -> np.ndarray:
+        """Return the cross-validated loss of each row for a penalty of logistic regression."""
+        y = self.y[rows]
+        chance = np.ones(len(rows))
+        model = LogisticRegression(C=strength, max_iter=200)
+        for seen, unseen in splits(folds(y, FOLDS, self.seed), is_time=False):
+            P = self._probabilities(model, rows[seen], X[seen], X_test=X[unseen], classes=classes)
+            chance[unseen] = P[np.arange(len(unseen)), y[unseen]]
+        return -self.weight[rows] * np.log(np.maximum(chance, MIN_LOSS_PROBABILITY))
 
     @property
     def _linear(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The test predictions of linear regression, its training errors, and the weights of the training rows."""
         rows, inputs, inputs_test = self._for_linear
-        y, weight = self.y[rows], self.weight[rows]
+        y = self.y[rows]
+        weight = self.weight[rows]
         model = _fitted(RidgeCV(PENALTIES), inputs, y, weight)
         return model.predict(inputs_test), y - model.predict(inputs), weight
 
     def _boosted(self, **loss: Any) -> np.ndarray:
         """Return gradient boosting's test predictions."""
         rows, columns, columns_test, is_category = self._for_trees()
-        trees = HistGradientBoostingRegressor(**loss | self._settings(columns, is_category))
+        trees = HistGradientBoostingRegressor(**loss, **self._settings(is_category))
+        trees.set_params(early_stopping=len(rows) >= MIN_STOPPING_ROWS)
         return _fitted(trees, columns, self.y[rows], self.weight[rows]).predict(columns_test)
 
-    def _settings(self, columns: np.ndarray, is_category: list[bool], *, stops: bool = True) -> dict[str, Any]:
+    def _boosted_probabilities(self, classes: int) -> np.ndarray:
+        """Return gradient boosting's probabilities for the test rows."""
+        rows, columns, columns_test, is_category = self._for_trees(classes)
+        _, counts = np.unique(self.y[rows], return_counts=True)
+        trees = HistGradientBoostingClassifier(**self._settings(is_category))
+        # The training and the validation rows need rows of each class.
+        has_all_classes = counts.min() > 1 and VALIDATION * len(rows) >= len(counts)
+        trees.set_params(early_stopping=bool(has_all_classes and len(rows) >= MIN_STOPPING_ROWS))
+        return self._probabilities(trees, rows, columns, X_test=columns_test, classes=classes)
+
+    def _settings(self, is_category: list[bool]) -> dict[str, Any]:
         """Return the settings of gradient boosting."""
-        bins = FEWER_BINS if len(is_category) > MANY_COLUMNS else 255
-        stopping = {"early_stopping": stops and len(columns) >= MIN_STOPPING_ROWS, "validation_fraction": VALIDATION}
-        return {"categorical_features": is_category, "max_bins": bins, "random_state": self.seed} | stopping
+        return {
+            "categorical_features": is_category,
+            "max_bins": FEWER_BINS if len(is_category) > MANY_COLUMNS else BINS,
+            "random_state": self.seed,
+            "validation_fraction": VALIDATION,
+        }
 
 
 def _fitted(model: Any, X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Any:
@@ -192,9 +224,11 @@ def columns_for_trees(
     >>> columns_for_trees(Encoder.of(frame)[0], frame)
     (array([[20.,  0.], [nan,  1.], [40.,  0.]]), [False, True])
     """
-    means, each, is_category = means or {}, [], []
+    columns = []
+    is_category = []
     for name, part in encoder.columns:
-        each.append(means[name] if name in means else part.for_trees(frame[name]))
-        is_few = isinstance(part, Categories) and part.means is None and part.marks <= FEWER_BINS
-        is_category += [is_few] * each[-1].shape[1]
-    return np.hstack(each), is_category
+        column = means[name] if means and name in means else part.for_trees(frame[name])
+        has_few_categories = isinstance(part, Categories) and part.means is None and part.marks <= FEWER_BINS
+        columns.append(column)
+        is_category += [has_few_categories] * column.shape[1]
+    return np.hstack(columns), is_category

@@ -1,7 +1,8 @@
 """The evaluation of a model on a table: `evaluate` and its result, `Evaluation`."""
 
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,14 @@ from ..rows import Roles, UsedRows
 from ..streaming.memory_plan import require_room
 from ..table_model import TableModel
 from .measured import OURS, Learned, Measured
-from .measuring import Parts, baselines_by_folds, of_baselines, thresholds_of
+from .measuring import Parts, baseline_predictions, baselines_by_folds, thresholds_of
 from .report import page_of
 from .targets import as_learned, classes_of, plain_target, predictions_of, target_named
 
-FOLDS, MIN_ROWS = 5, 20
-"""Number of folds, and minimum number of rows, for baselines that are cross-validated on the table."""
+FOLDS = 5
+"""Number of folds for baselines that are cross-validated on the table."""
+MIN_ROWS = 20
+"""Minimum number of rows for baselines that are cross-validated on the table."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +81,6 @@ class Evaluation(Measured):
         The rows of each cross-validation fold, and the metrics of each model on them.
     units : int
         The number of independent rows or groups.
-    summary : str
-        The accuracy, the typical error or the coverage of the model in plain words.
     learned : tuple or None
         The training rows and their targets, if they were passed.
     seed : int
@@ -121,8 +122,10 @@ class Evaluation(Measured):
 
     def to_frame(self) -> Any:
         """Return the metrics as a data frame with the columns model, metric, value, low and high."""
-        pairs = [(name, metric, of) for name, each in self.scores.items() for metric, of in each.items()]
-        rows = [(name, metric, of.value, of.low, of.high) for name, metric, of in pairs]
+        rows = []
+        for name, metrics in self.scores.items():
+            for metric, estimate in metrics.items():
+                rows.append((name, metric, estimate.value, estimate.low, estimate.high))
         return pandas().DataFrame(rows, columns=["model", "metric", "value", "low", "high"])
 
     def __repr__(self) -> str:
@@ -196,59 +199,50 @@ def evaluate(
     >>> evaluate(model, table[150:], baselines=False).trained_on
     50
     """
-    for role, name in (("weight", weight), ("groups", groups)):
+    _require_arguments(model, {"weight": weight, "groups": groups})
+    if y is not None:
+        target = str(target or getattr(model, "target", None) or "target")
+        table = with_column(table, target, y)
+    roles = Roles(target_named(model, target), weight, groups)
+    require_room(table)
+    frames = frames_of(table, target=roles.target, classes=classes_of(model))
+    is_compared = baselines and isinstance(model, TableModel)
+    is_in_parts = may_be_in_parts(table)
+    if is_compared and is_in_parts:
+        frames = [pandas().concat(list(frames))]
+    used, masks = _used_rows(frames, roles)
+    y = plain_target(model, used.frame, str(roles.target))
+    scored = _score_rows(model, frames, masks, y, _columns_without_inputs(model, roles))
+    evaluation = Evaluation(
+        "table",
+        model,
+        X=scored.frames[0] if is_compared or not is_in_parts else None,
+        index=used.frame.index,
+        truth=as_learned(model, y),
+        weight=used.weight,
+        predictions={OURS: np.concatenate(scored.predictions)},
+        thresholds=thresholds_of(model, len(y)),
+        groups=None if groups is None else group_numbers(used.frame[groups]),
+        seed=seed,
+        notes=ranked([*scored.monitor.notes(), *used.notes]),
+    )
+    evaluation = _with_notes_on_rows(evaluation, scored.duplicates)
+    if not is_compared:
+        return evaluation
+    if training is None:
+        return _with_cross_validated_baselines(evaluation, y)
+    return _with_trained_baselines(evaluation, roles, training)
+
+
+def _require_arguments(model: Any, roles: Mapping[str, Any]) -> None:
+    """Raise an error for names of columns that are not text, and for models that cannot be evaluated."""
+    for role, name in roles.items():
         if not isinstance(name, str | None):
             raise RequestError(f"{role} must be the name of a column, not {type(name).__name__}.")
     if isinstance(model, TableModel):
         check_is_fitted(model)
     if hasattr(model, "classes_") and not hasattr(model, "predict_proba"):
         raise RequestError(f"{type(model).__name__} has no predict_proba, which the metrics of classes need.")
-    if y is not None:
-        target = str(target or getattr(model, "target", None) or "target")
-        table = with_column(table, target, y)
-    target = target_named(model, target)
-    require_room(table)
-    is_in_parts, is_compared = may_be_in_parts(table), baselines and isinstance(model, TableModel)
-    frames = frames_of(table, target=target, classes=classes_of(model))
-    if is_compared and is_in_parts:
-        frames = [pandas().concat(list(frames))]
-    roles = Roles(target, weight, groups)
-    names, others = [target, *roles.reasons], _others(model, target, weight)
-    of_rows = []
-    for frame in frames:
-        require_columns(frame, names)
-        roles.require(frame)
-        of_rows.append(frame[names])
-    used = UsedRows.of(pandas().concat(of_rows), roles)
-    plain, monitor, Y, kept, trained_on = plain_target(model, used.frame, target), DriftMonitor(model), [], [], 0.0
-    truth, first = as_learned(model, plain), 0
-    each = np.split(used.counts, np.cumsum([len(of) for of in of_rows])[:-1])
-    for frame, is_used in zip(frames, each, strict=True):
-        if not is_used.any():
-            continue
-        rows = frame[is_used].drop(columns=others)
-        monitor.add(rows)
-        Y.append(predictions_of(model, rows))
-        if isinstance(model, TableModel):
-            trained_on += model.trained_rows_.count(model.encoder_, rows, plain[first : first + len(rows)])
-        first += len(rows)
-        kept += [] if is_in_parts and not is_compared else [rows]
-    notes = ranked([*monitor.notes(), *used.notes])
-    if unknown := int((truth < 0).sum()) if hasattr(model, "classes_") else 0:
-        notes.append(f"{unknown} rows have classes that did not occur in training; they count as errors.")
-    known, duplicates = model.trained_rows_.not_by_chance(trained_on, len(truth)) if trained_on else (0, [])
-    notes = [*duplicates, *notes]
-    of_rows = kept[0] if kept else None, used.frame.index, truth, used.weight, {OURS: np.concatenate(Y)}
-    group = None if groups is None else group_numbers(used.frame[groups])
-    more = {"thresholds": thresholds_of(model, len(truth)), "groups": group, "trained_on": known, "notes": notes}
-    found = Evaluation("table", model, *of_rows, seed=seed, **more)
-    return _compared(found, plain, roles, training) if is_compared else found
-
-
-def _others(model: Any, target: str, weight: str | None) -> list[str]:
-    """Return the columns that are not inputs: the target, and the weights unless the model was trained on them."""
-    is_input = weight is None or weight in getattr(model, "feature_names_in_", ())
-    return [target] if is_input else [target, str(weight)]
 
 
 def with_column(table: Any, name: str, y: Any) -> Frame:
@@ -256,36 +250,122 @@ def with_column(table: Any, name: str, y: Any) -> Frame:
     frame = as_frame(table)
     y = np.asarray(y)
     if y.shape != (len(frame),):
-        has = len(y) if y.ndim == 1 else f"the shape {y.shape}"
-        raise TableError(f"The table has {len(frame)} rows, but y has {has}: pass one target per row.")
+        shape = len(y) if y.ndim == 1 else f"the shape {y.shape}"
+        raise TableError(f"The table has {len(frame)} rows, but y has {shape}: pass one target per row.")
     return frame.assign(**{name: y})
 
 
-def _compared(found: Evaluation, y: np.ndarray, roles: Roles, training: Any) -> Evaluation:
-    """Return an evaluation with baselines, fitted on ``training`` or cross-validated on the table."""
-    model, seed = found.model, found.seed
-    task = "classification" if found.is_classifier else "regression"
-    of_test = found.X, y, found.weight
-    if training is None:
-        parts = Parts(task, *of_test, *of_test, dependence=Dependence(groups=found.groups))
-        is_few = (found.truth >= 0).sum() < MIN_ROWS if found.is_classifier else len(y) < MIN_ROWS
-        if is_few or found.units < 2:
-            has = f"fewer than {MIN_ROWS} rows" if is_few else "only one group"
-            note = f"The table has {has}, too few to fit baselines: pass training=."
-            return replace(found, notes=[*found.notes, note])
-        fold = parts.dependence.folds(found.truth, FOLDS, seed)
-        rows = f"{len(y) - len(y) // FOLDS:,} rows of this table in each fold"
-        model_rows = f"the model on {model.trained_rows_.rows:,} rows"
-        note = f"Baselines were fitted on {rows}, {model_rows}: pass training= to fit them on the same rows."
-        baselines = baselines_by_folds(model, parts, splits(fold, is_time=False), seed)
-        return replace(found, predictions=found.predictions | baselines, notes=[*found.notes, note])
-    frame = with_column(training[0], str(roles.target), training[1]) if isinstance(training, tuple) else training
-    frame = as_frame(frame, target=roles.target, classes=classes_of(model))
+def _used_rows(frames: Iterable[Frame], roles: Roles) -> tuple[UsedRows, list[np.ndarray]]:
+    """Return the used rows of the target and other roles, and a mask of the used rows of each frame."""
+    columns = [str(roles.target), *roles.reasons]
+    parts = []
+    for frame in frames:
+        require_columns(frame, columns)
+        roles.require(frame)
+        parts.append(frame[columns])
+    used = UsedRows.of(pandas().concat(parts), roles)
+    ends = np.cumsum([len(part) for part in parts])
+    return used, np.split(used.counts, ends[:-1])
+
+
+@dataclass
+class _ScoredRows:
+    """The inputs and predictions of each frame, the number of duplicates of training rows, and the drift."""
+
+    monitor: DriftMonitor
+    frames: list[Frame] = field(default_factory=list)
+    predictions: list[np.ndarray] = field(default_factory=list)
+    duplicates: float = 0.0
+
+
+def _score_rows(
+    model: Any, frames: Iterable[Frame], masks: list[np.ndarray], y: np.ndarray, other_columns: list[str]
+) -> _ScoredRows:
+    """Predict the used rows of each frame. Only the inputs of the first frame are kept."""
+    scored = _ScoredRows(DriftMonitor(model))
+    start = 0
+    for frame, is_used in zip(frames, masks, strict=True):
+        if not is_used.any():
+            continue
+        rows = frame[is_used].drop(columns=other_columns)
+        end = start + len(rows)
+        scored.monitor.add(rows)
+        scored.predictions.append(predictions_of(model, rows))
+        if isinstance(model, TableModel):
+            scored.duplicates += model.trained_rows_.count(model.encoder_, rows, y[start:end])
+        if not scored.frames:
+            scored.frames.append(rows)
+        start = end
+    return scored
+
+
+def _columns_without_inputs(model: Any, roles: Roles) -> list[str]:
+    """Return the target, and the weights unless the model was trained on them."""
+    columns = [str(roles.target)]
+    if roles.weight is not None and roles.weight not in getattr(model, "feature_names_in_", ()):
+        columns.append(roles.weight)
+    return columns
+
+
+def _with_notes_on_rows(evaluation: Evaluation, duplicates: float) -> Evaluation:
+    """Add notes on rows of unknown classes and on duplicates of training rows."""
+    notes = list(evaluation.notes)
+    trained_on = 0
+    unknown = int((evaluation.truth < 0).sum())
+    if evaluation.is_classifier and unknown:
+        notes.append(f"{unknown} rows have classes that did not occur in training; they count as errors.")
+    if duplicates:
+        trained_rows = evaluation.model.trained_rows_
+        trained_on, notes_on_duplicates = trained_rows.not_by_chance(duplicates, len(evaluation.truth))
+        notes = [*notes_on_duplicates, *notes]
+    return replace(evaluation, notes=notes, trained_on=trained_on)
+
+
+def _parts(evaluation: Evaluation, X: Any, y: np.ndarray, weight: np.ndarray) -> Parts:
+    """Return training rows for baselines."""
+    return Parts(
+        "classification" if evaluation.is_classifier else "regression",
+        X,
+        y,
+        weight,
+        X_test=X[:0],
+        y_test=y[:0],
+        weight_test=weight[:0],
+    )
+
+
+def _with_cross_validated_baselines(evaluation: Evaluation, y: np.ndarray) -> Evaluation:
+    """Add baselines that are cross-validated on the table, unless it has too few rows or groups."""
+    model = evaluation.model
+    rows = len(y)
+    known_rows = (evaluation.truth >= 0).sum() if evaluation.is_classifier else rows
+    if known_rows < MIN_ROWS or evaluation.units < 2:
+        reason = f"fewer than {MIN_ROWS} rows" if known_rows < MIN_ROWS else "only one group"
+        note = f"The table has {reason}, too few to fit baselines: pass training=."
+        return replace(evaluation, notes=[*evaluation.notes, note])
+    fold = Dependence(groups=evaluation.groups).folds(evaluation.truth, FOLDS, evaluation.seed)
+    parts = _parts(evaluation, evaluation.X, y, evaluation.weight)
+    baselines = baselines_by_folds(model, parts, splits(fold, is_time=False), evaluation.seed)
+    baseline_rows = f"{rows - rows // FOLDS:,} rows of this table in each fold"
+    model_rows = f"the model on {model.trained_rows_.rows:,} rows"
+    note = f"Baselines were fitted on {baseline_rows}, {model_rows}: pass training= to fit them on the same rows."
+    return replace(evaluation, predictions=evaluation.predictions | baselines, notes=[*evaluation.notes, note])
+
+
+def _with_trained_baselines(evaluation: Evaluation, roles: Roles, training: Any) -> Evaluation:
+    """Add baselines that are fitted on the training rows of the model."""
+    model = evaluation.model
+    target = str(roles.target)
+    if isinstance(training, tuple):
+        training = with_column(training[0], target, training[1])
+    frame = as_frame(training, target=target, classes=classes_of(model))
     weight = roles.weight if roles.weight in frame.columns else None
-    used = UsedRows.of(frame, Roles(roles.target, weight))
-    X = used.frame.drop(columns=_others(model, str(roles.target), weight))
-    y = plain_target(model, used.frame, str(roles.target))
-    parts = Parts(task, X, y, used.weight, *of_test)
-    baselines = of_baselines(model, parts, np.arange(len(y)), found.X, seed)
+    training_roles = Roles(target, weight)
+    used = UsedRows.of(frame, training_roles)
+    X = used.frame.drop(columns=_columns_without_inputs(model, training_roles))
+    y = plain_target(model, used.frame, target)
+    rows = np.arange(len(y))
+    parts = _parts(evaluation, X, y, used.weight)
+    baselines = baseline_predictions(model, parts, rows, X_test=evaluation.X, seed=evaluation.seed)
     learned = Learned(X, as_learned(model, y), len(y))
-    return replace(found, predictions=found.predictions | baselines, learned=learned)
+    return replace(evaluation, predictions=evaluation.predictions | baselines, learned=learned)

@@ -17,17 +17,21 @@ from ..explaining.relations import Relation, relations
 from ..rows import OF_GROUPS
 from .baselines import NAIVE
 from .measured import Measured
-from .measuring import Parts, cross_validated, measured_unseen
+from .measuring import Parts, checkpoint_part, cross_validated, measured_unseen
 from .metrics import title
 from .targets import as_learned
 from .verdict import OURS, Verdict
 
 RANDOM = "random rows"
 """The key of predictions by models that know random rows."""
-RISE, RISE_OF_NAIVE = 0.1, 0.01
-"""A loss is worse if it rises significantly, and by these fractions of the loss and of the naive loss."""
-LATEST, GROUPS = 2, 5
-"""The number of folds of times and groups. The last one is held out: the latest quarter, or a fifth of the groups."""
+RISE = 0.1
+"""A loss is worse if it rises significantly, and by this fraction of the loss."""
+RISE_OF_NAIVE = 0.01
+"""A loss is worse only if it rises by this fraction of the naive loss."""
+LATEST = 2
+"""The number of folds of times. The last one is held out: the latest quarter."""
+GROUPS = 5
+"""The number of folds of groups. A fifth of the groups is held out."""
 PERIODS = 364, 7
 """A year has about 364 days, which are 52 weeks, and a week has 7 days."""
 
@@ -105,25 +109,23 @@ def judgements(model: Any, parts: Parts, measured: Measured, progress_bar: Calla
     """
     if parts.stream is not None:
         parts = replace(parts, stream=None)
-        with progress_bar("training on the sample") as progress:
-            of_sample: Any = clone(model)
-            of_sample.set_params(progress=progress, checkpoint=_part_of(model, "sample"))
-            model = of_sample.fit(**parts.training)
+        model = _model_of_sample(model, parts, progress_bar)
         measured = measured_unseen(model, parts, measured.seed, baselines=False)
     whole = parts.whole
-    on_random = np.full((len(whole.y), *measured.predictions[OURS].shape[1:]), np.nan)
-    on_random[: len(parts.y)] = model.out_of_fold_
-    on_random[whole.X.index.get_indexer(measured.index)] = measured.predictions[OURS]
+    predictions = np.full((len(whole.y), *measured.predictions[OURS].shape[1:]), np.nan)
+    predictions[: len(parts.y)] = model.out_of_fold_
+    predictions[whole.X.index.get_indexer(measured.index)] = measured.predictions[OURS]
     related = relations(model.encoder_, whole.X.drop(columns=list(whole.X.attrs["aside"])), whole.y)
     share = 1 if measured.folds else len(related)
-    judge = Judge(model, whole, measured, on_random, share, progress_bar)
+    judge = Judge(model, whole, measured, predictions, share, progress_bar)
     judged = []
     for relation in related:
         try:
             judgement = judge(relation, relation.role)
             if judgement.is_worse and relation.is_time:
                 without_trend = judge.without_trend(relation)
-                judgement = judgement if without_trend.is_worse else without_trend
+                if not without_trend.is_worse:
+                    judgement = without_trend
         except ValueError as error:
             parts.notes.append(f"Scores on {relation.rows} (column {relation.column!r}) are unknown: {error}")
             continue
@@ -133,19 +135,25 @@ def judgements(model: Any, parts: Parts, measured: Measured, progress_bar: Calla
     return judged
 
 
-def _part_of(model: Any, name: str) -> Any:
-    """Return a part of the model's checkpoint, if any."""
-    return model.checkpoint and model.checkpoint._part(name)
+def _model_of_sample(model: Any, parts: Parts, progress_bar: Callable[[str], Any]) -> Any:
+    """Return a model trained on the sample of a table that does not fit into memory."""
+    with progress_bar("training on the sample") as progress:
+        sample_model: Any = clone(model)
+        sample_model.set_params(progress=progress, checkpoint=checkpoint_part(model, "sample"))
+        return sample_model.fit(**parts.training)
 
 
 @dataclass(frozen=True, eq=False)
 class Judge:
-    """Trains models that know only earlier rows or other groups."""
+    """Trains models that know only earlier rows or other groups.
+
+    ``predictions`` of all rows are by models that know random rows. ``share`` divides the number of networks.
+    """
 
     model: Any
     whole: Parts
     measured: Measured
-    on_random: np.ndarray
+    predictions: np.ndarray
     share: int
     progress_bar: Callable[[str], Any]
 
@@ -153,11 +161,11 @@ class Judge:
         """Return the judgement on later rows or new groups; ``name`` is the part of the checkpoint."""
         model = copy(self.model)
         members = model._members(len(self.whole.y)) // self.share
-        model.set_params(n_estimators=max(members, 2), checkpoint=_part_of(model, name))
+        model.set_params(n_estimators=max(members, 2), checkpoint=checkpoint_part(model, name))
         with self.progress_bar(f"training for {relation.rows}") as progress:
             second = self._on_other_rows(model, relation, progress)
         ours = second.predictions[OURS]
-        random = self.on_random[self.whole.X.index.get_indexer(second.index)]
+        random = self.predictions[self.whole.X.index.get_indexer(second.index)]
         both = {OURS: ours, RANDOM: np.where(np.isnan(random), ours, random)}
         return Judgement(relation, second, replace(second, predictions=both, groups=None))
 
@@ -168,9 +176,10 @@ class Judge:
         """
         X = self.whole.X.copy(deep=False)
         is_date = self.model.encoder_.kinds.get(relation.column) == "dates"
-        periods = [period for period in PERIODS if is_date and np.ptp(relation.values) >= 1.5 * period]
-        if periods:
-            X[relation.column] = pandas().to_datetime(relation.values % periods[0], unit="D")
+        length = np.ptp(relation.values)
+        period = next((period for period in PERIODS if length >= 1.5 * period), None)
+        if is_date and period is not None:
+            X[relation.column] = pandas().to_datetime(relation.values % period, unit="D")
         else:
             X.attrs["aside"] = {**X.attrs["aside"], relation.column: "its trend may not continue"}
         judge = replace(self, whole=replace(self.whole, X=X), share=1 if self.measured.folds else 2)
@@ -180,17 +189,19 @@ class Judge:
         """Return predictions of later rows, or of groups in one fold or all folds, by models of other rows."""
         whole = self.whole
         seed = self.measured.seed
-        folds = 0 if relation.is_time else len(self.measured.folds)
+        folds = 0
         if relation.is_time:
             fold = Dependence(time=relation.values).folds(whole.y, LATEST, seed)
         else:
+            folds = len(self.measured.folds)
             X = whole.X.copy(deep=False)
             X.attrs["aside"] = {**X.attrs["aside"], relation.column: OF_GROUPS}
             whole = replace(whole, X=X, dependence=Dependence(groups=relation.values), group=relation.column)
             fold = whole.dependence.folds(as_learned(model, whole.y), folds or GROUPS, seed)
-        if not folds:
-            fold = np.where(fold == fold.max(), 0, -1)
         inputs = whole.X.drop(columns=list(whole.X.attrs["aside"]))
         model.encoder_, _ = Encoder.of(inputs, model._column_options)
-        scored = cross_validated(model, whole, folds, seed, progress, fold, is_time=not folds)
-        return scored if folds else replace(scored, how="test", folds=[])
+        if folds:
+            return cross_validated(model, whole, folds, seed, progress, fold)
+        held_out = np.where(fold == fold.max(), 0, -1)
+        scored = cross_validated(model, whole, folds, seed, progress, held_out, is_time=True)
+        return replace(scored, how="test", folds=[])

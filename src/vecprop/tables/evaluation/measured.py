@@ -14,9 +14,18 @@ from ..ensemble.calibration import decided, positive_of
 from ..error import RequestError
 from ..explaining.importance import Importance, WorstRow, importances, worst_rows
 from ..table_model import TableModel
-from . import metrics as of_rows
 from .baselines import NAIVE
-from .metrics import Metrics, Scores, columns_of_text, spreads, title
+from .metrics import (
+    Metrics,
+    Scores,
+    columns_of_text,
+    estimates,
+    metrics_of_classes,
+    metrics_of_numbers,
+    metrics_of_quantiles,
+    spreads,
+    title,
+)
 from .summary import summary_of
 from .targets import levels_of, positive_class
 from .verdict import FEW, FEW_UNITS, OURS, How, Verdict, verdict_of, widening
@@ -87,7 +96,8 @@ class Measured(SuggestsNames):
     @property
     def predicted(self) -> np.ndarray:
         """The model's probabilities or predictions. If it predicts three quantiles, the middle one is used."""
-        Y, levels = self.predictions[OURS], levels_of(self.model)
+        Y = self.predictions[OURS]
+        levels = levels_of(self.model)
         return Y[:, len(levels) // 2] if levels else Y
 
     @property
@@ -102,34 +112,43 @@ class Measured(SuggestsNames):
 
     def _metrics_of(self, rows: Any = slice(None)) -> dict[str, Metrics[str]]:
         """Return the metrics of the model and the baselines on all or some rows. The first metric is the loss."""
-        truth, weight, levels = self.truth[rows], self.weight[rows], levels_of(self.model)
+        truth = self.truth[rows]
+        weight = self.weight[rows]
         thresholds = None if self.thresholds is None else self.thresholds[rows]
-
-        def of(Y: np.ndarray) -> Metrics[str]:
+        levels = levels_of(self.model)
+        functions: dict[str, Metrics[str]] = {}
+        for name, predictions in self.predictions.items():
+            Y = predictions[rows]
             if self.is_classifier:
-                return of_rows.metrics_of_classes(
-                    truth, Y, decided(Y, thresholds, self.model), weight, positive_of(self.model)
-                )
-            return of_rows.metrics_of_quantiles(truth, Y, levels) if levels else of_rows.metrics_of_numbers(truth, Y)
-
-        return {name: of(Y[rows]) for name, Y in self.predictions.items()}
+                classes = decided(Y, thresholds, self.model)
+                functions[name] = metrics_of_classes(truth, Y, classes, weight, positive_of(self.model))
+            elif levels:
+                functions[name] = metrics_of_quantiles(truth, Y, levels)
+            else:
+                functions[name] = metrics_of_numbers(truth, Y)
+        return functions
 
     @cached_property
     def _estimates(self) -> tuple[Scores, dict[str, Estimate]]:
-        of_each = self._metrics_of()
+        functions = self._metrics_of()
 
         def metrics(counts: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
-            each = {name: of(counts) for name, of in of_each.items()}
-            loss = next(iter(each[OURS]))
-            margins = {(name, MARGIN): of[loss] - each[OURS][loss] for name, of in each.items() if name != OURS}
-            return {(name, metric): values for name, of in each.items() for metric, values in of.items()} | margins
+            values: dict[tuple[str, str], np.ndarray] = {}
+            for name, function in functions.items():
+                for metric, value in function(counts).items():
+                    values[name, metric] = value
+            _, loss = next(iter(values))
+            for name in functions:
+                values[name, MARGIN] = values[name, loss] - values[OURS, loss]
+            return values
 
-        scores: Scores = {name: {} for name in of_each}
+        scores: Scores = {name: {} for name in functions}
         with threadpool_limits(1):
-            for (name, metric), found in of_rows.estimates(metrics, self.weight, self.seed, self.groups).items():
-                scores[name][metric] = found
-        margins = {name: of.pop(MARGIN) for name, of in scores.items() if MARGIN in of}
-        return scores, {name: margin.widened(self._widening) for name, margin in margins.items()}
+            for (name, metric), estimate in estimates(metrics, self.weight, self.seed, self.groups).items():
+                scores[name][metric] = estimate
+        margins = {name: metrics.pop(MARGIN).widened(self._widening) for name, metrics in scores.items()}
+        del margins[OURS]
+        return scores, margins
 
     @property
     def _widening(self) -> float:
@@ -153,7 +172,7 @@ class Measured(SuggestsNames):
     @property
     def baselines(self) -> Scores:
         """The metrics of each baseline with their intervals."""
-        return {name: of for name, of in self.scores.items() if name != OURS}
+        return {name: metrics for name, metrics in self.scores.items() if name != OURS}
 
     @property
     def _loss(self) -> str:
@@ -176,13 +195,13 @@ class Measured(SuggestsNames):
     @cached_property
     def metrics_of_folds(self) -> dict[str, dict[str, list[float]]]:
         """The metrics of the model and the baselines on each fold."""
-        found: dict[str, dict[str, list[float]]] = {}
-        for rows in self.folds:
-            with np.errstate(divide="ignore", invalid="ignore"):  # a fold may lack a class
+        scores: dict[str, dict[str, list[float]]] = {name: {} for name in self.predictions}
+        with np.errstate(divide="ignore", invalid="ignore"):  # a fold may lack a class
+            for rows in self.folds:
                 for name, metrics in self._metrics_of(rows).items():
                     for metric, (value,) in metrics(self.weight[None, rows]).items():
-                        found.setdefault(name, {}).setdefault(metric, []).append(float(value))
-        return found
+                        scores[name].setdefault(metric, []).append(float(value))
+        return scores
 
     @cached_property
     def worst_rows(self) -> list[WorstRow]:
@@ -232,13 +251,15 @@ class Measured(SuggestsNames):
 
     def _text(self, where: str, name: str = OURS) -> str:
         """Return the metrics on all rows and on folds as tables, and the verdict."""
-        heads = [f"{where} (95 % interval)" if self.units > 1 else where, name, *self.baselines]
+        if self.units > 1:
+            where += " (95 % interval)"
+        heads = [where, name, *self.baselines]
         paragraphs = [columns_of_text([heads, *self._rows_of_metrics(name)])]
         if self.folds:
             heads = [f"mean ± std over {len(self.folds)} folds", *self.scores]
             paragraphs.append(columns_of_text([heads, *self._rows_of_folds()]))
-        if (verdict := self.verdict) is not None:
-            paragraphs.append("\n".join([verdict.says, *verdict.worries]))
+        if self.verdict is not None:
+            paragraphs.append("\n".join([self.verdict.says, *self.verdict.worries]))
         return "\n\n".join(paragraphs)
 
     def _compared(self, metric: str) -> tuple[dict[str, Text], dict[str, Text]]:
@@ -259,49 +280,82 @@ class Measured(SuggestsNames):
         return rows
 
     def _rows_of_folds(self) -> list[list[str]]:
-        positive = positive_class(self.model)
-        folds = {metric: [models[metric] for models in self.metrics_of_folds.values()] for metric in self.metrics}
-        return [[title(metric, positive), *spreads(values)] for metric, values in folds.items()]
+        rows = []
+        for metric in self.metrics:
+            values = [scores[metric] for scores in self.metrics_of_folds.values()]
+            rows.append([title(metric, positive_class(self.model)), *spreads(values)])
+        return rows
 
 
 def worries_of(measured: Measured) -> Iterator[str]:
     """Yield problems with the baselines, the probabilities, the rows and training."""
-    model, truth, groups, scores = measured.model, measured.truth, measured.groups, measured.scores[OURS]
     if measured.trained_on:
-        yield f"{measured.trained_on} of {len(truth)} rows are also training rows, so the metrics are too optimistic."
+        rows = f"{measured.trained_on} of {len(measured.truth)} rows"
+        yield f"{rows} are also training rows, so the metrics are too optimistic."
     if measured.how == "out of fold":
         unseen = "used it neither for training nor for early stopping"
         yield f"Without a test set, each training row is predicted by networks that {unseen}. {CHANCE}"
+    yield from _worries_of_baselines(measured)
+    yield from _worries_of_few_rows(measured)
+    yield from _worries_of_training(measured.model)
+    if measured.is_classifier:
+        yield from _worries_of_classes(measured)
+
+
+def _worries_of_baselines(measured: Measured) -> Iterator[str]:
+    """Yield baselines that are worse than guessing, and probabilities that are worse than class frequencies."""
     losses = measured._losses
-    if poor := [name for name in measured.baselines if losses[name].value > losses[NAIVE].value * (1 + NOTABLE)]:
+    least = losses[NAIVE].value * (1 + NOTABLE)
+    poor = [name for name in measured.baselines if losses[name].value > least]
+    if poor:
         yield f"These baselines are worse than guessing (naive), so beating them says little: {' and '.join(poor)}."
-    explained = scores.get("d2_log_loss")
+    explained = measured.metrics.get("d2_log_loss")
     if explained is not None and explained.high < 0:
-        weighted = " because classes are weighted: use them only to rank and to decide" if model.class_weight else ""
+        reason = ""
+        if measured.model.class_weight:
+            reason = " because classes are weighted: use them only to rank and to decide"
         yield (
             "The probabilities are less accurate than the class frequencies of these rows (D² of log loss is "
-            f"{explained}){weighted}."
+            f"{explained}){reason}."
         )
+
+
+def _worries_of_few_rows(measured: Measured) -> Iterator[str]:
+    """Yield notes on few rows and few groups."""
+    rows = len(measured.truth)
+    has_groups = measured.groups is not None
     if measured.units < 2:
-        unit = "row" if groups is None else "group"
+        unit = "group" if has_groups else "row"
         yield f"Only one {unit} was scored, so there are no intervals: score at least two."
-    elif len(truth) < FEW:
-        yield f"Only {len(truth)} rows were scored, so the metrics are imprecise: see their intervals."
-    if groups is not None and 1 < measured.units < FEW_UNITS:
+    elif rows < FEW:
+        yield f"Only {rows} rows were scored, so the metrics are imprecise: see their intervals."
+    if has_groups and 1 < measured.units < FEW_UNITS:
         yield f"Only {measured.units} groups were scored, so the intervals are probably too narrow."
-    curves, epochs = model.validation_loss_curves_, model._training(model.trained_rows_.rows).epochs
-    late = sum(len(curve) > epochs and int(np.argmin(curve)) >= 0.95 * epochs for curve in curves)
-    if 2 * late > len(curves):
-        yield f"{late} of {len(curves)} networks were still improving after {epochs} epochs: raise --max-iter."
-    if not measured.is_classifier:
+
+
+def _worries_of_training(model: Any) -> Iterator[str]:
+    """Yield a note if most networks were still improving at the end of training."""
+    epochs = model._training(model.trained_rows_.rows).epochs
+    curves = model.validation_loss_curves_
+    late = [curve for curve in curves if len(curve) > epochs and np.argmin(curve) >= 0.95 * epochs]
+    if 2 * len(late) > len(curves):
+        yield f"{len(late)} of {len(curves)} networks were still improving after {epochs} epochs: raise --max-iter."
+
+
+def _worries_of_classes(measured: Measured) -> Iterator[str]:
+    """Yield notes on rows that all belong to one class, and on classes that are never predicted."""
+    model = measured.model
+    scored = np.unique(measured.truth)
+    if len(scored) == 1 and scored[0] >= 0:
+        name = repr(model.classes_.tolist()[scored[0]])
+        yield f"All scored rows belong to class {name}, so it is unknown how well the model separates classes."
+    never = np.setdiff1d(scored[scored >= 0], np.unique(measured.decided))
+    if not len(never):
         return
-    there = np.unique(truth)
-    if len(there) == 1 and there[0] >= 0:
-        named = repr(model.classes_.tolist()[there[0]])
-        yield f"All scored rows belong to class {named}, so it is unknown how well the model separates classes."
-    never = np.setdiff1d(there[there >= 0], np.unique(measured.decided))
-    if len(never):
-        shown = ", ".join(repr(name) for name in model.classes_[never[:5]].tolist())
-        lower = ": try --threshold f1" if len(model.classes_) == 2 and model.threshold is None else ""
-        more = " or others" if len(never) > 5 else ""
-        yield f"No row is predicted as {shown}{more}, although some rows belong to these classes{lower}."
+    names = ", ".join(map(repr, model.classes_[never[:5]].tolist()))
+    if len(never) > 5:
+        names += " or others"
+    advice = ""
+    if len(model.classes_) == 2 and model.threshold is None:
+        advice = ": try --threshold f1"
+    yield f"No row is predicted as {names}, although some rows belong to these classes{advice}."

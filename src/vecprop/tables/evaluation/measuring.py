@@ -104,21 +104,35 @@ class Parts:
 def measured_unseen(model: Any, parts: Parts, seed: int, *, baselines: bool = True) -> Measured:
     """Return predictions of the model and baselines on the test rows, or out of fold without test rows."""
     if parts.has_test:
-        rows, X = np.arange(len(parts.y)), parts.X_test
-        theirs = of_baselines(model, parts, rows, X, seed) if baselines else {}
-        return _measured("test", model, parts, predictions_of(model, X), theirs, seed)
+        predictions = {OURS: predictions_of(model, parts.X_test)}
+        if baselines:
+            rows = np.arange(len(parts.y))
+            predictions |= baseline_predictions(model, parts, rows, X_test=parts.X_test, seed=seed)
+        return _measured("test", model, parts, predictions, seed=seed)
+    predictions = {OURS: model.out_of_fold_}
     if not baselines:
-        return _measured("out of fold", model, parts, model.out_of_fold_, {}, seed)
+        return _measured("out of fold", model, parts, predictions, seed=seed)
     y = as_learned(model, parts.y)
     fold = parts.dependence.folds(y, model._members(len(y)), seed)
-    theirs = baselines_by_folds(model, parts, splits(fold, is_time=parts.dependence.is_time), seed)
+    predictions |= baselines_by_folds(model, parts, splits(fold, is_time=parts.dependence.is_time), seed)
+    thresholds = _thresholds_of_other_rows(model, parts.weight, y, fold)
+    return _measured("out of fold", model, parts, predictions, seed=seed, thresholds=thresholds)
+
+
+def _thresholds_of_other_rows(model: Any, weight: np.ndarray, y: np.ndarray, fold: np.ndarray) -> np.ndarray | None:
+    """Return the threshold of each training row, which does not depend on the row, or None without thresholds."""
     thresholds = thresholds_of(model, len(y))
-    if thresholds is not None:  # the threshold of a row must not depend on it
-        positive = positive_of(model)
-        p, is_positive = model.out_of_fold_[:, positive], y == positive
-        of_others = ThresholdRule.of(model.threshold).of_other_half(p, is_positive, parts.weight, fold)
-        thresholds = np.where(np.isnan(of_others), thresholds, of_others)
-    return _measured("out of fold", model, parts, model.out_of_fold_, theirs, seed, thresholds=thresholds)
+    if thresholds is None:
+        return None
+    positive = positive_of(model)
+    rule = ThresholdRule.of(model.threshold)
+    other_half = rule.of_other_half(model.out_of_fold_[:, positive], y == positive, weight, fold)
+    return np.where(np.isnan(other_half), thresholds, other_half)
+
+
+def checkpoint_part(model: Any, name: str) -> Any:
+    """Return a part of the model's checkpoint, if any."""
+    return model.checkpoint and model.checkpoint._part(name)
 
 
 def cross_validated(
@@ -147,32 +161,41 @@ def cross_validated(
         is_time = parts.dependence.is_time
         fold = parts.dependence.folds(as_learned(model, parts.y), count, seed)
     folds = [np.flatnonzero(fold == number) for number in range(fold.max() + 1)]
-    learned = [learned for learned, _ in splits(fold, is_time=is_time)]
-    models: list[Any] = [clone(model) for _ in folds]
-    for of_fold in models:
-        positive = {"positive": positive_class(model)} if is_classifier(model) else {}
-        checkpoint = model.checkpoint and model.checkpoint._part("cv")
-        of_fold.set_params(checkpoint=checkpoint, **positive)
+    learned = [rows for rows, _ in splits(fold, is_time=is_time)]
+    models = _models_of_folds(model, parts, learned, progress)
+    predictions = []
+    thresholds = thresholds_of(model, len(parts.y))
+    for rows, fold_model in zip(folds, models, strict=True):
+        predicted = predictions_of(fold_model, parts.X.iloc[rows])
+        if is_classifier(model):  # the model of a fold may have fewer classes
+            P = np.zeros((len(rows), len(model.classes_)))
+            P[:, class_numbers(fold_model.classes_, model.classes_)] = predicted
+            predicted = P
+        predictions.append((rows, predicted))
+        if thresholds is not None:
+            thresholds[rows] = fold_model.threshold_
+    ours = {OURS: out_of_fold(predictions, len(parts.y))}
+    baselines = baselines_by_folds(model, parts, zip(learned, folds, strict=True), seed)
+    both = ours | baselines
+    return _measured("cross-validation", model, parts, both, seed=seed, thresholds=thresholds, folds=folds)
+
+
+def _models_of_folds(
+    model: Any, parts: Parts, learned: Sequence[np.ndarray], progress: Callable[[Progress], object] | None
+) -> list[Any]:
+    """Train a model on the rows to learn of each fold, all models together."""
+    models: list[Any] = [clone(model) for _ in learned]
+    for fold_model in models:
+        fold_model.set_params(checkpoint=checkpoint_part(model, "cv"))
+        if is_classifier(model):
+            fold_model.set_params(positive=positive_class(model))
     try:
         fit_many(models, [parts.training_of(rows) for rows in learned], progress)
     except TableError as error:
         raise TableError(f"In a fold of the cross-validation: {error} Lower --cv, or leave it out.") from error
-    if any(of_fold._is_interrupted for of_fold in models):
+    if any(fold_model._is_interrupted for fold_model in models):
         raise KeyboardInterrupt
-    predictions = []
-    thresholds = thresholds_of(model, len(parts.y))
-    for rows, of_fold in zip(folds, models, strict=True):
-        predicted = predictions_of(of_fold, parts.X.iloc[rows])
-        if is_classifier(model):  # the model of a fold may have fewer classes
-            P = np.zeros((len(rows), len(model.classes_)))
-            P[:, class_numbers(of_fold.classes_, model.classes_)] = predicted
-            predicted = P
-        predictions.append((rows, predicted))
-        if thresholds is not None:
-            thresholds[rows] = of_fold.threshold_
-    ours = out_of_fold(predictions, len(parts.y))
-    baselines = baselines_by_folds(model, parts, zip(learned, folds, strict=True), seed)
-    return _measured("cross-validation", model, parts, ours, baselines, seed, folds, thresholds)
+    return models
 
 
 BY_CHANCE = 0.2
@@ -205,13 +228,13 @@ def with_duplicates(measured: Measured) -> Measured:
     if by_chance > BY_CHANCE * count / len(is_seen):
         return measured
     if len(is_seen) - count >= FEW:
-        rest = _of_rows(measured, ~is_seen).verdict
+        rest = _some_rows(measured, ~is_seen).verdict
         if rest is not None and rest.is_positive:
             return measured
     return replace(measured, trained_on=count)
 
 
-def _of_rows(measured: Measured, rows: np.ndarray) -> Measured:
+def _some_rows(measured: Measured, rows: np.ndarray) -> Measured:
     """Return some of the scored rows."""
     return replace(
         measured,
@@ -225,17 +248,22 @@ def _of_rows(measured: Measured, rows: np.ndarray) -> Measured:
     )
 
 
-def of_baselines(model: Any, parts: Parts, rows: np.ndarray, X_test: Any, seed: int) -> dict[str, np.ndarray]:
+def baseline_predictions(
+    model: Any, parts: Parts, rows: np.ndarray, *, X_test: Any, seed: int
+) -> dict[str, np.ndarray]:
     """Fit baselines on some of the training rows and return their predictions for X_test."""
-    y, levels = as_learned(model, parts.y[rows]), levels_of(model)
-    if is_classifier(model) and (y < 0).any():  # rows of unknown classes
-        return of_baselines(model, parts, rows[y >= 0], X_test, seed)
+    y = as_learned(model, parts.y[rows])
+    if is_classifier(model):
+        is_class = y >= 0
+        rows = rows[is_class]
+        y = y[is_class]
     weight = parts.weight[rows] * factors_of_classes(model, parts.y[rows], parts.weight[rows])
     baselines = Baselines(model.encoder_, parts.X.iloc[rows], X_test, y, weight, seed)
     with threadpool_limits(1):  # several threads would wait for each other on a busy machine
         if is_classifier(model):
-            return baselines.of_classes(len(model.classes_))
-        return baselines.of_quantiles(levels) if levels else baselines.of_numbers()
+            return baselines.probabilities(len(model.classes_))
+        levels = levels_of(model)
+        return baselines.quantiles(levels) if levels else baselines.numbers()
 
 
 def baselines_by_folds(
@@ -244,9 +272,10 @@ def baselines_by_folds(
     """Return the predictions of baselines for all rows, given pairs of the rows to learn and the rows to predict."""
     predictions: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     for learned, unseen in pairs:
-        for name, predicted in of_baselines(model, parts, learned, parts.X.iloc[unseen], seed).items():
+        X_test = parts.X.iloc[unseen]
+        for name, predicted in baseline_predictions(model, parts, learned, X_test=X_test, seed=seed).items():
             predictions.setdefault(name, []).append((unseen, predicted))
-    return {name: out_of_fold(of_folds, len(parts.y)) for name, of_folds in predictions.items()}
+    return {name: out_of_fold(fold_predictions, len(parts.y)) for name, fold_predictions in predictions.items()}
 
 
 def thresholds_of(model: Any, count: int) -> np.ndarray | None:
@@ -259,32 +288,36 @@ def _measured(
     how: How,
     model: Any,
     parts: Parts,
-    ours: np.ndarray,
-    baselines: dict[str, np.ndarray],
+    predictions: dict[str, np.ndarray],
+    *,
     seed: int,
-    folds: Sequence[np.ndarray] = (),
     thresholds: np.ndarray | None = None,
+    folds: Sequence[np.ndarray] = (),
 ) -> Measured:
     """Return the predictions of the rows that the model and all baselines can predict."""
-    of_test = parts.X_test, parts.y_test, parts.weight_test
-    X, y, weight = of_test if how == "test" else (parts.X, parts.y, parts.weight)
-    thresholds = thresholds_of(model, len(y)) if thresholds is None else thresholds
-    predictions = {OURS: ours} | baselines
+    X = parts.X
+    y = parts.y
+    weight = parts.weight
+    if how == "test":
+        X = parts.X_test
+        y = parts.y_test
+        weight = parts.weight_test
+    if thresholds is None:
+        thresholds = thresholds_of(model, len(y))
     is_predicted = np.all([~np.isnan(Y.reshape(len(Y), -1)[:, 0]) for Y in predictions.values()], axis=0)
-    rows = np.flatnonzero(is_predicted)
-    numbers = np.cumsum(is_predicted) - 1
-    X = X.iloc[rows]
+    positions = np.cumsum(is_predicted) - 1
+    X = X[is_predicted]
     return Measured(
         how,
         model,
         X,
         X.index,
-        as_learned(model, y[rows]),
-        weight[rows],
-        {name: Y[rows] for name, Y in predictions.items()},
+        truth=as_learned(model, y[is_predicted]),
+        weight=weight[is_predicted],
+        predictions={name: Y[is_predicted] for name, Y in predictions.items()},
         learned=Learned(parts.X, as_learned(model, parts.y), parts.rows),
-        folds=[numbers[fold[is_predicted[fold]]] for fold in folds],
-        thresholds=None if thresholds is None else thresholds[rows],
+        folds=[positions[rows[is_predicted[rows]]] for rows in folds],
+        thresholds=None if thresholds is None else thresholds[is_predicted],
         groups=group_numbers(X[parts.group]) if parts.group in X.columns else None,
         seed=seed,
     )

@@ -48,30 +48,41 @@ def estimates(
     >>> print(estimates(metrics, np.ones(100), groups=np.arange(100) // 20)["mae"])
     0.2 (0.0 to 0.6)
     """
-    rng, rows = np.random.default_rng(seed), len(weight)
+    rng = np.random.default_rng(seed)
+    rows = len(weight)
     units = rows if groups is None else groups.max() + 1
-    draws, at_once = min(max(ENTRIES // rows, 200), 1000), max(AT_ONCE // rows, 1)
-    values = []
+    draws = min(max(ENTRIES // rows, 200), 1000)
+    at_once = max(AT_ONCE // rows, 1)
+    chunks = []
     with np.errstate(divide="ignore", invalid="ignore"):  # a sample may lack a class, or be constant
         for first in range(0, draws, at_once):
-            several = range(min(at_once, draws - first))
-            drawn = np.stack([np.bincount(rng.integers(units, size=units), minlength=units) for _ in several])
-            values.append(metrics((drawn if groups is None else drawn[:, groups]) * weight))
+            samples = [rng.integers(units, size=units) for _ in range(min(at_once, draws - first))]
+            counts = np.stack([np.bincount(sample, minlength=units) for sample in samples])
+            if groups is not None:
+                counts = counts[:, groups]
+            chunks.append(metrics(counts * weight))
         whole = metrics(weight[None])
-    found = {}
+    estimates = {}
     for name, (value,) in whole.items():
-        drawn = np.concatenate([of[name] for of in values])
-        drawn = drawn[np.isfinite(drawn)]
-        if units > 1 and np.isfinite(value) and len(drawn):
-            low, high = np.quantile(drawn, (0.025, 0.975)).tolist()
-            found[name] = Estimate(float(value), low, high)
-        else:
-            found[name] = Estimate(float(value))
-    return found
+        sampled = np.concatenate([chunk[name] for chunk in chunks])
+        sampled = sampled[np.isfinite(sampled)]
+        ends = []
+        if units > 1 and np.isfinite(value) and len(sampled):
+            ends = np.quantile(sampled, (0.025, 0.975)).tolist()
+        estimates[name] = Estimate(float(value), *ends)
+    return estimates
 
 
-TITLES = {"d2_log_loss": "D² of log loss", "roc_auc": "ROC AUC", "average_precision": "PR AUC", "f1": "F1"}
-TITLES |= {"rmse": "RMSE", "mae": "MAE", "r2": "R²", "pinball_loss": "quantile loss"}
+TITLES = {
+    "d2_log_loss": "D² of log loss",
+    "roc_auc": "ROC AUC",
+    "average_precision": "PR AUC",
+    "f1": "F1",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+    "pinball_loss": "quantile loss",
+}
 """Titles of metrics that differ from their names."""
 OF_POSITIVE = {"average_precision", "f1", "precision", "recall"}
 """The metrics that depend on the choice of the positive class."""
@@ -100,29 +111,36 @@ def metrics_of_classes(
     {'log_loss': 0.6931, 'd2_log_loss': -0.089, 'accuracy': 0.6667, 'balanced_accuracy': 0.75, 'roc_auc': 0.5,
      'average_precision': 0.8333, 'f1': 0.6667, 'precision': 1.0, 'recall': 0.5}
     """
-    chance = np.where(y < 0, 0.0, P[np.arange(len(y)), np.where(y < 0, 0, y)])
+    weight = np.ones(len(y)) if weight is None else weight
+    chance = np.where(y < 0, 0.0, P[np.arange(len(y)), np.maximum(y, 0)])
     losses = -np.log(np.clip(chance, MIN_LOSS_PROBABILITY, 1))
     decided = P.argmax(axis=1) if predicted is None else predicted
-    right, is_binary = decided == y, P.shape[1] == 2
+    is_right = decided == y
     classes, numbers = np.unique(y, return_inverse=True)
-    of_class = np.bincount(numbers, weight)[numbers]
-    null = -np.log(np.where(of_class > 0, of_class, 1) / (len(y) if weight is None else weight.sum()))
-    null = null if len(classes) > 1 else np.zeros(len(y))  # exactly, although the sum of weights is rounded
+    class_weight = np.bincount(numbers, weight)[numbers]
+    naive_losses = -np.log(np.where(class_weight > 0, class_weight, 1) / weight.sum())
+    if len(classes) == 1:
+        naive_losses = np.zeros(len(y))  # exactly, although the sum of weights is rounded
     sums = _sums(numbers, len(classes))
-    ranks = _ranks(P[:, positive], y == positive) if is_binary and y.min() >= 0 else lambda counts: {}
-    decisions = _decisions(*((y == positive, decided == positive) if is_binary else (y, decided)))
+    more_metrics = [_decisions(y, decided)]
+    if P.shape[1] == 2:
+        more_metrics = [_decisions(y == positive, decided == positive)]
+        if y.min() >= 0:
+            more_metrics.insert(0, _ranks(P[:, positive], y == positive))
 
     def metrics(counts: np.ndarray) -> dict[str, np.ndarray]:
         rows = counts.sum(axis=1)
-        log_loss, shares = counts @ losses / rows, sums(counts * right) / sums(counts)
-        return {
+        log_loss = counts @ losses / rows
+        recalls = sums(counts * is_right) / sums(counts)
+        values = {
             "log_loss": log_loss,
-            "d2_log_loss": np.round(1 - log_loss / _if_above(counts @ null / rows), 12) + 0.0,  # no -0
-            "accuracy": counts @ right / rows,
-            "balanced_accuracy": np.nansum(shares, axis=1) / (~np.isnan(shares)).sum(axis=1),
-            **ranks(counts),
-            **decisions(counts),
+            "d2_log_loss": np.round(1 - log_loss / _if_above(counts @ naive_losses / rows), 12) + 0.0,  # no -0
+            "accuracy": counts @ is_right / rows,
+            "balanced_accuracy": np.nansum(recalls, axis=1) / (~np.isnan(recalls)).sum(axis=1),
         }
+        for function in more_metrics:
+            values |= function(counts)
+        return values
 
     return metrics
 
@@ -141,10 +159,14 @@ def metrics_of_numbers(y: np.ndarray, prediction: np.ndarray) -> Metrics[str]:
 
     def metrics(counts: np.ndarray) -> dict[str, np.ndarray]:
         rows = counts.sum(axis=1)
-        squares, middle = counts @ error**2 / rows, (counts @ y / rows)[:, None]
-        variance = (counts * (y - middle) ** 2).sum(axis=1) / rows
-        mae = counts @ np.abs(error) / rows
-        return {"rmse": np.sqrt(squares), "mae": mae, "r2": 1 - squares / _if_above(variance, least)}
+        mean_square = counts @ error**2 / rows
+        mean = (counts @ y / rows)[:, None]
+        variance = (counts * (y - mean) ** 2).sum(axis=1) / rows
+        return {
+            "rmse": np.sqrt(mean_square),
+            "mae": counts @ np.abs(error) / rows,
+            "r2": 1 - mean_square / _if_above(variance, least),
+        }
 
     return metrics
 
@@ -166,14 +188,20 @@ def metrics_of_quantiles(y: np.ndarray, Y: np.ndarray, levels: Sequence[float]) 
     >>> {name: values.round(4).item() for name, values in metrics(np.ones((1, 2))).items()}
     {'pinball_loss': 0.4, 'mae': 1.0, 'coverage': 0.5, 'width': 2.0}
     """
-    losses = [Quantile(level).element(of, y) for of, level in zip(Y.T, levels, strict=True)]
-    each = {"pinball_loss": np.mean(losses, axis=0)}
+    losses = [Quantile(level).element(quantile, y) for quantile, level in zip(Y.T, levels, strict=True)]
+    row_values = {"pinball_loss": np.mean(losses, axis=0)}
     if len(levels) == 1:
-        each["share_below"] = y <= Y[:, 0]
+        row_values["share_below"] = y <= Y[:, 0]
     else:
         low, middle, high = Y.T
-        each |= {"mae": np.abs(y - middle), "coverage": (low <= y) & (y <= high), "width": high - low}
-    return lambda counts: {name: counts @ of_rows / counts.sum(axis=1) for name, of_rows in each.items()}
+        row_values["mae"] = np.abs(y - middle)
+        row_values["coverage"] = (low <= y) & (y <= high)
+        row_values["width"] = high - low
+
+    def metrics(counts: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: counts @ values / counts.sum(axis=1) for name, values in row_values.items()}
+
+    return metrics
 
 
 MAX_DENSE = 32
@@ -183,29 +211,40 @@ MAX_DENSE = 32
 def _sums(labels: np.ndarray, count: int) -> Callable[[np.ndarray], np.ndarray]:
     """Return a function that sums row counts of shape (B, N) for each label and returns shape (B, count)."""
     if count <= MAX_DENSE:
-        is_of = (labels[:, None] == np.arange(count)).astype(float)
-        return lambda counts: counts @ is_of
+        one_hot = (labels[:, None] == np.arange(count)).astype(float)
+        return lambda counts: counts @ one_hot
     rows = np.arange(len(labels))
-    of_label = sparse.csr_array((np.ones(len(labels)), (labels, rows)), shape=(count, len(labels)))
-    return lambda counts: (of_label @ counts.T).T
+    sparse_one_hot = sparse.csr_array((np.ones(len(labels)), (labels, rows)), shape=(count, len(labels)))
+    return lambda counts: (sparse_one_hot @ counts.T).T
 
 
 def _decisions(y: np.ndarray, predicted: np.ndarray) -> Metrics[str]:
     """Return F1, precision and recall, for the class True if y is Boolean and averaged over classes otherwise."""
     classes, numbers = np.unique(np.concatenate([y, predicted]), return_inverse=True)
     truth, decided = np.split(numbers, 2)
-    of_truth, of_decided = _sums(truth, len(classes)), _sums(decided, len(classes))
-    is_binary = y.dtype == bool
-    is_meant = classes.astype(bool) if is_binary else np.ones(len(classes), bool)
-    undefined = np.nan if is_binary else 0.0  # as in scikit-learn, averages count undefined values as 0
+    sum_by_truth = _sums(truth, len(classes))
+    sum_by_decision = _sums(decided, len(classes))
+    is_averaged = np.ones(len(classes), bool)
+    undefined = 0.0  # as in scikit-learn, averages count undefined values as 0
+    if y.dtype == bool:
+        is_averaged = classes.astype(bool)
+        undefined = np.nan
 
     def metrics(counts: np.ndarray) -> dict[str, np.ndarray]:
-        right, there, said = of_truth(counts * (truth == decided)), of_truth(counts), of_decided(counts)
-        is_there = is_meant & (there + said > 0)
-        each = {"f1": 2 * right / (there + said), "precision": right / said, "recall": right / there}
-        count = is_there.sum(axis=1)
-        filled = {name: np.where(np.isnan(values), undefined, values) for name, values in each.items()}
-        return {name: np.where(is_there, values, 0).sum(axis=1) / count for name, values in filled.items()}
+        right = sum_by_truth(counts * (truth == decided))
+        relevant = sum_by_truth(counts)
+        retrieved = sum_by_decision(counts)
+        ratios = {
+            "f1": 2 * right / (relevant + retrieved),
+            "precision": right / retrieved,
+            "recall": right / relevant,
+        }
+        occurs = is_averaged & (relevant + retrieved > 0)
+        means = {}
+        for name, values in ratios.items():
+            defined = np.where(np.isnan(values), undefined, values)
+            means[name] = np.where(occurs, defined, 0).sum(axis=1) / occurs.sum(axis=1)
+        return means
 
     return metrics
 
@@ -244,7 +283,9 @@ def title(metric: str, positive: Any = None) -> str:
     ("F1 of 'fraud'", 'accuracy', 'F1')
     """
     name = TITLES.get(metric, metric.replace("_", " "))
-    return name + (f" of {positive!r}" if positive is not None and metric in OF_POSITIVE else "")
+    if positive is not None and metric in OF_POSITIVE:
+        name += f" of {positive!r}"
+    return name
 
 
 def spreads(folds: Sequence[list[float]]) -> list[str]:
@@ -263,14 +304,19 @@ def spreads(folds: Sequence[list[float]]) -> list[str]:
         if len(finite) < 2:
             estimates.append(Estimate(float("nan")))
             continue
-        middle, deviation = mean(finite), stdev(finite)
-        deviation = deviation if deviation > 1e-12 * abs(middle) else 0.0
-        estimates.append(Estimate(middle, middle - deviation, middle + deviation))
+        center = mean(finite)
+        deviation = stdev(finite)
+        if deviation <= 1e-12 * abs(center):
+            deviation = 0.0
+        estimates.append(Estimate(center, center - deviation, center + deviation))
     form = NumberFormat.of(estimates)
-    return [
-        f"{form(estimate.value)} ± {form(estimate.high - estimate.value)}" if isfinite(estimate.value) else "undefined"
-        for estimate in estimates
-    ]
+    texts = []
+    for estimate in estimates:
+        text = form(estimate.value)
+        if isfinite(estimate.value):
+            text += f" ± {form(estimate.high - estimate.value)}"
+        texts.append(text)
+    return texts
 
 
 def columns_of_text(rows: list[list[str]]) -> str:
@@ -283,15 +329,23 @@ def columns_of_text(rows: list[list[str]]) -> str:
     long  c
     """
     room = get_terminal_size().columns if sys.stdout.isatty() else 2**31
-    columns, blocks, title = [], [], []
-    for column in zip(*rows, strict=True):
-        if not columns and len(column[0]) > room // 3:  # a long title
-            title, column = [column[0]], ("", *column[1:])
-        width = max(map(len, column))
-        columns.append([cell.ljust(width) for cell in column])
-        if sum(len(padded[0]) + 2 for padded in columns) - 2 > room and len(columns) > 2:
-            last = columns.pop()
-            blocks.append(columns)
-            columns = [columns[0], last]
-    texts = ["\n".join("  ".join(row).rstrip() for row in zip(*block, strict=True)) for block in (*blocks, columns)]
+    title = []
+    if len(rows[0][0]) > room // 3:
+        title = [rows[0][0]]
+        rows = [["", *rows[0][1:]], *rows[1:]]
+    columns = []
+    for cells in zip(*rows, strict=True):
+        width = max(map(len, cells))
+        columns.append([cell.ljust(width) for cell in cells])
+    first, *others = columns
+    blocks = [[first]]
+    for column in others:
+        width = sum(len(cells[0]) + 2 for cells in (*blocks[-1], column)) - 2
+        if width > room and len(blocks[-1]) > 1:
+            blocks.append([first])
+        blocks[-1].append(column)
+    texts = []
+    for block in blocks:
+        lines = ["  ".join(cells).rstrip() for cells in zip(*block, strict=True)]
+        texts.append("\n".join(lines))
     return "\n".join([*title, "\n\n".join(texts)])
