@@ -42,25 +42,29 @@ def summary_of(measured: Any) -> str:
 
 def _summary_of_classes(measured: Any, rows: str) -> str:
     names = measured.model.classes_.tolist()
-    truth = measured.truth
-    decided = measured.decided
-    counts = np.bincount(truth[truth >= 0], measured.weight[truth >= 0], minlength=len(names))
+    is_known = measured.truth >= 0
+    counts = np.bincount(measured.truth[is_known], measured.weight[is_known], minlength=len(names))
     right, guess = percents(measured.metrics["accuracy"].value, counts.max() / measured.weight.sum())
     summary = f"Of {rows}, {right} are classified correctly; always predicting {names[counts.argmax()]!r} gets {guess}."
-    positive = positive_of(measured.model) if len(names) == 2 else None
-    if positive is None or not 0 < counts[positive] <= RARE * counts.sum():
+    if len(names) > 2:
         return summary
-    hits = int(((truth == positive) & (decided == positive)).sum())
-    alarms = int(((truth != positive) & (decided == positive)).sum())
-    rows = f"{hits:,} of {int((truth == positive).sum()):,} rows of class {names[positive]!r} are found"
-    return f"{summary} {rows}, with {alarms:,} false alarm{'s' if alarms != 1 else ''}."
+    positive = positive_of(measured.model)
+    if not 0 < counts[positive] <= RARE * counts.sum():
+        return summary
+    is_positive = measured.truth == positive
+    is_alarm = measured.decided == positive
+    hits = f"{np.sum(is_positive & is_alarm):,} of {is_positive.sum():,} rows of class {names[positive]!r} are found"
+    false_alarms = np.sum(is_alarm & ~is_positive)
+    alarms = "1 false alarm" if false_alarms == 1 else f"{false_alarms:,} false alarms"
+    return f"{summary} {hits}, with {alarms}."
 
 
 def _summary_of_numbers(measured: Any, rows: str) -> str:
     is_interval = "coverage" in measured.metrics
     constant = "median" if is_interval else "mean"
-    error, naive_error = (text.value for text in compared([measured.metrics["mae"], _naive_error(measured)]))
-    errors = f"predictions are off by {error} on average; always predicting the {constant} is off by {naive_error}."
+    error, naive_error = compared([measured.metrics["mae"], _naive_error(measured)])
+    naive = f"always predicting the {constant} is off by {naive_error.value}"
+    errors = f"predictions are off by {error.value} on average; {naive}."
     if not is_interval:
         return f"On {rows}, {errors}"
     low, _, high = levels_of(measured.model)

@@ -57,11 +57,12 @@ def target_of(frame: Frame, target: str, task: Task, reading: NumberReading | No
         return y.to_numpy() if is_plain else y.astype(str).to_numpy(dtype=str)
     reading = reading or NumberReading.of(texts_of(y))
     numbers, is_unread = read_numbers(y, reading)
-    if (wrong := ~np.isfinite(numbers)).any():
-        what = f"not {reading}" if is_unread.any() else "infinite"
-        found = f"{int(wrong.sum())} value(s) that are {what}, such as {first_of(y, wrong)}"
+    is_wrong = ~np.isfinite(numbers)
+    if is_wrong.any():
+        problem = f"not {reading}" if is_unread.any() else "infinite"
+        values = f"{is_wrong.sum()} value(s) that are {problem}, such as {first_of(y, is_wrong)}"
         advice = "fix them, or pass --task classification if they are classes"
-        raise TableError(f"The target column {target!r} has {found}: {advice}.")
+        raise TableError(f"The target column {target!r} has {values}: {advice}.")
     return numbers
 
 
@@ -76,20 +77,21 @@ def class_numbers(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     if not {y.dtype.kind, classes.dtype.kind} <= set("biuf"):
         numbers = {name: number for number, name in enumerate(_as_text(classes))}
         return np.array([numbers.get(name, -1) for name in _as_text(y)])
-    places = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
-    return np.where(classes[places] == y, places, -1)
+    indices = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+    return np.where(classes[indices] == y, indices, -1)
 
 
 def _as_text(labels: np.ndarray) -> np.ndarray:
     """Return labels as text; integral floats are written without a decimal point."""
-    is_whole = labels.dtype.kind == "f" and np.all(labels == np.floor(labels))
-    return (labels.astype(np.int64) if is_whole else labels).astype(str)
+    if labels.dtype.kind == "f" and np.all(labels == np.floor(labels)):
+        labels = labels.astype(np.int64)
+    return labels.astype(str)
 
 
 def plain_target(model: Any, frame: Frame, target: str) -> np.ndarray:
     """Return the target of rows (numbers or classes), parsed as in training."""
-    reading = getattr(model, "target_reading_", None)
-    return target_of(frame, target, "classification" if hasattr(model, "classes_") else "regression", reading)
+    task: Task = "classification" if hasattr(model, "classes_") else "regression"
+    return target_of(frame, target, task, getattr(model, "target_reading_", None))
 
 
 def as_learned(model: Any, y: np.ndarray) -> np.ndarray:
@@ -108,8 +110,11 @@ def levels_of(model: Any) -> list[float]:
     >>> levels_of(MLPRegressor(loss="quantile", quantile=0.9)), levels_of(MLPRegressor())
     ([0.9], [])
     """
-    last = model.steps[-1][1] if hasattr(model, "steps") else model
-    return getattr(last, "_levels", [last.quantile]) if getattr(last, "loss", None) == "quantile" else []
+    if hasattr(model, "steps"):
+        model = model.steps[-1][1]
+    if getattr(model, "loss", None) != "quantile":
+        return []
+    return getattr(model, "_levels", [model.quantile])
 
 
 def predictions_of(model: Any, frame: Frame) -> np.ndarray:
@@ -117,15 +122,24 @@ def predictions_of(model: Any, frame: Frame) -> np.ndarray:
 
     With three quantiles, the outer ones are the ends of prediction intervals.
     """
-    rows, levels = rows_for(model, twice(frame)), levels_of(model)
+    rows = rows_for(model, twice(frame))
+    levels = levels_of(model)
+    count = len(frame)
     with errors_of_steps(model):
         if hasattr(model, "predict_proba"):
-            return model.predict_proba(rows)[: len(frame)]
-        predicted = np.asarray(model.predict(rows)).reshape(len(rows), -1)[: len(frame), 0]
-        if len(levels) < 2:
-            return predicted[:, None] if levels else predicted
-        low, high = model.predict_interval(rows, levels[2] - levels[0])[: len(frame)].T
+            return model.predict_proba(rows)[:count]
+        predicted = _predicted(model, rows)[:count]
+        if not levels:
+            return predicted
+        if len(levels) == 1:
+            return predicted[:, None]
+        low, high = model.predict_interval(rows, levels[2] - levels[0])[:count].T
         return np.stack([low, predicted, high], axis=1)
+
+
+def _predicted(model: Any, rows: Any) -> np.ndarray:
+    """Return a model's predictions as an array (N,)."""
+    return np.asarray(model.predict(rows)).reshape(len(rows), -1)[:, 0]
 
 
 @contextmanager
@@ -183,10 +197,12 @@ def predictions(model: Any, frame: Frame, coverage: float | None = None) -> Fram
             if coverage is not None:
                 raise RequestError("Prediction intervals need a regressor, but this model is a classifier.")
             P = model.predict_proba(rows)
-            columns = {"prediction": model.classes_[decided(P, getattr(model, "threshold_", None), model)]}
-            columns |= {f"probability of {name}": P[:, number] for number, name in enumerate(model.classes_)}
+            classes = decided(P, getattr(model, "threshold_", None), model)
+            columns = {"prediction": model.classes_[classes]}
+            for number, name in enumerate(model.classes_):
+                columns[f"probability of {name}"] = P[:, number]
         else:
-            columns = {"prediction": np.asarray(model.predict(rows)).reshape(len(rows), -1)[:, 0]}
+            columns = {"prediction": _predicted(model, rows)}
         if coverage is not None:
             if not hasattr(model, "predict_interval"):
                 raise RequestError(f"{type(model).__name__} has no prediction intervals: use `vecprop train`.")

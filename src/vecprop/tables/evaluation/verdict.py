@@ -24,8 +24,10 @@ Level = Literal[
     "worse on new groups",
 ]
 UNCLEAR = "too few rows to tell"  # prose: ok
-SLIGHT, SLIGHT_OF_NAIVE = 0.05, 0.01
-"""A difference of losses matters if it exceeds these fractions of the loss of the baseline and of the naive loss."""
+SLIGHT = 0.05
+"""A difference of losses matters if it exceeds this fraction of the loss of the baseline."""
+SLIGHT_OF_NAIVE = 0.01
+"""A difference of losses matters if it exceeds this fraction of the naive loss."""
 FEW = 50
 """Below this number of rows, no model is called equal to a baseline or without skill."""
 FEW_UNITS = 20
@@ -114,38 +116,30 @@ def verdict_of(measured: Any, worries: list[str]) -> Verdict:
     losses = measured._losses
     beaten, better = significant(measured)
     undecided = [name for name in measured.margins if name not in (*beaten, *better)]
-    has_no_skill = NAIVE not in beaten and lacks_skill(measured)
+    candidates = better or undecided or beaten
+    subject = f"the {title(measured._loss)}"
     level: Level
-    if has_no_skill:
+    if NAIVE not in beaten and lacks_skill(measured):
         level = "worse" if better else "not distinguishable"
         headline = f"The {title(measured._loss)} shows no skill"
         candidates = [NAIVE]
+        subject = "it"
     elif better:
         level = "worse"
         headline = f"Worse than {listed(better)}"
-        candidates = better
     elif not undecided:
-        best = min(beaten, key=lambda name: losses[name].value)
+        best = _lowest(losses, beaten)
         level = "slightly better" if measured.margins[best].value < SLIGHT * losses[best].value else "better"
         headline = f"{level.capitalize()} than all baselines"
-        candidates = beaten
     elif all(is_equivalent(measured, name) for name in undecided):
         level = "not distinguishable"
         headline = f"Not distinguishable from {listed(undecided)}"
-        candidates = undecided
     else:
         level = UNCLEAR
         rows = f"n = {described_rows(measured)}"
         headline = f"{UNCLEAR.capitalize()} ({rows}) whether the model is better than {listed(undecided)}"
-        candidates = undecided
-    baseline = min(candidates, key=lambda name: losses[name].value)
-    scores, margins = measured._compared(measured._loss)
-    subject = "it" if has_no_skill else f"the {title(measured._loss)}"
-    explanation = " (which ignores the inputs)" if baseline == NAIVE else ""
-    says = f"{headline}: {subject} is {scores[OURS].value}, compared with {scores[baseline].value} for {baseline}"
-    says += f"{explanation}; the difference is {margins[baseline]}."
-    if baseline == NAIVE and measured.margins[NAIVE].low > 0:
-        says += "".join(f" But {guess}." for guess in guesses(measured))
+    baseline = _lowest(losses, candidates)
+    says = f"{headline}: {subject} is {_comparison(measured, baseline)}"
     if beaten and candidates is not beaten:
         says += f" The model is significantly better than {listed(beaten)}."
     if better and candidates is not better:
@@ -153,8 +147,34 @@ def verdict_of(measured: Any, worries: list[str]) -> Verdict:
     scored = "Partly on training rows" if measured.trained_on else SCORED.get(measured.how)
     if scored:
         says = f"{scored}, {says[0].lower()}{says[1:]}"
-    margin = measured.margins[baseline]
-    return Verdict(level, measured._loss, losses[OURS], baseline, losses[baseline], margin, beaten, says, worries)
+    return Verdict(
+        level,
+        metric=measured._loss,
+        ours=losses[OURS],
+        baseline=baseline,
+        theirs=losses[baseline],
+        margin=measured.margins[baseline],
+        beaten=beaten,
+        says=says,
+        worries=worries,
+    )
+
+
+def _lowest(losses: dict[str, Estimate], names: list[str]) -> str:
+    """Return the name of the lowest loss."""
+    return min(names, key=lambda name: losses[name].value)
+
+
+def _comparison(measured: Any, baseline: str) -> str:
+    """Return the loss of the model, the loss of a baseline, and their difference as text."""
+    scores, margins = measured._compared(measured._loss)
+    explanation = " (which ignores the inputs)" if baseline == NAIVE else ""
+    losses = f"{scores[OURS].value}, compared with {scores[baseline].value} for {baseline}{explanation}"
+    text = f"{losses}; the difference is {margins[baseline]}."
+    if baseline == NAIVE and measured.margins[NAIVE].low > 0:
+        for guess in guesses(measured):
+            text += f" But {guess}."
+    return text
 
 
 def significant(measured: Any) -> tuple[list[str], list[str]]:
@@ -165,7 +185,9 @@ def significant(measured: Any) -> tuple[list[str], list[str]]:
     better = [name for name, margin in measured.margins.items() if margin.high < 0]
     if NAIVE in beaten and guesses(measured):
         beaten.remove(NAIVE)
-    return [] if is_seen(measured) else beaten, better
+    if is_seen(measured):
+        beaten = []
+    return beaten, better
 
 
 def guesses(measured: Any) -> list[str]:
@@ -208,11 +230,15 @@ def described_rows(measured: Any) -> str:
     if is_seen(measured):
         return f"{rows}, {measured.trained_on:,} of them training rows"
     if measured.groups is not None:
-        return f"{rows} in {measured.units} group{'s' if measured.units > 1 else ''}"
-    return f"{rows}, all with the same target" if len(np.unique(measured.truth)) == 1 else rows
+        groups = "groups" if measured.units > 1 else "group"
+        return f"{rows} in {measured.units} {groups}"
+    if len(np.unique(measured.truth)) == 1:
+        return f"{rows}, all with the same target"
+    return rows
 
 
 def listed(names: list[str]) -> str:
     """Return names as text, such as "A, B and C"."""
-    *others, last = names or [""]
-    return f"{', '.join(others)} and {last}" if others else last
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -52,46 +52,65 @@ def page_of(measured: Measured, run: Run | None = None, interrupts: Sequence[int
     """Return a report as HTML. If Ctrl-C is pressed, sections that have not started are left out."""
     imported("matplotlib", "A report", "pictures")
     run = run or Run(f"{measured.model.target or 'The target'}, predicted by a {type(measured.model).__name__}")
-    is_classifier = measured.is_classifier
-
-    is_wide = is_classifier and len(measured.model.classes_) > 8
-    sections: dict[str, tuple[str, Callable[[Measured], Html]]] = {  # each with its width on large screens
-        "Metrics": ("most tall", partial(metrics, chosen=run.chosen, refit=run.refit, is_measured=run.is_measured)),
-        "Target": ("least", target.target_of_classes if is_classifier else target.target_of_numbers),
-        **({"Calibration": ("least", target.calibration_of_classes)} if is_classifier else {}),
-        "Columns": ("", columns),
-        "Worst predictions": ("", partial(worst_rows, explain=run.explain)),
-        "Errors": ("" if is_wide else "most", target.errors_of_classes if is_classifier else target.errors_of_numbers),
-        "Training": ("least", partial(training, seconds=run.seconds)),
-        **({} if is_classifier else {"Calibration": ("", target.calibration_of_numbers)}),
-    }
+    sections = []
+    for name, width, section in sections_of(measured, run):
+        sections.append((name, width, None if interrupts else section(measured)))
     return template("report.html").render(
         title=printable(run.title),
         style=files("vecprop.pictures").joinpath("page.css").read_text(encoding="utf-8"),
         summary=measured.summary if run.is_measured else "",
         verdict=verdict_box(measured, run),
-        sections=[(name, of, None if interrupts else section(measured)) for name, (of, section) in sections.items()],
+        sections=sections,
         origin=origin(run),
     )
 
 
+def sections_of(measured: Measured, run: Run) -> list[tuple[str, str, Callable[[Measured], Html]]]:
+    """Return the sections in order: the title, the width on large screens, and the function that writes it."""
+    scores = partial(metrics, chosen=run.chosen, refit=run.refit, is_measured=run.is_measured)
+    worst = partial(worst_rows, explain=run.explain)
+    losses = partial(training, seconds=run.seconds)
+    if measured.is_classifier:
+        width = "" if len(measured.model.classes_) > 8 else "most"
+        return [
+            ("Metrics", "most tall", scores),
+            ("Target", "least", target.target_of_classes),
+            ("Calibration", "least", target.calibration_of_classes),
+            ("Columns", "", columns),
+            ("Worst predictions", "", worst),
+            ("Errors", width, target.errors_of_classes),
+            ("Training", "least", losses),
+        ]
+    return [
+        ("Metrics", "most tall", scores),
+        ("Target", "least", target.target_of_numbers),
+        ("Columns", "", columns),
+        ("Worst predictions", "", worst),
+        ("Errors", "most", target.errors_of_numbers),
+        ("Training", "least", losses),
+        ("Calibration", "", target.calibration_of_numbers),
+    ]
+
+
 def verdict_box(measured: Measured, run: Run) -> Html:
     """Return the verdict on a model, colored by its level, and the notes on the table."""
-    found = measured.verdict if run.is_measured else None
-    if found is None:
-        why = "Not compared with baselines" if run.is_measured else "Not evaluated, because Ctrl-C was pressed"
-        return parts().verdict(why, measured.notes)
-    headline, _, why = found.says.partition(": ")
+    if not run.is_measured:
+        return parts().verdict("Not evaluated, because Ctrl-C was pressed", measured.notes)
+    verdict = measured.verdict
+    if verdict is None:
+        return parts().verdict("Not compared with baselines", measured.notes)
+    headline, _, reason = verdict.says.partition(": ")
     deciding = measured._worse.measured if measured._worse else measured
     texts, _ = deciding._compared(deciding._loss)
     scale = intervals(deciding._losses, list(texts.values())) if deciding.units > 1 else ""
-    return parts().verdict(headline, measured.notes, found, why[0].upper() + why[1:], scale)
+    return parts().verdict(headline, measured.notes, verdict, reason[0].upper() + reason[1:], scale)
 
 
 def intervals(losses: dict[str, Estimate], texts: Sequence[Text]) -> Html:
     """Draw the loss intervals of the model and the baselines on one scale, which may exclude "naive"."""
-    start = min(loss.low for name, loss in losses.items() if name != NAIVE)
-    end = max(loss.high for name, loss in losses.items() if name != NAIVE)
+    shown = [loss for name, loss in losses.items() if name != NAIVE]
+    start = min(loss.low for loss in shown)
+    end = max(loss.high for loss in shown)
     length = (end - start) or 1.0
     lines = []
     for (name, loss), text in zip(losses.items(), texts, strict=True):
@@ -102,17 +121,21 @@ def intervals(losses: dict[str, Estimate], texts: Sequence[Text]) -> Html:
 
 def origin(run: Run) -> Html:
     """Return the date, the digest of the data, the path of the model, and the command with its settings."""
-    libraries = [f"{name} {version_of(name)}" for name in LIBRARIES]
-    made_with = [f"vecprop {importlib.metadata.version('vecprop')}", f"Python {platform.python_version()}", *libraries]
+    versions = [f"vecprop {importlib.metadata.version('vecprop')}", f"Python {platform.python_version()}"]
+    versions += [f"{name} {version_of(name)}" for name in LIBRARIES]
     rows = [("created", f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}", "")]
     for name, path in run.files.items():
-        more, digest = "", ""
-        if name != "model" and path.is_dir():
-            more = f" (a folder of {len(files_of(path))} files)"
-        elif name != "model" and not path.is_file():  # such as standard input
-            more = " (not stored)"
-        elif name != "model":
+        text = str(path)
+        digest = ""
+        if name == "model":
+            pass  # it is not written yet
+        elif path.is_dir():
+            text += f" (a folder of {len(files_of(path))} files)"
+        elif not path.is_file():  # such as standard input
+            text += " (not stored)"
+        else:
             with path.open("rb") as file:
                 digest = f"SHA-256 {file_digest(file, 'sha256').hexdigest()}"
-        rows.append((name, f"{path}{more}", digest))
-    return parts().origin([*rows, ("versions", ", ".join(made_with), "")], run.command, Path.cwd(), run.settings)
+        rows.append((name, text, digest))
+    rows.append(("versions", ", ".join(versions), ""))
+    return parts().origin(rows, run.command, Path.cwd(), run.settings)

@@ -29,9 +29,10 @@ def shares(ax: Any, x: Sequence[float], groups: Sequence[np.ndarray]) -> None:
     from scipy.stats import binomtest
 
     shares = np.array([rows.mean() for rows in groups])
-    found = [binomtest(int(rows.sum()), len(rows)).proportion_ci(method="wilson") for rows in groups]
-    ends = np.maximum([shares - [of.low for of in found], [of.high for of in found] - shares], 0)
-    ax.errorbar(x, shares, ends, marker="o", markersize=4, color=colour(1), linewidth=1.2, elinewidth=1)
+    tests = [binomtest(int(rows.sum()), len(rows)) for rows in groups]
+    intervals = np.array([test.proportion_ci(method="wilson") for test in tests])
+    errors = np.maximum([shares - intervals[:, 0], intervals[:, 1] - shares], 0)
+    ax.errorbar(x, shares, errors, marker="o", markersize=4, color=colour(1), linewidth=1.2, elinewidth=1)
 
 
 def roc(ax: Any, is_positive: np.ndarray, chances: dict[str, np.ndarray], decided: np.ndarray) -> None:
@@ -63,12 +64,14 @@ def precision(ax: Any, is_positive: np.ndarray, chances: dict[str, np.ndarray], 
 
 def _style(number: int) -> dict[str, Any]:
     """Return the line style of the model (0) or of a baseline."""
-    return {"color": colour((1, 0, 2)[number]), "linewidth": 2 if number == 0 else 1, "zorder": 3 - number}
+    colors = colour(1), colour(0), colour(2)
+    return {"color": colors[number], "linewidth": 1 if number else 2, "zorder": 3 - number}
 
 
 def calibration(ax: Any, chance: np.ndarray, is_true: np.ndarray, what: str) -> None:
     """Draw observed frequencies against mean predicted probabilities."""
-    groups, edges = groups_by(chance, 10), np.linspace(0, 1, 21)
+    groups = groups_by(chance, 10)
+    edges = np.linspace(0, 1, 21)
     ax.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
     weights = np.full(len(chance), 0.25 / np.histogram(chance, edges)[0].max())
     ax.hist(chance, edges, weights=weights, color=INK, alpha=0.25)
@@ -85,7 +88,8 @@ TICKS = 5
 
 def scattered(ax: Any, x: np.ndarray, y: np.ndarray, slope: float, name: str) -> None:
     """Draw true values or errors against predictions, with the line of exact predictions."""
-    ends = np.array([min(x.min(), y.min()), max(x.max(), y.max())]) if slope else np.array([x.min(), x.max()])
+    both = np.append(x, y) if slope else x
+    ends = np.array([both.min(), both.max()])
     ax.plot(ends, slope * ends, color=INK, linewidth=1, linestyle=":")
     rows = np.linspace(0, len(x) - 1, min(len(x), MAX_POINTS)).astype(int)
     ax.scatter(x[rows], y[rows], s=9, alpha=0.5, color=colour(1), linewidths=0)
@@ -112,9 +116,12 @@ def coverage(ax: Any, size: np.ndarray, within: np.ndarray, coverage: float, wha
 def targets(ax: Any, targets: dict[str, np.ndarray]) -> None:
     """Draw histograms of the targets in training and test, as percentages of the rows."""
     edges = np.histogram_bin_edges(np.concatenate(list(targets.values())), 30)
-    styles: tuple[dict[str, Any], ...] = ({"color": colour(1), "alpha": 0.5}, {"color": colour(0), "histtype": "step"})
-    for (name, y), style in zip(targets.items(), styles, strict=False):
-        ax.hist(y, edges, weights=np.full(len(y), 100 / len(y)), label=name, **style)
+    for name, y in targets.items():
+        percent = np.full(len(y), 100 / len(y))
+        if name == "test":
+            ax.hist(y, edges, weights=percent, label=name, color=colour(0), histtype="step")
+        else:
+            ax.hist(y, edges, weights=percent, label=name, color=colour(1), alpha=0.5)
     ax.set(xlabel="target", ylabel="% of rows")
     ax.locator_params(axis="x", nbins=TICKS)
     ax.legend()
@@ -122,14 +129,17 @@ def targets(ax: Any, targets: dict[str, np.ndarray]) -> None:
 
 def losses(ax: Any, histories: list[Any]) -> None:
     """Draw the losses of each network, and mark the epoch with the selected parameters."""
-    for number, history in enumerate(histories):
-        first, loss, validation = number == 0, history.loss, history.validation_loss
+    losses = []
+    for history in histories:
+        validation = history.validation_loss
         best = int(np.nanargmin(validation))
-        ax.plot(range(1, len(loss) + 1), loss, color=colour(1), linewidth=0.9, label="training" if first else None)
-        ax.plot(validation, color=colour(0), linewidth=0.9, label="validation" if first else None)
-        ax.plot(best, validation[best], "o", color=INK, markersize=3.5, label="selected" if first else None)
+        epochs = range(1, len(history.loss) + 1)
+        (training_line,) = ax.plot(epochs, history.loss, color=colour(1), linewidth=0.9)
+        (validation_line,) = ax.plot(validation, color=colour(0), linewidth=0.9)
+        (point,) = ax.plot(best, validation[best], "o", color=INK, markersize=3.5)
+        losses += [*history.loss, *validation[1:]]
     ax.set(xlabel="epoch", ylabel="loss", xlim=(0, max(len(history.loss) for history in histories)))
-    known = np.concatenate([[*own.loss, *own.validation_loss[1:]] for own in histories])
-    low, high = known[np.isfinite(known)].min(), known[np.isfinite(known)].max()
-    ax.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) or None)
-    ax.legend()
+    finite = [loss for loss in losses if np.isfinite(loss)]
+    margin = 0.05 * (max(finite) - min(finite))
+    ax.set_ylim(min(finite) - margin, max(finite) + margin or None)
+    ax.legend([training_line, validation_line, point], ["training", "validation", "selected"])

@@ -21,12 +21,14 @@ Html = Any
 def template(name: str) -> Any:
     """Return a template of this folder."""
     jinja = imported("jinja2", "A report", "tables")
-    settings: Any = {"autoescape": True, "undefined": jinja.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
-    pages = jinja.Environment(loader=jinja.PackageLoader("vecprop.tables.evaluation.report", ""), **settings)
-    pages.filters |= {
-        "figures": figures,
-        "percent": lambda share: f"{100 * min(max(share, 0.0), 1.0):.1f}%",
-    }
+    pages = jinja.Environment(
+        loader=jinja.PackageLoader("vecprop.tables.evaluation.report", ""),
+        autoescape=True,
+        undefined=jinja.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters["percent"] = lambda share: f"{100 * min(max(share, 0.0), 1.0):.1f}%"
     return pages.get_template(name)
 
 
@@ -59,9 +61,12 @@ def shown(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(r"[-+]?\d+\.\d{6,}", value):  # more digits than a reader needs
         value = float(value)
     if isinstance(value, (int, float, np.number)) and np.isfinite(value) and not isinstance(value, bool):
-        whole = f"{value:.0f}" if abs(float(value)) < 10_000 else f"{value:,.0f}"
-        return whole if float(value).is_integer() else figures(float(value))
-    text = "missing" if pandas().isna(value) else printable(re.sub(r" 00:00:00(\+00:00)?$", "", str(value)))
+        if not float(value).is_integer():
+            return figures(float(value))
+        return f"{value:.0f}" if abs(float(value)) < 10_000 else f"{value:,.0f}"
+    if pandas().isna(value):
+        return "missing"
+    text = printable(re.sub(r" 00:00:00(\+00:00)?$", "", str(value)))
     return text if len(text) <= 24 else f"{text[:23]}…"
 
 
@@ -97,20 +102,26 @@ def drawn(alt: str, draw: Callable[..., Any], *arguments: Any, height: float = 2
     with rc_context({**STYLE, "svg.hashsalt": alt}), warnings.catch_warnings():  # the salt makes the SVG's ids unique
         warnings.filterwarnings("ignore", "Glyph")  # the fonts of the page have these glyphs
         figure = Figure((WIDTH, height), layout="constrained")
-        draw(ax := figure.subplots(), *arguments)
+        ax = figure.subplots()
+        draw(ax, *arguments)
         for axis in (ax.xaxis, ax.yaxis):
             if isinstance(axis.get_major_formatter(), ScalarFormatter):
                 axis.set_major_formatter(lambda number, _: figures(round(number, 12) + 0.0, 10))
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(stream, format="svg", transparent=True, metadata=nothing)
+        no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(stream, format="svg", transparent=True, metadata=no_metadata)
     text = stream.getvalue()
-    (size,), body = re.findall(r'viewBox="[^"]*"', text), text.partition("</style>")[2].partition("</defs>")[2]
-    body = re.sub(r"<[^>]*>", lambda tag: _of_the_page(tag[0]), body.strip())
+    (size,) = re.findall(r'viewBox="[^"]*"', text)
+    _, _, below_style = text.partition("</style>")
+    _, _, body = below_style.partition("</defs>")
+    body = re.sub(r"<[^>]*>", _in_style_of_page, body.strip())
     return Markup(f'<svg role="img" aria-label="{{}}" {size}>').format(alt) + Markup(body)
 
 
-def _of_the_page(tag: str) -> str:
-    tag = re.sub(r'^<g id="[^"]*"', "<g", re.sub(r" font-family: [^;\"]*;?", "", tag.replace(" \n", "")))
-    for of_picture, of_page in COLORS.items():
-        tag = tag.replace(of_picture.lower(), of_page)
+def _in_style_of_page(match: re.Match[str]) -> str:
+    """Return a tag of an SVG with the page's colors, and without fonts and ids."""
+    tag = match[0].replace(" \n", "")
+    tag = re.sub(r" font-family: [^;\"]*;?", "", tag)
+    tag = re.sub(r'^<g id="[^"]*"', "<g", tag)
+    for plot_color, page_color in COLORS.items():
+        tag = tag.replace(plot_color.lower(), page_color)
     return tag

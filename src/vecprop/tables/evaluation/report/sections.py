@@ -1,5 +1,6 @@
 """The sections of a report on metrics, worst predictions and training."""
 
+from collections.abc import Sequence
 from math import exp
 from typing import Any
 
@@ -11,7 +12,7 @@ from ....system.estimates import Estimate, NumberFormat
 from ...encoding.column import shortened
 from ...error import figures, printable
 from ...explaining.contributions import Explanation, explanations
-from ...explaining.importance import loss_name
+from ...explaining.importance import WorstRow, loss_name
 from ..measured import Measured
 from ..targets import positive_class
 from . import drawings as draw
@@ -21,23 +22,28 @@ from .subgroups import worse_subgroups
 
 ROWS = 200
 """Maximum number of evenly spaced rows for the gradient check, because few rows suffice to find an error."""
-VALUES, DRIVERS = 4, 3
-"""Maximum numbers of column values and of contributions to show for each of the worst predictions."""
-DRAWN, MAX_INPUTS = 6_000_000, 5_000_000
-"""Number of inputs to sample per explanation, and the limit of the product of inputs and columns."""
+VALUES = 4
+"""Maximum number of column values to show for each of the worst predictions."""
+DRIVERS = 3
+"""Maximum number of contributions to show for each of the worst predictions."""
+DRAWN = 6_000_000
+"""Number of inputs to sample per explanation."""
+MAX_INPUTS = 5_000_000
+"""Maximum product of inputs and columns for explanations."""
 
 
 def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -> Html:
     """Return the metrics of the model and the baselines, and a description of the scored rows."""
-    how = f"The metrics were computed on {len(measured.truth):,} rows."
+    learned = measured.learned
+    rows = f"The metrics were computed on {len(measured.truth):,} rows."
     if chosen:
-        how = code_in(chosen)
-    elif measured.margins and measured.learned is None:
-        how += " The baselines were cross-validated on these rows."
-    elif measured.learned is not None and measured.margins:
-        how += f" The baselines were fitted on the {measured.learned.rows:,} training rows."
+        rows = code_in(chosen)
+    elif measured.margins and learned is None:
+        rows += " The baselines were cross-validated on these rows."
+    elif measured.margins and learned is not None:
+        rows += f" The baselines were fitted on the {learned.rows:,} training rows."
     if not is_measured:
-        return parts().metrics(how)
+        return parts().metrics(rows)
     positive = positive_class(measured.model)
     scores = table_of_scores(measured)
     decided = ""
@@ -46,72 +52,91 @@ def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -
         decided = f"Class {positive} is predicted if its probability is above {above}."
         if measured.thresholds is not None and len(np.unique(measured.thresholds)) > 1:
             decided += " For the metrics, this threshold was chosen on other rows."
-    of_folds = (scores[0], measured._rows_of_folds()) if measured.folds else None
+    heads, _ = scores
+    folds = (heads, measured._rows_of_folds()) if measured.folds else None
     judged = [(judgement.note, *table_of_scores(judgement.measured)) for judgement in measured.judgements]
-    return parts().metrics(how, scores, measured, decided, refit, of_folds, judged)
+    return parts().metrics(rows, scores, measured, decided, refit, folds, judged)
 
 
 def table_of_scores(measured: Measured) -> tuple[dict[str, str], list[list[Html]]]:
     """Return the heads and rows of a table with the metrics of the model and the baselines."""
-    return {"": "name"} | dict.fromkeys(measured.scores, "number"), measured._rows_of_metrics(shown=parts().stacked)
+    heads = {"": "name", **dict.fromkeys(measured.scores, "number")}
+    return heads, measured._rows_of_metrics(shown=parts().stacked)
 
 
 def worst_rows(measured: Measured, explain: str) -> Html:
     """Return the ten rows with the largest loss, the columns that drove them, and worse subgroups."""
-    if not (found := measured.worst_rows):
+    worst = measured.worst_rows
+    if not worst:
         return ""
+    X = measured.X.iloc[[row.place for row in worst]]
+    encoder = measured.model.encoder_
     if measured.is_classifier:
-        text, kind, last = "These rows had the lowest probabilities of their true class.", "name", "P(true class)"
-        rows = [[each.row, *map(name_of, (each.truth, each.predicted)), f"{exp(-each.loss):.2%}"] for each in found]
+        text = "These rows had the lowest probabilities of their true class."
+        heads = {"": "row", "true": "name", "predicted": "name", "P(true class)": "number"}
+        rows = [[row.row, name_of(row.truth), name_of(row.predicted), f"{exp(-row.loss):.2%}"] for row in worst]
     else:
-        of_loss = "errors" if loss_name(measured.model) == "squared error" else "quantile loss"
-        text, kind, last = f"These rows had the largest {of_loss} (error: true − predicted).", "number", "error"
-        worst, errors = found[0], [Estimate(found[0].truth - found[0].predicted)]
-        form = NumberFormat.of([Estimate(worst.predicted), Estimate(worst.truth)], errors)
-        rows = [
-            [row.row, form(row.truth), form(row.predicted), form.difference(row.truth, row.predicted)] for row in found
-        ]
-    encoder, X = measured.model.encoder_, measured.X.iloc[[each.place for each in found]]
-    heads = {"": "row", "true": kind, "predicted": kind, last: "number"}
+        loss = "errors" if loss_name(measured.model) == "squared error" else "quantile loss"
+        text = f"These rows had the largest {loss} (error: true − predicted)."
+        heads = {"": "row", "true": "number", "predicted": "number", "error": "number"}
+        rows = _rows_with_errors(worst)
     for name in (leading_columns(measured) or encoder.names)[:VALUES]:
-        is_number = encoder.parts[encoder.names.index(name)].holds == "numbers"
-        heads |= {f"{printable(name)} ": "number value" if is_number else "value"}  # a blank: it can be "predicted"
-        for row, value in zip(rows, X[name] if is_number else X[name].astype("string"), strict=True):
+        is_number = dict(encoder.columns)[name].holds == "numbers"
+        heads[f"{printable(name)} "] = "number value" if is_number else "value"  # a blank: it can be "predicted"
+        values = X[name] if is_number else X[name].astype("string")
+        for row, value in zip(rows, values, strict=True):
             row.append(shown(value))
     if encoder.width * len(encoder.names) < MAX_INPUTS:
         output = "the probability of the predicted class" if measured.is_classifier else "the prediction"
         text += f" The last column lists which inputs moved {output} most, up (+) or down (-) from its mean."
-        text += "" if measured.has_test else " It explains the final model, which was trained on these rows too."
-        heads |= {"main drivers": "examples drivers"}
-        rows = [[*row, drivers(of)] for row, of in zip(rows, explanations(measured.model, X, most=DRAWN), strict=True)]
+        if not measured.has_test:
+            text += " It explains the final model, which was trained on these rows too."
+        heads["main drivers"] = "examples drivers"
+        for row, explanation in zip(rows, explanations(measured.model, X, most=DRAWN), strict=True):
+            row.append(drivers(explanation))
     return parts().worst_rows(text, heads, rows, explain, worse_subgroups(measured))
 
 
-def drivers(of: Explanation) -> Html:
+def _rows_with_errors(worst: Sequence[WorstRow]) -> list[list[Any]]:
+    """Return the label, the target, the prediction and the error of each row with equal decimals."""
+    first = worst[0]
+    error = Estimate(first.truth - first.predicted)
+    form = NumberFormat.of([Estimate(first.predicted), Estimate(first.truth)], [error])
+    return [[row.row, form(row.truth), form(row.predicted), form.difference(row.truth, row.predicted)] for row in worst]
+
+
+def drivers(explanation: Explanation) -> Html:
     """Return the largest contributions that exceed 5 % of the first one and their sampling errors."""
-    least = 0.05 * abs(of.contributions[0].contribution)
-    moved = [of for of in of.contributions[:DRIVERS] if abs(of.contribution) > max(2 * of.error, least)]
-    return parts().examples(
-        [f"{printable(of.column)} {'+' * (of.contribution > 0)}{figures(of.contribution, 2)}" for of in moved]
-    )
+    leading = explanation.contributions[:DRIVERS]
+    least = 0.05 * abs(leading[0].contribution)
+    texts = []
+    for contribution in leading:
+        if abs(contribution.contribution) > max(2 * contribution.error, least):
+            texts.append(f"{printable(contribution.column)} {figures(contribution.contribution, 2, '+')}")
+    return parts().examples(texts)
 
 
-def name_of(of_class: object) -> str:
+def name_of(label: object) -> str:
     """Return a printable, shortened class name."""
-    return printable(shortened(str(of_class)))
+    return printable(shortened(str(label)))
 
 
 def training(measured: Measured, seconds: float | None) -> Html:
     """Return the size and duration of training, its losses, and a gradient check on training rows."""
     model = measured.model
-    networks, parameters = sum(map(len, model._ensembles)), sum(each.theta.size for each in model._ensembles)
+    networks = sum(len(ensemble) for ensemble in model._ensembles)
+    parameters = sum(ensemble.theta.size for ensemble in model._ensembles)
     time = "" if seconds is None else f" in {seconds:.1f} s"
     rows = f"{model.trained_rows_.rows:,} rows"
     text = f"An ensemble of {networks} networks ({parameters:,} parameters) was trained on {rows}{time}."
     text += " Each network holds out some rows and keeps the parameters with the lowest loss on them."
-    curves = model._histories
-    losses = picture("Losses of each network up to its last epoch.", draw.losses, curves) if curves else ""
-    X, y = (measured.X, measured.truth) if measured.learned is None else measured.learned[:2]
+    losses = ""
+    if model._histories:
+        losses = picture("Losses of each network up to its last epoch.", draw.losses, model._histories)
+    X = measured.X
+    y = measured.truth
+    if measured.learned is not None:
+        X, y, _ = measured.learned
     if measured.is_classifier and (y < 0).all():
         unknown = "Gradients were not checked: the model knows none of the classes of these rows."
         return parts().training(text, losses, unknown, "")
@@ -123,9 +148,13 @@ def training(measured: Measured, seconds: float | None) -> Html:
 def check_of_first_network(model: Any, X: Any, y: np.ndarray, **settings: Any) -> Report:
     """Return a gradient check of a model's first network; y contains encoded targets."""
     rows = np.unique(np.linspace(0, len(y) - 1, ROWS).astype(int))
-    X, y = X.iloc[rows], y[rows]
+    X = X.iloc[rows]
+    y = y[rows]
     view = model.ensemble_.views[0]
     inputs = np.take(model.encoder_(X), view.inputs, axis=1).astype(float)
-    if not hasattr(model, "classes_"):
-        return check_gradients(view.network, view.thetas[0], inputs, model.targets_.encode(y[:, None]), **settings)
-    return check_gradients(view.network, view.thetas[0], inputs[y >= 0], y[y >= 0], **settings)
+    if hasattr(model, "classes_"):
+        inputs = inputs[y >= 0]
+        targets = y[y >= 0]
+    else:
+        targets = model.targets_.encode(y[:, None])
+    return check_gradients(view.network, view.thetas[0], inputs, targets, **settings)

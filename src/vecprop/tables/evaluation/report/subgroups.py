@@ -1,7 +1,7 @@
 """Subgroups of rows with significantly worse predictions."""
 
 from math import sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,42 +16,72 @@ from .columns import leading_columns, losses_of
 from .drawings import groups_by
 from .markup import Html, parts, shown
 
-MIN_ROWS, MAX_SUBGROUPS = 30, 5
-"""Minimum number of rows in a subgroup, and maximum number of subgroups shown."""
-MAX_NUMBERS, BINS = 10, 5
-"""Maximum number of numeric columns to divide into groups, and number of groups per column."""
+MIN_ROWS = 30
+"""Minimum number of rows in a subgroup."""
+MAX_SUBGROUPS = 5
+"""Maximum number of subgroups shown."""
+MAX_NUMBERS = 10
+"""Maximum number of numeric columns to divide into groups."""
+BINS = 5
+"""Number of groups per numeric column."""
+
+
+class Subgroup(NamedTuple):
+    """A subgroup of rows with the test statistic and the loss of its rows."""
+
+    score: float
+    column: str
+    label: str
+    rows: int
+    loss: float
 
 
 def worse_subgroups(measured: Measured) -> Html:
-    """Return a table of the subgroups whose loss is significantly higher than the loss of all rows.
+    """Return a table of the subgroups whose loss is significantly higher than the loss of all rows."""
+    from scipy.stats import norm
+
+    subgroups, whole = subgroups_of(measured)
+    least = np.inf
+    if measured.units > 1 and subgroups:
+        least = norm.isf(0.05 / len(subgroups))
+    worse = [subgroup for subgroup in subgroups if subgroup.score > least and subgroup.loss > whole]
+    worse = sorted(worse, reverse=True)[:MAX_SUBGROUPS]
+    whole_text, *texts = compared([Estimate(whole), *(Estimate(subgroup.loss) for subgroup in worse)])
+    rows = []
+    for subgroup, text in zip(worse, texts, strict=True):
+        increase = f"+{subgroup.loss / whole - 1:.0%}"
+        label = printable(shortened(subgroup.label))
+        rows.append((printable(subgroup.column), label, f"{subgroup.rows:,}", text.value, increase))
+    name = loss_name(measured.model)
+    return parts().subgroups("RMSE" if name == "squared error" else name, whole_text.value, rows)
+
+
+def subgroups_of(measured: Measured) -> tuple[list[Subgroup], float]:
+    """Return the subgroups of rows by category or by range of numbers, and the loss of all rows.
 
     The test divides the sum of excess losses by the root of their sum of squares, which is robust for skewed losses.
     Its level is 5 %, Bonferroni-corrected. Absolute errors replace squared errors, to limit the effect of outliers.
     """
-    from scipy.stats import norm
-
-    name = loss_name(measured.model)
-    name, power = ("RMSE", 0.5) if name == "squared error" else (name, 1.0)
+    power = 0.5 if loss_name(measured.model) == "squared error" else 1.0
     losses, weight, whole = losses_of(measured)
     excess = weight * (losses**power - np.average(losses**power, weights=weight))
     units = np.arange(len(losses)) if measured.groups is None else measured.groups
-    columns, found = dict(zip(measured.model.encoder_.names, measured.model.encoder_.parts, strict=True)), []
-    numbers = [column for column in leading_columns(measured) if columns[column].holds == "numbers"][:MAX_NUMBERS]
-    for column in [*(column for column, part in columns.items() if part.holds == "names"), *numbers]:
+    columns = dict(measured.model.encoder_.columns)
+    numbers = [name for name in leading_columns(measured) if columns[name].holds == "numbers"]
+    names = [name for name, part in columns.items() if part.holds == "names"]
+    subgroups = []
+    for column in names + numbers[:MAX_NUMBERS]:
         labels = _labels(columns[column], measured.X[column])
         for label in np.unique(labels):
             rows = np.flatnonzero(labels == label)
-            if MIN_ROWS <= len(rows) < len(losses) and weight[rows].any():
-                sums, loss = np.bincount(units[rows], excess[rows]), np.average(losses[rows], weights=weight[rows])
-                score = sums.sum() / (sqrt((sums**2).sum() * (1 - len(rows) / len(losses))) or np.inf)
-                more = f"+{(loss / whole) ** power - 1:.0%}" if loss > whole else ""
-                cells = printable(column), printable(shortened(label)), f"{len(rows):,}", loss**power, more
-                found.append((score if more else 0.0, cells))
-    least = norm.isf(0.05 / max(len(found), 1)) if measured.units > 1 else np.inf
-    worse = [cells for score, cells in sorted(found, reverse=True) if score > least][:MAX_SUBGROUPS]
-    of_all, *texts = compared([Estimate(whole**power), *(Estimate(loss) for _, _, _, loss, _ in worse)])
-    rows = [(*cells[:3], text.value, cells[4]) for cells, text in zip(worse, texts, strict=True)]
-    return parts().subgroups(name, of_all.value, rows)
+            if not MIN_ROWS <= len(rows) < len(losses) or not weight[rows].any():
+                continue
+            sums = np.bincount(units[rows], excess[rows])
+            spread = sqrt((sums**2).sum() * (1 - len(rows) / len(losses)))
+            score = sums.sum() / spread if spread else 0.0
+            loss = np.average(losses[rows], weights=weight[rows]) ** power
+            subgroups.append(Subgroup(score, column, label, len(rows), loss))
+    return subgroups, whole**power
 
 
 def _labels(part: Column, series: Any) -> np.ndarray:
@@ -59,9 +89,14 @@ def _labels(part: Column, series: Any) -> np.ndarray:
     values = part.read(series)
     if part.holds == "names":
         return np.where(values == MISSING, "missing", values)
-    labels, known = np.full(len(values), "missing", object), np.flatnonzero(~np.isnan(values))
-    for group in groups_by(values[known], BINS) if len(known) else ():
-        ends = np.quantile(values[known[group]], (0, 1))
-        dates_or_numbers = ends.astype("datetime64[D]") if isinstance(part, Dates) else ends
-        labels[known[group]] = " to ".join(dict.fromkeys(map(shown, dates_or_numbers)))
+    labels = np.full(len(values), "missing", object)
+    known = np.flatnonzero(~np.isnan(values))
+    if not len(known):
+        return labels
+    for group in groups_by(values[known], BINS):
+        rows = known[group]
+        ends = np.quantile(values[rows], (0, 1))
+        if isinstance(part, Dates):
+            ends = ends.astype("datetime64[D]")
+        labels[rows] = " to ".join(dict.fromkeys(map(shown, ends)))
     return labels
