@@ -131,6 +131,11 @@ class NumberFormat:
         """Return a number as text."""
         return self._text(self.rounded(number)) if isfinite(number) else "undefined"
 
+    def signed(self, number: float) -> str:
+        """Return a number as text; positive numbers have a sign, too."""
+        text = self(number)
+        return f"+{text}" if self.rounded(number) > 0 else text
+
     def difference(self, number: float, subtracted: float) -> str:
         """Return the difference of two printed numbers as text."""
         if not (isfinite(number) and isfinite(subtracted)):

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ...system.estimates import Estimate, compared
+from ...system.estimates import Estimate, NumberFormat, compared
 from ...system.suggestions import suggestion
 from ..encoding.column import Column, row_named, shortened
 from ..encoding.columns import Dates
 from ..ensemble.calibration import positive_of
-from ..error import TableError, figures, one_line, pandas
+from ..error import TableError, one_line, pandas
 from ..kinds.values import DAY, MISSING
 from ..reading.frames import Frame
 from .drift import QUANTILES, Profile
@@ -48,9 +48,11 @@ def background_inputs(model: Any, frame: Frame | None, count: int, rng: np.rando
     """Return the inputs of about `count` rows, from a frame or from the training distributions of columns."""
     if frame is not None:
         rows = rng.permutation(len(frame))[:count]
-        return np.tile(model.encoder_(frame.iloc[rows]), (max(count // len(rows), 1), 1))
-    pairs = zip(model.encoder_.parts, model.profiles_, strict=True)
-    columns = [part.of_values(drawn(part, profile, count, rng)) for part, profile in pairs]
+        copies = max(count // len(rows), 1)
+        return np.tile(model.encoder_(frame.iloc[rows]), (copies, 1))
+    columns = []
+    for part, profile in zip(model.encoder_.parts, model.profiles_, strict=True):
+        columns.append(part.of_values(drawn(part, profile, count, rng)))
     return np.hstack(columns, dtype=np.float32, casting="same_kind")
 
 
@@ -72,10 +74,11 @@ def drawn(part: Column, profile: Profile, count: int, rng: np.random.Generator) 
         return part.read(pandas().Series([None] * count, dtype=object))
     rank = (rng.permutation(count) + 0.5) / count * profile.rows
     if part.holds == "names":
-        names, at_most = np.append(profile.values, MISSING), np.cumsum(profile.counts)
-        return names[np.searchsorted(at_most, rank, side="right")]
+        names = np.append(profile.values, MISSING)
+        return names[np.searchsorted(np.cumsum(profile.counts), rank, side="right")]
     known = profile.counts[-1]
-    return np.where(rank < known, _drawn_numbers(np.minimum(rank, known - 0.5), profile.counts, profile.values), np.nan)
+    numbers = _drawn_numbers(np.minimum(rank, known - 0.5), profile.counts, profile.values)
+    return np.where(rank < known, numbers, np.nan)
 
 
 def _drawn_numbers(rank: np.ndarray, at_most: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -86,15 +89,18 @@ def _drawn_numbers(rank: np.ndarray, at_most: np.ndarray, values: np.ndarray) ->
     """
     if len(values) == 1:
         return np.full(len(rank), values[0])
-    place = np.searchsorted(at_most, rank, side="right")
-    is_frequent = np.diff(at_most, prepend=0)[place] > 1.5 * at_most[-1] / QUANTILES
+    quantile = np.searchsorted(at_most, rank, side="right")
+    is_frequent = np.diff(at_most, prepend=0)[quantile] > 1.5 * at_most[-1] / QUANTILES
     x = np.interp(rank, at_most, values)
-    for inner, outer, is_beyond in ((1, 0, rank < at_most[1]), (-2, -1, rank > at_most[-2])):
+    for inner, outer in ((1, 0), (-2, -1)):
+        share = (rank - at_most[inner]) / (at_most[outer] - at_most[inner])
+        is_outer = share > 0
+        share = np.minimum(share[is_outer], 1)
         rows = abs(at_most[outer] - at_most[inner])
-        share = np.clip((rank[is_beyond] - at_most[inner]) / (at_most[outer] - at_most[inner]), 0, 1)
-        reach = -np.log1p(-share * (1 - 1 / rows)) / np.log(rows) if rows > 1 else share
-        x[is_beyond] = values[inner] + reach * (values[outer] - values[inner])
-    x = np.where(is_frequent, values[place], x)
+        if rows > 1:
+            share = -np.log1p(-share * (1 - 1 / rows)) / np.log(rows)
+        x[is_outer] = values[inner] + share * (values[outer] - values[inner])
+    x = np.where(is_frequent, values[quantile], x)
     return np.ceil(x) if np.all(values == np.ceil(values)) else x
 
 
@@ -111,7 +117,7 @@ def shapley_values(
     predict: Callable[[np.ndarray], np.ndarray],
     x: np.ndarray,
     background: np.ndarray,
-    places: Sequence[slice],
+    slices: Sequence[slice],
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return the Shapley value of each column for one row, the standard errors, and the mean background prediction.
@@ -124,27 +130,31 @@ def shapley_values(
     Examples
     --------
     >>> background = np.array([[0.0, 0.0], [0.0, 2.0]])
-    >>> x, places, rng = np.array([1.0, 5.0]), [slice(0, 1), slice(1, 2)], np.random.default_rng(0)
-    >>> shapley_values(lambda X: X @ [3, 1], x, background, places, rng)
+    >>> x, slices, rng = np.array([1.0, 5.0]), [slice(0, 1), slice(1, 2)], np.random.default_rng(0)
+    >>> shapley_values(lambda X: X @ [3, 1], x, background, slices, rng)
     (array([3., 4.]), array([0., 1.]), 1.0)
     """
-    columns, draws = len(places), len(background)
-    owner = np.repeat(np.arange(columns), [place.stop - place.start for place in places])
+    columns = len(slices)
+    draws = len(background)
+    column_of_input = np.repeat(np.arange(columns), [part.stop - part.start for part in slices])
     orders = np.stack([rng.permutation(columns) for _ in range(draws)])
-    changes, bases = np.empty((2, draws, columns)), np.empty(draws)
+    changes = np.empty((2, draws, columns))
+    bases = np.empty(draws)
     steps = np.arange(columns + 1)[:, None]
     at_once = max(AT_ONCE // ((columns + 1) * len(x)), 1)
     for first in range(0, draws, at_once):
-        own = slice(first, first + at_once)
-        for changed, order in zip(changes, (orders[own], orders[own, ::-1]), strict=True):
+        chunk = slice(first, first + at_once)
+        for direction, order in enumerate((orders[chunk], orders[chunk, ::-1])):
             has_changed = np.argsort(order, axis=1)[:, None] < steps  # (draws, D + 1, D)
-            rows = np.where(has_changed[:, :, owner], x, background[own, None])
+            rows = np.where(has_changed[:, :, column_of_input], x, background[chunk, None])
             predicted = predict(rows.reshape(-1, len(x))).reshape(-1, columns + 1)
-            bases[own] = predicted[:, 0]
-            np.put_along_axis(changed[own], order, np.diff(predicted, axis=1), axis=1)
-    of_draws = changes.mean(axis=0)
-    errors = of_draws.std(axis=0, ddof=1) / np.sqrt(draws) if draws > 1 else np.full(columns, np.nan)
-    return of_draws.mean(axis=0), errors, float(bases.mean())
+            bases[chunk] = predicted[:, 0]
+            np.put_along_axis(changes[direction, chunk], order, np.diff(predicted, axis=1), axis=1)
+    values = changes.mean(axis=0)
+    errors = np.full(columns, np.nan)
+    if draws > 1:
+        errors = values.std(axis=0, ddof=1) / np.sqrt(draws)
+    return values.mean(axis=0), errors, float(bases.mean())
 
 
 SHOWN = 20
@@ -173,20 +183,25 @@ class Explanation:
     contributions: tuple[Contribution, ...]
 
     def __repr__(self) -> str:
+        # Equal decimals, and four digits of the largest contribution.
+        form = NumberFormat.of([Estimate(self.contributions[0].contribution)])
         rows = [("column", "value", "contribution", "standard error")]
-        for each in self.contributions[:SHOWN]:
-            value = "(missing)" if each.value is None else shortened(one_line(each.value))
-            rows.append(
-                (shortened(one_line(each.column)), value, figures(each.contribution, sign="+"), figures(each.error, 1))
-            )
-        if more := self.contributions[SHOWN:]:
-            rows.append((f"{len(more)} more", "", figures(sum(each.contribution for each in more), sign="+"), ""))
-        change = self.explained - self.base
-        base, explained, total = compared([Estimate(self.base), Estimate(self.explained)], [Estimate(change)])
-        rows.append(("sum", "", f"{'+' if change > 0 else ''}{total}", ""))
-        widths = [f"{sign}{max(map(len, cells))}" for sign, cells in zip("<<>>", zip(*rows, strict=True), strict=True)]
-        title = f"{self.row}: {self.output} is {explained}, compared with {base} on average"
-        return "\n".join([title, *("  ".join(map(format, row, widths)).rstrip() for row in rows)])
+        for contribution in self.contributions[:SHOWN]:
+            value = "(missing)" if contribution.value is None else shortened(one_line(contribution.value))
+            column = shortened(one_line(contribution.column))
+            rows.append((column, value, form.signed(contribution.contribution), form(contribution.error)))
+        more = self.contributions[SHOWN:]
+        if more:
+            total = sum(contribution.contribution for contribution in more)
+            rows.append((f"{len(more)} more", "", form.signed(total), ""))
+        rows.append(("sum", "", form.signed(self.explained - self.base), ""))
+        widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+        base, explained = compared([Estimate(self.base), Estimate(self.explained)])
+        lines = [f"{self.row}: {self.output} is {explained}, compared with {base} on average"]
+        for column, value, contribution, error in rows:
+            texts = column.ljust(widths[0]), value.ljust(widths[1]), contribution.rjust(widths[2])
+            lines.append("  ".join((*texts, error.rjust(widths[3]))).rstrip())
+        return "\n".join(lines)
 
 
 class Explanations(tuple[Explanation, ...]):
@@ -197,11 +212,11 @@ class Explanations(tuple[Explanation, ...]):
 
     def to_frame(self) -> Frame:
         """Return the contributions as a data frame, with one row per explained row and column."""
-        rows = [
-            {"row": of.row, "output": of.output, "explained": of.explained, "base": of.base, **vars(each)}
-            for of in self
-            for each in of.contributions
-        ]
+        rows = []
+        for explanation in self:
+            values = vars(explanation)
+            row = {name: values[name] for name in ("row", "output", "explained", "base")}
+            rows += [row | vars(contribution) for contribution in explanation.contributions]
         return pandas().DataFrame(rows).rename(columns={"error": "standard error"})
 
 
@@ -209,25 +224,43 @@ def explanations(model: Any, frame: Frame, background: Frame | None = None, most
     """Return the contributions of columns to the prediction of each row; see `TableModel.explain`."""
     rng = np.random.default_rng(0)
     encoder = model.encoder_
-    names, places, inputs = encoder.names, list(encoder.places.values()), encoder(frame)
-    draws = int(np.clip(most // (2 * (len(names) + 1) * encoder.width), MIN_DRAWS, DRAWS))
-    behind = background_inputs(model, background, draws, rng)
-    outputs, predicted = model._of_inputs(inputs), model.predict(frame)
-    numbers = np.searchsorted(model.classes_, predicted) if hasattr(model, "classes_") else np.zeros(len(inputs), int)
-    found = []
-    for row, (x, number) in enumerate(zip(inputs, numbers.tolist(), strict=True)):
-        shares, errors, base = shapley_values(
-            lambda X, k=number: output(model._of_inputs(X), k), x, behind, places, rng
+    inputs = encoder(frame)
+    draws = int(np.clip(most // (2 * (len(encoder.names) + 1) * encoder.width), MIN_DRAWS, DRAWS))
+    background_rows = background_inputs(model, background, draws, rng)
+    outputs = model._of_inputs(inputs)
+    predicted = model.predict(frame)
+    numbers = np.zeros(len(inputs), int)
+    if hasattr(model, "classes_"):
+        numbers = np.searchsorted(model.classes_, predicted)
+    explanations = []
+    for row, number in enumerate(numbers.tolist()):
+
+        def predict(X: np.ndarray, number: int = number) -> np.ndarray:
+            return output(model._of_inputs(X), number)
+
+        slices = list(encoder.places.values())
+        values, errors, base = shapley_values(predict, inputs[row], background_rows, slices, rng)
+        # A row of the frame would not preserve the dtype of each column.
+        texts = [_as_text(frame[name].iloc[row]) for name in encoder.names]
+        contributions = list(map(Contribution, encoder.names, texts, values.tolist(), errors.tolist()))
+        contributions.sort(key=lambda contribution: -abs(contribution.contribution))
+        explanation = Explanation(
+            row_named(frame.index, row),
+            predicted=predicted.tolist()[row],
+            output=output_name(model, number),
+            explained=output(outputs[[row]], number).item(),
+            base=base,
+            contributions=tuple(contributions),
         )
-        values = [frame[name].iloc[row] for name in names]  # preserves the dtype of each column
-        texts = [str(value).removesuffix(".0") if isinstance(value, float) else str(value) for value in values]
-        texts = [None if pandas().isna(value) else text for value, text in zip(values, texts, strict=True)]
-        of_row = map(Contribution, names, texts, shares.tolist(), errors.tolist())
-        name, explained = row_named(frame.index, row), output(outputs[[row]], number).item()
-        largest_first = tuple(sorted(of_row, key=lambda each: -abs(each.contribution)))
-        what = predicted.tolist()[row], output_name(model, number)
-        found.append(Explanation(name, *what, explained, base, largest_first))
-    return Explanations(found)
+        explanations.append(explanation)
+    return Explanations(explanations)
+
+
+def _as_text(value: Any) -> str | None:
+    """Return a value as text, or None if it is missing."""
+    if pandas().isna(value):
+        return None
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 ROWS = 200
@@ -257,9 +290,9 @@ class Dependence:
 
 def dependences(model: Any, X: Frame, columns: Sequence[str]) -> list[Dependence]:
     """Return the dependence of predictions on each of the given columns, and skip text columns."""
-    parts = dict(zip(model.encoder_.names, model.encoder_.parts, strict=True))
-    found = [dependence(model, X, column) for column in columns if parts[column].holds != "other"]
-    return [each for each in found if len(each.values)]
+    parts = dict(model.encoder_.columns)
+    curves = [dependence(model, X, column) for column in columns if parts[column].holds != "other"]
+    return [curve for curve in curves if len(curve.values)]
 
 
 def dependence(model: Any, X: Frame | None, column: str) -> Dependence:
@@ -273,21 +306,23 @@ def dependence(model: Any, X: Frame | None, column: str) -> Dependence:
     >>> from vecprop import TabularRegressor
     >>> table = pd.DataFrame({"x": [1, 2, 5, 7] * 10, "town": ["Rome", "Oslo", "Rome", "Rome"] * 10})
     >>> model = TabularRegressor(n_estimators=2, max_iter=1, random_state=0).fit(table, table["x"])
-    >>> of_town = dependence(model, table, "town")
-    >>> of_town.values.tolist(), of_town.curves.shape
+    >>> towns = dependence(model, table, "town")
+    >>> towns.values.tolist(), towns.curves.shape
     (['Rome', 'Oslo'], (40, 2))
     >>> dependence(model, None, "x").values.tolist()
     [1.0, 2.0, 5.0, 7.0]
     """
-    part, rng = _part(model, column), np.random.default_rng(0)
+    part = _part(model, column)
     if X is None:
+        rng = np.random.default_rng(0)
         inputs = background_inputs(model, None, ROWS, rng)
         profile = model.profiles_[model.encoder_.names.index(column)]
         known = drawn(part, profile, max(profile.rows, ROWS), rng)
     else:
         frame = X.iloc[np.unique(np.linspace(0, len(X) - 1, ROWS).astype(int))]
-        inputs, known = model.encoder_(frame), part.read(frame[column])
-    values = shown = _values(part, known)
+        inputs = model.encoder_(frame)
+        known = part.read(frame[column])
+    values = _values(part, known)
     if not len(values):
         return Dependence(column, values, np.empty((len(inputs), 0)), "")
     changed = np.repeat(inputs, len(values), axis=0)
@@ -296,15 +331,16 @@ def dependence(model: Any, X: Frame | None, column: str) -> Dependence:
     curves = output(model._of_inputs(changed), number).reshape(len(inputs), -1)
     is_ordered = part.holds == "numbers"
     if isinstance(part, Dates):
-        shown = (values * DAY).astype("datetime64[s]")
+        values = (values * DAY).astype("datetime64[s]")
     elif part.holds == "names":
-        shown = np.where(values == MISSING, "missing", values)
+        values = np.where(values == MISSING, "missing", values)
         if X is not None and getattr(X[column].dtype, "ordered", False):
             is_ordered = True
-            places = {str(name): place for place, name in enumerate(X[column].cat.categories)}
-            order = np.argsort([places.get(name, -1) for name in shown], kind="stable")
-            shown, curves = shown[order], curves[:, order]
-    return Dependence(column, shown, curves, output_name(model, number), is_ordered)
+            ranks = {str(name): rank for rank, name in enumerate(X[column].cat.categories)}
+            order = np.argsort([ranks.get(name, -1) for name in values], kind="stable")
+            values = values[order]
+            curves = curves[:, order]
+    return Dependence(column, values, curves, output_name(model, number), is_ordered)
 
 
 def _part(model: Any, column: str) -> Column:
@@ -325,5 +361,7 @@ def _values(part: Column, known: np.ndarray) -> np.ndarray:
     if part.holds == "names":
         names, counts = np.unique(known, return_counts=True)
         return names[np.argsort(-counts, kind="stable")[:NAMES]]
-    known = known[np.isfinite(known)]
-    return np.unique(np.quantile(known, np.linspace(0, 1, VALUES), method="nearest")) if len(known) else known
+    finite = known[np.isfinite(known)]
+    if not len(finite):
+        return finite
+    return np.unique(np.quantile(finite, np.linspace(0, 1, VALUES), method="nearest"))

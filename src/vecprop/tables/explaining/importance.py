@@ -1,6 +1,6 @@
 """Permutation importance of columns and of groups of redundant columns, and the rows with the largest loss."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,8 +34,10 @@ def redundant_groups(columns: list[tuple[Column, Any]]) -> list[list[int]]:
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import squareform
 
-    if len(columns) < 2:
-        return [[number] for number in range(len(columns))]
+    if not columns:
+        return []
+    if len(columns) == 1:
+        return [[0]]
     distances = squareform(1 - associations([_basis(*column) for column in columns]), checks=False)
     labels = fcluster(linkage(distances, "average"), 1 - MIN_ASSOCIATION, "distance")
     return sorted(np.flatnonzero(labels == label).tolist() for label in np.unique(labels))
@@ -56,17 +58,17 @@ def associations(bases: list[np.ndarray]) -> np.ndarray:
            [1., 1., 0.],
            [0., 0., 1.]])
     """
-    found = np.eye(len(bases))
+    result = np.eye(len(bases))
     if len(bases[0]) < 2:
-        return found
+        return result
     for i, A in enumerate(bases):
         for j, B in enumerate(bases[:i]):
-            fewer, more = sorted((A.shape[1], B.shape[1]))
-            chance = more / (len(A) - 1)
-            if fewer and chance < 1:
-                share = min(((A.T @ B) ** 2).sum() / fewer, 1.0)
-                found[i, j] = found[j, i] = np.sqrt(max(share - chance, 0.0) / (1 - chance))
-    return found
+            smaller, larger = sorted((A.shape[1], B.shape[1]))
+            chance = larger / (len(A) - 1)
+            if smaller and chance < 1:
+                share = min(((A.T @ B) ** 2).sum() / smaller, 1.0)
+                result[i, j] = result[j, i] = np.sqrt(max(share - chance, 0.0) / (1 - chance))
+    return result
 
 
 def _basis(part: Column, series: Any) -> np.ndarray:
@@ -75,18 +77,20 @@ def _basis(part: Column, series: Any) -> np.ndarray:
 
     if isinstance(part, Categories):
         codes = part(series)[:, : part.marks]
+        codes = codes[:, codes.any(axis=0)]
         counts = codes.sum(axis=0)
-        basis = codes[:, counts > 0] / np.sqrt(counts[counts > 0])
         # The basis is orthonormal. A rotation puts the uninformative constant first.
-        rotated, _ = np.linalg.qr(np.column_stack([np.sqrt(counts[counts > 0] / len(codes)), np.eye(basis.shape[1])]))
-        return basis @ rotated[:, 1 : basis.shape[1]]
+        basis = codes / np.sqrt(counts)
+        rotated, _ = np.linalg.qr(np.column_stack([np.sqrt(counts / len(codes)), np.eye(len(counts))]))
+        return basis @ rotated[:, 1 : len(counts)]
     if part.holds != "numbers":
         return np.empty((len(series), 0))
     x = part.read(series)
-    ranks = np.where(np.isnan(x), np.nan, rankdata(x, nan_policy="omit"))
-    centered = np.nan_to_num(ranks - np.nanmean(ranks)) if not np.isnan(ranks).all() else np.zeros(len(x))
+    known = np.flatnonzero(~np.isnan(x))
+    centered = np.zeros((len(x), 1))
+    centered[known, 0] = rankdata(x[known]) - (len(known) + 1) / 2
     length = np.linalg.norm(centered)
-    return (centered / length)[:, None] if length else np.empty((len(x), 0))
+    return centered / length if length else centered[:, :0]
 
 
 MIN_LOSS_PROBABILITY = 1e-15
@@ -112,7 +116,9 @@ def row_losses(model: Any, predicted: np.ndarray, truth: np.ndarray) -> np.ndarr
     if hasattr(model, "classes_"):
         chance = np.where(truth < 0, np.nan, predicted[np.arange(len(truth)), truth])
         return -np.log(np.maximum(chance, MIN_LOSS_PROBABILITY))
-    return Quantile(model._level).element(predicted, truth) if model._levels else (truth - predicted) ** 2
+    if model._levels:
+        return Quantile(model._level).element(predicted, truth)
+    return (truth - predicted) ** 2
 
 
 ROWS = 500
@@ -144,11 +150,13 @@ class Importance:
     @property
     def relative(self) -> Estimate:
         """The rise in percent of the loss, or the change of the predictions."""
-        unit = 1.0 if self.loss is None else (self.loss or 1.0) / 100
+        unit = 1.0
+        if self.loss is not None:
+            unit = (self.loss or 1.0) / 100
         return Estimate(self.rise / unit, self.low / unit, self.high / unit)
 
 
-def as_texts(found: Sequence[Importance]) -> dict[tuple[str, ...], Text]:
+def as_texts(importances: Sequence[Importance]) -> dict[tuple[str, ...], Text]:
     """Return rises in percent of the loss, or changes, with equal decimals for each group of columns and each column.
 
     Examples
@@ -158,7 +166,7 @@ def as_texts(found: Sequence[Importance]) -> dict[tuple[str, ...], Text]:
     """
     estimates = {}
     unit = ""
-    for group in found:
+    for group in importances:
         for importance in (group, *group.alone):
             estimates[importance.columns] = importance.relative
             if importance.loss is not None:
@@ -167,7 +175,8 @@ def as_texts(found: Sequence[Importance]) -> dict[tuple[str, ...], Text]:
     form = NumberFormat.of([estimate for estimate in estimates.values() if estimate.size >= NEGLIGIBLE * largest])
     texts = {}
     for columns, estimate in estimates.items():
-        texts[columns] = Text(*(number and f"{number}{unit}" for number in form.text(estimate)))
+        numbers = [f"{number}{unit}" for number in form.text(estimate) if number]
+        texts[columns] = Text(*numbers)
     return texts
 
 
@@ -182,28 +191,41 @@ def importances(
     >>> from vecprop import TabularRegressor
     >>> table = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["a", "b"])
     >>> model = TabularRegressor(n_estimators=2, max_iter=5, random_state=0).fit(table, table["a"])
-    >>> [found.columns for found in importances(model, table, table["a"].to_numpy())]
+    >>> [importance.columns for importance in importances(model, table, table["a"].to_numpy())]
     [('a',), ('b',)]
     """
     weight = np.ones(len(truth)) if weight is None else weight
-    known = np.flatnonzero((weight > 0) & (truth >= 0 if hasattr(model, "classes_") else True))
-    if not len(known):
+    is_scored = weight > 0
+    if hasattr(model, "classes_"):
+        is_scored &= truth >= 0
+    rows = np.flatnonzero(is_scored)
+    if not len(rows):
         return []
-    rows = known[np.unique(np.linspace(0, len(known) - 1, ROWS).astype(int))]
-    frame, encoder = X.iloc[rows], model.encoder_
+    rows = rows[np.unique(np.linspace(0, len(rows) - 1, ROWS).astype(int))]
+    frame = X.iloc[rows]
+    truth = truth[rows]
+    weight = weight[rows]
     units = rows if groups is None else groups[rows]
-    shuffles = _Shuffles(model, encoder(frame), weight[rows], units, np.random.default_rng(seed))
-    before, truths = row_losses(model, model._of_inputs(shuffles.inputs), truth[rows]), np.tile(truth[rows], SHUFFLES)
+    shuffles = _Shuffles(model, model.encoder_(frame), weight, units, np.random.default_rng(seed))
+    losses = row_losses(model, model._of_inputs(shuffles.inputs), truth)
+    mean_loss = float(np.average(losses, weights=weight))
 
-    def importance(numbers: list[int]) -> Importance:
-        rise = row_losses(model, shuffles.predicted(numbers), truths) - np.tile(before, SHUFFLES)
-        alone = [importance([number]) for number in numbers] if len(numbers) > 1 else []
-        found = shuffles.importance(numbers, rise, tuple(_largest_first(alone)))
-        return replace(found, loss=float(np.average(before, weights=weight[rows])))
+    def importance(numbers: Sequence[int], alone: tuple[Importance, ...] = ()) -> Importance:
+        shuffled_losses = row_losses(model, shuffles.predicted(numbers), np.tile(truth, SHUFFLES))
+        rises = shuffled_losses - np.tile(losses, SHUFFLES)
+        return replace(shuffles.importance(numbers, rises), alone=alone, loss=mean_loss)
 
-    chosen = shuffles.moving_most()
-    columns = [(encoder.parts[number], frame[encoder.names[number]]) for number in chosen]
-    return _largest_first(importance([chosen[place] for place in group]) for group in redundant_groups(columns))
+    numbers = shuffles.moving_most()
+    columns = [model.encoder_.columns[number] for number in numbers]
+    groups_of_columns = redundant_groups([(part, frame[name]) for name, part in columns])
+    result = []
+    for group in groups_of_columns:
+        group_numbers = [numbers[k] for k in group]
+        alone = []
+        if len(group) > 1:
+            alone = _largest_first([importance([number]) for number in group_numbers])
+        result.append(importance(group_numbers, tuple(alone)))
+    return _largest_first(result)
 
 
 def influences(model: Any, X: Any = None) -> tuple[str, list[Importance]]:
@@ -215,8 +237,8 @@ def influences(model: Any, X: Any = None) -> tuple[str, list[Importance]]:
     >>> from vecprop import TabularRegressor
     >>> table = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["a", "b"])
     >>> model = TabularRegressor("y", n_estimators=2, max_iter=5, random_state=0).fit(table, table["a"])
-    >>> name, found = influences(model)
-    >>> name, found[0].columns
+    >>> name, changes = influences(model)
+    >>> name, changes[0].columns
     ('y', ('a',))
     """
     rng = np.random.default_rng(0)
@@ -224,15 +246,16 @@ def influences(model: Any, X: Any = None) -> tuple[str, list[Importance]]:
     shuffles = _Shuffles(model, inputs, np.ones(len(inputs)), np.arange(len(inputs)), rng)
     predicted = model._of_inputs(inputs)
     number = leading_class(model, predicted)
-    before, found = np.tile(output(predicted, number), SHUFFLES), []
+    outputs = np.tile(output(predicted, number), SHUFFLES)
+    changes = []
     for column in shuffles.moving_most():
-        change = np.abs(output(shuffles.predicted([column]), number) - before)
-        found.append(shuffles.importance([column], change))
-    return output_name(model, number), _largest_first(found)
+        change = np.abs(output(shuffles.predicted([column]), number) - outputs)
+        changes.append(shuffles.importance([column], change))
+    return output_name(model, number), _largest_first(changes)
 
 
-def _largest_first(found: Iterable[Importance]) -> list[Importance]:
-    return sorted(found, key=lambda each: -each.rise)
+def _largest_first(importances: list[Importance]) -> list[Importance]:
+    return sorted(importances, key=lambda importance: -importance.rise)
 
 
 class _Shuffles:
@@ -245,38 +268,48 @@ class _Shuffles:
     def __init__(
         self, model: Any, inputs: np.ndarray, weight: np.ndarray, units: np.ndarray, rng: np.random.Generator
     ) -> None:
-        self.model, self.inputs, self.places = model, inputs, list(model.encoder_.places.values())
+        self.model = model
+        self.inputs = inputs
+        self.slices = list(model.encoder_.places.values())
         self.orders = np.stack([rng.permutation(len(inputs)) for _ in range(SHUFFLES)])
-        numbers = np.unique(units, return_inverse=True)[1]
+        _, numbers = np.unique(units, return_inverse=True)
         count = numbers.max() + 1
         drawn = rng.multinomial(count, np.full(count, 1 / count), size=DRAWS)[:, numbers].astype(float)
-        drawn *= 1 if count > 1 else np.nan  # one unit has no variance, and its changes have no interval
+        if count == 1:  # one unit has no variance, and its changes have no interval
+            drawn[:] = np.nan
         counts = ((drawn * weight)[:, None] * drawn[:, self.orders]).reshape(DRAWS, -1)
-        self.weight, self.counts = np.tile(weight, SHUFFLES), counts[counts.any(axis=1)]  # (S·N,), (DRAWS, S·N)
+        self.weight = np.tile(weight, SHUFFLES)  # (S·N,)
+        self.counts = counts[counts.any(axis=1)]  # (DRAWS, S·N)
 
     def moving_most(self) -> list[int]:
         """Return the columns with the largest effect on the outputs of the first layers."""
+        count = len(self.slices)
         most = min(COLUMNS, max(INPUTS // self.inputs.shape[1], 10))
-        change, moved = self.inputs[self.orders[0]] - self.inputs, np.zeros(len(self.places))
-        for view in self.model.ensemble_.views if len(moved) > most else ():
+        if count <= most:
+            return list(range(count))
+        change = self.inputs[self.orders[0]] - self.inputs
+        effects = np.zeros(count)
+        for view in self.model.ensemble_.views:
             W = view.network.layout.views(view.thetas)[0]["W"]
-            for number, column in enumerate(self.places):
-                own = (view.inputs >= column.start) & (view.inputs < column.stop)
-                moved[number] += float(np.square(change[:, view.inputs[own]] @ W[:, own]).sum())
-        return sorted(np.argsort(moved)[-most:].tolist())
+            for number, column in enumerate(self.slices):
+                is_input = (view.inputs >= column.start) & (view.inputs < column.stop)
+                effect = change[:, view.inputs[is_input]] @ W[:, is_input]
+                effects[number] += float(np.square(effect).sum())
+        return sorted(np.argsort(effects)[-most:].tolist())
 
-    def predicted(self, numbers: list[int]) -> np.ndarray:
+    def predicted(self, numbers: Sequence[int]) -> np.ndarray:
         """Return the predictions for all shuffles, with some columns shuffled together."""
         shuffled = np.tile(self.inputs, (SHUFFLES, 1))
-        for place in (self.places[number] for number in numbers):
-            shuffled[:, place] = self.inputs[self.orders.ravel(), place]
+        for number in numbers:
+            column = self.slices[number]
+            shuffled[:, column] = self.inputs[self.orders.ravel(), column]
         return self.model._of_inputs(shuffled)
 
-    def importance(self, numbers: list[int], changes: np.ndarray, alone: tuple[Importance, ...] = ()) -> Importance:
+    def importance(self, numbers: Sequence[int], changes: np.ndarray) -> Importance:
         """Return the importance of columns, given the changes of N rows in S shuffles, (S * N,)."""
         low, high = np.quantile(self.counts @ changes / self.counts.sum(axis=1), (0.025, 0.975)).tolist()
         names = tuple(self.model.encoder_.names[number] for number in numbers)
-        return Importance(names, float(np.average(changes, weights=self.weight)), low, high, alone)
+        return Importance(names, float(np.average(changes, weights=self.weight)), low, high)
 
 
 @dataclass(frozen=True)
@@ -304,10 +337,13 @@ def worst_rows(
     [WorstRow(row='line 3', truth=2.0, predicted=5.0, loss=9.0)]
     """
     losses = row_losses(model, predicted, truth)
-    places = [place for place in np.argsort(-losses, kind="stable") if not np.isnan(losses[place])][:count]
+    order = np.argsort(-losses, kind="stable")[:count]
+    order = order[~np.isnan(losses[order])]
     if hasattr(model, "classes_"):
-        thresholds = getattr(model, "threshold_", None) if thresholds is None else thresholds
-        numbers = decided(predicted, thresholds, model)
-        truth, predicted = model.classes_[truth], model.classes_[numbers]
-    columns = truth[places].tolist(), predicted[places].tolist(), losses[places].tolist(), places
-    return [WorstRow(row_named(index, values[-1]), *values) for values in zip(*columns, strict=True)]
+        if thresholds is None:
+            thresholds = getattr(model, "threshold_", None)
+        predicted = model.classes_[decided(predicted, thresholds, model)]
+        truth = model.classes_[truth]
+    labels = [row_named(index, k) for k in order]
+    values = (array[order].tolist() for array in (truth, predicted, losses))
+    return list(map(WorstRow, labels, *values, order.tolist()))
