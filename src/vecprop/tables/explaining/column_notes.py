@@ -13,10 +13,10 @@ from ..encoding.encoder import Encoder
 from ..error import Note, note_about, pandas
 from ..kinds.ambiguities import note_on_class_markers, note_on_missing, note_on_spelling
 from ..kinds.formats import Evidence
-from ..kinds.kinds import DATES, MAX_CLASSES, tag_separator
+from ..kinds.kinds import DATES, tag_separator
 from ..kinds.values import as_names
 from ..reading.frames import Frame
-from .relations import explained, relations
+from .relations import are_classes, explained, relations
 
 MAX_DIGESTS = 10_000
 """Maximum number of training rows whose digests are stored (80 KB)."""
@@ -43,8 +43,8 @@ class TrainedRows:
     @classmethod
     def of(cls, encoder: Encoder, frame: Frame, y: np.ndarray, rows: int) -> Self:
         """Compute the digests of a frame and its targets. The frame may be a sample of a table with ``rows`` rows."""
-        some = np.unique(np.linspace(0, len(frame) - 1, MAX_DIGESTS).astype(int))
-        return cls(np.sort(digests(encoder, frame.iloc[some], y[some])), rows)
+        sample = np.unique(np.linspace(0, len(frame) - 1, MAX_DIGESTS).astype(int))
+        return cls(np.sort(digests(encoder, frame.iloc[sample], y[sample])), rows)
 
     def count(self, encoder: Encoder, frame: Frame, y: np.ndarray) -> float:
         """Return the number of rows that duplicate training rows (an estimate if not all of them have digests)."""
@@ -65,13 +65,16 @@ class TrainedRows:
 def digests(encoder: Encoder, frame: Frame, y: np.ndarray) -> np.ndarray:
     """Return a hash of the parsed values and the target of each row."""
     columns = []
-    for name, part in zip(encoder.names, encoder.parts, strict=True):
+    for name, part in encoder.columns:
         if part.holds == "numbers":
             x = part.read(frame[name]) + 0.0  # no -0
             columns.append(np.where(np.isnan(x), np.nan, x))
+        elif part.holds == "names":
+            columns.append(as_names(frame[name]))
         else:
-            columns.append(as_names(frame[name]) if part.holds == "names" else frame[name].astype(str).to_numpy())
-    return pandas().util.hash_pandas_object(pandas().DataFrame(dict(enumerate([*columns, y]))), index=False).to_numpy()
+            columns.append(frame[name].astype(str).to_numpy())
+    values = pandas().DataFrame(dict(enumerate([*columns, y])))
+    return pandas().util.hash_pandas_object(values, index=False).to_numpy()
 
 
 MIN_LEAK_ROWS = 50
@@ -107,8 +110,9 @@ def leaks(
         return [], {}
     rows = np.random.default_rng(0).permutation(len(frame))[:MAX_LEAK_ROWS]
     classes, codes = np.unique(target, return_inverse=True)
-    is_classes = target.dtype.kind not in "iuf" or len(classes) <= MAX_CLASSES
-    y = (codes.astype(float) if is_classes else ordinary(target.astype(float)))[rows]
+    is_classes = are_classes(target, len(classes))
+    y = codes.astype(float) if is_classes else ordinary(target.astype(float))
+    y = y[rows]
     if y.min() == y.max():
         return [], {}
     notes = []
@@ -139,18 +143,20 @@ def _share(part: Column, series: Any, y: np.ndarray, *, is_classes: bool) -> flo
     if part.holds == "numbers":
         return explained(ordinary(part.read(series)), y, is_classes=is_classes)
     codes, names = pandas().factorize(as_names(series))
-    return explained(codes.astype(float), y, is_classes=is_classes) if 5 * len(names) <= len(codes) else 0.0
+    if 5 * len(names) > len(codes):
+        return 0.0
+    return explained(codes.astype(float), y, is_classes=is_classes)
 
 
 def _pattern_of_missing(series: Any, y: np.ndarray, classes: np.ndarray) -> str:
     """Return where a column is missing or has values, if this happens in a single class and not by chance."""
     is_missing = series.isna().to_numpy()
-    for words, mask in (("has values", ~is_missing), ("is missing", is_missing)):
+    for pattern, mask in {"has values": ~is_missing, "is missing": is_missing}.items():
         if mask.all() or not mask.any() or np.ptp(y[mask]) > 0:
             continue
         code = y[mask][0]
         if np.mean(y == code) ** mask.sum() < NO_LEAK:
-            return f"{words} only where the target is {classes[int(code)]}"
+            return f"{pattern} only where the target is {classes[int(code)]}"
     return ""
 
 
@@ -207,11 +213,11 @@ def odd_targets(frame: Frame, y: np.ndarray, named: str) -> list[str]:
         total = f"{named} in {where} ({y[first]:.6g}) may be the total of the other rows"
         return [Note(f"{total}: leave it out if so.", "trust")]
     jumps = np.divide(far[:-1], far[1:], where=far[1:] > 0, out=np.zeros(len(far) - 1))
-    others = jumps.argmax()
-    if jumps[others] < JUMP:
+    count = jumps.argmax()
+    if jumps[count] < JUMP:
         return []
-    more = f" and extreme in {others} more rows" if others else ""
-    times = f"{jumps[others]:.1g} times as far from the median as other rows"
+    more = f" and extreme in {count} more rows" if count else ""
+    times = f"{jumps[count]:.1g} times as far from the median as other rows"
     return [Note(f"{named} is {y[first]:.6g} in {where}{more}, {times}: remove rows with wrong values.", "trust")]
 
 

@@ -149,11 +149,18 @@ class Profile:
 
     def plus(self, one: Tally, other: Tally) -> Tally:
         """Return the sum of the tallies of two chunks."""
-        sums: list[Any] = [here + there for here, there in zip(one[:-1], other[:-1], strict=True)]
-        ends = [tally.farthest for tally in (one, other) if tally.farthest is not None]
-        if len(ends) == 2 and not isinstance(ends[0], str):
-            ends = [max(ends, key=self.distance)]
-        return Tally(*sums, farthest=ends[0] if ends else None)
+        farthest = one.farthest if one.farthest is not None else other.farthest
+        if isinstance(one.farthest, float) and isinstance(other.farthest, float):
+            farthest = max(one.farthest, other.farthest, key=self.distance)
+        return Tally(
+            rows=one.rows + other.rows,
+            units=one.units + other.units,
+            missing=one.missing + other.missing,
+            known=one.known + other.known,
+            counts=one.counts + other.counts,
+            beyond=one.beyond + other.beyond,
+            farthest=farthest,
+        )
 
     def distance(self, x: Any) -> Any:
         """Return the distance of numbers from the training range, which is 0 for numbers inside it."""
@@ -189,7 +196,8 @@ class Comparison:
 
     def notes(self) -> list[str]:
         """Return the significant differences."""
-        return list(filter(None, [self.missing_note(), self.outside_note() or self.distribution_note()]))
+        notes = [self.missing_note(), self.outside_note() or self.distribution_note()]
+        return [note for note in notes if note]
 
     def chance(self, count: int, trained: int, which: str, rows: int = 0, trained_rows: int = 0) -> float:
         """Return the p-value of Fisher's exact test for the shares of the table's and of the training rows."""
@@ -293,16 +301,17 @@ class Comparison:
         largest = int(differences.argmax())
         if differences[largest] < SHIFT:
             return ""
-        at_most = "" if is_names else "at most "
+        value = self.part.shown(profile.values[largest])
         if is_names:
-            counts = int(self.tally.counts[largest]), int(profile.counts[largest])
-            chance = len(shares) * self.chance(*counts, "two-sided", rows, trained_rows)
+            count = int(self.tally.counts[largest])
+            trained = int(profile.counts[largest])
+            chance = len(shares) * self.chance(count, trained, "two-sided", rows, trained_rows)
         else:
+            value = f"at most {value}"
             chance = self.chance_of_numbers(shares, trained_shares, differences[largest])
         if chance >= self.level:
             return ""
         share, trained_share = percents(shares[largest], trained_shares[largest], unit="%")
-        value = f"{at_most}{self.part.shown(profile.values[largest])}"
         return f"{share} of values are {value} ({trained_share} in training)"
 
     def chance_of_numbers(self, shares: np.ndarray, trained_shares: np.ndarray, difference: float) -> float:

@@ -1,7 +1,7 @@
 """Columns that relate rows: times, and identifiers of entities with several rows."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -35,11 +35,13 @@ FIRST_SECONDS = 5e8
 """Numbers from here on may be seconds since 1970."""
 RISES = 0.8
 """An integer may count the times of each entity if this share of the rows has a larger number than the previous row."""
-MIN_ROWS, FEWEST = 50, 5
-"""The minimum number of rows, and the minimum number of times or entities."""
-SIMILAR, FOLLOWS = 0.1, 0.5
-"""Groups are evident if they explain the first share of the target's variance, and times if they explain the second.
-Categories with few rows each that explain the second share may be identifiers, whatever their names."""
+MIN_ROWS = 50
+FEWEST = 5
+"""The minimum number of times or entities."""
+SIMILAR = 0.1
+"""Groups are evident if they explain this share of the target's variance."""
+FOLLOWS = 0.5
+"""Times are evident if they explain this share. So may be categories with few rows each, whatever their names."""
 UNORDERED = 0.05
 """Numbers are times if at most this share of the rows has a smaller number than the previous row."""
 PEEK = 100
@@ -109,31 +111,41 @@ def relations(encoder: Encoder, frame: Frame, target: np.ndarray) -> list[Relati
     classes, ranks = np.unique(target, return_inverse=True)
     if len(classes) < 2 or len(frame) < MIN_ROWS:
         return []
-    is_classes = target.dtype.kind not in "iuf" or len(classes) <= MAX_CLASSES
+    is_classes = are_classes(target, len(classes))
     times = _times(encoder, frame)
     counters = _counters(frame)
     identifier = _identifier(encoder, frame, ranks, times, counters)
+    panel_times = []
     if identifier is not None:
-        times |= {
-            name: values
-            for name, values in counters.items()
-            if name != identifier.column and is_panel(identifier.values, values)
-        }
+        columns = {**counters, **times}
+        columns.pop(identifier.column, None)
+        panel_times = [name for name, values in columns.items() if is_panel(identifier.values, values)]
+        times |= {name: columns[name] for name in panel_times}
     candidates = []
     for name, values in times.items():
-        is_of_panel = identifier is not None and is_panel(identifier.values, values)
         is_ordered = np.mean(values[1:] < values[:-1]) <= UNORDERED
-        are_years = values.min() >= 1900 and values.max() <= 2100
-        are_periods = values.min() >= 1900_01 and values.max() <= 2100_53
-        are_seconds = values.min() >= FIRST_SECONDS
-        is_calendar = are_years or are_periods or are_seconds or encoder.kinds.get(name) == "dates"
-        if is_of_panel or is_ordered or is_calendar:
+        is_date = encoder.kinds.get(name) == "dates"
+        if name in panel_times or is_ordered or is_date or _is_calendar(values):
             share = explained(values, ranks, is_classes=is_classes)
             candidates.append(Relation(name, True, values, share, share >= FOLLOWS))
-    time = max(candidates, key=lambda candidate: candidate.share, default=None)
-    if time is not None and identifier is not None and not is_panel(identifier.values, time.values):
-        return [identifier, time]
-    return [relation for relation in (time, identifier) if relation is not None]
+    if not candidates:
+        return [] if identifier is None else [identifier]
+    time = max(candidates, key=lambda candidate: candidate.share)
+    if identifier is None:
+        return [time]
+    return [time, identifier] if time.column in panel_times else [identifier, time]
+
+
+def are_classes(target: np.ndarray, count: int) -> bool:
+    """Return whether a target with ``count`` distinct values has classes rather than amounts."""
+    return target.dtype.kind not in "iuf" or count <= MAX_CLASSES
+
+
+def _is_calendar(values: np.ndarray) -> bool:
+    """Return whether numbers may be years, years with months or weeks, or seconds since 1970."""
+    first = values.min()
+    last = values.max()
+    return (first >= 1900 and last <= 2100) or (first >= 1900_01 and last <= 2100_53) or first >= FIRST_SECONDS
 
 
 def _times(encoder: Encoder, frame: Frame) -> dict[str, np.ndarray]:
@@ -180,36 +192,45 @@ def _identifier(
 ) -> Relation | None:
     """Return the column whose name, values or rows suggest most that it identifies entities."""
     rows = len(frame)
-    parts = dict(encoder.columns)
-    strongest = 0
+    strongest = (0, 0.0)
     identifier = None
     for name in frame.columns:
-        is_text = name in parts and parts[name].holds == "other"
-        is_amount = name in parts and parts[name].has_unusual_format
-        if is_text or is_amount or _has_word(name, TIMES) or name in times or _has_fractions(frame[name].iloc[:PEEK]):
+        if name in times or not _may_identify(encoder, name, frame[name]):
             continue
         numbers, unread = as_numbers(frame[name])
-        is_number = not unread
-        groups = np.unique(numbers, return_inverse=True)[1] if is_number else group_numbers(frame[name])
+        groups = group_numbers(frame[name])
+        if not unread:
+            _, groups = np.unique(numbers, return_inverse=True)
         count = len(np.unique(groups))
         if not FEWEST <= count <= rows / 1.5:
             continue
         share = _explained_by_groups(groups, ranks)
-        are_neighbors_similar = is_number and _explained_by_groups(groups // 2, ranks) > 0.75 * share
-        evidence = int(_is_entity(name))
-        others = [values for counter, values in counters.items() if counter != name]
-        if share >= SIMILAR:
-            evidence += any(is_panel(groups, values) for values in others)
+        are_neighbors_similar = not unread and _explained_by_groups(groups // 2, ranks) > 0.75 * share
+        counts = [values for counter, values in counters.items() if counter != name]
+        signs = [_is_entity(name)]
+        signs.append(share >= SIMILAR and _has_panel(groups, counts))
         if not are_neighbors_similar:
-            evidence += any(is_panel(groups, values) for values in times.values())
-            evidence += count**2 >= rows and share >= FOLLOWS
-        is_closer = identifier is not None and evidence == strongest and share > identifier.share
-        if evidence > strongest or is_closer:
-            strongest = evidence
+            signs.append(_has_panel(groups, times.values()))
+            signs.append(count**2 >= rows and share >= FOLLOWS)
+        if any(signs) and (identifier is None or (sum(signs), share) > strongest):
+            strongest = (sum(signs), share)
             notable = max(SIMILAR, 4 * np.sqrt(2 * count) / rows)
             is_evident = share >= notable and not are_neighbors_similar
             identifier = Relation(name, False, groups, share, is_evident)
     return identifier
+
+
+def _may_identify(encoder: Encoder, name: str, series: Any) -> bool:
+    """Return whether a column may identify entities: no text, amount or time."""
+    part = dict(encoder.columns).get(name)
+    if part is not None and (part.holds == "other" or part.has_unusual_format):
+        return False
+    return not _has_word(name, TIMES) and not _has_fractions(series.iloc[:PEEK])
+
+
+def _has_panel(groups: np.ndarray, times: Iterable[np.ndarray]) -> bool:
+    """Return whether groups and one of several times are a panel."""
+    return any(is_panel(groups, values) for values in times)
 
 
 def is_panel(groups: np.ndarray, times: np.ndarray) -> bool:
@@ -221,8 +242,8 @@ def is_panel(groups: np.ndarray, times: np.ndarray) -> bool:
     >>> is_panel(np.repeat(np.arange(10), 10), time), is_panel(np.arange(100) // 5 % 10, time)
     (True, False)
     """
-    numbers = np.unique(times, return_inverse=True)[1]
-    cells = np.unique(groups * (numbers.max() + 1) + numbers, return_inverse=True)[1]
+    _, numbers = np.unique(times, return_inverse=True)
+    _, cells = np.unique(groups * (numbers.max() + 1) + numbers, return_inverse=True)
     by_chance = _pairs(numbers) * np.sum((np.bincount(groups) / len(groups)) ** 2)
     return bool(by_chance >= BY_CHANCE and _pairs(cells) <= by_chance / 5)
 
