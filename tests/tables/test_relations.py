@@ -131,3 +131,25 @@ def test_tables_without_evidence_have_no_relations():
     assert relations(encoder, frame, np.zeros(50)) == []
     assert relations(encoder, frame[:40], np.arange(40.0)) == []
     assert len(relations(encoder, frame, np.arange(50.0))) == 1
+
+
+@pytest.mark.parametrize(("noise", "is_found"), [(0.02, True), (1.0, False)])
+def test_repeated_measurements_are_found_without_an_identifier(noise, is_found):
+    rng = np.random.default_rng(1)
+    person = rng.permutation(np.repeat(np.arange(40), 5))
+    frame = pd.DataFrame(rng.normal(size=(40, 3))[person] + noise * rng.normal(size=(200, 3)), columns=list("abc"))
+    frame.loc[3, "b"] = np.nan
+    found = relations(Encoder.of(frame)[0], frame, rng.normal(size=40)[person])
+    assert [(relation.role, relation.is_evident) for relation in found] == [("group", True)] * is_found
+    if is_found:
+        groups = found[0].values
+        assert len(set(zip(groups[4:], person[4:], strict=True))) == 40
+        assert "pass their groups (--group)" in found[0].note
+
+
+@pytest.mark.parametrize("scale", [np.asarray, np.exp, np.round], ids=["normal", "lognormal", "integers"])
+def test_ordinary_rows_are_no_repeated_measurements(scale):
+    rng = np.random.default_rng(2)
+    x = scale(rng.normal(size=(300, 2)) @ rng.normal(size=(2, 4)) + 0.1 * rng.normal(size=(300, 4)))
+    frame = pd.DataFrame(x, columns=list("abcd"))
+    assert relations(Encoder.of(frame)[0], frame, x[:, 0] + rng.normal(size=300)) == []

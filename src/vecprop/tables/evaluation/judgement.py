@@ -1,6 +1,5 @@
 """The second judgement of a model, on later rows or new groups, if its rows may depend on each other."""
 
-import shlex
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, replace
@@ -76,7 +75,7 @@ class Judgement:
                 scores, _ = self.both._compared(metric)
                 random = f"{scores[RANDOM].value} on random rows"
                 values.append(f"the {title(metric)} is {scores[OURS].value} ({random})")
-        return f"{headline} on {self.relation.rows}: {' and '.join(values)}, by the column {self.relation.column!r}."
+        return f"{headline} on {self.relation.rows}: {' and '.join(values)}, {self.relation.source}."
 
     def applied(self, verdict: Verdict) -> Verdict:
         """Return the verdict, or a negative one if this model is worse or no better than a baseline."""
@@ -91,7 +90,7 @@ class Judgement:
             says = f"Not better than {second.baseline} on {rows}: {self.note}"
         else:
             return verdict
-        says += f" Pass --{self.relation.role} {shlex.quote(self.relation.column)} to train and test for {rows}."
+        says += f" {self.relation.advice}"
         worries = [f"On {rows}: {second.says}", f"On random rows: {verdict.says}", *verdict.worries]
         return replace(second, level=level, says=says, worries=worries)
 
@@ -194,7 +193,7 @@ class Judge:
             fold = Dependence(time=relation.values).folds(whole.y, LATEST, seed)
         else:
             folds = len(self.measured.folds)
-            X = whole.X.copy(deep=False)
+            X = whole.X.assign(**{relation.column: relation.values})
             X.attrs["aside"] = {**X.attrs["aside"], relation.column: OF_GROUPS}
             whole = replace(whole, X=X, dependence=Dependence(groups=relation.values), group=relation.column)
             fold = whole.dependence.folds(as_learned(model, whole.y), folds or GROUPS, seed)

@@ -1,11 +1,13 @@
 """Columns that relate rows: times, and identifiers of entities with several rows."""
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from sklearn.preprocessing import scale
 
 from ..encoding.encoder import Encoder
 from ..encoding.folds import group_numbers, periods
@@ -44,6 +46,12 @@ FOLLOWS = 0.5
 """Times are evident if they explain this share. So may be categories with few rows each, whatever their names."""
 UNORDERED = 0.05
 """Numbers are times if at most this share of the rows has a smaller number than the previous row."""
+COPIES = "rows are nearly equal"
+"""The name of the column of groups of nearly equal rows, which no table contains."""
+MAX_COPIES = 3000
+"""Above this number of rows, nearly equal rows are not searched, because distances of all pairs would take long."""
+DISTINCT = 2
+"""The logarithms of distances within and between groups differ by at least this number of standard deviations."""
 PEEK = 100
 """The number of rows to look for numbers that are not integers, which identify nothing."""
 BY_CHANCE = 10
@@ -85,14 +93,28 @@ class Relation:
     def note(self) -> Note:
         """A note for users who test on random rows."""
         name = repr(self.column)
+        count = f"{self.values.max() + 1} groups in {len(self.values)} rows"
         if self.is_time:
             too_easy = f"The target follows the time {name}, so random test rows are too easy"
             text = f"{too_easy}: pass time={name} (--time) to predict later rows."
+        elif self.column == COPIES:
+            text = f"Many {COPIES} ({count}): if they are repeated measurements, pass their groups (--group)."
         else:
-            count = f"{self.values.max() + 1} groups in {len(self.values)} rows"
             advice = f"pass groups={name} (--group) to predict new groups."
             text = f"Rows with the same {name} are similar ({count}): {advice}"
         return Note(text, "trust", self.column)
+
+    @property
+    def source(self) -> str:
+        """How the rows were related, as text."""
+        return "because many rows are nearly equal" if self.column == COPIES else f"by the column {self.column!r}"
+
+    @property
+    def advice(self) -> str:
+        """How to train and test for these rows."""
+        if self.column == COPIES:
+            return "Add a column that identifies repeated measurements, and pass it as --group."
+        return f"Pass --{self.role} {shlex.quote(self.column)} to train and test for {self.rows}."
 
 
 def relations(encoder: Encoder, frame: Frame, target: np.ndarray) -> list[Relation]:
@@ -114,7 +136,7 @@ def relations(encoder: Encoder, frame: Frame, target: np.ndarray) -> list[Relati
     is_classes = are_classes(target, len(classes))
     times = _times(encoder, frame)
     counters = _counters(frame)
-    identifier = _identifier(encoder, frame, ranks, times, counters)
+    identifier = _identifier(encoder, frame, ranks, times, counters) or _copies(encoder, frame, ranks)
     panel_times = []
     if identifier is not None:
         columns = {**counters, **times}
@@ -218,6 +240,37 @@ def _identifier(
             is_evident = share >= notable and not are_neighbors_similar
             identifier = Relation(name, False, groups, share, is_evident)
     return identifier
+
+
+def _copies(encoder: Encoder, frame: Frame, ranks: np.ndarray) -> Relation | None:
+    """Return groups of rows that are nearly equal, such as repeated measurements.
+
+    Rows are merged by single linkage. The distances of merges within and between groups are two distinct clusters.
+    """
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    columns = [part.read(frame[name]) for name, part in encoder.columns if part.kind == "numbers"]
+    if not columns or len(frame) > MAX_COPIES:
+        return None
+    merges = linkage(np.nan_to_num(scale(np.stack(columns, axis=1))), "single")
+    distances = merges[:, 2]
+    heights = np.log(distances[distances > 0])
+    if len(heights) < 0.8 * len(distances):  # few distinct values, or exact duplicates
+        return None
+    counts = np.arange(1, len(heights))
+    sums = np.cumsum(heights)
+    below = sums[:-1] / counts
+    above = (sums[-1] - sums[:-1]) / counts[::-1]
+    cut = (counts * counts[::-1] * (above - below) ** 2).argmax()  # as in Otsu's method
+    spread = heights[: cut + 1].std() + heights[cut + 1 :].std()
+    if above[cut] - below[cut] < DISTINCT * spread:
+        return None
+    groups = fcluster(merges, np.exp(heights[cut : cut + 2].mean()), "distance") - 1
+    count = len(np.unique(groups))
+    if not FEWEST <= count <= len(frame) / 1.5:
+        return None
+    share = _explained_by_groups(groups, ranks)
+    return Relation(COPIES, False, groups, share, share >= SIMILAR)
 
 
 def _may_identify(encoder: Encoder, name: str, series: Any) -> bool:
