@@ -92,6 +92,12 @@ def test_first_lines_longer_than_a_megabyte(tmp_path):
         ("town,size\nRome,2.5\n,\nOslo,0.5\n,\n", "lines 3, 5: no values, but read as rows: remove them."),
         ("size,town\n2.5,Rome\n0.5,Oslo\n3,Total\n", "line 4: 'Total' looks like a total or a footer"),
         ("town,size\nRome,2.5\nOslo,0.5\nItaly Total,3\n", "line 4: 'Italy Total' looks like a total or a footer"),
+        (
+            "town,size\n" + "Rome,2\n" * 9 + "Italy Total,18\nOslo,1\nTotal,19\n",
+            "lines 11, 13: 'Total' looks like a total",
+        ),
+        ("town,size\nRome,2.5\nOslo,0.5\nAverage,1.5\n", "line 4: 'Average' looks like a total or a footer"),
+        ("town,size\n“Rome”,2.5\n“Oslo”,0.5\n", "values in “, which belong to the text"),
         ("town,size\nKÃ¶ln,2.5\nOslo,0.5\n", "damaged characters, such as 'Ã¶ln,2.5': export it again as UTF-8."),
         ("town,size\nK\ufffdln,2.5\nOslo,0.5\n", "damaged characters, such as '\ufffdln,2.5'"),
     ],

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from sklearn.preprocessing import scale
 
+from ..encoding.columns import ordinary
 from ..encoding.encoder import Encoder
 from ..encoding.folds import group_numbers, periods
 from ..error import Note
@@ -249,10 +249,10 @@ def _copies(encoder: Encoder, frame: Frame, ranks: np.ndarray) -> Relation | Non
     """
     from scipy.cluster.hierarchy import fcluster, linkage
 
-    columns = [part.read(frame[name]) for name, part in encoder.columns if part.kind == "numbers"]
+    columns = [_scaled(ordinary(part.read(frame[name]))) for name, part in encoder.columns if part.kind == "numbers"]
     if not columns or len(frame) > MAX_COPIES:
         return None
-    merges = linkage(np.nan_to_num(scale(np.stack(columns, axis=1))), "single")
+    merges = linkage(np.stack(columns, axis=1), "single")
     distances = merges[:, 2]
     heights = np.log(distances[distances > 0])
     if len(heights) < 0.8 * len(distances):  # few distinct values, or exact duplicates
@@ -271,6 +271,12 @@ def _copies(encoder: Encoder, frame: Frame, ranks: np.ndarray) -> Relation | Non
         return None
     share = _explained_by_groups(groups, ranks)
     return Relation(COPIES, False, groups, share, share >= SIMILAR)
+
+
+def _scaled(x: np.ndarray) -> np.ndarray:
+    """Return numbers in interquartile ranges from the median, at most 10, and missing numbers as 0."""
+    low, median, high = np.nanquantile(x, (0.25, 0.5, 0.75))
+    return np.nan_to_num(np.clip((x - median) / ((high - low) or 1.0), -10, 10))
 
 
 def _may_identify(encoder: Encoder, name: str, series: Any) -> bool:

@@ -9,7 +9,7 @@ import warnings
 import zipfile
 import zlib
 from array import array
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -26,8 +26,8 @@ from .layout import (
     SEPARATORS,
     declared_separator,
     differ_from_numbers,
-    is_end,
     is_number,
+    is_total,
     lines_above,
     long_values,
     names_are_values,
@@ -49,7 +49,31 @@ _BEGINNINGS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe\0\0": "utf-32", b"\0\0\x
 _BEGINNINGS |= {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _DAMAGE = re.compile("(?:\ufffd|Ã[\x80-\xbf]|â€).{0,9}")
 """Characters that were read or written in a wrong encoding."""
+_QUOTES = re.compile(r"(?m)(?:^|[,;\t|])([“„«‹‘])")
+"""Quotation marks that do not quote values."""
 _MARKED = {*_BEGINNINGS.values(), "utf-16-le", "utf-16-be"}
+
+
+def _start_of(path: Path) -> tuple[bytes, bool]:
+    """Return the start of a file, uncompressed, and whether the file may be longer."""
+    try:
+        with opened(path) as file:
+            start = block = file.read(SAMPLE)
+            while len(block) == SAMPLE and start.count(b"\n") < 2 and len(start) < LONGEST:
+                block = file.read(SAMPLE)
+                start += block
+                require_room(path, len(start), is_whole=False)
+            is_cut = len(block) == SAMPLE
+            if is_cut and compression_of(path) and path.stat().st_size < SMALL:
+                size = len(start)
+                while block := file.read(SAMPLE):
+                    size += len(block)
+                    require_room(path, size, is_whole=False)
+    except TableError:
+        raise
+    except (*_BROKEN, ValueError) as error:
+        raise TableError(f"{path} cannot be uncompressed: {first_line(error)}.") from error
+    return start, is_cut
 
 
 @dataclass
@@ -66,68 +90,72 @@ class DelimitedFile:
     @classmethod
     def of(cls, path: Path) -> "DelimitedFile":
         """Infer the format of a file from its first megabyte, or from more if the first lines are longer."""
-        try:
-            with opened(path) as file:
-                start = block = file.read(SAMPLE)
-                while len(block) == SAMPLE and start.count(b"\n") < 2 and len(start) < LONGEST:
-                    start += (block := file.read(SAMPLE))
-                    require_room(path, len(start), is_whole=False)
-                is_cut = len(block) == SAMPLE
-                if is_cut and compression_of(path) and path.stat().st_size < SMALL:
-                    size = len(start)
-                    while block := file.read(SAMPLE):
-                        size += len(block)
-                        require_room(path, size, is_whole=False)
-        except TableError:
-            raise
-        except (*_BROKEN, ValueError) as error:
-            raise TableError(f"{path} cannot be uncompressed: {first_line(error)}.") from error
+        start, is_cut = _start_of(path)
         encoding = encoding_of(start)
         require_text(path, start.decode(encoding, "replace").encode() if encoding in _MARKED else start)
         if encoding is None:
             raise TableError(f"{path} is not text: save it as CSV, Parquet or Arrow.")
-        whole = [*io.StringIO(start.decode(encoding, "replace"), newline="")]
-        above, separator = lines_above(whole)
-        if any(map(str.strip, whole[above:])):
-            with long_values():
-                titles, separator = title_lines(whole[above:], separator)
-            above += titles
-        lines = "".join(whole[above:]).splitlines()
-        lines = [line for line in (lines[:-1] if is_cut and len(lines) > 1 else lines) if line.strip()]
-        if not lines:
-            raise TableError(f"{path} is empty.")
-        require_plain_layout(path, lines, separator)
-        notes = []
-        titles = [line.strip() for line in whole[:above] if line.strip() and not declared_separator(line)]
-        if titles:
-            notes.append(f"{path.name}: skipped {above} line(s) above the header, such as {titles[0][:40]!r}.")
-        if encoding == "cp1252":
-            guess = f"{path.name} is not UTF-8, so it is read as cp1252, Western European text"
-            notes.append(Note(f"{guess}: save it as UTF-8 if its text looks wrong.", "encoding"))
-        elif damage := _DAMAGE.search(start.decode(encoding, "ignore")):
-            notes.append(f"{path.name} has damaged characters, such as {damage[0]!r}: export it again as UTF-8.")
+        lines = [*io.StringIO(start.decode(encoding, "replace"), newline="")]
+        above, separator = lines_above(lines)
         with long_values():
-            rows = rows_of(lines, separator)
-            blocks, ends = numbered_rows(whole[above:], separator)
-        if place := second_header(blocks):
-            line = above + ends[place]
+            if any(map(str.strip, lines[above:])):
+                titles, separator = title_lines(lines[above:], separator)
+                above += titles
+            if is_cut and len(lines) > above + 1:
+                lines.pop()
+            table = [line for line in "".join(lines[above:]).splitlines() if line.strip()]
+            if not table:
+                raise TableError(f"{path} is empty.")
+            require_plain_layout(path, table, separator)
+            file = cls(path, separator, encoding, [], above)
+            file.notes += file._notes_on_text(lines, start.decode(encoding, "ignore"))
+            file.notes += file._notes_on_rows(lines, table)
+        return file
+
+    def _notes_on_text(self, lines: Sequence[str], text: str) -> Iterator[Note]:
+        """Yield notes on titles, a guessed encoding, and characters that are read as they are."""
+        name = self.path.name
+        titles = [line.strip() for line in lines[: self.above] if line.strip() and not declared_separator(line)]
+        if titles:
+            yield Note(f"{name}: skipped {self.above} line(s) above the header, such as {titles[0][:40]!r}.")
+        damage = _DAMAGE.search(text)
+        if self.encoding == "cp1252":
+            guess = f"{name} is not UTF-8, so it is read as cp1252, Western European text"
+            yield Note(f"{guess}: save it as UTF-8 if its text looks wrong.", "encoding")
+        elif damage:
+            yield Note(f"{name} has damaged characters, such as {damage[0]!r}: export it again as UTF-8.")
+        quotes = _QUOTES.search(text)
+        if quotes:
+            yield Note(f'{name} has values in {quotes[1]}, which belong to the text: quote values with ".')
+
+    def _notes_on_rows(self, lines: Sequence[str], table: Sequence[str]) -> Iterator[Note]:
+        """Yield notes on headers and units that are read as rows, and on rows that are read as a header."""
+        name = self.path.name
+        blocks, ends = numbered_rows(lines[self.above :], self.separator)
+        second = second_header(blocks)
+        if second:
+            place = f"{name}, line {self.above + ends[second]}"
             message = "looks like the header of a second table, but is read as a row"
-            notes.append(f"{path.name}, line {line}: {message}: save each table in a separate file.")
+            yield Note(f"{place}: {message}: save each table in a separate file.")
+        rows = rows_of(table, self.separator)
         if len(rows) > 3 and not any(map(is_number, rows[1])) and differ_from_numbers(rows[1], rows[2:]):
             message = "contains text where other rows contain numbers: remove it if it is a second header or units"
-            notes.append(f"{path.name}: the first row {message}.")
+            yield Note(f"{name}: the first row {message}.")
         if names_are_values(rows):
             shown = ", ".join(map(repr, rows[0][:5]))
             message = f"the header ({shown}) looks like data: if it is a row, insert a header above it"
-            notes.append(f"{path.name}, line {above + 1}: {message}.")
-        return cls(path, separator, encoding, notes, above)
+            yield Note(f"{name}, line {self.above + 1}: {message}.")
 
     def read(self, target: str | None = None) -> Any:
         """Return the table as text. In the target column, only empty values are missing (see `known_target`)."""
-        size, ends, last = 0, 0, b""
+        size = 0
+        ends = 0
+        last = b""
         with opened(self.path) as file:
             while block := self._one_line_errors(lambda: file.read(SAMPLE)):
-                size, ends, last = size + len(block), ends + block.count(b"\n"), block
+                size += len(block)
+                ends += block.count(b"\n")
+                last = block
                 if size > SMALL:
                     require_room(self.path, size)
         words = [] if target is None else [target]
@@ -135,7 +163,9 @@ class DelimitedFile:
         with self._source() as source:
             frame = self._one_line_errors(lambda: run_in_thread(lambda: self._reader(source, words)))
         first = self.above + 2
-        are_lines = ends + (not last.endswith((b"\n", b"\n\0"))) == len(frame) + first - 1  # each line is a row
+        if not last.endswith((b"\n", b"\n\0")):
+            ends += 1
+        are_lines = ends == len(frame) + first - 1
         if are_lines and frame.iloc[:, -1].notna().all():  # short rows and stray quotes leave missing values here
             return self._as_table(frame, pandas().RangeIndex(first, len(frame) + first))
         return self._as_table(frame, self._check_rows()[: len(frame)])
@@ -146,7 +176,8 @@ class DelimitedFile:
         All rows are checked first, so that callers do not process chunks of an unreadable file. The check also finds
         long rows, which pandas before 3.1 truncates silently at the start of a chunk.
         """
-        lines, first = self._one_line_errors(self._check_rows), 0
+        lines = self._one_line_errors(self._check_rows)
+        first = 0
         require_columns(self.names(), unparsed, self.notes)
         settings = {"chunksize": rows, "na_filter": False}
         with self._source() as source, self._one_line_errors(lambda: self._reader(source, **settings)) as reader:
@@ -169,7 +200,9 @@ class DelimitedFile:
         with closing(self.rows("strict", after)) as found:
             next(found)
             while True:
-                validator, taken, length = RowValidator(self.path, self.separator, columns), [], 0
+                validator = RowValidator(self.path, self.separator, columns)
+                taken = []
+                length = 0
                 for row, numbers, lines in found:
                     validator.check(row, numbers, lines)
                     taken += lines
@@ -184,12 +217,12 @@ class DelimitedFile:
     def _as_table(self, frame: Any, lines: Sequence[int], notes: Sequence[str] = ()) -> Any:
         """Return text indexed by line, with notes, including a note on rows that repeat the header."""
         frame.index = pandas().Index(lines, name="line")
-        again = frame.index[frame.iloc[:, 0] == frame.columns[0]]
-        again = [line for line in again if (frame.loc[line].str.strip() == frame.columns).all()]
-        if again:
+        candidates = frame.index[frame.iloc[:, 0] == frame.columns[0]]
+        headers = [line for line in candidates if (frame.loc[line].str.strip() == frame.columns).all()]
+        if headers:
             message = "repeated header, read as a row: remove it."
-            self.notes.append(f"{self.path.name}, {listed(again)}: {message}")
-        self.notes += notes_on_end(frame, self.path.name)
+            self.notes.append(f"{self.path.name}, {listed(headers)}: {message}")
+        self.notes += notes_on_totals(frame, self.path.name)
         frame.attrs |= {"notes": [*self.notes, *notes], "is_text": True}
         return frame
 
@@ -208,9 +241,18 @@ class DelimitedFile:
         """Parse text. In the columns ``words``, only empty values are missing."""
         names = self.names()
         missing = {name: [""] if name in words else list(MISSING_WORDS) for name in names}
-        plain = {"header": 0, "index_col": False, "dtype": str, "skipinitialspace": True, "keep_default_na": False}
-        of_file = {"sep": self.separator, "encoding": self.encoding, "names": names, "na_values": missing}
-        return pandas().read_csv(source, **plain | of_file | settings)
+        arguments = {
+            "header": 0,
+            "index_col": False,
+            "dtype": str,
+            "skipinitialspace": True,
+            "keep_default_na": False,
+            "sep": self.separator,
+            "encoding": self.encoding,
+            "names": names,
+            "na_values": missing,
+        }
+        return pandas().read_csv(source, **arguments | settings)
 
     def rows(
         self, errors: str = "replace", after: int = 0
@@ -259,18 +301,21 @@ class DelimitedFile:
         except pd.errors.EmptyDataError as error:
             raise TableError(f"{self.path} is empty.") from error
         except UnicodeError as error:
-            later = f"starts as {self.encoding} but contains invalid bytes later"
-            what = "is neither UTF-8 nor cp1252" if self.encoding == "cp1252" else later
-            raise TableError(f"{self.path} {what}{self._first_invalid()}: save it as UTF-8.") from error
+            problem = f"starts as {self.encoding} but contains invalid bytes later"
+            if self.encoding == "cp1252":
+                problem = "is neither UTF-8 nor cp1252"
+            raise TableError(f"{self.path} {problem}{self._first_invalid()}: save it as UTF-8.") from error
         except _BROKEN as error:
             raise TableError(f"{self.path} cannot be read completely: {first_line(error)}.") from error
 
     def _first_invalid(self) -> str:
         """Describe the first invalid byte of the file, if it can be located."""
         with suppress(UnicodeError), closing(self.rows("surrogateescape")) as rows:  # fails for UTF-16
-            for number, line in (each for _, *of_row in rows for each in zip(*of_row, strict=True)):
-                if byte := re.search("[\udc80-\udcff]", line):
-                    return f" (byte 0x{ord(byte[0]) - 0xDC00:02x} in line {number})"
+            for _, numbers, lines in rows:
+                for number, line in zip(numbers, lines, strict=True):
+                    byte = re.search("[\udc80-\udcff]", line)
+                    if byte:
+                        return f" (byte 0x{ord(byte[0]) - 0xDC00:02x} in line {number})"
         return ""
 
     def _check_rows(self) -> "array[int]":
@@ -287,7 +332,9 @@ class RowValidator:
     """Check the rows of a text file: raise for invalid rows and collect notes on suspicious rows."""
 
     def __init__(self, path: Path, separator: str, columns: int) -> None:
-        self.path, self.separator, self.columns = path, separator, columns
+        self.path = path
+        self.separator = separator
+        self.columns = columns
         self.ends = array("q")
         self.short: list[int] = []
         self.swallowed: list[str] = []
@@ -305,30 +352,38 @@ class RowValidator:
             if self.columns > 1 and all(line.count(self.separator) + 1 == self.columns for line in lines):
                 self.swallowed.append(f"{numbers[0]}-{numbers[-1]}")
         if len(row) > self.columns:
-            message = f"the row has {len(row)} values, but the header names {self.columns} columns; fix the row"
+            message = f"the row has {len(row)} values, but the header names {self.columns} columns"
             sign = SEPARATORS.get(self.separator, "space")
-            message = f"{message}, or quote values that contain the separator ({sign})."
-            raise TableError(f"{self.path}, line {numbers[-1]}: {message}")
+            advice = f"fix the row, or quote values that contain the separator ({sign})."
+            raise TableError(f"{self.path}, line {numbers[-1]}: {message}; {advice}")
         if len(row) < self.columns:
             self.short.append(numbers[-1])
 
     def notes(self) -> list[str]:
         """Return sentences on suspicious rows."""
-        short = f"fewer values than the {self.columns} columns; the last columns are read as missing."
-        rows = "a quoted value spans these lines, and each looks like a row"
-        swallowed = f"{rows}: remove stray quotation marks."
-        each = (self.short, short), (self.swallowed, swallowed)
-        return [f"{self.path.name}, {listed(lines)}: {message}" for lines, message in each if lines]
+        notes = []
+        if self.short:
+            message = f"fewer values than the {self.columns} columns; the last columns are read as missing."
+            notes.append(f"{self.path.name}, {listed(self.short)}: {message}")
+        if self.swallowed:
+            message = "a quoted value spans these lines, and each looks like a row: remove stray quotation marks."
+            notes.append(f"{self.path.name}, {listed(self.swallowed)}: {message}")
+        return notes
 
 
-def notes_on_end(frame: Any, name: str) -> list[str]:
-    """Return notes on rows without values, and on a last row that looks like a total or a footer."""
+def notes_on_totals(frame: Any, name: str) -> list[str]:
+    """Return notes on rows without values, and on rows that look like totals or a footer."""
     empty = frame.index[frame.isna().all(axis=1)]
     if len(empty):
         return [f"{name}, {listed(empty)}: no values, but read as rows: remove them."]
-    labels = filter(is_end, frame.iloc[-1:, :2].to_numpy().flat)
-    message = "looks like a total or a footer, but is read as a row: remove it"
-    return [f"{name}, line {frame.index[-1]}: {label!r} {message}." for label in labels]
+    notes = []
+    for column in frame.columns[:2]:
+        lines = frame.index[frame[column].map(is_total, na_action="ignore").eq(True)]
+        if 0 < len(lines) <= max(len(frame) / 5, 1):
+            label = frame[column][lines[-1]]
+            message = "looks like a total or a footer, but is read as a row: remove it"
+            notes.append(f"{name}, {listed(lines)}: {label!r} {message}.")
+    return notes
 
 
 def known_target(target: Any, classes: Sequence[str], file: str) -> tuple[Any, list[str]]:
@@ -357,18 +412,23 @@ def known_target(target: Any, classes: Sequence[str], file: str) -> tuple[Any, l
 
 def listed(numbers: Sequence[Any]) -> str:
     """Format the first five line numbers as text."""
-    others = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
-    return f"line{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers[:5]))}{others}"
+    text = "lines " if len(numbers) > 1 else "line "
+    text += ", ".join(map(str, numbers[:5]))
+    if len(numbers) > 5:
+        text += f" and {len(numbers) - 5} more"
+    return text
 
 
 def require_columns(table: Any, wanted: Sequence[str], notes: Sequence[str] = ()) -> None:
     """Raise an error if a data frame, or a list of column names, lacks a column."""
-    names, notes = getattr(table, "columns", table), notes or getattr(table, "attrs", {}).get("notes", [])
+    names = getattr(table, "columns", table)
     for name in wanted:
         if name not in names:
-            has = f": it has {', '.join(map(repr, names[:10]))}{' and others' if len(names) > 10 else ''}."
-            message = f"The table has no column {name!r}{suggestion(name, names) or has}"
-            raise TableError(with_encoding(message, notes))
+            listed_names = ", ".join(map(repr, names[:10]))
+            if len(names) > 10:
+                listed_names += " and others"
+            message = f"The table has no column {name!r}{suggestion(name, names) or f': it has {listed_names}.'}"
+            raise TableError(with_encoding(message, notes or getattr(table, "attrs", {}).get("notes", [])))
 
 
 _COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zip": "zip", ".zst": "zstd"}
@@ -382,7 +442,12 @@ def compression_of(path: Path) -> str:
         return _COMPRESSIONS[path.suffix.lower()]
     with path.open("rb") as file:
         start = file.read(6)
-    return next((how for mark, how in _MARKS.items() if start.startswith(mark)), "")
+    return _by_mark(_MARKS, start)
+
+
+def _by_mark(marks: Mapping[bytes, str], start: bytes) -> str:
+    """Return the value of the first mark at the start of a file, or ""."""
+    return next((value for mark, value in marks.items() if start.startswith(mark)), "")
 
 
 def opened(path: Path) -> IO[bytes]:
@@ -407,11 +472,12 @@ def opened(path: Path) -> IO[bytes]:
 
 def encoding_of(start: bytes) -> str | None:
     r"""Infer an encoding from the first bytes of a file, or return None if they are not text."""
-    known = next((encoding for mark, encoding in _BEGINNINGS.items() if start.startswith(mark)), None)
-    if known:
-        return known
+    marked = _by_mark(_BEGINNINGS, start)
+    if marked:
+        return marked
     if b"\0" in start:
-        low, high = start[1::2].count(0), start[::2].count(0)
+        low = start[1::2].count(0)
+        high = start[::2].count(0)
         unmarked = "utf-16-le" if low > high else "utf-16-be"
         is_text = all(sign.isprintable() or sign in "\r\n\t" for sign in start[:1000].decode(unmarked, "replace"))
         is_text &= max(low, high) > 0.05 * len(start)  # a table has at least this share of ASCII characters

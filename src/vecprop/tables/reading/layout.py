@@ -25,7 +25,10 @@ _NUMBER = re.compile(r"\W{0,3}\d")
 _LINES = "[ |+:=─━═│║┌┬┐├┼┤└┴┘╭╮╰╯╞╪╡╒╤╕╔╦╗╠╬╣╚╩╝-]*"
 _DRAWN = re.compile(rf"{_LINES}(---|==|[─━═]){_LINES}|-\[ RECORD.*")
 _FOOTER = r"\(?\d+ rows?\b.*|(source|note|quelle)s?:.*"
-_TOTAL = r"(.{1,40} )?(sub)?total|total\b.*|summe?|suma|somme|gesamt|insgesamt|(overall )?mean|mittelwert|moyenne"
+_TOTAL = (
+    r"(.{1,40} )?(sub)?total|total\b.*|summe?|suma|somme|gesamt|insgesamt|(overall )?(mean|average)|mittelwert|"
+    "durchschnitt|moyenne|media"
+)
 _END = re.compile(rf"{_TOTAL}|{_FOOTER}", re.IGNORECASE)
 """The label of a total or of a footer."""
 _FORMATS = {
@@ -187,8 +190,8 @@ def second_header(rows: Sequence[Sequence[str]]) -> int:
     return 0
 
 
-def is_end(value: object) -> bool:
-    """Return whether a value of the last row belongs to a total or a footer."""
+def is_total(value: object) -> bool:
+    """Return whether a value is the label of a total or of a footer."""
     return isinstance(value, str) and _END.fullmatch(value.strip()) is not None
 
 

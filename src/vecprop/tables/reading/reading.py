@@ -17,7 +17,7 @@ from ..error import TableError, first_line, pandas
 from ..kinds.kinds import as_whole
 from . import arrow_files
 from .bounds import CELL, require_room, require_room_for_workbook
-from .delimited import DelimitedFile, known_target, listed, notes_on_end, require_columns, require_distinct
+from .delimited import DelimitedFile, known_target, listed, notes_on_totals, require_columns, require_distinct
 from .file_lists import (
     ARROW,
     EXCEL,
@@ -76,7 +76,7 @@ def _read_excel(files: Sequence[Path]) -> Any:
     require_distinct(names, str(path))
     frame = whole.iloc[above + 1 :].dropna(how="all").set_axis(names, axis=1).infer_objects()
     frame.index = (frame.index + 1).rename("line")
-    frame.attrs["notes"] = notes + notes_on_end(frame, path.name)
+    frame.attrs["notes"] = notes + notes_on_totals(frame, path.name)
     return frame
 
 
