@@ -63,6 +63,21 @@ def test_inputs_with_hostile_offsets_and_scales():
     check_hostile(range(1000))
 
 
+@pytest.mark.parametrize(
+    ("seed", "method"),
+    [(11, "central differences"), (14, "ridders"), (32, "ridders"), (32, "central differences")],
+)
+def test_networks_that_vary_over_less_than_the_steps_do_not_fail(seed, method):
+    one = hostile_case(seed)
+    with np.errstate(all="ignore"):
+        report = check_gradients(one.network, one.theta, one.X, one.T, one.weight, one.noise, method=method)
+        wrong = check_gradients(
+            one.network, one.theta, one.X, one.T, one.weight, one.noise, method=method, gradient=lambda theta: theta + 1
+        )
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert wrong.verdict is Verdict.FAIL
+
+
 def check_both_engines(seeds):
     """Assert that both engines pass if the reference engine passes."""
     open_yet = 0

@@ -53,8 +53,30 @@ class _Procedure:
                     row = _explained_by_rounding(point, part, row, compared)
                 rows.append(row)
                 found[part.name] = compared
+        if self.method != "complex step":
+            self._compare_with_exact_derivatives(point, gradients, parts, judged)
         is_stepped = self.method == "complex step" and not point.has_tangents
         return judged, _unconfirmed(point, judged) if is_stepped else ""
+
+    def _compare_with_exact_derivatives(
+        self, point: Point, gradients: dict[int, np.ndarray], parts: list[NamedPart], judged: Judgements
+    ) -> None:
+        """Change FAIL to INCONCLUSIVE where a network's exact derivatives agree with the gradient.
+
+        A network may vary over distances much smaller than the steps, for example between saturated units. Finite
+        differences for all steps then agree on another slope, so no error estimate that is based on them is a bound.
+        """
+        failed = {row.name for rows, _ in judged for row in rows if row.verdict is Verdict.FAIL}
+        if not failed or not point.has_tangents:
+            return
+        exact = replace(self, method="complex step")
+        exactly_judged, _ = exact.judge(point, gradients, [part for part in parts if part.name in failed])
+        note = "exact derivatives do not confirm the error that finite differences found"
+        for (rows, _), (exact_rows, _) in zip(judged, exactly_judged, strict=True):
+            wrong = {row.name for row in exact_rows if row.verdict is Verdict.FAIL}
+            for number, row in enumerate(rows):
+                if row.verdict is Verdict.FAIL and row.name not in wrong:
+                    rows[number] = replace(row, verdict=Verdict.INCONCLUSIVE, note=note)
 
     def judge_elsewhere(self, point: Point, gradients: dict[int, np.ndarray], parts: list[NamedPart]) -> Judgements:
         """Judge gradients at another point, with finite differences if the complex step is not reliable there."""
