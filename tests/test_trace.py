@@ -85,7 +85,7 @@ def test_a_training(engine, files, functions):
 
 def test_a_prediction_on_the_command_line(table):
     vp.save(vp.TabularClassifier("y", n_estimators=3, max_iter=3, random_state=0).fit(table), "model.npz")
-    assert_passes(command("predict", "model.npz", table, "-o", "predictions.csv"), files=41, functions=173)
+    assert_passes(command("predict", "model.npz", table, "-o", "predictions.csv"), files=41, functions=195)
 
 
 def test_a_model_of_a_table(table):

@@ -51,6 +51,24 @@ def test_ambiguous_columns_are_noted_unless_the_user_sets_their_kind(values, not
     assert not any(note in of for of in encoded(values, x=kind)[1])
 
 
+@pytest.mark.parametrize(
+    ("form", "note"),
+    [
+        ("{0}.{1:02}", "'1.01' may be a day and a month"),
+        ("{0},{1:02}", "'1,01' may be a day and a month"),
+        ("{2}.{3:02}", "'0.00' may be a time: write times like 14:30"),
+        ("{2}.{3:02} Uhr", "'0.00 Uhr' may be a time: write times like 14:30"),
+        ("{0}.{4:02}", ""),
+        ("{4}.{3:02}", ""),
+    ],
+)
+def test_decimals_may_be_months_or_minutes(form, note):
+    values = [form.format(k % 31 + 1, k % 12 + 1, k % 24, 7 * k % 60, 3 * k % 97) for k in range(N)]
+    notes = [text for text in encoded(values)[1] if "may be" in text]
+    assert len(notes) == bool(note)
+    assert note in "".join(notes)
+
+
 @pytest.mark.parametrize("values", ORDINARY, ids=begins)
 def test_ordinary_columns_have_no_note(values):
     assert not [note for note in encoded(values)[1] if "may" in note or "differ" in note]

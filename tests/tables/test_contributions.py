@@ -197,6 +197,14 @@ def test_large_numbers_are_shown_without_exponents():
     assert repr(made).splitlines()[2].split() == ["area", "54", "+125,300", "800"]
 
 
+def test_contributions_have_equal_decimals():
+    contributions = (Contribution("area", "54", 0.4012, 0.01), Contribution("rooms", "3", -0.00317, 0.0005))
+    explanation = Explanation("row 1", 1.39803, "price", 1.39803, 1.0, contributions)
+    numbers = [line.split()[-2:] for line in repr(explanation).splitlines()[2:-1]]
+    assert numbers == [["+0.4012", "0.0100"], ["-0.0032", "0.0005"]]
+    assert repr(explanation).splitlines()[-1].split() == ["sum", "+0.3980"]
+
+
 def test_further_columns_are_summed_and_control_characters_escaped(regressor, monkeypatch):
     (explanation,) = regressor.explain(TABLE[:1].assign(said="\x1b[31m\nred", size=1e6))
     assert r"\x1b[31m red" in repr(explanation)

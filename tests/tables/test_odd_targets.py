@@ -26,6 +26,7 @@ def mixed(*classes):
 
 NOTED = {
     "one positive row": ([0] * (N - 1) + [1], "1 class(es) have fewer than 5 rows, such as 1 (1 of 240)"),
+    "a typo": (mixed("setosa", "versicolor")[: N - 6] + ["versicolour"] * 6, "differ by a letter: spell them"),
     "one positive text": (
         ["no"] * (N - 2) + ["yes"] * 2,
         "1 class(es) have fewer than 5 rows, such as 'yes' (2 of 240)",
@@ -59,6 +60,8 @@ ORDINARY = {
     "numbers with signs": mixed("#1", "#2", "#3"),
     "names": mixed("Rome, Italy", "Oslo, Norway"),
     "years": mixed(2019, 2020, 2021),
+    "words": mixed("grade one", "minor", "major")[: N - 20] + ["minors 2"] * 10 + ["grade two"] * 10,
+    "letters": mixed("grade A", "class 1")[: N - 20] + ["grade B"] * 10 + ["class 2"] * 10,
 }
 
 

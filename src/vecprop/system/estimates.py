@@ -73,6 +73,8 @@ def compared(estimates: Sequence[Estimate], margins: Sequence[Estimate] = ()) ->
     40,600 (37,400 to 43,900)
     >>> print(*compared([Estimate(2e15, 1e15, 3e15), Estimate(float("nan"))]))
     2e+15 (1e+15 to 3e+15) undefined
+    >>> print(*compared([Estimate(4.03e-10), Estimate(1.206e-9)]))
+    4.03e-10 12.06e-10
     """
     form = NumberFormat.of(estimates, margins)
     texts = [form.text(estimate) for estimate in estimates]
@@ -106,7 +108,8 @@ class NumberFormat:
         ends = [abs(end) for margin in margins for end in margin.numbers[1:] if end]
         nonzero = [min(-floor(log10(end)), supported + 2) for end in ends]
         decimals = min(max([supported, *shown, *nonzero]), MAX_DIGITS - 1 - floor(log10(largest)))
-        form = cls(decimals, 0 if 1e-6 <= largest < 1e12 else floor(log10(largest)))
+        power = 0 if 1e-6 <= largest < 1e12 else floor(log10(min(estimate.size for estimate in large)))
+        form = cls(decimals, power)
         numbers = [number for estimate in (*estimates, *margins) for number in estimate.numbers]
         while form.shown_decimals > 0 and all(form.ends_with_zero(number) for number in numbers):
             form = cls(form.decimals - 1, form.power)

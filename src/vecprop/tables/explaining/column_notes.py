@@ -11,7 +11,7 @@ from ..encoding.column import Column, row_named
 from ..encoding.columns import ordinary
 from ..encoding.encoder import Encoder
 from ..error import Note, note_about, pandas
-from ..kinds.ambiguities import note_on_class_markers, note_on_missing, note_on_spelling
+from ..kinds.ambiguities import note_on_class_markers, note_on_missing, note_on_spelling, note_on_typos
 from ..kinds.formats import Evidence
 from ..kinds.kinds import DATES, tag_separator
 from ..kinds.values import as_names
@@ -235,7 +235,7 @@ def odd_classes(y: np.ndarray, named: str) -> list[str]:
     """
     classes, counts = np.unique(y, return_counts=True)
     texts = [str(name) for name in classes.tolist()]
-    notes = [note_on_spelling(texts), note_on_class_markers(classes, counts)]
+    notes = [note_on_spelling(texts), note_on_typos(texts, counts), note_on_class_markers(classes, counts)]
     if classes.dtype.kind not in "iuf" and Evidence.of(texts).reading():
         notes.append(f"dates such as {texts[0]!r} are classes: {DATES}, and use TabularRegressor (--task regression)")
     elif separator := tag_separator(texts):

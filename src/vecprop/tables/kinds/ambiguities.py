@@ -5,6 +5,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from itertools import combinations
 from typing import Any
 from unicodedata import normalize
 
@@ -13,6 +15,7 @@ import numpy as np
 from ...system.suggestions import suggestion
 from ..error import Note, TableError, pandas, with_encoding
 from .formats import EXCEL, DateReading, Evidence, NumberReading, one_of_each, small_letters
+from .values import texts_of
 
 _SHORT_YEARS = re.compile(r"(\d\d)([-/.])(\d\d?)\2(\d\d)(?!\d).*")
 _MONTH = (
@@ -43,6 +46,11 @@ _SAMPLE = 1000
 """The number of distinct texts that are searched for ambiguities."""
 _FEW_TEXTS = 100
 """The number of distinct texts that are searched for dates, which takes longer."""
+_SPELL = "spell them the same way if they mean the same"
+_RARE = 0.1
+"""A class is rare if it has at most this fraction of the rows of another class."""
+_PARTS = re.compile(r"(\d{1,2})[.,](\d\d)(?: ?[^\W\d]+\.?)?")
+"""A number with two decimals, and possibly a unit."""
 _POWER = re.compile(r"\d+[eE]\d+")
 _DECIMAL = re.compile(r"\d{1,3}\.\d{1,3}")
 _DIGITS = {"%Y%m": 6, "%d%m%Y": 8, "%m%d%Y": 8, "%y%m%d": 6, "%Y%j": 7, "%Y%m%d%H%M": 12, "%Y%m%d%H%M%S": 14}
@@ -121,28 +129,38 @@ def note_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers:
     "'3/8' may be a fraction: write it as a number, or set columns={'width': 'category'} (--categories)"
     """
     texts = [text for text in texts[:_SAMPLE] if text]
-    dates = Evidence.of(texts[:_FEW_TEXTS], are_declared=True).reading(share=0.5)
-    unread = [] if dates is None else [text for text in texts if dates.days(text) is None]
-    if dates is not None and not any(_UNKNOWN_DATE.fullmatch(text) and _LETTER.search(text) for text in unread):
-        date = next(text for text in texts if dates.days(text) is not None)
-        return f"{date!r} may be a date: set columns={{{name!r}: 'date'}} (--dates)"
-    if _most_are(_UNKNOWN_DATE.fullmatch, texts):
-        form = _format_of(texts)
-        setting = f"set its format with columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
-        return f"{texts[0]!r} may be a date: {setting if form else 'write dates like 2024-01-31'}"
-    others = [str(value) for value in series[is_unread].unique()[:_SAMPLE]]
-    are_words = numbers > 0 and not any(map(_FIGURE.search, others))  # such as "n.a." for missing values
-    meanings = (meaning for form, meaning in _UNREAD.items() if _most_are(re.compile(form).fullmatch, texts))
-    is_roman = "II" in texts and _most_are(_ROMAN.fullmatch, texts)
-    meaning = next(meanings, "a Roman numeral: write it as a number" if is_roman else "")
-    if not are_words and not meaning and (note := note_on_amounts(texts, name)):
+    note = _note_on_dates(texts, name)
+    if note:
         return note
-    if are_words and (numbers > is_unread.sum() or len(others) <= 0.1 * len(texts)):
+    words = [str(value) for value in series[is_unread].unique()[:_SAMPLE]]
+    are_words = numbers > 0 and not any(map(_FIGURE.search, words))  # such as "n.a." for missing values
+    meaning = next((meaning for form, meaning in _UNREAD.items() if _most_are(re.compile(form).fullmatch, texts)), "")
+    if "II" in texts and _most_are(_ROMAN.fullmatch, texts):
+        meaning = "a Roman numeral: write it as a number"
+    if are_words and (numbers > is_unread.sum() or len(words) <= 0.1 * len(texts)):
         unread = f"{is_unread.sum()}, such as {series[is_unread].iloc[0]!r}, are not"
         setting = f"if these are missing values, set columns={{{name!r}: 'number'}} (--numbers)"
         return f"{numbers} values are numbers and {unread}: {setting}"
-    setting = f"set columns={{{name!r}: 'category'}} (--categories)"
-    return f"{texts[0]!r} may be {meaning}, or {setting}" if meaning and len(texts) > 1 else ""
+    if meaning and len(texts) > 1:
+        return f"{texts[0]!r} may be {meaning}, or set columns={{{name!r}: 'category'}} (--categories)"
+    return "" if are_words or meaning else note_on_amounts(texts, name)
+
+
+def _note_on_dates(texts: list[str], name: str) -> str:
+    """Return a note if texts may be dates, and "" otherwise."""
+    dates = Evidence.of(texts[:_FEW_TEXTS], are_declared=True).reading(share=0.5)
+    if dates is not None:
+        unread = [text for text in texts if dates.days(text) is None]
+        if not any(_UNKNOWN_DATE.fullmatch(text) and _LETTER.search(text) for text in unread):
+            date = next(text for text in texts if dates.days(text) is not None)
+            return f"{date!r} may be a date: set columns={{{name!r}: 'date'}} (--dates)"
+    if not _most_are(_UNKNOWN_DATE.fullmatch, texts):
+        return ""
+    form = _format_of(texts)
+    setting = "write dates like 2024-01-31"
+    if form:
+        setting = f"set its format with columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
+    return f"{texts[0]!r} may be a date: {setting}"
 
 
 def note_on_spelling(texts: Iterable[str]) -> str:
@@ -162,9 +180,35 @@ def note_on_spelling(texts: Iterable[str]) -> str:
         if first != text:
             is_exact = small_letters(first) == small_letters(text)
             difference = "case or spaces" if is_exact else "punctuation, zeros or accents"
-            same = "spell them the same way if they mean the same"
-            return f"{first!r} and {text!r} differ only in {difference}: {same}"
+            return f"{first!r} and {text!r} differ only in {difference}: {_SPELL}"
     return ""
+
+
+def note_on_typos(texts: list[str], counts: np.ndarray) -> str:
+    """Return a note if a rare class differs from a frequent one by a letter in a word, and "" otherwise.
+
+    Examples
+    --------
+    >>> note_on_typos(["setosa", "setossa"], np.array([50, 2]))[:67]
+    "'setossa' (2 rows) and 'setosa' (50 rows) differ by a letter: spell"
+    """
+    order = np.argsort(counts, kind="stable")[:_FEW_TEXTS]
+    for rare, frequent in combinations(order, 2):
+        if counts[rare] <= _RARE * counts[frequent] and _differ_by_a_letter(texts[rare], texts[frequent]):
+            rows = f"{texts[rare]!r} ({counts[rare]} rows) and {texts[frequent]!r} ({counts[frequent]} rows)"
+            return f"{rows} differ by a letter: {_SPELL}"
+    return ""
+
+
+def _differ_by_a_letter(one: str, other: str) -> bool:
+    """Return whether texts differ by an inserted or replaced letter in a word of at least four letters."""
+    matches = SequenceMatcher(None, one, other).get_opcodes()
+    changes = [change for change in matches if change[0] != "equal"]
+    _, start, end, other_start, other_end = changes[0]
+    letters = one[start:end] + other[other_start:other_end]
+    word = re.search(r"[^\W\d_]*$", one[:start])[0] + re.match(r"[^\W\d_]*", one[end:])[0]  # type: ignore[index]
+    is_letter = len(changes) == 1 and letters.isalpha() and max(end - start, other_end - other_start) == 1
+    return is_letter and len(word) >= 3
 
 
 def note_on_numbers(x: np.ndarray, name: str) -> str:
@@ -276,15 +320,16 @@ def _missing(values: np.ndarray, counts: np.ndarray, is_marker: Callable[[float]
     """
     if len(values) < 5:
         return 0
-    for place, rest, next_to in ((-1, values[:-1], values[-2]), (-len(values), values[1:], values[1])):
-        far = abs(values[place] - next_to) > np.ptp(rest)
-        often = counts[place] >= max(3, 5 * counts.mean())
-        is_negative = place < -1 and values[0] < 0 <= values[1]
-        is_other = abs(values[place]) / 1e9 > np.abs(rest).max()
-        is_minority = counts[place] <= counts.sum() / 2
-        is_known = (far or (is_minority and (often or is_negative))) and is_marker(float(values[place]))
-        if counts[place] > 1 and (is_known or is_other):
-            return place
+    for index, others in ((-1, values[:-1]), (-len(values), values[1:])):
+        value = values[index]
+        count = counts[index]
+        is_far = np.abs(value - others).min() > np.ptp(others)
+        is_frequent = count >= max(3, 5 * counts.mean())
+        is_only_negative = value < 0 <= others[0]
+        may_be_marker = is_far or (count <= counts.sum() / 2 and (is_frequent or is_only_negative))
+        is_huge = abs(value) / 1e9 > np.abs(others).max()
+        if count > 1 and (is_huge or (may_be_marker and is_marker(float(value)))):
+            return index
     return 0
 
 
@@ -349,16 +394,18 @@ def note_on_amounts(texts: list[str], name: str = "") -> str:
     """
     texts = texts[:_SAMPLE]
     readings = {text: NumberReading.of([text]) for text in texts}
-    others = [text for text, reading in readings.items() if reading.spellings or reading.value(text) is None]
-    if texts and len(others) <= 0.1 * len(texts):
+    unread = [text for text, reading in readings.items() if reading.spellings or reading.value(text) is None]
+    if texts and len(unread) <= 0.1 * len(texts):
         return f"its numbers have different formats or units, such as {texts[0]!r}: write all in the same format"
     shapes = Counter(_FIGURE.sub("#", one_of_each(text)) for text in texts)
     common = [shape for shape, _ in shapes.most_common(_MAX_SHAPES)]
-    are_few = sum(shapes[shape] for shape in common) >= 0.9 * len(texts)
-    are_names = len(texts) < (3 if name else 5) or any(map(_CODE.fullmatch, set(common) - {"#"}))
-    are_names |= len(texts) < 5 and any(re.match("#[A-Z]", shape) for shape in common)
-    if not are_few or are_names or not all(map(_QUANTITY.match, common)) or common == ["#"]:
+    if sum(shapes[shape] for shape in common) < 0.9 * len(texts) or common == ["#"]:
         return ""
+    if not all(map(_QUANTITY.match, common)) or any(map(_CODE.fullmatch, set(common) - {"#"})):
+        return ""
+    has_few = len(texts) < 5
+    if has_few and (not name or len(texts) < 3 or any(re.match("#[A-Z]", shape) for shape in common)):
+        return ""  # such as 2WD and 4WD
     example = next(text for text in texts if _FIGURE.sub("#", text) != "#")
     setting = f", or set columns={{{name!r}: 'category'}} (--categories)" if name else ""
     return f"most values contain digits, such as {example!r}: write numbers in one unit{setting}"
@@ -373,26 +420,26 @@ def note_on_digits(series: Any, x: np.ndarray, name: str) -> str:
     >>> note_on_digits(pandas().Series(months), np.array(months, float), "month")
     "202301 may be a date: set columns={'month': 'date %Y%m'} (--dates, --date-format)"
     """
-    x = x[np.isfinite(x)]
-    if (x != np.floor(x)).any() or not len(x := np.unique(x)) or x[0] < 0:
+    x = np.unique(x[np.isfinite(x)])
+    if not len(x) or x[0] < 0 or (x % 1).any():
         return ""
     if x[-1] >= 2**51:  # beyond microseconds since 1970
-        long = [value for value in series.dropna().unique() if isinstance(value, str) and value.strip().isdecimal()]
-        long = [str(series.max())] if pandas().api.types.is_integer_dtype(series.dtype) else long  # and not 1e20
-        if len(long := max(long, key=len, default="")) > 15:
-            return f"{long} has more than 15 digits: if it is a code, set columns={{{name!r}: 'code'}} (--codes)"
+        is_integer = pandas().api.types.is_integer_dtype(series.dtype)
+        values = [str(series.max())] if is_integer else texts_of(series)
+        longest = max((text.strip() for text in values if text.strip().isdecimal()), key=len, default="")
+        if len(longest) > 15:
+            return f"{longest} has more than 15 digits: if it is a code, set columns={{{name!r}: 'code'}} (--codes)"
     if len(x) < _MIN_DATES:
         return ""
     texts = [f"{value:.0f}" for value in x[:: len(x) // 100 + 1]]
-
-    def are_dates(form: str) -> bool:
-        count, digits = _DIGITS[form], (text.zfill(_DIGITS[form]) for text in texts)
-        return all(len(text) == count and (of := _parsed(text, form)) and 1900 <= of.year < 2100 for text in digits)
-
-    form = next(filter(are_dates, _DIGITS), "")
-    if not form or min(map(len, texts)) < _DIGITS[form]:
-        return f"{texts[0]} may be a date: write dates like 2024-01-31" if form else ""
-    return f"{texts[0]} may be a date: set columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
+    for form, digits in _DIGITS.items():
+        dates = [_parsed(text.zfill(digits), form) for text in texts if len(text) <= digits]
+        if len(dates) == len(texts) and all(date is not None and 1900 <= date.year < 2100 for date in dates):
+            setting = "write dates like 2024-01-31"
+            if min(map(len, texts)) == digits:
+                setting = f"set columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
+            return f"{texts[0]} may be a date: {setting}"
+    return ""
 
 
 def note_on_codes(texts: list[str], name: str) -> str:
@@ -407,9 +454,30 @@ def note_on_codes(texts: list[str], name: str) -> str:
     setting = f"if these are codes, set columns={{{name!r}: 'code'}} (--codes)"
     if power := next(filter(_POWER.fullmatch, texts), ""):
         return f"{power!r} is read as {float(power):g}: {setting}"
-    decimals = set(filter(_DECIMAL.fullmatch, texts))
-    twin = next((text for text in texts if text[-1:] == "0" and text[:-1] in decimals), "")
+    decimals = dict.fromkeys(filter(_DECIMAL.fullmatch, texts))
+    twin = next((text for text in decimals if text.endswith("0") and text[:-1] in decimals), "")
     return f"{twin!r} is read as {twin[:-1]}: {setting}" if twin else ""
+
+
+def note_on_parts(texts: list[str], name: str) -> str:
+    """Return a note if decimals may be the minutes of a time or the month of a day, and "" otherwise.
+
+    Examples
+    --------
+    >>> note_on_parts([f"{day}.{day % 12 + 1:02}" for day in range(1, 31)], "day")
+    "'1.02' may be a day and a month: write dates like 2024-01-31, or set columns={'day': 'number'} (--numbers)"
+    """
+    parts = [match.groups() for text in texts[:_SAMPLE] if (match := _PARTS.fullmatch(text))]
+    if len(parts) < min(len(texts), _SAMPLE) or len(parts) < _MIN_TIMES:
+        return ""
+    numbers = {int(number) for number, _ in parts}
+    decimals = {int(decimal) for _, decimal in parts}
+    setting = f"set columns={{{name!r}: 'number'}} (--numbers)"
+    if min(numbers) > 0 and max(numbers) <= 31 and len(decimals) > 5 and decimals <= set(range(1, 13)):
+        return f"{texts[0]!r} may be a day and a month: write dates like 2024-01-31, or {setting}"
+    if max(numbers) < 24 and max(decimals) < 60 and len(decimals) >= _MIN_DATES:
+        return f"{texts[0]!r} may be a time: write times like 14:30, or {setting}"
+    return ""
 
 
 def note_on_order(texts: list[str], reading: DateReading) -> str:
@@ -425,16 +493,17 @@ def note_on_short_years(texts: list[str], reading: DateReading) -> str:
     texts = [text for text in texts[:_SAMPLE] if not re.search(r"\d{4}", text)]
     parts = [match.groups() for text in texts if (match := _SHORT_YEARS.fullmatch(text))]
     if parts and all(0 < int(month) <= 12 and 0 < int(last) <= 31 for _, _, month, last in parts):
-        firsts, lasts = {first for first, *_ in parts}, {last for *_, last in parts}
-        if len(firsts) < len(lasts):
+        years = {first for first, _, _, _ in parts}
+        days = {last for _, _, _, last in parts}
+        if len(years) < len(days):
             form = parts[0][1].join(("%y", "%m", "%d"))
             return f"the year of {texts[0]!r} may come first: set date_format={form!r} (--date-format)"
-    days = {text: reading.days(text) or 0 for text in texts}
-    latest = max(days, key=lambda text: days[text], default="")
-    if not latest or days[latest] < LATE:
-        return ""
-    year = 1970 + int(days[latest] / 365.2425)
-    return f"{latest!r} is read as a date in {year}: write years with four digits if the century is wrong"
+    for text in texts:
+        day = reading.days(text)
+        if day is not None and day >= LATE:
+            year = 1970 + int(day / 365.2425)
+            return f"{text!r} is read as a date in {year}: write years with four digits if the century is wrong"
+    return ""
 
 
 KINDS = ["number", "category", "code", "date", "text", "tags", "ignore"]
@@ -468,10 +537,13 @@ class ColumnOptions:
 
     def __post_init__(self) -> None:
         for name in self.columns:
-            kind, how = self.kind(name), self._how(name)
+            kind = self.kind(name)
+            setting = self._setting(name)
             if kind not in KINDS:
                 raise ValueError(f"Column {name!r} has the unknown kind {kind!r}: use one of {', '.join(KINDS)}.")
-            if how and not (kind == "number" and how in (".", ",")) and not (kind == "date" and _is_format(how)):
+            is_decimal = kind == "number" and setting in (".", ",")
+            is_date_format = kind == "date" and _is_format(setting)
+            if setting and not is_decimal and not is_date_format:
                 raise ValueError(
                     f"Column {name!r} has the invalid setting {self.columns[name]!r}: 'number' can be followed by a "
                     "decimal separator, and 'date' by a format such as %d.%m.%Y, 'day first', 'month first' or 'excel'."
@@ -486,26 +558,28 @@ class ColumnOptions:
         """Return the kind of a column, or None if it is not set."""
         return str(self.columns[name]).partition(" ")[0] if name in self.columns else None
 
-    def _how(self, name: str) -> str:
+    def _setting(self, name: str) -> str:
         return str(self.columns.get(name, "")).partition(" ")[2].strip()
 
     def decimal_of(self, name: str) -> str | None:
         """Return the decimal separator of a numeric column, or None if it is not set."""
-        return (self._how(name) if self.kind(name) == "number" else "") or self.decimal
+        setting = self._setting(name) if self.kind(name) == "number" else ""
+        return setting or self.decimal
 
     def format_of(self, name: str) -> str | None:
         """Return the format of a date column, or None if it is not set."""
-        return (self._how(name) if self.kind(name) == "date" else "") or self.date_format
+        setting = self._setting(name) if self.kind(name) == "date" else ""
+        return setting or self.date_format
 
     def require(self, names: Iterable[str], notes: Iterable[str] = ()) -> None:
         """Raise an error if the settings name a column that does not exist."""
         known = set(names)
-        if other := next((name for name in self.columns if not isinstance(name, str)), None):
-            raise TableError(f"columns has the key {other!r}: column names are text, such as {str(other)!r}.")
-        if unknown := [name for name in self.columns if name not in known]:
-            name = unknown[0]
-            setting = f"which is set to {self.columns[name]!r}{suggestion(name, known) or '.'}"
-            raise TableError(with_encoding(f"The table has no column {name!r}, {setting}", notes))
+        for name in self.columns:
+            if not isinstance(name, str):
+                raise TableError(f"columns has the key {name!r}: column names are text, such as {str(name)!r}.")
+            if name not in known:
+                setting = f"which is set to {self.columns[name]!r}{suggestion(name, known) or '.'}"
+                raise TableError(with_encoding(f"The table has no column {name!r}, {setting}", notes))
 
 
 def _is_format(text: str) -> bool:

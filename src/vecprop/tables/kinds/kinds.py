@@ -1,8 +1,10 @@
 """Infer the kind of a column, the format of its text and the task of a target."""
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +20,7 @@ from .ambiguities import (
     note_on_names,
     note_on_numbers,
     note_on_order,
+    note_on_parts,
     note_on_short_years,
     note_on_spelling,
     note_on_times,
@@ -57,77 +60,102 @@ def kind_of(series: Any, name: str, options: ColumnOptions, decimal: Callable[[]
     >>> kind_of(pd.Series(["01001", "02002"]), "zip", ColumnOptions()).name
     'code'
     """
-    kind, texts = options.kind(name), texts_of(series)
-    plain = read_numbers(series, NumberReading())
+    kind = options.kind(name)
+    texts = texts_of(series)
+    if kind == "date":
+        return _declared_date(series, texts, options.format_of(name))
+    if kind is None:
+        if isinstance(series.dtype, pandas().CategoricalDtype):
+            return Kind("text" if are_texts(series) else "category")
+        if are_codes(texts):
+            return Kind("code")
+    elif kind != "number":
+        return Kind(kind)
+    reading, note = _number(series, texts, options.decimal_of(name), decimal)
     if kind == "number":
-        reading, note = _number(texts, not plain[1].any(), options.decimal_of(name), decimal)
         if reading.spellings:  # numbers without the unit are valid, too
             reading = replace(reading, spellings=(*reading.spellings, ""))
         return Kind(kind, reading, note)
-    if kind == "date":
-        if date := _date(series, texts, options.format_of(name), are_declared=True):
-            return date
-        digits = DateReading(("yearmonthday",))
-        return Kind("date", digits if _are_eight_digits(plain[0], least=1) else DateReading(format=EXCEL))
-    if kind or isinstance(series.dtype, pandas().CategoricalDtype):
-        return Kind(kind or ("text" if are_texts(series) else "category"))
-    if are_codes(texts):
-        return Kind("code")
-    reading, note = _number(texts, not plain[1].any(), options.decimal_of(name), decimal)
-    x, is_unread = plain if reading == NumberReading() else read_numbers(series, reading)
-    date = None
+    date_format = options.format_of(name)
     if reading.spellings:
-        date = _date(series, texts, options.format_of(name))
         are_few = len(texts) < FEW_NAMES and reading.spellings[0][0].isupper()
-        if date or are_few or any(re.match(r"0\d", text) for text in texts):  # such as 4WD and 007x
-            x, is_unread = plain
+        have_zeros = any(re.match(r"0\d", text) for text in texts)
+        if are_few or have_zeros or _date(series, texts, date_format):  # such as 4WD, 007x and 3 March
+            reading = NumberReading()
+    x, is_unread = read_numbers(series, reading)
     if is_unread.sum() <= 0.1 * (is_unread | ~np.isnan(x)).sum():
-        if reading.spellings:
-            return Kind("number", reading, note)
-        if _are_eight_digits(x):
-            return Kind("date", DateReading(("yearmonthday",)))
-        if all(map(_MONTH_OF_YEAR.fullmatch, texts)) and len({text.split(".")[0] for text in texts}) > 2:
-            return Kind("date", DateReading(("month/year",)))
-        if reading.unit == SECONDS:
-            return Kind("number", reading, note_on_times(texts, name))
-        note = note or note_on_digits(series, x, name) or note_on_codes(texts, name) or note_on_numbers(x, name)
-        return Kind("number", reading, note)
-    if date := date or _date(series, texts, options.format_of(name)):
+        return _kind_of_numbers(series, texts, x, name=name, reading=reading, note=note)
+    date = _date(series, texts, date_format)
+    if date is not None:
         assert isinstance(date.reading, DateReading)
-        missing = note_on_days(read_days(series, date.reading)[0], name)
-        return replace(date, note=joined_notes([date.note, missing]))
+        days, _ = read_days(series, date.reading)
+        return replace(date, note=joined_notes([date.note, note_on_days(days, name)]))
     if tag_separator(texts):
         return Kind("tags")
     note = note_on_names(series, texts, is_unread, int((~np.isnan(x)).sum()), name)
-    note = f"read as text, but {note}" if note else ""
+    if note:
+        note = f"read as text, but {note}"
     if are_texts(series):
         return Kind("text", note=note)
     return Kind("category", note=joined_notes([note, note_on_spelling(texts)]))
 
 
-def _number(
-    texts: list[str], are_plain: bool, given: str | None, decimal: Callable[[], str]
-) -> tuple[NumberReading, str]:
-    """Infer the format of numbers, and return a note if it is ambiguous."""
-    with_points = [text for text in texts if "." in text] if are_plain else texts
-    has_decimals = are_plain and any(decimal_sign([text]) == "." for text in with_points)
-    sign = "." if has_decimals else decimal_sign(with_points)
-    if not sign.startswith("?") or given:
-        return NumberReading() if are_plain and not given else NumberReading.of(texts, given), ""
-    of_others = decimal()
-    reading = NumberReading.of(texts, of_others)
-    readable = filter(reading.value, texts)  # other values have other units
-    example = next((text for text in readable if decimal_sign([text]).startswith("?")), None)
-    if example is None:
+def _kind_of_numbers(
+    series: Any, texts: list[str], x: np.ndarray, *, name: str, reading: NumberReading, note: str
+) -> Kind:
+    """Return the kind of a column of numbers: numbers, times, or dates without separators."""
+    if reading.spellings:
+        return Kind("number", reading, note or note_on_parts(texts, name))
+    if _are_eight_digits(x):
+        return Kind("date", DateReading(("yearmonthday",)))
+    if all(map(_MONTH_OF_YEAR.fullmatch, texts)) and len({text.split(".")[0] for text in texts}) > 2:
+        return Kind("date", DateReading(("month/year",)))
+    if reading.unit == SECONDS:
+        return Kind("number", reading, note_on_times(texts, name))
+    note = note or note_on_digits(series, x, name) or note_on_codes(texts, name) or note_on_parts(texts, name)
+    return Kind("number", reading, note or note_on_numbers(x, name))
+
+
+def _declared_date(series: Any, texts: list[str], date_format: str | None) -> Kind:
+    """Return the format of a column that the user declared as dates."""
+    date = _date(series, texts, date_format, are_declared=True)
+    if date is not None:
+        return date
+    x, _ = read_numbers(series, NumberReading())
+    reading = DateReading(("yearmonthday",)) if _are_eight_digits(x, least=1) else DateReading(format=EXCEL)
+    return Kind("date", reading)
+
+
+def _number(series: Any, texts: list[str], sign: str | None, decimal: Callable[[], str]) -> tuple[NumberReading, str]:
+    """Infer the format of numbers, given a declared decimal separator, and return a note if it is ambiguous."""
+    if sign is not None:
+        return NumberReading.of(texts, sign), ""
+    plain = NumberReading()
+    _, is_unread = read_numbers(series, plain)
+    if is_unread.any():
+        if not decimal_sign(texts).startswith("?"):
+            return NumberReading.of(texts), ""
+    elif any(decimal_sign([text]) == "." for text in texts) or not decimal_sign(filter(_has_point, texts)):
+        return plain, ""
+    sign = decimal()
+    reading = NumberReading.of(texts, sign)
+    # Values that cannot be read have other units.
+    examples = [text for text in texts if reading.value(text) and decimal_sign([text]).startswith("?")]
+    if not examples:
         return reading, ""
-    if reading == NumberReading() and not any(text.lstrip("+-").isdecimal() for text in texts):
-        are_all = len(texts) >= FEW and all(decimal_sign([text]) == "?." for text in texts)
-        if not are_all:  # a point before the last three digits of every number may separate thousands
+    if reading == plain and not any(text.lstrip("+-").isdecimal() for text in texts):
+        may_be_thousands = len(texts) >= FEW and all(decimal_sign([text]) == "?." for text in texts)
+        if not may_be_thousands:
             return reading, ""
-    other = "," if of_others == "." else "."
-    either = NumberReading.of([example], other).value(example)
-    note = f"{example!r} is read as {reading.value(example):g}, but may also be {either:g}"
-    return reading, f"{note}: set decimal={of_others!r} or {other!r} (--decimal)"
+    other = "," if sign == "." else "."
+    value = reading.value(examples[0])
+    other_value = NumberReading.of(examples[:1], other).value(examples[0])
+    note = f"{examples[0]!r} is read as {value:g}, but may also be {other_value:g}"
+    return reading, f"{note}: set decimal={sign!r} or {other!r} (--decimal)"
+
+
+def _has_point(text: str) -> bool:
+    return "." in text
 
 
 def target_reading(y: Any, name: str, frame: Any, options: ColumnOptions) -> tuple[NumberReading, str]:
@@ -135,11 +163,10 @@ def target_reading(y: Any, name: str, frame: Any, options: ColumnOptions) -> tup
 
     If the decimal separator is ambiguous, the most frequent sign of the table's columns is used.
     """
-    texts = texts_of(y)
-    are_plain = not read_numbers(y, NumberReading())[1].any()
-    reading, ambiguity = _number(texts, are_plain, options.decimal_of(name), lambda: common_decimal(frame, options))
-    note = f"is read as {reading}" if reading != NumberReading() else ""
-    return reading, "; ".join(filter(None, (note, ambiguity)))
+    reading, note = _number(y, texts_of(y), options.decimal_of(name), lambda: common_decimal(frame, options))
+    if reading == NumberReading():
+        return reading, note
+    return reading, joined_notes([f"is read as {reading}", note])
 
 
 def note_on_classes(y: Any) -> str:
@@ -214,16 +241,23 @@ def tag_separator(texts: list[str]) -> str:
     >>> tag_separator(["red;big", "red", "big;old", "old;red", "old"]), tag_separator(["Rome, Italy", "Oslo, Norway"])
     (';', '')
     """
+    texts = texts[:1000]
     for separator in ";|,":
-        rows = [text.split(separator) for text in texts[:1000]]
-        tags = [{name.strip() for name in row} - {""} for row in rows]
-        names, several = set().union(*tags), [row for row in tags if len(row) > 1]
-        are_numbers = len(set(map(len, rows))) == 1 and all(name[:1].isdigit() for name in names)
-        are_short = max((name.count(" ") for name in names), default=0) < 4
-        recur = len(rows) > 4 and 2 * len(names) <= sum(map(len, tags)) and len(names) < len(rows)
-        if recur and are_short and not are_numbers and len(several) >= 0.3 * len(rows):
+        rows = [{name.strip() for name in text.split(separator)} - {""} for text in texts]
+        counts = Counter(chain.from_iterable(rows))
+        recur = len(texts) > 4 and 2 * len(counts) <= counts.total() and len(counts) < len(texts)
+        are_long = any(name.count(" ") >= 4 for name in counts)
+        several = sum(len(row) > 1 for row in rows)
+        if recur and not are_long and several >= 0.3 * len(texts) and not _are_numbers(texts, separator):
             return separator
     return ""
+
+
+def _are_numbers(texts: list[str], separator: str) -> bool:
+    """Return whether all texts contain equally many names that start with digits."""
+    rows = [text.split(separator) for text in texts]
+    are_equal = len({len(row) for row in rows}) == 1
+    return are_equal and all(name.strip()[:1].isdigit() for row in rows for name in row)
 
 
 def are_texts(series: Any) -> bool:
@@ -296,5 +330,5 @@ def guess_task(y: Any) -> Literal["classification", "regression"]:
     if unread:
         return "regression" if len(distinct) > MAX_CLASSES and unread <= 0.1 * len(series) else "classification"
     is_whole = bool(np.all(numbers == np.floor(numbers)))
-    few = len(distinct) <= 2 or (len(distinct) <= MAX_CLASSES and len(numbers) >= 10 * len(distinct))
-    return "classification" if is_whole and few else "regression"
+    are_few = len(distinct) <= MAX_CLASSES and len(numbers) >= 10 * len(distinct)
+    return "classification" if is_whole and (are_few or len(distinct) <= 2) else "regression"

@@ -113,7 +113,7 @@ class DelimitedFile:
         return file
 
     def _notes_on_text(self, lines: Sequence[str], text: str) -> Iterator[Note]:
-        """Yield notes on titles, a guessed encoding, and characters that are read as they are."""
+        """Yield notes on titles, a guessed encoding, damaged characters and quotation marks."""
         name = self.path.name
         titles = [line.strip() for line in lines[: self.above] if line.strip() and not declared_separator(line)]
         if titles:
