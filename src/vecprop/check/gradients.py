@@ -44,38 +44,39 @@ def check_gradients(
     Parameters
     ----------
     network : Network, CompiledNetwork or callable
-        A network, or a function f(theta, *args) that returns (value, gradient). If ``gradient`` is given, the function
-        returns only the value. If the value is an array, the gradient is the Jacobian; its shape is the shape of the
-        value followed by the shape of theta.
+        A network, or a function f(theta, *args) that returns (value, gradient). If you pass ``gradient``, the function
+        returns only the value. If the value is an array, the gradient is the Jacobian. The shape of the Jacobian is the
+        shape of the value, followed by the shape of theta.
     theta : array, or list, tuple or dict of arrays
-        The point where the gradient is checked; for a network, a vector (P,). The gradient must have the same
-        structure; arrays in a dict are matched by key.
+        The point where the gradient is checked. For a network, theta is a vector (P,). The gradient must have the
+        structure of theta. Arrays in a dict are matched by key.
     X, T, sample_weight : array, optional
         The inputs, targets and sample weights of a network; see `Network.loss`.
     noise : RandomKey or int, optional
-        The fixed seed or key of random layers. By default, a network with random layers is checked with seed 0, unless
-        ``gradient`` is given.
+        The seed or key of random layers such as dropout. By default, the seed is 0. If you pass ``gradient``, random
+        layers are off by default.
     args : sequence, optional
         Further arguments to pass to a function.
     gradient : callable or array, optional
-        The gradient to check. For a network, it is a vector (P,) or a function of theta, and replaces the gradient of
-        the network. For a function, the gradient is an array or a function with the same arguments.
+        The gradient to check. For a network, pass a vector (P,) or a function of theta. This gradient is checked
+        instead of the gradient of the network. For a function, pass an array or a function with the same arguments.
     method : {"auto", "complex step", "central differences", "directions", "ridders"}, default "auto"
-        How to compute the expected derivatives. "complex step" is exact for every entry. "directions" computes complex
-        steps along three random directions per part, for large networks. "central differences" is the textbook
-        method. "ridders" does not require complex numbers. "auto" selects the complex step, along directions if there
-        are many parameters, or Ridders' method if finite differences contradict the complex step.
+        The method for the expected derivatives. "complex step" is exact for every entry. "directions" computes complex
+        steps along three random directions for each parameter array, and suits large networks. "central differences" is
+        the textbook method. "ridders" does not need complex numbers. "auto" selects the complex step. If there are many
+        parameters, "auto" selects directions. If finite differences contradict the complex step, "auto" selects
+        Ridders' method.
     engine : {"both", "reference", "compiled"}, default "both"
-        The engine that computes the gradient of a network. For the compiled engine, the gradient of `vecprop.compile`
-        and the gradient of a training step are checked. If a part of the network has no kernel, "both" checks only the
-        reference engine.
+        The engine that computes the gradient of a network. For the compiled engine, the check covers the gradient of
+        `vecprop.compile` and the gradient of a training step. If a part of the network cannot be compiled, "both"
+        checks only the reference engine.
     rtol, atol : float, default 0
         Errors up to ``atol + rtol * abs(derivative)`` are allowed in addition to rounding errors.
 
     Returns
     -------
     Report
-        The verdict, and a row for each named part.
+        The verdict, and a row for each parameter array.
 
     Raises
     ------

@@ -128,12 +128,13 @@ def compile(network: Network) -> "CompiledNetwork":
     Returns
     -------
     CompiledNetwork
-        An object with ``loss``, ``loss_and_gradient`` and ``predict``; results agree with the network up to rounding.
+        An object with ``loss``, ``loss_and_gradient`` and ``predict``. The results agree with the network up to
+        rounding.
 
     Raises
     ------
     ValueError
-        If a part has no kernel; the message contains the reason.
+        If a part cannot be compiled. The message contains the reason.
     TypeError
         If network is not a `Network`.
 

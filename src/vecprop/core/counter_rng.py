@@ -59,7 +59,7 @@ def order_of_blocks(seed: int, epoch: int, blocks: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class RandomKey:
-    """The random key of a forward pass: a layer always draws the same numbers from the same key.
+    """The random key of a forward pass. A layer always draws the same numbers from the same key.
 
     Parameters
     ----------

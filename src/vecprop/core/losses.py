@@ -10,7 +10,7 @@ from .elementary import POSITIVE, Array, Range, Ranged, absolute, clip, exp, is_
 
 @dataclass(frozen=True)
 class Loss(Ranged, ABC):
-    """The base class of losses. To write a custom loss, derive a frozen dataclass from it.
+    """The base class of losses. A custom loss is a frozen dataclass that inherits from this class.
 
     Parameters
     ----------
@@ -334,7 +334,7 @@ class Quantile(RegressionLoss):
     Parameters
     ----------
     level : float, default 0.5
-        The level q of the predicted quantile, between 0 and 1: the share of targets below it.
+        The level q of the predicted quantile, between 0 and 1. The level is the share of targets below the quantile.
     reduction : {"mean", "sum"}, default "mean"
         The reduction of the rows' losses.
 

@@ -21,9 +21,9 @@ from .summary import Summary, summarize
 class Network(SuggestsKeywords, Versioned):
     """A dense network: layers, a loss and penalties.
 
-    A network does not store its parameters: its methods take them as a flat vector theta. Leading axes of theta,
-    (*M, P), are members: many networks with the same layers, computed at once. X, T and sample_weight may have the
-    same leading axes, or no leading axes.
+    A network does not store parameters. Pass the parameters to each method as a flat vector theta. Theta may have
+    leading axes, (*M, P). Each of these members is a separate network with the same layers, and all members are
+    computed at once. X, T and sample_weight may have the same leading axes.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Network(SuggestsKeywords, Versioned):
     loss : Loss
         The loss, which includes the link function of the outputs.
     penalty : Penalty or sequence of Penalty, optional
-        The penalty on large weights, added to the reduced loss of the rows. Several penalties are summed.
+        The penalty on large weights. The penalties are added to the loss of the rows.
 
     Attributes
     ----------

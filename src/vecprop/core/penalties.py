@@ -10,7 +10,7 @@ from .elementary import Array, Range, Ranged, absolute, namespace, sign
 
 @dataclass(frozen=True)
 class Penalty(Ranged, ABC):
-    """The base class of penalties. To write a custom penalty, derive a frozen dataclass from it.
+    """The base class of penalties. A custom penalty is a frozen dataclass that inherits from this class.
 
     Parameters
     ----------

@@ -44,8 +44,8 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
     Attributes
     ----------
     coefs_, intercepts_ : list of ndarray
-        The weights (inputs, outputs) and biases (outputs,) of each dense layer. They are views of ``theta_``: you can
-        change their entries or assign new arrays. `partial_fit` starts from them.
+        The weights (inputs, outputs) and biases (outputs,) of each dense layer. The arrays are views of ``theta_``. You
+        can change their entries or assign new arrays. `partial_fit` starts from these parameters.
     theta_ : ndarray (P,)
         All parameters, layer by layer.
     network_ : Network
@@ -53,12 +53,12 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
     n_iter_ : int
         The number of epochs in the last call.
     t_ : int
-        The number of rows processed in training, over all epochs; 0 for "lbfgs".
+        The number of rows processed in all epochs of training. For "lbfgs", the number is 0.
     loss_, best_loss_ : float
-        The loss of the last epoch, and the lowest loss; best_loss_ is None with early stopping.
+        The loss of the last epoch, and the lowest loss. With early stopping, best_loss_ is None.
     loss_curve_ : list of float
-        The loss of each epoch: the mean over its batches, each measured before its step. For "lbfgs", the loss of all
-        rows after each iteration.
+        The mean loss of the batches of each epoch. The loss of a batch is measured before the step. For "lbfgs", the
+        curve contains the loss of all rows after each iteration.
     validation_loss_curve_ : list of float or None
         The validation loss after each epoch, if there are validation rows.
     validation_scores_, best_validation_score_ : list of float and float, or None
@@ -66,7 +66,8 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
     score_curve_ : list of float or None
         The score on the training rows after each epoch, if ``scoring`` is given.
     restart_losses_, best_restart_ : ndarray (n_restarts,) and int, or None
-        With several restarts, the final loss of each (infinite if it diverged), and the index of the best.
+        With several restarts, the final loss of each restart, and the index of the best restart. The loss of a diverged
+        restart is infinite.
     n_features_in_, feature_names_in_ : int and ndarray
         The number of columns of X, and their names if all are strings.
     plot : Plots
@@ -78,12 +79,13 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
 
     Notes
     -----
-    With ``warm_start=True`` or `partial_fit`, training continues exactly, including the states of the optimizer, the
-    schedule, shuffling and dropout. 50 epochs in one call and 50 calls of one epoch give identical bits, even if the
-    model is pickled in between. In two cases training restarts from the current parameters: with "lbfgs", and with
-    schedules that depend on ``max_iter``, which `partial_fit` rejects. With early stopping, the model has the best
-    parameters, but ``warm_start`` continues from the last ones. The loss is the sum over all outputs; scikit-learn's
-    `MLPRegressor` divides the squared error by the number of outputs.
+    With ``warm_start=True`` or `partial_fit`, training continues exactly where the last call stopped. The optimizer,
+    the schedule, shuffling and dropout continue, too. One call with 50 epochs and 50 calls with one epoch give
+    bit-identical results, even if the model is pickled between two calls. There are two exceptions: with "lbfgs", and
+    with schedules that depend on ``max_iter``, training restarts from the current parameters. `partial_fit` supports
+    neither case. With early stopping, ``warm_start`` continues from the last parameters, not from the best parameters.
+    The loss is the sum over all outputs. In scikit-learn, the squared error of `MLPRegressor` is the mean over the
+    outputs.
 
     With scikit-learn 1.9 or newer, ``set_callbacks`` accepts callbacks such as a progress bar.
     """

@@ -48,8 +48,9 @@ class LogProbabilities:
 class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
     """A dense neural network for classification, with scikit-learn's interface.
 
-    Change ``from sklearn.neural_network import MLPClassifier`` to ``from vecprop import MLPClassifier``: settings,
-    attributes, warnings and errors are the same, and the same ``random_state`` starts from the same parameters.
+    To replace scikit-learn's class, change ``from sklearn.neural_network import MLPClassifier`` to ``from vecprop
+    import MLPClassifier``. Settings, attributes, warnings and errors are the same. For the same ``random_state``, the
+    initial parameters are the same.
 
     Parameters
     ----------
@@ -61,11 +62,11 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         or a custom `Activation`.
     {settings}
     loss : "log_loss" or Loss, default "log_loss"
-        The loss function: the cross-entropy, with a logistic output for two classes or independent labels and softmax
-        for more classes; or a `Loss` on targets of 0 and 1, with one output for two classes and otherwise one output
-        for each class.
+        The loss function. "log_loss" is the cross-entropy, with a logistic output for two classes or for independent
+        labels, and with softmax for more classes. A `Loss` gets targets of 0 and 1. It has one output for two classes,
+        and otherwise one output for each class.
     class_weight : dict, "balanced" or None, default None
-        A factor for the weights of each class's rows. "balanced" gives all classes the same total weight.
+        The factor of the row weights for each class. "balanced" gives all classes the same total weight.
 
     Attributes
     ----------

@@ -23,8 +23,9 @@ from .sklearn_compat import Interval
 class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     """A dense neural network for regression, with scikit-learn's interface.
 
-    Change ``from sklearn.neural_network import MLPRegressor`` to ``from vecprop import MLPRegressor``: settings,
-    attributes, warnings and errors are the same, and the same ``random_state`` starts from the same parameters.
+    To replace scikit-learn's class, change ``from sklearn.neural_network import MLPRegressor`` to ``from vecprop import
+    MLPRegressor``. Settings, attributes, warnings and errors are the same. For the same ``random_state``, the initial
+    parameters are the same.
 
     Parameters
     ----------

@@ -72,9 +72,9 @@ class Constructor(Positional):
         or an `Optimizer` with its own learning rate, such as ``AdamW(0.01, weight_decay=0.1)``. "sgd" uses momentum;
         "lbfgs" is a full-batch method for small tables.
     alpha : float, default 0.0001
-        The strength α of the L2 penalty ½ α Σ W² on weights, which is divided by the total weight of the batch.
+        The strength α of the L2 penalty ½ α Σ W² on weights. The penalty is divided by the total weight of the batch.
     batch_size : int or "auto", default "auto"
-        The number of rows in a batch; "auto" is at most 200. "lbfgs" always uses all rows.
+        The number of rows in a batch. "auto" means at most 200 rows. "lbfgs" always uses all rows.
     learning_rate : str or Schedule, default "constant"
         The learning rate schedule: {schedules},
         or a `Schedule`. "invscaling" divides the rate after each epoch by (1 + rows seen) to the power ``power_t``;
@@ -92,8 +92,8 @@ class Constructor(Positional):
         The seed of initial parameters, held-out rows, shuffling and dropout. An integer gives bit-identical results in
         every run, with any number of threads.
     tol : float, default 1e-4
-        The smallest improvement of the loss or score that counts as progress. "lbfgs" converges when no entry of the
-        gradient is larger.
+        The smallest improvement of the loss or score that counts as progress. "lbfgs" stops when no entry of the
+        gradient is larger than ``tol``.
     verbose : bool, int or "bar", default False
         Whether to print a line for each epoch, or to show a progress bar.
     warm_start : bool, default False
@@ -103,10 +103,11 @@ class Constructor(Positional):
     nesterovs_momentum : bool, default True
         Whether "sgd" uses Nesterov momentum.
     early_stopping : bool, default False
-        Whether to stop training when the validation score no longer improves, and restore the best parameters. The
-        validation rows are X_val, or a part of X that is held out (not for "lbfgs").
+        Whether to stop training when the validation score stops improving, and to restore the best parameters. The
+        validation rows are X_val. Without X_val, a part of X is held out, except for "lbfgs".
     validation_fraction : float, default 0.1
-        The share of held-out rows; with two classes, the same share of each.
+        The share of the rows that is held out for validation. With two classes, the same share of each class is held
+        out.
     beta_1, beta_2 : float, default 0.9 and 0.999
         The decay rates of the two moment estimates in "adam" and "adamw".
     epsilon : float, default 1e-8
@@ -126,15 +127,16 @@ class Constructor(Positional):
         The score to measure after each epoch and to monitor for early stopping: a scikit-learn scorer (called with
         sample weights if it accepts them); "loss" for the negative validation loss; None means `score`.
     callbacks : list of callable or None, default None
-        Called after each epoch with a `TrainingState`; one that returns True ends training.
+        Functions that `fit` calls with a `TrainingState` after each epoch. If a callback returns True, training ends.
     checkpoint : Checkpoint or None, default None
-        Saves the training of `fit` to a file, ``Checkpoint("run.npz")``, or to a folder if there are restarts. If the
-        program is killed, the same call of `fit` resumes bit-identically. It needs an integer as random_state.
+        Where `fit` saves the training state: a file, ``Checkpoint("run.npz")``, or a folder if there are restarts. If
+        the program is killed, the same call of `fit` resumes, with bit-identical results. A checkpoint needs an integer
+        as random_state.
     n_restarts : int, default 1
-        The number of random initializations. `fit` trains from each of them and selects the result with the best
-        validation score or, without validation rows, the lowest loss. The first is the same as with ``n_restarts=1``.
+        The number of random initializations. `fit` trains a network from each initialization and selects the network
+        with the best validation score. Without validation rows, `fit` selects the network with the lowest loss.
     n_jobs : int or None, default None
-        The maximum number of threads; None means the number of processors.
+        The maximum number of threads. None means the number of processors.
     """
 
     _: KW_ONLY

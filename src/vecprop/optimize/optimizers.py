@@ -15,7 +15,7 @@ State = dict[str, Any]
 
 @dataclass(frozen=True)
 class Optimizer(Ranged, ABC):
-    """The base class of optimizers. To write a custom optimizer, derive a frozen dataclass from it.
+    """The base class of optimizers. A custom optimizer is a frozen dataclass that inherits from this class.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ class GradientDescent(Optimizer):
     Parameters
     ----------
     learning_rate : float or array_like of float (*M,), default 0.01
-        The learning rate μ: one value, or one per member.
+        The learning rate μ. Pass one value, or one value for each member.
 
     Examples
     --------
@@ -166,7 +166,7 @@ class Momentum(Optimizer):
     Parameters
     ----------
     learning_rate : float or array_like of float (*M,), default 0.01
-        The learning rate μ: one value, or one per member.
+        The learning rate μ. Pass one value, or one value for each member.
     momentum : float, default 0.9
         The factor λ, at least 0 and less than 1.
 
@@ -204,7 +204,7 @@ class Nesterov(Momentum):
     Parameters
     ----------
     learning_rate : float or array_like of float (*M,), default 0.01
-        The learning rate μ: one value, or one per member.
+        The learning rate μ. Pass one value, or one value for each member.
     momentum : float, default 0.9
         The factor λ, at least 0 and less than 1.
 
@@ -232,7 +232,7 @@ class RMSProp(Optimizer):
     Parameters
     ----------
     learning_rate : float or array_like of float (*M,), default 0.001
-        The learning rate μ: one value, or one per member.
+        The learning rate μ. Pass one value, or one value for each member.
     decay : float, default 0.9
         The decay rate ρ of the mean of squared gradients, at least 0 and less than 1.
     epsilon : float, default 1e-8
@@ -277,7 +277,7 @@ class Adam(Optimizer):
     Parameters
     ----------
     learning_rate : float or array_like of float (*M,), default 0.001
-        The learning rate μ: one value, or one per member.
+        The learning rate μ. Pass one value, or one value for each member.
     beta1, beta2 : float, default 0.9 and 0.999
         The decay rates β₁ and β₂ of the two moving averages, at least 0 and less than 1.
     epsilon : float, default 1e-8
@@ -322,7 +322,7 @@ class AdamW(Adam):
     Parameters
     ----------
     learning_rate : float or array_like of float (*M,), default 0.001
-        The learning rate μ: one value, or one per member.
+        The learning rate μ. Pass one value, or one value for each member.
     beta1, beta2 : float, default 0.9 and 0.999
         The decay rates β₁ and β₂ of the two moving averages, at least 0 and less than 1.
     epsilon : float, default 1e-8

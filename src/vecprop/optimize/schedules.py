@@ -13,7 +13,7 @@ State = dict[str, Any]
 
 
 class Schedule(Ranged, ABC):
-    """The base class of schedules. To write a custom schedule, derive a frozen dataclass from it.
+    """The base class of schedules. A custom schedule is a frozen dataclass that inherits from this class.
 
     Examples
     --------
@@ -210,7 +210,7 @@ class WarmUp(Schedule):
     Parameters
     ----------
     steps : int
-        The number of steps with a rising rate; the last of these steps has the full rate.
+        The number of steps with a rising rate. The last of these steps has the full rate.
     after : Schedule, default Constant()
         The schedule after the warm-up, as if training started there.
 

@@ -29,7 +29,7 @@ class EarlyStopping(Ranged):
     Parameters
     ----------
     monitor : {"validation_loss", "validation_score", "loss"}, default "validation_loss"
-        The monitored quantity; "loss" is the training loss. Without a validation set, "validation_loss" monitors the
+        The monitored quantity. "loss" is the training loss. Without a validation set, "validation_loss" monitors the
         training loss. For "validation_score", an increase is progress.
     min_delta : float, default 0.0
         The decrease that counts as progress, in units of the loss.
@@ -38,9 +38,9 @@ class EarlyStopping(Ranged):
     restore_best : bool, default True
         Whether training returns the best parameters instead of the last parameters.
     compare_to : {"progress", "best"}, default "progress"
-        "progress" compares each loss with the loss of the latest epoch with progress, as Keras does; many small
-        decreases add up to progress. "best" is scikit-learn's rule: it compares each loss with the lowest loss so far,
-        a decrease by exactly min_delta is progress, and the initial parameters do not count.
+        "progress" compares each loss with the loss of the latest epoch with progress, as in Keras. Many small decreases
+        then add up to progress. "best" compares each loss with the lowest loss so far, as in scikit-learn. A decrease
+        by exactly min_delta is then progress, and the loss of the initial parameters does not count.
 
     Raises
     ------

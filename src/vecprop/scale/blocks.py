@@ -25,9 +25,9 @@ RETRIES = 3
 class DaskBlocks:
     """Blocks of a Dask data frame or array; each partition is a block.
 
-    The workers of the cluster load several partitions at once and convert them to arrays, shortly before they are
-    needed. Training is local and, with the same rows in the same blocks, bit-identical to training on `ParquetBlocks`
-    and `ArrayBlocks`. If a worker is lost, other workers load its partitions again.
+    The workers of the cluster load several partitions in advance and convert the partitions to arrays. This process
+    trains the network. With the same rows in the same blocks, the result is bit-identical to training on
+    `ParquetBlocks` and `ArrayBlocks`. If a worker is lost, other workers load its partitions again.
 
     Parameters
     ----------
@@ -36,11 +36,11 @@ class DaskBlocks:
     target : str, sequence of str, or dask.array.Array (N, ...)
         The name or names of the target columns; if frame is an array, the array of targets.
     inputs : sequence of str, optional
-        The names of the input columns; by default all other columns.
+        The names of the input columns. By default, all other columns are inputs.
     weight : str or dask.array.Array (N,), optional
         The weights of the rows, as a column name or an array.
     client : distributed.Client, optional
-        The client of the cluster; by default the most recently created one.
+        The client of the cluster. The default is the most recently created client.
 
     Attributes
     ----------

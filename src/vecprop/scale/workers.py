@@ -238,20 +238,21 @@ class Dispatcher:
 class DaskWorkers:
     """Train the members of a population on the workers of a Dask cluster.
 
-    Pass an instance as ``workers`` to `train_population`, `MLPSearchCV`, ensembles and tabular models. Members are sent
-    in bundles of about one second of work, and each worker gets the data once. Results are bit-identical to local
-    training, even if workers join, leave or die. Workers that would compute different bits, because their processor or
-    library versions differ, raise an error before training starts.
+    Pass an instance as ``workers`` to `train_population`, `MLPSearchCV`, ensembles and tabular models. Each worker gets
+    the data once. Members are sent in bundles of about one second of work. Results are bit-identical to training in
+    this process, even if workers join, leave or die. If a worker has another processor or other library versions, an
+    error is raised before training starts.
 
     Parameters
     ----------
     client : distributed.Client, optional
-        The client of the cluster; by default the most recently created one.
+        The client of the cluster. The default is the most recently created client.
     retries : int, default 3
-        The maximum number of times that a bundle is resubmitted after Dask has given up on it. By default, Dask gives
-        up after four workers have died while training it. Also the number of times in a row that all data may be lost.
+        The maximum number of times that a bundle is submitted again after Dask has given up. By default, Dask gives up
+        after four workers have died while they trained the bundle. The number also limits how often in a row all data
+        may be lost.
     same_bits : bool, default True
-        Whether all workers must compute the same bits as this process. Otherwise, the last digits of results may differ
+        Whether all workers must compute the same bits as this process. If False, the last digits of results may differ
         between types of processors.
 
     Raises
@@ -259,7 +260,8 @@ class DaskWorkers:
     ImportError
         On use, if Dask is not installed.
     RuntimeError
-        On use, if a worker would compute different bits, if there is no worker for a minute, or if retries run out.
+        On use, if a worker would compute different bits, if there is no worker for a minute, or if the last retry
+        fails.
 
     Notes
     -----

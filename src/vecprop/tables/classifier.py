@@ -56,8 +56,9 @@ MAX_FINAL_INVERSE = 1.5
 class TabularClassifier(ClassifierMixin, TableModel):
     """A classifier for raw tables with numbers, categories, dates, text and missing values.
 
-    It is an ensemble of dense networks. All networks receive standardized numbers, and half of them also a piecewise
-    linear encoding. The default settings were chosen for accuracy on many small tables; see docs/tables.md.
+    The model is an ensemble of dense networks. All networks receive standardized numbers. Half of the networks also
+    receive a piecewise linear encoding of numbers. The default settings were chosen for accuracy on many small tables;
+    see docs/tables.md.
 
     Parameters
     ----------
@@ -65,23 +66,25 @@ class TabularClassifier(ClassifierMixin, TableModel):
     label_smoothing : float, default 0.1
         The fraction of each target, below 0.5, that is spread over all classes in proportion to their frequencies.
     class_weight : dict, "balanced" or None, default None
-        A factor for the sample weights of each class in training: a dict (1 for missing classes), or "balanced" for
-        equal total weights. Predicted probabilities then refer to the weighted class frequencies.
+        The factor of the sample weights for each class in training. A dict contains the factors, and missing classes
+        have the factor 1. "balanced" gives all classes the same total weight. With class weights, predicted
+        probabilities refer to the weighted class frequencies.
     threshold : float, str or None, default None
-        The positive class is predicted if its probability exceeds this; None predicts the more probable class. Rules
-        choose it on out-of-fold predictions: "f1" for the highest F1; "recall:0.9" for the highest threshold with this
-        recall; "cost:5,1" for the lowest cost if a false negative costs 5 and a false positive costs 1.
+        The positive class is predicted if its probability is above the threshold. None predicts the more probable
+        class. A rule chooses the threshold on out-of-fold predictions. "f1" chooses the highest F1. "recall:0.9"
+        chooses the highest threshold with a recall of 0.9. "cost:5,1" chooses the lowest cost if a false negative costs
+        5 and a false positive costs 1.
     positive : class or None, default None
-        The positive class of a binary target, used for the threshold and metrics such as F1. None selects the class 1,
-        True, "yes" or "y" (case-insensitive) if there is one, and otherwise the class with fewer rows.
+        The positive class of a binary target, for the threshold and for metrics such as F1. None selects the class 1,
+        True, "yes" or "y" (case-insensitive). If there is no such class, None selects the class with fewer rows.
 
     Attributes
     ----------
     classes_ : ndarray (C,)
         The classes, sorted.
     temperature_ : float
-        The divisor of the logits before softmax, which calibrates the averaged probabilities of the views. Each view
-        additionally has its own temperature.
+        The divisor of the logits before softmax, which calibrates the averaged probabilities of the views. In addition,
+        each view has a separate temperature.
     inverse_temperature_ : float
         The inverse of ``temperature_``.
     positive_ : class
@@ -89,8 +92,8 @@ class TabularClassifier(ClassifierMixin, TableModel):
     threshold_ : float
         The threshold on the probability of the positive class, if ``threshold`` is set.
     out_of_fold_ : ndarray (N, C)
-        The probabilities of the training rows, predicted by networks that used the row neither for training nor for
-        early stopping. Rows without a prediction have nan. Model files do not contain this array.
+        The probabilities of the training rows. The networks that predict a row used this row neither for training nor
+        for early stopping. Rows without a prediction have nan. Model files do not contain this array.
     validation_loss_ : float
         The log loss of ``out_of_fold_``.
     {attributes}
@@ -154,7 +157,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         Parameters
         ----------
         X : DataFrame, Table, Dataset, array, path or paths
-            A table with the training columns, in any order; other columns are ignored.
+            A table with the training columns, in any order. Other columns are ignored.
 
         Returns
         -------

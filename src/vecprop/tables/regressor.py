@@ -35,19 +35,19 @@ MAX_SPREAD = 1e150
 class TabularRegressor(RegressorMixin, TableModel):
     """A regressor for raw tables with numbers, categories, dates, text and missing values.
 
-    It is an ensemble of dense networks. All networks receive standardized numbers, and half of them also a piecewise
-    linear encoding. The default settings were chosen for accuracy on many small tables; see docs/tables.md. Targets are
-    standardized for training, and predictions are clipped to the range of the targets.
+    The model is an ensemble of dense networks. All networks receive standardized numbers. Half of the networks also
+    receive a piecewise linear encoding of numbers. The default settings were chosen for accuracy on many small tables;
+    see docs/tables.md. Targets are standardized for training, and predictions are clipped to the range of the targets.
 
     Parameters
     ----------
     {settings}
     loss : "squared_error" or "quantile", default "squared_error"
-        The loss: "squared_error" predicts a mean, "quantile" predicts a quantile.
+        The loss. "squared_error" predicts a mean, and "quantile" predicts a quantile.
     quantile : float or sequence of three, default 0.5
-        The level of the quantile, between 0 and 1: the share of targets below the prediction. Three levels, such as
-        (0.05, 0.5, 0.95), set the lower end of intervals, the prediction and the upper end, with one ensemble for each.
-        The width of intervals then depends on the spread of the targets of similar rows.
+        The level of the quantile, between 0 and 1. The level is the share of targets below the prediction. Three
+        levels, such as (0.05, 0.5, 0.95), are the lower end of intervals, the prediction and the upper end. The model
+        then has one ensemble for each level, and intervals are wider for rows with uncertain targets.
 
     Attributes
     ----------
@@ -60,8 +60,9 @@ class TabularRegressor(RegressorMixin, TableModel):
     residuals_ : Residuals
         The residuals of each network's out-of-fold predictions.
     out_of_fold_ : ndarray (N,) or (N, L)
-        The predictions of the training rows, or their quantiles at L levels, by networks that used the row neither for
-        training nor for early stopping. Rows without a prediction have nan. Model files do not contain this array.
+        The predictions of the training rows, or the quantiles at L levels. The networks that predict a row used this
+        row neither for training nor for early stopping. Rows without a prediction have nan. Model files do not contain
+        this array.
     validation_loss_ : float
         The root mean squared error of ``out_of_fold_``, or its mean quantile loss over rows and levels.
     {attributes}
@@ -123,7 +124,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         Parameters
         ----------
         X : DataFrame, Table, Dataset, array, path or paths
-            A table with the training columns, in any order; other columns are ignored.
+            A table with the training columns, in any order. Other columns are ignored.
 
         Returns
         -------
@@ -140,9 +141,9 @@ class TabularRegressor(RegressorMixin, TableModel):
     def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
         """Return prediction intervals, which contain about the given share of the targets.
 
-        Intervals combine the networks' predictions with their out-of-fold residuals (CV+, Barber et al., 2021; with
-        three quantiles, Romano et al., 2019). New rows are assumed to have the training distribution. With N training
-        rows, the share can be at most N / (N + 1).
+        Intervals combine the predictions of the networks with their out-of-fold residuals (CV+, Barber et al., 2021;
+        with three quantiles, Romano et al., 2019). The new rows must come from the distribution of the training rows.
+        With N training rows, the share can be at most N / (N + 1).
 
         Parameters
         ----------

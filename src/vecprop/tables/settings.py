@@ -78,7 +78,7 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
         The decimal separator of numbers in text. None infers the sign for each column.
     date_format : str or None, default None
         The format of dates in text, as in ``datetime.strptime``, or "day first", "month first", or "excel" for Excel's
-        serial dates. None infers it for each column.
+        serial dates. None infers the format of each column.
     n_estimators : int or "auto", default "auto"
         The number of networks in each view, at least 2. Each network leaves out a different fold of the rows. "auto" is
         8 below 2,500 rows, 6 below 20,000 rows, and otherwise 4. There are two views: both contain standardized numbers
@@ -91,50 +91,50 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
     dropout : float, default 0
         The fraction of each hidden layer's outputs that is dropped in each step.
     weight_decay : float, default {weight_decay}
-        The decay of AdamW per epoch. It is divided by the number of steps, so its effect does not depend on the number
-        of rows.
+        The decay of AdamW in an epoch. The decay of a step is this number divided by the number of steps, so the effect
+        does not depend on the number of rows.
     learning_rate_init : float, default 0.01
         The initial learning rate, which decays to 0 on a cosine schedule.
     batch_size : int or "auto", default "auto"
-        The number of rows in a batch; "auto" is 1 % of the rows, but at least 64 and at most 256.
+        The number of rows in a batch. "auto" is 1 % of the rows, but at least 64 and at most 256.
     max_iter : int or "auto", default "auto"
         The largest number of epochs. "auto" is {epochs}, or fewer (at least 10) if these would process more than two
         million rows. Small tables get more epochs (up to 400) to reach {steps} steps, with the same total decay. The
         number doubles if there is only one view.
     n_iter_no_change : int, default 20
-        Stop training a network after this number of epochs without improvement on its validation rows (the fold that
-        it is not trained on), and restore its best parameters.
+        A network stops after this number of epochs without improvement of the validation loss. The best parameters are
+        then restored. The validation rows of a network are the fold that the network is not trained on.
     random_state : int, RandomState or None, default None
-        Determines validation rows, initial parameters, order of rows and dropout. An integer makes results
-        reproducible bit for bit, with any number of threads.
+        The seed of validation rows, initial parameters, the order of rows and dropout. An integer gives bit-identical
+        results with any number of threads.
     n_jobs : int or None, default None
         The largest number of threads. None uses one thread per processor.
     workers : DaskWorkers or None, default None
-        Trains the networks on a cluster, with bit-identical results. The table is read and encoded locally. By default,
-        a ``joblib.parallel_config("dask")`` block uses its cluster.
+        The cluster that trains the networks, with bit-identical results. This process reads and encodes the table. In a
+        block of ``joblib.parallel_config("dask")``, the default is the cluster of this block.
     verbose : bool, default False
         Whether to show a `ProgressBar`.
     progress : callable or None, default None
-        Called several times a second with a `Progress`: the number of finished networks, the rows trained on and the
-        losses. If it returns True, training stops.
+        A function that is called several times a second with a `Progress`, which contains the number of finished
+        networks, the rows trained on and the losses. If the function returns True, training stops.
     checkpoint : Checkpoint or None, default None
-        Saves trained networks to a folder, ``Checkpoint("folder")``. If the process is killed, the same `fit` resumes
-        and yields the same model, bit for bit. Requires an integer as random_state.
+        The folder for trained networks, ``Checkpoint("folder")``. If the process is killed, the same call of `fit`
+        resumes, with bit-identical results. The random_state must be an integer.
 
     Attributes
     ----------
     notes_ : list of str
-        Notes on columns that are not used, with the reasons, and on values that could not be used unchanged.
+        Notes on columns that are not used, with the reasons, and on values that cannot be read.
     encoder_ : Encoder
         Converts columns to inputs: ``encoder_.kinds`` by name, and ``encoder_.dropped`` with the reasons.
     profiles_ : list of Profile
         Statistics of each training column, which `detect_drift` compares with other tables.
     ensemble_ : Ensemble
-        The networks: each of ``ensemble_.views`` has a ``network``, the parameters ``thetas``, (M, P), and its
+        The networks. Each view in ``ensemble_.views`` has a ``network``, the parameters ``thetas``, (M, P), and a
         ``share`` of the prediction.
     loss_curves_, validation_loss_curves_ : list of list of float
-        The loss of each network after each epoch, and its validation loss initially and after each epoch. Networks with
-        the piecewise linear encoding come first.
+        The loss of each network after each epoch, and the validation loss before training and after each epoch.
+        Networks with the piecewise linear encoding come first.
     n_iter_ : int
         The largest number of epochs of any network.
     n_features_in_, feature_names_in_ : int and ndarray
@@ -143,7 +143,8 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
         Plots of the model: ``plot()`` or ``plot.loss()`` draws the losses of the networks, and
         ``plot.dependence(column)`` draws how predictions depend on a column.
     trained_rows_ : TrainedRows
-        The number of training rows, and fingerprints of them, which detect rows that `evaluate` should not score.
+        The number and the fingerprints of the training rows. `evaluate` uses the fingerprints to find duplicates of
+        training rows.
     """
 
     target: str | None = None

@@ -102,21 +102,22 @@ class TableModel(SharedSettings):
             The table, or the path of a file, folder or several files that `read_table` can read. The index of a data
             frame is used as a column if it has a name or contains other values than integers; a note reports this.
         y : array (N,), optional
-            The target. By default, it is read from the target column of the table.
+            The target. By default, the target column of the table is the target.
         sample_weight : str or array (N,), optional
-            The weight of each row, at least 0, or the name of a column, which is then not an input. By default, all
-            weights are 1. Rows with a weight below 1e-30 are left out.
+            The weight of each row, at least 0, or the name of a column of weights. This column is not used as an input.
+            By default, all weights are 1. Rows with a weight below 1e-30 are not used.
         groups : str or array (N,), optional
-            The group of each row, such as a patient, or the name of a column, which is then not an input. All rows of a
-            group are validation rows of the same network, so that early stopping, probabilities and intervals are valid
-            for new groups.
+            The group of each row, such as a patient, or the name of a column of groups. This column is not used as an
+            input. All rows of a group are validation rows of the same network. Therefore, early stopping, probabilities
+            and intervals are valid for new groups.
         time : str or array (N,), optional
-            The time of each row, or the name of a column. Each network is trained on rows that are earlier than its
-            validation rows, so that early stopping, probabilities and intervals are valid for later rows.
+            The time of each row, or the name of a column of times. Each network is trained on rows that are earlier
+            than its validation rows. Therefore, early stopping, probabilities and intervals are valid for later rows.
         memory : int or str, optional
-            The memory that the program may use, in bytes or as text such as "4GB"; by default most of the free memory.
-            If Parquet files, Arrow files or a data set need more, the model is trained block by block. Columns,
-            validation and calibration then use a random sample of rows, and a note reports this.
+            The memory that the program may use, in bytes or as text such as "4GB". The default is most of the free
+            memory. If Parquet files, Arrow files or a data set need more memory, the model is trained block by block. A
+            random sample of the rows then determines the columns, the validation and the calibration, and a note
+            reports this.
 
         Returns
         -------
@@ -130,7 +131,7 @@ class TableModel(SharedSettings):
         ValueError
             If settings are out of range, an array has the wrong number of axes, or training diverges.
         KeyboardInterrupt
-            If Ctrl-C is pressed before training of all networks has started. Later, Ctrl-C ends training early.
+            If you press Ctrl-C before the training of all networks has started. Later, Ctrl-C ends training early.
         """
         names = {"sample_weight": sample_weight, "groups": groups, "time": time}
         streamed = self._streamed(X, y, names, memory)
@@ -151,15 +152,16 @@ class TableModel(SharedSettings):
     ) -> Self:
         """Return a model that is retrained on all rows of a table, for as many epochs as this one.
 
-        No rows are held out for validation. The new model copies everything that was learned from out-of-fold
-        predictions, such as the temperature, the residuals of intervals and the validation loss. The table should
-        contain the training rows of this model and further rows, such as its test rows. Columns that this model does
-        not use are ignored.
+        No rows are held out for validation. Therefore, the new model copies the temperature, the residuals of
+        intervals, the validation loss and other results of out-of-fold predictions from this model. The table should
+        contain the training rows of this model and more rows, such as the test rows. Columns that this model does not
+        use are ignored.
 
         Parameters
         ----------
         X, y, sample_weight, memory, groups
-            As for `fit`. A group column need not be named again, but an array of groups must be passed again.
+            As for `fit`. If you passed an array of groups to `fit`, pass an array of groups again. A group column is
+            known to the model.
         progress : callable, optional
             A progress callback, like the setting ``progress``.
 
@@ -395,23 +397,25 @@ class TableModel(SharedSettings):
     def explain(self, X: Any, background: Any = None) -> Explanations:
         """Explain predictions by the contribution of each column to the prediction or probability.
 
-        A contribution is the Shapley value of the column: the mean change of the prediction when the column is set to
-        the row's value, over random subsets of other columns that are already set. The contributions of a row add up to
-        the prediction (or the probability of the predicted class) minus the mean over background rows. They are
-        estimated from random samples and have standard errors. Text is compared with missing text.
+        A contribution is the Shapley value of the column. In background rows, columns are set to the values of the
+        explained row, one after the other in random order. The contribution is the mean change of the prediction when
+        the column is set. The contributions of a row add up to the prediction (or the probability of the predicted
+        class) minus the mean prediction of the background rows. Contributions are estimated from random samples and
+        have standard errors. Text is compared with missing text.
 
         Parameters
         ----------
         X : DataFrame, Table, Dataset, array, path or paths
             The rows, see `fit`.
         background : DataFrame, Table, Dataset, array, path or paths, optional
-            Rows to compare with, such as the training rows. By default, columns are drawn independently from their
-            training distributions, because the model does not store rows.
+            The background rows, such as the training rows. By default, each column is drawn independently from its
+            training distribution, because the model does not store rows.
 
         Returns
         -------
         Explanations
-            One explanation per row. Printing shows them as text, and ``to_frame()`` returns a data frame.
+            One explanation for each row. ``print`` shows the explanations as text, and ``to_frame()`` returns a data
+            frame.
 
         Raises
         ------

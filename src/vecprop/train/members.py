@@ -31,17 +31,17 @@ class Member(SuggestsKeywords):
     network : Network
         The network.
     theta : ndarray (P,) or int
-        The initial parameters, which are not changed, or a seed for ``network.init``. The process that trains the
-        member draws parameters from the seed, in float32 if X is float32, otherwise in float64.
+        The initial parameters, or a seed for ``network.init``. The array is not changed. The process that trains the
+        member draws the parameters from the seed, in float32 if X is float32, and otherwise in float64.
     optimizer : Optimizer or LBFGS
         The optimizer.
     rows : ndarray of int, optional
-        The indices of the rows of X to train on; all by default.
+        The indices of the rows of X to train on. By default, the member is trained on all rows.
     validation_rows : ndarray of int, optional
-        The indices of the rows on which loss and score are measured after each epoch; none by default.
+        The indices of the validation rows. The loss and the score of these rows are measured after each epoch.
     X, T : ndarray, optional
-        Data to use instead of the population's data, for example a fold with separate preprocessing. Several members
-        may use the same arrays; they are not copied.
+        Data that replace the data of the population, for example a fold with separate preprocessing. Several members
+        may use the same arrays. The arrays are not copied.
     sample_weight : ndarray (N,), optional
         The weights of all rows of X, instead of the population's weights.
     keeps_predictions : bool, default False

@@ -27,7 +27,7 @@ class Progress:
     rows : int, default 0
         The number of rows seen so far, over all epochs.
     loss, validation_loss : float, default nan
-        The median of the members' latest losses; NaN if unknown.
+        The median of the latest losses of the members, or NaN if it is unknown.
     stage : int, default 1
         0 during the short trial of networks of a tabular model. Its rows and epochs do not count, and returning True
         does not stop it.

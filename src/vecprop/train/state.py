@@ -27,12 +27,12 @@ class History(Versioned):
     Attributes
     ----------
     loss : ndarray (epochs + 1, *M), or (epochs, *M) for running losses
-        The training loss on all rows, without noise, including the penalty. A running loss is the mean of the batch
-        losses of an epoch, with noise, each computed before the step on its batch.
+        The training loss on all rows, without noise, including the penalty. A running loss is the mean of the losses of
+        the batches of an epoch, with noise. The loss of a batch is computed before the step.
     validation_loss : ndarray (epochs + 1, *M), or (0,) without validation data
         The same loss on the validation rows.
     validation_score : ndarray (epochs + 1, *M), or (0,) if no score is set
-        The score on the validation rows; larger is better.
+        The score on the validation rows. Larger scores are better.
     validation_predictions : ndarray (epochs + 1, n, O), or (0,) if they are not stored
         The predictions of the validation rows, see `Member`.
     gradient_norm : ndarray (epochs, *M)
@@ -182,7 +182,8 @@ class TrainingState(Versioned):
     Attributes
     ----------
     theta : array (*M, P)
-        The current parameters. Training updates this array in place, so copy it to keep it. Callbacks may change it.
+        The current parameters. Training updates this array in place, so make a copy if you keep it. Callbacks may
+        change the array.
     optimizer : dict
         The optimizer's state.
     schedule : dict
@@ -200,9 +201,9 @@ class TrainingState(Versioned):
         of the latest epoch with progress, and the number of epochs since then. For a score, the loss is its negative.
         Empty without early stopping.
     network : Network or None
-        The network, used to refuse continuing with a different one.
+        The network. Training cannot continue with a different network.
     optimizer_class : str
-        The class name of the optimizer, used to refuse continuing with a different one; "" if unknown.
+        The class name of the optimizer, or "" if it is unknown. Training cannot continue with a different optimizer.
     under_way : dict
         The progress within an epoch of `train_blocks`: the counts of windows and rows, and the means so far. Empty
         between epochs.
@@ -244,15 +245,15 @@ class TrainingResult(Versioned):
     Attributes
     ----------
     theta : array (*M, P)
-        The trained parameters; with early stopping, the best parameters.
+        The trained parameters. With early stopping, these are the best parameters.
     history : History
         The recorded losses and other values.
     state : TrainingState
         The state for continuing exactly: ``train(network, result.theta, X, T, ..., state=result.state)``. If early
         stopping has restored the best parameters, ``result.state.theta`` holds the latest parameters.
     reason : str
-        Why training ended: "epochs", "early stopping", "callback", "interrupted" (Ctrl-C; the result belongs to the
-        last complete epoch), "converged" or "stalled" (L-BFGS), or "diverged" (in a DivergenceError).
+        The reason why training ended: "epochs", "early stopping", "callback", "interrupted" (by Ctrl-C), "converged" or
+        "stalled" (L-BFGS), or "diverged" (in a DivergenceError).
 
     Examples
     --------

@@ -96,7 +96,7 @@ def train(
     network : Network
         The network.
     theta : array (*M, P)
-        The initial parameters; they are not changed.
+        The initial parameters. This array is not changed.
     X : array (*M, N, I)
         The inputs.
     T : array
@@ -104,9 +104,10 @@ def train(
     optimizer : Optimizer or LBFGS
         The optimizer.
     epochs : int, default 300
-        The number of passes over the rows; for LBFGS, the maximum number of iterations.
+        The number of passes over the rows. For LBFGS, it is the maximum number of iterations.
     batch_size : int, optional
-        The number of rows per step; by default all rows, in the given order. The last batch may be smaller.
+        The number of rows in a step. By default, a step uses all rows in the given order. The last batch may be
+        smaller.
     shuffle : bool, default True
         Whether to shuffle the rows before each epoch.
     seed : int, default 0
@@ -114,48 +115,50 @@ def train(
     sample_weight : array (*M, N), optional
         The weights of the rows.
     validation : tuple (X, T) or (X, T, sample_weight), optional
-        Validation rows; their loss is measured before the first epoch and after each epoch.
+        The validation rows. The validation loss is measured before the first epoch and after each epoch.
     validation_score : str, optional
         A score to measure on the validation rows in addition to their loss; larger is better:
         {scores}.
     training_loss : {"auto", "exact", "running"}, default "auto"
-        The training loss in the history. "exact" is the loss on all rows, measured before the first epoch and after
-        each epoch; with mini-batches this takes another pass. "running" is the mean of the batch losses of an
-        epoch, each computed before the step on its batch, at no cost. "auto" is "exact" for full batches, at no cost,
-        and "running" for mini-batches. L-BFGS always measures the exact loss.
+        The training loss in the history. "exact" is the loss of all rows, measured before the first epoch and after
+        each epoch. With mini-batches, the exact loss needs another pass over the rows. "running" is the mean of the
+        losses of the batches of an epoch, and costs no time. "auto" is "exact" for full batches and "running" for
+        mini-batches. L-BFGS always measures the exact loss.
     schedule : Schedule, optional
-        The factor of the learning rate at each step; 1 by default.
+        The factor of the learning rate at each step. The default factor is 1.
     early_stopping : EarlyStopping, optional
         Ends training when a loss stops decreasing, or the validation score stops increasing.
     clip_norm : float, optional
         The largest norm of a gradient. Larger gradients are scaled down to this norm, separately for each member.
     callbacks : sequence of callable
-        Called with the `TrainingState` after each epoch; a callback that returns True ends training. Context managers
-        are entered before the first epoch and exited after the last one. A callback with an attribute ``interval`` may
-        be called only once every ``interval`` epochs, which is faster if epochs are short.
+        Functions that `train` calls with the `TrainingState` after each epoch. If a callback returns True, training
+        ends. If a callback is a context manager, `train` enters it before the first epoch and exits it after the last
+        epoch. If a callback has an attribute ``interval``, `train` may call it only once every ``interval`` epochs,
+        which is faster if epochs are short.
     engine : {"auto", "compiled", "reference"}, default "auto"
-        The engine: "compiled" runs machine code for this processor, "reference" runs NumPy; results agree up to
-        rounding. "auto" selects "compiled" for float32 and float64 NumPy arrays and for networks of built-in parts or
-        custom formulas, see `vecprop.compile`; otherwise a warning gives the reason. Members are bit-identical to
-        `train_population` with the same seed for all. "auto" selects "reference" if X, T or sample_weight have members,
-        or if the environment variable ``VECPROP_ENGINE`` is "reference".
+        "compiled" runs machine code, and "reference" runs NumPy. The results of both engines agree up to rounding.
+        "auto" selects "compiled" for NumPy arrays of float32 or float64 if all parts of the network can be compiled;
+        see `vecprop.compile`. If a part cannot be compiled, a warning gives the reason. "auto" selects "reference" if
+        X, T or sample_weight have members, or if the environment variable ``VECPROP_ENGINE`` is "reference". Members
+        are bit-identical to members of `train_population` with the same seed.
     state : TrainingState, optional
         ``result.state`` of an earlier call, to continue from.
     checkpoint : Checkpoint, optional
-        Saves the training state to a file. If the process is killed or fails, the same call resumes from it.
+        The file for the training state. If the process is killed or fails, the same call resumes from this file.
 
     Returns
     -------
     TrainingResult
-        The trained theta, the history, the state, and the reason why training ended. Ctrl-C ends training between two
-        batches and returns the result of the last complete epoch; a run that continues from it is bit-identical to an
-        uninterrupted one. KeyboardInterrupt is raised if Ctrl-C is pressed before the first losses are measured, or a
-        second time. Exceptions of signal handlers or from other threads are also raised between two batches.
+        The trained theta, the history, the state, and the reason why training ended. After Ctrl-C, `train` returns the
+        result of the last complete epoch. If you continue from this result, the outcome is bit-identical to an
+        uninterrupted run. If you press Ctrl-C before the first losses are measured, or a second time, KeyboardInterrupt
+        is raised. Exceptions of signal handlers or from other threads are raised between two batches.
 
     Raises
     ------
     DivergenceError
-        If a loss or gradient is not finite; the error's ``result`` holds the last parameters with a finite loss.
+        If a loss or gradient is not finite. The attribute ``result`` of the error contains the last parameters with a
+        finite loss.
     ValueError, TypeError
         If an argument is out of range or does not fit the network.
 

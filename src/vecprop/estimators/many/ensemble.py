@@ -48,24 +48,25 @@ class MLPEnsemble(SuggestsSettings, SuggestsKeywords, MetaEstimatorMixin, Versio
     n_estimators : int, default 10
         The number of networks.
     bootstrap : bool, default False
-        Whether to draw each member's rows with replacement. Without it, members differ only in their seeds by default,
-        which is often enough.
+        Whether to draw the rows of each member with replacement. By default, members differ only in their seeds.
     max_samples : int or float, default 1.0
         The number or the share of rows for each member, drawn without replacement unless ``bootstrap=True``.
     max_features : int or float, default 1.0
         The number or the share of features for each member, drawn without replacement.
     oob_score : bool, default False
-        Whether to compute the out-of-bag score. It predicts each row with the members not trained on this row.
+        Whether to compute the out-of-bag score. For this score, each row is predicted by the members that were not
+        trained on this row.
     n_jobs : int or None, default None
-        The maximum number of threads; None means the number of processors.
+        The maximum number of threads. None means the number of processors.
     workers : DaskWorkers or None, default None
         The cluster to train on, with bit-identical results. In a block of ``joblib.parallel_config("dask")``, the
         default is the cluster of this block.
     random_state : int, RandomState or None, default None
-        The seed of the members' initial parameters, rows and features. The one in ``estimator`` is ignored.
+        The seed of the initial parameters, rows and features of all members. The random state of ``estimator`` is
+        ignored.
     checkpoint : Checkpoint or None, default None
-        Saves finished members to a folder, ``Checkpoint("folder")``. If the program is killed, the same call of `fit`
-        resumes with the other members and returns identical bits. Requires an integer as random_state.
+        The folder for finished members, ``Checkpoint("folder")``. If the program is killed, the same call of `fit`
+        resumes with the remaining members, with bit-identical results. The random_state must be an integer.
 
     Attributes
     ----------
@@ -78,8 +79,8 @@ class MLPEnsemble(SuggestsSettings, SuggestsKeywords, MetaEstimatorMixin, Versio
     oob_score_ : float
         The out-of-bag score, if ``oob_score=True``.
     oob_decision_function_, oob_prediction_ : ndarray
-        With ``oob_score=True``, the mean probabilities of a classifier, or the mean predictions of a regressor, of the
-        members not trained on the row; NaN without such members.
+        With ``oob_score=True``, the mean probabilities of a classifier, or the mean predictions of a regressor. Only
+        members that were not trained on a row predict this row. If all members were trained on a row, the value is NaN.
     plot : LossPlots
         Plots of the ensemble: ``plot()`` or ``plot.loss()`` draws the losses of all members.
     n_outputs_ : int
@@ -306,13 +307,13 @@ class MLPEnsembleClassifier(LogProbabilities, ClassifierMixin, MLPEnsemble):
     Parameters
     ----------
     estimator : MLPClassifier, optional
-        The settings of all members; ``MLPClassifier()`` by default.
+        The settings of all members. The default is ``MLPClassifier()``.
     {settings}
 
     Attributes
     ----------
     classes_ : ndarray (C,)
-        The classes, sorted; all members share them.
+        The sorted classes, which are the same for all members.
     {attributes}
 
     Examples

@@ -32,43 +32,45 @@ from .folds import Candidate, Split, splitter_for
 class MLPSearchCV(compat.SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSearchCV):
     """A hyperparameter search by cross-validation that trains all networks at once.
 
-    All candidates, folds and seeds are trained together, in compiled code with several threads. Each fit is
-    bit-identical to a separate fit, so the results equal the results of `sklearn.model_selection.GridSearchCV`. Fits
-    that run Python code after each epoch ("lbfgs", callbacks, early stopping on a custom ``scoring``) run separately,
-    in threads.
+    The networks of all candidates, folds and seeds are trained together, in compiled code with several threads. Each
+    fit is bit-identical to a separate fit, so the results equal the results of `sklearn.model_selection.GridSearchCV`.
+    Fits that run Python code after each epoch run separately, in threads. Examples are "lbfgs", callbacks, and early
+    stopping on a custom ``scoring``.
 
     Parameters
     ----------
     estimator : MLPClassifier, MLPRegressor, or Pipeline that ends in one
-        The estimator to tune. Earlier steps of a Pipeline are fitted once for each fold and each choice of their own
+        The estimator to tune. The other steps of a Pipeline are fitted once for each fold and each choice of their
         parameters.
     param_grid : dict or list of dict, optional
         The values to try for each parameter, in all combinations. A list of dicts is a list of grids.
     param_distributions : dict or list of dict, optional
-        Lists or distributions (with ``rvs``), used instead of ``param_grid`` to draw ``n_iter`` candidates.
+        Lists or distributions (with ``rvs``) of each parameter. The search draws ``n_iter`` candidates from them. Pass
+        either ``param_grid`` or ``param_distributions``.
     n_iter : int, default 10
         The number of candidates to draw.
     scoring : str, callable, list, tuple, dict or None, default None
-        The score, or several scores: a list of names, a dict, or a callable that returns a dict. None for
+        The score, or several scores: a list of names, a dict, or a callable that returns a dict. None means
         ``estimator.score``.
     cv : int, splitter, iterable or None, default None
-        The number of folds (5 by default), any splitter, or pairs of index arrays. With a number of folds, `fit` takes
-        ``groups``, to keep the rows of a group together, or ``time``, to score each block of rows by fits to earlier
-        rows. The estimator's own early stopping still draws its validation rows at random.
+        The number of folds (5 by default), any splitter, or pairs of index arrays. With a number of folds, you can pass
+        ``groups`` or ``time`` to `fit`. ``groups`` keeps the rows of a group together. ``time`` scores each block of
+        rows with fits to earlier rows. Early stopping in the estimator still draws its validation rows at random.
     refit : bool, str or callable, default True
-        Whether to fit the best candidate to all rows. With several scores, the name of the score that selects it, or a
-        function that takes ``cv_results_`` and returns the index of the best candidate.
+        Whether to fit the best candidate to all rows. With several scores, pass the name of the score that selects the
+        best candidate, or a function that returns the index of the best candidate from ``cv_results_``.
     return_train_score : bool, default False
         Whether to score the training rows too.
     n_seeds : int, default 1
-        The number of random states for each candidate on each fold: the estimator's own, and others drawn from it.
-        Scores and times are means over the seeds; additional columns of ``cv_results_`` show how much the score depends
-        on the seed.
+        The number of random states for each candidate on each fold. The first random state is the random state of the
+        estimator. Scores and times are means over the seeds. Additional columns of ``cv_results_`` show how much the
+        score depends on the seed.
     halving : float or None, default None
-        The factor of successive halving: all candidates train for a few epochs, the best 1 in ``halving`` of them for
-        ``halving`` times as many, and so on, up to the estimator's ``max_iter``. "max_iter" cannot be searched then.
+        The factor of successive halving. In the first round, all candidates train for a few epochs. In each later
+        round, the best candidates, one in ``halving``, train for ``halving`` times as many epochs. The last round has
+        ``max_iter`` epochs. You cannot search for "max_iter" with halving.
     n_jobs : int or None, default None
-        The maximum number of threads; None means the number of processors.
+        The maximum number of threads. None means the number of processors.
     workers : DaskWorkers or None, default None
         The cluster to train on, with bit-identical scores. This process computes the scores and the refit, and runs the
         fits that call Python code after each epoch. In a block of ``joblib.parallel_config("dask")``, the default is
@@ -80,10 +82,10 @@ class MLPSearchCV(compat.SuggestsSettings, SuggestsKeywords, Versioned, compat.B
     verbose : int or "bar", default 0
         Whether to print the number of fits, or to show a progress bar.
     pre_dispatch : int or str, default "2*n_jobs"
-        Ignored; accepted for compatibility with scikit-learn's searches.
+        This parameter has no effect. It exists for compatibility with scikit-learn's searches.
     checkpoint : Checkpoint or None, default None
-        Saves finished fits to a folder, ``Checkpoint("folder")``. If the program is killed, the same call of `fit`
-        resumes with the other fits and returns identical bits. Requires an integer as the estimator's random_state.
+        The folder for finished fits, ``Checkpoint("folder")``. If the program is killed, the same call of `fit` resumes
+        with the remaining fits, with bit-identical results. The random_state of the estimator must be an integer.
 
     Attributes
     ----------

@@ -29,35 +29,33 @@ MOST_COMPARED = 10_000
 class Checkpoint(SuggestsNames):
     """A file or folder that saves training, so that the same program can resume it.
 
-    Whether the program ended by an error, Ctrl-C, kill -9 or a power cut, the resumed result is bit-identical to an
-    uninterrupted run: theta, the optimizer's moments, the best parameters, the stop reason and all curves except the
-    time, which counts only saved training. With another processor or other library versions, bits may differ; a warning
-    reports this.
+    The program may end by an error, Ctrl-C, kill -9 or a power cut. The result of the resumed run is bit-identical to
+    the result of an uninterrupted run, except for the recorded times. With another processor or other library versions,
+    bits may differ, and a warning reports this.
 
-    `train` saves its state to a model file, which `load` can read at any time. `train_population` saves the results of
-    finished members to a folder, many per file; unfinished members restart. Files are replaced atomically. The result
-    of a finished run is returned at once; `train` continues the run if ``epochs`` is larger. A later run may add
-    members to a folder, or train only some of them.
+    `train` saves its state to a model file, which `load` can read at any time. If the run had ended, `train` returns
+    the result immediately. If ``epochs`` has increased, `train` continues the run. `train_population` saves the results
+    of finished members to a folder, and unfinished members restart. A later run may add members to a folder, or train
+    only some members. Files are replaced atomically.
 
-    An exception, for example from a callback, propagates after training is saved. SIGTERM stops and saves
-    training like Ctrl-C, and then ends the program with exit code 143. Only one program at a time can use a checkpoint,
-    which is enforced by a file lock. Unfinished files of a killed program are removed by the next run.
+    If a callback raises an exception, training is saved before the exception is raised. SIGTERM stops and saves
+    training like Ctrl-C, and then ends the program with exit code 143. A file lock ensures that only one program at a
+    time uses a checkpoint. The next run removes unfinished files of a killed program.
 
     Parameters
     ----------
     path : path
-        The file or folder; missing folders are created. A file belongs to one run, with the same network, initial
+        The file or folder. Missing folders are created. A file belongs to one run, with the same network, initial
         parameters, data and settings.
     every : float, default 60.0
-        The minimum number of seconds between writes, which happen after an epoch or a finished member. The interval
-        grows if writing would take more than a hundredth of the time. The end of training is always saved.
+        The minimum number of seconds between two writes. A write happens after an epoch or a finished member. The
+        interval grows if writing would take more than a hundredth of the time. The end of training is always saved.
 
     Raises
     ------
     ValueError
-        If ``every`` is negative or not finite. At the start of training: if another program uses the checkpoint; if the
-        path is not a checkpoint; or if it belongs to another run, with no members in common. The checkpoint stays
-        unchanged.
+        If ``every`` is negative or not finite. At the start of training: if another program uses the checkpoint, if the
+        path is not a checkpoint, or if the checkpoint belongs to another run. The checkpoint stays unchanged.
     FileError
         At the start of training: if model files cannot store a part of the run, such as a custom layer.
 

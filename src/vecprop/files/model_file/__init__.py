@@ -37,31 +37,31 @@ def save(
 ) -> None:
     """Save a model to a file, including its training state; `load` restores it bit-identically.
 
-    The result is an .npz file that ``numpy.load(path, allow_pickle=False)`` can open; everything except arrays is JSON.
-    It replaces an older file atomically; see docs/model-files.md. Callbacks are not saved. A callback may save its own
-    model, and training can continue exactly from such a file.
+    The result is an .npz file that ``numpy.load(path, allow_pickle=False)`` can open. All content except arrays is
+    JSON. The new file replaces an older file atomically; see docs/model-files.md. Callbacks are not saved. A callback
+    may call `save`, and training can continue exactly from this file.
 
     Parameters
     ----------
     model : TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles, TabularClassifier, -Regressor or Pipeline
-        The model. A pipeline ends with a vecprop estimator; the steps before it are scikit-learn's StandardScaler,
+        The model. A pipeline ends with a vecprop estimator. The other steps may be scikit-learn's StandardScaler,
         MinMaxScaler, MaxAbsScaler, RobustScaler, QuantileTransformer, PowerTransformer, SimpleImputer,
         MissingIndicator, OneHotEncoder, OrdinalEncoder, ColumnTransformer, FunctionTransformer without a function, or
         pipelines of them.
     path : path
-        The file, such as model.npz; no extension is added. An existing file is replaced.
+        The file, such as model.npz. No extension is added. An existing file is replaced.
     columns : mapping of str to anything, optional
         The names and types of the training columns, such as ``dict(frame.dtypes)``, as information for users of the
-        file; by default the model's feature names.
+        file. By default, the file contains the feature names of the model.
     metrics : mapping of str to float, optional
         Metrics of the model, as information for users of the file.
 
     Raises
     ------
     FileError
-        If a part of the model is custom code, a function or an unsupported class, or if the file would exceed the
-        limits of 65,534 arrays or 64 MiB of JSON, or if the path has the extension of another format, such as .pkl.
-        Nothing is written.
+        If a part of the model is custom code, a function or an unsupported class. If the file would have more than
+        65,534 arrays or 64 MiB of JSON. If the path has the extension of another format, such as .pkl. Nothing is
+        written.
     sklearn.exceptions.NotFittedError
         If the model is not fitted.
     OSError
@@ -122,9 +122,9 @@ def save_with_notes(
 def load(path: str | os.PathLike[str]) -> Any:
     """Load a model from a file that was written by `save`.
 
-    Loading never executes code from the file: it contains no pickles, and only classes on a fixed list are created,
-    from validated numbers, text and arrays. The checksum detects damage, but not manipulation: anyone who can change
-    the file can change the model's predictions.
+    `load` does not execute code from the file. The file does not contain pickles. `load` creates only objects of
+    classes on a fixed list, from validated numbers, text and arrays. The checksum detects damage, but not manipulation.
+    Anyone who can change the file can change the predictions of the model.
 
     Parameters
     ----------
@@ -134,8 +134,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     Returns
     -------
     TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles, TabularClassifier, TabularRegressor or Pipeline
-        Its predictions and continued training are bit-identical to the saved model on the same machine with the same
-        library versions.
+        The model. On the same machine and with the same library versions, predictions and continued training are
+        bit-identical to the saved model.
 
     Raises
     ------

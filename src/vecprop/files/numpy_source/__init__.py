@@ -19,9 +19,9 @@ from .table_source import table_functions
 def to_numpy(model: Any, path: str | os.PathLike[str] | None = None, *, coverage: float | None = None) -> str:
     """Export a model as Python source that depends only on NumPy.
 
-    The source defines ``predict(X)`` and, for classifiers, ``predict_proba(X)``. Its formulas are copied from the
-    library, and its parameters are exact; predictions agree up to rounding. For a tabular model, the functions take a
-    data frame or a dict of columns, with None and nan for missing values.
+    The source defines ``predict(X)`` and, for classifiers, ``predict_proba(X)``. The formulas are copied from the
+    library, and the parameters are exact. Predictions agree with the model up to rounding. For a tabular model, the
+    functions accept a data frame or a dict of columns, with None and nan for missing values.
 
     Parameters
     ----------
@@ -30,9 +30,10 @@ def to_numpy(model: Any, path: str | os.PathLike[str] | None = None, *, coverage
         steps are StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, SimpleImputer and OneHotEncoder with basic
         options, FunctionTransformer without a function, and ColumnTransformer and pipelines of these.
     path : path, optional
-        Also write the source to this file, replacing an existing file atomically.
+        A file for the source. An existing file is replaced atomically.
     coverage : float, optional
-        For a `TabularRegressor`: also define ``predict_interval(table, coverage)`` with this default coverage.
+        For a `TabularRegressor`, the default coverage of the function ``predict_interval(table, coverage)``, which the
+        source then defines.
 
     Returns
     -------

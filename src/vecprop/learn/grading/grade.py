@@ -23,7 +23,7 @@ def grade(function: Any, name: str | None = None, *, network: Network | None = N
         The function. For a network, it takes (theta, X, T) and returns the loss and the gradient, which has the shape
         of theta.
     name : str, optional
-        The name of the tutorial's function; by default the name of the given function.
+        The name of the function in the tutorial. By default, this is the name of the given function.
     network : Network, optional
         The network, for a function that computes its loss and gradient.
     hints : int, default 1
@@ -33,7 +33,8 @@ def grade(function: Any, name: str | None = None, *, network: Network | None = N
     Returns
     -------
     Grade
-        An error in the function is reported as a mistake. This call does not stop endless functions; `grade_file` does.
+        The grade. If the function raises an error, the grade reports a mistake. `grade` does not stop endless
+        functions. `grade_file` stops endless functions.
 
     Raises
     ------
@@ -69,14 +70,14 @@ def grade_all(module: Any, names: Sequence[str] | None = None, *, hints: int = 1
     module : module, mapping or object
         The functions, with the tutorial's names.
     names : sequence of str, optional
-        The names of the graded functions; by default all functions of the tutorial.
+        The names of the graded functions. By default, all functions of the tutorial are graded.
     hints : int, default 1
         The number of printed hints; see `grade`.
 
     Returns
     -------
     Grades
-        The grade of each function; missing functions get 0 points.
+        The grade of each function. Missing functions get 0 points.
 
     Examples
     --------
@@ -111,13 +112,13 @@ def grade_file(
     path : str or Path
         A Python file, a notebook, or Markdown with Python blocks. All statements run in an empty folder.
     names : sequence of str, optional
-        The names of the graded functions; by default all functions of the tutorial.
+        The names of the graded functions. By default, all functions of the tutorial are graded.
     network : Network, optional
         Grade only the file's ``loss_and_gradient(theta, X, T)``, for this network.
     hints : int, default 1
         The number of printed hints; see `grade`.
     seconds : float, default 5
-        The limit of processor time for the file without its imports, and for each function call. Code that waits is
+        The limit of processor time for each function call, and for the file without its imports. Code that waits is
         stopped after the same time.
     megabytes : int, default 2048
         The memory limit of the process, on systems that support it.
@@ -136,7 +137,7 @@ def grade_file(
 
     Notes
     -----
-    All processes started by the file are stopped. The process protects against accidents, not against attacks: the
+    All processes that the file starts are stopped. The process protects against accidents, but not against attacks. The
     code has the rights of the current user, so it can read files and use the network. Run untrusted files in a
     container.
     """

@@ -29,7 +29,7 @@ def trace(
     T : array_like (N, O) or (N,)
         The targets, in the format of the network's loss.
     sample_weight : array_like (N,), optional
-        The weights of the rows; 1 by default.
+        The weights of the rows. By default, all weights are 1.
     noise : RandomKey or int, optional
         The key, or its seed, for random layers such as dropout. None disables randomness, as in prediction.
 

@@ -51,16 +51,16 @@ class Evaluation(Measured):
     worst_rows : list of WorstRow
         The ten rows with the largest loss.
     importances : list of Importance
-        How much the loss rises when the values of a column are shuffled.
+        The increase of the loss when the values of a column are shuffled.
     trained_on : int
-        The number of rows that duplicate a training row, including the target. It is an estimate if there are more than
-        10,000 training rows, and 0 if new rows would have as many duplicates by chance.
+        The number of rows that are duplicates of a training row, including the target. For more than 10,000 training
+        rows, the number is an estimate. If chance explains the duplicates, the number is 0.
     notes : list of str
         Differences between the table and the training data, and rows that are left out.
     how : str
         How the rows were scored: "table" (any table), "test" (rows that were held out), "out of fold" (training rows,
-        each predicted by networks that have not seen it) or "cross-validation" (training rows, each predicted by a
-        model trained without it).
+        predicted by networks that were not trained on the row) or "cross-validation" (training rows, predicted by
+        models that were not trained on the row).
     has_test, is_classifier : bool
         Whether the rows differ from the training rows, and whether the model predicts classes.
     model : estimator
@@ -147,7 +147,7 @@ def evaluate(
 ) -> Evaluation:
     """Compute metrics with intervals on labeled rows, and compare the model with simple baselines.
 
-    A note reports how many rows duplicate training rows, because their metrics are too optimistic.
+    A note reports how many rows are duplicates of training rows, because metrics of such rows are too optimistic.
 
     Parameters
     ----------
@@ -160,15 +160,15 @@ def evaluate(
     target : str, optional
         The target column. By default, it is the target column of the model.
     weight : str, optional
-        The column with sample weights; all weights are 1 by default.
+        The column of sample weights. By default, all weights are 1.
     groups : str, optional
-        The column that identifies groups, such as patients. Intervals are then valid for new groups.
+        The column of groups, such as patients. The intervals are then valid for new groups.
     training : table, or pair of table and target, optional
-        The training rows of the model, to fit the baselines on. By default, the baselines are cross-validated on
-        ``table`` with five folds, and a note reports this.
+        The training rows of the model. The baselines are fitted to these rows. By default, the baselines are
+        cross-validated on ``table`` with five folds, and a note reports this.
     baselines : bool, default True
-        Whether to compare with baselines: predictions that ignore the inputs, a linear model, and gradient boosting.
-        If False, Parquet and Arrow files are read in chunks, and only predictions are stored.
+        Whether to compare the model with baselines: predictions that ignore the inputs, a linear model, and gradient
+        boosting. If False, Parquet and Arrow files are read in chunks, and only predictions are stored.
     seed : int, default 0
         The seed of folds, baselines and intervals.
 

@@ -98,15 +98,16 @@ def read_table(
     ----------
     path : path, list of paths, or Dataset (pyarrow)
         A Parquet file (``.parquet``, ``.pq``), an Arrow or Feather file (``.arrow``, ``.feather``, ``.ipc``), an Excel
-        workbook (``.xlsx``; only its first sheet is read), or a text file with a header and one line per row. Text
-        files may have any name and separator (comma, semicolon, tab, bar, spaces), are encoded as UTF-8, UTF-16, UTF-32
-        or cp1252 (Western European), and may be compressed (``.gz``, ``.bz2``, ``.xz``, ``.zst``, ``.zip``). ``-`` is
-        standard input. A folder is searched recursively; its files must have the same kind and the same columns, and
-        are read in the order of their names. Names that start with a period or an underscore are ignored.
+        workbook (``.xlsx``), or a text file with column names and one line per row. ``-`` is standard input. Only the
+        first sheet of a workbook is read. Text files may have any name and any separator, such as a comma, a semicolon
+        or a tab. They are encoded as UTF-8, UTF-16, UTF-32 or cp1252 (Western European), and may be compressed
+        (``.gz``, ``.bz2``, ``.xz``, ``.zst``, ``.zip``). All files of a folder and its subfolders are read in the order
+        of their names. The files must have the same format and the same columns. Files whose names start with a period
+        or an underscore are ignored.
     as_text : bool, default False
-        Whether to keep the columns of text files as text, as models read them, and to index the rows of text and Excel
-        files by line. By default, numeric and Boolean columns are converted, except digits with leading zeros. The
-        type of a column depends on its values in all files.
+        Whether to keep all values of text files as text, as models read them. The index of text and Excel files then
+        contains the line of each row. By default, columns of numbers and Booleans are converted, except digits with
+        leading zeros. The type of a column depends on its values in all files.
     target : str, optional
         A column of a text file whose missing values are counted in the notes.
     classes : sequence of str
@@ -115,13 +116,13 @@ def read_table(
     Returns
     -------
     DataFrame (pandas)
-        The table; ``attrs["notes"]`` lists assumptions about text files as sentences.
+        The table. ``attrs["notes"]`` contains notes on text files as sentences.
 
     Raises
     ------
     TableError
-        If a file does not exist, is empty, is not a table, or has rows longer than its header; or if the files of a
-        table differ in their columns or types.
+        If a file does not exist, is empty, is not a table, or has a row with more values than column names. If the
+        files of a table differ in their columns or types.
 
     Examples
     --------

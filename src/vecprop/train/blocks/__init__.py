@@ -44,17 +44,17 @@ def train_blocks(
 ) -> TrainingResult:
     """Train a network on rows that are read block by block and need not fit into memory.
 
-    Each epoch reads the blocks in a random order, collects them into windows and shuffles the rows of each window. The
-    next window is read while the network is trained on the current one. If one window holds all rows, the result is
-    bit-identical to `train` with ``training_loss="running"``. For the same rows, block sizes, window and seed, the
-    result does not depend on the number of threads, the source of the rows, or interruptions.
+    In each epoch, the blocks are read in a random order. Several blocks form a window, and the rows of a window are
+    shuffled. The next window is read while the network is trained on the current window. If one window contains all
+    rows, the result is bit-identical to `train` with ``training_loss="running"``. The result depends only on the rows,
+    the block sizes, the window and the seed.
 
     Parameters
     ----------
     network : Network
-        The network; its parts must be supported by the compiled engine.
+        The network. The compiled engine must support all parts of the network.
     theta : ndarray (P,)
-        The initial parameters; they are not changed.
+        The initial parameters. This array is not changed.
     blocks : ArrayBlocks, ParquetBlocks or another object of `Blocks`
         The rows.
     optimizer : Optimizer
@@ -62,38 +62,42 @@ def train_blocks(
     epochs : int, default 1
         The number of passes over the rows.
     batch_size : int, default 256
-        The number of rows per step. A batch may contain rows of two windows; the last batch of an epoch may be smaller.
+        The number of rows in a step. A batch may contain rows of two windows. The last batch of an epoch may be
+        smaller.
     window : int, default 1048576
-        The maximum number of rows in a window; two windows and a block are held in memory. Larger windows shuffle the
-        rows better; a window should hold at least 16 blocks.
+        The maximum number of rows in a window. Two windows and a block are in memory at a time. Larger windows shuffle
+        the rows better. A window should contain at least 16 blocks.
     shuffle : bool, default True
         Whether to shuffle blocks and rows before each epoch.
     seed : int, default 0
         The random seed of the row order and of the dropout masks.
     validation : tuple (X, T) or (X, T, sample_weight), optional
-        Validation rows in memory; their loss is measured before the first epoch and after each epoch.
+        Validation rows in memory. Their loss is measured before the first epoch and after each epoch.
     validation_score : str, optional
         A score to measure on the validation rows in addition to their loss, see `train`.
     schedule, early_stopping, clip_norm
         See `train`.
     callbacks : sequence of callable
-        Called with the `TrainingState` after each window, see `train`; ``under_way`` is empty at the end of an epoch.
+        Functions that are called with the `TrainingState` after each window; see `train`. At the end of an epoch,
+        ``under_way`` is empty.
     checkpoint : Checkpoint, optional
-        Saves the training state to a file between windows. If the process is killed, the same call resumes from it.
+        The file for the training state, which is saved between windows. If the process is killed, the same call resumes
+        from this file.
     state : TrainingState, optional
-        ``result.state`` of an earlier call, to continue from; it may come from the middle of an epoch.
+        ``result.state`` of an earlier call, to continue from. The state may come from the middle of an epoch.
 
     Returns
     -------
     TrainingResult
-        The trained theta, the history, the state, and the reason why training ended. Ctrl-C ends training between two
-        batches and returns the result of the last complete window; a run that continues from it is bit-identical to an
-        uninterrupted one.
+        The trained theta, the history, the state, and the reason why training ended. After Ctrl-C, `train_blocks`
+        returns the result of the last complete window. If you continue from this result, the outcome is bit-identical
+        to an uninterrupted run.
 
     Raises
     ------
     DivergenceError
-        If a loss or gradient is not finite; the error's ``result`` holds the parameters before the window.
+        If a loss or gradient is not finite. The attribute ``result`` of the error contains the parameters before the
+        window.
     ValueError, TypeError
         If an argument is out of range or does not fit the network, or if a block is invalid.
     MemoryError

@@ -78,13 +78,13 @@ class ArrayBlocks:
     Parameters
     ----------
     X : array (N, I)
-        The inputs. If they are a memory map, only one block at a time is loaded.
+        The inputs. If X is a memory map, only one block at a time is loaded.
     T : array (N, ...)
         The targets, in the form that the network's loss expects.
     sample_weight : array (N,), optional
         The weights of the rows.
     rows : int, default 8192
-        The number of rows per block; the last block may be smaller.
+        The number of rows in a block. The last block may be smaller.
 
     Attributes
     ----------
@@ -207,8 +207,8 @@ def copy_blocks(
         The folder to create. It contains ``X.npy``, ``T.npy``, ``sample_weight.npy`` if rows are weighted, and
         ``blocks.json``, which is written last.
     shuffle : int, optional
-        The random seed of the order; by default, rows keep their order. The order depends only on the seed and the
-        number of rows.
+        The random seed of the order. By default, the rows keep their order. The shuffled order depends only on the seed
+        and the number of rows.
     rows : int, default 8192
         The number of rows per block of the copy.
 

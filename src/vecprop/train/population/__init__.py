@@ -49,34 +49,37 @@ def train_population(
     sample_weight : ndarray (N,), optional
         The weights of the rows.
     progress : callable, optional
-        Called several times a second with a `Progress`: the number of finished members, the rows seen, and the losses.
-        If it returns True, the remaining members are stopped at once, as by Ctrl-C.
+        A function that is called several times a second with a `Progress`, which contains the number of finished
+        members, the rows seen and the losses. If the function returns True, the remaining members stop immediately, as
+        after Ctrl-C.
     engine : {"auto", "compiled", "reference"}, default "auto"
         See `train`. The compiled engine trains members in parallel threads, without Python code between their steps.
-        Unsupported members are trained one by one afterwards; `progress` is then called after each member.
+        Members that the compiled engine does not support are trained afterwards, one after the other. For these
+        members, `progress` is called after each member.
     moments : bool, default True
-        Whether results contain the optimizers' moments, which are needed to continue training. Without Adam's moments,
-        results are a third as large.
+        Whether results contain the moments of the optimizers. Continued training needs the moments. Without the moments
+        of Adam, results are a third as large.
     checkpoint : Checkpoint, optional
-        Saves finished members to a folder, even if an exception ends training. The same call, or a call with additional
-        members, then trains only the remaining members.
+        The folder for finished members, which are saved even if an exception ends training. The same call, or a call
+        with additional members, then trains only the remaining members.
     workers : object, optional
-        Trains the members in other processes, with bit-identical results. ``workers.run(function, bundles, data)``
-        yields ``place, function(bundles[place], data)`` for each bundle of about one second of work, in any order.
+        An object that trains the members in other processes, with bit-identical results, such as `DaskWorkers`.
+        ``workers.run(function, bundles, data)`` yields ``place, function(bundles[place], data)`` for each bundle, in
+        any order. A bundle is about one second of work.
 
     Returns
     -------
     TrainingResults
         A sequence with the result of each member, bit-identical to `train`. Results do not depend on the other members,
         their order or the number of threads. If a member diverges, its result contains the last parameters with a
-        finite loss and the reason "diverged"; the others continue. After Ctrl-C, unfinished members return the result
-        of their last complete epoch and the reason "interrupted". KeyboardInterrupt is raised if all members are
-        finished, or if Ctrl-C is pressed again.
+        finite loss and the reason "diverged", and the other members continue. After Ctrl-C, unfinished members have the
+        result of their last complete epoch and the reason "interrupted". If all members are finished, or if you press
+        Ctrl-C again, KeyboardInterrupt is raised.
 
     Raises
     ------
     ValueError, TypeError
-        If a member or the data are invalid; the message contains the index of the member.
+        If a member or the data are invalid. The message contains the index of the member.
 
     Examples
     --------
