@@ -195,7 +195,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         X : DataFrame, Table, Dataset, array, path or paths
             A table, see `predict`.
         y : array (N,), optional
-            The true classes. By default, they are read from the target column of the table. Rows with a missing value
+            The true classes. By default, the target column of the table contains the classes. Rows with a missing class
             are not scored.
         sample_weight : array (N,), optional
             The sample weights.

@@ -100,7 +100,7 @@ class TableModel(SharedSettings):
         ----------
         X : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), array (N, I), path or list of paths
             The table, or the path of a file, folder or several files that `read_table` can read. The index of a data
-            frame is used as a column if it has a name or contains other values than integers; a note reports this.
+            frame is used as a column if it has a name or contains other values than integers. A note reports this.
         y : array (N,), optional
             The target. By default, the target column of the table is the target.
         sample_weight : str or array (N,), optional
