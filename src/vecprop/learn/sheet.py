@@ -51,7 +51,7 @@ def network_of_shape(shape: str, activation: str = "logistic", loss: str = "soft
 
 @dataclass(frozen=True)
 class Worksheet:
-    """A worksheet on one pass of a small network, also available as ``learn.worksheet``.
+    """A worksheet on one pass of a small network (alias ``learn.worksheet``).
 
     Parameters
     ----------
@@ -156,10 +156,10 @@ class Worksheet:
         Parameters
         ----------
         answers : mapping of str to array_like
-            The answers by name, such as "Z1". Unknown names are ignored. Numbers may be strings, such as "-0,5", "1/2"
+            The answers by name, such as "Z1"; unknown names are ignored. Numbers may be strings, such as "-0,5", "1/2"
             or "50 %". None, empty strings and nan count as not filled in.
         names : str or sequence of str, optional
-            The values to grade. By default, all values are graded.
+            The values to grade; all by default.
 
         Examples
         --------
@@ -205,8 +205,8 @@ class _Grader:
     results computed from earlier answers. `roots` names the wrong values that a value follows from.
     """
 
-    def __init__(self, given: list[Value]) -> None:
-        self.intervals = {value.name: [_point(value.array)] for value in given}
+    def __init__(self, values: list[Value]) -> None:
+        self.intervals = {value.name: [_point(value.array)] for value in values}
         self.roots: dict[str, list[str]] = {}
 
     def grade(self, value: Value, answer: Any) -> Grade:
@@ -351,8 +351,8 @@ def number_of(text: str) -> float:
     match = NUMBER.fullmatch(text)
     if len(text) > 100 or not match:
         raise ValueError
-    sign, whole, numerator, divisor, percent = match.groups()
-    number = float(whole or 0) + float(numerator) / float(divisor or 1)
+    sign, integer, numerator, divisor, percent = match.groups()
+    number = float(integer or 0) + float(numerator) / float(divisor or 1)
     if percent:
         number /= 100
     return -number if sign == "-" else number

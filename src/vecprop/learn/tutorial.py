@@ -105,10 +105,10 @@ def _check_lengths(name, array, lengths):
             continue
         if axis == "1":
             axis = "rows"
-        other, other_array, expected = lengths.setdefault(axis, (name, array, length))
+        earlier, other_array, expected = lengths.setdefault(axis, (name, array, length))
         if length != expected and not (axis == "rows" and 1 in (length, expected)):
-            shapes = f"{name} has shape {shape} and {other} has shape {tuple(other_array.shape)}"
-            advice = f"expected {name} ({', '.join(axes)}) and {other} ({', '.join(_AXES[other])})"
+            shapes = f"{name} has shape {shape} and {earlier} has shape {tuple(other_array.shape)}"
+            advice = f"expected {name} ({', '.join(axes)}) and {earlier} ({', '.join(_AXES[earlier])})"
             raise ValueError(f"{shapes}, but {advice} with equal {axis}, got {length} and {expected}.")
 
 

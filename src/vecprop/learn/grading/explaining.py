@@ -144,11 +144,11 @@ def _with_alternatives(mistake, task, trials):
     names = [mistake.name]
     simple_names = [described(mistake.family, name) for name in (*task.arguments, "M", "P", "J")]
     is_number = "some number" in mistake.family
-    for other in chain(mutated(task), with_numbers(task)):
-        if other.family != mistake.family or other.name in names:
+    for alternative in chain(mutated(task), with_numbers(task)):
+        if alternative.family != mistake.family or alternative.name in names:
             continue
-        if (is_number or other.name in simple_names) and _explains(other.function, trials):
-            names.append(other.name)
+        if (is_number or alternative.name in simple_names) and _explains(alternative.function, trials):
+            names.append(alternative.name)
     if is_number and len(names) > 1:
         return replace(mistake, name=mistake.family)
     return replace(mistake, name=" or ".join(names))
@@ -296,10 +296,10 @@ def _relation(trials):
     """Yield a mistake if the results have a simple relation to the expected results."""
     task = trials[0].task
     parts = [0]
-    place = ""
+    prefix = ""
     if task.result == "list":
         parts = _wrong_parts(trials)
-        place = in_parts(parts) if len(parts) < len(trials[0].expected) else IN_ALL_PARTS
+        prefix = in_parts(parts) if len(parts) < len(trials[0].expected) else IN_ALL_PARTS
     pairs = []
     for trial, part in product(trials, parts):
         if part >= len(trial.parts):
@@ -311,11 +311,11 @@ def _relation(trials):
     if all(same(pair.value, pair.expected, pair.trial.precision) for pair in pairs):
         return  # the shapes are wrong
     if task.name == "update_momentum" and (words := _sums_of_moments(pairs)):
-        yield Mistake(place.replace(IN_ALL_PARTS, "") + words, "factors")
+        yield Mistake(prefix.replace(IN_ALL_PARTS, "") + words, "factors")
         return
     terms = {name: [_argument(pair, name) for pair in pairs] for name in (*task.arguments, "the parameter")}
     for words, look in relations(pairs, terms):
-        yield Mistake(place + words, look)
+        yield Mistake(prefix + words, look)
 
 
 def _coefficients(pairs, *terms):

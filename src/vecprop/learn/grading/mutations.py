@@ -65,6 +65,20 @@ def over_norm(A: Array, axis: int | None = None) -> Array:
 
 _FUNCTIONS = functions()
 _erf = np.vectorize(math.erf)
+
+
+def standardized(A: Array, axis: int, least: float = 0) -> Array:
+    return centered(A, axis) / (A.std(axis=axis, keepdims=True) + least)
+
+
+def over_size(A: Array, axis: int | None = None) -> Array:
+    return A / np.size(A, axis)
+
+
+def repeated(A: Array, row: int) -> Array:
+    return constant(A, A[row])
+
+
 FIRST_COLUMN = np.s_[:, 0]
 LAST_COLUMN = np.s_[:, -1]
 
@@ -78,9 +92,9 @@ CHANGES = [
     Change("{} is multiplied by N, the number of rows", "size", np.multiply),
     Change("{} is divided by the square root of N, the number of rows", "size", lambda A, N: A / np.sqrt(N)),
     Change("{} is divided by N - 1, with N the number of rows", "size", lambda A, N: A / max(N - 1, 1)),
-    _change("{} is divided by its number of rows", "size", lambda A: A / len(A)),
-    _change("{} is divided by its number of columns", "size", lambda A: A / len(A.T)),
-    _change("{} is divided by its number of entries", "size", lambda A: A / A.size),
+    _change("{} is divided by its number of rows", "size", over_size, 0),
+    _change("{} is divided by its number of columns", "size", over_size, -1),
+    _change("{} is divided by its number of entries", "size", over_size),
     _change("{} is divided by the square root of its number of columns", "size", lambda A: A / np.sqrt(A.shape[1])),
     _change("{} is transposed", "shape", np.transpose),
     _change("the transpose of {} is reshaped", "shape", lambda A: A.T.reshape(A.shape)),
@@ -121,8 +135,8 @@ CHANGES = [
     _change("the mean of all entries is subtracted from {}", "argument", centered),
     _change("the means of its columns are subtracted from {}", "argument", centered, 0),
     _change("the means of its rows are subtracted from {}", "argument", centered, 1),
-    _change("the columns of {} are standardized", "argument", lambda A: centered(A, 0) / (A.std(axis=0) + 1e-12)),
-    _change("the rows of {} are standardized", "argument", lambda A: centered(A, 1) / A.std(axis=1, keepdims=True)),
+    _change("the columns of {} are standardized", "argument", standardized, 0, 1e-12),
+    _change("the rows of {} are standardized", "argument", standardized, 1),
     _change("{} is replaced by the mean of each column", "axis", reduced, np.mean, 0),
     _change("{} is replaced by the sum of each column", "axis", reduced, np.sum, 0),
     _change("{} is replaced by the largest entry of each column", "axis", reduced, np.max, 0),
@@ -132,8 +146,8 @@ CHANGES = [
     _change("{} is replaced by its mean", "axis", reduced, np.mean),
     _change("{} is replaced by its sum", "axis", reduced, np.sum),
     _change("the first entry of {} is used for all entries", "argument", lambda A: constant(A, A.flat[0])),
-    _change("the first row of {} is used for all rows", "argument", lambda A: constant(A, A[0])),
-    _change("the last row of {} is used for all rows", "argument", lambda A: constant(A, A[-1])),
+    _change("the first row of {} is used for all rows", "argument", repeated, 0),
+    _change("the last row of {} is used for all rows", "argument", repeated, -1),
     _change("only the first row of {} is used", "axis", only, 0),
     _change("only the last row of {} is used", "axis", only, -1),
     _change("the first row of {} is left out", "axis", without, 0),

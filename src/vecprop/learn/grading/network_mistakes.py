@@ -23,7 +23,7 @@ from .mutations import (
     mutated,
     with_numbers,
 )
-from .tasks import TASKS, Function, same
+from .tasks import TASKS, same
 
 Pass = Callable[..., tuple[Any, Any]]
 """A function of theta, X and T that returns the loss and the gradient."""
@@ -220,13 +220,13 @@ def _other_parts(network):
         for words, activation in _activations():
             layers = [*network.layers]
             layers[number] = activation
-            other = Network(network.inputs, layers, loss, network.penalties)
-            yield f"{_layer_name(network, number)} {words} in the forward pass", other.loss_and_gradient
+            changed_network = Network(network.inputs, layers, loss, network.penalties)
+            yield f"{_layer_name(network, number)} {words} in the forward pass", changed_network.loss_and_gradient
     for part, reduction in product(LOSSES, ("mean", "sum")):
         with suppress(Exception):  # some losses have no reduction
             loss = part.cls(reduction=reduction)
-            other = Network(network.inputs, network.layers, loss, network.penalties)
-            yield f"the loss is {part.cls.__name__} with the reduction {reduction}", other.loss_and_gradient
+            changed_network = Network(network.inputs, network.layers, loss, network.penalties)
+            yield f"the loss is {part.cls.__name__} with the reduction {reduction}", changed_network.loss_and_gradient
 
 
 def _activations():
@@ -243,85 +243,101 @@ def _wrong_penalties(network):
     for tensor in matrices:
         yield f"the penalty includes only {tensor}", _with_penalty(network, [tensor])
     yield "the penalty includes biases", _with_penalty(network, network.layout.tensors)
-    by_rows = _with_penalty(network, matrices, lambda rows: 1 / rows)
-    yield "the penalty is divided by N, the number of rows", by_rows
+    yield "the penalty is divided by N, the number of rows", _with_penalty(network, matrices, rows_power=-1)
     for factor in (0.5, 2, -1):
-        scaled = _with_penalty(network, matrices, lambda rows, factor=factor: factor)
-        yield f"the penalty is multiplied by {factor:g}", scaled
+        yield f"the penalty is multiplied by {factor:g}", _with_penalty(network, matrices, factor=factor)
 
 
-def _with_penalty(network, tensors, factor=lambda rows: 1):
+def _with_penalty(network, tensors, factor=1.0, rows_power=0):
     """Return the pass of a network with a scaled penalty of some tensors."""
-    bare = Network(network.inputs, network.layers, network.loss_function)
+    without_penalties = Network(network.inputs, network.layers, network.loss_function)
 
     def wrong_pass(theta, X, T):
         penalty = 0
         for tensor, part in product(tensors, network.penalties):
             penalty += part.value(theta[tensor.span].reshape(1, -1))
-        return bare.loss(theta, X, T) + penalty * factor(len(X)), None
+        return without_penalties.loss(theta, X, T) + penalty * factor * float(len(X)) ** rows_power, None
 
     return wrong_pass
 
 
-def _with_sum(network, loss_sum, factor=lambda rows, outputs: 1):
-    """Return the pass of a network with another sum of the losses of all rows, a function of Z, Y and T."""
+def _with_sum(network, loss_sum, rows_power=0, outputs_power=0):
+    """Return the pass of a network with another sum of the losses of all rows, a function of Z and T."""
 
     def wrong_pass(theta, X, T):
         Z = network.forward(theta, X)[0][-1]
-        total = loss_sum(Z, network.loss_function.predict(Z), T) * factor(*Z.shape)
+        rows, outputs = Z.shape
+        total = loss_sum(Z, T) * float(rows) ** rows_power * float(outputs) ** outputs_power
         if network.reduction == "mean":
-            total = total / len(X)
+            total = total / rows
         return total + network._penalty(theta, network._batch(theta, X, T)), None
 
     return wrong_pass
 
 
 LOST_AXIS = "(N, 1) - (N,) broadcasts to (N, N): T lacks its output axis"
-LOSS_SUMS: list[tuple[str, Function]] = [
-    ("the terms of targets equal to 0 are left out", lambda Z, Y, T: -np.sum(T * np.log(Y))),
-    ("the terms of targets equal to 1 are left out", lambda Z, Y, T: -np.sum((1 - T) * np.log(1 - Y))),
-    ("half of the squared error is used", lambda Z, Y, T: np.sum((Y - T) ** 2) / 2),
-    ("the root mean squared error is used", lambda Z, Y, T: len(Z) * np.sqrt(np.mean((Y - T) ** 2))),
-    (LOST_AXIS, lambda Z, Y, T: np.sum((Y - T.T) ** 2)),
-    (LOST_AXIS, lambda Z, Y, T: np.sum((Y - T.T) ** 2) / 2),
+LOSS_SUMS = [
+    ("the terms of targets equal to 0 are left out", lambda Y, T: -np.sum(T * np.log(Y))),
+    ("the terms of targets equal to 1 are left out", lambda Y, T: -np.sum((1 - T) * np.log(1 - Y))),
+    ("half of the squared error is used", lambda Y, T: np.sum((Y - T) ** 2) / 2),
+    ("the root mean squared error is used", lambda Y, T: len(Y) * np.sqrt(np.mean((Y - T) ** 2))),
+    (LOST_AXIS, lambda Y, T: np.sum((Y - T.T) ** 2)),
+    (LOST_AXIS, lambda Y, T: np.sum((Y - T.T) ** 2) / 2),
 ]
-"""Wrong sums of the losses of all rows, as functions of Z, Y and T."""
-
-
-def _without_Z(loss):
-    return lambda Z, Y, T: loss(Y, T)
+"""Wrong sums of the losses of all rows."""
 
 
 def _other_sums(network):
     """Yield losses that combine rows or classes wrongly."""
-
-    def loss_sum(Z, Y, T):
-        return np.sum(network.loss_function.value(Z, T))
-
     if network.reduction == "mean":
         for c in (2, 3, 4, 5, 7, 8, 10, 16, 20, 32, 64, 100):
-            yield f"N is always {c}", _with_sum(network, loss_sum, lambda rows, outputs, c=c: rows / c)
-            yield f"N is at most {c}", _with_sum(network, loss_sum, lambda rows, outputs, c=c: max(rows / c, 1))
-    for is_shifted, (axis, words) in product((False, True), ((0, "the rows"), (None, "all entries"))):
-
-        def cross_entropy(Z, Y, T, axis=axis, is_shifted=is_shifted):
-            if is_shifted:
-                Z = Z - Z.max(axis=1, keepdims=True)
-            return -np.sum(T * np.log(softmax(Z, axis)))
-
-        words = f"the softmax is computed over {words}, not over the classes of each row"
-        yield words, _with_sum(network, cross_entropy)
-    sums = LOSS_SUMS + [(mistake.name, _without_Z(mistake.function)) for mistake in named(TASKS["loss"])]
-    for words, wrong_sum in sums:
-        yield words, _with_sum(network, wrong_sum)
-        by_rows = _with_sum(network, wrong_sum, lambda rows, outputs: rows)
-        yield f"{words}; and the rows are summed, not averaged", by_rows
-        by_outputs = _with_sum(network, wrong_sum, lambda rows, outputs: 1 / outputs)
+            yield f"N is always {c}", _with_sum(network, _with_row_count(network, c))
+            yield f"N is at most {c}", _with_sum(network, _with_row_count(network, c, is_limit=True))
+    for is_shifted in (False, True):
+        for axis, words in ((0, "the rows"), (None, "all entries")):
+            words = f"the softmax is computed over {words}, not over the classes of each row"
+            yield words, _with_sum(network, _cross_entropy(axis, is_shifted))
+    for words, wrong_sum in chain(LOSS_SUMS, _mistakes(named(TASKS["loss"]))):
+        loss_sum = _of_predictions(network, wrong_sum)
+        yield words, _with_sum(network, loss_sum)
+        yield f"{words}; and the rows are summed, not averaged", _with_sum(network, loss_sum, rows_power=1)
+        by_outputs = _with_sum(network, loss_sum, outputs_power=-1)
         yield f"{words}; and it is divided by the number of outputs", by_outputs
-        by_entries = _with_sum(network, wrong_sum, lambda rows, outputs: 1 / (rows * outputs))
+        by_entries = _with_sum(network, loss_sum, rows_power=-1, outputs_power=-1)
         yield f"{words}; and it is the mean over all entries", by_entries
-    for mistake in chain(mutated(TASKS["loss"]), with_numbers(TASKS["loss"])):
-        yield mistake.name, _with_sum(network, _without_Z(mistake.function))
+    for words, wrong_sum in _mistakes(chain(mutated(TASKS["loss"]), with_numbers(TASKS["loss"]))):
+        yield words, _with_sum(network, _of_predictions(network, wrong_sum))
+
+
+def _mistakes(mistakes):
+    return ((mistake.name, mistake.function) for mistake in mistakes)
+
+
+def _with_row_count(network, count, is_limit=False):
+    """Return the sum of the losses if they are divided by a constant, not by the number of rows."""
+
+    def loss_sum(Z, T):
+        factor = len(Z) / count
+        if is_limit:
+            factor = max(factor, 1)
+        return factor * np.sum(network.loss_function.value(Z, T))
+
+    return loss_sum
+
+
+def _cross_entropy(axis, is_shifted):
+    """Return the cross-entropy with a softmax along a wrong axis."""
+
+    def loss_sum(Z, T):
+        if is_shifted:
+            Z = Z - Z.max(axis=1, keepdims=True)
+        return -np.sum(T * np.log(softmax(Z, axis)))
+
+    return loss_sum
+
+
+def _of_predictions(network, loss):
+    return lambda Z, T: loss(network.loss_function.predict(Z), T)
 
 
 def wrong_gradients(network: Network) -> Passes:
@@ -371,16 +387,13 @@ def _differences(network, forward, backward):
 def _orders(network):
     """Yield wrong orders of the parameters, as words and as indices of theta."""
     tensors = list(network.layout.tensors)
-    biases_last = sorted(tensors, key=lambda tensor: len(tensor.shape) != 2)
-    biases_first = sorted(tensors, key=lambda tensor: len(tensor.shape) == 2)
+    weights = _matrices(network)
+    biases = [tensor for tensor in tensors if tensor not in weights]
     orders = [
         ("the last layer is first", sorted(tensors, key=lambda tensor: -tensor.layer)),
-        (
-            "the bias of each layer precedes its weights",
-            sorted(tensors, key=lambda tensor: (tensor.layer, -tensor.start)),
-        ),
-        ("all weights precede all biases", biases_last),
-        ("all biases precede all weights", biases_first),
+        ("the bias of each layer precedes its weights", sorted(tensors, key=lambda t: (t.layer, -t.start))),
+        ("all weights precede all biases", weights + biases),
+        ("all biases precede all weights", biases + weights),
         ("all tensors are reversed", tensors[::-1]),
     ]
     orders += [(", ".join(map(str, order)), order) for order in islice(permutations(tensors), 1, 120)]

@@ -214,10 +214,10 @@ def _wrong_gradient(network, arguments, gradient, precision):
     if not rows:
         return None
     names = " and ".join(dict.fromkeys(row.name for row in rows))
-    given = np.array([row.given for row in rows])
+    values = np.array([row.given for row in rows])
     expected = np.array([row.expected for row in rows])
-    factor = (given @ expected) / max(expected @ expected, 1e-300)
-    is_multiple = same(given, factor * expected, 1e-3)
+    factor = (values @ expected) / max(expected @ expected, 1e-300)
+    is_multiple = same(values, factor * expected, 1e-3)
     mistake = f"the gradient of {names} is wrong{UNEXPLAINED}"
     for diagnosis in report.diagnoses:
         if is_multiple or not diagnosis.startswith("the gradient is"):

@@ -402,13 +402,13 @@ def descendants(root: int) -> dict[int, Process]:
                 state, parent, *details = file.read().rpartition(b")")[2].split()
                 seconds = sum(map(int, details[9:13])) / os.sysconf("SC_CLK_TCK")
                 processes[int(name)] = Process(int(parent), state.decode(), seconds)
-    found = {}
+    family = {}
     parents = {root}
     while parents:
         children = {pid: process for pid, process in processes.items() if process.parent in parents}
-        parents = children.keys() - found.keys()
-        found.update(children)
-    return found
+        parents = children.keys() - family.keys()
+        family.update(children)
+    return family
 
 
 def kill(processes: Iterable[int]) -> None:

@@ -72,9 +72,10 @@ def engine_of(settings: Settings) -> EngineName:
 
 def optimizer_of(settings: Settings) -> Optimizer:
     """Build the optimizer; its parameters have the same names as the settings."""
-    kinds = catalog.named(catalog.OPTIMIZERS)
-    kinds |= {"descent": GradientDescent, "momentum": Momentum, "adam": Adam}  # the catalog has scikit-learn's Adam
-    kind: Any = kinds[settings.optimizer]
+    optimizers = catalog.named(catalog.OPTIMIZERS)
+    # The catalog's "adam" is scikit-learn's.
+    optimizers |= {"descent": GradientDescent, "momentum": Momentum, "adam": Adam}
+    kind: Any = optimizers[settings.optimizer]
     arguments = {}
     for parameter in fields(kind):
         if hasattr(settings, parameter.name):

@@ -36,13 +36,13 @@ class Axis:
         """Convert values to places."""
         return values / self.scale - self.centre / self.scale
 
-    def value(self, place: float) -> float:
-        """Convert a place to a value."""
-        return place * self.scale + self.centre
+    def value(self, position: float) -> float:
+        """Convert a position to a value."""
+        return position * self.scale + self.centre
 
-    def text(self, place: float) -> str:
-        """Format the value of a place, or the nearest category."""
-        value = self.value(place)
+    def text(self, position: float) -> str:
+        """Format the value of a position, or the nearest category."""
+        value = self.value(position)
         if self.has_dates:
             return str(np.datetime64(round(value), "D"))
         if self.categories:
@@ -88,7 +88,7 @@ class Points:
         Raises
         ------
         SettingsError
-            If the index, place or target is invalid, or if too many or no training points would remain.
+            If the index, position or target is invalid, or if too many or no training points would remain.
         """
         match edit:
             case "add", x, y, target:
@@ -112,7 +112,7 @@ class Points:
     def described(self, index: int) -> str:
         """Describe a point."""
         name = f"point {index} (test)" if self.is_test[index] else f"point {index}"
-        texts = [f"{axis.name} {axis.text(place)}" for axis, place in zip(self.axes, self.XY[index], strict=True)]
+        texts = [f"{axis.name} {axis.text(position)}" for axis, position in zip(self.axes, self.XY[index], strict=True)]
         t = self.t[index]
         if self.class_names:
             texts.append(self.class_names[t])
@@ -133,7 +133,7 @@ class Points:
                 raise SettingsError(f"The target must be a class index between 0 and {classes - 1}, got {target!r}.")
             return int(target)
         if not is_within(target, -FARTHEST, FARTHEST, ends="[]"):
-            value, low, high = (f"{self.target.value(place):g}" for place in (target, -FARTHEST, FARTHEST))
+            value, low, high = (f"{self.target.value(position):g}" for position in (target, -FARTHEST, FARTHEST))
             raise SettingsError(f"The target must be between {low} and {high}, got {value}.")
         return float(target)
 

@@ -128,9 +128,9 @@ def loss_surface(session: Session, size: int) -> Surface:
     reach = 1.3 * np.abs(path).max(axis=0)
     reach = np.maximum(reach, max(0.3 * reach.max(), 0.1))
     first, second = (np.linspace(-most, most, size) for most in reach)
-    places = _grid(first, second)
+    positions = _grid(first, second)
     with np.errstate(over="ignore", invalid="ignore"):
-        parts = np.array_split(session.theta + places @ axes, len(places) // TOGETHER + 1)
+        parts = np.array_split(session.theta + positions @ axes, len(positions) // TOGETHER + 1)
         loss = np.concatenate([session.network.loss(thetas, X, T) for thetas in parts])
     return Surface(loss.reshape(size, size), first, second, path)
 

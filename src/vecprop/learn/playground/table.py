@@ -192,14 +192,14 @@ class PlaygroundTable:
             few = f"Only {complete.sum()} rows have a value in each of {x!r}, {y!r} and {target!r}"
             raise TableError(f"{few}, but 4 are needed: choose other columns.")
         axes = []
-        places = []
+        positions = []
         for name, (numbers, categories, has_dates) in values.items():
             axis = Axis.from_values(_shown(name), numbers[complete], categories, has_dates)
             axes.append(axis)
-            places.append(axis.place(numbers[complete]))
+            positions.append(axis.place(numbers[complete]))
         x_axis, y_axis, target_axis = axes
-        XY = np.stack(places[:2], axis=1)
-        t = places[2]
+        XY = np.stack(positions[:2], axis=1)
+        t = positions[2]
         classes = target_axis.categories
         if classes:
             t = values[target].numbers[complete].astype(int)

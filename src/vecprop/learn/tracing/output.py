@@ -186,12 +186,12 @@ def numbers_html(value: Value) -> str:
     if not value.array.ndim:
         return cells[0][0]
     table = table_html([f"<td>{cell}</td>" for cell in row] for row in cells)
-    more = []
+    omitted = []
     if more_rows:
-        more.append(f"{more_rows} more rows")
+        omitted.append(f"{more_rows} more rows")
     if more_columns:
-        more.append(f"{more_columns} more columns")
-    return f'{table}<p class="note">and {", ".join(more)}</p>' if more else table
+        omitted.append(f"{more_columns} more columns")
+    return f'{table}<p class="note">and {", ".join(omitted)}</p>' if omitted else table
 
 
 def table_html(rows: Iterable[Iterable[str]]) -> str:
@@ -219,8 +219,8 @@ def as_latex(values: Sequence[Value]) -> str:
 
 def equation_latex(value: Value, arrays: Arrays, after_name: str = "") -> str:
     """Format a value's equation and shapes as LaTeX."""
-    first, *others = map(_piece_latex, pieces(value.name, value.equation, arrays))
-    return first + after_name + "".join(others)
+    name, *operands = map(_piece_latex, pieces(value.name, value.equation, arrays))
+    return name + after_name + "".join(operands)
 
 
 def _piece_latex(part):

@@ -73,8 +73,8 @@ class MapView:
         rows = rows[evenly_spaced(len(rows))]
         selected = -1 if self.selected is None else self.selected
         self._points.selected.indices = np.flatnonzero(rows == selected).tolist()
-        places = {"x": x.value(points.XY[rows, 0]), "y": y.value(points.XY[rows, 1])}
-        self._points.data = places | columns_of_points(session, rows)
+        positions = {"x": x.value(points.XY[rows, 0]), "y": y.value(points.XY[rows, 1])}
+        self._points.data = positions | columns_of_points(session, rows)
 
     def _place(self, session):
         """Set the limits and axes of the map, in the units of the table's columns."""

@@ -62,12 +62,12 @@ class HiddenView:
         x, y = self._flat(tips).T
         self._names.data = {"x": x, "y": y, "text": [f"unit {k + 1}" for k in range(units)]}
 
-    def _flat(self, places):
-        """Project places, (K, units), to the screen, (K, 2)."""
-        if places.shape[1] < 3:
-            return np.pad(places, ((0, 0), (0, 2 - places.shape[1])))
+    def _flat(self, positions):
+        """Project positions, (K, units), to the screen, (K, 2)."""
+        if positions.shape[1] < 3:
+            return np.pad(positions, ((0, 0), (0, 2 - positions.shape[1])))
         around, elevation = self.angles
-        x, y, z = places.T
+        x, y, z = positions.T
         across = np.cos(around) * x - np.sin(around) * y
         depth = np.sin(around) * x + np.cos(around) * y
         return np.column_stack([across, np.sin(elevation) * depth + np.cos(elevation) * z])
