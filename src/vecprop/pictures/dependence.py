@@ -28,7 +28,7 @@ def plot_dependence(dependence: Any, column: str | None = None, X: Any = None, a
     X : DataFrame, array or path, optional
         The rows, for a model. By default, columns are drawn independently from their training distributions.
     ax : Axes, optional
-        The axes to draw on. By default, a new figure is created.
+        The axes to draw on; by default a new figure is created.
 
     Returns
     -------
@@ -45,34 +45,54 @@ def plot_dependence(dependence: Any, column: str | None = None, X: Any = None, a
     if not len(dependence.values):
         raise ValueError(f"Column {dependence.column!r} has no values to draw: choose another column.")
     ax = axes_or_new(ax)
-    names = dependence.values.astype(str).tolist() if dependence.values.dtype.kind in "OUS" else None
-    mean, shown = dependence.curves.mean(axis=0), [name if len(name) < 20 else f"{name[:18]}…" for name in names or ()]
-    if names is not None and not getattr(dependence, "is_ordered", False):
-        order, start, x = np.argsort(mean), mean.mean(), np.arange(len(names))
-        changes = dependence.curves - dependence.curves.mean(axis=1, keepdims=True)
-        ends = np.quantile(start + changes[:, order], (0.25, 0.75), axis=0)
-        ax.barh(x, mean[order] - start, left=start, color=colour(1), height=0.5)
-        ax.hlines(x, *ends, color=ink(), linewidth=1)
-        ax.axvline(start, color=ink(), linewidth=1)
-        ax.update_datalim([(end, 0) for end in np.quantile(dependence.curves, (0.1, 0.9))])  # small effects look small
-        ax.set_yticks(x, [shown[place] for place in order], parse_math=False)
-        ax.locator_params(axis="x", nbins=3)
-        ax.set_xlabel(dependence.output, parse_math=False)
-        ax.set_ylabel(dependence.column, parse_math=False)
+    if dependence.values.dtype.kind not in "OUS":
+        _mark_values(ax, dependence.values)
+        _draw_curves(ax, dependence, dependence.values)
         return ax
-    x = dependence.values if names is None else np.arange(len(names))
-    chosen = np.unique(np.linspace(0, len(dependence.curves) - 1, CURVES).astype(int))
-    if names is not None:
-        ax.set_xticks(x, shown, parse_math=False, rotation=90 if len("  ".join(shown)) > 40 else 0)
+    names = []
+    for name in dependence.values.astype(str).tolist():
+        names.append(name if len(name) < 20 else f"{name[:18]}…")
+    if getattr(dependence, "is_ordered", False):
+        x = np.arange(len(names))
+        _draw_curves(ax, dependence, x)
+        ax.set_xticks(x, names, parse_math=False, rotation=90 if len("  ".join(names)) > 40 else 0)
     else:
-        ax.plot(x, np.zeros(len(x)), "|", color=ink(), transform=ax.get_xaxis_transform(), clip_on=False)
-        if dependence.values.dtype.kind == "M":
-            few = np.unique([x[0], x[0] + (x[-1] - x[0]) // 2, x[-1]])  # more dates could overlap
-            ax.set_xticks(few, [str(date)[:10] for date in few])
-        else:
-            ax.locator_params(axis="x", nbins=5)
-    ax.plot(x, dependence.curves[chosen].T, color=colour(1), linewidth=0.6, alpha=0.35)
-    ax.plot(x, mean, color=ink(), linewidth=2.5)
+        _draw_bars(ax, dependence, names)
+    return ax
+
+
+def _draw_curves(ax: "Axes", dependence: Any, x: np.ndarray) -> None:
+    """Draw the mean, and the curves of single rows behind it."""
+    rows = np.unique(np.linspace(0, len(dependence.curves) - 1, CURVES).astype(int))
+    ax.plot(x, dependence.curves[rows].T, color=colour(1), linewidth=0.6, alpha=0.35)
+    ax.plot(x, dependence.curves.mean(axis=0), color=ink(), linewidth=2.5)
     ax.set_xlabel(dependence.column, parse_math=False)
     ax.set_ylabel(dependence.output, parse_math=False)
-    return ax
+
+
+def _mark_values(ax: "Axes", x: np.ndarray) -> None:
+    """Mark the values on the horizontal axis."""
+    ax.plot(x, np.zeros(len(x)), "|", color=ink(), transform=ax.get_xaxis_transform(), clip_on=False)
+    if x.dtype.kind == "M":
+        dates = np.unique([x[0], x[0] + (x[-1] - x[0]) // 2, x[-1]])  # more dates could overlap
+        ax.set_xticks(dates, [str(date)[:10] for date in dates])
+    else:
+        ax.locator_params(axis="x", nbins=5)
+
+
+def _draw_bars(ax: "Axes", dependence: Any, names: list[str]) -> None:
+    """Draw the mean of each category as a bar, with the quartiles of the rows."""
+    mean = dependence.curves.mean(axis=0)
+    order = np.argsort(mean)
+    start = mean.mean()
+    y = np.arange(len(names))
+    changes = dependence.curves - dependence.curves.mean(axis=1, keepdims=True)
+    low, high = np.quantile(start + changes[:, order], (0.25, 0.75), axis=0)
+    ax.barh(y, mean[order] - start, left=start, color=colour(1), height=0.5)
+    ax.hlines(y, low, high, color=ink(), linewidth=1)
+    ax.axvline(start, color=ink(), linewidth=1)
+    ax.update_datalim([(end, 0) for end in np.quantile(dependence.curves, (0.1, 0.9))])  # small effects look small
+    ax.set_yticks(y, [names[index] for index in order], parse_math=False)
+    ax.locator_params(axis="x", nbins=3)
+    ax.set_xlabel(dependence.output, parse_math=False)
+    ax.set_ylabel(dependence.column, parse_math=False)

@@ -25,7 +25,7 @@ def plot_gradient_report(report: Any, ax: "Axes | None" = None) -> "Axes":
     report : Report
         The result of `vecprop.check.check_gradients`.
     ax : matplotlib Axes, optional
-        The axes to draw on. By default, a new figure is created.
+        The axes to draw on; by default a new figure is created.
 
     Returns
     -------
@@ -37,13 +37,20 @@ def plot_gradient_report(report: Any, ax: "Axes | None" = None) -> "Axes":
     >>> axes = pictures.plot_gradient_report(report)
     """
     ax = axes_or_new(ax)
-    ratios = [min(max(row.ratio, LEAST), LARGEST) for row in report.rows]
     ax.axvline(1, color=ink(), linewidth=1)
     note_above(ax, "tolerance", 1)
-    for place, (row, ratio) in enumerate(zip(report.rows, ratios, strict=True)):
-        look = {"color": colour(VERDICTS[str(row.verdict)]), "markersize": 8, "clip_on": False}
-        ax.plot(ratio, place, "o" if row.verdict == "PASS" else "X", **look)
-    names = [row.name if row.verdict == "PASS" else f"{row.name}  {row.verdict}" for row in report.rows]
+    names = []
+    ratios = []
+    for y, row in enumerate(report.rows):
+        ratio = min(max(row.ratio, LEAST), LARGEST)
+        marker = "X"
+        name = f"{row.name}  {row.verdict}"
+        if row.verdict == "PASS":
+            marker = "o"
+            name = row.name
+        ax.plot(ratio, y, marker, color=colour(VERDICTS[str(row.verdict)]), markersize=8, clip_on=False)
+        names.append(name)
+        ratios.append(ratio)
     ax.set_yticks(range(len(names)), names)
     ax.set(xscale="log", xlim=(LEAST / 2, max(1e3, 2 * max(ratios, default=1))), ylim=(len(names) - 0.5, -0.5))
     ax.grid(axis="y", alpha=0.3)
@@ -63,7 +70,7 @@ def plot_taylor_remainder(report: Any, ax: "Axes | None" = None) -> "Axes":
     report : Report
         The result of `vecprop.check.check_gradients`.
     ax : matplotlib Axes, optional
-        The axes to draw on. By default, a new figure is created.
+        The axes to draw on; by default a new figure is created.
 
     Returns
     -------
@@ -78,15 +85,16 @@ def plot_taylor_remainder(report: Any, ax: "Axes | None" = None) -> "Axes":
     if taylor is None:
         raise ValueError("This report has no Taylor remainder: draw report.plot() instead.")
     ax = axes_or_new(ax)
-    t, remainder = np.array(taylor.steps), np.array(taylor.remainder)
-    seen = np.isfinite(remainder) & (remainder > 0)
-    ax.loglog(t[seen], remainder[seen], "o-", color=ink(), label="remainder R(t)")
-    start = float(remainder[seen].max(initial=taylor.noise)) or 1.0
+    t = np.array(taylor.steps)
+    remainder = np.array(taylor.remainder)
+    is_drawn = np.isfinite(remainder) & (remainder > 0)
+    ax.loglog(t[is_drawn], remainder[is_drawn], "o-", color=ink(), label="remainder R(t)")
+    start = float(remainder[is_drawn].max(initial=taylor.noise)) or 1.0
     for power, number, words in ((2, 2, "slope 2: correct"), (1, 0, "slope 1: wrong")):
         ax.loglog(t, start * (t / t[0]) ** power, "--", color=colour(number), label=words)
     ax.axhline(taylor.noise, linestyle=":", color=ink(), label="rounding")
     ax.set_xlabel("$t$")
     ax.set_ylabel(r"$|f(\theta + t v) - f(\theta) - t\,\langle g, v\rangle|$")
-    ax.set_title("Taylor remainder" + ("" if taylor.slope is None else f": slope {taylor.slope:.2f}"))
+    ax.set_title("Taylor remainder" if taylor.slope is None else f"Taylor remainder: slope {taylor.slope:.2f}")
     add_legend(ax)
     return ax

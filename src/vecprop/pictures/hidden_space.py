@@ -43,7 +43,7 @@ def plot_hidden_space(
     Parameters
     ----------
     network : Network or MLPClassifier
-        The network. You can pass a fitted model instead of network and theta: ``plot_hidden_space(model, X, y)``.
+        The network. A fitted model takes the place of network and theta: ``plot_hidden_space(model, X, y)``.
     theta : array (P,)
         The parameters of the network.
     X : array (N, I)
@@ -56,12 +56,11 @@ def plot_hidden_space(
         The index of the layer, as in `Network.hidden`; by default the last hidden layer.
     axes : sequence of int or "principal", optional
         The axes of the figure: the indices of two or three units, or "principal" for the principal axes, labeled with
-        their shares of the variance. By default, all units are axes if there are two or three units. For more units,
-        the axes are the principal axes.
+        their shares of the variance. The default is all units if there are two or three, else the principal axes.
     class_names : sequence of str, optional
-        The names of the classes. The default names are "class 0", "class 1", ….
+        The names of the classes; by default "class 0", "class 1", ….
     **scatter
-        Arguments of `matplotlib.axes.Axes.scatter`, for example ``s`` or ``alpha``.
+        Passed to `matplotlib.axes.Axes.scatter`, for example ``s`` or ``alpha``.
 
     Returns
     -------
@@ -92,74 +91,97 @@ def plot_hidden_space(
         raise ValueError(f"Layer {layer} has {width} unit, but a figure needs at least 2: choose another layer.")
     if axes is None:
         axes = "principal" if width > 3 else range(width)
+    cut = None
     if isinstance(axes, str) and axes == "principal":
-        units, (points, axis_labels) = None, _principal_axes(H)
+        points, axis_labels = _principal_axes(H)
     else:
         units = checked_indices(axes, "axes", (2, 3), width, f'layer {layer} has {width} units, or "principal"')
-        points, axis_labels = H[:, units], [symbol("h", unit) for unit in units]
+        points = H[:, units]
+        axis_labels = [symbol("h", unit) for unit in units]
+        cut = _cut(network, theta, layer, units)
 
     labels = class_labels(class_names, classes)
-    solid = len(axis_labels) == 3
-    space: Any = axes_or_new(ax, **({"projection": "3d"} if solid else {}))
-    if (space.name == "3d") != solid:
-        make = 'subplot_kw={"projection": "3d"}' if solid else "no projection"
-        advice = f"create ax with {make}, or choose other axes"
-        raise ValueError(f"The figure has {len(axis_labels)} axes, but ax does not: {advice}.")
-    if solid:
+    space = _axes_in_space(ax, len(axis_labels))
+    if space.name == "3d":
         scatter = {"depthshade": False, **scatter}  # colors show classes, not depth
-        space.set_box_aspect(None, zoom=0.9)  # leaves room for the labels
     scatter_classes(space, points, classes, labels, **scatter)
-    if units is not None and (cut := _cut(network, theta, layer, units)) is not None:
-        _draw_cut(space, points, *cut)
+    if cut is not None:
+        n, c = cut
+        _draw_cut(space, points, n, c)
     for axis, label in zip("xyz", axis_labels, strict=False):
-        getattr(space, f"set_{axis}label")(label, labelpad=8 if solid else None)
+        getattr(space, f"set_{axis}label")(label, labelpad=8 if space.name == "3d" else None)
     return space
 
 
-def _cut(network: Network, theta: Array, layer: int, units: Any) -> tuple[np.ndarray, float] | None:
+def _axes_in_space(ax: "Axes | None", dimensions: int) -> Any:
+    """Return ax or new axes, with two or three dimensions."""
+    options = {}
+    creation = "no projection"
+    if dimensions == 3:
+        options = {"projection": "3d"}
+        creation = 'subplot_kw={"projection": "3d"}'
+    space: Any = axes_or_new(ax, **options)
+    if (space.name == "3d") != (dimensions == 3):
+        advice = f"create ax with {creation}, or choose other axes"
+        raise ValueError(f"The figure has {dimensions} axes, but ax does not: {advice}.")
+    if dimensions == 3:
+        space.set_box_aspect(None, zoom=0.9)  # leaves room for the labels
+    return space
+
+
+def _cut(network: Network, theta: Array, layer: int, units: Any) -> tuple[Array, float] | None:
     """Return n and c of the boundary ``n h + c = 0`` between two classes, or None if the boundary is not flat."""
-    rest = network.layers[layer % len(network.layers) + 1 :]
-    if len(rest) != 1 or not isinstance(rest[0], Dense) or network.outputs > 2:
+    later_layers = network.layers[layer % len(network.layers) + 1 :]
+    if len(later_layers) != 1 or not isinstance(later_layers[0], Dense) or network.outputs > 2:
         return None
     p = network.layout.views(np.asarray(theta))[-1]
-    W, b = (p["W"], p["b"]) if network.outputs == 1 else (p["W"] @ [[-1], [1]], p["b"] @ [-1, 1])
+    W = p["W"]
+    b = p["b"]
+    if network.outputs == 2:
+        W = W @ [[-1], [1]]
+        b = b @ [-1, 1]
     if len(units) != len(W) or not isinstance(network.loss_function, SoftmaxCrossEntropy | BinaryCrossEntropy):
         return None
     return W[units, 0], float(np.sum(b))
 
 
-def _draw_cut(ax: Any, points: np.ndarray, n: np.ndarray, c: float) -> None:
+def _draw_cut(ax: Any, points: Array, n: Array, c: float) -> None:
     """Draw the part of ``n h + c = 0`` inside the bounding box of the points."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    corners = corners_of_cut(n * (high - low), n @ low + c)
+    low = points.min(axis=0)
+    size = points.max(axis=0) - low
+    normal = n * size  # in coordinates of the box
+    corners = corners_of_cut(normal, n @ low + c)
     if len(corners) < len(n):
         return  # the cut does not cross the box
-    polygon = low + corners * (high - low)
+    polygon = low + corners * size
     if len(n) == 2:
-        ax.plot(*polygon.T, color=ink(), linewidth=1, zorder=0)
+        x, y = polygon.T
+        ax.plot(x, y, color=ink(), linewidth=1, zorder=0)
         return
     from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
     ax.add_collection3d(Poly3DCollection([polygon], facecolor=ink(), alpha=0.2, edgecolor=ink()))
-    normal = n * (high - low) / (np.linalg.norm(n * (high - low)) or 1)  # the box is drawn as a cube
+    normal = normal / (np.linalg.norm(normal) or 1)  # the box is drawn as a cube
     turns = np.arange(-180, 180, 5)
-    up, around = np.deg2rad(ELEVATION), np.deg2rad(turns)
+    up = np.deg2rad(ELEVATION)
+    around = np.deg2rad(turns)
     views = np.stack([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), 0 * around + np.sin(up)], axis=1)
     ax.view_init(ELEVATION, turns[np.abs(np.abs(views @ normal) - TILT).argmin()])
 
 
-def corners_of_cut(n: np.ndarray, c: float) -> np.ndarray:
+def corners_of_cut(n: Array, c: float) -> Array:
     """Return the points, in order, where ``n x + c = 0`` cuts the edges of the unit square or cube, (K, D)."""
-    found = []
+    dimensions = len(n)
+    cuts = np.empty((0, dimensions))
     for axis in np.flatnonzero(n):
-        others = np.delete(np.arange(len(n)), axis)
-        for ends in np.ndindex(*(2,) * len(others)):
-            x = np.empty(len(n))
-            x[others] = ends
-            x[axis] = -(c + n[others] @ x[others]) / n[axis]
+        fixed_axes = np.delete(np.arange(dimensions), axis)
+        for ends in np.ndindex(*[2] * len(fixed_axes)):
+            x = np.empty(dimensions)
+            x[fixed_axes] = ends
+            x[axis] = -(c + n[fixed_axes] @ x[fixed_axes]) / n[axis]
             if 0 <= x[axis] <= 1:
-                found.append(x)
-    corners = np.unique(np.round(found, 12), axis=0) if found else np.empty((0, len(n)))
+                cuts = np.vstack([cuts, x])
+    corners = np.unique(np.round(cuts, 12), axis=0)
     if len(n) == 2 or len(corners) < 3:
         return corners
     around = corners - corners.mean(axis=0)
@@ -168,7 +190,7 @@ def corners_of_cut(n: np.ndarray, c: float) -> np.ndarray:
     return corners[np.argsort(np.arctan2(around @ second, around @ first))]
 
 
-def _principal_axes(H: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def _principal_axes(H: Array) -> tuple[Array, list[str]]:
     """Return the rows in the coordinates of the first two or three principal axes, and the axis labels.
 
     With H - mean = U S Vᵀ, the coordinates are U S, and axis k explains the share s_k² / Σ s² of the variance.

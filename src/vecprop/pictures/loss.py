@@ -28,7 +28,7 @@ def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve
         The losses before each step and at the end. The axis shows epochs for a history, and iterations for an array.
         Another object with ``loss`` is a history, too; its ``validation_loss`` may be absent, None or empty.
     ax : Axes, optional
-        The axes to draw on. By default, a new figure is created.
+        The axes to draw on; by default a new figure is created.
     first : int, default 0
         The epoch or iteration of the first loss. Use 1 for an array of mean losses over epochs.
     **curve
@@ -66,13 +66,15 @@ def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve
 
     ax = axes_or_new(ax)
     for number, (name, losses) in enumerate(curves.items()):
-        start = first + (is_running and name == "training")
+        start = first
+        if is_running and name == "training":
+            start += 1
         epochs = range(start, start + len(losses))
         look = {"color": colour(1 - number), "linestyle": line(number), "label": name, **curve}
         if losses.ndim > 1:
             members = losses.reshape(len(losses), -1)
-            some = members[:, :: -(-members.shape[1] // MOST)]
-            ax.plot(epochs, some, color=look["color"], linestyle=look["linestyle"], linewidth=0.5, alpha=0.3)
+            drawn = members[:, :: -(-members.shape[1] // MOST)]
+            ax.plot(epochs, drawn, color=look["color"], linestyle=look["linestyle"], linewidth=0.5, alpha=0.3)
             look = {"linewidth": 2.5, **look, "label": f"{look['label']}, median of {members.shape[1]}"}
             losses = np.median(np.where(np.isnan(members), np.inf, members), axis=1)  # NaN: the member diverged
         ax.plot(epochs, losses, **look)
@@ -104,9 +106,12 @@ def side_by_side(histories: Sequence[Any]) -> SimpleNamespace:
         if not curves or not all(map(len, curves)):
             return np.empty(0)
         steps = np.arange(max(map(len, curves)))
-        return np.hstack([of[np.minimum(steps, len(of) - 1)].reshape(len(steps), -1) for of in curves])
+        columns = []
+        for curve in curves:
+            columns.append(curve[np.minimum(steps, len(curve) - 1)].reshape(len(steps), -1))
+        return np.hstack(columns)
 
-    return SimpleNamespace(**{name: together(name) for name in ("loss", "validation_loss", "time")})
+    return SimpleNamespace(loss=together("loss"), validation_loss=together("validation_loss"), time=together("time"))
 
 
 def plot_restarts(model: Any, ax: "Axes | None" = None) -> "Axes":
@@ -120,7 +125,7 @@ def plot_restarts(model: Any, ax: "Axes | None" = None) -> "Axes":
     model : MLPClassifier or MLPRegressor
         A model fitted with ``n_restarts`` above 1.
     ax : Axes, optional
-        The axes to draw on. By default, a new figure is created.
+        The axes to draw on; by default a new figure is created.
 
     Returns
     -------
@@ -146,16 +151,16 @@ def plot_restarts(model: Any, ax: "Axes | None" = None) -> "Axes":
         raise ValueError(f"This {type(model).__name__} has no restarts: fit it with n_restarts above 1.")
     order = np.argsort(losses, kind="stable")
     ended = np.asarray(losses)[order][np.isfinite(losses[order])]
-    place = order.tolist().index(model.best_restart_)
+    rank = order.tolist().index(model.best_restart_)
     diverged = len(losses) - len(ended)
 
     ax = axes_or_new(ax)
     ax.plot(np.arange(1, len(ended) + 1), ended, "o", color=colour(1), markersize=5, label="restarts")
-    selected = f"selected: restart {model.best_restart_}, {ended[place]:.3g}"
-    ax.plot(place + 1, ended[place], "*", color=colour(0), markersize=14, markeredgecolor="white", label=selected)
+    selected = f"selected: restart {model.best_restart_}, {ended[rank]:.3g}"
+    ax.plot(rank + 1, ended[rank], "*", color=colour(0), markersize=14, markeredgecolor="white", label=selected)
     if diverged:
-        look = {"color": ink(), "alpha": 0.15, "linewidth": 0, "label": f"{diverged} diverged"}
-        ax.axvspan(len(ended) + 0.5, len(losses) + 0.5, **look)
+        start = len(ended) + 0.5
+        ax.axvspan(start, start + diverged, color=ink(), alpha=0.15, linewidth=0, label=f"{diverged} diverged")
     if ended[0] > 0:
         ax.set_yscale("log")
     ax.set(xlabel="restart, sorted by loss", ylabel=r"final loss $\xi$", xlim=(0.5, len(losses) + 0.5))

@@ -1,6 +1,7 @@
 """Figures in the plane of two features: rows, classes and the decision regions of a network."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,7 @@ NETWORKS = "an MLPClassifier, X and y, or a Network, theta, X and t"
 """The first arguments of figures of a network."""
 
 
-def plane(
-    X: np.ndarray, drawn: tuple[int, ...], held: Mapping[int, float], resolution: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def plane(X: Array, drawn: tuple[int, ...], held: Mapping[int, float], resolution: int) -> tuple[Array, Array, Array]:
     """Return the grid coordinates along both axes, and the grid points as rows, (resolution², I).
 
     Raises
@@ -22,22 +21,23 @@ def plane(
     ValueError
         If a column in held does not exist, or is drawn.
     """
-    low, high = X[:, drawn].min(axis=0), X[:, drawn].max(axis=0)
+    low = X[:, drawn].min(axis=0)
+    high = X[:, drawn].max(axis=0)
     margin = 0.1 * (high - low)
     margin[margin == 0] = 1.0
     x, y = np.linspace(low - margin, high + margin, resolution, axis=1)
     row = np.median(X, axis=0)
     for number, value in held.items():
         if number in drawn or number not in range(len(row)):
-            found = f"X has shape {X.shape} and features {drawn[0]} and {drawn[1]} are drawn"
-            raise ValueError(f"held contains feature {number!r}, but {found}: choose other features.")
+            columns = f"X has shape {X.shape} and features {drawn[0]} and {drawn[1]} are drawn"
+            raise ValueError(f"held contains feature {number!r}, but {columns}: choose other features.")
         row[number] = value
     grid = np.tile(row, (resolution * resolution, 1))
     grid[:, drawn] = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     return x, y, grid
 
 
-def checked_rows(X: Array) -> np.ndarray:
+def checked_rows(X: Array) -> Array:
     """Validate X and return it as a matrix of floats."""
     X = np.asarray(X)
     if X.ndim != 2 or X.shape[0] == 0 or X.dtype.kind not in "biuf":
@@ -50,23 +50,23 @@ def checked_rows(X: Array) -> np.ndarray:
     return X.astype(float, copy=False)
 
 
-def checked_classes(t: Array, X: np.ndarray, count: int | None = None) -> np.ndarray:
+def checked_classes(t: Array, X: Array, count: int | None = None) -> Array:
     """Validate the classes t and return them as integers, (N,); ``count`` is the number of classes."""
-    given = np.asarray(t)
-    takes = "pass one class per row, as integers (N,) or one-hot rows (N, C)"
-    if given.dtype.kind not in "biuf":
-        raise TypeError(f"t has dtype {given.dtype}, but classes must be the integers 0, 1, …: encode names first.")
-    if given.ndim not in (1, 2) or given.shape[0] != X.shape[0]:
-        raise ValueError(f"t has shape {given.shape}, but X has shape {X.shape}: {takes}.")
-    if given.ndim == 1 or given.shape[1] == 1:
-        classes = given.reshape(-1)
-        wrong = ~((classes >= 0) & (classes == np.floor(classes)) & np.isfinite(classes))
+    targets = np.asarray(t)
+    advice = "pass one class per row, as integers (N,) or one-hot rows (N, C)"
+    if targets.dtype.kind not in "biuf":
+        raise TypeError(f"t has dtype {targets.dtype}, but classes must be the integers 0, 1, …: encode names first.")
+    if targets.ndim not in (1, 2) or targets.shape[0] != X.shape[0]:
+        raise ValueError(f"t has shape {targets.shape}, but X has shape {X.shape}: {advice}.")
+    if targets.ndim == 1 or targets.shape[1] == 1:
+        classes = targets.reshape(-1)
+        is_wrong = ~((classes >= 0) & (classes == np.floor(classes)) & np.isfinite(classes))
     else:
-        classes = given.argmax(axis=1)
-        wrong = (given < 0).any(axis=1) | ~np.isclose(given.sum(axis=1), 1, rtol=0, atol=1e-5)
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise ValueError(f"t has the invalid class {given[row].tolist()} in row {row}: {takes}.")
+        classes = targets.argmax(axis=1)
+        is_wrong = (targets < 0).any(axis=1) | ~np.isclose(targets.sum(axis=1), 1, rtol=0, atol=1e-5)
+    if is_wrong.any():
+        row = int(is_wrong.argmax())
+        raise ValueError(f"t has the invalid class {targets[row].tolist()} in row {row}: {advice}.")
     if count is not None and classes.max() >= count:
         row = int(classes.argmax())
         raise ValueError(f"t has class {int(classes[row])} in row {row}, but the network has classes 0 to {count - 1}.")
@@ -81,29 +81,33 @@ def checked_theta(theta: Array) -> Array:
     return theta
 
 
-def checked_indices(numbers: Any, name: str, lengths: tuple[int, ...], width: int, of: str) -> tuple[int, ...]:
+def checked_indices(numbers: Any, name: str, lengths: tuple[int, ...], width: int, reason: str) -> tuple[int, ...]:
     """Validate distinct column indices and return them. ``lengths`` contains the allowed numbers of indices."""
-    try:
-        chosen = tuple(int(number) for number in numbers if number == int(number))
-        good = len(chosen) == len(numbers) == len(set(chosen)) and len(chosen) in lengths
-    except (TypeError, ValueError):
-        chosen, good = (), False
-    if not good or not all(0 <= number < width for number in chosen):
+    indices = ()
+    with suppress(TypeError, ValueError):
+        integers = tuple(map(int, numbers))
+        if integers == tuple(numbers) and len(integers) == len(numbers):
+            indices = integers
+    are_distinct = len(set(indices)) == len(indices)
+    if not are_distinct or len(indices) not in lengths or not set(indices) <= set(range(width)):
         count = " or ".join(str(length) for length in lengths)
-        raise ValueError(f"{name}={numbers!r} must be {count} different indices from 0 to {width - 1}, since {of}.")
-    return chosen
+        raise ValueError(f"{name}={numbers!r} must be {count} different indices from 0 to {width - 1}, since {reason}.")
+    return indices
 
 
-def drawn_features(features: Any, names: Sequence[str] | None, X: np.ndarray) -> tuple[tuple[int, ...], dict[str, str]]:
+def drawn_features(features: Any, names: Sequence[str] | None, X: Array) -> tuple[tuple[int, ...], dict[str, str]]:
     """Return the columns of two features, and the axis labels: their names, or x₁, x₂, …."""
-    drawn, inputs = checked_indices(features, "features", (2,), X.shape[1], f"X has shape {X.shape}"), X.shape[1]
-    if names is not None and len(names) != inputs:
+    inputs = X.shape[1]
+    drawn = checked_indices(features, "features", (2,), inputs, f"X has shape {X.shape}")
+    if names is None:
+        names = [symbol("x", number) for number in range(inputs)]
+    if len(names) != inputs:
         raise ValueError(f"feature_names has {len(names)} names, but X has {inputs} features: pass one per feature.")
-    xlabel, ylabel = (symbol("x", number) if names is None else names[number] for number in drawn)
-    return drawn, {"xlabel": xlabel, "ylabel": ylabel}
+    x, y = drawn
+    return drawn, {"xlabel": names[x], "ylabel": names[y]}
 
 
-def class_labels(names: Sequence[str] | None, classes: np.ndarray) -> dict[int, str]:
+def class_labels(names: Sequence[str] | None, classes: Array) -> dict[int, str]:
     """Return the labels of the classes: their names, or "class 0", "class 1", …."""
     numbers: list[int] = np.unique(classes).tolist()
     if names is None:
@@ -138,15 +142,15 @@ def plot_classes(
     t : array (N,) or (N, C)
         The class of each row, as an integer from 0, a one-hot row or a row of probabilities.
     ax : Axes, optional
-        The axes to draw on. By default, a new figure is created.
+        The axes to draw on; by default a new figure is created.
     features : tuple of int, default (0, 1)
         The columns of X on the horizontal and the vertical axis.
     feature_names : sequence of str, optional
-        The names of the columns of X. The default names are x₁, x₂, ….
+        The names of the columns of X; by default x₁, x₂, ….
     class_names : sequence of str, optional
-        The names of the classes. The default names are "class 0", "class 1", ….
+        The names of the classes; by default "class 0", "class 1", ….
     **scatter
-        Arguments of `matplotlib.axes.Axes.scatter`, for example ``s`` or ``alpha``.
+        Passed to `matplotlib.axes.Axes.scatter`, for example ``s`` or ``alpha``.
 
     Returns
     -------
@@ -174,9 +178,7 @@ def plot_classes(
     return ax
 
 
-def scatter_classes(
-    ax: "Axes", points: np.ndarray, classes: np.ndarray, labels: Mapping[int, str], **scatter: Any
-) -> None:
+def scatter_classes(ax: "Axes", points: Array, classes: Array, labels: Mapping[int, str], **scatter: Any) -> None:
     """Draw points of shape (N, 2) or (N, 3), class by class, with a legend."""
     for number, label in labels.items():
         size = 90 if marker(number) == "*" else 42  # stars look smaller than other markers
@@ -208,8 +210,8 @@ def plot_decision_boundary(
     Parameters
     ----------
     network : Network or MLPClassifier
-        A classifier with `SoftmaxCrossEntropy`, or with `BinaryCrossEntropy` and one output. You can pass a fitted
-        model instead of network and theta: ``plot_decision_boundary(model, X, y)``.
+        A classifier with `SoftmaxCrossEntropy`, or with `BinaryCrossEntropy` and one output. A fitted
+        model takes the place of network and theta: ``plot_decision_boundary(model, X, y)``.
     theta : array (P,)
         The parameters of the network.
     X : array (N, I)
@@ -217,19 +219,19 @@ def plot_decision_boundary(
     t : array (N,) or (N, C)
         The class of each row, as an integer from 0 or as a one-hot row.
     ax : Axes, optional
-        The axes to draw on. By default, a new figure is created.
+        The axes to draw on; by default a new figure is created.
     features : tuple of int, default (0, 1)
         The columns of X on the horizontal and the vertical axis.
     held : mapping of int to float, optional
-        The fixed values of other columns, by index. By default, other columns have their medians.
+        Fixed values of other columns, by index; by default their medians.
     resolution : int, default 200
         The number of grid lines along each axis.
     feature_names : sequence of str, optional
-        The names of the columns of X. The default names are x₁, x₂, ….
+        The names of the columns of X; by default x₁, x₂, ….
     class_names : sequence of str, optional
-        The names of the classes. The default names are "class 0", "class 1", ….
+        The names of the classes; by default "class 0", "class 1", ….
     **scatter
-        Arguments of `matplotlib.axes.Axes.scatter`, for example ``s`` or ``alpha``.
+        Passed to `matplotlib.axes.Axes.scatter`, for example ``s`` or ``alpha``.
 
     Returns
     -------
@@ -250,13 +252,14 @@ def plot_decision_boundary(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('$x_{1}$', '$x_{2}$')
     """
-    loss, count = network.loss_function, network.outputs
+    loss = network.loss_function
+    count = network.outputs
     if isinstance(loss, BinaryCrossEntropy) and count == 1:
         count = 2
     elif not getattr(loss, "takes_classes", False):
-        found = f"this network's loss is {type(loss).__name__} with {count} output(s)"
-        others = "use SoftmaxCrossEntropy, or BinaryCrossEntropy with one output"
-        raise ValueError(f"A decision boundary needs a classifier, but {found}: {others}.")
+        reason = f"this network's loss is {type(loss).__name__} with {count} output(s)"
+        advice = "use SoftmaxCrossEntropy, or BinaryCrossEntropy with one output"
+        raise ValueError(f"A decision boundary needs a classifier, but {reason}: {advice}.")
     X = checked_rows(X)
     if X.shape[1] != network.inputs:
         raise ValueError(f"X has shape {X.shape}, but the network takes (N, {network.inputs}).")

@@ -20,32 +20,33 @@ class SearchResults:
             scores = [name.removeprefix("mean_test_") for name in table if name.startswith("mean_test_")]
             raise ValueError(f"The search has no score {score!r}: its scores are {', '.join(scores)}.")
         settings = table["params"]
-        names = dict.fromkeys(name for setting in settings for name in setting)
-        values = {name: [setting.get(name) for setting in settings] for name in names}
-        varying = {name: of for name, of in values.items() if len({label(value) for value in of}) > 1}
-        if "n_resources" in table:  # the resource of successive halving is not searched
-            varying = {name: of for name, of in varying.items() if list(table["n_resources"]) != of}
-        if not varying:
+        self.name = score
+        self.parameters = {}
+        for name in dict.fromkeys(name for setting in settings for name in setting):
+            values = [setting.get(name) for setting in settings]
+            is_resource = list(table.get("n_resources", ())) == values  # of successive halving, which is not searched
+            if len(set(map(label, values))) > 1 and not is_resource:
+                self.parameters[name] = values
+        if not self.parameters:
             raise ValueError("No parameter varies in this search, so there is nothing to plot.")
-        self.parameters, self.name = varying, score
         self.score = np.asarray(table[f"mean_test_{score}"], float)
         self.over_folds = np.asarray(table[f"std_test_{score}"], float)
-        seeds = table.get(f"std_seed_test_{score}")
-        self.over_seeds = None if seeds is None else np.asarray(seeds, float)
+        self.over_seeds = None
+        if f"std_seed_test_{score}" in table:
+            self.over_seeds = np.asarray(table[f"std_seed_test_{score}"], float)
 
     def values(self, parameter: str) -> list[Any]:
         """Return the distinct values of a varying parameter; numbers are sorted."""
         if parameter not in self.parameters:
             raise ValueError(f"{parameter!r} does not vary in this search: choose from {', '.join(self.parameters)}.")
-        found = list({label(value): value for value in self.parameters[parameter] if value is not None}.values())
-        return sorted(found) if all(map(is_number, found)) else found
+        values = list({label(value): value for value in self.parameters[parameter] if value is not None}.values())
+        return sorted(values) if all(map(is_number, values)) else values
 
     def best(self, settings: dict[str, Any]) -> int | None:
         """Return the index of the best setting with these values, or None if no score is finite."""
-        wanted = {name: label(value) for name, value in settings.items()}
         numbers = np.flatnonzero(np.isfinite(self.score)).tolist()
-        for name, text in wanted.items():
-            numbers = [number for number in numbers if label(self.parameters[name][number]) == text]
+        for name, value in settings.items():
+            numbers = [number for number in numbers if label(self.parameters[name][number]) == label(value)]
         return max(numbers, key=self.score.__getitem__, default=None)
 
 
@@ -73,9 +74,9 @@ def plot_search(
     search : MLPSearchCV, another search with scikit-learn's attributes, or its ``cv_results_``
         A fitted search.
     parameters : str or sequence of str, optional
-        The names of one or two parameters. By default, these are all varying parameters, if there are at most two.
+        The names of one or two parameters; by default all varying parameters, if there are at most two.
     ax : Axes, optional
-        The axes to draw on. By default, a new figure is created.
+        The axes to draw on; by default a new figure is created.
     score : str, default "score"
         The name of the score.
 
@@ -142,8 +143,9 @@ def plot_search_each(search: Any, axes: "Sequence[Axes] | None" = None, *, score
     """
     names = list(SearchResults(search, score).parameters)
     if axes is None:
-        size = {"figsize": (3.6 * len(names), 3.6), "layout": "constrained"}
-        axes = list(pyplot().subplots(1, len(names), sharey=True, squeeze=False, **size)[1][0])
+        size = (3.6 * len(names), 3.6)
+        _, rows = pyplot().subplots(1, len(names), sharey=True, squeeze=False, figsize=size, layout="constrained")
+        axes = list(rows[0])
     for number, (name, ax) in enumerate(zip(names, axes, strict=True)):
         plot_search(search, name, ax, score=score)
         if number:
@@ -154,24 +156,29 @@ def plot_search_each(search: Any, axes: "Sequence[Axes] | None" = None, *, score
 
 def _draw_curve(ax: "Axes", results: SearchResults, name: str, values: list[Any]) -> None:
     """Plot scores against one parameter."""
-    numeric = all(map(is_number, values))
-    places = {label(value): float(value) if numeric else place for place, value in enumerate(values)}
-    best = [number for value in values if (number := results.best({name: value})) is not None]
-    texts = [label(value) for value in results.parameters[name]]
-    x = [places[texts[number]] for number in best]
-    y, over_folds = results.score[best], results.over_folds[best]
-    others = [number for number in range(len(texts)) if number not in best and texts[number] in places]
+    is_numeric = all(map(is_number, values))
+    positions = {}
+    best = []
+    for index, value in enumerate(values):
+        positions[label(value)] = float(value) if is_numeric else index
+        number = results.best({name: value})
+        if number is not None:
+            best.append(number)
+    settings = np.array([positions.get(label(value), np.nan) for value in results.parameters[name]])
+    worse = [number for number in np.flatnonzero(np.isfinite(settings)) if number not in best]
+    x = settings[best]
+    y = results.score[best]
+    over_folds = results.over_folds[best]
 
     ax.fill_between(x, y - over_folds, y + over_folds, color=colour(1), alpha=0.18, linewidth=0, label="± over folds")
-    ax.plot(x, y, "o-", color=colour(1), label="best of each value" if others else "mean over folds")
+    ax.plot(x, y, "o-", color=colour(1), label="best of each value" if worse else "mean over folds")
     if results.over_seeds is not None:
         bars = {"fmt": "none", "color": colour(0), "capsize": 4, "linewidth": 2, "label": "± over seeds"}
         ax.errorbar(x, y, results.over_seeds[best], zorder=3, **bars)
-    if others:
-        x = [places[texts[number]] for number in others]
-        ax.plot(x, results.score[others], ".", color=ink(), alpha=0.5, label="other settings")
-    if not numeric:
-        ax.set_xticks(range(len(values)), [label(value) for value in values])
+    if worse:
+        ax.plot(settings[worse], results.score[worse], ".", color=ink(), alpha=0.5, label="other settings")
+    if not is_numeric:
+        ax.set_xticks(range(len(values)), list(map(label, values)))
     elif min(values) > 0 and max(values) >= 20 * min(values):
         ax.set_xscale("log")
     ax.set(xlabel=name, ylabel=f"test {results.name}")
@@ -180,22 +187,31 @@ def _draw_curve(ax: "Axes", results: SearchResults, name: str, values: list[Any]
 
 def _draw_map(ax: "Axes", results: SearchResults, names: list[str], values: list[list[Any]]) -> None:
     """Plot scores against two parameters."""
-    across, up = values
-    best = [[results.best({names[0]: a, names[1]: b}) for a in across] for b in up]
-    cells = np.array([[np.nan if number is None else results.score[number] for number in row] for row in best])
+    x_name, y_name = names
+    x_values, y_values = values
+    cells = np.full((len(y_values), len(x_values)), np.nan)
+    for row, column in np.ndindex(cells.shape):
+        number = results.best({x_name: x_values[column], y_name: y_values[row]})
+        if number is not None:
+            cells[row, column] = results.score[number]
     picture = ax.imshow(cells, origin="lower", aspect="auto", cmap="cividis")
     ax.figure.colorbar(picture, ax=ax, label=f"test {results.name}")
-    if cells.size <= 100:
-        middle = np.nanmin(cells) + 0.6 * (np.nanmax(cells) - np.nanmin(cells)) if np.isfinite(cells).any() else 0
-        shown = NumberFormat.of([Estimate(cell) for cell in sorted(cells[np.isfinite(cells)], reverse=True)])
-        for (row, column), cell in np.ndenumerate(cells):
-            if np.isfinite(cell):
-                ink = "black" if cell > middle else "white"
-                ax.text(column, row, shown(cell), ha="center", va="center", color=ink)
     if np.isfinite(cells).any():
+        if cells.size <= 100:
+            _write_scores(ax, cells)
         row, column = np.argwhere(cells == np.nanmax(cells))[0]
         corner = (column - 0.48, row - 0.48)
         ax.add_patch(pyplot().Rectangle(corner, 0.96, 0.96, fill=False, edgecolor=colour(0), linewidth=3))
-    ax.set_xticks(range(len(across)), [label(value) for value in across])
-    ax.set_yticks(range(len(up)), [label(value) for value in up])
-    ax.set(xlabel=names[0], ylabel=names[1])
+    ax.set_xticks(range(len(x_values)), list(map(label, x_values)))
+    ax.set_yticks(range(len(y_values)), list(map(label, y_values)))
+    ax.set(xlabel=x_name, ylabel=y_name)
+
+
+def _write_scores(ax: "Axes", cells: np.ndarray) -> None:
+    """Write the score in each cell of a heat map, in black on light cells."""
+    middle = np.nanmin(cells) + 0.6 * (np.nanmax(cells) - np.nanmin(cells))
+    text = NumberFormat.of([Estimate(cell) for cell in sorted(cells[np.isfinite(cells)], reverse=True)])
+    for (row, column), cell in np.ndenumerate(cells):
+        if np.isfinite(cell):
+            color = "black" if cell > middle else "white"
+            ax.text(column, row, text(cell), ha="center", va="center", color=color)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+import numpy as np
+
 from ..system.extras import imported
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ def tint(number: int) -> str:
 
     share = TINTS[number % len(TINTS)]
     ground = to_rgb(pyplot().rcParams["axes.facecolor"])
-    red, green, blue = (share * own + (1 - share) * of for own, of in zip(to_rgb(colour(number)), ground, strict=True))
+    red, green, blue = share * np.array(to_rgb(colour(number))) + (1 - share) * np.array(ground)
     return to_hex((red, green, blue))
 
 
@@ -69,24 +71,27 @@ def pyplot() -> Any:
 
 def axes_or_new(ax: "Axes | None", **subplot: Any) -> "Axes":
     """Return ax, or the axes of a new figure if ax is None."""
-    return pyplot().subplots(layout="constrained", subplot_kw=subplot)[1] if ax is None else ax
+    if ax is not None:
+        return ax
+    _, new_axes = pyplot().subplots(layout="constrained", subplot_kw=subplot)
+    return new_axes
 
 
 def note_above(ax: "Axes", words: str, x: float, **look: Any) -> None:
     """Write a note above the axes, at the horizontal position x."""
-    place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": "center"}
-    ax.annotate(words, (x, 1), (0, 3), **place, **look)
+    ax.annotate(
+        words, (x, 1), (0, 3), xycoords=("data", "axes fraction"), textcoords="offset points", ha="center", **look
+    )
 
 
 def add_legend(ax: "Axes") -> None:
     """Add a legend: outside the axes if the figure has a layout engine, and otherwise at the best place inside."""
     if ax.name == "3d":
-        place = {"loc": "upper right"}  # a corner outside the cube
+        ax.legend(loc="upper right")  # a corner outside the cube
     elif ax.figure.get_layout_engine() is not None:
-        place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     else:
-        place = {"loc": "best"}
-    ax.legend(**place)
+        ax.legend(loc="best")
 
 
 P = ParamSpec("P")
@@ -102,11 +107,13 @@ def figure_of(needed: str, *attributes: str, plot: str = "") -> Callable[[Callab
     def decorate(draw: Callable[P, R]) -> Callable[P, R]:
         @wraps(draw)
         def draw_checked(*arguments: P.args, **options: P.kwargs) -> R:
-            source, *others = arguments or (None,)
-            method = getattr(getattr(source, "plot", None), plot, None) if plot else None
-            if method is not None:
-                return method(*others, **options)
-            if arguments and not all(hasattr(source, name) for name in attributes):
+            if not arguments:
+                return draw(*arguments, **options)
+            source = arguments[0]
+            accessor = getattr(source, "plot", None)
+            if plot and hasattr(accessor, plot):
+                return getattr(accessor, plot)(*arguments[1:], **options)
+            if not all(hasattr(source, name) for name in attributes):
                 raise TypeError(f"{draw.__name__} needs {needed}, got {type(source).__name__}.")
             return draw(*arguments, **options)
 
