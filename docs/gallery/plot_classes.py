@@ -2,7 +2,7 @@
 Classes
 =======
 
-The rows of two features, with a colour and a marker for each class.
+The picture shows the rows in two features. Each class has a color and a marker.
 """
 
 from sklearn.datasets import make_circles

@@ -2,7 +2,7 @@
 Decision boundary
 =================
 
-The region of each predicted class.
+The colors show the predicted class at each point of two features.
 """
 
 from sklearn.datasets import make_circles

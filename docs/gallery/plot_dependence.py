@@ -2,7 +2,7 @@
 Dependence
 ==========
 
-How a prediction changes with one column: the mean of all rows, and the curves of single ones.
+The thin curves show how the prediction of single rows changes with one column. The thick curve is their mean.
 """
 
 from types import SimpleNamespace

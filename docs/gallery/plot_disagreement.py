@@ -2,7 +2,7 @@
 Disagreement
 ============
 
-Where the members of an ensemble disagree, it is unsure.
+In the gray regions, the members of an ensemble disagree, so the predictions are uncertain.
 """
 
 from sklearn.datasets import make_moons

@@ -2,7 +2,7 @@
 Gradient report
 ===============
 
-The largest error of each part of a gradient, relative to its tolerance. One layer is wrong.
+The bars show the largest error of each parameter array, relative to the tolerance. One layer has a wrong gradient.
 """
 
 from dataclasses import dataclass

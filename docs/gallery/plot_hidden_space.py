@@ -2,7 +2,7 @@
 Hidden space
 ============
 
-The rows in the space of three hidden units, and the plane on which both classes are equally probable.
+The picture shows the rows in the space of three hidden units. On the plane, both classes are equally probable.
 """
 
 from sklearn.datasets import make_circles

@@ -2,7 +2,7 @@
 Loss
 ====
 
-The loss before each epoch, and at the end.
+The curve shows the loss before each epoch and at the end of training.
 """
 
 from sklearn.datasets import make_circles

@@ -2,7 +2,7 @@
 Momentum
 ========
 
-Gradient descent and momentum in a narrow valley, with the same learning rate.
+Gradient descent and momentum move through a narrow valley with the same learning rate.
 """
 
 from vecprop.learn import plot_momentum

@@ -2,7 +2,7 @@
 Random starts
 =============
 
-The final losses of many random starts, for two optimizers.
+The picture shows the final losses of many random starts for two optimizers.
 """
 
 import numpy as np

@@ -2,7 +2,7 @@
 Restarts
 ========
 
-The losses of the restarts of a model; the best is kept.
+The picture shows the losses of all restarts of a model. The model keeps the best restart.
 """
 
 from sklearn.datasets import make_moons

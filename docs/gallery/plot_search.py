@@ -2,7 +2,7 @@
 Search
 ======
 
-The scores of a search over two settings.
+The picture shows the scores of a search over two settings.
 """
 
 from sklearn.datasets import make_moons

@@ -2,7 +2,7 @@
 Search, each setting
 ====================
 
-The scores of a search over each of its settings.
+Each picture shows the scores of a search over one setting.
 """
 
 from scipy.stats import loguniform
