@@ -23,13 +23,13 @@ ESTIMATORS += [TabularClassifier, TabularRegressor]
 def autolog(**settings: Any) -> None:
     """Log every fit of an estimator as an MLflow run: settings, scores, losses of each epoch, and the model.
 
-    Call this function instead of ``mlflow.sklearn.autolog``, which supports only scikit-learn's estimators; this one
-    supports vecprop's as well. Fits inside a pipeline, search or ensemble are not logged separately.
+    Call this function instead of ``mlflow.sklearn.autolog``. This function also supports the estimators of vecprop.
+    Fits inside a pipeline, search or ensemble are not logged separately.
 
-    After a fit, the metrics ``loss``, ``validation_loss``, ``validation_score`` and ``score`` of each epoch are logged
-    if the model has measured them; the step is the number of epochs. The networks of an ensemble are logged as
-    ``loss/0``, ``loss/1`` and so on, a pipeline with the metrics of its last step, and a search with the metrics of its
-    best estimator. Logging does not slow down or change training.
+    After a fit, the metrics ``loss``, ``validation_loss``, ``validation_score`` and ``score`` of each epoch are logged,
+    if the model has measured them. The step of a metric is the number of epochs. An ensemble logs the losses of its
+    networks as ``loss/0``, ``loss/1`` and so on. A pipeline logs the metrics of its last step, and a search logs the
+    metrics of its best estimator. Logging does not slow down or change training.
 
     Parameters
     ----------

@@ -1,7 +1,8 @@
 """Test that files from earlier versions still load: ``earlier`` contains some, with predictions.
 
 The number at the start of a name is the format version. ``python tests/files/test_earlier_files.py`` writes the files.
-An earlier version wrote the table of stages, which was trained with the setting ``stages=3``.
+Earlier versions wrote the table of stages, which was trained with the setting ``stages=3``, and the tables of wide
+networks and of one view, which were the results of a trial.
 """
 
 from pathlib import Path
@@ -57,11 +58,14 @@ def test_files_of_earlier_versions_load_and_continue(path, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")
-def test_networks_of_later_stages_can_be_refitted_and_saved(tmp_path):
-    model: Any = vp.load(FOLDER / "1-table-of-stages.npz")
-    again = model.refit(ALL_TABLE, np.where(ALL_X[:, 0] > 0, "yes", "no"))
+@pytest.mark.parametrize(("name", "count"), [("stages", 4), ("wide-networks", 2), ("one-view", 1)])
+def test_networks_of_earlier_versions_can_be_refitted_and_saved(name, count, tmp_path):
+    model: Any = vp.load(FOLDER / f"1-table-of-{name}.npz")
+    is_classifier = isinstance(model, vp.TabularClassifier)
+    target = np.where(ALL_X[:, 0] > 0, "yes", "no") if is_classifier else ALL_X[:, 0]
+    again = model.refit(ALL_TABLE, target)
     views = [(view.view, view.network, view.share) for view in model.ensemble_.views]
-    assert len(views) == 4
+    assert len(views) == count
     assert [(view.view, view.network, view.share) for view in again.ensemble_.views] == views
     vp.save(again, tmp_path / "again.npz")
     np.testing.assert_array_equal(predictions(vp.load(tmp_path / "again.npz")), predictions(again))

@@ -13,8 +13,6 @@ import pytest
 
 from vecprop import Checkpoint, TableError, TabularClassifier, TabularRegressor
 from vecprop.system.threads import limit_threads
-from vecprop.tables import settings
-from vecprop.tables.ensemble import fitting as trial
 from vecprop.tables.reading.table_parts import TableParts
 from vecprop.tables.rows import Roles
 from vecprop.tables.streaming.memory_plan import require_room_for_text
@@ -321,19 +319,6 @@ def test_invalid_amounts_of_memory_are_rejected(folder):
 def test_folds_in_time_are_consecutive():
     folds = StreamedFolds(0, 2, np.array([0, 5, 7, 9], np.uint16), np.array([5, 9]))
     assert folds.of(np.arange(4)).tolist() == [-1, 0, 0, 1]
-
-
-@pytest.mark.long
-def test_views_of_large_tables_are_selected_on_a_sample(folder, little, monkeypatch):
-    monkeypatch.setattr(settings, "MAX_TOTAL_ROWS", 10 * ROWS)
-    monkeypatch.setattr(settings, "MAX_EPOCHS", 1)
-    losses = iter([[1.0, 0.5], [1.0, 1.0]])
-    monkeypatch.setattr(trial, "_losses", lambda plan, choices, progress: next(losses))
-    of_numbers: dict[str, Any] = OF_NUMBERS | {"max_iter": "auto", "hidden_layer_sizes": 4}
-    for views in (["standardised"], ["pieces", "standardised"]):
-        model = TabularRegressor("v", **of_numbers).fit(folder, memory=little)
-        assert [view.view for view in model.ensemble_.views] == views
-    assert next(losses, None) is None
 
 
 @pytest.fixture

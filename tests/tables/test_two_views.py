@@ -22,7 +22,6 @@ from vecprop.tables.ensemble.ensemble import (
     results_of,
     temperature_scaled,
 )
-from vecprop.tables.ensemble.fitting import calibrated
 
 FEW: dict[str, Any] = {"n_estimators": 3, "hidden_layer_sizes": (8,), "max_iter": 40, "random_state": 0}
 FEW |= {"learning_rate_init": 0.03}
@@ -197,7 +196,7 @@ def test_the_largest_complete_set_of_networks_is_used(classifier):
 def test_a_model_with_one_trained_view_predicts_and_refits(classifier, tmp_path):
     model = TabularClassifier(**FEW)
     plan = model._plan(TABLE, CLASSES)
-    model._learn(calibrated(plan, plan.fit.outcome(results_with(plan.fit, {3, 4, 5}, "interrupted"))))
+    model._learn(plan, plan.fit.outcome(results_with(plan.fit, {3, 4, 5}, "interrupted")))
     assert any(note.startswith("3 of 6 networks were not trained") for note in model.notes_)
     save(model, tmp_path / "model.npz")
     np.testing.assert_array_equal(load(tmp_path / "model.npz").predict_proba(TABLE), model.predict_proba(TABLE))

@@ -94,8 +94,8 @@ def test_the_pace_begins_again_with_a_smaller_count(monkeypatch, capsys, clock):
     terminal(monkeypatch, 80)
     with progress_bar("training", quiet=False) as show:
         assert show is not None
-        for clock[0], stage, rows in ((1.0, 0, 30), (2.0, 0, 60), (3.0, 1, 20), (4.0, 1, 80)):
-            show(Progress(0, 2, 0.0, rows, 0.5, 0.5, stage=stage))
+        for clock[0], rows in ((1.0, 30), (2.0, 60), (3.0, 20), (4.0, 80)):
+            show(Progress(0, 2, 0.0, rows, 0.5, 0.5))
     assert " 60 rows/s" in last_line(capsys)
 
 

@@ -25,15 +25,15 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
     Parameters
     ----------
     f : callable or torch.nn.Module
-        A function of a tensor (or a list or dict of tensors) and further arguments that returns one tensor. It may
-        use built-in and custom autograd functions. For a module, theta is a dict of its parameters, such as
-        ``dict(module.named_parameters())``, and ``args`` are its inputs.
+        A function of a tensor (or a list or dict of tensors) and further arguments that returns one tensor. The
+        function may use built-in and custom autograd functions. For a module, theta is a dict of its parameters, such
+        as ``dict(module.named_parameters())``, and ``args`` are its inputs.
 
     Returns
     -------
     callable
-        The function to pass to `check_gradients`. It returns the value and the gradient as NumPy arrays; the gradient
-        is a Jacobian if the value is an array.
+        The function to pass to `check_gradients`. The wrapped function returns the value and the gradient as NumPy
+        arrays. If the value is an array, the gradient is a Jacobian.
 
     Notes
     -----

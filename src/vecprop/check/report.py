@@ -61,15 +61,15 @@ class Row:
     verdict : Verdict
         The verdict.
     error, tolerance : float
-        The error and the tolerance of the worst entry: the entry with the largest ratio of error to tolerance.
+        The error and the tolerance of the worst entry. The worst entry has the largest ratio of error to tolerance.
     index : tuple of int or None
-        The index of the worst entry; None if the row refers to a random direction.
+        The index of the worst entry, or None if the row describes a random direction.
     given, expected : float
         The given and the expected value of the worst entry.
     hidden : float
         Rounding could hide errors below this fraction of the part's largest entry.
     wrong : int or None
-        The number of wrong entries; None if only random directions were checked.
+        The number of wrong entries, or None if only random directions were checked.
     diagnosis : str
         The explanation of the errors, if one was found.
     note : str
@@ -164,16 +164,17 @@ class GradientError(AssertionError):
 
 @dataclass(frozen=True, repr=False)
 class Report(SuggestsNames):
-    """The result of a gradient check; printing it shows a table.
+    """The result of a gradient check. ``print`` shows the result as a table.
 
     Parameters
     ----------
     rows : tuple of Row
-        A row for each named part of theta.
+        A row for each parameter array.
     method : str
         A description of the method that computed the expected derivatives.
     nearby : tuple of Row, default ()
-        The rows of parts that were also checked at a random point nearby, where rounding hides less.
+        The rows of arrays that were also checked at a random point near theta, because rounding hides less at this
+        point.
     taylor : Taylor, optional
         The Taylor remainder, a second opinion.
     notes : tuple of str, default ()
@@ -250,7 +251,7 @@ class Report(SuggestsNames):
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            The axes to draw on; by default, the axes of a new figure.
+            The axes to draw on. By default, a new figure is created.
 
         Returns
         -------

@@ -225,7 +225,7 @@ class Dense(Layer):
     outputs : int
         The number of outputs, O. The parameters are W of shape (I, O) and b of shape (O,).
     initializer : Initializer, default Glorot()
-        The initializer of W; b starts at 0.
+        The initializer of W. The bias b starts at 0.
 
     Raises
     ------

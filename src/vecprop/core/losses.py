@@ -127,7 +127,7 @@ class SoftmaxCrossEntropy(Loss):
     def exact_targets(self, T: Array) -> Array:
         """Normalize rows to sum to 1 in the dtype of T. Otherwise, Y - T is not the derivative.
 
-        Labels that were rounded to float32 sum to 1 within 1e-7; a float64 gradient would have an error of this size.
+        Labels that were rounded to float32 sum to 1 within 1e-7. A float64 gradient would have an error of this size.
         """
         xp = namespace(T)
         sums = xp.sum(T, axis=-1, keepdims=True)

@@ -184,12 +184,12 @@ class Network(SuggestsKeywords, Versioned):
         X : array (*M, N, I)
             The inputs.
         noise : RandomKey, optional
-            The random key for layers such as dropout; None means prediction.
+            The random key for layers such as dropout. None means prediction.
 
         Returns
         -------
         outputs : list of array (*M, N, width)
-            Each layer's output; the last is Z, before the link function.
+            The output of each layer. The last output is Z, before the link function.
         saved : list
             The values that each layer saved for its backward pass.
         """
@@ -238,7 +238,7 @@ class Network(SuggestsKeywords, Versioned):
         X : array (*M, N, I)
             The inputs.
         layer : int
-            The index of the layer; negative indices count from the last layer.
+            The index of the layer. Negative indices count from the last layer.
 
         Returns
         -------
@@ -301,9 +301,9 @@ class Network(SuggestsKeywords, Versioned):
             The targets. Floating-point targets may have shape (N,) if there is one output. Integers of shape (N, O)
             are interpreted as one-hot rows, not as classes of N members.
         sample_weight : array (*M, N), optional
-            The weights of the rows, at least 0; by default 1.
+            The weights of the rows, at least 0. By default, all weights are 1.
         noise : RandomKey or int, optional
-            The random key for layers such as dropout, or its seed; None means prediction.
+            The random key for layers such as dropout, or the seed of the key. None means prediction.
 
         Returns
         -------
@@ -398,7 +398,8 @@ class Network(SuggestsKeywords, Versioned):
         """Return a table of the layers with output shapes, parameters and operations per row.
 
         An operation is a multiplication or an addition in a matrix product, or one evaluation of an elementwise
-        formula. The table counts the operations of a forward pass; a gradient takes about three times as many.
+        formula. The table counts the operations of a forward pass. A gradient needs about three times as many
+        operations.
 
         Parameters
         ----------

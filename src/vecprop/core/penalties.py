@@ -56,7 +56,7 @@ class Penalty(Ranged, ABC):
 
 @dataclass(frozen=True)
 class L2(Penalty):
-    r"""The squared penalty, which shrinks weights; also called ridge or weight decay.
+    r"""The squared penalty (ridge, weight decay), which shrinks weights.
 
     .. math:: \tfrac{1}{2} λ \sum W^2
 
@@ -85,7 +85,7 @@ class L2(Penalty):
 
 @dataclass(frozen=True)
 class L1(Penalty):
-    r"""The absolute penalty, which drives weights to 0; also called lasso.
+    r"""The absolute penalty (lasso), which drives weights to 0.
 
     .. math:: λ \sum |W|
 

@@ -134,10 +134,11 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         y : array (N,) or (N, O)
             The labels or the numeric targets.
         sample_weight : array (N,), optional
-            The weight of each row, at least 0; 1 by default. A row of weight 2 counts as two rows.
+            The weight of each row, at least 0. By default, all weights are 1. A row with a weight of 2 counts as two
+            rows.
         X_val, y_val, sample_weight_val : array, optional
-            Validation rows. Their loss and score are measured after each epoch. With ``early_stopping=True`` they are
-            used instead of rows held out from X.
+            Validation rows. Their loss and score are measured after each epoch. With ``early_stopping=True``, these
+            rows replace the rows that would be held out from X.
 
         Returns
         -------
@@ -147,8 +148,8 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         Raises
         ------
         ValueError
-            If data or settings are invalid, or training diverges. After divergence the model has the last parameters
-            with a finite loss.
+            If data or settings are invalid, or if training diverges. If training diverges, the model keeps the last
+            parameters with a finite loss.
         """
         random, first = check_random_state(self.random_state), not (self.warm_start and hasattr(self, "coefs_"))
         checkpoint = self.checkpoint
@@ -187,7 +188,7 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         y : array (N,) or (N, O)
             The labels or the numeric targets.
         sample_weight : array (N,), optional
-            The weight of each row, at least 0; 1 by default.
+            The weight of each row, at least 0. By default, all weights are 1.
 
         Returns
         -------
@@ -247,11 +248,10 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
     def diagnose(self, X: Any, y: Any) -> "Diagnosis":
         """Diagnose problems of the model's training on these rows.
 
-        The checks look for divergence; for inputs or targets of an unsuitable scale (a root mean square above 10, or
-        no entry above 0.01); for a learning rate that is too high (the loss oscillates) or too low (the loss still
-        falls at ``max_iter``); for hidden layers with more than a third of their units dead (a derivative of 0 on every
-        row) or saturated; and for classes that are never predicted. `fit` adds the same sentences to its
-        ``ConvergenceWarning``, or to the error if training diverges.
+        A diagnosis can report these problems: training has diverged, inputs or targets have an unsuitable scale, the
+        learning rate is too high or too low, many hidden units are dead or saturated, or a class is never predicted.
+        See docs/estimators.md for the conditions. `fit` adds the same sentences to its ``ConvergenceWarning``, or to
+        the error if training diverges.
 
         Parameters
         ----------
@@ -263,7 +263,8 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         Returns
         -------
         Diagnosis
-            A tuple of sentences, each with a remedy; empty if no problem was found. It prints one sentence per line.
+            A tuple with a sentence for each problem and its remedy. The tuple is empty if no problem was found.
+            ``print`` shows one sentence per line.
 
         Examples
         --------

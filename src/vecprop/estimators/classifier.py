@@ -113,9 +113,9 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         y : array (N,) or (N, C)
             The labels.
         sample_weight : array (N,), optional
-            The weight of each row, at least 0; 1 by default.
+            The weight of each row, at least 0. By default, all weights are 1.
         classes : array (C,), optional
-            All labels that any call will contain; required by the first call.
+            All labels that later calls may contain. The first call needs this argument.
 
         Returns
         -------

@@ -115,7 +115,7 @@ class Inspection(ABC):
         X : array or sparse matrix (N, I)
             The inputs.
         layer : int, default -1
-            The index of the hidden layer, from 0; negative indices count from the last.
+            The index of the hidden layer, from 0. Negative indices count from the last hidden layer.
 
         Returns
         -------
@@ -151,8 +151,8 @@ class Inspection(ABC):
     def check_gradients(self, X: Any, y: Any, **options: Any) -> "Report":
         """Check that the training gradients are correct on these rows, at the current parameters.
 
-        By default, this checks both engines in the dtype of training; ``engine="compiled"`` or ``"reference"`` selects
-        one of them.
+        By default, both engines are checked in the dtype of training. ``engine="compiled"`` or ``"reference"`` selects
+        one engine.
 
         Parameters
         ----------

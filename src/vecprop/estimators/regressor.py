@@ -45,7 +45,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         The level for the loss "quantile", between 0 and 1: the share of targets below the prediction.
     scale_target : bool, default False
         Whether to standardize each output's targets to mean 0 and standard deviation 1 for training, as measured in the
-        first fit. Predictions are scaled back; losses stay in standardized units. Not available for "poisson".
+        first fit. Predictions are scaled back. Losses stay in standardized units. Not available for "poisson".
 
     Attributes
     ----------

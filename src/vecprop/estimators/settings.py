@@ -68,18 +68,16 @@ class Constructor(Positional):
     Parameters
     ----------
     solver : str, Optimizer or LBFGS, default "adam"
-        The optimizer: {optimizers},
-        or an `Optimizer` with its own learning rate, such as ``AdamW(0.01, weight_decay=0.1)``. "sgd" uses momentum;
-        "lbfgs" is a full-batch method for small tables.
+        The optimizer: {optimizers}, or an `Optimizer` with its own learning rate, such as ``AdamW(0.01,
+        weight_decay=0.1)``. "sgd" uses momentum. "lbfgs" is a full-batch method for small tables.
     alpha : float, default 0.0001
         The strength α of the L2 penalty ½ α Σ W² on weights. The penalty is divided by the total weight of the batch.
     batch_size : int or "auto", default "auto"
         The number of rows in a batch. "auto" means at most 200 rows. "lbfgs" always uses all rows.
     learning_rate : str or Schedule, default "constant"
-        The learning rate schedule: {schedules},
-        or a `Schedule`. "invscaling" divides the rate after each epoch by (1 + rows seen) to the power ``power_t``;
-        "adaptive" divides it by 5 whenever training would stop, until it is below 1e-6. As in scikit-learn, these two
-        have no effect with "adam" and "adamw".
+        The learning rate schedule: {schedules}, or a `Schedule`. After each epoch, "invscaling" divides the rate by (1
+        + rows seen) to the power ``power_t``. "adaptive" divides the rate by 5 whenever training would stop, until the
+        rate is below 1e-6. As in scikit-learn, "invscaling" and "adaptive" have no effect with "adam" and "adamw".
     learning_rate_init : float, default 0.001
         The initial learning rate.
     power_t : float, default 0.5
@@ -124,8 +122,9 @@ class Constructor(Positional):
         The distribution of initial weights: {initializers}, or an `Initializer`. None draws the same weights and biases
         as scikit-learn with the same seed.
     scoring : str, callable or None, default None
-        The score to measure after each epoch and to monitor for early stopping: a scikit-learn scorer (called with
-        sample weights if it accepts them); "loss" for the negative validation loss; None means `score`.
+        The score to measure after each epoch and to monitor for early stopping. Pass a scikit-learn scorer, or "loss"
+        for the negative validation loss. None means `score`. A scorer is called with sample weights if it accepts
+        sample weights.
     callbacks : list of callable or None, default None
         Functions that `fit` calls with a `TrainingState` after each epoch. If a callback returns True, training ends.
     checkpoint : Checkpoint or None, default None

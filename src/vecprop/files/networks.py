@@ -91,7 +91,7 @@ def from_sklearn(model: scikit.MLPClassifier | scikit.MLPRegressor) -> MLPClassi
     Parameters
     ----------
     model : sklearn.neural_network.MLPClassifier or sklearn.neural_network.MLPRegressor
-        The fitted model. It is not modified and does not share arrays with the result.
+        The fitted model. The model is not modified and does not share arrays with the result.
 
     Returns
     -------

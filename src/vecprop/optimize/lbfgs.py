@@ -24,11 +24,11 @@ class LBFGS(Ranged):
     memory : int, default 10
         The number of past steps that approximate the curvature.
     tolerance : float, default 1e-5
-        The search converges when no entry of the gradient exceeds this tolerance. It also converges when an iteration
-        decreases the loss by at most 1.4e-14, relative to the larger of the loss and 1.
+        The search converges when no entry of the gradient exceeds this tolerance. The search also converges when an
+        iteration decreases the loss by at most 1.4e-14, relative to the larger of the loss and 1.
     max_evaluations : int, default 15000
         The maximum number of evaluations of the loss and its gradient. The search completes the iteration that exceeds
-        it.
+        this number.
 
     Raises
     ------

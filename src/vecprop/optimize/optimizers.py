@@ -161,7 +161,8 @@ class Momentum(Optimizer):
 
     .. math:: M ← λ M - μ J, \quad θ ← θ + M
 
-    Theta moves like a ball that rolls down the loss surface; friction multiplies its speed by λ in each step.
+    Theta moves like a ball that rolls down the loss surface. In each step, friction multiplies the speed of the ball by
+    λ.
 
     Parameters
     ----------

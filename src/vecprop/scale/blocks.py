@@ -23,7 +23,7 @@ RETRIES = 3
 
 
 class DaskBlocks:
-    """Blocks of a Dask data frame or array; each partition is a block.
+    """Blocks of a Dask data frame or array. Each partition is a block.
 
     The workers of the cluster load several partitions in advance and convert the partitions to arrays. This process
     trains the network. With the same rows in the same blocks, the result is bit-identical to training on
@@ -34,7 +34,7 @@ class DaskBlocks:
     frame : dask.dataframe.DataFrame or dask.array.Array (N, I)
         The rows. The input columns of a data frame must be numeric, without missing values.
     target : str, sequence of str, or dask.array.Array (N, ...)
-        The name or names of the target columns; if frame is an array, the array of targets.
+        The name or names of the target columns. If frame is an array, target is the array of targets.
     inputs : sequence of str, optional
         The names of the input columns. By default, all other columns are inputs.
     weight : str or dask.array.Array (N,), optional

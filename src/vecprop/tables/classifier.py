@@ -17,6 +17,7 @@ from ..estimators.data import class_weights
 from ..estimators.sklearn_compat import Interval, StrOptions
 from .encoding.encoder import View
 from .ensemble.calibration import (
+    Calibrated,
     ThresholdRule,
     best_inverse_temperature,
     decided,
@@ -25,7 +26,6 @@ from .ensemble.calibration import (
     positive_of,
 )
 from .ensemble.ensemble import MIN_PROBABILITY, Ensemble, TrainingRows, Unseen, out_of_fold, temperature_scaled
-from .ensemble.fitting import Calibrated, Candidate
 from .error import TableError, first_line, pandas
 from .kinds.formats import DateReading
 from .kinds.kinds import DATES
@@ -46,8 +46,7 @@ MAX_FINAL_INVERSE = 1.5
 
 @documented(
     activation='"relu" for networks with a piecewise\n    linear encoding, "elu" for the others',
-    deeper=" Networks without a piecewise linear encoding repeat the last layer;\n    from 2,500 rows on, they have "
-    "twice these widths instead if a trial shows that this is better.",
+    deeper=" Networks without a piecewise linear encoding repeat the last layer.",
     weight_decay="10",
     epochs="60",
     steps="1,500",
@@ -118,8 +117,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
     positive: Any = None
 
     _auto_activations: ClassVar[dict[View, str]] = {"pieces": "relu", "standardised": "elu"}
-    _usual: ClassVar[list[Candidate]] = [Candidate("pieces"), Candidate("standardised", deeper=1)]
-    _alternatives: ClassVar[list[Candidate]] = [Candidate("standardised", wider=2)]
+    _deeper_views: ClassVar[set[View]] = {"standardised"}
     _auto_epochs: ClassVar[int] = 60
     _fewest_steps: ClassVar[int] = 1500
 
@@ -195,7 +193,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         X : DataFrame, Table, Dataset, array, path or paths
             A table, see `predict`.
         y : array (N,), optional
-            The true classes. By default, they are read from the target column of the table. Rows with a missing value
+            The true classes. By default, the target column of the table contains the classes. Rows with a missing class
             are not scored.
         sample_weight : array (N,), optional
             The sample weights.

@@ -16,9 +16,8 @@ from ..estimators.data import Numbers as Targets
 from ..estimators.sklearn_compat import Interval, StrOptions
 from .encoding.column import first_of
 from .encoding.encoder import View
-from .ensemble.calibration import Residuals, best_shares
+from .ensemble.calibration import Calibrated, Residuals, best_shares
 from .ensemble.ensemble import Ensemble, TrainingRows, Unseen, out_of_fold
-from .ensemble.fitting import Calibrated, Candidate
 from .error import TableError, pandas
 from .kinds.formats import DateReading, NumberReading
 from .kinds.kinds import DATES, target_reading
@@ -88,8 +87,6 @@ class TabularRegressor(RegressorMixin, TableModel):
     quantile: Any = 0.5
 
     _auto_activations: ClassVar[dict[View, str]] = {"pieces": "silu", "standardised": "silu"}
-    _usual: ClassVar[list[Candidate]] = [Candidate("pieces"), Candidate("standardised")]
-    _alternatives: ClassVar[list[Candidate]] = []
     _auto_epochs: ClassVar[int] = 100
     _fewest_steps: ClassVar[int] = 2000
 

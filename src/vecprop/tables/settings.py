@@ -22,7 +22,6 @@ from ..system.versions import Versioned
 from ..train.progress import Progress
 from .encoding.encoder import View
 from .ensemble.ensemble import Training
-from .ensemble.fitting import Candidate
 from .explaining.plots import TablePlots
 from .kinds.ambiguities import ColumnOptions
 
@@ -82,8 +81,7 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
     n_estimators : int or "auto", default "auto"
         The number of networks in each view, at least 2. Each network leaves out a different fold of the rows. "auto" is
         8 below 2,500 rows, 6 below 20,000 rows, and otherwise 4. There are two views: both contain standardized numbers
-        and ranks, and one also contains a piecewise linear encoding. Some tables above about 180,000 rows have only the
-        view without this encoding.
+        and ranks, and one also contains a piecewise linear encoding.
     hidden_layer_sizes : int or sequence of int, default (64, 64)
         The width of each hidden layer.{deeper}
     activation : str or Activation, default "auto"
@@ -99,8 +97,7 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
         The number of rows in a batch. "auto" is 1 % of the rows, but at least 64 and at most 256.
     max_iter : int or "auto", default "auto"
         The largest number of epochs. "auto" is {epochs}, or fewer (at least 10) if these would process more than two
-        million rows. Small tables get more epochs (up to 400) to reach {steps} steps, with the same total decay. The
-        number doubles if there is only one view.
+        million rows. Small tables get more epochs (up to 400) to reach {steps} steps, with the same total decay.
     n_iter_no_change : int, default 20
         A network stops after this number of epochs without improvement of the validation loss. The best parameters are
         then restored. The validation rows of a network are the fold that the network is not trained on.
@@ -169,10 +166,8 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
     checkpoint: Any = None
 
     _auto_activations: ClassVar[dict[View, str]]
-    _usual: ClassVar[list[Candidate]]
-    """The default networks of each view."""
-    _alternatives: ClassVar[list[Candidate]]
-    """Alternative networks of the standardized view, see `select_views`."""
+    _deeper_views: ClassVar[set[View]] = set()
+    """The views whose networks repeat the last hidden layer."""
     _auto_epochs: ClassVar[int]
     _fewest_steps: ClassVar[int]
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
@@ -186,12 +181,6 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
         """Return the number of networks per view, which is the number of folds."""
         auto = 8 if rows < SEVERAL_ROWS else 6 if rows < MANY_ROWS else 4
         return min(auto if self.n_estimators == "auto" else int(self.n_estimators), rows)
-
-    def _candidates(self, rows: int) -> list[Candidate]:
-        """Return the candidates among which `select_views` selects."""
-        if rows < SEVERAL_ROWS:
-            return self._usual
-        return self._usual + self._alternatives
 
     def _training(self, rows: int) -> Training:
         """Return the training settings for a number of rows."""
@@ -235,13 +224,16 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
     def _losses(self) -> list[Loss]:
         """Return the losses of all networks: first those used for prediction, then auxiliary ensembles."""
 
-    def _networks(self, inputs: int, outputs: int, candidate: Candidate) -> list[Network]:
-        """Build the network of a candidate for each loss."""
+    def _networks(self, view: View, inputs: int, outputs: int) -> list[Network]:
+        """Build the network of a view for each loss."""
         name = self.activation
         if name == "auto":
-            name = self._auto_activations[candidate.view]
+            name = self._auto_activations[view]
+        widths = self._widths
+        if view in self._deeper_views:
+            widths += widths[-1:]
         layers = []
-        for width in candidate.widths(self._widths):
+        for width in widths:
             layers += [Dense(width), ACTIVATIONS.get(name, name)]
             if self.dropout:
                 layers.append(Dropout(self.dropout))

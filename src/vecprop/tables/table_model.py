@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.base import clone
@@ -17,8 +17,8 @@ from ..estimators.sklearn_compat import fit_context, require_valid_settings, sug
 from ..system.threads import limit_jobs
 from ..train.progress import progress_bar
 from .encoding.encoder import VIEWS, Encoder, require_inputs, unused_column
+from .ensemble.calibration import Calibrated
 from .ensemble.ensemble import Ensemble, Fit, Outcome, Report, TrainingRows, Unseen, ViewFit, results_of
-from .ensemble.fitting import Calibrated, Fitted, Plan, fit_together
 from .error import Note, TableError, kind_of_note, pandas, ranked
 from .explaining.column_notes import (
     TrainedRows,
@@ -37,6 +37,14 @@ from .streaming.streamed import Streamed, StreamedRows
 
 FROM_UNSEEN = {"inverse_temperature_", "residuals_", "validation_loss_", "threshold_", "_positive"}
 """The attributes that are learned from out-of-fold predictions."""
+
+
+class Plan(NamedTuple):
+    """The fit of a model, the rows that it uses, and the share of the variance that each strong column explains."""
+
+    fit: Fit
+    is_used: np.ndarray
+    shares: Mapping[str, float]
 
 
 class TableModel(SharedSettings):
@@ -100,7 +108,7 @@ class TableModel(SharedSettings):
         ----------
         X : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), array (N, I), path or list of paths
             The table, or the path of a file, folder or several files that `read_table` can read. The index of a data
-            frame is used as a column if it has a name or contains other values than integers; a note reports this.
+            frame is used as a column if it has a name or contains other values than integers. A note reports this.
         y : array (N,), optional
             The target. By default, the target column of the table is the target.
         sample_weight : str or array (N,), optional
@@ -179,7 +187,7 @@ class TableModel(SharedSettings):
         names = {"sample_weight": sample_weight, "groups": groups, "time": None}
         streamed = self._streamed(X, y, names, memory)
         plan = model._plan(X if streamed is None else streamed, y, self.encoder_, **names)
-        views = [plan.view_like(networks) for networks in self.ensemble_.views]
+        views = [plan.fit.like(networks) for networks in self.ensemble_.views]
         stream = None if plan.fit.stream is None else replace(plan.fit.stream, folds=None)
         fit = replace(plan.fit, views=views, stream=stream)
         # Curves start before the first epoch. Networks that were not trained have empty curves.
@@ -285,13 +293,12 @@ class TableModel(SharedSettings):
         self.trained_rows_ = TrainedRows.of(self.encoder_, rows.frame, target, count)
         inputs = dict(zip(VIEWS, arrays, strict=True))
         views = []
-        for candidate in self._candidates(count):
-            view = candidate.view
+        for view in VIEWS:
             columns = self.encoder_.of_view(view)
-            networks = self._networks(len(columns), T.shape[1], candidate)
+            networks = self._networks(view, len(columns), T.shape[1])
             views.append(ViewFit(view, columns, inputs[view], networks, self._training(count)))
         training_rows = TrainingRows(T, weight, fold, rows.dependence.is_time, rows.dependence.count, raw)
-        return Plan(self, Fit(views, training_rows, seed, stream=stream), rows.is_used, shares)
+        return Plan(Fit(views, training_rows, seed, stream=stream), rows.is_used, shares)
 
     def _learn_columns(self, rows: LearnedRows) -> None:
         """Learn to convert columns to inputs, and note which ones are not used."""
@@ -319,11 +326,10 @@ class TableModel(SharedSettings):
             self.notes_ += odd_targets(rows.frame, target, self._named_target)
         return shares
 
-    def _learn(self, fitted: Fitted) -> None:
-        """Set the attributes of the fitted model."""
-        plan = fitted.plan
-        self._store_curves(fitted.outcome)
-        learned, unseen, loss = fitted.calibrated
+    def _learn(self, plan: Plan, outcome: Outcome) -> None:
+        """Calibrate the trained ensembles, and set the attributes of the fitted model."""
+        self._store_curves(outcome)
+        learned, unseen, loss = self._calibrated(outcome.ensembles, plan.fit.unseen_by_all(outcome), plan.fit.rows)
         vars(self).update(learned, validation_loss_=loss)
         is_used = plan.is_used
         self.out_of_fold_ = np.full((len(is_used), *unseen.shape[1:]), np.nan)
@@ -332,7 +338,7 @@ class TableModel(SharedSettings):
         if plan.shares:
             Y = unseen.reshape(len(unseen), -1)
             if not hasattr(self, "classes_"):  # numbers or quantiles
-                Y = plan.model.targets_.encode(Y[:, [Y.shape[1] // 2]])
+                Y = self.targets_.encode(Y[:, [Y.shape[1] // 2]])
             self.notes_ += strong_columns(plan.shares, plan.fit.rows.T, Y)
         self.notes_ = ranked(self.notes_)
 
@@ -540,10 +546,12 @@ def fit_many(models: Sequence[TableModel], tables: Sequence[Mapping[str, Any]], 
     try:
         with nullcontext() if first.checkpoint is None else first.checkpoint._held():
             plans = [model._plan(**table) for model, table in zip(models, tables, strict=True)]
+            # The folder has the name of earlier versions, whose fits can be resumed.
+            checkpoint = None if first.checkpoint is None else first.checkpoint._part("stage-1")
             with limit_jobs(first.n_jobs):
-                fits = fit_together(plans, progress, first.checkpoint)
-            for model, fitted in zip(models, fits, strict=True):
-                model._learn(fitted)
+                results = results_of([plan.fit for plan in plans], progress, checkpoint, first.workers)
+                for model, plan, trained in zip(models, plans, results, strict=True):
+                    model._learn(plan, plan.fit.outcome(trained))
     except BaseException:
         for model, attributes in zip(models, before, strict=True):
             vars(model).clear()

@@ -339,7 +339,7 @@ class TrainingResults(Sequence[TrainingResult], SuggestsNames):
     Attributes
     ----------
     last_loss : ndarray (M,)
-        The latest training loss of each member; NaN where unknown.
+        The latest training loss of each member, or NaN if the loss is unknown.
 
     Examples
     --------

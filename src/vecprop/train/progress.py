@@ -28,9 +28,6 @@ class Progress:
         The number of rows seen so far, over all epochs.
     loss, validation_loss : float, default nan
         The median of the latest losses of the members, or NaN if it is unknown.
-    stage : int, default 1
-        0 during the short trial of networks of a tabular model. Its rows and epochs do not count, and returning True
-        does not stop it.
     epoch, epochs : int, default 0
         The current pass and the number of passes over rows that do not fit into memory; otherwise 0.
 
@@ -52,7 +49,6 @@ class Progress:
     rows: int = 0
     loss: float = float("nan")
     validation_loss: float = float("nan")
-    stage: int = 1
     epoch: int = 0
     epochs: int = 0
 
@@ -243,13 +239,8 @@ def texts_of(progress: Progress) -> list[str]:
     --------
     >>> texts_of(Progress(0, 8, 0.25, 90_000, 0.25, 0.5, epoch=2, epochs=6))
     ['loss 0.25', 'validation 0.5', 'epoch 2 of 6', '90,000 rows']
-    >>> texts_of(Progress(1, 2, 0.0, 90_000, 0.25, 0.5, stage=0))
-    ['trial of networks', '1 of 2 done']
     """
-    ended = f"{progress.ended:,} of {progress.members:,} done"
-    if progress.stage == 0:
-        return ["trial of networks", ended]
     losses = loss_texts(progress.loss, progress.validation_loss)
     if progress.epochs:
         return [*losses, f"epoch {progress.epoch} of {progress.epochs}", f"{progress.rows:,.0f} rows"]
-    return [*losses, ended]
+    return [*losses, f"{progress.ended:,} of {progress.members:,} done"]

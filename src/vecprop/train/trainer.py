@@ -127,7 +127,7 @@ def train(
     schedule : Schedule, optional
         The factor of the learning rate at each step. The default factor is 1.
     early_stopping : EarlyStopping, optional
-        Ends training when a loss stops decreasing, or the validation score stops increasing.
+        The rule that ends training when a loss stops decreasing, or the validation score stops increasing.
     clip_norm : float, optional
         The largest norm of a gradient. Larger gradients are scaled down to this norm, separately for each member.
     callbacks : sequence of callable

@@ -132,7 +132,7 @@ class MLPEnsemble(SuggestsSettings, SuggestsKeywords, MetaEstimatorMixin, Versio
         y : array (N,) or (N, O)
             The labels or the numeric targets.
         sample_weight : array (N,), optional
-            The weight of each row, at least 0; 1 by default.
+            The weight of each row, at least 0. By default, all weights are 1.
 
         Returns
         -------
@@ -380,7 +380,7 @@ class MLPEnsembleRegressor(RegressorMixin, MLPEnsemble):
     Parameters
     ----------
     estimator : MLPRegressor, optional
-        The settings of all members; ``MLPRegressor()`` by default.
+        The settings of all members. The default is ``MLPRegressor()``.
     {settings}
 
     Attributes
@@ -409,7 +409,8 @@ class MLPEnsembleRegressor(RegressorMixin, MLPEnsemble):
             The inputs.
         return_std : bool, default False
             Whether to also return the standard deviation over the members. The deviation shows how much a prediction
-            depends on the seed, and on the rows and features of a member. It does not measure the noise of y.
+            depends on the seed, and on the rows and features of a member. The standard deviation does not measure the
+            noise of y.
 
         Returns
         -------

@@ -92,8 +92,9 @@ class MLPSearchCV(compat.SuggestsSettings, SuggestsKeywords, Versioned, compat.B
     cv_results_ : dict of ndarray
         One row for each candidate, with the columns of `sklearn.model_selection.GridSearchCV`. With several seeds, also
         ``seed0_test_score``, ``seed1_test_score``, … (the mean over the folds for each seed), and
-        ``std_seed_test_score``, their standard deviation (with divisor n_seeds - 1); smaller differences between
-        candidates may be chance. With halving, also ``iter`` and ``n_resources``: the round, from 0, and its epochs.
+        ``std_seed_test_score``, their standard deviation (with divisor n_seeds - 1); Smaller differences between
+        candidates may be due to chance. With halving, also ``iter`` and ``n_resources``: the round, from 0, and its
+        epochs.
     best_estimator_ : estimator
         The estimator with the best parameters, fitted to all rows, if ``refit`` is set.
     best_score_, best_params_, best_index_ : float, dict and int
@@ -187,7 +188,7 @@ class MLPSearchCV(compat.SuggestsSettings, SuggestsKeywords, Versioned, compat.B
             The labels or the numeric targets.
         **params : dict
             Further arguments for the estimator, the scorers and the splitter, as in scikit-learn, such as ``groups``
-            and ``sample_weight``; arrays with N entries are split like X.
+            and ``sample_weight``. Arrays with N entries are split like X.
 
         Returns
         -------

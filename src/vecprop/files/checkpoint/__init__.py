@@ -27,7 +27,7 @@ MOST_COMPARED = 10_000
 
 
 class Checkpoint(SuggestsNames):
-    """A file or folder that saves training, so that the same program can resume it.
+    """A file or folder that saves training, so that the same program can resume.
 
     The program may end by an error, Ctrl-C, kill -9 or a power cut. The result of the resumed run is bit-identical to
     the result of an uninterrupted run, except for the recorded times. With another processor or other library versions,

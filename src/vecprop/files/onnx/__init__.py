@@ -31,29 +31,30 @@ def to_onnx(
     """Export a model as an ONNX graph.
 
     The graph of a network has the input ``X``, (N, I), and the output ``Y``, (N, O). As in skl2onnx, a classifier has
-    the outputs ``label`` and ``probabilities``, and a regressor ``variable``; a pipeline has the outputs of its last
-    step. The library's formulas are traced, so custom layers and losses can be exported too, if they use NumPy's
-    elementwise functions, matrix products, and slices and reductions of columns.
+    the outputs ``label`` and ``probabilities``, and a regressor has the output ``variable``. A pipeline has the outputs
+    of its last step. Custom layers and losses can be exported if they consist of NumPy's elementwise functions, matrix
+    products, and slices and reductions of columns.
 
-    The graph of a tabular model has one input, (N, 1), for each used column, with the column's name: numbers in
-    ``dtype``, with nan for missing values; dates as days since 1970 in float64; or categories as text, empty if
-    missing. The graph has the outputs of a classifier or a regressor. A graph cannot read text columns, or categorical
-    columns with more than 64 rare categories; their inputs are the K numbers per row that ``model.encoder_`` computes.
+    The graph of a tabular model has one input, (N, 1), for each used column, with the name of the column. Numbers have
+    the dtype ``dtype``, and nan means that a number is missing. Dates are days since 1970 in float64. Categories are
+    text, and empty text means that the category is missing. The graph has the outputs of a classifier or a regressor. A
+    graph cannot encode columns of free text, or categorical columns with more than 64 rare categories. The inputs of
+    these columns are the K numbers per row that ``model.encoder_`` computes.
 
     Parameters
     ----------
     model : TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles, TabularClassifier, -Regressor or Pipeline
         The model. A pipeline may contain any step that skl2onnx supports.
     path : path, optional
-        Also write the graph to this file, replacing an existing file atomically.
+        A file for the graph. An existing file is replaced atomically.
     X : data frame or array, optional
         Training rows, for pipelines whose columns have several types. Each column of a data frame becomes an input with
         its name.
     dtype : dtype, default float32
         The dtype of numbers in the graph, float32 or float64. Integers beyond 2²⁴ are rounded in float32.
     coverage : float, optional
-        For a `TabularRegressor`: add the outputs ``low`` and ``high``, the bounds of intervals with this coverage; see
-        its ``predict_interval``.
+        For a `TabularRegressor`, the coverage of intervals. The graph then has the outputs ``low`` and ``high``; see
+        ``predict_interval``.
 
     Returns
     -------

@@ -186,10 +186,6 @@ class ViewFit:
     training: Training
     stage: int = 1
 
-    def of_epochs(self, epochs: int) -> "ViewFit":
-        """Return a copy with a different number of epochs."""
-        return replace(self, training=replace(self.training, epochs=epochs))
-
 
 class Outcome(NamedTuple):
     """The trained ensembles, their folds, and the training results by ensemble, view and fold."""
@@ -254,6 +250,16 @@ class Fit:
                 )
         return members
 
+    def like(self, networks: Networks) -> ViewFit:
+        """Return the fit of a view, for networks with the hidden layers of trained networks."""
+        (view,) = [view for view in self.views if view.view == networks.view]
+        hidden_layers = networks.network.layers[:-1]
+        untrained = []
+        for network in view.networks:
+            layers = [*hidden_layers, network.layers[-1]]
+            untrained.append(Network(network.inputs, layers, network.loss_function))
+        return replace(view, networks=untrained, stage=networks.stage)
+
     def outcome(self, results: Sequence[TrainingResult]) -> Outcome:
         """Return the ensembles of the trained members, and raise an error if all members diverged or none was trained.
 
@@ -277,12 +283,6 @@ class Fit:
         ]
         return Outcome(ensembles, good, grouped[:, views], np.delete(grouped, views, axis=1))
 
-    def networks_of_trial(self, results: Sequence[TrainingResult]) -> list[Networks] | None:
-        """Return the only network of each ensemble, or None if one diverged."""
-        if not all(map(_are_good, results)):
-            return None
-        return [self._networks(place, 0, [result], share=0.0) for place, result in enumerate(results)]
-
     def _grouped(self, results: Sequence[TrainingResult]) -> np.ndarray:
         """Return the results as an array with the axes ensemble, view and fold."""
         several = np.empty(len(results), object)
@@ -292,6 +292,14 @@ class Fit:
     def _networks(self, of: int, place: int, results: Iterable[TrainingResult], share: float) -> Networks:
         view, thetas = self.views[place], np.stack([result.theta for result in results])
         return Networks(view.networks[of], thetas, view.view, view.inputs, share, stage=view.stage)
+
+    def unseen_by_all(self, outcome: Outcome) -> list[list[Unseen]]:
+        """Return the out-of-fold predictions by ensemble and view."""
+        unseen = []
+        for ensemble, results in zip(outcome.ensembles, outcome.results, strict=True):
+            views = zip(ensemble.views, results, strict=True)
+            unseen.append([self.unseen(networks, own[outcome.folds], outcome.folds) for networks, own in views])
+        return unseen
 
     def unseen(self, networks: Networks, results: Sequence[TrainingResult], folds: np.ndarray) -> Unseen:
         """Return the out-of-fold predictions of each network of a view."""

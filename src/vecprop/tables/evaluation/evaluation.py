@@ -33,7 +33,7 @@ MIN_ROWS = 20
 
 @dataclass(frozen=True, eq=False)
 class Evaluation(Measured):
-    """The result of `evaluate`; printing it shows the metrics and the verdict.
+    """The result of `evaluate`. ``print`` shows the metrics and the verdict.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ class Evaluation(Measured):
         Parameters
         ----------
         path : path
-            The file, such as ``report.html``; an existing file is replaced.
+            The file, such as ``report.html``. An existing file is replaced.
 
         Raises
         ------
@@ -158,7 +158,7 @@ def evaluate(
     y : array (N,), optional
         The target of each row.
     target : str, optional
-        The target column. By default, it is the target column of the model.
+        The target column. By default, this is the target column of the model.
     weight : str, optional
         The column of sample weights. By default, all weights are 1.
     groups : str, optional
@@ -175,7 +175,7 @@ def evaluate(
     Returns
     -------
     Evaluation
-        The metrics, baselines, verdict, worst rows and notes. Its method ``report`` writes an HTML report.
+        The metrics, baselines, verdict, worst rows and notes. The method ``report`` writes an HTML report.
 
     Raises
     ------

@@ -36,9 +36,9 @@ class Blocks(Protocol):
     Notes
     -----
     A class may define further methods. ``place(number)`` returns the name of a block for error messages, such as a file
-    and its row group. ``digest()`` returns a string that identifies the data for checkpoints; by default it is computed
-    from the contents of 16 blocks. ``prefetch(numbers)`` receives the indices of the next blocks in reading order, so
-    that several can be loaded at once.
+    and its row group. ``digest()`` returns a string that identifies the data for checkpoints. By default, the digest is
+    computed from the contents of 16 blocks. ``prefetch(numbers)`` receives the indices of the next blocks in reading
+    order, so that several can be loaded at once.
 
     Examples
     --------
@@ -204,7 +204,7 @@ def copy_blocks(
     source : ArrayBlocks, ParquetBlocks or another object of `Blocks`
         The rows.
     folder : path
-        The folder to create. It contains ``X.npy``, ``T.npy``, ``sample_weight.npy`` if rows are weighted, and
+        The folder to create. The folder contains ``X.npy``, ``T.npy``, ``sample_weight.npy`` if rows are weighted, and
         ``blocks.json``, which is written last.
     shuffle : int, optional
         The random seed of the order. By default, the rows keep their order. The shuffled order depends only on the seed
