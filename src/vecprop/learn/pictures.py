@@ -36,9 +36,9 @@ def plot_momentum(
     Parameters
     ----------
     ax : Axes, optional
-        The axes to draw on; a new figure by default.
+        The axes to draw on. By default, a new figure is created.
     learning_rate : float, default 0.01
-        The learning rate μ of both methods; gradient descent diverges at 0.05 and above.
+        The learning rate μ of both methods. Gradient descent diverges at 0.05 and above.
     momentum : float, default 0.9
         The decay λ of the previous update, less than 1.
     start : tuple of float, default (-9, 2)
@@ -102,9 +102,9 @@ def plot_random_starts(
     losses : mapping of str to array (M,) or (steps + 1, M)
         The final losses of M starts per method, or their losses during training.
     ax : Axes, optional
-        The axes to draw on; a new figure by default.
+        The axes to draw on. By default, a new figure is created.
     threshold : float, optional
-        The maximum final loss of a successful start; by default ten times the lowest final loss.
+        The maximum final loss of a successful start. The default is ten times the lowest final loss.
 
     Returns
     -------

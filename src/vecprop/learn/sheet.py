@@ -51,7 +51,7 @@ def network_of_shape(shape: str, activation: str = "logistic", loss: str = "soft
 
 @dataclass(frozen=True)
 class Worksheet:
-    """A worksheet on one pass of a small network (alias ``learn.worksheet``).
+    """A worksheet on one pass of a small network, also available as ``learn.worksheet``.
 
     Parameters
     ----------
@@ -156,10 +156,10 @@ class Worksheet:
         Parameters
         ----------
         answers : mapping of str to array_like
-            The answers by name, such as "Z1"; unknown names are ignored. Numbers may be strings, such as "-0,5", "1/2"
+            The answers by name, such as "Z1". Unknown names are ignored. Numbers may be strings, such as "-0,5", "1/2"
             or "50 %". None, empty strings and nan count as not filled in.
         names : str or sequence of str, optional
-            The values to grade; all by default.
+            The values to grade. By default, all values are graded.
 
         Examples
         --------

@@ -28,7 +28,7 @@ def plot_dependence(dependence: Any, column: str | None = None, X: Any = None, a
     X : DataFrame, array or path, optional
         The rows, for a model. By default, columns are drawn independently from their training distributions.
     ax : Axes, optional
-        The axes to draw on; by default a new figure is created.
+        The axes to draw on. By default, a new figure is created.
 
     Returns
     -------

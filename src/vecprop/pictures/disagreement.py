@@ -37,15 +37,15 @@ def plot_disagreement(
     y : array (N,), optional
         The targets. If y is given, the rows are drawn too.
     ax : Axes, optional
-        The axes to draw on; by default a new figure is created.
+        The axes to draw on. By default, a new figure is created.
     features : tuple of int, default (0, 1)
         The columns of X on the horizontal and the vertical axis.
     held : mapping of int to float, optional
-        Fixed values of other columns, by index; by default their medians.
+        The fixed values of other columns, by index. By default, other columns have their medians.
     resolution : int, default 100
         The number of grid lines along each axis.
     feature_names : sequence of str, optional
-        The names of the columns of X; by default the names seen in fit, or x₁, x₂, ….
+        The names of the columns of X. The default names are the names seen in fit, or x₁, x₂, ….
 
     Returns
     -------

@@ -25,7 +25,7 @@ def plot_gradient_report(report: Any, ax: "Axes | None" = None) -> "Axes":
     report : Report
         The result of `vecprop.check.check_gradients`.
     ax : matplotlib Axes, optional
-        The axes to draw on; by default a new figure is created.
+        The axes to draw on. By default, a new figure is created.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def plot_taylor_remainder(report: Any, ax: "Axes | None" = None) -> "Axes":
     report : Report
         The result of `vecprop.check.check_gradients`.
     ax : matplotlib Axes, optional
-        The axes to draw on; by default a new figure is created.
+        The axes to draw on. By default, a new figure is created.
 
     Returns
     -------

@@ -43,7 +43,7 @@ def plot_hidden_space(
     Parameters
     ----------
     network : Network or MLPClassifier
-        The network. A fitted model takes the place of network and theta: ``plot_hidden_space(model, X, y)``.
+        The network. You can pass a fitted model instead of network and theta: ``plot_hidden_space(model, X, y)``.
     theta : array (P,)
         The parameters of the network.
     X : array (N, I)
@@ -56,11 +56,12 @@ def plot_hidden_space(
         The index of the layer, as in `Network.hidden`; by default the last hidden layer.
     axes : sequence of int or "principal", optional
         The axes of the figure: the indices of two or three units, or "principal" for the principal axes, labeled with
-        their shares of the variance. The default is all units if there are two or three, else the principal axes.
+        their shares of the variance. By default, all units are axes if there are two or three units. For more units,
+        the axes are the principal axes.
     class_names : sequence of str, optional
-        The names of the classes; by default "class 0", "class 1", ….
+        The names of the classes. The default names are "class 0", "class 1", ….
     **scatter
-        Passed to `matplotlib.axes.Axes.scatter`, for example ``s`` or ``alpha``.
+        Arguments of `matplotlib.axes.Axes.scatter`, for example ``s`` or ``alpha``.
 
     Returns
     -------

@@ -28,7 +28,7 @@ def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve
         The losses before each step and at the end. The axis shows epochs for a history, and iterations for an array.
         Another object with ``loss`` is a history, too; its ``validation_loss`` may be absent, None or empty.
     ax : Axes, optional
-        The axes to draw on; by default a new figure is created.
+        The axes to draw on. By default, a new figure is created.
     first : int, default 0
         The epoch or iteration of the first loss. Use 1 for an array of mean losses over epochs.
     **curve
@@ -125,7 +125,7 @@ def plot_restarts(model: Any, ax: "Axes | None" = None) -> "Axes":
     model : MLPClassifier or MLPRegressor
         A model fitted with ``n_restarts`` above 1.
     ax : Axes, optional
-        The axes to draw on; by default a new figure is created.
+        The axes to draw on. By default, a new figure is created.
 
     Returns
     -------

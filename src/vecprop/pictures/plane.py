@@ -142,15 +142,15 @@ def plot_classes(
     t : array (N,) or (N, C)
         The class of each row, as an integer from 0, a one-hot row or a row of probabilities.
     ax : Axes, optional
-        The axes to draw on; by default a new figure is created.
+        The axes to draw on. By default, a new figure is created.
     features : tuple of int, default (0, 1)
         The columns of X on the horizontal and the vertical axis.
     feature_names : sequence of str, optional
-        The names of the columns of X; by default x₁, x₂, ….
+        The names of the columns of X. The default names are x₁, x₂, ….
     class_names : sequence of str, optional
-        The names of the classes; by default "class 0", "class 1", ….
+        The names of the classes. The default names are "class 0", "class 1", ….
     **scatter
-        Passed to `matplotlib.axes.Axes.scatter`, for example ``s`` or ``alpha``.
+        Arguments of `matplotlib.axes.Axes.scatter`, for example ``s`` or ``alpha``.
 
     Returns
     -------
@@ -210,8 +210,8 @@ def plot_decision_boundary(
     Parameters
     ----------
     network : Network or MLPClassifier
-        A classifier with `SoftmaxCrossEntropy`, or with `BinaryCrossEntropy` and one output. A fitted
-        model takes the place of network and theta: ``plot_decision_boundary(model, X, y)``.
+        A classifier with `SoftmaxCrossEntropy`, or with `BinaryCrossEntropy` and one output. You can pass a fitted
+        model instead of network and theta: ``plot_decision_boundary(model, X, y)``.
     theta : array (P,)
         The parameters of the network.
     X : array (N, I)
@@ -219,19 +219,19 @@ def plot_decision_boundary(
     t : array (N,) or (N, C)
         The class of each row, as an integer from 0 or as a one-hot row.
     ax : Axes, optional
-        The axes to draw on; by default a new figure is created.
+        The axes to draw on. By default, a new figure is created.
     features : tuple of int, default (0, 1)
         The columns of X on the horizontal and the vertical axis.
     held : mapping of int to float, optional
-        Fixed values of other columns, by index; by default their medians.
+        The fixed values of other columns, by index. By default, other columns have their medians.
     resolution : int, default 200
         The number of grid lines along each axis.
     feature_names : sequence of str, optional
-        The names of the columns of X; by default x₁, x₂, ….
+        The names of the columns of X. The default names are x₁, x₂, ….
     class_names : sequence of str, optional
-        The names of the classes; by default "class 0", "class 1", ….
+        The names of the classes. The default names are "class 0", "class 1", ….
     **scatter
-        Passed to `matplotlib.axes.Axes.scatter`, for example ``s`` or ``alpha``.
+        Arguments of `matplotlib.axes.Axes.scatter`, for example ``s`` or ``alpha``.
 
     Returns
     -------

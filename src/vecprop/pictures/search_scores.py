@@ -74,9 +74,9 @@ def plot_search(
     search : MLPSearchCV, another search with scikit-learn's attributes, or its ``cv_results_``
         A fitted search.
     parameters : str or sequence of str, optional
-        The names of one or two parameters; by default all varying parameters, if there are at most two.
+        The names of one or two parameters. By default, these are all varying parameters, if there are at most two.
     ax : Axes, optional
-        The axes to draw on; by default a new figure is created.
+        The axes to draw on. By default, a new figure is created.
     score : str, default "score"
         The name of the score.
 

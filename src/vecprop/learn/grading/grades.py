@@ -13,7 +13,7 @@ MISSING = "it is missing"
 
 @dataclass(frozen=True, repr=False)
 class Grade:
-    """The grade of one function; ``print`` shows it in a sentence.
+    """The grade of one function. ``print`` shows the grade in a sentence.
 
     Parameters
     ----------
@@ -22,9 +22,10 @@ class Grade:
     points, out_of : float
         The points and the maximum. A function with correct results but another mistake gets half the points.
     mistake : str
-        A description of the mistake; empty if the function is correct.
+        A description of the mistake. The description is empty if the function is correct.
     hints : tuple of str
-        Where to look, the step of the derivation, and a wrong entry with its correct value; empty if correct.
+        Three hints: where to look, the step of the derivation, and a wrong entry with its correct value. If the
+        function is correct, there are no hints.
     notes : tuple of str
         Additional notes.
     shown : int
@@ -134,7 +135,7 @@ class Grade:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Grades(Mapping[str, Grade]):
-    """The grades of several functions by name; ``print`` shows one line per function.
+    """The grades of several functions by name. ``print`` shows one line for each function.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ def trace(
     Returns
     -------
     Trace
-        A mapping from names to arrays. ``print`` shows it as text, and notebooks show it as HTML.
+        A mapping from names to arrays. ``print`` shows the trace as text, and notebooks show the trace as HTML.
 
     Raises
     ------
@@ -128,7 +128,7 @@ class Trace(Mapping[str, np.ndarray]):
         Parameters
         ----------
         number : int
-            The index of the row; negative indices count from the end.
+            The index of the row. Negative indices count from the end.
 
         Examples
         --------
@@ -153,7 +153,8 @@ class Trace(Mapping[str, np.ndarray]):
         optimizer : Optimizer
             The optimizer, with a single learning rate.
         state : dict, optional
-            The optimizer's state after earlier steps, such as ``state`` of an earlier trace; by default a new state.
+            The state of the optimizer after earlier steps, such as ``state`` of an earlier trace. By default, the
+            optimizer starts with a new state.
 
         Returns
         -------
