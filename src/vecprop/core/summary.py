@@ -34,20 +34,27 @@ def summarize(network: Network, rows: int | None = None, batch_size: int | None 
     table = _of_layers(network)
     if rows is None:
         return Summary(table)
-    in_batches = f" in batches of {batch_size:,}" if batch_size is not None and batch_size < rows else ""
-    needed = {size: memory_of_a_fit(network, rows, batch_size, size) for size in (4, 8)}
-    both = " or ".join(f"{of / 1e6:,.1f} MB in float{8 * size}" for size, of in needed.items())
-    return Summary(f"{table}\na fit of {rows:,} rows{in_batches} takes {both} in addition to its data")
+    fit = f"a fit of {rows:,} rows"
+    if batch_size is not None and batch_size < rows:
+        fit += f" in batches of {batch_size:,}"
+    single = memory_of_a_fit(network, rows, batch_size, 4) / 1e6
+    double = memory_of_a_fit(network, rows, batch_size, 8) / 1e6
+    memory = f"{single:,.1f} MB in float32 or {double:,.1f} MB in float64"
+    return Summary(f"{table}\n{fit} takes {memory} in addition to its data")
 
 
 def memory_of_a_fit(network: Network, rows: int, batch_size: int | None, itemsize: int) -> int:
     """Estimate the peak memory of a fit in bytes, excluding X, T and weights, with Adam and early stopping."""
-    batch, widths = min(batch_size or rows, rows), (network.inputs, *network.widths)
+    batch = min(batch_size or rows, rows)
+    widths = (network.inputs, *network.widths)
     at_once = min(usable_threads(), MOST_THREADS) * ROWS_AT_ONCE
     if batch <= 4 * max(widths):  # threads may split the weights, and then store the outputs of all rows
         at_once = max(at_once, batch)
     numbers = PARAMETERS * network.layout.size + at_once * (2 * sum(widths) + 3 * max(widths) + network.outputs)
-    return itemsize * numbers + rows * (PLACE + (ORDER if batch < rows else 0))
+    row_bytes = PLACE
+    if batch < rows:
+        row_bytes += ORDER
+    return itemsize * numbers + rows * row_bytes
 
 
 def _of_layers(network: Network) -> str:
@@ -59,9 +66,10 @@ def _of_layers(network: Network) -> str:
         tensors = [tensor for tensor in network.layout.tensors if tensor.layer == number]
         cost = sum(2 * tensor.size for tensor in tensors if len(tensor.shape) == 2) or width
         operations += cost
-        named = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in tensors)
+        parameters = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in tensors)
         count = sum(tensor.size for tensor in tensors)
-        rows.append((f"{number} {_call(layer)}", f"(N, {width})", named, f"{count:,}" if count else "", f"{cost:,}"))
+        count_text = f"{count:,}" if count else ""
+        rows.append((f"{number} {_call(layer)}", f"(N, {width})", parameters, count_text, f"{cost:,}"))
     rows.append((_call(network.loss_function), f"(N, {network.outputs})", "", "", ""))
     rows.append(("total", "", "", f"{network.layout.size:,}", f"{operations:,}"))
     return _table(rows)

@@ -87,18 +87,26 @@ class Batch:
     def take(self, rows: Array) -> Self:
         """Return the rows with these indices as a batch of plain arrays."""
         xp = namespace(self.X)
-        index = xp.asarray(rows if self.chosen is None else self.chosen[rows], device=self.X.device)
+        if self.chosen is not None:
+            rows = self.chosen[rows]
+        index = xp.asarray(rows, device=self.X.device)
         X = xp.take(self.X, index, axis=-2)
         if self.converted is not None:
             X = X.astype(self.converted, order="C")
-        make, T = self.scaling or self.expansion, xp.take(self.T, index, axis=-1 if self.of_classes else -2)
-        weight = None if self.weight is None else xp.take(self.weight, index, axis=-1)
-        return type(self)(X if make is None else make(X), T, weight)
+        transform = self.scaling or self.expansion
+        if transform is not None:
+            X = transform(X)
+        T = xp.take(self.T, index, axis=-1 if self.of_classes else -2)
+        weight = self.weight
+        if weight is not None:
+            weight = xp.take(weight, index, axis=-1)
+        return type(self)(X, T, weight)
 
     def gathered(self) -> Self:
         """Return the chosen rows as a batch of plain arrays."""
-        is_whole = all(how is None for how in (self.chosen, self.scaling, self.expansion, self.converted))
-        return self if is_whole else self.take(np.arange(self.rows))
+        if all(step is None for step in (self.chosen, self.scaling, self.expansion, self.converted)):
+            return self
+        return self.take(np.arange(self.rows))
 
 
 def checked_theta(network: Network, theta: Array) -> Array:
@@ -174,17 +182,22 @@ def checked_batch(
 
     If ``as_read`` is true, a large X is converted lazily, see `is_converted_as_read`.
     """
-    chosen, scaling, expansion, converted = None, None, None, None
-    if isinstance(X, Selection):  # its rows were validated before
-        X, chosen, scaling, expansion, finite = X.X, X.rows, X.scaling, X.expansion, False
+    chosen = scaling = expansion = converted = None
+    if isinstance(X, Selection):
+        chosen = X.rows
+        scaling = X.scaling
+        expansion = X.expansion
+        X = X.X
+        finite = False  # the rows were validated before
     if as_read and expansion is None and isinstance(theta, np.ndarray) and is_converted_as_read(X, theta.dtype):
-        X, converted = np.asarray(X), theta.dtype
+        X = np.asarray(X)
+        converted = theta.dtype
         checked_rows(network, theta, np.broadcast_to(theta.dtype.type(0), X.shape), finite=False)
     elif expansion is None:
         X = checked_rows(network, theta, X, finite)
     if X.shape[-2] == 0:
-        found = f"its shape is {tuple(X.shape)}, and {_what_is_taken(network)} with N at least 1."
-        raise ValueError(f"X has no rows: {found}")
+        shape = f"its shape is {tuple(X.shape)}, and {_what_is_taken(network)} with N at least 1."
+        raise ValueError(f"X has no rows: {shape}")
     members = _common_members("theta", theta.shape[:-1], "X", X.shape[:-2])
     T = _checked_targets(network.loss_function, T, X, network.outputs, theta)
     members = _common_members("theta and X", members, "T", T.shape[: -1 if is_of("integral", T) else -2])
@@ -208,30 +221,39 @@ def require_weight(batch: Batch, reduction: str) -> None:
 
 
 def _checked_targets(loss: Loss, T: Array, X: Array, outputs: int, theta: Array) -> Array:
-    rows, kind = X.shape[-2], type(loss).__name__
-    of_classes = getattr(loss, "takes_classes", False)
+    rows = X.shape[-2]
+    takes_classes = getattr(loss, "takes_classes", False)
     raw = _as_array(T, "T", theta)
-    raw = _without_missing(T) if raw.dtype == object and _is_nullable(T) else raw
-    is_row_each = raw.shape[-1:] == (rows,) and tuple(raw.shape[-2:]) != (rows, outputs)
-    if of_classes and is_row_each and is_of("integral", raw):
+    if raw.dtype == object and _is_nullable(T):
+        raw = _without_missing(T)
+    has_number_per_row = raw.shape[-1:] == (rows,) and tuple(raw.shape[-2:]) != (rows, outputs)
+    if takes_classes and has_number_per_row and is_of("integral", raw):
         index = _first_false((raw >= 0) & (outputs > raw))
         if index is None:
             return raw
         classes = f"{outputs} outputs take the classes 0 to {outputs - 1}"
         raise ValueError(f"T has class {int(raw[index])} in {_row(index)}, but {classes}.")
     T = _as_numbers(raw, "T", theta)
-    T = T[:, None] if T.ndim == 1 and outputs == 1 else T
+    if T.ndim == 1 and outputs == 1:
+        T = T[:, None]
     if tuple(T.shape[-2:]) != (rows, outputs):
-        also = f" or integer classes (*M, {rows})" if of_classes else f" or ({rows},)" if outputs == 1 else ""
-        taken = f"{kind} on {outputs} outputs and {rows} rows takes (*M, {rows}, {outputs}){also}"
-        raise ValueError(f"T has shape {tuple(raw.shape)} and dtype {raw.dtype}, but {taken}.")
+        shapes = f"(*M, {rows}, {outputs})"
+        if takes_classes:
+            shapes += f" or integer classes (*M, {rows})"
+        elif outputs == 1:
+            shapes += f" or ({rows},)"
+        rule = f"{type(loss).__name__} on {outputs} outputs and {rows} rows takes {shapes}"
+        raise ValueError(f"T has shape {tuple(raw.shape)} and dtype {raw.dtype}, but {rule}.")
     _require_finite(T, "T")
-    unfit = loss.wrong_targets(T) if isinstance(loss, Loss) else None
-    if unfit is not None:
-        index = _first_false(~unfit[0])
+    if not isinstance(loss, Loss):
+        return T
+    wrong_targets = loss.wrong_targets(T)
+    if wrong_targets is not None:
+        is_wrong, rule = wrong_targets
+        index = _first_false(~is_wrong)
         if index is not None:
-            raise ValueError(f"{unfit[1]}, but {_row(index[:-1])} of T is {_plain(T[(*index[:-1], ...)])}.")
-    return loss.exact_targets(T) if isinstance(loss, Loss) else T
+            raise ValueError(f"{rule}, but {_row(index[:-1])} of T is {_plain(T[(*index[:-1], ...)])}.")
+    return loss.exact_targets(T)
 
 
 def _checked_weight(sample_weight: Array, X: Array, theta: Array, reduction: str) -> Array:
@@ -332,10 +354,13 @@ def _squares_are_finite(array: Array) -> bool:
 
 
 def _sums_are_finite(numbers: Array) -> bool:
-    xp, whole = namespace(numbers), numbers.shape[0] // SUMMED * SUMMED
+    xp = namespace(numbers)
+    end = numbers.shape[0] // SUMMED * SUMMED
     with np.errstate(over="ignore"):
-        squares = [xp.vecdot(part, part) for part in (xp.reshape(numbers[:whole], (-1, SUMMED)), numbers[whole:])]
-    return all(bool(xp.all(xp.isfinite(sums))) for sums in squares)
+        for part in (xp.reshape(numbers[:end], (-1, SUMMED)), numbers[end:]):
+            if not xp.all(xp.isfinite(xp.vecdot(part, part))):
+                return False
+    return True
 
 
 def _first_false(mask: Array) -> tuple[int, ...] | None:
