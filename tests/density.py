@@ -1,0 +1,184 @@
+"""Count what makes code hard to read: ``python tests/density.py [FOLDERS]``.
+
+Constructs are counted per 1,000 statements. Vague names are a percentage of all names that
+the code binds. Tokens are names, numbers and operators; comments and strings do not count.
+"""
+
+import ast
+import io
+import sys
+import tokenize
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "vecprop"
+KERNELS = [SOURCE / "compiled" / folder for folder in ("run", "gemm", "lower")]
+"""Folders that the limits on lines of a function and on positional arguments exclude."""
+
+MOST_LINES = 60
+MOST_POSITIONAL_ARGUMENTS = 3
+
+VAGUE_NAMES = frozenset(
+    [
+        "alone",
+        "apart",
+        "are",
+        "at",
+        "bare",
+        "each",
+        "found",
+        "given",
+        "here",
+        "how",
+        "kept",
+        "known",
+        "left",
+        "made",
+        "more",
+        "most",
+        "now",
+        "of",
+        "one",
+        "other",
+        "others",
+        "own",
+        "place",
+        "placed",
+        "places",
+        "rest",
+        "said",
+        "some",
+        "such",
+        "that",
+        "then",
+        "there",
+        "these",
+        "things",
+        "those",
+        "way",
+        "what",
+        "which",
+        "whole",
+        "why",
+    ]
+)
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+def is_vague(name: str) -> bool:
+    """Return whether a name does not name anything of the field."""
+    return name in VAGUE_NAMES or name.startswith(("of_", "own_"))
+
+
+def is_packed(node: ast.AST) -> bool:
+    """Return whether a statement assigns several computed values to several names."""
+    if not isinstance(node, ast.Assign):
+        return False
+    target = node.targets[0]
+    if not isinstance(target, ast.Tuple) or not isinstance(node.value, ast.Tuple):
+        return False
+    plain = (ast.Name, ast.Constant, ast.Attribute)
+    return any(not isinstance(value, plain) for value in node.value.elts)
+
+
+def bound_name(node: ast.AST) -> str | None:
+    """Return the name that a node binds."""
+    if isinstance(node, ast.arg):
+        return node.arg
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        return node.id
+    if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+        return node.attr
+    return None
+
+
+def constructs(tree: ast.AST) -> Counter[str]:
+    """Count the statements, the bound names and the constructs of a module."""
+    counts: Counter[str] = Counter()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt):
+            counts["statements"] += 1
+        if isinstance(node, ast.IfExp):
+            counts["conditional expressions"] += 1
+        if isinstance(node, COMPREHENSIONS):
+            counts["comprehensions"] += 1
+        if isinstance(node, ast.BoolOp):
+            counts["and, or"] += 1
+        if isinstance(node, ast.Lambda):
+            counts["lambdas"] += 1
+        if is_packed(node):
+            counts["packed assignments"] += 1
+        name = bound_name(node)
+        if name is not None:
+            counts["bound names"] += 1
+            if is_vague(name):
+                counts["vague names"] += 1
+    return counts
+
+
+def long_functions(tree: ast.AST) -> int:
+    """Return the number of functions that have more than `MOST_LINES` lines."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    return sum(code_lines(function) > MOST_LINES for function in functions)
+
+
+def code_lines(function: ast.FunctionDef) -> int:
+    """Return the number of lines of a function without its docstring."""
+    first = function.body[0]
+    lines = function.end_lineno - function.lineno + 1
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+        lines -= first.end_lineno - first.lineno + 1
+    return lines
+
+
+def long_calls(tree: ast.AST) -> int:
+    """Return the number of calls with more than `MOST_POSITIONAL_ARGUMENTS`."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return sum(len(call.args) > MOST_POSITIONAL_ARGUMENTS for call in calls)
+
+
+def tokens(text: str) -> int:
+    """Return the number of names, numbers and operators."""
+    kinds = {tokenize.NAME, tokenize.NUMBER, tokenize.OP}
+    readline = io.StringIO(text).readline
+    return sum(token.type in kinds for token in tokenize.generate_tokens(readline))
+
+
+def python_files(folders: list[Path]) -> Iterator[Path]:
+    """Yield the Python files of folders."""
+    for folder in folders:
+        yield from sorted(folder.rglob("*.py"))
+
+
+def density(folders: list[Path]) -> dict[str, float]:
+    """Return the figures of all Python files in folders."""
+    counts: Counter[str] = Counter()
+    for file in python_files(folders):
+        text = file.read_text("utf-8")
+        tree = ast.parse(text)
+        counts.update(constructs(tree))
+        counts["tokens"] += tokens(text)
+        if not any(file.is_relative_to(folder) for folder in KERNELS):
+            counts["functions of more than 60 lines"] += long_functions(tree)
+            counts["calls with more than 3 positional arguments"] += long_calls(tree)
+    statements = counts.pop("statements")
+    names = counts.pop("bound names")
+    figures: dict[str, float] = dict(counts)
+    figures["vague names"] = 100 * counts["vague names"] / names
+    for construct in ("conditional expressions", "comprehensions", "and, or", "lambdas"):
+        figures[construct] = 1000 * counts[construct] / statements
+    figures["packed assignments"] = 1000 * counts["packed assignments"] / statements
+    return figures
+
+
+def main(arguments: list[str]) -> None:
+    """Print the figures of folders."""
+    folders = [Path(argument).resolve() for argument in arguments] or [SOURCE]
+    for name, figure in density(folders).items():
+        print(f"{name}: {figure:.10g}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

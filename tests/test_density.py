@@ -1,0 +1,54 @@
+"""The code does not become harder to read: its figures only fall."""
+
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import density
+
+LIMITS = tomllib.loads(Path(__file__).with_name("density.toml").read_text("utf-8"))
+
+CODE = '''
+"""A module."""
+
+def first(rows, own):
+    """Return a number."""
+    width, height = rows[0], own
+    a, b = rows, own
+    scale = [row for row in rows if row and own]
+    return max(width, height, a, b, key=lambda value: value) if scale else 0
+'''
+
+
+def test_figures_do_not_rise():
+    figures = density.density([density.SOURCE])
+    if sys.version_info >= (3, 12):
+        del figures["tokens"]  # later versions also count parts of f-strings
+    risen = {name: figure for name, figure in figures.items() if figure > LIMITS[name]}
+    assert risen == {}
+
+
+def test_figures_count_constructs(tmp_path):
+    (tmp_path / "module.py").write_text(CODE)
+    figures = density.density([tmp_path])
+    # A docstring of the module, the function, its docstring, three assignments, return.
+    statements = 7
+    assert figures["conditional expressions"] == pytest.approx(1000 / statements)
+    assert figures["comprehensions"] == pytest.approx(1000 / statements)
+    assert figures["packed assignments"] == pytest.approx(1000 / statements)
+    assert figures["and, or"] == pytest.approx(1000 / statements)
+    assert figures["lambdas"] == pytest.approx(1000 / statements)
+    # rows, own, width, height, a, b, scale, row, value
+    assert figures["vague names"] == pytest.approx(100 / 9)
+    assert figures["calls with more than 3 positional arguments"] == 1
+    assert figures["functions of more than 60 lines"] == 0
+    assert figures["tokens"] == 60
+
+
+def test_long_functions_are_counted_without_docstrings(tmp_path):
+    long = "def long():\n    '''Return.\n\n    More.\n    '''\n" + "    x = 1\n" * 60
+    short = "def short():\n    '''Return.\n\n    More.\n    '''\n" + "    x = 1\n" * 59
+    (tmp_path / "module.py").write_text(long + short)
+    assert density.density([tmp_path])["functions of more than 60 lines"] == 1
