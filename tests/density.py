@@ -6,6 +6,7 @@ the code binds. Tokens are names, numbers and operators; comments and strings do
 
 import ast
 import io
+import re
 import sys
 import tokenize
 from collections import Counter
@@ -21,48 +22,14 @@ MOST_LINES = 60
 MOST_POSITIONAL_ARGUMENTS = 3
 
 VAGUE_NAMES = frozenset(
-    [
-        "alone",
-        "apart",
-        "are",
-        "at",
-        "bare",
-        "each",
-        "found",
-        "given",
-        "here",
-        "how",
-        "kept",
-        "known",
-        "left",
-        "made",
-        "more",
-        "most",
-        "now",
-        "of",
-        "one",
-        "other",
-        "others",
-        "own",
-        "place",
-        "placed",
-        "places",
-        "rest",
-        "said",
-        "some",
-        "such",
-        "that",
-        "then",
-        "there",
-        "these",
-        "things",
-        "those",
-        "way",
-        "what",
-        "which",
-        "whole",
-        "why",
-    ]
+    re.findall(
+        r"\w+",
+        """
+        alone apart are at bare each found given here how kept known left made more most now of
+        one other others own place placed places rest said some such that then there these things
+        those way what which whole why
+        """,
+    )
 )
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
