@@ -50,6 +50,19 @@ def incomplete(results: dict[str, Any], task: str) -> list[str]:
     return sorted(on_some - set(measured(results, task).names))
 
 
+def measured_with(results: dict[str, Any], task: str, name: str) -> Outcomes:
+    """Return the figures of vecprop and another contender on the tables where both are measured."""
+    names = ["vecprop", name]
+    tables = []
+    figures = []
+    for key, outcomes in results["tables"].items():
+        table_task, _, table = key.partition(": ")
+        if table_task == task and name in outcomes:
+            tables.append(table)
+            figures.append([outcomes[contender] for contender in names])
+    return Outcomes(task, tables, names, np.array(figures))
+
+
 def critical_difference(contenders: int, tables: int) -> float:
     """Return by how much mean ranks must differ to differ at 5 %: the test of Nemenyi (Demšar, 2006)."""
     quantile = studentized_range.ppf(1 - LEVEL, contenders, np.inf) / np.sqrt(2)
@@ -158,11 +171,15 @@ def section(results: dict[str, Any], task: str) -> Iterator[str]:
     yield ""
     difference = critical_difference(len(outcomes.names), len(outcomes.tables))
     yield f"Mean ranks differ at the 5 % level if their difference exceeds {difference:.2f} (Nemenyi's test)."
-    if names := incomplete(results, task):
-        yield f"Not measured on all tables, and therefore left out: {', '.join(names)}."
     yield ""
     yield from comparisons(outcomes)
     yield ""
+    for name in incomplete(results, task):
+        shared = measured_with(results, task, name)
+        yield f"{name} was measured on {len(shared.tables)} of the {len(outcomes.tables)} tables:"
+        yield ""
+        yield from comparisons(shared)
+        yield ""
     yield "Positive differences are in favor of vecprop. Intervals are bootstrap intervals of the mean over tables. p"
     yield "is the p-value of Wilcoxon's signed-rank test over tables, with Holm's adjustment for the number of models."
     if sentences := list(dominant_tables(outcomes)):

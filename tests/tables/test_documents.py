@@ -76,6 +76,27 @@ def test_sentences_in_the_docs_follow_from_the_results(report, results):
     assert f"On {best} of the 43 tables, no other model has a lower loss" in PAGE
 
 
+def test_the_comparison_with_tabm_follows_from_the_results(report, results):
+    counts = []
+    wins = []
+    for task in ("classification", "regression"):
+        shared = report.measured_with(results, task, "TabM")
+        losses = shared.figures[:, :, report.LOSS]
+        counts.append(len(losses))
+        wins.append((losses[:, 0] < losses[:, 1]).sum())
+        assert wilcoxon(losses[:, 0], losses[:, 1]).pvalue < report.LEVEL
+    assert f"measured on {counts[0]} classification tables and {counts[1]} regression tables" in PAGE
+    assert f"than TabM on {wins[0]} of {counts[0]} and on {wins[1]} of {counts[1]}" in PAGE
+
+
+def test_realmlp_with_settings_for_log_loss_follows_from_the_results(report, results):
+    shared = report.measured_with(results, "classification", "RealMLP, by log loss")
+    losses = shared.figures[:, :, report.LOSS]
+    wins = (losses[:, 0] < losses[:, 1]).sum()
+    mean = losses[:, 1].mean()
+    assert f"a mean log loss of {mean:.3f}, and vecprop has a lower log loss on {wins} of {len(losses)} tables" in PAGE
+
+
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_significance_in_the_docs_follows_from_the_results(report, results, task):
     outcomes = report.measured(results, task)
