@@ -31,7 +31,7 @@ def eight(monkeypatch):
     calls = []
     monkeypatch.setattr(os, "cpu_count", lambda: 10)
     let_run(monkeypatch, 1)
-    monkeypatch.setattr(threads, "_number_of_processor", lambda: 5)
+    monkeypatch.setattr(threads, "_current_processor", lambda: 5)
     monkeypatch.setattr(os, "sched_getaffinity", lambda who: set(range(8)))
     monkeypatch.setattr(os, "sched_setaffinity", lambda who, where: calls.append((who, where)))
     return calls

@@ -4,7 +4,6 @@ import hashlib
 import os
 import platform
 import time
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -50,12 +49,13 @@ def address_of(client: Any) -> str:
 
 def threads_of(client: Any) -> dict[str, int]:
     """Return the number of threads of each worker; wait until there is a worker."""
-    began, task = time.monotonic(), None
     require_open(client)
+    deadline = time.monotonic() + PATIENCE
+    task = None
     try:
         while not (threads := dict(client.nthreads())):
             task = task or client.submit(int, pure=False)  # adaptive clusters start workers for waiting tasks
-            if time.monotonic() - began > PATIENCE:
+            if time.monotonic() > deadline:
                 idle = f"The cluster at {address_of(client)} has had no worker for {PATIENCE:.0f} s"
                 raise RuntimeError(f"{idle}: start workers, or check its logs.")
             time.sleep(0.1)
@@ -77,12 +77,14 @@ def machine() -> dict[str, str]:
     from .. import __version__
     from ..train.compiled import missing
 
-    if lacks := missing():
-        processor, instructions = processor_name(), lacks
+    if reason := missing():
+        processor = processor_name()
+        instructions = reason
     else:
         from ..compiled.jit import numba_internals
 
-        processor, instructions = numba_internals.processor_name(), " ".join(sorted(numba_internals.features()))
+        processor = numba_internals.processor_name()
+        instructions = " ".join(sorted(numba_internals.features()))
     return {
         "vecprop": f"{__version__} ({sources()})",
         "Python": platform.python_version(),
@@ -98,14 +100,15 @@ def machine() -> dict[str, str]:
 
 def sources() -> str:
     """Return a digest of the library's source files."""
-    digest, root = hashlib.sha256(), Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    root = Path(__file__).parents[1]
     for path in sorted(root.rglob("*.py")):
         content = path.read_bytes()
         digest.update(f"{path.relative_to(root).as_posix()} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:12]
 
 
-def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
+def difference(here: dict[str, str], there: dict[str, str]) -> str:
     """Return how another machine differs from this one, as the end of a sentence, or "" if they are equal.
 
     Examples
@@ -116,14 +119,17 @@ def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
     'its instructions lack avx2, fma there'
     """
     differences = []
-    for name in {**here, **there}:
-        own, other = here.get(name, ""), there.get(name, "")
-        if own == other:
+    for name in here | there:
+        value_here = here.get(name, "")
+        value_there = there.get(name, "")
+        if value_here == value_there:
             continue
         if name == "its instructions":
-            lacks, has = sorted({*own.split()} - {*other.split()}), sorted({*other.split()} - {*own.split()})
-            differences += [f"{name} lack {', '.join(lacks)} there"] if lacks else []
-            differences += [f"{name} include {', '.join(has)} only there"] if has else []
+            instructions_here, instructions_there = set(value_here.split()), set(value_there.split())
+            if missing := sorted(instructions_here - instructions_there):
+                differences.append(f"{name} lack {', '.join(missing)} there")
+            if additional := sorted(instructions_there - instructions_here):
+                differences.append(f"{name} include {', '.join(additional)} only there")
         else:
-            differences.append(f"{name} is {other or 'not set'} there and {own or 'not set'} here")
+            differences.append(f"{name} is {value_there or 'not set'} there and {value_here or 'not set'} here")
     return "; ".join(differences)

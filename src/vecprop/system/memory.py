@@ -5,11 +5,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 
 def available_memory(root: str = "/") -> int | None:
     """Return the available bytes, considering the system, the cgroup and ``ulimit``; None if unknown."""
-    return min(_known(Path(root)), default=None)
+    limits = [*_system_memory(Path(root)), *_group_memory(Path(root)), *_process_memory(Path(root))]
+    return min(limits, default=None)
 
 
 def limit_reservation() -> None:
@@ -27,42 +29,63 @@ def limit_reservation() -> None:
                 pyarrow.set_memory_pool(pyarrow.system_memory_pool())
 
 
-def _known(root: Path) -> Iterator[int]:
-    with suppress(OSError, ValueError, StopIteration):
-        lines = Path(root, "proc/meminfo").read_text(encoding="utf-8").splitlines()
-        yield next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    yield from _of_groups(root)
-    yield from _of_process(root)
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
 
 
-def _of_groups(root: Path) -> Iterator[int]:
+def _system_memory(root: Path) -> Iterator[int]:
+    """Yield the memory that the system has available."""
+    with suppress(OSError, ValueError):
+        for line in _lines(root / "proc/meminfo"):
+            if line.startswith("MemAvailable:"):
+                yield 1024 * int(line.split()[1])
+
+
+class GroupFiles(NamedTuple):
+    """The folder of all cgroups of a version, its files, and the entry of memory.stat with memory that can be freed."""
+
+    folder: str
+    limit: str
+    used: str
+    idle: str
+
+
+VERSION_1 = GroupFiles("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+VERSION_2 = GroupFiles("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file")
+
+
+def _group_memory(root: Path) -> Iterator[int]:
     """Yield the memory that remains under each limit of the process's cgroup and its parent cgroups."""
-    groups = []
+    lines = []
     with suppress(OSError):
-        groups = Path(root, "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    for _, controllers, group in (line.split(":", 2) for line in groups):
-        if controllers == "":  # version 2
-            top, limit, used, idle = "sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"
+        lines = _lines(root / "proc/self/cgroup")
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if controllers == "":
+            files = VERSION_2
         elif "memory" in controllers.split(","):
-            top, limit, used = "sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
-            idle = "total_inactive_file"
+            files = VERSION_1
         else:
             continue
-        own = Path(root, top, group.lstrip("/"))
-        for place in [own, *own.parents][: len(own.relative_to(Path(root, top)).parts) + 1]:
+        top = root / files.folder
+        folder = top / group.lstrip("/")
+        for path in (folder, *folder.parents):
             with suppress(OSError, ValueError):  # ValueError if the limit is "max"
-                most, taken = (int(Path(place, name).read_text(encoding="utf-8")) for name in (limit, used))
-                counts = Path(place, "memory.stat").read_text(encoding="utf-8").splitlines()
-                yield most - taken + sum(int(line.split()[1]) for line in counts if line.split()[0] == idle)
+                limit = int((path / files.limit).read_text(encoding="utf-8"))
+                used = int((path / files.used).read_text(encoding="utf-8"))
+                entries = [entry.split() for entry in _lines(path / "memory.stat")]
+                idle = sum(int(number) for name, number in entries if name == files.idle)
+                yield limit - used + idle
+            if path == top:
+                break
 
 
-def _of_process(root: Path) -> Iterator[int]:
+def _process_memory(root: Path) -> Iterator[int]:
     """Yield the memory that remains under each limit of the process."""
     with suppress(OSError, ValueError):
-        limits = Path(root, "proc/self/limits").read_text(encoding="utf-8").splitlines()
-        lines = Path(root, "proc/self/status").read_text(encoding="utf-8").splitlines()
-        status = dict(line.split(":", 1) for line in lines)
-        for limit, used in (("Max data size", "VmData"), ("Max address space", "VmSize")):
-            for line in limits:
-                if line.startswith(limit) and (most := line[len(limit) :].split()[0]) != "unlimited":
-                    yield int(most) - 1024 * int(status[used].split()[0])
+        status = dict(line.split(":", 1) for line in _lines(root / "proc/self/status"))
+        for line in _lines(root / "proc/self/limits"):
+            for name, used in (("Max data size", "VmData"), ("Max address space", "VmSize")):
+                limit = line.removeprefix(name).split()[0]
+                if line.startswith(name) and limit != "unlimited":
+                    yield int(limit) - 1024 * int(status[used].split()[0])

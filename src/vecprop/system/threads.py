@@ -13,14 +13,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from functools import lru_cache
+from itertools import pairwise
 from math import ceil
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 Result = TypeVar("Result")
 
-_most: ContextVar[int | None] = ContextVar("most", default=None)
+_limit: ContextVar[int | None] = ContextVar("limit", default=None)
 
 
 @contextmanager
@@ -34,7 +35,7 @@ def _set(variable: ContextVar[Any], value: Any) -> Iterator[None]:
 
 def limit_threads(count: int) -> AbstractContextManager[None]:
     """Limit the number of threads in a block."""
-    return _set(_most, count)
+    return _set(_limit, count)
 
 
 def limit_jobs(n_jobs: int | None) -> AbstractContextManager[None]:
@@ -51,17 +52,17 @@ def usable_threads() -> int:
 
     The number affects the speed of training, but not its results.
     """
-    most = _most.get()
-    return allowed_threads() if most is None else min(most, allowed_threads())
+    limit = _limit.get()
+    return allowed_threads() if limit is None else min(limit, allowed_threads())
 
 
 def allowed_threads() -> int:
     """Return VECPROP_NUM_THREADS, or the number of processors that this process may use."""
-    chosen = os.environ.get("VECPROP_NUM_THREADS", "")
-    if chosen.isdigit() and int(chosen) > 0:
-        return int(chosen)
-    if chosen:
-        raise ValueError(f"VECPROP_NUM_THREADS must be a positive integer, got {chosen!r}.")
+    setting = os.environ.get("VECPROP_NUM_THREADS", "")
+    if setting.isdigit() and int(setting) > 0:
+        return int(setting)
+    if setting:
+        raise ValueError(f"VECPROP_NUM_THREADS must be a positive integer, got {setting!r}.")
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(usable, _quota())
 
@@ -73,23 +74,26 @@ def _quota(groups: str = "/proc/self/cgroup", root: str = "/sys/fs/cgroup") -> i
     The quota is read from cgroup v2, for the process's group and its parents, and from cgroup v1.
     """
     quotas = []
-    with suppress(OSError, ValueError, IndexError):
-        own = Path(root, Path(groups).read_text(encoding="utf-8").splitlines()[-1].partition("::")[2].lstrip("/"))
-        for place in (own, *own.parents):
-            with suppress(OSError):
-                quota, period = Path(place, "cpu.max").read_text(encoding="utf-8").split()
-                quotas += [] if quota == "max" else [int(quota) / int(period)]
-            if place == Path(root):
+    with suppress(OSError, IndexError):
+        group = Path(groups).read_text(encoding="utf-8").splitlines()[-1].partition("::")[2]
+        folder = Path(root, group.lstrip("/"))
+        for path in (folder, *folder.parents):
+            with suppress(OSError, ValueError):  # ValueError if the quota is "max"
+                quota, period = (path / "cpu.max").read_text(encoding="utf-8").split()
+                quotas.append(int(quota) / int(period))
+            if path == Path(root):
                 break
     with suppress(OSError, ValueError):
-        quota, period = (int(Path(root, "cpu", f"cpu.cfs_{of}_us").read_text()) for of in ("quota", "period"))
-        quotas += [quota / period] if quota > 0 else []
+        quota = int(Path(root, "cpu/cpu.cfs_quota_us").read_text(encoding="utf-8"))
+        period = int(Path(root, "cpu/cpu.cfs_period_us").read_text(encoding="utf-8"))
+        if quota > 0:
+            quotas.append(quota / period)
     return max(ceil(min(quotas, default=2**16)), 1)
 
 
-_number_of_processor: Callable[[], int] | None = None
+_current_processor: Callable[[], int] | None = None
 if hasattr(os, "sched_setaffinity"):
-    _number_of_processor = getattr(ctypes.PyDLL(None), "sched_getcpu", None)
+    _current_processor = getattr(ctypes.PyDLL(None), "sched_getcpu", None)
 
 
 class suppress_system_errors(suppress):
@@ -107,37 +111,52 @@ def _shares(workers: int) -> list[set[int]]:
     """Return the initial processors of each worker, or an empty list if they should not be pinned.
 
     On virtual machines, the scheduler may start a thread on the processor of the thread that wakes it and leave both
-    there for about 50 ms. Threads are therefore pinned at first, but only if enough processors are idle. The first
-    worker runs in this thread, so it gets the current processor.
+    there for about 50 ms, so that the first fits on two threads take as long as on one. Threads are therefore pinned
+    until they start, but only if enough processors are idle. The first worker runs in this thread, so it gets the
+    current processor.
     """
-    if workers == 1 or _number_of_processor is None:
+    if workers == 1 or _current_processor is None:
         return []
     with suppress_system_errors():
         usable = sorted(os.sched_getaffinity(0))
         with open("/proc/loadavg", "rb", buffering=0) as file:  # contains the number of runnable threads
             runnable = re.search(rb" (\d+)/", file.read())
-        busy = int(runnable[1]) - 1 if runnable else 2**16
-        if busy + workers <= (os.cpu_count() or 1) and workers <= len(usable):
-            here = usable.index(number) if (number := _number_of_processor()) in usable else 0
-            usable = usable[here:] + usable[:here]
-            return [set(usable[k * len(usable) // workers : (k + 1) * len(usable) // workers]) for k in range(workers)]
+        if runnable is None or len(usable) < workers:
+            return []
+        others = int(runnable[1]) - 1
+        if others + workers <= (os.cpu_count() or 1):
+            processor = _current_processor()
+            first = usable.index(processor) if processor in usable else 0
+            usable = usable[first:] + usable[:first]
+            ends = [worker * len(usable) // workers for worker in range(workers + 1)]
+            return [set(usable[start:end]) for start, end in pairwise(ends)]
     return []
 
 
-def _serve(calls: "SimpleQueue[Any]", ends: "SimpleQueue[Any]", *kept: Any) -> None:
-    """Run functions from a queue, each called with its worker index, until another object is queued."""
+class _Call(NamedTuple):
+    """A call for a helper: the function, its worker index, the processors it may use, and where its end is reported."""
+
+    work: Callable[[int], None]
+    worker: int
+    processors: set[int]
+    outcome: list[BaseException | None]
+    ends: "SimpleQueue[Any]"
+
+
+def _serve(calls: "SimpleQueue[Any]", ends: "SimpleQueue[Any]", collected: Any) -> None:
+    """Run calls from a queue until another object is queued; `collected` is the weakref that will be queued."""
     ends.put(threading.get_native_id())
-    while isinstance(call := calls.get(), tuple):
-        work, worker, usable, outcome, ends = call
-        if usable:
+    while isinstance(call := calls.get(), _Call):
+        if call.processors:
             with suppress_system_errors():
-                os.sched_setaffinity(0, usable)
+                os.sched_setaffinity(0, call.processors)
         error = None
         try:
-            work(worker)
+            call.work(call.worker)
         except BaseException as raised:
             error = raised
-        del call, work  # they may refer to large arrays
+        outcome, ends = call.outcome, call.ends
+        del call  # it may refer to large arrays
         outcome.append(error)
         ends.put(None)
         del error, outcome  # the traceback also refers to large arrays
@@ -154,10 +173,10 @@ class _Helper:
         self._ends: SimpleQueue[Any] = SimpleQueue()
         # When the helper is collected, the weakref puts itself into the queue. No Python code runs that a signal
         # handler could interrupt.
-        last = weakref.ref(self, self._calls.put)
+        collected = weakref.ref(self, self._calls.put)
         self._outcome: list[BaseException | None] = [None]  # of the latest work, empty until it is done
         # threading.Thread waits until the thread starts; an exception meanwhile would corrupt its list of threads.
-        _thread.start_new_thread(_serve, (self._calls, self._ends, last))
+        _thread.start_new_thread(_serve, (self._calls, self._ends, collected))
         self._native_id: int = self._ends.get()
 
     def begin(self, work: Callable[[int], None], worker: int, shares: list[set[int]]) -> None:
@@ -165,10 +184,9 @@ class _Helper:
         if shares:
             with suppress_system_errors():  # the set of allowed processors may have changed
                 os.sched_setaffinity(self._native_id, shares[worker])
-        outcome, ends = [], SimpleQueue()
-        call = work, worker, set().union(*shares), outcome, ends
+        call = _Call(work, worker, set().union(*shares), outcome=[], ends=SimpleQueue())
         # No signal handler can raise between these two lines; otherwise, callers would wait for work that never starts.
-        self._outcome, self._ends = outcome, ends
+        self._outcome, self._ends = call.outcome, call.ends
         self._calls.put(call)
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -290,8 +308,7 @@ def interruptible(
 
 def shield_from_signals(work: Callable[[], Result]) -> Result:
     """Run work() where signal handlers cannot raise, because their TimeoutError could look like a system error."""
-    is_main = threading.current_thread() is threading.main_thread()
-    return interruptible(work, stop=lambda: None) if is_main else work()
+    return interruptible(work, stop=lambda: None) if _is_main_thread() else work()
 
 
 def run_in_thread(work: Callable[[], Result]) -> Result:
@@ -299,8 +316,11 @@ def run_in_thread(work: Callable[[], Result]) -> Result:
 
     Signal handlers raise in the main thread. Their exceptions are raised at once, but work() still runs to its end.
     """
-    is_main = threading.current_thread() is threading.main_thread()
-    return interruptible(work) if is_main else work()
+    return interruptible(work) if _is_main_thread() else work()
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 class SecondInterrupt(KeyboardInterrupt):
@@ -328,7 +348,7 @@ def defer_sigint(work: Callable[[list[Any]], Result]) -> Result:
     `cancellable`. A second Ctrl-C is not delayed: it raises SecondInterrupt. This function is not a context manager,
     because the handler of another signal may raise before a generator enters its ``try`` block.
     """
-    if threading.current_thread() is not threading.main_thread() or _signal.getsignal(signal.SIGINT) is None:
+    if not _is_main_thread() or _signal.getsignal(signal.SIGINT) is None:
         cancelled = _cancelled.get()  # no signals here, or a handler set in C (None) that could not be restored
         result = work(cancelled)
         check_cancelled()
@@ -364,15 +384,18 @@ def _controller() -> Any:
         import scipy.linalg  # noqa: F401 (loads the BLAS that compiled code calls)
         from threadpoolctl import ThreadpoolController
 
-    every = ThreadpoolController().select(user_api="blas")
-    own = [pool["filepath"] for pool in every.info() if re.search(r"scipy(\.libs|.\.dylibs)", pool["filepath"])]
-    return every.select(filepath=own) if own else every  # NumPy may use a different BLAS
+    libraries = ThreadpoolController().select(user_api="blas")
+    paths = [library["filepath"] for library in libraries.info()]
+    scipy_paths = [path for path in paths if re.search(r"scipy(\.libs|.\.dylibs)", path)]
+    return libraries.select(filepath=scipy_paths) if scipy_paths else libraries  # NumPy may use a different BLAS
 
 
 def blas() -> str:
     """Return the name, version and target architecture of the BLAS that compiled code calls."""
-    each = {f"{of['internal_api']} {of['version']} ({of.get('architecture')})" for of in _controller().info()}
-    return ", ".join(sorted(each))
+    names = set()
+    for library in _controller().info():
+        names.add(f"{library['internal_api']} {library['version']} ({library.get('architecture')})")
+    return ", ".join(sorted(names))
 
 
 def _set_blas(counts: list[int]) -> list[int]:
@@ -399,15 +422,15 @@ def with_single_threaded_blas(work: Callable[[], Result], used: bool = True) -> 
     global _users, _before
     if not used:
         return work()
-    counts = False
+    is_counted = False
     try:
         with _guard:
             if _users == 0:
                 _before = _set_blas([1] * len(_controller().lib_controllers))
-            _users, counts = _users + 1, True
+            _users, is_counted = _users + 1, True
         return work()
     finally:
-        if counts:
+        if is_counted:
             with _guard:
                 _users = max(_users - 1, 0)  # it is 0 in a child process that was forked meanwhile
                 if _users == 0:
