@@ -277,10 +277,11 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
 
     def _diagnosis(self, rows: Rows, of_sample: bool = False) -> "Diagnosis":
         """Return the diagnosis on these rows, or on a sample, which is fast compared with training."""
-        from .diagnosis import FEW, SAMPLE, Case, diagnosis_of, some
+        from .diagnosis import FEW, SAMPLE, Case, diagnosis_of, sample_of
 
-        rows, few = (some(rows, SAMPLE), FEW) if of_sample else (rows, None)
-        return diagnosis_of(Case(self, self._ending, rows, few))
+        if of_sample:
+            return diagnosis_of(Case(self, self._ending, sample_of(rows, SAMPLE), FEW))
+        return diagnosis_of(Case(self, self._ending, rows))
 
     def _accept(
         self,

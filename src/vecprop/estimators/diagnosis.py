@@ -63,27 +63,36 @@ class Case:
     @cached_property
     def hidden(self) -> list[tuple[int, Activation, np.ndarray]]:
         """Each hidden layer's index, activation, and mean derivative of each unit over a few rows."""
-        network, X = self.model.network_, some(self.rows, self.few).chosen.X
-        layers, places = network.layers, network._activations
+        network = self.model.network_
+        X = sample_of(self.rows, self.few).chosen.X
         if sparse.issparse(X):
-            network, X = SparseNetwork(network), X.tocsr()
-        outputs, found = network.forward(self.model.theta_, X)[0], []  # outputs of all layers, without the link
-        for number, place in enumerate(places):
-            derivatives = np.abs(layers[place].derivative(outputs[place - 1], outputs[place]))
-            found.append((number, layers[place], np.broadcast_to(derivatives, outputs[place].shape).mean(axis=0)))
-        return found
+            outputs, _ = SparseNetwork(network).forward(self.model.theta_, X.tocsr())
+        else:
+            outputs, _ = network.forward(self.model.theta_, X)  # of all layers, without the link
+        hidden = []
+        for number, index in enumerate(network._activations):
+            activation = network.layers[index]
+            derivatives = np.abs(activation.derivative(outputs[index - 1], outputs[index]))
+            means = np.broadcast_to(derivatives, outputs[index].shape).mean(axis=0)
+            hidden.append((number, activation, means))
+        return hidden
 
     @property
     def rate(self) -> str:
         """The name and value of the learning rate setting, or "" if the solver does not have one."""
         rate = getattr(parts.optimizer(self.model), "learning_rate", None)
+        if rate is None:
+            return ""
         name = "learning_rate_init" if isinstance(self.model.solver, str) else "the solver's learning_rate"
-        return "" if rate is None else f"{name} (now {rate:g})"
+        return f"{name} (now {rate:g})"
 
-    def one_of(self, *remedies: str) -> str:
+    def remedy(self, *remedies: str) -> str:
         """Join remedies with "or"; the last is to lower the learning rate, if there is one."""
-        *first, last = [*remedies, *([f"lower {self.rate}"] if self.rate else [])]
-        return f"{', '.join(first)}{',' * (len(first) > 1)} or {last}"
+        if self.rate:
+            remedies = (*remedies, f"lower {self.rate}")
+        if len(remedies) == 2:
+            return " or ".join(remedies)
+        return f"{', '.join(remedies[:-1])}, or {remedies[-1]}"
 
     @property
     def latest(self) -> np.ndarray:
@@ -97,15 +106,16 @@ class Case:
         moves = np.diff(self.latest)
         if len(moves) < 4:
             return False
-        rise, fall = np.maximum(moves, 0).mean(), np.maximum(-moves, 0).mean()
+        rise = np.maximum(moves, 0).mean()
+        fall = np.maximum(-moves, 0).mean()
         return bool(rise > max(JITTER * abs(np.median(self.latest)), RETURN * fall, self.model.tol))
 
 
-def some(rows: Rows, most: int | None) -> Rows:
-    """Return at most `most` rows, evenly spaced."""
-    if most is None or len(rows) <= most:
+def sample_of(rows: Rows, count: int | None) -> Rows:
+    """Return at most this number of rows, evenly spaced."""
+    if count is None or len(rows) <= count:
         return rows
-    return rows.take(np.linspace(0, len(rows) - 1, most).astype(int))
+    return rows.take(np.linspace(0, len(rows) - 1, count).astype(int))
 
 
 def divergence(case: Case) -> Iterator[str]:
@@ -115,11 +125,11 @@ def divergence(case: Case) -> Iterator[str]:
     if case.ending.step == 0:
         yield "The loss is not finite before the first step: scale the inputs and targets."
         return
-    found = f"Training diverged: after step {case.ending.step} a loss or gradient was not finite"
+    problem = f"Training diverged: after step {case.ending.step} a loss or gradient was not finite"
     if case.rate:
-        yield f"{found}, so the learning rate is too high for these data: lower {case.rate}."
+        yield f"{problem}, so the learning rate is too high for these data: lower {case.rate}."
     else:
-        yield f"{found}: scale the inputs and targets."
+        yield f"{problem}: scale the inputs and targets."
 
 
 def unscaled_inputs(case: Case) -> Iterator[str]:
@@ -136,27 +146,31 @@ def unscaled_targets(case: Case) -> Iterator[str]:
     if not isinstance(case.model.network_.loss_function, RegressionLoss):
         return
     if columns := _unscaled(T, ["y"] if T.shape[1] == 1 else range(T.shape[1])):
-        scaled = getattr(case.model, "scale_target", True)
-        remedy = "scale y" if scaled else "set scale_target=True (predictions stay in the units of y)"
+        is_scaled = getattr(case.model, "scale_target", True)
+        remedy = "scale y" if is_scaled else "set scale_target=True (predictions stay in the units of y)"
         yield f"Targets are unscaled, far from 1 in magnitude: {columns}; {remedy}."
 
 
 def dead_units(case: Case) -> Iterator[str]:
     """Report layers with many dead units, which have a derivative of 0 on every row."""
-    dead = ((number, flow < 1e-6) for number, activation, flow in case.hidden if not isinstance(activation, BOUNDED))
+    dead = []
+    for number, activation, derivatives in case.hidden:
+        if not isinstance(activation, BOUNDED):
+            dead.append((number, derivatives < 1e-6))
     if layers := _crowded(dead):
-        remedy = case.one_of("use activation='leaky_relu'", "scale the inputs")
+        remedy = case.remedy("use activation='leaky_relu'", "scale the inputs")
         yield f"Units are dead, with a derivative of 0 on every row: {layers}; {remedy}."
 
 
 def saturated_units(case: Case) -> Iterator[str]:
     """Report layers with many saturated units, which pass little gradient because their derivatives are near 0."""
-    flat = []
-    for number, activation, flow in case.hidden:
+    saturated = []
+    for number, activation, derivatives in case.hidden:
         if isinstance(activation, BOUNDED):
-            flat.append((number, flow < SATURATED * float(activation.derivative(0.0, activation.value(0.0)))))
-    if layers := _crowded(flat):
-        remedy = case.one_of("scale the inputs", f"raise alpha (now {case.model.alpha:g})")
+            largest = float(activation.derivative(0.0, activation.value(0.0)))
+            saturated.append((number, derivatives < SATURATED * largest))
+    if layers := _crowded(saturated):
+        remedy = case.remedy("scale the inputs", f"raise alpha (now {case.model.alpha:g})")
         yield f"Units are saturated, with derivatives near 0: {layers}; {remedy}."
 
 
@@ -172,7 +186,9 @@ def oscillation(case: Case) -> Iterator[str]:
 
 def slowness(case: Case) -> Iterator[str]:
     """Report a loss that is still falling after the last epoch."""
-    model, losses, ending = case.model, case.model.loss_curve_[-11:], case.ending
+    model = case.model
+    losses = model.loss_curve_[-11:]
+    ending = case.ending
     if not case.rate or ending is None or ending.reason != "epochs" or not losses or case.oscillates:
         return
     fall = losses[0] - losses[-1]
@@ -184,24 +200,28 @@ def slowness(case: Case) -> Iterator[str]:
 
 def missing_classes(case: Case) -> Iterator[str]:
     """Report classes that occur in the rows but are never predicted."""
-    model, rows = case.model, case.rows.chosen
+    model = case.model
+    rows = case.rows.chosen
     targets = model.targets_
     if not isinstance(targets, Labels) or not model.loss_curve_:
         return
-    counted = slice(None) if rows.weight is None else rows.weight > 0
-    network, X = model.network_, rows.X
-    if sparse.issparse(X):
-        network, X = SparseNetwork(network), X.tocsr()
-    predicted = targets.decode(network.predict(model.theta_, X))  # without compiling kernels
-    present, found = (
-        _row(labels.sum(axis=0)) > 0 if labels.ndim == 2 else np.isin(targets.classes, labels)
-        for labels in (rows.y[counted], predicted[counted])
-    )
-    missing = [repr(name) for name in targets.classes[present & ~found].tolist()]
+    if sparse.issparse(rows.X):
+        outputs = SparseNetwork(model.network_).predict(model.theta_, rows.X.tocsr())
+    else:
+        outputs = model.network_.predict(model.theta_, rows.X)  # without compiling kernels
+    has_weight = slice(None) if rows.weight is None else rows.weight > 0
+    is_present = _contains(rows.y[has_weight], targets.classes)
+    is_predicted = _contains(targets.decode(outputs)[has_weight], targets.classes)
+    missing = [repr(name) for name in targets.classes[is_present & ~is_predicted].tolist()]
     if missing:
         balance = "" if model.class_weight == "balanced" else "set class_weight='balanced', or "
-        which = f"Classes {_listed(missing)} are" if len(missing) > 1 else f"Class {missing[0]} is"
-        yield f"{which} never predicted, although present in the rows: {balance}train longer."
+        subject = f"Classes {_listed(missing)} are" if len(missing) > 1 else f"Class {missing[0]} is"
+        yield f"{subject} never predicted, although present in the rows: {balance}train longer."
+
+
+def _contains(labels: Any, classes: np.ndarray) -> np.ndarray:
+    """Return whether labels contain each class; multilabel targets have one column per class."""
+    return _row(labels.sum(axis=0)) > 0 if labels.ndim == 2 else np.isin(classes, labels)
 
 
 SYMPTOMS: tuple[Callable[[Case], Iterator[str]], ...] = (
@@ -231,10 +251,16 @@ def _unscaled(X: Any, names: Sequence[Any]) -> str:
     squares = shares.multiply(shares) if sparse.issparse(X) else shares * shares
     size = unit * np.sqrt(_row(squares.mean(axis=0)))
     size = np.where(largest < SMALL, largest, size)
-    wrong = np.flatnonzero((size > LARGE) | ((largest > 0) & (largest < SMALL)))
-    shown = [f"column {name}" if isinstance(name, int) else name if name == "y" else repr(str(name)) for name in names]
-    farthest = sorted(wrong.tolist(), key=lambda column: -abs(np.log(size[column])))
-    return _listed([f"{shown[column]} ({size[column]:.3g})" for column in farthest])
+    is_unscaled = (size > LARGE) | ((largest > 0) & (largest < SMALL))
+    columns = sorted(np.flatnonzero(is_unscaled).tolist(), key=lambda column: -abs(np.log(size[column])))
+    return _listed([f"{_column_name(names[column])} ({size[column]:.3g})" for column in columns])
+
+
+def _column_name(name: Any) -> str:
+    """Return the name of a column for a sentence."""
+    if isinstance(name, int):
+        return f"column {name}"
+    return name if name == "y" else repr(str(name))
 
 
 def _row(values: Any) -> np.ndarray:
@@ -244,10 +270,11 @@ def _row(values: Any) -> np.ndarray:
 
 def _listed(words: list[str]) -> str:
     """Join the first words with commas, and add the number of omitted ones."""
-    return ", ".join(words[:NAMED]) + (f" and {len(words) - NAMED} more" if len(words) > NAMED else "")
+    text = ", ".join(words[:NAMED])
+    return text if len(words) <= NAMED else f"{text} and {len(words) - NAMED} more"
 
 
-def _crowded(layers: Any) -> str:
+def _crowded(layers: list[tuple[int, np.ndarray]]) -> str:
     """List the hidden layers with too many marked units, and their numbers; the result may be empty."""
     crowded = [(number, marked) for number, marked in layers if marked.mean() > CROWDED]
     return ", ".join(f"{marked.sum()} of {len(marked)} in hidden layer {number}" for number, marked in crowded)

@@ -65,27 +65,35 @@ LINKS: dict[type, str] = {
 
 def network(settings: Constructor, inputs: int, outputs: int, loss: Loss) -> Network:
     """Return the network. Each hidden layer consists of Dense, LayerNorm if set, its activation, and Dropout if set."""
-    given, initializer = settings.hidden_layer_sizes, settings.initializer
-    sizes = list(given) if np.iterable(given) else [given]
+    sizes = settings.hidden_layer_sizes
+    sizes = list(sizes) if np.iterable(sizes) else [sizes]
     if not all(isinstance(size, int | float | np.number) and size > 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    initializer: Any = settings.initializer
     if isinstance(initializer, str):
         initializer = INITIALIZERS[initializer]
-    drawn = {} if initializer is None else {"initializer": initializer}
-    activations = _each("activation", settings.activation, len(sizes))
-    rates = _each("dropout", settings.dropout, len(sizes))
-    stack: list[Layer] = []
-    for number, (size, name, rate) in enumerate(zip(sizes, activations, rates, strict=True)):
-        activation: Any = ACTIVATIONS.get(name) if isinstance(name, str) else name
-        if not isinstance(activation, Activation):
-            expected = f"an Activation, or one of {', '.join(ACTIVATIONS)}"
-            raise ValueError(f"The activation of hidden layer {number} is {name!r}, expected {expected}.")
-        stack.append(Dense(size, **drawn))
-        stack.extend([LayerNorm()] if settings.layer_norm else [])
-        stack.append(activation)
-        stack.extend([Dropout(rate)] if rate else [])
-    stack.append(Dense(outputs, **drawn))
-    return Network(inputs, stack, loss, L2(settings.alpha, averaged=True))
+    options = {} if initializer is None else {"initializer": initializer}
+    activations = _per_layer("activation", settings.activation, len(sizes))
+    rates = _per_layer("dropout", settings.dropout, len(sizes))
+    layers: list[Layer] = []
+    for number, (size, activation, rate) in enumerate(zip(sizes, activations, rates, strict=True)):
+        layers.append(Dense(size, **options))
+        if settings.layer_norm:
+            layers.append(LayerNorm())
+        layers.append(_activation(activation, number))
+        if rate:
+            layers.append(Dropout(rate))
+    layers.append(Dense(outputs, **options))
+    return Network(inputs, layers, loss, L2(settings.alpha, averaged=True))
+
+
+def _activation(value: Any, number: int) -> Activation:
+    """Return the activation of a hidden layer, given as an object or by its name."""
+    activation = ACTIVATIONS.get(value) if isinstance(value, str) else value
+    if not isinstance(activation, Activation):
+        expected = f"an Activation, or one of {', '.join(ACTIVATIONS)}"
+        raise ValueError(f"The activation of hidden layer {number} is {value!r}, expected {expected}.")
+    return activation
 
 
 def initial_theta(settings: Constructor, network: Network, random: np.random.RandomState, dtype: Any) -> np.ndarray:
@@ -97,11 +105,13 @@ def initial_theta(settings: Constructor, network: Network, random: np.random.Ran
     """
     if settings.initializer is not None:
         return network.init(random.randint(2**31 - 1), dtype)
-    factors = [2.0 if isinstance(layer, Logistic) else 6.0 for layer in network.layers if isinstance(layer, Activation)]
-    only_dense = all(tensor.kind == "Dense" for tensor in network.layout.tensors)
-    theta = np.empty(network.layout.size) if only_dense else network.init(seed=0)
+    activations = [layer for layer in network.layers if isinstance(layer, Activation)]
+    factors = [2.0 if isinstance(activation, Logistic) else 6.0 for activation in activations]
+    factors += factors[-1:] or [6.0]  # of the output layer
+    has_only_dense = all(tensor.kind == "Dense" for tensor in network.layout.tensors)
+    theta = np.empty(network.layout.size) if has_only_dense else network.init(seed=0)
     dense = [p for p in network.layout.views(theta) if "W" in p]
-    for p, factor in zip(dense, [*factors, factors[-1] if factors else 6.0], strict=True):
+    for p, factor in zip(dense, factors, strict=True):
         bound = np.sqrt(factor / sum(p["W"].shape))
         for name in ("W", "b"):
             p[name][...] = random.uniform(-bound, bound, p[name].shape)
@@ -115,7 +125,7 @@ def optimizer(settings: Constructor) -> Optimizer | LBFGS:
     cls = OPTIMIZERS.get(settings.solver, AdamHat)  # an unknown name is rejected later
     if cls is Momentum and settings.nesterovs_momentum:
         cls = Nesterov
-    settings_of = {
+    values = {
         "learning_rate": settings.learning_rate_init,
         "momentum": min(settings.momentum, float(np.nextafter(1, 0))),  # scikit-learn allows 1
         "beta1": settings.beta_1,
@@ -124,7 +134,8 @@ def optimizer(settings: Constructor) -> Optimizer | LBFGS:
         "tolerance": max(settings.tol, np.finfo(float).tiny),
         "max_evaluations": settings.max_fun,
     }
-    return cls(**{field.name: settings_of[field.name] for field in fields(cls) if field.name in settings_of})
+    names = [field.name for field in fields(cls) if field.name in values]
+    return cls(**{name: values[name] for name in names})
 
 
 def has_steps(settings: Constructor) -> bool:
@@ -144,10 +155,12 @@ def schedule(settings: Constructor, rows: int) -> Schedule:
         return cls()
     if isinstance(settings.solver, str) and settings.solver in ("adam", "adamw"):
         return Constant()
-    return SampleScaling(rows, settings.power_t) if cls is InverseScaling else Cuts()
+    if cls is InverseScaling:
+        return SampleScaling(rows, settings.power_t)
+    return Cuts()
 
 
-def _each(name: str, value: Any, count: int) -> Sequence[Any]:
+def _per_layer(name: str, value: Any, count: int) -> Sequence[Any]:
     """Return a list with the setting of each hidden layer, given a list or a common value."""
     if not isinstance(value, list | tuple):
         return [value] * count
