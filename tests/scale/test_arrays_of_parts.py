@@ -31,7 +31,7 @@ def test_arrays_equal_those_of_parquet_blocks(tmp_path, types, targets):
     columns = [name for name in "anbf" if name not in targets]
     target = targets[0] if len(targets) == 1 else targets
     expected = vp.blocks.ParquetBlocks(tmp_path / "rows.parquet", target, inputs=columns, weight="w").read(0)
-    found = module._arrays(FRAME.astype(types), columns, targets, len(targets) == 1, "w")
+    found = module._arrays(FRAME.astype(types), module.Columns(columns, targets, len(targets) == 1, "w"))
     for own, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(own, other)
         assert own.dtype == other.dtype
@@ -43,7 +43,7 @@ def test_arrays_equal_those_of_parquet_blocks(tmp_path, types, targets):
 def test_values_that_are_not_numbers_are_named(value, said):
     frame = FRAME.assign(a=pd.array([1.0, value, 2.0], "float64" if value is not None else "Float64"))
     with pytest.raises(vp.TableError, match=f"column 'a' {said} in row 1; fill or drop it"):
-        module._arrays(frame, ["a"], ["y"], True, None)
+        module._arrays(frame, module.Columns(["a"], ["y"], True, None))
 
 
 class Loading(FakeClient):

@@ -89,11 +89,11 @@ def test_a_killed_worker_does_not_change_bits(client, folder):
 def test_workers_load_several_blocks_at_once(client, folder):
     blocks = vp.blocks.DaskBlocks(dd.read_parquet(folder, split_row_groups=True), "y", weight="w")
     blocks.prefetch([4, 2, 9, 11, 3, 7])
-    assert sorted(blocks._coming) == [2, 4, 9, 11]  # two per thread
+    assert sorted(blocks._loading) == [2, 4, 9, 11]  # two per thread
     blocks.read(4)
-    assert sorted(blocks._coming) == [2, 3, 9, 11]
+    assert sorted(blocks._loading) == [2, 3, 9, 11]
     blocks.prefetch([3])
-    assert list(blocks._coming) == [3]
+    assert list(blocks._loading) == [3]
 
 
 @pytest.mark.parametrize(

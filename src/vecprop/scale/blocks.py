@@ -3,7 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -74,24 +74,27 @@ class DaskBlocks:
     ) -> None:
         self._client = connected(client, type(self).__name__)
         if hasattr(frame, "map_partitions") and frame.ndim == 2:
-            parts, work, counts = self._of_frame(frame, target, inputs, weight)
+            parts, columns, counts = self._split_frame(frame, target, inputs, weight)
         elif hasattr(frame, "chunks"):
-            parts, work, counts = self._of_array(frame, target, inputs, weight)
+            columns = None
+            parts, counts = self._split_array(frame, target, inputs, weight)
         else:
             raise TypeError(f"frame must be a Dask data frame or a Dask array, got {type(frame).__name__}.")
-        self._numbers = known = np.flatnonzero(counts).tolist()
-        if not known:
+        self._numbers = np.flatnonzero(counts).tolist()
+        if not self._numbers:
             raise TableError("frame has no rows.")
-        self._parts, self._work = [parts[number] for number in known], work
-        self.sizes = np.array([counts[number] for number in known], np.int64)
+        self._parts = [parts[number] for number in self._numbers]
+        self._columns = columns
+        self.sizes = np.array([counts[number] for number in self._numbers], np.int64)
         self._expected: deque[int] = deque()
-        self._coming: dict[int, Any] = {}
+        self._loading: dict[int, Any] = {}
         self._lock = threading.Lock()
 
-    def _of_frame(self, frame: Any, target: Any, inputs: Any, weight: Any) -> tuple[list[Any], Any, list[int]]:
-        """Return the partitions of a data frame, the arguments for `_arrays`, and the row counts."""
+    def _split_frame(self, frame: Any, target: Any, inputs: Any, weight: Any) -> tuple[list[Any], "Columns", list[int]]:
+        """Return the partitions of a data frame, their columns, and their row counts."""
         targets = names_of_targets(target)
-        others, names = [*targets, *([] if weight is None else [weight])], [*frame.columns]
+        others = [*targets] if weight is None else [*targets, weight]
+        names = [*frame.columns]
         columns = [name for name in names if name not in others] if inputs is None else list(inputs)
         if not columns:
             raise TableError(f"frame has no columns other than {', '.join(map(repr, others))}: specify inputs.")
@@ -105,14 +108,18 @@ class DaskBlocks:
         self.inputs = len(columns)
         counts = self._result(self._client.compute(frame.map_partitions(len)), "").tolist()
         parts = frame[[*dict.fromkeys([*columns, *others])]].to_delayed()
-        return parts, (columns, targets, isinstance(target, str | int), weight), counts
+        is_single = isinstance(target, str | int)
+        return parts, Columns(columns, targets, is_single, weight), counts
 
-    def _of_array(self, X: Any, T: Any, inputs: Any, weight: Any) -> tuple[list[Any], Any, list[int]]:
-        """Return the row chunks of arrays, None, and the row counts."""
+    def _split_array(self, X: Any, T: Any, inputs: Any, weight: Any) -> tuple[list[Any], list[int]]:
+        """Return the row chunks of arrays, and their row counts."""
         if X.ndim != 2 or inputs is not None:
             raise ValueError(f"frame must be an array of shape (N, I) without the argument inputs, got {X.shape}.")
-        arrays = {"frame": X, "target": T} | ({} if weight is None else {"weight": weight})
+        arrays = {"frame": X, "target": T}
+        if weight is not None:
+            arrays["weight"] = weight
         rows = None
+        chunks = []
         for name, array in arrays.items():
             if not hasattr(array, "chunks"):
                 raise TypeError(f"{name} must be a Dask array, because frame is one, got {type(array).__name__}.")
@@ -121,10 +128,11 @@ class DaskBlocks:
             rows = rows or array.chunks[0]
             if sum(rows) != array.shape[0]:
                 raise ValueError(f"{name} must have as many rows as frame ({sum(rows)}), got {array.shape[0]}.")
-            arrays[name] = array.rechunk({0: rows, **dict.fromkeys(range(1, array.ndim), -1)}).to_delayed().ravel()
+            whole_rows = {0: rows, **dict.fromkeys(range(1, array.ndim), -1)}
+            chunks.append(array.rechunk(whole_rows).to_delayed().ravel())
         assert rows is not None
         self.inputs = int(X.shape[1])
-        return list(zip(*arrays.values(), strict=True)), None, list(rows)
+        return list(zip(*chunks, strict=True)), list(rows)
 
     def place(self, number: int) -> str:
         """Return the name of a block's partition, for error messages."""
@@ -134,7 +142,7 @@ class DaskBlocks:
         """Let workers load these blocks, which are read next in this order."""
         with self._lock:
             self._expected = deque(numbers)
-            self._coming = {number: self._coming[number] for number in numbers if number in self._coming}
+            self._loading = {number: self._loading[number] for number in numbers if number in self._loading}
         self._load_ahead()
 
     def read(self, number: int) -> tuple[Any, ...]:
@@ -142,15 +150,15 @@ class DaskBlocks:
         with self._lock:
             if number in self._expected:
                 self._expected.remove(number)
-            future = self._coming.pop(number, None)
-        for left in range(RETRIES, -1, -1):
-            future = future or self._loading(number)
+            future = self._loading.pop(number, None)
+        for attempt in range(RETRIES + 1):
+            future = future or self._load(number)
             self._load_ahead()
             try:
                 return self._result(future, f"In {self.place(number)}: ")
             except _Lost as error:
                 future = None
-                if not left:
+                if attempt == RETRIES:
                     workers = f"The workers that loaded {self.place(number)}"
                     raise RuntimeError(f"{workers} died repeatedly: check their logs and memory.") from error
         raise AssertionError
@@ -162,17 +170,18 @@ class DaskBlocks:
         room = AHEAD * sum(threads_of(self._client).values())
         with self._lock:
             for number in list(self._expected)[:room]:
-                if number not in self._coming:
-                    self._coming[number] = self._loading(number)
+                if number not in self._loading:
+                    self._loading[number] = self._load(number)
 
-    def _loading(self, number: int) -> Any:
+    def _load(self, number: int) -> Any:
         """Submit the loading of a block, and return its future."""
         from dask.delayed import delayed  # pyright: ignore[reportMissingImports]
 
         require_open(self._client)
         part = self._parts[number]
-        task = delayed(tuple)(list(part)) if self._work is None else delayed(_arrays)(part, *self._work)
-        return self._client.compute(task)
+        if self._columns is None:
+            return self._client.compute(delayed(tuple)(list(part)))
+        return self._client.compute(delayed(_arrays)(part, self._columns))
 
     def _result(self, future: Any, where: str) -> Any:
         """Wait for a future, as long as the cluster has workers, and return its result."""
@@ -198,25 +207,35 @@ class _Lost(Exception):
     """A result was lost because its workers died."""
 
 
-def _arrays(
-    frame: Any, columns: list[str], targets: list[str], is_single: bool, weight: str | None
-) -> tuple[np.ndarray, ...]:
+class Columns(NamedTuple):
+    """The names of the columns of a data frame; a single target has one dimension."""
+
+    inputs: list[str]
+    targets: list[str]
+    is_single: bool
+    weight: str | None
+
+
+def _arrays(frame: Any, columns: Columns) -> tuple[np.ndarray, ...]:
     """Convert a partition to arrays of inputs, targets and weights; runs in a worker."""
-    names: dict[str, Any] = dict.fromkeys([*columns, *targets, *([] if weight is None else [weight])])
-    values = {name: _numbers(frame[name], name) for name in names}
-    X = columns_as_array([values[name] for name in columns], np.float32)
-    T = values[targets[0]] if is_single else columns_as_array([values[name] for name in targets])
-    return (X, T) if weight is None else (X, T, values[weight])
+    X = columns_as_array([_numbers(frame, name) for name in columns.inputs], np.float32)
+    targets = [_numbers(frame, name) for name in columns.targets]
+    T = targets[0] if columns.is_single else columns_as_array(targets)
+    if columns.weight is None:
+        return X, T
+    return X, T, _numbers(frame, columns.weight)
 
 
-def _numbers(column: Any, name: str) -> np.ndarray:
+def _numbers(frame: Any, name: str) -> np.ndarray:
     """Convert a column to an array; raise TableError if a value is missing or not finite."""
-    missing = column.isna().to_numpy()
-    if missing.any():
-        raise TableError(f"column {name!r} has a missing value in row {int(missing.argmax())}; fill or drop it.")
-    kind = column.dtype.kind
+    column = frame[name]
+    is_missing = column.isna().to_numpy()
+    if is_missing.any():
+        raise TableError(f"column {name!r} has a missing value in row {int(is_missing.argmax())}; fill or drop it.")
     values = column.to_numpy(dtype=getattr(column.dtype, "numpy_dtype", None))
-    if kind == "f" and not (finite := np.isfinite(values)).all():
-        row = int(finite.argmin())
+    if column.dtype.kind == "b":
+        return values.astype(np.int64)
+    if column.dtype.kind == "f" and not (is_finite := np.isfinite(values)).all():
+        row = int(is_finite.argmin())
         raise TableError(f"column {name!r} is {values[row]} in row {row}; fill or drop it.")
-    return values.astype(np.int64) if kind == "b" else values
+    return values

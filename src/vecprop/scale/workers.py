@@ -38,7 +38,12 @@ class Incompatible(str):
 
 
 def work(
-    bundle: Any, function: Callable[[Any, Any], Any], data: Any, token: str, threads: int, here: dict[str, str] | None
+    bundle: Any,
+    function: Callable[[Any, Any], Any],
+    data: Any,
+    token: str,
+    threads: int,
+    here: dict[str, str] | None,
 ) -> Any:
     """Return function(bundle, data), or `Incompatible` if the worker's environment differs; runs in a worker.
 
@@ -73,23 +78,26 @@ class Dispatcher:
     here: dict[str, str] | None
 
     def __post_init__(self) -> None:
-        self.token, self.arrived = uuid4().hex, threading.Event()
-        self.waiting, self.pending = deque(range(len(self.bundles))), {}
+        self.token = uuid4().hex
+        self.arrived = threading.Event()
+        self.waiting = deque(range(len(self.bundles)))
+        self.pending: dict[Any, int] = {}  # the index of each submitted bundle, by future
         self.placed: Any = None
-        self.losses, self.deaths = 0, [0] * len(self.bundles)
+        self.losses = 0
+        self.deaths = [0] * len(self.bundles)
         self.incompatible: set[str] = set()
 
     def results(self) -> Iterator[tuple[int, Any]]:
         """Yield the index of each bundle and its result, in the order of arrival."""
-        self.threads, looked = threads_of(self.client), time.monotonic()
+        self.count_threads()
         self.require_same_environment()
         self.known_events = len(self.client.get_events(FULL) or ())
         try:
             while self.waiting or self.pending:
                 self.submit_bundles()
                 yield from self.collect(self.ended())
-                if time.monotonic() - looked >= POLL_INTERVAL:
-                    self.threads, looked = threads_of(self.client), time.monotonic()
+                if time.monotonic() >= self.next_count:
+                    self.count_threads()
         except KeyboardInterrupt:
             yield from self.stopped()
             raise
@@ -101,6 +109,11 @@ class Dispatcher:
             self.pending.clear()  # release the data on the workers, even if a traceback refers to this object
             self.placed = None
 
+    def count_threads(self) -> None:
+        """Read the number of threads of each worker, which may have joined or left."""
+        self.threads = threads_of(self.client)
+        self.next_count = time.monotonic() + POLL_INTERVAL
+
     def ended(self) -> list[Any]:
         """Wait for a moment, and return the tasks that have ended."""
         self.arrived.wait(POLL_INTERVAL)
@@ -111,13 +124,16 @@ class Dispatcher:
         """Stop the workers, and yield the results of their last complete epochs."""
         self.client.run(stop, self.token, on_error="ignore")
         self.waiting.clear()
-        until = time.monotonic() + LAST
-        while self.pending and time.monotonic() < until:
-            good = {self.pending.pop(future): future for future in self.ended()}
-            found = self.client.gather(good, errors="skip") if good else {}
-            for place, result in found.items():
+        deadline = time.monotonic() + LAST
+        while self.pending and time.monotonic() < deadline:
+            futures = {self.pending.pop(future): future for future in self.ended()}
+            for number, result in self.gathered(futures).items():
                 if result is not None and not isinstance(result, Incompatible):
-                    yield place, result
+                    yield number, result
+
+    def gathered(self, futures: dict[int, Any]) -> dict[int, Any]:
+        """Return the results of futures by the indices of their bundles; lost results are missing."""
+        return self.client.gather(futures, errors="skip") if futures else {}
 
     def require_same_environment(self) -> None:
         """Raise RuntimeError if a worker would compute different bits, before training starts."""
@@ -125,114 +141,127 @@ class Dispatcher:
             if isinstance(there, LOST):  # the worker has ended meanwhile
                 continue
             if isinstance(there, BaseException):
-                why = f"{type(there).__name__}: {there}. Install the same version of vecprop there."
-                raise RuntimeError(f"Worker {address} cannot train: {why}") from there
+                problem = f"{type(there).__name__}: {there}. Install the same version of vecprop there."
+                raise RuntimeError(f"Worker {address} cannot train: {problem}") from there
             if self.here is not None and (mismatch := difference(self.here, there)):
                 raise RuntimeError(f"Worker {address} differs: {mismatch}. Set same_bits=False to accept it.")
 
     def submit_bundles(self) -> None:
         """Submit as many bundles as the workers have room for."""
-        total = sum(self.threads.values())
-        count = min(len(self.waiting), AHEAD * total - len(self.pending))
+        thread_count = sum(self.threads.values())
+        count = min(len(self.waiting), AHEAD * thread_count - len(self.pending))
         if count <= 0:
             return
         if self.placed is None:
             self.place()
-        places = [self.waiting.popleft() for _ in range(count)]
-        of_each = max(1, min(*self.threads.values(), total // len(self.bundles)))
-        how = {"function": self.function, "data": self.placed, "token": self.token, "threads": of_each}
-        how |= {"here": self.here, "pure": False}
+        numbers = [self.waiting.popleft() for _ in range(count)]
+        threads_per_bundle = max(1, min(*self.threads.values(), thread_count // len(self.bundles)))
+        options: dict[str, Any] = {}
         if self.incompatible:
-            how["workers"] = [address for address in self.threads if address not in self.incompatible]
+            options["workers"] = [address for address in self.threads if address not in self.incompatible]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sending large graph")  # bundles are small
-            futures = self.client.map(work, [self.bundles[place] for place in places], **how)
-        for place, future in zip(places, futures, strict=True):
-            self.pending[future] = place
+            futures = self.client.map(
+                work,
+                [self.bundles[number] for number in numbers],
+                function=self.function,
+                data=self.placed,
+                token=self.token,
+                threads=threads_per_bundle,
+                here=self.here,
+                pure=False,
+                **options,
+            )
+        for number, future in zip(numbers, futures, strict=True):
+            self.pending[future] = number
             future.add_done_callback(lambda _: self.arrived.set())
 
     def place(self) -> None:
         """Send the data to all workers; workers that join later get copies from them."""
-        for left in range(self.retries, -1, -1):
+        for attempt in range(self.retries + 1):
             try:
                 (self.placed,) = self.client.scatter([self.data], broadcast=True, hash=False)
                 return
             except LOST as error:
-                if not left:
+                if attempt == self.retries:
                     cluster = f"the cluster at {address_of(self.client)}"
                     check = "Check the memory of its workers."
                     raise RuntimeError(f"The data could not be sent to {cluster}: {error} {check}") from error
-                self.threads = threads_of(self.client)
+                self.count_threads()
 
     def collect(self, done: list[Any]) -> Iterator[tuple[int, Any]]:
         """Yield the results of finished tasks, and resubmit lost ones."""
         lost = []
+        finished = {}
         for future in done:
-            if future.status != "finished":
-                place = self.pending.pop(future)
-                if future.status == "error":
-                    self.failed(place, future.exception())
-                else:
-                    lost.append(place)
-        good = {self.pending[future]: future for future in done if future in self.pending}
-        results = self.client.gather(good, errors="skip") if good else {}
-        for place, future in good.items():
+            number = self.pending[future]
+            if future.status == "finished":
+                finished[number] = future
+                continue
             del self.pending[future]
-            result = results.get(place)
+            if future.status == "error":
+                self.failed(number, future.exception())
+            else:
+                lost.append(number)
+        results = self.gathered(finished)
+        for number, future in finished.items():
+            del self.pending[future]
+            result = results.get(number)
             if isinstance(result, Incompatible):
-                self.exclude(place, result)
+                self.exclude(number, result)
             elif result is None:  # the worker has disappeared with its data
-                lost.append(place)
+                lost.append(number)
             else:
                 self.losses = 0
-                yield place, result
+                yield number, result
         if lost:
             self.lost(lost)
 
-    def failed(self, place: int, error: Any) -> None:
+    def failed(self, number: int, error: Any) -> None:
         """Resubmit a bundle whose workers died, or raise the error of its training."""
-        numbers = self.bundles[place].numbers
-        those = f"member {numbers[0]}" if len(numbers) == 1 else f"{len(numbers)} members from member {numbers[0]} on"
-        if isinstance(error, MemoryError):
-            raise RuntimeError(f"A worker has too little memory to train {those}: increase its memory.") from error
-        if not hasattr(error, "allowed_failures"):  # not Dask's KilledWorker
+        if not isinstance(error, MemoryError) and not hasattr(error, "allowed_failures"):  # not Dask's KilledWorker
             raise error
-        self.deaths[place] += 1
+        members = self.bundles[number].numbers
+        text = f"member {members[0]}" if len(members) == 1 else f"{len(members)} members from member {members[0]} on"
+        if isinstance(error, MemoryError):
+            raise RuntimeError(f"A worker has too little memory to train {text}: increase its memory.") from error
+        self.deaths[number] += 1
         address = error.last_worker.address
         if address in self.full():
-            why = "because it exceeded its memory limit: give workers more memory, or fewer threads each."
-            raise RuntimeError(f"Worker {address} was ended while it trained {those} {why}") from error
-        if self.deaths[place] > self.retries:
-            count = self.deaths[place] * (error.allowed_failures + 1)
-            check = "check their logs and memory, or increase retries"
-            raise RuntimeError(f"The workers that trained {those} died {count} times: {check}.") from error
-        self.waiting.appendleft(place)
+            advice = "give workers more memory, or fewer threads each"
+            problem = f"was ended while it trained {text} because it exceeded its memory limit"
+            raise RuntimeError(f"Worker {address} {problem}: {advice}.") from error
+        if self.deaths[number] > self.retries:
+            count = self.deaths[number] * (error.allowed_failures + 1)
+            advice = "check their logs and memory, or increase retries"
+            raise RuntimeError(f"The workers that trained {text} died {count} times: {advice}.") from error
+        self.waiting.appendleft(number)
 
     def full(self) -> list[str]:
         """Return the addresses of workers that were ended because they exceeded their memory limit."""
         return [event["worker"] for _, event in (self.client.get_events(FULL) or ())[self.known_events :]]
 
-    def lost(self, places: list[int]) -> None:
+    def lost(self, numbers: list[int]) -> None:
         """Resubmit bundles that were lost because every worker with the data died."""
         self.losses += 1
         if self.losses > self.retries:
-            why = f"All workers that had the data were lost, {self.losses} times in a row"
+            problem = f"All workers that had the data were lost, {self.losses} times in a row"
             advice = "check their logs and memory, or increase retries"
             if full := self.full():
-                why = f"Workers were ended {len(full)} times because they exceeded their memory, {full[-1]} last"
+                problem = f"Workers were ended {len(full)} times because they exceeded their memory, {full[-1]} last"
                 advice = "give workers more memory, or fewer threads each"
-            raise RuntimeError(f"{why}: {advice}.")
+            raise RuntimeError(f"{problem}: {advice}.")
         self.placed = None
-        self.waiting.extendleft(reversed(places))
-        self.threads = threads_of(self.client)
+        self.waiting.extendleft(reversed(numbers))
+        self.count_threads()
 
-    def exclude(self, place: int, result: Incompatible) -> None:
+    def exclude(self, number: int, result: Incompatible) -> None:
         """Resubmit a bundle that was sent to an incompatible worker, and exclude this worker from now on."""
         for address, there in self.client.run(machine, on_error="return").items():
             if isinstance(there, dict) and address not in self.incompatible and difference(self.here or {}, there):
                 self.incompatible.add(address)
                 warnings.warn(f"Worker {address} has joined the cluster but is not used: {result}.", stacklevel=2)
-        self.waiting.appendleft(place)
+        self.waiting.appendleft(number)
 
 
 class DaskWorkers:
