@@ -204,11 +204,11 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
             y = column_or_1d(y, warn=True)
         one_each = getattr(self.loss, "takes_classes", False)
         if new or not hasattr(self, "classes_"):
-            self.targets_ = Labels.of(y, always_one_each=one_each)
+            self.targets_ = Labels.from_labels(y, always_one_each=one_each)
             self.classes_ = self.targets_.classes
         else:
             if "targets_" not in vars(self):
-                self.targets_ = Labels.of(y, self.classes_, one_each)
+                self.targets_ = Labels.from_labels(y, self.classes_, one_each)
             self._require_known(y, trains)
         return y, self.targets_.encode(y, as_classes=getattr(self._network_loss(), "takes_classes", False))
 

@@ -3,7 +3,6 @@
 import pickle
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
 from math import ceil
 from numbers import Number
 from typing import Any
@@ -50,27 +49,30 @@ class Rows:
     def chosen(self) -> Table:
         """Only these rows, scaled, as a floating-point table."""
         table, indices = self.table, self.indices
-        is_whole = table.X.dtype.kind in "biu"
-        if indices is None and table.scaling is None and not is_whole:
+        has_integers = table.X.dtype.kind in "biu"
+        if indices is None and table.scaling is None and not has_integers:
             return table
-        if table.scaling is None:
-            X = table.X if indices is None else table.X[indices]
-            X = X.astype(float) if is_whole else X
-        else:
+        if table.scaling is not None:
             X = Selection(table.X, indices, table.scaling).whole()
-        y = table.y if indices is None else table.y[indices]
-        return Table(X, y, self.T, self.weight)
+        else:
+            X = self._select(table.X)
+            if has_integers:
+                X = X.astype(float)
+        return Table(X, self._select(table.y), self.T, self.weight)
+
+    def _select(self, values: Any) -> Any:
+        """Return the entries of these rows."""
+        return values if self.indices is None else values[self.indices]
 
     @property
     def T(self) -> np.ndarray:
         """The targets of these rows."""
-        return self.table.T if self.indices is None else self.table.T[self.indices]
+        return self._select(self.table.T)
 
     @property
     def weight(self) -> np.ndarray | None:
         """The weights of these rows."""
-        weight = self.table.weight
-        return weight if weight is None or self.indices is None else weight[self.indices]
+        return None if self.table.weight is None else self._select(self.table.weight)
 
     def take(self, indices: np.ndarray) -> "Rows":
         """Return a subset of these rows, by position."""
@@ -83,8 +85,8 @@ class Rows:
         """
         key = share, pickle.dumps(random.get_state(legacy=False))
         if key not in self._splits:
-            parts = random_parts(len(self), random, share, strata)
-            self._splits[key] = self.take(parts[0]), self.take(parts[1]), random.get_state(legacy=False)
+            rows, others = map(self.take, random_parts(len(self), random, share, strata))
+            self._splits[key] = rows, others, random.get_state(legacy=False)
         first, second, state = self._splits[key]
         random.set_state(state)
         return first, second
@@ -110,16 +112,20 @@ class Rows:
         Targets and weights are shared with the table `whole` if it has the same values in these rows. Otherwise they
         are copied, and all other rows get the valid values of the first row.
         """
+        table = self.table
 
         def spread(name: str) -> Any:
-            values, others = getattr(own, name), getattr(whole, name, None)
-            if values is None or (others is not None and np.array_equal(others[indices], values)):
-                return values if values is None else others
-            full = np.empty((len(X), *values.shape[1:]), values.dtype)
-            full[:], full[indices] = values[:1], values
-            return full
+            values = getattr(table, name)
+            if values is None:
+                return None
+            whole_values = getattr(whole, name, None)
+            if whole_values is not None and np.array_equal(whole_values[indices], values):
+                return whole_values
+            spread_values = np.empty((len(X), *values.shape[1:]), values.dtype)
+            spread_values[:] = values[:1]
+            spread_values[indices] = values
+            return spread_values
 
-        own = self.table
         return Rows(Table(X, spread("y"), spread("T"), spread("weight"), scaling), indices)
 
 
@@ -133,21 +139,24 @@ def random_parts(count: int, random: np.random.RandomState, share: float, strata
     >>> random_parts(5, np.random.RandomState(0), 0.4, np.array([True, True, False, False, False]))
     [array([0, 3, 4]), array([2, 1])]
     """
-    sizes = count - ceil(share * count), ceil(share * count)
-    if strata is None or strata.dtype != bool or min(sizes) < 2:  # scikit-learn may reject small parts
+    second_size = ceil(share * count)
+    first_size = count - second_size
+    # scikit-learn may reject small parts.
+    if strata is None or strata.dtype != bool or min(first_size, second_size) < 2:
         return train_test_split(np.arange(count), random_state=random, test_size=share, stratify=strata)
-    strata_rows = [np.flatnonzero(strata == stratum) for stratum in (False, True)]
-    sums = np.array([len(rows) for rows in strata_rows])
-    first = _drawn_of_strata(sums, sizes[0], random)
-    second = _drawn_of_strata(sums - first, sizes[1], random)
+    strata_rows = [np.flatnonzero(~strata), np.flatnonzero(strata)]
+    counts = np.array([len(rows) for rows in strata_rows])
+    first = _drawn_from_strata(counts, first_size, random)
+    second = _drawn_from_strata(counts - first, second_size, random)
     drawn = [rows[random.permutation(len(rows))] for rows in strata_rows]
     del strata_rows  # to save memory
-    starts = np.zeros(2, int), first, first + second
-    parts = [[rows[start:end] for rows, start, end in zip(drawn, *ends, strict=True)] for ends in pairwise(starts)]
-    return [random.permutation(np.concatenate(part)) for part in parts]
+    first_part = np.concatenate([rows[:end] for rows, end in zip(drawn, first, strict=True)])
+    ends = zip(drawn, first, first + second, strict=True)
+    second_part = np.concatenate([rows[start:end] for rows, start, end in ends])
+    return [random.permutation(first_part), random.permutation(second_part)]
 
 
-def _drawn_of_strata(counts: np.ndarray, size: int, random: np.random.RandomState) -> np.ndarray:
+def _drawn_from_strata(counts: np.ndarray, size: int, random: np.random.RandomState) -> np.ndarray:
     """Return the most likely number of rows from each stratum in `size` rows; break ties at random."""
     share = counts / counts.sum() * size
     drawn = np.floor(share)
@@ -182,25 +191,25 @@ class Labels:
     sparse: bool = False
 
     @classmethod
-    def of(cls, y: Any, classes: Any = None, always_one_each: bool = False) -> "Labels":
+    def from_labels(cls, y: Any, classes: Any = None, always_one_each: bool = False) -> "Labels":
         """Create an instance from the classes in y, or from the given classes.
 
         With `always_one_each`, two classes have two outputs instead of one.
         """
         kind = type_of_target(y, input_name="y")
         if "multioutput" in kind:
-            taken = "one label per row, or a matrix of 0 and 1 with a column for each label"
-            raise ValueError(f"Multioutput target data is not supported: y has shape {y.shape}, expected {taken}.")
+            expected = "one label per row, or a matrix of 0 and 1 with a column for each label"
+            raise ValueError(f"Multioutput target data is not supported: y has shape {y.shape}, expected {expected}.")
         check_classification_targets(y)
         classes = unique_labels(y if classes is None else classes)
         multilabel = kind == "multilabel-indicator"
-        one_each = multilabel or always_one_each or len(classes) > 2
-        return cls(classes, multilabel, len(classes) if one_each else 1, sparse.issparse(y))
+        has_one_each = multilabel or always_one_each or len(classes) > 2
+        return cls(classes, multilabel, len(classes) if has_one_each else 1, sparse.issparse(y))
 
     def encode(self, y: Any, as_classes: bool) -> np.ndarray:
         """Return the targets: the class index of each row, (N,), or a column for each output, (N, O)."""
         if self.multilabel:
-            return (y.toarray() if sparse.issparse(y) else np.asarray(y)).astype(float)
+            return _dense(y).astype(float)
         indices = np.searchsorted(self.classes, y)
         if self.outputs == 1:
             return indices.astype(float)[:, None]
@@ -209,14 +218,19 @@ class Labels:
     def decode(self, Y: np.ndarray) -> Any:
         """Return the labels of predictions (N, O)."""
         if self.multilabel:
-            marked = (Y > 0.5).astype(int)
-            return sparse.csr_matrix(marked) if self.sparse else marked
+            labels = (Y > 0.5).astype(int)
+            return sparse.csr_matrix(labels) if self.sparse else labels
         indices = Y.argmax(axis=1) if self.outputs > 1 else (Y[:, 0] > 0.5).astype(int)
         return self.classes.take(indices, mode="clip")  # with a single class, always predict it
 
     def probabilities(self, Y: np.ndarray) -> np.ndarray:
         """Return the probability of each class, (N, C), from predictions (N, O)."""
         return np.hstack([1 - Y, Y]) if self.outputs == 1 and not self.multilabel else Y
+
+
+def _dense(values: Any) -> np.ndarray:
+    """Return a dense or sparse array as a dense array."""
+    return values.toarray() if sparse.issparse(values) else np.asarray(values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,7 +276,7 @@ def class_weights(class_weight: Any, y: Any, weight: np.ndarray | None) -> np.nd
     array([2.   , 0.667, 0.667, 0.667])
     """
     if class_weight != "balanced" or y.ndim == 2:
-        return compute_sample_weight(class_weight, y.toarray() if sparse.issparse(y) else y)
+        return compute_sample_weight(class_weight, _dense(y))
     classes, indices = np.unique(y, return_inverse=True)
     sums = np.bincount(indices, weights=weight)
     with np.errstate(divide="ignore"):
@@ -273,8 +287,8 @@ def class_weights(class_weight: Any, y: Any, weight: np.ndarray | None) -> np.nd
 def row_weights(sample_weight: Any, rows: int) -> np.ndarray:
     """Validate sample weights, or one number for all rows, and return them as floats."""
     weight = np.full(rows, sample_weight) if isinstance(sample_weight, Number) else sample_weight
-    how: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_2d": False, "order": "C"}
-    weight = check_array(weight, input_name="sample_weight", **how)
+    dtypes: Any = [np.float64, np.float32]
+    weight = check_array(weight, input_name="sample_weight", dtype=dtypes, ensure_2d=False, order="C")
     if weight.shape != (rows,):
         raise ValueError(f"sample_weight has shape {weight.shape}, expected ({rows},), one weight per row.")
     if not weight.any():
@@ -287,8 +301,9 @@ def types_of_inputs(X: Any) -> tuple[Any, ...] | None:
 
     Large integer and Boolean arrays keep their dtype and are converted lazily.
     """
-    stays = isinstance(X, np.ndarray) and X.dtype.kind in "biu" and is_converted_as_read(X, np.dtype(float))
-    return None if stays else (np.float64, np.float32)
+    if isinstance(X, np.ndarray) and X.dtype.kind in "biu" and is_converted_as_read(X, np.dtype(float)):
+        return None
+    return np.float64, np.float32
 
 
 def as_numpy(values: Any) -> Any:

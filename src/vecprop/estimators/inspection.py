@@ -25,10 +25,11 @@ class Views(list):
     """A list of views. Assigning to an item writes into its view."""
 
     def __setitem__(self, index: Any, values: Any) -> None:
-        view, given = self[index], np.asarray(values)
-        if given.shape != view.shape:
-            raise ValueError(f"Entry {index} has shape {view.shape}, got an array of shape {given.shape}.")
-        view[...] = given
+        view = self[index]
+        array = np.asarray(values)
+        if array.shape != view.shape:
+            raise ValueError(f"Entry {index} has shape {view.shape}, got an array of shape {array.shape}.")
+        view[...] = array
 
 
 def _views(model: Any, attribute: str, name: str) -> Any:
@@ -48,8 +49,8 @@ def _set_views(model: Any, attribute: str, values: Sequence[Any]) -> None:
     views = getattr(model, attribute)
     if len(values) != len(views):
         raise ValueError(f"{attribute} has {len(views)} arrays, got {len(values)}.")
-    for number, own in enumerate(values):
-        views[number] = own
+    for number, array in enumerate(values):
+        views[number] = array
 
 
 @dataclass(eq=False)
@@ -58,21 +59,21 @@ class Predictions:
 
     network: Network
     theta: np.ndarray
-    _of_dense_rows: Any = field(default=None, init=False)
+    _predictor: Any = field(default=None, init=False)
 
     def __call__(self, X: Any) -> np.ndarray:
         """Return predictions (N, O) for dense, sparse or lazy rows X (N, I) with theta's dtype."""
         if sparse.issparse(X):
             return SparseNetwork(self.network).predict(self.theta, X.tocsr())
-        if self._of_dense_rows is None:
-            self._of_dense_rows = engine_for(self.network, self.theta, silent=True).predictor(self.theta)
+        if self._predictor is None:
+            self._predictor = engine_for(self.network, self.theta, silent=True).predictor(self.theta)
         if isinstance(X, Selection):
-            return np.concatenate([self._of_dense_rows(part) for part in X.parts()])
-        return self._of_dense_rows(X)
+            return np.concatenate([self._predictor(part) for part in X.parts()])
+        return self._predictor(X)
 
     def __getstate__(self) -> dict[str, Any]:
         """Exclude the compiled code, which belongs to this process."""
-        return {"network": self.network, "theta": self.theta, "_of_dense_rows": None}
+        return {"network": self.network, "theta": self.theta, "_predictor": None}
 
 
 class Inspection(ABC):
@@ -127,7 +128,7 @@ class Inspection(ABC):
             If the layer does not exist.
         """
         X = _dense(self._checked_inputs(X))
-        return self.network_.hidden(self.theta_, X, place_of_hidden_layer(self.network_, layer))
+        return self.network_.hidden(self.theta_, X, index_of_hidden_layer(self.network_, layer))
 
     def per_sample_gradients(self, X: Any, y: Any) -> np.ndarray:
         """Return the gradient of each row's loss, without penalty, row weights or dropout.
@@ -188,12 +189,12 @@ class Inspection(ABC):
         return _dense(rows.X).astype(self.theta_.dtype, copy=False), rows.T
 
 
-def place_of_hidden_layer(network: Network, layer: int) -> int:
+def index_of_hidden_layer(network: Network, layer: int) -> int:
     """Return the index of a hidden layer's activation among the network's layers."""
-    places = network._activations
-    if not -len(places) <= layer < len(places):
-        raise IndexError(f"Hidden layer {layer} does not exist: the model has {len(places)}, counted from 0.")
-    return places[layer]
+    indices = network._activations
+    if not -len(indices) <= layer < len(indices):
+        raise IndexError(f"Hidden layer {layer} does not exist: the model has {len(indices)}, counted from 0.")
+    return indices[layer]
 
 
 def _dense(X: Any) -> np.ndarray:
@@ -202,9 +203,11 @@ def _dense(X: Any) -> np.ndarray:
 
 def curves_of(model: Any) -> SimpleNamespace:
     """Return the losses of a model as a history. Earlier epochs may not have had validation rows."""
-    loss, validation = model.loss_curve_, model.validation_loss_curve_ or []
-    validation = [np.nan] * (len(loss) - len(validation)) + validation if validation else []
-    return SimpleNamespace(loss=loss, validation_loss=validation)
+    loss = model.loss_curve_
+    validation_loss = model.validation_loss_curve_ or []
+    if validation_loss:
+        validation_loss = [np.nan] * (len(loss) - len(validation_loss)) + validation_loss
+    return SimpleNamespace(loss=loss, validation_loss=validation_loss)
 
 
 class LossPlots(SuggestsNames):
@@ -232,7 +235,7 @@ class LossPlots(SuggestsNames):
 
         check_is_fitted(self.model)
         history, first = self.model._loss_history()
-        return plot_loss(history, ax, **{"first": first, **curve})
+        return plot_loss(history, ax, **({"first": first} | curve))
 
 
 class Plots(LossPlots):
@@ -262,8 +265,8 @@ class Plots(LossPlots):
         """
         from ..pictures import plot_decision_boundary
 
-        names = {"feature_names": getattr(self.model, "feature_names_in_", None)}
-        return self._of_classes(plot_decision_boundary, X, y, ax, **{**names, **options})
+        options.setdefault("feature_names", getattr(self.model, "feature_names_in_", None))
+        return self._plot_classes(plot_decision_boundary, X, y, ax, **options)
 
     def hidden_space(self, X: Any, y: Any, ax: "Axes | None" = None, *, layer: int = -1, **options: Any) -> "Axes":
         """Draw the rows in the space of a hidden layer; see `vecprop.pictures.plot_hidden_space`.
@@ -274,8 +277,8 @@ class Plots(LossPlots):
         from ..pictures import plot_hidden_space
 
         check_is_fitted(self.model)
-        place = place_of_hidden_layer(self.model.network_, layer)
-        return self._of_classes(plot_hidden_space, X, y, ax, layer=place, **options)
+        index = index_of_hidden_layer(self.model.network_, layer)
+        return self._plot_classes(plot_hidden_space, X, y, ax, layer=index, **options)
 
     def confusion(self, X: Any, y: Any, ax: "Axes | None" = None, **options: Any) -> "Axes":
         """Draw the confusion matrix, using scikit-learn's ``ConfusionMatrixDisplay``."""
@@ -303,18 +306,21 @@ class Plots(LossPlots):
         classes = self.model.classes_
         self.model._checked_rows(X, y)  # raises an error for unknown labels
         Y = self.model.predict_proba(X)
-        is_class = np.asarray(y) == classes[:, None] if np.ndim(y) == 1 else np.asarray(y).T == 1
+        is_multilabel = np.ndim(y) == 2
+        is_class = np.asarray(y).T == 1 if is_multilabel else np.asarray(y) == classes[:, None]
         ax = axes_or_new(ax)
-        for number in range(1 if len(classes) == 2 and np.ndim(y) == 1 else 0, len(classes)):
-            look = {"name": str(classes[number]), "color": colour(number), "marker": marker(number)}
-            CalibrationDisplay.from_predictions(is_class[number], Y[:, number], ax=ax, **{**look, **options})
+        first = 1 if len(classes) == 2 and not is_multilabel else 0
+        for number in range(first, len(classes)):
+            style = {"name": str(classes[number]), "color": colour(number), "marker": marker(number)}
+            CalibrationDisplay.from_predictions(is_class[number], Y[:, number], ax=ax, **(style | options))
         ax.set(xlabel="mean predicted probability", ylabel="share of rows of the class")
         return ax
 
-    def _of_classes(self, plot: Any, X: Any, y: Any, ax: Any, **options: Any) -> "Axes":
+    def _plot_classes(self, plot: Any, X: Any, y: Any, ax: Any, **options: Any) -> "Axes":
         """Draw rows by class, or raise an error if the model does not predict one class per row."""
         model = self.model
         X, T = model._checked_rows(X, y)
         if not hasattr(model, "classes_") or model.targets_.multilabel:
             raise ValueError("This plot needs one class per row: use a classifier that is not multilabel.")
-        return plot(model.network_, model.theta_, X, T, ax, **{"class_names": [*map(str, model.classes_)], **options})
+        options.setdefault("class_names", [str(name) for name in model.classes_])
+        return plot(model.network_, model.theta_, X, T, ax, **options)

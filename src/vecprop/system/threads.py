@@ -308,7 +308,8 @@ def interruptible(
 
 def shield_from_signals(work: Callable[[], Result]) -> Result:
     """Run work() where signal handlers cannot raise, because their TimeoutError could look like a system error."""
-    return interruptible(work, stop=lambda: None) if _is_main_thread() else work()
+    is_main = threading.current_thread() is threading.main_thread()
+    return interruptible(work, stop=lambda: None) if is_main else work()
 
 
 def run_in_thread(work: Callable[[], Result]) -> Result:
@@ -316,11 +317,8 @@ def run_in_thread(work: Callable[[], Result]) -> Result:
 
     Signal handlers raise in the main thread. Their exceptions are raised at once, but work() still runs to its end.
     """
-    return interruptible(work) if _is_main_thread() else work()
-
-
-def _is_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
+    is_main = threading.current_thread() is threading.main_thread()
+    return interruptible(work) if is_main else work()
 
 
 class SecondInterrupt(KeyboardInterrupt):
@@ -348,7 +346,7 @@ def defer_sigint(work: Callable[[list[Any]], Result]) -> Result:
     `cancellable`. A second Ctrl-C is not delayed: it raises SecondInterrupt. This function is not a context manager,
     because the handler of another signal may raise before a generator enters its ``try`` block.
     """
-    if not _is_main_thread() or _signal.getsignal(signal.SIGINT) is None:
+    if threading.current_thread() is not threading.main_thread() or _signal.getsignal(signal.SIGINT) is None:
         cancelled = _cancelled.get()  # no signals here, or a handler set in C (None) that could not be restored
         result = work(cancelled)
         check_cancelled()
