@@ -151,7 +151,8 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
             If data or settings are invalid, or if training diverges. If training diverges, the model keeps the last
             parameters with a finite loss.
         """
-        random, first = check_random_state(self.random_state), not (self.warm_start and hasattr(self, "coefs_"))
+        random = check_random_state(self.random_state)
+        first = not (self.warm_start and hasattr(self, "coefs_"))
         checkpoint = self.checkpoint
         if checkpoint is not None:
             require_repeatable(self)
@@ -170,8 +171,7 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         if outcome.interrupted:
             warnings.warn("Training interrupted by user.", stacklevel=4)
         self._learn(spec, outcome)
-        text = self._convergence_warning(spec, outcome)
-        if text:
+        if text := self._convergence_warning(spec, outcome):
             warnings.warn(text, ConvergenceWarning, stacklevel=4)
         return self
 
@@ -206,12 +206,13 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         require_no_checkpoint(self, "leave it out for partial_fit, and save the model between calls")
-        random, first = check_random_state(self.random_state), not hasattr(self, "coefs_")
+        random = check_random_state(self.random_state)
+        first = not hasattr(self, "coefs_")
         rows, _ = self._accept(X, y, sample_weight, first=first, incremental=True)
         if has_horizon(parts.schedule(self, len(rows))):
             needed = "the total number of epochs, which partial_fit does not know"
             raise ValueError(f"{self.learning_rate!r} needs {needed}: use fit, or another learning_rate.")
-        spec = self._begin(rows, None, random, first, starts=1)
+        spec = self._begin(rows, None, random, first, is_partial=True)
         outcome = spec.train(epochs=1)
         if outcome.interrupted:
             warnings.warn("Training interrupted by user.", stacklevel=5)
@@ -313,14 +314,16 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         weighted: bool = False,
     ) -> Rows:
         """Return checked rows, weighted by class if `weighted`."""
-        X, how = as_numpy(X), {"accept_sparse": ["csr", "csc"], "multi_output": True, "reset": first, **self._y_is}
+        X = as_numpy(X)
+        options = {"accept_sparse": ["csr", "csc"], "multi_output": True, "reset": first, **self._y_is}
         try:
-            checked: Any = validate_data(self, X, as_numpy(y), dtype=types_of_inputs(X), **how)
+            checked: Any = validate_data(self, X, as_numpy(y), dtype=types_of_inputs(X), **options)
         except ValueError:  # perhaps because an object array contains text, which NumPy tries to parse
-            texts = (value for value in np.ravel(np.asarray(y, object)) if isinstance(value, str))
-            if self._y_is and (text := next(texts, None)) is not None:
-                advice = "use MLPClassifier for class names"
-                raise ValueError(f"y has the text {text!r}, but a regressor predicts numbers: {advice}.") from None
+            if self._y_is:
+                for value in np.ravel(np.asarray(y, object)):
+                    if isinstance(value, str):
+                        problem = f"y has the text {value!r}, but a regressor predicts numbers"
+                        raise ValueError(f"{problem}: use MLPClassifier for class names.") from None
             raise
         X, y = checked
         weight = None if sample_weight is None else row_weights(sample_weight, X.shape[0])
@@ -338,43 +341,61 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         validation: Rows | None,
         random: np.random.RandomState,
         first: bool = True,
-        starts: int | None = None,
+        is_partial: bool = False,
     ) -> FitSpec:
         """Return the spec of the next fit: a new network with its restarts, or the current one."""
         self._prepare(rows, random, first)
-        known, all_rows = vars(self), rows
-        before = FitOutcome(**{name: known[attribute] for name, attribute in ATTRIBUTES.items() if attribute in known})
+        attributes = vars(self)
+        fields = {name: attributes[attribute] for name, attribute in ATTRIBUTES.items() if attribute in attributes}
+        before = FitOutcome(**fields)
+        trained_rows = rows
         if self.early_stopping and validation is None and parts.has_steps(self):
-            drawing = random
+            generator = random
             if self.warm_start:  # continued fits hold out the same rows, since the other rows were used in training
                 if before.split is None:
                     before.split = copy.deepcopy(random)
                 else:
-                    drawing = copy.deepcopy(before.split)
-            two_classes = self.n_outputs_ == 1 and hasattr(self, "classes_")
-            rows, validation = rows.set_aside(drawing, self.validation_fraction, two_classes)
+                    generator = copy.deepcopy(before.split)
+            has_two_classes = self.n_outputs_ == 1 and hasattr(self, "classes_")
+            trained_rows, validation = rows.set_aside(generator, self.validation_fraction, has_two_classes)
         if before.seed is None:  # drawn once, also for continued training
             before.seed = int(random.randint(2**31 - 1))
-        others = []
-        if first and (self.n_restarts if starts is None else starts) > 1:
+        restarts = []
+        if first and not is_partial and self.n_restarts > 1:
             from .many.fits import random_states
 
-            for own in map(check_random_state, random_states(self.random_state, self.n_restarts)[1:]):
-                theta = parts.initial_theta(self, self.network_, own, before.theta.dtype)
-                others.append(FitOutcome(theta, int(own.randint(2**31 - 1)), before.split))
-        score = None if validation is None or self.scoring is not None else self._own_score(validation)
-        tasks = EpochTasks(self, all_rows) if "_skl_callbacks" in known and starts is None else None
-        given: dict[str, Any] = {"scorer": self._scorer, "constant": self._loss_constant, "publish": self._publish}
-        trained = (self, self.network_, before, rows, validation, parts.optimizer(self), score)
-        return FitSpec(*trained, **given, tasks=tasks, starts=others)
+            for state in random_states(self.random_state, self.n_restarts)[1:]:
+                generator = check_random_state(state)
+                theta = parts.initial_theta(self, self.network_, generator, before.theta.dtype)
+                restarts.append(FitOutcome(theta, int(generator.randint(2**31 - 1)), before.split))
+        score = None
+        if validation is not None and self.scoring is None:
+            score = self._own_score(validation)
+        tasks = None
+        if "_skl_callbacks" in attributes and not is_partial:
+            tasks = EpochTasks(self, rows)
+        return FitSpec(
+            self,
+            self.network_,
+            before,
+            trained_rows,
+            validation,
+            optimizer=parts.optimizer(self),
+            score=score,
+            scorer=self._scorer,
+            constant=self._loss_constant,
+            publish=self._publish,
+            tasks=tasks,
+            starts=restarts,
+        )
 
     def _learn(self, spec: FitSpec, outcome: FitOutcome) -> None:
         """Store the outcome of a fit in the model; then raise an error if training diverged."""
         self._publish(outcome)
         self._rows = Predictions(self.network_, self.theta_)
         if outcome.diverged:
-            why = "The input data may contain large values and need to be preprocessed."
-            message = f"Solver produced non-finite parameter weights. {why}"
+            cause = "The input data may contain large values and need to be preprocessed."
+            message = f"Solver produced non-finite parameter weights. {cause}"
             raise ValueError(" ".join([message, *self._diagnosis(spec.rows, of_sample=True)])) from outcome.error
 
     def _convergence_warning(self, spec: FitSpec, outcome: FitOutcome) -> str:
@@ -395,12 +416,13 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
 
     def _publish(self, outcome: FitOutcome) -> None:
         """Store the training results so far in the model's attributes."""
-        known = vars(outcome)
-        self.__dict__.update((attribute, known[name]) for name, attribute in ATTRIBUTES.items())
+        for name, attribute in ATTRIBUTES.items():
+            self.__dict__[attribute] = getattr(outcome, name)
 
     def _prepare(self, rows: Rows, random: np.random.RandomState, first: bool) -> None:
         """Create the network for validated rows, and new parameters unless training continues."""
-        X, loss = rows.table.X, self._network_loss()
+        X = rows.table.X
+        loss = self._network_loss()
         network = parts.network(self, X.shape[1], self.n_outputs_, loss)
         is_new = first or "network_" not in vars(self)
         if not is_new and network.layout != self.network_.layout:
@@ -409,15 +431,18 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         self.network_ = network
         if not is_new:
             return
-        given = self.__dict__.pop("_given", {})
+        assigned = self.__dict__.pop("_given", {})
         theta = parts.initial_theta(self, network, random, X.dtype if X.dtype.kind == "f" else np.dtype(float))
         self._publish(FitOutcome(theta))
         if not first:
-            for name, values in given.items():
+            for name, values in assigned.items():
                 setattr(self, name, values)
         self.n_layers_ = 1 + sum("W" in p for p in network.layout.views(theta))
-        links = (link for cls, link in parts.LINKS.items() if isinstance(loss, cls))
-        self.out_activation_ = next(links, type(loss).__name__)  # the class name of a custom loss
+        self.out_activation_ = type(loss).__name__  # of a custom loss
+        for cls, link in parts.LINKS.items():
+            if isinstance(loss, cls):
+                self.out_activation_ = link
+                break
 
     def _loss_constant(self, rows: Rows) -> float:
         """Return the parameter-independent constant that scikit-learn adds to the loss."""
@@ -442,12 +467,12 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
 
     def _network_outputs(self, X: Any) -> np.ndarray:
         """Validate X and return the network's outputs, (N, O)."""
-        known = self.__dict__
-        predictions = known.get("_rows")
+        attributes = self.__dict__
+        predictions = attributes.get("_rows")
         if predictions is None:
             check_is_fitted(self)
         theta = self.theta_
-        if predictions is None or predictions.theta is not theta or predictions.network is not known["network_"]:
+        if predictions is None or predictions.theta is not theta or predictions.network is not attributes["network_"]:
             predictions = self._rows = Predictions(self.network_, theta)
         if (
             type(X) is not np.ndarray
@@ -455,7 +480,7 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
             or X.ndim != 2
             or X.shape[1] != self.n_features_in_
             or not len(X)
-            or "feature_names_in_" in known
+            or "feature_names_in_" in attributes
             or X.size >= AS_READ  # too large for the mask below
             or not np.isfinite(X).all()
         ):
@@ -478,12 +503,14 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         probe.__dict__.pop("feature_names_in_", None)
         parameters = signature(scorer).parameters.values()
         takes_weights = any(p.name == "sample_weight" or p.kind == p.VAR_KEYWORD for p in parameters)
-        known = rows.chosen
-        weight = {"sample_weight": known.weight} if takes_weights and known.weight is not None else {}
+        table = rows.chosen
+        options = {}
+        if takes_weights and table.weight is not None:
+            options["sample_weight"] = table.weight
 
         def score(state: TrainingState) -> float:
             probe.theta_ = state.theta
-            return float(scorer(probe, known.X, known.y, **weight))
+            return float(scorer(probe, table.X, table.y, **options))
 
         return score
 

@@ -130,13 +130,14 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         if self.class_weight == "balanced":
             wrong = "class_weight='balanced' needs all rows, but partial_fit gets only some of them"
             raise ValueError(f"{wrong}: give a dict of weights.")
-        known = getattr(self, "classes_", None)
-        if known is None:
+        fitted_classes = getattr(self, "classes_", None)
+        if fitted_classes is None:
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             self.classes_ = unique_labels(classes)
-        elif classes is not None and not np.array_equal(known, unique_labels(classes)):
-            raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}")
+        elif classes is not None and not np.array_equal(fitted_classes, unique_labels(classes)):
+            rule = "is not the same as on last call to partial_fit"
+            raise ValueError(f"`classes={classes!r}` {rule}, was: {fitted_classes!r}")
         return self._partial_fit(X, y, sample_weight)
 
     @suggests_keywords
@@ -158,8 +159,8 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
             scikit-learn's ``accuracy_score``.
         """
         predicted = self.predict(X)
-        plain = type(y) is np.ndarray and y.dtype == predicted.dtype and y.dtype.kind in "biuU"
-        if plain and y.shape == predicted.shape and y.ndim == 1 and len(y) and sample_weight is None:
+        is_plain = type(y) is np.ndarray and y.dtype == predicted.dtype and y.dtype.kind in "biuU"
+        if is_plain and y.shape == predicted.shape and y.ndim == 1 and len(y) and sample_weight is None:
             return float((y == predicted).mean())  # faster than scikit-learn's function, with the same result
         from sklearn.metrics import accuracy_score
 
@@ -187,8 +188,9 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         """Return the loss of the network."""
         if isinstance(self.loss, Loss):
             return self.loss
-        one_of_many = self.targets_.outputs > 1 and not self.targets_.multilabel
-        return SoftmaxCrossEntropy() if one_of_many else BinaryCrossEntropy()
+        if self.targets_.outputs > 1 and not self.targets_.multilabel:
+            return SoftmaxCrossEntropy()
+        return BinaryCrossEntropy()
 
     def _own_score(self, rows: Rows) -> str | None:
         cls = type(self)
@@ -202,15 +204,16 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
     ) -> tuple[Any, np.ndarray]:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        one_each = getattr(self.loss, "takes_classes", False)
+        has_output_each = getattr(self.loss, "takes_classes", False)
         if new or not hasattr(self, "classes_"):
-            self.targets_ = Labels.from_labels(y, always_one_each=one_each)
+            self.targets_ = Labels.from_labels(y, always_one_each=has_output_each)
             self.classes_ = self.targets_.classes
         else:
             if "targets_" not in vars(self):
-                self.targets_ = Labels.from_labels(y, self.classes_, one_each)
+                self.targets_ = Labels.from_labels(y, self.classes_, has_output_each)
             self._require_known(y, trains)
-        return y, self.targets_.encode(y, as_classes=getattr(self._network_loss(), "takes_classes", False))
+        takes_classes = getattr(self._network_loss(), "takes_classes", False)
+        return y, self.targets_.encode(y, as_classes=takes_classes)
 
     def _require_known(self, y: Any, trains: bool) -> None:
         """Raise an error if y contains labels that were not fitted, or training rows lack some with warm_start."""
@@ -222,8 +225,8 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
             rule = "warm_start can only be used where `y` has the same classes as in the previous call to fit"
             raise ValueError(f"{rule}. Previously got {self.classes_}, `y` has {classes}")
         if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
-            known = f"`self.classes_` has {self.classes_}"
-            raise ValueError(f"`y` has classes not in `self.classes_`. {known}. 'y' has {classes}.")
+            fitted = f"`self.classes_` has {self.classes_}"
+            raise ValueError(f"`y` has classes not in `self.classes_`. {fitted}. 'y' has {classes}.")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

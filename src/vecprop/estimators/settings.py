@@ -200,15 +200,16 @@ def documented(cls: T) -> T:
 
     ``{activations}``, ``{losses}`` and similar placeholders become the names that the setting accepts.
     """
-    text, filled = cleandoc(cls.__doc__ or ""), {}
+    text = cleandoc(cls.__doc__ or "")
+    sections: dict[str, str] = {}
     for base in cls.__mro__[1:]:
         if base.__module__.startswith("vecprop."):
-            _, *sections = re.split(r"\n*^(\w+)\n-+\n", cleandoc(base.__doc__ or ""), flags=re.MULTILINE)
-            filled |= dict(zip(sections[::2], sections[1::2], strict=True))
-    for name, section in {"settings": "Parameters", "attributes": "Attributes", "notes": "Notes"}.items():
-        text = text.replace("{" + name + "}", filled.get(section, ""))
-    for name in ("activations", "losses", "optimizers", "schedules", "initializers"):
-        known = catalog.named(getattr(catalog, name.upper()))
-        text = text.replace("{" + name + "}", ", ".join(f'"{part}"' for part in known))
+            _, *parts = re.split(r"\n*^(\w+)\n-+\n", cleandoc(base.__doc__ or ""), flags=re.MULTILINE)
+            sections |= dict(zip(parts[::2], parts[1::2], strict=True))
+    for placeholder, title in {"settings": "Parameters", "attributes": "Attributes", "notes": "Notes"}.items():
+        text = text.replace("{" + placeholder + "}", sections.get(title, ""))
+    for placeholder in ("activations", "losses", "optimizers", "schedules", "initializers"):
+        quoted = [f'"{name}"' for name in catalog.named(getattr(catalog, placeholder.upper()))]
+        text = text.replace("{" + placeholder + "}", ", ".join(quoted))
     cls.__doc__ = text
     return cls

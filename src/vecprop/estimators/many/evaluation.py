@@ -280,11 +280,13 @@ def spread_over_seeds(outcomes: Sequence[Sequence[Outcome]]) -> dict[str, float]
     >>> spread_over_seeds([[{"test_scores": 1.0}, {"test_scores": 2.0}], [{"test_scores": 3.0}, {"test_scores": 4.0}]])
     {'seed0_test_score': 2.0, 'seed1_test_score': 3.0, 'std_seed_test_score': 0.7071067811865476}
     """
-    by_seed = [mean_over_seeds(seed)["test_scores"] for seed in zip(*outcomes, strict=True)]
-    named = [scores if isinstance(scores, dict) else {"score": scores} for scores in by_seed]
+    means = [mean_over_seeds(fits_of_seed)["test_scores"] for fits_of_seed in zip(*outcomes, strict=True)]
+    if not isinstance(means[0], dict):
+        means = [{"score": mean} for mean in means]
     columns = {}
-    for name in named[0]:
-        scores = [scores[name] for scores in named]
-        columns |= {f"seed{seed}_test_{name}": float(score) for seed, score in enumerate(scores)}
+    for name in means[0]:
+        scores = [float(mean[name]) for mean in means]
+        for seed, score in enumerate(scores):
+            columns[f"seed{seed}_test_{name}"] = score
         columns[f"std_seed_test_{name}"] = float(np.std(scores, ddof=1))
     return columns
