@@ -311,7 +311,7 @@ class Plots(LossPlots):
         ax = axes_or_new(ax)
         first = 1 if len(classes) == 2 and not is_multilabel else 0
         for number in range(first, len(classes)):
-            style = {"name": str(classes[number]), "color": colour(number), "marker": marker(number)}
+            style: dict[str, Any] = {"name": str(classes[number]), "color": colour(number), "marker": marker(number)}
             CalibrationDisplay.from_predictions(is_class[number], Y[:, number], ax=ax, **(style | options))
         ax.set(xlabel="mean predicted probability", ylabel="share of rows of the class")
         return ax

@@ -108,10 +108,10 @@ _shown: list["ProgressLine"] = []
 
 
 class Update(NamedTuple):
-    """The time of an update, and the count and the finished share of the task."""
+    """The time of an update, and the counted units and the finished share of the task."""
 
     seconds: float
-    count: int
+    units: int
     share: float
 
 
@@ -125,7 +125,7 @@ class ProgressLine:
         self.unit = unit
 
     def __enter__(self) -> Self:
-        self.start = self.first = self.latest = Update(time.perf_counter(), count=0, share=0.0)
+        self.start = self.first = self.latest = Update(time.perf_counter(), units=0, share=0.0)
         self.started = self.start.seconds
         self.next_write = self.started + PAUSE
         self.texts: Sequence[str] = ()
@@ -161,7 +161,7 @@ class ProgressLine:
     def update(self, count: int, share: float, texts: Sequence[str] = ()) -> None:
         """Set the count, the finished share of the task, and the texts after the times."""
         update = Update(time.perf_counter(), count, share)
-        if self.latest is self.start or count < self.latest.count:  # a new task begins with a smaller count
+        if self.latest is self.start or count < self.latest.units:  # a new task begins with a smaller count
             self.start = Update(self.latest.seconds, 0, self.latest.share)
             self.first = update
         self.latest = update
@@ -203,8 +203,8 @@ class ProgressLine:
         if earlier.share < share < 1 and not self.has_ended:
             remaining = (1 - share) / (share - earlier.share) * duration
             parts.append(f"{clock(remaining - (now - seconds))} left")
-        if count > earlier.count:
-            pace = (count - earlier.count) / duration
+        if count > earlier.units:
+            pace = (count - earlier.units) / duration
             number = f"{pace / 1e6:.1f}M" if pace >= 1e6 else f"{pace:,.0f}"
             parts.append(f"{number} {self.unit}/s")
         return ", ".join([*parts, *self.texts])

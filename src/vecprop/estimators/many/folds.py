@@ -74,9 +74,11 @@ def splitter_for(cv: Any, y: Any, *, is_classes: bool, groups: Any, time: Any) -
     if time is not None:
         if groups is not None or not is_number:
             raise ValueError("time cannot be combined with groups or a splitter: give cv as a number of folds.")
-        return check_cv(_splits_by_time(np.asarray(time), count, len(y)))
+        splits: Any = _splits_by_time(np.asarray(time), count, len(y))
+        return check_cv(splits)
     if groups is None or not is_number:
-        return check_cv(cv, y, classifier=is_classes)
+        splitter: Any = cv
+        return check_cv(splitter, y, classifier=is_classes)
     if is_classes and type_of_target(y) in ("binary", "multiclass"):
         return StratifiedGroupKFold(count)
     return GroupKFold(count)

@@ -73,7 +73,8 @@ def _by_columns(scaler: Any, X: np.ndarray, rows: np.ndarray) -> Any:
     parts = []
     for part in range(count):
         columns = X[:, I * part // count : I * (part + 1) // count]
-        parts.append(clone(scaler).fit(columns[rows]))
+        unfitted: Any = clone(scaler)
+        parts.append(unfitted.fit(columns[rows]))
     fitted = parts[0]
     for name, values in vars(fitted).items():
         if isinstance(values, np.ndarray) and values.ndim:

@@ -255,10 +255,10 @@ class MLPSearchCV(compat.SuggestsSettings, SuggestsKeywords, Versioned, compat.B
     def _select_best(self, results: dict[str, Any], metric: Any) -> None:
         """Set the index, the parameters and the score of the best candidate."""
         if callable(self.refit):
-            self.best_index_ = self.refit(results)
-            is_integer = isinstance(self.best_index_, int | np.integer)
-            if not is_integer or not 0 <= self.best_index_ < len(results["params"]):
-                raise ValueError(f"refit returned {self.best_index_!r}, expected a row index of cv_results_.")
+            index: Any = self.refit(results)
+            if not isinstance(index, int | np.integer) or not 0 <= index < len(results["params"]):
+                raise ValueError(f"refit returned {index!r}, expected a row index of cv_results_.")
+            self.best_index_ = index
         else:
             ranks = results[f"rank_test_{metric}"]
             candidates = np.arange(len(ranks))
@@ -369,5 +369,6 @@ class MLPSearchCV(compat.SuggestsSettings, SuggestsKeywords, Versioned, compat.B
             raise ValueError("halving needs one score to select candidates: give its name as refit.")
         scores = results[column][-len(choices) :]
         order = np.argsort(np.where(np.isnan(scores), -np.inf, scores), kind="stable")
-        count = ceil(len(choices) / self.halving)
+        factor: Any = self.halving
+        count = ceil(len(choices) / factor)
         return [choices[number] for number in order[-count:]]
