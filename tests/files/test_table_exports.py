@@ -79,7 +79,7 @@ def in_float64(model, table):
         [view.network.predict(theta, inputs[:, view.inputs]) for theta in view.thetas.astype(float)]
         for view in model.ensemble_.views
     ]
-    each = [model.ensemble_.together(predictions) for predictions in zip(*of_views, strict=True)]
+    each = [model.ensemble_.average(predictions) for predictions in zip(*of_views, strict=True)]
     if isinstance(model, vp.TabularClassifier):
         return np.mean([temperature_scaled(P, model.inverse_temperature_) for P in each], axis=0)
     return model._in_units(np.array(each)).mean(axis=0)

@@ -16,11 +16,11 @@ from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.ensemble.calibration import PRIOR_ROWS, best_shares
 from vecprop.tables.ensemble.ensemble import (
     Ensemble,
-    Fit,
+    EnsembleFit,
     TrainingRows,
     at_epochs_of_others,
-    results_of,
     temperature_scaled,
+    train_fits,
 )
 
 FEW: dict[str, Any] = {"n_estimators": 3, "hidden_layer_sizes": (8,), "max_iter": 40, "random_state": 0}
@@ -125,7 +125,7 @@ def test_weights_of_views_minimize_the_out_of_fold_loss(classifier, regressor):
 def losses_out_of_fold(model, target):
     """Return the out-of-fold loss as a function of a change of the standardised view's weight."""
     fit = model._plan(TABLE, target).fit
-    (results,) = results_of([fit], None)
+    (results,) = train_fits([fit], [fit.members()])
     outcome = fit.outcome(results)
     pairs = zip(model.ensemble_.views, outcome.results[0], strict=True)
     unseen = [fit.unseen(view, own, outcome.folds) for view, own in pairs]
@@ -162,12 +162,14 @@ def test_a_single_view_is_an_ensemble_of_its_networks(regressor):
     view, _ = regressor.ensemble_.views
     alone = Ensemble([replace(view, share=1.0)])
     inputs = regressor.encoder_(TABLE)
-    np.testing.assert_allclose(np.stack(list(alone.each(inputs))), of_view(regressor, view), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        np.stack(list(alone.predictions(inputs))), of_view(regressor, view), rtol=1e-5, atol=1e-6
+    )
 
 
-def results_with(fit: Fit, without: set[int], reason: Any, members=()):
+def results_with(fit: EnsembleFit, without: set[int], reason: Any, members=None):
     """Return the results of a fit, with some members diverged or not started."""
-    (results,) = results_of([fit], None, members=members)
+    (results,) = train_fits([fit], [members or fit.members()])
     results = list(results)
     for number in without:
         result = results[number]
@@ -204,10 +206,10 @@ def test_a_model_with_one_trained_view_predicts_and_refits(classifier, tmp_path)
 
 
 def test_a_refit_with_a_diverged_view_is_an_error(classifier, monkeypatch):
-    def without_second_view(fits, _, checkpoint, workers, members):
-        return [results_with(fits[0], {3, 4, 5}, "diverged", members)]
+    def without_second_view(fits, members, **settings):
+        return [results_with(fits[0], {3, 4, 5}, "diverged", members[0])]
 
-    monkeypatch.setattr(table_model, "results_of", without_second_view)
+    monkeypatch.setattr(table_model, "train_fits", without_second_view)
     with pytest.raises(ValueError, match="lower learning_rate_init"):
         classifier.refit(TABLE, CLASSES)
 

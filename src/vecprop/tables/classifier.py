@@ -1,6 +1,7 @@
 """The classifier for tables."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from numbers import Real
@@ -17,7 +18,6 @@ from ..estimators.data import class_weights
 from ..estimators.sklearn_compat import Interval, StrOptions
 from .encoding.encoder import View
 from .ensemble.calibration import (
-    Calibrated,
     ThresholdRule,
     best_inverse_temperature,
     decided,
@@ -25,7 +25,15 @@ from .ensemble.calibration import (
     positive_index,
     positive_of,
 )
-from .ensemble.ensemble import MIN_PROBABILITY, Ensemble, TrainingRows, Unseen, out_of_fold, temperature_scaled
+from .ensemble.ensemble import (
+    MIN_PROBABILITY,
+    Calibration,
+    Ensemble,
+    TrainingRows,
+    Unseen,
+    out_of_fold,
+    temperature_scaled,
+)
 from .error import TableError, first_line, pandas
 from .kinds.formats import DateReading
 from .kinds.kinds import DATES
@@ -182,7 +190,9 @@ class TabularClassifier(ClassifierMixin, TableModel):
 
     def _of_inputs(self, inputs: np.ndarray) -> np.ndarray:
         """Return the probabilities for encoded inputs."""
-        return np.mean([temperature_scaled(P, self.inverse_temperature_) for P in self.ensemble_.each(inputs)], axis=0)
+        return np.mean(
+            [temperature_scaled(P, self.inverse_temperature_) for P in self.ensemble_.predictions(inputs)], axis=0
+        )
 
     @suggests_keywords
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
@@ -301,45 +311,60 @@ class TabularClassifier(ClassifierMixin, TableModel):
         self.notes_.append("Classes are weighted in training, so probabilities refer to the weighted frequencies.")
         return factors * (1.0 if weight is None else weight)
 
-    def _calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibrated:
+    def _calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibration:
         """Choose the weights and temperatures of views, and the final temperature, on out-of-fold predictions."""
-        (ensemble,), (of_ensemble,) = ensembles, unseen
-        of_views = [out_of_fold(each, len(rows.T)) for each in of_ensemble]  # (N, J, C)
-        known, classes = np.flatnonzero(~np.isnan(of_views[0][:, 0, 0])), rows.T.argmax(axis=1)
-
-        def best(own: np.ndarray) -> tuple[Ensemble, float]:
-            each, of = [P[own] for P in of_views], classes[own]
-            weight = None if rows.weight is None else rows.weight[own]
-            scales = [best_inverse_temperature(P, of, weight) for P in each]
-            scaled = [temperature_scaled(P, scale).mean(axis=1) for P, scale in zip(each, scales, strict=True)]
-            shared = ensemble.with_shares(likeliest_shares(scaled, of, weight), scales)
-            return shared, best_inverse_temperature(shared.together(each), of, weight, MAX_FINAL_INVERSE)
-
-        P, half = np.full((len(rows.T), of_views[0].shape[2]), np.nan), rows.fold[known] % 2
+        ensemble = ensembles[0]
+        predictions = [out_of_fold(unseen_by_view, len(rows.T)) for unseen_by_view in unseen[0]]  # (N, J, C) each
+        known = np.flatnonzero(~np.isnan(predictions[0][:, 0, 0]))
+        P = np.full((len(rows.T), predictions[0].shape[2]), np.nan)
+        half = rows.fold[known] % 2
         for number in np.unique(half):  # each half of the folds is calibrated on the other half
-            own, others = known[half == number], known[half != number]
-            of_others, scale = best(others if len(others) else own)
-            P[own] = temperature_scaled(of_others.together([Y[own] for Y in of_views]), scale).mean(axis=1)
-        shared, inverse_temperature = best(known)
+            indices = known[half == number]
+            other_half = known[half != number]
+            if not len(other_half):
+                other_half = indices
+            calibrated, inverse_temperature = _calibrated_on(other_half, ensemble, predictions, rows)
+            average = calibrated.average([Y[indices] for Y in predictions])
+            P[indices] = temperature_scaled(average, inverse_temperature).mean(axis=1)
+        calibrated, inverse_temperature = _calibrated_on(known, ensemble, predictions, rows)
+        classes = rows.T.argmax(axis=1)
         right = np.maximum(P[known, classes[known]], MIN_PROBABILITY)
         loss = np.average(-np.log(right), weights=None if rows.weight is None else rows.weight[known])
-        return Calibrated({"ensemble_": shared, "inverse_temperature_": inverse_temperature}, P, float(loss))
+        attributes = {"ensemble_": calibrated, "inverse_temperature_": inverse_temperature}
+        return Calibration(attributes, P, float(loss))
 
     def _decide(self, unseen: np.ndarray, rows: TrainingRows) -> None:
         vars(self).pop("threshold_", None)  # set by an earlier fit
         if self.threshold is None:
             return
         known = ~np.isnan(unseen[:, 0])
-        counts = np.ones(len(known)) if rows.counts is None else rows.counts
+        weight = np.ones(len(known)) if rows.counts is None else rows.counts
         is_positive = rows.T[known].argmax(axis=1) == self._positive
-        best = ThresholdRule.of(self.threshold).best(unseen[known, self._positive], is_positive, counts[known])
-        self.threshold_ = 0.5 if np.isnan(best) else best
-        if np.isnan(best):
-            named = self.classes_.tolist()[self._positive if is_positive[0] else 1 - self._positive]
+        rule = ThresholdRule.of(self.threshold)
+        self.threshold_ = rule.best(unseen[known, self._positive], is_positive, weight[known])
+        if np.isnan(self.threshold_):
+            self.threshold_ = 0.5
+            only_class = self.classes_.tolist()[self._positive if is_positive[0] else 1 - self._positive]
             self.notes_.append(
                 f"The threshold is 0.5 instead of {self.threshold!r}, because all {len(is_positive)} validation rows "
-                f"have the class {named!r}."
+                f"have the class {only_class!r}."
             )
+
+
+def _calibrated_on(
+    indices: np.ndarray, ensemble: Ensemble, predictions: Sequence[np.ndarray], rows: TrainingRows
+) -> tuple[Ensemble, float]:
+    """Return the ensemble with the best weights and temperatures of views for some rows, and the final temperature."""
+    classes = rows.T[indices].argmax(axis=1)
+    weight = None if rows.weight is None else rows.weight[indices]
+    probabilities = [P[indices] for P in predictions]
+    inverse_temperatures = [best_inverse_temperature(P, classes, weight) for P in probabilities]
+    scaled = []
+    for P, inverse_temperature in zip(probabilities, inverse_temperatures, strict=True):
+        scaled.append(temperature_scaled(P, inverse_temperature).mean(axis=1))
+    calibrated = ensemble.with_shares(likeliest_shares(scaled, classes, weight), inverse_temperatures)
+    average = calibrated.average(probabilities)
+    return calibrated, best_inverse_temperature(average, classes, weight, MAX_FINAL_INVERSE)
 
 
 def factors_of_classes(model: Any, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:

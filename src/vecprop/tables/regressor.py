@@ -16,8 +16,8 @@ from ..estimators.data import Numbers as Targets
 from ..estimators.sklearn_compat import Interval, StrOptions
 from .encoding.column import first_of
 from .encoding.encoder import View
-from .ensemble.calibration import Calibrated, Residuals, best_shares
-from .ensemble.ensemble import Ensemble, TrainingRows, Unseen, out_of_fold
+from .ensemble.calibration import Residuals, best_shares
+from .ensemble.ensemble import Calibration, Ensemble, TrainingRows, Unseen, out_of_fold
 from .error import TableError, pandas
 from .kinds.formats import DateReading, NumberReading
 from .kinds.kinds import DATES, target_reading
@@ -186,20 +186,29 @@ class TabularRegressor(RegressorMixin, TableModel):
 
     def _each_in_units(self, ensemble: Ensemble, inputs: np.ndarray) -> np.ndarray:
         """Return the predictions of M members in the units of the target, (M, N)."""
-        return self._in_units(np.stack([Y[:, 0] for Y in ensemble.each(inputs)]))
+        return self._in_units(np.stack([Y[:, 0] for Y in ensemble.predictions(inputs)]))
 
     def _shared(
-        self, ensemble: Ensemble, loss: Loss, of_views: Sequence[Unseen], rows: TrainingRows
+        self, ensemble: Ensemble, loss: Loss, unseen: Sequence[Unseen], rows: TrainingRows
     ) -> tuple[Ensemble, Unseen]:
         """Return an ensemble with the best weights of views, and its out-of-fold predictions in target units."""
-        of_views = [[(own, Y.mean(axis=1)) for own, Y in of_view] for of_view in of_views]
-        each = [out_of_fold(of_view, len(rows.T)) for of_view in of_views]
-        known = ~np.isnan(each[0][:, 0])
-        T, weight = rows.T[known], None if rows.weight is None else rows.weight[known]
-        shares = best_shares([Y[known] for Y in each], lambda Y: float(np.average(loss.value(Y, T), weights=weight)))
+        unseen = [[(indices, Y.mean(axis=1)) for indices, Y in unseen_by_view] for unseen_by_view in unseen]
+        predictions = [out_of_fold(unseen_by_view, len(rows.T)) for unseen_by_view in unseen]
+        known = ~np.isnan(predictions[0][:, 0])
+        T = rows.T[known]
+        weight = None if rows.weight is None else rows.weight[known]
+
+        def mean_loss(Y: np.ndarray) -> float:
+            return float(np.average(loss.value(Y, T), weights=weight))
+
+        shares = best_shares([Y[known] for Y in predictions], mean_loss)
         ensemble = ensemble.with_shares(shares, [None] * len(shares))
-        by_fold = [(of_fold[0][0], [Y for _, Y in of_fold]) for of_fold in zip(*of_views, strict=True)]
-        return ensemble, [(own, self._in_units(ensemble.together(Y)[:, 0])) for own, Y in by_fold]
+        averages = []
+        for unseen_by_fold in zip(*unseen, strict=True):
+            indices = unseen_by_fold[0][0]
+            average = ensemble.average([Y for _, Y in unseen_by_fold])
+            averages.append((indices, self._in_units(average[:, 0])))
+        return ensemble, averages
 
     @property
     def _level(self) -> float:
@@ -256,21 +265,43 @@ class TabularRegressor(RegressorMixin, TableModel):
             raise TableError(f"{self._named_target} must be numeric, but {what}: {advice}.")
         return numbers
 
-    def _calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibrated:
+    def _calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibration:
         """Choose the weights of views, and compute residuals, on out-of-fold predictions."""
         y = self._in_units(rows.T[:, 0])
         weight = np.ones(len(y)) if rows.weight is None else rows.weight
-        of_all = zip(ensembles, self._losses(), unseen, strict=True)
-        shared, each = zip(*(self._shared(*of_ensemble, rows) for of_ensemble in of_all), strict=True)
-        ends = each[1:] or each * 2
-        distances = [np.maximum(low - y[own], y[own] - high) for (own, low), (_, high) in zip(*ends, strict=True)]
-        residuals = Residuals.of(distances, [weight[own] for own, _ in each[0]], rows.groups)
-        learned = {"ensemble_": shared[0], "outer_": list(shared[1:]), "residuals_": residuals}
-        Y, *outer = (out_of_fold(of_members, len(y)) for of_members in each)
+        calibrated = []
+        unseen_by_level = []
+        for ensemble, loss, unseen_by_view in zip(ensembles, self._losses(), unseen, strict=True):
+            shared, averages = self._shared(ensemble, loss, unseen_by_view, rows)
+            calibrated.append(shared)
+            unseen_by_level.append(averages)
+        middle, *outer = unseen_by_level
+        low, high = outer or (middle, middle)
+        attributes = {
+            "ensemble_": calibrated[0],
+            "outer_": calibrated[1:],
+            "residuals_": _residuals(low, high, y, weight, rows.groups),
+        }
+        Y = out_of_fold(middle, len(y))
         known = ~np.isnan(Y)
         if not self._levels:
-            loss = float(np.sqrt(np.average((Y - y)[known] ** 2, weights=weight[known])))
-            return Calibrated(learned, Y, loss)
-        Y = np.stack([outer[0], Y, outer[1]] if outer else [Y], axis=1)
-        losses = np.mean([Quantile(level).element(of, y) for of, level in zip(Y.T, self._levels, strict=True)], axis=0)
-        return Calibrated(learned, Y, float(np.average(losses[known], weights=weight[known])))
+            loss = np.sqrt(np.average((Y - y)[known] ** 2, weights=weight[known]))
+            return Calibration(attributes, Y, float(loss))
+        quantiles = [Y]
+        if outer:
+            quantiles = [out_of_fold(low, len(y)), Y, out_of_fold(high, len(y))]
+        losses = []
+        for predicted, level in zip(quantiles, self._levels, strict=True):
+            losses.append(Quantile(level).element(predicted, y))
+        loss = np.average(np.mean(losses, axis=0)[known], weights=weight[known])
+        return Calibration(attributes, np.stack(quantiles, axis=1), float(loss))
+
+
+def _residuals(low: Unseen, high: Unseen, y: np.ndarray, weight: np.ndarray, groups: float) -> Residuals:
+    """Return the distances of targets from the out-of-fold predictions of each network, negative between them."""
+    distances = []
+    weights = []
+    for (indices, low_predictions), (_, high_predictions) in zip(low, high, strict=True):
+        distances.append(np.maximum(low_predictions - y[indices], y[indices] - high_predictions))
+        weights.append(weight[indices])
+    return Residuals.of(distances, weights, groups)

@@ -3,7 +3,6 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from copy import copy
 from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
@@ -17,8 +16,17 @@ from ..estimators.sklearn_compat import fit_context, require_valid_settings, sug
 from ..system.threads import limit_jobs
 from ..train.progress import progress_bar
 from .encoding.encoder import VIEWS, Encoder, require_inputs, unused_column
-from .ensemble.calibration import Calibrated
-from .ensemble.ensemble import Ensemble, Fit, Outcome, Report, TrainingRows, Unseen, ViewFit, results_of
+from .ensemble.ensemble import (
+    Calibration,
+    Ensemble,
+    EnsembleFit,
+    Outcome,
+    Report,
+    TrainingRows,
+    Unseen,
+    ViewFit,
+    train_fits,
+)
 from .error import Note, TableError, kind_of_note, pandas, ranked
 from .explaining.column_notes import (
     TrainedRows,
@@ -31,18 +39,19 @@ from .explaining.contributions import Explanations, explanations
 from .explaining.drift import drift_notes, profiles
 from .reading.frames import FEWEST_AT_ONCE, Frame, as_frame, by_blocks, column_of, has_names, names_of_array, twice
 from .reading.table_parts import chunks_if_several, frames_of
+from .row_sources import FrameSource, StreamedSource
 from .rows import LearnedRows, Roles
 from .settings import SharedSettings
-from .streaming.streamed import Streamed, StreamedRows
+from .streaming.streamed import Streamed
 
 FROM_UNSEEN = {"inverse_temperature_", "residuals_", "validation_loss_", "threshold_", "_positive"}
 """The attributes that are learned from out-of-fold predictions."""
 
 
-class Plan(NamedTuple):
+class TablePlan(NamedTuple):
     """The fit of a model, the rows that it uses, and the share of the variance that each strong column explains."""
 
-    fit: Fit
+    fit: EnsembleFit
     is_used: np.ndarray
     shares: Mapping[str, float]
 
@@ -77,7 +86,7 @@ class TableModel(SharedSettings):
         """Learn the classes, or the scale and range, of the targets, and return the targets of the networks."""
 
     @abstractmethod
-    def _calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibrated:
+    def _calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibration:
         """Choose the weights of views and calibrate predictions, on out-of-fold predictions."""
 
     def _decide(self, unseen: np.ndarray, rows: TrainingRows) -> None:
@@ -187,41 +196,61 @@ class TableModel(SharedSettings):
         names = {"sample_weight": sample_weight, "groups": groups, "time": None}
         streamed = self._streamed(X, y, names, memory)
         plan = model._plan(X if streamed is None else streamed, y, self.encoder_, **names)
-        views = [plan.fit.like(networks) for networks in self.ensemble_.views]
-        stream = None if plan.fit.stream is None else replace(plan.fit.stream, folds=None)
-        fit = replace(plan.fit, views=views, stream=stream)
-        # Curves start before the first epoch. Networks that were not trained have empty curves.
-        best = [float(np.nanargmin(curve)) if curve else np.nan for curve in self.validation_loss_curves_]
-        of_views = np.reshape(best, (len(self._ensembles) * len(views), -1))
-        until = [max(round(float(np.nanmedian(own))), 1) for own in of_views]
+        fit = replace(plan.fit, views=[plan.fit.like(networks) for networks in self.ensemble_.views])
+        if fit.stream is not None:
+            fit = replace(fit, stream=replace(fit.stream, folds=None))
+        epochs = self._best_epochs(len(fit.views))
+        outcome = self._retrain(fit, epochs, progress)
+        model._store_curves(outcome)
+        model._copy_calibration(self, outcome)
+        count = len(fit.rows.T) if fit.stream is None else fit.stream.rows
+        distinct_epochs = " and ".join(map(str, sorted(set(epochs))))
+        training = f"on {count} rows for {distinct_epochs} epoch(s) without validation rows"
+        scores = "scores and calibration come from the original model"
+        model.notes_ = ranked(model.notes_)
+        model.notes_.append(Note(f"The model was refitted {training}; {scores}.", "refitted"))
+        return model
+
+    def _best_epochs(self, views: int) -> list[int]:
+        """Return the median of the best epochs of all folds, by ensemble and view."""
+        best_epochs = []
+        for curve in self.validation_loss_curves_:
+            # Curves start before the first epoch. Networks that were not trained have empty curves.
+            best_epochs.append(float(np.nanargmin(curve)) if curve else np.nan)
+        medians = np.nanmedian(np.reshape(best_epochs, (len(self._ensembles) * views, -1)), axis=1)
+        return [max(round(median), 1) for median in medians.tolist()]
+
+    def _retrain(self, fit: EnsembleFit, epochs: list[int], progress: Report) -> Outcome:
+        """Train networks on all rows of a refit."""
+        checkpoint = None if self.checkpoint is None else self.checkpoint._part("refit")
         with limit_jobs(self.n_jobs):
-            members = fit.members(self.ensemble_.folds, until)
-            checkpoint = None if self.checkpoint is None else self.checkpoint._part("refit")
-            (results,) = results_of([fit], progress, checkpoint, self.workers, [members])
+            members = fit.members_of_refit(self.ensemble_.folds, epochs)
+            (results,) = train_fits([fit], [members], progress=progress, checkpoint=checkpoint, workers=self.workers)
             outcome = fit.outcome(results)
         if outcome.is_interrupted:
             raise KeyboardInterrupt
         if outcome.others.size:
             advice = f"lower learning_rate_init (now {self.learning_rate_init})."
             raise ValueError(f"Refitting diverged for every network of a view: {advice}")
-        model._store_curves(outcome)
-        vars(model).update({name: value for name, value in vars(self).items() if name in FROM_UNSEEN})
-        model.ensemble_, *outer = (
-            new.with_shares([view.share for view in old.views], [view.inverse_temperature for view in old.views])
-            for new, old in zip(outcome.ensembles, self._ensembles, strict=True)
-        )
-        if hasattr(self, "outer_"):
-            model.outer_ = outer
-        later = {name: profile.later for name, profile in zip(self.encoder_.names, self.profiles_, strict=True)}
-        profiles = zip(model.encoder_.names, model.profiles_, strict=True)
-        model.profiles_ = [replace(profile, later=later[name]) for name, profile in profiles]
-        count = len(fit.rows.T) if stream is None else stream.rows
-        many = " and ".join(map(str, sorted(set(until))))
-        model.notes_ = ranked(model.notes_)
-        training = f"on {count} rows for {many} epoch(s) without validation rows"
-        scores = "scores and calibration come from the original model"
-        model.notes_.append(Note(f"The model was refitted {training}; {scores}.", "refitted"))
-        return model
+        return outcome
+
+    def _copy_calibration(self, original: "TableModel", outcome: Outcome) -> None:
+        """Copy what the original model learned from out-of-fold predictions to refitted ensembles."""
+        for name in FROM_UNSEEN & vars(original).keys():
+            setattr(self, name, getattr(original, name))
+        ensembles = []
+        for refitted, calibrated in zip(outcome.ensembles, original._ensembles, strict=True):
+            shares = [view.share for view in calibrated.views]
+            inverse_temperatures = [view.inverse_temperature for view in calibrated.views]
+            ensembles.append(refitted.with_shares(shares, inverse_temperatures))
+        self.ensemble_ = ensembles[0]
+        if hasattr(original, "outer_"):
+            vars(self).update(outer_=ensembles[1:])
+        later = {}
+        for name, profile in zip(original.encoder_.names, original.profiles_, strict=True):
+            later[name] = profile.later
+        profiles = zip(self.encoder_.names, self.profiles_, strict=True)
+        self.profiles_ = [replace(profile, later=later[name]) for name, profile in profiles]
 
     def _streamed(self, X: Any, y: Any, names: dict[str, Any], memory: int | str | None) -> Streamed | None:
         """Return files or a data set that do not fit into memory, or None for other tables."""
@@ -241,64 +270,48 @@ class TableModel(SharedSettings):
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 2**16))
 
-    def _plan(self, X: Any, y: Any = None, before: Encoder | None = None, **names: Any) -> Plan:
+    def _plan(self, X: Any, y: Any = None, before: Encoder | None = None, **names: Any) -> TablePlan:
         """Learn the columns and the target of a table, and return the plan of the training.
 
         A refit uses the same columns as the encoder ``before``, and uses target encoding if that encoder does.
         """
-        streamed = X if isinstance(X, Streamed) else None
-        if streamed is not None:
-            roles = streamed.roles
-            X = streamed.frame
-            names = {"sample_weight": roles.weight, "groups": roles.group, "time": roles.time}
-        rows = LearnedRows.of(self, X, y, None if before is None else before.dropped, **names)
+        source = StreamedSource(X) if isinstance(X, Streamed) else FrameSource(X, names)
+        rows = LearnedRows.of(self, source.table, y, None if before is None else before.dropped, **source.names)
         if before is not None:
             _set_aside_others(rows, before)
         self.notes_ = rows.notes
         target = self._learned(rows.target, rows.frame)
-        raw = rows.weight
-        if streamed is not None and not streamed.are_equal and raw is None:
-            raw = streamed.roles.weights(streamed.frame)
-        weight = self._weighted(target, raw)
-        T = self._read_target(target, weight, None if streamed is None else streamed.target_range)
-        folds = None
-        if streamed is None:
-            count = len(target)
-            seed = self._seed()
-            fold = rows.dependence.folds(target, self._members(count), seed)
-        else:
-            count = streamed.rows
-            seed = streamed.seed
-            folds = streamed.folds(self._members(count))
-            fold = folds.of(streamed.numbers)
+        sample_weight = source.sample_weight(rows)
+        weight = self._weighted(target, sample_weight)
+        T = self._read_target(target, weight, source.target_range)
+        fold = source.split_into_folds(self, rows, target)
         self._learn_columns(rows)
-        shares = self._examine(rows, target, is_sample=streamed is not None)
-        time = names.get("time")
-        self.profiles_ = profiles(
-            self.encoder_, rows.frame, rows.dependence.groups, time if isinstance(time, str) else None
-        )
-        means = None
-        stream = None
-        if streamed is not None:
-            given = streamed.roles.weights(streamed.frame)
-            factor = weight if weight is None or given is None else weight / given
-            sendable = copy(self)  # to other processes
-            sendable.progress = sendable.checkpoint = sendable.workers = None
-            stream = StreamedRows(streamed, self.encoder_, sendable._encoding(target, T, factor), T.shape[1], folds)
-            self.notes_ += streamed.notes
-        elif not rows.dependence.is_time if before is None else before.has_means:
-            self.encoder_, means = self.encoder_.with_means(rows.frame, T, fold, weight)
+        shares = self._examine(rows, target, is_sample=source.is_sample)
+        time = source.names.get("time")
+        time_column = time if isinstance(time, str) else None
+        self.profiles_ = profiles(self.encoder_, rows.frame, rows.dependence.groups, time_column)
+        source.learn_targets(self, target, T, weight)
+        self.notes_ += source.notes
+        has_means = not rows.dependence.is_time if before is None else before.has_means
         with limit_jobs(self.n_jobs):
-            arrays = self.encoder_.of_views(rows.frame, means, as_arrays=streamed is not None)
-        self.trained_rows_ = TrainedRows.of(self.encoder_, rows.frame, target, count)
-        inputs = dict(zip(VIEWS, arrays, strict=True))
+            inputs = source.encode(self, rows.frame, T, fold, weight, has_means=has_means)
+        self.trained_rows_ = TrainedRows.of(self.encoder_, rows.frame, target, source.count)
+        fit = EnsembleFit(
+            self._view_fits(inputs, T.shape[1], source.count),
+            TrainingRows(T, weight, fold, rows.dependence.is_time, rows.dependence.count, sample_weight),
+            source.seed,
+            stream=source.stream,
+        )
+        return TablePlan(fit, rows.is_used, shares)
+
+    def _view_fits(self, inputs: list[Any], outputs: int, count: int) -> list[ViewFit]:
+        """Return the networks of each view, with the settings for a number of rows."""
         views = []
-        for view in VIEWS:
+        for view, X in zip(VIEWS, inputs, strict=True):
             columns = self.encoder_.of_view(view)
-            networks = self._networks(view, len(columns), T.shape[1])
-            views.append(ViewFit(view, columns, inputs[view], networks, self._training(count)))
-        training_rows = TrainingRows(T, weight, fold, rows.dependence.is_time, rows.dependence.count, raw)
-        return Plan(Fit(views, training_rows, seed, stream=stream), rows.is_used, shares)
+            networks = self._networks(view, len(columns), outputs)
+            views.append(ViewFit(view, columns, X, networks, self._training(count)))
+        return views
 
     def _learn_columns(self, rows: LearnedRows) -> None:
         """Learn to convert columns to inputs, and note which ones are not used."""
@@ -326,11 +339,11 @@ class TableModel(SharedSettings):
             self.notes_ += odd_targets(rows.frame, target, self._named_target)
         return shares
 
-    def _learn(self, plan: Plan, outcome: Outcome) -> None:
+    def _learn(self, plan: TablePlan, outcome: Outcome) -> None:
         """Calibrate the trained ensembles, and set the attributes of the fitted model."""
         self._store_curves(outcome)
-        learned, unseen, loss = self._calibrated(outcome.ensembles, plan.fit.unseen_by_all(outcome), plan.fit.rows)
-        vars(self).update(learned, validation_loss_=loss)
+        attributes, unseen, loss = self._calibrated(outcome.ensembles, plan.fit.unseen_by_all(outcome), plan.fit.rows)
+        vars(self).update(attributes, validation_loss_=loss)
         is_used = plan.is_used
         self.out_of_fold_ = np.full((len(is_used), *unseen.shape[1:]), np.nan)
         self.out_of_fold_[is_used] = unseen
@@ -549,7 +562,9 @@ def fit_many(models: Sequence[TableModel], tables: Sequence[Mapping[str, Any]], 
             # The folder has the name of earlier versions, whose fits can be resumed.
             checkpoint = None if first.checkpoint is None else first.checkpoint._part("stage-1")
             with limit_jobs(first.n_jobs):
-                results = results_of([plan.fit for plan in plans], progress, checkpoint, first.workers)
+                fits = [plan.fit for plan in plans]
+                members = [fit.members() for fit in fits]
+                results = train_fits(fits, members, progress=progress, checkpoint=checkpoint, workers=first.workers)
                 for model, plan, trained in zip(models, plans, results, strict=True):
                     model._learn(plan, plan.fit.outcome(trained))
     except BaseException:

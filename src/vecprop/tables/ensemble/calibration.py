@@ -3,22 +3,13 @@
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
 from ..error import TableError
 from .ensemble import MIN_PROBABILITY
-
-
-class Calibrated(NamedTuple):
-    """The attributes learned by calibration, the out-of-fold predictions, and their loss."""
-
-    learned: dict[str, Any]
-    unseen: np.ndarray
-    loss: float
-
 
 PRIOR_ROWS = 16
 """Pseudo-count prior for the weights of a classifier's views, so that no weight becomes 0 on small tables."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, repeat
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,9 +46,10 @@ class Networks:
     inverse_temperature: float | None = None
     stage: int = 1
 
-    def each(self, X: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield each network's predictions, with shape (N, O), given all inputs of the encoder."""
-        X = X if len(self.inputs) == X.shape[1] else np.take(X, self.inputs, axis=1)  # avoids a copy
+    def predictions(self, X: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield the predictions of each network, with shape (N, O), given all inputs of the encoder."""
+        if len(self.inputs) < X.shape[1]:
+            X = np.take(X, self.inputs, axis=1)
         for theta in self.thetas:
             yield engine_for(self.network, theta, silent=True).predict(theta, X).astype(float)
 
@@ -73,22 +74,26 @@ class Ensemble:
         """The concatenated parameters of all networks."""
         return np.concatenate([view.thetas.ravel() for view in self.views])
 
-    def each(self, X: np.ndarray) -> Iterator[np.ndarray]:
+    def predictions(self, X: np.ndarray) -> Iterator[np.ndarray]:
         """For each fold, yield the combined prediction of its networks, with shape (N, O)."""
-        return map(self.together, zip(*(view.each(X) for view in self.views), strict=True))
+        predictions_by_view = [view.predictions(X) for view in self.views]
+        return map(self.average, zip(*predictions_by_view, strict=True))
 
-    def together(self, predictions: Sequence[np.ndarray]) -> np.ndarray:
+    def average(self, predictions: Sequence[np.ndarray]) -> np.ndarray:
         """Return the weighted average of one prediction per view."""
         total = np.zeros_like(predictions[0])
         for view, Y in zip(self.views, predictions, strict=True):
-            scale = view.inverse_temperature
-            total += view.share * (Y if scale is None else temperature_scaled(Y, scale))
+            if view.inverse_temperature is not None:
+                Y = temperature_scaled(Y, view.inverse_temperature)
+            total += view.share * Y
         return total
 
     def with_shares(self, shares: Sequence[float], inverse_temperatures: Sequence[float | None]) -> "Ensemble":
         """Return a copy with new weights and temperatures of the views."""
-        each = zip(self.views, shares, inverse_temperatures, strict=True)
-        return Ensemble([replace(view, share=share, inverse_temperature=scale) for view, share, scale in each])
+        views = []
+        for view, share, inverse_temperature in zip(self.views, shares, inverse_temperatures, strict=True):
+            views.append(replace(view, share=share, inverse_temperature=inverse_temperature))
+        return Ensemble(views)
 
 
 def temperature_scaled(P: np.ndarray, inverse_temperature: float) -> np.ndarray:
@@ -133,33 +138,51 @@ Unseen = list[tuple[np.ndarray, np.ndarray]]
 
 
 def at_epochs_of_others(
-    curves: Sequence[np.ndarray], owned: Sequence[np.ndarray], loss: Any, rows: TrainingRows
+    curves: Sequence[np.ndarray], validation_rows: Sequence[np.ndarray], loss: Any, rows: TrainingRows
 ) -> Unseen:
-    """Return each network's validation predictions, (n, J, O), at J epochs that are selected on other rows."""
-    fold, count, blocks = rows.fold, len(curves), range(rows.fold.max() + 1)
+    """Return the validation predictions of each network, (n, J, O), at J epochs that are selected on other rows."""
+    count = len(curves)
     alternatives = int(np.clip(PREDICTIONS // len(rows.T), 1, count - 1))
-    stops = []  # the best epoch of each network on the rows outside each block
-    for Y, own in zip(curves, owned, strict=True):
-        if isinstance(loss, SoftmaxCrossEntropy):  # expects logits
-            Y = np.log(np.maximum(Y, MIN_PROBABILITY))
-        losses = np.asarray(loss.value(Y, rows.T[own]))  # (epochs + 1, n)
-        weight = np.ones(len(own)) if rows.weight is None else rows.weight[own]
-        of_blocks = [np.where(fold[own] == block, 0, weight) for block in blocks]
-        stops.append([int(np.argmin(losses @ others)) if others.any() else None for others in of_blocks])
+    best_epochs = []
+    for curve, indices in zip(curves, validation_rows, strict=True):
+        best_epochs.append(_best_epochs(curve, indices, loss, rows))
     unseen = []
-    for number, (Y, own) in enumerate(zip(curves, owned, strict=True)):
-        predicted = np.empty((len(own), alternatives, Y.shape[2]))
-        for block in np.unique(fold[own]):
-            of_others = [stops[other % count][block] for other in range(number + 1, number + count)]
-            epochs = [epoch for epoch in of_others if epoch is not None] or [len(Y)]
-            epochs = np.minimum(np.resize(epochs, alternatives), len(Y) - 1)  # training may have stopped earlier
-            mine = np.flatnonzero(fold[own] == block)
-            predicted[mine] = Y[epochs][:, mine].swapaxes(0, 1)
-        unseen.append((own, predicted))
+    for number, (curve, indices) in enumerate(zip(curves, validation_rows, strict=True)):
+        fold = rows.fold[indices]
+        selected = np.empty((len(indices), alternatives, curve.shape[2]))
+        for block in np.unique(fold):
+            epochs = []
+            for other in range(number + 1, number + count):
+                epoch = best_epochs[other % count][block]
+                if epoch is not None:
+                    epochs.append(epoch)
+            if not epochs:
+                epochs = [len(curve)]
+            # Training may have stopped earlier than the training of other networks.
+            epochs = np.minimum(np.resize(epochs, alternatives), len(curve) - 1)
+            in_block = np.flatnonzero(fold == block)
+            selected[in_block] = curve[epochs][:, in_block].swapaxes(0, 1)
+        unseen.append((indices, selected))
     return unseen
 
 
-def out_of_fold(each: Iterable[tuple[np.ndarray, np.ndarray]], count: int) -> np.ndarray:
+def _best_epochs(curve: np.ndarray, indices: np.ndarray, loss: Any, rows: TrainingRows) -> list[int | None]:
+    """For each fold, return the epoch with the lowest loss on other rows, or None if there are no such rows."""
+    if isinstance(loss, SoftmaxCrossEntropy):  # expects logits
+        curve = np.log(np.maximum(curve, MIN_PROBABILITY))
+    losses = np.asarray(loss.value(curve, rows.T[indices]))  # (epochs + 1, n)
+    weight = np.ones(len(indices)) if rows.weight is None else rows.weight[indices]
+    epochs: list[int | None] = []
+    for block in range(rows.fold.max() + 1):
+        weight_outside = np.where(rows.fold[indices] == block, 0, weight)
+        if weight_outside.any():
+            epochs.append(int(np.argmin(losses @ weight_outside)))
+        else:
+            epochs.append(None)
+    return epochs
+
+
+def out_of_fold(unseen: Iterable[tuple[np.ndarray, np.ndarray]], count: int) -> np.ndarray:
     """Return the mean out-of-fold prediction of each row, which is nan for rows without predictions.
 
     Examples
@@ -167,17 +190,18 @@ def out_of_fold(each: Iterable[tuple[np.ndarray, np.ndarray]], count: int) -> np
     >>> out_of_fold([(np.array([0, 1]), np.array([1.0, 2.0])), (np.array([1]), np.array([4.0]))], 3)
     array([ 1.,  3., nan])
     """
-    each = list(each)
-    Y, members = np.zeros((count, *each[0][1].shape[1:])), np.zeros(count)
-    for own, predicted in each:
-        Y[own] += predicted
-        members[own] += 1
-    return (Y.T / np.where(members > 0, members, np.nan)).T
+    unseen = list(unseen)
+    total = np.zeros((count, *unseen[0][1].shape[1:]))
+    networks = np.zeros(count)
+    for indices, predictions in unseen:
+        total[indices] += predictions
+        networks[indices] += 1
+    return (total.T / np.where(networks > 0, networks, np.nan)).T
 
 
 @dataclass(frozen=True, eq=False)
 class ViewFit:
-    """The networks, inputs and training settings of one view."""
+    """The inputs and training settings of a view, and its untrained network for each ensemble."""
 
     view: View
     inputs: np.ndarray
@@ -186,9 +210,25 @@ class ViewFit:
     training: Training
     stage: int = 1
 
+    def trained(self, ensemble: int, results: Iterable[TrainingResult], share: float) -> Networks:
+        """Return the trained networks of an ensemble."""
+        thetas = np.stack([result.theta for result in results])
+        return Networks(self.networks[ensemble], thetas, self.view, self.inputs, share, stage=self.stage)
+
+
+class Calibration(NamedTuple):
+    """The attributes that a model learns from out-of-fold predictions, these predictions, and their loss."""
+
+    attributes: dict[str, Any]
+    unseen: np.ndarray
+    loss: float
+
 
 class Outcome(NamedTuple):
-    """The trained ensembles, their folds, and the training results by ensemble, view and fold."""
+    """The trained ensembles, their folds, and the training results by ensemble, view and fold.
+
+    ``others`` are the results of the views that were dropped.
+    """
 
     ensembles: list[Ensemble]
     folds: np.ndarray
@@ -202,7 +242,7 @@ class Outcome(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class EnsembleFit:
     """Ensembles to train: each has one network per view and fold."""
 
     views: list[ViewFit]
@@ -210,45 +250,69 @@ class Fit:
     seed: int
     stream: StreamedRows | None = None
 
-    def members(self, count: int = 0, until: Sequence[int] = ()) -> list[Member]:
-        """Return the members, sorted by ensemble, view and fold.
-
-        Members are validated on their held-out rows. With ``until``, each view has `count` members, which are trained
-        on all rows without validation, up to the given epochs.
-        """
-        divided = [(None, None)] * count if until else splits(self.rows.fold, is_time=self.rows.is_time)
-        groups = [
-            (view, view.networks[of], place)
-            for of in range(len(self.views[0].networks))
-            for place, view in enumerate(self.views)
-        ]
+    def members(self) -> list[Member]:
+        """Return the members by ensemble, view and fold. They are validated on their held-out rows."""
+        folds = splits(self.rows.fold, is_time=self.rows.is_time)
         members = []
-        for (view, network, place), end in zip(groups, until or repeat(None), strict=False):
-            training, seed = view.training, self.seed + place * len(divided)
-            size = self.rows.T.size * (training.epochs + 1)
-            for number, (learned, unseen) in enumerate(divided):
-                rows = self.stream.rows_of(number) if self.stream else len(self.rows.T if learned is None else learned)
-                decay = training.weight_decay / -(-rows // training.batch_size)
+        for ensemble, place, view in self._groups():
+            training = view.training
+            stored_predictions = self.rows.T.size * (training.epochs + 1)
+            for fold, (training_rows, validation_rows) in enumerate(folds):
                 members.append(
-                    Member(
-                        network,
-                        network.init(seed + number, np.float32),
-                        AdamW(training.learning_rate, beta2=0.95, weight_decay=decay),
-                        rows=learned,
-                        validation_rows=unseen,
-                        X=view.X,
-                        T=self.rows.T,
-                        sample_weight=self.rows.weight,
-                        epochs=end or training.epochs,
-                        batch_size=training.batch_size,
-                        seed=seed + number,
-                        training_loss="running",
-                        schedule=Cosine(),
-                        early_stopping=None if end else EarlyStopping(patience=training.patience),
-                        keeps_predictions=not end and self.stream is None and size <= MAX_STORED,
+                    self._member(
+                        view,
+                        ensemble,
+                        fold,
+                        seed=self.seed + place * len(folds) + fold,
+                        rows=training_rows,
+                        validation_rows=validation_rows,
+                        epochs=training.epochs,
+                        early_stopping=EarlyStopping(patience=training.patience),
+                        keeps_predictions=self.stream is None and stored_predictions <= MAX_STORED,
                     )
                 )
         return members
+
+    def members_of_refit(self, folds: int, epochs: Sequence[int]) -> list[Member]:
+        """Return members that are trained on all rows, given the number of epochs by ensemble and view."""
+        members = []
+        for (ensemble, place, view), last_epoch in zip(self._groups(), epochs, strict=True):
+            for fold in range(folds):
+                seed = self.seed + place * folds + fold
+                members.append(self._member(view, ensemble, fold, seed=seed, epochs=last_epoch))
+        return members
+
+    def _groups(self) -> list[tuple[int, int, ViewFit]]:
+        """Return the index of the ensemble, the index of the view, and the view, by ensemble and view."""
+        ensembles = range(len(self.views[0].networks))
+        return [(ensemble, place, view) for ensemble in ensembles for place, view in enumerate(self.views)]
+
+    def _member(
+        self, view: ViewFit, ensemble: int, fold: int, *, seed: int, rows: np.ndarray | None = None, **settings: Any
+    ) -> Member:
+        training = view.training
+        network = view.networks[ensemble]
+        if self.stream is not None:
+            count = self.stream.rows_of(fold)
+        elif rows is not None:
+            count = len(rows)
+        else:
+            count = len(self.rows.T)
+        steps = -(-count // training.batch_size)
+        return Member(
+            network,
+            network.init(seed, np.float32),
+            AdamW(training.learning_rate, beta2=0.95, weight_decay=training.weight_decay / steps),
+            rows=rows,
+            X=view.X,
+            T=self.rows.T,
+            sample_weight=self.rows.weight,
+            batch_size=training.batch_size,
+            seed=seed,
+            training_loss="running",
+            schedule=Cosine(),
+            **settings,
+        )
 
     def like(self, networks: Networks) -> ViewFit:
         """Return the fit of a view, for networks with the hidden layers of trained networks."""
@@ -265,92 +329,125 @@ class Fit:
 
         Views or folds with bad networks are dropped such that the largest number of networks remains.
         """
-        grouped = self._grouped(results)
-        is_good = _are_good(grouped).all(axis=0)
-        choices = [list(range(len(self.views))), *([place] for place in range(len(self.views)))]
-        views = max(choices, key=lambda places: len(places) * is_good[places].all(axis=0).sum())
-        good = np.flatnonzero(is_good[views].all(axis=0))
-        if not len(good) and any(result.reason == "interrupted" for result in results):
+        grouped = np.empty(len(results), object)
+        grouped[:] = results
+        grouped = grouped.reshape(len(self.views[0].networks), len(self.views), -1)
+        views, folds = largest_complete_set(_is_good(grouped).all(axis=0))
+        if not len(folds):
+            self._raise_no_networks(results)
+        ensembles = []
+        for ensemble, results_by_view in enumerate(grouped):
+            networks = []
+            for view in views:
+                trained = results_by_view[view, folds]
+                networks.append(self.views[view].trained(ensemble, trained, share=1 / len(views)))
+            ensembles.append(Ensemble(networks))
+        return Outcome(ensembles, folds, grouped[:, views], np.delete(grouped, views, axis=1))
+
+    def _raise_no_networks(self, results: Sequence[TrainingResult]) -> None:
+        if any(result.reason == "interrupted" for result in results):
             raise KeyboardInterrupt
-        if not len(good):
-            rate = self.views[0].training.learning_rate
-            raise ValueError(
-                f"Training of all {len(results)} networks diverged: lower learning_rate_init (now {rate})."
-            ) from DivergenceError("No member stayed finite.", results[0])
-        ensembles = [
-            Ensemble([self._networks(of, place, own[place, good], 1 / len(views)) for place in views])
-            for of, own in enumerate(grouped)
-        ]
-        return Outcome(ensembles, good, grouped[:, views], np.delete(grouped, views, axis=1))
-
-    def _grouped(self, results: Sequence[TrainingResult]) -> np.ndarray:
-        """Return the results as an array with the axes ensemble, view and fold."""
-        several = np.empty(len(results), object)
-        several[:] = results
-        return several.reshape(len(self.views[0].networks), len(self.views), -1)
-
-    def _networks(self, of: int, place: int, results: Iterable[TrainingResult], share: float) -> Networks:
-        view, thetas = self.views[place], np.stack([result.theta for result in results])
-        return Networks(view.networks[of], thetas, view.view, view.inputs, share, stage=view.stage)
+        rate = self.views[0].training.learning_rate
+        raise ValueError(
+            f"Training of all {len(results)} networks diverged: lower learning_rate_init (now {rate})."
+        ) from DivergenceError("No member stayed finite.", results[0])
 
     def unseen_by_all(self, outcome: Outcome) -> list[list[Unseen]]:
         """Return the out-of-fold predictions by ensemble and view."""
         unseen = []
         for ensemble, results in zip(outcome.ensembles, outcome.results, strict=True):
-            views = zip(ensemble.views, results, strict=True)
-            unseen.append([self.unseen(networks, own[outcome.folds], outcome.folds) for networks, own in views])
+            unseen_by_view = []
+            for networks, results_of_view in zip(ensemble.views, results, strict=True):
+                unseen_by_view.append(self.unseen(networks, results_of_view[outcome.folds], outcome.folds))
+            unseen.append(unseen_by_view)
         return unseen
 
     def unseen(self, networks: Networks, results: Sequence[TrainingResult], folds: np.ndarray) -> Unseen:
         """Return the out-of-fold predictions of each network of a view."""
-        owned = [unseen_by(self.rows.fold, number, is_time=self.rows.is_time) for number in folds]
-        curves = [result.history.validation_predictions for result in results]
         network = networks.network
+        validation_rows = [unseen_by(self.rows.fold, fold, is_time=self.rows.is_time) for fold in folds]
+        curves = [result.history.validation_predictions for result in results]
         if len(curves) > 1 and all(map(len, curves)):
-            return at_epochs_of_others(curves, owned, network.loss_function, self.rows)
+            return at_epochs_of_others(curves, validation_rows, network.loss_function, self.rows)
         (X,) = [view.X for view in self.views if view.view == networks.view]
-        each = zip(owned, networks.thetas, strict=True)
-        return [(own, _predicted(network, theta, X, own)[:, None]) for own, theta in each]
+        unseen = []
+        for indices, theta in zip(validation_rows, networks.thetas, strict=True):
+            unseen.append((indices, _predicted(network, theta, X, indices)[:, None]))
+        return unseen
 
 
-def _predicted(network: Network, theta: np.ndarray, X: np.ndarray | Selection, own: np.ndarray) -> np.ndarray:
+def largest_complete_set(is_good: np.ndarray) -> tuple[list[int], np.ndarray]:
+    """Return the views and the folds of the most networks, all good, given which networks (views, folds) are good.
+
+    The views are either all views or one view.
+
+    Examples
+    --------
+    >>> largest_complete_set(np.array([[True, True, True], [False, True, False]]))
+    ([0], array([0, 1, 2]))
+    """
+    best_views = list(range(len(is_good)))
+    best_folds = np.flatnonzero(is_good.all(axis=0))
+    for view, is_good_in_view in enumerate(is_good):
+        folds = np.flatnonzero(is_good_in_view)
+        if len(folds) > len(best_views) * len(best_folds):
+            best_views = [view]
+            best_folds = folds
+    return best_views, best_folds
+
+
+def _predicted(network: Network, theta: np.ndarray, X: np.ndarray | Selection, indices: np.ndarray) -> np.ndarray:
     """Return the predictions of some rows, (n, O), without copying all their inputs."""
-    engine, Y = engine_for(network, theta, silent=True), np.empty((len(own), network.outputs))
+    engine = engine_for(network, theta, silent=True)
+    Y = np.empty((len(indices), network.outputs))
 
     def predict(rows: slice) -> None:
-        Y[rows] = engine.predict(theta, X.take(own[rows]) if isinstance(X, Selection) else X[own[rows]])
+        inputs = X.take(indices[rows]) if isinstance(X, Selection) else X[indices[rows]]
+        Y[rows] = engine.predict(theta, inputs)
 
-    by_blocks(predict, len(own), network.inputs)
+    by_blocks(predict, len(indices), network.inputs)
     return Y
 
 
-_are_good = np.vectorize(lambda result: result.reason != "diverged" and result.state.epoch > 0, otypes=[bool])
+_is_good = np.vectorize(lambda result: result.reason != "diverged" and result.state.epoch > 0, otypes=[bool])
 """Whether results have finite parameters after at least one epoch."""
 
 
-def results_of(
-    fits: Sequence[Fit], progress: Report, checkpoint: Any = None, workers: Any = None, members: Any = ()
+def train_fits(
+    fits: Sequence[EnsembleFit],
+    members_by_fit: Sequence[list[Member]],
+    *,
+    progress: Report = None,
+    checkpoint: Any = None,
+    workers: Any = None,
 ) -> Iterator[Sequence[TrainingResult]]:
     """Train the members of several fits as one population and yield the results of each fit.
 
     If the rows do not fit into memory, members are trained in windows of rows.
     """
-    members, workers = members or [fit.members() for fit in fits], workers_or_joblibs(workers)
-    streams = [fit.stream for fit in fits if fit.stream is not None]
-    if streams:
-        for fit, stream, own in zip(fits, streams, members, strict=True):
-            folds = len(own) // (len(fit.views) * len(fit.views[0].networks))
-            networks: Any = [
-                (member, number % folds, fit.views[number // folds % len(fit.views)].view)
-                for number, member in enumerate(own)
-            ]
-            yield trained_in_windows(stream, networks, fit.seed, progress, checkpoint, workers)
+    workers = workers_or_joblibs(workers)
+    if fits[0].stream is not None:
+        for fit, members in zip(fits, members_by_fit, strict=True):
+            networks = _streamed_networks(fit, members)
+            yield trained_in_windows(fit.stream, networks, fit.seed, progress, checkpoint, workers)
         return
-    first, settings = 0, {"checkpoint": checkpoint, "workers": workers}
-    together: list[Member] = list(chain(*members))
     results = train_population(
-        together, fits[0].views[0].X, fits[0].rows.T, progress=progress, moments=False, **settings
+        list(chain(*members_by_fit)),
+        fits[0].views[0].X,
+        fits[0].rows.T,
+        progress=progress,
+        moments=False,
+        checkpoint=checkpoint,
+        workers=workers,
     )
-    for own in members:
-        yield results[first : first + len(own)]
-        first += len(own)
+    first = 0
+    for members in members_by_fit:
+        yield results[first : first + len(members)]
+        first += len(members)
+
+
+def _streamed_networks(fit: EnsembleFit, members: Sequence[Member]) -> list[tuple[Member, int, View]]:
+    """Return the members, each with its fold and its view."""
+    groups = fit._groups()
+    folds = len(members) // len(groups)
+    return [(member, number % folds, groups[number // folds][2].view) for number, member in enumerate(members)]

@@ -1,0 +1,91 @@
+"""Where a model finds its training rows: in a table in memory, or in files that are larger than memory."""
+
+from copy import copy
+from typing import Any
+
+import numpy as np
+
+from .reading.frames import Frame
+from .rows import LearnedRows
+from .streaming.streamed import Streamed, StreamedRows
+
+
+class FrameSource:
+    """A table in memory. All rows are training rows."""
+
+    is_sample = False
+    target_range: tuple[float, float] | None = None
+    notes: tuple[str, ...] = ()
+    stream: StreamedRows | None = None
+
+    def __init__(self, table: Any, names: dict[str, Any]) -> None:
+        self.table = table
+        self.names = names
+
+    def sample_weight(self, rows: LearnedRows) -> np.ndarray | None:
+        """Return the weights of the rows, or None if all are equal."""
+        return rows.weight
+
+    def split_into_folds(self, model: Any, rows: LearnedRows, target: np.ndarray) -> np.ndarray:
+        """Return the fold of each row. Set the seed of the folds and the number of training rows."""
+        self.count = len(target)
+        self.seed = model._seed()
+        return rows.dependence.folds(target, model._members(self.count), self.seed)
+
+    def encode(
+        self, model: Any, frame: Frame, T: np.ndarray, fold: np.ndarray, weight: np.ndarray | None, *, has_means: bool
+    ) -> list[Any]:
+        """Return the inputs of each view. With ``has_means``, add target encoding to the encoder of the model."""
+        means = None
+        if has_means:
+            model.encoder_, means = model.encoder_.with_means(frame, T, fold, weight)
+        return model.encoder_.of_views(frame, means)
+
+    def learn_targets(self, model: Any, target: np.ndarray, T: np.ndarray, weight: np.ndarray | None) -> None:
+        """Do nothing, because the targets of all rows are known."""
+
+
+class StreamedSource:
+    """Files that are larger than memory. A sample of their rows determines the columns and the calibration."""
+
+    is_sample = True
+
+    def __init__(self, streamed: Streamed) -> None:
+        self.streamed = streamed
+        self.table = streamed.frame
+        roles = streamed.roles
+        self.names = {"sample_weight": roles.weight, "groups": roles.group, "time": roles.time}
+        self.target_range = streamed.target_range
+        self.notes = streamed.notes
+        self.count = streamed.rows
+        self.seed = streamed.seed
+
+    def sample_weight(self, rows: LearnedRows) -> np.ndarray | None:
+        """Return the weights of the sample. They can be equal in the sample and differ in other rows."""
+        if rows.weight is None and not self.streamed.are_equal:
+            return self.streamed.roles.weights(self.table)
+        return rows.weight
+
+    def split_into_folds(self, model: Any, rows: LearnedRows, target: np.ndarray) -> np.ndarray:
+        """Return the fold of each row of the sample."""
+        self.folds = self.streamed.folds(model._members(self.count))
+        return self.folds.of(self.streamed.numbers)
+
+    def encode(
+        self, model: Any, frame: Frame, T: np.ndarray, fold: np.ndarray, weight: np.ndarray | None, *, has_means: bool
+    ) -> list[Any]:
+        """Return the inputs of each view for the sample. Target encoding is not used."""
+        return model.encoder_.of_views(frame, as_arrays=True)
+
+    def learn_targets(self, model: Any, target: np.ndarray, T: np.ndarray, weight: np.ndarray | None) -> None:
+        """Learn to encode the targets and weights of all rows from the sample."""
+        column_weight = self.streamed.roles.weights(self.table)
+        factor = weight
+        if weight is not None and column_weight is not None:
+            factor = weight / column_weight
+        sendable = copy(model)  # to other processes
+        sendable.progress = None
+        sendable.checkpoint = None
+        sendable.workers = None
+        encode_targets = sendable._encoding(target, T, factor)
+        self.stream = StreamedRows(self.streamed, model.encoder_, encode_targets, T.shape[1], self.folds)
