@@ -141,7 +141,8 @@ def _rows_of(part: Path) -> int:
     from ..tables.reading.arrow_files import one_line_errors
 
     try:
-        return one_line_errors(part, lambda: read_metadata(part).num_rows)
+        with one_line_errors(part):
+            return read_metadata(part).num_rows
     except TableError as error:
         raise TableError(f"{str(error).removesuffix('.')}: restart with --force.") from error
 

@@ -268,7 +268,8 @@ def _require_small(file):
     if kind in PARQUET and size <= MOST_BYTES:
         from pyarrow.parquet import read_metadata
 
-        metadata = one_line_errors(file, lambda: read_metadata(file))
+        with one_line_errors(file):
+            metadata = read_metadata(file)
         _require_few(metadata.num_rows, metadata.num_columns)
         size = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
     if size > MOST_BYTES:

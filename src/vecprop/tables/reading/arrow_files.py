@@ -3,9 +3,10 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ...system.memory import limit_reservation
 from ..error import TableError, first_line, pandas
@@ -13,7 +14,6 @@ from .bounds import require_room_for_buffers, require_room_for_rows, require_roo
 from .file_lists import ARROW, PARQUET, require_equal_columns
 
 limit_reservation()
-T = TypeVar("T")
 SMALL = 1024
 """Row groups with fewer rows are read by one thread, which is faster than starting others."""
 
@@ -39,15 +39,18 @@ def common_schema(files: Sequence[Path], footers: dict[Path, Any] | None = None)
     from pyarrow import ArrowException, unify_schemas
 
     footers = {} if footers is None else footers
-    first = schema = one_line_errors(files[0], lambda: _schema(files[0], footers))
+    with one_line_errors(files[0]):
+        schema = _schema(files[0], footers)
+    names = schema.names
     for file in files[1:]:
-        own = one_line_errors(file, lambda file=file: _schema(file, footers))
-        require_equal_columns(own.names, file, first.names, files[0])
+        with one_line_errors(file):
+            file_schema = _schema(file, footers)
+        require_equal_columns(file_schema.names, file, names, files[0])
         try:
-            schema = unify_schemas([schema, own], promote_options="permissive")
+            schema = unify_schemas([schema, file_schema], promote_options="permissive")
         except ArrowException:
-            name = next(name for name in schema.names if not _go_together(schema.field(name), own.field(name)))
-            types = f"type {own.field(name).type}, but {schema.field(name).type} in {files[0]}"
+            name = next(name for name in names if not _go_together(schema.field(name), file_schema.field(name)))
+            types = f"type {file_schema.field(name).type}, but {schema.field(name).type} in {files[0]}"
             advice = "write all files of a table with the same types"
             raise TableError(f"{file}: column {name!r} has {types}: {advice}.") from None
     return schema
@@ -88,48 +91,52 @@ def arrow_tables(path: Path, schema: Any = None) -> Iterator[Any]:
         If the file has another format or is damaged.
     """
 
-    def of_schema(table: Any) -> Any:
+    def in_schema(table: Any) -> Any:
         return table if schema is None else table.select(schema.names).cast(schema)
 
     if path.suffix.lower() in ARROW:
         from pyarrow import feather
 
-        one_line_errors(path, lambda: require_room_for_buffers(path))
-        table = one_line_errors(path, lambda: _valid(feather.read_table(path)))
-        require_room_for_values(path, table)
-        yield one_line_errors(path, lambda: of_schema(table))
+        with one_line_errors(path):
+            require_room_for_buffers(path)
+            table = _valid(feather.read_table(path))
+            require_room_for_values(path, table)
+            yield in_schema(table)
         return
     from pyarrow.parquet import ParquetFile
 
-    with one_line_errors(path, lambda: ParquetFile(path, page_checksum_verification=True)) as file:
-        one_line_errors(path, lambda: _require_one_name(file))
+    with one_line_errors(path), ParquetFile(path, page_checksum_verification=True) as file:
+        _require_one_name(file)
         if not file.num_row_groups:
-            yield one_line_errors(path, lambda: of_schema(file.schema_arrow.empty_table()))
+            yield in_schema(file.schema_arrow.empty_table())
         for number in range(file.num_row_groups):
-            yield one_line_errors(path, lambda number=number: of_schema(_row_group(path, file, number)))
+            yield in_schema(_row_group(path, file, number))
 
 
 def as_frame(path: Path, table: Any) -> Any:
     """Convert an Arrow table to a data frame, and an index that pandas stored to columns."""
-    frame = one_line_errors(path, lambda: with_index(_exact(table))).reset_index(drop=True)
+    with one_line_errors(path):
+        frame = with_index(_exact(table)).reset_index(drop=True)
     frame.attrs.pop("index", None)
     return frame
 
 
 def with_index(frame: Any) -> Any:
     """Move the index levels of a data frame to columns, except row numbers and existing columns."""
-    index, found = frame.index, {}
-    for number, name in enumerate(index.names):
-        level = index.get_level_values(number)
-        if name is None and level.inferred_type == "integer":
-            continue  # row numbers, or a subset of them
-        own = str(name) if name is not None else "index" if index.nlevels == 1 else f"level_{number}"
-        if own not in frame.columns and own not in found:
-            found[own] = level
-    if not found:
+    levels: dict[str, Any] = {}
+    for number, name in enumerate(frame.index.names):
+        level = frame.index.get_level_values(number)
+        column = str(name)
+        if name is None:
+            if level.inferred_type == "integer":
+                continue  # row numbers, or a subset of them
+            column = "index" if frame.index.nlevels == 1 else f"level_{number}"
+        if column not in frame.columns:
+            levels.setdefault(column, level)
+    if not levels:
         return frame
-    whole = frame.assign(**found)[[*found, *frame.columns]]
-    whole.attrs["index"] = list(found)
+    whole = frame.assign(**levels)[[*levels, *frame.columns]]
+    whole.attrs["index"] = list(levels)
     return whole
 
 
@@ -137,9 +144,12 @@ def _exact(table: Any) -> Any:
     """Convert an Arrow table to a data frame without losing digits of integers in columns with missing values."""
     from pyarrow import int64, uint64
 
-    frame, pd = table.to_pandas(), pandas()
+    pd = pandas()
+    frame = table.to_pandas()
+    if frame.columns.nlevels > 1:
+        return frame
     types = {int64(): pd.Int64Dtype(), uint64(): pd.UInt64Dtype()}
-    for name in () if frame.columns.nlevels > 1 else frame.columns.intersection(table.column_names):
+    for name in frame.columns.intersection(table.column_names):
         column = table.column(name)
         if column.type in types and frame[name].dtype.kind == "f" and frame[name].abs().max() >= 2**53:
             frame[name] = column.to_pandas(types_mapper=types.get).array
@@ -148,9 +158,8 @@ def _exact(table: Any) -> Any:
 
 def as_stored(path: Path, table: Any, names: list[str]) -> Any:
     """Convert columns of an Arrow table to a data frame with Arrow types, which keep all values unchanged."""
-    return one_line_errors(
-        path, lambda: table.select(names).to_pandas(types_mapper=pandas().ArrowDtype, ignore_metadata=True)
-    )
+    with one_line_errors(path):
+        return table.select(names).to_pandas(types_mapper=pandas().ArrowDtype, ignore_metadata=True)
 
 
 def _valid(table: Any) -> Any:
@@ -161,11 +170,14 @@ def _valid(table: Any) -> Any:
 
 def _require_one_name(file: Any) -> None:
     """Raise an error if the pandas metadata of a file contains another name for a column."""
-    noted = json.loads((file.metadata.metadata or {}).get(b"pandas", b"{}"))
-    for column in noted.get("columns", []):
-        name, of_column = column.get("name"), column.get("field_name")
-        if name is not None and of_column is not None and name != of_column:
-            raise ValueError(f"column {of_column!r} has another name, {name!r}, in the file's metadata")
+    metadata = json.loads((file.metadata.metadata or {}).get(b"pandas", b"{}"))
+    for column in metadata.get("columns", []):
+        _require_equal_names(column.get("field_name"), column.get("name"))
+
+
+def _require_equal_names(column: str | None, name: str | None) -> None:
+    if None not in (column, name) and column != name:
+        raise ValueError(f"column {column!r} has another name, {name!r}, in the file's metadata")
 
 
 def _row_group(path: Path, file: Any, number: int) -> Any:
@@ -176,13 +188,11 @@ def _row_group(path: Path, file: Any, number: int) -> Any:
     if len(table) != described.num_rows:
         raise ValueError(f"row group {number} has {len(table)} rows instead of {described.num_rows}")
     require_room_for_values(path, table)
-    schema, names = file.schema, set(table.column_names)
-    for place in range(described.num_columns):
-        column, of_schema = described.column(place), schema.column(place).path
+    for index in range(described.num_columns):
+        column = described.column(index)
         name = column.path_in_schema
-        if name != of_schema:
-            raise ValueError(f"column {of_schema!r} has another name, {name!r}, in the file's metadata")
-        if name in names and not _fits(table.column(name), column.statistics):
+        _require_equal_names(file.schema.column(index).path, name)
+        if name in table.column_names and not _fits(table.column(name), column.statistics):
             raise ValueError(f"the values of column {name!r} do not match the file's statistics")
     return table
 
@@ -204,8 +214,9 @@ def _fits(column: Any, statistics: Any) -> bool:
     is_number = re.match(r"u?int\d|float|double|bool|decimal|date32|timestamp", str(column.type))
     if not statistics.has_min_max or not (is_text or is_number):
         return True
-    found = compute.min_max(column)  # type: ignore[attr-defined]
-    low, high = found["min"].as_py(), found["max"].as_py()
+    ends = compute.min_max(column)  # type: ignore[attr-defined]
+    low = ends["min"].as_py()
+    high = ends["max"].as_py()
     if low is None:
         return False
     if is_text:
@@ -213,13 +224,14 @@ def _fits(column: Any, statistics: Any) -> bool:
     return (low, high) == (statistics.min, statistics.max)
 
 
-def one_line_errors(path: Path, read: Callable[[], T], place: str = "") -> T:
-    """Call a Parquet or Arrow reader and convert its errors to one-line messages that name the file."""
+@contextmanager
+def one_line_errors(path: Path, place: str = "") -> Iterator[None]:
+    """Convert errors of Parquet and Arrow readers to one-line messages that name the file."""
     from pyarrow import ArrowException
 
     limit_reservation()
     try:
-        return read()
+        yield
     except (TableError, KeyboardInterrupt):  # Arrow's KeyboardInterrupt is an ArrowException, too
         raise
     except FileNotFoundError as error:
@@ -241,7 +253,8 @@ def groups_of(path: Path, schema: Any, footer: Any) -> list[tuple[int, Read]]:
     if footer is not None:
         sizes = [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
     else:
-        sizes = one_line_errors(path, partial(_batch_sizes, path))
+        with one_line_errors(path):
+            sizes = _batch_sizes(path)
     return [(rows, partial(_group, path, schema, footer, number)) for number, rows in enumerate(sizes)]
 
 
@@ -268,5 +281,7 @@ def _group(path: Path, schema: Any, footer: Any, number: int, is_checked: bool) 
         with ParquetFile(path, metadata=footer, page_checksum_verification=True) as file:
             if is_checked:
                 _require_one_name(file)
-            table = _row_group(path, file, number) if is_checked else file.read_row_group(number)
+                table = _row_group(path, file, number)
+            else:
+                table = file.read_row_group(number)
     return table if table.schema == schema else table.select(schema.names).cast(schema)

@@ -28,11 +28,13 @@ def require_room(path: Path, size: float, *, is_whole: bool = True) -> None:
         return
     limit = max(SMALL, EXPANSION * path.stat().st_size)
     advice = "if you trust it, save it as CSV without compression"
-    if is_whole and (free := available_memory()) is not None and PART * free < limit:
-        limit, advice = PART * free, "read it in chunks with read_chunks, or fit with memory="
+    free = available_memory() if is_whole else None
+    if free is not None and PART * free < limit:
+        limit = PART * free
+        advice = "read it in chunks with read_chunks, or fit with memory="
     if size > limit:
-        why = f"needs more than {limit / 1e9:.2g} GB of memory, {limit / path.stat().st_size:.3g} times its size"
-        raise TableError(f"{path} {why}: {advice}.")
+        needs = f"needs more than {limit / 1e9:.2g} GB of memory, {limit / path.stat().st_size:.3g} times its size"
+        raise TableError(f"{path} {needs}: {advice}.")
 
 
 def require_room_for_members(path: Path) -> None:
@@ -68,33 +70,41 @@ def require_room_for_rows(path: Path, file: Any, group: int) -> None:
     """
     from pyarrow.parquet import ParquetFile
 
-    described, size = file.metadata.row_group(group), 0
-    counts, nested = {}, []
-    for place in range(described.num_columns):
-        column, of_schema = described.column(place), file.schema.column(place)
-        is_text = column.physical_type == "BYTE_ARRAY"
-        size += column.total_uncompressed_size if is_text else column.num_values * max(of_schema.length or 0, 8)
-        if is_text and column.num_values * column.total_uncompressed_size > SMALL:
-            if of_schema.max_repetition_level or "DELTA_BYTE_ARRAY" in column.encodings:
-                nested.append(column)
-            elif any("DICTIONARY" in encoding for encoding in column.encodings):
-                counts[column.path_in_schema] = column.num_values
+    row_group = file.metadata.row_group(group)
+    size = 0
+    counts = {}
+    nested = []
+    for index in range(row_group.num_columns):
+        column = row_group.column(index)
+        schema = file.schema.column(index)
+        if column.physical_type != "BYTE_ARRAY":
+            size += column.num_values * max(schema.length or 0, 8)
+            continue
+        size += column.total_uncompressed_size
+        if column.num_values * column.total_uncompressed_size <= SMALL:
+            continue
+        if schema.max_repetition_level or "DELTA_BYTE_ARRAY" in column.encodings:
+            nested.append(column)
+        elif any("DICTIONARY" in encoding for encoding in column.encodings):
+            counts[column.path_in_schema] = column.num_values
     require_room(path, size)
     if counts:
-        with ParquetFile(path, read_dictionary=list(counts), metadata=file.metadata) as names:
-            first = next(names.iter_batches(1, row_groups=[group], columns=list(counts)))
+        names = list(counts)
+        with ParquetFile(path, read_dictionary=names, metadata=file.metadata) as dictionaries:
+            first = next(dictionaries.iter_batches(1, row_groups=[group], columns=names))
             longest = [_lengths(column).max(initial=0) for column in first.columns]
             try:
                 require_room(path, sum(map(mul, longest, counts.values())))
             except TableError:
-                require_room_for_values(path, names.read_row_group(group, columns=list(counts)))
+                require_room_for_values(path, dictionaries.read_row_group(group, columns=names))
     for column in nested:
-        rows, known = 1000 * described.num_rows // column.num_values, 0
+        rows = 1000 * row_group.num_rows // column.num_values
         if not rows:  # a single row may exceed the limit
             require_room(path, column.num_values * column.total_uncompressed_size)
+        size = 0
         for part in file.iter_batches(max(rows, 1), row_groups=[group], columns=[column.path_in_schema]):
-            known += part.nbytes
-            require_room(path, known)
+            size += part.nbytes
+            require_room(path, size)
 
 
 def require_room_for_buffers(path: Path, *, is_whole: bool = True) -> None:
@@ -103,13 +113,16 @@ def require_room_for_buffers(path: Path, *, is_whole: bool = True) -> None:
     Buffers start at multiples of 8 bytes, with their decoded size and a frame of Zstandard or LZ4. Sizes of at least
     2⁴⁷ bytes, which cannot be allocated, are ignored: they are other data.
     """
-    if (count := path.stat().st_size // 8) < 2:
+    count = path.stat().st_size // 8
+    if count < 2:
         return
-    words, size, step = np.memmap(path, "<u8", "r", shape=(count,)), 0.0, 2**17
+    words = np.memmap(path, "<u8", "r", shape=(count,))
+    size = 0.0
+    step = 2**17
     for first in range(0, count, step):
-        some = words[first : first + step + 1]
-        starts = some[1:] & 0xFFFFFFFF
-        sizes = some[:-1][(starts == 0xFD2FB528) | (starts == 0x184D2204)]
+        chunk = words[first : first + step + 1]
+        marks = chunk[1:] & 0xFFFFFFFF
+        sizes = chunk[:-1][(marks == 0xFD2FB528) | (marks == 0x184D2204)]
         size += float(sizes[sizes < 2**47].sum())
         require_room(path, size, is_whole=is_whole)
 
@@ -127,19 +140,21 @@ def _repeated(values: Any) -> float:
     """Return the decoded size of the parts of an Arrow array that are stored once but may occur many times."""
     from pyarrow import types
 
-    of = values.type
-    if types.is_struct(of):
+    kind = values.type
+    if types.is_struct(kind):
         return sum(map(_repeated, values.flatten()))
-    if types.is_nested(of) and str(of).startswith(("list_view", "large_list_view")):
+    if types.is_nested(kind) and str(kind).startswith(("list_view", "large_list_view")):
         return 8.0 * values.sizes.to_numpy().sum(dtype=float)
-    if types.is_nested(of) and hasattr(values, "values"):
+    if types.is_nested(kind) and hasattr(values, "values"):
         return _repeated(values.values)
-    if types.is_null(of) or types.is_run_end_encoded(of):
+    if types.is_null(kind) or types.is_run_end_encoded(kind):
         return 8.0 * len(values)
-    if str(of).endswith("_view"):
+    if str(kind).endswith("_view"):
         views = np.frombuffer(values.buffers()[1], "<i4").reshape(-1, 4)  # which begin with the length
         return views[values.offset : values.offset + len(values), 0].sum(dtype=float)
-    return _lengths(values)[values.indices.drop_null().to_numpy()].sum() if _is_named(of) else 0.0
+    if not _is_named(kind):
+        return 0.0
+    return _lengths(values)[values.indices.drop_null().to_numpy()].sum()
 
 
 def _lengths(column: Any) -> np.ndarray:
@@ -155,5 +170,7 @@ def _is_named(type: Any) -> bool:
     """Return whether a type is a dictionary of text."""
     from pyarrow import types
 
-    of = types.is_dictionary(type) and type.value_type
-    return bool(of) and (types.is_string(of) or types.is_large_string(of) or types.is_binary(of))
+    if not types.is_dictionary(type):
+        return False
+    entry = type.value_type
+    return types.is_string(entry) or types.is_large_string(entry) or types.is_binary(entry)

@@ -9,12 +9,12 @@ import warnings
 import zipfile
 import zlib
 from array import array
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 from ...system.suggestions import suggestion
 from ...system.threads import run_in_thread
@@ -38,8 +38,6 @@ from .layout import (
     second_header,
     title_lines,
 )
-
-T = TypeVar("T")
 
 SAMPLE, LONGEST = 1 << 20, 1 << 26
 """The bytes read to infer the encoding and the separator: usually, and at most, if the first lines are long."""
@@ -151,8 +149,8 @@ class DelimitedFile:
         size = 0
         ends = 0
         last = b""
-        with opened(self.path) as file:
-            while block := self._one_line_errors(lambda: file.read(SAMPLE)):
+        with self._one_line_errors(), opened(self.path) as file:
+            while block := file.read(SAMPLE):
                 size += len(block)
                 ends += block.count(b"\n")
                 last = block
@@ -160,8 +158,10 @@ class DelimitedFile:
                     require_room(self.path, size)
         words = [] if target is None else [target]
         # pandas reads large files in threads, and handles Ctrl-C only after they end.
-        with self._source() as source:
-            frame = self._one_line_errors(lambda: run_in_thread(lambda: self._reader(source, words)))
+        with self._one_line_errors(), self._source() as source, warnings.catch_warnings():
+            # Otherwise pandas drops the last values of rows that are longer than the header.
+            warnings.simplefilter("error", pandas().errors.ParserWarning)
+            frame = run_in_thread(lambda: self._reader(source, words))
         first = self.above + 2
         if not last.endswith((b"\n", b"\n\0")):
             ends += 1
@@ -176,12 +176,13 @@ class DelimitedFile:
         All rows are checked first, so that callers do not process chunks of an unreadable file. The check also finds
         long rows, which pandas before 3.1 truncates silently at the start of a chunk.
         """
-        lines = self._one_line_errors(self._check_rows)
+        with self._one_line_errors():
+            lines = self._check_rows()
         first = 0
         require_columns(self.names(), unparsed, self.notes)
         settings = {"chunksize": rows, "na_filter": False}
-        with self._source() as source, self._one_line_errors(lambda: self._reader(source, **settings)) as reader:
-            while (text := self._one_line_errors(lambda: next(reader, None))) is not None:
+        with self._one_line_errors(), self._source() as source, self._reader(source, **settings) as reader:
+            for text in reader:
                 part = self._as_table(text.mask(text.isin(MISSING_WORDS)), lines[first : first + len(text)])
                 first += len(text)
                 yield part, text[list(unparsed)].reset_index(drop=True)
@@ -191,19 +192,14 @@ class DelimitedFile:
 
         Unlike `parts`, this method raises only when it reaches an unreadable row.
         """
-        pieces = self._pieces(rows, characters, after, words)
-        while (part := self._one_line_errors(lambda: next(pieces, None))) is not None:
-            yield part
-
-    def _pieces(self, rows: int, characters: int, after: int, words: Collection[str]) -> Iterator[Any]:
         columns = len(self.names())
-        with closing(self.rows("strict", after)) as found:
-            next(found)
+        with self._one_line_errors(), closing(self.rows("strict", after)) as numbered_rows:
+            next(numbered_rows)
             while True:
                 validator = RowValidator(self.path, self.separator, columns)
                 taken = []
                 length = 0
-                for row, numbers, lines in found:
+                for row, numbers, lines in numbered_rows:
                     validator.check(row, numbers, lines)
                     taken += lines
                     length += sum(map(len, lines))
@@ -287,14 +283,12 @@ class DelimitedFile:
         require_distinct(names, str(self.path))
         return names
 
-    def _one_line_errors(self, read: Callable[[], T]) -> T:
-        """Call a reader and convert its errors to one-line errors."""
+    @contextmanager
+    def _one_line_errors(self) -> Iterator[None]:
+        """Convert errors of readers to one-line errors."""
         pd = pandas()
         try:
-            with warnings.catch_warnings():
-                # Otherwise pandas drops the last values of rows that are longer than the header.
-                warnings.simplefilter("error", pd.errors.ParserWarning)
-                return read()
+            yield
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
             self._check_rows()
             raise TableError(f"{self.path} is not a table: {first_line(error)}.") from error
@@ -442,10 +436,10 @@ def compression_of(path: Path) -> str:
         return _COMPRESSIONS[path.suffix.lower()]
     with path.open("rb") as file:
         start = file.read(6)
-    return _by_mark(_MARKS, start)
+    return by_mark(_MARKS, start)
 
 
-def _by_mark(marks: Mapping[bytes, str], start: bytes) -> str:
+def by_mark(marks: Mapping[bytes, str], start: bytes) -> str:
     """Return the value of the first mark at the start of a file, or ""."""
     return next((value for mark, value in marks.items() if start.startswith(mark)), "")
 
@@ -472,7 +466,7 @@ def opened(path: Path) -> IO[bytes]:
 
 def encoding_of(start: bytes) -> str | None:
     r"""Infer an encoding from the first bytes of a file, or return None if they are not text."""
-    marked = _by_mark(_BEGINNINGS, start)
+    marked = by_mark(_BEGINNINGS, start)
     if marked:
         return marked
     if b"\0" in start:

@@ -12,8 +12,9 @@ from ..error import TableError, pandas
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """The path of a file or folder, or paths of several files."""
 
-PARQUET, ARROW, EXCEL = {".parquet", ".pq"}, {".feather", ".arrow", ".ipc"}, {".xlsx", ".xlsm"}
-"""File name suffixes of each format."""
+PARQUET = {".parquet", ".pq"}
+ARROW = {".feather", ".arrow", ".ipc"}
+EXCEL = {".xlsx", ".xlsm"}
 STANDARD_INPUT = Path("-")
 """The name that stands for standard input."""
 _PACKED = {".gz", ".bz2", ".xz", ".zst", ".zip"}
@@ -70,26 +71,35 @@ def files_of(paths: Paths) -> list[Path]:
         folder = Path(paths)
         if not folder.is_dir():
             return [existing(folder)]
-        found = ((file, file.relative_to(folder).parts) for file in sorted(folder.rglob("*")) if file.is_file())
-        files = [file for file, parts in found if not any(part.startswith((".", "_")) for part in parts)]
-        if not files:
-            raise TableError(f"{folder} is a folder that contains no table files.")
-        for file in files:
-            if not _kind(file):
-                advice = "move it out of the folder, prefix its name with _, or pass a list of the table's files."
-                raise TableError(f"{file} has no suffix of a table (.parquet, .arrow, .csv, .csv.gz, …): {advice}")
-            remedy = f'pass pyarrow.dataset.dataset({str(folder)!r}, partitioning="hive") instead'
-            require_all_columns(file, folder, remedy)
-        files = [existing(file) for file in files]
+        files = _files_in(folder)
     else:
         files = [existing(path) for path in several_paths(paths)]
-        folder = next((path for path in files if path.is_dir() or path == STANDARD_INPUT), None)
-        if folder is not None:
-            raise TableError(f"{folder} is not a file: a list must contain file names.")
+        for file in files:
+            if file.is_dir() or file == STANDARD_INPUT:
+                raise TableError(f"{file} is not a file: a list must contain file names.")
+    kind = _kind(files[0])
     for file in files[1:]:
-        if _kind(file) != _kind(files[0]):
-            kinds = f"{_kind(files[0]) or 'unknown'} and {_kind(file) or 'unknown'}"
+        if _kind(file) != kind:
+            kinds = f"{kind or 'unknown'} and {_kind(file) or 'unknown'}"
             raise TableError(f"{files[0]} and {file} differ in kind ({kinds}): all files of a table must have one.")
+    return files
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """Return the files in a folder and in its folders, and raise an error if one of them is no table."""
+    files = []
+    for file in sorted(folder.rglob("*")):
+        is_ignored = any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
+        if is_ignored or not file.is_file():
+            continue
+        if not _kind(file):
+            advice = "move it out of the folder, prefix its name with _, or pass a list of the table's files."
+            raise TableError(f"{file} has no suffix of a table (.parquet, .arrow, .csv, .csv.gz, …): {advice}")
+        remedy = f'pass pyarrow.dataset.dataset({str(folder)!r}, partitioning="hive") instead'
+        require_all_columns(file, folder, remedy)
+        files.append(existing(file))
+    if not files:
+        raise TableError(f"{folder} is a folder that contains no table files.")
     return files
 
 
@@ -152,10 +162,12 @@ def require_all_columns(file: Path, folder: Path, remedy: str) -> None:
         raise TableError(f"{file} is in the folder {named!r}, whose name is a value of column {column!r}: {remedy}.")
 
 
-def require_equal_columns(names: Sequence[str], file: Path, of_first: Sequence[str], first: Path) -> None:
+def require_equal_columns(names: Sequence[str], file: Path, first_names: Sequence[str], first: Path) -> None:
     """Raise an error if a file has other columns than the first file. Their order may differ."""
-    for here, there, have, other in ((names, of_first, file, first), (of_first, names, first, file)):
-        for name in there:
-            if name not in here:
-                rule = "all files of a table must have the same columns."
-                raise TableError(f"{have} lacks the column {name!r} of {other}: {rule}")
+    rule = "all files of a table must have the same columns."
+    for name in first_names:
+        if name not in names:
+            raise TableError(f"{file} lacks the column {name!r} of {first}: {rule}")
+    for name in names:
+        if name not in first_names:
+            raise TableError(f"{first} lacks the column {name!r} of {file}: {rule}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import time
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,8 @@ def plain_column(series: Any) -> Any:
     pd = pandas()
     if isinstance(series.dtype, pd.ArrowDtype) and series.dtype.type in (list, dict, bytes, time):
         series = series.astype(object)
-        return series if (plain := plain_column(series)) is None else plain
+        plain = plain_column(series)
+        return series if plain is None else plain
     if series.dtype.kind == "m":
         return series.dt.total_seconds()
     if isinstance(series.dtype, pd.PeriodDtype):
@@ -80,8 +82,10 @@ def plain_column(series: Any) -> Any:
     if inferred in ("timedelta", "timedelta64"):
         return pd.to_timedelta(series).dt.total_seconds()
     if inferred == "time":
-        return pd.to_numeric(series.map(lambda of: pd.Timedelta(of.isoformat()).total_seconds(), na_action="ignore"))
-    if series.dtype == object and not all(pd.api.types.is_scalar(of) and not isinstance(of, bytes) for of in series):
+        durations = pd.to_timedelta(series.map(time.isoformat, na_action="ignore"))
+        return durations.dt.total_seconds()
+    are_plain = (pd.api.types.is_scalar(value) and not isinstance(value, bytes) for value in series)
+    if series.dtype == object and not all(are_plain):
         return series.map(_as_text, na_action="ignore")
     return None
 
@@ -90,10 +94,12 @@ def _as_text(value: Any) -> str:
     """Convert bytes, lists of names (joined by semicolons) and other objects to text."""
     if isinstance(value, bytes):
         return value.decode(errors="replace")
-    each = value.tolist() if isinstance(value, np.ndarray) else value
-    if isinstance(each, list | tuple | set | frozenset) and all(isinstance(name, str | int) for name in each):
-        return ";".join(map(str, sorted(each) if isinstance(each, set | frozenset) else each))
-    return str(each)
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list | tuple | set | frozenset) and all(isinstance(name, str | int) for name in value):
+        names = sorted(value) if isinstance(value, set | frozenset) else value
+        return ";".join(map(str, names))
+    return str(value)
 
 
 def has_names(table: Any) -> bool:
@@ -112,12 +118,13 @@ def _of_array(array: Any, estimator: Any) -> Frame:
     """Convert an array to a data frame. Columns that contain only numbers become numeric."""
     if isinstance(array, list) and array and isinstance(array[0], dict):
         raise TableError("X is a list of dicts, not a data frame: convert it with pandas.DataFrame(X).")
-    if type(array) is dict or hasattr(array, "collect"):
-        advice = "call its collect()" if hasattr(array, "collect") else "convert it with pandas.DataFrame(X)"
-        raise TableError(f"X is a {type(array).__name__}, not a data frame: {advice}.")
-    is_object = np.asarray(array).dtype.kind in "OUS" if isinstance(array, np.ndarray | list) else False
-    settings: Any = {"dtype": object if is_object else "numeric", "ensure_all_finite": False, "input_name": "X"}
-    X: Any = check_array(array, estimator=estimator, **settings)
+    if hasattr(array, "collect"):
+        raise TableError(f"X is a {type(array).__name__}, not a data frame: call its collect().")
+    if type(array) is dict:
+        raise TableError("X is a dict, not a data frame: convert it with pandas.DataFrame(X).")
+    is_object = isinstance(array, np.ndarray | list) and np.asarray(array).dtype.kind in "OUS"
+    dtype: Any = object if is_object else "numeric"
+    X: Any = check_array(array, estimator=estimator, dtype=dtype, ensure_all_finite=False, input_name="X")
     frame = pandas().DataFrame(X, columns=names_of_array(X.shape[1]))
     return frame.infer_objects() if is_object else frame
 
@@ -156,12 +163,13 @@ def row_blocks(rows: int, width: int) -> list[slice]:
 
 def by_blocks(work: Callable[[slice], None], rows: int, width: int) -> None:
     """Call work(block) for each block of rows, in parallel threads. After Ctrl-C, no further block is started."""
-    parts, stopped = row_blocks(rows, width), []
-    workers = min(usable_threads(), len(parts))
+    blocks = row_blocks(rows, width)
+    workers = min(usable_threads(), len(blocks))
+    is_stopped = Event()
 
-    def own(worker: int) -> None:
-        for part in parts[worker::workers]:
-            if not stopped:
-                work(part)
+    def work_on_blocks(worker: int) -> None:
+        for block in blocks[worker::workers]:
+            if not is_stopped.is_set():
+                work(block)
 
-    run_in_parallel(own, workers, lambda: stopped.append(True))
+    run_in_parallel(work_on_blocks, workers, is_stopped.set)

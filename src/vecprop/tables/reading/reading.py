@@ -17,7 +17,7 @@ from ..error import TableError, first_line, pandas
 from ..kinds.kinds import as_whole
 from . import arrow_files
 from .bounds import CELL, require_room, require_room_for_workbook
-from .delimited import DelimitedFile, known_target, listed, notes_on_totals, require_columns, require_distinct
+from .delimited import DelimitedFile, by_mark, known_target, listed, notes_on_totals, require_columns, require_distinct
 from .file_lists import (
     ARROW,
     EXCEL,
@@ -36,48 +36,60 @@ def _read_excel(files: Sequence[Path]) -> Any:
     """Read the first sheet of a workbook as a data frame. The index contains row numbers of the sheet."""
     path = files[0]
     if len(files) > 1:
-        raise TableError(
-            f"{path} is one of several Excel workbooks: save them as Parquet or CSV to read them together."
-        )
+        advice = "save them as Parquet or CSV to read them together"
+        raise TableError(f"{path} is one of several Excel workbooks: {advice}.")
     imported("openpyxl", "Reading an Excel file", "tables")
-    pd = pandas()
     try:
-        require_room_for_workbook(path)
-        whole_book = {"read_only": False}  # otherwise openpyxl does not report merged cells and hidden rows
-        with pd.ExcelFile(path, engine="openpyxl", engine_kwargs=whole_book) as book:
-            sheets, sheet = book.sheet_names, book.book.worksheets[0]
-            require_room(path, CELL * sheet.max_row * sheet.max_column)
-            whole = pd.read_excel(book, header=None, dtype=object, keep_default_na=False, na_values=[""])
-            require_room(path, sum(len(text) for text in whole.to_numpy().flat if isinstance(text, str)))
+        cells, book = _cells_of(path)
     except TableError:
         raise
     except Exception as error:  # a damaged workbook may raise any error of zipfile, XML or openpyxl
         raise TableError(f"{path} cannot be read as an Excel file: {first_line(error)}.") from error
-    if not len(whole):
+    if not len(cells):
         raise TableError(f"The first sheet of {path} has no values.")
-    notes = [f"{path.name}: read only the first of {len(sheets)} sheets, {sheets[0]!r}."] if len(sheets) > 1 else []
-    above = header_row(whole[:SAMPLED].fillna("").astype(str).to_numpy().tolist())
-    if above:
-        titles = whole[:above].stack()
-        shown = f", such as {str(titles.iloc[0])[:40]!r}" if len(titles) else ""
-        notes.append(f"{path.name}: skipped {above} row(s) above the header{shown}.")
-    merged = [cells for cells in sheet.merged_cells.ranges if cells.min_row > above + 1]
-    for cells in merged:
-        place = slice(cells.min_row - 1, cells.max_row), slice(cells.min_col - 1, cells.max_col)
-        whole.iloc[place] = whole.iloc[cells.min_row - 1, cells.min_col - 1]
-    if merged:
-        notes.append(f"{path.name}: copied the value of merged cells, such as {merged[0].coord}, to each of them.")
-    hidden = [row for row, of in sheet.row_dimensions.items() if of.hidden and above + 1 < row <= len(whole)]
-    if hidden:
-        notes.append(f"{path.name}, {listed(hidden)}: hidden, but read like other rows.")
-    names = [
-        f"column {number}" if pd.isna(name) else str(name).strip() for number, name in enumerate(whole.iloc[above], 1)
-    ]
+    above = header_row(cells[:SAMPLED].fillna("").astype(str).to_numpy().tolist())
+    notes = list(_notes_on_sheet(path, cells, book, above))
+    names = [str(name).strip() for name in cells.iloc[above].fillna("")]
+    names = [name or f"column {number}" for number, name in enumerate(names, 1)]
     require_distinct(names, str(path))
-    frame = whole.iloc[above + 1 :].dropna(how="all").set_axis(names, axis=1).infer_objects()
+    frame = cells.iloc[above + 1 :].dropna(how="all").set_axis(names, axis=1).infer_objects()
     frame.index = (frame.index + 1).rename("line")
     frame.attrs["notes"] = notes + notes_on_totals(frame, path.name)
     return frame
+
+
+def _cells_of(path: Path) -> tuple[Any, Any]:
+    """Return the cells of the first sheet of a workbook as a data frame without a header, and the workbook."""
+    pd = pandas()
+    require_room_for_workbook(path)
+    whole_book = {"read_only": False}  # otherwise openpyxl does not report merged cells and hidden rows
+    with pd.ExcelFile(path, engine="openpyxl", engine_kwargs=whole_book) as book:
+        sheet = book.book.worksheets[0]
+        require_room(path, CELL * sheet.max_row * sheet.max_column)
+        cells = pd.read_excel(book, header=None, dtype=object, keep_default_na=False, na_values=[""])
+        require_room(path, sum(len(text) for text in cells.to_numpy().flat if isinstance(text, str)))
+        return cells, book.book
+
+
+def _notes_on_sheet(path: Path, cells: Any, book: Any, above: int) -> Iterator[str]:
+    """Yield notes on the first sheet of a workbook, and copy the values of merged cells below its header."""
+    if len(book.sheetnames) > 1:
+        yield f"{path.name}: read only the first of {len(book.sheetnames)} sheets, {book.sheetnames[0]!r}."
+    if above:
+        titles = cells[:above].stack()
+        example = f", such as {str(titles.iloc[0])[:40]!r}" if len(titles) else ""
+        yield f"{path.name}: skipped {above} row(s) above the header{example}."
+    sheet = book.worksheets[0]
+    merged = [area for area in sheet.merged_cells.ranges if area.min_row > above + 1]
+    for area in merged:
+        value = cells.iloc[area.min_row - 1, area.min_col - 1]
+        cells.iloc[area.min_row - 1 : area.max_row, area.min_col - 1 : area.max_col] = value
+    if merged:
+        yield f"{path.name}: copied the value of merged cells, such as {merged[0].coord}, to each of them."
+    rows = range(above + 2, len(cells) + 1)
+    hidden = [row for row, dimension in sheet.row_dimensions.items() if dimension.hidden and row in rows]
+    if hidden:
+        yield f"{path.name}, {listed(hidden)}: hidden, but read like other rows."
 
 
 Frame = Any
@@ -136,8 +148,10 @@ def read_table(
     1  Alan   41
     """
     if is_dataset(path):
-        named, data = Path("The data set"), cast(Any, path)
-        return _checked(arrow_files.as_frame(named, arrow_files.one_line_errors(named, data.to_table)), named)
+        named = Path("The data set")
+        with arrow_files.one_line_errors(named):
+            table = cast(Any, path).to_table()
+        return _checked(arrow_files.as_frame(named, table), named)
     with _files(path) as (files, named):
         suffix = files[0].suffix.lower()
         if suffix in PARQUET | ARROW:
@@ -178,21 +192,21 @@ def _text_of(files: Sequence[Path], named: Path, target: str | None, classes: Se
             part.index = _lines_of_file(name, part.index)
         frame = pandas().concat([part[frame.columns] for part in frames]).rename_axis(index="line")
     if target in frame.columns:
-        frame[target], more = known_target(frame[target], classes, named.name)
-        notes += more
+        frame[target], notes_on_target = known_target(frame[target], classes, named.name)
+        notes += notes_on_target
     frame.attrs = {"notes": notes, "is_text": True}
     return frame
 
 
 def delimited_files(files: Sequence[Path]) -> Iterator[DelimitedFile]:
     """Yield text files with their formats, and raise an error if they differ in their columns."""
-    of_first: list[str] = []
+    first_names: list[str] = []
     for file in files:
         text = DelimitedFile.of(file)
         if len(files) > 1:
             names = text.names()
-            of_first = of_first or names
-            require_equal_columns(names, file, of_first, files[0])
+            first_names = first_names or names
+            require_equal_columns(names, file, first_names, files[0])
         yield text
 
 
@@ -285,11 +299,13 @@ def _batches(dataset: Any, rows: int) -> Iterator[tuple[Path, Any]]:
     """Yield the non-empty batches of a data set as Arrow tables, each with a name for the data set."""
     from pyarrow import Table
 
-    named, batches, is_empty = Path("The data set"), dataset.to_batches(batch_size=rows), True
-    while (batch := arrow_files.one_line_errors(named, lambda: next(batches, None))) is not None:
-        if len(batch):
-            is_empty = False
-            yield named, Table.from_batches([batch])
+    named = Path("The data set")
+    is_empty = True
+    with arrow_files.one_line_errors(named):
+        for batch in dataset.to_batches(batch_size=rows):
+            if len(batch):
+                is_empty = False
+                yield named, Table.from_batches([batch])
     if is_empty:
         raise TableError(f"{named} has no rows.")
 
@@ -362,7 +378,7 @@ def _files(paths: Paths) -> Iterator[tuple[list[Path], Path]]:
         copy = Path(folder, "stream")
         with nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else path.open("rb") as stream:
             start = stream.read(8)
-            copy = copy.with_suffix(next((end for mark, end in _ENDINGS.items() if start.startswith(mark)), ".csv"))
+            copy = copy.with_suffix(by_mark(_ENDINGS, start) or ".csv")
             with copy.open("wb") as file:
                 file.write(start)
                 shutil.copyfileobj(stream, file)

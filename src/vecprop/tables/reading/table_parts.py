@@ -21,8 +21,10 @@ from .reading import is_dataset, may_be_in_parts, read_chunks
 
 JOINED = 8192
 """Small parts are joined until they have this number of rows."""
-IN_MEMORY, ON_DISK = 2**23, 2**30
-"""The largest number of bytes of joined parts that are cached in memory and in a temporary file."""
+IN_MEMORY = 2**23
+"""The largest number of bytes of joined parts that are cached in memory."""
+ON_DISK = 2**30
+"""The largest number of bytes of joined parts that are cached in a temporary file."""
 T = TypeVar("T")
 
 
@@ -44,7 +46,8 @@ class TablePart:
 
     def table(self, is_checked: bool) -> Any:
         """Return the part as an Arrow table."""
-        table = arrow_files.one_line_errors(self.path, lambda: self.read(is_checked), self.place)
+        with arrow_files.one_line_errors(self.path, self.place):
+            table = self.read(is_checked)
         if len(table) != self.rows:
             raise TableError(
                 f"{self.place} changed while it was read: it has {len(table)} rows instead of {self.rows}."
@@ -70,7 +73,9 @@ class _Cache:
 
     def __init__(self) -> None:
         self.file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (closed by `finalize`)
-        self.places, self.room, self.lock = dict[int, tuple[int, int]](), ON_DISK, Lock()
+        self.slices: dict[int, tuple[int, int]] = {}
+        self.room = ON_DISK
+        self.lock = Lock()
         finalize(self, self.file.close)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -82,8 +87,8 @@ class _Cache:
         import pyarrow as pa
 
         with self.lock:
-            if number in self.places:
-                start, size = self.places[number]
+            if number in self.slices:
+                start, size = self.slices[number]
                 self.file.seek(start)
                 return pa.ipc.open_stream(self.file.read(size)).read_all()
             table = pa.concat_tables([part.table(True) for part in parts]).unify_dictionaries().combine_chunks()
@@ -93,7 +98,7 @@ class _Cache:
                     with pa.ipc.new_stream(stream, table.schema) as writer:
                         writer.write_table(table)
                     start = self.file.seek(0, os.SEEK_END)
-                    self.places[number] = start, self.file.write(stream.getvalue())
+                    self.slices[number] = (start, self.file.write(stream.getvalue()))
         return table
 
 
@@ -124,20 +129,22 @@ class TableParts:
             If files have different columns or types, or the table has no rows.
         """
         if is_dataset(table):
-            schema, parts = table.schema, []
-            fragments = arrow_files.one_line_errors(Path("The data set"), lambda: list(_fragments(table)))
+            schema = table.schema
+            parts = []
+            with arrow_files.one_line_errors(Path("The data set")):
+                fragments = list(_fragments(table))
             for fragment, rows in fragments:
                 path = Path(getattr(fragment, "path", "A table in memory"))
                 read = partial(_of_fragment, fragment, schema)
                 parts.append(TablePart(path, f"{path} of the data set", rows, read))
         else:
-            files, footers = files_of(table), {}
+            files = files_of(table)
+            footers: dict[Path, Any] = {}
             schema = arrow_files.common_schema(files, footers)
-            parts = [
-                TablePart(file, f"{file}, row group {number}", rows, read)
-                for file in files
-                for number, (rows, read) in enumerate(arrow_files.groups_of(file, schema, footers.get(file)))
-            ]
+            parts = []
+            for file in files:
+                for number, (rows, read) in enumerate(arrow_files.groups_of(file, schema, footers.get(file))):
+                    parts.append(TablePart(file, f"{file}, row group {number}", rows, read))
         parts = [part for part in parts if part.rows]
         if not parts:
             raise TableError("The table has no rows.")
@@ -146,21 +153,23 @@ class TableParts:
     def joined(self, most: int = JOINED) -> "TableParts":
         """Join small parts with their neighbors, up to a number of rows."""
         runs: list[list[TablePart]] = []
-        rows, cache, joined = most, _Cache(), []
+        room = 0
         for part in self.parts:
-            rows += part.rows
-            if part.rows >= arrow_files.SMALL or rows > most:
+            is_large = part.rows >= arrow_files.SMALL
+            if is_large or part.rows > room:
                 runs.append([])
-                rows = part.rows
+                room = most
             runs[-1].append(part)
-            rows = most if part.rows >= arrow_files.SMALL else rows
+            room = 0 if is_large else room - part.rows
+        cache = _Cache()
+        joined = []
         for number, run in enumerate(runs):
+            first = run[0]
             if len(run) > 1:
-                place = f"{run[0].place} and the next {len(run) - 1} part(s)"
-                run = [
-                    TablePart(run[0].path, place, sum(part.rows for part in run), partial(cache.read, run, number), run)
-                ]
-            joined += run
+                place = f"{first.place} and the next {len(run) - 1} part(s)"
+                rows = sum(part.rows for part in run)
+                first = TablePart(first.path, place, rows, partial(cache.read, run, number), run)
+            joined.append(first)
         return replace(self, parts=joined)
 
     @property

@@ -3,7 +3,6 @@
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +84,8 @@ class ParquetBlocks:
         self._groups: list[tuple[Path, Any, int]] = []
         sizes = []
         for path in self.files:
-            footer = one_line_errors(path, partial(read_metadata, path))
+            with one_line_errors(path):
+                footer = read_metadata(path)
             schema = footer.schema.to_arrow_schema()
             if path == self.files[0] and inputs is None:
                 self.columns = [name for name in schema.names if name not in self._others]
@@ -117,12 +117,8 @@ class ParquetBlocks:
 
         path, footer, group = self._groups[number]
         names = [*self.columns, *self._others]
-
-        def read() -> Any:
-            with ParquetFile(path, metadata=footer, page_checksum_verification=True) as file:
-                return file.read_row_group(group, columns=names, use_threads=usable_threads() > 1)
-
-        table = one_line_errors(path, read)
+        with one_line_errors(path), ParquetFile(path, metadata=footer, page_checksum_verification=True) as file:
+            table = file.read_row_group(group, columns=names, use_threads=usable_threads() > 1)
         if len(table) != self.sizes[number]:
             raise TableError(f"{self.place(number)} changed from {self.sizes[number]} to {len(table)} rows.")
         values = {name: self._numbers(table.column(name), name, number) for name in names}
