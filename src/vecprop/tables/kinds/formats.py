@@ -101,21 +101,24 @@ class Evidence:
 
         Possible part numbers or versions are dates only if the user declares them.
         """
-        count, forms, exchangeable, last = 0, Counter[str](), Counter[str](), _FAMILIES[0]
+        count = 0
+        forms = Counter[str]()
+        exchangeable = Counter[str]()
+        families = _FAMILIES
         are_seasons = True
         for count, text in enumerate(map(small_letters, texts), 1):
-            own: list[str] = []
-            for family in (last, *_FAMILIES) if are_declared or not _NO_DATES.fullmatch(text) else ():
-                matches = ((form, re.fullmatch(FORMS[form] + TIME, text)) for form in family)
-                own = [form for form, match in matches if match and days_of_parts(match.groupdict()) is not None]
-                if own:
-                    last = family
+            if are_declared or not _NO_DATES.fullmatch(text):
+                for family in families:
+                    matches = [form for form in family if days_of_form(text, form) is not None]
+                    if not matches:
+                        continue
+                    families = [family, *_FAMILIES]  # the next text probably has the same form
+                    if len(matches) > 1:
+                        exchangeable[matches[0]] += 1
+                    else:
+                        forms[matches[0]] += 1
+                        are_seasons &= matches == ["year-month"] and int(text[5:7]) == (int(text[:4]) + 1) % 100
                     break
-            if len(own) > 1:
-                exchangeable[own[0]] += 1
-            elif own:
-                forms[own[0]] += 1
-                are_seasons &= own == ["year-month"] and int(text[5:7]) == (int(text[:4]) + 1) % 100
             if count == 20 and not forms and not exchangeable and not are_declared:
                 break
         return cls(count, Counter() if are_seasons else forms, exchangeable)
@@ -124,14 +127,20 @@ class Evidence:
         """Return the format of dates, or None if less than this share of the texts are dates."""
         forms = [form for form in FORMS if self.forms[form]]
         dates = self.forms.total() + self.exchangeable.total()
-        for pair in _EXCHANGED:
-            if self.exchangeable[pair[0]] or self.forms[pair[0]] or self.forms[pair[1]]:
-                days, months = (self.forms[form] for form in pair)
-                is_day_first = (days > months if days != months else "." in pair[0]) if day_first is None else day_first
-                right, wrong = pair if is_day_first else pair[::-1]
-                dates -= self.forms[wrong]
-                forms = [form for form in forms if form != wrong and form != right] + [right]
-        return DateReading(tuple(forms)) if dates and dates >= share * self.texts else None
+        for days, months in _EXCHANGED:
+            if not (self.exchangeable[days] or self.forms[days] or self.forms[months]):
+                continue
+            is_day_first = day_first
+            if day_first is None:  # ties are broken by the separator
+                is_day_first = (self.forms[days], "." in days) > (self.forms[months], False)
+            right = days if is_day_first else months
+            wrong = months if is_day_first else days
+            dates -= self.forms[wrong]
+            forms = [form for form in forms if form not in (right, wrong)]
+            forms.append(right)
+        if not dates or dates < share * self.texts:
+            return None
+        return DateReading(tuple(forms))
 
     @property
     def is_unclear(self) -> bool:
@@ -161,8 +170,16 @@ def days_of(text: str, forms: Sequence[str], form: str | None = None) -> float |
             return None
         return (parsed if parsed.tzinfo else parsed.replace(tzinfo=datetime.UTC)).timestamp() / 86_400
     text = small_letters(text)
-    found = (re.fullmatch(FORMS[name] + TIME, text) for name in (*forms, *ONE_MEANING))
-    match = next(filter(None, found), None)
+    for name in (*forms, *ONE_MEANING):
+        match = re.fullmatch(FORMS[name] + TIME, text)
+        if match:
+            return days_of_parts(match.groupdict())
+    return None
+
+
+def days_of_form(text: str, form: str) -> float | None:
+    """Parse a date in lower case with one form, as days since 1970 or as None if it is invalid."""
+    match = re.fullmatch(FORMS[form] + TIME, text)
     return None if match is None else days_of_parts(match.groupdict())
 
 
@@ -171,26 +188,33 @@ _known_days_of = lru_cache(2**14)(days_of)  # the same days recur in many chunks
 
 def days_of_parts(part: dict[str, str | None]) -> float | None:
     """Convert the parts of a date to days since 1970, or return None if the date or time is invalid."""
-    name, year = part["month"] or "", int(part["year"] or 0)
-    named = [number for number, month in enumerate(MONTHS, 1) if month == name or month[: max(len(name), 3)] == name]
-    if name.isalpha() and len(named) != 1:
-        return None
-    month = named[0] if name.isalpha() else int(name)
-    year += 0 if year > 99 else 2000 if year < 69 else 1900
-    hour, minute, second = (float((part[unit] or "0").replace(",", ".")) for unit in ("hour", "minute", "second"))
+    month = part["month"] or ""
+    if month.isalpha():
+        numbers = [str(number) for number, name in enumerate(MONTHS, 1) if name[: max(len(month), 3)] == month]
+        if len(numbers) != 1:
+            return None
+        month = numbers[0]
+    year = int(part["year"] or 0)
+    if year < 100:
+        year += 2000 if year < 69 else 1900
+    hour = int(part["hour"] or 0)
     if part["half"]:
-        hour = hour % 12 + 12 * (part["half"] == "p")
-    digits = re.sub("[^0-9]", "", part["zone"] or "")
-    away = (int(digits[:2] or 0) * 60 + int(digits[2:] or 0)) * (-1 if "-" in (part["zone"] or "") else 1)
-    if hour > 23 or minute > 59 or second >= 60:
-        return None
+        hour = hour % 12
+    if part["half"] == "p":
+        hour += 12
+    zone = part["zone"] or ""
+    digits = re.sub("[^0-9]", "", zone)
+    offset = datetime.timedelta(hours=int(digits[:2] or 0), minutes=int(digits[2:] or 0))
+    second = float((part["second"] or "0").replace(",", "."))
     try:
-        day = (
-            datetime.date(year, month, int(part.get("day") or 1)).toordinal() - 719163
-        )  # the ordinal of 1 January 1970
+        local = datetime.datetime(year, int(month), int(part.get("day") or 1), hour, int(part["minute"] or 0))
+        since_1970 = local - datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=round(1000 * second))
     except ValueError:
         return None
-    return (day * 86_400_000 + round(((hour * 60 + minute - away) * 60 + second) * 1000)) / 86_400_000
+    if second >= 60:
+        return None
+    since_1970 += offset if "-" in zone else -offset
+    return since_1970 / datetime.timedelta(days=1)
 
 
 WORDS = {"true": 1.0, "false": 0.0, "none": float("nan")}
@@ -215,6 +239,7 @@ SECONDS = "seconds"
 """The unit of columns that contain times of day or durations."""
 CLOCK = r"([+-]?)(?:(\d+) days?,? )?(\d{1,3}):([0-5]\d)(?::([0-5]\d(?:[.,]\d+)?))?(?: ?([ap])\.?m\.?)?"
 """The regular expression of a time of day or a duration with colons, in lower case."""
+_SECONDS = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
 SPELLED = r"(\d+(?:[.,]\d+)?) ?(w(?:eeks?)?|d(?:ays?)?|h(?:ours?|rs?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)(?![a-z])"
 """The regular expression of a number with a unit of time, which occurs at least once in durations."""
 
@@ -256,16 +281,17 @@ class NumberReading:
         if are_times(texts):
             return cls(unit=SECONDS)
         parts = [match.groups() for text in texts if (match := _NUMERAL.fullmatch(one_of_each(text)))]
-        bodies = [body for _, body, _, _ in parts]
+        bodies = [body.strip() for _, body, _, _ in parts]
         decimal = decimal or _sign_of(bodies).removeprefix("?") or "."
-        between = Counter(sign for body in bodies for sign in {",", ".", " ", "'"} - {decimal} if sign in body.strip())
-        units = Counter(unit for before, _, after, _ in parts for unit in (before, after) if unit)
-        others = Counter(other or "" for *_, other in parts)
-        spellings = _spellings(others) if any(others) else ()
-        # Ties are broken by the text, so that the result does not depend on the order of the values.
-        thousands = max(sorted(between, reverse=True), key=between.__getitem__, default="")
-        unit = max(sorted(units, reverse=True), key=units.__getitem__, default="")
-        return cls(decimal, thousands, unit, spellings)
+        between = Counter[str]()
+        units = Counter[str]()
+        other_units = Counter[str]()
+        for body, (before, _, after, other_unit) in zip(bodies, parts, strict=True):
+            between.update(({",", ".", " ", "'"} - {decimal}) & set(body))
+            units.update(filter(None, (before, after)))
+            other_units[other_unit or ""] += 1
+        spellings = _spellings(other_units) if any(other_units) else ()
+        return cls(decimal, _most_frequent(between), _most_frequent(units), spellings)
 
     def value(self, text: str) -> float | None:
         """Return the number in a text, nan for "none", and None for invalid text."""
@@ -288,9 +314,14 @@ class NumberReading:
         return ", ".join(filter(None, ["numbers", decimal, thousands, self.unit, *self.spellings[:1]]))
 
 
+def _most_frequent(counts: "Counter[str]") -> str:
+    """Return the most frequent text, or "". Ties are broken by the text, not by the order of the values."""
+    return max(sorted(counts, reverse=True), key=counts.__getitem__, default="")
+
+
 def _spellings(counts: "Counter[str]") -> tuple[str, ...]:
     """Return the spellings of the most frequent unit, or an empty tuple if most numbers have no unit."""
-    unit = max(sorted(counts, reverse=True), key=counts.__getitem__)
+    unit = _most_frequent(counts)
     if not unit:
         return ()
     spellings = {other for other in counts if _are_one_unit(unit, other)}
@@ -307,8 +338,11 @@ def _are_one_unit(one: str, other: str) -> bool:
     if max(len(one), len(other)) <= 2 and {one[0], other[:1]} == {"m", "M"}:
         return False
     short, long = sorted((one.casefold().rstrip("."), other.casefold().rstrip(".")), key=len)
+    if not long.startswith(short):
+        return False
     ending = long.removeprefix(short)
-    return long.startswith(short) and (not ending or (ending in _PLURALS and len(short) > (1 if ending == "s" else 2)))
+    shortest = 2 if ending == "s" else 3
+    return not ending or (ending in _PLURALS and len(short) >= shortest)
 
 
 def decimal_sign(texts: Iterable[str]) -> str:
@@ -335,17 +369,15 @@ def _sign_of(bodies: Iterable[str]) -> str:
 
 def _sign_of_one(body: str) -> str:
     """Return the decimal separator of a number, "?" if it is ambiguous, or "" if the number has none."""
-    comma, point = body.count(","), body.count(".")
-    if comma and point:
-        return max(",.", key=body.rindex)
-    if comma + point == 0:
+    signs = re.findall("[,.]", body)
+    if not signs:
         return ""
-    sign, other = ",." if comma else ".,"
-    if comma + point > 1:
-        return other
-    head, tail = body.strip().split(sign)
-    may_be_thousands = len(tail) == 3 and tail.isdigit() and len(head) <= 3 and head[:1] not in ("", "0")
-    return "?" if may_be_thousands else sign
+    if len(set(signs)) == 2:
+        return max(",.", key=body.rindex)
+    sign = signs[0]
+    if len(signs) > 1:
+        return "." if sign == "," else ","
+    return "?" if re.fullmatch(r"[^0,.][^,.]{0,2}[,.]\d{3}", body.strip()) else sign
 
 
 def are_times(texts: Sequence[str]) -> bool:
@@ -359,7 +391,7 @@ def are_times(texts: Sequence[str]) -> bool:
     >>> are_times(["1h 20min", "45 min"]), are_times(["9:30", "23:59"]), are_times(["5 m", "12 m"])
     (True, True, False)
     """
-    if not any(re.search(r"\d", text) and seconds_of(text) is not None for text in texts[:20]):
+    if not any(seconds_of(text) is not None for text in texts[:20]):
         return False
     units = {unit[:3] if unit.startswith("min") else unit[0] for text in texts for _, unit in units_of_time(text)}
     have_units = len(units) > 1 and ("m" not in units or not units.isdisjoint("hs"))
@@ -390,15 +422,18 @@ def seconds_of(text: str) -> float | None:
     """
     if match := re.fullmatch(CLOCK, text.strip().lower()):
         sign, days, hours, minutes, seconds, half = match.groups()
-        hour = int(hours) % 12 + 12 * (half == "p") if half else int(hours)
+        hour = int(hours)
+        if half:
+            hour = hour % 12
+        if half == "p":
+            hour += 12
         value = (int(days or 0) * 24 + hour) * 3600 + int(minutes) * 60 + float((seconds or "0").replace(",", "."))
         return -value if sign == "-" else value
-    each = units_of_time(text)
-    value = sum(
-        float(number.replace(",", ".")) * {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}[unit[0]]
-        for number, unit in each
-    )
-    return None if not each else -value if text.strip().startswith("-") else value
+    quantities = units_of_time(text)
+    if not quantities:
+        return None
+    value = sum(float(number.replace(",", ".")) * _SECONDS[unit[0]] for number, unit in quantities)
+    return -value if text.strip().startswith("-") else value
 
 
 def one_of_each(text: str) -> str:
@@ -431,24 +466,22 @@ def number_of(text: str, decimal: str, thousands: str, unit: str) -> float | Non
         return WORDS[text.lower()]
     if unit:
         sign = text[:1] if text[:1] in ("+", "-") else ""
-        marked = text.removeprefix(sign).strip()
-        bare = marked.removeprefix(unit).removesuffix(unit).strip()
-        if unit == "%" and bare == marked:
+        with_unit = text.removeprefix(sign).strip()
+        without_unit = with_unit.removeprefix(unit).removesuffix(unit).strip()
+        if unit == "%" and without_unit == with_unit:
             return None
-        text = sign + bare
-    whole, point, rest = text.partition(decimal)
+        text = sign + without_unit
+    whole, point, decimals = text.partition(decimal)
     if thousands and thousands in whole:
-        first, *groups = whole.lstrip("+-").split(thousands)
-        size = 2 if thousands == "," and len(groups[0]) == 2 else 3  # India writes 12,34,567 for 1234567
-        sizes = [*[size] * (len(groups) - 1), 3]
-        are_digits = "".join(groups).isdigit() and 0 < len(first) <= size and first[0] != "0"
-        if not are_digits or [len(group) for group in groups] != sizes:
+        digits = whole.replace(thousands, ",")
+        is_indian = thousands == "," and re.fullmatch(r"[+-]?[1-9]\d?(,\d\d)*,\d{3}", digits)  # 12,34,567 for 1234567
+        if not is_indian and not re.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+", digits):
             return None
         whole = whole.replace(thousands, "")
-    if "_" in text or "." in whole + rest:
+    if "_" in text or "." in whole + decimals:
         return None
     try:
-        return float(f"{whole}.{rest}" if point else whole)
+        return float(f"{whole}.{decimals}" if point else whole)
     except ValueError:
         return None
 

@@ -61,12 +61,13 @@ def read_numbers(series: Any, reading: NumberReading) -> Values:
 def _numbers_of(values: Any, reading: NumberReading) -> list[float | None]:
     """Convert values of any type to numbers, with None for invalid values."""
     pd = pandas()
-    plain = values if reading.is_plain else np.array([None if isinstance(v, str) else v for v in values], object)
+    plain = values
+    if not reading.is_plain:
+        plain = np.array([None if isinstance(value, str) else value for value in values], object)
     try:
         numbers = pd.to_numeric(plain, errors="coerce")
     except OverflowError:  # raised for integers that exceed the largest float
-        bounded = [np.inf * (v > 0 or -1) if isinstance(v, int) and abs(v) >= 2**1023 else v for v in plain]
-        numbers = pd.to_numeric(np.array(bounded, object), errors="coerce")
+        numbers = pd.to_numeric(np.array(list(map(_bounded, plain)), object), errors="coerce")
 
     def exact(value: Any, number: float) -> float | None:
         if isnan(number):
@@ -79,12 +80,20 @@ def _numbers_of(values: Any, reading: NumberReading) -> list[float | None]:
     return list(map(exact, values, np.asarray(numbers, float).tolist()))
 
 
+def _bounded(value: Any) -> Any:
+    """Return an infinity for an integer that exceeds the largest float, and any other value unchanged."""
+    if isinstance(value, int) and abs(value) >= 2**1023:
+        return np.inf if value > 0 else -np.inf
+    return value
+
+
 def _by_distinct(series: Any, read: Callable[[Any], list[float | None]]) -> Values:
     """Convert a column to numbers, reading each distinct value once."""
     codes, distinct = pandas().factorize(series.astype(object))
-    found = read(distinct)
-    x = np.array([*(np.nan if number is None else number for number in found), np.nan])  # the last for missing values
-    return x[codes], np.array([*(number is None for number in found), False])[codes]
+    numbers = read(distinct)
+    is_unread = np.array([*(number is None for number in numbers), False])
+    x = np.array([*numbers, None], float)  # the last for missing values
+    return x[codes], is_unread[codes]
 
 
 def own_reading(series: Any) -> NumberReading:
@@ -135,21 +144,22 @@ def _days_of(values: Any, reading: DateReading) -> list[float | None]:
     nanoseconds, are converted one by one.
     """
     pd = pandas()
-    others = pd.Series([value for value in values if not isinstance(value, WRITTEN)], dtype=object)
-    days = _days_of_datetimes(pd.to_datetime(others, errors="coerce", utc=True))
-    for place in np.flatnonzero(np.isnan(days)):
-        days[place] = _days_of_datetimes(pd.to_datetime(others.iloc[[place]], errors="coerce", utc=True))[0]
-    found = iter([None if np.isnan(day) else day for day in days.tolist()])
-
-    def day_of(value: Any) -> float | None:
-        if not isinstance(value, WRITTEN):
-            return next(found)
+    objects = pd.Series([value for value in values if not isinstance(value, WRITTEN)], dtype=object)
+    days_of_objects = _days_of_datetimes(pd.to_datetime(objects, errors="coerce", utc=True))
+    for k in np.flatnonzero(np.isnan(days_of_objects)):
+        one = pd.to_datetime(objects.iloc[[k]], errors="coerce", utc=True)
+        days_of_objects[k] = _days_of_datetimes(one)[0]
+    remaining = iter(days_of_objects.tolist())
+    days: list[float | None] = []
+    for value in values:
         if isinstance(value, bool):
-            return None
-        is_whole = not isinstance(value, str) and float(value).is_integer()
-        return reading.days(str(int(value) if is_whole else value))
-
-    return list(map(day_of, values))
+            days.append(None)
+        elif isinstance(value, WRITTEN):
+            days.append(reading.days(category_name(value)))
+        else:
+            day = next(remaining)
+            days.append(None if isnan(day) else day)
+    return days
 
 
 def _days_of_datetimes(series: Any) -> np.ndarray:

@@ -128,12 +128,17 @@ def header_row(rows: Sequence[Sequence[str]], is_prose: bool = False) -> int:
     """
     widths = Counter(len(row) for row in rows if len(row) > 1)
     width = max(widths, key=lambda width: (widths[width], width), default=0)
-    are_full = (len(row) == width and all(row[1:]) for row in rows[:MOST_TITLES])
-    place = next((number for number, is_full in enumerate(are_full) if is_full), 0)
-    if not place:
+    titles: list[Sequence[str]] = []
+    for row in rows[:MOST_TITLES]:
+        if len(row) == width and all(row[1:]):
+            break
+        titles.append(row)
+    else:
         return 0
-    titles, names = rows[:place], rows[place]
-    below = [row for row in rows[place + 1 :] if any(row)]
+    if not titles:
+        return 0
+    names = rows[len(titles)]
+    below = [row for row in rows[len(titles) + 1 :] if any(row)]
     regular = [row for row in below if len(row) == width]
     is_apart = not any(titles[-1])
     if not all(_is_title(title, width, is_apart) for title in titles):
@@ -143,7 +148,7 @@ def header_row(rows: Sequence[Sequence[str]], is_prose: bool = False) -> int:
     are_padded = width > 2 and all(len(title) == width and sum(map(bool, title)) < 2 for title in titles)
     has_years = any(map(_YEAR.fullmatch, names))
     is_distinct = (is_apart and not is_prose) or are_padded or has_years or differ_from_numbers(names, below)
-    return place if is_distinct else 0
+    return len(titles) if is_distinct else 0
 
 
 def _is_title(row: Sequence[str], width: int, is_apart: bool) -> bool:
@@ -213,17 +218,22 @@ def lines_above(lines: Sequence[str]) -> tuple[int, str]:
     """
     if lines and (declared := declared_separator(lines[0])):
         return 1, declared
-    above = next((place for place, line in enumerate(lines) if line.strip() and not line.startswith("#")), 0)
-    while above and not lines[above - 1].startswith("#"):
-        above -= 1  # the reader skips blank lines itself
-    if not above:
+    count = 0
+    for number, line in enumerate(lines, 1):
+        if line.startswith("#"):
+            count = number
+        elif line.strip():
+            break
+    else:
         return 0, ""
-    below = [line for line in lines[above:] if line.strip()]
-    separator = separator_of(below)
-    comment, *rows = rows_of([lines[above - 1], *below[:2]], separator)
-    have_numbers = [any(map(is_number, row)) for row in rows]
-    names_columns = len(comment) == len(rows[0]) > 1 and have_numbers != [False, True]
-    return above - names_columns, ""
+    if not count:
+        return 0, ""
+    below = [line for line in lines[count:] if line.strip()]
+    comment, *rows = rows_of([lines[count - 1], *below[:2]], separator_of(below))
+    is_header_below = len(rows) == 2 and not any(map(is_number, rows[0])) and any(map(is_number, rows[1]))
+    if len(comment) == len(rows[0]) > 1 and not is_header_below:
+        count -= 1  # the last comment is the header
+    return count, ""
 
 
 def separator_of(lines: list[str]) -> str:
@@ -239,18 +249,21 @@ def separator_of(lines: list[str]) -> str:
     """
     lines = lines[:SAMPLED]
 
-    def worth(separator: str) -> tuple[float, int]:
+    def quality(separator: str) -> tuple[int, int]:
+        """Return the number of lines with as many values as the first line, and the number of values."""
         widths = [len(row) for row in csv.reader(lines, delimiter=separator)]
-        share = sum(width == widths[0] for width in widths) / len(widths)
-        return (share if widths[0] > 1 else 0.0, widths[0])
+        width = widths[0]
+        return (widths.count(width) if width > 1 else 0, width)
 
     with long_values():
-        best = max(SEPARATORS, key=worth)
-        if worth(best)[1] > 1:
+        best = max(SEPARATORS, key=quality)
+        _, width = quality(best)
+        if width > 1:
             return best
         rows = rows_of(lines, " ")
     are_equal = len({len(row) for row in rows}) == 1 and len(rows[0]) > 1
-    return " " if are_equal and any(is_number(value) for row in rows[1:] for value in row) else best
+    has_numbers = any(is_number(value) for row in rows[1:] for value in row)
+    return " " if are_equal and has_numbers else best
 
 
 def names_are_values(rows: list[list[str]]) -> bool:
@@ -266,20 +279,31 @@ def names_are_values(rows: list[list[str]]) -> bool:
     >>> names_are_values([["town", "2020", "2021"], ["Rome", "1.5", "2.5"]])
     False
     """
-    names, *others = [row for row in rows if len(row) == len(rows[0])]
-    columns = [
-        (name, [value for value in values if value not in MISSING_WORDS])
-        for name, *values in zip(names, *(row for row in others if row != names), strict=True)
-        if name not in MISSING_WORDS and not MISSING_WORDS.issuperset(values)
-    ]
-    if any(is_number(name) != (sum(map(is_number, values)) > 0.9 * len(values)) for name, values in columns):
+    names = rows[0]
+    others = [row for row in rows[1:] if len(row) == len(names) and row != names]
+    numbers = []
+    occurrences = []
+    for name, *column in zip(names, *others, strict=True):
+        values = [value for value in column if value not in MISSING_WORDS]
+        if name in MISSING_WORDS or not values:
+            continue
+        if is_number(name) != (sum(map(is_number, values)) > 0.9 * len(values)):
+            return False
+        if is_number(name):
+            numbers.append(float(name))
+        else:
+            occurrences.append(name in values)
+    if numbers and _are_marks(numbers):
+        return any(occurrences)
+    return bool(numbers) or (bool(occurrences) and all(occurrences))
+
+
+def _are_marks(numbers: Sequence[float]) -> bool:
+    """Return whether numbers are evenly spaced integers, such as years."""
+    steps = {later - earlier for earlier, later in pairwise(numbers)}
+    if len(numbers) == 2 and steps != {1}:
         return False
-    numbers = [float(name) for name, _ in columns if is_number(name)]
-    texts = [name in values for name, values in columns if not is_number(name)]
-    steps = {b - a for a, b in pairwise(numbers)}
-    are_even = len(steps) < 2 and (len(numbers) != 2 or steps == {1})
-    are_marks = numbers and are_even and all(number.is_integer() for number in numbers)
-    return any(texts) if are_marks else bool(numbers) or (bool(texts) and all(texts))
+    return len(steps) < 2 and all(number.is_integer() for number in numbers)
 
 
 def is_number(text: str) -> bool:
