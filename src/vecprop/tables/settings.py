@@ -121,7 +121,8 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
     Attributes
     ----------
     notes_ : list of str
-        Notes on columns that are not used, with the reasons, and on values that cannot be read.
+        Notes on columns that are not used, with the reasons, and on values that cannot be read. The text of a note has
+        the attributes ``kind``, such as "trust" or "unused", and ``column``, a name or None.
     encoder_ : Encoder
         Converts columns to inputs: ``encoder_.kinds`` by name, and ``encoder_.dropped`` with the reasons.
     profiles_ : list of Profile

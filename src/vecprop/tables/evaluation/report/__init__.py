@@ -70,26 +70,21 @@ def sections_of(measured: Measured, run: Run) -> list[tuple[str, str, Callable[[
     scores = partial(metrics, chosen=run.chosen, refit=run.refit, is_measured=run.is_measured)
     worst = partial(worst_rows, explain=run.explain)
     losses = partial(training, seconds=run.seconds)
-    if measured.is_classifier:
-        width = "" if len(measured.model.classes_) > 8 else "most"
-        return [
-            ("Metrics", "most tall", scores),
-            ("Target", "least", target.target_of_classes),
-            ("Calibration", "least", target.calibration_of_classes),
-            ("Columns", "", columns),
-            ("Worst predictions", "", worst),
-            ("Errors", width, target.errors_of_classes),
-            ("Training", "least", losses),
-        ]
-    return [
+    is_classifier = measured.is_classifier
+    is_wide = is_classifier and len(measured.model.classes_) > 8
+    sections = [
         ("Metrics", "most tall", scores),
-        ("Target", "least", target.target_of_numbers),
+        ("Target", "least", target.target_of_classes if is_classifier else target.target_of_numbers),
         ("Columns", "", columns),
         ("Worst predictions", "", worst),
-        ("Errors", "most", target.errors_of_numbers),
+        ("Errors", "" if is_wide else "most", target.errors_of_classes if is_classifier else target.errors_of_numbers),
         ("Training", "least", losses),
-        ("Calibration", "", target.calibration_of_numbers),
     ]
+    if is_classifier:
+        sections.insert(2, ("Calibration", "least", target.calibration_of_classes))
+    else:
+        sections.append(("Calibration", "", target.calibration_of_numbers))
+    return sections
 
 
 def verdict_box(measured: Measured, run: Run) -> Html:
