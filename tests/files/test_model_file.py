@@ -24,8 +24,8 @@ from vecprop import FileError, MLPClassifier, MLPRegressor, load, save
 from vecprop.export import TrainedNetwork
 from vecprop.files import model_file
 from vecprop.files.model_file import container
+from vecprop.files.model_file.json_values import Reader, Writer
 from vecprop.files.model_file.registry import BY_CLASS, BY_NAME
-from vecprop.files.model_file.values import Reader, Writer
 
 
 def round_trip(model, tmp_path, **notes) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
-from ...files.checkpoint.identity import Identity, of_all
+from ...files.checkpoint.identity import RunIdentity, of_all
 from ...files.checkpoint.store import LOCK, RUN, Store
 from ...system.versions import version_of
 from ...tables.reading.file_lists import STANDARD_INPUT, existing
@@ -37,7 +37,7 @@ class RunFolder:
         changes = options.keys() - PASSING - STILL_THE_SAME - run.keys()
         run |= {named(name): str(value) for name, value in options.items() if name in changes}
         run |= {f"version of {name}": version_of(name) for name in LIBRARIES} | {"version of Python": python_version()}
-        run = Identity()(run)
+        run = RunIdentity()(run)
         self.store = Store(self.path, run, [of_all([run])])
         self._known: list[Any] = []
 

@@ -18,7 +18,7 @@ from ...train.state import TrainingResult
 from ..atomic import sweep
 from ..model_file import information, load_with_memory, save_with_notes
 from ..networks import TrainedNetwork
-from .identity import Identity, differing, made_with, require_savable, warn_of_others
+from .identity import RunIdentity, differing, made_with, require_savable, warn_of_others
 from .results import FitStore, Groups, MemberStore
 from .store import Throttle, held
 
@@ -108,7 +108,7 @@ class Checkpoint(SuggestsNames):
         for prefix, batch in zip(("", "validation "), batches, strict=False):
             if batch is not None:
                 known |= {f"{prefix}X": batch, f"{prefix}T": batch.T, f"{prefix}sample_weight": batch.weight}
-        self._run = Identity()(known)
+        self._run = RunIdentity()(known)
         if self._record is not None:
             self._run["record"] = type(self._record).__name__
         self._throttle = Throttle(self.every)

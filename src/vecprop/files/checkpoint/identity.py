@@ -17,14 +17,14 @@ from ... import __version__
 from ...core import Batch, Selection, SparseNetwork
 from ...system.versions import processor_name, version_of
 from .. import FileError
+from ..model_file.json_values import Writer
 from ..model_file.registry import BY_CLASS
-from ..model_file.values import Writer
 
 BLOCK = 2**20
 """The number of entries that are hashed at a time, which bounds copies of arrays in another memory order."""
 
 
-class Identity:
+class RunIdentity:
     """Converts the inputs of a run to JSON values, computing the digest of each array once.
 
     Functions become names; arrays, selections of rows and files become digests. Other values are encoded as in model

@@ -12,9 +12,9 @@ import numpy as np
 from ...train.members import ARRAYS, Data, GroupResults, Member, PartialResults
 from ...train.state import TrainingResult
 from .. import FileError
+from ..model_file.json_values import Reader, Writer
 from ..model_file.registry import BY_CLASS, BY_NAME
-from ..model_file.values import Reader, Writer
-from .identity import Identity, bits_of, in_common, of_all, require_savable
+from .identity import RunIdentity, bits_of, in_common, of_all, require_savable
 from .store import Store, Throttle
 
 PARTS = ("network", "optimizer", "schedule", "early_stopping")
@@ -111,10 +111,10 @@ class MemberStore(_ResultStore):
 
 
 class FitStore(_ResultStore):
-    """Saves the outcomes of fits, given the inputs of each fit; see `Identity`."""
+    """Saves the outcomes of fits, given the inputs of each fit; see `RunIdentity`."""
 
     def __init__(self, place: Place, each: Sequence[Mapping[str, Any]]) -> None:
-        known = list(map(Identity(), each))
+        known = list(map(RunIdentity(), each))
         super().__init__(place, in_common(known), [of_all([of]) for of in known])
         self.known: dict[int, Any] = {}
         self.waiting: dict[int, Any] = {}
@@ -153,7 +153,7 @@ def _identity(
     members: Sequence[Member], groups: Groups, engines: Sequence[str], data: Data, moments: bool
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the description of a population, and a digest of each member's inputs."""
-    identity, each, keys, starts = Identity(), [], [""] * len(members), []
+    identity, each, keys, starts = RunIdentity(), [], [""] * len(members), []
     for numbers, engine in zip(groups, engines, strict=True):
         first = members[numbers[0]]
         try:

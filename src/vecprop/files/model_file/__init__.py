@@ -1,7 +1,7 @@
 """`save` and `load`: store a model as one file of arrays and JSON, which contains no executable code.
 
-``container`` reads and writes arrays and a JSON document; ``values`` converts objects to JSON and back; ``registry``
-lists the allowed classes of vecprop and scikit-learn.
+``container`` reads and writes arrays and a JSON document; ``json_values`` converts objects to JSON and back;
+``registry`` lists the allowed classes of vecprop and scikit-learn.
 """
 
 import hashlib
@@ -24,8 +24,8 @@ from ...system.threads import shield_from_signals
 from .. import OTHER_MODELS, FileError
 from ..networks import TrainedNetwork
 from . import container
+from .json_values import Reader, Writer
 from .registry import BY_CLASS, BY_NAME, MODELS
-from .values import Reader, Writer
 
 
 def save(

@@ -5,7 +5,6 @@ The classes of scikit-learn are preprocessing steps in a pipeline with a vecprop
 
 import os
 from collections.abc import Callable
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,39 +17,51 @@ from ...estimators.sklearn_compat import places_of_transformers, require_valid_s
 from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
 from ..networks import CLASSIFIERS, REGRESSORS, TrainedNetwork
+from .json_values import (
+    StoredClass,
+    fits,
+    has_shape,
+    is_a,
+    is_count,
+    is_numeric,
+    is_per_column,
+    optional,
+    stored_estimator,
+)
 from .table_classes import TABLE_CLASSES
-from .values import StoredClass, fits, has_shape, is_a, is_count, is_numeric, is_per_column, optional, stored_estimator
 from .vecprop_classes import VECPROP_CLASSES
 
 MOST_PROCESSES = 16
 """The maximum number of processes that a loaded step may start, on any machine."""
 
 
-def _is_seen(value: Any, model: Any) -> bool:
+def _is_row_count(value: Any, model: Any) -> bool:
     return fits(value, float) or is_numeric(value, model)
 
 
 def _is_list_per_column(value: Any, model: Any) -> bool:
     """Return whether a value is a list with an array or None for each input column."""
-    is_list = fits(value, list[np.ndarray | None]) and len(value) == model.n_features_in_
-    return is_list and all(entry is None or entry.ndim == 1 for entry in value)
+    if not fits(value, list[np.ndarray | None]) or len(value) != model.n_features_in_:
+        return False
+    return all(entry is None or entry.ndim == 1 for entry in value)
 
 
 _PER_COLUMN = ("categories_", "_infrequent_indices", "_default_to_infrequent_mappings")
 _ENCODER = {"_infrequent_enabled": is_a(bool), **dict.fromkeys(_PER_COLUMN, _is_list_per_column)}
 
 
-def _is_transformer(part: Any) -> bool:
-    return part in ("drop", "passthrough") if isinstance(part, str) else hasattr(part, "transform")
+def _is_transformer(step: Any) -> bool:
+    return step in ("drop", "passthrough") if isinstance(step, str) else hasattr(step, "transform")
 
 
 def _are_transformers(value: Any, model: Any) -> bool:
     return fits(value, list[tuple]) and all(len(part) == 3 and _is_transformer(part[1]) for part in value)
 
 
-def _is_complete(transformer: ColumnTransformer) -> bool:
+def _column_transformer_is_consistent(transformer: ColumnTransformer) -> bool:
     """Return whether the parts of a ColumnTransformer are consistent and its columns exist."""
-    n_jobs, most = transformer.n_jobs, max(os.cpu_count() or 1, MOST_PROCESSES)
+    n_jobs = transformer.n_jobs
+    most = max(os.cpu_count() or 1, MOST_PROCESSES)
     if n_jobs is not None and n_jobs > most:
         raise ValueError(f"a step has n_jobs={n_jobs}, more than the maximum of {most} processes")
     if not _are_transformers(transformer.transformers, transformer):
@@ -60,38 +71,41 @@ def _is_complete(transformer: ColumnTransformer) -> bool:
         return True
     if not {"_columns", "_remainder", "output_indices_", "_transformer_to_input_indices"} <= fitted.keys():
         return False
-    given, names = ([name for name, _, _ in parts] for parts in (transformer.transformers, transformer.transformers_))
-    places, width = places_of_transformers(transformer), fitted["n_features_in_"]
-    columns = ([own] if isinstance(own, str) else own for _, _, own in transformer.transformers_)
-    wanted = set(chain(*(own for own in columns if fits(own, list[str]))))
-    return (
-        names in (given, [*given, "remainder"])
-        and len(fitted["_columns"]) == len(given)
-        and set(names) <= places.keys() & transformer.output_indices_.keys()
-        and wanted <= set(fitted.get("feature_names_in_", ()))
-        and all(fits(own, list[int]) and all(0 <= place < width for place in own) for own in places.values())
+    names = [name for name, _, _ in transformer.transformers]
+    fitted_names = [name for name, _, _ in transformer.transformers_]
+    if fitted_names not in (names, [*names, "remainder"]) or len(fitted["_columns"]) != len(names):
+        return False
+    for _, _, columns in transformer.transformers_:
+        column_names = [columns] if isinstance(columns, str) else columns
+        if fits(column_names, list[str]) and not set(column_names) <= set(fitted.get("feature_names_in_", ())):
+            return False
+    indices = places_of_transformers(transformer)
+    if not set(fitted_names) <= indices.keys() & transformer.output_indices_.keys():
+        return False
+    column_numbers = range(fitted["n_features_in_"])
+    return all(
+        fits(columns, list[int]) and all(map(column_numbers.__contains__, columns)) for columns in indices.values()
     )
+
+
+def _pipeline_state(pipeline: Pipeline) -> dict[str, Any]:
+    return {"steps": pipeline.steps, "transform_input": pipeline.transform_input, "verbose": pipeline.verbose}
 
 
 def _pipeline(state: dict[str, Any]) -> Pipeline:
     pipeline = Pipeline(state["steps"], transform_input=state["transform_input"], verbose=state["verbose"])
     require_valid_settings(pipeline)
-    *before, _ = [step for _, step in pipeline.steps]
-    if not all(step is None or _is_transformer(step) for step in before):
-        raise ValueError("a step of the pipeline is not a transformer")
+    for _, step in pipeline.steps[:-1]:
+        if step is not None and not _is_transformer(step):
+            raise ValueError("a step of the pipeline is not a transformer")
     return pipeline
 
 
-def _named(*names: str) -> Callable[[Any], dict[str, Any]]:
-    """Return a function that returns the named attributes of an object."""
-    return lambda part: {name: getattr(part, name) for name in names}
-
-
-_SEEN: dict[str, Any] = {"n_samples_seen_": _is_seen}
-_OF_RANGE = ("data_min_", "data_max_", "data_range_")
+_SEEN: dict[str, Any] = {"n_samples_seen_": _is_row_count}
 _FITTED: dict[type, dict[str, Any]] = {
     preprocessing.StandardScaler: _SEEN | dict.fromkeys(("mean_", "var_", "scale_"), optional(is_numeric)),
-    preprocessing.MinMaxScaler: _SEEN | dict.fromkeys(("scale_", "min_", *_OF_RANGE), is_numeric),
+    preprocessing.MinMaxScaler: _SEEN
+    | dict.fromkeys(("scale_", "min_", "data_min_", "data_max_", "data_range_"), is_numeric),
     preprocessing.MaxAbsScaler: _SEEN | dict.fromkeys(("max_abs_", "scale_"), is_numeric),
     preprocessing.RobustScaler: dict.fromkeys(("center_", "scale_"), optional(is_numeric)),
     preprocessing.QuantileTransformer: {
@@ -130,9 +144,15 @@ _FITTED: dict[type, dict[str, Any]] = {
         "_transformers_feature_names_out": is_a(np.ndarray),
     },
 }
-_COMPLETE: dict[type, Callable[[Any], bool]] = {
-    preprocessing.FunctionTransformer: lambda transformer: transformer.func is transformer.inverse_func is None,
-    ColumnTransformer: _is_complete,
+
+
+def _has_no_function(transformer: preprocessing.FunctionTransformer) -> bool:
+    return transformer.func is transformer.inverse_func is None
+
+
+_CONSISTENT: dict[type, Callable[[Any], bool]] = {
+    preprocessing.FunctionTransformer: _has_no_function,
+    ColumnTransformer: _column_transformer_is_consistent,
 }
 
 
@@ -142,15 +162,13 @@ def _random_state(state: dict[str, Any]) -> np.random.RandomState:
     return random
 
 
-_SELECTED = _named("pattern", "dtype_include", "dtype_exclude")
-
 CLASSES = [
     *VECPROP_CLASSES,
     *TABLE_CLASSES,
-    *(stored_estimator(cls, fitted, _COMPLETE.get(cls, lambda model: True)) for cls, fitted in _FITTED.items()),
+    *(stored_estimator(cls, checks, _CONSISTENT.get(cls)) for cls, checks in _FITTED.items()),
     # Pipeline(memory=...) is excluded: it is a folder of pickles, which loading a file must not open.
-    StoredClass("Pipeline", Pipeline, _named("steps", "transform_input", "verbose"), _pipeline),
-    StoredClass("ColumnSelector", make_column_selector, _SELECTED, lambda state: make_column_selector(**state)),
+    StoredClass("Pipeline", Pipeline, _pipeline_state, _pipeline),
+    StoredClass("ColumnSelector", make_column_selector, vars, lambda state: make_column_selector(**state)),
     StoredClass("RandomState", np.random.RandomState, lambda random: {"state": random.get_state()}, _random_state),
 ]
 

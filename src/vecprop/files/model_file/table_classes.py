@@ -15,7 +15,7 @@ from ...tables.explaining.column_notes import TrainedRows
 from ...tables.explaining.drift import Profile
 from ...tables.kinds.formats import DateReading, NumberReading
 from ...tables.regressor import TabularRegressor
-from .values import COMMON, StoredClass, fits, is_a, is_array, is_count, stored_estimator, stored_fields
+from .json_values import COMMON, StoredClass, fits, is_a, is_array, is_count, stored_estimator, stored_fields
 from .vecprop_classes import NOT_ALWAYS, NOT_KEPT, are_finite, is_theta, is_unfitted
 
 

@@ -17,19 +17,23 @@ from ...optimize.optimizers import AdamHat
 from ...optimize.settings import EarlyStopping
 from ...train.state import NO_WAY, History, TrainingState
 from ..networks import TrainedNetwork
-from .values import COMMON, StoredClass, fits, is_a, is_array, is_count, optional, stored_estimator, stored_fields
+from .json_values import COMMON, StoredClass, fits, is_a, is_array, is_count, optional, stored_estimator, stored_fields
 
 
-def _parts(network: Network) -> dict[str, Any]:
-    layers, penalties = list(network.layers), list(network.penalties)
-    return {"inputs": network.inputs, "layers": layers, "loss": network.loss_function, "penalties": penalties}
+def _network_state(network: Network) -> dict[str, Any]:
+    return {
+        "inputs": network.inputs,
+        "layers": list(network.layers),
+        "loss": network.loss_function,
+        "penalties": list(network.penalties),
+    }
 
 
 def _network(state: dict[str, Any]) -> Network:
-    layers, loss, penalties = (state[name] for name in ("layers", "loss", "penalties"))
-    if not (fits(layers, list[Layer]) and isinstance(loss, Loss) and fits(penalties, list[Penalty])):
+    has_parts = fits(state["layers"], list[Layer]) and fits(state["penalties"], list[Penalty])
+    if not has_parts or not isinstance(state["loss"], Loss):
         raise ValueError("a network has parts other than layers, a loss and penalties")
-    return Network(state["inputs"], layers, loss, penalties)
+    return Network(state["inputs"], state["layers"], state["loss"], state["penalties"])
 
 
 def _state_is_consistent(state: TrainingState) -> bool:
@@ -37,15 +41,18 @@ def _state_is_consistent(state: TrainingState) -> bool:
     theta = state.theta
     if not (isinstance(theta, np.ndarray) and theta.ndim and theta.dtype.kind == "f"):
         return False
-    moments = [value for value in state.optimizer.values() if not fits(value, int)]
-    arrays = (*moments, state.early_stopping.get("theta", theta))
-    way = state.under_way  # the counts and means of an unfinished epoch
-    return (
-        all(isinstance(own, np.ndarray) and (own.shape, own.dtype) == (theta.shape, theta.dtype) for own in arrays)
-        and all(fits(value, float) or np.shape(value) == theta.shape[:-1] for value in state.schedule.values())
-        and way.keys() in (set(), NO_WAY.keys())
-        and all(fits(value, type(NO_WAY[name])) for name, value in way.items())
-    )
+    arrays = [state.early_stopping.get("theta", theta)]
+    arrays += [value for value in state.optimizer.values() if not fits(value, int)]
+    for array in arrays:
+        if not isinstance(array, np.ndarray) or array.shape != theta.shape or array.dtype != theta.dtype:
+            return False
+    for value in state.schedule.values():
+        if not fits(value, float) and np.shape(value) != theta.shape[:-1]:
+            return False
+    unfinished = state.under_way  # the counts and means of an unfinished epoch
+    if unfinished.keys() not in (set(), NO_WAY.keys()):
+        return False
+    return all(fits(value, type(NO_WAY[name])) for name, value in unfinished.items())
 
 
 def is_theta(theta: Any, network: Network) -> bool:
@@ -99,29 +106,39 @@ def is_unfitted(model: Any) -> bool:
 
 def _estimator_is_consistent(model: Any) -> bool:
     """Return whether a fitted estimator's network has the right inputs and outputs."""
-    kind = Labels if isinstance(model, MLPClassifier) else Numbers
-    return is_unfitted(model) or (
-        _LEARNED.keys() - vars(model).keys() <= _NOT_ALWAYS_LEARNED
-        and isinstance(model.targets_, kind)
-        and (kind is Numbers or "classes_" in vars(model))
+    if is_unfitted(model):
+        return True
+    if isinstance(model, MLPClassifier):
+        has_targets = isinstance(model.targets_, Labels) and "classes_" in vars(model)
+    else:
+        has_targets = isinstance(model.targets_, Numbers)
+    return (
+        has_targets
+        and _LEARNED.keys() - vars(model).keys() <= _NOT_ALWAYS_LEARNED
         and model.network_.inputs == model.n_features_in_
         and model.network_.outputs == model.n_outputs_ == model.targets_.outputs
     )
 
 
-def _are_places(value: Any, model: Any) -> bool:
+def _are_indices(value: Any, model: Any) -> bool:
     """Return whether a value is a list of row or column indices for each member."""
-    return isinstance(value, list | tuple) and all(is_array(places, "iu", None) for places in value)
+    return isinstance(value, list | tuple) and all(is_array(indices, "iu", None) for indices in value)
+
+
+def _are_columns(value: Any, model: Any) -> bool:
+    return _are_indices(value, model) and all(
+        np.all((columns >= 0) & (columns < model.n_features_in_)) for columns in value
+    )
 
 
 _LEARNED_BY_ENSEMBLES = {
     **COMMON,
-    **{name: _LEARNED[name] for name in ("targets_", "classes_", "n_outputs_")},
+    "targets_": _LEARNED["targets_"],
+    "classes_": _LEARNED["classes_"],
+    "n_outputs_": is_count,
     "estimators_": is_a(list[MLPClassifier | MLPRegressor]),
-    "estimators_samples_": _are_places,
-    "estimators_features_": lambda value, model: (
-        _are_places(value, model) and all(np.all((p >= 0) & (p < model.n_features_in_)) for p in value)
-    ),
+    "estimators_samples_": _are_indices,
+    "estimators_features_": _are_columns,
     **dict.fromkeys(("oob_decision_function_", "oob_prediction_"), is_a(np.ndarray)),
     "oob_score_": _is_number,
 }
@@ -131,40 +148,52 @@ def _ensemble_is_consistent(model: Any) -> bool:
     """Return whether a fitted ensemble's members match its columns and targets."""
     if is_unfitted(model):
         return True
-    kind, widths = Labels if model._member_class is MLPClassifier else Numbers, map(len, model.estimators_features_)
-    return (
-        isinstance(model.targets_, kind)
-        and all(type(member) is model._member_class and not is_unfitted(member) for member in model.estimators_)
-        and [member.n_features_in_ for member in model.estimators_] == list(widths)
-        and {member.n_outputs_ for member in model.estimators_} <= {model.n_outputs_}
-        and len(model.estimators_samples_) == len(model.estimators_)
-    )
+    if not len(model.estimators_) == len(model.estimators_features_) == len(model.estimators_samples_):
+        return False
+    for member, columns in zip(model.estimators_, model.estimators_features_, strict=True):
+        if type(member) is not model._member_class or is_unfitted(member):
+            return False
+        if member.n_features_in_ != len(columns) or member.n_outputs_ != model.n_outputs_:
+            return False
+    targets = Labels if model._member_class is MLPClassifier else Numbers
+    return isinstance(model.targets_, targets)
+
+
+def _trained_network_is_consistent(trained: TrainedNetwork) -> bool:
+    return is_theta(trained.theta, trained.network) and _continues(trained.state, trained.theta)
+
+
+def _labels_are_consistent(labels: Labels) -> bool:
+    count = len(labels.classes)
+    has_one_output = labels.outputs == 1 and 1 <= count <= 2  # two classes may share one output
+    return labels.classes.ndim == 1 and (labels.outputs == count or has_one_output)
+
+
+def _numbers_are_consistent(numbers: Numbers) -> bool:
+    for values in map(np.asarray, (numbers.shift, numbers.scale)):
+        if values.shape not in ((), (numbers.outputs,)) or not are_finite(values):
+            return False
+    return True
 
 
 _HISTORY = stored_fields(History)
-_AS_THEY_ARE = (EarlyStopping, AdamHat, SampleScaling, Cuts, Ending)
 _IF_CONSISTENT = {
     TrainingState: _state_is_consistent,
-    TrainedNetwork: lambda own: is_theta(own.theta, own.network) and _continues(own.state, own.theta),
-    # Two classes may share one output.
-    Labels: lambda own: (
-        own.classes.ndim == 1 and (own.outputs == len(own.classes) or (own.outputs == 1 and 1 <= len(own.classes) <= 2))
-    ),
-    Numbers: lambda own: all(
-        values.shape in ((), (own.outputs,)) and are_finite(values)
-        for values in map(np.asarray, (own.shift, own.scale))
-    ),
+    TrainedNetwork: _trained_network_is_consistent,
+    Labels: _labels_are_consistent,
+    Numbers: _numbers_are_consistent,
 }
-_ENSEMBLES = (MLPEnsembleClassifier, MLPEnsembleRegressor)
 NOT_KEPT = ("_rows", "out_of_fold_")
 """The attributes that are recreated by the next prediction, or that describe only the training rows."""
 
 VECPROP_CLASSES = [
     *(stored_fields(part.cls) for part in catalog.PARTS if part.savable),
     replace(_HISTORY, state=lambda history: _HISTORY.state(history._joined())),  # as arrays, not lists of epochs
-    StoredClass("Network", Network, _parts, _network),
-    *map(stored_fields, _AS_THEY_ARE),
+    StoredClass("Network", Network, _network_state, _network),
+    *map(stored_fields, (EarlyStopping, AdamHat, SampleScaling, Cuts, Ending)),
     *(stored_fields(cls, check) for cls, check in _IF_CONSISTENT.items()),
-    *(stored_estimator(cls, _LEARNED, _estimator_is_consistent, NOT_KEPT) for cls in (MLPClassifier, MLPRegressor)),
-    *(stored_estimator(cls, _LEARNED_BY_ENSEMBLES, _ensemble_is_consistent, NOT_KEPT) for cls in _ENSEMBLES),
+    stored_estimator(MLPClassifier, _LEARNED, _estimator_is_consistent, NOT_KEPT),
+    stored_estimator(MLPRegressor, _LEARNED, _estimator_is_consistent, NOT_KEPT),
+    stored_estimator(MLPEnsembleClassifier, _LEARNED_BY_ENSEMBLES, _ensemble_is_consistent, NOT_KEPT),
+    stored_estimator(MLPEnsembleRegressor, _LEARNED_BY_ENSEMBLES, _ensemble_is_consistent, NOT_KEPT),
 ]

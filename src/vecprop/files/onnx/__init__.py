@@ -1,7 +1,6 @@
 """Export networks, estimators and pipelines as ONNX graphs."""
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,8 @@ from ...tables.regressor import TabularRegressor
 from .. import FileError
 from ..atomic import written_at_once
 from ..networks import CLASSIFIERS, TrainedNetwork, require_intervals, theta_of_one
-from .estimator_graph import IMPUTERS, decided, encoded, interval, labels, predictions, register, traced
-from .tracing import Graph, Symbol
+from .estimator_graph import IMPUTERS, encoded, interval, labels, predicted_class, predictions, register, traced
+from .graph import Graph, TracedArray
 
 OPSET = 17
 """The opset version of graphs of networks, and the maximum one for pipelines."""
@@ -90,60 +89,69 @@ def to_onnx(
     if coverage is not None:
         require_intervals(model, coverage)
     if isinstance(model, TrainedNetwork):
-        network, theta, graph = model.network, theta_of_one(model, "a graph"), Graph(dtype, OPSET)
-        graph.output(traced(network, theta, graph.input("X", network.inputs)), "Y")
-        made = _model(graph)
+        theta = theta_of_one(model, "a graph")
+        graph = Graph(dtype, OPSET)
+        graph.output(traced(model.network, theta, graph.input("X", model.network.inputs)), "Y")
+        exported = _onnx_model(graph)
     elif isinstance(model, TabularClassifier | TabularRegressor):
-        made = _of_table(model, dtype, coverage)
+        exported = _table_graph(model, dtype, coverage)
     elif isinstance(model, type) or not hasattr(model, "fit"):
         models = "a TrainedNetwork(network, theta), a fitted estimator or tabular model, or a pipeline"
         raise FileError(f"A {type(model).__name__} cannot be exported as an ONNX graph: give {models}.")
     else:
-        made = _of_estimator(model, X, dtype)
+        exported = _estimator_graph(model, X, dtype)
     if path is not None:
         with written_at_once(path) as file:
-            file.write(made.SerializeToString())
-    return made
+            file.write(exported.SerializeToString())
+    return exported
 
 
-def _of_table(model: TabularClassifier | TabularRegressor, dtype: Any, coverage: float | None) -> Any:
+def _table_graph(model: TabularClassifier | TabularRegressor, dtype: Any, coverage: float | None) -> Any:
     check_is_fitted(model)
+    columns = model.encoder_.names
+    prefix = "vecprop_"
+    while any(column.startswith(prefix) for column in columns):
+        prefix += "_"
+    graph = Graph(dtype, OPSET, prefix)
 
-    def apart(name: str, clashes: Callable[[str, str], bool] = str.__eq__) -> str:
-        """Append underscores to a name until it differs from all column names."""
-        while any(clashes(column, name) for column in model.encoder_.names):
+    def add_output(symbol: TracedArray, name: str) -> None:
+        """Add an output whose name differs from all columns."""
+        while name in columns:
             name += "_"
-        return name
+        graph.output(symbol, name)
 
-    graph = Graph(dtype, OPSET, prefix=apart("vecprop_", str.startswith))
     inputs = graph.cast(encoded(model.encoder_, graph), graph.dtype)
     Y = predictions(model, inputs)
     if isinstance(model, TabularClassifier):
-        graph.output(labels(model, graph, decided(model, Y)), apart("label"))
-    graph.output(Y, apart("probabilities" if isinstance(model, TabularClassifier) else "variable"))
-    if coverage is not None and isinstance(model, TabularRegressor):
-        for end, name in zip(interval(model, inputs, Y, coverage), ("low", "high"), strict=True):
-            graph.output(end, apart(name))
-    return _model(graph)
+        add_output(labels(model, graph, predicted_class(model, Y)), "label")
+        add_output(Y, "probabilities")
+        return _onnx_model(graph)
+    add_output(Y, "variable")
+    if coverage is not None:
+        low, high = interval(model, inputs, Y, coverage)
+        add_output(low, "low")
+        add_output(high, "high")
+    return _onnx_model(graph)
 
 
-def _model(graph: Graph) -> Any:
-    """Convert a graph to an ONNX model."""
+def _onnx_model(graph: Graph) -> Any:
     from onnx import helper
 
-    def described(symbol: Symbol) -> Any:
+    def declared(symbol: TracedArray) -> Any:
         dtype = helper.np_dtype_to_tensor_dtype(symbol.dtype)
         return helper.make_tensor_value_info(symbol.name, dtype, ["N", *symbol.shape[1:]])
 
-    nodes = [helper.make_node(kind, inputs, outputs, **to) for kind, inputs, outputs, to in graph.nodes]
-    inputs, outputs = (list(map(described, symbols)) for symbols in (graph.inputs, graph.outputs))
-    made = helper.make_graph(nodes, "vecprop", inputs, outputs, graph.tensors())
+    nodes = [helper.make_node(kind, inputs, outputs, **attributes) for kind, inputs, outputs, attributes in graph.nodes]
+    inputs = list(map(declared, graph.inputs))
+    outputs = list(map(declared, graph.outputs))
+    onnx_graph = helper.make_graph(nodes, "vecprop", inputs, outputs, graph.tensors())
+    opsets = {"": OPSET, "ai.onnx.ml": 3}
     domains = sorted({node.domain for node in nodes})
-    versions = [helper.make_opsetid(domain, {"": OPSET, "ai.onnx.ml": 3}[domain]) for domain in domains]
-    return helper.make_model(made, producer_name="vecprop", opset_imports=versions, ir_version=8)
+    versions = [helper.make_opsetid(domain, opsets[domain]) for domain in domains]
+    return helper.make_model(onnx_graph, producer_name="vecprop", opset_imports=versions, ir_version=8)
 
 
-def _of_estimator(model: Any, X: Any, dtype: Any) -> Any:
+def _estimator_graph(model: Any, X: Any, dtype: Any) -> Any:
     imported("skl2onnx", "to_onnx of an estimator", "onnx")
     from skl2onnx import convert_sklearn
     from skl2onnx.algebra.type_helper import guess_initial_types
@@ -154,10 +162,10 @@ def _of_estimator(model: Any, X: Any, dtype: Any) -> Any:
     options = {id(last): {"zipmap": False}} if isinstance(last, CLASSIFIERS) else None
     # One row determines the input types; floating-point columns get the graph's dtype.
     row: Any = np.zeros((1, model.n_features_in_)) if X is None else X[:1]
-    types = dtype
+    dtypes = dtype
     if hasattr(row, "dtypes"):
-        types = {name: dtype for name, kind in row.dtypes.items() if getattr(kind, "kind", "") == "f"}
+        dtypes = {name: dtype for name, column in row.dtypes.items() if getattr(column, "kind", "") == "f"}
     else:
         row = np.asarray(row)
-    kinds = guess_initial_types(row.astype(types), None)
-    return convert_sklearn(model, initial_types=kinds, options=options, target_opset=OPSET, **IMPUTERS)
+    types = guess_initial_types(row.astype(dtypes), None)
+    return convert_sklearn(model, initial_types=types, options=options, target_opset=OPSET, **IMPUTERS)

@@ -4,8 +4,9 @@ SimpleImputer is registered as well: skl2onnx's converter does not support float
 """
 
 import warnings
-from collections.abc import Sequence
-from functools import reduce
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial, reduce
 from operator import add
 from typing import Any
 
@@ -22,7 +23,7 @@ from ...tables.ensemble.ensemble import MIN_PROBABILITY, Ensemble, Networks
 from ...tables.regressor import TabularRegressor
 from .. import FileError
 from ..networks import CLASSIFIERS, REGRESSORS, averaged
-from .tracing import Graph, Symbol
+from .graph import Graph, TracedArray
 
 
 def register() -> None:
@@ -38,14 +39,14 @@ def register() -> None:
     from skl2onnx import update_registered_converter
 
     options = {"zipmap": [True, False, "columns"], "output_class_labels": [False, True], "nocl": [False]}
-    for kind in CLASSIFIERS:
-        name = f"Vecprop{kind.__name__}"
-        update_registered_converter(kind, name, _classifier_shapes, _convert_classifier, options=options)
-    for kind in REGRESSORS:
-        update_registered_converter(kind, f"Vecprop{kind.__name__}", _regressor_shapes, _convert_regressor)
+    for cls in CLASSIFIERS:
+        name = f"Vecprop{cls.__name__}"
+        update_registered_converter(cls, name, _classifier_shapes, _convert_classifier, options=options)
+    for cls in REGRESSORS:
+        update_registered_converter(cls, f"Vecprop{cls.__name__}", _regressor_shapes, _convert_regressor)
 
 
-def traced(network: Network, theta: np.ndarray, X: Symbol) -> Symbol:
+def traced(network: Network, theta: np.ndarray, X: TracedArray) -> TracedArray:
     """Add a network's operations; return the symbol of its predictions, which are NaN for nonfinite inputs."""
     # A graph cannot raise errors, and ReLU would turn NaN into 0.
     outputs, _ = network.forward(theta.astype(X.dtype), X)
@@ -55,76 +56,85 @@ def traced(network: Network, theta: np.ndarray, X: Symbol) -> Symbol:
 
 def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     model = operator.raw_operator
-    graph, Y = _predicted(scope, operator, container)
-    classes = _classes(model)
+    graph, Y = _mean_prediction(scope, operator, container)
     if model.targets_.multilabel:
         label = graph.cast(Y > 0.5, np.int64)
+    elif Y.shape[-1] == 1:
+        index = _class_indices(Y > 0.5)
+        last_class = graph.constant(len(model.classes_) - 1, np.int64)  # 0 if there is a single class
+        index = graph.node("Min", [index, last_class], (1,), np.int64)
+        Y = graph.node("Concat", [1 - Y, Y], (1, 2), axis=1)
+        label = labels(model, graph, index)
     else:
-        if Y.shape[-1] == 1:
-            # With a single class, always predict it.
-            number = _as_numbers(Y > 0.5)
-            number = graph.node("Min", [number, graph.constant(len(classes) - 1, np.int64)], (1,), np.int64)
-            Y = graph.node("Concat", [1 - Y, Y], (1, 2), axis=1)
-        else:
-            number = graph.argmax(Y)
-        label = labels(model, graph, number)
-    _pour(graph, container, zip((label, Y), operator.outputs, strict=True))
+        label = labels(model, graph, graph.argmax(Y))
+    _fill(container, graph, [label, Y], operator)
 
 
 def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
-    graph, Y = _predicted(scope, operator, container)
-    numbers = operator.raw_operator.targets_
-    _pour(graph, container, [(Y * numbers.scale + numbers.shift, operator.outputs[0])])
+    graph, Y = _mean_prediction(scope, operator, container)
+    targets = operator.raw_operator.targets_
+    _fill(container, graph, [Y * targets.scale + targets.shift], operator)
 
 
-def _predicted(scope: Any, operator: Any, container: Any) -> tuple[Graph, Symbol]:
+def _mean_prediction(scope: Any, operator: Any, container: Any) -> tuple[Graph, TracedArray]:
     """Return a graph with an estimator's networks, and the symbol of their mean predictions."""
-    from skl2onnx.common.data_types import DoubleTensorType
+    from skl2onnx.common.data_types import guess_numpy_type
 
-    model, given = operator.raw_operator, operator.inputs[0]
-    dtype = np.float64 if isinstance(given.type, DoubleTensorType) else np.float32
-    graph = Graph(dtype, container.target_opset, scope.get_unique_operator_name("vecprop") + "_")
-    X = graph.cast(graph.input(given.full_name, model.n_features_in_), dtype)
-    network, thetas, columns = averaged(model)
-    each = [X] * len(thetas) if columns is None else [X[:, own] for own in columns]
-    Y = reduce(add, (traced(network, theta, own) for theta, own in zip(thetas, each, strict=True)))
-    return graph, Y / len(thetas) if len(thetas) > 1 else Y
+    table = operator.inputs[0]
+    dtype = np.float64 if guess_numpy_type(table.type) == np.float64 else np.float32
+    graph = _operator_graph(scope, container, dtype)
+    X = graph.cast(graph.input(table.full_name, operator.raw_operator.n_features_in_), dtype)
+    network, thetas, columns = averaged(operator.raw_operator)
+    inputs = [X] * len(thetas)
+    if columns is not None:
+        inputs = [X[:, member_columns] for member_columns in columns]
+    Y = reduce(add, map(partial(traced, network), thetas, inputs))
+    if len(thetas) > 1:
+        Y = Y / len(thetas)
+    return graph, Y
 
 
-def _pour(graph: Graph, container: Any, outputs: Any) -> None:
-    """Add a graph's operations and constants to skl2onnx's container, with its output names."""
-    for symbol, output in outputs:
+def _operator_graph(scope: Any, container: Any, dtype: Any) -> Graph:
+    """Return an empty graph for an operator of skl2onnx."""
+    return Graph(dtype, container.target_opset, scope.get_unique_operator_name("vecprop") + "_")
+
+
+def _fill(container: Any, graph: Graph, results: list[TracedArray], operator: Any) -> None:
+    """Add a graph's operations and constants to skl2onnx's container, with the names of the operator's outputs."""
+    for symbol, output in zip(results, operator.outputs, strict=True):
         graph.output(symbol, output.full_name)
     for tensor in graph.tensors():
         content = list(tensor.string_data) or tensor
         container.add_initializer(tensor.name, tensor.data_type, list(tensor.dims), content)
-    for kind, inputs, outputs, to in graph.nodes:
-        container.add_node(kind, inputs, outputs, name=f"{graph.prefix}{outputs[0]}", **to)
+    for kind, inputs, outputs, attributes in graph.nodes:
+        container.add_node(kind, inputs, outputs, name=f"{graph.prefix}{outputs[0]}", **attributes)
 
 
-def labels(model: Any, graph: Graph, number: Symbol) -> Symbol:
+def labels(model: Any, graph: Graph, indices: TracedArray) -> TracedArray:
     """Return the symbol of the labels for the given class indices."""
-    classes = _classes(model)
-    return graph.node("Gather", [graph.constant(classes, classes.dtype), number], (1,), classes.dtype)
+    classes = _onnx_labels(model)
+    return graph.node("Gather", [graph.constant(classes, classes.dtype), indices], (1,), classes.dtype)
 
 
-def _classes(model: Any) -> np.ndarray:
+def _onnx_labels(model: Any) -> np.ndarray:
     """Return the labels in a dtype that ONNX supports: integers or text."""
     labels = model.classes_.tolist()
     if all(isinstance(label, str) for label in labels):
         return np.array(labels, object)
     if all(isinstance(label, bool | int | float) and int(label) == label and abs(label) < 2**63 for label in labels):
-        return np.array([int(label) for label in labels])
+        return np.array(list(map(int, labels)))
     raise FileError(f"Labels in ONNX must be integers or text, got {labels[:5]}.")
 
 
 def _classifier_shapes(operator: Any) -> None:
     from skl2onnx.common.data_types import Int64TensorType, StringTensorType
 
-    model, rows = operator.raw_operator, operator.inputs[0].get_first_dimension()
+    model = operator.raw_operator
+    rows = operator.inputs[0].get_first_dimension()
     count = len(model.classes_)
-    label = Int64TensorType if _classes(model).dtype == np.int64 else StringTensorType
-    operator.outputs[0].set_type(label([rows, count] if model.targets_.multilabel else [rows]))
+    label_type = Int64TensorType if _onnx_labels(model).dtype == np.int64 else StringTensorType
+    label_shape = [rows, count] if model.targets_.multilabel else [rows]
+    operator.outputs[0].set_type(label_type(label_shape))
     operator.outputs[1].type.shape = [rows, max(count, 2)]
 
 
@@ -137,49 +147,53 @@ def _imputer_shape(operator: Any) -> None:
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
     from skl2onnx.shape_calculators.imputer import calculate_sklearn_imputer_output_shapes
 
-    dtype = _filled_in(operator)
+    dtype = _imputed_dtype(operator)
     if dtype is None:
         calculate_sklearn_imputer_output_shapes(operator)
         return
-    kind = DoubleTensorType if dtype == np.float64 else FloatTensorType
-    kept, marked = _columns(operator.raw_operator)
-    operator.outputs[0].set_type(kind([operator.inputs[0].get_first_dimension(), len(kept) + len(marked)]))
+    tensor_type = DoubleTensorType if dtype == np.float64 else FloatTensorType
+    imputed, marked = _imputer_columns(operator.raw_operator)
+    rows = operator.inputs[0].get_first_dimension()
+    operator.outputs[0].set_type(tensor_type([rows, len(imputed) + len(marked)]))
 
 
 def _convert_imputer(scope: Any, operator: Any, container: Any) -> None:
     """Add the operations for imputation and missing indicators to skl2onnx's container."""
     from skl2onnx.operator_converters.imputer_op import convert_sklearn_imputer
 
-    dtype = _filled_in(operator)
+    dtype = _imputed_dtype(operator)
     if dtype is None:
         convert_sklearn_imputer(scope, operator, container)
         return
-    graph = Graph(dtype, container.target_opset, scope.get_unique_operator_name("vecprop") + "_")
-    given = [graph.input(column.full_name, column.get_second_dimension()) for column in operator.inputs]
-    x = graph.concatenate([graph.cast(column, dtype) for column in given])
+    graph = _operator_graph(scope, container, dtype)
+    columns = [graph.input(column.full_name, column.get_second_dimension()) for column in operator.inputs]
+    x = graph.concatenate([graph.cast(column, dtype) for column in columns])
     is_missing = graph.elementwise("IsNaN", x, dtype=bool)
-    kept, marked = _columns(operator.raw_operator)
-    blocks = [where(is_missing, operator.raw_operator.statistics_, x)[:, kept]]
+    imputed, marked = _imputer_columns(operator.raw_operator)
+    blocks = [where(is_missing, operator.raw_operator.statistics_, x)[:, imputed]]
     if marked:
         blocks.append(graph.cast(is_missing[:, marked], dtype))
-    _pour(graph, container, [(graph.concatenate(blocks), operator.outputs[0])])
+    _fill(container, graph, [graph.concatenate(blocks)], operator)
 
 
-def _filled_in(operator: Any) -> Any:
+def _imputed_dtype(operator: Any) -> Any:
     """Return the floating dtype of an imputer that replaces nan, or None for other imputers."""
-    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType
+    from skl2onnx.common.data_types import guess_numpy_type
 
-    missing, kinds = operator.raw_operator.missing_values, {type(column.type) for column in operator.inputs}
-    is_nan = isinstance(missing, float) and np.isnan(missing)
-    if not is_nan or kinds == {Int64TensorType} or not kinds <= {DoubleTensorType, FloatTensorType, Int64TensorType}:
+    missing = operator.raw_operator.missing_values
+    if not isinstance(missing, float) or not np.isnan(missing):
         return None
-    return np.float64 if DoubleTensorType in kinds else np.float32
+    dtypes = {guess_numpy_type(column.type) for column in operator.inputs}
+    if dtypes <= {np.float64, np.float32, np.int64} and dtypes != {np.int64}:
+        return np.float64 if np.float64 in dtypes else np.float32
+    return None
 
 
-def _columns(step: Any) -> tuple[list[int], list[int]]:
+def _imputer_columns(step: Any) -> tuple[list[int], list[int]]:
     """Return the imputed columns (others are dropped), and the columns with a missing indicator."""
-    kept = np.flatnonzero(~np.isnan(step.statistics_.astype(float))).tolist()
-    return kept, step.indicator_.features_.tolist() if step.add_indicator else []
+    imputed = np.flatnonzero(~np.isnan(step.statistics_.astype(float))).tolist()
+    marked = step.indicator_.features_.tolist() if step.add_indicator else []
+    return imputed, marked
 
 
 IMPUTERS = {
@@ -191,142 +205,203 @@ IMPUTERS = {
 Model = TabularClassifier | TabularRegressor
 
 
-def predictions(model: Model, X: Symbol) -> Symbol:
+def predictions(model: Model, X: TracedArray) -> TracedArray:
     """Add the operations of a tabular model, given its inputs; return the symbol of its predictions.
 
     These are class probabilities, (N, C), or numbers in the units of the target, (N, 1). The networks compute in the
     graph's dtype. As in the model, all later operations use float64.
     """
-    members = _each(model, model.ensemble_, X)
-    return X.graph.cast(reduce(add, members) / len(members), X.graph.dtype)
+    folds = _fold_predictions(model, model.ensemble_, X)
+    return X.graph.cast(reduce(add, folds) / len(folds), X.graph.dtype)
 
 
-def decided(model: TabularClassifier, Y: Symbol) -> Symbol:
+def predicted_class(model: TabularClassifier, Y: TracedArray) -> TracedArray:
     """Add the decision between classes; return the symbol of each row's class index."""
-    graph, threshold = Y.graph, getattr(model, "threshold_", None)
+    threshold = getattr(model, "threshold_", None)
     if threshold is None:
-        return graph.argmax(Y)
+        return Y.graph.argmax(Y)
     positive = positive_of(model)
-    share = Y[:, [positive]]
-    return _as_numbers(share > threshold if positive == 1 else share <= threshold)
+    probability = Y[:, [positive]]
+    if positive == 1:
+        return _class_indices(probability > threshold)
+    return _class_indices(probability <= threshold)
 
 
-def _as_numbers(is_second: Symbol) -> Symbol:
+def _class_indices(is_second: TracedArray) -> TracedArray:
     """Convert a Boolean column, (N, 1), to class indices 0 and 1, (N,)."""
     graph = is_second.graph
     return graph.node("Squeeze", [graph.cast(is_second, np.int64), graph.constant([1], np.int64)], (1,), np.int64)
 
 
-def interval(model: TabularRegressor, X: Symbol, Y: Symbol, coverage: float) -> tuple[Symbol, Symbol]:
+def interval(
+    model: TabularRegressor, X: TracedArray, Y: TracedArray, coverage: float
+) -> tuple[TracedArray, TracedArray]:
     """Add the operations of ``predict_interval``; return the symbols of both bounds, (N, 1) each."""
-    graph, sizes, level = X.graph, model.residuals_.sizes, level_for(coverage, model.residuals_.groups)
-    below, above = [_each(model, outer, X) for outer in model._ensembles[1:]] or [_each(model, model.ensemble_, X)] * 2
-    low, high = _quantile(below, -sizes, 1 - level), _quantile(above, sizes, level)
+    graph = X.graph
+    residuals = model.residuals_
+    level = level_for(coverage, residuals.groups)
+    quantile_ensembles = model._ensembles[1:]
+    if quantile_ensembles:
+        below, above = [_fold_predictions(model, ensemble, X) for ensemble in quantile_ensembles]
+    else:
+        below = above = _fold_predictions(model, model.ensemble_, X)
+    low = _quantile(below, -residuals.sizes, 1 - level)
+    high = _quantile(above, residuals.sizes, level)
     return graph.elementwise("Min", low, Y), graph.elementwise("Max", high, Y)
 
 
-def _quantile(each: list[Symbol], moves: np.ndarray, level: float) -> Symbol:
-    """Return the symbol of a quantile over all sums of a member's prediction and its moves (M, R)."""
-    moved = each[0].graph.concatenate([Y + own for Y, own in zip(each, moves, strict=True)])
-    graph, place = moved.graph, place_of(level, moves.size)
-    taken = place + 1 if level < 0.5 else moves.size - place
-    count = graph.constant([taken], np.int64)
-    found = graph.node("TopK", [moved, count], (1, taken), unused=1, largest=int(level >= 0.5))
-    return graph.cast(found[:, [taken - 1]], graph.dtype)
+def _quantile(folds: list[TracedArray], residuals: np.ndarray, level: float) -> TracedArray:
+    """Return the symbol of a quantile over all sums of a fold's prediction and its residuals (M, R)."""
+    graph = folds[0].graph
+    sums = graph.concatenate(list(map(add, folds, residuals)))
+    is_high = level >= 0.5
+    index = place_of(level, residuals.size)
+    count = residuals.size - index if is_high else index + 1  # from the nearer end
+    shape = (1, count)
+    sorted_sums = graph.node("TopK", [sums, graph.constant([count], np.int64)], shape, unused=1, largest=int(is_high))
+    return graph.cast(sorted_sums[:, [count - 1]], graph.dtype)
 
 
-def _each(model: Model, ensemble: Ensemble, X: Symbol) -> list[Symbol]:
-    """Return the symbol of each fold's prediction."""
-    # These are temperature-scaled probabilities, or numbers in the target's units and range.
-    folds = [reduce(add, parts) for parts in zip(*(_of_view(view, X) for view in ensemble.views), strict=True)]
+def _fold_predictions(model: Model, ensemble: Ensemble, X: TracedArray) -> list[TracedArray]:
+    """Return the symbol of each fold's prediction: scaled probabilities, or numbers in the target's units and range."""
+    views = [_view_terms(view, X) for view in ensemble.views]
+    folds = [reduce(add, terms) for terms in zip(*views, strict=True)]
     if isinstance(model, TabularClassifier):
-        return [_temperature_scaled(Y, model.inverse_temperature_) for Y in folds]
-    return [clip(Y * model.targets_.scale + model.targets_.shift, *model.range_) for Y in folds]
+        return [_temperature_scaled(P, model.inverse_temperature_) for P in folds]
+    targets = model.targets_
+    return [clip(Y * targets.scale + targets.shift, *model.range_) for Y in folds]
 
 
-def _of_view(view: Networks, X: Symbol) -> list[Symbol]:
-    """Return the symbol of each network's weighted contribution in a view."""
-    own, parts = X[:, view.inputs.tolist()], []
+def _view_terms(view: Networks, X: TracedArray) -> list[TracedArray]:
+    """Return the symbol of each network's weighted prediction in a view."""
+    graph = X.graph
+    inputs = X[:, view.inputs.tolist()]
+    terms = []
     for theta in view.thetas:
-        outputs, _ = view.network.forward(theta.astype(X.graph.dtype), own)
-        Y = X.graph.cast(view.network.loss_function.predict(outputs[-1]), np.float64)
-        scale = view.inverse_temperature
-        parts.append((Y if scale is None else _temperature_scaled(Y, scale)) * view.share)
-    return parts
+        outputs, _ = view.network.forward(theta.astype(graph.dtype), inputs)
+        Y = graph.cast(view.network.loss_function.predict(outputs[-1]), np.float64)
+        if view.inverse_temperature is not None:
+            Y = _temperature_scaled(Y, view.inverse_temperature)
+        terms.append(Y * view.share)
+    return terms
 
 
-def _temperature_scaled(P: Symbol, inverse_temperature: float) -> Symbol:
+def _temperature_scaled(P: TracedArray, inverse_temperature: float) -> TracedArray:
     powers = where(P < MIN_PROBABILITY, MIN_PROBABILITY, P) ** inverse_temperature
     return powers / P.graph.over_columns("ReduceSum", powers)
 
 
-def encoded(encoder: Encoder, graph: Graph) -> Symbol:
+@dataclass
+class _InputBlocks:
+    """Blocks of network inputs, and each input's position: the index of its column, and its index in that column."""
+
+    blocks: list[TracedArray] = field(default_factory=list)
+    positions: list[tuple[int, int]] = field(default_factory=list)
+
+    def add(self, block: TracedArray, positions: Iterable[tuple[int, int]]) -> None:
+        self.blocks.append(block)
+        self.positions.extend(positions)
+
+
+def encoded(encoder: Encoder, graph: Graph) -> TracedArray:
     """Add the operations that encode a table's columns; return the symbol of the networks' inputs, in float64.
 
     Numeric columns become inputs in the graph's dtype, with nan for missing values. Dates become days since 1970 in
     float64, with fractions for the time. Categories become text without surrounding spaces, empty for missing values.
     If a graph cannot read a column, the input is the encoder's output for it; this gives a warning.
     """
-    columns, unread = [], []
-    for name, part in zip(encoder.names, encoder.parts, strict=True):
-        if not name:
-            raise FileError("A column has no name, but each input of a graph needs one: name it before training.")
-        if part.onnx_type is None:
-            unread.append(f"{name!r} ({'too many categories' if isinstance(part, Categories) else part.kind})")
-            columns.append(graph.input(name, part.width))
-        else:
-            columns.append(graph.input(name, 1, None if isinstance(part, NumberInputs) else part.onnx_type))
-    if unread:
-        more = f" and {len(unread) - 5} more" if len(unread) > 5 else ""
-        instead = "the inputs with these names take the numbers that model.encoder_ computes."
-        warnings.warn(f"A graph cannot read the column(s) {', '.join(unread[:5])}{more}: {instead}", stacklevel=4)
-    blocks: list[Symbol] = []
-    homes: list[tuple[int, int]] = []  # the index of each input's column, and its index among that column's inputs
-    numbers = {place: part for place, part in enumerate(encoder.parts) if isinstance(part, NumberInputs)}
-    days = {place: part.days for place, part in enumerate(encoder.parts) if isinstance(part, Dates)}
+    columns = _table_columns(encoder, graph)
+    numbers = {}
+    days = {}
+    for index, part in enumerate(encoder.parts):
+        if isinstance(part, NumberInputs):
+            numbers[index] = part
+        elif isinstance(part, Dates):
+            days[index] = part.days
+    inputs = _InputBlocks()
     for group in (numbers, days):
         if group:
-            x = graph.cast(graph.concatenate([columns[place] for place in group]), np.float64)
-            inputs, places = _of_numbers(list(group.values()), x)
-            blocks.append(inputs)
-            homes += [(list(group)[column], inner) for column, inner in places]
-    for place, (part, column) in enumerate(zip(encoder.parts, columns, strict=True)):
+            indices = list(group)
+            x = graph.cast(graph.concatenate([columns[index] for index in indices]), np.float64)
+            encodings = _encode_numbers(list(group.values()), x)
+            positions = [(indices[number], inner) for number, inner in encodings.positions]
+            inputs.add(graph.concatenate(encodings.blocks), positions)
+    for index, (part, column) in enumerate(zip(encoder.parts, columns, strict=True)):
         if isinstance(part, NumberInputs):
             continue
         if part.onnx_type is not None:
             column = part.to_onnx(column)
-        blocks.append(graph.cast(column, np.float64))
-        homes += [(place, inner) for inner in range(part.width - column.shape[1], part.width)]
-    return graph.concatenate(blocks)[:, sorted(range(len(homes)), key=homes.__getitem__)]
+        first = part.width - column.shape[1]  # the inputs for the days of a date come first
+        inputs.add(graph.cast(column, np.float64), [(index, inner) for inner in range(first, part.width)])
+    order = sorted(range(len(inputs.positions)), key=inputs.positions.__getitem__)
+    return graph.concatenate(inputs.blocks)[:, order]
 
 
-def _of_numbers(parts: Sequence[NumberInputs], x: Symbol) -> tuple[Symbol, list[tuple[int, int]]]:
-    """Return the symbol of the inputs (N, K) of all numeric columns and their positions; see `NumberInputs`."""
+def _table_columns(encoder: Encoder, graph: Graph) -> list[TracedArray]:
+    """Add a graph input for each column, and warn about columns that a graph cannot read."""
+    columns = []
+    unread = []
+    for name, part in zip(encoder.names, encoder.parts, strict=True):
+        if not name:
+            raise FileError("A column has no name, but each input of a graph needs one: name it before training.")
+        if isinstance(part, NumberInputs):
+            columns.append(graph.input(name, 1))
+        elif part.onnx_type is not None:
+            columns.append(graph.input(name, 1, part.onnx_type))
+        else:
+            columns.append(graph.input(name, part.width))
+            reason = "too many categories" if isinstance(part, Categories) else part.kind
+            unread.append(f"{name!r} ({reason})")
+    if unread:
+        more = f" and {len(unread) - 5} more" if len(unread) > 5 else ""
+        instead = "the inputs with these names take the numbers that model.encoder_ computes."
+        warnings.warn(f"A graph cannot read the column(s) {', '.join(unread[:5])}{more}: {instead}", stacklevel=5)
+    return columns
+
+
+def _encode_numbers(parts: Sequence[NumberInputs], x: TracedArray) -> _InputBlocks:
+    """Return the inputs of numeric columns (N, K); see `NumberInputs`."""
     graph = x.graph
-    centre, scale = (np.array([getattr(part, name) for part in parts]) for name in ("centre", "scale"))
+    centre, scale, mean, deviation = np.array([(part.centre, part.scale, *part.standard) for part in parts]).T
     is_missing = graph.elementwise("IsNaN", x, dtype=bool)
     filled = where(is_missing, centre, x)
     z = clip((filled - centre) / scale, -LARGEST_SCALED, LARGEST_SCALED)
-    blocks, homes = [z / sqrt(1 + (z / LIMIT) ** 2)], [(column, 0) for column in range(len(parts))]
-    pieces = [(column, piece) for column, part in enumerate(parts) for piece in range(len(part.edges) - 1)]
-    if pieces:
-        low, high = (np.array([parts[column].edges[piece + end] for column, piece in pieces]) for end in (0, 1))
-        x = filled[:, [column for column, _ in pieces]]
-        shares = clip((x - low) / (high - low), 0, 1)
-        blocks.append(shares - 0.5)
-        homes += [(column, 1 + piece) for column, piece in pieces]
-        scored = {column: part.scores for column, part in enumerate(parts) if part.scores is not None}
-        steps = np.zeros((len(pieces), len(scored)))
-        for place, (column, scores) in enumerate(scored.items()):
-            steps[[of == column for of, _ in pieces], place] = np.diff(scores)
-        if scored:
-            blocks.append(shares @ steps + np.array([scores[0] for scores in scored.values()]))
-            homes += [(column, parts[column].width - 1) for column in scored]
+    inputs = _InputBlocks()
+    inputs.add(z / sqrt(1 + (z / LIMIT) ** 2), [(column, 0) for column in range(len(parts))])
+    _encode_pieces(parts, filled, inputs)
     marked = [column for column, part in enumerate(parts) if part.marks_missing]
     if marked:
-        blocks.append(graph.cast(is_missing[:, marked], np.float64))
-        homes += [(column, parts[column].bends) for column in marked]
-    mean, deviation = np.array([part.standard for part in parts]).T
-    blocks.append(clip((filled - mean) / deviation, -MAX_DEVIATIONS, MAX_DEVIATIONS))
-    homes += [(column, part.bends + part.marks_missing) for column, part in enumerate(parts)]
-    return graph.concatenate(blocks), homes
+        positions = [(column, parts[column].bends) for column in marked]
+        inputs.add(graph.cast(is_missing[:, marked], np.float64), positions)
+    standardized = clip((filled - mean) / deviation, -MAX_DEVIATIONS, MAX_DEVIATIONS)
+    inputs.add(standardized, [(column, part.bends + part.marks_missing) for column, part in enumerate(parts)])
+    return inputs
+
+
+def _encode_pieces(parts: Sequence[NumberInputs], filled: TracedArray, inputs: _InputBlocks) -> None:
+    """Add the piecewise linear encodings and normal scores of numeric columns without missing values."""
+    columns: list[int] = []
+    lows: list[float] = []
+    highs: list[float] = []
+    positions = []
+    for column, part in enumerate(parts):
+        lows.extend(part.edges[:-1])
+        highs.extend(part.edges[1:])
+        for piece in range(len(part.edges) - 1):
+            columns.append(column)
+            positions.append((column, 1 + piece))
+    if not columns:
+        return
+    x = filled[:, columns]
+    low = np.array(lows)
+    shares = clip((x - low) / (np.array(highs) - low), 0, 1)
+    inputs.add(shares - 0.5, positions)
+    scored = [column for column, part in enumerate(parts) if part.scores is not None]
+    if scored:
+        steps = np.zeros((len(columns), len(scored)))
+        first_scores = []
+        for number, column in enumerate(scored):
+            scores = parts[column].scores
+            steps[np.equal(columns, column), number] = np.diff(scores)
+            first_scores.append(scores[0])
+        inputs.add(shares @ steps + np.array(first_scores), [(column, parts[column].width - 1) for column in scored])

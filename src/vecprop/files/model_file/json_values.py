@@ -35,7 +35,7 @@ class StoredClass:
     restore: Callable[[dict[str, Any]], Any]
 
 
-def stored_fields(cls: type, check: Callable[[Any], bool] = lambda part: True) -> StoredClass:
+def stored_fields(cls: type, is_consistent: Callable[[Any], bool] | None = None) -> StoredClass:
     """Return the entry of a class with annotated fields; the types of fields are checked when loading.
 
     Examples
@@ -59,46 +59,60 @@ def stored_fields(cls: type, check: Callable[[Any], bool] = lambda part: True) -
             if not fits(value, hints[name]):
                 raise ValueError(f"{cls.__name__} has the invalid value {name}={value!r}")
         part = cls(**state)
-        if not check(part):
+        if is_consistent is not None and not is_consistent(part):
             raise ValueError(f"the values of {cls.__name__} are inconsistent")
         return part
 
     return StoredClass(cls.__name__, cls, state, restore)
 
 
-def _of_column(named: Any) -> StoredClass | None:
-    found = (stored_fields(cls, cls.is_consistent) for cls in COLUMNS.values() if named in (cls, cls.__name__))
-    return next(found, None)
+def _column_class(key: type | str) -> StoredClass | None:
+    """Return the entry of a kind of column, given its class or the name of the class."""
+    for cls in COLUMNS.values():
+        if key in (cls, cls.__name__):
+            return stored_fields(cls, cls.is_consistent)
+    return None
+
+
+_PROCESS_SETTINGS = ("callbacks", "checkpoint", "workers")
+"""Settings that belong to the process, not to the model."""
 
 
 def stored_estimator(
-    cls: type, fitted: Checks, check: Callable[[Any], bool] = lambda model: True, ignored: tuple[str, ...] = ()
+    cls: type,
+    fitted: Checks,
+    is_consistent: Callable[[Any], bool] | None = None,
+    ignored: Sequence[str] = (),
 ) -> StoredClass:
     """Return the entry of an estimator with scikit-learn's interface. Ignored attributes are neither saved nor read."""
     fitted = {**COMMON, **fitted}
 
     def state(model: Any) -> dict[str, Any]:
         settings = model.get_params(deep=False)
-        learned = {name: value for name, value in vars(model).items() if name not in (*settings, *ignored)}
-        unknown = [name for name in learned if name not in fitted]
-        if unknown:
-            raise FileError(f"{cls.__name__} has the attribute {unknown[0]!r}, which a model file cannot store.")
-        others = ("callbacks", "checkpoint", "workers")  # belong to the process, not to the model
-        return {name: value for name, value in settings.items() if name not in others} | learned
+        state = {name: value for name, value in settings.items() if name not in _PROCESS_SETTINGS}
+        for name, value in vars(model).items():
+            if name in settings or name in ignored:
+                continue
+            if name not in fitted:
+                raise FileError(f"{cls.__name__} has the attribute {name!r}, which a model file cannot store.")
+            state[name] = value
+        return state
 
     def restore(state: dict[str, Any]) -> Any:
-        state = {name: value for name, value in state.items() if name not in ignored}
-        settings = state.keys() & signature(cls).parameters.keys()
-        unknown = state.keys() - settings - fitted.keys()
+        names = state.keys() - ignored
+        settings = names & signature(cls).parameters.keys()
+        unknown = names - settings - fitted.keys()
         if unknown:
             raise ValueError(f"{cls.__name__} in this version has no {min(unknown)!r}")
         model: Any = cls(**{name: state[name] for name in settings})
         require_valid_settings(model)
-        for name in (name for name in fitted if name in state):
-            if not fitted[name](state[name], model):
+        for name, check in fitted.items():
+            if name not in names:
+                continue
+            if not check(state[name], model):
                 raise ValueError(f"{cls.__name__} has an invalid value for {name!r}")
             setattr(model, name, state[name])
-        if not check(model):
+        if is_consistent is not None and not is_consistent(model):
             raise ValueError(f"the attributes of {cls.__name__} are inconsistent")
         return model
 
@@ -113,7 +127,8 @@ def fits(value: Any, hint: Any) -> bool:
     >>> fits(1, float), fits(True, float), fits((0.1, 0.2), float | Sequence[float]), fits("low", float)
     (True, False, True, False)
     """
-    origin, arguments = get_origin(hint), get_args(hint)
+    origin = get_origin(hint)
+    arguments = get_args(hint)
     if hint is Any:
         return True
     if origin in (Union, UnionType):
@@ -186,7 +201,7 @@ COMMON: Checks = {
 
 
 _NUMBERS = (np.number, np.float64, np.float32, np.int64, np.int32, np.bool_)
-TYPES: dict[str, type] = {kind.__name__: kind for kind in (bool, int, float, str, object, *_NUMBERS)}
+TYPES: dict[str, type] = {cls.__name__: cls for cls in (bool, int, float, str, object, *_NUMBERS)}
 """The types that are allowed as values of settings."""
 
 
@@ -210,7 +225,7 @@ class Writer:
     _names: dict[int, str] = field(default_factory=dict)  # by `id`, valid while `arrays` holds the array
 
     def plain(self, value: Any, path: str) -> Any:
-        """Encode a value as JSON values. Arrays are named after `path`, the place of the value in the model."""
+        """Encode a value as JSON values. Arrays are named after `path`, the path of the value in the model."""
         match value:
             case None | bool() | str() | int() if type(value) in (type(None), bool, str, int):
                 return value
@@ -223,7 +238,7 @@ class Writer:
             case np.dtype():
                 return {"dtype": value.str}
             case slice():
-                return {"slice": [self.plain(end, path) for end in (value.start, value.stop, value.step)]}
+                return {"slice": self.plain([value.start, value.stop, value.step], path)}
             case type() if TYPES.get(value.__name__) is value:
                 return {"type": value.__name__}
             case list() if type(value) is list:
@@ -231,17 +246,18 @@ class Writer:
             case tuple() if type(value) is tuple:
                 return {"tuple": self.plain(list(value), path)}
             case dict() if type(value) is dict:
-                parts = [(key, self.plain(of, f"{path}.{key}")) for key, of in value.items()]
+                entries = {key: self.plain(entry, f"{path}.{key}") for key, entry in value.items()}
                 if all(type(key) is str for key in value):
-                    return {"dict": dict(parts)}
-                return {"dict": [[self.plain(key, path), of] for key, of in parts]}
-        stored = self.classes.get(type(value)) or _of_column(type(value))
+                    return {"dict": entries}
+                return {"dict": [[self.plain(key, path), entry] for key, entry in entries.items()]}
+        stored = self.classes.get(type(value)) or _column_class(type(value))
         if stored is None:
-            held = "only numbers, text and known parts of vecprop and scikit-learn, never code"
-            others = "use pickle or joblib for the model, or np.save for theta"
-            raise FileError(f"{path} is {_shown(value)}, but a model file can hold {held}; {others}.")
-        start = f"{path}." if path else ""
-        return {stored.name: {name: self.plain(part, f"{start}{name}") for name, part in stored.state(value).items()}}
+            supported = "only numbers, text and known parts of vecprop and scikit-learn, never code"
+            advice = "use pickle or joblib for the model, or np.save for theta"
+            raise FileError(f"{path} is {_shown(value)}, but a model file can hold {supported}; {advice}.")
+        prefix = f"{path}." if path else ""
+        state = stored.state(value)
+        return {stored.name: {name: self.plain(part, f"{prefix}{name}") for name, part in state.items()}}
 
     def _array(self, array: np.ndarray, path: str) -> Any:
         """Collect an array and return a reference to it; encode an object array entry by entry."""
@@ -273,32 +289,32 @@ class Reader:
             return [self.value(entry) for entry in plain]
         if not isinstance(plain, dict):
             return plain
-        ((kind, of),) = plain.items()
-        match kind, of:
+        ((kind, content),) = plain.items()
+        match kind, content:
             case "tuple", list():
-                return tuple(self.value(of))
+                return tuple(self.value(content))
             case "dict", dict():
-                return {key: self.value(entry) for key, entry in of.items()}
+                return {key: self.value(entry) for key, entry in content.items()}
             case "dict", list():
-                return {self.value(key): self.value(entry) for key, entry in of}
+                return dict(self.value(content))
             case "float", "nan" | "inf" | "-inf":
-                return float(of)
+                return float(content)
             case "scalar", [str(dtype), entry]:
                 return _checked_dtype(dtype).type(self.value(entry))
             case "array", str():
-                return self.arrays[of]
+                return self.arrays[content]
             case "objects", [list(shape), list(entries)]:
                 array = np.empty(len(entries), object)
-                array[:] = [self.value(entry) for entry in entries]
+                array[:] = self.value(entries)
                 return array.reshape(shape)
             case "dtype", str():
-                return _checked_dtype(of)
+                return _checked_dtype(content)
             case "type", str():
-                return TYPES[of]
+                return TYPES[content]
             case "slice", [start, stop, step]:
                 return slice(start, stop, step)
-            case _, dict() if stored := self.classes.get(kind) or _of_column(kind):
-                return stored.restore({name: self.value(entry) for name, entry in of.items()})
+            case _, dict() if stored := self.classes.get(kind) or _column_class(kind):
+                return stored.restore({name: self.value(entry) for name, entry in content.items()})
         raise ValueError(f"{kind!r} is not a known class or kind of value")
 
 

@@ -1,0 +1,346 @@
+"""Tracing: call formulas with symbols instead of arrays, to record their operations as an ONNX graph.
+
+Therefore each formula is written only once, and custom layers written in NumPy can be exported too.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from .. import FileError
+
+
+class Node(NamedTuple):
+    """An operation of a graph: its ONNX name, the names of its inputs and outputs, and its attributes."""
+
+    kind: str
+    inputs: list[str]
+    outputs: list[str]
+    attributes: dict[str, Any]
+
+
+@dataclass
+class Graph:
+    """A graph under construction: its operations and constants.
+
+    Examples
+    --------
+    >>> graph = Graph(np.float32)
+    >>> z = graph.input("z", width=2)
+    >>> y = ReLU().value(z)
+    >>> [node.kind for node in graph.nodes]
+    ['Greater', 'Where']
+    """
+
+    dtype: Any
+    opset: int = 17
+    prefix: str = ""
+    nodes: list[Node] = field(default_factory=list)
+    constants: dict[str, np.ndarray] = field(default_factory=dict)
+    names: dict[tuple[Any, ...], str] = field(default_factory=dict)
+    inputs: list["TracedArray"] = field(default_factory=list)
+    outputs: list["TracedArray"] = field(default_factory=list)
+
+    def input(self, name: str, width: int, dtype: Any = None) -> "TracedArray":
+        """Add an input to the graph; return its symbol, (N, width)."""
+        symbol = TracedArray(self, name, (1, width), np.dtype(dtype or self.dtype))
+        self.inputs.append(symbol)
+        return symbol
+
+    def constant(self, value: Any, dtype: Any = None) -> "TracedArray":
+        """Return the symbol of a constant, by default in the graph's dtype."""
+        array = np.asarray(value, dtype or self.dtype)
+        content = array.dtype, array.shape, array.tobytes()
+        name = self.names.setdefault(content, f"{self.prefix}constant_{len(self.names)}")
+        self.constants[name] = array
+        return TracedArray(self, name, array.shape, array.dtype)
+
+    def node(
+        self,
+        kind: str,
+        inputs: Sequence[Any],
+        shape: tuple[int, ...],
+        dtype: Any = None,
+        unused: int = 0,
+        **attributes: Any,
+    ) -> "TracedArray":
+        """Add an operation on symbols, arrays and numbers; return the symbol of its first output.
+
+        ``unused`` is the number of additional outputs, which are ignored. Arrays, numbers and (by default) the output
+        get the floating dtype of the symbols.
+        """
+        dtypes = (entry.dtype for entry in inputs if isinstance(entry, TracedArray) and entry.dtype.kind == "f")
+        floating = next(dtypes, np.dtype(self.dtype))
+        names = []
+        for entry in inputs:
+            symbol = entry if isinstance(entry, TracedArray) else self.constant(entry, floating)
+            names.append(symbol.name)
+        output = f"{self.prefix}{kind}_{len(self.nodes)}"
+        outputs = [output, *(f"{output}_{number}" for number in range(unused))]
+        self.nodes.append(Node(kind, names, outputs, attributes))
+        return TracedArray(self, output, shape, np.dtype(dtype or floating))
+
+    def output(self, z: "TracedArray", name: str) -> None:
+        self.nodes.append(Node("Identity", [z.name], [name], {}))
+        self.outputs.append(TracedArray(self, name, z.shape, z.dtype))
+
+    def elementwise(self, kind: str, *inputs: Any, dtype: Any = None) -> "TracedArray":
+        return self.node(kind, inputs, np.broadcast_shapes(*map(np.shape, inputs)), dtype)
+
+    def over_columns(self, kind: str, z: "TracedArray", axis: int = -1, keepdims: bool = True) -> "TracedArray":
+        """Add a sum or a maximum over the columns of each row."""
+        shape = np.sum(np.zeros(z.shape), axis, keepdims=keepdims).shape
+        if kind == "ReduceSum" or self.opset >= 18:
+            return self.node(kind, [z, self.constant([axis], np.int64)], shape, keepdims=int(keepdims))
+        return self.node(kind, [z], shape, axes=[axis], keepdims=int(keepdims))
+
+    def argmax(self, z: "TracedArray") -> "TracedArray":
+        """Add the index of the largest column of each row, (N,)."""
+        return self.node("ArgMax", [z], (1,), np.int64, axis=1, keepdims=0)
+
+    def concatenate(self, blocks: Sequence["TracedArray"], axis: int = 1) -> "TracedArray":
+        shape = np.concatenate([np.zeros(block.shape) for block in blocks], axis).shape
+        return self.node("Concat", blocks, shape, blocks[0].dtype, axis=axis)
+
+    def cast(self, z: "TracedArray", dtype: Any) -> "TracedArray":
+        from onnx.helper import np_dtype_to_tensor_dtype
+
+        return self.node("Cast", [z], z.shape, dtype, to=np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+    def tensors(self) -> list[Any]:
+        from onnx import numpy_helper
+
+        return [numpy_helper.from_array(array, name) for name, array in self.constants.items()]
+
+
+def cannot(operation: str) -> FileError:
+    """Return the error for a formula with an unsupported operation."""
+    instead = "use elementwise functions, matrix products, and slices, sums and means of columns"
+    return FileError(f"A formula has {operation}, which vecprop cannot export to ONNX: {instead}.")
+
+
+def _refused(operation: str) -> Callable[..., Any]:
+    def refuse(self: "TracedArray", *arguments: Any, **options: Any) -> Any:
+        raise cannot(operation)
+
+    return refuse
+
+
+@dataclass(frozen=True, eq=False)
+class TracedArray(NDArrayOperatorsMixin):
+    """A stand-in for an array during tracing, with any number of rows on the first axis.
+
+    NumPy's functions and operators on symbols add operations to the graph.
+    """
+
+    graph: Graph
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    ndim = property(lambda self: len(self.shape))
+    real = property(lambda self: self)
+    sum, mean, max, min, prod, var, std, clip = np.sum, np.mean, np.max, np.min, np.prod, np.var, np.std, np.clip
+    __array__ = __float__ = __int__ = _refused("a function that needs the values of an array")
+    __bool__ = _refused("a condition on the values of an array, as in `if`")
+    __len__ = __iter__ = _refused("a loop over the rows of an array")
+    __setitem__ = _refused("an assignment to a part of an array")
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(str(cannot(f"an array's `{name}`")))
+
+    def __array_namespace__(self) -> Any:
+        return np
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
+        name = ufunc.__name__
+        if method != "__call__":
+            raise cannot(f"`{name}` with `{method}`")
+        if options:
+            raise cannot(f"`{name}`")
+        result = self._operation(name, inputs)
+        if out is None:
+            return result
+        if not isinstance(out[0], TracedArray) or out[0].shape != result.shape:
+            raise cannot(f"`{name}` with `out`")
+        vars(out[0]).update(vars(result))
+        return out[0]
+
+    def _operation(self, name: str, inputs: Sequence[Any]) -> "TracedArray":
+        """Add the operation of a universal function."""
+        if name in _LOGICAL:
+            kind = _LOGICAL[name]
+            if kind in _BOOLEAN and not all(map(_is_boolean, inputs)):
+                raise cannot(f"`{name}` of values that are not Boolean")
+            return self.graph.elementwise(kind, *inputs, dtype=bool)
+        # Arithmetic treats Booleans as numbers.
+        numbers = [entry.astype(self.graph.dtype) if _is_boolean(entry) else entry for entry in inputs]
+        if name in _ARITHMETIC:
+            return self.graph.elementwise(_ARITHMETIC[name], *numbers)
+        if name in _COMPOSED:
+            return _COMPOSED[name](*numbers)
+        raise cannot(f"`{name}`")
+
+    def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
+        if function not in _FUNCTIONS:
+            raise cannot(f"`{function.__name__}`")
+        rule = _FUNCTIONS[function]
+        if not options.keys() <= inspect.signature(rule).parameters.keys():
+            raise cannot(f"`{function.__name__}` with {', '.join(options)}")
+        return rule(*arguments, **options)
+
+    def __getitem__(self, key: Any) -> "TracedArray":
+        """Select columns, or add an axis of length 1."""
+        keys = list(key) if isinstance(key, tuple) else [key]
+        start = next((index for index, entry in enumerate(keys) if entry is ...), len(keys))
+        new_axes = sum(entry is None for entry in keys)
+        omitted = self.ndim + new_axes - len(keys) + (start < len(keys))
+        keys[start : start + 1] = [slice(None)] * omitted
+        z = self
+        axis = 0
+        for entry in keys:
+            if isinstance(entry, slice) and entry == slice(None):
+                axis += 1
+            elif axis == 0:
+                raise cannot("an index of the rows")
+            elif entry is None:
+                shape = (*z.shape[:axis], 1, *z.shape[axis:])
+                z = self.graph.node("Unsqueeze", [z, self.graph.constant([axis], np.int64)], shape, self.dtype)
+                axis += 1
+            else:
+                columns = np.arange(z.shape[axis])[entry]
+                shape = (*z.shape[:axis], *columns.shape, *z.shape[axis + 1 :])
+                z = self.graph.node("Gather", [z, self.graph.constant(columns, np.int64)], shape, self.dtype, axis=axis)
+                axis += columns.ndim
+        return z
+
+    def astype(self, dtype: Any, copy: bool = True) -> "TracedArray":
+        if np.dtype(dtype).kind != "f":
+            raise cannot(f"`astype` to {np.dtype(dtype)}")
+        return self.graph.cast(self, self.graph.dtype) if _is_boolean(self) else self
+
+
+def _is_boolean(value: Any) -> bool:
+    return isinstance(value, TracedArray) and value.dtype == bool
+
+
+def _matmul(a: Any, b: Any) -> TracedArray:
+    if np.ndim(a) < 2 or (isinstance(b, TracedArray) and b.ndim < 3):
+        raise cannot("a sum over the rows by `matmul`")
+    shape = np.matmul(np.zeros(np.shape(a)), np.zeros(np.shape(b))).shape
+    graph = a.graph if isinstance(a, TracedArray) else b.graph
+    return graph.node("MatMul", [a, b], shape)
+
+
+def _where(condition: Any, a: Any, b: Any) -> TracedArray:
+    graph = next(entry.graph for entry in (condition, a, b) if isinstance(entry, TracedArray))
+    condition = condition if isinstance(condition, TracedArray) else graph.constant(condition, bool)
+    return graph.elementwise("Where", condition, a, b)
+
+
+def _expm1(z: TracedArray) -> Any:
+    """Return exp(z) - 1 accurately, without an ONNX operation (Kahan; Higham, 2002, section 1.14.1)."""
+    y = np.exp(z)
+    # If y is 1, the result is z. If y is 0 or infinite, its logarithm is infinite, and the result is y - 1.
+    difference = y - 1
+    plain = np.where(y == 1, z, difference * z / np.log(y))
+    return np.where(np.abs(z) < 1, plain, difference)
+
+
+def _log1p(z: TracedArray) -> Any:
+    """Return log(1 + z) accurately, without an ONNX operation (Kahan)."""
+    y = z + 1
+    return np.where(y == 1, z, np.log(y) * z / (y - 1))
+
+
+_TRIGONOMETRIC = "sin", "cos", "tan", "sinh", "cosh", "tanh"
+_ARITHMETIC = {
+    "add": "Add",
+    "subtract": "Sub",
+    "multiply": "Mul",
+    "divide": "Div",
+    "power": "Pow",
+    "float_power": "Pow",
+}
+_ARITHMETIC |= {"absolute": "Abs", "fabs": "Abs", "negative": "Neg", "rint": "Round", "maximum": "Max"}
+_ARITHMETIC |= {"minimum": "Min", "reciprocal": "Reciprocal", "expit": "Sigmoid"}
+for _name in ("exp", "log", "sqrt", "floor", "ceil", "sign", *_TRIGONOMETRIC):
+    _ARITHMETIC[_name] = _name.capitalize()
+for _name in _TRIGONOMETRIC:
+    _ARITHMETIC[f"arc{_name}"] = f"A{_name}"
+"""ONNX operations on numbers, by the names of NumPy and SciPy functions."""
+
+_BOOLEAN = ("And", "Or", "Xor", "Not")
+_LOGICAL = {"less": "Less", "greater": "Greater", "less_equal": "LessOrEqual", "greater_equal": "GreaterOrEqual"}
+_LOGICAL |= {"equal": "Equal", "isnan": "IsNaN", "isinf": "IsInf", "invert": "Not"}
+for _kind in _BOOLEAN:
+    _LOGICAL[f"logical_{_kind.lower()}"] = _LOGICAL[f"bitwise_{_kind.lower()}"] = _kind
+"""ONNX operations with Boolean results."""
+
+_COMPOSED: dict[str, Callable[..., Any]] = {
+    "matmul": _matmul,
+    "expm1": _expm1,
+    "log1p": _log1p,
+    "positive": lambda z: z,
+    "conjugate": lambda z: z,
+    "square": lambda z: z * z,
+    "exp2": lambda z: 2**z,
+    "log2": lambda z: np.log(z) / np.log(2),
+    "log10": lambda z: np.log(z) / np.log(10),
+    "logaddexp": lambda a, b: np.maximum(a, b) + np.log1p(np.exp(-np.abs(a - b))),
+    "hypot": lambda a, b: np.sqrt(a * a + b * b),
+    "floor_divide": lambda a, b: np.floor(a / b),
+    "remainder": lambda a, b: a - np.floor(a / b) * b,
+    "not_equal": lambda a, b: ~(a == b),
+    "isfinite": lambda z: z * 0 == 0,
+}
+
+
+def _reduction(kind: str) -> Callable[..., TracedArray]:
+    def reduce(z: TracedArray, axis: Any = None, *, keepdims: bool = False) -> TracedArray:
+        if not isinstance(axis, int | np.integer) or axis % z.ndim == 0:
+            raise cannot(f"`{kind.removeprefix('Reduce').lower()}` over the rows or several axes")
+        return z.graph.over_columns(kind, z * 1 if _is_boolean(z) else z, int(axis), keepdims)
+
+    return reduce
+
+
+def _var(z: TracedArray, axis: Any = None, *, keepdims: bool = False) -> TracedArray:
+    return np.mean((z - np.mean(z, axis=axis, keepdims=True)) ** 2, axis=axis, keepdims=keepdims)
+
+
+def _clip(z: Any, a_min: Any = None, a_max: Any = None) -> Any:
+    z = z if a_min is None else np.maximum(z, a_min)
+    return z if a_max is None else np.minimum(z, a_max)
+
+
+def _concatenate(arrays: Sequence[Any], axis: int = 0) -> TracedArray:
+    if not all(isinstance(array, TracedArray) for array in arrays) or axis % arrays[0].ndim == 0:
+        raise cannot("`concatenate` of rows or with constants")
+    return arrays[0].graph.concatenate(arrays, axis)
+
+
+_FUNCTIONS: dict[Any, Callable[..., Any]] = {
+    np.sum: _reduction("ReduceSum"),
+    np.mean: _reduction("ReduceMean"),
+    np.max: _reduction("ReduceMax"),
+    np.min: _reduction("ReduceMin"),
+    np.prod: _reduction("ReduceProd"),
+    np.var: _var,
+    np.std: lambda z, axis=None, *, keepdims=False: np.sqrt(np.var(z, axis, keepdims=keepdims)),
+    np.clip: _clip,
+    np.where: _where,
+    np.concatenate: _concatenate,
+    np.stack: lambda arrays, axis=0: np.concatenate([np.expand_dims(array, axis) for array in arrays], axis),
+    np.expand_dims: lambda z, axis: z[(*[slice(None)] * (axis % (z.ndim + 1)), None)],
+    np.dot: _matmul,
+    np.real: lambda z: z,
+    np.ones_like: lambda z: z * 0 + 1,
+    np.zeros_like: lambda z: z * 0,
+    np.shape: lambda z: z.shape,
+    np.ndim: lambda z: z.ndim,
+}
