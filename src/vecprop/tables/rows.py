@@ -117,8 +117,9 @@ class RowFilter:
         counts = values > 0
         self.counting += int(counts.sum())
         if counts.any():
-            own = values[counts]
-            self.range = min(self.range[0], own.min()), max(self.range[1], own.max())
+            positive = values[counts]
+            low, high = self.range
+            self.range = min(low, positive.min()), max(high, positive.max())
         return counts, values
 
     def _checked(self, weight: Any, mask: np.ndarray) -> np.ndarray:
@@ -221,8 +222,8 @@ class LearnedRows(NamedTuple):
         roles.require(frame)
         frame = frame.drop(columns=model.target) if model.target in frame.columns else frame
         if groups is None and aside is not None:  # a refitted model uses the same groups
-            of_groups = (name for name, reason in aside.items() if reason == OF_GROUPS and name in frame.columns)
-            groups = next(of_groups, None)
+            group_columns = [name for name, reason in aside.items() if reason == OF_GROUPS and name in frame.columns]
+            groups = next(iter(group_columns), None)
         dependence = Dependence.of(frame, groups, time, model._column_options)
         aside = frame.attrs.get("aside") if aside is None else aside  # found in the whole file
         aside = roles.set_aside(frame, model._column_options) if aside is None else aside

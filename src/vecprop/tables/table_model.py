@@ -296,22 +296,18 @@ class TableModel(SharedSettings):
         with limit_jobs(self.n_jobs):
             inputs = source.encode(self, rows.frame, T, fold, weight, has_means=has_means)
         self.trained_rows_ = TrainedRows.of(self.encoder_, rows.frame, target, source.count)
+        views = []
+        for view, X in zip(VIEWS, inputs, strict=True):
+            columns = self.encoder_.of_view(view)
+            networks = self._networks(view, len(columns), T.shape[1])
+            views.append(ViewFit(view, columns, X, networks, self._training(source.count)))
         fit = EnsembleFit(
-            self._view_fits(inputs, T.shape[1], source.count),
+            views,
             TrainingRows(T, weight, fold, rows.dependence.is_time, rows.dependence.count, sample_weight),
             source.seed,
             stream=source.stream,
         )
         return TablePlan(fit, rows.is_used, shares)
-
-    def _view_fits(self, inputs: list[Any], outputs: int, count: int) -> list[ViewFit]:
-        """Return the networks of each view, with the settings for a number of rows."""
-        views = []
-        for view, X in zip(VIEWS, inputs, strict=True):
-            columns = self.encoder_.of_view(view)
-            networks = self._networks(view, len(columns), outputs)
-            views.append(ViewFit(view, columns, X, networks, self._training(count)))
-        return views
 
     def _learn_columns(self, rows: LearnedRows) -> None:
         """Learn to convert columns to inputs, and note which ones are not used."""
