@@ -17,7 +17,7 @@ from vecprop.tables.reading.table_parts import TableParts
 from vecprop.tables.rows import Roles
 from vecprop.tables.streaming.memory_plan import require_room_for_text
 from vecprop.tables.streaming.streamed import Streamed, StreamedFolds
-from vecprop.tables.streaming.window_fit import trained_in_windows
+from vecprop.tables.streaming.window_fit import StreamedNetwork, trained_in_windows
 
 ROWS = 6_000
 
@@ -200,7 +200,8 @@ def thetas_of(fit):
     members = [replace(member, early_stopping=None, validation_rows=None) for member in fit.members()]
     folds = [*range(2), *range(2)]
     views: Any = np.repeat([view.view for view in fit.views], 2).tolist()
-    return [of.theta for of in trained_in_windows(fit.stream, list(zip(members, folds, views, strict=True)), fit.seed)]
+    networks = list(map(StreamedNetwork, members, folds, views))
+    return [of.theta for of in trained_in_windows(fit.stream, networks, fit.seed)]
 
 
 @pytest.mark.parametrize(

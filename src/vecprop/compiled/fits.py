@@ -7,13 +7,14 @@ record of its current fit.
 import ctypes
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ..core import Batch, Network, SparseBatch
 from ..optimize import Optimizer, Plan
+from ..optimize.settings import EpochResults
 from ..system import threads
 from .jit.fit_record import LINE, OFFSETS, Context, KeptMemory, address_of_array, aligned, as_word, starts_of
 from .jit.threads import ABANDONED, BARRIER_WORDS, ROUND, STOPPED
@@ -78,21 +79,6 @@ def _sparse_fields(X: Any, F: type) -> dict[str, Any]:
     names = {"x": (X.data, F), "kept": (X.indices, np.int32), "edges": (X.indptr, np.int64)}
     arrays = {name: np.ascontiguousarray(array, kind) for name, (array, kind) in names.items()}
     return {**arrays, "expander": sparse_rows_address(F)}
-
-
-class EpochResults(NamedTuple):
-    """The results of several epochs."""
-
-    epochs: int
-    steps: int
-    gradient_diverged: bool
-    stalled: bool
-    stopped: bool
-    losses: np.ndarray
-    validation_losses: np.ndarray
-    norms: np.ndarray
-    sizes: np.ndarray
-    validation_scores: np.ndarray
 
 
 class Epochs:
@@ -212,8 +198,15 @@ class Epochs:
             )
         # Use Python integers, because NumPy suppresses exceptions of signal handlers while it inspects an enum.
         epochs, steps, gradient_diverged, ended = done.tolist()
-        ends = ended == Ended.STALLED, ended == Ended.INTERRUPTED
-        return EpochResults(epochs, steps, bool(gradient_diverged), *ends, **results)
+        return EpochResults(
+            epochs,
+            steps,
+            stalled=ended == Ended.STALLED,
+            stopped=ended == Ended.INTERRUPTED,
+            diverged=epochs < count and not ended,
+            gradient_diverged=bool(gradient_diverged),
+            **results,
+        )
 
 
 @lru_cache(maxsize=64)

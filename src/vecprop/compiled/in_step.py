@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..core import Batch
-from .fits import EpochResults, MemberFits, run
+from ..optimize.settings import EpochResults
+from .fits import MemberFits, run
 from .program import program_of
 from .run.epochs import Ended
 
@@ -84,7 +85,16 @@ class MembersEpochs:
             for name, array in self.own.items():
                 array[...] = {**vars(fits), **fits.moments}[name].reshape(array.shape)
         steps = int(steps[ended].min(initial=2**62))
-        return EpochResults(epochs, steps, diverged, bool(is_held.all()), stopped, **curves)
+        stalled = bool(is_held.all())
+        return EpochResults(
+            epochs,
+            steps,
+            stalled=stalled,
+            stopped=stopped,
+            diverged=epochs < count and not (stalled or stopped),
+            gradient_diverged=diverged,
+            **curves,
+        )
 
     def _copies(
         self, count: int, runs: np.ndarray, rates: np.ndarray, start: dict[str, int], is_stopped: Any = None

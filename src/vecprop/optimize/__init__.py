@@ -4,4 +4,4 @@
 from .lbfgs import LBFGS
 from .optimizers import Adam, AdamHat, AdamW, GradientDescent, Momentum, Nesterov, Optimizer, RMSProp
 from .schedules import Adaptive, Constant, Cosine, InverseScaling, OneCycle, Schedule, WarmUp, has_horizon
-from .settings import ENGINES, EarlyStopping, EngineName, Plan, TrainingLoss, TrainingSettings, observed
+from .settings import ENGINES, EarlyStopping, EngineName, EpochResults, Plan, TrainingLoss, TrainingSettings, observed

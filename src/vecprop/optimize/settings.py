@@ -1,7 +1,7 @@
 """The settings of training, the stopping rules, and the plan of an epoch."""
 
 from dataclasses import dataclass, field, is_dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -106,6 +106,28 @@ class Plan:
     score: Score | None = None
 
 
+NOTHING = np.empty(0)
+
+
+class EpochResults(NamedTuple):
+    """What an engine has computed in some epochs. The arrays have one entry per epoch, (E, *M), or more.
+
+    Values that were not measured are arbitrary. After divergence, the next entry is the value that is not finite.
+    """
+
+    epochs: int
+    steps: int
+    stalled: bool | None = None  # whether early stopping ends training; None if the engine does not compare losses
+    stopped: bool = False  # whether an interrupt ended the epochs early
+    diverged: bool = False
+    gradient_diverged: bool = False
+    losses: np.ndarray = NOTHING
+    validation_losses: np.ndarray = NOTHING
+    norms: np.ndarray = NOTHING
+    sizes: np.ndarray = NOTHING
+    validation_scores: np.ndarray = NOTHING
+
+
 @dataclass(frozen=True)
 class TrainingSettings:
     """The settings of a training run; see `train`."""
@@ -189,6 +211,7 @@ class TrainingSettings:
         """Return the plan of an epoch over this many rows."""
         size = int(min(self.batch_size or rows, rows))
         running = self.training_loss == "running" or (self.training_loss == "auto" and size < rows)
+        running = running and not isinstance(self.optimizer, LBFGS)
         clip_norm = None if self.clip_norm is None else float(self.clip_norm)
         return Plan(size, self.shuffle, self.seed, clip_norm, running, self.validation_score)
 

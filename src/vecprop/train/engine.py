@@ -8,8 +8,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
 
 from ..core import Array, Batch, Network, RandomKey
-from .run import Run
-from .state import Reason
+from .run import Run, Steps
 
 
 class Unsupported(NamedTuple):
@@ -39,8 +38,8 @@ class Engine(ABC):
         return None
 
     @abstractmethod
-    def training(self, run: Run, batch: Batch, validation_batch: Batch | None) -> Callable[[], Reason]:
-        """Return a function that trains theta in place and returns the reason why training ended."""
+    def steps(self, run: Run, batch: Batch, validation_batch: Batch | None) -> Steps:
+        """Return an object that trains the parameters of a run in place on rows in memory."""
 
     @property
     def group_class(self) -> type[Any] | None:

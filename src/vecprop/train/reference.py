@@ -1,6 +1,6 @@
 """The reference engine: the formulas of ``core`` in plain Python, for the arrays of any library."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..core import Array, Batch, RandomKey, namespace, on_host, permutation, score
-from ..optimize.schedules import Constant
-from ..system.threads import SecondInterrupt, check_cancelled, defer_sigint
+from ..optimize import Constant, EpochResults
 from .engine import Engine
-from .run import Run
-from .state import DivergenceError, Reason
+from .run import Run, Steps, results_of_epoch, was_moved
 
 
 class Reference(Engine):
@@ -20,74 +18,78 @@ class Reference(Engine):
 
     name = "reference"
 
-    def training(self, run: Run, batch: Batch, validation_batch: Batch | None) -> Callable[[], Reason]:
-        """Return a function that trains one network."""
-        return ReferenceTrainingLoop(run, batch, validation_batch).descend
+    def steps(self, run: Run, batch: Batch, validation_batch: Batch | None) -> "ReferenceSteps":
+        """Return an object that trains one network, or several members in lockstep."""
+        return ReferenceSteps(run, batch, validation_batch)
 
 
-class ReferenceTrainingLoop:
-    """Take the steps of an optimizer one by one in Python."""
+class ReferenceSteps(Steps):
+    """Take the steps of an optimizer one by one in Python.
+
+    An epoch changes copies of the parameters and of the optimizer's state. If an error or Ctrl-C ends the epoch, the
+    run is still in the state before it, so that a resumed run is bit-identical.
+    """
 
     def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None) -> None:
         self.run, self.state, self.network, self.plan = run, run.state, run.network, run.plan
-        self.optimizer: Any = run.settings.optimizer
         self.batch = batch.gathered()
         self.validation_batch = None if validation_batch is None else validation_batch.gathered()
         self.batch.require_finite_inputs()
-        self.full = self.plan.batch_size == self.batch.rows
-        self.gradient: Array = None  # full-batch gradient at theta, if it was already computed with the loss
-        self.running: Array | None = None  # the sum of the epoch's losses so far
-        self.norms: list[np.ndarray] = []  # gradient norms of the current epoch's steps
+        self.is_full = self.plan.batch_size == self.batch.rows
+        self.step = self.state.step
+        self.theta = namespace(run.state.theta).asarray(run.state.theta, copy=True)  # during an epoch
+        self.optimizer_state: dict[str, Any] = {}  # during an epoch
+        self.gradient: Array = None  # the gradient on all rows at theta, if it was computed with the loss
+        self.running_loss: Array | None = None  # the sum of the epoch's losses so far
+        self.norms: list[np.ndarray] = []  # the gradient norms of the epoch's steps
         self.sizes: list[np.ndarray] = []
-        self.kept: dict[str, Any] = {}
 
-    def descend(self) -> Reason:
-        """Train until all epochs are done or training is stopped; return the reason."""
-        reason: Reason | None = self.run.start(*self.measured())
-        self.keep()
-        try:
-            while reason is None and self.state.epoch < self.state.epochs:
-                self.run.is_whole = False
-                self.epoch()
-                measured = self.measured()
-                reason = defer_sigint(lambda received: self.record(*measured))  # noqa: B023
-            return reason or "epochs"
-        except (KeyboardInterrupt, Exception) as error:  # a custom layer may raise any exception
-            if not isinstance(error, SecondInterrupt | DivergenceError):
-                # Restore the state before the unfinished epoch, so that a resumed run is bit-identical.
-                self.state.theta[...] = self.kept.pop("theta")
-                self.state.optimizer, self.state.step = self.kept, self.kept_step
-                self.run.is_whole = True
-            raise
+    def measure(self, window: Any, interrupts: list[Any]) -> EpochResults:
+        """Return the losses before the first step."""
+        return results_of_epoch(**self.losses())
 
-    def record(self, *measured: Array | None) -> Reason | None:
-        """Record the losses of an epoch; return a reason to stop, if any."""
-        steps = {"gradient_norm": np.mean(self.norms, axis=0), "step_size": np.mean(self.sizes, axis=0)}
-        self.norms, self.sizes = [], []
-        try:
-            reason = self.run.after_epoch(*measured, **steps)
-        finally:  # a callback may change theta and then raise KeyboardInterrupt, which still returns a result
-            self.keep()
-        if self.run.callbacks and self.run.was_moved():
+    def advance(self, window: Any, most: float, interrupts: list[Any]) -> EpochResults:
+        """Train for one epoch."""
+        if self.run.callbacks and was_moved(self.run):
             self.gradient = None
-        return reason
+        self.theta[...] = self.state.theta
+        copy_values(self.optimizer_state, self.state.optimizer)
+        self.step = self.state.step
+        self.norms, self.sizes, self.running_loss = [], [], None
+        for rows in self.batches():
+            gradient = self.batch_gradient(rows)
+            norms = length(gradient)
+            self.norms.append(on_host(norms))
+            if not np.isfinite(self.norms[-1]).all():
+                self.keep()
+                return EpochResults(0, 0, diverged=True, gradient_diverged=True, norms=np.array(self.norms[-1:]))
+            self.take_step(gradient, norms)
+            if interrupts:
+                self.gradient = None
+                return EpochResults(0, 0, stopped=True)
+        means = {"norms": np.mean(self.norms, axis=0), "sizes": np.mean(self.sizes, axis=0)}
+        results = results_of_epoch(**self.losses(), **means)
+        self.keep()
+        if results.epochs:
+            self.run.last_finite[...] = self.state.theta
+        return results
 
     def keep(self) -> None:
-        """Store copies of the values that an epoch changes."""
-        moved = {"theta": self.state.theta, **self.state.optimizer}
-        for name, value in moved.items():
-            if name in self.kept and getattr(value, "ndim", 0):
-                self.kept[name][...] = value
-            else:
-                self.kept[name] = deepcopy(value)
-        self.kept_step = self.state.step
+        """Store the state after an epoch, or after the step that diverged."""
+        self.run.is_whole = False
+        self.state.step = self.step
+        self.state.theta[...] = self.theta
+        copy_values(self.state.optimizer, self.optimizer_state)
 
-    def measured(self) -> tuple[Array | None, Array | None, Array | None]:
-        """Return the training loss, the validation loss and the validation score at the current parameters."""
-        theta, rows, name = self.state.theta, self.validation_batch, self.plan.score
-        if rows is None:
-            return self.loss(), None, None
-        return self.loss(), self.network._batch_loss(theta, rows), name and score(name, self.network, theta, rows)
+    def losses(self) -> dict[str, Array | None]:
+        """Return the training loss, the validation loss and the validation score, by their names in the results."""
+        losses = {"losses": self.loss()}
+        validation = self.validation_batch
+        if validation is not None:
+            losses["validation_losses"] = self.network._batch_loss(self.theta, validation)
+            if self.plan.score is not None:
+                losses["validation_scores"] = score(self.plan.score, self.network, self.theta, validation)
+        return losses
 
     def loss(self) -> Array | None:
         """Return the loss for the history: the running loss of the latest epoch, or the loss on all rows.
@@ -96,23 +98,19 @@ class ReferenceTrainingLoop:
         computed together with the loss and used in the next step.
         """
         if self.plan.running:
-            total, self.running, theta = self.running, None, self.state.theta
-            xp = namespace(theta)
-            return None if total is None else xp.where(xp.all(xp.isfinite(theta), axis=-1), total, xp.nan)
-        if self.full and not self.network._random:
-            loss, self.gradient = self.network._batch_loss_and_gradient(self.state.theta, self.batch)
+            if self.running_loss is None:
+                return None
+            xp = namespace(self.theta)
+            is_finite = xp.all(xp.isfinite(self.theta), axis=-1)
+            return xp.where(is_finite, self.running_loss, xp.nan)
+        if self.is_full and not self.network._random:
+            loss, self.gradient = self.network._batch_loss_and_gradient(self.theta, self.batch)
             return loss
-        return self.network._batch_loss(self.state.theta, self.batch)
-
-    def epoch(self) -> None:
-        """Take a step for each batch."""
-        for rows in self.batches():
-            self.step(self.batch_gradient(rows))
-            check_cancelled()
+        return self.network._batch_loss(self.theta, self.batch)
 
     def batches(self) -> Iterator[np.ndarray | None]:
         """Yield the row indices of each batch; None stands for all rows in their order."""
-        if self.full:
+        if self.is_full:
             yield None
             return
         order = np.arange(self.batch.rows)
@@ -127,44 +125,53 @@ class ReferenceTrainingLoop:
             gradient, self.gradient = self.gradient, None
             return gradient
         batch = self.batch if rows is None else self.batch.take(rows)
-        noise = RandomKey(self.plan.seed, self.state.step, rows) if self.network._random else None
-        loss, gradient = self.network._batch_loss_and_gradient(self.state.theta, batch, noise)
+        noise = RandomKey(self.plan.seed, self.step, rows) if self.network._random else None
+        loss, gradient = self.network._batch_loss_and_gradient(self.theta, batch, noise)
         if self.plan.running:
             part = self.part_of_loss(loss, batch)
-            self.running = part if self.running is None else self.running + part
+            self.running_loss = part if self.running_loss is None else self.running_loss + part
         return gradient
 
     def part_of_loss(self, loss: Array, batch: Batch) -> Array:
         """Return the contribution of a batch's loss to the loss of all rows."""
-        mean, share = self.network.reduction == "mean", batch.rows / self.batch.rows
-        if mean and batch.weight is not None:
+        is_mean = self.network.reduction == "mean"
+        share = batch.rows / self.batch.rows
+        if is_mean and batch.weight is not None:
             xp = namespace(batch.weight)
             share = xp.sum(batch.weight, axis=-1) / xp.sum(self.batch.weight, axis=-1)
-        penalty = self.network._penalty(self.state.theta, batch) if self.network.penalties else 0.0
-        return (loss - penalty) * (share if mean else 1) + penalty * share
+        penalty = self.network._penalty(self.theta, batch) if self.network.penalties else 0.0
+        return (loss - penalty) * (share if is_mean else 1) + penalty * share
 
-    def step(self, gradient: Array) -> None:
+    def take_step(self, gradient: Array, norms: Array) -> None:
         """Clip the gradient and take one step."""
-        state = self.state
-        xp = namespace(state.theta)
-        length = norm(gradient)
-        self.run.require_finite("gradient's norm", length)
-        if self.plan.clip_norm is not None and self.plan.clip_norm < xp.finfo(gradient.dtype).max:
-            gradient = gradient * (self.plan.clip_norm / xp.clip(length, self.plan.clip_norm, None))[..., None]
-        before, optimizer = xp.asarray(state.theta, copy=True), self.optimizer
-        if not isinstance(self.run.schedule, Constant):
-            factor = self.run.schedule.factor(state.step, self.run.steps, state.schedule)
+        run, theta, clip_norm = self.run, self.theta, self.plan.clip_norm
+        xp = namespace(theta)
+        if clip_norm is not None and clip_norm < xp.finfo(gradient.dtype).max:
+            gradient = gradient * (clip_norm / xp.clip(norms, clip_norm, None))[..., None]
+        optimizer: Any = run.settings.optimizer
+        schedule = run.settings.schedule
+        if schedule is not None and not isinstance(schedule, Constant):
+            factor = schedule.factor(self.step, run.total_steps, self.state.schedule)
             optimizer = replace(optimizer, learning_rate=np.asarray(optimizer.learning_rate) * factor)
-        optimizer.step(state.theta, gradient, state.optimizer)
-        if self.run.best is not None and state.theta.ndim > 1:  # stopped members keep their parameters
-            has_stopped = xp.asarray(self.run.best.have_stopped, device=state.theta.device)
-            state.theta[...] = xp.where(has_stopped[..., None], before, state.theta)
-        state.step += 1
-        self.norms.append(on_host(length))
-        self.sizes.append(on_host(norm(state.theta - before)))
+        before = xp.asarray(theta, copy=True)
+        optimizer.step(theta, gradient, self.optimizer_state)
+        if run.best is not None and theta.ndim > 1:  # stopped members keep their parameters
+            has_stopped = xp.asarray(run.best.have_stopped, device=theta.device)
+            theta[...] = xp.where(has_stopped[..., None], before, theta)
+        self.step += 1
+        self.sizes.append(on_host(length(theta - before)))
 
 
-def norm(vectors: Array) -> Array:
+def copy_values(target: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Copy values to a dictionary; arrays that it already contains are overwritten in place."""
+    for name, value in values.items():
+        if name in target and getattr(value, "ndim", 0):
+            target[name][...] = value
+        else:
+            target[name] = deepcopy(value)
+
+
+def length(vectors: Array) -> Array:
     """Return the Euclidean norm of each member's vector, (*M,), without overflow."""
     xp = namespace(vectors)
     if not vectors.shape[-1]:  # a network without parameters

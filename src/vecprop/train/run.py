@@ -1,75 +1,67 @@
-"""Training runs, which record losses after each epoch, and hooks, which observe a run and may end it.
-
-Callbacks, early stopping, schedules that depend on the loss, checkpoints and progress reports of populations are hooks.
-"""
+"""One training run: its state, its history, its callbacks, and the loop that trains several runs on the same rows."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from math import inf
-from typing import Any, Self
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from typing import Any
 
 import numpy as np
 
 from ..core import Array, Batch, Network, namespace, on_host
-from ..optimize import LBFGS, Constant, EarlyStopping, Schedule, TrainingSettings, observed
-from ..system.threads import SecondInterrupt
+from ..optimize import LBFGS, EarlyStopping, EpochResults, TrainingSettings, observed
+from ..system.threads import SecondInterrupt, defer_sigint
 from .state import DivergenceError, History, Reason, TrainingResult, TrainingState
 
 Callback = Callable[[TrainingState], Any]
 
 
-class Hook:
-    """Observe training. Subclasses override the methods that they need; the defaults do nothing.
+class Steps(ABC):
+    """Trains the parameters of a run in place, window by window. Rows in memory are one window of all epochs.
 
-    Hooks are entered before the first losses are measured, and exited when training ends or fails. If several hooks
-    return a reason to end training, the last reason is used.
+    The steps also update the optimizer's state, the number of steps and `Run.last_finite`. Before they change one of
+    them, they set `Run.is_whole` to False. They never call the run.
     """
 
-    interval: float = inf
-    """The maximum number of epochs between two calls."""
+    state: TrainingState
 
-    def __enter__(self) -> Self:
-        return self
+    @abstractmethod
+    def measure(self, window: Any, interrupts: list[Any]) -> EpochResults:
+        """Return the losses before the first step. If there is no window, only validation losses are measured."""
 
-    def __exit__(self, *error: object) -> None: ...
+    @abstractmethod
+    def advance(self, window: Any, most: float, interrupts: list[Any]) -> EpochResults:
+        """Take the steps of a window, or of at most `most` epochs in memory; stop if `interrupts` is not empty."""
 
-    def start(self, run: "Run") -> Reason | None:
-        """Handle the start of training, after the first losses are measured."""
+    def has_taken(self, window: Any) -> bool:
+        """Return whether all steps on a window are done."""
+        return self.state.epoch >= self.state.epochs
 
-    def after_epoch(self, run: "Run") -> Reason | None:
-        """Handle the end of one or several epochs."""
+    def skip(self, window: Any) -> None:  # noqa: B027 (rows in memory are never skipped)
+        """Handle a window whose steps were done before training resumed."""
 
-    def after_window(self, run: "Run") -> Reason | None:
-        """Handle the end of a window, in training on data larger than memory."""
 
-    def poll(self, monitor: Any) -> Reason | None:
-        """Inspect a population several times a second while it is trained."""
-
-    def after_members(self, part: Any) -> None:
-        """Handle the results of members that were trained one by one or in another process."""
-
-    def end(self, training: Any, result: Any) -> None:
-        """Handle the result of training."""
-
-    def failed(self, training: Any, error: BaseException) -> None:
-        """Handle an error that ends training."""
+def interruption_of(work: Callable[[], object]) -> KeyboardInterrupt | None:
+    """Call work(), and return the Ctrl-C that ended it, if any. A second Ctrl-C is raised."""
+    try:
+        work()
+    except KeyboardInterrupt as error:
+        if isinstance(error, SecondInterrupt):
+            raise
+        return error
+    return None
 
 
 @contextmanager
-def watched(training: Any) -> Iterator[None]:
-    """Run a block with active hooks. If it raises, hooks are notified, and errors of hooks are added as notes."""
+def saved_on_failure(save: Callable[[BaseException], None]) -> Iterator[None]:
+    """Call save(error) if the block raises an error. If saving fails, too, a note is added to the error."""
     try:
-        with ExitStack() as stack:
-            for hook in training.hooks:
-                stack.enter_context(hook)
-            yield
+        yield
     except (Exception, KeyboardInterrupt, SystemExit) as error:
-        for hook in training.hooks:
-            try:
-                hook.failed(training, error)
-            except Exception as other:
-                error.add_note(f"The training state could not be saved: {other}")
+        try:
+            save(error)
+        except Exception as failure:
+            error.add_note(f"The training state could not be saved: {failure}")
         raise
 
 
@@ -83,79 +75,13 @@ def is_true(answer: Any) -> bool:
     return isinstance(answer, bool | np.bool_) and bool(answer)
 
 
-class Observation(Hook):
-    """Pass the loss to a schedule, before callbacks are called."""
-
-    def __init__(self, schedule: Schedule) -> None:
-        self.schedule = schedule
-
-    interval = 1
-
-    def after_epoch(self, run: "Run") -> None:
-        """Pass the latest loss to the schedule."""
-        self.schedule.observe(run.state.history.last_loss, run.state.schedule)
-
-
-class Call(Hook):
-    """Call a callback with the training state."""
-
-    def __init__(self, callback: Callback) -> None:
-        self.callback = callback
-
-    @property
-    def interval(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The maximum number of epochs between two calls."""
-        return getattr(self.callback, "interval", 1)
-
-    def __enter__(self) -> Self:
-        if isinstance(self.callback, AbstractContextManager):
-            self.callback.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> Any:
-        return self.callback.__exit__(*error) if isinstance(self.callback, AbstractContextManager) else None
-
-    def after_epoch(self, run: "Run") -> Reason | None:
-        """Return the reason "callback" if the callback returns True."""
-        answer = self.callback(run.state)
-        return "callback" if answer is not None and is_true(answer) else None
-
-    after_window = after_epoch
-
-
-class SaveCheckpoint(Hook):
-    """Save training to a checkpoint."""
-
-    def __init__(self, checkpoint: Any) -> None:
-        self.checkpoint = checkpoint
-
-    def after_epoch(self, run: "Run") -> None:
-        """Save the state if a save is due, unless training has just ended."""
-        if run.reason is None:
-            self.checkpoint._after_epoch(run.result("interrupted"))
-
-    after_window = after_epoch
-
-    def end(self, training: "Run", result: TrainingResult) -> None:
-        """Save the result."""
-        self.checkpoint._write(result)
-
-    def failed(self, training: "Run", error: BaseException) -> None:
-        """Save the state after the last complete epoch, so that training can resume."""
-        if training.is_whole and not isinstance(error, DivergenceError | SecondInterrupt):
-            self.checkpoint._write(training.result("interrupted"))
-
-
-class Best(Hook):
+class Best:
     """Track the best parameters of each member for early stopping.
 
     Tracking continues from the state if the earlier rule monitored the same value. ``memory`` has shape (3, *M): the
     lowest loss, the loss at the latest improvement, and the number of epochs since then. The compiled engine updates
     ``memory`` in place; see `compiled.run.measures`.
     """
-
-    stalled: bool | None = None
-    """Whether all members have stopped, as reported by the kernels; None if no kernel compares the losses."""
 
     def __init__(self, rule: EarlyStopping, state: TrainingState) -> None:
         self.rule, theta = rule, state.theta
@@ -172,20 +98,20 @@ class Best(Hook):
         """Whether each member has stopped, (*M,)."""
         return self.memory[2] >= self.rule.patience
 
-    def start(self, run: "Run") -> Reason | None:
+    def start(self, state: TrainingState) -> Reason | None:
         """Compare the initial loss if it was measured and the rule uses it; return a reason to stop, if any."""
         if self.continues:
             return "early stopping" if self.have_stopped.all() else None
-        if self.rule.compare_to == "progress" and self._watched(run.state.history) is not None:
-            self.observe(run.state)
+        if self.rule.compare_to == "progress" and self._watched(state.history) is not None:
+            self.observe(state)
         return None
 
-    def after_epoch(self, run: "Run") -> Reason | None:
-        """Compare the latest loss with the best; return a reason to stop if all members have stopped."""
-        if self.stalled is None:
-            self.observe(run.state)
-        stalled = self.have_stopped.all() if self.stalled is None else self.stalled
-        return "early stopping" if stalled else None
+    def has_stalled(self, state: TrainingState, stalled: bool | None) -> bool:
+        """Return whether all members have stopped; compare the latest loss unless a kernel has compared it."""
+        if stalled is None:
+            self.observe(state)
+            return bool(self.have_stopped.all())
+        return stalled
 
     def observe(self, state: TrainingState) -> None:
         """Compare the latest loss with the best, and store the parameters of members that improved."""
@@ -212,7 +138,13 @@ class Best(Hook):
 
 
 class Run:
-    """A training run of a network, or of all members of theta, with its settings, history and hooks."""
+    """A training run of a network, or of all members of theta.
+
+    The run records what its `steps` have computed, and calls the early stopping rule, the schedule and the callbacks.
+    """
+
+    steps: Steps
+    """Set by the creator of the run."""
 
     def __init__(
         self,
@@ -220,101 +152,165 @@ class Run:
         theta: Array,
         settings: TrainingSettings,
         rows: int,
+        *,
+        validates: bool = False,
         callbacks: Sequence[Callback] = (),
         state: TrainingState | None = None,
         checkpoint: Any = None,
         batches: Sequence[Batch | None] = (),
-        more: Mapping[str, Any] | None = None,
+        source: Mapping[str, Any] | None = None,
     ) -> None:
-        """Start a run, or continue from a state or from a checkpoint of the same settings and data."""
-        self.network, self.settings, self.plan = network, settings, settings.plan(rows)
-        self.schedule, self.callbacks, rule = settings.schedule or Constant(), callbacks, settings.early_stopping
-        self.ended: TrainingResult | None = None  # the result, if an earlier process has finished the run
-        begun: TrainingResult | None = None
-        if checkpoint is not None:
-            known = settings.identity(rows) | dict(more or {})
-            begun = checkpoint._begin(network, theta, batches, settings.epochs, known)
-        if begun is not None:
-            state = begun.state
-            if begun.reason != "interrupted" and (begun.reason != "epochs" or state.epoch == settings.epochs):
-                self.ended = begun
-        elif state is None:
-            state = new_state(network, theta, settings, rows)
-        else:
-            state = continued(state, network, theta, settings, rows)
-        self.state: TrainingState = state
-        self.best, self.reason = None if rule is None else Best(rule, state), None
-        self.is_whole = True  # the state belongs to a complete epoch or window
-        self.has_started = False
-        self.hooks: list[Hook] = [] if self.best is None else [self.best]
-        self.hooks += [Observation(self.schedule)] if state.schedule else []
-        self.hooks += map(Call, callbacks)
-        self.hooks += [] if checkpoint is None else [SaveCheckpoint(checkpoint)]
+        """Prepare a run, or continue from a state or from a checkpoint of the same settings and data."""
+        self.network, self.settings, self.validates = network, settings, validates
+        self.callbacks, self.checkpoint = callbacks, checkpoint
+        self.plan = settings.plan(rows)
         self.per_epoch = -(-rows // self.plan.batch_size)
-        begun_at = state.step - state.under_way.get("steps", 0)  # the first step of the epoch
-        self.steps = begun_at + (state.epochs - state.epoch) * self.per_epoch
-        self.last_finite = namespace(state.theta).asarray(state.theta, copy=True)
-        self.is_resumed = begun is not None and len(state.history.time) > 0
-        self.started = time.perf_counter() - (float(state.history.time[-1]) if self.is_resumed else 0.0)
+        self.result: TrainingResult | None = None
+        saved: TrainingResult | None = None
+        if checkpoint is not None:
+            identity = settings.identity(rows) | dict(source or {})
+            saved = checkpoint._begin(network, theta, batches, settings.epochs, identity)
+        if saved is not None:
+            self.state = saved.state
+            if saved.reason != "interrupted" and (saved.reason != "epochs" or saved.state.epoch == settings.epochs):
+                self.result = saved
+        elif state is None:
+            self.state = new_state(network, theta, settings, rows)
+        else:
+            self.state = continued(state, network, theta, settings, rows)
+        first_step = self.state.step - self.state.under_way.get("steps", 0)  # the first step of the epoch
+        self.total_steps = first_step + (self.state.epochs - self.state.epoch) * self.per_epoch
+        self.best: Best | None = None
+        if settings.early_stopping is not None:
+            self.best = Best(settings.early_stopping, self.state)
+        self.last_finite = namespace(theta).asarray(self.state.theta, copy=True)
+        self.is_whole = self.result is None  # the state belongs to a complete epoch or window
+        self.has_started = False
+        self.is_resumed = saved is not None and len(self.state.history.time) > 0
+        self.began = time.perf_counter()
+        if self.is_resumed:
+            self.began -= float(self.state.history.time[-1])
 
     @property
     def seconds(self) -> float:
         """Seconds since training started."""
-        return time.perf_counter() - self.started
+        return time.perf_counter() - self.began
 
-    def measure(self, loss: Array | None, validation_loss: Array | None, score: Array | None, **steps: Any) -> None:
-        """Record the losses and the validation score; raise DivergenceError if a loss is not finite."""
-        self.require_finite("loss", loss)
-        self.require_finite("validation loss", validation_loss)
-        measured = {"loss": loss, "validation_loss": validation_loss, "validation_score": score}
-        known = {name: on_host(value) for name, value in measured.items() if value is not None}
-        self.state.history._measure(**known, **steps, time=self.seconds)
+    def take(self, window: Any) -> None:
+        """Train on a window of rows, unless training has ended."""
+        if self.result is not None:
+            return
+        if not self.has_started:
+            self.start(self.first_losses(window))
+        if self.steps.has_taken(window):
+            self.steps.skip(window)
+        while self.result is None and not self.steps.has_taken(window):
+            reason: Reason | None = defer_sigint(lambda interrupts: self.advance(window, interrupts))
+            if reason is None and self.state.epoch >= self.state.epochs:
+                reason = "epochs"
+            if reason is not None:
+                self.end(self.result_so_far(reason))
 
-    def start(self, loss: Array | None, validation_loss: Array | None, score: Array | None) -> Reason | None:
-        """Record the losses before the first epoch; return a reason to stop, if any."""
+    def first_losses(self, window: Any) -> EpochResults:
+        """Return the losses before the first epoch, if they are recorded."""
+        if self.is_resumed or (self.plan.running and not self.validates):
+            return EpochResults(0, 0)
+        while True:  # measure again if a handler of Ctrl-C lets training continue
+            results = defer_sigint(lambda interrupts: self.steps.measure(window, interrupts))
+            if not results.stopped:
+                return results
+
+    def start(self, results: EpochResults) -> None:
+        """Record the losses before the first epoch, unless an earlier process has recorded them."""
         if not self.is_resumed:
-            self.measure(loss, validation_loss, score)
+            self.require_finite("loss", None if self.plan.running else results.losses[0])
+            self.require_finite("validation loss", results.validation_losses[0] if self.validates else None)
+            self.extend_history(results, 1, np.array([self.seconds]), is_start=True)
         self.has_started = True
-        return self.call_hooks("start")
+        reason: Reason | None = None if self.best is None else self.best.start(self.state)
+        if reason is None and self.state.epoch >= self.state.epochs:
+            reason = "epochs"
+        if reason is not None:
+            self.end(self.result_so_far(reason))
 
-    def after_epoch(self, *measured: Any, **steps: Any) -> Reason | None:
-        """Record the losses of an epoch and count it; return a reason to stop, if any."""
-        self.measure(*measured, **steps)
-        self.state.epoch += 1
-        self.last_finite[...] = self.state.theta
-        return self.call_hooks()
+    def advance(self, window: Any, interrupts: list[Any]) -> Reason | None:
+        """Take steps, and record completed epochs; return a reason to stop, if any."""
+        began = self.seconds
+        most = self.state.epochs - self.state.epoch
+        if self.state.schedule:
+            most = 1
+        for callback in self.callbacks:
+            most = min(most, getattr(callback, "interval", 1))
+        results = self.steps.advance(window, most, interrupts)
+        return self.record(results, began)
 
-    def call_hooks(self, event: str = "after_epoch") -> Reason | None:
-        """Call a method of all hooks; return the last reason to stop, if any."""
-        self.reason, self.is_whole = None, True
+    def record(self, results: EpochResults, began: float) -> Reason | None:
+        """Record epochs that began at this time; return a reason to stop, if any."""
+        reason, count = None, results.epochs
+        if count:
+            seconds = (self.seconds - began) / count
+            self.state.epoch += count
+            self.extend_history(results, count, began + seconds * np.arange(1, count + 1))
+            reason = self.notify(results)
+        elif not (results.stopped or results.diverged):
+            reason = self.notify(None)
+        if results.diverged:
+            if results.gradient_diverged:
+                self.require_finite("gradient's norm", results.norms[count])
+            self.require_finite("loss", results.losses[count])
+            self.require_finite("validation loss", results.validation_losses[count] if self.validates else None)
+        return reason
+
+    def extend_history(self, results: EpochResults, count: int, seconds: np.ndarray, is_start: bool = False) -> None:
+        """Add the values of epochs to the history."""
+        curves = {"time": seconds}
+        if not (is_start and self.plan.running):
+            curves["loss"] = results.losses[:count]
+        if self.validates:
+            curves["validation_loss"] = results.validation_losses[:count]
+        if self.plan.score:
+            curves["validation_score"] = results.validation_scores[:count]
+        if not is_start:
+            curves["gradient_norm"] = results.norms[:count]
+            curves["step_size"] = results.sizes[:count]
+        self.state.history._extend(**curves)
+
+    def notify(self, results: EpochResults | None) -> Reason | None:
+        """Call early stopping and the schedule after epochs, and callbacks also after windows.
+
+        If several of them end training, the reason of the last one is returned.
+        """
+        self.is_whole = True
+        reason: Reason | None = None
+        state = self.state
         try:
-            for hook in self.hooks:
-                self.reason = getattr(hook, event)(self) or self.reason
+            if self.best is not None and results is not None and self.best.has_stalled(state, results.stalled):
+                reason = "early stopping"
+            if state.schedule and results is not None:
+                schedule: Any = self.settings.schedule
+                schedule.observe(state.history.last_loss, state.schedule)
+            for callback in self.callbacks:
+                if is_true(callback(state)):
+                    reason = "callback"
+            if self.checkpoint is not None and reason is None:
+                self.checkpoint._after_epoch(self.result_so_far("interrupted"))
         except Exception as error:
             with suppress(AttributeError):  # some exception classes do not allow attributes
-                error.result = self.result("callback")  # type: ignore[attr-defined]
+                error.result = self.result_so_far("callback")  # type: ignore[attr-defined]
             raise
-        return self.reason
+        return reason
 
-    def train(self, move: Callable[[], Reason]) -> TrainingResult:
-        """Train theta by calling move() while the hooks are active, and return the result."""
-        errors = np.errstate(over="ignore", invalid="ignore", divide="ignore")
-        with errors, watched(self) if self.hooks else nullcontext():
-            # Overflow leads to a loss that is not finite, which raises DivergenceError.
-            try:
-                reason = move()
-            except KeyboardInterrupt as error:
-                if isinstance(error, SecondInterrupt) or not self.has_started:
-                    raise
-                reason = "interrupted"
-            result = self.result(reason)
-            for hook in self.hooks:
-                hook.end(self, result)
-        return result
+    def end(self, result: TrainingResult) -> None:
+        """Store and save the result."""
+        if self.checkpoint is not None:
+            self.checkpoint._write(result)
+        self.result = result
+        self.is_whole = False  # a later error must not save the result as interrupted
 
-    def was_moved(self) -> bool:
-        """Return whether a callback has changed theta since the losses were last recorded."""
-        return bool(namespace(self.last_finite).any(self.state.theta != self.last_finite))
+    def save_on_failure(self, error: BaseException) -> None:
+        """Save the state after the last complete epoch or window, so that training can resume."""
+        if self.is_whole and not isinstance(error, DivergenceError | SecondInterrupt):
+            self.checkpoint._write(self.result_so_far("interrupted"))
 
     def require_finite(self, what: str, values: Array | None) -> None:
         """Raise DivergenceError if a value, or the value of a member, is not finite."""
@@ -338,9 +334,9 @@ class Run:
             diverged = f"Training diverged: after step {self.state.step} the {what}{members} is {value}"
             message = f"{diverged}. {remedy} {left}"
         self.state.theta[...] = self.last_finite  # engines stop at different steps of a diverging epoch
-        raise DivergenceError(message, self.result("diverged"))
+        raise DivergenceError(message, self.result_so_far("diverged"))
 
-    def result(self, reason: Reason) -> TrainingResult:
+    def result_so_far(self, reason: Reason) -> TrainingResult:
         """Return the result with this stop reason."""
         theta = self.state.theta
         if reason == "diverged":
@@ -350,13 +346,78 @@ class Run:
         return TrainingResult(theta, self.state.history, self.state, reason)
 
 
+def train_runs(runs: Sequence[Run], rows: Generator[Sequence[Any]]) -> list[TrainingResult]:
+    """Train each run on its rows.
+
+    ``rows`` yields one window for each run, and returns when all runs have ended or when training is stopped.
+    """
+
+    def work() -> None:
+        with closing(rows):
+            for windows in rows:
+                for run, window in zip(runs, windows, strict=True):
+                    run.take(window)
+        for run in runs:
+            if run.result is None and not run.has_started:  # there were no windows
+                run.start(run.first_losses(None))
+
+    return watched(runs, work)
+
+
+def watched(runs: Sequence[Run], work: Callable[[], None]) -> list[TrainingResult]:
+    """Call work(), which trains all runs, and return their results.
+
+    Ctrl-C ends training. KeyboardInterrupt is raised if no run has started, or if all runs have already ended. If
+    training fails, the runs are saved.
+    """
+    # Overflow leads to a loss that is not finite, which raises DivergenceError.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"), ExitStack() as contexts:
+        for run in runs:
+            contexts.callback(vars(run).pop, "steps", None)  # they refer to the run; this frees their memory at once
+            if run.checkpoint is not None:
+                contexts.enter_context(saved_on_failure(run.save_on_failure))
+            for callback in run.callbacks:
+                if isinstance(callback, AbstractContextManager):
+                    contexts.enter_context(callback)
+        interruption = interruption_of(work)
+        unfinished = [run for run in runs if run.result is None]
+        is_lost = not unfinished or not any(run.has_started or run.result for run in runs)
+        if interruption is not None and is_lost:
+            raise interruption
+        for run in unfinished:
+            run.end(run.result_so_far("interrupted"))
+    return [run.result for run in runs if run.result is not None]
+
+
+def was_moved(run: Run) -> bool:
+    """Return whether a callback has changed theta since the losses were last recorded."""
+    return bool(namespace(run.last_finite).any(run.state.theta != run.last_finite))
+
+
+def results_of_epoch(**values: Array | None) -> EpochResults:
+    """Return the results of one epoch, or of the initial parameters, given its values by their names in the results."""
+    arrays: dict[str, Any] = {
+        name: np.asarray(on_host(value))[None] for name, value in values.items() if value is not None
+    }
+    losses = [arrays[name] for name in ("losses", "validation_losses") if name in arrays]
+    is_finite = all(np.isfinite(loss).all() for loss in losses)
+    return EpochResults(epochs=int(is_finite), steps=0, diverged=not is_finite, **arrays)
+
+
 def new_state(network: Network, theta: Array, settings: TrainingSettings, rows: int) -> TrainingState:
     """Return the state before the first epoch."""
     optimizer, schedule, epochs = settings.optimizer, settings.schedule, int(settings.epochs)
     if isinstance(optimizer, LBFGS):
         return TrainingState(theta, {}, {}, epochs=epochs, rows=rows)
-    own, name = (optimizer.init(theta), {} if schedule is None else schedule.init()), type(optimizer).__name__
-    return TrainingState(theta, *own, epochs=epochs, rows=rows, network=network, optimizer_class=name)
+    return TrainingState(
+        theta,
+        optimizer=optimizer.init(theta),
+        schedule={} if schedule is None else schedule.init(),
+        epochs=epochs,
+        rows=rows,
+        network=network,
+        optimizer_class=type(optimizer).__name__,
+    )
 
 
 def continued(

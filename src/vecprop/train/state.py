@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ..core import Array, Network
 from ..system.extras import imported
@@ -60,10 +59,6 @@ class History(Versioned):
     _gradient_norm: list[np.ndarray] = field(default_factory=list)
     _step_size: list[np.ndarray] = field(default_factory=list)
     _time: list[np.ndarray] = field(default_factory=list)
-
-    def _measure(self, **values: ArrayLike | None) -> None:
-        """Append the values of one epoch, named like the attributes; None is skipped."""
-        self._extend(**{name: None if value is None else np.asarray(value)[None] for name, value in values.items()})
 
     def _extend(self, **values: np.ndarray | None) -> None:
         """Append the values of several epochs, named like the attributes; the first axis is the epoch."""
@@ -168,8 +163,8 @@ class History(Versioned):
         return pd.DataFrame({name: values.reshape(-1) for name, values in columns.items()}, index=index)
 
 
-NO_WAY: dict[str, Any] = dict.fromkeys(("windows", "rows", "steps"), 0)
-NO_WAY |= dict.fromkeys(("weight", "loss", "gradient_norm", "step_size"), 0.0)
+EPOCH_START: dict[str, Any] = dict.fromkeys(("windows", "rows", "steps"), 0)
+EPOCH_START |= dict.fromkeys(("weight", "loss", "gradient_norm", "step_size"), 0.0)
 """The progress at the start of an epoch in windows: the counts of windows, rows and steps, and the means so far."""
 
 Reason = Literal["epochs", "early stopping", "callback", "interrupted", "converged", "stalled", "diverged"]

@@ -5,20 +5,30 @@ Set ``VECPROP_ENGINE=reference`` to step through a fit in a debugger: engine="au
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
 from ..core import Array, Batch, Network, Score, checked_theta, meanings, namespace, on_host, score, suggests_keywords
-from ..optimize import ENGINES, LBFGS, EarlyStopping, EngineName, Optimizer, Schedule, TrainingLoss, TrainingSettings
+from ..optimize import (
+    ENGINES,
+    LBFGS,
+    EarlyStopping,
+    EngineName,
+    EpochResults,
+    Optimizer,
+    Schedule,
+    TrainingLoss,
+    TrainingSettings,
+)
 from ..system.suggestions import wrong_part
 from ..system.threads import defer_sigint
 from .compiled import Compiled, missing
 from .engine import Engine
 from .reference import Reference
-from .run import Callback, Run
+from .run import Callback, Run, results_of_epoch, watched
 from .state import Reason, TrainingResult, TrainingState
 
 ENGINE_CLASSES: dict[str, type[Engine]] = {"compiled": Compiled, "reference": Reference}
@@ -198,14 +208,28 @@ def train(
         if checkpoint is not None:
             raise ValueError("LBFGS cannot resume: omit checkpoint.")
         batch.require_finite_inputs()
-        run = Run(network, theta, settings, batch.rows, callbacks)
-        return run.train(LBFGSTraining(run, chosen, batch, validation_batch).search)
+        run = Run(network, theta, settings, batch.rows, validates=validation is not None, callbacks=callbacks)
+        search = LBFGSSearch(run, chosen, batch, validation_batch)
+        return watched([run], lambda: minimize_loss(run, search))[0]
     if state is not None and state.under_way:
         raise ValueError("The state comes from the middle of an epoch of train_blocks: continue with train_blocks.")
-    more = {"engine": chosen.name}
     with nullcontext() if checkpoint is None else checkpoint._held(is_folder=False):
-        run = Run(network, theta, settings, batch.rows, callbacks, state, checkpoint, batches, more)
-        return run.ended or run.train(chosen.training(run, batch, validation_batch))
+        run = Run(
+            network,
+            theta,
+            settings,
+            batch.rows,
+            validates=validation is not None,
+            callbacks=callbacks,
+            state=state,
+            checkpoint=checkpoint,
+            batches=batches,
+            source={"engine": chosen.name},
+        )
+        if run.result is not None:
+            return run.result
+        run.steps = chosen.steps(run, batch, validation_batch)
+        return watched([run], lambda: run.take(batch))[0]
 
 
 train.__doc__ = (train.__doc__ or "").replace("{scores}", ";\n        ".join(meanings()))
@@ -246,58 +270,79 @@ def checked_validation(
     return batch
 
 
-class LBFGSTraining:
-    """Run L-BFGS on the loss of all rows; an iteration counts as an epoch."""
+def minimize_loss(run: Run, search: "LBFGSSearch") -> None:
+    """Train a run by L-BFGS; an iteration counts as an epoch."""
+    run.start(search.measure())
+    if run.result is None:
+        ended = search.minimize(lambda results: run.record(results, run.seconds))
+        run.end(run.result_so_far(ended))
+
+
+class LBFGSSearch:
+    """Search for the minimum of the loss of all rows."""
 
     def __init__(self, run: Run, engine: Engine, batch: Batch, validation_batch: Batch | None) -> None:
         self.run, self.state, self.engine = run, run.state, engine
-        batch, validation_batch = batch.gathered(), None if validation_batch is None else validation_batch.gathered()
-        self.validation_batch = validation_batch
-        self.optimizer: Any = run.settings.optimizer
-        self.evaluation = engine.evaluation(self.state.theta, batch)
-        self.on_validation = None if validation_batch is None else engine.evaluation(self.state.theta, validation_batch)
-        self.reason: Reason | None = None
+        self.evaluation = engine.evaluation(self.state.theta, batch.gathered())
+        self.validation_batch: Batch | None = None
+        if validation_batch is not None:
+            self.validation_batch = validation_batch.gathered()
+            self.validation_evaluation = engine.evaluation(self.state.theta, self.validation_batch)
         self.seen: tuple[np.ndarray, float, np.ndarray] | None = None  # the latest point, loss and gradient
 
-    def search(self) -> Reason:
-        """Train until the search converges or is stopped; return the reason."""
-        start = on_host(self.state.theta).astype(float)
-        self.run.start(np.asarray(self.loss_and_gradient(start)[0]), *self.validated(self.state.theta))
-        self.point, self.length = start, np.linalg.norm(self.loss_and_gradient(start)[1])
-        if self.state.epochs == 0:
-            return "epochs"
-        ended = self.optimizer.minimize(self.loss_and_gradient, start, self.state.epochs, self.after_iteration)[1]
-        return self.reason or ended
+    def measure(self) -> EpochResults:
+        """Return the losses before the first iteration."""
+        return results_of_epoch(**self.losses(on_host(self.state.theta).astype(float)))
+
+    def minimize(self, record: Callable[[EpochResults], Reason | None]) -> Reason:
+        """Train until the search converges, or until `record` returns a reason to stop; return the reason."""
+        self.point = on_host(self.state.theta).astype(float)
+        self.gradient_norm = np.linalg.norm(self.loss_and_gradient(self.point)[1])
+        reasons: list[Reason] = []
+
+        def after_iteration(point: np.ndarray) -> None:
+            losses = self.losses(point)
+            norms = {"norms": self.gradient_norm, "sizes": np.linalg.norm(point - self.point)}
+            results = results_of_epoch(**losses, **norms)
+            reason: Reason | None = defer_sigint(lambda interrupts: record(self.moved(point, results)))
+            if reason is not None:
+                reasons.append(reason)
+                raise StopIteration
+
+        optimizer: Any = self.run.settings.optimizer
+        ended = optimizer.minimize(self.loss_and_gradient, self.point, self.state.epochs, after_iteration)[1]
+        return reasons[0] if reasons else ended
+
+    def moved(self, point: np.ndarray, results: EpochResults) -> EpochResults:
+        """Set theta to the new point, and return the results."""
+        self.run.is_whole = False
+        self.state.theta[...] = self.theta_at(point)
+        self.state.step += 1
+        self.point = point.copy()
+        self.gradient_norm = np.linalg.norm(self.loss_and_gradient(point)[1])
+        if results.epochs:
+            self.run.last_finite[...] = self.state.theta
+        return results
 
     def loss_and_gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the loss and the gradient at a point in float64; the latest result is cached."""
         if self.seen is None or not np.array_equal(self.seen[0], point):
-            like = self.state.theta
-            theta = namespace(like).asarray(point, dtype=like.dtype, device=like.device)
-            loss, gradient = self.evaluation.loss_and_gradient(theta)
+            loss, gradient = self.evaluation.loss_and_gradient(self.theta_at(point))
             self.seen = point.copy(), float(loss), on_host(gradient).astype(float)
         return self.seen[1], self.seen[2]
 
-    def after_iteration(self, point: np.ndarray) -> None:
-        """Measure the losses after an iteration and record them."""
-        like, (loss, gradient) = self.state.theta, self.loss_and_gradient(point)
-        theta = namespace(like).asarray(point, dtype=like.dtype, device=like.device)
-        measured = np.asarray(loss), *self.validated(theta)
-        defer_sigint(lambda received: self.record(point, theta, gradient, *measured))
-        if self.reason is not None:
-            raise StopIteration
+    def losses(self, point: np.ndarray) -> dict[str, Array]:
+        """Return the training loss, the validation loss and the score at a point, by their names in the results."""
+        losses = {"losses": self.loss_and_gradient(point)[0]}
+        name = self.run.plan.score
+        if self.validation_batch is not None:
+            theta = self.theta_at(point)
+            losses["validation_losses"] = self.validation_evaluation.loss(theta)
+            if name is not None:
+                losses["validation_scores"] = score(name, self.engine, theta, self.validation_batch)
+        return losses
 
-    def record(self, point: np.ndarray, theta: Array, gradient: np.ndarray, *measured: Array | None) -> None:
-        """Set theta to the new point and record the losses."""
-        self.state.theta[...] = theta
-        self.state.step += 1
-        steps = {"gradient_norm": self.length, "step_size": np.linalg.norm(point - self.point)}
-        self.point, self.length = point.copy(), np.linalg.norm(gradient)
-        self.reason = self.run.after_epoch(*measured, **steps)
-
-    def validated(self, theta: Array) -> tuple[Array | None, Array | None]:
-        """Return the loss and the score of the validation rows at theta; a missing value is None."""
-        rows, name = self.validation_batch, self.run.plan.score
-        if rows is None or self.on_validation is None:
-            return None, None
-        return self.on_validation.loss(theta), name and score(name, self.engine, theta, rows)
+    def theta_at(self, point: np.ndarray) -> Array:
+        """Return a point as parameters."""
+        theta = self.state.theta
+        return namespace(theta).asarray(point, dtype=theta.dtype, device=theta.device)

@@ -80,31 +80,60 @@ def fit_many(
 ) -> list[Attempt]:
     """Fit many models, with results bit-identical to separate fits; Ctrl-C prevents further fits."""
     attempts: list[Attempt] = [None] * len(specs)
-    members, workers = [spec.member() for spec in specs], workers_or_joblibs(workers)
+    members = {}
+    for number, spec in enumerate(specs):
+        member = spec.member()
+        if member is not None:
+            members[number] = member
     with limit_jobs(n_jobs):
-        several = {number: member for number, member in enumerate(members) if member is not None}
-        trained = _trained(several, checkpoint, workers, moments, progress)
-        for number, result in trained.items():
+        folder = checkpoint and checkpoint._part("members", checkpoint._takes_others)
+        settings = {"checkpoint": folder, "workers": workers_or_joblibs(workers), "moments": moments}
+        results = train_members(members, progress=progress, **settings)
+        for number, result in results.items():
             attempts[number] = outcome = Recorder(specs[number]).finished(result)
             outcome.seconds = float(result.history.time[-1]) if len(result.history.time) else 0.0
-        if any(result.reason == "interrupted" for result in trained.values()):
+        if any(result.reason == "interrupted" for result in results.values()):
             return attempts
-        threads = usable_threads()
+        fit_separately(specs, attempts, checkpoint, progress)
+    return attempts
 
-    separate, store = [number for number in range(len(specs)) if number not in trained], None
-    if checkpoint is not None and separate:
-        store = checkpoint._part("alone", checkpoint._takes_others)._fits(
-            [specs[number].identity() for number in separate]
-        )
+
+def train_members(members: dict[int, Member], **settings: Any) -> dict[int, TrainingResult]:
+    """Train members as one population and return their results by index. Invalid members have no result."""
+    while members:
+        numbers = list(members)
+        population: list[Any] = list(members.values())  # each member has its own rows
+        try:
+            results = train_population(population, population[0].X, population[0].T, **settings)
+        except (TypeError, ValueError) as error:
+            invalid = getattr(error, "member", None)
+            if invalid is None:
+                raise
+            del members[numbers[invalid]]  # found before training starts
+        else:
+            return dict(zip(numbers, results, strict=True))
+    return {}
+
+
+def fit_separately(specs: Sequence[FitSpec], attempts: list[Attempt], checkpoint: Any, progress: Show | None) -> None:
+    """Fit the models that have no outcome, in parallel threads, and store the outcomes in `attempts`."""
+    numbers = [number for number, attempt in enumerate(attempts) if attempt is None]
+    store: Any = None
+    if checkpoint is not None and numbers:
+        folder = checkpoint._part("alone", checkpoint._takes_others)
+        store = folder._fits([specs[number].identity() for number in numbers])
         for place, fields in store.known.items():
-            attempts[separate[place]] = FitOutcome(**fields)
-    left = [(place, number) for place, number in enumerate(separate) if attempts[number] is None]
-    lock, jobs = Lock(), min(threads, len(left))
+            attempts[numbers[place]] = FitOutcome(**fields)
+    unfinished = [(place, number) for place, number in enumerate(numbers) if attempts[number] is None]
+    threads = usable_threads()
+    jobs = min(threads, len(unfinished))
+    lock = Lock()
     config = get_config()  # scikit-learn's configuration is thread-local
     stop_requests: list[bool] = []  # not empty after a request to stop
     save_errors: list[Exception] = []  # an error when saving, such as a full disk, which stops all fits
 
-    def run(place: int, number: int) -> None:
+    def fit(fit_number: tuple[int, int]) -> None:
+        place, number = fit_number
         with config_context(**config), limit_threads(max(threads // jobs, 1)), cancellable(stop_requests):
             if stop_requests or save_errors:
                 return
@@ -128,17 +157,17 @@ def fit_many(
             ended = sum(attempt is not None for attempt in attempts)
             progress(Progress(ended, len(specs), ended / len(specs)))
 
-    def run_all() -> None:
+    def fit_in_threads() -> None:
         with ThreadPoolExecutor(jobs) as pool:
-            list(pool.map(run, *zip(*left, strict=True)))
+            list(pool.map(fit, unfinished))
 
     try:
         if jobs > 1:
-            interruptible(run_all, report, partial(stop_requests.append, True))
+            interruptible(fit_in_threads, report, partial(stop_requests.append, True))
             report()
         else:
-            for place, number in left:
-                run(place, number)
+            for place, number in unfinished:
+                fit((place, number))
                 report()
                 if getattr(attempts[number], "interrupted", False):
                     break
@@ -147,35 +176,3 @@ def fit_many(
     finally:
         if store is not None and not save_errors:
             store.write()
-    return attempts
-
-
-def _trained(
-    members: dict[int, Member],
-    checkpoint: Any,
-    workers: Any,
-    moments: bool,
-    progress: Show | None,
-    takes_others: bool = False,
-) -> dict[int, TrainingResult]:
-    """Train members and return their results by index. Members with invalid settings have no result."""
-    population: list[Any] = list(members.values())  # each member has its own rows
-    if not population:
-        return {}
-    own = checkpoint and checkpoint._part("members", takes_others or checkpoint._takes_others)
-    try:
-        X, T = population[0].X, population[0].T
-        given: Any = {"moments": moments, "checkpoint": own, "workers": workers, "progress": progress}
-        results = train_population(population, X, T, **given)
-    except (TypeError, ValueError) as error:
-        if own is not None and not hasattr(error, "member"):
-            raise  # the checkpoint belongs to another run
-        # One member was rejected before training started: find this member by bisection.
-        indices, trained = list(members), {}
-        half = len(indices) // 2
-        for some in (indices[:half], indices[half:]) if half else ():
-            if all(result.reason != "interrupted" for result in trained.values()):
-                half_of = {number: members[number] for number in some}
-                trained |= _trained(half_of, checkpoint, workers, moments, progress, takes_others=True)
-        return trained
-    return dict(zip(members, results, strict=True))

@@ -15,7 +15,7 @@ from ...estimators.parts import Cuts, SampleScaling
 from ...estimators.regressor import MLPRegressor
 from ...optimize.optimizers import AdamHat
 from ...optimize.settings import EarlyStopping
-from ...train.state import NO_WAY, History, TrainingState
+from ...train.state import EPOCH_START, History, TrainingState
 from ..networks import TrainedNetwork
 from .json_values import COMMON, StoredClass, fits, is_a, is_array, is_count, optional, stored_estimator, stored_fields
 
@@ -50,9 +50,9 @@ def _state_is_consistent(state: TrainingState) -> bool:
         if not fits(value, float) and np.shape(value) != theta.shape[:-1]:
             return False
     unfinished = state.under_way  # the counts and means of an unfinished epoch
-    if unfinished.keys() not in (set(), NO_WAY.keys()):
+    if unfinished.keys() not in (set(), EPOCH_START.keys()):
         return False
-    return all(fits(value, type(NO_WAY[name])) for name, value in unfinished.items())
+    return all(fits(value, type(EPOCH_START[name])) for name, value in unfinished.items())
 
 
 def is_theta(theta: Any, network: Network) -> bool:

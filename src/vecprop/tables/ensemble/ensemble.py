@@ -20,7 +20,7 @@ from ..encoding.encoder import View
 from ..encoding.folds import splits, unseen_by
 from ..reading.frames import by_blocks
 from ..streaming.streamed import StreamedRows
-from ..streaming.window_fit import Report, trained_in_windows
+from ..streaming.window_fit import Report, StreamedNetwork, trained_in_windows
 
 MIN_PROBABILITY = 1e-30
 """Lower bound of probabilities, so that logarithms and powers are finite."""
@@ -446,8 +446,11 @@ def train_fits(
         first += len(members)
 
 
-def _streamed_networks(fit: EnsembleFit, members: Sequence[Member]) -> list[tuple[Member, int, View]]:
+def _streamed_networks(fit: EnsembleFit, members: Sequence[Member]) -> list[StreamedNetwork]:
     """Return the members, each with its fold and its view."""
     groups = fit._groups()
     folds = len(members) // len(groups)
-    return [(member, number % folds, groups[number // folds][2].view) for number, member in enumerate(members)]
+    return [
+        StreamedNetwork(member, number % folds, groups[number // folds][2].view)
+        for number, member in enumerate(members)
+    ]

@@ -140,6 +140,10 @@ class StreamedFolds:
             return buckets.astype(np.intp) * self.count // BUCKETS
         return np.searchsorted(self.starts, buckets, side="right") - 1
 
+    def trains(self, folds: np.ndarray, fold: int) -> np.ndarray:
+        """Return whether a fold's network is trained on each row, given the folds of the rows."""
+        return folds < fold if self.is_time else folds != fold
+
 
 class _Scan:
     """A scan of all rows of a table."""

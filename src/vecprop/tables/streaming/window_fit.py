@@ -1,108 +1,86 @@
 """Train ensembles on rows that do not fit into memory. Each pass over the rows trains all members."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...core.rows.inputs import Batch
-from ...system.threads import SecondInterrupt
 from ...train.blocks.windows import Window, Windows
+from ...train.compiled.window_steps import WindowSteps
 from ...train.members import Member
 from ...train.population import require_method
 from ...train.progress import Progress
-from ...train.run import Run, is_true, watched
+from ...train.run import Run, is_true, train_runs, watched
 from ...train.state import DivergenceError, TrainingResult
 from ..encoding.encoder import View
 from .streamed import StreamedRows
-
-if TYPE_CHECKING:
-    from ...train.compiled.window_steps import WindowSteps
-
 
 Report = Callable[[Progress], object] | None
 """A progress callback, or None."""
 
 
-class _Trainer:
-    """Trains one member on consecutive windows of rows."""
+class StreamedNetwork(NamedTuple):
+    """A network of an ensemble: it is trained on the rows outside its fold, as inputs of a view."""
 
-    def __init__(self, member: Member, fold: int, rows: StreamedRows, checkpoint: Any, more: dict[str, Any]) -> None:
-        self.member, self.fold, self.folds = member, fold, rows.folds
-        self.rows, self.seen, self.validation = rows.rows_of(fold), 0, None
+    member: Member
+    fold: int
+    view: View
+
+
+class StreamedRun(Run):
+    """A run of one network of an ensemble, which ends without an error if training diverges."""
+
+    def __init__(self, network: StreamedNetwork, rows: StreamedRows, checkpoint: Any, division: dict[str, Any]) -> None:
+        member = network.member
+        validation_batch: Batch | None = None
         if member.validation_rows is not None:
             data: Any = member.X, member.T, member.sample_weight
-            self.validation = Batch(*data, chosen=member.validation_rows)
-        parts = (member.network, np.array(member.theta), member._settings, self.rows)
-        batches, more = [None, self.validation], {"fold": fold, **more}
-        self.run = Run(*parts, checkpoint=checkpoint, batches=batches, more=more)
-        self.result, state = self.run.ended, self.run.state
-        self.run.is_whole = self.result is None
-        self.done = state.epoch, state.under_way.get("windows", 0)
-        self.steps: WindowSteps | None = None
+            validation_batch = Batch(*data, chosen=member.validation_rows)
+        super().__init__(
+            member.network,
+            np.array(member.theta),
+            member._settings,
+            rows.rows_of(network.fold),
+            validates=validation_batch is not None,
+            checkpoint=checkpoint,
+            batches=[None, validation_batch],
+            source={"fold": network.fold, **division},
+        )
+        self.steps = WindowSteps(self, validation_batch)
 
-    def end(self, result: TrainingResult) -> None:
-        """Store the result and call the hooks."""
-        self.result, self.run.is_whole = result, False  # a later error must not save it as interrupted
-        for hook in self.run.hooks:
-            hook.end(self.run, result)
-
-    def take(self, window: Window, fold: np.ndarray | None, view: int, front: int) -> None:
-        """Train on the rows of a window outside the member's fold, unless training has ended."""
-        from ...train.compiled.window_steps import WindowSteps
-
-        if self.result is not None:
-            return
-        before = self.seen if window.number else 0
-        if fold is None or self.folds is None:
-            self.seen = before + len(window.order)
-        else:
-            is_own = fold < self.fold if self.folds.is_time else fold != self.fold
-            self.seen = before + int(is_own.sum())
-            window = window.only(is_own, self.seen)
+    def take(self, window: Window) -> None:
+        """Train on a window of rows, unless training has ended."""
         try:
-            reason = None
-            if self.steps is None:
-                self.steps = WindowSteps(self.run, window.batches[view], self.validation, view, front)
-                reason = self.steps.start()
-            if (window.epoch, window.number) < self.done:
-                self.steps.skip(window)
-                return
-            reason = reason or self.steps.take(window)
+            super().take(window)
         except DivergenceError as error:
             self.end(error.result)
-            return
-        if reason is None and self.run.state.epoch == self.member.epochs:
-            reason = "epochs"
-        if reason is not None:
-            self.end(self.run.result(reason))
 
     @property
     def epochs_done(self) -> float:
         """The number of completed epochs, with a fraction."""
-        state = self.run.state
-        return state.epoch + state.under_way.get("rows", 0) / self.rows
+        return self.state.epoch + self.state.under_way.get("rows", 0) / self.state.rows
 
 
 def trained_in_windows(
     rows: StreamedRows,
-    networks: Sequence[tuple[Member, int, View]],
+    networks: Sequence[StreamedNetwork],
     seed: int,
     progress: Report = None,
     saved: Any = None,
     workers: Any = None,
 ) -> list[TrainingResult]:
-    """Train members with given folds and views in passes over all rows.
+    """Train the networks of an ensemble in passes over all rows. Ctrl-C ends training.
 
-    Members are not trained on rows of their fold. Each worker trains some of the members in separate passes. Ctrl-C
-    ends training.
+    Each worker trains some of the networks in separate passes.
     """
     if saved is not None:
         saved.path.mkdir(parents=True, exist_ok=True)
-    views: list[View] = list(dict.fromkeys(view for _, _, view in networks))
-    room = max(int(member.batch_size or 0) for member, _, _ in networks)
+    views: list[View] = list(dict.fromkeys(network.view for network in networks))
+    room = max(int(network.member.batch_size or 0) for network in networks)
     windows = Windows(
         rows.sizes,
         lambda number: rows.batches(number, views),
@@ -111,47 +89,71 @@ def trained_in_windows(
         seed=seed,
         room=room * len(networks),
     )
-    trainers = []
-    for number, (member, fold, _) in enumerate(networks):
+    runs = []
+    for number, network in enumerate(networks):
         checkpoint = saved and saved._part(f"network-{number}.npz")
-        trainers.append(_Trainer(member, fold, rows, checkpoint, windows.identity()))
-    epochs = max(member.epochs for member, _, _ in networks)
-    first = min((trainer.run.state.epoch for trainer in trainers if trainer.result is None), default=epochs)
+        runs.append(StreamedRun(network, rows, checkpoint, windows.identity()))
+    is_stopped = partial(_is_stopped, runs, progress)
+    if workers is None:
+        return train_runs(runs, _windows_of_runs(runs, networks, windows, rows, is_stopped))
+    return watched(runs, lambda: _train_on_workers(runs, networks, workers, rows, seed, is_stopped))
 
-    def train() -> Generator[int]:
-        with closing(windows.passes(range(first, epochs))) as coming:
-            for window in coming:
-                fold = None if rows.folds is None else rows.folds.of(window.numbers[window.order])
-                for number, trainer in enumerate(trainers):
-                    trainer.take(window, fold, views.index(networks[number][2]), number * room)
-                yield window.epoch + 1
 
-    def train_on_workers() -> Generator[int]:
-        left = [number for number, trainer in enumerate(trainers) if trainer.result is None]
-        for results in _shares(workers, rows, networks, sorted(left, key=lambda number: networks[number][2]), seed):
+def _windows_of_runs(
+    runs: Sequence[StreamedRun],
+    networks: Sequence[StreamedNetwork],
+    windows: Windows,
+    rows: StreamedRows,
+    is_stopped: Callable[[int], bool],
+) -> Generator[list[Window]]:
+    """Yield the part of each window that each run is trained on, until all runs have ended."""
+    views = list(dict.fromkeys(network.view for network in networks))
+    seen = [0] * len(runs)
+    unfinished = [run for run in runs if run.result is None]
+    last = max(run.state.epochs for run in runs)
+    first = min((run.state.epoch for run in unfinished), default=last)
+    with closing(windows.passes(range(first, last))) as passes:
+        for window in passes:
+            folds = None if rows.folds is None else rows.folds.of(window.numbers[window.order])
+            parts = []
+            for number, network in enumerate(networks):
+                batch = window.batches[views.index(network.view)]
+                part = replace(window, batches=[batch], front=number * windows.room // len(networks))
+                if rows.folds is not None and folds is not None:
+                    order = window.order[rows.folds.trains(folds, network.fold)]
+                    seen[number] = len(order) + (seen[number] if window.number else 0)
+                    part = replace(part, seen=seen[number], own=np.sort(order), order=order)
+                parts.append(part)
+            yield parts
+            if is_stopped(window.epoch + 1):
+                return
+
+
+def _is_stopped(runs: Sequence[StreamedRun], progress: Report, epoch: int) -> bool:
+    """Report the progress in this epoch; return whether training ends."""
+    is_answered = progress is not None and is_true(progress(_progress(runs, epoch)))
+    return is_answered or all(run.result is not None for run in runs)
+
+
+def _train_on_workers(
+    runs: Sequence[StreamedRun],
+    networks: Sequence[StreamedNetwork],
+    workers: Any,
+    rows: StreamedRows,
+    seed: int,
+    is_stopped: Callable[[int], bool],
+) -> None:
+    """Train the networks of all unfinished runs on workers."""
+    unfinished = [number for number, run in enumerate(runs) if run.result is None]
+    unfinished.sort(key=lambda number: networks[number].view)
+    with closing(_shares(workers, rows, networks, unfinished, seed)) as shares:
+        for results in shares:
             for number, result in results.items():
-                trainers[number].run.state = replace(result.state, network=networks[number][0].network)
-                trainers[number].end(replace(result, state=trainers[number].run.state))
-            yield epochs
-
-    with ExitStack() as stack:
-        for trainer in trainers:
-            stack.enter_context(watched(trainer.run))
-        try:
-            with closing(train() if workers is None else train_on_workers()) as coming:
-                for epoch in coming:
-                    answer = None if progress is None else progress(_progress(trainers, epoch, epochs))
-                    if is_true(answer) or all(trainer.result is not None for trainer in trainers):
-                        break
-        except SecondInterrupt:
-            raise
-        except KeyboardInterrupt:
-            if all(trainer.steps is None and trainer.result is None for trainer in trainers):
-                raise
-    for trainer in trainers:
-        if trainer.result is None:
-            trainer.end(trainer.run.result("interrupted"))
-    return [trainer.result for trainer in trainers if trainer.result is not None]
+                run = runs[number]
+                run.state = replace(result.state, network=run.network)
+                run.end(replace(result, state=run.state))
+            if is_stopped(max(run.state.epochs for run in runs)):
+                return
 
 
 class Share(NamedTuple):
@@ -160,7 +162,7 @@ class Share(NamedTuple):
     numbers: list[int]
 
 
-def _shares(workers: Any, rows: StreamedRows, networks: Any, left: list[int], seed: int) -> Iterator[Any]:
+def _shares(workers: Any, rows: StreamedRows, networks: Any, left: list[int], seed: int) -> Generator[Any]:
     """Yield the results of each share of the networks as they arrive."""
     require_method("workers", workers, "run")
     count = min(workers.processes() if hasattr(workers, "processes") else len(left), len(left))
@@ -181,10 +183,27 @@ def _trained_share(share: Share, data: tuple[StreamedRows, Any, int]) -> dict[in
     return dict(zip(share.numbers, results, strict=True))
 
 
-def _progress(trainers: Sequence[_Trainer], epoch: int, epochs: int) -> Progress:
-    share = float(np.mean([1 if of.result else of.epochs_done / of.member.epochs for of in trainers]))
-    rows, ended = sum(of.epochs_done * of.rows for of in trainers), sum(of.result is not None for of in trainers)
-    last = [(of.run.state.history.last_loss, of.run.state.history.last_validation_loss) for of in trainers]
-    known = ([loss for loss in losses if loss is not None] for losses in zip(*last, strict=True))
-    loss, validation_loss = (float(np.median(losses)) if losses else float("nan") for losses in known)
-    return Progress(ended, len(trainers), share, int(rows), loss, validation_loss, epoch=epoch, epochs=epochs)
+def _progress(runs: Sequence[StreamedRun], epoch: int) -> Progress:
+    """Return the progress of all runs."""
+    losses, validation_losses, shares = [], [], []
+    for run in runs:
+        history = run.state.history
+        losses.append(history.last_loss)
+        validation_losses.append(history.last_validation_loss)
+        shares.append(1 if run.result else run.epochs_done / run.state.epochs)
+    return Progress(
+        ended=sum(run.result is not None for run in runs),
+        members=len(runs),
+        share=float(np.mean(shares)),
+        rows=int(sum(run.epochs_done * run.state.rows for run in runs)),
+        loss=_median(losses),
+        validation_loss=_median(validation_losses),
+        epoch=epoch,
+        epochs=max(run.state.epochs for run in runs),
+    )
+
+
+def _median(losses: Sequence[np.ndarray | None]) -> float:
+    """Return the median of the losses that are known, or NaN."""
+    known_losses = [loss for loss in losses if loss is not None]
+    return float(np.median(known_losses)) if known_losses else float("nan")

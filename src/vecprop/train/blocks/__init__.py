@@ -2,20 +2,21 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing, nullcontext
 from typing import Any
 
 import numpy as np
 
-from ...core import Batch, Network, Score, checked_theta, suggests_keywords
+from ...core import Network, Score, checked_theta, suggests_keywords
 from ...optimize import LBFGS, EarlyStopping, Optimizer, Schedule, TrainingSettings
 from ...system.memory import available_memory
-from ..run import Callback, Run
-from ..state import Reason, TrainingResult, TrainingState
+from ..compiled.window_steps import WindowSteps
+from ..run import Callback, Run, train_runs
+from ..state import TrainingResult, TrainingState
 from ..trainer import ENGINE_CLASSES, check_callbacks, checked_validation
 from .sources import Blocks, digest_of
-from .windows import CURE, CheckedBlocks, Windows
+from .windows import CURE, CheckedBlocks, Window, Windows
 
 FEW_BLOCKS = 16
 """The minimum number of blocks per window for a good shuffle: with fewer, the order on disk matters."""
@@ -143,37 +144,35 @@ def train_blocks(
     windows = Windows(source.sizes, source.read, **how)
     more = {} if checkpoint is None else {**windows.identity(), "rows": digest_of(blocks)}
     with nullcontext() if checkpoint is None else checkpoint._held(is_folder=False):
-        run = Run(network, theta, settings, rows, callbacks, state, checkpoint, [None, validation_batch], more)
-        if run.ended is not None:
-            return run.ended
+        run = Run(
+            network,
+            theta,
+            settings,
+            rows,
+            validates=validation is not None,
+            callbacks=callbacks,
+            state=state,
+            checkpoint=checkpoint,
+            batches=[None, validation_batch],
+            source=more,
+        )
+        if run.result is not None:
+            return run.result
         first = _first_window(run.state, windows, size)
         _announce(windows, blocks.inputs, network.outputs, theta.dtype.itemsize)
-        return run.train(lambda: _descend(run, validation_batch, windows, first, source))
+        run.steps = WindowSteps(run, validation_batch)
+        return train_runs([run], _windows_of_run(run, windows, first, source))[0]
 
 
-def _descend(run: Run, validation_batch: Batch | None, windows: Windows, first: int, source: CheckedBlocks) -> Reason:
-    """Train until all epochs are done or training is stopped; return the reason."""
-    from ..compiled.window_steps import WindowSteps
-
-    state, steps, reason = run.state, None, None
-    done = state.epoch, state.under_way.get("windows", 0)
-    with closing(windows.passes(range(state.epoch, state.epochs), first)) as coming:
-        for window in coming:
-            if steps is None:
-                steps = WindowSteps(run, window.batches[0], validation_batch)
-                reason = steps.start()
-            if reason is None and (window.epoch, window.number) < done:
-                steps.skip(window)
-            elif reason is None:
+def _windows_of_run(run: Run, windows: Windows, first: int, source: CheckedBlocks) -> Generator[list[Window]]:
+    """Yield the windows of a run, starting at window `first` of the current epoch, until the run has ended."""
+    with closing(windows.passes(range(run.state.epoch, run.state.epochs), first)) as passes:
+        for window in passes:
+            if not run.steps.has_taken(window):
                 source.warn_if_sorted(windows)
-                reason = steps.take(window)
-            if reason is not None:
-                return reason
-    if steps is None and validation_batch is not None:
-        reason = WindowSteps(run, validation_batch, validation_batch).start()
-    elif steps is None:
-        reason = run.start(None, None, None)
-    return reason or "epochs"
+            yield [window]
+            if run.result is not None:
+                return
 
 
 def _first_window(state: TrainingState, windows: Windows, batch_size: int) -> int:

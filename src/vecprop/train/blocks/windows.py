@@ -42,11 +42,13 @@ class Window:
     numbers: np.ndarray
     own: slice | np.ndarray
     order: np.ndarray
+    front: int = 0
+    """The position of the rows that are carried over from the previous window."""
 
-    def only(self, is_chosen: np.ndarray, seen: int) -> "Window":
-        """Return the window with only some of its rows."""
-        order = self.order[is_chosen]
-        return replace(self, seen=seen, own=np.sort(order), order=order)
+    @property
+    def batch(self) -> Batch:
+        """The rows of the only network."""
+        return self.batches[0]
 
 
 class Windows:
@@ -248,4 +250,4 @@ class CheckedBlocks:
         if share >= SORTED:
             wrong = f"{share:.0%} of its variance is between blocks, and a window holds only some blocks"
             advice = f"Use a larger window; {CURE}."
-            warnings.warn(f"Rows are sorted by the target: {wrong}. {advice}", stacklevel=7)
+            warnings.warn(f"Rows are sorted by the target: {wrong}. {advice}", stacklevel=9)

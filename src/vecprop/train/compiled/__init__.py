@@ -1,5 +1,6 @@
 """The compiled engine, and its training loop for one network. The kernels are imported on first use."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -7,15 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core import Array, Batch, Dense, Network, RandomKey, SparseBatch, SparseNetwork
-from ...optimize import LBFGS, Plan
-from ...system.threads import defer_sigint
+from ...optimize import LBFGS, EpochResults, Plan
 from ..engine import Engine, Unsupported
-from ..run import Run, assumed_seconds
-from ..state import Reason
+from ..run import Run, Steps, assumed_seconds, was_moved
 
 if TYPE_CHECKING:
     from ...compiled.compiled_network import BatchLoss
-    from ...compiled.fits import EpochResults
     from .group import CompiledGroup
 
 SECONDS = 0.05
@@ -81,9 +79,9 @@ class Compiled(Engine):
             missing.cache_clear()
         return Unsupported(reason, warns=True) if reason else None
 
-    def training(self, run: Run, batch: Batch, validation_batch: Batch | None) -> Callable[[], Reason]:
-        """Return a function that trains one network, or several members in lockstep."""
-        return CompiledTrainingLoop(run, batch, validation_batch).descend
+    def steps(self, run: Run, batch: Batch, validation_batch: Batch | None) -> "StepsInMemory":
+        """Return an object that trains one network, or several members in lockstep."""
+        return StepsInMemory(run, batch, validation_batch)
 
     @property
     def group_class(self) -> "type[CompiledGroup]":
@@ -117,54 +115,45 @@ class Compiled(Engine):
         }
 
 
-class CompiledSteps:
+class CompiledSteps(Steps):
     """Base class of training with kernels, on rows in memory or on windows."""
 
-    def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None, plan: Plan) -> None:
-        from ...compiled.fits import Epochs
-        from ...compiled.in_step import MembersEpochs
+    epochs: Any = None
+    """The kernels, once they are prepared."""
 
-        self.run, self.state, self.network, self.plan = run, run.state, run.network, run.plan
-        self.optimizer: Any = run.settings.optimizer
+    def __init__(self, run: Run, validation_batch: Batch | None) -> None:
+        self.run, self.state, self.network = run, run.state, run.network
         self.validation_batch = validation_batch
-        moments = [self.state.optimizer[name] for name in self.optimizer.moments]
-        parts = (self.network, self.state.theta, batch, self.validation_batch, self.optimizer, moments)
-        self.in_step = self.state.theta.ndim > 1  # members
-        data = batch, validation_batch
-        self.epochs: Any = MembersEpochs(run, *data) if self.in_step else Epochs(*parts, run.last_finite, plan)
 
-    def first_losses(self, is_long: bool) -> "EpochResults":
-        """Return the losses and the score before the first step."""
-        known = None
-        while known is None or known.stopped:  # measure again if a handler of Ctrl-C lets training continue
-            known = defer_sigint(lambda received: self.epochs.measure(received.__len__ if is_long else None))
-        return known
+    def prepare(self, batch: Batch, plan: Plan) -> None:
+        """Prepare the kernels for batches like this one."""
+        run, theta = self.run, self.state.theta
+        optimizer: Any = run.settings.optimizer
+        if theta.ndim > 1:
+            from ...compiled.in_step import MembersEpochs
 
-    def validated(self, results: "EpochResults") -> tuple[Any, Any]:
-        """Return the first loss and score of the validation rows; a missing value is None."""
-        score = results.validation_scores[0] if self.plan.score else None
-        return results.validation_losses[0] if self.validation_batch else None, score
+            self.epochs = MembersEpochs(run, batch, self.validation_batch)
+            return
+        from ...compiled.fits import Epochs
 
-    def run_epochs(self, count: int, seconds: float, rates: np.ndarray, interrupts: list[Any]) -> "EpochResults":
+        moments = [self.state.optimizer[name] for name in optimizer.moments]
+        data = (self.network, theta, batch, self.validation_batch)
+        self.epochs = Epochs(*data, optimizer, moments, run.last_finite, plan)
+
+    def run_epochs(self, count: int, seconds: float, rates: np.ndarray, interrupts: list[Any]) -> EpochResults:
         """Run several epochs, which can be stopped between batches unless they are very short."""
         state, is_stopped = self.state, interrupts.__len__ if seconds > LONG else None
-        moved = state.theta.copy() if is_stopped and self.run.callbacks and self.run.was_moved() else None
+        moved_theta = None
+        if is_stopped and self.run.callbacks and was_moved(self.run):
+            moved_theta = state.theta.copy()
+        self.run.is_whole = False
         results = self.epochs.run(count, state.epoch, state.step, state.optimizer["t"], rates, is_stopped)
-        if moved is not None and results.stopped and not results.epochs:
-            state.theta[...] = moved  # changed by a callback; the kernel does not see this when it rolls back
+        if moved_theta is not None and results.stopped and not results.epochs:
+            state.theta[...] = moved_theta  # the kernel does not see the change when it rolls back
         return results
 
-    def diverged(self, results: "EpochResults") -> None:
-        """Raise DivergenceError for the first gradient or loss that is not finite."""
-        done = results.epochs
-        self.state.step += results.steps - done * self.run.per_epoch
-        if results.gradient_diverged:
-            self.run.require_finite("gradient's norm", results.norms[done])
-        self.run.require_finite("loss", results.losses[done])
-        self.run.require_finite("validation loss", results.validation_losses[done])
 
-
-class CompiledTrainingLoop(CompiledSteps):
+class StepsInMemory(CompiledSteps):
     """Take the steps of an optimizer. Results agree with the reference engine up to rounding.
 
     Callbacks, and schedules that depend on the loss, are called after each epoch. If there are none, or if their
@@ -176,54 +165,37 @@ class CompiledTrainingLoop(CompiledSteps):
     """
 
     def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None) -> None:
-        shows = run.state.epoch < run.state.epochs and isinstance(run.network.layers[0], Dense)
-        if batch.X.size < MUCH or run.callbacks or not shows:  # fail before callbacks open files
-            batch.require_finite_inputs()
-        super().__init__(run, batch, validation_batch, run.plan)
+        super().__init__(run, validation_batch)
         self.batch = batch
-        if (best := self.run.best) is not None and not self.in_step:
+        shows_in_loss = not self.has_taken(None) and isinstance(run.network.layers[0], Dense)
+        if batch.X.size < MUCH or run.callbacks or not shows_in_loss:  # fail before callbacks open files
+            batch.require_finite_inputs()
+        self.prepare(batch, run.plan)
+        best, rows = run.best, batch.rows
+        if best is not None and run.state.theta.ndim == 1:
             self.epochs.stop_by(best.rule._as_numbers(), best.memory, best.theta)
-        rows = self.batch.rows + (self.validation_batch.rows if self.validation_batch else 0)
-        self.pace = assumed_seconds(rows * self.epochs.operations, self.run.per_epoch)  # an estimate until measured
+        if validation_batch is not None:
+            rows += validation_batch.rows
+        self.pace = assumed_seconds(rows * self.epochs.operations, run.per_epoch)  # an estimate until measured
 
-    def descend(self) -> Reason:
-        """Train until all epochs are done or training is stopped; return the reason."""
-        state = self.state
-        if self.plan.running and not self.validation_batch:
-            reason: Reason | None = self.run.start(None, None, None)
-        else:
-            known = self.first_losses(self.pace > LONG)
-            if not np.isfinite([known.losses, known.validation_losses]).all():
-                self.batch.require_finite_inputs()
-            reason = self.run.start(None if self.plan.running else known.losses[0], *self.validated(known))
-        while reason is None and state.epoch < state.epochs:
-            intervals = (hook.interval for hook in self.run.hooks)
-            count = int(min(max(SECONDS / self.pace, 1), state.epochs - state.epoch, *intervals))
-            steps = count * self.run.per_epoch
-            rates = self.run.settings.rates(self.run.steps, steps, state.step, state.schedule)
-            reason = defer_sigint(lambda received: self.some_epochs(count, rates, received))  # noqa: B023
-        return reason or "epochs"
-
-    def some_epochs(self, count: int, rates: np.ndarray, interrupts: list[Any]) -> Reason | None:
-        """Run several epochs and record the completed ones; return a reason to stop, if any."""
-        state, began = self.state, self.run.seconds
-        self.run.is_whole = False
-        progress = self.run_epochs(count, count * self.pace, rates, interrupts)
-        done = progress.epochs
-        self.pace = (self.run.seconds - began) / max(done, 1)
-        state.epoch, state.step = state.epoch + done, state.step + done * self.run.per_epoch
-        state.optimizer["t"] += done * self.run.per_epoch
-        reason = None
-        if done:
-            known: dict[str, Any] = {"loss": progress.losses[:done], "time": began + self.pace * np.arange(1, done + 1)}
-            known |= {"gradient_norm": progress.norms[:done], "step_size": progress.sizes[:done]}
-            known["validation_loss"] = progress.validation_losses[:done] if self.validation_batch else None
-            known["validation_score"] = progress.validation_scores[:done] if self.plan.score else None
-            state.history._extend(**known)
-            if self.run.best is not None:
-                self.run.best.stalled = progress.stalled
-            reason = self.run.call_hooks()
-        if done < count and not (progress.stalled or progress.stopped):
+    def measure(self, window: Any, interrupts: list[Any]) -> EpochResults:
+        """Return the losses and the score before the first step."""
+        results = self.epochs.measure(interrupts.__len__ if self.pace > LONG else None)
+        if not (results.stopped or np.isfinite([results.losses, results.validation_losses]).all()):
             self.batch.require_finite_inputs()
-            self.diverged(progress)
-        return reason
+        return results
+
+    def advance(self, window: Any, most: float, interrupts: list[Any]) -> EpochResults:
+        """Run as many epochs as fit into one kernel call."""
+        run, state = self.run, self.state
+        count = int(min(max(SECONDS / self.pace, 1), most))
+        rates = run.settings.rates(run.total_steps, count * run.per_epoch, state.step, state.schedule)
+        began = time.perf_counter()
+        results = self.run_epochs(count, count * self.pace, rates, interrupts)
+        self.pace = (time.perf_counter() - began) / max(results.epochs, 1)
+        steps = results.epochs * run.per_epoch
+        state.optimizer["t"] += steps
+        state.step += results.steps if results.diverged else steps
+        if results.diverged:
+            self.batch.require_finite_inputs()
+        return results

@@ -9,7 +9,6 @@ import numpy as np
 from ...compiled import fits
 from ...core.rows.inputs import Batch, checked_theta, require_weight
 from ...optimize.optimizers import Optimizer
-from ...system.threads import SecondInterrupt
 from ..members import CURVES, REASONS, Data, GroupResults, Member, row_indices
 
 EPOCHS = REASONS.index("epochs")
@@ -55,16 +54,12 @@ class CompiledGroup:
         """Train the members of all groups, one floating-point type at a time, until the monitor stops them."""
         try:
             for F in (np.float64, np.float32):
-                own = [group.fits for group in groups if group.fits.F is F]
-                if own and not monitor.stopped:
-                    fits.run(own, monitor.poll)
-        except SecondInterrupt:
-            raise
-        except KeyboardInterrupt:  # the results of the others have "interrupted" as their reason
-            monitor.stopped = monitor.interrupted = True
-        for group in groups:
-            own = group.fits
-            del own.context, own.records, own.kept  # data that are needed only during the run
+                fits_of_type = [group.fits for group in groups if group.fits.F is F]
+                if fits_of_type and not monitor.is_stopped:
+                    fits.run(fits_of_type, monitor.poll)
+        finally:
+            for group in groups:
+                del group.fits.context, group.fits.records, group.fits.kept  # needed only during the run
 
     def progress(self) -> np.ndarray:
         """Return the current progress of each member, (5, M); see `GroupResults.progress`."""

@@ -1,106 +1,122 @@
 """Training steps of one network on the windows of data larger than memory."""
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...compiled.fits import EpochResults
 from ...core.rows.inputs import Batch
-from ...system.threads import defer_sigint
-from ..blocks.windows import Window
-from ..run import Run, assumed_seconds
-from ..state import NO_WAY, Reason
+from ...optimize import EpochResults
+from ..run import assumed_seconds
+from ..state import EPOCH_START
 from . import CompiledSteps
+
+if TYPE_CHECKING:
+    from ..blocks.windows import Window
+
+MEANS = {"loss": ("losses", "weight"), "gradient_norm": ("norms", "steps"), "step_size": ("sizes", "steps")}
+"""The means over the windows of an epoch: the name in `EpochResults`, and the count that weighs a window."""
 
 
 class WindowSteps(CompiledSteps):
     """Train one network on windows; several networks may use each window in turn.
 
-    The last rows of a window may not fill a batch. They are carried over: they are copied to position ``front``, before
-    the rows of the next window. The state is consistent after each window. Another object can continue from this state
-    after it has skipped the windows that contain the carried rows.
+    The last rows of a window may not fill a batch. They are carried over: they are copied to position ``Window.front``,
+    before the rows of the next window. The state is consistent after each window. Another object can continue from
+    this state after it has skipped the windows that contain the carried rows.
     """
 
-    def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None, view: int = 0, front: int = 0) -> None:
-        super().__init__(run, batch, validation_batch, replace(run.plan, shuffle=False))  # windows are already shuffled
-        self.view, self.front = view, front
-        self.left: tuple[Batch, np.ndarray] | None = None
+    left: tuple[Batch, np.ndarray] | None = None
+    """The carried rows, and their indices among all rows."""
 
-    def start(self) -> Reason | None:
-        """Record the losses before the first window; return a reason to stop, if any."""
-        if self.validation_batch is None or self.run.is_resumed:
-            return self.run.start(None, None, None)
-        return self.run.start(None, *self.validated(self.first_losses(is_long=True)))
+    def measure(self, window: "Window | None", interrupts: list[Any]) -> EpochResults:
+        """Return the validation losses before the first window."""
+        if window is None:
+            assert self.validation_batch is not None  # otherwise, nothing is measured
+            self._prepare(self.validation_batch)
+        else:
+            self._prepare(window.batch)
+        return self.epochs.measure(interrupts.__len__)
 
-    def skip(self, window: Window) -> None:
-        """Skip a window that was already trained on, but carry its last rows over."""
+    def has_taken(self, window: "Window") -> bool:
+        """Return whether training has used the rows of a window."""
+        return (window.epoch, window.number) < (self.state.epoch, self.state.under_way.get("windows", 0))
+
+    def skip(self, window: "Window") -> None:
+        """Carry over the last rows of a window that was used before training resumed."""
         self._keep(window, self._places(window))
 
-    def take(self, window: Window) -> Reason | None:
-        """Train on a window; return a reason to stop, if any."""
-        while True:
-            done, reason = defer_sigint(lambda received: self._steps(window, received))
-            if done:
-                return reason
+    def advance(self, window: "Window", most: float, interrupts: list[Any]) -> EpochResults:
+        """Take the steps of a window. The last window of an epoch returns the results of the epoch."""
+        state, B = self.state, self.run.plan.batch_size
+        if not self.epochs:
+            self._prepare(window.batch)
+        places = self._places(window)
+        count = len(places) if window.is_last else len(places) // B * B
+        steps = -(-count // B)
+        results = measured = EpochResults(0, 0)
+        if count:
+            results = measured = self._run(window, places[:count], steps, interrupts)
+            if results.stopped and not results.epochs:
+                return results
+            if results.diverged:
+                state.step += results.steps
+                return results
+        elif window.is_last and self.validation_batch is not None:  # no rows for this network
+            self.epochs.let_validate(self.validation_batch.rows)
+            measured = self.epochs.measure(interrupts.__len__)
+            if measured.stopped:
+                return measured
+        self.run.is_whole = False
+        self._keep(window, places)
+        state.under_way = self._progress(window, results, steps)
+        state.step += steps
+        state.optimizer["t"] += steps
+        if not window.is_last:
+            return EpochResults(0, steps)
+        return self._results_of_epoch(measured)
 
-    def _places(self, window: Window) -> np.ndarray:
+    def _prepare(self, batch: Batch) -> None:
+        self.prepare(batch, replace(self.run.plan, shuffle=False))  # windows are already shuffled
+
+    def _results_of_epoch(self, measured: EpochResults) -> EpochResults:
+        """Return the means over the windows of an epoch, with these validation losses, and start the next epoch."""
+        state, progress = self.state, self.state.under_way
+        state.under_way = {}
+        if not progress["weight"] and self.network.reduction == "mean":
+            raise ValueError("sample_weight is 0 in every row: at least one weight must be positive.")
+        means = {name: np.array([progress[mean]], state.theta.dtype) for mean, (name, _) in MEANS.items()}
+        results = measured._replace(epochs=1, stalled=None, stopped=False, **means)
+        losses = [results.losses[0], results.validation_losses[0] if self.run.validates else 0.0]
+        if not np.isfinite(losses).all():
+            return results._replace(epochs=0, diverged=True)
+        self.run.last_finite[...] = state.theta
+        return results
+
+    def _places(self, window: "Window") -> np.ndarray:
         """Copy the carried rows to the front of a window, and return the row positions in training order."""
         if self.left is None:
             return window.order
         batch, numbers = self.left
-        front, mine = slice(self.front, self.front + len(numbers)), window.batches[self.view]
-        mine.X[front], mine.T[front], window.numbers[front] = batch.X, batch.T, numbers
-        if mine.weight is not None:
-            mine.weight[front] = batch.weight
+        memory, front = window.batch, slice(window.front, window.front + len(numbers))
+        memory.X[front] = batch.X
+        memory.T[front] = batch.T
+        window.numbers[front] = numbers
+        if memory.weight is not None:
+            memory.weight[front] = batch.weight
         return np.concatenate([np.arange(front.start, front.stop), window.order])
 
-    def _keep(self, window: Window, places: np.ndarray) -> None:
+    def _keep(self, window: "Window", places: np.ndarray) -> None:
         """Carry over the last rows of a window that do not fill a batch."""
-        over = 0 if window.is_last else min(window.seen % self.plan.batch_size, len(places))
+        over = 0 if window.is_last else min(window.seen % self.run.plan.batch_size, len(places))
         self.left = None
         if over:
             tail = places[len(places) - over :]
-            self.left = window.batches[self.view].take(tail), window.numbers[tail]
+            self.left = window.batch.take(tail), window.numbers[tail]
 
-    def _steps(self, window: Window, interrupts: list[Any]) -> tuple[bool, Reason | None]:
-        """Take the steps of a window and record them; return whether they are done, and a reason to stop, if any."""
-        state, B = self.state, self.plan.batch_size
-        batch, own = window.batches[self.view], window.own
-        places = self._places(window)
-        count = len(places) if window.is_last else len(places) // B * B
-        results, steps = None, -(-count // B)
-        self.run.is_whole = False
-        if count:
-            results = self._run(window, places[:count], steps, interrupts)
-            if results.stopped and not results.epochs:
-                return False, None
-            if not results.epochs:
-                self.diverged(results)
-        measured = results
-        if results is None and window.is_last and self.validation_batch is not None:  # no rows for this network
-            self.epochs.let_validate(self.validation_batch.rows)
-            measured = self.epochs.measure(interrupts.__len__)
-            if measured.stopped:
-                return False, None
-        rows = len(window.order)
-        self._keep(window, places)
-        weight = float(rows if batch.weight is None else batch.weight[own].sum(dtype=float))
-        state.under_way = way = self._way(results, rows, steps, weight)
-        state.step, state.optimizer["t"] = state.step + steps, state.optimizer["t"] + steps
-        if not window.is_last:
-            return True, self.run.call_hooks("after_window")
-        state.under_way = {}
-        if not way["weight"] and self.network.reduction == "mean":
-            raise ValueError("sample_weight is 0 in every row: at least one weight must be positive.")
-        F = state.theta.dtype.type
-        of_steps = {name: F(way[name]) for name in ("gradient_norm", "step_size")}
-        validated = self.validated(measured) if measured else (None, None)
-        return True, self.run.after_epoch(F(way["loss"]), *validated, **of_steps)
-
-    def _run(self, window: Window, places: np.ndarray, steps: int, interrupts: list[Any]) -> EpochResults:
+    def _run(self, window: "Window", places: np.ndarray, steps: int, interrupts: list[Any]) -> EpochResults:
         """Run the steps on the rows at these positions."""
-        batch, epochs, own = window.batches[self.view], self.epochs, window.own
+        batch, epochs, own = window.batch, self.epochs, window.own
         places = np.ascontiguousarray(places)
         numbers = window.numbers[places] if self.network._random else None
         rows = len(window.order) if self.network.reduction == "mean" else self.state.rows
@@ -109,27 +125,30 @@ class WindowSteps(CompiledSteps):
         epochs.let_validate(validated)
         seconds = assumed_seconds((len(places) + validated) * epochs.operations, steps)
         state = self.state
-        rates = self.run.settings.rates(self.run.steps, steps, state.step, state.schedule)
+        rates = self.run.settings.rates(self.run.total_steps, steps, state.step, state.schedule)
         return self.run_epochs(1, seconds, rates, interrupts)
 
-    def _way(self, results: EpochResults | None, rows: int, steps: int, weight: float) -> dict[str, Any]:
+    def _progress(self, window: "Window", results: EpochResults, steps: int) -> dict[str, Any]:
         """Return the progress of the epoch, including this window: the counts, and the means so far.
 
         Each mean is updated by the window's share, so that the mean over a single window is exactly the window's mean.
         """
-        way: dict[str, Any] = NO_WAY | self.state.under_way
-        way["windows"] += 1
-        way["rows"] += rows
-        way["steps"] += steps
-        way["weight"] += weight
-        by_weight = weight / way["weight"] if way["weight"] else 0.0
-        by_steps = steps / max(way["steps"], 1)
-        for name, curve, share in (
-            ("loss", "losses", by_weight),
-            ("gradient_norm", "norms", by_steps),
-            ("step_size", "sizes", by_steps),
-        ):
-            own = 0.0 if results is None else float(getattr(results, curve)[0])
-            is_sum = name == "loss" and self.network.reduction == "sum"
-            way[name] = way[name] + own if is_sum else way[name] * (1 - share) + own * share
-        return way
+        rows, weights = len(window.order), window.batch.weight
+        weight = float(rows if weights is None else weights[window.own].sum(dtype=float))
+        progress: dict[str, Any] = EPOCH_START | self.state.under_way
+        progress["windows"] += 1
+        progress["rows"] += rows
+        progress["steps"] += steps
+        progress["weight"] += weight
+        shares = {
+            "weight": weight / progress["weight"] if progress["weight"] else 0.0,
+            "steps": steps / max(progress["steps"], 1),
+        }
+        for mean, (name, share_name) in MEANS.items():
+            value = float(getattr(results, name)[0]) if steps else 0.0
+            if mean == "loss" and self.network.reduction == "sum":
+                progress[mean] += value
+            else:
+                share = shares[share_name]
+                progress[mean] = progress[mean] * (1 - share) + value * share
+        return progress

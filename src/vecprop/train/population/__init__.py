@@ -12,9 +12,9 @@ from ...core.rows.selection import Selection
 from ...optimize.settings import EngineName
 from ..members import Data, Member, PartialResults, TrainingResults, joined
 from ..progress import Progress
-from ..run import watched
+from ..run import saved_on_failure
 from .bundles import Bundle, SharedData, Workers, bundles_of, train_bundle
-from .local import Monitor, SaveMembers, ShowProgress, check_groups, engine_of, groups_of, not_started, train_local
+from .local import Monitor, SavedMembers, check_groups, engine_of, groups_of, not_started, train_local
 
 GIVE = {
     "workers": "DaskWorkers(client), or an object whose run(function, bundles, data) trains bundles",
@@ -92,7 +92,7 @@ def train_population(
     if isinstance(members, Member):
         raise TypeError("members must be a list of Member objects, got one Member: pass [member].")
     members, data = list(members), Data(X, T, sample_weight)
-    groups, known, hooks = groups_of(members, data, engine), PartialResults([], {}), []
+    groups, known, saved = groups_of(members, data, engine), PartialResults([], {}), None
     for name, value, method in (("workers", workers, "run"), ("checkpoint", checkpoint, "_members")):
         if value is not None:
             require_method(name, value, method)
@@ -103,23 +103,22 @@ def train_population(
             stack.enter_context(checkpoint._held())
             engines = [engine_of(members[numbers[0]], data, engine).name for numbers in groups]
             store = checkpoint._members(members, groups, engines, data, moments)
-            hooks, known = [SaveMembers(store, moments)], store.part
+            saved, known = SavedMembers(store, moments), store.part
             done = set(known.numbers)
             left = [[number for number in numbers if number not in done] for numbers in groups]
             groups = [numbers for numbers in left if numbers]
-        monitor = Monitor(len(members), hooks if progress is None else [*hooks, ShowProgress(progress)])
+        monitor = Monitor(len(members), progress, saved)
         if known.numbers:
             monitor.preload(known)
-        stack.enter_context(watched(monitor))
+        stack.enter_context(saved_on_failure(monitor.save))
         if workers is None:
             part = train_local(groups, members, data, engine, monitor)
             part = part if moments else part.without_moments()
         else:
             part = train_remote(workers, *bundles_of(groups, members, data, engine, moments), members, monitor)
-        for hook in monitor.hooks:
-            hook.end(monitor, part)
+        monitor.end()
     results = TrainingResults(*joined([known, part]))
-    if monitor.interrupted and all(result.reason != "interrupted" for result in results):
+    if monitor.is_interrupted and all(result.reason != "interrupted" for result in results):
         raise KeyboardInterrupt  # it arrived after the last member finished, so no result records it
     return results
 
@@ -136,18 +135,20 @@ def train_remote(
 ) -> PartialResults:
     """Train bundles of members on workers, and return the results; see `train_local`."""
     parts: dict[int, PartialResults] = {}
-    coming = workers.run(train_bundle, bundles, shared)
-    try:
-        for place, part in coming:
-            parts[place] = part.of(members)
-            if monitor.on_results(parts[place]):
-                break
-    except KeyboardInterrupt:
-        monitor.stopped = monitor.interrupted = True
-    finally:
-        getattr(coming, "close", lambda: None)()
+
+    def collect() -> None:
+        arriving = workers.run(train_bundle, bundles, shared)
+        try:
+            for place, part in arriving:
+                parts[place] = part.of(members)
+                if monitor.on_results(parts[place]):
+                    break
+        finally:
+            getattr(arriving, "close", lambda: None)()
+
+    monitor.train(collect)
     left = [number for place, bundle in enumerate(bundles) if place not in parts for number in bundle.numbers]
-    if left and not monitor.stopped:
+    if left and not monitor.is_stopped:
         raise RuntimeError(f"The workers returned no results for {len(left)} members, such as member {left[0]}.")
     others = PartialResults([], {number: not_started(members[number], shared.data) for number in left})
     return joined([*parts.values(), others])

@@ -12,18 +12,21 @@ from ...optimize import LBFGS, EngineName
 from ..engine import Engine
 from ..members import REASONS, Data, GroupResults, Interner, Member, PartialResults, joined, row_count, row_indices
 from ..progress import Progress
-from ..run import Hook, is_true, new_state
-from ..state import DivergenceError, Reason, TrainingResult
+from ..run import interruption_of, is_true, new_state
+from ..state import DivergenceError, TrainingResult
 from ..trainer import engine_for, train
 
 
 class Monitor:
-    """The progress of a population for its hooks, which can stop the remaining members."""
+    """The progress of a population. The callback `progress` and Ctrl-C stop the remaining members."""
 
-    def __init__(self, total: int, hooks: Sequence[Hook] = ()) -> None:
+    def __init__(
+        self, total: int, progress: Callable[[Progress], object] | None = None, saved: "SavedMembers | None" = None
+    ) -> None:
         self.groups: Sequence[Any] = []
-        self.total, self.hooks = total, hooks
-        self.stopped = self.interrupted = False
+        self.total, self.progress, self.saved = total, progress, saved
+        self.is_stopped = self.is_interrupted = False
+        self.reported = 0  # the number of ended members in the latest report
         self._alone: list[list[float]] = []
 
     def preload(self, part: PartialResults) -> None:
@@ -33,20 +36,40 @@ class Monitor:
             losses = (result.history.last_loss, result.history.last_validation_loss)
             rows = result.state.epoch * result.state.rows
             self._alone.append([1, 1, rows, *(np.nan if loss is None else float(np.mean(loss)) for loss in losses)])
-            self.stopped |= result.reason == "interrupted"
+            self.is_stopped |= result.reason == "interrupted"
+
+    def train(self, work: Callable[[], object]) -> None:
+        """Call work(); after Ctrl-C, stop the remaining members."""
+        if interruption_of(work) is not None:
+            self.is_stopped = self.is_interrupted = True
 
     def on_results(self, part: PartialResults) -> bool:
-        """Pass new results to the hooks; return whether to stop the remaining members."""
+        """Count and save new results; return whether to stop the remaining members."""
         self.preload(part)
-        for hook in self.hooks:
-            hook.after_members(part)
+        if self.saved is not None:
+            self.saved.wait(part)
         return self.poll()
 
     def poll(self) -> bool:
-        """Poll the hooks; return whether to stop the remaining members."""
-        for hook in self.hooks:
-            self.stopped |= hook.poll(self) is not None
-        return self.stopped
+        """Save results if a save is due, and report the progress; return whether to stop the remaining members."""
+        if self.saved is not None and self.saved.store.is_due:
+            self.save()
+        if self.progress is not None:
+            latest = self.latest()
+            self.reported = latest.ended
+            self.is_stopped |= is_true(self.progress(latest))
+        return self.is_stopped
+
+    def save(self, error: BaseException | None = None) -> None:
+        """Save all finished members."""
+        if self.saved is not None:
+            self.saved.write(self.groups)
+
+    def end(self) -> None:
+        """Save all finished members, and report the progress if members have ended since the last report."""
+        self.save()
+        if self.progress is not None and not self.is_stopped and self.reported < self.total:
+            self.progress(self.latest())
 
     def latest(self) -> Progress:
         """Return the progress of training."""
@@ -55,24 +78,6 @@ class Monitor:
         known = [of[~np.isnan(of)] for of in losses]
         loss, validation_loss = (float(np.median(of)) if len(of) else float("nan") for of in known)
         return Progress(int(ended.sum()), self.total, share.sum() / self.total, int(rows.sum()), loss, validation_loss)
-
-
-class ShowProgress(Hook):
-    """Call a function with the progress of a population; stop training if it returns True."""
-
-    def __init__(self, progress: Callable[[Progress], object]) -> None:
-        self.progress, self.ended = progress, 0
-
-    def poll(self, monitor: Monitor) -> Reason | None:
-        """Call the function; return the reason "callback" if it returns True."""
-        now = monitor.latest()
-        self.ended = now.ended
-        return "callback" if is_true(self.progress(now)) else None
-
-    def end(self, training: Monitor, result: PartialResults) -> None:
-        """Call the function once more if members have ended since the last call."""
-        if not training.stopped and self.ended < training.total:
-            self.progress(training.latest())
 
 
 Members = Sequence[Member] | Mapping[int, Member]
@@ -86,7 +91,7 @@ def groups_of(members: Sequence[Member], data: Data, engine: EngineName) -> list
         if not isinstance(member, Member):
             raise TypeError(f"members[{number}] must be a Member, got {member!r}.")
         if not isinstance(member.seed, int | np.integer):
-            raise TypeError(f"In member {number}: seed must be an integer, got {member.seed!r}.")
+            raise in_member(number, TypeError(f"seed must be an integer, got {member.seed!r}."))
         try:
             together[member._key(intern)].append(number)
         except TypeError as error:  # a setting that cannot be hashed is usually invalid
@@ -119,10 +124,10 @@ def train_local(
         alone += [] if group else numbers
     monitor.groups = [*monitor.groups, *joint]
     if joint:  # all belong to the compiled engine
-        type(joint[0]).run(joint, monitor)
+        monitor.train(lambda: type(joint[0]).run(joint, monitor))
     others = {}
     for number in sorted(alone):
-        if monitor.stopped:
+        if monitor.is_stopped:
             others[number] = not_started(members[number], data)
             continue
         try:
@@ -207,43 +212,35 @@ def in_member(number: int, error: TypeError | ValueError) -> TypeError | ValueEr
     return named
 
 
-class SaveMembers(Hook):
-    """Save finished members to a store at intervals."""
+class SavedMembers:
+    """Saves finished members to a store. Interrupted members are not saved: the next run retrains them."""
 
     def __init__(self, store: Any, moments: bool) -> None:
         self.store, self.moments = store, moments
         self._waiting: list[PartialResults] = []
-        self._saved: dict[int, Any] = {}  # mask of the saved members of each group, by the group's address
+        self._are_saved: dict[int, np.ndarray] = {}  # whether each member of a group is saved, by the group's address
 
-    def after_members(self, part: PartialResults) -> None:
-        """Queue the results of finished members; interrupted members are retrained in the next run."""
+    def wait(self, part: PartialResults) -> None:
+        """Add members that were trained one by one or in another process; they wait until the next write."""
         ended = part.ended()
         self._waiting.append(ended if self.moments else ended.without_moments())
 
-    def poll(self, monitor: Any) -> None:
-        """Save all finished members if a save is due."""
-        if self.store.is_due:
-            self.end(monitor)
-
-    def end(self, training: Any, result: Any = None) -> None:
-        """Save all finished members."""
-        groups, ended = [], []
-        for group in training.groups:
+    def write(self, groups: Sequence[Any]) -> None:
+        """Save the waiting members, and the members of running groups that have ended since the last write."""
+        newly_saved, finished = [], []
+        for group in groups:
             if isinstance(group, GroupResults):
                 continue
             results = group.results()
-            saved = self._saved.setdefault(id(group), np.zeros(len(results.numbers), bool))
-            new = np.flatnonzero((results.seconds > 0) & (results.reasons != REASONS.index("interrupted")) & ~saved)
-            if len(new):
-                ended.append((saved, new))
-                groups.append(results.compact(new, self.moments))
-        part = joined([*self._waiting, PartialResults(groups, {})])
+            are_saved = self._are_saved.setdefault(id(group), np.zeros(len(results.numbers), bool))
+            has_ended = (results.seconds > 0) & (results.reasons != REASONS.index("interrupted"))
+            places = np.flatnonzero(has_ended & ~are_saved)
+            if len(places):
+                newly_saved.append((are_saved, places))
+                finished.append(results.compact(places, self.moments))
+        part = joined([*self._waiting, PartialResults(finished, {})])
         if part.groups or part.others:
             self.store.keep(part)
         self._waiting = []
-        for saved, new in ended:
-            saved[new] = True
-
-    def failed(self, training: Any, error: BaseException) -> None:
-        """Save all finished members."""
-        self.end(training)
+        for are_saved, places in newly_saved:
+            are_saved[places] = True
