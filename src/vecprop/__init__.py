@@ -14,7 +14,11 @@ import importlib
 import sys
 import types
 
-from .system.suggestions import attach
+from .system.signals import handle_signals_of_command
+
+handle_signals_of_command()  # before further imports, because users press Ctrl-C at any time
+
+from .system.suggestions import attach  # noqa: E402
 
 # The public names are listed in __init__.pyi. Each is imported on first use, so that `import vecprop` is fast.
 __getattr__, __dir__, __all__ = attach(__name__, __name__, __file__)

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from vecprop.system.interrupts import defer_ignored_interrupt, handle_signals, leave, terminated_as_interrupted
+from vecprop.system.interrupts import defer_ignored_interrupt, terminated_as_interrupted
+from vecprop.system.signals import handle_signals, leave
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
 NUMBERS = [signal.SIGINT, signal.SIGTERM]
@@ -77,7 +78,7 @@ def test_a_signal_before_the_command_starts_ends_it_with_one_sentence(number):
     code = f"""
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from vecprop.system.interrupts import handle_signals, leave
+from vecprop.system.signals import handle_signals, leave
 handle_signals(leave)
 signal.raise_signal({int(number)})
 """
@@ -93,3 +94,18 @@ def test_ignored_signals_stay_ignored():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", NUMBERS)
+def test_an_interrupt_while_the_package_is_imported_is_one_sentence(number, tmp_path):
+    (tmp_path / "lazy_loader.py").write_text(f"import signal\nsignal.raise_signal({number})\n")
+    paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-m", "vecprop", "--version"],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (128 + number, "Interrupted.\n")

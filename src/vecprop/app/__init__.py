@@ -4,7 +4,8 @@ import os
 import signal
 import sys
 
-from ..system.interrupts import defer_ignored_interrupt, handle_signals, leave
+from ..system.interrupts import defer_ignored_interrupt
+from ..system.signals import handle_signals, leave
 
 
 def main() -> None:

@@ -6,9 +6,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+from .signals import leave
 
 TERMINATED = 128 + signal.SIGTERM
 """The exit code that shells report for a process ended by SIGTERM."""
@@ -21,20 +23,6 @@ PAUSE = 0.01
 
 _guarded: list[bool] = []
 _deferred: list[bool] = []
-
-
-def leave(number: int, frame: FrameType | None) -> None:
-    """End the program at once with one sentence, because there is nothing to save yet (a signal handler)."""
-    with suppress(OSError):
-        os.write(2, b"Interrupted.\n")
-    os._exit(128 + number)
-
-
-def handle_signals(handler: Any) -> None:
-    """Handle Ctrl-C and SIGTERM, unless the parent process ignores them."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, handler)
 
 
 def defer_ignored_interrupt(unraisable: Any) -> None:

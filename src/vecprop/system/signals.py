@@ -1,0 +1,27 @@
+"""End the command ``vecprop`` on Ctrl-C and SIGTERM. This module imports little, since it is loaded first."""
+
+import os
+import signal
+import sys
+
+
+def leave(number: int, frame: object) -> None:
+    """End the program at once with one sentence, because there is nothing to save yet (a signal handler)."""
+    try:
+        os.write(2, b"Interrupted.\n")
+    finally:
+        os._exit(128 + number)
+
+
+def handle_signals(handler: object) -> None:
+    """Handle Ctrl-C and SIGTERM, unless the parent process ignores them."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
+
+
+def handle_signals_of_command() -> None:
+    """Let Ctrl-C and SIGTERM end this program at once if it is the command ``vecprop``."""
+    arguments = sys.orig_argv[1:3]
+    if arguments == ["-m", "vecprop"] or (arguments and os.path.basename(arguments[0]) in ("vecprop", "vecprop.exe")):
+        handle_signals(leave)
