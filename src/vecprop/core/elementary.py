@@ -125,7 +125,7 @@ def _refuse_unknown(called: Any, given: Iterable[str], owner: Any = None) -> Non
     parameters = signature(called.__init__ if isinstance(called, type) else called).parameters
     unknown = [name for name in given if name not in parameters]
     if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        raise TypeError(unknown_keyword(called.__name__, unknown[0], [*parameters], owner))
+        raise TypeError(unknown_keyword(called, unknown[0], [*parameters], owner))
 
 
 class Ranged(SuggestsKeywords):

@@ -18,14 +18,15 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..core import AS_READ, Loss, Selection, is_converted_as_read, suggests_keywords
 from ..optimize.schedules import has_horizon
+from ..system.suggestions import SuggestsSettings
 from ..system.versions import Versioned
 from ..train.state import TrainingState
 from . import parts
-from .data import Rows, Table, as_numpy, class_weights, row_weights, types_of_inputs
+from .data import Rows, Table, as_numpy, class_weights, inputs_as_numpy, row_weights, types_of_inputs
 from .fit import ATTRIBUTES, FitOutcome, FitSpec
 from .inspection import Inspection, Predictions
 from .settings import Constructor, require_no_checkpoint, require_repeatable
-from .sklearn_compat import CallbackSupport, EpochTasks, SuggestsSettings, available_if, fit_context
+from .sklearn_compat import CallbackSupport, EpochTasks, available_if, fit_context
 
 if TYPE_CHECKING:
     from .diagnosis import Diagnosis
@@ -314,7 +315,7 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         weighted: bool = False,
     ) -> Rows:
         """Return checked rows, weighted by class if `weighted`."""
-        X = as_numpy(X)
+        X = inputs_as_numpy(X)
         options = {"accept_sparse": ["csr", "csc"], "multi_output": True, "reset": first, **self._y_is}
         try:
             checked: Any = validate_data(self, X, as_numpy(y), dtype=types_of_inputs(X), **options)
@@ -492,7 +493,7 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         check_is_fitted(self)
         if isinstance(X, Selection):  # the rows have been validated
             return X
-        X = validate_data(self, as_numpy(X), accept_sparse=["csr", "csc"], reset=False)
+        X = validate_data(self, inputs_as_numpy(X), accept_sparse=["csr", "csc"], reset=False)
         dtype = self.theta_.dtype
         return Selection(X) if is_converted_as_read(X, dtype) else X.astype(dtype, copy=False)
 

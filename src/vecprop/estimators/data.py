@@ -306,6 +306,19 @@ def types_of_inputs(X: Any) -> tuple[Any, ...] | None:
     return np.float64, np.float32
 
 
+def inputs_as_numpy(X: Any) -> Any:
+    """Convert inputs with `as_numpy`, or raise an error that names a column of text."""
+    if hasattr(X, "select_dtypes"):
+        for name, column in X.select_dtypes((object, "string", "category")).items():
+            try:
+                column.dropna().astype(float)
+            except ValueError as error:
+                _, _, text = str(error).partition(": ")
+                advice = "encode it as numbers, or use TabularClassifier or TabularRegressor, which encode text"
+                raise ValueError(f"Column {name!r} of X contains text such as {text}: {advice}.") from None
+    return as_numpy(X)
+
+
 def as_numpy(values: Any) -> Any:
     """Convert arrays of other libraries or byte orders to native NumPy arrays; return other values unchanged.
 

@@ -14,13 +14,13 @@ from .. import catalog
 from ..core.elementary import SuggestsKeywords
 from ..core.layers import Activation, Initializer
 from ..optimize import LBFGS, Optimizer, Schedule
-from .sklearn_compat import HasMethods, Interval, Options, StrOptions
+from .sklearn_compat import CheckpointType, Interval, Options, StrOptions
 
 SHARE = Interval(Real, 0, 1, closed="left")
 FROM_ZERO = Interval(Real, 0, None, closed="left")
 POSITIVE = Interval(Real, 0, None, closed="neither")
 COUNT = Interval(Integral, 1, None, closed="left")
-CHECKPOINT = [HasMethods(["_members", "_fits", "_part"]), None]
+CHECKPOINT = [CheckpointType(["_members", "_fits", "_part"]), None]
 
 
 def names(parts: Iterable[catalog.Part]) -> Any:

@@ -1,6 +1,5 @@
 """Private functions of scikit-learn that vecprop uses, with fallbacks, and differences between its releases."""
 
-import re
 from collections.abc import Callable, Iterable
 from functools import wraps
 from inspect import signature
@@ -14,8 +13,6 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import process_routing
 
-from ..core import suggests_keywords
-from ..system.suggestions import setting_hint
 from ..train.state import TrainingState
 
 if TYPE_CHECKING:
@@ -29,8 +26,14 @@ else:
 
 try:
     from sklearn.utils._param_validation import HasMethods, Interval, Options, RealNotInt, StrOptions
+
+    class CheckpointType(HasMethods):
+        """The constraint of a checkpoint, which has private methods."""
+
+        def __str__(self) -> str:
+            return "a Checkpoint"
 except ImportError:  # without it, settings are not validated
-    HasMethods = Interval = Options = StrOptions = cast(Any, lambda *_, **__: object)
+    CheckpointType = HasMethods = Interval = Options = StrOptions = cast(Any, lambda *_, **__: object)
     RealNotInt = float
 
 try:
@@ -48,7 +51,7 @@ except ImportError:  # without it, callbacks are not torn down
         def decorated(fit: Any) -> Any:
             @wraps(fit)
             def checked(model: Any, *args: Any, **kwargs: Any) -> Any:
-                require_valid_settings(model)
+                model._validate_params()
                 return fit(model, *args, **kwargs)
 
             return checked
@@ -82,22 +85,6 @@ BaseSearchCV: Any = GridSearchCV.__base__
 
 SEARCH_CONSTRAINTS: dict[str, list[Any]] = getattr(BaseSearchCV, "_parameter_constraints", {})
 """The constraints of each setting of a search."""
-
-
-class SuggestsSettings:
-    """A mixin whose errors for invalid settings say what to pass instead."""
-
-    def _validate_params(self) -> None:
-        try:
-            require_valid_settings(super())
-        except ValueError as error:
-            found = re.match(r"The '(\w+)' parameter of", str(error))
-            options = re.findall(r"'(\w+)'", " ".join(re.findall(r"str among \{(.*?)\}", str(error))))
-            hint = found and setting_hint(found[1], getattr(self, found[1], None), options)
-            if not hint:
-                raise
-            text = re.sub(r"an object implementing '_.*? or None", "a Checkpoint or None", str(error))
-            raise type(error)(f"{text.removesuffix('.')}: {hint}") from None
 
 
 def require_valid_settings(model: Any) -> None:

@@ -1,11 +1,13 @@
-"""What to do instead of using a name of another library, by class, function or module."""
+"""What to do instead of using a name of another library such as scikit-learn, Keras or PyTorch."""
 
 NO_DEVICES = "vecprop runs on the processor: leave it out"
 NO_MODES = "a network has no modes, devices or stored gradients: leave the call out"
 EVALUATE = "call vecprop.tables.evaluate(model, table), or score"
 LOSS_OF_HISTORY = "the losses are in result.history.loss and result.history.validation_loss"
 
-ATTRIBUTES: dict[str, dict[str, str]] = {
+ONLY_DENSE = "vecprop has only dense networks: see docs/explanation/limits.md"
+
+ADVICE: dict[str, dict[str, str]] = {
     "Network": {
         "call train(network, network.init(seed=0), X, T, optimizer=Adam(), epochs=100)": (
             "fit train compile fit-predict"
@@ -130,80 +132,122 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         "use delta(Z, T), the gradient with respect to Z": "backward gradient grad derivative prime",
         "use value(Z, T)": "forward call loss compute",
     },
+    "()": {
+        "pass optimizer=Adam(learning_rate=0.001)": "lr learning-rate eta step-size momentum",
+        "pass the loss to Network": "loss criterion",
+        "pass penalty=L2(0.0001) to Network, or optimizer=AdamW(weight_decay=0.01) to train": "weight-decay alpha l2",
+        "pass callbacks=[ProgressBar()]": "verbose progress",
+        "add a layer, as in [Dense(3), ReLU(), Dropout(0.5)]": "activation dropout",
+        NO_DEVICES: "device cuda gpu use-gpu accelerator devices use-cuda tree-method",
+        "the precision follows from the data: convert X with X.astype(numpy.float32)": "dtype precision float32",
+        "the numbers of inputs and outputs follow from X and y: leave it out": (
+            "input-dim output-dim in-features out-features input-shape input-size output-size n-inputs n-outputs "
+            "num-classes n-classes num-class"
+        ),
+        "every Dense layer has biases: leave it out": "use-bias bias fit-intercept",
+        "the loss takes logits: leave it out": "from-logits",
+        "pass sample_weight to fit": "weights weight",
+        "a lower loss and a higher score are always better: leave it out": "mode",
+        "a checkpoint saves the whole state of training at its end and every few seconds": (
+            "save-best-only save-freq save-last"
+        ),
+    },
+    "train_population()": {
+        "each Member has its own settings: pass it to Member": "epochs batch-size shuffle optimizer early-stopping"
+    },
+    "Network()": {"pass it to train": "optimizer epochs batch-size lr learning-rate callbacks seed"},
+    "GradientDescent()": {"use Momentum or Nesterov instead": "momentum nesterov"},
+    "check_gradients()": {"tolerances follow from the rounding errors: leave it out": "eps epsilon rtol delta step h"},
+    "read_table()": {
+        "separators and encodings are detected: leave it out": "sep separator delimiter encoding decimal",
+        "read the file with pandas, and pass the data frame instead of a path": (
+            "header skiprows usecols nrows dtype index-col na-values parse-dates sheet-name"
+        ),
+    },
+    "predict_interval()": {"pass coverage, such as 0.9": "alpha level confidence quantiles quantile interval"},
+    "predict_proba()": {"call predict_interval(X, coverage) of a regressor": "interval coverage"},
+    "BaseEstimator()": {
+        "pass hidden_layer_sizes=(64, 64), one number for each hidden layer": (
+            "n-hidden num-layers n-layers hidden-dim hidden-dims num-hidden depth n-units hidden-units"
+        ),
+        "networks are not trees: leave it out": (
+            "max-depth min-child-weight num-leaves max-leaves subsample max-leaf-nodes gamma"
+        ),
+        "use a classifier or a regressor, with loss= if it has one": "objective task",
+    },
+    "MultilayerPerceptron()": {
+        "put a StandardScaler before the model in a pipeline": "scaler normalize scale standardize preprocess",
+        "pass the number of threads as n_jobs": "workers",
+    },
+    "TableModel()": {
+        'declare kinds as columns={"name": "category"}': (
+            "cat-features categorical-features categorical-columns numeric-features numerical-features cat-cols "
+            "features num-features"
+        ),
+        'set columns={"name": "ignore"}': "id id-column ignored-columns drop-columns exclude ignore drop",
+        "inputs are scaled automatically: leave it out": "scaler normalize scale standardize preprocess",
+        "use n_estimators, the number of folds, and vecprop.tables.evaluate for metrics": (
+            "cv folds n-splits metric eval-metric"
+        ),
+        "it was removed: lower max_iter or n_estimators instead": "stages time-limit",
+        'pass it to fit, as in fit("table.csv", memory="4GB")': "memory",
+    },
+    "TabularClassifier()": {"a classifier minimizes the log loss: leave it out": "loss criterion"},
+    "activation=": {"leave it out, because the loss of a classifier contains the softmax of the outputs": "softmax"},
+    "--": {
+        "vecprop runs on the processor: leave it out": "gpu device cuda accelerator",
+        "the optimizer is always AdamW: leave it out": "optimizer solver",
+        "progress and notes are shown unless --quiet is given: leave it out": "verbose progress",
+        "it was removed: lower --max-iter or --n-estimators instead": "stages time-limit",
+        "inputs are scaled automatically: leave it out": "scaler normalize scale standardize preprocess",
+    },
+    "vecprop": {
+        ONLY_DENSE: (
+            "conv1d conv2d conv3d lstm gru rnn embedding transformer attention multiheadattention maxpool2d "
+            "maxpooling2d flatten conv convolution simplernn"
+        ),
+        "use NumPy arrays": (
+            "tensor variable array dataloader dataset tensordataset from-numpy parameter float32 float64"
+        ),
+        "import layers, losses and optimizers from vecprop itself, as in vecprop.Dense": (
+            "nn optim layers losses optimizers keras activations f functional linen initializers regularizers"
+        ),
+        "use vecprop.save(model, path) and vecprop.load(path)": "load-model save-model dump load-state-dict",
+        "use sklearn.model_selection or sklearn.preprocessing": (
+            "train-test-split standardscaler cross-val-score cross-validate kfold minmaxscaler pipeline make-pipeline "
+            "labelencoder onehotencoder"
+        ),
+        "use sklearn.metrics": "metrics accuracy accuracy-score mean-squared-error r2-score f1-score",
+        "use TabularClassifier or TabularRegressor": (
+            "automl tabularmodel tabularpredictor tabular xgbclassifier xgbregressor"
+        ),
+        "use vecprop.read_table(path), or pandas": "read-csv read-excel read-parquet dataframe dmatrix",
+        "pass seed= to network.init and train, or random_state= to an estimator": (
+            "set-seed manual-seed set-random-seed seed prngkey random-seed"
+        ),
+        "call network.loss_and_gradient(theta, X, T)": "grad value-and-grad autograd no-grad gradienttape backward",
+        "use Adam, RMSProp or another optimizer of vecprop": "adadelta adagrad adamax nadam lion adafactor",
+        "use a schedule of vecprop, such as Cosine or Adaptive": (
+            "steplr exponentiallr lambdalr exponentialdecay multisteplr"
+        ),
+        "call model.explain(rows) of a TabularClassifier or TabularRegressor": "explain shap permutation-importance",
+        "pass the number of inputs to Network": "input inputlayer",
+        NO_DEVICES: "cuda device gpu to-device",
+    },
 }
-"""For each class, what to do instead of using an attribute, with the names of such attributes."""
+"""Advice with the names in other libraries: of attributes by class, of keyword arguments by "function()" or "class()"
+("()" for all), of values by "setting=", of options of commands by "--", and of names of the package."""
 
-KEYWORDS = {
-    "pass optimizer=Adam(learning_rate=0.001)": "lr learning-rate eta step-size momentum",
-    "pass penalty=L2(0.0001) to Network, or optimizer=AdamW(weight_decay=0.01) to train": "weight-decay alpha l2",
-    "pass callbacks=[ProgressBar()]": "verbose progress",
-    "pass the loss to Network": "loss criterion",
-    "add a layer, as in [Dense(3), ReLU(), Dropout(0.5)]": "activation dropout",
-    NO_DEVICES: "device cuda gpu use-gpu accelerator devices use-cuda tree-method",
-    "the precision follows from the data: convert X with X.astype(numpy.float32)": "dtype precision float32",
-    "the numbers of inputs and outputs follow from X and y: leave it out": (
-        "input-dim output-dim in-features out-features input-shape input-size output-size n-inputs "
-        "n-outputs num-classes "
-        "n-classes num-class"
-    ),
-    "pass hidden_layer_sizes=(64, 64), one number for each hidden layer": (
-        "n-hidden num-layers n-layers hidden-dim hidden-dims num-hidden depth n-units hidden-units"
-    ),
-    "networks are not trees: leave it out": (
-        "max-depth min-child-weight num-leaves max-leaves subsample max-leaf-nodes gamma"
-    ),
-    'declare kinds as columns={"name": "category"}': (
-        "cat-features categorical-features categorical-columns numeric-features numerical-features cat-cols features "
-        "num-features"
-    ),
-    'set columns={"name": "ignore"}': "id id-column ignored-columns drop-columns exclude ignore drop",
-    "inputs are scaled automatically: leave it out": "scaler normalize scale standardize preprocess",
-    "use n_estimators, the number of folds, and vecprop.tables.evaluate for metrics": (
-        "cv folds n-splits metric eval-metric"
-    ),
-    "the objective follows from the class: use a classifier or a regressor, with loss= if it has one": "objective task",
-    "every Dense layer has biases: leave it out": "use-bias bias fit-intercept",
-    "the loss takes logits: leave it out": "from-logits",
-    "pass sample_weight to fit": "weights weight",
-    "each Member has its own settings: pass it to Member": "epochs batch-size shuffle optimizer early-stopping",
-    "tolerances follow from the rounding errors: leave it out": "eps epsilon rtol delta step h",
-    "a lower loss and a higher score are always better: leave it out": "mode",
-    "a checkpoint saves the whole state of training at its end and every few seconds": (
-        "save-best-only save-freq save-last"
-    ),
+SETTINGS = {
+    "activation": "pass one of these names, or an object derived from vecprop.extend.Activation",
+    "callbacks": "pass a list of functions, such as callbacks=[function]",
+    "checkpoint": 'pass Checkpoint("folder")',
+    "columns": 'pass a dict of names and kinds, such as columns={"age": "number"}',
+    "early_stopping": "pass early_stopping=True, and the number of epochs as n_iter_no_change",
+    "loss": "use a regressor for losses of numbers, and a classifier for classes",
+    "hidden_layer_sizes": "pass the width of each hidden layer, such as (64, 64)",
+    "n_jobs": "pass the number of threads, or None for all",
+    "target": "pass the name of one column",
+    "workers": "pass vecprop.cluster.DaskWorkers(), or the number of threads as n_jobs",
 }
-"""What to do instead of passing a keyword argument, with the names of such arguments."""
-
-ONLY_DENSE = "vecprop has only dense networks: see docs/explanation/limits.md"
-MODULE = {
-    ONLY_DENSE: (
-        "conv1d conv2d conv3d lstm gru rnn embedding transformer attention multiheadattention maxpool2d maxpooling2d "
-        "flatten conv convolution simplernn"
-    ),
-    "use NumPy arrays": "tensor variable array dataloader dataset tensordataset from-numpy parameter float32 float64",
-    "import layers, losses and optimizers from vecprop itself, as in vecprop.Dense": (
-        "nn optim layers losses optimizers keras activations f functional linen initializers regularizers"
-    ),
-    "use vecprop.save(model, path) and vecprop.load(path)": "load-model save-model dump load-state-dict",
-    "use sklearn.model_selection or sklearn.preprocessing": (
-        "train-test-split standardscaler cross-val-score cross-validate kfold minmaxscaler pipeline make-pipeline "
-        "labelencoder onehotencoder"
-    ),
-    "use sklearn.metrics": "metrics accuracy accuracy-score mean-squared-error r2-score f1-score",
-    "use TabularClassifier or TabularRegressor": (
-        "automl tabularmodel tabularpredictor tabular xgbclassifier xgbregressor"
-    ),
-    "use vecprop.read_table(path), or pandas": "read-csv read-excel read-parquet dataframe dmatrix",
-    "pass seed= to network.init and train, or random_state= to an estimator": (
-        "set-seed manual-seed set-random-seed seed prngkey random-seed"
-    ),
-    "call network.loss_and_gradient(theta, X, T)": "grad value-and-grad autograd no-grad gradienttape backward",
-    "use Adam, RMSProp or another optimizer of vecprop": "adadelta adagrad adamax nadam lion adafactor",
-    "use a schedule of vecprop, such as Cosine or Adaptive": (
-        "steplr exponentiallr lambdalr exponentialdecay multisteplr"
-    ),
-    "call model.explain(rows) of a TabularClassifier or TabularRegressor": "explain shap permutation-importance",
-    "pass the number of inputs to Network": "input inputlayer",
-    NO_DEVICES: "cuda device gpu to-device",
-}
-"""What to do instead of using a name of the module, with such names."""
+"""For each setting, what to pass instead of an invalid value."""

@@ -1,14 +1,18 @@
-"""The public names of packages, and suggestions for wrong names."""
+"""The public names of packages, and advice for wrong names and values."""
 
+import gc
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import lazy_loader
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+SIMILARITY = 0.65
+"""The least similarity of a name that is suggested; with 0.6, "time" would be suggested for "optimizer"."""
 
 
 def attach(module: str, package: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
@@ -16,37 +20,34 @@ def attach(module: str, package: str, file: str) -> tuple[Callable[[str], object
     load, listed, names = lazy_loader.attach_stub(package, file)
 
     def load_or_suggest(name: str) -> object:
-        if name in names:
-            value = vars(sys.modules[module])[name] = in_large_frame(load, name)
-            if module != package:  # where lazy_loader keeps it, too
-                vars(sys.modules[package]).pop(name, None)
-            return value
-        # Tools look for names with _, and "from vecprop import catalog" looks for an attribute before it imports.
-        is_module = module == package and name.isidentifier() and find_spec(f"{package}.{name}")
-        hint = "" if name.startswith("_") or is_module else _module_hint(name)
-        raise AttributeError(f"module {module!r} has no attribute {name!r}{hint}")
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}{_module_hint(module, package, name)}")
+        value = without_garbage_collection(load, name)
+        vars(sys.modules[module])[name] = value
+        if module != package:  # where lazy_loader keeps it, too
+            vars(sys.modules[package]).pop(name, None)
+        return value
 
     return load_or_suggest, listed, names
 
 
-def in_large_frame(load: Callable[[str], object], name: str) -> object:
-    """Load a name in a frame so large that the frames of all its imports fit in the same block of memory.
-
-    CPython keeps frames in blocks of 16 KB. A call at the end of a block allocates the next block and frees it. In
-    imports of scikit-learn, thousands of calls were at such an end: 60 to 80 ms of 1.2 s.
-    """
-    return load(name)
-
-
-in_large_frame.__code__ = in_large_frame.__code__.replace(co_stacksize=2**15)
+def without_garbage_collection(load: Callable[[str], object], name: str) -> object:
+    """Load a name while the garbage collector is paused, because imports create many objects and almost no garbage."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return load(name)
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def public_name(guess: str) -> str:
     """Return the public name of vecprop that a guess means, or an empty string."""
     vecprop = sys.modules["vecprop"]
-    packages = [*(getattr(vecprop, name) for name in ("pictures", "tables", "blocks", "cluster", "export", "extend"))]
-    known = {name: f"{package.__name__}.{name}" for package in [*packages, vecprop] for name in package.__all__}
-    return known.get(closest(guess, known, synonyms()), "")
+    packages = [getattr(vecprop, name) for name in ("pictures", "tables", "blocks", "cluster", "export", "extend")]
+    public_names = {name: f"{package.__name__}.{name}" for package in [*packages, vecprop] for name in package.__all__}
+    return public_names.get(closest(guess, public_names, synonyms()), "")
 
 
 def synonyms() -> list[str]:
@@ -66,72 +67,78 @@ def closest(guess: str, names: Iterable[str], groups: Iterable[str] = ()) -> str
     """
     from difflib import get_close_matches
 
-    guess, plain = _plain(guess), {_plain(name): name for name in names}
-    found = [guess, *(word for group in map(_words, groups) if guess in group for word in group)]
-    found += [name for name in plain if len(guess) > 2 and name.startswith(guess)]
-    found += get_close_matches(guess, plain, n=1)
-    return next((plain[name] for name in found if name in plain), "")
+    guess = _plain(guess)
+    plain_names = {_plain(name): name for name in names}
+    candidates = [guess]
+    for group in groups:
+        words = [_plain(word) for word in group.split()]
+        if guess in words:
+            candidates.extend(words)
+    if len(guess) > 2:
+        candidates.extend(name for name in plain_names if name.startswith(guess))
+    candidates.extend(get_close_matches(guess, plain_names, n=1, cutoff=SIMILARITY))
+    return next((plain_names[name] for name in candidates if name in plain_names), "")
 
 
-def suggestion(guess: str, names: Iterable[str]) -> str:
+def suggestion(guess: str, names: Iterable[str], groups: Iterable[str] = ()) -> str:
     """Return the end of a sentence that suggests the most similar name, or an empty string."""
-    found = closest(guess, names)
-    return f": did you mean {found!r}?" if found else ""
+    meant = closest(guess, names, groups)
+    return f": did you mean {meant!r}?" if meant else ""
+
+
+def advice_on(name: str, *owners: str) -> str:
+    """Return the advice on a name that owners have in another library, or an empty string."""
+    from .other_names import ADVICE
+
+    for owner in owners:
+        for advice, names in ADVICE.get(owner, {}).items():
+            if _plain(name) in names.split():
+                return f"{advice}."
+    return ""
 
 
 def missing_file(path: "Path") -> str:
     """Return an error message for a missing file that suggests the most similar name in its folder."""
-    there = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    return f"There is no file {path}{suggestion(path.name, there) or '.'}"
+    folder = path.parent.absolute()
+    if not folder.is_dir():
+        return f"There is no file {path}, because the folder {folder} does not exist: check the path."
+    names = {entry.stem: entry.name for entry in folder.iterdir()}
+    meant = closest(path.stem, names)
+    if meant:
+        return f"There is no file {path}: did you mean {names[meant]!r}?"
+    return f"There is no file {path.name} in {folder}: check the path."
 
 
-def unknown_keyword(function: str, guess: str, names: Iterable[str], owner: Any = None) -> str:
-    """Return the message for an unknown keyword argument of a function, or of a method of the owner."""
-    from .other_names import KEYWORDS
-
+def unknown_keyword(called: Any, guess: str, names: Sequence[str], owner: Any = None) -> str:
+    """Return the message for an unknown keyword argument of a class, of a function, or of a method of the owner."""
+    function = called.__name__
+    classes = getattr(called, "__mro__", [called])
     settings = owner.get_params(deep=False) if hasattr(owner, "get_params") else ()
-    setting = closest(guess, settings, synonyms())
-    meant = closest(guess, names, synonyms())
-    if function == "GradientDescent" and _plain(guess) in ("momentum", "nesterov"):
-        advice = "use Momentum or Nesterov instead."
-    elif meant and guess not in settings:
-        advice = f"did you mean {meant!r}?"
-    elif setting:
+    advice = advice_on(guess, *(f"{cls.__name__}()" for cls in classes))
+    if not advice and guess not in settings:
+        advice = _question(closest(guess, names, synonyms()))
+    if not advice and (setting := closest(guess, settings, synonyms())):
         advice = f"it is a setting, so pass it to the constructor, as in {type(owner).__name__}({setting}=…)."
-    else:
-        advice = f"{_advice(guess, KEYWORDS) or f'see help({function})'}."
+    advice = advice or advice_on(guess, "()") or f"see help({function})."
     return f"{function}() got an unexpected keyword argument {guess!r}: {advice}"
 
 
-def setting_hint(name: str, value: Any, options: Iterable[str]) -> str:
+def setting_hint(name: str, value: Any, options: Sequence[str]) -> str:
     """Return what to do instead of giving a setting this value, or an empty string; options are the valid names."""
-    meant = closest(value, options, synonyms()) if isinstance(value, str) else ""
-    if name == "learning_rate" and isinstance(value, float | int):
-        return f"pass learning_rate_init={value!r}, because learning_rate is the name of a schedule."
-    if name == "activation" and value == "softmax":
-        return "leave it out, because the loss of a classifier contains the softmax of the outputs."
-    if meant:
-        return f"did you mean {meant!r}?"
+    from .other_names import SETTINGS
+
+    hint = ""
     if isinstance(value, type):
-        return f"pass an instance, {value.__name__}()."
-    if name in _VALUES:
-        return f"{_VALUES[name]}."
-    return "choose one of these names." if isinstance(value, str) and len([*options]) > 1 else ""
-
-
-_VALUES = {
-    "activation": "pass one of these names, or an object derived from vecprop.extend.Activation",
-    "callbacks": "pass a list of functions, such as callbacks=[function]",
-    "checkpoint": 'pass Checkpoint("folder")',
-    "columns": 'pass a dict of names and kinds, such as columns={"age": "number"}',
-    "early_stopping": "pass early_stopping=True, and the number of epochs as n_iter_no_change",
-    "loss": "use a regressor for losses of numbers, and a classifier for classes",
-    "hidden_layer_sizes": "pass the width of each hidden layer, such as (64, 64)",
-    "n_jobs": "pass the number of threads, or None for all",
-    "target": "pass the name of one column",
-    "workers": "pass vecprop.cluster.DaskWorkers(), or the number of threads as n_jobs",
-}
-"""For each setting, what to pass instead of an invalid value."""
+        hint = f"pass an instance, {value.__name__}()."
+    elif isinstance(value, str):
+        hint = advice_on(value, f"{name}=") or _question(closest(value, options, synonyms()))
+    elif name == "learning_rate" and isinstance(value, float | int):
+        hint = f"pass learning_rate_init={value!r}, because learning_rate is the name of a schedule."
+    if not hint and name in SETTINGS:
+        return f"{SETTINGS[name]}."
+    if not hint and isinstance(value, str) and len(options) > 1:
+        return "choose one of these names."
+    return hint
 
 
 class UnknownAttribute(AttributeError):
@@ -142,7 +149,11 @@ class UnknownAttribute(AttributeError):
 
     def __str__(self) -> str:
         owner, name = self.args
-        return f"{type(owner).__name__!r} object has no attribute {name!r}{_attribute_hint(owner, name)}"
+        kind = type(owner).__name__
+        hint = advice_on(name, *(cls.__name__ for cls in type(owner).__mro__))
+        if not hint:
+            hint = _question(closest(name, [public for public in dir(owner) if not public.startswith("_")]))
+        return f"{kind!r} object has no attribute {name!r}: {hint or f'see help({kind}).'}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the error as its text, because the object may be large."""
@@ -160,45 +171,54 @@ class SuggestsNames:
             raise UnknownAttribute(self, name)
 
 
-def _attribute_hint(owner: Any, name: str) -> str:
-    from .other_names import ATTRIBUTES
+class SuggestsSettings:
+    """A mixin for estimators whose errors for invalid settings say what to pass instead."""
 
-    for cls in type(owner).__mro__:
-        if advice := _advice(name, ATTRIBUTES.get(cls.__name__, {})):
-            return f": {advice}."
-    names = [public for public in dir(owner) if not public.startswith("_")]
-    return suggestion(name, names) or f": see help({type(owner).__name__})."
+    _parameter_constraints: ClassVar[dict[str, list[Any]]]
+
+    def _validate_params(self) -> None:
+        validate: Any = getattr(super(), "_validate_params", None)
+        try:
+            if validate is not None:  # a private method of scikit-learn, which a later release may not have
+                validate()
+        except ValueError as error:
+            _, name, *_ = [*str(error).split("'"), ""]  # "The 'name' parameter of …"
+            constraints = self._parameter_constraints.get(name, ())
+            options = [option for constraint in constraints for option in getattr(constraint, "options", ())]
+            hint = setting_hint(name, getattr(self, name, None), options)
+            if not hint:
+                raise
+            raise type(error)(f"{str(error).removesuffix('.')}: {hint}") from None
 
 
-def _module_hint(name: str) -> str:
-    from .other_names import MODULE
+def _module_hint(module: str, package: str, name: str) -> str:
+    # Tools look for names with _, and "from vecprop import catalog" looks for an attribute before it imports.
+    if name.startswith("_") or (module == package and name.isidentifier() and find_spec(f"{package}.{name}")):
+        return ""
+    advice = advice_on(name, "vecprop")
+    if not advice and (meant := public_name(name)):
+        advice = f"did you mean {meant}?"
+    return f": {advice or f'see dir({module}).'}"
 
-    advice = _advice(name, MODULE)
-    meant = "" if advice else public_name(name)
-    return f": {advice}." if advice else f": did you mean {meant}?" if meant else ""
 
-
-def _advice(guess: str, table: Mapping[str, str]) -> str:
-    """Return the advice for a name of another library, or an empty string."""
-    return next((advice for advice, words in table.items() if _plain(guess) in words.split()), "")
+def _question(meant: str) -> str:
+    return f"did you mean {meant!r}?" if meant else ""
 
 
 def wrong_part(what: str, part: object, needed: str) -> str:
     """Return the error message for a value, such as a class or a name, where an object is needed."""
     from inspect import signature
 
-    known = public_name(part) if isinstance(part, str) else ""
-    cls = getattr(sys.modules["vecprop"], known.rpartition(".")[2], part)
+    name = public_name(part) if isinstance(part, str) else ""
+    cls = getattr(sys.modules["vecprop"], name.rpartition(".")[2], part)
     if not isinstance(cls, type):
         return f"{what} must be {needed}, got {part!r}."
     has_defaults = all(parameter.default is not parameter.empty for parameter in signature(cls).parameters.values())
-    instance = f"{cls.__name__}({'' if has_defaults else '…'})"
-    return f"{what} is {part!r}: pass {instance}." if known else f"{what} is a class: pass an instance, {instance}."
+    instance = f"{cls.__name__}()" if has_defaults else f"{cls.__name__}(…)"
+    if name:
+        return f"{what} is {part!r}: pass {instance}."
+    return f"{what} is a class: pass an instance, {instance}."
 
 
-def _words(group: str) -> list[str]:
-    return list(map(_plain, group.split()))
-
-
-def _plain(name: str) -> str:
-    return name.casefold().strip().replace("_", "-")
+def _plain(name: object) -> str:
+    return str(name).casefold().strip().replace("_", "-")

@@ -14,10 +14,11 @@ from sklearn.utils.validation import check_is_fitted
 from .. import catalog
 from ..core import Activation, Dense, Dropout, Loss, Network, SuggestsKeywords
 from ..estimators.parts import ACTIVATIONS
-from ..estimators.settings import CHECKPOINT, COUNT, FROM_ZERO, POSITIVE, SHARE, names
+from ..estimators.settings import CHECKPOINT, COUNT, FROM_ZERO, POSITIVE, SHARE, names, require_repeatable
 from ..estimators.settings import documented as filled
-from ..estimators.sklearn_compat import HasMethods, Interval, StrOptions, SuggestsSettings
+from ..estimators.sklearn_compat import HasMethods, Interval, StrOptions
 from ..pictures.loss import side_by_side
+from ..system.suggestions import SuggestsSettings
 from ..system.versions import Versioned
 from ..train.progress import Progress
 from .encoding.encoder import View
@@ -172,6 +173,18 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
     _auto_epochs: ClassVar[int]
     _fewest_steps: ClassVar[int]
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
+
+    def __post_init__(self) -> None:
+        """Raise an error if a table is passed instead of the name of its target."""
+        if not isinstance(self.target, str | None):
+            kind = type(self).__name__
+            advice = f"pass the name of the column to predict, and the table to fit: {kind}('column').fit(table)"
+            raise TypeError(f"The target of {kind} is a {type(self.target).__name__}: {advice}.")
+
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        if self.checkpoint is not None:
+            require_repeatable(self)
 
     @property
     def _column_options(self) -> ColumnOptions:

@@ -11,8 +11,8 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..estimators.settings import require_repeatable
-from ..estimators.sklearn_compat import fit_context, require_valid_settings, suggests_keywords
+from ..core import suggests_keywords
+from ..estimators.sklearn_compat import fit_context
 from ..system.threads import limit_jobs
 from ..train.progress import progress_bar
 from .encoding.encoder import VIEWS, Encoder, require_inputs, unused_column
@@ -65,11 +65,6 @@ class TableModel(SharedSettings):
     notes_: list[str]
     n_features_in_: int
     feature_names_in_: np.ndarray  # set if all names are text
-
-    def _validate_params(self) -> None:
-        require_valid_settings(super())
-        if self.checkpoint is not None:
-            require_repeatable(self)
 
     @abstractmethod
     def _values(self, y: Any) -> np.ndarray:

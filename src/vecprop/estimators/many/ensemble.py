@@ -16,11 +16,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ...core import SuggestsKeywords, suggests_keywords
 from ...pictures.loss import side_by_side
+from ...system.suggestions import SuggestsSettings
 from ...system.versions import Versioned
 from ...train.progress import progress_bar
 from ..base import MultilayerPerceptron, require_inherited_fit
 from ..classifier import LogProbabilities, MLPClassifier
-from ..data import Rows, as_numpy, types_of_inputs
+from ..data import Rows, inputs_as_numpy, types_of_inputs
 from ..fit import FitSpec
 from ..inspection import LossPlots, curves_of
 from ..regressor import MLPRegressor
@@ -29,10 +30,8 @@ from ..sklearn_compat import (
     HasMethods,
     Interval,
     RealNotInt,
-    SuggestsSettings,
     available_if,
     fit_context,
-    require_valid_settings,
 )
 from .fits import fit_many
 
@@ -184,7 +183,7 @@ class MLPEnsemble(SuggestsSettings, SuggestsKeywords, MetaEstimatorMixin, Versio
         require_inherited_fit(template)
         require_no_checkpoint(template, f"give it to {type(self).__name__} instead")
         require_repeatable(self)
-        require_valid_settings(template)
+        template._validate_params()
         return template
 
     def _copy_attributes(self, template: Any, names: np.ndarray | None) -> None:
@@ -237,7 +236,7 @@ class MLPEnsemble(SuggestsSettings, SuggestsKeywords, MetaEstimatorMixin, Versio
     def _outputs_of_members(self, X: Any) -> Iterator[np.ndarray]:
         """Validate X and yield each member's outputs, (N, O)."""
         check_is_fitted(self)
-        X = as_numpy(X)
+        X = inputs_as_numpy(X)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=types_of_inputs(X), reset=False)
         for member, features in zip(self.estimators_, self.estimators_features_, strict=True):
             yield member._network_outputs(X if len(features) == self.n_features_in_ else X[:, features])

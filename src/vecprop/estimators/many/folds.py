@@ -21,7 +21,6 @@ from ...train.members import row_count
 from ..base import MultilayerPerceptron, require_inherited_fit
 from ..data import Rows, Table
 from ..fit import FitSpec
-from ..sklearn_compat import require_valid_settings
 from .fits import random_states
 from .scaling import LARGE, SOME, fitted_in_parts, scaler_of, scaling_of
 
@@ -124,7 +123,7 @@ class Candidate:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The model's settings, validated."""
-        require_valid_settings(self.model)
+        self.model._validate_params()
         return self.model.get_params(deep=False)
 
     @cached_property

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, indexable
 from ...core import SuggestsKeywords
 from ...pictures import plot_search
 from ...system.extras import imported
+from ...system.suggestions import SuggestsSettings
 from ...system.versions import Versioned
 from ...train.members import row_count
 from ...train.progress import progress_bar
@@ -29,7 +30,7 @@ from .folds import Candidate, Split, splitter_for
 
 
 @dataclass(eq=False, repr=False)
-class MLPSearchCV(compat.SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSearchCV):
+class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSearchCV):
     """A hyperparameter search by cross-validation that trains all networks at once.
 
     The networks of all candidates, folds and seeds are trained together, in compiled code with several threads. Each
