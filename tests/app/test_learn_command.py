@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,8 @@ from vecprop import learn
 
 
 def test_wrong_options_raise_a_usage_error(vecprop):
-    assert vecprop("learn", "grade", "none.py", code=3).stderr == "There is no file none.py.\n"
+    said = vecprop("learn", "grade", "none.py", code=3).stderr
+    assert said == f"There is no file none.py in {Path.cwd()}: check the path.\n"
     done = vecprop("learn", "grade", "a.py", "--shape", "2-0-1", code=2)
     assert "such as 2-3-2, got '2-0-1'" in done.stderr
     for options, said in (

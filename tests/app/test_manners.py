@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +30,8 @@ def test_help_has_an_example(vecprop):
 
 
 def test_errors_are_one_sentence_with_a_traceback_under_debug(vecprop):
-    assert vecprop("train", "none.csv", "--target", "y", code=3).stderr == "There is no file none.csv.\n"
+    said = vecprop("train", "none.csv", "--target", "y", code=3).stderr
+    assert said == f"There is no file none.csv in {Path.cwd()}: check the path.\n"
     assert "Traceback" in vecprop("train", "none.csv", "--target", "y", "--debug", code=3).stderr
     vecprop("train", code=2)
 

@@ -10,7 +10,7 @@ pytest.importorskip("bokeh", reason='pip install "vecprop[playground]"')
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (("none.csv",), 3, "There is no file none.csv.\n"),
+        (("none.csv",), 3, "There is no file none.csv in "),
         (("--open", "data=none"), 2, "data must be one of circles, moons"),
         (("--open", "data=table"), 2, "data=table needs a table: open a file first.\n"),
         (("small.csv",), 3, "The table has 1 rows and 2 columns, but at least 4 rows and 3 columns are needed"),

@@ -101,8 +101,10 @@ def test_wrong_configurations_are_usage_errors(vecprop, table):
         ("target = ", "is not TOML"),
         ('[target]\nname = "buys"', "options must be at the top level"),
         ('target = "buys"\ncv = 1', "--cv is '1', but must be an integer of at least 2."),
-        ("stages = 3", "run.toml has the option 'stages', which was removed: delete this line.\n"),
-        ("time_limit = 60.0", "run.toml has the option 'time_limit', which was removed: delete this line.\n"),
+        ("epochs = 3", "unknown name 'epochs': did you mean 'max_iter'?"),
+        ("stages = 3", "unknown name 'stages': it was removed: lower --max-iter or --n-estimators instead."),
+        ("time_limit = 60.0", "unknown name 'time_limit': it was removed: lower --max-iter"),
+        ("qqq = 1", "unknown name 'qqq': see vecprop train --help."),
     ):
         Path("run.toml").write_text(text)
         assert said in vecprop("train", table, "--config", "run.toml", code=2).stderr

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -121,6 +122,52 @@ def test_flags_and_missing_arguments_are_described(vecprop, table):
     assert refused(vecprop, "train", table) == "vecprop train needs --target: the column to predict."
     assert refused(vecprop, "train").startswith("vecprop train needs TABLE: a CSV, Parquet")
     assert "[columns]" in vecprop("train", "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        ("train people.csv --target buys --optimizer adam", 2, "the optimizer is always AdamW: leave it out."),
+        ("train people.csv --target buys --device cuda", 2, "vecprop runs on the processor: leave it out."),
+        ("train people.csv --target buys --verbose", 2, "are shown unless --quiet is given: leave it out."),
+        ("train people.csv --target buys --stages 2", 2, "it was removed: lower --max-iter or --n-estimators instead."),
+        ("train people.csv --target buys --test-size 20%", 2, "must be a number: the share or number of test rows"),
+        ("train people.csv --target buys --quantile 0.5", 2, "--quantile 0.5 needs --loss quantile: give both."),
+        ("train people.csv --target buys --config folder", 2, "folder is a folder: give the name of a file in it."),
+        ("train people.csv --target buys --config none.toml", 2, "There is no file none.toml in /"),
+        ("train folder/none.csv --target buys", 3, "There is no file none.csv in /"),
+        ("train none/a.csv --target buys", 3, "because the folder /"),
+        ("train buys.npz --target buys", 3, "buys.npz is a model file, not delimited text: pass a table"),
+        ("train people.csv --target spends --test town.csv", 3, "--test town.csv has no column 'spends', the target"),
+        ("predict people.csv buys.npz", 3, "give a file written by vecprop.save or `vecprop train`."),
+        ("predict folder people.csv", 3, "folder is a folder: give the model file in it."),
+        ("predict mlp.npz people.csv", 1, "Column 'town' of X contains text such as"),
+        ("predict buys.npz people.csv --threshold 0.3", 2, "it is an option of vecprop train; see vecprop"),
+        ("predict buys.npz people.csv --interval 0.9", 2, "leave out coverage (--interval)."),
+        ("export buys.npz --to numpy --interval 0.9", 3, "leave out coverage (--interval), or use a TabularRegressor."),
+        ("export buys.npz", 2, "needs --to: the format: Python source that needs only NumPy, or an ONNX graph."),
+        ("explain buys.npz people.csv --row 2,3", 2, "an integer of at least 0; repeat the option for several."),
+        ("explain buys.npz town.csv", 3, "The table has no column 'age'"),
+        ("check-gradients module.py:f --size 3", 2, "nor installed: give MODULE:FUNCTION, without .py."),
+        ("check-gradients module.py people.csv", 2, "is not a model file: give a function as module:FUNCTION."),
+        ("check-gradients module:g --size 3", 2, "has no function 'g': give the name of a function of this file."),
+        ("check-gradients buys.npz", 2, "Give a table too: its rows are needed to check a model's gradients."),
+        ("convert people.csv out --words agee", 3, "people.csv has no column 'agee': did you mean 'age'?"),
+        ("learn grade-worksheets none", 2, "none is not a folder: give the folder with the saved answers."),
+        ("help train", 2, "has no command 'help': did you mean vecprop --help? See vecprop --help."),
+        ("-V", 2, "vecprop has no option -V: see vecprop --help."),
+    ],
+)  # fmt: skip
+def test_mistakes_end_in_advice(vecprop, models, people, tmp_path, arguments, code, says):
+    for name in ("people.csv", "buys.npz"):
+        shutil.copy(models / name, tmp_path / name)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "module.py").write_text("def f(theta):\n    return theta @ theta, 2 * theta\n")
+    people[["town", "buys"]].to_csv(tmp_path / "town.csv", index=False)
+    if "mlp.npz" in arguments:
+        X = people[["age", "town"]].assign(town=1.0)
+        vp.save(vp.MLPClassifier(random_state=0).initialize(X, people["buys"]), tmp_path / "mlp.npz")
+    assert says in vecprop(*arguments.split(), code=code).stderr
 
 
 @pytest.mark.long

@@ -5,7 +5,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
@@ -35,12 +35,17 @@ class Commands(TyperGroup):
     """The command group, with one-sentence usage errors; a closed pipe is not an error."""
 
     def main(
-        self, args: Sequence[str] | None = None, *names: Any, standalone_mode: bool = True, **settings: Any
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        *names: Any,
+        standalone_mode: bool = True,
+        **settings: Any,
     ) -> Any:
         """Run a command, and end the program with its exit code."""
         args = list(sys.argv[1:] if args is None else args)
         try:
-            code = super().main(args, *names, standalone_mode=False, **settings) or 0
+            code = super().main(args, "vecprop", *names, standalone_mode=False, **settings) or 0
         except (UsageError, _WrongUsage) as error:
             say(str(error) if isinstance(error, UsageError) else sentence_of(error, self, args))
             code = USAGE
@@ -125,8 +130,8 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def vecprop(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
 ) -> None:
     """Train dense neural networks with hand-derived, fully vectorized backpropagation."""

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from ..files.atomic import sweep, written_at_once
 from ..system.extras import imported
+from ..system.suggestions import suggestion
 from ..tables.error import TableError, pandas, with_encoding
 from ..tables.reading.delimited import DelimitedFile
 from ..tables.reading.file_lists import ARROW, PARQUET, STANDARD_INPUT, files_of, short_names
@@ -74,7 +75,8 @@ def converted(
     names = texts[0].names()
     for name in [*words, *numbers]:
         if name not in names:
-            raise TableError(with_encoding(f"{files[0]} has no column {name!r}.", texts[0].notes))
+            advice = suggestion(name, names) or ": check --words and --numbers."
+            raise TableError(with_encoding(f"{files[0]} has no column {name!r}{advice}", texts[0].notes))
     stats = [file.stat() for file in files]
     sizes = [[name, of.st_size, of.st_mtime_ns] for name, of in zip(short_names(files), stats, strict=True)]
     asked = {"format": _FORMAT, "files": sizes, "words": sorted(words), "numbers": sorted(numbers)}

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..check import Report, check_gradients
 from ..files.networks import TrainedNetwork
+from ..tables.encoding.encoder import require_inputs
 from ..tables.error import TableError, kind_of_note, pandas, printable, ranked
 from ..tables.evaluation.metrics import columns_of_text
 from ..tables.evaluation.report.sections import ROWS, check_of_first_network
@@ -101,11 +102,13 @@ def check_function(name: str, size: int, seed: int) -> Report:
     except ModuleNotFoundError as error:
         if error.name != module_name:
             raise
-        raise UsageError(f"The module {module_name!r} is neither in this folder nor installed.") from None
+        advice = "give MODULE:FUNCTION, without .py"
+        raise UsageError(f"The module {module_name!r} is neither in this folder nor installed: {advice}.") from None
     finally:
         sys.path.remove("")
     if not callable(function):
-        raise UsageError(f"The module {module_name!r} has no function {function_name!r}.")
+        advice = "give the name of a function of this file"
+        raise UsageError(f"The module {module_name!r} has no function {function_name!r}: {advice}.")
     return check_gradients(function, np.random.default_rng(seed).normal(size=size))
 
 
@@ -181,6 +184,7 @@ def explained_model(model: Any, table: Path | None) -> tuple[ExplainedModel, lis
     shuffled = "when a column is shuffled"
     frame = None if table is None else as_frame(table, target=model.target, classes=classes_of(model))
     if frame is not None and model.target in frame.columns:
+        require_inputs(list(model.feature_names_in_), frame)
         frame, _, _, notes = UsedRows.of(frame, Roles(model.target))
         X, y, trained = frame.drop(columns=model.target), plain_target(model, frame, model.target), model.trained_rows_
         notes += trained.not_by_chance(trained.count(model.encoder_, X, y), len(X))[1]

@@ -52,6 +52,10 @@ def sentence(error: Exception) -> str:
     """
     if isinstance(error, FileNotFoundError) and error.filename:
         return missing_file(Path(error.filename))
+    if isinstance(error, IsADirectoryError) and error.filename:
+        return f"{error.filename} is a folder: give the name of a file in it."
+    if isinstance(error, PermissionError) and error.filename:
+        return f"{error.filename} is not accessible: change its permissions, or give another file."
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
     if isinstance(error, MemoryError):

@@ -35,22 +35,29 @@ def writable(path: Path, force: bool, *read: Path | None, option: str = "-o") ->
     UsageError
         If the file exists and ``force`` is not set, if the command reads the file, or if the file cannot be created.
     """
-    exists, folder, files = path.exists(), path.parent, [file for file in read if file is not None and file.exists()]
-    above = [file for file in files if file.is_dir() and file.absolute() in path.absolute().parents]
-    another, free = f"choose another name with {option}", shutil.disk_usage(folder).free if folder.is_dir() else 0
-    for is_wrong, said in (
-        (path == STANDARD_OUTPUT, f"Only tables can be written to standard output: choose a file name with {option}."),
-        (path.is_dir(), f"{path} is a folder: choose the name of a file in it with {option}."),
-        (exists and not path.is_file(), f"{path} is not a file: {another}."),
-        (exists and any(path.samefile(file) for file in files), f"{path} is an input file: {another}."),
-        (above, f"{path} is in the input folder {next(iter(above), None)}: {another}."),
-        (exists and not force, f"{path} exists: {another}, or overwrite it with --force."),
-        (not folder.is_dir(), f"The folder {folder} does not exist: create it, or {another}."),
-        (not os.access(folder, os.W_OK), f"The folder {folder} is not writable: {another}."),
-        (free < LEAST, f"The disk of the folder {folder} is full: free some space, or {another}."),
-    ):
-        if is_wrong:
-            raise UsageError(said)
+    another = f"choose another name with {option}"
+    folder = path.parent
+    inputs = [file for file in read if file is not None and file.exists()]
+    parents = path.absolute().parents
+    input_folder = next((file for file in inputs if file.absolute() in parents), None)
+    if path == STANDARD_OUTPUT:
+        raise UsageError(f"Only tables can be written to standard output: choose a file name with {option}.")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: choose the name of a file in it with {option}.")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is not a file: {another}.")
+    if path.exists() and any(path.samefile(file) for file in inputs):
+        raise UsageError(f"{path} is an input file: {another}.")
+    if input_folder is not None:
+        raise UsageError(f"{path} is in the input folder {input_folder}: {another}.")
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists: {another}, or overwrite it with --force.")
+    if not folder.is_dir():
+        raise UsageError(f"The folder {folder} does not exist: create it, or {another}.")
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"The folder {folder} is not writable: {another}.")
+    if shutil.disk_usage(folder).free < LEAST:
+        raise UsageError(f"The disk of the folder {folder} is full: free some space, or {another}.")
     return path
 
 
@@ -163,15 +170,16 @@ def _binary(file: Any, suffix: str) -> Iterator[Callable[[Any], None]]:
     from pyarrow import ipc, parquet
 
     writer: Any = None
+    schema: Any = None
 
     def write(frame: Any) -> None:
-        nonlocal writer
-        table = pyarrow.Table.from_pandas(frame, schema=None if writer is None else writer.schema, preserve_index=False)
-        if writer is None:
-            is_parquet = suffix in PARQUET
-            how: dict[str, Any] = {"write_page_checksum": True} if is_parquet else {}
-            writer = (parquet.ParquetWriter if is_parquet else ipc.new_file)(file, table.schema, **how)
-            writer.schema = table.schema
+        nonlocal writer, schema
+        table = pyarrow.Table.from_pandas(frame, schema=schema, preserve_index=False)
+        schema = table.schema
+        if writer is None and suffix in PARQUET:
+            writer = parquet.ParquetWriter(file, schema, write_page_checksum=True)
+        elif writer is None:
+            writer = ipc.new_file(file, schema)
         writer.write_table(table)
 
     try:

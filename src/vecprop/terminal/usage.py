@@ -1,11 +1,11 @@
 """Error messages for wrong options and commands, with suggestions."""
 
-import re
 from collections.abc import Sequence
+from inspect import signature
 from itertools import pairwise
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from ..system.suggestions import closest, synonyms
+from ..system.suggestions import advice_on, closest, synonyms
 
 COMMANDS = (
     "train fit build create",
@@ -21,73 +21,119 @@ COMMANDS = (
     "learn teach student",
     "grade check",
     "--help help usage",
-    "--version version",
+    "--version version v",
 )
 """Commands, each with its names in other tools."""
 
 
-def sentence_of(error: Any, command: Any, args: Sequence[str]) -> str:
+def sentence_of(error: Any, root: Any, args: Sequence[str]) -> str:
     """Return one sentence that states what is wrong with the arguments of a command, and what to do."""
-    kind, path = type(error).__name__, "vecprop"
-    for arg in args:
-        if arg in getattr(command, "commands", ()):
-            command, path = command.commands[arg], f"{path} {arg}"
-    parameter: Any = getattr(error, "param", None)
-    option = getattr(error, "option_name", "")
-    see = f"see {path} --help."
-    if kind == "NoArgsIsHelpError":
-        return f"{path} needs a command: {see}"
-    if kind == "NoSuchOption":
-        given = next((arg for arg in args if arg.startswith(option) and not option.startswith("--")), option)
-        meant = _meant(given.partition("=")[0].lstrip("-"), command)
-        return f"{path} has no option {given}: {f'did you mean {meant}? S' if meant else 's'}{see[1:]}"
-    if option:
-        parameter = next((each for each in command.params if option in each.opts), None)
-        if getattr(parameter, "is_flag", True):  # --help is not in params
-            return f"{option} takes no value."
-    if parameter is not None:
-        annotated, info, *_ = get_args(get_type_hints(command.callback, include_extras=True)[parameter.name])
-        needed = info.help.replace("\\[", "[")  # typer 0.19 loses the help of arguments with click 8.5
-        needed = needed if needed[1:2].isupper() else needed[:1].lower() + needed[1:]
-        if option:
-            return f"{option} needs a value: {needed.rstrip('.')}."
-        if kind == "MissingParameter":
-            return f"{path} needs {_shown(parameter)}: {needed}"
-        after = [after for option, after in pairwise(args) if option in parameter.opts]
-        after += [arg.partition("=")[2] for arg in args if arg.partition("=")[0] in parameter.opts and "=" in arg]
-        of_file = (getattr(error.ctx, "default_map", None) or {}).get(parameter.name)
-        given = ", ".join(map(repr, after if parameter.multiple else after[-1:])) or repr(of_file)
-        return f"{_shown(parameter)} is {given}, but must be {_allowed(annotated, info)}."
-    found = re.search(r"'(.*?)'|arguments?(?:\(s\))? \((.*)\)", error.message)
-    if found is None:
-        return error.message
-    if found[1] is None:
-        takes = " ".join(_shown(each) for each in command.params if each.param_type_name == "argument")
-        return f"{path} takes {takes or 'no arguments'}, but got also {found[2]!r}: {see}"
-    meant = closest(found[1], [*command.commands, "--help", "--version"], COMMANDS)
-    return f"{path} has no command {found[1]!r}: {f'did you mean {path} {meant}? S' if meant else 's'}{see[1:]}"
+    if type(error).__name__ == "BadOptionUsage":  # has no context
+        return _wrong_number_of_values(error.option_name, root, args)
+    command = error.ctx.command
+    path = error.ctx.command_path
+    advice = f"see {path} --help."
+    match type(error).__name__:
+        case "NoArgsIsHelpError":
+            return f"{path} needs a command: {advice}"
+        case "NoSuchOption":
+            return f"{path} has no option {_unknown_option(error, args, advice)}"
+        case "MissingParameter":
+            return f"{path} needs {_shown(error.param)}: {_help(command, error.param)}."
+        case "BadParameter":
+            return _wrong_value(error, args)
+    _, name, *_ = [*error.message.split("'"), ""]
+    if name:
+        meant = closest(name, [*command.commands, "--help", "--version"], COMMANDS)
+        return f"{path} has no command {name!r}: {_question(meant and f'{path} {meant}', advice)}"
+    extra = error.message.rpartition("(")[2].rstrip(")")
+    arguments = [_shown(parameter) for parameter in command.params if parameter.param_type_name == "argument"]
+    return f"{path} takes {' '.join(arguments) or 'no arguments'}, but got also {extra!r}: {advice}"
 
 
-def _meant(guess: str, command: Any) -> str:
+def _unknown_option(error: Any, args: Sequence[str], advice: str) -> str:
+    """Return the unknown option, and the option that is meant or the commands that have the option."""
+    option = error.option_name
+    if not option.startswith("--"):  # the parser has split -name into letters
+        option = next((arg for arg in args if arg.startswith(option)), option)
+    option = option.partition("=")[0]
+    name = option.lstrip("-")
+    commands = getattr(error.ctx.find_root().command, "commands", {})
+    owners = [other for other in commands if any(option in parameter.opts for parameter in commands[other].params)]
+    if other_advice := advice_on(name, "--"):
+        advice = other_advice
+    elif meant := _option_meant(name, error.ctx.command):
+        advice = _question(meant, advice)
+    elif owners:
+        advice = f"it is an option of vecprop {', '.join(owners)}; {advice}"
+    return f"{option}: {advice}"
+
+
+def _option_meant(guess: str, command: Any) -> str:
     """Return the option or argument that a guess probably means, or an empty string."""
-    shown: dict[str, Any] = {each.opts[-1 if each.opts[0] == "-o" else 0].lstrip("-"): each for each in command.params}
-    shown = {name: each for name, each in shown.items() if not getattr(each, "hidden", False)} | {"help": None}
-    name = closest(guess, shown, synonyms())
-    if name and shown[name] is not None and shown[name].param_type_name == "argument":
-        return f"{_shown(shown[name])}, without a name"
-    return name and f"--{name}"
+    options = {"help": "--help"}
+    for parameter in command.params:
+        name = max(parameter.opts, key=len).lstrip("-")
+        if parameter.param_type_name == "argument":
+            options[name] = f"{_shown(parameter)}, without a name"
+        elif not parameter.hidden:
+            options[name] = f"--{name}"
+    return options.get(closest(guess, options, synonyms()), "")
 
 
-def _shown(parameter: Any) -> str:
-    return parameter.opts[0] if parameter.opts[0].startswith("-") else (parameter.metavar or parameter.name).strip("[]")
+def _wrong_number_of_values(option: str, command: Any, args: Sequence[str]) -> str:
+    for arg in args:
+        command = getattr(command, "commands", {}).get(arg, command)
+    for parameter in command.params:
+        if option in parameter.opts and not parameter.is_flag:
+            return f"{option} needs a value: {_help(command, parameter)}."
+    return f"{option} takes no value."  # a flag, or --help, which is not in params
 
 
-def _allowed(annotated: Any, info: Any) -> str:
-    """Describe the allowed values of an option, given its annotation and declaration."""
-    kinds = [annotated, *get_args(annotated)]
+def _wrong_value(error: Any, args: Sequence[str]) -> str:
+    parameter = error.param
+    words = [word for arg in args for word in arg.split("=", 1)]
+    values = [repr(value) for option, value in pairwise(words) if option in parameter.opts]
+    if not values:  # the value is from a file
+        values = [repr(error.ctx.default_map[parameter.name])]
+    if not parameter.multiple:
+        values = values[-1:]
+    return f"{_shown(parameter)} is {', '.join(values)}, but must be {_allowed(error.ctx.command, parameter)}."
+
+
+def _allowed(command: Any, parameter: Any) -> str:
+    """Describe the allowed values of an option."""
+    annotation, info = _declaration(command, parameter)
+    kinds = [annotation, *get_args(annotation)]
     for kind in kinds:
         if get_origin(kind) is Literal:
             return " or ".join(get_args(kind))
-    low, high = info.min, info.max
-    range_of = f" from {low} to {high}" if None not in (low, high) else f" of at least {low}" if low is not None else ""
-    return ("an integer" if {int, list[int]} & set(kinds) else "a number") + range_of
+    number = "an integer" if {int, list[int]} & set(kinds) else "a number"
+    if info.max is not None:
+        return f"{number} from {info.min} to {info.max}"
+    if info.min is None:
+        return f"{number}: {_help(command, parameter)}"
+    return f"{number} of at least {info.min}" + ("; repeat the option for several" if parameter.multiple else "")
+
+
+def _help(command: Any, parameter: Any) -> str:
+    """Return the help of a parameter as the end of a sentence."""
+    _, info = _declaration(command, parameter)
+    text = info.help.replace("\\[", "[").rstrip(".")
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+
+
+def _declaration(command: Any, parameter: Any) -> Sequence[Any]:
+    """Return the annotation and the declaration, because typer 0.19 loses the help of arguments with click 8.5."""
+    annotation = get_type_hints(command.callback, include_extras=True)[parameter.name]
+    default = signature(command.callback).parameters[parameter.name].default
+    return (annotation, default) if hasattr(default, "help") else get_args(annotation)
+
+
+def _question(meant: str, advice: str) -> str:
+    return f"did you mean {meant}? {advice.capitalize()}" if meant else advice
+
+
+def _shown(parameter: Any) -> str:
+    name = parameter.opts[0]
+    return name if name.startswith("-") else (parameter.metavar or parameter.name).strip("[]")

@@ -22,13 +22,11 @@ Memory = Annotated[int, Option(min=256, help="The memory limit of the process th
 
 
 def grade(
-    file: Annotated[Path, Argument(metavar="FILE", help="A Python file, a notebook, or Markdown with Python.")],
-    only: Annotated[str | None, Option(help="The functions to grade, such as softmax,loss; all by default.")] = None,
-    hints: Annotated[int, Option(min=0, max=3, help="The number of hints to show, out of three.")] = 1,
-    solution: Annotated[bool, Option("--solution", help="Show the solutions of wrong functions.")] = False,
-    shape: Annotated[
-        str | None, Option(help="Grade loss_and_gradient(theta, X, T) for a network of this shape instead.")
-    ] = None,
+    file: Path = Argument(metavar="FILE", help="A Python file, a notebook, or Markdown with Python."),
+    only: str | None = Option(None, help="The functions to grade, such as softmax,loss; all by default."),
+    hints: int = Option(1, min=0, max=3, help="The number of hints to show, out of three."),
+    solution: bool = Option(False, "--solution", help="Show the solutions of wrong functions."),
+    shape: str | None = Option(None, help="Grade loss_and_gradient(theta, X, T) for a network of this shape instead."),
     activation: ActivationName = "logistic",
     loss: LossName = "softmax",
     seconds: Seconds = 5,
@@ -76,19 +74,17 @@ def _usage() -> Iterator[None]:
 
 
 def worksheet(
-    out: Annotated[
-        Path, Option("-o", "--output", help="The worksheet: a page (.html), notebook (.ipynb) or Markdown (.md).")
-    ],
-    shape: Annotated[str, Option(help="The numbers of inputs, hidden units and outputs.")] = "2-3-2",
-    rows: Annotated[int, Option(min=1, help="The number of rows.")] = 4,
+    out: Path = Option(
+        ..., "-o", "--output", help="The worksheet: a page (.html), notebook (.ipynb) or Markdown (.md)."
+    ),
+    shape: str = Option("2-3-2", help="The numbers of inputs, hidden units and outputs."),
+    rows: int = Option(4, min=1, help="The number of rows."),
     activation: ActivationName = "logistic",
     loss: LossName = "softmax",
-    seed: Annotated[int, Option(min=0, help="The random seed; with --names, for the first sheet.")] = 0,
-    names: Annotated[
-        Path | None, Option(help="A CSV file with names: make a sheet for each, in the folder given by -o.")
-    ] = None,
-    kind: Annotated[Literal["html", "ipynb", "md"], Option("--format", help="The format with --names.")] = "html",
-    solution: Annotated[bool, Option("--solution", help="Fill in the solution.")] = False,
+    seed: int = Option(0, min=0, help="The random seed; with --names, for the first sheet."),
+    names: Path | None = Option(None, help="A CSV file with names: make a sheet for each, in the folder given by -o."),
+    kind: Literal["html", "ipynb", "md"] = Option("html", "--format", help="The format with --names."),
+    solution: bool = Option(False, "--solution", help="Fill in the solution."),
     force: Force = False,
     debug: Debug = False,
 ) -> None:
@@ -120,10 +116,8 @@ def worksheet(
 
 
 def grade_worksheets(
-    folder: Annotated[
-        Path, Argument(metavar="FOLDER", help="A folder with saved answers (.json), notebooks or Markdown.")
-    ],
-    out: Annotated[Path | None, Option("-o", "--output", help="A CSV file; standard output by default.")] = None,
+    folder: Path = Argument(metavar="FOLDER", help="A folder with saved answers (.json), notebooks or Markdown."),
+    out: Path | None = Option(None, "-o", "--output", help="A CSV file; standard output by default."),
     seconds: Seconds = 30,
     memory: Memory = 2048,
     force: Force = False,
@@ -136,7 +130,7 @@ def grade_worksheets(
     from ...learn.sheet_files import COLUMNS, rows_of_grades
 
     if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder.")
+        raise UsageError(f"{folder} is not a folder: give the folder with the saved answers.")
     if out is not None:
         require_ending(writable(out, force), "-o", ".csv")
     rows = rows_of_grades(folder, seconds, memory)
@@ -162,8 +156,8 @@ def _plain(cell: Any) -> Any:
 
 
 def demo(
-    out: Annotated[Path, Option(help="The folder for the plots and the page.")] = Path("vecprop-demo"),
-    seed: Annotated[int, Option(min=0, max=2**32 - 1, help="The random seed; the tutorial uses 1.")] = 1,
+    out: Path = Option(Path("vecprop-demo"), help="The folder for the plots and the page."),
+    seed: int = Option(1, min=0, max=2**32 - 1, help="The random seed; the tutorial uses 1."),
 ) -> None:
     """Run the tutorial: train one network, check its gradients, and draw plots.
 

@@ -2,7 +2,7 @@
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import typer
 from typer import Argument, Option
@@ -13,11 +13,11 @@ from . import Debug, Force, Json, Model, Quiet
 
 
 def check_gradients(
-    subject: Annotated[str, Argument(metavar="MODEL|MODULE:FUNCTION", help="A model file, or a Python function.")],
-    table: Annotated[Path | None, Argument(metavar="[TABLE]", help="The rows to check a model on.")] = None,
-    target: Annotated[str | None, Option(help="The target column; by default the model's own.")] = None,
-    size: Annotated[int | None, Option(min=1, help="The number of parameters of the function.")] = None,
-    seed: Annotated[int, Option(min=0, help="The seed for drawing the function's parameters.")] = 0,
+    subject: str = Argument(metavar="MODEL|MODULE:FUNCTION", help="A model file, or a Python function."),
+    table: Path | None = Argument(None, metavar="[TABLE]", help="The rows to check a model on."),
+    target: str | None = Option(None, help="The target column; by default the model's own."),
+    size: int | None = Option(None, min=1, help="The number of parameters of the function."),
+    seed: int = Option(0, min=0, help="The seed for drawing the function's parameters."),
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -39,12 +39,17 @@ def check_gradients(
         if table is not None or target is not None:
             raise UsageError("A function is checked without a table: leave out TABLE and --target.")
         report = check_function(subject, size, seed)
-    elif table is None:
-        raise UsageError("Give a table too: its rows are needed to check a model's gradients.")
-    elif size is not None:
-        raise UsageError("--size is for functions: leave it out for a model.")
     else:
-        report = check_model(load(subject), table, target)
+        if subject.endswith(".py"):
+            raise UsageError(
+                f"{subject} is not a model file: give a function as {subject.removesuffix('.py')}:FUNCTION."
+            )
+        model = load(subject)
+        if table is None:
+            raise UsageError("Give a table too: its rows are needed to check a model's gradients.")
+        if size is not None:
+            raise UsageError("--size is for functions: leave it out for a model.")
+        report = check_model(model, table, target)
     print(to_json(report.to_dict()) if as_json else report)
     if report.verdict not in (Verdict.PASS, Verdict.KINK):
         raise typer.Exit(WRONG_GRADIENT)
@@ -52,13 +57,13 @@ def check_gradients(
 
 def export(
     model: Model,
-    to: Annotated[Literal["numpy", "onnx"], Option(help="Python source that needs only NumPy, or an ONNX graph.")],
-    output: Annotated[
-        Path | None, Option("--output", "-o", help="The output file; by default MODEL with the extension .py or .onnx.")
-    ] = None,
-    interval: Annotated[
-        float | None, Option(min=0.5, max=0.999, help="Also export prediction intervals with this coverage.")
-    ] = None,
+    to: Literal["numpy", "onnx"] = Option(help="The format: Python source that needs only NumPy, or an ONNX graph."),
+    output: Path | None = Option(
+        None, "--output", "-o", help="The output file; by default MODEL with the extension .py or .onnx."
+    ),
+    interval: float | None = Option(
+        None, min=0.5, max=0.999, help="Also export prediction intervals with this coverage."
+    ),
     force: Force = False,
     debug: Debug = False,
 ) -> None:
@@ -91,23 +96,24 @@ def info(model: Model, as_json: Json = False, debug: Debug = False) -> None:
     from ...files.model_file import information
     from ..models import described
 
-    said = described(load(model), information(model))
-    lines = []
-    for name, value in said.items():
-        several = [f"{key}: {of}" for key, of in value.items()] if isinstance(value, dict) else str(value).splitlines()
-        lines += [f"{name if number == 0 else '':<12}{line}" for number, line in enumerate(several)]
-    show(to_json(said) if as_json else "\n".join(lines))
+    description = described(load(model), information(model))
+    if as_json:
+        show(to_json(description))
+        return
+    for name, value in description.items():
+        lines = str(value).splitlines()
+        if isinstance(value, dict):
+            lines = [f"{key}: {entry}" for key, entry in value.items()]
+        for line in lines:
+            show(f"{name:<12}{line}")
+            name = ""
 
 
 def convert(
-    source: Annotated[Path, Argument(metavar="SOURCE", help="A text file such as CSV, or a folder of such files.")],
-    folder: Annotated[Path, Argument(metavar="FOLDER", help="The new folder for the Parquet files.")],
-    words: Annotated[
-        list[str] | None, Option(help="A column that contains NA or similar words as values; repeatable.")
-    ] = None,
-    numbers: Annotated[
-        str | None, Option(help="Columns that must be numeric, such as a,b; other values are errors.")
-    ] = None,
+    source: Path = Argument(metavar="SOURCE", help="A text file such as CSV, or a folder of such files."),
+    folder: Path = Argument(metavar="FOLDER", help="The new folder for the Parquet files."),
+    words: list[str] | None = Option(None, help="A column that contains NA or similar words as values; repeatable."),
+    numbers: str | None = Option(None, help="Columns that must be numeric, such as a,b; other values are errors."),
     quiet: Quiet = False,
     force: Force = False,
     debug: Debug = False,
@@ -153,12 +159,10 @@ def warmup() -> None:
 
 
 def playground(
-    table: Annotated[Path | None, Argument(metavar="TABLE", help="Your own data: CSV, Parquet or Excel.")] = None,
-    port: Annotated[int, Option(min=0, max=65535, help="The port of the page; 0 selects a free one.")] = 0,
-    no_browser: Annotated[bool, Option("--no-browser", help="Only print the address.")] = False,
-    text: Annotated[
-        str | None, Option("--open", metavar="TEXT", help="Settings, as text exported from the page.")
-    ] = None,
+    table: Path | None = Argument(None, metavar="TABLE", help="Your own data: CSV, Parquet or Excel."),
+    port: int = Option(0, min=0, max=65535, help="The port of the page; 0 selects a free one."),
+    no_browser: bool = Option(False, "--no-browser", help="Only print the address."),
+    text: str | None = Option(None, "--open", metavar="TEXT", help="Settings, as text exported from the page."),
     debug: Debug = False,
 ) -> None:
     """Train a network in the browser, and see, change and check its computations. Ctrl-C stops it.

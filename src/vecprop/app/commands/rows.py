@@ -2,7 +2,7 @@
 
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from typer import Argument, Option
 
@@ -14,15 +14,15 @@ from . import Debug, Force, Json, Model, Quiet, Table
 def predict(
     model: Model,
     table: Table,
-    output: Annotated[
-        Path | None, Option("--output", "-o", help="The output file; without it, or with -, CSV on standard output.")
-    ] = None,
-    keep: Annotated[list[str] | None, Option(help="A column of TABLE to copy to the output; repeatable.")] = None,
-    interval: Annotated[
-        float | None, Option(min=0.5, max=0.999, help="Add the bounds of prediction intervals with this coverage.")
-    ] = None,
+    output: Path | None = Option(
+        None, "--output", "-o", help="The output file; without it, or with -, CSV on standard output."
+    ),
+    keep: list[str] | None = Option(None, help="A column of TABLE to copy to the output; repeatable."),
+    interval: float | None = Option(
+        None, min=0.5, max=0.999, help="Add the bounds of prediction intervals with this coverage."
+    ),
     as_json: Json = False,
-    chunk: Annotated[int, Option(min=1, help="The number of rows to read at once.")] = 100_000,
+    chunk: int = Option(100_000, min=1, help="The number of rows to read at once."),
     quiet: Quiet = False,
     force: Force = False,
     debug: Debug = False,
@@ -73,8 +73,8 @@ def predict(
 def evaluate(
     model: Model,
     table: Table,
-    target: Annotated[str | None, Option(help="The target column; by default the model's own.")] = None,
-    weight: Annotated[str | None, Option(help="The column with sample weights.")] = None,
+    target: str | None = Option(None, help="The target column; by default the model's own."),
+    weight: str | None = Option(None, help="The column with sample weights."),
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -102,17 +102,14 @@ def evaluate(
 
 def explain(
     model: Model,
-    table: Annotated[Path | None, Argument(metavar="[TABLE]", help="A table, preferably with the target.")] = None,
-    row: Annotated[
-        list[int] | None,
-        Option(min=0, help="A row of TABLE: its line number or its index in Parquet and Arrow files; repeatable."),
-    ] = None,
-    background: Annotated[
-        Path | None, Option(help="A table of reference rows; by default the distributions of the training data.")
-    ] = None,
-    output: Annotated[
-        Path | None, Option("--output", "-o", help="A file for the explanation, such as why.csv.")
-    ] = None,
+    table: Path | None = Argument(None, metavar="[TABLE]", help="A table, preferably with the target."),
+    row: list[int] | None = Option(
+        None, min=0, help="A row of TABLE: its line number or its index in Parquet and Arrow files; repeatable."
+    ),
+    background: Path | None = Option(
+        None, help="A table of reference rows; by default the distributions of the training data."
+    ),
+    output: Path | None = Option(None, "--output", "-o", help="A file for the explanation, such as why.csv."),
     as_json: Json = False,
     quiet: Quiet = False,
     force: Force = False,

@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import typer
 from typer import Option
 
-from ...system.suggestions import suggestion
+from ...system.suggestions import advice_on, suggestion, synonyms
 from ...terminal.messages import UsageError
 from . import Debug, Force, Json, Quiet, Table
 
 PANELS = ("Column types", "Test data", "Estimator settings", "Run options")
-Columns, Test, Learning, Running = (partial(Option, rich_help_panel=panel) for panel in PANELS)
+Columns, Test, Learning, Running = (partial(Option, None, rich_help_panel=panel) for panel in PANELS)
 
 OUTPUT = "The model file; by default TABLE with the extension .npz."
 POSITIVE = "The positive class of two; by default 1, True or yes, else the rarer class."
@@ -22,8 +22,6 @@ WORKERS = "Train on a Dask cluster (tcp://HOST:8786) or in local processes (loca
 MEMORY = "The memory limit, such as 4GB; larger tables are read in blocks."
 CHECKPOINT = "Save progress to this folder; if the command is killed, run it again to resume."
 CONFIG = "Read options from a TOML file; options on the command line take precedence."
-REMOVED = {"stages", "time_limit"}
-"""Options of earlier versions."""
 REPLACE = "With --force, replace an existing model even after Ctrl-C; otherwise save next to it."
 
 
@@ -36,17 +34,17 @@ def read_configuration(context: typer.Context, path: Path | None) -> Path | None
     values = read_toml(path)
     if values.get("stages") == 1:  # the default, which earlier versions wrote
         del values["stages"]
-    known = {str(parameter.name) for parameter in context.command.params} - PASSING
+    names = {str(parameter.name) for parameter in context.command.params} - PASSING
+    defaults = context.default_map = dict(context.default_map or {})
     for name, value in values.items():
-        if name in REMOVED:
-            raise UsageError(f"{path} has the option {name!r}, which was removed: delete this line.")
-        if name not in known:
-            raise UsageError(f"{path} has the unknown name {name!r}{suggestion(name, known) or '.'}")
         if isinstance(value, Mapping) and name != "columns":
             raise UsageError(f"{path} has a section [{name}], but options must be at the top level.")
-    given = {name: value if isinstance(value, bool) else _as_text(value) for name, value in values.items()}
-    given |= {"columns": str(path)} if isinstance(values.get("columns"), Mapping) else {}
-    context.default_map = {**(context.default_map or {}), **given}
+        if name not in names:
+            hint = f": {advice}" if (advice := advice_on(name, "--")) else suggestion(name, names, synonyms())
+            raise UsageError(f"{path} has the unknown name {name!r}{hint or ': see vecprop train --help.'}")
+        if isinstance(value, Mapping):
+            value = path
+        defaults[name] = value if isinstance(value, bool) else _as_text(value)
     return path
 
 
@@ -59,71 +57,64 @@ def _as_text(value: Any) -> str:
 
 def train(
     table: Table,
-    target: Annotated[str, Option(help="The column to predict.")],
-    output: Annotated[Path | None, Option("--output", "-o", metavar="MODEL", help=OUTPUT)] = None,
-    task: Annotated[
-        Literal["classification", "regression"] | None, Option(help="The task; by default inferred from the target.")
-    ] = None,
-    weight: Annotated[str | None, Option(help="The column with sample weights; it is not an input.")] = None,
-    classes: Annotated[
-        str | None, Option(help="Target values to keep as classes although they look missing, such as NA.")
-    ] = None,
-    columns: Annotated[
-        Path | None,
-        Columns(metavar="FILE.toml", help='A file whose \\[columns] section has lines such as zip = "code".'),
-    ] = None,
-    numbers: Annotated[str | None, Columns(help="Numeric columns, such as a,b.")] = None,
-    categories: Annotated[str | None, Columns(help="Categorical columns.")] = None,
-    codes: Annotated[str | None, Columns(help="Columns of numeric identifiers, such as ZIP codes.")] = None,
-    dates: Annotated[str | None, Columns(help="Columns of dates.")] = None,
-    text: Annotated[str | None, Columns(help="Columns of free text.")] = None,
-    ignore: Annotated[str | None, Columns(help="Columns that are not used as inputs.")] = None,
-    decimal: Annotated[str | None, Columns(help="The decimal separator of numbers: a point or a comma.")] = None,
-    date_format: Annotated[
-        str | None, Columns(help='"day first", "month first", "excel", or a format such as %d.%m.%Y.')
-    ] = None,
-    test_size: Annotated[
-        float | None,
-        Test(help="The share or number of test rows, 0 for none; by default 0.2, or --cv 5 below 1,000 rows."),
-    ] = None,
-    test: Annotated[Path | None, Test(help="A file with test rows.")] = None,
-    group: Annotated[str | None, Test(help="A column whose groups of rows stay together; it is not an input.")] = None,
-    time: Annotated[str | None, Test(help="A column with times: the latest rows become the test set.")] = None,
-    cv: Annotated[
-        int | None, Test(min=2, metavar="K", help="Use K-fold cross-validation instead of a test set.")
-    ] = None,
-    refit: Annotated[
-        bool, Test("--refit", help="After evaluation, refit on all rows, including the test rows.")
-    ] = False,
-    class_weight: Annotated[
-        Literal["balanced"] | None, Learning(help="Give all classes the same total weight.")
-    ] = None,
-    threshold: Annotated[
-        str | None, Learning(help="The threshold for the positive class: 0.3, or a rule: f1, recall:0.9, cost:5,1.")
-    ] = None,
-    positive: Annotated[str | None, Learning(metavar="CLASS", help=POSITIVE)] = None,
-    loss: Annotated[Literal["squared_error", "quantile"] | None, Learning(help=LOSS)] = None,
-    quantile: Annotated[str | None, Learning(help="One quantile level, or three to add intervals.")] = None,
-    hidden_layer_sizes: Annotated[str | None, Learning(help="The widths of the hidden layers, such as 64,64.")] = None,
-    activation: Annotated[str | None, Learning(help="The activation, such as relu, silu or tanh.")] = None,
-    dropout: Annotated[float | None, Learning(help="The dropout rate of the hidden layers.")] = None,
-    weight_decay: Annotated[float | None, Learning(help="The weight decay of AdamW.")] = None,
-    label_smoothing: Annotated[float | None, Learning(help="The share of a target to spread over all classes.")] = None,
-    learning_rate_init: Annotated[float | None, Learning(help="The initial learning rate.")] = None,
-    batch_size: Annotated[int | None, Learning(min=1, help="The number of rows in a batch.")] = None,
-    max_iter: Annotated[int | None, Learning(min=1, help="The maximum number of epochs.")] = None,
-    n_iter_no_change: Annotated[
-        int | None, Learning(min=1, help="Stop after this number of epochs without progress.")
-    ] = None,
-    n_estimators: Annotated[int | None, Learning(min=2, metavar="N", help="The number of networks to average.")] = None,
-    seed: Annotated[int, Running(min=0, max=2**32 - 1, help="The random seed of the split and of training.")] = 0,
-    threads: Annotated[int | None, Running(min=1, help="The maximum number of threads; by default all CPUs.")] = None,
-    workers: Annotated[str | None, Running(metavar="WHERE", help=WORKERS)] = None,
-    memory: Annotated[str | None, Running(metavar="SIZE", help=MEMORY)] = None,
-    report: Annotated[Path | None, Running(metavar="FILE.html", help="Write a report page about the model.")] = None,
-    checkpoint: Annotated[Path | None, Running(metavar="FOLDER", help=CHECKPOINT)] = None,
-    config: Annotated[Path | None, Running(callback=read_configuration, is_eager=True, help=CONFIG)] = None,
-    replace_interrupted: Annotated[bool, Running("--replace-interrupted", help=REPLACE)] = False,
+    target: str = Option(help="The column to predict."),
+    output: Path | None = Option(None, "--output", "-o", metavar="MODEL", help=OUTPUT),
+    task: Literal["classification", "regression"] | None = Option(
+        None, help="The task; by default inferred from the target."
+    ),
+    weight: str | None = Option(None, help="The column with sample weights; it is not an input."),
+    classes: str | None = Option(None, help="Target values to keep as classes although they look missing, such as NA."),
+    columns: Path | None = Columns(
+        metavar="FILE.toml", help='A file whose \\[columns] section has lines such as zip = "code".'
+    ),
+    numbers: str | None = Columns(help="Numeric columns, such as a,b."),
+    categories: str | None = Columns(help="Categorical columns."),
+    codes: str | None = Columns(help="Columns of numeric identifiers, such as ZIP codes."),
+    dates: str | None = Columns(help="Columns of dates."),
+    text: str | None = Columns(help="Columns of free text."),
+    ignore: str | None = Columns(help="Columns that are not used as inputs."),
+    decimal: str | None = Columns(help="The decimal separator of numbers: a point or a comma."),
+    date_format: str | None = Columns(help='"day first", "month first", "excel", or a format such as %d.%m.%Y.'),
+    test_size: float | None = Test(
+        help="The share or number of test rows, 0 for none; by default 0.2, or --cv 5 below 1,000 rows."
+    ),
+    test: Path | None = Test(help="A file with test rows."),
+    group: str | None = Test(help="A column whose groups of rows stay together; it is not an input."),
+    time: str | None = Test(help="A column with times: the latest rows become the test set."),
+    cv: int | None = Test(min=2, metavar="K", help="Use K-fold cross-validation instead of a test set."),
+    refit: bool = Option(
+        False,
+        "--refit",
+        rich_help_panel=PANELS[1],
+        help="After evaluation, refit on all rows, including the test rows.",
+    ),
+    class_weight: Literal["balanced"] | None = Learning(help="Give all classes the same total weight."),
+    threshold: str | None = Learning(
+        help="The threshold for the positive class: 0.3, or a rule: f1, recall:0.9, cost:5,1."
+    ),
+    positive: str | None = Learning(metavar="CLASS", help=POSITIVE),
+    loss: Literal["squared_error", "quantile"] | None = Learning(help=LOSS),
+    quantile: str | None = Learning(help="One quantile level, or three to add intervals."),
+    hidden_layer_sizes: str | None = Learning(help="The widths of the hidden layers, such as 64,64."),
+    activation: str | None = Learning(help="The activation, such as relu, silu or tanh."),
+    dropout: float | None = Learning(help="The dropout rate of the hidden layers."),
+    weight_decay: float | None = Learning(help="The weight decay of AdamW."),
+    label_smoothing: float | None = Learning(help="The share of a target to spread over all classes."),
+    learning_rate_init: float | None = Learning(help="The initial learning rate."),
+    batch_size: int | None = Learning(min=1, help="The number of rows in a batch."),
+    max_iter: int | None = Learning(min=1, help="The maximum number of epochs."),
+    n_iter_no_change: int | None = Learning(min=1, help="Stop after this number of epochs without progress."),
+    n_estimators: int | None = Learning(min=2, metavar="N", help="The number of networks to average."),
+    seed: int = Option(
+        0, rich_help_panel=PANELS[3], min=0, max=2**32 - 1, help="The random seed of the split and of training."
+    ),
+    threads: int | None = Running(min=1, help="The maximum number of threads; by default all CPUs."),
+    workers: str | None = Running(metavar="WHERE", help=WORKERS),
+    memory: str | None = Running(metavar="SIZE", help=MEMORY),
+    report: Path | None = Running(metavar="FILE.html", help="Write a report page about the model."),
+    checkpoint: Path | None = Running(metavar="FOLDER", help=CHECKPOINT),
+    config: Path | None = Running(callback=read_configuration, is_eager=True, help=CONFIG),
+    replace_interrupted: bool = Option(False, "--replace-interrupted", rich_help_panel=PANELS[3], help=REPLACE),
     as_json: Json = False,
     quiet: Quiet = False,
     force: Force = False,

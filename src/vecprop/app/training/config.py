@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 import tomllib
 import warnings
 from collections.abc import Callable, Mapping
@@ -12,7 +11,6 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from ...estimators.sklearn_compat import require_valid_settings
 from ...system.extras import imported
 from ...tables.classifier import MOST_ONCE, TabularClassifier
 from ...tables.evaluation.targets import Task
@@ -20,7 +18,7 @@ from ...tables.kinds.ambiguities import ColumnOptions
 from ...tables.reading.file_lists import existing
 from ...tables.regressor import TabularRegressor
 from ...tables.streaming.memory_plan import as_bytes
-from ...terminal.messages import UsageError
+from ...terminal.messages import UsageError, sentence
 from ...terminal.output_files import FOREIGN, RunFiles, named_after, require_ending, with_suffix, writable
 from .splitting import TEST_SHARE, Request
 
@@ -30,8 +28,14 @@ SAME += ("n_estimators",)
 SETTINGS = {"threads": "n_jobs", **dict(zip(SAME, SAME, strict=True))}
 """The estimator's setting for each option."""
 
-OPTIONS = {"numbers": "number", "categories": "category", "codes": "code", "dates": "date"}
-OPTIONS |= {"text": "text", "ignore": "ignore"}
+OPTIONS = {
+    "numbers": "number",
+    "categories": "category",
+    "codes": "code",
+    "dates": "date",
+    "text": "text",
+    "ignore": "ignore",
+}
 """The column kind for each option."""
 
 PASSING = {"config", "force", "replace_interrupted", "debug", "quiet", "as_json", "workers"}
@@ -117,27 +121,30 @@ def estimator_of(request: Request, task: Task, **more: Any) -> Any:
         raise UsageError(f"A {kind.__name__} (for {task}) has no option {min(unknown)}: {advice}.")
     estimator = kind(target=request.target, random_state=request.seed, **request.settings, **more)
     try:
-        require_valid_settings(estimator)
+        estimator._validate_params()
     except ValueError as error:
-        raise UsageError(_about_options(str(error))) from error
+        raise UsageError(_about_option(estimator, str(error))) from error
     warnings.filterwarnings("ignore", f".*{MOST_ONCE}")  # the warning is also a note
     return estimator
 
 
-def _about_options(message: str) -> str:
+def _about_option(estimator: Any, message: str) -> str:
     """Convert scikit-learn's message about a setting to a message about the option; return other messages unchanged."""
-    found = re.fullmatch(r"The '(\w+)' parameter of \w+ must be (.*)\. Got (.*) instead[.:].*", message)
-    option = found and next((name for name, setting in SETTINGS.items() if setting == found[1]), None)
-    if not (found and option):
+    _, setting, *_ = [*message.split("'"), ""]  # "The 'setting' parameter of … must be …. Got …"
+    if setting not in SETTINGS:
         return message
-    allowed, ends = found[2], re.search(r"in the range ([\[(])(.*?), (.*?)([\])])", found[2])
-    if names := sorted(re.findall(r"'(\w+)'(?=[,}])", allowed)):
+    allowed = message.partition(" must be ")[2].partition(". Got ")[0]
+    constraints = estimator._parameter_constraints[setting]
+    names = sorted(option for constraint in constraints for option in getattr(constraint, "options", ()))
+    if names:
         allowed = f"{', '.join(names[:-1])} or {names[-1]}"
-    if ends is not None:
-        allowed = f"a number {'of at least' if ends[1] == '[' else 'above'} {float(ends[2]):g}"
-        if ends[3] != "inf":
-            allowed += f" and {'at most' if ends[4] == ']' else 'less than'} {float(ends[3]):g}"
-    return f"{named(option)} is {found[3]}, but must be {allowed}."
+    for constraint in constraints:
+        if hasattr(constraint, "closed") and "in the range" in allowed:  # an interval
+            least = "of at least" if constraint.closed in ("left", "both") else "above"
+            allowed = f"a number {least} {constraint.left:g}"
+            if constraint.right is not None:
+                allowed += f" and less than {constraint.right:g}"
+    return f"{named(setting)} is {getattr(estimator, setting)!r}, but must be {allowed}."
 
 
 def named(option: str) -> str:
@@ -186,7 +193,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeError) as error:
         raise UsageError(f"{path} is not TOML: {error}.") from error
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}.") from error
+        raise UsageError(sentence(error)) from error
 
 
 def several_names(text: str | None) -> list[str]:

@@ -164,24 +164,33 @@ class TrainingJob:
 
     def save(self) -> None:
         """Save the model, and all options of the run as TOML."""
-        parts, readings = self.parts, self.final.encoder_.readings
-        types = {name: readings.get(name, "not used") for name in parts.X.columns}
-        types |= {self.request.target: "classes" if parts.task == "classification" else "numbers"}
-        metrics = {} if self.measured is None else self.measured.metrics
-        save(self.final, self.saved.model, columns=types, metrics={name: of.value for name, of in metrics.items()})
-        # Options for the model's settings, except those that depend on the number of rows.
+        readings = self.final.encoder_.readings
+        types = {name: readings.get(name, "not used") for name in self.parts.X.columns}
+        types[self.request.target] = "classes" if self.parts.task == "classification" else "numbers"
+        metrics = {}
+        if self.measured is not None:
+            metrics = {name: estimate.value for name, estimate in self.measured.metrics.items()}
+        save(self.final, self.saved.model, columns=types, metrics=metrics)
+        write_text(self.saved.options, toml(self._reproducing_options()))
+
+    def _reproducing_options(self) -> dict[str, Any]:
+        """Return the options with the model's settings, except those that depend on the number of rows."""
         settings = self.model.get_params()
         settings["hidden_layer_sizes"] = ",".join(map(str, self.model._widths))
         settings["quantile"] = ",".join(map(str, levels_of(self.model))) or None
-        chosen = {name: settings.get(setting) for name, setting in SETTINGS.items()}
-        changed = {name: None if value == "auto" else value for name, value in chosen.items()}
-        changed |= {"output": self.saved.model, "task": parts.task, "checkpoint": None}
-        changed |= dict.fromkeys(OPTIONS) | {"columns": self.request.asked.columns}
+        options = {**self.options, **dict.fromkeys(OPTIONS)}
+        for option, setting in SETTINGS.items():
+            value = settings.get(setting)
+            options[option] = None if value == "auto" else value
+        options["output"] = self.saved.model
+        options["task"] = self.parts.task
+        options["checkpoint"] = None
+        options["columns"] = self.request.asked.columns
         if self.request.folds is None:
-            changed["test_size"] = self.request.size
-        if parts.stream is not None:
-            changed["memory"] = str(parts.stream.memory)
-        write_text(self.saved.options, toml(self.options | changed))
+            options["test_size"] = self.request.size
+        if self.parts.stream is not None:
+            options["memory"] = str(self.parts.stream.memory)
+        return options
 
     def report(self, measured: Measured, result: dict[str, Any], interrupts: list[int]) -> None:
         """Write the report if requested, and add it to the result."""
@@ -192,21 +201,29 @@ class TrainingJob:
             result["report"] = str(page)
 
     def _run(self, measured: Measured, result: dict[str, Any]) -> Run:
-        request, refit = self.request, result.get("refit")
-        named_files = {"data": request.table} | ({} if request.test is None else {"test": request.test})
-        refit_note, explain, file = "", "", request.test or request.table
+        request = self.request
+        files = {"data": request.table}
+        if request.test is not None:
+            files["test"] = request.test
+        files["model"] = self.saved.model.absolute()
+        explain = ""
         if measured.worst_rows:
-            kind_of_row, _, first = measured.worst_rows[0].row.partition(" ")
+            file = request.test or request.table
+            kind_of_row, _, row = measured.worst_rows[0].row.partition(" ")
             if kind_of_row == "line":
-                file, first = file_and_line(file, first)
-            explain = shlex.join(["vecprop", "explain", result["model"], str(file), "--row", first])
-        if refit is not None:
-            refit_note = f"The saved model was refitted on all {refit['rows']:,} rows, including the test rows. "
-            refit_note += f"This page describes the first model, trained on {result['rows']['train']:,} rows."
+                file, row = file_and_line(file, row)
+            explain = shlex.join(["vecprop", "explain", result["model"], str(file), "--row", row])
+        refit_note = ""
+        if "refit" in result:
+            refit_note = (
+                f"The saved model was refitted on all {result['refit']['rows']:,} rows, including the test rows. "
+                f"This page describes the first model, trained on {result['rows']['train']:,} rows."
+            )
         title = f"{request.target}, predicted from {request.table.name}"
         chosen = how_chosen(request, self.parts, measured)
-        files, seconds = named_files | {"model": self.saved.model.absolute()}, result["seconds"]["training"]
-        settings, is_measured = self.saved.options.read_text(encoding="utf-8"), self.measured is not None
+        seconds = result["seconds"]["training"]
+        settings = self.saved.options.read_text(encoding="utf-8")
+        is_measured = self.measured is not None
         return Run(title, chosen, refit_note, seconds, explain, files, result["command"], settings, is_measured)
 
     def result(self) -> dict[str, Any]:
@@ -287,29 +304,43 @@ class TrainingJob:
 
 def as_text(result: dict[str, Any], measured: Measured, table: Path) -> str:
     """Return the results of a run as text."""
-    seconds, rows, dropped = result["seconds"], result["rows"], result["columns"]["dropped"]
-    whole, levels = sum(seconds.values()), levels_of(measured.model)
-    why = ", ".join(f"{name} ({reason})" for name, reason in list(dropped.items())[:5])
-    kind = {0: "numbers", 1: "quantile "}.get(len(levels), "quantiles ") + ", ".join(map(str, levels))
-    what = f"{len(result['classes'])} classes" if measured.is_classifier else kind
-    where = {"test": "on the test set", "out of fold": "out of fold, without a test set"}
-    lines = [measured.summary, "", f"{result['task']} of {result['target']!r} ({what}) in {table}"]
+    rows = result["rows"]
+    dropped = result["columns"]["dropped"]
+    levels = levels_of(measured.model)
+    predicted = "numbers"
+    if measured.is_classifier:
+        predicted = f"{len(result['classes'])} classes"
+    elif levels:
+        predicted = f"{'quantiles' if len(levels) > 1 else 'quantile'} {', '.join(map(str, levels))}"
     scored = f"{rows['test'] or 'none'} to test"
     if measured.how == "cross-validation":
         scored = f"scored by cross-validation with {len(measured.folds)} folds"
-    lines += [f"rows      {rows['train']} to train, {scored}"]
-    lines += [f"columns   {len(result['columns']['used'])} used as inputs"]
-    lines[-1] += f", {len(dropped)} dropped: {why}" if dropped else ""
-    lines += [f"networks  {result['networks']}, with {result['parameters']:,} parameters"]
+    columns = f"columns   {len(result['columns']['used'])} used as inputs"
+    if dropped:
+        reasons = ", ".join(f"{name} ({reason})" for name, reason in list(dropped.items())[:5])
+        columns += f", {len(dropped)} dropped: {reasons}"
+    lines = [
+        measured.summary,
+        "",
+        f"{result['task']} of {result['target']!r} ({predicted}) in {table}",
+        f"rows      {rows['train']} to train, {scored}",
+        columns,
+        f"networks  {result['networks']}, with {result['parameters']:,} parameters",
+    ]
     if "positive" in result:
         lines.append(f"positive  {result['positive']!r}, threshold {result['threshold']:.4g}")
     if "refit" in result:
-        again = result["refit"]
-        lines.append(f"refit     on all {again['rows']} rows, for {again['epochs']} epochs")
-        lines[-1] += f"; the scores are for the first model, trained on {rows['train']} rows"
-    lines += ["", measured._text(where.get(measured.how, "in cross-validation")), ""]
-    lines += [f"time      {whole:.1f} s (training {seconds['training']:.1f} s)"]
-    lines += [f"model     {result['model']}, reproduced by: {result['command']}"]
+        refit = f"refit     on all {result['refit']['rows']} rows, for {result['refit']['epochs']} epochs"
+        lines.append(f"{refit}; the scores are for the first model, trained on {rows['train']} rows")
+    where = {"test": "on the test set", "out of fold": "out of fold, without a test set"}
+    seconds = result["seconds"]
+    lines += [
+        "",
+        measured._text(where.get(measured.how, "in cross-validation")),
+        "",
+        f"time      {sum(seconds.values()):.1f} s (training {seconds['training']:.1f} s)",
+        f"model     {result['model']}, reproduced by: {result['command']}",
+    ]
     if "report" in result:
         lines.append(f"report    {result['report']}")
     return "\n".join(lines)

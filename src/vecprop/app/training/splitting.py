@@ -179,7 +179,12 @@ def split_table(request: Request) -> Parts:
         if request.table.exists() and request.test.exists() and request.table.samefile(request.test):
             advice = "give another file, or leave out --test"
             raise UsageError(f"--test {request.test} is the training table itself: {advice}.")
-        other = UsedRows.of(_frame(request, request.test), replace(roles, group=None, time=None))
+        test_frame = _frame(request, request.test)
+        if target not in test_frame.columns:
+            raise TableError(
+                f"--test {request.test} has no column {target!r}, the target: give a file with this column."
+            )
+        other = UsedRows.of(test_frame, replace(roles, group=None, time=None))
         notes += other.notes
         of_test = rows_of(other)
     elif stream is not None:
