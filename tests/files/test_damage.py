@@ -132,9 +132,9 @@ def test_foreign_files(good, tmp_path):
     np.savez(archive, W=np.zeros(3))
     for data, message in (
         (b"", "is empty"),
-        (b"a,b\n1,2\n", r"is not a model file: it is not an \.npz archive"),
+        (b"a,b\n1,2\n", r"is not a model file: give a file written by vecprop.save"),
         (pickle.dumps(MODEL), "is not a model file"),
-        (archive.getvalue(), "the archive has no document and checksum"),
+        (archive.getvalue(), "is not a model file: give a file written by vecprop.save"),
         *((good[:end], "is damaged or truncated") for end in (-30, 4, len(good) // 2)),
     ):
         (tmp_path / "model").write_bytes(data)

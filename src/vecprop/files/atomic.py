@@ -14,7 +14,7 @@ from functools import partial
 from glob import escape
 from pathlib import Path
 from secrets import token_hex
-from typing import IO
+from typing import IO, Any
 
 from ..system.threads import suppress_system_errors
 
@@ -43,6 +43,13 @@ LEAST = 10**6
 """Commands and checkpoints need at least this number of free bytes on the disk."""
 
 
+def require_path(path: Any) -> Path:
+    """Return a path, or raise an error for other objects."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"The path of a file must be text or a Path, got {path!r}.")
+    return Path(path)
+
+
 @contextmanager
 def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Open a temporary file for writing. The file replaces path once all data are on disk.
@@ -61,10 +68,12 @@ def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     ...     print(path.read_text(), len(list(path.parent.iterdir())))
     hello 1
     """
-    target, replaced = Path(os.path.realpath(path)), None  # replaces the target of a link
+    target, replaced = Path(os.path.realpath(require_path(path))), None  # replaces the target of a link
+    if target.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: choose the name of a file in it.")
     with suppress(OSError):
         replaced = target.stat()
-    if replaced is not None and not (stat.S_ISREG(replaced.st_mode) or stat.S_ISDIR(replaced.st_mode)):
+    if replaced is not None and not stat.S_ISREG(replaced.st_mode):
         with open(target, "wb") as file:
             yield file
         return

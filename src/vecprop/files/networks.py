@@ -78,7 +78,8 @@ def averaged(model: Any) -> Averaged:
 def require_intervals(model: Any, coverage: float) -> None:
     """Raise an error for a model without intervals, or an invalid coverage."""
     if not isinstance(model, TabularRegressor):
-        raise FileError(f"A {type(model).__name__} has no intervals: leave out coverage, or use a TabularRegressor.")
+        advice = "leave out coverage (--interval), or use a TabularRegressor"
+        raise FileError(f"A {type(model).__name__} has no intervals: {advice}.")
     require_share(coverage)
 
 

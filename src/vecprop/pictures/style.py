@@ -71,10 +71,12 @@ def pyplot() -> Any:
 
 def axes_or_new(ax: "Axes | None", **subplot: Any) -> "Axes":
     """Return ax, or the axes of a new figure if ax is None."""
-    if ax is not None:
-        return ax
-    _, new_axes = pyplot().subplots(layout="constrained", subplot_kw=subplot)
-    return new_axes
+    if ax is None:
+        _, new_axes = pyplot().subplots(layout="constrained", subplot_kw=subplot)
+        return new_axes
+    if not hasattr(ax, "get_figure"):
+        raise TypeError(f"ax must be the Axes of a matplotlib figure, such as plt.gca(), got {ax!r}.")
+    return ax
 
 
 def note_above(ax: "Axes", words: str, x: float, **look: Any) -> None:

@@ -27,13 +27,18 @@ def connected(client: Any, user: str) -> Any:
         except ValueError:
             create = f"create one with distributed.Client(…) before you use {user}"
             raise RuntimeError(f"There is no Dask client: {create}.") from None
-    if isinstance(client, type) or not hasattr(client, "nthreads"):
-        needed = f"The client of {user} must be a Dask client, such as Client('tcp://scheduler:8786')"
-        raise TypeError(f"{needed}, got {client!r}.")
+    require_client(client, user)
     require_open(client)
     if getattr(client, "asynchronous", False):
         raise RuntimeError(f"The client is asynchronous, but {user} waits for its workers: pass a synchronous client.")
     return client
+
+
+def require_client(client: Any, user: str) -> None:
+    """Raise TypeError unless an object is a Dask client."""
+    if isinstance(client, type) or not hasattr(client, "nthreads"):
+        needed = f"The client of {user} must be a Dask client, such as Client('tcp://scheduler:8786')"
+        raise TypeError(f"{needed}, got {client!r}.")
 
 
 def require_open(client: Any) -> None:

@@ -13,7 +13,7 @@ from uuid import uuid4
 from ..core.elementary import is_within
 from ..system.threads import cancellable, limit_threads
 from ..train.population import is_in_a_task
-from .cluster import address_of, connected, difference, machine, require_open, threads_of
+from .cluster import address_of, connected, difference, machine, require_client, require_open, threads_of
 
 POLL_INTERVAL = 2.0
 """The interval in seconds at which the dispatcher checks the cluster if no result arrives."""
@@ -306,6 +306,8 @@ class DaskWorkers:
     def __init__(self, client: Any = None, retries: int = 3, same_bits: bool = True) -> None:
         if not isinstance(retries, int) or not is_within(retries, 0):
             raise ValueError(f"retries must be an integer of at least 0, got {retries!r}.")
+        if client is not None:
+            require_client(client, type(self).__name__)
         self.client, self.retries, self.same_bits = client, retries, same_bits
 
     def __repr__(self) -> str:

@@ -15,7 +15,7 @@ from ...core import Batch, Network, SparseNetwork, is_within
 from ...system.suggestions import SuggestsNames
 from ...train.members import Data, Member
 from ...train.state import TrainingResult
-from ..atomic import sweep
+from ..atomic import require_path, sweep
 from ..model_file import information, load_with_memory, save_with_notes
 from ..networks import TrainedNetwork
 from .identity import RunIdentity, differing, made_with, require_savable, warn_of_others
@@ -83,7 +83,8 @@ class Checkpoint(SuggestsNames):
     def __init__(self, path: str | os.PathLike[str], every: float = 60.0) -> None:
         if not is_within(every, 0):
             raise ValueError(f"every is {every!r}, expected a finite number of seconds of at least 0.")
-        self.path, self.every = Path(path), every
+        self.path = require_path(path)
+        self.every = every
         self._record: Any = None
         self._takes_others = False
 

@@ -10,7 +10,6 @@ import os
 import platform
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from ... import __version__
 from ...system.threads import shield_from_signals
 from .. import OTHER_MODELS, FileError
+from ..atomic import require_path
 from ..networks import TrainedNetwork
 from . import container
 from .json_values import Reader, Writer
@@ -83,7 +83,7 @@ def save(
     >>> bool((again.predict_proba(X) == model.predict_proba(X)).all())
     True
     """
-    name = Path(path)
+    name = require_path(path)
     if name.suffix.lower() in OTHER_MODELS:
         raise FileError(f"{path} has the extension of another format: name the model file {name.stem}.npz.")
     shield_from_signals(lambda: save_with_notes(model, path, columns, metrics))

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,9 +23,10 @@ from numpy.lib import format as npy
 from ...system.suggestions import missing_file
 from ...tables.error import first_line
 from .. import FileError
-from ..atomic import written_at_once
+from ..atomic import require_path, written_at_once
 
 FORMAT = "vecprop model"
+NOT_A_MODEL = "is not a model file: give a file written by vecprop.save or `vecprop train`"
 VERSION = 1
 """The format version, which is increased whenever an older vecprop could misread a newer file."""
 
@@ -96,15 +96,14 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[zipfile.ZipFile, dict[str, int]]]:
     """Open a file as an archive; yield the archive and the sizes of its entries, at most the file size in total."""
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"The path of a model file must be text or a Path, got {path!r}.")
-    if not Path(path).exists():
-        raise FileNotFoundError(missing_file(Path(path)))
-    _require(path, not Path(path).is_dir(), "is a folder, not a model file")
+    existing = require_path(path)
+    if not existing.exists():
+        raise FileNotFoundError(missing_file(existing))
+    _require(path, not existing.is_dir(), "is a folder: give the model file in it")
     with open(path, "rb") as file:
         start = file.read(4)
         _require(path, start, "is empty, not a model file")
-        _require(path, start == b"PK\x03\x04", "is not a model file: it is not an .npz archive")
+        _require(path, start == b"PK\x03\x04", NOT_A_MODEL)
         try:
             with zipfile.ZipFile(file) as archive:
                 yield archive, _sizes(path, archive, os.fstat(file.fileno()).st_size)
@@ -119,7 +118,7 @@ def _sizes(path: str | os.PathLike[str], archive: zipfile.ZipFile, available: in
     _require(path, len(entries) <= most, f"has {len(entries)} entries, but a model file has at most {most}")
     sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in entries}
     is_ours = {"document", "checksum"} <= sizes.keys()
-    _require(path, is_ours, "is not a vecprop model file: the archive has no document and checksum")
+    _require(path, is_ours, NOT_A_MODEL)
     for entry in entries:
         is_plain = entry.compress_type == zipfile.ZIP_STORED and entry.compress_size == entry.file_size
         wrong = f"has the compressed entry {entry.filename!r}, but model files must be uncompressed"

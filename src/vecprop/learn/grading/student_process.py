@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from ...system.suggestions import missing_file
 from . import student
 from .judging import ENDED
 from .student import Outcome, decoded, descendants, encoded, kill
@@ -302,6 +303,8 @@ def _nothing(kind):
 def read_source(path: Path) -> tuple[str, str]:
     """Return the text and the suffix of a file."""
     ending = path.suffix.lower()
+    if not path.exists():
+        raise FileNotFoundError(missing_file(path))
     if ending not in (".py", ".ipynb", ".md"):
         raise ValueError(f"{path} must be a Python file (.py), a notebook (.ipynb) or Markdown (.md).")
     with path.open("rb") as file:

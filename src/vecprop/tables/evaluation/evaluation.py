@@ -118,6 +118,8 @@ class Evaluation(Measured):
             raise RequestError(f"A report needs a tabular model, got a {type(self.model).__name__}.")
         if self.X is None:
             raise RequestError("A report needs the rows, which were not stored: evaluate with baselines=True.")
+        if Path(path).is_dir():
+            raise IsADirectoryError(f"{path} is a folder: choose the name of a file in it.")
         Path(path).write_text(page_of(self), encoding="utf-8")
 
     def to_frame(self) -> Any:
@@ -241,6 +243,9 @@ def _require_arguments(model: Any, roles: Mapping[str, Any]) -> None:
             raise RequestError(f"{role} must be the name of a column, not {type(name).__name__}.")
     if isinstance(model, TableModel):
         check_is_fitted(model)
+    if not hasattr(model, "predict"):
+        advice = "pass a fitted model, such as load(path), and then the table"
+        raise RequestError(f"evaluate takes a model, not a {type(model).__name__}: {advice}.")
     if hasattr(model, "classes_") and not hasattr(model, "predict_proba"):
         raise RequestError(f"{type(model).__name__} has no predict_proba, which the metrics of classes need.")
 

@@ -195,7 +195,8 @@ def predictions(model: Any, frame: Frame, coverage: float | None = None) -> Fram
     with errors_of_steps(model):
         if hasattr(model, "predict_proba"):
             if coverage is not None:
-                raise RequestError("Prediction intervals need a regressor, but this model is a classifier.")
+                advice = "leave out coverage (--interval)"
+                raise RequestError(f"Prediction intervals need a regressor, but this model is a classifier: {advice}.")
             P = model.predict_proba(rows)
             classes = decided(P, getattr(model, "threshold_", None), model)
             columns = {"prediction": model.classes_[classes]}

@@ -33,7 +33,7 @@ def existing(path: str | os.PathLike[str]) -> Path:
     if path.is_dir():
         files_of(path)
     elif path.is_file() and not path.stat().st_size:
-        raise TableError(f"{path} is empty.")
+        raise TableError(f"{path} is empty: expected a header and rows.")
     elif path.suffix.lower() in PARQUET | ARROW:
         imported("pyarrow", "Reading Parquet and Arrow files", "tables")  # raises an error with installation advice
     return path

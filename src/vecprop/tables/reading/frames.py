@@ -122,6 +122,10 @@ def _of_array(array: Any, estimator: Any) -> Frame:
         raise TableError(f"X is a {type(array).__name__}, not a data frame: call its collect().")
     if type(array) is dict:
         raise TableError("X is a dict, not a data frame: convert it with pandas.DataFrame(X).")
+    if np.ndim(array) == 0:
+        raise TableError(f"X is {array!r}, not a table: pass a data frame, an array or the path of a file.")
+    if isinstance(array, pandas().Series):
+        raise TableError("X is a Series, not a data frame: pass a row as X.to_frame().T, or a column as X.to_frame().")
     is_object = isinstance(array, np.ndarray | list) and np.asarray(array).dtype.kind in "OUS"
     dtype: Any = object if is_object else "numeric"
     X: Any = check_array(array, estimator=estimator, dtype=dtype, ensure_all_finite=False, input_name="X")

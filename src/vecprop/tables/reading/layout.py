@@ -35,6 +35,8 @@ _FORMATS = {
     "a PDF document": (rb"%PDF-\d", "export its table as CSV"),
     "a workbook in the old .xls format": (rb"\xd0\xcf\x11\xe0", "save it as .xlsx"),
     "an R file": (rb"X\n\0|RD[AX]\d\n[AX]\n", "save it in R with write.csv(x, file, row.names = FALSE)"),
+    "a model file": (rb"(?s)PK\x03\x04.{26}document\.npy", "pass a table, such as a CSV file"),
+    "a NumPy archive": (rb"(?s)PK\x03\x04.{26}[^/]*\.npy", "numpy.load, pandas.DataFrame"),
     "a zip file": (rb"PK\x03\x04", "name it .zip, or .xlsx if it is a workbook"),
     "a pointer of Git LFS": (rb"version https://git-lfs", "download the file with git lfs pull"),
     "a tar archive": (rb"(?s).{257}ustar", "extract it, and pass the table"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...system.extras import imported
-from ...system.suggestions import suggestion
+from ...system.suggestions import missing_file, suggestion
 from ...system.threads import usable_threads
 from ...train.trainer import can_compile
 from ..error import TableError
@@ -173,7 +173,7 @@ def parquet_files(source: Any) -> list[Path]:
         raise TableError(f"{source} contains no Parquet files (with names ending in {' or '.join(sorted(PARQUET))}).")
     for path in files:
         if not path.is_file():
-            raise TableError(f"{path} does not exist." if not path.exists() else f"{path} is not a file.")
+            raise TableError(f"{path} is not a file." if path.exists() else missing_file(path))
     return files
 
 

@@ -22,7 +22,7 @@ from ..reading.frames import Frame
 from ..reading.reading import is_dataset
 from ..reading.table_parts import TableParts
 from ..rows import COUNTS_ROWS, Roles, RowFilter
-from .memory_plan import PROGRAM, SHARE_OF_WINDOWS, parts_if_larger, sampled_rows
+from .memory_plan import PROGRAM, SHARE_OF_WINDOWS, as_bytes, parts_if_larger, sampled_rows
 
 SAMPLE, TEST, TEST_OF_GROUP, FOLD, TIME = 16, 17, 18, 19, 20
 """Streams of the counter-based random generator, different from the streams of training."""
@@ -60,6 +60,8 @@ class Streamed:
         If they do not fit and ``refusal`` is given, it is raised.
         """
         if not (is_path(table) or is_dataset(table)):
+            if memory is not None:
+                as_bytes(memory)
             return None
         if (found := parts_if_larger(table, memory, asked, [str(roles.target), *roles.reasons])) is None:
             return None

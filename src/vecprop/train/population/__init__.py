@@ -1,7 +1,7 @@
 """Train many networks at once, with the same results as separate calls of `train`."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -89,8 +89,9 @@ def train_population(
     >>> [float(result.history.loss[-1].round(4)) for result in train_population(members, X, 3 * X + 1)]
     [0.0009, 0.0]
     """
-    if isinstance(members, Member):
-        raise TypeError("members must be a list of Member objects, got one Member: pass [member].")
+    if not isinstance(members, Iterable):
+        advice = "pass [member], such as [Member(network, theta, optimizer, epochs=100)]"
+        raise TypeError(f"members must be a list of Member objects, got one {type(members).__name__}: {advice}.")
     members, data = list(members), Data(X, T, sample_weight)
     groups, known, saved = groups_of(members, data, engine), PartialResults([], {}), None
     for name, value, method in (("workers", workers, "run"), ("checkpoint", checkpoint, "_members")):
