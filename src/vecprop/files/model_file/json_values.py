@@ -16,6 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from ...estimators.sklearn_compat import require_valid_settings
 from ...tables.encoding.encoder import COLUMNS
 from .. import FileError
 
