@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import numpy as np
 
 from ...core import Array, Dense, Network, is_within
-from ...train.reference import norm
+from ...train.reference import length
 from ...train.state import DivergenceError, TrainingState
 from ...train.trainer import engine_for, train
 from .building import engine_of, features, network_of, optimizer_of, with_mistake
@@ -340,7 +340,7 @@ class Session:
         norms = []
         for layer, p in zip(self.network.layers, self.network.layout.views(vector), strict=True):
             if isinstance(layer, Dense):
-                norms.append(float(norm(np.concatenate([part.ravel() for part in p.values()]))))
+                norms.append(float(length(np.concatenate([part.ravel() for part in p.values()]))))
         return norms
 
 

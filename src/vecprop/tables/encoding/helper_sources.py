@@ -3,7 +3,10 @@
 from ..kinds import formats
 
 WORDS = 'WORDS = {"true": 1.0, "false": 0.0, "none": np.nan}\n'
-TIMES = f"CLOCK = {formats.CLOCK!r}\nSPELLED = {formats.SPELLED!r}\n"
+TIMES = f"""CLOCK = {formats.CLOCK!r}
+SPELLED = {formats.SPELLED!r}
+SECONDS_OF_UNITS = {formats.SECONDS_OF_UNITS!r}
+"""
 FORMS = f"""FORMS = {{
 {"".join(f"    {form!r}: {pattern!r},{chr(10)}" for form, pattern in formats.FORMS.items())}}}
 ONE_MEANING = {list(formats.ONE_MEANING)!r}

@@ -323,7 +323,8 @@ def _missing(values: np.ndarray, counts: np.ndarray, is_marker: Callable[[float]
     for index, others in ((-1, values[:-1]), (-len(values), values[1:])):
         value = values[index]
         count = counts[index]
-        is_far = np.abs(value - others).min() > np.ptp(others)
+        halves = others / 2  # differences of huge numbers overflow
+        is_far = np.abs(value / 2 - halves).min() > np.ptp(halves)
         is_frequent = count >= max(3, 5 * counts.mean())
         is_only_negative = value < 0 <= others[0]
         may_be_marker = is_far or (count <= counts.sum() / 2 and (is_frequent or is_only_negative))

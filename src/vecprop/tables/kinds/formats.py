@@ -239,7 +239,7 @@ SECONDS = "seconds"
 """The unit of columns that contain times of day or durations."""
 CLOCK = r"([+-]?)(?:(\d+) days?,? )?(\d{1,3}):([0-5]\d)(?::([0-5]\d(?:[.,]\d+)?))?(?: ?([ap])\.?m\.?)?"
 """The regular expression of a time of day or a duration with colons, in lower case."""
-_SECONDS = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
+SECONDS_OF_UNITS = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
 SPELLED = r"(\d+(?:[.,]\d+)?) ?(w(?:eeks?)?|d(?:ays?)?|h(?:ours?|rs?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)(?![a-z])"
 """The regular expression of a number with a unit of time, which occurs at least once in durations."""
 
@@ -432,7 +432,7 @@ def seconds_of(text: str) -> float | None:
     quantities = units_of_time(text)
     if not quantities:
         return None
-    value = sum(float(number.replace(",", ".")) * _SECONDS[unit[0]] for number, unit in quantities)
+    value = sum(float(number.replace(",", ".")) * SECONDS_OF_UNITS[unit[0]] for number, unit in quantities)
     return -value if text.strip().startswith("-") else value
 
 
