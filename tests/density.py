@@ -94,10 +94,15 @@ def long_functions(tree: ast.AST) -> int:
 def code_lines(function: ast.FunctionDef) -> int:
     """Return the number of lines of a function without its docstring."""
     first = function.body[0]
-    lines = function.end_lineno - function.lineno + 1
+    lines = _lines(function)
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-        lines -= first.end_lineno - first.lineno + 1
+        lines -= _lines(first)
     return lines
+
+
+def _lines(statement: ast.stmt) -> int:
+    assert statement.end_lineno is not None
+    return statement.end_lineno - statement.lineno + 1
 
 
 def long_calls(tree: ast.AST) -> int:

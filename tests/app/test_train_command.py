@@ -304,8 +304,8 @@ def test_an_interrupted_run_replaces_an_old_model_only_on_request(vecprop, table
     before = [Path(name).read_bytes() for name in names]
     learn = vp.TabularClassifier._learn
 
-    def interrupted(self, growing):
-        learn(self, growing)
+    def interrupted(self, plan, outcome):
+        learn(self, plan, outcome)
         self.notes_.append(Note("Training was interrupted.", "interrupted"))
 
     monkeypatch.setattr(vp.TabularClassifier, "_learn", interrupted)

@@ -84,7 +84,8 @@ def test_the_comparison_with_tabm_follows_from_the_results(report, results):
         losses = shared.figures[:, :, report.LOSS]
         counts.append(len(losses))
         wins.append((losses[:, 0] < losses[:, 1]).sum())
-        assert wilcoxon(losses[:, 0], losses[:, 1]).pvalue < report.LEVEL
+        result: Any = wilcoxon(losses[:, 0], losses[:, 1])
+        assert result.pvalue < report.LEVEL
     assert f"measured on {counts[0]} classification tables and {counts[1]} regression tables" in PAGE
     assert f"than TabM on {wins[0]} of {counts[0]} and on {wins[1]} of {counts[1]}" in PAGE
 

@@ -120,7 +120,7 @@ def test_low_losses_on_training_rows_prove_nothing(boosting):
     assert fewer.beaten
 
 
-def scored_twice(X, y, how: Any = "cross-validation"):
+def scored_twice(X, y, how: Any = "cross-validation") -> Any:
     """Return scored rows, where the model knows every target, and a baseline none."""
     noise = np.random.default_rng(1).normal(size=len(y))
     model: Any = SimpleNamespace(
@@ -141,7 +141,7 @@ def test_duplicates_in_other_folds_prove_nothing():
     thrice = X.loc[np.tile(np.arange(100), 3)]
     repeated = scored_twice(thrice.reset_index(drop=True), np.tile(y[:100], 3))
     assert repeated.verdict.level == "better"
-    found = with_duplicates(repeated)
+    found: Any = with_duplicates(repeated)
     assert (found.trained_on, found.verdict.level) == (300, UNCLEAR)
     assert "(300 of them duplicate training rows)" in found.summary
     tested = with_duplicates(scored_twice(X, y, "test"))
@@ -155,7 +155,7 @@ def test_few_duplicates_and_duplicates_by_chance_do_not_change_the_verdict():
     some = np.append(np.arange(200), np.arange(100))
     categories = pd.DataFrame({"a": rng.integers(0, 3, 300), "b": rng.integers(0, 2, 300)})
     for X, targets in ((unique, y), (unique.iloc[some].reset_index(drop=True), y[some]), (categories, categories["a"])):
-        found = with_duplicates(scored_twice(X, np.asarray(targets, float)))
+        found: Any = with_duplicates(scored_twice(X, np.asarray(targets, float)))
         assert (found.trained_on, found.verdict.level) == (0, "better")
 
 

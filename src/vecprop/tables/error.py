@@ -50,8 +50,8 @@ def joined_notes(notes: Iterable[str]) -> Note:
     """Join notes on a value with semicolons. The first kind that differs from "reading" is the kind of all."""
     notes = [note for note in notes if note]
     kinds = [kind_of_note(note) for note in notes]
-    unusual = (kind for kind in kinds if kind != "reading")
-    return Note("; ".join(notes), next(unusual, "reading"))
+    usual: NoteKind = "reading"
+    return Note("; ".join(notes), next((kind for kind in kinds if kind != usual), usual))
 
 
 def note_about(subject: str, note: str, column: str | None = None) -> Note:

@@ -134,12 +134,12 @@ def losses(ax: Any, histories: list[Any]) -> None:
         validation = history.validation_loss
         best = int(np.nanargmin(validation))
         epochs = range(1, len(history.loss) + 1)
-        (training_line,) = ax.plot(epochs, history.loss, color=colour(1), linewidth=0.9)
-        (validation_line,) = ax.plot(validation, color=colour(0), linewidth=0.9)
-        (point,) = ax.plot(best, validation[best], "o", color=INK, markersize=3.5)
+        ax.plot(epochs, history.loss, color=colour(1), linewidth=0.9)
+        ax.plot(validation, color=colour(0), linewidth=0.9)
+        ax.plot(best, validation[best], "o", color=INK, markersize=3.5)
         losses += [*history.loss, *validation[1:]]
     ax.set(xlabel="epoch", ylabel="loss", xlim=(0, max(len(history.loss) for history in histories)))
     finite = [loss for loss in losses if np.isfinite(loss)]
     margin = 0.05 * (max(finite) - min(finite))
     ax.set_ylim(min(finite) - margin, max(finite) + margin or None)
-    ax.legend([training_line, validation_line, point], ["training", "validation", "selected"])
+    ax.legend(ax.get_lines()[:3], ["training", "validation", "selected"])
