@@ -65,7 +65,7 @@ class Story(NamedTuple):
     claims: dict[str, Claim]
 
 
-def run(out: Path, seed: int) -> None:
+def run(out: Path, seed: int):
     """Print the results and write the pictures and the page to a folder."""
     started = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
@@ -139,7 +139,7 @@ def try_claim(X: Array, T: Array, seed: int) -> dict[str, Claim]:
     return claims
 
 
-def draw(story: Story, out: Path) -> None:
+def draw(story: Story, out: Path):
     """Draw all pictures for the light and the dark page."""
     matplotlib = imported("matplotlib", "The demo", "pictures")
     from matplotlib import pyplot as plt

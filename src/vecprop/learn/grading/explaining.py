@@ -12,21 +12,25 @@ import numpy as np
 
 from ...core.elementary import Array
 from .mistakes import Mistake, named
-from .mutations import any_of, changed_result, described, in_parts, inherited, mutated, row_count, with_numbers
+from .mutations import (
+    any_of,
+    changed_result,
+    described,
+    in_parts,
+    inherited,
+    mutated,
+    with_changed_result,
+    with_constants,
+    with_numbers,
+)
 from .student import Outcome
 from .tasks import CASES, PARAMETERS, PRECISION, Function, Task, as_list, functions, has_shape_of, is_right, same
 
-
-def negated(result, arguments):
-    return [-part for part in result] if isinstance(result, list) else -result
-
-
-OFTEN: dict[str, Function] = {
-    "the sign is wrong": negated,
-    "it is divided by N, the number of rows": lambda result, arguments: np.asarray(result) / row_count(arguments),
-    "it is the mean over all entries": lambda result, arguments: result / np.size(arguments[0]),
-    "a factor 2 is missing": lambda result, arguments: result / 2,
-    "a factor 2 is too many": lambda result, arguments: 2 * result,
+OFTEN = {
+    "the sign is wrong": with_constants(np.negative),
+    "it is divided by N, the number of rows": np.divide,
+    "a factor 2 is missing": with_constants(np.divide, 2),
+    "a factor 2 is too many": with_constants(np.multiply, 2),
 }
 """Changes that are also tried in combination with known mistakes."""
 
@@ -94,9 +98,8 @@ class Trial:
         shape = np.shape(value)
         if not result.ndim and np.size(value):
             result = np.full(shape, result)  # empty sums are 0
-        compares_shapes = min(result.ndim, len(shape)) >= 2
-        if not self.is_right and same(result, self.expected, self.precision):
-            compares_shapes = True  # only the shape is wrong
+        only_shape_is_wrong = not self.is_right and same(result, self.expected, self.precision)
+        compares_shapes = only_shape_is_wrong or min(result.ndim, len(shape)) >= 2
         if compares_shapes and result.shape != shape:
             return False
         return same(result, value, self.precision)
@@ -113,8 +116,7 @@ class Trial:
 
 def explained(task: Task, trials: Sequence[Trial], wrong_functions: Mapping[str, Function]) -> Mistake | None:
     """Return a mistake that explains all results, or None if no known mistake does."""
-    trials = [trial for trial in trials if trial.is_finite]
-    trials.sort(key=lambda trial: trial.is_right)
+    trials = sorted((trial for trial in trials if trial.is_finite), key=lambda trial: trial.is_right)
     if not trials or trials[0].is_right:
         return None
     with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
@@ -159,19 +161,18 @@ def _candidates(task, trials, wrong_functions):
     yield from _other_order_of_arguments(task, trials[0].outcome.get("parameters", []))
     if wrong_functions:
         yield replace(follows([*wrong_functions]), function=functions(wrong_functions)[task.name])
-    parts = 0
+    is_list = task.result == "list"
     wrong_parts = []
-    if task.result == "list":
-        parts = len(trials[0].expected)
+    if is_list:
         wrong_parts = _wrong_parts(trials)
-    changes = list(changed_result(task, parts, wrong_parts))
-    if parts:
+    changes = list(changed_result(task, wrong_parts))
+    if is_list:
         yield from changes[:2]
     yield from named(task)
     yield from inherited(task, named, wrong_parts)
     yield from changes
     yield from _with_few_rows(task)
-    if parts:
+    if is_list:
         exact = functions()[task.name]
         yield Mistake("the list is in reverse order", "list", lambda *arguments: exact(*arguments)[::-1])
     yield from mutated(task)
@@ -197,13 +198,16 @@ def _other_order_of_arguments(task, names):
 def _combined(mistake):
     """Yield combinations of a mistake with a frequent second one."""
     for words, change in OFTEN.items():
-        if words in mistake.name:
-            continue
+        if words not in mistake.name:
+            function = with_changed_result(mistake.function, change)
+            yield Mistake(f"{mistake.name}; and {words}", mistake.look, function)
+    words = "it is the mean over all entries"
+    if words not in mistake.name:
 
-        def both(*arguments, change=change):
-            return change(mistake.function(*arguments), arguments)  # pyright: ignore[reportOptionalCall]
+        def mean(*arguments):
+            return mistake.function(*arguments) / np.size(arguments[0])
 
-        yield Mistake(f"{mistake.name}; and {words}", mistake.look, both)
+        yield Mistake(f"{mistake.name}; and {words}", mistake.look, mean)
 
 
 def _wrong_parts(trials):
@@ -324,15 +328,19 @@ def _coefficients(pairs, *terms):
     A term is a sequence with one array or number per pair.
     """
     matrices = []
-    weights = []
+    weighted_matrices = []
+    weighted_values = []
     for pair, *values in zip(pairs, *terms, strict=True):
         shape = pair.expected.shape
         if any(value is None or np.shape(value) not in ((), shape) for value in values):
             return None
-        matrices.append(np.stack([np.broadcast_to(value, shape).ravel() for value in values], axis=1))
-        weights.append(1 / max(np.abs(pair.value).max(), 1e-300))
-    A = np.concatenate([weight * matrix for weight, matrix in zip(weights, matrices, strict=True)])
-    b = np.concatenate([weight * pair.value.ravel() for weight, pair in zip(weights, pairs, strict=True)])
+        matrix = np.stack([np.broadcast_to(value, shape).ravel() for value in values], axis=1)
+        size = max(np.abs(pair.value).max(), 1e-300)
+        matrices.append(matrix)
+        weighted_matrices.append(matrix / size)
+        weighted_values.append(pair.value.ravel() / size)
+    A = np.concatenate(weighted_matrices)
+    b = np.concatenate(weighted_values)
     if not np.isfinite(A).all() or len(b) <= A.shape[1]:
         return None
     x = np.linalg.lstsq(A, b, rcond=None)[0]
@@ -431,14 +439,14 @@ def _single_lines(pairs):
     if len(errors) < 2 or any(is_wrong.ndim != 2 for is_wrong in errors):
         return
     for noun, axis in (("column", 0), ("row", 1)):
-        lines = [is_wrong.any(axis=axis) for is_wrong in errors]
-        if any(len(line) == 1 for line in lines):
+        wrong_lines = [is_wrong.any(axis=axis) for is_wrong in errors]
+        if any(len(line) == 1 for line in wrong_lines):
             continue
+        right_lines = [~line for line in wrong_lines]
         for position, k in (("first", 0), ("last", -1)):
-            if all(line[k] and line.sum() == 1 for line in lines):
-                yield f"only the {position} {noun} of the result is wrong", "axis"
-            if all(not line[k] and line.sum() == len(line) - 1 for line in lines):
-                yield f"only the {position} {noun} of the result is right", "axis"
+            for verdict, lines in (("wrong", wrong_lines), ("right", right_lines)):
+                if all(line[k] and line.sum() == 1 for line in lines):
+                    yield f"only the {position} {noun} of the result is {verdict}", "axis"
 
 
 def _argument(pair, name):

@@ -41,12 +41,12 @@ class Mistake:
     family: str = ""
 
 
-def softmax(z: Array, axis: int | None = 1) -> Array:
+def softmax(z, axis: int | None = 1):
     exponentials = np.exp(z)
     return exponentials / np.sum(exponentials, axis=axis, keepdims=True)
 
 
-def slope(y: Array) -> Array:
+def slope(y):
     """Return the derivative of the logistic function from its value y."""
     return y * (1 - y)
 
@@ -84,7 +84,7 @@ def _step_at(P):
     return _STEP.replace("Js", f"backprop_gradients(X, T, *{parameters})")
 
 
-def one_by_one(X: Array, T: Array, params, Ms, momentum: float, learning_rate: float) -> list[Array]:
+def one_by_one(X, T, params, Ms, momentum: float, learning_rate: float) -> list[Array]:
     """Compute each moment after the previous parameters have been updated."""
     params = list(params)
     backprop_gradients = functions()["backprop_gradients"]

@@ -9,181 +9,204 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...core.activations import logistic, softplus
 from ...core.elementary import Array
 from .mistakes import Mistake, slope, softmax
 from .tasks import TASKS, Function, Task, functions
 
 ChangeFunction = Callable[[Array, Any], Any]
-"""A function that changes an array, given the number of data rows or another number."""
+"""A function that changes an array, given the number of data rows."""
 
 
 class Change(NamedTuple):
-    """A change of a part of a formula: its description, the topic of `LOOK`, and its function."""
+    """A change of a part of a formula: its description, the topic of `LOOK`, and its function.
+
+    The family describes a change by any number.
+    """
 
     words: str
     look: str
     function: ChangeFunction
+    family: str = ""
 
 
-def _change(words, look, function, *arguments, **options):
-    """Return a change by a function of the array and of constants."""
-    return Change(words, look, lambda A, N: function(A, *arguments, **options))
+def with_constants(function: Function, *constants) -> ChangeFunction:
+    return lambda A, N: function(A, *constants)
 
 
-def only(A: Array, entries) -> Array:
+def _changes(table: dict):
+    """Return changes by functions of an array and perhaps of constants."""
+    changes = []
+    for text, entry in table.items():
+        look, words = text.split(" | ")
+        function, *constants = entry if isinstance(entry, tuple) else [entry]
+        changes.append(Change(words, look, with_constants(function, *constants)))
+    return changes
+
+
+def only(A, entries):
     """Set all other entries of an array to 0."""
     changed = np.zeros_like(A)
     changed[entries] = A[entries]
     return changed
 
 
-def without(A: Array, entries) -> Array:
+def without(A, entries):
     return A - only(A, entries)
 
 
-def constant(A: Array, value) -> Array:
+def constant(A, value):
     """Return a value in the shape of A."""
     return 0 * A + value
 
 
-def reduced(A: Array, reduce: Function, axis: int | None = None) -> Array:
+def repeated(A, entries):
+    return constant(A, A[entries])
+
+
+def reduced(A, reduce: Function, axis: int | None = None):
     """Replace all entries along an axis by their sum, mean or maximum."""
     return constant(A, reduce(A, axis=axis, keepdims=True))
 
 
-def centered(A: Array, axis: int | None = None) -> Array:
-    return A - A.mean(axis=axis, keepdims=True)
+def centered(A, axis: int | None = None):
+    return A - reduced(A, np.mean, axis)
 
 
-def over_sum(A: Array, axis: int) -> Array:
-    return A / A.sum(axis=axis, keepdims=True)
+def standardized(A, axis: int, least: float = 0):
+    return centered(A, axis) / (reduced(A, np.std, axis) + least)
 
 
-def over_norm(A: Array, axis: int | None = None) -> Array:
+def over_sum(A, axis: int):
+    return A / reduced(A, np.sum, axis)
+
+
+def over_norm(A, axis: int | None = None):
     return A / np.linalg.norm(A, axis=axis, keepdims=True)
 
 
-_FUNCTIONS = functions()
-_erf = np.vectorize(math.erf)
-
-
-def standardized(A: Array, axis: int, least: float = 0) -> Array:
-    return centered(A, axis) / (A.std(axis=axis, keepdims=True) + least)
-
-
-def over_size(A: Array, axis: int | None = None) -> Array:
+def over_size(A, axis: int | None = None):
     return A / np.size(A, axis)
 
 
-def repeated(A: Array, row: int) -> Array:
-    return constant(A, A[row])
-
-
+_erf = np.vectorize(math.erf)
 FIRST_COLUMN = np.s_[:, 0]
 LAST_COLUMN = np.s_[:, -1]
 
 CHANGES = [
-    _change("{} is 0 everywhere", "factors", constant, 0),
-    _change("{} is 1 everywhere", "factors", constant, 1),
-    _change("the sign of {} is wrong", "sign", np.negative),
-    _change("{} is doubled", "size", np.multiply, 2),
-    _change("{} is halved", "size", np.multiply, 0.5),
+    *_changes(
+        {
+            "factors | {} is 0 everywhere": (constant, 0),
+            "factors | {} is 1 everywhere": (constant, 1),
+            "sign | the sign of {} is wrong": np.negative,
+            "size | {} is doubled": (np.multiply, 2),
+            "size | {} is halved": (np.multiply, 0.5),
+        }
+    ),
     Change("{} is divided by N, the number of rows", "size", np.divide),
     Change("{} is multiplied by N, the number of rows", "size", np.multiply),
     Change("{} is divided by the square root of N, the number of rows", "size", lambda A, N: A / np.sqrt(N)),
     Change("{} is divided by N - 1, with N the number of rows", "size", lambda A, N: A / max(N - 1, 1)),
-    _change("{} is divided by its number of rows", "size", over_size, 0),
-    _change("{} is divided by its number of columns", "size", over_size, -1),
-    _change("{} is divided by its number of entries", "size", over_size),
-    _change("{} is divided by the square root of its number of columns", "size", lambda A: A / np.sqrt(A.shape[1])),
-    _change("{} is transposed", "shape", np.transpose),
-    _change("the transpose of {} is reshaped", "shape", lambda A: A.T.reshape(A.shape)),
-    _change("{} is reshaped where it should be transposed", "shape", lambda A: A.reshape(A.shape[::-1]).T),
-    _change("{} is squared", "function", np.square),
-    _change("the square root of {} is taken", "function", np.sqrt),
-    _change("the absolute value of {} is taken", "sign", np.abs),
-    _change("{} is multiplied by its absolute value", "function", lambda A: A * np.abs(A)),
-    _change("only the sign of {} is kept", "sign", np.sign),
-    _change("1 - {0} is used instead of {0}", "sign", lambda A: 1 - A),
-    _change("1 / {0} is used instead of {0}", "function", np.reciprocal),
-    _change("negative numbers in {} are set to 0", "function", np.maximum, 0),
-    _change("positive numbers in {} are set to 0", "function", np.minimum, 0),
-    _change("the logistic function is applied to {}", "function", _FUNCTIONS["logistic"]),
-    _change("the softmax is applied to {}", "function", softmax),
-    _change("the hyperbolic tangent is applied to {}", "function", np.tanh),
-    _change("log(1 + exp(z)) is applied to {}", "function", lambda A: np.log1p(np.exp(A))),
-    _change("the normal distribution function is applied to {}", "function", lambda A: (1 + _erf(A / 2**0.5)) / 2),
-    _change("{} is multiplied by e", "function", np.multiply, np.e),
-    _change("the exponential of {} is taken", "function", np.exp),
-    _change("the logarithm of {} is taken", "function", np.log),
-    _change("the derivative y (1 - y) is evaluated at {}", "factors", slope),
-    _change("the derivative 1 - y² is evaluated at {}", "factors", lambda A: 1 - A**2),
-    _change("{} is rounded to integers", "numbers", np.round),
-    _change("{} is truncated to integers", "numbers", np.trunc),
-    _change("{} is rounded down to integers", "numbers", np.floor),
-    _change("{} is rounded up to integers", "numbers", np.ceil),
-    _change("{} is rounded to 1 decimal", "numbers", np.round, 1),
-    *(_change(f"{{}} is rounded to {n} decimals", "numbers", np.round, n) for n in range(2, 7)),
-    _change("{} is rounded to float16", "numbers", lambda A: np.float64(np.float16(A))),
-    _change("{} is divided by its largest absolute value", "size", lambda A: A / np.abs(A).max()),
-    _change("{} is divided by its Euclidean norm", "size", over_norm),
-    _change("{} is divided by its Euclidean norm if that is above 1", "size", lambda A: A / max(1, np.linalg.norm(A))),
-    _change("the columns of {} are divided by their norms", "size", over_norm, 0),
-    _change("the rows of {} are divided by their norms", "size", over_norm, 1),
-    _change("{} is divided by the sums of its rows", "size", over_sum, 1),
-    _change("{} is divided by the sums of its columns", "size", over_sum, 0),
-    _change("the mean of all entries is subtracted from {}", "argument", centered),
-    _change("the means of its columns are subtracted from {}", "argument", centered, 0),
-    _change("the means of its rows are subtracted from {}", "argument", centered, 1),
-    _change("the columns of {} are standardized", "argument", standardized, 0, 1e-12),
-    _change("the rows of {} are standardized", "argument", standardized, 1),
-    _change("{} is replaced by the mean of each column", "axis", reduced, np.mean, 0),
-    _change("{} is replaced by the sum of each column", "axis", reduced, np.sum, 0),
-    _change("{} is replaced by the largest entry of each column", "axis", reduced, np.max, 0),
-    _change("{} is replaced by the mean of each row", "axis", reduced, np.mean, 1),
-    _change("{} is replaced by the sum of each row", "axis", reduced, np.sum, 1),
-    _change("{} is replaced by the largest entry of each row", "axis", reduced, np.max, 1),
-    _change("{} is replaced by its mean", "axis", reduced, np.mean),
-    _change("{} is replaced by its sum", "axis", reduced, np.sum),
-    _change("the first entry of {} is used for all entries", "argument", lambda A: constant(A, A.flat[0])),
-    _change("the first row of {} is used for all rows", "argument", repeated, 0),
-    _change("the last row of {} is used for all rows", "argument", repeated, -1),
-    _change("only the first row of {} is used", "axis", only, 0),
-    _change("only the last row of {} is used", "axis", only, -1),
-    _change("the first row of {} is left out", "axis", without, 0),
-    _change("the last row of {} is left out", "axis", without, -1),
-    _change("only the first column of {} is used", "axis", only, FIRST_COLUMN),
-    _change("only the second column of {} is used", "axis", only, np.s_[:, 1]),
-    _change("only the last column of {} is used", "axis", only, LAST_COLUMN),
-    _change("the first column of {} is left out", "axis", without, FIRST_COLUMN),
-    _change("the last column of {} is left out", "axis", without, LAST_COLUMN),
-    _change("every other column of {} is left out", "axis", only, np.s_[:, 1::2]),
-    _change("the rows of {} are in reverse order", "order", np.flip, 0),
-    _change("the columns of {} are in reverse order", "order", np.flip, 1),
-    _change("the rows of {} are shifted by one", "order", np.roll, 1, axis=0),
-    _change("the rows of {} are shifted by one", "order", np.roll, -1, axis=0),
-    _change("the columns of {} are shifted by one", "order", np.roll, 1, axis=1),
-    _change("the columns of {} are shifted by one", "order", np.roll, -1, axis=1),
-    _change("the columns of {} are sorted", "order", np.sort, 0),
-    _change("the rows of {} are sorted", "order", np.sort, 1),
-    _change("the columns of {} are accumulated", "axis", np.cumsum, 0),
-    _change("the rows of {} are accumulated", "axis", np.cumsum, 1),
-    _change("class indices are used instead of {}", "argument", lambda A: A.argmax(axis=1)[:, None]),
-    _change(
-        "each row of {} is replaced by a one-hot vector of its largest entry",
-        "numbers",
-        lambda A: np.eye(A.shape[1])[A.argmax(axis=1)],
+    *_changes(
+        {
+            "size | {} is divided by its number of rows": (over_size, 0),
+            "size | {} is divided by its number of columns": (over_size, -1),
+            "size | {} is divided by its number of entries": over_size,
+            "size | {} is divided by the square root of its number of columns": lambda A: A / np.sqrt(A.shape[1]),
+            "shape | {} is transposed": np.transpose,
+            "shape | the transpose of {} is reshaped": lambda A: A.T.reshape(A.shape),
+            "shape | {} is reshaped where it should be transposed": lambda A: A.reshape(A.shape[::-1]).T,
+            "function | {} is squared": np.square,
+            "function | the square root of {} is taken": np.sqrt,
+            "sign | the absolute value of {} is taken": np.abs,
+            "function | {} is multiplied by its absolute value": lambda A: A * np.abs(A),
+            "sign | only the sign of {} is kept": np.sign,
+            "sign | 1 - {0} is used instead of {0}": lambda A: 1 - A,
+            "function | 1 / {0} is used instead of {0}": np.reciprocal,
+            "function | negative numbers in {} are set to 0": (np.maximum, 0),
+            "function | positive numbers in {} are set to 0": (np.minimum, 0),
+            "function | the logistic function is applied to {}": logistic,
+            "function | the softmax is applied to {}": softmax,
+            "function | the hyperbolic tangent is applied to {}": np.tanh,
+            "function | log(1 + exp(z)) is applied to {}": softplus,
+            "function | the normal distribution function is applied to {}": lambda A: (1 + _erf(A / 2**0.5)) / 2,
+            "function | {} is multiplied by e": (np.multiply, np.e),
+            "function | the exponential of {} is taken": np.exp,
+            "function | the logarithm of {} is taken": np.log,
+            "factors | the derivative y (1 - y) is evaluated at {}": slope,
+            "factors | the derivative 1 - y² is evaluated at {}": lambda A: 1 - A**2,
+            "numbers | {} is rounded to integers": np.round,
+            "numbers | {} is truncated to integers": np.trunc,
+            "numbers | {} is rounded down to integers": np.floor,
+            "numbers | {} is rounded up to integers": np.ceil,
+            "numbers | {} is rounded to 1 decimal": (np.round, 1),
+            **{f"numbers | {{}} is rounded to {n} decimals": (np.round, n) for n in range(2, 7)},
+            "numbers | {} is rounded to float16": lambda A: np.float64(np.float16(A)),
+            "size | {} is divided by its largest absolute value": lambda A: A / np.abs(A).max(),
+            "size | {} is divided by its Euclidean norm": over_norm,
+            "size | {} is divided by its Euclidean norm if that is above 1": lambda A: A / max(1, np.linalg.norm(A)),
+            "size | the columns of {} are divided by their norms": (over_norm, 0),
+            "size | the rows of {} are divided by their norms": (over_norm, 1),
+            "size | {} is divided by the sums of its rows": (over_sum, 1),
+            "size | {} is divided by the sums of its columns": (over_sum, 0),
+            "argument | the mean of all entries is subtracted from {}": centered,
+            "argument | the means of its columns are subtracted from {}": (centered, 0),
+            "argument | the means of its rows are subtracted from {}": (centered, 1),
+            "argument | the columns of {} are standardized": (standardized, 0, 1e-12),
+            "argument | the rows of {} are standardized": (standardized, 1),
+            "axis | {} is replaced by the mean of each column": (reduced, np.mean, 0),
+            "axis | {} is replaced by the sum of each column": (reduced, np.sum, 0),
+            "axis | {} is replaced by the largest entry of each column": (reduced, np.max, 0),
+            "axis | {} is replaced by the mean of each row": (reduced, np.mean, 1),
+            "axis | {} is replaced by the sum of each row": (reduced, np.sum, 1),
+            "axis | {} is replaced by the largest entry of each row": (reduced, np.max, 1),
+            "axis | {} is replaced by its mean": (reduced, np.mean),
+            "axis | {} is replaced by its sum": (reduced, np.sum),
+            "argument | the first entry of {} is used for all entries": lambda A: constant(A, A.flat[0]),
+            "argument | the first row of {} is used for all rows": (repeated, 0),
+            "argument | the last row of {} is used for all rows": (repeated, -1),
+            "axis | only the first row of {} is used": (only, 0),
+            "axis | only the last row of {} is used": (only, -1),
+            "axis | the first row of {} is left out": (without, 0),
+            "axis | the last row of {} is left out": (without, -1),
+            "axis | only the first column of {} is used": (only, FIRST_COLUMN),
+            "axis | only the second column of {} is used": (only, np.s_[:, 1]),
+            "axis | only the last column of {} is used": (only, LAST_COLUMN),
+            "axis | the first column of {} is left out": (without, FIRST_COLUMN),
+            "axis | the last column of {} is left out": (without, LAST_COLUMN),
+            "axis | every other column of {} is left out": (only, np.s_[:, 1::2]),
+            "order | the rows of {} are in reverse order": (np.flip, 0),
+            "order | the columns of {} are in reverse order": (np.flip, 1),
+            "order | the rows of {} are shifted by one": (np.roll, 1, 0),
+            "order | the columns of {} are shifted by one": (np.roll, 1, 1),
+        }
     ),
-    _change("the entries of {} below the diagonal are left out", "axis", np.triu),
-    _change("the entries of {} above the diagonal are left out", "axis", np.tril),
-    _change("the pseudoinverse of {} is used instead of the transpose", "shape", lambda A: np.linalg.pinv(A).T),
+    *_changes(
+        {
+            "order | the rows of {} are shifted by one": (np.roll, -1, 0),
+            "order | the columns of {} are shifted by one": (np.roll, -1, 1),
+            "order | the columns of {} are sorted": (np.sort, 0),
+            "order | the rows of {} are sorted": (np.sort, 1),
+            "axis | the columns of {} are accumulated": (np.cumsum, 0),
+            "axis | the rows of {} are accumulated": (np.cumsum, 1),
+            "argument | class indices are used instead of {}": lambda A: A.argmax(axis=1)[:, None],
+            "numbers | each row of {} is replaced by a one-hot vector of its largest entry": (
+                lambda A: np.eye(A.shape[1])[A.argmax(axis=1)]
+            ),
+            "axis | the entries of {} below the diagonal are left out": np.triu,
+            "axis | the entries of {} above the diagonal are left out": np.tril,
+            "shape | the pseudoinverse of {} is used instead of the transpose": lambda A: np.linalg.pinv(A).T,
+        }
+    ),
 ]
 """Changes of a part of a formula or of the result."""
 
-BASES = [
-    _change(f"{base:g} to the power {{}} is used", "function", lambda A, base=base: base**A)
-    for base in (2, 2.7, 2.71, 2.718, 2.72, 3, 10)
-]
+BASES = _changes(
+    {
+        f"function | {base:g} to the power {{}} is used": (lambda A, base: base**A, base)
+        for base in (2, 2.7, 2.71, 2.718, 2.72, 3, 10)
+    }
+)
 RESULT_NAMES = {
     "{} is doubled": "a factor 2 is too many",
     "{} is halved": "a factor 2 is missing",
@@ -194,46 +217,64 @@ SCALAR_CHANGES = [
     change for change in CHANGES if change.look in ("function", "sign", "numbers") and "column" not in change.words
 ]
 
-
-def clipped_to_probabilities(A: Array, c: float) -> Array | None:
-    return np.clip(A, c, 1 - c) if c < 0.5 else None
-
-
-def mixed_with_row_means(A: Array, c: float) -> Array:
-    return (1 - c) * A + c * A.mean(axis=1, keepdims=True)
-
-
-NUMBER_CHANGES = [
-    Change("{0} is multiplied by {1:g}", "size", np.multiply),
-    Change("{0} is divided by {1:g}", "size", np.divide),
-    Change("{0} is always {1:g}", "argument", constant),
-    Change("{1:g} is added to {0}", "terms", np.add),
-    Change("{1:g} is subtracted from {0}", "terms", np.subtract),
-    Change("{0} is at least {1:g}", "function", np.maximum),
-    Change("{0} is at most {1:g}", "function", np.minimum),
-    Change("{0} is at least -{1:g}", "function", lambda A, c: np.maximum(A, -c)),
-    Change("{0} is clipped at -{1:g} and {1:g}", "function", lambda A, c: np.clip(A, -c, c)),
-    Change("{0} is clipped at {1:g} and 1 - {1:g}", "function", clipped_to_probabilities),
-    Change(
-        "numbers in {0} between -{1:g} and {1:g} are set to 0", "function", lambda A, c: np.where(np.abs(A) < c, 0, A)
-    ),
-    Change("{1:g} times the mean of each row is mixed into {0}", "terms", mixed_with_row_means),
-]
-"""Changes of an array by a number."""
-
 NUMBERS = (
     *(1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99),
     *(1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 30.0, 50.0, 100.0),
 )
 
 
-def described(words: str, name: str, *numbers: float) -> str:
+def clipped(A, c: float):
+    return np.clip(A, -c, c)
+
+
+def clipped_to_probabilities(A, c: float) -> Array | None:
+    return np.clip(A, c, 1 - c) if c < 0.5 else None
+
+
+def without_small_numbers(A, c: float):
+    return np.where(np.abs(A) < c, 0, A)
+
+
+def mixed_with_row_means(A, c: float):
+    return (1 - c) * A + c * A.mean(axis=1, keepdims=True)
+
+
+def _changes_by_numbers(table: dict):
+    changes = []
+    for (text, function), number in product(table.items(), NUMBERS):
+        look, words = text.split(" | ")
+        family = words.replace("NUMBER", "some number")
+        words = words.replace("NUMBER", f"{number:g}")
+        changes.append(Change(words, look, with_constants(function, number), family))
+    return changes
+
+
+NUMBER_CHANGES = _changes_by_numbers(
+    {
+        "size | {0} is multiplied by NUMBER": np.multiply,
+        "size | {0} is divided by NUMBER": np.divide,
+        "argument | {0} is always NUMBER": constant,
+        "terms | NUMBER is added to {0}": np.add,
+        "terms | NUMBER is subtracted from {0}": np.subtract,
+        "function | {0} is at least NUMBER": np.maximum,
+        "function | {0} is at most NUMBER": np.minimum,
+        "function | {0} is at least -NUMBER": lambda A, c: np.maximum(A, -c),
+        "function | {0} is clipped at -NUMBER and NUMBER": clipped,
+        "function | {0} is clipped at NUMBER and 1 - NUMBER": clipped_to_probabilities,
+        "function | numbers in {0} between -NUMBER and NUMBER are set to 0": without_small_numbers,
+        "terms | NUMBER times the mean of each row is mixed into {0}": mixed_with_row_means,
+    }
+)
+"""Changes of an array by a number."""
+
+
+def described(words: str, name: str) -> str:
     """Describe a change of a named part of a formula, or of its result if the name is empty."""
     if not name:
         words = words.replace(" of {}", "").replace("{0} is used", "the result is used").replace("of {0}", "of it")
-    elif words.startswith("1 ") and " " in name:
+    elif words.startswith(("1 -", "1 /")) and " " in name:
         name = f"({name})"
-    return words.format(name or "it", *numbers)
+    return words.format(name or "it")
 
 
 def row_count(arguments: Iterable[Any]) -> int:
@@ -253,7 +294,7 @@ class FormulaPart(NamedTuple):
     spans: list[tuple[int, int]]
 
 
-def _expressions(node: Any, parent: Any) -> Iterator[tuple[Any, Any]]:
+def _expressions(node, parent) -> Iterator[tuple[Any, Any]]:
     """Yield the expressions inside a node, each with its parent."""
     if isinstance(node, ast.BinOp | ast.UnaryOp | ast.Call | ast.Attribute | ast.Constant | ast.Name):
         yield node, parent
@@ -297,7 +338,7 @@ def _in_words(text):
 class ChangedFormula:
     """A task's function with one part of its formula replaced; the new code may call `changed`."""
 
-    def __init__(self, task: Task, part: FormulaPart, code: str) -> None:
+    def __init__(self, task: Task, part: FormulaPart, code: str):
         source = task.source
         for start, end in reversed(part.spans):
             source = f"{source[:start]}({code}){source[end:]}"
@@ -320,30 +361,35 @@ def mutated(task: Task) -> Iterator[Mistake]:
     """Yield mistakes in a formula: parts that are left out, changed or replaced."""
     parts = _parts(task)
     for part in parts:
-        for words, look, code in _left_out(part):
-            yield Mistake(words, look, ChangedFormula(task, part, code).function)
+        yield from _rewritten(task, part, _left_out(part))
     for part in parts:
-        yield from _changed(task, part)
+        if task.name == "backprop_gradients" and part.name not in task.arguments:
+            continue  # other parts belong to the called functions
+        changes = CHANGES
+        if isinstance(part.node, ast.Constant) or part.name in ("momentum_term", "learning_rate"):
+            changes = SCALAR_CHANGES
+        yield from _changed(task, part, changes)
     if task.name != "backprop_gradients":
         for part in parts:
             yield from _other_functions(task, part)
     for part in parts:
-        for words, look, code in _replacements(task, part):
-            yield Mistake(words, look, ChangedFormula(task, part, code).function)
+        yield from _rewritten(task, part, _replacements(task, part))
 
 
-def _changed(task, part):
+def _rewritten(task, part, descriptions):
+    """Yield mistakes that replace a part, from their words, topics and code."""
+    for words, look, code in descriptions:
+        yield Mistake(words, look, ChangedFormula(task, part, code).function)
+
+
+def _changed(task, part, changes):
     """Yield changes of a part of a formula."""
     if not part.name:
         return
-    if task.name == "backprop_gradients" and part.name not in task.arguments:
-        return  # other parts belong to the called functions
-    changes = CHANGES
-    if isinstance(part.node, ast.Constant) or part.name in ("momentum_term", "learning_rate"):
-        changes = SCALAR_CHANGES
     formula = ChangedFormula(task, part, f"changed({part.text})")
-    for words, look, change in changes:
-        yield Mistake(described(words, part.name), look, formula.with_change(change), words)
+    for words, look, change, family in changes:
+        family = described(family, part.name) if family else words
+        yield Mistake(described(words, part.name), look, formula.with_change(change), family)
 
 
 def _other_functions(task, part):
@@ -359,7 +405,7 @@ def _other_functions(task, part):
     if part.name.startswith("exp("):
         changes = FUNCTIONS + BASES
     formula = ChangedFormula(task, part, f"changed({argument})")
-    for words, look, change in changes:
+    for words, look, change, _ in changes:
         name = f"{described(words, _in_words(argument))} instead of {part.name}".removesuffix(" of ")
         yield Mistake(name, look, formula.with_change(change))
 
@@ -370,33 +416,18 @@ def with_numbers(task: Task) -> Iterator[Mistake]:
         return
     parts = _parts(task)
     for part in parts:
-        if part.name:
-            yield from _changed_by_numbers(task, part)
+        yield from _changed(task, part, NUMBER_CHANGES)
     if "backprop_gradients" in task.calls:
         return
     parts.sort(key=lambda part: bool(part.name))  # the whole formula first
     for part, argument in product(parts, task.arguments):
-        name = part.name or "it"
-        if argument in name.split():
-            continue
-        for words, look, symbol in _WITH_ARGUMENT:
-            formula = ChangedFormula(task, part, f"({part.text}) {symbol} {argument}")
-            yield Mistake(words.format(name, argument), look, formula.function)
+        if argument not in (part.name or "it").split():
+            yield from _rewritten(task, part, _with_argument(part, argument))
 
 
-def _changed_by_numbers(task, part):
-    formula = ChangedFormula(task, part, f"changed({part.text})")
-    for (words, look, change), number in product(NUMBER_CHANGES, NUMBERS):
-        yield Mistake(
-            described(words, part.name, number),
-            look,
-            formula.with_change(by_number(change, number)),
-            family=described(words.replace("{1:g}", "some number"), part.name),
-        )
-
-
-def by_number(change: Function, number: float) -> ChangeFunction:
-    return lambda A, N: change(A, number)
+def _with_argument(part, argument):
+    for words, look, symbol in _WITH_ARGUMENT:
+        yield words.format(part.name or "it", argument), look, f"({part.text}) {symbol} {argument}"
 
 
 _WITH_ARGUMENT = (
@@ -466,37 +497,27 @@ def _other_reductions(part):
             yield f"{words} is used instead of the sum", "function", f"np.{function}({argument}{option})"
 
 
-def changed_result(task: Task, parts: int, wrong_parts: Sequence[int]) -> Iterator[Mistake]:
+def changed_result(task: Task, wrong_parts: Sequence[int]) -> Iterator[Mistake]:
     """Yield mistakes that change the correct result, or elements of a list."""
     exact = functions()[task.name]
-    if not parts:
-        for words, look, change in CHANGES:
-            yield Mistake(_result_name(words), look, _with_changed_result(exact, change))
-        return
-    all_parts = tuple(range(parts))
-    for words, look, change in CHANGES:
-        yield Mistake(_result_name(words), look, _with_changed_parts(exact, change, all_parts))
-        if 0 < len(wrong_parts) < parts:
-            function = _with_changed_parts(exact, change, wrong_parts)
-            yield Mistake(in_parts(wrong_parts) + _result_name(words), look, function)
+    for words, look, change, _ in CHANGES:
+        name = RESULT_NAMES.get(words) or described(words, "")
+        yield Mistake(name, look, with_changed_result(exact, change))
+        if 0 < len(wrong_parts) < 4:
+            yield Mistake(in_parts(wrong_parts) + name, look, with_changed_result(exact, change, wrong_parts))
 
 
-def _result_name(words):
-    return RESULT_NAMES.get(words) or described(words, "")
+def with_changed_result(function: Function, change: ChangeFunction, parts: Sequence[int] = range(4)) -> Function:
+    """Return a function whose result is changed, or some parts of a list."""
 
+    def changed_function(*arguments):
+        result = function(*arguments)
+        rows = row_count(arguments)
+        if not isinstance(result, list):
+            return change(np.asarray(result), rows)
+        return [change(part, rows) if k in parts else part for k, part in enumerate(result)]
 
-def _with_changed_result(exact, change):
-    return lambda *arguments: change(np.asarray(exact(*arguments)), row_count(arguments))
-
-
-def _with_changed_parts(exact, change, parts):
-    def function(*arguments):
-        result = list(exact(*arguments))
-        for k in parts:
-            result[k] = change(result[k], row_count(arguments))
-        return result
-
-    return function
+    return changed_function
 
 
 def in_parts(indices: Sequence[int]) -> str:
@@ -530,7 +551,7 @@ def inherited(
 
 def any_of(task: Task) -> Iterator[Mistake]:
     """Yield the general mistakes of a function."""
-    yield from changed_result(task, 0, ())
+    yield from changed_result(task, ())
     yield from mutated(task)
     if task.name in ("logistic", "softmax"):
         yield from with_numbers(task)

@@ -12,17 +12,7 @@ from ...core.elementary import Array
 from ...core.network import Network
 from .explaining import ROW_SUBSETS, Pair, Trial, relations
 from .mistakes import named, softmax
-from .mutations import (
-    CHANGES,
-    NUMBER_CHANGES,
-    NUMBERS,
-    ChangeFunction,
-    by_number,
-    constant,
-    described,
-    mutated,
-    with_numbers,
-)
+from .mutations import CHANGES, NUMBER_CHANGES, ChangeFunction, described, mutated, with_numbers
 from .tasks import TASKS, same
 
 Pass = Callable[..., tuple[Any, Any]]
@@ -103,7 +93,7 @@ ERROR, BACK = "the error at the output", " in the backward pass"
 class ChangedPass:
     """A network's pass with one value changed, such as "the gradient"."""
 
-    def __init__(self, network: Network, value_name: str, change: ChangeFunction) -> None:
+    def __init__(self, network: Network, value_name: str, change: ChangeFunction):
         self.network = network
         self.value_name = value_name
         self.change = change
@@ -171,13 +161,10 @@ def changed_values(network: Network, is_loss: bool) -> Passes:
         names += [f"{tensor}{BACK}" for tensor in tensors]
     names += ["X", "T", *tensors]
     names += [_output_name(network, number) for number in numbers]
-    for name, (words, _, change) in product(names, CHANGES):
-        yield described(words, name), ChangedPass(network, name, change)
-    for name in names:
-        if any(tensor in name for tensor in tensors):
-            continue  # `relations` covers tensors
-        for (words, _, change), number in product(NUMBER_CHANGES, NUMBERS):
-            yield described(words, name, number), ChangedPass(network, name, by_number(change, number))
+    # `relations` covers tensors that change by a number
+    other_names = [name for name in names if not any(tensor in name for tensor in tensors)]
+    for name, change in chain(product(names, CHANGES), product(other_names, NUMBER_CHANGES)):
+        yield described(change.words, name), ChangedPass(network, name, change.function)
 
 
 def wrong_losses(network: Network) -> Passes:
@@ -210,7 +197,7 @@ def _other_parameters(network):
             indices[tensor.span] = _indices(tensor).reshape(tensor.shape[::-1]).T.ravel()
         yield f"{words} is read in column-major order, not row-major order", _reading_theta(network, indices)
     for tensor in network.layout.tensors:
-        yield f"{tensor} is left out", ChangedPass(network, str(tensor), by_number(constant, 0))
+        yield f"{tensor} is left out", ChangedPass(network, str(tensor), CHANGES[0].function)
 
 
 def _other_parts(network):

@@ -270,7 +270,7 @@ def _defines(statement, wanted):
     return isinstance(statement, DEFINITIONS)
 
 
-def limit(seconds: float, megabytes: int) -> None:
+def limit(seconds: float, megabytes: int):
     """Limit the processor time, memory, file sizes and core dumps if supported."""
     for name, most in {"CPU": int(seconds) + 60, "AS": megabytes * 2**20, "FSIZE": 2**20, "CORE": 0}.items():
         with suppress(ImportError, ValueError, OSError):  # not available on Windows
@@ -279,7 +279,7 @@ def limit(seconds: float, megabytes: int) -> None:
             resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
 
 
-def serve() -> None:
+def serve():
     """Load a file and call its functions on requests from standard input."""
     requests = os.fdopen(os.dup(0), "r")
     answers = os.fdopen(os.dup(1), "w")
@@ -355,7 +355,7 @@ def _loaded(start, answer, used):
 COMMANDS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
 
 
-def watch(package: str, used: list[str]) -> None:
+def watch(package: str, used: list[str]):
     """Record imports of this library, reads of its files, and commands that import it."""
 
     def note(event, details):
@@ -411,7 +411,7 @@ def descendants(root: int) -> dict[int, Process]:
     return family
 
 
-def kill(processes: Iterable[int]) -> None:
+def kill(processes: Iterable[int]):
     for pid in processes:
         with suppress(OSError):
             os.kill(pid, signal.SIGKILL)
@@ -421,7 +421,7 @@ NEW_USERS, NEW_PROCESSES = 0x10000000, 0x20000000
 """The flags of the system call unshare."""
 
 
-def supervised() -> None:
+def supervised():
     """Fork; return in the student's process, and kill its descendants in the current process.
 
     The grader starts this process, which starts a second one, which starts the student's. The second process is the

@@ -30,7 +30,7 @@ class StudentProcess:
     functions to reasons, and `notes` contains sentences about the whole file.
     """
 
-    def __init__(self, text: str, ending: str, seconds: float, megabytes: int, wanted: Sequence[str] = ()) -> None:
+    def __init__(self, text: str, ending: str, seconds: float, megabytes: int, wanted: Sequence[str] = ()):
         self.start = {
             "text": text,
             "ending": ending,
@@ -76,7 +76,7 @@ class StudentProcess:
             reason = "waits forever"
         return f"{reason}, in {self.place}" if self.place else reason
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_: object):
         self._end()
 
     @property
@@ -219,7 +219,7 @@ class StudentProcess:
 class _Watch:
     """Measures the processor time and the idle time of the student's processes."""
 
-    def __init__(self, root: int, seconds: float) -> None:
+    def __init__(self, root: int, seconds: float):
         self.root = root
         self.seconds = seconds
         self.started = self.looked = time.monotonic()
@@ -236,7 +236,7 @@ class _Watch:
             self.since = self.used
         return processes
 
-    def importing(self, imports: bool) -> None:
+    def importing(self, imports: bool):
         """Exclude the time of imports, which take long with a cold cache."""
         if imports == self.imports:
             return

@@ -74,7 +74,7 @@ def script(session: Session) -> str:
 class _Writer:
     """Collects the lines of a script and avoids repeated definitions."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session):
         self.session = session
         self.classes = 0
         self.lines: list[str] = []
@@ -83,7 +83,7 @@ class _Writer:
         self.defined: dict[str, list[str]] = {}
         self.settings = session.initial
 
-    def define(self, settings: Settings) -> None:
+    def define(self, settings: Settings):
         """Write definitions of the settings that have changed."""
         self.settings = settings
         if settings.data in SETS:
@@ -101,7 +101,7 @@ class _Writer:
         self.write("optimizer", [f"optimizer = {optimizer_of(settings)!r}"])
         self.write("engine", [f'engine = "{engine_of(settings)}"'])
 
-    def write(self, name: str, lines: list[str]) -> None:
+    def write(self, name: str, lines: list[str]):
         """Write the lines of a definition if it has changed."""
         if self.defined.get(name) != lines:
             self.lines += lines
@@ -122,14 +122,14 @@ class _Writer:
         order = f"order = np.random.default_rng({settings.seed}).permutation({rows})"
         return [drawn, order, "XY, t = XY[order], t[order]", is_test]
 
-    def inputs(self) -> None:
+    def inputs(self):
         """Write the training inputs and targets if they have changed."""
         names = [name.replace("*", " * ").replace("sin", "np.sin") for name in self.settings.features]
         T = f"np.eye({self.classes})[t[~is_test]]" if self.classes else "t[~is_test]"
         lines = ["x, y = XY[~is_test].T", f"X = np.stack([{', '.join(names)}], axis=1)", f"T = {T}"]
         self.write("inputs", lines)
 
-    def act(self, *action) -> None:
+    def act(self, *action):
         """Write an action of a session."""
         batch = self.settings.batch
         if action[0] in ("epochs", "steps"):

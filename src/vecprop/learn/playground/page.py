@@ -48,7 +48,7 @@ class Page:
     A message from the page calls the method ``do_<name>``. Methods collect the next answer in ``answer``.
     """
 
-    def __init__(self, document: Document, session: Session, windows: "dict[str, Page] | None" = None) -> None:
+    def __init__(self, document: Document, session: Session, windows: "dict[str, Page] | None" = None):
         self.document = document
         self.session = session
         self.windows = {} if windows is None else windows
@@ -71,7 +71,7 @@ class Page:
         self.shown = ColumnDataSource({"message": []}, name="shown")
         self.sent.on_change("data", lambda attribute, old, new: self._answer(self._act, text=new["message"][0]))
 
-    def fill(self) -> None:
+    def fill(self):
         """Add the pictures, the messages and the page template to the document."""
         self._draw()  # draw first, because each change makes the document search for new models
         figures = [view.figure for view in (*self.always.values(), *self.in_tabs.values(), self.starts)]
@@ -159,7 +159,7 @@ class Page:
         edge = self.network.chosen
         self.answer["weight"] = None if edge is None else asdict(edge)
 
-    def do_ready(self, window: str | None = None) -> None:
+    def do_ready(self, window: str | None = None):
         """Start the page. A reloaded page resumes the session of the closed window."""
         before = self.windows.get(window or "")
         if before is not None and not before.is_open:
@@ -176,16 +176,16 @@ class Page:
 
     # Training.
 
-    def do_run(self) -> None:
+    def do_run(self):
         if not self.running and not self.session.trouble:
             self.running = True
             self._next_frame()
 
-    def do_pause(self) -> None:
+    def do_pause(self):
         self.running = False
         self._draw()
 
-    def do_painted(self, frame: int) -> None:
+    def do_painted(self, frame: int):
         """Compute the next frame after the browser has painted the previous one."""
         if self.running and frame == self.frame:
             self._next_frame()
@@ -208,26 +208,26 @@ class Page:
         self.frame += 1
         self.answer["frame"] = self.frame
 
-    def do_step(self) -> None:
+    def do_step(self):
         self.session.step()
         self.do_pause()
 
-    def do_epoch(self) -> None:
+    def do_epoch(self):
         self.session.run_epochs(1)
         self.do_pause()
 
-    def do_restart(self) -> None:
+    def do_restart(self):
         self.session.restart()
         self.do_pause()
 
-    def do_speed(self, epochs: int) -> None:
+    def do_speed(self, epochs: int):
         if type(epochs) is not int or not 1 <= epochs <= MOST_EPOCHS:
             raise ValueError(f"The speed must be between 1 and {MOST_EPOCHS:,} epochs per frame, got {epochs!r}.")
         self.speed = epochs
 
     # Changes.
 
-    def do_change(self, settings: dict) -> None:
+    def do_change(self, settings: dict):
         edits = len(self.session.edits)
         try:
             self.session.change(**settings)
@@ -240,11 +240,11 @@ class Page:
             self._add_settings()
         self._draw()
 
-    def do_open(self, text: str) -> None:
+    def do_open(self, text: str):
         """Start a session with exported settings."""
         self._begin(Session(Settings.from_text(text), self.session.table))
 
-    async def do_upload(self, name: str, content: str) -> None:
+    async def do_upload(self, name: str, content: str):
         """Start a session with an uploaded table, encoded as base64."""
         table = await asyncio.to_thread(PlaygroundTable.from_upload, name, b64decode(content, validate=True))
         self._begin(Session(replace(self.session.settings, data="table", columns=()), table))
@@ -277,7 +277,7 @@ class Page:
     def _move(self, row, x, y):
         self._edit("move", row, x, y, selected=row)
 
-    def do_remove(self, row: int) -> None:
+    def do_remove(self, row: int):
         self._edit("remove", row)
 
     def _edit(self, *edit, selected=None):
@@ -292,17 +292,17 @@ class Page:
             self.map.draw_points(self.session)
         self._draw()
 
-    def do_mouse(self, adds: bool, target: float) -> None:
+    def do_mouse(self, adds: bool, target: float):
         """Set whether a click on the map adds a point, and the target of new points."""
         self.map.adds = bool(adds)
         self.target = target
 
-    def do_map(self, smooth: bool, test: bool) -> None:
+    def do_map(self, smooth: bool, test: bool):
         self.map.smooth = bool(smooth)
         self.map.shows_test = bool(test)
         self.map.update(self.session)
 
-    def do_walk(self, right: int, up: int, moves: bool) -> None:
+    def do_walk(self, right: int, up: int, moves: bool):
         """Select the next point in a direction, or move the selected point by 1 % of the map."""
         row = self.map.selected
         if not moves or row is None:
@@ -312,21 +312,21 @@ class Page:
         (x0, x1), (y0, y1) = self.session.points.limits
         self._move(row, x + right * (x1 - x0) / 100, y + up * (y1 - y0) / 100)
 
-    def do_choose(self, step: int) -> None:
+    def do_choose(self, step: int):
         self.network.choose(step)
         self._add_weight()
 
-    def do_weight(self, index: int, value: float) -> None:
+    def do_weight(self, index: int, value: float):
         self.session.set_weight(index, value)
         self._draw()
 
     # Tabs and export.
 
-    def do_tab(self, tab: str) -> None:
+    def do_tab(self, tab: str):
         self.tab = tab
         self._draw_tab()
 
-    def do_row(self, row: int) -> None:
+    def do_row(self, row: int):
         try:
             self.row = self.session.points.index(row)
         finally:  # resets an invalid index
@@ -338,23 +338,23 @@ class Page:
         self.answer["point"] = self.session.points.described(row)
         self.do_row(row)
 
-    def do_turn(self, around: float, up: float) -> None:
+    def do_turn(self, around: float, up: float):
         self.hidden.turn(float(around), float(up))
         self.hidden.update(self.session)
 
-    async def do_check(self) -> None:
+    async def do_check(self):
         self.answer["report"] = ""
         report = await asyncio.to_thread(check, self.session)
         self.answer["report"] = f"At step {self.session.steps:,}:\n{report}"
 
-    async def do_starts(self, count: int, epochs: int) -> None:
+    async def do_starts(self, count: int, epochs: int):
         self.starts.clear()
         self.answer["starts"] = ""
         losses = await asyncio.to_thread(losses_of_starts, self.session, count, epochs)
         self.starts.draw(losses)
         self.answer["starts"] = described(losses)
 
-    def do_take(self, what: str) -> None:
+    def do_take(self, what: str):
         """Send a file, encoded as base64."""
         file = {"name": "playground.npz", "type": "application/octet-stream"}
         if what == "script":

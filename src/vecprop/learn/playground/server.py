@@ -39,7 +39,7 @@ MOST_BYTES = 30_000_000
 class PlaygroundServer(BaseServer):
     """A Bokeh server for connections from this machine to a secret address."""
 
-    def __init__(self, fill: Callable[[Document], None], port: int = 0) -> None:
+    def __init__(self, fill: Callable[[Document], None], port: int = 0):
         try:
             listening = socket.create_server((HERE, port))
         except OSError as error:
@@ -57,7 +57,7 @@ class PlaygroundServer(BaseServer):
 class GuardedApplication(BokehTornado):
     """A Bokeh application that checks the host, origin and path of each request."""
 
-    def __init__(self, fill: Callable[[Document], None], token: str, hosts: tuple[str, ...]) -> None:
+    def __init__(self, fill: Callable[[Document], None], token: str, hosts: tuple[str, ...]):
         secret: Any = secrets.token_bytes(32)
         super().__init__(
             fill,
@@ -107,7 +107,7 @@ class GuardedApplication(BokehTornado):
 class PromptSocket(WSHandler):
     """Bokeh's WebSocket without Nagle's algorithm, which causes 40 ms delays."""
 
-    def open(self) -> None:
+    def open(self):
         """Disable Nagle's algorithm and open the socket."""
         self.set_nodelay(True)
         super().open()
@@ -116,11 +116,11 @@ class PromptSocket(WSHandler):
 class Refusal(RequestHandler):
     """Answers requests with a status and a message."""
 
-    def initialize(self, refusal: tuple[int, str]) -> None:
+    def initialize(self, refusal: tuple[int, str]):
         """Store the status and the message."""
         self._status, self._message = refusal
 
-    def prepare(self) -> None:
+    def prepare(self):
         """Answer requests of any method."""
         self.set_status(self._status)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
@@ -135,7 +135,7 @@ def redirect(url: str, folder: Path) -> Path:
     return page
 
 
-def serve(table: Path | None, port: int, text: str | None, *, opens_browser: bool) -> None:
+def serve(table: Path | None, port: int, text: str | None, *, opens_browser: bool):
     """Serve the page until Ctrl-C."""
     logging.getLogger("bokeh").setLevel(logging.ERROR)  # hides messages about closed windows
     data = None if table is None else PlaygroundTable.read(table)

@@ -36,12 +36,12 @@ class Curves:
     Long curves contain every second entry, then every fourth, and so on, but always the last one.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int):
         self._entries = self._last = np.empty((0, 1 + width))
         self._added = 0
         self._stride = 1
 
-    def add(self, epochs, values) -> None:
+    def add(self, epochs, values):
         """Append the values, (E, width), of several epochs."""
         entries = np.column_stack([epochs, values])
         first = -self._added % self._stride
@@ -83,13 +83,13 @@ class Session:
     True
     """
 
-    def __init__(self, settings: Settings | None = None, table: PlaygroundTable | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, table: PlaygroundTable | None = None):
         self.table = table
         self._prepare(settings or Settings(data="circles" if table is None else "table"), None)
         self.edits: list[tuple] = []
         self.restart()
 
-    def restart(self) -> None:
+    def restart(self):
         """Reset the weights to their initial values; edited points are retained."""
         self.theta = self.network.init(self.settings.start)
         self.state: TrainingState | None = None
@@ -106,7 +106,7 @@ class Session:
         self.history.add([0], [self.losses])
         self.path = deque([self.theta], LONGEST_PATH)
 
-    def run_epochs(self, count: int) -> None:
+    def run_epochs(self, count: int):
         """Train for a number of epochs, starting with the rest of an incomplete epoch.
 
         If training diverges, training stops at the last parameters with a finite loss and sets `trouble`. Any change of
@@ -122,7 +122,7 @@ class Session:
             self._train(1)
             self._measure(before)
 
-    def step(self, count: int = 1) -> None:
+    def step(self, count: int = 1):
         """Take training steps on the next batches; with full batches, a step is an epoch."""
         if self.batches == 1:
             self.run_epochs(count)
@@ -131,7 +131,7 @@ class Session:
             if not self.trouble:
                 self._take_step()
 
-    def set_weight(self, index: int, value: float) -> None:
+    def set_weight(self, index: int, value: float):
         """Set one entry of theta."""
         if not isinstance(index, int | np.integer) or not is_within(index, 0, len(self.theta)):
             raise SettingsError(f"The parameter index must be between 0 and {len(self.theta) - 1}, got {index!r}.")
@@ -142,7 +142,7 @@ class Session:
         self.trouble = ""
         self._note("weight", int(index), float(value))
 
-    def change(self, **settings) -> None:
+    def change(self, **settings):
         """Change settings; if any of them is invalid, change none.
 
         Training restarts if the parameters' shapes or the weight seed change. The optimizer's state is reset if the
@@ -178,7 +178,7 @@ class Session:
         self.trouble = ""
         self._note("change", after, keeps_state)
 
-    def edit(self, *edit) -> None:
+    def edit(self, *edit):
         """Apply ("add", x, y, target), ("move", index, x, y) or ("remove", index)."""
         self.points = self.points.edited(*edit)
         self._divide()
@@ -238,7 +238,7 @@ class Session:
         X = features(self.settings.features, self.points.XY[selected])
         return X, np.eye(self.class_count)[t] if self.class_count else t
 
-    def _prepare(self, settings: Settings, points: Points | None) -> None:
+    def _prepare(self, settings: Settings, points: Points | None):
         """Apply settings; invalid settings leave the session unchanged."""
         if points is None:
             points = self.drawn(settings)

@@ -19,7 +19,7 @@ LONGEST_TEXT = 10_000
 class SettingsError(ValueError):
     """Raised for invalid settings, with the name and value of a single setting."""
 
-    def __init__(self, message: str, name: str = "", value=None) -> None:
+    def __init__(self, message: str, name: str = "", value=None):
         super().__init__(message)
         self.name = name
         self.value = value
@@ -86,7 +86,7 @@ class Settings:
         "none", "Mistake in the backward pass", "none", "slope_forgotten", "no_transpose", "sum_for_mean"
     )
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         """Validate all values."""
         for name, kind in get_type_hints(type(self)).items():
             value = _typed(name, getattr(self, name), kind)

@@ -52,7 +52,7 @@ class PlaygroundTable:
         If the table has too many or too few rows or columns.
     """
 
-    def __init__(self, frame) -> None:
+    def __init__(self, frame):
         rows, columns = frame.shape
         _require_few(rows, columns)
         if rows < 4 or columns < 3:

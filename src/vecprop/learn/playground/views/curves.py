@@ -15,7 +15,7 @@ MOST_OF_LOSSES, MOST_OF_NORMS, MOST_OF_STARTS = 500, 300, 150
 class LossView:
     """Plots the training and test losses."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.figure = counted(plain_figure("loss", y_range=DataRange1d(start=0)), "epoch", "loss")
         self._curves = empty("epoch train test")
         line = {"x": "epoch", "source": self._curves, "line_width": 2}
@@ -23,7 +23,7 @@ class LossView:
         self.figure.line(y="test", color=COLOURS[0], line_dash="6 3", legend_label="test", **line)
         legend_of(self.figure)
 
-    def update(self, session: Session) -> None:
+    def update(self, session: Session):
         """Draw the current curves."""
         entries = _thinned(len(session.history.epochs), MOST_OF_LOSSES)
         train, test = session.history.values[entries].T
@@ -33,7 +33,7 @@ class LossView:
 class GradientsView:
     """Plots the norms of gradients and updates."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.figure = log_figure("gradients", "step", "norm")
         self._curves = empty("xs ys colour dash name")
         look = {"line_color": "colour", "line_dash": "dash", "line_width": 1.8, "legend_field": "name"}
@@ -42,7 +42,7 @@ class GradientsView:
         self.figure.center.remove(legend)
         self.figure.add_layout(legend, "right")  # next to the curves
 
-    def update(self, session: Session) -> None:
+    def update(self, session: Session):
         """Draw the current curves, without zeros because the axis is logarithmic."""
         drawn: dict[str, list] = {name: [] for name in self._curves.data}
         numbers = [number for number, layer in enumerate(session.network.layers) if isinstance(layer, Dense)]
@@ -62,13 +62,13 @@ class GradientsView:
 class StartsView:
     """Plots the losses of many starts."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.figure = log_figure("starts", "epoch", "loss")
         self._curves = empty("xs ys colour width opacity")
         look = {"line_color": "colour", "line_width": "width", "line_alpha": "opacity"}
         self.figure.multi_line("xs", "ys", source=self._curves, **look)
 
-    def draw(self, losses: Array) -> None:
+    def draw(self, losses: Array):
         """Draw the losses, (starts, epochs + 1), with the page's own network on top."""
         epochs = _thinned(losses.shape[1], MOST_OF_STARTS)
         losses = losses[::-1, epochs]
@@ -82,7 +82,7 @@ class StartsView:
         }
         fit_log_axis(self.figure, losses)
 
-    def clear(self) -> None:
+    def clear(self):
         """Remove the curves after the settings have changed."""
         self._curves.data = {name: [] for name in self._curves.data}
         fit_log_axis(self.figure, np.empty(0))

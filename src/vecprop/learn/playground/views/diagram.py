@@ -36,7 +36,7 @@ class UnitColumn(NamedTuple):
 class NetworkView:
     """The diagram of the network."""
 
-    def __init__(self, on_choose: Callable[[], None]) -> None:
+    def __init__(self, on_choose: Callable[[], None]):
         self.figure = without_axes(plain_figure("network", x_range=(0, WIDTH), y_range=(0, HEIGHT)))
         self._edges = empty("xs ys width colour index")
         self._biases = empty("x y size colour index")
@@ -81,7 +81,7 @@ class NetworkView:
         """The selected edge with its current value. If the units change, the selection is cleared."""
         return None if self._chosen is None else self._edges_by_index[self._chosen]
 
-    def choose(self, step: int) -> None:
+    def choose(self, step: int):
         """Select the next (1) or previous (-1) weight or bias."""
         indices = list(self._edges_by_index)
         position = step // 2
@@ -91,7 +91,7 @@ class NetworkView:
         for source in (self._edges, self._biases):
             source.selected.indices = np.flatnonzero(np.asarray(source.data["index"]) == self._chosen).tolist()
 
-    def update(self, session: Session) -> None:
+    def update(self, session: Session):
         """Draw the current weights and units."""
         images = units_of(session, UNIT_SIZE)
         columns = _unit_columns(images)

@@ -24,7 +24,7 @@ NEAR = 0.03
 class MapView:
     """The map of predictions and points."""
 
-    def __init__(self, on_edit: Callable[..., None]) -> None:
+    def __init__(self, on_edit: Callable[..., None]):
         self.figure = plain_figure("map", x_range=(0, 1), y_range=(0, 1))
         self.figure.grid.visible = False
         self._image = models.ColumnDataSource({"image": [np.zeros((2, 2), np.uint32)]})
@@ -51,7 +51,7 @@ class MapView:
         self.adds = False
         self.selected: int | None = None
 
-    def update(self, session: Session) -> None:
+    def update(self, session: Session):
         """Draw the current predictions, and the points if they have changed."""
         points = session.points
         predictions = map_of(session, SIZE)
@@ -65,7 +65,7 @@ class MapView:
             self.draw_points(session)
         self._image.data = {"image": [pixels]}
 
-    def draw_points(self, session: Session) -> None:
+    def draw_points(self, session: Session):
         """Draw the session's points."""
         points = session.points
         x, y = self._axes

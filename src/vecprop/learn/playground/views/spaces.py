@@ -20,7 +20,7 @@ SIZE = 40
 class HiddenView:
     """Draws the outputs of the last hidden layer in 3D."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         # The ranges have the aspect ratio on the page.
         self.figure = without_axes(plain_figure("hidden", x_range=(-2.7, 2.7), y_range=(-1.8, 1.8)))
         self._box = empty("xs ys")
@@ -32,12 +32,12 @@ class HiddenView:
         self.figure.text("x", "y", "text", source=self._names, text_font_size="12px", text_align="center", name=INK)
         self.angles = np.array([0.6, 0.35])
 
-    def turn(self, around: float, up: float) -> None:
+    def turn(self, around: float, up: float):
         """Rotate the space by angles in radians; the elevation stays within ±π/2."""
         self.angles += (around, up)
         self.angles[1] = np.clip(self.angles[1], -np.pi / 2, np.pi / 2)
 
-    def update(self, session: Session) -> None:
+    def update(self, session: Session):
         """Draw the outputs of up to three units, scaled to [-1, 1]."""
         H = hidden(session)[:, :3]
         rows = evenly_spaced(len(H))
@@ -86,7 +86,7 @@ def _cut(session, units, low, high):
 class MomentumView:
     """Draws the loss surface, the recent path and the current parameters as a ball."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.figure = plain_figure("momentum", x_range=(-1, 1), y_range=(-1, 1))
         self._surface = empty("image x y dw dh")
         self._path = empty("x y")
@@ -101,7 +101,7 @@ class MomentumView:
         self.figure.xaxis.axis_label = "first direction"
         self.figure.yaxis.axis_label = "second direction"
 
-    def update(self, session: Session) -> None:
+    def update(self, session: Session):
         """Draw the loss around the current parameters and the path to them."""
         loss, x, y, path = loss_surface(session, SIZE)
         self.figure.x_range.update(start=x[0], end=x[-1])
