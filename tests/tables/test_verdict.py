@@ -144,7 +144,7 @@ def test_duplicates_in_other_folds_prove_nothing():
     found: Any = with_duplicates(repeated)
     assert (found.trained_on, found.verdict.level) == (300, UNCLEAR)
     assert "(300 of them duplicate training rows)" in found.summary
-    tested = with_duplicates(scored_twice(X, y, "test"))
+    tested: Any = with_duplicates(scored_twice(X, y, "test"))
     assert (tested.trained_on, tested.verdict.level) == (300, UNCLEAR)
 
 

@@ -49,9 +49,12 @@ def kind_of_note(note: str) -> NoteKind:
 def joined_notes(notes: Iterable[str]) -> Note:
     """Join notes on a value with semicolons. The first kind that differs from "reading" is the kind of all."""
     notes = [note for note in notes if note]
-    kinds = [kind_of_note(note) for note in notes]
-    usual: NoteKind = "reading"
-    return Note("; ".join(notes), next((kind for kind in kinds if kind != usual), usual))
+    text = "; ".join(notes)
+    for note in notes:
+        kind = kind_of_note(note)
+        if kind != "reading":
+            return Note(text, kind)
+    return Note(text)
 
 
 def note_about(subject: str, note: str, column: str | None = None) -> Note:
