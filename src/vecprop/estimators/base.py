@@ -203,7 +203,7 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         """
         return self._partial_fit(X, y, sample_weight)
 
-    def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
+    def _partial_fit(self, X, y, sample_weight) -> Self:
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         require_no_checkpoint(self, "leave it out for partial_fit, and save the model between calls")
@@ -211,8 +211,10 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         first = not hasattr(self, "coefs_")
         rows, _ = self._accept(X, y, sample_weight, first=first, incremental=True)
         if has_horizon(parts.schedule(self, len(rows))):
-            needed = "the total number of epochs, which partial_fit does not know"
-            raise ValueError(f"{self.learning_rate!r} needs {needed}: use fit, or another learning_rate.")
+            raise ValueError(
+                f"{self.learning_rate!r} needs the total number of epochs, which partial_fit does not know: use fit, "
+                "or another learning_rate."
+            )
         spec = self._begin(rows, None, random, first, is_partial=True)
         outcome = spec.train(epochs=1)
         if outcome.interrupted:
@@ -287,12 +289,12 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
 
     def _accept(
         self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        X_val: Any = None,
-        y_val: Any = None,
-        sample_weight_val: Any = None,
+        X,
+        y,
+        sample_weight=None,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
         *,
         first: bool = True,
         incremental: bool = False,
@@ -307,9 +309,9 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
 
     def _read(
         self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
+        X,
+        y,
+        sample_weight=None,
         first: bool = False,
         incremental: bool = False,
         weighted: bool = False,
@@ -323,8 +325,10 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
             if self._y_is:
                 for value in np.ravel(np.asarray(y, object)):
                     if isinstance(value, str):
-                        problem = f"y has the text {value!r}, but a regressor predicts numbers"
-                        raise ValueError(f"{problem}: use MLPClassifier for class names.") from None
+                        raise ValueError(
+                            f"y has the text {value!r}, but a regressor predicts numbers: "
+                            "use MLPClassifier for class names."
+                        ) from None
             raise
         X, y = checked
         weight = None if sample_weight is None else row_weights(sample_weight, X.shape[0])
@@ -395,8 +399,10 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         self._publish(outcome)
         self._rows = Predictions(self.network_, self.theta_)
         if outcome.diverged:
-            cause = "The input data may contain large values and need to be preprocessed."
-            message = f"Solver produced non-finite parameter weights. {cause}"
+            message = (
+                "Solver produced non-finite parameter weights. The input data may contain large values and need to "
+                "be preprocessed."
+            )
             raise ValueError(" ".join([message, *self._diagnosis(spec.rows, of_sample=True)])) from outcome.error
 
     def _convergence_warning(self, spec: FitSpec, outcome: FitOutcome) -> str:
@@ -427,8 +433,10 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         network = parts.network(self, X.shape[1], self.n_outputs_, loss)
         is_new = first or "network_" not in vars(self)
         if not is_new and network.layout != self.network_.layout:
-            trained = f"but the trained network is {self.network_.layout}: refit with warm_start=False."
-            raise ValueError(f"The settings now describe {network.layout}, {trained}")
+            raise ValueError(
+                f"The settings now describe {network.layout}, but the trained network is {self.network_.layout}: "
+                "refit with warm_start=False."
+            )
         self.network_ = network
         if not is_new:
             return
@@ -466,7 +474,7 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         outputs = self._network_outputs(X)  # raises an error if the model is not fitted
         return self.targets_.decode(outputs)
 
-    def _network_outputs(self, X: Any) -> np.ndarray:
+    def _network_outputs(self, X) -> np.ndarray:
         """Validate X and return the network's outputs, (N, O)."""
         attributes = self.__dict__
         predictions = attributes.get("_rows")
@@ -497,7 +505,7 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         dtype = self.theta_.dtype
         return Selection(X) if is_converted_as_read(X, dtype) else X.astype(dtype, copy=False)
 
-    def _scorer(self, rows: Rows, scoring: Any) -> Callable[[TrainingState], float]:
+    def _scorer(self, rows: Rows, scoring) -> Callable[[TrainingState], float]:
         """Return a function that scores the parameters of a training state on these rows."""
         scorer: Any = check_scoring(self, scoring=scoring)
         probe = copy.copy(self)  # without feature names, since the rows are plain arrays
@@ -528,5 +536,7 @@ def require_inherited_fit(model: MultilayerPerceptron) -> None:
     """Raise an error if the model's class overrides `fit`, which simultaneous fits would not call."""
     cls: Any = type(model)
     if unwrap(cls.fit) is not unwrap(MultilayerPerceptron.fit):  # MLflow's autologging wraps it
-        wrong = "overrides fit, which is not called when many models are fitted at once"
-        raise TypeError(f"{cls.__name__} {wrong}: use scikit-learn's GridSearchCV or Bagging for it.")
+        raise TypeError(
+            f"{cls.__name__} overrides fit, which is not called when many models are fitted at once: "
+            "use scikit-learn's GridSearchCV or Bagging for it."
+        )

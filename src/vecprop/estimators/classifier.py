@@ -128,16 +128,19 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
             If data or settings are invalid, labels are unknown, or training diverges.
         """
         if self.class_weight == "balanced":
-            wrong = "class_weight='balanced' needs all rows, but partial_fit gets only some of them"
-            raise ValueError(f"{wrong}: give a dict of weights.")
+            raise ValueError(
+                "class_weight='balanced' needs all rows, but partial_fit gets only some of them: "
+                "give a dict of weights."
+            )
         fitted_classes = getattr(self, "classes_", None)
         if fitted_classes is None:
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             self.classes_ = unique_labels(classes)
         elif classes is not None and not np.array_equal(fitted_classes, unique_labels(classes)):
-            rule = "is not the same as on last call to partial_fit"
-            raise ValueError(f"`classes={classes!r}` {rule}, was: {fitted_classes!r}")
+            raise ValueError(
+                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {fitted_classes!r}"
+            )
         return self._partial_fit(X, y, sample_weight)
 
     @suggests_keywords
@@ -199,9 +202,7 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
             return None
         return "subset_accuracy" if self.targets_.multilabel else "accuracy"
 
-    def _read_targets(
-        self, y: Any, weight: np.ndarray | None, new: bool, trains: bool = False
-    ) -> tuple[Any, np.ndarray]:
+    def _read_targets(self, y, weight: np.ndarray | None, new: bool, trains: bool = False) -> tuple[Any, np.ndarray]:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         has_output_each = getattr(self.loss, "takes_classes", False)
@@ -215,18 +216,20 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         takes_classes = getattr(self._network_loss(), "takes_classes", False)
         return y, self.targets_.encode(y, as_classes=takes_classes)
 
-    def _require_known(self, y: Any, trains: bool) -> None:
+    def _require_known(self, y, trains: bool) -> None:
         """Raise an error if y contains labels that were not fitted, or training rows lack some with warm_start."""
         classes = unique_labels(y)
         if (y.ndim == 2) != self.targets_.multilabel:
-            wrong = "y is multilabel in one call and single-label in another"
-            raise ValueError(f"{wrong}: pass y as in the first call.")
+            raise ValueError("y is multilabel in one call and single-label in another: pass y as in the first call.")
         if trains and self.warm_start and set(classes) != set(self.classes_):
-            rule = "warm_start can only be used where `y` has the same classes as in the previous call to fit"
-            raise ValueError(f"{rule}. Previously got {self.classes_}, `y` has {classes}")
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                f"Previously got {self.classes_}, `y` has {classes}"
+            )
         if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
-            fitted = f"`self.classes_` has {self.classes_}"
-            raise ValueError(f"`y` has classes not in `self.classes_`. {fitted}. 'y' has {classes}.")
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
+            )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

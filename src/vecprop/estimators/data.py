@@ -28,7 +28,7 @@ class Table:
     scaling: Scaling | None = None
 
     @cached_property
-    def inputs(self) -> Any:
+    def inputs(self):
         """X, wrapped for lazy scaling if a scaler is set."""
         return self.X if self.scaling is None else Selection(self.X, None, self.scaling)
 
@@ -60,7 +60,7 @@ class Rows:
                 X = X.astype(float)
         return Table(X, self._select(table.y), self.T, self.weight)
 
-    def _select(self, values: Any) -> Any:
+    def _select(self, values):
         """Return the entries of these rows."""
         return values if self.indices is None else values[self.indices]
 
@@ -78,7 +78,7 @@ class Rows:
         """Return a subset of these rows, by position."""
         return Rows(self.table, indices if self.indices is None else self.indices[indices])
 
-    def split(self, random: np.random.RandomState, share: float, strata: Any) -> tuple["Rows", "Rows"]:
+    def split(self, random: np.random.RandomState, share: float, strata) -> tuple["Rows", "Rows"]:
         """Split the rows at random, optionally stratified; the second part gets the given share.
 
         Models with the same random state share one split. The state then advances as if each model had drawn a split.
@@ -98,8 +98,9 @@ class Rows:
             strata = strata.astype(str)  # as scikit-learn's error message shows them
         rows, validation = self.split(random, share, strata)
         if len(validation) < 2:
-            advice = "Increase 'validation_fraction' or the size of your dataset."
-            raise ValueError(f"The validation set is too small. {advice}")
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+            )
         return rows, validation
 
     def columns(self, features: np.ndarray) -> "Rows":
@@ -129,7 +130,7 @@ class Rows:
         return Rows(Table(X, spread("y"), spread("T"), spread("weight"), scaling), indices)
 
 
-def random_parts(count: int, random: np.random.RandomState, share: float, strata: Any) -> Any:
+def random_parts(count: int, random: np.random.RandomState, share: float, strata) -> Any:
     """Return the row indices of a random split in two, drawn as by scikit-learn's `train_test_split`.
 
     For Boolean strata this is faster and takes less memory: scikit-learn builds lists with 100 bytes per row.
@@ -191,22 +192,24 @@ class Labels:
     sparse: bool = False
 
     @classmethod
-    def from_labels(cls, y: Any, classes: Any = None, always_one_each: bool = False) -> "Labels":
+    def from_labels(cls, y, classes=None, always_one_each: bool = False) -> "Labels":
         """Create an instance from the classes in y, or from the given classes.
 
         With `always_one_each`, two classes have two outputs instead of one.
         """
         kind = type_of_target(y, input_name="y")
         if "multioutput" in kind:
-            expected = "one label per row, or a matrix of 0 and 1 with a column for each label"
-            raise ValueError(f"Multioutput target data is not supported: y has shape {y.shape}, expected {expected}.")
+            raise ValueError(
+                f"Multioutput target data is not supported: y has shape {y.shape}, expected one label per row, "
+                "or a matrix of 0 and 1 with a column for each label."
+            )
         check_classification_targets(y)
         classes = unique_labels(y if classes is None else classes)
         multilabel = kind == "multilabel-indicator"
         has_one_each = multilabel or always_one_each or len(classes) > 2
         return cls(classes, multilabel, len(classes) if has_one_each else 1, sparse.issparse(y))
 
-    def encode(self, y: Any, as_classes: bool) -> np.ndarray:
+    def encode(self, y, as_classes: bool) -> np.ndarray:
         """Return the targets: the class index of each row, (N,), or a column for each output, (N, O)."""
         if self.multilabel:
             return _dense(y).astype(float)
@@ -215,7 +218,7 @@ class Labels:
             return indices.astype(float)[:, None]
         return indices if as_classes else np.eye(self.outputs)[indices]
 
-    def decode(self, Y: np.ndarray) -> Any:
+    def decode(self, Y: np.ndarray):
         """Return the labels of predictions (N, O)."""
         if self.multilabel:
             labels = (Y > 0.5).astype(int)
@@ -228,7 +231,7 @@ class Labels:
         return np.hstack([1 - Y, Y]) if self.outputs == 1 and not self.multilabel else Y
 
 
-def _dense(values: Any) -> np.ndarray:
+def _dense(values) -> np.ndarray:
     """Return a dense or sparse array as a dense array."""
     return values.toarray() if sparse.issparse(values) else np.asarray(values)
 
@@ -267,7 +270,7 @@ class Numbers:
         return y.ravel() if self.outputs == 1 else y
 
 
-def class_weights(class_weight: Any, y: Any, weight: np.ndarray | None) -> np.ndarray:
+def class_weights(class_weight, y, weight: np.ndarray | None) -> np.ndarray:
     """Return each row's class weight; "balanced" is Σ w / (C Σ_c w).
 
     Examples
@@ -284,7 +287,7 @@ def class_weights(class_weight: Any, y: Any, weight: np.ndarray | None) -> np.nd
     return balanced[indices]
 
 
-def row_weights(sample_weight: Any, rows: int) -> np.ndarray:
+def row_weights(sample_weight, rows: int) -> np.ndarray:
     """Validate sample weights, or one number for all rows, and return them as floats."""
     weight = np.full(rows, sample_weight) if isinstance(sample_weight, Number) else sample_weight
     dtypes: Any = [np.float64, np.float32]
@@ -296,7 +299,7 @@ def row_weights(sample_weight: Any, rows: int) -> np.ndarray:
     return weight
 
 
-def types_of_inputs(X: Any) -> tuple[Any, ...] | None:
+def types_of_inputs(X) -> tuple[Any, ...] | None:
     """Return the dtypes that scikit-learn's validation allows for X, or None to keep the dtype of X.
 
     Large integer and Boolean arrays keep their dtype and are converted lazily.
@@ -306,7 +309,7 @@ def types_of_inputs(X: Any) -> tuple[Any, ...] | None:
     return np.float64, np.float32
 
 
-def inputs_as_numpy(X: Any) -> Any:
+def inputs_as_numpy(X) -> Any:
     """Convert inputs with `as_numpy`, or raise an error that names a column of text."""
     if hasattr(X, "select_dtypes"):
         for name, column in X.select_dtypes((object, "string", "category")).items():
@@ -314,12 +317,14 @@ def inputs_as_numpy(X: Any) -> Any:
                 column.dropna().astype(float)
             except ValueError as error:
                 _, _, text = str(error).partition(": ")
-                advice = "encode it as numbers, or use TabularClassifier or TabularRegressor, which encode text"
-                raise ValueError(f"Column {name!r} of X contains text such as {text}: {advice}.") from None
+                raise ValueError(
+                    f"Column {name!r} of X contains text such as {text}: encode it as numbers, "
+                    "or use TabularClassifier or TabularRegressor, which encode text."
+                ) from None
     return as_numpy(X)
 
 
-def as_numpy(values: Any) -> Any:
+def as_numpy(values) -> Any:
     """Convert arrays of other libraries or byte orders to native NumPy arrays; return other values unchanged.
 
     Invalid sparse matrices are rejected before SciPy converts them.

@@ -180,8 +180,10 @@ def oscillation(case: Case) -> Iterator[str]:
     if case.rate and not has_diverged and case.oscillates:
         moves = np.diff(case.latest)
         share = np.maximum(moves, 0).mean() / abs(np.median(case.latest))
-        rises = f"over the last {len(moves)} epochs, the loss rose on average by {share:.2g} times its size"
-        yield f"The learning rate is too high: {rises}; lower {case.rate}."
+        yield (
+            f"The learning rate is too high: over the last {len(moves)} epochs, "
+            f"the loss rose on average by {share:.2g} times its size; lower {case.rate}."
+        )
 
 
 def slowness(case: Case) -> Iterator[str]:
@@ -193,9 +195,11 @@ def slowness(case: Case) -> Iterator[str]:
         return
     fall = losses[0] - losses[-1]
     if fall > model.tol:
-        falls = f"the loss still fell by {fall / abs(losses[0]):.2%} over the last {len(losses) - 1} epochs"
-        advice = f"raise {case.rate} or max_iter (now {model.max_iter})"
-        yield f"The learning rate is too low, or there are too few epochs: {falls}; {advice}."
+        yield (
+            "The learning rate is too low, or there are too few epochs: the loss still fell by "
+            f"{fall / abs(losses[0]):.2%} over the last {len(losses) - 1} epochs; "
+            f"raise {case.rate} or max_iter (now {model.max_iter})."
+        )
 
 
 def missing_classes(case: Case) -> Iterator[str]:
@@ -219,7 +223,7 @@ def missing_classes(case: Case) -> Iterator[str]:
         yield f"{subject} never predicted, although present in the rows: {balance}train longer."
 
 
-def _contains(labels: Any, classes: np.ndarray) -> np.ndarray:
+def _contains(labels, classes: np.ndarray) -> np.ndarray:
     """Return whether labels contain each class; multilabel targets have one column per class."""
     return _row(labels.sum(axis=0)) > 0 if labels.ndim == 2 else np.isin(classes, labels)
 
@@ -243,7 +247,7 @@ def diagnosis_of(case: Case) -> Diagnosis:
         return Diagnosis(sentence for symptom in SYMPTOMS for sentence in symptom(case))
 
 
-def _unscaled(X: Any, names: Sequence[Any]) -> str:
+def _unscaled(X, names: Sequence[Any]) -> str:
     """List the columns whose scale is far from 1, with their scales, worst first; the result may be empty."""
     largest = _row(abs(X).max(axis=0)).astype(float)
     unit = np.where(largest > 0, largest, 1)  # normalizes, so that squares neither overflow nor underflow
@@ -256,14 +260,14 @@ def _unscaled(X: Any, names: Sequence[Any]) -> str:
     return _listed([f"{_column_name(names[column])} ({size[column]:.3g})" for column in columns])
 
 
-def _column_name(name: Any) -> str:
+def _column_name(name) -> str:
     """Return the name of a column for a sentence."""
     if isinstance(name, int):
         return f"column {name}"
     return name if name == "y" else repr(str(name))
 
 
-def _row(values: Any) -> np.ndarray:
+def _row(values) -> np.ndarray:
     """Return a dense or sparse matrix's column reduction as a flat array."""
     return np.asarray(values.toarray() if sparse.issparse(values) else values).ravel()
 

@@ -208,11 +208,15 @@ class FitSpec:
         if self.is_lbfgs and reason in LBFGS_WARNINGS:
             return f"lbfgs failed to converge after {outcome.n_iter} iteration(s): {LBFGS_WARNINGS[reason]}."
         if not self.is_lbfgs and reason == "epochs":
-            reached = f"Maximum iterations ({settings.max_iter}) reached"
-            return f"Stochastic Optimizer: {reached} and the optimization hasn't converged yet."
+            return (
+                f"Stochastic Optimizer: Maximum iterations ({settings.max_iter}) reached and the optimization hasn't "
+                "converged yet."
+            )
         if reason in ("callback", "converged") and not self.by_score and 0 < settings.tol < ulp(loss):
-            wrong = f"The loss, {loss:.3g}, is so large that progress of tol={settings.tol:g} is lost in rounding"
-            return f"{wrong}: training ended, perhaps without convergence."
+            return (
+                f"The loss, {loss:.3g}, is so large that progress of tol={settings.tol:g} is lost in rounding: "
+                "training ended, perhaps without convergence."
+            )
         return ""
 
 
@@ -342,8 +346,9 @@ class Recorder:
         """Divide an adaptive learning rate instead of stopping; return whether this was possible."""
         settings, rate = self.spec.settings, getattr(self.spec.optimizer, "learning_rate", 0.0)
         what = "Validation score" if self.spec.by_score else "Training loss"
-        long = f"for {settings.n_iter_no_change} consecutive epochs"
-        message = f"{what} did not improve more than tol={settings.tol:f} {long}."
+        message = (
+            f"{what} did not improve more than tol={settings.tol:f} for {settings.n_iter_no_change} consecutive epochs."
+        )
         factor = state.schedule.get("factor") if settings.learning_rate == "adaptive" else None
         adapts = factor is not None and rate * factor > 1e-6
         if adapts:

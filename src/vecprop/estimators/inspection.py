@@ -32,7 +32,7 @@ class Views(list):
         view[...] = array
 
 
-def _views(model: Any, attribute: str, name: str) -> Any:
+def _views(model, attribute: str, name: str):
     """Return a parameter of all dense layers as views of theta, or the initial values that the user assigned."""
     if "network_" in vars(model):
         return Views(p[name] for p in model.network_.layout.views(model.theta_) if "W" in p)
@@ -42,7 +42,7 @@ def _views(model: Any, attribute: str, name: str) -> Any:
         raise AttributeError(f"{type(model).__name__} is not fitted and has no {attribute}.") from None
 
 
-def _set_views(model: Any, attribute: str, values: Sequence[Any]) -> None:
+def _set_views(model, attribute: str, values: Sequence[Any]) -> None:
     if "network_" not in vars(model):
         vars(model).setdefault("_given", {})[attribute] = list(values)
         return
@@ -61,7 +61,7 @@ class Predictions:
     theta: np.ndarray
     _predictor: Any = field(default=None, init=False)
 
-    def __call__(self, X: Any) -> np.ndarray:
+    def __call__(self, X) -> np.ndarray:
         """Return predictions (N, O) for dense, sparse or lazy rows X (N, I) with theta's dtype."""
         if sparse.issparse(X):
             return SparseNetwork(self.network).predict(self.theta, X.tocsr())
@@ -182,7 +182,7 @@ class Inspection(ABC):
         """Return the losses as a history, and the epoch of the first loss."""
         return curves_of(self), 1
 
-    def _checked_rows(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _checked_rows(self, X, y) -> tuple[np.ndarray, np.ndarray]:
         """Validate rows; return dense inputs and targets."""
         check_is_fitted(self)
         rows = self._read(X, y, None).table
@@ -197,11 +197,11 @@ def index_of_hidden_layer(network: Network, layer: int) -> int:
     return indices[layer]
 
 
-def _dense(X: Any) -> np.ndarray:
+def _dense(X) -> np.ndarray:
     return X.toarray() if sparse.issparse(X) else X
 
 
-def curves_of(model: Any) -> SimpleNamespace:
+def curves_of(model) -> SimpleNamespace:
     """Return the losses of a model as a history. Earlier epochs may not have had validation rows."""
     loss = model.loss_curve_
     validation_loss = model.validation_loss_curve_ or []
@@ -316,7 +316,7 @@ class Plots(LossPlots):
         ax.set(xlabel="mean predicted probability", ylabel="share of rows of the class")
         return ax
 
-    def _plot_classes(self, plot: Any, X: Any, y: Any, ax: Any, **options: Any) -> "Axes":
+    def _plot_classes(self, plot, X, y, ax, **options) -> "Axes":
         """Draw rows by class, or raise an error if the model does not predict one class per row."""
         model = self.model
         X, T = model._checked_rows(X, y)

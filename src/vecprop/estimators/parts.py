@@ -25,7 +25,7 @@ class SampleScaling(Schedule):
         """Return a state with zero rows seen."""
         return {"seen": 0}
 
-    def observe(self, loss: Any, state: State) -> None:
+    def observe(self, loss, state: State) -> None:
         """Add the rows of the epoch."""
         state["seen"] += self.rows
 
@@ -87,16 +87,18 @@ def network(settings: Constructor, inputs: int, outputs: int, loss: Loss) -> Net
     return Network(inputs, layers, loss, L2(settings.alpha, averaged=True))
 
 
-def _activation(value: Any, number: int) -> Activation:
+def _activation(value, number: int) -> Activation:
     """Return the activation of a hidden layer, given as an object or by its name."""
     activation = ACTIVATIONS.get(value) if isinstance(value, str) else value
     if not isinstance(activation, Activation):
-        expected = f"an Activation, or one of {', '.join(ACTIVATIONS)}"
-        raise ValueError(f"The activation of hidden layer {number} is {value!r}, expected {expected}.")
+        raise ValueError(
+            f"The activation of hidden layer {number} is {value!r}, expected an Activation, "
+            f"or one of {', '.join(ACTIVATIONS)}."
+        )
     return activation
 
 
-def initial_theta(settings: Constructor, network: Network, random: np.random.RandomState, dtype: Any) -> np.ndarray:
+def initial_theta(settings: Constructor, network: Network, random: np.random.RandomState, dtype) -> np.ndarray:
     """Draw initial parameters, (P,), by the initializer or as scikit-learn does (Glorot and Bengio, 2010).
 
     scikit-learn draws each dense layer's W and b uniformly from [-a, a] with a = √(f / (I + O)), where f is 2 if the
@@ -160,7 +162,7 @@ def schedule(settings: Constructor, rows: int) -> Schedule:
     return Cuts()
 
 
-def _per_layer(name: str, value: Any, count: int) -> Sequence[Any]:
+def _per_layer(name: str, value, count: int) -> Sequence[Any]:
     """Return a list with the setting of each hidden layer, given a list or a common value."""
     if not isinstance(value, list | tuple):
         return [value] * count

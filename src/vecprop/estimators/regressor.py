@@ -91,9 +91,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         is_own = cls.score is RegressorMixin.score and cls.predict is MultilayerPerceptron.predict
         return "r2" if is_own and len(rows) > 1 else None
 
-    def _read_targets(
-        self, y: Any, weight: np.ndarray | None, new: bool, trains: bool = False
-    ) -> tuple[Any, np.ndarray]:
+    def _read_targets(self, y, weight: np.ndarray | None, new: bool, trains: bool = False) -> tuple[Any, np.ndarray]:
         if y.dtype.kind not in "biuf":
             raise ValueError(f"y has dtype {y.dtype}, expected numbers: use MLPClassifier for class names.")
         assert_all_finite(y, input_name="y")  # scikit-learn does not check objects such as None

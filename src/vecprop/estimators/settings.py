@@ -23,7 +23,7 @@ COUNT = Interval(Integral, 1, None, closed="left")
 CHECKPOINT = [CheckpointType(["_members", "_fits", "_part"]), None]
 
 
-def names(parts: Iterable[catalog.Part]) -> Any:
+def names(parts: Iterable[catalog.Part]):
     """Return a constraint that accepts the names of these parts."""
     return StrOptions(set(catalog.named(parts)))
 
@@ -172,19 +172,21 @@ class Constructor(Positional):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
 
-def held(checkpoint: Any) -> AbstractContextManager[None]:
+def held(checkpoint) -> AbstractContextManager[None]:
     """Return a context that locks the checkpoint, if any, and treats SIGTERM like Ctrl-C."""
     return nullcontext() if checkpoint is None else checkpoint._held()
 
 
-def require_repeatable(model: Any, checkpoint: Any = None) -> None:
+def require_repeatable(model, checkpoint=None) -> None:
     """Raise an error if a checkpoint is combined with an unseeded model."""
     if (checkpoint or getattr(model, "checkpoint", None)) is not None and model.random_state is None:
-        wrong = "random_state is None, so each call of fit trains different networks, but a checkpoint needs the same"
-        raise ValueError(f"{wrong}: give random_state=0, or another integer.")
+        raise ValueError(
+            "random_state is None, so each call of fit trains different networks, but a checkpoint needs the same: "
+            "give random_state=0, or another integer."
+        )
 
 
-def require_no_checkpoint(model: Any, instead: str) -> None:
+def require_no_checkpoint(model, instead: str) -> None:
     """Raise an error if a model that is not trained by a single call of `fit` has a checkpoint."""
     if getattr(model, "checkpoint", None) is not None:
         raise ValueError(

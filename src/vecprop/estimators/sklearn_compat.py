@@ -48,9 +48,9 @@ try:
 except ImportError:  # without it, callbacks are not torn down
 
     def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Any], Any]:  # noqa: D103
-        def decorated(fit: Any) -> Any:
+        def decorated(fit):
             @wraps(fit)
-            def checked(model: Any, *args: Any, **kwargs: Any) -> Any:
+            def checked(model, *args, **kwargs):
                 model._validate_params()
                 return fit(model, *args, **kwargs)
 
@@ -65,13 +65,13 @@ try:
     from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures as warn_of_failed_fits
 except ImportError:  # without it, the first error in a fit or scorer stops a search
 
-    def warn_of_failed_fits(results: Any, error_score: Any) -> None:  # noqa: D103
+    def warn_of_failed_fits(results, error_score) -> None:  # noqa: D103
         if errors := [result["fit_error"] for result in results if result["fit_error"] is not None]:
             raise ValueError(f"{len(errors)} fits failed out of a total of {len(results)}:\n{errors[0]}")
 
     def score_of_split(  # noqa: D103
-        estimator: Any, X_test: Any, y_test: Any, scorer: Any, score_params: Any, error_score: Any = "raise"
-    ) -> Any:
+        estimator, X_test, y_test, scorer, score_params, error_score: Any = "raise"
+    ):
         return scorer(estimator, X_test, y_test, **score_params)
 
     def insert_error_scores(results: Any, error_score: Any) -> None: ...  # noqa: D103
@@ -87,12 +87,12 @@ SEARCH_CONSTRAINTS: dict[str, list[Any]] = getattr(BaseSearchCV, "_parameter_con
 """The constraints of each setting of a search."""
 
 
-def require_valid_settings(model: Any) -> None:
+def require_valid_settings(model) -> None:
     """Raise an error if a setting of an estimator violates its constraints."""
     getattr(model, "_validate_params", lambda: None)()
 
 
-def scorers_of(estimator: Any, scoring: Any) -> dict[str, Any] | None:
+def scorers_of(estimator, scoring) -> dict[str, Any] | None:
     """Return the scorers by name, or None for a single scorer."""
     if not isinstance(scoring, dict | list | tuple | set):
         return None
@@ -100,13 +100,13 @@ def scorers_of(estimator: Any, scoring: Any) -> dict[str, Any] | None:
     return {name: check_scoring(estimator, one) for name, one in named.items()}
 
 
-def only_predicts(estimator: Any, scorers: Iterable[Any]) -> bool:
+def only_predicts(estimator, scorers: Iterable[Any]) -> bool:
     """Return whether scorers use X only through the model's own predictions or `score`."""
     known = type(get_scorer("accuracy")), type(check_scoring(estimator))
     return all(isinstance(scorer, known) for scorer in scorers)
 
 
-def results_of(search: Any, choices: Any, folds: int, outcomes: Any, more: dict[str, Any]) -> dict[str, Any]:
+def results_of(search, choices, folds: int, outcomes, more: dict[str, Any]) -> dict[str, Any]:
     """Return ``cv_results_``, or only the scores' means, deviations and ranks if scikit-learn lacks a function."""
     if hasattr(search, "_format_results"):
         return search._format_results(choices, folds, outcomes, more)
@@ -120,7 +120,7 @@ def results_of(search: Any, choices: Any, folds: int, outcomes: Any, more: dict[
     return table
 
 
-def routed_arguments(search: Any, params: dict[str, Any]) -> Any:
+def routed_arguments(search, params: dict[str, Any]):
     """Split the arguments of a search's `fit` among the estimator, the splitter and the scorer.
 
     Some releases pass sample weights to the scorer even without metadata routing.
@@ -133,18 +133,20 @@ def routed_arguments(search: Any, params: dict[str, Any]) -> Any:
     return Bunch(estimator=Bunch(fit=own), splitter=Bunch(split={"groups": groups}), scorer=Bunch(score={}))
 
 
-def places_of_transformers(transformer: Any) -> dict[str, list[int]]:
+def places_of_transformers(transformer) -> dict[str, list[int]]:
     """Return the column indices for each transformer of a fitted ColumnTransformer."""
     if hasattr(transformer, "_transformer_to_input_indices"):
         return transformer._transformer_to_input_indices
-    release = "This release of scikit-learn does not report the columns of each part of a ColumnTransformer"
-    raise ValueError(f"{release}: install another release.")
+    raise ValueError(
+        "This release of scikit-learn does not report the columns of each part of a ColumnTransformer: "
+        "install another release."
+    )
 
 
 class EpochTasks:
     """Reports a fit and each of its epochs to scikit-learn's callbacks."""
 
-    def __init__(self, model: Any, rows: Any) -> None:
+    def __init__(self, model, rows) -> None:
         self.model, self.rows = model, rows
         self.fit: Any = None
         self.epoch: Any = None

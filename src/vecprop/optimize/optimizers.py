@@ -64,8 +64,9 @@ class Optimizer(Ranged, ABC):
         """Validate the hyperparameters, and convert arrays of learning rates to tuples, which are immutable."""
         rates = np.asarray(self.learning_rate)
         if rates.dtype.kind not in "iuf" or not np.all((rates >= 0) & np.isfinite(rates)):
-            needed = "a finite learning_rate of at least 0"
-            raise ValueError(f"{type(self).__name__} needs {needed}, not {self.learning_rate!r}.")
+            raise ValueError(
+                f"{type(self).__name__} needs a finite learning_rate of at least 0, not {self.learning_rate!r}."
+            )
         positive: Range = ("a finite positive {}", 0, inf, "()")
         super().__post_init__(dict.fromkeys(self.shares, SHARE) | dict.fromkeys(self.positive, positive) | self._ranges)
         object.__setattr__(self, "learning_rate", _tuples(rates.tolist()) if rates.ndim else rates.item())
@@ -111,12 +112,14 @@ class Optimizer(Ranged, ABC):
         xp = namespace(theta)
         rate = xp.asarray(self.learning_rate, dtype=real(theta).dtype, device=theta.device)
         if tuple(rate.shape) != tuple(theta.shape[:-1]):
-            members = f"theta has the leading axes {tuple(theta.shape[:-1])}: pass one rate, or one per member"
-            raise ValueError(f"learning_rate has shape {tuple(rate.shape)}, but {members}.")
+            raise ValueError(
+                f"learning_rate has shape {tuple(rate.shape)}, but theta has the leading axes "
+                f"{tuple(theta.shape[:-1])}: pass one rate, or one per member."
+            )
         return rate[..., None]
 
 
-def _tuples(rates: Any) -> Any:
+def _tuples(rates):
     return tuple(_tuples(rate) for rate in rates) if isinstance(rates, list) else rates
 
 

@@ -130,7 +130,7 @@ class Adaptive(Schedule):
         """Return the state before the first loss."""
         return {"best": np.inf, "stalled": 0, "factor": 1.0}
 
-    def observe(self, loss: Any, state: State) -> None:
+    def observe(self, loss, state: State) -> None:
         """Count the epochs without progress, and reduce the rate after ``patience`` such epochs."""
         better = loss < np.asarray(state["best"]) - self.tolerance
         stalled = np.where(better, 0, np.asarray(state["stalled"]) + 1)
@@ -139,7 +139,7 @@ class Adaptive(Schedule):
         state["stalled"] = np.where(cut, 0, stalled)
         state["factor"] = np.where(cut, self.cut, 1.0) * state["factor"]
 
-    def factor(self, step: int, steps: int, state: State) -> Any:
+    def factor(self, step: int, steps: int, state: State):
         """Return the product of all reductions so far."""
         return state["factor"]
 
@@ -234,11 +234,11 @@ class WarmUp(Schedule):
         """Return the initial state of the next schedule."""
         return self.after.init()
 
-    def observe(self, loss: Any, state: State) -> None:
+    def observe(self, loss, state: State) -> None:
         """Pass the loss to the next schedule."""
         self.after.observe(loss, state)
 
-    def factor(self, step: int, steps: int, state: State) -> Any:
+    def factor(self, step: int, steps: int, state: State):
         """Return (step + 1) / steps during the warm-up, then the factor of the next schedule."""
         if step < self.steps:
             return (step + 1) / self.steps

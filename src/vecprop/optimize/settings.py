@@ -163,8 +163,7 @@ class TrainingSettings:
         if is_lbfgs and theta.ndim > 1:
             raise ValueError(f"LBFGS trains one network, but theta has the leading axes {tuple(theta.shape[:-1])}.")
         if is_lbfgs and network._random:
-            advice = "use another optimizer."
-            raise ValueError(f"LBFGS needs a deterministic loss, but this network has dropout: {advice}")
+            raise ValueError("LBFGS needs a deterministic loss, but this network has dropout: use another optimizer.")
         size = 1 if self.batch_size is None else self.batch_size
         for setting, value, least in (("epochs", self.epochs, 0), ("batch_size", size, 1)):
             if not isinstance(value, int | np.integer) or not is_within(value, least):

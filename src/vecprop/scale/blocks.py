@@ -90,7 +90,7 @@ class DaskBlocks:
         self._loading: dict[int, Any] = {}
         self._lock = threading.Lock()
 
-    def _split_frame(self, frame: Any, target: Any, inputs: Any, weight: Any) -> tuple[list[Any], "Columns", list[int]]:
+    def _split_frame(self, frame, target, inputs, weight) -> tuple[list[Any], "Columns", list[int]]:
         """Return the partitions of a data frame, their columns, and their row counts."""
         targets = names_of_targets(target)
         others = [*targets] if weight is None else [*targets, weight]
@@ -111,7 +111,7 @@ class DaskBlocks:
         is_single = isinstance(target, str | int)
         return parts, Columns(columns, targets, is_single, weight), counts
 
-    def _split_array(self, X: Any, T: Any, inputs: Any, weight: Any) -> tuple[list[Any], list[int]]:
+    def _split_array(self, X, T, inputs, weight) -> tuple[list[Any], list[int]]:
         """Return the row chunks of arrays, and their row counts."""
         if X.ndim != 2 or inputs is not None:
             raise ValueError(f"frame must be an array of shape (N, I) without the argument inputs, got {X.shape}.")
@@ -159,8 +159,9 @@ class DaskBlocks:
             except _Lost as error:
                 future = None
                 if attempt == RETRIES:
-                    workers = f"The workers that loaded {self.place(number)}"
-                    raise RuntimeError(f"{workers} died repeatedly: check their logs and memory.") from error
+                    raise RuntimeError(
+                        f"The workers that loaded {self.place(number)} died repeatedly: check their logs and memory."
+                    ) from error
         raise AssertionError
 
     def _load_ahead(self) -> None:
@@ -173,7 +174,7 @@ class DaskBlocks:
                 if number not in self._loading:
                     self._loading[number] = self._load(number)
 
-    def _load(self, number: int) -> Any:
+    def _load(self, number: int):
         """Submit the loading of a block, and return its future."""
         from dask.delayed import delayed  # pyright: ignore[reportMissingImports]
 
@@ -183,7 +184,7 @@ class DaskBlocks:
             return self._client.compute(delayed(tuple)(list(part)))
         return self._client.compute(delayed(_arrays)(part, self._columns))
 
-    def _result(self, future: Any, where: str) -> Any:
+    def _result(self, future, where: str):
         """Wait for a future, as long as the cluster has workers, and return its result."""
         ended = threading.Event()
         future.add_done_callback(lambda _: ended.set())
@@ -216,7 +217,7 @@ class Columns(NamedTuple):
     weight: str | None
 
 
-def _arrays(frame: Any, columns: Columns) -> tuple[np.ndarray, ...]:
+def _arrays(frame, columns: Columns) -> tuple[np.ndarray, ...]:
     """Convert a partition to arrays of inputs, targets and weights; runs in a worker."""
     X = columns_as_array([_numbers(frame, name) for name in columns.inputs], np.float32)
     targets = [_numbers(frame, name) for name in columns.targets]
@@ -226,7 +227,7 @@ def _arrays(frame: Any, columns: Columns) -> tuple[np.ndarray, ...]:
     return X, T, _numbers(frame, columns.weight)
 
 
-def _numbers(frame: Any, name: str) -> np.ndarray:
+def _numbers(frame, name: str) -> np.ndarray:
     """Convert a column to an array; raise TableError if a value is missing or not finite."""
     column = frame[name]
     is_missing = column.isna().to_numpy()

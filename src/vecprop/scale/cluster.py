@@ -6,7 +6,6 @@ import platform
 import time
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from ..system.threads import blas
 from ..system.versions import processor_name, version_of
@@ -15,7 +14,7 @@ PATIENCE = 60.0
 """The maximum number of seconds to wait while the cluster has no workers."""
 
 
-def connected(client: Any, user: str) -> Any:
+def connected(client, user: str):
     """Return the client, or the most recent client if client is None; `user` is the class name for errors."""
     if client is None:
         try:
@@ -25,8 +24,9 @@ def connected(client: Any, user: str) -> Any:
         try:
             client = get_client()
         except ValueError:
-            create = f"create one with distributed.Client(…) before you use {user}"
-            raise RuntimeError(f"There is no Dask client: {create}.") from None
+            raise RuntimeError(
+                f"There is no Dask client: create one with distributed.Client(…) before you use {user}."
+            ) from None
     require_client(client, user)
     require_open(client)
     if getattr(client, "asynchronous", False):
@@ -34,25 +34,26 @@ def connected(client: Any, user: str) -> Any:
     return client
 
 
-def require_client(client: Any, user: str) -> None:
+def require_client(client, user: str) -> None:
     """Raise TypeError unless an object is a Dask client."""
     if isinstance(client, type) or not hasattr(client, "nthreads"):
-        needed = f"The client of {user} must be a Dask client, such as Client('tcp://scheduler:8786')"
-        raise TypeError(f"{needed}, got {client!r}.")
+        raise TypeError(
+            f"The client of {user} must be a Dask client, such as Client('tcp://scheduler:8786'), got {client!r}."
+        )
 
 
-def require_open(client: Any) -> None:
+def require_open(client) -> None:
     """Raise RuntimeError if a client is closed."""
     if getattr(client, "status", "running") in ("closing", "closed"):
         raise RuntimeError("The client of the Dask cluster is closed: create a new one with distributed.Client(…).")
 
 
-def address_of(client: Any) -> str:
+def address_of(client) -> str:
     """Return the address of a client's scheduler, for error messages."""
     return str(getattr(getattr(client, "scheduler", None), "address", "this address"))
 
 
-def threads_of(client: Any) -> dict[str, int]:
+def threads_of(client) -> dict[str, int]:
     """Return the number of threads of each worker; wait until there is a worker."""
     require_open(client)
     deadline = time.monotonic() + PATIENCE
@@ -61,8 +62,10 @@ def threads_of(client: Any) -> dict[str, int]:
         while not (threads := dict(client.nthreads())):
             task = task or client.submit(int, pure=False)  # adaptive clusters start workers for waiting tasks
             if time.monotonic() > deadline:
-                idle = f"The cluster at {address_of(client)} has had no worker for {PATIENCE:.0f} s"
-                raise RuntimeError(f"{idle}: start workers, or check its logs.")
+                raise RuntimeError(
+                    f"The cluster at {address_of(client)} has had no worker for {PATIENCE:.0f} s: start workers, "
+                    "or check its logs."
+                )
             time.sleep(0.1)
     except OSError as error:
         raise RuntimeError(f"The scheduler at {address_of(client)} does not respond: {error}") from error

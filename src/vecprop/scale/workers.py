@@ -38,13 +38,13 @@ class Incompatible(str):
 
 
 def work(
-    bundle: Any,
+    bundle,
     function: Callable[[Any, Any], Any],
-    data: Any,
+    data,
     token: str,
     threads: int,
     here: dict[str, str] | None,
-) -> Any:
+):
     """Return function(bundle, data), or `Incompatible` if the worker's environment differs; runs in a worker.
 
     If the dispatcher is cancelled, return the result of the last complete epoch, or None if training has not started.
@@ -141,8 +141,10 @@ class Dispatcher:
             if isinstance(there, LOST):  # the worker has ended meanwhile
                 continue
             if isinstance(there, BaseException):
-                problem = f"{type(there).__name__}: {there}. Install the same version of vecprop there."
-                raise RuntimeError(f"Worker {address} cannot train: {problem}") from there
+                raise RuntimeError(
+                    f"Worker {address} cannot train: {type(there).__name__}: {there}. "
+                    "Install the same version of vecprop there."
+                ) from there
             if self.here is not None and (mismatch := difference(self.here, there)):
                 raise RuntimeError(f"Worker {address} differs: {mismatch}. Set same_bits=False to accept it.")
 
@@ -184,9 +186,10 @@ class Dispatcher:
                 return
             except LOST as error:
                 if attempt == self.retries:
-                    cluster = f"the cluster at {address_of(self.client)}"
-                    check = "Check the memory of its workers."
-                    raise RuntimeError(f"The data could not be sent to {cluster}: {error} {check}") from error
+                    raise RuntimeError(
+                        f"The data could not be sent to the cluster at {address_of(self.client)}: "
+                        f"{error} Check the memory of its workers."
+                    ) from error
                 self.count_threads()
 
     def collect(self, done: list[Any]) -> Iterator[tuple[int, Any]]:
@@ -217,7 +220,7 @@ class Dispatcher:
         if lost:
             self.lost(lost)
 
-    def failed(self, number: int, error: Any) -> None:
+    def failed(self, number: int, error) -> None:
         """Resubmit a bundle whose workers died, or raise the error of its training."""
         if not isinstance(error, MemoryError) and not hasattr(error, "allowed_failures"):  # not Dask's KilledWorker
             raise error
@@ -229,8 +232,9 @@ class Dispatcher:
         address = error.last_worker.address
         if address in self.full():
             advice = "give workers more memory, or fewer threads each"
-            problem = f"was ended while it trained {text} because it exceeded its memory limit"
-            raise RuntimeError(f"Worker {address} {problem}: {advice}.") from error
+            raise RuntimeError(
+                f"Worker {address} was ended while it trained {text} because it exceeded its memory limit: {advice}."
+            ) from error
         if self.deaths[number] > self.retries:
             count = self.deaths[number] * (error.allowed_failures + 1)
             advice = "check their logs and memory, or increase retries"

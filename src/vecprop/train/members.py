@@ -112,7 +112,7 @@ class Interner:
         self._known: dict[int, tuple[int, Any]] = {}  # the reference to a part keeps its address from being reused
         self._first: dict[Any, int] = {}
 
-    def __call__(self, part: Any) -> int:
+    def __call__(self, part) -> int:
         """Return the integer of a part."""
         if id(part) not in self._known:
             number = len(self._known)
@@ -164,25 +164,27 @@ class Data:
         return row_count(self.of(member)[0] if member.rows is None else member.rows)
 
 
-def row_indices(rows: Any, count: int) -> np.ndarray:
+def row_indices(rows, count: int) -> np.ndarray:
     """Return row indices as an array; raise ValueError if they are invalid."""
     rows = np.asarray(rows)
     if rows.ndim != 1 or not len(rows) or not np.issubdtype(rows.dtype, np.integer):
-        given = f"an array of shape {rows.shape} and dtype {rows.dtype}"
-        raise ValueError(f"rows must be a one-dimensional array of at least one integer, got {given}.")
+        raise ValueError(
+            f"rows must be a one-dimensional array of at least one integer, got an array of shape {rows.shape} and "
+            f"dtype {rows.dtype}."
+        )
     if rows.min() < 0 or rows.max() >= count:
         raise ValueError(f"rows has indices from {rows.min()} to {rows.max()}, but X has the rows 0 to {count - 1}.")
     return rows
 
 
-def rows_of(values: Any, rows: np.ndarray) -> Any:
+def rows_of(values, rows: np.ndarray):
     """Return the rows of an array, a list or a pandas object at these positions."""
     if hasattr(values, "iloc"):  # values[rows] would select labels
         return values.iloc[rows]
     return (values if hasattr(values, "shape") else np.asarray(values))[rows]
 
 
-def row_count(rows: Any) -> int:
+def row_count(rows) -> int:
     """Return the number of rows of an array, a list or a sparse matrix."""
     return rows.shape[0] if hasattr(rows, "shape") else len(rows)
 

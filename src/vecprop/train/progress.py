@@ -225,7 +225,7 @@ def progress_bar(description: str, quiet: bool) -> Iterator[Callable[[Progress],
         yield lambda progress: line.update(progress.rows, progress.share, texts_of(progress))
 
 
-def loss_texts(loss: Any, validation_loss: Any) -> list[str]:
+def loss_texts(loss, validation_loss) -> list[str]:
     """Return texts with the medians of the losses, unless they are None or NaN."""
     losses = {"loss": loss, "validation": validation_loss}
     medians = {name: float(np.median(loss)) for name, loss in losses.items() if loss is not None}

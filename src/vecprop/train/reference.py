@@ -44,11 +44,11 @@ class ReferenceSteps(Steps):
         self.norms: list[np.ndarray] = []  # the gradient norms of the epoch's steps
         self.sizes: list[np.ndarray] = []
 
-    def measure(self, window: Any, interrupts: list[Any]) -> EpochResults:
+    def measure(self, window, interrupts: list[Any]) -> EpochResults:
         """Return the losses before the first step."""
         return results_of_epoch(**self.losses())
 
-    def advance(self, window: Any, most: float, interrupts: list[Any]) -> EpochResults:
+    def advance(self, window, most: float, interrupts: list[Any]) -> EpochResults:
         """Train for one epoch."""
         if self.run.callbacks and was_moved(self.run):
             self.gradient = None

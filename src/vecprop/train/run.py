@@ -33,7 +33,7 @@ class Steps(ABC):
     def advance(self, window: Any, most: float, interrupts: list[Any]) -> EpochResults:
         """Take the steps of a window, or of at most `most` epochs in memory; stop if `interrupts` is not empty."""
 
-    def has_taken(self, window: Any) -> bool:
+    def has_taken(self, window) -> bool:
         """Return whether all steps on a window are done."""
         return self.state.epoch >= self.state.epochs
 
@@ -70,7 +70,7 @@ def assumed_seconds(operations: float, steps: float) -> float:
     return operations / 5e10 + steps / 1e6
 
 
-def is_true(answer: Any) -> bool:
+def is_true(answer) -> bool:
     """Return whether a callback has returned True, and not merely a truthy value."""
     return isinstance(answer, bool | np.bool_) and bool(answer)
 
@@ -196,7 +196,7 @@ class Run:
         """Seconds since training started."""
         return time.perf_counter() - self.began
 
-    def take(self, window: Any) -> None:
+    def take(self, window) -> None:
         """Train on a window of rows, unless training has ended."""
         if self.result is not None:
             return
@@ -211,7 +211,7 @@ class Run:
             if reason is not None:
                 self.end(self.result_so_far(reason))
 
-    def first_losses(self, window: Any) -> EpochResults:
+    def first_losses(self, window) -> EpochResults:
         """Return the losses before the first epoch, if they are recorded."""
         if self.is_resumed or (self.plan.running and not self.validates):
             return EpochResults(0, 0)
@@ -233,7 +233,7 @@ class Run:
         if reason is not None:
             self.end(self.result_so_far(reason))
 
-    def advance(self, window: Any, interrupts: list[Any]) -> Reason | None:
+    def advance(self, window, interrupts: list[Any]) -> Reason | None:
         """Take steps, and record completed epochs; return a reason to stop, if any."""
         began = self.seconds
         most = self.state.epochs - self.state.epoch
@@ -330,9 +330,10 @@ class Run:
             if not isinstance(self.settings.optimizer, LBFGS):
                 rate = getattr(self.settings.optimizer, "learning_rate", "unknown")
                 remedy = f"Lower the learning rate (now {rate}), clip the gradient or scale inputs and targets."
-            left = "The last parameters with a finite loss are in the error's result.theta."
-            diverged = f"Training diverged: after step {self.state.step} the {what}{members} is {value}"
-            message = f"{diverged}. {remedy} {left}"
+            message = (
+                f"Training diverged: after step {self.state.step} the {what}{members} is {value}. "
+                f"{remedy} The last parameters with a finite loss are in the error's result.theta."
+            )
         self.state.theta[...] = self.last_finite  # engines stop at different steps of a diverging epoch
         raise DivergenceError(message, self.result_so_far("diverged"))
 

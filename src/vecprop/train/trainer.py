@@ -40,7 +40,7 @@ def engine_for(
     network: Network,
     theta: Array,
     batches: Iterable[Batch] = (),
-    optimizer: Any = None,
+    optimizer=None,
     name: EngineName = "auto",
     *,
     score: str | None = None,
@@ -235,7 +235,7 @@ def train(
 train.__doc__ = (train.__doc__ or "").replace("{scores}", ";\n        ".join(meanings()))
 
 
-def check_callbacks(callbacks: Any, state: Any, checkpoint: Any) -> None:
+def check_callbacks(callbacks, state, checkpoint) -> None:
     """Raise an error if callbacks, state or checkpoint are invalid."""
     if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
         raise TypeError(f"callbacks must be a list of functions, got {callbacks!r}; pass a Checkpoint as checkpoint=.")

@@ -173,20 +173,21 @@ class MLPEnsemble(SuggestsSettings, SuggestsKeywords, MetaEstimatorMixin, Versio
             self._score_out_of_bag(rows)
         return self
 
-    def _template(self) -> Any:
+    def _template(self):
         """Return a copy of the estimator, whose settings are valid for members of an ensemble."""
         template: Any = clone(self._member_class() if self.estimator is None else self.estimator)
         if not isinstance(template, self._member_class):
-            expected = f"{type(self).__name__} needs vecprop's {self._member_class.__name__}"
-            advice = "use scikit-learn's Bagging for other estimators"
-            raise TypeError(f"estimator is a {type(template).__name__}, but {expected}: {advice}.")
+            raise TypeError(
+                f"estimator is a {type(template).__name__}, but {type(self).__name__} needs vecprop's "
+                f"{self._member_class.__name__}: use scikit-learn's Bagging for other estimators."
+            )
         require_inherited_fit(template)
         require_no_checkpoint(template, f"give it to {type(self).__name__} instead")
         require_repeatable(self)
         template._validate_params()
         return template
 
-    def _copy_attributes(self, template: Any, names: np.ndarray | None) -> None:
+    def _copy_attributes(self, template, names: np.ndarray | None) -> None:
         """Copy the fitted attributes that all members share, and delete out-of-bag results of an earlier fit."""
         fitted = vars(template)
         if names is not None:
@@ -345,7 +346,7 @@ class MLPEnsembleClassifier(LogProbabilities, ClassifierMixin, MLPEnsemble):
         Y, _ = mean_and_deviation(self._outputs_of_members(X))  # raises an error if not fitted
         return self.targets_.decode(Y)
 
-    def _has_probabilities(self: Any) -> bool:
+    def _has_probabilities(self) -> bool:
         return self.estimator is None or hasattr(self.estimator, "predict_proba")
 
     @available_if(_has_probabilities)

@@ -138,7 +138,7 @@ class Evaluation:
         """All rows if folds can select rows without a copy, and None otherwise."""
         return Shared.from_rows(self.X, self.y, self.fit_params)
 
-    def fold(self, train: Any) -> Fold:
+    def fold(self, train) -> Fold:
         """Return a fold with these training rows."""
         return Fold(self.search.estimator, self.X, self.y, train, self.fit_params, self.shared)
 
@@ -181,7 +181,7 @@ class Evaluation:
                 text = "".join(traceback.format_exception(fit.error))
                 yield {"fit_time": fit.seconds, "score_time": 0.0, "fit_error": text, **failed}
 
-    def refit(self, params: dict[str, Any]) -> Any:
+    def refit(self, params: dict[str, Any]):
         """Return the estimator with the given parameters, fitted to all rows."""
         candidate = Candidate(self.search.estimator, params, seeds=1)
         estimator: Any = candidate.estimator
@@ -211,7 +211,7 @@ class SplitScorer:
     If scorers use a large X only for predictions, the model reads it in chunks, without a copy of all rows.
     """
 
-    def __init__(self, evaluation: Evaluation, rows: Any, split: Split) -> None:
+    def __init__(self, evaluation: Evaluation, rows, split: Split) -> None:
         self.evaluation = evaluation
         self.row_count = row_count(evaluation.X)
         self.indices = row_indices(rows, self.row_count)
@@ -219,13 +219,13 @@ class SplitScorer:
         self.arguments = arguments_of(evaluation.score_params, self.indices, self.row_count)
 
     @cached_property
-    def X(self) -> Any:
+    def X(self):
         """The inputs of the rows."""
         train = row_indices(self.split.train, self.row_count)
         return inputs_of(self.evaluation.search.estimator, self.evaluation.X, self.indices, train)
 
     @cached_property
-    def y(self) -> Any:
+    def y(self):
         """The targets of the rows."""
         return select_rows(self.evaluation.y, self.indices)
 
@@ -238,7 +238,7 @@ class SplitScorer:
         scorers = compat.scorers_of(search.estimator, search.scoring) or {"": self.evaluation.scorer}
         return shared.by_rows if compat.only_predicts(search.estimator, scorers.values()) else None
 
-    def score(self, fit: PreparedFit) -> Any:
+    def score(self, fit: PreparedFit):
         """Return the score of a trained fit, or a dictionary of several scores."""
         table = fit.spec.rows.table
         is_own_class = type(fit.model) in (MLPClassifier, MLPRegressor)
@@ -263,7 +263,7 @@ def mean_over_seeds(outcomes: Sequence[Outcome]) -> Outcome:
     if len(outcomes) == 1:
         return first
 
-    def mean(values: Sequence[Any]) -> Any:
+    def mean(values: Sequence[Any]):
         if isinstance(values[0], dict):
             return {name: mean([value[name] for value in values]) for name in values[0]}
         return float(np.mean(values))

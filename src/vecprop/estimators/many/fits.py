@@ -27,7 +27,7 @@ Attempt = FitOutcome | Exception | None
 """The outcome of a fit, the error that it raised, or None if it was not started."""
 
 
-def random_states(random_state: Any, count: int) -> list[Any]:
+def random_states(random_state, count: int) -> list[Any]:
     """Return the given random state, and integers drawn from a copy of it for further fits."""
     if count == 1:
         return [random_state]
@@ -73,8 +73,8 @@ def run_fit(spec: FitSpec) -> FitOutcome:
 def fit_many(
     specs: Sequence[FitSpec],
     n_jobs: int | None,
-    checkpoint: Any = None,
-    workers: Any = None,
+    checkpoint=None,
+    workers=None,
     moments: bool = True,
     progress: Show | None = None,
 ) -> list[Attempt]:
@@ -98,7 +98,7 @@ def fit_many(
     return attempts
 
 
-def train_members(members: dict[int, Member], **settings: Any) -> dict[int, TrainingResult]:
+def train_members(members: dict[int, Member], **settings) -> dict[int, TrainingResult]:
     """Train members as one population and return their results by index. Invalid members have no result."""
     while members:
         numbers = list(members)
@@ -115,7 +115,7 @@ def train_members(members: dict[int, Member], **settings: Any) -> dict[int, Trai
     return {}
 
 
-def fit_separately(specs: Sequence[FitSpec], attempts: list[Attempt], checkpoint: Any, progress: Show | None) -> None:
+def fit_separately(specs: Sequence[FitSpec], attempts: list[Attempt], checkpoint, progress: Show | None) -> None:
     """Fit the models that have no outcome, in parallel threads, and store the outcomes in `attempts`."""
     numbers = [number for number, attempt in enumerate(attempts) if attempt is None]
     store: Any = None

@@ -41,7 +41,7 @@ class Split:
     count: int
 
     @classmethod
-    def from_indices(cls, train: Any, test: Any, count: int) -> "Split":
+    def from_indices(cls, train, test, count: int) -> "Split":
         """Create a split of `count` rows from training and test indices."""
         split = cls(None, test, count)
         are_indices = all(getattr(rows, "dtype", None) == np.int64 for rows in (train, test))
@@ -50,7 +50,7 @@ class Split:
         return cls(train, test, count)
 
     @property
-    def train(self) -> Any:
+    def train(self):
         """The training rows."""
         if self.stored_train is not None:
             return self.stored_train
@@ -59,7 +59,7 @@ class Split:
         return np.flatnonzero(is_trained)
 
 
-def splitter_for(cv: Any, y: Any, *, is_classes: bool, groups: Any, time: Any) -> Any:
+def splitter_for(cv, y, *, is_classes: bool, groups, time):
     """Return the splitter for the setting ``cv``.
 
     Examples
@@ -104,7 +104,7 @@ def _splits_by_time(time: np.ndarray, count: int, rows: int) -> list[tuple[np.nd
 class Candidate:
     """An estimator with one choice of parameters."""
 
-    def __init__(self, estimator: Any, params: dict[str, Any], seeds: int) -> None:
+    def __init__(self, estimator, params: dict[str, Any], seeds: int) -> None:
         self.params = params
         values: Any = clone(params, safe=False)  # a parameter may be an estimator
         self.estimator: Any = clone(estimator)
@@ -152,7 +152,7 @@ class Candidate:
         return type(self.model), *(_identity(self.settings.get(name)) for name in names)
 
 
-def _identity(value: Any) -> Any:
+def _identity(value):
     """Return a key for a value: the value itself for numbers and strings, and the `id` for other objects."""
     if value is None or isinstance(value, bool | int | float | str):
         return type(value), value
@@ -172,7 +172,7 @@ class Shared:
     tables: dict[Any, Table | None] = field(default_factory=dict)
 
     @classmethod
-    def from_rows(cls, X: Any, y: Any, params: dict[str, Any]) -> "Shared | None":
+    def from_rows(cls, X, y, params: dict[str, Any]) -> "Shared | None":
         """Return the rows if they can be shared without conversion, and None otherwise."""
         frame = None
         array = _array_behind(X)
@@ -200,7 +200,7 @@ class Shared:
         """Whether copies of X are worth avoiding."""
         return self.X.nbytes >= LARGE
 
-    def stand_in(self, rows: int, named: bool = False) -> Any:
+    def stand_in(self, rows: int, named: bool = False):
         """Return a stand-in for X with this number of rows, for validation without memory cost.
 
         With `named`, the stand-in for a frame is a frame, so that column names are validated.
@@ -210,7 +210,7 @@ class Shared:
             return type(self.frame)(X, columns=self.frame.columns, copy=False)
         return X
 
-    def table(self, template: MultilayerPerceptron, targets: Any, weight: Any) -> Table | None:
+    def table(self, template: MultilayerPerceptron, targets, weight) -> Table | None:
         """Return all rows as a model reads them, or None if rows outside the fold are invalid or add outputs."""
         key = targets, template.n_outputs_
         if key not in self.tables:
@@ -219,7 +219,7 @@ class Shared:
                 self.tables[key] = self._read(template, weight)
         return self.tables[key]
 
-    def _read(self, template: MultilayerPerceptron, weight: Any) -> Table | None:
+    def _read(self, template: MultilayerPerceptron, weight) -> Table | None:
         """Return all rows as a model reads them, or None if they add outputs; raise an error if they are invalid."""
         model: Any = clone(template)
         N = len(self.X)
@@ -232,7 +232,7 @@ class Shared:
         return rows.table
 
 
-def _array_behind(frame: Any) -> np.ndarray | None:
+def _array_behind(frame) -> np.ndarray | None:
     """Return the single array behind a pandas frame, or None if its columns are stored separately."""
     if type(frame).__module__.partition(".")[0] != "pandas" or getattr(frame, "ndim", 0) != 2 or not frame.size:
         return None
@@ -278,9 +278,7 @@ class FoldRows(NamedTuple):
 class Fold:
     """The training rows of one split, prepared once for all candidates with the same preprocessing."""
 
-    def __init__(
-        self, estimator: Any, X: Any, y: Any, train: Any, params: dict[str, Any], shared: Shared | None
-    ) -> None:
+    def __init__(self, estimator, X, y, train, params: dict[str, Any], shared: Shared | None) -> None:
         self.estimator = estimator
         self.all_X = X
         self.all_y = y
@@ -291,7 +289,7 @@ class Fold:
         self.rows: dict[Any, FoldRows] = {}  # by preprocessing and encoding of targets
         self.generator = np.random.RandomState()
 
-    def prepared(self, candidate: Candidate, random_state: Any) -> PreparedFit:
+    def prepared(self, candidate: Candidate, random_state) -> PreparedFit:
         """Return the fit of a candidate with a random state, ready to train."""
         if candidate.preprocessing not in self.steps:
             self.steps[candidate.preprocessing] = self.preprocessed(candidate)
@@ -309,21 +307,21 @@ class Fold:
         estimator.steps = [*pipeline.steps[:-1], (candidate.name, model)]
         return PreparedFit(spec, model, estimator)
 
-    def inputs(self) -> Any:
+    def inputs(self):
         """Return a copy of the inputs of the rows."""
         return inputs_of(self.estimator, self.all_X, self.indices, self.indices)
 
     @cached_property
-    def X(self) -> Any:
+    def X(self):
         """The inputs of the rows, copied once."""
         return self.inputs()
 
     @cached_property
-    def y(self) -> Any:
+    def y(self):
         """The targets of the rows."""
         return None if self.all_y is None else select_rows(self.all_y, self.indices)
 
-    def random(self, random_state: Any) -> np.random.RandomState:
+    def random(self, random_state) -> np.random.RandomState:
         """Return a generator for a random state; use it before the next call.
 
         Integers reseed the same generator, because creating one takes longer than the rest of the preparation.
@@ -347,7 +345,7 @@ class Fold:
             pipeline = pipeline.fit(self.inputs(), self.y, **self.params)
         return pipeline, scaling
 
-    def fit_scaler(self, candidate: Candidate, pipeline: Any) -> Scaling | None:
+    def fit_scaler(self, candidate: Candidate, pipeline) -> Scaling | None:
         """Fit the scaler of a pipeline without copying a large X, or return None if this is not possible."""
         shared = self.shared
         scaler_step = scaler_of(pipeline)
@@ -361,7 +359,7 @@ class Fold:
             pipeline.steps[position] = (pipeline.steps[position][0], fitted)
         return scaling
 
-    def accepted(self, candidate: Candidate, pipeline: Any, scaling: Scaling | None) -> FoldRows:
+    def accepted(self, candidate: Candidate, pipeline, scaling: Scaling | None) -> FoldRows:
         """Return the rows as the candidate's model reads them."""
         template: Any = clone(candidate.model)
         shared = self.shared
@@ -381,7 +379,7 @@ class Fold:
         return FoldRows(template, rows.within(shared.by_rows, self.indices, table, scaling), validation)
 
 
-def row_indices(rows: Any, count: int) -> np.ndarray:
+def row_indices(rows, count: int) -> np.ndarray:
     """Convert any row index to row indices as integers, without a copy if possible."""
     rows = np.asarray(rows)
     if rows.dtype == np.int64 and (not len(rows) or rows.min() >= 0):
@@ -389,7 +387,7 @@ def row_indices(rows: Any, count: int) -> np.ndarray:
     return np.arange(count)[rows]
 
 
-def select_rows(rows: Any, indices: np.ndarray) -> Any:
+def select_rows(rows, indices: np.ndarray):
     """Return some rows of an array, frame, table, sparse matrix or list."""
     if hasattr(rows, "iloc"):
         return rows.iloc[indices]
@@ -400,7 +398,7 @@ def select_rows(rows: Any, indices: np.ndarray) -> Any:
     return rows[indices] if hasattr(rows, "shape") else [rows[number] for number in indices]
 
 
-def inputs_of(estimator: Any, X: Any, indices: np.ndarray, train: np.ndarray) -> Any:
+def inputs_of(estimator, X, indices: np.ndarray, train: np.ndarray):
     """Return rows of X; if X is a pairwise kernel matrix, only with the columns of training rows."""
     if get_tags(estimator).input_tags.pairwise:
         return X[np.ix_(indices, train)]
@@ -415,7 +413,7 @@ def arguments_of(params: dict[str, Any], indices: np.ndarray, count: int) -> dic
     return arguments
 
 
-def _has_rows(value: Any, count: int) -> bool:
+def _has_rows(value, count: int) -> bool:
     """Return whether a value has one entry per row."""
     if hasattr(value, "shape"):
         return value.shape[:1] == (count,)

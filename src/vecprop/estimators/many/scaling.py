@@ -46,7 +46,7 @@ def scaler_of(pipeline: Pipeline) -> tuple[int, Any] | None:
     return steps[0] if has_only_settings and is_plain and is_quiet and not clips else None
 
 
-def fitted_in_parts(scaler: Any, X: np.ndarray, rows: np.ndarray) -> Any:
+def fitted_in_parts(scaler, X: np.ndarray, rows: np.ndarray):
     """Fit a scaler to some rows of X in small chunks, with results bit-identical to `fit`."""
     fitted: Any = clone(scaler)
     if isinstance(scaler, StandardScaler):
@@ -63,7 +63,7 @@ def _parts(rows: np.ndarray, columns: int) -> list[np.ndarray]:
     return np.array_split(rows, max(len(rows) * columns // PART, 1))
 
 
-def _by_columns(scaler: Any, X: np.ndarray, rows: np.ndarray) -> Any:
+def _by_columns(scaler, X: np.ndarray, rows: np.ndarray):
     """Fit a scaler to rows of X, a few columns at a time, because scalers make about five copies of their input.
 
     No chunk has a single column, because NumPy may then sum in another order.
@@ -83,7 +83,7 @@ def _by_columns(scaler: Any, X: np.ndarray, rows: np.ndarray) -> Any:
     return fitted
 
 
-def _standard_in_parts(scaler: Any, X: np.ndarray, rows: np.ndarray) -> Any:
+def _standard_in_parts(scaler, X: np.ndarray, rows: np.ndarray):
     """Fit a `StandardScaler` to rows of X by sums that are accumulated over chunks.
 
     The result for the first rows is compared with the scaler's result. If the bits differ, as with another release of
@@ -126,7 +126,7 @@ def _moments(X: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
     return {"mean_": mean, "var_": variance, "scale_": scale}
 
 
-def scaling_of(scaler: Any, rows: np.ndarray) -> Scaling | None:
+def scaling_of(scaler, rows: np.ndarray) -> Scaling | None:
     """Return the map of a fitted scaler, or None if the map is not finite and bit-identical on these rows.
 
     Some scalers compute in the dtype of X, others in float64.
@@ -147,7 +147,7 @@ def scaling_of(scaler: Any, rows: np.ndarray) -> Scaling | None:
     return None
 
 
-def _vector(scaler: Any, name: str, default: np.ndarray) -> np.ndarray:
+def _vector(scaler, name: str, default: np.ndarray) -> np.ndarray:
     """Return an attribute with one entry per column, or the default if a scaler lacks the attribute."""
     values = getattr(scaler, name, None)
     return default if values is None else values

@@ -174,8 +174,9 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
         TypeError
             Always.
         """
-        advice = "set them on its estimator, whose fits then run separately."
-        raise TypeError(f"MLPSearchCV does not support callbacks: {advice}")
+        raise TypeError(
+            "MLPSearchCV does not support callbacks: set them on its estimator, whose fits then run separately."
+        )
 
     @compat.fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
@@ -253,7 +254,7 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
                 self.feature_names_in_ = self.best_estimator_.feature_names_in_
         self.cv_results_ = results
 
-    def _select_best(self, results: dict[str, Any], metric: Any) -> None:
+    def _select_best(self, results: dict[str, Any], metric) -> None:
         """Set the index, the parameters and the score of the best candidate."""
         if callable(self.refit):
             index: Any = self.refit(results)
@@ -273,10 +274,12 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
         """Raise an error if there are several scores and ``refit`` does not select one of them."""
         if self.refit is False or callable(self.refit) or (isinstance(self.refit, str) and self.refit in names):
             return
-        options = f"one of {', '.join(map(repr, names))}, a function, or False"
-        raise ValueError(f"refit is {self.refit!r}, but with several scores it must be {options}.")
+        raise ValueError(
+            f"refit is {self.refit!r}, but with several scores it must be one of {', '.join(map(repr, names))}, "
+            "a function, or False."
+        )
 
-    def _splits(self, cv: Any, X: Any, y: Any, params: dict[str, Any]) -> list[Split]:
+    def _splits(self, cv, X, y, params: dict[str, Any]) -> list[Split]:
         """Return the training and test rows of each fold."""
         splits = [Split.from_indices(train, test, row_count(X)) for train, test in cv.split(X, y, **params)]
         self.n_splits_ = cv.get_n_splits(X, y, **params)
@@ -294,8 +297,10 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
             grids = [self.param_grid] if isinstance(self.param_grid, dict) else self.param_grid
             for name, values in chain.from_iterable(grid.items() for grid in grids):
                 if hasattr(values, "rvs"):
-                    advice = "use param_distributions= instead, with n_iter= candidates"
-                    raise TypeError(f"param_grid must list values, but {name!r} is a distribution: {advice}.")
+                    raise TypeError(
+                        f"param_grid must list values, but {name!r} is a distribution: "
+                        "use param_distributions= instead, with n_iter= candidates."
+                    )
             choices = list(ParameterGrid(self.param_grid))
         else:
             choices = list(ParameterSampler(self.param_distributions, self.n_iter, random_state=self.random_state))
@@ -339,8 +344,10 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
     def _print_fits(self, candidates: int) -> None:
         """Print the number of fits of a round."""
         fits = candidates * self.n_splits_ * self.n_seeds
-        round_text = f"{self.n_splits_} folds for each of {candidates} candidates, with {self.n_seeds} seeds"
-        print(f"Fitting {round_text}, totalling {fits} fits")
+        print(
+            f"Fitting {self.n_splits_} folds for each of {candidates} candidates, with {self.n_seeds} seeds, "
+            f"totalling {fits} fits"
+        )
 
     @property
     def _max_iter(self) -> str:

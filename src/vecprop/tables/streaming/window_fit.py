@@ -34,7 +34,7 @@ class StreamedNetwork(NamedTuple):
 class StreamedRun(Run):
     """A run of one network of an ensemble, which ends without an error if training diverges."""
 
-    def __init__(self, network: StreamedNetwork, rows: StreamedRows, checkpoint: Any, division: dict[str, Any]) -> None:
+    def __init__(self, network: StreamedNetwork, rows: StreamedRows, checkpoint, division: dict[str, Any]) -> None:
         member = network.member
         validation_batch: Batch | None = None
         if member.validation_rows is not None:
@@ -70,8 +70,8 @@ def trained_in_windows(
     networks: Sequence[StreamedNetwork],
     seed: int,
     progress: Report = None,
-    saved: Any = None,
-    workers: Any = None,
+    saved=None,
+    workers=None,
 ) -> list[TrainingResult]:
     """Train the networks of an ensemble in passes over all rows. Ctrl-C ends training.
 
@@ -138,7 +138,7 @@ def _is_stopped(runs: Sequence[StreamedRun], progress: Report, epoch: int) -> bo
 def _train_on_workers(
     runs: Sequence[StreamedRun],
     networks: Sequence[StreamedNetwork],
-    workers: Any,
+    workers,
     rows: StreamedRows,
     seed: int,
     is_stopped: Callable[[int], bool],
@@ -162,7 +162,7 @@ class Share(NamedTuple):
     numbers: list[int]
 
 
-def _shares(workers: Any, rows: StreamedRows, networks: Any, left: list[int], seed: int) -> Generator[Any]:
+def _shares(workers, rows: StreamedRows, networks, left: list[int], seed: int) -> Generator[Any]:
     """Yield the results of each share of the networks as they arrive."""
     require_method("workers", workers, "run")
     count = min(workers.processes() if hasattr(workers, "processes") else len(left), len(left))

@@ -130,8 +130,7 @@ def train_blocks(
     if batch_size is None:
         raise TypeError("batch_size must be an integer, got None.")
     if not isinstance(window, int | np.integer) or not batch_size <= window:
-        rule = f"window must be an integer of at least batch_size={batch_size} rows"
-        raise ValueError(f"{rule}, got {window!r}.")
+        raise ValueError(f"window must be an integer of at least batch_size={batch_size} rows, got {window!r}.")
     unsupported = ENGINE_CLASSES["compiled"].unsupported_reason(network, theta, (), optimizer, score=validation_score)
     if unsupported is not None:
         raise ValueError(f"Blocks need the compiled engine, which cannot train this network: {unsupported.reason}.")
@@ -203,8 +202,9 @@ def _announce(windows: Windows, inputs: int, outputs: int, itemsize: int) -> Non
         raise MemoryError(f"{what}, but only {available / 1e6:,.0f} MB are available: use a smaller window.")
     logging.getLogger("vecprop").info("%s.", what)
     if windows.shuffle and count > 1 and len(windows.sizes) < FEW_BLOCKS * count:
-        blocks = (
-            f"A window has only {int(10 * len(windows.sizes) / count) / 10:g} blocks, so that rows are poorly shuffled"
-        )
         needed = f"with at least {FEW_BLOCKS}, the order on disk does not matter"
-        warnings.warn(f"{blocks}: {needed}. Use a larger window or smaller blocks; {CURE}.", stacklevel=4)
+        warnings.warn(
+            f"A window has only {int(10 * len(windows.sizes) / count) / 10:g} blocks, "
+            f"so that rows are poorly shuffled: {needed}. Use a larger window or smaller blocks; {CURE}.",
+            stacklevel=4,
+        )

@@ -149,12 +149,12 @@ class ArrayBlocks:
         return self.X[rows], self.T[rows], *weight
 
 
-def _as_array(values: Any) -> Any:
+def _as_array(values):
     """Convert a list or a data frame to an array; return arrays, also memory maps, unchanged."""
     return values if hasattr(values, "dtype") and not hasattr(values, "iloc") else np.asarray(values)
 
 
-def require_count_of_rows(rows: Any) -> None:
+def require_count_of_rows(rows) -> None:
     """Raise ValueError if rows is not a positive integer."""
     if isinstance(rows, bool) or not isinstance(rows, int | np.integer) or rows < 1:
         raise ValueError(f"rows must be a positive integer, got {rows!r}.")
@@ -295,8 +295,10 @@ class _Copy:
         if kinds != [(len(numbers), array.shape[1:]) for array in arrays] or not all(
             np.can_cast(own.dtype, array.dtype) for own, array in zip(read, arrays, strict=True)
         ):
-            wrong = "has arrays of other shapes or dtypes than the first block"
-            raise ValueError(f"{place_of(self.source, block)} {wrong}: convert them.")
+            raise ValueError(
+                f"{place_of(self.source, block)} has arrays of other shapes or dtypes than the first block: "
+                "convert them."
+            )
         read += [] if self.seed is None else [numbers]
         buckets = self._buckets_of(numbers)
         order, counts = np.argsort(buckets, kind="stable"), np.bincount(buckets, minlength=self.buckets)

@@ -71,8 +71,10 @@ class Windows:
         self.rows = int(self.starts[-1])
         largest = int(np.argmax(self.sizes))
         if self.sizes[largest] > window:
-            advice = "use a larger window or smaller blocks (see rows= of copy_blocks)"
-            raise ValueError(f"window is {window} rows, but block {largest} has {self.sizes[largest]}: {advice}.")
+            raise ValueError(
+                f"window is {window} rows, but block {largest} has {self.sizes[largest]}: "
+                "use a larger window or smaller blocks (see rows= of copy_blocks)."
+            )
         self.window, self.shuffle, self.seed, self.room = min(window, self.rows), shuffle, int(seed), room
         self.memories: list[tuple[list[Batch], np.ndarray] | None] = [None, None]  # batches and row indices
         self.is_closed = False
@@ -248,6 +250,8 @@ class CheckedBlocks:
         between = (n * (sums / n - mean) ** 2).sum(axis=0) - (len(n) - 1) * whole / N  # minus the chance variation
         share = np.max(between / np.where(whole > 0, whole, np.inf))
         if share >= SORTED:
-            wrong = f"{share:.0%} of its variance is between blocks, and a window holds only some blocks"
-            advice = f"Use a larger window; {CURE}."
-            warnings.warn(f"Rows are sorted by the target: {wrong}. {advice}", stacklevel=9)
+            warnings.warn(
+                f"Rows are sorted by the target: {share:.0%} of its variance is between blocks, "
+                f"and a window holds only some blocks. Use a larger window; {CURE}.",
+                stacklevel=9,
+            )

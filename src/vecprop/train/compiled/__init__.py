@@ -47,7 +47,7 @@ class Compiled(Engine):
         network: Network,
         theta: Array,
         batches: Iterable[Batch] = (),
-        optimizer: Any = None,
+        optimizer=None,
         noise: RandomKey | None = None,
         score: str | None = None,
     ) -> Unsupported | None:
@@ -178,14 +178,14 @@ class StepsInMemory(CompiledSteps):
             rows += validation_batch.rows
         self.pace = assumed_seconds(rows * self.epochs.operations, run.per_epoch)  # an estimate until measured
 
-    def measure(self, window: Any, interrupts: list[Any]) -> EpochResults:
+    def measure(self, window, interrupts: list[Any]) -> EpochResults:
         """Return the losses and the score before the first step."""
         results = self.epochs.measure(interrupts.__len__ if self.pace > LONG else None)
         if not (results.stopped or np.isfinite([results.losses, results.validation_losses]).all()):
             self.batch.require_finite_inputs()
         return results
 
-    def advance(self, window: Any, most: float, interrupts: list[Any]) -> EpochResults:
+    def advance(self, window, most: float, interrupts: list[Any]) -> EpochResults:
         """Run as many epochs as fit into one kernel call."""
         run, state = self.run, self.state
         count = int(min(max(SECONDS / self.pace, 1), most))

@@ -50,7 +50,7 @@ class CompiledGroup:
         self.fits = fits.MemberFits(*trained, *planned, settings.rates(steps, steps), stopping, keeps)
 
     @classmethod
-    def run(cls, groups: Sequence[Any], monitor: Any) -> None:
+    def run(cls, groups: Sequence[Any], monitor) -> None:
         """Train the members of all groups, one floating-point type at a time, until the monitor stops them."""
         try:
             for F in (np.float64, np.float32):

@@ -90,8 +90,10 @@ def train_population(
     [0.0009, 0.0]
     """
     if not isinstance(members, Iterable):
-        advice = "pass [member], such as [Member(network, theta, optimizer, epochs=100)]"
-        raise TypeError(f"members must be a list of Member objects, got one {type(members).__name__}: {advice}.")
+        raise TypeError(
+            f"members must be a list of Member objects, got one {type(members).__name__}: pass [member], "
+            "such as [Member(network, theta, optimizer, epochs=100)]."
+        )
     members, data = list(members), Data(X, T, sample_weight)
     groups, known, saved = groups_of(members, data, engine), PartialResults([], {}), None
     for name, value, method in (("workers", workers, "run"), ("checkpoint", checkpoint, "_members")):
@@ -124,7 +126,7 @@ def train_population(
     return results
 
 
-def require_method(name: str, value: Any, method: str) -> None:
+def require_method(name: str, value, method: str) -> None:
     """Raise TypeError if a value does not have a method."""
     is_client = hasattr(value, "submit")  # a Dask client has a different method run()
     if is_client or isinstance(value, type) or not callable(getattr(value, method, None)):
@@ -155,7 +157,7 @@ def train_remote(
     return joined([*parts.values(), others])
 
 
-def workers_or_joblibs(workers: Any) -> Any:
+def workers_or_joblibs(workers):
     """Return the given workers, or else the Dask cluster if it is joblib's active backend, or else None.
 
     A Dask task trains in its own process, because many tasks already run at once.

@@ -67,7 +67,7 @@ class Workers(Protocol):
 
 
 def bundles_of(
-    groups: Iterable[list[int]], members: Sequence[Member], data: Data, engine: Any, moments: bool
+    groups: Iterable[list[int]], members: Sequence[Member], data: Data, engine, moments: bool
 ) -> tuple[list[Bundle], SharedData]:
     """Return the bundles, largest first, and the arrays that they need."""
     shared, places = SharedData(data.X, data.T, data.sample_weight, []), {}

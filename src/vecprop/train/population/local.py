@@ -138,7 +138,7 @@ def train_local(
     return PartialResults([group.results() for group in joint], others)
 
 
-def _member_group(numbers: list[int], members: Members, data: Data, engine: EngineName) -> Any:
+def _member_group(numbers: list[int], members: Members, data: Data, engine: EngineName):
     """Return an object that trains a group of members, or None if they must be trained one by one."""
     try:
         if not isinstance(members[numbers[0]].network, Network):
@@ -215,7 +215,7 @@ def in_member(number: int, error: TypeError | ValueError) -> TypeError | ValueEr
 class SavedMembers:
     """Saves finished members to a store. Interrupted members are not saved: the next run retrains them."""
 
-    def __init__(self, store: Any, moments: bool) -> None:
+    def __init__(self, store, moments: bool) -> None:
         self.store, self.moments = store, moments
         self._waiting: list[PartialResults] = []
         self._are_saved: dict[int, np.ndarray] = {}  # whether each member of a group is saved, by the group's address
