@@ -17,48 +17,51 @@ from .optimize.optimizers import Adam, AdamHat, AdamW, GradientDescent, Momentum
 
 @dataclass(frozen=True)
 class Part:
-    """A built-in part: its class, its name in settings, and whether it has a kernel and can be saved."""
+    """A built-in part: its class, its name in settings, and whether it can be compiled and saved.
+
+    Only layers, losses, penalties and optimizers have kernels.
+    """
 
     cls: type
     name: str | None = None
-    kernel: bool = False
+    kernel: bool = True
     savable: bool = True
 
 
 ACTIVATIONS = (
-    Part(Identity, "identity", kernel=True),
-    Part(Logistic, "logistic", kernel=True),
-    Part(Tanh, "tanh", kernel=True),
-    Part(ReLU, "relu", kernel=True),
-    Part(LeakyReLU, "leaky_relu", kernel=True),
-    Part(ELU, "elu", kernel=True),
-    Part(GELU, "gelu", kernel=True),
-    Part(SiLU, "silu", kernel=True),
-    Part(Softplus, "softplus", kernel=True),
+    Part(Identity, "identity"),
+    Part(Logistic, "logistic"),
+    Part(Tanh, "tanh"),
+    Part(ReLU, "relu"),
+    Part(LeakyReLU, "leaky_relu"),
+    Part(ELU, "elu"),
+    Part(GELU, "gelu"),
+    Part(SiLU, "silu"),
+    Part(Softplus, "softplus"),
 )
-LAYERS = (Part(Dense, kernel=True), Part(Dropout, kernel=True), Part(LayerNorm, kernel=True), *ACTIVATIONS)
+LAYERS = (Part(Dense), Part(Dropout), Part(LayerNorm), *ACTIVATIONS)
 LOSSES = (
-    Part(losses.SoftmaxCrossEntropy, kernel=True),
-    Part(losses.BinaryCrossEntropy, kernel=True),
-    Part(losses.SquaredError, "squared_error", kernel=True),
-    Part(losses.AbsoluteError, "absolute_error", kernel=True),
-    Part(losses.Huber, "huber", kernel=True),
-    Part(losses.Quantile, "quantile", kernel=True),
-    Part(losses.Poisson, "poisson", kernel=True),
+    Part(losses.SoftmaxCrossEntropy),
+    Part(losses.BinaryCrossEntropy),
+    Part(losses.SquaredError, "squared_error"),
+    Part(losses.AbsoluteError, "absolute_error"),
+    Part(losses.Huber, "huber"),
+    Part(losses.Quantile, "quantile"),
+    Part(losses.Poisson, "poisson"),
 )
 """The losses; the regressor accepts the named ones."""
 
-PENALTIES = (Part(L2, kernel=True), Part(L1, kernel=True))
+PENALTIES = (Part(L2), Part(L1))
 INITIALIZERS = (Part(Glorot, "glorot"), Part(He, "he"), Part(Normal))
 OPTIMIZERS = (
-    Part(GradientDescent, kernel=True),
-    Part(Momentum, "sgd", kernel=True),
-    Part(Nesterov, "nesterov", kernel=True),
-    Part(RMSProp, "rmsprop", kernel=True),
-    Part(Adam, kernel=True),
-    Part(AdamHat, "adam", kernel=True, savable=False),
-    Part(AdamW, "adamw", kernel=True),
-    Part(LBFGS, "lbfgs"),
+    Part(GradientDescent),
+    Part(Momentum, "sgd"),
+    Part(Nesterov, "nesterov"),
+    Part(RMSProp, "rmsprop"),
+    Part(Adam),
+    Part(AdamHat, "adam", savable=False),
+    Part(AdamW, "adamw"),
+    Part(LBFGS, "lbfgs", kernel=False),
 )
 SCHEDULES = (
     Part(Constant, "constant"),

@@ -64,7 +64,7 @@ def autolog(**settings: Any) -> None:
             f"vecprop does not support MLflow {__version__}: install another version of MLflow."
         ) from None
 
-    def log_epochs_and_scores(*, autologging_client: Any, estimator: Any, run_id: str, **more: Any) -> Any:
+    def log_epochs_and_scores(*, autologging_client, estimator, run_id: str, **more):
         for name, first, values in _curves(estimator):
             for step, value in enumerate(values, first):
                 autologging_client.log_metrics(run_id, {name: value}, step=step, model_id=more.get("model_id"))
@@ -81,7 +81,7 @@ def autolog(**settings: Any) -> None:
         sklearn.autolog(**settings)
 
 
-def _curves(model: Any, member: str = "") -> Iterator[tuple[str, int, list[float]]]:
+def _curves(model, member: str = "") -> Iterator[tuple[str, int, list[float]]]:
     """Yield the curves of a fitted model: the name, the step of the first value, and the values."""
     if isinstance(model, MultilayerPerceptron):
         curves = {"loss": model.loss_curve_, "validation_loss": model.validation_loss_curve_}

@@ -262,7 +262,7 @@ def test_other_versions_are_warned_of(tmp_path, monkeypatch):
 def test_many_members_are_few_arrays_of_few_files(tmp_path, monkeypatch):
     many = [of.member(seed=seed, epochs=1, optimizer=vp.Momentum(0.001 * (1 + seed))) for seed in range(50)]
     alone = [of.member(optimizer=vp.LBFGS(), epochs=1, seed=seed) for seed in range(5)]
-    monkeypatch.setattr(kept_results, "MOST_ALONE", 2)
+    monkeypatch.setattr(kept_results, "MOST_MEMBERS", 2)
     vp.train_population([*many, *alone], of.X, of.T, checkpoint=checkpoint(tmp_path, every=60))
     parts = sorted((tmp_path / "folder").glob("part*"))
     assert len(parts) == 3

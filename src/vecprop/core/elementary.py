@@ -39,7 +39,7 @@ def is_of(kinds: str | tuple[str, ...], array: Array) -> bool:
 
 
 @lru_cache
-def _is_of(kinds: str | tuple[str, ...], xp: Any, dtype: Any) -> bool:
+def _is_of(kinds: str | tuple[str, ...], xp, dtype) -> bool:
     return xp.isdtype(dtype, kinds)  # cached, since it takes a microsecond and is called often
 
 
@@ -101,7 +101,7 @@ def suggests_keywords(function: Function) -> Function:
     names = signature(function).parameters.keys()
 
     @wraps(function)
-    def checked(*args: Any, **given: Any) -> Any:
+    def checked(*args, **given):
         if not given.keys() <= names:
             _refuse_unknown(function, given, args[0] if "self" in names else None)
         return function(*args, **given)
@@ -120,7 +120,7 @@ class SuggestsKeywords(SuggestsNames):
             return super().__new__(cls)
 
 
-def _refuse_unknown(called: Any, given: Iterable[str], owner: Any = None) -> None:
+def _refuse_unknown(called, given: Iterable[str], owner=None) -> None:
     """Raise an error for the first keyword argument that is not a parameter."""
     parameters = signature(called.__init__ if isinstance(called, type) else called).parameters
     unknown = [name for name in given if name not in parameters]
@@ -138,8 +138,9 @@ class Ranged(SuggestsKeywords):
         """Raise a ValueError if a field is out of range or not a listed value."""
         for name, listed in self._choices.items():
             if (value := getattr(self, name)) not in listed:
-                wrong = f"The {name} of {type(self).__name__} must be one of {', '.join(map(repr, listed))}"
-                raise ValueError(f"{wrong}, got {value!r}.")
+                raise ValueError(
+                    f"The {name} of {type(self).__name__} must be one of {', '.join(map(repr, listed))}, got {value!r}."
+                )
         for name, (words, low, high, ends) in (self._ranges if ranges is None else ranges).items():
             if not is_within(value := getattr(self, name), low, high, ends):
                 raise ValueError(f"{type(self).__name__} needs {words.format(name)}, not {value!r}.")

@@ -248,9 +248,10 @@ class Dense(Layer):
         if isinstance(self.outputs, bool) or not isinstance(self.outputs, int | np.integer) or self.outputs < 1:
             raise ValueError(f"The number of outputs of Dense must be a positive integer, got {self.outputs!r}.")
         if not isinstance(self.initializer, Initializer):
-            advice = "an activation is a separate layer, as in [Dense(3), ReLU()]."
-            found = f"The initializer of Dense must be one such as Glorot(), got {self.initializer!r}"
-            raise TypeError(f"{found}: {advice}")
+            raise TypeError(
+                f"The initializer of Dense must be one such as Glorot(), got {self.initializer!r}: an "
+                "activation is a separate layer, as in [Dense(3), ReLU()]."
+            )
 
     def parameters(self, inputs: int) -> tuple[Shapes, int]:
         """Return the shapes of W (penalized) and b, and the number of outputs."""

@@ -197,9 +197,10 @@ class Network(SuggestsKeywords, Versioned):
         for number, (layer, p) in enumerate(zip(self.layers, self.layout.views(theta), strict=True)):
             X, values = layer.forward(p, X, noise and noise._at_layer(number))
             if X.shape[-1] != self.widths[number]:
-                declared = f"its parameters() declared (*M, N, {self.widths[number]})"
-                found = f"Layer {number} ({type(layer).__name__}) returned shape {tuple(X.shape)}"
-                raise ValueError(f"{found}, but {declared}.")
+                raise ValueError(
+                    f"Layer {number} ({type(layer).__name__}) returned shape {tuple(X.shape)}, but its "
+                    f"parameters() declared (*M, N, {self.widths[number]})."
+                )
             outputs.append(X)
             saved.append(values)
         return outputs, saved
@@ -427,7 +428,7 @@ class Network(SuggestsKeywords, Versioned):
         return summarize(self, rows, batch_size)
 
 
-def _require(part: Any, what: str, role: str, methods: tuple[str, ...]) -> None:
+def _require(part, what: str, role: str, methods: tuple[str, ...]) -> None:
     examples = {"layer": "Dense(3) or ReLU()", "loss": "SquaredError()", "penalty": "L2(0.0001)"}
     example = f"a {role} such as {examples[role]}"
     if isinstance(part, type | str):
@@ -437,7 +438,7 @@ def _require(part: Any, what: str, role: str, methods: tuple[str, ...]) -> None:
         raise TypeError(f"{what} is {part!r}, which lacks the method {missing[0]} of a {role}: pass {example}.")
 
 
-def _is_averaged(penalty: Any) -> bool:
+def _is_averaged(penalty) -> bool:
     return getattr(penalty, "averaged", False)
 
 

@@ -1,7 +1,6 @@
 """Summarize a network's layers in a table."""
 
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any
 
 import numpy as np
 
@@ -39,8 +38,9 @@ def summarize(network: Network, rows: int | None = None, batch_size: int | None 
         fit += f" in batches of {batch_size:,}"
     single = memory_of_a_fit(network, rows, batch_size, 4) / 1e6
     double = memory_of_a_fit(network, rows, batch_size, 8) / 1e6
-    memory = f"{single:,.1f} MB in float32 or {double:,.1f} MB in float64"
-    return Summary(f"{table}\n{fit} takes {memory} in addition to its data")
+    return Summary(
+        f"{table}\n{fit} takes {single:,.1f} MB in float32 or {double:,.1f} MB in float64 in addition to its data"
+    )
 
 
 def memory_of_a_fit(network: Network, rows: int, batch_size: int | None, itemsize: int) -> int:
@@ -75,7 +75,7 @@ def _of_layers(network: Network) -> str:
     return _table(rows)
 
 
-def _call(part: Any) -> str:
+def _call(part) -> str:
     """Return the constructor call of a part, without default arguments."""
     if not is_dataclass(part):
         return type(part).__name__

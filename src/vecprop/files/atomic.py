@@ -18,6 +18,8 @@ from typing import IO, Any
 
 from ..system.threads import suppress_system_errors
 
+FilePath = str | os.PathLike[str]
+
 
 def lock(number: int) -> bool | None:
     """Lock an open file; return False if another program holds the lock, None if locks are unsupported."""
@@ -51,7 +53,7 @@ def require_path(path: Any) -> Path:
 
 
 @contextmanager
-def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+def written_at_once(path: FilePath) -> Iterator[IO[bytes]]:
     """Open a temporary file for writing. The file replaces path once all data are on disk.
 
     If writing fails or the program is killed, path is unchanged. A killed program leaves an unfinished file named

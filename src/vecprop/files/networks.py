@@ -78,8 +78,9 @@ def averaged(model: Any) -> Averaged:
 def require_intervals(model: Any, coverage: float) -> None:
     """Raise an error for a model without intervals, or an invalid coverage."""
     if not isinstance(model, TabularRegressor):
-        advice = "leave out coverage (--interval), or use a TabularRegressor"
-        raise FileError(f"A {type(model).__name__} has no intervals: {advice}.")
+        raise FileError(
+            f"A {type(model).__name__} has no intervals: leave out coverage (--interval), or use a TabularRegressor."
+        )
     require_share(coverage)
 
 

@@ -61,7 +61,7 @@ def plot_dependence(dependence: Any, column: str | None = None, X: Any = None, a
     return ax
 
 
-def _draw_curves(ax: "Axes", dependence: Any, x: np.ndarray) -> None:
+def _draw_curves(ax: "Axes", dependence, x: np.ndarray) -> None:
     """Draw the mean, and the curves of single rows behind it."""
     rows = np.unique(np.linspace(0, len(dependence.curves) - 1, CURVES).astype(int))
     ax.plot(x, dependence.curves[rows].T, color=colour(1), linewidth=0.6, alpha=0.35)
@@ -80,7 +80,7 @@ def _mark_values(ax: "Axes", x: np.ndarray) -> None:
         ax.locator_params(axis="x", nbins=5)
 
 
-def _draw_bars(ax: "Axes", dependence: Any, names: list[str]) -> None:
+def _draw_bars(ax: "Axes", dependence, names: list[str]) -> None:
     """Draw the mean of each category as a bar, with the quartiles of the rows."""
     mean = dependence.curves.mean(axis=0)
     order = np.argsort(mean)

@@ -101,7 +101,7 @@ def plot_disagreement(
     return ax
 
 
-def _draw_boundaries(ax: "Axes", x: np.ndarray, y: np.ndarray, P: np.ndarray, **look: Any) -> None:
+def _draw_boundaries(ax: "Axes", x: np.ndarray, y: np.ndarray, P: np.ndarray, **look) -> None:
     """Draw the boundaries of the regions where a class is the most probable; two classes share one line."""
     classes = P.shape[-1]
     if classes == 2:

@@ -114,7 +114,7 @@ def plot_hidden_space(
     return space
 
 
-def _axes_in_space(ax: "Axes | None", dimensions: int) -> Any:
+def _axes_in_space(ax: "Axes | None", dimensions: int):
     """Return ax or new axes, with two or three dimensions."""
     options = {}
     creation = "no projection"
@@ -123,14 +123,15 @@ def _axes_in_space(ax: "Axes | None", dimensions: int) -> Any:
         creation = 'subplot_kw={"projection": "3d"}'
     space: Any = axes_or_new(ax, **options)
     if (space.name == "3d") != (dimensions == 3):
-        advice = f"create ax with {creation}, or choose other axes"
-        raise ValueError(f"The figure has {dimensions} axes, but ax does not: {advice}.")
+        raise ValueError(
+            f"The figure has {dimensions} axes, but ax does not: create ax with {creation}, or choose other axes."
+        )
     if dimensions == 3:
         space.set_box_aspect(None, zoom=0.9)  # leaves room for the labels
     return space
 
 
-def _cut(network: Network, theta: Array, layer: int, units: Any) -> tuple[Array, float] | None:
+def _cut(network: Network, theta: Array, layer: int, units) -> tuple[Array, float] | None:
     """Return n and c of the boundary ``n h + c = 0`` between two classes, or None if the boundary is not flat."""
     later_layers = network.layers[layer % len(network.layers) + 1 :]
     if len(later_layers) != 1 or not isinstance(later_layers[0], Dense) or network.outputs > 2:
@@ -146,7 +147,7 @@ def _cut(network: Network, theta: Array, layer: int, units: Any) -> tuple[Array,
     return W[units, 0], float(np.sum(b))
 
 
-def _draw_cut(ax: Any, points: Array, n: Array, c: float) -> None:
+def _draw_cut(ax, points: Array, n: Array, c: float) -> None:
     """Draw the part of ``n h + c = 0`` inside the bounding box of the points."""
     low = points.min(axis=0)
     size = points.max(axis=0) - low
@@ -198,8 +199,9 @@ def _principal_axes(H: Array) -> tuple[Array, list[str]]:
     """
     count = min(3, H.shape[1])
     if len(H) < count:
-        needed = f"{count} principal axes need at least {count}"
-        raise ValueError(f"X has {len(H)} rows, but {needed}: choose units by index.")
+        raise ValueError(
+            f"X has {len(H)} rows, but {count} principal axes need at least {count}: choose units by index."
+        )
     U, s, Vt = np.linalg.svd(H - H.mean(axis=0), full_matrices=False)
     # The sign of an axis is arbitrary. A positive largest entry keeps figures reproducible.
     sign = np.sign(np.take_along_axis(Vt, np.abs(Vt).argmax(axis=1, keepdims=True), axis=1)).T

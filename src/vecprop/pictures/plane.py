@@ -29,8 +29,10 @@ def plane(X: Array, drawn: tuple[int, ...], held: Mapping[int, float], resolutio
     row = np.median(X, axis=0)
     for number, value in held.items():
         if number in drawn or number not in range(len(row)):
-            columns = f"X has shape {X.shape} and features {drawn[0]} and {drawn[1]} are drawn"
-            raise ValueError(f"held contains feature {number!r}, but {columns}: choose other features.")
+            raise ValueError(
+                f"held contains feature {number!r}, but X has shape {X.shape} and features {drawn[0]} and "
+                f"{drawn[1]} are drawn: choose other features."
+            )
         row[number] = value
     grid = np.tile(row, (resolution * resolution, 1))
     grid[:, drawn] = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
@@ -41,8 +43,9 @@ def checked_rows(X: Array) -> Array:
     """Validate X and return it as a matrix of floats."""
     X = np.asarray(X)
     if X.ndim != 2 or X.shape[0] == 0 or X.dtype.kind not in "biuf":
-        needed = "a figure needs numbers of shape (N, I) with N at least 1"
-        raise ValueError(f"X has shape {X.shape} and dtype {X.dtype}, but {needed}.")
+        raise ValueError(
+            f"X has shape {X.shape} and dtype {X.dtype}, but a figure needs numbers of shape (N, I) with N at least 1."
+        )
     finite = np.isfinite(X)
     if not finite.all():
         row, column = np.argwhere(~finite)[0].tolist()
@@ -257,9 +260,10 @@ def plot_decision_boundary(
     if isinstance(loss, BinaryCrossEntropy) and count == 1:
         count = 2
     elif not getattr(loss, "takes_classes", False):
-        reason = f"this network's loss is {type(loss).__name__} with {count} output(s)"
-        advice = "use SoftmaxCrossEntropy, or BinaryCrossEntropy with one output"
-        raise ValueError(f"A decision boundary needs a classifier, but {reason}: {advice}.")
+        raise ValueError(
+            f"A decision boundary needs a classifier, but this network's loss is {type(loss).__name__} "
+            f"with {count} output(s): use SoftmaxCrossEntropy, or BinaryCrossEntropy with one output."
+        )
     X = checked_rows(X)
     if X.shape[1] != network.inputs:
         raise ValueError(f"X has shape {X.shape}, but the network takes (N, {network.inputs}).")

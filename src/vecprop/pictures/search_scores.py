@@ -102,8 +102,10 @@ def plot_search(
     results = SearchResults(search, score)
     names = [parameters] if isinstance(parameters, str) else list(parameters or results.parameters)
     if len(names) > 2:
-        advice = "pass one or two names, or plot each parameter with plot_search_each"
-        raise ValueError(f"{', '.join(names)} vary, but a figure shows at most two: {advice}.")
+        raise ValueError(
+            f"{', '.join(names)} vary, but a figure shows at most two: pass one or two names, or plot "
+            "each parameter with plot_search_each."
+        )
     values = [results.values(name) for name in names]
     ax = axes_or_new(ax)
     if len(names) == 1:

@@ -1,10 +1,9 @@
 """Import modules that are installed only with an extra."""
 
 from importlib import import_module
-from typing import Any
 
 
-def imported(name: str, user: str, extra: str) -> Any:
+def imported(name: str, user: str, extra: str):
     """Import a module; if it is missing, raise ImportError that names its user and the extra to install."""
     try:
         return import_module(name)

@@ -25,7 +25,7 @@ _guarded: list[bool] = []
 _deferred: list[bool] = []
 
 
-def defer_ignored_interrupt(unraisable: Any) -> None:
+def defer_ignored_interrupt(unraisable) -> None:
     """Deliver an interrupt again if Python ignored it, for example in a finalizer (an unraisable hook)."""
     if isinstance(unraisable.exc_value, KeyboardInterrupt):
         _defer()

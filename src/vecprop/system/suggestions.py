@@ -109,7 +109,7 @@ def missing_file(path: "Path") -> str:
     return f"There is no file {path.name} in {folder}: check the path."
 
 
-def unknown_keyword(called: Any, guess: str, names: Sequence[str], owner: Any = None) -> str:
+def unknown_keyword(called, guess: str, names: Sequence[str], owner: Any = None) -> str:
     """Return the message for an unknown keyword argument of a class, of a function, or of a method of the owner."""
     function = called.__name__
     classes = getattr(called, "__mro__", [called])
@@ -123,7 +123,7 @@ def unknown_keyword(called: Any, guess: str, names: Sequence[str], owner: Any = 
     return f"{function}() got an unexpected keyword argument {guess!r}: {advice}"
 
 
-def setting_hint(name: str, value: Any, options: Sequence[str]) -> str:
+def setting_hint(name: str, value, options: Sequence[str]) -> str:
     """Return what to do instead of giving a setting this value, or an empty string; options are the valid names."""
     from .other_names import SETTINGS
 
@@ -144,7 +144,7 @@ def setting_hint(name: str, value: Any, options: Sequence[str]) -> str:
 class UnknownAttribute(AttributeError):
     """The error for a missing attribute. The hint is computed when the error is printed, so that hasattr is fast."""
 
-    def __init__(self, owner: Any, name: str) -> None:
+    def __init__(self, owner, name: str) -> None:
         super().__init__(owner, name, obj=owner)  # without name=, so that Python adds no second suggestion
 
     def __str__(self) -> str:
@@ -165,7 +165,7 @@ class SuggestsNames:
 
     if not TYPE_CHECKING:  # type checkers read the attributes
 
-        def __getattr__(self, name: str) -> Any:
+        def __getattr__(self, name: str):
             if name.startswith("_") or any(name in vars(cls) for cls in type(self).__mro__):
                 return object.__getattribute__(self, name)  # raises the error of the property again
             raise UnknownAttribute(self, name)

@@ -25,7 +25,7 @@ _limit: ContextVar[int | None] = ContextVar("limit", default=None)
 
 
 @contextmanager
-def _set(variable: ContextVar[Any], value: Any) -> Iterator[None]:
+def _set(variable: ContextVar[Any], value) -> Iterator[None]:
     before = variable.set(value)
     try:
         yield
@@ -102,7 +102,7 @@ class suppress_system_errors(suppress):
     An OSError without an errno is not suppressed: a signal handler may raise TimeoutError, which must reach the caller.
     """
 
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> bool:
+    def __exit__(self, kind, error, traceback) -> bool:
         """Return whether the error is ignored."""
         return isinstance(error, OSError) and error.errno is not None
 
@@ -143,7 +143,7 @@ class _Call(NamedTuple):
     ends: "SimpleQueue[Any]"
 
 
-def _serve(calls: "SimpleQueue[Any]", ends: "SimpleQueue[Any]", collected: Any) -> None:
+def _serve(calls: "SimpleQueue[Any]", ends: "SimpleQueue[Any]", collected) -> None:
     """Run calls from a queue until another object is queued; `collected` is the weakref that will be queued."""
     ends.put(threading.get_native_id())
     while isinstance(call := calls.get(), _Call):
@@ -354,7 +354,7 @@ def defer_sigint(work: Callable[[list[Any]], Result]) -> Result:
     received: list[Any] = []
     before = _signal.getsignal(signal.SIGINT)
 
-    def receive(*arguments: Any) -> None:
+    def receive(*arguments) -> None:
         received.append(arguments)
         if len(received) > 1 and callable(before):
             try:
@@ -377,7 +377,7 @@ def defer_sigint(work: Callable[[list[Any]], Result]) -> Result:
 
 
 @lru_cache(maxsize=1)
-def _controller() -> Any:
+def _controller():
     with fork_lock:
         import scipy.linalg  # noqa: F401 (loads the BLAS that compiled code calls)
         from threadpoolctl import ThreadpoolController

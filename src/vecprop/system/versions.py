@@ -62,7 +62,7 @@ class Versioned(SuggestsNames):
         state: Any = super().__getstate__()
         return {**(state or {}), "_vecprop_version": __version__}
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state) -> None:
         """Restore the attributes, and warn if another version wrote the pickle.
 
         Raises
@@ -83,12 +83,17 @@ class Versioned(SuggestsNames):
 def _read(state: dict[str, Any], version: str | None, cls: type) -> dict[str, Any]:
     """Return the state of an object from another version, with defaults for missing attributes."""
     written = "an earlier vecprop" if version is None else f"vecprop {version}"
-    read = f"A pickle of {written} is read by vecprop {__version__}, which may fail or give different results"
-    advice = "use vecprop.save, whose files can be read by later versions."
-    warnings.warn(f"{read}: {advice}", VersionWarning, stacklevel=3)
+    warnings.warn(
+        f"A pickle of {written} is read by vecprop {__version__}, which may fail or give different "
+        "results: use vecprop.save, whose files can be read by later versions.",
+        VersionWarning,
+        stacklevel=3,
+    )
     lacks = [part for part in (fields(cls) if is_dataclass(cls) else ()) if part.name not in state]
     factories = {part.name: part.default_factory for part in lacks if part.default_factory is not MISSING}
     if not state or any(part.default is MISSING and part.name not in factories for part in lacks):
-        pickled = f"The pickle of a {cls.__name__} was written by {written} in a format that vecprop {__version__}"
-        raise pickle.UnpicklingError(f"{pickled} cannot read: load it with that version and use vecprop.save.")
+        raise pickle.UnpicklingError(
+            f"The pickle of a {cls.__name__} was written by {written} in a format that vecprop "
+            f"{__version__} cannot read: load it with that version and use vecprop.save."
+        )
     return state | {name: factory() for name, factory in factories.items()}

@@ -7,7 +7,7 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
-from ...files.checkpoint.identity import RunIdentity, of_all
+from ...files.checkpoint.identity import RunIdentity, joint_digest
 from ...files.checkpoint.store import LOCK, RUN, Store
 from ...system.versions import version_of
 from ...tables.reading.file_lists import STANDARD_INPUT, existing
@@ -38,7 +38,7 @@ class RunFolder:
         run |= {named(name): str(value) for name, value in options.items() if name in changes}
         run |= {f"version of {name}": version_of(name) for name in LIBRARIES} | {"version of Python": python_version()}
         run = RunIdentity()(run)
-        self.store = Store(self.path, run, [of_all([run])])
+        self.store = Store(self.path, run, [joint_digest([run])])
         self._known: list[Any] = []
 
     def begin(self) -> None:

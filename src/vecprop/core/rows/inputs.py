@@ -115,8 +115,10 @@ def checked_theta(network: Network, theta: Array) -> Array:
         raise TypeError(f"network must be a Network, got {type(network).__name__}.")
     theta = _as_array(theta, "theta")
     if not is_of(("real floating", "complex floating"), theta):
-        advice = "convert it, for example with theta.astype(float)."
-        raise TypeError(f"theta has dtype {theta.dtype}, but parameters must be floating-point numbers: {advice}")
+        raise TypeError(
+            f"theta has dtype {theta.dtype}, but parameters must be floating-point numbers: convert it, "
+            "for example with theta.astype(float)."
+        )
     if theta.ndim == 0 or theta.shape[-1] != layout.size:
         parts = ", ".join(f"{tensor} {tensor.shape}" for tensor in layout.tensors) or "no parameters"
         raise ValueError(f"theta has shape {tuple(theta.shape)}, but this network takes (*M, {layout.size}): {parts}.")
@@ -130,9 +132,9 @@ def require_writable(theta: Array) -> None:
 
     if not is_writeable_array(theta):
         library = type(theta).__module__.partition(".")[0]
-        advice = "pass np.asarray(theta); only losses and predictions accept immutable arrays."
         raise TypeError(
-            f"theta is an immutable array of {library}, but gradients and training need mutable ones: {advice}"
+            f"theta is an immutable array of {library}, but gradients and training need mutable ones: "
+            "pass np.asarray(theta); only losses and predictions accept immutable arrays."
         )
 
 
@@ -150,7 +152,7 @@ def checked_rows(network: Network, theta: Array, X: Array, finite: bool = True) 
     return X
 
 
-def _require_finite(array: Array, name: str = "X", first: int = 0, layout: Any = None) -> None:
+def _require_finite(array: Array, name: str = "X", first: int = 0, layout=None) -> None:
     """Raise if an entry of rows or parameters is not finite; ``first`` is the index of the first row."""
     if prod(array.shape) >= MANY and _squares_are_finite(array):
         return
@@ -196,8 +198,9 @@ def checked_batch(
     elif expansion is None:
         X = checked_rows(network, theta, X, finite)
     if X.shape[-2] == 0:
-        shape = f"its shape is {tuple(X.shape)}, and {_what_is_taken(network)} with N at least 1."
-        raise ValueError(f"X has no rows: {shape}")
+        raise ValueError(
+            f"X has no rows: its shape is {tuple(X.shape)}, and {_what_is_taken(network)} with N at least 1."
+        )
     members = _common_members("theta", theta.shape[:-1], "X", X.shape[:-2])
     T = _checked_targets(network.loss_function, T, X, network.outputs, theta)
     members = _common_members("theta and X", members, "T", T.shape[: -1 if is_of("integral", T) else -2])
@@ -216,8 +219,10 @@ def require_weight(batch: Batch, reduction: str) -> None:
     """Raise a ValueError if all chosen rows of a batch have weight 0."""
     weight = batch.chosen_weight
     if reduction == "mean" and weight is not None and not weight.any():
-        advice = "give at least one row a positive weight."
-        raise ValueError(f"sample_weight is 0 in every selected row, so the weighted mean is undefined: {advice}")
+        raise ValueError(
+            "sample_weight is 0 in every selected row, so the weighted mean is undefined: give at least "
+            "one row a positive weight."
+        )
 
 
 def _checked_targets(loss: Loss, T: Array, X: Array, outputs: int, theta: Array) -> Array:
@@ -231,8 +236,10 @@ def _checked_targets(loss: Loss, T: Array, X: Array, outputs: int, theta: Array)
         index = _first_false((raw >= 0) & (outputs > raw))
         if index is None:
             return raw
-        classes = f"{outputs} outputs take the classes 0 to {outputs - 1}"
-        raise ValueError(f"T has class {int(raw[index])} in {_row(index)}, but {classes}.")
+        raise ValueError(
+            f"T has class {int(raw[index])} in {_row(index)}, but {outputs} outputs take the classes 0 to "
+            f"{outputs - 1}."
+        )
     T = _as_numbers(raw, "T", theta)
     if T.ndim == 1 and outputs == 1:
         T = T[:, None]
@@ -279,7 +286,7 @@ def _checked_weight(sample_weight: Array, X: Array, theta: Array, reduction: str
     return weight
 
 
-def _as_array(values: Any, name: str, like: Array = None) -> Array:
+def _as_array(values, name: str, like: Array = None) -> Array:
     """Return the values as an array, in the library of ``like``."""
     is_array = hasattr(values, "__array_namespace__") or type(values).__module__.partition(".")[0] in ("torch", "cupy")
     if like is None and is_array:
@@ -291,7 +298,7 @@ def _as_array(values: Any, name: str, like: Array = None) -> Array:
         raise ValueError(f"{name} is not an array of numbers with rows of equal length: {error}.") from None
 
 
-def _as_numbers(values: Any, name: str, theta: Array) -> Array:
+def _as_numbers(values, name: str, theta: Array) -> Array:
     """Convert the values to theta's library and real precision; complex values stay complex."""
     array = _as_array(values, name, theta)
     xp = namespace(theta)
@@ -311,7 +318,7 @@ def _as_numbers(values: Any, name: str, theta: Array) -> Array:
     return xp.astype(array, real(theta).dtype)
 
 
-def _is_nullable(values: Any) -> bool:
+def _is_nullable(values) -> bool:
     """Return whether the values are a numeric pandas object; NumPy reads its nullable dtypes as objects."""
     if not hasattr(values, "dtypes"):
         return False
@@ -319,7 +326,7 @@ def _is_nullable(values: Any) -> bool:
     return all(getattr(dtype, "kind", "O") in "biuf" for dtype in dtypes)
 
 
-def _without_missing(values: Any) -> np.ndarray:
+def _without_missing(values) -> np.ndarray:
     """Convert nullable pandas values to integers if they are classes, else to floats with NaN for missing values."""
     numbers = values.to_numpy(float, na_value=np.nan)
     are_whole = values.ndim == 1 and values.dtype.kind in "iu" and not np.isnan(numbers).any()
@@ -332,8 +339,9 @@ def _common_members(first: str, a: tuple[int, ...], second: str, b: tuple[int, .
     try:
         return np.broadcast_shapes(tuple(a), tuple(b))
     except ValueError:
-        rule = "they must be equal, 1 or absent."
-        raise ValueError(f"{first} has the leading axes {tuple(a)} and {second} {tuple(b)}: {rule}") from None
+        raise ValueError(
+            f"{first} has the leading axes {tuple(a)} and {second} {tuple(b)}: they must be equal, 1 or absent."
+        ) from None
 
 
 def _squares_are_finite(array: Array) -> bool:
@@ -370,7 +378,7 @@ def _first_false(mask: Array) -> tuple[int, ...] | None:
     return tuple(int(axis[0]) for axis in xp.nonzero(~mask))
 
 
-def _plain(values: Array) -> Any:
+def _plain(values: Array):
     return values.tolist() if hasattr(values, "tolist") else values
 
 

@@ -63,7 +63,7 @@ class SparseNetwork(Network):
     def _batch(
         self,
         theta: Array,
-        X: Any,
+        X,
         T: Array,
         sample_weight: Array | None = None,
         *,
@@ -96,15 +96,17 @@ def require_entries(X: Any) -> None:
     word, count = ("column", X.shape[-1]) if X.format == "csr" else ("row", X.shape[0])
     starts, stored = X.indptr, min(len(X.indices), len(X.data))
     if starts[0] != 0 or starts[-1] > stored or (starts[1:] < starts[:-1]).any():
-        wrong = f"its indptr does not increase from 0 to at most {stored}"
-        raise ValueError(f"X has {stored} entries, but {wrong}: rebuild the sparse matrix.")
+        raise ValueError(
+            f"X has {stored} entries, but its indptr does not increase from 0 to at most {stored}: "
+            "rebuild the sparse matrix."
+        )
     entries = X.indices[: starts[-1]]
     for place in (entries.min(initial=0), entries.max(initial=0)):
         if not 0 <= place < count:
             raise ValueError(f"X has {count} {word}s, but an entry in {word} {place}: rebuild the sparse matrix.")
 
 
-def _require_finite(X: Any) -> None:
+def _require_finite(X) -> None:
     wrong = np.flatnonzero(~np.isfinite(X.data))
     if wrong.size:
         row, column = np.searchsorted(X.indptr, wrong[0], side="right") - 1, X.indices[wrong[0]]

@@ -1,12 +1,10 @@
 """Checkpoints: files or folders that let killed training resume bit-identically."""
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -14,8 +12,8 @@ import numpy as np
 from ...core import Batch, Network, SparseNetwork, is_within
 from ...system.suggestions import SuggestsNames
 from ...train.members import Data, Member
-from ...train.state import TrainingResult
-from ..atomic import require_path, sweep
+from ...train.state import TrainingResult, TrainingState
+from ..atomic import FilePath, require_path, sweep
 from ..model_file import information, load_with_memory, save_with_notes
 from ..networks import TrainedNetwork
 from .identity import RunIdentity, differing, made_with, require_savable, warn_of_others
@@ -80,7 +78,7 @@ class Checkpoint(SuggestsNames):
     (True, 251)
     """
 
-    def __init__(self, path: str | os.PathLike[str], every: float = 60.0) -> None:
+    def __init__(self, path: FilePath, every: float = 60.0) -> None:
         if not is_within(every, 0):
             raise ValueError(f"every is {every!r}, expected a finite number of seconds of at least 0.")
         self.path = require_path(path)
@@ -96,7 +94,7 @@ class Checkpoint(SuggestsNames):
         return held(self.path, is_folder)
 
     def _begin(
-        self, network: Network, theta: Any, batches: Sequence[Batch | None], epochs: int, settings: Mapping[str, Any]
+        self, network: Network, theta, batches: Sequence[Batch | None], epochs: int, settings: Mapping[str, Any]
     ) -> TrainingResult | None:
         """Return the saved state of a run, or None if the run has not started.
 
@@ -105,11 +103,11 @@ class Checkpoint(SuggestsNames):
         """
         self._network = network.dense if isinstance(network, SparseNetwork) else network
         require_savable(theta)
-        known = {"network": self._network, **settings, "start": theta}
+        inputs = {"network": self._network, **settings, "start": theta}
         for prefix, batch in zip(("", "validation "), batches, strict=False):
             if batch is not None:
-                known |= {f"{prefix}X": batch, f"{prefix}T": batch.T, f"{prefix}sample_weight": batch.weight}
-        self._run = RunIdentity()(known)
+                inputs |= {f"{prefix}X": batch, f"{prefix}T": batch.T, f"{prefix}sample_weight": batch.weight}
+        self._run = RunIdentity()(inputs)
         if self._record is not None:
             self._run["record"] = type(self._record).__name__
         self._throttle = Throttle(self.every)
@@ -121,27 +119,32 @@ class Checkpoint(SuggestsNames):
         notes = information(self.path).get("checkpoint")
         if notes is None:
             raise ValueError(f"{self.path} is a model, not a checkpoint: give the checkpoint another path.")
-        differs = differing(self._run, notes["run"])
-        if differs and self._takes_others:
+        difference = differing(self._run, notes["run"])
+        if difference and self._takes_others:
             return None
-        if differs:
-            self._refuse(differs)
+        if difference:
+            self._refuse(difference)
         warn_of_others(self.path, notes.get("made with", {}))
         trained, memory = load_with_memory(self.path)
         state = trained.state
         if state.epoch > epochs:
             self._refuse(f"it has reached epoch {state.epoch}, beyond the {epochs} of this one")
-        schedule, per_epoch = settings["schedule"], -(-state.rows // settings["batch_size"])
-        start, known, whole = schedule.init(), state.epochs * per_epoch, epochs * per_epoch
-        # If the number of epochs changes, the learning rates so far must be the same; a sample of steps is compared.
-        taken = 0 if known == whole else state.step
-        steps = np.unique(np.linspace(0, taken - 1, min(taken, MOST_COMPARED), dtype=int)).tolist()
-        if any(schedule.factor(step, known, start) != schedule.factor(step, whole, start) for step in steps):
-            self._refuse(f"its schedule is for {state.epochs} epochs, not {epochs}")
-        state = replace(state, epochs=epochs, network=network)
+        if state.epochs != epochs:
+            self._require_same_rates(state, epochs, settings["schedule"], settings["batch_size"])
         if self._record is not None:
             self._record.remember(memory)
+        state = replace(state, epochs=epochs, network=network)
         return TrainingResult(trained.theta, state.history, state, notes["reason"])
+
+    def _require_same_rates(self, state: TrainingState, epochs: int, schedule: Any, batch_size: int) -> None:
+        """Raise an error if the learning rates so far depend on the number of epochs; a sample of steps is compared."""
+        start = schedule.init()
+        batches = -(-state.rows // batch_size)
+        steps = np.unique(np.linspace(0, state.step - 1, min(state.step, MOST_COMPARED), dtype=int)).tolist()
+        for step in steps:
+            saved_rate = schedule.factor(step, state.epochs * batches, start)
+            if schedule.factor(step, epochs * batches, start) != saved_rate:
+                self._refuse(f"its schedule is for {state.epochs} epochs, not {epochs}")
 
     def _after_epoch(self, result: TrainingResult) -> None:
         """Write the current result of training if a write is due."""
@@ -150,38 +153,38 @@ class Checkpoint(SuggestsNames):
 
     def _write(self, result: TrainingResult) -> None:
         """Write a result of training, unless the recorded callback has not seen its last epoch."""
-        began = time.perf_counter()
+        start = time.perf_counter()
+        memory = None
+        if self._record is not None:
+            memory = self._record.memory(result.state.epoch)
+            if memory is None:
+                return
         trained = TrainedNetwork(self._network, result.theta, replace(result.state, network=self._network))
-        memory = None if self._record is None else self._record.memory(result.state.epoch)
-        if self._record is not None and memory is None:
-            return
         notes = {"run": self._run, "reason": result.reason, "made with": made_with()}
         save_with_notes(trained, self.path, memory=memory, checkpoint=notes)
-        self._throttle.wrote(began)
+        self._throttle.wrote(start)
 
-    def _refuse(self, why: str) -> None:
-        raise ValueError(f"{self.path} is the checkpoint of another run: {why}. Give another path, or remove the file.")
-
-    @property
-    def _place(self) -> tuple[Path, float, bool]:
-        return self.path, self.every, self._takes_others
+    def _refuse(self, reason: str) -> None:
+        raise ValueError(
+            f"{self.path} is the checkpoint of another run: {reason}. Give another path, or remove the file."
+        )
 
     def _members(
         self, members: Sequence[Member], groups: Groups, engines: Sequence[str], data: Data, moments: bool
     ) -> MemberStore:
         """Return the folder's store for members of a population."""
-        return MemberStore(self._place, members, groups, engines, data, moments)
+        return MemberStore(self, members, groups, engines, data, moments)
 
-    def _recording(self, record: Any) -> Self:
+    def _recording(self, record) -> Self:
         """Return a checkpoint that also saves the state of a callback."""
         # The callback's ``memory(epoch)`` returns an argument for ``remember``, or None for an unseen epoch.
-        again = copy(self)
-        again._record = record
-        return again
+        checkpoint = copy(self)
+        checkpoint._record = record
+        return checkpoint
 
-    def _fits(self, each: Sequence[Mapping[str, Any]]) -> FitStore:
+    def _fits(self, identities: Sequence[Mapping[str, Any]]) -> FitStore:
         """Return the folder's store for fits of estimators."""
-        return FitStore(self._place, each)
+        return FitStore(self, identities)
 
     def _part(self, name: str, takes_others: bool = False) -> Self:
         """Return the checkpoint for a part of the run, a file or folder in this folder."""

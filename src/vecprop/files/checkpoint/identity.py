@@ -32,31 +32,34 @@ class RunIdentity:
     """
 
     def __init__(self) -> None:
-        self._known: dict[int, Any] = {}  # by `id`; holds the arrays, so that ids are not reused
+        self._digests: dict[int, Any] = {}  # by `id`; holds the arrays, so that ids are not reused
 
     def __call__(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return {name: self.plain(value, name) for name, value in values.items()}
 
-    def plain(self, value: Any, name: str) -> Any:
+    def plain(self, value, name: str) -> Any:
         if callable(value) and hasattr(value, "__qualname__"):
             return f"{value.__module__}.{value.__qualname__}"
         if isinstance(value, Path):
             return digest_of_file(value)
-        value = value.item() if isinstance(value, np.generic) else value
+        if isinstance(value, np.generic):
+            value = value.item()
         if isinstance(value, dict):
-            return {key: self.plain(of, f"{name} {key}") for key, of in value.items()}
+            return {key: self.plain(entry, f"{name} {key}") for key, entry in value.items()}
         if hasattr(value, "shape") or hasattr(value, "scaling"):
             return self.digest(value)
-        return Writer(BY_CLASS).plain(value.dense if isinstance(value, SparseNetwork) else value, name)
+        if isinstance(value, SparseNetwork):
+            value = value.dense
+        return Writer(BY_CLASS).plain(value, name)
 
-    def digest(self, value: Any) -> str | None:
+    def digest(self, value) -> str | None:
         """Return the digest of an array, a list of numbers or a selection of rows."""
-        if id(value) not in self._known:
-            self._known[id(value)] = digest(value), value
-        return self._known[id(value)][0]
+        if id(value) not in self._digests:
+            self._digests[id(value)] = digest(value), value
+        return self._digests[id(value)][0]
 
 
-def digest(value: Any) -> str | None:
+def digest(value) -> str | None:
     """Return a digest of an array, sparse matrix, selection or batch of rows, or None for None.
 
     Examples
@@ -67,42 +70,52 @@ def digest(value: Any) -> str | None:
     if value is None:
         return None
     if isinstance(value, Selection | Batch):
-        rows = value.rows if isinstance(value, Selection) else value.chosen
-        scaling, expansion = value.scaling, value.expansion
-        if rows is None and scaling is None and expansion is None:
-            return digest(value.X)
-        how = [None] if scaling is None else [digest(scaling.shift), digest(scaling.scale), bool(scaling.multiplies)]
-        how += [] if expansion is None else [digest(expansion.columns), digest(expansion.edges)]
-        return of_all([digest(value.X), digest(rows), *how])
+        return _digest_of_rows(value)
     if sparse.issparse(value):
         X: Any = value.tocsr()
-        return of_all([str(X.shape), *map(digest, (X.data, X.indices, X.indptr))])
+        return joint_digest([str(X.shape), digest(X.data), digest(X.indices), digest(X.indptr)])
     array = np.asarray(value)
-    found = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
+    sha256 = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
     if array.ndim == 0 or array.dtype.hasobject:
-        found.update(repr(array.tolist()).encode("utf-8", "surrogatepass"))
-        return found.hexdigest()
+        sha256.update(repr(array.tolist()).encode("utf-8", "surrogatepass"))
+        return sha256.hexdigest()
     step = max(1, BLOCK * len(array) // max(array.size, 1))
     for first in range(0, len(array), step):
-        found.update(np.ascontiguousarray(array[first : first + step]).reshape(-1).view(np.uint8).data)
-    return found.hexdigest()
+        sha256.update(np.ascontiguousarray(array[first : first + step]).reshape(-1).view(np.uint8).data)
+    return sha256.hexdigest()
 
 
-def of_all(values: Any) -> str:
+def _digest_of_rows(source: Selection | Batch) -> str | None:
+    rows = source.rows if isinstance(source, Selection) else source.chosen
+    scaling = source.scaling
+    expansion = source.expansion
+    if rows is None and scaling is None and expansion is None:
+        return digest(source.X)
+    digests: list[Any] = [digest(source.X), digest(rows)]
+    if scaling is None:
+        digests.append(None)
+    else:
+        digests += [digest(scaling.shift), digest(scaling.scale), bool(scaling.multiplies)]
+    if expansion is not None:
+        digests += [digest(expansion.columns), digest(expansion.edges)]
+    return joint_digest(digests)
+
+
+def joint_digest(values: list[Any]) -> str:
     """Return one digest of a list of JSON values.
 
     Examples
     --------
-    >>> of_all(["a", None]) == of_all(["a", None]), of_all(["a", None]) == of_all([None, "a"])
+    >>> joint_digest(["a", None]) == joint_digest(["a", None]), joint_digest(["a", None]) == joint_digest([None, "a"])
     (True, False)
     """
-    return hashlib.sha256(json.dumps(list(values)).encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(json.dumps(values).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def bits_of(value: Any) -> str:
+def bits_of(value) -> str:
     """Return a digest of any value that a model file can hold, such as a result."""
     writer = Writer(BY_CLASS)
-    return of_all([writer.plain(value, ""), *map(digest, writer.arrays.values())])
+    return joint_digest([writer.plain(value, ""), *map(digest, writer.arrays.values())])
 
 
 def digest_of_file(path: Path) -> str:
@@ -117,14 +130,14 @@ def digest_of_file(path: Path) -> str:
     ('2cf24dba5fb0a30e', '3213aa9907e55963')
     """
     if path.is_dir():
-        each = sorted(file for file in path.rglob("*") if file.is_file())
-        named = "".join(f"{file.relative_to(path)}\0{digest_of_file(file)}\n" for file in each)
-        return hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        text = "".join(f"{file.relative_to(path)}\0{digest_of_file(file)}\n" for file in files)
+        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def in_common(each: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+def in_common(identities: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Return one digest per name, which covers the distinct values of the name in several mappings.
 
     Examples
@@ -132,14 +145,14 @@ def in_common(each: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     >>> in_common([{"seed": 1}, {"seed": 2}]) == in_common([{"seed": 2}, {"seed": 1}, {"seed": 1}])
     True
     """
-    values: dict[str, set[str]] = {}
-    for of in each:
-        for name, value in of.items():
-            values.setdefault(name, set()).add(of_all([value]))
-    return {name: of_all(sorted(found)) for name, found in values.items()}
+    digests: dict[str, set[str]] = {}
+    for identity in identities:
+        for name, value in identity.items():
+            digests.setdefault(name, set()).add(joint_digest([value]))
+    return {name: joint_digest(sorted(values)) for name, values in digests.items()}
 
 
-def differing(own: Mapping[str, Any], known: Mapping[str, Any]) -> str:
+def differing(run: Mapping[str, Any], saved_run: Mapping[str, Any]) -> str:
     """Return a clause that names the differences between two runs, or "" for equal runs.
 
     Examples
@@ -147,16 +160,21 @@ def differing(own: Mapping[str, Any], known: Mapping[str, Any]) -> str:
     >>> differing({"X": "1", "clip_norm": None}, {"X": "2", "clip_norm": 0.5})
     'its X and its clip_norm differ'
     """
-    names = [name for name in {**own, **known} if own.get(name) != known.get(name)]
-    return " and ".join(f"its {name}" for name in names) + (" differs" if len(names) == 1 else " differ" * bool(names))
+    names = [f"its {name}" for name in {**run, **saved_run} if run.get(name) != saved_run.get(name)]
+    if not names:
+        return ""
+    verb = "differs" if len(names) == 1 else "differ"
+    return f"{' and '.join(names)} {verb}"
 
 
-def require_savable(theta: Any) -> None:
+def require_savable(theta) -> None:
     """Raise an error for parameters that a model file cannot store, except for a seed."""
     if isinstance(theta, int | np.integer):
         return
-    if not isinstance(theta, np.ndarray) or theta.dtype not in (np.float32, np.float64):
-        kind = f"dtype {theta.dtype}" if isinstance(theta, np.ndarray) else f"the type {type(theta).__name__}"
+    kind = f"the type {type(theta).__name__}"
+    if isinstance(theta, np.ndarray):
+        kind = f"dtype {theta.dtype}"
+    if kind not in ("dtype float32", "dtype float64"):
         raise FileError(f"theta has {kind}, but a model file needs a NumPy array of float32 or float64: convert it.")
 
 
@@ -167,13 +185,19 @@ def made_with() -> dict[str, str]:
     return {"vecprop": __version__, "Python": platform.python_version(), **versions, "processor": processor}
 
 
-def warn_of_others(path: Path, known: Any) -> None:
+def warn_of_others(path: Path, saved: Mapping[str, str]) -> None:
     """Warn if a file or folder was written with other versions or on another processor."""
-    own = made_with()
-    others = [f"{name} {known[name]}, now {own[name]}" for name in own if known.get(name, own[name]) != own[name]]
-    if others:
-        level, frame = 1, inspect.currentframe()  # let the warning point to the user's line
+    changes = []
+    for name, value in made_with().items():
+        if saved.get(name, value) != value:
+            changes.append(f"{name} {saved[name]}, now {value}")
+    if changes:
+        level = 1
+        frame = inspect.currentframe()  # let the warning point to the user's line
         while frame and str(frame.f_globals.get("__name__")).partition(".")[0] == __name__.partition(".")[0]:
-            level, frame = level + 1, frame.f_back
-        may_differ = "the bits may differ from an uninterrupted run."
-        warnings.warn(f"{path} was written with {', and '.join(others)}: {may_differ}", stacklevel=level)
+            level += 1
+            frame = frame.f_back
+        warnings.warn(
+            f"{path} was written with {', and '.join(changes)}: the bits may differ from an uninterrupted run.",
+            stacklevel=level,
+        )

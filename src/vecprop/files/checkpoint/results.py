@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,22 +13,18 @@ from ...train.state import TrainingResult
 from .. import FileError
 from ..model_file.json_values import Reader, Writer
 from ..model_file.registry import BY_CLASS, BY_NAME
-from .identity import RunIdentity, bits_of, in_common, of_all, require_savable
+from .identity import RunIdentity, bits_of, in_common, joint_digest, require_savable
 from .store import Store, Throttle
 
 PARTS = ("network", "optimizer", "schedule", "early_stopping")
 PLAN = ("epochs", "batch_size", "shuffle", "validation_score", "training_loss", "clip_norm", "keeps_predictions")
 DATA = ("X", "T", "sample_weight")
-ROWS = ("rows", "validation_rows")
 
-MOST_ALONE = 2_000
+MOST_MEMBERS = 2_000
 """The maximum number of ungrouped members in one file, with about ten arrays each."""
 
 MOST_FITS = 1_000
 """The maximum number of fits in one file, with about twenty arrays each."""
-
-Place = tuple[Path, float, bool]
-"""The folder of a checkpoint, the seconds between writes, and whether results of other runs are allowed."""
 
 Groups = Sequence[list[int]]
 """Groups of member indices; members of a group differ only in their initial parameters."""
@@ -39,174 +34,210 @@ CURVES = ("loss", "validation_loss", "validation_score", "validation_predictions
 
 
 class _ResultStore:
-    """Results in a folder, each under a key that identifies its inputs."""
+    """Results in the folder of a checkpoint, each under a key that identifies its inputs."""
 
-    def __init__(self, place: Place, run: Mapping[str, Any], keys: Sequence[str]) -> None:
-        path, every, takes_others = place
-        self.store, self.throttle = Store(path, run, keys, takes_others), Throttle(every)
-        self._first: dict[str, Any] = {}
-
-    def _new(self, key: str, result: Any) -> list[int]:
-        """Return the indices in this run for a key, or [] if the key is unknown or already has a result."""
-        if not (numbers := self.store.numbers.get(key, [])):
-            return []
-        first = self._first.setdefault(key, result)
-        if first is not result and _bits(first) != _bits(result):
-            two = f"{self.store.path} has two results of member {numbers[0]} with different bits"
-            raise FileError(f"{two}: remove the folder.")
-        return numbers if first is result else []
-
-    def _begun(self) -> None:
-        """Release the arrays read from files, and start timing."""
-        self._first.clear()
+    def __init__(self, checkpoint, run: Mapping[str, Any], keys: Sequence[str]) -> None:
+        self.store = Store(checkpoint.path, run, keys, checkpoint._takes_others)
+        self.throttle = Throttle(checkpoint.every)
+        self._results: dict[str, Any] = {}
+        for file_keys, document, arrays in self.store.begin():
+            self._read(file_keys, document, Reader(BY_NAME, arrays))
+        self._results.clear()  # releases the arrays read from files
         self.throttle.written = time.perf_counter()
+
+    def _read(self, keys: list[str], document: Mapping[str, Any], reader: Reader) -> None:
+        """Load the results of this run from a file."""
+        raise NotImplementedError
+
+    def _new(self, key: str, result) -> list[int]:
+        """Return the indices in this run for a key, or [] if the key is unknown or already has a result."""
+        numbers = self.store.numbers.get(key, [])
+        if key not in self._results:
+            self._results[key] = result
+            return numbers
+        if numbers and _digest(self._results[key]) != _digest(result):
+            raise FileError(
+                f"{self.store.path} has two results of member {numbers[0]} with different bits: remove the folder."
+            )
+        return []
 
 
 class MemberStore(_ResultStore):
+    """Saves the results of members. The arrays of all groups are concatenated, because a file holds few arrays."""
+
     def __init__(
-        self, place: Place, members: Sequence[Member], groups: Groups, engines: Sequence[str], data: Data, moments: bool
+        self, checkpoint, members: Sequence[Member], groups: Groups, engines: Sequence[str], data: Data, moments: bool
     ) -> None:
-        super().__init__(place, *_identity(members, groups, engines, data, moments))
         self.members = members
         self.part = PartialResults([], {})
-        for keys, document, arrays in self.store.begin():
-            self._take(keys, document, arrays)
-        self._begun()
+        super().__init__(checkpoint, *_identity(members, groups, engines, data, moments))
 
-    def _take(self, keys: list[str], document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Load the results of this run's members from a file. This is the inverse of `_plain`."""
-        others, starts = Reader(BY_NAME, arrays).value(document["others"]), dict[str, int]()
-        left = iter(keys)
-        for each, key in zip(others.values(), left, strict=False):
-            if numbers := self.store.numbers.get(key):
-                state = each["state"]
-                if state.optimizer_class:  # L-BFGS has no optimizer state
-                    state = replace(state, network=self.members[numbers[0]].network)
-                result = TrainingResult(each["theta"], state.history, state, each["reason"])
+    def _read(self, keys: list[str], document: Mapping[str, Any], reader: Reader) -> None:
+        remaining_keys = iter(keys)
+        for plain, key in zip(reader.value(document["others"]).values(), remaining_keys, strict=False):
+            if key in self.store.numbers:
+                result = self._member_result(plain, self.store.numbers[key][0])
                 self.part.others.update(dict.fromkeys(self._new(key, result), result))
+        starts: dict[str, int] = {}
         for plain in document["cohorts"]:
-            own = dict(_split(plain["shapes"], arrays, starts))
-            of_cohort = enumerate(islice(left, len(plain["numbers"])))
-            ours = [(place, key) for place, key in of_cohort if key in self.store.numbers]
-            if not ours:
-                continue
-            group = _member_group(plain, own, self.members[self.store.numbers[ours[0][1]][0]])
-            new = [(place, number) for place, key in ours for number in self._new(key, (group, place))]
-            if new:
-                places, numbers = map(list, zip(*new, strict=True))
-                self.part.groups.append(replace(group.compact(places), numbers=numbers))
+            arrays = dict(_split(plain["shapes"], reader.arrays, starts))
+            self._read_group(list(islice(remaining_keys, len(plain["numbers"]))), plain, arrays)
+
+    def _member_result(self, plain: Mapping[str, Any], number: int) -> TrainingResult:
+        state = plain["state"]
+        if state.optimizer_class:  # L-BFGS has no optimizer state
+            state = replace(state, network=self.members[number].network)
+        return TrainingResult(plain["theta"], state.history, state, plain["reason"])
+
+    def _read_group(self, keys: list[str], plain: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        """Load compact results of a group, of which this run may contain only some members."""
+        shared_keys = [key for key in keys if key in self.store.numbers]
+        if not shared_keys:
+            return
+        group = _member_group(plain, arrays, self.members[self.store.numbers[shared_keys[0]][0]])
+        positions = []
+        numbers = []
+        for position, key in enumerate(keys):
+            for number in self._new(key, (group, position)):
+                positions.append(position)
+                numbers.append(number)
+        if numbers:
+            self.part.groups.append(replace(group.compact(positions), numbers=numbers))
 
     @property
     def is_due(self) -> bool:
         return self.throttle.is_due
 
     def keep(self, part: PartialResults) -> None:
-        began = time.perf_counter()
-        alone = list(part.others.items())
-        for first in range(0, max(len(alone), 1), MOST_ALONE):
-            some = PartialResults([] if first else part.groups, dict(alone[first : first + MOST_ALONE]))
-            document, arrays = _plain(some)
-            self.store.write(some.numbers, document, arrays)
-        self.throttle.wrote(began)
+        start = time.perf_counter()
+        others = list(part.others.items())
+        groups = part.groups
+        for first in range(0, max(len(others), 1), MOST_MEMBERS):
+            file_part = PartialResults(groups, dict(others[first : first + MOST_MEMBERS]))
+            self.store.write(file_part.numbers, *_plain(file_part))
+            groups = []  # all groups are in the first file
+        self.throttle.wrote(start)
 
 
 class FitStore(_ResultStore):
     """Saves the outcomes of fits, given the inputs of each fit; see `RunIdentity`."""
 
-    def __init__(self, place: Place, each: Sequence[Mapping[str, Any]]) -> None:
-        known = list(map(RunIdentity(), each))
-        super().__init__(place, in_common(known), [of_all([of]) for of in known])
+    def __init__(self, checkpoint, inputs: Sequence[Mapping[str, Any]]) -> None:
+        identities = list(map(RunIdentity(), inputs))
         self.known: dict[int, Any] = {}
         self.waiting: dict[int, Any] = {}
-        for keys, document, arrays in self.store.begin():
-            for key, learned in zip(keys, Reader(BY_NAME, arrays).value(document["fits"]), strict=True):
-                self.known.update(dict.fromkeys(self._new(key, learned), learned))
-        self._begun()
+        super().__init__(checkpoint, in_common(identities), [joint_digest([identity]) for identity in identities])
 
-    def ended(self, number: int, learned: Any) -> None:
+    def _read(self, keys: list[str], document: Mapping[str, Any], reader: Reader) -> None:
+        for key, outcome in zip(keys, reader.value(document["fits"]), strict=True):
+            self.known.update(dict.fromkeys(self._new(key, outcome), outcome))
+
+    def ended(self, number: int, outcome) -> None:
         """Add the outcome of a finished fit; write all waiting outcomes if a write is due."""
-        self.waiting[number] = learned
+        self.waiting[number] = outcome
         if self.throttle.is_due:
             self.write()
 
     def write(self) -> None:
-        began, numbers = time.perf_counter(), list(self.waiting)
+        start = time.perf_counter()
+        numbers = list(self.waiting)
         for first in range(0, len(numbers), MOST_FITS):
-            some, writer = numbers[first : first + MOST_FITS], Writer(BY_CLASS)
-            fits = writer.plain([self.waiting[number] for number in some], "fits")
-            self.store.write(some, {"fits": fits}, writer.arrays)
+            file_numbers = numbers[first : first + MOST_FITS]
+            writer = Writer(BY_CLASS)
+            fits = writer.plain([self.waiting[number] for number in file_numbers], "fits")
+            self.store.write(file_numbers, {"fits": fits}, writer.arrays)
         self.waiting = {}
-        self.throttle.wrote(began)
+        self.throttle.wrote(start)
 
 
-def _bits(result: Any) -> str:
+def _digest(result) -> str:
     """Return a digest of a result, or of a position in a group of results, without times."""
     if isinstance(result, dict):
         return bits_of(result | {"seconds": 0.0})
-    result = result[0].result(result[1]) if isinstance(result, tuple) else result
-    state, curves = result.state, [getattr(result.history, name) for name in CURVES]
-    kept = (state.theta, state.optimizer, state.schedule, state.early_stopping, state.epoch, state.step)
-    return bits_of([result.theta, result.reason, *kept, *curves])
+    if isinstance(result, tuple):
+        group, position = result
+        result = group.result(position)
+    state = result.state
+    values = [result.theta, result.reason, state.theta, state.optimizer, state.schedule, state.early_stopping]
+    values += [state.epoch, state.step, *(getattr(result.history, name) for name in CURVES)]
+    return bits_of(values)
 
 
 def _identity(
     members: Sequence[Member], groups: Groups, engines: Sequence[str], data: Data, moments: bool
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the description of a population, and a digest of each member's inputs."""
-    identity, each, keys, starts = RunIdentity(), [], [""] * len(members), []
+    identity = RunIdentity()
+    inputs = []
+    starts = []
+    keys = [""] * len(members)
     for numbers, engine in zip(groups, engines, strict=True):
-        first = members[numbers[0]]
+        member = members[numbers[0]]
+        group_inputs = {"engine": engine}
         try:
-            of = identity({name: getattr(first, name) for name in (*PARTS, *PLAN)})
-            arrays = (first.rows, first.validation_rows, *data.of(first))
-            of |= {name: identity.digest(array) for name, array in zip((*ROWS, *DATA), arrays, strict=True)}
+            group_inputs |= identity({name: getattr(member, name) for name in (*PARTS, *PLAN)})
             for number in numbers:
                 require_savable(members[number].theta)
         except FileError as error:
             raise FileError(f"In member {numbers[0]}: {error}") from None
-        each.append({"engine": engine, **of, "moments": moments})
-        shared = of_all([each[-1]])
+        arrays = {"rows": member.rows, "validation_rows": member.validation_rows}
+        arrays |= dict(zip(DATA, data.of(member), strict=True))
+        group_inputs |= {name: identity.digest(array) for name, array in arrays.items()}
+        inputs.append({**group_inputs, "moments": moments})
+        group_key = joint_digest([inputs[-1]])
         for number in numbers:
-            starts.append({"seed": int(members[number].seed), "start": identity.digest(members[number].theta)})
-            keys[number] = of_all([shared, starts[-1]])
-    return in_common(each) | in_common(starts), keys
+            start = {"seed": int(members[number].seed), "start": identity.digest(members[number].theta)}
+            starts.append(start)
+            keys[number] = joint_digest([group_key, start])
+    return in_common(inputs) | in_common(starts), keys
 
 
 def _plain(part: PartialResults) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Encode results as JSON values and a few arrays, which concatenate all groups."""
-    joint: dict[str, list[np.ndarray]] = {}
+    pieces: dict[str, list[np.ndarray]] = {}
     groups = []
     for group in part.groups:
         shapes = {}
         for name, array in _arrays(group).items():
-            shapes[name] = [array.dtype.str.lstrip("<|="), *array.shape]
-            joint.setdefault(f"{name} {shapes[name][0]}", []).append(array.reshape(-1))
-        plain = {name: getattr(group, name) for name in NUMBERS}
-        groups.append({"numbers": [int(number) for number in group.numbers], "shapes": shapes, **plain})
+            kind = array.dtype.str.lstrip("<|=")
+            shapes[name] = [kind, *array.shape]
+            pieces.setdefault(f"{name} {kind}", []).append(array.reshape(-1))
+        numbers = {name: getattr(group, name) for name in NUMBERS}
+        groups.append({"numbers": list(map(int, group.numbers)), "shapes": shapes, **numbers})
+    others = {}
+    for number, result in part.others.items():
+        state = replace(result.state, network=None)
+        others[number] = {"theta": result.theta, "state": state, "reason": result.reason}
     writer = Writer(BY_CLASS)
-    alone = {}
-    for number, each in part.others.items():
-        alone[number] = {"theta": each.theta, "state": replace(each.state, network=None), "reason": each.reason}
-    document = {"cohorts": groups, "others": writer.plain(alone, "others")}
-    return document, writer.arrays | {name: np.concatenate(arrays) for name, arrays in joint.items()}
+    document = {"cohorts": groups, "others": writer.plain(others, "others")}
+    return document, writer.arrays | {name: np.concatenate(arrays) for name, arrays in pieces.items()}
 
 
 def _arrays(group: GroupResults) -> dict[str, np.ndarray]:
     """Return the arrays of compact results that cannot be derived from others."""
-    follow = {"last_finite"} | ({"best", "memory"} if group.stopping is None else set())
-    arrays = {name: getattr(group, name) for name in ARRAYS if name not in follow}
+    derived = {"last_finite"}
+    if group.stopping is None:
+        derived |= {"best", "memory"}
+    arrays = {name: getattr(group, name) for name in ARRAYS if name not in derived}
     return arrays | {f"moment {name}": moment for name, moment in group.moments.items()}
 
 
-def _member_group(plain: Mapping[str, Any], own: dict[str, Any], member: Member) -> GroupResults:
+def _member_group(plain: Mapping[str, Any], arrays: dict[str, Any], member: Member) -> GroupResults:
     """Decode the compact results of a group of members similar to `member`."""
-    own["last_finite"] = own["thetas"]
+    moments = {name.removeprefix("moment "): arrays.pop(name) for name in [*arrays] if name.startswith("moment ")}
+    thetas = arrays["thetas"]
+    arrays["last_finite"] = thetas
     if member.early_stopping is None:
-        own |= {"best": own["thetas"], "memory": np.empty((len(own["thetas"]), 0))}
-    moments = {name.partition(" ")[2]: own.pop(name) for name in [*own] if name.startswith("moment ")}
-    about = {"network": member.network, "stopping": member.early_stopping, "moments": moments}
-    about |= {name: plain[name] for name in ("numbers", *NUMBERS)}
-    return GroupResults(optimizer_class=type(member.optimizer).__name__, **about, **own)
+        arrays |= {"best": thetas, "memory": np.empty((len(thetas), 0))}
+    numbers = {name: plain[name] for name in ("numbers", *NUMBERS)}
+    return GroupResults(
+        network=member.network,
+        optimizer_class=type(member.optimizer).__name__,
+        stopping=member.early_stopping,
+        moments=moments,
+        **numbers,
+        **arrays,
+    )
 
 
 def _split(
@@ -215,6 +246,6 @@ def _split(
     """Yield the arrays of the next group, advancing `starts`."""
     for name, (kind, *shape) in shapes.items():
         joint = f"{name} {kind}"
-        start, size = starts.get(joint, 0), int(np.prod(shape))
-        starts[joint] = start + size
-        yield name, arrays[joint][start : start + size].reshape(shape)
+        start = starts.get(joint, 0)
+        starts[joint] = start + int(np.prod(shape))
+        yield name, arrays[joint][start : starts[joint]].reshape(shape)

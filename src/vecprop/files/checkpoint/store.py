@@ -31,15 +31,17 @@ class Throttle:
     """Limits writes to one in `every` seconds, and to at most 1 % of the time."""
 
     def __init__(self, every: float) -> None:
-        self.every, self.written, self.cost = every, time.perf_counter(), 0.0
+        self.every = every
+        self.written = time.perf_counter()
+        self.cost = 0.0
 
     @property
     def is_due(self) -> bool:
         return time.perf_counter() - self.written >= max(self.every, self.cost / SHARE)
 
-    def wrote(self, began: float) -> None:
+    def wrote(self, start: float) -> None:
         self.written = time.perf_counter()
-        self.cost = self.written - began
+        self.cost = self.written - start
 
 
 class Store:
@@ -50,7 +52,9 @@ class Store:
     """
 
     def __init__(self, path: Path, run: Mapping[str, Any], keys: Sequence[str], takes_others: bool = False) -> None:
-        self.path, self.run, self.keys = path, dict(run), [key[:WIDTH] for key in keys]
+        self.path = path
+        self.run = run
+        self.keys = [key[:WIDTH] for key in keys]
         self.takes_others = takes_others
         self.numbers: dict[str, list[int]] = {}  # indices by key; equal keys share a result
         for number, key in enumerate(self.keys):
@@ -59,43 +63,54 @@ class Store:
     def begin(self) -> Iterator[tuple[list[str], dict[str, Any], dict[str, np.ndarray]]]:
         """Yield the keys, document and arrays of each file with results of this run."""
         make_folder(self.path)
-        manifest, parts = self.path / RUN, {path: _keys(path) for path in self._parts()}
+        manifest = self.path / RUN
+        parts = {path: _keys(path, container.read_document(path)) for path in self._parts()}
+        is_same = False
         if manifest.exists():
             document = container.read_document(manifest)
-            theirs = set(_keys(manifest, document)).union(*parts.values())
-            if theirs and self.keys and not self.takes_others and theirs.isdisjoint(self.numbers):
-                differs = differing(self.run, document["run"]) or "each of its members differs"
-                another = f"{self.path} is the checkpoint of another run"
-                raise ValueError(f"{another}: {differs}. Give another path, or remove the folder.")
+            manifest_keys = _keys(manifest, document)
+            self._require_common_keys({*manifest_keys}.union(*parts.values()), document["run"])
             warn_of_others(self.path, document.get("made with", {}))
-            is_new = document["run"] != self.run or _keys(manifest, document) != self.keys
+            is_same = document["run"] == self.run and manifest_keys == self.keys
         else:
-            ours = re.compile(r"\.lock|\.run\.npz\..*\.unfinished")
-            others = sorted(entry.name for entry in self.path.iterdir() if not ours.fullmatch(entry.name))
-            if others:
-                full = f"{self.path} holds other files, such as {others[0]}"
-                raise ValueError(f"{full}: give the checkpoint an empty folder.")
-            is_new = True
+            self._require_empty()
         sweep(self.path)
-        if is_new:
-            own = {"run": self.run, "keys": "".join(self.keys), "made with": made_with()}
-            container.write(manifest, {"model": None, **own}, {})
+        if not is_same:
+            document = {"model": None, "run": self.run, "keys": "".join(self.keys), "made with": made_with()}
+            container.write(manifest, document, {})
         for path, keys in parts.items():
             if not self.numbers.keys().isdisjoint(keys):
                 yield keys, *container.read(path)
 
+    def _require_common_keys(self, saved_keys: set[str], saved_run: Mapping[str, Any]) -> None:
+        if self.takes_others or not saved_keys or not self.keys:
+            return
+        if saved_keys.isdisjoint(self.keys):
+            difference = differing(self.run, saved_run) or "each of its members differs"
+            raise ValueError(
+                f"{self.path} is the checkpoint of another run: {difference}. Give another path, or remove the folder."
+            )
+
+    def _require_empty(self) -> None:
+        """Raise an error for a folder with files that no checkpoint has written."""
+        for name in sorted(entry.name for entry in self.path.iterdir()):
+            if not re.fullmatch(r"\.lock|\.run\.npz\..*\.unfinished", name):
+                raise ValueError(f"{self.path} holds other files, such as {name}: give the checkpoint an empty folder.")
+
     def write(self, numbers: Sequence[int], document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         parts = self._parts()
-        number = 1 + int(parts[-1].stem.partition("-")[2]) if parts else 0
-        keys = "".join(self.keys[number] for number in numbers)
+        number = 0
+        if parts:
+            number = 1 + int(parts[-1].stem.partition("-")[2])
+        keys = "".join(self.keys[index] for index in numbers)
         container.write(self.path / PART.format(number), {"model": None, "keys": keys, **document}, arrays)
 
     def _parts(self) -> list[Path]:
         return sorted(path for path in self.path.iterdir() if re.fullmatch(r"part-\d{6,}\.npz", path.name))
 
 
-def _keys(path: Path, document: Mapping[str, Any] | None = None) -> list[str]:
-    keys = (container.read_document(path) if document is None else document).get("keys")
+def _keys(path: Path, document: Mapping[str, Any]) -> list[str]:
+    keys = document.get("keys")
     if not isinstance(keys, str):
         raise FileError(f"{path} is not a file of a checkpoint: give another folder.")
     return [keys[first : first + WIDTH] for first in range(0, len(keys), WIDTH)]
@@ -107,13 +122,13 @@ def held(path: Path, is_folder: bool) -> Iterator[None]:
     # Missing folders are created, and removed at the end if they are empty.
     file = Path(os.path.realpath(path))  # the same lock for a link and its target
     lock = path / LOCK if is_folder else file.parent / f".{file.name}{LOCK}"
-    made = make_folder(lock.parent)
+    missing = make_folder(lock.parent)
     try:
         with locked(lock, path), terminated_as_interrupted():
             yield
     finally:
         with suppress(OSError):  # not empty
-            for folder in made:
+            for folder in missing:
                 folder.rmdir()
 
 

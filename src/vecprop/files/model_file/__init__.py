@@ -6,7 +6,6 @@
 
 import hashlib
 import json
-import os
 import platform
 import warnings
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from ... import __version__
 from ...system.threads import shield_from_signals
 from .. import OTHER_MODELS, FileError
-from ..atomic import require_path
+from ..atomic import FilePath, require_path
 from ..networks import TrainedNetwork
 from . import container
 from .json_values import Reader, Writer
@@ -30,7 +29,7 @@ from .registry import BY_CLASS, BY_NAME, MODELS
 
 def save(
     model: Any,
-    path: str | os.PathLike[str],
+    path: FilePath,
     *,
     columns: Mapping[str, Any] | None = None,
     metrics: Mapping[str, float] | None = None,
@@ -90,12 +89,12 @@ def save(
 
 
 def save_with_notes(
-    model: Any,
-    path: str | os.PathLike[str],
+    model,
+    path: FilePath,
     columns: Mapping[str, Any] | None = None,
     metrics: Mapping[str, float] | None = None,
-    memory: Any = None,
-    **notes: Any,
+    memory=None,
+    **notes,
 ) -> None:
     """Save a model like `save`, with additional values, and notes for `information`."""
     _require_model(model)
@@ -103,15 +102,17 @@ def save_with_notes(
     described = writer.plain(model, "")
     if memory is not None:
         notes["memory"] = writer.plain(memory, "memory")
-    _made(described, writer.arrays, "The model cannot be saved")  # check that the model can be loaded
-    if columns is None and (names := getattr(model, "feature_names_in_", None)) is not None:
-        columns = dict.fromkeys(names, "")  # the types are unknown
-    columns = columns if columns is None else {str(name): str(kind) for name, kind in columns.items()}
+    _restored(described, writer.arrays, "The model cannot be saved")  # check that the model can be loaded
+    if columns is None and hasattr(model, "feature_names_in_"):
+        columns = dict.fromkeys(model.feature_names_in_, "")  # the types are unknown
+    if columns is not None:
+        types = {str(name): str(kind) for name, kind in columns.items()}
+        notes = {"columns": list(types.items()), "fingerprint": fingerprint(types), **notes}
     versions = {"vecprop": __version__, "numpy": np.__version__, "scikit-learn": sklearn.__version__}
     document = {
         "written by": {**versions, "python": platform.python_version()},
-        "columns": None if columns is None else list(columns.items()),
-        "fingerprint": None if columns is None else fingerprint(columns),
+        "columns": None,
+        "fingerprint": None,
         "metrics": {str(name): writer.plain(float(value), "metrics") for name, value in (metrics or {}).items()},
         "model": described,
         **notes,
@@ -119,7 +120,7 @@ def save_with_notes(
     container.write(path, document, writer.arrays)
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: FilePath) -> Any:
     """Load a model from a file that was written by `save`.
 
     `load` does not execute code from the file. The file does not contain pickles. `load` creates only objects of
@@ -164,25 +165,27 @@ def load(path: str | os.PathLike[str]) -> Any:
     return _loaded(path)[0]
 
 
-def load_with_memory(path: str | os.PathLike[str]) -> tuple[Any, Any]:
+def load_with_memory(path: FilePath) -> tuple[Any, Any]:
     """Load a model and the additional values from `save_with_notes`, which are None if the file has none."""
     model, document, arrays = _loaded(path)
-    return model, _made(document.get("memory"), arrays, f"{path} has a memory that cannot be read", lambda memory: None)
+    return model, _restored(document.get("memory"), arrays, f"{path} has a memory that cannot be read", is_model=False)
 
 
-def _loaded(path: str | os.PathLike[str]) -> tuple[Any, dict[str, Any], dict[str, np.ndarray]]:
+def _loaded(path: FilePath) -> tuple[Any, dict[str, Any], dict[str, np.ndarray]]:
     """Return the model, the document and the arrays of a file."""
     document, arrays = container.read(path)
-    model = _made(document.get("model"), arrays, f"{path} has no model that this version of vecprop supports")
+    complaint = f"{path} has no model that this version of vecprop supports"
+    model = _restored(document.get("model"), arrays, complaint)
     written = str(document.get("written by", {}).get("scikit-learn"))
     if type(model) is Pipeline and written.split(".")[:2] != sklearn.__version__.split(".")[:2]:
-        both = {"current_sklearn_version": sklearn.__version__, "original_sklearn_version": written}
-        warning = InconsistentVersionWarning(estimator_name="Pipeline", **both)
+        warning = InconsistentVersionWarning(
+            estimator_name="Pipeline", current_sklearn_version=sklearn.__version__, original_sklearn_version=written
+        )
         warnings.warn(warning, stacklevel=3)
     return model, document, arrays
 
 
-def information(path: str | os.PathLike[str]) -> dict[str, Any]:
+def information(path: FilePath) -> dict[str, Any]:
     """Return a file's versions, columns, fingerprint, metrics and arrays, without loading the model.
 
     Raises
@@ -204,22 +207,25 @@ def fingerprint(columns: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(list(columns.items())).encode()).hexdigest()
 
 
-def _made(described: Any, arrays: Mapping[str, np.ndarray], complaint: str, require: Any = None) -> Any:
+def _restored(described, arrays: Mapping[str, np.ndarray], complaint: str, is_model: bool = True):
     try:
-        made = Reader(BY_NAME, arrays).value(described)
-        (require or _require_model)(made)
+        value = Reader(BY_NAME, arrays).value(described)
+        if is_model:
+            _require_model(value)
     except Exception as error:  # a description may be wrong in any way
         reason = f"{error} is not known" if isinstance(error, KeyError) else str(error)
         raise FileError(f"{complaint}: {reason.rstrip('.')}.") from error
-    return made
+    return value
 
 
-def _require_model(model: Any) -> None:
+def _require_model(model) -> None:
     """Raise an error for objects of allowed classes that are not models."""
     last = model.steps[-1][1] if type(model) is Pipeline else model
     if type(last) not in MODELS:
         others = ", ".join(f"a fitted {model.__name__}" for model in MODELS if model is not TrainedNetwork)
-        models = f"a TrainedNetwork(network, theta), {others}, or a pipeline that ends with one"
-        raise FileError(f"A {type(last).__name__} cannot be saved as a model: give {models}.")
+        raise FileError(
+            f"A {type(last).__name__} cannot be saved as a model: give a TrainedNetwork(network, theta), "
+            f"{others}, or a pipeline that ends with one."
+        )
     if type(last) is not TrainedNetwork:
         check_is_fitted(last)

@@ -23,7 +23,7 @@ from numpy.lib import format as npy
 from ...system.suggestions import missing_file
 from ...tables.error import first_line
 from .. import FileError
-from ..atomic import require_path, written_at_once
+from ..atomic import FilePath, require_path, written_at_once
 
 FORMAT = "vecprop model"
 NOT_A_MODEL = "is not a model file: give a file written by vecprop.save or `vecprop train`"
@@ -33,8 +33,6 @@ VERSION = 1
 _TYPES = re.compile(r"\|[biu]1|<[iu][248]|<f[248]|<U[0-9]{1,7}")
 _LARGEST_DOCUMENT = 2**26
 """The maximum size of a document in bytes, which bounds memory and time for malicious files."""
-_LISTED = {"dtype", "shape", "sha256"}
-"""The keys of each array's entry in the document."""
 _HEADER = 128
 """The size of the .npy header of the document in bytes."""
 _MOST_ENTRIES = 2**16
@@ -44,57 +42,69 @@ _DAMAGE = (zipfile.BadZipFile, struct.error, EOFError, OSError, *_WRONG_VALUES)
 """The errors that zipfile, NumPy and json raise for damaged bytes."""
 
 
-def write(path: str | os.PathLike[str], document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+def write(path: FilePath, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Write a document and arrays, replacing an old file atomically."""
-    # Raise an error first if `read` would reject the file for its size.
-    little = {name: np.asarray(array, array.dtype.newbyteorder("<"), order="C") for name, array in arrays.items()}
+    stored = {}
     listed = {}
-    for name, array in little.items():
-        listed[name] = {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": _digest(array)}
-    whole = {"format": FORMAT, "version": VERSION, **document, "arrays": listed}
-    text = json.dumps(whole, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
-    own = {"document": text, "checksum": hashlib.sha256(text).digest()}
-    entries = {name: np.frombuffer(content, np.uint8) for name, content in own.items()} | little
-    for count, most, of in ((len(entries), _MOST_ENTRIES, "arrays"), (len(text), _LARGEST_DOCUMENT, "bytes of JSON")):
-        if count > most:
-            why = f"it would have {count} {of}, more than the {most} that `load` accepts"
-            raise FileError(f"{path} is not written: {why}; save the model's parts in separate files.")
+    for name, array in arrays.items():
+        stored[name] = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
+        listed[name] = _listed(stored[name])
+    document = {"format": FORMAT, "version": VERSION, **document, "arrays": listed}
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
+    entries = {
+        "document": np.frombuffer(text, np.uint8),
+        "checksum": np.frombuffer(hashlib.sha256(text).digest(), np.uint8),
+        **stored,
+    }
+    _require_loadable(path, len(entries), _MOST_ENTRIES, "arrays")
+    _require_loadable(path, len(text), _LARGEST_DOCUMENT, "bytes of JSON")
     with written_at_once(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in entries.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
                 npy.write_array(entry, array, version=(1, 0), allow_pickle=False)
 
 
-def _require(path: str | os.PathLike[str], is_right: Any, wrong: str) -> None:
+def _require_loadable(path: FilePath, count: int, most: int, unit: str) -> None:
+    """Raise an error before writing a file that `read` would reject for its size."""
+    if count > most:
+        raise FileError(
+            f"{path} is not written: it would have {count} {unit}, more than the {most} that `load` "
+            "accepts; save the model's parts in separate files."
+        )
+
+
+def _require(path: FilePath, is_right, wrong: str) -> None:
     if not is_right:
         raise FileError(f"{path} {wrong}.")
 
 
-def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def read(path: FilePath) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the document and the arrays of a file, after all checks."""
+    arrays = {}
     with _opened(path) as (archive, sizes):
-        document, arrays = _document(path, archive, sizes), {}
+        document = _document(path, archive, sizes)
         is_listed = set(sizes) == {"document", "checksum", *document["arrays"]}
         _require(path, is_listed, "is damaged: its arrays differ from the listed ones")
-        for name, said in document["arrays"].items():
-            _require(path, set(said) == _LISTED, f"is damaged: the array {name!r} has an invalid entry")
-            dtype = said["dtype"]
-            is_held = _TYPES.fullmatch(dtype)
-            _require(path, is_held, f"has the array {name!r} of the unsupported type {dtype!r}")
-            array = arrays[name] = _content(archive, name, sizes[name], dtype)
-            is_same = (list(array.shape), _digest(array)) == (said["shape"], said["sha256"])
+        for name, listed in document["arrays"].items():
+            is_valid = set(listed) == {"dtype", "shape", "sha256"}
+            _require(path, is_valid, f"is damaged: the array {name!r} has an invalid entry")
+            dtype = listed["dtype"]
+            is_supported = _TYPES.fullmatch(dtype)
+            _require(path, is_supported, f"has the array {name!r} of the unsupported type {dtype!r}")
+            arrays[name] = _content(archive, name, sizes[name], dtype)
+            is_same = _listed(arrays[name]) == listed
             _require(path, is_same, f"is damaged: the array {name!r} has a wrong checksum")
-        return document, arrays
+    return document, arrays
 
 
-def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_document(path: FilePath) -> dict[str, Any]:
     """Return only the document, with the same errors as `read`."""
     with _opened(path) as (archive, sizes):
         return _document(path, archive, sizes)
 
 
 @contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[zipfile.ZipFile, dict[str, int]]]:
+def _opened(path: FilePath) -> Iterator[tuple[zipfile.ZipFile, dict[str, int]]]:
     """Open a file as an archive; yield the archive and the sizes of its entries, at most the file size in total."""
     existing = require_path(path)
     if not existing.exists():
@@ -113,31 +123,32 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[zipfile.ZipFile, dic
             raise FileError(f"{path} is damaged or truncated: {first_line(error)}.") from error
 
 
-def _sizes(path: str | os.PathLike[str], archive: zipfile.ZipFile, available: int) -> dict[str, int]:
-    entries, most = archive.infolist(), _MOST_ENTRIES
-    _require(path, len(entries) <= most, f"has {len(entries)} entries, but a model file has at most {most}")
+def _sizes(path: FilePath, archive: zipfile.ZipFile, available: int) -> dict[str, int]:
+    entries = archive.infolist()
+    is_small = len(entries) <= _MOST_ENTRIES
+    _require(path, is_small, f"has {len(entries)} entries, but a model file has at most {_MOST_ENTRIES}")
     sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in entries}
-    is_ours = {"document", "checksum"} <= sizes.keys()
-    _require(path, is_ours, NOT_A_MODEL)
+    _require(path, {"document", "checksum"} <= sizes.keys(), NOT_A_MODEL)
     for entry in entries:
         is_plain = entry.compress_type == zipfile.ZIP_STORED and entry.compress_size == entry.file_size
         wrong = f"has the compressed entry {entry.filename!r}, but model files must be uncompressed"
         _require(path, is_plain, wrong)
-    is_apart = len(sizes) == len(entries) and sum(sizes.values()) <= available
-    _require(path, is_apart, "has overlapping entries")
+    are_separate = len(sizes) == len(entries) and sum(sizes.values()) <= available
+    _require(path, are_separate, "has overlapping entries")
     return sizes
 
 
-def _document(path: str | os.PathLike[str], archive: zipfile.ZipFile, sizes: dict[str, int]) -> dict[str, Any]:
+def _document(path: FilePath, archive: zipfile.ZipFile, sizes: dict[str, int]) -> dict[str, Any]:
     """Return the document, or raise an error if it is damaged or has an unknown version."""
-    size, most = sizes["document"], _LARGEST_DOCUMENT
-    _require(path, size <= most + _HEADER, f"has a document of {size} bytes, more than the maximum of {most}")
-    text, checksum = (_content(archive, name, sizes[name], "|u1").tobytes() for name in ("document", "checksum"))
-    is_whole = hashlib.sha256(text).digest() == checksum
-    _require(path, is_whole, "is damaged: its document has a wrong checksum")
+    size = sizes["document"]
+    is_small = size <= _LARGEST_DOCUMENT + _HEADER
+    _require(path, is_small, f"has a document of {size} bytes, more than the maximum of {_LARGEST_DOCUMENT}")
+    text = _content(archive, "document", size, "|u1").tobytes()
+    checksum = _content(archive, "checksum", sizes["checksum"], "|u1").tobytes()
+    _require(path, hashlib.sha256(text).digest() == checksum, "is damaged: its document has a wrong checksum")
     document = json.loads(text.decode("utf-8", "surrogatepass"))
-    is_ours = isinstance(document, dict) and document.get("format") == FORMAT
-    _require(path, is_ours, "is not a vecprop model file: its document has another format")
+    is_model = isinstance(document, dict) and document.get("format") == FORMAT
+    _require(path, is_model, "is not a vecprop model file: its document has another format")
     version: Any = document.get("version")
     _require(path, type(version) is int and version >= 1, f"has the invalid format version {version!r}")
     too_new = f"has format version {version}, but this vecprop supports versions up to {VERSION}: update vecprop"
@@ -151,13 +162,15 @@ def _content(archive: zipfile.ZipFile, name: str, size: int, dtype: str) -> np.n
     entry = BytesIO(data)
     if npy.read_magic(entry) != (1, 0):
         raise ValueError(f"the array {name!r} has an unknown header")
-    shape, is_fortran, found = npy.read_array_header_1_0(entry)
-    if found.str != dtype or is_fortran:
-        raise ValueError(f"the array {name!r} has the type {found.str}, expected {dtype}")
-    if prod(shape) * found.itemsize != size - entry.tell():
+    shape, is_fortran, stored_dtype = npy.read_array_header_1_0(entry)
+    if stored_dtype.str != dtype or is_fortran:
+        raise ValueError(f"the array {name!r} has the type {stored_dtype.str}, expected {dtype}")
+    if prod(shape) * stored_dtype.itemsize != size - entry.tell():
         raise ValueError(f"the size of the array {name!r} differs from its shape {shape}")
-    return np.frombuffer(data, found, offset=entry.tell()).reshape(shape).copy()
+    return np.frombuffer(data, stored_dtype, offset=entry.tell()).reshape(shape).copy()
 
 
-def _digest(array: np.ndarray) -> str:
-    return hashlib.sha256(array.reshape(-1).view(np.uint8).data).hexdigest()
+def _listed(array: np.ndarray) -> dict[str, Any]:
+    """Return an array's entry in the document."""
+    digest = hashlib.sha256(array.reshape(-1).view(np.uint8).data).hexdigest()
+    return {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": digest}

@@ -7,11 +7,11 @@ None, Booleans, numbers, text and lists are written directly. Any other value is
 Other values are not supported.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from inspect import signature
 from math import isfinite
-from types import UnionType
+from types import FunctionType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -20,9 +20,11 @@ from ...estimators.sklearn_compat import require_valid_settings
 from ...tables.encoding.encoder import COLUMNS
 from .. import FileError
 
-Check = Callable[[Any, Any], bool]
-"""A check of a value, given the value and a model that already has all earlier attributes."""
+Check = Any
+"""The type of a value, or a function of the value and of a model that already has all earlier attributes."""
 Checks = Mapping[str, Check]
+Conditions = Callable[[Any], Iterable[bool]]
+"""A generator of the conditions that a restored object must satisfy; the first one that is false ends the check."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class StoredClass:
     restore: Callable[[dict[str, Any]], Any]
 
 
-def stored_fields(cls: type, is_consistent: Callable[[Any], bool] | None = None) -> StoredClass:
+def stored_fields(cls: type, conditions: Conditions | None = None) -> StoredClass:
     """Return the entry of a class with annotated fields; the types of fields are checked when loading.
 
     Examples
@@ -51,15 +53,15 @@ def stored_fields(cls: type, is_consistent: Callable[[Any], bool] | None = None)
     hints = get_type_hints(cls)
     names = [field.name for field in fields(cls)] if is_dataclass(cls) else list(hints)
 
-    def state(part: Any) -> dict[str, Any]:
+    def state(part) -> dict[str, Any]:
         return {name: getattr(part, name) for name in names}
 
-    def restore(state: dict[str, Any]) -> Any:
+    def restore(state: dict[str, Any]):
         for name, value in state.items():
             if not fits(value, hints[name]):
                 raise ValueError(f"{cls.__name__} has the invalid value {name}={value!r}")
         part = cls(**state)
-        if is_consistent is not None and not is_consistent(part):
+        if conditions is not None and not all(conditions(part)):
             raise ValueError(f"the values of {cls.__name__} are inconsistent")
         return part
 
@@ -70,7 +72,7 @@ def _column_class(key: type | str) -> StoredClass | None:
     """Return the entry of a kind of column, given its class or the name of the class."""
     for cls in COLUMNS.values():
         if key in (cls, cls.__name__):
-            return stored_fields(cls, cls.is_consistent)
+            return stored_fields(cls, lambda column: [column.is_consistent()])
     return None
 
 
@@ -79,47 +81,50 @@ _PROCESS_SETTINGS = ("callbacks", "checkpoint", "workers")
 
 
 def stored_estimator(
-    cls: type,
-    fitted: Checks,
-    is_consistent: Callable[[Any], bool] | None = None,
-    ignored: Sequence[str] = (),
+    cls: type, checks: Checks, conditions: Conditions | None = None, ignored: Sequence[str] = ()
 ) -> StoredClass:
     """Return the entry of an estimator with scikit-learn's interface. Ignored attributes are neither saved nor read."""
-    fitted = {**COMMON, **fitted}
+    checks = {**COMMON, **checks}
 
-    def state(model: Any) -> dict[str, Any]:
+    def state(model) -> dict[str, Any]:
         settings = model.get_params(deep=False)
         state = {name: value for name, value in settings.items() if name not in _PROCESS_SETTINGS}
         for name, value in vars(model).items():
             if name in settings or name in ignored:
                 continue
-            if name not in fitted:
+            if name not in checks:
                 raise FileError(f"{cls.__name__} has the attribute {name!r}, which a model file cannot store.")
             state[name] = value
         return state
 
-    def restore(state: dict[str, Any]) -> Any:
+    def restore(state: dict[str, Any]):
         names = state.keys() - ignored
         settings = names & signature(cls).parameters.keys()
-        unknown = names - settings - fitted.keys()
+        unknown = names - settings - checks.keys()
         if unknown:
             raise ValueError(f"{cls.__name__} in this version has no {min(unknown)!r}")
-        model: Any = cls(**{name: state[name] for name in settings})
+        model = cls(**{name: state[name] for name in settings})
         require_valid_settings(model)
-        for name, check in fitted.items():
+        for name in checks:
             if name not in names:
                 continue
-            if not check(state[name], model):
+            if not _passes(state[name], checks[name], model):
                 raise ValueError(f"{cls.__name__} has an invalid value for {name!r}")
             setattr(model, name, state[name])
-        if is_consistent is not None and not is_consistent(model):
+        if conditions is not None and not all(conditions(model)):
             raise ValueError(f"the attributes of {cls.__name__} are inconsistent")
         return model
 
     return StoredClass(cls.__name__, cls, state, restore)
 
 
-def fits(value: Any, hint: Any) -> bool:
+def _passes(value, check: Check, model) -> bool:
+    if isinstance(check, FunctionType):
+        return check(value, model)
+    return fits(value, check)
+
+
+def fits(value, hint) -> bool:
     """Return whether a value has an annotated type; an int is also a float, but a bool is neither.
 
     Examples
@@ -127,57 +132,39 @@ def fits(value: Any, hint: Any) -> bool:
     >>> fits(1, float), fits(True, float), fits((0.1, 0.2), float | Sequence[float]), fits("low", float)
     (True, False, True, False)
     """
-    origin = get_origin(hint)
-    arguments = get_args(hint)
     if hint is Any:
         return True
+    if hint in (int, float) and isinstance(value, bool):
+        return False
+    if hint is int:
+        return isinstance(value, int | np.integer)
+    if hint is float:
+        return isinstance(value, float | int | np.floating | np.integer)
+    origin = get_origin(hint)
+    arguments = get_args(hint)
+    if origin is None:
+        return isinstance(value, hint)
     if origin in (Union, UnionType):
         return any(fits(value, argument) for argument in arguments)
     if origin is Literal:
         return value in arguments
-    if origin is np.ndarray:
-        return isinstance(value, np.ndarray)
     if origin in (list, tuple, Sequence):
         return isinstance(value, list | tuple) and all(fits(entry, arguments[0]) for entry in value)
     if origin in (dict, Mapping):
         return isinstance(value, dict) and all(fits(entry, arguments[1]) for entry in value.values())
-    if hint is float:
-        return isinstance(value, float | int | np.floating | np.integer) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int | np.integer) and not isinstance(value, bool)
-    return isinstance(value, hint)
+    return isinstance(value, origin)
 
 
-def is_a(hint: Any) -> Check:
-    """Return the check for an annotated type.
+def array(kinds: str, *lengths: str) -> Check:
+    """Return the check for an array of these dtype kinds, whose lengths are attributes of the model."""
 
-    Examples
-    --------
-    >>> is_a(list[float])([1.0, 2.0], None)
-    True
-    """
-    return lambda value, model: fits(value, hint)
+    def is_valid(value, model) -> bool:
+        return is_array(value, kinds, *(getattr(model, name) for name in lengths))
+
+    return is_valid
 
 
-def optional(check: Check) -> Check:
-    return lambda value, model: value is None or check(value, model)
-
-
-def is_count(value: Any, model: Any) -> bool:
-    return fits(value, int) and value >= 0
-
-
-def has_shape(*names: str) -> Check:
-    """Return the check for an array whose shape is given by attributes of the model."""
-    return lambda value, model: (
-        isinstance(value, np.ndarray) and value.shape == tuple(getattr(model, name) for name in names)
-    )
-
-
-is_per_column = has_shape("n_features_in_")
-
-
-def is_array(value: Any, kinds: str, *shape: int | None) -> bool:
+def is_array(value, kinds: str, *shape: int | None) -> bool:
     """Return whether a value is an array of these dtype kinds and this shape, with None for any length."""
     return (
         isinstance(value, np.ndarray)
@@ -187,15 +174,27 @@ def is_array(value: Any, kinds: str, *shape: int | None) -> bool:
     )
 
 
-def is_numeric(value: Any, model: Any) -> bool:
-    """Return whether a value is an array with a number for each input column."""
-    return is_array(value, "iuf", model.n_features_in_)
+def optional(check: Check) -> Check:
+    return lambda value, model: value is None or check(value, model)
+
+
+def is_count(value, model) -> bool:
+    return fits(value, int) and value >= 0
+
+
+NUMBERS = "iuf"
+per_column = array("OUb" + NUMBERS, "n_features_in_")
+"""The check for an array with a value for each input column."""
+
+
+def _are_names(value, model) -> bool:
+    return per_column(value, model) and fits(value.tolist(), list[str])
 
 
 COMMON: Checks = {
     "n_features_in_": is_count,
-    "feature_names_in_": lambda value, model: is_per_column(value, model) and fits(value.tolist(), list[str]),
-    "_sklearn_output_config": is_a(dict[str, str]),
+    "feature_names_in_": _are_names,
+    "_sklearn_output_config": dict[str, str],
 }
 """The attributes common to all estimators."""
 
@@ -224,7 +223,7 @@ class Writer:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     _names: dict[int, str] = field(default_factory=dict)  # by `id`, valid while `arrays` holds the array
 
-    def plain(self, value: Any, path: str) -> Any:
+    def plain(self, value, path: str):
         """Encode a value as JSON values. Arrays are named after `path`, the path of the value in the model."""
         match value:
             case None | bool() | str() | int() if type(value) in (type(None), bool, str, int):
@@ -252,14 +251,16 @@ class Writer:
                 return {"dict": [[self.plain(key, path), entry] for key, entry in entries.items()]}
         stored = self.classes.get(type(value)) or _column_class(type(value))
         if stored is None:
-            supported = "only numbers, text and known parts of vecprop and scikit-learn, never code"
-            advice = "use pickle or joblib for the model, or np.save for theta"
-            raise FileError(f"{path} is {_shown(value)}, but a model file can hold {supported}; {advice}.")
+            raise FileError(
+                f"{path} is {_shown(value)}, but a model file can hold only numbers, text and known parts of "
+                "vecprop and scikit-learn, never code; use pickle or joblib for the model, or np.save for "
+                "theta."
+            )
         prefix = f"{path}." if path else ""
         state = stored.state(value)
         return {stored.name: {name: self.plain(part, f"{prefix}{name}") for name, part in state.items()}}
 
-    def _array(self, array: np.ndarray, path: str) -> Any:
+    def _array(self, array: np.ndarray, path: str):
         """Collect an array and return a reference to it; encode an object array entry by entry."""
         if array.dtype == object:
             return {"objects": [list(array.shape), [self.plain(entry, path) for entry in array.ravel().tolist()]]}
@@ -283,7 +284,7 @@ class Reader:
     classes: Mapping[str, StoredClass]
     arrays: Mapping[str, np.ndarray]
 
-    def value(self, plain: Any) -> Any:
+    def value(self, plain) -> Any:
         """Decode a JSON value written by `Writer`."""
         if isinstance(plain, list):
             return [self.value(entry) for entry in plain]
@@ -330,7 +331,7 @@ def _is_plain(dtype: np.dtype[Any]) -> bool:
     return dtype.kind == "U" or (dtype.kind in "biuf" and dtype.itemsize <= 8)
 
 
-def _shown(value: Any) -> str:
+def _shown(value) -> str:
     """Return a short description of a value that cannot be written."""
     if callable(value) and hasattr(value, "__name__"):
         return f"the {'class' if isinstance(value, type) else 'function'} {value.__name__}"

@@ -4,7 +4,7 @@ The classes of scikit-learn are preprocessing steps in a pipeline with a vecprop
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,14 +18,15 @@ from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
 from ..networks import CLASSIFIERS, REGRESSORS, TrainedNetwork
 from .json_values import (
+    NUMBERS,
+    Checks,
+    Conditions,
     StoredClass,
+    array,
     fits,
-    has_shape,
-    is_a,
     is_count,
-    is_numeric,
-    is_per_column,
     optional,
+    per_column,
     stored_estimator,
 )
 from .table_classes import TABLE_CLASSES
@@ -34,58 +35,67 @@ from .vecprop_classes import VECPROP_CLASSES
 MOST_PROCESSES = 16
 """The maximum number of processes that a loaded step may start, on any machine."""
 
-
-def _is_row_count(value: Any, model: Any) -> bool:
-    return fits(value, float) or is_numeric(value, model)
+_numeric = array(NUMBERS, "n_features_in_")
 
 
-def _is_list_per_column(value: Any, model: Any) -> bool:
+def _is_row_count(value, model) -> bool:
+    return fits(value, float) or _numeric(value, model)
+
+
+def _is_list_per_column(value, model) -> bool:
     """Return whether a value is a list with an array or None for each input column."""
     if not fits(value, list[np.ndarray | None]) or len(value) != model.n_features_in_:
         return False
     return all(entry is None or entry.ndim == 1 for entry in value)
 
 
-_PER_COLUMN = ("categories_", "_infrequent_indices", "_default_to_infrequent_mappings")
-_ENCODER = {"_infrequent_enabled": is_a(bool), **dict.fromkeys(_PER_COLUMN, _is_list_per_column)}
+def _are_column_indices(value, model) -> bool:
+    return fits(value, np.ndarray) and value.dtype.kind in "iu" and bool(np.all(value < model.n_features_in_))
 
 
-def _is_transformer(step: Any) -> bool:
-    return step in ("drop", "passthrough") if isinstance(step, str) else hasattr(step, "transform")
+def _is_transformer(step) -> bool:
+    if isinstance(step, str):
+        return step in ("drop", "passthrough")
+    return hasattr(step, "transform")
 
 
-def _are_transformers(value: Any, model: Any) -> bool:
-    return fits(value, list[tuple]) and all(len(part) == 3 and _is_transformer(part[1]) for part in value)
+def _is_named_transformer(value, model) -> bool:
+    return fits(value, tuple) and len(value) == 3 and _is_transformer(value[1])
 
 
-def _column_transformer_is_consistent(transformer: ColumnTransformer) -> bool:
-    """Return whether the parts of a ColumnTransformer are consistent and its columns exist."""
+def _are_transformers(value, model) -> bool:
+    return fits(value, list) and all(_is_named_transformer(part, model) for part in value)
+
+
+def _column_transformer(transformer: ColumnTransformer) -> Iterator[bool]:
+    """Yield the conditions that the parts of a ColumnTransformer are consistent and its columns exist."""
     n_jobs = transformer.n_jobs
     most = max(os.cpu_count() or 1, MOST_PROCESSES)
     if n_jobs is not None and n_jobs > most:
         raise ValueError(f"a step has n_jobs={n_jobs}, more than the maximum of {most} processes")
-    if not _are_transformers(transformer.transformers, transformer):
-        return False
+    yield _are_transformers(transformer.transformers, transformer)
     fitted = vars(transformer)
     if "transformers_" not in fitted:
-        return True
-    if not {"_columns", "_remainder", "output_indices_", "_transformer_to_input_indices"} <= fitted.keys():
-        return False
+        return
+    yield {"_columns", "_remainder", "output_indices_", "_transformer_to_input_indices"} <= fitted.keys()
     names = [name for name, _, _ in transformer.transformers]
     fitted_names = [name for name, _, _ in transformer.transformers_]
-    if fitted_names not in (names, [*names, "remainder"]) or len(fitted["_columns"]) != len(names):
-        return False
+    yield fitted_names in (names, [*names, "remainder"])
+    yield len(fitted["_columns"]) == len(names)
     for _, _, columns in transformer.transformers_:
         column_names = [columns] if isinstance(columns, str) else columns
-        if fits(column_names, list[str]) and not set(column_names) <= set(fitted.get("feature_names_in_", ())):
-            return False
+        if fits(column_names, list[str]):
+            yield set(column_names) <= set(fitted.get("feature_names_in_", ()))
     indices = places_of_transformers(transformer)
-    if not set(fitted_names) <= indices.keys() & transformer.output_indices_.keys():
-        return False
+    yield set(fitted_names) <= indices.keys() & transformer.output_indices_.keys()
     column_numbers = range(fitted["n_features_in_"])
-    return all(
-        fits(columns, list[int]) and all(map(column_numbers.__contains__, columns)) for columns in indices.values()
-    )
+    for columns in indices.values():
+        yield fits(columns, list[int])
+        yield all(column in column_numbers for column in columns)
+
+
+def _function_transformer(transformer: preprocessing.FunctionTransformer) -> Iterator[bool]:
+    yield transformer.func is transformer.inverse_func is None
 
 
 def _pipeline_state(pipeline: Pipeline) -> dict[str, Any]:
@@ -101,58 +111,48 @@ def _pipeline(state: dict[str, Any]) -> Pipeline:
     return pipeline
 
 
-_SEEN: dict[str, Any] = {"n_samples_seen_": _is_row_count}
-_FITTED: dict[type, dict[str, Any]] = {
-    preprocessing.StandardScaler: _SEEN | dict.fromkeys(("mean_", "var_", "scale_"), optional(is_numeric)),
+_SEEN = {"n_samples_seen_": _is_row_count}
+_PER_COLUMN = ("categories_", "_infrequent_indices", "_default_to_infrequent_mappings")
+_ENCODER = {"_infrequent_enabled": bool, **dict.fromkeys(_PER_COLUMN, _is_list_per_column)}
+_CHECKS: dict[type, Checks] = {
+    preprocessing.StandardScaler: _SEEN | dict.fromkeys(("mean_", "var_", "scale_"), optional(_numeric)),
     preprocessing.MinMaxScaler: _SEEN
-    | dict.fromkeys(("scale_", "min_", "data_min_", "data_max_", "data_range_"), is_numeric),
-    preprocessing.MaxAbsScaler: _SEEN | dict.fromkeys(("max_abs_", "scale_"), is_numeric),
-    preprocessing.RobustScaler: dict.fromkeys(("center_", "scale_"), optional(is_numeric)),
+    | dict.fromkeys(("scale_", "min_", "data_min_", "data_max_", "data_range_"), _numeric),
+    preprocessing.MaxAbsScaler: _SEEN | dict.fromkeys(("max_abs_", "scale_"), _numeric),
+    preprocessing.RobustScaler: dict.fromkeys(("center_", "scale_"), optional(_numeric)),
     preprocessing.QuantileTransformer: {
         "n_quantiles_": is_count,
-        "references_": has_shape("n_quantiles_"),
-        "quantiles_": has_shape("n_quantiles_", "n_features_in_"),
+        "references_": array(NUMBERS, "n_quantiles_"),
+        "quantiles_": array(NUMBERS, "n_quantiles_", "n_features_in_"),
     },
-    preprocessing.PowerTransformer: {"lambdas_": is_numeric, "_scaler": is_a(preprocessing.StandardScaler)},
+    preprocessing.PowerTransformer: {"lambdas_": _numeric, "_scaler": preprocessing.StandardScaler},
     SimpleImputer: {
-        **dict.fromkeys(("_fit_dtype", "_fill_dtype"), is_a(np.dtype)),
-        "indicator_": is_a(MissingIndicator | None),
-        "statistics_": is_per_column,
+        **dict.fromkeys(("_fit_dtype", "_fill_dtype"), np.dtype),
+        "indicator_": MissingIndicator | None,
+        "statistics_": per_column,
     },
-    MissingIndicator: {
-        "_precomputed": is_a(bool),
-        "_n_features": is_count,
-        "features_": lambda value, model: (
-            fits(value, np.ndarray) and value.dtype.kind in "iu" and bool(np.all(value < model.n_features_in_))
-        ),
-    },
+    MissingIndicator: {"_precomputed": bool, "_n_features": is_count, "features_": _are_column_indices},
     preprocessing.OneHotEncoder: {
         **_ENCODER,
-        **dict.fromkeys(("drop_idx_", "_drop_idx_after_grouping"), optional(is_per_column)),
-        "_n_features_outs": is_a(list[int]),
+        **dict.fromkeys(("drop_idx_", "_drop_idx_after_grouping"), optional(per_column)),
+        "_n_features_outs": list[int],
     },
-    preprocessing.OrdinalEncoder: {**_ENCODER, "_missing_indices": is_a(dict[int, int])},
+    preprocessing.OrdinalEncoder: {**_ENCODER, "_missing_indices": dict[int, int]},
     preprocessing.FunctionTransformer: {},
     ColumnTransformer: {
-        "_columns": is_a(list),
-        "_transformer_to_input_indices": is_a(dict),
-        "_remainder": lambda value, model: _are_transformers([value], model),
+        "_columns": list,
+        "_transformer_to_input_indices": dict,
+        "_remainder": _is_named_transformer,
         "_n_features": is_count,
-        "sparse_output_": is_a(bool),
+        "sparse_output_": bool,
         "transformers_": _are_transformers,
-        "output_indices_": is_a(dict[str, slice]),
-        "_transformers_feature_names_out": is_a(np.ndarray),
+        "output_indices_": dict[str, slice],
+        "_transformers_feature_names_out": np.ndarray,
     },
 }
-
-
-def _has_no_function(transformer: preprocessing.FunctionTransformer) -> bool:
-    return transformer.func is transformer.inverse_func is None
-
-
-_CONSISTENT: dict[type, Callable[[Any], bool]] = {
-    preprocessing.FunctionTransformer: _has_no_function,
-    ColumnTransformer: _column_transformer_is_consistent,
+_CONDITIONS: dict[type, Conditions] = {
+    preprocessing.FunctionTransformer: _function_transformer,
+    ColumnTransformer: _column_transformer,
 }
 
 
@@ -165,7 +165,7 @@ def _random_state(state: dict[str, Any]) -> np.random.RandomState:
 CLASSES = [
     *VECPROP_CLASSES,
     *TABLE_CLASSES,
-    *(stored_estimator(cls, checks, _CONSISTENT.get(cls)) for cls, checks in _FITTED.items()),
+    *(stored_estimator(cls, checks, _CONDITIONS.get(cls)) for cls, checks in _CHECKS.items()),
     # Pipeline(memory=...) is excluded: it is a folder of pickles, which loading a file must not open.
     StoredClass("Pipeline", Pipeline, _pipeline_state, _pipeline),
     StoredClass("ColumnSelector", make_column_selector, vars, lambda state: make_column_selector(**state)),

@@ -1,6 +1,5 @@
 """Export a model as readable Python source that depends only on NumPy."""
 
-import os
 from typing import Any
 
 import numpy as np
@@ -9,14 +8,14 @@ from ... import __version__
 from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
 from .. import FileError
-from ..atomic import written_at_once
+from ..atomic import FilePath, written_at_once
 from ..networks import CLASSIFIERS, REGRESSORS, Averaged, TrainedNetwork, averaged, require_intervals, theta_of_one
 from .network_source import layers, network_function, prepared
 from .python_file import Source
 from .table_source import table_functions
 
 
-def to_numpy(model: Any, path: str | os.PathLike[str] | None = None, *, coverage: float | None = None) -> str:
+def to_numpy(model: Any, path: FilePath | None = None, *, coverage: float | None = None) -> str:
     """Export a model as Python source that depends only on NumPy.
 
     The source defines ``predict(X)`` and, for classifiers, ``predict_proba(X)``. The formulas are copied from the
@@ -75,72 +74,89 @@ def to_numpy(model: Any, path: str | os.PathLike[str] | None = None, *, coverage
     return text
 
 
-def _network_functions(model: Any, source: Source) -> str:
+def _network_functions(model, source: Source) -> str:
     """Add the functions for a network, an estimator or a pipeline; return the title of the file."""
-    *steps, last = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
+    steps = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
+    last = steps.pop()
     if isinstance(last, TrainedNetwork):
         networks = Averaged(last.network, theta_of_one(last, "source")[None])
     elif isinstance(last, (*CLASSIFIERS, *REGRESSORS)):
         networks = averaged(last)
     else:
-        networks = "a TrainedNetwork(network, theta), an MLPClassifier or MLPRegressor, an ensemble of them"
-        models = f"{networks}, a pipeline that ends with one of these, or a TabularClassifier or TabularRegressor"
-        raise FileError(f"A {type(last).__name__} cannot be written as NumPy source: give {models}.")
+        raise FileError(
+            f"A {type(last).__name__} cannot be written as NumPy source: give a TrainedNetwork(network, theta), an "
+            "MLPClassifier or MLPRegressor, an ensemble of them, a pipeline that ends with one of these, or a "
+            "TabularClassifier or TabularRegressor."
+        )
     _outputs(prepared(steps, source), networks, source)
-    (_classifier if isinstance(last, CLASSIFIERS) else _regressor)(last, source)
-    kind = type(last.network if isinstance(last, TrainedNetwork) else last).__name__
+    if isinstance(last, CLASSIFIERS):
+        _classifier(last, source)
+    else:
+        _regressor(last, source)
+    kind = type(networks.network if isinstance(last, TrainedNetwork) else last).__name__
     inputs = getattr(model, "n_features_in_", networks.network.inputs)
     return _title(kind, "Rows have", getattr(model, "feature_names_in_", inputs))
 
 
-def _outputs(before: list[str], networks: Averaged, source: Source) -> None:
+def _outputs(lines: list[str], networks: Averaged, source: Source) -> None:
     """Add the function `outputs`: preprocessing, then a network or the mean of several networks."""
     network, thetas, columns = networks
     if len(thetas) == 1 and columns is None:
-        lines = [*before, *layers(network, thetas[0], source)[0], "return X"]
-        source.function("outputs", '"""Return the network\'s outputs, (N, O), for rows of inputs."""', *lines)
+        description = '"""Return the network\'s outputs, (N, O), for rows of inputs."""'
+        source.function("outputs", description, *lines, *layers(network, thetas[0], source)[0], "return X")
         return
     parameters = network_function("network", network, thetas, source)
-    each = f"network(X, *theta) for theta in zip({parameters})"
+    outputs = f"network(X, *theta) for theta in zip({parameters})"
     if columns is not None:
-        own = source.constant("COLUMNS", columns)
-        each = f"network(X[:, columns], *theta) for columns, *theta in zip({own}, {parameters})"
-    lines = [*(before or ["X = np.asarray(X)"]), f"return np.mean([{each}], axis=0)"]
-    source.function("outputs", '"""Return the mean of the networks\' outputs, (N, O), for rows of inputs."""', *lines)
+        members_columns = source.constant("COLUMNS", columns)
+        outputs = f"network(X[:, columns], *theta) for columns, *theta in zip({members_columns}, {parameters})"
+    source.function(
+        "outputs",
+        '"""Return the mean of the networks\' outputs, (N, O), for rows of inputs."""',
+        *(lines or ["X = np.asarray(X)"]),
+        f"return np.mean([{outputs}], axis=0)",
+    )
 
 
-def _title(kind: str, have: str, columns: Any) -> str:
+def _title(kind: str, have: str, columns) -> str:
     """Return the title of the file, which names the model's class and columns."""
-    named = f"{columns} columns" if isinstance(columns, int) else f"the columns {', '.join(map(str, columns))}"
-    return f"The predictions of a {kind}, exported by vecprop {__version__}. {have} {named}. It needs only NumPy."
+    text = f"{columns} columns" if isinstance(columns, int) else f"the columns {', '.join(map(str, columns))}"
+    return f"The predictions of a {kind}, exported by vecprop {__version__}. {have} {text}. It needs only NumPy."
 
 
-def _classifier(model: Any, source: Source) -> None:
+def _classifier(model, source: Source) -> None:
     """Add the functions that convert outputs to labels and probabilities."""
-    one_output, multilabel = model.n_outputs_ == 1, model.targets_.multilabel
+    has_one_output = model.n_outputs_ == 1
+    is_multilabel = model.targets_.multilabel
     if hasattr(model, "predict_proba"):
         lines = ["return outputs(X)"]
-        if one_output and not multilabel:
+        if has_one_output and not is_multilabel:
             lines = ["Y = outputs(X)", "return np.hstack([1 - Y, Y])"]
         source.function("predict_proba", '"""Return the probability of each class, (N, C)."""', *lines)
-    if multilabel:
-        said = '"""Return 1 for each predicted label of a row, and 0 for the others."""'
-        source.function("predict", said, "return (outputs(X) > 0.5).astype(int)")
+    if is_multilabel:
+        source.function(
+            "predict",
+            '"""Return 1 for each predicted label of a row, and 0 for the others."""',
+            "return (outputs(X) > 0.5).astype(int)",
+        )
         return
     classes = source.constant("CLASSES", model.classes_)
-    number = "(outputs(X)[:, 0] > 0.5).astype(int)" if one_output else "outputs(X).argmax(axis=1)"
-    found = f"{classes}[{number}]" if len(model.classes_) > 1 else f"np.repeat({classes}, len(X))"
-    source.function("predict", '"""Return the label of each row."""', f"return {found}")
+    if len(model.classes_) == 1:
+        labels = f"np.repeat({classes}, len(X))"
+    elif has_one_output:
+        labels = f"{classes}[(outputs(X)[:, 0] > 0.5).astype(int)]"
+    else:
+        labels = f"{classes}[outputs(X).argmax(axis=1)]"
+    source.function("predict", '"""Return the label of each row."""', f"return {labels}")
 
 
-def _regressor(model: Any, source: Source) -> None:
+def _regressor(model, source: Source) -> None:
     """Add the function that converts outputs to predictions in the units of the targets."""
-    found = "outputs(X)"
+    Y = "outputs(X)"
     if not isinstance(model, TrainedNetwork):
-        numbers = model.targets_
-        if np.any(numbers.scale != 1) or np.any(numbers.shift != 0):
-            scale, shift = (source.constant(f"Y_{name.upper()}", getattr(numbers, name)) for name in ("scale", "shift"))
-            found = f"{found} * {scale} + {shift}"
+        targets = model.targets_
+        if np.any(targets.scale != 1) or np.any(targets.shift != 0):
+            Y = f"{Y} * {source.constant('Y_SCALE', targets.scale)} + {source.constant('Y_SHIFT', targets.shift)}"
         if model.n_outputs_ == 1:
-            found = f"({found}).ravel()"
-    source.function("predict", '"""Return the prediction for each row."""', f"return {found}")
+            Y = f"({Y}).ravel()"
+    source.function("predict", '"""Return the prediction for each row."""', f"return {Y}")

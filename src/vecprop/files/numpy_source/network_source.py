@@ -22,38 +22,40 @@ def layer_norm(X, g, b, epsilon):
 '''
 
 
-_NOT_FINITE = '    raise ValueError("X is not finite: fill or drop missing and infinite values.")'
-
-
 def layers(network: Network, theta: np.ndarray, source: Source) -> tuple[list[str], str]:
     """Return the lines that compute outputs from inputs X, and the names of the parameter constants.
 
     Parameters may have leading member axes. Custom layers raise an error.
     """
-    lines, names = [f"X = np.asarray(X, np.{theta.dtype})", "if not np.isfinite(X).all():", _NOT_FINITE], []
+    lines = [
+        f"X = np.asarray(X, np.{theta.dtype})",
+        "if not np.isfinite(X).all():",
+        '    raise ValueError("X is not finite: fill or drop missing and infinite values.")',
+    ]
+    names = []
     for number, (layer, p) in enumerate(zip(network.layers, network.layout.views(theta), strict=True)):
-        named = {name: source.constant(f"{name}{number}", values) for name, values in p.items()}
-        names += named.values()
-        match layer:
-            case Dense() if type(layer) is Dense:
-                lines.append(f"X = X @ {named['W']} + {named['b']}")
-            case LayerNorm() if type(layer) is LayerNorm:
-                source.helper("layer_norm", _LAYER_NORM)
-                lines.append(f"X = layer_norm(X, {named['g']}, {named['b']}, {layer.epsilon!r})")
-            case Activation():
-                lines += _applied(source.formulas.method(layer, "value"))
-            case Dropout() if type(layer) is Dropout:
-                pass
-            case _:
-                raise FileError(f"Layer {number}, {layer!r}, cannot be exported: only vecprop's built-in layers can.")
-    return [*lines, *_applied(source.formulas.method(network.loss_function, "predict"))], ", ".join(names)
+        constants = [source.constant(f"{name}{number}", values) for name, values in p.items()]
+        names += constants
+        if isinstance(layer, Activation):
+            lines += _applied(source.formulas.method(layer, "value"))
+        elif type(layer) is Dense:
+            W, b = constants
+            lines.append(f"X = X @ {W} + {b}")
+        elif type(layer) is LayerNorm:
+            g, b = constants
+            source.helper("layer_norm", _LAYER_NORM)
+            lines.append(f"X = layer_norm(X, {g}, {b}, {layer.epsilon!r})")
+        elif type(layer) is not Dropout:
+            raise FileError(f"Layer {number}, {layer!r}, cannot be exported: only vecprop's built-in layers can.")
+    lines += _applied(source.formulas.method(network.loss_function, "predict"))
+    return lines, ", ".join(names)
 
 
 def network_function(name: str, network: Network, thetas: np.ndarray, source: Source) -> str:
     """Add a function for one of M networks with parameters (M, P); return the parameter names."""
     lines, parameters = layers(network, thetas, source)
-    said = '"""Return the outputs of one network, (N, O)."""'
-    source.function(name, said, *lines, "return X", arguments=f"X, {parameters}")
+    description = '"""Return the outputs of one network, (N, O)."""'
+    source.function(name, description, *lines, "return X", arguments=f"X, {parameters}")
     return parameters
 
 
@@ -79,14 +81,19 @@ def imputed(X, values):
 
 def prepared(steps: Sequence[Any], source: Source) -> list[str]:
     """Return the lines that compute the network's inputs from rows X."""
-    expressions = [_expression(step, "X", source) for step in steps]
-    lines = [f"X = {expression}" for expression in expressions if expression != "X"]
+    lines = []
+    for step in steps:
+        expression = _expression(step, "X", source)
+        if expression != "X":
+            lines.append(f"X = {expression}")
+    if not lines:
+        return []
     # Only object arrays can mix numbers and text.
-    taken = "object" if any("one_hot" in line for line in lines) else "float"
-    return [f"X = np.asarray(X, {taken})", *lines] if lines else []
+    dtype = "object" if "one_hot" in "".join(lines) else "float"
+    return [f"X = np.asarray(X, {dtype})", *lines]
 
 
-def _expression(step: Any, X: str, source: Source) -> str:
+def _expression(step, X: str, source: Source) -> str:
     """Return an expression for the output of a fitted step whose input is the expression X."""
     match step:
         case None | "passthrough":
@@ -111,9 +118,11 @@ def _expression(step: Any, X: str, source: Source) -> str:
         case preprocessing.MaxAbsScaler() if not getattr(step, "clip", False):
             return _scaled(X, False, step.scale_, source)
         case preprocessing.MinMaxScaler():
-            scale, least = source.constant("SCALE", step.scale_), source.constant("SHIFT", step.min_)
-            scaled = f"{_numbers(X)} * {scale} + {least}"
-            return f"np.clip({scaled}, {step.feature_range[0]}, {step.feature_range[1]})" if step.clip else scaled
+            scale = source.constant("SCALE", step.scale_)
+            scaled = f"{_numbers(X)} * {scale} + {source.constant('SHIFT', step.min_)}"
+            if step.clip:
+                return f"np.clip({scaled}, {step.feature_range[0]}, {step.feature_range[1]})"
+            return scaled
     raise FileError(f"{step!r} cannot be written as NumPy source: use `save`, or `to_onnx`.")
 
 
@@ -122,38 +131,46 @@ def _numbers(X: str) -> str:
     return X if X.startswith(("imputed", "(")) else f"{X}.astype(float)"
 
 
-def _scaled(X: str, shift: Any, scale: Any, source: Source) -> str:
+def _scaled(X: str, shift, scale, source: Source) -> str:
     """Return an expression for (X - shift) / scale; pass False to omit shift or scale."""
     X = _numbers(X)
     if shift is not False:
         X = f"({X} - {source.constant('SHIFT', shift)})"
-    return X if scale is False else f"{X} / {source.constant('SCALE', scale)}"
+    if scale is not False:
+        X = f"{X} / {source.constant('SCALE', scale)}"
+    return X
 
 
 def _one_hot(step: preprocessing.OneHotEncoder, X: str, source: Source) -> str:
-    known = [category for categories in step.categories_ for category in categories.tolist()]
-    has_missing = any(category is None or category != category for category in known)
-    is_plain = step.drop is None and not getattr(step, "_infrequent_enabled", False)
-    if not is_plain or has_missing or step.handle_unknown not in ("error", "ignore"):
-        plain = "which does not support missing, dropped or infrequent categories"
-        raise FileError(f"{step!r} cannot be written as NumPy source, {plain}: use `save`, or `to_onnx`.")
+    categories = np.concatenate([values.astype(object) for values in step.categories_])
+    has_missing = None in categories.tolist() or bool((categories != categories).any())
+    is_reduced = step.drop is not None or getattr(step, "_infrequent_enabled", False)
+    if is_reduced or has_missing or step.handle_unknown not in ("error", "ignore"):
+        raise FileError(
+            f"{step!r} cannot be written as NumPy source, which does not support missing, dropped or "
+            "infrequent categories: use `save`, or `to_onnx`."
+        )
     source.helper("one_hot", _ONE_HOT)
-    categories = ", ".join(source.constant("CATEGORIES", values) for values in step.categories_)
-    return f"one_hot({X}, [{categories}], {step.handle_unknown == 'error'})"
+    names = ", ".join(source.constant("CATEGORIES", values) for values in step.categories_)
+    return f"one_hot({X}, [{names}], {step.handle_unknown == 'error'})"
 
 
 def _is_plain(step: SimpleImputer) -> bool:
     """Return whether an imputer only replaces NaN by numbers."""
-    values, missing = np.asarray(step.statistics_), step.missing_values
-    is_nan = isinstance(missing, float) and np.isnan(missing)
-    return is_nan and not step.add_indicator and values.dtype.kind == "f" and bool(np.isfinite(values).all())
+    if not isinstance(step.missing_values, float) or not np.isnan(step.missing_values) or step.add_indicator:
+        return False
+    values = np.asarray(step.statistics_)
+    return values.dtype.kind == "f" and bool(np.isfinite(values).all())
 
 
 def _columns(step: ColumnTransformer, X: str, source: Source) -> str:
     blocks = []
+    columns = places_of_transformers(step)
     for name, transformer, _ in step.transformers_:
-        places = places_of_transformers(step)[name]
-        if places and not (isinstance(transformer, str) and transformer == "drop"):
-            block = _expression(transformer, f"{X}[:, {places}]", source)
-            blocks.append(_numbers(block) if block.startswith(f"{X}[") and "one_hot" not in block else block)
+        if not columns[name] or (isinstance(transformer, str) and transformer == "drop"):
+            continue
+        block = _expression(transformer, f"{X}[:, {columns[name]}]", source)
+        if block.startswith(f"{X}[") and "one_hot" not in block:
+            block = _numbers(block)
+        blocks.append(block)
     return f"np.hstack([{', '.join(blocks)}])"

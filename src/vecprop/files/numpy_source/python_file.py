@@ -40,7 +40,7 @@ class Formulas:
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
 
-    def method(self, part: Any, name: str) -> str | None:
+    def method(self, part, name: str) -> str | None:
         """Add a method of a layer or loss; return its name in the source, or None if the method is the identity."""
         function = getattr(type(part), name)
         if not type(part).__module__.startswith("vecprop.") or not function.__module__.startswith("vecprop."):
@@ -49,7 +49,7 @@ class Formulas:
         return self.function(function, words.lower(), part=part)
 
     def function(
-        self, function: Callable[..., Any], name: str | None = None, attributes: Sequence[str] = (), part: Any = None
+        self, function: Callable[..., Any], name: str | None = None, attributes: Sequence[str] = (), part=None
     ) -> str | None:
         """Add a function, with a method's attributes as arguments; return its name in the source."""
         # If the function only calls another one, return the name of the other function instead.
@@ -78,15 +78,19 @@ def _numbered(name: str, first: int) -> Iterator[str]:
 
 
 class _Rewriting(ast.NodeTransformer):
-    def __init__(self, formulas: Formulas, names: dict[str, Any], part: Any, attributes: Sequence[str]) -> None:
-        self.formulas, self.names, self.part, self.attributes = formulas, names, part, attributes
+    def __init__(self, formulas: Formulas, names: dict[str, Any], part, attributes: Sequence[str]) -> None:
+        self.formulas = formulas
+        self.names = names
+        self.part = part
+        self.attributes = attributes
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
-        node.decorator_list, node.returns = [], None
-        arguments = [argument.arg for argument in node.args.args if argument.arg != "self"]
-        node.args.args = [ast.arg(name) for name in (*arguments, *self.attributes)]
+        node.decorator_list = []
+        node.returns = None
+        names = [argument.arg for argument in node.args.args if argument.arg != "self"]
+        node.args.args = list(map(ast.arg, [*names, *self.attributes]))
         description = (ast.get_docstring(node) or "").partition("\n")[0]
-        node.body = [ast.Expr(ast.Constant(description)), *(self.visit(statement) for statement in node.body[1:])]
+        node.body = [ast.Expr(ast.Constant(description)), *map(self.visit, node.body[1:])]
         return node
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
@@ -115,8 +119,8 @@ class _Rewriting(ast.NodeTransformer):
         if called is elementary.real:
             return node.args[0]
         if called.__module__ == elementary.__name__:
-            own = _NUMPY.get(node.func.id, node.func.id)
-            node.func = ast.Attribute(ast.Name("np", ast.Load()), own, ast.Load())
+            name = _NUMPY.get(node.func.id, node.func.id)
+            node.func = ast.Attribute(ast.Name("np", ast.Load()), name, ast.Load())
         else:
             node.func = ast.Name(self.formulas.function(called) or "", ast.Load())
         return node
@@ -160,13 +164,13 @@ class Source:
         self._modules: set[str] = set()
         self._functions: list[str] = []
 
-    def constant(self, name: str, values: Any) -> str:
+    def constant(self, name: str, values) -> str:
         """Add an exact constant; return its name, which contains a number if necessary to be unique."""
         unique = next(candidate for candidate in _numbered(name, 2) if candidate not in self._constants)
         self._constants[unique] = self.literal(values)
         return unique
 
-    def literal(self, values: Any) -> str:
+    def literal(self, values) -> str:
         array = np.asarray(values)
         if array.dtype.kind not in "iuf":
             for value in array.ravel().tolist():

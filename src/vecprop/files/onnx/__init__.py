@@ -1,6 +1,5 @@
 """Export networks, estimators and pipelines as ONNX graphs."""
 
-import os
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from ...system.extras import imported
 from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
 from .. import FileError
-from ..atomic import written_at_once
+from ..atomic import FilePath, written_at_once
 from ..networks import CLASSIFIERS, TrainedNetwork, require_intervals, theta_of_one
 from .estimator_graph import IMPUTERS, encoded, interval, labels, predicted_class, predictions, register, traced
 from .graph import Graph, TracedArray
@@ -21,7 +20,7 @@ OPSET = 17
 
 def to_onnx(
     model: Any,
-    path: str | os.PathLike[str] | None = None,
+    path: FilePath | None = None,
     *,
     X: Any = None,
     dtype: Any = np.float32,
@@ -96,8 +95,10 @@ def to_onnx(
     elif isinstance(model, TabularClassifier | TabularRegressor):
         exported = _table_graph(model, dtype, coverage)
     elif isinstance(model, type) or not hasattr(model, "fit"):
-        models = "a TrainedNetwork(network, theta), a fitted estimator or tabular model, or a pipeline"
-        raise FileError(f"A {type(model).__name__} cannot be exported as an ONNX graph: give {models}.")
+        raise FileError(
+            f"A {type(model).__name__} cannot be exported as an ONNX graph: give a "
+            "TrainedNetwork(network, theta), a fitted estimator or tabular model, or a pipeline."
+        )
     else:
         exported = _estimator_graph(model, X, dtype)
     if path is not None:
@@ -106,7 +107,7 @@ def to_onnx(
     return exported
 
 
-def _table_graph(model: TabularClassifier | TabularRegressor, dtype: Any, coverage: float | None) -> Any:
+def _table_graph(model: TabularClassifier | TabularRegressor, dtype, coverage: float | None):
     check_is_fitted(model)
     columns = model.encoder_.names
     prefix = "vecprop_"
@@ -134,10 +135,10 @@ def _table_graph(model: TabularClassifier | TabularRegressor, dtype: Any, covera
     return _onnx_model(graph)
 
 
-def _onnx_model(graph: Graph) -> Any:
+def _onnx_model(graph: Graph):
     from onnx import helper
 
-    def declared(symbol: TracedArray) -> Any:
+    def declared(symbol: TracedArray):
         dtype = helper.np_dtype_to_tensor_dtype(symbol.dtype)
         return helper.make_tensor_value_info(symbol.name, dtype, ["N", *symbol.shape[1:]])
 
@@ -151,7 +152,7 @@ def _onnx_model(graph: Graph) -> Any:
     return helper.make_model(onnx_graph, producer_name="vecprop", opset_imports=versions, ir_version=8)
 
 
-def _estimator_graph(model: Any, X: Any, dtype: Any) -> Any:
+def _estimator_graph(model, X, dtype) -> Any:
     imported("skl2onnx", "to_onnx of an estimator", "onnx")
     from skl2onnx import convert_sklearn
     from skl2onnx.algebra.type_helper import guess_initial_types

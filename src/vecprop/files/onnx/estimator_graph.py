@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from operator import add
-from typing import Any
 
 import numpy as np
 from sklearn.impute import SimpleImputer
@@ -54,7 +53,7 @@ def traced(network: Network, theta: np.ndarray, X: TracedArray) -> TracedArray:
     return network.loss_function.predict(outputs[-1]) + zero_or_nan
 
 
-def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
+def _convert_classifier(scope, operator, container) -> None:
     model = operator.raw_operator
     graph, Y = _mean_prediction(scope, operator, container)
     if model.targets_.multilabel:
@@ -70,13 +69,13 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     _fill(container, graph, [label, Y], operator)
 
 
-def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
+def _convert_regressor(scope, operator, container) -> None:
     graph, Y = _mean_prediction(scope, operator, container)
     targets = operator.raw_operator.targets_
     _fill(container, graph, [Y * targets.scale + targets.shift], operator)
 
 
-def _mean_prediction(scope: Any, operator: Any, container: Any) -> tuple[Graph, TracedArray]:
+def _mean_prediction(scope, operator, container) -> tuple[Graph, TracedArray]:
     """Return a graph with an estimator's networks, and the symbol of their mean predictions."""
     from skl2onnx.common.data_types import guess_numpy_type
 
@@ -94,12 +93,12 @@ def _mean_prediction(scope: Any, operator: Any, container: Any) -> tuple[Graph, 
     return graph, Y
 
 
-def _operator_graph(scope: Any, container: Any, dtype: Any) -> Graph:
+def _operator_graph(scope, container, dtype) -> Graph:
     """Return an empty graph for an operator of skl2onnx."""
     return Graph(dtype, container.target_opset, scope.get_unique_operator_name("vecprop") + "_")
 
 
-def _fill(container: Any, graph: Graph, results: list[TracedArray], operator: Any) -> None:
+def _fill(container, graph: Graph, results: list[TracedArray], operator) -> None:
     """Add a graph's operations and constants to skl2onnx's container, with the names of the operator's outputs."""
     for symbol, output in zip(results, operator.outputs, strict=True):
         graph.output(symbol, output.full_name)
@@ -110,13 +109,13 @@ def _fill(container: Any, graph: Graph, results: list[TracedArray], operator: An
         container.add_node(kind, inputs, outputs, name=f"{graph.prefix}{outputs[0]}", **attributes)
 
 
-def labels(model: Any, graph: Graph, indices: TracedArray) -> TracedArray:
+def labels(model, graph: Graph, indices: TracedArray) -> TracedArray:
     """Return the symbol of the labels for the given class indices."""
     classes = _onnx_labels(model)
     return graph.node("Gather", [graph.constant(classes, classes.dtype), indices], (1,), classes.dtype)
 
 
-def _onnx_labels(model: Any) -> np.ndarray:
+def _onnx_labels(model) -> np.ndarray:
     """Return the labels in a dtype that ONNX supports: integers or text."""
     labels = model.classes_.tolist()
     if all(isinstance(label, str) for label in labels):
@@ -126,7 +125,7 @@ def _onnx_labels(model: Any) -> np.ndarray:
     raise FileError(f"Labels in ONNX must be integers or text, got {labels[:5]}.")
 
 
-def _classifier_shapes(operator: Any) -> None:
+def _classifier_shapes(operator) -> None:
     from skl2onnx.common.data_types import Int64TensorType, StringTensorType
 
     model = operator.raw_operator
@@ -138,12 +137,12 @@ def _classifier_shapes(operator: Any) -> None:
     operator.outputs[1].type.shape = [rows, max(count, 2)]
 
 
-def _regressor_shapes(operator: Any) -> None:
+def _regressor_shapes(operator) -> None:
     rows = operator.inputs[0].get_first_dimension()
     operator.outputs[0].type.shape = [rows, operator.raw_operator.n_outputs_]
 
 
-def _imputer_shape(operator: Any) -> None:
+def _imputer_shape(operator) -> None:
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
     from skl2onnx.shape_calculators.imputer import calculate_sklearn_imputer_output_shapes
 
@@ -157,7 +156,7 @@ def _imputer_shape(operator: Any) -> None:
     operator.outputs[0].set_type(tensor_type([rows, len(imputed) + len(marked)]))
 
 
-def _convert_imputer(scope: Any, operator: Any, container: Any) -> None:
+def _convert_imputer(scope, operator, container) -> None:
     """Add the operations for imputation and missing indicators to skl2onnx's container."""
     from skl2onnx.operator_converters.imputer_op import convert_sklearn_imputer
 
@@ -176,7 +175,7 @@ def _convert_imputer(scope: Any, operator: Any, container: Any) -> None:
     _fill(container, graph, [graph.concatenate(blocks)], operator)
 
 
-def _imputed_dtype(operator: Any) -> Any:
+def _imputed_dtype(operator):
     """Return the floating dtype of an imputer that replaces nan, or None for other imputers."""
     from skl2onnx.common.data_types import guess_numpy_type
 
@@ -189,7 +188,7 @@ def _imputed_dtype(operator: Any) -> Any:
     return None
 
 
-def _imputer_columns(step: Any) -> tuple[list[int], list[int]]:
+def _imputer_columns(step) -> tuple[list[int], list[int]]:
     """Return the imputed columns (others are dropped), and the columns with a missing indicator."""
     imputed = np.flatnonzero(~np.isnan(step.statistics_.astype(float))).tolist()
     marked = step.indicator_.features_.tolist() if step.add_indicator else []
@@ -354,8 +353,11 @@ def _table_columns(encoder: Encoder, graph: Graph) -> list[TracedArray]:
             unread.append(f"{name!r} ({reason})")
     if unread:
         more = f" and {len(unread) - 5} more" if len(unread) > 5 else ""
-        instead = "the inputs with these names take the numbers that model.encoder_ computes."
-        warnings.warn(f"A graph cannot read the column(s) {', '.join(unread[:5])}{more}: {instead}", stacklevel=5)
+        warnings.warn(
+            f"A graph cannot read the column(s) {', '.join(unread[:5])}{more}: the inputs with these "
+            "names take the numbers that model.encoder_ computes.",
+            stacklevel=5,
+        )
     return columns
 
 
@@ -401,7 +403,7 @@ def _encode_pieces(parts: Sequence[NumberInputs], filled: TracedArray, inputs: _
         steps = np.zeros((len(columns), len(scored)))
         first_scores = []
         for number, column in enumerate(scored):
-            scores = parts[column].scores
+            scores = np.asarray(parts[column].scores)
             steps[np.equal(columns, column), number] = np.diff(scores)
             first_scores.append(scores[0])
         inputs.add(shares @ steps + np.array(first_scores), [(column, parts[column].width - 1) for column in scored])

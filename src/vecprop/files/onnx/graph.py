@@ -45,13 +45,13 @@ class Graph:
     inputs: list["TracedArray"] = field(default_factory=list)
     outputs: list["TracedArray"] = field(default_factory=list)
 
-    def input(self, name: str, width: int, dtype: Any = None) -> "TracedArray":
+    def input(self, name: str, width: int, dtype=None) -> "TracedArray":
         """Add an input to the graph; return its symbol, (N, width)."""
         symbol = TracedArray(self, name, (1, width), np.dtype(dtype or self.dtype))
         self.inputs.append(symbol)
         return symbol
 
-    def constant(self, value: Any, dtype: Any = None) -> "TracedArray":
+    def constant(self, value, dtype=None) -> "TracedArray":
         """Return the symbol of a constant, by default in the graph's dtype."""
         array = np.asarray(value, dtype or self.dtype)
         content = array.dtype, array.shape, array.tobytes()
@@ -64,9 +64,9 @@ class Graph:
         kind: str,
         inputs: Sequence[Any],
         shape: tuple[int, ...],
-        dtype: Any = None,
+        dtype=None,
         unused: int = 0,
-        **attributes: Any,
+        **attributes,
     ) -> "TracedArray":
         """Add an operation on symbols, arrays and numbers; return the symbol of its first output.
 
@@ -88,7 +88,7 @@ class Graph:
         self.nodes.append(Node("Identity", [z.name], [name], {}))
         self.outputs.append(TracedArray(self, name, z.shape, z.dtype))
 
-    def elementwise(self, kind: str, *inputs: Any, dtype: Any = None) -> "TracedArray":
+    def elementwise(self, kind: str, *inputs, dtype=None) -> "TracedArray":
         return self.node(kind, inputs, np.broadcast_shapes(*map(np.shape, inputs)), dtype)
 
     def over_columns(self, kind: str, z: "TracedArray", axis: int = -1, keepdims: bool = True) -> "TracedArray":
@@ -106,7 +106,7 @@ class Graph:
         shape = np.concatenate([np.zeros(block.shape) for block in blocks], axis).shape
         return self.node("Concat", blocks, shape, blocks[0].dtype, axis=axis)
 
-    def cast(self, z: "TracedArray", dtype: Any) -> "TracedArray":
+    def cast(self, z: "TracedArray", dtype) -> "TracedArray":
         from onnx.helper import np_dtype_to_tensor_dtype
 
         return self.node("Cast", [z], z.shape, dtype, to=np_dtype_to_tensor_dtype(np.dtype(dtype)))
@@ -119,12 +119,14 @@ class Graph:
 
 def cannot(operation: str) -> FileError:
     """Return the error for a formula with an unsupported operation."""
-    instead = "use elementwise functions, matrix products, and slices, sums and means of columns"
-    return FileError(f"A formula has {operation}, which vecprop cannot export to ONNX: {instead}.")
+    return FileError(
+        f"A formula has {operation}, which vecprop cannot export to ONNX: use elementwise functions, "
+        "matrix products, and slices, sums and means of columns."
+    )
 
 
 def _refused(operation: str) -> Callable[..., Any]:
-    def refuse(self: "TracedArray", *arguments: Any, **options: Any) -> Any:
+    def refuse(self: "TracedArray", *arguments, **options):
         raise cannot(operation)
 
     return refuse
@@ -150,13 +152,13 @@ class TracedArray(NDArrayOperatorsMixin):
     __len__ = __iter__ = _refused("a loop over the rows of an array")
     __setitem__ = _refused("an assignment to a part of an array")
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str):
         raise AttributeError(str(cannot(f"an array's `{name}`")))
 
-    def __array_namespace__(self) -> Any:
+    def __array_namespace__(self):
         return np
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
+    def __array_ufunc__(self, ufunc, method: str, *inputs, out=None, **options):
         name = ufunc.__name__
         if method != "__call__":
             raise cannot(f"`{name}` with `{method}`")
@@ -185,7 +187,7 @@ class TracedArray(NDArrayOperatorsMixin):
             return _COMPOSED[name](*numbers)
         raise cannot(f"`{name}`")
 
-    def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
+    def __array_function__(self, function, types, arguments, options):
         if function not in _FUNCTIONS:
             raise cannot(f"`{function.__name__}`")
         rule = _FUNCTIONS[function]
@@ -193,7 +195,7 @@ class TracedArray(NDArrayOperatorsMixin):
             raise cannot(f"`{function.__name__}` with {', '.join(options)}")
         return rule(*arguments, **options)
 
-    def __getitem__(self, key: Any) -> "TracedArray":
+    def __getitem__(self, key) -> "TracedArray":
         """Select columns, or add an axis of length 1."""
         keys = list(key) if isinstance(key, tuple) else [key]
         start = next((index for index, entry in enumerate(keys) if entry is ...), len(keys))
@@ -218,17 +220,17 @@ class TracedArray(NDArrayOperatorsMixin):
                 axis += columns.ndim
         return z
 
-    def astype(self, dtype: Any, copy: bool = True) -> "TracedArray":
+    def astype(self, dtype, copy: bool = True) -> "TracedArray":
         if np.dtype(dtype).kind != "f":
             raise cannot(f"`astype` to {np.dtype(dtype)}")
         return self.graph.cast(self, self.graph.dtype) if _is_boolean(self) else self
 
 
-def _is_boolean(value: Any) -> bool:
+def _is_boolean(value) -> bool:
     return isinstance(value, TracedArray) and value.dtype == bool
 
 
-def _matmul(a: Any, b: Any) -> TracedArray:
+def _matmul(a, b) -> TracedArray:
     if np.ndim(a) < 2 or (isinstance(b, TracedArray) and b.ndim < 3):
         raise cannot("a sum over the rows by `matmul`")
     shape = np.matmul(np.zeros(np.shape(a)), np.zeros(np.shape(b))).shape
@@ -236,13 +238,13 @@ def _matmul(a: Any, b: Any) -> TracedArray:
     return graph.node("MatMul", [a, b], shape)
 
 
-def _where(condition: Any, a: Any, b: Any) -> TracedArray:
+def _where(condition, a, b) -> TracedArray:
     graph = next(entry.graph for entry in (condition, a, b) if isinstance(entry, TracedArray))
     condition = condition if isinstance(condition, TracedArray) else graph.constant(condition, bool)
     return graph.elementwise("Where", condition, a, b)
 
 
-def _expm1(z: TracedArray) -> Any:
+def _expm1(z: TracedArray):
     """Return exp(z) - 1 accurately, without an ONNX operation (Kahan; Higham, 2002, section 1.14.1)."""
     y = np.exp(z)
     # If y is 1, the result is z. If y is 0 or infinite, its logarithm is infinite, and the result is y - 1.
@@ -251,7 +253,7 @@ def _expm1(z: TracedArray) -> Any:
     return np.where(np.abs(z) < 1, plain, difference)
 
 
-def _log1p(z: TracedArray) -> Any:
+def _log1p(z: TracedArray):
     """Return log(1 + z) accurately, without an ONNX operation (Kahan)."""
     y = z + 1
     return np.where(y == 1, z, np.log(y) * z / (y - 1))
@@ -301,7 +303,7 @@ _COMPOSED: dict[str, Callable[..., Any]] = {
 
 
 def _reduction(kind: str) -> Callable[..., TracedArray]:
-    def reduce(z: TracedArray, axis: Any = None, *, keepdims: bool = False) -> TracedArray:
+    def reduce(z: TracedArray, axis=None, *, keepdims: bool = False) -> TracedArray:
         if not isinstance(axis, int | np.integer) or axis % z.ndim == 0:
             raise cannot(f"`{kind.removeprefix('Reduce').lower()}` over the rows or several axes")
         return z.graph.over_columns(kind, z * 1 if _is_boolean(z) else z, int(axis), keepdims)
@@ -309,11 +311,11 @@ def _reduction(kind: str) -> Callable[..., TracedArray]:
     return reduce
 
 
-def _var(z: TracedArray, axis: Any = None, *, keepdims: bool = False) -> TracedArray:
+def _var(z: TracedArray, axis=None, *, keepdims: bool = False) -> TracedArray:
     return np.mean((z - np.mean(z, axis=axis, keepdims=True)) ** 2, axis=axis, keepdims=keepdims)
 
 
-def _clip(z: Any, a_min: Any = None, a_max: Any = None) -> Any:
+def _clip(z, a_min=None, a_max=None):
     z = z if a_min is None else np.maximum(z, a_min)
     return z if a_max is None else np.minimum(z, a_max)
 
