@@ -280,7 +280,8 @@ def test_the_names_of_all_kernels():
 @pytest.mark.long
 def test_after_warming_up_nothing_is_compiled(tmp_path):
     warm = (
-        "from vecprop.compiled.warm_up import kernels\nfrom vecprop.tables.encoding.kernels import kernels as columns\n"
+        "from vecprop.compiled.warm_up import kernels\n"
+        "from vecprop.tables.encoding.expansion import kernels as columns\n"
         "for _, compile in [*kernels(), *columns()]:\n    compile()\n"
     )
     run(warm, VECPROP_CACHE_DIR=str(tmp_path))

@@ -67,7 +67,7 @@ def test_packed_rows_expand_to_bit_identical_inputs():
 
 
 def test_tiles_can_contain_any_inputs_and_rows():
-    from vecprop.tables.encoding.kernels.expansion import EXPAND, expand_address
+    from vecprop.tables.encoding.expansion import EXPAND, expand_address
 
     encoder, rows, packed, inputs = packed_and_inputs()
     taken = np.arange(encoder.width)

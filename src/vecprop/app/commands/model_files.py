@@ -147,7 +147,7 @@ def warmup() -> None:
     """
     from ...compiled.jit.cache import folder
     from ...compiled.warm_up import kernels
-    from ...tables.encoding.kernels import kernels as kernels_of_columns
+    from ...tables.encoding.expansion import kernels as kernels_of_columns
     from ...train.progress import ProgressLine
 
     needed = [*kernels(), *kernels_of_columns()]

@@ -80,10 +80,6 @@ class Column(ABC):
         """Convert a column of N rows to inputs of shape (N, width)."""
         return self.of_values(self.read(series))
 
-    def write(self, series: Any, inputs: np.ndarray) -> None:
-        """Write the inputs of a column to a float32 array of shape (N, width)."""
-        inputs[:] = self.of_values(self.read(series))
-
     def misfit(self, series: Any) -> "Misfit | None":
         """Return a note if some values cannot be used unchanged, and None otherwise."""
         return None

@@ -9,7 +9,6 @@ import numpy as np
 from scipy.special import ndtri
 
 from ...core.elementary import Array, namespace, where
-from ...train.trainer import can_compile
 from ..error import pandas
 from ..kinds.formats import (
     ONE_MEANING,
@@ -39,8 +38,6 @@ LARGEST_SCALED = 1e6
 """Scaled numbers are clipped to this limit before they are squared, so that the squares do not overflow."""
 MAX_DEVIATIONS = 8.0
 """Standardized numbers are clipped to this limit, so that outliers remain visible but bounded."""
-COMPILED_FROM = 4096
-"""A kernel encodes blocks with at least this number of rows, because NumPy is faster for smaller blocks."""
 
 MAX_CATEGORIES = 512
 """The largest number of categories with separate inputs. More inputs would dominate the first layer."""
@@ -122,16 +119,6 @@ class NumberInputs(Column):
     def width(self) -> int:
         return self.bends + self.marks_missing + 1 + (self.scores is not None)
 
-    def write(self, series: Any, inputs: np.ndarray) -> None:
-        x = self.read(series)
-        if len(x) < COMPILED_FROM or not can_compile():
-            inputs[:] = self.of_values(x)
-            return
-        from .kernels.numbers import encode_numbers
-
-        how = self.centre, self.scale, *self.standard, LIMIT, LARGEST_SCALED, MAX_DEVIATIONS
-        encode_numbers(x, self.edges, self.scores, how, self.marks_missing, inputs)
-
     def read(self, series: Any) -> np.ndarray:
         return read_numbers(series, self.reading)[0]
 
@@ -194,14 +181,14 @@ class NumberInputs(Column):
         yield "", entries, int(is_taken.sum())
 
     def _tables(self) -> np.ndarray:
-        """Return the concatenated tables of the piecewise linear encoding; see `Expansion`."""
+        """Return the edges of the intervals, and the width, score and slope of each interval; see `Expansion`."""
         edges = self.edges
         if not len(edges):
             return edges
-        scores, widths = np.zeros(len(edges)) if self.scores is None else self.scores, np.diff(edges)
-        numbers, slopes = np.arange(len(edges), dtype=float), np.append(np.diff(scores) / widths, 0)
-        each = [edges, numbers, np.append(widths, 1), scores, slopes]
-        return np.concatenate([np.pad(of, (0, -len(widths) % 4), constant_values=np.inf) for of in each])
+        widths = np.diff(edges)
+        scores = np.zeros(len(edges)) if self.scores is None else self.scores
+        slopes = np.diff(scores) / widths
+        return np.concatenate([edges, widths, [1], scores, slopes, [0]])
 
     @property
     def onnx_type(self) -> type:

@@ -31,6 +31,8 @@ MAX_PIECES = 512
 """The largest total number of quantile bins, which bounds the width of the first layer."""
 MAX_ENTRIES = 200_000_000
 """The largest number of entries of piecewise linear encodings, or of one-hot encodings, which bounds the time."""
+COMPILED_FROM = 4096
+"""A kernel encodes blocks with at least this number of rows, because NumPy is faster for smaller blocks."""
 MAX_STORED_INPUTS = 2**25
 """The largest number of inputs that training stores (128 MB in float32). Larger tables are stored as packed rows."""
 
@@ -155,9 +157,12 @@ class Encoder:
             If a column is missing.
         """
         require_inputs(self.names, frame)
+        if len(frame) >= COMPILED_FROM and can_compile():
+            rows = PackedRows.of(self.names, self.parts, frame)
+            return rows.expansion(np.arange(self.width))(rows(frame))
         inputs = np.empty((len(frame), self.width), np.float32)
         for part, (name, place) in zip(self.parts, self.places.items(), strict=True):
-            part.write(frame[name], inputs[:, place])
+            inputs[:, place] = part(frame[name])
         return inputs
 
     def of_views(

@@ -55,7 +55,7 @@ class PackedRows:
 
     def expansion(self, taken: np.ndarray) -> Expansion:
         """Return a function that expands packed rows to the inputs with these indices; see `Encoder.of_view`."""
-        from .kernels.expansion import TableExpansion
+        from .expansion import TableExpansion
 
         is_taken, edges, columns, first, at = np.zeros(sum(part.width for part in self.parts), bool), [], [], 0, 0
         is_taken[taken] = True

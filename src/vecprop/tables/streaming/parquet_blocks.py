@@ -1,5 +1,6 @@
 """Row groups of Parquet files as blocks of rows."""
 
+import ctypes
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,9 @@ from ...train.trainer import can_compile
 from ..error import TableError
 from ..reading.arrow_files import PARQUET, one_line_errors
 from ..reading.file_lists import require_all_columns, several_paths
+
+ROWS_AT_ONCE = 2048
+"""The number of rows that are stacked at a time, so that they stay in the cache."""
 
 
 class ParquetBlocks:
@@ -203,11 +207,34 @@ def _require_numbers(path: Path, schema: Any, name: str) -> None:
         raise TableError(f"Column {name!r} of {path} has type {kind}, which is not numeric: {advice}")
 
 
-def columns_as_array(columns: list[np.ndarray], *least: Any) -> np.ndarray:
-    """Stack columns to a row-major array."""
-    kind = np.result_type(*(column.dtype for column in columns), *least)
-    if kind in (np.float32, np.float64) and can_compile():
-        from ..encoding.kernels.numbers import column_stack
+def columns_as_array(columns: list[np.ndarray], *least: type) -> np.ndarray:
+    """Stack columns to a row-major array.
 
-        return column_stack([np.ascontiguousarray(column, kind) for column in columns])
-    return np.stack(columns, axis=1).astype(kind, copy=False)
+    A kernel addresses each column by its distance from the first one, in elements. Unaligned columns, such as Arrow
+    buffers from a network, are copied, because their distance need not be an integer.
+    """
+    kind = np.result_type(*(column.dtype for column in columns), *least)
+    if kind not in (np.float32, np.float64) or not can_compile():
+        return np.stack(columns, axis=1).astype(kind, copy=False)
+    from ...compiled.gemm.products import gather_address
+    from ...compiled.jit.fit_record import address_of_array
+
+    columns = [np.require(column, kind, ["C", "A"]) for column in columns]
+    stacked = np.empty((len(columns[0]), len(columns)), kind)
+    addresses = np.array([address_of_array(column) for column in columns])
+    first = addresses[0]
+    distances = (addresses - first) // kind.itemsize
+    gather = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)(gather_address(kind.type))
+    for row in range(0, len(stacked), ROWS_AT_ONCE):
+        part = stacked[row : row + ROWS_AT_ONCE]
+        start = first + row * kind.itemsize
+        gather(
+            len(columns),
+            len(part),
+            start,
+            kind.itemsize,
+            part.ctypes.data,
+            part.strides[0],
+            address_of_array(distances),
+        )
+    return stacked

@@ -13,19 +13,20 @@ The kernel computes in double precision and in NumPy's order of operations, so t
 """
 
 import ctypes
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 from numba import njit
 
-from ....compiled.jit import ONCE_IN_ORDER, use_widest_vectors
-from ....compiled.jit.addresses import doubles_at, numbers_at, record_at, words_at
-from ....compiled.jit.fit_record import address_of_array
-from ....compiled.jit.machine_code import address_of
-from ....compiled.lower.conversion import AT_ONCE, LINE_BYTES, prefetch, room
-from ....core.rows.selection import Expansion
-from ..column import COLUMN, Storage
+from ...compiled.jit import ONCE_IN_ORDER, use_widest_vectors
+from ...compiled.jit.addresses import doubles_at, numbers_at, record_at, words_at
+from ...compiled.jit.fit_record import address_of_array
+from ...compiled.jit.machine_code import address_of
+from ...compiled.lower.conversion import AT_ONCE, LINE_BYTES, prefetch, room
+from ...core.rows.selection import Expansion
+from .column import COLUMN, Storage
 
 # A placeholder for the floating type, which `address_of` fills in.
 number: Any = float
@@ -64,32 +65,24 @@ def _scaled(x, column, scaled):
 
 
 @njit(**ONCE_IN_ORDER)
-def _find_piece(x, pieces, edges, firsts, seconds, edge, first, second):
-    """Find the interval that contains each number, and write its lower edge and its entries in two tables.
-
-    Four edges are compared at a time, so tables are padded with infinite edges; see `NumberInputs`.
-    """
+def _find_intervals(x, edges, intervals):
+    """Find the interval between two edges that contains each number."""
     for s in range(AT_ONCE):
-        edge[s], first[s], second[s] = edges[0], firsts[0], seconds[0]
-    for piece in range(1, pieces, 4):
-        e0, e1, e2, e3 = edges[piece], edges[piece + 1], edges[piece + 2], edges[piece + 3]
-        f0, f1, f2, f3 = firsts[piece], firsts[piece + 1], firsts[piece + 2], firsts[piece + 3]
-        s0, s1, s2, s3 = seconds[piece], seconds[piece + 1], seconds[piece + 2], seconds[piece + 3]
+        intervals[s] = 0
+    for interval in range(1, edges.size):
+        edge = edges[interval]
         for s in range(AT_ONCE):
-            value, e, f, g = x[s], edge[s], first[s], second[s]
-            e, f, g = e0 if value >= e0 else e, f0 if value >= e0 else f, s0 if value >= e0 else g
-            e, f, g = e1 if value >= e1 else e, f1 if value >= e1 else f, s1 if value >= e1 else g
-            e, f, g = e2 if value >= e2 else e, f2 if value >= e2 else f, s2 if value >= e2 else g
-            e, f, g = e3 if value >= e3 else e, f3 if value >= e3 else f, s3 if value >= e3 else g
-            edge[s], first[s], second[s] = e, f, g
+            if x[s] >= edge:
+                intervals[s] = interval
 
 
 @njit(**ONCE_IN_ORDER)
-def _shares(x, edge, width, below, places, shares):
+def _shares(x, intervals, edges, widths, below, shares):
     """For each number, compute the fraction of its interval that lies below it, minus ½."""
     for s in range(AT_ONCE):
-        shares[s] = max(x[s] - edge[s], 0.0) / width[s] - 0.5
-        places[s] = below[s]
+        interval = intervals[s]
+        shares[s] = max(x[s] - edges[interval], 0.0) / widths[interval] - 0.5
+        below[s] = interval
 
 
 @njit(**ONCE_IN_ORDER)
@@ -98,17 +91,19 @@ def _put_pieces(first, end, below, shares, rows, inputs, at, step, stride):
     half = inputs.dtype.type(0.5)
     if stride == 1:
         for piece in range(first, end):
-            own, own_piece = at + piece * step, below.dtype.type(piece)
+            start = at + piece * step
+            number = below.dtype.type(piece)
             for s in range(rows):
-                share = half if own_piece < below[s] else -half
-                inputs[own + s] = shares[s] if own_piece == below[s] else share
+                share = half if number < below[s] else -half
+                inputs[start + s] = shares[s] if number == below[s] else share
     else:
         for s in range(rows):
-            own, whole = at + s * stride, np.int64(below[s])
+            start = at + s * stride
+            interval = np.int64(below[s])
             for piece in range(first, end):
-                inputs[own + piece] = 0.5 if piece < whole else -0.5
-            if first <= whole < end:
-                inputs[own + whole] = shares[s]
+                inputs[start + piece] = 0.5 if piece < interval else -0.5
+            if first <= interval < end:
+                inputs[start + interval] = shares[s]
 
 
 @njit(**ONCE_IN_ORDER)
@@ -119,10 +114,11 @@ def _standardized(x, column, standardized):
 
 
 @njit(**ONCE_IN_ORDER)
-def _scores(x, edge, score, slope, scores):
+def _interpolate(x, intervals, edges, scores, slopes, values):
     """Interpolate the normal scores of the edges."""
     for s in range(AT_ONCE):
-        scores[s] = slope[s] * max(x[s] - edge[s], 0.0) + score[s]
+        interval = intervals[s]
+        values[s] = slopes[interval] * max(x[s] - edges[interval], 0.0) + scores[interval]
 
 
 def expand(X, row_bytes, places_at, n, columns, count, edges_at, first, features, by_rows, tile):
@@ -130,12 +126,20 @@ def expand(X, row_bytes, places_at, n, columns, count, edges_at, first, features
 
     ``X``, ``places_at``, ``columns``, ``edges_at`` and ``tile`` are addresses.
     """
-    places, inputs = words_at(places_at, n), numbers_at(tile, n * features, number(0))
-    step, stride = (1, features) if by_rows else (n, 1)
+    places = words_at(places_at, n)
+    inputs = numbers_at(tile, n * features, number(0))
+    step = n
+    stride = 1
+    if by_rows:
+        step = 1
+        stride = features
     use_widest_vectors()
-    at_rows, x, missing = room(np.int64(0)), room(0.0), room(0.0)
-    edge, first_value, second_value = room(0.0), room(0.0), room(0.0)
-    below, values = room(number(0)), room(number(0))
+    at_rows = room(np.int64(0))
+    intervals = room(np.int64(0))
+    x = room(0.0)
+    missing = room(0.0)
+    below = room(number(0))
+    values = room(number(0))
     for start in range(0, n, AT_ONCE):
         rows = min(AT_ONCE, n - start)
         for s in range(AT_ONCE):  # pad an incomplete block with its last row
@@ -143,12 +147,13 @@ def expand(X, row_bytes, places_at, n, columns, count, edges_at, first, features
         for s in range(rows):
             for line in range(0, row_bytes, LINE_BYTES):  # so that the loops below do not wait for memory
                 prefetch(at_rows[s] + line)
-        for which in range(count):
-            column = column_at(columns + _COLUMN_BYTES * which)
+        for index in range(count):
+            column = column_at(columns + _COLUMN_BYTES * index)
             if column.first >= first + features or column.first + column.width <= first:
                 continue
             # The range of the column's inputs in the tile.
-            low, high = max(first - column.first, 0), min(first + features - column.first, column.width)
+            low = max(first - column.first, 0)
+            high = min(first + features - column.first, column.width)
             at = (column.first - first) * step + start * stride  # the first input may be outside of the tile
             if column.storage == _INPUTS:
                 for k in range(low, high):
@@ -171,23 +176,21 @@ def expand(X, row_bytes, places_at, n, columns, count, edges_at, first, features
             centre = column.centre
             for s in range(AT_ONCE):
                 x[s] = centre if x[s] != x[s] else x[s]
-            k, pieces = 0, column.pieces
-            table = 1 + (pieces + 3) // 4 * 4
-            at_edges = edges_at + 8 * column.edges
-            edges, numbers = doubles_at(at_edges, table), doubles_at(at_edges + 8 * table, table)
-            widths, scores = doubles_at(at_edges + 16 * table, table), doubles_at(at_edges + 24 * table, table)
-            slopes = doubles_at(at_edges + 32 * table, table)
+            table = column.pieces + 1
+            tables = edges_at + 8 * column.edges
+            edges = doubles_at(tables, table)
+            if column.pieces:
+                _find_intervals(x, edges, intervals)
+            k = 0
             if column.has_bends:
                 if low == 0:
                     _scaled(x, column, values)
                     _put(values, rows, inputs, at, stride)
-                if pieces:
-                    _find_piece(x, table, edges, numbers, widths, edge, first_value, second_value)
-                    _shares(x, edge, second_value, first_value, below, values)
-                    _put_pieces(
-                        max(low - 1, 0), min(high - 1, pieces), below, values, rows, inputs, at + step, step, stride
-                    )
-                k = 1 + pieces
+                if column.pieces:
+                    _shares(x, intervals, edges, doubles_at(tables + 8 * table, table), below, values)
+                    end = min(high - 1, column.pieces)
+                    _put_pieces(max(low - 1, 0), end, below, values, rows, inputs, at + step, step, stride)
+                k = table
             if column.marks_missing:
                 if low <= k < high:
                     _put(missing, rows, inputs, at + k * step, stride)
@@ -198,8 +201,8 @@ def expand(X, row_bytes, places_at, n, columns, count, edges_at, first, features
                     _put(values, rows, inputs, at + k * step, stride)
                 k += 1
             if column.has_scores and low <= k < high:
-                _find_piece(x, table, edges, scores, slopes, edge, first_value, second_value)
-                _scores(x, edge, first_value, second_value, values)
+                scores = doubles_at(tables + 16 * table, table)
+                _interpolate(x, intervals, edges, scores, doubles_at(tables + 24 * table, table), values)
                 _put(values, rows, inputs, at + k * step, stride)
 
 
@@ -227,3 +230,9 @@ class TableExpansion(Expansion):
 
     def address(self, F: type) -> int:
         return expand_address(F)
+
+
+def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield the name of each kernel and a function that compiles it or loads it from the cache."""
+    for F in (np.float32, np.float64):
+        yield f"{F.__name__} expansion", partial(expand_address, F)
