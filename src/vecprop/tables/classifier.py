@@ -212,14 +212,14 @@ class TabularClassifier(ClassifierMixin, TableModel):
         y = self._values(pandas().Series(y)) if np.ndim(y) == 1 else y
         return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
-    def _values(self, y: Any) -> np.ndarray:
+    def _values(self, y) -> np.ndarray:
         return as_classes(y).to_numpy()
 
     def _losses(self) -> list[Loss]:
         """Return the loss of the networks."""
         return [SoftmaxCrossEntropy()]
 
-    def _read_target(self, y: np.ndarray, weight: np.ndarray | None, ends: Any = None) -> np.ndarray:
+    def _read_target(self, y: np.ndarray, weight: np.ndarray | None, ends=None) -> np.ndarray:
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             raise TableError(f"{self._named_target} contains infinity, which is not a class: fix it.")
         self._require_labels(y)
@@ -242,7 +242,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         return partial(self._encoded, pandas().Index(self.classes_), *of_classes)
 
     def _encoded(
-        self, classes: Any, T: np.ndarray, factor: np.ndarray | None, target: Any
+        self, classes, T: np.ndarray, factor: np.ndarray | None, target
     ) -> tuple[np.ndarray, np.ndarray | None]:
         y = self._values(target)
         numbers = classes.get_indexer(y)

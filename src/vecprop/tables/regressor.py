@@ -223,7 +223,7 @@ class TabularRegressor(RegressorMixin, TableModel):
             return [SquaredError()]
         return [Quantile(self._level), *(Quantile(level) for level in self._levels if level != self._level)]
 
-    def _learned(self, y: Any, frame: Any) -> np.ndarray:
+    def _learned(self, y, frame) -> np.ndarray:
         y = pandas().Series(y.to_numpy(), frame.index)
         self.target_reading_, note = target_reading(y, self.target or "", frame, self._column_options)
         self.notes_ += [f"{self._named_target} {note}."] if note else []
@@ -247,11 +247,11 @@ class TabularRegressor(RegressorMixin, TableModel):
         """Return a function that encodes the targets of other rows."""
         return partial(self._encoded, factor is not None)
 
-    def _encoded(self, is_weighted: bool, y: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    def _encoded(self, is_weighted: bool, y) -> tuple[np.ndarray, np.ndarray | None]:
         T = self.targets_.encode(self._values(y)[:, None]).astype(np.float32)
         return T, np.ones(len(T)) if is_weighted else None
 
-    def _values(self, y: Any) -> np.ndarray:
+    def _values(self, y) -> np.ndarray:
         """Return targets as numbers, or raise an error."""
         series = pandas().Series(y)
         reading = getattr(self, "target_reading_", NumberReading.of(texts_of(series)))

@@ -26,14 +26,14 @@ class FrameSource:
         """Return the weights of the rows, or None if all are equal."""
         return rows.weight
 
-    def split_into_folds(self, model: Any, rows: LearnedRows, target: np.ndarray) -> np.ndarray:
+    def split_into_folds(self, model, rows: LearnedRows, target: np.ndarray) -> np.ndarray:
         """Return the fold of each row. Set the seed of the folds and the number of training rows."""
         self.count = len(target)
         self.seed = model._seed()
         return rows.dependence.folds(target, model._members(self.count), self.seed)
 
     def encode(
-        self, model: Any, frame: Frame, T: np.ndarray, fold: np.ndarray, weight: np.ndarray | None, *, has_means: bool
+        self, model, frame: Frame, T: np.ndarray, fold: np.ndarray, weight: np.ndarray | None, *, has_means: bool
     ) -> list[Any]:
         """Return the inputs of each view. With ``has_means``, add target encoding to the encoder of the model."""
         means = None
@@ -41,7 +41,7 @@ class FrameSource:
             model.encoder_, means = model.encoder_.with_means(frame, T, fold, weight)
         return model.encoder_.of_views(frame, means)
 
-    def learn_targets(self, model: Any, target: np.ndarray, T: np.ndarray, weight: np.ndarray | None) -> None:
+    def learn_targets(self, model, target: np.ndarray, T: np.ndarray, weight: np.ndarray | None) -> None:
         """Do nothing, because the targets of all rows are known."""
 
 
@@ -66,18 +66,18 @@ class StreamedSource:
             return self.streamed.roles.weights(self.table)
         return rows.weight
 
-    def split_into_folds(self, model: Any, rows: LearnedRows, target: np.ndarray) -> np.ndarray:
+    def split_into_folds(self, model, rows: LearnedRows, target: np.ndarray) -> np.ndarray:
         """Return the fold of each row of the sample."""
         self.folds = self.streamed.folds(model._members(self.count))
         return self.folds.of(self.streamed.numbers)
 
     def encode(
-        self, model: Any, frame: Frame, T: np.ndarray, fold: np.ndarray, weight: np.ndarray | None, *, has_means: bool
+        self, model, frame: Frame, T: np.ndarray, fold: np.ndarray, weight: np.ndarray | None, *, has_means: bool
     ) -> list[Any]:
         """Return the inputs of each view for the sample. Target encoding is not used."""
         return model.encoder_.of_views(frame, as_arrays=True)
 
-    def learn_targets(self, model: Any, target: np.ndarray, T: np.ndarray, weight: np.ndarray | None) -> None:
+    def learn_targets(self, model, target: np.ndarray, T: np.ndarray, weight: np.ndarray | None) -> None:
         """Learn to encode the targets and weights of all rows from the sample."""
         column_weight = self.streamed.roles.weights(self.table)
         factor = weight

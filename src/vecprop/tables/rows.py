@@ -43,7 +43,7 @@ class Roles:
     test: float = 0.0
 
     @classmethod
-    def named(cls, target: str | None, weight: Any, group: Any, time: Any) -> "Roles":
+    def named(cls, target: str | None, weight, group, time) -> "Roles":
         """Return the roles that are given as column names, and ignore other values, such as arrays."""
         weight, group, time = (name if isinstance(name, str) else None for name in (weight, group, time))
         return cls(target, weight, group, time)
@@ -62,7 +62,7 @@ class Roles:
         roles = {self.group: OF_GROUPS, self.weight: "it contains the weights"}
         return {name: reason for name, reason in roles.items() if name is not None}
 
-    def require(self, table: Any) -> None:
+    def require(self, table) -> None:
         """Raise an error if a column is missing, or the target has another role."""
         for name, role in ((self.weight, "weights"), (self.group, "groups"), (self.time, "times")):
             if name is not None and name == self.target:
@@ -101,7 +101,7 @@ class RowFilter:
     range: tuple[float, float] = (np.inf, -np.inf)
     """The smallest and the largest positive weight."""
 
-    def see(self, y: Any, weight: Any = None) -> tuple[np.ndarray, np.ndarray | None]:
+    def see(self, y, weight=None) -> tuple[np.ndarray, np.ndarray | None]:
         """Return a mask of the used rows, and the weights of all rows (0 if unused), or None without weights."""
         counts = y.notna().to_numpy()
         self.total += len(y)
@@ -122,7 +122,7 @@ class RowFilter:
             self.range = min(low, positive.min()), max(high, positive.max())
         return counts, values
 
-    def _checked(self, weight: Any, mask: np.ndarray) -> np.ndarray:
+    def _checked(self, weight, mask: np.ndarray) -> np.ndarray:
         if self.weight is not None:
             values, named = as_numbers(weight)[0], f"Column {self.weight!r}, the weights,"
         else:
@@ -199,9 +199,7 @@ class LearnedRows(NamedTuple):
     notes: list[str]
 
     @classmethod
-    def of(
-        cls, model: Any, X: Any, y: Any, aside: Any, sample_weight: Any = None, groups: Any = None, time: Any = None
-    ) -> "LearnedRows":
+    def of(cls, model, X, y, aside, sample_weight=None, groups=None, time=None) -> "LearnedRows":
         """Select the training rows of a table: those with a target and a positive weight."""
         frame, name = as_frame(X, model, model.target), type(model).__name__
         notes = list(frame.attrs.get("notes", []))
@@ -246,7 +244,7 @@ class LearnedRows(NamedTuple):
         return cls(frame, y, weight, dependence, aside, counts, notes)
 
 
-def notes_on_groups(frame: Frame, groups: Any) -> list[str]:
+def notes_on_groups(frame: Frame, groups) -> list[str]:
     """Return a note if some rows have no value in the column of the groups."""
     missing = frame[groups].isna().sum() if isinstance(groups, str) else 0
     return [f"Rows without a value in {groups!r} form one group: {missing:,} of {len(frame):,}."] if missing else []
@@ -279,7 +277,7 @@ def row_numbers(frame: Frame, but: Container[Any] = ()) -> dict[str, str]:
     return found if len(found) < frame.shape[1] else {}
 
 
-def _rising(series: Any) -> np.ndarray | None:
+def _rising(series) -> np.ndarray | None:
     """Return the sorted values of a column of distinct integers, or None for other columns."""
     x, is_unread = read_numbers(series, NumberReading())
     if is_unread.any() or not np.isfinite(x).all() or (x != np.floor(x)).any():

@@ -62,15 +62,16 @@ class TableModel(SharedSettings):
     ensemble_: Ensemble
     out_of_fold_: np.ndarray
     validation_loss_: float
+    targets_: Any
     notes_: list[str]
     n_features_in_: int
     feature_names_in_: np.ndarray  # set if all names are text
 
     @abstractmethod
-    def _values(self, y: Any) -> np.ndarray:
+    def _values(self, y) -> np.ndarray:
         """Convert known target values, which may be text, to classes or numbers."""
 
-    def _learned(self, y: Any, frame: Frame) -> np.ndarray:
+    def _learned(self, y, frame: Frame) -> np.ndarray:
         """Convert the training target, given the other columns."""
         return self._values(y)
 
@@ -247,7 +248,7 @@ class TableModel(SharedSettings):
         profiles = zip(self.encoder_.names, self.profiles_, strict=True)
         self.profiles_ = [replace(profile, later=later[name]) for name, profile in profiles]
 
-    def _streamed(self, X: Any, y: Any, names: dict[str, Any], memory: int | str | None) -> Streamed | None:
+    def _streamed(self, X, y, names: dict[str, Any], memory: int | str | None) -> Streamed | None:
         """Return files or a data set that do not fit into memory, or None for other tables."""
         wrong = [setting for setting, name in names.items() if not isinstance(name, str | None)]
         if y is not None or self.target is None:
@@ -265,7 +266,7 @@ class TableModel(SharedSettings):
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 2**16))
 
-    def _plan(self, X: Any, y: Any = None, before: Encoder | None = None, **names: Any) -> TablePlan:
+    def _plan(self, X, y=None, before: Encoder | None = None, **names) -> TablePlan:
         """Learn the columns and the target of a table, and return the plan of the training.
 
         A refit uses the same columns as the encoder ``before``, and uses target encoding if that encoder does.
@@ -449,7 +450,7 @@ class TableModel(SharedSettings):
         """
         return explanations(self, self._table(X), None if background is None else self._table(background))
 
-    def _table(self, X: Any) -> Frame:
+    def _table(self, X) -> Frame:
         """Return a table for prediction, with the column names used in training but without the target.
 
         Columns are matched by position if this table or the training table is an array, with scikit-learn's warning if
@@ -464,7 +465,7 @@ class TableModel(SharedSettings):
         validate_data(self, columns, reset=False, skip_check_array=True)
         return frame.set_axis(getattr(self, "feature_names_in_", names_of_array(frame.shape[1])), axis=1)
 
-    def _by_blocks(self, X: Any, predicted: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    def _by_blocks(self, X, predicted: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """Encode blocks of rows, apply a function to the inputs, and concatenate the results.
 
         Parquet and Arrow files are read in chunks, and several files one after the other.
@@ -482,7 +483,7 @@ class TableModel(SharedSettings):
             by_blocks(predict, len(frame), self.encoder_.width)
         return np.concatenate([parts[start] for start in sorted(parts)])
 
-    def _target_of(self, X: Any, y: Any) -> tuple[Any, Any]:
+    def _target_of(self, X, y) -> tuple[Any, Any]:
         """Return a table and its target, by default the target column."""
         if y is not None:
             return X, y
@@ -492,7 +493,7 @@ class TableModel(SharedSettings):
         y = column_of(frame, self.target)
         return frame[y.notna()], self._values(y.dropna())
 
-    def _scored(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, Any]:
+    def _scored(self, X, y, sample_weight) -> tuple[Any, np.ndarray, Any]:
         """Return targets, predictions and weights, without rows that lack a target."""
         if y is not None:
             Y, known = self.predict(X), pandas().notna(np.asarray(y))

@@ -57,7 +57,7 @@ class Column(ABC):
 
     @classmethod
     @abstractmethod
-    def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "Column | str":
+    def learned(cls, series, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "Column | str":
         """Return an encoder fitted to a training column with values, or the reason why the column is not used.
 
         ``pieces`` and ``categories`` are upper bounds, and ``is_declared`` is True if the user has set the kind.
@@ -69,18 +69,18 @@ class Column(ABC):
         """The number of inputs."""
 
     @abstractmethod
-    def read(self, series: Any) -> np.ndarray:
+    def read(self, series) -> np.ndarray:
         """Return the values of a column as an array of shape (N,)."""
 
     @abstractmethod
     def of_values(self, values: np.ndarray, /) -> np.ndarray:
         """Convert values of shape (N,) to inputs of shape (N, width)."""
 
-    def __call__(self, series: Any) -> np.ndarray:
+    def __call__(self, series) -> np.ndarray:
         """Convert a column of N rows to inputs of shape (N, width)."""
         return self.of_values(self.read(series))
 
-    def misfit(self, series: Any) -> "Misfit | None":
+    def misfit(self, series) -> "Misfit | None":
         """Return a note if some values cannot be used unchanged, and None otherwise."""
         return None
 
@@ -93,19 +93,19 @@ class Column(ABC):
         """Whether a note should report the format of the text."""
         return False
 
-    def shown(self, value: Any) -> str:
+    def shown(self, value) -> str:
         """Return a value as text."""
         return f"{value:.6g}" if self.holds == "numbers" else repr(str(value))
 
-    def for_trees(self, series: Any) -> np.ndarray:
+    def for_trees(self, series) -> np.ndarray:
         """Convert a column to inputs of shape (N, K) for gradient-boosted trees."""
         return self.read(series)[:, None] if self.holds == "numbers" else self(series)
 
-    def packed_types(self, series: Any) -> dict[str, Any]:
+    def packed_types(self, series) -> dict[str, Any]:
         """Map the suffix of each field's name to the field's dtype and shape in a packed row; see `packed_rows`."""
         return {"": (np.float32, (self.width,))}
 
-    def pack(self, series: Any, target_encoded: np.ndarray | None) -> dict[str, np.ndarray]:
+    def pack(self, series, target_encoded: np.ndarray | None) -> dict[str, np.ndarray]:
         """Return the fields of packed rows. For training rows, ``target_encoded`` replaces the mean targets."""
         return {"": self(series)}
 
@@ -118,11 +118,11 @@ class Column(ABC):
         """The type of the column in an ONNX graph, or None if the graph takes the encoded inputs instead."""
         return None
 
-    def to_onnx(self, column: Any) -> Any:
+    def to_onnx(self, column) -> Any:
         """Return the ONNX symbol of a column's inputs, given the symbol of its values with shape (N, 1)."""
         raise NotImplementedError
 
-    def to_source(self, name: str, source: Any) -> str | None:
+    def to_source(self, name: str, source) -> str | None:
         """Return a NumPy expression for the inputs, or None if this is impossible. Add the helpers that it calls."""
         return None
 
@@ -142,20 +142,24 @@ class Misfit:
     "5 value(s), such as 'x' in line 5, are not numbers"
     """
 
-    what: str
+    message: str
     count: int = 0
     first: str = ""
     names: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, series: Any, mask: np.ndarray, what: str) -> "Misfit":
+    def of(cls, series, mask: np.ndarray, message: str) -> "Misfit":
         """Return a note on the values of a column that a Boolean mask selects."""
-        return cls(what, int(mask.sum()), first_of(series, mask))
+        return cls(message, int(mask.sum()), first_of(series, mask))
 
     def __str__(self) -> str:
+        if len(self.names) > 3:
+            return f"{', '.join(self.names[:3])} and others: {self.message}"
         if self.names:
-            return f"{', '.join(self.names[:3])}{' and others' if len(self.names) > 3 else ''}: {self.what}"
-        return f"{self.count} value(s), such as {self.first}, are {self.what}" if self.count else self.what
+            return f"{', '.join(self.names)}: {self.message}"
+        if self.count:
+            return f"{self.count} value(s), such as {self.first}, are {self.message}"
+        return self.message
 
     def plus(self, other: "Misfit") -> "Misfit":
         """Combine the notes on two chunks of a column."""
@@ -163,7 +167,7 @@ class Misfit:
         return replace(self, count=self.count + other.count, names=names)
 
 
-def first_of(series: Any, mask: np.ndarray) -> str:
+def first_of(series, mask: np.ndarray) -> str:
     """Describe the first value that a mask selects, and its row.
 
     Examples
@@ -172,10 +176,10 @@ def first_of(series: Any, mask: np.ndarray) -> str:
     >>> first_of(pd.Series(["a", "b"]), np.array([False, True]))
     "'b' in row 1"
     """
-    place = int(np.flatnonzero(mask)[0])
-    is_empty = series.name is not None and series.isna().iloc[place]  # arrays contain nan itself
-    value = "a missing value" if is_empty else shortened(repr(series.iloc[[place]].tolist()[0]))
-    return f"{value} in {row_named(series.index, place)}"
+    row = int(np.argmax(mask))
+    is_empty = series.name is not None and series.isna().iloc[row]  # arrays contain nan itself
+    value = "a missing value" if is_empty else shortened(repr(series.iloc[[row]].tolist()[0]))
+    return f"{value} in {row_named(series.index, row)}"
 
 
 def shortened(text: str) -> str:
@@ -183,7 +187,7 @@ def shortened(text: str) -> str:
     return text if len(text) <= 40 else f"{text[:39]}…"
 
 
-def row_named(index: Any, place: int) -> str:
+def row_named(index, number: int) -> str:
     """Describe a row by its line in a file or its label in a data frame.
 
     Examples
@@ -192,4 +196,5 @@ def row_named(index: Any, place: int) -> str:
     >>> row_named(pd.RangeIndex(3), 2), row_named(pd.RangeIndex(2, 5, name="line"), 0)
     ('row 2', 'line 2')
     """
-    return f"{'line' if index.name == 'line' else 'row'} {index[place]}"
+    unit = "line" if index.name == "line" else "row"
+    return f"{unit} {index[number]}"

@@ -85,13 +85,13 @@ class NumberInputs(Column):
     holds = "numbers"
 
     @classmethod
-    def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "NumberInputs | str":
+    def learned(cls, series, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "NumberInputs | str":
         assert isinstance(kind.reading, NumberReading)
         x, is_unread = read_numbers(series, kind.reading)
         return _uninformative(x, is_unread, kind.reading) or cls.of_array(x, pieces, kind.reading)
 
     @classmethod
-    def of(cls, series: Any, pieces: int = PIECES, reading: NumberReading | None = None) -> "NumberInputs":
+    def of(cls, series, pieces: int = PIECES, reading: NumberReading | None = None) -> "NumberInputs":
         """Fit an encoder to a column with at least one finite number."""
         reading = reading or NumberReading.of(texts_of(series))
         return cls.of_array(read_numbers(series, reading)[0], pieces, reading)
@@ -103,12 +103,15 @@ class NumberInputs(Column):
         ordered = np.sort(finite)  # quantiles of sorted numbers are much faster
         low, first, centre, third, high = np.quantile(ordered, [0, 0.25, 0.5, 0.75, 1]).tolist()
         scale = (third - first) / 1.349 or (high - low) / 2 or 1.0
+        deviation = float(finite.std()) if low < high else 1.0
         edges = np.unique(np.quantile(ordered, np.linspace(0, 1, pieces + 1)))
-        standard = float(finite.mean()), float(finite.std()) if low < high else 1.0
-        edges = edges if len(edges) > 2 else edges[:0]
-        ranks = (np.searchsorted(ordered, edges) + np.searchsorted(ordered, edges, "right")) / (2 * len(ordered))
-        scores = np.clip(ndtri(ranks), -LIMIT, LIMIT) if len(edges) else None
-        return cls(centre, scale, edges, bool(np.isnan(x).any()), reading, standard, scores)
+        scores = None
+        if len(edges) <= 2:
+            edges = edges[:0]
+        else:
+            ranks = (np.searchsorted(ordered, edges) + np.searchsorted(ordered, edges, "right")) / (2 * len(ordered))
+            scores = np.clip(ndtri(ranks), -LIMIT, LIMIT)
+        return cls(centre, scale, edges, bool(np.isnan(x).any()), reading, (float(finite.mean()), deviation), scores)
 
     @property
     def bends(self) -> int:
@@ -119,7 +122,7 @@ class NumberInputs(Column):
     def width(self) -> int:
         return self.bends + self.marks_missing + 1 + (self.scores is not None)
 
-    def read(self, series: Any) -> np.ndarray:
+    def read(self, series) -> np.ndarray:
         return read_numbers(series, self.reading)[0]
 
     def of_values(self, x: np.ndarray) -> np.ndarray:
@@ -139,17 +142,20 @@ class NumberInputs(Column):
             inputs.append(np.interp(x, self.edges, self.scores))
         return np.hstack(inputs)
 
-    def misfit(self, series: Any) -> Misfit | None:
+    def misfit(self, series) -> Misfit | None:
         x, is_unread = read_numbers(series, self.reading)
         if is_unread.any():
-            how = "" if self.reading == NumberReading() else f" in the training format ({self.reading})"
-            return Misfit.of(series, is_unread, f"not numbers{how} and are treated as missing")
-        if (is_infinite := np.isinf(x)).any():
+            training_format = f" in the training format ({self.reading})" if self.has_unusual_format else ""
+            return Misfit.of(series, is_unread, f"not numbers{training_format} and are treated as missing")
+        is_infinite = np.isinf(x)
+        if is_infinite.any():
             return Misfit.of(series, is_infinite, "infinite and are treated as very large numbers")
-        has_type = pandas().api.types.is_float_dtype(series.dtype)
-        if has_type and not self.reading.is_plain and np.any(x % 1 > 0):
-            how = f"({self.reading}): pass the path of the file instead of a data frame"
-            return Misfit(f"the values are numeric, but training parsed text {how}")
+        is_float = pandas().api.types.is_float_dtype(series.dtype)
+        if is_float and not self.reading.is_plain and np.any(x % 1 > 0):
+            return Misfit(
+                f"the values are numeric, but training parsed text ({self.reading}): pass the path of the file instead "
+                "of a data frame"
+            )
         return None
 
     def in_view(self, view: View) -> np.ndarray:
@@ -157,27 +163,37 @@ class NumberInputs(Column):
 
     @property
     def has_unusual_format(self) -> bool:
-        return self.reading != NumberReading()
+        return self.reading != PLAIN
 
-    def for_trees(self, series: Any) -> np.ndarray:
+    def for_trees(self, series) -> np.ndarray:
         return ordinary(self.read(series))[:, None]
 
-    def packed_types(self, series: Any) -> dict[str, Any]:
+    def packed_types(self, series) -> dict[str, Any]:
         is_plain = isinstance(series.dtype, np.dtype) and series.dtype.kind in "biuf"
         is_exact = is_plain and np.can_cast(series.dtype, np.float32) and not np.isinf(series.to_numpy()).any()
         return {"": (np.float32 if is_exact else np.float64, ())}  # infinite numbers become 1e100
 
-    def pack(self, series: Any, target_encoded: np.ndarray | None) -> dict[str, np.ndarray]:
+    def pack(self, series, target_encoded: np.ndarray | None) -> dict[str, np.ndarray]:
         return {"": ordinary(self.read(series))}
 
     def entries(self, is_taken: np.ndarray, types: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], int]]:
-        flags, (mean, deviation) = iter(is_taken[self.bends :]), self.standard
-        storage = Storage.WIDE_NUMBER if types[""][0] is np.float64 else Storage.NUMBER
-        entries = {"storage": storage, "has_bends": is_taken[0], "marks_missing": self.marks_missing and next(flags)}
-        entries |= {"has_standard": next(flags), "has_scores": self.scores is not None and next(flags)}
-        entries |= {"pieces": self.bends - 1, "edges": self._tables(), "centre": self.centre, "scale": self.scale}
-        entries |= {"mean": mean, "deviation": deviation}
-        entries |= {"limit": LIMIT, "largest": LARGEST_SCALED, "most": MAX_DEVIATIONS}
+        mean, deviation = self.standard
+        entries = {
+            "storage": Storage.WIDE_NUMBER if types[""][0] is np.float64 else Storage.NUMBER,
+            "has_bends": is_taken[0],
+            "marks_missing": self.marks_missing and is_taken[self.bends],
+            "has_standard": is_taken[self.bends + self.marks_missing],
+            "has_scores": self.scores is not None and is_taken[-1],
+            "pieces": self.bends - 1,
+            "edges": self._tables(),
+            "centre": self.centre,
+            "scale": self.scale,
+            "mean": mean,
+            "deviation": deviation,
+            "limit": LIMIT,
+            "largest": LARGEST_SCALED,
+            "most": MAX_DEVIATIONS,
+        }
         yield "", entries, int(is_taken.sum())
 
     def _tables(self) -> np.ndarray:
@@ -195,11 +211,11 @@ class NumberInputs(Column):
         """The float type of the graph, because `files.onnx` writes all numeric columns together."""
         return float
 
-    def to_source(self, name: str, source: Any) -> str:
+    def to_source(self, name: str, source) -> str:
         source.helper("WORDS", helpers.WORDS)
         source.helper("numbers", helpers.NUMBERS)
         source.formulas.function(number_of)
-        signs = "" if self.reading == NumberReading() else f", {astuple(self.reading)[:3]!r}"
+        signs = f", {astuple(self.reading)[:3]!r}" if self.has_unusual_format else ""
         if self.reading.spellings:
             signs = f", {astuple(self.reading)!r}, {source.formulas.function(number_before)}"
         elif self.reading.unit == SECONDS:
@@ -207,13 +223,16 @@ class NumberInputs(Column):
             signs = f", (), {source.formulas.function(seconds_of)}"
         return f"numbers(table[{name!r}], {self.settings_in_source(source)}{signs})"
 
-    def settings_in_source(self, source: Any) -> str:
+    def settings_in_source(self, source) -> str:
         """Return the fields as arguments of the formula, and add the formula to the source."""
         fields = ["centre", "scale", "edges", "marks_missing", "standard", "scores"]
         source.formulas.function(NumberInputs.of_values, "number_inputs", fields)
-        scores, standard = None if self.scores is None else self.scores.tolist(), tuple(map(float, self.standard))
-        of_pieces = f"{float(self.centre)!r}, {float(self.scale)!r}, {self.edges.tolist()}"
-        return f"{of_pieces}, {self.marks_missing}, {standard!r}, {scores}"
+        scores = None if self.scores is None else self.scores.tolist()
+        mean, deviation = self.standard
+        return (
+            f"{float(self.centre)!r}, {float(self.scale)!r}, {self.edges.tolist()}, {self.marks_missing}, "
+            f"({float(mean)!r}, {float(deviation)!r}), {scores}"
+        )
 
     def is_consistent(self) -> bool:
         scores = np.zeros(len(self.edges)) if self.scores is None else self.scores
@@ -230,9 +249,11 @@ class NumberInputs(Column):
 def _uninformative(x: np.ndarray, is_unread: np.ndarray, reading: NumberReading | DateReading) -> str:
     """Return why numbers or dates are uninformative, or "" if they differ or some are missing."""
     finite = x[np.isfinite(x)]
-    if not len(finite):
-        return f"no value can be read as {reading}" if is_unread.any() else "all values are infinite or missing"
-    return "" if finite.min() < finite.max() or np.isnan(x).any() else "all values are the same"
+    if len(finite):
+        return "" if finite.min() < finite.max() or np.isnan(x).any() else "all values are the same"
+    if is_unread.any():
+        return f"no value can be read as {reading}"
+    return "all values are infinite or missing"
 
 
 def ordinary(x: np.ndarray) -> np.ndarray:
@@ -264,18 +285,17 @@ class Dates(Column):
     holds = "numbers"
 
     @classmethod
-    def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "Dates | str":
+    def learned(cls, series, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "Dates | str":
         assert isinstance(kind.reading, DateReading)
         reason = _uninformative(*read_days(series, kind.reading), kind.reading)
         return reason or cls.of(series, pieces, kind.reading)
 
     @classmethod
-    def of(cls, series: Any, pieces: int = PIECES, reading: DateReading | None = None) -> "Dates":
+    def of(cls, series, pieces: int = PIECES, reading: DateReading | None = None) -> "Dates":
         """Fit an encoder to a column."""
         reading = reading or DateReading.of(texts_of(series)) or DateReading()
         days = read_days(series, reading)[0]
-        known = days[~np.isnan(days)]
-        return cls(NumberInputs.of_array(days, pieces), bool(np.any(known % 1)), reading)
+        return cls(NumberInputs.of_array(days, pieces), bool(np.any(days % 1 > 0)), reading)
 
     @property
     def day_waves(self) -> int:
@@ -286,17 +306,19 @@ class Dates(Column):
     def width(self) -> int:
         return self.days.width + 4 + 2 * self.day_waves + 7
 
-    def read(self, series: Any) -> np.ndarray:
+    def read(self, series) -> np.ndarray:
         return read_days(series, self.reading)[0]
 
     def of_values(self, days: np.ndarray) -> np.ndarray:
         """Convert N days since 1970 to inputs of shape (N, width); the calendar features of nan are 0."""
         return np.hstack([self.days.of_values(days), calendar_inputs(days, self.day_waves)])
 
-    def misfit(self, series: Any) -> Misfit | None:
+    def misfit(self, series) -> Misfit | None:
         _, is_unread = read_days(series, self.reading)
-        how = f" in the training format ({self.reading})" if self.reading != DateReading() else ""
-        return Misfit.of(series, is_unread, f"not dates{how} and are treated as missing") if is_unread.any() else None
+        if not is_unread.any():
+            return None
+        training_format = "" if self.reading == DateReading() else f" in the training format ({self.reading})"
+        return Misfit.of(series, is_unread, f"not dates{training_format} and are treated as missing")
 
     def in_view(self, view: View) -> np.ndarray:
         return np.append(self.days.in_view(view), np.ones(self.width - self.days.width, bool))
@@ -305,17 +327,17 @@ class Dates(Column):
     def has_unusual_format(self) -> bool:
         return self.reading not in (DateReading(), *(DateReading((form,)) for form in ONE_MEANING))
 
-    def shown(self, value: Any) -> str:
+    def shown(self, value) -> str:
         return str(np.datetime64(int(np.floor(value)), "D"))
 
-    def for_trees(self, series: Any) -> np.ndarray:
+    def for_trees(self, series) -> np.ndarray:
         days = self.read(series)
         return np.hstack([days[:, None], calendar_inputs(days, self.day_waves)])
 
-    def packed_types(self, series: Any) -> dict[str, Any]:
+    def packed_types(self, series) -> dict[str, Any]:
         return self.days.packed_types(series) | {CALENDAR: (np.float32, (self.width - self.days.width,))}
 
-    def pack(self, series: Any, target_encoded: np.ndarray | None) -> dict[str, np.ndarray]:
+    def pack(self, series, target_encoded: np.ndarray | None) -> dict[str, np.ndarray]:
         days = self.read(series)
         return {"": ordinary(days), CALENDAR: calendar_inputs(days, self.day_waves)}
 
@@ -328,7 +350,7 @@ class Dates(Column):
         """The graph takes days since 1970."""
         return np.float64
 
-    def to_onnx(self, column: Any) -> Any:
+    def to_onnx(self, column) -> Any:
         """Return the symbol of the calendar features of `calendar_inputs`. The days are written as numbers."""
         graph = column.graph
         is_missing = graph.elementwise("IsNaN", column, dtype=bool)
@@ -340,13 +362,15 @@ class Dates(Column):
         points = graph.elementwise("Sin", graph.concatenate([angles, angles + np.pi / 2]))
         return where(is_missing, 0.0, graph.concatenate([points, is_weekday]))
 
-    def to_source(self, name: str, source: Any) -> str:
+    def to_source(self, name: str, source) -> str:
         source.helper("FORMS", helpers.FORMS, module="re")
         source.helper("dates", helpers.DATES, module="datetime")
         source.formulas.function(calendar_inputs)
         source.formulas.function(days_of)
-        how = "" if self.reading == DateReading() else f", {list(self.reading.forms)!r}, {self.reading.format!r}"
-        return f"dates(table[{name!r}], {self.days.settings_in_source(source)}, {self.day_waves}{how})"
+        reading = ""
+        if self.reading != DateReading():
+            reading = f", {list(self.reading.forms)!r}, {self.reading.format!r}"
+        return f"dates(table[{name!r}], {self.days.settings_in_source(source)}, {self.day_waves}{reading})"
 
 
 def calendar_inputs(days: np.ndarray, day_waves: int) -> np.ndarray:
@@ -374,16 +398,16 @@ def calendar(days: Array) -> tuple[list[Array], Array]:
     xp = namespace(days)
     day = xp.floor(days)
     since = day + 719468  # days since 1 March of the year 0
-    of_era = since - 146097 * xp.floor(since / 146097)
-    leap_days = xp.floor(of_era / 1460) - xp.floor(of_era / 36524) + xp.floor(of_era / 146096)
-    year = xp.floor((of_era - leap_days) / 365)
-    of_year = of_era - (365 * year + xp.floor(year / 4) - xp.floor(year / 100))
-    month = xp.floor((5 * of_year + 2) / 153)
-    of_month = of_year - xp.floor((153 * month + 2) / 5)
+    era_day = since - 146097 * xp.floor(since / 146097)
+    leap_days = xp.floor(era_day / 1460) - xp.floor(era_day / 36524) + xp.floor(era_day / 146096)
+    year = xp.floor((era_day - leap_days) / 365)
+    year_day = era_day - (365 * year + xp.floor(year / 4) - xp.floor(year / 100))
+    month = xp.floor((5 * year_day + 2) / 153)
+    month_day = year_day - xp.floor((153 * month + 2) / 5)
     is_leap = sum(sign * (xp.floor(year / n) - xp.floor((year - 1) / n)) for sign, n in ((1, 4), (-1, 100), (1, 400)))
-    of_year = xp.where(of_year < 306, of_year + 59 + is_leap, of_year - 306)  # from January
+    year_day = xp.where(year_day < 306, year_day + 59 + is_leap, year_day - 306)  # from January
     weekday = day + 3 - 7 * xp.floor((day + 3) / 7)
-    return [of_year / 366, of_month / 31, days - day], weekday
+    return [year_day / 366, month_day / 31, days - day], weekday
 
 
 @dataclass(frozen=True, eq=False)
@@ -415,24 +439,24 @@ class Categories(Column):
     holds = "names"
 
     @classmethod
-    def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "Categories | str":
-        known = series.dropna()
-        distinct = known.astype(str).nunique()
-        if distinct + (len(known) < len(series)) == 1:
+    def learned(cls, series, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "Categories | str":
+        values = series.dropna().astype(str)
+        distinct = values.nunique()
+        if distinct == 1 and len(values) == len(series):
             return "all values are the same"
-        if distinct == len(known) > 20 and not is_declared:
+        if distinct == len(values) > 20 and not is_declared:
             return "all values are distinct, so they say nothing about other rows"
         return cls.of(series, categories)
 
     @classmethod
-    def of(cls, series: Any, most: int = MAX_CATEGORIES) -> "Categories":
+    def of(cls, series, most: int = MAX_CATEGORIES) -> "Categories":
         """Fit an encoder to a column, with at most ``most`` separate inputs."""
         names, counts = np.unique(as_names(series).astype(str), return_counts=True)
         frequent = np.flatnonzero(counts >= MIN_ROWS)
         by_count = frequent[np.argsort(-counts[frequent], kind="stable")]
         least = np.where(np.arange(len(by_count)) < CATEGORIES, MIN_ROWS, ROWS_OF_MANY)
-        own = by_count[counts[by_count] >= least][:most]
-        return cls(names[np.sort(own)], BUCKETS if len(own) < len(frequent) else 1)
+        selected = by_count[counts[by_count] >= least][:most]
+        return cls(names[np.sort(selected)], BUCKETS if len(selected) < len(frequent) else 1)
 
     @property
     def marks(self) -> int:
@@ -441,9 +465,11 @@ class Categories(Column):
 
     @property
     def width(self) -> int:
-        return self.marks + (0 if self.means is None else self.means.width)
+        if self.means is None:
+            return self.marks
+        return self.marks + self.means.width
 
-    def read(self, series: Any) -> np.ndarray:
+    def read(self, series) -> np.ndarray:
         return as_names(series).astype(str)
 
     def of_values(self, names: np.ndarray) -> np.ndarray:
@@ -453,39 +479,47 @@ class Categories(Column):
 
     def places(self, names: np.ndarray) -> np.ndarray:
         """Return the index of each name's one-hot input, as an array of shape (N,)."""
-        codes, names = pandas().factorize(names)
-        names = names.astype(str)
-        places = np.searchsorted(self.names, names)
-        is_known = np.zeros(len(names), bool)
-        if len(self.names):
-            is_known = self.names[np.minimum(places, len(self.names) - 1)] == names
-        shared = [len(self.names) + crc32(name.encode()) % self.buckets for name in names]
-        return np.where(is_known, places, shared)[codes]
+        codes, distinct = pandas().factorize(names)
+        indices = {name: index for index, name in enumerate(self.names.tolist())}
+        places = np.empty(len(distinct), np.int64)
+        for number, name in enumerate(distinct):
+            bucket = crc32(name.encode()) % self.buckets
+            places[number] = indices.get(name, len(self.names) + bucket)
+        return places[codes]
 
-    def misfit(self, series: Any) -> Misfit | None:
+    def misfit(self, series) -> Misfit | None:
         if self.buckets > 1:
             return None
         values = self.read(series)
-        others = values[self.places(values) == len(self.names)]
-        names = tuple("missing" if name == MISSING else repr(str(name)) for name in np.unique(others)[:4])
-        what = "fewer than 2 training rows contain these; they form one category"
-        return Misfit(what, len(others), names=names) if names else None
+        unknown = values[self.places(values) == len(self.names)]
+        if not len(unknown):
+            return None
+        names = ["missing" if name == MISSING else repr(str(name)) for name in np.unique(unknown)[:4]]
+        message = "fewer than 2 training rows contain these; they form one category"
+        return Misfit(message, len(unknown), names=tuple(names))
 
     def in_view(self, view: View) -> np.ndarray:
-        is_without_marks = self.means is not None and view == "standardised"
-        return np.arange(self.width) >= (self.marks if is_without_marks else 0)
+        is_taken = np.ones(self.width, bool)
+        if self.means is not None and view == "standardised":
+            is_taken[: self.marks] = False
+        return is_taken
 
-    def for_trees(self, series: Any) -> np.ndarray:
+    def for_trees(self, series) -> np.ndarray:
         names = self.read(series)
         return self.places(names)[:, None].astype(float) if self.means is None else self.means(names)
 
-    def packed_types(self, series: Any) -> dict[str, Any]:
-        return {"": (np.int32, ())} | ({} if self.means is None else {MEANS: (np.float32, (self.means.width,))})
+    def packed_types(self, series) -> dict[str, Any]:
+        types: dict[str, Any] = {"": (np.int32, ())}
+        if self.means is not None:
+            types[MEANS] = np.float32, (self.means.width,)
+        return types
 
-    def pack(self, series: Any, target_encoded: np.ndarray | None) -> dict[str, np.ndarray]:
+    def pack(self, series, target_encoded: np.ndarray | None) -> dict[str, np.ndarray]:
         names = self.read(series)
-        means = {} if self.means is None else {MEANS: self.means(names) if target_encoded is None else target_encoded}
-        return {"": self.places(names)} | means
+        fields = {"": self.places(names)}
+        if self.means is not None:
+            fields[MEANS] = self.means(names) if target_encoded is None else target_encoded
+        return fields
 
     def entries(self, is_taken: np.ndarray, types: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], int]]:
         if is_taken[0]:
@@ -498,20 +532,29 @@ class Categories(Column):
         """The graph takes text only if there is one bucket, because ONNX cannot compute checksums."""
         return object if self.buckets == 1 else None
 
-    def to_onnx(self, column: Any) -> Any:
+    def to_onnx(self, column) -> Any:
         """Return the symbol of the one-hot inputs."""
-        graph, others = column.graph, len(self.names)
-        places = {name: place for place, name in enumerate(self.names.tolist())}
-        missing = places.pop(MISSING, others)
-        places.setdefault("", missing)
-        labels = {"keys_strings": list(places), "values_int64s": list(places.values()), "default_int64": others}
-        place = graph.node("LabelEncoder", [column], column.shape, np.int64, domain="ai.onnx.ml", **labels)
-        return graph.elementwise("Equal", place, graph.constant(np.arange(self.width), np.int64), dtype=bool)
+        graph = column.graph
+        count = len(self.names)
+        indices = {name: index for index, name in enumerate(self.names.tolist())}
+        missing = indices.pop(MISSING, count)
+        indices.setdefault("", missing)
+        index = graph.node(
+            "LabelEncoder",
+            [column],
+            column.shape,
+            np.int64,
+            domain="ai.onnx.ml",
+            keys_strings=list(indices),
+            values_int64s=list(indices.values()),
+            default_int64=count,
+        )
+        return graph.elementwise("Equal", index, graph.constant(np.arange(self.width), np.int64), dtype=bool)
 
-    def to_source(self, name: str, source: Any) -> str:
+    def to_source(self, name: str, source) -> str:
         source.helper("categories", helpers.CATEGORIES, module="zlib")
         source.formulas.function(category_name)
-        names = ", ".join("MISSING" if known == MISSING else repr(known) for known in self.names.tolist())
+        names = ", ".join("MISSING" if name == MISSING else repr(name) for name in self.names.tolist())
         if self.means is None:
             return f"categories(table[{name!r}], [{names}], {self.buckets})"
         means = dict(zip(self.means.names.tolist(), self.means.means.tolist(), strict=True))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -20,8 +20,14 @@ from .packed_rows import PackedRows
 from .tags import Tags
 from .texts import LatentTexts
 
-COLUMNS: dict[str, type[Column]] = {"number": NumberInputs, "category": Categories, "code": Categories}
-COLUMNS |= {"date": Dates, "text": LatentTexts, "tags": Tags}
+COLUMNS: dict[str, type[Column]] = {
+    "number": NumberInputs,
+    "category": Categories,
+    "code": Categories,
+    "date": Dates,
+    "text": LatentTexts,
+    "tags": Tags,
+}
 """The encoder class of each kind that users can set. To add a kind, extend this dict and `KINDS`."""
 Misfits = dict[tuple[str, str], Misfit]
 """Notes on values that cannot be used unchanged, by column and message."""
@@ -68,34 +74,43 @@ class Encoder:
         """
         if not frame.shape[1]:
             raise TableError("The table has no input columns: at least one column other than the target is required.")
-        encoder, ambiguities = cls([], [], {}), []
-        pieces, categories = pieces_for(*frame.shape), categories_for(*frame.shape)
-        decimal = cache(lambda: common_decimal(frame, options))
+        encoder = cls([], [], {})
+        ambiguities = []
+        pieces = pieces_for(*frame.shape)
+        categories = categories_for(*frame.shape)
+        decimal = cache(partial(common_decimal, frame, options))
         for name in frame.columns:
-            kind = kind_of(frame[name], name, options, decimal) if frame[name].notna().any() else None
-            if kind is None or kind.name == "ignore":
-                part = "all values are missing" if kind is None else "ignored on request"
-            else:
-                part = COLUMNS[kind.name].learned(frame[name], kind, pieces, categories, name in options.columns)
+            series = frame[name]
+            if series.isna().all():
+                encoder.dropped[name] = "all values are missing"
+                continue
+            kind = kind_of(series, name, options, decimal)
+            if kind.name == "ignore":
+                encoder.dropped[name] = "ignored on request"
+                continue
+            part = COLUMNS[kind.name].learned(series, kind, pieces, categories, name in options.columns)
+            is_used = isinstance(part, Column)
             # Different values, such as long codes, may be equal as numbers.
-            if kind and kind.note and (kind.reading is None or not isinstance(part, str) or frame[name].nunique() > 1):
+            if kind.note and (is_used or kind.reading is None or series.nunique() > 1):
                 ambiguities.append(note_about(f"Column {name!r}", kind.note, name))
-            if isinstance(part, str):
+            if not is_used:
                 encoder.dropped[name] = part
                 continue
             encoder.names.append(name)
             encoder.parts.append(part)
-            if kind and kind.name == "code":
+            if kind.name == "code":
                 encoder.codes.append(name)
         if not encoder.names:
             reasons = ", ".join(f"{name!r}: {reason}" for name, reason in list(encoder.dropped.items())[:5])
             raise TableError(f"No column can be used as input: {reasons}.")
         notes = [unused_column(name, reason) for name, reason in encoder.dropped.items()]
-        unusual: dict[str, list[str]] = {}
+        readings = encoder.readings
+        columns_by_format: dict[str, list[str]] = {}
         for name, part in encoder.columns:
             if part.has_unusual_format or name in encoder.codes:
-                unusual.setdefault(encoder.readings[name], []).append(name)
-        notes += [Note(f"Read as {how}: {some_of(names)}.") for how, names in unusual.items()]
+                columns_by_format.setdefault(readings[name], []).append(name)
+        for reading, names in columns_by_format.items():
+            notes.append(Note(f"Read as {reading}: {some_of(names)}."))
         return encoder, notes + ambiguities + encoder.notes_on(encoder.misfits(frame))
 
     @property
@@ -111,8 +126,8 @@ class Encoder:
     @property
     def readings(self) -> dict[str, str]:
         """The format of each used column as text."""
-        each = {name: str(getattr(part, "reading", part.kind)) for name, part in self.columns}
-        return each | dict.fromkeys(self.codes, "codes")
+        readings = {name: str(getattr(part, "reading", part.kind)) for name, part in self.columns}
+        return readings | dict.fromkeys(self.codes, "codes")
 
     @property
     def width(self) -> int:
@@ -128,7 +143,7 @@ class Encoder:
     @property
     def has_means(self) -> bool:
         """Whether some categories are target-encoded."""
-        return any(isinstance(part, Categories) and part.means is not None for part in self.parts)
+        return any(getattr(part, "means", None) is not None for part in self.parts)
 
     def with_means(
         self, frame: Frame, T: np.ndarray, fold: np.ndarray, weight: np.ndarray | None = None, most: float = np.inf
@@ -137,11 +152,13 @@ class Encoder:
 
         Returns the new encoder, and the out-of-fold target encoding of the training rows, which `of_views` takes.
         """
-        parts, target_encoded = list(self.parts), {}
-        for place, (name, part) in enumerate(self.columns):
+        parts = []
+        target_encoded = {}
+        for name, part in self.columns:
             if isinstance(part, Categories) and (part.buckets > 1 or part.marks > most) and T.shape[1] <= MAX_TARGETS:
                 means, target_encoded[name] = target_means(part.read(frame[name]), T, fold, weight)
-                parts[place] = replace(part, means=means)
+                part = replace(part, means=means)
+            parts.append(part)
         return replace(self, parts=parts), target_encoded
 
     def of_view(self, view: View) -> np.ndarray:
@@ -174,38 +191,40 @@ class Encoder:
         this returns lazy selections that encode rows on access, bit-identically, unless ``as_arrays`` is true. For
         training rows, ``target_encoded`` from `with_means` replaces the mean targets of categories.
         """
-        target_encoded = target_encoded or {}
         taken = [self.of_view(view) for view in VIEWS]
         if not as_arrays and len(frame) * sum(map(len, taken)) > MAX_STORED_INPUTS and can_compile():
             rows = PackedRows.of(self.names, self.parts, frame)
             packed = rows(frame, target_encoded)
-            return [Selection(packed, expansion=rows.expansion(own)) for own in taken]
-        of_views = [np.empty((len(frame), len(own)), np.float32) for own in taken]
+            return [Selection(packed, expansion=rows.expansion(indices)) for indices in taken]
+        encoded = [np.empty((len(frame), len(indices)), np.float32) for indices in taken]
 
         def encode(rows: slice) -> None:
             inputs = self(frame.iloc[rows])
-            for name, means in target_encoded.items():
+            for name, means in (target_encoded or {}).items():
                 inputs[:, self.places[name]][:, -means.shape[1] :] = means[rows]
-            for own, X in zip(taken, of_views, strict=True):
-                np.take(inputs, own, axis=1, out=X[rows], mode="clip")  # "raise" would copy
+            for indices, X in zip(taken, encoded, strict=True):
+                np.take(inputs, indices, axis=1, out=X[rows], mode="clip")  # "raise" would copy
 
         by_blocks(encode, len(frame), self.width)
-        return of_views
+        return encoded
 
     def misfits(self, frame: Frame, before: Misfits | None = None) -> Misfits:
         """Find values that cannot be used unchanged, and add the findings of earlier chunks."""
-        found = dict(before or {})
+        misfits = dict(before or {})
         for name, part in self.columns:
-            if misfit := part.misfit(frame[name]):
-                known = found.get((name, misfit.what))
-                found[name, misfit.what] = known.plus(misfit) if known else misfit
-        return found
+            misfit = part.misfit(frame[name])
+            if misfit is not None:
+                key = name, misfit.message
+                misfits[key] = misfits[key].plus(misfit) if key in misfits else misfit
+        return misfits
 
     def notes_on(self, misfits: Misfits) -> list[str]:
         """Return notes on values that cannot be used unchanged, in the order of the columns."""
         order = {name: number for number, name in enumerate(self.names)}
-        keys = sorted(misfits, key=lambda key: order[key[0]])
-        return [note_about(f"Column {key[0]!r}", str(misfits[key]), key[0]) for key in keys]
+        notes = []
+        for name, message in sorted(misfits, key=lambda key: order[key[0]]):
+            notes.append(note_about(f"Column {name!r}", str(misfits[name, message]), name))
+        return notes
 
 
 def unused_column(name: str, reason: str) -> Note:
@@ -217,9 +236,9 @@ def require_inputs(names: list[str], frame: Frame) -> None:
     """Raise an error if a table lacks columns."""
     missing = [name for name in names if name not in frame.columns]
     if missing:
-        more = f" (and lacks {len(missing) - 1} more)" if len(missing) > 1 else ""
-        others = suggestion(missing[0], set(frame.columns) - set(names)) or "."
-        message = f"The table has no column {missing[0]!r}{more}, which the model needs{others}"
+        number = f" (and lacks {len(missing) - 1} more)" if len(missing) > 1 else ""
+        advice = suggestion(missing[0], set(frame.columns) - set(names)) or "."
+        message = f"The table has no column {missing[0]!r}{number}, which the model needs{advice}"
         raise TableError(with_encoding(message, frame.attrs.get("notes", [])))
 
 
@@ -231,8 +250,8 @@ def some_of(names: list[str]) -> str:
     >>> some_of(["a", "b"]), some_of(list("abcdefg"))
     ("'a', 'b'", "'a', 'b', 'c', 'd', 'e' and 2 more")
     """
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(map(repr, names[:5])) + more
+    ending = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(map(repr, names[:5])) + ending
 
 
 def pieces_for(rows: int, columns: int) -> int:

@@ -32,7 +32,9 @@ from .column import COLUMN, Storage
 number: Any = float
 
 _COLUMN_BYTES = COLUMN.itemsize
-_INPUTS, _PLACE, _WIDE = int(Storage.INPUTS), int(Storage.PLACE), int(Storage.WIDE_NUMBER)
+_INPUTS = int(Storage.INPUTS)
+_PLACE = int(Storage.PLACE)
+_WIDE = int(Storage.WIDE_NUMBER)
 
 column_at = record_at(COLUMN)
 
@@ -57,7 +59,10 @@ def _put(values, rows, inputs, at, stride):
 
 @njit(**ONCE_IN_ORDER)
 def _scaled(x, column, scaled):
-    centre, scale, limit, largest = column.centre, column.scale, column.limit, column.largest
+    centre = column.centre
+    scale = column.scale
+    limit = column.limit
+    largest = column.largest
     for s in range(AT_ONCE):
         z = min(max((x[s] - centre) / scale, -largest), largest)
         share = z / limit
@@ -108,9 +113,11 @@ def _put_pieces(first, end, below, shares, rows, inputs, at, step, stride):
 
 @njit(**ONCE_IN_ORDER)
 def _standardized(x, column, standardized):
-    mean, deviation, most = column.mean, column.deviation, column.most
+    mean = column.mean
+    deviation = column.deviation
+    limit = column.most
     for s in range(AT_ONCE):
-        standardized[s] = min(max((x[s] - mean) / deviation, -most), most)
+        standardized[s] = min(max((x[s] - mean) / deviation, -limit), limit)
 
 
 @njit(**ONCE_IN_ORDER)
@@ -221,11 +228,23 @@ class TableExpansion(Expansion):
 
     def __call__(self, X: np.ndarray) -> np.ndarray:
         """Convert packed rows of shape (N, bytes) to float32 inputs of shape (N, I)."""
-        X, places, columns = np.ascontiguousarray(X), np.arange(len(X)), self.columns
+        X = np.ascontiguousarray(X)
+        rows = np.arange(len(X))
         inputs = np.empty((len(X), self.inputs), np.float32)
-        rows = address_of_array(X), X.shape[1], address_of_array(places), len(X)
-        how = columns.ctypes.data, len(columns), address_of_array(self.edges)
-        EXPAND(expand_address(np.float32))(*rows, *how, 0, inputs.shape[1], 1, address_of_array(inputs))
+        call = EXPAND(expand_address(np.float32))
+        call(
+            address_of_array(X),
+            X.shape[1],
+            address_of_array(rows),
+            len(X),
+            self.columns.ctypes.data,
+            len(self.columns),
+            address_of_array(self.edges),
+            0,
+            self.inputs,
+            1,
+            address_of_array(inputs),
+        )
         return inputs
 
     def address(self, F: type) -> int:

@@ -26,8 +26,9 @@ def folds(y: np.ndarray, count: int, seed: int) -> np.ndarray:
     >>> [sorted(y[fold == k].tolist()) for k in range(3)]
     [[0, 1], [0, 1], [0, 1]]
     """
-    orders, fold = np.tile(np.arange(count), (-(-len(y) // count), 1)), np.empty(len(y), np.intp)
+    orders = np.tile(np.arange(count), (-(-len(y) // count), 1))
     shuffled = np.random.default_rng(seed).permuted(orders, axis=1).ravel()
+    fold = np.empty(len(y), np.intp)
     fold[np.argsort(y, kind="stable")] = shuffled[: len(y)]
     return fold
 
@@ -47,15 +48,18 @@ def folds_of_groups(y: np.ndarray, groups: np.ndarray, count: int, seed: int) ->
     """
     sizes = np.bincount(groups)
     means = np.bincount(groups, np.unique(y, return_inverse=True)[1]) / sizes
-    count, order = min(count, len(sizes)), np.argsort(means, kind="stable")
-    rng, rows, fold = np.random.default_rng(seed), np.zeros(count), np.empty(len(sizes), np.intp)
+    count = min(count, len(sizes))
+    order = np.argsort(means, kind="stable")
+    rng = np.random.default_rng(seed)
+    rows = np.zeros(count)
+    fold = np.empty(len(sizes), np.intp)
     for first in range(0, len(order), count):
-        hand = rng.permutation(order[first : first + count])
-        hand = hand[np.argsort(-sizes[hand], kind="stable")]
+        batch = rng.permutation(order[first : first + count])
+        batch = batch[np.argsort(-sizes[batch], kind="stable")]
         smallest = rng.permutation(count)
-        smallest = smallest[np.argsort(rows[smallest], kind="stable")][: len(hand)]
-        fold[hand] = smallest
-        rows[smallest] += sizes[hand]
+        smallest = smallest[np.argsort(rows[smallest], kind="stable")][: len(batch)]
+        fold[batch] = smallest
+        rows[smallest] += sizes[batch]
     return fold[groups]
 
 
@@ -74,18 +78,6 @@ def folds_of_time(time: np.ndarray, count: int) -> np.ndarray:
     return np.searchsorted(starts[starts > time.min()], time, side="right") - 1
 
 
-def unseen_by(fold: np.ndarray, number: int, *, is_time: bool) -> np.ndarray:
-    """Return the indices of a fold's validation rows, which its network is not trained on.
-
-    Examples
-    --------
-    >>> fold = np.array([-1, 0, 1, 2])
-    >>> unseen_by(fold, 1, is_time=False), unseen_by(fold, 1, is_time=True)
-    (array([2]), array([2, 3]))
-    """
-    return np.flatnonzero(fold >= number if is_time else fold == number)
-
-
 def splits(fold: np.ndarray, *, is_time: bool) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return the indices of the training and validation rows of each fold.
 
@@ -96,10 +88,11 @@ def splits(fold: np.ndarray, *, is_time: bool) -> list[tuple[np.ndarray, np.ndar
     >>> splits(np.array([-1, 0, 1]), is_time=True)
     [(array([0]), array([1, 2])), (array([0, 1]), array([2]))]
     """
-    return [
-        (np.flatnonzero(fold < number if is_time else fold != number), unseen_by(fold, number, is_time=is_time))
-        for number in range(fold.max() + 1)
-    ]
+    splits = []
+    for number in range(fold.max() + 1):
+        is_trained = fold < number if is_time else fold != number
+        splits.append((np.flatnonzero(is_trained), np.flatnonzero(~is_trained)))
+    return splits
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +103,7 @@ class Dependence:
     time: np.ndarray | None = None
 
     @classmethod
-    def of(cls, frame: Frame, groups: Any, time: Any, options: ColumnOptions = NO_OPTIONS) -> Self:
+    def of(cls, frame: Frame, groups, time, options: ColumnOptions = NO_OPTIONS) -> Self:
         """Return the dependence, given column names or arrays with one value per row.
 
         Raises
@@ -134,8 +127,13 @@ class Dependence:
 
     def __getitem__(self, rows: np.ndarray) -> "Dependence":
         """Return the dependence for a subset of the rows."""
-        groups = None if self.groups is None else np.unique(self.groups[rows], return_inverse=True)[1]
-        return Dependence(groups, None if self.time is None else self.time[rows])
+        groups = self.groups
+        time = self.time
+        if groups is not None:
+            groups = np.unique(groups[rows], return_inverse=True)[1]
+        if time is not None:
+            time = time[rows]
+        return Dependence(groups, time)
 
     @property
     def is_time(self) -> bool:
@@ -149,18 +147,20 @@ class Dependence:
 
     def folds(self, y: np.ndarray, count: int, seed: int) -> np.ndarray:
         """Return the fold of each row, or raise an error if all rows have the same group or time."""
-        for values, what in ((self.groups, "group"), (self.time, "time")):
+        for values, name in ((self.groups, "group"), (self.time, "time")):
             if values is not None and values.min() == values.max():
-                raise TableError(f"All training rows have the same {what}: validation requires at least two.")
+                raise TableError(f"All training rows have the same {name}: validation requires at least two.")
         if self.groups is not None:
             return folds_of_groups(y, self.groups, count, seed)
-        fold = folds(y, count, seed) if self.time is None else folds_of_time(self.time, count)
+        if self.time is None:
+            return folds(y, count, seed)
+        fold = folds_of_time(self.time, count)
         if fold.max() < 0:
             raise TableError("Too many rows have the earliest time to validate on later rows: leave out time (--time).")
         return fold
 
 
-def group_numbers(series: Any) -> np.ndarray:
+def group_numbers(series) -> np.ndarray:
     """Return the index of each row's group, starting at 0. Missing values form one group.
 
     Examples
@@ -172,7 +172,7 @@ def group_numbers(series: Any) -> np.ndarray:
 
 
 def times(
-    series: Any,
+    series,
     name: str | None,
     options: ColumnOptions = NO_OPTIONS,
     reading: NumberReading | DateReading | None = None,
@@ -186,25 +186,27 @@ def times(
     >>> times(pandas().Series(["31.12.2023", "01.02.2024"]), "day")
     array([19722., 19754.])
     """
-    reading, found = reading or kind_of(series, name or "", options).reading, np.full(len(series), np.nan)
+    reading = reading or kind_of(series, name or "", options).reading
     if isinstance(reading, NumberReading):
-        found, _ = read_numbers(series, reading)
+        times, _ = read_numbers(series, reading)
     elif isinstance(reading, DateReading):
-        found, _ = read_days(series, reading)
+        times, _ = read_days(series, reading)
     else:
-        found = periods(series)
-    wrong = np.isnan(found)
-    if wrong.any():
-        named = "The argument time" if name is None else f"Column {name!r}"
-        found = f"{named} has {int(wrong.sum())} value(s) that are not times, such as {first_of(series, wrong)}"
-        raise TableError(f"{found}: fix or drop them, or set the date format (--date-format).")
-    return found
+        times = periods(series)
+    is_unread = np.isnan(times)
+    if is_unread.any():
+        subject = "The argument time" if name is None else f"Column {name!r}"
+        raise TableError(
+            f"{subject} has {is_unread.sum()} value(s) that are not times, such as {first_of(series, is_unread)}: "
+            "fix or drop them, or set the date format (--date-format)."
+        )
+    return times
 
 
 YEAR_AND_PART = r"^\s*((?:19|20)\d\d)\W?[QWMqwm]?(\d{1,2})\s*$"
 
 
-def periods(series: Any) -> np.ndarray:
+def periods(series) -> np.ndarray:
     """Convert years with a quarter, a month or a week to sortable numbers. Other values become nan.
 
     Examples
@@ -216,10 +218,11 @@ def periods(series: Any) -> np.ndarray:
     return (100 * year_and_part[0] + year_and_part[1]).to_numpy()
 
 
-def _column(frame: Frame, given: Any, setting: str) -> Any:
-    if isinstance(given, str):
-        return column_of(frame, given)
-    series = given if isinstance(given, pandas().Series) else pandas().Series(np.asarray(given).ravel())
+def _column(frame: Frame, values, setting: str) -> Any:
+    """Return a column by its name, or an array with one value per row as a column."""
+    if isinstance(values, str):
+        return column_of(frame, values)
+    series = values if isinstance(values, pandas().Series) else pandas().Series(np.asarray(values).ravel())
     if len(series) != len(frame):
         raise TableError(f"The table has {len(frame)} rows, but {setting} has {len(series)}: pass one per row.")
     plain = plain_column(series)
@@ -258,8 +261,8 @@ class TargetMeans:
     def __call__(self, names: np.ndarray) -> np.ndarray:
         """Convert N category names to inputs of shape (N, D)."""
         codes, distinct = pandas().factorize(names)  # much faster than sorting
-        places = np.minimum(np.searchsorted(self.names, distinct.astype(str)), len(self.names) - 1)
-        return np.where((self.names[places] == distinct)[:, None], self.means[places], 0.0)[codes]
+        indices = np.minimum(np.searchsorted(self.names, distinct.astype(str)), len(self.names) - 1)
+        return np.where((self.names[indices] == distinct)[:, None], self.means[indices], 0.0)[codes]
 
 
 def target_means(
@@ -279,10 +282,11 @@ def target_means(
     T = T[:, 1:] if T.shape[1] == 2 else T
     counts = np.ones(len(T)) if weight is None else weight / weight.mean()
     above = T - np.average(T, axis=0, weights=counts)
-    codes, known = pandas().factorize(names, sort=True)
-    known = known.astype(str)
-    shape = fold.max() + 1, len(known)
-    sums, rows = np.zeros((*shape, T.shape[1])), np.zeros(shape)
+    codes, categories = pandas().factorize(names, sort=True)
+    categories = categories.astype(str)
+    shape = fold.max() + 1, len(categories)
+    sums = np.zeros((*shape, T.shape[1]))
+    rows = np.zeros(shape)
     np.add.at(sums, (fold, codes), counts[:, None] * above)
     np.add.at(rows, (fold, codes), counts)
     means = sums.sum(axis=0) / (rows.sum(axis=0) + PRIOR_ROWS)[:, None]
@@ -292,8 +296,8 @@ def target_means(
     def bounded(means: np.ndarray) -> np.ndarray:
         return np.clip(means / spread, -MAX_SPREADS, MAX_SPREADS)
 
-    of_others = (sums.sum(axis=0) - sums) / (rows.sum(axis=0) - rows + PRIOR_ROWS)[..., None]
-    is_kept = np.zeros(len(known), bool)
+    means_of_other_folds = (sums.sum(axis=0) - sums) / (rows.sum(axis=0) - rows + PRIOR_ROWS)[..., None]
+    is_kept = np.zeros(len(categories), bool)
     is_kept[np.argsort(-rows.sum(axis=0), kind="stable")[:MAX_NAMES]] = True
-    of_rows = bounded(of_others[fold, codes] * is_kept[codes, None])
-    return TargetMeans(known[is_kept], bounded(means[is_kept])), of_rows
+    inputs = bounded(means_of_other_folds[fold, codes] * is_kept[codes, None])
+    return TargetMeans(categories[is_kept], bounded(means[is_kept])), inputs

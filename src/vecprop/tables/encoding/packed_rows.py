@@ -35,8 +35,13 @@ class PackedRows:
     @classmethod
     def of(cls, names: Sequence[str], parts: Sequence[Column], frame: Frame) -> "PackedRows":
         """Determine the format for a table. Wide numbers come first, so that all fields are aligned."""
-        types = [part.packed_types(frame[name]) for name, part in zip(names, parts, strict=True)]
-        fields = [(f"{place}{end}", *type) for place, of in enumerate(types) for end, type in of.items()]
+        types = []
+        fields = []
+        for number, (name, part) in enumerate(zip(names, parts, strict=True)):
+            types_of_column = part.packed_types(frame[name])
+            types.append(types_of_column)
+            for suffix, (dtype, shape) in types_of_column.items():
+                fields.append((f"{number}{suffix}", dtype, shape))
         fields.sort(key=lambda field: -np.dtype(field[1]).itemsize)
         return cls(names, parts, types, np.dtype(fields, align=True))
 
@@ -45,10 +50,12 @@ class PackedRows:
         packed = np.zeros(len(frame), self.type)  # zeros make the padding between fields reproducible
 
         def pack(rows: slice) -> None:
-            for place, (name, part) in enumerate(zip(self.names, self.parts, strict=True)):
-                means = target_encoded[name][rows] if target_encoded and name in target_encoded else None
-                for end, values in part.pack(frame[name].iloc[rows], means).items():
-                    packed[f"{place}{end}"][rows] = values
+            for number, (name, part) in enumerate(zip(self.names, self.parts, strict=True)):
+                means = None
+                if target_encoded and name in target_encoded:
+                    means = target_encoded[name][rows]
+                for suffix, values in part.pack(frame[name].iloc[rows], means).items():
+                    packed[f"{number}{suffix}"][rows] = values
 
         by_blocks(pack, len(frame), sum(part.width for part in self.parts))
         return packed.view(np.uint8).reshape(len(frame), self.type.itemsize)
@@ -57,18 +64,25 @@ class PackedRows:
         """Return a function that expands packed rows to the inputs with these indices; see `Encoder.of_view`."""
         from .expansion import TableExpansion
 
-        is_taken, edges, columns, first, at = np.zeros(sum(part.width for part in self.parts), bool), [], [], 0, 0
+        ends = np.cumsum([part.width for part in self.parts])
+        is_taken = np.zeros(ends[-1], bool)
         is_taken[taken] = True
-        offsets = {str(field): entry[1] for field, entry in (self.type.fields or {}).items()}
-        for place, part in enumerate(self.parts):
-            own, at = is_taken[at : at + part.width], at + part.width
-            for end, entries, width in part.entries(own, self.types[place]):
-                column = np.zeros((), COLUMN)
-                column["at"], column["first"], column["width"] = offsets[f"{place}{end}"], first, width
+        fields: Any = self.type.fields
+        records = []
+        tables = [np.zeros(1)]
+        for number, (part, types) in enumerate(zip(self.parts, self.types, strict=True)):
+            selection = is_taken[ends[number] - part.width : ends[number]]
+            for suffix, entries, width in part.entries(selection, types):
+                record = np.zeros((), COLUMN)
+                record["at"] = fields[f"{number}{suffix}"][1]
+                record["width"] = width
                 for name, value in entries.items():
                     if name == "edges":
-                        value, _ = sum(map(len, edges)), edges.append(value)
-                    column[name] = value
-                columns.append(column)
-                first += width
-        return TableExpansion(np.array(columns), np.concatenate([*edges, [0.0]]))
+                        record[name] = sum(map(len, tables))
+                        tables.append(value)
+                    else:
+                        record[name] = value
+                records.append(record)
+        columns = np.array(records)
+        columns["first"] = np.cumsum(columns["width"]) - columns["width"]
+        return TableExpansion(columns, np.concatenate(tables))

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -34,19 +33,21 @@ class Tags(Column):
     kind = "tags"
 
     @classmethod
-    def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "Tags | str":
-        tags = cls.of(series, tag_separator(texts_of(series)) or ";", categories)
-        return "all values are the same" if series.nunique(dropna=False) == 1 else tags
+    def learned(cls, series, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "Tags | str":
+        if series.nunique(dropna=False) == 1:
+            return "all values are the same"
+        return cls.of(series, tag_separator(texts_of(series)) or ";", categories)
 
     @classmethod
-    def of(cls, series: Any, separator: str, most: int = MAX_CATEGORIES) -> "Tags":
-        """Fit an encoder to the ``most`` most frequent tags."""
+    def of(cls, series, separator: str, limit: int = MAX_CATEGORIES) -> "Tags":
+        """Fit an encoder to the ``limit`` most frequent tags."""
         rows = series.dropna().astype(str).value_counts()
         counts = Counter[str]()
         for text, count in rows.items():
             counts.update(dict.fromkeys(tags_of(str(text), separator), int(count)))
-        names = sorted(counts, key=lambda name: (-counts[name], name))[:most]
-        return cls(np.array(sorted(name for name in names if counts[name] >= MIN_ROWS), str), separator)
+        names = [name for name in sorted(counts) if counts[name] >= MIN_ROWS]
+        frequent = sorted(names, key=counts.__getitem__, reverse=True)[:limit]
+        return cls(np.array(sorted(frequent), str), separator)
 
     @property
     def reading(self) -> str:
@@ -61,25 +62,29 @@ class Tags(Column):
     def width(self) -> int:
         return len(self.names) + 1
 
-    def read(self, series: Any) -> np.ndarray:
+    def read(self, series) -> np.ndarray:
         return as_texts(series)
 
     def of_values(self, texts: np.ndarray) -> np.ndarray:
-        places = {name: place for place, name in enumerate(self.names.tolist())}
+        indices = {name: index for index, name in enumerate(self.names.tolist())}
         codes, distinct = pandas().factorize(texts)
         inputs = np.zeros((len(distinct), self.width))
         for row, text in enumerate(distinct):
-            inputs[row, [places.get(name, len(places)) for name in tags_of(text, self.separator)]] = 1
+            for name in tags_of(text, self.separator):
+                inputs[row, indices.get(name, -1)] = 1
         return inputs[codes]
 
-    def misfit(self, series: Any) -> Misfit | None:
-        names = {name for text in texts_of(series) for name in tags_of(text, self.separator)}
-        unknown = tuple(map(repr, sorted(names.difference(self.names.tolist()))[:4]))
-        what = "fewer than 2 training rows contain these; they share an input"
-        count = int(self(series)[:, -1].sum())
-        return Misfit(what, count, names=unknown) if unknown else None
+    def misfit(self, series) -> Misfit | None:
+        names: set[str] = set()
+        for text in texts_of(series):
+            names.update(tags_of(text, self.separator))
+        unknown = sorted(names.difference(self.names.tolist()))
+        if not unknown:
+            return None
+        message = "fewer than 2 training rows contain these; they share an input"
+        return Misfit(message, int(self(series)[:, -1].sum()), names=tuple(map(repr, unknown[:4])))
 
-    def to_source(self, name: str, source: Any) -> str:
+    def to_source(self, name: str, source) -> str:
         source.helper("tags", helpers.TAGS)
         source.formulas.function(tags_of)
         return f"tags(table[{name!r}], {self.names.tolist()!r}, {self.separator!r})"

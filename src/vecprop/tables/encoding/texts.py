@@ -53,13 +53,14 @@ class LatentTexts(Column):
     kind = "text"
 
     @classmethod
-    def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "LatentTexts | str":
-        known = series.dropna().astype(str)
-        are_same = known.nunique() + (len(known) < len(series)) == 1
-        return "all values are the same" if are_same else cls.of(series)
+    def learned(cls, series, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "LatentTexts | str":
+        values = series.dropna().astype(str)
+        if values.nunique() == 1 and len(values) == len(series):
+            return "all values are the same"
+        return cls.of(series)
 
     @classmethod
-    def of(cls, series: Any) -> "LatentTexts | str":
+    def of(cls, series) -> "LatentTexts | str":
         """Return an encoder fitted to a text column, or the reason why the column cannot be used."""
         texts = as_texts(series)
         texts = texts[np.random.default_rng(0).permutation(len(texts))[:MAX_ROWS]]
@@ -75,7 +76,7 @@ class LatentTexts(Column):
         words = np.array(vectorizer.get_feature_names_out(), str)
         return cls(words, vectorizer.idf_, np.ascontiguousarray(directions.T, np.float32))
 
-    def read(self, series: Any) -> np.ndarray:
+    def read(self, series) -> np.ndarray:
         return as_texts(series)
 
     @property
@@ -84,7 +85,7 @@ class LatentTexts(Column):
 
     @cached_property
     def _weights(self) -> TfidfVectorizer:
-        vectorizer = _vectorizer(vocabulary={str(word): place for place, word in enumerate(self.words)})
+        vectorizer = _vectorizer(vocabulary={str(word): index for index, word in enumerate(self.words)})
         vectorizer.idf_ = self.idf
         return vectorizer
 
@@ -94,7 +95,7 @@ class LatentTexts(Column):
         lengths = np.linalg.norm(inputs, axis=1, keepdims=True)
         return np.where(lengths > NEGLIGIBLE, inputs / np.maximum(lengths, NEGLIGIBLE), 0)
 
-    def for_trees(self, series: Any) -> np.ndarray:
+    def for_trees(self, series) -> np.ndarray:
         """Return only the leading directions, because trees would fit noise in the others."""
         return self(series)[:, :MAX_FOR_TREES]
 
@@ -111,5 +112,5 @@ class LatentTexts(Column):
         )
 
 
-def _vectorizer(**settings: Any) -> TfidfVectorizer:
+def _vectorizer(**settings) -> TfidfVectorizer:
     return TfidfVectorizer(ngram_range=(1, 2), token_pattern=TOKEN, sublinear_tf=True, **settings)

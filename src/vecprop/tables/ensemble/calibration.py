@@ -197,7 +197,7 @@ class ThresholdRule:
     numbers: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, setting: Any) -> "ThresholdRule":
+    def of(cls, setting) -> "ThresholdRule":
         """Parse a setting, and raise an error if it is invalid.
 
         Examples
@@ -259,7 +259,7 @@ class ThresholdRule:
         return found
 
 
-def positive_index(classes: np.ndarray, counts: Sequence[int], asked: Any = None, target: str = "The target") -> int:
+def positive_index(classes: np.ndarray, counts: Sequence[int], asked=None, target: str = "The target") -> int:
     """Return the index of the positive class: by default 1, True or "yes" if it exists, or else the rarer class.
 
     Examples
@@ -283,13 +283,13 @@ def positive_index(classes: np.ndarray, counts: Sequence[int], asked: Any = None
     return found[0]
 
 
-def positive_of(model: Any) -> int:
+def positive_of(model) -> int:
     """Return the index of the positive class of a binary classifier, by default the second class."""
     last = model.steps[-1][1] if hasattr(model, "steps") else model
     return getattr(last, "_positive", 1)
 
 
-def decided(P: np.ndarray, threshold: float | np.ndarray | None, model: Any = None) -> np.ndarray:
+def decided(P: np.ndarray, threshold: float | np.ndarray | None, model=None) -> np.ndarray:
     """Return the index of the predicted class of each row: the most probable class unless a threshold is given.
 
     The threshold applies to the probability of the model's positive class. It can be an array with one value per row.

@@ -17,7 +17,7 @@ from ...train.population import train_population, workers_or_joblibs
 from ...train.state import DivergenceError, TrainingResult
 from ...train.trainer import engine_for
 from ..encoding.encoder import View
-from ..encoding.folds import splits, unseen_by
+from ..encoding.folds import splits
 from ..reading.frames import by_blocks
 from ..streaming.streamed import StreamedRows
 from ..streaming.window_fit import Report, StreamedNetwork, trained_in_windows
@@ -138,7 +138,7 @@ Unseen = list[tuple[np.ndarray, np.ndarray]]
 
 
 def at_epochs_of_others(
-    curves: Sequence[np.ndarray], validation_rows: Sequence[np.ndarray], loss: Any, rows: TrainingRows
+    curves: Sequence[np.ndarray], validation_rows: Sequence[np.ndarray], loss, rows: TrainingRows
 ) -> Unseen:
     """Return the validation predictions of each network, (n, J, O), at J epochs that are selected on other rows."""
     count = len(curves)
@@ -166,7 +166,7 @@ def at_epochs_of_others(
     return unseen
 
 
-def _best_epochs(curve: np.ndarray, indices: np.ndarray, loss: Any, rows: TrainingRows) -> list[int | None]:
+def _best_epochs(curve: np.ndarray, indices: np.ndarray, loss, rows: TrainingRows) -> list[int | None]:
     """For each fold, return the epoch with the lowest loss on other rows, or None if there are no such rows."""
     if isinstance(loss, SoftmaxCrossEntropy):  # expects logits
         curve = np.log(np.maximum(curve, MIN_PROBABILITY))
@@ -288,7 +288,7 @@ class EnsembleFit:
         return [(ensemble, place, view) for ensemble in ensembles for place, view in enumerate(self.views)]
 
     def _member(
-        self, view: ViewFit, ensemble: int, fold: int, *, seed: int, rows: np.ndarray | None = None, **settings: Any
+        self, view: ViewFit, ensemble: int, fold: int, *, seed: int, rows: np.ndarray | None = None, **settings
     ) -> Member:
         training = view.training
         network = view.networks[ensemble]
@@ -365,7 +365,8 @@ class EnsembleFit:
     def unseen(self, networks: Networks, results: Sequence[TrainingResult], folds: np.ndarray) -> Unseen:
         """Return the out-of-fold predictions of each network of a view."""
         network = networks.network
-        validation_rows = [unseen_by(self.rows.fold, fold, is_time=self.rows.is_time) for fold in folds]
+        rows_by_fold = splits(self.rows.fold, is_time=self.rows.is_time)
+        validation_rows = [rows_by_fold[fold][1] for fold in folds]
         curves = [result.history.validation_predictions for result in results]
         if len(curves) > 1 and all(map(len, curves)):
             return at_epochs_of_others(curves, validation_rows, network.loss_function, self.rows)
@@ -418,8 +419,8 @@ def train_fits(
     members_by_fit: Sequence[list[Member]],
     *,
     progress: Report = None,
-    checkpoint: Any = None,
-    workers: Any = None,
+    checkpoint=None,
+    workers=None,
 ) -> Iterator[Sequence[TrainingResult]]:
     """Train the members of several fits as one population and yield the results of each fit.
 
@@ -428,6 +429,7 @@ def train_fits(
     workers = workers_or_joblibs(workers)
     if fits[0].stream is not None:
         for fit, members in zip(fits, members_by_fit, strict=True):
+            assert fit.stream is not None
             networks = _streamed_networks(fit, members)
             yield trained_in_windows(fit.stream, networks, fit.seed, progress, checkpoint, workers)
         return

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from itertools import combinations
-from typing import Any
 from unicodedata import normalize
 
 import numpy as np
@@ -119,7 +118,7 @@ _NAMES_OF_AMOUNTS = re.compile(
 """Names of columns with ordinary zeros."""
 
 
-def note_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers: int, name: str) -> str:
+def note_on_names(series, texts: list[str], is_unread: np.ndarray, numbers: int, name: str) -> str:
     """Return a note if texts may be dates or numbers, and "" otherwise.
 
     Examples
@@ -412,7 +411,7 @@ def note_on_amounts(texts: list[str], name: str = "") -> str:
     return f"most values contain digits, such as {example!r}: write numbers in one unit{setting}"
 
 
-def note_on_digits(series: Any, x: np.ndarray, name: str) -> str:
+def note_on_digits(series, x: np.ndarray, name: str) -> str:
     """Return a note if integers may be dates, or have more digits than floats can store, and "" otherwise.
 
     Examples

@@ -49,7 +49,7 @@ class Kind:
     note: str = ""
 
 
-def kind_of(series: Any, name: str, options: ColumnOptions, decimal: Callable[[], str] = lambda: ".") -> Kind:
+def kind_of(series, name: str, options: ColumnOptions, decimal: Callable[[], str] = lambda: ".") -> Kind:
     """Infer the kind of a column with at least one value.
 
     Examples
@@ -100,9 +100,7 @@ def kind_of(series: Any, name: str, options: ColumnOptions, decimal: Callable[[]
     return Kind("category", note=joined_notes([note, note_on_spelling(texts)]))
 
 
-def _kind_of_numbers(
-    series: Any, texts: list[str], x: np.ndarray, *, name: str, reading: NumberReading, note: str
-) -> Kind:
+def _kind_of_numbers(series, texts: list[str], x: np.ndarray, *, name: str, reading: NumberReading, note: str) -> Kind:
     """Return the kind of a column of numbers: numbers, times, or dates without separators."""
     if reading.spellings:
         return Kind("number", reading, note or note_on_parts(texts, name))
@@ -116,7 +114,7 @@ def _kind_of_numbers(
     return Kind("number", reading, note or note_on_numbers(x, name))
 
 
-def _declared_date(series: Any, texts: list[str], date_format: str | None) -> Kind:
+def _declared_date(series, texts: list[str], date_format: str | None) -> Kind:
     """Return the format of a column that the user declared as dates."""
     date = _date(series, texts, date_format, are_declared=True)
     if date is not None:
@@ -126,7 +124,7 @@ def _declared_date(series: Any, texts: list[str], date_format: str | None) -> Ki
     return Kind("date", reading)
 
 
-def _number(series: Any, texts: list[str], sign: str | None, decimal: Callable[[], str]) -> tuple[NumberReading, str]:
+def _number(series, texts: list[str], sign: str | None, decimal: Callable[[], str]) -> tuple[NumberReading, str]:
     """Infer the format of numbers, given a declared decimal separator, and return a note if it is ambiguous."""
     if sign is not None:
         return NumberReading.of(texts, sign), ""
@@ -158,7 +156,7 @@ def _has_point(text: str) -> bool:
     return "." in text
 
 
-def target_reading(y: Any, name: str, frame: Any, options: ColumnOptions) -> tuple[NumberReading, str]:
+def target_reading(y, name: str, frame, options: ColumnOptions) -> tuple[NumberReading, str]:
     """Infer the format of a numeric target, and return a note on it.
 
     If the decimal separator is ambiguous, the most frequent sign of the table's columns is used.
@@ -169,7 +167,7 @@ def target_reading(y: Any, name: str, frame: Any, options: ColumnOptions) -> tup
     return reading, joined_notes([f"is read as {reading}", note])
 
 
-def note_on_classes(y: Any) -> str:
+def note_on_classes(y) -> str:
     """Return a note if a target with classes may consist of numbers with units or different formats."""
     if not as_numbers(y)[1]:
         return ""
@@ -177,7 +175,7 @@ def note_on_classes(y: Any) -> str:
     return f"is read as classes, but {note}" if note else ""
 
 
-def common_decimal(frame: Any, options: ColumnOptions) -> str:
+def common_decimal(frame, options: ColumnOptions) -> str:
     """Return the most frequent decimal separator of the columns whose sign is unambiguous.
 
     Examples
@@ -189,7 +187,7 @@ def common_decimal(frame: Any, options: ColumnOptions) -> str:
     return "," if signs.count(",") > signs.count(".") else "."
 
 
-def _date(series: Any, texts: list[str], given: str | None, are_declared: bool = False) -> Kind | None:
+def _date(series, texts: list[str], given: str | None, are_declared: bool = False) -> Kind | None:
     """Infer the format of dates, or return None if the values are not dates."""
     if pandas().api.types.infer_dtype(series.dropna()) in ("datetime64", "datetime", "date"):
         return Kind("date", DateReading())
@@ -260,7 +258,7 @@ def _are_numbers(texts: list[str], separator: str) -> bool:
     return are_equal and all(name.strip()[:1].isdigit() for row in rows for name in row)
 
 
-def are_texts(series: Any) -> bool:
+def are_texts(series) -> bool:
     """Return whether a column contains text rather than categories.
 
     Text has a mean of at least two words per row if most values are distinct, or four if more than 64 are distinct.
@@ -286,7 +284,7 @@ MAX_CLASSES = 20
 """Integers with more than this number of distinct values are amounts rather than classes."""
 
 
-def as_whole(y: Any) -> Any:
+def as_whole(y) -> Any:
     """Convert floats to integers if all are integral, because pandas stores integers with missing values as floats.
 
     Examples

@@ -21,7 +21,7 @@ Values = tuple[np.ndarray, np.ndarray]
 """An array of numbers with nan for missing values, and a mask of invalid values."""
 
 
-def texts_of(series: Any) -> list[str]:
+def texts_of(series) -> list[str]:
     """Return the distinct values of a column that are text.
 
     Examples
@@ -34,7 +34,7 @@ def texts_of(series: Any) -> list[str]:
     return [value for value in series.dropna().astype(object).unique() if isinstance(value, str)]
 
 
-def read_numbers(series: Any, reading: NumberReading) -> Values:
+def read_numbers(series, reading: NumberReading) -> Values:
     """Convert a column to numbers, and return a mask of invalid values.
 
     The number format applies only to text.
@@ -58,7 +58,7 @@ def read_numbers(series: Any, reading: NumberReading) -> Values:
     return _by_distinct(series, lambda values: _numbers_of(values, reading))
 
 
-def _numbers_of(values: Any, reading: NumberReading) -> list[float | None]:
+def _numbers_of(values, reading: NumberReading) -> list[float | None]:
     """Convert values of any type to numbers, with None for invalid values."""
     pd = pandas()
     plain = values
@@ -69,7 +69,7 @@ def _numbers_of(values: Any, reading: NumberReading) -> list[float | None]:
     except OverflowError:  # raised for integers that exceed the largest float
         numbers = pd.to_numeric(np.array(list(map(_bounded, plain)), object), errors="coerce")
 
-    def exact(value: Any, number: float) -> float | None:
+    def exact(value, number: float) -> float | None:
         if isnan(number):
             return reading.value(str(value))
         try:
@@ -80,14 +80,14 @@ def _numbers_of(values: Any, reading: NumberReading) -> list[float | None]:
     return list(map(exact, values, np.asarray(numbers, float).tolist()))
 
 
-def _bounded(value: Any) -> Any:
+def _bounded(value) -> Any:
     """Return an infinity for an integer that exceeds the largest float, and any other value unchanged."""
     if isinstance(value, int) and abs(value) >= 2**1023:
         return np.inf if value > 0 else -np.inf
     return value
 
 
-def _by_distinct(series: Any, read: Callable[[Any], list[float | None]]) -> Values:
+def _by_distinct(series, read: Callable[[Any], list[float | None]]) -> Values:
     """Convert a column to numbers, reading each distinct value once."""
     codes, distinct = pandas().factorize(series.astype(object))
     numbers = read(distinct)
@@ -96,7 +96,7 @@ def _by_distinct(series: Any, read: Callable[[Any], list[float | None]]) -> Valu
     return x[codes], is_unread[codes]
 
 
-def own_reading(series: Any) -> NumberReading:
+def own_reading(series) -> NumberReading:
     """Infer the number format of a column from its values.
 
     Examples
@@ -108,7 +108,7 @@ def own_reading(series: Any) -> NumberReading:
     return NumberReading.of(texts_of(series)) if read_numbers(series, plain)[1].any() else plain
 
 
-def as_numbers(series: Any) -> tuple[np.ndarray, int]:
+def as_numbers(series) -> tuple[np.ndarray, int]:
     """Convert a column to numbers in the inferred format, and return the number of invalid values.
 
     Examples
@@ -120,7 +120,7 @@ def as_numbers(series: Any) -> tuple[np.ndarray, int]:
     return x, int(is_unread.sum())
 
 
-def read_days(series: Any, reading: DateReading) -> Values:
+def read_days(series, reading: DateReading) -> Values:
     """Convert a column to days since 1970 (times are fractions), and return a mask of invalid values.
 
     Examples
@@ -137,7 +137,7 @@ def read_days(series: Any, reading: DateReading) -> Values:
     return _by_distinct(series, lambda values: _days_of(values, reading))
 
 
-def _days_of(values: Any, reading: DateReading) -> list[float | None]:
+def _days_of(values, reading: DateReading) -> list[float | None]:
     """Convert values of any type to days since 1970, with None for invalid values.
 
     Date objects are converted together, which is a hundred times faster. Dates that fail, such as the year 9999 among
@@ -162,12 +162,12 @@ def _days_of(values: Any, reading: DateReading) -> list[float | None]:
     return days
 
 
-def _days_of_datetimes(series: Any) -> np.ndarray:
+def _days_of_datetimes(series) -> np.ndarray:
     datetimes = pandas().to_datetime(series, utc=True).dt.tz_localize(None).to_numpy(_DATETIME)
     return np.where(np.isnat(datetimes), np.nan, datetimes.astype(float) / (1000 * DAY))
 
 
-def as_names(series: Any) -> np.ndarray:
+def as_names(series) -> np.ndarray:
     r"""Return the category name of each value of a column; see `category_name`.
 
     The array has dtype object, because fixed-width strings with one long text could fill the memory.
@@ -186,12 +186,12 @@ def as_names(series: Any) -> np.ndarray:
     return names[codes]
 
 
-def as_texts(series: Any) -> np.ndarray:
+def as_texts(series) -> np.ndarray:
     """Return the values of a column as an array of text, with "" for missing values."""
     return series.astype(object).where(series.notna(), "").astype(str).to_numpy(dtype=object)
 
 
-def category_name(value: Any) -> str:
+def category_name(value) -> str:
     """Return the name of a category. The names of integers have no decimal point."""
     is_whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
     return str(int(value) if is_whole else value).strip()

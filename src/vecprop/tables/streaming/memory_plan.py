@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -95,7 +94,7 @@ def memory_of(memory: int | str | None) -> int | None:
 
 
 def parts_if_larger(
-    table: Any, memory: int | str | None, asked: ColumnOptions, aside: Sequence[str]
+    table, memory: int | str | None, asked: ColumnOptions, aside: Sequence[str]
 ) -> tuple[TableParts, int, RowSizes] | None:
     """Return a table's row groups, its memory and its row sizes, or None if the whole table fits into memory.
 
@@ -129,7 +128,7 @@ def parts_if_larger(
     return None
 
 
-def require_room(table: Any) -> None:
+def require_room(table) -> None:
     """Raise an error if a table consists of text files that are larger than the free memory."""
     left = memory_of(None)
     if left is None or not is_path(table) or may_be_in_parts(table):

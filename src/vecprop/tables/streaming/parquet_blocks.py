@@ -144,7 +144,7 @@ class ParquetBlocks:
                     digest.update(repr((column.path_in_schema, described.num_rows, size, extremes)).encode())
         return digest.hexdigest()
 
-    def _numbers(self, column: Any, name: str, number: int) -> np.ndarray:
+    def _numbers(self, column, name: str, number: int) -> np.ndarray:
         """Return a column as an array, or raise if a value is missing or not finite."""
         values, is_wrong = column.to_numpy(), np.zeros(1, bool)
         if column.null_count:
@@ -158,7 +158,7 @@ class ParquetBlocks:
         return values.astype(np.int64) if values.dtype.kind == "b" else values
 
 
-def parquet_files(source: Any) -> list[Path]:
+def parquet_files(source) -> list[Path]:
     """Return the Parquet files of a folder, sorted by name, or the listed files.
 
     Names that start with a dot or an underscore are skipped, because other programs use them for metadata.
@@ -181,7 +181,7 @@ def parquet_files(source: Any) -> list[Path]:
     return files
 
 
-def names_of_targets(target: Any) -> list[Any]:
+def names_of_targets(target) -> list[Any]:
     """Return the names of the target columns, or raise an error."""
     is_name = isinstance(target, str | int)
     names = [target] if is_name else list(target) if isinstance(target, Iterable) else []
@@ -190,7 +190,7 @@ def names_of_targets(target: Any) -> list[Any]:
     return names
 
 
-def _require_numbers(path: Path, schema: Any, name: str) -> None:
+def _require_numbers(path: Path, schema, name: str) -> None:
     """Raise an error unless a file has a numeric column with this name."""
     from pyarrow import types
 

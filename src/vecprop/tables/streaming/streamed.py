@@ -53,7 +53,7 @@ class Streamed:
 
     @classmethod
     def of(
-        cls, table: Any, roles: Roles, seed: Callable[[], int], memory: Any, asked: ColumnOptions, refusal: Any = None
+        cls, table, roles: Roles, seed: Callable[[], int], memory, asked: ColumnOptions, refusal=None
     ) -> "Streamed | None":
         """Scan the rows of files or a data set. Return None for tables that fit into memory or have another type.
 
@@ -235,7 +235,7 @@ class _Scan:
         names = as_names(frame[self.roles.group])
         return counter_bits(self.seed, purpose, pandas().util.hash_array(names, categorize=True))
 
-    def _first_of_values(self, target: Any, learned: np.ndarray) -> np.ndarray:
+    def _first_of_values(self, target, learned: np.ndarray) -> np.ndarray:
         """Return a mask of the first two rows with each target, or an all-False mask if there are many targets."""
         chosen, places = np.zeros(len(target), bool), np.flatnonzero(learned)
         codes, values = pandas().factorize(target[learned])
