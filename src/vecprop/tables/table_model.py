@@ -62,7 +62,6 @@ class TableModel(SharedSettings):
     ensemble_: Ensemble
     out_of_fold_: np.ndarray
     validation_loss_: float
-    targets_: Any
     notes_: list[str]
     n_features_in_: int
     feature_names_in_: np.ndarray  # set if all names are text
@@ -342,8 +341,9 @@ class TableModel(SharedSettings):
         self._decide(unseen, plan.fit.rows)
         if plan.shares:
             Y = unseen.reshape(len(unseen), -1)
-            if not hasattr(self, "classes_"):  # numbers or quantiles
-                Y = self.targets_.encode(Y[:, [Y.shape[1] // 2]])
+            targets: Any = getattr(self, "targets_", None)
+            if targets is not None:  # numbers or quantiles
+                Y = targets.encode(Y[:, [Y.shape[1] // 2]])
             self.notes_ += strong_columns(plan.shares, plan.fit.rows.T, Y)
         self.notes_ = ranked(self.notes_)
 

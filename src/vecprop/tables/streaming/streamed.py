@@ -47,7 +47,7 @@ class Streamed:
     frame: Frame
     numbers: np.ndarray
     test: Frame
-    of_rows: list[str]
+    row_notes: list[str]
     target_range: tuple[float, float] | None
     are_equal: bool
 
@@ -63,11 +63,12 @@ class Streamed:
             if memory is not None:
                 as_bytes(memory)
             return None
-        if (found := parts_if_larger(table, memory, asked, [str(roles.target), *roles.reasons])) is None:
+        large_table = parts_if_larger(table, memory, asked, [str(roles.target), *roles.reasons])
+        if large_table is None:
             return None
         if refusal is not None:
             raise refusal
-        parts, limit, sizes = found
+        parts, limit, sizes = large_table
         require_columns(parts.names, [str(roles.target)])
         roles.require(parts.names)
         return _Scan(parts, roles, seed(), limit, sampled_rows(limit - PROGRAM, sizes, parts), asked).streamed()
@@ -81,7 +82,7 @@ class Streamed:
     def notes(self) -> list[str]:
         """Notes on the training rows."""
         return [
-            *self.of_rows,
+            *self.row_notes,
             f"The table does not fit into memory: networks are trained on its {self.rows} rows block by block, and "
             f"columns, validation and calibration use a random sample of {len(self.frame)} rows "
             f"(memory={self.memory} reproduces the model).",
@@ -104,7 +105,7 @@ class Streamed:
         return replace(
             self,
             roles=replace(self.roles, group=None, time=None),
-            used=[own | test for own, test in zip(self.used, self.in_test, strict=True)],
+            used=list(map(np.bitwise_or, self.used, self.in_test)),
             in_test=list(map(np.zeros_like, self.in_test)),
             buckets=None,
             frame=frame,
@@ -147,116 +148,159 @@ class StreamedFolds:
         return folds < fold if self.is_time else folds != fold
 
 
+@dataclass(eq=False)
 class _Scan:
     """A scan of all rows of a table."""
 
-    def __init__(
-        self, parts: TableParts, roles: Roles, seed: int, memory: int, sampled: int, asked: ColumnOptions
-    ) -> None:
-        self.parts, self.roles, self.seed, self.memory, self.asked = parts, roles, seed, memory, asked
-        self.target, self.total = str(roles.target), int(parts.sizes.sum())
-        self.share = sampled / self.total
-        self.test_share = min(roles.test, sampled / 4 / self.total) if roles.test < 1 else roles.test / self.total
-        self.reading: NumberReading | DateReading | None = None
-        self.values: dict[Any, int] | None = {}
-        self.whole: dict[str, tuple[int, int]] = {}
-        self.target_range = np.inf, -np.inf
+    parts: TableParts
+    roles: Roles
+    seed: int
+    memory: int
+    sampled: int
+    asked: ColumnOptions
+    reading: NumberReading | DateReading | None = None
+    values: dict[Any, int] | None = field(default_factory=dict)
+    integer_ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
+    target_range: tuple[float, float] = (np.inf, -np.inf)
+
+    def __post_init__(self) -> None:
+        roles = self.roles
+        self.target = str(roles.target)
+        self.total = int(self.parts.sizes.sum())
+        self.share = self.sampled / self.total
+        if roles.test < 1:
+            self.test_share = min(roles.test, self.share / 4)
+        else:
+            self.test_share = roles.test / self.total
         self.rows = RowFilter(roles.target, roles.weight)
 
     def streamed(self) -> Streamed:
         """Scan the rows and return the table."""
-        roles, edges = self.roles, self._edges()
-        frames, tests, used, in_test, buckets, numbers, start, trained = [], [], [], [], [], [], 0, 0
+        edges = self._edges()
+        samples = []
+        tests = []
+        used = []
+        in_test = []
+        buckets = []
+        numbers = []
+        start = 0
+        trained = 0
         for part in self.parts.parts:
             frame = part.frame(is_checked=True).reset_index(drop=True)  # errors name the row within the chunk
-            counts, time = part.having(self._seen, frame)
+            is_used, time = part.having(self._seen, frame)
             frame.index = pandas().RangeIndex(start, start + len(frame))
-            if time is not None:
-                assert edges is not None
-                is_test, bucket = time >= edges[-1], np.searchsorted(edges[:-1], time, side="right")
-            elif roles.group is not None:
-                is_test = (self._of_groups(frame, TEST_OF_GROUP) >> np.uint64(11)) * 2.0**-53 < self.test_share
-                bucket = self._of_groups(frame, FOLD) >> np.uint64(48)
-            else:
-                is_test, bucket = counter_uniform(self.seed, TEST, frame.index.to_numpy()) < self.test_share, None
-            of_test, learned = counts & is_test, counts & ~is_test
-            chosen = learned & (counter_uniform(self.seed, SAMPLE, frame.index.to_numpy()) < self.share)
-            chosen |= self._first_of_values(frame[self.target], learned)
-            frames.append(frame[chosen])
-            tests.append(frame[of_test])
-            numbers.append(trained + np.cumsum(learned)[chosen] - 1)
+            is_test, bucket = self._split(frame, time, edges)
+            is_test &= is_used
+            is_trained = is_used & ~is_test
+            is_sampled = is_trained & (counter_uniform(self.seed, SAMPLE, frame.index.to_numpy()) < self.share)
+            is_sampled |= self._first_of_values(frame[self.target], is_trained)
+            samples.append(frame[is_sampled])
+            tests.append(frame[is_test])
+            numbers.append(trained + np.cumsum(is_trained)[is_sampled] - 1)
             if bucket is not None:
-                buckets.append(bucket[learned].astype(np.uint16))
-            used.append(np.packbits(learned))
-            in_test.append(np.packbits(of_test))
-            self._update_ranges(frame, counts)
-            start, trained = start + len(frame), trained + int(learned.sum())
+                buckets.append(bucket[is_trained].astype(np.uint16))
+            used.append(np.packbits(is_trained))
+            in_test.append(np.packbits(is_test))
+            self._update_ranges(frame, is_used)
+            start += len(frame)
+            trained += int(is_trained.sum())
         notes = self.rows.notes()
         if not trained:
             raise TableError("No training rows are left, because all rows are test rows: change --test-size.")
-        sample, test = pandas().concat(frames), pandas().concat(tests)
-        if self.rows.without_target:  # missing targets turn integers into floats
-            sample, test = (own.assign(**{self.target: as_whole(own[self.target])}) for own in (sample, test))
+        sample = self._joined(samples)
         sample.attrs["aside"] = self._aside(sample)
-        ends = self.target_range if np.isfinite(self.target_range).all() else None
-        places = np.concatenate(numbers)
-        buckets = np.concatenate(buckets) if buckets else None
-        whole = self.parts, roles, self.seed, self.memory, used, in_test, buckets
-        return Streamed(*whole, sample, places, test, notes, ends, self.rows.are_equal)
+        return Streamed(
+            self.parts,
+            self.roles,
+            self.seed,
+            self.memory,
+            used=used,
+            in_test=in_test,
+            buckets=np.concatenate(buckets) if buckets else None,
+            frame=sample,
+            numbers=np.concatenate(numbers),
+            test=self._joined(tests),
+            row_notes=notes,
+            target_range=self.target_range if np.isfinite(self.target_range).all() else None,
+            are_equal=self.rows.are_equal,
+        )
+
+    def _joined(self, frames: list[Frame]) -> Frame:
+        """Join parts of a table. Missing targets turn integers into floats, which are converted back."""
+        frame = pandas().concat(frames)
+        if self.rows.without_target:
+            frame = frame.assign(**{self.target: as_whole(frame[self.target])})
+        return frame
+
+    def _split(
+        self, frame: Frame, time: np.ndarray | None, edges: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return which rows of a chunk are test rows, and the bucket of each row if there are groups or times."""
+        if time is not None and edges is not None:
+            return time >= edges[-1], np.searchsorted(edges[:-1], time, side="right")
+        if self.roles.group is None:
+            return counter_uniform(self.seed, TEST, frame.index.to_numpy()) < self.test_share, None
+        is_test = (self._bits_of_groups(frame, TEST_OF_GROUP) >> np.uint64(11)) * 2.0**-53 < self.test_share
+        return is_test, self._bits_of_groups(frame, FOLD) >> np.uint64(48)
 
     def _seen(self, frame: Frame) -> tuple[np.ndarray, np.ndarray | None]:
         """Return which rows of a chunk are used, and their times if there is a time column."""
         roles = self.roles
-        counts, _ = self.rows.see(frame[self.target], None if roles.weight is None else frame[roles.weight])
-        return counts, None if roles.time is None else self._times(frame)
+        is_used, _ = self.rows.see(frame[self.target], None if roles.weight is None else frame[roles.weight])
+        return is_used, None if roles.time is None else self._times(frame)
 
     def _edges(self) -> np.ndarray | None:
         """Return the boundaries of time buckets, followed by the first time of the test rows."""
         name = self.roles.time
         if name is None:
             return None
-        found, start = [], 0
+        samples = []
+        start = 0
         for part in self.parts.parts:
             frame = part.frame()
             self.reading = self.reading or kind_of(frame[name], name, self.asked).reading
-            is_chosen = counter_uniform(self.seed, TIME, np.arange(start, start + len(frame))) < 10 * self.share
-            found.append(self._times(frame[is_chosen]))
+            is_sampled = counter_uniform(self.seed, TIME, np.arange(start, start + len(frame))) < 10 * self.share
+            samples.append(self._times(frame[is_sampled]))
             start += len(frame)
-        known = np.sort(np.concatenate(found))
-        edges = np.unique(np.quantile(known, np.linspace(0, 1, 1025)[1:-1], method="higher"))
-        late = known[-max(round(self.test_share * len(known)), 1)] if self.test_share else np.inf
-        return np.append(edges, late)
+        times = np.sort(np.concatenate(samples))
+        edges = np.unique(np.quantile(times, np.linspace(0, 1, 1025)[1:-1], method="higher"))
+        first_of_test = np.inf
+        if self.test_share:
+            first_of_test = times[-max(round(self.test_share * len(times)), 1)]
+        return np.append(edges, first_of_test)
 
     def _times(self, frame: Frame) -> np.ndarray:
         return times(frame[self.roles.time], self.roles.time, self.asked, self.reading)
 
-    def _of_groups(self, frame: Frame, purpose: int) -> np.ndarray:
+    def _bits_of_groups(self, frame: Frame, purpose: int) -> np.ndarray:
         """Return random bits for each row, determined by its group."""
         names = as_names(frame[self.roles.group])
         return counter_bits(self.seed, purpose, pandas().util.hash_array(names, categorize=True))
 
     def _first_of_values(self, target, learned: np.ndarray) -> np.ndarray:
         """Return a mask of the first two rows with each target, or an all-False mask if there are many targets."""
-        chosen, places = np.zeros(len(target), bool), np.flatnonzero(learned)
+        is_first = np.zeros(len(target), bool)
+        rows = np.flatnonzero(learned)
         codes, values = pandas().factorize(target[learned])
         if self.values is None or len(values) + len(self.values) > 2 * MAX_VALUES:
             self.values = None
-            return chosen
+            return is_first
         for code, value in enumerate(values):
-            if (count := self.values.get(value, 0)) < 2:
-                first = places[np.flatnonzero(codes == code)[: 2 - count]]
-                chosen[first] = True
+            count = self.values.get(value, 0)
+            if count < 2:
+                first = rows[np.flatnonzero(codes == code)[: 2 - count]]
+                is_first[first] = True
                 self.values[value] = count + len(first)
-        return chosen
+        return is_first
 
-    def _update_ranges(self, frame: Frame, counts: np.ndarray) -> None:
+    def _update_ranges(self, frame: Frame, is_used: np.ndarray) -> None:
         """Update the minimum and maximum of integer columns and of the target."""
         for name in frame.columns:
-            if isinstance(frame[name].dtype, np.dtype) and frame[name].dtype.kind in "iu":
-                own = int(frame[name].min()), int(frame[name].max())
-                low, high = self.whole.get(name, own)
-                self.whole[name] = min(low, own[0]), max(high, own[1])
-        target = frame[self.target][counts]
+            series = frame[name]
+            if isinstance(series.dtype, np.dtype) and series.dtype.kind in "iu":
+                low, high = self.integer_ranges.get(name, (np.inf, -np.inf))
+                self.integer_ranges[name] = int(min(low, series.min())), int(max(high, series.max()))
+        target = frame[self.target][is_used]
         if pandas().api.types.is_numeric_dtype(target.dtype) and len(target):
             low, high = self.target_range
             self.target_range = min(low, float(target.min())), max(high, float(target.max()))
@@ -265,11 +309,14 @@ class _Scan:
         """Return the columns that are not inputs, including integer columns that only count the rows."""
         inputs = [name for name in self.parts.names if name != self.target and name not in self.roles.reasons]
         counting = []
-        for name, (low, high) in self.whole.items():
-            is_meant = name not in inputs or name == self.roles.time or name in self.asked.columns
-            if not is_meant and high - low + 1 == self.total and sample[name].is_unique:
+        declared = {self.roles.time, *self.asked.columns}
+        for name, (low, high) in self.integer_ranges.items():
+            if name in inputs and name not in declared and high - low + 1 == self.total and sample[name].is_unique:
                 counting.append(name)
-        return self.roles.reasons | (dict.fromkeys(counting, COUNTS_ROWS) if len(counting) < len(inputs) else {})
+        reasons = self.roles.reasons
+        if len(counting) < len(inputs):
+            reasons |= dict.fromkeys(counting, COUNTS_ROWS)
+        return reasons
 
 
 @dataclass(frozen=True, eq=False)
@@ -309,13 +356,15 @@ class StreamedRows:
         for part, rows in enumerate(self.table.parts.sizes.tolist()):
             count = -(-rows // max(self.window // 16, min(-(-rows // 8), self.window // 4), 1024))
             cuts = np.linspace(0, rows, count + 1).astype(int).tolist()
-            slices += [(part, first, end) for first, end in pairwise(cuts) if self._used(part, first, end).any()]
+            for first, end in pairwise(cuts):
+                if self._used(part, first, end).any():
+                    slices.append((part, first, end))
         return slices
 
     @cached_property
     def sizes(self) -> np.ndarray:
         """The number of rows of each block."""
-        return np.array([int(self._used(*each).sum()) for each in self.slices])
+        return np.array([self._used(part, first, end).sum() for part, first, end in self.slices])
 
     @property
     def rows(self) -> int:
@@ -323,6 +372,7 @@ class StreamedRows:
         return int(self.sizes.sum())
 
     def _used(self, part: int, first: int, end: int) -> np.ndarray:
+        """Return which rows of a slice are training rows."""
         return np.unpackbits(self.table.used[part])[first:end].astype(bool)
 
     @cached_property
@@ -353,10 +403,12 @@ class StreamedRows:
             frame = self._last[number].iloc[first:end]
             frame = frame[self._used(number, first, end)]
             T, weight = self.encoded(self.table.roles.targets(frame))
-            given = self.table.roles.weights(frame)
-            weight = weight if weight is None or given is None else weight * given
-            encoded = dict(zip(VIEWS, self.encoder.of_views(frame, as_arrays=True), strict=True))
+            column_weight = self.table.roles.weights(frame)
+            inputs = dict(zip(VIEWS, self.encoder.of_views(frame, as_arrays=True), strict=True))
         except TableError as error:
             raise TableError(f"In {part.place}: {error}") from None
-        weight = None if weight is None else weight.astype(np.float32)
-        return [Batch(encoded[view], T, weight) for view in views]
+        if weight is not None:
+            if column_weight is not None:
+                weight = weight * column_weight
+            weight = weight.astype(np.float32)
+        return [Batch(inputs[view], T, weight) for view in views]
