@@ -8,13 +8,13 @@ from .elementary import FINITE, Array, Range, absolute, clip, exp, expm1, log1p,
 from .layers import Activation
 
 
-def logistic(z: Array) -> Array:
+def logistic(z):
     """Return 1 / (1 + exp(-z)), without overflow for any finite z."""
     e = exp(-absolute(z))
     return where(real(z) < 0, e, 1) / (1 + e)
 
 
-def softplus(z: Array) -> Array:
+def softplus(z):
     """Return log(1 + exp(z)), without overflow for any finite z."""
     # Both terms treat z = 0 as positive, so that their derivatives there, 1 and -1/2, add up to the correct 1/2.
     return where(real(z) < 0, 0, z) + log1p(exp(-absolute(z)))
@@ -32,11 +32,11 @@ class Identity(Activation):
     2.0
     """
 
-    def value(self, z: Array) -> Array:
+    def value(self, z):
         """Return z."""
         return z
 
-    def derivative(self, z: Array, y: Array) -> Array:
+    def derivative(self, z, y):
         """Return 1."""
         return one(z)
 
@@ -53,11 +53,11 @@ class Logistic(Activation):
     (0.5, 0.25)
     """
 
-    def value(self, z: Array) -> Array:
+    def value(self, z):
         """Return 1 / (1 + exp(-z))."""
         return logistic(z)
 
-    def derivative(self, z: Array, y: Array) -> Array:
+    def derivative(self, z, y):
         """Return y (1 - y)."""
         return y * (1 - y)
 
@@ -77,11 +77,11 @@ class Tanh(Activation):
     (0.0, 1.0)
     """
 
-    def value(self, z: Array) -> Array:
+    def value(self, z):
         """Return tanh(z)."""
         return tanh(z)
 
-    def derivative(self, z: Array, y: Array) -> Array:
+    def derivative(self, z, y):
         """Return 1 - y²."""
         return 1 - y * y
 
@@ -100,11 +100,11 @@ class ReLU(Activation):
     (0.0, 2.0)
     """
 
-    def value(self, z: Array) -> Array:
+    def value(self, z):
         """Return max(z, 0)."""
         return where(real(z) > 0, z, 0)
 
-    def derivative(self, z: Array, y: Array) -> Array:
+    def derivative(self, z, y):
         """Return 1 where z > 0, else 0."""
         return where(real(z) > 0, one(z), 0)
 
@@ -129,11 +129,11 @@ class LeakyReLU(Activation):
     leak: float = 0.01
     _ranges: ClassVar[dict[str, Range]] = {"leak": FINITE}
 
-    def value(self, z: Array) -> Array:
+    def value(self, z):
         """Return z where z > 0, else leak z."""
         return where(real(z) > 0, z, self.leak * z)
 
-    def derivative(self, z: Array, y: Array) -> Array:
+    def derivative(self, z, y):
         """Return 1 where z > 0, else leak."""
         return where(real(z) > 0, one(z), self.leak)
 
@@ -158,11 +158,11 @@ class ELU(Activation):
     alpha: float = 1.0
     _ranges: ClassVar[dict[str, Range]] = {"alpha": FINITE}
 
-    def value(self, z: Array) -> Array:
+    def value(self, z):
         """Return z where z > 0, else alpha (exp(z) - 1)."""
         return where(real(z) > 0, z, self.alpha * expm1(clip(z, -inf, 0.0)))
 
-    def derivative(self, z: Array, y: Array) -> Array:
+    def derivative(self, z, y):
         """Return 1 where z > 0, else alpha exp(z) = y + alpha."""
         return where(real(z) > 0, one(z), y + self.alpha)
 
@@ -181,19 +181,19 @@ class GELU(Activation):
     (0.0, 1000.0)
     """
 
-    def value(self, z: Array) -> Array:
+    def value(self, z):
         """Return z logistic(2 u)."""
         u, _ = _gelu_u(z)
         return z * logistic(2 * u)
 
-    def derivative(self, z: Array, y: Array) -> Array:
+    def derivative(self, z, y):
         """Return s + 2 y (1 - s) u' with s = logistic(2 u)."""
         u, u_derivative = _gelu_u(z)
         s = logistic(2 * u)
         return s + 2 * y * (1 - s) * u_derivative
 
 
-def _gelu_u(z: Array) -> tuple[Array, Array]:
+def _gelu_u(z) -> tuple[Array, Array]:
     """Return u and du/dz. Clipping z to ±25 avoids overflow of z³ and changes no bit of the logistic function."""
     c = clip(z, -25.0, 25.0)
     return (2 / pi) ** 0.5 * (c + 0.044715 * c * c * c), (2 / pi) ** 0.5 * (1 + 3 * 0.044715 * c * c)
@@ -211,11 +211,11 @@ class SiLU(Activation):
     (0.0, 1000.0)
     """
 
-    def value(self, z: Array) -> Array:
+    def value(self, z):
         """Return z logistic(z)."""
         return z * logistic(z)
 
-    def derivative(self, z: Array, y: Array) -> Array:
+    def derivative(self, z, y):
         """Return s + y (1 - s) with s = logistic(z)."""
         s = logistic(z)
         return s + y * (1 - s)
@@ -233,10 +233,10 @@ class Softplus(Activation):
     0.693147
     """
 
-    def value(self, z: Array) -> Array:
+    def value(self, z):
         """Return log(1 + exp(z))."""
         return softplus(z)
 
-    def derivative(self, z: Array, y: Array) -> Array:
+    def derivative(self, z, y):
         """Return logistic(z)."""
         return logistic(z)

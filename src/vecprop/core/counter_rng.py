@@ -47,7 +47,7 @@ def permutation(seed: int, epoch: int, rows: int) -> np.ndarray:
     return np.argsort(row_keys(seed, epoch, np.arange(rows)), kind="stable")
 
 
-def row_keys(seed: int, epoch: int, rows: Array) -> np.ndarray:
+def row_keys(seed: int, epoch: int, rows) -> np.ndarray:
     """Return the random sort keys that `permutation` uses for these row indices."""
     return counter_bits(seed, SHUFFLE, epoch, rows)
 
@@ -91,7 +91,9 @@ class RandomKey:
         """Return a random key; an integer is used as the seed."""
         if not isinstance(noise, RandomKey | int | np.integer | None):
             raise TypeError(f"noise must be an integer, a RandomKey or None, got {noise!r}.")
-        return cls(seed=noise) if isinstance(noise, int | np.integer) else noise
+        if isinstance(noise, int | np.integer):
+            return cls(seed=noise)
+        return noise
 
     def _at_layer(self, layer: int) -> Self:
         """Return the same key for another layer."""
@@ -115,7 +117,9 @@ class RandomKey:
 
     def uniform(self, rows: int, columns: int) -> np.ndarray:
         """Return a uniform number in [0, 1) for each row and column, shape (*M, rows, columns)."""
-        seed = self.seed if isinstance(self.seed, int) else np.asarray(self.seed)[..., None, None]
+        seed = self.seed
+        if not isinstance(seed, int):
+            seed = np.asarray(seed)[..., None, None]
         row = np.arange(rows) if self.rows is None else np.asarray(self.rows)
         parts = (-1 - part for part in self.parts)  # negative, to differ from row indices
         return counter_uniform(seed, DROPOUT, self.step, self.layer, *parts, row[..., None], np.arange(columns))

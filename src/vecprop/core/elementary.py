@@ -20,7 +20,7 @@ Array: TypeAlias = Any
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def namespace(*arrays: Array) -> Any:
+def namespace(*arrays) -> Any:
     """Return the array library of the arguments, which is NumPy for Python numbers."""
     if len(arrays) == 1 and type(arrays[0]) is np.ndarray:
         return np
@@ -33,7 +33,7 @@ def namespace(*arrays: Array) -> Any:
     return array_namespace(*arrays)
 
 
-def is_of(kinds: str | tuple[str, ...], array: Array) -> bool:
+def is_of(kinds: str | tuple[str, ...], array) -> bool:
     """Return whether an array's dtype has one of these kinds of the array API standard."""
     return _is_of(kinds, namespace(array), array.dtype)
 
@@ -43,47 +43,50 @@ def _is_of(kinds: str | tuple[str, ...], xp, dtype) -> bool:
     return xp.isdtype(dtype, kinds)  # cached, since it takes a microsecond and is called often
 
 
-def exp(z: Array) -> Array:
+def exp(z):
     """Return e to the power z."""
     return namespace(z).exp(z)
 
 
-def expm1(z: Array) -> Array:
+def expm1(z):
     """Return exp(z) - 1, accurate near z = 0."""
     return namespace(z).expm1(z)
 
 
-def log(z: Array) -> Array:
+def log(z):
     """Return the natural logarithm of z."""
     return namespace(z).log(z)
 
 
-def log1p(z: Array) -> Array:
+def log1p(z):
     """Return log(1 + z), accurate near z = 0."""
     return namespace(z).log1p(z)
 
 
-def tanh(z: Array) -> Array:
+def tanh(z):
     """Return the hyperbolic tangent of z."""
     return namespace(z).tanh(z)
 
 
-def sqrt(z: Array) -> Array:
+def sqrt(z):
     """Return the square root of z."""
     return namespace(z).sqrt(z)
 
 
-def real(z: Array) -> Array:
+def real(z):
     """Return the real part of z, which is z itself if z is real."""
     return namespace(z).real(z)
 
 
-def is_within(value: Any, low: float, high: float = inf, ends: Literal["[]", "[)", "(]", "()"] = "[)") -> bool:
+def is_within(value, low: float, high: float = inf, ends: Literal["[]", "[)", "(]", "()"] = "[)") -> bool:
     """Return whether a value is a number, not a Boolean, in the interval from low to high."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
         return False
-    is_above = low <= value if ends[0] == "[" else low < value
-    return bool(is_above and (value <= high if ends[1] == "]" else value < high))
+    if value == low:
+        return ends[0] == "["
+    if value == high:
+        return ends[1] == "]"
+    return bool(low < value < high)
 
 
 Range: TypeAlias = tuple[str, float, float, Literal["[]", "[)", "(]", "()"]]
@@ -101,10 +104,10 @@ def suggests_keywords(function: Function) -> Function:
     names = signature(function).parameters.keys()
 
     @wraps(function)
-    def checked(*args, **given):
-        if not given.keys() <= names:
-            _refuse_unknown(function, given, args[0] if "self" in names else None)
-        return function(*args, **given)
+    def checked(*args, **keywords):
+        if not keywords.keys() <= names:
+            _refuse_unknown(function, keywords, args[0] if "self" in names else None)
+        return function(*args, **keywords)
 
     return checked  # pyright: ignore[reportReturnType]
 
@@ -114,18 +117,20 @@ class SuggestsKeywords(SuggestsNames):
 
     if not TYPE_CHECKING:  # type checkers read the parameters of __init__
 
-        def __new__(cls, *_: Any, **given: Any) -> Any:  # noqa: D102
-            if not given.keys() <= getattr(cls, "__dataclass_fields__", {}).keys():
-                _refuse_unknown(cls, given)
+        def __new__(cls, *_, **keywords):  # noqa: D102
+            if not keywords.keys() <= getattr(cls, "__dataclass_fields__", {}).keys():
+                _refuse_unknown(cls, keywords)
             return super().__new__(cls)
 
 
-def _refuse_unknown(called, given: Iterable[str], owner=None) -> None:
+def _refuse_unknown(called, keywords: Iterable[str], owner=None) -> None:
     """Raise an error for the first keyword argument that is not a parameter."""
     parameters = signature(called.__init__ if isinstance(called, type) else called).parameters
-    unknown = [name for name in given if name not in parameters]
-    if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        raise TypeError(unknown_keyword(called, unknown[0], [*parameters], owner))
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    for name in keywords:
+        if name not in parameters:
+            raise TypeError(unknown_keyword(called, name, [*parameters], owner))
 
 
 class Ranged(SuggestsKeywords):
@@ -137,43 +142,45 @@ class Ranged(SuggestsKeywords):
     def __post_init__(self, ranges: dict[str, Range] | None = None) -> None:
         """Raise a ValueError if a field is out of range or not a listed value."""
         for name, listed in self._choices.items():
-            if (value := getattr(self, name)) not in listed:
+            value = getattr(self, name)
+            if value not in listed:
                 raise ValueError(
                     f"The {name} of {type(self).__name__} must be one of {', '.join(map(repr, listed))}, got {value!r}."
                 )
-        for name, (words, low, high, ends) in (self._ranges if ranges is None else ranges).items():
-            if not is_within(value := getattr(self, name), low, high, ends):
-                raise ValueError(f"{type(self).__name__} needs {words.format(name)}, not {value!r}.")
+        for name, (text, low, high, ends) in (self._ranges if ranges is None else ranges).items():
+            value = getattr(self, name)
+            if not is_within(value, low, high, ends):
+                raise ValueError(f"{type(self).__name__} needs {text.format(name)}, not {value!r}.")
 
 
-def where(condition: Array, a: Array, b: Array) -> Array:
+def where(condition, a, b):
     """Return a where the condition is true, else b; Python numbers adopt the dtype of the other argument."""
     return namespace(condition).where(condition, a, b)
 
 
-def one(z: Array) -> Array:
+def one(z):
     """Return an array of ones with the shape and dtype of z."""
     xp = namespace(z)
     return xp.ones_like(z)
 
 
-def absolute(z: Array) -> Array:
+def absolute(z):
     """Return -z where the real part of z is negative, else z."""
     return where(real(z) < 0, -z, z)
 
 
-def sign(z: Array) -> Array:
+def sign(z):
     """Return -1, 0 or 1 where the real part of z is negative, zero or positive."""
     xp = namespace(z)
     return xp.sign(real(z))
 
 
-def clip(z: Array, low: float, high: float) -> Array:
+def clip(z, low: float, high: float):
     """Return z where its real part lies between low and high, else the nearer bound."""
     return where(real(z) < low, low, where(real(z) > high, high, z))
 
 
-def on_host(array: Array) -> np.ndarray:
+def on_host(array) -> np.ndarray:
     """Return the array as a NumPy array in main memory."""
     if not isinstance(array, np.ndarray | np.generic | int | float | complex):
         from array_api_compat import is_cupy_array, is_torch_array, to_device

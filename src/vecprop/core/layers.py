@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .counter_rng import RandomKey
-from .elementary import AT_LEAST_0, POSITIVE, SHARE, Array, Range, Ranged, namespace, real, sqrt
+from .elementary import AT_LEAST_0, POSITIVE, SHARE, Array, Range, Ranged, is_within, namespace, real, sqrt
 
 
 class Penalized(tuple[int, ...]):
@@ -131,7 +131,9 @@ def fill(p: dict[str, np.ndarray], generator: np.random.Generator, initializer: 
     """Draw a layer's matrices from the initializer, and set its other parameters to 0, in place."""
     draw = initializer or Glorot()
     for values in p.values():
-        values[...] = draw(generator, *values.shape) if values.ndim == 2 else 0
+        values[...] = 0
+        if values.ndim == 2:
+            values[...] = draw(generator, *values.shape)
 
 
 Parameters = dict[str, Array]
@@ -194,22 +196,22 @@ class Layer(Ranged, ABC):
         """Write the parameter gradients into J, and return the gradient with respect to X."""
 
 
-def affine(X: Array, W: Array, b: Array) -> Array:
+def affine(X, W, b):
     """Return Z = X W + b, with the bias added to every row."""
     return X @ W + b[..., None, :]
 
 
-def weight_gradient(X: Array, delta: Array) -> Array:
+def weight_gradient(X, delta):
     """Return J_W = Xᵀ delta, summed over the rows."""
     return X.mT @ delta
 
 
-def bias_gradient(delta: Array) -> Array:
+def bias_gradient(delta):
     """Return J_b = 1ᵀ delta, summed over the rows."""
     return namespace(delta).sum(delta, axis=-2)
 
 
-def input_gradient(delta: Array, W: Array) -> Array:
+def input_gradient(delta, W):
     """Return delta_X = delta Wᵀ."""
     return delta @ W.mT
 
@@ -245,7 +247,7 @@ class Dense(Layer):
 
     def __post_init__(self) -> None:
         """Validate the number of outputs and the initializer."""
-        if isinstance(self.outputs, bool) or not isinstance(self.outputs, int | np.integer) or self.outputs < 1:
+        if not isinstance(self.outputs, int | np.integer) or not is_within(self.outputs, 1):
             raise ValueError(f"The number of outputs of Dense must be a positive integer, got {self.outputs!r}.")
         if not isinstance(self.initializer, Initializer):
             raise TypeError(
@@ -255,17 +257,18 @@ class Dense(Layer):
 
     def parameters(self, inputs: int) -> tuple[Shapes, int]:
         """Return the shapes of W (penalized) and b, and the number of outputs."""
-        return {"W": Penalized((inputs, int(self.outputs))), "b": (int(self.outputs),)}, int(self.outputs)
+        outputs = int(self.outputs)
+        return {"W": Penalized((inputs, outputs)), "b": (outputs,)}, outputs
 
-    def init(self, p: dict[str, np.ndarray], generator: np.random.Generator) -> None:
+    def init(self, p, generator):
         """Draw W from the initializer and set b to 0."""
         fill(p, generator, self.initializer)
 
-    def forward(self, p: Parameters, X: Array, noise: RandomKey | None = None) -> tuple[Array, Array]:
+    def forward(self, p, X, noise=None):
         """Return X W + b, and X for the backward pass."""
         return affine(X, p["W"], p["b"]), X
 
-    def backward(self, p: Parameters, saved: Array, delta: Array, J: Parameters) -> Array:
+    def backward(self, p, saved, delta, J):
         """Fill J_W = Xᵀ delta and J_b = 1ᵀ delta; return delta Wᵀ."""
         J["W"][...] = weight_gradient(saved, delta)
         J["b"][...] = bias_gradient(delta)
@@ -302,12 +305,12 @@ class Activation(Layer):
     def derivative(self, z: Array, y: Array) -> Array:
         """Return the function's derivative at z, where y = value(z)."""
 
-    def forward(self, p: Parameters, X: Array, noise: RandomKey | None = None) -> tuple[Array, tuple[Array, Array]]:
+    def forward(self, p, X, noise=None):
         """Return Y = value(X), with X and Y for the backward pass."""
         Y = self.value(X)
         return Y, (X, Y)
 
-    def backward(self, p: Parameters, saved: tuple[Array, Array], delta: Array, J: Parameters) -> Array:
+    def backward(self, p, saved, delta, J):
         """Return derivative * delta."""
         return self.derivative(*saved) * delta
 
@@ -339,7 +342,7 @@ class Dropout(Layer):
     random: ClassVar[bool] = True
     _ranges: ClassVar[dict[str, Range]] = {"rate": SHARE}
 
-    def forward(self, p: Parameters, X: Array, noise: RandomKey | None = None) -> tuple[Array, Array | None]:
+    def forward(self, p, X, noise=None):
         """Return X times a mask of 0 and 1 / (1 - rate), and the mask; in prediction, return X and None."""
         if noise is None:
             return X, None
@@ -348,7 +351,7 @@ class Dropout(Layer):
         mask = xp.asarray(survives / (1 - self.rate), dtype=real(X).dtype, device=X.device)
         return X * mask, mask
 
-    def backward(self, p: Parameters, saved: Array | None, delta: Array, J: Parameters) -> Array:
+    def backward(self, p, saved, delta, J):
         """Return delta times the mask."""
         return delta if saved is None else delta * saved
 
@@ -386,18 +389,19 @@ class LayerNorm(Layer):
         """Return the shapes of g and b, and the number of outputs, which equals the number of inputs."""
         return {"g": (inputs,), "b": (inputs,)}, inputs
 
-    def init(self, p: dict[str, np.ndarray], generator: np.random.Generator) -> None:
+    def init(self, p, generator):
         """Set g to 1 and b to 0."""
-        p["g"][...], p["b"][...] = 1, 0
+        p["g"][...] = 1
+        p["b"][...] = 0
 
-    def forward(self, p: Parameters, X: Array, noise: RandomKey | None = None) -> tuple[Array, tuple[Array, Array]]:
+    def forward(self, p, X, noise=None):
         """Return g x̂ + b, with x̂ and the rows' standard deviations for the backward pass."""
         centered = X - _row_mean(X)
         deviation = sqrt(_row_mean(centered * centered) + self.epsilon)
         normal = centered / deviation
         return p["g"][..., None, :] * normal + p["b"][..., None, :], (normal, deviation)
 
-    def backward(self, p: Parameters, saved: tuple[Array, Array], delta: Array, J: Parameters) -> Array:
+    def backward(self, p, saved, delta, J):
         """Fill J_g = Σ delta x̂ and J_b = Σ delta; return (d - mean(d) - x̂ mean(d x̂)) / deviation with d = g delta."""
         normal, deviation = saved
         J["g"][...] = bias_gradient(delta * normal)
@@ -406,7 +410,7 @@ class LayerNorm(Layer):
         return (d - _row_mean(d) - normal * _row_mean(d * normal)) / deviation
 
 
-def _row_mean(X: Array) -> Array:
+def _row_mean(X):
     """Return each row's mean, as a column."""
     # The mean function of the array API standard does not support complex numbers.
     return namespace(X).sum(X, axis=-1, keepdims=True) / X.shape[-1]
@@ -467,18 +471,18 @@ class Layout:
     """
 
     def __init__(self, shapes: Sequence[Mapping[str, Sequence[int]]], kinds: Sequence[str] | None = None) -> None:
-        tensors, start = [], 0
-        for layer, named in enumerate(shapes):
-            for name, shape in named.items():
-                kind, lengths = kinds[layer] if kinds else "layer", tuple(int(length) for length in shape)
-                tensor = Tensor(layer, kind, name, start, prod(lengths), lengths, isinstance(shape, Penalized))
+        self.tensors: tuple[Tensor, ...] = ()
+        self.layers = len(shapes)
+        self.size = 0
+        for layer, layer_shapes in enumerate(shapes):
+            kind = kinds[layer] if kinds else "layer"
+            for name, shape in layer_shapes.items():
+                lengths = tuple(map(int, shape))
+                tensor = Tensor(layer, kind, name, self.size, prod(lengths), lengths, isinstance(shape, Penalized))
                 if tensor.penalized and len(lengths) != 2:
                     raise ValueError(f"{tensor} has shape {lengths}, but only matrices can have penalties.")
-                tensors.append(tensor)
-                start += tensor.size
-        self.tensors: tuple[Tensor, ...] = tuple(tensors)
-        self.layers = len(shapes)
-        self.size = start
+                self.tensors += (tensor,)
+                self.size += tensor.size
 
     def views(self, vector: Array) -> list[dict[str, Array]]:
         """Return each layer's parameters by name, as views of the vector.
@@ -495,11 +499,12 @@ class Layout:
         """
         xp = namespace(vector)
         members = tuple(vector.shape[:-1])
-        views: list[dict[str, Array]] = [{} for _ in range(self.layers)]
+        views = [{} for _ in range(self.layers)]
         for tensor in self.tensors:
-            part = vector[..., tensor.start : tensor.start + tensor.size]
             # Splitting the last axis never copies, for any strides.
-            views[tensor.layer][tensor.name] = xp.reshape(part, members + tensor.shape)
+            views[tensor.layer][tensor.name] = xp.reshape(
+                vector[..., tensor.start : tensor.start + tensor.size], members + tensor.shape
+            )
         return views
 
     def locate(self, index: int) -> str:
@@ -513,7 +518,7 @@ class Layout:
         for tensor in self.tensors:
             if tensor.start <= index < tensor.start + tensor.size:
                 entry = np.unravel_index(index - tensor.start, tensor.shape)
-                return f"{tensor}[{', '.join(str(int(i)) for i in entry)}]"
+                return f"{tensor}[{', '.join(map(str, entry))}]"
         raise IndexError(f"The index {index} is out of range for {self.size} parameters.")
 
     def __eq__(self, other: object) -> bool:

@@ -101,30 +101,30 @@ class SoftmaxCrossEntropy(Loss):
 
     takes_classes: ClassVar[bool] = True
 
-    def predict(self, Z: Array) -> Array:
+    def predict(self, Z):
         """Return the softmax of each row."""
         E = exp(_shifted(Z))
         return E / namespace(E).sum(E, axis=-1, keepdims=True)
 
-    def value(self, Z: Array, T: Array) -> Array:
+    def value(self, Z, T):
         """Return -Σ t log y of each row."""
         S = _shifted(Z)
         xp = namespace(S)
         minus_log_Y = log(xp.sum(exp(S), axis=-1, keepdims=True)) - S
         return xp.sum(one_hot(T, Z) * minus_log_Y, axis=-1)
 
-    def delta(self, Z: Array, T: Array) -> Array:
+    def delta(self, Z, T):
         """Return Y - T."""
         return self.predict(Z) - one_hot(T, Z)
 
-    def wrong_targets(self, T: Array) -> tuple[Array, str] | None:
+    def wrong_targets(self, T):
         """Return a mask of the rows that are not distributions over the classes."""
         xp = namespace(T)
         sums = xp.sum(T, axis=-1, keepdims=True)
         wrong = (T < 0) | (absolute(sums - 1) > 1e-5)
         return (wrong, "SoftmaxCrossEntropy needs rows of probabilities that sum to 1, or integer classes")
 
-    def exact_targets(self, T: Array) -> Array:
+    def exact_targets(self, T):
         """Normalize rows to sum to 1 in the dtype of T. Otherwise, Y - T is not the derivative.
 
         Labels that were rounded to float32 sum to 1 within 1e-7. A float64 gradient would have an error of this size.
@@ -135,7 +135,7 @@ class SoftmaxCrossEntropy(Loss):
         return xp.where(off, T / sums, T) if bool(xp.any(off)) else T
 
 
-def _shifted(Z: Array) -> Array:
+def _shifted(Z):
     """Subtract each row's largest entry from Z, which does not change the softmax; clip to avoid overflow."""
     xp = namespace(Z)
     half = float(xp.finfo(Z.dtype).max) / 2
@@ -143,7 +143,7 @@ def _shifted(Z: Array) -> Array:
     return Z - xp.max(real(Z), axis=-1, keepdims=True)
 
 
-def one_hot(T: Array, Z: Array) -> Array:
+def one_hot(T, Z):
     """Return the targets as rows of probabilities in Z's real dtype; integer classes become one-hot rows."""
     xp = namespace(Z)
     # Classes have one axis less than Z. Integer one-hot rows were converted to floating point earlier.
@@ -179,7 +179,7 @@ class ElementwiseLoss(Loss):
     def element(self, Z: Array, T: Array) -> Array:
         """Return each output's loss, (*M, N, O)."""
 
-    def value(self, Z: Array, T: Array) -> Array:
+    def value(self, Z, T):
         """Return each row's loss, summed over outputs, (*M, N)."""
         return namespace(Z).sum(self.element(Z, T), axis=-1)
 
@@ -204,19 +204,19 @@ class BinaryCrossEntropy(ElementwiseLoss):
     array([1000.])
     """
 
-    def predict(self, Z: Array) -> Array:
+    def predict(self, Z):
         """Return logistic(z)."""
         return logistic(Z)
 
-    def element(self, Z: Array, T: Array) -> Array:
+    def element(self, Z, T):
         """Return -t log y - (1 - t) log(1 - y), with -log y = softplus(-z) and -log(1 - y) = softplus(z)."""
         return T * softplus(-Z) + (1 - T) * softplus(Z)
 
-    def delta(self, Z: Array, T: Array) -> Array:
+    def delta(self, Z, T):
         """Return Y - T."""
         return logistic(Z) - T
 
-    def wrong_targets(self, T: Array) -> tuple[Array, str] | None:
+    def wrong_targets(self, T):
         """Return a mask of the targets that are not between 0 and 1."""
         return (T < 0) | (T > 1), "BinaryCrossEntropy needs targets between 0 and 1"
 
@@ -225,7 +225,7 @@ class BinaryCrossEntropy(ElementwiseLoss):
 class RegressionLoss(ElementwiseLoss):
     """The base class of losses with the identity link, y = z."""
 
-    def predict(self, Z: Array) -> Array:
+    def predict(self, Z):
         """Return Z."""
         return Z
 
@@ -247,11 +247,11 @@ class SquaredError(RegressionLoss):
     array([2.])
     """
 
-    def element(self, Z: Array, T: Array) -> Array:
+    def element(self, Z, T):
         """Return ½ (y - t)²."""
         return (Z - T) * (Z - T) / 2
 
-    def delta(self, Z: Array, T: Array) -> Array:
+    def delta(self, Z, T):
         """Return y - t."""
         return Z - T
 
@@ -275,11 +275,11 @@ class AbsoluteError(RegressionLoss):
     array([2.])
     """
 
-    def element(self, Z: Array, T: Array) -> Array:
+    def element(self, Z, T):
         """Return |y - t|."""
         return absolute(Z - T)
 
-    def delta(self, Z: Array, T: Array) -> Array:
+    def delta(self, Z, T):
         """Return the sign of y - t."""
         return sign(Z - T)
 
@@ -313,12 +313,12 @@ class Huber(RegressionLoss):
     threshold: float = 1.0
     _ranges: ClassVar[dict[str, Range]] = {"threshold": POSITIVE}
 
-    def element(self, Z: Array, T: Array) -> Array:
+    def element(self, Z, T):
         """Return c (d - ½ c)."""
         c = self.delta(Z, T)
         return c * (Z - T - c / 2)
 
-    def delta(self, Z: Array, T: Array) -> Array:
+    def delta(self, Z, T):
         """Return d, clipped to [-k, k]."""
         return clip(Z - T, -self.threshold, self.threshold)
 
@@ -352,11 +352,11 @@ class Quantile(RegressionLoss):
     level: float = 0.5
     _ranges: ClassVar[dict[str, Range]] = {"level": ("a {} between 0 and 1", 0, 1, "()")}
 
-    def element(self, Z: Array, T: Array) -> Array:
+    def element(self, Z, T):
         """Return delta (y - t)."""
         return self.delta(Z, T) * (Z - T)
 
-    def delta(self, Z: Array, T: Array) -> Array:
+    def delta(self, Z, T):
         """Return -level where t > y, 1 - level where t < y, and 0 where t = y."""
         s = sign(Z - T)
         return where(s > 0, (1 - self.level) * s, self.level * s)
@@ -381,18 +381,18 @@ class Poisson(ElementwiseLoss):
     array([1.])
     """
 
-    def predict(self, Z: Array) -> Array:
+    def predict(self, Z):
         """Return exp(z)."""
         return exp(Z)
 
-    def element(self, Z: Array, T: Array) -> Array:
+    def element(self, Z, T):
         """Return exp(z) - t z."""
         return exp(Z) - T * Z
 
-    def delta(self, Z: Array, T: Array) -> Array:
+    def delta(self, Z, T):
         """Return Y - T."""
         return exp(Z) - T
 
-    def wrong_targets(self, T: Array) -> tuple[Array, str] | None:
+    def wrong_targets(self, T):
         """Return a mask of the negative targets."""
         return T < 0, "Poisson needs targets of at least 0"

@@ -9,7 +9,7 @@ import numpy as np
 from ..system.suggestions import wrong_part
 from ..system.versions import Versioned
 from .counter_rng import RandomKey
-from .elementary import Array, SuggestsKeywords, namespace
+from .elementary import Array, SuggestsKeywords, is_within, namespace
 from .layers import Activation, Layer, Layout, fill
 from .losses import Loss
 from .penalties import Penalty
@@ -81,7 +81,7 @@ class Network(SuggestsKeywords, Versioned):
     def __init__(
         self, inputs: int, layers: Iterable[Layer], loss: Loss, penalty: Penalty | Sequence[Penalty] | None = None
     ) -> None:
-        if isinstance(inputs, bool) or not isinstance(inputs, int | np.integer) or inputs < 1:
+        if not isinstance(inputs, int | np.integer) or not is_within(inputs, 1):
             raise ValueError(f"The number of inputs of a network must be a positive integer, got {inputs!r}.")
         if isinstance(layers, Layer):
             raise TypeError(f"layers must be a list, got one {type(layers).__name__}: write [{layers!r}].")
@@ -93,17 +93,29 @@ class Network(SuggestsKeywords, Versioned):
         for number, layer in enumerate(layers):
             _require(layer, f"Layer {number}", "layer", ("parameters", "forward", "backward"))
         _require(loss, "The loss", "loss", ("predict", "value", "delta"))
-        penalties = () if penalty is None else tuple(penalty) if isinstance(penalty, Sequence) else (penalty,)
+        penalties = ()
+        if isinstance(penalty, Sequence):
+            penalties = tuple(penalty)
+        elif penalty is not None:
+            penalties = (penalty,)
         for part in penalties:
             _require(part, "The penalty", "penalty", ("value", "gradient"))
-        shapes, widths = [], [int(inputs)]
+        shapes = []
+        widths = []
+        width = int(inputs)
         for layer in layers:
-            named, width = layer.parameters(widths[-1])
-            shapes.append(named)
+            layer_shapes, width = layer.parameters(width)
+            shapes.append(layer_shapes)
             widths.append(width)
         layout = Layout(shapes, [type(layer).__name__ for layer in layers])
-        parts = {"layers": layers, "loss_function": loss, "penalties": penalties}
-        vars(self).update(inputs=int(inputs), **parts, widths=tuple(widths[1:]), layout=layout)  # self is frozen
+        vars(self).update(  # self is frozen
+            inputs=int(inputs),
+            layers=layers,
+            loss_function=loss,
+            penalties=penalties,
+            widths=tuple(widths),
+            layout=layout,
+        )
 
     if not TYPE_CHECKING:
 
@@ -193,7 +205,8 @@ class Network(SuggestsKeywords, Versioned):
         saved : list
             The values that each layer saved for its backward pass.
         """
-        outputs, saved = [], []
+        outputs = []
+        saved = []
         for number, (layer, p) in enumerate(zip(self.layers, self.layout.views(theta), strict=True)):
             X, values = layer.forward(p, X, noise and noise._at_layer(number))
             if X.shape[-1] != self.widths[number]:
@@ -224,9 +237,9 @@ class Network(SuggestsKeywords, Versioned):
         array (*M, N, I)
             The gradient with respect to X.
         """
-        views, J = self.layout.views(theta), self.layout.views(gradient)
-        for number in reversed(range(len(self.layers))):
-            delta = self.layers[number].backward(views[number], saved[number], delta, J[number])
+        steps = zip(self.layers, self.layout.views(theta), saved, self.layout.views(gradient), strict=True)
+        for layer, p, values, J in reversed(list(steps)):
+            delta = layer.backward(p, values, delta, J)
         return delta
 
     def hidden(self, theta: Array, X: Array, layer: int) -> Array:
@@ -273,9 +286,9 @@ class Network(SuggestsKeywords, Versioned):
 
     def _batch(
         self,
-        theta: Array,
-        X: Array,
-        T: Array,
+        theta,
+        X,
+        T,
         sample_weight: Array | None = None,
         *,
         finite: bool = True,
@@ -338,14 +351,12 @@ class Network(SuggestsKeywords, Versioned):
             require_writable(theta)
         return self._batch_loss_and_gradient(theta, self._batch(theta, X, T, sample_weight), RandomKey._of(noise))
 
-    def _batch_loss(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> Array:
+    def _batch_loss(self, theta, batch: Batch, noise: RandomKey | None = None):
         """Return the loss on a validated batch; see `loss`."""
         outputs, _ = self.forward(theta, batch.X, noise)
         return self._reduced(theta, outputs[-1], batch)
 
-    def _batch_loss_and_gradient(
-        self, theta: Array, batch: Batch, noise: RandomKey | None = None
-    ) -> tuple[Array, Array]:
+    def _batch_loss_and_gradient(self, theta, batch: Batch, noise: RandomKey | None = None) -> tuple[Array, Array]:
         """Return the loss and gradient on a validated batch; see `loss_and_gradient`."""
         outputs, saved = self.forward(theta, batch.X, noise)
         loss = self._reduced(theta, outputs[-1], batch)
@@ -355,30 +366,35 @@ class Network(SuggestsKeywords, Versioned):
         self._add_penalty_gradient(theta, gradient, batch)
         return loss, gradient
 
-    def _reduced(self, theta: Array, Z: Array, batch: Batch) -> Array:
+    def _reduced(self, theta, Z, batch: Batch):
         """Return Σ w ℓ over the rows plus the penalty, with w from `row_weight`."""
         loss = namespace(Z).sum(self._row_weight(batch) * self.loss_function.value(Z, batch.T), axis=-1)
-        return loss + self._penalty(theta, batch) if self.penalties else loss
+        if self.penalties:
+            loss = loss + self._penalty(theta, batch)
+        return loss
 
-    def _penalty(self, theta: Array, batch: Batch) -> Array:
+    def _penalty(self, theta, batch: Batch):
         """Return the penalty for a batch, (*M,) for theta of shape (*M, P)."""
         divisor = self._divisor(batch)
-        pairs = [(penalty, W) for W in self._weights(theta) for penalty in self.penalties]
-        return sum(p.value(W) / divisor if _is_averaged(p) else p.value(W) for p, W in pairs)
+        total = 0
+        for W in self._weights(theta):
+            for penalty in self.penalties:
+                total = total + _averaged(penalty, penalty.value(W), divisor)
+        return total
 
-    def _add_penalty_gradient(self, theta: Array, gradient: Array, batch: Batch) -> None:
+    def _add_penalty_gradient(self, theta, gradient, batch: Batch) -> None:
         """Add the gradient of the penalties at theta to the gradient of a batch, in place."""
         divisor = _column(_column(self._divisor(batch)))
         for W, J_W in zip(self._weights(theta), self._weights(gradient), strict=True):
             for penalty in self.penalties:
-                J_W[...] = J_W + (penalty.gradient(W) / divisor if _is_averaged(penalty) else penalty.gradient(W))
+                J_W[...] = J_W + _averaged(penalty, penalty.gradient(W), divisor)
 
-    def _row_weight(self, batch: Batch) -> Array:
+    def _row_weight(self, batch: Batch):
         """Return the factor of each row in the loss: w, or w / Σ w for a mean. Without weights, return a scalar."""
         divisor = _column(self._divisor(batch))
         return 1 / divisor if batch.weight is None else batch.weight / divisor
 
-    def _divisor(self, batch: Batch) -> Array:
+    def _divisor(self, batch: Batch):
         """Return the divisor of sums over the rows: 1, or Σ w for a mean, or infinity if all weights are 0."""
         if self.reduction == "sum":
             return 1.0
@@ -388,7 +404,7 @@ class Network(SuggestsKeywords, Versioned):
         total = xp.sum(batch.weight, axis=-1)
         return xp.where(total > 0, total, xp.inf)
 
-    def _weights(self, vector: Array) -> list[Array]:
+    def _weights(self, vector) -> list[Array]:
         """Return the penalized matrices of theta or of a gradient."""
         if not self.penalties:
             return []
@@ -428,19 +444,20 @@ class Network(SuggestsKeywords, Versioned):
         return summarize(self, rows, batch_size)
 
 
-def _require(part, what: str, role: str, methods: tuple[str, ...]) -> None:
+def _require(part, name: str, role: str, methods: tuple[str, ...]) -> None:
     examples = {"layer": "Dense(3) or ReLU()", "loss": "SquaredError()", "penalty": "L2(0.0001)"}
     example = f"a {role} such as {examples[role]}"
     if isinstance(part, type | str):
-        raise TypeError(wrong_part(what, part, example))
-    missing = [method for method in methods if not callable(getattr(part, method, None))]
-    if missing:
-        raise TypeError(f"{what} is {part!r}, which lacks the method {missing[0]} of a {role}: pass {example}.")
+        raise TypeError(wrong_part(name, part, example))
+    for method in methods:
+        if not callable(getattr(part, method, None)):
+            raise TypeError(f"{name} is {part!r}, which lacks the method {method} of a {role}: pass {example}.")
 
 
-def _is_averaged(penalty) -> bool:
-    return getattr(penalty, "averaged", False)
+def _averaged(penalty, term, divisor):
+    """Return a term of a penalty, divided by the sum of weights if the penalty is averaged."""
+    return term / divisor if getattr(penalty, "averaged", False) else term
 
 
-def _column(weight: Array) -> Array:
+def _column(weight):
     return weight[..., None] if getattr(weight, "ndim", 0) else weight

@@ -74,11 +74,11 @@ class L2(Penalty):
     0.25
     """
 
-    def value(self, W: Array) -> Array:
+    def value(self, W):
         """Return ½ λ Σ W²."""
         return self.strength / 2 * namespace(W).sum(W * W, axis=(-2, -1))
 
-    def gradient(self, W: Array) -> Array:
+    def gradient(self, W):
         """Return λ W."""
         return self.strength * W
 
@@ -105,10 +105,10 @@ class L1(Penalty):
     0.3
     """
 
-    def value(self, W: Array) -> Array:
+    def value(self, W):
         """Return λ Σ |W|."""
         return self.strength * namespace(W).sum(absolute(W), axis=(-2, -1))
 
-    def gradient(self, W: Array) -> Array:
+    def gradient(self, W):
         """Return λ sign(W)."""
         return self.strength * sign(W)

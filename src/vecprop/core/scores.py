@@ -1,9 +1,8 @@
 """Scores of predictions Y of shape (*M, N, O), with scikit-learn's definitions."""
 
-from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from .elementary import Array, namespace, where
+from .elementary import namespace, where
 from .losses import one_hot
 from .rows.inputs import Batch
 
@@ -11,7 +10,7 @@ Score = Literal["accuracy", "subset_accuracy", "r2"]
 """The names of the scores; their functions in this module and their loops in ``compiled`` have the same names."""
 
 
-def accuracy(Y: Array, T: Array, weight: Array | None = None) -> Array:
+def accuracy(Y, T, weight=None):
     """Return the weighted share of correctly classified rows; a single output has the threshold ½."""
     if Y.shape[-1] == 1:
         return subset_accuracy(Y, T, weight)
@@ -19,18 +18,19 @@ def accuracy(Y: Array, T: Array, weight: Array | None = None) -> Array:
     return _share(xp.argmax(Y, axis=-1) == xp.argmax(one_hot(T, Y), axis=-1), weight)
 
 
-def subset_accuracy(Y: Array, T: Array, weight: Array | None = None) -> Array:
+def subset_accuracy(Y, T, weight=None):
     """Return the weighted share of rows whose outputs are all on the same side of ½ as the targets."""
     return _share(namespace(Y).all((Y > 0.5) == (one_hot(T, Y) > 0.5), axis=-1), weight)
 
 
-def r2(Y: Array, T: Array, weight: Array | None = None) -> Array:
+def r2(Y, T, weight=None):
     """Return the coefficient of determination, 1 - Σ w (t - y)² / Σ w (t - t̄)², averaged over outputs.
 
     If all targets of an output are equal, its score is 1 for exact predictions and 0 otherwise.
     """
     xp = namespace(Y)
-    Y, T = xp.astype(Y, xp.float64), xp.astype(one_hot(T, Y), xp.float64)
+    T = xp.astype(one_hot(T, Y), xp.float64)
+    Y = xp.astype(Y, xp.float64)
     w = xp.ones_like(T[..., :1]) if weight is None else xp.astype(weight, xp.float64)[..., None]
     from_first = T - T[..., :1, :]  # exactly 0 if all targets are equal, like its mean
     mean = xp.sum(w * from_first, axis=-2, keepdims=True) / xp.sum(w, axis=-2, keepdims=True)
@@ -41,7 +41,7 @@ def r2(Y: Array, T: Array, weight: Array | None = None) -> Array:
     return xp.mean(where(residual == 0, xp.ones_like(explained), explained), axis=-1)
 
 
-def _share(right: Array, weight: Array | None) -> Array:
+def _share(right, weight):
     """Return the weighted share of true entries."""
     xp = namespace(right)
     right = xp.astype(right, xp.float64)
@@ -51,16 +51,19 @@ def _share(right: Array, weight: Array | None) -> Array:
     return xp.sum(weight * right, axis=-1) / xp.sum(weight, axis=-1)
 
 
-SCORES: dict[str, Callable[[Array, Array, Array | None], Array]] = {name: globals()[name] for name in get_args(Score)}
+SCORES = {name: globals()[name] for name in get_args(Score)}
 """The score functions by name."""
 
 
 def meanings() -> list[str]:
     """Describe each score in one sentence, from the docstring of its function."""
-    first_lines = {name: (score.__doc__ or "").partition("\n")[0] for name, score in SCORES.items()}
-    return [f'"{name}" is {line.removeprefix("Return ").rstrip(".")}' for name, line in first_lines.items()]
+    sentences = []
+    for name, function in SCORES.items():
+        line, _, _ = (function.__doc__ or "").partition("\n")
+        sentences.append(f'"{name}" is {line.removeprefix("Return ").rstrip(".")}')
+    return sentences
 
 
-def score(name: Score, network: Any, theta: Array, batch: Batch) -> Array:
+def score(name: Score, network, theta, batch: Batch):
     """Return the score of a network's predictions for a batch."""
     return SCORES[name](network.predict(theta, batch.X), batch.T, batch.weight)

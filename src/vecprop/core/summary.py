@@ -6,7 +6,6 @@ import numpy as np
 
 from ..system.threads import usable_threads
 from .elementary import is_within
-from .rows.inputs import Network
 
 
 class Summary(str):
@@ -19,18 +18,18 @@ class Summary(str):
 PARAMETERS = 13
 """The number of parameter-sized arrays in a fit: the current, last finite and best parameters, two moments and their
 values at the start of the epoch, four gradients, and the parameters of the result and of its state."""
-ORDER, PLACE = 16, 8
+ORDER, INDEX = 16, 8
 """The bytes per row: for its key and position in the order of an epoch, and for its index."""
 MOST_THREADS, ROWS_AT_ONCE = 4, 256
 """The maximum number of threads per fit, and the number of rows that each thread processes at once."""
 
 
-def summarize(network: Network, rows: int | None = None, batch_size: int | None = None) -> Summary:
+def summarize(network, rows: int | None = None, batch_size: int | None = None) -> Summary:
     """Return a table of the layers: output shapes, parameters and operations per row; see `Network.summary`."""
     for name, value in (("rows", rows), ("batch_size", batch_size)):
-        if value is not None and not (isinstance(value, int | np.integer) and is_within(value, 1)):
+        if value is not None and (not isinstance(value, int | np.integer) or not is_within(value, 1)):
             raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
-    table = _of_layers(network)
+    table = _layer_table(network)
     if rows is None:
         return Summary(table)
     fit = f"a fit of {rows:,} rows"
@@ -43,7 +42,7 @@ def summarize(network: Network, rows: int | None = None, batch_size: int | None 
     )
 
 
-def memory_of_a_fit(network: Network, rows: int, batch_size: int | None, itemsize: int) -> int:
+def memory_of_a_fit(network, rows: int, batch_size: int | None, itemsize: int) -> int:
     """Estimate the peak memory of a fit in bytes, excluding X, T and weights, with Adam and early stopping."""
     batch = min(batch_size or rows, rows)
     widths = (network.inputs, *network.widths)
@@ -51,14 +50,13 @@ def memory_of_a_fit(network: Network, rows: int, batch_size: int | None, itemsiz
     if batch <= 4 * max(widths):  # threads may split the weights, and then store the outputs of all rows
         at_once = max(at_once, batch)
     numbers = PARAMETERS * network.layout.size + at_once * (2 * sum(widths) + 3 * max(widths) + network.outputs)
-    row_bytes = PLACE
+    row_bytes = INDEX
     if batch < rows:
         row_bytes += ORDER
     return itemsize * numbers + rows * row_bytes
 
 
-def _of_layers(network: Network) -> str:
-    """Return the table of layers."""
+def _layer_table(network) -> str:
     head = ("layer", "output", "parameters", "", "operations per row")
     rows = [head, ("input", f"(N, {network.inputs})", "", "", "")]
     operations = 0
@@ -68,7 +66,7 @@ def _of_layers(network: Network) -> str:
         operations += cost
         parameters = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in tensors)
         count = sum(tensor.size for tensor in tensors)
-        count_text = f"{count:,}" if count else ""
+        count_text = f"{count:,}" if tensors else ""
         rows.append((f"{number} {_call(layer)}", f"(N, {width})", parameters, count_text, f"{cost:,}"))
     rows.append((_call(network.loss_function), f"(N, {network.outputs})", "", "", ""))
     rows.append(("total", "", "", f"{network.layout.size:,}", f"{operations:,}"))
@@ -91,6 +89,7 @@ def _call(part) -> str:
 
 
 def _table(rows: list[tuple[str, ...]]) -> str:
-    formats = [f"{side}{max(map(len, column))}" for side, column in zip("<<<>>", zip(*rows, strict=True), strict=True)]
-    lines = ["  ".join(map(format, row, formats)) for row in rows]
-    return "\n".join(line.rstrip() for line in lines)
+    formats = []
+    for side, *texts in zip("<<<>>", *rows, strict=True):
+        formats.append(f"{side}{max(map(len, texts))}")
+    return "\n".join("  ".join(map(format, row, formats)).rstrip() for row in rows)

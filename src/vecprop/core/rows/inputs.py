@@ -31,13 +31,14 @@ AS_READ = 2**24
 """Arrays with at least this many elements are converted lazily; a full copy would take at least 64 MB in float32."""
 
 
-def is_converted_as_read(X: Any, dtype: np.dtype) -> bool:
+def is_converted_as_read(X, dtype: np.dtype) -> bool:
     """Return whether X is converted lazily: it is large, and its dtype or memory order must change."""
     if not isinstance(X, np.ndarray) or X.ndim != 2 or X.size < AS_READ:
         return False
+    if X.dtype == dtype and X.flags.c_contiguous:
+        return False
     is_number = X.dtype.kind in "biu" or (X.dtype.kind == "f" and X.dtype.itemsize in (4, 8))
-    is_other = X.dtype != dtype or not X.flags.c_contiguous
-    return is_number and is_other and X.dtype.isnative and X.flags.aligned and min(X.strides) > 0
+    return is_number and X.dtype.isnative and X.flags.aligned and min(X.strides) > 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +110,7 @@ class Batch:
         return self.take(np.arange(self.rows))
 
 
-def checked_theta(network: Network, theta: Array) -> Array:
+def checked_theta(network, theta):
     """Validate theta and return it as an array."""
     if (layout := getattr(network, "layout", None)) is None:
         raise TypeError(f"network must be a Network, got {type(network).__name__}.")
@@ -126,7 +127,7 @@ def checked_theta(network: Network, theta: Array) -> Array:
     return theta
 
 
-def require_writable(theta: Array) -> None:
+def require_writable(theta) -> None:
     """Raise a TypeError if the arrays of theta's library are immutable, as in JAX."""
     from array_api_compat import is_writeable_array
 
@@ -138,7 +139,7 @@ def require_writable(theta: Array) -> None:
         )
 
 
-def checked_rows(network: Network, theta: Array, X: Array, finite: bool = True) -> Array:
+def checked_rows(network, theta, X, finite: bool = True):
     """Validate X and return it in theta's array library and precision."""
     X = _as_numbers(X, "X", theta)
     if X.dtype != theta.dtype:  # only one of the two is complex, and PyTorch's @ does not mix dtypes
@@ -152,7 +153,7 @@ def checked_rows(network: Network, theta: Array, X: Array, finite: bool = True) 
     return X
 
 
-def _require_finite(array: Array, name: str = "X", first: int = 0, layout=None) -> None:
+def _require_finite(array, name: str = "X", first: int = 0, layout=None) -> None:
     """Raise if an entry of rows or parameters is not finite; ``first`` is the index of the first row."""
     if prod(array.shape) >= MANY and _squares_are_finite(array):
         return
@@ -160,23 +161,26 @@ def _require_finite(array: Array, name: str = "X", first: int = 0, layout=None) 
     if index is None:
         return
     value = _plain(array[index])
+    *leading, last = index
     if layout is None:
-        place = _row((*index[:-2], index[-2] + first))
-        raise ValueError(f"{name} is not finite: {place}, column {index[-1]} is {value}; fill or drop it.")
-    of_member = f" of member {_entry(index[:-1])}" if index[:-1] else ""
-    raise ValueError(f"{name} is not finite: {layout.locate(index[-1])}{of_member} is {value}.")
+        leading[-1] += first
+        raise ValueError(f"{name} is not finite: {_row(leading)}, column {last} is {value}; fill or drop it.")
+    parameter = layout.locate(last)
+    if leading:
+        parameter += f" of member {_entry(leading)}"
+    raise ValueError(f"{name} is not finite: {parameter} is {value}.")
 
 
-def _what_is_taken(network: Network) -> str:
+def _what_is_taken(network) -> str:
     return f"layer 0 ({type(network.layers[0]).__name__}) takes (*M, N, {network.inputs})"
 
 
 def checked_batch(
-    network: Network,
-    theta: Array,
-    X: Array,
-    T: Array,
-    sample_weight: Array | None,
+    network,
+    theta,
+    X,
+    T,
+    sample_weight,
     finite: bool = True,
     as_read: bool = False,
 ) -> Batch:
@@ -184,19 +188,19 @@ def checked_batch(
 
     If ``as_read`` is true, a large X is converted lazily, see `is_converted_as_read`.
     """
-    chosen = scaling = expansion = converted = None
+    source = Selection(X)
     if isinstance(X, Selection):
-        chosen = X.rows
-        scaling = X.scaling
-        expansion = X.expansion
-        X = X.X
+        source = X
         finite = False  # the rows were validated before
-    if as_read and expansion is None and isinstance(theta, np.ndarray) and is_converted_as_read(X, theta.dtype):
-        X = np.asarray(X)
-        converted = theta.dtype
-        checked_rows(network, theta, np.broadcast_to(theta.dtype.type(0), X.shape), finite=False)
-    elif expansion is None:
-        X = checked_rows(network, theta, X, finite)
+    X = source.X
+    converted = None
+    if source.expansion is None:
+        if as_read and isinstance(theta, np.ndarray) and is_converted_as_read(X, theta.dtype):
+            X = np.asarray(X)
+            converted = theta.dtype
+            checked_rows(network, theta, np.broadcast_to(theta.dtype.type(0), X.shape), finite=False)
+        else:
+            X = checked_rows(network, theta, X, finite)
     if X.shape[-2] == 0:
         raise ValueError(
             f"X has no rows: its shape is {tuple(X.shape)}, and {_what_is_taken(network)} with N at least 1."
@@ -204,13 +208,14 @@ def checked_batch(
     members = _common_members("theta", theta.shape[:-1], "X", X.shape[:-2])
     T = _checked_targets(network.loss_function, T, X, network.outputs, theta)
     members = _common_members("theta and X", members, "T", T.shape[: -1 if is_of("integral", T) else -2])
-    weight = None if sample_weight is None else _checked_weight(sample_weight, X, theta, network.reduction)
-    if weight is not None:
+    weight = None
+    if sample_weight is not None:
+        weight = _checked_weight(sample_weight, X, theta, network.reduction)
         _common_members("theta, X and T", members, "sample_weight", weight.shape[:-1])
-    batch = Batch(X, T, weight, chosen, scaling, expansion, converted)
+    batch = Batch(X, T, weight, source.rows, source.scaling, source.expansion, converted)
     if finite and converted is not None:
         batch.require_finite_inputs()
-    if chosen is not None:
+    if source.rows is not None:
         require_weight(batch, network.reduction)
     return batch
 
@@ -225,7 +230,7 @@ def require_weight(batch: Batch, reduction: str) -> None:
         )
 
 
-def _checked_targets(loss: Loss, T: Array, X: Array, outputs: int, theta: Array) -> Array:
+def _checked_targets(loss: Loss, T, X, outputs: int, theta):
     rows = X.shape[-2]
     takes_classes = getattr(loss, "takes_classes", False)
     raw = _as_array(T, "T", theta)
@@ -249,8 +254,10 @@ def _checked_targets(loss: Loss, T: Array, X: Array, outputs: int, theta: Array)
             shapes += f" or integer classes (*M, {rows})"
         elif outputs == 1:
             shapes += f" or ({rows},)"
-        rule = f"{type(loss).__name__} on {outputs} outputs and {rows} rows takes {shapes}"
-        raise ValueError(f"T has shape {tuple(raw.shape)} and dtype {raw.dtype}, but {rule}.")
+        raise ValueError(
+            f"T has shape {tuple(raw.shape)} and dtype {raw.dtype}, but {type(loss).__name__} on "
+            f"{outputs} outputs and {rows} rows takes {shapes}."
+        )
     _require_finite(T, "T")
     if not isinstance(loss, Loss):
         return T
@@ -263,42 +270,49 @@ def _checked_targets(loss: Loss, T: Array, X: Array, outputs: int, theta: Array)
     return loss.exact_targets(T)
 
 
-def _checked_weight(sample_weight: Array, X: Array, theta: Array, reduction: str) -> Array:
+def _checked_weight(sample_weight, X, theta, reduction: str):
     weight = _as_numbers(sample_weight, "sample_weight", theta)
     xp = namespace(weight)
     if weight.ndim == 0 or weight.shape[-1] != X.shape[-2]:
-        advice = f"pass shape (*M, {X.shape[-2]})."
-        raise ValueError(f"sample_weight has shape {tuple(weight.shape)}, but X has {X.shape[-2]} rows: {advice}")
-    tiny = float(xp.finfo(weight.dtype).smallest_normal)  # the inverse of smaller numbers would be infinite
-    for is_right, needed in (
-        (xp.isfinite(weight) & (weight >= 0), "finite and at least 0"),
-        ((weight == 0) | (weight >= tiny), f"0 or at least {tiny:.2g}, the smallest normal number of {weight.dtype}"),
-    ):
-        index = _first_false(is_right)
+        raise ValueError(
+            f"sample_weight has shape {tuple(weight.shape)}, but X has {X.shape[-2]} rows: pass shape "
+            f"(*M, {X.shape[-2]})."
+        )
+    limits = xp.finfo(weight.dtype)
+    tiny = float(limits.smallest_normal)  # the inverse of smaller numbers would be infinite
+    conditions = {
+        "finite and at least 0": xp.isfinite(weight) & (weight >= 0),
+        f"0 or at least {tiny:.2g}, the smallest normal number of {weight.dtype}": (weight == 0) | (weight >= tiny),
+    }
+    for needed, is_met in conditions.items():
+        index = _first_false(is_met)
         if index is not None:
             raise ValueError(f"sample_weight is {float(weight[index])} in {_row(index)}: weights must be {needed}.")
     largest = float(xp.max(weight))
-    if largest > float(xp.finfo(weight.dtype).max) / weight.shape[-1]:
+    if largest > float(limits.max) / weight.shape[-1]:
         raise ValueError(f"sample_weight is up to {largest}, so its sum could overflow: scale the weights down.")
     if reduction == "mean" and bool(xp.any(xp.sum(weight, axis=-1) == 0)):
-        advice = "give at least one row a positive weight."
-        raise ValueError(f"sample_weight is 0 in every row, so the weighted mean is undefined: {advice}")
+        raise ValueError(
+            "sample_weight is 0 in every row, so the weighted mean is undefined: give at least one row a "
+            "positive weight."
+        )
     return weight
 
 
-def _as_array(values, name: str, like: Array = None) -> Array:
+def _as_array(values, name: str, like=None):
     """Return the values as an array, in the library of ``like``."""
-    is_array = hasattr(values, "__array_namespace__") or type(values).__module__.partition(".")[0] in ("torch", "cupy")
-    if like is None and is_array:
-        return values
-    xp = namespace() if like is None else namespace(like)
+    library = type(values).__module__.partition(".")[0]
     try:
-        return xp.asarray(values) if like is None else xp.asarray(values, device=like.device)
+        if like is not None:
+            return namespace(like).asarray(values, device=like.device)
+        if hasattr(values, "__array_namespace__") or library in ("torch", "cupy"):
+            return values
+        return np.asarray(values)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} is not an array of numbers with rows of equal length: {error}.") from None
 
 
-def _as_numbers(values, name: str, theta: Array) -> Array:
+def _as_numbers(values, name: str, theta):
     """Convert the values to theta's library and real precision; complex values stay complex."""
     array = _as_array(values, name, theta)
     xp = namespace(theta)
@@ -344,24 +358,26 @@ def _common_members(first: str, a: tuple[int, ...], second: str, b: tuple[int, .
         ) from None
 
 
-def _squares_are_finite(array: Array) -> bool:
+def _squares_are_finite(array) -> bool:
     """Return whether sums of squares are finite, which implies that all numbers are finite."""
     numbers = namespace(array).reshape(array, (-1,))
-    N = numbers.shape[0]
-    threads = min(usable_threads(), N // A_THREAD) if isinstance(array, np.ndarray) else 1
-    found = [False] * threads
-
-    def look(thread: int) -> None:
-        found[thread] = _sums_are_finite(numbers[N * thread // threads : N * (thread + 1) // threads])
-
+    threads = 1
+    if isinstance(array, np.ndarray):
+        threads = min(usable_threads(), len(numbers) // A_THREAD)
     if threads > 1:
+        parts = np.array_split(numbers, threads)
+        are_finite = [False] * threads
+
+        def check(thread: int) -> None:
+            are_finite[thread] = _sums_are_finite(parts[thread])
+
         with suppress(RuntimeError):  # Python cannot start threads while it shuts down
-            run_in_parallel(look, threads)
-            return all(found)
+            run_in_parallel(check, threads)
+            return all(are_finite)
     return _sums_are_finite(numbers)
 
 
-def _sums_are_finite(numbers: Array) -> bool:
+def _sums_are_finite(numbers) -> bool:
     xp = namespace(numbers)
     end = numbers.shape[0] // SUMMED * SUMMED
     with np.errstate(over="ignore"):
@@ -371,14 +387,14 @@ def _sums_are_finite(numbers: Array) -> bool:
     return True
 
 
-def _first_false(mask: Array) -> tuple[int, ...] | None:
+def _first_false(mask) -> tuple[int, ...] | None:
     xp = namespace(mask)
     if mask.all() if xp is np else xp.all(mask):  # np.all takes twice as long as the method
         return None
     return tuple(int(axis[0]) for axis in xp.nonzero(~mask))
 
 
-def _plain(values: Array):
+def _plain(values):
     return values.tolist() if hasattr(values, "tolist") else values
 
 

@@ -75,14 +75,14 @@ class Selection:
     def take(self, indices: Any) -> Array:
         """Return some of the chosen rows, by their indices in the selection."""
         xp = namespace(self.X)
-        indices = indices if self.rows is None else self.rows[indices]
+        if self.rows is not None:
+            indices = self.rows[indices]
         if isinstance(self.X, np.ndarray) and not self.X.flags.c_contiguous:  # np.take would copy all of X
             X = np.ascontiguousarray(self.X[indices])
         else:
             X = xp.take(self.X, xp.asarray(indices, device=self.X.device), axis=-2)
-        if self.expansion is not None:
-            return self.expansion(X)
-        return X if self.scaling is None else self.scaling(X)
+        transform = self.expansion or self.scaling
+        return X if transform is None else transform(X)
 
     def whole(self) -> Array:
         """Return all chosen rows."""
@@ -90,7 +90,8 @@ class Selection:
 
     def parts(self) -> Iterator[Array]:
         """Yield the rows in parts; predictors sum a single row differently, so it joins the previous part."""
-        size, N = max(PART // self.X.shape[-1] // ROWS, 1) * ROWS, len(self)
+        N = len(self)
+        size = max(PART // self.X.shape[-1] // ROWS, 1) * ROWS
         starts = range(0, max(N - 1, 1), size)
         for start, end in pairwise((*starts, N)):
             yield self.take(np.arange(start, end))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..elementary import Array
-from ..layers import Dense, Parameters, bias_gradient
+from ..layers import Dense, bias_gradient
 from ..network import Network
 from .inputs import Batch
 
@@ -15,11 +15,11 @@ from .inputs import Batch
 class SparseDense(Dense):
     """A dense first layer for sparse rows, which does not compute the gradient with respect to X."""
 
-    def forward(self, p: Parameters, X: Any, noise: Any = None) -> tuple[Array, Any]:
+    def forward(self, p, X, noise=None):
         """Return X W + b, and X for the backward pass."""
         return X @ p["W"] + p["b"], X
 
-    def backward(self, p: Parameters, saved: Any, delta: Array, J: Parameters) -> Any:
+    def backward(self, p, saved, delta, J):
         """Fill J_W = Xᵀ delta and J_b = 1ᵀ delta."""
         J["W"][...] = saved.T @ delta
         J["b"][...] = bias_gradient(delta)
@@ -39,8 +39,10 @@ class SparseBatch(Batch):
 
     def take(self, rows: Array) -> Any:
         """Return the rows with these indices as a batch."""
-        rows = rows if self.chosen is None else self.chosen[rows]
-        return SparseBatch(self.X[rows], self.T[rows], None if self.weight is None else self.weight[rows])
+        if self.chosen is not None:
+            rows = self.chosen[rows]
+        weight = None if self.weight is None else self.weight[rows]
+        return SparseBatch(self.X[rows], self.T[rows], weight)
 
 
 class SparseNetwork(Network):
@@ -62,9 +64,9 @@ class SparseNetwork(Network):
 
     def _batch(
         self,
-        theta: Array,
+        theta,
         X,
-        T: Array,
+        T,
         sample_weight: Array | None = None,
         *,
         finite: bool = True,
@@ -89,25 +91,31 @@ class SparseNetwork(Network):
         return self.loss_function.predict(self.forward(theta, X)[0][-1])
 
 
-def require_entries(X: Any) -> None:
+def require_entries(X) -> None:
     """Raise if a compressed matrix has invalid indices, since products would access memory out of bounds."""
     if X.format not in ("csr", "csc"):
         return
-    word, count = ("column", X.shape[-1]) if X.format == "csr" else ("row", X.shape[0])
-    starts, stored = X.indptr, min(len(X.indices), len(X.data))
+    axis = "column"
+    count = X.shape[-1]
+    if X.format == "csc":
+        axis = "row"
+        count = X.shape[0]
+    starts = X.indptr
+    stored = min(len(X.indices), len(X.data))
     if starts[0] != 0 or starts[-1] > stored or (starts[1:] < starts[:-1]).any():
         raise ValueError(
             f"X has {stored} entries, but its indptr does not increase from 0 to at most {stored}: "
             "rebuild the sparse matrix."
         )
     entries = X.indices[: starts[-1]]
-    for place in (entries.min(initial=0), entries.max(initial=0)):
-        if not 0 <= place < count:
-            raise ValueError(f"X has {count} {word}s, but an entry in {word} {place}: rebuild the sparse matrix.")
+    for index in (entries.min(initial=0), entries.max(initial=0)):
+        if not 0 <= index < count:
+            raise ValueError(f"X has {count} {axis}s, but an entry in {axis} {index}: rebuild the sparse matrix.")
 
 
 def _require_finite(X) -> None:
     wrong = np.flatnonzero(~np.isfinite(X.data))
     if wrong.size:
-        row, column = np.searchsorted(X.indptr, wrong[0], side="right") - 1, X.indices[wrong[0]]
-        raise ValueError(f"X is not finite: row {row}, column {column} is {X.data[wrong[0]]}; fill or drop it.")
+        entry = wrong[0]
+        row = np.searchsorted(X.indptr, entry, side="right") - 1
+        raise ValueError(f"X is not finite: row {row}, column {X.indices[entry]} is {X.data[entry]}; fill or drop it.")
