@@ -131,7 +131,7 @@ def _axes_in_space(ax: "Axes | None", dimensions: int):
     return space
 
 
-def _cut(network: Network, theta: Array, layer: int, units) -> tuple[Array, float] | None:
+def _cut(network: Network, theta, layer: int, units) -> tuple[Array, float] | None:
     """Return n and c of the boundary ``n h + c = 0`` between two classes, or None if the boundary is not flat."""
     later_layers = network.layers[layer % len(network.layers) + 1 :]
     if len(later_layers) != 1 or not isinstance(later_layers[0], Dense) or network.outputs > 2:
@@ -147,7 +147,7 @@ def _cut(network: Network, theta: Array, layer: int, units) -> tuple[Array, floa
     return W[units, 0], float(np.sum(b))
 
 
-def _draw_cut(ax, points: Array, n: Array, c: float) -> None:
+def _draw_cut(ax, points, n, c: float) -> None:
     """Draw the part of ``n h + c = 0`` inside the bounding box of the points."""
     low = points.min(axis=0)
     size = points.max(axis=0) - low
@@ -171,7 +171,7 @@ def _draw_cut(ax, points: Array, n: Array, c: float) -> None:
     ax.view_init(ELEVATION, turns[np.abs(np.abs(views @ normal) - TILT).argmin()])
 
 
-def corners_of_cut(n: Array, c: float) -> Array:
+def corners_of_cut(n, c: float):
     """Return the points, in order, where ``n x + c = 0`` cuts the edges of the unit square or cube, (K, D)."""
     dimensions = len(n)
     cuts = np.empty((0, dimensions))
@@ -192,7 +192,7 @@ def corners_of_cut(n: Array, c: float) -> Array:
     return corners[np.argsort(np.arctan2(around @ second, around @ first))]
 
 
-def _principal_axes(H: Array) -> tuple[Array, list[str]]:
+def _principal_axes(H) -> tuple[Array, list[str]]:
     """Return the rows in the coordinates of the first two or three principal axes, and the axis labels.
 
     With H - mean = U S Vᵀ, the coordinates are U S, and axis k explains the share s_k² / Σ s² of the variance.

@@ -87,7 +87,7 @@ def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve
     return ax
 
 
-def history_of(source: Any) -> Any:
+def history_of(source):
     """Return the losses of a training result, several results, or a pipeline or search with scikit-learn's curve."""
     if isinstance(source, Sequence) and source and hasattr(source[0], "history"):
         return side_by_side([result.history for result in source if len(result.history.loss)])

@@ -13,7 +13,7 @@ NETWORKS = "an MLPClassifier, X and y, or a Network, theta, X and t"
 """The first arguments of figures of a network."""
 
 
-def plane(X: Array, drawn: tuple[int, ...], held: Mapping[int, float], resolution: int) -> tuple[Array, Array, Array]:
+def plane(X, drawn: tuple[int, ...], held: Mapping[int, float], resolution: int) -> tuple[Array, Array, Array]:
     """Return the grid coordinates along both axes, and the grid points as rows, (resolution², I).
 
     Raises
@@ -39,7 +39,7 @@ def plane(X: Array, drawn: tuple[int, ...], held: Mapping[int, float], resolutio
     return x, y, grid
 
 
-def checked_rows(X: Array) -> Array:
+def checked_rows(X):
     """Validate X and return it as a matrix of floats."""
     X = np.asarray(X)
     if X.ndim != 2 or X.shape[0] == 0 or X.dtype.kind not in "biuf":
@@ -53,7 +53,7 @@ def checked_rows(X: Array) -> Array:
     return X.astype(float, copy=False)
 
 
-def checked_classes(t: Array, X: Array, count: int | None = None) -> Array:
+def checked_classes(t, X, count: int | None = None):
     """Validate the classes t and return them as integers, (N,); ``count`` is the number of classes."""
     targets = np.asarray(t)
     advice = "pass one class per row, as integers (N,) or one-hot rows (N, C)"
@@ -76,7 +76,7 @@ def checked_classes(t: Array, X: Array, count: int | None = None) -> Array:
     return classes.astype(int)
 
 
-def checked_theta(theta: Array) -> Array:
+def checked_theta(theta):
     """Return theta, or raise if it has several members."""
     shape = tuple(np.shape(theta))
     if len(shape) != 1:
@@ -84,7 +84,7 @@ def checked_theta(theta: Array) -> Array:
     return theta
 
 
-def checked_indices(numbers: Any, name: str, lengths: tuple[int, ...], width: int, reason: str) -> tuple[int, ...]:
+def checked_indices(numbers, name: str, lengths: tuple[int, ...], width: int, reason: str) -> tuple[int, ...]:
     """Validate distinct column indices and return them. ``lengths`` contains the allowed numbers of indices."""
     indices = ()
     with suppress(TypeError, ValueError):
@@ -98,7 +98,7 @@ def checked_indices(numbers: Any, name: str, lengths: tuple[int, ...], width: in
     return indices
 
 
-def drawn_features(features: Any, names: Sequence[str] | None, X: Array) -> tuple[tuple[int, ...], dict[str, str]]:
+def drawn_features(features, names: Sequence[str] | None, X) -> tuple[tuple[int, ...], dict[str, str]]:
     """Return the columns of two features, and the axis labels: their names, or x₁, x₂, …."""
     inputs = X.shape[1]
     drawn = checked_indices(features, "features", (2,), inputs, f"X has shape {X.shape}")
@@ -110,7 +110,7 @@ def drawn_features(features: Any, names: Sequence[str] | None, X: Array) -> tupl
     return drawn, {"xlabel": names[x], "ylabel": names[y]}
 
 
-def class_labels(names: Sequence[str] | None, classes: Array) -> dict[int, str]:
+def class_labels(names: Sequence[str] | None, classes) -> dict[int, str]:
     """Return the labels of the classes: their names, or "class 0", "class 1", …."""
     numbers: list[int] = np.unique(classes).tolist()
     if names is None:
@@ -181,7 +181,7 @@ def plot_classes(
     return ax
 
 
-def scatter_classes(ax: "Axes", points: Array, classes: Array, labels: Mapping[int, str], **scatter: Any) -> None:
+def scatter_classes(ax: "Axes", points, classes, labels: Mapping[int, str], **scatter) -> None:
     """Draw points of shape (N, 2) or (N, 3), class by class, with a legend."""
     for number, label in labels.items():
         size = 90 if marker(number) == "*" else 42  # stars look smaller than other markers

@@ -1,6 +1,7 @@
 """Figures of search results: scores against parameters."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ class SearchResults:
         settings = table["params"]
         self.name = score
         self.parameters = {}
-        for name in dict.fromkeys(name for setting in settings for name in setting):
+        for name in dict.fromkeys(chain(*settings)):
             values = [setting.get(name) for setting in settings]
             is_resource = list(table.get("n_resources", ())) == values  # of successive halving, which is not searched
             if len(set(map(label, values))) > 1 and not is_resource:
@@ -39,8 +40,11 @@ class SearchResults:
         """Return the distinct values of a varying parameter; numbers are sorted."""
         if parameter not in self.parameters:
             raise ValueError(f"{parameter!r} does not vary in this search: choose from {', '.join(self.parameters)}.")
-        values = list({label(value): value for value in self.parameters[parameter] if value is not None}.values())
-        return sorted(values) if all(map(is_number, values)) else values
+        by_label = {label(value): value for value in self.parameters[parameter] if value is not None}
+        values = list(by_label.values())
+        if all(map(is_number, values)):
+            values.sort()
+        return values
 
     def best(self, settings: dict[str, Any]) -> int | None:
         """Return the index of the best setting with these values, or None if no score is finite."""
@@ -50,12 +54,12 @@ class SearchResults:
         return max(numbers, key=self.score.__getitem__, default=None)
 
 
-def is_number(value: Any) -> bool:
+def is_number(value) -> bool:
     """Return whether a value can be placed on a numeric axis."""
     return isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)
 
 
-def label(value: Any) -> str:
+def label(value) -> str:
     """Format a value; floats have three significant digits."""
     return f"{value:.3g}" if isinstance(value, float | np.floating) else str(value)
 

@@ -5,7 +5,7 @@ This module does not change matplotlib's global settings. Matplotlib is imported
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -64,12 +64,12 @@ def ink() -> str:
     return INK if edges == "black" else edges
 
 
-def pyplot() -> Any:
+def pyplot():
     """Return matplotlib.pyplot, or raise an error that says how to install it."""
     return imported("matplotlib.pyplot", "A figure", "pictures")
 
 
-def axes_or_new(ax: "Axes | None", **subplot: Any) -> "Axes":
+def axes_or_new(ax: "Axes | None", **subplot) -> "Axes":
     """Return ax, or the axes of a new figure if ax is None."""
     if ax is None:
         _, new_axes = pyplot().subplots(layout="constrained", subplot_kw=subplot)
@@ -79,7 +79,7 @@ def axes_or_new(ax: "Axes | None", **subplot: Any) -> "Axes":
     return ax
 
 
-def note_above(ax: "Axes", words: str, x: float, **look: Any) -> None:
+def note_above(ax: "Axes", words: str, x: float, **look) -> None:
     """Write a note above the axes, at the horizontal position x."""
     ax.annotate(
         words, (x, 1), (0, 3), xycoords=("data", "axes fraction"), textcoords="offset points", ha="center", **look
@@ -96,29 +96,26 @@ def add_legend(ax: "Axes") -> None:
         ax.legend(loc="best")
 
 
-P = ParamSpec("P")
-R = TypeVar("R")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def figure_of(needed: str, *attributes: str, plot: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
+def figure_of(needed: str, *attributes: str, plot: str = "") -> Callable[[Function], Function]:
     """Return a decorator of a figure, which checks that its first argument has these attributes.
 
     If the argument is a model with the method ``plot`` in its ``plot`` accessor, this method draws the figure.
     """
 
-    def decorate(draw: Callable[P, R]) -> Callable[P, R]:
+    def decorate(draw: Function) -> Function:
         @wraps(draw)
-        def draw_checked(*arguments: P.args, **options: P.kwargs) -> R:
-            if not arguments:
-                return draw(*arguments, **options)
-            source = arguments[0]
-            accessor = getattr(source, "plot", None)
-            if plot and hasattr(accessor, plot):
-                return getattr(accessor, plot)(*arguments[1:], **options)
-            if not all(hasattr(source, name) for name in attributes):
-                raise TypeError(f"{draw.__name__} needs {needed}, got {type(source).__name__}.")
+        def draw_checked(*arguments, **options):
+            for source in arguments[:1]:
+                accessor = getattr(source, "plot", None)
+                if plot and hasattr(accessor, plot):
+                    return getattr(accessor, plot)(*arguments[1:], **options)
+                if not all(hasattr(source, name) for name in attributes):
+                    raise TypeError(f"{draw.__name__} needs {needed}, got {type(source).__name__}.")
             return draw(*arguments, **options)
 
-        return draw_checked
+        return draw_checked  # pyright: ignore[reportReturnType]
 
     return decorate

@@ -101,17 +101,26 @@ class NumberFormat:
         large = [estimate for estimate in estimates if estimate.size >= NEGLIGIBLE * median_low(sizes)]
         uncertain = [estimate for estimate in large if estimate.high - estimate.low > 1e-9 * estimate.size]
         supported = max(map(_decimals, uncertain or large))
-        differences = [abs(other.value - estimates[0].value) for other in estimates[1:]]
+        decimals = supported
         digits = 2 if margins else 1
-        shown = [digits - 1 - floor(log10(size)) for size in differences if size > 10.0 ** (1 - MAX_DIGITS) * largest]
+        for estimate in estimates[1:]:
+            difference = abs(estimate.value - estimates[0].value)
+            if difference > 10.0 ** (1 - MAX_DIGITS) * largest:
+                decimals = max(decimals, digits - 1 - floor(log10(difference)))
         # An end of a margin that is printed as 0 would hide whether the interval contains 0.
-        ends = [abs(end) for margin in margins for end in margin.numbers[1:] if end]
-        nonzero = [min(-floor(log10(end)), supported + 2) for end in ends]
-        decimals = min(max([supported, *shown, *nonzero]), MAX_DIGITS - 1 - floor(log10(largest)))
-        power = 0 if 1e-6 <= largest < 1e12 else floor(log10(min(estimate.size for estimate in large)))
+        for margin in margins:
+            for end in margin.numbers[1:]:
+                if end:
+                    decimals = max(decimals, min(-floor(log10(abs(end))), supported + 2))
+        decimals = min(decimals, MAX_DIGITS - 1 - floor(log10(largest)))
+        power = 0
+        if not 1e-6 <= largest < 1e12:
+            power = min(floor(log10(estimate.size)) for estimate in large)
         form = cls(decimals, power)
-        numbers = [number for estimate in (*estimates, *margins) for number in estimate.numbers]
-        while form.shown_decimals > 0 and all(form.ends_with_zero(number) for number in numbers):
+        numbers = []
+        for estimate in (*estimates, *margins):
+            numbers += estimate.numbers
+        while form.shown_decimals > 0 and all(map(form.ends_with_zero, numbers)):
             form = cls(form.decimals - 1, form.power)
         return form
 
@@ -132,7 +141,9 @@ class NumberFormat:
 
     def __call__(self, number: float) -> str:
         """Return a number as text."""
-        return self._text(self.rounded(number)) if isfinite(number) else "undefined"
+        if not isfinite(number):
+            return "undefined"
+        return self._text(self.rounded(number))
 
     def signed(self, number: float) -> str:
         """Return a number as text; positive numbers have a sign, too."""
@@ -157,8 +168,11 @@ class NumberFormat:
 
 def _decimals(estimate: Estimate) -> int:
     """Return the decimals that an interval supports: two digits of its half width, and four digits of its ends."""
-    sizes = {4: estimate.size, 2: (estimate.high - estimate.low) / 2}
-    return min(digits - 1 - floor(log10(size)) for digits, size in sizes.items() if size > 0)
+    decimals = 3 - floor(log10(estimate.size))
+    half_width = (estimate.high - estimate.low) / 2
+    if half_width > 0:
+        decimals = min(decimals, 1 - floor(log10(half_width)))
+    return decimals
 
 
 def percents(*shares: float, unit: str = " %") -> list[str]:
@@ -169,8 +183,10 @@ def percents(*shares: float, unit: str = " %") -> list[str]:
     >>> percents(0.801, 0.62), percents(0.9996, 0.9994), percents(float("nan"))
     (['80 %', '62 %'], ['99.96 %', '99.94 %'], ['undefined'])
     """
-    finite = [round(share, 9) for share in shares if not isnan(share)]
-    distinct = {0.0, 1.0, *finite}
+    distinct = {0.0, 1.0}
+    for share in shares:
+        if not isnan(share):
+            distinct.add(round(share, 9))
     decimals = 0
     while decimals < 7 and len({f"{100 * share:.{decimals}f}" for share in distinct}) < len(distinct):
         decimals += 1

@@ -72,10 +72,12 @@ def terminated_as_interrupted() -> Iterator[None]:
     if not is_main or _guarded or None in before.values():
         yield
         return
-    ends: list[BaseException] = []
-    process, came = os.getpid(), [-AT_ONCE]
+    ends = []
+    process = os.getpid()
+    latest = -AT_ONCE
 
     def terminate(number: int, frame: FrameType | None) -> None:
+        nonlocal latest
         end: BaseException = SystemExit(TERMINATED)
         user_handler: Any = before[signal.SIGTERM]
         is_custom = callable(user_handler) and user_handler is not leave
@@ -90,23 +92,23 @@ def terminated_as_interrupted() -> Iterator[None]:
             else:
                 return
         now = time.monotonic()
-        if now - came[0] < AT_ONCE:
+        if now - latest < AT_ONCE:
             return
-        came[0] = now
+        latest = now
         ends.append(end)
         handler = signal.getsignal(signal.SIGINT)  # training may have replaced it, to end between two batches
         assert callable(handler)
         handler(signal.SIGINT, frame)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        own = before[signal.SIGINT]
-        if own is leave:
+        user_handler = before[signal.SIGINT]
+        if user_handler is leave:
             _interrupt(frame)
         elif ends:
             raise KeyboardInterrupt
-        elif callable(own):
-            own(number, frame)
-        elif own == signal.SIG_DFL:
+        elif callable(user_handler):
+            user_handler(number, frame)
+        elif user_handler == signal.SIG_DFL:
             _by_default(number)
 
     def restore() -> None:

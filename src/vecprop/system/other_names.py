@@ -1,11 +1,6 @@
 """What to do instead of using a name of another library such as scikit-learn, Keras or PyTorch."""
 
 NO_DEVICES = "vecprop runs on the processor: leave it out"
-NO_MODES = "a network has no modes, devices or stored gradients: leave the call out"
-EVALUATE = "call vecprop.tables.evaluate(model, table), or score"
-LOSS_OF_HISTORY = "the losses are in result.history.loss and result.history.validation_loss"
-
-ONLY_DENSE = "vecprop has only dense networks: see docs/explanation/limits.md"
 
 ADVICE: dict[str, dict[str, str]] = {
     "Network": {
@@ -24,7 +19,9 @@ ADVICE: dict[str, dict[str, str]] = {
             "save dump to-file"
         ),
         "create a new Network with all layers": "add append pop insert",
-        NO_MODES: "eval to cuda cpu gpu zero-grad requires-grad no-grad half float double",
+        "a network has no modes, devices or stored gradients: leave the call out": (
+            "eval to cuda cpu gpu zero-grad requires-grad no-grad half float double"
+        ),
     },
     "BaseEstimator": {
         'call vecprop.save(model, "model.npz")': "save save-model dump to-file save-weights to-pickle export",
@@ -54,7 +51,9 @@ ADVICE: dict[str, dict[str, str]] = {
     },
     "MLPRegressor": {"a regressor has no classes: use MLPClassifier": "predict-proba classes- predict-log-proba"},
     "TableModel": {
-        EVALUATE: "evaluate report accuracy auc metrics leaderboard r2 rmse validate",
+        "call vecprop.tables.evaluate(model, table), or score": (
+            "evaluate report accuracy auc metrics leaderboard r2 rmse validate"
+        ),
         "call vecprop.tables.evaluate(model, table).importances, or model.explain(rows)": (
             "feature-importances- feature-importances feature-importance importances importances- shap-values "
             "plot-importance varimp coef-"
@@ -82,7 +81,9 @@ ADVICE: dict[str, dict[str, str]] = {
     "TrainingResult": {
         "call network.predict(result.theta, X)": "predict predict-proba forward call",
         "use result.theta": "theta- params parameters weights best best-theta coefs- x",
-        LOSS_OF_HISTORY: "loss losses validation-loss val-loss history- loss-curve-",
+        "the losses are in result.history.loss and result.history.validation_loss": (
+            "loss losses validation-loss val-loss history- loss-curve-"
+        ),
         "call result.plot()": "plot-loss plot-history",
         "call network.loss(result.theta, X, T)": "score evaluate",
         "use result.state.epoch": "epochs epoch n-iter- n-iter",
@@ -202,7 +203,7 @@ ADVICE: dict[str, dict[str, str]] = {
         "inputs are scaled automatically: leave it out": "scaler normalize scale standardize preprocess",
     },
     "vecprop": {
-        ONLY_DENSE: (
+        "vecprop has only dense networks: see docs/explanation/limits.md": (
             "conv1d conv2d conv3d lstm gru rnn embedding transformer attention multiheadattention maxpool2d "
             "maxpooling2d flatten conv convolution simplernn"
         ),

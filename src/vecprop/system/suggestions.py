@@ -15,7 +15,7 @@ SIMILARITY = 0.65
 """The least similarity of a name that is suggested; with 0.6, "time" would be suggested for "optimizer"."""
 
 
-def attach(module: str, package: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
+def attach(module: str, package: str, file: str):
     """Return `__getattr__`, `__dir__` and `__all__` of a module, whose names are listed in a .pyi file next to it."""
     load, listed, names = lazy_loader.attach_stub(package, file)
 
@@ -45,8 +45,10 @@ def without_garbage_collection(load: Callable[[str], object], name: str) -> obje
 def public_name(guess: str) -> str:
     """Return the public name of vecprop that a guess means, or an empty string."""
     vecprop = sys.modules["vecprop"]
-    packages = [getattr(vecprop, name) for name in ("pictures", "tables", "blocks", "cluster", "export", "extend")]
-    public_names = {name: f"{package.__name__}.{name}" for package in [*packages, vecprop] for name in package.__all__}
+    public_names = {}
+    for package in ("pictures", "tables", "blocks", "cluster", "export", "extend"):
+        public_names |= {name: f"vecprop.{package}.{name}" for name in getattr(vecprop, package).__all__}
+    public_names |= {name: f"vecprop.{name}" for name in vecprop.__all__}
     return public_names.get(closest(guess, public_names, synonyms()), "")
 
 
@@ -71,19 +73,22 @@ def closest(guess: str, names: Iterable[str], groups: Iterable[str] = ()) -> str
     plain_names = {_plain(name): name for name in names}
     candidates = [guess]
     for group in groups:
-        words = [_plain(word) for word in group.split()]
+        words = list(map(_plain, group.split()))
         if guess in words:
-            candidates.extend(words)
+            candidates += words
     if len(guess) > 2:
-        candidates.extend(name for name in plain_names if name.startswith(guess))
-    candidates.extend(get_close_matches(guess, plain_names, n=1, cutoff=SIMILARITY))
-    return next((plain_names[name] for name in candidates if name in plain_names), "")
+        candidates += [name for name in plain_names if name.startswith(guess)]
+    candidates += get_close_matches(guess, plain_names, n=1, cutoff=SIMILARITY)
+    for name in candidates:
+        if name in plain_names:
+            return plain_names[name]
+    return ""
 
 
 def suggestion(guess: str, names: Iterable[str], groups: Iterable[str] = ()) -> str:
     """Return the end of a sentence that suggests the most similar name, or an empty string."""
-    meant = closest(guess, names, groups)
-    return f": did you mean {meant!r}?" if meant else ""
+    question = _question(closest(guess, names, groups))
+    return f": {question}" if question else ""
 
 
 def advice_on(name: str, *owners: str) -> str:
@@ -151,8 +156,7 @@ class UnknownAttribute(AttributeError):
         owner, name = self.args
         kind = type(owner).__name__
         hint = advice_on(name, *(cls.__name__ for cls in type(owner).__mro__))
-        if not hint:
-            hint = _question(closest(name, [public for public in dir(owner) if not public.startswith("_")]))
+        hint = hint or _question(closest(name, [public for public in dir(owner) if not public.startswith("_")]))
         return f"{kind!r} object has no attribute {name!r}: {hint or f'see help({kind}).'}"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -205,19 +209,23 @@ def _question(meant: str) -> str:
     return f"did you mean {meant!r}?" if meant else ""
 
 
-def wrong_part(what: str, part: object, needed: str) -> str:
+def wrong_part(name: str, part: object, needed: str) -> str:
     """Return the error message for a value, such as a class or a name, where an object is needed."""
     from inspect import signature
 
-    name = public_name(part) if isinstance(part, str) else ""
-    cls = getattr(sys.modules["vecprop"], name.rpartition(".")[2], part)
+    kind = "a class"
+    advice = "pass an instance,"
+    cls = part
+    if isinstance(part, str):
+        kind = repr(part)
+        advice = "pass"
+        cls = getattr(sys.modules["vecprop"], public_name(part).rpartition(".")[2], part)
     if not isinstance(cls, type):
-        return f"{what} must be {needed}, got {part!r}."
-    has_defaults = all(parameter.default is not parameter.empty for parameter in signature(cls).parameters.values())
-    instance = f"{cls.__name__}()" if has_defaults else f"{cls.__name__}(…)"
-    if name:
-        return f"{what} is {part!r}: pass {instance}."
-    return f"{what} is a class: pass an instance, {instance}."
+        return f"{name} must be {needed}, got {part!r}."
+    instance = f"{cls.__name__}()"
+    if any(parameter.default is parameter.empty for parameter in signature(cls).parameters.values()):
+        instance = f"{cls.__name__}(…)"
+    return f"{name} is {kind}: {advice} {instance}."
 
 
 def _plain(name: object) -> str:

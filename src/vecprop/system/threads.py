@@ -17,7 +17,7 @@ from itertools import pairwise
 from math import ceil
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
@@ -123,8 +123,8 @@ def _shares(workers: int) -> list[set[int]]:
             runnable = re.search(rb" (\d+)/", file.read())
         if runnable is None or len(usable) < workers:
             return []
-        others = int(runnable[1]) - 1
-        if others + workers <= (os.cpu_count() or 1):
+        busy = int(runnable[1]) - 1
+        if busy + workers <= (os.cpu_count() or 1):
             processor = _current_processor()
             first = usable.index(processor) if processor in usable else 0
             usable = usable[first:] + usable[:first]
@@ -133,30 +133,23 @@ def _shares(workers: int) -> list[set[int]]:
     return []
 
 
-class _Call(NamedTuple):
-    """A call for a helper: the function, its worker index, the processors it may use, and where its end is reported."""
-
-    work: Callable[[int], None]
-    worker: int
-    processors: set[int]
-    outcome: list[BaseException | None]
-    ends: "SimpleQueue[Any]"
-
-
 def _serve(calls: "SimpleQueue[Any]", ends: "SimpleQueue[Any]", collected) -> None:
-    """Run calls from a queue until another object is queued; `collected` is the weakref that will be queued."""
+    """Run calls from a queue until another object is queued; `collected` is the weakref that will be queued.
+
+    A call has a function, its worker index, the processors that it may use, and where its outcome and end are reported.
+    """
     ends.put(threading.get_native_id())
-    while isinstance(call := calls.get(), _Call):
-        if call.processors:
+    while isinstance(call := calls.get(), tuple):
+        work, worker, processors, outcome, ends = call
+        if processors:
             with suppress_system_errors():
-                os.sched_setaffinity(0, call.processors)
+                os.sched_setaffinity(0, processors)
         error = None
         try:
-            call.work(call.worker)
+            work(worker)
         except BaseException as raised:
             error = raised
-        outcome, ends = call.outcome, call.ends
-        del call  # it may refer to large arrays
+        del call, work  # they may refer to large arrays
         outcome.append(error)
         ends.put(None)
         del error, outcome  # the traceback also refers to large arrays
@@ -184,9 +177,11 @@ class _Helper:
         if shares:
             with suppress_system_errors():  # the set of allowed processors may have changed
                 os.sched_setaffinity(self._native_id, shares[worker])
-        call = _Call(work, worker, set().union(*shares), outcome=[], ends=SimpleQueue())
-        # No signal handler can raise between these two lines; otherwise, callers would wait for work that never starts.
-        self._outcome, self._ends = call.outcome, call.ends
+        outcome = []
+        ends = SimpleQueue()
+        call = (work, worker, set().union(*shares), outcome, ends)
+        # No signal handler can raise between the last two lines. Otherwise, callers would wait forever.
+        self._outcome, self._ends = outcome, ends
         self._calls.put(call)
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -211,7 +206,8 @@ fork_lock = threading.RLock()
 inherit half-imported modules, and locks held by threads that do not exist in the child."""
 
 _idle: list[_Helper] = []  # idle helpers, for reuse
-_guard, _users = threading.Lock(), 0  # the number of threads that use single-threaded BLAS
+_guard = threading.Lock()
+_users = 0  # the number of threads that use single-threaded BLAS
 _before: list[int] = []  # the numbers of BLAS threads to restore
 
 
@@ -219,7 +215,8 @@ def _start_child() -> None:
     """After a fork, forget the threads of the parent, which do not exist in the child."""
     global _guard, _users
     _idle.clear()
-    _guard, _users = threading.Lock(), 0
+    _guard = threading.Lock()
+    _users = 0
     fork_lock.release()
 
 
@@ -229,7 +226,7 @@ if hasattr(os, "register_at_fork"):
 
 def _helpers(count: int) -> list[_Helper]:
     """Return idle helpers; start new ones if there are too few."""
-    helpers: list[_Helper] = []
+    helpers = []
     try:
         for _ in range(count):
             try:
@@ -308,17 +305,17 @@ def interruptible(
 
 def shield_from_signals(work: Callable[[], Result]) -> Result:
     """Run work() where signal handlers cannot raise, because their TimeoutError could look like a system error."""
-    is_main = threading.current_thread() is threading.main_thread()
-    return interruptible(work, stop=lambda: None) if is_main else work()
+    return run_in_thread(work, stop=lambda: None)
 
 
-def run_in_thread(work: Callable[[], Result]) -> Result:
-    """Run work() in another thread if this is the main thread, and return its result.
+def run_in_thread(work: Callable[[], Result], stop: Callable[[], object] | None = None) -> Result:
+    """Run work() in another thread if this is the main thread, and return its result; see `interruptible`.
 
     Signal handlers raise in the main thread. Their exceptions are raised at once, but work() still runs to its end.
     """
-    is_main = threading.current_thread() is threading.main_thread()
-    return interruptible(work) if is_main else work()
+    if threading.current_thread() is threading.main_thread():
+        return interruptible(work, stop=stop)
+    return work()
 
 
 class SecondInterrupt(KeyboardInterrupt):
@@ -351,7 +348,7 @@ def defer_sigint(work: Callable[[list[Any]], Result]) -> Result:
         result = work(cancelled)
         check_cancelled()
         return result
-    received: list[Any] = []
+    received = []
     before = _signal.getsignal(signal.SIGINT)
 
     def receive(*arguments) -> None:
@@ -425,7 +422,8 @@ def with_single_threaded_blas(work: Callable[[], Result], used: bool = True) -> 
         with _guard:
             if _users == 0:
                 _before = _set_blas([1] * len(_controller().lib_controllers))
-            _users, is_counted = _users + 1, True
+            _users += 1
+            is_counted = True
         return work()
     finally:
         if is_counted:

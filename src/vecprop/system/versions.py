@@ -70,9 +70,11 @@ class Versioned(SuggestsNames):
         pickle.UnpicklingError
             If an attribute of the current class is missing and has no default.
         """
-        known = {**state} if isinstance(state, dict) else {}
-        version = known.pop("_vecprop_version", None)
-        self._restore(known if version == __version__ else _read(known, version, type(self)))
+        state = {**state} if isinstance(state, dict) else {}
+        version = state.pop("_vecprop_version", None)
+        if version != __version__:
+            state = _read(state, version, type(self))
+        self._restore(state)
 
     def _restore(self, state: dict[str, Any]) -> None:
         """Set the attributes."""
