@@ -8,7 +8,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from glob import escape
@@ -70,7 +70,8 @@ def written_at_once(path: FilePath) -> Iterator[IO[bytes]]:
     ...     print(path.read_text(), len(list(path.parent.iterdir())))
     hello 1
     """
-    target, replaced = Path(os.path.realpath(require_path(path))), None  # replaces the target of a link
+    target = Path(os.path.realpath(require_path(path)))  # a link stays, and its target is replaced
+    replaced = None
     if target.is_dir():
         raise IsADirectoryError(f"{path} is a folder: choose the name of a file in it.")
     with suppress(OSError):
@@ -82,12 +83,13 @@ def written_at_once(path: FilePath) -> Iterator[IO[bytes]]:
     if not target.parent.exists():
         raise FileNotFoundError(f"The folder {target.parent} does not exist: create it, or choose another folder.")
     sweep(target.parent, target.name)
-    unfinished, held = None, -1
+    mode = 0o666 if replaced is None else 0o600
+    unfinished = None
+    held = -1
     try:
         while True:
             unfinished = target.with_name(f".{target.name}.{token_hex(8)}.unfinished")
-            private = partial(os.open, mode=0o666 if replaced is None else 0o600)
-            file = open(unfinished, "xb", opener=private)  # noqa: SIM115 (closed below)
+            file = open(unfinished, "xb", opener=partial(os.open, mode=mode))  # noqa: SIM115 (closed below)
             held = os.dup(file.fileno())  # keeps the lock until the file is renamed, which protects it from `sweep`
             if lock(held) is not False and os.fstat(held).st_nlink:
                 break
@@ -128,15 +130,16 @@ def settle(folder: Path) -> None:
 def sweep(folder: Path, name: str = "*") -> None:
     """Remove the unfinished files that killed programs left in a folder, for one name or for all names."""
     # Files are locked while they are written. Without locks, a file is considered abandoned after a day.
-    for left in folder.glob(f".{name if name == '*' else escape(name)}.*.unfinished"):
+    for unfinished in folder.glob(f".{name if name == '*' else escape(name)}.*.unfinished"):
         with suppress_system_errors():
-            with open(left, "r+b") as file:
-                state = lock(file.fileno())
-                is_left = state or (state is None and abs(time.time() - left.stat().st_mtime) >= DAY)
-                if is_left and os.name != "nt":  # Windows cannot remove an open file
-                    left.unlink()
-            if is_left:
-                left.unlink(missing_ok=True)
+            with open(unfinished, "r+b") as file:
+                is_abandoned = lock(file.fileno())
+                if is_abandoned is None:
+                    is_abandoned = abs(time.time() - unfinished.stat().st_mtime) >= DAY
+                if is_abandoned and os.name != "nt":  # Windows cannot remove an open file
+                    unfinished.unlink()
+            if is_abandoned:
+                unfinished.unlink(missing_ok=True)
 
 
 _held: dict[Path, tuple[int, IO[bytes]]] = {}  # the thread and the open file of each lock, by path
@@ -154,27 +157,30 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def locked(path: Path, what: Path) -> Iterator[None]:
+def locked(path: Path, resource: Path) -> Iterator[None]:
     """Hold a lock file in a `with` block; the same thread may nest such blocks."""
     # The file contains the name of its holder for error messages. A killed program leaves the file, but not the lock.
-    path, thread = Path(os.path.realpath(path)), threading.get_ident()
-    if _held.get(path, (None, None))[0] == thread:
+    path = Path(os.path.realpath(path))
+    thread = threading.get_ident()
+    if path in _held and _held[path][0] == thread:
         yield
         return
-    file = _taken(path, what)
+    file = _locked_file(path, resource)
     try:
-        _held[path] = thread, file
+        _held[path] = (thread, file)
         yield
     finally:
-        ends: list[Callable[[], None]] = [file.close]
-        if _held.pop(path, None) is not None:  # None in a child process forked inside the block
-            ends.insert(os.name == "nt", path.unlink)  # Windows cannot remove an open file
-        for end in ends:
-            with suppress(OSError):
-                end()
+        is_holder = _held.pop(path, None) is not None  # not a child process that was forked inside the block
+        with suppress(OSError):
+            if os.name == "nt":  # Windows cannot remove an open file
+                file.close()
+            if is_holder:
+                path.unlink()
+        with suppress(OSError):
+            file.close()
 
 
-def _taken(path: Path, what: Path) -> IO[bytes]:
+def _locked_file(path: Path, resource: Path) -> IO[bytes]:
     """Open and lock a file, creating it if necessary."""
     while True:
         file = open(path, "ab+", buffering=0)  # noqa: SIM115 (closed below, or by its holder)
@@ -182,7 +188,7 @@ def _taken(path: Path, what: Path) -> IO[bytes]:
             if lock(file.fileno()) is False:
                 file.seek(0)
                 holder = (file.read(1000) or b"").decode("utf-8", "replace") or "another program"
-                raise ValueError(f"{what} is in use by {holder}: wait until it ends, or give another path.")
+                raise ValueError(f"{resource} is in use by {holder}: wait until it ends, or give another path.")
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
                     file.truncate(0)

@@ -44,12 +44,14 @@ class TrainedNetwork(NamedTuple):
 
 def theta_of_one(trained: TrainedNetwork, form: str) -> np.ndarray:
     """Return the parameters of one network as an array; raise FileError if their shape is wrong."""
-    theta, needed = np.asarray(trained.theta), trained.network.layout.size
+    theta = np.asarray(trained.theta)
+    size = trained.network.layout.size
     if theta.ndim != 1:
-        members = theta.shape[:-1]
-        raise FileError(f"theta holds networks of shape {members}, but {form} can contain only one: pass one row.")
-    if theta.shape != (needed,):
-        raise FileError(f"theta has shape {theta.shape}, but this network has {needed} parameters.")
+        raise FileError(
+            f"theta holds networks of shape {theta.shape[:-1]}, but {form} can contain only one: pass one row."
+        )
+    if theta.shape != (size,):
+        raise FileError(f"theta has shape {theta.shape}, but this network has {size} parameters.")
     return theta
 
 
@@ -71,8 +73,10 @@ def averaged(model: Any) -> Averaged:
     if isinstance(model, MLPClassifier | MLPRegressor):
         return Averaged(model.network_, model.theta_[None])
     columns = np.stack(model.estimators_features_)
+    if columns.shape[1] == model.n_features_in_:
+        columns = None
     thetas = np.stack([member.theta_ for member in model.estimators_])
-    return Averaged(model.estimators_[0].network_, thetas, columns if columns.shape[1] < model.n_features_in_ else None)
+    return Averaged(model.estimators_[0].network_, thetas, columns)
 
 
 def require_intervals(model: Any, coverage: float) -> None:
@@ -120,21 +124,27 @@ def from_sklearn(model: scikit.MLPClassifier | scikit.MLPRegressor) -> MLPClassi
     if not isinstance(model, scikit.MLPClassifier | scikit.MLPRegressor):
         raise TypeError(f"from_sklearn needs scikit-learn's MLPClassifier or MLPRegressor, got {model!r}.")
     check_is_fitted(model)
-    ours = (MLPClassifier if isinstance(model, scikit.MLPClassifier) else MLPRegressor)(**deepcopy(model.get_params()))
+    settings = deepcopy(model.get_params())
+    y: Any
     if isinstance(model, scikit.MLPRegressor):
+        ours = MLPRegressor(**settings)
         y = np.zeros(1 if model.n_outputs_ == 1 else (1, model.n_outputs_))
     elif model.out_activation_ == "logistic" and model.n_outputs_ > 1:
+        ours = MLPClassifier(**settings)
         y = np.eye(model.n_outputs_, dtype=int)
     else:
+        ours = MLPClassifier(**settings)
         y = np.repeat(model.classes_, 3)
     ours.initialize(np.zeros((len(y), len(model.coefs_[0])), model.coefs_[0].dtype), y)
-    ours.coefs_, ours.intercepts_ = model.coefs_, model.intercepts_
+    ours.coefs_ = model.coefs_
+    ours.intercepts_ = model.intercepts_
     for name in ("n_iter_", "t_", "validation_scores_", "best_validation_score_", "feature_names_in_"):
         if hasattr(model, name):
             setattr(ours, name, deepcopy(getattr(model, name)))
     # scikit-learn averages the squared error over outputs, and vecprop sums it.
     outputs = model.n_outputs_ if model.loss == "squared_error" else 1
     for name in ("loss_", "loss_curve_", "best_loss_"):
-        if getattr(model, name, None) is not None:
-            setattr(ours, name, (outputs * np.asarray(getattr(model, name))).tolist())
+        loss = getattr(model, name, None)
+        if loss is not None:
+            setattr(ours, name, (outputs * np.asarray(loss)).tolist())
     return ours

@@ -17,6 +17,7 @@ from ... import __version__
 from ...core import Batch, Selection, SparseNetwork
 from ...system.versions import processor_name, version_of
 from .. import FileError
+from ..model_file.container import Document
 from ..model_file.json_values import Writer
 from ..model_file.registry import BY_CLASS
 
@@ -34,7 +35,7 @@ class RunIdentity:
     def __init__(self) -> None:
         self._digests: dict[int, Any] = {}  # by `id`; holds the arrays, so that ids are not reused
 
-    def __call__(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def __call__(self, values: Mapping[str, Any]) -> Document:
         return {name: self.plain(value, name) for name, value in values.items()}
 
     def plain(self, value, name: str) -> Any:
@@ -137,7 +138,7 @@ def digest_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def in_common(identities: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+def in_common(identities: Iterable[Document]) -> dict[str, str]:
     """Return one digest per name, which covers the distinct values of the name in several mappings.
 
     Examples
@@ -145,14 +146,14 @@ def in_common(identities: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     >>> in_common([{"seed": 1}, {"seed": 2}]) == in_common([{"seed": 2}, {"seed": 1}, {"seed": 1}])
     True
     """
-    digests: dict[str, set[str]] = {}
+    digests = {}
     for identity in identities:
         for name, value in identity.items():
             digests.setdefault(name, set()).add(joint_digest([value]))
     return {name: joint_digest(sorted(values)) for name, values in digests.items()}
 
 
-def differing(run: Mapping[str, Any], saved_run: Mapping[str, Any]) -> str:
+def differing(run: Document, saved_run: Document) -> str:
     """Return a clause that names the differences between two runs, or "" for equal runs.
 
     Examples

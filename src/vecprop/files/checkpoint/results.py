@@ -11,6 +11,7 @@ import numpy as np
 from ...train.members import ARRAYS, Data, GroupResults, Member, PartialResults
 from ...train.state import TrainingResult
 from .. import FileError
+from ..model_file.container import Arrays, Document
 from ..model_file.json_values import Reader, Writer
 from ..model_file.registry import BY_CLASS, BY_NAME
 from .identity import RunIdentity, bits_of, in_common, joint_digest, require_savable
@@ -36,16 +37,16 @@ CURVES = ("loss", "validation_loss", "validation_score", "validation_predictions
 class _ResultStore:
     """Results in the folder of a checkpoint, each under a key that identifies its inputs."""
 
-    def __init__(self, checkpoint, run: Mapping[str, Any], keys: Sequence[str]) -> None:
+    def __init__(self, checkpoint, run: Document, keys: Sequence[str]) -> None:
         self.store = Store(checkpoint.path, run, keys, checkpoint._takes_others)
         self.throttle = Throttle(checkpoint.every)
-        self._results: dict[str, Any] = {}
+        self._results = {}
         for file_keys, document, arrays in self.store.begin():
             self._read(file_keys, document, Reader(BY_NAME, arrays))
         self._results.clear()  # releases the arrays read from files
         self.throttle.written = time.perf_counter()
 
-    def _read(self, keys: list[str], document: Mapping[str, Any], reader: Reader) -> None:
+    def _read(self, keys: list[str], document: Document, reader: Reader) -> None:
         """Load the results of this run from a file."""
         raise NotImplementedError
 
@@ -72,24 +73,24 @@ class MemberStore(_ResultStore):
         self.part = PartialResults([], {})
         super().__init__(checkpoint, *_identity(members, groups, engines, data, moments))
 
-    def _read(self, keys: list[str], document: Mapping[str, Any], reader: Reader) -> None:
+    def _read(self, keys, document, reader):
         remaining_keys = iter(keys)
         for plain, key in zip(reader.value(document["others"]).values(), remaining_keys, strict=False):
             if key in self.store.numbers:
                 result = self._member_result(plain, self.store.numbers[key][0])
                 self.part.others.update(dict.fromkeys(self._new(key, result), result))
-        starts: dict[str, int] = {}
+        starts = {}
         for plain in document["cohorts"]:
             arrays = dict(_split(plain["shapes"], reader.arrays, starts))
             self._read_group(list(islice(remaining_keys, len(plain["numbers"]))), plain, arrays)
 
-    def _member_result(self, plain: Mapping[str, Any], number: int) -> TrainingResult:
+    def _member_result(self, plain: Document, number: int) -> TrainingResult:
         state = plain["state"]
         if state.optimizer_class:  # L-BFGS has no optimizer state
             state = replace(state, network=self.members[number].network)
         return TrainingResult(plain["theta"], state.history, state, plain["reason"])
 
-    def _read_group(self, keys: list[str], plain: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    def _read_group(self, keys: list[str], plain: Document, arrays: Arrays) -> None:
         """Load compact results of a group, of which this run may contain only some members."""
         shared_keys = [key for key in keys if key in self.store.numbers]
         if not shared_keys:
@@ -103,10 +104,6 @@ class MemberStore(_ResultStore):
                 numbers.append(number)
         if numbers:
             self.part.groups.append(replace(group.compact(positions), numbers=numbers))
-
-    @property
-    def is_due(self) -> bool:
-        return self.throttle.is_due
 
     def keep(self, part: PartialResults) -> None:
         start = time.perf_counter()
@@ -128,7 +125,7 @@ class FitStore(_ResultStore):
         self.waiting: dict[int, Any] = {}
         super().__init__(checkpoint, in_common(identities), [joint_digest([identity]) for identity in identities])
 
-    def _read(self, keys: list[str], document: Mapping[str, Any], reader: Reader) -> None:
+    def _read(self, keys, document, reader):
         for key, outcome in zip(keys, reader.value(document["fits"]), strict=True):
             self.known.update(dict.fromkeys(self._new(key, outcome), outcome))
 
@@ -165,7 +162,7 @@ def _digest(result) -> str:
 
 def _identity(
     members: Sequence[Member], groups: Groups, engines: Sequence[str], data: Data, moments: bool
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[Document, list[str]]:
     """Return the description of a population, and a digest of each member's inputs."""
     identity = RunIdentity()
     inputs = []
@@ -192,9 +189,9 @@ def _identity(
     return in_common(inputs) | in_common(starts), keys
 
 
-def _plain(part: PartialResults) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _plain(part: PartialResults) -> tuple[Document, Arrays]:
     """Encode results as JSON values and a few arrays, which concatenate all groups."""
-    pieces: dict[str, list[np.ndarray]] = {}
+    pieces = {}
     groups = []
     for group in part.groups:
         shapes = {}
@@ -213,7 +210,7 @@ def _plain(part: PartialResults) -> tuple[dict[str, Any], dict[str, np.ndarray]]
     return document, writer.arrays | {name: np.concatenate(arrays) for name, arrays in pieces.items()}
 
 
-def _arrays(group: GroupResults) -> dict[str, np.ndarray]:
+def _arrays(group: GroupResults) -> Arrays:
     """Return the arrays of compact results that cannot be derived from others."""
     derived = {"last_finite"}
     if group.stopping is None:
@@ -222,7 +219,7 @@ def _arrays(group: GroupResults) -> dict[str, np.ndarray]:
     return arrays | {f"moment {name}": moment for name, moment in group.moments.items()}
 
 
-def _member_group(plain: Mapping[str, Any], arrays: dict[str, Any], member: Member) -> GroupResults:
+def _member_group(plain: Document, arrays: dict[str, Any], member: Member) -> GroupResults:
     """Decode the compact results of a group of members similar to `member`."""
     moments = {name.removeprefix("moment "): arrays.pop(name) for name in [*arrays] if name.startswith("moment ")}
     thetas = arrays["thetas"]
@@ -240,9 +237,7 @@ def _member_group(plain: Mapping[str, Any], arrays: dict[str, Any], member: Memb
     )
 
 
-def _split(
-    shapes: Mapping[str, list[Any]], arrays: Mapping[str, np.ndarray], starts: dict[str, int]
-) -> Iterator[tuple[str, np.ndarray]]:
+def _split(shapes: Mapping[str, list[Any]], arrays: Arrays, starts: dict[str, int]) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the arrays of the next group, advancing `starts`."""
     for name, (kind, *shape) in shapes.items():
         joint = f"{name} {kind}"

@@ -4,17 +4,15 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from ...system.interrupts import terminated_as_interrupted
 from .. import FileError
 from ..atomic import LEAST, locked, settle, sweep
 from ..model_file import container
+from ..model_file.container import Arrays, Document
 from .identity import differing, made_with, warn_of_others
 
 RUN, PART, LOCK = "run.npz", "part-{:06}.npz", ".lock"
@@ -51,7 +49,7 @@ class Store:
     belongs to a run without common keys, an error is raised unless `takes_others` is set.
     """
 
-    def __init__(self, path: Path, run: Mapping[str, Any], keys: Sequence[str], takes_others: bool = False) -> None:
+    def __init__(self, path: Path, run: Document, keys: Sequence[str], takes_others: bool = False) -> None:
         self.path = path
         self.run = run
         self.keys = [key[:WIDTH] for key in keys]
@@ -60,7 +58,7 @@ class Store:
         for number, key in enumerate(self.keys):
             self.numbers.setdefault(key, []).append(number)
 
-    def begin(self) -> Iterator[tuple[list[str], dict[str, Any], dict[str, np.ndarray]]]:
+    def begin(self) -> Iterator[tuple[list[str], Document, Arrays]]:
         """Yield the keys, document and arrays of each file with results of this run."""
         make_folder(self.path)
         manifest = self.path / RUN
@@ -82,7 +80,7 @@ class Store:
             if not self.numbers.keys().isdisjoint(keys):
                 yield keys, *container.read(path)
 
-    def _require_common_keys(self, saved_keys: set[str], saved_run: Mapping[str, Any]) -> None:
+    def _require_common_keys(self, saved_keys: set[str], saved_run: Document) -> None:
         if self.takes_others or not saved_keys or not self.keys:
             return
         if saved_keys.isdisjoint(self.keys):
@@ -97,7 +95,7 @@ class Store:
             if not re.fullmatch(r"\.lock|\.run\.npz\..*\.unfinished", name):
                 raise ValueError(f"{self.path} holds other files, such as {name}: give the checkpoint an empty folder.")
 
-    def write(self, numbers: Sequence[int], document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    def write(self, numbers: Sequence[int], document: Document, arrays: Arrays) -> None:
         parts = self._parts()
         number = 0
         if parts:
@@ -109,7 +107,7 @@ class Store:
         return sorted(path for path in self.path.iterdir() if re.fullmatch(r"part-\d{6,}\.npz", path.name))
 
 
-def _keys(path: Path, document: Mapping[str, Any]) -> list[str]:
+def _keys(path: Path, document: Document) -> list[str]:
     keys = document.get("keys")
     if not isinstance(keys, str):
         raise FileError(f"{path} is not a file of a checkpoint: give another folder.")

@@ -23,6 +23,7 @@ from .. import OTHER_MODELS, FileError
 from ..atomic import FilePath, require_path
 from ..networks import TrainedNetwork
 from . import container
+from .container import Arrays, Document
 from .json_values import Reader, Writer
 from .registry import BY_CLASS, BY_NAME, MODELS
 
@@ -171,7 +172,7 @@ def load_with_memory(path: FilePath) -> tuple[Any, Any]:
     return model, _restored(document.get("memory"), arrays, f"{path} has a memory that cannot be read", is_model=False)
 
 
-def _loaded(path: FilePath) -> tuple[Any, dict[str, Any], dict[str, np.ndarray]]:
+def _loaded(path: FilePath) -> tuple[Any, Document, Arrays]:
     """Return the model, the document and the arrays of a file."""
     document, arrays = container.read(path)
     complaint = f"{path} has no model that this version of vecprop supports"
@@ -185,7 +186,7 @@ def _loaded(path: FilePath) -> tuple[Any, dict[str, Any], dict[str, np.ndarray]]
     return model, document, arrays
 
 
-def information(path: FilePath) -> dict[str, Any]:
+def information(path: FilePath) -> Document:
     """Return a file's versions, columns, fingerprint, metrics and arrays, without loading the model.
 
     Raises
@@ -207,7 +208,7 @@ def fingerprint(columns: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(list(columns.items())).encode()).hexdigest()
 
 
-def _restored(described, arrays: Mapping[str, np.ndarray], complaint: str, is_model: bool = True):
+def _restored(described, arrays: Arrays, complaint: str, is_model: bool = True):
     try:
         value = Reader(BY_NAME, arrays).value(described)
         if is_model:

@@ -11,7 +11,7 @@ import os
 import re
 import struct
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from math import prod
@@ -30,6 +30,9 @@ NOT_A_MODEL = "is not a model file: give a file written by vecprop.save or `vecp
 VERSION = 1
 """The format version, which is increased whenever an older vecprop could misread a newer file."""
 
+Document = dict[str, Any]
+Arrays = dict[str, np.ndarray]
+
 _TYPES = re.compile(r"\|[biu]1|<[iu][248]|<f[248]|<U[0-9]{1,7}")
 _LARGEST_DOCUMENT = 2**26
 """The maximum size of a document in bytes, which bounds memory and time for malicious files."""
@@ -42,7 +45,7 @@ _DAMAGE = (zipfile.BadZipFile, struct.error, EOFError, OSError, *_WRONG_VALUES)
 """The errors that zipfile, NumPy and json raise for damaged bytes."""
 
 
-def write(path: FilePath, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+def write(path: FilePath, document: Document, arrays: Arrays) -> None:
     """Write a document and arrays, replacing an old file atomically."""
     stored = {}
     listed = {}
@@ -78,7 +81,7 @@ def _require(path: FilePath, is_right, wrong: str) -> None:
         raise FileError(f"{path} {wrong}.")
 
 
-def read(path: FilePath) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def read(path: FilePath) -> tuple[Document, Arrays]:
     """Return the document and the arrays of a file, after all checks."""
     arrays = {}
     with _opened(path) as (archive, sizes):
@@ -97,7 +100,7 @@ def read(path: FilePath) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return document, arrays
 
 
-def read_document(path: FilePath) -> dict[str, Any]:
+def read_document(path: FilePath) -> Document:
     """Return only the document, with the same errors as `read`."""
     with _opened(path) as (archive, sizes):
         return _document(path, archive, sizes)
@@ -138,7 +141,7 @@ def _sizes(path: FilePath, archive: zipfile.ZipFile, available: int) -> dict[str
     return sizes
 
 
-def _document(path: FilePath, archive: zipfile.ZipFile, sizes: dict[str, int]) -> dict[str, Any]:
+def _document(path: FilePath, archive: zipfile.ZipFile, sizes: dict[str, int]) -> Document:
     """Return the document, or raise an error if it is damaged or has an unknown version."""
     size = sizes["document"]
     is_small = size <= _LARGEST_DOCUMENT + _HEADER
@@ -170,7 +173,7 @@ def _content(archive: zipfile.ZipFile, name: str, size: int, dtype: str) -> np.n
     return np.frombuffer(data, stored_dtype, offset=entry.tell()).reshape(shape).copy()
 
 
-def _listed(array: np.ndarray) -> dict[str, Any]:
+def _listed(array: np.ndarray) -> Document:
     """Return an array's entry in the document."""
     digest = hashlib.sha256(array.reshape(-1).view(np.uint8).data).hexdigest()
     return {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": digest}

@@ -8,11 +8,11 @@ Other values are not supported.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from inspect import signature
 from math import isfinite
 from types import FunctionType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -23,21 +23,22 @@ from .. import FileError
 Check = Any
 """The type of a value, or a function of the value and of a model that already has all earlier attributes."""
 Checks = Mapping[str, Check]
-Conditions = Callable[[Any], Iterable[bool]]
-"""A generator of the conditions that a restored object must satisfy; the first one that is false ends the check."""
+Conditions = Iterable[bool]
+"""What must be true of a restored object; the first condition that is false ends the check."""
+State = dict[str, Any]
+"""The values of an object's attributes by name."""
 
 
-@dataclass(frozen=True)
-class StoredClass:
+class StoredClass(NamedTuple):
     """A class that model files may contain."""
 
     name: str
     cls: type
-    state: Callable[[Any], dict[str, Any]]
-    restore: Callable[[dict[str, Any]], Any]
+    state: Callable[[Any], State]
+    restore: Callable[[State], Any]
 
 
-def stored_fields(cls: type, conditions: Conditions | None = None) -> StoredClass:
+def stored_fields(cls: type, conditions: Callable[[Any], Conditions] | None = None) -> StoredClass:
     """Return the entry of a class with annotated fields; the types of fields are checked when loading.
 
     Examples
@@ -53,10 +54,10 @@ def stored_fields(cls: type, conditions: Conditions | None = None) -> StoredClas
     hints = get_type_hints(cls)
     names = [field.name for field in fields(cls)] if is_dataclass(cls) else list(hints)
 
-    def state(part) -> dict[str, Any]:
+    def state(part) -> State:
         return {name: getattr(part, name) for name in names}
 
-    def restore(state: dict[str, Any]):
+    def restore(state: State):
         for name, value in state.items():
             if not fits(value, hints[name]):
                 raise ValueError(f"{cls.__name__} has the invalid value {name}={value!r}")
@@ -81,12 +82,12 @@ _PROCESS_SETTINGS = ("callbacks", "checkpoint", "workers")
 
 
 def stored_estimator(
-    cls: type, checks: Checks, conditions: Conditions | None = None, ignored: Sequence[str] = ()
+    cls: type, checks: Checks, conditions: Callable[[Any], Conditions] | None = None, ignored: Sequence[str] = ()
 ) -> StoredClass:
     """Return the entry of an estimator with scikit-learn's interface. Ignored attributes are neither saved nor read."""
     checks = {**COMMON, **checks}
 
-    def state(model) -> dict[str, Any]:
+    def state(model) -> State:
         settings = model.get_params(deep=False)
         state = {name: value for name, value in settings.items() if name not in _PROCESS_SETTINGS}
         for name, value in vars(model).items():
@@ -97,7 +98,7 @@ def stored_estimator(
             state[name] = value
         return state
 
-    def restore(state: dict[str, Any]):
+    def restore(state: State):
         names = state.keys() - ignored
         settings = names & signature(cls).parameters.keys()
         unknown = names - settings - checks.keys()
@@ -204,7 +205,6 @@ TYPES: dict[str, type] = {cls.__name__: cls for cls in (bool, int, float, str, o
 """The types that are allowed as values of settings."""
 
 
-@dataclass
 class Writer:
     """Encodes values as JSON values, and collects arrays by name.
 
@@ -219,36 +219,37 @@ class Writer:
     {'pair.1': array([0., 0.])}
     """
 
-    classes: Mapping[type, StoredClass]
-    arrays: dict[str, np.ndarray] = field(default_factory=dict)
-    _names: dict[int, str] = field(default_factory=dict)  # by `id`, valid while `arrays` holds the array
+    def __init__(self, classes: Mapping[type, StoredClass]) -> None:
+        self.classes = classes
+        self.arrays: dict[str, np.ndarray] = {}
+        self._names: dict[int, str] = {}  # by `id`, valid while `arrays` holds the array
 
     def plain(self, value, path: str):
         """Encode a value as JSON values. Arrays are named after `path`, the path of the value in the model."""
-        match value:
-            case None | bool() | str() | int() if type(value) in (type(None), bool, str, int):
-                return value
-            case float() if type(value) is float:
-                return value if isfinite(value) else {"float": repr(value)}
-            case np.ndarray():
-                return self._array(value, path)
-            case np.generic() if _is_plain(value.dtype):
-                return {"scalar": [value.dtype.str, self.plain(value.item(), path)]}
-            case np.dtype():
-                return {"dtype": value.str}
-            case slice():
-                return {"slice": self.plain([value.start, value.stop, value.step], path)}
-            case type() if TYPES.get(value.__name__) is value:
-                return {"type": value.__name__}
-            case list() if type(value) is list:
-                return [self.plain(entry, f"{path}.{number}") for number, entry in enumerate(value)]
-            case tuple() if type(value) is tuple:
-                return {"tuple": self.plain(list(value), path)}
-            case dict() if type(value) is dict:
-                entries = {key: self.plain(entry, f"{path}.{key}") for key, entry in value.items()}
-                if all(type(key) is str for key in value):
-                    return {"dict": entries}
-                return {"dict": [[self.plain(key, path), entry] for key, entry in entries.items()]}
+        kind = type(value)
+        if kind in (type(None), bool, str, int):
+            return value
+        if kind is float:
+            return value if isfinite(value) else {"float": repr(value)}
+        if kind is list:
+            return [self.plain(entry, f"{path}.{number}") for number, entry in enumerate(value)]
+        if kind is tuple:
+            return {"tuple": self.plain(list(value), path)}
+        if kind is dict:
+            entries = {key: self.plain(entry, f"{path}.{key}") for key, entry in value.items()}
+            if {*map(type, value)} <= {str}:
+                return {"dict": entries}
+            return {"dict": [[self.plain(key, path), entry] for key, entry in entries.items()]}
+        if kind is slice:
+            return {"slice": self.plain([value.start, value.stop, value.step], path)}
+        if isinstance(value, np.ndarray):
+            return self._array(value, path)
+        if isinstance(value, np.generic) and _is_plain(value.dtype):
+            return {"scalar": [value.dtype.str, self.plain(value.item(), path)]}
+        if isinstance(value, np.dtype):
+            return {"dtype": value.str}
+        if isinstance(value, type) and TYPES.get(value.__name__) is value:
+            return {"type": value.__name__}
         stored = self.classes.get(type(value)) or _column_class(type(value))
         if stored is None:
             raise FileError(
@@ -282,7 +283,7 @@ class Reader:
     """
 
     classes: Mapping[str, StoredClass]
-    arrays: Mapping[str, np.ndarray]
+    arrays: dict[str, np.ndarray]
 
     def value(self, plain) -> Any:
         """Decode a JSON value written by `Writer`."""

@@ -4,7 +4,6 @@ The classes of scikit-learn are preprocessing steps in a pipeline with a vecprop
 """
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from .json_values import (
     NUMBERS,
     Checks,
     Conditions,
+    State,
     StoredClass,
     array,
     fits,
@@ -67,7 +67,7 @@ def _are_transformers(value, model) -> bool:
     return fits(value, list) and all(_is_named_transformer(part, model) for part in value)
 
 
-def _column_transformer(transformer: ColumnTransformer) -> Iterator[bool]:
+def _column_transformer(transformer: ColumnTransformer) -> Conditions:
     """Yield the conditions that the parts of a ColumnTransformer are consistent and its columns exist."""
     n_jobs = transformer.n_jobs
     most = max(os.cpu_count() or 1, MOST_PROCESSES)
@@ -94,15 +94,15 @@ def _column_transformer(transformer: ColumnTransformer) -> Iterator[bool]:
         yield all(column in column_numbers for column in columns)
 
 
-def _function_transformer(transformer: preprocessing.FunctionTransformer) -> Iterator[bool]:
+def _function_transformer(transformer: preprocessing.FunctionTransformer) -> Conditions:
     yield transformer.func is transformer.inverse_func is None
 
 
-def _pipeline_state(pipeline: Pipeline) -> dict[str, Any]:
+def _pipeline_state(pipeline: Pipeline) -> State:
     return {"steps": pipeline.steps, "transform_input": pipeline.transform_input, "verbose": pipeline.verbose}
 
 
-def _pipeline(state: dict[str, Any]) -> Pipeline:
+def _pipeline(state: State) -> Pipeline:
     pipeline = Pipeline(state["steps"], transform_input=state["transform_input"], verbose=state["verbose"])
     require_valid_settings(pipeline)
     for _, step in pipeline.steps[:-1]:
@@ -150,13 +150,13 @@ _CHECKS: dict[type, Checks] = {
         "_transformers_feature_names_out": np.ndarray,
     },
 }
-_CONDITIONS: dict[type, Conditions] = {
+_CONDITIONS: dict[type, Any] = {
     preprocessing.FunctionTransformer: _function_transformer,
     ColumnTransformer: _column_transformer,
 }
 
 
-def _random_state(state: dict[str, Any]) -> np.random.RandomState:
+def _random_state(state: State) -> np.random.RandomState:
     random = np.random.RandomState()
     random.set_state(state["state"])
     return random

@@ -1,6 +1,5 @@
 """The classes that model files may contain: tabular models and their parts."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,17 @@ from ...tables.explaining.column_notes import TrainedRows
 from ...tables.explaining.drift import Profile
 from ...tables.kinds.formats import DateReading, NumberReading
 from ...tables.regressor import TabularRegressor
-from .json_values import COMMON, StoredClass, fits, is_array, is_count, stored_estimator, stored_fields
+from .json_values import (
+    COMMON,
+    Conditions,
+    State,
+    StoredClass,
+    fits,
+    is_array,
+    is_count,
+    stored_estimator,
+    stored_fields,
+)
 from .vecprop_classes import NOT_ALWAYS, NOT_KEPT, are_finite, is_theta, is_unfitted
 
 
@@ -86,17 +95,17 @@ _LEARNED_BY_REGRESSORS = {
 }
 
 
-def _state_of_note(note: Note) -> dict[str, Any]:
+def _state_of_note(note: Note) -> State:
     return {"text": str(note), "kind": note.kind, "column": note.column}
 
 
-def _note(state: dict[str, Any]) -> Note:
+def _note(state: State) -> Note:
     if not fits(list(state.values()), list[str | None]):
         raise ValueError(f"Note has invalid values {state}")
     return Note(**state)
 
 
-def _target_means(target: TargetMeans) -> Iterator[bool]:
+def _target_means(target: TargetMeans) -> Conditions:
     yield is_array(target.names, "U", None)
     yield len(target.names) > 0
     yield _rise(target.names)
@@ -104,11 +113,11 @@ def _target_means(target: TargetMeans) -> Iterator[bool]:
     yield bool(np.isfinite(target.means).all())
 
 
-def _encoder(encoder: Encoder) -> Iterator[bool]:
+def _encoder(encoder: Encoder) -> Conditions:
     yield len(encoder.names) == len(encoder.parts) == len(set(encoder.names))
 
 
-def _profile(profile: Profile) -> Iterator[bool]:
+def _profile(profile: Profile) -> Conditions:
     yield 0 <= profile.missing <= profile.rows > 0
     yield 0 < profile.per_row <= 1
     yield is_array(profile.values, "Uf", None)
@@ -118,14 +127,14 @@ def _profile(profile: Profile) -> Iterator[bool]:
     yield _rise(profile.values)
 
 
-def _trained_rows(trained: TrainedRows) -> Iterator[bool]:
+def _trained_rows(trained: TrainedRows) -> Conditions:
     yield is_array(trained.digests, "u", None)
     yield trained.digests.itemsize == 8
     yield bool(np.all(trained.digests[1:] >= trained.digests[:-1]))
     yield 0 < len(trained.digests) <= trained.rows
 
 
-def _networks(view: Networks) -> Iterator[bool]:
+def _networks(view: Networks) -> Conditions:
     yield is_theta(view.thetas, view.network)
     yield view.thetas.ndim == 2
     yield len(view.thetas) > 0
@@ -136,13 +145,13 @@ def _networks(view: Networks) -> Iterator[bool]:
     yield view.stage > 0
 
 
-def _ensemble(ensemble: Ensemble) -> Iterator[bool]:
+def _ensemble(ensemble: Ensemble) -> Conditions:
     """Yield the conditions that an ensemble has distinct views or stages, with the same folds and outputs."""
     yield len({(len(view.thetas), view.network.outputs) for view in ensemble.views}) == 1
     yield len({(view.view, view.stage) for view in ensemble.views}) == len(ensemble.views)
 
 
-def _residuals(residuals: Residuals) -> Iterator[bool]:
+def _residuals(residuals: Residuals) -> Conditions:
     yield is_array(residuals.sizes, "f", None, None)
     yield residuals.sizes.size > 0
     yield are_finite(residuals.sizes)
@@ -159,7 +168,7 @@ def _structure(view: Networks) -> tuple[Any, ...]:
     return view.thetas.shape, view.view, view.stage, view.inputs.tolist(), network.inputs, network.layers
 
 
-def _table_model(model) -> Iterator[bool]:
+def _table_model(model) -> Conditions:
     """Yield the conditions that a fitted model's networks match the inputs and outputs of its encoder."""
     if is_unfitted(model):
         return

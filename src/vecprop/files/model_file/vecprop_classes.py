@@ -1,9 +1,5 @@
 """The classes of vecprop that model files may contain: networks and estimators."""
 
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
-
 import numpy as np
 
 from ... import catalog
@@ -18,10 +14,21 @@ from ...optimize.optimizers import AdamHat
 from ...optimize.settings import EarlyStopping
 from ...train.state import EPOCH_START, History, TrainingState
 from ..networks import TrainedNetwork
-from .json_values import COMMON, StoredClass, fits, is_array, is_count, optional, stored_estimator, stored_fields
+from .json_values import (
+    COMMON,
+    Conditions,
+    State,
+    StoredClass,
+    fits,
+    is_array,
+    is_count,
+    optional,
+    stored_estimator,
+    stored_fields,
+)
 
 
-def _network_state(network: Network) -> dict[str, Any]:
+def _network_state(network: Network) -> State:
     return {
         "inputs": network.inputs,
         "layers": list(network.layers),
@@ -30,14 +37,14 @@ def _network_state(network: Network) -> dict[str, Any]:
     }
 
 
-def _network(state: dict[str, Any]) -> Network:
+def _network(state: State) -> Network:
     has_parts = fits(state["layers"], list[Layer]) and fits(state["penalties"], list[Penalty])
     if not has_parts or not isinstance(state["loss"], Loss):
         raise ValueError("a network has parts other than layers, a loss and penalties")
     return Network(state["inputs"], state["layers"], state["loss"], state["penalties"])
 
 
-def _training_state(state: TrainingState) -> Iterator[bool]:
+def _training_state(state: TrainingState) -> Conditions:
     """Yield the conditions that the states of the optimizer and the schedule match the parameters."""
     theta = state.theta
     yield isinstance(theta, np.ndarray)
@@ -116,7 +123,7 @@ def is_unfitted(model) -> bool:
     return vars(model).keys() <= {*model.get_params(deep=False), *COMMON}
 
 
-def _estimator(model) -> Iterator[bool]:
+def _estimator(model) -> Conditions:
     """Yield the conditions that a fitted estimator's network has the right inputs and outputs."""
     if is_unfitted(model):
         return
@@ -154,7 +161,7 @@ _LEARNED_BY_ENSEMBLES = {
 }
 
 
-def _ensemble(model) -> Iterator[bool]:
+def _ensemble(model) -> Conditions:
     """Yield the conditions that a fitted ensemble's members match its columns and targets."""
     if is_unfitted(model):
         return
@@ -167,12 +174,12 @@ def _ensemble(model) -> Iterator[bool]:
     yield isinstance(model.targets_, Labels if model._member_class is MLPClassifier else Numbers)
 
 
-def _trained_network(trained: TrainedNetwork) -> Iterator[bool]:
+def _trained_network(trained: TrainedNetwork) -> Conditions:
     yield is_theta(trained.theta, trained.network)
     yield _continues(trained.state, trained.theta)
 
 
-def _labels(labels: Labels) -> Iterator[bool]:
+def _labels(labels: Labels) -> Conditions:
     yield labels.classes.ndim == 1
     count = len(labels.classes)
     if labels.outputs == 1:  # two classes may share one output
@@ -181,7 +188,7 @@ def _labels(labels: Labels) -> Iterator[bool]:
         yield labels.outputs == count
 
 
-def _numbers(numbers: Numbers) -> Iterator[bool]:
+def _numbers(numbers: Numbers) -> Conditions:
     for values in (np.asarray(numbers.shift), np.asarray(numbers.scale)):
         yield values.shape in ((), (numbers.outputs,))
         yield are_finite(values)
@@ -193,7 +200,7 @@ NOT_KEPT = ("_rows", "out_of_fold_")
 
 VECPROP_CLASSES = [
     *(stored_fields(part.cls) for part in catalog.PARTS if part.savable),
-    replace(_HISTORY, state=lambda history: _HISTORY.state(history._joined())),  # as arrays, not lists of epochs
+    _HISTORY._replace(state=lambda history: _HISTORY.state(history._joined())),  # as arrays, not lists of epochs
     StoredClass("Network", Network, _network_state, _network),
     *map(stored_fields, (EarlyStopping, AdamHat, SampleScaling, Cuts, Ending)),
     stored_fields(TrainingState, _training_state),

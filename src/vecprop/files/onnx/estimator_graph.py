@@ -4,8 +4,7 @@ SimpleImputer is registered as well: skl2onnx's converter does not support float
 """
 
 import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from functools import partial, reduce
 from operator import add
 
@@ -180,11 +179,12 @@ def _imputed_dtype(operator):
     from skl2onnx.common.data_types import guess_numpy_type
 
     missing = operator.raw_operator.missing_values
-    if not isinstance(missing, float) or not np.isnan(missing):
-        return None
     dtypes = {guess_numpy_type(column.type) for column in operator.inputs}
-    if dtypes <= {np.float64, np.float32, np.int64} and dtypes != {np.int64}:
-        return np.float64 if np.float64 in dtypes else np.float32
+    if not isinstance(missing, float) or not np.isnan(missing) or not dtypes <= {np.float64, np.float32, np.int64}:
+        return None
+    for dtype in (np.float64, np.float32):
+        if dtype in dtypes:
+            return dtype
     return None
 
 
@@ -263,12 +263,13 @@ def _quantile(folds: list[TracedArray], residuals: np.ndarray, level: float) -> 
 
 def _fold_predictions(model: Model, ensemble: Ensemble, X: TracedArray) -> list[TracedArray]:
     """Return the symbol of each fold's prediction: scaled probabilities, or numbers in the target's units and range."""
-    views = [_view_terms(view, X) for view in ensemble.views]
-    folds = [reduce(add, terms) for terms in zip(*views, strict=True)]
+    folds = _view_terms(ensemble.views[0], X)
+    for view in ensemble.views[1:]:
+        folds = list(map(add, folds, _view_terms(view, X)))
     if isinstance(model, TabularClassifier):
         return [_temperature_scaled(P, model.inverse_temperature_) for P in folds]
-    targets = model.targets_
-    return [clip(Y * targets.scale + targets.shift, *model.range_) for Y in folds]
+    low, high = model.range_
+    return [clip(Y * model.targets_.scale + model.targets_.shift, low, high) for Y in folds]
 
 
 def _view_terms(view: Networks, X: TracedArray) -> list[TracedArray]:
@@ -290,16 +291,16 @@ def _temperature_scaled(P: TracedArray, inverse_temperature: float) -> TracedArr
     return powers / P.graph.over_columns("ReduceSum", powers)
 
 
-@dataclass
-class _InputBlocks:
+class _Inputs:
     """Blocks of network inputs, and each input's position: the index of its column, and its index in that column."""
 
-    blocks: list[TracedArray] = field(default_factory=list)
-    positions: list[tuple[int, int]] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.blocks: list[TracedArray] = []
+        self.positions: list[tuple[int, int]] = []
 
-    def add(self, block: TracedArray, positions: Iterable[tuple[int, int]]) -> None:
+    def add(self, block: TracedArray, positions: list[tuple[int, int]]) -> None:
         self.blocks.append(block)
-        self.positions.extend(positions)
+        self.positions += positions
 
 
 def encoded(encoder: Encoder, graph: Graph) -> TracedArray:
@@ -310,28 +311,24 @@ def encoded(encoder: Encoder, graph: Graph) -> TracedArray:
     If a graph cannot read a column, the input is the encoder's output for it; this gives a warning.
     """
     columns = _table_columns(encoder, graph)
+    inputs = _Inputs()
     numbers = {}
     days = {}
     for index, part in enumerate(encoder.parts):
+        column = columns[index]
         if isinstance(part, NumberInputs):
             numbers[index] = part
-        elif isinstance(part, Dates):
-            days[index] = part.days
-    inputs = _InputBlocks()
-    for group in (numbers, days):
-        if group:
-            indices = list(group)
-            x = graph.cast(graph.concatenate([columns[index] for index in indices]), np.float64)
-            encodings = _encode_numbers(list(group.values()), x)
-            positions = [(indices[number], inner) for number, inner in encodings.positions]
-            inputs.add(graph.concatenate(encodings.blocks), positions)
-    for index, (part, column) in enumerate(zip(encoder.parts, columns, strict=True)):
-        if isinstance(part, NumberInputs):
             continue
+        if isinstance(part, Dates):
+            days[index] = part.days
         if part.onnx_type is not None:
             column = part.to_onnx(column)
         first = part.width - column.shape[1]  # the inputs for the days of a date come first
         inputs.add(graph.cast(column, np.float64), [(index, inner) for inner in range(first, part.width)])
+    for parts in (numbers, days):
+        if parts:
+            x = graph.concatenate([columns[index] for index in parts])
+            _encode_numbers(parts, graph.cast(x, np.float64), inputs)
     order = sorted(range(len(inputs.positions)), key=inputs.positions.__getitem__)
     return graph.concatenate(inputs.blocks)[:, order]
 
@@ -361,49 +358,45 @@ def _table_columns(encoder: Encoder, graph: Graph) -> list[TracedArray]:
     return columns
 
 
-def _encode_numbers(parts: Sequence[NumberInputs], x: TracedArray) -> _InputBlocks:
-    """Return the inputs of numeric columns (N, K); see `NumberInputs`."""
+def _encode_numbers(parts: Mapping[int, NumberInputs], x: TracedArray, inputs: _Inputs) -> None:
+    """Add the inputs of numeric columns x, (N, K), given their parts by index; see `NumberInputs`."""
     graph = x.graph
-    centre, scale, mean, deviation = np.array([(part.centre, part.scale, *part.standard) for part in parts]).T
+    values = [(part.centre, part.scale, *part.standard) for part in parts.values()]
+    centre, scale, mean, deviation = np.array(values).T
     is_missing = graph.elementwise("IsNaN", x, dtype=bool)
     filled = where(is_missing, centre, x)
     z = clip((filled - centre) / scale, -LARGEST_SCALED, LARGEST_SCALED)
-    inputs = _InputBlocks()
-    inputs.add(z / sqrt(1 + (z / LIMIT) ** 2), [(column, 0) for column in range(len(parts))])
+    inputs.add(z / sqrt(1 + (z / LIMIT) ** 2), [(index, 0) for index in parts])
     _encode_pieces(parts, filled, inputs)
-    marked = [column for column, part in enumerate(parts) if part.marks_missing]
+    marked = [column for column, part in enumerate(parts.values()) if part.marks_missing]
     if marked:
-        positions = [(column, parts[column].bends) for column in marked]
+        positions = [(index, part.bends) for index, part in parts.items() if part.marks_missing]
         inputs.add(graph.cast(is_missing[:, marked], np.float64), positions)
     standardized = clip((filled - mean) / deviation, -MAX_DEVIATIONS, MAX_DEVIATIONS)
-    inputs.add(standardized, [(column, part.bends + part.marks_missing) for column, part in enumerate(parts)])
-    return inputs
+    inputs.add(standardized, [(index, part.bends + part.marks_missing) for index, part in parts.items()])
 
 
-def _encode_pieces(parts: Sequence[NumberInputs], filled: TracedArray, inputs: _InputBlocks) -> None:
+def _encode_pieces(parts: Mapping[int, NumberInputs], filled: TracedArray, inputs: _Inputs) -> None:
     """Add the piecewise linear encodings and normal scores of numeric columns without missing values."""
-    columns: list[int] = []
-    lows: list[float] = []
-    highs: list[float] = []
+    columns = []  # of each piece
     positions = []
-    for column, part in enumerate(parts):
-        lows.extend(part.edges[:-1])
-        highs.extend(part.edges[1:])
-        for piece in range(len(part.edges) - 1):
+    edges = []
+    scored = []
+    for column, (index, part) in enumerate(parts.items()):
+        for piece in range(1, len(part.edges)):
             columns.append(column)
-            positions.append((column, 1 + piece))
+            positions.append((index, piece))
+            edges.append(part.edges[piece - 1 : piece + 1])
+        if part.scores is not None:
+            scored.append((column, part.scores, (index, part.width - 1)))
     if not columns:
         return
-    x = filled[:, columns]
-    low = np.array(lows)
-    shares = clip((x - low) / (np.array(highs) - low), 0, 1)
+    low, high = np.array(edges).T
+    shares = clip((filled[:, columns] - low) / (high - low), 0, 1)
     inputs.add(shares - 0.5, positions)
-    scored = [column for column, part in enumerate(parts) if part.scores is not None]
     if scored:
         steps = np.zeros((len(columns), len(scored)))
-        first_scores = []
-        for number, column in enumerate(scored):
-            scores = np.asarray(parts[column].scores)
+        for number, (column, scores, _) in enumerate(scored):
             steps[np.equal(columns, column), number] = np.diff(scores)
-            first_scores.append(scores[0])
-        inputs.add(shares @ steps + np.array(first_scores), [(column, parts[column].width - 1) for column in scored])
+        first_scores = np.array([scores[0] for _, scores, _ in scored])
+        inputs.add(shares @ steps + first_scores, [position for _, _, position in scored])

@@ -5,7 +5,7 @@ Therefore each formula is written only once, and custom layers written in NumPy 
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +23,6 @@ class Node(NamedTuple):
     attributes: dict[str, Any]
 
 
-@dataclass
 class Graph:
     """A graph under construction: its operations and constants.
 
@@ -36,14 +35,15 @@ class Graph:
     ['Greater', 'Where']
     """
 
-    dtype: Any
-    opset: int = 17
-    prefix: str = ""
-    nodes: list[Node] = field(default_factory=list)
-    constants: dict[str, np.ndarray] = field(default_factory=dict)
-    names: dict[tuple[Any, ...], str] = field(default_factory=dict)
-    inputs: list["TracedArray"] = field(default_factory=list)
-    outputs: list["TracedArray"] = field(default_factory=list)
+    def __init__(self, dtype, opset: int = 17, prefix: str = "") -> None:
+        self.dtype = dtype
+        self.opset = opset
+        self.prefix = prefix
+        self.nodes: list[Node] = []
+        self.inputs: list[TracedArray] = []
+        self.outputs: list[TracedArray] = []
+        self._constants: dict[Any, TracedArray] = {}
+        self._arrays: dict[str, np.ndarray] = {}
 
     def input(self, name: str, width: int, dtype=None) -> "TracedArray":
         """Add an input to the graph; return its symbol, (N, width)."""
@@ -54,10 +54,12 @@ class Graph:
     def constant(self, value, dtype=None) -> "TracedArray":
         """Return the symbol of a constant, by default in the graph's dtype."""
         array = np.asarray(value, dtype or self.dtype)
-        content = array.dtype, array.shape, array.tobytes()
-        name = self.names.setdefault(content, f"{self.prefix}constant_{len(self.names)}")
-        self.constants[name] = array
-        return TracedArray(self, name, array.shape, array.dtype)
+        content = (array.dtype, array.shape, array.tobytes())
+        if content not in self._constants:
+            name = f"{self.prefix}constant_{len(self._constants)}"
+            self._constants[content] = TracedArray(self, name, array.shape, array.dtype)
+            self._arrays[name] = array
+        return self._constants[content]
 
     def node(
         self,
@@ -73,8 +75,10 @@ class Graph:
         ``unused`` is the number of additional outputs, which are ignored. Arrays, numbers and (by default) the output
         get the floating dtype of the symbols.
         """
-        dtypes = (entry.dtype for entry in inputs if isinstance(entry, TracedArray) and entry.dtype.kind == "f")
-        floating = next(dtypes, np.dtype(self.dtype))
+        floating = np.dtype(self.dtype)
+        for entry in reversed(inputs):
+            if isinstance(entry, TracedArray) and entry.dtype.kind == "f":
+                floating = entry.dtype
         names = []
         for entry in inputs:
             symbol = entry if isinstance(entry, TracedArray) else self.constant(entry, floating)
@@ -114,7 +118,7 @@ class Graph:
     def tensors(self) -> list[Any]:
         from onnx import numpy_helper
 
-        return [numpy_helper.from_array(array, name) for name, array in self.constants.items()]
+        return [numpy_helper.from_array(array, name) for name, array in self._arrays.items()]
 
 
 def cannot(operation: str) -> FileError:
@@ -179,8 +183,7 @@ class TracedArray(NDArrayOperatorsMixin):
             if kind in _BOOLEAN and not all(map(_is_boolean, inputs)):
                 raise cannot(f"`{name}` of values that are not Boolean")
             return self.graph.elementwise(kind, *inputs, dtype=bool)
-        # Arithmetic treats Booleans as numbers.
-        numbers = [entry.astype(self.graph.dtype) if _is_boolean(entry) else entry for entry in inputs]
+        numbers = list(map(_as_number, inputs))
         if name in _ARITHMETIC:
             return self.graph.elementwise(_ARITHMETIC[name], *numbers)
         if name in _COMPOSED:
@@ -198,10 +201,12 @@ class TracedArray(NDArrayOperatorsMixin):
     def __getitem__(self, key) -> "TracedArray":
         """Select columns, or add an axis of length 1."""
         keys = list(key) if isinstance(key, tuple) else [key]
-        start = next((index for index, entry in enumerate(keys) if entry is ...), len(keys))
         new_axes = sum(entry is None for entry in keys)
-        omitted = self.ndim + new_axes - len(keys) + (start < len(keys))
-        keys[start : start + 1] = [slice(None)] * omitted
+        omitted = self.ndim + new_axes - len(keys)
+        for start, entry in enumerate(keys):
+            if entry is ...:
+                keys[start : start + 1] = [slice(None)] * (omitted + 1)
+                break
         z = self
         axis = 0
         for entry in keys:
@@ -223,11 +228,20 @@ class TracedArray(NDArrayOperatorsMixin):
     def astype(self, dtype, copy: bool = True) -> "TracedArray":
         if np.dtype(dtype).kind != "f":
             raise cannot(f"`astype` to {np.dtype(dtype)}")
-        return self.graph.cast(self, self.graph.dtype) if _is_boolean(self) else self
+        return _as_number(self)
 
 
 def _is_boolean(value) -> bool:
     return isinstance(value, TracedArray) and value.dtype == bool
+
+
+def _as_number(value):
+    """Return a value, with Booleans as 0 and 1, as in NumPy's arithmetic."""
+    return value.graph.cast(value, value.graph.dtype) if _is_boolean(value) else value
+
+
+def _identity(z):
+    return z
 
 
 def _matmul(a, b) -> TracedArray:
@@ -240,7 +254,8 @@ def _matmul(a, b) -> TracedArray:
 
 def _where(condition, a, b) -> TracedArray:
     graph = next(entry.graph for entry in (condition, a, b) if isinstance(entry, TracedArray))
-    condition = condition if isinstance(condition, TracedArray) else graph.constant(condition, bool)
+    if not isinstance(condition, TracedArray):
+        condition = graph.constant(condition, bool)
     return graph.elementwise("Where", condition, a, b)
 
 
@@ -287,8 +302,8 @@ _COMPOSED: dict[str, Callable[..., Any]] = {
     "matmul": _matmul,
     "expm1": _expm1,
     "log1p": _log1p,
-    "positive": lambda z: z,
-    "conjugate": lambda z: z,
+    "positive": _identity,
+    "conjugate": _identity,
     "square": lambda z: z * z,
     "exp2": lambda z: 2**z,
     "log2": lambda z: np.log(z) / np.log(2),
@@ -306,7 +321,7 @@ def _reduction(kind: str) -> Callable[..., TracedArray]:
     def reduce(z: TracedArray, axis=None, *, keepdims: bool = False) -> TracedArray:
         if not isinstance(axis, int | np.integer) or axis % z.ndim == 0:
             raise cannot(f"`{kind.removeprefix('Reduce').lower()}` over the rows or several axes")
-        return z.graph.over_columns(kind, z * 1 if _is_boolean(z) else z, int(axis), keepdims)
+        return z.graph.over_columns(kind, _as_number(z), int(axis), keepdims)
 
     return reduce
 
@@ -315,9 +330,16 @@ def _var(z: TracedArray, axis=None, *, keepdims: bool = False) -> TracedArray:
     return np.mean((z - np.mean(z, axis=axis, keepdims=True)) ** 2, axis=axis, keepdims=keepdims)
 
 
+def _std(z: TracedArray, axis=None, *, keepdims: bool = False) -> TracedArray:
+    return np.sqrt(np.var(z, axis=axis, keepdims=keepdims))
+
+
 def _clip(z, a_min=None, a_max=None):
-    z = z if a_min is None else np.maximum(z, a_min)
-    return z if a_max is None else np.minimum(z, a_max)
+    if a_min is not None:
+        z = np.maximum(z, a_min)
+    if a_max is not None:
+        z = np.minimum(z, a_max)
+    return z
 
 
 def _concatenate(arrays: Sequence[Any], axis: int = 0) -> TracedArray:
@@ -333,14 +355,14 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.min: _reduction("ReduceMin"),
     np.prod: _reduction("ReduceProd"),
     np.var: _var,
-    np.std: lambda z, axis=None, *, keepdims=False: np.sqrt(np.var(z, axis, keepdims=keepdims)),
+    np.std: _std,
     np.clip: _clip,
     np.where: _where,
     np.concatenate: _concatenate,
     np.stack: lambda arrays, axis=0: np.concatenate([np.expand_dims(array, axis) for array in arrays], axis),
     np.expand_dims: lambda z, axis: z[(*[slice(None)] * (axis % (z.ndim + 1)), None)],
     np.dot: _matmul,
-    np.real: lambda z: z,
+    np.real: _identity,
     np.ones_like: lambda z: z * 0 + 1,
     np.zeros_like: lambda z: z * 0,
     np.shape: lambda z: z.shape,

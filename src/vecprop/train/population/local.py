@@ -52,7 +52,7 @@ class Monitor:
 
     def poll(self) -> bool:
         """Save results if a save is due, and report the progress; return whether to stop the remaining members."""
-        if self.saved is not None and self.saved.store.is_due:
+        if self.saved is not None and self.saved.store.throttle.is_due:
             self.save()
         if self.progress is not None:
             latest = self.latest()
