@@ -190,9 +190,8 @@ class TabularClassifier(ClassifierMixin, TableModel):
 
     def _of_inputs(self, inputs: np.ndarray) -> np.ndarray:
         """Return the probabilities for encoded inputs."""
-        return np.mean(
-            [temperature_scaled(P, self.inverse_temperature_) for P in self.ensemble_.predictions(inputs)], axis=0
-        )
+        predictions = np.stack(list(self.ensemble_.predictions(inputs)))
+        return temperature_scaled(predictions, self.inverse_temperature_).mean(axis=0)
 
     @suggests_keywords
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
@@ -238,17 +237,19 @@ class TabularClassifier(ClassifierMixin, TableModel):
     def _encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
         """Return a function that encodes the targets of other rows."""
         _, first = np.unique(target, return_index=True)
-        of_classes = T[first], None if factor is None else factor[first]
-        return partial(self._encoded, pandas().Index(self.classes_), *of_classes)
+        factor_of_classes = None if factor is None else factor[first]
+        return partial(self._encoded, classes=pandas().Index(self.classes_), T=T[first], factor=factor_of_classes)
 
     def _encoded(
-        self, classes, T: np.ndarray, factor: np.ndarray | None, target
+        self, target, *, classes, T: np.ndarray, factor: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray | None]:
         y = self._values(target)
         numbers = classes.get_indexer(y)
         if (numbers < 0).any():
-            rare = f"the class {y[numbers < 0].tolist()[0]!r}, which is missing in the sample of rows"
-            raise TableError(f"{self._named_target} has {rare}: merge rare classes.")
+            raise TableError(
+                f"{self._named_target} has the class {y[numbers < 0].tolist()[0]!r}, which is missing in the sample of "
+                "rows: merge rare classes."
+            )
         return T[numbers], None if factor is None else factor[numbers]
 
     def _require_labels(self, y: np.ndarray) -> None:
@@ -257,55 +258,62 @@ class TabularClassifier(ClassifierMixin, TableModel):
             with warnings.catch_warnings(action="ignore", category=UserWarning):  # a later note reports many classes
                 check_classification_targets(y)
         except (ValueError, TypeError) as error:
-            kinds = " and ".join(dict.fromkeys(type(value).__name__ for value in y.tolist()))
-            are_dates = DateReading.of(map(str, y.tolist()))
-            advice = DATES if are_dates else "convert all of them to text, integers or Booleans"
-            what = f"values of type {kinds}, such as {y.tolist()[0]!r} (Unknown label type): {advice}"
             if y.dtype.kind == "f":
-                use = "use TabularRegressor (--task regression)"
-                what = f"numbers such as {y[y % 1 != 0][0]:g}, not classes (Unknown label type: continuous): {use}"
-            raise TableError(f"{self._named_target} has {what}.") from error
+                raise TableError(
+                    f"{self._named_target} has numbers such as {y[y % 1 != 0][0]:g}, not classes (Unknown label type: "
+                    "continuous): use TabularRegressor (--task regression)."
+                ) from error
+            values = y.tolist()
+            types = " and ".join(dict.fromkeys(type(value).__name__ for value in values))
+            advice = "convert all of them to text, integers or Booleans"
+            if DateReading.of(map(str, values)):
+                advice = DATES
+            raise TableError(
+                f"{self._named_target} has values of type {types}, such as {values[0]!r} (Unknown label type): "
+                f"{advice}."
+            ) from error
 
     def _require_classes(self, classes: int, rows: int) -> None:
         """Raise an error for a single class, identifiers, or more classes than fit into memory."""
-        few, are_names = f"{classes} classes, but", self.classes_.dtype.kind not in "iuf"
-        identifier = (
-            f"values in {rows} rows and looks like an identifier, which cannot be learned: choose another column"
-        )
-        if 2 * classes > rows and are_names and DateReading.of(map(str, self.classes_)):
-            identifier = f"dates in {rows} rows: {DATES}, and use TabularRegressor (--task regression)"
-        for is_wrong, what in (
-            (classes < 2, f"only one class, {self.classes_.tolist()[0]!r}: a classifier needs two"),
-            (classes > 2 and self.threshold is not None, f"{few} a threshold needs two: leave threshold out"),
-            (classes > 2 and self.positive is not None, f"{few} a positive class needs two: leave positive out"),
-            (
-                (2 * classes > rows and classes > MAX_RARE) or (are_names and classes > 0.9 * rows > 18),
-                f"{classes} distinct {identifier}",
-            ),
-            (
-                rows * classes > MAX_ENTRIES,
-                f"{classes} classes in {rows} rows, which is too much for memory: merge rare classes",
-            ),
-        ):
-            if is_wrong:
-                raise TableError(f"{self._named_target} has {what}.")
+        has_names = self.classes_.dtype.kind not in "iuf"
+        problem = self._problem_with_classes(classes, rows, has_names)
+        if problem:
+            raise TableError(f"{self._named_target} has {problem}.")
         if 2 * classes > rows > 20:
-            many = f"{self._named_target} has {classes} classes in {rows} rows{MOST_ONCE}: "
-            if are_names:
-                many += "merge rare classes, or choose another column."
-            else:
-                many += "if they are amounts, use TabularRegressor (--task regression)."
-            self.notes_.append(many)
-            warnings.warn(many, UserWarning, stacklevel=2)
+            advice = "if they are amounts, use TabularRegressor (--task regression)"
+            if has_names:
+                advice = "merge rare classes, or choose another column"
+            note = f"{self._named_target} has {classes} classes in {rows} rows{MOST_ONCE}: {advice}."
+            self.notes_.append(note)
+            warnings.warn(note, UserWarning, stacklevel=2)
+
+    def _problem_with_classes(self, classes: int, rows: int, has_names: bool) -> str:
+        """Return why the classes of a number of rows cannot be learned, or ""."""
+        if classes < 2:
+            return f"only one class, {self.classes_.tolist()[0]!r}: a classifier needs two"
+        if classes > 2 and self.threshold is not None:
+            return f"{classes} classes, but a threshold needs two: leave threshold out"
+        if classes > 2 and self.positive is not None:
+            return f"{classes} classes, but a positive class needs two: leave positive out"
+        if (2 * classes > rows and classes > MAX_RARE) or (has_names and classes > 0.9 * rows > 18):
+            if has_names and DateReading.of(map(str, self.classes_)):
+                return f"{classes} distinct dates in {rows} rows: {DATES}, and use TabularRegressor (--task regression)"
+            return (
+                f"{classes} distinct values in {rows} rows and looks like an identifier, which cannot be learned: "
+                "choose another column"
+            )
+        if rows * classes > MAX_ENTRIES:
+            return f"{classes} classes in {rows} rows, which is too much for memory: merge rare classes"
+        return ""
 
     def _weighted(self, target: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
         if self.class_weight is None:
             return weight
         try:
             factors = factors_of_classes(self, target, weight)
-            wrong = factors[~((factors >= 0) & np.isfinite(factors))]
-            if len(wrong):
-                raise ValueError(f"weights must be finite and at least 0, got {wrong[0]}")
+            invalid = factors[~((factors >= 0) & np.isfinite(factors))]
+            if len(invalid):
+                raise ValueError(f"weights must be finite and at least 0, got {invalid[0]}")
         except ValueError as error:
             raise TableError(f"class_weight does not fit {self._named_target.lower()}: {first_line(error)}.") from error
         self.notes_.append("Classes are weighted in training, so probabilities refer to the weighted frequencies.")

@@ -99,9 +99,11 @@ class TabularRegressor(RegressorMixin, TableModel):
     def _validate_params(self) -> None:
         super()._validate_params()
         levels = np.atleast_1d(self.quantile).tolist()
-        rise = len(levels) == 3 and all(isinstance(level, Real) for level in levels)
-        rise = rise and 0 < levels[0] < levels[1] < levels[2] < 1 and levels[2] - levels[0] >= 0.5
-        if len(levels) != 1 and not rise:
+        is_valid = len(levels) == 1
+        if len(levels) == 3 and all(isinstance(level, Real) for level in levels):
+            low, middle, high = levels
+            is_valid = 0 < low < middle < high < 1 and high - low >= 0.5
+        if not is_valid:
             raise ValueError(
                 f"The 'quantile' parameter of TabularRegressor must be one level between 0 and 1, or three increasing "
                 f"levels, the outer ones at least 0.5 apart, such as (0.05, 0.5, 0.95). Got {self.quantile!r} instead."
@@ -226,21 +228,25 @@ class TabularRegressor(RegressorMixin, TableModel):
     def _learned(self, y, frame) -> np.ndarray:
         y = pandas().Series(y.to_numpy(), frame.index)
         self.target_reading_, note = target_reading(y, self.target or "", frame, self._column_options)
-        self.notes_ += [f"{self._named_target} {note}."] if note else []
+        if note:
+            self.notes_.append(f"{self._named_target} {note}.")
         target = self._values(y)
         with np.errstate(over="ignore"):  # checked below
             spread = float(np.ptp(target))
-        if spread > 0 and not 1 / MAX_SPREAD <= spread <= MAX_SPREAD:
-            ends = f"{self._named_target} ranges from {target.min():g} to {target.max():g}"
-            raise TableError(f"{ends}, and the squares overflow or underflow: multiply it by a constant.")
         if target.min() == target.max():
-            self.notes_ += [f"{self._named_target} is {target[0]:.6g} in all rows, so there is nothing to learn."]
+            self.notes_.append(f"{self._named_target} is {target[0]:.6g} in all rows, so there is nothing to learn.")
+        elif spread < 1 / MAX_SPREAD or spread > MAX_SPREAD:
+            raise TableError(
+                f"{self._named_target} ranges from {target.min():g} to {target.max():g}, and the squares overflow or "
+                "underflow: multiply it by a constant."
+            )
         return target
 
     def _read_target(
         self, y: np.ndarray, weight: np.ndarray | None, ends: tuple[float, float] | None = None
     ) -> np.ndarray:
-        self.targets_, self.range_ = Targets.standard(y[:, None], weight), ends or (float(y.min()), float(y.max()))
+        self.targets_ = Targets.standard(y[:, None], weight)
+        self.range_ = ends or (float(y.min()), float(y.max()))
         return self.targets_.encode(y[:, None]).astype(np.float32)
 
     def _encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
@@ -256,14 +262,18 @@ class TabularRegressor(RegressorMixin, TableModel):
         series = pandas().Series(y)
         reading = getattr(self, "target_reading_", NumberReading.of(texts_of(series)))
         numbers, is_unread = read_numbers(series, reading)
-        wrong, unread = ~np.isfinite(numbers), int(is_unread.sum())
-        if wrong.any():
-            unknown = f"{unread} value(s) are not {reading}"
-            what = f"{unknown if unread else 'some value(s) are infinite'}, such as {first_of(series, wrong)}"
-            are_dates = unread and DateReading.of(series.dropna().astype(str))
-            advice = DATES if are_dates else "fix them, or use TabularClassifier for classes"
-            raise TableError(f"{self._named_target} must be numeric, but {what}: {advice}.")
-        return numbers
+        is_invalid = ~np.isfinite(numbers)
+        if not is_invalid.any():
+            return numbers
+        problem = "some value(s) are infinite"
+        advice = "fix them, or use TabularClassifier for classes"
+        if is_unread.any():
+            problem = f"{is_unread.sum()} value(s) are not {reading}"
+            if DateReading.of(series.dropna().astype(str)):
+                advice = DATES
+        raise TableError(
+            f"{self._named_target} must be numeric, but {problem}, such as {first_of(series, is_invalid)}: {advice}."
+        )
 
     def _calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibration:
         """Choose the weights of views, and compute residuals, on out-of-fold predictions."""

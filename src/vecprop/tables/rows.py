@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,8 +45,14 @@ class Roles:
     @classmethod
     def named(cls, target: str | None, weight, group, time) -> "Roles":
         """Return the roles that are given as column names, and ignore other values, such as arrays."""
-        weight, group, time = (name if isinstance(name, str) else None for name in (weight, group, time))
-        return cls(target, weight, group, time)
+        roles = cls(target)
+        if isinstance(weight, str):
+            roles = replace(roles, weight=weight)
+        if isinstance(group, str):
+            roles = replace(roles, group=group)
+        if isinstance(time, str):
+            roles = replace(roles, time=time)
+        return roles
 
     def targets(self, frame: Frame) -> Any:
         """Return the target column, as integers if all values are integral."""
@@ -59,16 +65,18 @@ class Roles:
     @property
     def reasons(self) -> dict[str, str]:
         """The columns (except the target) whose roles exclude them from the inputs, each with a reason."""
-        roles = {self.group: OF_GROUPS, self.weight: "it contains the weights"}
-        return {name: reason for name, reason in roles.items() if name is not None}
+        reasons: dict[Any, str] = {self.group: OF_GROUPS, self.weight: "it contains the weights"}
+        reasons.pop(None, None)
+        return reasons
 
     def require(self, table) -> None:
         """Raise an error if a column is missing, or the target has another role."""
         for name, role in ((self.weight, "weights"), (self.group, "groups"), (self.time, "times")):
-            if name is not None and name == self.target:
+            if name is None:
+                continue
+            if name == self.target:
                 raise TableError(f"Column {name!r} is the target and cannot contain the {role}: name another column.")
-            if name is not None:
-                require_columns(table, [name])
+            require_columns(table, [name])
 
     def set_aside(self, frame: Frame, options: ColumnOptions = NO_OPTIONS) -> dict[str, str]:
         """Return the columns of a whole table (except the target) that are not inputs, each with a reason."""
@@ -123,23 +131,32 @@ class RowFilter:
         return counts, values
 
     def _checked(self, weight, mask: np.ndarray) -> np.ndarray:
+        """Return weights as numbers, or raise an error if a weight that the mask selects is invalid."""
         if self.weight is not None:
-            values, named = as_numbers(weight)[0], f"Column {self.weight!r}, the weights,"
+            values, _ = as_numbers(weight)
         else:
-            named = "sample_weight"
             try:
                 values = np.asarray(weight, float)
             except ValueError as error:
                 raise TableError(f"sample_weight is not numbers: {first_line(error)}.") from None
             if values.shape != mask.shape:
-                shape = f"sample_weight has shape {values.shape}: pass one weight per row"
-                raise TableError(f"The table has {len(mask)} rows, but {shape}.")
-        wrong = mask & ~((values >= 0) & (values <= LARGEST_WEIGHT))
-        if wrong.any():
+                raise TableError(
+                    f"The table has {len(mask)} rows, but sample_weight has shape {values.shape}: pass one weight per "
+                    "row."
+                )
+        is_invalid = mask & ~((values >= 0) & (values <= LARGEST_WEIGHT))
+        if is_invalid.any():
             series = weight if isinstance(weight, pandas().Series) else pandas().Series(values)
-            found = f"{named} has {int(wrong.sum())} invalid value(s), such as {first_of(series, wrong)}"
-            raise TableError(f"{found}: weights must be numbers from 0 to {LARGEST_WEIGHT:g}; fix or drop them.")
+            raise TableError(
+                f"{self._named_weight} has {is_invalid.sum()} invalid value(s), such as "
+                f"{first_of(series, is_invalid)}: weights must be numbers from 0 to {LARGEST_WEIGHT:g}; fix or drop "
+                "them."
+            )
         return values
+
+    @property
+    def _named_weight(self) -> str:
+        return "sample_weight" if self.weight is None else f"Column {self.weight!r}, the weights,"
 
     @property
     def are_equal(self) -> bool:
@@ -149,20 +166,23 @@ class RowFilter:
     def notes(self) -> list[str]:
         """Return notes on the rows that are not used, and raise an error if no row is used."""
         if self.without_target == self.total:
-            named = "The target" if self.target is None else f"The target {self.target!r}"
-            raise TableError(f"{named} has no values: all {self.total} are missing.")
+            target = "The target" if self.target is None else f"The target {self.target!r}"
+            raise TableError(f"{target} has no values: all {self.total} are missing.")
         if not self.counting:
-            named = "sample_weight" if self.weight is None else f"Column {self.weight!r}, the weights,"
             tiny = f", or below {1 / LARGEST_WEIGHT:g}," if self.of_tiny else ""
-            raise TableError(f"{named} is zero{tiny} in all rows: at least two rows need a positive weight.")
-        reasons = (
-            (self.without_target, "without a target"),
-            (self.of_zero, "with the weight 0"),
-            (self.of_tiny, f"with a weight below {1 / LARGEST_WEIGHT:g}, which is treated as 0,"),
-        )
-        return [
-            Note(f"Rows {which} are not used: {count} of {self.total}.", "unused") for count, which in reasons if count
-        ]
+            raise TableError(
+                f"{self._named_weight} is zero{tiny} in all rows: at least two rows need a positive weight."
+            )
+        rows = {
+            "without a target": self.without_target,
+            "with the weight 0": self.of_zero,
+            f"with a weight below {1 / LARGEST_WEIGHT:g}, which is treated as 0,": self.of_tiny,
+        }
+        notes = []
+        for reason, count in rows.items():
+            if count:
+                notes.append(Note(f"Rows {reason} are not used: {count} of {self.total}.", "unused"))
+        return notes
 
 
 class UsedRows(NamedTuple):
@@ -176,15 +196,17 @@ class UsedRows(NamedTuple):
     @classmethod
     def of(cls, frame: Frame, roles: Roles) -> "UsedRows":
         """Select the used rows of a table, and raise an error if no row is used."""
-        rows, target = RowFilter(roles.target, roles.weight), roles.target
-        require_columns(frame, [str(target)])
+        rows = RowFilter(roles.target, roles.weight)
+        target = str(roles.target)
+        require_columns(frame, [target])
         roles.require(frame)
         counts, weight = rows.see(frame[target], None if roles.weight is None else frame[roles.weight])
         notes = [*frame.attrs.get("notes", []), *rows.notes()]
         used = frame if counts.all() else frame[counts]
         if rows.without_target:
-            used = used.assign(**{str(target): roles.targets(used)})
-        return cls(used, np.ones(len(used)) if weight is None else weight[counts], counts, notes)
+            used = used.assign(**{target: roles.targets(used)})
+        weight = np.ones(len(used)) if weight is None else weight[counts]
+        return cls(used, weight, counts, notes)
 
 
 class LearnedRows(NamedTuple):
@@ -201,33 +223,41 @@ class LearnedRows(NamedTuple):
     @classmethod
     def of(cls, model, X, y, aside, sample_weight=None, groups=None, time=None) -> "LearnedRows":
         """Select the training rows of a table: those with a target and a positive weight."""
-        frame, name = as_frame(X, model, model.target), type(model).__name__
+        frame = as_frame(X, model, model.target)
         notes = list(frame.attrs.get("notes", []))
-        index = [level for level in frame.attrs.get("index", []) if y is not None or level != model.target]
-        if index:
-            named = f"{' and '.join(map(repr, index))} of the data frame"
-            one, more = f"The index {named} is used as a column", f"The levels {named}'s index are used as columns"
-            notes.append(f"{one if len(index) == 1 else more}: call reset_index(drop=True) to drop the index.")
+        levels = [level for level in frame.attrs.get("index", []) if y is not None or level != model.target]
+        if levels:
+            notes.append(_note_on_index(levels))
+        name = type(model).__name__
         if y is None:
             if model.target is None:
-                advice = "pass y, or set target= to a column name."
-                raise TableError(f"{name} requires y to be passed, but the target y is None: {advice}")
+                raise TableError(
+                    f"{name} requires y to be passed, but the target y is None: pass y, or set target= to a column "
+                    "name."
+                )
             y = column_of(frame, model.target)
         if isinstance(y, str):
-            advice = f"pass the column name to the constructor, {name}(target={y!r})."
-            raise TableError(f"y is the text {y!r}, but must contain the targets: {advice}")
+            raise TableError(
+                f"y is the text {y!r}, but must contain the targets: pass the column name to the constructor, "
+                f"{name}(target={y!r})."
+            )
         roles = Roles.named(model.target, sample_weight, groups, time)
         roles.require(frame)
-        frame = frame.drop(columns=model.target) if model.target in frame.columns else frame
+        if model.target in frame.columns:
+            frame = frame.drop(columns=model.target)
         if groups is None and aside is not None:  # a refitted model uses the same groups
-            group_columns = [name for name, reason in aside.items() if reason == OF_GROUPS and name in frame.columns]
-            groups = next(iter(group_columns), None)
+            for column, reason in aside.items():
+                if reason == OF_GROUPS and column in frame.columns:
+                    groups = column
         dependence = Dependence.of(frame, groups, time, model._column_options)
-        aside = frame.attrs.get("aside") if aside is None else aside  # found in the whole file
-        aside = roles.set_aside(frame, model._column_options) if aside is None else aside
+        if aside is None:
+            aside = frame.attrs.get("aside")  # of the whole file
+        if aside is None:
+            aside = roles.set_aside(frame, model._column_options)
         columns: Any = frame if has_names(X) else np.broadcast_to(0.0, frame.shape)
         validate_data(model, columns, skip_check_array=True)
-        y = y if isinstance(y, pandas().Series) else pandas().Series(column_or_1d(y, warn=True))
+        if not isinstance(y, pandas().Series):
+            y = pandas().Series(column_or_1d(y, warn=True))
         if len(y) != len(frame):
             raise TableError(f"The table has {len(frame)} rows, but y has {len(y)}: pass one target per row.")
         rows = RowFilter(model.target, roles.weight)
@@ -236,18 +266,32 @@ class LearnedRows(NamedTuple):
         if counts.sum() < 2:
             raise TableError("There is only one sample: at least two rows need a target and a positive weight.")
         if not counts.all():
-            frame, y, dependence = frame[counts], y[counts], dependence[counts]
-        y = as_whole(y) if rows.without_target else y
+            frame = frame[counts]
+            y = y[counts]
+            dependence = dependence[counts]
+        if rows.without_target:
+            y = as_whole(y)
         notes += notes_on_groups(frame, groups)
         weight = None if weight is None or rows.are_equal else weight[counts]
         aside = {name: reason for name, reason in aside.items() if name in frame.columns}
-        return cls(frame, y, weight, dependence, aside, counts, notes)
+        return cls(frame, y, weight, dependence, aside=aside, is_used=counts, notes=notes)
+
+
+def _note_on_index(levels: list[str]) -> str:
+    """Return a note on levels of a data frame's index that are used as columns."""
+    names = " and ".join(map(repr, levels))
+    note = f"The levels {names} of the data frame's index are used as columns"
+    if len(levels) == 1:
+        note = f"The index {names} of the data frame is used as a column"
+    return f"{note}: call reset_index(drop=True) to drop the index."
 
 
 def notes_on_groups(frame: Frame, groups) -> list[str]:
     """Return a note if some rows have no value in the column of the groups."""
-    missing = frame[groups].isna().sum() if isinstance(groups, str) else 0
-    return [f"Rows without a value in {groups!r} form one group: {missing:,} of {len(frame):,}."] if missing else []
+    if not isinstance(groups, str) or frame[groups].notna().all():
+        return []
+    missing = frame[groups].isna().sum()
+    return [f"Rows without a value in {groups!r} form one group: {missing:,} of {len(frame):,}."]
 
 
 def row_numbers(frame: Frame, but: Container[Any] = ()) -> dict[str, str]:
@@ -263,18 +307,19 @@ def row_numbers(frame: Frame, but: Container[Any] = ()) -> dict[str, str]:
     >>> row_numbers(frame)
     {'id': 'it only counts the rows; declare it as a number to use it'}
     """
-    found = {}
+    reasons = {}
     for name in frame.columns:
         series = frame[name]
         if name in but or len(series) < MIN_ROWS or _rising(series.iloc[:_FIRST]) is None:
             continue
-        if (rising := _rising(series)) is None:
+        rising = _rising(series)
+        if rising is None:
             continue
         if rising[0] + len(rising) - 1 == rising[-1]:
-            found[name] = COUNTS_ROWS
+            reasons[name] = COUNTS_ROWS
         elif _NO_NAME.fullmatch(name) and (as_numbers(series)[0] == rising).all():
-            found[name] = "it is unnamed and contains row numbers; declare it as a number to use it"
-    return found if len(found) < frame.shape[1] else {}
+            reasons[name] = "it is unnamed and contains row numbers; declare it as a number to use it"
+    return reasons if len(reasons) < frame.shape[1] else {}
 
 
 def _rising(series) -> np.ndarray | None:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from ..error import TableError
+from ..kinds.values import category_name
 from .ensemble import MIN_PROBABILITY
 
 PRIOR_ROWS = 16
@@ -28,20 +29,16 @@ def best_inverse_temperature(
     >>> round(best_inverse_temperature(P, np.arange(4000) // 3000), 2)
     0.5
     """
-    log_P, right = np.log(np.maximum(P, MIN_PROBABILITY)), (np.arange(len(P)), slice(None), classes)
+    log_P = np.log(np.maximum(P, MIN_PROBABILITY))
+    rows = np.arange(len(P))
 
     def loss(a: float) -> float:
         powers = np.exp(np.exp(a) * log_P)  # a faster `temperature_scaled`
-        scaled = (powers[right] / powers.sum(axis=2)).mean(axis=1)
+        scaled = (powers[rows, :, classes] / powers.sum(axis=2)).mean(axis=1)
         return float(np.average(-np.log(scaled), weights=weight)) + (a + 2) ** 2 / (2 * len(P))
 
-    return float(np.exp(_lowest(loss, -2, np.log(most), xatol=1e-3)))
-
-
-def _lowest(loss: Callable[[float], float], low: float, high: float, **options: float) -> float:
-    """Return the minimizer of a function of one number."""
-    found: Any = minimize_scalar(loss, bounds=(low, high), method="bounded", options=options)
-    return float(found.x)
+    result: Any = minimize_scalar(loss, bounds=(-2, np.log(most)), method="bounded", options={"xatol": 1e-3})
+    return float(np.exp(result.x))
 
 
 def likeliest_shares(
@@ -56,10 +53,10 @@ def likeliest_shares(
     [0.91, 0.09]
     """
     weight = np.ones(len(classes)) if weight is None else weight
-    of_classes = [P[np.arange(len(P)), classes] for P in probabilities]
-    prior = np.repeat(np.eye(len(of_classes)), PRIOR_ROWS, axis=1)
-    right = [np.append(p, own) for p, own in zip(of_classes, prior, strict=True)]
+    p_of_classes = np.stack([P[np.arange(len(P)), classes] for P in probabilities])
+    prior = np.repeat(np.eye(len(p_of_classes)), PRIOR_ROWS, axis=1)
     counts = np.append(weight, np.full(prior.shape[1], weight.mean()))
+    right = list(np.hstack([p_of_classes, prior]))
     return best_shares(right, lambda p: float(np.average(-np.log(np.maximum(p, MIN_PROBABILITY)), weights=counts)))
 
 
@@ -74,11 +71,16 @@ def best_shares(predictions: Sequence[np.ndarray], loss: Callable[[np.ndarray], 
     >>> np.round(best_shares([low, high], lambda Y: np.mean((Y - truth) ** 2)), 3).tolist()
     [0.75, 0.25]
     """
-    total, shares = predictions[0], np.ones(1)
+    total = predictions[0]
+    shares = np.ones(1)
     for Y in predictions[1:]:
         change = Y - total
-        share = _lowest(lambda share, one=total, change=change: loss(one + share * change), 0, 1)
-        total, shares = total + share * change, np.append((1 - share) * shares, share)
+        result: Any = minimize_scalar(
+            lambda share, total=total, change=change: loss(total + share * change), bounds=(0, 1), method="bounded"
+        )
+        share = float(result.x)
+        total = total + share * change
+        shares = np.append((1 - share) * shares, share)
     return shares.tolist()
 
 
@@ -111,8 +113,10 @@ class Residuals:
         """Return weighted quantiles of each member's residuals."""
         count = min(QUANTILES, *map(len, distances))
         levels = (np.arange(count) + 0.5) / count
-        each = zip(distances, weights, strict=True)
-        return cls(np.stack([weighted_quantiles(of_member, levels, weight) for of_member, weight in each]), groups)
+        sizes = []
+        for distances_of_member, weight in zip(distances, weights, strict=True):
+            sizes.append(weighted_quantiles(distances_of_member, levels, weight))
+        return cls(np.stack(sizes), groups)
 
     def interval(self, low: np.ndarray, high: np.ndarray, coverage: float) -> np.ndarray:
         """Return the ends of N intervals, (N, 2), given the predictions low and high of M members, (M, N) each.
@@ -123,8 +127,9 @@ class Residuals:
         distribution of exchangeable rows.
         """
         level = level_for(coverage, self.groups)
-        ends = [_quantiles(low, -self.sizes, 1 - level), _quantiles(high, self.sizes, level)]
-        return np.stack(ends, axis=1)
+        lower_end = _quantiles(low, -self.sizes, 1 - level)
+        upper_end = _quantiles(high, self.sizes, level)
+        return np.stack([lower_end, upper_end], axis=1)
 
 
 def level_for(coverage: float, groups: float) -> float:
@@ -147,16 +152,17 @@ def require_share(coverage: float) -> None:
         raise ValueError(f"coverage must be at least 0.5 and less than 1, got {coverage!r}.")
 
 
-def _quantiles(each: np.ndarray, shifts: np.ndarray, level: float) -> np.ndarray:
+def _quantiles(predictions: np.ndarray, shifts: np.ndarray, level: float) -> np.ndarray:
     """For each row, return a quantile of the predictions of M members, each shifted by the member's R shifts."""
-    place, of_rows = place_of(level, shifts.size), np.ascontiguousarray(each.T)
-    found = np.empty(len(of_rows))
-    for first in range(0, len(of_rows), _ROWS_AT_ONCE):
+    rank = place_of(level, shifts.size)
+    predictions = np.ascontiguousarray(predictions.T)
+    quantiles = np.empty(len(predictions))
+    for first in range(0, len(predictions), _ROWS_AT_ONCE):
         part = slice(first, first + _ROWS_AT_ONCE)
-        shifted = (of_rows[part, :, None] + shifts).reshape(-1, shifts.size)
-        shifted.partition(place, axis=1)
-        found[part] = shifted[:, place]
-    return found
+        shifted = (predictions[part, :, None] + shifts).reshape(-1, shifts.size)
+        shifted.partition(rank, axis=1)
+        quantiles[part] = shifted[:, rank]
+    return quantiles
 
 
 def place_of(level: float, count: int) -> int:
@@ -205,7 +211,8 @@ class ThresholdRule:
         >>> ThresholdRule.of("cost:5,1"), ThresholdRule.of(0.3)
         (ThresholdRule(goal='cost', numbers=(5.0, 1.0)), ThresholdRule(goal='probability', numbers=(0.3,)))
         """
-        goal, _, text = setting.partition(":") if isinstance(setting, str) else ("probability", "", str(setting))
+        text = setting if isinstance(setting, str) else f"probability:{setting}"
+        goal, _, text = text.partition(":")
         with suppress(KeyError, ValueError):
             numbers = tuple(map(float, text.split(","))) if text else ()
             if all(0 < number < limit for number, limit in zip(numbers, _LIMITS[goal], strict=True)):
@@ -227,21 +234,23 @@ class ThresholdRule:
         if not 0 < is_positive.sum() < len(is_positive):
             return np.nan
         order = np.argsort(-p, kind="stable")
-        p, is_positive, weight = p[order], is_positive[order], weight[order]
+        p = p[order]
+        is_positive = is_positive[order]
+        weight = weight[order]
         ends = np.flatnonzero(np.append(np.diff(p) != 0, True))  # ends of groups with equal probability
-        right = np.append(0, np.cumsum(weight * is_positive)[ends])
+        hits = np.append(0, np.cumsum(weight * is_positive)[ends])
         alarms = np.append(0, np.cumsum(weight * ~is_positive)[ends])
         bounds = np.concatenate([[1.0], p[ends], [0.0]])
-        there = right[-1]
+        positives = hits[-1]
         if self.goal == "f1":
-            worth = 2 * right / (right + alarms + there)
+            score = 2 * hits / (hits + alarms + positives)
         elif self.goal == "recall":
-            worth = right >= self.numbers[0] * there - 1e-9 * there
+            score = hits >= self.numbers[0] * positives - 1e-9 * positives
         else:
-            missed, alarm = self.numbers
-            worth = -(missed * (there - right) + alarm * alarms)
-        place = int(np.argmax(worth))
-        return float((bounds[place] + bounds[place + 1]) / 2)
+            cost_of_miss, cost_of_alarm = self.numbers
+            score = -(cost_of_miss * (positives - hits) + cost_of_alarm * alarms)
+        best = np.argmax(score)
+        return float((bounds[best] + bounds[best + 1]) / 2)
 
     def of_other_half(self, p: np.ndarray, is_positive: np.ndarray, weight: np.ndarray, fold: np.ndarray) -> np.ndarray:
         """Return a threshold for each row, chosen on the other half of the folds, or nan if that half is empty.
@@ -252,11 +261,13 @@ class ThresholdRule:
         >>> ThresholdRule("cost", (1.0, 1.0)).of_other_half(p, is_positive, np.ones(4), fold=np.array([0, 0, 1, 1]))
         array([0.35, 0.35, 0.15, 0.15])
         """
-        found, half = np.full(len(p), np.nan), fold % 2
+        thresholds = np.full(len(p), np.nan)
+        half = fold % 2
         for number in (0, 1):
-            others = (half != number) & ~np.isnan(p)
-            found[half == number] = self.best(p[others], is_positive[others], weight[others])
-        return found
+            in_other_half = (half != number) & ~np.isnan(p)
+            threshold = self.best(p[in_other_half], is_positive[in_other_half], weight[in_other_half])
+            thresholds[half == number] = threshold
+        return thresholds
 
 
 def positive_index(classes: np.ndarray, counts: Sequence[int], asked=None, target: str = "The target") -> int:
@@ -269,18 +280,21 @@ def positive_index(classes: np.ndarray, counts: Sequence[int], asked=None, targe
     (0, 1, 1)
     """
     names = classes.tolist()
-    *texts, wanted = (
-        (f"{name:.17g}" if isinstance(name, float) else str(name)).strip().casefold() for name in (*names, asked)
-    )
+    texts = [category_name(name).casefold() for name in names]
     if asked is None:
-        positive = [index for index, text in enumerate(texts) if text in YES]
-        return positive[0] if len(positive) == 1 else int(counts[1] <= counts[0])
-    found = [index for index, name in enumerate(names) if name == asked]
-    found = found or [index for index, text in enumerate(texts) if text == wanted]
-    if len(found) != 1:
-        advice = "choose one of them (--positive)."
-        raise TableError(f"{target} has the classes {names[0]!r} and {names[1]!r}, but positive is {asked!r}: {advice}")
-    return found[0]
+        are_positive = [text in YES for text in texts]
+        if sum(are_positive) == 1:
+            return are_positive.index(True)
+        return 1 if counts[1] <= counts[0] else 0
+    if asked in names:
+        return names.index(asked)
+    text = category_name(asked).casefold()
+    if texts.count(text) == 1:
+        return texts.index(text)
+    raise TableError(
+        f"{target} has the classes {names[0]!r} and {names[1]!r}, but positive is {asked!r}: choose one of them "
+        "(--positive)."
+    )
 
 
 def positive_of(model) -> int:
