@@ -57,20 +57,21 @@ def autolog(**settings: Any) -> None:
     except ImportError:
         raise ImportError('vecprop.mlflow needs MLflow: pip install "vecprop[mlflow]".') from None
     try:
-        classes, is_search = sklearn._gen_estimators_to_patch, utils._is_parameter_search_estimator
+        classes = sklearn._gen_estimators_to_patch
+        is_search = utils._is_parameter_search_estimator
         log_scores = utils._log_estimator_content
     except AttributeError:
         raise ImportError(
             f"vecprop does not support MLflow {__version__}: install another version of MLflow."
         ) from None
 
-    def log_epochs_and_scores(*, autologging_client, estimator, run_id: str, **more):
+    def log_epochs_and_scores(*, autologging_client, estimator, run_id: str, **options):
         for name, first, values in _curves(estimator):
             for step, value in enumerate(values, first):
-                autologging_client.log_metrics(run_id, {name: value}, step=step, model_id=more.get("model_id"))
+                autologging_client.log_metrics(run_id, {name: value}, step=step, model_id=options.get("model_id"))
         if isinstance(estimator, TableModel):
-            more["X"], more["y_true"] = estimator._target_of(more["X"], more["y_true"])
-        return log_scores(autologging_client=autologging_client, estimator=estimator, run_id=run_id, **more)
+            options["X"], options["y_true"] = estimator._target_of(options["X"], options["y_true"])
+        return log_scores(autologging_client=autologging_client, estimator=estimator, run_id=run_id, **options)
 
     # MLflow has no public interface for other estimators and metrics. It reads these three functions in this call.
     with (

@@ -20,17 +20,17 @@ Array: TypeAlias = Any
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def namespace(*arrays) -> Any:
-    """Return the array library of the arguments, which is NumPy for Python numbers."""
-    if len(arrays) == 1 and type(arrays[0]) is np.ndarray:
+def namespace(array) -> Any:
+    """Return the library of an array, which is NumPy for Python numbers."""
+    if type(array) is np.ndarray:
         return np
-    if len(arrays) == 1 and hasattr(arrays[0], "__array_namespace__"):
-        return arrays[0].__array_namespace__()
-    if all(isinstance(array, np.ndarray | np.generic | int | float | complex) for array in arrays):
+    if hasattr(array, "__array_namespace__"):
+        return array.__array_namespace__()
+    if isinstance(array, np.generic | int | float | complex):
         return np
     from array_api_compat import array_namespace
 
-    return array_namespace(*arrays)
+    return array_namespace(array)
 
 
 def is_of(kinds: str | tuple[str, ...], array) -> bool:

@@ -178,8 +178,8 @@ class Network(SuggestsKeywords, Versioned):
         if isinstance(seed, str | bytes):
             raise TypeError(f"seed must be an integer, got {seed!r}.")
         if isinstance(seed, Sequence | np.ndarray):
-            thetas = [self.init(one_seed, dtype) for one_seed in seed]
-            return np.stack(thetas) if thetas else np.empty((0, self.layout.size), dtype)
+            thetas = [self.init(member_seed, dtype) for member_seed in seed]
+            return np.array(thetas, dtype).reshape(len(seed), self.layout.size)
         generator = np.random.default_rng(seed)
         theta = np.zeros(self.layout.size)
         for layer, p in zip(self.layers, self.layout.views(theta), strict=True):

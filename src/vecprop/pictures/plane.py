@@ -91,8 +91,8 @@ def checked_indices(numbers, name: str, lengths: tuple[int, ...], width: int, re
         integers = tuple(map(int, numbers))
         if integers == tuple(numbers) and len(integers) == len(numbers):
             indices = integers
-    are_distinct = len(set(indices)) == len(indices)
-    if not are_distinct or len(indices) not in lengths or not set(indices) <= set(range(width)):
+    valid = set(indices) & set(range(width))
+    if len(indices) not in lengths or len(valid) < len(indices):
         count = " or ".join(str(length) for length in lengths)
         raise ValueError(f"{name}={numbers!r} must be {count} different indices from 0 to {width - 1}, since {reason}.")
     return indices

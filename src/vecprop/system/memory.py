@@ -22,8 +22,9 @@ def limit_reservation() -> None:
     with suppress(ImportError):  # on Windows
         import resource
 
-        limits = [resource.getrlimit(limit)[0] for limit in (resource.RLIMIT_DATA, resource.RLIMIT_AS)]
-        if any(limit != resource.RLIM_INFINITY for limit in limits):
+        data, _ = resource.getrlimit(resource.RLIMIT_DATA)
+        addresses, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if {data, addresses} != {resource.RLIM_INFINITY}:
             os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
             if (pyarrow := sys.modules.get("pyarrow")) is not None:
                 pyarrow.set_memory_pool(pyarrow.system_memory_pool())
@@ -73,9 +74,8 @@ def _group_memory(root: Path) -> Iterator[int]:
             with suppress(OSError, ValueError):  # ValueError if the limit is "max"
                 limit = int((path / files.limit).read_text(encoding="utf-8"))
                 used = int((path / files.used).read_text(encoding="utf-8"))
-                entries = [entry.split() for entry in _lines(path / "memory.stat")]
-                idle = sum(int(number) for name, number in entries if name == files.idle)
-                yield limit - used + idle
+                entries = dict(map(str.split, _lines(path / "memory.stat")))
+                yield limit - used + int(entries.get(files.idle, 0))
             if path == top:
                 break
 

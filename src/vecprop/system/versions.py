@@ -32,8 +32,8 @@ def numba_fails(error: Exception) -> str:
     """Return why Numba cannot be used and what to do, as the end of a sentence."""
     if isinstance(error, ModuleNotFoundError) and error.name in ("numba", "llvmlite"):
         return f'{error.name} is not installed, run "pip install {error.name}"'
-    what = str(error).strip().partition("\n")[0].rstrip(".")
-    return f"Numba {version_of('numba')} does not work here ({type(error).__name__}: {what}), install another release"
+    line = str(error).strip().partition("\n")[0].rstrip(".")
+    return f"Numba {version_of('numba')} does not work here ({type(error).__name__}: {line}), install another release"
 
 
 class VersionWarning(UserWarning):
@@ -91,11 +91,17 @@ def _read(state: dict[str, Any], version: str | None, cls: type) -> dict[str, An
         VersionWarning,
         stacklevel=3,
     )
-    lacks = [part for part in (fields(cls) if is_dataclass(cls) else ()) if part.name not in state]
-    factories = {part.name: part.default_factory for part in lacks if part.default_factory is not MISSING}
-    if not state or any(part.default is MISSING and part.name not in factories for part in lacks):
+    is_readable = bool(state)
+    for part in fields(cls) if is_dataclass(cls) else ():
+        if part.name in state:
+            continue
+        if part.default_factory is not MISSING:
+            state[part.name] = part.default_factory()
+        elif part.default is MISSING:
+            is_readable = False
+    if not is_readable:
         raise pickle.UnpicklingError(
-            f"The pickle of a {cls.__name__} was written by {written} in a format that vecprop "
-            f"{__version__} cannot read: load it with that version and use vecprop.save."
+            f"The pickle of a {cls.__name__} was written by {written} in a format that vecprop {__version__} cannot "
+            "read: load it with that version and use vecprop.save."
         )
-    return state | {name: factory() for name, factory in factories.items()}
+    return state

@@ -167,12 +167,9 @@ def array(kinds: str, *lengths: str) -> Check:
 
 def is_array(value, kinds: str, *shape: int | None) -> bool:
     """Return whether a value is an array of these dtype kinds and this shape, with None for any length."""
-    return (
-        isinstance(value, np.ndarray)
-        and value.dtype.kind in kinds
-        and value.ndim == len(shape)
-        and all(wanted in (None, length) for wanted, length in zip(shape, value.shape, strict=True))
-    )
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in kinds or value.ndim != len(shape):
+        return False
+    return all(wanted in (None, length) for wanted, length in zip(shape, value.shape, strict=True))
 
 
 def optional(check: Check) -> Check:

@@ -349,9 +349,11 @@ def _table_columns(encoder: Encoder, graph: Graph) -> list[TracedArray]:
             reason = "too many categories" if isinstance(part, Categories) else part.kind
             unread.append(f"{name!r} ({reason})")
     if unread:
-        more = f" and {len(unread) - 5} more" if len(unread) > 5 else ""
+        shown = ", ".join(unread[:5])
+        if len(unread) > 5:
+            shown += f" and {len(unread) - 5} more"
         warnings.warn(
-            f"A graph cannot read the column(s) {', '.join(unread[:5])}{more}: the inputs with these "
+            f"A graph cannot read the column(s) {shown}: the inputs with these "
             "names take the numbers that model.encoder_ computes.",
             stacklevel=5,
         )
