@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets
 
 from ..core import suggests_keywords
-from ..core.losses import Loss, SoftmaxCrossEntropy
+from ..core.losses import SoftmaxCrossEntropy
 from ..estimators.data import class_weights
 from ..estimators.sklearn_compat import Interval, StrOptions
 from .encoding.encoder import View
@@ -30,7 +30,6 @@ from .ensemble.ensemble import (
     Calibration,
     Ensemble,
     TrainingRows,
-    Unseen,
     out_of_fold,
     temperature_scaled,
 )
@@ -137,7 +136,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         "positive": [Real, str, "boolean", None],
     }
 
-    def _validate_params(self) -> None:
+    def _validate_params(self):
         super()._validate_params()
         if self.threshold is not None:
             ThresholdRule.of(self.threshold)
@@ -188,7 +187,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         """
         return self._by_blocks(X, self._of_inputs)
 
-    def _of_inputs(self, inputs: np.ndarray) -> np.ndarray:
+    def _of_inputs(self, inputs):
         """Return the probabilities for encoded inputs."""
         predictions = np.stack(list(self.ensemble_.predictions(inputs)))
         return temperature_scaled(predictions, self.inverse_temperature_).mean(axis=0)
@@ -211,14 +210,14 @@ class TabularClassifier(ClassifierMixin, TableModel):
         y = self._values(pandas().Series(y)) if np.ndim(y) == 1 else y
         return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
-    def _values(self, y) -> np.ndarray:
+    def _values(self, y):
         return as_classes(y).to_numpy()
 
-    def _losses(self) -> list[Loss]:
+    def _losses(self):
         """Return the loss of the networks."""
         return [SoftmaxCrossEntropy()]
 
-    def _read_target(self, y: np.ndarray, weight: np.ndarray | None, ends=None) -> np.ndarray:
+    def _read_target(self, y, weight, ends=None):
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             raise TableError(f"{self._named_target} contains infinity, which is not a class: fix it.")
         self._require_labels(y)
@@ -234,7 +233,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         T[np.arange(len(y)), numbers] = self.label_smoothing * shares[numbers] + (1 - self.label_smoothing)
         return T
 
-    def _encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
+    def _encoding(self, target, T, factor):
         """Return a function that encodes the targets of other rows."""
         _, first = np.unique(target, return_index=True)
         factor_of_classes = None if factor is None else factor[first]
@@ -306,7 +305,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
             return f"{classes} classes in {rows} rows, which is too much for memory: merge rare classes"
         return ""
 
-    def _weighted(self, target: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
+    def _weighted(self, target, weight):
         if self.class_weight is None:
             return weight
         try:
@@ -319,7 +318,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         self.notes_.append("Classes are weighted in training, so probabilities refer to the weighted frequencies.")
         return factors * (1.0 if weight is None else weight)
 
-    def _calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibration:
+    def _calibrated(self, ensembles, unseen, rows):
         """Choose the weights and temperatures of views, and the final temperature, on out-of-fold predictions."""
         ensemble = ensembles[0]
         predictions = [out_of_fold(unseen_by_view, len(rows.T)) for unseen_by_view in unseen[0]]  # (N, J, C) each
@@ -341,7 +340,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         attributes = {"ensemble_": calibrated, "inverse_temperature_": inverse_temperature}
         return Calibration(attributes, P, float(loss))
 
-    def _decide(self, unseen: np.ndarray, rows: TrainingRows) -> None:
+    def _decide(self, unseen, rows):
         vars(self).pop("threshold_", None)  # set by an earlier fit
         if self.threshold is None:
             return

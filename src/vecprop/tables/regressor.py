@@ -96,7 +96,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
     }
 
-    def _validate_params(self) -> None:
+    def _validate_params(self):
         super()._validate_params()
         levels = np.atleast_1d(self.quantile).tolist()
         is_valid = len(levels) == 1
@@ -132,7 +132,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         """
         return self._by_blocks(X, self._of_inputs)
 
-    def _of_inputs(self, inputs: np.ndarray) -> np.ndarray:
+    def _of_inputs(self, inputs):
         """Return the predictions for encoded inputs."""
         return self._each_in_units(self.ensemble_, inputs).mean(axis=0)
 
@@ -219,13 +219,13 @@ class TabularRegressor(RegressorMixin, TableModel):
             raise AttributeError('TabularRegressor has a level only with loss="quantile".')
         return self._levels[len(self._levels) // 2]
 
-    def _losses(self) -> list[Loss]:
+    def _losses(self):
         """Return the loss of the main ensemble, followed by the losses of the outer levels."""
         if not self._levels:
             return [SquaredError()]
         return [Quantile(self._level), *(Quantile(level) for level in self._levels if level != self._level)]
 
-    def _learned(self, y, frame) -> np.ndarray:
+    def _learned(self, y, frame):
         y = pandas().Series(y.to_numpy(), frame.index)
         self.target_reading_, note = target_reading(y, self.target or "", frame, self._column_options)
         if note:
@@ -242,14 +242,12 @@ class TabularRegressor(RegressorMixin, TableModel):
             )
         return target
 
-    def _read_target(
-        self, y: np.ndarray, weight: np.ndarray | None, ends: tuple[float, float] | None = None
-    ) -> np.ndarray:
+    def _read_target(self, y, weight, ends=None):
         self.targets_ = Targets.standard(y[:, None], weight)
         self.range_ = ends or (float(y.min()), float(y.max()))
         return self.targets_.encode(y[:, None]).astype(np.float32)
 
-    def _encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
+    def _encoding(self, target, T, factor):
         """Return a function that encodes the targets of other rows."""
         return partial(self._encoded, factor is not None)
 
@@ -257,7 +255,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         T = self.targets_.encode(self._values(y)[:, None]).astype(np.float32)
         return T, np.ones(len(T)) if is_weighted else None
 
-    def _values(self, y) -> np.ndarray:
+    def _values(self, y):
         """Return targets as numbers, or raise an error."""
         series = pandas().Series(y)
         reading = getattr(self, "target_reading_", NumberReading.of(texts_of(series)))
@@ -275,7 +273,7 @@ class TabularRegressor(RegressorMixin, TableModel):
             f"{self._named_target} must be numeric, but {problem}, such as {first_of(series, is_invalid)}: {advice}."
         )
 
-    def _calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibration:
+    def _calibrated(self, ensembles, unseen, rows):
         """Choose the weights of views, and compute residuals, on out-of-fold predictions."""
         y = self._in_units(rows.T[:, 0])
         weight = np.ones(len(y)) if rows.weight is None else rows.weight

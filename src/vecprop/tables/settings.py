@@ -1,7 +1,7 @@
 """The settings of both table estimators: names, defaults, constraints and documentation."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
 from types import SimpleNamespace
@@ -235,7 +235,7 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
         return side_by_side(self._histories), 0
 
     @abstractmethod
-    def _losses(self) -> list[Loss]:
+    def _losses(self) -> Sequence[Loss]:
         """Return the losses of all networks: first those used for prediction, then auxiliary ensembles."""
 
     def _networks(self, view: View, inputs: int, outputs: int) -> list[Network]:

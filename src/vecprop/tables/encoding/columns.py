@@ -1,6 +1,5 @@
 """The encoders of numeric, date and category columns; see `Column`."""
 
-from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass
 from typing import Any
 from zlib import crc32
@@ -20,10 +19,10 @@ from ..kinds.formats import (
     number_of,
     seconds_of,
 )
-from ..kinds.kinds import CATEGORIES, Kind
+from ..kinds.kinds import CATEGORIES
 from ..kinds.values import MISSING, as_names, category_name, read_days, read_numbers, texts_of
 from . import helper_sources as helpers
-from .column import Column, Misfit, Storage, View
+from .column import Column, Misfit, Storage
 from .folds import TargetMeans
 
 PLAIN = NumberReading()
@@ -85,7 +84,7 @@ class NumberInputs(Column):
     holds = "numbers"
 
     @classmethod
-    def learned(cls, series, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "NumberInputs | str":
+    def learned(cls, series, kind, pieces, categories, is_declared):
         assert isinstance(kind.reading, NumberReading)
         x, is_unread = read_numbers(series, kind.reading)
         return _uninformative(x, is_unread, kind.reading) or cls.of_array(x, pieces, kind.reading)
@@ -119,13 +118,13 @@ class NumberInputs(Column):
         return 1 + max(len(self.edges) - 1, 0)
 
     @property
-    def width(self) -> int:
+    def width(self):
         return self.bends + self.marks_missing + 1 + (self.scores is not None)
 
-    def read(self, series) -> np.ndarray:
+    def read(self, series):
         return read_numbers(series, self.reading)[0]
 
-    def of_values(self, x: np.ndarray) -> np.ndarray:
+    def of_values(self, x):
         """Convert numbers of shape (N,), where nan is missing, to inputs of shape (N, width)."""
         is_missing = np.isnan(x)
         x = np.where(is_missing, self.centre, ordinary(x))[:, None]
@@ -142,7 +141,7 @@ class NumberInputs(Column):
             inputs.append(np.interp(x, self.edges, self.scores))
         return np.hstack(inputs)
 
-    def misfit(self, series) -> Misfit | None:
+    def misfit(self, series):
         x, is_unread = read_numbers(series, self.reading)
         if is_unread.any():
             training_format = f" in the training format ({self.reading})" if self.has_unusual_format else ""
@@ -158,25 +157,25 @@ class NumberInputs(Column):
             )
         return None
 
-    def in_view(self, view: View) -> np.ndarray:
+    def in_view(self, view):
         return np.arange(self.width) >= (self.bends if view == "standardised" else 0)
 
     @property
-    def has_unusual_format(self) -> bool:
+    def has_unusual_format(self):
         return self.reading != PLAIN
 
-    def for_trees(self, series) -> np.ndarray:
+    def for_trees(self, series):
         return ordinary(self.read(series))[:, None]
 
-    def packed_types(self, series) -> dict[str, Any]:
+    def packed_types(self, series):
         is_plain = isinstance(series.dtype, np.dtype) and series.dtype.kind in "biuf"
         is_exact = is_plain and np.can_cast(series.dtype, np.float32) and not np.isinf(series.to_numpy()).any()
         return {"": (np.float32 if is_exact else np.float64, ())}  # infinite numbers become 1e100
 
-    def pack(self, series, target_encoded: np.ndarray | None) -> dict[str, np.ndarray]:
+    def pack(self, series, target_encoded):
         return {"": ordinary(self.read(series))}
 
-    def entries(self, is_taken: np.ndarray, types: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], int]]:
+    def entries(self, is_taken, types):
         mean, deviation = self.standard
         entries = {
             "storage": Storage.WIDE_NUMBER if types[""][0] is np.float64 else Storage.NUMBER,
@@ -207,11 +206,11 @@ class NumberInputs(Column):
         return np.concatenate([edges, widths, [1], scores, slopes, [0]])
 
     @property
-    def onnx_type(self) -> type:
+    def onnx_type(self):
         """The float type of the graph, because `files.onnx` writes all numeric columns together."""
         return float
 
-    def to_source(self, name: str, source) -> str:
+    def to_source(self, name, source):
         source.helper("WORDS", helpers.WORDS)
         source.helper("numbers", helpers.NUMBERS)
         source.formulas.function(number_of)
@@ -234,7 +233,7 @@ class NumberInputs(Column):
             f"({float(mean)!r}, {float(deviation)!r}), {scores}"
         )
 
-    def is_consistent(self) -> bool:
+    def is_consistent(self):
         scores = np.zeros(len(self.edges)) if self.scores is None else self.scores
         values = np.concatenate([self.edges, scores, [self.centre, self.scale, *self.standard]])
         return (
@@ -285,7 +284,7 @@ class Dates(Column):
     holds = "numbers"
 
     @classmethod
-    def learned(cls, series, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "Dates | str":
+    def learned(cls, series, kind, pieces, categories, is_declared):
         assert isinstance(kind.reading, DateReading)
         reason = _uninformative(*read_days(series, kind.reading), kind.reading)
         return reason or cls.of(series, pieces, kind.reading)
@@ -303,54 +302,54 @@ class Dates(Column):
         return WAVES if self.has_times else 0
 
     @property
-    def width(self) -> int:
+    def width(self):
         return self.days.width + 4 + 2 * self.day_waves + 7
 
-    def read(self, series) -> np.ndarray:
+    def read(self, series):
         return read_days(series, self.reading)[0]
 
-    def of_values(self, days: np.ndarray) -> np.ndarray:
+    def of_values(self, days):
         """Convert N days since 1970 to inputs of shape (N, width); the calendar features of nan are 0."""
         return np.hstack([self.days.of_values(days), calendar_inputs(days, self.day_waves)])
 
-    def misfit(self, series) -> Misfit | None:
+    def misfit(self, series):
         _, is_unread = read_days(series, self.reading)
         if not is_unread.any():
             return None
         training_format = "" if self.reading == DateReading() else f" in the training format ({self.reading})"
         return Misfit.of(series, is_unread, f"not dates{training_format} and are treated as missing")
 
-    def in_view(self, view: View) -> np.ndarray:
+    def in_view(self, view):
         return np.append(self.days.in_view(view), np.ones(self.width - self.days.width, bool))
 
     @property
-    def has_unusual_format(self) -> bool:
+    def has_unusual_format(self):
         return self.reading not in (DateReading(), *(DateReading((form,)) for form in ONE_MEANING))
 
-    def shown(self, value) -> str:
+    def shown(self, value):
         return str(np.datetime64(int(np.floor(value)), "D"))
 
-    def for_trees(self, series) -> np.ndarray:
+    def for_trees(self, series):
         days = self.read(series)
         return np.hstack([days[:, None], calendar_inputs(days, self.day_waves)])
 
-    def packed_types(self, series) -> dict[str, Any]:
+    def packed_types(self, series):
         return self.days.packed_types(series) | {CALENDAR: (np.float32, (self.width - self.days.width,))}
 
-    def pack(self, series, target_encoded: np.ndarray | None) -> dict[str, np.ndarray]:
+    def pack(self, series, target_encoded):
         days = self.read(series)
         return {"": ordinary(days), CALENDAR: calendar_inputs(days, self.day_waves)}
 
-    def entries(self, is_taken: np.ndarray, types: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], int]]:
+    def entries(self, is_taken, types):
         yield from self.days.entries(is_taken[: self.days.width], types)
         yield CALENDAR, {"storage": Storage.INPUTS}, self.width - self.days.width
 
     @property
-    def onnx_type(self) -> type:
+    def onnx_type(self):
         """The graph takes days since 1970."""
         return np.float64
 
-    def to_onnx(self, column) -> Any:
+    def to_onnx(self, column):
         """Return the symbol of the calendar features of `calendar_inputs`. The days are written as numbers."""
         graph = column.graph
         is_missing = graph.elementwise("IsNaN", column, dtype=bool)
@@ -362,7 +361,7 @@ class Dates(Column):
         points = graph.elementwise("Sin", graph.concatenate([angles, angles + np.pi / 2]))
         return where(is_missing, 0.0, graph.concatenate([points, is_weekday]))
 
-    def to_source(self, name: str, source) -> str:
+    def to_source(self, name, source):
         source.helper("FORMS", helpers.FORMS, module="re")
         source.helper("dates", helpers.DATES, module="datetime")
         source.formulas.function(calendar_inputs)
@@ -439,7 +438,7 @@ class Categories(Column):
     holds = "names"
 
     @classmethod
-    def learned(cls, series, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "Categories | str":
+    def learned(cls, series, kind, pieces, categories, is_declared):
         values = series.dropna().astype(str)
         distinct = values.nunique()
         if distinct == 1 and len(values) == len(series):
@@ -464,15 +463,15 @@ class Categories(Column):
         return len(self.names) + self.buckets
 
     @property
-    def width(self) -> int:
+    def width(self):
         if self.means is None:
             return self.marks
         return self.marks + self.means.width
 
-    def read(self, series) -> np.ndarray:
+    def read(self, series):
         return as_names(series).astype(str)
 
-    def of_values(self, names: np.ndarray) -> np.ndarray:
+    def of_values(self, names):
         """Convert N category names to inputs of shape (N, width)."""
         marks = (self.places(names)[:, None] == np.arange(self.marks)).astype(float)
         return marks if self.means is None else np.hstack([marks, self.means(names)])
@@ -487,7 +486,7 @@ class Categories(Column):
             places[number] = indices.get(name, len(self.names) + bucket)
         return places[codes]
 
-    def misfit(self, series) -> Misfit | None:
+    def misfit(self, series):
         if self.buckets > 1:
             return None
         values = self.read(series)
@@ -498,41 +497,41 @@ class Categories(Column):
         message = "fewer than 2 training rows contain these; they form one category"
         return Misfit(message, len(unknown), names=tuple(names))
 
-    def in_view(self, view: View) -> np.ndarray:
+    def in_view(self, view):
         is_taken = np.ones(self.width, bool)
         if self.means is not None and view == "standardised":
             is_taken[: self.marks] = False
         return is_taken
 
-    def for_trees(self, series) -> np.ndarray:
+    def for_trees(self, series):
         names = self.read(series)
         return self.places(names)[:, None].astype(float) if self.means is None else self.means(names)
 
-    def packed_types(self, series) -> dict[str, Any]:
+    def packed_types(self, series):
         types: dict[str, Any] = {"": (np.int32, ())}
         if self.means is not None:
             types[MEANS] = np.float32, (self.means.width,)
         return types
 
-    def pack(self, series, target_encoded: np.ndarray | None) -> dict[str, np.ndarray]:
+    def pack(self, series, target_encoded):
         names = self.read(series)
         fields = {"": self.places(names)}
         if self.means is not None:
             fields[MEANS] = self.means(names) if target_encoded is None else target_encoded
         return fields
 
-    def entries(self, is_taken: np.ndarray, types: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], int]]:
+    def entries(self, is_taken, types):
         if is_taken[0]:
             yield "", {"storage": Storage.PLACE}, self.marks
         if self.means is not None:
             yield MEANS, {"storage": Storage.INPUTS}, self.means.width
 
     @property
-    def onnx_type(self) -> type | None:
+    def onnx_type(self):
         """The graph takes text only if there is one bucket, because ONNX cannot compute checksums."""
         return object if self.buckets == 1 else None
 
-    def to_onnx(self, column) -> Any:
+    def to_onnx(self, column):
         """Return the symbol of the one-hot inputs."""
         graph = column.graph
         count = len(self.names)
@@ -551,7 +550,7 @@ class Categories(Column):
         )
         return graph.elementwise("Equal", index, graph.constant(np.arange(self.width), np.int64), dtype=bool)
 
-    def to_source(self, name: str, source) -> str:
+    def to_source(self, name, source):
         source.helper("categories", helpers.CATEGORIES, module="zlib")
         source.formulas.function(category_name)
         names = ", ".join("MISSING" if name == MISSING else repr(name) for name in self.names.tolist())
@@ -560,7 +559,7 @@ class Categories(Column):
         means = dict(zip(self.means.names.tolist(), self.means.means.tolist(), strict=True))
         return f"categories(table[{name!r}], [{names}], {self.buckets}, {[0.0] * self.means.width}, {means})"
 
-    def is_consistent(self) -> bool:
+    def is_consistent(self):
         names = self.names
         is_sorted = names.ndim == 1 and names.dtype.kind == "U" and bool(np.all(names[1:] > names[:-1]))
         return is_sorted and self.buckets > 0

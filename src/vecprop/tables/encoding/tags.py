@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..error import pandas
-from ..kinds.kinds import Kind, tag_separator
+from ..kinds.kinds import tag_separator
 from ..kinds.values import as_texts, texts_of
 from . import helper_sources as helpers
 from .column import Column, Misfit
@@ -33,7 +33,7 @@ class Tags(Column):
     kind = "tags"
 
     @classmethod
-    def learned(cls, series, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "Tags | str":
+    def learned(cls, series, kind, pieces, categories, is_declared):
         if series.nunique(dropna=False) == 1:
             return "all values are the same"
         return cls.of(series, tag_separator(texts_of(series)) or ";", categories)
@@ -55,17 +55,17 @@ class Tags(Column):
         return f"tags separated by {self.separator!r}"
 
     @property
-    def has_unusual_format(self) -> bool:
+    def has_unusual_format(self):
         return True
 
     @property
-    def width(self) -> int:
+    def width(self):
         return len(self.names) + 1
 
-    def read(self, series) -> np.ndarray:
+    def read(self, series):
         return as_texts(series)
 
-    def of_values(self, texts: np.ndarray) -> np.ndarray:
+    def of_values(self, texts):
         indices = {name: index for index, name in enumerate(self.names.tolist())}
         codes, distinct = pandas().factorize(texts)
         inputs = np.zeros((len(distinct), self.width))
@@ -74,7 +74,7 @@ class Tags(Column):
                 inputs[row, indices.get(name, -1)] = 1
         return inputs[codes]
 
-    def misfit(self, series) -> Misfit | None:
+    def misfit(self, series):
         names: set[str] = set()
         for text in texts_of(series):
             names.update(tags_of(text, self.separator))
@@ -84,12 +84,12 @@ class Tags(Column):
         message = "fewer than 2 training rows contain these; they share an input"
         return Misfit(message, int(self(series)[:, -1].sum()), names=tuple(map(repr, unknown[:4])))
 
-    def to_source(self, name: str, source) -> str:
+    def to_source(self, name, source):
         source.helper("tags", helpers.TAGS)
         source.formulas.function(tags_of)
         return f"tags(table[{name!r}], {self.names.tolist()!r}, {self.separator!r})"
 
-    def is_consistent(self) -> bool:
+    def is_consistent(self):
         names = self.names
         is_sorted = names.ndim == 1 and names.dtype.kind == "U" and bool(np.all(names[1:] > names[:-1]))
         return is_sorted and bool(self.separator)

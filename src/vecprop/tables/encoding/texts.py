@@ -9,7 +9,6 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.utils.extmath import randomized_svd
 
 from ...system.threads import with_single_threaded_blas
-from ..kinds.kinds import Kind
 from ..kinds.values import as_texts
 from .column import Column
 
@@ -53,7 +52,7 @@ class LatentTexts(Column):
     kind = "text"
 
     @classmethod
-    def learned(cls, series, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "LatentTexts | str":
+    def learned(cls, series, kind, pieces, categories, is_declared):
         values = series.dropna().astype(str)
         if values.nunique() == 1 and len(values) == len(series):
             return "all values are the same"
@@ -76,11 +75,11 @@ class LatentTexts(Column):
         words = np.array(vectorizer.get_feature_names_out(), str)
         return cls(words, vectorizer.idf_, np.ascontiguousarray(directions.T, np.float32))
 
-    def read(self, series) -> np.ndarray:
+    def read(self, series):
         return as_texts(series)
 
     @property
-    def width(self) -> int:
+    def width(self):
         return self.directions.shape[1]
 
     @cached_property
@@ -89,17 +88,17 @@ class LatentTexts(Column):
         vectorizer.idf_ = self.idf
         return vectorizer
 
-    def of_values(self, texts: np.ndarray) -> np.ndarray:
+    def of_values(self, texts):
         weights: Any = self._weights.transform(texts)
         inputs = weights.astype(np.float32) @ self.directions
         lengths = np.linalg.norm(inputs, axis=1, keepdims=True)
         return np.where(lengths > NEGLIGIBLE, inputs / np.maximum(lengths, NEGLIGIBLE), 0)
 
-    def for_trees(self, series) -> np.ndarray:
+    def for_trees(self, series):
         """Return only the leading directions, because trees would fit noise in the others."""
         return self(series)[:, :MAX_FOR_TREES]
 
-    def is_consistent(self) -> bool:
+    def is_consistent(self):
         words, idf, directions = self.words, self.idf, self.directions
         return (
             words.dtype.kind == "U"
