@@ -16,8 +16,15 @@ from .tables.classifier import TabularClassifier
 from .tables.regressor import TabularRegressor
 from .tables.table_model import TableModel
 
-ESTIMATORS = [MLPClassifier, MLPRegressor, MLPEnsembleClassifier, MLPEnsembleRegressor, MLPSearchCV]
-ESTIMATORS += [TabularClassifier, TabularRegressor]
+ESTIMATORS = [
+    MLPClassifier,
+    MLPRegressor,
+    MLPEnsembleClassifier,
+    MLPEnsembleRegressor,
+    MLPSearchCV,
+    TabularClassifier,
+    TabularRegressor,
+]
 
 
 def autolog(**settings: Any) -> None:

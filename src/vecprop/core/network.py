@@ -119,7 +119,7 @@ class Network(SuggestsKeywords, Versioned):
 
     if not TYPE_CHECKING:
 
-        def __call__(self, *arguments: Any) -> Any:
+        def __call__(self, *arguments):
             """Raise an error, because a network does not store its parameters."""
             raise TypeError("A network does not store its parameters: call network.predict(theta, X).")
 

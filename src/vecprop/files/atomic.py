@@ -14,7 +14,7 @@ from functools import partial
 from glob import escape
 from pathlib import Path
 from secrets import token_hex
-from typing import IO, Any
+from typing import IO
 
 from ..system.threads import suppress_system_errors
 
@@ -45,7 +45,7 @@ LEAST = 10**6
 """Commands and checkpoints need at least this number of free bytes on the disk."""
 
 
-def require_path(path: Any) -> Path:
+def require_path(path) -> Path:
     """Return a path, or raise an error for other objects."""
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"The path of a file must be text or a Path, got {path!r}.")

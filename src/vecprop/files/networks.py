@@ -67,7 +67,7 @@ class Averaged(NamedTuple):
     columns: np.ndarray | None = None
 
 
-def averaged(model: Any) -> Averaged:
+def averaged(model) -> Averaged:
     """Return the networks of a fitted estimator or ensemble."""
     check_is_fitted(model)
     if isinstance(model, MLPClassifier | MLPRegressor):
@@ -79,7 +79,7 @@ def averaged(model: Any) -> Averaged:
     return Averaged(model.estimators_[0].network_, thetas, columns)
 
 
-def require_intervals(model: Any, coverage: float) -> None:
+def require_intervals(model, coverage: float) -> None:
     """Raise an error for a model without intervals, or an invalid coverage."""
     if not isinstance(model, TabularRegressor):
         raise FileError(

@@ -13,7 +13,7 @@ from .style import Axes, add_legend, axes_or_new, colour, ink, pyplot
 class SearchResults:
     """The scores and the varying parameters of a fitted search, or of its ``cv_results_``."""
 
-    def __init__(self, search: Any, score: str) -> None:
+    def __init__(self, search, score: str) -> None:
         table = getattr(search, "cv_results_", search)
         if not isinstance(table, Mapping):
             raise TypeError(f"plot_search needs a fitted search or its cv_results_, got {type(search).__name__}.")

@@ -85,7 +85,7 @@ class Batch:
         """The weights of the chosen rows, without leading axes, or None if all are 1."""
         return self.weight if self.weight is None or self.chosen is None else self.weight[self.chosen]
 
-    def take(self, rows: Array) -> Self:
+    def take(self, rows) -> Self:
         """Return the rows with these indices as a batch of plain arrays."""
         xp = namespace(self.X)
         if self.chosen is not None:

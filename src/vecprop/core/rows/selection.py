@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -47,7 +46,7 @@ class Scaling:
     scale: np.ndarray
     multiplies: bool = False
 
-    def __call__(self, X: Array) -> Array:
+    def __call__(self, X):
         """Return the scaled rows."""
         Y = namespace(X).asarray(X, copy=True)
         if self.multiplies:
@@ -72,7 +71,7 @@ class Selection:
         """Return the number of chosen rows."""
         return len(self.X if self.rows is None else self.rows)
 
-    def take(self, indices: Any) -> Array:
+    def take(self, indices):
         """Return some of the chosen rows, by their indices in the selection."""
         xp = namespace(self.X)
         if self.rows is not None:
@@ -84,7 +83,7 @@ class Selection:
         transform = self.expansion or self.scaling
         return X if transform is None else transform(X)
 
-    def whole(self) -> Array:
+    def whole(self):
         """Return all chosen rows."""
         return self.take(np.arange(len(self)))
 

@@ -1,7 +1,6 @@
 """Networks on sparse inputs: only the first layer reads them, and its products skip zeros."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -37,7 +36,7 @@ class SparseBatch(Batch):
         """Raise a ValueError if X contains NaN or infinity."""
         _require_finite(self.X)
 
-    def take(self, rows: Array) -> Any:
+    def take(self, rows):
         """Return the rows with these indices as a batch."""
         if self.chosen is not None:
             rows = self.chosen[rows]
@@ -84,7 +83,7 @@ class SparseNetwork(Network):
             batch.require_finite_inputs()
         return batch
 
-    def predict(self, theta: Array, X: Any) -> Array:
+    def predict(self, theta, X):
         """Return the predictions Y; raise a ValueError if X is not finite or has invalid indices."""
         require_entries(X)
         _require_finite(X)

@@ -136,7 +136,7 @@ class Checkpoint(SuggestsNames):
         state = replace(state, epochs=epochs, network=network)
         return TrainingResult(trained.theta, state.history, state, notes["reason"])
 
-    def _require_same_rates(self, state: TrainingState, epochs: int, schedule: Any, batch_size: int) -> None:
+    def _require_same_rates(self, state: TrainingState, epochs: int, schedule, batch_size: int) -> None:
         """Raise an error if the learning rates so far depend on the number of epochs; a sample of steps is compared."""
         start = schedule.init()
         batches = -(-state.rows // batch_size)

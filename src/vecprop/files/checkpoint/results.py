@@ -91,7 +91,7 @@ class MemberStore(_ResultStore):
         return TrainingResult(plain["theta"], state.history, state, plain["reason"])
 
     def _read_group(self, keys: list[str], plain: Document, arrays: Arrays) -> None:
-        """Load compact results of a group, of which this run may contain only some members."""
+        """Load compact results of a group. This run may contain only some of its members."""
         shared_keys = [key for key in keys if key in self.store.numbers]
         if not shared_keys:
             return

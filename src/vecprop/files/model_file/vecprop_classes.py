@@ -143,9 +143,9 @@ def _are_indices(value, model) -> bool:
 
 
 def _are_columns(value, model) -> bool:
-    return _are_indices(value, model) and all(
-        np.all((columns >= 0) & (columns < model.n_features_in_)) for columns in value
-    )
+    if not _are_indices(value, model):
+        return False
+    return all(np.all((columns >= 0) & (columns < model.n_features_in_)) for columns in value)
 
 
 _LEARNED_BY_ENSEMBLES = {

@@ -60,6 +60,7 @@ def network_function(name: str, network: Network, thetas: np.ndarray, source: So
 
 
 def _applied(function: str | None) -> list[str]:
+    """Return the lines that apply a function to X; None is the identity."""
     return [] if function is None else [f"X = {function}(X)"]
 
 

@@ -56,13 +56,14 @@ class Formulas:
         definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
         assert isinstance(definition, ast.FunctionDef)
         _Rewriting(self, function.__globals__, part, attributes).visit(definition)
-        arguments = [argument.arg for argument in definition.args.args]
-        *_, last = definition.body
-        if len(definition.body) == 2 and isinstance(last, ast.Return):
-            if isinstance(last.value, ast.Name) and [last.value.id] == arguments:
+        arguments = ", ".join(argument.arg for argument in definition.args.args)
+        if len(definition.body) == 2:
+            result = ast.unparse(definition.body[1]).removeprefix("return ")
+            if result == arguments:
                 return None
-            if isinstance(last.value, ast.Call) and [ast.unparse(value) for value in last.value.args] == arguments:
-                return ast.unparse(last.value.func)
+            called, _, passed = result.partition("(")
+            if called.replace(".", "_").isidentifier() and passed == f"{arguments})":
+                return called
         name = name or function.__name__.lstrip("_")
         for unique in _numbered(name, 1):  # make the name unique
             definition.name = unique
@@ -197,9 +198,11 @@ class Source:
         # Escape characters that cannot appear between quotes.
         plain = (c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in title)
         title = "".join(plain).replace('"', '\\"')
-        imports = "\n".join(f"import {module}" for module in sorted(self._modules))
+        imports = "".join(f"import {module}\n" for module in sorted(self._modules))
+        if imports:
+            imports += "\n"
         blocks = [
-            "\n\n".join(filter(None, (f'"""{title}"""', imports, "import numpy as np\n"))),
+            f'"""{title}"""\n\n{imports}import numpy as np\n',
             *self._helpers.values(),
             "".join(f"{name} = {literal}\n" for name, literal in self._constants.items()),
             *(f"{text}\n" for text in self.formulas.texts.values()),

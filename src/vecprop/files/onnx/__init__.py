@@ -147,8 +147,7 @@ def _onnx_model(graph: Graph):
     outputs = list(map(declared, graph.outputs))
     onnx_graph = helper.make_graph(nodes, "vecprop", inputs, outputs, graph.tensors())
     opsets = {"": OPSET, "ai.onnx.ml": 3}
-    domains = sorted({node.domain for node in nodes})
-    versions = [helper.make_opsetid(domain, opsets[domain]) for domain in domains]
+    versions = [helper.make_opsetid(domain, opsets[domain]) for domain in sorted({node.domain for node in nodes})]
     return helper.make_model(onnx_graph, producer_name="vecprop", opset_imports=versions, ir_version=8)
 
 

@@ -182,10 +182,9 @@ def _imputed_dtype(operator):
     dtypes = {guess_numpy_type(column.type) for column in operator.inputs}
     if not isinstance(missing, float) or not np.isnan(missing) or not dtypes <= {np.float64, np.float32, np.int64}:
         return None
-    for dtype in (np.float64, np.float32):
-        if dtype in dtypes:
-            return dtype
-    return None
+    if np.float64 in dtypes:
+        return np.float64
+    return np.float32 if np.float32 in dtypes else None
 
 
 def _imputer_columns(step) -> tuple[list[int], list[int]]:
@@ -370,12 +369,17 @@ def _encode_numbers(parts: Mapping[int, NumberInputs], x: TracedArray, inputs: _
     z = clip((filled - centre) / scale, -LARGEST_SCALED, LARGEST_SCALED)
     inputs.add(z / sqrt(1 + (z / LIMIT) ** 2), [(index, 0) for index in parts])
     _encode_pieces(parts, filled, inputs)
-    marked = [column for column, part in enumerate(parts.values()) if part.marks_missing]
+    marked = []
+    marked_positions = []
+    positions = []
+    for column, (index, part) in enumerate(parts.items()):
+        positions.append((index, part.bends + part.marks_missing))
+        if part.marks_missing:
+            marked.append(column)
+            marked_positions.append((index, part.bends))
     if marked:
-        positions = [(index, part.bends) for index, part in parts.items() if part.marks_missing]
-        inputs.add(graph.cast(is_missing[:, marked], np.float64), positions)
-    standardized = clip((filled - mean) / deviation, -MAX_DEVIATIONS, MAX_DEVIATIONS)
-    inputs.add(standardized, [(index, part.bends + part.marks_missing) for index, part in parts.items()])
+        inputs.add(graph.cast(is_missing[:, marked], np.float64), marked_positions)
+    inputs.add(clip((filled - mean) / deviation, -MAX_DEVIATIONS, MAX_DEVIATIONS), positions)
 
 
 def _encode_pieces(parts: Mapping[int, NumberInputs], filled: TracedArray, inputs: _Inputs) -> None:

@@ -148,13 +148,19 @@ class TracedArray(NDArrayOperatorsMixin):
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
-    ndim = property(lambda self: len(self.shape))
-    real = property(lambda self: self)
     sum, mean, max, min, prod, var, std, clip = np.sum, np.mean, np.max, np.min, np.prod, np.var, np.std, np.clip
     __array__ = __float__ = __int__ = _refused("a function that needs the values of an array")
     __bool__ = _refused("a condition on the values of an array, as in `if`")
     __len__ = __iter__ = _refused("a loop over the rows of an array")
     __setitem__ = _refused("an assignment to a part of an array")
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def real(self) -> "TracedArray":
+        return self
 
     def __getattr__(self, name: str):
         raise AttributeError(str(cannot(f"an array's `{name}`")))
@@ -348,6 +354,14 @@ def _concatenate(arrays: Sequence[Any], axis: int = 0) -> TracedArray:
     return arrays[0].graph.concatenate(arrays, axis)
 
 
+def _expand_dims(z, axis: int):
+    return z[(*[slice(None)] * (axis % (z.ndim + 1)), None)]
+
+
+def _stack(arrays, axis: int = 0):
+    return np.concatenate([_expand_dims(array, axis) for array in arrays], axis)
+
+
 _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.sum: _reduction("ReduceSum"),
     np.mean: _reduction("ReduceMean"),
@@ -359,8 +373,8 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.clip: _clip,
     np.where: _where,
     np.concatenate: _concatenate,
-    np.stack: lambda arrays, axis=0: np.concatenate([np.expand_dims(array, axis) for array in arrays], axis),
-    np.expand_dims: lambda z, axis: z[(*[slice(None)] * (axis % (z.ndim + 1)), None)],
+    np.stack: _stack,
+    np.expand_dims: _expand_dims,
     np.dot: _matmul,
     np.real: _identity,
     np.ones_like: lambda z: z * 0 + 1,
