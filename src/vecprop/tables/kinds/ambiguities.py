@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
-from itertools import combinations
+from functools import partial
+from itertools import chain, combinations
 from unicodedata import normalize
 
 import numpy as np
@@ -131,28 +132,35 @@ def note_on_names(series, texts: list[str], is_unread: np.ndarray, numbers: int,
     note = _note_on_dates(texts, name)
     if note:
         return note
-    words = [str(value) for value in series[is_unread].unique()[:_SAMPLE]]
-    are_words = numbers > 0 and not any(map(_FIGURE.search, words))  # such as "n.a." for missing values
-    meaning = next((meaning for form, meaning in _UNREAD.items() if _most_are(re.compile(form).fullmatch, texts)), "")
+    unread = series[is_unread]
+    words = list(map(str, unread.unique()[:_SAMPLE]))
+    has_words = numbers > 0 and not any(map(_FIGURE.search, words))  # such as "n.a." for missing values
+    if has_words and (numbers > len(unread) or len(words) <= 0.1 * len(texts)):
+        return (
+            f"{numbers} values are numbers and {len(unread)}, such as {unread.iloc[0]!r}, are not: if these are "
+            f"missing values, set columns={{{name!r}: 'number'}} (--numbers)"
+        )
+    meaning = ""
     if "II" in texts and _most_are(_ROMAN.fullmatch, texts):
         meaning = "a Roman numeral: write it as a number"
-    if are_words and (numbers > is_unread.sum() or len(words) <= 0.1 * len(texts)):
-        unread = f"{is_unread.sum()}, such as {series[is_unread].iloc[0]!r}, are not"
-        setting = f"if these are missing values, set columns={{{name!r}: 'number'}} (--numbers)"
-        return f"{numbers} values are numbers and {unread}: {setting}"
+    for form, meaning_of_form in _UNREAD.items():
+        if not meaning and _most_are(re.compile(form).fullmatch, texts):
+            meaning = meaning_of_form
     if meaning and len(texts) > 1:
         return f"{texts[0]!r} may be {meaning}, or set columns={{{name!r}: 'category'}} (--categories)"
-    return "" if are_words or meaning else note_on_amounts(texts, name)
+    if has_words or meaning:
+        return ""
+    return note_on_amounts(texts, name)
 
 
 def _note_on_dates(texts: list[str], name: str) -> str:
     """Return a note if texts may be dates, and "" otherwise."""
-    dates = Evidence.of(texts[:_FEW_TEXTS], are_declared=True).reading(share=0.5)
-    if dates is not None:
-        unread = [text for text in texts if dates.days(text) is None]
-        if not any(_UNKNOWN_DATE.fullmatch(text) and _LETTER.search(text) for text in unread):
-            date = next(text for text in texts if dates.days(text) is not None)
-            return f"{date!r} may be a date: set columns={{{name!r}: 'date'}} (--dates)"
+    reading = Evidence.of(texts[:_FEW_TEXTS], are_declared=True).reading(share=0.5)
+    if reading is not None:
+        dates = [text for text in texts if reading.days(text) is not None]
+        unknown_dates = filter(_UNKNOWN_DATE.fullmatch, set(texts).difference(dates))
+        if not any(map(_LETTER.search, unknown_dates)):
+            return f"{dates[0]!r} may be a date: set columns={{{name!r}: 'date'}} (--dates)"
     if not _most_are(_UNKNOWN_DATE.fullmatch, texts):
         return ""
     form = _format_of(texts)
@@ -204,10 +212,11 @@ def _differ_by_a_letter(one: str, other: str) -> bool:
     matches = SequenceMatcher(None, one, other).get_opcodes()
     changes = [change for change in matches if change[0] != "equal"]
     _, start, end, other_start, other_end = changes[0]
+    if len(changes) > 1 or max(end - start, other_end - other_start) > 1:
+        return False
     letters = one[start:end] + other[other_start:other_end]
     word = re.search(r"[^\W\d_]*$", one[:start])[0] + re.match(r"[^\W\d_]*", one[end:])[0]  # type: ignore[index]
-    is_letter = len(changes) == 1 and letters.isalpha() and max(end - start, other_end - other_start) == 1
-    return is_letter and len(word) >= 3
+    return letters.isalpha() and len(word) >= 3
 
 
 def note_on_numbers(x: np.ndarray, name: str) -> str:
@@ -247,9 +256,9 @@ def note_on_numbers(x: np.ndarray, name: str) -> str:
 def note_on_missing(x: np.ndarray, name: str) -> Note:
     """Return a note if a number may represent missing values, and "" otherwise."""
     values, counts = np.unique(x[np.isfinite(x)], return_counts=True)
-    place = _missing(values, counts, lambda value: bool(_NINES.fullmatch(f"{value:.10g}")))
-    if place or (_is_apart(values, counts) and not _NAMES_OF_AMOUNTS.search(_words(name))):
-        return _marker(f"{values[place]:.10g}", counts[place])
+    index = _missing(values, counts, lambda value: bool(_NINES.fullmatch(f"{value:.10g}")))
+    if index or (_is_apart(values, counts) and not _NAMES_OF_AMOUNTS.search(_words(name))):
+        return _marker(f"{values[index]:.10g}", counts[index])
     return Note("")
 
 
@@ -280,9 +289,10 @@ def note_on_class_markers(classes: np.ndarray, counts: np.ndarray) -> str:
         return ""
     is_only_negative = classes[0] < 0 <= classes[1]
     is_far = classes[-1] > 10 * abs(classes[-2]) + 10
-    for place, is_odd in ((0, is_only_negative), (-1, is_far)):
-        if is_odd and _NINES.fullmatch(f"{classes[place]:.10g}"):
-            return _marker(f"{classes[place]:.10g}", counts[place])
+    for index, is_odd in ((0, is_only_negative), (-1, is_far)):
+        text = f"{classes[index]:.10g}"
+        if is_odd and _NINES.fullmatch(text):
+            return _marker(text, counts[index])
     return ""
 
 
@@ -306,9 +316,10 @@ def note_on_times(texts: list[str], name: str) -> str:
 def note_on_days(days: np.ndarray, name: str) -> str:
     """Return a note if some dates may represent missing values, and "" otherwise."""
     values, counts = np.unique(days[np.isfinite(days)], return_counts=True)
-    if not (place := _missing(values, counts, lambda day: int(day) in _MISSING_DAYS)):
+    index = _missing(values, counts, lambda day: int(day) in _MISSING_DAYS)
+    if not index:
         return ""
-    marker = _marker(str(np.datetime64(int(values[place]), "D")), counts[place])
+    marker = _marker(str(np.datetime64(int(values[index]), "D")), counts[index])
     return Note(f"{marker}, or set columns={{{name!r}: 'date'}} (--dates)", marker.kind)
 
 
@@ -356,14 +367,18 @@ def _format_of(texts: list[str]) -> str:
     >>> _format_of(["31|12|2023", "1|2|2024"]), _format_of(["3 mars 2021"])
     ('%d|%m|%Y', '')
     """
-    parts = re.split(r"(\d+)", texts[0].replace("%", "%%"))
+    numbers = re.findall(r"\d+", texts[0])
     forms = ["%a %b %d %H:%M:%S %Y", "%d of %B %Y", "%G-W%V-%u"]
-    if sorted(map(len, parts[1::2]))[2:] == [4]:  # three numbers, including a year
-        for order in (["%d", "%m"], ["%m", "%d"]):
-            signs = iter(order)
-            parts[1::2] = ["%Y" if len(number) == 4 else next(signs) for number in re.findall(r"\d+", texts[0])]
-            forms.append("".join(parts))
-    return next((form for form in forms if _most_are(lambda text, form=form: _parsed(text, form), texts)), "")
+    if sorted(map(len, numbers))[2:] == [4]:  # three numbers, including a year
+        year = [len(number) for number in numbers].index(4)
+        for form in (["%d", "%m"], ["%m", "%d"]):
+            form.insert(year, "%Y")
+            separators = re.split(r"\d+", texts[0].replace("%", "%%"))
+            forms.append("".join(chain.from_iterable(zip(separators, [*form, ""], strict=True))))
+    for form in forms:
+        if _most_are(partial(_parsed, form=form), texts):
+            return form
+    return ""
 
 
 def _most_are(match: Callable[[str], object], texts: list[str]) -> bool:
@@ -393,9 +408,12 @@ def note_on_amounts(texts: list[str], name: str = "") -> str:
     ('', '')
     """
     texts = texts[:_SAMPLE]
-    readings = {text: NumberReading.of([text]) for text in texts}
-    unread = [text for text, reading in readings.items() if reading.spellings or reading.value(text) is None]
-    if texts and len(unread) <= 0.1 * len(texts):
+    unread = 0
+    for text in texts:
+        reading = NumberReading.of([text])
+        if reading.spellings or reading.value(text) is None:
+            unread += 1
+    if texts and unread <= 0.1 * len(texts):
         return f"its numbers have different formats or units, such as {texts[0]!r}: write all in the same format"
     shapes = Counter(_FIGURE.sub("#", one_of_each(text)) for text in texts)
     common = [shape for shape, _ in shapes.most_common(_MAX_SHAPES)]
@@ -403,9 +421,10 @@ def note_on_amounts(texts: list[str], name: str = "") -> str:
         return ""
     if not all(map(_QUANTITY.match, common)) or any(map(_CODE.fullmatch, set(common) - {"#"})):
         return ""
-    has_few = len(texts) < 5
-    if has_few and (not name or len(texts) < 3 or any(re.match("#[A-Z]", shape) for shape in common)):
-        return ""  # such as 2WD and 4WD
+    if len(texts) < (3 if name else 5):
+        return ""
+    if len(texts) < 5 and any(re.match("#[A-Z]", shape) for shape in common):  # such as 2WD and 4WD
+        return ""
     example = next(text for text in texts if _FIGURE.sub("#", text) != "#")
     setting = f", or set columns={{{name!r}: 'category'}} (--categories)" if name else ""
     return f"most values contain digits, such as {example!r}: write numbers in one unit{setting}"
@@ -433,13 +452,18 @@ def note_on_digits(series, x: np.ndarray, name: str) -> str:
         return ""
     texts = [f"{value:.0f}" for value in x[:: len(x) // 100 + 1]]
     for form, digits in _DIGITS.items():
-        dates = [_parsed(text.zfill(digits), form) for text in texts if len(text) <= digits]
-        if len(dates) == len(texts) and all(date is not None and 1900 <= date.year < 2100 for date in dates):
+        if all(_is_recent_date(text.zfill(digits), form) for text in texts):
             setting = "write dates like 2024-01-31"
             if min(map(len, texts)) == digits:
                 setting = f"set columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
             return f"{texts[0]} may be a date: {setting}"
     return ""
+
+
+def _is_recent_date(text: str, form: str) -> bool:
+    """Return whether a text is a date from 1900 to 2099 in a format."""
+    date = _parsed(text, form)
+    return date is not None and 1900 <= date.year < 2100
 
 
 def note_on_codes(texts: list[str], name: str) -> str:
@@ -452,11 +476,13 @@ def note_on_codes(texts: list[str], name: str) -> str:
     """
     texts = texts[:_SAMPLE]
     setting = f"if these are codes, set columns={{{name!r}: 'code'}} (--codes)"
-    if power := next(filter(_POWER.fullmatch, texts), ""):
+    for power in filter(_POWER.fullmatch, texts):
         return f"{power!r} is read as {float(power):g}: {setting}"
     decimals = dict.fromkeys(filter(_DECIMAL.fullmatch, texts))
-    twin = next((text for text in decimals if text.endswith("0") and text[:-1] in decimals), "")
-    return f"{twin!r} is read as {twin[:-1]}: {setting}" if twin else ""
+    for text in decimals:
+        if text.endswith("0") and text[:-1] in decimals:
+            return f"{text!r} is read as {text[:-1]}: {setting}"
+    return ""
 
 
 def note_on_parts(texts: list[str], name: str) -> str:
@@ -467,11 +493,14 @@ def note_on_parts(texts: list[str], name: str) -> str:
     >>> note_on_parts([f"{day}.{day % 12 + 1:02}" for day in range(1, 31)], "day")
     "'1.02' may be a day and a month: write dates like 2024-01-31, or set columns={'day': 'number'} (--numbers)"
     """
-    parts = [match.groups() for text in texts[:_SAMPLE] if (match := _PARTS.fullmatch(text))]
-    if len(parts) < min(len(texts), _SAMPLE) or len(parts) < _MIN_TIMES:
+    matches = list(map(_PARTS.fullmatch, texts[:_SAMPLE]))
+    if len(matches) < _MIN_TIMES or not all(matches):
         return ""
-    numbers = {int(number) for number, _ in parts}
-    decimals = {int(decimal) for _, decimal in parts}
+    numbers = set()
+    decimals = set()
+    for match in filter(None, matches):
+        numbers.add(int(match[1]))
+        decimals.add(int(match[2]))
     setting = f"set columns={{{name!r}: 'number'}} (--numbers)"
     if min(numbers) > 0 and max(numbers) <= 31 and len(decimals) > 5 and decimals <= set(range(1, 13)):
         return f"{texts[0]!r} may be a day and a month: write dates like 2024-01-31, or {setting}"
@@ -482,22 +511,25 @@ def note_on_parts(texts: list[str], name: str) -> str:
 
 def note_on_order(texts: list[str], reading: DateReading) -> str:
     """Return a note on dates whose day and month can be exchanged."""
-    order = "day first" if any(form.startswith("day") and form[3] in "-/." for form in reading.forms) else "month first"
-    other = "month first" if order == "day first" else "day first"
-    setting = f"set date_format={order!r} or {other!r} (--date-format)"
+    order = "month first"
+    opposite = "day first"
+    if any(re.match("day[-/.]", form) for form in reading.forms):
+        order = "day first"
+        opposite = "month first"
+    setting = f"set date_format={order!r} or {opposite!r} (--date-format)"
     return f"dates such as {texts[0]!r} are ambiguous and read {order}: {setting}"
 
 
 def note_on_short_years(texts: list[str], reading: DateReading) -> str:
     """Return a note if two-digit years may come first or belong to another century, and "" otherwise."""
     texts = [text for text in texts[:_SAMPLE] if not re.search(r"\d{4}", text)]
-    parts = [match.groups() for text in texts if (match := _SHORT_YEARS.fullmatch(text))]
-    if parts and all(0 < int(month) <= 12 and 0 < int(last) <= 31 for _, _, month, last in parts):
-        years = {first for first, _, _, _ in parts}
-        days = {last for _, _, _, last in parts}
-        if len(years) < len(days):
-            form = parts[0][1].join(("%y", "%m", "%d"))
-            return f"the year of {texts[0]!r} may come first: set date_format={form!r} (--date-format)"
+    matches = list(filter(None, map(_SHORT_YEARS.fullmatch, texts)))
+    years = {match[1] for match in matches}
+    months = {int(match[3]) for match in matches}
+    days = {int(match[4]) for match in matches}
+    if len(years) < len(days) and months <= set(range(1, 13)) and days <= set(range(1, 32)):
+        form = matches[0][2].join(("%y", "%m", "%d"))
+        return f"the year of {texts[0]!r} may come first: set date_format={form!r} (--date-format)"
     for text in texts:
         day = reading.days(text)
         if day is not None and day >= LATE:
@@ -573,13 +605,14 @@ class ColumnOptions:
 
     def require(self, names: Iterable[str], notes: Iterable[str] = ()) -> None:
         """Raise an error if the settings name a column that does not exist."""
-        known = set(names)
-        for name in self.columns:
+        names = set(names)
+        for name, setting in self.columns.items():
             if not isinstance(name, str):
                 raise TableError(f"columns has the key {name!r}: column names are text, such as {str(name)!r}.")
-            if name not in known:
-                setting = f"which is set to {self.columns[name]!r}{suggestion(name, known) or '.'}"
-                raise TableError(with_encoding(f"The table has no column {name!r}, {setting}", notes))
+            if name not in names:
+                advice = suggestion(name, names) or "."
+                message = f"The table has no column {name!r}, which is set to {setting!r}{advice}"
+                raise TableError(with_encoding(message, notes))
 
 
 def _is_format(text: str) -> bool:

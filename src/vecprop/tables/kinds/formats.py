@@ -76,8 +76,10 @@ class DateReading:
         return _known_days_of(text, tuple(self.forms), self.format)
 
     def __str__(self) -> str:
+        if self.format == EXCEL:
+            return "dates, serial numbers of Excel"
         if self.format:
-            return f"dates, {'serial numbers of Excel' if self.format == EXCEL else f'format {self.format!r}'}"
+            return f"dates, format {self.format!r}"
         return f"dates, {' or '.join(self.forms)}"
 
 
@@ -162,13 +164,17 @@ def days_of(text: str, forms: Sequence[str], form: str | None = None) -> float |
     (1.0, 1.0, 1.0)
     """
     if form == "excel":
-        return float(text) - 25569 if re.fullmatch(r"\s*\d{1,7}(\.\d*)?\s*", text) else None
+        if re.fullmatch(r"\s*\d{1,7}(\.\d*)?\s*", text):
+            return float(text) - 25569
+        return None
     if form is not None:
         try:
             parsed = datetime.datetime.strptime(text.strip(), form)
         except ValueError:
             return None
-        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=datetime.UTC)).timestamp() / 86_400
+        if parsed.tzinfo is None:
+            parsed = parsed.replace(tzinfo=datetime.UTC)
+        return parsed.timestamp() / 86_400
     text = small_letters(text)
     for name in (*forms, *ONE_MEANING):
         match = re.fullmatch(FORMS[name] + TIME, text)
@@ -190,10 +196,10 @@ def days_of_parts(part: dict[str, str | None]) -> float | None:
     """Convert the parts of a date to days since 1970, or return None if the date or time is invalid."""
     month = part["month"] or ""
     if month.isalpha():
-        numbers = [str(number) for number, name in enumerate(MONTHS, 1) if name[: max(len(month), 3)] == month]
-        if len(numbers) != 1:
+        names = [name[: max(len(month), 3)] for name in MONTHS]
+        if names.count(month) != 1:
             return None
-        month = numbers[0]
+        month = 1 + names.index(month)
     year = int(part["year"] or 0)
     if year < 100:
         year += 2000 if year < 69 else 1900
@@ -280,17 +286,17 @@ class NumberReading:
         texts = list(texts)
         if are_times(texts):
             return cls(unit=SECONDS)
-        parts = [match.groups() for text in texts if (match := _NUMERAL.fullmatch(one_of_each(text)))]
-        bodies = [body.strip() for _, body, _, _ in parts]
-        decimal = decimal or _sign_of(bodies).removeprefix("?") or "."
+        matches = list(filter(None, map(_NUMERAL.fullmatch, map(one_of_each, texts))))
+        decimal = decimal or _sign_of(match[2] for match in matches).removeprefix("?") or "."
         between = Counter[str]()
         units = Counter[str]()
         other_units = Counter[str]()
-        for body, (before, _, after, other_unit) in zip(bodies, parts, strict=True):
-            between.update(({",", ".", " ", "'"} - {decimal}) & set(body))
-            units.update(filter(None, (before, after)))
-            other_units[other_unit or ""] += 1
-        spellings = _spellings(other_units) if any(other_units) else ()
+        for match in matches:
+            between.update(({",", ".", " ", "'"} - {decimal}) & set(match[2].strip()))
+            units.update(filter(None, (match[1], match[3])))
+            other_units[match[4] or ""] += 1
+        unit = _most_frequent(other_units)
+        spellings = _spellings(unit, other_units) if unit else ()
         return cls(decimal, _most_frequent(between), _most_frequent(units), spellings)
 
     def value(self, text: str) -> float | None:
@@ -309,9 +315,15 @@ class NumberReading:
     def __str__(self) -> str:
         if self.unit == SECONDS:
             return "times in seconds"
-        decimal = "" if self.decimal == "." and not self.thousands else f"decimal separator {self.decimal!r}"
-        thousands = f"{self.thousands!r} between thousands" if self.thousands else ""
-        return ", ".join(filter(None, ["numbers", decimal, thousands, self.unit, *self.spellings[:1]]))
+        parts = ["numbers"]
+        if self.decimal != "." or self.thousands:
+            parts.append(f"decimal separator {self.decimal!r}")
+        if self.thousands:
+            parts.append(f"{self.thousands!r} between thousands")
+        if self.unit:
+            parts.append(self.unit)
+        parts += filter(None, self.spellings[:1])
+        return ", ".join(parts)
 
 
 def _most_frequent(counts: "Counter[str]") -> str:
@@ -319,12 +331,9 @@ def _most_frequent(counts: "Counter[str]") -> str:
     return max(sorted(counts, reverse=True), key=counts.__getitem__, default="")
 
 
-def _spellings(counts: "Counter[str]") -> tuple[str, ...]:
-    """Return the spellings of the most frequent unit, or an empty tuple if most numbers have no unit."""
-    unit = _most_frequent(counts)
-    if not unit:
-        return ()
-    spellings = {other for other in counts if _are_one_unit(unit, other)}
+def _spellings(unit: str, units: Iterable[str]) -> tuple[str, ...]:
+    """Return the spellings of the most frequent unit, the longest first."""
+    spellings = {other for other in units if _are_one_unit(unit, other)}
     if len(unit) > 2:
         spellings.add(unit.removesuffix("s"))
     return tuple(sorted(spellings, key=lambda spelling: (-len(spelling), spelling)))
@@ -362,8 +371,10 @@ def decimal_sign(texts: Iterable[str]) -> str:
 def _sign_of(bodies: Iterable[str]) -> str:
     """Infer the decimal separator of numbers without units, see `decimal_sign`."""
     counts = Counter(map(_sign_of_one, bodies))
-    if counts[","] or counts["."]:
-        return "," if counts[","] > counts["."] else "."
+    if counts[","] > counts["."]:
+        return ","
+    if counts["."]:
+        return "."
     return "?." if counts["?"] else ""
 
 
@@ -374,10 +385,9 @@ def _sign_of_one(body: str) -> str:
         return ""
     if len(set(signs)) == 2:
         return max(",.", key=body.rindex)
-    sign = signs[0]
     if len(signs) > 1:
-        return "." if sign == "," else ","
-    return "?" if re.fullmatch(r"[^0,.][^,.]{0,2}[,.]\d{3}", body.strip()) else sign
+        return "." if "," in signs else ","
+    return "?" if re.fullmatch(r"[^0,.][^,.]{0,2}[,.]\d{3}", body.strip()) else signs[0]
 
 
 def are_times(texts: Sequence[str]) -> bool:
@@ -393,10 +403,14 @@ def are_times(texts: Sequence[str]) -> bool:
     """
     if not any(seconds_of(text) is not None for text in texts[:20]):
         return False
-    units = {unit[:3] if unit.startswith("min") else unit[0] for text in texts for _, unit in units_of_time(text)}
+    units = set()
+    for text in texts:
+        for _, unit in units_of_time(text):
+            units.add("min" if unit.startswith("min") else unit[0])
     have_units = len(units) > 1 and ("m" not in units or not units.isdisjoint("hs"))
-    are_clear = have_units or any(text.strip().lower().startswith(("p", "-p")) or ":" in text for text in texts)
-    return are_clear and sum(seconds_of(text) is not None for text in texts) >= 0.9 * len(texts)
+    if not have_units and not any(re.match(r"\s*-?p|.*:", text, re.IGNORECASE | re.DOTALL) for text in texts):
+        return False
+    return sum(seconds_of(text) is not None for text in texts) >= 0.9 * len(texts)
 
 
 def units_of_time(text: str) -> list[tuple[str, str]]:
@@ -408,8 +422,12 @@ def units_of_time(text: str) -> list[tuple[str, str]]:
     ([('1', 'h'), ('20', 'min')], [('1', 'd'), ('2', 'h')], [])
     """
     text = text.strip().lower().lstrip("+-").replace(" and ", " ")
-    text = re.sub("p(.*)t", r"\1", text) if re.match(r"p[\d.,wd]*t", text) else re.sub(r"^p(\d+[wd])", r"\1", text)
-    return re.findall(SPELLED, text) if re.fullmatch(rf"(?:{SPELLED}[., ]*)+", text) else []
+    if re.match(r"p[\d.,wd]*t", text):
+        text = re.sub("p(.*)t", r"\1", text)
+    text = re.sub(r"^p(\d+[wd])", r"\1", text)
+    if re.fullmatch(rf"(?:{SPELLED}[., ]*)+", text):
+        return re.findall(SPELLED, text)
+    return []
 
 
 def seconds_of(text: str) -> float | None:
@@ -420,7 +438,8 @@ def seconds_of(text: str) -> float | None:
     >>> seconds_of("1h 20min"), seconds_of("PT1H20M"), seconds_of("1:20 pm"), seconds_of("2 days 00:00:01.5")
     (4800.0, 4800.0, 48000.0, 172801.5)
     """
-    if match := re.fullmatch(CLOCK, text.strip().lower()):
+    match = re.fullmatch(CLOCK, text.strip().lower())
+    if match:
         sign, days, hours, minutes, seconds, half = match.groups()
         hour = int(hours)
         if half:

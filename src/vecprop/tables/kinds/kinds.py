@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -31,6 +30,8 @@ from .values import as_numbers, read_days, read_numbers, texts_of
 FIRST_DAY, LAST_DAY = 1900_01_01, 2099_12_31
 """Integers between these limits may be dates without separators."""
 _WORD = r"[^\s,;|/]+"
+_LEADING_ZERO = re.compile(r"0\d")
+_DECIMAL = re.compile(r"\d[.,]\d")
 _MONTH_OF_YEAR = re.compile(r"(0?[1-9]|1[0-2])\.(?:19|20)\d\d")
 CATEGORIES = 64
 """The most frequent categories, up to this number, always get separate inputs."""
@@ -106,11 +107,13 @@ def _kind_of_numbers(series, texts: list[str], x: np.ndarray, *, name: str, read
         return Kind("number", reading, note or note_on_parts(texts, name))
     if _are_eight_digits(x):
         return Kind("date", DateReading(("yearmonthday",)))
-    if all(map(_MONTH_OF_YEAR.fullmatch, texts)) and len({text.split(".")[0] for text in texts}) > 2:
+    months = {text.partition(".")[0] for text in texts}
+    if len(months) > 2 and all(map(_MONTH_OF_YEAR.fullmatch, texts)):
         return Kind("date", DateReading(("month/year",)))
     if reading.unit == SECONDS:
         return Kind("number", reading, note_on_times(texts, name))
-    note = note or note_on_digits(series, x, name) or note_on_codes(texts, name) or note_on_parts(texts, name)
+    if not note:
+        note = note_on_digits(series, x, name) or note_on_codes(texts, name) or note_on_parts(texts, name)
     return Kind("number", reading, note or note_on_numbers(x, name))
 
 
@@ -120,8 +123,9 @@ def _declared_date(series, texts: list[str], date_format: str | None) -> Kind:
     if date is not None:
         return date
     x, _ = read_numbers(series, NumberReading())
-    reading = DateReading(("yearmonthday",)) if _are_eight_digits(x, least=1) else DateReading(format=EXCEL)
-    return Kind("date", reading)
+    if _are_eight_digits(x, least=1):
+        return Kind("date", DateReading(("yearmonthday",)))
+    return Kind("date", DateReading(format=EXCEL))
 
 
 def _number(series, texts: list[str], sign: str | None, decimal: Callable[[], str]) -> tuple[NumberReading, str]:
@@ -135,16 +139,18 @@ def _number(series, texts: list[str], sign: str | None, decimal: Callable[[], st
             return NumberReading.of(texts), ""
     elif any(decimal_sign([text]) == "." for text in texts) or not decimal_sign(filter(_has_point, texts)):
         return plain, ""
+    signs = [decimal_sign([text]) for text in texts]
     sign = decimal()
     reading = NumberReading.of(texts, sign)
-    # Values that cannot be read have other units.
-    examples = [text for text in texts if reading.value(text) and decimal_sign([text]).startswith("?")]
+    examples = []
+    for text, sign_of_text in zip(texts, signs, strict=True):
+        if sign_of_text == "?." and reading.value(text):  # other texts have other units
+            examples.append(text)
     if not examples:
         return reading, ""
-    if reading == plain and not any(text.lstrip("+-").isdecimal() for text in texts):
-        may_be_thousands = len(texts) >= FEW and all(decimal_sign([text]) == "?." for text in texts)
-        if not may_be_thousands:
-            return reading, ""
+    have_points = len(texts) >= FEW and set(signs) == {"?."}
+    if reading == plain and not have_points and not any(text.lstrip("+-").isdecimal() for text in texts):
+        return reading, ""
     other = "," if sign == "." else "."
     value = reading.value(examples[0])
     other_value = NumberReading.of(examples[:1], other).value(examples[0])
@@ -187,29 +193,32 @@ def common_decimal(frame, options: ColumnOptions) -> str:
     return "," if signs.count(",") > signs.count(".") else "."
 
 
-def _date(series, texts: list[str], given: str | None, are_declared: bool = False) -> Kind | None:
+def _date(series, texts: list[str], date_format: str | None, are_declared: bool = False) -> Kind | None:
     """Infer the format of dates, or return None if the values are not dates."""
     if pandas().api.types.infer_dtype(series.dropna()) in ("datetime64", "datetime", "date"):
         return Kind("date", DateReading())
-    if given and given not in ORDERS:
-        reading = DateReading(format=given)
+    day_first = ORDERS.get(date_format or "")
+    if date_format and day_first is None:
+        reading = DateReading(format=date_format)
         if are_declared or read_days(series, reading)[1].mean() <= 0.1:
             return Kind("date", reading)
     evidence = Evidence.of(texts, are_declared)
-    reading = evidence.reading(ORDERS.get(given or ""), share=0.0 if are_declared else 0.9)
+    reading = evidence.reading(day_first, share=0.0 if are_declared else 0.9)
     if reading is None:
         return None
-    order = note_on_order(texts, reading) if evidence.is_unclear and given not in ORDERS else ""
-    return Kind("date", reading, joined_notes([order, note_on_short_years(texts, reading)]))
+    notes = []
+    if day_first is None and evidence.is_unclear:
+        notes.append(note_on_order(texts, reading))
+    notes.append(note_on_short_years(texts, reading))
+    return Kind("date", reading, joined_notes(notes))
 
 
 def _are_eight_digits(x: np.ndarray, least: int = 3) -> bool:
     """Return whether all numbers are dates without separators, such as 20240131, with ``least`` distinct ones."""
-    x = x[~np.isnan(x)]
-    if not len(x) or x.min() < FIRST_DAY or x.max() > LAST_DAY or np.any(x % 1):
+    values = np.unique(x[~np.isnan(x)])
+    if len(values) < least or values[0] < FIRST_DAY or values[-1] > LAST_DAY or np.any(values % 1):
         return False
-    distinct = np.unique(x)
-    return len(distinct) >= least and all(days_of(f"{value:.0f}", ["yearmonthday"]) is not None for value in distinct)
+    return all(days_of(f"{value:.0f}", ["yearmonthday"]) is not None for value in values)
 
 
 def are_codes(texts: list[str]) -> bool:
@@ -222,11 +231,11 @@ def are_codes(texts: list[str]) -> bool:
     >>> are_codes(["01001", "98101", "X4"]), are_codes(["7", "12"]), are_codes(["01", "0.5"])
     (True, False, False)
     """
-    digits = [text for text in texts if text.isdecimal()]
-    zeros = sum(len(text) > 1 and text[0] == "0" for text in digits)
-    if not zeros or any(re.search(r"\d[.,]\d", text) for text in texts):
+    digits = list(filter(str.isdecimal, texts))
+    with_zero = list(filter(_LEADING_ZERO.match, digits))
+    if not with_zero or any(map(_DECIMAL.search, texts)):
         return False
-    return len(set(map(len, digits))) == 1 or zeros >= 0.05 * len(digits)
+    return len(set(map(len, digits))) == 1 or len(with_zero) >= 0.05 * len(digits)
 
 
 def tag_separator(texts: list[str]) -> str:
@@ -240,22 +249,28 @@ def tag_separator(texts: list[str]) -> str:
     (';', '')
     """
     texts = texts[:1000]
+    if len(texts) <= 4:
+        return ""
     for separator in ";|,":
-        rows = [{name.strip() for name in text.split(separator)} - {""} for text in texts]
-        counts = Counter(chain.from_iterable(rows))
-        recur = len(texts) > 4 and 2 * len(counts) <= counts.total() and len(counts) < len(texts)
-        are_long = any(name.count(" ") >= 4 for name in counts)
-        several = sum(len(row) > 1 for row in rows)
-        if recur and not are_long and several >= 0.3 * len(texts) and not _are_numbers(texts, separator):
+        tags = Counter[str]()
+        texts_with_several = 0
+        for text in texts:
+            tags_of_text = {name.strip() for name in text.split(separator)} - {""}
+            tags.update(tags_of_text)
+            if len(tags_of_text) > 1:
+                texts_with_several += 1
+        if len(tags) >= len(texts) or 2 * len(tags) > tags.total() or texts_with_several < 0.3 * len(texts):
+            continue
+        if not any(name.count(" ") >= 4 for name in tags) and not _are_numbers(texts, separator):
             return separator
     return ""
 
 
 def _are_numbers(texts: list[str], separator: str) -> bool:
     """Return whether all texts contain equally many names that start with digits."""
-    rows = [text.split(separator) for text in texts]
-    are_equal = len({len(row) for row in rows}) == 1
-    return are_equal and all(name.strip()[:1].isdigit() for row in rows for name in row)
+    if len({text.count(separator) for text in texts}) > 1:
+        return False
+    return all(name.strip()[:1].isdigit() for name in separator.join(texts).split(separator))
 
 
 def are_texts(series) -> bool:
@@ -272,10 +287,12 @@ def are_texts(series) -> bool:
     >>> are_texts(pd.Series(["id-0001-a", "id-0002-b"]))
     False
     """
-    rows_of = series.dropna().astype(str).value_counts()  # counting words in each row is thirty times slower
-    rows, distinct = rows_of.sum(), len(rows_of)
-    words = (rows_of.index.str.count(_WORD) * rows_of).sum() / rows
-    return bool((distinct > rows / 2 and words >= 2) or (distinct > CATEGORIES and words >= 4))
+    counts = series.dropna().astype(str).value_counts()  # counting words in each row is thirty times slower
+    rows = counts.sum()
+    words = (counts.index.str.count(_WORD) * counts).sum() / rows
+    if len(counts) > CATEGORIES and words >= 4:
+        return True
+    return bool(len(counts) > rows / 2 and words >= 2)
 
 
 DATES = "replace them by numbers, such as the days since a date"
@@ -292,9 +309,11 @@ def as_whole(y) -> Any:
     >>> as_whole(pandas().Series([1.0, 0.0])).tolist(), as_whole(pandas().Series([0.5])).tolist()
     ([1, 0], [0.5])
     """
-    numbers = y.to_numpy(float, na_value=np.nan) if y.dtype.kind == "f" else np.array([np.nan])
-    is_whole = bool(((numbers % 1 == 0) & (np.abs(numbers) < 2**53)).all())
-    return y.astype(np.int64) if is_whole else y
+    if y.dtype.kind != "f":
+        return y
+    numbers = y.to_numpy(float, na_value=np.nan)
+    is_whole = (numbers % 1 == 0) & (np.abs(numbers) < 2**53)
+    return y.astype(np.int64) if is_whole.all() else y
 
 
 def guess_task(y: Any) -> Literal["classification", "regression"]:
@@ -324,9 +343,11 @@ def guess_task(y: Any) -> Literal["classification", "regression"]:
         return "classification"
     numbers, unread = as_numbers(series)
     numbers = numbers[~np.isnan(numbers)]
-    distinct = np.unique(numbers)
+    count = len(np.unique(numbers))
     if unread:
-        return "regression" if len(distinct) > MAX_CLASSES and unread <= 0.1 * len(series) else "classification"
-    is_whole = bool(np.all(numbers == np.floor(numbers)))
-    are_few = len(distinct) <= MAX_CLASSES and len(numbers) >= 10 * len(distinct)
-    return "classification" if is_whole and (are_few or len(distinct) <= 2) else "regression"
+        is_amount = count > MAX_CLASSES and unread <= 0.1 * len(series)
+    elif np.any(numbers != np.floor(numbers)):
+        is_amount = True
+    else:
+        is_amount = count > 2 and (count > MAX_CLASSES or len(numbers) < 10 * count)
+    return "regression" if is_amount else "classification"

@@ -82,9 +82,14 @@ class ParquetBlocks:
         weight: str | None = None,
     ) -> None:
         read_metadata = imported("pyarrow.parquet", "ParquetBlocks", "tables").read_metadata
-        self.files, self._targets, self.weight = parquet_files(source), names_of_targets(target), weight
-        self._is_single, self.columns = isinstance(target, str | int), [] if inputs is None else list(inputs)
-        self._others = [*self._targets, *([] if weight is None else [weight])]
+        self.files = parquet_files(source)
+        self.weight = weight
+        self.columns = [] if inputs is None else list(inputs)
+        self._targets = names_of_targets(target)
+        self._is_single = isinstance(target, str | int)
+        self._others = list(self._targets)
+        if weight is not None:
+            self._others.append(weight)
         self._groups: list[tuple[Path, Any, int]] = []
         sizes = []
         for path in self.files:
@@ -95,12 +100,14 @@ class ParquetBlocks:
                 self.columns = [name for name in schema.names if name not in self._others]
             for name in (*self.columns, *self._others):
                 _require_numbers(path, schema, name)
-            counts = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
-            self._groups += [(path, footer, group) for group, rows in enumerate(counts) if rows]
-            sizes += [rows for rows in counts if rows]
+            for group in range(footer.num_row_groups):
+                rows = footer.row_group(group).num_rows
+                if rows:
+                    self._groups.append((path, footer, group))
+                    sizes.append(rows)
         if not self.columns:
-            named = ", ".join(map(repr, self._others))
-            raise TableError(f"{self.files[0]} has no columns other than {named}: pass inputs=.")
+            names = ", ".join(map(repr, self._others))
+            raise TableError(f"{self.files[0]} has no columns other than {names}: pass inputs=.")
         if not sizes:
             raise TableError(f"{source} has no rows.")
         self.sizes = np.array(sizes)
@@ -128,33 +135,38 @@ class ParquetBlocks:
         values = {name: self._numbers(table.column(name), name, number) for name in names}
         X = columns_as_array([values[name] for name in self.columns], np.float32)
         T = values[self._targets[0]] if self._is_single else columns_as_array([values[name] for name in self._targets])
-        return (X, T) if self.weight is None else (X, T, values[self.weight])
+        if self.weight is None:
+            return X, T
+        return X, T, values[self.weight]
 
     def digest(self) -> str:
         """Return a digest of the columns' statistics in the file footers, which changes with the rows."""
         digest = hashlib.sha256(repr((self.columns, self._targets, self.weight)).encode())
-        wanted = {*self.columns, *self._others}
+        names = {*self.columns, *self._others}
         for _, footer, group in self._groups:
-            described = footer.row_group(group)
-            for column in map(described.column, range(described.num_columns)):
-                if column.path_in_schema in wanted:
-                    known = column.statistics
-                    extremes = None if known is None else (known.min, known.max, known.null_count)
+            metadata = footer.row_group(group)
+            for column in map(metadata.column, range(metadata.num_columns)):
+                if column.path_in_schema in names:
+                    statistics = column.statistics
+                    if statistics is not None:
+                        statistics = statistics.min, statistics.max, statistics.null_count
                     size = column.total_compressed_size, column.total_uncompressed_size, column.physical_type
-                    digest.update(repr((column.path_in_schema, described.num_rows, size, extremes)).encode())
+                    digest.update(repr((column.path_in_schema, metadata.num_rows, size, statistics)).encode())
         return digest.hexdigest()
 
     def _numbers(self, column, name: str, number: int) -> np.ndarray:
         """Return a column as an array, or raise if a value is missing or not finite."""
-        values, is_wrong = column.to_numpy(), np.zeros(1, bool)
+        values = column.to_numpy()
+        problem = ""
+        row = 0
         if column.null_count:
-            is_wrong = column.is_null().to_numpy()
-        elif values.dtype.kind == "f" and not np.isfinite(values.sum()):
-            is_wrong = ~np.isfinite(values)
-        if is_wrong.any():
-            row = int(np.argmax(is_wrong))
-            what = "missing" if column.null_count else values[row]
-            raise TableError(f"In {self.place(number)}: column {name!r} is {what} in row {row}; fill or drop it.")
+            problem = "missing"
+            row = np.argmax(column.is_null().to_numpy())
+        elif values.dtype.kind == "f" and not np.isfinite(values.sum()) and not np.isfinite(values).all():
+            row = np.argmin(np.isfinite(values))
+            problem = values[row]
+        if problem:
+            raise TableError(f"In {self.place(number)}: column {name!r} is {problem} in row {row}; fill or drop it.")
         return values.astype(np.int64) if values.dtype.kind == "b" else values
 
 
@@ -169,10 +181,12 @@ def parquet_files(source) -> list[Path]:
         files = [Path(source)]
     else:
         folder = Path(source)
-        files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in PARQUET and path.is_file()]
-        files = [path for path in files if not any(part[0] in "._" for part in path.relative_to(folder).parts)]
-        for path in files:
-            require_all_columns(path, folder, "write it into the files, or list them to leave it out")
+        files = []
+        for path in sorted(folder.rglob("*")):
+            is_hidden = any(part[0] in "._" for part in path.relative_to(folder).parts)
+            if path.suffix.lower() in PARQUET and not is_hidden and path.is_file():
+                require_all_columns(path, folder, "write it into the files, or list them to leave it out")
+                files.append(path)
     if not files:
         raise TableError(f"{source} contains no Parquet files (with names ending in {' or '.join(sorted(PARQUET))}).")
     for path in files:
@@ -183,8 +197,11 @@ def parquet_files(source) -> list[Path]:
 
 def names_of_targets(target) -> list[Any]:
     """Return the names of the target columns, or raise an error."""
-    is_name = isinstance(target, str | int)
-    names = [target] if is_name else list(target) if isinstance(target, Iterable) else []
+    names = []
+    if isinstance(target, str | int):
+        names = [target]
+    elif isinstance(target, Iterable):
+        names = list(target)
     if not names or not all(isinstance(name, str | int) for name in names):
         raise TypeError(f"target must be a column name or a list of names, got a {type(target).__name__}.")
     return names
@@ -198,13 +215,17 @@ def _require_numbers(path: Path, schema, name: str) -> None:
     if count > 1:
         raise TableError(f"{path} has {count} columns named {name!r}: rename them.")
     if not count:
-        some = ", ".join(schema.names[:20]) + (", …" if len(schema.names) > 20 else "")
-        others = suggestion(str(name), schema.names) or f"; its columns are {some}"
-        raise TableError(f"{path} has no column {name!r}{others}.")
+        names = ", ".join(schema.names[:20])
+        if len(schema.names) > 20:
+            names += ", …"
+        advice = suggestion(str(name), schema.names) or f"; its columns are {names}"
+        raise TableError(f"{path} has no column {name!r}{advice}.")
     kind = schema.field(name).type
-    if not any(is_kind(kind) for is_kind in (types.is_integer, types.is_floating, types.is_boolean)):
-        advice = "leave it out with inputs=, or use TabularClassifier or TabularRegressor, which encode it."
-        raise TableError(f"Column {name!r} of {path} has type {kind}, which is not numeric: {advice}")
+    if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
+        raise TableError(
+            f"Column {name!r} of {path} has type {kind}, which is not numeric: leave it out with inputs=, or use "
+            "TabularClassifier or TabularRegressor, which encode it."
+        )
 
 
 def columns_as_array(columns: list[np.ndarray], *least: type) -> np.ndarray:
