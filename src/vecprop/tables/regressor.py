@@ -196,14 +196,14 @@ class TabularRegressor(RegressorMixin, TableModel):
         """Return an ensemble with the best weights of views, and its out-of-fold predictions in target units."""
         unseen = [[(indices, Y.mean(axis=1)) for indices, Y in unseen_by_view] for unseen_by_view in unseen]
         predictions = [out_of_fold(unseen_by_view, len(rows.T)) for unseen_by_view in unseen]
-        known = ~np.isnan(predictions[0][:, 0])
-        T = rows.T[known]
-        weight = None if rows.weight is None else rows.weight[known]
+        is_predicted = ~np.isnan(predictions[0][:, 0])
+        T = rows.T[is_predicted]
+        weight = None if rows.weight is None else rows.weight[is_predicted]
 
         def mean_loss(Y: np.ndarray) -> float:
             return float(np.average(loss.value(Y, T), weights=weight))
 
-        shares = best_shares([Y[known] for Y in predictions], mean_loss)
+        shares = best_shares([Y[is_predicted] for Y in predictions], mean_loss)
         ensemble = ensemble.with_shares(shares, [None] * len(shares))
         averages = []
         for unseen_by_fold in zip(*unseen, strict=True):

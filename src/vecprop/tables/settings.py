@@ -193,15 +193,21 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
 
     def _members(self, rows: int) -> int:
         """Return the number of networks per view, which is the number of folds."""
-        auto = 8 if rows < SEVERAL_ROWS else 6 if rows < MANY_ROWS else 4
-        return min(auto if self.n_estimators == "auto" else int(self.n_estimators), rows)
+        if self.n_estimators != "auto":
+            return min(int(self.n_estimators), rows)
+        if rows >= MANY_ROWS:
+            return 4
+        if rows >= SEVERAL_ROWS:
+            return 6
+        return min(8, rows)
 
     def _training(self, rows: int) -> Training:
         """Return the training settings for a number of rows."""
         batch = int(np.clip(rows // 100, 64, 256)) if self.batch_size == "auto" else int(self.batch_size)
         decay = self.weight_decay
         if self.max_iter == "auto":
-            usual, steps = int(np.clip(MAX_TOTAL_ROWS // rows, 10, self._auto_epochs)), -(-rows // batch)
+            usual = int(np.clip(MAX_TOTAL_ROWS // rows, 10, self._auto_epochs))
+            steps = -(-rows // batch)
             epochs = max(usual, min(-(-self._fewest_steps // steps), MAX_EPOCHS))
             decay *= usual / epochs
         else:
@@ -221,9 +227,12 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
         """The losses of the main ensemble's networks, except networks without a finished epoch."""
         check_is_fitted(self)
         count = len(self.loss_curves_) // len(self._losses())
-        both = zip(self.loss_curves_[:count], self.validation_loss_curves_[:count], strict=True)
-        kept = [(loss, validation, range(len(loss) + 1)) for loss, validation in both if loss]
-        return [SimpleNamespace(loss=loss, validation_loss=own, time=epochs) for loss, own, epochs in kept]
+        histories = []
+        for loss, validation_loss in zip(self.loss_curves_[:count], self.validation_loss_curves_, strict=False):
+            if loss:
+                time = range(len(loss) + 1)
+                histories.append(SimpleNamespace(loss=loss, validation_loss=validation_loss, time=time))
+        return histories
 
     @property
     def plot(self) -> TablePlots:

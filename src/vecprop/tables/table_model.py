@@ -241,21 +241,19 @@ class TableModel(SharedSettings):
         self.ensemble_ = ensembles[0]
         if hasattr(original, "outer_"):
             vars(self).update(outer_=ensembles[1:])
-        later = {}
-        for name, profile in zip(original.encoder_.names, original.profiles_, strict=True):
-            later[name] = profile.later
+        originals = dict(zip(original.encoder_.names, original.profiles_, strict=True))
         profiles = zip(self.encoder_.names, self.profiles_, strict=True)
-        self.profiles_ = [replace(profile, later=later[name]) for name, profile in profiles]
+        self.profiles_ = [replace(profile, later=originals[name].later) for name, profile in profiles]
 
     def _streamed(self, X, y, names: dict[str, Any], memory: int | str | None) -> Streamed | None:
         """Return files or a data set that do not fit into memory, or None for other tables."""
-        wrong = [setting for setting, name in names.items() if not isinstance(name, str | None)]
+        arrays = [setting for setting, name in names.items() if not isinstance(name, str | None)]
         if y is not None or self.target is None:
-            wrong.append("target")
+            arrays.append("target")
         refusal = None
-        if wrong:
+        if arrays:
             refusal = TableError(
-                f"The table does not fit into memory, so {wrong[0]} must be the name of one of its columns, not an "
+                f"The table does not fit into memory, so {arrays[0]} must be the name of one of its columns, not an "
                 "array."
             )
         return Streamed.of(
@@ -470,9 +468,11 @@ class TableModel(SharedSettings):
 
         Parquet and Arrow files are read in chunks, and several files one after the other.
         """
-        if (several := chunks_if_several(X)) is not None:
-            return np.concatenate([self._by_blocks(part, predicted) for part in several])
-        frame, parts = self._table(X), {}
+        chunks = chunks_if_several(X)
+        if chunks is not None:
+            return np.concatenate([self._by_blocks(chunk, predicted) for chunk in chunks])
+        frame = self._table(X)
+        parts = {}
         if len(frame) <= FEWEST_AT_ONCE:
             return predicted(self.encoder_(twice(frame)))[: len(frame)]
 
@@ -496,25 +496,30 @@ class TableModel(SharedSettings):
     def _scored(self, X, y, sample_weight) -> tuple[Any, np.ndarray, Any]:
         """Return targets, predictions and weights, without rows that lack a target."""
         if y is not None:
-            Y, known = self.predict(X), pandas().notna(np.asarray(y))
-            if known.all() or known.shape != (len(Y),):
+            Y = self.predict(X)
+            has_target = pandas().notna(np.asarray(y))
+            if has_target.all() or has_target.shape != (len(Y),):
                 return y, Y, sample_weight
-            if not known.any():
+            if not has_target.any():
                 raise TableError("The target has no values, so there is nothing to score.")
-            weight = None if sample_weight is None else np.asarray(sample_weight)[known]
-            return np.asarray(y)[known], Y[known], weight
-        each, known = [], []
+            if sample_weight is not None:
+                sample_weight = np.asarray(sample_weight)[has_target]
+            return np.asarray(y)[has_target], Y[has_target], sample_weight
+        targets = []
+        predictions = []
+        masks = []
         for part in frames_of(X, self, self.target, self._classes):
-            frame, y = self._target_of(part, None)
-            known.append(column_of(part, self.target or "").notna())
-            each += [(y, self.predict(frame))] if len(y) else []
-        if not each:
+            frame, target = self._target_of(part, None)
+            masks.append(column_of(part, self.target or "").notna())
+            if len(target):
+                targets.append(target)
+                predictions.append(self.predict(frame))
+        if not targets:
             raise TableError(f"{self._named_target} has no values, so there is nothing to score.")
-        targets, predictions = map(np.concatenate, zip(*each, strict=True))
-        known = np.concatenate(known)
-        if sample_weight is not None and len(sample_weight) == len(known):
-            sample_weight = np.asarray(sample_weight)[known]
-        return targets, predictions, sample_weight
+        has_target = np.concatenate(masks)
+        if sample_weight is not None and len(sample_weight) == len(has_target):
+            sample_weight = np.asarray(sample_weight)[has_target]
+        return np.concatenate(targets), np.concatenate(predictions), sample_weight
 
     @property
     def _classes(self) -> list[str]:
@@ -547,7 +552,8 @@ def fit_many(models: Sequence[TableModel], tables: Sequence[Mapping[str, Any]], 
 
     The first model determines the threads and the checkpoint. If an exception is raised, the models are unchanged.
     """
-    first, before = models[0], [dict(vars(model)) for model in models]
+    first = models[0]
+    before = [dict(vars(model)) for model in models]
     try:
         with nullcontext() if first.checkpoint is None else first.checkpoint._held():
             plans = [model._plan(**table) for model, table in zip(models, tables, strict=True)]

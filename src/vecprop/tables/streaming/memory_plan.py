@@ -43,10 +43,10 @@ def as_bytes(memory: int | str) -> int:
     >>> as_bytes("4GB"), as_bytes("1.5 GiB"), as_bytes("2 T"), as_bytes(1000)
     (4000000000, 1610612736, 2000000000000, 1000)
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?\s*", str(memory))
-    if isinstance(memory, bool) or not found or not float(found[1]):
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?\s*", str(memory))
+    if isinstance(memory, bool) or not match or not float(match[1]):
         raise ValueError(f'memory must be a number of bytes or a string such as "4GB", got {memory!r}.')
-    return int(float(found[1]) * _UNITS[found[2] or ""])
+    return int(float(match[1]) * _UNITS[match[2] or ""])
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,8 @@ class RowSizes:
         columns = frame.drop(columns=list(aside), errors="ignore")
         width = PIECES * columns.shape[1]
         with suppress(TableError, ValueError):
-            encoder, _ = Encoder.of(
-                columns, ColumnOptions({n: k for n, k in asked.columns.items() if n in columns.columns})
-            )
+            kinds = {name: kind for name, kind in asked.columns.items() if name in columns.columns}
+            encoder, _ = Encoder.of(columns, ColumnOptions(kinds))
             width = sum(len(encoder.of_view(view)) for view in VIEWS)
         return cls(raw, 4.0 * width + 32, columns.shape[1])
 
@@ -84,13 +83,15 @@ class RowSizes:
 def memory_of(memory: int | str | None) -> int | None:
     """Return the bytes that the program may use, by default most of the free memory, or None if it is unknown."""
     if memory is None:
-        left = available_memory()
-        return None if left is None else PROGRAM + int(SAFE * left)
-    asked = as_bytes(memory)
-    if asked < MIN_MEMORY:
-        needed = f"the program itself takes {PROGRAM / 1e9:.2g} GB; pass memory= of at least {MIN_MEMORY / 1e9:.2g} GB."
-        raise TableError(f"{asked / 1e9:.2g} GB of memory are not enough: {needed}")
-    return asked
+        free = available_memory()
+        return None if free is None else PROGRAM + int(SAFE * free)
+    total = as_bytes(memory)
+    if total < MIN_MEMORY:
+        raise TableError(
+            f"{total / 1e9:.2g} GB of memory are not enough: the program itself takes {PROGRAM / 1e9:.2g} GB; pass "
+            f"memory= of at least {MIN_MEMORY / 1e9:.2g} GB."
+        )
+    return total
 
 
 def parts_if_larger(
@@ -101,23 +102,29 @@ def parts_if_larger(
     The default memory is rounded down to a power of two, so that small changes of the free memory do not change models.
     Raise an error for larger text and filtered data sets, because these cannot be read in random order.
     """
-    whole, files = memory_of(memory), [] if is_dataset(table) else files_of(table)
-    if whole is None or not all(file.is_file() for file in files):
+    total = memory_of(memory)
+    files = [] if is_dataset(table) else files_of(table)
+    if total is None or not all(map(Path.is_file, files)):
         return None
-    limit = whole - PROGRAM
+    limit = total - PROGRAM
     if files and 60 * sum(file.stat().st_size for file in files) < limit:
         return None
     if may_be_in_parts(table):
         parts = TableParts.of(table).joined()
         sizes = RowSizes.of(parts.parts[0].frame(), aside, asked)
-        if parts.sizes.max() > (most := int(sizes.at_once(limit))):
-            parts = TableParts.of(table).joined(most)
+        rows_at_once = int(sizes.at_once(limit))
+        if parts.sizes.max() > rows_at_once:
+            parts = TableParts.of(table).joined(rows_at_once)
         if sizes.of_fit(int(parts.sizes.sum())) <= limit:
             return None
-        return parts, whole if memory is not None else max(2 ** int(np.log2(whole)), MIN_MEMORY), sizes
+        if memory is None:
+            total = max(2 ** int(np.log2(total)), MIN_MEMORY)
+        return parts, total, sizes
     if files:
         require_room_for_text(files, limit)
-    elif rows := table.count_rows():  # reading an empty table raises later
+        return None
+    rows = table.count_rows()
+    if rows:  # reading an empty table raises later
         needed = RowSizes.of(as_frame(table.head(LOOKED_AT)), aside, asked).of_fit(rows)
         if needed > limit:
             raise TableError(
@@ -130,11 +137,12 @@ def parts_if_larger(
 
 def require_room(table) -> None:
     """Raise an error if a table consists of text files that are larger than the free memory."""
-    left = memory_of(None)
-    if left is None or not is_path(table) or may_be_in_parts(table):
+    memory = memory_of(None)
+    if memory is None or not is_path(table) or may_be_in_parts(table):
         return
-    if all(file.is_file() for file in files_of(table)):
-        require_room_for_text(files_of(table), left - PROGRAM)
+    files = files_of(table)
+    if all(map(Path.is_file, files)):
+        require_room_for_text(files, memory - PROGRAM)
 
 
 def require_room_for_text(files: Sequence[Path], limit: int) -> None:
@@ -163,8 +171,9 @@ def sampled_rows(limit: int, sizes: RowSizes, parts: TableParts) -> int:
         needed = largest.rows / sizes.at_once(1)
         advice = f"allow {(needed + PROGRAM) / 1e9:.2g} GB of memory, or write files with smaller row groups."
         raise TableError(f"{largest.place} has {largest.rows} rows, which must be read at once: {advice}")
-    most = SHARE_OF_SAMPLE * limit / (sizes.encoded + COPIES * sizes.raw)
-    if most < MIN_SAMPLED:
-        held = f"The memory holds a sample of only {int(most)} rows"
-        raise TableError(f"{held}, but {MIN_SAMPLED} are needed: allow more memory.")
-    return min(int(most), MAX_SAMPLED)
+    rows = int(SHARE_OF_SAMPLE * limit / (sizes.encoded + COPIES * sizes.raw))
+    if rows < MIN_SAMPLED:
+        raise TableError(
+            f"The memory holds a sample of only {rows} rows, but {MIN_SAMPLED} are needed: allow more memory."
+        )
+    return min(rows, MAX_SAMPLED)
