@@ -121,7 +121,7 @@ def _parameters(generator, scale):
     return theta
 
 
-def try_claim(X: Array, T: Array, seed: int) -> dict[str, Claim]:
+def try_claim(X, T, seed: int) -> dict[str, Claim]:
     """Train random starts with gradient descent, momentum and ten times the steps."""
     thetas = 0.1 * np.random.default_rng(seed).standard_normal((STARTS, NETWORK.layout.size))
     descent, momentum = GradientDescent(LEARNING_RATE), Momentum(LEARNING_RATE, MOMENTUM)

@@ -98,10 +98,10 @@ class ChangedPass:
         self.value_name = value_name
         self.change = change
 
-    def changed(self, name: str, value: Array, rows: int) -> Array:
+    def changed(self, name: str, value, rows: int) -> Array:
         return self.change(value, rows) if name == self.value_name else value
 
-    def changed_tensors(self, name: str, vector: Array, rows: int) -> Array:
+    def changed_tensors(self, name: str, vector, rows: int) -> Array:
         """Change each tensor of a flat vector."""
         changed = vector.copy()
         for tensor in self.network.layout.tensors:
@@ -109,7 +109,7 @@ class ChangedPass:
             changed[tensor.span] = self.changed(name.format(tensor), values, rows).ravel()
         return changed
 
-    def __call__(self, theta: Array, X: Array, T: Array) -> tuple[Any, Any]:
+    def __call__(self, theta, X, T) -> tuple[Any, Any]:
         network = self.network
         rows = len(X)
         used_theta = self.changed_tensors("{}", theta, rows)

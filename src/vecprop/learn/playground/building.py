@@ -26,7 +26,7 @@ from ...optimize import Adam, EngineName, GradientDescent, Momentum, Optimizer
 from .session_settings import Settings, SettingsError
 
 
-def features(names: tuple[str, ...], XY: Array) -> Array:
+def features(names: tuple[str, ...], XY) -> Array:
     """Compute the network's inputs, (N, I), at points XY, (N, 2)."""
     x, y = XY.T
     values = {"x": x, "y": y, "x*x": x * x, "y*y": y * y, "x*y": x * y, "sin(x)": np.sin(x), "sin(y)": np.sin(y)}

@@ -23,7 +23,7 @@ class Axis:
     has_dates: bool = False
 
     @classmethod
-    def from_values(cls, name: str, values: Array, categories: tuple[str, ...] = (), has_dates: bool = False) -> "Axis":
+    def from_values(cls, name: str, values, categories: tuple[str, ...] = (), has_dates: bool = False) -> "Axis":
         """Return the axis that standardizes the values: mean 0, standard deviation 1."""
         largest = float(np.abs(values).max()) or 1.0  # avoids overflow in sums of squares
         centre = float((values / largest).mean() * largest)
@@ -32,7 +32,7 @@ class Axis:
             raise SettingsError(f"All values of {name!r} are equal or nearly equal: choose another column.")
         return cls(name, centre, scale, categories, has_dates)
 
-    def place(self, values: Array) -> Array:
+    def place(self, values) -> Array:
         """Convert values to places."""
         return values / self.scale - self.centre / self.scale
 
@@ -65,7 +65,7 @@ class Points:
     target: Axis = Axis("output")
 
     @classmethod
-    def drawn(cls, XY: Array, t: Array, *names, test: float, seed: int) -> "Points":
+    def drawn(cls, XY, t, *names, test: float, seed: int) -> "Points":
         """Shuffle and split the points; at least one point remains for training."""
         rows = len(t)
         order = np.random.default_rng(seed).permutation(rows)

@@ -210,7 +210,7 @@ class Session:
             return np.nan, np.nan
         return self._on_both(lambda X, T: np.mean(self.predict(X).argmax(axis=1) == T.argmax(axis=1)))
 
-    def predict(self, X: Array) -> Array:
+    def predict(self, X) -> Array:
         """Predict rows with the current parameters."""
         return engine_for(self.network, self.theta, silent=True).predict(self.theta, X)
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from string import ascii_lowercase
-from types import new_class
 from typing import Any, Literal
 
 import numpy as np
@@ -55,7 +54,7 @@ class LayerPass:
 
 
 def record(
-    network: Network, theta: Array, batch: Batch, noise: RandomKey | None, row: int | None
+    network: Network, theta, batch: Batch, noise: RandomKey | None, row: int | None
 ) -> tuple[list[Value], list[Parameter], Array]:
     """Compute the values of a pass, the parameters and the gradient.
 
@@ -239,7 +238,7 @@ def _inner_gradient(step, gradient):
 
 
 def step_values(
-    optimizer: Optimizer, state: State | None, theta: Array, gradient: Array, parameters: Sequence[Parameter]
+    optimizer: Optimizer, state: State | None, theta, gradient, parameters: Sequence[Parameter]
 ) -> tuple[Array, State, list[Value]]:
     """Compute theta, the optimizer's state and all values of a step."""
     old_state = optimizer.init(theta) if state is None else state
@@ -271,28 +270,30 @@ def _twin(layer, enclosing):
 
     The copy appends each pass to the last list in `enclosing`, which belongs to the enclosing layer.
     """
+    twin = copy(layer)
     cls = type(layer)
     passes = []
 
-    def forward(self, p, X, noise=None):
+    def forward(p, X, noise=None):
         step = LayerPass(layer, p, X)
         enclosing[-1].append(step)
         enclosing.append(step.inside)
-        step.Y, step.saved = cls.forward(self, p, X, noise)
+        step.Y, step.saved = cls.forward(twin, p, X, noise)
         enclosing.pop()
         passes.append(step)
         return step.Y, step.saved
 
-    def backward(self, p, saved, delta, J):
+    def backward(p, saved, delta, J):
         step = passes.pop()  # a shared layer runs backward in reverse order
         step.delta = delta
-        step.delta_X = cls.backward(self, p, saved, delta, J)
+        step.delta_X = cls.backward(twin, p, saved, delta, J)
         step.J = {name: copy(gradient) for name, gradient in J.items()}  # penalties are added in place later
         return step.delta_X
 
-    twin = _with_methods(layer, {"forward": forward, "backward": backward})
     for name, value in vars(layer).items():
         object.__setattr__(twin, name, _with_twins(value, enclosing))  # the dataclass may be frozen
+    object.__setattr__(twin, "forward", forward)
+    object.__setattr__(twin, "backward", backward)
     return twin
 
 
@@ -309,27 +310,20 @@ def _with_twins(value, enclosing):
 
 def _loss_twin(loss, row_losses, row):
     """Copy a loss so that the copy records row losses. If a row is given, delta is 0 in all other rows."""
-    cls = type(loss)
+    twin = copy(loss)
 
-    def value(self, Z, T):
-        row_losses.append(cls.value(self, Z, T))
+    def value(Z, T):
+        row_losses.append(loss.value(Z, T))
         return row_losses[-1]
 
-    def delta(self, Z, T):
-        whole = cls.delta(self, Z, T)
+    def delta(Z, T):
+        whole = loss.delta(Z, T)
         if row is None:
             return whole
         part = 0 * whole
         part[..., row, :] = whole[..., row, :]
         return part
 
-    return _with_methods(loss, {"value": value, "delta": delta})
-
-
-def _with_methods(part, methods):
-    """Copy an object with some methods replaced, through a subclass."""
-    cls = type(part)
-    methods["__module__"] = cls.__module__
-    twin = copy(part)
-    object.__setattr__(twin, "__class__", new_class(cls.__name__, (cls,), exec_body=lambda body: body.update(methods)))
+    object.__setattr__(twin, "value", value)  # the dataclass may be frozen
+    object.__setattr__(twin, "delta", delta)
     return twin

@@ -3,7 +3,7 @@
 import numpy as np
 from bokeh.models import DataRange1d
 
-from ....core import Array, Dense
+from ....core import Dense
 from ....pictures.style import COLOURS, colour
 from ..session import Session
 from .figures import counted, empty, fit_log_axis, legend_of, log_figure, plain_figure
@@ -68,7 +68,7 @@ class StartsView:
         look = {"line_color": "colour", "line_width": "width", "line_alpha": "opacity"}
         self.figure.multi_line("xs", "ys", source=self._curves, **look)
 
-    def draw(self, losses: Array):
+    def draw(self, losses):
         """Draw the losses, (starts, epochs + 1), with the page's own network on top."""
         epochs = _thinned(losses.shape[1], MOST_OF_STARTS)
         losses = losses[::-1, epochs]
@@ -93,7 +93,7 @@ def _thinned(count, most):
     return np.unique(np.linspace(0, count - 1, most).astype(int)) if count else np.empty(0, int)
 
 
-def described(losses: Array) -> str:
+def described(losses) -> str:
     """Summarize the final losses of many starts in a sentence.
 
     Examples

@@ -82,7 +82,7 @@ def log_figure(name: str, unit: str, values: str) -> Any:
     return plot
 
 
-def fit_log_axis(plot: Any, values: Array) -> None:
+def fit_log_axis(plot: Any, values) -> None:
     """Fit the limits and ticks of a logarithmic axis to the positive values."""
     drawn = values[np.isfinite(values) & (values > 0)]
     low = -1.0
@@ -154,7 +154,7 @@ def bytes_of(name: str) -> Array:
     return np.array([*bytes.fromhex(name[1:])], float)
 
 
-def rgba(colours: Array, opacity: Array) -> Array:
+def rgba(colours, opacity) -> Array:
     """Pack colors (..., 3) in [0, 255] and opacities (...) in [0, 1] into pixels."""
     pixels = np.empty((*opacity.shape, 4), np.uint8)
     pixels[..., :3] = colours
@@ -162,7 +162,7 @@ def rgba(colours: Array, opacity: Array) -> Array:
     return pixels.view(np.uint32)[..., 0]
 
 
-def class_pixels(P: Array, smooth: bool = True) -> Array:
+def class_pixels(P, smooth: bool = True) -> Array:
     """Color class probabilities (..., C); more certain predictions are more opaque."""
     classes = P.shape[-1]
     palette = np.array([bytes_of(colour(k)) for k in range(classes)])
@@ -172,7 +172,7 @@ def class_pixels(P: Array, smooth: bool = True) -> Array:
     return rgba(palette[P.argmax(axis=-1)], 0.08 + 0.55 * np.nan_to_num(certainty))
 
 
-def number_pixels(values: Array, low: float, high: float) -> Array:
+def number_pixels(values, low: float, high: float) -> Array:
     """Color numbers from blue (low) through transparent to orange (high)."""
     scaled = np.nan_to_num(np.clip((values - low) / max(high - low, 1e-300) * 2 - 1, -1, 1))
     return rgba(_low_or_high(scaled), 0.75 * np.abs(scaled))
@@ -188,7 +188,7 @@ def evenly_spaced(count: int) -> Array:
     return np.linspace(0, count - 1, min(count, MOST_POINTS)).astype(int)
 
 
-def columns_of_points(session: Session, rows: Array) -> dict:
+def columns_of_points(session: Session, rows) -> dict:
     """Return colors, markers and opacities for `add_points`; test points are hollow."""
     points = session.points
     columns: dict = {"row": rows, "inside": np.where(points.is_test[rows], 0.0, 0.9)}
