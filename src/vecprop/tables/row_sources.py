@@ -1,5 +1,6 @@
 """Where a model finds its training rows: in a table in memory, or in files that are larger than memory."""
 
+from collections.abc import Sequence
 from copy import copy
 from typing import Any
 
@@ -15,7 +16,7 @@ class FrameSource:
 
     is_sample = False
     target_range: tuple[float, float] | None = None
-    notes: tuple[str, ...] = ()
+    notes: Sequence[str] = ()
     stream: StreamedRows | None = None
 
     def __init__(self, table: Any, names: dict[str, Any]) -> None:
@@ -45,39 +46,36 @@ class FrameSource:
         """Do nothing, because the targets of all rows are known."""
 
 
-class StreamedSource:
+class StreamedSource(FrameSource):
     """Files that are larger than memory. A sample of their rows determines the columns and the calibration."""
 
     is_sample = True
 
     def __init__(self, streamed: Streamed) -> None:
-        self.streamed = streamed
-        self.table = streamed.frame
         roles = streamed.roles
-        self.names = {"sample_weight": roles.weight, "groups": roles.group, "time": roles.time}
+        super().__init__(streamed.frame, {"sample_weight": roles.weight, "groups": roles.group, "time": roles.time})
+        self.streamed = streamed
         self.target_range = streamed.target_range
         self.notes = streamed.notes
         self.count = streamed.rows
         self.seed = streamed.seed
 
-    def sample_weight(self, rows: LearnedRows) -> np.ndarray | None:
+    def sample_weight(self, rows):
         """Return the weights of the sample. They can be equal in the sample and differ in other rows."""
         if rows.weight is None and not self.streamed.are_equal:
             return self.streamed.roles.weights(self.table)
         return rows.weight
 
-    def split_into_folds(self, model, rows: LearnedRows, target: np.ndarray) -> np.ndarray:
+    def split_into_folds(self, model, rows, target):
         """Return the fold of each row of the sample."""
         self.folds = self.streamed.folds(model._members(self.count))
         return self.folds.of(self.streamed.numbers)
 
-    def encode(
-        self, model, frame: Frame, T: np.ndarray, fold: np.ndarray, weight: np.ndarray | None, *, has_means: bool
-    ) -> list[Any]:
+    def encode(self, model, frame, T, fold, weight, *, has_means):
         """Return the inputs of each view for the sample. Target encoding is not used."""
         return model.encoder_.of_views(frame, as_arrays=True)
 
-    def learn_targets(self, model, target: np.ndarray, T: np.ndarray, weight: np.ndarray | None) -> None:
+    def learn_targets(self, model, target, T, weight):
         """Learn to encode the targets and weights of all rows from the sample."""
         column_weight = self.streamed.roles.weights(self.table)
         factor = weight

@@ -90,9 +90,9 @@ class NumberInputs(Column):
         return _uninformative(x, is_unread, kind.reading) or cls.of_array(x, pieces, kind.reading)
 
     @classmethod
-    def of(cls, series, pieces: int = PIECES, reading: NumberReading | None = None) -> "NumberInputs":
+    def of(cls, series, pieces: int = PIECES) -> "NumberInputs":
         """Fit an encoder to a column with at least one finite number."""
-        reading = reading or NumberReading.of(texts_of(series))
+        reading = NumberReading.of(texts_of(series))
         return cls.of_array(read_numbers(series, reading)[0], pieces, reading)
 
     @classmethod
@@ -560,6 +560,9 @@ class Categories(Column):
         return f"categories(table[{name!r}], [{names}], {self.buckets}, {[0.0] * self.means.width}, {means})"
 
     def is_consistent(self):
-        names = self.names
-        is_sorted = names.ndim == 1 and names.dtype.kind == "U" and bool(np.all(names[1:] > names[:-1]))
-        return is_sorted and self.buckets > 0
+        return are_sorted(self.names) and self.buckets > 0
+
+
+def are_sorted(names: np.ndarray) -> bool:
+    """Return whether an array contains distinct names in order."""
+    return names.ndim == 1 and names.dtype.kind == "U" and bool(np.all(names[1:] > names[:-1]))

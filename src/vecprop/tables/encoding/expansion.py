@@ -226,7 +226,7 @@ EXPAND = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 11)
 class TableExpansion(Expansion):
     """A function that expands packed rows to inputs."""
 
-    def __call__(self, X: np.ndarray) -> np.ndarray:
+    def __call__(self, X):
         """Convert packed rows of shape (N, bytes) to float32 inputs of shape (N, I)."""
         X = np.ascontiguousarray(X)
         rows = np.arange(len(X))
@@ -247,7 +247,7 @@ class TableExpansion(Expansion):
         )
         return inputs
 
-    def address(self, F: type) -> int:
+    def address(self, F):
         return expand_address(F)
 
 

@@ -10,7 +10,7 @@ from ..kinds.kinds import tag_separator
 from ..kinds.values import as_texts, texts_of
 from . import helper_sources as helpers
 from .column import Column, Misfit
-from .columns import MAX_CATEGORIES, MIN_ROWS
+from .columns import MAX_CATEGORIES, MIN_ROWS, are_sorted
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +90,7 @@ class Tags(Column):
         return f"tags(table[{name!r}], {self.names.tolist()!r}, {self.separator!r})"
 
     def is_consistent(self):
-        names = self.names
-        is_sorted = names.ndim == 1 and names.dtype.kind == "U" and bool(np.all(names[1:] > names[:-1]))
-        return is_sorted and bool(self.separator)
+        return are_sorted(self.names) and bool(self.separator)
 
 
 def tags_of(text: str, separator: str) -> list[str]:

@@ -119,7 +119,8 @@ class Evidence:
                         exchangeable[matches[0]] += 1
                     else:
                         forms[matches[0]] += 1
-                        are_seasons &= matches == ["year-month"] and int(text[5:7]) == (int(text[:4]) + 1) % 100
+                        if matches != ["year-month"] or int(text[5:7]) != (int(text[:4]) + 1) % 100:
+                            are_seasons = False
                     break
             if count == 20 and not forms and not exchangeable and not are_declared:
                 break

@@ -137,7 +137,7 @@ def _number(series, texts: list[str], sign: str | None, decimal: Callable[[], st
     if is_unread.any():
         if not decimal_sign(texts).startswith("?"):
             return NumberReading.of(texts), ""
-    elif any(decimal_sign([text]) == "." for text in texts) or not decimal_sign(filter(_has_point, texts)):
+    elif any(decimal_sign([text]) == "." for text in texts) or not decimal_sign(text for text in texts if "." in text):
         return plain, ""
     signs = [decimal_sign([text]) for text in texts]
     sign = decimal()
@@ -156,10 +156,6 @@ def _number(series, texts: list[str], sign: str | None, decimal: Callable[[], st
     other_value = NumberReading.of(examples[:1], other).value(examples[0])
     note = f"{examples[0]!r} is read as {value:g}, but may also be {other_value:g}"
     return reading, f"{note}: set decimal={sign!r} or {other!r} (--decimal)"
-
-
-def _has_point(text: str) -> bool:
-    return "." in text
 
 
 def target_reading(y, name: str, frame, options: ColumnOptions) -> tuple[NumberReading, str]:
