@@ -59,16 +59,20 @@ def _relation(network, trials, is_loss):
         if wrong_tensors:
             entries = np.concatenate([_indices(tensor) for tensor in wrong_tensors])
     pairs = []
-    terms: dict[str, list] = {
-        "theta": [],
-        "the sum of the squares of theta": [],
-        "the sum of the absolute values of theta": [],
-    }
+    parameters = []
+    squares = []
+    absolute_values = []
     for trial in trials:
         pairs.append(Pair(trial, 0, trial.value[entries], trial.expected[entries]))
         theta = trial.arguments["theta"]
-        for values, term in zip(terms.values(), (theta[entries], np.sum(theta**2), np.abs(theta).sum()), strict=True):
-            values.append(term)
+        parameters.append(theta[entries])
+        squares.append(np.sum(theta**2))
+        absolute_values.append(np.abs(theta).sum())
+    terms = {
+        "theta": parameters,
+        "the sum of the squares of theta": squares,
+        "the sum of the absolute values of theta": absolute_values,
+    }
     for words, _ in relations(pairs, terms):
         return f"in the {subject}, {words}"
     return ""

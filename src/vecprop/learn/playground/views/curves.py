@@ -36,8 +36,9 @@ class GradientsView:
     def __init__(self):
         self.figure = log_figure("gradients", "step", "norm")
         self._curves = empty("xs ys colour dash name")
-        look = {"line_color": "colour", "line_dash": "dash", "line_width": 1.8, "legend_field": "name"}
-        self.figure.multi_line("xs", "ys", source=self._curves, **look)
+        self.figure.multi_line(
+            source=self._curves, line_color="colour", line_dash="dash", line_width=1.8, legend_field="name"
+        )
         legend = legend_of(self.figure)
         self.figure.center.remove(legend)
         self.figure.add_layout(legend, "right")  # next to the curves
@@ -65,8 +66,7 @@ class StartsView:
     def __init__(self):
         self.figure = log_figure("starts", "epoch", "loss")
         self._curves = empty("xs ys colour width opacity")
-        look = {"line_color": "colour", "line_width": "width", "line_alpha": "opacity"}
-        self.figure.multi_line("xs", "ys", source=self._curves, **look)
+        self.figure.multi_line(source=self._curves, line_color="colour", line_width="width", line_alpha="opacity")
 
     def draw(self, losses):
         """Draw the losses, (starts, epochs + 1), with the page's own network on top."""

@@ -41,8 +41,15 @@ def empty(names: str) -> Any:
 def add_points(plot: Any, size: int, **options) -> Any:
     """Add points with individual colors and markers; return their data source."""
     points = empty("x y row colour marker inside")
-    look = {"fill_color": "colour", "line_color": "colour", "fill_alpha": "inside", **options}
-    plot.scatter(source=points, marker="marker", size=size, **look)
+    plot.scatter(
+        source=points,
+        marker="marker",
+        size=size,
+        fill_color="colour",
+        line_color="colour",
+        fill_alpha="inside",
+        **options,
+    )
     return points
 
 
