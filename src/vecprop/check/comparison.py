@@ -16,7 +16,7 @@ from .arithmetic.rounding import EPS, SAFETY
 from .derivatives import Derivatives, Method, Move, derivatives_along
 from .points.function import Point, random_signs
 from .points.network import NetworkPoint
-from .points.parameters import NamedPart
+from .points.parameters import NamedPart, unraveled
 from .report import Row, Verdict
 
 
@@ -39,26 +39,26 @@ class Comparison(NamedTuple):
         return np.divide(self.errors, self.tolerance, out=infinite, where=self.tolerance > 0)
 
     @property
-    def worst(self) -> tuple[int, int]:
+    def worst(self) -> tuple[int, ...]:
         """The indices of the output and the direction with the largest error outside the tolerance."""
-        errors = self.errors * self.wrong
-        output, direction = np.unravel_index(np.argmax(errors), errors.shape)
-        return int(output), int(direction)
+        return unraveled(np.argmax(self.errors * self.wrong), self.given.shape)
 
-    def shown(self, output: int, direction: int) -> dict[str, Any]:
+    def numbers(self, output: int, direction: int) -> dict[str, float]:
+        """Return the numbers that a row shows."""
         arrays = {"error": self.errors, "tolerance": self.tolerance, "given": self.given, "expected": self.expected}
         return {name: float(values[output, direction]) for name, values in arrays.items()}
 
     @property
     def ranks(self) -> np.ndarray:
         """The severity of each verdict, from 0 (PASS) to 3 (FAIL)."""
-        unknown = ~np.isfinite(self.tolerance) & ~self.wrong  # the expected derivative is unknown
-        return np.select([self.wrong, unknown, self.kink], [3, 2, 1])
+        is_unknown = ~np.isfinite(self.tolerance) & ~self.wrong  # the expected derivative is unknown
+        return np.select([self.wrong, is_unknown, self.kink], [3, 2, 1])
 
-    def row(self, point: Point, part: NamedPart, hidden: float, output: int, direction: int) -> Row:
+    def row(self, point: Point, part: NamedPart, output: int, direction: int, **attributes: Any) -> Row:
+        """Return a row for a part that shows the numbers of one output and direction."""
         verdict = (Verdict.PASS, Verdict.KINK, Verdict.INCONCLUSIVE, Verdict.FAIL)[self.ranks.max()]
-        shape, shown = (*point.outputs, *part.shape), self.shown(output, direction)
-        return Row(part.name, shape, verdict, index=None, hidden=hidden, **shown)
+        shape = (*point.outputs, *part.shape)
+        return Row(part.name, shape, verdict, **self.numbers(output, direction), **attributes)
 
 
 Compared = dict[str, Comparison]
@@ -72,68 +72,69 @@ class Limit:
     rtol: float = 0.0
     atol: float = 0.0
 
-    def of(self, expected: np.ndarray, U: np.ndarray) -> np.ndarray:
+    def allowed(self, expected: np.ndarray, U: np.ndarray) -> np.ndarray:
         """Return the allowed error of the derivatives along the rows of U, (outputs, K)."""
         return self.rtol * np.abs(expected) + self.atol * np.abs(U).sum(axis=1)
 
 
 @dataclass(frozen=True)
-class Criteria:
-    """How to compute the expected derivatives and which errors to allow.
+class Given:
+    """A gradient to judge, (outputs, P), the method for the expected derivatives, and the errors to allow.
 
-    A given gradient has no engine.
+    A gradient that the user passed has no engine.
     """
 
+    gradient: np.ndarray
     method: Method
     limit: Limit = Limit()
     engine: str = ""
 
 
-Given = tuple[np.ndarray, Criteria]
-"""A gradient to judge, (outputs, P), and its criteria."""
-
-
 def compare(
-    point: Point, move: Move, given: np.ndarray, tolerance: np.ndarray, found: Derivatives, criteria: Criteria
+    point: Point, move: Move, products: np.ndarray, tolerance: np.ndarray, derivatives: Derivatives, given: Given
 ) -> Comparison:
-    """Compare given with expected derivatives along the rows of U, within a tolerance for rounding errors."""
+    """Compare products <g, u> with expected derivatives along the rows of U, within a tolerance for rounding errors."""
     part, U = move
-    expected, error, jump, _ = found
-    error = np.where(np.isfinite(expected + error), error, np.inf)
-    expected = np.where(np.isfinite(expected), expected, 0)
-    tolerance = tolerance + SAFETY * 8 * EPS * np.abs(expected) + error + criteria.limit.of(expected, U)
-    low, high = expected - np.abs(jump) / 2, expected + np.abs(jump) / 2
-    # Numbers that are equal in the reference engine in float64 may differ by rounding elsewhere, which breaks ties.
-    rounds_differently = criteria.engine == "compiled" or point.dtype != np.float64
+    error = np.where(np.isfinite(derivatives.value + derivatives.error), derivatives.error, np.inf)
+    expected = np.where(np.isfinite(derivatives.value), derivatives.value, 0)
+    tolerance = tolerance + SAFETY * 8 * EPS * np.abs(expected) + error + given.limit.allowed(expected, U)
+    half = np.abs(derivatives.jump) / 2
+    low = expected - half
+    high = expected + half
     gap = high - low
-    if point.bound.tied and criteria.method == "complex step":
-        at = point.one_sided(part, U)
-        is_finite = np.isfinite(at.usual + at.low + at.high).T
+    # Numbers that are equal in the reference engine in float64 may differ by rounding elsewhere, which breaks ties.
+    rounds_differently = given.engine == "compiled" or point.dtype != np.float64
+    if point.bound.tied and given.method == "complex step":
+        sides = point.one_sided(part, U)
+        is_finite = np.isfinite(sides.usual + sides.low + sides.high)
         tolerance = np.where(is_finite, tolerance, np.inf)
-        expected, gap = np.where(is_finite, at.usual.T, 0), np.where(is_finite, (at.largest - at.least).T, 0)
-        low, high = (at.least.T, at.largest.T) if rounds_differently else (at.low.T, at.high.T)
+        expected = np.where(is_finite, sides.usual, 0)
+        gap = np.where(is_finite, sides.largest - sides.least, 0)
+        low, high = sides.low, sides.high
+        if rounds_differently:
+            low, high = sides.least, sides.largest
     kink = gap > 2 * tolerance
 
-    def within() -> np.ndarray:
-        between = (low - tolerance <= given) & (given <= high + tolerance)
-        return (np.abs(given - expected) <= tolerance) | between
+    def agree() -> np.ndarray:
+        is_between = (low - tolerance <= products) & (products <= high + tolerance)
+        return is_between | (np.abs(products - expected) <= tolerance)
 
-    agrees = within()
-    if isinstance(point, NetworkPoint) and (rounds_differently or not criteria.engine) and not agrees.all():
-        unsettled = ~agrees
-        tolerance = np.fmax(
-            tolerance, unsettled * SAFETY * (point.bound_elsewhere.gradient[:, part.span] @ np.abs(U.T))
-        )
-        agrees = within()
-        if not criteria.engine:  # a given gradient may round like the reference engine, and be wrong
-            tolerance[unsettled & agrees] = np.inf
-    if criteria.method == "complex step" and not point.has_tangents and not agrees.all():
+    agrees = agree()
+    if isinstance(point, NetworkPoint) and (rounds_differently or not given.engine) and not agrees.all():
+        was_wrong = ~agrees
+        elsewhere = SAFETY * (point.bound_elsewhere.gradient[:, part.span] @ np.abs(U.T))
+        tolerance = np.where(was_wrong, np.fmax(tolerance, elsewhere), tolerance)
+        agrees = agree()
+        if not given.engine:  # a given gradient may round like the reference engine, and be wrong
+            tolerance[was_wrong & agrees] = np.inf
+    if given.method == "complex step" and not point.has_tangents and not agrees.all():
         # The derivatives may change if parameters change by a few units in the last place.
-        spread = [np.abs(other.stepped(part, U).T - expected) for other in point.jittered]
-        jitter = 16 * np.fmax.reduce([np.zeros(expected.shape), *spread])
-        tolerance = np.where(kink, tolerance, tolerance + jitter)
-        agrees = within()
-    return Comparison(given, expected, tolerance, kink & agrees, ~agrees)
+        jitter = np.zeros(expected.shape)
+        for neighbor in point.jittered:
+            jitter = np.fmax(jitter, np.abs(neighbor.stepped(part, U).T - expected))
+        tolerance = np.where(kink, tolerance, tolerance + 16 * jitter)
+        agrees = agree()
+    return Comparison(products, expected, tolerance, kink & agrees, ~agrees)
 
 
 def hidden_share(tolerance: np.ndarray, expected: np.ndarray, sizes: np.ndarray) -> float:
@@ -146,38 +147,48 @@ def hidden_share(tolerance: np.ndarray, expected: np.ndarray, sizes: np.ndarray)
     return max(shares)
 
 
-def entries(point: Point, part: NamedPart, givens: list[Given], chosen: np.ndarray | None = None) -> list[Comparison]:
-    """Compare every entry of a part, or only the chosen entries, for each given gradient."""
-    chosen = np.arange(part.size) if chosen is None else chosen
-    pieces: list[list[Comparison]] = [[] for _ in givens]
-    for some in np.array_split(chosen, -(-chosen.size // point.at_once(part))):
-        U = np.zeros((some.size, part.size))
-        U[np.arange(some.size), some] = 1
-        [found] = derivatives_along(point, [(part, U)], givens[0][1].method)
-        places = part.start + some
-        for own, (given, criteria) in zip(pieces, givens, strict=True):
-            tolerance = SAFETY * point.bound.gradient[:, places]
-            own.append(compare(point, (part, U), given[:, places], tolerance, found, criteria))
-    return [Comparison(*(np.concatenate(arrays, axis=1) for arrays in zip(*own, strict=True))) for own in pieces]
+def compare_entries(
+    point: Point, part: NamedPart, gradients: list[Given], indices: np.ndarray | None = None
+) -> list[Comparison]:
+    """Compare every entry of a part, or only the entries with these indices, for each gradient."""
+    if indices is None:
+        indices = np.arange(part.size)
+    pieces: list[list[Comparison]] = [[] for _ in gradients]
+    for piece in np.array_split(indices, -(-indices.size // point.at_once(part))):
+        U = np.zeros((piece.size, part.size))
+        U[np.arange(piece.size), piece] = 1
+        [derivatives] = derivatives_along(point, [(part, U)], gradients[0].method)
+        columns = part.start + piece
+        for comparisons, given in zip(pieces, gradients, strict=True):
+            tolerance = SAFETY * point.bound.gradient[:, columns]
+            entries = given.gradient[:, columns]
+            comparisons.append(compare(point, (part, U), entries, tolerance, derivatives, given))
+    return [_joined(comparisons) for comparisons in pieces]
 
 
-def _index(point: Point, part: NamedPart, output: int, entry: int) -> tuple[int, ...]:
-    return (*(int(i) for i in np.unravel_index(output, point.outputs)), *part.index(entry))
+def _joined(comparisons: list[Comparison]) -> Comparison:
+    return Comparison(*(np.concatenate(arrays, axis=1) for arrays in zip(*comparisons, strict=True)))
 
 
-def judge_entries(point: Point, part: NamedPart, givens: list[Given]) -> list[tuple[Row, Comparison]]:
-    """Judge all entries of a part, for each given gradient."""
+def judge_entries(point: Point, part: NamedPart, gradients: list[Given]) -> list[tuple[Row, Comparison]]:
+    """Judge all entries of a part, for each gradient."""
     judged = []
-    for found, (_, criteria) in zip(entries(point, part, givens), givens, strict=True):
-        rounding = found.tolerance - criteria.limit.of(found.expected, np.ones((part.size, 1)))
-        hidden = hidden_share(rounding, found.expected, point.sizes(part))
+    for comparison, given in zip(compare_entries(point, part, gradients), gradients, strict=True):
+        rounding = comparison.tolerance - given.limit.allowed(comparison.expected, np.ones((part.size, 1)))
         # The row shows the entry with the worst verdict or, among equal verdicts, the entry with the largest ratio.
-        place = np.lexsort((found.ratios.ravel(), found.ranks.ravel()))[-1]
-        output, entry = (int(i) for i in np.unravel_index(place, found.given.shape))
-        row = found.row(point, part, hidden, output, entry)
-        wrong, largest = int(found.wrong.sum()), float(found.errors.max())
-        row = replace(row, index=_index(point, part, output, entry), wrong=wrong, largest_error=largest)
-        judged.append((row, found))
+        worst = np.lexsort((comparison.ratios.ravel(), comparison.ranks.ravel()))[-1]
+        output, entry = unraveled(worst, comparison.given.shape)
+        row = comparison.row(
+            point,
+            part,
+            output,
+            entry,
+            index=unraveled(output, point.outputs) + part.index(entry),
+            hidden=hidden_share(rounding, comparison.expected, point.sizes(part)),
+            wrong=int(comparison.wrong.sum()),
+            largest_error=float(comparison.errors.max()),
+        )
+        judged.append((row, comparison))
     return judged
 
 
@@ -192,89 +203,96 @@ _DEVIATIONS = 8
 so |Σ u e| exceeds 8 √Σ (u e)² with a probability below 2 exp(-8²/2), or 3e-14 (Hoeffding, 1963)."""
 
 
-def _along(
-    point: Point, part: NamedPart, given: np.ndarray, U: np.ndarray, found: Derivatives, criteria: Criteria
+def _compare_products(
+    point: Point, part: NamedPart, U: np.ndarray, derivatives: Derivatives, given: Given
 ) -> Comparison:
     """Compare <g, u> with the derivative along each row of U.
 
     The bound on the rounding error of g is expensive, so it is computed only if the rounding error of the product <g,
     u> does not explain the difference, if there may be ties, or if g is 0.
     """
-    product = given @ U.T
-    tolerance = np.abs(given) @ (_DEVIATIONS * EPS * np.abs(U.T))
-    agree = (np.abs(product - found.value) <= tolerance).all() and not found.error.any()
-    if not found.tied and given.any() and agree:
-        none = np.zeros(product.shape, bool)
-        return Comparison(product, found.value, tolerance, none, none)
-    deviations = _DEVIATIONS if point.bound.running else 1  # a measured error already includes a safety factor
+    gradient = given.gradient[:, part.span]
+    products = gradient @ U.T
+    tolerance = np.abs(gradient) @ (_DEVIATIONS * EPS * np.abs(U.T))
+    if gradient.any() and not derivatives.tied and not derivatives.error.any():
+        is_wrong = ~(np.abs(products - derivatives.value) <= tolerance)
+        if not is_wrong.any():
+            return Comparison(products, derivatives.value, tolerance, kink=is_wrong, wrong=is_wrong)
     bound = SAFETY * point.bound.gradient[:, part.span]
     size = np.max(np.abs(bound), initial=0) or 1.0  # scaled so that squares do not underflow
+    deviations = _DEVIATIONS if point.bound.running else 1  # a measured error already includes a safety factor
     tolerance += deviations * (size * np.sqrt((bound / size) ** 2 @ (U * U).T))
-    return compare(point, (part, U), product, tolerance, found, criteria)
+    return compare(point, (part, U), products, tolerance, derivatives, given)
 
 
-def judge_directions(point: Point, parts: Sequence[NamedPart], givens: list[Given]) -> list[list[Row]]:
-    """Judge each part along three random directions, for each given gradient."""
+def judge_directions(point: Point, parts: Sequence[NamedPart], gradients: list[Given]) -> list[list[Row]]:
+    """Judge each part along three random directions, for each gradient."""
     # The last direction moves each parameter in proportion to its size.
     draw = np.random.default_rng(0)
-    rows: list[list[Row]] = [[] for _ in givens]
-    for group in _together(point, parts):
+    rows: list[list[Row]] = [[] for _ in gradients]
+    for group in _groups(point, parts):
         moves = []
         for part in group:
-            U, sizes = random_signs(draw, (DIRECTIONS, part.size)), point.sizes(part)
+            U = random_signs(draw, (DIRECTIONS, part.size))
+            sizes = point.sizes(part)
             U[-1] *= sizes / sizes.max()
             moves.append((part, U))
-        for (part, U), found in zip(moves, derivatives_along(point, moves, givens[0][1].method), strict=True):
-            for own, given in zip(rows, givens, strict=True):
-                own.append(_judged(point, part, U, found, given))
+        for move, derivatives in zip(moves, derivatives_along(point, moves, gradients[0].method), strict=True):
+            for given, rows_of_gradient in zip(gradients, rows, strict=True):
+                rows_of_gradient.append(_judge_directions(point, move, derivatives, given))
     return rows
 
 
-def _together(point: Point, parts: Sequence[NamedPart]) -> Iterator[Sequence[NamedPart]]:
+def _groups(point: Point, parts: Sequence[NamedPart]) -> Iterator[Sequence[NamedPart]]:
     """Yield groups of parts, as large as memory allows, to differentiate in one pass."""
     while parts:
-        most = max(1, point.at_once(parts[0]) // DIRECTIONS)
-        yield parts[:most]
-        parts = parts[most:]
+        count = max(1, point.at_once(parts[0]) // DIRECTIONS)
+        yield parts[:count]
+        parts = parts[count:]
 
 
-def _judged(point: Point, part: NamedPart, U: np.ndarray, found: Derivatives, judged: Given) -> Row:
+def _judge_directions(point: Point, move: Move, derivatives: Derivatives, given: Given) -> Row:
     """Judge a part along directions; if one of them fails, search for a wrong entry."""
-    given, criteria = judged[0][:, part.span], judged[1]
-    along = _along(point, part, given, U, found, criteria)
-    rounding = along.tolerance - criteria.limit.of(along.expected, U)
-    hidden = max(hidden_share(own, given * u, np.ones(1)) for own, u in zip(rounding.T, U, strict=True))
-    output, worst = (int(i) for i in np.unravel_index(_worst(along.ratios, along.wrong), along.given.shape))
-    largest = float(along.errors[along.wrong].max(initial=0))
-    row = replace(along.row(point, part, hidden, output, worst), largest_error=largest)
+    part, U = move
+    comparison = _compare_products(point, part, U, derivatives, given)
+    rounding = comparison.tolerance - given.limit.allowed(comparison.expected, U)
+    terms = given.gradient[:, None, part.span] * U  # (outputs, K, size)
+    shares = [hidden_share(rounding[:, k], terms[:, k], np.ones(1)) for k in range(len(U))]
+    worst = _worst(comparison.ratios, comparison.wrong)
+    output, direction = unraveled(worst, comparison.given.shape)
+    largest = float(comparison.errors[comparison.wrong].max(initial=0))
+    row = comparison.row(point, part, output, direction, index=None, hidden=max(shares), largest_error=largest)
     if row.verdict is not Verdict.FAIL:
         return row
-    entry = wrong_entry(point, part, given, U[worst], output, criteria)
-    [at] = entries(point, part, [judged], np.array([entry]))
-    if not at.wrong[output, 0]:
+    entry = _wrong_entry(point, part, U[direction], output, given)
+    [comparison] = compare_entries(point, part, [given], np.array([entry]))
+    if not comparison.wrong[output, 0]:
         return row  # along u, many errors within the tolerance add up
-    return replace(row, index=_index(point, part, output, entry), **at.shown(output, 0))
+    index = unraveled(output, point.outputs) + part.index(entry)
+    return replace(row, index=index, **comparison.numbers(output, 0))
 
 
-def wrong_entry(
-    point: Point, part: NamedPart, given: np.ndarray, u: np.ndarray, output: int, criteria: Criteria
-) -> int:
+def _wrong_entry(point: Point, part: NamedPart, u: np.ndarray, output: int, given: Given) -> int:
     """Find a wrong entry: repeatedly split a direction u that fails and continue with the worst piece."""
-    low, high = 0, part.size
-    # Each piece requires a copy of the part, and differences require many values.
-    pieces = min(_PIECES, max(2, point.at_once(part))) if criteria.method == "complex step" else 2
-    while high - low > 1:
-        edges = np.unique(np.linspace(low, high, min(pieces, high - low) + 1).astype(int))
-        U = np.zeros((len(edges) - 1, part.size))
-        for row, (start, end) in enumerate(pairwise(edges)):
-            U[row, start:end] = u[start:end]
-        [found] = derivatives_along(point, [(part, U)], criteria.method)
-        along = _along(point, part, given, U, found, criteria)
-        keep = _worst(along.ratios[output], along.wrong[output])
-        low, high = int(edges[keep]), int(edges[keep + 1])
-    return low
+    start = 0
+    end = part.size
+    pieces = 2
+    if given.method == "complex step":  # differences require many values, so that two pieces are enough
+        pieces = min(_PIECES, max(2, point.at_once(part)))  # each piece requires a copy of the part
+    while end - start > 1:
+        edges = np.unique(np.linspace(start, end, min(pieces, end - start) + 1).astype(int)).tolist()
+        intervals = list(pairwise(edges))
+        U = np.zeros((len(intervals), part.size))
+        for row, (low, high) in zip(U, intervals, strict=True):
+            row[low:high] = u[low:high]
+        [derivatives] = derivatives_along(point, [(part, U)], given.method)
+        comparison = _compare_products(point, part, U, derivatives, given)
+        start, end = intervals[_worst(comparison.ratios[output], comparison.wrong[output])]
+    return start
 
 
 def _worst(ratios: np.ndarray, wrong: np.ndarray) -> int:
     """Return the index of the largest ratio, ignoring correct derivatives unless all are correct."""
-    return int(np.argmax(np.where(wrong, ratios, -1.0) if wrong.any() else ratios))
+    if wrong.any():
+        ratios = np.where(wrong, ratios, -1.0)
+    return int(np.argmax(ratios))

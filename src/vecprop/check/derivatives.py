@@ -6,7 +6,7 @@ Finite differences must confirm a complex step, because some NumPy functions sil
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -53,33 +53,43 @@ def derivatives_along(point: Point, moves: Sequence[Move], method: Method) -> It
         return
     for part, U in moves:
         if method == "ridders":
-            found = differences(point, part, U)
-            error = DISTRUST * found.error + BELIEVED * largest_of(found.value, _scale(point, part, U))
-            yield Derivatives(found.value.T, error.T, found.jump.T)
+            difference = differences(point, part, U)
+            largest = largest_of(difference.value, _scale(point, part, U))
+            error = DISTRUST * difference.error + BELIEVED * largest
+            yield Derivatives(difference.value.T, error.T, difference.jump.T)
         else:
             value, error = _central(point, part, U)
             yield Derivatives(value.T, error.T, np.zeros(value.T.shape))
 
 
 def _central(point: Point, part: NamedPart, U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    own, size = _scale(point, part, U)[:, None], typical_size(point.sizes(part))
+    scale = _scale(point, part, U)[:, None]
+    size = typical_size(point.sizes(part))
     # A function may vary over distances much smaller than the parameter.
-    shorter = [CENTRAL * size] + ([1e-8 * size] if point.may_vary_rapidly else [])
-    shorter += [own] if (own < 1e-3 * size).any() else []
-    moved, noise = partial(_moved, point, part), point.noise.near
-    (value, error), *others = (central_differences(moved, U, noise, CENTRAL * length) for length in (size, *shorter))
-    for other, unsure in others:
-        apart = np.abs(value - other)
-        error = np.where(apart <= error + unsure, error, error + 2 * apart)
+    lengths: list[Any] = [size, CENTRAL * size]
+    if point.may_vary_rapidly:
+        lengths.append(1e-8 * size)
+    if (scale < 1e-3 * size).any():
+        lengths.append(scale)
+    moved = partial(_moved, point, part)
+    results = [central_differences(moved, U, point.noise.near, CENTRAL * length) for length in lengths]
+    value, error = results[0]
+    for other_value, other_error in results[1:]:
+        apart = np.abs(value - other_value)
+        error = np.where(apart <= error + other_error, error, error + 2 * apart)
     return value, error
 
 
 def differences(point: Point, part: NamedPart, U: np.ndarray) -> Difference:
-    moved, scale = partial(_moved, point, part), _scale(point, part, U)
-    smallest = (point.sizes(part) / np.abs(U)).min(axis=1)
-    sizes = dict.fromkeys((typical_size(point.sizes(part)), 1.0))
-    others = [size / np.abs(U).max(axis=1) for size in sizes]
-    others = np.stack([*others, smallest] if (smallest < 1e-3 * scale).any() else others)
+    """Return the derivatives along the rows of U by Ridders' method, (K, outputs)."""
+    moved = partial(_moved, point, part)
+    scale = _scale(point, part, U)
+    sizes = point.sizes(part)
+    others = [length / np.abs(U).max(axis=1) for length in dict.fromkeys((typical_size(sizes), 1.0))]
+    smallest = (sizes / np.abs(U)).min(axis=1)
+    if (smallest < 1e-3 * scale).any():
+        others.append(smallest)
+    others = np.stack(others)
     near = ridders(moved, U, scale, point.noise.near, others)
     if point.may_vary_rapidly:
         near = _reconciled(near, ladder(moved, U, 1e-8 * LONG_STEPS[:, None] * scale, point.noise.nearest))
@@ -91,11 +101,11 @@ def differences(point: Point, part: NamedPart, U: np.ndarray) -> Difference:
     return _reconciled(near, ridders(moved, U, scale, rounding, others))
 
 
-def _reconciled(one: Difference, other: Difference) -> Difference:
-    """Return the derivatives ``one``. Where ``other`` disagrees, the error is the difference between the two."""
-    apart = np.abs(one.value - other.value)
-    agree = apart <= DISTRUST * (one.error + other.error)
-    return Difference(one.value, np.where(agree, one.error, np.fmax(apart, one.error)), one.jump)
+def _reconciled(difference: Difference, other: Difference) -> Difference:
+    """Return the first derivatives. Where the others disagree, the error is the difference between the two."""
+    apart = np.abs(difference.value - other.value)
+    agree = apart <= DISTRUST * (difference.error + other.error)
+    return difference._replace(error=np.where(agree, difference.error, np.fmax(apart, difference.error)))
 
 
 def differences_over_long_steps(point: Point, part: NamedPart, U: np.ndarray) -> Difference:
@@ -130,12 +140,20 @@ def exact_derivatives(point: Point, moves: Sequence[Move]) -> tuple[np.ndarray, 
 
     The directions of a single part are split into chunks that fit into memory. Several parts are not split.
     """
-    pieces = [moves]
-    if len(moves) == 1:
-        [(part, U)] = moves
-        pieces = [[(part, piece)] for piece in np.array_split(U, -(-len(U) // point.at_once(part)))]
-    found = [point.derivatives(piece) for piece in pieces]
-    return np.concatenate([along for along, _ in found]).T, any(tied for _, tied in found)
+    values = []
+    tied = False
+    for piece in _pieces(point, moves):
+        derivatives, piece_is_tied = point.derivatives(piece)
+        values.append(derivatives)
+        tied |= piece_is_tied
+    return np.concatenate(values).T, tied
+
+
+def _pieces(point: Point, moves: Sequence[Move]) -> list[Sequence[Move]]:
+    if len(moves) > 1:
+        return [moves]
+    [(part, U)] = moves
+    return [[(part, piece)] for piece in np.array_split(U, -(-len(U) // point.at_once(part)))]
 
 
 ROUNDING = 1e-9
@@ -181,7 +199,8 @@ def obstacle(point: Point) -> str:
                 u[0, parts[number].span] = U[parts[number].span]
             part = parts[group[0]] if len(group) == 1 else everything
             u = u[:, part.span]
-            if reason := unconfirmed(point, part, u, point.stepped(part, u)):
+            reason = unconfirmed(point, part, u, point.stepped(part, u))
+            if reason:
                 return reason
     return ""
 
@@ -195,39 +214,42 @@ def _groups(derivatives: list[float]) -> list[list[int]]:
     [[1], [2, 0], [3]]
     """
     groups: list[list[int]] = []
+    largest = -1.0  # of the last group
     for number in np.argsort(derivatives)[::-1].tolist():
-        first = derivatives[groups[-1][0]] if groups else -1.0
-        if derivatives[number] > first / SIMILAR or derivatives[number] == first:
-            groups[-1:] = [[*groups[-1], number]] if groups else [[number]]
+        derivative = derivatives[number]
+        if groups and (derivative > largest / SIMILAR or derivative == largest):
+            groups[-1].append(number)
         else:
             groups.append([number])
+            largest = derivative
     return groups
 
 
 def unconfirmed(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray) -> str:
     """Explain why finite differences along u, (1, size), do not confirm the complex step; return "" if they do."""
-    found = differences(point, part, u)
-    reason = contradiction(point, part, u, stepped, found)
-    confirmed = _margin(found) <= CONFIRMED * np.abs(stepped)
+    difference = differences(point, part, u)
+    reason = contradiction(point, part, u, stepped, difference)
+    confirmed = _margin(difference) <= CONFIRMED * np.abs(stepped)
     if reason or confirmed.all() or (confirmed | is_independent_of(point, part, u)).all():
         return reason
     return f"finite differences along a random direction of {part.name} are too inaccurate to confirm it"
 
 
-def contradiction(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray, found: Difference) -> str:
+def contradiction(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray, difference: Difference) -> str:
     """Explain how finite differences contradict the complex step along u, or return "" if they agree."""
     # At a kink the complex step may return either one-sided derivative.
-    sides = np.stack([found.value + side * found.jump for side in (-0.5, 0.0, 0.5)])
+    sides = np.stack([difference.value + side * difference.jump for side in (-0.5, 0.0, 0.5)])
     apart = np.abs(stepped - sides).min(axis=0)
-    if (apart <= _margin(found)).all():
-        if found.jump.any() and not (stepped + point.stepped(part, -u)).any():
+    if (apart <= _margin(difference)).all():
+        if difference.jump.any() and not (stepped + point.stepped(part, -u)).any():
             return f"it does not see a kink along a random direction of {part.name}"
         return ""
     reference = f"finite differences along a random direction of {part.name}"
-    how = f"differs from {reference}" if stepped.any() else f"is 0, but {reference} are not"
-    return f"the imaginary part of its value {how}"
+    if stepped.any():
+        return f"the imaginary part of its value differs from {reference}"
+    return f"the imaginary part of its value is 0, but {reference} are not"
 
 
-def _margin(found: Difference) -> np.ndarray:
+def _margin(difference: Difference) -> np.ndarray:
     """Return the assumed maximum error of a finite difference."""
-    return 2 * DISTRUST * found.error + BELIEVED * np.abs(found.value)
+    return 2 * DISTRUST * difference.error + BELIEVED * np.abs(difference.value)

@@ -162,7 +162,7 @@ def _network_at(
     if noise is None and gradient is None and network._random:
         noise = RandomKey(0)
         notes.append("Random layers were checked with fixed random numbers (noise=0)")
-    exact = Batch(*(rounded_to(array, np.float64) for array in (batch.X, batch.T, batch.weight)))
+    exact = rounded_to(batch, np.float64)
     unrounded = exact if theta.dtype == np.float64 else network._batch(theta.astype(np.float64), *rows)
 
     def batch_at(at: np.ndarray) -> Batch:
@@ -175,6 +175,7 @@ def _network_at(
     if gradient is None:
         judged = judged_gradients(network, batch_at, noise, theta.dtype, engine)
     point = NetworkPoint(network, theta.astype(np.float64), exact, noise, judged, theta.dtype, unrounded)
-    if not point.is_built_in and (mixed := mixed_rows(network, point.theta, exact, noise)):
+    mixed = "" if point.is_built_in else mixed_rows(point)
+    if mixed:
         notes.append(f"{mixed[0].upper()}{mixed[1:]}")
     return point, notes

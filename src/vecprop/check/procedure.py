@@ -1,19 +1,19 @@
 """Check the gradients of a point and return a report; `check/__init__.py` lists the steps."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 
 from .arithmetic.rounding import SAFETY, coarse_type
-from .comparison import DIRECTIONS, Comparison, Criteria, Limit, hidden_share, judge_directions, judge_entries
+from .comparison import DIRECTIONS, Comparison, Given, Limit, hidden_share, judge_directions, judge_entries
 from .derivatives import BELIEVED, DISTRUST, Method, contradiction, differences, differences_over_long_steps, obstacle
 from .diagnosis import diagnosed
 from .points.function import Point
 from .points.network import BOTH, NetworkPoint
-from .points.parameters import NamedPart
+from .points.parameters import NamedPart, raveled
 from .report import Report, Row, Verdict
 from .second_point import Doubts, Judgements, nearby, reconciled, require_finite, taylor
 
@@ -42,21 +42,26 @@ class _Procedure:
     ) -> tuple[Judgements, str]:
         """Judge the gradients with these indices; return a reason (usually empty) not to trust the complex step."""
         parts = [part for part in parts if part.size]
-        criteria = [Criteria(self.method, self.limit, point.engines[number]) for number in gradients]
-        givens = list(zip(gradients.values(), criteria, strict=True))
-        judged: Judgements = [([], {}) for _ in givens]
+        givens = [self.given(point, number, gradient) for number, gradient in gradients.items()]
+        judged: Judgements
         if self.along:
             judged = [(rows, {}) for rows in judge_directions(point, parts, givens)]
-        for part in [] if self.along else parts:
-            for (rows, found), (row, compared) in zip(judged, judge_entries(point, part, givens), strict=True):
-                if row.verdict is Verdict.FAIL and not isinstance(point, NetworkPoint):
-                    row = _explained_by_rounding(point, part, row, compared)
-                rows.append(row)
-                found[part.name] = compared
+        else:
+            judged = [([], {}) for _ in givens]
+            for part in parts:
+                for judgement, (row, comparison) in zip(judged, judge_entries(point, part, givens), strict=True):
+                    if row.verdict is Verdict.FAIL and not isinstance(point, NetworkPoint):
+                        row = _explained_by_rounding(point, part, row, comparison)
+                    judgement[0].append(row)
+                    judgement[1][part.name] = comparison
         if self.method != "complex step":
             self._compare_with_exact_derivatives(point, gradients, parts, judged)
-        is_stepped = self.method == "complex step" and not point.has_tangents
-        return judged, _unconfirmed(point, judged) if is_stepped else ""
+        elif not point.has_tangents:
+            return judged, _unconfirmed(point, judged)
+        return judged, ""
+
+    def given(self, point: Point, number: int, gradient: np.ndarray) -> Given:
+        return Given(gradient, self.method, self.limit, point.engines[number])
 
     def _compare_with_exact_derivatives(
         self, point: Point, gradients: dict[int, np.ndarray], parts: list[NamedPart], judged: Judgements
@@ -66,14 +71,14 @@ class _Procedure:
         A network may vary over distances much smaller than the steps, for example between saturated units. Finite
         differences for all steps then agree on another slope, so no error estimate that is based on them is a bound.
         """
-        failed = {row.name for rows, _ in judged for row in rows if row.verdict is Verdict.FAIL}
+        failed = set().union(*(_failed(rows) for rows, _ in judged))
         if not failed or not point.has_tangents:
             return
         exact = replace(self, method="complex step")
         exactly_judged, _ = exact.judge(point, gradients, [part for part in parts if part.name in failed])
         note = "exact derivatives do not confirm the error that finite differences found"
         for (rows, _), (exact_rows, _) in zip(judged, exactly_judged, strict=True):
-            wrong = {row.name for row in exact_rows if row.verdict is Verdict.FAIL}
+            wrong = _failed(exact_rows)
             for number, row in enumerate(rows):
                 if row.verdict is Verdict.FAIL and row.name not in wrong:
                     rows[number] = replace(row, verdict=Verdict.INCONCLUSIVE, note=note)
@@ -87,133 +92,161 @@ class _Procedure:
 
     def description(self, point: Point) -> str:
         """Describe the method, the dtypes and the engines."""
-        words = "Ridders' extrapolated central differences" if self.method == "ridders" else self.method
+        words = self.method
+        if self.method == "ridders":
+            words = "Ridders' extrapolated central differences"
         words += f" along {DIRECTIONS} random directions per part, not every entry" if self.along else ", every entry"
         if point.dtype != np.float64:
             words += f"; a {point.dtype} gradient compared with float64"
         if self.limit != Limit():
             words += f"; errors up to rtol={self.limit.rtol:g}, atol={self.limit.atol:g} are allowed"
         engines = list(dict.fromkeys(filter(None, point.engines)))
-        return f"{words}; {' and '.join(engines)} engine{'s' if len(engines) > 1 else ''}" if engines else words
+        if engines:
+            words += f"; {' and '.join(engines)} {'engines' if len(engines) > 1 else 'engine'}"
+        return words
+
+
+def _failed(rows: list[Row]) -> set[str]:
+    return {row.name for row in rows if row.verdict is Verdict.FAIL}
 
 
 def judged_report(point: Point, method: str, notes: list[str], movable: bool, limit: Limit) -> Report:
     """Judge the gradients of a point; if rounding hides too much, also judge them at random points nearby."""
     # At points other than theta, warnings are expected.
     with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
-        givens = point.evaluated()
-        require_finite(point, point.value, "The value")
-        for engine, given in zip(point.engines, givens, strict=True):
-            if engine != "compiled":
-                require_finite(point, given, "The gradient")
-            # Report a non-finite gradient of the compiled engine as an error: NaN never agrees with the expected value.
-            given[~np.isfinite(given)] = np.nan
-        moving = _nondeterministic(point, givens)
-        what = f"this {'network' if isinstance(point, NetworkPoint) else 'function'}"
+        gradients = _finite_gradients(point)
+        moving = _nondeterministic(point, gradients)
+        kind = "network" if isinstance(point, NetworkPoint) else "function"
         by_differences = method in ("ridders", "central differences")
         reason = "" if by_differences or point.has_tangents else obstacle(point)
         if reason and method == "complex step":
-            raise ValueError(f'method="complex step" does not work for {what}: {reason}; use method="ridders".')
+            raise ValueError(f'method="complex step" does not work for this {kind}: {reason}; use method="ridders".')
 
-        def report_by(kind: str, most: float = np.inf) -> tuple[Report, str]:
-            along = method == "directions" or (method == "auto" and point.theta.size > most)
-            return _report(point, _Procedure(cast(Method, kind), along, limit), givens, moving, movable)
+        def report_by(derivatives: Method) -> tuple[Report, str]:
+            entries = ENTRIES_BY_DIFFERENCES
+            if derivatives == "complex step":  # for networks see `gradients.WORK`
+                entries = np.inf if point.has_tangents else ENTRIES
+            along = method == "directions" or (method == "auto" and point.theta.size > entries)
+            return _report(point, _Procedure(derivatives, along, limit), gradients, moving, movable)
 
-        if by_differences or reason:
-            report, doubt = report_by(method if by_differences else "ridders", ENTRIES_BY_DIFFERENCES)
-        else:
-            # For networks see `gradients.WORK`.
-            report, doubt = report_by("complex step", np.inf if point.has_tangents else ENTRIES)
+        derivatives = "ridders" if reason else "complex step"
+        if by_differences:
+            derivatives = cast(Method, method)
+        report, doubt = report_by(derivatives)
         if doubt:  # finite differences replace all complex steps
             reason = doubt
-            report, _ = report_by("ridders", ENTRIES_BY_DIFFERENCES)
-    why = [f"The complex step does not work for {what}: {reason}"] if reason else []
-    return replace(report, notes=(*why, *notes))
+            report, _ = report_by("ridders")
+    if reason:
+        notes = [f"The complex step does not work for this {kind}: {reason}", *notes]
+    return replace(report, notes=tuple(notes))
+
+
+def _finite_gradients(point: Point) -> list[np.ndarray]:
+    """Return the gradients; raise a ValueError if the value or a gradient of other code than a kernel is not finite."""
+    gradients = point.evaluated()
+    require_finite(point, point.value, "The value")
+    for engine, gradient in zip(point.engines, gradients, strict=True):
+        if engine != "compiled":
+            require_finite(point, gradient, "The gradient")
+        # Report a non-finite gradient of the compiled engine as an error: NaN never agrees with the expected value.
+        gradient[~np.isfinite(gradient)] = np.nan
+    return gradients
 
 
 def _report(
-    point: Point, procedure: _Procedure, givens: list[np.ndarray], moving: list[set[str]], movable: bool
+    point: Point, procedure: _Procedure, gradients: list[np.ndarray], moving: list[set[str]], movable: bool
 ) -> tuple[Report, str]:
     """Return the report, and a reason not to trust the complex step, which is usually empty."""
-    judged, doubt = procedure.judge(point, dict(enumerate(givens)), point.parts)
-    if doubt:
-        return Report((), ""), doubt
-    every, doubtful = [], []
-    for number, (given, own, (rows, _)) in enumerate(zip(givens, moving, judged, strict=True)):
-        rows[:] = [replace(row, verdict=Verdict.NONDETERMINISTIC) if row.name in own else row for row in rows]
-        doubts = Doubts(point, number, given, procedure.method, procedure.limit)
-        every.append(doubts)
-        doubtful.append({row.name for row in rows if doubts.needs_second_point(row)} if movable else set())
-    elsewhere = nearby(point, procedure.judge_elsewhere, doubtful, [found for _, found in judged])
+    judged, reason = procedure.judge(point, dict(enumerate(gradients)), point.parts)
+    if reason:
+        return Report((), ""), reason
+    doubts = [Doubts(point, k, procedure.given(point, k, gradient)) for k, gradient in enumerate(gradients)]
+    doubtful: list[set[str]] = []
+    for doubt, names, (rows, _) in zip(doubts, moving, judged, strict=True):
+        for number, row in enumerate(rows):
+            if row.name in names:
+                rows[number] = replace(row, verdict=Verdict.NONDETERMINISTIC)
+        doubtful.append({row.name for row in rows if movable and doubt.needs_second_point(row)})
+    elsewhere = nearby(point, procedure.judge_elsewhere, doubtful, [comparisons for _, comparisons in judged])
     settled = []
-    for number, (rows, found) in enumerate(judged):
+    for doubt, rows_nearby, (rows, comparisons) in zip(doubts, elsewhere, judged, strict=True):
         # A part that fails only at a point nearby has no errors to explain at theta.
-        failed = {row.name for row in rows if row.verdict is Verdict.FAIL}
-        rows = [every[number].final_row(row, elsewhere[number].get(row.name)) for row in rows]
-        rows = [_with_precision(point, givens[number], row, found.get(row.name), procedure.method) for row in rows]
-        own = point.engines[number] == "reference"
-        settled.append(diagnosed(point, own, givens[number], rows, failed, found, procedure.method))
+        failed = _failed(rows)
+        final_rows = []
+        for row in rows:
+            row = doubt.final_row(row, rows_nearby.get(row.name))
+            final_rows.append(_with_precision(point, doubt.given, row, comparisons.get(row.name)))
+        settled.append(diagnosed(point, doubt.given, final_rows, failed, comparisons))
     rows, nearby_rows, worst = merged(point, settled, elsewhere)
     verdict = Verdict._worst([row.verdict for row in rows])
-    opinion = taylor(point, givens[worst])
+    opinion = taylor(point, gradients[worst])
     is_stepped = procedure.method == "complex step" and not point.has_tangents
     if is_stepped and verdict is Verdict.PASS and opinion.slope is not None and opinion.slope < VETO:
-        doubt = "the Taylor remainder does not shrink quadratically"
-    return Report(rows, procedure.description(point), nearby_rows, reconciled(opinion, verdict)), doubt
+        reason = "the Taylor remainder does not shrink quadratically"
+    return Report(rows, procedure.description(point), nearby_rows, reconciled(opinion, verdict)), reason
 
 
-def _with_precision(point: Point, given: np.ndarray, row: Row, found: Comparison | None, method: Method) -> Row:
+def _with_precision(point: Point, given: Given, row: Row, comparison: Comparison | None) -> Row:
     """Add a note to a row if a float64 gradient only has the precision of float32 or float16."""
     # Finite differences have errors of this size, so with them only check whether all entries are rounded.
     if point.dtype != np.float64:
         return row
-    own = given[:, point.part(row.name).span]
-    if found is None:  # along a direction, errors add up like independent random numbers
-        error, sizes = np.array([row.error]), np.array([np.linalg.norm(own)])
+    gradient = given.gradient[:, point.part(row.name).span]
+    if comparison is None:  # along a direction, errors add up like independent random numbers
+        errors = np.array([row.error])
+        sizes = np.array([np.linalg.norm(gradient)])
     else:
-        error, sizes = found.errors, np.abs(found.expected)
-    share = np.median((error / sizes)[sizes > 0]) if sizes.any() else 0.0
+        errors = comparison.errors
+        sizes = np.abs(comparison.expected)
     passed = row.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE)
-    note = ""
-    if name := coarse_type(own, error, sizes):
-        note = f"its entries are rounded to {name}" + (" and were judged at that precision" if passed else "")
-    elif passed and method == "complex step" and COARSE < share < ALMOST:
-        note = f"it was judged at the precision of float32, since its relative error is about {share:.0e}"
-    return replace(row, note="; ".join(filter(None, (row.note, note))))
+    notes = [row.note] if row.note else []
+    dtype = coarse_type(gradient, errors, sizes)
+    if dtype:
+        ending = " and were judged at that precision" if passed else ""
+        notes.append(f"its entries are rounded to {dtype}{ending}")
+    elif passed and given.method == "complex step" and sizes.any():
+        share = np.median((errors / sizes)[sizes > 0])
+        if COARSE < share < ALMOST:
+            notes.append(f"it was judged at the precision of float32, since its relative error is about {share:.0e}")
+    return replace(row, note="; ".join(notes))
 
 
-def _explained_by_rounding(point: Point, part: NamedPart, row: Row, found: Comparison) -> Row:
+def _explained_by_rounding(point: Point, part: NamedPart, row: Row, comparison: Comparison) -> Row:
     """Change FAIL to INCONCLUSIVE if rounding errors of the function's value could explain all errors.
 
     The verdict remains FAIL if finite differences over long steps confirm the largest error: in a recurrence, the bound
     on the rounding error may be far above the actual error.
     """
     roughness = point.roughness(part)
-    if (found.errors > roughness)[found.wrong].any():
+    if (comparison.errors > roughness)[comparison.wrong].any():
         return row
-    output, entry = found.worst
-    given, expected = found.given[output, entry], found.expected[output, entry]
-    derivative, error, _ = (v[0, output] for v in differences_over_long_steps(point, part, part.unit(entry)))
-    agrees = abs(derivative - expected) + DISTRUST * error < 0.1 * abs(given - expected)
+    output, entry = comparison.worst
+    expected = comparison.expected[output, entry]
+    difference = differences_over_long_steps(point, part, part.unit(entry))
+    derivative = difference.value[0, output]
+    apart = abs(derivative - expected) + DISTRUST * difference.error[0, output]
+    agrees = apart < 0.1 * comparison.errors[output, entry]
     if agrees and derivative != 0:  # a constant value may be the result of cancellation
         return row
-    hidden = max(row.hidden, hidden_share(roughness, found.expected, point.sizes(part)))
+    hidden = max(row.hidden, hidden_share(roughness, comparison.expected, point.sizes(part)))
     return replace(row, verdict=Verdict.INCONCLUSIVE, hidden=hidden, note="rounding of the value may explain the error")
 
 
-def _nondeterministic(point: Point, givens: list[np.ndarray]) -> list[set[str]]:
+def _nondeterministic(point: Point, gradients: list[np.ndarray]) -> list[set[str]]:
     """Return, for each gradient, the names of the parts that differ between two runs."""
     if not point.may_be_random:
-        return [set() for _ in givens]
-    value, again = point.value, point.evaluated()
-    second, point.value = point.value, value
-    if (np.abs(second - value) > _reordered(value) * np.abs(value)).any():
-        return [{part.name for part in point.parts} for _ in givens]
+        return [set() for _ in gradients]
+    value = point.value
+    repeated = point.evaluated()
+    repeated_value = point.value
+    point.value = value
+    if (np.abs(repeated_value - value) > _reordered(value) * np.abs(value)).any():
+        return [{part.name for part in point.parts} for _ in gradients]
     moving = []
-    for given, second in zip(givens, again, strict=True):
-        size = np.fmax(point.scale(given), point.largest(given))
-        wild = np.abs(second - given) > _reordered(given) * size
-        moving.append({part.name for part in point.parts if wild[:, part.span].any()})
+    for gradient, second in zip(gradients, repeated, strict=True):
+        size = np.fmax(point.scale(gradient), point.largest(gradient))
+        is_moving = np.abs(second - gradient) > _reordered(gradient) * size
+        moving.append({part.name for part in point.parts if is_moving[:, part.span].any()})
     return moving
 
 
@@ -228,28 +261,30 @@ def _unconfirmed(point: Point, judged: Judgements) -> str:
     Finite differences are computed for the entry with the largest error of each failed part. If a function iterates
     until its value converges, its complex step may not have converged.
     """
-    for rows, found in judged:
-        for place, row in enumerate(rows):
+    for rows, comparisons in judged:
+        for number, row in enumerate(rows):
             if row.verdict is not Verdict.FAIL:
                 continue
-            part, lead = point.part(row.name), len(point.outputs)
-            if row.name in found:
-                output, entry = found[row.name].worst
-                given = found[row.name].given[output, entry]
+            part = point.part(row.name)
+            lead = len(point.outputs)
+            if row.name in comparisons:
+                output, entry = comparisons[row.name].worst
+                given = comparisons[row.name].given[output, entry]
             elif row.index is not None:
-                indices = ((row.index[:lead], point.outputs), (row.index[lead:], part.shape))
-                output, entry = (int(np.ravel_multi_index(index, shape)) if shape else 0 for index, shape in indices)
+                output = raveled(row.index[:lead], point.outputs)
+                entry = raveled(row.index[lead:], part.shape)
                 given = row.given
             else:
                 continue  # many small errors, each within the tolerance
             u = part.unit(entry)
-            differing = differences(point, part, u)
-            if reason := contradiction(point, part, u, point.stepped(part, u), differing):
+            difference = differences(point, part, u)
+            reason = contradiction(point, part, u, point.stepped(part, u), difference)
+            if reason:
                 return reason
-            value, error, _ = (values[0, output] for values in differing)
-            if abs(given - value) <= DISTRUST * error + BELIEVED * abs(value):
+            value = difference.value[0, output]
+            if abs(given - value) <= DISTRUST * difference.error[0, output] + BELIEVED * abs(value):
                 note = "finite differences do not confirm the error that the complex step found"
-                rows[place] = replace(row, verdict=Verdict.INCONCLUSIVE, note=note)
+                rows[number] = replace(row, verdict=Verdict.INCONCLUSIVE, note=note)
     return ""
 
 
@@ -257,43 +292,64 @@ def merged(
     point: Point, judged: list[list[Row]], nearby: list[dict[str, Row]]
 ) -> tuple[tuple[Row, ...], tuple[Row, ...], int]:
     """Return the worst row of each part, the rows nearby, and the index of the worst gradient."""
-    # If the verdicts of the engines are equal, the engine of the row is "both".
     if not isinstance(point, NetworkPoint) or not point.engines[0]:
         return tuple(judged[0]), tuple(nearby[0].values()), 0
-
-    def rank(row: Row) -> tuple[int, float]:
-        return list(Verdict).index(row.verdict), -row.ratio
-
-    rows, rows_nearby, worst = [], [], []
-    for column in zip(*judged, strict=True):
-        number = min(range(len(column)), key=lambda k: rank(column[k]))
-        row, own = column[number], point.judged[number]
-        same = [engine for engine, other in zip(point.engines, column, strict=True) if other.verdict is row.verdict]
-        engine = BOTH if len(same) == len(column) and len(set(same)) > 1 else own.engine
-        diagnosis = ""
-        if row.verdict is Verdict.FAIL:
-            where = [f"only in the {own.engine} engine"] if set(same) < set(point.engines) else []
-            where += [f"in {own.name}"] if own.name and len(same) == 1 else []
-            diagnosis = "; ".join(filter(None, (row.diagnosis, ", ".join(where))))
-        rows.append(replace(row, engine=engine, diagnosis=diagnosis))
-        worst.append((*rank(row), number))
+    rows: list[Row] = []
+    rows_nearby = []
+    worst = []
+    for candidates in zip(*judged, strict=True):
+        ranks = [(list(Verdict).index(row.verdict), -row.ratio, number) for number, row in enumerate(candidates)]
+        number = min(ranks)[-1]
+        row = _merged_row(point, candidates, number)
+        rows.append(row)
+        worst.append(min(ranks))
         if row.name in nearby[number]:
-            rows_nearby.append(replace(nearby[number][row.name], engine=engine))
-    return (*_losses(point), *rows), tuple(rows_nearby), min(worst)[2]
+            rows_nearby.append(replace(nearby[number][row.name], engine=row.engine))
+    return (*_losses(point), *rows), tuple(rows_nearby), min(worst)[-1]
+
+
+def _merged_row(point: NetworkPoint, candidates: Sequence[Row], number: int) -> Row:
+    """Add the engine to the worst row, and to its diagnosis the engines and gradients that are wrong."""
+    row = candidates[number]
+    judged = point.judged[number]
+    engines = [engine for engine, other in zip(point.engines, candidates, strict=True) if other.verdict is row.verdict]
+    engine = judged.engine
+    if len(engines) == len(candidates) and len(set(engines)) > 1:
+        engine = BOTH
+    if row.verdict is not Verdict.FAIL:
+        return replace(row, engine=engine, diagnosis="")
+    origin = []
+    if set(engines) < set(point.engines):
+        origin.append(f"only in the {judged.engine} engine")
+    if judged.name and len(engines) == 1:
+        origin.append(f"in {judged.name}")
+    diagnosis = "; ".join(filter(None, (row.diagnosis, ", ".join(origin))))
+    return replace(row, engine=engine, diagnosis=diagnosis)
 
 
 def _losses(point: NetworkPoint) -> list[Row]:
     """Return a FAIL row for each compiled loss that differs from the float64 loss of the reference engine."""
     expected = float(point.value[0])
     rows = []
-    for own, loss in zip(point.judged, point.losses, strict=True):
-        error = abs(float(loss) - expected)
-        if own.engine != "compiled" or error <= np.finfo(point.dtype).eps * abs(expected):
+    for judged, loss in zip(point.judged, map(float, point.losses), strict=True):
+        error = abs(loss - expected)
+        if judged.engine != "compiled" or error <= np.finfo(point.dtype).eps * abs(expected):
             continue
         tolerance = SAFETY * point.bound_elsewhere.value  # this is expensive and rarely needed
         if error > tolerance:
-            name = f"the loss{f' of {own.name}' if own.name else ''}"
-            diagnosis = "the compiled loss differs from the reference loss"
-            numbers = (error, tolerance, (), float(loss), expected, 0.0)
-            rows.append(Row(name, (), Verdict.FAIL, *numbers, wrong=1, diagnosis=diagnosis, engine="compiled"))
+            row = Row(
+                f"the loss of {judged.name}" if judged.name else "the loss",
+                shape=(),
+                verdict=Verdict.FAIL,
+                error=error,
+                tolerance=tolerance,
+                index=(),
+                given=loss,
+                expected=expected,
+                hidden=0.0,
+                wrong=1,
+                diagnosis="the compiled loss differs from the reference loss",
+                engine="compiled",
+            )
+            rows.append(row)
     return rows

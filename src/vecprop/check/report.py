@@ -1,7 +1,6 @@
 """The report of a gradient check."""
 
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from html import escape
@@ -103,7 +102,9 @@ class Row:
     @property
     def ratio(self) -> float:
         """The error as a multiple of the tolerance."""
-        return self.error / self.tolerance if self.tolerance else (np.inf if self.error else 0.0)
+        if self.tolerance:
+            return self.error / self.tolerance
+        return np.inf if self.error else 0.0
 
 
 @dataclass(frozen=True)
@@ -134,18 +135,22 @@ class Taylor:
         return f"Taylor remainder: slope {self.slope:.2f} (2.00 if the gradient is correct, near 1 if it is wrong)."
 
 
-_COLUMNS: dict[str, Callable[[Row], str]] = {
-    "parameters": lambda row: row.name,
-    "shape": lambda row: str(row.shape),
-    "verdict": lambda row: str(row.verdict),
-    "engine": lambda row: row.engine,
-    "largest error": lambda row: f"{row.error:.1e}",
-    "tolerance": lambda row: f"{row.tolerance:.1e}",
-    "ratio": lambda row: f"{row.ratio:.2g}",
-    "where": lambda row: "a direction" if row.index is None else str(list(row.index)),
-    "given": lambda row: f"{row.given:.6g}",
-    "expected": lambda row: f"{row.expected:.6g}",
-}
+def _cells(row: Row) -> dict[str, str]:
+    """Return the text in each column of a table."""
+    return {
+        "parameters": row.name,
+        "shape": str(row.shape),
+        "verdict": str(row.verdict),
+        "engine": row.engine,
+        "largest error": f"{row.error:.1e}",
+        "tolerance": f"{row.tolerance:.1e}",
+        "ratio": f"{row.ratio:.2g}",
+        "where": "a direction" if row.index is None else str(list(row.index)),
+        "given": f"{row.given:.6g}",
+        "expected": f"{row.expected:.6g}",
+    }
+
+
 _ON_THE_RIGHT = ("largest error", "tolerance", "ratio", "given", "expected")
 
 _SUMMARY = {
@@ -155,11 +160,28 @@ _SUMMARY = {
     Verdict.KINK: "No gradient errors found, but at this kink the gradient is not unique",
     Verdict.PASS: "No gradient errors found",
 }
-_COLOURS = dict(zip(Verdict, ("red", "magenta", "yellow", "cyan", "green"), strict=True))
+_COLORS = dict(zip(Verdict, ("red", "magenta", "yellow", "cyan", "green"), strict=True))
 
 
 class GradientError(AssertionError):
     """A gradient check that did not pass."""
+
+
+class _Table:
+    """The cells of a table of rows as text, and the color of each cell, by line."""
+
+    def __init__(self, title: str, rows: tuple[Row, ...], has_engines: bool) -> None:
+        self.title = title
+        self.columns: list[str] = []
+        self.cells: list[list[str]] = []
+        self.colors: list[list[str]] = []
+        for row in rows:
+            cells = _cells(row)
+            if not has_engines:
+                del cells["engine"]
+            self.columns = list(cells)
+            self.cells.append(list(cells.values()))
+            self.colors.append([_COLORS[row.verdict] if column == "verdict" else "" for column in cells])
 
 
 @dataclass(frozen=True, repr=False)
@@ -242,8 +264,9 @@ class Report(SuggestsNames):
     def to_frame(self) -> Any:
         """Return the rows as a pandas DataFrame."""
         pd = imported("pandas", "Report.to_frame", "tables")
-        points = (("here", self.rows), ("nearby", self.nearby))
-        return pd.DataFrame([{"point": point, **_plain(row)} for point, rows in points for row in rows])
+        rows = [{"point": "here", **_plain(row)} for row in self.rows]
+        rows += [{"point": "nearby", **_plain(row)} for row in self.nearby]
+        return pd.DataFrame(rows)
 
     def plot(self, ax: Any = None) -> Any:
         """Plot the ratio of error to tolerance of each part; see `vecprop.pictures.plot_gradient_report`.
@@ -265,28 +288,32 @@ class Report(SuggestsNames):
         """Return the lines below the table."""
         lines = [f"{self.verdict}: {_SUMMARY[self.verdict]} ({self.method})."]
         for kind in ("diagnosis", "note"):
-            for text in dict.fromkeys(getattr(row, kind) for row in self.rows):
-                names = [row.name for row in self.rows if getattr(row, kind) == text]
-                few = ", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} others"
-                lines += [f"{kind.capitalize()}, {few}: {text}."] if text else []
+            names_by_text: dict[str, list[str]] = {}
+            for row in self.rows:
+                names_by_text.setdefault(getattr(row, kind), []).append(row.name)
+            names_by_text.pop("", None)
+            for text, names in names_by_text.items():
+                parts = ", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} others"
+                lines.append(f"{kind.capitalize()}, {parts}: {text}.")
         if self.taylor:
             lines.append(str(self.taylor))
         return lines + [f"{note}." for note in self.notes]
 
-    def _tables(self) -> list[tuple[str, tuple[Row, ...], list[list[str]]]]:
-        """Return the title, the rows and the cells of each table; the first line of cells contains the column names."""
-        columns = [name for name in _COLUMNS if name != "engine" or any(row.engine for row in self.rows)]
-        tables = [("", self.rows)] + ([("At a random point nearby:", self.nearby)] if self.nearby else [])
-        cells = ([columns, *([_COLUMNS[name](row) for name in columns] for row in rows)] for _, rows in tables)
-        return [(title, rows, lines) for (title, rows), lines in zip(tables, cells, strict=True)]
+    def _tables(self) -> list[_Table]:
+        has_engines = any(row.engine for row in self.rows)
+        tables = [_Table("", self.rows, has_engines)]
+        if self.nearby:
+            tables.append(_Table("At a random point nearby:", self.nearby, has_engines))
+        return tables
 
     def text(self) -> str:
         """Return the report as plain text."""
         blocks = []
-        for title, _, cells in self._tables():
-            widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-            lines = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
-            blocks.append("\n".join([title, *lines]).lstrip())
+        for table in self._tables():
+            lines = [table.columns, *table.cells]
+            widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+            texts = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+            blocks.append("\n".join([table.title, *texts]).lstrip())
         return "\n\n".join([*blocks, "\n".join(self._lines())])
 
     def __str__(self) -> str:
@@ -307,35 +334,44 @@ class Report(SuggestsNames):
         from rich.text import Text
 
         parts: list[Any] = []
-        for title, rows, (columns, *cells) in self._tables():
-            table = Table(title=title or None, title_justify="left", pad_edge=False, box=None)
-            for column in columns:
-                table.add_column(column, justify="right" if column in _ON_THE_RIGHT else "left")
-            for row, line in zip(rows, cells, strict=True):
-                styles = [_COLOURS[row.verdict] if column == "verdict" else "" for column in columns]
-                table.add_row(*map(Text, line, styles))
-            parts += [table, Text()]
-        first, *others = self._lines()
-        return Group(*parts, Text(first, style=_COLOURS[self.verdict]), *map(Text, others))
+        for table in self._tables():
+            grid = Table(title=table.title or None, title_justify="left", pad_edge=False, box=None)
+            for column in table.columns:
+                grid.add_column(column, justify="right" if column in _ON_THE_RIGHT else "left")
+            for colors, cells in zip(table.colors, table.cells, strict=True):
+                grid.add_row(*map(Text, cells, colors))
+            parts += [grid, Text()]
+        summary, *lines = self._lines()
+        return Group(*parts, Text(summary, style=_COLORS[self.verdict]), *map(Text, lines))
 
     def _repr_html_(self) -> str:
         html = []
-        for title, rows, (columns, *cells) in self._tables():
-            body = []
-            for row, line in zip(rows, cells, strict=True):
-                styles = [f' style="color:{_COLOURS[row.verdict]}"' * (column == "verdict") for column in columns]
-                entries = (f"<td{style}>{escape(cell)}</td>" for style, cell in zip(styles, line, strict=True))
-                body.append(f"<tr>{''.join(entries)}</tr>")
-            head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-            table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-            html.append(f"<p>{escape(title)}</p>{table}")
-        return "".join(html) + "".join(f"<p>{escape(line)}</p>" for line in self._lines())
+        for table in self._tables():
+            head = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
+            body = ""
+            for colors, cells in zip(table.colors, table.cells, strict=True):
+                entries = ""
+                for color, cell in zip(colors, cells, strict=True):
+                    style = f' style="color:{color}"' if color else ""
+                    entries += f"<td{style}>{escape(cell)}</td>"
+                body += f"<tr>{entries}</tr>"
+            html.append(f"<p>{escape(table.title)}</p>")
+            html.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+        html += [f"<p>{escape(line)}</p>" for line in self._lines()]
+        return "".join(html)
 
     def __repr__(self) -> str:
-        return f"Report({self.verdict}, {len(self.rows)} part{'s' if len(self.rows) > 1 else ''})"
+        return f"Report({self.verdict}, {len(self.rows)} {'parts' if len(self.rows) > 1 else 'part'})"
 
 
 def _plain(row: Row) -> dict[str, Any]:
-    index = None if row.index is None else list(row.index)
-    plain = asdict(row) | {"shape": list(row.shape), "index": index, "verdict": str(row.verdict), "ratio": row.ratio}
-    return {key: None if isinstance(value, float) and not np.isfinite(value) else value for key, value in plain.items()}
+    """Return a row as a dict that can be saved as JSON."""
+    plain = asdict(row)
+    plain["shape"] = list(row.shape)
+    plain["index"] = None if row.index is None else list(row.index)
+    plain["verdict"] = str(row.verdict)
+    plain["ratio"] = row.ratio
+    for name, value in plain.items():
+        if isinstance(value, float) and not np.isfinite(value):
+            plain[name] = None
+    return plain

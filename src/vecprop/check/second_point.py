@@ -13,8 +13,8 @@ from functools import cached_property
 import numpy as np
 
 from .arithmetic.rounding import EPS
-from .comparison import Compared, Limit
-from .derivatives import Method, derivatives_along, exact_derivatives, is_independent_of
+from .comparison import Compared, Given
+from .derivatives import derivatives_along, exact_derivatives, is_independent_of
 from .points.function import Point, random_signs
 from .points.parameters import NamedPart, named_entry
 from .report import Row, Taylor, Verdict
@@ -22,7 +22,8 @@ from .report import Row, Taylor, Verdict
 Judgements = list[tuple[list[Row], Compared]]
 """For each gradient, the rows and the comparisons of parts that were checked entry by entry."""
 
-HIDDEN, HIDDEN_IN_FLOAT32 = 1e-4, 1e-3
+HIDDEN = 1e-4
+HIDDEN_IN_FLOAT32 = 1e-3
 """The verdict is INCONCLUSIVE if rounding hides errors above this fraction of a part's largest entry, in float64 and in
 shorter dtypes. Mistakes in code rarely cause smaller errors."""
 
@@ -66,15 +67,16 @@ Factors below 1 take units out of saturation; small changes stay within a narrow
 class Doubts:
     """Decides which rows of a gradient require a second point, and combines the two verdicts."""
 
-    def __init__(self, point: Point, number: int, given: np.ndarray, method: Method, limit: Limit) -> None:
-        self.point, self.number, self.given, self.limit = point, number, given, limit
-        self.method: Method = method
+    def __init__(self, point: Point, number: int, given: Given) -> None:
+        self.point = point
+        self.number = number
+        self.given = given
         self.resolution = _resolution(point)
 
     @cached_property
     def scale(self) -> np.ndarray:
         """The largest entry of the gradient, converted to the unit of each entry, (outputs, P)."""
-        return self.point.scale(self.given)
+        return self.point.scale(self.given.gradient)
 
     def needs_second_point(self, row: Row) -> bool:
         """Return whether a part must be judged at a second point."""
@@ -84,8 +86,8 @@ class Doubts:
 
     def _hides_little(self, row: Row) -> bool:
         """Return whether rounding hides only errors smaller than typical mistakes."""
-        is_long = max(self.point.eps, np.finfo(self.point.dtype).eps) <= EPS
-        return row.hidden <= (HIDDEN if is_long else HIDDEN_IN_FLOAT32)
+        is_float64 = max(self.point.eps, np.finfo(self.point.dtype).eps) <= EPS
+        return row.hidden <= (HIDDEN if is_float64 else HIDDEN_IN_FLOAT32)
 
     def _size(self, row: Row) -> float:
         """Return the typical size of the entries of a part, to judge rounding errors."""
@@ -97,21 +99,24 @@ class Doubts:
         """Return whether an error is so small that it may be an underestimated rounding error."""
         if row.verdict is not Verdict.FAIL or (self.point.has_tangents and self.point.bound.running):
             return False
-        return row.largest_error <= SLIGHT * self._size(row) or (self.method == "ridders" and row.ratio < WEAK)
+        if row.largest_error <= SLIGHT * self._size(row):
+            return True
+        return self.given.method == "ridders" and row.ratio < WEAK
 
     def final_row(self, here: Row, there: Row | None) -> Row:
         """Return the final row of a part, given its rows at theta and at the second point."""
-        if there and there.verdict is Verdict.PASS and self._hides_little(there) and self._is_slight(here):
+        passes_nearby = there is not None and there.verdict is Verdict.PASS and self._hides_little(there)
+        if passes_nearby and self._is_slight(here):
             return _inconclusive(here, "the part fails by a small margin here and passes nearby")
         if here.verdict is Verdict.FAIL and not self.point.has_tangents:
-            of_outputs = self.scale[:, self.point.part(here.name).span].max(axis=1)
-            if here.largest_error <= TRUSTED[self.method] * min(of_outputs[of_outputs > 0], default=0.0):
+            largest = self.scale[:, self.point.part(here.name).span].max(axis=1)
+            if here.largest_error <= TRUSTED[self.given.method] * min(largest[largest > 0], default=0.0):
                 return _inconclusive(here, "an error this small may be a rounding error")
         if here.verdict not in (Verdict.PASS, Verdict.INCONCLUSIVE):
             return here
-        if there and there.verdict is Verdict.FAIL and self._is_slight(there):
-            return _inconclusive(here, "rounding hides errors here, and the part fails by a small margin nearby")
         if there and there.verdict is Verdict.FAIL:
+            if self._is_slight(there):
+                return _inconclusive(here, "rounding hides errors here, and the part fails by a small margin nearby")
             return replace(here, verdict=Verdict.FAIL, note="rounding hides errors here, but the part fails nearby")
         if here.verdict is Verdict.INCONCLUSIVE or here.hidden <= self.resolution:
             return here
@@ -120,25 +125,31 @@ class Doubts:
     def _final_hidden_row(self, here: Row, there: Row | None) -> Row:
         """Return the final row of a part that passes although rounding could hide errors."""
         if there and self._hides_little(there):
-            why = "all its entries are 0 here" if not here.given and not here.expected else "rounding hides errors here"
+            is_zero = here.given == here.expected == 0
+            note = "all its entries are 0 here" if is_zero else "rounding hides errors here"
+            note += "; the part passes at a random point nearby"
             hidden = min(here.hidden, there.hidden)
-            limit = f"; errors below {hidden:.0e} of its largest entry are hidden" if hidden > self.resolution else ""
-            return replace(here, note=f"{why}; the part passes at a random point nearby{limit}")
+            if hidden > self.resolution:
+                note += f"; errors below {hidden:.0e} of its largest entry are hidden"
+            return replace(here, note=note)
         if self._hides_little(here):
             return replace(here, note=f"rounding hides errors below {here.hidden:.0e} of its largest entry")
         part = self.point.part(here.name)
-        given = float(np.nan_to_num(np.abs(self.given[:, part.span])).max())
-        tolerance = here.tolerance - self.limit.atol - self.limit.rtol * abs(here.expected)
-        still = not given and is_independent_of(self.point, part, self.point.sizes(part)[None]).all()
-        seen = still or self.method == "complex step"  # finite differences may miss small terms of a large value
-        if not (given or here.expected or here.error) and seen and tolerance <= HIDDEN * self._size(here):
+        given = float(np.nan_to_num(np.abs(self.given.gradient[:, part.span])).max())
+        limit = self.given.limit
+        tolerance = here.tolerance - limit.atol - limit.rtol * abs(here.expected)
+        size = self._size(here)
+        is_constant = not given and is_independent_of(self.point, part, self.point.sizes(part)[None]).all()
+        is_zero = given == here.expected == here.error == 0
+        # Finite differences may miss small terms of a large value.
+        if is_zero and (is_constant or self.given.method == "complex step") and tolerance <= HIDDEN * size:
             return replace(here, note="all its entries are exactly 0, as expected")
         if self._is_not_zero(part):
             return _inconclusive(here, "its derivatives are not 0, but rounding could hide an error")
-        if still and tolerance <= 1e-12 * self._size(here):
+        if is_constant and tolerance <= 1e-12 * size:
             return replace(here, note="it is 0 up to rounding errors")
-        largest = self.scale[:, part.span].max()
-        if max(given, tolerance) <= (self.resolution if there else 1e-12) * largest:
+        share = self.resolution if there else 1e-12
+        if max(given, tolerance) <= share * self.scale[:, part.span].max():
             return replace(here, note="it is 0 up to rounding errors of the other entries")
         return _inconclusive(here, here.note)
 
@@ -150,16 +161,20 @@ class Doubts:
         draw = np.random.default_rng(2)
         U = self.point.sizes(part) * random_signs(draw, (3, part.size))
         theta = self.point.theta
-        near = [self.point.at(theta * (1 + 1e-9 * draw.uniform(-1, 1, theta.shape))) for _ in LENGTHS]
-        if self.method == "complex step":
-            along = [exact_derivatives(other, [(part, c * U)])[0] / c for other, c in zip(near, LENGTHS, strict=True)]
+        neighbors = [self.point.at(theta * (1 + 1e-9 * draw.uniform(-1, 1, theta.shape))) for _ in LENGTHS]
+        samples = []
+        if self.given.method == "complex step":
+            for neighbor, length in zip(neighbors, LENGTHS, strict=True):
+                derivatives, _ = exact_derivatives(neighbor, [(part, length * U)])
+                samples.append(derivatives / length)
         else:
-            [found] = derivatives_along(self.point, [(part, U)], self.method)
-            if (np.abs(found.value) > found.error).any():
+            [derivatives] = derivatives_along(self.point, [(part, U)], self.given.method)
+            if (np.abs(derivatives.value) > derivatives.error).any():
                 return True
-            along = [other.evaluated()[self.number][:, part.span] @ U.T for other in near]
-        steady = STEADY * (np.size(along[0]) / 3) ** (1 / 3)
-        return bool((np.abs(np.mean(along, axis=0)) > steady * np.std(along, axis=0)).any())
+            for neighbor in neighbors:
+                samples.append(neighbor.evaluated()[self.number][:, part.span] @ U.T)
+        steady = STEADY * (samples[0].size / 3) ** (1 / 3)
+        return bool((np.abs(np.mean(samples, axis=0)) > steady * np.std(samples, axis=0)).any())
 
 
 def _inconclusive(row: Row, note: str) -> Row:
@@ -171,38 +186,49 @@ def _resolution(point: Point) -> float:
 
 
 def nearby(
-    point: Point, judge: Callable[..., Judgements], doubtful: list[set[str]], here: list[Compared]
+    point: Point, judge: Callable[..., Judgements], doubtful: list[set[str]], compared: list[Compared]
 ) -> list[dict[str, Row]]:
     """Judge the doubtful parts of each gradient at random points nearby, until rounding no longer hides errors."""
-    draw, least = np.random.default_rng(1), _resolution(point)
-    judged: list[dict[str, Row]] = [{} for _ in doubtful]
+    draw = np.random.default_rng(1)
+    best: list[dict[str, Row]] = [{} for _ in doubtful]
     for factor, spread in MOVES:
-        asked = [number for number, names in enumerate(doubtful) if names and (spread >= 0.1 or not judged[number])]
-        if not asked:
+        numbers = [number for number, names in enumerate(doubtful) if names and (spread >= 0.1 or not best[number])]
+        if not numbers:
             break
         other = point.at(factor * point.theta + spread * point.all_sizes * draw.standard_normal(point.theta.shape))
         try:
-            givens = other.evaluated()
-            for number in asked:
-                require_finite(other, givens[number], "The gradient")
-            require_finite(other, other.value, "The value")
+            gradients = _finite_gradients(other, numbers)
         except Exception:  # outside the domain, user code may raise any exception
             continue
-        names = set().union(*(doubtful[number] for number in asked))
+        names = set().union(*(doubtful[number] for number in numbers))
         parts = [part for part in point.parts if part.name in names]
-        for number, (rows, found) in zip(asked, judge(other, {n: givens[n] for n in asked}, parts), strict=True):
-            rows = [
-                row if _reveals_hidden(here[number], found, row.name) else replace(row, hidden=np.inf) for row in rows
-            ]
-            for row in rows:  # prefer a failure, then the row in which rounding hides least
-                best = judged[number].get(row.name)
-                failed = best is not None and best.verdict is Verdict.FAIL
-                better = best is None or row.hidden < best.hidden or row.verdict is Verdict.FAIL
-                if row.name in doubtful[number] and better and not failed:
-                    judged[number][row.name] = row
-            best_rows = judged[number].values()
-            doubtful[number] -= {row.name for row in best_rows if row.hidden <= least or row.verdict is Verdict.FAIL}
-    return judged
+        for number, (rows, compared_there) in zip(numbers, judge(other, gradients, parts), strict=True):
+            for row in rows:
+                if row.name not in doubtful[number]:
+                    continue
+                if not _reveals_hidden(compared[number], compared_there, row.name):
+                    row = replace(row, hidden=np.inf)
+                row = _better(best[number].get(row.name), row)
+                best[number][row.name] = row
+                if row.hidden <= _resolution(point) or row.verdict is Verdict.FAIL:
+                    doubtful[number].remove(row.name)
+    return best
+
+
+def _finite_gradients(point: Point, numbers: list[int]) -> dict[int, np.ndarray]:
+    """Return the gradients with these numbers, or raise a ValueError if they or the value are not finite."""
+    gradients = point.evaluated()
+    for number in numbers:
+        require_finite(point, gradients[number], "The gradient")
+    require_finite(point, point.value, "The value")
+    return {number: gradients[number] for number in numbers}
+
+
+def _better(previous: Row | None, row: Row) -> Row:
+    """Return the row that fails or, if no row fails, the row in which rounding hides less."""
+    if previous is None or previous.verdict is Verdict.FAIL:
+        return previous or row
+    return row if row.verdict is Verdict.FAIL or row.hidden < previous.hidden else previous
 
 
 def _reveals_hidden(here: Compared, there: Compared, name: str) -> bool:
@@ -210,18 +236,17 @@ def _reveals_hidden(here: Compared, there: Compared, name: str) -> bool:
     # An entry that is 0 at the other point remains hidden.
     if name not in here or name not in there:
         return True
-    size, size_there = (np.fmax(np.abs(own.given), np.abs(own.expected)) for own in (here[name], there[name]))
-    least = HIDDEN * np.nan_to_num(size).max()
-    asked = (here[name].tolerance > least) & (size > least)
-    return not (asked & (there[name].tolerance > VISIBLE * size_there)).any()
+    sizes = [np.fmax(np.abs(parts[name].given), np.abs(parts[name].expected)) for parts in (here, there)]
+    least = HIDDEN * np.nan_to_num(sizes[0]).max()
+    is_hidden = (here[name].tolerance > least) & (sizes[0] > least)
+    return not (is_hidden & (there[name].tolerance > VISIBLE * sizes[1])).any()
 
 
 def require_finite(point: Point, values: np.ndarray, what: str) -> None:
     """Raise a ValueError that names the first value or gradient entry that is not finite."""
-    wrong = np.argwhere(~np.isfinite(values))
-    if wrong.size:
-        place = f" of {named_entry(point.parts, int(wrong[0][1]))}" if values.ndim == 2 else ""
-        raise ValueError(f"{what}{place} is {values[tuple(wrong[0])]}: choose theta so that it is finite.")
+    for index in np.argwhere(~np.isfinite(values)):
+        entry = f" of {named_entry(point.parts, int(index[1]))}" if values.ndim == 2 else ""
+        raise ValueError(f"{what}{entry} is {values[tuple(index)]}: choose theta so that it is finite.")
 
 
 STEPS = 10.0 ** np.arange(-1.0, -6.0, -1.0)
@@ -238,13 +263,17 @@ def taylor(point: Point, gradient: np.ndarray) -> Taylor:
     remainder = np.abs(values - point.value - STEPS[:, None] * (gradient @ v)).sum(axis=1)
     noise = 50 * float(point.rounding.sum())
     clear = np.isfinite(remainder) & (remainder > noise)
-    slope, remark = None, "0 up to rounding errors, since the function is linear here"
+    slope = None
+    remark = ""
     if clear.sum() >= 3:
         # The slope is a limit for small steps, so use the smallest steps above the rounding error.
-        x, y = np.log(STEPS[clear][-4:]), np.log(remainder[clear][-4:])
-        slope, remark = float((x - x.mean()) @ y / np.sum((x - x.mean()) ** 2)), ""
+        x = np.log(STEPS[clear][-4:])
+        y = np.log(remainder[clear][-4:])
+        slope = float((x - x.mean()) @ y / np.sum((x - x.mean()) ** 2))
     elif clear.any() or not np.isfinite(remainder).all():
         remark = "not conclusive, since rounding or the domain of the function leaves too few steps"
+    else:
+        remark = "0 up to rounding errors, since the function is linear here"
     return Taylor(tuple(STEPS.tolist()), tuple(remainder.tolist()), noise, slope, remark)
 
 
@@ -253,11 +282,17 @@ def reconciled(opinion: Taylor, verdict: Verdict) -> Taylor:
 
     The verdict is more reliable, because kinks between the steps change the slope and small errors do not.
     """
-    slope, why = opinion.slope, ""
-    if verdict is Verdict.PASS and slope is not None and slope < BETWEEN:
-        why = ", since the function has kinks between the steps"
-    elif verdict is Verdict.FAIL and (slope is None or slope > BETWEEN):
-        why = ", since the error is too small to affect it"
-    elif verdict not in (Verdict.PASS, Verdict.FAIL):
-        why = ", since the function has a kink" if verdict is Verdict.KINK else " here"
-    return replace(opinion, slope=None, remark=f"not conclusive{why}") if why else opinion
+    slope = opinion.slope
+    if verdict is Verdict.PASS:
+        if slope is None or slope >= BETWEEN:
+            return opinion
+        reason = ", since the function has kinks between the steps"
+    elif verdict is Verdict.FAIL:
+        if slope is not None and slope <= BETWEEN:
+            return opinion
+        reason = ", since the error is too small to affect it"
+    elif verdict is Verdict.KINK:
+        reason = ", since the function has a kink"
+    else:
+        reason = " here"
+    return replace(opinion, slope=None, remark=f"not conclusive{reason}")

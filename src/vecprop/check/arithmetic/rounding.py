@@ -10,8 +10,9 @@ To bound the rounding error of a gradient, the code of the gradient runs on numb
 |W| and |derivative| in the backward pass. If the code does not support such numbers, the rounding error is measured.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from math import comb
 from typing import Any, NamedTuple
 
@@ -63,7 +64,10 @@ class Noise(NamedTuple):
     nearest: np.ndarray
 
 
-def noise_along(lines: list[Callable[[np.ndarray], np.ndarray]], may_be_coarse: bool = True) -> Noise:
+Line = Callable[[np.ndarray], np.ndarray]
+
+
+def noise_along(lines: list[Line], may_be_coarse: bool = True) -> Noise:
     """Measure the rounding noise of values along lines through a point.
 
     Each line maps distances, (T,), to values, (T, n). At a distance of 1, the parameters change by about their size.
@@ -74,48 +78,58 @@ def noise_along(lines: list[Callable[[np.ndarray], np.ndarray]], may_be_coarse: 
     >>> bool(noise[0] < 1e-15), bool(1e-8 < noise[1] < 1e-6)
     (True, True)
     """
-    near, nearest = (np.fmax.reduce(each) for each in zip(*(_near(line, may_be_coarse) for line in lines), strict=True))
+    near, nearest = np.fmax.reduce([_near(line, may_be_coarse) for line in lines])
     # Cancellation affects all places and lines; a kink affects only one of them.
-    farther = np.zeros(near.shape)
-    for number, place in enumerate(ELSEWHERE):
+    farther = np.full(near.shape, np.inf)
+    for start in ELSEWHERE:
         for line in lines:
-            found = np.stack([_noise(line(place + distance * np.arange(POINTS))) for distance in FARTHER])
-            flat = found.max(axis=0) < PLATEAU * found.min(axis=0)
-            level = np.where(flat, np.median(found, axis=0), 0)
-            farther = level if number == 0 and line is lines[0] else np.fmin(farther, level)
+            farther = np.fmin(farther, _farther(line, start))
             if not (farther > PLATEAU * near).any():
                 return Noise(near, near, nearest)
     return Noise(near, np.fmax(near, farther), nearest)
 
 
-def _near(line: Callable[[np.ndarray], np.ndarray], may_be_coarse: bool) -> tuple[np.ndarray, np.ndarray]:
-    found, noise, moves = {}, np.float64(0), np.False_
-    every = line(np.zeros(1))
+def _farther(line: Line, start: float) -> np.ndarray:
+    """Measure noise that does not depend on the distance between the points, (n,)."""
+    noises = np.stack([_noise(line(start + distance * np.arange(POINTS))) for distance in FARTHER])
+    is_flat = noises.max(axis=0) < PLATEAU * noises.min(axis=0)
+    return np.where(is_flat, np.median(noises, axis=0), 0)
+
+
+def _near(line: Line, may_be_coarse: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Measure the noise over short distances, and over the shortest distance, each (n,)."""
+    values = line(np.zeros(1))
+    noise = np.zeros(values.shape[1:])
+    moves = np.zeros(noise.shape, bool)
+    noises = {}
     for distance in (*NEAR, *FAR, FARTHEST):
-        # NEAR[1] is for values that do not change at NEAR[0]; FARTHEST is for float32 and float16.
-        needed = {NEAR[1]: ~moves, FARTHEST: ~moves & _can_hold(every, np.float32) & may_be_coarse}.get(
-            distance, np.True_
-        )
-        if not np.any(needed):
+        is_needed = np.ones(noise.shape, bool)
+        if distance == NEAR[1]:  # for values that do not change at NEAR[0]
+            is_needed = ~moves
+        if distance == FARTHEST:  # for float32 and float16
+            is_needed = ~moves & _can_hold(values, np.float32) & may_be_coarse
+        if not is_needed.any():
             continue
-        values = line(distance * np.arange(POINTS))
-        every = np.concatenate([every, values])
+        near_values = line(distance * np.arange(POINTS))
+        values = np.concatenate([values, near_values])
         # Noise is visible only in values that change.
-        now, own = (np.diff(values, axis=0) != 0).mean(axis=0) > 0.7, _noise(values)
-        found[distance] = np.where(now, own, np.nan)
-        noise = np.where(needed & ~moves, own, noise)
-        moves = moves | now
+        moves_here = (np.diff(near_values, axis=0) != 0).mean(axis=0) > 0.7
+        noise_here = _noise(near_values)
+        noises[distance] = np.where(moves_here, noise_here, np.nan)
+        noise = np.where(is_needed & ~moves, noise_here, noise)
+        moves = moves | moves_here
     # Noise does not depend on the distance. Differences that grow with the distance belong to the function.
-    noise = np.fmax(noise, np.fmin.reduce([found[distance] for distance in FAR]))
-    constant = (every == every[0]).all(axis=0)
-    largest = np.nan_to_num(np.fmax.reduce(np.abs(every)))
+    noise = np.fmax(noise, np.fmin.reduce([noises[distance] for distance in FAR]))
+    largest = np.nan_to_num(np.fmax.reduce(np.abs(values)))
     # Changes by a few units in the last place of float32 look smooth. Therefore assume at least the rounding error of
     # the shortest dtype that can hold all values.
-    types = (np.float16, np.float32)
-    spacing = np.select([_can_hold(every, dtype) for dtype in types], [np.finfo(dtype).eps for dtype in types], EPS)
+    spacing = np.full(noise.shape, EPS)
+    for dtype in (np.float32, np.float16):
+        spacing[_can_hold(values, dtype)] = np.finfo(dtype).eps
     least = np.where(moves & may_be_coarse, spacing * largest / 12**0.5, 0)
-    noise = np.where(constant, 0, np.fmax(np.nan_to_num(noise) + EPS * largest, least))
-    return noise, np.fmin(noise, found[NEAR[0]] + EPS * largest)
+    noise = np.fmax(np.nan_to_num(noise) + EPS * largest, least)
+    noise[(values == values[0]).all(axis=0)] = 0
+    return noise, np.fmin(noise, noises[NEAR[0]] + EPS * largest)
 
 
 def _can_hold(values: np.ndarray, dtype: type) -> np.ndarray:
@@ -126,12 +140,12 @@ def _can_hold(values: np.ndarray, dtype: type) -> np.ndarray:
 def _noise(values: np.ndarray) -> np.ndarray:
     """Estimate the standard deviation of the noise, (n,), by the median over differences of several orders."""
     # The median absolute value of a normal distribution is 0.674 standard deviations.
-    left = []
+    deviations = []
     difference = np.diff(values, ORDERS[0] - 1, axis=0)
     for order in ORDERS:
         difference = np.diff(difference, axis=0)
-        left.append(np.abs(difference) / (0.674 * comb(2 * order, order) ** 0.5))
-    return np.median(np.concatenate(left), axis=0)
+        deviations.append(np.abs(difference) / (0.674 * comb(2 * order, order) ** 0.5))
+    return np.median(np.concatenate(deviations), axis=0)
 
 
 LossAndGradient = Callable[[Any, Batch], tuple[Any, Any]]
@@ -197,7 +211,7 @@ def _tightness(
     close to theta. The inputs move too, because the engines round differently where, for example, all inputs of a row
     are equal: one of them may be exact there.
     """
-    single = Batch(*(rounded_to(array, dtype) for array in (batch.X, batch.T, batch.weight)))
+    single = rounded_to(batch, dtype)
     generator = np.random.default_rng(0)
     share = 0.0
     for distance in (0, 1e-6, 1e-6, 1e-6, 1e-6):
@@ -210,9 +224,14 @@ def _tightness(
     return float(np.clip(3 * share, 2e-3, 1))
 
 
-def rounded_to(array: Any, dtype: Any) -> Any:
-    """Convert floating-point numbers to another dtype; leave integers and None unchanged."""
-    return array.astype(dtype) if array is not None and array.dtype.kind == "f" else array
+def rounded_to(batch: Batch, dtype: Any) -> Batch:
+    """Convert the floating-point numbers of a batch to another dtype."""
+    arrays = {}
+    for name in ("X", "T", "weight"):
+        array = getattr(batch, name)
+        if array is not None and array.dtype.kind == "f":
+            arrays[name] = array.astype(dtype)
+    return replace(batch, **arrays)
 
 
 def rounding_experiment(
@@ -224,25 +243,31 @@ def rounding_experiment(
     may_be_coarse: bool = False,
 ) -> Bound:
     """Measure the rounding error of a gradient as its noise along lines."""
-    here = gradient(theta)
-    along = [lambda t, v=v: np.stack([gradient(theta + distance * v).ravel() for distance in t]) for v in lines]
-    noise = noise_along(along, may_be_coarse).near.reshape(here.shape)
+
+    def gradients(direction: np.ndarray, distances: Iterable[float]) -> np.ndarray:
+        return np.stack([gradient(theta + distance * direction).ravel() for distance in distances])
+
+    exact = gradient(theta)
+    noise = noise_along([partial(gradients, line) for line in lines], may_be_coarse).near.reshape(exact.shape)
     # Special functions have systematic errors of about 1e-13, which are not visible as noise.
-    bound = 16 * noise + max(3e-13, eps) * np.abs(here) + 3e-14 * scale(here)
+    bound = 16 * noise + max(3e-13, eps) * np.abs(exact) + 3e-14 * scale(exact)
     # If a matrix is nearly singular, its inverse exists at some points next to theta, and its errors are unknown.
-    exists = np.isfinite([gradient(theta + distance * v) for v in lines for distance in NEAR])
-    bound[exists.any(axis=0) & ~exists.all(axis=0)] = UNBOUNDED
+    exists = np.isfinite(np.concatenate([gradients(line, NEAR) for line in lines]))
+    is_unknown = exists.any(axis=0) & ~exists.all(axis=0)
+    bound[is_unknown.reshape(bound.shape)] = UNBOUNDED
     return Bound(bound, tied=True, running=False)
 
 
 def coarse_type(given: np.ndarray, error: np.ndarray, sizes: np.ndarray) -> str:
     """Return "float16" or "float32" if the numbers were rounded to this dtype, and "" otherwise."""
-    given, share = given[given != 0], (error / sizes)[sizes > 0]
-    bits = np.frexp(given)[0]
+    shares = (error / sizes)[sizes > 0]
+    bits = np.frexp(given[given != 0])[0]
     for dtype in (np.float16, np.float32):
         information = np.finfo(dtype)
-        half = 2.0 ** (information.nmant // 2 + 5)  # numbers with fewer bits, such as integers, may be exact
-        fits = (np.ldexp(bits, information.nmant + 1) % 1 == 0).all() and ((bits * half) % 1 != 0).any()
-        if fits and ((share > information.eps / 300) & (share <= information.eps)).mean() > 0.5:
+        is_exact = (np.ldexp(bits, information.nmant + 1) % 1 == 0).all()
+        half = 2.0 ** (information.nmant // 2 + 5)
+        is_short = ((bits * half) % 1 == 0).all()  # numbers with few bits, such as integers, may be exact
+        is_rounding = (shares > information.eps / 300) & (shares <= information.eps)
+        if is_exact and not is_short and is_rounding.mean() > 0.5:
             return np.dtype(dtype).name
     return ""

@@ -14,12 +14,12 @@ The bounds hold for the reference engine and for the compiled one, which rounds 
   in one engine only. Therefore the bounds start at the inputs, as if they depended on the parameters.
 """
 
-from functools import partial
-from typing import Any
+from functools import partialmethod
+from typing import Any, Self
 
 import numpy as np
 
-from . import COMPARISONS, SHARED_FUNCTIONS, SHARED_UFUNCS, ArrayPair
+from . import ArrayPair
 from .steps import STEP
 
 
@@ -31,7 +31,8 @@ class Arithmetic:
 
     def __init__(self, dtype: Any = np.float64, branching: bool = True, elsewhere: bool = False) -> None:
         information = np.finfo(dtype)
-        self.dtype, self.branching = information.dtype, branching
+        self.dtype = information.dtype
+        self.branching = branching
         self.elsewhere = elsewhere
         self.unit = float(information.eps) / 2
         # The error of underflow. A complex step divides derivatives and their errors by the step.
@@ -46,6 +47,11 @@ class Arithmetic:
         """
         return min(terms, 8 * terms**0.5) * self.unit
 
+    def is_exact(self, equal: np.ndarray, error: np.ndarray) -> np.ndarray:
+        """Return which numbers are equal in every engine, and record the tie."""
+        self.tied |= bool(equal.any())
+        return equal & ~(self.elsewhere & (error > 0))
+
 
 class Bounded(ArrayPair):
     """Real numbers with error bounds, or Booleans with flags for values that rounding could change."""
@@ -59,163 +65,180 @@ class Bounded(ArrayPair):
         super().__init__(value, companion)
         self.arithmetic = arithmetic
 
-    def like(self, value: np.ndarray, companion: np.ndarray) -> "Bounded":
-        return Bounded(value, companion, self.arithmetic)
+    def like(self, value, companion) -> Self:
+        return type(self)(value, companion, self.arithmetic)
 
-    def pair(self, operand: Any) -> tuple[np.ndarray, Any]:
+    def pair(self, operand) -> tuple[np.ndarray, Any]:
         """Return the value and the error of an operand; plain arrays are exact, Python numbers are rounded."""
         value, error = super().pair(operand)
-        if isinstance(operand, float):
-            error = abs(operand - float(self.arithmetic.dtype.type(operand))) if abs(operand) < np.inf else 0.0
+        if isinstance(operand, float) and abs(operand) < np.inf:
+            error = abs(operand - float(self.arithmetic.dtype.type(operand)))
         return value, error
 
-    def astype(self, dtype: Any, copy: bool = True) -> "Bounded":
+    def astype(self, dtype, copy: bool = True) -> Self:
         """Return the pair itself, or raise a TypeError if the dtype is less precise than the arithmetic."""
         if np.dtype(dtype).itemsize < self.arithmetic.dtype.itemsize:
             raise TypeError(f"Rounding {self.arithmetic.dtype} numbers to {np.dtype(dtype)} is not supported.")
         return self
 
-    dtype = property(lambda self: self.value.dtype if self.value.dtype == bool else self.arithmetic.dtype)
+    @property
+    def dtype(self) -> np.dtype:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.value.dtype if self.value.dtype == bool else self.arithmetic.dtype
 
-    def rounded(self, value: np.ndarray, error: np.ndarray, units: float = 1) -> Any:
+    def rounded(self, value: np.ndarray, error: np.ndarray, units: float = 1) -> Self:
         """Return a result with the error of its operands plus its rounding error, including underflow."""
         size = np.abs(value)
-        own = units * self.arithmetic.unit * size
+        rounding = units * self.arithmetic.unit * size
         if (size < self.arithmetic.tiny / self.arithmetic.unit).any():
-            own = own + self.arithmetic.tiny
-        return self.like(value, error + own)
+            rounding = rounding + self.arithmetic.tiny
+        return self.like(value, error + rounding)
 
+    # Rules for functions of several operands: x ± x_error, y ± y_error.
 
-def _add(like: Bounded, x: Any, y: Any, sign: int = 1) -> Any:
-    (a, ea), (b, eb) = like.pair(x), like.pair(y)
-    # a and b are exact in the dtype, so the rounding error is at most min(|a|, |b|). Sums do not underflow.
-    total = a + b if sign > 0 else a - b
-    own = np.minimum(like.arithmetic.unit * np.abs(total), np.minimum(np.abs(a), np.abs(b)))
-    return like.like(total, ea + eb + own)
+    def _add(self, add, x, y) -> Self:
+        x, x_error = self.pair(x)
+        y, y_error = self.pair(y)
+        # x and y are exact in the dtype, so the rounding error is at most min(|x|, |y|). Sums do not underflow.
+        total = add(x, y)
+        rounding = np.minimum(self.arithmetic.unit * np.abs(total), np.minimum(np.abs(x), np.abs(y)))
+        return self.like(total, x_error + y_error + rounding)
 
+    add = partialmethod(_add, np.add)
+    subtract = partialmethod(_add, np.subtract)
 
-def _multiply(like: Bounded, x: Any, y: Any) -> Any:
-    (a, ea), (b, eb) = like.pair(x), like.pair(y)
-    A, B = np.abs(a), np.abs(b)
-    return like.rounded(a * b, (A + ea) * eb + ea * B)
+    def multiply(self, x, y) -> Self:
+        x, x_error = self.pair(x)
+        y, y_error = self.pair(y)
+        error = (np.abs(x) + x_error) * y_error + x_error * np.abs(y)
+        return self.rounded(x * y, error)
 
+    def divide(self, x, y) -> Self:
+        x, x_error = self.pair(x)
+        y, y_error = self.pair(y)
+        quotient = x / y
+        size = np.abs(y)
+        least = size - y_error  # the smallest possible divisor; if not positive, the divisor may be 0
+        error = np.where(least > 0, (x_error + np.abs(quotient) * y_error) / least, np.inf)
+        rounded = self.rounded(quotient, error, units=2)
+        # Division by 1 is exact. For example, the logistic computes 1 / 1 far from 0.
+        return self.like(quotient, np.where(size == 1, error, rounded.companion))
 
-def _divide(like: Bounded, x: Any, y: Any) -> Any:
-    (a, ea), (b, eb) = like.pair(x), like.pair(y)
-    q, B = a / b, np.abs(b)
-    least = B - eb  # the smallest possible divisor; if not positive, the divisor may be 0
-    error = np.where(least > 0, (ea + np.abs(q) * eb) / least, np.inf)
-    quotient = like.rounded(q, error, units=2)
-    # Division by 1 is exact. For example, the logistic computes 1 / 1 far from 0.
-    return like.like(q, np.where(B == 1, error, quotient.companion))
+    def matmul(self, x, y) -> Self:
+        x, x_error = self.pair(x)
+        y, y_error = self.pair(y)
+        size = np.abs(x)
+        error = (self.arithmetic.sum_error(x.shape[-1]) * size + x_error) @ np.abs(y)
+        if np.any(y_error):  # parameters are exact
+            error = error + (size + x_error) @ y_error
+        return self.like(x @ y, error)
 
+    def power(self, x, exponent):
+        if isinstance(exponent, Bounded):
+            return NotImplemented
+        size = np.abs(x.value)
+        steepest = np.where(np.less(exponent, 1), np.maximum(size - x.companion, 0), size + x.companion)
+        error = np.abs(exponent * np.power(steepest, np.subtract(exponent, 1.0))) * x.companion
+        return self.rounded(np.power(x.value, exponent), error, units=4)
 
-def _matmul(like: Bounded, x: Any, y: Any) -> Any:
-    (a, ea), (b, eb) = like.pair(x), like.pair(y)
-    A, B = np.abs(a), np.abs(b)
-    error = (like.arithmetic.sum_error(a.shape[-1]) * A + ea) @ B
-    if np.any(eb):  # parameters are exact
-        error = error + (A + ea) @ eb
-    return like.like(a @ b, error)
+    def compare(self, comparison, x, y):
+        x, x_error = self.pair(x)
+        y, y_error = self.pair(y)
+        error = x_error + y_error
+        close = np.abs(x - y) <= error
+        outcome = comparison(x, y)
+        if not close.any():
+            return outcome
+        is_exact = self.arithmetic.is_exact(x == y, error)  # exact equality is a tie, not a rounding error
+        return self.like(outcome, close & ~is_exact & self.arithmetic.branching)
 
+    def _combine(self, function, x, y) -> Self:
+        x, x_is_unsure = self.pair(x)
+        y, y_is_unsure = self.pair(y)
+        truth = function(x, y)
+        is_unsure = (x_is_unsure != 0) | (y_is_unsure != 0)
+        return self.like(truth, np.broadcast_to(is_unsure, truth.shape))
 
-def _sum(like: Bounded, x: Bounded, axis: Any = None, keepdims: bool = False, **_: Any) -> Any:
-    total = np.sum(x.value, axis=axis, keepdims=keepdims)
-    terms = x.size // max(np.size(total), 1)
-    errors = x.companion + like.arithmetic.sum_error(terms - 1) * np.abs(x.value)
-    return like.like(np.asarray(total), np.asarray(np.sum(errors, axis=axis, keepdims=keepdims)))
+    logical_and = bitwise_and = partialmethod(_combine, np.logical_and)
+    logical_or = bitwise_or = partialmethod(_combine, np.logical_or)
 
+    def where(self, condition, x, y) -> Self:
+        condition, is_unsure = self.pair(condition)
+        x, x_error = self.pair(x)
+        y, y_error = self.pair(y)
+        error = np.where(condition, x_error, y_error)
+        if np.any(is_unsure):
+            error = np.where(is_unsure, np.maximum(x_error, y_error) + np.abs(x - y), error)
+        value = np.where(condition, x, y)
+        return self.like(value, np.broadcast_to(error, value.shape))
 
-def _logarithm(like: Bounded, y: np.ndarray, argument: np.ndarray, error: np.ndarray) -> Any:
-    share = error / argument
-    return like.rounded(y, np.where(share < 1, -np.log1p(-np.minimum(share, 0.9999)), np.inf), units=4)
+    # Rules for functions of one operand.
 
+    def negative(self) -> Self:
+        return self.like(-self.value, self.companion)
 
-def _tanh(like: Bounded, x: Bounded) -> Any:
-    size = np.abs(x.value)
-    steepest = 1 - np.tanh(np.maximum(size - x.companion, 0)) ** 2
-    y = np.tanh(x.value)
-    # Far from 0, tanh rounds to ±1 with a known error.
-    away = 4 * np.exp(-2 * size)
-    error = np.minimum(steepest * x.companion, 2)
-    rounded = like.rounded(y, error, units=4).companion
-    return like.like(y, np.where(away < like.arithmetic.unit / 64, np.minimum(rounded, error + away), rounded))
+    def invert(self) -> Self:
+        return self.like(~self.value, self.companion)
 
+    logical_not = invert
 
-def _power(like: Bounded, x: Any, exponent: Any) -> Any:
-    if isinstance(exponent, Bounded):
-        return NotImplemented
-    y = np.power(x.value, exponent)
-    size = np.abs(x.value)
-    steepest = np.where(np.less(exponent, 1), np.maximum(size - x.companion, 0), size + x.companion)
-    error = np.abs(exponent * np.power(steepest, np.subtract(exponent, 1.0))) * x.companion
-    return like.rounded(y, error, units=4)
+    def square(self):
+        return self * self
 
+    def sqrt(self) -> Self:
+        root = np.sqrt(self.value)
+        least = np.sqrt(self.arithmetic.tiny)
+        return self.rounded(root, self.companion / np.where(root > 0, root, least))
 
-def _compare(function: Any, like: Bounded, x: Any, y: Any) -> Any:
-    (a, ea), (b, eb) = like.pair(x), like.pair(y)
-    close = np.abs(a - b) <= ea + eb
-    if not close.any():
-        return function(a, b)
-    equal = a == b  # exact equality is a tie, not a rounding error
-    like.arithmetic.tied |= bool(equal.any())
-    is_exact = equal & ~(like.arithmetic.elsewhere & (ea + eb > 0))
-    return like.like(function(a, b), close & ~is_exact & like.arithmetic.branching)
+    def exp(self) -> Self:
+        y = np.exp(self.value)
+        # This bound exceeds exp(x + e) - exp(x), and is faster to compute than with expm1.
+        return self.rounded(y, y * self.companion * np.exp(self.companion), units=4)
 
+    def expm1(self) -> Self:
+        error = np.exp(self.value) * np.expm1(self.companion)
+        return self.rounded(np.expm1(self.value), error, units=4)
 
-def _logical(function: Any, like: Bounded, x: Any, y: Any) -> Any:
-    (a, unsure_a), (b, unsure_b) = like.pair(x), like.pair(y)
-    truth = function(a, b)
-    return like.like(truth, np.broadcast_to((unsure_a != 0) | (unsure_b != 0), truth.shape))
+    def log(self) -> Self:
+        return self._logarithm(np.log(self.value), self.value)
 
+    def log1p(self) -> Self:
+        return self._logarithm(np.log1p(self.value), 1 + self.value)
 
-def _where(like: Bounded, condition: Any, x: Any, y: Any) -> Any:
-    chosen = condition.value if isinstance(condition, Bounded) else condition
-    (a, ea), (b, eb) = like.pair(x), like.pair(y)
-    value, error = np.where(chosen, a, b), np.where(chosen, ea, eb)
-    if isinstance(condition, Bounded):
-        error = np.where(condition.companion, np.maximum(ea, eb) + np.abs(a - b), error)
-    return like.like(value, np.broadcast_to(error, value.shape))
+    def _logarithm(self, logarithm, argument) -> Self:
+        share = self.companion / argument
+        error = np.where(share < 1, -np.log1p(-np.minimum(share, 0.9999)), np.inf)
+        return self.rounded(logarithm, error, units=4)
 
+    def tanh(self) -> Self:
+        size = np.abs(self.value)
+        steepest = 1 - np.tanh(np.maximum(size - self.companion, 0)) ** 2
+        y = np.tanh(self.value)
+        error = np.minimum(steepest * self.companion, 2)
+        rounded = self.rounded(y, error, units=4).companion
+        # Far from 0, tanh rounds to ±1 with a known error.
+        away = 4 * np.exp(-2 * size)
+        is_far = away < self.arithmetic.unit / 64
+        return self.like(y, np.where(is_far, np.minimum(rounded, error + away), rounded))
 
-def _sign(like: Bounded, x: Bounded) -> Any:
-    like.arithmetic.tied |= bool((x.value == 0).any())
-    is_exact = (x.value == 0) & ~(like.arithmetic.elsewhere & (x.companion > 0))
-    unsure = (np.abs(x.value) <= x.companion) & ~is_exact & like.arithmetic.branching
-    return like.like(np.sign(x.value), np.where(unsure, 2.0, 0.0))
+    def sin(self) -> Self:
+        return self.rounded(np.sin(self.value), np.minimum(self.companion, 2), units=4)
 
+    def cos(self) -> Self:
+        return self.rounded(np.cos(self.value), np.minimum(self.companion, 2), units=4)
 
-def _max(like: Bounded, x: Bounded, axis: Any = None, keepdims: bool = False, **_: Any) -> Any:
-    top = np.max(x.value, axis=axis, keepdims=True)
-    like.arithmetic.tied |= bool((np.sum(x.value == top, axis=axis) > 1).any())
-    error = np.max(x.companion, axis=axis, keepdims=keepdims)
-    return like.like(np.max(x.value, axis=axis, keepdims=keepdims), error)
+    def sign(self) -> Self:
+        is_exact = self.arithmetic.is_exact(self.value == 0, self.companion)
+        is_unsure = (np.abs(self.value) <= self.companion) & ~is_exact & self.arithmetic.branching
+        return self.like(np.sign(self.value), np.where(is_unsure, 2.0, 0.0))
 
+    def sum(self, axis=None, keepdims=False, **_) -> Self:
+        total = np.sum(self.value, axis=axis, keepdims=keepdims)
+        terms = self.size // max(np.size(total), 1)
+        errors = self.companion + self.arithmetic.sum_error(terms - 1) * np.abs(self.value)
+        return self.like(np.asarray(total), np.asarray(np.sum(errors, axis=axis, keepdims=keepdims)))
 
-Bounded.ufuncs = {
-    **SHARED_UFUNCS,
-    np.add: _add,
-    np.subtract: lambda like, x, y: _add(like, x, y, sign=-1),
-    np.multiply: _multiply,
-    np.divide: _divide,
-    np.matmul: _matmul,
-    np.negative: lambda like, x: like.like(-x.value, x.companion),
-    np.square: lambda like, x: x * x,
-    np.power: _power,
-    np.sqrt: lambda like, x: like.rounded(
-        y := np.sqrt(x.value), x.companion / np.where(y > 0, y, np.sqrt(like.arithmetic.tiny))
-    ),
-    # This bound exceeds exp(x + e) - exp(x), and is faster to compute than with expm1.
-    np.exp: lambda like, x: like.rounded(y := np.exp(x.value), y * x.companion * np.exp(x.companion), units=4),
-    np.expm1: lambda like, x: like.rounded(np.expm1(x.value), np.exp(x.value) * np.expm1(x.companion), units=4),
-    np.log: lambda like, x: _logarithm(like, np.log(x.value), x.value, x.companion),
-    np.log1p: lambda like, x: _logarithm(like, np.log1p(x.value), 1 + x.value, x.companion),
-    np.tanh: _tanh,
-    np.sin: lambda like, x: like.rounded(np.sin(x.value), np.minimum(x.companion, 2), units=4),
-    np.cos: lambda like, x: like.rounded(np.cos(x.value), np.minimum(x.companion, 2), units=4),
-    np.sign: _sign,
-    **{f: partial(_compare, f) for f in COMPARISONS},
-    **{f: partial(_logical, f) for f in (np.logical_and, np.logical_or, np.bitwise_and, np.bitwise_or)},
-    **dict.fromkeys((np.invert, np.logical_not), lambda like, x: like.like(~x.value, x.companion)),
-}
-Bounded.functions = {**SHARED_FUNCTIONS, np.sum: _sum, np.where: _where, np.max: _max}
+    def max(self, axis=None, keepdims=False, **_) -> Self:
+        top = np.max(self.value, axis=axis, keepdims=True)
+        self.arithmetic.tied |= bool((np.sum(self.value == top, axis=axis) > 1).any())
+        error = np.max(self.companion, axis=axis, keepdims=keepdims)
+        return self.like(np.max(self.value, axis=axis, keepdims=keepdims), error)

@@ -47,17 +47,19 @@ def central_differences(moved: Moved, U: np.ndarray, noise: np.ndarray, step: An
     >>> bool(abs(derivative - 1) <= error), bool(error < 1e-8)
     (True, True)
     """
-    near, far = ((moved(h * U) - moved(-h * U)) / (2 * h) for h in (step, 2 * step))
+    near = (moved(step * U) - moved(-step * U)) / (2 * step)
+    far = (moved(2 * step * U) - moved(-2 * step * U)) / (4 * step)
     return near, np.abs(far - near) + 8 * noise / step
 
 
 LONG_STEPS = 0.1 * 2.0 ** -np.arange(10)
 """The long steps, relative to a scale; each step is half of the previous one."""
 
-STEPS = np.array([*LONG_STEPS, *(LONG_STEPS[-1] * 8.0**-k for k in range(1, 6))])
+STEPS = np.concatenate([LONG_STEPS, LONG_STEPS[-1] * 8.0 ** -np.arange(1, 6)])
 """All steps. Each short step is an eighth of the previous one, to detect fine structure."""
 
-MORE_STEPS, OTHER_STEPS = 0.8 * 2.0 ** -np.arange(36), 0.8 * 2.0 ** -np.arange(12)
+MORE_STEPS = 0.8 * 2.0 ** -np.arange(36)
+OTHER_STEPS = MORE_STEPS[:12]
 """Additional steps for uncertain derivatives: down to 1e-11 of the scale, and around other scales."""
 
 UNCLEAR = 1e-8
@@ -81,22 +83,27 @@ def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray, noise: np.ndarray, o
     >>> bool(abs(found.value - np.cos(1.0)) <= found.error), bool(found.error < 1e-10)
     (True, True)
     """
-    found = ladder(moved, U, STEPS[:, None] * scale, noise)
-    unclear = (found.error > UNCLEAR * largest_of(found.value, scale)).any(axis=1) | (found.jump != 0).any(axis=1)
-    some = np.flatnonzero(unclear)
-    if some.size:
-        own = Difference(*(part[some] for part in found))
-        ladders = [(STEPS[-1] * scale[some], own)]
-        doubt = np.maximum(found.error, 0.1 * np.abs(found.jump))[some].max()
-        least = 4 * noise.min() / doubt  # shorter steps have larger rounding errors than the current errors
-        for shares, sizes in ((MORE_STEPS, scale[some]), *((OTHER_STEPS, other[some]) for other in others)):
-            if shares is MORE_STEPS or (sizes != scale[some]).any():
-                steps = shares[:, None] * sizes
-                steps = steps[: max(4, int((steps.max(axis=1) >= least).sum()))]
-                ladders.append((steps.min(axis=0), ladder(moved, U[some], steps, noise)))
-        for old, new in zip(found, _best(ladders, noise), strict=True):
-            old[some] = new
-    return found
+    result = ladder(moved, U, STEPS[:, None] * scale, noise)
+    is_inexact = result.error > UNCLEAR * largest_of(result.value, scale)
+    unclear = np.flatnonzero((is_inexact | (result.jump != 0)).any(axis=1))
+    if not unclear.size:
+        return result
+    doubt = np.maximum(result.error, 0.1 * np.abs(result.jump))[unclear].max()
+    least = 4 * noise.min() / doubt  # shorter steps have larger rounding errors than the current errors
+    U = U[unclear]
+    scale = scale[unclear]
+    sequences = [MORE_STEPS[:, None] * scale]
+    for sizes in others[:, unclear]:
+        if (sizes != scale).any():
+            sequences.append(OTHER_STEPS[:, None] * sizes)
+    ladders = [(STEPS[-1] * scale, Difference(*(part[unclear] for part in result)))]
+    for steps in sequences:
+        enough = max(4, int((steps.max(axis=1) >= least).sum()))
+        steps = steps[:enough]
+        ladders.append((steps.min(axis=0), ladder(moved, U, steps, noise)))
+    for part, best in zip(result, _best(ladders, noise), strict=True):
+        part[unclear] = best
+    return result
 
 
 def largest_of(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
@@ -113,15 +120,18 @@ def _explained(error: np.ndarray, rounding: np.ndarray) -> np.ndarray:
 def _best(ladders: list[tuple[np.ndarray, Difference]], noise: np.ndarray) -> Difference:
     """Select the derivatives with the smallest errors; a ladder contains the shortest steps, (K,), and the results."""
     # The sequence with the shortest steps must confirm the other sequences, up to its rounding errors.
-    ladders = sorted(ladders, key=lambda one: (one[0].min(), one[1].error.max()))
+    ladders = sorted(ladders, key=lambda pair: (pair[0].min(), pair[1].error.max()))
     shortest, fine = ladders[0]
     excused = _explained(fine.error, 4 * noise / shortest[:, None])
     best = fine
     for _, coarse in ladders[1:]:
         error = np.maximum(coarse.error, np.abs(coarse.value - fine.value) - excused)
-        taken = error < best.error
-        jump = np.where(np.isfinite(best.error), best.jump, coarse.jump)
-        best = Difference(np.where(taken, coarse.value, best.value), np.where(taken, error, best.error), jump)
+        is_better = error < best.error
+        best = Difference(
+            value=np.where(is_better, coarse.value, best.value),
+            error=np.where(is_better, error, best.error),
+            jump=np.where(np.isfinite(best.error), best.jump, coarse.jump),
+        )
     return best
 
 
@@ -153,7 +163,9 @@ def _are_too_long(second: np.ndarray, h: np.ndarray, noise: np.ndarray) -> np.nd
 def _extrapolated(differences: np.ndarray, rounding: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Extrapolate a polynomial in x to 0; return the best entry of Neville's tableau and its error."""
     row = differences
-    tableau, errors, levels = [], [], []
+    tableau = []
+    errors = []
+    levels = []
     for order in range(1, min(ORDER, len(differences) - 1) + 1):
         ratio = x[:-order] / x[order:]
         finer = row[1:] + (row[1:] - row[:-1]) / (ratio - 1)
@@ -162,19 +174,27 @@ def _extrapolated(differences: np.ndarray, rounding: np.ndarray, x: np.ndarray) 
         tableau.append(finer)
         levels.append(np.arange(order, len(differences)))
         row = finer
-    entries, level = np.concatenate(tableau), np.concatenate(levels)
-    own_error = np.concatenate(errors)
-    own_error[~np.isfinite(own_error) | ~np.isfinite(entries)] = np.inf
-    entries, error = np.where(np.isfinite(own_error), entries, 0), own_error.copy()
+    entries = np.concatenate(tableau)
+    level = np.concatenate(levels)
+    initial_error = np.concatenate(errors)
+    initial_error[~np.isfinite(initial_error) | ~np.isfinite(entries)] = np.inf
+    entries = np.where(np.isfinite(initial_error), entries, 0)
+    error = initial_error.copy()
     # The error is at least the difference from the best entry with smaller steps, minus rounding errors.
     for step in range(1, len(differences)):
-        own, coarser = np.flatnonzero(level == step), level < step
-        best = np.argmin(own_error[own], axis=0)[None]
-        value, unsure = (np.take_along_axis(part[own], best, 0)[0] for part in (entries, own_error))
-        apart = np.abs(entries[coarser] - value) - _explained(unsure, rounding[step])
-        error[coarser] = np.maximum(error[coarser], apart)
-    first, second, third = np.argsort(error, axis=0, kind="stable")[:3]
-    best, *next_best = (np.take_along_axis(entries, place[None], 0)[0] for place in (first, second, third))
-    least = np.take_along_axis(error, first[None], 0)[0]
+        best = _smallest(initial_error[level == step])[:1]
+        value = np.take_along_axis(entries[level == step], best, axis=0)
+        unsure = np.take_along_axis(initial_error[level == step], best, axis=0)
+        is_coarser = level < step
+        apart = np.abs(entries[is_coarser] - value) - _explained(unsure, rounding[step])
+        error[is_coarser] = np.maximum(error[is_coarser], apart)
+    order = _smallest(error)[:3]
+    best, *next_best = np.take_along_axis(entries, order, axis=0)
+    least = np.take_along_axis(error, order[:1], axis=0)[0]
     # An entry may agree with its predecessors by chance, but rarely with the next best entries as well.
-    return best, np.maximum(least, np.max([np.abs(best - other) for other in next_best], axis=0))
+    return best, np.maximum(least, np.abs(best - next_best).max(axis=0))
+
+
+def _smallest(errors: np.ndarray) -> np.ndarray:
+    """Return the indices that sort each column."""
+    return np.argsort(errors, axis=0, kind="stable")

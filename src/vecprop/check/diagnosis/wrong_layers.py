@@ -5,7 +5,7 @@ same gradient. In addition, each layer is compared separately with a complex ste
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -14,100 +14,121 @@ from typing import Any
 import numpy as np
 
 from ... import catalog
-from ...core import Activation, Batch, Identity, Layer, Loss, Network, RandomKey, logistic, one_hot
+from ...core import Activation, Identity, Layer, Loss, Network, logistic, one_hot
 from ..arithmetic.steps import STEP
 from ..points.function import random_signs
-from ..points.network import Changed, penalty_divisor
+from ..points.network import Changed, NetworkPoint, penalty_divisor
 from .error_patterns import ratio_in_words
 
-KNOWN: tuple[Activation, ...] = tuple(part.cls() for part in catalog.ACTIVATIONS)
+BUILT_IN: tuple[Activation, ...] = tuple(part.cls() for part in catalog.ACTIVATIONS)
+
+Faults = Iterator[tuple[str, Any]]
+"""Descriptions of known mistakes, and the arrays that result from them."""
 
 
 def layer_names(network: Network) -> list[str]:
     return [f"layer {number} ({type(layer).__name__})" for number, layer in enumerate(network.layers)]
 
 
-def planted_faults(
-    network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None
-) -> Iterator[tuple[str, np.ndarray]]:
+def planted_faults(point: NetworkPoint) -> Faults:
     """Yield a description and the resulting gradient, (P,), of each known mistake."""
-
-    def gradient(of: Network, weight: Any = batch.weight, key: RandomKey | None = noise) -> np.ndarray:
-        return of._batch_loss_and_gradient(theta, Batch(batch.X, batch.T, weight), key)[1]
-
-    def network_with(layers: Any = network.layers, loss: Any = network.loss_function, penalty: Any = None) -> Network:
-        return Network(network.inputs, layers, loss, network.penalties if penalty is None else penalty)
-
-    loss, rows = network.loss_function, batch.rows
+    network = point.network
+    batch = point.batch
+    loss = network.loss_function
     if hasattr(loss, "__dataclass_fields__") and hasattr(loss, "reduction"):
-        other = "sum" if network.reduction == "mean" else "mean"
-        by = f"N = {rows}" if batch.weight is None else "the sum of the weights"
-        word = "is not" if other == "sum" else "is"
-        yield f"the sum over rows {word} divided by {by}", gradient(network_with(loss=replace(loss, reduction=other)))
+        reduction = "sum" if network.reduction == "mean" else "mean"
+        verb = "is not" if reduction == "sum" else "is"
+        divisor = f"N = {batch.rows}" if batch.weight is None else "the sum of the weights"
+        faulty_loss = replace(loss, reduction=reduction)
+        yield f"the sum over rows {verb} divided by {divisor}", _gradient(point, loss=faulty_loss)
     if batch.weight is not None:
-        yield "the sample weights are ignored", gradient(network, None)
-        yield "the weighted sum is divided by the number of rows", gradient(network) * batch.weight.mean()
-    if noise is not None and any(getattr(layer, "random", False) for layer in network.layers):
-        yield "the dropout masks are not applied", gradient(network, key=None)
-    own = gradient(network)
+        unweighted = replace(batch, weight=None)
+        yield "the sample weights are ignored", point._loss_and_gradient(point.theta, unweighted)[1]
+        words = "the weighted sum is divided by the number of rows"
+        yield words, point.own_gradient[0] * batch.weight.mean()
+    if point.noise_key is not None and any(_is_random(layer) for layer in network.layers):
+        yield "the dropout masks are not applied", network._batch_loss_and_gradient(point.theta, batch, None)[1]
     if network.penalties:
-        bare = gradient(network_with(penalty=[]))
-        yield "the penalty is missing", bare
-        yield "the penalty is added twice", 2 * own - bare
-        on_biases = np.zeros_like(theta)
-        for span in [tensor.span for tensor in network.layout.tensors if tensor.name == "b"]:
+        yield from _wrong_penalties(point)
+    outputs, saved = network.forward(point.theta, batch.X, point.noise_key)
+    for number, name in enumerate(layer_names(network)):
+        for words, slope in _wrong_slopes(network, number, name, saved[number]):
+            layers: list[Any] = list(network.layers)
+            layers[number] = Changed(layers[number], backward=partial(_scaled, slope))
+            yield words, _gradient(point, layers=layers)
+    Z = outputs[-1]
+    for words, delta in _wrong_deltas(loss, Z, batch.T, loss.delta(Z, batch.T)):
+        faulty_loss = Changed(loss, delta=lambda Z, T, delta=delta: delta)
+        yield f"{words} (delta, the error at the output)", _gradient(point, loss=faulty_loss)
+
+
+def _gradient(point: NetworkPoint, **changes: Any) -> np.ndarray:
+    """Return the gradient of the network with other layers or another loss or penalty."""
+    network = point.network
+    arguments = {"layers": network.layers, "loss": network.loss_function, "penalty": network.penalties, **changes}
+    faulty = Network(network.inputs, **arguments)
+    return faulty._batch_loss_and_gradient(point.theta, point.batch, point.noise_key)[1]
+
+
+def _is_random(layer: Layer) -> bool:
+    return getattr(layer, "random", False)
+
+
+def _scaled(slope: Any, p: Any, saved: Any, delta: np.ndarray, J: Any) -> np.ndarray:
+    """Return delta times a slope; a wrong backward pass of a layer."""
+    return slope * delta
+
+
+def _wrong_penalties(point: NetworkPoint) -> Faults:
+    network = point.network
+    rows = point.batch.rows
+    gradient = point.own_gradient[0]
+    unpenalized = _gradient(point, penalty=[])
+    yield "the penalty is missing", unpenalized
+    yield "the penalty is added twice", 2 * gradient - unpenalized
+    on_biases = np.zeros_like(point.theta)
+    for tensor in network.layout.tensors:
+        if tensor.name == "b":
             for penalty in network.penalties:
-                on_biases[span] += penalty.gradient(theta[span]) / penalty_divisor(network, penalty, batch)
-        yield "the penalty is also applied to biases", own + on_biases
-        yield "the penalty has the wrong sign", 2 * bare - own
-        yield f"the penalty is divided by N = {rows}", bare + (own - bare) / rows
-        yield f"the penalty is multiplied by N = {rows}", bare + (own - bare) * rows
-    known = dict.fromkeys((*KNOWN, *(layer for layer in network.layers if isinstance(layer, Activation))))
-    for number, (layer, name) in enumerate(zip(network.layers, layer_names(network), strict=True)):
-        for words, backward in _wrong_backwards(layer, name, known):
-            layers: list[Any] = [*network.layers]
-            layers[number] = Changed(layer, backward=lambda p, saved, delta, J, wrong=backward: wrong(saved, delta))
-            yield words, gradient(network_with(layers=layers))
-    outputs, _ = network.forward(theta, batch.X, noise)
-    for words, delta in wrong_deltas(loss, outputs[-1]):
-        yield f"{words} (delta, the error at the output)", gradient(network_with(loss=Changed(loss, delta=delta)))
+                divisor = penalty_divisor(network, penalty, point.batch)
+                on_biases[tensor.span] += penalty.gradient(point.theta[tensor.span]) / divisor
+    yield "the penalty is also applied to biases", gradient + on_biases
+    yield "the penalty has the wrong sign", 2 * unpenalized - gradient
+    yield f"the penalty is divided by N = {rows}", unpenalized + (gradient - unpenalized) / rows
+    yield f"the penalty is multiplied by N = {rows}", unpenalized + (gradient - unpenalized) * rows
 
 
-def _wrong_backwards(
-    layer: Layer, name: str, known: Iterable[Activation]
-) -> Iterator[tuple[str, Callable[[Any, np.ndarray], np.ndarray]]]:
-    if getattr(layer, "random", False):
-        yield f"the mask of {name} is missing in the backward pass", lambda saved, delta: delta
+def _wrong_slopes(network: Network, number: int, name: str, saved: Any) -> Faults:
+    """Yield known mistakes in the backward pass of a layer, with the factor that replaces its derivative."""
+    layer = network.layers[number]
+    if _is_random(layer):
+        yield f"the mask of {name} is missing in the backward pass", 1.0
     if not isinstance(layer, Activation):
         return
-    yield f"the derivative of {name} is missing", lambda saved, delta: delta
-    yield f"{name} multiplies delta by its output instead of its derivative", lambda saved, delta: saved[1] * delta
-    for other in known:
-        if other != layer and type(other) is not Identity:
-            words = f"{name} has the derivative of {type(other).__name__}"
-            yield words, lambda saved, delta, own=other: own.derivative(saved[0], own.value(saved[0])) * delta
-            words += " (as a function of the output)"
-            yield words, lambda saved, delta, own=other: own.derivative(*saved) * delta
+    z, y = saved
+    yield f"the derivative of {name} is missing", 1.0
+    yield f"{name} multiplies delta by its output instead of its derivative", y
+    activations = (*BUILT_IN, *(other for other in network.layers if isinstance(other, Activation)))
+    for activation in dict.fromkeys(activations):
+        if activation != layer and type(activation) is not Identity:
+            words = f"{name} has the derivative of {type(activation).__name__}"
+            yield words, activation.derivative(z, activation.value(z))
+            yield f"{words} (as a function of the output)", activation.derivative(z, y)
     words = f"the derivative of {name} is computed at its output y instead of its input z"
-    yield words, lambda saved, delta: layer.derivative(saved[1], layer.value(saved[1])) * delta
-    yield f"the derivative of {name} is applied twice", lambda saved, delta: layer.derivative(*saved) ** 2 * delta
+    yield words, layer.derivative(y, layer.value(y))
+    yield f"the derivative of {name} is applied twice", layer.derivative(z, y) ** 2
 
 
-def wrong_deltas(
-    loss: Loss, outputs: np.ndarray
-) -> Iterator[tuple[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]]:
-    """Yield a description and the resulting delta of each known mistake in a loss, given outputs of the last layer."""
-
-    def target(Z: np.ndarray, T: np.ndarray) -> np.ndarray:
-        return one_hot(T, Z) if T.ndim < Z.ndim or T.dtype.kind in "iub" else T
-
-    yield "the targets T are missing", lambda Z, T: loss.delta(Z, T) + target(Z, T)
-    words = "delta is multiplied by the derivative Y (1 - Y) of the link, which the loss cancels"
-    yield words, lambda Z, T: (Y := loss.predict(Z)) * (1 - Y) * loss.delta(Z, T)
-    predictions = loss.predict(outputs)
+def _wrong_deltas(loss: Loss, Z: np.ndarray, T: np.ndarray, delta: np.ndarray) -> Faults:
+    """Yield a description and the resulting delta of each known mistake in a loss, given its correct delta."""
+    Y = loss.predict(Z)
+    target = one_hot(T, Z)
+    yield "delta is multiplied by the derivative Y (1 - Y) of the link, which the loss cancels", Y * (1 - Y) * delta
+    yield "the targets T are missing", delta + target
     for words, link in _WRONG_LINKS.items():
-        if not np.array_equal(link(outputs), predictions):
-            yield words, lambda Z, T, link=link: link(Z) - target(Z, T)
+        prediction = link(Z)
+        if not np.array_equal(prediction, Y):
+            yield words, prediction - target
 
 
 def _softmax(Z: np.ndarray, axis: int | None = -1) -> np.ndarray:
@@ -121,61 +142,70 @@ _WRONG_LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "the softmax is normalized over all rows and classes": partial(_softmax, axis=None),
     "the logistic is used instead of the softmax": logistic,
     "the softmax is used instead of the logistic": _softmax,
-    "the link is missing: Z - T instead of Y - T": lambda Z: Z,
+    "the link is missing: Z - T instead of Y - T": np.positive,
 }
 """Links that are used instead of a loss's own link, by the description of the mistake."""
 
 
-def wrong_layers(network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None) -> list[str]:
+def wrong_layers(point: NetworkPoint) -> list[str]:
     """Describe the parts of a network, layers or loss, whose backward pass is wrong.
 
     For each layer, the gradient of Σ D * forward(X) with a random delta D is compared along a random direction.
     """
-    found = []
+    mistakes = []
     draw = np.random.default_rng(0)
-    outputs, saved = network.forward(theta, batch.X, noise)
-    views, names = network.layout.views(theta), layer_names(network)
-    for number in reversed(range(len(network.layers))):
-        layer, p, name = network.layers[number], views[number], names[number]
-        X = outputs[number - 1] if number else batch.X
-        key = noise and noise._at_layer(number)
+    outputs, saved = point.network.forward(point.theta, point.batch.X, point.noise_key)
+    names = layer_names(point.network)
+    for number in reversed(range(len(names))):
         D = draw.standard_normal(outputs[number].shape)
-        J = {parameter: np.zeros_like(values) for parameter, values in p.items()}
-
-        def along(U: Any, V: dict[str, Any], layer: Any = layer, p: Any = p, X: Any = X, key: Any = key) -> np.ndarray:
-            """Return the derivative of the outputs along a direction of the inputs and the parameters."""
-            moved = lambda t: {name: values + t * V.get(name, 0) for name, values in p.items()}  # noqa: E731
-            return derivative_at_0(lambda t: layer.forward(moved(t), X + t * U, key)[0])
-
         with suppress(Exception):  # a user-defined layer may raise any exception at other points
-            delta_X = layer.backward(p, saved[number], D, J)
-            U = _size(X) * random_signs(draw, X.shape)
-            if not _agree(np.sum(delta_X * U, axis=-1), np.sum(D * along(U, {}), axis=-1)):
-                found.append(f"{name} passes back a wrong delta{_layer_mistake(layer, X, D, saved[number], delta_X)}")
-            for parameter, values in p.items():
-                V = _size(values) * random_signs(draw, values.shape)
-                if not _agree(np.sum(J[parameter] * V), np.sum(D * along(0.0, {parameter: V}))):
-                    found.append(f"{name} computes a wrong gradient of its parameter {parameter}")
+            for mistake in _layer_mistakes(point, number, saved[number], D, draw):
+                mistakes.append(f"{names[number]} {mistake}")
     with suppress(Exception):  # as above
-        found += _loss_mistake(network, outputs[-1], batch)
-    return found
+        mistakes += _loss_mistake(point.network.loss_function, outputs[-1], point.batch.T)
+    return mistakes
 
 
-def mixed_rows(network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None) -> str:
+def _layer_mistakes(
+    point: NetworkPoint, number: int, saved: Any, D: np.ndarray, draw: np.random.Generator
+) -> Iterator[str]:
+    """Yield the mistakes in the backward pass of a layer."""
+    layer = point.network.layers[number]
+    p = point.network.layout.views(point.theta)[number]
+    X = point._inputs[number]
+    key = point.noise_key and point.noise_key._at_layer(number)
+    J = {parameter: np.zeros_like(values) for parameter, values in p.items()}
+    delta = layer.backward(p, saved, D, J)
+    U = _size(X) * random_signs(draw, X.shape)
+    along = _derivative(lambda X: layer.forward(p, X, key)[0], X, U)
+    if not _agree(np.sum(delta * U, axis=-1), np.sum(D * along, axis=-1)):
+        yield f"passes back a wrong delta{_explanation(layer, X, D, saved, delta)}"
+    for parameter, values in p.items():
+        V = _size(values) * random_signs(draw, values.shape)
+        along = _derivative(lambda values, name=parameter: layer.forward({**p, name: values}, X, key)[0], values, V)
+        if not _agree(np.sum(J[parameter] * V), np.sum(D * along)):
+            yield f"computes a wrong gradient of its parameter {parameter}"
+
+
+def mixed_rows(point: NetworkPoint) -> str:
     """Name a layer or loss that mixes rows, or return an empty string."""
     # Compare the first half of the rows with and without the second half.
-    half = batch.rows // 2
+    network = point.network
+    T = point.batch.T
+    half = point.batch.rows // 2
     if not half:
         return ""
+    results = []
     try:
         with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
-            whole, some = (network.forward(theta, X, noise)[0] for X in (batch.X, batch.X[:half]))
-            losses = [network.loss_function.value(Z[-1], batch.T[: len(Z[-1])]) for Z in (whole, some)]
+            for X in (point.batch.X, point.batch.X[:half]):
+                outputs, _ = network.forward(point.theta, X, point.noise_key)
+                results.append([*outputs, network.loss_function.value(outputs[-1], T[: len(X)])])
     except Exception:  # a user-defined layer may raise any exception
         return ""
     names = [*layer_names(network), type(network.loss_function).__name__]
-    for name, every, own in zip(names, [*whole, losses[0]], [*some, losses[1]], strict=True):
-        if (np.abs(every[:half] - own) > 1e-5 * np.abs(own).max(initial=0)).any():
+    for name, whole, alone in zip(names, *results, strict=True):
+        if (np.abs(whole[:half] - alone) > 1e-5 * np.abs(alone).max(initial=0)).any():
             return f"{name} computes outputs that depend on several rows, but rows must be independent"
     return ""
 
@@ -189,7 +219,8 @@ def derivative_at_0(f: Callable[[Any], np.ndarray]) -> np.ndarray:
     True
     """
     h = 1e-3
-    near, far = f(h) - f(-h), f(2 * h) - f(-2 * h)
+    near = f(h) - f(-h)
+    far = f(2 * h) - f(-2 * h)
     differences = (8 * near - far) / (12 * h)
     try:
         stepped = np.imag(f(1j * STEP)) / STEP
@@ -198,62 +229,72 @@ def derivative_at_0(f: Callable[[Any], np.ndarray]) -> np.ndarray:
     return stepped if _agree(stepped, differences, 1e-5) else differences
 
 
+def _derivative(f: Callable[[np.ndarray], np.ndarray], X: np.ndarray, U: Any) -> np.ndarray:
+    """Return the derivative of a function at X along U."""
+    return derivative_at_0(lambda t: f(X + t * U))
+
+
+def _jacobian(f: Callable[[np.ndarray], np.ndarray], X: np.ndarray) -> np.ndarray:
+    """Return the derivatives of a function of independent rows, (inputs, rows, …)."""
+    size = _size(X)
+    columns = [_derivative(f, X, size * unit) for unit in np.eye(X.shape[-1])]
+    return np.stack(columns) / size
+
+
 def _size(values: np.ndarray) -> float:
     return float(np.abs(values).max(initial=0)) or 1.0
 
 
-def _layer_mistake(layer: Layer, X: np.ndarray, D: np.ndarray, saved: Any, delta_X: np.ndarray) -> str:
-    """Describe a mistake in the derivative of an activation or in the Jacobian of another layer."""
-    size = _size(X)
+def _explanation(layer: Layer, X: np.ndarray, D: np.ndarray, saved: Any, delta: np.ndarray) -> str:
+    """Explain a wrong delta of an activation by its derivative, or of another layer by its Jacobian."""
+
+    def outputs(X: np.ndarray) -> np.ndarray:
+        return layer.forward({}, X)[0]
+
     if isinstance(layer, Activation):
-        true = derivative_at_0(lambda t: layer.forward({}, X + size * t)[0]) / size
-        derivative = delta_X / np.where(D == 0, 1, D)
+        size = _size(X)
+        true = _derivative(outputs, X, size) / size
+        derivative = delta / np.where(D == 0, 1, D)
         if _agree(derivative, np.ones_like(derivative)):
             return ": its derivative is missing"
-        for other in KNOWN:
+        for other in BUILT_IN:
             if _agree(derivative, other.derivative(X, other.value(X))) or _agree(derivative, other.derivative(*saved)):
                 return f": it has the derivative of {type(other).__name__}"
         if _agree(derivative, -true):
             return ": its derivative has the wrong sign"
         return ": its derivative() is not the derivative of its value()"
-    if X.shape == D.shape:
-        try:
-            units = np.eye(X.shape[-1])
-            columns = [derivative_at_0(lambda t, e=e: layer.forward({}, X + size * t * e)[0]) for e in units]
-        except Exception:  # as in `wrong_layers`
-            return ""
-        jacobian = np.stack(columns) / size  # (inputs, rows, outputs)
-        if _agree(delta_X, np.einsum("iri->ri", jacobian) * D):
-            missing = "the off-diagonal terms are missing (for a softmax, -y_i y_j)"
-            return f": only the diagonal of its Jacobian is right, {missing}"
-        if _agree(delta_X, np.einsum("iro,ri->ro", jacobian, D)):
-            return ": its Jacobian is transposed"
+    if X.shape != D.shape:
+        return ""
+    try:
+        jacobian = _jacobian(outputs, X)  # (inputs, rows, outputs)
+    except Exception:  # as in `wrong_layers`
+        return ""
+    if _agree(delta, np.einsum("iri->ri", jacobian) * D):
+        missing = "the off-diagonal terms are missing (for a softmax, -y_i y_j)"
+        return f": only the diagonal of its Jacobian is right, {missing}"
+    if _agree(delta, np.einsum("iro,ri->ro", jacobian, D)):
+        return ": its Jacobian is transposed"
     return ""
 
 
-def _loss_mistake(network: Network, Z: np.ndarray, batch: Batch) -> list[str]:
-    loss, T = network.loss_function, batch.T
+def _loss_mistake(loss: Loss, Z: np.ndarray, T: np.ndarray) -> list[str]:
+    """Describe the mistake in the delta of a loss; the list is empty if the delta is correct."""
     given = loss.delta(Z, T)
-    size = _size(Z)
-    columns = [derivative_at_0(lambda t, e=e: loss.value(Z + size * t * e, T)) for e in np.eye(Z.shape[-1])]
-    expected = np.stack(columns, axis=-1) / size
+    expected = np.moveaxis(_jacobian(lambda Z: loss.value(Z, T), Z), 0, -1)
     if _agree(given, expected):
         return []
-    what = f"the delta of {type(loss).__name__} at the output is not the derivative of its value"
+    mistake = f"the delta of {type(loss).__name__} at the output is not the derivative of its value"
     if _agree(given, -expected):
-        return [f"{what}: its sign is wrong"]
-    right: Any = Changed(loss, delta=lambda Z, T: expected)
-    for words, delta in wrong_deltas(right, Z):
-        try:
-            if _agree(given, delta(Z, T)):
-                return [f"{what}: {words}"]
-        except (TypeError, ValueError):
-            continue
-    shares = given[expected != 0] / expected[expected != 0]
-    if shares.size and _agree(shares, shares[0]):
-        words = ratio_in_words(float(shares[0]), [Z.shape[-2]], 1e-6)
-        return [f"{what}: {words.replace('the gradient', 'it').replace('the expected one', 'the derivative')}"]
-    return [what]
+        return [f"{mistake}: its sign is wrong"]
+    with suppress(TypeError, ValueError):
+        for words, delta in _wrong_deltas(loss, Z, T, expected):
+            if _agree(given, delta):
+                return [f"{mistake}: {words}"]
+    ratios = given[expected != 0] / expected[expected != 0]
+    if ratios.size and _agree(ratios, ratios[0]):
+        words = ratio_in_words(float(ratios[0]), [Z.shape[-2]], 1e-6)
+        return [f"{mistake}: {words.replace('the gradient', 'it').replace('the expected one', 'the derivative')}"]
+    return [mistake]
 
 
 def _agree(a: Any, b: Any, precision: float = 1e-6) -> bool:

@@ -97,13 +97,15 @@ class Point:
         return np.concatenate([self.stepped(part, U) for part, U in moves]), True
 
     def one_sided(self, part: NamedPart, U: np.ndarray) -> OneSided:
-        """Return the one-sided derivatives along each row of U, (K, outputs).
+        """Return the one-sided derivatives along each row of U, (outputs, K).
 
         At a tie NumPy compares the imaginary parts of complex numbers, so a complex step finds the derivative on its
         side of the tie.
         """
-        left, right = -self.stepped(part, -U), self.stepped(part, U)
-        low, high = np.minimum(left, right), np.maximum(left, right)
+        left = -self.stepped(part, -U).T
+        right = self.stepped(part, U).T
+        low = np.minimum(left, right)
+        high = np.maximum(left, right)
         return OneSided(right, low, high, low, high)
 
     @cached_property

@@ -243,7 +243,7 @@ class NetworkPoint(Point):
         return summands
 
     def one_sided(self, part: NamedPart, U: np.ndarray) -> OneSided:
-        """Return the one-sided derivatives along each row of U, (K, 1).
+        """Return the one-sided derivatives along each row of U, (1, K).
 
         Backpropagation selects a side separately for each row and penalty that has a kink, so its gradient may be any
         sum of one-sided derivatives.
@@ -257,19 +257,24 @@ class NetworkPoint(Point):
             ]
         except Exception:  # as in `derivatives`
             return self._one_sided_nearby(part, U)
-        right, left = sides[0].sum(axis=1)[:, None], sides[1].sum(axis=1)[:, None]
-        least, largest = (choose(sides, axis=0).sum(axis=1)[:, None] for choose in (np.min, np.max))
-        own = (U @ self.own_gradient[0, part.span])[:, None]
-        return OneSided(np.clip(own, least, largest), np.minimum(left, right), np.maximum(left, right), least, largest)
+        right = sides[0].sum(axis=1)[None]
+        left = sides[1].sum(axis=1)[None]
+        least = np.min(sides, axis=0).sum(axis=1)[None]
+        largest = np.max(sides, axis=0).sum(axis=1)[None]
+        usual = np.clip(U @ self.own_gradient[0, part.span], least, largest)
+        return OneSided(usual, np.minimum(left, right), np.maximum(left, right), least, largest)
 
     def _one_sided_nearby(self, part: NamedPart, U: np.ndarray) -> OneSided:
         """Return the derivatives slightly to the left and right, for code that does not support ties."""
-        here = self.stepped(part, U)
-        near = 1e-9 * typical_size(self.sizes(part))
-        nearby = [complex_step(lambda steps, t=t: self.moved(part, t * U + steps), U) for t in (-near, near)]
-        low, high = np.minimum(*nearby), np.maximum(*nearby)
+        here = self.stepped(part, U).T
+        distance = 1e-9 * typical_size(self.sizes(part)) * U
+        left = complex_step(lambda steps: self.moved(part, steps - distance), U).T
+        right = complex_step(lambda steps: self.moved(part, steps + distance), U).T
+        low = np.minimum(left, right)
+        high = np.maximum(left, right)
         jumps = high - low > 1e-5 * np.maximum(np.abs(low), np.abs(high))  # without a jump, the function is smooth
-        low, high = np.where(jumps, low, here), np.where(jumps, high, here)
+        low = np.where(jumps, low, here)
+        high = np.where(jumps, high, here)
         return OneSided(here, low, high, low, high)
 
 

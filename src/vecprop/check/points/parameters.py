@@ -34,7 +34,17 @@ class NamedPart:
 
     def index(self, entry: int) -> tuple[int, ...]:
         """Convert an index in the flattened part to an index in the part."""
-        return tuple(int(i) for i in np.unravel_index(entry, self.shape))
+        return unraveled(entry, self.shape)
+
+
+def raveled(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
+    """Convert an index in an array to an index in the flattened array."""
+    return int(np.ravel_multi_index(index, shape)) if shape else 0
+
+
+def unraveled(number: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Convert an index in a flattened array to an index in the array."""
+    return tuple(int(index) for index in np.unravel_index(number, shape))
 
 
 def named_entry(parts: Iterable[NamedPart], place: int) -> str:
