@@ -46,15 +46,20 @@ DENSE = [
     Fault("compiled.run.dense._loops", "p[o:], O, I + 1", "p[o:], O, I", SMALL, "loops"),
     Fault("compiled.run.dense._put_weighted_rows", "+ d * D[s])", "- d * D[s])", SMALL, "loops"),
     Fault("compiled.run.dense._loops_back", "A_k[s] * delta_o[s]", "A_k[s] * delta_o[s] * (k < I)", SMALL, "loops"),
-    Fault("compiled.run.dense._blocks", "I + 1, left", "I, left", SMALL),
+    Fault("compiled.run.dense._blocks", "I + 1, A_at", "I, A_at", SMALL),
     Fault("compiled.run.dense._blocks_back", "delta, row, J, column, add",
           "delta, row, J, column, 0 * one", SEVERAL_TILES),
     Fault("compiled.gemm.products.multiply", "add != 0 or k > 0", "add != 0", DEEP_PRODUCTS),
     Fault("compiled.gemm.products.dots", "B + n * B_n", "B", hidden(vp.Tanh())),
-    Fault("compiled.gemm.vectors.dots_block", "builder.fadd(old, v.shuffle(total, total, places))", "old", SMALL),
+    Fault(
+        "compiled.gemm.vectors.dots_block",
+        "builder.fadd(previous, v.shuffle(total, total, indices))",
+        "previous",
+        SMALL,
+    ),
     Fault("compiled.run.dense._packed", "S, I + 1, p", "S, I, p", LARGE, "packed"),
     Fault("compiled.gemm.packed.multiply", "add != 0 or k > 0", "add != 0", LARGE, "packed"),
-    Fault("compiled.gemm.vectors.packed_block", "builder.fadd(v.load(at, mask), sum)", "sum", LARGE, "packed"),
+    Fault("compiled.gemm.vectors.packed_block", "builder.fadd(v.load(address, mask), sum)", "sum", LARGE, "packed"),
     Fault("compiled.run.dense._through_blas", "p[I * O + o]", "p[o]", SMALL, "BLAS"),
     Fault("compiled.run.dense._through_blas_back", "J_o = total", "J_o = -total", SMALL, "BLAS"),
     Fault("compiled.run.parallelism.sum_quarters", "[2 * n + i] + products", "[2 * n + i] - products", BY_INPUTS),
@@ -84,7 +89,7 @@ LOSSES = [
 ]  # fmt: skip
 
 NORMALIZATION = [
-    Fault("compiled.lower.loops._norm", "* kept[k, s] + b[k]", "* kept[k, s]", NORM),
+    Fault("compiled.lower.loops._norm", "* stored[k, s] + b[k]", "* stored[k, s]", NORM),
     Fault("compiled.lower.loops._norm_back", "delta[k, s] *= g[k]", "delta[k, s] *= g[k] * g[k]", NORM),
 ]  # fmt: skip
 
@@ -94,12 +99,12 @@ DROPPING = [
 ]  # fmt: skip
 
 ROWS = [
-    Fault("compiled.run.tiles.find_rows", "_loaded(weight, place,", "_loaded(0 * weight, place,", WEIGHTED),
-    Fault("compiled.run.tiles.gather_targets", "load(places.load(s))", "load(places.load(0))", CLASSES),
+    Fault("compiled.run.tiles.find_rows", "_loaded(weight, index,", "_loaded(0 * weight, index,", WEIGHTED),
+    Fault("compiled.run.tiles.gather_targets", "load(indices.load(s))", "load(indices.load(0))", CLASSES),
     Fault("compiled.lower.loops._weighted", "weight[s] * loss[s]", "loss[s]", WEIGHTED),
     Fault("compiled.run.tiles.gradient_of_rows", "smaller(start, 1)", "np.int64(0)", SEVERAL_TILES),
     Fault("compiled.run.measures.scale_of", "1 / n.cast", "1 / (n - 1).cast", SMALL),
-    Fault("compiled.run.steps.sum_shards", "J[i] += other[i]", "J[i] += J[i]", TWO_SHARDS),
+    Fault("compiled.run.steps.sum_shards", "J[i] += second[i]", "J[i] += J[i]", TWO_SHARDS),
 ]  # fmt: skip
 
 PENALTIES = [

@@ -132,7 +132,7 @@ def test_a_read_only_folder_is_used(monkeypatch, tmp_path):
     assert FOLDER() == kept
     assert cache.kept("a") == b"code"
     cache.keep("b", b"code")
-    assert not cache.is_kept("b")
+    assert cache.kept("b") is None
 
 
 def test_a_user_without_a_home(monkeypatch):

@@ -14,17 +14,26 @@ import importlib
 from ..system.threads import fork_lock, run_in_thread
 from ..system.versions import numba_fails
 
-_OF_ANOTHER_NUMBA = (
-    *(ImportError, NameError, AttributeError, LookupError, TypeError, ValueError),
-    *(AssertionError, OSError, RuntimeError, SystemError),
+_IMPORT_ERRORS = (
+    ImportError,
+    NameError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AssertionError,
+    OSError,
+    RuntimeError,
+    SystemError,
 )
+"""The errors that an unsupported release of Numba raises."""
 
 with fork_lock:
     try:
         # An import of Numba that was interrupted by Ctrl-C cannot be repeated.
         run_in_thread(lambda: importlib.import_module("numba"))
         from . import compiled_network, fits  # noqa: F401
-    except _OF_ANOTHER_NUMBA as error:
+    except _IMPORT_ERRORS as error:
         if isinstance(error, TimeoutError):  # raised by a signal handler
             raise
         raise ImportError(numba_fails(error)) from error

@@ -33,18 +33,26 @@ class BatchLoss:
 
     def __init__(self, network: Network, F: type, batch: Batch, noise: RandomKey | None = None) -> None:
         self.network, self.F, self.batch = network, F, batch
-        self.step = noise.step if noise else -1
-        program, N = program_of(network, F), batch.rows
+        program = program_of(network, F)
+        N = batch.rows
+        operations = N * program.operations
+        self.uses_blas = program.uses_blas
+        self.is_long = operations > LONG
+        self.rows = np.arange(N)
         self.shards = program.shards(N)
-        self.workers = min(threads.usable_threads(), self.shards) if N * program.operations > THREADED else 1
-        self.uses_blas, self.is_long = program.uses_blas, N * program.operations > LONG
-        self.rows, self.cuts = np.arange(N), [shard * N // self.shards for shard in range(self.shards + 1)]
+        self.workers = 1
+        if operations > THREADED:
+            self.workers = min(threads.usable_threads(), self.shards)
         self.scale = 1.0
         if network.reduction == "mean":
             self.scale = 1 / float(N if batch.weight is None else batch.weight.sum(dtype=float))
         self.context = program.training_context(self.workers)
         self.context.clear("tile_contents")
-        self.context.set(all_rows=self.rows, seed=as_word(noise.seed if noise else 0), training=batch_fields(batch, F))
+        self.context.set(all_rows=self.rows, training=batch_fields(batch, F))
+        self.step = -1  # without noise
+        if noise:
+            self.step = noise.step
+            self.context.set(seed=as_word(noise.seed))
         self.gradient_of_rows = _GRADIENT(gradient_address(F))
 
     def loss(self, theta: np.ndarray) -> np.ndarray:
@@ -58,28 +66,36 @@ class BatchLoss:
 
     def evaluate(self, theta: np.ndarray, gradient: np.ndarray) -> float:
         """Return the loss, and write its gradient to a nonempty array. The number of threads does not affect bits."""
-        gradients, losses = np.empty((self.shards, gradient.size), self.F), np.empty(self.shards)
+        N = self.batch.rows
+        gradients = np.empty((self.shards, gradient.size), self.F)
+        losses = np.empty(self.shards)
         self.context.set(theta=theta)
 
         def work(worker: int) -> None:
             for shard in range(worker, self.shards, self.workers):
-                some = self.rows[self.cuts[shard] : self.cuts[shard + 1]]
-                rows, own = (some.ctypes.data, some.size), gradients[shard].ctypes.data if gradient.size else 0
+                rows = self.rows[shard * N // self.shards : (shard + 1) * N // self.shards]
                 losses[shard] = self.gradient_of_rows(
-                    self.context.address, worker, 0, *rows, self.scale, self.step, own
+                    self.context.address,
+                    worker,
+                    0,
+                    rows.ctypes.data,
+                    rows.size,
+                    self.scale,
+                    self.step,
+                    gradients[shard].ctypes.data if gradient.size else 0,
                 )
 
         in_parallel = partial(threads.run_in_parallel, work, self.workers)
-        together = partial(threads.with_single_threaded_blas, in_parallel, self.uses_blas)
+        all_work = partial(threads.with_single_threaded_blas, in_parallel, self.uses_blas)
         if self.is_long:
-            threads.run_in_thread(together)  # Ctrl-C does not wait for the result
+            threads.run_in_thread(all_work)  # Ctrl-C does not wait for the result
             threads.check_cancelled()
         else:
-            threads.defer_sigint(lambda received: together())
+            threads.defer_sigint(lambda received: all_work())
         if gradient.size:
             gradient[...] = gradients[0]
-            for own in gradients[1:]:
-                gradient += own
+            for shard_gradient in gradients[1:]:
+                gradient += shard_gradient
             self.network._add_penalty_gradient(theta, gradient, self.batch)
         return float(sum(losses) + self.network._penalty(theta, self.batch))
 
@@ -96,17 +112,20 @@ def gradient_of_a_step(
     `BatchLoss`. The gradient J is read from the optimizer's moment, which equals -J with momentum 0 and learning rate
     1. The sign of -0 is lost.
     """
-    moment, seed, step = np.zeros_like(theta), int(noise.seed) if noise else 0, noise.step if noise else 0
+    moment = np.zeros_like(theta)
+    seed = step = 0
+    if noise:
+        seed = int(noise.seed)
+        step = noise.step
     plan = Plan(batch.rows, shuffle=False, seed=seed, clip_norm=None, running=True)  # equals the step's loss
     epochs = Epochs(network, np.array(theta), batch, None, _OPTIMIZER, [moment], np.array(theta), plan)
     epochs.context.set(noisy=network._random and noise is not None)
     threads.defer_sigint(lambda received: epochs.run(1, 0, step, steps_before=0, rates=np.ones(1)))
     record = epochs.context.record[0]
     # The recorded loss is this sum, but no loss is recorded if the gradient is not finite.
-    names = ("partial_losses", "shards", "penalties", "block_count")
-    losses, shards, penalties, blocks = (int(record[name]) for name in names)
-    parts = (ctypes.c_double * shards).from_address(losses), (ctypes.c_double * blocks).from_address(penalties)
-    return theta.dtype.type(sum(map(sum, parts))), 0 - moment
+    losses = (ctypes.c_double * int(record["shards"])).from_address(int(record["partial_losses"]))
+    penalties = (ctypes.c_double * int(record["block_count"])).from_address(int(record["penalties"]))
+    return theta.dtype.type(sum(losses) + sum(penalties)), 0 - moment
 
 
 _PREDICT = ctypes.CFUNCTYPE(None, _WORD, _WORD, _WORD)
@@ -201,7 +220,8 @@ class CompiledNetwork(SuggestsNames):
         if not _has_kernels(theta, X):
             return self.network.predict(theta, X)
         members = np.broadcast_shapes(theta.shape[:-1], X.shape[:-2])
-        thetas, rows = np.broadcast_to(theta, members + theta.shape[-1:]), np.broadcast_to(X, members + X.shape[-2:])
+        thetas = np.broadcast_to(theta, members + theta.shape[-1:])
+        rows = np.broadcast_to(X, members + X.shape[-2:])
         Y = np.empty((*members, X.shape[-2], self.network.outputs), theta.dtype)
         for member in np.ndindex(members):
             Y[member] = Predictor(self.network, np.array(thetas[member]))(rows[member])
@@ -241,16 +261,17 @@ class CompiledNetwork(SuggestsNames):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the loss and gradient of each member, computed sequentially."""
         weight = np.zeros(0) if batch.weight is None else batch.weight
-        of_targets = batch.T.shape[: -1 if batch.of_classes else -2]
-        leads = theta.shape[:-1], batch.X.shape[:-2], of_targets, weight.shape[:-1]
-        members = np.broadcast_shapes(*leads)
-        given = zip((theta, batch.X, batch.T, weight), leads, strict=True)
-        thetas, X, T, weights = (np.broadcast_to(array, members + array.shape[len(lead) :]) for array, lead in given)
+        axes = 1 if batch.of_classes else 2
+        members = np.broadcast_shapes(theta.shape[:-1], batch.X.shape[:-2], batch.T.shape[:-axes], weight.shape[:-1])
+        thetas = np.broadcast_to(theta, members + theta.shape[-1:])
+        X = np.broadcast_to(batch.X, members + batch.X.shape[-2:])
+        T = np.broadcast_to(batch.T, members + batch.T.shape[-axes:])
+        weights = np.broadcast_to(weight, members + weight.shape[-1:])
         loss = np.empty(members, theta.dtype)
         gradient = np.empty((*members, theta.shape[-1] if with_gradient else 0), theta.dtype)
         for member in np.ndindex(members):
-            own = Batch(X[member], T[member], None if batch.weight is None else weights[member])
-            batch_loss = BatchLoss(self.network, theta.dtype.type, own, noise)
+            member_batch = Batch(X[member], T[member], None if batch.weight is None else weights[member])
+            batch_loss = BatchLoss(self.network, theta.dtype.type, member_batch, noise)
             loss[member] = batch_loss.evaluate(np.ascontiguousarray(thetas[member]), gradient[member])
         return loss[()], gradient
 
@@ -261,12 +282,15 @@ class Predictor:
     def __init__(self, network: Network, theta: np.ndarray) -> None:
         self.network, self._theta, self._type = network, theta, theta.dtype
         program = program_of(network, theta.dtype.type)
-        self._context, self._uses_blas, self._tile = program.context(workers=1), program.uses_blas, program.tile
+        self._context = program.context(workers=1)
+        self._uses_blas = program.uses_blas
+        self._tile = program.tile
         self._context.set(link=program.link, theta=self._theta)
         self._predict = _PREDICT(predict_address(program.F))
         self._at_once = program.tile * (AT_ONCE // (program.tile * program.operations) + 1)
         self._numbers = np.arange(1)
-        self._guard, self._process = threading.Lock(), os.getpid()
+        self._guard = threading.Lock()
+        self._process = os.getpid()
 
     def __reduce__(self) -> tuple[type, tuple[Network, np.ndarray]]:
         """Pickle the network and the parameters, because machine code belongs to this process."""
@@ -284,13 +308,16 @@ class Predictor:
         if X.shape[1] != self.network.inputs:
             checked_rows(self.network, self._theta, X)
         if self._process != os.getpid():  # after a fork, a thread of the parent may still hold the lock
-            self._guard, self._process = threading.Lock(), os.getpid()
-        N, words = len(X), self._context.words
+            self._guard = threading.Lock()
+            self._process = os.getpid()
+        N = len(X)
+        words = self._context.words
         Y = np.empty((N, self.network.outputs), self._type)
         with self._guard:
             if len(self._numbers) < N:
                 self._numbers = np.arange(N)
-            words[_X], words[_PREDICTIONS] = address_of_array(X), address_of_array(Y)
+            words[_X] = address_of_array(X)
+            words[_PREDICTIONS] = address_of_array(Y)
             words[_DATA_ROWS] = words[_ROWS] = N
             if self._uses_blas:
                 rows = self._numbers[:1] if N == 1 else whole_tiles(N, self._tile)
@@ -317,11 +344,13 @@ class Predictor:
         Each call starts at a multiple of the tile size and has at least two rows, so that the predictions are
         bit-identical to a single call.
         """
-        first, N = address_of_array(rows), len(rows)
+        first = address_of_array(rows)
+        N = len(rows)
         while N:
             n = self._at_once if self._at_once + 1 < N else N
             self._predict(self._context.address, first, n)
-            first, N = first + 8 * n, N - n
+            first = first + 8 * n
+            N = N - n
 
 
 def whole_tiles(N: int, tile: int) -> np.ndarray:
@@ -333,12 +362,15 @@ def whole_tiles(N: int, tile: int) -> np.ndarray:
     return np.minimum(np.arange(-(-N // tile) * tile), N - 1)
 
 
-_X, _PREDICTIONS = OFFSETS["training"]["x"], OFFSETS["predictions"]
-_DATA_ROWS, _ROWS = OFFSETS["training"]["data_rows"], OFFSETS["training"]["rows"]
+_X = OFFSETS["training"]["x"]
+_PREDICTIONS = OFFSETS["predictions"]
+_DATA_ROWS = OFFSETS["training"]["data_rows"]
+_ROWS = OFFSETS["training"]["rows"]
 
 
 def _has_kernels(theta: Array, *arrays: Array, noise: RandomKey | None = None) -> bool:
     """Return whether the kernels support these arguments."""
-    plain = noise is None or (noise.rows is None and isinstance(noise.seed, int))
-    arrays_fit = all(isinstance(array, np.ndarray) and array.dtype == theta.dtype for array in (theta, *arrays))
-    return plain and arrays_fit and theta.dtype in (np.float32, np.float64)
+    if noise is not None and (noise.rows is not None or not isinstance(noise.seed, int)):
+        return False
+    has_one_type = all(isinstance(array, np.ndarray) and array.dtype == theta.dtype for array in (theta, *arrays))
+    return has_one_type and theta.dtype in (np.float32, np.float64)

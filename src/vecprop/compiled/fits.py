@@ -36,36 +36,47 @@ WORTH_A_THREAD = 2e5
 _RUN_MEMBERS = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 9)
 
 
+MOMENTS = "first", "second"
+RESULTS = "losses", "validation_losses", "validation_scores", "norms", "sizes", "done", "seconds", "last_finite"
+"""The fields of a record that hold the optimizer's moments and the results."""
+
+
 def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> dict[str, Any]:
     """Convert a batch to contiguous arrays of type F, and return them by the names of the record's fields.
 
     If `same` holds the fields of a batch with the same X, the inputs are not converted again.
     """
     nothing = np.zeros(0, F)
-    if same is not None:
+    fields: dict[str, Any] = {}
+    if same is None:
+        X: Any = batch.X
+        if isinstance(batch, SparseBatch):
+            fields = _sparse_fields(X, F)
+        elif batch.converted is not None:
+            fields = {"x": as_strided(X, (1,), X.strides[1:])}  # only for its address
+        else:
+            fields = {"x": np.ascontiguousarray(X, F if batch.expansion is None else X.dtype)}
+    else:
         fields = {name: same[name] for name in ("x", "kept", "edges", "expander") if name in same}
-    elif isinstance(batch, SparseBatch):
-        fields = _sparse_fields(batch.X, F)
-    elif batch.converted is not None:
-        fields = {"x": as_strided(batch.X, (1,), batch.X.strides[1:])}  # only for its address
-    else:
-        fields = {"x": np.ascontiguousarray(batch.X, F if batch.expansion is None else batch.X.dtype)}
-    T = np.ascontiguousarray(batch.T, np.int64 if batch.of_classes else F)
-    weight = nothing if batch.weight is None else np.ascontiguousarray(batch.weight, F)
+    fields |= {"data_rows": batch.X.shape[0], "rows": batch.rows, "t": nothing, "classes": nothing, "weight": nothing}
     if batch.of_classes:
-        fields |= {"t": nothing, "classes": T}
+        fields["classes"] = np.ascontiguousarray(batch.T, np.int64)
     else:
-        fields |= {"t": T, "classes": nothing, "gather_targets": gather_of(T.shape[-1], F)}
-    fields |= {"weight": weight, "data_rows": batch.X.shape[0], "rows": batch.rows}
+        fields["t"] = np.ascontiguousarray(batch.T, F)
+        fields["gather_targets"] = gather_of(batch.T.shape[-1], F)
+    if batch.weight is not None:
+        fields["weight"] = np.ascontiguousarray(batch.weight, F)
     if batch.chosen is not None:
         fields["chosen"] = np.ascontiguousarray(batch.chosen, np.int64)
     if batch.scaling is not None:
-        scaling, own = batch.scaling, F if batch.scaling.scale.dtype == F else np.float64
-        fields |= {name: np.ascontiguousarray(getattr(scaling, name), own) for name in ("shift", "scale")}
-        fields |= {"scaler": scale_address(F, own, bool(scaling.multiplies))}
+        scaling = batch.scaling
+        scaling_type = F if scaling.scale.dtype == F else np.float64
+        fields["shift"] = np.ascontiguousarray(scaling.shift, scaling_type)
+        fields["scale"] = np.ascontiguousarray(scaling.scale, scaling_type)
+        fields["scaler"] = scale_address(F, scaling_type, bool(scaling.multiplies))
     if batch.expansion is not None:
-        columns, edges = batch.expansion.columns, batch.expansion.edges
-        fields |= {"kept": columns, "kept_count": len(columns), "edges": edges}
+        columns = batch.expansion.columns
+        fields |= {"kept": columns, "kept_count": len(columns), "edges": batch.expansion.edges}
         fields |= {"row_bytes": batch.X.shape[1], "expander": batch.expansion.address(F)}
     if batch.converted is not None:
         row_bytes, column_bytes = batch.X.strides
@@ -73,12 +84,16 @@ def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> d
     return fields
 
 
-def _sparse_fields(X: Any, F: type) -> dict[str, Any]:
+def _sparse_fields(X, F: type) -> dict[str, Any]:
     """Return the fields of sparse rows, with sorted column indices."""
-    X = X if X.has_sorted_indices else X.sorted_indices()
-    names = {"x": (X.data, F), "kept": (X.indices, np.int32), "edges": (X.indptr, np.int64)}
-    arrays = {name: np.ascontiguousarray(array, kind) for name, (array, kind) in names.items()}
-    return {**arrays, "expander": sparse_rows_address(F)}
+    if not X.has_sorted_indices:
+        X = X.sorted_indices()
+    return {
+        "x": np.ascontiguousarray(X.data, F),
+        "kept": np.ascontiguousarray(X.indices, np.int32),
+        "edges": np.ascontiguousarray(X.indptr, np.int64),
+        "expander": sparse_rows_address(F),
+    }
 
 
 class Epochs:
@@ -96,25 +111,28 @@ class Epochs:
         plan: Plan,
         keeps_predictions: bool = False,
     ) -> None:
-        F = theta.dtype.type
+        self.F = F = theta.dtype.type
         program = program_of(network, F).for_batches(plan.batch_size)
+        self.uses_blas = program.uses_blas
+        self.operations = program.operations
+        self.workers = min(threads.usable_threads(), program.workers(plan.batch_size))
         data = batch_fields(batch, F)
         validation_data = {"rows": 0}
         if validation_batch is not None:
             validation_data = batch_fields(validation_batch, F, data if validation_batch.X is batch.X else None)
-        rows = data["rows"], validation_data["rows"]
-        self.workers = min(threads.usable_threads(), program.workers(plan.batch_size))
-        self.F, self.uses_blas, self.operations = F, program.uses_blas, program.operations
+        rows = data["rows"]
+        validation_rows = validation_data["rows"]
         words = np.zeros(BARRIER_WORDS + 2 * LINE // 8, np.int64)
         first = -address_of_array(words) % LINE // 8  # separate cache lines avoid false sharing
-        self.barrier, self.stop = words[first : first + BARRIER_WORDS], words[first + BARRIER_WORDS :]
-        template = _template(program, self.workers, *rows, plan, keeps_predictions, len(moments))
+        self.barrier = words[first : first + BARRIER_WORDS]
+        self.stop = words[first + BARRIER_WORDS :]
+        template = _template(program, self.workers, rows, validation_rows, plan, keeps_predictions, len(moments))
         self.context = context = Context(template)
         context.clear("tile_contents")
+        context.set(training=data, validation=validation_data, all_rows=np.arange(max(rows, validation_rows)))
         update, update_h = update_of(optimizer, F)
-        context.set(training=data, validation=validation_data, all_rows=np.arange(max(rows)), seed=as_word(plan.seed))
-        context.set(theta=theta, last_finite=last_finite, update=update, update_h=update_h)
-        context.set(barrier=self.barrier, stop=self.stop, **dict(zip(("first", "second"), moments, strict=False)))
+        context.set(theta=theta, last_finite=last_finite, update=update, update_h=update_h, seed=as_word(plan.seed))
+        context.set(barrier=self.barrier, stop=self.stop, **dict(zip(MOMENTS, moments, strict=False)))
         if batch.weight is not None:
             context.set(training={"weigher": self._weigher()})
             self._average_over(data, batch.rows)
@@ -128,23 +146,30 @@ class Epochs:
 
     def _average_over(self, data: dict[str, Any], rows: int) -> None:
         """Set the number and weights of the rows over which running losses are averaged."""
-        scale = 1 / rows if (weigher := self._weigher()) else 1.0
-        if weigher and data["weight"].size:
-            group, numbers = Context(training=data), np.arange(rows)
-            scale = _WEIGH(weigher)(group.address + TRAINING, numbers.ctypes.data, rows)
+        scale = 1.0
+        if weigher := self._weigher():
+            scale = 1 / rows
+            if data["weight"].size:
+                group = Context(training=data)
+                numbers = np.arange(rows)
+                scale = _WEIGH(weigher)(group.address + TRAINING, numbers.ctypes.data, rows)
         self.context.set(rows_of_all=rows, scale_of_all=scale)
 
     def take(
-        self, batch: Batch, places: np.ndarray, numbers: np.ndarray | None, own: slice | np.ndarray, rows: int
+        self, batch: Batch, chosen: np.ndarray, numbers: np.ndarray | None, trained_rows: slice | np.ndarray, rows: int
     ) -> None:
         """Set the rows of the next run: a part of an epoch's rows, in this order."""
         data = batch_fields(batch, self.F)
-        weight = data["weight"][own] if data["weight"].size else data["weight"]
-        weigher = self._weigher() if weight.size else 0
-        self.context.set(training={**data, "weigher": weigher, "chosen": places, "rows": len(places)})
+        weight = data["weight"]
+        weigher = 0
+        if weight.size:
+            weight = weight[trained_rows]
+            weigher = self._weigher()
+        self.context.set(training={**data, "weigher": weigher, "chosen": chosen, "rows": len(chosen)})
         self._average_over({"weight": weight, "data_rows": len(weight)}, rows)
         self.context.set(numbers=np.empty(0, np.int64) if numbers is None else numbers)
-        if (words := self.context.words)[OFFSETS["numbers"]]:
+        words = self.context.words
+        if words[OFFSETS["numbers"]]:
             words[OFFSETS["numbers"]] -= words[OFFSETS["all_rows"]]
         self.context.clear("tile_contents")
 
@@ -178,8 +203,9 @@ class Epochs:
         If ``is_stopped`` is given, this thread polls it several times a second while other threads run the epochs. If
         it returns True, these threads stop between two batches, and the unfinished epoch is undone.
         """
-        names, done = ("losses", "validation_losses", "norms", "sizes"), np.zeros(4, np.int64)
-        results: dict[str, Any] = dict(zip(names, np.zeros((4, max(count, 1)), self.F), strict=True))
+        done = np.zeros(4, np.int64)
+        losses, validation_losses, norms, sizes = np.zeros((4, max(count, 1)), self.F)
+        results = {"losses": losses, "validation_losses": validation_losses, "norms": norms, "sizes": sizes}
         results["validation_scores"] = np.zeros(max(count, 1))
         self.context.set(epochs=count, first_epoch=first_epoch, first_step=first_step, steps_before=steps_before)
         self.context.set(rates=rates, rate_stride=int(rates.size > 1), done=done, **results)
@@ -187,15 +213,14 @@ class Epochs:
         # A partial contains no Python code in which a signal handler could raise another exception.
         abandon = partial(self.barrier.__setitem__, ROUND, ABANDONED)
         work = partial(self.run_epochs, self.context)  # keeps the memory alive if this thread leaves early
-        together = partial(threads.run_in_parallel, work, self.workers, abandon)
-        all_work = partial(threads.with_single_threaded_blas, together, self.uses_blas)
+        in_parallel = partial(threads.run_in_parallel, work, self.workers, abandon)
+        all_work = partial(threads.with_single_threaded_blas, in_parallel, self.uses_blas)
         if is_stopped is None:
             all_work()
         else:
             threads.interruptible(all_work, is_stopped, partial(self.stop.__setitem__, 0, 1))
-            self.stop[0] = self.barrier[STOPPED] = (
-                0  # for the next run, if the handler of Ctrl-C lets training continue
-            )
+            # For the next run, if the handler of Ctrl-C lets training continue.
+            self.stop[0] = self.barrier[STOPPED] = 0
         # Use Python integers, because NumPy suppresses exceptions of signal handlers while it inspects an enum.
         epochs, steps, gradient_diverged, ended = done.tolist()
         return EpochResults(
@@ -214,33 +239,39 @@ def _template(
     program: Program, workers: int, rows: int, validation_rows: int, plan: Plan, keeps_predictions: bool, moments: int
 ) -> Context:
     """Return the template context that all fits with the same shapes and settings copy. No memory is reserved."""
-    number, shards, blocks = np.dtype(program.F).itemsize, program.shards(plan.batch_size), len(program.blocks)
-    parameters, in_batches = number * program.network.layout.size, plan.batch_size < rows
-    predicts, shuffled = plan.score is not None or keeps_predictions, plan.shuffle and in_batches
+    F, network = program.F, program.network
+    number = np.dtype(F).itemsize
+    shards = program.shards(plan.batch_size)
+    is_full = plan.batch_size == rows
+    stores_predictions = plan.score is not None or keeps_predictions
     parts = max(-(-max(rows, validation_rows) // CHUNK), shards)
+    parameters = number * network.layout.size
     memory = {"gradients": shards * parameters, "partial_losses": 8 * parts, "moved": number * workers * BLOCK}
-    memory |= dict.fromkeys(("squares", "moves", "penalties"), 8 * blocks)
-    memory |= {name: parameters * in_batches * (moments > k) for k, name in enumerate(("first_kept", "second_kept"))}
-    memory |= {"keys": 4 * rows * shuffled, "places": 4 * (rows + 1) * shuffled, "order": 8 * rows * shuffled}
-    memory["predictions"] = number * validation_rows * program.network.outputs * predicts
+    memory |= dict.fromkeys(("squares", "moves", "penalties"), 8 * len(program.blocks))
+    for k, name in enumerate(("first_kept", "second_kept")):
+        memory[name] = 0 if is_full or k >= moments else parameters
+    shuffled_rows = rows if plan.shuffle and not is_full else 0
+    memory |= {"keys": 4 * shuffled_rows, "places": 4 * (shuffled_rows + 1), "order": 8 * shuffled_rows}
+    memory["predictions"] = number * validation_rows * network.outputs if stores_predictions else 0
     context = program.training_context(workers, **memory)
     context.set(shards=shards, clip=plan.clip_norm or 0.0, batch_size=plan.batch_size, running=plan.running)
     in_pairs = shards == 4 and workers <= 2 and not program.split_layers
     context.set(in_pairs=in_pairs)
     if shards > 1:
-        context.set(sum_shards=sum_shards_address(program.F), next_shard=2 if in_pairs else 1)
+        context.set(sum_shards=sum_shards_address(F), next_shard=2 if in_pairs else 1)
     if context.words[OFFSETS["weight_spans"]]:
         has_l1 = any(context.words[OFFSETS[name]] for name in ("l1", "l1_averaged"))
-        context.set(penalize=penalize_address(program.F, has_l1))
+        context.set(penalize=penalize_address(F, has_l1))
     if validation_rows > 0 or not plan.running:
-        context.set(measure=measure_address(program.F), gradient_of_rows=gradient_address(program.F))
-    full, exact = plan.batch_size == rows, not (program.network._random or plan.running)
-    context.set(rows_of_all=rows, scale_of_all=1 / rows if program.network.reduction == "mean" else 1.0)
-    context.set(full=full, carried=full and exact, shuffle=shuffle_address() if shuffled else 0)
-    if predicts:
-        context.set(link=program.link, store=store_address(program.F))
+        context.set(measure=measure_address(F), gradient_of_rows=gradient_address(F))
+    context.set(rows_of_all=rows, scale_of_all=1 / rows if network.reduction == "mean" else 1.0)
+    context.set(full=is_full, carried=is_full and not (network._random or plan.running))
+    if shuffled_rows:
+        context.set(shuffle=shuffle_address())
+    if stores_predictions:
+        context.set(link=program.link, store=store_address(F))
     if plan.score:
-        context.set(validation_score=score_address(plan.score, program.F))
+        context.set(validation_score=score_address(plan.score, F))
     context.release()
     return context
 
@@ -270,45 +301,47 @@ class MemberFits:
     ) -> None:
         M, P = thetas.shape
         self.F = thetas.dtype.type
-        self.thetas, self.last_finite = _apart(M, P, self.F), _apart(M, P, self.F)
+        self.epochs = epochs
+        self.thetas = _apart(M, P, self.F)
+        self.last_finite = _apart(M, P, self.F)
         self.best = _apart(M, P, self.F) if stopping else self.thetas
         self.thetas[...] = self.last_finite[...] = self.best[...] = thetas
         self.moments = {name: _apart(M, P, self.F) for name in optimizer.moments}
         self.losses, self.norms, self.sizes = np.empty((3, M, epochs + 1), self.F)
+        validation_rows = 0 if validation_batch is None else validation_batch.rows
         self.validation_losses = np.empty((M, 0 if validation_batch is None else epochs + 1), self.F)
         self.validation_scores = np.empty((M, epochs + 1 if plan.score else 0))
-        kept, rows = (epochs + 1 if keeps_predictions else 0), 0 if validation_batch is None else validation_batch.rows
-        self.validation_predictions = np.empty((M, kept, rows, network.outputs), self.F)
+        predicted_epochs = epochs + 1 if keeps_predictions else 0
+        self.validation_predictions = np.empty((M, predicted_epochs, validation_rows, network.outputs), self.F)
         self.done = _apart(M, 4, np.int64)
         self.done[:, 3] = Ended.NOT_STARTED
-        self.seconds, self.epochs = np.zeros(M), epochs
-        start = network, self.thetas[0], batch, validation_batch, optimizer
-        moments = [moment[0] for moment in self.moments.values()]
-        with threads.limit_threads(1):
-            fit = Epochs(*start, moments, self.last_finite[0], plan, keeps_predictions)
-        self.uses_blas = fit.uses_blas
-        self.work = epochs * batch.rows * fit.operations
-        self.needed = fit.context.reserved
+        self.seconds = np.zeros(M)
         self.memory = _apart(M, MEMORY.itemsize // 8, float)
         self.memory[:, :2] = np.inf  # the lowest loss, and the loss at the latest improvement
+        moments = [moment[0] for moment in self.moments.values()]
+        with threads.limit_threads(1):
+            data = network, self.thetas[0], batch, validation_batch
+            fit = Epochs(*data, optimizer, moments, self.last_finite[0], plan, keeps_predictions)
+        self.uses_blas = fit.uses_blas
+        self.work = epochs * batch.rows * fit.operations
         if stopping:
             fit.stop_by(stopping, self.memory[0], self.best[0])
-        none = np.empty(0, np.int64)  # `run` sets one list of all rows for all fits
-        fit.context.set(epochs=epochs, rates=rates, rate_stride=int(rates.size > 1), all_rows=none)
+        no_rows = np.empty(0, np.int64)  # `run` sets one list of all rows for all fits
+        fit.context.set(epochs=epochs, rates=rates, rate_stride=int(rates.size > 1), all_rows=no_rows)
         fit.context.release()
         self.context = fit.context
+        self.rates = rates
         self.records = np.repeat(fit.context.record, M)
-        results = "losses", "validation_losses", "validation_scores", "norms", "sizes", "done", "seconds", "last_finite"
-        each = {"theta": self.thetas, **{name: getattr(self, name) for name in results}}
-        each |= dict(zip(("first", "second"), self.moments.values(), strict=False))
+        arrays = {name: getattr(self, name) for name in RESULTS}
+        arrays |= dict(zip(MOMENTS, self.moments.values(), strict=False))
+        arrays["theta"] = self.thetas
         if stopping:
-            each |= {"memory": self.memory, "best": self.best}
+            arrays |= {"memory": self.memory, "best": self.best}
         if keeps_predictions:
-            each["kept_predictions"] = self.validation_predictions
-        for name, array in each.items():
+            arrays["kept_predictions"] = self.validation_predictions
+        for name, array in arrays.items():
             self.records[name] = array.ctypes.data + array.strides[0] * np.arange(M)
         self.records["seed"] = [as_word(seed) for seed in seeds]
-        self.kept = [*each.values()]  # keeps alive the arrays that kernels write to
 
 
 def _apart(M: int, size: int, dtype: type) -> np.ndarray:
@@ -335,26 +368,35 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], object] | None, mea
     numbers = np.argsort(-work, kind="stable")
     workers = min(threads.usable_threads(), len(contexts), 1 + int(work.sum() / WORTH_A_THREAD))
     queue = np.zeros(2, np.int64)  # the number of started fits; whether to stop
-    needed = {name: max(cohort.needed[name] for cohort in cohorts) for name in cohorts[0].needed}
-    starts = starts_of(needed.values())
+    names = list(cohorts[0].context.reserved)
+    starts = starts_of(max(cohort.context.reserved[name] for cohort in cohorts) for name in names)
     memory = KeptMemory(workers * starts[-1] + LINE)  # scratch memory of each thread, reused for each fit
-    scratch = np.zeros((workers, len(needed) + 2), np.int64)
-    scratch[:, : len(needed)] = memory.start + starts[-1] * np.arange(workers)[:, None] + starts[:-1]
-    offsets = np.array([OFFSETS[name] for name in needed])
+    scratch = np.zeros((workers, len(names) + 2), np.int64)
+    scratch[:, : len(names)] = memory.start + starts[-1] * np.arange(workers)[:, None] + starts[:-1]
+    offsets = np.array([OFFSETS[name] for name in names])
     all_rows = np.arange(max(contexts[rows]["rows"].max() for rows in ("training", "validation")))
     contexts["all_rows"] = all_rows.ctypes.data
     contexts["stop"] = queue[1:].ctypes.data
-    run_members, run_epochs = _RUN_MEMBERS(members_address(F)), epochs_address(F)
-    kept = [(cohort.context, cohort.kept, memory, all_rows) for cohort in cohorts]
+    run_members = _RUN_MEMBERS(members_address(F))
+    run_epochs = epochs_address(F)
+    used_memory = [memory, all_rows, *(vars(cohort).copy() for cohort in cohorts)]
 
-    def work_on(worker: int, kept: Any = kept) -> None:  # keeps the memory alive while a thread works
-        fits, own = (contexts.ctypes.data, numbers.ctypes.data, len(contexts)), scratch[worker].ctypes.data
-        run_members(*fits, queue.ctypes.data, own, len(needed), offsets.ctypes.data, measures, run_epochs)
+    def work_on(worker: int, used_memory=used_memory) -> None:  # keeps the memory alive while a thread works
+        run_members(
+            contexts.ctypes.data,
+            numbers.ctypes.data,
+            len(contexts),
+            queue.ctypes.data,
+            scratch[worker].ctypes.data,
+            len(names),
+            offsets.ctypes.data,
+            measures,
+            run_epochs,
+        )
 
-    def all_work() -> None:
-        uses_blas = any(cohort.uses_blas for cohort in cohorts)
-        threads.with_single_threaded_blas(lambda: threads.run_in_parallel(work_on, workers), uses_blas)
-
+    in_parallel = partial(threads.run_in_parallel, work_on, workers)
+    uses_blas = any(cohort.uses_blas for cohort in cohorts)
+    all_work = partial(threads.with_single_threaded_blas, in_parallel, uses_blas)
     # stop() contains no Python code in which a signal handler could raise.
     stop = partial(queue.__setitem__, 1, 1)
     if monitor is None:

@@ -1,8 +1,7 @@
 """Epochs of members that train in lockstep, as a theta with leading axes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import prod
-from typing import Any
 
 import numpy as np
 
@@ -24,19 +23,29 @@ class MembersEpochs:
     have completed are run again. A member that early stopping has ended keeps its parameters and last losses.
     """
 
-    def __init__(self, training: Any, batch: Batch, validation_batch: Batch | None) -> None:
+    def __init__(self, training, batch: Batch, validation_batch: Batch | None) -> None:
         """Prepare the epochs of a `train.run.Run` on training and validation rows."""
-        state, best, self.data = training.state, training.best, (batch, validation_batch)
-        self.network, self.optimizer, self.plan = training.network, training.settings.optimizer, training.plan
-        self.own = {"thetas": state.theta, "last_finite": training.last_finite}
-        self.own |= {name: state.optimizer[name] for name in self.optimizer.moments}
-        self.members, self.rule = state.theta.shape[:-1], None if best is None else best.rule._as_numbers()
-        if best is not None:
-            self.own |= {"memory": np.moveaxis(best.memory, 0, -1), "best": best.theta}
+        state = training.state
+        self.data = batch, validation_batch
+        self.network = training.network
+        self.optimizer = training.settings.optimizer
+        self.plan = training.plan
+        self.members = state.theta.shape[:-1]
+        self.arrays = {"thetas": state.theta, "last_finite": training.last_finite}
+        for name in self.optimizer.moments:
+            self.arrays[name] = state.optimizer[name]
+        self.rule = None
+        if training.best is not None:
+            self.rule = training.best.rule._as_numbers()
+            self.arrays["memory"] = np.moveaxis(training.best.memory, 0, -1)
+            self.arrays["best"] = training.best.theta
         program = program_of(self.network, state.theta.dtype.type)
         self.operations = prod(self.members) * program.for_batches(self.plan.batch_size).operations
-        known = {name: getattr(state.history, curve) for name, curve in CURVES.items()}
-        self.latest = {name: values[-1].ravel() for name, values in known.items() if len(values)}
+        self.latest = {}
+        for name, curve in CURVES.items():
+            values = getattr(state.history, curve)
+            if len(values):
+                self.latest[name] = values[-1].ravel()
         self.fits: MemberFits | None = None  # reused if the next run has the same number of epochs
 
     def measure(self, is_stopped: Callable[[], object] | None = None) -> EpochResults:
@@ -50,45 +59,42 @@ class MembersEpochs:
         first_step: int,
         steps_before: int,
         rates: np.ndarray,
-        is_stopped: Any = None,
+        is_stopped: Callable[[], object] | None = None,
     ) -> EpochResults:
         """Run ``count`` epochs like `Epochs.run`; each member may have its own learning rate."""
         start = {"first_epoch": first_epoch, "first_step": first_step, "steps_before": steps_before}
         runs = np.ones(prod(self.members), bool)
         if self.rule and count:
-            runs = self.own["memory"][..., 2].ravel() < self.rule[0]
+            runs = self.arrays["memory"][..., 2].ravel() < self.rule[0]
         fits = self._copies(count, runs, rates, start, is_stopped)
-        done, steps, by_gradient, why = fits.done.T.copy()
-        is_held = ~runs | (why == Ended.STALLED)
+        done, steps, gradient_diverged, reasons = fits.done.T.copy()
+        is_held = ~runs | (reasons == Ended.STALLED)
         is_short = ~is_held & (done < count)
-        epochs = int(done[is_short].min() if is_short.any() else done.max() if is_held.all() else count)
-        ended = is_short & (done == epochs)  # the members that ended first
-        if diverged := bool(by_gradient[ended].any()):
-            ended &= by_gradient != 0
-            ended &= steps == steps[ended].min()
-        stopped = bool((~is_held & ((why == Ended.INTERRUPTED) | (why == Ended.NOT_STARTED))).any())
-        self.fits = None if stopped else self.fits  # the stop flag of the kernels is still set
-        curves, known = {}, max(count, 1)
-        for name in CURVES:
-            values = getattr(fits, name)
-            values = values[:, :known].copy() if values.size else np.zeros((len(runs), known))
-            for member in np.flatnonzero(is_held & (done < known) & (done > 0)):
-                values[member, done[member] :] = values[member, done[member] - 1]
-            values[~runs] = self.latest.get(name, np.full(len(runs), np.nan))[~runs, None]
-            latest = values[:, max(epochs, 1) - 1].copy()
-            self.latest[name] = latest if count else self.latest.get(name, latest)
-            if name == "norms":
-                values[~ended, epochs:] = 0
-            curves[name] = values.T.reshape(known, *self.members)
-        if epochs and count:
-            fits = self._copies(epochs, runs, rates, start) if is_short.any() else fits
-            for name, array in self.own.items():
-                array[...] = {**vars(fits), **fits.moments}[name].reshape(array.shape)
-        steps = int(steps[ended].min(initial=2**62))
         stalled = bool(is_held.all())
+        epochs = count
+        if is_short.any():
+            epochs = int(done[is_short].min())
+        elif stalled:
+            epochs = int(done.max())
+        is_first = is_short & (done == epochs)  # the members that ended first
+        diverged = bool(gradient_diverged[is_first].any())
+        if diverged:
+            is_first &= gradient_diverged != 0
+            is_first &= steps == steps[is_first].min()
+        is_interrupted = (reasons == Ended.INTERRUPTED) | (reasons == Ended.NOT_STARTED)
+        stopped = bool((~is_held & is_interrupted).any())
+        if stopped:
+            self.fits = None  # the stop flag of the kernels is still set
+        curves = self._curves(fits, count, epochs, runs, is_held)
+        curves["norms"][epochs:, ~is_first.reshape(self.members)] = 0
+        if epochs and count:
+            if is_short.any():
+                fits = self._copies(epochs, runs, rates, start)
+            for name, copies in self._copies_of_arrays(fits):
+                self.arrays[name][...] = copies.reshape(self.arrays[name].shape)
         return EpochResults(
             epochs,
-            steps,
+            int(steps[is_first].min(initial=2**62)),
             stalled=stalled,
             stopped=stopped,
             diverged=epochs < count and not (stalled or stopped),
@@ -96,24 +102,70 @@ class MembersEpochs:
             **curves,
         )
 
+    def _curves(
+        self, fits: MemberFits, count: int, epochs: int, runs: np.ndarray, is_held: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Return the values of each epoch, (E, *M), where ended members repeat their last values."""
+        recorded = max(count, 1)
+        done = fits.done[:, 0]
+        curves = {}
+        for name in CURVES:
+            values = np.zeros((len(runs), recorded))
+            if getattr(fits, name).size:
+                values = getattr(fits, name)[:, :recorded].copy()
+            for member in np.flatnonzero(is_held & (done < recorded) & (done > 0)):
+                values[member, done[member] :] = values[member, done[member] - 1]
+            if name in self.latest:
+                values[~runs] = self.latest[name][~runs, None]
+            else:
+                values[~runs] = np.nan
+            if count or name not in self.latest:
+                self.latest[name] = values[:, max(epochs, 1) - 1].copy()
+            curves[name] = values.T.reshape(recorded, *self.members)
+        return curves
+
+    def _copies_of_arrays(self, fits: MemberFits) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield the name and the copies of each array that training changes."""
+        for name in self.arrays:
+            yield name, fits.moments[name] if name in fits.moments else getattr(fits, name)
+
     def _copies(
-        self, count: int, runs: np.ndarray, rates: np.ndarray, start: dict[str, int], is_stopped: Any = None
+        self,
+        count: int,
+        runs: np.ndarray,
+        rates: np.ndarray,
+        start: dict[str, int],
+        is_stopped: Callable[[], object] | None = None,
     ) -> MemberFits:
         """Return copies of all members, after running some of them."""
-        M, thetas = len(runs), self.own["thetas"].reshape(len(runs), -1)
+        M = len(runs)
         if self.fits is None or self.fits.epochs != count:
-            planned = self.optimizer, self.plan, [self.plan.seed] * M, count, rates, self.rule
-            self.fits = MemberFits(self.network, thetas, *self.data, *planned)
+            self.fits = MemberFits(
+                self.network,
+                self.arrays["thetas"].reshape(M, -1),
+                *self.data,
+                self.optimizer,
+                self.plan,
+                seeds=[self.plan.seed] * M,
+                epochs=count,
+                rates=rates,
+                stopping=self.rule,
+            )
             self.records = self.fits.records
-        fits, fits.done[:] = self.fits, (0, 0, 0, Ended.NOT_STARTED)
-        for name, array in self.own.items():
-            {**vars(fits), **fits.moments}[name][...] = array.reshape(M, -1)
-        each = np.ascontiguousarray(rates.reshape(len(rates), -1).T)
-        own = {"rates": each.ctypes.data + each.strides[0] * np.arange(M) * (len(each) > 1)}
-        own |= start if count else {"stopping": 0}
-        for name, values in (own | {"rate_stride": len(rates) > 1}).items():
-            self.records[name] = values
-        fits.records, fits.kept = self.records[runs], [*fits.kept, each]
+        fits = self.fits
+        fits.done[:] = 0, 0, 0, Ended.NOT_STARTED
+        for name, copies in self._copies_of_arrays(fits):
+            copies[...] = self.arrays[name].reshape(M, -1)
+        fits.rates = np.ascontiguousarray(rates.reshape(len(rates), -1).T)
+        self.records["rates"] = fits.rates.ctypes.data
+        if len(fits.rates) > 1:
+            self.records["rates"] += fits.rates.strides[0] * np.arange(M)
+        self.records["rate_stride"] = len(rates) > 1
+        if count:
+            for name, number in start.items():
+                self.records[name] = number
+        else:
+            self.records["stopping"] = 0
+        fits.records = self.records[runs]
         run([fits], is_stopped, measures=False)
-        fits.kept.pop()
         return fits

@@ -20,7 +20,9 @@ from .run.epochs import epochs_address
 from .run.parallelism import QUARTERS, SplitLayer, WeightSplit, algorithm_of, blocks_of, quarters_address, split_of
 from .run.tiles import LAYER, TILE_CONTENTS, gather_of, gradient_address
 
-TILE, LARGEST_TILE, TILE_BYTES = 128, 512, 2**16
+TILE = 128
+LARGEST_TILE = 512
+TILE_BYTES = 2**16
 """The maximum rows of a tile, the maximum for small networks, and the maximum bytes of a small network's workspace.
 
 The workspace of a small network then fits into the cache, and a small full batch stays in its tile between steps.
@@ -42,28 +44,33 @@ MOST_SHARDS = 4
 """The maximum number of shards of a batch; each has a separate gradient, and the gradients must be summed."""
 
 
-def unsupported(network: Network, F: type, optimizer: Any = None, score: str | None = None) -> str | None:
+def unsupported(network: Network, F: type, optimizer=None, score: str | None = None) -> str | None:
     """Return the reason why these parts have no kernels of type F, if any. A subclass counts as a different part."""
-    optimizers, moments = [] if optimizer is None else [optimizer], getattr(optimizer, "moments", ())
-    if len(moments) >= len(loops.UPDATES):
-        most = len(loops.UPDATES) - 1
-        return f"{type(optimizer).__name__} has {len(moments)} moments, and kernels support at most {most}"
-    for part in (*network.layers, network.loss_function, *network.penalties, *optimizers):
-        own = catalog.BY_CLASS.get(Dense if type(part) is SparseDense else type(part))
-        if own is None:
+    moments = len(getattr(optimizer, "moments", ()))
+    most = len(loops.UPDATES) - 1
+    if moments > most:
+        return f"{type(optimizer).__name__} has {moments} moments, and kernels support at most {most}"
+    parts = [*network.layers, network.loss_function, *network.penalties]
+    if optimizer is not None:
+        parts.append(optimizer)
+    for part in parts:
+        registered = catalog.BY_CLASS.get(Dense if type(part) is SparseDense else type(part))
+        if registered is None:
             if reason := reason_against(part, F):
                 return reason
-        elif not own.kernel:
+        elif not registered.kernel:
             return f"{type(part).__name__} has no kernel"
-    return None if score is None or score in LOOPS else f"the score {score!r} has no kernel"
+    if score is not None and score not in LOOPS:
+        return f"the score {score!r} has no kernel"
+    return None
 
 
 _tried: dict[Any, str | None] = {}
 
 
-def failure(network: Network, F: type, optimizer: Any) -> str | None:
+def failure(network: Network, F: type, optimizer) -> str | None:
     """Return the reason why the network's kernels cannot be compiled, if any, as the end of a sentence."""
-    kinds = F, *map(type, (*network.layers, network.loss_function, optimizer))
+    key = F, *map(type, (*network.layers, network.loss_function, optimizer))
 
     def compile_all() -> None:
         if optimizer is not None:
@@ -71,15 +78,14 @@ def failure(network: Network, F: type, optimizer: Any) -> str | None:
             loops.update_of(optimizer, F)
         program_of(network, F)
 
-    if kinds not in _tried:
-        _tried[kinds] = trial.failure(compile_all)
-    return _tried[kinds]
+    if key not in _tried:
+        _tried[key] = trial.failure(compile_all)
+    return _tried[key]
 
 
 def require_kernels(network: Network, F: type) -> None:
     """Raise ValueError if there are no kernels of type F for a network."""
-    reason = trial.missing() or unsupported(network, F)
-    if reason is not None:
+    if reason := trial.missing() or unsupported(network, F):
         raise ValueError(f"This network cannot be compiled, because {reason}: use the network itself.")
 
 
@@ -99,19 +105,24 @@ class Program:
         self.split_layers: list[SplitLayer] = []
         self.table = np.zeros(len(network.layers), LAYER)
         self.h = np.zeros((len(network.layers), H_SIZE))
-        inputs = network.inputs, *network.widths
-        dense = [number for number, layer in enumerate(network.layers) if isinstance(layer, Dense)]
-        self.dense_sizes = [(inputs[n], inputs[n + 1], isinstance(network.layers[n], SparseDense)) for n in dense]
+        self.table["inputs"] = (network.inputs, *network.widths[:-1])
+        self.table["outputs"] = network.widths
+        self.dense_sizes: list[tuple[int, int, bool]] = []
+        for row, layer in zip(self.table, network.layers, strict=True):
+            if isinstance(layer, Dense):
+                self.dense_sizes.append((int(row["inputs"]), int(row["outputs"]), isinstance(layer, SparseDense)))
         # Three products per weight, each a multiplication and an addition, and about 40 operations per activation.
         self.operations = 6 * sum(I * O for I, O, _ in self.dense_sizes) + 40 * sum(network.widths)
         algorithms = [algorithm_of(I, O, batch, is_sparse) for I, O, is_sparse in self.dense_sizes]
-        self.uses_blas, self.number = Algorithm.BLAS in algorithms, np.dtype(F).itemsize
+        self.uses_blas = Algorithm.BLAS in algorithms
+        self.number = np.dtype(F).itemsize
         self.by_rows = isinstance(network.layers[0], Dense) and algorithms[0] is Algorithm.BLAS
         self.large = self.by_rows or Algorithm.PACKED in algorithms
         self.workspace_size = 0  # per row, until the number of rows of a tile is known
-        self.packing_at = self._reserve(-(-packing_size(F) // LARGE_TILE)) if Algorithm.PACKED in algorithms else 0
+        self.packing_at = 0
+        if Algorithm.PACKED in algorithms:
+            self.packing_at = self._reserve(-(-packing_size(F) // LARGE_TILE))
         self.table["by_rows"][0] = self.by_rows
-        self.table["inputs"], self.table["outputs"] = (network.inputs, *network.widths[:-1]), network.widths
         for tensor in reversed(network.layout.tensors):
             self.table["start"][tensor.layer] = tensor.start
         for row, h, layer in zip(self.table, self.h, network.layers, strict=True):
@@ -123,24 +134,31 @@ class Program:
         self.workspace_size *= self.tile
         self.table["output_at"] *= self.tile
         self.table["extra_at"] *= self.tile
-        self.width, self.tile_features = max(network.inputs, *network.widths), network.inputs + 1
+        self.width = max(network.inputs, *network.widths)
+        self.tile_features = network.inputs + 1
         if algorithms[:1] == [Algorithm.SPARSE]:  # tiles of sparse rows do not hold all columns
-            self.width, self.tile_features = max(network.widths), SPARSE_ROW_WORDS * 8 // self.number
+            self.width = max(network.widths)
+            self.tile_features = SPARSE_ROW_WORDS * 8 // self.number
 
-    def _describe(self, layer: Any, row: Any) -> None:
+    def _describe(self, layer, row) -> None:
         """Set the addresses of a layer's kernels, and reserve its memory in the workspace."""
         if isinstance(layer, Dense):
-            I, O = int(row["inputs"]), int(row["outputs"])
-            sizes = I, O, self.batch, isinstance(layer, SparseDense)
-            algorithm, split = algorithm_of(*sizes), split_of(*sizes)
-            row["is_dense"], row["extra_at"], row["split"] = 1, self.packing_at, split.value
+            I = int(row["inputs"])
+            O = int(row["outputs"])
+            is_sparse = isinstance(layer, SparseDense)
+            algorithm = algorithm_of(I, O, self.batch, is_sparse)
+            split = split_of(I, O, self.batch, is_sparse)
+            row["is_dense"] = True
+            row["extra_at"] = self.packing_at
+            row["split"] = split
             row["product"] = product_address(algorithm, self.F)
             row["forward"], row["backward"] = dense_addresses(algorithm, self.F)
             if split is not WeightSplit.NONE:
                 self.split_layers.append(SplitLayer(int(row["start"]), I, O))
                 row["forward_of_all"], row["backward_of_all"] = split_addresses(split, self.F)
             if split is WeightSplit.INPUTS:
-                row["forward"], row["extra_at"] = quarters_address(self.F), self._reserve(QUARTERS * O)
+                row["forward"] = quarters_address(self.F)
+                row["extra_at"] = self._reserve(QUARTERS * O)
             if algorithm is Algorithm.SPARSE:
                 row["extra_at"] = self._reserve(O)
         elif isinstance(layer, LayerNorm):
@@ -150,7 +168,8 @@ class Program:
             row["extra_at"] = self._reserve(int(row["inputs"]))
             row["forward"], row["backward"] = loops.drop_addresses(self.F)
         else:
-            row["forward"], row["backward"] = loops.map_address(layer, self.F), loops.derivative_address(layer, self.F)
+            row["forward"] = loops.map_address(layer, self.F)
+            row["backward"] = loops.derivative_address(layer, self.F)
 
     def _reserve(self, features: int) -> int:
         """Reserve features in the workspace; return their offset for a tile of one row."""
@@ -159,7 +178,8 @@ class Program:
 
     def _rows_of_tile(self) -> int:
         """Return the maximum number of rows of a tile, given the workspace per row."""
-        tile, bytes_a_row = LARGE_TILE if self.large else TILE, self.workspace_size * self.number
+        tile = LARGE_TILE if self.large else TILE
+        bytes_a_row = self.workspace_size * self.number
         while not self.large and tile < LARGEST_TILE and 2 * tile * bytes_a_row <= TILE_BYTES:
             tile *= 2
         if self.batch:  # a shard is one tile
@@ -201,11 +221,21 @@ class Program:
     def _prediction_template(self) -> Context:
         """Return the template context of all predictions."""
         network = self.network
-        gather = 0 if isinstance(network.layers[0], SparseDense) else gather_of(network.inputs, self.F, self.by_rows)
-        context = Context(table=self.table, layers=len(self.table), h=self.h, by_rows=self.by_rows, gather=gather)
-        context.set(loss_h=hyperparameters(network.loss_function), p=network.layout.size)
-        context.set(inputs=network.inputs, outputs=network.outputs, workspace_size=self.workspace_size)
-        context.set(tile_features=self.tile_features, tile_rows=self.tile)
+        context = Context(
+            table=self.table,
+            layers=len(self.table),
+            h=self.h,
+            by_rows=self.by_rows,
+            loss_h=hyperparameters(network.loss_function),
+            p=network.layout.size,
+            inputs=network.inputs,
+            outputs=network.outputs,
+            workspace_size=self.workspace_size,
+            tile_features=self.tile_features,
+            tile_rows=self.tile,
+        )
+        if not isinstance(network.layers[0], SparseDense):
+            context.set(gather=gather_of(network.inputs, self.F, self.by_rows))
         return context
 
     @lru_cache(maxsize=256)  # noqa: B019
@@ -214,20 +244,31 @@ class Program:
         network = self.network
         penalized = [t for t in network.layout.tensors if t.penalized and network.penalties]
         spans = np.array([(t.start, t.start + t.size) for t in penalized], np.int64)
-        strengths: dict[str, Any] = dict.fromkeys(("l2", "l2_averaged", "l1", "l1_averaged"), 0.0)
+        strengths: dict[str, float] = dict.fromkeys(("l2", "l2_averaged", "l1", "l1_averaged"), 0.0)
         for penalty in network.penalties:
-            kind = type(penalty).__name__.lower()  # only L1 and L2 have kernels
-            strengths[f"{kind}_averaged" if penalty.averaged else kind] += penalty.strength
+            name = type(penalty).__name__.lower()  # only L1 and L2 have kernels
+            if penalty.averaged:
+                name += "_averaged"
+            strengths[name] += penalty.strength
         # Small tiles are padded to whole vectors, unless the padding would need masks.
         is_padded = self.tile > TILE and not (self.large or self.batch or network._random)
-        context = Context(self._prediction_template(), spans=spans, weight_spans=len(spans), **strengths)
-        context.set(loss=loops.loss_address(network.loss_function, self.F), mean=network.reduction == "mean")
-        context.set(noisy=network._random, row_multiple=VECTOR_BYTES // self.number if is_padded else 1)
-        context.set(delta_size=(self.width + 3) * self.tile)  # the softmax loss needs three additional features
-        if not self.split_layers:  # otherwise a fit may not need it
+        context = Context(
+            self._prediction_template(),
+            spans=spans,
+            weight_spans=len(spans),
+            loss=loops.loss_address(network.loss_function, self.F),
+            mean=network.reduction == "mean",
+            noisy=network._random,
+            row_multiple=VECTOR_BYTES // self.number if is_padded else 1,
+            delta_size=(self.width + 3) * self.tile,  # the softmax loss needs three additional features
+            blocks=self.blocks,
+            block_count=len(self.blocks),
+            **strengths,
+        )
+        if self.split_layers:
+            context.set(gradient_of_batch=batch_address(self.F))
+        else:  # otherwise a fit may not need it
             context.set(gradient_of_rows=gradient_address(self.F))
-        context.set(blocks=self.blocks, block_count=len(self.blocks))
-        context.set(gradient_of_batch=batch_address(self.F) if self.split_layers else 0)
         return context
 
     @property
@@ -246,13 +287,17 @@ class Program:
         """Return a context for losses and gradients, with memory per worker or shard and for additional fields."""
         context = Context(self._training_template(), workers=workers)
         numbers = self.number * (max(self.shards(self.batch), workers) if self.split_layers else workers)
-        features = {"row_weights": 1, "row_losses": 1, "deltas": 2 * (self.width + 3), "transposed": self.width + 3}
-        memory |= {name: numbers * count * self.tile for name, count in features.items()}
-        memory |= {"tile_contents": workers * TILE_CONTENTS, "tile_places": workers * self.tile * 8}
+        rows = numbers * self.tile
+        memory |= {"row_weights": rows, "row_losses": rows, "transposed": rows * (self.width + 3)}
+        memory |= {"deltas": 2 * memory["transposed"], "tile_contents": workers * TILE_CONTENTS}
+        memory["tile_places"] = workers * self.tile * 8
         context.reserve(**self._tile_memory(numbers), **memory)
         return context
 
     def _tile_memory(self, numbers: int) -> dict[str, int]:
-        features = {"tile": self.tile_features, "targets": self.network.outputs}
-        rows = {name: numbers * count * self.tile for name, count in features.items()}
-        return {**rows, "workspace": numbers * self.workspace_size}
+        rows = numbers * self.tile
+        return {
+            "tile": rows * self.tile_features,
+            "targets": rows * self.network.outputs,
+            "workspace": numbers * self.workspace_size,
+        }

@@ -22,12 +22,13 @@ from .vectors import dots_block, product_block, transposed_block, vector_bytes
 block: Any = None
 half: Any = None
 quarter: Any = None
-one: Any = None
-two: Any = None
-four: Any = None
+one_column: Any = None
+two_columns: Any = None
+four_columns: Any = None
 rows = columns = lanes = size = 0
 
-B_BYTES, LEAST_DEPTH = 2**15, 32
+B_BYTES = 2**15
+LEAST_DEPTH = 32
 """The maximum bytes of a part of B that stays in the L1 cache, and the minimum number of rows of a part.
 
 With fewer rows, loading and storing C would take longer than reading B from a slower cache.
@@ -42,9 +43,12 @@ def multiply(M, N, K, A, A_m, A_k, B, B_k, C, C_m, add):
     """
     depth = larger(B_BYTES // (N * size), LEAST_DEPTH) if M < K and K * N * size > B_BYTES else larger(K, 1)
     for k in range(0, larger(K, 1), depth):
-        K_here, adds = smaller(depth, K - k), np.int64(add != 0 or k > 0)
+        K_here = smaller(depth, K - k)
+        adds = np.int64(add != 0 or k > 0)
         for m in range(0, M, rows):
-            A_at, B_at, C_at = A + m * A_m + k * A_k, B + k * B_k, C + m * C_m
+            A_at = A + m * A_m + k * A_k
+            B_at = B + k * B_k
+            C_at = C + m * C_m
             if M - m <= rows // 4:  # few rows left: use blocks with fewer rows and more columns
                 for n in range(0, N, 2 * columns):
                     quarter(M - m, N - n, K_here, A_at, A_m, A_k, B_at + n * size, B_k, C_at + n * size, C_m, adds)
@@ -64,14 +68,14 @@ def dots(M, N, K, A, A_m, B, B_n, C, C_m, add):
     """
     if N == 1:
         for m in range(0, M, lanes):
-            one(M - m, N, K, A + m * A_m, A_m, B, B_n, C + m * C_m, C_m, add)
+            one_column(M - m, N, K, A + m * A_m, A_m, B, B_n, C + m * C_m, C_m, add)
     elif N == 2:
         for m in range(0, M, lanes // 2):
-            two(M - m, N, K, A + m * A_m, A_m, B, B_n, C + m * C_m, C_m, add)
+            two_columns(M - m, N, K, A + m * A_m, A_m, B, B_n, C + m * C_m, C_m, add)
     else:
         for m in range(0, M, lanes // 4):
             for n in range(0, N, 4):
-                four(M - m, N - n, K, A + m * A_m, A_m, B + n * B_n, B_n, C + m * C_m + n * size, C_m, add)
+                four_columns(M - m, N - n, K, A + m * A_m, A_m, B + n * B_n, B_n, C + m * C_m + n * size, C_m, add)
 
 
 def transpose(M, N, A, A_m, B, B_n):
@@ -106,14 +110,19 @@ def _lanes(F: type) -> int:
 
 
 def _names_of_multiply(F: type) -> dict[str, Any]:
-    lanes, rows = _lanes(F), 8 if vector_bytes() == 64 else 4  # 16 or 8 sums use half of the registers
-    sizes = {"block": (rows, 2), "half": (rows // 2, 4), "quarter": (rows // 4, 4)}
-    blocks = {name: product_block(F, lanes, *size) for name, size in sizes.items()}
-    return {**blocks, "rows": rows, "columns": 2 * lanes}
+    lanes = _lanes(F)
+    rows = vector_bytes() // 8  # 16 or 8 sums use half of the registers
+    return {
+        "block": product_block(F, lanes, rows, 2),
+        "half": product_block(F, lanes, rows // 2, 4),
+        "quarter": product_block(F, lanes, rows // 4, 4),
+        "rows": rows,
+        "columns": 2 * lanes,
+    }
 
 
 @cache
-def multiply_of(F: type) -> Any:
+def multiply_of(F: type):
     """Return `multiply` as a compiled function for type F."""
     return njit(filled_in(multiply, F, **_names_of_multiply(F)), **INNER)
 
@@ -122,15 +131,22 @@ multiply_address = addresses_of(multiply, names=_names_of_multiply)
 
 
 @cache
-def dots_of(F: type) -> Any:
+def dots_of(F: type):
     """Return `dots` as a compiled function for type F."""
     lanes = _lanes(F)
-    one, two, four = (dots_block(F, lanes, columns) for columns in (1, 2, 4))
-    return njit(filled_in(dots, F, one=one, two=two, four=four, lanes=lanes), **INNER)
+    function = filled_in(
+        dots,
+        F,
+        lanes=lanes,
+        one_column=dots_block(F, lanes, 1),
+        two_columns=dots_block(F, lanes, 2),
+        four_columns=dots_block(F, lanes, 4),
+    )
+    return njit(function, **INNER)
 
 
 @cache
-def transpose_of(F: type) -> Any:
+def transpose_of(F: type):
     """Return `transpose` as a compiled function for type F."""
     lanes = _lanes(F)
     block = transposed_block(F, lanes, indexed=False)
@@ -157,30 +173,32 @@ def _gemm(typing, address, transposed, sizes, beta, like, A, B, C):
 
     def generate(context, builder, signature, values):
         address, transposed, sizes, beta, _, A, B, C = values
-        number = context.get_value_type(like)
-        integer, letter = ir.IntType(32), ir.IntType(8)
+        integer = ir.IntType(32)
+        letter = ir.IntType(8)
+        pointer = letter.as_pointer()
 
         def stored(value):
-            place = builder.alloca(value.type)
-            builder.store(value, place)
-            return builder.bitcast(place, letter.as_pointer())
+            address = builder.alloca(value.type)
+            builder.store(value, address)
+            return builder.bitcast(address, pointer)
 
-        def flag(place):  # 84 is "T", 78 is "N"
-            return stored(builder.select(builder.extract_value(transposed, place), letter(84), letter(78)))
+        def flag(index):  # 84 is "T", 78 is "N"
+            return stored(builder.select(builder.extract_value(transposed, index), letter(84), letter(78)))
 
-        def size(place):
-            return stored(builder.trunc(builder.extract_value(sizes, place), integer))
+        def size(index):
+            return stored(builder.trunc(builder.extract_value(sizes, index), integer))
 
-        one = stored(ir.Constant(number, 1.0))
-        A, B, C = (builder.inttoptr(matrix, letter.as_pointer()) for matrix in (A, B, C))
-        m, n, k, ld_a, ld_b, ld_c = (size(place) for place in range(6))
+        one = stored(ir.Constant(context.get_value_type(like), 1.0))
+        A, B, C = (builder.inttoptr(matrix, pointer) for matrix in (A, B, C))
+        m, n, k, ld_a, ld_b, ld_c = map(size, range(6))
         arguments = [flag(0), flag(1), m, n, k, one, A, ld_a, B, ld_b, stored(beta), C, ld_c]
-        function = ir.FunctionType(ir.VoidType(), [letter.as_pointer()] * len(arguments)).as_pointer()
+        function = ir.FunctionType(ir.VoidType(), [pointer] * len(arguments)).as_pointer()
         builder.call(builder.inttoptr(address, function), arguments)
         return context.get_dummy_value()
 
-    tuples = types.UniTuple(types.boolean, 2), types.UniTuple(types.intp, 6)
-    return types.void(types.intp, *tuples, like, like, *[types.intp] * 3), generate
+    return types.void(
+        types.intp, types.UniTuple(types.boolean, 2), types.UniTuple(types.intp, 6), like, like, *[types.intp] * 3
+    ), generate
 
 
 @njit(nogil=True, error_model="numpy")
@@ -189,5 +207,13 @@ def blas_product(blas, A, A_by_columns, B, B_by_columns, add, C, M, N, K):
     zero = A.dtype.type(0)
     # BLAS reads a row-major matrix as its transpose, so it computes Cᵀ = Bᵀ Aᵀ.
     sizes = N, M, K, K if B_by_columns else N, M if A_by_columns else K, N
-    matrices = B.ctypes.data, A.ctypes.data, C.ctypes.data
-    _gemm(blas, (B_by_columns != 0, A_by_columns != 0), sizes, zero + add, zero, *matrices)
+    _gemm(
+        blas,
+        (B_by_columns != 0, A_by_columns != 0),
+        sizes,
+        zero + add,
+        zero,
+        B.ctypes.data,
+        A.ctypes.data,
+        C.ctypes.data,
+    )

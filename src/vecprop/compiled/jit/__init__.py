@@ -1,7 +1,6 @@
 """Compilation by Numba: options, intrinsics, and hints for loops."""
 
-from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec
+from typing import Any
 
 from llvmlite import ir
 from numba import extending, types
@@ -33,13 +32,8 @@ ONCE: dict[str, Any] = {**INNER, "inline": "always"}
 ONCE_IN_ORDER: dict[str, Any] = {**IN_ORDER, "inline": "always"}
 """Options of inlined functions whose results must be bit-identical to NumPy's."""
 
-Arguments = ParamSpec("Arguments")
-
-
-def intrinsic(written: Callable[Concatenate[Any, Arguments], Any]) -> Callable[Arguments, Any]:
-    """Return a Numba intrinsic, typed without its first argument (the typing context), which callers omit."""
-    made: Any = extending.intrinsic(written)
-    return made
+intrinsic: Any = extending.intrinsic
+"""Numba's decorator for functions that generate instructions. Callers omit their first argument, `typing`."""
 
 
 @intrinsic

@@ -4,8 +4,6 @@ The arrays are created by private methods of Numba's target context. If a method
 reference engine is used.
 """
 
-from typing import Any
-
 import numpy as np
 from llvmlite import ir
 from numba import from_dtype, njit, types
@@ -20,7 +18,8 @@ def array_of(element, dimensions):
 
     def generate(context, builder, signature, values):
         number = context.get_data_type(element)
-        address, sizes = values[0], list(values[1 : 1 + dimensions])
+        address = values[0]
+        sizes = list(values[1 : 1 + dimensions])
         pointer = number.as_pointer()
         cast = builder.bitcast if isinstance(address.type, type(pointer)) else builder.inttoptr
         itemsize = context.get_constant(types.intp, context.get_abi_sizeof(number))
@@ -63,7 +62,8 @@ def _reader(element):
     return intrinsic(lambda typing, address, size: (array_type(types.intp, types.intp), generate))
 
 
-words_at, doubles_at = _reader(types.int64), _reader(types.float64)
+words_at = _reader(types.int64)
+doubles_at = _reader(types.float64)
 
 
 @intrinsic
@@ -82,7 +82,7 @@ def part(typing, array, start, end):
     return array_type(array, types.intp, types.intp), generate
 
 
-def record_at(fields: np.dtype) -> Any:
+def record_at(fields: np.dtype):
     """Return an intrinsic that returns the record at an address; its fields can be read and written by name.
 
     The record is neither copied nor reference-counted: a field access is a load or a store at an offset from the
@@ -92,25 +92,29 @@ def record_at(fields: np.dtype) -> Any:
     return of_numbers(lambda address: Fields(record, address.builder, address.value), record)
 
 
-def records_at(fields: np.dtype) -> Any:
+def records_at(fields: np.dtype):
     """Return an intrinsic that returns a record of a table, given the address of the table and an index."""
-    at, size = record_at(fields), fields.itemsize
-    return of_numbers(lambda address, index: at.formula(address + index * size), from_dtype(fields))
+    record = record_at(fields)
+    size = fields.itemsize
+    return of_numbers(lambda address, index: record.formula(address + index * size), from_dtype(fields))
 
 
 @of_numbers
 def copy_bytes(source, target, size) -> None:
     """Copy memory from one address to another."""
-    builder, pointer = size.builder, ir.IntType(8).as_pointer()
+    builder = size.builder
+    pointer = ir.IntType(8).as_pointer()
     move = builder.module.declare_intrinsic("llvm.memcpy", [pointer, pointer, size.kind])
-    places = (builder.inttoptr(address.value, pointer) for address in (target, source))
-    builder.call(move, [*places, size.value, ir.IntType(1)(0)])
+    pointers = (builder.inttoptr(address.value, pointer) for address in (target, source))
+    builder.call(move, [*pointers, size.value, ir.IntType(1)(0)])
 
 
 @of_numbers
 def clear_bytes(address, size) -> None:
     """Fill memory at an address with zeros."""
-    builder, pointer, byte = size.builder, ir.IntType(8).as_pointer(), ir.IntType(8)
+    builder = size.builder
+    pointer = ir.IntType(8).as_pointer()
+    byte = ir.IntType(8)
     fill = builder.module.declare_intrinsic("llvm.memset", [pointer, size.kind])
     builder.call(fill, [builder.inttoptr(address.value, pointer), byte(0), size.value, ir.IntType(1)(0)])
 

@@ -35,22 +35,24 @@ _BY_TEXT = (types.Type, ir.Type, ir.Constant)
 _CONSTANTS = frozenset(dis.hasconst)
 
 
-def digest(*roots: Any) -> str:
+def digest(*roots) -> str:
     """Return a digest of functions and values, including everything that they reference."""
     numbers: dict[int, int] = {}
-    kept, made, todo = [], hashlib.sha256(), [*reversed(roots)]
+    referenced = []
+    hashed = hashlib.sha256()
+    todo = [*reversed(roots)]
     while todo:
         value = todo.pop()
         text, parts = (f"number {numbers[id(value)]}", []) if id(value) in numbers else _described(value)
         if parts:
             numbers[id(value)] = len(numbers)
-            kept.append(value)  # keep the value alive, so that its id is not reused
-        made.update(f"{text} {len(parts)}\n".encode())
+            referenced.append(value)  # keep the value alive, so that its id is not reused
+        hashed.update(f"{text} {len(parts)}\n".encode())
         todo += reversed(parts)
-    return made.hexdigest()
+    return hashed.hexdigest()
 
 
-def _described(value: Any) -> tuple[str, list[Any]]:
+def _described(value) -> tuple[str, list[Any]]:
     """Return a description of a value, and the values that it contains or references."""
     kind = type(value).__name__
     if isinstance(value, _PLAIN):
@@ -72,8 +74,8 @@ def _described(value: Any) -> tuple[str, list[Any]]:
         return f"enum {value.__name__}", [(name, member.value) for name, member in members.items()]
     if isinstance(value, type):
         unused = "__", "_abc"  # attributes that Python sets
-        kinds = FunctionType | partialmethod
-        own = [own for name, own in vars(value).items() if isinstance(own, kinds) or not name.startswith(unused)]
+        functions = FunctionType | partialmethod
+        own = [own for name, own in vars(value).items() if isinstance(own, functions) or not name.startswith(unused)]
         return f"class {value.__qualname__}", [*value.__bases__, *own]
     if isinstance(value, np.ndarray):
         return f"array {value.dtype} {value.shape} {value.tobytes().hex()}", []
@@ -86,7 +88,7 @@ def _described(value: Any) -> tuple[str, list[Any]]:
     raise TypeError(f"A kernel references {value!r}, whose contents cannot be hashed.")
 
 
-def _is_outside(value: Any) -> bool:
+def _is_outside(value) -> bool:
     """Return whether a function or class belongs to one of the packages in `_OUTSIDE`."""
     package = str(getattr(value, "__module__", None)).partition(".")[0]
     return isinstance(value, FunctionType | type) and package in _OUTSIDE
@@ -120,11 +122,14 @@ def _names(code: CodeType) -> Iterator[str]:
 def instructions(code: CodeType) -> str:
     """Return the instructions of a code object with the constants that they load but without the docstring."""
     raw = bytearray(code.co_code)
-    loaded, extended = [], 0
+    loaded = []
+    extended = 0
     for at in range(0, len(raw), 2):
-        operation, argument = raw[at], raw[at + 1] | extended << 8
+        operation = raw[at]
+        argument = raw[at + 1] | extended << 8
         if operation in _CONSTANTS:
-            raw[at + 1], constant = 0, code.co_consts[argument]
+            raw[at + 1] = 0
+            constant = code.co_consts[argument]
             loaded.append(instructions(constant) if isinstance(constant, CodeType) else _constant(constant))
         extended = argument if operation == dis.EXTENDED_ARG else 0
     arguments = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount
@@ -132,7 +137,7 @@ def instructions(code: CodeType) -> str:
     return f"{raw.hex()} {code.co_exceptiontable.hex()} {arguments} {names} {loaded}"
 
 
-def _constant(value: Any) -> str:
+def _constant(value) -> str:
     """Return a constant's type and value; the elements of a set are sorted."""
     if isinstance(value, frozenset | tuple):
         parts = [_constant(part) for part in value]
@@ -156,27 +161,27 @@ def folder() -> Path | None:
     the user's cache folder is used.
     """
     wrong: dict[str, None] = {}
-    for place in filter(None, (find() for find in (_chosen, _own))):
-        if (why := _unusable(place)) is None:
+    for path in filter(None, (find() for find in (_chosen, _own))):
+        if (reason := _unusable(path)) is None:
             break
-        wrong[f"{place} ({why})"] = None
+        wrong[f"{path} ({reason})"] = None
     else:
-        place = None
-    if wrong or place is None:
-        instead = "each process compiles them" if place is None else f"{place} is used instead"
-        what = f"Compiled kernels cannot be stored in {' and '.join(wrong) or 'a home folder'}, so {instead}"
-        warnings.warn(f"{what}: set VECPROP_CACHE_DIR to a folder that only you can write to.", stacklevel=2)
-    return place
+        path = None
+    if wrong or path is None:
+        instead = "each process compiles them" if path is None else f"{path} is used instead"
+        problem = f"Compiled kernels cannot be stored in {' and '.join(wrong) or 'a home folder'}, so {instead}"
+        warnings.warn(f"{problem}: set VECPROP_CACHE_DIR to a folder that only you can write to.", stacklevel=2)
+    return path
 
 
-def _unusable(place: Path) -> str | None:
+def _unusable(path: Path) -> str | None:
     """Create a folder, and return the reason why it is unusable, if any. Read-only folders with kernels are usable."""
     with suppress_system_errors():
-        place.mkdir(0o755, parents=True, exist_ok=True)
+        path.mkdir(0o755, parents=True, exist_ok=True)
     with suppress_system_errors():
-        if why := _distrust(place.stat()):
-            return why
-        if _is_writable(place) or any(place.glob(f"*{_SUFFIX}")):
+        if reason := _distrust(path.stat()):
+            return reason
+        if _is_writable(path) or any(path.glob(f"*{_SUFFIX}")):
             return None
     return "it is not writable"
 
@@ -190,8 +195,8 @@ def _distrust(status: os.stat_result) -> str | None:
     return "other users can write to it" if status.st_mode & 0o022 else None
 
 
-def _is_writable(place: Path) -> bool:
-    with suppress_system_errors(), tempfile.TemporaryFile(dir=place):
+def _is_writable(path: Path) -> bool:
+    with suppress_system_errors(), tempfile.TemporaryFile(dir=path):
         return True
     return False
 
@@ -205,19 +210,13 @@ def _own() -> Path | None:
     """Return the user's cache folder, or None for a user without a home."""
     from platformdirs import user_cache_path
 
-    place = user_cache_path("vecprop", appauthor=False)
-    return place if place.is_absolute() else None
+    path = user_cache_path("vecprop", appauthor=False)
+    return path if path.is_absolute() else None
 
 
 def _file(name: str) -> Path | None:
     path = folder()
     return None if path is None else path / f"{name}{_SUFFIX}"
-
-
-def is_kept(name: str) -> bool:
-    """Return whether the cache contains a kernel with this name."""
-    file = _file(name)
-    return file is not None and file.is_file()
 
 
 @contextmanager
@@ -245,10 +244,10 @@ def kept(name: str) -> bytes | None:
         if file is None:
             return None
         with file.open("rb") as opened:
-            if why := _distrust(os.fstat(opened.fileno())):
+            if reason := _distrust(os.fstat(opened.fileno())):
                 if not _said:
                     _said.append(file)
-                    warnings.warn(f"{file} is ignored and compiled again, since {why}: remove it.", stacklevel=2)
+                    warnings.warn(f"{file} is ignored and compiled again, since {reason}: remove it.", stacklevel=2)
                 return None
             content = opened.read()
         if content[:32] == _checksum(name, content[32:]):
@@ -268,11 +267,11 @@ def keep(name: str, code: bytes) -> None:
     file = _file(name)
     if file is None:
         return
-    made = file.with_suffix(f".{secrets.token_hex(8)}")
+    temporary = file.with_suffix(f".{secrets.token_hex(8)}")
     with suppress_system_errors():  # a full disk, or a read-only folder: the next process compiles again
         try:
-            with open(made, "xb", opener=lambda path, flags: os.open(path, flags, 0o644)) as opened:
+            with open(temporary, "xb", opener=lambda path, flags: os.open(path, flags, 0o644)) as opened:
                 opened.write(_checksum(name, code) + code)
-            os.replace(made, file)
+            os.replace(temporary, file)
         except OSError:
-            made.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)

@@ -19,14 +19,15 @@ def _caller(names, result=""):
 
     Arguments are words, except that a star marks the address of an array, and a colon marks a double.
     """
-    kinds = [next(sign for sign in _TYPES if name.startswith(sign)) for name in names.split()]
+    signs = [next(sign for sign in _TYPES if name.startswith(sign)) for name in names.split()]
 
     def formula(address: Number, values: tuple[Any, ...]) -> Number:
-        function = ir.FunctionType(_TYPES[result] if result else ir.VoidType(), [_TYPES[kind] for kind in kinds])
-        builder, parts = address.builder, [address.of(value).value for value in values]
-        for place, kind in enumerate(kinds):
+        function = ir.FunctionType(_TYPES[result] if result else ir.VoidType(), [_TYPES[kind] for kind in signs])
+        builder = address.builder
+        parts = [address.of(value).value for value in values]
+        for index, kind in enumerate(signs):
             if kind == "*":
-                parts[place] = builder.inttoptr(parts[place], _TYPES[kind])
+                parts[index] = builder.inttoptr(parts[index], _TYPES[kind])
         return Number(builder, builder.call(builder.inttoptr(address.value, function.as_pointer()), parts))
 
     return of_numbers(formula, types.float64 if result else types.void)
@@ -42,7 +43,7 @@ forward_of_all = _caller("context layer worker n")
 backward_of_all = _caller("context layer worker n current")
 
 # Loops over formulas, for n numbers or a tile; see `lower.loops`.
-link = _caller("rows outputs *Z *Y *h")
+link = _caller("I O rows p *Z *Y *h")
 # Return the weighted loss of the rows without padding, and store the loss and the delta of all rows.
 loss = _caller("rows outputs unpadded *Z *T *weight *delta *loss *h", result=":")
 # Write the change of each parameter to moved, and return the squared norm of the step.

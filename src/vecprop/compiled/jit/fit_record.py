@@ -96,7 +96,8 @@ OFFSETS = _offsets(FIT)
 """The offset of each field in words of eight bytes: ``OFFSETS["epochs"]``, ``OFFSETS["training"]["x"]``."""
 
 _DOUBLES = {OFFSETS[name] for name in FIT.names or () if FIT[name] == np.float64}
-_AS_DOUBLE, _AS_WORD = Struct("d"), Struct("q")
+_AS_DOUBLE = Struct("d")
+_AS_WORD = Struct("q")
 
 
 class KeptMemory:
@@ -135,20 +136,21 @@ class _Returned(weakref.ref[KeptMemory]):
 class Context:
     """The record of a fit. It keeps alive the arrays and the memory that it refers to."""
 
-    def __init__(self, base: "Context | None" = None, **entries: Any) -> None:
+    def __init__(self, base: "Context | None" = None, **entries) -> None:
         self._array = np.zeros(FIT.itemsize // 8, np.int64) if base is None else base._array.copy()
         self.address = self._as_parameter_ = address_of_array(self._array)  # ctypes accepts a context as an argument
         self.reserved = {} if base is None else base.reserved
         self.words = self._array.data  # a memoryview: writing a word is twice as fast
         self._arrays = {} if base is None else dict(base._arrays)
-        self._layout, self._memory = None if base is None else base._layout, None
+        self._layout = None if base is None else base._layout
+        self._memory = None
         if self._layout is not None:
             offsets, starts, size = self._layout
             self._memory = KeptMemory(size)
             self._array[offsets] = starts + self._memory.start
         self.set(**entries)
 
-    def set(self, offsets: dict[str, Any] = OFFSETS, /, **entries: Any) -> None:
+    def set(self, offsets: dict[str, Any] = OFFSETS, /, **entries) -> None:
         """Set fields to numbers, arrays (which are kept alive) or dicts with the fields of a group."""
         for name, value in entries.items():
             offset = offsets[name]
@@ -172,7 +174,8 @@ class Context:
         assert self._layout is None, "memory is reserved once"
         *starts, total = starts_of(sizes.values())
         offsets = np.array([OFFSETS[name] for name in sizes])
-        self.reserved, self._layout = sizes, (offsets, np.array(starts), total + LINE)
+        self.reserved = sizes
+        self._layout = (offsets, np.array(starts), total + LINE)
         self._memory = KeptMemory(total + LINE)
         self._array[offsets] = np.array(starts) + self._memory.start
 
@@ -195,7 +198,7 @@ def starts_of(sizes: Iterable[int]) -> list[int]:
     return list(accumulate(map(aligned, sizes), initial=0))
 
 
-def address_of_array(array: Any) -> int:
+def address_of_array(array) -> int:
     """Return the address of a contiguous array."""
     try:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))  # three times as fast as .ctypes

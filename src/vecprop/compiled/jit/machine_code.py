@@ -4,14 +4,13 @@ import logging
 from collections.abc import Callable
 from functools import cache
 from types import FunctionType
-from typing import Any
 
 import numpy as np
 from numba import types
 
 from ...system.threads import fork_lock, run_in_thread
 from . import OPTIONS
-from .cache import alone, digest, is_kept, keep, kept
+from .cache import alone, digest, keep, kept
 from .numba_internals import compiled, loaded, settings
 
 _OPTIONS = {name: value for name, value in OPTIONS.items() if name != "nogil"}
@@ -23,7 +22,7 @@ def _say() -> None:
     logging.getLogger("vecprop").warning("vecprop: compiling for this processor, once")
 
 
-def filled_in(template: FunctionType, F: type, suffix: str = "", **names: Any) -> FunctionType:
+def filled_in(template: FunctionType, F: type, suffix: str = "", **names) -> FunctionType:
     """Return a copy of a template with values for its placeholders; ``number`` is F, and ``size`` the bytes of an F."""
     names = {"number": F, "size": np.dtype(F).itemsize, **names}
     function = FunctionType(template.__code__, {**template.__globals__, **names}, template.__name__)
@@ -35,7 +34,7 @@ def filled_in(template: FunctionType, F: type, suffix: str = "", **names: Any) -
 class Kernel:
     """A template that is compiled or loaded from the cache. By default, it takes words and returns nothing."""
 
-    def __init__(self, template: FunctionType, F: type, suffix: str = "", signature: Any = None, **names: Any) -> None:
+    def __init__(self, template: FunctionType, F: type, suffix: str = "", signature=None, **names) -> None:
         self.function = filled_in(template, F, suffix, **names)
         self.signature = signature or types.void(*[types.intp] * template.__code__.co_argcount)
         made_of = digest(self.function, str(self.signature), _OPTIONS, settings())
@@ -46,8 +45,6 @@ class Kernel:
         return run_in_thread(self._loaded)
 
     def _loaded(self) -> int:
-        if not is_kept(self.name):
-            _say()
         with fork_lock:  # also, the compiler is not thread-safe
             return loaded(kept(self.name) or self._compiled())
 
@@ -60,11 +57,11 @@ class Kernel:
         return code
 
 
-def addresses_of(template: FunctionType, signature: Any = None, names: Any = lambda F: {}) -> Callable[[type], int]:
+def addresses_of(template: FunctionType, signature=None, names=lambda F: {}) -> Callable[[type], int]:
     """Return a cached function that returns the address of a template's `Kernel` for a floating-point type."""
     return cache(lambda F: address_of(template, F, signature=signature, **names(F)))
 
 
-def address_of(template: FunctionType, F: type, suffix: str = "", signature: Any = None, **names: Any) -> int:
+def address_of(template: FunctionType, F: type, suffix: str = "", signature=None, **names) -> int:
     """Return the address of a template's `Kernel`."""
     return Kernel(template, F, suffix, signature, **names).address()

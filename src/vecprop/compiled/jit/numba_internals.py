@@ -19,12 +19,12 @@ from numba.core.registry import cpu_target
 _engines: list[Any] = []  # addresses are valid as long as the engine that loaded the code
 
 
-def compiled(function: FunctionType, signature: Any, options: dict[str, Any]) -> bytes:
+def compiled(function: FunctionType, signature, options: dict[str, Any]) -> bytes:
     """Compile a C function; return its symbol name and its object code, separated by a zero byte."""
     collects = gc.isenabled()
     gc.disable()  # garbage collection would take a fifth of the time
     try:
-        made: Any = numba.cfunc(signature, **options)(function)
+        compiled_function: Any = numba.cfunc(signature, **options)(function)
     finally:
         if collects:
             if not gc.get_freeze_count():
@@ -32,15 +32,15 @@ def compiled(function: FunctionType, signature: Any, options: dict[str, Any]) ->
                 gc.unfreeze()  # the objects of the compiler are old now, so the next collection does not visit them
             gc.enable()
     # Private: Numba's cache is organized by source files, and with it a warm start would take twice as long.
-    return made.native_name.encode() + b"\0" + made._library._get_compiled_object()
+    return compiled_function.native_name.encode() + b"\0" + compiled_function._library._get_compiled_object()
 
 
 def loaded(code: bytes) -> int:
     """Load code that `compiled` has returned, in this or another process; return its address."""
-    name, _, made = code.partition(b"\0")
+    name, _, object_code = code.partition(b"\0")
     machine = binding.Target.from_default_triple().create_target_machine()
     engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)  # separate: names may clash
-    engine.add_object_file(binding.ObjectFileRef.from_data(made))
+    engine.add_object_file(binding.ObjectFileRef.from_data(object_code))
     engine.finalize_object()
     _engines.append(engine)
     return engine.get_function_address(name.decode())
@@ -51,12 +51,20 @@ def settings() -> tuple[Any, ...]:
     """Prepare LLVM, and return everything besides the source that affects machine code, such as the processor."""
     context: Any = cpu_target.target_context
     context.codegen()  # private: with public names, a warm start would have to compile something, which takes 0.3 s
-    versions = numba.__version__, llvmlite.__version__, np.__version__, sys.version
-    machine = binding.get_default_triple(), processor_name(), sorted(features())
-    return *versions, *machine, setting("BOUNDSCHECK"), setting("OPT")
+    return (
+        numba.__version__,
+        llvmlite.__version__,
+        np.__version__,
+        sys.version,
+        binding.get_default_triple(),
+        processor_name(),
+        sorted(features()),
+        setting("BOUNDSCHECK"),
+        setting("OPT"),
+    )
 
 
-def setting(name: str) -> Any:
+def setting(name: str):
     """Return a setting of Numba, or None if Numba does not have it."""
     return getattr(getattr(numba, "config", None), name, None)
 

@@ -19,11 +19,12 @@ import time
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import binding
 from numba import njit, types
 
-from . import INNER, ONCE, intrinsic
+from . import INNER, ONCE
 from .addresses import words_at
+from .tracing import Number, of_numbers
 
 YIELD, CLOCK = "vecprop_yield", "vecprop_clock"
 IS_WINDOWS = sys.platform == "win32"
@@ -51,30 +52,30 @@ if IS_WINDOWS:
     _TICKS = float(_frequency.value)  # per second
 
     @njit(**INNER)
-    def now(place):
+    def now(scratch):
         """Return the seconds of a clock; place is the address of two words of scratch memory."""
-        _clock(place)
-        return words_at(place, 2)[0] / _TICKS
+        _clock(scratch)
+        return words_at(scratch, 2)[0] / _TICKS
 
 else:
     _clock = types.ExternalFunction(CLOCK, types.int32(types.int32, types.intp))
     _MONOTONIC = np.int32(time.CLOCK_MONOTONIC)
 
     @njit(**INNER)
-    def now(place):
+    def now(scratch):
         """Return the seconds of a clock; place is the address of two words of scratch memory."""
-        _clock(_MONOTONIC, place)
-        words = words_at(place, 2)
+        _clock(_MONOTONIC, scratch)
+        words = words_at(scratch, 2)
         return words[0] + 1e-9 * words[1]
 
 
-_WORD = ir.IntType(64)
 _yield = types.ExternalFunction(YIELD, types.int32())
 
 BARRIER_WORDS = 16
 """The number of words of a barrier, initially 0."""
 
-ROUND, ABANDONED = 8, -(2**62)
+ROUND = 8
+ABANDONED = -(2**62)
 """The index of the word with the number of rounds, and the word's value if a thread raises before it enters machine
 code, so that the others stop waiting. Exceptions cannot interrupt machine code."""
 
@@ -85,24 +86,17 @@ _SPINS = 4096
 """The number of spins after which a waiting thread yields its processor; waits of microseconds are shorter."""
 
 
-@intrinsic
-def atomic_add(typing, address, value):
+@of_numbers
+def atomic_add(address, value):
     """Add to the word at an address, and return its previous value."""
-
-    def generate(context, builder, signature, arguments):
-        pointer = builder.inttoptr(arguments[0], _WORD.as_pointer())
-        return builder.atomic_rmw("add", pointer, arguments[1], "seq_cst")
-
-    return types.int64(types.intp, types.int64), generate
+    builder = address.builder
+    return Number(builder, builder.atomic_rmw("add", address.place(0), value.value, "seq_cst"))
 
 
-@intrinsic
-def _atomic_load(typing, address):
-    def generate(context, builder, signature, arguments):
-        pointer = builder.inttoptr(arguments[0], _WORD.as_pointer())
-        return builder.load_atomic(pointer, "seq_cst", 8)
-
-    return types.int64(types.intp), generate
+@of_numbers
+def _atomic_load(address):
+    builder = address.builder
+    return Number(builder, builder.load_atomic(address.place(0), "seq_cst", 8))
 
 
 @njit(**INNER)
@@ -113,7 +107,8 @@ def wait_for_all(barrier, workers):
     """
     if workers == 1:
         return
-    arrived, round_of = barrier.ctypes.data, barrier.ctypes.data + 64
+    arrived = barrier.ctypes.data
+    round_of = barrier.ctypes.data + 64
     this_round = _atomic_load(round_of)
     if this_round < 0:
         return

@@ -22,11 +22,11 @@ class Number:
     A shift to the right by an unsigned number fills in zeros, as for unsigned integers.
     """
 
-    def __init__(self, builder: Any, value: Any) -> None:
+    def __init__(self, builder, value) -> None:
         self.builder, self.value, self.kind = builder, value, value.type
         self.is_word = isinstance(value.type, ir.IntType)
 
-    def of(self, value: Any) -> "Number":
+    def of(self, value) -> "Number":
         """Return a value, or a constant of the type of this number."""
         if isinstance(value, Number):
             return value
@@ -35,59 +35,64 @@ class Number:
         word = int(value) % 2**64
         return Number(self.builder, self.kind(word - (word >> 63 << 64)))  # as a signed number
 
-    def _made(self, word: str, other: Any, is_right: bool = False) -> "Number":
-        values = self.value, self.of(other).value
+    def _made(self, word: str, operand, is_right: bool = False) -> "Number":
+        values = self.value, self.of(operand).value
         name, flags = (word, ()) if self.is_word else (f"f{word}", ("contract",))
         return Number(self.builder, getattr(self.builder, name)(*values[:: -1 if is_right else 1], flags=flags))
 
-    def __floordiv__(self, other: Any) -> "Number":
+    def __floordiv__(self, divisor) -> "Number":
         """Divide two words that are not negative."""
-        return Number(self.builder, self.builder.sdiv(self.value, self.of(other).value))
+        return Number(self.builder, self.builder.sdiv(self.value, self.of(divisor).value))
 
-    __add__, __sub__ = partialmethod(_made, "add"), partialmethod(_made, "sub")
-    __mul__, __truediv__ = partialmethod(_made, "mul"), partialmethod(_made, "div")
-    __xor__, __lshift__ = partialmethod(_made, "xor"), partialmethod(_made, "shl")
-    __and__, __or__ = partialmethod(_made, "and_"), partialmethod(_made, "or_")
+    __add__ = partialmethod(_made, "add")
+    __sub__ = partialmethod(_made, "sub")
+    __mul__ = partialmethod(_made, "mul")
+    __truediv__ = partialmethod(_made, "div")
+    __xor__ = partialmethod(_made, "xor")
+    __lshift__ = partialmethod(_made, "shl")
+    __and__ = partialmethod(_made, "and_")
+    __or__ = partialmethod(_made, "or_")
     __rsub__ = partialmethod(_made, "sub", is_right=True)
     __radd__, __rmul__ = __add__, __mul__
 
-    def __rtruediv__(self, other: Any) -> "Number":
-        return self.of(other) / self
+    def __rtruediv__(self, dividend) -> "Number":
+        return self.of(dividend) / self
 
-    def __rshift__(self, other: Any) -> "Number":
-        return self._made("lshr" if isinstance(other, np.unsignedinteger) else "ashr", other)
+    def __rshift__(self, distance) -> "Number":
+        return self._made("lshr" if isinstance(distance, np.unsignedinteger) else "ashr", distance)
 
     def __neg__(self) -> "Number":
         return -0.0 - self
 
-    def _compared(self, sign: str, other: Any) -> "Number":
+    def _compared(self, sign: str, operand) -> "Number":
         compare = self.builder.icmp_signed if self.is_word else self.builder.fcmp_ordered
-        return Number(self.builder, compare(sign, self.value, self.of(other).value))
+        return Number(self.builder, compare(sign, self.value, self.of(operand).value))
 
-    __lt__, __gt__ = partialmethod(_compared, "<"), partialmethod(_compared, ">")
+    __lt__ = partialmethod(_compared, "<")
+    __gt__ = partialmethod(_compared, ">")
 
-    def equals(self, other: Any) -> "Number":
+    def equals(self, operand) -> "Number":
         """Return whether this number equals another."""
-        return self._compared("==", other)
+        return self._compared("==", operand)
 
-    def cast(self, kind: Any, how: str) -> "Number":
+    def cast(self, kind, instruction: str) -> "Number":
         """Return the number converted to another type by an instruction with this name."""
-        return Number(self.builder, getattr(self.builder, how)(self.value, kind))
+        return Number(self.builder, getattr(self.builder, instruction)(self.value, kind))
 
     def by(self, name: str) -> "Number":
         """Return the result of an LLVM function of this number."""
         function = self.builder.module.declare_intrinsic(name, [self.kind])
         return Number(self.builder, self.builder.call(function, [self.value]))
 
-    def place(self, index: Any, kind: Any = WORD) -> Any:
+    def place(self, index, kind=WORD):
         """Return a pointer to a number of an array, given the array's address in this number."""
         return self.builder.gep(self.builder.inttoptr(self.value, kind.as_pointer()), [self.of(index).value])
 
-    def load(self, index: Any, kind: Any = WORD) -> "Number":
+    def load(self, index, kind=WORD) -> "Number":
         """Return a number of the array at this address."""
         return Number(self.builder, self.builder.load(self.place(index, kind)))
 
-    def store(self, index: Any, number: "Number") -> None:
+    def store(self, index, number: "Number") -> None:
         """Store a number in the array at this address."""
         self.builder.store(number.value, self.place(index, number.kind))
 
@@ -95,23 +100,25 @@ class Number:
 class Fields:
     """A record in compiled code. Its attributes are the fields: numbers, which are loaded, and records."""
 
-    def __init__(self, record: Any, builder: Any, value: Any) -> None:
+    def __init__(self, record, builder, value) -> None:
         self.record, self.builder = record, builder
         self.value = builder.inttoptr(value, ir.ArrayType(ir.IntType(8), record.size).as_pointer())
 
-    def __getattr__(self, name: str) -> Any:
-        kind, builder = self.record.typeof(name), self.builder
-        place = builder.gep(self.value, [WORD(0), WORD(self.record.offset(name))])
+    def __getattr__(self, name: str):
+        kind = self.record.typeof(name)
+        builder = self.builder
+        pointer = builder.gep(self.value, [WORD(0), WORD(self.record.offset(name))])
         if isinstance(kind, types.Record):
-            return Fields(kind, builder, builder.ptrtoint(place, WORD))
+            return Fields(kind, builder, builder.ptrtoint(pointer, WORD))
         loaded = ir.DoubleType() if kind == types.float64 else WORD
-        return Number(builder, builder.load(builder.bitcast(place, loaded.as_pointer())))
+        return Number(builder, builder.load(builder.bitcast(pointer, loaded.as_pointer())))
 
 
 def each(count: Number) -> Iterator[Number]:
     """Yield the index of a loop in compiled code: what happens before the next item is the body of the loop."""
     builder, before = count.builder, count.builder.block
-    body, end = builder.append_basic_block(), builder.append_basic_block()
+    body = builder.append_basic_block()
+    end = builder.append_basic_block()
     builder.cbranch((count > 0).value, body, end)
     builder.position_at_end(body)
     index = builder.phi(WORD)
@@ -123,7 +130,7 @@ def each(count: Number) -> Iterator[Number]:
     builder.position_at_end(end)
 
 
-def where(condition: Number, a: Any, b: Any) -> Number:
+def where(condition: Number, a, b) -> Number:
     """Return a if a condition is met, otherwise b."""
     like = a if isinstance(a, Number) else b
     return Number(like.builder, like.builder.select(condition.value, like.of(a).value, like.of(b).value))
@@ -131,10 +138,11 @@ def where(condition: Number, a: Any, b: Any) -> Number:
 
 def branch(condition: Number, a: Callable[[], Number], b: Callable[[], Number]) -> Any:
     """Return a() if a condition is met, otherwise b(); compiled code computes only one of them."""
-    builder, ends = condition.builder, []
-    with builder.if_else(condition.value) as places:
-        for place, formula in zip(places, (a, b), strict=True):
-            with place:
+    builder = condition.builder
+    ends = []
+    with builder.if_else(condition.value) as blocks:
+        for block, formula in zip(blocks, (a, b), strict=True):
+            with block:
                 ends.append((formula().value, builder.block))
     result = builder.phi(ends[0][0].type)
     for end in ends:
@@ -146,41 +154,43 @@ _TUPLE: Any = types.BaseTuple
 _RESULTS: dict[Any, Any] = {None: types.void, bool: types.boolean, float: types.float64}
 
 
-def _passed(kind: Any) -> Any:
+def _passed(kind):
     """Return the type as which a formula receives an argument."""
     if isinstance(kind, _TUPLE):
-        return types.Tuple([types.intp if each == types.boolean else _passed(each) for each in kind])
+        return types.Tuple([types.intp if element == types.boolean else _passed(element) for element in kind])
     return types.intp if isinstance(kind, types.Integer) else kind
 
 
-def _traced(builder: Any, kind: Any, value: Any) -> Any:
+def _traced(builder, kind, value):
     if isinstance(kind, _TUPLE):
-        return tuple(_traced(builder, each, builder.extract_value(value, place)) for place, each in enumerate(kind))
+        return tuple(
+            _traced(builder, element, builder.extract_value(value, index)) for index, element in enumerate(kind)
+        )
     is_record = isinstance(kind, types.Record)
     return Fields(kind, builder, builder.ptrtoint(value, WORD)) if is_record else Number(builder, value)
 
 
-def of_numbers(formula: Callable[..., Any], result: Any = None) -> Any:
+def of_numbers(formula: Callable[..., Any], result=None):
     """Return an intrinsic that computes a formula of `Number`s and `Fields`; other formulas call its ``formula``.
 
     By default, its result has the type of the last number; an annotation can name another type.
     """
     result = result or _RESULTS.get(formula.__annotations__.get("return", ...))
 
-    def function(typing: Any, *kinds: Any) -> Any:
-        kinds = tuple(map(_passed, kinds))
+    def function(typing, *argument_types):
+        argument_types = tuple(map(_passed, argument_types))
 
-        def generate(context: Any, builder: Any, called: Any, values: Any) -> Any:
-            made = formula(*(_traced(builder, *pair) for pair in zip(kinds, values, strict=True)))
-            return context.get_dummy_value() if result == types.void else made.value
+        def generate(context, builder, called, values):
+            traced = formula(*(_traced(builder, *pair) for pair in zip(argument_types, values, strict=True)))
+            return context.get_dummy_value() if result == types.void else traced.value
 
-        return (result or kinds[-1])(*kinds), generate
+        return (result or argument_types[-1])(*argument_types), generate
 
     typing = Parameter("typing", Parameter.POSITIONAL_OR_KEYWORD)
     function.__signature__ = Signature([typing, *signature(formula).parameters.values()])
-    made: Any = extending.intrinsic(function)
-    made.formula = formula
-    return made
+    created: Any = extending.intrinsic(function)
+    created.formula = formula
+    return created
 
 
 smaller = of_numbers(lambda a, b: where(b < a, b, a))  # Numba compiles its own min and max for each pair of types

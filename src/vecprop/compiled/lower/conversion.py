@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import njit
 
 from ..jit import ONCE_IN_ORDER, intrinsic
 from ..jit.addresses import array_of, numbers_at, words_at
 from ..jit.machine_code import address_of
-from ..jit.tracing import smaller
+from ..jit.tracing import of_numbers, smaller
 
 # Placeholders, filled in by `address_of`: the floating-point type and the source type.
 number: Any = float
-given: Any = float
+source: Any = float
 
 
 AT_ONCE = 64
@@ -41,50 +41,48 @@ def room(typing, like):
     return array_type(like), reserve
 
 
-@intrinsic
-def prefetch(typing, address):
+@of_numbers
+def prefetch(address) -> None:
     """Prefetch the cache line at an address."""
-
-    def generate(context, builder, signature, values):
-        word, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
-        function_type = ir.FunctionType(ir.VoidType(), [pointer, word, word, word])
-        function = builder.module.declare_intrinsic("llvm.prefetch.p0", (), function_type)
-        builder.call(function, [builder.inttoptr(values[0], pointer), word(0), word(3), word(1)])
-        return context.get_dummy_value()
-
-    return types.void(types.intp), generate
+    word = ir.IntType(32)
+    pointer = ir.IntType(8).as_pointer()
+    builder = address.builder
+    function_type = ir.FunctionType(ir.VoidType(), [pointer, word, word, word])
+    function = builder.module.declare_intrinsic("llvm.prefetch.p0", (), function_type)
+    builder.call(function, [builder.inttoptr(address.value, pointer), word(0), word(3), word(1)])
 
 
 @njit(**ONCE_IN_ORDER)
-def _convert(rows, count, at, like, inputs, first, stride):
+def _convert(rows, count, offset, like, inputs, first, stride):
     """Convert one number per row, given the addresses of the rows."""
     rounded = inputs.dtype.type
     if stride == 1:
         for s in range(count):
-            inputs[first + s] = rounded(numbers_at(rows[s] + at, 1, like)[0])
+            inputs[first + s] = rounded(numbers_at(rows[s] + offset, 1, like)[0])
     else:
         for s in range(count):
-            inputs[first + s * stride] = rounded(numbers_at(rows[s] + at, 1, like)[0])
+            inputs[first + s * stride] = rounded(numbers_at(rows[s] + offset, 1, like)[0])
 
 
 def convert(X, row_bytes, places_at, n, nothing, column_bytes, none, first, features, by_rows, tile):
     """Write several inputs of the rows to a tile of features x rows, or of rows x features if ``by_rows`` is set."""
-    places, inputs = words_at(places_at, n), numbers_at(tile, n * features, number(0))
+    indices = words_at(places_at, n)
+    inputs = numbers_at(tile, n * features, number(0))
     step, stride = (1, features) if by_rows else (n, 1)
     rows = room(np.int64(0))
     for start in range(0, n, AT_ONCE):
         count = smaller(AT_ONCE, n - start)
         for s in range(count):
-            rows[s] = X + row_bytes * places[start + s] + column_bytes * first
+            rows[s] = X + row_bytes * indices[start + s] + column_bytes * first
             if column_bytes < row_bytes:
                 for line in range(0, column_bytes * features, LINE_BYTES):  # hides the latency of memory
                     prefetch(rows[s] + line)
         for k in range(features):
-            _convert(rows, count, column_bytes * k, given(0), inputs, start * stride + k * step, stride)
+            _convert(rows, count, column_bytes * k, source(0), inputs, start * stride + k * step, stride)
 
 
 @cache
-def convert_address(F: type, of_numbers: np.dtype) -> int:
+def convert_address(F: type, dtype: np.dtype) -> int:
     """Return the address of `convert` to type F from another dtype; see `calls.expand`."""
-    kind = np.uint8 if of_numbers == np.bool_ else of_numbers.type
-    return address_of(convert, F, f"_of_{kind.__name__}", given=kind)
+    kind = np.uint8 if dtype == np.bool_ else dtype.type
+    return address_of(convert, F, f"_of_{kind.__name__}", source=kind)

@@ -55,19 +55,19 @@ _Cache = TypeVar("_Cache", bound=Any)
 _caches: list[Any] = []
 
 
-def of_formulas(kept: _Cache) -> _Cache:
+def of_formulas(cached: _Cache) -> _Cache:
     """Register a cache of compiled formulas or their addresses, so that `forget` clears it."""
-    _caches.append(kept)
-    return kept
+    _caches.append(cached)
+    return cached
 
 
 def forget() -> None:
     """Clear all caches of compiled formulas, because a custom formula has changed. Loaded code stays in memory."""
-    for kept in _caches:
-        kept.cache_clear()
+    for cached in _caches:
+        cached.cache_clear()
 
 
-def is_of_the_library(value: Any) -> bool:
+def is_of_the_library(value) -> bool:
     """Return whether a function or class belongs to vecprop. The module of a function created by `exec` may be None."""
     return str(value.__module__).partition(".")[0] == __name__.partition(".")[0]
 
@@ -80,7 +80,7 @@ def compiled_method(cls: type, name: str, F: type) -> Callable[..., Any]:
     return _compiled(owner, name, cls, F, inlines, inlines and not issubclass(cls, Optimizer))
 
 
-def hyperparameters(description: Any) -> np.ndarray:
+def hyperparameters(description) -> np.ndarray:
     """Return the numeric fields of a part as the vector h, padded with zeros."""
     numbers = [getattr(description, name) for name in _numbers(type(description))]
     return np.array(numbers + [0] * (H_SIZE - len(numbers)), float)
@@ -124,12 +124,12 @@ def definition_of(function: FunctionType) -> ast.FunctionDef:
     """Return a function's definition from its file; raise RuntimeError if the file has changed since the import."""
     with fork_lock, suppress(OSError, SyntaxError, TokenError):
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))  # fails if the lines have moved
-        if found := _defined_in(tree, function.__name__, function):
-            return found
+        if definition := _defined_in(tree, function.__name__, function):
+            return definition
     with fork_lock, suppress(OSError, SyntaxError, TokenError):
         lines, _ = inspect.findsource(inspect.getmodule(function) or function)
-        if found := _defined_in(ast.parse("".join(lines)), function.__qualname__, function):
-            return found
+        if definition := _defined_in(ast.parse("".join(lines)), function.__qualname__, function):
+            return definition
     file = inspect.getsourcefile(function)
     if not is_of_the_library(function):
         raise RuntimeError(f"The source of {function.__qualname__} cannot be read, or has changed since it was run.")
@@ -140,7 +140,7 @@ def _defined_in(tree: ast.Module, name: str, function: FunctionType) -> ast.Func
     """Return the definition with this qualified name if its code equals the function's code."""
     codes = [compile(tree, "<formula>", "exec")]
     for code in codes:
-        codes += [each for each in code.co_consts if isinstance(each, CodeType)]
+        codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
     same = name, instructions(function.__code__)
     lines = {code.co_firstlineno for code in codes if (code.co_qualname, instructions(code)) == same}
     named = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == function.__name__)
@@ -150,9 +150,7 @@ def _defined_in(tree: ast.Module, name: str, function: FunctionType) -> ast.Func
 class _Scalars(ast.NodeTransformer):
     """Rewrite a formula for scalars. Each visit method returns a node, marked if its type is weak."""
 
-    def __init__(
-        self, function: FunctionType, owner: Any, cls: Any, F: type, names: dict[str, Any], inlines: bool
-    ) -> None:
+    def __init__(self, function: FunctionType, owner, cls, F: type, names: dict[str, Any], inlines: bool) -> None:
         self.name, self.globals = function.__qualname__, function.__globals__
         self.owner, self.cls, self.F, self.names, self.inlines = owner, cls, F, names, inlines
         self.local: dict[str, bool] = {}
@@ -166,22 +164,24 @@ class _Scalars(ast.NodeTransformer):
         if takes.kwarg or (takes.vararg and takes.kwonlyargs):
             self.refuse(node, "has **kwargs, or keyword-only arguments after *args")
         takes.args += takes.kwonlyargs  # calls pass all arguments by position, see `arguments`
-        takes.kwonlyargs, takes.kw_defaults, takes.defaults = [], [], []
+        takes.kwonlyargs = []
+        takes.kw_defaults = []
+        takes.defaults = []
         for argument in [*takes.posonlyargs, *takes.args, *([takes.vararg] if takes.vararg else [])]:
             argument.annotation = None
             self.local[argument.arg] = self.is_optimizer and argument.arg in WEAK
         node.body = [self.visit(statement) for statement in node.body if not _is_docstring(statement)]
         if takes.vararg and self.inlines:  # Numba does not inline functions with starred arguments
             starred, takes.vararg = takes.vararg.arg, None
-            names = [f"{starred}_{place}" for place in range(len(self.cls.moments))]
+            names = [f"{starred}_{index}" for index in range(len(self.cls.moments))]
             takes.args += [ast.arg(name) for name in names]
             all_names: list[ast.expr] = [ast.Name(name, ast.Load()) for name in names]
             node.body.insert(0, ast.Assign([ast.Name(starred, ast.Store())], ast.Tuple(all_names, ast.Load())))
 
-    def refuse(self, node: ast.AST, why: str) -> NoReturn:
+    def refuse(self, node: ast.AST, reason: str) -> NoReturn:
         """Raise ValueError with the expression and the reason."""
         text = ast.unparse(node).partition("\n")[0]
-        raise ValueError(f"The formula {self.name} cannot be compiled: `{text}` {why}.")
+        raise ValueError(f"The formula {self.name} cannot be compiled: `{text}` {reason}.")
 
     def generic_visit(self, node: ast.AST) -> NoReturn:
         """Refuse syntax that has no method here, because its meaning could be different for scalars."""
@@ -206,13 +206,13 @@ class _Scalars(ast.NodeTransformer):
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         if (module := self.module(node)) is not None and _is_number(value := vars(module).get(node.attr)):
             return _mark(ast.Constant(float(value)), weak=True)
-        of_self = isinstance(node.value, ast.Name) and node.value.id == "self" and self.cls is not None
-        if not of_self or node.attr not in _numbers(self.cls):
+        is_field = isinstance(node.value, ast.Name) and node.value.id == "self" and self.cls is not None
+        if not is_field or node.attr not in _numbers(self.cls):
             self.refuse(node, "is not a hyperparameter")
-        place = ast.Constant(_numbers(self.cls).index(node.attr))
-        return _mark(ast.Subscript(ast.Name("self", ast.Load()), place, ast.Load()), weak=True)
+        index = ast.Constant(_numbers(self.cls).index(node.attr))
+        return _mark(ast.Subscript(ast.Name("self", ast.Load()), index, ast.Load()), weak=True)
 
-    def module(self, node: ast.Attribute) -> Any:
+    def module(self, node: ast.Attribute):
         """If the expression is an attribute of NumPy or ``math``, return that module; its attributes are constant."""
         match node.value:
             case ast.Name(name) if name not in self.local and name in self.globals:
@@ -229,13 +229,14 @@ class _Scalars(ast.NodeTransformer):
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
         if not isinstance(node.op, ast.Add | ast.Sub | ast.Mult | ast.Div | ast.Pow):
             self.generic_visit(node)
-        left, right = self.visit(node.left), self.visit(node.right)
-        if _weak(left) and _weak(right):
-            return _mark(ast.BinOp(left, node.op, right), weak=True)
+        dividend = self.visit(node.left)
+        divisor = self.visit(node.right)
+        if _weak(dividend) and _weak(divisor):
+            return _mark(ast.BinOp(dividend, node.op, divisor), weak=True)
         if isinstance(node.op, ast.Div) and self.is_root_and_number(node.right):
             self.names["_ratio"] = scalar_functions.ratio
-            return ast.Call(ast.Name("_ratio", ast.Load()), [_cast(left), right], [])
-        return ast.BinOp(_cast(left), node.op, _cast(right))
+            return ast.Call(ast.Name("_ratio", ast.Load()), [_cast(dividend), divisor], [])
+        return ast.BinOp(_cast(dividend), node.op, _cast(divisor))
 
     def is_root_and_number(self, node: ast.expr) -> bool:
         """Return whether an expression has the form √v + ε. It is never 0, so divisions by it may be approximated."""
@@ -289,34 +290,37 @@ class _Scalars(ast.NodeTransformer):
         name = f"_{owner.__name__}_{method}"
         self.names[name] = _compiled(owner, method, self.cls, self.F, self.inlines, self.inlines)
         with_self = ast.Call(node.func, [ast.Name("self", ast.Load()), *node.args], node.keywords)
-        given = self.arguments(with_self, vars(owner)[method])
-        self.require_arrays(node, given[1:])
-        arguments = [a if self.is_optimizer and parameter in WEAK else _cast(a) for parameter, a in given]
+        passed = self.arguments(with_self, vars(owner)[method])
+        self.require_arrays(node, passed[1:])
+        arguments: list[ast.expr] = []
+        for parameter, argument in passed:
+            is_weak = self.is_optimizer and parameter in WEAK
+            arguments.append(argument if is_weak else _cast(argument))
         return ast.Call(ast.Name(name, ast.Load()), arguments, [])
 
-    def call_of(self, node: ast.Call, name: str, called: Any) -> ast.expr:
+    def call_of(self, node: ast.Call, name: str, called) -> ast.expr:
         """Return the call of a function, and add the compiled function to the names of the formula."""
-        of_numpy = next((own for known, own in OF_NUMPY.items() if known is called), None)
+        of_numpy = next((own for supported, own in OF_NUMPY.items() if supported is called), None)
         called = called if of_numpy is None else of_numpy
         if isinstance(of_numpy, np.ufunc):
-            given = [("", self.visit(argument)) for argument in node.args]
-            if node.keywords or len(given) != called.nin:
+            passed = [("", self.visit(argument)) for argument in node.args]
+            if node.keywords or len(passed) != called.nin:
                 self.refuse(node, f"must pass {called.nin} positional argument(s)")
         elif isinstance(called, FunctionType):
-            given = self.arguments(node, called)
+            passed = self.arguments(node, called)
         else:
-            known = ", ".join(sorted(name.__name__ for name in OF_NUMPY))
-            self.refuse(node, f"calls a function that has no kernel; NumPy functions with a kernel are {known}")
-        self.require_arrays(node, given)
+            supported = ", ".join(sorted(name.__name__ for name in OF_NUMPY))
+            self.refuse(node, f"calls a function that has no kernel; NumPy functions with a kernel are {supported}")
+        self.require_arrays(node, passed)
         compiled = scalar_functions.COMPILED[self.F].get(called)
         self.names[name] = compiled or (
             called if of_numpy else _compiled(None, called, None, self.F, self.inlines, self.inlines)
         )
-        return ast.Call(ast.Name(name, ast.Load()), [_cast(argument) for _, argument in given], [])
+        return ast.Call(ast.Name(name, ast.Load()), [_cast(argument) for _, argument in passed], [])
 
-    def require_arrays(self, node: ast.Call, given: list[tuple[str, Any]]) -> None:
+    def require_arrays(self, node: ast.Call, passed: list[tuple[str, Any]]) -> None:
         """Refuse a call with only Python numbers, because compiled code would not compute it in double precision."""
-        if all(_weak(argument) for _, argument in given):
+        if all(_weak(argument) for _, argument in passed):
             self.refuse(node, "has only numbers as arguments: write out its value, or make it a hyperparameter")
 
     def arguments(self, node: ast.Call, called: FunctionType) -> list[tuple[str, Any]]:
@@ -324,7 +328,8 @@ class _Scalars(ast.NodeTransformer):
 
         Starred arguments are passed on unchanged.
         """
-        by_place, by_name = node.args, {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
+        by_place = node.args
+        by_name = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
         signature = inspect.signature(called)
         if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in signature.parameters.values()):
             *names, rest = signature.parameters
@@ -350,7 +355,7 @@ class _Scalars(ast.NodeTransformer):
         return [(name, self.visit(node)) for name, node in nodes]
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -358,14 +363,14 @@ def _is_docstring(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def _cast(node: Any) -> Any:
+def _cast(node):
     return ast.Call(ast.Name("_cast", ast.Load()), [node], []) if _weak(node) else node
 
 
-def _mark(node: Any, weak: bool) -> Any:
+def _mark(node, weak: bool):
     node.weak = weak
     return node
 
 
-def _weak(node: Any) -> bool:
+def _weak(node) -> bool:
     return getattr(node, "weak", False)

@@ -45,9 +45,9 @@ def unpacked(typing, h):
 
     def generate(context, builder, signature, values):
         result = ir.Constant(context.get_value_type(numbers), ir.Undefined)
-        for place in range(H_SIZE):
-            number = builder.load(builder.gep(values[0], [ir.IntType(64)(place)]))
-            result = builder.insert_value(result, number, place)
+        for index in range(H_SIZE):
+            number = builder.load(builder.gep(values[0], [ir.IntType(64)(index)]))
+            result = builder.insert_value(result, number, index)
         return result
 
     return numbers(h), generate
@@ -56,7 +56,9 @@ def unpacked(typing, h):
 def _map(I, O, rows, p, z, y, h):
     use_widest_vectors()
     without_overlaps()
-    z, y, h = vector(z, I * rows), vector(y, I * rows), unpacked(h)
+    z = vector(z, I * rows)
+    y = vector(y, I * rows)
+    h = unpacked(h)
     for i in range(I * rows):
         y[i] = formula(h, z[i])
 
@@ -64,18 +66,13 @@ def _map(I, O, rows, p, z, y, h):
 def _derivative(I, O, rows, p, z, delta, J, add, y, h):
     use_widest_vectors()
     without_overlaps()
-    n, h = I * rows, unpacked(h)
-    z, y, delta = vector(z, n), vector(y, n), vector(delta, n)
+    n = I * rows
+    h = unpacked(h)
+    z = vector(z, n)
+    y = vector(y, n)
+    delta = vector(delta, n)
     for i in range(n):
         delta[i] *= formula(h, z[i], y[i])
-
-
-def _elementwise_link(rows, outputs, z, y, h):
-    use_widest_vectors()
-    without_overlaps()
-    z, y, h = vector(z, rows * outputs), vector(y, rows * outputs), unpacked(h)
-    for i in range(rows * outputs):
-        y[i] = formula(h, z[i])
 
 
 @njit(**INNER)
@@ -90,8 +87,12 @@ def _weighted(weight, loss, n):
 def _elementwise_loss(rows, outputs, unpadded, z, t, weight, delta, loss, h):
     use_widest_vectors()
     without_overlaps()
-    z, t, delta = matrix(z, outputs, rows), matrix(t, outputs, rows), matrix(delta, outputs, rows)
-    weight, loss, h = vector(weight, rows), vector(loss, rows), unpacked(h)
+    z = matrix(z, outputs, rows)
+    t = matrix(t, outputs, rows)
+    delta = matrix(delta, outputs, rows)
+    weight = vector(weight, rows)
+    loss = vector(loss, rows)
+    h = unpacked(h)
     for s in range(rows):
         loss[s] = 0
     for o in range(outputs):
@@ -101,11 +102,12 @@ def _elementwise_loss(rows, outputs, unpadded, z, t, weight, delta, loss, h):
     return _weighted(weight, loss, unpadded)
 
 
-def _softmax_link(rows, outputs, z, y, h):
+def _softmax_link(outputs, O, rows, p, z, y, h):
     """Apply the softmax; see `SoftmaxCrossEntropy.predict`."""
     use_widest_vectors()
     without_overlaps()
-    z, y = matrix(z, outputs, rows), matrix(y, outputs, rows)
+    z = matrix(z, outputs, rows)
+    y = matrix(y, outputs, rows)
     for s in range(rows):
         largest = clip(z[0, s], -half, half)
         for c in range(1, outputs):
@@ -125,9 +127,15 @@ def _softmax_loss(rows, outputs, unpadded, z, t, weight, delta, loss, h):
     """
     use_widest_vectors()
     without_overlaps()
-    z, t, delta = matrix(z, outputs, rows), matrix(t, outputs, rows), matrix(delta, outputs + 3, rows)
-    weight, loss = vector(weight, rows), vector(loss, rows)
-    largest, total, log_total, last = delta[outputs], delta[outputs + 1], delta[outputs + 2], z[outputs - 1]
+    z = matrix(z, outputs, rows)
+    t = matrix(t, outputs, rows)
+    delta = matrix(delta, outputs + 3, rows)
+    weight = vector(weight, rows)
+    loss = vector(loss, rows)
+    largest = delta[outputs]
+    total = delta[outputs + 1]
+    log_total = delta[outputs + 2]
+    last = z[outputs - 1]
     for s in range(rows):
         largest[s] = larger(clip(z[0, s], -half, half), clip(last[s], -half, half))
         total[s] = 0
@@ -152,7 +160,11 @@ def _softmax_loss(rows, outputs, unpadded, z, t, weight, delta, loss, h):
 def _update0(n, rate, t, theta, J, first, second, moved, h):
     use_widest_vectors()
     without_overlaps()
-    theta, J, moved, h, square = vector(theta, n), vector(J, n), vector(moved, n), unpacked(h), number(0)
+    theta = vector(theta, n)
+    J = vector(J, n)
+    moved = vector(moved, n)
+    h = unpacked(h)
+    square = number(0)
     for i in range(n):
         before = theta[i]
         (theta[i],) = formula(h, before, J[i], rate, t)
@@ -164,7 +176,11 @@ def _update0(n, rate, t, theta, J, first, second, moved, h):
 def _update1(n, rate, t, theta, J, first, second, moved, h):
     use_widest_vectors()
     without_overlaps()
-    theta, J, first, moved, h = vector(theta, n), vector(J, n), vector(first, n), vector(moved, n), unpacked(h)
+    theta = vector(theta, n)
+    J = vector(J, n)
+    first = vector(first, n)
+    moved = vector(moved, n)
+    h = unpacked(h)
     square = number(0)
     for i in range(n):
         before = theta[i]
@@ -177,8 +193,13 @@ def _update1(n, rate, t, theta, J, first, second, moved, h):
 def _update2(n, rate, t, theta, J, first, second, moved, h):
     use_widest_vectors()
     without_overlaps()
-    theta, J, moved, h, square = vector(theta, n), vector(J, n), vector(moved, n), unpacked(h), number(0)
-    first, second = vector(first, n), vector(second, n)
+    theta = vector(theta, n)
+    J = vector(J, n)
+    moved = vector(moved, n)
+    h = unpacked(h)
+    square = number(0)
+    first = vector(first, n)
+    second = vector(second, n)
     for i in range(n):
         before = theta[i]
         theta[i], first[i], second[i] = formula(h, before, J[i], rate, t, first[i], second[i])
@@ -189,10 +210,15 @@ def _update2(n, rate, t, theta, J, first, second, moved, h):
 
 def _norm(I, O, rows, p, x, y, h, extra):
     """Normalize rows; extra stores x̂ (I features), the deviations of the rows, and two features of workspace."""
-    g, b = vector(p, 2 * I)[:I], vector(p, 2 * I)[I:]
-    x, y, h = matrix(x, I, rows), matrix(y, I, rows), unpacked(h)
-    kept = matrix(extra, I + 3, rows)
-    deviation, n, epsilon = kept[I], number(I), number(h[0])
+    g = vector(p, 2 * I)[:I]
+    b = vector(p, 2 * I)[I:]
+    x = matrix(x, I, rows)
+    y = matrix(y, I, rows)
+    h = unpacked(h)
+    stored = matrix(extra, I + 3, rows)
+    deviation = stored[I]
+    n = number(I)
+    epsilon = number(h[0])
     for s in range(rows):
         deviation[s] = 0
     for k in range(I):
@@ -200,41 +226,48 @@ def _norm(I, O, rows, p, x, y, h, extra):
             deviation[s] += x[k, s]
     for k in range(I):
         for s in range(rows):
-            kept[k, s] = x[k, s] - deviation[s] / n
+            stored[k, s] = x[k, s] - deviation[s] / n
     for s in range(rows):
         deviation[s] = 0
     for k in range(I):
         for s in range(rows):
-            deviation[s] += kept[k, s] * kept[k, s]
+            deviation[s] += stored[k, s] * stored[k, s]
     for s in range(rows):
         deviation[s] = sqrt(deviation[s] / n + epsilon)
     for k in range(I):
         for s in range(rows):
-            kept[k, s] /= deviation[s]
-            y[k, s] = g[k] * kept[k, s] + b[k]
+            stored[k, s] /= deviation[s]
+            y[k, s] = g[k] * stored[k, s] + b[k]
 
 
 def _norm_back(I, O, rows, p, x, delta, J, add, y, h, extra):
     """Set delta to (d - mean(d) - x̂ mean(d x̂)) / deviation with d = g delta; compute the gradients of g and b."""
-    g, J, delta, kept = vector(p, I), vector(J, 2 * I), matrix(delta, I, rows), matrix(extra, I + 3, rows)
-    deviation, mean, slant, n = kept[I], kept[I + 1], kept[I + 2], number(I)
+    g = vector(p, I)
+    J = vector(J, 2 * I)
+    delta = matrix(delta, I, rows)
+    stored = matrix(extra, I + 3, rows)
+    deviation = stored[I]
+    mean = stored[I + 1]
+    slant = stored[I + 2]
+    n = number(I)
     for s in range(rows):
         mean[s] = 0
         slant[s] = 0
     for k in range(I):
-        shift, scale = number(0), number(0)
+        shift = number(0)
+        scale = number(0)
         for s in range(rows):
             shift += delta[k, s]
-            scale += delta[k, s] * kept[k, s]
+            scale += delta[k, s] * stored[k, s]
         J[k] = J[k] + scale if add else scale
         J[I + k] = J[I + k] + shift if add else shift
         for s in range(rows):
             delta[k, s] *= g[k]
             mean[s] += delta[k, s]
-            slant[s] += delta[k, s] * kept[k, s]
+            slant[s] += delta[k, s] * stored[k, s]
     for k in range(I):
         for s in range(rows):
-            delta[k, s] = (delta[k, s] - mean[s] / n - kept[k, s] * (slant[s] / n)) / deviation[s]
+            delta[k, s] = (delta[k, s] - mean[s] / n - stored[k, s] * (slant[s] / n)) / deviation[s]
 
 
 def _drop(I, O, rows, p, x, y, h, mask, by_rows, product, numbers, seed, step, layer):
@@ -243,21 +276,25 @@ def _drop(I, O, rows, p, x, y, h, mask, by_rows, product, numbers, seed, step, l
         for i in range(I * rows):
             y[i] = x[i]
         return
-    x, y, mask = matrix(x, I, rows), matrix(y, I, rows), matrix(mask, I, rows)
-    numbers, h = vector(numbers, rows), unpacked(h)
-    kept = number(1 / (1 - h[0]))
+    x = matrix(x, I, rows)
+    y = matrix(y, I, rows)
+    mask = matrix(mask, I, rows)
+    numbers = vector(numbers, rows)
+    h = unpacked(h)
+    factor = number(1 / (1 - h[0]))
     state = count(count(count(mix(seed), counter_rng.DROPOUT), step), layer)
     for s in range(rows):
         row = count(state, numbers[s])
         for k in range(I):
             u = np.float64(np.uint64(count(row, k)) >> np.uint64(11)) * 2.0**-53
-            mask[k, s] = kept if u >= h[0] else number(0)
+            mask[k, s] = factor if u >= h[0] else number(0)
             y[k, s] = x[k, s] * mask[k, s]
 
 
 def _drop_back(I, O, rows, p, x, delta, J, add, y, h, mask, before, transposed, by_rows, product, step):
     if step >= 0:
-        delta, mask = vector(delta, I * rows), vector(mask, I * rows)
+        delta = vector(delta, I * rows)
+        mask = vector(mask, I * rows)
         for i in range(I * rows):
             delta[i] *= mask[i]
 
@@ -266,15 +303,17 @@ UPDATES = (_update0, _update1, _update2)
 """The loops over optimizer formulas, by the number of moments; more moments are not supported."""
 
 
-def _signature(template: FunctionType, F: type) -> Any:
+def _signature(template: FunctionType, F: type):
     """Return the signature of a template, derived from the names of its arguments; see `calls` for the callers."""
-    a, name = types.CPointer(from_dtype(np.dtype(F))), template.__name__
-    is_update, is_loss = name.startswith("_update"), name.endswith("_loss")
-    kinds: dict[str, Any] = {"h": types.CPointer(types.float64), "numbers": types.CPointer(types.intp)}
+    a = types.CPointer(from_dtype(np.dtype(F)))
+    name = template.__name__
+    is_update = name.startswith("_update")
+    is_loss = name.endswith("_loss")
+    types_of_names: dict[str, Any] = {"h": types.CPointer(types.float64), "numbers": types.CPointer(types.intp)}
     words = "n rows outputs unpadded I O seed step layer add before transposed by_rows product"
-    kinds |= dict.fromkeys(words.split(), types.intp)
-    kinds |= dict.fromkeys(("rate", "t"), types.float64) if is_update else {}
-    arguments = [kinds.get(name, a) for name in signature(template).parameters]
+    types_of_names |= dict.fromkeys(words.split(), types.intp)
+    types_of_names |= dict.fromkeys(("rate", "t"), types.float64) if is_update else {}
+    arguments = [types_of_names.get(name, a) for name in signature(template).parameters]
     return (types.float64 if is_update or is_loss else types.void)(*arguments)
 
 
@@ -282,11 +321,12 @@ def _signature(template: FunctionType, F: type) -> Any:
 @cache
 def _address(template: FunctionType, cls: type, F: type, *methods: str) -> int:
     """Return the address of a loop over formulas of a class for type F."""
-    made = (compiled_method(cls, method, F) for method in methods)
-    formulas: dict[str, Any] = dict(zip(("formula", "derivative"), made, strict=False))
+    methods_compiled = (compiled_method(cls, method, F) for method in methods)
+    formulas: dict[str, Any] = dict(zip(("formula", "derivative"), methods_compiled, strict=False))
     # Custom classes may have the same name, and their formulas may change.
     version = "" if is_of_the_library(cls) else f"_{digest(*formulas.values())[:16]}"
-    suffix, half = f"_{cls.__name__}{version}", F(np.finfo(F).max / 2)
+    suffix = f"_{cls.__name__}{version}"
+    half = F(np.finfo(F).max / 2)
     formulas |= {function.__name__: compiled for function, compiled in COMPILED[F].items()}
     return address_of(template, F, suffix, _signature(template, F), half=half, **formulas)
 
@@ -301,37 +341,37 @@ def drop_addresses(F: type) -> tuple[int, int]:
     return _address(_drop, Dropout, F), _address(_drop_back, Dropout, F)
 
 
-def map_address(activation: Any, F: type) -> int:
+def map_address(activation, F: type) -> int:
     """Return the address of y = value(z); see `calls.forward`."""
     return _address(_map, type(activation), F, "value")
 
 
-def derivative_address(activation: Any, F: type) -> int:
+def derivative_address(activation, F: type) -> int:
     """Return the address of delta *= derivative(z, y); see `calls.backward`."""
     return _address(_derivative, type(activation), F, "derivative")
 
 
-def link_address(loss: Any, F: type) -> int:
+def link_address(loss, F: type) -> int:
     """Return the address of a loss's link function; see `calls.link`."""
     if isinstance(loss, SoftmaxCrossEntropy):
         return _address(_softmax_link, type(loss), F)
-    return _address(_elementwise_link, type(loss), F, "predict")
+    return _address(_map, type(loss), F, "predict")
 
 
-def loss_address(loss: Any, F: type) -> int:
+def loss_address(loss, F: type) -> int:
     """Return the address of a loss and its gradient; see `calls.loss`."""
     if isinstance(loss, SoftmaxCrossEntropy):
         return _address(_softmax_loss, type(loss), F)
     return _address(_elementwise_loss, type(loss), F, "element", "delta")
 
 
-def update_address(optimizer: Any, F: type) -> int:
+def update_address(optimizer, F: type) -> int:
     """Return the address of an optimizer's step; see `calls.update`."""
     return _address(UPDATES[len(optimizer.moments)], type(optimizer), F, "update")
 
 
 @of_formulas
 @lru_cache(maxsize=256)
-def update_of(optimizer: Any, F: type) -> tuple[int, np.ndarray]:
+def update_of(optimizer, F: type) -> tuple[int, np.ndarray]:
     """Return the address of an optimizer's step, and its hyperparameters."""
     return update_address(optimizer, F), hyperparameters(optimizer)

@@ -9,7 +9,7 @@ import ctypes
 import dis
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import product
 from types import FunctionType
 from typing import Any, NamedTuple, TypeAlias
@@ -63,11 +63,10 @@ class _Reading(NamedTuple):
         return True
 
 
-def reason_against(part: Any, F: type) -> str | None:
+def reason_against(part, F: type) -> str | None:
     """Return the reason why a custom part has no kernel for type F, if any, as the end of a sentence."""
-    why = _beyond_formulas(type(part)) or _beyond_numbers(part)
-    if why is not None:
-        return f"{type(part).__name__} is a custom part {why}"
+    if description := _beyond_formulas(type(part)) or _beyond_numbers(part):
+        return f"{type(part).__name__} is a custom part {description}"
     reason, reading = _compared(part, F)
     if not reading.is_current():
         forget()
@@ -95,19 +94,19 @@ def _beyond_formulas(cls: type) -> str | None:
     return None
 
 
-def _file(function: Any) -> str | None:
+def _file(function) -> str | None:
     return function.__code__.co_filename if isinstance(function, FunctionType) else None
 
 
-def _beyond_numbers(part: Any) -> str | None:
+def _beyond_numbers(part) -> str | None:
     """Return the reason why a part is not fully described by numeric fields, if any."""
     cls: Any = type(part)
     if not cls.__dataclass_params__.frozen:
         return "that is not a frozen dataclass"
     names = cls.__dataclass_fields__
-    more = getattr(part, "__dict__", {}).keys() - names.keys()
-    if more:
-        return f"whose attribute {min(more)!r} is not a field"
+    attributes = getattr(part, "__dict__", {}).keys() - names.keys()
+    if attributes:
+        return f"whose attribute {min(attributes)!r} is not a field"
     for field in fields(cls):
         if field.name == "reduction":
             continue
@@ -120,94 +119,112 @@ def _beyond_numbers(part: Any) -> str | None:
 
 @of_formulas
 @lru_cache(maxsize=512)
-def _compared(part: Any, F: type) -> tuple[str | None, _Reading]:
+def _compared(part, F: type) -> tuple[str | None, _Reading]:
     """Compile a part's kernels and compare them with its formulas; return the reason why they are unusable, if any."""
-    reading = _reading_of(type(part))
+    cls = type(part)
+    reading = _reading_of(cls)
+    if isinstance(part, Activation):
+        comparisons = _comparisons_of_activation(part, F)
+    elif isinstance(part, ElementwiseLoss):
+        comparisons = _comparisons_of_loss(part, F)
+    else:
+        comparisons = _comparisons_of_optimizer(part, F)
     try:
         with np.errstate(all="ignore"):
-            found = (_difference(type(part).__name__, comparison) for comparison in _comparisons(part, F))
-            return next(filter(None, found), None), reading
+            for comparison in comparisons:
+                if reason := _difference(cls.__name__, *comparison):
+                    return reason, reading
     except (ValueError, RuntimeError, TypeError, ArithmeticError, AttributeError, NumbaError) as error:
         message = str(error).strip().partition("\n")[0].rstrip(".")
         return message[:1].lower() + message[1:], reading
+    return None, reading
 
 
 def _reading_of(cls: type) -> _Reading:
     """Return the globals that the methods of a custom class read, and the custom functions that they call."""
-    methods = {name for base in cls.__mro__ for name, value in vars(base).items() if isinstance(value, FunctionType)}
-    own = [base for base in cls.__mro__ if base is not object and not is_of_the_library(base)]
-    values: list[Any] = [
-        (vars(base), name, vars(base).get(name)) for base in own for name in methods if not name.startswith("__")
-    ]
-    functions, todo = [], [value for _, _, value in values if isinstance(value, FunctionType)]
-    known = set()
-    for function in todo:  # called functions are appended
-        if function in known or is_of_the_library(function):
+    methods = set()
+    for base in cls.__mro__:
+        methods |= {name for name, value in vars(base).items() if isinstance(value, FunctionType) and name[:2] != "__"}
+    values: list[Any] = []
+    for base in cls.__mro__:
+        if base is not object and not is_of_the_library(base):
+            values += [(vars(base), name, vars(base).get(name)) for name in methods]
+    functions = {}
+    to_visit = [value for _, _, value in values]
+    for function in to_visit:  # called functions are appended
+        if not isinstance(function, FunctionType) or function in functions or is_of_the_library(function):
             continue
-        known.add(function)
-        functions.append((function, function.__code__, function.__defaults__))
-        for name in {each.argval for each in dis.get_instructions(function) if each.opname == "LOAD_GLOBAL"}:
+        functions[function] = function, function.__code__, function.__defaults__
+        names = {item.argval for item in dis.get_instructions(function) if item.opname == "LOAD_GLOBAL"}
+        for name in names:
             value = function.__globals__.get(name)
             values.append((function.__globals__, name, value))
-            todo += [value] if isinstance(value, FunctionType) else []
-    return _Reading(values, functions)
+            to_visit.append(value)
+    return _Reading(values, [*functions.values()])
 
 
-def _comparisons(part: Any, F: type) -> Iterator[_Comparison]:
-    """Yield the formulas of a part, their kernels, and the numbers on which they are compared."""
-    h = hyperparameters(part)
+def _run(address: int, *arguments, result=None) -> None:
+    """Call a kernel with arrays, integers and floats."""
+    operands = [argument.ctypes.data if isinstance(argument, np.ndarray) else argument for argument in arguments]
+    types = [ctypes.c_double if isinstance(operand, float) else ctypes.c_int64 for operand in operands]
+    ctypes.CFUNCTYPE(result, *types)(address)(*operands)
 
-    def call(address: int, *arguments: Any, result: Any = None) -> Any:
-        """Call a kernel, and return its last argument, to which it writes."""
-        given = [a.ctypes.data if isinstance(a, np.ndarray) else a for a in (*arguments, h)]
-        kinds = [ctypes.c_double if isinstance(a, float) else ctypes.c_int64 for a in given]
-        ctypes.CFUNCTYPE(result, *kinds)(address)(*given)
-        return arguments[-1]
+
+def _mapped(address: int, part, z: np.ndarray) -> np.ndarray:
+    """Return the results of a kernel that maps numbers."""
+    y = np.empty_like(z)
+    _run(address, 1, 1, z.size, 0, z, y, hyperparameters(part))
+    return y
+
+
+def _comparisons_of_activation(part: Activation, F: type) -> Iterator[_Comparison]:
+    """Yield the comparisons of an activation."""
+
+    def derivative(z: np.ndarray, y: np.ndarray) -> np.ndarray:
+        delta = np.ones_like(z)
+        _run(derivative_address(part, F), 1, 1, z.size, 0, z, delta, 0, 0, y, hyperparameters(part))
+        return delta
 
     z = GRID.astype(F)
-    if isinstance(part, Activation):
+    yield "value", partial(_mapped, map_address(part, F), part), part.value, (z,)
+    yield "derivative", derivative, part.derivative, (z, _as(part.value(z), z))
 
-        def value(z: np.ndarray) -> np.ndarray:
-            return call(map_address(part, F), 1, 1, z.size, 0, z, np.empty_like(z))
 
-        def derivative(z: np.ndarray, y: np.ndarray) -> np.ndarray:
-            delta = np.ones_like(z)
-            call(derivative_address(part, F), 1, 1, z.size, 0, z, delta, 0, 0, y)
-            return delta
+def _comparisons_of_loss(part: ElementwiseLoss, F: type) -> Iterator[_Comparison]:
+    """Yield the comparisons of a loss."""
+    h = hyperparameters(part)
 
-        yield "value", value, part.value, (z,)
-        yield "derivative", derivative, part.derivative, (z, _as(part.value(z), z))
-    elif isinstance(part, ElementwiseLoss):
+    def element_and_delta(Z: np.ndarray, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        weight, delta, loss = np.ones((3, Z.size), F)
+        _run(loss_address(part, F), Z.size, 1, Z.size, Z, T, weight, delta, loss, h, result=ctypes.c_double)
+        return loss, delta
 
-        def predict(Z: np.ndarray) -> np.ndarray:
-            return call(link_address(part, F), Z.size, 1, Z, np.empty_like(Z))
+    pairs = _each_with_each(GRID, FEW, F=F)
+    yield "predict", partial(_mapped, link_address(part, F), part), part.predict, (GRID.astype(F),)
+    yield "element", lambda Z, T: element_and_delta(Z, T)[0], part.element, pairs
+    yield "delta", lambda Z, T: element_and_delta(Z, T)[1], part.delta, pairs
 
-        def both(Z: np.ndarray, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            delta, ones, loss = np.empty_like(Z), np.ones_like(Z), np.empty_like(Z)
-            sizes = Z.size, 1, Z.size
-            return delta, call(loss_address(part, F), *sizes, Z, T, ones, delta, loss, result=ctypes.c_double)
 
-        pairs = _each_with_each(GRID, FEW, F=F)
-        yield "predict", predict, part.predict, (z,)
-        yield "element", lambda Z, T: both(Z, T)[1], part.element, pairs
-        yield "delta", lambda Z, T: both(Z, T)[0], part.delta, pairs
-    else:
-        rate, none = 0.5, np.zeros(0, F)
-        for t in (1, 1000):
+def _comparisons_of_optimizer(part: Optimizer, F: type) -> Iterator[_Comparison]:
+    """Yield the comparisons of an optimizer."""
+    rate = 0.5
+    arguments = _each_with_each(FEW, FEW, *[np.abs(FEW)] * len(part.moments), F=F)
+    for t in (1, 1000):
 
-            def update(theta: np.ndarray, J: np.ndarray, *moments: np.ndarray, t: int = t) -> np.ndarray:
-                moved = [array.copy() for array in (theta, *moments)]
-                first, second = (*moved[1:], none, none)[:2]
-                arrays = moved[0], J, first, second, np.empty_like(theta)
-                call(update_address(part, F), theta.size, rate, float(t), *arrays, result=ctypes.c_double)
-                return np.stack(moved)
+        def update(theta: np.ndarray, J: np.ndarray, *moments: np.ndarray, t: int = t) -> np.ndarray:
+            moved = [array.copy() for array in (theta, *moments)]
+            unused = np.zeros(0, F)
+            first, second, *_ = *moved[1:], unused, unused
+            scratch = np.empty_like(theta)
+            arrays = moved[0], J, first, second, scratch, hyperparameters(part)
+            _run(update_address(part, F), theta.size, rate, float(t), *arrays, result=ctypes.c_double)
+            return np.stack(moved)
 
-            def formula(theta: Array, J: Array, *moments: Array, t: int = t) -> np.ndarray:
-                moved = part.update(theta, J, rate, t, *moments)
-                return np.stack([_as(array, theta) for array in moved])
+        def formula(theta: Array, J: Array, *moments: Array, t: int = t) -> np.ndarray:
+            moved = part.update(theta, J, rate, t, *moments)
+            return np.stack([_as(array, theta) for array in moved])
 
-            axes = (FEW, FEW, *[np.abs(FEW)] * len(part.moments))
-            yield ("update", update, formula, _each_with_each(*axes, F=F))
+        yield "update", update, formula, arguments
 
 
 def _each_with_each(*axes: np.ndarray, F: type) -> tuple[np.ndarray, ...]:
@@ -219,24 +236,25 @@ def _as(values: Any, like: np.ndarray) -> np.ndarray:
     return np.array(np.broadcast_to(np.asarray(values), like.shape), like.dtype)
 
 
-def _difference(cls: str, comparison: _Comparison) -> str | None:
+def _difference(cls: str, name: str, kernel, formula, arguments: tuple[np.ndarray, ...]) -> str | None:
     """Return the reason if a kernel differs from its formula by more than rounding or depends on the array size."""
-    name, kernel, formula, arguments = comparison
-    found = kernel(*arguments)
-    expected = _as(formula(*arguments), found)
-    eps = np.finfo(found.dtype).eps
+    result = kernel(*arguments)
+    expected = _as(formula(*arguments), result)
+    eps = np.finfo(result.dtype).eps
     # Perturb each argument by a different factor to estimate how the formula magnifies rounding errors.
-    moved = [argument * (1 + 4 * (place + 1) * eps) for place, argument in enumerate(arguments)]
-    magnified = np.abs(_as(formula(*moved), found) - expected)
+    moved = [argument * (1 + 4 * factor * eps) for factor, argument in enumerate(arguments, start=1)]
+    magnified = np.abs(_as(formula(*moved), result) - expected)
     size = 1 + np.abs(expected) + sum(map(np.abs, arguments))
-    same = (found == expected) | (np.isnan(found) & np.isnan(expected))
-    wrong = ~(same | (np.abs(found - expected) <= ROUNDINGS * eps * size + ROUNDINGS * magnified))
-    if wrong.any():
-        place = tuple(np.argwhere(wrong)[0])
-        at = ", ".join(f"{argument[place[-1]]:g}" for argument in arguments)
-        values = f"{found[place]:g} in machine code and {expected[place]:g} by the formula"
-        return f"the {name} of {cls} is {values} at {at}, in {found.dtype}"
-    alone = [kernel(*(argument[k : k + 1] for argument in arguments)) for k in range(arguments[0].size)]
-    if not np.array_equal(np.concatenate(alone, axis=-1), found, equal_nan=True):
+    is_same = (result == expected) | (np.isnan(result) & np.isnan(expected))
+    is_wrong = ~(is_same | (np.abs(result - expected) <= ROUNDINGS * eps * size + ROUNDINGS * magnified))
+    if is_wrong.any():
+        index = tuple(np.argwhere(is_wrong)[0])
+        point = ", ".join(f"{argument[index[-1]]:g}" for argument in arguments)
+        values = f"{result[index]:g} in machine code and {expected[index]:g} by the formula"
+        return f"the {name} of {cls} is {values} at {point}, in {result.dtype}"
+    single_results = []
+    for k in range(arguments[0].size):
+        single_results.append(kernel(*(argument[k : k + 1] for argument in arguments)))
+    if not np.array_equal(np.concatenate(single_results, axis=-1), result, equal_nan=True):
         return f"the {name} of {cls} is rounded differently for single numbers than for arrays"
     return None

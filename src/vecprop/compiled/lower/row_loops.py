@@ -17,7 +17,7 @@ from .loops import count, mix
 
 # Placeholders, filled in by `address_of`: the types of inputs and of scaling, and whether to multiply or divide.
 number: Any = float
-of_scaling: Any = float
+scaling_type: Any = float
 multiplies = False
 
 
@@ -38,10 +38,12 @@ def _weight(c, s, like):
 @njit(**INNER)
 def _target(c, s, o, like):
     """Return the target of a row for an output; classes are one-hot encoded."""
-    place, O, N = _place(c, s), c.outputs, c.validation.data_rows
+    row = _place(c, s)
+    O = c.outputs
+    N = c.validation.data_rows
     if c.validation.classes:
-        return 1.0 if words_at(c.validation.classes, N)[place] == o else 0.0
-    return np.float64(numbers_at(c.validation.t, N * O, like)[place * O + o])
+        return 1.0 if words_at(c.validation.classes, N)[row] == o else 0.0
+    return np.float64(numbers_at(c.validation.t, N * O, like)[row * O + o])
 
 
 @njit(**INNER)
@@ -85,14 +87,20 @@ def _share_of_right_rows(c, by_class, like):
 @njit(**INNER)
 def _determination(c, o, like):
     """Return R² of an output."""
-    first, sum_of_t, total, residual, spread = _target(c, 0, o, like), 0.0, 0.0, 0.0, 0.0
+    first = _target(c, 0, o, like)
+    sum_of_t = 0.0
+    total = 0.0
+    residual = 0.0
+    spread = 0.0
     for s in range(c.validation.rows):
         weight = _weight(c, s, like)
         total += weight
         sum_of_t += weight * (_target(c, s, o, like) - first)
     mean = sum_of_t / total
     for s in range(c.validation.rows):
-        weight, t, y = _weight(c, s, like), _target(c, s, o, like), _prediction(c, s, o, like)
+        weight = _weight(c, s, like)
+        t = _target(c, s, o, like)
+        y = _prediction(c, s, o, like)
         residual += weight * (t - y) ** 2
         spread += weight * (t - first - mean) ** 2
     if residual == 0:
@@ -110,7 +118,9 @@ def _subset_accuracy(context):
 
 
 def _r2(context):
-    c, like, total = fit_at(context), number(0), 0.0
+    c = fit_at(context)
+    like = number(0)
+    total = 0.0
     for o in range(c.outputs):
         total += _determination(c, o, like)
     return total / c.outputs
@@ -153,23 +163,24 @@ def _scale_feature(inputs, shift, scale, multiplies):
 
 def scale(first, features, rows, by_rows, shifts, scales, tile):
     """Scale a tile of features x rows, or of rows x features if ``by_rows`` is set, starting at feature `first`."""
-    I, end = features, first + features
-    own_shifts = part(numbers_at(shifts, end, of_scaling(0)), first, end)
-    own_scales = part(numbers_at(scales, end, of_scaling(0)), first, end)
+    I = features
+    end = first + features
+    feature_shifts = part(numbers_at(shifts, end, scaling_type(0)), first, end)
+    feature_scales = part(numbers_at(scales, end, scaling_type(0)), first, end)
     inputs = numbers_at(tile, I * rows, number(0))
     if by_rows:
         for s in range(rows):
-            _scale_row(part(inputs, s * I, (s + 1) * I), own_shifts, own_scales, multiplies)
+            _scale_row(part(inputs, s * I, (s + 1) * I), feature_shifts, feature_scales, multiplies)
     else:
         for k in range(I):
-            _scale_feature(part(inputs, k * rows, (k + 1) * rows), own_shifts[k], own_scales[k], multiplies)
+            _scale_feature(part(inputs, k * rows, (k + 1) * rows), feature_shifts[k], feature_scales[k], multiplies)
 
 
 @cache
-def scale_address(F: type, of_scaling: type, multiplies: bool) -> int:
+def scale_address(F: type, scaling_type: type, multiplies: bool) -> int:
     """Return the address of `scale` for inputs of type F and a type of scaling; see `calls.scale`."""
-    suffix = f"_{of_scaling.__name__}_{'multiplied' if multiplies else 'divided'}"
-    return address_of(scale, F, suffix, of_scaling=of_scaling, multiplies=multiplies)
+    suffix = f"_{scaling_type.__name__}_{'multiplied' if multiplies else 'divided'}"
+    return address_of(scale, F, suffix, scaling_type=scaling_type, multiplies=multiplies)
 
 
 _WORD = np.uint32(0)
@@ -188,42 +199,51 @@ def _key(state, numbers, row):
     return np.uint64(count(state, words_at(numbers, row + 1)[row] if numbers else row))
 
 
-def shuffle(seed, epoch, n, numbers, keys, places, order):
+def shuffle(seed, epoch, n, numbers, keys, starts, order):
     """Write `core.counter_rng.permutation` to ``order``: the row indices, sorted by random keys.
 
     Keys are uniformly distributed. They are sorted into n buckets by their leading digits, followed by an insertion
     sort. Each key is computed twice, which is faster than storing it, and once more if the leading 32 bits of two keys
     are equal. The number of rows must be below 2**32, because buckets depend only on the leading 32 bits.
     """
-    keys, places, order = numbers_at(keys, n, _WORD), numbers_at(places, n + 1, _WORD), words_at(order, n)
+    keys = numbers_at(keys, n, _WORD)
+    starts = numbers_at(starts, n + 1, _WORD)
+    order = words_at(order, n)
     state = count(count(mix(seed), counter_rng.SHUFFLE), epoch)
     for bucket in range(n + 1):
-        places[bucket] = 0
+        starts[bucket] = 0
     for row in range(n):
-        places[_bucket(_key(state, numbers, row), n) + 1] += 1
+        starts[_bucket(_key(state, numbers, row), n) + 1] += 1
     for bucket in range(n):
-        places[bucket + 1] += places[bucket]
+        starts[bucket + 1] += starts[bucket]
     for row in range(n):
         key = _key(state, numbers, row)
         bucket = _bucket(key, n)
-        place = places[bucket]
-        places[bucket] = place + 1
-        keys[place], order[place] = _lead(key), row
+        position = starts[bucket]
+        starts[bucket] = position + 1
+        keys[position] = _lead(key)
+        order[position] = row
     for i in range(1, n):
-        key, row, j = keys[i], order[i], i - 1
+        key = keys[i]
+        row = order[i]
+        j = i - 1
         while j >= 0 and (
             keys[j] > key or (keys[j] == key and _key(state, numbers, order[j]) > _key(state, numbers, row))
         ):
-            keys[j + 1], order[j + 1] = keys[j], order[j]
+            keys[j + 1] = keys[j]
+            order[j + 1] = order[j]
             j -= 1
         keys[j + 1], order[j + 1] = key, row
 
 
 def order_of_part(seed: int, epoch: int, numbers: np.ndarray) -> np.ndarray:
     """Return the order of some rows of an epoch, given their global indices; rows are sorted by random keys."""
-    n, numbers = len(numbers), np.ascontiguousarray(numbers, np.int64)
-    keys, places, order = np.empty(n, np.uint32), np.empty(n + 1, np.uint32), np.empty(n, np.int64)
-    addresses = [array.ctypes.data for array in (numbers, keys, places, order)]
+    n = len(numbers)
+    numbers = np.ascontiguousarray(numbers, np.int64)
+    keys = np.empty(n, np.uint32)
+    starts = np.empty(n + 1, np.uint32)
+    order = np.empty(n, np.int64)
+    addresses = [array.ctypes.data for array in (numbers, keys, starts, order)]
     _SHUFFLED(shuffle_address())(as_word(seed), epoch, n, *addresses)
     return order
 

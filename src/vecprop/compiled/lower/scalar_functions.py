@@ -46,8 +46,8 @@ def _near(series, low, high, degree, F):
     coefficients = [float(F(c)) for c in sums.convert(kind=Polynomial, domain=[-1, 1]).coef]  # in powers of x
 
     def horner(x):
-        *rest, result = coefficients
-        for coefficient in reversed(rest):
+        *lower_coefficients, result = coefficients
+        for coefficient in reversed(lower_coefficients):
             result = result * x + coefficient
         return result
 
@@ -61,9 +61,13 @@ def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
     """
     information = np.finfo(F)
     integers, floats = (ir.IntType(32), ir.FloatType()) if F is np.float32 else (ir.IntType(64), ir.DoubleType())
-    log2_e, ln2_high, ln2_low = F(1 / np.log(2)), F(ln2_high), F(ln2_low)
-    lowest, highest = F(np.log(information.smallest_normal)), F(np.log(information.max))
-    lowest_normal, many = information.smallest_normal, F(2.0**mantissa)
+    log2_e = F(1 / np.log(2))
+    ln2_high = F(ln2_high)
+    ln2_low = F(ln2_low)
+    lowest = F(np.log(information.smallest_normal))
+    highest = F(np.log(information.max))
+    lowest_normal = information.smallest_normal
+    many = F(2.0**mantissa)
     root_half_bits = I(F(0.5**0.5).view(I))
     rounding = F(1.5 * 2.0**mantissa)  # adding it rounds a number to an integer, stored in the last bits
     bias_of_half = I(information.maxexp - 2 - int(rounding.view(I)))

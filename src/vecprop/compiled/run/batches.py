@@ -67,14 +67,18 @@ size = 8
 
 def forward_by_inputs(context, layer, worker, B):
     """Compute a layer's outputs: each worker multiplies its quarters and sums the products of its shards."""
-    c, zero = fit_at(context), number(0)
-    row, barrier = layer_at(c.table, layer), words_at(c.barrier, BARRIER_WORDS)
+    c = fit_at(context)
+    zero = number(0)
+    row = layer_at(c.table, layer)
+    barrier = words_at(c.barrier, BARRIER_WORDS)
     I, O, workers = row.inputs, row.outputs, c.workers
-    p, (first, end) = c.theta + row.start * size, quarters_of(worker, workers)
+    p = c.theta + row.start * size
+    (first, end) = quarters_of(worker, workers)
     if layer:
         wait_for_all(barrier, workers)  # the outputs of the preceding layer are complete
     for shard in range(c.shards):
-        S, A = rows_of(c, B, shard)[1], _layer_inputs(c, layer, shard, size)
+        S = rows_of(c, B, shard)[1]
+        A = _layer_inputs(c, layer, shard, size)
         if end == QUARTERS:
             put_ones(A + I * S * size, S, zero)
         for quarter in range(first, end):
@@ -82,33 +86,40 @@ def forward_by_inputs(context, layer, worker, B):
             multiply_quarter(row.product, quarter, I, O, S, p, A, products, size)
     wait_for_all(barrier, workers)  # the products of all workers are complete
     for shard in range(worker, c.shards, workers):
-        count, workspace = O * rows_of(c, B, shard)[1], workspace_of(c, shard, size)
+        count = O * rows_of(c, B, shard)[1]
+        workspace = workspace_of(c, shard, size)
         products = numbers_at(workspace + row.extra_at * size, QUARTERS * count, zero)
         sum_quarters(products, numbers_at(workspace + row.output_at * size, count, zero))
 
 
 def backward_by_inputs(context, layer, worker, B, current):
     """Compute a worker's quarters of the gradient and of the preceding layer's delta, for all shards."""
-    c, none = fit_at(context), np.int64(0)
-    row, barrier, transposed = (
-        layer_at(c.table, layer),
-        words_at(c.barrier, BARRIER_WORDS),
-        transposed_of(c, worker, size),
-    )
-    I, O, (first, end) = row.inputs, row.outputs, quarters_of(worker, c.workers)
-    low, high = inputs_of(first, I), inputs_of(end, I)
-    p, J = c.theta + (row.start + low * O) * size, c.gradients + (row.start + low * O) * size
+    c = fit_at(context)
+    none = np.int64(0)
+    row = layer_at(c.table, layer)
+    barrier = words_at(c.barrier, BARRIER_WORDS)
+    transposed = transposed_of(c, worker, size)
+    I = row.inputs
+    O = row.outputs
+    (first, end) = quarters_of(worker, c.workers)
+    low = inputs_of(first, I)
+    high = inputs_of(end, I)
+    p = c.theta + (row.start + low * O) * size
+    J = c.gradients + (row.start + low * O) * size
     wait_for_all(barrier, c.workers)  # the deltas of all shards are complete
     for shard in range(c.shards):
-        S, delta = rows_of(c, B, shard)[1], delta_of(c, shard, current, size)
+        S = rows_of(c, B, shard)[1]
+        delta = delta_of(c, shard, current, size)
         A = _layer_inputs(c, layer, shard, size) + low * S * size
         # Treat the quarters as a dense layer of high - low features, whose last feature takes the role of the ones.
-        own, add, unused = (O, S, p, A, delta), np.int64(shard > 0), (none, none, none)
-        rest = transposed, none, row.product, none
-        calls.backward(row.backward, (high - low - 1, *own, J, add, *unused, none, *rest))
+        operands = (O, S, p, A, delta)
+        add = np.int64(shard > 0)
+        unused = (none, none, none)
+        scratch = transposed, none, row.product, none
+        calls.backward(row.backward, (high - low - 1, *operands, J, add, *unused, none, *scratch))
         if layer:
             before = delta_of(c, shard, 1 - current, size) + low * S * size
-            calls.backward(row.backward, (smaller(high, I) - low, *own, none, none, *unused, before, *rest))
+            calls.backward(row.backward, (smaller(high, I) - low, *operands, none, none, *unused, before, *scratch))
     if layer:
         wait_for_all(barrier, c.workers)  # the preceding layer overwrites this delta and reads its whole delta
 
@@ -116,13 +127,19 @@ def backward_by_inputs(context, layer, worker, B, current):
 def backward_by_columns(context, layer, worker, B, current):
     """Compute the gradient of a worker's columns, from the rows of all shards."""
     c = fit_at(context)
-    row, transposed = layer_at(c.table, layer), transposed_of(c, worker, size)
-    I, O, J = row.inputs, row.outputs, c.gradients + row.start * size
+    row = layer_at(c.table, layer)
+    transposed = transposed_of(c, worker, size)
+    I = row.inputs
+    O = row.outputs
+    J = c.gradients + row.start * size
     first, end = quarters_of(worker, c.workers)
-    low, high = inputs_of(first, I), inputs_of(end, I)
+    low = inputs_of(first, I)
+    high = inputs_of(end, I)
     wait_for_all(words_at(c.barrier, BARRIER_WORDS), c.workers)  # the rows and deltas of all shards are complete
     for shard in range(c.shards):
-        S, delta, add = rows_of(c, B, shard)[1], delta_of(c, shard, current, size), np.int64(shard > 0)
+        S = rows_of(c, B, shard)[1]
+        delta = delta_of(c, shard, current, size)
+        add = np.int64(shard > 0)
         calls.columns(row.product, (low, high, I, O, S, tile_of(c, shard, size), delta, J, add, transposed))
 
 
@@ -144,30 +161,52 @@ def _multiply_weights(c, layer, worker, B, current, back, size):
     """
     row = layer_at(c.table, layer)
     workspace = workspace_of(c, worker, size) + row.extra_at * size
-    M, K, stride_m, stride_k = row.outputs, row.inputs + 1, np.int64(size), row.outputs * size
+    M = row.outputs
+    K = row.inputs + 1
+    stride_m = np.int64(size)
+    stride_k = row.outputs * size
     if back:
         M, K, stride_m, stride_k = row.inputs, row.outputs, stride_k, stride_m
     low, high = _own_rows(M, worker, c.workers)
     depth = piece_depth(K)
     for first in range(low, high, PIECE_ROWS):
         for k in range(0, K, depth):
-            W, is_packed = c.theta + row.start * size + first * stride_m + k * stride_k, np.int64(0)
+            W = c.theta + row.start * size + first * stride_m + k * stride_k
+            is_packed = np.int64(0)
             for shard in range(c.shards):
-                right, out = delta_of(c, shard, current, size), delta_of(c, shard, 1 - current, size)
+                right = delta_of(c, shard, current, size)
+                out = delta_of(c, shard, 1 - current, size)
                 if not back:
                     right = _layer_inputs(c, layer, shard, size)
                     out = workspace_of(c, shard, size) + row.output_at * size
                 S = rows_of(c, B, shard)[1]
-                sizes, row_bytes = (smaller(PIECE_ROWS, high - first), S, smaller(depth, K - k)), S * size
-                left = W, stride_m, stride_k
-                rest = right + k * row_bytes, row_bytes, np.int64(size), out + first * row_bytes, row_bytes
-                calls.packed(row.product, (*sizes, *left, *rest, np.int64(k > 0), workspace, is_packed))
+                row_bytes = S * size
+                calls.packed(
+                    row.product,
+                    (
+                        smaller(PIECE_ROWS, high - first),
+                        S,
+                        smaller(depth, K - k),
+                        W,
+                        stride_m,
+                        stride_k,
+                        right + k * row_bytes,
+                        row_bytes,
+                        np.int64(size),
+                        out + first * row_bytes,
+                        row_bytes,
+                        np.int64(k > 0),
+                        workspace,
+                        is_packed,
+                    ),
+                )
                 is_packed = larger(is_packed, np.int64(S > 0))
 
 
 def forward_by_results(context, layer, worker, B):
     """Compute a worker's share of a layer's outputs."""
-    c, I = fit_at(context), layer_at(fit_at(context).table, layer).inputs
+    c = fit_at(context)
+    I = layer_at(fit_at(context).table, layer).inputs
     barrier = words_at(c.barrier, BARRIER_WORDS)
     for shard in range(worker, c.shards, c.workers):
         S = rows_of(c, B, shard)[1]
@@ -180,19 +219,40 @@ def forward_by_results(context, layer, worker, B):
 def backward_by_results(context, layer, worker, B, current):
     """Compute a worker's share of the preceding layer's delta and of the gradient [J_W; J_b] = [A; 1] deltaᵀ."""
     c = fit_at(context)
-    row, barrier = layer_at(c.table, layer), words_at(c.barrier, BARRIER_WORDS)
-    O, J, workspace = row.outputs, c.gradients + row.start * size, workspace_of(c, worker, size) + row.extra_at * size
+    row = layer_at(c.table, layer)
+    barrier = words_at(c.barrier, BARRIER_WORDS)
+    O = row.outputs
+    J = c.gradients + row.start * size
+    workspace = workspace_of(c, worker, size) + row.extra_at * size
     wait_for_all(barrier, c.workers)  # the deltas of all shards are complete
     if layer:
         _multiply_weights(c, layer, worker, B, current, True, size)
     low, high = _own_rows(row.inputs + 1, worker, c.workers)
     for first in range(low, high, PIECE_ROWS):
         for shard in range(c.shards):
-            S, delta, item = rows_of(c, B, shard)[1], delta_of(c, shard, current, size), np.int64(size)
+            S = rows_of(c, B, shard)[1]
+            delta = delta_of(c, shard, current, size)
+            item = np.int64(size)
             A = _layer_inputs(c, layer, shard, size) + first * S * size
-            sizes = smaller(PIECE_ROWS, high - first), O, S
-            operands = A, S * size, item, delta, item, S * size, J + first * O * size, O * size
-            calls.packed(row.product, (*sizes, *operands, np.int64(shard > 0), workspace, np.int64(0)))
+            calls.packed(
+                row.product,
+                (
+                    smaller(PIECE_ROWS, high - first),
+                    O,
+                    S,
+                    A,
+                    S * size,
+                    item,
+                    delta,
+                    item,
+                    S * size,
+                    J + first * O * size,
+                    O * size,
+                    np.int64(shard > 0),
+                    workspace,
+                    np.int64(0),
+                ),
+            )
     wait_for_all(barrier, c.workers)  # the preceding layer overwrites this delta and reads its whole delta
 
 
@@ -201,37 +261,49 @@ def backward_by_results(context, layer, worker, B, current):
 
 def gradient_of_batch(context, worker, rows_address, B, scale, step):
     """Store the gradients, and Σ scale weight ℓ of each shard in partial_losses; see the module's docstring."""
-    c, zero = fit_at(context), number(0)
+    c = fit_at(context)
+    zero = number(0)
     workers, shards, data, I = c.workers, c.shards, c.training, c.inputs
-    partial, transposed = doubles_at(c.partial_losses, shards), transposed_of(c, worker, size)
+    partial = doubles_at(c.partial_losses, shards)
+    transposed = transposed_of(c, worker, size)
     words_at(c.tile_contents + TILE_CONTENTS * worker, 1)[0] = 0  # the tile is overwritten
     # A worker gathers the data of its shards or, if the first layer is split by inputs, its inputs of all shards.
-    low, high, by_inputs = np.int64(0), I, layer_at(c.table, 0).split == WeightSplit.INPUTS
+    low = np.int64(0)
+    high = I
+    by_inputs = layer_at(c.table, 0).split == WeightSplit.INPUTS
     if by_inputs:
         first, end = quarters_of(worker, workers)
-        low, high = inputs_of(first, I), smaller(inputs_of(end, I), I)
+        low = inputs_of(first, I)
+        high = smaller(inputs_of(end, I), I)
     for shard in range(shards):
-        own, (at, S) = shard % workers == worker, rows_of(c, B, shard)
-        if own or by_inputs:
-            places = c.tile_places + 8 * worker * c.tile_rows
-            O, at_tile = c.outputs, shard * size * c.tile_rows
-            weights = c.row_weights + at_tile  # the same from each worker
-            find_rows(data, rows_address + 8 * at, S, scale, places, S, weights, zero)
-            gather_inputs(c, data, places, S, low, high - low, tile_of(c, shard, size), size)
-            if own:
-                gather_targets(c, data, places, S, c.targets + at_tile * O, size, zero)
+        is_worker_shard = shard % workers == worker
+        (first_row, S) = rows_of(c, B, shard)
+        if is_worker_shard or by_inputs:
+            indices = c.tile_places + 8 * worker * c.tile_rows
+            O = c.outputs
+            tile_offset = shard * size * c.tile_rows
+            weights = c.row_weights + tile_offset  # the same from each worker
+            find_rows(data, rows_address + 8 * first_row, S, scale, indices, S, weights, zero)
+            gather_inputs(c, data, indices, S, low, high - low, tile_of(c, shard, size), size)
+            if is_worker_shard:
+                gather_targets(c, data, indices, S, c.targets + tile_offset * O, size, zero)
     for layer in range(c.layers):
         if layer_at(c.table, layer).forward_of_all:
             calls.forward_of_all(layer_at(c.table, layer).forward_of_all, (context, layer, worker, B))
         else:
             for shard in range(worker, shards, workers):
-                (first, S), A = rows_of(c, B, shard), _layer_inputs(c, layer, shard, size)
+                (first, S) = rows_of(c, B, shard)
+                A = _layer_inputs(c, layer, shard, size)
                 forward(c, layer, A, S, step, rows_address + 8 * first, workspace_of(c, shard, size), size)
     current = np.int64(0)
     for shard in range(worker, shards, workers):
-        S, Z, at = rows_of(c, B, shard)[1], _layer_inputs(c, c.layers, shard, size), shard * size * c.tile_rows
-        targets = c.targets + at * c.outputs
-        weights, delta, losses = c.row_weights + at, delta_of(c, shard, current, size), c.row_losses + at
+        S = rows_of(c, B, shard)[1]
+        Z = _layer_inputs(c, c.layers, shard, size)
+        first_row = shard * size * c.tile_rows
+        targets = c.targets + first_row * c.outputs
+        weights = c.row_weights + first_row
+        delta = delta_of(c, shard, current, size)
+        losses = c.row_losses + first_row
         operands = S, c.outputs, S, Z, targets, weights, delta, losses, c.loss_h
         partial[shard] = calls.loss(c.loss, operands)
     for layer in range(c.layers - 1, -1, -1):
@@ -240,9 +312,12 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
             calls.backward_of_all(row.backward_of_all, (context, layer, worker, B, current))
         else:
             for shard in range(worker, shards, workers):
-                S, A = rows_of(c, B, shard)[1], _layer_inputs(c, layer, shard, size)
-                delta, before = delta_of(c, shard, current, size), delta_of(c, shard, 1 - current, size)
-                workspace, J = workspace_of(c, shard, size), c.gradients + shard * size * c.p
+                S = rows_of(c, B, shard)[1]
+                A = _layer_inputs(c, layer, shard, size)
+                delta = delta_of(c, shard, current, size)
+                before = delta_of(c, shard, 1 - current, size)
+                workspace = workspace_of(c, shard, size)
+                J = c.gradients + shard * size * c.p
                 backward(c, layer, A, S, step, workspace, delta, before, transposed, J, np.int64(0), size)
         if row.is_dense:
             current = 1 - current

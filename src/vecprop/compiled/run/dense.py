@@ -93,19 +93,26 @@ class Algorithm(Enum):
 @njit(**INNER)
 def _put_weighted_rows(out, rows, weights, stride, count):
     """Store Σ_k weights[k stride] rows[k] in out, four rows at a time to reduce accesses to out."""
-    a, A = weights[0], rows[0]
+    a = weights[0]
+    A = rows[0]
     for s in range(out.size):
         out[s] = a * A[s]
     k = 1
     while k + 4 <= count:
-        a, b = weights[k * stride], weights[(k + 1) * stride]
-        c, d = weights[(k + 2) * stride], weights[(k + 3) * stride]
-        A, B, C, D = rows[k], rows[k + 1], rows[k + 2], rows[k + 3]
+        a = weights[k * stride]
+        b = weights[(k + 1) * stride]
+        c = weights[(k + 2) * stride]
+        d = weights[(k + 3) * stride]
+        A = rows[k]
+        B = rows[k + 1]
+        C = rows[k + 2]
+        D = rows[k + 3]
         for s in range(out.size):
             out[s] += (a * A[s] + b * B[s]) + (c * C[s] + d * D[s])
         k += 4
     while k < count:
-        a, A = weights[k * stride], rows[k]
+        a = weights[k * stride]
+        A = rows[k]
         for s in range(out.size):
             out[s] += a * A[s]
         k += 1
@@ -114,7 +121,8 @@ def _put_weighted_rows(out, rows, weights, stride, count):
 def _loops(I, O, S, p, A, Z, h, workspace, by_rows, product):
     """Compute Z = [W; b]ᵀ [A; 1]."""
     zero = number(0)
-    p, Z = numbers_at(p, (I + 1) * O, zero), numbers_at(Z, O * S, zero)
+    p = numbers_at(p, (I + 1) * O, zero)
+    Z = numbers_at(Z, O * S, zero)
     put_ones(A + I * S * size, S, zero)
     A = numbers_at(A, (I + 1) * S, zero).reshape(I + 1, S)
     for o in range(O):
@@ -124,17 +132,20 @@ def _loops(I, O, S, p, A, Z, h, workspace, by_rows, product):
 def _loops_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
     """Compute J = [A; 1] deltaᵀ, or add it to J; compute ``before`` = W delta unless its address is 0."""
     zero = number(0)
-    A, delta = numbers_at(A, (I + 1) * S, zero).reshape(I + 1, S), numbers_at(delta, O * S, zero).reshape(O, S)
+    A = numbers_at(A, (I + 1) * S, zero).reshape(I + 1, S)
+    delta = numbers_at(delta, O * S, zero).reshape(O, S)
     J = numbers_at(J, (I + 1) * O, zero)
     for k in range(I + 1):
         A_k = A[k]
         for o in range(O):
-            delta_o, J_ko = delta[o], zero
+            delta_o = delta[o]
+            J_ko = zero
             for s in range(S):
                 J_ko += A_k[s] * delta_o[s]
             J[k * O + o] = J[k * O + o] + J_ko if add else J_ko
     if before:
-        p, before_of = numbers_at(p, I * O, zero), numbers_at(before, I * S, zero)
+        p = numbers_at(p, I * O, zero)
+        before_of = numbers_at(before, I * S, zero)
         for k in range(I):
             _put_weighted_rows(before_of[k * S : (k + 1) * S], delta, p[k * O :], np.int64(1), O)
 
@@ -147,63 +158,87 @@ def _multiply_here(product, operands):
 def _blocks(I, O, S, p, A, Z, h, workspace, by_rows, product):
     """Compute Z = [W; b]ᵀ [A; 1]."""
     put_ones(A + I * S * size, S, number(0))
-    M, N, left, left_m, left_k, right, right_k = O, S, p, np.int64(size), O * size, A, S * size
+    M = O
+    N = S
+    A_at = p
+    A_m = np.int64(size)
+    A_k = O * size
+    B_at = A
+    B_k = S * size
     if S == 1:  # compute Zᵀ = [A; 1]ᵀ [W; b], which has O columns to vectorize instead of one
-        M, N, left, left_k, right, right_k = S, O, A, np.int64(size), p, O * size
-    multiply(product, (M, N, I + 1, left, left_m, left_k, right, right_k, Z, N * size, np.int64(0)))
+        M = S
+        N = O
+        A_at = A
+        A_k = np.int64(size)
+        B_at = p
+        B_k = O * size
+    multiply(product, (M, N, I + 1, A_at, A_m, A_k, B_at, B_k, Z, N * size, np.int64(0)))
 
 
 def _blocks_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
     """Compute J = [A; 1] deltaᵀ, or add it to J; compute ``before`` = W delta; skip results with address 0."""
-    row, column, one = S * size, O * size, np.int64(size)
+    row = S * size
+    column = O * size
+    item = np.int64(size)
     if J and few_outputs <= O:
         transpose(O, S, delta, row, transposed, column)
-        multiply(product, (I + 1, O, S, A, row, one, transposed, column, J, column, add))
+        multiply(product, (I + 1, O, S, A, row, item, transposed, column, J, column, add))
     elif J:
         dots(I + 1, O, S, A, row, delta, row, J, column, add)
     if before and S == 1:
         dots(I, S, O, p, column, delta, column, before, row, np.int64(0))
     elif before:
-        multiply(product, (I, S, O, p, column, one, delta, row, before, row, np.int64(0)))
+        multiply(product, (I, S, O, p, column, item, delta, row, before, row, np.int64(0)))
 
 
 def _packed(I, O, S, p, A, Z, h, workspace, by_rows, product):
     """Compute Z = [W; b]ᵀ [A; 1]."""
-    row, one, none = S * size, np.int64(size), np.int64(0)
+    row = S * size
+    item = np.int64(size)
+    none = np.int64(0)
     if S == 1:  # packing the weights would take longer than using them once
         blocks(I, O, S, p, A, Z, h, workspace, by_rows, product)
         return
     put_ones(A + I * row, S, number(0))
-    calls.packed(product, (O, S, I + 1, p, one, O * size, A, row, one, Z, row, none, workspace, none))
+    calls.packed(product, (O, S, I + 1, p, item, O * size, A, row, item, Z, row, none, workspace, none))
 
 
 def _packed_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
     """Compute J = [A; 1] deltaᵀ, or add it to J; compute ``before`` = W delta; skip results with address 0."""
-    row, column, one, none = S * size, O * size, np.int64(size), np.int64(0)
+    row = S * size
+    column = O * size
+    item = np.int64(size)
+    none = np.int64(0)
     if S < FEW_ROWS:
         blocks_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product)
         return
     if J:
-        calls.packed(product, (I + 1, O, S, A, row, one, delta, one, row, J, column, add, workspace, none))
+        calls.packed(product, (I + 1, O, S, A, row, item, delta, item, row, J, column, add, workspace, none))
     if before:
-        calls.packed(product, (I, S, O, p, column, one, delta, row, one, before, row, none, workspace, none))
+        calls.packed(product, (I, S, O, p, column, item, delta, row, item, before, row, none, workspace, none))
 
 
 def _through_blas(I, O, S, p, A, Z, h, workspace, by_rows, product):
     """Compute Z = Wᵀ A + b."""
-    zero, one = number(0), np.int64(1)
-    p, A, Z = numbers_at(p, (I + 1) * O, zero), numbers_at(A, I * S, zero), numbers_at(Z, O * S, zero)
+    zero = number(0)
+    by_columns = np.int64(1)
+    p = numbers_at(p, (I + 1) * O, zero)
+    A = numbers_at(A, I * S, zero)
+    Z = numbers_at(Z, O * S, zero)
     for o in range(O):
-        Z_o, bias = Z[o * S : (o + 1) * S], p[I * O + o]
+        Z_o = Z[o * S : (o + 1) * S]
+        bias = p[I * O + o]
         for s in range(S):
             Z_o[s] = bias
-    blas_product(product, p, one, A, by_rows, one, Z, O, S, I)
+    blas_product(product, p, by_columns, A, by_rows, by_columns, Z, O, S, I)
 
 
 def _through_blas_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
     """Compute J_W = A deltaᵀ, J_b = delta 1 (or add them) and ``before`` = W delta; skip results with address 0."""
     zero = number(0)
-    p, A, delta = numbers_at(p, I * O, zero), numbers_at(A, I * S, zero), numbers_at(delta, O * S, zero)
+    p = numbers_at(p, I * O, zero)
+    A = numbers_at(A, I * S, zero)
+    delta = numbers_at(delta, O * S, zero)
     if J:
         J = numbers_at(J, (I + 1) * O, zero)
         for o in range(O):
@@ -216,9 +251,10 @@ def _through_blas_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, tr
 
 def find_sparse_rows(X, row_bytes, places_at, n, columns, count, starts_at, first, features, by_rows, tile):
     """Write references to rows of the data into a tile; see `calls.expand`."""
-    places, words = words_at(places_at, n), words_at(tile, SPARSE_ROW_WORDS * n)
+    indices = words_at(places_at, n)
+    words = words_at(tile, SPARSE_ROW_WORDS * n)
     for s in range(n):
-        ends = words_at(starts_at + 8 * places[s], 2)
+        ends = words_at(starts_at + 8 * indices[s], 2)
         words[SPARSE_ROW_WORDS * s] = X + size * ends[0]
         words[SPARSE_ROW_WORDS * s + 1] = columns + _COLUMN_BYTES * ends[0]
         words[SPARSE_ROW_WORDS * s + 2] = ends[1] - ends[0]
@@ -234,7 +270,9 @@ def _row(A, s):
 @njit(**INNER)
 def _first_from(columns, count, least):
     """Return the position of the first column index that is at least `least`; columns are sorted."""
-    columns, low, high = numbers_at(columns, count, np.int32(0)), np.int64(0), count
+    columns = numbers_at(columns, count, np.int32(0))
+    low = np.int64(0)
+    high = count
     while low < high:
         middle = (low + high) // 2
         if columns[middle] < least:
@@ -262,20 +300,24 @@ def multiply_sparse_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, 
 
 def gradient_of_columns(low, high, I, O, S, A, delta, J, add, transposed):
     """Compute the rows of J from ``low`` to ``high``; see `multiply_sparse_back`. Row I belongs to the biases."""
-    zero, row = number(0), O * size
+    zero = number(0)
+    row = O * size
     if not add:
-        own = numbers_at(J + low * row, (high - low) * O, zero)
-        for i in range(own.size):
-            own[i] = 0
+        gradient = numbers_at(J + low * row, (high - low) * O, zero)
+        for i in range(gradient.size):
+            gradient[i] = 0
     transpose(O, S, delta, S * size, transposed, row)
     for s in range(S):
         values, columns, count = _row(A, s)
-        first, end = _first_from(columns, count, low), _first_from(columns, count, high)
-        values, columns = values + first * size, columns + first * _COLUMN_BYTES
+        first = _first_from(columns, count, low)
+        end = _first_from(columns, count, high)
+        values = values + first * size
+        columns = columns + first * _COLUMN_BYTES
         for o in range(0, O, width):
             add_row(O - o, end - first, values, columns, J + o * size, row, transposed + s * row + o * size)
     if high > I:
-        bias, delta_rows = numbers_at(J + I * row, O, zero), numbers_at(transposed, S * O, zero)
+        bias = numbers_at(J + I * row, O, zero)
+        delta_rows = numbers_at(transposed, S * O, zero)
         for s in range(S):
             for o in range(O):
                 bias[o] += delta_rows[s * O + o]
@@ -302,9 +344,9 @@ def dense_addresses(algorithm: Algorithm, F: type) -> tuple[int, int]:
         names["few_outputs"] = max(FEW_OUTPUTS, vector_bytes() // np.dtype(F).itemsize)
         names |= {"multiply": calls.product, "dots": dots_of(F), "transpose": transpose_of(F)}
     if algorithm is Algorithm.PACKED:
-        here = filled_in(_multiply_here, F, multiply_blocks=multiply_of(F))
-        names["multiply"] = njit(here, **ONCE)
-        blocks, blocks_back = (njit(filled_in(each, F, **names), **INNER) for each in (_blocks, _blocks_back))
+        product = filled_in(_multiply_here, F, multiply_blocks=multiply_of(F))
+        names["multiply"] = njit(product, **ONCE)
+        blocks, blocks_back = (njit(filled_in(template, F, **names), **INNER) for template in (_blocks, _blocks_back))
         names |= {"blocks": blocks, "blocks_back": blocks_back}
     forward, back = {
         Algorithm.LOOPS: (_loops, _loops_back),

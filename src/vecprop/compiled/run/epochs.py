@@ -50,15 +50,15 @@ class Ended(IntEnum):
     NOT_STARTED = -1
 
 
-def _gradient_of_shard(context, c, worker, shard, rows, B, scale, step, own, row):
-    def of_rows(some, n):
-        return calls.rows.formula(c.gradient_of_rows, (context, worker, 0, some, n, scale, step, own))
+def _gradient_of_shard(context, c, worker, shard, rows, B, scale, step, gradient, row):
+    def of_rows(first, n):
+        return calls.rows.formula(c.gradient_of_rows, (context, worker, 0, first, n, scale, step, gradient))
 
     def of_part():
         low = portion.formula(B, shard, c.shards)
         n = portion.formula(B, shard + 1, c.shards) - low
         with n.builder.if_then(n.equals(0).value):
-            clear_bytes.formula(own, row)
+            clear_bytes.formula(gradient, row)
         return of_rows(rows + low * 8, n)
 
     # The divisions would take as long as a small layer.
@@ -78,11 +78,12 @@ def _gradients_of_shards(context, c, worker, first, end, rows, B, scale, step, s
 
 
 @of_numbers
-def _sum_block(context, c, block, number, scale, J, own, needed) -> None:
+def _sum_block(context, c, block, number, scale, J, shard, needed) -> None:
     """Sum a block's gradients of shards, add the gradient of the penalty, and store the penalty if it is needed."""
-    if_then, bounds = context.builder.if_then, (context, block.low, block.high)
+    if_then = context.builder.if_then
+    bounds = (context, block.low, block.high)
     with if_then(((c.sum_shards > 0) & block.is_single.equals(0)).value):
-        calls.sum_shards.formula(c.sum_shards, (*bounds, own, c.next_shard))
+        calls.sum_shards.formula(c.sum_shards, (*bounds, shard, c.next_shard))
     with if_then((c.penalize > 0).value):
         calls.penalize.formula(c.penalize, (*bounds, scale, J))
         with if_then(needed.value):
@@ -106,8 +107,8 @@ _rate = of_numbers(lambda c, step: c.rates.load(step * c.rate_stride, ir.DoubleT
 
 @of_numbers
 def _keep_block(c, block, size) -> None:
-    at = block.low * size
-    copy_bytes.formula(c.theta + at, c.last_finite + at, block.high * size - at)
+    offset = block.low * size
+    copy_bytes.formula(c.theta + offset, c.last_finite + offset, block.high * size - offset)
 
 
 _shortening = of_numbers(lambda clip, slope: where(clip > 0, where(clip < slope, clip / slope, 1.0), 1.0))
@@ -116,23 +117,36 @@ _shortening = of_numbers(lambda clip, slope: where(clip > 0, where(clip < slope,
 def run_epochs(context, worker):
     """Run a worker's share of the epochs; theta and the results are complete when all workers have returned."""
     # A literal 0 has a different type than `none`, so functions would be compiled twice.
-    c, zero, none = fit_at(context), number(0), np.int64(0)
-    barrier, workers, shards = words_at(c.barrier, BARRIER_WORDS), c.workers, c.shards
+    c = fit_at(context)
+    zero = number(0)
+    none = np.int64(0)
+    barrier = words_at(c.barrier, BARRIER_WORDS)
+    workers = c.workers
+    shards = c.shards
     N, P, full = c.training.rows, c.p, c.full
     running, carried = c.running, c.carried
-    bytes, own_moved = P * size, c.moved + worker * BLOCK * size
+    bytes = P * size
+    moved_parameters = c.moved + worker * BLOCK * size
     rows_of_epoch = c.order if c.shuffle else c.all_rows
-    recorded, N_here = larger(c.epochs, 1), N * smaller(c.epochs, 1)  # 0 epochs: measure the losses once
+    # 0 epochs: measure the losses once
+    recorded = larger(c.epochs, 1)
+    N_here = N * smaller(c.epochs, 1)
     losses = numbers_at(c.losses, recorded, zero)
-    norms, sizes = numbers_at(c.norms, recorded, zero), numbers_at(c.sizes, recorded, zero)
+    norms = numbers_at(c.norms, recorded, zero)
+    sizes = numbers_at(c.sizes, recorded, zero)
     first, end = quarters_of(worker, workers)
-    shard, next_shard = portion(shards, first, QUARTERS), portion(shards, end, QUARTERS)  # if no layers are split
-    own = none if c.gradient_of_batch else shard  # the shard in which the worker sums gradients; see `steps`
-    J = numbers_at(c.gradients + own * bytes, P, zero)
+    # if no layers are split
+    shard = portion(shards, first, QUARTERS)
+    next_shard = portion(shards, end, QUARTERS)
+    summed_shard = none if c.gradient_of_batch else shard  # the shard in which the worker sums gradients; see `steps`
+    J = numbers_at(c.gradients + summed_shard * bytes, P, zero)
     done = words_at(c.done, 4)  # epochs with a finite loss; steps; whether a gradient diverged; an `Ended`
-    blocks, partial = c.block_count, doubles_at(c.partial_losses, shards)
-    squares, moves = doubles_at(c.squares, blocks), doubles_at(c.moves, blocks)
-    penalties, step = doubles_at(c.penalties, blocks), none
+    blocks = c.block_count
+    partial = doubles_at(c.partial_losses, shards)
+    squares = doubles_at(c.squares, blocks)
+    moves = doubles_at(c.moves, blocks)
+    penalties = doubles_at(c.penalties, blocks)
+    step = none
     clear_bytes(c.penalties, 8 * blocks)
     share = portion(P, worker, workers) * size
     share_bytes = portion(P, worker + 1, workers) * size - share
@@ -147,7 +161,8 @@ def run_epochs(context, worker):
         first_step, stopped = step, False
         running_loss, norm, moved_by = 0.0, 0.0, 0.0
         for start in range(0, N_here, c.batch_size):
-            rows, B = rows_of_epoch + 8 * start, smaller(c.batch_size, N - start)
+            rows = rows_of_epoch + 8 * start
+            B = smaller(c.batch_size, N - start)
             scale = scale_of(c, c.training, context + TRAINING, rows, B)
             step_number = c.first_step + step if c.noisy else -1
             # The gradients of the shards.
@@ -160,19 +175,23 @@ def run_epochs(context, worker):
                 look_for_stop(c)
             loss = total(partial)
             judged = (carried != 0) & (epoch > 0)  # theta is updated only if its loss is finite
-            waits, counted = judged | (c.clip != 0), judged | (running != 0)
+            waits = judged | (c.clip != 0)
+            counted = judged | (running != 0)
             # Sum the worker's blocks, and update them if the step depends on nothing else.
-            rate, t = _rate(c, step), np.float64(c.steps_before + step + 1)
+            rate = _rate(c, step)
+            t = np.float64(c.steps_before + step + 1)
             for number_of_block in range(blocks):
                 block = block_at(c.blocks, number_of_block)
                 if not is_of(block, first, end):
                     continue
-                _sum_block(context, c, block, number_of_block, scale, J.ctypes.data, own, counted)
+                _sum_block(context, c, block, number_of_block, scale, J.ctypes.data, summed_shard, counted)
                 squares[number_of_block] = square_of(part(J, block.low, block.high))
                 if not waits:
-                    moves[number_of_block] = move_block(c, J, block.low, block.high, rate, t, 1.0, own_moved)
+                    moves[number_of_block] = move_block(c, J, block.low, block.high, rate, t, 1.0, moved_parameters)
             wait_for_all(barrier, workers)  # C
-            slope, penalty, finite = length(squares), total(penalties), True
+            slope = length(squares)
+            penalty = total(penalties)
+            finite = True
             # A loss or gradient that is not finite ends the epochs; last_finite holds the parameters before it.
             if judged:
                 finite = is_finite(number(loss + penalty))  # in the recorded type
@@ -192,7 +211,7 @@ def run_epochs(context, worker):
                         continue
                     if judged:
                         _keep_block(c, block, size)
-                    moves[number_of_block] = move_block(c, J, block.low, block.high, rate, t, shorten, own_moved)
+                    moves[number_of_block] = move_block(c, J, block.low, block.high, rate, t, shorten, moved_parameters)
                 wait_for_all(barrier, workers)  # D
             # Add the step to the means of the epoch.
             step += 1
@@ -209,15 +228,16 @@ def run_epochs(context, worker):
         # Store the results of the epoch, measure the losses, and decide whether training ends.
         if worker == 0:
             steps = larger(step - first_step, 1)
-            norms[epoch], sizes[epoch] = norm / steps, moved_by / steps
+            norms[epoch] = norm / steps
+            sizes[epoch] = moved_by / steps
             done[1] = step
             if running:
                 losses[epoch] = running_loss
         last = (epoch >= c.epochs - 1) | (barrier[STOPPED] != 0)
-        known = (running != 0) | ((carried != 0) & (not last) & (c.stopping == 0))
+        is_measured = (running != 0) | ((carried != 0) & (not last) & (c.stopping == 0))
         finite = True
-        if not stopped and (c.validation.rows or not known):
-            finite = calls.measure(c.measure, (context, worker, epoch, np.int64(known))) != 0
+        if not stopped and (c.validation.rows or not is_measured):
+            finite = calls.measure(c.measure, (context, worker, epoch, np.int64(is_measured))) != 0
             stopped = barrier[STOPPED] > full
         if stopped:  # restore the state at the start of the epoch
             if worker == 0:
@@ -255,7 +275,9 @@ epochs_address = addresses_of(run_epochs)
 @njit(**INNER)
 def _fit(context, c, measures, run_epochs, size):
     """Measure the initial losses, if requested, and run the epochs."""
-    epochs, stopping, done = c.epochs, c.stopping, words_at(c.done, 4)
+    epochs = c.epochs
+    stopping = c.stopping
+    done = words_at(c.done, 4)
     done[3] = 0
     if measures and (not c.running or c.validation.rows):
         c.epochs = 0  # only measure the losses
@@ -288,16 +310,19 @@ def run_members(contexts, numbers, count, queue, scratch, fields, offsets, measu
 
     ``scratch`` holds the addresses of the thread's memory for these fields of a record, and two words for the clock.
     """
-    state, own, offsets = words_at(queue, 2), words_at(scratch, fields), words_at(offsets, fields)
+    state = words_at(queue, 2)
+    memory = words_at(scratch, fields)
+    offsets = words_at(offsets, fields)
     clock = scratch + 8 * fields
     while not state[1]:
         taken = atomic_add(queue, np.int64(1))
         if taken >= count:
             return
         context = contexts + _FIT_BYTES * words_at(numbers, count)[taken]
-        c, words = fit_at(context), words_at(context, _FIT_BYTES // 8)
+        c = fit_at(context)
+        words = words_at(context, _FIT_BYTES // 8)
         for field in range(fields):
-            words[offsets[field]] = own[field]
+            words[offsets[field]] = memory[field]
         words_at(c.tile_contents, 2)[0] = 0  # the tile may hold rows of the previous fit
         seconds = doubles_at(c.seconds, 1)
         seconds[0] = -now(clock)

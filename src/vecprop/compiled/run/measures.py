@@ -38,7 +38,7 @@ class Watched(IntEnum):
     VALIDATION_SCORE = 2
 
 
-MEMORY = np.dtype(fields("lowest at stalled", np.float64))
+MEMORY = np.dtype(fields("lowest reference stalled", np.float64))
 """The state of early stopping, as a record of doubles; see `train.run.Best`."""
 
 _memory_at = record_at(MEMORY)
@@ -60,7 +60,8 @@ def scale_of(c, data, group, rows, n) -> float:
 @njit(**INNER)
 def _factor(data, rows, like):
     """Compute the result of `weigh` in a separate function, to fix the order of the sum."""
-    weight, total = numbers_at(data.weight, data.data_rows, like), 0.0
+    weight = numbers_at(data.weight, data.data_rows, like)
+    total = 0.0
     chosen = words_at(data.chosen, data.rows)
     for row in rows:
         total += weight[chosen[row] if data.chosen else row]
@@ -93,10 +94,22 @@ def _measure_rows(context, c, worker, is_validation, N, parts, scale) -> None:
         stops = c.full.equals(0) & (c.barrier.load(STOPPED) > 0)
         with if_then(stops.equals(0).value):
             low = portion.formula(N, part, parts)
-            rows = c.all_rows + low * 8, portion.formula(N, part + 1, parts) - low
-            loss = calls.rows.formula(c.gradient_of_rows, (context, worker, is_validation, *rows, scale, -1, 0))
+            loss = calls.rows.formula(
+                c.gradient_of_rows,
+                (
+                    context,
+                    worker,
+                    is_validation,
+                    c.all_rows + low * 8,
+                    portion.formula(N, part + 1, parts) - low,
+                    scale,
+                    -1,
+                    0,
+                ),
+            )
             c.partial_losses.store(part, loss)
-    first, end = first_quarter.formula(worker, workers), first_quarter.formula(worker + 1, workers)
+    first = first_quarter.formula(worker, workers)
+    end = first_quarter.formula(worker + 1, workers)
     with if_then((c.penalize > 0).value):
         for number in each(c.block_count):  # the same order as in steps
             block = block_at.formula(c.blocks, number)
@@ -108,7 +121,8 @@ def _measure_rows(context, c, worker, is_validation, N, parts, scale) -> None:
 @njit(**ONCE)
 def _loss(context, c, worker, is_validation, N, parts):
     """Return the loss of rows, including the penalty. It is summed in parts; all workers return the same value."""
-    barrier, workers = words_at(c.barrier, BARRIER_WORDS), c.workers
+    barrier = words_at(c.barrier, BARRIER_WORDS)
+    workers = c.workers
     data, offset = (c.validation, VALIDATION) if is_validation else (c.training, TRAINING)
     scale = scale_of(c, data, context + offset, c.all_rows, N)
     wait_for_all(barrier, workers)  # all workers have read the previous sums
@@ -117,15 +131,16 @@ def _loss(context, c, worker, is_validation, N, parts):
     return total(doubles_at(c.partial_losses, parts)) + total(doubles_at(c.penalties, c.block_count))
 
 
-def measure(context, worker, epoch, known):
+def measure(context, worker, epoch, is_measured):
     """Record the losses (except a known one) and the score at theta; return 1 if the losses are finite, else 0."""
-    c, finite = fit_at(context), 1.0
+    c = fit_at(context)
+    finite = 1.0
     theta = numbers_at(c.theta, c.p, number(0))
     for is_validation in range(2):
         N, losses = c.training.rows, c.losses
         if is_validation:
             N, losses = c.validation.rows, c.validation_losses
-        if N == 0 or (known and not is_validation):
+        if N == 0 or (is_measured and not is_validation):
             continue
         parts = (N + CHUNK - 1) // CHUNK
         if c.full and not c.noisy and not is_validation:
@@ -150,7 +165,9 @@ measure_address = addresses_of(measure, types.float64(*[types.intp] * 4))
 def judge(context, epoch):
     """Copy the parameters if they are the best so far; return 1 if early stopping ends training, else 0."""
     c = fit_at(context)
-    rule, memory, theta = stopping_at(c.stopping), _memory_at(c.memory), numbers_at(c.theta, c.p, number(0))
+    rule = stopping_at(c.stopping)
+    memory = _memory_at(c.memory)
+    theta = numbers_at(c.theta, c.p, number(0))
     watched = np.int64(rule.watched)
     if watched == Watched.VALIDATION_SCORE:
         loss = -doubles_at(c.validation_scores, epoch + 1)[epoch]
@@ -159,8 +176,8 @@ def judge(context, epoch):
         loss = np.float64(numbers_at(c.validation_losses if by_validation else c.losses, epoch + 1, theta)[epoch])
     if loss < memory.lowest:
         copy_bytes(c.theta, c.best, c.p * theta.itemsize)
-    memory.lowest, memory.at, memory.stalled = _observed(
-        loss, memory.lowest, memory.at, memory.stalled, rule.min_delta, rule.compares_to_best != 0
+    memory.lowest, memory.reference, memory.stalled = _observed(
+        loss, memory.lowest, memory.reference, memory.stalled, rule.min_delta, rule.compares_to_best != 0
     )
     return 1.0 if memory.stalled >= rule.patience else 0.0
 

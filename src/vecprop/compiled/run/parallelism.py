@@ -103,12 +103,13 @@ def blocks_of(P: int, layers: Iterable[SplitLayer], size: int = BLOCK) -> np.nda
     The words of a block are its start and end in theta, the index of its quarter, and a flag, which is 1 for blocks of
     split layers, because these have a single gradient.
     """
-    blocks, end = [], 0
+    blocks = []
+    end = 0
     for layer in layers:
-        blocks += [(*block, 0) for block in _pieces(_quarters(end, layer.start), size)]
-        blocks += [(*block, 1) for block in _pieces(layer.quarters(), size)]
+        blocks += _pieces(_quarters(end, layer.start), size, False)
+        blocks += _pieces(layer.quarters(), size, True)
         end = layer.start + (layer.inputs + 1) * layer.outputs
-    blocks += [(*block, 0) for block in _pieces(_quarters(end, P), size)]
+    blocks += _pieces(_quarters(end, P), size, False)
     return np.array(blocks, np.int64)
 
 
@@ -118,11 +119,11 @@ def _quarters(low: int, high: int) -> list[tuple[int, int]]:
     return [(start, min(start + step, high)) for start in range(low, high, step or 1)]
 
 
-def _pieces(quarters: Iterable[tuple[int, int]], size: int) -> Iterator[tuple[int, int, int]]:
-    """Divide quarters into pieces of at most ``size`` parameters; yield each with the index of its quarter."""
+def _pieces(quarters: Iterable[tuple[int, int]], size: int, is_single: bool) -> Iterator[tuple[int, int, int, bool]]:
+    """Divide quarters into blocks of at most ``size`` parameters; yield the four words of each block."""
     for number, (low, high) in enumerate(quarters):
         for start in range(low, high, size):
-            yield start, min(start + size, high), number
+            yield start, min(start + size, high), number, is_single
 
 
 first_quarter = of_numbers(lambda worker, workers: (worker * QUARTERS + workers - 1) // workers)
@@ -141,10 +142,25 @@ inputs_of = of_numbers(lambda quarter, I: quarter * (I + 1) // QUARTERS)
 @njit(**INNER)
 def multiply_quarter(product, quarter, I, O, S, p, A, products, size):
     """Store a quarter's part of [W; b]ᵀ [A; 1], (O, S), after the parts of the previous quarters."""
-    low, high = inputs_of(quarter, I), inputs_of(quarter + 1, I)
+    low = inputs_of(quarter, I)
+    high = inputs_of(quarter + 1, I)
     out = products + quarter * O * S * size
-    operands = p + low * O * size, np.int64(size), O * size, A + low * S * size, S * size, out, S * size
-    calls.product(product, (O, S, high - low, *operands, np.int64(0)))
+    calls.product(
+        product,
+        (
+            O,
+            S,
+            high - low,
+            p + low * O * size,
+            np.int64(size),
+            O * size,
+            A + low * S * size,
+            S * size,
+            out,
+            S * size,
+            np.int64(0),
+        ),
+    )
 
 
 @njit(**INNER)

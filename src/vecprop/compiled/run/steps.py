@@ -73,14 +73,16 @@ def square_of(values):
 @njit(**INNER)
 def length(squares):
     """Return the norm of a vector from the sums of squares of its blocks, which may be scaled; see `square_of`."""
-    square, scaled, in_units = total(squares), 0.0, False
+    square = total(squares)
+    scaled = 0.0
+    in_units = False
     for i in range(squares.size):
         in_units |= squares[i] < 0
     if is_finite(square) and not in_units:
         return square_root(square)
     for i in range(squares.size):
-        own = squares[i]
-        scaled = _add_in_order(scaled, -own if own < 0 else _in_units(own))
+        block_square = squares[i]
+        scaled = _add_in_order(scaled, -block_square if block_square < 0 else _in_units(block_square))
     return square_root(scaled) * _HUGE
 
 
@@ -88,12 +90,24 @@ def length(squares):
 def move_block(c, J, low, high, rate, t, shorten, moved):
     """Take the optimizer's step for a block of parameters; return its sum of squares for `length`."""
     if shorten != 1:
-        own = part(J, low, high)
-        for p in range(own.size):
-            own[p] *= J.dtype.type(shorten)
-    at = low * J.itemsize
-    addresses = c.theta + at, J.ctypes.data + at, c.first + at, c.second + at, moved
-    square = calls.update(c.update, (high - low, rate, t, *addresses, c.update_h))
+        gradient = part(J, low, high)
+        for p in range(gradient.size):
+            gradient[p] *= J.dtype.type(shorten)
+    offset = low * J.itemsize
+    square = calls.update(
+        c.update,
+        (
+            high - low,
+            rate,
+            t,
+            c.theta + offset,
+            J.ctypes.data + offset,
+            c.first + offset,
+            c.second + offset,
+            moved,
+            c.update_h,
+        ),
+    )
     return square if is_finite(square) else square_of(numbers_at(moved, high - low, J))
 
 
@@ -105,18 +119,23 @@ size = 8
 has_l1 = True
 
 
-def sum_shards(context, low, high, own, distance):
+def sum_shards(context, low, high, shard, distance):
     """Add the gradient of shard ``own ^ distance`` to a block of shard ``own``; then, if needed, the sum of two others.
 
     Four shards are summed as (g0 + g1) + (g2 + g3), starting from any of them, unless pairs were already summed.
     """
-    c, zero, n = fit_at(context), number(0), high - low
-    row, at = c.p * size, c.gradients + low * size
-    J, other = numbers_at(at + own * row, n, zero), numbers_at(at + (own ^ distance) * row, n, zero)
+    c = fit_at(context)
+    zero = number(0)
+    n = high - low
+    row = c.p * size
+    gradient = c.gradients + low * size
+    J = numbers_at(gradient + shard * row, n, zero)
+    second = numbers_at(gradient + (shard ^ distance) * row, n, zero)
     for i in range(n):
-        J[i] += other[i]
+        J[i] += second[i]
     if c.shards == 4 and not c.in_pairs:
-        third, fourth = numbers_at(at + (own ^ 2) * row, n, zero), numbers_at(at + (own ^ 3) * row, n, zero)
+        third = numbers_at(gradient + (shard ^ 2) * row, n, zero)
+        fourth = numbers_at(gradient + (shard ^ 3) * row, n, zero)
         for i in range(n):
             J[i] += _add_in_order(third[i], fourth[i])
 
@@ -126,15 +145,19 @@ sum_shards_address = addresses_of(sum_shards)
 
 def penalize(context, low, high, scale, gradient):
     """Return ½ l2 Σ W² + l1 Σ |W| over a block, or add its gradient to a gradient in memory; see `core.penalties`."""
-    c, zero = fit_at(context), number(0)
-    theta, J = numbers_at(c.theta, c.p, zero), numbers_at(gradient, c.p, zero)
+    c = fit_at(context)
+    zero = number(0)
+    theta = numbers_at(c.theta, c.p, zero)
+    J = numbers_at(gradient, c.p, zero)
     spans = words_at(c.spans, 2 * c.weight_spans)
-    l2, l1 = c.l2 + scale * c.l2_averaged, c.l1 + scale * c.l1_averaged
+    l2 = c.l2 + scale * c.l2_averaged
+    l1 = c.l1 + scale * c.l1_averaged
     squares, sizes = 0.0, 0.0
     for span in range(c.weight_spans):
         first = smaller(larger(low, spans[2 * span]), high)  # the span's part in the block, which may be empty
         end = larger(first, smaller(high, spans[2 * span + 1]))
-        W, J_W = part(theta, first, end), part(J, first, end)
+        W = part(theta, first, end)
+        J_W = part(J, first, end)
         if gradient:
             for i in range(W.size if l2 else 0):
                 J_W[i] += number(l2) * W[i]

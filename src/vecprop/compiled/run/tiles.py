@@ -73,11 +73,28 @@ def inputs_at(c, number, tile, workspace, size):
 def forward(c, number, A, S, step, rows, workspace, size):
     """Compute a layer's output for a tile in the workspace, and return its address. There is no noise if step is -1."""
     layer = layer_at.formula(c.table, number)
-    Z, extra = workspace + size * layer.output_at, workspace + size * layer.extra_at
-    operands = layer.inputs, layer.outputs, S, c.theta + size * layer.start, A, Z, c.h + H_BYTES * number, extra
+    Z = workspace + size * layer.output_at
+    extra = workspace + size * layer.extra_at
     # c.numbers is the offset from the list of all rows to the global row indices that determine the noise.
-    noise = rows + c.numbers, c.seed, step, number
-    calls.forward.formula(layer.forward, (*operands, layer.by_rows, layer.product, *noise))
+    calls.forward.formula(
+        layer.forward,
+        (
+            layer.inputs,
+            layer.outputs,
+            S,
+            c.theta + size * layer.start,
+            A,
+            Z,
+            c.h + H_BYTES * number,
+            extra,
+            layer.by_rows,
+            layer.product,
+            rows + c.numbers,
+            c.seed,
+            step,
+            number,
+        ),
+    )
     return Z
 
 
@@ -89,21 +106,40 @@ def backward(c, number, A, S, step, workspace, delta, before, transposed, gradie
     """
     layer = layer_at.formula(c.table, number)
     start = size * layer.start
-    operands = layer.inputs, layer.outputs, S, c.theta + start, A, delta, gradient + start, add
-    kept = workspace + size * layer.output_at, c.h + H_BYTES * number, workspace + size * layer.extra_at
-    others = where(number > 0, before, 0), transposed, layer.by_rows, layer.product, step
-    calls.backward.formula(layer.backward, (*operands, *kept, *others))
+    calls.backward.formula(
+        layer.backward,
+        (
+            layer.inputs,
+            layer.outputs,
+            S,
+            c.theta + start,
+            A,
+            delta,
+            gradient + start,
+            add,
+            workspace + size * layer.output_at,
+            c.h + H_BYTES * number,
+            workspace + size * layer.extra_at,
+            where(number > 0, before, 0),
+            transposed,
+            layer.by_rows,
+            layer.product,
+            step,
+        ),
+    )
     return where(layer.is_dense > 0, before, delta)
 
 
 @of_numbers
 def _back(c, worker, number, inputs, S, step, delta, gradient, add, size):
     """Call `backward` with the memory of a worker."""
-    workspace, both = workspace_of.formula(c, worker, size), worker.of(0)
+    workspace = workspace_of.formula(c, worker, size)
+    both = worker.of(0)
     A = inputs_at.formula(c, number, inputs, workspace, size)
     before = delta_of.formula(c, worker, both, size) + delta_of.formula(c, worker, both + 1, size) - delta
-    memory = workspace, delta, before, transposed_of.formula(c, worker, size)
-    return backward.formula(c, number, A, S, step, *memory, gradient, add, size)
+    return backward.formula(
+        c, number, A, S, step, workspace, delta, before, transposed_of.formula(c, worker, size), gradient, add, size
+    )
 
 
 # Placeholders, filled in by `address_of`: the floating-point type, and the bytes of an element.
@@ -123,7 +159,8 @@ MIN_GATHERED_FEATURES = 8
 
 def gather_few(M, N, A, A_m, B, B_n, indices):
     """Store B = A[indices]ᵀ for M indices and few columns; see `calls.gather`."""
-    indices, B = words_at(indices, M), numbers_at(B, M * N, number(0))
+    indices = words_at(indices, M)
+    B = numbers_at(B, M * N, number(0))
     for m in range(M):
         row = numbers_at(A + A_m * indices[m], N, number(0))
         for n in range(N):
@@ -142,7 +179,7 @@ def _store_predictions(c, data, Z, rows, Y):
     """Compute the predictions of rows from the last layer's outputs, and store them; Y is scratch memory."""
     O, S = c.outputs, rows.size
     predictions = numbers_at(c.predictions, data.rows * O, Y)
-    calls.link(c.link, (S, O, Z, Y.ctypes.data, c.loss_h))
+    calls.link(c.link, (O, O, S, 0, Z, Y.ctypes.data, c.loss_h))
     for s in range(S):
         for o in range(O):
             predictions[rows[s] * O + o] = Y[o * S + s]
@@ -166,59 +203,78 @@ def store_predictions(context, Z, rows, n, Y):
     _store_predictions(c, c.validation, Z, words_at(rows, n), numbers_at(Y, c.outputs * n, number(0)))
 
 
-def _loaded(array, index, kind, other):
+def _loaded(array, index, kind, default):
     """Return a number of an array, or another number if there is no array."""
-    return branch(array > 0, lambda: array.load(index, kind), lambda: other)
+    return branch(array > 0, lambda: array.load(index, kind), lambda: default)
 
 
 @of_numbers
-def find_rows(data, rows, n, scale, places, S, weights, zero) -> None:
+def find_rows(data, rows, n, scale, indices, S, weights, zero) -> None:
     """Write the position of each row in the data and its scaled weight; padding repeats the last row with weight 0."""
     factor = scale if zero.kind == scale.kind else scale.cast(zero.kind, "fptrunc")
-    chosen, weight, last = data.chosen, data.weight, n - 1
+    chosen = data.chosen
+    weight = data.weight
+    last = n - 1
     for s in each(S):
         row = rows.load(where(s < n, s, last))
-        place = _loaded(chosen, row, WORD, row)
-        own = factor * _loaded(weight, place, zero.kind, factor.of(1))
-        places.store(s, place)
-        weights.store(s, where(s < n, own, 0.0))
+        index = _loaded(chosen, row, WORD, row)
+        row_weight = factor * _loaded(weight, index, zero.kind, factor.of(1))
+        indices.store(s, index)
+        weights.store(s, where(s < n, row_weight, 0.0))
 
 
 @of_numbers
-def gather_inputs(c, data, places, S, first, features, tile, size) -> None:
+def gather_inputs(c, data, indices, S, first, features, tile, size) -> None:
     """Copy the inputs of rows to a tile and scale them, or compute the inputs; sparse rows are stored as references.
 
     ``features`` inputs are gathered, starting at ``first``; a part of the inputs requires a tile of features x rows.
     """
-    to, if_else, if_then = tile + first * S * size, tile.builder.if_else, tile.builder.if_then
+    to = tile + first * S * size
+    if_else = tile.builder.if_else
+    if_then = tile.builder.if_then
     with if_else((data.expander > 0).value) as (expands, gathers):
         with expands:
-            kept = data.kept, data.kept_count, data.edges, first, features, c.by_rows
-            calls.expand.formula(data.expander, (data.x, data.row_bytes, places, S, *kept, to))
+            calls.expand.formula(
+                data.expander,
+                (
+                    data.x,
+                    data.row_bytes,
+                    indices,
+                    S,
+                    data.kept,
+                    data.kept_count,
+                    data.edges,
+                    first,
+                    features,
+                    c.by_rows,
+                    to,
+                ),
+            )
         with gathers:
-            inputs = data.x + first * size, c.inputs * size
-            calls.gather.formula(c.gather, (S, features, *inputs, to, S * size, places))
+            calls.gather.formula(c.gather, (S, features, data.x + first * size, c.inputs * size, to, S * size, indices))
     with if_then((data.scaler > 0).value):
         calls.scale.formula(data.scaler, (first, features, S, c.by_rows, data.shift, data.scale, to))
 
 
 @of_numbers
-def gather_targets(c, data, places, S, targets, size, zero) -> None:
+def gather_targets(c, data, indices, S, targets, size, zero) -> None:
     """Copy the targets of rows to a tile of features x rows; classes are one-hot encoded."""
     with targets.builder.if_else((data.classes > 0).value) as (encodes, gathers):
         with encodes:
             for i in each(c.outputs * S):
                 targets.store(i, zero)
             for s in each(S):
-                targets.store(data.classes.load(places.load(s)) * S + s, zero.of(1))
+                targets.store(data.classes.load(indices.load(s)) * S + s, zero.of(1))
         with gathers:
             row = c.outputs * size
-            calls.gather.formula(data.gather_targets, (S, c.outputs, data.t, row, targets, S * size, places))
+            calls.gather.formula(data.gather_targets, (S, c.outputs, data.t, row, targets, S * size, indices))
 
 
 def _in_order(c, rows):
     """Return whether rows are consecutive: their indices are a slice of the list of all rows."""
-    distance, training, validation = rows - c.all_rows, c.training.rows, c.validation.rows
+    distance = rows - c.all_rows
+    training = c.training.rows
+    validation = c.validation.rows
     return (distance > -1) & (distance < where(validation > training, validation, training) * 8)
 
 
@@ -238,7 +294,8 @@ def _must_fill(c, worker, is_validation, rows, n, scale) -> bool:
     It is skipped if it still holds these rows from the previous step. Validation always fills the tile and marks the
     contents as unknown, since validation rows have the same indices as training rows.
     """
-    contents, trains = c.tile_contents + worker * TILE_CONTENTS, is_validation.equals(0)
+    contents = c.tile_contents + worker * TILE_CONTENTS
+    trains = is_validation.equals(0)
     same = contents.load(0).equals(rows) & contents.load(1).equals(n) & contents.load(2, scale.kind).equals(scale)
     contents.store(0, where(_in_order(c, rows) & trains, rows, 0))
     contents.store(1, n)
@@ -254,16 +311,25 @@ def _padded(is_validation, multiple, n):
 
 def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, step, gradient):
     """Return Σ scale weight ℓ over n rows, and store its gradient at an address, unless the address is 0."""
-    c, zero, none = fit_at(context), number(0), np.int64(0)
-    most, first = c.tile_rows, worker * size * c.tile_rows
+    c = fit_at(context)
+    zero = number(0)
+    none = np.int64(0)
+    most = c.tile_rows
+    first = worker * size * c.tile_rows
     data = c.validation if is_validation else c.training
     # The worker's parts of the memory.
-    tile, workspace, deltas = tile_of(c, worker, size), workspace_of(c, worker, size), delta_of(c, worker, none, size)
-    targets, weights, losses = c.targets + first * c.outputs, c.row_weights + first, c.row_losses + first
-    places, stays = c.tile_places + 8 * worker * most, _reads_data(c, data, rows_address)
+    tile = tile_of(c, worker, size)
+    workspace = workspace_of(c, worker, size)
+    deltas = delta_of(c, worker, none, size)
+    targets = c.targets + first * c.outputs
+    weights = c.row_weights + first
+    losses = c.row_losses + first
+    indices = c.tile_places + 8 * worker * most
+    stays = _reads_data(c, data, rows_address)
     total, start = 0.0, none
     while start < n:
-        rows, count = rows_address + 8 * start, smaller(most, n - start)
+        rows = rows_address + 8 * start
+        count = smaller(most, n - start)
         S = _padded(is_validation, c.row_multiple, count)
         inputs, fill = tile, True
         if stays:
@@ -271,17 +337,18 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
         else:
             fill = _must_fill(c, worker, is_validation, rows, count, scale)
         if fill:
-            find_rows(data, rows, count, scale, places, S, weights, zero)
-            gather_targets(c, data, places, S, targets, size, zero)
+            find_rows(data, rows, count, scale, indices, S, weights, zero)
+            gather_targets(c, data, indices, S, targets, size, zero)
             if not stays:
-                gather_inputs(c, data, places, S, none, c.inputs, tile, size)
+                gather_inputs(c, data, indices, S, none, c.inputs, tile, size)
         A = inputs
         for layer in range(c.layers):
             A = forward(c, layer, A, S, step, rows, workspace, size)
         if is_validation and c.store:  # needed for a score or for the history
             calls.store(c.store, (context, A, rows, S, deltas))
         total += calls.loss(c.loss, (S, c.outputs, count, A, targets, weights, deltas, losses, c.loss_h))
-        delta, layer = deltas, c.layers if gradient else none
+        delta = deltas
+        layer = c.layers if gradient else none
         while layer > 0:
             layer -= 1  # the first tile stores the gradient
             delta = _back(c, worker, layer, inputs, S, step, delta, gradient, smaller(start, 1), size)
@@ -291,13 +358,17 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
 
 def predict_rows(context, rows_address, n):
     """Compute and store the predictions of n rows."""
-    c, zero = fit_at(context), number(0)
-    most, I, Y = c.tile_rows, c.inputs, numbers_at(c.targets, c.outputs * c.tile_rows, zero)
+    c = fit_at(context)
+    zero = number(0)
+    most = c.tile_rows
+    I = c.inputs
+    Y = numbers_at(c.targets, c.outputs * c.tile_rows, zero)
     for start in range(0, n, most):
         # The last tile has at least two rows. Products of one row are summed in a different order, so the bits of a
         # prediction would depend on the number of rows before it.
         first = start if start + 1 < n else larger(n - 2, 0)
-        rows, S = rows_address + 8 * first, smaller(start + most, n) - first
+        rows = rows_address + 8 * first
+        S = smaller(start + most, n) - first
         gather_inputs(c, c.training, rows, S, np.int64(0), I, c.tile, size)
         A = c.tile
         for layer in range(c.layers):

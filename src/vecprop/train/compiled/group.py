@@ -59,7 +59,7 @@ class CompiledGroup:
                     fits.run(fits_of_type, monitor.poll)
         finally:
             for group in groups:
-                del group.fits.context, group.fits.records, group.fits.kept  # needed only during the run
+                del group.fits.context, group.fits.records  # needed only during the run
 
     def progress(self) -> np.ndarray:
         """Return the current progress of each member, (5, M); see `GroupResults.progress`."""
