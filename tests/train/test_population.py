@@ -300,3 +300,13 @@ def test_predictions_of_validation_rows_are_stored(engine):
         np.testing.assert_allclose(kept[losses.argmin()], net.predict(found.theta, X[rows]), rtol=1e-12)
         np.testing.assert_allclose(kept[-1], net.predict(found.state.theta, X[rows]), rtol=1e-12)
         assert one.history.validation_predictions.shape == (0,)
+
+
+def test_ctrl_c_between_members_that_are_trained_one_by_one_keeps_their_results():
+    members = [member(seed=seed, optimizer=vp.LBFGS(), epochs=3) for seed in range(3)]
+    whole = vp.train_population(members, X, T)
+    results = vp.train_population(members, X, T, progress=lambda now: signal.raise_signal(signal.SIGINT))
+    assert_equal(results[0], whole[0])
+    for unstarted, result in zip(members[1:], results[1:], strict=True):
+        assert (result.reason, result.state.epoch) == ("interrupted", 0)
+        np.testing.assert_array_equal(result.theta, unstarted.theta)

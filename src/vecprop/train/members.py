@@ -129,39 +129,46 @@ class Data:
         self.X, self.T, self.sample_weight = X, T, sample_weight
         self._batches: dict[tuple[Any, ...], Batch] = {}
 
-    def of(self, member: Member) -> tuple[Array, Array, Array | None]:
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle only the arrays."""
+        return type(self), (self.X, self.T, self.sample_weight)
+
+    def arrays(self, member: Member) -> tuple[Array, Array, Array | None]:
         """Return a member's inputs, targets and weights, before rows are selected."""
-        X, T = self.X if member.X is None else member.X, self.T if member.T is None else member.T
+        X = self.X if member.X is None else member.X
+        T = self.T if member.T is None else member.T
         return X, T, self.sample_weight if member.sample_weight is None else member.sample_weight
 
-    def begun(self, member: Member) -> Member:
+    def with_theta(self, member: Member) -> Member:
         """Return the member; if its theta is a seed, draw the parameters from it."""
         if not isinstance(member.theta, int | np.integer):
             return member
-        dtype = np.float32 if getattr(self.of(member)[0], "dtype", None) == np.float32 else np.float64
+        X, *_ = self.arrays(member)
+        dtype = np.float32 if getattr(X, "dtype", None) == np.float32 else np.float64
         return replace(member, theta=member.network.init(int(member.theta), dtype))
 
     def batch(self, member: Member) -> Batch:
         """Return a member's data as a batch. Members with compatible networks share the batch."""
-        network, data = member.network, self.of(member)
+        network = member.network
+        arrays = self.arrays(member)
         theta = checked_theta(network, member.theta)
-        key = (network.inputs, network.outputs, repr(network.loss_function), theta.dtype, *map(id, data))
+        key = (network.inputs, network.outputs, repr(network.loss_function), theta.dtype, *map(id, arrays))
         if key not in self._batches:
-            self._batches[key] = network._batch(theta, *data, as_read=True)
+            self._batches[key] = network._batch(theta, *arrays, as_read=True)
         return self._batches[key]
 
-    def chosen(self, member: Member, rows: np.ndarray | None) -> tuple[Array, Array, Array | None]:
+    def selected(self, member: Member, rows: np.ndarray | None) -> tuple[Array, Array, Array | None]:
         """Return a copy of the selected rows, or the original arrays if rows is None."""
-        X, T, weight = self.of(member)
+        X, T, weight = self.arrays(member)
         if rows is None:
             return X, T, weight
         rows = row_indices(rows, row_count(X))
         X = X.take(rows) if isinstance(X, Selection) else rows_of(X, rows)
         return X, rows_of(T, rows), None if weight is None else rows_of(weight, rows)
 
-    def rows(self, member: Member) -> int:
+    def row_count(self, member: Member) -> int:
         """Return the number of rows that a member is trained on."""
-        return row_count(self.of(member)[0] if member.rows is None else member.rows)
+        return row_count(self.arrays(member)[0] if member.rows is None else member.rows)
 
 
 def row_indices(rows, count: int) -> np.ndarray:
@@ -224,30 +231,44 @@ class GroupResults(Versioned):
     measured: np.ndarray
     seconds: np.ndarray
 
-    def result(self, place: int) -> TrainingResult:
+    def results(self) -> Self:
+        """Return the results themselves; see `CompiledGroup.results`."""
+        return self
+
+    def result(self, index: int) -> TrainingResult:
         """Return the result of the member at this position. Its arrays are views of the group's arrays."""
-        epochs, step = int(self.done[place]), int(self.steps[place])
-        reason, rule = REASONS[self.reasons[place]], self.stopping
-        optimizer = {"t": epochs * self.per_epoch} | {name: moment[place] for name, moment in self.moments.items()}
-        history, known, stopping = History(), epochs + 1, {}
-        if self.measured[place]:
+        epochs = int(self.done[index])
+        reason = REASONS[self.reasons[index]]
+        history = History()
+        if self.measured[index]:
             history._extend(
-                loss=self.losses[place, : epochs + (not self.running)],
-                validation_loss=self.validation_losses[place, :known],
-                validation_score=self.validation_scores[place, :known],
-                validation_predictions=self.validation_predictions[place, :known],
-                gradient_norm=self.norms[place, :epochs],
-                step_size=self.sizes[place, :epochs],
-                time=self.seconds[place] / max(epochs, 1) * np.arange(known),
+                loss=self.losses[index, : epochs + (not self.running)],
+                validation_loss=self.validation_losses[index, : epochs + 1],
+                validation_score=self.validation_scores[index, : epochs + 1],
+                validation_predictions=self.validation_predictions[index, : epochs + 1],
+                gradient_norm=self.norms[index, :epochs],
+                step_size=self.sizes[index, :epochs],
+                time=self.seconds[index] / max(epochs, 1) * np.arange(epochs + 1),
             )
+        theta = self.last_finite if reason == "diverged" else self.thetas
+        state = TrainingState(
+            theta[index],
+            {"t": epochs * self.per_epoch} | {name: moment[index] for name, moment in self.moments.items()},
+            schedule={},
+            epoch=epochs,
+            step=int(self.steps[index]),
+            epochs=self.epochs,
+            rows=self.rows,
+            history=history,
+            network=self.network,
+            optimizer_class=self.optimizer_class,
+        )
+        rule = self.stopping
         if rule is not None:
-            stopping = {"monitor": rule.monitor, "theta": self.best[place], "memory": self.memory[place]}
-        theta = (self.last_finite if reason == "diverged" else self.thetas)[place]
-        parts = {"network": self.network, "optimizer_class": self.optimizer_class}
-        state = TrainingState(theta, optimizer, {}, epochs, step, self.epochs, self.rows, history, stopping, **parts)
-        if rule is not None and rule.restore_best and reason != "diverged":
-            theta = self.best[place]
-        return TrainingResult(theta, history, state, reason)
+            state.early_stopping = {"monitor": rule.monitor, "theta": self.best[index], "memory": self.memory[index]}
+            if rule.restore_best and reason != "diverged":
+                theta = self.best
+        return TrainingResult(theta[index], history, state, reason)
 
     def progress(self) -> np.ndarray:
         """Return the current progress of the members, (5, M).
@@ -255,25 +276,31 @@ class GroupResults(Versioned):
         The rows are: whether the member has ended, the fraction of its epochs that is done, the number of rows seen,
         and the latest training and validation losses (NaN if unknown).
         """
-        every, ended, known = np.arange(len(self.numbers)), self.seconds > 0, self.done > 0
-        share = np.where(ended, 1, self.done / max(self.epochs, 1))
-        validated = self.validation_losses[every, self.done] if self.validation_losses.size else np.nan
-        losses = (np.where(known, of, np.nan) for of in (self.losses[every, self.done - self.running], validated))
-        return np.stack([ended, share, self.done * self.rows, *losses])
+        members = np.arange(len(self.numbers))
+        ended = self.seconds > 0
+        shares = np.where(ended, 1, self.done / max(self.epochs, 1))
+        losses = self.losses[members, self.done - self.running]
+        validation_losses = np.full(len(members), np.nan)
+        if self.validation_losses.size:
+            validation_losses = self.validation_losses[members, self.done]
+        rows = [ended, shares, self.done * self.rows]
+        for latest in (losses, validation_losses):
+            rows.append(np.where(self.done > 0, latest, np.nan))
+        return np.stack(rows)
 
-    def compact(self, places: Any = slice(None), moments: bool = True) -> Self:
+    def compact(self, members: Any = slice(None)) -> Self:
         """Return a copy of the results of some members, without unused memory."""
-        arrays: dict[str, np.ndarray] = {name: getattr(self, name)[places].copy() for name in ARRAYS}
-        known = int(arrays["done"].max(initial=0)) + 1
+        arrays: dict[str, np.ndarray] = {name: getattr(self, name)[members].copy() for name in ARRAYS}
+        measured = int(arrays["done"].max(initial=0)) + 1
         for name in CURVES:
-            arrays[name] = arrays[name][:, :known].copy()
+            arrays[name] = arrays[name][:, :measured].copy()
         has_diverged = arrays["reasons"] == REASONS.index("diverged")
         arrays["thetas"][has_diverged] = arrays["last_finite"][has_diverged]
         arrays["last_finite"] = arrays["thetas"]
         if self.stopping is None:
             arrays["best"] = arrays["thetas"]
-        kept = {name: moment[places].copy() for name, moment in self.moments.items()} if moments else {}
-        return replace(self, numbers=np.asarray(self.numbers)[places], moments=kept, **arrays)
+        moments = {name: moment[members].copy() for name, moment in self.moments.items()}
+        return replace(self, numbers=np.asarray(self.numbers)[members], moments=moments, **arrays)
 
 
 ARRAYS = tuple(field.name for field in fields(GroupResults) if field.type is np.ndarray)
@@ -296,36 +323,42 @@ class PartialResults(NamedTuple):
         part = self if moments else self.without_moments()
         return PartialResults([group.compact() for group in part.groups], part.others)
 
-    def ended(self) -> "PartialResults":
-        """Return the results of the members that were not interrupted."""
-        ended = [np.flatnonzero(each.reasons != REASONS.index("interrupted")) for each in self.groups]
-        groups = [each.compact(places) for each, places in zip(self.groups, ended, strict=True) if len(places)]
-        others = {number: each for number, each in self.others.items() if each.reason != "interrupted"}
+    def ended(self, saved: set[int]) -> "PartialResults":
+        """Return compact results of the members that have ended and are not saved, without interrupted ones."""
+        groups = []
+        for group in self.groups:
+            has_ended = (group.seconds > 0) & (group.reasons != REASONS.index("interrupted"))
+            indices = np.flatnonzero(has_ended & ~np.isin(group.numbers, list(saved)))
+            if len(indices):
+                groups.append(group.compact(indices))
+        others = {number: result for number, result in self.others.items() if result.reason != "interrupted"}
         return PartialResults(groups, others)
 
     def without_moments(self) -> "PartialResults":
         """Return the results without the optimizers' moments; nothing is copied."""
         others = {}
-        for number, each in self.others.items():
-            known = {name: value for name, value in each.state.optimizer.items() if not np.ndim(value)}
-            others[number] = replace(each, state=replace(each.state, optimizer=known))
+        for number, result in self.others.items():
+            counts = {name: value for name, value in result.state.optimizer.items() if not np.ndim(value)}
+            others[number] = replace(result, state=replace(result.state, optimizer=counts))
         return PartialResults([replace(group, moments={}) for group in self.groups], others)
 
-    def of(self, members: Sequence[Member]) -> "PartialResults":
-        """Return the results with the given members' networks instead of unpickled copies."""
-        groups = [replace(each, network=members[each.numbers[0]].network) for each in self.groups]
+    def with_networks(self, members: Sequence[Member]) -> "PartialResults":
+        """Return the results with the members' networks instead of unpickled copies."""
+        groups = [replace(group, network=members[group.numbers[0]].network) for group in self.groups]
         others = {}
-        for number, each in self.others.items():
-            state = replace(each.state, network=each.state.network and members[number].network)
-            others[number] = replace(each, state=state)
+        for number, result in self.others.items():
+            network = result.state.network and members[number].network
+            others[number] = replace(result, state=replace(result.state, network=network))
         return PartialResults(groups, others)
 
 
 def joined(parts: Iterable[PartialResults]) -> PartialResults:
     """Combine the results of several parts of a population."""
-    parts = list(parts)
-    others = {number: result for part in parts for number, result in part.others.items()}
-    return PartialResults([group for part in parts for group in part.groups], others)
+    whole = PartialResults([], {})
+    for part in parts:
+        whole.groups.extend(part.groups)
+        whole.others.update(part.others)
+    return whole
 
 
 class TrainingResults(Sequence[TrainingResult], SuggestsNames):

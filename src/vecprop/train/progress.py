@@ -53,6 +53,25 @@ class Progress:
     epochs: int = 0
 
 
+def progress_row(state: TrainingState, has_ended: bool) -> list[float]:
+    """Return the progress of a member: whether it has ended, its finished share, its rows and its latest losses."""
+    epochs = state.epoch + state.under_way.get("rows", 0) / max(state.rows, 1)
+    row = [has_ended, 1 if has_ended else epochs / state.epochs, epochs * state.rows]
+    for loss in (state.history.last_loss, state.history.last_validation_loss):
+        row.append(np.nan if loss is None else float(np.mean(loss)))
+    return row
+
+
+def progress_of(members: np.ndarray, total: int, **passes: int) -> Progress:
+    """Return the progress of some members, (5, M), out of all; see `GroupResults.progress`."""
+    ended, shares, rows, *losses = members
+    medians = []
+    for values in losses:
+        known = values[~np.isnan(values)]
+        medians.append(float(np.median(known)) if len(known) else float("nan"))
+    return Progress(int(ended.sum()), total, shares.sum() / total, int(rows.sum()), *medians, **passes)
+
+
 class ProgressBar:
     """A progress bar with the elapsed and the remaining time, the rows per second and the loss.
 

@@ -178,7 +178,7 @@ def _identity(
         except FileError as error:
             raise FileError(f"In member {numbers[0]}: {error}") from None
         arrays = {"rows": member.rows, "validation_rows": member.validation_rows}
-        arrays |= dict(zip(DATA, data.of(member), strict=True))
+        arrays |= dict(zip(DATA, data.arrays(member), strict=True))
         group_inputs |= {name: identity.digest(array) for name, array in arrays.items()}
         inputs.append({**group_inputs, "moments": moments})
         group_key = joint_digest([inputs[-1]])

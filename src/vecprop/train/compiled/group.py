@@ -61,10 +61,6 @@ class CompiledGroup:
             for group in groups:
                 del group.fits.context, group.fits.records  # needed only during the run
 
-    def progress(self) -> np.ndarray:
-        """Return the current progress of each member, (5, M); see `GroupResults.progress`."""
-        return self.results().progress()
-
     def results(self) -> GroupResults:
         """Return the results as views of the training arrays; members may still be running."""
         member, own = self.member, self.fits

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,8 @@ from ...optimize.settings import EngineName
 from ..members import Data, Member, PartialResults, TrainingResults, joined
 from ..progress import Progress
 from ..run import saved_on_failure
-from .bundles import Bundle, SharedData, Workers, bundles_of, train_bundle
-from .local import Monitor, SavedMembers, check_groups, engine_of, groups_of, not_started, train_local
+from .bundles import Bundle, SharedData, Workers, bundles_of, results_of, train_bundle
+from .local import Monitor, check_groups, engine_of, groups_of, not_started, train_local
 
 GIVE = {
     "workers": "DaskWorkers(client), or an object whose run(function, bundles, data) trains bundles",
@@ -94,33 +94,33 @@ def train_population(
             f"members must be a list of Member objects, got one {type(members).__name__}: pass [member], "
             "such as [Member(network, theta, optimizer, epochs=100)]."
         )
-    members, data = list(members), Data(X, T, sample_weight)
-    groups, known, saved = groups_of(members, data, engine), PartialResults([], {}), None
+    members = list(members)
+    data = Data(X, T, sample_weight)
+    groups = groups_of(members, data, engine)
     for name, value, method in (("workers", workers, "run"), ("checkpoint", checkpoint, "_members")):
         if value is not None:
             require_method(name, value, method)
     if workers is not None or checkpoint is not None:
         check_groups(groups, members, data, engine)
+    parts = []
     with ExitStack() as stack:
+        store = None
         if checkpoint is not None:
             stack.enter_context(checkpoint._held())
             engines = [engine_of(members[numbers[0]], data, engine).name for numbers in groups]
             store = checkpoint._members(members, groups, engines, data, moments)
-            saved, known = SavedMembers(store, moments), store.part
-            done = set(known.numbers)
-            left = [[number for number in numbers if number not in done] for numbers in groups]
-            groups = [numbers for numbers in left if numbers]
-        monitor = Monitor(len(members), progress, saved)
-        if known.numbers:
-            monitor.preload(known)
+            parts.append(store.part)
+        monitor = Monitor(len(members), progress, store, moments)
+        groups = [[number for number in numbers if number not in monitor.saved] for numbers in groups]
+        groups = [numbers for numbers in groups if numbers]
         stack.enter_context(saved_on_failure(monitor.save))
         if workers is None:
             part = train_local(groups, members, data, engine, monitor)
-            part = part if moments else part.without_moments()
+            parts.append(part if moments else part.without_moments())
         else:
-            part = train_remote(workers, *bundles_of(groups, members, data, engine, moments), members, monitor)
+            parts.append(train_remote(workers, *bundles_of(groups, members, data, engine, moments), members, monitor))
         monitor.end()
-    results = TrainingResults(*joined([known, part]))
+    results = TrainingResults(*joined(parts))
     if monitor.is_interrupted and all(result.reason != "interrupted" for result in results):
         raise KeyboardInterrupt  # it arrived after the last member finished, so no result records it
     return results
@@ -137,24 +137,24 @@ def train_remote(
     workers: Workers, bundles: Sequence[Bundle], shared: SharedData, members: Sequence[Member], monitor: Monitor
 ) -> PartialResults:
     """Train bundles of members on workers, and return the results; see `train_local`."""
-    parts: dict[int, PartialResults] = {}
+    parts: list[PartialResults] = []
 
     def collect() -> None:
-        arriving = workers.run(train_bundle, bundles, shared)
-        try:
-            for place, part in arriving:
-                parts[place] = part.of(members)
-                if monitor.on_results(parts[place]):
-                    break
-        finally:
-            getattr(arriving, "close", lambda: None)()
+        with closing(results_of(workers, train_bundle, bundles, shared)) as results:
+            for _, part in results:
+                parts.append(part.with_networks(members))
+                if monitor.on_results(parts[-1]):
+                    return
 
     monitor.train(collect)
-    left = [number for place, bundle in enumerate(bundles) if place not in parts for number in bundle.numbers]
-    if left and not monitor.is_stopped:
-        raise RuntimeError(f"The workers returned no results for {len(left)} members, such as member {left[0]}.")
-    others = PartialResults([], {number: not_started(members[number], shared.data) for number in left})
-    return joined([*parts.values(), others])
+    missing = {number for bundle in bundles for number in bundle.numbers}
+    missing.difference_update(*(part.numbers for part in parts))
+    if missing and not monitor.is_stopped:
+        raise RuntimeError(
+            f"The workers returned no results for {len(missing)} members, such as member {min(missing)}."
+        )
+    others = {number: not_started(members[number], shared.data) for number in missing}
+    return joined([*parts, PartialResults([], others)])
 
 
 def workers_or_joblibs(workers):

@@ -1,8 +1,9 @@
 """Bundles: parts of a population that take about one second each, trained one by one in other processes."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from math import ceil
+from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -20,39 +21,36 @@ MOST = 256
 MEMBERS_A_SECOND = 1e4
 """The assumed number of members that a core trains per second if they take almost no steps."""
 
-ARRAYS = ("rows", "validation_rows", "X", "T", "sample_weight")
-"""The attributes of a member that are arrays and may be shared."""
+
+class Start(NamedTuple):
+    """The group of a member, and its initial parameters and seed."""
+
+    group: int
+    theta: Any
+    seed: int
 
 
-class Bundle(NamedTuple):
-    """Members for one process. Their arrays are replaced by indices into `SharedData.arrays`."""
+@dataclass(eq=False)
+class Bundle:
+    """Members for one process: what distinguishes them from the others of their groups."""
 
-    groups: list[list[int]]
-    members: dict[int, Member]
     engine: Any
     moments: bool
+    seconds: float = 0.0
+    groups: list[list[int]] = field(default_factory=list)
+    starts: dict[int, Start] = field(default_factory=dict)
 
     @property
     def numbers(self) -> list[int]:
         """The indices of the members in the population."""
-        return list(self.members)
+        return list(self.starts)
 
 
-@dataclass(eq=False)
-class SharedData:
-    """The arrays of a population, which are sent to each process once."""
+class SharedData(NamedTuple):
+    """The data of a population, and a member of each group. They are sent to each process once."""
 
-    X: Any
-    T: Any
-    sample_weight: Any
-    arrays: list[Any]
-
-    def __post_init__(self) -> None:
-        self.data = Data(self.X, self.T, self.sample_weight)  # caches checked batches for the next bundle
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle only the arrays."""
-        return type(self), (self.X, self.T, self.sample_weight, self.arrays)
+    data: Data
+    members: list[Member]
 
 
 class Workers(Protocol):
@@ -66,53 +64,52 @@ class Workers(Protocol):
         ...
 
 
+def results_of(workers, function: Any, bundles: Sequence[Any], data: Any) -> Generator[tuple[int, Any]]:
+    """Yield the index and the result of each bundle as it arrives. Closing the generator cancels the others."""
+    arriving = workers.run(function, bundles, data)
+    try:
+        yield from arriving
+    finally:
+        getattr(arriving, "close", lambda: None)()
+
+
 def bundles_of(
-    groups: Iterable[list[int]], members: Sequence[Member], data: Data, engine, moments: bool
+    groups: Iterable[list[int]], members: Sequence[Member], data: Data, engine: Any, moments: bool
 ) -> tuple[list[Bundle], SharedData]:
-    """Return the bundles, largest first, and the arrays that they need."""
-    shared, places = SharedData(data.X, data.T, data.sample_weight, []), {}
+    """Return the bundles, largest first, and the data that they need."""
+    shared = SharedData(data, [])
     bundles: list[Bundle] = []
-    work: list[float] = []  # the estimated seconds of each bundle
-    for numbers in groups:
+    for group, numbers in enumerate(groups):
         first = members[numbers[0]]
-        bare: dict[str, Any] = dict.fromkeys(ARRAYS)
-        for name in ARRAYS:
-            array = getattr(first, name)
-            if array is not None and id(array) not in places:
-                places[id(array)] = len(shared.arrays)
-                shared.arrays.append(array)
-            bare[name] = None if array is None else places[id(array)]
+        shared.members.append(replace(first, theta=0))
         seconds = _seconds_of(first, data)
-        most = int(min(max(SECONDS / seconds, 1), MOST))
-        for some in np.array_split(numbers, ceil(len(numbers) / most)):
-            count, own = len(some), len(some) * seconds
-            if not bundles or work[-1] + own > SECONDS or len(bundles[-1].members) + count > MOST:
-                bundles.append(Bundle([], {}, engine, moments))
-                work.append(0.0)
-            bundles[-1].groups.append(some.tolist())
-            for number in some.tolist():  # shared parts are pickled once
-                own_start = {"theta": members[number].theta, "seed": members[number].seed}
-                bundles[-1].members[number] = replace(first, **own_start, **bare)
-            work[-1] += own
-    order = sorted(range(len(bundles)), key=lambda place: -work[place])
-    return [bundles[place] for place in order], shared
+        size = int(min(max(SECONDS / seconds, 1), MOST))
+        for part in np.array_split(numbers, ceil(len(numbers) / size)):
+            is_full = not bundles or bundles[-1].seconds + len(part) * seconds > SECONDS
+            if is_full or len(bundles[-1].starts) + len(part) > MOST:
+                bundles.append(Bundle(engine, moments))
+            bundle = bundles[-1]
+            bundle.seconds += len(part) * seconds
+            bundle.groups.append(part.tolist())
+            for number in bundle.groups[-1]:
+                bundle.starts[number] = Start(group, members[number].theta, members[number].seed)
+    bundles.sort(key=attrgetter("seconds"), reverse=True)
+    return bundles, shared
 
 
 def _seconds_of(member: Member, data: Data) -> float:
     """Estimate the seconds that one core needs to train a member without early stopping."""
-    rows, network = data.rows(member), member.network
+    rows, network = data.row_count(member), member.network
     steps = 1 if member.batch_size is None else ceil(rows / member.batch_size)
     # The operations of the gradient for one row: three products per weight, plus the activations.
     operations = 6 * network.layout.size + 40 * sum(network.widths)
     return int(member.epochs) * assumed_seconds(rows * operations, steps) + 1 / MEMBERS_A_SECOND
 
 
-def train_bundle(bundle: Bundle, data: SharedData) -> PartialResults:
+def train_bundle(bundle: Bundle, shared: SharedData) -> PartialResults:
     """Train the members of a bundle and return their results, stacked by group."""
     members = {}
-    for number, member in bundle.members.items():
-        places = {name: getattr(member, name) for name in ARRAYS}
-        own = {name: data.arrays[place] for name, place in places.items() if place is not None}
-        members[number] = replace(member, **own)
-    part = train_local(bundle.groups, members, data.data, bundle.engine, Monitor(len(members)))
+    for number, start in bundle.starts.items():
+        members[number] = replace(shared.members[start.group], theta=start.theta, seed=start.seed)
+    part = train_local(bundle.groups, members, shared.data, bundle.engine, Monitor(len(members)))
     return part.compact(bundle.moments)

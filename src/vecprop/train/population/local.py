@@ -10,32 +10,46 @@ import numpy as np
 from ...core import Array, Network, checked_theta, namespace, on_host
 from ...optimize import LBFGS, EngineName
 from ..engine import Engine
-from ..members import REASONS, Data, GroupResults, Interner, Member, PartialResults, joined, row_count, row_indices
-from ..progress import Progress
+from ..members import Data, Interner, Member, PartialResults, row_count, row_indices
+from ..progress import Progress, progress_of, progress_row
 from ..run import interruption_of, is_true, new_state
 from ..state import DivergenceError, TrainingResult
 from ..trainer import engine_for, train
 
 
 class Monitor:
-    """The progress of a population. The callback `progress` and Ctrl-C stop the remaining members."""
+    """The progress of a population. The callback `progress` and Ctrl-C stop the remaining members.
+
+    If there is a store, members are saved when they have ended.
+    """
 
     def __init__(
-        self, total: int, progress: Callable[[Progress], object] | None = None, saved: "SavedMembers | None" = None
+        self,
+        total: int,
+        progress: Callable[[Progress], object] | None = None,
+        store: Any = None,
+        moments: bool = True,
     ) -> None:
-        self.groups: Sequence[Any] = []
-        self.total, self.progress, self.saved = total, progress, saved
-        self.is_stopped = self.is_interrupted = False
+        self.total = total
+        self.progress = progress
+        self.store = store
+        self.moments = moments
+        self.is_stopped = False
+        self.is_interrupted = False
         self.reported = 0  # the number of ended members in the latest report
-        self._alone: list[list[float]] = []
+        self.groups: list[Any] = []
+        self.unsaved: dict[int, TrainingResult] = {}
+        self.saved: set[int] = set()
+        self.single_members: list[list[float]] = []  # the progress of members outside groups
+        if store is not None:
+            self.saved.update(store.part.numbers)
+            self.count(store.part)
 
-    def preload(self, part: PartialResults) -> None:
+    def count(self, part: PartialResults) -> None:
         """Count members with known results."""
-        self.groups = [*self.groups, *part.groups]
+        self.groups += part.groups
         for result in part.others.values():
-            losses = (result.history.last_loss, result.history.last_validation_loss)
-            rows = result.state.epoch * result.state.rows
-            self._alone.append([1, 1, rows, *(np.nan if loss is None else float(np.mean(loss)) for loss in losses)])
+            self.single_members.append(progress_row(result.state, has_ended=True))
             self.is_stopped |= result.reason == "interrupted"
 
     def train(self, work: Callable[[], object]) -> None:
@@ -45,14 +59,13 @@ class Monitor:
 
     def on_results(self, part: PartialResults) -> bool:
         """Count and save new results; return whether to stop the remaining members."""
-        self.preload(part)
-        if self.saved is not None:
-            self.saved.wait(part)
+        self.count(part)
+        self.unsaved |= part.others
         return self.poll()
 
     def poll(self) -> bool:
         """Save results if a save is due, and report the progress; return whether to stop the remaining members."""
-        if self.saved is not None and self.saved.store.throttle.is_due:
+        if self.store is not None and self.store.throttle.is_due:
             self.save()
         if self.progress is not None:
             latest = self.latest()
@@ -61,9 +74,17 @@ class Monitor:
         return self.is_stopped
 
     def save(self, error: BaseException | None = None) -> None:
-        """Save all finished members."""
-        if self.saved is not None:
-            self.saved.write(self.groups)
+        """Save the members that have ended since the last save."""
+        if self.store is None:
+            return
+        part = PartialResults([group.results() for group in self.groups], self.unsaved)
+        if not self.moments:
+            part = part.without_moments()
+        part = part.ended(self.saved)
+        if part.numbers:
+            self.store.keep(part)
+        self.unsaved = {}
+        self.saved.update(part.numbers)
 
     def end(self) -> None:
         """Save all finished members, and report the progress if members have ended since the last report."""
@@ -73,11 +94,9 @@ class Monitor:
 
     def latest(self) -> Progress:
         """Return the progress of training."""
-        each = [*(group.progress() for group in self.groups), np.array(self._alone).reshape(-1, 5).T]
-        ended, share, rows, *losses = np.concatenate(each, axis=1)
-        known = [of[~np.isnan(of)] for of in losses]
-        loss, validation_loss = (float(np.median(of)) if len(of) else float("nan") for of in known)
-        return Progress(int(ended.sum()), self.total, share.sum() / self.total, int(rows.sum()), loss, validation_loss)
+        members = [group.results().progress() for group in self.groups]
+        members.append(np.array(self.single_members).reshape(-1, 5).T)
+        return progress_of(np.concatenate(members, axis=1), self.total)
 
 
 Members = Sequence[Member] | Mapping[int, Member]
@@ -117,46 +136,56 @@ def train_local(
     groups: Iterable[list[int]], members: Members, data: Data, engine: EngineName, monitor: Monitor
 ) -> PartialResults:
     """Train members, given as indices grouped by `groups_of`; return their results."""
-    joint, alone = [], []
+    groups_in_kernels = []
+    single_numbers = []
     for numbers in groups:
         group = _member_group(numbers, members, data, engine)
-        joint += [group] if group else []
-        alone += [] if group else numbers
-    monitor.groups = [*monitor.groups, *joint]
-    if joint:  # all belong to the compiled engine
-        monitor.train(lambda: type(joint[0]).run(joint, monitor))
-    others = {}
-    for number in sorted(alone):
-        if monitor.is_stopped:
+        if group is None:
+            single_numbers += numbers
+        else:
+            groups_in_kernels.append(group)
+    monitor.groups += groups_in_kernels
+    others: dict[int, TrainingResult] = {}
+
+    def work() -> None:
+        if groups_in_kernels:  # all belong to the compiled engine
+            type(groups_in_kernels[0]).run(groups_in_kernels, monitor)
+        for number in sorted(single_numbers):
+            if monitor.is_stopped:
+                return
+            try:
+                result = _train_single(members[number], data, engine)
+            except (TypeError, ValueError) as error:
+                raise in_member(number, error) from error  # may be raised by a custom part
+            others[number] = result
+            monitor.on_results(PartialResults([], {number: result}))
+
+    monitor.train(work)
+    for number in single_numbers:
+        if number not in others:
             others[number] = not_started(members[number], data)
-            continue
-        try:
-            others[number] = _train_alone(members[number], data, engine)
-        except (TypeError, ValueError) as error:
-            raise in_member(number, error) from error  # may be raised by a custom part
-        monitor.on_results(PartialResults([], {number: others[number]}))
-    return PartialResults([group.results() for group in joint], others)
+    return PartialResults([group.results() for group in groups_in_kernels], others)
 
 
-def _member_group(numbers: list[int], members: Members, data: Data, engine: EngineName):
+def _member_group(numbers: list[int], members: Members, data: Data, engine: EngineName) -> Any:
     """Return an object that trains a group of members, or None if they must be trained one by one."""
     try:
         if not isinstance(members[numbers[0]].network, Network):
             raise TypeError(f"network must be a Network, got {members[numbers[0]].network!r}.")
-        own = [data.begun(members[number]) for number in numbers]
-        first = own[0]
-        theta, validates = checked_theta(first.network, first.theta), first.validation_rows is not None
-        replace(first._settings, engine=engine).check(first.network, theta, validates)
+        group = [data.with_theta(members[number]) for number in numbers]
+        first = group[0]
+        theta = checked_theta(first.network, first.theta)
+        replace(first._settings, engine=engine).check(first.network, theta, first.validation_rows is not None)
         for rows in (first.rows, first.validation_rows):
             if rows is not None:
-                row_indices(rows, row_count(data.of(first)[0]))
+                row_indices(rows, row_count(data.arrays(first)[0]))
         watches_the_loss = first.schedule is not None and first.schedule.init()
         is_one = isinstance(first.theta, np.ndarray) and first.theta.ndim == 1
         if is_one and not (isinstance(first.optimizer, LBFGS) or watches_the_loss):
             cls = engine_of(first, data, engine).group_class
             if cls is not None:
-                return cls(numbers, own, data)
-        for member in own:
+                return cls(numbers, group, data)
+        for member in group:
             checked_theta(member.network, member.theta)
         return None
     except (TypeError, ValueError) as error:
@@ -168,39 +197,50 @@ def _member_group(numbers: list[int], members: Members, data: Data, engine: Engi
 
 def engine_of(member: Member, data: Data, name: EngineName) -> Engine:
     """Return the engine of this name for a member; "auto" selects the fastest engine."""
-    member = data.begun(member)
+    member = data.with_theta(member)
     batches = map(data.batch, [member])  # lazy: created only if an engine inspects it
-    score = member.validation_score
-    return engine_for(member.network, member.theta, batches, member.optimizer, name, score=score)
+    return engine_for(member.network, member.theta, batches, member.optimizer, name, score=member.validation_score)
 
 
 def not_started(member: Member, data: Data) -> TrainingResult:
     """Return the result of a member that was interrupted before its training started."""
-    member = data.begun(member)
+    member = data.with_theta(member)
     theta = namespace(member.theta).asarray(member.theta, copy=True)
-    state = new_state(member.network, theta, member._settings, data.rows(member))
+    state = new_state(member.network, theta, member._settings, data.row_count(member))
     return TrainingResult(theta, state.history, state, "interrupted")
 
 
-def _train_alone(member: Member, data: Data, engine: EngineName) -> TrainingResult:
-    member = data.begun(member)
-    X, T, weight = data.chosen(member, member.rows)
-    validation_batch = None if member.validation_rows is None else data.chosen(member, member.validation_rows)
-    kept: list[Array] = []
+def _train_single(member: Member, data: Data, engine: EngineName) -> TrainingResult:
+    member = data.with_theta(member)
+    X, T, weight = data.selected(member, member.rows)
+    validation = None
+    if member.validation_rows is not None:
+        validation = data.selected(member, member.validation_rows)
+    predictions: list[Array] = []
+    callbacks = []
+    if member.keeps_predictions and validation is not None:
 
-    def keep(theta: Array) -> None:
-        if validation_batch is not None:
-            kept.append(on_host(member.network.predict(theta, validation_batch[0])))
+        def predict(theta: Array) -> None:
+            predictions.append(on_host(member.network.predict(theta, validation[0])))
 
-    if member.keeps_predictions:
-        keep(member.theta)
-    given: dict[str, Any] = {**vars(member._settings), "engine": engine, "sample_weight": weight}
-    given |= {"validation": validation_batch, "callbacks": [lambda state: keep(state.theta)] if kept else ()}
+        predict(member.theta)
+        callbacks.append(lambda state: predict(state.theta))
+    settings = {**vars(member._settings), "engine": engine}
     try:
-        result = train(member.network, member.theta, X, T, **given)
+        result = train(
+            member.network,
+            member.theta,
+            X,
+            T,
+            sample_weight=weight,
+            validation=validation,
+            callbacks=callbacks,
+            **settings,
+        )
     except DivergenceError as error:
         result = error.result
-    result.history._extend(validation_predictions=np.stack(kept) if kept else None)
+    if predictions:
+        result.history._extend(validation_predictions=np.stack(predictions))
     return result
 
 
@@ -210,37 +250,3 @@ def in_member(number: int, error: TypeError | ValueError) -> TypeError | ValueEr
     named: Any = cls(f"In member {number}: {error}")
     named.member = number
     return named
-
-
-class SavedMembers:
-    """Saves finished members to a store. Interrupted members are not saved: the next run retrains them."""
-
-    def __init__(self, store, moments: bool) -> None:
-        self.store, self.moments = store, moments
-        self._waiting: list[PartialResults] = []
-        self._are_saved: dict[int, np.ndarray] = {}  # whether each member of a group is saved, by the group's address
-
-    def wait(self, part: PartialResults) -> None:
-        """Add members that were trained one by one or in another process; they wait until the next write."""
-        ended = part.ended()
-        self._waiting.append(ended if self.moments else ended.without_moments())
-
-    def write(self, groups: Sequence[Any]) -> None:
-        """Save the waiting members, and the members of running groups that have ended since the last write."""
-        newly_saved, finished = [], []
-        for group in groups:
-            if isinstance(group, GroupResults):
-                continue
-            results = group.results()
-            are_saved = self._are_saved.setdefault(id(group), np.zeros(len(results.numbers), bool))
-            has_ended = (results.seconds > 0) & (results.reasons != REASONS.index("interrupted"))
-            places = np.flatnonzero(has_ended & ~are_saved)
-            if len(places):
-                newly_saved.append((are_saved, places))
-                finished.append(results.compact(places, self.moments))
-        part = joined([*self._waiting, PartialResults(finished, {})])
-        if part.groups or part.others:
-            self.store.keep(part)
-        self._waiting = []
-        for are_saved, places in newly_saved:
-            are_saved[places] = True
