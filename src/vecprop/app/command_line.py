@@ -38,10 +38,10 @@ class Commands(TyperGroup):
         self,
         args: Sequence[str] | None = None,
         prog_name: str | None = None,
-        *names: Any,
+        *names,
         standalone_mode: bool = True,
-        **settings: Any,
-    ) -> Any:
+        **settings,
+    ):
         """Run a command, and end the program with its exit code."""
         args = list(sys.argv[1:] if args is None else args)
         try:
@@ -77,7 +77,7 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     @terminated_as_interrupted()
-    def run(**options: Any) -> None:
+    def run(**options) -> None:
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = lambda message, *_: say(f"Note: {message}")

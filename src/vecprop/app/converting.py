@@ -208,7 +208,7 @@ def _part(number: int) -> str:
     return f"part-{number:06}.parquet"
 
 
-def _keep(path: Path, frame: Any, types: dict[str, Type], place: _Place | None = None) -> None:
+def _keep(path: Path, frame, types: dict[str, Type], place: _Place | None = None) -> None:
     """Write a part atomically."""
     import pyarrow as pa
     from pyarrow import parquet

@@ -34,7 +34,7 @@ from ..tables.table_model import TableModel
 from ..terminal.messages import UsageError
 
 
-def described(model: Any, document: dict[str, Any]) -> dict[str, Any]:
+def described(model, document: dict[str, Any]) -> dict[str, Any]:
     """Return a description of a model and of the document in its file.
 
     Examples
@@ -67,7 +67,7 @@ def described(model: Any, document: dict[str, Any]) -> dict[str, Any]:
     return said
 
 
-def check_model(model: Any, table: Path, target: str | None) -> Report:
+def check_model(model, table: Path, target: str | None) -> Report:
     """Check the training gradients of a model, or of an ensemble's first network, on a table."""
     frame, target, _ = known_rows(model, table, target)
     frame = frame.iloc[np.unique(np.linspace(0, len(frame) - 1, ROWS).astype(int))]
@@ -113,7 +113,7 @@ def check_function(name: str, size: int, seed: int) -> Report:
 
 
 def explained_rows(
-    model: Any, table: Path, numbers: Sequence[int], background: Path | None
+    model, table: Path, numbers: Sequence[int], background: Path | None
 ) -> tuple[Explanations, list[str]]:
     """Explain the predictions of some rows of a table; also return notes on drift from the training data.
 
@@ -174,7 +174,7 @@ class ExplainedModel(NamedTuple):
         return pandas().DataFrame(rows, columns=columns)
 
 
-def explained_model(model: Any, table: Path | None) -> tuple[ExplainedModel, list[str]]:
+def explained_model(model, table: Path | None) -> tuple[ExplainedModel, list[str]]:
     """Return the importance of each column for a model, and notes on the table.
 
     If the table has the target, the importance is the rise of the loss when the column is shuffled. Otherwise the
@@ -199,7 +199,7 @@ def explained_model(model: Any, table: Path | None) -> tuple[ExplainedModel, lis
     return ExplainedModel(change, found), notes
 
 
-def _require_table_model(model: Any) -> None:
+def _require_table_model(model) -> None:
     if not isinstance(model, TableModel):
         rule = "only tabular models, as written by `vecprop train`, can be explained."
         raise UsageError(f"The file contains a {type(model).__name__}: {rule}")
@@ -209,7 +209,7 @@ def _no_row(said: str, number: int, last: int) -> TableError:
     return TableError(f"{said} has no row {number}: --row must be between 0 and {last}.")
 
 
-def place_of(index: Any, number: int, table: Path) -> int:
+def place_of(index, number: int, table: Path) -> int:
     """Return the position of the row with this line or index.
 
     Examples

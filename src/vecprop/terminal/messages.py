@@ -11,7 +11,6 @@ from dataclasses import asdict, is_dataclass
 from math import isfinite
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from ..system.suggestions import missing_file
 from ..tables.error import one_line, printable
@@ -77,7 +76,7 @@ def reader_has_ended() -> bool:
     return True
 
 
-def discard(stream: Any) -> None:
+def discard(stream) -> None:
     """Discard the further output of a stream and its buffer."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -131,7 +130,7 @@ def say_notes(notes: Iterable[str], *, are_in_json: bool = True) -> None:
         say(f"Note: and {len(notes) - 20} more{'; --json lists all' if are_in_json else ''}.")
 
 
-def to_json(value: Any, indent: int | None = 2) -> str:
+def to_json(value, indent: int | None = 2) -> str:
     """Return a result as JSON; dataclasses become objects, and non-finite numbers become null.
 
     Examples
@@ -142,7 +141,7 @@ def to_json(value: Any, indent: int | None = 2) -> str:
     return json.dumps(_finite(value), indent=indent, allow_nan=False, default=str)
 
 
-def _finite(value: Any) -> Any:
+def _finite(value):
     if is_dataclass(value) and not isinstance(value, type):
         return _finite(asdict(value))
     if isinstance(value, dict):

@@ -148,7 +148,7 @@ def require_format(path: Path) -> None:
         raise UsageError(f"{path} does not have the extension of a table: {advice}")
 
 
-def _separated(file: Any, separator: str) -> Iterator[Callable[[Any], None]]:
+def _separated(file, separator: str) -> Iterator[Callable[[Any], None]]:
     headers = chain([True], repeat(False))
     yield lambda frame: frame.to_csv(file, sep=separator, index=False, header=next(headers))
 
@@ -157,7 +157,7 @@ def _records() -> Iterator[Callable[[Any], None]]:
     """Yield a function that writes rows as a JSON list, one object per line."""
     before = chain(["[\n"], repeat(",\n"))
 
-    def write(frame: Any) -> None:
+    def write(frame) -> None:
         for record in frame.astype(object).where(frame.notna(), None).to_dict("records"):
             sys.stdout.write(next(before) + to_json(record, indent=None))
 
@@ -165,14 +165,14 @@ def _records() -> Iterator[Callable[[Any], None]]:
     sys.stdout.write("\n]\n")
 
 
-def _binary(file: Any, suffix: str) -> Iterator[Callable[[Any], None]]:
+def _binary(file, suffix: str) -> Iterator[Callable[[Any], None]]:
     pyarrow = imported("pyarrow", "Writing Parquet and Arrow files", "tables")
     from pyarrow import ipc, parquet
 
     writer: Any = None
     schema: Any = None
 
-    def write(frame: Any) -> None:
+    def write(frame) -> None:
         nonlocal writer, schema
         table = pyarrow.Table.from_pandas(frame, schema=schema, preserve_index=False)
         schema = table.schema

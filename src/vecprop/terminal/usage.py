@@ -26,7 +26,7 @@ COMMANDS = (
 """Commands, each with its names in other tools."""
 
 
-def sentence_of(error: Any, root: Any, args: Sequence[str]) -> str:
+def sentence_of(error, root, args: Sequence[str]) -> str:
     """Return one sentence that states what is wrong with the arguments of a command, and what to do."""
     if type(error).__name__ == "BadOptionUsage":  # has no context
         return _wrong_number_of_values(error.option_name, root, args)
@@ -51,7 +51,7 @@ def sentence_of(error: Any, root: Any, args: Sequence[str]) -> str:
     return f"{path} takes {' '.join(arguments) or 'no arguments'}, but got also {extra!r}: {advice}"
 
 
-def _unknown_option(error: Any, args: Sequence[str], advice: str) -> str:
+def _unknown_option(error, args: Sequence[str], advice: str) -> str:
     """Return the unknown option, and the option that is meant or the commands that have the option."""
     option = error.option_name
     if not option.startswith("--"):  # the parser has split -name into letters
@@ -69,7 +69,7 @@ def _unknown_option(error: Any, args: Sequence[str], advice: str) -> str:
     return f"{option}: {advice}"
 
 
-def _option_meant(guess: str, command: Any) -> str:
+def _option_meant(guess: str, command) -> str:
     """Return the option or argument that a guess probably means, or an empty string."""
     options = {"help": "--help"}
     for parameter in command.params:
@@ -81,7 +81,7 @@ def _option_meant(guess: str, command: Any) -> str:
     return options.get(closest(guess, options, synonyms()), "")
 
 
-def _wrong_number_of_values(option: str, command: Any, args: Sequence[str]) -> str:
+def _wrong_number_of_values(option: str, command, args: Sequence[str]) -> str:
     for arg in args:
         command = getattr(command, "commands", {}).get(arg, command)
     for parameter in command.params:
@@ -90,7 +90,7 @@ def _wrong_number_of_values(option: str, command: Any, args: Sequence[str]) -> s
     return f"{option} takes no value."  # a flag, or --help, which is not in params
 
 
-def _wrong_value(error: Any, args: Sequence[str]) -> str:
+def _wrong_value(error, args: Sequence[str]) -> str:
     parameter = error.param
     words = [word for arg in args for word in arg.split("=", 1)]
     values = [repr(value) for option, value in pairwise(words) if option in parameter.opts]
@@ -101,7 +101,7 @@ def _wrong_value(error: Any, args: Sequence[str]) -> str:
     return f"{_shown(parameter)} is {', '.join(values)}, but must be {_allowed(error.ctx.command, parameter)}."
 
 
-def _allowed(command: Any, parameter: Any) -> str:
+def _allowed(command, parameter) -> str:
     """Describe the allowed values of an option."""
     annotation, info = _declaration(command, parameter)
     kinds = [annotation, *get_args(annotation)]
@@ -116,14 +116,14 @@ def _allowed(command: Any, parameter: Any) -> str:
     return f"{number} of at least {info.min}" + ("; repeat the option for several" if parameter.multiple else "")
 
 
-def _help(command: Any, parameter: Any) -> str:
+def _help(command, parameter) -> str:
     """Return the help of a parameter as the end of a sentence."""
     _, info = _declaration(command, parameter)
     text = info.help.replace("\\[", "[").rstrip(".")
     return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
-def _declaration(command: Any, parameter: Any) -> Sequence[Any]:
+def _declaration(command, parameter) -> Sequence[Any]:
     """Return the annotation and the declaration, because typer 0.19 loses the help of arguments with click 8.5."""
     annotation = get_type_hints(command.callback, include_extras=True)[parameter.name]
     default = signature(command.callback).parameters[parameter.name].default
@@ -134,6 +134,6 @@ def _question(meant: str, advice: str) -> str:
     return f"did you mean {meant}? {advice.capitalize()}" if meant else advice
 
 
-def _shown(parameter: Any) -> str:
+def _shown(parameter) -> str:
     name = parameter.opts[0]
     return name if name.startswith("-") else (parameter.metavar or parameter.name).strip("[]")

@@ -35,8 +35,8 @@ def workers_of(text: str, threads: int | None) -> Iterator[DaskWorkers]:
         address: Any = text
         if count:
             with limit_jobs(threads):
-                each = max(usable_threads() // count, 1)
-            address = stack.enter_context(local_cluster(count, each))
+                threads_per_process = max(usable_threads() // count, 1)
+            address = stack.enter_context(local_cluster(count, threads_per_process))
         try:
             client = stack.enter_context(Client(address, timeout=SECONDS, set_as_default=False))
         except (OSError, ValueError) as error:

@@ -46,25 +46,37 @@ def requested(options: Mapping[str, Any]) -> tuple[dict[str, Any], Request, RunF
     """Validate options; return the options of a run, its request and its output files."""
     options = dict(options)
     _require_to_fit(options)
-    table, test = options["table"], options["test"]
+    table = options["table"]
+    test = options["test"]
     output = writable(options["output"] or named_after(existing(table)), True, table, test)
     if output.suffix.lower() in FOREIGN:
         require_ending(output, "-o", ".npz")
     asked = asked_of(options)
-    said = {"columns": dict(asked.columns) or None, "decimal": asked.decimal, "date_format": asked.date_format}
-    settings = settings_of(options) | {name: value for name, value in said.items() if value is not None}
-    size = options["test_size"] if options["cv"] is None else 0.0
-    if size is None and test is None and options["refit"]:  # cross-validation needs no refit
+    settings = settings_of(options)
+    settings |= {name: value for name, value in vars(asked).items() if value}
+    size = options["test_size"]
+    if options["cv"] is not None:
+        size = 0.0
+    elif size is None and test is None and options["refit"]:  # cross-validation needs no refit
         size = TEST_SHARE
-    own = {name: options[name] for name in ("target", "group", "time", "seed", "task", "weight", "memory")}
-    classes, folds = several_names(options["classes"]), options["cv"]
-    request = Request(table, size=size, asked=asked, test=test, settings=settings, classes=classes, folds=folds, **own)
+    request = Request(
+        table,
+        size=size,
+        asked=asked,
+        test=test,
+        settings=settings,
+        classes=several_names(options["classes"]),
+        folds=options["cv"],
+        **{name: options[name] for name in ("target", "group", "time", "seed", "task", "weight", "memory")},
+    )
     return options, request, RunFiles(output, with_suffix(output, ".toml"), options["report"])
 
 
 def _require_to_fit(options: Mapping[str, Any]) -> None:
     """Raise an error for incompatible options."""
-    size, test, cv = options["test_size"], options["test"], options["cv"]
+    size = options["test_size"]
+    test = options["test"]
+    cv = options["cv"]
     if size is not None and not (0 <= size < 1 or (size > 0 and size % 1 == 0)):
         rule = "a share of the rows, at least 0 and less than 1, or an integer number of rows"
         raise UsageError(f"--test-size is {size:g}, but must be {rule}.")
@@ -83,8 +95,8 @@ def _require_to_fit(options: Mapping[str, Any]) -> None:
         try:
             as_bytes(options["memory"])
         except ValueError:
-            said = f"--memory {options['memory']} is not an amount of memory: give one such as 4GB."
-            raise UsageError(said) from None
+            wrong = f"--memory {options['memory']} is not an amount of memory"
+            raise UsageError(f"{wrong}: give one such as 4GB.") from None
 
 
 def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,14 +107,16 @@ def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
     >>> settings_of({"hidden_layer_sizes": "64,32", "n_estimators": 4, "dropout": None, "threshold": "0.3"})
     {'hidden_layer_sizes': (64, 32), 'threshold': 0.3, 'n_estimators': 4}
     """
-    given = {setting: options.get(name) for name, setting in SETTINGS.items()}
-    settings = {setting: value for setting, value in given.items() if value is not None}
+    settings = {}
+    for name, setting in SETTINGS.items():
+        if options.get(name) is not None:
+            settings[setting] = options[name]
     for name, value in options.items():
         if isinstance(value, float) and not isfinite(value):
             raise UsageError(f"{named(name)} is {value}, but must be a finite number.")
     if "hidden_layer_sizes" in settings:
-        what = "integers of at least 1, such as 64,64"
-        settings["hidden_layer_sizes"] = _several("hidden_layer_sizes", options, int, what)
+        widths = _several("hidden_layer_sizes", options, int, "integers of at least 1, such as 64,64")
+        settings["hidden_layer_sizes"] = widths
     with suppress(ValueError, KeyError):  # a string that is not a number is a rule
         settings["threshold"] = float(settings["threshold"])
     if "quantile" in settings:
@@ -113,13 +127,15 @@ def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def estimator_of(request: Request, task: Task, **more: Any) -> Any:
+def estimator_of(request: Request, task: Task, **settings):
     """Return the estimator for a task, with the settings of the request and additional settings."""
-    kind = TabularClassifier if task == "classification" else TabularRegressor
-    if unknown := request.settings.keys() - signature(kind).parameters.keys():
-        advice = "leave it out, or give another --task"
-        raise UsageError(f"A {kind.__name__} (for {task}) has no option {min(unknown)}: {advice}.")
-    estimator = kind(target=request.target, random_state=request.seed, **request.settings, **more)
+    estimator_class = TabularClassifier if task == "classification" else TabularRegressor
+    unknown = request.settings.keys() - signature(estimator_class).parameters.keys()
+    if unknown:
+        name = f"A {estimator_class.__name__} (for {task})"
+        raise UsageError(f"{name} has no option {min(unknown)}: leave it out, or give another --task.")
+    settings |= {"target": request.target, "random_state": request.seed, **request.settings}
+    estimator = estimator_class(**settings)
     try:
         estimator._validate_params()
     except ValueError as error:
@@ -128,7 +144,7 @@ def estimator_of(request: Request, task: Task, **more: Any) -> Any:
     return estimator
 
 
-def _about_option(estimator: Any, message: str) -> str:
+def _about_option(estimator, message: str) -> str:
     """Convert scikit-learn's message about a setting to a message about the option; return other messages unchanged."""
     _, setting, *_ = [*message.split("'"), ""]  # "The 'setting' parameter of … must be …. Got …"
     if setting not in SETTINGS:
@@ -152,13 +168,13 @@ def named(option: str) -> str:
     return f"--{option.replace('_', '-')}"
 
 
-def _several(option: str, options: Mapping[str, Any], kind: Callable[[str], Any], what: str) -> tuple[Any, ...]:
+def _several(option: str, options: Mapping[str, Any], number: Callable[[str], Any], allowed: str) -> tuple[Any, ...]:
     """Parse the positive, comma-separated numbers of an option."""
     with suppress(ValueError):
-        numbers = tuple(kind(part) for part in options[option].split(","))
+        numbers = tuple(map(number, options[option].split(",")))
         if min(numbers) > 0:
             return numbers
-    raise UsageError(f"{named(option)} is {options[option]!r}, but must be {what}.")
+    raise UsageError(f"{named(option)} is {options[option]!r}, but must be {allowed}.")
 
 
 def asked_of(options: Mapping[str, Any]) -> ColumnOptions:
@@ -175,11 +191,12 @@ def asked_of(options: Mapping[str, Any]) -> ColumnOptions:
             if name in columns:
                 raise UsageError(f"Column {name!r} cannot be both a {columns[name]} and a {kind}: name it once.")
             columns[name] = kind
-    if (path := options.get("columns")) is not None:
-        of_file = read_toml(path).get("columns")
-        if not isinstance(of_file, dict) or not all(isinstance(kind, str) for kind in of_file.values()):
+    path = options.get("columns")
+    if path is not None:
+        section = read_toml(path).get("columns")
+        if not isinstance(section, dict) or not all(isinstance(kind, str) for kind in section.values()):
             raise UsageError(f'{path} has no section [columns] with lines such as zip = "code".')
-        columns = of_file | columns
+        columns = section | columns
     try:
         return ColumnOptions(columns, options.get("decimal"), options.get("date_format"))
     except ValueError as error:
@@ -204,18 +221,26 @@ def several_names(text: str | None) -> list[str]:
     >>> several_names('age, "a,b"'), several_names(None)
     (['age', 'a,b'], [])
     """
-    return [] if not text else [name.strip() for name in next(csv.reader([text], skipinitialspace=True))]
+    if not text:
+        return []
+    return list(map(str.strip, next(csv.reader([text], skipinitialspace=True))))
 
 
 def toml(options: Mapping[str, Any]) -> str:
     """Return the options that affect the result as TOML, without options that have no value."""
-    values = {name: value for name, value in options.items() if name not in PASSING and value is not None}
-    sections = {name: values.pop(name) for name in list(values) if isinstance(values[name], Mapping)}
-    lines = []
-    for name, section in {"": values, **sections}.items():
-        lines += [f"[{name}]"] if name and section else []
-        for key, value in section.items():
-            plain = value if isinstance(value, bool | int | float) else str(value)
-            written = json.dumps(plain, ensure_ascii=False)
-            lines.append(f"{json.dumps(key, ensure_ascii=False) if name else key} = {written}")
-    return "".join(f"{line}\n" for line in lines)
+    text = ""
+    sections = ""
+    for name, value in options.items():
+        if name in PASSING or value is None:
+            continue
+        if not isinstance(value, Mapping):
+            text += f"{name} = {_as_toml(value)}\n"
+        elif value:
+            sections += f"[{name}]\n"
+            for key, entry in value.items():
+                sections += f"{_as_toml(key)} = {_as_toml(entry)}\n"
+    return text + sections
+
+
+def _as_toml(value) -> str:
+    return json.dumps(value if isinstance(value, bool | int | float) else str(value), ensure_ascii=False)

@@ -2,7 +2,8 @@
 
 import shlex
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -51,9 +52,9 @@ class TrainingJob:
         """
         with ExitStack() as stack:
             self._begin(stack)
-            where, workers = self.options["workers"], None
-            if where is not None:
-                workers = stack.enter_context(workers_of(where, self.options["threads"]))
+            workers = None
+            if self.options["workers"] is not None:
+                workers = stack.enter_context(workers_of(self.options["workers"], self.options["threads"]))
             self.train(workers)
             self.was_cut = self.model._is_interrupted
             if self.was_cut:
@@ -81,10 +82,10 @@ class TrainingJob:
 
     def _begin(self, stack: ExitStack) -> None:
         """Lock the checkpoint folder, if any, and check that the output files can be written."""
-        folder, force = self.options["checkpoint"], self.options["force"]
-        if folder is not None:
+        force = self.options["force"]
+        if self.options["checkpoint"] is not None:
             try:  # before reading the table
-                stack.enter_context(Checkpoint(folder)._held())
+                stack.enter_context(Checkpoint(self.options["checkpoint"])._held())
             except ValueError as error:  # in use by another program
                 raise UsageError(str(error)) from error
             self.run_folder = RunFolder(self.options)
@@ -99,68 +100,78 @@ class TrainingJob:
         if self.run_folder is not None:
             self.run_folder.begin()
 
-    def train(self, workers: Any = None) -> None:
+    def train(self, workers=None) -> None:
         """Split the table, and train a model on the training rows."""
-        started = time.perf_counter()
-        self.parts = split_table(self.request)
+        with self._timed("reading"):
+            self.parts = split_table(self.request)
         checkpoint = None if self.run_folder is None else Checkpoint(self.run_folder.networks)
         estimator = estimator_of(self.request, self.parts.task, workers=workers, checkpoint=checkpoint)
         require_folds(estimator, self.parts, self.request)
-        read = time.perf_counter()
-        with self.bar("training") as show_progress:
+        with self._timed("training"), self.bar("training") as show_progress:
             model = estimator.set_params(progress=show_progress).fit(**self.parts.training)
         self.final = self.model = model.set_params(progress=None)
         if self.parts.reading is not None:
             self.model.target_reading_ = self.parts.reading
-        self.seconds |= {"reading": read - started, "training": time.perf_counter() - read}
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        """Measure the seconds of a step."""
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - started
 
     def measure(self) -> None:
         """Evaluate the model and the baselines on unseen rows."""
-        began, seed, folds = time.perf_counter(), self.request.seed, self.parts.folds
+        with self._timed("measuring"):
+            self.measured = self._measured()
+        if not self.parts.has_test:
+            text = f"There was no test: each row was predicted without training on it ({self.measured.how})."
+            self.model.notes_.append(Note(text, "no test"))
+
+    def _measured(self) -> Measured:
+        request = self.request
+        folds = self.parts.folds
         if self.parts.has_test or folds is None or self.was_cut:
-            measured = measured_unseen(self.model, self.parts, seed)
+            measured = measured_unseen(self.model, self.parts, request.seed)
         else:
             with self.bar("cross-validation") as progress:
-                measured = cross_validated(self.model, self.parts, folds, seed, progress)
+                measured = cross_validated(self.model, self.parts, folds, request.seed, progress)
         if self.parts.stream is None:
             measured = with_duplicates(measured)
-        request = self.request
         is_split = request.group is not None or request.time is not None or request.test is not None
         if not (is_split or self.was_cut):
             measured = replace(measured, judgements=judgements(self.model, self.parts, measured, self.bar))
-        _ = measured.verdict
-        if not self.parts.has_test:
-            text = f"There was no test: each row was predicted without training on it ({measured.how})."
-            self.model.notes_.append(Note(text, "no test"))
-        self.measured = measured
-        self.seconds["measuring"] = time.perf_counter() - began
+        _ = measured.verdict  # which is computed here, and stored
+        return measured
 
     def refit(self) -> None:
         """Refit the model on all rows, including the test rows."""
-        began = time.perf_counter()
-        with self.bar("refitting") as progress:
+        with self._timed("refitting"), self.bar("refitting") as progress:
             self.final = self.model.refit(**self.parts.training_of_all, progress=progress)
         if self.parts.reading is not None:
             self.final.target_reading_ = self.parts.reading
-        self.seconds["refitting"] = time.perf_counter() - began
 
     @cached_property
     def notes(self) -> list[str]:
         """The notes on the training and test rows."""
-        model, of_rows = self.model, self.parts.notes
-        drift = model.detect_drift(self.parts.X_test) if self.parts.has_test else []
-        judged = []
+        model = self.model
+        notes = list(self.parts.notes)
         if self.measured is not None:
-            judged = [judgement.note for judgement in self.measured.judgements if not judgement.is_worse]
-        in_test = [Note(f"In the test: {note}", "trust") for note in drift if note not in of_rows]
-        of_refit = [] if self.final is model else [self.final.notes_[-1]]
-        return ranked([*of_rows, *judged, *model.notes_, *of_refit, *in_test])
+            notes += [judgement.note for judgement in self.measured.judgements if not judgement.is_worse]
+        notes += model.notes_
+        if self.final is not model:
+            notes.append(self.final.notes_[-1])
+        if self.parts.has_test:
+            drift = model.detect_drift(self.parts.X_test)
+            notes += [Note(f"In the test: {note}", "trust") for note in drift if note not in self.parts.notes]
+        return ranked(notes)
 
     @cached_property
     def saved(self) -> RunFiles:
         """The output files, which are next to an existing model after an interrupt."""
-        keeps_existing = self.was_cut and not self.options["replace_interrupted"]
-        return self.files.next_to_existing() if keeps_existing else self.files
+        if self.was_cut and not self.options["replace_interrupted"]:
+            return self.files.next_to_existing()
+        return self.files
 
     def save(self) -> None:
         """Save the model, and all options of the run as TOML."""
@@ -219,16 +230,24 @@ class TrainingJob:
                 f"The saved model was refitted on all {result['refit']['rows']:,} rows, including the test rows. "
                 f"This page describes the first model, trained on {result['rows']['train']:,} rows."
             )
-        title = f"{request.target}, predicted from {request.table.name}"
-        chosen = how_chosen(request, self.parts, measured)
-        seconds = result["seconds"]["training"]
-        settings = self.saved.options.read_text(encoding="utf-8")
-        is_measured = self.measured is not None
-        return Run(title, chosen, refit_note, seconds, explain, files, result["command"], settings, is_measured)
+        return Run(
+            title=f"{request.target}, predicted from {request.table.name}",
+            chosen=how_chosen(request, self.parts, measured),
+            refit=refit_note,
+            seconds=result["seconds"]["training"],
+            explain=explain,
+            files=files,
+            command=result["command"],
+            settings=self.saved.options.read_text(encoding="utf-8"),
+            is_measured=self.measured is not None,
+        )
 
     def result(self) -> dict[str, Any]:
         """Return the results as JSON values."""
-        parts, model, measured, options = self.parts, self.final, self.measured, str(self.saved.options)
+        parts = self.parts
+        model = self.final
+        measured = self.measured
+        options = str(self.saved.options)
         result = {
             "task": parts.task,
             "target": self.request.target,
@@ -241,14 +260,16 @@ class TrainingJob:
         }
         if parts.task == "classification":
             result["classes"] = model.classes_.tolist()
-        if (positive := positive_class(model)) is not None:
+        positive = positive_class(model)
+        if positive is not None:
             result |= {"positive": positive, "threshold": getattr(model, "threshold_", 0.5)}
         if model is not self.model:
             result["refit"] = {"rows": parts.rows + len(parts.y_test), "epochs": model.n_iter_}
         if measured is not None:
             result["measured"] = {"how": measured.how, "rows": len(measured.truth)}
             result |= {"summary": measured.summary, "scores": measured.scores, "verdict": measured.verdict}
-            result |= {"folds": measured.metrics_of_folds} if measured.folds else {}
+            if measured.folds:
+                result["folds"] = measured.metrics_of_folds
             result["judgements"] = [
                 {
                     "rows": judgement.relation.rows,

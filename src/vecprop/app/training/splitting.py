@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import starmap
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
@@ -15,8 +15,9 @@ from ...tables.error import Note, TableError, pandas
 from ...tables.evaluation.measured import Measured
 from ...tables.evaluation.measuring import Parts
 from ...tables.evaluation.targets import Task, target_of
-from ...tables.explaining.column_notes import odd_classes, odd_targets
+from ...tables.explaining.column_notes import hashes, odd_classes, odd_targets
 from ...tables.kinds.ambiguities import NO_OPTIONS, ColumnOptions
+from ...tables.kinds.formats import NumberReading
 from ...tables.kinds.kinds import DATES, guess_task, kind_of, note_on_classes, target_reading
 from ...tables.kinds.values import as_names, own_reading, read_numbers
 from ...tables.reading.frames import Frame, as_frame, column_of
@@ -30,7 +31,8 @@ FEW_DUPLICATES = 0.01
 """Without a test, a smaller share of duplicates is not reported."""
 TEST_SHARE = 0.2
 """The default share of test rows."""
-FOLDS, MIN_TEST_ROWS = 5, 1_000
+FOLDS = 5
+MIN_TEST_ROWS = 1_000
 """Tables with fewer rows are scored by cross-validation by default, because a test would have too few rows."""
 
 
@@ -90,19 +92,20 @@ def rows_of_parts(request: Request, frame: Frame, y: np.ndarray, is_classes: boo
     """
     rows = len(y)
     size = request.test_size
-    name = request.time
     if rows < FEWEST:
         raise TableError(f"Only {rows} row(s) have a target; at least {FEWEST} are needed to train and test.")
     if size == 0:
         return np.arange(rows), np.arange(0)
-    count = round(size * rows) if size < 1 else int(min(size, rows))
+    count = int(min(size, rows))
+    if size < 1:
+        count = round(size * rows)
     if not 1 <= count < rows:
         raise TableError(f"A test set of {count} out of {rows} rows leaves one part empty: change --test-size.")
-    if name is not None:
-        time = times(column_of(frame, name), name, request.asked)
+    if request.time is not None:
+        time = times(column_of(frame, request.time), request.time, request.asked)
         is_late = time >= np.sort(time)[-count]  # rows of the same time stay together
         if is_late.all():
-            wrong = f"Column {name!r} has too many ties to hold out the latest {count} rows"
+            wrong = f"Column {request.time!r} has too many ties to hold out the latest {count} rows"
             raise TableError(f"{wrong}: change --test-size, or leave out --time.")
         return np.flatnonzero(~is_late), np.flatnonzero(is_late)
     if request.group is not None:
@@ -114,8 +117,8 @@ def rows_of_parts(request: Request, frame: Frame, y: np.ndarray, is_classes: boo
         return next(split.split(groups, groups=groups))
     sizes = np.unique(y, return_counts=True)[1]
     is_stratified = is_classes and sizes.min() > 1 and min(count, rows - count) >= len(sizes)
-    how = {"random_state": request.seed, "stratify": y if is_stratified else None}
-    train, test = train_test_split(np.arange(rows), test_size=count, **how)
+    classes = y if is_stratified else None
+    train, test = train_test_split(np.arange(rows), test_size=count, random_state=request.seed, stratify=classes)
     return np.sort(train), np.sort(test)
 
 
@@ -135,73 +138,52 @@ def folds_for(request: Request, y: np.ndarray, dependence: Dependence) -> int | 
 
 def split_table(request: Request) -> Parts:
     """Split a table into training and test rows; return samples if the table exceeds memory."""
-    target = request.target
-    asked = request.asked
+    if request.test is not None:
+        _require_other_file(request.test, request.table)
     size = 0.0 if request.test is not None else request.test_size
-    roles = Roles(target, request.weight, request.group, request.time, size)
+    roles = Roles(request.target, request.weight, request.group, request.time, size)
     refusal = None
     if request.folds is not None:
         wrong = "--cv needs the table in memory, but it does not fit"
         refusal = UsageError(f"{wrong}: leave it out to hold out test rows.")
-    stream = Streamed.of(request.table, roles, lambda: request.seed, request.memory, asked, refusal)
-    whole = _frame(request, request.table) if stream is None else stream.frame
-    used = UsedRows.of(whole, roles)
-    aside = roles.set_aside(whole, asked) if stream is None else whole.attrs["aside"]
-    frame = used.frame
-    notes = [*used.notes, *notes_on_groups(frame, request.group)]
-    task = request.task or guess_task(frame[target])
-    if request.task is None and kind_of(frame[target], target, asked).name == "date":
-        wrong = f"The target column {target!r} contains dates: {DATES}"
-        raise TableError(f"{wrong}, or pass --task classification if they are classes.")
-    reading = None
-    note = ""
-    if task == "regression":
-        reading, note = target_reading(frame[target], target, frame, asked)
-    elif request.task is None:
-        note = note_on_classes(frame[target])
-    if note:
-        notes.append(f"Column {target!r}, the target, {note}.")
-
-    def rows_of(used: UsedRows) -> tuple[Frame, np.ndarray, np.ndarray]:
-        return used.frame.drop(columns=target), target_of(used.frame, target, task, reading), used.weight
-
-    X, y, weight = rows_of(used)
-    if unknown := set(request.classes) - set(map(str, np.unique(y))):
-        raise UsageError(f"--classes names {min(unknown)!r}, but the target {target!r} has no such value.")
-    X.attrs["aside"] = aside
-    if task == "classification":
-        notes += odd_classes(y, f"The target {target!r}")
-    elif stream is None:
-        notes += odd_targets(X, y, f"The target {target!r}")
-    dependence = Dependence.of(frame, request.group, request.time, asked)
-    folds = request.folds
-    if request.test is not None:
-        if request.table.exists() and request.test.exists() and request.table.samefile(request.test):
-            advice = "give another file, or leave out --test"
-            raise UsageError(f"--test {request.test} is the training table itself: {advice}.")
-        test_frame = _frame(request, request.test)
-        if target not in test_frame.columns:
-            raise TableError(
-                f"--test {request.test} has no column {target!r}, the target: give a file with this column."
-            )
-        other = UsedRows.of(test_frame, replace(roles, group=None, time=None))
-        notes += other.notes
-        of_test = rows_of(other)
-    elif stream is not None:
-        if roles.test and not len(stream.test):
-            raise TableError("The test set has no rows: change --test-size.")
-        of_test = rows_of(UsedRows.of(stream.test, roles)) if len(stream.test) else (X[:0], y[:0], weight[:0])
-        wanted = round(roles.test * stream.parts.sizes.sum()) if roles.test < 1 else roles.test
-        if len(stream.test) < 0.9 * wanted:
-            why = "which is the maximum that fits into memory"
-            notes.append(f"The test set has {len(stream.test)} rows instead of {wanted:.0f}, {why}.")
+    stream = Streamed.of(request.table, roles, lambda: request.seed, request.memory, request.asked, refusal)
+    if stream is None:
+        whole = _frame(request, request.table)
+        aside = roles.set_aside(whole, request.asked)
     else:
-        folds = folds_for(request, y, dependence)
-        sized = request if folds is None else replace(request, size=0.0)
-        train, test = rows_of_parts(sized, frame, y, task == "classification")
-        of_test = X.iloc[test], y[test], weight[test]
-        X, y, weight, dependence = X.iloc[train], y[train], weight[train], dependence[train]
-    parts = Parts(task, X, y, weight, *of_test, notes, dependence, reading, stream, request.group, folds)
+        whole = stream.frame
+        aside = whole.attrs["aside"]
+    used = UsedRows.of(whole, roles)
+    notes = [*used.notes, *notes_on_groups(used.frame, request.group)]
+    target = _target_of(request, used.frame, notes)
+    X, y, _ = rows = target.rows(used)
+    if unknown := set(request.classes) - set(map(str, np.unique(y))):
+        raise UsageError(f"--classes names {min(unknown)!r}, but the target {target.name!r} has no such value.")
+    X.attrs["aside"] = aside
+    if target.task == "classification":
+        notes += odd_classes(y, f"The target {target.name!r}")
+    elif stream is None:
+        notes += odd_targets(X, y, f"The target {target.name!r}")
+    parts = Parts.untested(
+        target.task,
+        *rows,
+        notes=notes,
+        dependence=Dependence.of(used.frame, request.group, request.time, request.asked),
+        reading=target.reading,
+        stream=stream,
+        group=request.group,
+        folds=request.folds,
+    )
+    if request.test is not None:
+        parts = _with_test_file(parts, request, target, roles)
+    elif stream is not None:
+        parts = _with_sampled_test(parts, stream, target, roles)
+    else:
+        folds = folds_for(request, y, parts.dependence)
+        if folds is not None:
+            request = replace(request, size=0.0)
+        training, test = rows_of_parts(request, used.frame, y, target.task == "classification")
+        parts = replace(parts.split(training, test), folds=folds)
     if request.folds is not None and request.folds > len(parts.y):
         raise TableError(f"--cv has {request.folds} folds, more than the {len(parts.y)} rows: lower it.")
     if stream is None:
@@ -210,31 +192,97 @@ def split_table(request: Request) -> Parts:
     return parts
 
 
+class _Target(NamedTuple):
+    """A target column, its task and the format of its numbers."""
+
+    name: str
+    task: Task
+    reading: NumberReading | None
+
+    def rows(self, used: UsedRows) -> tuple[Frame, np.ndarray, np.ndarray]:
+        """Return the inputs, targets and weights of rows."""
+        y = target_of(used.frame, self.name, self.task, self.reading)
+        return used.frame.drop(columns=self.name), y, used.weight
+
+
+def _target_of(request: Request, frame: Frame, notes: list[str]) -> _Target:
+    """Return the target of a table, and add a note on its values."""
+    name = request.target
+    task = request.task or guess_task(frame[name])
+    if request.task is None and kind_of(frame[name], name, request.asked).name == "date":
+        wrong = f"The target column {name!r} contains dates: {DATES}"
+        raise TableError(f"{wrong}, or pass --task classification if they are classes.")
+    reading = None
+    note = ""
+    if task == "regression":
+        reading, note = target_reading(frame[name], name, frame, request.asked)
+    elif request.task is None:
+        note = note_on_classes(frame[name])
+    if note:
+        notes.append(f"Column {name!r}, the target, {note}.")
+    return _Target(name, task, reading)
+
+
+def _require_other_file(test: Path, table: Path) -> None:
+    """Raise an error if the test file is the training table."""
+    if table.exists() and test.exists() and table.samefile(test):
+        advice = "give another file, or leave out --test"
+        raise UsageError(f"--test {test} is the training table itself: {advice}.")
+
+
+def _with_test_file(parts: Parts, request: Request, target: _Target, roles: Roles) -> Parts:
+    """Return the parts with the test rows of a file."""
+    frame = _frame(request, Path(str(request.test)))
+    if target.name not in frame.columns:
+        missing = f"--test {request.test} has no column {target.name!r}, the target"
+        raise TableError(f"{missing}: give a file with this column.")
+    used = UsedRows.of(frame, replace(roles, group=None, time=None))
+    parts.notes.extend(used.notes)
+    X, y, weight = target.rows(used)
+    return replace(parts, X_test=X, y_test=y, weight_test=weight)
+
+
+def _with_sampled_test(parts: Parts, stream: Streamed, target: _Target, roles: Roles) -> Parts:
+    """Return the parts with the test rows of a table that does not fit into memory."""
+    count = len(stream.test)
+    if roles.test and not count:
+        raise TableError("The test set has no rows: change --test-size.")
+    wanted = roles.test
+    if wanted < 1:
+        wanted = round(wanted * stream.parts.sizes.sum())
+    if count < 0.9 * wanted:
+        why = "which is the maximum that fits into memory"
+        parts.notes.append(f"The test set has {count} rows instead of {wanted:.0f}, {why}.")
+    if not count:
+        return parts
+    X, y, weight = target.rows(UsedRows.of(stream.test, roles))
+    return replace(parts, X_test=X, y_test=y, weight_test=weight)
+
+
 def _frame(request: Request, path: Path) -> Frame:
     """Read a table, indexed by the lines of a text file or by row numbers."""
     frame = as_frame(path, target=request.target, classes=request.classes)
     return frame if frame.index.name == "line" else frame.reset_index(drop=True)
 
 
-def require_folds(estimator: Any, parts: Parts, request: Request) -> None:
+def require_folds(estimator, parts: Parts, request: Request) -> None:
     """Raise an error if a fold of the cross-validation leaves too few groups or times to train and validate."""
     dependence = parts.dependence
     seed = request.seed
     folds = request.folds
-    if dependence.is_time:
-        values, name, what = dependence.time, request.time, "time"
-    else:
-        values, name, what = dependence.groups, request.group, "group"
-    if folds is None or values is None:
+    if folds is None:
         return
     try:
         for rows, _ in splits(dependence.folds(parts.y, folds, seed), is_time=dependence.is_time):
             dependence[rows].folds(parts.y[rows], estimator._members(len(rows)), seed)
     except TableError as error:
         rule = f"but each fold of --cv {folds} must leave at least two for training and validation"
-        count = len(np.unique(values))
-        advice = f"leave out --{'cv' if count > 2 and what == 'group' else what}"
-        raise TableError(f"Column {name!r} has {count} {what}(s), {rule}: {advice}.") from error
+        if dependence.is_time:
+            count = f"{len(np.unique(np.asarray(dependence.time)))} time(s)"
+            raise TableError(f"Column {request.time!r} has {count}, {rule}: leave out --time.") from error
+        option = "cv" if dependence.count > 2 else "group"
+        groups = f"{dependence.count:g} group(s)"
+        raise TableError(f"Column {request.group!r} has {groups}, {rule}: leave out --{option}.") from error
 
 
 def rows_of_training_groups(parts: Parts) -> list[str]:
@@ -267,15 +315,14 @@ def repeated_rows(parts: Parts, request: Request) -> list[str]:
     names = [name for name in parts.X.columns if name not in aside and name in scored.X_test.columns]
     pairs = [(parts.X[name], scored.X_test[name]) for name in names]
     pairs.append((pandas().Series(parts.y), pandas().Series(scored.y_test)))
-    frames = [pandas().DataFrame(dict(enumerate(part))) for part in zip(*starmap(_in_like_terms, pairs), strict=True)]
-    train, tested = (pandas().util.hash_pandas_object(frame, index=False).to_numpy() for frame in frames)
+    train, tested = map(hashes, zip(*starmap(_in_like_terms, pairs), strict=True))
     if parts.has_test:
         is_repeated = np.isin(tested, train)
-        rows, earlier = "test rows", "training rows"
+        rows = "test rows are exact duplicates of training rows"
         share = 0.0
     else:
         is_repeated = pandas().Series(train).duplicated().to_numpy()
-        rows, earlier = "rows", "earlier rows"
+        rows = "rows are exact duplicates of earlier rows"
         share = FEW_DUPLICATES
     if not is_repeated.any() or is_repeated.mean() < share:
         return []
@@ -288,15 +335,16 @@ def repeated_rows(parts: Parts, request: Request) -> list[str]:
     twin = int(np.flatnonzero(train == tested[first])[0])
     repeated_row = f"{row_named(scored.X_test.index, first)} of {(test or table).name}"
     earlier_row = f"{row_named(parts.X.index, twin)} of {table.name}"
-    duplicates = f"{is_repeated.sum()} of {len(is_repeated)} {rows} are exact duplicates of {earlier}"
+    duplicates = f"{is_repeated.sum()} of {len(is_repeated)} {rows}"
     easier = "predicting them is easier than predicting new rows"
     return [Note(f"{duplicates}, such as {repeated_row} ({earlier_row}); {easier}.", "trust")]
 
 
-def _in_like_terms(train: Any, test: Any) -> tuple[np.ndarray, np.ndarray]:
+def _in_like_terms(train, test) -> tuple[np.ndarray, np.ndarray]:
     """Convert a column of both parts to numbers, which are parsed as in training, or to text."""
     reading = own_reading(train)
-    (x, is_unread), (x_test, is_unread_in_test) = (read_numbers(series, reading) for series in (train, test))
+    x, is_unread = read_numbers(train, reading)
+    x_test, is_unread_in_test = read_numbers(test, reading)
     if not (is_unread.any() or is_unread_in_test.any()):
         return x, x_test
     return train.astype(str).to_numpy(dtype=object), test.astype(str).to_numpy(dtype=object)
@@ -304,34 +352,43 @@ def _in_like_terms(train: Any, test: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def how_chosen(request: Request, parts: Parts, measured: Measured) -> str:
     """Describe the rows that a model was evaluated on, and how representative they are."""
-    group, time, rows = request.group, request.time, f"{len(parts.y_test):,} rows"
-    share = f"{rows}, {len(parts.y_test) / (parts.rows + len(parts.y_test)):.0%} of all"
-    seen, together = "the other rows", ""
-    if group is not None:
-        together = f" Rows of the same group (column {group!r}) are in the same fold."
-    elif time is not None:
-        seen, together = f"earlier rows (column {time!r})", ""
-    if measured.how == "cross-validation":
-        known = f"each of {len(measured.folds)} folds was predicted by a model trained on {seen}"
-        return f"There is no test set: {known}.{together} The saved model was trained on all rows."
     if measured.how != "test":
-        known = f"{len(measured.truth):,} training rows were predicted by networks"
-        together = f" Each fold was predicted from {seen}." if time is not None else together
-        return f"There is no test set: {known} that were neither trained nor stopped on them.{together}"
+        return f"There is no test set: {_how_predicted(request, measured)}"
+    group = request.group
+    rows = f"{len(parts.y_test):,} rows"
+    share = f"{rows}, {len(parts.y_test) / (parts.rows + len(parts.y_test)):.0%} of all"
     if request.test is not None:
         return f"The test set is the file {request.test} with {rows}; the training table has {parts.rows:,} rows."
-    if time is not None:
-        both = pandas().concat([parts.X[time], parts.X_test[time]])  # both parts are parsed as one column
-        of_test = times(both, time, request.asked)[len(parts.X) :]
-        first = f"from {parts.X_test[time].iloc[int(np.argmin(of_test))]} on"
+    if request.time is not None:
+        column = pandas().concat([parts.X[request.time], parts.X_test[request.time]])  # both are parsed as one column
+        first = times(column, request.time, request.asked)[len(parts.X) :].argmin()
+        start = f"from {parts.X_test[request.time].iloc[int(first)]} on"
         why = "All training rows are earlier, as when the model predicts future rows."
-        return f"The test set is the latest {share}, by the column {time!r}: {first}. {why}"
+        return f"The test set is the latest {share}, by the column {request.time!r}: {start}. {why}"
     if group is not None:
         groups = f"{parts.X_test[group].nunique(dropna=False):,} groups of the column {group!r}"
         why = "No group is in both parts, so the metrics are for new groups."
         return f"The test set is {share}, from {groups}, drawn at random (seed {request.seed}). {why}"
-    is_stratified = parts.task == "classification" and parts.stream is None
-    how = ", stratified by class if each class has enough rows" if is_stratified else ""
+    stratified = ""
+    if parts.task == "classification" and parts.stream is None:
+        stratified = ", stratified by class if each class has enough rows"
     easy = "if rows are grouped (such as rows of one patient) or ordered in time"
     advice = f"A random test set is too easy {easy}: use `--group` or `--time` then."
-    return f"The test set is {share}, drawn at random (seed {request.seed}){how}. {advice}"
+    return f"The test set is {share}, drawn at random (seed {request.seed}){stratified}. {advice}"
+
+
+def _how_predicted(request: Request, measured: Measured) -> str:
+    """Describe how training rows were predicted."""
+    training_rows = "the other rows"
+    folds = ""
+    if request.time is not None:
+        training_rows = f"earlier rows (column {request.time!r})"
+    if request.group is not None:
+        folds = f" Rows of the same group (column {request.group!r}) are in the same fold."
+    if measured.how == "cross-validation":
+        model = f"each of {len(measured.folds)} folds was predicted by a model trained on {training_rows}"
+        return f"{model}.{folds} The saved model was trained on all rows."
+    if request.time is not None:
+        folds = f" Each fold was predicted from {training_rows}."
+    networks = f"{len(measured.truth):,} training rows were predicted by networks"
+    return f"{networks} that were neither trained nor stopped on them.{folds}"

@@ -130,9 +130,7 @@ class Baselines:
         columns, _ = columns_for_trees(encoder, self.X.iloc[rows], means)
         return rows, columns, columns_test, is_category
 
-    def _probabilities(
-        self, model: Any, rows: np.ndarray, X: np.ndarray, *, X_test: np.ndarray, classes: int
-    ) -> np.ndarray:
+    def _probabilities(self, model, rows: np.ndarray, X: np.ndarray, *, X_test: np.ndarray, classes: int) -> np.ndarray:
         """Fit a model and return its probabilities for X_test, with 0 for classes without a training row."""
         P = np.zeros((len(X_test), classes))
         if (self.y[rows] == self.y[rows[0]]).all():
@@ -175,7 +173,7 @@ class Baselines:
         model = _fitted(RidgeCV(PENALTIES), inputs, y, weight)
         return model.predict(inputs_test), y - model.predict(inputs), weight
 
-    def _boosted(self, **loss: Any) -> np.ndarray:
+    def _boosted(self, **loss) -> np.ndarray:
         """Return gradient boosting's test predictions."""
         rows, columns, columns_test, is_category = self._for_trees()
         trees = HistGradientBoostingRegressor(**loss, **self._settings(is_category))
@@ -202,7 +200,7 @@ class Baselines:
         }
 
 
-def _fitted(model: Any, X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Any:
+def _fitted(model, X: np.ndarray, y: np.ndarray, weight: np.ndarray):
     weights = {} if weight.min() == weight.max() else {"sample_weight": weight}  # weights are slow for quantiles
     # Ignore warnings about convergence and many classes.
     with warnings.catch_warnings(action="ignore", category=UserWarning):
@@ -210,7 +208,7 @@ def _fitted(model: Any, X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Any
 
 
 def columns_for_trees(
-    encoder: Encoder, frame: Any, means: Mapping[str, np.ndarray] | None = None
+    encoder: Encoder, frame, means: Mapping[str, np.ndarray] | None = None
 ) -> tuple[np.ndarray, list[bool]]:
     """Return the columns of a table for trees, (N, K), and whether each contains category indices.
 

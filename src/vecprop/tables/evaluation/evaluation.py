@@ -23,7 +23,7 @@ from ..table_model import TableModel
 from .measured import OURS, Learned, Measured
 from .measuring import Parts, baseline_predictions, baselines_by_folds, thresholds_of
 from .report import page_of
-from .targets import as_learned, classes_of, plain_target, predictions_of, target_named
+from .targets import as_learned, classes_of, plain_target, predictions_of, target_named, task_of
 
 FOLDS = 5
 """Number of folds for baselines that are cross-validated on the table."""
@@ -236,7 +236,7 @@ def evaluate(
     return _with_trained_baselines(evaluation, roles, training)
 
 
-def _require_arguments(model: Any, roles: Mapping[str, Any]) -> None:
+def _require_arguments(model, roles: Mapping[str, Any]) -> None:
     """Raise an error for names of columns that are not text, and for models that cannot be evaluated."""
     for role, name in roles.items():
         if not isinstance(name, str | None):
@@ -250,7 +250,7 @@ def _require_arguments(model: Any, roles: Mapping[str, Any]) -> None:
         raise RequestError(f"{type(model).__name__} has no predict_proba, which the metrics of classes need.")
 
 
-def with_column(table: Any, name: str, y: Any) -> Frame:
+def with_column(table, name: str, y) -> Frame:
     """Return a table with the target added as a column."""
     frame = as_frame(table)
     y = np.asarray(y)
@@ -284,7 +284,7 @@ class _ScoredRows:
 
 
 def _score_rows(
-    model: Any, frames: Iterable[Frame], masks: list[np.ndarray], y: np.ndarray, other_columns: list[str]
+    model, frames: Iterable[Frame], masks: list[np.ndarray], y: np.ndarray, other_columns: list[str]
 ) -> _ScoredRows:
     """Predict the used rows of each frame. Only the inputs of the first frame are kept."""
     scored = _ScoredRows(DriftMonitor(model))
@@ -304,7 +304,7 @@ def _score_rows(
     return scored
 
 
-def _columns_without_inputs(model: Any, roles: Roles) -> list[str]:
+def _columns_without_inputs(model, roles: Roles) -> list[str]:
     """Return the target, and the weights unless the model was trained on them."""
     columns = [str(roles.target)]
     if roles.weight is not None and roles.weight not in getattr(model, "feature_names_in_", ()):
@@ -326,19 +326,6 @@ def _with_notes_on_rows(evaluation: Evaluation, duplicates: float) -> Evaluation
     return replace(evaluation, notes=notes, trained_on=trained_on)
 
 
-def _parts(evaluation: Evaluation, X: Any, y: np.ndarray, weight: np.ndarray) -> Parts:
-    """Return training rows for baselines."""
-    return Parts(
-        "classification" if evaluation.is_classifier else "regression",
-        X,
-        y,
-        weight,
-        X_test=X[:0],
-        y_test=y[:0],
-        weight_test=weight[:0],
-    )
-
-
 def _with_cross_validated_baselines(evaluation: Evaluation, y: np.ndarray) -> Evaluation:
     """Add baselines that are cross-validated on the table, unless it has too few rows or groups."""
     model = evaluation.model
@@ -349,7 +336,7 @@ def _with_cross_validated_baselines(evaluation: Evaluation, y: np.ndarray) -> Ev
         note = f"The table has {reason}, too few to fit baselines: pass training=."
         return replace(evaluation, notes=[*evaluation.notes, note])
     fold = Dependence(groups=evaluation.groups).folds(evaluation.truth, FOLDS, evaluation.seed)
-    parts = _parts(evaluation, evaluation.X, y, evaluation.weight)
+    parts = Parts.untested(task_of(model), evaluation.X, y, evaluation.weight)
     baselines = baselines_by_folds(model, parts, splits(fold, is_time=False), evaluation.seed)
     baseline_rows = f"{rows - rows // FOLDS:,} rows of this table in each fold"
     model_rows = f"the model on {model.trained_rows_.rows:,} rows"
@@ -357,7 +344,7 @@ def _with_cross_validated_baselines(evaluation: Evaluation, y: np.ndarray) -> Ev
     return replace(evaluation, predictions=evaluation.predictions | baselines, notes=[*evaluation.notes, note])
 
 
-def _with_trained_baselines(evaluation: Evaluation, roles: Roles, training: Any) -> Evaluation:
+def _with_trained_baselines(evaluation: Evaluation, roles: Roles, training) -> Evaluation:
     """Add baselines that are fitted on the training rows of the model."""
     model = evaluation.model
     target = str(roles.target)
@@ -370,7 +357,7 @@ def _with_trained_baselines(evaluation: Evaluation, roles: Roles, training: Any)
     X = used.frame.drop(columns=_columns_without_inputs(model, training_roles))
     y = plain_target(model, used.frame, target)
     rows = np.arange(len(y))
-    parts = _parts(evaluation, X, y, used.weight)
+    parts = Parts.untested(task_of(model), X, y, used.weight)
     baselines = baseline_predictions(model, parts, rows, X_test=evaluation.X, seed=evaluation.seed)
     learned = Learned(X, as_learned(model, y), len(y))
     return replace(evaluation, predictions=evaluation.predictions | baselines, learned=learned)

@@ -95,7 +95,7 @@ class Judgement:
         return replace(second, level=level, says=says, worries=worries)
 
 
-def judgements(model: Any, parts: Parts, measured: Measured, progress_bar: Callable[[str], Any]) -> list[Judgement]:
+def judgements(model, parts: Parts, measured: Measured, progress_bar: Callable[[str], Any]) -> list[Judgement]:
     """Judge a model on later rows and on new groups, until it is worse, if the table has times or identifiers.
 
     In large tables, two judgements have half the networks each. If the table does not fit into memory, models of the
@@ -134,7 +134,7 @@ def judgements(model: Any, parts: Parts, measured: Measured, progress_bar: Calla
     return judged
 
 
-def _model_of_sample(model: Any, parts: Parts, progress_bar: Callable[[str], Any]) -> Any:
+def _model_of_sample(model, parts: Parts, progress_bar: Callable[[str], Any]):
     """Return a model trained on the sample of a table that does not fit into memory."""
     with progress_bar("training on the sample") as progress:
         sample_model: Any = clone(model)
@@ -184,7 +184,7 @@ class Judge:
         judge = replace(self, whole=replace(self.whole, X=X), share=1 if self.measured.folds else 2)
         return judge(relation, "season")
 
-    def _on_other_rows(self, model: Any, relation: Relation, progress: Any) -> Measured:
+    def _on_other_rows(self, model, relation: Relation, progress) -> Measured:
         """Return predictions of later rows, or of groups in one fold or all folds, by models of other rows."""
         whole = self.whole
         seed = self.measured.seed

@@ -238,7 +238,7 @@ class Measured(SuggestsNames):
         return verdict
 
     @property
-    def _worse(self) -> Any:
+    def _worse(self):
         """The judgement of a model that is worse on later rows or new groups, or None."""
         return next((judgement for judgement in self.judgements if judgement.is_worse), None)
 
@@ -333,7 +333,7 @@ def _worries_of_few_rows(measured: Measured) -> Iterator[str]:
         yield f"Only {measured.units} groups were scored, so the intervals are probably too narrow."
 
 
-def _worries_of_training(model: Any) -> Iterator[str]:
+def _worries_of_training(model) -> Iterator[str]:
     """Yield a note if most networks were still improving at the end of training."""
     epochs = model._training(model.trained_rows_.rows).epochs
     curves = model.validation_loss_curves_

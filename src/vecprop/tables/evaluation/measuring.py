@@ -53,6 +53,11 @@ class Parts:
     group: str | None = None
     folds: int | None = None
 
+    @classmethod
+    def untested(cls, task: Task, X: Frame, y: np.ndarray, weight: np.ndarray, **settings: Any) -> "Parts":
+        """Return training rows without test rows."""
+        return cls(task, X, y, weight, X_test=X[:0], y_test=y[:0], weight_test=weight[:0], **settings)
+
     @property
     def rows(self) -> int:
         """The number of all training rows, even if only a sample is in memory."""
@@ -71,26 +76,30 @@ class Parts:
         together = {"groups": self.dependence.groups, "time": self.dependence.time}
         return {"X": self.X, "y": self.y, "sample_weight": self.weight, **together}
 
+    def split(self, rows: np.ndarray, test_rows: np.ndarray) -> "Parts":
+        """Divide the training rows into training rows and test rows."""
+        return replace(
+            self,
+            X=self.X.iloc[rows],
+            y=self.y[rows],
+            weight=self.weight[rows],
+            X_test=self.X.iloc[test_rows],
+            y_test=self.y[test_rows],
+            weight_test=self.weight[test_rows],
+            dependence=self.dependence[rows],
+        )
+
     def training_of(self, rows: np.ndarray) -> dict[str, Any]:
         """Return the arguments of ``fit`` for some of the training rows."""
-        some = replace(self, X=self.X.iloc[rows], y=self.y[rows], weight=self.weight[rows])
-        return replace(some, dependence=self.dependence[rows]).training
+        return self.split(rows, rows[:0]).training
 
     @property
     def whole(self) -> "Parts":
         """All rows as training rows, without their dependence."""
         X = pandas().concat([self.X, self.X_test])
         X.attrs["aside"] = self.X.attrs["aside"]
-        return replace(
-            self,
-            X=X,
-            y=np.append(self.y, self.y_test),
-            weight=np.append(self.weight, self.weight_test),
-            X_test=X[:0],
-            y_test=self.y[:0],
-            weight_test=self.weight[:0],
-            dependence=Dependence(),
-        )
+        weight = np.append(self.weight, self.weight_test)
+        return Parts.untested(self.task, X, np.append(self.y, self.y_test), weight, notes=self.notes)
 
     @property
     def training_of_all(self) -> dict[str, Any]:
@@ -101,7 +110,7 @@ class Parts:
         return {"X": whole.X, "y": whole.y, "sample_weight": whole.weight}
 
 
-def measured_unseen(model: Any, parts: Parts, seed: int, *, baselines: bool = True) -> Measured:
+def measured_unseen(model, parts: Parts, seed: int, *, baselines: bool = True) -> Measured:
     """Return predictions of the model and baselines on the test rows, or out of fold without test rows."""
     if parts.has_test:
         predictions = {OURS: predictions_of(model, parts.X_test)}
@@ -119,7 +128,7 @@ def measured_unseen(model: Any, parts: Parts, seed: int, *, baselines: bool = Tr
     return _measured("out of fold", model, parts, predictions, seed=seed, thresholds=thresholds)
 
 
-def _thresholds_of_other_rows(model: Any, weight: np.ndarray, y: np.ndarray, fold: np.ndarray) -> np.ndarray | None:
+def _thresholds_of_other_rows(model, weight: np.ndarray, y: np.ndarray, fold: np.ndarray) -> np.ndarray | None:
     """Return the threshold of each training row, which does not depend on the row, or None without thresholds."""
     thresholds = thresholds_of(model, len(y))
     if thresholds is None:
@@ -130,13 +139,13 @@ def _thresholds_of_other_rows(model: Any, weight: np.ndarray, y: np.ndarray, fol
     return np.where(np.isnan(other_half), thresholds, other_half)
 
 
-def checkpoint_part(model: Any, name: str) -> Any:
+def checkpoint_part(model, name: str):
     """Return a part of the model's checkpoint, if any."""
     return model.checkpoint and model.checkpoint._part(name)
 
 
 def cross_validated(
-    model: Any,
+    model,
     parts: Parts,
     count: int,
     seed: int,
@@ -181,7 +190,7 @@ def cross_validated(
 
 
 def _models_of_folds(
-    model: Any, parts: Parts, learned: Sequence[np.ndarray], progress: Callable[[Progress], object] | None
+    model, parts: Parts, learned: Sequence[np.ndarray], progress: Callable[[Progress], object] | None
 ) -> list[Any]:
     """Train a model on the rows to learn of each fold, all models together."""
     models: list[Any] = [clone(model) for _ in learned]
@@ -248,9 +257,7 @@ def _some_rows(measured: Measured, rows: np.ndarray) -> Measured:
     )
 
 
-def baseline_predictions(
-    model: Any, parts: Parts, rows: np.ndarray, *, X_test: Any, seed: int
-) -> dict[str, np.ndarray]:
+def baseline_predictions(model, parts: Parts, rows: np.ndarray, *, X_test, seed: int) -> dict[str, np.ndarray]:
     """Fit baselines on some of the training rows and return their predictions for X_test."""
     y = as_learned(model, parts.y[rows])
     if is_classifier(model):
@@ -267,7 +274,7 @@ def baseline_predictions(
 
 
 def baselines_by_folds(
-    model: Any, parts: Parts, pairs: Iterable[tuple[np.ndarray, np.ndarray]], seed: int
+    model, parts: Parts, pairs: Iterable[tuple[np.ndarray, np.ndarray]], seed: int
 ) -> dict[str, np.ndarray]:
     """Return the predictions of baselines for all rows, given pairs of the rows to learn and the rows to predict."""
     predictions: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
@@ -278,7 +285,7 @@ def baselines_by_folds(
     return {name: out_of_fold(fold_predictions, len(parts.y)) for name, fold_predictions in predictions.items()}
 
 
-def thresholds_of(model: Any, count: int) -> np.ndarray | None:
+def thresholds_of(model, count: int) -> np.ndarray | None:
     """Return the model's threshold, repeated for each row, or None if the model has none."""
     threshold = getattr(model, "threshold_", None)
     return None if threshold is None else np.full(count, threshold)
@@ -286,7 +293,7 @@ def thresholds_of(model: Any, count: int) -> np.ndarray | None:
 
 def _measured(
     how: How,
-    model: Any,
+    model,
     parts: Parts,
     predictions: dict[str, np.ndarray],
     *,

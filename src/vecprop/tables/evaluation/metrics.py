@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Sequence
 from math import isfinite
 from shutil import get_terminal_size
 from statistics import mean, stdev
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from scipy import sparse
@@ -274,7 +274,7 @@ def _if_above(values: np.ndarray, least: float = 0.0) -> np.ndarray:
     return np.where(values > least, values, np.nan)
 
 
-def title(metric: str, positive: Any = None) -> str:
+def title(metric: str, positive=None) -> str:
     """Return the title of a metric, which names the positive class if the metric depends on it.
 
     Examples

@@ -1,7 +1,5 @@
 """The accuracy, the typical error or the coverage of a model in plain words."""
 
-from typing import Any
-
 import numpy as np
 
 from ...system.estimates import Estimate, compared, percents
@@ -21,7 +19,7 @@ RARE = 0.2
 """For a positive class below this share of the rows, the summary also counts hits and false alarms."""
 
 
-def summary_of(measured: Any) -> str:
+def summary_of(measured) -> str:
     """Return the accuracy, the typical error or the coverage of a model in plain words."""
     count = len(measured.truth)
     rows = f"{count:,} {SEEN[measured.how]}"
@@ -40,7 +38,7 @@ def summary_of(measured: Any) -> str:
     return f"{summary} Rows count by their weight." if has_weights else summary
 
 
-def _summary_of_classes(measured: Any, rows: str) -> str:
+def _summary_of_classes(measured, rows: str) -> str:
     names = measured.model.classes_.tolist()
     is_known = measured.truth >= 0
     counts = np.bincount(measured.truth[is_known], measured.weight[is_known], minlength=len(names))
@@ -59,7 +57,7 @@ def _summary_of_classes(measured: Any, rows: str) -> str:
     return f"{summary} {hits}, with {alarms}."
 
 
-def _summary_of_numbers(measured: Any, rows: str) -> str:
+def _summary_of_numbers(measured, rows: str) -> str:
     is_interval = "coverage" in measured.metrics
     constant = "median" if is_interval else "mean"
     error, naive_error = compared([measured.metrics["mae"], _naive_error(measured)])
@@ -73,7 +71,7 @@ def _summary_of_numbers(measured: Any, rows: str) -> str:
     return f"Of {rows}, {within}. The {errors}"
 
 
-def _naive_error(measured: Any) -> Estimate:
+def _naive_error(measured) -> Estimate:
     """Return the mean absolute error of the naive baseline, or else of the mean or median of the scored rows."""
     if NAIVE in measured.baselines:
         return measured.baselines[NAIVE]["mae"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -20,14 +20,14 @@ from ..table_model import TableModel
 Task = Literal["classification", "regression"]
 
 
-def known_rows(model: Any, table: Any, target: str | None) -> tuple[Frame, str, list[str]]:
+def known_rows(model, table, target: str | None) -> tuple[Frame, str, list[str]]:
     """Return the rows of a table with a known target, the name of the target, and notes."""
     target = target_named(model, target)
     used = UsedRows.of(as_frame(table, target=target, classes=classes_of(model)), Roles(target))
     return used.frame, target, used.notes
 
 
-def target_named(model: Any, target: str | None) -> str:
+def target_named(model, target: str | None) -> str:
     """Return the given or the model's target column, and raise an error if it is an input of the model."""
     target = target or getattr(model, "target", None)
     if target is None:
@@ -37,12 +37,12 @@ def target_named(model: Any, target: str | None) -> str:
     return target
 
 
-def classes_of(model: Any) -> list[str]:
+def classes_of(model) -> list[str]:
     """Return the classes of a classifier as text, or an empty list."""
     return [str(name) for name in getattr(model, "classes_", ())]
 
 
-def positive_class(model: Any) -> Any:
+def positive_class(model):
     """Return the positive class of a binary classifier, or None for other models."""
     classes = getattr(model, "classes_", ())
     return classes.tolist()[positive_of(model)] if len(classes) == 2 else None
@@ -88,18 +88,22 @@ def _as_text(labels: np.ndarray) -> np.ndarray:
     return labels.astype(str)
 
 
-def plain_target(model: Any, frame: Frame, target: str) -> np.ndarray:
+def task_of(model) -> Task:
+    """Return the task of a fitted model."""
+    return "classification" if hasattr(model, "classes_") else "regression"
+
+
+def plain_target(model, frame: Frame, target: str) -> np.ndarray:
     """Return the target of rows (numbers or classes), parsed as in training."""
-    task: Task = "classification" if hasattr(model, "classes_") else "regression"
-    return target_of(frame, target, task, getattr(model, "target_reading_", None))
+    return target_of(frame, target, task_of(model), getattr(model, "target_reading_", None))
 
 
-def as_learned(model: Any, y: np.ndarray) -> np.ndarray:
+def as_learned(model, y: np.ndarray) -> np.ndarray:
     """Return targets in the model's encoding: numbers, or class indices with -1 for unknown classes."""
     return class_numbers(y, model.classes_) if hasattr(model, "classes_") else y.astype(float)
 
 
-def levels_of(model: Any) -> list[float]:
+def levels_of(model) -> list[float]:
     """Return the quantile levels that a model predicts, in increasing order, or an empty list for other models.
 
     Examples
@@ -117,7 +121,7 @@ def levels_of(model: Any) -> list[float]:
     return getattr(model, "_levels", [model.quantile])
 
 
-def predictions_of(model: Any, frame: Frame) -> np.ndarray:
+def predictions_of(model, frame: Frame) -> np.ndarray:
     """Return a model's probabilities (N, C), predictions (N,) or quantiles (N, L) for the rows of a table.
 
     With three quantiles, the outer ones are the ends of prediction intervals.
@@ -137,13 +141,13 @@ def predictions_of(model: Any, frame: Frame) -> np.ndarray:
         return np.stack([low, predicted, high], axis=1)
 
 
-def _predicted(model: Any, rows: Any) -> np.ndarray:
+def _predicted(model, rows) -> np.ndarray:
     """Return a model's predictions as an array (N,)."""
     return np.asarray(model.predict(rows)).reshape(len(rows), -1)[:, 0]
 
 
 @contextmanager
-def errors_of_steps(model: Any) -> Iterator[None]:
+def errors_of_steps(model) -> Iterator[None]:
     """Convert errors of a pipeline's steps to a `TableError`."""
     try:
         yield
@@ -153,7 +157,7 @@ def errors_of_steps(model: Any) -> Iterator[None]:
         raise TableError(f"A step of the pipeline failed on this table: {first_line(error)}.") from error
 
 
-def rows_for(model: Any, frame: Frame) -> Any:
+def rows_for(model, frame: Frame):
     """Return the input of a model: the whole table, or the training columns in their order."""
     if not hasattr(model, "fit"):
         raise RequestError("A bare network has no column names and cannot take a table: use it in Python.")
@@ -167,7 +171,7 @@ def rows_for(model: Any, frame: Frame) -> Any:
     return frame[list(names)]
 
 
-def predictions(model: Any, frame: Frame, coverage: float | None = None) -> Frame:
+def predictions(model, frame: Frame, coverage: float | None = None) -> Frame:
     """Return the predictions of rows as a table.
 
     Returns

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from math import nan, sqrt
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from scipy.stats import norm, t
@@ -111,7 +111,7 @@ def widening(how: How, units: int, folds: int) -> float:
     return few
 
 
-def verdict_of(measured: Any, worries: list[str]) -> Verdict:
+def verdict_of(measured, worries: list[str]) -> Verdict:
     """Return the verdict on the model of a `Measured`, given reasons not to trust the model."""
     losses = measured._losses
     beaten, better = significant(measured)
@@ -165,7 +165,7 @@ def _lowest(losses: dict[str, Estimate], names: list[str]) -> str:
     return min(names, key=lambda name: losses[name].value)
 
 
-def _comparison(measured: Any, baseline: str) -> str:
+def _comparison(measured, baseline: str) -> str:
     """Return the loss of the model, the loss of a baseline, and their difference as text."""
     scores, margins = measured._compared(measured._loss)
     explanation = " (which ignores the inputs)" if baseline == NAIVE else ""
@@ -177,7 +177,7 @@ def _comparison(measured: Any, baseline: str) -> str:
     return text
 
 
-def significant(measured: Any) -> tuple[list[str], list[str]]:
+def significant(measured) -> tuple[list[str], list[str]]:
     """Return the baselines with a significantly higher loss, and those with a significantly lower loss."""
     if measured.units < FEW_UNITS:
         return [], []
@@ -190,7 +190,7 @@ def significant(measured: Any) -> tuple[list[str], list[str]]:
     return beaten, better
 
 
-def guesses(measured: Any) -> list[str]:
+def guesses(measured) -> list[str]:
     """Return the scores of the model that may be no better than the scores of guesses, as text."""
     return [
         f"the {title(metric)} is {score}, and {GUESSING[metric]:g} for guesses"
@@ -199,24 +199,24 @@ def guesses(measured: Any) -> list[str]:
     ]
 
 
-def is_seen(measured: Any) -> bool:
+def is_seen(measured) -> bool:
     """Whether so many rows are training rows that low losses prove nothing."""
     return measured.trained_on > MAX_SEEN * len(measured.truth)
 
 
-def is_small(measured: Any) -> bool:
+def is_small(measured) -> bool:
     """Whether there are too few unseen rows or groups to call models equal."""
     return is_seen(measured) or len(measured.truth) < FEW or measured.units < FEW_UNITS
 
 
-def lacks_skill(measured: Any) -> bool:
+def lacks_skill(measured) -> bool:
     """Whether the intervals exclude that the model is clearly better than without inputs."""
     if is_small(measured) or measured.margins[NAIVE].high > SLIGHT / 2 * measured._losses[NAIVE].value:
         return False
     return not any(score.high > NO_SKILL[metric] for metric, score in measured._judged(NO_SKILL))
 
 
-def is_equivalent(measured: Any, baseline: str) -> bool:
+def is_equivalent(measured, baseline: str) -> bool:
     """Whether the interval excludes a difference that matters."""
     losses = measured._losses
     matters = max(SLIGHT * losses[baseline].value, SLIGHT_OF_NAIVE * losses[NAIVE].value)
@@ -224,7 +224,7 @@ def is_equivalent(measured: Any, baseline: str) -> bool:
     return not is_small(measured) and -matters <= margin.low and margin.high <= matters
 
 
-def described_rows(measured: Any) -> str:
+def described_rows(measured) -> str:
     """Return the number of scored rows and groups."""
     rows = f"{len(measured.truth):,}"
     if is_seen(measured):

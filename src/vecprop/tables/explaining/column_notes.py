@@ -1,9 +1,9 @@
 """Notes on columns: leaks, groups, odd targets, and duplicates of training rows."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -73,8 +73,13 @@ def digests(encoder: Encoder, frame: Frame, y: np.ndarray) -> np.ndarray:
             columns.append(as_names(frame[name]))
         else:
             columns.append(frame[name].astype(str).to_numpy())
-    values = pandas().DataFrame(dict(enumerate([*columns, y])))
-    return pandas().util.hash_pandas_object(values, index=False).to_numpy()
+    return hashes([*columns, y])
+
+
+def hashes(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Return a hash of each row."""
+    frame = pandas().DataFrame(dict(enumerate(columns)))
+    return pandas().util.hash_pandas_object(frame, index=False).to_numpy()
 
 
 MIN_LEAK_ROWS = 50
@@ -136,7 +141,7 @@ def leaks(
     return notes, shares
 
 
-def _share(part: Column, series: Any, y: np.ndarray, *, is_classes: bool) -> float:
+def _share(part: Column, series, y: np.ndarray, *, is_classes: bool) -> float:
     """Return the share of the target's variance that a column explains, or 0 for dates and for long text."""
     if part.kind == "dates":
         return 0.0
@@ -148,7 +153,7 @@ def _share(part: Column, series: Any, y: np.ndarray, *, is_classes: bool) -> flo
     return explained(codes.astype(float), y, is_classes=is_classes)
 
 
-def _pattern_of_missing(series: Any, y: np.ndarray, classes: np.ndarray) -> str:
+def _pattern_of_missing(series, y: np.ndarray, classes: np.ndarray) -> str:
     """Return where a column is missing or has values, if this happens in a single class and not by chance."""
     is_missing = series.isna().to_numpy()
     for pattern, mask in {"has values": ~is_missing, "is missing": is_missing}.items():

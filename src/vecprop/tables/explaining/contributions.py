@@ -22,7 +22,7 @@ def output(predicted: np.ndarray, number: int) -> np.ndarray:
     return predicted if predicted.ndim == 1 else predicted[:, number]
 
 
-def output_name(model: Any, number: int) -> str:
+def output_name(model, number: int) -> str:
     """Return the name of the explained quantity.
 
     Examples
@@ -37,14 +37,14 @@ def output_name(model: Any, number: int) -> str:
     return f"quantile {model._level} of {target}" if model._levels else target
 
 
-def leading_class(model: Any, predicted: np.ndarray) -> int:
+def leading_class(model, predicted: np.ndarray) -> int:
     """Return the class to show: the positive class if there are two, or else the most probable one on average."""
     if predicted.ndim == 1 or predicted.shape[1] == 2:
         return positive_of(model)
     return int(predicted.mean(axis=0).argmax())
 
 
-def background_inputs(model: Any, frame: Frame | None, count: int, rng: np.random.Generator) -> np.ndarray:
+def background_inputs(model, frame: Frame | None, count: int, rng: np.random.Generator) -> np.ndarray:
     """Return the inputs of about `count` rows, from a frame or from the training distributions of columns."""
     if frame is not None:
         rows = rng.permutation(len(frame))[:count]
@@ -220,7 +220,7 @@ class Explanations(tuple[Explanation, ...]):
         return pandas().DataFrame(rows).rename(columns={"error": "standard error"})
 
 
-def explanations(model: Any, frame: Frame, background: Frame | None = None, most: int = INPUTS) -> Explanations:
+def explanations(model, frame: Frame, background: Frame | None = None, most: int = INPUTS) -> Explanations:
     """Return the contributions of columns to the prediction of each row; see `TableModel.explain`."""
     rng = np.random.default_rng(0)
     encoder = model.encoder_
@@ -256,7 +256,7 @@ def explanations(model: Any, frame: Frame, background: Frame | None = None, most
     return Explanations(explanations)
 
 
-def _as_text(value: Any) -> str | None:
+def _as_text(value) -> str | None:
     """Return a value as text, or None if it is missing."""
     if pandas().isna(value):
         return None
@@ -288,7 +288,7 @@ class Dependence:
         return self.curves.mean(axis=0)
 
 
-def dependences(model: Any, X: Frame, columns: Sequence[str]) -> list[Dependence]:
+def dependences(model, X: Frame, columns: Sequence[str]) -> list[Dependence]:
     """Return the dependence of predictions on each of the given columns, and skip text columns."""
     parts = dict(model.encoder_.columns)
     curves = [dependence(model, X, column) for column in columns if parts[column].holds != "other"]
@@ -343,7 +343,7 @@ def dependence(model: Any, X: Frame | None, column: str) -> Dependence:
     return Dependence(column, values, curves, output_name(model, number), is_ordered)
 
 
-def _part(model: Any, column: str) -> Column:
+def _part(model, column: str) -> Column:
     """Return the part of the encoder that reads a column."""
     names = model.encoder_.names
     if column not in names:

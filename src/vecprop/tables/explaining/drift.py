@@ -93,7 +93,7 @@ class Profile:
     later: float = 0.0
 
     @classmethod
-    def of(cls, part: Column, series: Any, groups: np.ndarray | None = None, is_time: bool = False) -> "Profile":
+    def of(cls, part: Column, series, groups: np.ndarray | None = None, is_time: bool = False) -> "Profile":
         """Return the profile of a training column."""
         values = _values(part, series)
         misfit = part.misfit(series)
@@ -128,7 +128,7 @@ class Profile:
             later=later,
         )
 
-    def tally(self, part: Column, series: Any, units: float | None = None) -> Tally:
+    def tally(self, part: Column, series, units: float | None = None) -> Tally:
         """Return the counts of the column in another table, with a number of independent rows (by default all)."""
         values = _values(part, series)
         missing = int(series.isna().sum())
@@ -162,7 +162,7 @@ class Profile:
             farthest=farthest,
         )
 
-    def distance(self, x: Any) -> Any:
+    def distance(self, x):
         """Return the distance of numbers from the training range, which is 0 for numbers inside it."""
         above = x - self.values[-1]
         return np.maximum(self.values[0] - x, np.where(above > self.later, above, 0))
@@ -326,7 +326,7 @@ class Comparison:
         return 2 * min(2 * np.exp(-2 * difference**2 / spread), rank_sum)
 
 
-def _values(part: Column, series: Any) -> np.ndarray:
+def _values(part: Column, series) -> np.ndarray:
     """Return the nonmissing values as numbers, days since 1970 or names, or an empty array for text columns."""
     if part.holds == "names":
         return as_names(series[series.notna()]).astype(str)
@@ -341,7 +341,7 @@ def profiles(
     return [Profile.of(part, frame[name], groups, name == time) for name, part in encoder.columns]
 
 
-def tallies(model: Any, frame: Frame, before: list[Tally] | None = None) -> list[Tally]:
+def tallies(model, frame: Frame, before: list[Tally] | None = None) -> list[Tally]:
     """Return the tally of each column of a table, added to the tallies of earlier chunks."""
     units = None
     for name, reason in model.encoder_.dropped.items():
@@ -355,7 +355,7 @@ def tallies(model: Any, frame: Frame, before: list[Tally] | None = None) -> list
     return tallies
 
 
-def comparisons(model: Any, tallies: list[Tally]) -> dict[str, Comparison]:
+def comparisons(model, tallies: list[Tally]) -> dict[str, Comparison]:
     """Return the comparison of each column with its training distribution."""
     comparisons = {}
     for (name, part), profile, tally in zip(model.encoder_.columns, model.profiles_, tallies, strict=True):
@@ -366,7 +366,7 @@ def comparisons(model: Any, tallies: list[Tally]) -> dict[str, Comparison]:
     return comparisons
 
 
-def drift_notes(model: Any, X: Any) -> list[str]:
+def drift_notes(model, X) -> list[str]:
     """Return notes on the differences between a table and the training data of a tabular model."""
     monitor = DriftMonitor(model)
     for part in frames_of(X) if may_be_in_parts(X) else [X]:
@@ -377,7 +377,7 @@ def drift_notes(model: Any, X: Any) -> list[str]:
 class DriftMonitor:
     """Compares a table, chunk by chunk, with the training data of a model."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model) -> None:
         self.model = model
         self.tallies: list[Tally] | None = None
         self.misfits: Misfits = {}

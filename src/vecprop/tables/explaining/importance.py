@@ -71,7 +71,7 @@ def associations(bases: list[np.ndarray]) -> np.ndarray:
     return result
 
 
-def _basis(part: Column, series: Any) -> np.ndarray:
+def _basis(part: Column, series) -> np.ndarray:
     """Return an orthonormal basis of a column's ranks or categories, or an empty basis for text."""
     from scipy.stats import rankdata
 
@@ -97,7 +97,7 @@ MIN_LOSS_PROBABILITY = 1e-15
 """Lower bound of probabilities, so that losses are finite."""
 
 
-def loss_name(model: Any) -> str:
+def loss_name(model) -> str:
     """Return the name of a model's loss.
 
     Examples
@@ -111,7 +111,7 @@ def loss_name(model: Any) -> str:
     return "quantile loss" if model._levels else "squared error"
 
 
-def row_losses(model: Any, predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def row_losses(model, predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Return the loss of each row, given numbers or class indices. Unknown classes (-1) have the loss nan."""
     if hasattr(model, "classes_"):
         chance = np.where(truth < 0, np.nan, predicted[np.arange(len(truth)), truth])
@@ -180,9 +180,7 @@ def as_texts(importances: Sequence[Importance]) -> dict[tuple[str, ...], Text]:
     return texts
 
 
-def importances(
-    model: Any, X: Any, truth: np.ndarray, weight: Any = None, groups: Any = None, seed: int = 0
-) -> list[Importance]:
+def importances(model, X, truth: np.ndarray, weight=None, groups=None, seed: int = 0) -> list[Importance]:
     """Return the importance of each column or group of redundant columns, largest first.
 
     Examples
@@ -228,7 +226,7 @@ def importances(
     return _largest_first(result)
 
 
-def influences(model: Any, X: Any = None) -> tuple[str, list[Importance]]:
+def influences(model, X=None) -> tuple[str, list[Importance]]:
     """Return the name of the output, and its mean change when a column is shuffled, largest first.
 
     Examples
@@ -266,7 +264,7 @@ class _Shuffles:
     """
 
     def __init__(
-        self, model: Any, inputs: np.ndarray, weight: np.ndarray, units: np.ndarray, rng: np.random.Generator
+        self, model, inputs: np.ndarray, weight: np.ndarray, units: np.ndarray, rng: np.random.Generator
     ) -> None:
         self.model = model
         self.inputs = inputs
@@ -324,7 +322,7 @@ class WorstRow:
 
 
 def worst_rows(
-    model: Any, index: Any, truth: np.ndarray, predicted: np.ndarray, count: int = 10, thresholds: Any = None
+    model, index, truth: np.ndarray, predicted: np.ndarray, count: int = 10, thresholds=None
 ) -> list[WorstRow]:
     """Return the rows with the largest loss (see `row_losses`), worst first, without rows of unknown classes.
 

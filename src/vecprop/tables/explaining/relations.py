@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -279,7 +279,7 @@ def _scaled(x: np.ndarray) -> np.ndarray:
     return np.nan_to_num(np.clip((x - median) / ((high - low) or 1.0), -10, 10))
 
 
-def _may_identify(encoder: Encoder, name: str, series: Any) -> bool:
+def _may_identify(encoder: Encoder, name: str, series) -> bool:
     """Return whether a column may identify entities: no text, amount or time."""
     part = dict(encoder.columns).get(name)
     if part is not None and (part.holds == "other" or part.has_unusual_format):
@@ -313,7 +313,7 @@ def _pairs(numbers: np.ndarray) -> float:
     return float(np.sum(counts * (counts - 1.0))) / 2
 
 
-def _has_fractions(series: Any) -> bool:
+def _has_fractions(series) -> bool:
     """Return whether a column contains numbers that are not integers."""
     numbers, unread = as_numbers(series)
     return not unread and bool((numbers[np.isfinite(numbers)] % 1).any())

@@ -26,7 +26,7 @@ def tables_of(files: Sequence[Path]) -> Iterator[tuple[Path, Any]]:
             yield file, table
 
 
-def common_schema(files: Sequence[Path], footers: dict[Path, Any] | None = None) -> Any:
+def common_schema(files: Sequence[Path], footers: dict[Path, Any] | None = None):
     """Return a common schema for all files.
 
     If a mapping is given, it receives the footers of Parquet files.
@@ -56,7 +56,7 @@ def common_schema(files: Sequence[Path], footers: dict[Path, Any] | None = None)
     return schema
 
 
-def _schema(path: Path, footers: dict[Path, Any]) -> Any:
+def _schema(path: Path, footers: dict[Path, Any]):
     if path.suffix.lower() in PARQUET:
         from pyarrow.parquet import read_metadata
 
@@ -68,7 +68,7 @@ def _schema(path: Path, footers: dict[Path, Any]) -> Any:
         return ipc.open_file(file).schema
 
 
-def _go_together(field: Any, other: Any) -> bool:
+def _go_together(field, other) -> bool:
     """Return whether two columns have a common type."""
     from pyarrow import ArrowException, schema, unify_schemas
 
@@ -79,7 +79,7 @@ def _go_together(field: Any, other: Any) -> bool:
     return True
 
 
-def arrow_tables(path: Path, schema: Any = None) -> Iterator[Any]:
+def arrow_tables(path: Path, schema=None) -> Iterator[Any]:
     """Yield the row groups of a Parquet file, or a whole Arrow or Feather file, as Arrow tables.
 
     Pages are compared with their checksums, and row groups with the statistics in the footer, if there are any. A
@@ -91,7 +91,7 @@ def arrow_tables(path: Path, schema: Any = None) -> Iterator[Any]:
         If the file has another format or is damaged.
     """
 
-    def in_schema(table: Any) -> Any:
+    def in_schema(table):
         return table if schema is None else table.select(schema.names).cast(schema)
 
     if path.suffix.lower() in ARROW:
@@ -113,7 +113,7 @@ def arrow_tables(path: Path, schema: Any = None) -> Iterator[Any]:
             yield in_schema(_row_group(path, file, number))
 
 
-def as_frame(path: Path, table: Any) -> Any:
+def as_frame(path: Path, table):
     """Convert an Arrow table to a data frame, and an index that pandas stored to columns."""
     with one_line_errors(path):
         frame = with_index(_exact(table)).reset_index(drop=True)
@@ -121,7 +121,7 @@ def as_frame(path: Path, table: Any) -> Any:
     return frame
 
 
-def with_index(frame: Any) -> Any:
+def with_index(frame):
     """Move the index levels of a data frame to columns, except row numbers and existing columns."""
     levels: dict[str, Any] = {}
     for number, name in enumerate(frame.index.names):
@@ -140,7 +140,7 @@ def with_index(frame: Any) -> Any:
     return whole
 
 
-def _exact(table: Any) -> Any:
+def _exact(table):
     """Convert an Arrow table to a data frame without losing digits of integers in columns with missing values."""
     from pyarrow import int64, uint64
 
@@ -156,19 +156,19 @@ def _exact(table: Any) -> Any:
     return frame
 
 
-def as_stored(path: Path, table: Any, names: list[str]) -> Any:
+def as_stored(path: Path, table, names: list[str]):
     """Convert columns of an Arrow table to a data frame with Arrow types, which keep all values unchanged."""
     with one_line_errors(path):
         return table.select(names).to_pandas(types_mapper=pandas().ArrowDtype, ignore_metadata=True)
 
 
-def _valid(table: Any) -> Any:
+def _valid(table):
     """Validate an Arrow table and return it. Damage may make its offsets or lengths invalid."""
     table.validate(full=True)
     return table
 
 
-def _require_one_name(file: Any) -> None:
+def _require_one_name(file) -> None:
     """Raise an error if the pandas metadata of a file contains another name for a column."""
     metadata = json.loads((file.metadata.metadata or {}).get(b"pandas", b"{}"))
     for column in metadata.get("columns", []):
@@ -180,7 +180,7 @@ def _require_equal_names(column: str | None, name: str | None) -> None:
         raise ValueError(f"column {column!r} has another name, {name!r}, in the file's metadata")
 
 
-def _row_group(path: Path, file: Any, number: int) -> Any:
+def _row_group(path: Path, file, number: int):
     """Read a row group, and raise an error if it does not match the footer."""
     described = file.metadata.row_group(number)
     require_room_for_rows(path, file, number)
@@ -197,7 +197,7 @@ def _row_group(path: Path, file: Any, number: int) -> Any:
     return table
 
 
-def _fits(column: Any, statistics: Any) -> bool:
+def _fits(column, statistics) -> bool:
     """Return whether the minimum, maximum and number of missing values of a column match its statistics.
 
     Statistics of text may be truncated, so they are only bounds.
@@ -248,7 +248,7 @@ Read = Callable[[bool], Any]
 """A function that reads a part of a file, and compares it with the file's footer if the argument is True."""
 
 
-def groups_of(path: Path, schema: Any, footer: Any) -> list[tuple[int, Read]]:
+def groups_of(path: Path, schema, footer) -> list[tuple[int, Read]]:
     """Return the number of rows and a reader for each row group (Parquet) or batch (Arrow) of a file."""
     if footer is not None:
         sizes = [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
@@ -267,7 +267,7 @@ def _batch_sizes(path: Path) -> list[int]:
         return [batches.get_batch(number).num_rows for number in range(batches.num_record_batches)]
 
 
-def _group(path: Path, schema: Any, footer: Any, number: int, is_checked: bool) -> Any:
+def _group(path: Path, schema, footer, number: int, is_checked: bool):
     """Read a row group of a Parquet file with this footer, or a batch of an Arrow file, and apply a schema."""
     from pyarrow import Table, ipc, memory_map
     from pyarrow.parquet import ParquetFile

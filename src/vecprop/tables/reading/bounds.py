@@ -4,7 +4,6 @@ import re
 import zipfile
 from operator import mul
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -62,7 +61,7 @@ def _column(letters: bytes) -> int:
     return number
 
 
-def require_room_for_rows(path: Path, file: Any, group: int) -> None:
+def require_room_for_rows(path: Path, file, group: int) -> None:
     """Raise an error if the values of a Parquet file's row group take too much memory.
 
     Footers contain the number of values of each column. Dictionaries are read first, because a text column may repeat
@@ -127,7 +126,7 @@ def require_room_for_buffers(path: Path, *, is_whole: bool = True) -> None:
         require_room(path, size, is_whole=is_whole)
 
 
-def require_room_for_values(path: Path, table: Any) -> None:
+def require_room_for_values(path: Path, table) -> None:
     """Raise an error if an Arrow table repeats long texts, lists or nulls so often that it takes too much memory."""
     size = 0.0
     for column in table.columns:
@@ -136,7 +135,7 @@ def require_room_for_values(path: Path, table: Any) -> None:
             require_room(path, size)
 
 
-def _repeated(values: Any) -> float:
+def _repeated(values) -> float:
     """Return the decoded size of the parts of an Arrow array that are stored once but may occur many times."""
     from pyarrow import types
 
@@ -157,7 +156,7 @@ def _repeated(values: Any) -> float:
     return _lengths(values)[values.indices.drop_null().to_numpy()].sum()
 
 
-def _lengths(column: Any) -> np.ndarray:
+def _lengths(column) -> np.ndarray:
     """Return the length in bytes of each entry of a column's dictionary, or an empty array if it has none."""
     from pyarrow import compute
 
@@ -166,7 +165,7 @@ def _lengths(column: Any) -> np.ndarray:
     return np.nan_to_num(compute.call_function("binary_length", [column.dictionary]).to_numpy(zero_copy_only=False))
 
 
-def _is_named(type: Any) -> bool:
+def _is_named(type) -> bool:
     """Return whether a type is a dictionary of text."""
     from pyarrow import types
 

@@ -144,7 +144,7 @@ class DelimitedFile:
             message = f"the header ({shown}) looks like data: if it is a row, insert a header above it"
             yield Note(f"{name}, line {self.above + 1}: {message}.")
 
-    def read(self, target: str | None = None) -> Any:
+    def read(self, target: str | None = None):
         """Return the table as text. In the target column, only empty values are missing (see `known_target`)."""
         size = 0
         ends = 0
@@ -210,7 +210,7 @@ class DelimitedFile:
                 frame = self._reader(io.StringIO("".join(taken), newline=""), words, header=None)
                 yield self._as_table(frame, validator.ends, validator.notes())
 
-    def _as_table(self, frame: Any, lines: Sequence[int], notes: Sequence[str] = ()) -> Any:
+    def _as_table(self, frame, lines: Sequence[int], notes: Sequence[str] = ()):
         """Return text indexed by line, with notes, including a note on rows that repeat the header."""
         frame.index = pandas().Index(lines, name="line")
         candidates = frame.index[frame.iloc[:, 0] == frame.columns[0]]
@@ -233,7 +233,7 @@ class DelimitedFile:
                 text.readline()
             yield text
 
-    def _reader(self, source: Any, words: Collection[str] = (), **settings: Any) -> Any:
+    def _reader(self, source, words: Collection[str] = (), **settings):
         """Parse text. In the columns ``words``, only empty values are missing."""
         names = self.names()
         missing = {name: [""] if name in words else list(MISSING_WORDS) for name in names}
@@ -365,7 +365,7 @@ class RowValidator:
         return notes
 
 
-def notes_on_totals(frame: Any, name: str) -> list[str]:
+def notes_on_totals(frame, name: str) -> list[str]:
     """Return notes on rows without values, and on rows that look like totals or a footer."""
     empty = frame.index[frame.isna().all(axis=1)]
     if len(empty):
@@ -380,7 +380,7 @@ def notes_on_totals(frame: Any, name: str) -> list[str]:
     return notes
 
 
-def known_target(target: Any, classes: Sequence[str], file: str) -> tuple[Any, list[str]]:
+def known_target(target, classes: Sequence[str], file: str) -> tuple[Any, list[str]]:
     """Return a text target with markers of missing values removed, and a note with their counts.
 
     Examples
@@ -413,7 +413,7 @@ def listed(numbers: Sequence[Any]) -> str:
     return text
 
 
-def require_columns(table: Any, wanted: Sequence[str], notes: Sequence[str] = ()) -> None:
+def require_columns(table, wanted: Sequence[str], notes: Sequence[str] = ()) -> None:
     """Raise an error if a data frame, or a list of column names, lacks a column."""
     names = getattr(table, "columns", table)
     for name in wanted:

@@ -39,7 +39,7 @@ def existing(path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def is_path(table: Any) -> bool:
+def is_path(table) -> bool:
     """Return whether a table is the path of a file or folder, or a list of paths."""
     if isinstance(table, list | tuple):
         return bool(table) and all(isinstance(path, str | os.PathLike) for path in table)
@@ -103,7 +103,7 @@ def _files_in(folder: Path) -> list[Path]:
     return files
 
 
-def several_paths(paths: Any) -> list[Any]:
+def several_paths(paths) -> list[Any]:
     """Return several paths as a list, and raise an error for other objects."""
     listed = list(paths) if isinstance(paths, Iterable) and not hasattr(paths, "columns") else []
     if not is_path(listed):

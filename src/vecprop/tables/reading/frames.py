@@ -21,7 +21,7 @@ FEWEST_AT_ONCE = 1024
 """Blocks contain a multiple of this number of rows, so that blocks and tiles of predictions end at the same rows."""
 
 
-def as_frame(table: Any, estimator: Any = None, target: str | None = None, classes: Sequence[str] = ()) -> Frame:
+def as_frame(table, estimator=None, target: str | None = None, classes: Sequence[str] = ()) -> Frame:
     """Convert a table to a pandas data frame with column names of type str.
 
     Parameters
@@ -65,7 +65,7 @@ def as_frame(table: Any, estimator: Any = None, target: str | None = None, class
     return frame.assign(**unusual) if unusual else frame
 
 
-def plain_column(series: Any) -> Any:
+def plain_column(series):
     """Convert times, durations, periods, intervals, complex numbers or objects. Return None for other columns."""
     pd = pandas()
     if isinstance(series.dtype, pd.ArrowDtype) and series.dtype.type in (list, dict, bytes, time):
@@ -90,7 +90,7 @@ def plain_column(series: Any) -> Any:
     return None
 
 
-def _as_text(value: Any) -> str:
+def _as_text(value) -> str:
     """Convert bytes, lists of names (joined by semicolons) and other objects to text."""
     if isinstance(value, bytes):
         return value.decode(errors="replace")
@@ -102,19 +102,19 @@ def _as_text(value: Any) -> str:
     return str(value)
 
 
-def has_names(table: Any) -> bool:
+def has_names(table) -> bool:
     """Return whether a table has column names: a data frame or a path, not an array."""
     if is_path(table) or is_dataset(table) or _is_of_dask(table):
         return True
     return isinstance(table, pandas().DataFrame) or hasattr(table, "to_pandas")
 
 
-def _is_of_dask(table: Any) -> bool:
+def _is_of_dask(table) -> bool:
     """Return whether a table is a Dask data frame."""
     return hasattr(table, "map_partitions") and getattr(table, "ndim", 0) == 2
 
 
-def _of_array(array: Any, estimator: Any) -> Frame:
+def _of_array(array, estimator) -> Frame:
     """Convert an array to a data frame. Columns that contain only numbers become numeric."""
     if isinstance(array, list) and array and isinstance(array[0], dict):
         raise TableError("X is a list of dicts, not a data frame: convert it with pandas.DataFrame(X).")
@@ -138,7 +138,7 @@ def names_of_array(columns: int) -> list[str]:
     return [f"x{number}" for number in range(columns)]
 
 
-def column_of(frame: Frame, name: str) -> Any:
+def column_of(frame: Frame, name: str):
     """Return a column of a table, or raise an error that suggests a similar name if it is missing."""
     require_columns(frame, [name])
     return frame[name]

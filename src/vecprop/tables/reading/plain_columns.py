@@ -1,7 +1,7 @@
 """Infer the type of a text column chunk by chunk, with the same result as `reading.plain_values` for a whole column."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from ..error import pandas
 
@@ -41,7 +41,7 @@ class PlainColumn:
     example: str = ""
     place: str = ""
 
-    def seen(self, series: Any, named: Any) -> "PlainColumn":
+    def seen(self, series, named) -> "PlainColumn":
         """Return the type updated with the values of the next chunk."""
         if self.wrong < 0:
             return self
@@ -85,7 +85,7 @@ class PlainColumn:
         return 0 < self.wrong <= MAX_WRONG * (self.values - self.missing) and not self.are_truths
 
 
-def as_type(series: Any, of: Type) -> Any:
+def as_type(series, of: Type):
     """Convert text to a type."""
     if of == "text":
         return series
@@ -95,5 +95,5 @@ def as_type(series: Any, of: Type) -> Any:
     return pandas().to_numeric(series, errors="coerce").astype(of)
 
 
-def _without_none(series: Any) -> Any:
+def _without_none(series):
     return series.mask(series == "None")

@@ -32,7 +32,7 @@ from .file_lists import (
 from .layout import SAMPLED, header_row
 
 
-def _read_excel(files: Sequence[Path]) -> Any:
+def _read_excel(files: Sequence[Path]):
     """Read the first sheet of a workbook as a data frame. The index contains row numbers of the sheet."""
     path = files[0]
     if len(files) > 1:
@@ -71,7 +71,7 @@ def _cells_of(path: Path) -> tuple[Any, Any]:
         return cells, book.book
 
 
-def _notes_on_sheet(path: Path, cells: Any, book: Any, above: int) -> Iterator[str]:
+def _notes_on_sheet(path: Path, cells, book, above: int) -> Iterator[str]:
     """Yield notes on the first sheet of a workbook, and copy the values of merged cells below its header."""
     if len(book.sheetnames) > 1:
         yield f"{path.name}: read only the first of {len(book.sheetnames)} sheets, {book.sheetnames[0]!r}."
@@ -176,7 +176,7 @@ def _with_room(tables: Iterable[tuple[Path, Any]]) -> Iterator[Any]:
         yield table
 
 
-def is_dataset(table: Any) -> bool:
+def is_dataset(table) -> bool:
     """Return whether a table is a pyarrow data set."""
     return hasattr(table, "get_fragments") and hasattr(table, "to_table")
 
@@ -210,7 +210,7 @@ def delimited_files(files: Sequence[Path]) -> Iterator[DelimitedFile]:
         yield text
 
 
-def _lines_of_file(name: str, lines: Any) -> Any:
+def _lines_of_file(name: str, lines):
     """Return row labels that contain the file and the line."""
     return pandas().Index([f"{name}:{line}" for line in lines], dtype="str", name="line")
 
@@ -295,7 +295,7 @@ def _text_parts(files: Sequence[Path], rows: int, stored: Sequence[str]) -> Iter
             yield part[names], as_stored
 
 
-def _batches(dataset: Any, rows: int) -> Iterator[tuple[Path, Any]]:
+def _batches(dataset, rows: int) -> Iterator[tuple[Path, Any]]:
     """Yield the non-empty batches of a data set as Arrow tables, each with a name for the data set."""
     from pyarrow import Table
 
@@ -319,7 +319,7 @@ def typed(frame: Frame) -> Frame:
     return result
 
 
-def plain_values(series: Any) -> Any:
+def plain_values(series):
     """Convert text to numbers or Booleans if all values allow it and no leading zeros or digits would be lost.
 
     Examples
@@ -339,7 +339,7 @@ def plain_values(series: Any) -> Any:
     return numbers if is_plain and not is_cut else series
 
 
-def as_classes(known: Any) -> Any:
+def as_classes(known):
     """Convert the classes of a target: text by `plain_values`, Python objects by their type."""
     return as_whole(plain_values(known)) if known.attrs.get("is_text") else known.infer_objects()
 
@@ -350,7 +350,7 @@ def _arrow_parts(tables: Iterable[tuple[Path, Any]], rows: int, stored: Sequence
         yield from _cut(arrow_files.as_frame(path, table), arrow_files.as_stored(path, table, list(stored)), rows)
 
 
-def _as_in_a_cell(value: Any) -> str:
+def _as_in_a_cell(value) -> str:
     """Convert the value of a cell to text, without ".0" for integers in columns with empty cells."""
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
@@ -397,7 +397,7 @@ def _checked(frame: Frame, path: Path) -> Frame:
     return frame
 
 
-def may_be_in_parts(table: Any) -> bool:
+def may_be_in_parts(table) -> bool:
     """Return whether parts of a table can be read in any order, as in Parquet, Arrow and unfiltered data sets."""
     if is_dataset(table):
         try:

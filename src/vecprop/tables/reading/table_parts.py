@@ -44,7 +44,7 @@ class TablePart:
     read: Callable[[bool], Any]
     parts: Sequence["TablePart"] = ()
 
-    def table(self, is_checked: bool) -> Any:
+    def table(self, is_checked: bool):
         """Return the part as an Arrow table."""
         with arrow_files.one_line_errors(self.path, self.place):
             table = self.read(is_checked)
@@ -82,7 +82,7 @@ class _Cache:
         """Pickle without the contents, because other processes read the parts themselves."""
         return type(self), ()
 
-    def read(self, parts: Sequence[TablePart], number: int, is_checked: bool) -> Any:
+    def read(self, parts: Sequence[TablePart], number: int, is_checked: bool):
         """Return joined parts as one table, which is cached under a number."""
         import pyarrow as pa
 
@@ -120,7 +120,7 @@ class TableParts:
     names: list[str]
 
     @classmethod
-    def of(cls, table: Any) -> "TableParts":
+    def of(cls, table) -> "TableParts":
         """Return the parts of Parquet or Arrow files, or of a data set.
 
         Raises
@@ -187,7 +187,7 @@ class TableParts:
             start += len(frame)
 
 
-def _fragments(dataset: Any) -> Iterator[tuple[Any, int]]:
+def _fragments(dataset) -> Iterator[tuple[Any, int]]:
     """Yield the fragments of a data set with their row counts, and split Parquet files into row groups."""
     for fragment in dataset.get_fragments():
         if hasattr(fragment, "split_by_row_group"):
@@ -197,13 +197,11 @@ def _fragments(dataset: Any) -> Iterator[tuple[Any, int]]:
             yield fragment, fragment.count_rows()
 
 
-def _of_fragment(fragment: Any, schema: Any, is_checked: bool) -> Any:
+def _of_fragment(fragment, schema, is_checked: bool):
     return fragment.to_table(schema=schema)
 
 
-def frames_of(
-    table: Any, estimator: Any = None, target: str | None = None, classes: Sequence[str] = ()
-) -> Iterable[Frame]:
+def frames_of(table, estimator=None, target: str | None = None, classes: Sequence[str] = ()) -> Iterable[Frame]:
     """Return a table as an iterable of data frames: its parts, if it has any, or the whole table.
 
     See `as_frame` for the arguments.
@@ -216,7 +214,7 @@ def frames_of(
     return TableParts.of(table).joined() if may_be_in_parts(table) else [as_frame(table, estimator, target, classes)]
 
 
-def chunks_if_several(table: Any) -> Iterator[Frame] | None:
+def chunks_if_several(table) -> Iterator[Frame] | None:
     """Return a table's chunks, with unchanged text, if it has several files or can be read in parts."""
     is_several = may_be_in_parts(table) or (is_path(table) and len(files_of(table)) > 1)
     return read_chunks(table, as_text=True) if is_several else None

@@ -1,7 +1,5 @@
 """The section on columns: their kinds, values, importance, drift and effect on predictions."""
 
-from typing import Any
-
 import numpy as np
 
 from ....pictures.dependence import plot_dependence
@@ -71,7 +69,7 @@ def columns(measured: Measured) -> Html:
     )
 
 
-def _draw_dependence(ax: Any, dependence: Dependence) -> None:
+def _draw_dependence(ax, dependence: Dependence) -> None:
     plot_dependence(dependence, ax=ax)
     ax.set(xlabel="", ylabel="")  # the page labels both axes
 

@@ -24,7 +24,7 @@ def groups_by(x: np.ndarray, most: int) -> list[np.ndarray]:
     return [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
 
 
-def shares(ax: Any, x: Sequence[float], groups: Sequence[np.ndarray]) -> None:
+def shares(ax, x: Sequence[float], groups: Sequence[np.ndarray]) -> None:
     """Draw the share of True in each group as a point, with Wilson's 95 % interval as an error bar."""
     from scipy.stats import binomtest
 
@@ -35,7 +35,7 @@ def shares(ax: Any, x: Sequence[float], groups: Sequence[np.ndarray]) -> None:
     ax.errorbar(x, shares, errors, marker="o", markersize=4, color=colour(1), linewidth=1.2, elinewidth=1)
 
 
-def roc(ax: Any, is_positive: np.ndarray, chances: dict[str, np.ndarray], decided: np.ndarray) -> None:
+def roc(ax, is_positive: np.ndarray, chances: dict[str, np.ndarray], decided: np.ndarray) -> None:
     """Draw ROC curves, the diagonal, and a point for the model's decisions."""
     from sklearn.metrics import roc_curve
 
@@ -48,7 +48,7 @@ def roc(ax: Any, is_positive: np.ndarray, chances: dict[str, np.ndarray], decide
     ax.legend(loc="lower right")
 
 
-def precision(ax: Any, is_positive: np.ndarray, chances: dict[str, np.ndarray], decided: np.ndarray) -> None:
+def precision(ax, is_positive: np.ndarray, chances: dict[str, np.ndarray], decided: np.ndarray) -> None:
     """Draw precision against recall, the precision of guessing, and a point for the model's decisions."""
     from sklearn.metrics import precision_recall_curve
 
@@ -68,7 +68,7 @@ def _style(number: int) -> dict[str, Any]:
     return {"color": colors[number], "linewidth": 1 if number else 2, "zorder": 3 - number}
 
 
-def calibration(ax: Any, chance: np.ndarray, is_true: np.ndarray, what: str) -> None:
+def calibration(ax, chance: np.ndarray, is_true: np.ndarray, what: str) -> None:
     """Draw observed frequencies against mean predicted probabilities."""
     groups = groups_by(chance, 10)
     edges = np.linspace(0, 1, 21)
@@ -86,7 +86,7 @@ TICKS = 5
 """Maximum number of tick intervals per axis, so that labels with large numbers fit."""
 
 
-def scattered(ax: Any, x: np.ndarray, y: np.ndarray, slope: float, name: str) -> None:
+def scattered(ax, x: np.ndarray, y: np.ndarray, slope: float, name: str) -> None:
     """Draw true values or errors against predictions, with the line of exact predictions."""
     both = np.append(x, y) if slope else x
     ends = np.array([both.min(), both.max()])
@@ -97,14 +97,14 @@ def scattered(ax: Any, x: np.ndarray, y: np.ndarray, slope: float, name: str) ->
     ax.locator_params(nbins=TICKS)
 
 
-def nominal_coverage(ax: Any, within: dict[float, np.ndarray]) -> None:
+def nominal_coverage(ax, within: dict[float, np.ndarray]) -> None:
     """Draw the observed against the nominal coverage of intervals."""
     ax.plot([0.45, 1], [0.45, 1], color=INK, linewidth=1, linestyle=":")
     shares(ax, list(within), list(within.values()))
     ax.set(xlabel="nominal coverage", ylabel="observed coverage", xlim=(0.45, 1), ylim=(None, 1.02))
 
 
-def coverage(ax: Any, size: np.ndarray, within: np.ndarray, coverage: float, what: str) -> None:
+def coverage(ax, size: np.ndarray, within: np.ndarray, coverage: float, what: str) -> None:
     """Draw the observed coverage of intervals in groups of rows, sorted by ``size``."""
     groups = groups_by(size, 5)
     ax.axhline(coverage, color=INK, linewidth=1, linestyle=":")
@@ -113,7 +113,7 @@ def coverage(ax: Any, size: np.ndarray, within: np.ndarray, coverage: float, wha
     ax.locator_params(axis="x", nbins=TICKS)
 
 
-def targets(ax: Any, targets: dict[str, np.ndarray]) -> None:
+def targets(ax, targets: dict[str, np.ndarray]) -> None:
     """Draw histograms of the targets in training and test, as percentages of the rows."""
     edges = np.histogram_bin_edges(np.concatenate(list(targets.values())), 30)
     for name, y in targets.items():
@@ -127,7 +127,7 @@ def targets(ax: Any, targets: dict[str, np.ndarray]) -> None:
     ax.legend()
 
 
-def losses(ax: Any, histories: list[Any]) -> None:
+def losses(ax, histories: list[Any]) -> None:
     """Draw the losses of each network, and mark the epoch with the selected parameters."""
     losses = []
     for history in histories:

@@ -18,7 +18,7 @@ Html = Any
 
 
 @cache
-def template(name: str) -> Any:
+def template(name: str):
     """Return a template of this folder."""
     jinja = imported("jinja2", "A report", "tables")
     pages = jinja.Environment(
@@ -32,7 +32,7 @@ def template(name: str) -> Any:
     return pages.get_template(name)
 
 
-def parts() -> Any:
+def parts():
     """Return the macros of ``parts.html`` as functions."""
     return template("parts.html").module
 
@@ -50,7 +50,7 @@ def code_in(text: str) -> Html:
     return Markup(re.sub("`(.*?)`", r"<code>\1</code>", str(escape(text))))
 
 
-def shown(value: Any) -> str:
+def shown(value) -> str:
     """Return a value as text: an integer, a number with four digits, or at most 24 characters.
 
     Examples
@@ -86,12 +86,12 @@ COLORS = {INK: "currentColor", colour(1): "var(--blue)", colour(0): "var(--red)"
 """Replacements of plot colors by colors of the page."""
 
 
-def picture(caption: str, draw: Callable[..., Any], *arguments: Any, height: float = 2.8) -> Html:
+def picture(caption: str, draw: Callable[..., Any], *arguments, height: float = 2.8) -> Html:
     """Return the plot that a function draws on Axes, with its caption, as HTML."""
     return parts().figure(caption, drawn(caption, draw, *arguments, height=height))
 
 
-def drawn(alt: str, draw: Callable[..., Any], *arguments: Any, height: float = 2.8) -> Html:
+def drawn(alt: str, draw: Callable[..., Any], *arguments, height: float = 2.8) -> Html:
     """Return the plot that a function draws on Axes as an SVG element without fonts and styles."""
     from markupsafe import Markup
     from matplotlib import rc_context

@@ -145,7 +145,7 @@ def training(measured: Measured, seconds: float | None) -> Html:
     return parts().training(text, losses, report.rpartition("\n\n")[2].partition("\n")[0], report)
 
 
-def check_of_first_network(model: Any, X: Any, y: np.ndarray, **settings: Any) -> Report:
+def check_of_first_network(model, X, y: np.ndarray, **settings) -> Report:
     """Return a gradient check of a model's first network; y contains encoded targets."""
     rows = np.unique(np.linspace(0, len(y) - 1, ROWS).astype(int))
     X = X.iloc[rows]

@@ -1,7 +1,7 @@
 """Subgroups of rows with significantly worse predictions."""
 
 from math import sqrt
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -84,7 +84,7 @@ def subgroups_of(measured: Measured) -> tuple[list[Subgroup], float]:
     return subgroups, whole**power
 
 
-def _labels(part: Column, series: Any) -> np.ndarray:
+def _labels(part: Column, series) -> np.ndarray:
     """Return the category of each row, or the range of its group of numbers."""
     values = part.read(series)
     if part.holds == "names":
