@@ -22,14 +22,16 @@ from ..tables.reading.plain_columns import PlainColumn, Type, as_type
 from ..tables.reading.reading import delimited_files
 from ..terminal.messages import UsageError
 
-ROWS, CHARACTERS = 100_000, 32_000_000
+ROWS = 100_000
+CHARACTERS = 32_000_000
 """A part ends after this number of rows or characters."""
 
 MOST_NOTES = 100
 """The maximum number of notes on rows to store."""
 
-MANIFEST, AS_TEXT = "_convert.json", "_text"
-_FORMAT = 1
+MANIFEST = "_convert.json"
+AS_TEXT = "_text"
+_FORMAT = 2
 
 
 class Converted(NamedTuple):
@@ -47,7 +49,7 @@ def converted(
     words: Collection[str] = (),
     numbers: Sequence[str] = (),
     force: bool = False,
-    seen: Callable[[int, float], object] | None = None,
+    progress: Callable[[int, float], object] | None = None,
 ) -> Converted:
     """Convert text files to a folder of Parquet files, with the same columns as `read_table`.
 
@@ -55,7 +57,7 @@ def converted(
     ----------
     folder : Path
         The folder to create. If the folder contains an unfinished conversion, the same call resumes it.
-    seen : callable, optional
+    progress : callable, optional
         Called with the number of finished rows and the finished share of the work.
 
     Raises
@@ -77,29 +79,27 @@ def converted(
         if name not in names:
             advice = suggestion(name, names) or ": check --words and --numbers."
             raise TableError(with_encoding(f"{files[0]} has no column {name!r}{advice}", texts[0].notes))
-    stats = [file.stat() for file in files]
-    sizes = [[name, of.st_size, of.st_mtime_ns] for name, of in zip(short_names(files), stats, strict=True)]
-    asked = {"format": _FORMAT, "files": sizes, "words": sorted(words), "numbers": sorted(numbers)}
-    known = _begun(folder, asked, force)
-    seen = seen or (lambda rows, share: None)
-    if "rows" not in known:
-        place = _read(folder, files, texts, names, words, numbers, seen)
-        for name, column in place.columns.items():
-            if column.is_nearly_numbers:
-                wrong = f"{column.wrong} of {column.values - column.missing} values are not plain numbers"
-                first = f"the first one is {column.example!r} in {column.place}"
-                place.notes.append(f"Column {name!r} is text, because {wrong}; {first}.")
-        types = {name: place.columns[name].type for name in names}
-        known |= {"rows": place.rows, "types": types, "notes": place.notes}
-        if not place.rows:
+    sizes = []
+    for name, file in zip(short_names(files), files, strict=True):
+        status = file.stat()
+        sizes.append([name, status.st_size, status.st_mtime_ns])
+    settings = {"format": _FORMAT, "files": sizes, "words": sorted(words), "numbers": sorted(numbers)}
+    manifest = _begun(folder, settings, force)
+    progress = progress or (lambda rows, share: None)
+    if "rows" not in manifest:
+        state = _State({name: PlainColumn() for name in names})
+        first_pass = _FirstPass(folder / AS_TEXT, files, texts, words, numbers, progress, state)
+        first_pass.run()
+        manifest |= {"rows": state.rows, "types": state.types(), "notes": state.notes}
+        if not state.rows:
             raise TableError(f"{source} has no rows.")
-        _write(folder / MANIFEST, known)
-    result = Converted(known["rows"], known["types"], known["notes"])
-    _finish(folder, result, seen)
+        _write(folder / MANIFEST, manifest)
+    result = Converted(manifest["rows"], manifest["types"], manifest["notes"])
+    _finish(folder, result, progress)
     return result
 
 
-def _begun(folder: Path, asked: dict[str, Any], force: bool) -> dict[str, Any]:
+def _begun(folder: Path, settings: dict[str, Any], force: bool) -> dict[str, Any]:
     """Return the manifest of a folder's conversion, starting a new one if no part of it exists."""
     path = folder / MANIFEST
     if folder.exists() and not folder.is_dir():
@@ -107,10 +107,9 @@ def _begun(folder: Path, asked: dict[str, Any], force: bool) -> dict[str, Any]:
     sweep(folder, MANIFEST)
     if path.exists():
         try:
-            known = json.loads(path.read_text(encoding="utf-8"))
-            same = {name: known["asked"].get(name) for name in asked} == asked
-            if same and not (force and _has_lost_parts(folder, known)):
-                return known
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+            if manifest["asked"] == settings and not (force and _has_lost_parts(folder, manifest)):
+                return manifest
             force = force or not any([*folder.glob("part-*.parquet"), *(folder / AS_TEXT).glob("*")])
         except (ValueError, KeyError, TypeError, AttributeError):
             pass  # not a manifest
@@ -123,17 +122,18 @@ def _begun(folder: Path, asked: dict[str, Any], force: bool) -> dict[str, Any]:
     elif folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty and was not written by a conversion: give a new folder.")
     folder.mkdir(parents=True, exist_ok=True)
-    _write(path, {"asked": asked})
-    return {"asked": asked}
+    manifest = {"asked": settings}
+    _write(path, manifest)
+    return manifest
 
 
-def _has_lost_parts(folder: Path, known: dict[str, Any]) -> bool:
+def _has_lost_parts(folder: Path, manifest: dict[str, Any]) -> bool:
     """Return whether a folder lacks parts that the first pass wrote, or contains a damaged part."""
     try:
         rows = {path.name: _rows_of(path) for path in folder.rglob("part-*.parquet")}
     except TableError:
         return True
-    return "rows" in known and sum(rows.values()) != known["rows"]
+    return "rows" in manifest and sum(rows.values()) != manifest["rows"]
 
 
 def _rows_of(part: Path) -> int:
@@ -149,13 +149,13 @@ def _rows_of(part: Path) -> int:
         raise TableError(f"{str(error).removesuffix('.')}: restart with --force.") from error
 
 
-def _write(path: Path, plain: dict[str, Any]) -> None:
+def _write(path: Path, manifest: dict[str, Any]) -> None:
     with written_at_once(path) as file:
-        file.write(json.dumps(plain, indent=1).encode())
+        file.write(json.dumps(manifest, indent=1).encode())
 
 
 @dataclass
-class _Place:
+class _State:
     """State of the first pass, saved with the last part."""
 
     columns: dict[str, PlainColumn]
@@ -164,81 +164,117 @@ class _Place:
     rows: int = 0
     notes: list[str] = field(default_factory=list)
 
+    def add(self, frame, file: int, name: str) -> None:
+        """Add the statistics and notes of the next rows of a file."""
+        for column, statistics in self.columns.items():
+            statistics.add(frame[column], f"{name}, line {{}}".format)
+        self.file = file
+        self.line = int(frame.index[-1])
+        self.rows += len(frame)
+        self.notes = list(dict.fromkeys([*self.notes, *frame.attrs["notes"]]))[:MOST_NOTES]
 
-def _read(
-    folder: Path,
-    files: list[Path],
-    texts: list[DelimitedFile],
-    names: list[str],
-    words: Collection[str],
-    numbers: Sequence[str],
-    seen: Callable[[int, float], object],
-) -> _Place:
-    """Write all rows to parts as text; return the column statistics and notes."""
-    from pyarrow.parquet import read_schema
+    def types(self) -> dict[str, Type]:
+        """Return the type of each column, and add notes on text that is nearly numbers."""
+        for name, column in self.columns.items():
+            if column.is_nearly_numbers:
+                wrong = f"{column.wrong} of {column.values - column.missing} values are not plain numbers"
+                first = f"the first one is {column.example!r} in {column.location}"
+                self.notes.append(f"Column {name!r} is text, because {wrong}; {first}.")
+        return {name: column.type for name, column in self.columns.items()}
 
-    (folder / AS_TEXT).mkdir(exist_ok=True)
-    number = 0
-    place = _Place({name: PlainColumn() for name in names})
-    while (folder / AS_TEXT / _part(number)).exists():
-        number += 1
-    if number:
-        plain = json.loads((read_schema(folder / AS_TEXT / _part(number - 1)).metadata or {})[b"place"])
-        columns = {name: PlainColumn(**of) for name, of in plain.pop("columns").items()}
-        place = _Place(columns, **plain)
-    sizes, named = [file.stat().st_size for file in files], short_names(files)
-    for file in range(place.file, len(files)):
-        after = place.line if file == place.file else 0
-        for frame in texts[file].pieces(ROWS, CHARACTERS, after, words):
-            for name, column in place.columns.items():
-                place.columns[name] = column.seen(frame[name], f"{named[file]}, line {{}}".format)
-            for name in numbers:
-                if (column := place.columns[name]).example:
-                    wrong = f"{column.place}, column {name!r}: {column.example!r} is not a plain number"
-                    raise TableError(f"{wrong}: fix it, or leave the column out of --numbers.")
-            place.file, place.line, place.rows = file, int(frame.index[-1]), place.rows + len(frame)
-            place.notes = list(dict.fromkeys([*place.notes, *frame.attrs["notes"]]))[:MOST_NOTES]
-            _keep(folder / AS_TEXT / _part(number), frame[names], dict.fromkeys(names, "text"), place)
+
+@dataclass
+class _FirstPass:
+    """Writes all rows to parts as text, and collects column statistics and notes."""
+
+    folder: Path
+    files: list[Path]
+    texts: list[DelimitedFile]
+    words: Collection[str]
+    numbers: Sequence[str]
+    progress: Callable[[int, float], object]
+    state: _State
+
+    def run(self) -> None:
+        """Write the parts that do not exist yet."""
+        self.folder.mkdir(exist_ok=True)
+        number = 0
+        while (self.folder / _part(number)).exists():
             number += 1
-            seen(place.rows, sum(sizes[: file + 1]) / sum(sizes) / 2)
-    return place
+        if number:
+            self._resume(self.folder / _part(number - 1))
+        state = self.state
+        types: dict[str, Type] = dict.fromkeys(state.columns, "text")
+        sizes = [file.stat().st_size for file in self.files]
+        names = short_names(self.files)
+        line = state.line
+        for file in range(state.file, len(self.files)):
+            for frame in self.texts[file].pieces(ROWS, CHARACTERS, line, self.words):
+                state.add(frame, file, names[file])
+                self._require_numbers()
+                _save(self.folder / _part(number), frame, types, {"place": json.dumps(asdict(state))})
+                number += 1
+                self.progress(state.rows, sum(sizes[: file + 1]) / sum(sizes) / 2)
+            line = 0
+
+    def _resume(self, part: Path) -> None:
+        """Restore the state that was saved with a part."""
+        from pyarrow.parquet import read_schema
+
+        values = json.loads((read_schema(part).metadata or {})[b"place"])
+        vars(self.state).update(values)
+        for name, column in values["columns"].items():
+            self.state.columns[name] = PlainColumn(**column)
+
+    def _require_numbers(self) -> None:
+        """Raise an error if a value is not numeric in a column that must be."""
+        for name in self.numbers:
+            column = self.state.columns[name]
+            if column.example:
+                wrong = f"{column.location}, column {name!r}: {column.example!r} is not a plain number"
+                raise TableError(f"{wrong}: fix it, or leave the column out of --numbers.")
 
 
 def _part(number: int) -> str:
     return f"part-{number:06}.parquet"
 
 
-def _keep(path: Path, frame, types: dict[str, Type], place: _Place | None = None) -> None:
+def _save(path: Path, frame, types: dict[str, Type], metadata: dict[str, str] | None = None) -> None:
     """Write a part atomically."""
     import pyarrow as pa
     from pyarrow import parquet
 
-    arrow = {"bool": pa.bool_(), "text": pa.string(), "float64": pa.float64()}
-    arrow |= {"int64": pa.int64(), "uint64": pa.uint64()}
-    schema = pa.schema([(name, arrow[of]) for name, of in types.items()])
-    plain = pandas().DataFrame({name: as_type(frame[name], of) for name, of in types.items()})
-    table = pa.Table.from_pandas(plain, schema=schema, preserve_index=False)
-    table = table.replace_schema_metadata(None if place is None else {"place": json.dumps(asdict(place))})
+    arrow_types = {"bool": pa.bool_(), "text": pa.string(), "float64": pa.float64()}
+    arrow_types |= {"int64": pa.int64(), "uint64": pa.uint64()}
+    fields = []
+    columns = {}
+    for name, type in types.items():
+        fields.append((name, arrow_types[type]))
+        columns[name] = as_type(frame[name], type)
+    table = pa.Table.from_pandas(pandas().DataFrame(columns), schema=pa.schema(fields), preserve_index=False)
+    table = table.replace_schema_metadata(metadata)
     with written_at_once(path) as file:
         parquet.write_table(table, file, row_group_size=max(len(frame), 1), write_page_checksum=True)
 
 
-def _finish(folder: Path, result: Converted, seen: Callable[[int, float], object]) -> None:
+def _finish(folder: Path, result: Converted, progress: Callable[[int, float], object]) -> None:
     """Write each part with the column types, and remove the text of the part."""
     from ..tables.reading.arrow_files import arrow_tables, as_frame
 
-    number, done = 0, 0
+    number = 0
+    rows = 0
     while True:
-        part, text = folder / _part(number), folder / AS_TEXT / _part(number)
+        part = folder / _part(number)
+        text = folder / AS_TEXT / _part(number)
         if not part.exists():
             if not text.exists():
                 break
             (table,) = arrow_tables(text)
-            _keep(part, as_frame(text, table), result.types)
-        done += _rows_of(part)
+            _save(part, as_frame(text, table), result.types)
+        rows += _rows_of(part)
         text.unlink(missing_ok=True)
         number += 1
-        seen(done, 0.5 + done / result.rows / 2)
-    if done != result.rows:
+        progress(rows, 0.5 + rows / result.rows / 2)
+    if rows != result.rows:
         raise TableError(f"{folder} has lost some of its parts: restart with --force.")
     shutil.rmtree(folder / AS_TEXT, ignore_errors=True)

@@ -26,7 +26,7 @@ from ..tables.evaluation.targets import (
 from ..tables.explaining.contributions import Explanations
 from ..tables.explaining.importance import Importance, as_texts, importances, influences, loss_name
 from ..tables.reading.file_lists import STANDARD_INPUT
-from ..tables.reading.frames import as_frame
+from ..tables.reading.frames import Frame, as_frame
 from ..tables.reading.reading import may_be_in_parts
 from ..tables.reading.table_parts import TableParts
 from ..tables.rows import Roles, UsedRows
@@ -43,47 +43,52 @@ def described(model, document: dict[str, Any]) -> dict[str, Any]:
     >>> described(TrainedNetwork(network, network.init(seed=0)), {})["model"]
     'TrainedNetwork'
     """
-    last: Any = model.steps[-1][1] if hasattr(model, "steps") else model
-    said: dict[str, Any] = {"model": type(last).__name__}
-    if hasattr(last, "ensemble_"):
-        said |= {"target": last.target, "networks": sum(map(len, last._ensembles))}
-    if hasattr(last, "classes_"):
-        said["classes"] = last.classes_.tolist()
-    if (positive := positive_class(last)) is not None:
-        said["positive"] = positive
-    if hasattr(last, "threshold_"):
-        said["threshold"] = last.threshold_
-    for note in getattr(last, "notes_", []):
+    if hasattr(model, "steps"):
+        model = model[-1]
+    description = {"model": type(model).__name__}
+    if hasattr(model, "ensemble_"):
+        description |= {"target": model.target, "networks": sum(map(len, model._ensembles))}
+    if hasattr(model, "classes_"):
+        description["classes"] = model.classes_.tolist()
+    positive = positive_class(model)
+    if positive is not None:
+        description["positive"] = positive
+    if hasattr(model, "threshold_"):
+        description["threshold"] = model.threshold_
+    for note in getattr(model, "notes_", []):
         if kind_of_note(note) in ("refitted", "no test"):
-            said["note"] = note
-    said |= {name: dict(document[name]) for name in ("columns", "metrics") if document.get(name)}
-    if isinstance(last, TableModel):
-        network = last.ensemble_.views[0].network
+            description["note"] = note
+    for name in ("columns", "metrics"):
+        if document.get(name):
+            description[name] = dict(document[name])
+    if isinstance(model, TableModel):
+        network = model.ensemble_.views[0].network
+    elif isinstance(model, TrainedNetwork):
+        network = model.network
     else:
-        network = last.network if isinstance(last, TrainedNetwork) else last.network_
-    said["network"] = str(network.summary())
+        network = model.network_
+    description["network"] = str(network.summary())
     if document.get("written by"):
-        said["written by"] = document["written by"]
-    return said
+        description["written by"] = document["written by"]
+    return description
 
 
 def check_model(model, table: Path, target: str | None) -> Report:
     """Check the training gradients of a model, or of an ensemble's first network, on a table."""
     frame, target, _ = known_rows(model, table, target)
     frame = frame.iloc[np.unique(np.linspace(0, len(frame) - 1, ROWS).astype(int))]
-    X, last = rows_for(model, frame.drop(columns=target)), model
+    X = rows_for(model, frame.drop(columns=target))
     if hasattr(model, "steps"):
         with errors_of_steps(model):
-            X, last = model[:-1].transform(X), model[-1]
-    if not isinstance(last, TableModel):
-        return last.check_gradients(X, frame[target].to_numpy())
-    y = as_learned(last, plain_target(last, frame, target))
-    classes = getattr(last, "classes_", None)
-    if classes is not None and (y < 0).all():
-        known = ", ".join(map(repr, classes[:5].tolist()))
-        classes = f"the model's classes, such as {known}"
-        raise TableError(f"The target column {target!r} has none of {classes}.")
-    return check_of_first_network(last, X, y)
+            X = model[:-1].transform(X)
+        model = model[-1]
+    if not isinstance(model, TableModel):
+        return model.check_gradients(X, frame[target].to_numpy())
+    y = as_learned(model, plain_target(model, frame, target))
+    if hasattr(model, "classes_") and (y < 0).all():
+        classes = ", ".join(classes_of(model, repr)[:5])
+        raise TableError(f"The target column {target!r} has none of the model's classes, such as {classes}.")
+    return check_of_first_network(model, X, y)
 
 
 def check_function(name: str, size: int, seed: int) -> Report:
@@ -133,7 +138,7 @@ def explained_rows(
     numbers = list(dict.fromkeys(numbers))
     if not table.is_dir():
         frame = as_frame(table)
-        rows = frame.iloc[[place_of(frame.index, number, table) for number in numbers]]
+        rows = frame.iloc[[position_of(frame.index, number, table) for number in numbers]]
     elif not may_be_in_parts(table):
         raise UsageError(f"{table} is a folder: give the file in it that contains the rows.")
     else:
@@ -141,13 +146,16 @@ def explained_rows(
         ends = np.cumsum(parts.sizes)
         if max(numbers) >= ends[-1]:
             raise _no_row(str(table), max(numbers), ends[-1] - 1)
-        found = []
+        frames = []
         for number in numbers:
             part = int(np.searchsorted(ends, number, side="right"))
             frame = parts.parts[part].frame(is_checked=True)
-            found.append(frame.iloc[[number - ends[part]]].set_axis([number]))  # negative: from the end of the part
-        rows = pandas().concat(found)
+            frames.append(frame.iloc[[number - ends[part]]].set_axis([number]))  # negative: from the end of the part
+        rows = pandas().concat(frames)
     return model.explain(rows, background), model.detect_drift(rows)
+
+
+SHUFFLED = "when a column is shuffled"
 
 
 class ExplainedModel(NamedTuple):
@@ -170,7 +178,9 @@ class ExplainedModel(NamedTuple):
     def to_frame(self) -> Any:
         """Return the importances as a data frame."""
         columns = ["column", "importance", "low", "high"]
-        rows = [(" and ".join(each.columns), each.rise, each.low, each.high) for each in self.importances]
+        rows = []
+        for importance in self.importances:
+            rows.append((" and ".join(importance.columns), importance.rise, importance.low, importance.high))
         return pandas().DataFrame(rows, columns=columns)
 
 
@@ -181,22 +191,32 @@ def explained_model(model, table: Path | None) -> tuple[ExplainedModel, list[str
     importance is the change of the predictions, on rows of the table or rows drawn from the training distributions.
     """
     _require_table_model(model)
-    shuffled = "when a column is shuffled"
-    frame = None if table is None else as_frame(table, target=model.target, classes=classes_of(model))
-    if frame is not None and model.target in frame.columns:
-        require_inputs(list(model.feature_names_in_), frame)
-        frame, _, _, notes = UsedRows.of(frame, Roles(model.target))
-        X, y, trained = frame.drop(columns=model.target), plain_target(model, frame, model.target), model.trained_rows_
-        notes += trained.not_by_chance(trained.count(model.encoder_, X, y), len(X))[1]
-        rise = f"Rise of the {loss_name(model)} on {len(frame)} rows of {table} {shuffled}:"
-        return ExplainedModel(rise, importances(model, X, as_learned(model, y))), ranked(
-            [*notes, *model.detect_drift(X)]
-        )
-    notes = [] if frame is None else model.detect_drift(frame)
-    rows = "rows drawn from the training distributions" if frame is None else f"{len(frame)} rows of {table}"
-    output, found = influences(model, frame)
-    change = f"Mean change of the {output.removeprefix('the ')} on {rows} {shuffled}:"
-    return ExplainedModel(change, found), notes
+    frame = None
+    notes = []
+    rows = "rows drawn from the training distributions"
+    if table is not None:
+        frame = as_frame(table, target=model.target, classes=classes_of(model))
+        rows = f"{len(frame)} rows of {table}"
+        if model.target in frame.columns:
+            return _importances_of_rows(model, frame, table)
+        notes = model.detect_drift(frame)
+    output, changes = influences(model, frame)
+    change = f"Mean change of the {output.removeprefix('the ')} on {rows} {SHUFFLED}:"
+    return ExplainedModel(change, changes), notes
+
+
+def _importances_of_rows(model: TableModel, frame: Frame, table: Path) -> tuple[ExplainedModel, list[str]]:
+    """Return the importance of each column for rows with a target, and notes on the rows."""
+    target = str(model.target)
+    require_inputs(list(model.feature_names_in_), frame)
+    used = UsedRows.of(frame, Roles(target))
+    X = used.frame.drop(columns=target)
+    y = plain_target(model, used.frame, target)
+    duplicates = model.trained_rows_.count(model.encoder_, X, y)
+    _, notes = model.trained_rows_.not_by_chance(duplicates, len(X))
+    rise = f"Rise of the {loss_name(model)} on {len(X)} rows of {table} {SHUFFLED}:"
+    explained = ExplainedModel(rise, importances(model, X, as_learned(model, y)))
+    return explained, ranked([*used.notes, *notes, *model.detect_drift(X)])
 
 
 def _require_table_model(model) -> None:
@@ -205,26 +225,26 @@ def _require_table_model(model) -> None:
         raise UsageError(f"The file contains a {type(model).__name__}: {rule}")
 
 
-def _no_row(said: str, number: int, last: int) -> TableError:
-    return TableError(f"{said} has no row {number}: --row must be between 0 and {last}.")
+def _no_row(table: str, number: int, last: int) -> TableError:
+    return TableError(f"{table} has no row {number}: --row must be between 0 and {last}.")
 
 
-def place_of(index, number: int, table: Path) -> int:
+def position_of(index, number: int, table: Path) -> int:
     """Return the position of the row with this line or index.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> place_of(pd.Index([2, 3, 6], name="line"), 6, Path("people.csv"))
+    >>> position_of(pd.Index([2, 3, 6], name="line"), 6, Path("people.csv"))
     2
     """
-    place = int(np.searchsorted(index, number))
-    if place < len(index) and index[place] == number:
-        return place
-    said = "standard input" if table == STANDARD_INPUT else str(table)
+    position = int(np.searchsorted(index, number))
+    if position < len(index) and index[position] == number:
+        return position
+    name = "standard input" if table == STANDARD_INPUT else str(table)
     if index.name != "line":
-        raise _no_row(said, number, index[-1])
-    if not 0 < place < len(index):
-        raise TableError(f"{said} has no row on line {number}: --row must be a line from {index[0]} to {index[-1]}.")
-    others = f"the nearest rows end in lines {index[place - 1]} and {index[place]}."
-    raise TableError(f"{said} has no row that ends in line {number} (blank, or continued on the next line): {others}")
+        raise _no_row(name, number, index[-1])
+    if not 0 < position < len(index):
+        raise TableError(f"{name} has no row on line {number}: --row must be a line from {index[0]} to {index[-1]}.")
+    others = f"the nearest rows end in lines {index[position - 1]} and {index[position]}."
+    raise TableError(f"{name} has no row that ends in line {number} (blank, or continued on the next line): {others}")

@@ -103,7 +103,7 @@ def worksheet(
             files = {out: written(sheet, out.suffix.lower(), solution)}
         else:
             sheets = sheets_of(sheet, names_of(names))
-            files = {out / f"{stem}.{kind}": written(each, f".{kind}", solution) for stem, each in sheets}
+            files = {out / f"{stem}.{kind}": written(sheet, f".{kind}", solution) for stem, sheet in sheets}
     if names is not None:
         if out.is_file():
             raise UsageError(f"{out} is a file: give a folder for the sheets with -o.")
@@ -112,7 +112,7 @@ def worksheet(
         writable(path, force, names)
     for path, content in files.items():
         path.write_text(content, encoding="utf-8")
-    print(f"{len(files)} worksheet{'s' if len(files) > 1 else ''} in {out}.")
+    print(f"{_worksheets(len(files))} in {out}.")
 
 
 def grade_worksheets(
@@ -134,7 +134,8 @@ def grade_worksheets(
     if out is not None:
         require_ending(writable(out, force), "-o", ".csv")
     rows = rows_of_grades(folder, seconds, memory)
-    first, written = next(rows, None), 0
+    count = 0
+    first = next(rows, None)
     if first is None:
         raise UsageError(f"{folder} has no worksheets (.json, .ipynb or .md).")
     with nullcontext(sys.stdout) if out is None else out.open("w", encoding="utf-8", newline="") as file:
@@ -143,16 +144,22 @@ def grade_worksheets(
         for row in chain([first], rows):  # written at once, so that earlier lines remain after an interrupt
             writer.writerow({name: _plain(cell) for name, cell in row.items()})
             file.flush()
-            written += 1
+            count += 1
     if out is not None:
-        print(f"{written} worksheet{'s' if written > 1 else ''} graded in {out}.")
+        print(f"{_worksheets(count)} graded in {out}.")
 
 
-def _plain(cell: Any) -> Any:
+def _worksheets(count: int) -> str:
+    return "1 worksheet" if count == 1 else f"{count} worksheets"
+
+
+def _plain(cell):
     """Format a cell so that spreadsheets do not execute untrusted text, such as names, as a formula."""
     if isinstance(cell, float):
         return f"{cell:g}"
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{cell}"
+    return cell
 
 
 def demo(

@@ -1,6 +1,7 @@
 """Commands for model files: ``check-gradients``, ``export``, ``info`` and others."""
 
-from contextlib import nullcontext
+from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
@@ -130,14 +131,16 @@ def convert(
     from ..converting import converted
     from ..training.config import several_names
 
-    with nullcontext() if quiet else ProgressLine("converting") as line:
-        seen = None if line is None else line.update
-        done = converted(source, folder, words=words or (), numbers=several_names(numbers), force=force, seen=seen)
+    columns = {"words": words or (), "numbers": several_names(numbers)}
+    with ExitStack() as stack:
+        progress = None
+        if not quiet:
+            progress = stack.enter_context(ProgressLine("converting")).update
+        result = converted(source, folder, **columns, force=force, progress=progress)
     if not quiet:
-        say_notes(done.notes, are_in_json=False)
-        kinds = list(done.types.values())
-        counts = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
-        say(f"{done.rows} rows are in {folder}; columns: {', '.join(f'{n} {kind}' for kind, n in counts.items())}.")
+        say_notes(result.notes, are_in_json=False)
+        counts = [f"{count} {type}" for type, count in Counter(result.types.values()).items()]
+        say(f"{result.rows} rows are in {folder}; columns: {', '.join(counts)}.")
 
 
 def warmup() -> None:

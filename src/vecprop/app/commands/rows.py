@@ -2,7 +2,6 @@
 
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from typer import Argument, Option
 
@@ -48,20 +47,22 @@ def predict(
         raise UsageError(f"--json prints the predictions, and -o writes them to {output}: give only one of the two.")
     if output is None and not as_json and suffix.lower() in PARQUET | ARROW:
         raise UsageError(f"Give -o, a file for the predictions, such as predictions{suffix}.")
-    output = None if output == STANDARD_OUTPUT else output
+    if output == STANDARD_OUTPUT:
+        output = None
     if output is not None:
         require_format(writable(output, force, model, table))
     loaded = load(model)
     monitor = DriftMonitor(loaded)
     parts = chunks(table, chunk, list(dict.fromkeys(keep or ())))
-    first, kept = next(parts)
-    made = predictions(loaded, first, interval)  # raise errors before writing
-    for name in set(kept) & set(made):
+    first, kept_columns = next(parts)
+    predicted = predictions(loaded, first, interval)  # raise errors before writing
+    for name in set(kept_columns) & set(predicted):
         raise UsageError(f"--keep {name!r} clashes with a column of predictions: rename it in the table.")
     with table_writer(output, as_json) as write:
-        for number, (frame, as_stored) in enumerate(chain([(first, kept)], parts)):
-            made = made if number == 0 else predictions(loaded, frame, interval)
-            write(pandas().concat([as_stored, made], axis=1))
+        for frame, as_stored in chain([(first, kept_columns)], parts):
+            if frame is not first:
+                predicted = predictions(loaded, frame, interval)
+            write(pandas().concat([as_stored, predicted], axis=1))
             if not quiet:
                 monitor.add(frame)
     if not quiet:
@@ -87,17 +88,18 @@ def evaluate(
     from ...tables.evaluation import evaluate
     from ...tables.evaluation.targets import positive_class
 
-    found = evaluate(load(model), table, target=target, weight=weight, baselines=False)
-    rows, positive = len(found.truth), positive_class(found.model)
+    evaluation = evaluate(load(model), table, target=target, weight=weight, baselines=False)
+    rows = len(evaluation.truth)
     if not quiet:
-        say_notes(found.notes)
-    if as_json:
-        of_class = {} if positive is None else {"positive": positive}
-        print(
-            to_json({"rows": rows, "summary": found.summary, "scores": found.metrics, **of_class, "notes": found.notes})
-        )
-    else:
-        show(f"{found.summary}\n\n{found._text(f'on {rows} rows of {table.name}', model.name)}")
+        say_notes(evaluation.notes)
+    if not as_json:
+        show(f"{evaluation.summary}\n\n{evaluation._text(f'on {rows} rows of {table.name}', model.name)}")
+        return
+    result = {"rows": rows, "summary": evaluation.summary, "scores": evaluation.metrics}
+    positive = positive_class(evaluation.model)
+    if positive is not None:
+        result["positive"] = positive
+    print(to_json(result | {"notes": evaluation.notes}))
 
 
 def explain(
@@ -127,7 +129,7 @@ def explain(
     Example: vecprop explain titanic.npz passengers.csv --row 17
     """
     from ... import load
-    from ..models import explained_model, explained_rows
+    from ..models import ExplainedModel, explained_model, explained_rows
 
     if row and table is None:
         raise UsageError("--row needs a table: give TABLE too.")
@@ -137,7 +139,6 @@ def explain(
         raise UsageError("--json and -o - both write to standard output: give only one of the two.")
     if output not in (None, STANDARD_OUTPUT):
         require_format(writable(output, force, model, table, background))
-    explanations: Any
     if row and table is not None:
         explanations, notes = explained_rows(load(model), table, row, background)
     else:
@@ -146,8 +147,8 @@ def explain(
         with table_writer(None if output == STANDARD_OUTPUT else output) as write:
             write(explanations.to_frame())
     if as_json:
-        result = {"rows": explanations} if row else explanations._asdict()
-        print(to_json({**result, "notes": notes}))
+        result = explanations._asdict() if isinstance(explanations, ExplainedModel) else {"rows": explanations}
+        print(to_json(result | {"notes": notes}))
     elif output is None:
         show(repr(explanations))
     if not quiet:

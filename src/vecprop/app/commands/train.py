@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import typer
 from typer import Option
@@ -40,15 +40,18 @@ def read_configuration(context: typer.Context, path: Path | None) -> Path | None
         if isinstance(value, Mapping) and name != "columns":
             raise UsageError(f"{path} has a section [{name}], but options must be at the top level.")
         if name not in names:
-            hint = f": {advice}" if (advice := advice_on(name, "--")) else suggestion(name, names, synonyms())
-            raise UsageError(f"{path} has the unknown name {name!r}{hint or ': see vecprop train --help.'}")
+            advice = suggestion(name, names, synonyms()) or ": see vecprop train --help."
+            other_advice = advice_on(name, "--")
+            if other_advice:
+                advice = f": {other_advice}"
+            raise UsageError(f"{path} has the unknown name {name!r}{advice}")
         if isinstance(value, Mapping):
             value = path
         defaults[name] = value if isinstance(value, bool) else _as_text(value)
     return path
 
 
-def _as_text(value: Any) -> str:
+def _as_text(value) -> str:
     """Format a value for the command line, with commas in lists and quotes around entries with commas."""
     if not isinstance(value, list):
         return str(value)

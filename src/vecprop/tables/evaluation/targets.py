@@ -1,6 +1,6 @@
 """Targets, inputs and predictions of any fitted model on a table."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -37,9 +37,9 @@ def target_named(model, target: str | None) -> str:
     return target
 
 
-def classes_of(model) -> list[str]:
+def classes_of(model, as_text: Callable[[object], str] = str) -> list[str]:
     """Return the classes of a classifier as text, or an empty list."""
-    return [str(name) for name in getattr(model, "classes_", ())]
+    return list(map(as_text, np.asarray(getattr(model, "classes_", ())).tolist()))
 
 
 def positive_class(model):

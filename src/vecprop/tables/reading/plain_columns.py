@@ -1,98 +1,107 @@
 """Infer the type of a text column chunk by chunk, with the same result as `reading.plain_values` for a whole column."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ..error import pandas
 
 Type = Literal["bool", "int64", "uint64", "float64", "text"]
 
-MAX_WRONG, ENOUGH = 0.1, 1000
+MAX_WRONG = 0.1
+ENOUGH = 1000
 """A column is text, and is not examined further, if the share and number of nonnumeric values exceed these limits."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class PlainColumn:
-    """The common type of all values of a column that were examined so far.
+    """The values of a column that were examined so far.
 
     Parameters
     ----------
-    is_unsigned, is_signed, is_float : bool
-        Whether there is an integer beyond int64, a negative integer, or a number that is not an integer.
+    traits : list of str
+        The results of `_traits` for all chunks.
     wrong : int
         The number of values that are not plain numbers, or -1 if the count has stopped because the column is text.
 
     Examples
     --------
-    >>> column = PlainColumn().seen(pandas().Series(["1", "2"]), "a.csv, line {}".format)
-    >>> column.type, column.seen(pandas().Series(["3", None]), str).type, column.seen(pandas().Series(["x"]), str).type
-    ('int64', 'float64', 'text')
+    >>> column = PlainColumn()
+    >>> column.add(pandas().Series(["1", "2"]), "a.csv, line {}".format)
+    >>> column.type
+    'int64'
+    >>> column.add(pandas().Series(["3", None]), str)
+    >>> column.type
+    'float64'
     """
 
     values: int = 0
     missing: int = 0
-    are_truths: bool = True
-    are_digits: bool = True
-    is_unsigned: bool = False
-    is_signed: bool = False
-    is_float: bool = False
-    is_long: bool = False
+    traits: list[str] = field(default_factory=list)
     wrong: int = 0
     example: str = ""
-    place: str = ""
+    location: str = ""
 
-    def seen(self, series, named) -> "PlainColumn":
-        """Return the type updated with the values of the next chunk."""
+    def add(self, series, named) -> None:
+        """Examine the values of the next chunk; ``named`` returns the location of a line."""
         if self.wrong < 0:
-            return self
+            return
         series = _without_none(series)
-        known = series.dropna()  # Arrow strings match patterns fast
-        numbers = pandas().to_numeric(known.astype(object), errors="coerce")
-        is_wrong = numbers.isna()
-        kind = numbers.dtype.kind if len(known) and not is_wrong.any() else ""
-        found = replace(
-            self,
-            values=self.values + len(series),
-            missing=self.missing + len(series) - len(known),
-            are_truths=self.are_truths and bool(known.str.lower().isin(["true", "false"]).all()),
-            are_digits=self.are_digits and not known.str.match(r"[+-]?0\d").any(),
-            is_unsigned=self.is_unsigned or kind == "u",
-            is_signed=self.is_signed or bool(kind == "i" and (numbers < 0).any()),
-            is_float=self.is_float or kind == "f",
-            is_long=self.is_long or bool(known.str.fullmatch(r"[+-]?\d{16,}").any()),
-            wrong=self.wrong + int(is_wrong.sum()),
-        )
+        texts = series.dropna()  # Arrow strings match patterns fast
+        numbers = pandas().to_numeric(texts.astype(object), errors="coerce")
+        is_wrong = numbers.isna().to_numpy()
+        self.values += len(series)
+        self.missing += len(series) - len(texts)
+        self.traits = sorted({*self.traits, *_traits(texts, numbers)})
+        self.wrong += int(is_wrong.sum())
         if is_wrong.any() and not self.example:
-            first = known.index[is_wrong.to_numpy().argmax()]
-            found = replace(found, example=str(known[is_wrong].iloc[0]), place=named(first))
-        many = max(ENOUGH, MAX_WRONG * (found.values - found.missing))
-        is_text = not found.are_truths and (not found.are_digits or found.wrong > many)
-        return replace(found, wrong=-1) if is_text else found
+            first = is_wrong.argmax()
+            self.example = str(texts.iloc[first])
+            self.location = named(texts.index[first])
+        has_many = self.wrong > max(ENOUGH, MAX_WRONG * (self.values - self.missing))
+        if "not Boolean" in self.traits and (has_many or "leading zero" in self.traits):
+            self.wrong = -1
 
     @property
     def type(self) -> Type:
         """The type of the values that have been examined so far."""
-        if self.are_truths and not self.missing and self.values:
+        if "not Boolean" not in self.traits and not self.missing and self.values:
             return "bool"
-        is_float = self.is_float or self.missing > 0 or (self.is_unsigned and self.is_signed)
-        if self.wrong or not self.are_digits or (is_float and self.is_long):
+        is_float = self.missing > 0 or "f" in self.traits or {"u", "negative"} <= set(self.traits)
+        if self.wrong or "leading zero" in self.traits or (is_float and "long" in self.traits):
             return "text"
-        return "float64" if is_float else "uint64" if self.is_unsigned else "int64"
+        if is_float:
+            return "float64"
+        return "uint64" if "u" in self.traits else "int64"
 
     @property
     def is_nearly_numbers(self) -> bool:
         """Whether all values except a few are numbers."""
-        return 0 < self.wrong <= MAX_WRONG * (self.values - self.missing) and not self.are_truths
+        return 0 < self.wrong <= MAX_WRONG * (self.values - self.missing) and "not Boolean" in self.traits
 
 
-def as_type(series, of: Type):
+def _traits(texts, numbers) -> Iterator[str]:
+    """Yield the traits of text that determine its type, and for numbers, their kind and whether some are negative."""
+    if not texts.str.lower().isin(["true", "false"]).all():
+        yield "not Boolean"
+    if texts.str.match(r"[+-]?0\d").any():
+        yield "leading zero"
+    if texts.str.fullmatch(r"[+-]?\d{16,}").any():
+        yield "long"
+    if len(texts) and numbers.notna().all():
+        yield numbers.dtype.kind
+        if (numbers < 0).any():
+            yield "negative"
+
+
+def as_type(series, type: Type):
     """Convert text to a type."""
-    if of == "text":
+    if type == "text":
         return series
     series = _without_none(series)
-    if of == "bool":
+    if type == "bool":
         return series.str.lower() == "true"
-    return pandas().to_numeric(series, errors="coerce").astype(of)
+    return pandas().to_numeric(series, errors="coerce").astype(type)
 
 
 def _without_none(series):
