@@ -58,7 +58,7 @@ def test_cross_validation_predicts_unseen_folds(tmp_path, group, time):
     if group:
         assert len(set(zip(parts.X["patient"], fold, strict=True))) == 20
     rows, _ = splits(fold, is_time=time is not None)[1]
-    alone = vp.TabularRegressor("y", **FEW).fit(**parts.training_of(rows))
+    alone = vp.TabularRegressor("y", **FEW).fit(**parts.split(rows, rows[:0]).training)
     np.testing.assert_array_equal(found.predicted[found.folds[1]], alone.predict(parts.X[fold == 1]))
     last, _ = splits(fold, is_time=time is not None)[2]
     np.testing.assert_allclose(found.predictions["naive"][found.folds[2]], parts.y[last].mean())
@@ -100,7 +100,8 @@ def test_cross_validation_chooses_thresholds_on_other_rows(tmp_path, people):
     found = cross_validated(model, parts, 2, seed=0, progress=None)
     thresholds: Any = found.thresholds
     fold = parts.dependence.folds(parts.y, 2, seed=0)
-    alone = vp.TabularClassifier("buys", **FEW, threshold="f1").fit(**parts.training_of(np.flatnonzero(fold != 1)))
+    training = parts.split(np.flatnonzero(fold != 1), np.flatnonzero(fold == 1)).training
+    alone = vp.TabularClassifier("buys", **FEW, threshold="f1").fit(**training)
     assert model.threshold_ != alone.threshold_
     assert set(thresholds[fold == 1]) == {alone.threshold_}
     np.testing.assert_array_equal(found.decided, found.predicted[:, 1] > thresholds)

@@ -45,7 +45,7 @@ def described(model, document: dict[str, Any]) -> dict[str, Any]:
     """
     if hasattr(model, "steps"):
         model = model[-1]
-    description = {"model": type(model).__name__}
+    description: dict[str, Any] = {"model": type(model).__name__}
     if hasattr(model, "ensemble_"):
         description |= {"target": model.target, "networks": sum(map(len, model._ensembles))}
     if hasattr(model, "classes_"):

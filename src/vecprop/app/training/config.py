@@ -234,13 +234,10 @@ def toml(options: Mapping[str, Any]) -> str:
         if name in PASSING or value is None:
             continue
         if not isinstance(value, Mapping):
-            text += f"{name} = {_as_toml(value)}\n"
+            plain = value if isinstance(value, bool | int | float) else str(value)
+            text += f"{name} = {json.dumps(plain, ensure_ascii=False)}\n"
         elif value:
             sections += f"[{name}]\n"
             for key, entry in value.items():
-                sections += f"{_as_toml(key)} = {_as_toml(entry)}\n"
+                sections += f"{json.dumps(key, ensure_ascii=False)} = {json.dumps(entry, ensure_ascii=False)}\n"
     return text + sections
-
-
-def _as_toml(value) -> str:
-    return json.dumps(value if isinstance(value, bool | int | float) else str(value), ensure_ascii=False)

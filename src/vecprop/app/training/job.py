@@ -2,8 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -102,33 +101,22 @@ class TrainingJob:
 
     def train(self, workers=None) -> None:
         """Split the table, and train a model on the training rows."""
-        with self._timed("reading"):
-            self.parts = split_table(self.request)
+        started = time.perf_counter()
+        self.parts = split_table(self.request)
         checkpoint = None if self.run_folder is None else Checkpoint(self.run_folder.networks)
         estimator = estimator_of(self.request, self.parts.task, workers=workers, checkpoint=checkpoint)
         require_folds(estimator, self.parts, self.request)
-        with self._timed("training"), self.bar("training") as show_progress:
+        split = time.perf_counter()
+        with self.bar("training") as show_progress:
             model = estimator.set_params(progress=show_progress).fit(**self.parts.training)
         self.final = self.model = model.set_params(progress=None)
         if self.parts.reading is not None:
             self.model.target_reading_ = self.parts.reading
-
-    @contextmanager
-    def _timed(self, name: str) -> Iterator[None]:
-        """Measure the seconds of a step."""
-        started = time.perf_counter()
-        yield
-        self.seconds[name] = time.perf_counter() - started
+        self.seconds |= {"reading": split - started, "training": time.perf_counter() - split}
 
     def measure(self) -> None:
         """Evaluate the model and the baselines on unseen rows."""
-        with self._timed("measuring"):
-            self.measured = self._measured()
-        if not self.parts.has_test:
-            text = f"There was no test: each row was predicted without training on it ({self.measured.how})."
-            self.model.notes_.append(Note(text, "no test"))
-
-    def _measured(self) -> Measured:
+        started = time.perf_counter()
         request = self.request
         folds = self.parts.folds
         if self.parts.has_test or folds is None or self.was_cut:
@@ -142,14 +130,20 @@ class TrainingJob:
         if not (is_split or self.was_cut):
             measured = replace(measured, judgements=judgements(self.model, self.parts, measured, self.bar))
         _ = measured.verdict  # which is computed here, and stored
-        return measured
+        if not self.parts.has_test:
+            text = f"There was no test: each row was predicted without training on it ({measured.how})."
+            self.model.notes_.append(Note(text, "no test"))
+        self.measured = measured
+        self.seconds["measuring"] = time.perf_counter() - started
 
     def refit(self) -> None:
         """Refit the model on all rows, including the test rows."""
-        with self._timed("refitting"), self.bar("refitting") as progress:
+        started = time.perf_counter()
+        with self.bar("refitting") as progress:
             self.final = self.model.refit(**self.parts.training_of_all, progress=progress)
         if self.parts.reading is not None:
             self.final.target_reading_ = self.parts.reading
+        self.seconds["refitting"] = time.perf_counter() - started
 
     @cached_property
     def notes(self) -> list[str]:

@@ -15,7 +15,7 @@ from ...tables.error import Note, TableError, pandas
 from ...tables.evaluation.measured import Measured
 from ...tables.evaluation.measuring import Parts
 from ...tables.evaluation.targets import Task, target_of
-from ...tables.explaining.column_notes import hashes, odd_classes, odd_targets
+from ...tables.explaining.column_notes import odd_classes, odd_targets
 from ...tables.kinds.ambiguities import NO_OPTIONS, ColumnOptions
 from ...tables.kinds.formats import NumberReading
 from ...tables.kinds.kinds import DATES, guess_task, kind_of, note_on_classes, target_reading
@@ -315,7 +315,11 @@ def repeated_rows(parts: Parts, request: Request) -> list[str]:
     names = [name for name in parts.X.columns if name not in aside and name in scored.X_test.columns]
     pairs = [(parts.X[name], scored.X_test[name]) for name in names]
     pairs.append((pandas().Series(parts.y), pandas().Series(scored.y_test)))
-    train, tested = map(hashes, zip(*starmap(_in_like_terms, pairs), strict=True))
+    hashes = []
+    for columns in zip(*starmap(_in_like_terms, pairs), strict=True):
+        values = pandas().DataFrame(dict(enumerate(columns)))
+        hashes.append(pandas().util.hash_pandas_object(values, index=False).to_numpy())
+    train, tested = hashes
     if parts.has_test:
         is_repeated = np.isin(tested, train)
         rows = "test rows are exact duplicates of training rows"

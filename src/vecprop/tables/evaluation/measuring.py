@@ -89,10 +89,6 @@ class Parts:
             dependence=self.dependence[rows],
         )
 
-    def training_of(self, rows: np.ndarray) -> dict[str, Any]:
-        """Return the arguments of ``fit`` for some of the training rows."""
-        return self.split(rows, rows[:0]).training
-
     @property
     def whole(self) -> "Parts":
         """All rows as training rows, without their dependence."""
@@ -199,7 +195,7 @@ def _models_of_folds(
         if is_classifier(model):
             fold_model.set_params(positive=positive_class(model))
     try:
-        fit_many(models, [parts.training_of(rows) for rows in learned], progress)
+        fit_many(models, [parts.split(rows, rows[:0]).training for rows in learned], progress)
     except TableError as error:
         raise TableError(f"In a fold of the cross-validation: {error} Lower --cv, or leave it out.") from error
     if any(fold_model._is_interrupted for fold_model in models):

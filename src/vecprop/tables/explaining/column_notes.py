@@ -1,7 +1,7 @@
 """Notes on columns: leaks, groups, odd targets, and duplicates of training rows."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -73,13 +73,8 @@ def digests(encoder: Encoder, frame: Frame, y: np.ndarray) -> np.ndarray:
             columns.append(as_names(frame[name]))
         else:
             columns.append(frame[name].astype(str).to_numpy())
-    return hashes([*columns, y])
-
-
-def hashes(columns: Sequence[np.ndarray]) -> np.ndarray:
-    """Return a hash of each row."""
-    frame = pandas().DataFrame(dict(enumerate(columns)))
-    return pandas().util.hash_pandas_object(frame, index=False).to_numpy()
+    values = pandas().DataFrame(dict(enumerate([*columns, y])))
+    return pandas().util.hash_pandas_object(values, index=False).to_numpy()
 
 
 MIN_LEAK_ROWS = 50
