@@ -232,7 +232,7 @@ def test_estimators_on_the_cluster_are_bit_identical(client, make, way, tmp_path
     else:
         with joblib.parallel_config("dask"):
             there = make().fit(X, y)
-    assert len(ran) == (2 if make is table else 1)
+    assert len(ran) == 1
     np.testing.assert_array_equal(there.predict_proba(X), here.predict_proba(X))
     for name in ("oob_score_", "best_params_", "out_of_fold_", "validation_loss_"):
         if hasattr(here, name):
