@@ -114,8 +114,10 @@ def _begun(folder: Path, settings: dict[str, Any], force: bool) -> dict[str, Any
         except (ValueError, KeyError, TypeError, AttributeError):
             pass  # not a manifest
         if not force:
-            parts = "the conversion of other or changed files, or with other options"
-            raise UsageError(f"{folder} contains {parts}: give another folder, or restart with --force.")
+            raise UsageError(
+                f"{folder} contains the conversion of other or changed files, or with other options: give "
+                "another folder, or restart with --force."
+            )
         for part in folder.glob("part-*.parquet"):
             part.unlink()
         shutil.rmtree(folder / AS_TEXT, ignore_errors=True)
@@ -177,9 +179,10 @@ class _State:
         """Return the type of each column, and add notes on text that is nearly numbers."""
         for name, column in self.columns.items():
             if column.is_nearly_numbers:
-                wrong = f"{column.wrong} of {column.values - column.missing} values are not plain numbers"
-                first = f"the first one is {column.example!r} in {column.location}"
-                self.notes.append(f"Column {name!r} is text, because {wrong}; {first}.")
+                self.notes.append(
+                    f"Column {name!r} is text, because {column.wrong} of {column.values - column.missing} values "
+                    f"are not plain numbers; the first one is {column.example!r} in {column.location}."
+                )
         return {name: column.type for name, column in self.columns.items()}
 
 
@@ -231,8 +234,10 @@ class _FirstPass:
         for name in self.numbers:
             column = self.state.columns[name]
             if column.example:
-                wrong = f"{column.location}, column {name!r}: {column.example!r} is not a plain number"
-                raise TableError(f"{wrong}: fix it, or leave the column out of --numbers.")
+                raise TableError(
+                    f"{column.location}, column {name!r}: {column.example!r} is not a plain number: fix it, or "
+                    "leave the column out of --numbers."
+                )
 
 
 def _part(number: int) -> str:

@@ -107,13 +107,15 @@ def check_function(name: str, size: int, seed: int) -> Report:
     except ModuleNotFoundError as error:
         if error.name != module_name:
             raise
-        advice = "give MODULE:FUNCTION, without .py"
-        raise UsageError(f"The module {module_name!r} is neither in this folder nor installed: {advice}.") from None
+        raise UsageError(
+            f"The module {module_name!r} is neither in this folder nor installed: give MODULE:FUNCTION, without .py."
+        ) from None
     finally:
         sys.path.remove("")
     if not callable(function):
-        advice = "give the name of a function of this file"
-        raise UsageError(f"The module {module_name!r} has no function {function_name!r}: {advice}.")
+        raise UsageError(
+            f"The module {module_name!r} has no function {function_name!r}: give the name of a function of this file."
+        )
     return check_gradients(function, np.random.default_rng(seed).normal(size=size))
 
 
@@ -221,8 +223,10 @@ def _importances_of_rows(model: TableModel, frame: Frame, table: Path) -> tuple[
 
 def _require_table_model(model) -> None:
     if not isinstance(model, TableModel):
-        rule = "only tabular models, as written by `vecprop train`, can be explained."
-        raise UsageError(f"The file contains a {type(model).__name__}: {rule}")
+        raise UsageError(
+            f"The file contains a {type(model).__name__}: only tabular models, as written by `vecprop "
+            "train`, can be explained."
+        )
 
 
 def _no_row(table: str, number: int, last: int) -> TableError:
@@ -246,5 +250,7 @@ def position_of(index, number: int, table: Path) -> int:
         raise _no_row(name, number, index[-1])
     if not 0 < position < len(index):
         raise TableError(f"{name} has no row on line {number}: --row must be a line from {index[0]} to {index[-1]}.")
-    others = f"the nearest rows end in lines {index[position - 1]} and {index[position]}."
-    raise TableError(f"{name} has no row that ends in line {number} (blank, or continued on the next line): {others}")
+    raise TableError(
+        f"{name} has no row that ends in line {number} (blank, or continued on the next line): the "
+        f"nearest rows end in lines {index[position - 1]} and {index[position]}."
+    )

@@ -118,11 +118,15 @@ def check_gradients(
         if method == "auto" and float(point.theta.size) ** 2 * point.batch.rows > WORK:
             method = "directions"
     elif not callable(network):
-        advice = "call model.check_gradients(X, y) for a fitted model"
-        raise TypeError(f"check_gradients takes a network or a function, not {type(network).__name__}: {advice}.")
+        raise TypeError(
+            f"check_gradients takes a network or a function, not {type(network).__name__}: call "
+            "model.check_gradients(X, y) for a fitted model."
+        )
     elif any(argument is not None for argument in (*rows, noise)):
-        advice = "pass arguments as args=(…), and the gradient as gradient="
-        raise TypeError(f"X, T, sample_weight and noise apply only to networks: {advice}.")
+        raise TypeError(
+            "X, T, sample_weight and noise apply only to networks: pass arguments as args=(…), and the "
+            "gradient as gradient=."
+        )
     else:
         point = checked_function(network, theta, tuple(args), gradient)
     movable = gradient is None or callable(gradient)

@@ -303,8 +303,10 @@ class Predictor:
         if type(X) is not np.ndarray or X.dtype != self._type or X.ndim != 2 or not X.flags.c_contiguous or not len(X):
             X = np.ascontiguousarray(checked_rows(self.network, self._theta, X))
             if X.ndim != 2 or X.dtype != self._type:
-                needed = f"a predictor takes real rows of shape (N, {self.network.inputs})"
-                raise ValueError(f"X has shape {X.shape} and dtype {X.dtype}, but {needed}: use predict.")
+                raise ValueError(
+                    f"X has shape {X.shape} and dtype {X.dtype}, but a predictor takes real rows of shape (N, "
+                    f"{self.network.inputs}): use predict."
+                )
         if X.shape[1] != self.network.inputs:
             checked_rows(self.network, self._theta, X)
         if self._process != os.getpid():  # after a fork, a thread of the parent may still hold the lock

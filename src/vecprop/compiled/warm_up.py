@@ -59,8 +59,10 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
             if split is not WeightSplit.NONE:
                 yield f"{name} layers split by {split.name.lower()}", partial(split_addresses, split, F)
         for own, way in product({F, np.float64}, (False, True)):
-            kind = f"{own.__name__} {'factors' if way else 'divisors'}"
-            yield f"{name} scaling by {kind}", partial(scale_address, F, own, way)
+            yield (
+                f"{name} scaling by {own.__name__} {'factors' if way else 'divisors'}",
+                partial(scale_address, F, own, way),
+            )
         for given in map(np.dtype, (np.float32, np.float64, np.int64, np.uint8)):
             yield f"{name} conversion of {given}", partial(convert_address, F, given)
         for activation in catalog.compiled(catalog.ACTIVATIONS):

@@ -102,8 +102,10 @@ def compute(seed: int) -> Story:
     result = train(NETWORK, theta, X, T, optimizer=optimizer, epochs=STEPS, callbacks=[ProgressBar("momentum")])
     right = int((NETWORK.predict(result.theta, X).argmax(axis=1) == t).sum())
     losses = result.history.loss
-    change = f"loss {losses[0]:.6f} to {losses[-1]:.6f}"
-    print(f"Training, {STEPS} steps of momentum: {change}, {right} of {len(t)} points correct.\n")
+    print(
+        f"Training, {STEPS} steps of momentum: loss {losses[0]:.6f} to {losses[-1]:.6f}, {right} of "
+        f"{len(t)} points correct.\n"
+    )
 
     print(f"Is momentum better from random starts? Successful starts (final loss of at most {SUCCESS:g}):")
     claims = try_claim(X, T, seed)

@@ -268,8 +268,7 @@ def _hints(value, numbers, is_wrong, messages):
     first = last = " ".join(hints)
     if is_wrong.any():
         index = tuple(np.argwhere(is_wrong)[0].tolist())
-        entry = f"{value.name}{[*index] or ''}"
-        last = f"Now {entry} is {numbers[index]:.6g}, but should be {value.array[index]:.6g}."
+        last = f"Now {value.name}{[*index] or ''} is {numbers[index]:.6g}, but should be {value.array[index]:.6g}."
     equation = re.sub("[{}]", "", value.equation)
     return first, f"{first} {value.name} = {equation}, in Python.", last
 

@@ -155,8 +155,10 @@ def _title(sheet):
 
 
 def _description(sheet):
-    loss = f"loss {sheet.loss} (summed over the rows)"
-    return f"{sheet.rows} rows, activation {sheet.activation}, {loss}, seed {sheet.seed}."
+    return (
+        f"{sheet.rows} rows, activation {sheet.activation}, loss {sheet.loss} (summed over the rows), "
+        f"seed {sheet.seed}."
+    )
 
 
 def _cells(sheet, solution):
@@ -168,8 +170,14 @@ def _cells(sheet, solution):
     start = ["import numpy as np", "from vecprop import learn", "", f"sheet = learn.worksheet({', '.join(options)})"]
     for value in sheet.given:
         start.append(f"{value.name} = {_array_code(value.array)}")
-    task = "Replace each `None` by an array or by code that computes it, and run the cell below it."
-    cells = [("markdown", f"# {_title(sheet)}\n\n{_description(sheet)} {task}"), ("code", "\n".join(start))]
+    cells = [
+        (
+            "markdown",
+            f"# {_title(sheet)}\n\n{_description(sheet)} Replace each `None` by an array or by code that "
+            "computes it, and run the cell below it.",
+        ),
+        ("code", "\n".join(start)),
+    ]
     for head, value in by_stage(sheet.blanks):
         if head:
             cells.append(("markdown", f"## {head}"))

@@ -107,9 +107,11 @@ def _check_lengths(name, array, lengths):
             axis = "rows"
         earlier, other_array, expected = lengths.setdefault(axis, (name, array, length))
         if length != expected and not (axis == "rows" and 1 in (length, expected)):
-            shapes = f"{name} has shape {shape} and {earlier} has shape {tuple(other_array.shape)}"
-            advice = f"expected {name} ({', '.join(axes)}) and {earlier} ({', '.join(_AXES[earlier])})"
-            raise ValueError(f"{shapes}, but {advice} with equal {axis}, got {length} and {expected}.")
+            raise ValueError(
+                f"{name} has shape {shape} and {earlier} has shape {tuple(other_array.shape)}, but expected "
+                f"{name} ({', '.join(axes)}) and {earlier} ({', '.join(_AXES[earlier])}) with equal {axis}, "
+                f"got {length} and {expected}."
+            )
 
 
 logistic = _takes_arrays(activations.logistic)
@@ -345,8 +347,9 @@ def _checked_lists(ls_of_params, Ms):
         raise ValueError(f"Ms must contain one array per parameter, {len(parameters)}, got {len(moments)}.")
     for k, (P, M) in enumerate(zip(parameters, moments, strict=True)):
         if any(p != m and 1 not in (p, m) for p, m in zip(reversed(P.shape), reversed(M.shape), strict=False)):
-            rule = f"Ms[{k}] must have the shape of ls_of_params[{k}]"
-            raise ValueError(f"{rule}, {tuple(P.shape)}, got {tuple(M.shape)}.")
+            raise ValueError(
+                f"Ms[{k}] must have the shape of ls_of_params[{k}], {tuple(P.shape)}, got {tuple(M.shape)}."
+            )
     return parameters, moments
 
 

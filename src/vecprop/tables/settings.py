@@ -178,8 +178,10 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
         """Raise an error if a table is passed instead of the name of its target."""
         if not isinstance(self.target, str | None):
             kind = type(self).__name__
-            advice = f"pass the name of the column to predict, and the table to fit: {kind}('column').fit(table)"
-            raise TypeError(f"The target of {kind} is a {type(self.target).__name__}: {advice}.")
+            raise TypeError(
+                f"The target of {kind} is a {type(self.target).__name__}: pass the name of the column to "
+                f"predict, and the table to fit: {kind}('column').fit(table)."
+            )
 
     def _validate_params(self) -> None:
         super()._validate_params()

@@ -225,8 +225,10 @@ class TableModel(SharedSettings):
         if outcome.is_interrupted:
             raise KeyboardInterrupt
         if outcome.others.size:
-            advice = f"lower learning_rate_init (now {self.learning_rate_init})."
-            raise ValueError(f"Refitting diverged for every network of a view: {advice}")
+            raise ValueError(
+                "Refitting diverged for every network of a view: lower learning_rate_init (now "
+                f"{self.learning_rate_init})."
+            )
         return outcome
 
     def _copy_calibration(self, original: "TableModel", outcome: Outcome) -> None:

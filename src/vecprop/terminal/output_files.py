@@ -144,8 +144,9 @@ def require_format(path: Path) -> None:
     suffix = path.suffix.lower()
     plain = path.with_suffix("").suffix.lower() if suffix == ".gz" else suffix
     if plain not in SEPARATORS and suffix not in PARQUET | ARROW:
-        advice = "name it .csv, .tsv, .csv.gz, .parquet, .feather or .arrow."
-        raise UsageError(f"{path} does not have the extension of a table: {advice}")
+        raise UsageError(
+            f"{path} does not have the extension of a table: name it .csv, .tsv, .csv.gz, .parquet, .feather or .arrow."
+        )
 
 
 def _separated(file, separator: str) -> Iterator[Callable[[Any], None]]:

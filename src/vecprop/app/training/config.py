@@ -78,8 +78,10 @@ def _require_to_fit(options: Mapping[str, Any]) -> None:
     test = options["test"]
     cv = options["cv"]
     if size is not None and not (0 <= size < 1 or (size > 0 and size % 1 == 0)):
-        rule = "a share of the rows, at least 0 and less than 1, or an integer number of rows"
-        raise UsageError(f"--test-size is {size:g}, but must be {rule}.")
+        raise UsageError(
+            f"--test-size is {size:g}, but must be a share of the rows, at least 0 and less than 1, or an "
+            "integer number of rows."
+        )
     if options["target"] in several_names(options["ignore"]):
         raise UsageError(f"--ignore names the target {options['target']!r}: leave it out.")
     if options["group"] is not None and options["time"] is not None:
@@ -95,8 +97,9 @@ def _require_to_fit(options: Mapping[str, Any]) -> None:
         try:
             as_bytes(options["memory"])
         except ValueError:
-            wrong = f"--memory {options['memory']} is not an amount of memory"
-            raise UsageError(f"{wrong}: give one such as 4GB.") from None
+            raise UsageError(
+                f"--memory {options['memory']} is not an amount of memory: give one such as 4GB."
+            ) from None
 
 
 def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,8 +135,10 @@ def estimator_of(request: Request, task: Task, **settings):
     estimator_class = TabularClassifier if task == "classification" else TabularRegressor
     unknown = request.settings.keys() - signature(estimator_class).parameters.keys()
     if unknown:
-        name = f"A {estimator_class.__name__} (for {task})"
-        raise UsageError(f"{name} has no option {min(unknown)}: leave it out, or give another --task.")
+        raise UsageError(
+            f"A {estimator_class.__name__} (for {task}) has no option {min(unknown)}: leave it out, or "
+            "give another --task."
+        )
     settings |= {"target": request.target, "random_state": request.seed, **request.settings}
     estimator = estimator_class(**settings)
     try:

@@ -345,8 +345,10 @@ def as_text(result: dict[str, Any], measured: Measured, table: Path) -> str:
     if "positive" in result:
         lines.append(f"positive  {result['positive']!r}, threshold {result['threshold']:.4g}")
     if "refit" in result:
-        refit = f"refit     on all {result['refit']['rows']} rows, for {result['refit']['epochs']} epochs"
-        lines.append(f"{refit}; the scores are for the first model, trained on {rows['train']} rows")
+        lines.append(
+            f"refit     on all {result['refit']['rows']} rows, for {result['refit']['epochs']} epochs; "
+            f"the scores are for the first model, trained on {rows['train']} rows"
+        )
     where = {"test": "on the test set", "out of fold": "out of fold, without a test set"}
     seconds = result["seconds"]
     lines += [

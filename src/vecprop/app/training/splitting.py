@@ -105,14 +105,18 @@ def rows_of_parts(request: Request, frame: Frame, y: np.ndarray, is_classes: boo
         time = times(column_of(frame, request.time), request.time, request.asked)
         is_late = time >= np.sort(time)[-count]  # rows of the same time stay together
         if is_late.all():
-            wrong = f"Column {request.time!r} has too many ties to hold out the latest {count} rows"
-            raise TableError(f"{wrong}: change --test-size, or leave out --time.")
+            raise TableError(
+                f"Column {request.time!r} has too many ties to hold out the latest {count} rows: change "
+                "--test-size, or leave out --time."
+            )
         return np.flatnonzero(~is_late), np.flatnonzero(is_late)
     if request.group is not None:
         groups = group_numbers(column_of(frame, request.group))
         if groups.max() < 2:
-            needed = "at least three are needed, for training, validation and the test"
-            raise TableError(f"Column {request.group!r} has {groups.max() + 1} group(s): {needed}.")
+            raise TableError(
+                f"Column {request.group!r} has {groups.max() + 1} group(s): at least three are needed, for "
+                "training, validation and the test."
+            )
         split = GroupShuffleSplit(1, test_size=count / rows, random_state=request.seed)
         return next(split.split(groups, groups=groups))
     sizes = np.unique(y, return_counts=True)[1]
@@ -144,8 +148,7 @@ def split_table(request: Request) -> Parts:
     roles = Roles(request.target, request.weight, request.group, request.time, size)
     refusal = None
     if request.folds is not None:
-        wrong = "--cv needs the table in memory, but it does not fit"
-        refusal = UsageError(f"{wrong}: leave it out to hold out test rows.")
+        refusal = UsageError("--cv needs the table in memory, but it does not fit: leave it out to hold out test rows.")
     stream = Streamed.of(request.table, roles, lambda: request.seed, request.memory, request.asked, refusal)
     if stream is None:
         whole = _frame(request, request.table)
@@ -210,8 +213,9 @@ def _target_of(request: Request, frame: Frame, notes: list[str]) -> _Target:
     name = request.target
     task = request.task or guess_task(frame[name])
     if request.task is None and kind_of(frame[name], name, request.asked).name == "date":
-        wrong = f"The target column {name!r} contains dates: {DATES}"
-        raise TableError(f"{wrong}, or pass --task classification if they are classes.")
+        raise TableError(
+            f"The target column {name!r} contains dates: {DATES}, or pass --task classification if they are classes."
+        )
     reading = None
     note = ""
     if task == "regression":
@@ -226,16 +230,16 @@ def _target_of(request: Request, frame: Frame, notes: list[str]) -> _Target:
 def _require_other_file(test: Path, table: Path) -> None:
     """Raise an error if the test file is the training table."""
     if table.exists() and test.exists() and table.samefile(test):
-        advice = "give another file, or leave out --test"
-        raise UsageError(f"--test {test} is the training table itself: {advice}.")
+        raise UsageError(f"--test {test} is the training table itself: give another file, or leave out --test.")
 
 
 def _with_test_file(parts: Parts, request: Request, target: _Target, roles: Roles) -> Parts:
     """Return the parts with the test rows of a file."""
     frame = _frame(request, Path(str(request.test)))
     if target.name not in frame.columns:
-        missing = f"--test {request.test} has no column {target.name!r}, the target"
-        raise TableError(f"{missing}: give a file with this column.")
+        raise TableError(
+            f"--test {request.test} has no column {target.name!r}, the target: give a file with this column."
+        )
     used = UsedRows.of(frame, replace(roles, group=None, time=None))
     parts.notes.extend(used.notes)
     X, y, weight = target.rows(used)
@@ -251,8 +255,9 @@ def _with_sampled_test(parts: Parts, stream: Streamed, target: _Target, roles: R
     if wanted < 1:
         wanted = round(wanted * stream.parts.sizes.sum())
     if count < 0.9 * wanted:
-        why = "which is the maximum that fits into memory"
-        parts.notes.append(f"The test set has {count} rows instead of {wanted:.0f}, {why}.")
+        parts.notes.append(
+            f"The test set has {count} rows instead of {wanted:.0f}, which is the maximum that fits into memory."
+        )
     if not count:
         return parts
     X, y, weight = target.rows(UsedRows.of(stream.test, roles))
@@ -278,11 +283,14 @@ def require_folds(estimator, parts: Parts, request: Request) -> None:
     except TableError as error:
         rule = f"but each fold of --cv {folds} must leave at least two for training and validation"
         if dependence.is_time:
-            count = f"{len(np.unique(np.asarray(dependence.time)))} time(s)"
-            raise TableError(f"Column {request.time!r} has {count}, {rule}: leave out --time.") from error
+            raise TableError(
+                f"Column {request.time!r} has {len(np.unique(np.asarray(dependence.time)))} time(s), {rule}: "
+                "leave out --time."
+            ) from error
         option = "cv" if dependence.count > 2 else "group"
-        groups = f"{dependence.count:g} group(s)"
-        raise TableError(f"Column {request.group!r} has {groups}, {rule}: leave out --{option}.") from error
+        raise TableError(
+            f"Column {request.group!r} has {dependence.count:g} group(s), {rule}: leave out --{option}."
+        ) from error
 
 
 def rows_of_training_groups(parts: Parts) -> list[str]:
@@ -293,9 +301,14 @@ def rows_of_training_groups(parts: Parts) -> list[str]:
     count = groups.isin(as_names(parts.X[parts.group])).sum()
     if not count:
         return []
-    training_groups = f"belong to training groups (column {parts.group!r})"
-    easier = "predicting them is easier than predicting rows of new groups"
-    return [Note(f"{count} of {len(groups)} test rows {training_groups}; {easier}.", "trust", parts.group)]
+    return [
+        Note(
+            f"{count} of {len(groups)} test rows belong to training groups (column {parts.group!r}); "
+            "predicting them is easier than predicting rows of new groups.",
+            "trust",
+            parts.group,
+        )
+    ]
 
 
 def repeated_rows(parts: Parts, request: Request) -> list[str]:
@@ -331,17 +344,20 @@ def repeated_rows(parts: Parts, request: Request) -> list[str]:
     if not is_repeated.any() or is_repeated.mean() < share:
         return []
     if test is not None and np.array_equal(np.sort(train), np.sort(tested)):
-        advice = "give --test other rows, or leave it out"
-        raise TableError(f"{test} has the same rows as {table}: {advice}.")
+        raise TableError(f"{test} has the same rows as {table}: give --test other rows, or leave it out.")
     if 5 * len(np.unique(train)) <= len(train):  # with few distinct values, duplicates are expected
         return []
     first = int(np.flatnonzero(is_repeated)[0])
     twin = int(np.flatnonzero(train == tested[first])[0])
-    repeated_row = f"{row_named(scored.X_test.index, first)} of {(test or table).name}"
-    earlier_row = f"{row_named(parts.X.index, twin)} of {table.name}"
-    duplicates = f"{is_repeated.sum()} of {len(is_repeated)} {rows}"
-    easier = "predicting them is easier than predicting new rows"
-    return [Note(f"{duplicates}, such as {repeated_row} ({earlier_row}); {easier}.", "trust")]
+    return [
+        Note(
+            f"{is_repeated.sum()} of {len(is_repeated)} {rows}, such as "
+            f"{row_named(scored.X_test.index, first)} of {(test or table).name} "
+            f"({row_named(parts.X.index, twin)} of {table.name}); predicting them is easier than "
+            "predicting new rows.",
+            "trust",
+        )
+    ]
 
 
 def _in_like_terms(train, test) -> tuple[np.ndarray, np.ndarray]:
@@ -366,19 +382,25 @@ def how_chosen(request: Request, parts: Parts, measured: Measured) -> str:
     if request.time is not None:
         column = pandas().concat([parts.X[request.time], parts.X_test[request.time]])  # both are parsed as one column
         first = times(column, request.time, request.asked)[len(parts.X) :].argmin()
-        start = f"from {parts.X_test[request.time].iloc[int(first)]} on"
-        why = "All training rows are earlier, as when the model predicts future rows."
-        return f"The test set is the latest {share}, by the column {request.time!r}: {start}. {why}"
+        return (
+            f"The test set is the latest {share}, by the column {request.time!r}: from "
+            f"{parts.X_test[request.time].iloc[int(first)]} on. All training rows are earlier, as when "
+            "the model predicts future rows."
+        )
     if group is not None:
-        groups = f"{parts.X_test[group].nunique(dropna=False):,} groups of the column {group!r}"
-        why = "No group is in both parts, so the metrics are for new groups."
-        return f"The test set is {share}, from {groups}, drawn at random (seed {request.seed}). {why}"
+        return (
+            f"The test set is {share}, from {parts.X_test[group].nunique(dropna=False):,} groups of the "
+            f"column {group!r}, drawn at random (seed {request.seed}). No group is in both parts, so the "
+            "metrics are for new groups."
+        )
     stratified = ""
     if parts.task == "classification" and parts.stream is None:
         stratified = ", stratified by class if each class has enough rows"
-    easy = "if rows are grouped (such as rows of one patient) or ordered in time"
-    advice = f"A random test set is too easy {easy}: use `--group` or `--time` then."
-    return f"The test set is {share}, drawn at random (seed {request.seed}){stratified}. {advice}"
+    return (
+        f"The test set is {share}, drawn at random (seed {request.seed}){stratified}. A random test "
+        "set is too easy if rows are grouped (such as rows of one patient) or ordered in time: use "
+        "`--group` or `--time` then."
+    )
 
 
 def _how_predicted(request: Request, measured: Measured) -> str:
@@ -390,9 +412,13 @@ def _how_predicted(request: Request, measured: Measured) -> str:
     if request.group is not None:
         folds = f" Rows of the same group (column {request.group!r}) are in the same fold."
     if measured.how == "cross-validation":
-        model = f"each of {len(measured.folds)} folds was predicted by a model trained on {training_rows}"
-        return f"{model}.{folds} The saved model was trained on all rows."
+        return (
+            f"each of {len(measured.folds)} folds was predicted by a model trained on "
+            f"{training_rows}.{folds} The saved model was trained on all rows."
+        )
     if request.time is not None:
         folds = f" Each fold was predicted from {training_rows}."
-    networks = f"{len(measured.truth):,} training rows were predicted by networks"
-    return f"{networks} that were neither trained nor stopped on them.{folds}"
+    return (
+        f"{len(measured.truth):,} training rows were predicted by networks that were neither trained "
+        f"nor stopped on them.{folds}"
+    )

@@ -140,5 +140,7 @@ def _location(point: NetworkPoint, rows: list[Row]) -> str:
         return ""
     names = layer_names(point.network)
     first_wrong = names[max(first_right - 1, last)]
-    advice = f"check its derivative and the delta that layer {first_right} passes back"
-    return f"the backward pass is right down to {names[first_right]} and wrong from {first_wrong} on: {advice}"
+    return (
+        f"the backward pass is right down to {names[first_right]} and wrong from {first_wrong} on: "
+        f"check its derivative and the delta that layer {first_right} passes back"
+    )

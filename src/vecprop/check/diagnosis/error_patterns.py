@@ -65,11 +65,9 @@ def ratio_in_words(r: float, rows: Iterable[int], precision: float, entries: int
     for n in counts:
         for sign, also in ((1, ""), (-1, ", and its sign is wrong")):
             if n > SMALL and near(sign * n):
-                why = "the sum over rows is not divided by N"
-                return f"the gradient is N = {n} times the expected one: {why}{also}"
+                return f"the gradient is N = {n} times the expected one: the sum over rows is not divided by N{also}"
             if n > SMALL and near(sign / n):
-                why = "a sum over rows is divided by N"
-                return f"the gradient is 1/N = 1/{n} of the expected one: {why}{also}"
+                return f"the gradient is 1/N = 1/{n} of the expected one: a sum over rows is divided by N{also}"
     special = {
         0.0: "the gradient is 0 everywhere",
         -1.0: "its sign is wrong",
@@ -142,8 +140,10 @@ def pattern(
         if same(given, J.T.ravel(), precision):
             return f"it is transposed: its entries are in the order of a {shape[1]} × {shape[0]} array"
         if shape[0] == shape[1] and same(np.diag(G), np.diag(J), precision) and not (G - np.diag(np.diag(G))).any():
-            missing = "the off-diagonal terms are missing (for a softmax, -y_i y_j)"
-            return f"only its diagonal is right, and the rest is 0: {missing}"
+            return (
+                "only its diagonal is right, and the rest is 0: the off-diagonal terms are missing (for a "
+                "softmax, -y_i y_j)"
+            )
     if precision > COARSE_COUNT:
         return ""
     places = np.flatnonzero(errors > precision * size if wrong is None else wrong)

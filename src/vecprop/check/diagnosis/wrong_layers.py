@@ -270,8 +270,9 @@ def _explanation(layer: Layer, X: np.ndarray, D: np.ndarray, saved: Any, delta: 
     except Exception:  # as in `wrong_layers`
         return ""
     if _agree(delta, np.einsum("iri->ri", jacobian) * D):
-        missing = "the off-diagonal terms are missing (for a softmax, -y_i y_j)"
-        return f": only the diagonal of its Jacobian is right, {missing}"
+        return (
+            ": only the diagonal of its Jacobian is right, the off-diagonal terms are missing (for a softmax, -y_i y_j)"
+        )
     if _agree(delta, np.einsum("iro,ri->ro", jacobian, D)):
         return ": its Jacobian is transposed"
     return ""

@@ -301,8 +301,10 @@ def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], g
     is_pair = isinstance(result, tuple) and len(result) == 2
     if gradient is None:
         if not is_pair:
-            fix = "return both, or pass the gradient as gradient=."
-            raise TypeError(f"The function must return (value, gradient), got {type(result).__name__}: {fix}")
+            raise TypeError(
+                f"The function must return (value, gradient), got {type(result).__name__}: return both, or "
+                "pass the gradient as gradient=."
+            )
         of = f.value if isinstance(f, Differentiable) else lambda *arguments: f(*arguments)[0]
         gradient_of, name = lambda *arguments: f(*arguments)[1], "The function"
         result = result[0]

@@ -169,8 +169,11 @@ def folder() -> Path | None:
         path = None
     if wrong or path is None:
         instead = "each process compiles them" if path is None else f"{path} is used instead"
-        problem = f"Compiled kernels cannot be stored in {' and '.join(wrong) or 'a home folder'}, so {instead}"
-        warnings.warn(f"{problem}: set VECPROP_CACHE_DIR to a folder that only you can write to.", stacklevel=2)
+        warnings.warn(
+            f"Compiled kernels cannot be stored in {' and '.join(wrong) or 'a home folder'}, so "
+            f"{instead}: set VECPROP_CACHE_DIR to a folder that only you can write to.",
+            stacklevel=2,
+        )
     return path
 
 

@@ -250,8 +250,10 @@ def _difference(cls: str, name: str, kernel, formula, arguments: tuple[np.ndarra
     if is_wrong.any():
         index = tuple(np.argwhere(is_wrong)[0])
         point = ", ".join(f"{argument[index[-1]]:g}" for argument in arguments)
-        values = f"{result[index]:g} in machine code and {expected[index]:g} by the formula"
-        return f"the {name} of {cls} is {values} at {point}, in {result.dtype}"
+        return (
+            f"the {name} of {cls} is {result[index]:g} in machine code and {expected[index]:g} by the "
+            f"formula at {point}, in {result.dtype}"
+        )
     single_results = []
     for k in range(arguments[0].size):
         single_results.append(kernel(*(argument[k : k + 1] for argument in arguments)))

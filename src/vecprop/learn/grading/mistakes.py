@@ -80,8 +80,7 @@ _EACH = "updated parameters are used: each is updated before the next gradient i
 
 def _step_at(P):
     """Return the formula of the moments with gradients at the parameters P."""
-    parameters = f"({P} for P, M, J in zip(ls_of_params, Ms, Js))"
-    return _STEP.replace("Js", f"backprop_gradients(X, T, *{parameters})")
+    return _STEP.replace("Js", f"backprop_gradients(X, T, *({P} for P, M, J in zip(ls_of_params, Ms, Js)))")
 
 
 def one_by_one(X, T, params, Ms, momentum: float, learning_rate: float) -> list[Array]:

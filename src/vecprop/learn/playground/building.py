@@ -54,8 +54,9 @@ def _loss_of(settings, classes):
     if name != "cross_entropy":
         return catalog.named(catalog.LOSSES)[name]()
     if not classes:
-        advice = "choose auto or squared error."
-        raise SettingsError(f"The cross-entropy needs classes, but the targets are numeric: {advice}")
+        raise SettingsError(
+            "The cross-entropy needs classes, but the targets are numeric: choose auto or squared error."
+        )
     return SoftmaxCrossEntropy()
 
 

@@ -56,8 +56,10 @@ class PlaygroundTable:
         rows, columns = frame.shape
         _require_few(rows, columns)
         if rows < 4 or columns < 3:
-            needed = "at least 4 rows and 3 columns are needed (two axes and the target)"
-            raise TableError(f"The table has {rows} rows and {columns} columns, but {needed}.")
+            raise TableError(
+                f"The table has {rows} rows and {columns} columns, but at least 4 rows and 3 columns are "
+                "needed (two axes and the target)."
+            )
         self.frame = frame
         self.columns = [str(name) for name in frame.columns]
         self.notes: list[str] = frame.attrs.get("notes", [])
@@ -189,8 +191,10 @@ class PlaygroundTable:
         complete = np.isfinite([column.numbers for column in values.values()]).all(axis=0)
         self.notes = list(dict.fromkeys(self.notes + self._notes_on_target(target, values[target])))
         if complete.sum() < 4:
-            few = f"Only {complete.sum()} rows have a value in each of {x!r}, {y!r} and {target!r}"
-            raise TableError(f"{few}, but 4 are needed: choose other columns.")
+            raise TableError(
+                f"Only {complete.sum()} rows have a value in each of {x!r}, {y!r} and {target!r}, but 4 are "
+                "needed: choose other columns."
+            )
         axes = []
         positions = []
         for name, (numbers, categories, has_dates) in values.items():
@@ -231,8 +235,9 @@ class PlaygroundTable:
         names = as_names(series)
         categories = sorted(set(names) - {MISSING})
         if len(categories) > MOST_CLASSES:
-            many = f"Column {name!r} has {len(categories):,} categories"
-            raise TableError(f"{many}, but the limit is {MOST_CLASSES}: choose another.")
+            raise TableError(
+                f"Column {name!r} has {len(categories):,} categories, but the limit is {MOST_CLASSES}: choose another."
+            )
         indices = {category: index for index, category in enumerate(categories)}
         numbers = np.array([indices.get(category, np.nan) for category in names], float)
         return ColumnValues(numbers, tuple(map(_shown, categories)))

@@ -63,8 +63,10 @@ def trace(
         raise TypeError(f"network must be a Network, got {type(network).__name__}.")
     theta = np.array(checked_theta(network, theta))
     if theta.ndim != 1 or theta.dtype.kind != "f":
-        advice = "trace real parameters of one member at a time, for example theta[0]"
-        raise ValueError(f"theta has shape {theta.shape} and dtype {theta.dtype}: {advice}.")
+        raise ValueError(
+            f"theta has shape {theta.shape} and dtype {theta.dtype}: trace real parameters of one member "
+            "at a time, for example theta[0]."
+        )
     batch = network._batch(theta, X, T, sample_weight)
     if batch.X.ndim != 2 or batch.members:
         raise ValueError(f"X has shape {batch.X.shape}: trace one member at a time, for example X[0].")

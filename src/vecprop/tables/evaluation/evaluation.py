@@ -244,8 +244,10 @@ def _require_arguments(model, roles: Mapping[str, Any]) -> None:
     if isinstance(model, TableModel):
         check_is_fitted(model)
     if not hasattr(model, "predict"):
-        advice = "pass a fitted model, such as load(path), and then the table"
-        raise RequestError(f"evaluate takes a model, not a {type(model).__name__}: {advice}.")
+        raise RequestError(
+            f"evaluate takes a model, not a {type(model).__name__}: pass a fitted model, such as "
+            "load(path), and then the table."
+        )
     if hasattr(model, "classes_") and not hasattr(model, "predict_proba"):
         raise RequestError(f"{type(model).__name__} has no predict_proba, which the metrics of classes need.")
 
@@ -338,9 +340,10 @@ def _with_cross_validated_baselines(evaluation: Evaluation, y: np.ndarray) -> Ev
     fold = Dependence(groups=evaluation.groups).folds(evaluation.truth, FOLDS, evaluation.seed)
     parts = Parts.untested(task_of(model), evaluation.X, y, evaluation.weight)
     baselines = baselines_by_folds(model, parts, splits(fold, is_time=False), evaluation.seed)
-    baseline_rows = f"{rows - rows // FOLDS:,} rows of this table in each fold"
-    model_rows = f"the model on {model.trained_rows_.rows:,} rows"
-    note = f"Baselines were fitted on {baseline_rows}, {model_rows}: pass training= to fit them on the same rows."
+    note = (
+        f"Baselines were fitted on {rows - rows // FOLDS:,} rows of this table in each fold, the "
+        f"model on {model.trained_rows_.rows:,} rows: pass training= to fit them on the same rows."
+    )
     return replace(evaluation, predictions=evaluation.predictions | baselines, notes=[*evaluation.notes, note])
 
 

@@ -73,8 +73,7 @@ class Judgement:
         for metric in self.both.metrics:
             if metric in (self.both._loss, "r2", "d2_log_loss"):
                 scores, _ = self.both._compared(metric)
-                random = f"{scores[RANDOM].value} on random rows"
-                values.append(f"the {title(metric)} is {scores[OURS].value} ({random})")
+                values.append(f"the {title(metric)} is {scores[OURS].value} ({scores[RANDOM].value} on random rows)")
         return f"{headline} on {self.relation.rows}: {' and '.join(values)}, {self.relation.source}."
 
     def applied(self, verdict: Verdict) -> Verdict:

@@ -290,11 +290,15 @@ class Measured(SuggestsNames):
 def worries_of(measured: Measured) -> Iterator[str]:
     """Yield problems with the baselines, the probabilities, the rows and training."""
     if measured.trained_on:
-        rows = f"{measured.trained_on} of {len(measured.truth)} rows"
-        yield f"{rows} are also training rows, so the metrics are too optimistic."
+        yield (
+            f"{measured.trained_on} of {len(measured.truth)} rows are also training rows, so the metrics "
+            "are too optimistic."
+        )
     if measured.how == "out of fold":
-        unseen = "used it neither for training nor for early stopping"
-        yield f"Without a test set, each training row is predicted by networks that {unseen}. {CHANCE}"
+        yield (
+            "Without a test set, each training row is predicted by networks that used it neither for "
+            f"training nor for early stopping. {CHANCE}"
+        )
     yield from _worries_of_baselines(measured)
     yield from _worries_of_few_rows(measured)
     yield from _worries_of_training(measured.model)

@@ -61,14 +61,17 @@ def _summary_of_numbers(measured, rows: str) -> str:
     is_interval = "coverage" in measured.metrics
     constant = "median" if is_interval else "mean"
     error, naive_error = compared([measured.metrics["mae"], _naive_error(measured)])
-    naive = f"always predicting the {constant} is off by {naive_error.value}"
-    errors = f"predictions are off by {error.value} on average; {naive}."
+    errors = (
+        f"predictions are off by {error.value} on average; always predicting the {constant} is off by "
+        f"{naive_error.value}."
+    )
     if not is_interval:
         return f"On {rows}, {errors}"
     low, _, high = levels_of(measured.model)
     share, wanted = percents(measured.metrics["coverage"].value, high - low)
-    within = f"{share} have a target within the predicted interval, which should contain {wanted}"
-    return f"Of {rows}, {within}. The {errors}"
+    return (
+        f"Of {rows}, {share} have a target within the predicted interval, which should contain {wanted}. The {errors}"
+    )
 
 
 def _naive_error(measured) -> Estimate:

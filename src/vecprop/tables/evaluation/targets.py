@@ -60,9 +60,10 @@ def target_of(frame: Frame, target: str, task: Task, reading: NumberReading | No
     is_wrong = ~np.isfinite(numbers)
     if is_wrong.any():
         problem = f"not {reading}" if is_unread.any() else "infinite"
-        values = f"{is_wrong.sum()} value(s) that are {problem}, such as {first_of(y, is_wrong)}"
-        advice = "fix them, or pass --task classification if they are classes"
-        raise TableError(f"The target column {target!r} has {values}: {advice}.")
+        raise TableError(
+            f"The target column {target!r} has {is_wrong.sum()} value(s) that are {problem}, such as "
+            f"{first_of(y, is_wrong)}: fix them, or pass --task classification if they are classes."
+        )
     return numbers
 
 
@@ -199,8 +200,10 @@ def predictions(model, frame: Frame, coverage: float | None = None) -> Frame:
     with errors_of_steps(model):
         if hasattr(model, "predict_proba"):
             if coverage is not None:
-                advice = "leave out coverage (--interval)"
-                raise RequestError(f"Prediction intervals need a regressor, but this model is a classifier: {advice}.")
+                raise RequestError(
+                    "Prediction intervals need a regressor, but this model is a classifier: leave out coverage "
+                    "(--interval)."
+                )
             P = model.predict_proba(rows)
             classes = decided(P, getattr(model, "threshold_", None), model)
             columns = {"prediction": model.classes_[classes]}

@@ -136,8 +136,10 @@ def verdict_of(measured, worries: list[str]) -> Verdict:
         headline = f"Not distinguishable from {listed(undecided)}"
     else:
         level = UNCLEAR
-        rows = f"n = {described_rows(measured)}"
-        headline = f"{UNCLEAR.capitalize()} ({rows}) whether the model is better than {listed(undecided)}"
+        headline = (
+            f"{UNCLEAR.capitalize()} (n = {described_rows(measured)}) whether the model is better than "
+            f"{listed(undecided)}"
+        )
     baseline = _lowest(losses, candidates)
     says = f"{headline}: {subject} is {_comparison(measured, baseline)}"
     if beaten and candidates is not beaten:
@@ -169,8 +171,10 @@ def _comparison(measured, baseline: str) -> str:
     """Return the loss of the model, the loss of a baseline, and their difference as text."""
     scores, margins = measured._compared(measured._loss)
     explanation = " (which ignores the inputs)" if baseline == NAIVE else ""
-    losses = f"{scores[OURS].value}, compared with {scores[baseline].value} for {baseline}{explanation}"
-    text = f"{losses}; the difference is {margins[baseline]}."
+    text = (
+        f"{scores[OURS].value}, compared with {scores[baseline].value} for {baseline}{explanation}; "
+        f"the difference is {margins[baseline]}."
+    )
     if baseline == NAIVE and measured.margins[NAIVE].low > 0:
         for guess in guesses(measured):
             text += f" But {guess}."

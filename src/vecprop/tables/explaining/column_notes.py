@@ -58,8 +58,13 @@ class TrainedRows:
         if duplicates <= rows * share + 3 * np.sqrt(rows * share * (1 - share)):
             return 0, []
         about = "" if len(self.digests) == self.rows else "About "
-        note = f"{about}{duplicates} of {rows} rows are exact duplicates of training rows"
-        return duplicates, [Note(f"{note}, so results on them are too optimistic.", "trust")]
+        return duplicates, [
+            Note(
+                f"{about}{duplicates} of {rows} rows are exact duplicates of training rows, so results on "
+                "them are too optimistic.",
+                "trust",
+            )
+        ]
 
 
 def digests(encoder: Encoder, frame: Frame, y: np.ndarray) -> np.ndarray:
@@ -129,8 +134,13 @@ def leaks(
         if share >= EXPLAINED:
             notes.append(Note(f"Column {name!r} predicts the target almost perfectly: {IF_KNOWN}", "trust", name))
         elif pattern:
-            advice = "leave it out if it is filled in after the target is known."
-            notes.append(Note(f"Column {name!r} {pattern}: {advice}", "trust", name))
+            notes.append(
+                Note(
+                    f"Column {name!r} {pattern}: leave it out if it is filled in after the target is known.",
+                    "trust",
+                    name,
+                )
+            )
         elif share >= strong_share and len(y) >= ALONE_FROM:
             shares[name] = share
     return notes, shares
@@ -172,8 +182,10 @@ def strong_columns(shares: Mapping[str, float], T: np.ndarray, Y: np.ndarray) ->
         if 1 - share > factor * unexplained:
             continue
         strength = "nearly as well as" if 1 - share > unexplained else "at least as well as"
-        explained = f"it explains {share:.0%} of the target's variance, the model {1 - unexplained:.0%}"
-        text = f"Column {name!r} alone predicts {strength} the model ({explained}): {IF_KNOWN}"
+        text = (
+            f"Column {name!r} alone predicts {strength} the model (it explains {share:.0%} of the "
+            f"target's variance, the model {1 - unexplained:.0%}): {IF_KNOWN}"
+        )
         notes.append(Note(text, "trust", name))
     return notes
 
@@ -210,15 +222,23 @@ def odd_targets(frame: Frame, y: np.ndarray, named: str) -> list[str]:
         if isinstance(value, str) and TOTAL.fullmatch(value.strip().casefold()):
             is_total |= (frame[name] == value).sum() <= rows / MIN_LEAK_ROWS
     if is_total:
-        total = f"{named} in {where} ({y[first]:.6g}) may be the total of the other rows"
-        return [Note(f"{total}: leave it out if so.", "trust")]
+        return [
+            Note(
+                f"{named} in {where} ({y[first]:.6g}) may be the total of the other rows: leave it out if so.", "trust"
+            )
+        ]
     jumps = np.divide(far[:-1], far[1:], where=far[1:] > 0, out=np.zeros(len(far) - 1))
     count = jumps.argmax()
     if jumps[count] < JUMP:
         return []
     more = f" and extreme in {count} more rows" if count else ""
-    times = f"{jumps[count]:.1g} times as far from the median as other rows"
-    return [Note(f"{named} is {y[first]:.6g} in {where}{more}, {times}: remove rows with wrong values.", "trust")]
+    return [
+        Note(
+            f"{named} is {y[first]:.6g} in {where}{more}, {jumps[count]:.1g} times as far from the median "
+            "as other rows: remove rows with wrong values.",
+            "trust",
+        )
+    ]
 
 
 FEW_ROWS = 5
@@ -239,12 +259,15 @@ def odd_classes(y: np.ndarray, named: str) -> list[str]:
     if classes.dtype.kind not in "iuf" and Evidence.of(texts).reading():
         notes.append(f"dates such as {texts[0]!r} are classes: {DATES}, and use TabularRegressor (--task regression)")
     elif separator := tag_separator(texts):
-        combinations = f"each of the {len(texts)} combinations of names with {separator!r} is a class"
-        notes.append(f"{combinations}: train a model for each name, with a target of yes or no")
+        notes.append(
+            f"each of the {len(texts)} combinations of names with {separator!r} is a class: train a model "
+            "for each name, with a target of yes or no"
+        )
     is_rare = counts < min(FEW_ROWS, len(y) / 20)
     if is_rare.any() and 2 * len(classes) <= len(y):
         rarest = counts.argmin()
-        example = f"{classes.tolist()[rarest]!r} ({counts[rarest]} of {len(y)})"
-        few = f"{is_rare.sum()} class(es) have fewer than {FEW_ROWS} rows, such as {example}"
-        notes.append(f"{few}: merge rare classes, or add rows")
+        notes.append(
+            f"{is_rare.sum()} class(es) have fewer than {FEW_ROWS} rows, such as "
+            f"{classes.tolist()[rarest]!r} ({counts[rarest]} of {len(y)}): merge rare classes, or add rows"
+        )
     return [note_about(named, note) for note in notes if note]

@@ -244,16 +244,19 @@ class Comparison:
             is_expected = self.is_sample or profile.rare
             if is_expected and self.chance(tally.beyond, profile.rare, "greater") >= self.level:
                 return ""
-            new = f"have categories that did not occur in training, such as {tally.farthest!r}"
-            return f"{tally.beyond} of {tally.rows} rows {new}"
+            return (
+                f"{tally.beyond} of {tally.rows} rows have categories that did not occur in training, such as "
+                f"{tally.farthest!r}"
+            )
         if not self.is_outside():
             return ""
         low = part.shown(profile.values[0])
         high = part.shown(profile.values[-1])
         unit = " days" if part.kind == "dates" else ""
-        farthest = f"the farthest ({part.shown(tally.farthest)}) by {profile.distance(tally.farthest):.4g}{unit}"
-        outside = f"outside the training range {low} to {high}, {farthest}"
-        return f"{tally.beyond} of {tally.rows} values are {outside}"
+        return (
+            f"{tally.beyond} of {tally.rows} values are outside the training range {low} to {high}, the "
+            f"farthest ({part.shown(tally.farthest)}) by {profile.distance(tally.farthest):.4g}{unit}"
+        )
 
     def is_outside(self) -> bool:
         """Return whether the values outside the training range are too many or too far to be chance.

@@ -95,13 +95,16 @@ class Relation:
         name = repr(self.column)
         count = f"{self.values.max() + 1} groups in {len(self.values)} rows"
         if self.is_time:
-            too_easy = f"The target follows the time {name}, so random test rows are too easy"
-            text = f"{too_easy}: pass time={name} (--time) to predict later rows."
+            text = (
+                f"The target follows the time {name}, so random test rows are too easy: pass time={name} "
+                "(--time) to predict later rows."
+            )
         elif self.column == COPIES:
             text = f"Many {COPIES} ({count}): if they are repeated measurements, pass their groups (--group)."
         else:
-            advice = f"pass groups={name} (--group) to predict new groups."
-            text = f"Rows with the same {name} are similar ({count}): {advice}"
+            text = (
+                f"Rows with the same {name} are similar ({count}): pass groups={name} (--group) to predict new groups."
+            )
         return Note(text, "trust", self.column)
 
     @property

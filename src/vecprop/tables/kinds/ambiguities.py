@@ -202,8 +202,10 @@ def note_on_typos(texts: list[str], counts: np.ndarray) -> str:
     order = np.argsort(counts, kind="stable")[:_FEW_TEXTS]
     for rare, frequent in combinations(order, 2):
         if counts[rare] <= _RARE * counts[frequent] and _differ_by_a_letter(texts[rare], texts[frequent]):
-            rows = f"{texts[rare]!r} ({counts[rare]} rows) and {texts[frequent]!r} ({counts[frequent]} rows)"
-            return f"{rows} differ by a letter: {_SPELL}"
+            return (
+                f"{texts[rare]!r} ({counts[rare]} rows) and {texts[frequent]!r} ({counts[frequent]} rows) "
+                f"differ by a letter: {_SPELL}"
+            )
     return ""
 
 
@@ -309,8 +311,10 @@ def note_on_times(texts: list[str], name: str) -> str:
     short = next((text for text in texts if text.count(":") == 1), "")
     if not short or not any(text.count(":") == 2 for text in texts):
         return ""
-    setting = f"set columns={{{name!r}: 'number'}} (--numbers)"
-    return f"{short!r} is read as hours and minutes: write 0:{short} for minutes, or {setting}"
+    return (
+        f"{short!r} is read as hours and minutes: write 0:{short} for minutes, or set "
+        f"columns={{{name!r}: 'number'}} (--numbers)"
+    )
 
 
 def note_on_days(days: np.ndarray, name: str) -> str:
@@ -516,8 +520,10 @@ def note_on_order(texts: list[str], reading: DateReading) -> str:
     if any(re.match("day[-/.]", form) for form in reading.forms):
         order = "day first"
         opposite = "month first"
-    setting = f"set date_format={order!r} or {opposite!r} (--date-format)"
-    return f"dates such as {texts[0]!r} are ambiguous and read {order}: {setting}"
+    return (
+        f"dates such as {texts[0]!r} are ambiguous and read {order}: set date_format={order!r} or "
+        f"{opposite!r} (--date-format)"
+    )
 
 
 def note_on_short_years(texts: list[str], reading: DateReading) -> str:
@@ -583,8 +589,10 @@ class ColumnOptions:
         if self.decimal not in (None, ".", ","):
             raise ValueError(f"{self.decimal!r} is not a decimal separator: use '.' or ','.")
         if self.date_format and not _is_format(self.date_format):
-            formats = "a format such as %d.%m.%Y, or 'day first', 'month first' or 'excel'"
-            raise ValueError(f"{self.date_format!r} is not a date format: use {formats}.")
+            raise ValueError(
+                f"{self.date_format!r} is not a date format: use a format such as %d.%m.%Y, or 'day first', "
+                "'month first' or 'excel'."
+            )
 
     def kind(self, name: str) -> str | None:
         """Return the kind of a column, or None if it is not set."""

@@ -154,8 +154,10 @@ def _number(series, texts: list[str], sign: str | None, decimal: Callable[[], st
     other = "," if sign == "." else "."
     value = reading.value(examples[0])
     other_value = NumberReading.of(examples[:1], other).value(examples[0])
-    note = f"{examples[0]!r} is read as {value:g}, but may also be {other_value:g}"
-    return reading, f"{note}: set decimal={sign!r} or {other!r} (--decimal)"
+    return reading, (
+        f"{examples[0]!r} is read as {value:g}, but may also be {other_value:g}: set decimal={sign!r} "
+        f"or {other!r} (--decimal)"
+    )
 
 
 def target_reading(y, name: str, frame, options: ColumnOptions) -> tuple[NumberReading, str]:

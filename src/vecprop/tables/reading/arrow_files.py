@@ -50,9 +50,10 @@ def common_schema(files: Sequence[Path], footers: dict[Path, Any] | None = None)
             schema = unify_schemas([schema, file_schema], promote_options="permissive")
         except ArrowException:
             name = next(name for name in names if not _go_together(schema.field(name), file_schema.field(name)))
-            types = f"type {file_schema.field(name).type}, but {schema.field(name).type} in {files[0]}"
-            advice = "write all files of a table with the same types"
-            raise TableError(f"{file}: column {name!r} has {types}: {advice}.") from None
+            raise TableError(
+                f"{file}: column {name!r} has type {file_schema.field(name).type}, but "
+                f"{schema.field(name).type} in {files[0]}: write all files of a table with the same types."
+            ) from None
     return schema
 
 

@@ -32,8 +32,10 @@ def require_room(path: Path, size: float, *, is_whole: bool = True) -> None:
         limit = PART * free
         advice = "read it in chunks with read_chunks, or fit with memory="
     if size > limit:
-        needs = f"needs more than {limit / 1e9:.2g} GB of memory, {limit / path.stat().st_size:.3g} times its size"
-        raise TableError(f"{path} {needs}: {advice}.")
+        raise TableError(
+            f"{path} needs more than {limit / 1e9:.2g} GB of memory, {limit / path.stat().st_size:.3g} "
+            f"times its size: {advice}."
+        )
 
 
 def require_room_for_members(path: Path) -> None:

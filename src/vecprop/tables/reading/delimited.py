@@ -118,8 +118,11 @@ class DelimitedFile:
             yield Note(f"{name}: skipped {self.above} line(s) above the header, such as {titles[0][:40]!r}.")
         damage = _DAMAGE.search(text)
         if self.encoding == "cp1252":
-            guess = f"{name} is not UTF-8, so it is read as cp1252, Western European text"
-            yield Note(f"{guess}: save it as UTF-8 if its text looks wrong.", "encoding")
+            yield Note(
+                f"{name} is not UTF-8, so it is read as cp1252, Western European text: save it as UTF-8 if "
+                "its text looks wrong.",
+                "encoding",
+            )
         elif damage:
             yield Note(f"{name} has damaged characters, such as {damage[0]!r}: export it again as UTF-8.")
         quotes = _QUOTES.search(text)
@@ -132,17 +135,22 @@ class DelimitedFile:
         blocks, ends = numbered_rows(lines[self.above :], self.separator)
         second = second_header(blocks)
         if second:
-            place = f"{name}, line {self.above + ends[second]}"
-            message = "looks like the header of a second table, but is read as a row"
-            yield Note(f"{place}: {message}: save each table in a separate file.")
+            yield Note(
+                f"{name}, line {self.above + ends[second]}: looks like the header of a second table, but is "
+                "read as a row: save each table in a separate file."
+            )
         rows = rows_of(table, self.separator)
         if len(rows) > 3 and not any(map(is_number, rows[1])) and differ_from_numbers(rows[1], rows[2:]):
-            message = "contains text where other rows contain numbers: remove it if it is a second header or units"
-            yield Note(f"{name}: the first row {message}.")
+            yield Note(
+                f"{name}: the first row contains text where other rows contain numbers: remove it if it is a "
+                "second header or units."
+            )
         if names_are_values(rows):
             shown = ", ".join(map(repr, rows[0][:5]))
-            message = f"the header ({shown}) looks like data: if it is a row, insert a header above it"
-            yield Note(f"{name}, line {self.above + 1}: {message}.")
+            yield Note(
+                f"{name}, line {self.above + 1}: the header ({shown}) looks like data: if it is a row, insert "
+                "a header above it."
+            )
 
     def read(self, target: str | None = None):
         """Return the table as text. In the target column, only empty values are missing (see `known_target`)."""
@@ -216,8 +224,7 @@ class DelimitedFile:
         candidates = frame.index[frame.iloc[:, 0] == frame.columns[0]]
         headers = [line for line in candidates if (frame.loc[line].str.strip() == frame.columns).all()]
         if headers:
-            message = "repeated header, read as a row: remove it."
-            self.notes.append(f"{self.path.name}, {listed(headers)}: {message}")
+            self.notes.append(f"{self.path.name}, {listed(headers)}: repeated header, read as a row: remove it.")
         self.notes += notes_on_totals(frame, self.path.name)
         frame.attrs |= {"notes": [*self.notes, *notes], "is_text": True}
         return frame
@@ -340,16 +347,20 @@ class RowValidator:
             try:
                 list(csv.reader(lines, delimiter=self.separator, skipinitialspace=True, strict=True))
             except csv.Error:
-                mark = "a quotation mark at the start of a value joins these lines into one value"
-                advice = "remove the mark, or close the value with another mark before the separator"
-                raise TableError(f"{self.path}, lines {numbers[0]} to {numbers[-1]}: {mark}: {advice}.") from None
+                raise TableError(
+                    f"{self.path}, lines {numbers[0]} to {numbers[-1]}: a quotation mark at the start of a value "
+                    "joins these lines into one value: remove the mark, or close the value with another mark "
+                    "before the separator."
+                ) from None
             if self.columns > 1 and all(line.count(self.separator) + 1 == self.columns for line in lines):
                 self.swallowed.append(f"{numbers[0]}-{numbers[-1]}")
         if len(row) > self.columns:
             message = f"the row has {len(row)} values, but the header names {self.columns} columns"
             sign = SEPARATORS.get(self.separator, "space")
-            advice = f"fix the row, or quote values that contain the separator ({sign})."
-            raise TableError(f"{self.path}, line {numbers[-1]}: {message}; {advice}")
+            raise TableError(
+                f"{self.path}, line {numbers[-1]}: {message}; fix the row, or quote values that contain the "
+                f"separator ({sign})."
+            )
         if len(row) < self.columns:
             self.short.append(numbers[-1])
 
@@ -357,11 +368,15 @@ class RowValidator:
         """Return sentences on suspicious rows."""
         notes = []
         if self.short:
-            message = f"fewer values than the {self.columns} columns; the last columns are read as missing."
-            notes.append(f"{self.path.name}, {listed(self.short)}: {message}")
+            notes.append(
+                f"{self.path.name}, {listed(self.short)}: fewer values than the {self.columns} columns; the "
+                "last columns are read as missing."
+            )
         if self.swallowed:
-            message = "a quoted value spans these lines, and each looks like a row: remove stray quotation marks."
-            notes.append(f"{self.path.name}, {listed(self.swallowed)}: {message}")
+            notes.append(
+                f"{self.path.name}, {listed(self.swallowed)}: a quoted value spans these lines, and each "
+                "looks like a row: remove stray quotation marks."
+            )
         return notes
 
 
@@ -375,8 +390,9 @@ def notes_on_totals(frame, name: str) -> list[str]:
         lines = frame.index[frame[column].map(is_total, na_action="ignore").eq(True)]
         if 0 < len(lines) <= max(len(frame) / 5, 1):
             label = frame[column][lines[-1]]
-            message = "looks like a total or a footer, but is read as a row: remove it"
-            notes.append(f"{name}, {listed(lines)}: {label!r} {message}.")
+            notes.append(
+                f"{name}, {listed(lines)}: {label!r} looks like a total or a footer, but is read as a row: remove it."
+            )
     return notes
 
 
@@ -400,8 +416,10 @@ def known_target(target, classes: Sequence[str], file: str) -> tuple[Any, list[s
     if not len(counts):
         return target, []
     shown = ", ".join(f"{word!r} ({count})" for word, count in counts.head(5).items())
-    message = f"{file}: these values of the target {target.name!r} are read as missing: {shown}"
-    return target.mask(is_word), [f"{message}; list classes among them in --classes."]
+    return target.mask(is_word), [
+        f"{file}: these values of the target {target.name!r} are read as missing: {shown}; list "
+        "classes among them in --classes."
+    ]
 
 
 def listed(numbers: Sequence[Any]) -> str:

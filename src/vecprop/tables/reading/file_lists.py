@@ -80,8 +80,10 @@ def files_of(paths: Paths) -> list[Path]:
     kind = _kind(files[0])
     for file in files[1:]:
         if _kind(file) != kind:
-            kinds = f"{kind or 'unknown'} and {_kind(file) or 'unknown'}"
-            raise TableError(f"{files[0]} and {file} differ in kind ({kinds}): all files of a table must have one.")
+            raise TableError(
+                f"{files[0]} and {file} differ in kind ({kind or 'unknown'} and {_kind(file) or 'unknown'}): "
+                "all files of a table must have one."
+            )
     return files
 
 
@@ -93,8 +95,10 @@ def _files_in(folder: Path) -> list[Path]:
         if is_ignored or not file.is_file():
             continue
         if not _kind(file):
-            advice = "move it out of the folder, prefix its name with _, or pass a list of the table's files."
-            raise TableError(f"{file} has no suffix of a table (.parquet, .arrow, .csv, .csv.gz, …): {advice}")
+            raise TableError(
+                f"{file} has no suffix of a table (.parquet, .arrow, .csv, .csv.gz, …): move it out of the "
+                "folder, prefix its name with _, or pass a list of the table's files."
+            )
         remedy = f'pass pyarrow.dataset.dataset({str(folder)!r}, partitioning="hive") instead'
         require_all_columns(file, folder, remedy)
         files.append(existing(file))

@@ -59,8 +59,9 @@ def as_frame(table, estimator=None, target: str | None = None, classes: Sequence
     if not (frame.index.name == "line" and frame.attrs):  # lines of a file
         frame = with_index(frame)
     if not len(frame) or not frame.shape[1]:
-        sizes = f"{len(frame)} row(s) and {frame.shape[1]} column(s)"
-        raise TableError(f"The table has {sizes}: at least one of each is required.")
+        raise TableError(
+            f"The table has {len(frame)} row(s) and {frame.shape[1]} column(s): at least one of each is required."
+        )
     unusual = {name: plain for name in frame.columns if (plain := plain_column(frame[name])) is not None}
     return frame.assign(**unusual) if unusual else frame
 

@@ -67,12 +67,16 @@ def require_text(path: Path, start: bytes) -> None:
 def require_plain_layout(path: Path, lines: Sequence[str], separator: str) -> None:
     """Raise an error if lines are drawn between the rows or columns of a table, or if its columns are aligned."""
     if any(_DRAWN.fullmatch(line.strip()) for line in lines[:3]):
-        advice = "export it as CSV, for example with psql --csv, mysql --batch or sqlite3 -csv -header"
-        raise TableError(f"{path} is a table drawn with lines: {advice}.")
+        raise TableError(
+            f"{path} is a table drawn with lines: export it as CSV, for example with psql --csv, mysql "
+            "--batch or sqlite3 -csv -header."
+        )
     is_aligned = all(re.search(r"\S {2,}\S", line) for line in lines[:20])
     if is_aligned and len(lines) > 1 and separator != " " and separator not in lines[0]:
-        advice = "save it as CSV, for example with pandas.read_fwf and to_csv"
-        raise TableError(f"{path} has columns of fixed width, without separators: {advice}.")
+        raise TableError(
+            f"{path} has columns of fixed width, without separators: save it as CSV, for example with "
+            "pandas.read_fwf and to_csv."
+        )
 
 
 def title_lines(lines: Sequence[str], separator: str) -> tuple[int, str]:

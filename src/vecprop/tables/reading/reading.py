@@ -36,8 +36,9 @@ def _read_excel(files: Sequence[Path]):
     """Read the first sheet of a workbook as a data frame. The index contains row numbers of the sheet."""
     path = files[0]
     if len(files) > 1:
-        advice = "save them as Parquet or CSV to read them together"
-        raise TableError(f"{path} is one of several Excel workbooks: {advice}.")
+        raise TableError(
+            f"{path} is one of several Excel workbooks: save them as Parquet or CSV to read them together."
+        )
     imported("openpyxl", "Reading an Excel file", "tables")
     try:
         cells, book = _cells_of(path)

@@ -159,9 +159,11 @@ def require_room_for_text(files: Sequence[Path], limit: int) -> None:
         return
     shown = files[0].parent if len(files) > 1 else files[0]
     name = shown.name.partition(".")[0] or "table"
-    table = f"{shown} contains {size / 1e9:.2g} GB of text, which need about {needed / 1e9:.2g} GB as a table"
-    advice = f"convert it to Parquet, which can be read in chunks: `vecprop convert {shown} {name}-parquet`"
-    raise TableError(f"{table}, but only {limit / 1e9:.2g} GB are free; {advice}.")
+    raise TableError(
+        f"{shown} contains {size / 1e9:.2g} GB of text, which need about {needed / 1e9:.2g} GB as a "
+        f"table, but only {limit / 1e9:.2g} GB are free; convert it to Parquet, which can be read in "
+        f"chunks: `vecprop convert {shown} {name}-parquet`."
+    )
 
 
 def sampled_rows(limit: int, sizes: RowSizes, parts: TableParts) -> int:
@@ -169,8 +171,10 @@ def sampled_rows(limit: int, sizes: RowSizes, parts: TableParts) -> int:
     largest = max(parts.parts, key=lambda part: part.rows)
     if largest.rows > sizes.at_once(limit):
         needed = largest.rows / sizes.at_once(1)
-        advice = f"allow {(needed + PROGRAM) / 1e9:.2g} GB of memory, or write files with smaller row groups."
-        raise TableError(f"{largest.place} has {largest.rows} rows, which must be read at once: {advice}")
+        raise TableError(
+            f"{largest.place} has {largest.rows} rows, which must be read at once: allow "
+            f"{(needed + PROGRAM) / 1e9:.2g} GB of memory, or write files with smaller row groups."
+        )
     rows = int(SHARE_OF_SAMPLE * limit / (sizes.encoded + COPIES * sizes.raw))
     if rows < MIN_SAMPLED:
         raise TableError(

@@ -106,5 +106,7 @@ def described(losses) -> str:
     if not len(ends):
         return f"None of the {len(losses)} starts finished: all diverged or reached the time limit."
     best, median, worst = np.quantile(ends, [0, 0.5, 1])
-    summary = f"the best loss is {best:.4g}, the median {median:.4g}, the worst {worst:.4g}"
-    return f"{len(ends)} of {len(losses)} starts finished: {summary}."
+    return (
+        f"{len(ends)} of {len(losses)} starts finished: the best loss is {best:.4g}, the median "
+        f"{median:.4g}, the worst {worst:.4g}."
+    )

@@ -127,8 +127,10 @@ def training(measured: Measured, seconds: float | None) -> Html:
     networks = sum(len(ensemble) for ensemble in model._ensembles)
     parameters = sum(ensemble.theta.size for ensemble in model._ensembles)
     time = "" if seconds is None else f" in {seconds:.1f} s"
-    rows = f"{model.trained_rows_.rows:,} rows"
-    text = f"An ensemble of {networks} networks ({parameters:,} parameters) was trained on {rows}{time}."
+    text = (
+        f"An ensemble of {networks} networks ({parameters:,} parameters) was trained on "
+        f"{model.trained_rows_.rows:,} rows{time}."
+    )
     text += " Each network holds out some rows and keeps the parameters with the lowest loss on them."
     losses = ""
     if model._histories:

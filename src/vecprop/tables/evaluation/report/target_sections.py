@@ -124,9 +124,11 @@ def calibration_of_classes(measured: Measured) -> Html:
         quantity = "probability of the predicted class"
     chance = measured.predicted[np.arange(len(classes)), classes]
     is_true = measured.truth == classes
-    line = "Below the dotted line, the probabilities are too high; above it, they are too low."
-    bars = "Gray bars show how often each probability occurs."
-    text = f"Observed frequency against the {quantity}, with {intervals_of(measured)}. {line} {bars}"
+    text = (
+        f"Observed frequency against the {quantity}, with {intervals_of(measured)}. Below the dotted "
+        "line, the probabilities are too high; above it, they are too low. Gray bars show how often "
+        "each probability occurs."
+    )
     return picture(text, draw.calibration, chance[is_known], is_true[is_known], quantity, height=3.5)
 
 
