@@ -82,7 +82,7 @@ def test_the_fastest_engine_that_supports_a_network_is_chosen():
 @pytest.mark.parametrize("lacks", [None, "Numba is missing"])
 def test_the_warning_of_the_reference_engine_names_the_line_of_the_caller(monkeypatch, lacks):
     monkeypatch.setattr(sys.modules["vecprop.train.trainer"], "missing", lambda: lacks)
-    monkeypatch.setattr(sys.modules["vecprop.train.trainer"], "_said", set())
+    monkeypatch.setattr(sys.modules["vecprop.train.trainer"], "_warned", set())
     with pytest.warns(UserWarning, match=f"on the reference engine, which is slower: {lacks or 'Own'}") as caught:
         vp.train(OWN, OWN.init(0), X, T, optimizer=vp.Adam(), epochs=1)
     assert caught[0].filename == __file__

@@ -33,7 +33,7 @@ from .state import Reason, TrainingResult, TrainingState
 
 ENGINE_CLASSES: dict[str, type[Engine]] = {"compiled": Compiled, "reference": Reference}
 
-_said: set[str] = set()  # reasons for which a warning was already issued
+_warned: set[str] = set()  # reasons for which a warning was already issued
 
 
 def engine_for(
@@ -51,21 +51,28 @@ def engine_for(
     Warn if a custom part needs the slower engine, unless `silent` is set. If no kernel can run at all, warn once per
     process.
     """
-    chosen = os.environ.get("VECPROP_ENGINE") or "auto"
-    if chosen not in ("auto", "reference"):
-        raise ValueError(f'VECPROP_ENGINE must be "auto" or "reference", got {chosen!r}.')
-    name = "reference" if name == "auto" and chosen == "reference" else name
-    for own in ENGINES[:-1] if name == "auto" else (name,):
-        unsupported = ENGINE_CLASSES[own].unsupported_reason(network, theta, batches, optimizer, score=score)
+    default = os.environ.get("VECPROP_ENGINE") or "auto"
+    if default not in ("auto", "reference"):
+        raise ValueError(f'VECPROP_ENGINE must be "auto" or "reference", got {default!r}.')
+    if name == "auto":
+        name = default
+    candidates = (name,)
+    if name == "auto":
+        candidates = ENGINES[:-1]
+    for candidate in candidates:
+        engine_class = ENGINE_CLASSES[candidate]
+        unsupported = engine_class.unsupported_reason(network, theta, batches, optimizer, score=score)
         if unsupported is None:
-            return ENGINE_CLASSES[own](network)
+            return engine_class(network)
         if name != "auto":
-            raise ValueError(f'The {own} engine cannot train this network: {unsupported.reason}; use engine="auto".')
-        if unsupported.warns and (lacks := missing()):
-            if lacks not in _said:
-                _said.add(lacks)
-                warnings.warn(f"Computing on the reference engine, which is slower: {lacks}.", stacklevel=4)
-        elif unsupported.warns and not silent:
+            raise ValueError(f'The {name} engine cannot train this network: {unsupported.reason}; use engine="auto".')
+        if not unsupported.warns:
+            continue
+        problem = missing()
+        if problem and problem not in _warned:
+            _warned.add(problem)
+            warnings.warn(f"Computing on the reference engine, which is slower: {problem}.", stacklevel=4)
+        if not problem and not silent:
             warnings.warn(f"Training on the reference engine, which is slower: {unsupported.reason}.", stacklevel=4)
     return ENGINE_CLASSES[ENGINES[-1]](network)
 

@@ -40,14 +40,17 @@ def read_configuration(context: typer.Context, path: Path | None) -> Path | None
         if isinstance(value, Mapping) and name != "columns":
             raise UsageError(f"{path} has a section [{name}], but options must be at the top level.")
         if name not in names:
+            advice = advice_on(name, "--")
+            if advice:
+                raise UsageError(f"{path} has the unknown name {name!r}: {advice}")
             advice = suggestion(name, names, synonyms()) or ": see vecprop train --help."
-            other_advice = advice_on(name, "--")
-            if other_advice:
-                advice = f": {other_advice}"
             raise UsageError(f"{path} has the unknown name {name!r}{advice}")
-        if isinstance(value, Mapping):
-            value = path
-        defaults[name] = value if isinstance(value, bool) else _as_text(value)
+        if isinstance(value, bool):
+            defaults[name] = value
+        elif isinstance(value, Mapping):  # the columns
+            defaults[name] = str(path)
+        else:
+            defaults[name] = _as_text(value)
     return path
 
 
