@@ -141,50 +141,73 @@ class FitSpec:
         if engine_for(self.network, self.before.theta, (), self.optimizer, silent=True).group_class is None:
             return None
         network = SparseNetwork(self.network) if sparse.issparse(table.X) else self.network
-        rows = self.rows.indices, None if validation is None else validation.indices
-        data = table.inputs, table.T, table.weight
-        own = {"epochs": self.settings.max_iter, "early_stopping": self.early_stopping, **self.steps}
-        return Member(network, self.before.theta, self.optimizer, *rows, *data, **own)
+        return Member(
+            network,
+            self.before.theta,
+            self.optimizer,
+            rows=self.rows.indices,
+            validation_rows=None if validation is None else validation.indices,
+            X=table.inputs,
+            T=table.T,
+            sample_weight=table.weight,
+            epochs=self.settings.max_iter,
+            early_stopping=self.early_stopping,
+            **self.steps,
+        )
 
     def train(self, epochs: int | None = None) -> FitOutcome:
         """Train until max_iter or a stopping rule, or for exactly the given number of epochs."""
-        started, recorder, settings = time.perf_counter(), Recorder(self), self.settings
+        started = time.perf_counter()
+        recorder = Recorder(self)
+        settings = self.settings
         by_python = self.needs_python or self.shows_bar or epochs is not None
         # As in scikit-learn: a line search needs more precision than float32.
         dtype = np.dtype(float) if self.is_lbfgs else recorder.theta.dtype
         (X, T, weight), *validation = (_data(part, dtype) for part in (self.rows, self.validation) if part is not None)
-        given: dict[str, Any] = {"optimizer": self.optimizer, "sample_weight": weight}
-        given["epochs"] = settings.max_iter if epochs is None else epochs
-        given |= {"callbacks": self.callbacks(recorder)} if by_python else {"early_stopping": self.early_stopping}
+        arguments: dict[str, Any] = {"optimizer": self.optimizer, "sample_weight": weight}
+        arguments["epochs"] = settings.max_iter if epochs is None else epochs
+        if by_python:
+            arguments["callbacks"] = self.callbacks(recorder)
+        else:
+            arguments["early_stopping"] = self.early_stopping
         if self.checkpoint is not None:
-            given["checkpoint"] = self.checkpoint._recording(recorder) if by_python else self.checkpoint
+            arguments["checkpoint"] = self.checkpoint._recording(recorder) if by_python else self.checkpoint
         if validation:
-            given["validation"] = validation[0]
-        given |= {"validation_score": self.score} if self.is_lbfgs else {**self.steps, "state": recorder.resumed}
-        network, error = SparseNetwork(self.network) if sparse.issparse(X) else self.network, None
+            arguments["validation"] = validation[0]
+        if self.is_lbfgs:
+            arguments["validation_score"] = self.score
+        else:
+            arguments |= self.steps
+            arguments["state"] = recorder.resumed
+        network = SparseNetwork(self.network) if sparse.issparse(X) else self.network
+        error = None
         try:
             with limit_jobs(settings.n_jobs):
-                result = train(network, recorder.theta.astype(dtype), X, T, **given)
+                result = train(network, recorder.theta.astype(dtype), X, T, **arguments)
         except DivergenceError as caught:
-            error, result = caught, caught.result
+            error = caught
+            result = caught.result
         outcome = recorder.finished(result, by_python)
         if self.tasks is not None and error is None:
             self.publish(outcome)
             self.tasks.end()
-        outcome.error, outcome.seconds = error, time.perf_counter() - started
+        outcome.error = error
+        outcome.seconds = time.perf_counter() - started
         return outcome
 
     def callbacks(self, recorder: "Recorder") -> list[Any]:
         """Return the callbacks; the recorder comes first, so that the others see an updated model."""
         settings = self.settings
-        each: list[Any] = [recorder, *(settings.callbacks or ())]
+        callbacks: list[Any] = [recorder, *(settings.callbacks or ())]
         if self.shows_bar:
             from ..train.progress import ProgressBar
 
-            each.append(ProgressBar(type(settings).__name__))
+            callbacks.append(ProgressBar(type(settings).__name__))
         elif settings.verbose:
-            each.insert(1, recorder.print_epoch)
-        return each if self.tasks is None else [self.tasks.watching(each, settings.max_iter)]
+            callbacks.insert(1, recorder.print_epoch)
+        if self.tasks is None:
+            return callbacks
+        return [self.tasks.watching(callbacks, settings.max_iter)]
 
     def identity(self) -> dict[str, Any]:
         """Return everything that determines the bits of this fit, by name."""
@@ -193,14 +216,17 @@ class FitSpec:
         for name in ("callbacks", "checkpoint", "verbose", "n_jobs", "n_restarts", "warm_start", "random_state"):
             settings.pop(name)
         seeds = [start.seed for start in (self.before, *self.starts)]
-        known = {"estimator": type(self.settings).__name__, **settings, "seed": seeds if self.starts else seeds[0]}
-        known["start"] = self.before.theta
+        identity = {"estimator": type(self.settings).__name__, **settings}
+        identity["seed"] = seeds if self.starts else seeds[0]
+        identity["start"] = self.before.theta
         for prefix, part in {"": self.rows, "validation ": self.validation}.items():
             if part is not None:
                 table = part.table
-                known |= {f"{prefix}X": table.inputs, f"{prefix}rows": part.indices}
-                known |= {f"{prefix}T": table.T, f"{prefix}sample_weight": table.weight}
-        return known
+                identity[f"{prefix}X"] = table.inputs
+                identity[f"{prefix}rows"] = part.indices
+                identity[f"{prefix}T"] = table.T
+                identity[f"{prefix}sample_weight"] = table.weight
+        return identity
 
     def convergence_warning(self, outcome: FitOutcome) -> str:
         """Return scikit-learn's convergence warning, or "" if training converged."""
@@ -305,8 +331,8 @@ class Recorder:
         """Store the state for continued training if the optimizer and the schedule support continuation."""
         # Store a copy, so that assigned coefficients do not change it.
         stopping: Any = {"theta": best.copy()} if self.spec.by_score and best is not None else {}
-        own = replace(state, history=History(), network=None, optimizer_class="", early_stopping=stopping)
-        self.outcome.state = own if self.can_continue else None
+        resumable = replace(state, history=History(), network=None, optimizer_class="", early_stopping=stopping)
+        self.outcome.state = resumable if self.can_continue else None
 
     def epochs(
         self, state: TrainingState, losses: np.ndarray, validation_losses: np.ndarray, scores: np.ndarray
@@ -344,10 +370,12 @@ class Recorder:
 
     def adapts(self, state: TrainingState) -> bool:
         """Divide an adaptive learning rate instead of stopping; return whether this was possible."""
-        settings, rate = self.spec.settings, getattr(self.spec.optimizer, "learning_rate", 0.0)
-        what = "Validation score" if self.spec.by_score else "Training loss"
+        settings = self.spec.settings
+        rate = getattr(self.spec.optimizer, "learning_rate", 0.0)
+        curve = "Validation score" if self.spec.by_score else "Training loss"
         message = (
-            f"{what} did not improve more than tol={settings.tol:f} for {settings.n_iter_no_change} consecutive epochs."
+            f"{curve} did not improve more than tol={settings.tol:f} "
+            f"for {settings.n_iter_no_change} consecutive epochs."
         )
         factor = state.schedule.get("factor") if settings.learning_rate == "adaptive" else None
         adapts = factor is not None and rate * factor > 1e-6
@@ -355,8 +383,8 @@ class Recorder:
             parts.Cuts().cut(state.schedule)
             self.outcome.no_improvement_count = 0
         if settings.verbose and settings.verbose != "bar":
-            then = f"Setting learning rate to {rate * state.schedule['factor']:f}" if adapts else "Stopping."
-            print(f"{message} {then}")
+            consequence = f"Setting learning rate to {rate * state.schedule['factor']:f}" if adapts else "Stopping."
+            print(f"{message} {consequence}")
         return adapts
 
     def print_epoch(self, state: TrainingState) -> None:

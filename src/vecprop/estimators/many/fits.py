@@ -41,23 +41,25 @@ def run_fit(spec: FitSpec) -> FitOutcome:
         return spec.train()
     first = replace(spec, starts=(), checkpoint=None)
     # Only the first restart updates scikit-learn's callbacks and the attributes of the model.
-    others = [replace(first, before=start, tasks=None, publish=lambda outcome: None) for start in spec.starts]
+    restarts = [replace(first, before=start, tasks=None, publish=lambda outcome: None) for start in spec.starts]
     with progress_bar(type(spec.settings).__name__, quiet=not spec.shows_bar) as show:
-        attempts = fit_many([first, *others], spec.settings.n_jobs, spec.checkpoint, progress=show)
-    ended = {number: own for number, own in enumerate(attempts) if isinstance(own, FitOutcome)}
-    outcomes = {number: own for number, own in ended.items() if not own.diverged}
+        attempts = fit_many([first, *restarts], spec.settings.n_jobs, spec.checkpoint, progress=show)
+    ended = {number: outcome for number, outcome in enumerate(attempts) if isinstance(outcome, FitOutcome)}
+    outcomes = {number: outcome for number, outcome in ended.items() if not outcome.diverged}
     if not outcomes:
         if 0 in ended:
             return ended[0]
         raise attempts[0] or AssertionError  # pyright: ignore[reportGeneralTypeIssues]
 
     def quality(number: int) -> Any:
-        own = outcomes[number]
+        outcome = outcomes[number]
         if spec.by_score:
-            return own.best_validation_score
+            return outcome.best_validation_score
         if spec.validation is None:
-            return -own.loss
-        return own.validation_scores[-1] if own.validation_scores else -np.inf  # empty if stopped before an epoch
+            return -outcome.loss
+        if not outcome.validation_scores:  # stopped before an epoch
+            return -np.inf
+        return outcome.validation_scores[-1]
 
     best = max(outcomes, key=quality)
     losses = [outcomes[number].loss if number in outcomes else np.inf for number in range(len(attempts))]
@@ -65,8 +67,8 @@ def run_fit(spec: FitSpec) -> FitOutcome:
         outcomes[best],
         restart_losses=np.array(losses),
         best_restart=best,
-        seconds=sum(own.seconds for own in ended.values()),
-        interrupted=any(own.interrupted for own in outcomes.values()),
+        seconds=sum(outcome.seconds for outcome in ended.values()),
+        interrupted=any(outcome.interrupted for outcome in outcomes.values()),
     )
 
 
@@ -122,9 +124,9 @@ def fit_separately(specs: Sequence[FitSpec], attempts: list[Attempt], checkpoint
     if checkpoint is not None and numbers:
         folder = checkpoint._part("alone", checkpoint._takes_others)
         store = folder._fits([specs[number].identity() for number in numbers])
-        for place, fields in store.known.items():
-            attempts[numbers[place]] = FitOutcome(**fields)
-    unfinished = [(place, number) for place, number in enumerate(numbers) if attempts[number] is None]
+        for index, fields in store.known.items():
+            attempts[numbers[index]] = FitOutcome(**fields)
+    unfinished = [(index, number) for index, number in enumerate(numbers) if attempts[number] is None]
     threads = usable_threads()
     jobs = min(threads, len(unfinished))
     lock = Lock()
@@ -133,7 +135,7 @@ def fit_separately(specs: Sequence[FitSpec], attempts: list[Attempt], checkpoint
     save_errors: list[Exception] = []  # an error when saving, such as a full disk, which stops all fits
 
     def fit(fit_number: tuple[int, int]) -> None:
-        place, number = fit_number
+        index, number = fit_number
         with config_context(**config), limit_threads(max(threads // jobs, 1)), cancellable(stop_requests):
             if stop_requests or save_errors:
                 return
@@ -148,7 +150,7 @@ def fit_separately(specs: Sequence[FitSpec], attempts: list[Attempt], checkpoint
                 return
             try:
                 with lock:
-                    store.ended(place, {name: value for name, value in vars(outcome).items() if name != "error"})
+                    store.ended(index, {name: value for name, value in vars(outcome).items() if name != "error"})
             except Exception as error:
                 save_errors.append(error)
 
@@ -166,8 +168,8 @@ def fit_separately(specs: Sequence[FitSpec], attempts: list[Attempt], checkpoint
             interruptible(fit_in_threads, report, partial(stop_requests.append, True))
             report()
         else:
-            for place, number in unfinished:
-                fit((place, number))
+            for index, number in unfinished:
+                fit((index, number))
                 report()
                 if getattr(attempts[number], "interrupted", False):
                     break
