@@ -72,15 +72,15 @@ def cell(contenders: dict[str, dict[str, float]], column: str) -> str:
 
 
 def first_calls(rows: dict[str, dict[str, dict[str, float]]]) -> str:
-    """Return the sentence on the time that first calls take beyond later calls."""
+    """Return the sentences on the time that first calls take beyond later calls."""
     parts = []
     for column in COMPILED:
         seconds = []
         for contenders in rows.values():
             times = contenders[fastest(contenders, column)]
             seconds.append((times["first"] - times["median"]) / 1e3)
-        parts.append(f"{rounded(min(seconds))} to {rounded(max(seconds))} s in {column}")
-    return f"The first call also compiles, which takes {parts[0]}, {parts[1]} and {parts[2]}."
+        parts.append(f"Compilation takes {rounded(min(seconds))} to {rounded(max(seconds))} s in {column}.")
+    return " ".join(parts)
 
 
 def table(rows: dict[str, dict[str, dict[str, float]]]) -> list[str]:

@@ -72,8 +72,7 @@ def test_the_table_of_times_shows_the_results():
     rows = re.findall(r"^\| .* \|$", README, re.MULTILINE)
     header, _, *expected = module.table(times)
     assert rows == [header, *expected]
-    for sentence in re.findall(r"The first call also compiles[^|]*?\d s in JAX\.", README):
-        assert " ".join(sentence.split()) == module.first_calls(times)
+    assert module.first_calls(times) in " ".join(README.split())
 
 
 def test_the_table_of_times_shows_the_fastest_form_of_a_peer():
@@ -89,8 +88,9 @@ def test_the_table_of_times_shows_the_fastest_form_of_a_peer():
     (row,) = module.table({"a network": forms})[2:]
     assert row == "| a network | 2.0 | 30 (15) | 10 (5.0), compiled step | 4.0 (2.0), step |"
     slower = forms | {"JAX, step": {"median": 4.0, "first": 1604.0}}
-    times = "1.0 to 1.0 s in vecprop, 20 to 20 s in PyTorch and 0.7 to 1.6 s in JAX"
-    assert module.first_calls({"a": forms, "b": slower}) == f"The first call also compiles, which takes {times}."
+    times = ("1.0 to 1.0 s in vecprop", "20 to 20 s in PyTorch", "0.7 to 1.6 s in JAX")
+    expected = " ".join(f"Compilation takes {seconds}." for seconds in times)
+    assert module.first_calls({"a": forms, "b": slower}) == expected
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "benchmarks" / "results").glob("*.md")), ids=lambda page: page.stem)
