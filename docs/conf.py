@@ -158,7 +158,7 @@ def _name_base(app: Any, what: str, name: str, obj: Any, options: Any, lines: li
 
 def _constructor(app: Any, what: str, name: str, obj: Any, options: Any, arguments: str | None, returned: Any) -> Any:
     """Show the parameters of `__init__`, not of `__new__`, without those that only the class itself fills in."""
-    if what == "class" and "**given" in (arguments or ""):
+    if what == "class" and "**keywords" in (arguments or ""):
         arguments = stringify_signature(signature(obj.__init__, bound_method=True), show_annotation=False)
     return (re.sub(r",? ?_\w+=<factory>", "", arguments), returned) if arguments else None
 

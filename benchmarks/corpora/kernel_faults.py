@@ -48,7 +48,7 @@ DENSE = [
     Fault("compiled.run.dense._loops_back", "A_k[s] * delta_o[s]", "A_k[s] * delta_o[s] * (k < I)", SMALL, "loops"),
     Fault("compiled.run.dense._blocks", "I + 1, A_at", "I, A_at", SMALL),
     Fault("compiled.run.dense._blocks_back", "delta, row, J, column, add",
-          "delta, row, J, column, 0 * one", SEVERAL_TILES),
+          "delta, row, J, column, 0 * add", SEVERAL_TILES),
     Fault("compiled.gemm.products.multiply", "add != 0 or k > 0", "add != 0", DEEP_PRODUCTS),
     Fault("compiled.gemm.products.dots", "B + n * B_n", "B", hidden(vp.Tanh())),
     Fault(

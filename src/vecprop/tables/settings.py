@@ -176,7 +176,7 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
 
     def __post_init__(self) -> None:
         """Raise an error if a table is passed instead of the name of its target."""
-        if not isinstance(self.target, str | None):
+        if hasattr(self.target, "columns"):
             kind = type(self).__name__
             raise TypeError(
                 f"The target of {kind} is a {type(self.target).__name__}: pass the name of the column to "

@@ -123,7 +123,7 @@ def _of_array(array, estimator) -> Frame:
         raise TableError(f"X is a {type(array).__name__}, not a data frame: call its collect().")
     if type(array) is dict:
         raise TableError("X is a dict, not a data frame: convert it with pandas.DataFrame(X).")
-    if np.ndim(array) == 0:
+    if not hasattr(array, "__array__") and np.ndim(array) == 0:
         raise TableError(f"X is {array!r}, not a table: pass a data frame, an array or the path of a file.")
     if isinstance(array, pandas().Series):
         raise TableError("X is a Series, not a data frame: pass a row as X.to_frame().T, or a column as X.to_frame().")
