@@ -41,7 +41,7 @@ def without_sources(of):
 
 
 def forget():
-    for known in (trial._known.clear, program._tried.clear, trainer._said.clear, compiled.missing.cache_clear):
+    for known in (trial._known.clear, program._tried.clear, trainer._warned.clear, compiled.missing.cache_clear):
         known()
 
 

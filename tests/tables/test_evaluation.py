@@ -265,3 +265,11 @@ def test_arguments_that_do_not_fit_are_named(people, models):
     table, target = people[["age"]], people["buys"]
     with pytest.raises(vp.TableError, match="SVC has no predict_proba"):
         evaluate(SVC().fit(table, target), table, target)
+
+
+def test_a_column_without_values_does_not_end_the_evaluation():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"a": rng.normal(size=120), "b": rng.normal(size=120)})
+    table["y"] = table["a"] + 0.1 * rng.normal(size=120)
+    model = vp.TabularRegressor("y", n_estimators=2, max_iter=3, random_state=0).fit(table)
+    assert "gradient boosting" in str(evaluate(model, table.assign(b=np.nan)))

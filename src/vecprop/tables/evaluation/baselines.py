@@ -128,6 +128,7 @@ class Baselines:
         rows = enough_rows(len(self.y), len(is_category) * trees, self.seed)
         means = {name: column_means[rows] for name, column_means in means.items()}
         columns, _ = columns_for_trees(encoder, self.X.iloc[rows], means)
+        columns[:, np.isnan(columns).all(axis=0)] = 0  # gradient boosting needs a value in each column
         return rows, columns, columns_test, is_category
 
     def _probabilities(self, model, rows: np.ndarray, X: np.ndarray, *, X_test: np.ndarray, classes: int) -> np.ndarray:
