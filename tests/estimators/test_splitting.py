@@ -1,5 +1,7 @@
 """Test that searches split rows by groups and times."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.model_selection import GroupKFold, cross_val_score, train_test_split
@@ -35,7 +37,7 @@ def test_groups_and_times_reach_the_folds_of_a_search(network, y, given):
     values = {"groups": GROUPS, "time": TIME}[given]
     search = searched(network, y, **{given: values})
     is_classes = isinstance(network, MLPClassifier)
-    splitter = splitter_for(3, y, is_classes=is_classes, **({"groups": None, "time": None} | {given: values}))
+    splitter: Any = splitter_for(3, y, is_classes=is_classes, **({"groups": None, "time": None} | {given: values}))
     splits = list(splitter.split(X, y, values))
     for train, test in splits:
         assert not set(values[train]) & set(values[test])
