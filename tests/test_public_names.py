@@ -157,4 +157,5 @@ def test_tab_completion_shows_few_names():
     usual = {name for cls in vp.TabularClassifier.__mro__ if not is_ours(cls) for name in dir(cls)}
     names = {name for name in dir(model) if not re.match("_|set_", name)} - usual - {*model.get_params()}
     expected = {"detect_drift", "explain", "fit", "plot", "predict", "predict_proba", "refit"}
-    assert expected <= names <= expected | {"temperature_"}
+    # Earlier releases of scikit-learn also show attributes of fitted models.
+    assert expected <= names <= expected | {"positive_", "temperature_"}

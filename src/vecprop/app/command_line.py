@@ -55,8 +55,10 @@ class Commands(TyperGroup):
             say("Interrupted.")
             code = INTERRUPTED
         except SystemExit as error:
-            is_broken_pipe = isinstance(error.__context__, BrokenPipeError)  # raised by rich while showing help
-            code = 0 if is_broken_pipe else error.code
+            code = error.code
+            if isinstance(error.__context__, BrokenPipeError):  # raised by rich while showing help
+                discard(sys.stdout)
+                code = 0
         try:
             sys.stdout.flush()
         except OSError as error:

@@ -41,7 +41,11 @@ try:
 
     Support._init_callback_context  # noqa: B018
 except (ImportError, AttributeError):  # without it, callbacks are not supported
-    Support = type("CallbackSupportMixin", (), {})
+
+    class NoCallbacks:
+        """The base class without callbacks."""
+
+    Support = NoCallbacks
 
 try:
     from sklearn.base import _fit_context as fit_context
