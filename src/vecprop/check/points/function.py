@@ -1,8 +1,9 @@
 """Functions at a point: gradients, bounds on rounding errors, and values at nearby parameters."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
 from typing import Any
 
@@ -41,17 +42,26 @@ class Point:
         dtype: Any,
         rows: tuple[int, ...] = (),
     ) -> None:
-        self._value, self._gradient, self.structure = value, gradient, structure
-        self.theta, self.outputs, self.dtype, self.rows = theta, outputs, np.dtype(dtype), rows
+        self._value = value
+        self._gradient = gradient
+        self.structure = structure
         self.parts = structure.parts
+        self.theta = theta
+        self.outputs = outputs
+        self.dtype = np.dtype(dtype)
+        self.rows = rows
         self.eps = EPS  # the spacing of the gradient's dtype; `evaluated` sets it
 
     def at(self, theta: np.ndarray) -> "Point":
         return Point(self._value, self._gradient, self.structure, theta, self.outputs, np.float64, self.rows)
 
     def _columns(self, theta: np.ndarray) -> list[np.ndarray]:
-        theta = self.structure.rebuilt(theta.astype(self.dtype))
-        return [_plain(column) for column in gathered(self._gradient(theta), self.structure.tree, self.outputs)]
+        """Return the gradients of all parts at theta, each (outputs, size)."""
+        gradient = self._gradient(self.structure.rebuilt(theta.astype(self.dtype)))
+        return [_plain(column) for column in gathered(gradient, self.structure.tree, self.outputs)]
+
+    def _gradient_at(self, theta: np.ndarray) -> np.ndarray:
+        return _joined(self._columns(theta))
 
     @cached_property
     def value(self) -> np.ndarray:
@@ -61,8 +71,9 @@ class Point:
         """Return the gradients to judge, each (outputs, P), and update the value."""
         self.value = self._values(self.theta)
         columns = self._columns(self.theta)
-        self.eps = max(float(np.finfo(c.dtype).eps) if c.dtype.kind == "f" else EPS for c in columns)
-        return [np.concatenate(columns, axis=1).astype(np.float64)]
+        spacings = [float(np.finfo(column.dtype).eps) for column in columns if column.dtype.kind == "f"]
+        self.eps = max(spacings, default=EPS)
+        return [_joined(columns)]
 
     def _values(self, theta: np.ndarray) -> np.ndarray:
         # Copy both: a function may overwrite its argument or return the same buffer each time.
@@ -127,16 +138,16 @@ class Point:
             errors = np.concatenate([column.companion for column in columns], axis=1)
         except Exception:  # user code may raise any exception for an array pair
             return self._experiment()
-        errors, own = finite_bound(errors), np.concatenate(self._columns(self.theta), axis=1).astype(np.float64)
-        absurd = errors > ABSURD * self.largest(own)
-        if absurd.any():
-            errors = np.where(absurd, np.minimum(errors, 16 * self._experiment().gradient), errors)
-        return Bound(errors, tied=True, running=not absurd.any())
+        errors = finite_bound(errors)
+        is_absurd = errors > ABSURD * self.largest(self._gradient_at(self.theta))
+        if is_absurd.any():
+            errors = np.where(is_absurd, np.minimum(errors, 16 * self._experiment().gradient), errors)
+        return Bound(errors, tied=True, running=not is_absurd.any())
 
     def _experiment(self) -> Bound:
         def gradient(theta: np.ndarray) -> np.ndarray:
             try:
-                return np.concatenate(self._columns(theta), axis=1).astype(np.float64)
+                return self._gradient_at(theta)
             except Exception:  # outside the function's domain
                 return np.full((prod(self.outputs), theta.size), np.nan)
 
@@ -176,8 +187,8 @@ class Point:
         """The sizes of all parameters, (P,)."""
         sizes = np.abs(self.theta)
         for part in self.parts:
-            own = sizes[part.span]
-            own[own == 0] = typical_size(own) if own.any() else self._unit(part)
+            view = sizes[part.span]
+            view[view == 0] = typical_size(view) if view.any() else self._unit(part)
         return sizes
 
     def _unit(self, part: NamedPart) -> float:
@@ -188,7 +199,9 @@ class Point:
         least = 0.1 * (change if change > 0 else np.abs(self.value).max())
         values = self.moved(part, 0.1 * UNITS[:, None] * signs[:, part.span])
         enough = (np.abs(values - self.value) >= least).any(axis=1)
-        unit = UNITS[np.argmax(enough)] if least and enough.any() else 1.0
+        if not least or not enough.any():
+            return 1.0
+        unit = UNITS[np.argmax(enough)]
         return 1.0 if 1e-3 <= unit <= 1e3 else unit
 
     def largest(self, gradient: np.ndarray) -> np.ndarray:
@@ -198,9 +211,9 @@ class Point:
         """
         largest = np.zeros(gradient.shape)
         for part in self.parts:
-            own = np.nan_to_num(np.abs(gradient[:, part.span])).max(axis=1, initial=0)
+            by_entries = np.nan_to_num(np.abs(gradient[:, part.span])).max(axis=1, initial=0)
             by_value = np.abs(self.value) / self.sizes(part).max(initial=EPS)
-            largest[:, part.span] = np.fmax(own, by_value)[:, None]
+            largest[:, part.span] = np.fmax(by_entries, by_value)[:, None]
         return largest
 
     def scale(self, gradient: np.ndarray) -> np.ndarray:
@@ -216,19 +229,25 @@ class Point:
 
         Measured errors are too large for functions that vary rapidly, such as a short period of a Unix time.
         """
-        measured, bound = self.measured_noise, np.fmax(self.value_bound, EPS * np.abs(self.value))
-        return Noise(*(np.where(self.value_bound > 0, np.fmin(noise, bound), noise) for noise in measured))
+        is_bounded = self.value_bound > 0
+        bound = np.fmax(self.value_bound, EPS * np.abs(self.value))
+        return Noise(*(np.where(is_bounded, np.fmin(noise, bound), noise) for noise in self.measured_noise))
 
     @cached_property
     def measured_noise(self) -> Noise:
         """The measured rounding errors of the values, (outputs,)."""
-        found = noise_along([lambda t, v=v: self.values(self.theta + t[:, None] * v) for v in self.lines])
-        if found.near.all():
-            return found
+        lines = [partial(self._values_along, direction) for direction in self.lines]
+        measured = noise_along(lines)
+        if measured.near.all():
+            return measured
         # At theta, a value may consist only of rounding errors, such as log(cosh(w)) near 0. Measure far from theta.
         far = self.values(self.theta + random_signs(np.random.default_rng(6), (4, 1)) * np.fmax(self.lines[0], 1))
-        least = np.where((far == self.values(self.theta[None])).all(axis=0), 0, EPS * np.fmin.reduce(np.abs(far)))
-        return Noise(*(np.fmax(noise, least) for noise in found))
+        is_constant = (far == self.values(self.theta[None])).all(axis=0)
+        least = np.where(is_constant, 0, EPS * np.fmin.reduce(np.abs(far)))
+        return Noise(*(np.fmax(noise, least) for noise in measured))
+
+    def _values_along(self, direction: np.ndarray, distances: np.ndarray) -> np.ndarray:
+        return self.values(self.theta + distances[:, None] * direction)
 
     @cached_property
     def may_vary_rapidly(self) -> bool:
@@ -237,7 +256,7 @@ class Point:
         noise = self.measured_noise
         if not (noise.near > PLATEAU * noise.nearest).any():
             return False
-        changes = np.ptp(self.values(self.theta + np.linspace(-0.1, 0.1, 6)[:, None] * self.lines[0]), axis=0)
+        changes = np.ptp(self._values_along(self.lines[0], np.linspace(-0.1, 0.1, 6)), axis=0)
         return bool((noise.near > np.fmax(PLATEAU * noise.nearest, 1e-4 * np.nan_to_num(changes))).any())
 
     @property
@@ -295,9 +314,9 @@ def values_at(f: Callable[[np.ndarray], Any], thetas: np.ndarray, count: int) ->
 def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], gradient: Any) -> Point:
     """Validate the arguments and return a function at a point."""
     vector, structure = flattened(theta)
-    of, gradient_of, name = f, gradient, "The gradient function"
-    here = structure.rebuilt(vector.astype(structure.dtype))
-    result = called(f, here, args, "The function")
+    name = "The gradient function"
+    value_of = f
+    result = called(f, structure.rebuilt(vector.astype(structure.dtype)), args, "The function")
     is_pair = isinstance(result, tuple) and len(result) == 2
     if gradient is None:
         if not is_pair:
@@ -305,9 +324,10 @@ def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], g
                 f"The function must return (value, gradient), got {type(result).__name__}: return both, or "
                 "pass the gradient as gradient=."
             )
-        of = f.value if isinstance(f, Differentiable) else lambda *arguments: f(*arguments)[0]
-        gradient_of, name = lambda *arguments: f(*arguments)[1], "The function"
+        name = "The function"
         result = result[0]
+        value_of = f.value if isinstance(f, Differentiable) else partial(_item, f, 0)
+        gradient = partial(_item, f, 1)
     elif is_pair:
         raise TypeError("The function returned (value, gradient), but gradient= was passed too: use only one of them.")
     elif callable(gradient):
@@ -321,14 +341,26 @@ def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], g
         raise TypeError(f"The function must return real numbers, got dtype {first.dtype}.")
     if first.size == 0:
         raise ValueError("The function's value is empty: return at least one number.")
-    counts = [n for n in map(_rows, args) if n]
-    often = [n for n in counts if counts.count(n) == max(map(counts.count, counts))]
-    rows = tuple(dict.fromkeys(counts[:1] + often))
+
+    def value_at(theta):
+        return called(value_of, theta, args, "The function")
+
+    def gradient_at(theta):
+        return called(gradient, theta, args, name) if callable(gradient) else gradient
+
     return Point(
-        lambda at: called(of, at, args, "The function"),
-        lambda at: called(gradient_of, at, args, name) if callable(gradient_of) else gradient_of,
-        *(structure, vector, first.shape, structure.dtype, rows),
+        value_at,
+        gradient_at,
+        structure,
+        theta=vector,
+        outputs=first.shape,
+        dtype=structure.dtype,
+        rows=_possible_rows(args),
     )
+
+
+def _item(f: Callable[..., Any], index: int, *arguments):
+    return f(*arguments)[index]
 
 
 def called(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], what: str) -> Any:
@@ -345,14 +377,27 @@ def called(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], what: str) 
         raise ValueError(f"{what} raised {type(error).__name__} at theta{ending}") from error
 
 
-def _plain(numbers: Any) -> Any:
+def _plain(numbers: Any) -> np.ndarray:
     """Remove error bounds from numbers that a function stored in an earlier call."""
     return numbers.value if isinstance(numbers, Bounded) else numbers
+
+
+def _joined(columns: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate(columns, axis=1).astype(np.float64)
+
+
+def _possible_rows(args: tuple[Any, ...]) -> tuple[int, ...]:
+    """Return the numbers of rows of the first argument that has rows, and of most arguments."""
+    counts = Counter(filter(None, map(_rows, args)))
+    first = list(counts)[:1]
+    return tuple(rows for rows, count in counts.items() if rows in first or count == max(counts.values()))
 
 
 def _rows(argument: Any) -> int:
     """Return the number of rows of an argument, or 0 if it has no rows."""
     shape = getattr(argument, "shape", None)
+    if isinstance(argument, list | tuple) and not hasattr(argument, "_fields"):
+        shape = (len(argument),)
     if isinstance(shape, tuple):
         return int(shape[0]) if shape else 0
-    return len(argument) if isinstance(argument, list | tuple) and not hasattr(argument, "_fields") else 0
+    return 0
