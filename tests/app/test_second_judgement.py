@@ -93,6 +93,20 @@ def test_given_groups_or_tests_and_tables_without_relations_have_no_second_judge
     assert result_of(*command)["judgements"] == []
 
 
+def test_repeated_measurements_are_groups_and_grids_are_not(result_of):
+    r = np.random.default_rng(3)
+    x = np.linspace(0, 10, 400).round(3)  # neighbors differ by 0.025 or 0.026
+    frame = pd.DataFrame({"x": x, "y": np.sin(x) * x + 0.3 * r.normal(size=400)})
+    frame.to_csv("grid.csv", index=False)
+    assert result_of("train", "grid.csv", "--target", "y", *QUICK)["judgements"] == []
+    samples = np.repeat(r.normal(size=(80, 2)), 5, axis=0)
+    frame = pd.DataFrame(samples + 1e-4 * r.normal(size=(400, 2)), columns=["a", "b"])
+    frame["y"] = np.repeat(r.normal(size=80), 5) + 0.1 * r.normal(size=400)
+    frame.to_csv("samples.csv", index=False)
+    (judgement,) = result_of("train", "samples.csv", "--target", "y", *QUICK)["judgements"]
+    assert (judgement["rows"], judgement["column"]) == ("new groups", "rows are nearly equal")
+
+
 @pytest.mark.long
 @pytest.mark.usefixtures("tides")
 def test_a_command_killed_while_it_judges_resumes(vecprop, monkeypatch):

@@ -52,6 +52,8 @@ MAX_COPIES = 3000
 """Above this number of rows, nearly equal rows are not searched, because distances of all pairs would take long."""
 DISTINCT = 2
 """The logarithms of distances within and between groups differ by at least this number of standard deviations."""
+FARTHER = 1.0
+"""They differ also by at least this number, since the distances in a grid differ by rounding."""
 PEEK = 100
 """The number of rows to look for numbers that are not integers, which identify nothing."""
 BY_CHANCE = 10
@@ -266,7 +268,7 @@ def _copies(encoder: Encoder, frame: Frame, ranks: np.ndarray) -> Relation | Non
     above = (sums[-1] - sums[:-1]) / counts[::-1]
     cut = (counts * counts[::-1] * (above - below) ** 2).argmax()  # as in Otsu's method
     spread = heights[: cut + 1].std() + heights[cut + 1 :].std()
-    if above[cut] - below[cut] < DISTINCT * spread:
+    if above[cut] - below[cut] < max(DISTINCT * spread, FARTHER):
         return None
     groups = fcluster(merges, np.exp(heights[cut : cut + 2].mean()), "distance") - 1
     count = len(np.unique(groups))
