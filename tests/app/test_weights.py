@@ -79,3 +79,10 @@ def test_rows_left_out_are_reported_alike_by_estimators_streams_and_commands(
     monkeypatch.setattr("vecprop.tables.streaming.memory_plan.RowSizes.of_fit", lambda *_: 1e18)
     streamed = TabularClassifier("y", **QUICK).fit(tmp_path / "w.parquet", sample_weight="w", memory="1GB")
     assert left_out(streamed.notes_) == said
+
+
+def test_explained_tables_need_no_column_of_weights(vecprop, weighed):
+    weighed.to_csv("w.csv", index=False)
+    weighed.drop(columns="w").to_csv("new.csv", index=False)
+    vecprop("train", "w.csv", "--weight", "w", *COMMAND)
+    assert "Rise of the log loss on 200 rows" in vecprop("explain", "m.npz", "new.csv").stdout

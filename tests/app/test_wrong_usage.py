@@ -116,6 +116,15 @@ def test_invalid_values_raise_an_error(vecprop, table, arguments, said):
     assert refused(vecprop, "train", table.name, "--target", "buys", *arguments.split()).startswith(said)
 
 
+def test_quotes_and_parentheses_in_arguments_are_repeated(vecprop):
+    assert refused(vecprop, "info", "a.npz", "it's (b") == (
+        'vecprop info takes MODEL, but got also "it\'s (b": see vecprop info --help.'
+    )
+    for path in ([], ["learn"]):
+        name = " ".join(["vecprop", *path])
+        assert refused(vecprop, *path, "it's") == f'{name} has no command "it\'s": see {name} --help.'
+
+
 def test_flags_and_missing_arguments_are_described(vecprop, table):
     for option in ("--show-completion", "--install-completion", "--help"):
         assert refused(vecprop, f"{option}=bash") == f"{option} takes no value."

@@ -314,3 +314,15 @@ def test_formats_survive_saving(electricity, tmp_path):
     assert again.encoder_.readings == model.encoder_.readings
     assert again.target_reading_ == model.target_reading_
     np.testing.assert_array_equal(again.predict(path), model.predict(path))
+
+
+def test_lists_of_equally_many_numbers_are_no_tags():
+    for ending in ("", ";"):
+        assert kind([f"{a};{b}{ending}" for a in range(1, 6) for b in range(1, 6)] * 4).name != "tags"
+
+
+def test_notes_name_the_clearest_example():
+    numbers = pd.DataFrame({"c": ["1.123", "1.1230", "2.5", "3.25"] * 10})
+    days = pd.DataFrame({"day": ["01.02.45", "03.04.68", "15.06.50", "28.12.61"] * 10})
+    assert "'1.1230' is read as 1.123" in " ".join(Encoder.of(numbers)[1])
+    assert "'03.04.68' is read as a date in 2068" in " ".join(Encoder.of(days)[1])

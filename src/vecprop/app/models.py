@@ -210,7 +210,7 @@ def explained_model(model, table: Path | None) -> tuple[ExplainedModel, list[str
 def _importances_of_rows(model: TableModel, frame: Frame, table: Path) -> tuple[ExplainedModel, list[str]]:
     """Return the importance of each column for rows with a target, and notes on the rows."""
     target = str(model.target)
-    require_inputs(list(model.feature_names_in_), frame)
+    require_inputs(model.encoder_.names, frame)
     used = UsedRows.of(frame, Roles(target))
     X = used.frame.drop(columns=target)
     y = plain_target(model, used.frame, target)

@@ -249,6 +249,7 @@ class LearnedRows(NamedTuple):
             for column, reason in aside.items():
                 if reason == OF_GROUPS and column in frame.columns:
                     groups = column
+                    break
         dependence = Dependence.of(frame, groups, time, model._column_options)
         if aside is None:
             aside = frame.attrs.get("aside")  # of the whole file

@@ -42,11 +42,12 @@ def sentence_of(error, root, args: Sequence[str]) -> str:
             return f"{path} needs {_shown(error.param)}: {_help(command, error.param)}."
         case "BadParameter":
             return _wrong_value(error, args)
-    _, name, *_ = [*error.message.split("'"), ""]
-    if name:
+    if hasattr(command, "commands"):
+        words = [argument for argument in args if not argument.startswith("-")]
+        name = words[path.count(" ")]
         meant = closest(name, [*command.commands, "--help", "--version"], COMMANDS)
         return f"{path} has no command {name!r}: {_question(meant and f'{path} {meant}', advice)}"
-    extra = error.message.rpartition("(")[2].rstrip(")")
+    extra = error.message.partition(" (")[2].removesuffix(")")
     arguments = [_shown(parameter) for parameter in command.params if parameter.param_type_name == "argument"]
     return f"{path} takes {' '.join(arguments) or 'no arguments'}, but got also {extra!r}: {advice}"
 

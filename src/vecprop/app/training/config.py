@@ -156,15 +156,17 @@ def _about_option(estimator, message: str) -> str:
         return message
     allowed = message.partition(" must be ")[2].partition(". Got ")[0]
     constraints = estimator._parameter_constraints[setting]
+    is_range = "in the range" in allowed
     names = sorted(option for constraint in constraints for option in getattr(constraint, "options", ()))
     if names:
         allowed = f"{', '.join(names[:-1])} or {names[-1]}"
     for constraint in constraints:
-        if hasattr(constraint, "closed") and "in the range" in allowed:  # an interval
+        if is_range and hasattr(constraint, "closed"):  # an interval
             least = "of at least" if constraint.closed in ("left", "both") else "above"
             allowed = f"a number {least} {constraint.left:g}"
             if constraint.right is not None:
-                allowed += f" and less than {constraint.right:g}"
+                most = "at most" if constraint.closed in ("right", "both") else "less than"
+                allowed += f" and {most} {constraint.right:g}"
     return f"{named(setting)} is {getattr(estimator, setting)!r}, but must be {allowed}."
 
 

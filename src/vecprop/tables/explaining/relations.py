@@ -38,6 +38,7 @@ FIRST_SECONDS = 5e8
 RISES = 0.8
 """An integer may count the times of each entity if this share of the rows has a larger number than the previous row."""
 MIN_ROWS = 50
+"""The minimum number of rows of a table with relations."""
 FEWEST = 5
 """The minimum number of times or entities."""
 SIMILAR = 0.1

@@ -482,8 +482,8 @@ def note_on_codes(texts: list[str], name: str) -> str:
     setting = f"if these are codes, set columns={{{name!r}: 'code'}} (--codes)"
     for power in filter(_POWER.fullmatch, texts):
         return f"{power!r} is read as {float(power):g}: {setting}"
-    decimals = dict.fromkeys(filter(_DECIMAL.fullmatch, texts))
-    for text in decimals:
+    decimals = set(filter(_DECIMAL.fullmatch, texts))
+    for text in texts:
         if text.endswith("0") and text[:-1] in decimals:
             return f"{text!r} is read as {text[:-1]}: {setting}"
     return ""
@@ -536,12 +536,12 @@ def note_on_short_years(texts: list[str], reading: DateReading) -> str:
     if len(years) < len(days) and months <= set(range(1, 13)) and days <= set(range(1, 32)):
         form = matches[0][2].join(("%y", "%m", "%d"))
         return f"the year of {texts[0]!r} may come first: set date_format={form!r} (--date-format)"
-    for text in texts:
-        day = reading.days(text)
-        if day is not None and day >= LATE:
-            year = 1970 + int(day / 365.2425)
-            return f"{text!r} is read as a date in {year}: write years with four digits if the century is wrong"
-    return ""
+    texts_by_day = {reading.days(text) or 0: text for text in texts}
+    latest = max(texts_by_day, default=0)
+    if latest < LATE:
+        return ""
+    year = 1970 + int(latest / 365.2425)
+    return f"{texts_by_day[latest]!r} is read as a date in {year}: write years with four digits if the century is wrong"
 
 
 KINDS = ["number", "category", "code", "date", "text", "tags", "ignore"]

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -259,16 +259,16 @@ def tag_separator(texts: list[str]) -> str:
                 texts_with_several += 1
         if len(tags) >= len(texts) or 2 * len(tags) > tags.total() or texts_with_several < 0.3 * len(texts):
             continue
-        if not any(name.count(" ") >= 4 for name in tags) and not _are_numbers(texts, separator):
+        if not any(name.count(" ") >= 4 for name in tags) and not _are_numbers(texts, separator, tags):
             return separator
     return ""
 
 
-def _are_numbers(texts: list[str], separator: str) -> bool:
-    """Return whether all texts contain equally many names that start with digits."""
+def _are_numbers(texts: list[str], separator: str, tags: Iterable[str]) -> bool:
+    """Return whether all texts contain equally many tags, which start with digits."""
     if len({text.count(separator) for text in texts}) > 1:
         return False
-    return all(name.strip()[:1].isdigit() for name in separator.join(texts).split(separator))
+    return all(name[:1].isdigit() for name in tags)
 
 
 def are_texts(series) -> bool:

@@ -123,7 +123,7 @@ def origin(run: Run) -> Html:
         text = str(path)
         digest = ""
         if name == "model":
-            pass  # it is not written yet
+            pass  # a digest identifies data
         elif path.is_dir():
             text += f" (a folder of {len(files_of(path))} files)"
         elif not path.is_file():  # such as standard input
