@@ -210,3 +210,12 @@ def test_missing_model_files(tmp_path):
     (tmp_path / "model.npz").touch()
     with pytest.raises(FileNotFoundError, match=r"^There is no file .*: did you mean 'model.npz'\?$"):
         vp.load(tmp_path / "modle.npz")
+
+
+def test_missing_files_suggest_a_file_with_the_same_ending(tmp_path):
+    for name in ("table.csv", "table.npz", "table.txt"):
+        (tmp_path / name).touch()
+    with pytest.raises(vp.TableError, match=r"did you mean 'table\.csv'"):
+        vp.tables.read_table(tmp_path / "tabel.csv")
+    with pytest.raises(FileNotFoundError, match=r"did you mean 'table\.npz'"):
+        vp.load(tmp_path / "tabel.npz")

@@ -35,6 +35,7 @@ LIMITS = {
         "Limit                     Soft Limit           Hard Limit           Units\n"
         f"Max data size             {900 * MEGABYTE}            unlimited            bytes\n"
         "Max address space         unlimited            unlimited            bytes\n"
+        "\n"
     ),
     "proc/self/status": "Name:\tpython\nVmSize:\t  5 kB\nVmData:\t  102400 kB\n",
 }

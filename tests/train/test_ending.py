@@ -171,6 +171,23 @@ def test_divergence_stops_and_keeps_the_last_finite_parameters(batch_size):
     assert len(result.history.loss) < 200
 
 
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_callbacks_see_the_last_complete_epoch_before_a_divergence(engine, tmp_path):
+    states = []
+
+    def watch(state):
+        states.append((state.epoch, state.step, state.optimizer["t"], np.isfinite(state.theta).all()))
+
+    watch.interval = 1000
+    checkpoint = vp.Checkpoint(tmp_path / "run.npz", every=0)
+    settings = {"batch_size": 10, "training_loss": "exact", "callbacks": [watch], "checkpoint": checkpoint}
+    with pytest.raises(vp.DivergenceError) as caught:
+        fit(optimizer=vp.GradientDescent(1000.0), epochs=1000, engine=engine, **settings)
+    epoch, step, steps_of_optimizer, is_finite = states[-1]
+    assert is_finite
+    assert step == steps_of_optimizer == epoch * -(-len(X) // 10) <= caught.value.result.state.step
+
+
 def test_divergence_names_the_members():
     thetas = np.stack([THETA] * 8)
     rates = [0.1, 0.1, 1e5, 0.1, 0.1, 1e5, 0.1, 0.1]

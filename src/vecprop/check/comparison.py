@@ -8,7 +8,7 @@ no error is missed, and no two entries are equal, so that errors do not cancel b
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Comparison(NamedTuple):
         is_unknown = ~np.isfinite(self.tolerance) & ~self.wrong  # the expected derivative is unknown
         return np.select([self.wrong, is_unknown, self.kink], [3, 2, 1])
 
-    def row(self, point: Point, part: NamedPart, output: int, direction: int, **attributes: Any) -> Row:
+    def row(self, point: Point, part: NamedPart, output: int, direction: int, **attributes) -> Row:
         """Return a row for a part that shows the numbers of one output and direction."""
         verdict = (Verdict.PASS, Verdict.KINK, Verdict.INCONCLUSIVE, Verdict.FAIL)[self.ranks.max()]
         shape = (*point.outputs, *part.shape)

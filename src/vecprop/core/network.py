@@ -179,7 +179,7 @@ class Network(SuggestsKeywords, Versioned):
             raise TypeError(f"seed must be an integer, got {seed!r}.")
         if isinstance(seed, Sequence | np.ndarray):
             thetas = [self.init(member_seed, dtype) for member_seed in seed]
-            return np.array(thetas, dtype).reshape(len(seed), self.layout.size)
+            return np.array(thetas, dtype).reshape(*np.shape(seed), self.layout.size)
         generator = np.random.default_rng(seed)
         theta = np.zeros(self.layout.size)
         for layer, p in zip(self.layers, self.layout.views(theta), strict=True):

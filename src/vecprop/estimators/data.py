@@ -212,7 +212,7 @@ class Labels:
     def encode(self, y, as_classes: bool) -> np.ndarray:
         """Return the targets: the class index of each row, (N,), or a column for each output, (N, O)."""
         if self.multilabel:
-            return _dense(y).astype(float)
+            return dense(y).astype(float)
         indices = np.searchsorted(self.classes, y)
         if self.outputs == 1:
             return indices.astype(float)[:, None]
@@ -231,7 +231,7 @@ class Labels:
         return np.hstack([1 - Y, Y]) if self.outputs == 1 and not self.multilabel else Y
 
 
-def _dense(values) -> np.ndarray:
+def dense(values) -> np.ndarray:
     """Return a dense or sparse array as a dense array."""
     return values.toarray() if sparse.issparse(values) else np.asarray(values)
 
@@ -279,7 +279,7 @@ def class_weights(class_weight, y, weight: np.ndarray | None) -> np.ndarray:
     array([2.   , 0.667, 0.667, 0.667])
     """
     if class_weight != "balanced" or y.ndim == 2:
-        return compute_sample_weight(class_weight, _dense(y))
+        return compute_sample_weight(class_weight, dense(y))
     classes, indices = np.unique(y, return_inverse=True)
     sums = np.bincount(indices, weights=weight)
     with np.errstate(divide="ignore"):

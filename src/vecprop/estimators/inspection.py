@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..core import Network, Selection, SparseNetwork
 from ..system.suggestions import SuggestsNames
 from ..train.trainer import engine_for
-from .data import Rows
+from .data import Rows, dense
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,7 +127,7 @@ class Inspection(ABC):
         IndexError
             If the layer does not exist.
         """
-        X = _dense(self._checked_inputs(X))
+        X = dense(self._checked_inputs(X))
         return self.network_.hidden(self.theta_, X, index_of_hidden_layer(self.network_, layer))
 
     def per_sample_gradients(self, X: Any, y: Any) -> np.ndarray:
@@ -186,7 +186,7 @@ class Inspection(ABC):
         """Validate rows; return dense inputs and targets."""
         check_is_fitted(self)
         rows = self._read(X, y, None).table
-        return _dense(rows.X).astype(self.theta_.dtype, copy=False), rows.T
+        return dense(rows.X).astype(self.theta_.dtype, copy=False), rows.T
 
 
 def index_of_hidden_layer(network: Network, layer: int) -> int:
@@ -195,10 +195,6 @@ def index_of_hidden_layer(network: Network, layer: int) -> int:
     if not -len(indices) <= layer < len(indices):
         raise IndexError(f"Hidden layer {layer} does not exist: the model has {len(indices)}, counted from 0.")
     return indices[layer]
-
-
-def _dense(X) -> np.ndarray:
-    return X.toarray() if sparse.issparse(X) else X
 
 
 def curves_of(model) -> SimpleNamespace:

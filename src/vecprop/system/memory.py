@@ -86,6 +86,8 @@ def _process_memory(root: Path) -> Iterator[int]:
         status = dict(line.split(":", 1) for line in _lines(root / "proc/self/status"))
         for line in _lines(root / "proc/self/limits"):
             for name, used in (("Max data size", "VmData"), ("Max address space", "VmSize")):
+                if not line.startswith(name):
+                    continue
                 limit = line.removeprefix(name).split()[0]
-                if line.startswith(name) and limit != "unlimited":
+                if limit != "unlimited":
                     yield int(limit) - 1024 * int(status[used].split()[0])

@@ -108,6 +108,7 @@ def missing_file(path: "Path") -> str:
     if not folder.is_dir():
         return f"There is no file {path}, because the folder {folder} does not exist: check the path."
     names = {entry.stem: entry.name for entry in folder.iterdir()}
+    names |= {entry.stem: entry.name for entry in folder.glob(f"*{path.suffix}")}
     meant = closest(path.stem, names)
     if meant:
         return f"There is no file {path}: did you mean {names[meant]!r}?"

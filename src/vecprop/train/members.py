@@ -328,7 +328,8 @@ class PartialResults(NamedTuple):
         groups = []
         for group in self.groups:
             has_ended = (group.seconds > 0) & (group.reasons != REASONS.index("interrupted"))
-            indices = np.flatnonzero(has_ended & ~np.isin(group.numbers, list(saved)))
+            is_new = [number not in saved for number in group.numbers]
+            indices = np.flatnonzero(has_ended & is_new)
             if len(indices):
                 groups.append(group.compact(indices))
         others = {number: result for number, result in self.others.items() if result.reason != "interrupted"}

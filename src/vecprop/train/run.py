@@ -251,7 +251,11 @@ class Run:
             seconds = (self.seconds - began) / count
             self.state.epoch += count
             self.extend_history(results, count, began + seconds * np.arange(1, count + 1))
+            if results.diverged:
+                self.state.theta[...] = self.last_finite  # of these epochs
             reason = self.notify(results)
+            if results.diverged:
+                self.state.step += results.steps - count * self.per_epoch
         elif not (results.stopped or results.diverged):
             reason = self.notify(None)
         if results.diverged:
@@ -280,7 +284,7 @@ class Run:
 
         If several of them end training, the reason of the last one is returned.
         """
-        self.is_whole = True
+        self.is_whole = results is None or not results.diverged
         reason: Reason | None = None
         state = self.state
         try:
@@ -292,7 +296,7 @@ class Run:
             for callback in self.callbacks:
                 if is_true(callback(state)):
                     reason = "callback"
-            if self.checkpoint is not None and reason is None:
+            if self.checkpoint is not None and self.is_whole and reason is None:
                 self.checkpoint._after_epoch(self.result_so_far("interrupted"))
         except Exception as error:
             with suppress(AttributeError):  # some exception classes do not allow attributes
@@ -302,15 +306,15 @@ class Run:
 
     def end(self, result: TrainingResult) -> None:
         """Store and save the result."""
+        self.result = result
         if self.checkpoint is not None:
             self.checkpoint._write(result)
-        self.result = result
         self.is_whole = False  # a later error must not save the result as interrupted
 
     def save_on_failure(self, error: BaseException) -> None:
         """Save the state after the last complete epoch or window, so that training can resume."""
         if self.is_whole and not isinstance(error, DivergenceError | SecondInterrupt):
-            self.checkpoint._write(self.result_so_far("interrupted"))
+            self.checkpoint._write(self.result or self.result_so_far("interrupted"))
 
     def require_finite(self, what: str, values: Array | None) -> None:
         """Raise DivergenceError if a value, or the value of a member, is not finite."""

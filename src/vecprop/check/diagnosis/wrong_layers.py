@@ -62,7 +62,7 @@ def planted_faults(point: NetworkPoint) -> Faults:
         yield f"{words} (delta, the error at the output)", _gradient(point, loss=faulty_loss)
 
 
-def _gradient(point: NetworkPoint, **changes: Any) -> np.ndarray:
+def _gradient(point: NetworkPoint, **changes) -> np.ndarray:
     """Return the gradient of the network with other layers or another loss or penalty."""
     network = point.network
     arguments = {"layers": network.layers, "loss": network.loss_function, "penalty": network.penalties, **changes}
@@ -74,7 +74,7 @@ def _is_random(layer: Layer) -> bool:
     return getattr(layer, "random", False)
 
 
-def _scaled(slope: Any, p: Any, saved: Any, delta: np.ndarray, J: Any) -> np.ndarray:
+def _scaled(slope, p, saved, delta: np.ndarray, J) -> np.ndarray:
     """Return delta times a slope; a wrong backward pass of a layer."""
     return slope * delta
 
@@ -98,7 +98,7 @@ def _wrong_penalties(point: NetworkPoint) -> Faults:
     yield f"the penalty is multiplied by N = {rows}", unpenalized + (gradient - unpenalized) * rows
 
 
-def _wrong_slopes(network: Network, number: int, name: str, saved: Any) -> Faults:
+def _wrong_slopes(network: Network, number: int, name: str, saved) -> Faults:
     """Yield known mistakes in the backward pass of a layer, with the factor that replaces its derivative."""
     layer = network.layers[number]
     if _is_random(layer):
@@ -166,9 +166,7 @@ def wrong_layers(point: NetworkPoint) -> list[str]:
     return mistakes
 
 
-def _layer_mistakes(
-    point: NetworkPoint, number: int, saved: Any, D: np.ndarray, draw: np.random.Generator
-) -> Iterator[str]:
+def _layer_mistakes(point: NetworkPoint, number: int, saved, D: np.ndarray, draw: np.random.Generator) -> Iterator[str]:
     """Yield the mistakes in the backward pass of a layer."""
     layer = point.network.layers[number]
     p = point.network.layout.views(point.theta)[number]
@@ -229,7 +227,7 @@ def derivative_at_0(f: Callable[[Any], np.ndarray]) -> np.ndarray:
     return stepped if _agree(stepped, differences, 1e-5) else differences
 
 
-def _derivative(f: Callable[[np.ndarray], np.ndarray], X: np.ndarray, U: Any) -> np.ndarray:
+def _derivative(f: Callable[[np.ndarray], np.ndarray], X: np.ndarray, U) -> np.ndarray:
     """Return the derivative of a function at X along U."""
     return derivative_at_0(lambda t: f(X + t * U))
 
@@ -245,7 +243,7 @@ def _size(values: np.ndarray) -> float:
     return float(np.abs(values).max(initial=0)) or 1.0
 
 
-def _explanation(layer: Layer, X: np.ndarray, D: np.ndarray, saved: Any, delta: np.ndarray) -> str:
+def _explanation(layer: Layer, X: np.ndarray, D: np.ndarray, saved, delta: np.ndarray) -> str:
     """Explain a wrong delta of an activation by its derivative, or of another layer by its Jacobian."""
 
     def outputs(X: np.ndarray) -> np.ndarray:
@@ -298,6 +296,6 @@ def _loss_mistake(loss: Loss, Z: np.ndarray, T: np.ndarray) -> list[str]:
     return [mistake]
 
 
-def _agree(a: Any, b: Any, precision: float = 1e-6) -> bool:
+def _agree(a, b, precision: float = 1e-6) -> bool:
     """Return whether 98 % of the entries are equal up to rounding errors; the others may be at ties."""
     return bool((np.abs(a - b) <= precision * np.max(np.abs(b), initial=1e-300)).mean() > 0.98)

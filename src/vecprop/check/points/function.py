@@ -39,7 +39,7 @@ class Point:
         structure: Structure,
         theta: np.ndarray,
         outputs: tuple[int, ...],
-        dtype: Any,
+        dtype,
         rows: tuple[int, ...] = (),
     ) -> None:
         self._value = value
@@ -154,7 +154,7 @@ class Point:
         is_coarse = bool((self.noise.near > 1e-5 * np.abs(self.value)).any())
         return rounding_experiment(gradient, self.theta, self.lines, self.scale, self.eps, is_coarse)
 
-    def _bounded_theta(self, dtype: Any) -> Any:
+    def _bounded_theta(self, dtype):
         """Return the parameters in the structure of theta, as numbers with error bounds."""
         return self.structure.rebuilt(Bounded(self.theta.copy(), np.zeros(self.theta.shape), Arithmetic(dtype)))
 
@@ -311,7 +311,7 @@ def values_at(f: Callable[[np.ndarray], Any], thetas: np.ndarray, count: int) ->
     return values
 
 
-def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], gradient: Any) -> Point:
+def checked_function(f: Callable[..., Any], theta, args: tuple[Any, ...], gradient) -> Point:
     """Validate the arguments and return a function at a point."""
     vector, structure = flattened(theta)
     name = "The gradient function"
@@ -363,7 +363,7 @@ def _item(f: Callable[..., Any], index: int, *arguments):
     return f(*arguments)[index]
 
 
-def called(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], what: str) -> Any:
+def called(f: Callable[..., Any], theta, args: tuple[Any, ...], what: str):
     """Call a function; convert any exception to a ValueError."""
     try:
         return f(theta, *args)
@@ -377,7 +377,7 @@ def called(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], what: str) 
         raise ValueError(f"{what} raised {type(error).__name__} at theta{ending}") from error
 
 
-def _plain(numbers: Any) -> np.ndarray:
+def _plain(numbers) -> np.ndarray:
     """Remove error bounds from numbers that a function stored in an earlier call."""
     return numbers.value if isinstance(numbers, Bounded) else numbers
 
@@ -393,7 +393,7 @@ def _possible_rows(args: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple(rows for rows, count in counts.items() if rows in first or count == max(counts.values()))
 
 
-def _rows(argument: Any) -> int:
+def _rows(argument) -> int:
     """Return the number of rows of an argument, or 0 if it has no rows."""
     shape = getattr(argument, "shape", None)
     if isinstance(argument, list | tuple) and not hasattr(argument, "_fields"):

@@ -60,7 +60,7 @@ class NetworkPoint(Point):
         batch: Batch,
         noise: RandomKey | None,
         judged: tuple[JudgedGradient, ...],
-        dtype: Any,
+        dtype,
         elsewhere: Batch | None = None,
     ) -> None:
         self._elsewhere, self.judged, self.outputs = elsewhere or batch, judged, ()

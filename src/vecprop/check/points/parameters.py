@@ -42,7 +42,7 @@ def raveled(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
     return int(np.ravel_multi_index(index, shape)) if shape else 0
 
 
-def unraveled(number: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+def unraveled(number, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Convert an index in a flattened array to an index in the array."""
     return tuple(int(index) for index in np.unravel_index(number, shape))
 
@@ -61,17 +61,17 @@ class Structure:
     dtype: np.dtype
     tree: Any
 
-    def rebuilt(self, vector: Any) -> Any:
+    def rebuilt(self, vector) -> Any:
         """Return the vector as parameters in their original structure, with single numbers as scalars."""
 
-        def leaf(part: NamedPart) -> Any:
+        def leaf(part: NamedPart):
             array = vector[part.span].reshape(part.shape)
             return array[()] if isinstance(array, np.ndarray) else array  # the function may use a scalar as a dict key
 
         return mapped(self.tree, leaf)
 
 
-def flattened(theta: Any) -> tuple[np.ndarray, Structure]:
+def flattened(theta) -> tuple[np.ndarray, Structure]:
     """Flatten parameters to a float64 vector; return the vector and the structure.
 
     Examples
@@ -85,7 +85,7 @@ def flattened(theta: Any) -> tuple[np.ndarray, Structure]:
     parts: list[NamedPart] = []
     values: list[np.ndarray] = []
 
-    def part_of(name: str, leaf: Any) -> NamedPart:
+    def part_of(name: str, leaf) -> NamedPart:
         array = as_array(leaf)
         name, taken = name or "theta", {part.name for part in parts}
         if array.dtype.kind not in "fiub":
@@ -107,21 +107,21 @@ def flattened(theta: Any) -> tuple[np.ndarray, Structure]:
     return vector, Structure(tuple(parts), dtype if dtype.kind == "f" else np.dtype(np.float64), tree)
 
 
-def as_array(leaf: Any) -> np.ndarray:
+def as_array(leaf) -> np.ndarray:
     """Convert an array, a number or a PyTorch tensor to a NumPy array."""
     return np.asarray(leaf.detach().cpu() if hasattr(leaf, "detach") else leaf)
 
 
-def _children(tree: Any) -> Iterable[Any]:
+def _children(tree) -> Iterable[Any]:
     return tree.values() if isinstance(tree, Mapping) else tree
 
 
-def mapped(tree: Any, function: Callable[[Any], Any]) -> Any:
+def mapped(tree, function: Callable[[Any], Any]) -> Any:
     """Apply a function to each array in nested lists, tuples and dicts."""
     return _named(tree, "", lambda _, leaf: function(leaf))
 
 
-def _named(tree: Any, name: str, function: Callable[[str, Any], Any]) -> Any:
+def _named(tree, name: str, function: Callable[[str, Any], Any]):
     """Apply a function to each leaf of a tree: to its name and its array."""
     if not isinstance(tree, Mapping | list | tuple):
         return function(name, tree)
@@ -136,7 +136,7 @@ def _named(tree: Any, name: str, function: Callable[[str, Any], Any]) -> Any:
     return type(tree)(*children) if hasattr(tree, "_fields") else type(tree)(children)
 
 
-def gathered(gradient: Any, tree: Any, outputs: tuple[int, ...]) -> Iterator[Any]:
+def gathered(gradient, tree, outputs: tuple[int, ...]) -> Iterator[Any]:
     """Yield the gradient of each part, (outputs, size), or raise if its structure does not match the parameters."""
     if isinstance(tree, NamedPart):
         yield _column(gradient, tree, outputs)
@@ -145,7 +145,7 @@ def gathered(gradient: Any, tree: Any, outputs: tuple[int, ...]) -> Iterator[Any
         yield from gathered(child, own, outputs)
 
 
-def _matched(gradient: Any, tree: Any, outputs: tuple[int, ...]) -> list[Any]:
+def _matched(gradient, tree, outputs: tuple[int, ...]) -> list[Any]:
     """Return the children of a gradient in the order of the parameters, matching dicts by key."""
     if isinstance(tree, Mapping):
         if not isinstance(gradient, Mapping):
@@ -169,7 +169,7 @@ def _matched(gradient: Any, tree: Any, outputs: tuple[int, ...]) -> list[Any]:
     return list(gradient)
 
 
-def _column(gradient: Any, part: NamedPart, outputs: tuple[int, ...]) -> Any:
+def _column(gradient, part: NamedPart, outputs: tuple[int, ...]) -> Any:
     """Return the gradient of one part as an array of shape (outputs, size)."""
     wanted, values = (*outputs, *part.shape), prod(outputs)
     if isinstance(gradient, list | tuple) and len(gradient) == 1 and part.shape[:1] != (1,) and not outputs:
@@ -186,12 +186,12 @@ def _column(gradient: Any, part: NamedPart, outputs: tuple[int, ...]) -> Any:
     raise ValueError(problem + (": the shape of the value followed by the shape of the part." if outputs else "."))
 
 
-def _as_numbers(gradient: Any) -> Any:
+def _as_numbers(gradient) -> Any:
     """Convert a gradient to an array, but return array pairs unchanged."""
     return gradient if isinstance(gradient, ArrayPair) else real_numbers(gradient)
 
 
-def real_numbers(gradient: Any) -> np.ndarray:
+def real_numbers(gradient) -> np.ndarray:
     """Convert a gradient to an array of real numbers, or raise a TypeError."""
     kind = getattr(gradient, "dtype", type(gradient).__name__)
     wrong = TypeError(f"The gradient must be an array of real numbers, got {kind}.")

@@ -111,7 +111,7 @@ def train_members(members: dict[int, Member], **settings) -> dict[int, TrainingR
             invalid = getattr(error, "member", None)
             if invalid is None:
                 raise
-            del members[numbers[invalid]]  # found before training starts
+            del members[numbers[invalid]]  # a custom part may also fail in training, which is then repeated
         else:
             return dict(zip(numbers, results, strict=True))
     return {}

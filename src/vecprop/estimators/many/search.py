@@ -93,7 +93,7 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
     cv_results_ : dict of ndarray
         One row for each candidate, with the columns of `sklearn.model_selection.GridSearchCV`. With several seeds, also
         ``seed0_test_score``, ``seed1_test_score``, … (the mean over the folds for each seed), and
-        ``std_seed_test_score``, their standard deviation (with divisor n_seeds - 1); Smaller differences between
+        ``std_seed_test_score``, their standard deviation (with divisor n_seeds - 1). Smaller differences between
         candidates may be due to chance. With halving, also ``iter`` and ``n_resources``: the round, from 0, and its
         epochs.
     best_estimator_ : estimator

@@ -151,7 +151,7 @@ def _document(path: FilePath, archive: zipfile.ZipFile, sizes: dict[str, int]) -
     _require(path, hashlib.sha256(text).digest() == checksum, "is damaged: its document has a wrong checksum")
     document = json.loads(text.decode("utf-8", "surrogatepass"))
     is_model = isinstance(document, dict) and document.get("format") == FORMAT
-    _require(path, is_model, "is not a vecprop model file: its document has another format")
+    _require(path, is_model, NOT_A_MODEL)
     version: Any = document.get("version")
     _require(path, type(version) is int and version >= 1, f"has the invalid format version {version!r}")
     too_new = f"has format version {version}, but this vecprop supports versions up to {VERSION}: update vecprop"

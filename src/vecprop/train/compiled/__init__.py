@@ -195,7 +195,9 @@ class StepsInMemory(CompiledSteps):
         self.pace = (time.perf_counter() - began) / max(results.epochs, 1)
         steps = results.epochs * run.per_epoch
         state.optimizer["t"] += steps
-        state.step += results.steps if results.diverged else steps
+        state.step += steps
         if results.diverged:
+            if not results.epochs:
+                state.step += results.steps
             self.batch.require_finite_inputs()
         return results
