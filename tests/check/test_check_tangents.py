@@ -119,8 +119,11 @@ def test_operands_with_different_directions():
 def test_a_shape_may_be_one_argument_or_several():
     x = Tangent(np.ones((1, 3, 2)), np.arange(24.0).reshape(4, 3, 2))
     reshaped: Any
-    for reshaped in (x.reshape(1, 6), x.reshape((1, 6)), np.reshape(x, (1, 6))):
+    for reshaped in (x.reshape(1, 6), x.reshape((1, 6)), np.reshape(x, (1, 6)), np.reshape(x, shape=(1, 6))):
         np.testing.assert_array_equal(reshaped.tangent, np.arange(24.0).reshape(4, 6))
+    bounded: Any = Bounded(np.ones(6), np.arange(6.0), Arithmetic())
+    for reshaped in (np.reshape(bounded, (2, 3), "C"), np.reshape(bounded, shape=(2, 3))):
+        np.testing.assert_array_equal(reshaped.companion, np.arange(6.0).reshape(2, 3))
 
 
 @pytest.mark.parametrize("unclear", [np.sum, np.transpose, np.squeeze, lambda x: x[0], lambda x: x.__setitem__(..., 1)])
@@ -149,6 +152,17 @@ def test_error_bounds_match_hand_computed_values(of, units, error):
     x.companion += 0.5
     y.companion += 0.25
     assert of(x, y).companion == pytest.approx(error, rel=1e-12)
+
+
+@pytest.mark.parametrize("compute", [
+    lambda x: np.exp(np.zeros(3), out=x), lambda x: np.sum(np.ones((2, 3)), axis=0, out=x),
+    lambda x: np.size(x, axis=0), lambda x: np.dot(x, np.eye(3), out=np.zeros(3)),
+])  # fmt: skip
+def test_functions_that_would_lose_error_bounds_raise(compute):
+    x = Bounded(np.ones(3), np.ones(3), Arithmetic())
+    with pytest.raises(TypeError):
+        compute(x)
+    np.testing.assert_array_equal(x.companion, np.ones(3))
 
 
 @pytest.mark.parametrize("compute", [

@@ -14,7 +14,7 @@ class Differentiable:
     def __init__(self, value: Callable[..., Any], value_and_gradient: Callable[..., tuple[Any, Any]]) -> None:
         self.value, self._both = value, value_and_gradient
 
-    def __call__(self, theta: Any, *args: Any) -> tuple[Any, Any]:
+    def __call__(self, theta, *args) -> tuple[Any, Any]:
         """Return the value and the gradient."""
         return self._both(theta, *args)
 
@@ -52,12 +52,12 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
     module: Any = f
     fixed: dict[str, Any] = {}  # the dtype that f requires, if it does not accept float64
 
-    def converted(leaf: Any, dtype: Any) -> Any:
+    def converted(leaf, dtype):
         """Convert a tensor to the dtype of the parameters."""
         is_float = isinstance(leaf, torch.Tensor) and (leaf.is_floating_point() or leaf.is_complex())
         return leaf.to(dtype) if is_float else leaf
 
-    def called(tensors: Any, args: tuple[Any, ...], dtype: Any) -> Any:
+    def called(tensors, args: tuple[Any, ...], dtype):
         data = tuple(mapped(argument, lambda leaf: converted(leaf, dtype)) for argument in args)
         if isinstance(f, torch.nn.Module):
             # Copy the buffers, since batch normalization modifies them during training.
@@ -65,7 +65,7 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
             return torch.func.functional_call(module, {**state, **tensors}, data)
         return f(tensors, *data)
 
-    def computed(theta: Any, args: tuple[Any, ...], tensor: Callable[[Any, Any], Any]) -> Any:
+    def computed(theta, args: tuple[Any, ...], tensor: Callable[[Any, Any], Any]):
         """Return the value, computed in float32 if f does not accept the dtype of theta."""
         types: list[np.dtype] = []
         mapped(theta, lambda leaf: types.append(np.asarray(leaf).dtype))
@@ -82,24 +82,24 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
         fixed["dtype"] = torch.float32
         return result
 
-    def constant(values: Any, dtype: Any) -> Any:
+    def constant(values, dtype):
         return torch.as_tensor(np.array(values)).to(dtype)
 
-    def array(tensor: Any) -> np.ndarray:
+    def array(tensor) -> np.ndarray:
         tensor = tensor.detach().resolve_conj()
         return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()  # NumPy has no bfloat16
 
-    def value(theta: Any, *args: Any) -> Any:
+    def value(theta, *args):
         try:
             with torch.no_grad():
                 return array(computed(theta, args, constant))
         except RuntimeError:  # f itself computes a gradient, for example forces from an energy
             return array(computed(theta, args, lambda a, dtype: constant(a, dtype).requires_grad_()))
 
-    def value_and_gradient(theta: Any, *args: Any) -> tuple[Any, Any]:
+    def value_and_gradient(theta, *args) -> tuple[Any, Any]:
         tensors: list[Any] = []
 
-        def variable(values: Any, dtype: Any) -> Any:
+        def variable(values, dtype):
             if tensors and tensors[0].dtype != dtype:  # f does not accept float64
                 tensors.clear()
             tensors.append(constant(values, dtype).requires_grad_())
@@ -143,7 +143,7 @@ def jax_function(f: Callable[..., Any]) -> Differentiable:
     """
     import jax  # pyright: ignore[reportMissingImports]
 
-    def called(function: Callable[..., Any], theta: Any, args: tuple[Any, ...]) -> Any:
+    def called(function: Callable[..., Any], theta, args: tuple[Any, ...]):
         with jax.enable_x64(True):
             arrays = mapped(theta, jax.numpy.asarray)
             try:
@@ -153,10 +153,10 @@ def jax_function(f: Callable[..., Any]) -> Differentiable:
 
     jacobian = jax.jacrev(f)
 
-    def value(theta: Any, *args: Any) -> Any:
+    def value(theta, *args):
         return np.asarray(called(f, theta, args))
 
-    def value_and_gradient(theta: Any, *args: Any) -> tuple[Any, Any]:
+    def value_and_gradient(theta, *args) -> tuple[Any, Any]:
         return value(theta, *args), mapped(called(jacobian, theta, args), np.asarray)
 
     return Differentiable(value, value_and_gradient)

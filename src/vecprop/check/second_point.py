@@ -226,9 +226,9 @@ def _finite_gradients(point: Point, numbers: list[int]) -> dict[int, np.ndarray]
 
 def _better(previous: Row | None, row: Row) -> Row:
     """Return the row that fails or, if no row fails, the row in which rounding hides less."""
-    if previous is None or previous.verdict is Verdict.FAIL:
-        return previous or row
-    return row if row.verdict is Verdict.FAIL or row.hidden < previous.hidden else previous
+    if previous is None or row.verdict is Verdict.FAIL or row.hidden < previous.hidden:
+        return row
+    return previous
 
 
 def _reveals_hidden(here: Compared, there: Compared, name: str) -> bool:

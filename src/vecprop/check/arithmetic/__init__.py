@@ -63,6 +63,8 @@ class ArrayPair(NDArrayOperatorsMixin):
             rule = partial(self.compare, ufunc)
         if rule is None or method != "__call__" or kwargs:
             return NotImplemented
+        if not any(isinstance(operand, ArrayPair) for operand in inputs):  # only out= is a pair
+            return NotImplemented
         operands = inputs if ufunc.nin > 1 else ()
         result = rule(*operands)
         if out is None:
@@ -73,18 +75,24 @@ class ArrayPair(NDArrayOperatorsMixin):
         return out[0]
 
     def __array_function__(self, function, types, args, kwargs):
-        if function in MOVES:
-            return self.move(function, *args[1:], **kwargs)
-        if function is np.dot:
-            return np.matmul(*args)
         rule = self._rule(function)
+        if function is np.dot:
+            rule = np.matmul
+        elif function is np.reshape:
+            rule = self._reshaped
+        elif function in MOVES:
+            rule = partial(self.move, function)
         if rule is None:
             return NotImplemented
-        if function is np.where:
-            return rule(*args)
-        if function in ATTRIBUTES and len(args) == 1:
-            return rule
-        return rule(*args[1:], **kwargs)
+        if function in (np.dot, np.where):
+            return rule(*args, **kwargs)
+        if not args or args[0] is not self:  # the pair is another argument, such as out=
+            return NotImplemented
+        if function not in ATTRIBUTES:
+            return rule(*args[1:], **kwargs)
+        if args[1:] or kwargs:
+            return NotImplemented
+        return rule
 
     def __array_namespace__(self, api_version: str | None = None) -> "Namespace":
         return Namespace(self)
@@ -133,13 +141,17 @@ class ArrayPair(NDArrayOperatorsMixin):
     def reshape(self, *shape, **options) -> Self:
         return self.apply(methodcaller("reshape", *shape, **options))
 
+    def _reshaped(self, shape, order="C", copy=None):
+        """Reshape by the arguments of the function, which differ from the arguments of the method."""
+        return self.reshape(shape) if order == "C" else NotImplemented
+
     ravel = partialmethod(move, np.ravel)
     copy = partialmethod(move, np.copy)
 
     # Rules that subclasses share or replace.
 
     def compare(self, comparison, x, y) -> Any:
-        return NotImplemented
+        raise NotImplementedError
 
     def positive(self) -> Self:
         return self

@@ -206,7 +206,7 @@ class Tangent(ArrayPair):
     def max(self, **options):
         # If the maximum is not unique, the derivatives may differ.
         if len(self.companion):
-            return NotImplemented
+            raise TypeError("The derivative of a maximum depends on ties.")
         return np.max(self.value, **options)
 
 

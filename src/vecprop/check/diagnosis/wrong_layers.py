@@ -105,8 +105,8 @@ def _wrong_slopes(network: Network, number: int, name: str, saved) -> Faults:
         yield f"the mask of {name} is missing in the backward pass", 1.0
     if not isinstance(layer, Activation):
         return
-    z, y = saved
     yield f"the derivative of {name} is missing", 1.0
+    z, y = saved
     yield f"{name} multiplies delta by its output instead of its derivative", y
     activations = (*BUILT_IN, *(other for other in network.layers if isinstance(other, Activation)))
     for activation in dict.fromkeys(activations):
@@ -121,10 +121,11 @@ def _wrong_slopes(network: Network, number: int, name: str, saved) -> Faults:
 
 def _wrong_deltas(loss: Loss, Z: np.ndarray, T: np.ndarray, delta: np.ndarray) -> Faults:
     """Yield a description and the resulting delta of each known mistake in a loss, given its correct delta."""
-    Y = loss.predict(Z)
     target = one_hot(T, Z)
-    yield "delta is multiplied by the derivative Y (1 - Y) of the link, which the loss cancels", Y * (1 - Y) * delta
     yield "the targets T are missing", delta + target
+    Y = loss.predict(Z)
+    if Y.shape == Z.shape:
+        yield "delta is multiplied by the derivative Y (1 - Y) of the link, which the loss cancels", Y * (1 - Y) * delta
     for words, link in _WRONG_LINKS.items():
         prediction = link(Z)
         if not np.array_equal(prediction, Y):

@@ -53,7 +53,7 @@ if IS_WINDOWS:
 
     @njit(**INNER)
     def now(scratch):
-        """Return the seconds of a clock; place is the address of two words of scratch memory."""
+        """Return the seconds of a clock; scratch is the address of two words of memory."""
         _clock(scratch)
         return words_at(scratch, 2)[0] / _TICKS
 
@@ -63,7 +63,7 @@ else:
 
     @njit(**INNER)
     def now(scratch):
-        """Return the seconds of a clock; place is the address of two words of scratch memory."""
+        """Return the seconds of a clock; scratch is the address of two words of memory."""
         _clock(_MONOTONIC, scratch)
         words = words_at(scratch, 2)
         return words[0] + 1e-9 * words[1]

@@ -132,7 +132,10 @@ def _loss(context, c, worker, is_validation, N, parts):
 
 
 def measure(context, worker, epoch, is_measured):
-    """Record the losses (except a known one) and the score at theta; return 1 if the losses are finite, else 0."""
+    """Record the losses and the score at theta; return 1 if the losses are finite, else 0.
+
+    If ``is_measured`` is not 0, the training loss is already recorded.
+    """
     c = fit_at(context)
     finite = 1.0
     theta = numbers_at(c.theta, c.p, number(0))

@@ -120,7 +120,7 @@ has_l1 = True
 
 
 def sum_shards(context, low, high, shard, distance):
-    """Add the gradient of shard ``own ^ distance`` to a block of shard ``own``; then, if needed, the sum of two others.
+    """Add the gradient of shard ``shard ^ distance`` to a block of ``shard``; then, if needed, the sum of two others.
 
     Four shards are summed as (g0 + g1) + (g2 + g3), starting from any of them, unless pairs were already summed.
     """
