@@ -14,8 +14,15 @@ class Links(MetadataHookInterface):
         """Add the readme, whose links become absolute, and the project's URLs."""
         address = self.config["repository"].rstrip("/")
         text = (Path(self.root) / "README.md").read_text(encoding="utf-8")
-        metadata["readme"] = {"content-type": "text/markdown", "text": absolute(text, address)}
-        metadata["urls"] = {"Source": address, "Changes": f"{address}/blob/main/CHANGELOG.md"} if address else {}
+        metadata["readme"] = {
+            "content-type": "text/markdown",
+            "text": absolute(text, address),
+        }
+        metadata["urls"] = (
+            {"Source": address, "Changes": f"{address}/blob/main/CHANGELOG.md"}
+            if address
+            else {}
+        )
 
 
 def absolute(text: str, address: str) -> str:

@@ -1,15 +1,19 @@
 """Rows that are larger than memory, from Parquet and from a memory map: ``python benchmarks/blocks.py``.
 
-Rows of 30 normal numbers and one of two classes, whose logit is nonlinear in eight of them, are generated into a folder
-and removed at the end. A network 30-64-64-2 is trained on them for an epoch, in batches of 256, in float32:
+Rows of 30 normal numbers and one of two classes, whose logit is nonlinear in eight of
+them, are generated into a folder and removed at the end. A network 30-64-64-2 is
+trained on them for an epoch, in batches of 256, in float32:
 
-- streamed, all rows: the peak of anonymous memory (``RssAnon``) beyond an interpreter that has imported vecprop;
-- streamed and in memory, as many rows as fit: the rate a core, which is rows by seconds of CPU time, in runs that take
-  turns, of which the fastest counts;
-- other libraries that train on rows larger than memory, on fewer rows. Log loss is measured on 200,000 other rows.
+- streamed, all rows: the peak of anonymous memory (``RssAnon``) beyond an interpreter
+  that has imported vecprop;
+- streamed and in memory, as many rows as fit: the rate a core, which is rows by seconds
+  of CPU time, in runs that take turns, of which the fastest counts;
+- other libraries that train on rows larger than memory, on fewer rows. Log loss is
+  measured on 200,000 other rows.
 
-Each measurement has a process of its own. With ``--folder``, rows and measurements stay there until all is measured:
-the same command goes on where it was ended, with the file of rows or the measurement that was under way.
+Each measurement has a process of its own. With ``--folder``, rows and measurements stay
+there until all is measured: the same command goes on where it was ended, with the file
+of rows or the measurement that was under way.
 """
 
 import argparse
@@ -42,7 +46,14 @@ def rows_of(seed: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
     """Return inputs and classes."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((rows, INPUTS), np.float32)
-    logits = 2 * X[:, 0] * X[:, 1] + 2 * np.sin(3 * X[:, 2]) + X[:, 3] + X[:, 4] ** 2 - 1 + X[:, 5] * np.abs(X[:, 6])
+    logits = (
+        2 * X[:, 0] * X[:, 1]
+        + 2 * np.sin(3 * X[:, 2])
+        + X[:, 3]
+        + X[:, 4] ** 2
+        - 1
+        + X[:, 5] * np.abs(X[:, 6])
+    )
     return X, (rng.random(rows) < 1 / (1 + np.exp(-logits - X[:, 7]))).astype(np.int32)
 
 
@@ -64,20 +75,29 @@ def generate(folder: Path, rows: int) -> None:
         own, t = rows_of(number, min(FILE, rows - first))
         X[first : first + len(t)], T[first : first + len(t)] = own, t
         table = pa.table({f"x{k}": own[:, k] for k in range(INPUTS)} | {"t": t})
-        pq.write_table(table, folder / "unfinished", row_group_size=GROUP, use_dictionary=False)
+        pq.write_table(
+            table, folder / "unfinished", row_group_size=GROUP, use_dictionary=False
+        )
         X.flush(), T.flush()
         os.replace(folder / "unfinished", path)
 
 
 def opened(path: Path, F: Any, shape: tuple[int, ...]) -> np.ndarray:
     """Return an array of a file, which is made if it is not there."""
-    return np.lib.format.open_memmap(path, "r+") if path.exists() else np.lib.format.open_memmap(path, "w+", F, shape)
+    return (
+        np.lib.format.open_memmap(path, "r+")
+        if path.exists()
+        else np.lib.format.open_memmap(path, "w+", F, shape)
+    )
 
 
 def anonymous() -> int:
     """Return the anonymous memory of this process in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1024
+    return (
+        next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+        * 1024
+    )
 
 
 class Peak:
@@ -101,7 +121,11 @@ class Peak:
 
 def network() -> vp.Network:
     """Return the network."""
-    return vp.Network(INPUTS, [vp.Dense(64), vp.ReLU(), vp.Dense(64), vp.ReLU(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
+    return vp.Network(
+        INPUTS,
+        [vp.Dense(64), vp.ReLU(), vp.Dense(64), vp.ReLU(), vp.Dense(2)],
+        vp.SoftmaxCrossEntropy(),
+    )
 
 
 def mapped(folder: Path, rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -118,15 +142,37 @@ def parquet(folder: Path, rows: int) -> vp.blocks.ParquetBlocks:
 def vecprop(how: str, folder: Path, rows: int) -> Any:
     """Train the network; return a function that predicts."""
     net = network()
-    theta, settings = net.init(0, dtype=np.float32), {"optimizer": vp.Adam(1e-3), "epochs": 1, "batch_size": BATCH}
+    theta, settings = (
+        net.init(0, dtype=np.float32),
+        {"optimizer": vp.Adam(1e-3), "epochs": 1, "batch_size": BATCH},
+    )
     vp.blocks.train_blocks(
-        net, theta, vp.blocks.ArrayBlocks(np.zeros((BATCH, INPUTS)), np.zeros(BATCH, int)), **settings
+        net,
+        theta,
+        vp.blocks.ArrayBlocks(np.zeros((BATCH, INPUTS)), np.zeros(BATCH, int)),
+        **settings,
     )  # loads
     if how == "in memory":
         X, T = (np.array(array) for array in mapped(folder, rows))
-        return timed(lambda: vp.train(net, theta, X, T, training_loss="running", **settings)), net
-    blocks = vp.blocks.ArrayBlocks(*mapped(folder, rows)) if how == "memory map" else parquet(folder, rows)
-    return timed(lambda: vp.blocks.train_blocks(net, theta, blocks, window=WINDOW, **settings)), net
+        return (
+            timed(
+                lambda: vp.train(net, theta, X, T, training_loss="running", **settings)
+            ),
+            net,
+        )
+    blocks = (
+        vp.blocks.ArrayBlocks(*mapped(folder, rows))
+        if how == "memory map"
+        else parquet(folder, rows)
+    )
+    return (
+        timed(
+            lambda: vp.blocks.train_blocks(
+                net, theta, blocks, window=WINDOW, **settings
+            )
+        ),
+        net,
+    )
 
 
 def timed(work: Any) -> dict[str, Any]:
@@ -134,7 +180,10 @@ def timed(work: Any) -> dict[str, Any]:
     with Peak() as peak:
         wall, cpu = time.perf_counter(), time.process_time()
         result = work()
-        found = {"seconds": time.perf_counter() - wall, "CPU seconds": time.process_time() - cpu}
+        found = {
+            "seconds": time.perf_counter() - wall,
+            "CPU seconds": time.process_time() - cpu,
+        }
     return {**found, "peak": peak.bytes, "result": result}
 
 
@@ -142,7 +191,10 @@ def scikit_learn(folder: Path, rows: int) -> Any:
     """Train scikit-learn's network block by block."""
     from sklearn.neural_network import MLPClassifier
 
-    model, blocks = MLPClassifier((64, 64), batch_size=BATCH, alpha=0), parquet(folder, rows)
+    model, blocks = (
+        MLPClassifier((64, 64), batch_size=BATCH, alpha=0),
+        parquet(folder, rows),
+    )
 
     def work() -> Any:
         for number in range(len(blocks.sizes)):
@@ -176,7 +228,9 @@ def xgboost(folder: Path, rows: int) -> Any:
 
     def work() -> Any:
         data = xgboost.ExtMemQuantileDMatrix(Parts())
-        booster = xgboost.train({"objective": "binary:logistic", "tree_method": "hist"}, data, 100)
+        booster = xgboost.train(
+            {"objective": "binary:logistic", "tree_method": "hist"}, data, 100
+        )
         return lambda X: booster.predict(xgboost.DMatrix(X))
 
     return timed(work)
@@ -198,13 +252,21 @@ def lightgbm(folder: Path, rows: int) -> Any:
             return len(X)
 
     def work() -> Any:
-        booster = lightgbm.train({"objective": "binary", "verbose": -1}, lightgbm.Dataset(Rows(), np.array(T)), 100)
+        booster = lightgbm.train(
+            {"objective": "binary", "verbose": -1},
+            lightgbm.Dataset(Rows(), np.array(T)),
+            100,
+        )
         return booster.predict
 
     return timed(work)
 
 
-PEERS = {"scikit-learn, partial_fit": scikit_learn, "XGBoost, external memory": xgboost, "LightGBM, Sequence": lightgbm}
+PEERS = {
+    "scikit-learn, partial_fit": scikit_learn,
+    "XGBoost, external memory": xgboost,
+    "LightGBM, Sequence": lightgbm,
+}
 
 
 def measure(how: str, folder: Path, rows: int) -> dict[str, float]:
@@ -224,22 +286,55 @@ def measure(how: str, folder: Path, rows: int) -> dict[str, float]:
 
 def run(*arguments: str) -> str:
     """Return what this program prints with other arguments."""
-    return subprocess.run([sys.executable, __file__, *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run(
+        [sys.executable, __file__, *arguments],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
 
 
 def main() -> None:
     """Generate the rows, measure each way, and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=100_000_000, help="that are streamed")
-    parser.add_argument("--in-memory", type=int, default=8 * FILE, help="rows of the comparison with memory")
-    parser.add_argument("--peers", type=int, default=2 * FILE, help="rows of the comparison with other libraries")
-    parser.add_argument(
-        "--folder", type=Path, default=None, help="there, with room for 250 bytes a row; a temporary one by default"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--note", default="", help="a sentence on the machine for the page")
+    parser.add_argument(
+        "--rows", type=int, default=100_000_000, help="that are streamed"
+    )
+    parser.add_argument(
+        "--in-memory",
+        type=int,
+        default=8 * FILE,
+        help="rows of the comparison with memory",
+    )
+    parser.add_argument(
+        "--peers",
+        type=int,
+        default=2 * FILE,
+        help="rows of the comparison with other libraries",
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=None,
+        help="there, with room for 250 bytes a row; a temporary one by default",
+    )
+    parser.add_argument(
+        "--note", default="", help="a sentence on the machine for the page"
+    )
     parser.add_argument("--page", type=Path, default=PAGE)
-    parser.add_argument("--base", action="store_true", help="print the memory of an interpreter with vecprop imported")
-    parser.add_argument("--one", nargs=3, metavar=("WAY", "FOLDER", "ROWS"), help="measure this and print it as JSON")
+    parser.add_argument(
+        "--base",
+        action="store_true",
+        help="print the memory of an interpreter with vecprop imported",
+    )
+    parser.add_argument(
+        "--one",
+        nargs=3,
+        metavar=("WAY", "FOLDER", "ROWS"),
+        help="measure this and print it as JSON",
+    )
     asked = parser.parse_args()
     if asked.base:
         print(anonymous())
@@ -253,11 +348,22 @@ def main() -> None:
     head = [
         "# Rows larger than memory",
         "",
-        f"Made by `python benchmarks/blocks.py --rows {asked.rows}`. A network 30-64-64-2 trains for one",
-        "epoch in batches of 256 rows in float32. Memory is the peak of anonymous memory beyond an",
-        "interpreter that has imported vecprop. Log loss is measured on 200,000 other rows.",
+        (
+            f"Made by `python benchmarks/blocks.py --rows {asked.rows}`. A network"
+            " 30-64-64-2 trains for one"
+        ),
+        (
+            "epoch in batches of 256 rows in float32. Memory is the peak of anonymous"
+            " memory beyond an"
+        ),
+        (
+            "interpreter that has imported vecprop. Log loss is measured on 200,000"
+            " other rows."
+        ),
         "",
-        *described(machine("numpy", "pyarrow", "numba", "scikit-learn", "xgboost", "lightgbm")),
+        *described(
+            machine("numpy", "pyarrow", "numba", "scikit-learn", "xgboost", "lightgbm")
+        ),
         *([f"- {asked.note}"] if asked.note else []),
         "",
     ]
@@ -280,7 +386,9 @@ def folder_of(asked: Any) -> Iterator[Path]:
 def report(folder: Path, asked: Any) -> list[str]:
     """Measure each way, unless an earlier run has; return the page's tables."""
     kept = folder / "measured.json"
-    known: dict[str, dict[str, float]] = json.loads(kept.read_text()) if kept.exists() else {}
+    known: dict[str, dict[str, float]] = (
+        json.loads(kept.read_text()) if kept.exists() else {}
+    )
 
     def one(how: str, rows: int, turn: int = 0) -> dict[str, float]:
         rows = min(rows, asked.rows)
@@ -291,28 +399,58 @@ def report(folder: Path, asked: Any) -> list[str]:
             print(key, known[key], flush=True)
         return known[key]
 
-    lines = ["| streamed | rows | s | CPU s | million rows/s | peak, MB | log loss |", "|---|" + "---:|" * 6]
+    lines = [
+        "| streamed | rows | s | CPU s | million rows/s | peak, MB | log loss |",
+        "|---|" + "---:|" * 6,
+    ]
     for how in ("memory map", "Parquet"):
         found = one(how, asked.rows)
-        times = f"{found['seconds']:.1f} | {found['CPU seconds']:.1f} | {found['rows'] / found['seconds'] / 1e6:.2f}"
-        lines.append(f"| {how} | {found['rows']:,} | {times} | {found['peak']:.0f} | {found['log loss']:.4f} |")
+        times = (
+            f"{found['seconds']:.1f} | {found['CPU seconds']:.1f} |"
+            f" {found['rows'] / found['seconds'] / 1e6:.2f}"
+        )
+        lines.append(
+            f"| {how} | {found['rows']:,} | {times} | {found['peak']:.0f} |"
+            f" {found['log loss']:.4f} |"
+        )
     lines += [
         "",
-        "| rows in | rows | million rows per CPU second | relative to in memory | peak, MB |",
+        (
+            "| rows in | rows | million rows per CPU second | relative to in memory |"
+            " peak, MB |"
+        ),
         "|---|" + "---:|" * 4,
     ]
     ways = ("in memory", "memory map", "Parquet")
-    turns = [{how: one(how, asked.in_memory, turn) for how in ways} for turn in range(1, REPEATS + 1)]
-    best = {how: min((turn[how] for turn in turns), key=lambda found: found["CPU seconds"]) for how in ways}
-    rates = {how: found["rows"] / found["CPU seconds"] / 1e6 for how, found in best.items()}
+    turns = [
+        {how: one(how, asked.in_memory, turn) for how in ways}
+        for turn in range(1, REPEATS + 1)
+    ]
+    best = {
+        how: min((turn[how] for turn in turns), key=lambda found: found["CPU seconds"])
+        for how in ways
+    }
+    rates = {
+        how: found["rows"] / found["CPU seconds"] / 1e6 for how, found in best.items()
+    }
     for how, found in best.items():
         share = f"{rates[how]:.2f} | {rates[how] / rates['in memory']:.2f}"
         lines.append(f"| {how} | {found['rows']:,} | {share} | {found['peak']:.0f} |")
-    lines += ["", "| library | rows | s | CPU s | peak, MB | log loss |", "|---|" + "---:|" * 5]
+    lines += [
+        "",
+        "| library | rows | s | CPU s | peak, MB | log loss |",
+        "|---|" + "---:|" * 5,
+    ]
     for how in ("Parquet", *PEERS):
         found = one(how, asked.peers)
-        name, times = f"vecprop, {how}" if how in ways else how, f"{found['seconds']:.1f} | {found['CPU seconds']:.1f}"
-        lines.append(f"| {name} | {found['rows']:,} | {times} | {found['peak']:.0f} | {found['log loss']:.4f} |")
+        name, times = (
+            f"vecprop, {how}" if how in ways else how,
+            f"{found['seconds']:.1f} | {found['CPU seconds']:.1f}",
+        )
+        lines.append(
+            f"| {name} | {found['rows']:,} | {times} | {found['peak']:.0f} |"
+            f" {found['log loss']:.4f} |"
+        )
     return lines
 
 

@@ -21,13 +21,18 @@ def results_of(
     description : str
         What ``--help`` says.
     seeds : sequence of int
-        All seeds; ``--seeds`` takes the first of them, and ``--again`` forgets earlier results.
+        All seeds; ``--seeds`` takes the first of them, and ``--again`` forgets earlier
+        results.
     one : callable
         Returns the result of a seed, which JSON can hold.
     """
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--seeds", type=int, default=len(seeds), help="the number of seeds")
-    parser.add_argument("--again", action="store_true", help="forget what an earlier run has found")
+    parser.add_argument(
+        "--seeds", type=int, default=len(seeds), help="the number of seeds"
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="forget what an earlier run has found"
+    )
     given = parser.parse_args()
     kept = Path(tempfile.gettempdir()) / f"{name}.json"
     if given.again:

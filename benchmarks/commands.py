@@ -1,7 +1,8 @@
 """``vecprop train`` from a CSV of 100,000 rows and 30 columns to a model: ``python benchmarks/commands.py``.
 
-Each command is run several times in a process of its own, warm; the times are those of its fastest run. The rest of the
-time, beside reading, training and measuring, is the start of Python with its libraries, and writing.
+Each command is run several times in a process of its own, warm; the times are those of
+its fastest run. The rest of the time, beside reading, training and measuring, is the
+start of Python with its libraries, and writing.
 """
 
 import json
@@ -17,23 +18,37 @@ import pandas as pd
 from machine import described, machine
 
 ROWS, RUNS = 100_000, 3
-COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'vecprop'; from vecprop.app import main; main()"]
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import sys; sys.argv[0] = 'vecprop'; from vecprop.app import main; main()",
+]
 
 
 def table() -> pd.DataFrame:
     """Return 20 columns of numbers, 10 of categories, and two targets."""
     rng = np.random.default_rng(0)
     numbers = pd.DataFrame(rng.normal(size=(ROWS, 20)).round(4)).add_prefix("number ")
-    categories = pd.DataFrame(rng.choice(list("abcdef"), size=(ROWS, 10))).add_prefix("category ")
-    z = numbers["number 0"] * numbers["number 1"] + numbers["number 2"] + (categories["category 0"] == "a")
+    categories = pd.DataFrame(rng.choice(list("abcdef"), size=(ROWS, 10))).add_prefix(
+        "category "
+    )
+    z = (
+        numbers["number 0"] * numbers["number 1"]
+        + numbers["number 2"]
+        + (categories["category 0"] == "a")
+    )
     z = z + rng.logistic(scale=0.3, size=ROWS)
-    return numbers.join(categories).assign(buys=np.where(z > 0, "yes", "no"), spends=z.round(4))
+    return numbers.join(categories).assign(
+        buys=np.where(z > 0, "yes", "no"), spends=z.round(4)
+    )
 
 
 def timed(*arguments: str) -> tuple[float, str]:
     """Return the seconds that a command takes, and its output."""
     began = time.perf_counter()
-    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, text=True, check=True
+    )
     return time.perf_counter() - began, done.stdout
 
 
@@ -48,9 +63,12 @@ def lines() -> list[str]:
         parts = result["seconds"]
         rest = seconds - sum(parts.values())
         shares = " | ".join(f"{each:.2f}" for each in (seconds, *parts.values(), rest))
-        found.append(f"| {result['task']} | {shares} | {1 - parts['training'] / seconds:.0%} |")
+        found.append(
+            f"| {result['task']} | {shares} | {1 - parts['training'] / seconds:.0%} |"
+        )
         seconds, _ = min(
-            timed("predict", "table.npz", "table.csv", "-o", "predicted.csv", "--force") for _ in range(RUNS)
+            timed("predict", "table.npz", "table.csv", "-o", "predicted.csv", "--force")
+            for _ in range(RUNS)
         )
         found.append(f"| predictions of {ROWS:,} rows | {seconds:.2f} | | | | | |")
     return found
@@ -62,11 +80,19 @@ def main() -> None:
         os.chdir(folder)
         rows = lines()
     head = (
-        "| | seconds | reading | training | measuring | the rest | not training |\n|---|---:|---:|---:|---:|---:|---:|"
+        "| | seconds | reading | training | measuring | the rest | not training"
+        " |\n|---|---:|---:|---:|---:|---:|---:|"
     )
     where = "\n".join(described(machine("vecprop", "numpy", "pandas", "scikit-learn")))
-    about = f"Made by `python benchmarks/commands.py` with {ROWS:,} rows and 30 columns: the fastest of {RUNS} runs."
-    target.write_text(f"# From a table to a model\n\n{about}\n\n{where}\n\n{head}\n" + "\n".join(rows) + "\n")
+    about = (
+        f"Made by `python benchmarks/commands.py` with {ROWS:,} rows and 30 columns:"
+        f" the fastest of {RUNS} runs."
+    )
+    target.write_text(
+        f"# From a table to a model\n\n{about}\n\n{where}\n\n{head}\n"
+        + "\n".join(rows)
+        + "\n"
+    )
     print(target.read_text())
 
 

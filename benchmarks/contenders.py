@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 THREADS = "2"
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECPROP_NUM_THREADS"):
+for variable in (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECPROP_NUM_THREADS",
+):
     os.environ[variable] = THREADS  # before the libraries are imported
 
 import numpy as np  # noqa: E402
@@ -46,7 +51,11 @@ class Workload:
     def operations(self) -> float:
         """The arithmetic of the products alone: two passes for the first layer, three for the others."""
         layers = zip(self.widths[:-1], self.widths[1:], strict=True)
-        return self.epochs * self.rows * sum(2.0 * i * o * (2 if n == 0 else 3) for n, (i, o) in enumerate(layers))
+        return (
+            self.epochs
+            * self.rows
+            * sum(2.0 * i * o * (2 if n == 0 else 3) for n, (i, o) in enumerate(layers))
+        )
 
     def data(self) -> tuple[np.ndarray, np.ndarray]:
         """Return rows and classes that can be learned."""
@@ -54,42 +63,69 @@ class Workload:
         if self.logistic:
             from sklearn.datasets import make_circles
 
-            X, t = make_circles(n_samples=self.rows, shuffle=False, factor=0.3, noise=0.1, random_state=1)
+            X, t = make_circles(
+                n_samples=self.rows,
+                shuffle=False,
+                factor=0.3,
+                noise=0.1,
+                random_state=1,
+            )
         else:
             X = rng.standard_normal((self.rows, self.widths[0]))
-            t = (X @ rng.standard_normal((self.widths[0], self.widths[-1]))).argmax(axis=1)
+            t = (X @ rng.standard_normal((self.widths[0], self.widths[-1]))).argmax(
+                axis=1
+            )
         return np.ascontiguousarray(X, self.dtype), t
 
     def theta(self) -> np.ndarray:
         """Return the initial parameters of all contenders except scikit-learn, which draws its own."""
         theta = self.network().init(seed=1, dtype=self.dtype)
         if self.logistic:  # the tutorial's scale
-            theta = (0.1 * np.random.default_rng(1).standard_normal(theta.shape)).astype(self.dtype)
+            theta = (
+                0.1 * np.random.default_rng(1).standard_normal(theta.shape)
+            ).astype(self.dtype)
         return theta
 
     def network(self) -> vp.Network:
         """Return the network."""
         activation = vp.Logistic() if self.logistic else vp.ReLU()
-        layers = [part for width in self.widths[1:-1] for part in (vp.Dense(width), activation)]
+        layers = [
+            part
+            for width in self.widths[1:-1]
+            for part in (vp.Dense(width), activation)
+        ]
         reduction = "sum" if self.logistic else "mean"
         return vp.Network(
-            self.widths[0], [*layers, vp.Dense(self.widths[-1])], vp.SoftmaxCrossEntropy(reduction=reduction)
+            self.widths[0],
+            [*layers, vp.Dense(self.widths[-1])],
+            vp.SoftmaxCrossEntropy(reduction=reduction),
         )
 
     def layers(self, theta: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return each layer's weights and bias."""
-        return [(p["W"].copy(), p["b"].copy()) for p in self.network().layout.views(theta) if p]
+        return [
+            (p["W"].copy(), p["b"].copy())
+            for p in self.network().layout.views(theta)
+            if p
+        ]
 
 
 def vecprop(work: Workload, X: np.ndarray, t: np.ndarray) -> Contest:
     """Train with vecprop's compiled engine."""
     network, theta = work.network(), work.theta()
     rate = work.learning_rate
-    optimizer = vp.Momentum(rate, 0.9) if work.optimizer == "momentum" else vp.Adam(rate)
+    optimizer = (
+        vp.Momentum(rate, 0.9) if work.optimizer == "momentum" else vp.Adam(rate)
+    )
 
     def train() -> vp.TrainingResult:
         batch = None if work.batch == work.rows else work.batch
-        options = {"optimizer": optimizer, "epochs": work.epochs, "batch_size": batch, "engine": "compiled"}
+        options = {
+            "optimizer": optimizer,
+            "epochs": work.epochs,
+            "batch_size": batch,
+            "engine": "compiled",
+        }
         return vp.train(network, theta, X, t, training_loss="running", **options)
 
     return Contest(train, lambda result: float(network.loss(result.theta, X, t)))
@@ -108,14 +144,25 @@ def plain_numpy(work: Workload, X: np.ndarray, t: np.ndarray) -> Contest | None:
         return H, E / E.sum(axis=1, keepdims=True)
 
     def train() -> list[float]:
-        parameters, moments = [p.copy() for p in start], [np.zeros_like(p) for p in start]
+        parameters, moments = (
+            [p.copy() for p in start],
+            [np.zeros_like(p) for p in start],
+        )
         losses = []
         for _ in range(work.epochs):
             H, Y = forward(*parameters)
             Eo = Y - T
             Eh = H * (1 - H) * (Eo @ parameters[2].T)
-            gradients = [X.T @ Eh, Eh.sum(axis=0, keepdims=True), H.T @ Eo, Eo.sum(axis=0, keepdims=True)]
-            moments = [0.9 * M - work.learning_rate * J for M, J in zip(moments, gradients, strict=True)]
+            gradients = [
+                X.T @ Eh,
+                Eh.sum(axis=0, keepdims=True),
+                H.T @ Eo,
+                Eo.sum(axis=0, keepdims=True),
+            ]
+            moments = [
+                0.9 * M - work.learning_rate * J
+                for M, J in zip(moments, gradients, strict=True)
+            ]
             parameters = [P + M for P, M in zip(parameters, moments, strict=True)]
             losses.append(-(T * np.log(forward(*parameters)[1])).sum())
         return losses
@@ -148,7 +195,9 @@ def scikit_learn(work: Workload, X: np.ndarray, t: np.ndarray) -> Contest:
             warnings.simplefilter("ignore")
             return model.fit(X, t)
 
-    return Contest(train, lambda fitted: float(log_loss(t, fitted.predict_proba(X))) * scale)
+    return Contest(
+        train, lambda fitted: float(log_loss(t, fitted.predict_proba(X))) * scale
+    )
 
 
 WORKLOADS = [

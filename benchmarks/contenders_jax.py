@@ -1,7 +1,7 @@
 """JAX's forms of training: one compiled program, and a compiled step in a Python loop.
 
-The program scans over steps and epochs. The step is called with batches of NumPy arrays, and its parameters and
-state are donated, so that their memory is reused.
+The program scans over steps and epochs. The step is called with batches of NumPy
+arrays, and its parameters and state are donated, so that their memory is reused.
 """
 
 from collections.abc import Callable
@@ -46,7 +46,9 @@ def step_function(work: Workload) -> Callable:
 
     def step(carry: tuple, batch: tuple) -> tuple[tuple, None]:
         parameters, state = carry
-        updates, state = optimizer.update(gradient(parameters, *batch), state, parameters)
+        updates, state = optimizer.update(
+            gradient(parameters, *batch), state, parameters
+        )
         return (optax.apply_updates(parameters, updates), state), None
 
     return step
@@ -72,7 +74,12 @@ def jax_scan(work: Workload, X: np.ndarray, t: np.ndarray) -> Contest:
             return step(carry, (rows, classes))
         order = jax.random.permutation(key, work.rows)[: batches * work.batch]
         x = rows[order].reshape(batches, work.batch, -1)
-        return jax.lax.scan(step, carry, (x, classes[order].reshape(batches, work.batch)))[0], None
+        return (
+            jax.lax.scan(step, carry, (x, classes[order].reshape(batches, work.batch)))[
+                0
+            ],
+            None,
+        )
 
     @jax.jit
     def train(parameters: list, keys: Any) -> list:
@@ -81,7 +88,8 @@ def jax_scan(work: Workload, X: np.ndarray, t: np.ndarray) -> Contest:
     start = initial_parameters(work)
     keys = jax.random.split(jax.random.PRNGKey(0), work.epochs)
     return Contest(
-        lambda: jax.block_until_ready(train(start, keys)), lambda parameters: float(loss(parameters, rows, classes))
+        lambda: jax.block_until_ready(train(start, keys)),
+        lambda parameters: float(loss(parameters, rows, classes)),
     )
 
 

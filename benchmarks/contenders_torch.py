@@ -1,9 +1,10 @@
 """PyTorch's forms of training: its usual loop, and steps compiled by ``torch.compile``.
 
-The usual loop has a module and a fused optimizer, which takes less time than `foreach=True`. A compiled step is one
-function from parameters, state of the optimizer and batch to new parameters and state, so that PyTorch can fuse all of
-its operations. It calls its kernels from C++ (`cpp_wrapper`). A call has an overhead, so full batches are also trained
-with several steps in each call.
+The usual loop has a module and a fused optimizer, which takes less time than
+`foreach=True`. A compiled step is one function from parameters, state of the optimizer
+and batch to new parameters and state, so that PyTorch can fuse all of its operations.
+It calls its kernels from C++ (`cpp_wrapper`). A call has an overhead, so full batches
+are also trained with several steps in each call.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,9 @@ import numpy as np
 from contenders import Contest, Workload
 
 STEPS_OF_A_CALL = 10
-"""The steps that a compiled call makes with the full batch; more take minutes to compile."""
+"""The steps that a compiled call makes with the full batch; more take minutes to
+compile.
+"""
 
 
 def forget_compiled() -> None:
@@ -43,15 +46,21 @@ def pytorch(work: Workload, X: np.ndarray, t: np.ndarray) -> Contest:
             parts += [linear, torch.nn.Sigmoid() if work.logistic else torch.nn.ReLU()]
         model = torch.nn.Sequential(*parts[:-1])
         if work.optimizer == "momentum":
-            optimizer = torch.optim.SGD(model.parameters(), lr=work.learning_rate, momentum=0.9, fused=True)
+            optimizer = torch.optim.SGD(
+                model.parameters(), lr=work.learning_rate, momentum=0.9, fused=True
+            )
         else:
-            optimizer = torch.optim.Adam(model.parameters(), lr=work.learning_rate, fused=True)
+            optimizer = torch.optim.Adam(
+                model.parameters(), lr=work.learning_rate, fused=True
+            )
         for _ in range(work.epochs):
             order = None if work.batch == work.rows else torch.randperm(work.rows)
             x, y = (rows, classes) if order is None else (rows[order], classes[order])
             for start in range(0, work.rows, work.batch):
                 optimizer.zero_grad()
-                cost(model(x[start : start + work.batch]), y[start : start + work.batch]).backward()
+                cost(
+                    model(x[start : start + work.batch]), y[start : start + work.batch]
+                ).backward()
                 optimizer.step()
         return model
 
@@ -86,8 +95,13 @@ def momentum(work: Workload) -> tuple[Callable, Callable]:
     def initial_state(parameters: tuple) -> tuple:
         return tuple(torch.zeros_like(P) for P in parameters)
 
-    def step(parameters: tuple, gradients: tuple, moments: tuple) -> tuple[tuple, tuple]:
-        moments = tuple(0.9 * M - work.learning_rate * J for M, J in zip(moments, gradients, strict=True))
+    def step(
+        parameters: tuple, gradients: tuple, moments: tuple
+    ) -> tuple[tuple, tuple]:
+        moments = tuple(
+            0.9 * M - work.learning_rate * J
+            for M, J in zip(moments, gradients, strict=True)
+        )
         return tuple(P + M for P, M in zip(parameters, moments, strict=True)), moments
 
     return initial_state, step
@@ -105,17 +119,23 @@ def adam(work: Workload) -> tuple[Callable, Callable]:
         means, squares, count = state
         count = count + 1
         means = tuple(0.9 * M + 0.1 * J for M, J in zip(means, gradients, strict=True))
-        squares = tuple(0.999 * V + 0.001 * J * J for V, J in zip(squares, gradients, strict=True))
+        squares = tuple(
+            0.999 * V + 0.001 * J * J for V, J in zip(squares, gradients, strict=True)
+        )
         rate = work.learning_rate / (1 - 0.9**count)
         scale = torch.sqrt(1 - 0.999**count)
         moments = zip(parameters, means, squares, strict=True)
-        parameters = tuple(P - rate * M / (torch.sqrt(V) / scale + 1e-8) for P, M, V in moments)
+        parameters = tuple(
+            P - rate * M / (torch.sqrt(V) / scale + 1e-8) for P, M, V in moments
+        )
         return parameters, (means, squares, count)
 
     return initial_state, step
 
 
-def compiled_training(work: Workload, X: np.ndarray, t: np.ndarray, steps: int) -> Contest:
+def compiled_training(
+    work: Workload, X: np.ndarray, t: np.ndarray, steps: int
+) -> Contest:
     """Train with compiled calls of this number of steps; a batch that is not full is left out."""
     import torch
 
@@ -133,7 +153,11 @@ def compiled_training(work: Workload, X: np.ndarray, t: np.ndarray, steps: int) 
 
     @torch.no_grad()
     def train() -> tuple:
-        parameters = tuple(torch.from_numpy(part) for layer in work.layers(work.theta()) for part in layer)
+        parameters = tuple(
+            torch.from_numpy(part)
+            for layer in work.layers(work.theta())
+            for part in layer
+        )
         state = initial_state(parameters)
         if work.batch == work.rows:
             for _ in range(work.epochs // steps):
@@ -155,14 +179,18 @@ def pytorch_compiled(work: Workload, X: np.ndarray, t: np.ndarray) -> Contest:
     return compiled_training(work, X, t, steps=1)
 
 
-def pytorch_compiled_steps(work: Workload, X: np.ndarray, t: np.ndarray) -> Contest | None:
+def pytorch_compiled_steps(
+    work: Workload, X: np.ndarray, t: np.ndarray
+) -> Contest | None:
     """Train with several compiled steps in a call, which suits full batches."""
     if work.batch != work.rows:
         return None
     return compiled_training(work, X, t, STEPS_OF_A_CALL)
 
 
-def predictors_of_pytorch(work: Workload, X: np.ndarray) -> dict[str, Callable[[], Any]]:
+def predictors_of_pytorch(
+    work: Workload, X: np.ndarray
+) -> dict[str, Callable[[], Any]]:
     """Return functions that predict the probabilities of rows, by a module and by the compiled module."""
     import torch
 

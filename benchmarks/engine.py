@@ -1,12 +1,14 @@
 """Training and prediction against the tools that people use today, in one run: ``make bench``.
 
-Every workload runs on vecprop and on each form of each peer that is installed: NumPy, scikit-learn, PyTorch eager and
-compiled, and JAX as one program and as a compiled step. They take turns in one process, warm, and the medians are
-compared; a large matrix product takes turns too, since the processor's speed varies. All may use two threads (BLAS,
-PyTorch's, XLA's own). The loss that each reaches on all rows is printed beside its time, and shows who does less work.
+Every workload runs on vecprop and on each form of each peer that is installed: NumPy,
+scikit-learn, PyTorch eager and compiled, and JAX as one program and as a compiled step.
+They take turns in one process, warm, and the medians are compared; a large matrix
+product takes turns too, since the processor's speed varies. All may use two threads
+(BLAS, PyTorch's, XLA's own). The loss that each reaches on all rows is printed beside
+its time, and shows who does less work.
 
-The time of each first call is shown separately. No code is compiled before: vecprop and PyTorch, which keep compiled
-code on disk, start with empty folders.
+The time of each first call is shown separately. No code is compiled before: vecprop and
+PyTorch, which keep compiled code on disk, start with empty folders.
 """
 
 import argparse
@@ -54,7 +56,9 @@ KINDS = (("float32", "momentum"), ("float32", "adam"), ("float64", "momentum"))
 """The types and optimizers of each workload."""
 
 TURN, REST = 0.1, 0.2
-"""The seconds that a turn lasts at least, and the pause in which the last one's threads stop spinning."""
+"""The seconds that a turn lasts at least, and the pause in which the last one's
+threads stop spinning.
+"""
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -170,9 +174,18 @@ def scaling(rounds: int) -> dict:
     """Return vecprop's microseconds a row and epoch as rows, widths and depths grow."""
     base = {"batch": 256, "epochs": 1}
     series = {
-        "rows": [Workload(str(n), (30, 64, 2), n, **base) for n in (1_000, 10_000, 100_000, 1_000_000)],
-        "width": [Workload(str(n), (30, n, n, 2), 4_096, **base) for n in (2, 8, 32, 128, 512, 2048)],
-        "depth": [Workload(str(n), (30, *(64,) * n, 2), 8_192, **base) for n in (1, 2, 4, 8, 16)],
+        "rows": [
+            Workload(str(n), (30, 64, 2), n, **base)
+            for n in (1_000, 10_000, 100_000, 1_000_000)
+        ],
+        "width": [
+            Workload(str(n), (30, n, n, 2), 4_096, **base)
+            for n in (2, 8, 32, 128, 512, 2048)
+        ],
+        "depth": [
+            Workload(str(n), (30, *(64,) * n, 2), 8_192, **base)
+            for n in (1, 2, 4, 8, 16)
+        ],
     }
     result = {}
     for name, works in series.items():
@@ -190,34 +203,69 @@ def table(results: dict) -> str:
     lines = [
         "# Training and prediction against peers",
         "",
-        "Made by `make bench`. Times are medians of alternating rounds, with two threads (PyTorch: one thread for the",
-        "smallest network, where two are slower). A ratio is the peer's time divided by vecprop's. 'First call' is the",
-        "time of the first training in a process without compiled code on disk; it contains the compilation. PyTorch",
-        "runs eagerly with a fused optimizer, with a step compiled by `torch.compile`, and with ten compiled steps a",
-        "call. JAX runs as one program that scans over the steps, and as a compiled step in a Python loop with donated",
-        "buffers. 'Matrix products' is the time of the matrix products at the rate of a large product.",
+        (
+            "Made by `make bench`. Times are medians of alternating rounds, with two"
+            " threads (PyTorch: one thread for the"
+        ),
+        (
+            "smallest network, where two are slower). A ratio is the peer's time"
+            " divided by vecprop's. 'First call' is the"
+        ),
+        (
+            "time of the first training in a process without compiled code on disk; it"
+            " contains the compilation. PyTorch"
+        ),
+        (
+            "runs eagerly with a fused optimizer, with a step compiled by"
+            " `torch.compile`, and with ten compiled steps a"
+        ),
+        (
+            "call. JAX runs as one program that scans over the steps, and as a compiled"
+            " step in a Python loop with donated"
+        ),
+        (
+            "buffers. 'Matrix products' is the time of the matrix products at the rate"
+            " of a large product."
+        ),
         "",
     ]
     lines += described(results["machine"])
-    lines += ["", "| workload | optimizer | type | contender | median ms | min-max | ratio | loss | first call ms |"]
+    lines += [
+        "",
+        (
+            "| workload | optimizer | type | contender | median ms | min-max | ratio |"
+            " loss | first call ms |"
+        ),
+    ]
     lines += ["|---|---|---|---|---|---|---|---|---|"]
     for entry in results["training"]:
         for name, c in entry["contenders"].items():
             lines.append(
-                f"| {entry['workload']} | {entry['optimizer']} | {entry['dtype']} | {name} | {c['median_ms']:.2f} "
-                f"| {c['min_ms']:.2f}-{c['max_ms']:.2f} | {c['ratio']:.2f} | {c['loss']:.4g} | {c['first_ms']:.0f} |"
+                f"| {entry['workload']} | {entry['optimizer']} | {entry['dtype']} |"
+                f" {name} | {c['median_ms']:.2f} | {c['min_ms']:.2f}-{c['max_ms']:.2f}"
+                f" | {c['ratio']:.2f} | {c['loss']:.4g} | {c['first_ms']:.0f} |"
             )
         lines.append(
-            f"| {entry['workload']} | {entry['optimizer']} | {entry['dtype']} | *matrix products* "
-            f"| {entry['floor_ms']:.2f} | | {entry['share_of_peak']:.0%} of the product's rate | | |"
+            f"| {entry['workload']} | {entry['optimizer']} | {entry['dtype']} | *matrix"
+            f" products* | {entry['floor_ms']:.2f} | | {entry['share_of_peak']:.0%} of"
+            " the product's rate | | |"
         )
     lines += [
         "",
-        "One row predicted, median: " + ", ".join(f"{n} {us:.1f} µs" for n, us in results["one_row"].items()) + ".",
+        "One row predicted, median: "
+        + ", ".join(f"{n} {us:.1f} µs" for n, us in results["one_row"].items())
+        + ".",
     ]
-    lines += ["", "Microseconds a row and epoch (batches of 256, float32, momentum):", ""]
+    lines += [
+        "",
+        "Microseconds a row and epoch (batches of 256, float32, momentum):",
+        "",
+    ]
     for name, values in results["scaling"].items():
-        lines.append(f"- by {name}: " + ", ".join(f"{size}: {us:.2f}" for size, us in values.items()))
+        lines.append(
+            f"- by {name}: "
+            + ", ".join(f"{size}: {us:.2f}" for size, us in values.items())
+        )
     return "\n".join([*lines, ""])
 
 
@@ -232,11 +280,25 @@ def picture(results: dict, path: Path) -> None:
     ax = figure.add_subplot()
     names = [name for name in CONTENDERS if name != "vecprop"]
     for number, name in enumerate(names):
-        points = [(e["contenders"][name]["ratio"], k) for k, e in enumerate(entries) if name in e["contenders"]]
+        points = [
+            (e["contenders"][name]["ratio"], k)
+            for k, e in enumerate(entries)
+            if name in e["contenders"]
+        ]
         if points:
-            ax.plot(*zip(*points, strict=True), marker(number), color=colour(number), markersize=9, label=name)
+            ax.plot(
+                *zip(*points, strict=True),
+                marker(number),
+                color=colour(number),
+                markersize=9,
+                label=name,
+            )
     ax.axvline(1, color="0.4", linestyle="--", label="vecprop")
-    ax.set(xscale="log", xlabel="time, as a multiple of vecprop's", yticks=range(len(entries)))
+    ax.set(
+        xscale="log",
+        xlabel="time, as a multiple of vecprop's",
+        yticks=range(len(entries)),
+    )
     ax.set_yticklabels([f"{e['workload']}, {e['optimizer']}" for e in entries])
     ax.invert_yaxis()
     figure.legend(loc="outside right")
@@ -251,18 +313,28 @@ def training(kinds: list[tuple[str, str]], rounds: int) -> list[dict]:
             work = replace(workload, dtype=dtype, optimizer=optimizer)
             entry = measure(work, rounds)
             entries.append(entry)
-            ratios = {name: round(c["ratio"], 2) for name, c in entry["contenders"].items()}
+            ratios = {
+                name: round(c["ratio"], 2) for name, c in entry["contenders"].items()
+            }
             ms = entry["contenders"]["vecprop"]["median_ms"]
-            print(f"{work.name} {optimizer} {dtype}: {ms:.2f} ms, {entry['share_of_peak']:.0%}, {ratios}", flush=True)
+            print(
+                f"{work.name} {optimizer} {dtype}: {ms:.2f} ms,"
+                f" {entry['share_of_peak']:.0%}, {ratios}",
+                flush=True,
+            )
     return entries
 
 
 def main() -> None:
     """Run everything and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="the number of turns of each contender")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="the number of turns of each contender"
+    )
     parser.add_argument("--quick", action="store_true", help="float32 and no scaling")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder of the results")
+    parser.add_argument(
+        "--results", type=Path, default=RESULTS, help="the folder of the results"
+    )
     options = parser.parse_args()
     kinds = [kind for kind in KINDS if kind[0] == "float32" or not options.quick]
     results: dict = {}
@@ -272,7 +344,9 @@ def main() -> None:
         results["training"] = training(kinds, options.rounds)
         results["one_row"] = one_row()
         results["scaling"] = {} if options.quick else scaling(15)
-    results["machine"] = machine("numpy", "scipy", "numba", "scikit-learn", "torch", "jax", "optax")
+    results["machine"] = machine(
+        "numpy", "scipy", "numba", "scikit-learn", "torch", "jax", "optax"
+    )
     options.results.mkdir(exist_ok=True)
     (options.results / "engine.json").write_text(json.dumps(results, indent=1) + "\n")
     (options.results / "engine.md").write_text(table(results))

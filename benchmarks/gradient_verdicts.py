@@ -1,8 +1,9 @@
 """Right gradients refused and wrong ones passed: vecprop's checker beside three others, on one suite of functions.
 
-The suite is `corpora/function_suite.py`, which the tests run as well: right gradients of many functions, and errors
-planted in them. Each checker judges the same gradients, with its own defaults:
-``python benchmarks/gradient_verdicts.py [errors_each]``. Peers that are not installed are left out.
+The suite is `corpora/function_suite.py`, which the tests run as well: right gradients
+of many functions, and errors planted in them. Each checker judges the same gradients,
+with its own defaults: ``python benchmarks/gradient_verdicts.py [errors_each]``. Peers
+that are not installed are left out.
 """
 
 import os
@@ -17,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 # Before NumPy, since it sets the number of threads.
-os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+os.environ |= dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
+)
 sys.path.insert(0, str(Path(__file__).parent / "corpora"))
 
 # isort: split
@@ -32,10 +35,14 @@ from vecprop.check import Verdict
 RESULTS = Path(__file__).parent / "results" / "gradient_verdicts.md"
 
 LARGEST = 2500
-"""The number of parameters above which the peers are left out, since they compute two values for each."""
+"""The number of parameters above which the peers are left out, since they compute
+two values for each.
+"""
 
 RULE = 1e-6
-"""The largest number of check_grad that passes, as a share of the gradient's length, or of 1 if that is less."""
+"""The largest number of check_grad that passes, as a share of the gradient's length,
+or of 1 if that is less.
+"""
 
 Function = Callable[[list[np.ndarray]], tuple[np.ndarray, list[np.ndarray]]]
 
@@ -44,22 +51,31 @@ def function(case: Case, mutation: Mutation | None) -> Function:
     """Return a case's value and its gradient, right or wrong, as a function of arrays."""
     change, slip = (mutation.change, mutation.slip) if mutation else (None, None)
 
-    def value_and_gradient(arrays: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+    def value_and_gradient(
+        arrays: list[np.ndarray],
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
         theta = with_leaves(case.theta, arrays)
         if hasattr(case.f, "layout"):
-            value, gradient = case.f.loss(theta, *case.args), case.gradient_of(slip)(theta)
+            value, gradient = (
+                case.f.loss(theta, *case.args),
+                case.gradient_of(slip)(theta),
+            )
             gradient = change([gradient])[0] if change else gradient
         else:
             value, gradient = case.both(change, slip)(theta, *case.args)
         shape = np.shape(value)
         parts = [np.array(g, dtype=float) for g in matched(gradient, case.theta)]
-        return np.array(value, dtype=float), [g.reshape(shape + a.shape) for g, a in zip(parts, arrays, strict=True)]
+        return np.array(value, dtype=float), [
+            g.reshape(shape + a.shape) for g, a in zip(parts, arrays, strict=True)
+        ]
 
     return value_and_gradient
 
 
 def by_vecprop(case: Case, mutation: Mutation | None) -> str:
-    verdict = case.check(mutation and mutation.change, mutation and mutation.slip).verdict
+    verdict = case.check(
+        mutation and mutation.change, mutation and mutation.slip
+    ).verdict
     if verdict is Verdict.INCONCLUSIVE or verdict is Verdict.KINK:
         return "undecided"
     return "passed" if verdict is Verdict.PASS else "refused"
@@ -69,7 +85,8 @@ def by_torch(case: Case, mutation: Mutation | None) -> str:
     """Judge by torch.autograd.gradcheck: central differences with steps of 1e-6, rtol=1e-3, atol=1e-5."""
     import torch
 
-    # Within a Function PyTorch follows no gradients, but those of PyTorch's own functions are found by following.
+    # Within a Function PyTorch follows no gradients, but those of PyTorch's own
+    # functions are found by following.
     f = torch.enable_grad()(function(case, mutation))
 
     class Judged(torch.autograd.Function):
@@ -82,7 +99,9 @@ def by_torch(case: Case, mutation: Mutation | None) -> str:
         def backward(ctx: Any, delta: Any) -> Any:
             arrays = [t.numpy(force=True).copy() for t in ctx.saved_tensors]
             d = delta.numpy()
-            return tuple(torch.tensor(np.tensordot(d, g, axes=d.ndim)) for g in f(arrays)[1])
+            return tuple(
+                torch.tensor(np.tensordot(d, g, axes=d.ndim)) for g in f(arrays)[1]
+            )
 
     tensors = [torch.tensor(a, requires_grad=True) for a in start(case)]
     passed = torch.autograd.gradcheck(Judged.apply, tensors, raise_exception=False)
@@ -95,7 +114,9 @@ def by_scipy(case: Case, mutation: Mutation | None) -> str:
     ends = np.cumsum([a.size for a in at])[:-1]
 
     def arrays(x: np.ndarray) -> list[np.ndarray]:
-        return [part.reshape(a.shape) for part, a in zip(np.split(x, ends), at, strict=True)]
+        return [
+            part.reshape(a.shape) for part, a in zip(np.split(x, ends), at, strict=True)
+        ]
 
     def value(x: np.ndarray) -> Any:
         y = f(arrays(x))[0]
@@ -108,7 +129,11 @@ def by_scipy(case: Case, mutation: Mutation | None) -> str:
 
     x = np.concatenate([a.ravel() for a in at])
     error = check_grad(value, gradient, x)
-    return "passed" if error <= RULE * max(1.0, float(np.linalg.norm(gradient(x)))) else "refused"
+    return (
+        "passed"
+        if error <= RULE * max(1.0, float(np.linalg.norm(gradient(x))))
+        else "refused"
+    )
 
 
 def by_jax(case: Case, mutation: Mutation | None) -> str:
@@ -119,23 +144,34 @@ def by_jax(case: Case, mutation: Mutation | None) -> str:
     at = start(case)
     shape = np.shape(function(case, None)([a.copy() for a in at])[0])
     kinds = [jax.ShapeDtypeStruct(shape + a.shape, np.float64) for a in at]
-    value, slopes = in_jax(case, mutation) if case.backend == "jax" else called_back(case, mutation, shape)
+    value, slopes = (
+        in_jax(case, mutation)
+        if case.backend == "jax"
+        else called_back(case, mutation, shape)
+    )
 
     with jax.enable_x64(True):
         judged = jax.custom_vjp(value)
 
         def backward(arrays: Any, delta: Any) -> Any:
-            return tuple(jax.numpy.tensordot(delta, g, axes=len(shape)) for g in slopes(kinds, *arrays))
+            return tuple(
+                jax.numpy.tensordot(delta, g, axes=len(shape))
+                for g in slopes(kinds, *arrays)
+            )
 
         judged.defvjp(lambda *arrays: (value(*arrays), arrays), backward)
         try:
-            check_grads(judged, tuple(jax.numpy.asarray(a) for a in at), order=1, modes=("rev",))
+            check_grads(
+                judged, tuple(jax.numpy.asarray(a) for a in at), order=1, modes=("rev",)
+            )
         except AssertionError:
             return "refused"
     return "passed"
 
 
-def called_back(case: Case, mutation: Mutation | None, shape: tuple[int, ...]) -> tuple[Any, Any]:
+def called_back(
+    case: Case, mutation: Mutation | None, shape: tuple[int, ...]
+) -> tuple[Any, Any]:
     """Return a NumPy function's value and gradient for JAX, which calls them back."""
     import jax
 
@@ -143,10 +179,14 @@ def called_back(case: Case, mutation: Mutation | None, shape: tuple[int, ...]) -
 
     def value(*arrays: Any) -> Any:
         kind = jax.ShapeDtypeStruct(shape, np.float64)
-        return jax.pure_callback(lambda *arrays: f([np.array(a) for a in arrays])[0], kind, *arrays)
+        return jax.pure_callback(
+            lambda *arrays: f([np.array(a) for a in arrays])[0], kind, *arrays
+        )
 
     def slopes(kinds: Any, *arrays: Any) -> Any:
-        return jax.pure_callback(lambda *arrays: f([np.array(a) for a in arrays])[1], kinds, *arrays)
+        return jax.pure_callback(
+            lambda *arrays: f([np.array(a) for a in arrays])[1], kinds, *arrays
+        )
 
     return value, slopes
 
@@ -162,9 +202,13 @@ def in_jax(case: Case, mutation: Mutation | None) -> tuple[Any, Any]:
         return f(with_leaves(case.theta, list(arrays), jax.numpy.asarray), *case.args)
 
     def changed(*J: Any) -> list[np.ndarray]:
-        # The leaves of a dict come in the order of its keys from JAX, and so they are changed.
+        # The leaves of a dict come in the order of its keys from JAX, and so they are
+        # changed.
         tree = jax.tree.unflatten(jax.tree.structure(case.theta), order(J))
-        return [np.asarray(g, dtype=float) for g in matched(rebuilt(tree, change(leaves(tree))), case.theta)]
+        return [
+            np.asarray(g, dtype=float)
+            for g in matched(rebuilt(tree, change(leaves(tree))), case.theta)
+        ]
 
     def order(J: Any) -> list[np.ndarray]:
         return jax.tree.leaves(with_leaves(case.theta, list(J), np.array))
@@ -204,7 +248,9 @@ class Score:
     passed: int = 0
     wrong_undecided: int = 0
     seconds: float = 0.0
-    names: dict[str, list[str]] = field(default_factory=lambda: {"refused": [], "passed": []})
+    names: dict[str, list[str]] = field(
+        default_factory=lambda: {"refused": [], "passed": []}
+    )
 
     def add(self, word: str, case: Case, mutation: Mutation | None) -> None:
         """Count the verdict on a gradient: passed, refused or undecided."""
@@ -232,20 +278,37 @@ def planted(case: Case, errors_each: int) -> list[Mutation]:
     right, found = truth(case), []
     for mutation in mutations(case):
         enough = len(found) >= max(errors_each, len(case.slips))
-        if not enough and not mutation.moving and really_wrong(case, right, truth(case, mutation)):
+        if (
+            not enough
+            and not mutation.moving
+            and really_wrong(case, right, truth(case, mutation))
+        ):
             found.append(mutation)
     return found
 
 
 def table(scores: dict[str, dict[str, Score]], kind: str) -> list[str]:
     lines = [
-        "| checker | correct gradients | refused | undecided | wrong gradients | passed | undecided | seconds |",
+        (
+            "| checker | correct gradients | refused | undecided | wrong gradients |"
+            " passed | undecided | seconds |"
+        ),
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, by_kind in scores.items():
         s = by_kind[kind]
-        counts = (s.right, s.refused, s.right_undecided, s.wrong, s.passed, s.wrong_undecided)
-        lines.append(f"| {name} | {' | '.join(f'{count:,}' for count in counts)} | {s.seconds:.0f} |")
+        counts = (
+            s.right,
+            s.refused,
+            s.right_undecided,
+            s.wrong,
+            s.passed,
+            s.wrong_undecided,
+        )
+        lines.append(
+            f"| {name} | {' | '.join(f'{count:,}' for count in counts)} |"
+            f" {s.seconds:.0f} |"
+        )
     return lines
 
 
@@ -258,7 +321,10 @@ def main() -> None:
         peers["jax.test_util.check_grads"] = by_jax
     chosen = cases()
     kinds = ("ordinary", "hard")
-    scores = {name: {kind: Score() for kind in kinds} for name in ("vecprop, all cases", "vecprop", *peers)}
+    scores = {
+        name: {kind: Score() for kind in kinds}
+        for name in ("vecprop, all cases", "vecprop", *peers)
+    }
     left_out: dict[str, int] = {}
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -270,41 +336,84 @@ def main() -> None:
                 began = time.perf_counter()
                 word = judged(by_vecprop, case, mutation)
                 seconds = time.perf_counter() - began
-                for name in ("vecprop, all cases",) if why else ("vecprop, all cases", "vecprop"):
+                for name in (
+                    ("vecprop, all cases",)
+                    if why
+                    else ("vecprop, all cases", "vecprop")
+                ):
                     scores[name][case.kind].add(word, case, mutation)
                     scores[name][case.kind].seconds += seconds
                 for name, checker in peers.items() if not why else ():
                     began = time.perf_counter()
-                    scores[name][case.kind].add(judged(checker, case, mutation), case, mutation)
+                    scores[name][case.kind].add(
+                        judged(checker, case, mutation), case, mutation
+                    )
                     scores[name][case.kind].seconds += time.perf_counter() - began
     lines = [
         "# Verdicts of four gradient checkers",
         "",
-        f"Made by `python benchmarks/gradient_verdicts.py` with {len(chosen)} correct gradients of",
-        "regressions, networks, attention, recurrences, likelihoods, Gaussian processes, survival,",
-        "factorization and more, in NumPy, SciPy, PyTorch and JAX, and with errors planted in each",
-        "(`benchmarks/corpora/function_suite.py`). vecprop's checker was developed with these functions, and its tests",
+        (
+            f"Made by `python benchmarks/gradient_verdicts.py` with {len(chosen)}"
+            " correct gradients of"
+        ),
+        (
+            "regressions, networks, attention, recurrences, likelihoods, Gaussian"
+            " processes, survival,"
+        ),
+        (
+            "factorization and more, in NumPy, SciPy, PyTorch and JAX, and with errors"
+            " planted in each"
+        ),
+        (
+            "(`benchmarks/corpora/function_suite.py`). vecprop's checker was developed"
+            " with these functions, and its tests"
+        ),
         "run them, so its rows are not an independent test.",
         "",
         *described(machine("numpy", "scipy", "torch", "jax")),
         "",
-        "Each checker uses its defaults. SciPy's `check_grad` returns a number; a gradient passes if this number is at",
-        f"most {RULE:g} times the gradient's length, or {RULE:g} if the length is less than 1. JAX's",
-        "`check_grads` checks reverse mode, first order, in 64 bits. PyTorch and JAX receive a NumPy function",
-        "as a function with a custom backward pass. An exception counts as a refusal. 'Undecided' counts the",
-        f"verdicts INCONCLUSIVE and KINK, which only vecprop has: {sum(case.kinked for case in chosen)} of",
-        "the functions chosen to break a checker are exactly at a kink, where several gradients are correct.",
+        (
+            "Each checker uses its defaults. SciPy's `check_grad` returns a number; a"
+            " gradient passes if this number is at"
+        ),
+        (
+            f"most {RULE:g} times the gradient's length, or {RULE:g} if the length is"
+            " less than 1. JAX's"
+        ),
+        (
+            "`check_grads` checks reverse mode, first order, in 64 bits. PyTorch and"
+            " JAX receive a NumPy function"
+        ),
+        (
+            "as a function with a custom backward pass. An exception counts as a"
+            " refusal. 'Undecided' counts the"
+        ),
+        (
+            "verdicts INCONCLUSIVE and KINK, which only vecprop has:"
+            f" {sum(case.kinked for case in chosen)} of"
+        ),
+        (
+            "the functions chosen to break a checker are exactly at a kink, where"
+            " several gradients are correct."
+        ),
         "The other checkers do not support cases with",
-        ", ".join(f"{why} ({n})" for why, n in left_out.items()) + ". Only the first row counts these cases.",
+        ", ".join(f"{why} ({n})" for why, n in left_out.items())
+        + ". Only the first row counts these cases.",
     ]
-    for kind, title in (("ordinary", "Ordinary functions"), ("hard", "Functions chosen to break a checker")):
+    for kind, title in (
+        ("ordinary", "Ordinary functions"),
+        ("hard", "Functions chosen to break a checker"),
+    ):
         lines += ["", f"## {title}", "", *table(scores, kind)]
     RESULTS.write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
     for name, by_kind in scores.items():
         for kind, s in by_kind.items():
             if name.startswith("vecprop"):
-                print(f"{name}, {kind}: refused {s.names['refused']}, passed {s.names['passed']}")
+                print(
+                    f"{name}, {kind}: refused {s.names['refused']}, passed"
+                    f" {s.names['passed']}"
+                )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Thousands of damaged tables, each a model, predictions, or one sentence: ``python benchmarks/hostile_tables.py``.
 
-Commands are run on tables of every kind to which something has happened, as in ``corpora/damaged_tables.py``, and
-bits of files with checksums are turned, which may change no value. The damages are drawn by seeds; what each seed has
-shown is kept, so that an interrupted run continues.
+Commands are run on tables of every kind to which something has happened, as in
+``corpora/damaged_tables.py``, and bits of files with checksums are turned, which may
+change no value. The damages are drawn by seeds; what each seed has shown is kept, so
+that an interrupted run continues.
 """
 
 import contextlib
@@ -35,12 +36,26 @@ CHECKED = (".csv.gz", ".zip", ".xlsx", ".parquet")
 def commands(seed: int) -> dict[str, int]:
     """Return how often commands on damaged tables have ended with which code; an AssertionError tells what is wrong."""
     model = Path("spends.npz").resolve()
-    vp.save(vp.TabularRegressor("spends", n_estimators=2, hidden_layer_sizes=4, max_iter=2).fit(people()), model)
+    vp.save(
+        vp.TabularRegressor(
+            "spends", n_estimators=2, hidden_layer_sizes=4, max_iter=2
+        ).fit(people()),
+        model,
+    )
     Path("tables").mkdir()
     with contextlib.chdir("tables"), warnings.catch_warnings():
-        warnings.simplefilter("default")  # as a user has them, who is told of each in a note
-        codes = run(lambda *arguments, code: CliRunner().invoke(app, list(map(str, arguments))), model, COUNT, seed)
-    return {f"{command}, exit code {code}": count for (command, code), count in codes.items()}
+        # as a user has them, who is told of each in a note
+        warnings.simplefilter("default")
+        codes = run(
+            lambda *arguments, code: CliRunner().invoke(app, list(map(str, arguments))),
+            model,
+            COUNT,
+            seed,
+        )
+    return {
+        f"{command}, exit code {code}": count
+        for (command, code), count in codes.items()
+    }
 
 
 def alterations(seed: int) -> dict[str, int]:
@@ -48,7 +63,9 @@ def alterations(seed: int) -> dict[str, int]:
     found: Counter[str] = Counter()
     rng = np.random.default_rng(seed)
     people().to_parquet("whole.parquet", write_page_checksum=True)
-    contents = {kind: WHOLE[kind] for kind in CHECKED} | {".parquet": Path("whole.parquet").read_bytes()}
+    contents = {kind: WHOLE[kind] for kind in CHECKED} | {
+        ".parquet": Path("whole.parquet").read_bytes()
+    }
     for kind, content in contents.items():
         path = Path(f"table{kind}")
         path.write_bytes(content)
@@ -69,22 +86,37 @@ def compared(path: Path, whole: Any) -> str:
 def page(found: dict[str, dict[str, dict[str, int]]]) -> str:
     """Return the results as a page."""
     codes, files = (
-        sum((Counter(of[part]) for of in found.values()), Counter()) for part in ("commands", "alterations")
+        sum((Counter(of[part]) for of in found.values()), Counter())
+        for part in ("commands", "alterations")
     )
     lines = [
         "# Damaged tables",
         "",
-        f"`python benchmarks/hostile_tables.py` ran {codes.total():,} commands on damaged tables of",
-        f"{len(WHOLE)} kinds. No command ended with a traceback, a message of more than 500 characters, an",
+        (
+            f"`python benchmarks/hostile_tables.py` ran {codes.total():,} commands on"
+            " damaged tables of"
+        ),
+        (
+            f"{len(WHOLE)} kinds. No command ended with a traceback, a message of more"
+            " than 500 characters, an"
+        ),
         "undocumented exit code, a partial file, or a prediction that is not finite.",
         "",
         *described(machine("vecprop", "pandas", "pyarrow")),
         "",
-        *["| command | tables |", "|---|---:|", *(f"| {name} | {codes[name]:,} |" for name in sorted(codes))],
+        *[
+            "| command | tables |",
+            "|---|---:|",
+            *(f"| {name} | {codes[name]:,} |" for name in sorted(codes)),
+        ],
         "",
         "One to eight bits of files with checksums were flipped:",
         "",
-        *["| file | files |", "|---|---:|", *(f"| {name} | {files[name]:,} |" for name in sorted(files))],
+        *[
+            "| file | files |",
+            "|---|---:|",
+            *(f"| {name} | {files[name]:,} |" for name in sorted(files)),
+        ],
     ]
     return "\n".join(lines) + "\n"
 
@@ -99,7 +131,12 @@ def main() -> None:
     found, is_whole = results_of("vecprop-hostile-tables", __doc__, SEEDS, one)
     if is_whole:
         PAGE.write_text(page(found))
-    altered = sum(count for of in found.values() for name, count in of["alterations"].items() if "altered" in name)
+    altered = sum(
+        count
+        for of in found.values()
+        for name, count in of["alterations"].items()
+        if "altered" in name
+    )
     print(page(found), end=os.linesep)
     sys.exit(bool(altered))
 

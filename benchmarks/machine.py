@@ -16,7 +16,10 @@ def processor_name(description: str) -> str:
         field, _, value = line.partition(":")
         fields[field.strip()] = value.strip()
     if "cpu family" in fields:
-        return f"{fields['model name']}, family {fields['cpu family']}, model {fields['model']}"
+        return (
+            f"{fields['model name']}, family {fields['cpu family']}, model"
+            f" {fields['model']}"
+        )
     return fields.get("model name", platform.processor())
 
 
@@ -31,8 +34,18 @@ def machine(*packages: str) -> dict[str, object]:
     model = platform.processor()
     if Path("/proc/cpuinfo").exists():
         model = processor_name(Path("/proc/cpuinfo").read_text())
-    blas = sorted({f"{pool['internal_api']} {pool.get('architecture', '')}" for pool in threadpool_info()})
-    where = {"processor": model, "cores": os.cpu_count(), "blas": blas, "python": platform.python_version()}
+    blas = sorted(
+        {
+            f"{pool['internal_api']} {pool.get('architecture', '')}"
+            for pool in threadpool_info()
+        }
+    )
+    where = {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "blas": blas,
+        "python": platform.python_version(),
+    }
     return {"date": time.strftime("%Y-%m-%d"), **where, **versions}
 
 

@@ -1,14 +1,15 @@
 """The number of single changes of the library that the tests of their own folder do not notice.
 
-Operators, signs, constants and conditions of the code are changed one at a time, in a copy of the project, and the
-tests and examples of the folder are run until one fails. They must pass on the unchanged copy first. The changes are
-drawn by a seed:
+Operators, signs, constants and conditions of the code are changed one at a time, in a
+copy of the project, and the tests and examples of the folder are run until one fails.
+They must pass on the unchanged copy first. The changes are drawn by a seed:
 
 ``python benchmarks/mutations.py [--folder NAME ...] [--count N] [--seed S]``
 
-Noticed changes are kept in `benchmarks/results/mutations.json`, so that an interrupted run continues; changes that
-survived are tried again. Changes that change nothing are listed, each with its reason, in
-`benchmarks/equivalent_mutations.json`, and are not counted.
+Noticed changes are kept in `benchmarks/results/mutations.json`, so that an interrupted
+run continues; changes that survived are tried again. Changes that change nothing are
+listed, each with its reason, in `benchmarks/equivalent_mutations.json`, and are not
+counted.
 """
 
 import argparse
@@ -40,11 +41,15 @@ FOLDERS = {
     "tables": (40, 0.12),
     "estimators": (40, 0.12),
 }
-"""The number of changes that are tried in each folder, and the share of them that may survive."""
+"""The number of changes that are tried in each folder, and the share of them that
+may survive.
+"""
 
 SEED = 17
 MINUTES = 10
-"""The most minutes for the tests of one change; a change that takes longer loops forever, and counts as noticed."""
+"""The most minutes for the tests of one change; a change that takes longer loops
+forever, and counts as noticed.
+"""
 
 OTHER: dict[type, type] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult,
@@ -71,7 +76,10 @@ class Change:
     @property
     def key(self) -> str:
         """A name of the change that does not depend on its line."""
-        return f"{self.file}: {self.old} -> {self.new}{f' ({self.number})' if self.number > 1 else ''}"
+        return (
+            f"{self.file}: {self.old} ->"
+            f" {self.new}{f' ({self.number})' if self.number > 1 else ''}"
+        )
 
     def applied(self, source: str) -> str:
         """Return the file with the change."""
@@ -87,8 +95,18 @@ def changes(path: Path) -> list[Change]:
     starts = [sum(lengths[:n]) for n in range(len(lengths))]
 
     def change(node: ast.AST, new: str) -> Change:
-        start, end = (starts[getattr(node, f"{e}lineno")] + getattr(node, f"{e}col_offset") for e in ("", "end_"))
-        return Change(str(path.relative_to(ROOT)), line, start, end, source.encode()[start:end].decode(), new)
+        start, end = (
+            starts[getattr(node, f"{e}lineno")] + getattr(node, f"{e}col_offset")
+            for e in ("", "end_")
+        )
+        return Change(
+            str(path.relative_to(ROOT)),
+            line,
+            start,
+            end,
+            source.encode()[start:end].decode(),
+            new,
+        )
 
     starts.insert(0, 0)  # lines are counted from 1
     found = []
@@ -108,7 +126,9 @@ def _code(node: ast.AST) -> Iterator[ast.AST]:
         if name in ("annotation", "returns", "decorator_list", "type_params"):
             continue
         for child in value if isinstance(value, list) else [value]:
-            if not isinstance(child, ast.AST) or isinstance(child, ast.JoinedStr | ast.Raise | ast.Assert):
+            if not isinstance(child, ast.AST) or isinstance(
+                child, ast.JoinedStr | ast.Raise | ast.Assert
+            ):
                 continue
             if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
                 continue
@@ -119,9 +139,13 @@ def _code(node: ast.AST) -> Iterator[ast.AST]:
 def _replacements(node: ast.AST) -> Iterator[str]:
     """Yield the replacements of an expression."""
     if isinstance(node, ast.BinOp) and type(node.op) in OTHER and not _is_text(node):
-        yield f"({ast.unparse(ast.BinOp(node.left, OTHER[type(node.op)](), node.right))})"
+        yield (
+            f"({ast.unparse(ast.BinOp(node.left, OTHER[type(node.op)](), node.right))})"
+        )
     elif isinstance(node, ast.AugAssign) and type(node.op) in OTHER:
-        yield ast.unparse(ast.AugAssign(node.target, OTHER[type(node.op)](), node.value))
+        yield ast.unparse(
+            ast.AugAssign(node.target, OTHER[type(node.op)](), node.value)
+        )
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.Not):
         yield f"({ast.unparse(node.operand)})"
     elif isinstance(node, ast.Compare) and len(node.ops) == 1:
@@ -134,7 +158,11 @@ def _replacements(node: ast.AST) -> Iterator[str]:
     elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
         yield str(not node.value)
     elif isinstance(node, ast.Constant) and isinstance(node.value, int | float):
-        yield repr(node.value + 1 if isinstance(node.value, int) or not node.value else 2 * node.value)
+        yield repr(
+            node.value + 1
+            if isinstance(node.value, int) or not node.value
+            else 2 * node.value
+        )
 
 
 def _is_text(node: ast.BinOp) -> bool:
@@ -146,7 +174,9 @@ def drawn(folder: str, count: int, seed: int) -> list[Change]:
     """Return changes of a folder's files, drawn by a seed: the same ones if others are added or removed."""
     files = sorted((ROOT / "src" / "vecprop" / folder).rglob("*.py"))
     every = [change for path in files for change in changes(path)]
-    return sorted(every, key=lambda one: sha256(f"{seed} {one.key}".encode()).digest())[:count]
+    return sorted(every, key=lambda one: sha256(f"{seed} {one.key}".encode()).digest())[
+        :count
+    ]
 
 
 class Copy:
@@ -154,11 +184,22 @@ class Copy:
 
     def __init__(self, folder: str) -> None:
         self.root = Path(folder)
-        for name in ("src", "tests", "docs", "benchmarks/corpora", "benchmarks/results"):
-            shutil.copytree(ROOT / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in (
+            "src",
+            "tests",
+            "docs",
+            "benchmarks/corpora",
+            "benchmarks/results",
+        ):
+            shutil.copytree(
+                ROOT / name,
+                self.root / name,
+                ignore=shutil.ignore_patterns("__pycache__"),
+            )
         for name in ("conftest.py", "pyproject.toml", "README.md", "CONTRIBUTING.md"):
             shutil.copy(ROOT / name, self.root / name)
-        # Bytecode with a hash of its source: a changed file is compiled again, and the others are not.
+        # Bytecode with a hash of its source: a changed file is compiled again, and the
+        # others are not.
         compiled = [
             sys.executable,
             "-m",
@@ -181,30 +222,64 @@ class Copy:
         path.write_text(change.applied(source))
         try:
             # The tests that speak of the file come first.
-            tests = sorted((self.root / "tests" / folder).glob("test_*.py"), key=lambda p: path.stem not in p.stem)
-            return self._first_failure([change.file, *(str(test.relative_to(self.root)) for test in tests)])
+            tests = sorted(
+                (self.root / "tests" / folder).glob("test_*.py"),
+                key=lambda p: path.stem not in p.stem,
+            )
+            return self._first_failure(
+                [change.file, *(str(test.relative_to(self.root)) for test in tests)]
+            )
         finally:
             path.write_text(source)
 
     def _first_failure(self, tests: list[str]) -> str:
         # Plain assertions and no cache: nothing may be taken from the run before.
-        command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-m", "not long", "-p", "no:cacheprovider", *tests]
+        command = [
+            sys.executable,
+            "-B",
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "-m",
+            "not long",
+            "-p",
+            "no:cacheprovider",
+            *tests,
+        ]
         own = {"PYTHONPATH": str(self.root / "src"), "OMP_NUM_THREADS": "1"}
         try:
             run = subprocess.run(
-                command, cwd=self.root, env=os.environ | own, capture_output=True, text=True, timeout=60 * MINUTES
+                command,
+                cwd=self.root,
+                env=os.environ | own,
+                capture_output=True,
+                text=True,
+                timeout=60 * MINUTES,
             )
         except subprocess.TimeoutExpired:
             return f"no end in {MINUTES} minutes"
         if run.returncode == 0:
             return ""
-        failures = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-        return failures[0].split(" - ")[0] if failures else f"pytest ended with {run.returncode}"
+        failures = [
+            line
+            for line in run.stdout.splitlines()
+            if line.startswith(("FAILED", "ERROR"))
+        ]
+        return (
+            failures[0].split(" - ")[0]
+            if failures
+            else f"pytest ended with {run.returncode}"
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Count the changes of the library that its tests do not notice.")
-    parser.add_argument("--folder", nargs="*", default=list(FOLDERS), choices=list(FOLDERS))
+    parser = argparse.ArgumentParser(
+        description="Count the changes of the library that its tests do not notice."
+    )
+    parser.add_argument(
+        "--folder", nargs="*", default=list(FOLDERS), choices=list(FOLDERS)
+    )
     parser.add_argument("--count", type=int, help="changes to try in each folder")
     parser.add_argument("--seed", type=int, default=SEED)
     given = parser.parse_args()
@@ -214,14 +289,28 @@ def main() -> None:
         copy = Copy(folder)
         for name in given.folder:
             if failure := copy.failed_unchanged(name):
-                raise SystemExit(f"Without any change {failure} fails in a copy: fix this first.")
+                raise SystemExit(
+                    f"Without any change {failure} fails in a copy: fix this first."
+                )
             for change in drawn(name, given.count or FOLDERS[name][0], given.seed):
                 if not known.get(change.key) and change.key not in equivalent:
                     began = time.time()
                     known[change.key] = copy.failed(change, name)
-                    print(f"{time.time() - began:4.0f} s  {change.key}: {known[change.key] or 'SURVIVES'}", flush=True)
-                    RESULTS.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
-    report = page({name: drawn(name, given.count or FOLDERS[name][0], given.seed) for name in given.folder}, known)
+                    print(
+                        f"{time.time() - began:4.0f} s  {change.key}:"
+                        f" {known[change.key] or 'SURVIVES'}",
+                        flush=True,
+                    )
+                    RESULTS.write_text(
+                        json.dumps(known, indent=1, ensure_ascii=False) + "\n"
+                    )
+    report = page(
+        {
+            name: drawn(name, given.count or FOLDERS[name][0], given.seed)
+            for name in given.folder
+        },
+        known,
+    )
     print(report)
     if given.count is None and given.folder == list(FOLDERS):
         PAGE.write_text(report)
@@ -233,8 +322,14 @@ def page(tried: dict[str, list[Change]], known: dict[str, str]) -> str:
     lines = [
         "# Mutation testing",
         "",
-        "`make campaigns` changes one operator, sign, constant or condition of the library at a time and runs",
-        "the short tests and the examples of its folder. `benchmarks/equivalent_mutations.json` lists the",
+        (
+            "`make campaigns` changes one operator, sign, constant or condition of the"
+            " library at a time and runs"
+        ),
+        (
+            "the short tests and the examples of its folder."
+            " `benchmarks/equivalent_mutations.json` lists the"
+        ),
         "changes that have no effect, with reasons.",
         "",
         f"- date: {time.strftime('%Y-%m-%d')}",
@@ -248,10 +343,14 @@ def page(tried: dict[str, list[Change]], known: dict[str, str]) -> str:
         alive = [change for change in counted if not known[change.key]]
         share = len(alive) / max(1, len(counted))
         lines.append(
-            f"| {name} | {len(own)} | {len(own) - len(counted)} | {len(counted) - len(alive)} | "
-            f"{len(alive)} ({100 * share:.0f} %) | {100 * FOLDERS[name][1]:.0f} % |"
+            f"| {name} | {len(own)} | {len(own) - len(counted)} |"
+            f" {len(counted) - len(alive)} | {len(alive)} ({100 * share:.0f} %) |"
+            f" {100 * FOLDERS[name][1]:.0f} % |"
         )
-        surviving += [f"- `{change.file}:{change.line}`: `{change.old}` becomes `{change.new}`" for change in alive]
+        surviving += [
+            f"- `{change.file}:{change.line}`: `{change.old}` becomes `{change.new}`"
+            for change in alive
+        ]
     return "\n".join([*lines, "", "Not detected:", *surviving, ""])
 
 

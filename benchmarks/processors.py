@@ -1,7 +1,8 @@
 """What narrower vectors cost: training with this processor masked to the instructions of older ones.
 
-A mask is the settings of Numba, NumPy and OpenBLAS that keep each to some instructions. Each workload runs in a process
-for each mask, in turns; scikit-learn runs beside it with the same mask.
+A mask is the settings of Numba, NumPy and OpenBLAS that keep each to some instructions.
+Each workload runs in a process for each mask, in turns; scikit-learn runs beside it
+with the same mask.
 """
 
 import argparse
@@ -16,10 +17,16 @@ from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 
 RESULTS = Path(__file__).parent / "results"
 
-SSE2 = {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+sse,+sse2,+fxsr,+cx8", "OPENBLAS_CORETYPE": "Prescott"}
+SSE2 = {
+    "NUMBA_CPU_NAME": "x86-64",
+    "NUMBA_CPU_FEATURES": "+sse,+sse2,+fxsr,+cx8",
+    "OPENBLAS_CORETYPE": "Prescott",
+}
 AVX2 = {
     "NUMBA_CPU_NAME": "haswell",
-    "NUMBA_CPU_FEATURES": "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16,+avx,+avx2,+fma,+bmi,+bmi2,+lzcnt",
+    "NUMBA_CPU_FEATURES": (
+        "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16,+avx,+avx2,+fma,+bmi,+bmi2,+lzcnt"
+    ),
     "OPENBLAS_CORETYPE": "Haswell",
 }
 MASKS = {
@@ -28,14 +35,22 @@ MASKS = {
     "SSE2, blocks": (SSE2 | {"VECPROP_PRODUCTS": "blocks"}, set()),
     "all, BLAS": ({"VECPROP_PRODUCTS": "BLAS"}, set(__cpu_dispatch__)),
 }
-"""The settings of each mask, and the instructions beyond the least ones that NumPy may use."""
+"""The settings of each mask, and the instructions beyond the least ones that NumPy
+may use.
+"""
 
 
 def masked(mask: str) -> dict[str, str]:
     """Return the environment in which Numba, NumPy and BLAS use the instructions of a mask."""
     settings, used_by_numpy = MASKS[mask]
-    disabled = [name for name in __cpu_dispatch__ if __cpu_features__[name] and name not in used_by_numpy]
-    own = {name: value for name, value in os.environ.items() if name != "OPENBLAS_CORETYPE"}
+    disabled = [
+        name
+        for name in __cpu_dispatch__
+        if __cpu_features__[name] and name not in used_by_numpy
+    ]
+    own = {
+        name: value for name, value in os.environ.items() if name != "OPENBLAS_CORETYPE"
+    }
     return own | settings | {"NPY_DISABLE_CPU_FEATURES": " ".join(disabled)}
 
 
@@ -55,23 +70,42 @@ def one_process(number: int, dtype: str) -> None:
 def main() -> None:
     """Run everything and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="the number of processes of each mask")
-    parser.add_argument("--one", nargs=2, metavar=("NUMBER", "TYPE"), help="run one workload here")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="the number of processes of each mask"
+    )
+    parser.add_argument(
+        "--one", nargs=2, metavar=("NUMBER", "TYPE"), help="run one workload here"
+    )
     options = parser.parse_args()
     if options.one:
         one_process(int(options.one[0]), options.one[1])
         return
     from contenders import WORKLOADS
 
-    lines = ["# Processors with narrower vectors", "", "Made by `python benchmarks/processors.py`, which"]
-    lines += [
-        "restricts this processor to the instructions of older ones. Fits use two threads and momentum. Milliseconds"
+    lines = [
+        "# Processors with narrower vectors",
+        "",
+        "Made by `python benchmarks/processors.py`, which",
     ]
-    lines += [f"are vecprop's times: medians of 5 fits in each of {options.rounds} process(es)."]
-    lines += ["Speed on ARM has not been measured.", "", *described(machine("numpy", "scipy", "numba", "scikit-learn"))]
+    lines += [
+        "restricts this processor to the instructions of older ones. Fits use two"
+        " threads and momentum. Milliseconds"
+    ]
+    lines += [
+        f"are vecprop's times: medians of 5 fits in each of {options.rounds}"
+        " process(es)."
+    ]
+    lines += [
+        "Speed on ARM has not been measured.",
+        "",
+        *described(machine("numpy", "scipy", "numba", "scikit-learn")),
+    ]
     lines += [
         "",
-        "| workload | type | instructions | ms | relative to all | scikit-learn, same instructions |",
+        (
+            "| workload | type | instructions | ms | relative to all | scikit-learn,"
+            " same instructions |"
+        ),
         "|---|---|---|---|---|---|",
     ]
     for number, work in enumerate(WORKLOADS):
@@ -81,14 +115,24 @@ def main() -> None:
                 for mask, times in found.items():
                     environment = dict(os.environ) if mask == "all" else masked(mask)
                     command = [sys.executable, __file__, "--one", str(number), dtype]
-                    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+                    done = subprocess.run(
+                        command,
+                        env=environment,
+                        capture_output=True,
+                        text=True,
+                        check=True,
+                    )
                     times.append([float(line) for line in done.stdout.split()])
             medians = {
-                mask: [statistics.median(of) for of in zip(*times, strict=True)] for mask, times in found.items()
+                mask: [statistics.median(of) for of in zip(*times, strict=True)]
+                for mask, times in found.items()
             }
             for mask, (own, other) in medians.items():
                 cost = own / medians["all"][0]
-                lines.append(f"| {work.name} | {dtype} | {mask} | {own:.2f} | {cost:.2f} | {other / own:.1f} times |")
+                lines.append(
+                    f"| {work.name} | {dtype} | {mask} | {own:.2f} | {cost:.2f} |"
+                    f" {other / own:.1f} times |"
+                )
                 print(lines[-1], flush=True)
     (RESULTS / "processors.md").write_text("\n".join(lines) + "\n")
 

@@ -1,8 +1,10 @@
 """Print the table of times in README from the results: ``python benchmarks/readme_table.py``.
 
-Each cell is the median time of a peer's fastest form in milliseconds, in parentheses its ratio to vecprop's time, and
-the name of the form if the peer has several. The sentence below the table states the time of the first calls of these
-forms beyond a later call, which is mostly compilation. Copy both to README after `engine.py` or `populations.py` ran.
+Each cell is the median time of a peer's fastest form in milliseconds, in parentheses
+its ratio to vecprop's time, and the name of the form if the peer has several. The
+sentence below the table states the time of the first calls of these forms beyond a
+later call, which is mostly compilation. Copy both to README after `engine.py` or
+`populations.py` ran.
 """
 
 import json
@@ -40,7 +42,10 @@ def workloads(folder: Path) -> dict[str, dict[str, dict[str, float]]]:
                 for name, times in entry["contenders"].items()
             }
     rows[f"a search, {SEARCH}"] = {
-        name: {"median": 1e3 * times["seconds"], "first": 1e3 * times.get("first_s", nan)}
+        name: {
+            "median": 1e3 * times["seconds"],
+            "first": 1e3 * times.get("first_s", nan),
+        }
         for name, times in populations[SEARCH].items()
     }
     return rows
@@ -79,7 +84,10 @@ def first_calls(rows: dict[str, dict[str, dict[str, float]]]) -> str:
         for contenders in rows.values():
             times = contenders[fastest(contenders, column)]
             seconds.append((times["first"] - times["median"]) / 1e3)
-        parts.append(f"Compilation takes {rounded(min(seconds))} to {rounded(max(seconds))} s in {column}.")
+        parts.append(
+            f"Compilation takes {rounded(min(seconds))} to {rounded(max(seconds))} s in"
+            f" {column}."
+        )
     return " ".join(parts)
 
 

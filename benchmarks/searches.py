@@ -1,7 +1,8 @@
 """Many networks that PyTorch and JAX train together: a search of all settings with all folds, and restarts.
 
-`populations.py` times these programs. In the search, PyTorch trains all members by a step, eager or compiled; JAX by
-one program that scans over the steps, or by a compiled step in a Python loop.
+`populations.py` times these programs. In the search, PyTorch trains all members by a
+step, eager or compiled; JAX by one program that scans over the steps, or by a compiled
+step in a Python loop.
 """
 
 from collections.abc import Callable
@@ -87,25 +88,37 @@ def by_pytorch(members: Members, is_compiled: bool) -> Callable[[], float]:
     def loss(parameters: tuple, x: Any, y: Any) -> Any:
         """Return the sum of the members' losses. The gradient of a member depends only on the loss of this member."""
         W1, _, W2, _ = parameters
-        penalty = alphas / (2 * members.batch) * ((W1**2).sum((1, 2)) + (W2**2).sum((1, 2)))
-        losses = binary_cross_entropy_with_logits(logits(parameters, x), y, reduction="none")
+        penalty = (
+            alphas / (2 * members.batch) * ((W1**2).sum((1, 2)) + (W2**2).sum((1, 2)))
+        )
+        losses = binary_cross_entropy_with_logits(
+            logits(parameters, x), y, reduction="none"
+        )
         return (losses.mean(1) + penalty).sum()
 
     gradient = torch.func.grad(loss)
 
-    def step(parameters: tuple, means: tuple, squares: tuple, number: Any, rows: Any) -> tuple:
+    def step(
+        parameters: tuple, means: tuple, squares: tuple, number: Any, rows: Any
+    ) -> tuple:
         gradients = gradient(parameters, X[rows], t[rows])
         number = number + 1
         means = tuple(0.9 * M + 0.1 * J for M, J in zip(means, gradients, strict=True))
-        squares = tuple(0.999 * V + 0.001 * J * J for V, J in zip(squares, gradients, strict=True))
+        squares = tuple(
+            0.999 * V + 0.001 * J * J for V, J in zip(squares, gradients, strict=True)
+        )
         rate = rates / (1 - 0.9**number)
         scale = torch.sqrt(1 - 0.999**number)
         moments = zip(parameters, means, squares, strict=True)
-        parameters = tuple(P - rate * M / (torch.sqrt(V) / scale + 1e-8) for P, M, V in moments)
+        parameters = tuple(
+            P - rate * M / (torch.sqrt(V) / scale + 1e-8) for P, M, V in moments
+        )
         return parameters, means, squares, number
 
     if is_compiled:
-        step = torch.compile(step, fullgraph=True, dynamic=False, options={"cpp_wrapper": True})
+        step = torch.compile(
+            step, fullgraph=True, dynamic=False, options={"cpp_wrapper": True}
+        )
 
     @torch.no_grad()
     def search() -> float:
@@ -148,7 +161,10 @@ def by_jax(members: Members, is_one_program: bool) -> Callable[[], float]:
     def loss(parameters: tuple, x: Any, y: Any, alpha: Any) -> Any:
         W1, _, W2, _ = parameters
         penalty = alpha / (2 * members.batch) * ((W1**2).sum() + (W2**2).sum())
-        return optax.sigmoid_binary_cross_entropy(logits(parameters, x), y).mean() + penalty
+        return (
+            optax.sigmoid_binary_cross_entropy(logits(parameters, x), y).mean()
+            + penalty
+        )
 
     def start(key: Any) -> tuple:
         first, second = jax.random.split(key)
@@ -169,7 +185,14 @@ def by_jax(members: Members, is_one_program: bool) -> Callable[[], float]:
     def fit(rate: Any, alpha: Any, rows: Any, key: Any) -> Any:
         def epoch(carry: tuple, key: Any) -> tuple[tuple, None]:
             batches = shuffled(rows, key)
-            return jax.lax.scan(lambda carry, batch: (step(carry, batch, rate, alpha), None), carry, batches)[0], None
+            return (
+                jax.lax.scan(
+                    lambda carry, batch: (step(carry, batch, rate, alpha), None),
+                    carry,
+                    batches,
+                )[0],
+                None,
+            )
 
         keys = jax.random.split(key, members.epochs + 1)
         carry, _ = jax.lax.scan(epoch, start(keys[0]), keys[1:])
@@ -198,14 +221,18 @@ def by_jax(members: Members, is_one_program: bool) -> Callable[[], float]:
     return search_by_program if is_one_program else search_by_steps
 
 
-def restarts_by_jax(network: Any, draws: np.ndarray, X: np.ndarray, t: np.ndarray, steps: int) -> Callable[[], float]:
+def restarts_by_jax(
+    network: Any, draws: np.ndarray, X: np.ndarray, t: np.ndarray, steps: int
+) -> Callable[[], float]:
     """Return the training of the tutorial's network from each draw, under vmap and scan; it returns the lowest loss."""
     import jax
     import jax.numpy as jnp
     import optax
 
     hidden, _, output = network.layout.views(draws)
-    start = tuple(jnp.asarray(layer[name]) for layer in (hidden, output) for name in ("W", "b"))
+    start = tuple(
+        jnp.asarray(layer[name]) for layer in (hidden, output) for name in ("W", "b")
+    )
     rows = jnp.asarray(X)
     classes = jnp.asarray(t)
     optimizer = optax.sgd(0.02, momentum=0.9)

@@ -1,6 +1,7 @@
 """CPU seconds of first fits, with kernels compiled and from disk, of an import, and milliseconds of short fits.
 
-Made by ``python benchmarks/starts.py``. Each first fit runs in a new process; the time of imports does not count.
+Made by ``python benchmarks/starts.py``. Each first fit runs in a new process; the time
+of imports does not count.
 """
 
 import os
@@ -23,11 +24,13 @@ X, y = load_digits(return_X_y=True)
 """
 
 FITS = {
-    "train": """
+    "train": (
+        """
 network = vp.Network(2, [vp.Dense(3), vp.Logistic(), vp.Dense(1)], vp.SquaredError())
 A = np.linspace(-1, 1, 20).reshape(10, 2)
 vp.train(network, network.init(0), A, A[:, 0], optimizer=vp.Momentum(), epochs=3, engine="compiled")
-""",
+"""
+    ),
     "MLPClassifier.fit": "MLPClassifier((100,), max_iter=2).fit(X, y)\n",
 }
 
@@ -54,20 +57,36 @@ def spent():
 def output(code: str, **environment: str) -> str:
     """Return what code prints in a new process."""
     command = [sys.executable, "-c", code]
-    environment |= {"PYTHONDONTWRITEBYTECODE": ""}  # or else each process compiles vecprop, but not scikit-learn
-    return subprocess.check_output(command, env=os.environ | environment, text=True, stderr=subprocess.DEVNULL)
+    # or else each process compiles vecprop, but not scikit-learn
+    environment |= {"PYTHONDONTWRITEBYTECODE": ""}
+    return subprocess.check_output(
+        command, env=os.environ | environment, text=True, stderr=subprocess.DEVNULL
+    )
 
 
 def seconds(code: str, before: str = "", **environment: str) -> float:
     """Return the CPU seconds of code behind other code in a new process."""
-    return float(output(f"{CLOCK}{before}begun = spent()\n{code}\nprint(spent() - begun)", **environment).split()[-1])
+    return float(
+        output(
+            f"{CLOCK}{before}begun = spent()\n{code}\nprint(spent() - begun)",
+            **environment,
+        ).split()[-1]
+    )
 
 
 def main() -> None:
     """Measure, print, and write the page."""
-    lines = ["# First fits, imports and short fits", "", "Made by `python benchmarks/starts.py`.", ""]
+    lines = [
+        "# First fits, imports and short fits",
+        "",
+        "Made by `python benchmarks/starts.py`.",
+        "",
+    ]
     lines += [*described(machine("numpy", "scipy", "numba", "scikit-learn")), ""]
-    lines += ["| first fit in a process, beyond imports | CPU s, kernels compiled | CPU s, kernels from disk |"]
+    lines += [
+        "| first fit in a process, beyond imports | CPU s, kernels compiled | CPU s,"
+        " kernels from disk |"
+    ]
     lines += ["|---|---:|---:|"]
     for name, fit in FITS.items():
         cold, warm = [], []
@@ -81,7 +100,14 @@ def main() -> None:
         for module, times in imports.items():
             times.append(seconds(f"from {module} import MLPClassifier"))
     peer, own = map(min, imports.values())
-    lines += ["", f"Importing `MLPClassifier` takes {own:.2f} CPU s, {own / peer:.3f} times scikit-learn's time.", ""]
+    lines += [
+        "",
+        (
+            f"Importing `MLPClassifier` takes {own:.2f} CPU s, {own / peer:.3f} times"
+            " scikit-learn's time."
+        ),
+        "",
+    ]
     lines += ["| fit on digits | vecprop, ms | scikit-learn, ms |", "|---|---:|---:|"]
     for line in output(IMPORTS + SHORT).splitlines():
         epochs, own, peer = line.split()

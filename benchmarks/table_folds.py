@@ -1,9 +1,11 @@
 """Gradient boosting as a careful user runs it on a small table: five folds, early stopping and a temperature.
 
-Each of five models is trained without a fifth of the rows, and stops when its loss on these rows no longer falls. The
-prediction is the mean of the five models. For classes, a temperature is fitted to the predictions of the rows that a
-model has not seen. LightGBM and XGBoost have a learning rate of .05 and up to 2,000 trees. CatBoost chooses its
-learning rate and has up to 1,000 trees, its default. All other settings are defaults.
+Each of five models is trained without a fifth of the rows, and stops when its loss on
+these rows no longer falls. The prediction is the mean of the five models. For classes,
+a temperature is fitted to the predictions of the rows that a model has not seen.
+LightGBM and XGBoost have a learning rate of .05 and up to 2,000 trees. CatBoost chooses
+its learning rate and has up to 1,000 trees, its default. All other settings are
+defaults.
 """
 
 from collections.abc import Callable
@@ -22,7 +24,9 @@ FOLDS = 5
 LEARNING_RATE = 0.05
 TREES = 2000
 PATIENCE = 50
-"""Training stops if this number of trees has not reduced the loss of the unseen rows."""
+"""Training stops if this number of trees has not reduced the loss of the unseen
+rows.
+"""
 SMALLEST_PROBABILITY = 1e-9
 
 Rows = tuple[pd.DataFrame, np.ndarray]
@@ -48,7 +52,8 @@ def fitted_temperature(P: np.ndarray, y: np.ndarray) -> float:
 class BoostedFolds:
     """The mean of five boosted models, each with early stopping on the rows that it does not train on.
 
-    `fit_model` is called with the task, the rows to train on and the unseen rows, and returns a fitted model.
+    `fit_model` is called with the task, the rows to train on and the unseen rows, and
+    returns a fitted model.
     """
 
     def __init__(self, task: str, fit_model: Callable[[str, Rows, Rows], Any]) -> None:
@@ -66,7 +71,9 @@ class BoostedFolds:
             unseen_predictions = np.zeros(len(y))
         self.models = []
         for train, unseen in folds.split(X, y):
-            model = self.fit_model(self.task, (X.iloc[train], y[train]), (X.iloc[unseen], y[unseen]))
+            model = self.fit_model(
+                self.task, (X.iloc[train], y[train]), (X.iloc[unseen], y[unseen])
+            )
             unseen_predictions[unseen] = self.predictions(model, X.iloc[unseen])
             self.models.append(model)
         if self.task == CLASSIFICATION:
@@ -93,8 +100,16 @@ def fit_lightgbm(task: str, train: Rows, unseen: Rows) -> Any:
     from lightgbm import LGBMClassifier, LGBMRegressor, early_stopping
 
     model_class = LGBMClassifier if task == CLASSIFICATION else LGBMRegressor
-    model = model_class(n_estimators=TREES, learning_rate=LEARNING_RATE, random_state=0, n_jobs=1, verbose=-1)
-    return model.fit(*train, eval_set=[unseen], callbacks=[early_stopping(PATIENCE, verbose=False)])
+    model = model_class(
+        n_estimators=TREES,
+        learning_rate=LEARNING_RATE,
+        random_state=0,
+        n_jobs=1,
+        verbose=-1,
+    )
+    return model.fit(
+        *train, eval_set=[unseen], callbacks=[early_stopping(PATIENCE, verbose=False)]
+    )
 
 
 def fit_xgboost(task: str, train: Rows, unseen: Rows) -> Any:

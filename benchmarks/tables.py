@@ -1,12 +1,14 @@
 """Models of tables beside others: ``python benchmarks/tables.py``.
 
-The contenders of `table_peers` are tested on the same folds of the same tables: three folds, shuffled with several
-seeds. Times are CPU times of fitting and predicting with all preparation, in one process, warm, with one thread each,
-so that other programs change them little. Outcomes are kept for each table and contender in `results/tables.json`,
-with the machine of each contender, so that an interrupted run continues and contenders can be added later. ``--again``
-measures contenders again.
+The contenders of `table_peers` are tested on the same folds of the same tables: three
+folds, shuffled with several seeds. Times are CPU times of fitting and predicting with
+all preparation, in one process, warm, with one thread each, so that other programs
+change them little. Outcomes are kept for each table and contender in
+`results/tables.json`, with the machine of each contender, so that an interrupted run
+continues and contenders can be added later. ``--again`` measures contenders again.
 
-The defaults were chosen on other tables, or on generated ones of other seeds: ``--choice`` runs those.
+The defaults were chosen on other tables, or on generated ones of other seeds:
+``--choice`` runs those.
 """
 
 import argparse
@@ -19,7 +21,15 @@ from pathlib import Path
 from typing import Any
 
 # Before NumPy, since it sets the number of threads.
-os.environ |= dict.fromkeys(("VECPROP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+os.environ |= dict.fromkeys(
+    (
+        "VECPROP_NUM_THREADS",
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+    ),
+    "1",
+)
 
 # isort: split
 import numpy as np
@@ -34,17 +44,34 @@ from tables_report import page, picture
 
 RESULTS = Path(__file__).parent / "results"
 KEPT = RESULTS / "tables.json"
-PACKAGES = ("numpy", "scikit-learn", "pandas", "numba", "lightgbm", "xgboost", "catboost", "pytabkit", "torch")
+PACKAGES = (
+    "numpy",
+    "scikit-learn",
+    "pandas",
+    "numba",
+    "lightgbm",
+    "xgboost",
+    "catboost",
+    "pytabkit",
+    "torch",
+)
 
 
-def splits(table: Table, frame: pd.DataFrame, y: np.ndarray, repeats: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def splits(
+    table: Table, frame: pd.DataFrame, y: np.ndarray, repeats: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     kind = StratifiedKFold if table.task == CLASSIFICATION else KFold
     for seed in range(repeats):
         yield from kind(3, shuffle=True, random_state=seed).split(frame, y)
 
 
 def outcome(
-    table: Table, name: str, frame: pd.DataFrame, y: np.ndarray, train: np.ndarray, test: np.ndarray
+    table: Table,
+    name: str,
+    frame: pd.DataFrame,
+    y: np.ndarray,
+    train: np.ndarray,
+    test: np.ndarray,
 ) -> list[float]:
     """Return the loss, the score and the seconds of a contender: log loss and accuracy, or RMSE / σ and R²."""
     X = frame if name == "vecprop" else prepared(frame)
@@ -53,7 +80,9 @@ def outcome(
     if table.task == CLASSIFICATION:
         P = np.asarray(model.predict_proba(X.iloc[test]), np.float64)
         seconds = time.process_time() - started
-        loss = log_loss(y[test], P / P.sum(axis=1, keepdims=True), labels=model.classes_)
+        loss = log_loss(
+            y[test], P / P.sum(axis=1, keepdims=True), labels=model.classes_
+        )
         score = accuracy_score(y[test], model.classes_[P.argmax(axis=1)])
     else:
         predicted = np.asarray(model.predict(X.iloc[test])).ravel()
@@ -99,10 +128,24 @@ def report_progress(table: Table, outcomes: dict[str, list[float]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=1, help="how many seeds of the folds")
-    parser.add_argument("--choice", action="store_true", help="the tables on which the defaults were chosen; not kept")
-    parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS), choices=CONTENDERS, help="these alone")
-    parser.add_argument("--again", nargs="+", default=[], choices=CONTENDERS, help="measure these again")
+    parser.add_argument(
+        "--repeats", type=int, default=1, help="how many seeds of the folds"
+    )
+    parser.add_argument(
+        "--choice",
+        action="store_true",
+        help="the tables on which the defaults were chosen; not kept",
+    )
+    parser.add_argument(
+        "--contenders",
+        nargs="+",
+        default=list(CONTENDERS),
+        choices=CONTENDERS,
+        help="these alone",
+    )
+    parser.add_argument(
+        "--again", nargs="+", default=[], choices=CONTENDERS, help="measure these again"
+    )
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     warm_up()
@@ -117,7 +160,11 @@ def main() -> None:
             outcomes.pop(name, None)
     for table in report():
         outcomes = results["tables"].setdefault(f"{table.task}: {table.name}", {})
-        missing = [name for name in arguments.contenders if name not in outcomes and competes(name, table)]
+        missing = [
+            name
+            for name in arguments.contenders
+            if name not in outcomes and competes(name, table)
+        ]
         if missing:
             outcomes |= measure(table, missing, arguments.repeats)
             results["machines"] |= dict.fromkeys(missing, machine(*PACKAGES))

@@ -37,7 +37,9 @@ def measured(results: dict[str, Any], task: str) -> Outcomes:
             by_table[table] = outcomes
     on_all = set.intersection(*map(set, by_table.values()))
     names = ["vecprop", *sorted(on_all - {"vecprop"}, key=str.lower)]
-    figures = np.array([[outcomes[name] for name in names] for outcomes in by_table.values()])
+    figures = np.array(
+        [[outcomes[name] for name in names] for outcomes in by_table.values()]
+    )
     return Outcomes(task, list(by_table), names, figures)
 
 
@@ -90,7 +92,11 @@ def shown_p(p: float) -> str:
 
 def interval(differences: np.ndarray) -> tuple[float, float]:
     """Return the 95 % bootstrap interval of the mean difference over tables."""
-    means = np.random.default_rng(0).choice(differences, (RESAMPLES, len(differences))).mean(axis=1)
+    means = (
+        np.random.default_rng(0)
+        .choice(differences, (RESAMPLES, len(differences)))
+        .mean(axis=1)
+    )
     low, high = np.quantile(means, [LEVEL / 2, 1 - LEVEL / 2])
     return float(low), float(high)
 
@@ -98,7 +104,10 @@ def interval(differences: np.ndarray) -> tuple[float, float]:
 def comparable(results: dict[str, Any], name: str) -> bool:
     """Return whether a contender's seconds and vecprop's were measured on the same machine."""
     machines = results["machines"]
-    return all(machines[name][part] == machines["vecprop"][part] for part in ("processor", "cores", "blas"))
+    return all(
+        machines[name][part] == machines["vecprop"][part]
+        for part in ("processor", "cores", "blas")
+    )
 
 
 def table_lines(heads: list[str], rows: list[list[str]]) -> Iterator[str]:
@@ -118,11 +127,25 @@ def summary(results: dict[str, Any], outcomes: Outcomes) -> Iterator[str]:
     rows = []
     for place in np.argsort(loss_ranks):
         name = outcomes.names[place]
-        row = [name, f"{losses[:, place].mean():.4f}", f"{np.median(losses[:, place]):.4f}", f"{loss_ranks[place]:.2f}"]
+        row = [
+            name,
+            f"{losses[:, place].mean():.4f}",
+            f"{np.median(losses[:, place]):.4f}",
+            f"{loss_ranks[place]:.2f}",
+        ]
         row += [f"{scores[:, place].mean():.4f}", f"{score_ranks[place]:.2f}"]
-        row.append(f"{seconds[place]:.1f}" if comparable(results, name) else "other machine")
+        row.append(
+            f"{seconds[place]:.1f}" if comparable(results, name) else "other machine"
+        )
         rows.append(row)
-    heads = ["", f"mean {loss}", f"median {loss}", f"rank of {loss}", f"mean {score}", f"rank of {score}"]
+    heads = [
+        "",
+        f"mean {loss}",
+        f"median {loss}",
+        f"rank of {loss}",
+        f"mean {score}",
+        f"rank of {score}",
+    ]
     yield from table_lines([*heads, "CPU seconds"], rows)
 
 
@@ -138,11 +161,27 @@ def comparisons(outcomes: Outcomes) -> Iterator[str]:
     for place in np.argsort(loss_differences.mean(axis=0)):
         differences = loss_differences[:, place]
         low, high = interval(differences)
-        row = [outcomes.names[place + 1], f"{differences.mean():+.4f}", f"{low:+.4f} to {high:+.4f}"]
-        row += [f"{np.median(differences):+.4f}", f"{(differences > 0).sum()} of {len(differences)}"]
-        row += [shown_p(loss_tests[place]), f"{score_differences[:, place].mean():+.4f}", shown_p(score_tests[place])]
+        row = [
+            outcomes.names[place + 1],
+            f"{differences.mean():+.4f}",
+            f"{low:+.4f} to {high:+.4f}",
+        ]
+        row += [
+            f"{np.median(differences):+.4f}",
+            f"{(differences > 0).sum()} of {len(differences)}",
+        ]
+        row += [
+            shown_p(loss_tests[place]),
+            f"{score_differences[:, place].mean():+.4f}",
+            shown_p(score_tests[place]),
+        ]
         rows.append(row)
-    heads = ["vecprop compared with", f"mean difference of {loss}", "95 % interval", "median difference"]
+    heads = [
+        "vecprop compared with",
+        f"mean difference of {loss}",
+        "95 % interval",
+        "median difference",
+    ]
     heads += ["tables that vecprop predicts better", "p", f"mean gain in {score}", "p"]
     yield from table_lines(heads, rows)
 
@@ -157,8 +196,10 @@ def dominant_tables(outcomes: Outcomes) -> Iterator[str]:
         others = np.delete(differences, largest)
         if abs(differences[largest]) > abs(differences.sum()) / 2:
             yield (
-                f"- {name}: the table {outcomes.tables[largest]} ({loss} {losses[largest]:.3f}). Without it, the mean "
-                f"{loss} is {np.delete(losses, largest).mean():.4f} and the mean difference {others.mean():+.4f}."
+                f"- {name}: the table {outcomes.tables[largest]} ({loss}"
+                f" {losses[largest]:.3f}). Without it, the mean {loss} is"
+                f" {np.delete(losses, largest).mean():.4f} and the mean difference"
+                f" {others.mean():+.4f}."
             )
 
 
@@ -170,26 +211,43 @@ def section(results: dict[str, Any], task: str) -> Iterator[str]:
     yield from summary(results, outcomes)
     yield ""
     difference = critical_difference(len(outcomes.names), len(outcomes.tables))
-    yield f"Mean ranks differ at the 5 % level if their difference exceeds {difference:.2f} (Nemenyi's test)."
+    yield (
+        "Mean ranks differ at the 5 % level if their difference exceeds"
+        f" {difference:.2f} (Nemenyi's test)."
+    )
     yield ""
     yield from comparisons(outcomes)
     yield ""
     for name in incomplete(results, task):
         shared = measured_with(results, task, name)
-        yield f"{name} was measured on {len(shared.tables)} of the {len(outcomes.tables)} tables:"
+        yield (
+            f"{name} was measured on {len(shared.tables)} of the {len(outcomes.tables)}"
+            " tables:"
+        )
         yield ""
         yield from comparisons(shared)
         yield ""
-    yield "Positive differences are in favor of vecprop. Intervals are bootstrap intervals of the mean over tables. p"
-    yield "is the p-value of Wilcoxon's signed-rank test over tables, with Holm's adjustment for the number of models."
+    yield (
+        "Positive differences are in favor of vecprop. Intervals are bootstrap"
+        " intervals of the mean over tables. p"
+    )
+    yield (
+        "is the p-value of Wilcoxon's signed-rank test over tables, with Holm's"
+        " adjustment for the number of models."
+    )
     if sentences := list(dominant_tables(outcomes)):
-        yield "One table makes up more than half of the sum of the differences of these models:"
+        yield (
+            "One table makes up more than half of the sum of the differences of these"
+            " models:"
+        )
         yield ""
         yield from sentences
     for measure, place, digits in ((loss, LOSS, 3), (score, SCORE, 3)):
         yield f"\n### {measure[0].upper()}{measure[1:]} of each table\n"
         rows = []
-        for table, figures in zip(outcomes.tables, outcomes.figures[:, :, place], strict=True):
+        for table, figures in zip(
+            outcomes.tables, outcomes.figures[:, :, place], strict=True
+        ):
             rows.append([table, *(f"{value:.{digits}f}" for value in figures)])
         yield from table_lines(["", *outcomes.names], rows)
     yield ""
@@ -200,17 +258,38 @@ def page(results: dict[str, Any]) -> str:
     lines = [
         "# Tabular models against others",
         "",
-        "Made by `python benchmarks/tables.py`. No table was used to choose vecprop's defaults. Figures are means of "
-        f"{3 * results['repeats']} test parts.",
+        (
+            "Made by `python benchmarks/tables.py`. No table was used to choose"
+            f" vecprop's defaults. Figures are means of {3 * results['repeats']} test"
+            " parts."
+        ),
         "",
-        "Models without a remark have default settings. vecprop's default is an average of networks of several folds,",
-        "with a temperature or weights that are fitted to unseen rows, and most other defaults are single models. So",
-        "gradient boosting was also run as a careful user runs it (`5 folds`): the average of five models, each with",
-        "early stopping on a fifth of the rows, and for classes with a temperature fitted to these unseen rows. No",
-        "model was tuned to a table. RealMLP's default classifier stops by accuracy and smooths its targets, which",
+        (
+            "Models without a remark have default settings. vecprop's default is an"
+            " average of networks of several folds,"
+        ),
+        (
+            "with a temperature or weights that are fitted to unseen rows, and most"
+            " other defaults are single models. So"
+        ),
+        (
+            "gradient boosting was also run as a careful user runs it (`5 folds`): the"
+            " average of five models, each with"
+        ),
+        (
+            "early stopping on a fifth of the rows, and for classes with a temperature"
+            " fitted to these unseen rows. No"
+        ),
+        (
+            "model was tuned to a table. RealMLP's default classifier stops by accuracy"
+            " and smooths its targets, which"
+        ),
         "puts its log loss at a disadvantage.",
         "",
-        "CPU seconds are of one thread and contain the preparation; other programs shared the processor. They are",
+        (
+            "CPU seconds are of one thread and contain the preparation; other programs"
+            " shared the processor. They are"
+        ),
         "given only for models that were measured on the same machine as vecprop.",
         "",
         "![Loss and time](tables.png)",
@@ -242,10 +321,24 @@ def picture(results: dict[str, Any], path: Path) -> None:
                 number = styles.setdefault(name, len(styles))
                 size = 13 if name == "vecprop" else 8
                 ax.plot(
-                    seconds[place], mean_ranks[place], marker(number), color=colour(number), markersize=size, label=name
+                    seconds[place],
+                    mean_ranks[place],
+                    marker(number),
+                    color=colour(number),
+                    markersize=size,
+                    label=name,
                 )
         ax.set(xscale="log", xlabel="CPU seconds for all tables, one thread")
-        ax.set(ylabel=f"mean rank of {loss}", title=f"{task.capitalize()}, {len(outcomes.tables)} tables")
-        ax.annotate("better and faster", (0.03, 0.04), xycoords="axes fraction", color="0.4", style="italic")
+        ax.set(
+            ylabel=f"mean rank of {loss}",
+            title=f"{task.capitalize()}, {len(outcomes.tables)} tables",
+        )
+        ax.annotate(
+            "better and faster",
+            (0.03, 0.04),
+            xycoords="axes fraction",
+            color="0.4",
+            style="italic",
+        )
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right")
     figure.savefig(path, dpi=150)

@@ -1,13 +1,16 @@
 """Tables of text and dates against common models: ``python benchmarks/text_and_dates.py``.
 
-Text: each row is a sentence from the documentation of one of five installed libraries, without the library's name. The
-target is the library. The other models are logistic regression on TF-IDF of words, and of words and pairs of words.
+Text: each row is a sentence from the documentation of one of five installed libraries,
+without the library's name. The target is the library. The other models are logistic
+regression on TF-IDF of words, and of words and pairs of words.
 
-Dates: generated months of hourly demand with a daily and a weekly pattern, temperature and noise, and hourly
-temperatures of San Francisco and Seattle. The other model is HistGradientBoosting on the hour, the weekday, the day of
-the year and the month. Test rows are drawn at random, or are the last quarter, which is a forecast.
+Dates: generated months of hourly demand with a daily and a weekly pattern, temperature
+and noise, and hourly temperatures of San Francisco and Seattle. The other model is
+HistGradientBoosting on the hour, the weekday, the day of the year and the month. Test
+rows are drawn at random, or are the last quarter, which is a forecast.
 
-Figures are means of three folds, or one forecast. Seconds are CPU seconds of one thread.
+Figures are means of three folds, or one forecast. Seconds are CPU seconds of one
+thread.
 """
 
 import importlib
@@ -20,7 +23,15 @@ from pathlib import Path
 from typing import Any
 
 # Before NumPy, since it sets the number of threads.
-os.environ |= dict.fromkeys(("VECPROP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+os.environ |= dict.fromkeys(
+    (
+        "VECPROP_NUM_THREADS",
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+    ),
+    "1",
+)
 
 # isort: split
 import numpy as np
@@ -50,10 +61,28 @@ MODULES = {
         ".spatial",
     ],
     "pandas": ["", ".api.types", ".core.frame", ".core.series"],
-    "sklearn": [".linear_model", ".ensemble", ".svm", ".tree", ".metrics", ".preprocessing", ".cluster", ".datasets"],
-    "matplotlib": [".pyplot", ".axes", ".figure", ".patches", ".collections", ".ticker"],
+    "sklearn": [
+        ".linear_model",
+        ".ensemble",
+        ".svm",
+        ".tree",
+        ".metrics",
+        ".preprocessing",
+        ".cluster",
+        ".datasets",
+    ],
+    "matplotlib": [
+        ".pyplot",
+        ".axes",
+        ".figure",
+        ".patches",
+        ".collections",
+        ".ticker",
+    ],
 }
-NAMES = re.compile(r"numpy|np\.|scipy|pandas|sklearn|scikit-learn|matplotlib|DataFrame|Series")
+NAMES = re.compile(
+    r"numpy|np\.|scipy|pandas|sklearn|scikit-learn|matplotlib|DataFrame|Series"
+)
 
 
 def sentences() -> pd.DataFrame:
@@ -64,12 +93,24 @@ def sentences() -> pd.DataFrame:
             for name, thing in vars(importlib.import_module(library + module)).items():
                 members = vars(thing).items() if inspect.isclass(thing) else []
                 for key, member in [(name, thing), *members]:
-                    is_own = (getattr(member, "__module__", None) or "").startswith(library)
-                    if not key.startswith("_") and is_own and callable(member) and member.__doc__:
+                    is_own = (getattr(member, "__module__", None) or "").startswith(
+                        library
+                    )
+                    if (
+                        not key.startswith("_")
+                        and is_own
+                        and callable(member)
+                        and member.__doc__
+                    ):
                         summary = " ".join(
-                            re.split(r"\n(?=Parameters|Returns|---)", inspect.getdoc(member) or "")[0].split()
+                            re.split(
+                                r"\n(?=Parameters|Returns|---)",
+                                inspect.getdoc(member) or "",
+                            )[0].split()
                         )
-                        text = NAMES.sub("", " ".join(re.split(r"(?<=[.!?]) ", summary)[:2]))
+                        text = NAMES.sub(
+                            "", " ".join(re.split(r"(?<=[.!?]) ", summary)[:2])
+                        )
                         if len(text) >= 40:
                             found.setdefault(text, library)
     return pd.DataFrame({"text": list(found), "library": list(found.values())})
@@ -80,16 +121,38 @@ def demand(seed: int, noise: float) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     when = pd.date_range("2023-03-01", periods=720, freq="h")
     hour, is_weekend = when.hour.to_numpy(), when.dayofweek.to_numpy() >= 5
-    morning, noon, evening = (np.exp(-(((hour - at) / width) ** 2)) for at, width in ((8, 2), (12, 3), (19, 3)))
-    usual = 100 + 20 * morning * ~is_weekend + 30 * evening + 10 * noon * is_weekend - 15 * (hour < 5)
-    temperature = 8 + 5 * np.sin(2 * np.pi * (hour - 9) / 24) + np.cumsum(rng.normal(0, 0.2, 720))
+    morning, noon, evening = (
+        np.exp(-(((hour - at) / width) ** 2))
+        for at, width in ((8, 2), (12, 3), (19, 3))
+    )
+    usual = (
+        100
+        + 20 * morning * ~is_weekend
+        + 30 * evening
+        + 10 * noon * is_weekend
+        - 15 * (hour < 5)
+    )
+    temperature = (
+        8 + 5 * np.sin(2 * np.pi * (hour - 9) / 24) + np.cumsum(rng.normal(0, 0.2, 720))
+    )
     y = usual * (1 + 0.01 * (10 - temperature)) + 0.01 * np.arange(720)
-    return pd.DataFrame({"date": when, "temperature": temperature, "y": y * (1 + noise * rng.normal(size=720))})
+    return pd.DataFrame(
+        {
+            "date": when,
+            "temperature": temperature,
+            "y": y * (1 + noise * rng.normal(size=720)),
+        }
+    )
 
 
 def parts_of_dates(frame: pd.DataFrame) -> pd.DataFrame:
     dates = frame["date"].dt
-    parts = {"hour": dates.hour, "weekday": dates.dayofweek, "day": dates.dayofyear, "month": dates.month}
+    parts = {
+        "hour": dates.hour,
+        "weekday": dates.dayofweek,
+        "day": dates.dayofyear,
+        "month": dates.month,
+    }
     return frame.drop(columns="date").assign(**parts)
 
 
@@ -99,10 +162,16 @@ def row(name: str, *values: float) -> str:
 
 def text_rows(frame: pd.DataFrame) -> list[str]:
     y = frame["library"].to_numpy()
-    words, pairs = TfidfVectorizer(), TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    words, pairs = (
+        TfidfVectorizer(),
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
+    )
     contenders: dict[str, tuple[Callable[[], Any], Any]] = {
         "vecprop": (lambda: TabularClassifier(random_state=0), frame[["text"]]),
-        "TF-IDF, logistic regression": (lambda: make_pipeline(words, LogisticRegression(max_iter=1000)), frame["text"]),
+        "TF-IDF, logistic regression": (
+            lambda: make_pipeline(words, LogisticRegression(max_iter=1000)),
+            frame["text"],
+        ),
         "the same with pairs, C = 10": (
             lambda: make_pipeline(pairs, LogisticRegression(max_iter=1000, C=10)),
             frame["text"],
@@ -111,13 +180,21 @@ def text_rows(frame: pd.DataFrame) -> list[str]:
     rows = []
     for name, (make, X) in contenders.items():
         found = []
-        for train, test in StratifiedKFold(3, shuffle=True, random_state=0).split(frame, y):
+        for train, test in StratifiedKFold(3, shuffle=True, random_state=0).split(
+            frame, y
+        ):
             started = time.process_time()
             model = make().fit(X.iloc[train], y[train])
             P = model.predict_proba(X.iloc[test])
             seconds = time.process_time() - started
             predicted = model.classes_[P.argmax(axis=1)]
-            found.append((log_loss(y[test], P, labels=model.classes_), accuracy_score(y[test], predicted), seconds))
+            found.append(
+                (
+                    log_loss(y[test], P, labels=model.classes_),
+                    accuracy_score(y[test], predicted),
+                    seconds,
+                )
+            )
         rows.append(row(f"{len(frame)} sentences: {name}", *np.mean(found, axis=0)))
     return rows
 
@@ -126,7 +203,10 @@ def date_rows(title: str, frame: pd.DataFrame) -> list[str]:
     X, y = frame.drop(columns="y"), frame["y"].to_numpy()
     contenders = {
         "vecprop": (TabularRegressor(random_state=0), X),
-        "HistGradientBoosting": (HistGradientBoostingRegressor(random_state=0), parts_of_dates(X)),
+        "HistGradientBoosting": (
+            HistGradientBoostingRegressor(random_state=0),
+            parts_of_dates(X),
+        ),
     }
     last = np.arange(len(y)) >= 3 * len(y) // 4
     rows = []
@@ -137,7 +217,9 @@ def date_rows(title: str, frame: pd.DataFrame) -> list[str]:
             (np.flatnonzero(~last), np.flatnonzero(last)),
         ]:
             started = time.process_time()
-            predicted = model.fit(inputs.iloc[train], y[train]).predict(inputs.iloc[test])
+            predicted = model.fit(inputs.iloc[train], y[train]).predict(
+                inputs.iloc[test]
+            )
             found.append((r2_score(y[test], predicted), time.process_time() - started))
         (*scores, forecast), seconds = np.array(found).T[0], np.mean(found, axis=0)[1]
         rows.append(row(f"{title}: {name}", np.mean(scores), forecast, seconds))
@@ -146,22 +228,36 @@ def date_rows(title: str, frame: pd.DataFrame) -> list[str]:
 
 def main() -> None:
     everything = sentences()
-    temperatures = {"San Francisco": local_data.sf_temps(), "Seattle": local_data.seattle_temps()}
+    temperatures = {
+        "San Francisco": local_data.sf_temps(),
+        "Seattle": local_data.seattle_temps(),
+    }
     TabularRegressor("y", max_iter=1).fit(demand(0, 0.1))  # compiles
     TabularClassifier("library", max_iter=1).fit(everything[::20])
-    lines = ["# Tables of text and of dates", "", *(__doc__ or "").strip().split("\n")[2:], ""]
+    lines = [
+        "# Tables of text and of dates",
+        "",
+        *(__doc__ or "").strip().split("\n")[2:],
+        "",
+    ]
     lines += described(machine("numpy", "scikit-learn", "pandas"))
     lines += ["", "| text | log loss | accuracy | seconds |", "|---|---:|---:|---:|"]
     for rows in (500, 2500):
         lines += text_rows(everything.sample(rows, random_state=0))
-    lines += ["", "| dates | R² of random rows | R² of the last quarter | seconds |", "|---|---:|---:|---:|"]
+    lines += [
+        "",
+        "| dates | R² of random rows | R² of the last quarter | seconds |",
+        "|---|---:|---:|---:|",
+    ]
     for seed, noise in ((1, 0.05), (2, 0.1), (3, 0.02)):
         lines += date_rows(f"month {seed}, noise {noise:.0%}", demand(seed, noise))
     for name, frame in temperatures.items():
         lines += date_rows(f"{name}, a year", frame.rename(columns={"temp": "y"}))
     text = "\n".join(lines) + "\n"
     print(text)
-    (Path(__file__).parent / "results" / "text_and_dates.md").write_text(text, encoding="utf-8")
+    (Path(__file__).parent / "results" / "text_and_dates.md").write_text(
+        text, encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -39,7 +39,11 @@ print(most[0] - first)
 
 def peak_of(measured: str, before: str) -> int:
     """Return the most bytes that code has at once beyond those of the code before it."""
-    script = _SCRIPT.format(before=dedent(before), measured=indent(dedent(measured), "    "))
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    script = _SCRIPT.format(
+        before=dedent(before), measured=indent(dedent(measured), "    ")
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
     assert ran.returncode == 0, ran.stderr
     return int(ran.stdout)

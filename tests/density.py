@@ -1,7 +1,8 @@
 """Count what makes code hard to read: ``python tests/density.py [FOLDERS]``.
 
-Constructs are counted per 1,000 statements. Vague names are a percentage of all names that
-the code binds. Tokens are names, numbers and operators; comments and strings do not count.
+Constructs are counted per 1,000 statements. Vague names are a percentage of all names
+that the code binds. Tokens are names, numbers and operators; comments and strings do
+not count.
 """
 
 import ast
@@ -16,7 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "vecprop"
 KERNELS = [SOURCE / "compiled" / folder for folder in ("run", "gemm", "lower")]
-"""Folders that the limits on lines of a function and on positional arguments exclude."""
+"""Folders that the limits on lines of a function and on positional arguments
+exclude.
+"""
 
 MOST_LINES = 60
 MOST_POSITIONAL_ARGUMENTS = 3
@@ -139,7 +142,12 @@ def density(folders: list[Path]) -> dict[str, float]:
     names = counts.pop("bound names")
     figures: dict[str, float] = dict(counts)
     figures["vague names"] = 100 * counts["vague names"] / names
-    for construct in ("conditional expressions", "comprehensions", "and, or", "lambdas"):
+    for construct in (
+        "conditional expressions",
+        "comprehensions",
+        "and, or",
+        "lambdas",
+    ):
         figures[construct] = 1000 * counts[construct] / statements
     figures["packed assignments"] = 1000 * counts["packed assignments"] / statements
     return figures

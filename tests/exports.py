@@ -13,7 +13,9 @@ def run(graph, **inputs) -> dict[str, Any]:
     import onnxruntime
 
     onnx.checker.check_model(graph, full_check=True)
-    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        graph.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, inputs), strict=True))
 
@@ -30,11 +32,15 @@ def predicted(form, model, rows, dtype: Any = np.float64) -> list[Any]:
     if form == "graph":
         return [*run(to_onnx(model, dtype=dtype), X=rows).values()]
     source = functions(model)
-    return [source[name](rows) for name in ("predict", "predict_proba") if name in source]
+    return [
+        source[name](rows) for name in ("predict", "predict_proba") if name in source
+    ]
 
 
 def assert_close(found, expected, tolerance):
     """Compare with a relative tolerance, in the size of the largest entry."""
     assert found.shape == expected.shape
     scale = np.abs(expected).max()
-    np.testing.assert_allclose(found / scale, expected / scale, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(
+        found / scale, expected / scale, rtol=tolerance, atol=tolerance
+    )

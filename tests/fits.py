@@ -8,8 +8,12 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 3))
 T = np.sin(X @ RNG.normal(size=(3, 2)))
 VALIDATION = (RNG.normal(size=(10, 3)), RNG.normal(size=(10, 2)))
-NETWORK = vp.Network(3, [vp.Dense(4), vp.Tanh(), vp.Dense(2)], vp.SquaredError(), vp.L2(1e-3))
-DROPPING = vp.Network(3, [vp.Dense(4), vp.Tanh(), vp.Dropout(0.3), vp.Dense(2)], vp.SquaredError())
+NETWORK = vp.Network(
+    3, [vp.Dense(4), vp.Tanh(), vp.Dense(2)], vp.SquaredError(), vp.L2(1e-3)
+)
+DROPPING = vp.Network(
+    3, [vp.Dense(4), vp.Tanh(), vp.Dropout(0.3), vp.Dense(2)], vp.SquaredError()
+)
 THETA = NETWORK.init(1)
 
 
@@ -20,7 +24,11 @@ def fit(network=NETWORK, theta=THETA, **arguments):
 
 def require_same(one, whole):
     """Assert that two results have equal bits, but for their times."""
-    assert (one.reason, one.state.epoch, one.state.step) == (whole.reason, whole.state.epoch, whole.state.step)
+    assert (one.reason, one.state.epoch, one.state.step) == (
+        whole.reason,
+        whole.state.epoch,
+        whole.state.step,
+    )
     assert one.state.under_way == whole.state.under_way
     np.testing.assert_array_equal(one.theta, whole.theta, strict=True)
     np.testing.assert_array_equal(one.state.theta, whole.state.theta, strict=True)
@@ -29,8 +37,16 @@ def require_same(one, whole):
         assert known.keys() == own.keys()
         for name in own:
             np.testing.assert_array_equal(known[name], own[name])
-    for curve in ("loss", "validation_loss", "validation_score", "gradient_norm", "step_size"):
-        np.testing.assert_array_equal(getattr(one.history, curve), getattr(whole.history, curve), strict=True)
+    for curve in (
+        "loss",
+        "validation_loss",
+        "validation_score",
+        "gradient_norm",
+        "step_size",
+    ):
+        np.testing.assert_array_equal(
+            getattr(one.history, curve), getattr(whole.history, curve), strict=True
+        )
     assert len(one.history.time) == len(whole.history.time)
     assert (np.diff(one.history.time) >= 0).all()
 

@@ -46,7 +46,8 @@ def fitted(model, *rows):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", UserWarning)  # of the reference engine
-        warnings.simplefilter("ignore", DeprecationWarning)  # of SciPy, about an older scikit-learn
+        # of SciPy, about an older scikit-learn
+        warnings.simplefilter("ignore", DeprecationWarning)
         return model.fit(*rows)
 
 
@@ -73,31 +74,71 @@ CLASSIFIERS = {
         ),
         TWO,
     ),
-    "early stopping": (vp.MLPClassifier(**FEW, early_stopping=True, scoring="accuracy"), THREE),
+    "early stopping": (
+        vp.MLPClassifier(**FEW, early_stopping=True, scoring="accuracy"),
+        THREE,
+    ),
     "lbfgs": (vp.MLPClassifier(**FEW | {"solver": "lbfgs"}), THREE),
 }
 REGRESSORS = {
     "numbers": (vp.MLPRegressor(**FEW), NUMBERS),
-    "scaled": (vp.MLPRegressor(vp.Huber(0.5), **FEW, scale_target=True, solver="sgd"), NUMBERS),
-    "two outputs": (vp.MLPRegressor("absolute_error", **FEW, scale_target=True), np.column_stack([NUMBERS, -X[:, 0]])),
+    "scaled": (
+        vp.MLPRegressor(vp.Huber(0.5), **FEW, scale_target=True, solver="sgd"),
+        NUMBERS,
+    ),
+    "two outputs": (
+        vp.MLPRegressor("absolute_error", **FEW, scale_target=True),
+        np.column_stack([NUMBERS, -X[:, 0]]),
+    ),
     "counts": (vp.MLPRegressor("poisson", **FEW), np.abs(NUMBERS)),
-    "quantile": (vp.MLPRegressor("quantile", **FEW, quantile=0.9, learning_rate="adaptive"), NUMBERS),
+    "quantile": (
+        vp.MLPRegressor("quantile", **FEW, quantile=0.9, learning_rate="adaptive"),
+        NUMBERS,
+    ),
 }
 ESTIMATORS = CLASSIFIERS | REGRESSORS
 
 NETWORK = {"hidden_layer_sizes": (5,), "max_iter": 3}
 ENSEMBLES = {
-    "two classes": (vp.MLPEnsembleClassifier(vp.MLPClassifier(**NETWORK), 3, random_state=0), TWO),
-    "text": (vp.MLPEnsembleClassifier(vp.MLPClassifier(**NETWORK), 3, random_state=0), np.array(["no", "yes"])[TWO]),
+    "two classes": (
+        vp.MLPEnsembleClassifier(vp.MLPClassifier(**NETWORK), 3, random_state=0),
+        TWO,
+    ),
+    "text": (
+        vp.MLPEnsembleClassifier(vp.MLPClassifier(**NETWORK), 3, random_state=0),
+        np.array(["no", "yes"])[TWO],
+    ),
     "parts": (
-        vp.MLPEnsembleClassifier(vp.MLPClassifier(**NETWORK), 3, bootstrap=True, max_features=2, random_state=0),
+        vp.MLPEnsembleClassifier(
+            vp.MLPClassifier(**NETWORK),
+            3,
+            bootstrap=True,
+            max_features=2,
+            random_state=0,
+        ),
         THREE,
     ),
-    "several labels": (vp.MLPEnsembleClassifier(vp.MLPClassifier(**NETWORK), 3, random_state=0), MANY),
-    "numbers": (vp.MLPEnsembleRegressor(vp.MLPRegressor(**NETWORK), 3, random_state=0), NUMBERS),
-    "one member": (vp.MLPEnsembleRegressor(vp.MLPRegressor(**NETWORK), 1, max_features=1, random_state=0), NUMBERS),
+    "several labels": (
+        vp.MLPEnsembleClassifier(vp.MLPClassifier(**NETWORK), 3, random_state=0),
+        MANY,
+    ),
+    "numbers": (
+        vp.MLPEnsembleRegressor(vp.MLPRegressor(**NETWORK), 3, random_state=0),
+        NUMBERS,
+    ),
+    "one member": (
+        vp.MLPEnsembleRegressor(
+            vp.MLPRegressor(**NETWORK), 1, max_features=1, random_state=0
+        ),
+        NUMBERS,
+    ),
     "two outputs": (
-        vp.MLPEnsembleRegressor(vp.MLPRegressor(**NETWORK, scale_target=True), 3, max_features=0.7, random_state=0),
+        vp.MLPEnsembleRegressor(
+            vp.MLPRegressor(**NETWORK, scale_target=True),
+            3,
+            max_features=0.7,
+            random_state=0,
+        ),
         np.column_stack([NUMBERS, -X[:, 0]]),
     ),
 }
@@ -138,9 +179,21 @@ def table_pipeline():
     """Return a pipeline for `frame`, with every kind of column."""
     columns = ColumnTransformer(
         [
-            ("numbers", make_pipeline(SimpleImputer(add_indicator=True), RobustScaler()), ["length", "width"]),
-            ("colours", OneHotEncoder(min_frequency=8, handle_unknown="infrequent_if_exist"), ["colour"]),
-            ("sizes", OrdinalEncoder().set_params(dtype=np.float32), make_column_selector(dtype_include="category")),
+            (
+                "numbers",
+                make_pipeline(SimpleImputer(add_indicator=True), RobustScaler()),
+                ["length", "width"],
+            ),
+            (
+                "colours",
+                OneHotEncoder(min_frequency=8, handle_unknown="infrequent_if_exist"),
+                ["colour"],
+            ),
+            (
+                "sizes",
+                OrdinalEncoder().set_params(dtype=np.float32),
+                make_column_selector(dtype_include="category"),
+            ),
         ],
         remainder="passthrough",
     )
@@ -174,7 +227,9 @@ def raw_table(seed=0, rows=90, unseen=()):
     return numbers.assign(
         member=rng.random(rows) < 0.5,
         visits=rng.integers(0, 4, rows),
-        town=rng.choice(np.array(["Rome", "Köln", ' "Oslo"\\', None, *unseen], object), rows),
+        town=rng.choice(
+            np.array(["Rome", "Köln", ' "Oslo"\\', None, *unseen], object), rows
+        ),
         floor=pd.Categorical(rng.choice([0, 1, 2.5, *range(3, 3 + len(unseen))], rows)),
         nothing=np.nan,
         constant=1,

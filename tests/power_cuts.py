@@ -1,7 +1,8 @@
 """A layer that records what is written in a folder, and lays out every state that a power cut could leave of it.
 
-A file's bytes are on disk from the next fsync of the file on, and a name from the next fsync of its folder. What comes
-after that may be lost, be there in part, or be there; names are kept in their order.
+A file's bytes are on disk from the next fsync of the file on, and a name from the next
+fsync of its folder. What comes after that may be lost, be there in part, or be there;
+names are kept in their order.
 """
 
 import io
@@ -25,12 +26,16 @@ class Disk:
 
     root: Path
     events: list[tuple[Any, ...]] = field(default_factory=list)
-    _numbers: dict[int, Any] = field(default_factory=dict)  # what is behind an open number: a file, or a folder
+    # what is behind an open number: a file, or a folder
+    _numbers: dict[int, Any] = field(default_factory=dict)
 
     def record(self, monkeypatch: Any) -> None:
         """Record all that programs do in the folder from now on."""
         disk, is_own = self, lambda path: Path(path).is_relative_to(self.root)
-        calls = {name: getattr(os, name) for name in ("fsync", "replace", "unlink", "mkdir", "open")}
+        calls = {
+            name: getattr(os, name)
+            for name in ("fsync", "replace", "unlink", "mkdir", "open")
+        }
 
         class Recorded(io.FileIO):
             def __init__(self, path: Any, mode: str) -> None:
@@ -46,8 +51,11 @@ class Disk:
             def truncate(self, size: Any = None, /) -> int:
                 raise NotImplementedError
 
-        def opened(path: Any, mode: str, buffering: int = -1, opener: Any = None) -> Any:
-            if not is_own(path) or Path(path).name.endswith("lock"):  # what a lock says need not outlive the machine
+        def opened(
+            path: Any, mode: str, buffering: int = -1, opener: Any = None
+        ) -> Any:
+            # what a lock says need not outlive the machine
+            if not is_own(path) or Path(path).name.endswith("lock"):
                 return open(path, mode, buffering)
             return io.BufferedWriter(Recorded(path, "x"))
 
@@ -66,7 +74,9 @@ class Disk:
             def call(*paths: Any, **others: Any) -> Any:
                 calls[name](*paths, **others)
                 if is_own(paths[0]):
-                    disk.events.append((name, *map(Path, paths[: 1 + (name == "replace")])))
+                    disk.events.append(
+                        (name, *map(Path, paths[: 1 + (name == "replace")]))
+                    )
 
             return call
 
@@ -95,11 +105,17 @@ class Disk:
 
 def _left(events: list[tuple[Any, ...]]) -> Iterator[dict[Path, bytes | None]]:
     """Yield the files that may be left after these events."""
-    synced = {event[1]: place for place, event in enumerate(events) if event[0] == "sync"}
+    synced = {
+        event[1]: place for place, event in enumerate(events) if event[0] == "sync"
+    }
     names = [
-        (place, event) for place, event in enumerate(events) if event[0] in ("create", "replace", "unlink", "mkdir")
+        (place, event)
+        for place, event in enumerate(events)
+        if event[0] in ("create", "replace", "unlink", "mkdir")
     ]
-    pending = [place for place, event in names if place > synced.get(event[1].parent, -1)]
+    pending = [
+        place for place, event in names if place > synced.get(event[1].parent, -1)
+    ]
     for lost in range(len(pending) + 1):
         gone = set(pending[len(pending) - lost :])
         for how in ("dropped", "cut", "zeros", "written"):
@@ -118,7 +134,11 @@ def _left(events: list[tuple[Any, ...]]) -> Iterator[dict[Path, bytes | None]]:
                     case ("mkdir", path):
                         left[path] = None
             yield {
-                path: None if file is None else _bytes(events, file, synced.get(file, -1), how)
+                path: (
+                    None
+                    if file is None
+                    else _bytes(events, file, synced.get(file, -1), how)
+                )
                 for path, file in left.items()
             }
 
@@ -135,7 +155,11 @@ def _bytes(events: list[tuple[Any, ...]], file: int, synced: int, how: str) -> b
         case "dropped":
             return bytes(sure)
         case "cut":
-            return bytes(sure) if len(sure) == len(every) else bytes(every[: (len(sure) + len(every)) // 2])
+            return (
+                bytes(sure)
+                if len(sure) == len(every)
+                else bytes(every[: (len(sure) + len(every)) // 2])
+            )
         case "zeros":
             return bytes(sure) + bytes(len(every) - len(sure))
     return bytes(every)

@@ -1,8 +1,9 @@
 """Find sentences that readers have to read twice: ``python tests/prose.py [--base COMMIT] [FILES]``.
 
-The script reads docstrings, comments and messages in Python files, and Markdown outside of code. With ``--base``, it
-reports only lines that were added since that commit. A match is a place to look at. If the sentence is good, accept it
-with "prose: ok" in a comment on its line.
+The script reads docstrings, comments and messages in Python files, and Markdown outside
+of code. With ``--base``, it reports only lines that were added since that commit. A
+match is a place to look at. If the sentence is good, accept it with "prose: ok" in a
+comment on its line.
 """
 
 import ast
@@ -17,22 +18,46 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 ADVICE = {
-    r"\b(tells?|told|telling)\b": "data do not tell: report, return, pass, contain, determine",
-    r"\b(of|in|to|by|from|with|on|at|after|before|for|behind|through) (which|whom)\b": "split the sentence",
-    r"(?:^|[.:;] )Of (an?|the|each|more|fewer|less|many|such|two|one|all|this|these|those)\b": "begin with the subject",
-    r"\b(those|that) of\b|\b[Ww]hat (of|it has|they have|others|each|is \w+ed)\b": "name the thing: values, rows",
-    r"\banew\b|\b(goes|going|went|gone) on\b|\bgo on (?!to\b)": "refit, restart, resume, continue",
+    r"\b(tells?|told|telling)\b": (
+        "data do not tell: report, return, pass, contain, determine"
+    ),
+    r"\b(of|in|to|by|from|with|on|at|after|before|for|behind|through) (which|whom)\b": (
+        "split the sentence"
+    ),
+    r"(?:^|[.:;] )Of (an?|the|each|more|fewer|less|many|such|two|one|all|this|these|those)\b": (
+        "begin with the subject"
+    ),
+    r"\b(those|that) of\b|\b[Ww]hat (of|it has|they have|others|each|is \w+ed)\b": (
+        "name the thing: values, rows"
+    ),
+    r"\banew\b|\b(goes|going|went|gone) on\b|\bgo on (?!to\b)": (
+        "refit, restart, resume, continue"
+    ),
     r"\b\w+s? alone\b(?! \w+ing)": "write 'only' before what it limits",
     r"\bbeside\b": "besides, in addition to, next to, other than",
-    r"\b(?<![Tt]here )(is|are|was|were) (no (?!longer|more|less|need|way|such|fewer)[a-z]+|none)\b": "is not a …",
-    r"\bof (its|their|your|one's|\w+'s) own\b|\ba user's own\b": "custom, user-defined, separate, dedicated",
-    r"\b(row|column|fold|layer|member)s?' numbers?\b|\bnumbers of (the )?(rows|columns|members|folds)\b": "index",
+    r"\b(?<![Tt]here )(is|are|was|were) (no (?!longer|more|less|need|way|such|fewer)[a-z]+|none)\b": (
+        "is not a …"
+    ),
+    r"\bof (its|their|your|one's|\w+'s) own\b|\ba user's own\b": (
+        "custom, user-defined, separate, dedicated"
+    ),
+    r"\b(row|column|fold|layer|member)s?' numbers?\b|\bnumbers of (the )?(rows|columns|members|folds)\b": (
+        "index"
+    ),
     r"\btruth values?\b": "Boolean",
     r"\bwhole numbers?\b": "integer",
-    r"\b(alike|unlike)\b(?! (the|an?|in|scikit|PyTorch|JAX|Keras)\b)": "identical, similar, duplicate, different from",
-    r"\bas (it|they) (is|are|was|were|lies?|stands?|comes?)\b": "unchanged, in place, in storage order",
-    r"\b(is|are|was|were) to be \w+(ed|en|n|t)\b": "must be, will be, or the plain verb",
-    r"\b(predicted so|that is so|as such|so far as|how far|may say|who reads|there is none)\b": "state it plainly",
+    r"\b(alike|unlike)\b(?! (the|an?|in|scikit|PyTorch|JAX|Keras)\b)": (
+        "identical, similar, duplicate, different from"
+    ),
+    r"\bas (it|they) (is|are|was|were|lies?|stands?|comes?)\b": (
+        "unchanged, in place, in storage order"
+    ),
+    r"\b(is|are|was|were) to be \w+(ed|en|n|t)\b": (
+        "must be, will be, or the plain verb"
+    ),
+    r"\b(predicted so|that is so|as such|so far as|how far|may say|who reads|there is none)\b": (
+        "state it plainly"
+    ),
 }
 """Patterns, and what to write instead."""
 
@@ -63,9 +88,15 @@ def _texts(file: Path) -> Iterator[tuple[str, int, str]]:
     nodes = [*ast.walk(ast.parse(source))]
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
     bodies = [node.body for node in nodes if isinstance(node, documented)]
-    docstrings = {id(of.value) for body in bodies for of in body if isinstance(of, ast.Expr)}
+    docstrings = {
+        id(of.value) for body in bodies for of in body if isinstance(of, ast.Expr)
+    }
     for node in nodes:
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value.strip():
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and " " in node.value.strip()
+        ):
             kind = "docstrings" if id(node) in docstrings else "messages"
             for number, line in enumerate(node.value.splitlines(), node.lineno):
                 if not line.lstrip().startswith((">>>", "...")):
@@ -82,9 +113,14 @@ def matches(file: Path) -> Iterator[Match]:
         words = re.sub(r"`[^`]*`", "`x`", text).lstrip(" #*->0123456789.")
         if not _ANY.search(words):
             continue
-        is_accepted = "prose: ok" in lines[min(number, len(lines)) - 1]  # escaped line ends lead beyond the last line
+        # escaped line ends lead beyond the last line
+        is_accepted = "prose: ok" in lines[min(number, len(lines)) - 1]
         for pattern, advice in _ADVICE.items():
-            if pattern.search(words) and (number, advice) not in seen and not is_accepted:
+            if (
+                pattern.search(words)
+                and (number, advice) not in seen
+                and not is_accepted
+            ):
                 seen.add((number, advice))
                 yield Match(kind, file, number, text.strip(), advice)
 
@@ -92,7 +128,11 @@ def matches(file: Path) -> Iterator[Match]:
 def files() -> list[Path]:
     """Return the files of the library and its pages, without pages that Sphinx makes."""
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-    made = [page for page in pages if page.name == "all-options.md" or page.parent.name == "measured"]
+    made = [
+        page
+        for page in pages
+        if page.name == "all-options.md" or page.parent.name == "measured"
+    ]
     return sorted([*(ROOT / "src").rglob("*.py"), *(set(pages) - set(made))])
 
 
@@ -100,23 +140,34 @@ def _added(base: str) -> dict[Path, set[int]]:
     """Return the lines of each file that were added since a commit."""
     command = ["git", "diff", "-U0", "--no-prefix", base, "--", "*.py", "*.md"]
     added, file = {}, ROOT
-    for line in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
+    for line in subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines():
         if line.startswith("+++ "):
             file = ROOT / line[4:]
         elif found := re.match(r"@@ \S+ \+(\d+)(?:,(\d+))? @@", line):
             first = int(found[1])
-            added.setdefault(file, set()).update(range(first, first + int(found[2] or 1)))
+            added.setdefault(file, set()).update(
+                range(first, first + int(found[2] or 1))
+            )
     return added
 
 
 def main(arguments: list[str]) -> None:
     """Print the places to look at."""
     added = _added(arguments.pop(1)) if arguments[:1] == ["--base"] else None
-    chosen = [Path(name).resolve() for name in arguments[added is not None :]] or files()
-    for file in chosen if added is None else sorted(file for file in added if file.exists()):
+    chosen = [
+        Path(name).resolve() for name in arguments[added is not None :]
+    ] or files()
+    for file in (
+        chosen if added is None else sorted(file for file in added if file.exists())
+    ):
         for match in matches(file):
             if added is None or match.line in added[file]:
-                print(f"{file.relative_to(ROOT)}:{match.line}: {match.advice}: {match.text}")
+                print(
+                    f"{file.relative_to(ROOT)}:{match.line}: {match.advice}:"
+                    f" {match.text}"
+                )
 
 
 if __name__ == "__main__":

@@ -67,7 +67,15 @@ SCHEDULES = [
     vp.WarmUp(3, vp.Cosine()),
 ]
 
-PARTS = [*LAYERS, *LOSSES, *PENALTIES, *INITIALIZERS, *OPTIMIZERS, *SCHEDULES, vp.LBFGS()]
+PARTS = [
+    *LAYERS,
+    *LOSSES,
+    *PENALTIES,
+    *INITIALIZERS,
+    *OPTIMIZERS,
+    *SCHEDULES,
+    vp.LBFGS(),
+]
 
 
 def name(part):
@@ -109,5 +117,10 @@ def problem(layer, loss, members=(), penalty=BOTH, rows=6, seed=0):
     theta = rng.normal(size=(*members, network.layout.size))
     X = rng.normal(size=(rows, 3))
     return Problem(
-        network, theta, X, targets(loss, rng, rows, 3), rng.uniform(0.1, 2, rows), vp.extend.RandomKey(seed=5)
+        network,
+        theta,
+        X,
+        targets(loss, rng, rows, 3),
+        rng.uniform(0.1, 2, rows),
+        vp.extend.RandomKey(seed=5),
     )

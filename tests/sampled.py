@@ -12,6 +12,9 @@ def sampled(cases: Iterable[Any], every: int = 2) -> list[Any]:
     A tuple is a case of several arguments.
     """
     return [
-        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.long if n % every else ())
+        pytest.param(
+            *(case if isinstance(case, tuple) else (case,)),
+            marks=pytest.mark.long if n % every else (),
+        )
         for n, case in enumerate(cases)
     ]

@@ -22,9 +22,19 @@ def counts(tmp_path):
     """Return a function that runs a program and returns the counts that it prints."""
 
     def run(program, *arguments, threads=2):
-        environment = os.environ | {"VECPROP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": "1"}
+        environment = os.environ | {
+            "VECPROP_NUM_THREADS": str(threads),
+            "OPENBLAS_NUM_THREADS": "1",
+        }
         command = [sys.executable, str(ATTACK / program), *map(str, arguments)]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -33,10 +43,20 @@ def counts(tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "count"),
-    [("networks", 60), ("sparse_rows", 40), ("selections", 30), ("clothes", 30), ("kernel_files", 1), ("processes", 1)],
+    [
+        ("networks", 60),
+        ("sparse_rows", 40),
+        ("selections", 30),
+        ("clothes", 30),
+        ("kernel_files", 1),
+        ("processes", 1),
+    ],
 )
 def test_random_cases(kind, count, counts):
-    assert counts("attack.py", kind, 0, count, threads=4) == {"cases": count, "failed": {}}
+    assert counts("attack.py", kind, 0, count, threads=4) == {
+        "cases": count,
+        "failed": {},
+    }
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -45,7 +65,9 @@ def test_interruptions_at_random_moments(seed, counts):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize("work", ["small networks", "populations", "estimators", "rows in blocks"])
+@pytest.mark.parametrize(
+    "work", ["small networks", "populations", "estimators", "rows in blocks"]
+)
 def test_ends_at_random_moments(work, seed, counts):
     assert counts("kills.py", work, seed)["trainings"] == 1
 

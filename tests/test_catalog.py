@@ -23,8 +23,18 @@ def test_the_catalog_and_the_public_names_agree():
         vp.extend.Schedule,
         vp.LBFGS,
     )
-    public = [getattr(package, name) for package in (vp, vp.extend) for name in package.__all__]
-    public = {cls for cls in public if inspect.isclass(cls) and issubclass(cls, roles) and not inspect.isabstract(cls)}
+    public = [
+        getattr(package, name)
+        for package in (vp, vp.extend)
+        for name in package.__all__
+    ]
+    public = {
+        cls
+        for cls in public
+        if inspect.isclass(cls)
+        and issubclass(cls, roles)
+        and not inspect.isabstract(cls)
+    }
     assert {part.cls for part in catalog.PARTS if part.savable} == public
     assert public <= {type(part) for part in registry.PARTS}
     assert len(catalog.BY_CLASS) == len(catalog.PARTS)
@@ -37,16 +47,26 @@ def test_parts_are_frozen_values():
 
 
 MADE: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "ACTIVATIONS": ("activation", lambda model: parts.network(model, 1, 1, vp.SquaredError()).layers[1]),
+    "ACTIVATIONS": (
+        "activation",
+        lambda model: parts.network(model, 1, 1, vp.SquaredError()).layers[1],
+    ),
     "LOSSES": ("loss", lambda model: model._network_loss()),
     "INITIALIZERS": (
         "initializer",
-        lambda model: vars(parts.network(model, 1, 1, vp.SquaredError()).layers[0])["initializer"],
+        lambda model: vars(parts.network(model, 1, 1, vp.SquaredError()).layers[0])[
+            "initializer"
+        ],
     ),
     "OPTIMIZERS": ("solver", parts.optimizer),
-    "SCHEDULES": ("learning_rate", lambda model: parts.schedule(model.set_params(solver="sgd"), 10)),
+    "SCHEDULES": (
+        "learning_rate",
+        lambda model: parts.schedule(model.set_params(solver="sgd"), 10),
+    ),
 }
-"""The setting that takes a list's names, and the function that makes the part of a name."""
+"""The setting that takes a list's names, and the function that makes the part of a
+name.
+"""
 
 
 @pytest.mark.parametrize("table", MADE)

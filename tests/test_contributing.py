@@ -23,7 +23,10 @@ from vecprop.core.scores import SCORES, Score
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "vecprop"
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-ROWS = [[cell.strip() for cell in row.split("|")[1:-1]] for row in re.findall(r"^\|.*\|$", TEXT, re.MULTILINE)[2:]]
+ROWS = [
+    [cell.strip() for cell in row.split("|")[1:-1]]
+    for row in re.findall(r"^\|.*\|$", TEXT, re.MULTILINE)[2:]
+]
 NAME = re.compile(r"`(\w+)(?:\([^)]*\))?`")
 
 
@@ -35,48 +38,80 @@ def module_of(path):
 def test_each_row_of_the_table(row):
     """The file holds the base and parts of the list; the list holds parts of that base alone; tests have them all."""
     _, file, in_catalog, in_registry, task = row
-    (path,), (listed,), (tested,) = (re.findall(r"`([^`]+)`", cell) for cell in (file, in_catalog, in_registry))
+    (path,), (listed,), (tested,) = (
+        re.findall(r"`([^`]+)`", cell) for cell in (file, in_catalog, in_registry)
+    )
     module, (base, *methods) = module_of(path), NAME.findall(task)
     classes = [part.cls for part in getattr(catalog, listed)]
     base = getattr(vp.extend, base)
     assert any(cls.__module__ == module.__name__ for cls in classes)
-    assert base.__module__ == module.__name__ or (base is vp.extend.Activation and path == "core/activations.py")
-    bases = (base, *(getattr(vp.extend, name) for name in methods if hasattr(vp.extend, name)))
+    assert base.__module__ == module.__name__ or (
+        base is vp.extend.Activation and path == "core/activations.py"
+    )
+    bases = (
+        base,
+        *(getattr(vp.extend, name) for name in methods if hasattr(vp.extend, name)),
+    )
     assert all(issubclass(cls, bases) for cls in classes if cls is not vp.LBFGS)
     for method in methods:
-        assert hasattr(vp.extend, method) or any(hasattr(each, method) for each in bases), method
+        assert hasattr(vp.extend, method) or any(
+            hasattr(each, method) for each in bases
+        ), method
     instances = {type(part) for part in getattr(registry, tested)} | {vp.LBFGS}
     assert {part.cls for part in getattr(catalog, listed) if part.savable} <= instances
 
 
 def test_there_is_a_row_for_each_list_of_the_catalog():
-    lists = [name for name, value in vars(catalog).items() if name.isupper() and isinstance(value, tuple)]
+    lists = [
+        name
+        for name, value in vars(catalog).items()
+        if name.isupper() and isinstance(value, tuple)
+    ]
     assert {row[2].strip("`") for row in ROWS} == {*lists} - {"PARTS"}
 
 
 def test_every_file_that_it_names_is_there():
     paths = {
-        name for name in re.findall(r"`([\w./]+)`", TEXT) if "/" in name or name.endswith((".py", ".pyi", ".toml"))
+        name
+        for name in re.findall(r"`([\w./]+)`", TEXT)
+        if "/" in name or name.endswith((".py", ".pyi", ".toml"))
     }
     assert len(paths) > 12
-    paths = {path for path in paths if not path.startswith("benchmarks/")}  # which a source distribution does without
-    missing = [path for path in paths if not any((folder / path).exists() for folder in (ROOT, PACKAGE))]
+    # which a source distribution does without
+    paths = {path for path in paths if not path.startswith("benchmarks/")}
+    missing = [
+        path
+        for path in paths
+        if not any((folder / path).exists() for folder in (ROOT, PACKAGE))
+    ]
     assert missing == []
 
 
 def test_its_commands_are_there_after_make_test():
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    installed = {requirement.partition(">=")[0] for requirement in settings["optional-dependencies"]["dev"]}
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
+    installed = {
+        requirement.partition(">=")[0]
+        for requirement in settings["optional-dependencies"]["dev"]
+    }
     commands = set(re.findall(r"\.venv/bin/([\w-]+)", TEXT))
     assert "pre-commit" in commands
     assert commands <= installed
 
 
 def test_scores_and_pictures_are_where_it_says():
-    assert all(SCORES[name].__module__ == "vecprop.core.scores" for name in get_args(Score))
+    assert all(
+        SCORES[name].__module__ == "vecprop.core.scores" for name in get_args(Score)
+    )
     assert set(LOOPS) <= set(SCORES)
-    files = {getattr(pictures, name).__module__.rpartition(".")[2] for name in pictures.__all__}
-    assert {f"{file}.py" for file in files} < {path.name for path in (PACKAGE / "pictures").iterdir()}
+    files = {
+        getattr(pictures, name).__module__.rpartition(".")[2]
+        for name in pictures.__all__
+    }
+    assert {f"{file}.py" for file in files} < {
+        path.name for path in (PACKAGE / "pictures").iterdir()
+    }
     for name in pictures.__all__:
         parameters = inspect.signature(getattr(pictures, name)).parameters
         assert name.endswith("_each") or parameters["ax"].default is None, name
@@ -85,16 +120,24 @@ def test_scores_and_pictures_are_where_it_says():
 def test_its_floors_and_rooms_are_those_of_the_import_contracts():
     drawn = re.search(r"```\n(__main__ .*?)```", TEXT, re.DOTALL)
     assert drawn is not None
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
+        "tool"
+    ]["importlinter"]
     whole, *parts = settings["contracts"]
     lines = [line[:22] for line in drawn[1].splitlines()]
-    assert [line.split() for line in lines if not line.startswith(" ")] == [row.split(" | ") for row in whole["layers"]]
+    assert [line.split() for line in lines if not line.startswith(" ")] == [
+        row.split(" | ") for row in whole["layers"]
+    ]
     for contract in parts:
         floor = contract["containers"][0].rpartition(".")[2]
         names = " ".join(contract["layers"]).replace(" | ", " ").split()
         start = [line.split() for line in lines].index([floor]) + 1
-        shown = " ".join(takewhile(lambda line: line.startswith(" "), lines[start:])).split()
-        assert shown == [name for name in names if (PACKAGE / floor / name).is_dir()], floor
+        shown = " ".join(
+            takewhile(lambda line: line.startswith(" "), lines[start:])
+        ).split()
+        assert shown == [name for name in names if (PACKAGE / floor / name).is_dir()], (
+            floor
+        )
 
 
 MISH = {
@@ -129,15 +172,28 @@ class Mish(Activation):
 def copy(tmp_path):
     """Return a copy of the source tree, and a function that runs a program in it."""
     for folder in ("src", "tests", "docs"):
-        built = shutil.ignore_patterns("__pycache__", "reference", "pictured", "measured")
+        built = shutil.ignore_patterns(
+            "__pycache__", "reference", "pictured", "measured"
+        )
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=built)
     for file in ("conftest.py", "pyproject.toml", "CONTRIBUTING.md", "README.md"):
         shutil.copy(ROOT / file, tmp_path)
-    settings = {**os.environ, "PYTHONPATH": str(tmp_path / "src"), "VECPROP_CACHE_DIR": str(tmp_path / "kernels")}
+    settings = {
+        **os.environ,
+        "PYTHONPATH": str(tmp_path / "src"),
+        "VECPROP_CACHE_DIR": str(tmp_path / "kernels"),
+    }
 
     def run(*arguments):
         command = [sys.executable, *arguments]
-        done = subprocess.run(command, cwd=tmp_path, env=settings, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=settings,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
         return done.stdout
 
@@ -190,7 +246,9 @@ def test_the_first_change_fails_as_it_says(copy):
     whole = (folder / path).read_text(encoding="utf-8")
     right = '"""Return logistic(z)."""\n        return '
     assert whole.count(f"{right}logistic(z)") == 1
-    (folder / path).write_text(whole.replace(f"{right}logistic(z)", f"{right}{formula}"), encoding="utf-8")
+    (folder / path).write_text(
+        whole.replace(f"{right}logistic(z)", f"{right}{formula}"), encoding="utf-8"
+    )
     with pytest.raises(AssertionError, match="ACTUAL"):
         run(*PYTEST, "tests/core", "-k", test)
 
@@ -203,7 +261,18 @@ def test_an_activation_added_as_described_works_everywhere(copy):
             insert(folder / path, *edit)
     assert run("-c", USES.format(folder=str(folder))).endswith("done\n")
     every = ["-m", "not long", *(f"tests/{path}" for path in GO_THROUGH)]
-    run(*PYTEST, "-k", "Mish or catalog or contributing or kernels or public_names", *every)
+    run(
+        *PYTEST,
+        "-k",
+        "Mish or catalog or contributing or kernels or public_names",
+        *every,
+    )
     listed = run(*PYTEST, "--collect-only", "-k", "Mish", *every[2:])
-    for name in ("gradients", "elementary_and_formulas", "compiled_training", "exports", "model_file"):
+    for name in (
+        "gradients",
+        "elementary_and_formulas",
+        "compiled_training",
+        "exports",
+        "model_file",
+    ):
         assert f"test_{name}.py: " in listed

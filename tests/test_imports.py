@@ -7,7 +7,10 @@ from pathlib import Path
 import vecprop
 
 ROOT = Path(vecprop.__file__).parent
-FILES = {".".join(file.relative_to(ROOT.parent).with_suffix("").parts): file for file in ROOT.rglob("*.py")}
+FILES = {
+    ".".join(file.relative_to(ROOT.parent).with_suffix("").parts): file
+    for file in ROOT.rglob("*.py")
+}
 MODULES = {name.removesuffix(".__init__"): file for name, file in FILES.items()}
 MOST = 16
 
@@ -19,7 +22,11 @@ def imported(node, package):
             base = package[: len(package) - child.level + 1]
             target = ".".join([*base, *([child.module] if child.module else [])])
             for name in child.names:
-                yield f"{target}.{name.name}" if f"{target}.{name.name}" in MODULES else target
+                yield (
+                    f"{target}.{name.name}"
+                    if f"{target}.{name.name}" in MODULES
+                    else target
+                )
         yield from imported(child, package)
 
 
@@ -27,8 +34,12 @@ def imported(node, package):
 def arrows():
     found = {}
     for name, file in MODULES.items():
-        package = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
-        found[name] = set(imported(ast.parse(file.read_text(encoding="utf-8")), package)) - {name}
+        package = (
+            name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
+        )
+        found[name] = set(
+            imported(ast.parse(file.read_text(encoding="utf-8")), package)
+        ) - {name}
     return found
 
 
@@ -43,5 +54,12 @@ def test_no_module_imports_itself_on_a_detour():
 
 
 def test_no_module_imports_more_than_a_reader_can_follow():
-    wide = {name: sorted(targets) for name, targets in arrows().items() if len(targets) > MOST}
-    assert not wide, " ".join(f"{name} imports more than {MOST} modules: {', '.join(of)}." for name, of in wide.items())
+    wide = {
+        name: sorted(targets)
+        for name, targets in arrows().items()
+        if len(targets) > MOST
+    }
+    assert not wide, " ".join(
+        f"{name} imports more than {MOST} modules: {', '.join(of)}."
+        for name, of in wide.items()
+    )

@@ -11,7 +11,9 @@ import pytest
 vp: Any = import_module("vecprop")  # untyped, since wrong arguments are the subject
 mpl.use("Agg")
 
-TABLE = pd.DataFrame({"age": range(20, 40), "town": ["Rome", "Oslo"] * 10, "buys": ["yes", "no"] * 10})
+TABLE = pd.DataFrame(
+    {"age": range(20, 40), "town": ["Rome", "Oslo"] * 10, "buys": ["yes", "no"] * 10}
+)
 X = TABLE[["age"]].to_numpy(float)
 CLASSES = TABLE["buys"].to_numpy()
 NETWORK = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
@@ -20,7 +22,9 @@ MODEL = vp.MLPClassifier(random_state=0).initialize(X, CLASSES)
 
 
 def table_model():
-    return vp.TabularClassifier("buys", n_estimators=2, max_iter=1, hidden_layer_sizes=2, random_state=0)
+    return vp.TabularClassifier(
+        "buys", n_estimators=2, max_iter=1, hidden_layer_sizes=2, random_state=0
+    )
 
 
 @pytest.mark.parametrize(
@@ -74,14 +78,19 @@ def test_messages_say_what_to_do(mistake, says, tmp_path, monkeypatch):
     (tmp_path / "empty.csv").touch()
     np.savez("arrays.npz", a=X)
     vp.save(MODEL, "model.npz")
-    with pytest.raises((TypeError, ValueError, OSError, AttributeError), match=says) as caught:
+    with pytest.raises(
+        (TypeError, ValueError, OSError, AttributeError), match=says
+    ) as caught:
         mistake()
     assert "\n" not in str(caught.value)
 
 
 def test_numbers_as_text_are_inputs():
     table = TABLE[["age"]].astype(str)
-    np.testing.assert_array_equal(MODEL.predict(table.to_numpy(object)), MODEL.predict(X))
     np.testing.assert_array_equal(
-        vp.MLPClassifier(random_state=0).initialize(table, CLASSES).predict(table), MODEL.predict(X)
+        MODEL.predict(table.to_numpy(object)), MODEL.predict(X)
+    )
+    np.testing.assert_array_equal(
+        vp.MLPClassifier(random_state=0).initialize(table, CLASSES).predict(table),
+        MODEL.predict(X),
     )

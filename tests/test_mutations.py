@@ -8,13 +8,21 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-mutations = pytest.importorskip("mutations", reason="the benchmarks are not in the source distribution")
-FOLDERS, ROOT, SEED, changes, drawn = (getattr(mutations, n) for n in ("FOLDERS", "ROOT", "SEED", "changes", "drawn"))
+mutations = pytest.importorskip(
+    "mutations", reason="the benchmarks are not in the source distribution"
+)
+FOLDERS, ROOT, SEED, changes, drawn = (
+    getattr(mutations, n) for n in ("FOLDERS", "ROOT", "SEED", "changes", "drawn")
+)
 ACTIVATIONS = ROOT / "src" / "vecprop" / "core" / "activations.py"
 
 
 @pytest.mark.parametrize(
-    "folder", [folder if folder == "optimize" else pytest.param(folder, marks=pytest.mark.long) for folder in FOLDERS]
+    "folder",
+    [
+        folder if folder == "optimize" else pytest.param(folder, marks=pytest.mark.long)
+        for folder in FOLDERS
+    ],
 )
 def test_every_change_is_one_that_python_reads(folder):
     some = drawn(folder, 40, SEED)
@@ -30,7 +38,10 @@ def test_what_is_changed():
     found = {(change.old, change.new) for change in changes(ACTIVATIONS)}
     assert ("1 - y * y", "(1 + y * y)") in found
     assert ("-absolute(z)", "(absolute(z))") in found
-    assert not any(old.lstrip("f")[0] == '"' or "needs" in old or "Array" in old for old, _ in found)
+    assert not any(
+        old.lstrip("f")[0] == '"' or "needs" in old or "Array" in old
+        for old, _ in found
+    )
 
 
 @pytest.mark.long

@@ -14,7 +14,9 @@ import pytest
 
 import vecprop as vp
 
-REFERENCE = (Path(__file__).parent.parent / "docs" / "reference.md").read_text(encoding="utf-8")
+REFERENCE = (Path(__file__).parent.parent / "docs" / "reference.md").read_text(
+    encoding="utf-8"
+)
 
 
 def names_of_the_reference():
@@ -33,7 +35,9 @@ def objects_of_the_reference():
         yield name, getattr(importlib.import_module(module), last)
 
 
-CLASSES = {name: value for name, value in objects_of_the_reference() if inspect.isclass(value)}
+CLASSES = {
+    name: value for name, value in objects_of_the_reference() if inspect.isclass(value)
+}
 
 
 def is_ours(value):
@@ -43,8 +47,16 @@ def is_ours(value):
 def assigned_attributes(cls):
     """Return the attributes that the methods of a class assign."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
-    nodes = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store))
-    return {node.attr for node in nodes if isinstance(node.value, ast.Name) and node.value.id == "self"}
+    nodes = (
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+    )
+    return {
+        node.attr
+        for node in nodes
+        if isinstance(node.value, ast.Name) and node.value.id == "self"
+    }
 
 
 def public_names(cls):
@@ -54,7 +66,11 @@ def public_names(cls):
         fields = {*vars(base).get("__annotations__", ()), *assigned_attributes(base)}
         names |= dict.fromkeys(fields, False)
         names |= {name: is_method(value) for name, value in vars(base).items()}
-    return {name: value for name, value in names.items() if not re.match("_|set_[a-z_]+_request$", name)}
+    return {
+        name: value
+        for name, value in names.items()
+        if not re.match("_|set_[a-z_]+_request$", name)
+    }
 
 
 def is_method(value):
@@ -66,7 +82,9 @@ def documented_fields(cls):
     names = set()
     for base in filter(is_ours, cls.__mro__):
         text = inspect.cleandoc(vars(base).get("__doc__") or "")
-        for block in re.findall(r"(?ms)^(?:Parameters|Attributes)\n-+\n(.*?)(?=^[^\n]+\n-+$|\Z)", text):
+        for block in re.findall(
+            r"(?ms)^(?:Parameters|Attributes)\n-+\n(.*?)(?=^[^\n]+\n-+$|\Z)", text
+        ):
             for line in re.findall(r"(?m)^([\w*, ]+)(?= :|$)", block):
                 names |= {name.strip("* ") for name in line.split(",")}
     return names
@@ -111,26 +129,54 @@ METHODS = {
     "TrainingResults": "plot to_frame",
     "Worksheet": "grade to_dict",
 }
-"""The public methods by the class that introduces them. The reference prints their docstrings."""
+"""The public methods by the class that introduces them. The reference prints their
+docstrings.
+"""
 
 
 def methods_of_the_reference(cls):
-    return {name for base in cls.__mro__ for name in METHODS.get(base.__name__, "").split()}
+    return {
+        name for base in cls.__mro__ for name in METHODS.get(base.__name__, "").split()
+    }
 
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_public_names_are_documented(name):
     cls, names = CLASSES[name], public_names(CLASSES[name])
-    missing = {name for name, is_method in names.items() if not is_method} - documented_fields(cls)
-    assert not missing, "Document these names under Attributes, or start them with an underscore."
-    missing = {name for name, is_method in names.items() if is_method} - methods_of_the_reference(cls)
-    assert not missing, "Document these methods and add them to METHODS, or start them with an underscore."
-    assert all(inspect.getdoc(getattr(cls, name)) for name, is_method in names.items() if is_method)
+    missing = {
+        name for name, is_method in names.items() if not is_method
+    } - documented_fields(cls)
+    assert not missing, (
+        "Document these names under Attributes, or start them with an underscore."
+    )
+    missing = {
+        name for name, is_method in names.items() if is_method
+    } - methods_of_the_reference(cls)
+    assert not missing, (
+        "Document these methods and add them to METHODS, or start them with an"
+        " underscore."
+    )
+    assert all(
+        inspect.getdoc(getattr(cls, name))
+        for name, is_method in names.items()
+        if is_method
+    )
 
 
 def test_the_reference_lists_all_public_names():
-    packages = ["", ".blocks", ".check", ".cluster", ".export", ".extend", ".pictures", ".tables"]
-    for module in (importlib.import_module(f"vecprop{package}") for package in packages):
+    packages = [
+        "",
+        ".blocks",
+        ".check",
+        ".cluster",
+        ".export",
+        ".extend",
+        ".pictures",
+        ".tables",
+    ]
+    for module in (
+        importlib.import_module(f"vecprop{package}") for package in packages
+    ):
         for name in module.__all__:
             value = getattr(module, name)
             assert inspect.ismodule(value) or value in REFERENCED, name
@@ -149,13 +195,32 @@ def test_a_fit_sets_only_documented_attributes(model):
     X, y = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2
     with warnings.catch_warnings(action="ignore"):
         model.fit(X, y)
-    assert {name for name in vars(model) if not name.startswith("_")} <= documented_fields(type(model))
+    assert {
+        name for name in vars(model) if not name.startswith("_")
+    } <= documented_fields(type(model))
 
 
 def test_tab_completion_shows_few_names():
     model = vp.TabularClassifier()
-    usual = {name for cls in vp.TabularClassifier.__mro__ if not is_ours(cls) for name in dir(cls)}
-    names = {name for name in dir(model) if not re.match("_|set_", name)} - usual - {*model.get_params()}
-    expected = {"detect_drift", "explain", "fit", "plot", "predict", "predict_proba", "refit"}
+    usual = {
+        name
+        for cls in vp.TabularClassifier.__mro__
+        if not is_ours(cls)
+        for name in dir(cls)
+    }
+    names = (
+        {name for name in dir(model) if not re.match("_|set_", name)}
+        - usual
+        - {*model.get_params()}
+    )
+    expected = {
+        "detect_drift",
+        "explain",
+        "fit",
+        "plot",
+        "predict",
+        "predict_proba",
+        "refit",
+    }
     # Earlier releases of scikit-learn also show attributes of fitted models.
     assert expected <= names <= expected | {"positive_", "temperature_"}

@@ -20,16 +20,22 @@ def output_of(program, capsys, names):
 
 
 @pytest.mark.parametrize("number", range(len(PROGRAMS)))
-def test_each_program_runs_alone_in_an_empty_folder(number, capsys, tmp_path, monkeypatch):
+def test_each_program_runs_alone_in_an_empty_folder(
+    number, capsys, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     assert output_of(PROGRAMS[number], capsys, {})
     assert not list(tmp_path.iterdir())
 
 
-def test_the_programs_run_in_order_and_print_what_the_text_says(capsys, tmp_path, monkeypatch):
+def test_the_programs_run_in_order_and_print_what_the_text_says(
+    capsys, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     names = {}
-    table, network, check, ten_lines = (output_of(program, capsys, names) for program in PROGRAMS)
+    table, network, check, ten_lines = (
+        output_of(program, capsys, names) for program in PROGRAMS
+    )
     assert len(table.splitlines()) > 5
     assert float(network) > 0.95
     assert "No gradient errors found" in check
@@ -45,7 +51,11 @@ def test_the_commands_of_an_installation_need_no_package_index():
 
 def test_scikit_learns_networks_have_one_import_changed(capsys):
     text = (ROOT / "docs" / "estimators.md").read_text(encoding="utf-8")
-    (program,) = (code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "class_weight" in code)
+    (program,) = (
+        code
+        for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        if "class_weight" in code
+    )
     exec(program, {})
     shown = capsys.readouterr().out
     found = re.search(r"right: ([\d.]+)", shown)
@@ -58,7 +68,9 @@ def test_scikit_learns_networks_have_one_import_changed(capsys):
 
 def readme_table():
     """Return the module that makes the table of times from the results."""
-    spec = importlib.util.spec_from_file_location("readme_table", ROOT / "benchmarks" / "readme_table.py")
+    spec = importlib.util.spec_from_file_location(
+        "readme_table", ROOT / "benchmarks" / "readme_table.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -86,14 +98,21 @@ def test_the_table_of_times_shows_the_fastest_form_of_a_peer():
         "JAX, step": {"median": 4.0, "first": 704.0},
     }
     (row,) = module.table({"a network": forms})[2:]
-    assert row == "| a network | 2.0 | 30 (15) | 10 (5.0), compiled step | 4.0 (2.0), step |"
+    assert (
+        row
+        == "| a network | 2.0 | 30 (15) | 10 (5.0), compiled step | 4.0 (2.0), step |"
+    )
     slower = forms | {"JAX, step": {"median": 4.0, "first": 1604.0}}
     times = ("1.0 to 1.0 s in vecprop", "20 to 20 s in PyTorch", "0.7 to 1.6 s in JAX")
     expected = " ".join(f"Compilation takes {seconds}." for seconds in times)
     assert module.first_calls({"a": forms, "b": slower}) == expected
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "benchmarks" / "results").glob("*.md")), ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    sorted((ROOT / "benchmarks" / "results").glob("*.md")),
+    ids=lambda page: page.stem,
+)
 def test_figures_say_when_and_on_what_they_were_measured(page):
     text = page.read_text(encoding="utf-8")
     assert re.search(r"^- date: 20\d\d-\d\d-\d\d$", text, re.MULTILINE)
@@ -112,6 +131,8 @@ def test_the_commands_exist():
 def test_links_and_folders_exist():
     for page in ("README.md", "CONTRIBUTING.md", "SECURITY.md"):
         text = (ROOT / page).read_text(encoding="utf-8")
-        links = re.findall(r"""(?:\]\(|src="|srcset=")((?!https?:)[^)#"]+)[)#"]""", text)
+        links = re.findall(
+            r"""(?:\]\(|src="|srcset=")((?!https?:)[^)#"]+)[)#"]""", text
+        )
         for target in links + re.findall(r"`((?:src|tests)/[\w/.]*)`", text):
             assert (ROOT / target).exists(), f"{page} names {target}"

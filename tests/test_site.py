@@ -21,7 +21,11 @@ import pytest
 import vecprop
 
 ROOT = Path(__file__).parent.parent
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+BROWSER = (
+    shutil.which("chromium")
+    or shutil.which("chromium-browser")
+    or shutil.which("google-chrome")
+)
 
 pytestmark = pytest.mark.long
 
@@ -50,11 +54,31 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the site, which is built without a warning."""
-    docs, built = tmp_path_factory.mktemp("source") / "docs", tmp_path_factory.mktemp("site")
-    shutil.copytree(ROOT / "docs", docs, ignore=shutil.ignore_patterns("reference", "measured"))
-    for name in ("benchmarks", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "pyproject.toml"):
+    docs, built = (
+        tmp_path_factory.mktemp("source") / "docs",
+        tmp_path_factory.mktemp("site"),
+    )
+    shutil.copytree(
+        ROOT / "docs", docs, ignore=shutil.ignore_patterns("reference", "measured")
+    )
+    for name in (
+        "benchmarks",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "pyproject.toml",
+    ):
         (docs.parent / name).symlink_to(ROOT / name)
-    command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", docs, built]
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "--fail-on-warning",
+        "--keep-going",
+        "--quiet",
+        docs,
+        built,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return built
@@ -66,18 +90,37 @@ def pages(site: Path) -> dict[Path, Page]:
 
 
 def test_every_public_name_has_a_page_with_an_example(site: Path) -> None:
-    packages = [vecprop, *(getattr(vecprop, name) for name in ("blocks", "cluster", "export", "extend", "pictures"))]
-    names = {f"{package.__name__}.{name}" for package in packages for name in package.__all__}
-    names -= {f"vecprop.{name}" for name in vecprop.__all__ if isinstance(getattr(vecprop, name), types.ModuleType)}
-    names -= {"vecprop.SGD", "vecprop.Sigmoid"}  # second names share a page with the first
+    packages = [
+        vecprop,
+        *(
+            getattr(vecprop, name)
+            for name in ("blocks", "cluster", "export", "extend", "pictures")
+        ),
+    ]
+    names = {
+        f"{package.__name__}.{name}" for package in packages for name in package.__all__
+    }
+    names -= {
+        f"vecprop.{name}"
+        for name in vecprop.__all__
+        if isinstance(getattr(vecprop, name), types.ModuleType)
+    }
+    # second names share a page with the first
+    names -= {"vecprop.SGD", "vecprop.Sigmoid"}
     for name in names:
         page = (site / "reference" / f"{name}.html").read_text(encoding="utf-8")
         assert "&gt;&gt;&gt;" in page, name
 
 
 def test_names_with_keywords_have_a_page(site: Path) -> None:
-    keywords = tomllib.loads((ROOT / "docs" / "keywords.toml").read_text(encoding="utf-8"))["vecprop"]
-    assert not [name for name in keywords if not (site / "reference" / f"vecprop.{name}.html").exists()]
+    keywords = tomllib.loads(
+        (ROOT / "docs" / "keywords.toml").read_text(encoding="utf-8")
+    )["vecprop"]
+    assert not [
+        name
+        for name in keywords
+        if not (site / "reference" / f"vecprop.{name}.html").exists()
+    ]
 
 
 def test_files_stay_apart_where_capitals_do_not_count(site: Path) -> None:
@@ -85,7 +128,9 @@ def test_files_stay_apart_where_capitals_do_not_count(site: Path) -> None:
     assert len({*paths}) == len(paths)
 
 
-def test_pages_that_were_run_are_notebooks_with_what_they_printed(site: Path, pages: dict[Path, Page]) -> None:
+def test_pages_that_were_run_are_notebooks_with_what_they_printed(
+    site: Path, pages: dict[Path, Page]
+) -> None:
     run = [path for path in pages if path.parent.name in ("how-to", "tutorials")]
     run = [path for path in run if path.name not in ("index.html", "containers.html")]
     assert len(run) > 20
@@ -100,21 +145,35 @@ def test_links_and_anchors_lead_somewhere(site: Path, pages: dict[Path, Page]) -
         for link in page.links:
             parts = urlparse(link)
             if not parts.scheme:
-                target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+                target = (
+                    (path.parent / unquote(parts.path)).resolve()
+                    if parts.path
+                    else path
+                )
                 assert target.exists(), f"{path.relative_to(site)} leads to {link}"
-                # A source page links back by the first name of a function, which may differ from that of its page.
+                # A source page links back by the first name of a function, which may
+                # differ from that of its page.
                 if parts.fragment and target in pages and "_modules" not in path.parts:
-                    assert unquote(parts.fragment) in pages[target].anchors, f"{path.relative_to(site)}: {link}"
+                    assert unquote(parts.fragment) in pages[target].anchors, (
+                        f"{path.relative_to(site)}: {link}"
+                    )
 
 
 def test_nothing_is_loaded_from_elsewhere(pages: dict[Path, Page]) -> None:
     loaded = {address for page in pages.values() for address in page.loaded}
     assert loaded
-    assert not [address for address in loaded if urlparse(address).scheme not in ("", "data")]
+    assert not [
+        address for address in loaded if urlparse(address).scheme not in ("", "data")
+    ]
 
 
-def test_options_and_settings_are_copied_as_they_are_written(site: Path, pages: dict[Path, Page]) -> None:
-    for path, text in (("all-options.html", "--target survived"), ("reference/vecprop.MLPClassifier.html", '"relu"')):
+def test_options_and_settings_are_copied_as_they_are_written(
+    site: Path, pages: dict[Path, Page]
+) -> None:
+    for path, text in (
+        ("all-options.html", "--target survived"),
+        ("reference/vecprop.MLPClassifier.html", '"relu"'),
+    ):
         assert text in "".join(pages[site / path].words), path
 
 
@@ -123,7 +182,9 @@ def test_formulas_are_typeset(site: Path) -> None:
     assert "<mfrac>" in page
 
 
-def test_signatures_of_classes_are_their_parameters(site: Path, pages: dict[Path, Page]) -> None:
+def test_signatures_of_classes_are_their_parameters(
+    site: Path, pages: dict[Path, Page]
+) -> None:
     assert "beta1=0.9" in "".join(pages[site / "reference" / "vecprop.Adam.html"].words)
 
 
@@ -133,7 +194,9 @@ def address(site: Path) -> Iterator[str]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site))) as server:
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(site))
+    ) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
@@ -143,17 +206,29 @@ def address(site: Path) -> Iterator[str]:
 def browse(address: str) -> Iterator[Any]:
     """Return a function that opens a page of the site in Chromium; errors and foreign requests fail the test."""
     if BROWSER is None:
-        pytest.skip("No Chromium on the PATH: install it, for instance by `apt-get install chromium`.")
+        pytest.skip(
+            "No Chromium on the PATH: install it, for instance by `apt-get install"
+            " chromium`."
+        )
     from playwright.sync_api import sync_playwright
 
     wrong = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(
+            executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"]
+        )
 
         def open_page(path: str, **settings: Any) -> Any:
             page = browser.new_context(**settings).new_page()
             page.on("pageerror", lambda error: wrong.append(str(error)))
-            page.on("request", lambda request: None if request.url.startswith(address) else wrong.append(request.url))
+            page.on(
+                "request",
+                lambda request: (
+                    None
+                    if request.url.startswith(address)
+                    else wrong.append(request.url)
+                ),
+            )
             page.goto(urljoin(address, path))
             return page
 
@@ -215,7 +290,9 @@ QUESTIONS = {
     "weight decay": "reference/vecprop.AdamW",
     "vanishing gradient": "estimators",
 }
-"""What newcomers look for, and the page that answers, which is among the first three results."""
+"""What newcomers look for, and the page that answers, which is among the first three
+results.
+"""
 
 
 def test_a_search_answers_questions_while_the_reader_types(browse: Any) -> None:
@@ -224,15 +301,21 @@ def test_a_search_answers_questions_while_the_reader_types(browse: Any) -> None:
     for words, answer in QUESTIONS.items():
         page.locator("#pst-search-dialog input").fill(words)
         page.keyboard.press("Shift")
-        link = f":is([href^='{answer}.html'], [href^='./{answer}.html'])"  # the theme prepends the dot later
+        # the theme prepends the dot later
+        link = f":is([href^='{answer}.html'], [href^='./{answer}.html'])"
         page.locator(f"ul.search > li:nth-child(-n+3) > a{link}").first.wait_for()
-        lesser = page.locator("ul.search > li:nth-child(-n+3) > a:is([href*='changes.html'], [href*='measured/'])")
+        lesser = page.locator(
+            "ul.search > li:nth-child(-n+3) > a:is([href*='changes.html'],"
+            " [href*='measured/'])"
+        )
         assert answer == "measured" or not lesser.count(), words
 
 
 def test_rare_words_count_more_and_a_page_may_lack_a_word(browse: Any) -> None:
     page = browse("search.html?q=adam+zzzz")
-    page.locator("ul.search > li:nth-child(-n+3) > a[href^='reference/vecprop.Adam.html']").first.wait_for()
+    page.locator(
+        "ul.search > li:nth-child(-n+3) > a[href^='reference/vecprop.Adam.html']"
+    ).first.wait_for()
 
 
 def test_two_clicks_lead_from_the_front_to_a_name(browse: Any) -> None:
@@ -245,7 +328,9 @@ def test_two_clicks_lead_from_the_front_to_a_name(browse: Any) -> None:
 def test_a_narrow_window_scrolls_down_alone(browse: Any) -> None:
     for path in ("index.html", "tables.html", "reference/vecprop.Adam.html"):
         page = browse(path, viewport={"width": 380, "height": 700})
-        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
+        assert page.evaluate(
+            "document.documentElement.scrollWidth <= window.innerWidth"
+        ), path
 
 
 def test_dark_mode_is_dark(browse: Any) -> None:
@@ -253,5 +338,7 @@ def test_dark_mode_is_dark(browse: Any) -> None:
         page = browse("tables.html", color_scheme=scheme)
         color = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (sum(map(int, re.findall(r"\d+", color)[:3])) < 200) is is_dark
-        drawn = page.locator("article img").first.evaluate("image => getComputedStyle(image).filter")
+        drawn = page.locator("article img").first.evaluate(
+            "image => getComputedStyle(image).filter"
+        )
         assert ("invert" in drawn) is is_dark

@@ -16,7 +16,13 @@ X = np.ones((3, 1))
 
 
 def train(**settings):
-    return vp.train(NETWORK, NETWORK.init(0), X, X, **{"optimizer": vp.Adam(), "epochs": 1} | settings)
+    return vp.train(
+        NETWORK,
+        NETWORK.init(0),
+        X,
+        X,
+        **{"optimizer": vp.Adam(), "epochs": 1} | settings,
+    )
 
 
 def test_packages_keep_their_names_to_themselves():
@@ -41,12 +47,18 @@ def test_packages_keep_their_names_to_themselves():
     ],
 )
 def test_wrong_attributes(package, name, meant):
-    with pytest.raises(AttributeError, match=rf"^module '{package.__name__}' has no attribute '{name}': .* {meant}\?$"):
+    with pytest.raises(
+        AttributeError,
+        match=rf"^module '{package.__name__}' has no attribute '{name}': .* {meant}\?$",
+    ):
         getattr(package, name)
 
 
 def test_attributes_that_resemble_nothing():
-    with pytest.raises(AttributeError, match=r"^module 'vecprop' has no attribute 'volcano': see dir\(vecprop\).$"):
+    with pytest.raises(
+        AttributeError,
+        match=r"^module 'vecprop' has no attribute 'volcano': see dir\(vecprop\).$",
+    ):
         vp.volcano  # noqa: B018
     assert not hasattr(vp, "_adam")
 
@@ -55,7 +67,11 @@ def test_attributes_that_resemble_nothing():
     ("call", "given", "meant"),
     [
         (vp.Adam, "lr", "did you mean 'learning_rate'"),
-        (vp.Adam, "weight_decay", r"pass penalty=L2\(0.0001\) to Network, or optimizer=AdamW"),
+        (
+            vp.Adam,
+            "weight_decay",
+            r"pass penalty=L2\(0.0001\) to Network, or optimizer=AdamW",
+        ),
         (vp.AdamW, "wieght_decay", "did you mean 'weight_decay'"),
         (vp.Dense, "units", "did you mean 'outputs'"),
         (vp.Dense, "activation", r"add a layer, as in \[Dense\(3\), ReLU\(\)"),
@@ -75,29 +91,63 @@ def test_attributes_that_resemble_nothing():
         (vp.MLPRegressor, "lr", "did you mean 'learning_rate_init'"),
         (vp.MLPEnsembleRegressor, "n_members", "did you mean 'n_estimators'"),
         (vp.MLPSearchCV, "folds", "did you mean 'cv'"),
-        (vp.TabularRegressor, "time_limit", "it was removed: lower max_iter or n_estimators"),
+        (
+            vp.TabularRegressor,
+            "time_limit",
+            "it was removed: lower max_iter or n_estimators",
+        ),
         (vp.check_gradients, "metod", "did you mean 'method'"),
         (vp.read_table, "astext", "did you mean 'as_text'"),
         (vp.tables.evaluate, "group", "did you mean 'groups'"),
     ],
 )
 def test_wrong_keywords(call, given, meant):
-    with pytest.raises(TypeError, match=rf"^{call.__name__}\(\) got an unexpected keyword argument '{given}': {meant}"):
+    with pytest.raises(
+        TypeError,
+        match=(
+            rf"^{call.__name__}\(\) got an unexpected keyword argument '{given}':"
+            rf" {meant}"
+        ),
+    ):
         call(**{given: 1})
 
 
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: train(optimizer=vp.Adam), r"optimizer is a class: pass an instance, Adam\(\)"),
+        (
+            lambda: train(optimizer=vp.Adam),
+            r"optimizer is a class: pass an instance, Adam\(\)",
+        ),
         (lambda: train(optimizer="adam"), r"optimizer is 'adam': pass Adam\(\)"),
-        (lambda: train(schedule=vp.Cosine), r"schedule is a class: pass an instance, Cosine\(\)"),
-        (lambda: train(early_stopping=vp.EarlyStopping), r"early_stopping is a class: .* EarlyStopping\(\)"),
-        (lambda: train(callbacks=[vp.ProgressBar]), r"Callback 0 is a class: pass an instance, ProgressBar\(\)"),
-        (lambda: train(checkpoint=vp.Checkpoint), r"checkpoint is a class: pass an instance, Checkpoint\(…\)"),
-        (lambda: vp.Network(2, [vp.Dense, vp.ReLU()], vp.SquaredError()), r"Layer 0 is a class: .*, Dense\(…\)"),
-        (lambda: vp.Network(2, [vp.Dense(2), "relu"], vp.SquaredError()), r"Layer 1 is 'relu': pass ReLU\(\)"),
-        (lambda: vp.Network(2, [vp.Dense(2)], vp.SquaredError), r"The loss is a class: .*, SquaredError\(\)"),
+        (
+            lambda: train(schedule=vp.Cosine),
+            r"schedule is a class: pass an instance, Cosine\(\)",
+        ),
+        (
+            lambda: train(early_stopping=vp.EarlyStopping),
+            r"early_stopping is a class: .* EarlyStopping\(\)",
+        ),
+        (
+            lambda: train(callbacks=[vp.ProgressBar]),
+            r"Callback 0 is a class: pass an instance, ProgressBar\(\)",
+        ),
+        (
+            lambda: train(checkpoint=vp.Checkpoint),
+            r"checkpoint is a class: pass an instance, Checkpoint\(…\)",
+        ),
+        (
+            lambda: vp.Network(2, [vp.Dense, vp.ReLU()], vp.SquaredError()),
+            r"Layer 0 is a class: .*, Dense\(…\)",
+        ),
+        (
+            lambda: vp.Network(2, [vp.Dense(2), "relu"], vp.SquaredError()),
+            r"Layer 1 is 'relu': pass ReLU\(\)",
+        ),
+        (
+            lambda: vp.Network(2, [vp.Dense(2)], vp.SquaredError),
+            r"The loss is a class: .*, SquaredError\(\)",
+        ),
     ],
 )
 def test_classes_and_names_instead_of_objects(make, says):
@@ -125,7 +175,12 @@ def test_custom_classes_choose_their_own_parameters():
 
 
 def test_signatures_show_the_parameters():
-    assert [*inspect.signature(vp.Adam).parameters] == ["learning_rate", "beta1", "beta2", "epsilon"]
+    assert [*inspect.signature(vp.Adam).parameters] == [
+        "learning_rate",
+        "beta1",
+        "beta2",
+        "epsilon",
+    ]
     assert "clip_norm" in inspect.signature(vp.train).parameters
 
 
@@ -165,7 +220,10 @@ def test_hints_keep_errors_copies_and_private_names():
         NETWORK._predict  # noqa: B018
     with pytest.raises(AttributeError, match="is not fitted and has no coefs_"):
         vp.MLPClassifier().coefs_  # noqa: B018
-    assert copy.deepcopy(FITTED).predict(X).tolist() == pickle.loads(pickle.dumps(FITTED)).predict(X).tolist()
+    assert (
+        copy.deepcopy(FITTED).predict(X).tolist()
+        == pickle.loads(pickle.dumps(FITTED)).predict(X).tolist()
+    )
     with pytest.raises(AttributeError) as caught:
         FITTED.save  # noqa: B018
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
@@ -176,16 +234,27 @@ def test_hints_keep_errors_copies_and_private_names():
 @pytest.mark.parametrize(
     ("call", "hint"),
     [
-        (lambda: vp.MLPClassifier().fit(X, [0, 1, 0], epochs=3), r"as in MLPClassifier\(max_iter=…\)"),
-        (lambda: vp.MLPClassifier().fit(X, [0, 1, 0], validation_data=(X, X)), "did you mean 'X_val'"),
-        (lambda: vp.TabularClassifier().fit(X, target="y"), r"as in TabularClassifier\(target=…\)"),
+        (
+            lambda: vp.MLPClassifier().fit(X, [0, 1, 0], epochs=3),
+            r"as in MLPClassifier\(max_iter=…\)",
+        ),
+        (
+            lambda: vp.MLPClassifier().fit(X, [0, 1, 0], validation_data=(X, X)),
+            "did you mean 'X_val'",
+        ),
+        (
+            lambda: vp.TabularClassifier().fit(X, target="y"),
+            r"as in TabularClassifier\(target=…\)",
+        ),
         (lambda: FITTED.predict(X, batch_size=3), r"MLPClassifier\(batch_size=…\)"),
         (lambda: vp.MLPClassifier(device="cuda"), "runs on the processor"),
         (lambda: vp.GradientDescent(momentum=0.9), "use Momentum"),
     ],
 )
 def test_keywords_of_other_libraries(call, hint):
-    with pytest.raises(TypeError, match=rf"got an unexpected keyword argument .*: .*{hint}"):
+    with pytest.raises(
+        TypeError, match=rf"got an unexpected keyword argument .*: .*{hint}"
+    ):
         call()
 
 
@@ -197,7 +266,10 @@ def test_keywords_of_other_libraries(call, hint):
         ({"learning_rate": 0.01}, "pass learning_rate_init=0.01"),
         ({"solver": "AdamW "}, "did you mean 'adamw'"),
         ({"solver": vp.Adam}, r"pass an instance, Adam\(\)"),
-        ({"checkpoint": "run.npz"}, r"a Checkpoint or None. Got 'run.npz' instead: pass Checkpoint"),
+        (
+            {"checkpoint": "run.npz"},
+            r"a Checkpoint or None. Got 'run.npz' instead: pass Checkpoint",
+        ),
         ({"early_stopping": 10}, "pass early_stopping=True"),
     ],
 )
@@ -208,7 +280,9 @@ def test_settings_of_other_libraries(settings, hint):
 
 def test_missing_model_files(tmp_path):
     (tmp_path / "model.npz").touch()
-    with pytest.raises(FileNotFoundError, match=r"^There is no file .*: did you mean 'model.npz'\?$"):
+    with pytest.raises(
+        FileNotFoundError, match=r"^There is no file .*: did you mean 'model.npz'\?$"
+    ):
         vp.load(tmp_path / "modle.npz")
 
 

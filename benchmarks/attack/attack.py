@@ -1,7 +1,7 @@
 """An attack on the engine by random cases: ``python benchmarks/attack/attack.py KIND SEED COUNT``.
 
-It prints the number of cases and those that failed, with what went wrong, as JSON. Case k of a seed is repeated alone
-by ``--only k``, which raises.
+It prints the number of cases and those that failed, with what went wrong, as JSON. Case
+k of a seed is repeated alone by ``--only k``, which raises.
 """
 
 import argparse
@@ -12,11 +12,20 @@ import warnings
 import zlib
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))  # for its registry of parts
+# for its registry of parts
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
 import numpy as np
 
-KINDS = ("networks", "sparse_rows", "selections", "clothes", "leaks", "kernel_files", "processes")
+KINDS = (
+    "networks",
+    "sparse_rows",
+    "selections",
+    "clothes",
+    "leaks",
+    "kernel_files",
+    "processes",
+)
 
 
 def attacked(kind: str, seed: int, numbers: range) -> dict[str, object]:
@@ -27,7 +36,9 @@ def attacked(kind: str, seed: int, numbers: range) -> dict[str, object]:
             attack(case(kind, seed, number))
         except Exception as error:
             failed[number] = f"{type(error).__name__}: {error}"[:1500]
-            print(f"{kind} {seed} {number}: {failed[number]}", file=sys.stderr, flush=True)
+            print(
+                f"{kind} {seed} {number}: {failed[number]}", file=sys.stderr, flush=True
+            )
     return {"cases": len(numbers), "failed": failed}
 
 
@@ -45,7 +56,9 @@ def main() -> None:
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     if given.only is not None:
-        importlib.import_module(given.kind).attack(case(given.kind, given.seed, given.only))
+        importlib.import_module(given.kind).attack(
+            case(given.kind, given.seed, given.only)
+        )
         return
     print(json.dumps(attacked(given.kind, given.seed, range(given.count))))
 

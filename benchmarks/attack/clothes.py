@@ -23,27 +23,54 @@ def clothed(rng: np.random.Generator) -> None:
     drawn = fit(rng)
     names = ["X", "T"] if drawn.T.dtype.kind == "f" else ["X"]
     given: dict[str, Any] = {"X": drawn.X.round(1), "T": drawn.T}
-    plain = replace(drawn, X=given["X"].astype(np.float16).astype(drawn.X.dtype), rows=np.arange(len(drawn.X)))
+    plain = replace(
+        drawn,
+        X=given["X"].astype(np.float16).astype(drawn.X.dtype),
+        rows=np.arange(len(drawn.X)),
+    )
     plain.settings.update(early_stopping=None, validation_score=None, schedule=None)
     expected = train(plain, plain.X, plain.T)
     for name in names:
         values = getattr(plain, name)
-        for kind in ("list", "frame", "nullable", "swapped", "strided", "read-only", "Fortran", "double", "objects"):
+        for kind in (
+            "list",
+            "frame",
+            "nullable",
+            "swapped",
+            "strided",
+            "read-only",
+            "Fortran",
+            "double",
+            "objects",
+        ):
             dressed = values.astype(float) if kind == "double" else wear(values, kind)
             found = train(plain, **({"X": plain.X, "T": plain.T} | {name: dressed}))
-            np.testing.assert_array_equal(found, expected, err_msg=f"{name} as {kind}", strict=True)
+            np.testing.assert_array_equal(
+                found, expected, err_msg=f"{name} as {kind}", strict=True
+            )
     whole = (10 * plain.X).round()
     kinds = [np.int8, np.int32, np.int64, ">i2", np.float16]
     X = whole.clip(-100, 100).astype(one(rng, kinds))
-    np.testing.assert_array_equal(train(plain, X, plain.T), train(plain, X.astype(plain.X.dtype), plain.T))
-    np.testing.assert_array_equal(train(plain, X > 0, plain.T), train(plain, (X > 0).astype(float), plain.T))
+    np.testing.assert_array_equal(
+        train(plain, X, plain.T), train(plain, X.astype(plain.X.dtype), plain.T)
+    )
+    np.testing.assert_array_equal(
+        train(plain, X > 0, plain.T), train(plain, (X > 0).astype(float), plain.T)
+    )
     estimated(rng)
 
 
 def train(drawn: Fit, X: Any, T: Any) -> np.ndarray:
     """Return the trained parameters."""
     try:
-        return vp.train(drawn.network, drawn.theta, X, T, sample_weight=drawn.weight, **drawn.settings).theta
+        return vp.train(
+            drawn.network,
+            drawn.theta,
+            X,
+            T,
+            sample_weight=drawn.weight,
+            **drawn.settings,
+        ).theta
     except vp.DivergenceError as error:
         return error.result.theta
 
@@ -55,7 +82,9 @@ def wear(values: np.ndarray, kind: str) -> Any:
     if kind == "frame":
         return pd.DataFrame(values)
     if kind == "nullable":
-        return pd.DataFrame(values).astype("Float64" if values.dtype == np.float64 else "Float32")
+        return pd.DataFrame(values).astype(
+            "Float64" if values.dtype == np.float64 else "Float32"
+        )
     if kind == "swapped":
         return values.astype(values.dtype.newbyteorder("S"))
     if kind == "strided":
@@ -75,13 +104,28 @@ def estimated(rng: np.random.Generator) -> None:
     X = rng.normal(size=(N, I)).astype(one(rng, [np.float32, np.float64]))
     y = rng.integers(0, 2, N)
     y[:4] = [0, 1, 0, 1]
-    settings = {"hidden_layer_sizes": (5,), "max_iter": 2, "random_state": int(rng.integers(99))}
+    settings = {
+        "hidden_layer_sizes": (5,),
+        "max_iter": 2,
+        "random_state": int(rng.integers(99)),
+    }
     model = vp.MLPClassifier(**settings).fit(X, y)
     expected = model.predict_proba(X)
-    for kind in ("frame", "swapped", "strided", "read-only", "Fortran", *(["list"] if X.dtype == np.float64 else [])):
+    for kind in (
+        "frame",
+        "swapped",
+        "strided",
+        "read-only",
+        "Fortran",
+        *(["list"] if X.dtype == np.float64 else []),
+    ):
         other = vp.MLPClassifier(**settings).fit(wear(X, kind), y)
-        np.testing.assert_array_equal(other.theta_, model.theta_, err_msg=kind, strict=True)
-        np.testing.assert_array_equal(other.predict_proba(wear(X, kind)), expected, err_msg=kind, strict=True)
+        np.testing.assert_array_equal(
+            other.theta_, model.theta_, err_msg=kind, strict=True
+        )
+        np.testing.assert_array_equal(
+            other.predict_proba(wear(X, kind)), expected, err_msg=kind, strict=True
+        )
 
 
 def planted(rng: np.random.Generator) -> None:
@@ -90,9 +134,19 @@ def planted(rng: np.random.Generator) -> None:
     drawn.settings.update(early_stopping=None, validation_score=None)
     N, value = len(drawn.X), one(rng, [np.nan, np.inf, -np.inf])
     row = int(rng.integers(N))
-    X, T = drawn.X.copy(), drawn.T.astype(drawn.theta.dtype) if drawn.T.ndim > 1 else drawn.T
+    X, T = (
+        drawn.X.copy(),
+        drawn.T.astype(drawn.theta.dtype) if drawn.T.ndim > 1 else drawn.T,
+    )
     weight, validation = np.ones(N), None
-    where = one(rng, ["X", "T", "weight", "validation"] if T.ndim > 1 else ["X", "weight", "validation"])
+    where = one(
+        rng,
+        (
+            ["X", "T", "weight", "validation"]
+            if T.ndim > 1
+            else ["X", "weight", "validation"]
+        ),
+    )
     if where == "X":
         X[row, int(rng.integers(X.shape[1]))] = value
     elif where == "T":
@@ -116,7 +170,10 @@ def planted(rng: np.random.Generator) -> None:
         assert f"row {row}" in said, f"{where} {value} in row {row}: {said}"
     X = drawn.X.copy()
     X[row, 0] = value
-    for predict in (vp.compile(drawn.network).predictor(drawn.theta), lambda X: drawn.network.predict(drawn.theta, X)):
+    for predict in (
+        vp.compile(drawn.network).predictor(drawn.theta),
+        lambda X: drawn.network.predict(drawn.theta, X),
+    ):
         said = "nothing"
         try:
             predict(X)
@@ -128,8 +185,9 @@ def planted(rng: np.random.Generator) -> None:
 def sized(rng: np.random.Generator) -> None:
     """Require of inputs, targets, weights and rates of any size that both engines end alike, with finite parameters.
 
-    They may end otherwise where a sum in a layer overflows, whose order decides whether it is infinite or NaN, and
-    where the reference engine itself does so with parameters that differ in their last bits.
+    They may end otherwise where a sum in a layer overflows, whose order decides whether
+    it is infinite or NaN, and where the reference engine itself does so with parameters
+    that differ in their last bits.
     """
     drawn = fit(rng)
     F = drawn.theta.dtype
@@ -152,14 +210,20 @@ def sized(rng: np.random.Generator) -> None:
     found, expected = end(drawn, "compiled"), end(drawn, "reference")
     if found != expected and largest_sum(drawn) <= np.finfo(F).max:
         moved = 1 + 16 * np.finfo(F).eps * rng.uniform(-1, 1, (40, theta.size))
-        others = [end(replace(drawn, theta=(theta * by).astype(F)), "reference") for by in moved]
+        others = [
+            end(replace(drawn, theta=(theta * by).astype(F)), "reference")
+            for by in moved
+        ]
         assert found in others, f"{part} {power}: {found}, {expected}"
 
 
 def end(drawn: Fit, engine: Any) -> str:
     """Return how training ends, whose parameters and losses must be finite."""
     try:
-        arguments: dict[str, Any] = drawn.settings | {"sample_weight": drawn.weight, "engine": engine}
+        arguments: dict[str, Any] = drawn.settings | {
+            "sample_weight": drawn.weight,
+            "engine": engine,
+        }
         result = vp.train(drawn.network, drawn.theta, drawn.X, drawn.T, **arguments)
     except vp.DivergenceError as error:
         result = error.result
@@ -183,7 +247,10 @@ def largest_sum(drawn: Fit) -> float:
                 found.append((np.abs(X) @ np.abs(layer["W"])).max())
 
     look(wide.theta)
-    settings = wide.settings | {"callbacks": [lambda state: look(state.theta)], "engine": "reference"}
+    settings = wide.settings | {
+        "callbacks": [lambda state: look(state.theta)],
+        "engine": "reference",
+    }
     with suppress(vp.DivergenceError):
         vp.train(net, wide.theta, wide.X, wide.T, sample_weight=wide.weight, **settings)
     return max(found)

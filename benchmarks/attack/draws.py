@@ -18,7 +18,13 @@ RULES: list[Any] = [
     vp.EarlyStopping("loss", 1e-2, 1, restore_best=False, compare_to="best"),
     vp.EarlyStopping("validation_loss", 1e-3, 2, compare_to="best"),
 ]
-HISTORIES = ("loss", "validation_loss", "validation_score", "gradient_norm", "step_size")
+HISTORIES = (
+    "loss",
+    "validation_loss",
+    "validation_score",
+    "gradient_norm",
+    "step_size",
+)
 
 
 def one(rng: np.random.Generator, choices: Any) -> Any:
@@ -65,22 +71,37 @@ class Fit:
             settings["validation"] = self.chosen(self.seen)
         theta = changes.pop("theta", self.theta)
         X, T, *weight = self.chosen(self.rows)
-        arguments: dict[str, Any] = settings | {"sample_weight": weight[0] if weight else None} | changes
+        arguments: dict[str, Any] = (
+            settings | {"sample_weight": weight[0] if weight else None} | changes
+        )
         return Outcome.of(lambda: vp.train(self.network, theta, X, T, **arguments))
 
     def chosen(self, rows: np.ndarray) -> tuple[Any, ...]:
         """Return a copy of rows, of their targets and, if there are any, of their weights."""
-        return (self.X[rows], self.T[rows], *([] if self.weight is None else [self.weight[rows]]))
+        return (
+            self.X[rows],
+            self.T[rows],
+            *([] if self.weight is None else [self.weight[rows]]),
+        )
 
     def widened(self) -> "Fit":
         """Return the fit in the next wider type."""
-        wide = np.promote_types(self.theta.dtype, np.float64 if self.theta.dtype == np.float32 else np.longdouble)
+        wide = np.promote_types(
+            self.theta.dtype,
+            np.float64 if self.theta.dtype == np.float32 else np.longdouble,
+        )
         T = self.T if self.T.dtype.kind in "iu" else self.T.astype(wide)
         return replace(self, theta=self.theta.astype(wide), X=self.X.astype(wide), T=T)
 
     def member(self) -> vp.Member:
         """Return it as a member of a population that shares X, T and the weights."""
-        return vp.Member(self.network, self.theta, rows=self.rows, validation_rows=self.seen, **self.settings)
+        return vp.Member(
+            self.network,
+            self.theta,
+            rows=self.rows,
+            validation_rows=self.seen,
+            **self.settings,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,38 +118,69 @@ class Outcome:
             result = fit()
         except vp.DivergenceError as error:
             result = error.result
-        state, values = result.state, {name: getattr(result.history, name) for name in HISTORIES}
+        state, values = (
+            result.state,
+            {name: getattr(result.history, name) for name in HISTORIES},
+        )
         values |= {"theta": result.theta, "last theta": state.theta}
         values |= {f"state {name}": value for name, value in state.optimizer.items()}
-        return cls(result, values | {"reason": result.reason, "epoch": state.epoch, "step": state.step})
+        return cls(
+            result,
+            values
+            | {
+                "reason": result.reason,
+                "epoch": state.epoch,
+                "step": state.step,
+            },
+        )
 
     def require_equal(self, other: "Outcome", what: str) -> None:
         """Require the same bits."""
         for name, value in self.values.items():
-            np.testing.assert_array_equal(other.values[name], value, err_msg=f"{what}: {name}", strict=True)
+            np.testing.assert_array_equal(
+                other.values[name], value, err_msg=f"{what}: {name}", strict=True
+            )
 
-    def require_near(self, other: "Outcome", others: list["Outcome"], what: str) -> None:
+    def require_near(
+        self, other: "Outcome", others: list["Outcome"], what: str
+    ) -> None:
         """Require what differs from the other outcome by no more than rounding does, as further outcomes show it."""
         names = [*HISTORIES, "theta", "last theta"]
         for name in ("reason", "epoch", "step"):
-            assert self.values[name] == other.values[name], f"{what}: {name} {self.values[name]} {other.values[name]}"
+            assert self.values[name] == other.values[name], (
+                f"{what}: {name} {self.values[name]} {other.values[name]}"
+            )
         for name in names:
             found, expected = self.values[name], other.values[name]
-            assert found.shape == expected.shape, f"{what}: {name} has shape {found.shape}, not {expected.shape}"
-            assert found.dtype == expected.dtype, f"{what}: {name} has type {found.dtype}, not {expected.dtype}"
+            assert found.shape == expected.shape, (
+                f"{what}: {name} has shape {found.shape}, not {expected.shape}"
+            )
+            assert found.dtype == expected.dtype, (
+                f"{what}: {name} has type {found.dtype}, not {expected.dtype}"
+            )
             if not found.size:
                 continue
             with np.errstate(all="ignore"):
                 wide, own = expected.astype(float), found.astype(float)
-                alike = [each.values[name].astype(float) for each in others if each.values[name].shape == found.shape]
-                spread = max((np.abs(each - wide).max() for each in alike), default=np.inf)
+                alike = [
+                    each.values[name].astype(float)
+                    for each in others
+                    if each.values[name].shape == found.shape
+                ]
+                spread = max(
+                    (np.abs(each - wide).max() for each in alike), default=np.inf
+                )
                 error, scale = np.abs(own - wide).max(), np.abs(wide).max()
             if scale > 1e9:
                 continue  # it blows up, and rounding with it
             epsilon = np.finfo(self.values["theta"].dtype).eps
-            share = 0.02 if name == "validation_score" else 0  # a row may be on the other side of ½
+            # a row may be on the other side of ½
+            share = 0.02 if name == "validation_score" else 0
             allowed = 1000 * spread + 1e4 * epsilon * scale + share
-            assert not error > allowed, f"{what}: {name} is off by {error:.3g} of {scale:.3g}, allowed {allowed:.3g}"
+            assert not error > allowed, (
+                f"{what}: {name} is off by {error:.3g} of {scale:.3g}, allowed"
+                f" {allowed:.3g}"
+            )
 
 
 def network(rng: np.random.Generator, first: int | None = None) -> vp.Network:
@@ -139,8 +191,15 @@ def network(rng: np.random.Generator, first: int | None = None) -> vp.Network:
         layers.append(vp.Dense(width(rng, most), one(rng, registry.INITIALIZERS)))
         norm = [vp.LayerNorm()] if rng.random() < 0.2 else []
         layers += [*norm, one(rng, registry.ACTIVATIONS)]
-        layers += [vp.Dropout(float(rng.uniform(0.05, 0.6)))] if rng.random() < 0.25 else []
-    layers.append(vp.Dense(width(rng, 12 if rng.random() < 0.8 else 300), one(rng, registry.INITIALIZERS)))
+        layers += (
+            [vp.Dropout(float(rng.uniform(0.05, 0.6)))] if rng.random() < 0.25 else []
+        )
+    layers.append(
+        vp.Dense(
+            width(rng, 12 if rng.random() < 0.8 else 300),
+            one(rng, registry.INITIALIZERS),
+        )
+    )
     penalty = one(rng, [(), (), vp.L2(1e-3), vp.L1(1e-3), (vp.L2(0.1), vp.L1(0.01))])
     inputs = width(rng) if first is None else first
     return vp.Network(inputs, layers, one(rng, registry.LOSSES), penalty)
@@ -154,11 +213,22 @@ def fit(rng: np.random.Generator, first: int | None = None) -> Fit:
     T = registry.targets(net.loss_function, rng, N, net.outputs).astype(F)
     if isinstance(net.loss_function, vp.SoftmaxCrossEntropy):
         T = T.argmax(axis=1) if rng.random() < 0.7 else T / T.sum(axis=1, keepdims=True)
-    weight = one(rng, [None, rng.uniform(0.1, 2, N), rng.uniform(0.1, 2, N) * (rng.random(N) < 0.6)])
+    weight = one(
+        rng,
+        [None, rng.uniform(0.1, 2, N), rng.uniform(0.1, 2, N) * (rng.random(N) < 0.6)],
+    )
     if weight is not None:
         weight[0] = 1
     size = int(rng.integers(1, N + 1))
-    rows = one(rng, [np.arange(N), rng.permutation(N)[:size], rng.integers(0, N, size), np.array([0])])
+    rows = one(
+        rng,
+        [
+            np.arange(N),
+            rng.permutation(N)[:size],
+            rng.integers(0, N, size),
+            np.array([0]),
+        ],
+    )
     rows = np.concatenate([rows, [0]])  # some weight
     seen = one(rng, [None, rng.integers(0, N, size), rng.permutation(N)[:size]])
     if seen is not None:
@@ -166,8 +236,14 @@ def fit(rng: np.random.Generator, first: int | None = None) -> Fit:
     rule = one(rng, RULES)
     if seen is None and rule is not None and "validation" in rule.monitor:
         rule = None
-    scored = seen is not None and (rng.random() < 0.5 or (rule is not None and rule.monitor == "validation_score"))
-    batch = None if rng.random() < 0.3 else int(rng.integers(max(len(rows) // 12, 1), len(rows) + 2))
+    scored = seen is not None and (
+        rng.random() < 0.5 or (rule is not None and rule.monitor == "validation_score")
+    )
+    batch = (
+        None
+        if rng.random() < 0.3
+        else int(rng.integers(max(len(rows) // 12, 1), len(rows) + 2))
+    )
     rate = float(10 ** rng.uniform(-4, -1))
     settings = {
         "optimizer": replace(one(rng, registry.OPTIMIZERS), learning_rate=rate),

@@ -49,14 +49,24 @@ def fitted(folder: Path) -> tuple[str, str]:
     """Return what fits print with kernels of this folder, and what is said."""
     environment = os.environ | {"VECPROP_CACHE_DIR": str(folder)}
     command = [sys.executable, "-W", "ignore", "-c", FITS]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(
+        command,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr[-500:]
     return done.stdout, done.stderr
 
 
 def damaged(whole: bytes, rng: np.random.Generator) -> bytes:
     """Return a file's content with a few bits flipped, without its end, filled up, or of another file's length."""
-    kind, content = one(rng, ["flipped", "flipped", "cut", "filled", "longer"]), bytearray(whole)
+    kind, content = (
+        one(rng, ["flipped", "flipped", "cut", "filled", "longer"]),
+        bytearray(whole),
+    )
     if kind == "cut":
         return bytes(content[: int(rng.integers(len(content)))])
     if kind == "longer":

@@ -1,9 +1,11 @@
 """Ends of trainings that are kept, at random moments: ``python benchmarks/attack/kills.py WORK SEED``.
 
-A process of its own trains, and is ended: by kill -9 after a random time or inside of a write, by SIGTERM, by an
-exception of a signal's handler, by a full disk; and sometimes a second process trains on the same checkpoint. The same
-work then goes on, is ended again, and must end with the bits of the whole run. After each end every file must be whole,
-and after the last none may be left over. It prints the number of ends by kind, or ends with an error.
+A process of its own trains, and is ended: by kill -9 after a random time or inside of a
+write, by SIGTERM, by an exception of a signal's handler, by a full disk; and sometimes
+a second process trains on the same checkpoint. The same work then goes on, is ended
+again, and must end with the bits of the whole run. After each end every file must be
+whole, and after the last none may be left over. It prints the number of ends by kind,
+or ends with an error.
 """
 
 import hashlib
@@ -38,7 +40,9 @@ MOST = 8
 """The most ends of one training; it then ends undisturbed."""
 
 SECONDS, FULL, RAISED, IN_USE, TERMINATED = 0.01, 3, 5, 6, 143
-"""The seconds after which files are written, so that ends meet many; and the exit codes of a process that is ended."""
+"""The seconds after which files are written, so that ends meet many; and the exit
+codes of a process that is ended.
+"""
 
 ENDS = {
     "killed": [-9],
@@ -53,8 +57,22 @@ R = np.random.default_rng(0)
 X = R.normal(size=(600, 6))
 T = np.sin(X @ R.normal(size=(6, 2))) + R.normal(0, 0.3, (600, 2))
 FRAME = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "town": R.choice(list("xyz"), 600)})
-OPTIMIZERS = (vp.GradientDescent, vp.Momentum, vp.Nesterov, vp.RMSProp, vp.Adam, vp.AdamW)
-SCHEDULES = (None, None, vp.Cosine(), vp.OneCycle(), vp.WarmUp(20, vp.Cosine()), vp.Adaptive(0.5, 3))
+OPTIMIZERS = (
+    vp.GradientDescent,
+    vp.Momentum,
+    vp.Nesterov,
+    vp.RMSProp,
+    vp.Adam,
+    vp.AdamW,
+)
+SCHEDULES = (
+    None,
+    None,
+    vp.Cosine(),
+    vp.OneCycle(),
+    vp.WarmUp(20, vp.Cosine()),
+    vp.Adaptive(0.5, 3),
+)
 
 
 def digest_of(values: Any) -> str:
@@ -64,16 +82,36 @@ def digest_of(values: Any) -> str:
     if isinstance(values, list | tuple):
         return hashlib.sha256("".join(map(digest_of, values)).encode()).hexdigest()
     if isinstance(values, np.ndarray):
-        return hashlib.sha256(f"{values.dtype} {values.shape}".encode() + values.tobytes()).hexdigest()
+        return hashlib.sha256(
+            f"{values.dtype} {values.shape}".encode() + values.tobytes()
+        ).hexdigest()
     return repr(values)
 
 
 def all_of(result: vp.TrainingResult) -> list[Any]:
     """Return all of a result but the time."""
     state, history = result.state, result.history
-    curves = ("loss", "validation_loss", "validation_score", "gradient_norm", "step_size")
-    parts = [result.theta, state.theta, state.optimizer, state.schedule, state.early_stopping]
-    return [*parts, result.reason, state.epoch, state.step, *(getattr(history, curve) for curve in curves)]
+    curves = (
+        "loss",
+        "validation_loss",
+        "validation_score",
+        "gradient_norm",
+        "step_size",
+    )
+    parts = [
+        result.theta,
+        state.theta,
+        state.optimizer,
+        state.schedule,
+        state.early_stopping,
+    ]
+    return [
+        *parts,
+        result.reason,
+        state.epoch,
+        state.step,
+        *(getattr(history, curve) for curve in curves),
+    ]
 
 
 def kept(folder: Path | None, name: str) -> vp.Checkpoint | None:
@@ -86,10 +124,21 @@ def follow(state: vp.TrainingState) -> None:
 
 def network(rng: random.Random, width: int) -> vp.Network:
     dropout = [vp.Dropout(0.2)] if rng.random() < 0.5 else []
-    return vp.Network(6, [vp.Dense(width), vp.Tanh(), *dropout, vp.Dense(2)], vp.SquaredError(), vp.L2(1e-5))
+    return vp.Network(
+        6,
+        [vp.Dense(width), vp.Tanh(), *dropout, vp.Dense(2)],
+        vp.SquaredError(),
+        vp.L2(1e-5),
+    )
 
 
-def single(rng: random.Random, folder: Path | None, width: int, epochs: int, callbacks: tuple[Any, ...] = ()) -> Any:
+def single(
+    rng: random.Random,
+    folder: Path | None,
+    width: int,
+    epochs: int,
+    callbacks: tuple[Any, ...] = (),
+) -> Any:
     """Train one network."""
     model, F = network(rng, width), rng.choice([np.float32, np.float64])
     validation = {"validation": (X[500:], T[500:])} if rng.random() < 0.7 else {}
@@ -106,13 +155,24 @@ def single(rng: random.Random, folder: Path | None, width: int, epochs: int, cal
         "epochs": epochs,
         "batch_size": rng.choice([None, 20, 64]),
         "schedule": rng.choice(SCHEDULES),
-        "early_stopping": rule if validation or (rule and rule.monitor == "loss") else None,
+        "early_stopping": (
+            rule if validation or (rule and rule.monitor == "loss") else None
+        ),
         "clip_norm": rng.choice([None, 1.0]),
         "training_loss": rng.choice(["auto", "exact"]),
         "callbacks": callbacks,
         **validation,
     }
-    return all_of(vp.train(model, model.init(1, F), X[:500], T[:500], **settings, checkpoint=kept(folder, "run.npz")))
+    return all_of(
+        vp.train(
+            model,
+            model.init(1, F),
+            X[:500],
+            T[:500],
+            **settings,
+            checkpoint=kept(folder, "run.npz"),
+        )
+    )
 
 
 class Here:
@@ -128,21 +188,41 @@ def population(rng: random.Random, folder: Path | None, workers: Any = None) -> 
     members = []
     for number in range(rng.randrange(60, 120)):
         model = network(rng, rng.choice([4, 8]))
-        rows = rng.choice([{}, {"rows": np.arange(300), "validation_rows": np.arange(300, 600)}])
-        stops = {"early_stopping": vp.EarlyStopping(patience=20)} if rows and rng.random() < 0.5 else {}
+        rows = rng.choice(
+            [{}, {"rows": np.arange(300), "validation_rows": np.arange(300, 600)}]
+        )
+        stops = (
+            {"early_stopping": vp.EarlyStopping(patience=20)}
+            if rows and rng.random() < 0.5
+            else {}
+        )
         optimizer: Any = rng.choice(OPTIMIZERS)(0.005)
-        batch = {"batch_size": 32, "schedule": None if number % 20 else vp.Adaptive(0.5, 3)}
+        batch = {
+            "batch_size": 32,
+            "schedule": None if number % 20 else vp.Adaptive(0.5, 3),
+        }
         if number % 30 == 0:
-            model, optimizer, batch = vp.Network(6, [vp.Dense(4), vp.Dense(2)], vp.SquaredError()), vp.LBFGS(), {}
+            model, optimizer, batch = (
+                vp.Network(6, [vp.Dense(4), vp.Dense(2)], vp.SquaredError()),
+                vp.LBFGS(),
+                {},
+            )
         own: dict[str, Any] = {**rows, **stops, **batch, "seed": number, "epochs": 60}
         members.append(vp.Member(model, model.init(number), optimizer, **own))
-    results = vp.train_population(members, X, T, checkpoint=kept(folder, "members"), workers=workers)
+    results = vp.train_population(
+        members, X, T, checkpoint=kept(folder, "members"), workers=workers
+    )
     return [all_of(result) for result in results]
 
 
 def table(rng: random.Random, folder: Path | None) -> Any:
     """Fit a model to a table."""
-    kind, y = rng.choice([(vp.TabularClassifier, np.where(T[:, 0] > 0, "yes", "no")), (vp.TabularRegressor, T[:, 0])])
+    kind, y = rng.choice(
+        [
+            (vp.TabularClassifier, np.where(T[:, 0] > 0, "yes", "no")),
+            (vp.TabularRegressor, T[:, 0]),
+        ]
+    )
     settings: dict[str, Any] = {"n_estimators": 4, "max_iter": 25, "random_state": 0}
     model = kind(**settings, checkpoint=kept(folder, "table")).fit(FRAME, y)
     thetas = [view.thetas for ensemble in model._ensembles for view in ensemble.views]
@@ -158,8 +238,18 @@ def command(rng: random.Random, folder: Path | None) -> Any:
     own = [] if folder is None else ["--checkpoint", str(folder / "command")]
     for trees in ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor"):
         setattr(baselines, trees, partial(getattr(baselines, trees), max_iter=3))
-    options = ["--seed", str(rng.randrange(9)), "-o", "model.npz", "--force", "--quiet", *own]
-    code = app(["train", "table.csv", "--target", "target", *options], standalone_mode=False)
+    options = [
+        "--seed",
+        str(rng.randrange(9)),
+        "-o",
+        "model.npz",
+        "--force",
+        "--quiet",
+        *own,
+    ]
+    code = app(
+        ["train", "table.csv", "--target", "target", *options], standalone_mode=False
+    )
     if code:
         sys.exit(code)
     assert folder is None or not (folder / "command").exists()
@@ -181,18 +271,37 @@ def estimator(rng: random.Random, folder: Path | None, restarts: int = 1) -> Any
         "callbacks": rng.choice([None, [follow]]),
         "checkpoint": kept(folder, "run" if restarts > 1 else "run.npz"),
     }
-    model: Any = kind(hidden_layer_sizes=(16,), random_state=0, max_iter=300, **settings).fit(X, y)
+    model: Any = kind(
+        hidden_layer_sizes=(16,), random_state=0, max_iter=300, **settings
+    ).fit(X, y)
     state = model._state
-    parts = [model.theta_, model.loss_curve_, model.validation_scores_, model.best_loss_, model.n_iter_, model.t_]
-    return [*parts, state and [state.theta, state.optimizer, state.schedule, state.epoch, state.step]]
+    parts = [
+        model.theta_,
+        model.loss_curve_,
+        model.validation_scores_,
+        model.best_loss_,
+        model.n_iter_,
+        model.t_,
+    ]
+    return [
+        *parts,
+        state
+        and [state.theta, state.optimizer, state.schedule, state.epoch, state.step],
+    ]
 
 
-REGRESSOR = vp.MLPRegressor(hidden_layer_sizes=(8,), random_state=0, max_iter=40, n_iter_no_change=40)
+REGRESSOR = vp.MLPRegressor(
+    hidden_layer_sizes=(8,), random_state=0, max_iter=40, n_iter_no_change=40
+)
 
 
 def ensemble(rng: random.Random, folder: Path | None) -> Any:
     """Fit an ensemble."""
-    settings: dict[str, Any] = {"bootstrap": rng.random() < 0.5, "random_state": 0, "checkpoint": kept(folder, "many")}
+    settings: dict[str, Any] = {
+        "bootstrap": rng.random() < 0.5,
+        "random_state": 0,
+        "checkpoint": kept(folder, "many"),
+    }
     model = vp.MLPEnsembleRegressor(REGRESSOR, 40, **settings).fit(X, T[:, 0])
     return [(own.theta_, own.loss_curve_) for own in model.estimators_]
 
@@ -200,13 +309,26 @@ def ensemble(rng: random.Random, folder: Path | None) -> Any:
 def search(rng: random.Random, folder: Path | None) -> Any:
     """Search settings of a network."""
     grid = [
-        {"mlpregressor__alpha": [1e-4, 1e-2, 1.0], "mlpregressor__learning_rate_init": [0.001, 0.003, 0.01]},
+        {
+            "mlpregressor__alpha": [1e-4, 1e-2, 1.0],
+            "mlpregressor__learning_rate_init": [0.001, 0.003, 0.01],
+        },
         {"mlpregressor__solver": ["lbfgs"], "mlpregressor__alpha": [0.1, 1.0]},
         {"mlpregressor__scoring": ["r2"], "mlpregressor__early_stopping": [True]},
     ]
-    settings: dict[str, Any] = {"cv": 3, "halving": rng.choice([None, 3]), "checkpoint": kept(folder, "many")}
-    found = vp.MLPSearchCV(make_pipeline(StandardScaler(), REGRESSOR), grid, **settings).fit(X, T[:, 0])
-    scores = [values for name, values in sorted(found.cv_results_.items()) if "score" in name and "time" not in name]
+    settings: dict[str, Any] = {
+        "cv": 3,
+        "halving": rng.choice([None, 3]),
+        "checkpoint": kept(folder, "many"),
+    }
+    found = vp.MLPSearchCV(
+        make_pipeline(StandardScaler(), REGRESSOR), grid, **settings
+    ).fit(X, T[:, 0])
+    scores = [
+        values
+        for name, values in sorted(found.cv_results_.items())
+        if "score" in name and "time" not in name
+    ]
     return [*scores, found.best_estimator_[-1].theta_]
 
 
@@ -225,7 +347,9 @@ def in_blocks(rng: random.Random, folder: Path | None) -> Any:
             [
                 None,
                 vp.EarlyStopping(patience=15),
-                vp.EarlyStopping("loss", 1e-4, 10, restore_best=False, compare_to="best"),
+                vp.EarlyStopping(
+                    "loss", 1e-4, 10, restore_best=False, compare_to="best"
+                ),
             ]
         ),
         "validation": (rows[:500], targets[:500]),
@@ -245,7 +369,9 @@ def in_blocks(rng: random.Random, folder: Path | None) -> Any:
 WORKS: dict[str, Callable[[random.Random, Path | None], Any]] = {
     "small networks": partial(single, width=6, epochs=1500),
     "large networks": partial(single, width=20_000, epochs=15),
-    "networks with callbacks": partial(single, width=6, epochs=800, callbacks=(follow,)),
+    "networks with callbacks": partial(
+        single, width=6, epochs=800, callbacks=(follow,)
+    ),
     "populations": population,
     "populations by workers": partial(population, workers=Here()),
     "estimators": estimator,
@@ -256,13 +382,17 @@ WORKS: dict[str, Callable[[random.Random, Path | None], Any]] = {
     "the command": command,
     "rows in blocks": in_blocks,
 }
-"""The works: each trains something that its random numbers decide, kept in a folder or not, and returns the result."""
+"""The works: each trains something that its random numbers decide, kept in a folder
+or not, and returns the result.
+"""
 
 
 def die_inside_a_write(rng: random.Random) -> None:
     """Kill this process in one of its next writes: after an array, before the file is synced, or as it is renamed."""
     left, is_after = [rng.randrange(1, 8)], rng.random() < 0.5
-    owner, name = rng.choice([(container.npy, "write_array"), (os, "fsync"), (os, "replace")])
+    owner, name = rng.choice(
+        [(container.npy, "write_array"), (os, "fsync"), (os, "replace")]
+    )
     call = getattr(owner, name)
 
     def dying(*arguments: Any, **named: Any) -> Any:
@@ -280,7 +410,9 @@ def die_inside_a_write(rng: random.Random) -> None:
 def fill_the_disk(rng: random.Random) -> None:
     """Let this process write no file larger than some bytes."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (rng.randrange(200, 20_000), resource.RLIM_INFINITY))
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (rng.randrange(200, 20_000), resource.RLIM_INFINITY)
+    )
 
 
 def leave(number: int, frame: Any) -> None:
@@ -288,7 +420,9 @@ def leave(number: int, frame: Any) -> None:
     sys.exit(RAISED)
 
 
-def child(work: Callable[[], Any], out: Path, prepare: Callable[[], None] = lambda: None) -> int:
+def child(
+    work: Callable[[], Any], out: Path, prepare: Callable[[], None] = lambda: None
+) -> int:
     """Start the work in a process of its own, which writes the digest of its result; return the process's number."""
     number = os.fork()
     if number:
@@ -309,7 +443,13 @@ def child(work: Callable[[], Any], out: Path, prepare: Callable[[], None] = lamb
         code = int(end.code or 0)
     except BaseException as error:
         causes = [error, error.__cause__, error.__context__]
-        code = FULL if any(isinstance(each, OSError) and each.errno in (27, 28) for each in causes) else 1
+        code = (
+            FULL
+            if any(
+                isinstance(each, OSError) and each.errno in (27, 28) for each in causes
+            )
+            else 1
+        )
         code = IN_USE if "is in use by process" in str(error) else code
         traceback.print_exc()
     finally:
@@ -319,7 +459,11 @@ def child(work: Callable[[], Any], out: Path, prepare: Callable[[], None] = lamb
 
 def ended(name: str, seed: int) -> Counter[str]:
     """End a work and let it go on until it ends by itself; return the number of ends by kind."""
-    rng, counts, out = random.Random(f"{name} {seed}"), Counter[str](), Path("digest").absolute()
+    rng, counts, out = (
+        random.Random(f"{name} {seed}"),
+        Counter[str](),
+        Path("digest").absolute(),
+    )
     folder, began = Path("checkpoint").absolute(), time.perf_counter()
     folder.mkdir()
 
@@ -332,7 +476,12 @@ def ended(name: str, seed: int) -> Counter[str]:
     assert code_of(child(partial(work, None), out)) == 0, Path(f"{out}.log").read_text()
     whole, seconds = out.read_text(), time.perf_counter() - began
     for turn in range(MOST + 1):
-        kinds = [*["killed", "killed inside a write"] * 2, "SIGTERM", "exception", "full disk"]
+        kinds = [
+            *["killed", "killed inside a write"] * 2,
+            "SIGTERM",
+            "exception",
+            "full disk",
+        ]
         kind = rng.choice(kinds) if turn < MOST else "undisturbed"
         after, is_double = rng.uniform(0.02, 1.0) * seconds, rng.random() < 0.2
         prepare: dict[str, Callable[[], Any]] = {
@@ -344,7 +493,9 @@ def ended(name: str, seed: int) -> Counter[str]:
         if is_double:
             time.sleep(after / 2)
             code = code_of(child(work, Path("second").absolute()))
-            assert code in (IN_USE, 0) or (name == "the command" and code == 2), Path("second.log").read_text()
+            assert code in (IN_USE, 0) or (name == "the command" and code == 2), Path(
+                "second.log"
+            ).read_text()
             counts["a second process was told"] += code != 0
         if kind in ("killed", "SIGTERM"):
             time.sleep(0 if is_double else after)
@@ -352,10 +503,14 @@ def ended(name: str, seed: int) -> Counter[str]:
         code = code_of(number)
         for path in folder.rglob("*.npz"):
             container.read(path)
-        if code in ENDS.get(kind, ()) or (name == "the command" and code == 1 and kind == "full disk"):
+        if code in ENDS.get(kind, ()) or (
+            name == "the command" and code == 1 and kind == "full disk"
+        ):
             counts[kind] += 1
         else:
-            assert code == 0, f"{name} {seed}, {kind}: {code} {Path(f'{out}.log').read_text()}"
+            assert code == 0, (
+                f"{name} {seed}, {kind}: {code} {Path(f'{out}.log').read_text()}"
+            )
             assert out.read_text() == whole, f"{name} {seed} has other bits"
             counts["trainings"] += 1
             left = [*folder.rglob("*.unfinished"), *folder.rglob("*.lock")]

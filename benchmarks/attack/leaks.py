@@ -51,22 +51,49 @@ def another() -> None:
 
 KINDS: dict[str, tuple[int, Callable[[], Any]]] = {
     "train": (1, lambda: vp.train(NET, THETA, X, T, **OPTIONS)),
-    "full batches": (1, lambda: vp.train(NET, THETA, X, T, optimizer=vp.Adam(), epochs=2)),
+    "full batches": (
+        1,
+        lambda: vp.train(NET, THETA, X, T, optimizer=vp.Adam(), epochs=2),
+    ),
     "L-BFGS": (1, lambda: vp.train(NET, THETA, X, T, optimizer=vp.LBFGS(), epochs=2)),
     "sparse": (1, lambda: vp.train(SparseNetwork(NET), THETA, SPARSE, T, **OPTIONS)),
-    "selected": (1, lambda: vp.train(NET, THETA, Selection(X, np.arange(9), Scaling(X[0], X[1])), T, **OPTIONS)),
-    "callback": (1, lambda: vp.train(NET, THETA, X, T, callbacks=[lambda state: None], **OPTIONS)),
+    "selected": (
+        1,
+        lambda: vp.train(
+            NET, THETA, Selection(X, np.arange(9), Scaling(X[0], X[1])), T, **OPTIONS
+        ),
+    ),
+    "callback": (
+        1,
+        lambda: vp.train(NET, THETA, X, T, callbacks=[lambda state: None], **OPTIONS),
+    ),
     "diverging": (1, diverging),
     "refused": (1, refused),
-    "population": (2, lambda: vp.train_population([vp.Member(NET, THETA, **OPTIONS)] * 4, X, T)),
+    "population": (
+        2,
+        lambda: vp.train_population([vp.Member(NET, THETA, **OPTIONS)] * 4, X, T),
+    ),
     "classifier": (2, lambda: vp.MLPClassifier(**SMALL).fit(X, t).predict(X)),
-    "early stopping": (4, lambda: vp.MLPClassifier(**SMALL, early_stopping=True).fit(X, t)),
-    "sparse classifier": (2, lambda: vp.MLPClassifier(**SMALL).fit(SPARSE, t).predict(SPARSE)),
-    "search": (20, lambda: vp.MLPSearchCV(vp.MLPClassifier(**SMALL), {"alpha": [0.1, 1]}, cv=2).fit(X, t)),
+    "early stopping": (
+        4,
+        lambda: vp.MLPClassifier(**SMALL, early_stopping=True).fit(X, t),
+    ),
+    "sparse classifier": (
+        2,
+        lambda: vp.MLPClassifier(**SMALL).fit(SPARSE, t).predict(SPARSE),
+    ),
+    "search": (
+        20,
+        lambda: vp.MLPSearchCV(
+            vp.MLPClassifier(**SMALL), {"alpha": [0.1, 1]}, cv=2
+        ).fit(X, t),
+    ),
     "scaled search": (
         40,
         lambda: vp.MLPSearchCV(
-            make_pipeline(StandardScaler(), vp.MLPClassifier(**SMALL)), {"mlpclassifier__alpha": [0.1, 1]}, cv=2
+            make_pipeline(StandardScaler(), vp.MLPClassifier(**SMALL)),
+            {"mlpclassifier__alpha": [0.1, 1]},
+            cv=2,
         ).fit(X, t),
     ),
     "40 networks": (10, another),
@@ -89,7 +116,9 @@ def leaves_nothing(name: str, count: int = COUNT) -> None:
         for _ in range(max(count // fewer // 2, 2)):
             work()
         gc.collect()
-        used.append((resident(), threading.active_count(), len(os.listdir("/proc/self/fd"))))
+        used.append(
+            (resident(), threading.active_count(), len(os.listdir("/proc/self/fd")))
+        )
     (memory, *before), (after, *now) = used
     assert after - memory < MOST, f"{name}: {(after - memory) / 2**20:.1f} MiB more"
     assert before == now, f"{name}: threads and files {before} became {now}"
@@ -97,4 +126,6 @@ def leaves_nothing(name: str, count: int = COUNT) -> None:
 
 def resident() -> int:
     """Return the bytes of memory in use."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf(
+        "SC_PAGE_SIZE"
+    )

@@ -36,7 +36,14 @@ def attack(rng: np.random.Generator) -> None:
     for thread in threads:
         thread.start()
     try:
-        for kind in rng.permutation(["fork", "forks", "pool of threads", one(rng, ["spawn", "joblib", "population"])]):
+        for kind in rng.permutation(
+            [
+                "fork",
+                "forks",
+                "pool of threads",
+                one(rng, ["spawn", "joblib", "population"]),
+            ]
+        ):
             found = together(str(kind), fits, rng)
             assert found == expected, f"{kind}: bits differ"
     finally:
@@ -55,7 +62,9 @@ def together(kind: str, fits: list[Fit], rng: np.random.Generator) -> list[bytes
         with ThreadPoolExecutor(4) as pool:
             return list(pool.map(bits, fits))
     if kind == "joblib":
-        found: Any = joblib.Parallel(n_jobs=2, timeout=LONGEST)(joblib.delayed(bits)(drawn) for drawn in fits)
+        found: Any = joblib.Parallel(n_jobs=2, timeout=LONGEST)(
+            joblib.delayed(bits)(drawn) for drawn in fits
+        )
         return list(found)
     if kind == "forks":
         return [forked(drawn) for drawn in fits]

@@ -1,9 +1,10 @@
 """Ctrl-C and SIGTERM at random moments of commands: ``python benchmarks/attack/signals.py SEED COUNT``.
 
-A process runs a command, and gets one or two signals at random moments from its start to its end. It must end with the
-documented exit code and one sentence, without a traceback and without unfinished files. The same command must then
-succeed; with a checkpoint, the model must have the bits of an uninterrupted run. The program prints the number of ends
-by command and exit code, or ends with an error.
+A process runs a command, and gets one or two signals at random moments from its start
+to its end. It must end with the documented exit code and one sentence, without a
+traceback and without unfinished files. The same command must then succeed; with a
+checkpoint, the model must have the bits of an uninterrupted run. The program prints the
+number of ends by command and exit code, or ends with an error.
 """
 
 import json
@@ -32,7 +33,13 @@ TRAIN = ["train", "people.csv", "--target", "buys", *FAST, "-o", "new.npz"]
 COMMANDS = {
     "train": [*TRAIN, "--force"],
     "train with a checkpoint": [*TRAIN, "--checkpoint", "run", "--quiet"],
-    "train with a checkpoint and a report": [*TRAIN, "--checkpoint", "run", "--report", "new.html"],
+    "train with a checkpoint and a report": [
+        *TRAIN,
+        "--checkpoint",
+        "run",
+        "--report",
+        "new.html",
+    ],
     "predict": ["predict", "old.npz", "people.csv", "-o", "new.csv", "--force"],
     "evaluate": ["evaluate", "old.npz", "people.csv"],
     "explain": ["explain", "old.npz", "people.csv", "--row", "7"],
@@ -47,8 +54,14 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 def started(command: list[str], folder: Path) -> subprocess.Popen[str]:
     """Start a command that does not ignore Ctrl-C, as shells' background processes do."""
     code = "import sys; from vecprop.app import main; sys.argv[0] = 'vecprop'; main()"
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([sys.executable, "-c", code, *command], cwd=folder, text=True, **pipes)
+    pipes = {
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *command], cwd=folder, text=True, **pipes
+    )
 
 
 def fresh(folder: Path, prepared: Path) -> Path:
@@ -61,7 +74,9 @@ def prepare(folder: Path) -> Path:
     """Write a table, and train a model on it."""
     rng = np.random.default_rng(0)
     age = rng.integers(20, 80, 200)
-    table = pd.DataFrame({"age": age, "town": rng.choice(["Rome", "Oslo", "Lima"], 200)})
+    table = pd.DataFrame(
+        {"age": age, "town": rng.choice(["Rome", "Oslo", "Lima"], 200)}
+    )
     table["buys"] = np.where(age + rng.normal(0, 5, 200) > 50, "yes", "no")
     folder.mkdir()
     table.to_csv(folder / "people.csv", index=False)
@@ -87,18 +102,29 @@ def strike(name: str, seconds: float, rng: random.Random, folder: Path) -> int:
         time.sleep(max(moment - (time.perf_counter() - began), 0))
         process.send_signal(number)
     out, said = process.communicate(timeout=120)
-    case = f"{name}, {number.name} after {moments} of {seconds:.2f} s: exit code {process.returncode}\n{out}\n{said}"
+    case = (
+        f"{name}, {number.name} after {moments} of {seconds:.2f} s: exit code"
+        f" {process.returncode}\n{out}\n{said}"
+    )
     assert process.returncode in (0, CODES[number]), case
-    assert not re.search(r"Traceback|Exception ignored|bug in vecprop|Error", said), case
+    assert not re.search(r"Traceback|Exception ignored|bug in vecprop|Error", said), (
+        case
+    )
     if process.returncode:
         assert len(re.findall("^Interrupted", said, re.MULTILINE)) == 1, case
     if process.returncode or name == "evaluate":
         again = started(COMMANDS[name], folder)
         out, said = again.communicate()
-        assert again.returncode == 0, f"{case}\nagain: exit code {again.returncode}\n{out}\n{said}"
+        assert again.returncode == 0, (
+            f"{case}\nagain: exit code {again.returncode}\n{out}\n{said}"
+        )
     if name.startswith("train"):
         assert bits(folder / "new.npz") == bits(folder / "old.npz"), case
-    left = [path for path in folder.rglob("*") if path.name == "run" or path.name.endswith((".unfinished", ".lock"))]
+    left = [
+        path
+        for path in folder.rglob("*")
+        if path.name == "run" or path.name.endswith((".unfinished", ".lock"))
+    ]
     assert not left, f"{case}\nleft: {left}"
     return process.returncode
 

@@ -51,7 +51,10 @@ def odd(dense: np.ndarray, rng: np.random.Generator) -> Any:
     values = dense[row, column]
     if len(values) and rng.random() < 0.5:  # entries that sum to one
         again = rng.integers(0, len(values), len(values) // 3 + 1)
-        row, column = np.concatenate([row, row[again]]), np.concatenate([column, column[again]])
+        row, column = (
+            np.concatenate([row, row[again]]),
+            np.concatenate([column, column[again]]),
+        )
         extra = rng.normal(size=len(again)).astype(values.dtype)
         np.add.at(dense, (row[len(values) :], column[len(values) :]), extra)
         values = np.concatenate([values, extra])
@@ -65,7 +68,10 @@ def odd(dense: np.ndarray, rng: np.random.Generator) -> Any:
     starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(dense)))])
     words = one(rng, [np.int32, np.int64])
     form = one(rng, [sparse.csr_matrix, sparse.csr_array])
-    X = form((values[order], column[order].astype(words), starts.astype(words)), shape=dense.shape)
+    X = form(
+        (values[order], column[order].astype(words), starts.astype(words)),
+        shape=dense.shape,
+    )
     if rng.random() < 0.3:
         for part in (X.data, X.indices, X.indptr):
             part.flags.writeable = False
@@ -74,7 +80,9 @@ def odd(dense: np.ndarray, rng: np.random.Generator) -> Any:
 
 def digest(X: Any) -> str:
     """Return what X consists of."""
-    return json.dumps([X.data.tolist(), X.indices.tolist(), X.indptr.tolist(), str(X.indices.dtype)])
+    return json.dumps(
+        [X.data.tolist(), X.indices.tolist(), X.indptr.tolist(), str(X.indices.dtype)]
+    )
 
 
 def dense_too(drawn: Fit, dense: np.ndarray, rng: np.random.Generator) -> None:
@@ -93,7 +101,13 @@ def dense_too(drawn: Fit, dense: np.ndarray, rng: np.random.Generator) -> None:
     )
     for one_, other in zip(found, expected, strict=True):
         largest = max(np.abs(other).max(initial=0), 1e-6)
-        np.testing.assert_allclose(one_ / largest, other / largest, rtol=near, atol=near, err_msg="sparse and dense")
+        np.testing.assert_allclose(
+            one_ / largest,
+            other / largest,
+            rtol=near,
+            atol=near,
+            err_msg="sparse and dense",
+        )
 
 
 def estimated(dense: np.ndarray, rng: np.random.Generator) -> None:
@@ -113,12 +127,19 @@ def estimated(dense: np.ndarray, rng: np.random.Generator) -> None:
         "early_stopping": bool(rows > 60 and rng.random() < 0.4),
     }
     model = one(rng, [vp.MLPClassifier, vp.MLPRegressor])(**settings)
-    fits = [fitted(model, form(dense), y) for form in (sparse.csr_array, one(rng, FORMS))]
+    fits = [
+        fitted(model, form(dense), y) for form in (sparse.csr_array, one(rng, FORMS))
+    ]
     np.testing.assert_array_equal(*fits, err_msg="forms")
     if not fits[0].size:
         return
-    predictions = [model.predict(X) for X in (dense, sparse.csr_matrix(dense), one(rng, FORMS)(dense))]
-    np.testing.assert_array_equal(predictions[1], predictions[2], err_msg="predictions of forms")
+    predictions = [
+        model.predict(X)
+        for X in (dense, sparse.csr_matrix(dense), one(rng, FORMS)(dense))
+    ]
+    np.testing.assert_array_equal(
+        predictions[1], predictions[2], err_msg="predictions of forms"
+    )
     if isinstance(model, vp.MLPRegressor):
         near = 1e-3 if model.theta_.dtype == np.float32 else 1e-9
         np.testing.assert_allclose(predictions[0], predictions[1], rtol=near, atol=near)
@@ -140,9 +161,15 @@ def damaged(drawn: Fit, dense: np.ndarray, rng: np.random.Generator) -> None:
     if not X.nnz:
         return
     place = int(rng.integers(X.nnz))
-    row, column = int(np.searchsorted(X.indptr, place, side="right")) - 1, int(X.indices[place])
+    row, column = (
+        int(np.searchsorted(X.indptr, place, side="right")) - 1,
+        int(X.indices[place]),
+    )
     kind = one(rng, ["nan", "inf", "column", "negative column", "starts"])
-    words = {"nan": f"row {row}, column {column} is nan", "inf": f"row {row}, column {column} is inf"}
+    words = {
+        "nan": f"row {row}, column {column} is nan",
+        "inf": f"row {row}, column {column} is inf",
+    }
     if kind in ("nan", "inf"):
         X.data[place] = float(kind)
     elif kind == "starts":
@@ -151,7 +178,15 @@ def damaged(drawn: Fit, dense: np.ndarray, rng: np.random.Generator) -> None:
         X.indices[place] = X.shape[1] if kind == "column" else -1
     for engine in ("compiled", "reference"):
         try:
-            vp.train(drawn.network, drawn.theta, X, drawn.T, optimizer=vp.Adam(), epochs=1, engine=engine)
+            vp.train(
+                drawn.network,
+                drawn.theta,
+                X,
+                drawn.T,
+                optimizer=vp.Adam(),
+                epochs=1,
+                engine=engine,
+            )
             said = "nothing"
         except ValueError as error:
             said = str(error)

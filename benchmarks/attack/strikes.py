@@ -1,8 +1,10 @@
 """Interruptions at random moments: ``python benchmarks/attack/strikes.py SEED COUNT``.
 
-Handlers of a signal that raise, Ctrl-C pressed once or several times, and exceptions that another thread sets, one or
-several. After each, the exception must have reached the caller, no thread may run, handlers must be as before, and what
-is done again must have the same bits. It prints the number of interruptions by work and kind, or ends with an error.
+Handlers of a signal that raise, Ctrl-C pressed once or several times, and exceptions
+that another thread sets, one or several. After each, the exception must have reached
+the caller, no thread may run, handlers must be as before, and what is done again must
+have the same bits. It prints the number of interruptions by work and kind, or ends with
+an error.
 """
 
 import ctypes
@@ -68,7 +70,11 @@ class Striker:
     def __init__(self, kind: str, delays: list[float], is_final: bool) -> None:
         self.kind, self.delays, self.is_armed = kind, delays, True
         self.raised_in = ""
-        self.error = Final if is_final else {"alarm": Alarm, "time-out": SoftLimit}.get(kind, Set)
+        self.error = (
+            Final
+            if is_final
+            else {"alarm": Alarm, "time-out": SoftLimit}.get(kind, Set)
+        )
         signal.signal(signal.SIGALRM, self.alarm)
         self.thread = threading.Thread(target=self.strike, daemon=True)
 
@@ -84,9 +90,14 @@ class Striker:
             if not self.is_armed:
                 return
             if self.kind == "set":
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(main), ctypes.py_object(self.error))
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(main), ctypes.py_object(self.error)
+                )
             else:
-                os.kill(os.getpid(), signal.SIGINT if self.kind == "Ctrl-C" else signal.SIGALRM)
+                os.kill(
+                    os.getpid(),
+                    signal.SIGINT if self.kind == "Ctrl-C" else signal.SIGALRM,
+                )
 
     def disarm(self) -> None:
         self.is_armed = False
@@ -95,8 +106,15 @@ class Striker:
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(600, 30))
 t = RNG.integers(0, 3, 600)
-THIN = vp.Network(30, [vp.Dense(20), vp.ReLU(), vp.Dropout(0.2), vp.Dense(3)], vp.SoftmaxCrossEntropy(), vp.L2(1e-4))
-WIDE = vp.Network(400, [vp.Dense(300), vp.Tanh(), vp.Dense(3)], vp.SoftmaxCrossEntropy())
+THIN = vp.Network(
+    30,
+    [vp.Dense(20), vp.ReLU(), vp.Dropout(0.2), vp.Dense(3)],
+    vp.SoftmaxCrossEntropy(),
+    vp.L2(1e-4),
+)
+WIDE = vp.Network(
+    400, [vp.Dense(300), vp.Tanh(), vp.Dense(3)], vp.SoftmaxCrossEntropy()
+)
 WIDE_X = RNG.normal(size=(600, 400))
 MODEL: dict[str, Any] = {"hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 8}
 
@@ -108,25 +126,44 @@ class Works:
         import pandas as pd
 
         self.path = folder / "model.npz"
-        self.table = pd.DataFrame(X[:200, :3], columns=list("abc")).assign(kind=t[:200].astype(str), y=t[:200] > 0)
+        self.table = pd.DataFrame(X[:200, :3], columns=list("abc")).assign(
+            kind=t[:200].astype(str), y=t[:200] > 0
+        )
         self.fitted = vp.MLPClassifier(**MODEL).fit(X, t)
         self.begun = vp.MLPClassifier(**MODEL).partial_fit(X, t, classes=[0, 1, 2])
         self.predictor = vp.compile(WIDE).predictor(WIDE.init(0))
         self.rows = RNG.normal(size=(20_000, 400))
         vp.save(self.fitted, self.path)
 
-    def trained(self, network: vp.Network, inputs: Any, epochs: int, **settings: Any) -> tuple[Any, bool]:
+    def trained(
+        self, network: vp.Network, inputs: Any, epochs: int, **settings: Any
+    ) -> tuple[Any, bool]:
         settings = {"optimizer": vp.Adam(), **settings}
-        result = vp.train(network, network.init(0), inputs, t, epochs=epochs, **settings)
+        result = vp.train(
+            network, network.init(0), inputs, t, epochs=epochs, **settings
+        )
         was_interrupted = result.reason == "interrupted"
         if was_interrupted:  # it goes on to the bit, though it may be struck again
             result = vp.train(
-                network, result.theta, inputs, t, epochs=epochs - result.state.epoch, **settings, state=result.state
+                network,
+                result.theta,
+                inputs,
+                t,
+                epochs=epochs - result.state.epoch,
+                **settings,
+                state=result.state,
             )
         return [result.theta], was_interrupted
 
     def batches(self) -> Any:
-        return self.trained(THIN, X, 10, batch_size=32, validation=(X, t), early_stopping=vp.EarlyStopping(patience=50))
+        return self.trained(
+            THIN,
+            X,
+            10,
+            batch_size=32,
+            validation=(X, t),
+            early_stopping=vp.EarlyStopping(patience=50),
+        )
 
     def full_batches(self) -> Any:
         return self.trained(THIN, X, 100)
@@ -138,28 +175,41 @@ class Works:
         return self.trained(THIN, X, 5, batch_size=100, callbacks=[lambda state: None])
 
     def reference(self) -> Any:
-        return self.trained(THIN, X, 2, batch_size=100, engine="reference", validation=(X, t))
+        return self.trained(
+            THIN, X, 2, batch_size=100, engine="reference", validation=(X, t)
+        )
 
     def lbfgs(self) -> Any:
         result = vp.train(WIDE, WIDE.init(0), WIDE_X, t, optimizer=vp.LBFGS(), epochs=3)
         return [result.theta], result.reason == "interrupted"
 
     def population(self) -> Any:
-        members = [vp.Member(THIN, THIN.init(k), vp.Adam(), epochs=5, batch_size=50, seed=k) for k in range(5)]
+        members = [
+            vp.Member(THIN, THIN.init(k), vp.Adam(), epochs=5, batch_size=50, seed=k)
+            for k in range(5)
+        ]
         results = vp.train_population(members, X, t)
-        return [result.theta for result in results], any(result.reason == "interrupted" for result in results)
+        return [result.theta for result in results], any(
+            result.reason == "interrupted" for result in results
+        )
 
     def classifier(self) -> Any:
         return [vp.MLPClassifier(**MODEL).fit(X, t).theta_], False
 
     def regressor(self) -> Any:
-        model = vp.MLPRegressor(**MODEL, early_stopping=True, n_restarts=2).fit(X, X[:, 0])
+        model = vp.MLPRegressor(**MODEL, early_stopping=True, n_restarts=2).fit(
+            X, X[:, 0]
+        )
         return [model.theta_], False
 
     def sparse_rows(self) -> Any:
-        model = vp.MLPEnsembleRegressor(vp.MLPRegressor(**MODEL), n_estimators=3, n_jobs=2, random_state=0)
+        model = vp.MLPEnsembleRegressor(
+            vp.MLPRegressor(**MODEL), n_estimators=3, n_jobs=2, random_state=0
+        )
         model.fit(sparse.csr_matrix(X[:200]), X[:200, 0])
-        return [member.theta_ for member in model.estimators_ if hasattr(member, "theta_")], False
+        return [
+            member.theta_ for member in model.estimators_ if hasattr(member, "theta_")
+        ], False
 
     def partial_fit(self) -> Any:
         import copy
@@ -170,11 +220,18 @@ class Works:
         return [self.fitted.predict_proba(X), self.predictor(self.rows)], False
 
     def search(self) -> Any:
-        search = vp.MLPSearchCV(vp.MLPClassifier(**MODEL), {"alpha": [1e-4, 1e-2]}, cv=2, error_score="raise")
+        search = vp.MLPSearchCV(
+            vp.MLPClassifier(**MODEL),
+            {"alpha": [1e-4, 1e-2]},
+            cv=2,
+            error_score="raise",
+        )
         return [search.fit(X, t).cv_results_["mean_test_score"]], False
 
     def ensemble(self) -> Any:
-        model = vp.MLPEnsembleClassifier(vp.MLPClassifier(**MODEL), n_estimators=3, random_state=0).fit(X, t)
+        model = vp.MLPEnsembleClassifier(
+            vp.MLPClassifier(**MODEL), n_estimators=3, random_state=0
+        ).fit(X, t)
         return [member.theta_ for member in model.estimators_], False
 
     def saved(self) -> Any:
@@ -189,15 +246,23 @@ class Works:
         return [np.array(report.passed)], False
 
     def tables(self) -> Any:
-        model = vp.TabularClassifier("y", n_estimators=2, max_iter=3, hidden_layer_sizes=4, random_state=0)
-        return [model.fit(self.table).predict_proba(self.table)], any("interrupted" in note for note in model.notes_)
+        model = vp.TabularClassifier(
+            "y", n_estimators=2, max_iter=3, hidden_layer_sizes=4, random_state=0
+        )
+        return [model.fit(self.table).predict_proba(self.table)], any(
+            "interrupted" in note for note in model.notes_
+        )
 
     def kernels(self) -> Any:
         from numba import types
 
         name = f"attack_{os.getpid()}_{time.monotonic_ns()}"
-        address = Kernel(_twice, float, name, types.float64(types.float64), factor=2.0).address()
-        return [np.array(ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(address)(21.0))], False
+        address = Kernel(
+            _twice, float, name, types.float64(types.float64), factor=2.0
+        ).address()
+        return [
+            np.array(ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(address)(21.0))
+        ], False
 
 
 factor = 1.0
@@ -212,7 +277,9 @@ RARE = {"kernels": 0.1, "tables": 0.3, "search": 0.5}
 
 
 FOREIGN = ("gradients", "loaded")
-"""Works in which every Exception is part of the answer: of a user's formulas, or of a file that may be damaged."""
+"""Works in which every Exception is part of the answer: of a user's formulas, or of
+a file that may be damaged.
+"""
 
 
 def ticks() -> dict[str, int]:
@@ -220,7 +287,12 @@ def ticks() -> dict[str, int]:
     found = {}
     for task in os.listdir("/proc/self/task"):
         try:
-            fields = Path("/proc/self/task", task, "stat").read_text().rpartition(")")[2].split()
+            fields = (
+                Path("/proc/self/task", task, "stat")
+                .read_text()
+                .rpartition(")")[2]
+                .split()
+            )
         except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
             continue
         if int(task) != threading.main_thread().native_id:
@@ -245,7 +317,12 @@ def is_quiet() -> bool:
     return all(used == before.get(task, used) for task, used in ticks().items())
 
 
-def struck(work: Callable[[], Any], striker: Striker, expected: list[np.ndarray], said: list[str]) -> str:
+def struck(
+    work: Callable[[], Any],
+    striker: Striker,
+    expected: list[np.ndarray],
+    said: list[str],
+) -> str:
     """Do a work until a strike ends it, or Python ignores one in a finalizer; return how that was seen, or "lost"."""
     ends = time.monotonic() + LONGEST
     try:
@@ -254,8 +331,12 @@ def struck(work: Callable[[], Any], striker: Striker, expected: list[np.ndarray]
             found, was_interrupted = work()
             if was_interrupted or said:
                 return said[0] if said else "result"
-            assert all(map(np.array_equal, found, expected)), f"{work.__name__}, {striker.kind}: other bits"
-            assert len(found) == len(expected), f"{work.__name__}, {striker.kind}: something is missing"
+            assert all(map(np.array_equal, found, expected)), (
+                f"{work.__name__}, {striker.kind}: other bits"
+            )
+            assert len(found) == len(expected), (
+                f"{work.__name__}, {striker.kind}: something is missing"
+            )
     except STRIKES as error:
         return type(error).__name__
     return "lost"
@@ -273,11 +354,16 @@ def attack(seed: int, count: int) -> dict[str, int]:
     sys.unraisablehook = ignored
     warnings.filterwarnings("always", message="Training interrupted")
     warnings.showwarning = lambda message, *rest, **more: said.append(str(message))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
+    # a shell's background ignores it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     draw, outcomes = random.Random(seed), Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
         works = Works(Path(folder))
-        names = [name for name in vars(Works) if name not in ("__init__", "trained") and name[0] != "_"]
+        names = [
+            name
+            for name in vars(Works)
+            if name not in ("__init__", "trained") and name[0] != "_"
+        ]
         expected, seconds = {}, {}
         for name in names:
             getattr(works, name)()
@@ -286,11 +372,18 @@ def attack(seed: int, count: int) -> dict[str, int]:
             seconds[name] = time.monotonic() - began
         for number in range(count):
             (name,) = draw.choices(names, [RARE.get(name, 1) for name in names])
-            kind, times = draw.choice(["alarm", "time-out", "Ctrl-C", "set"]), draw.choice([1, 1, 2, 3])
-            delays = [draw.uniform(0, seconds[name]), *(draw.uniform(0, 0.005) for _ in range(times - 1))]
+            kind, times = (
+                draw.choice(["alarm", "time-out", "Ctrl-C", "set"]),
+                draw.choice([1, 1, 2, 3]),
+            )
+            delays = [
+                draw.uniform(0, seconds[name]),
+                *(draw.uniform(0, 0.005) for _ in range(times - 1)),
+            ]
             striker = Striker(kind, delays, is_final=name in FOREIGN)
             said.clear()
-            ends = [striker.disarm, striker.thread.join, partial(time.sleep, 0.002)]  # then no strike is on its way
+            # then no strike is on its way
+            ends = [striker.disarm, striker.thread.join, partial(time.sleep, 0.002)]
             try:
                 seen = struck(getattr(works, name), striker, expected[name], said)
             except STRIKES:  # a second one, between two calls of this program
@@ -302,7 +395,10 @@ def attack(seed: int, count: int) -> dict[str, int]:
                         ends.pop(0)
                 except STRIKES:
                     pass
-            what = f"{number}: {name}, {kind} after {delays}, {seen}, raised in {striker.raised_in}"
+            what = (
+                f"{number}: {name}, {kind} after {delays}, {seen}, raised in"
+                f" {striker.raised_in}"
+            )
             assert seen != "lost", what
             assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, what
             assert soon(is_quiet), what
@@ -310,11 +406,17 @@ def attack(seed: int, count: int) -> dict[str, int]:
             assert threads._users == 0, what
             assert len(threads._idle) <= 16, what
             if name == "saved":
-                assert np.array_equal(vp.load(works.path).theta_, expected[name][0]), what
-                assert soon(lambda: not list(works.path.parent.glob(".*.unfinished"))), what
+                assert np.array_equal(vp.load(works.path).theta_, expected[name][0]), (
+                    what
+                )
+                assert soon(
+                    lambda: not list(works.path.parent.glob(".*.unfinished"))
+                ), what
             again = draw.choice([name, "batches"])
             if again not in RARE:
-                assert all(map(np.array_equal, getattr(works, again)()[0], expected[again])), what
+                assert all(
+                    map(np.array_equal, getattr(works, again)()[0], expected[again])
+                ), what
             outcomes[f"{name}: {kind}"] += 1
             outcomes["ignored by Python"] += seen == "ignored by Python"
         outcomes["threads that are left"] = len(os.listdir("/proc/self/task")) - 1

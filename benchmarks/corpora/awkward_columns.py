@@ -15,16 +15,30 @@ SECONDS: Any = (u % 24) * 3600 + (u % 60) * 60
 
 TIMES: list[tuple[Any, Any]] = [
     ([dt.time(i % 24, i % 60) for i in u], SECONDS),
-    (pd.arrays.ArrowExtensionArray._from_sequence([dt.time(i % 24, i % 60) for i in u]), SECONDS),
+    (
+        pd.arrays.ArrowExtensionArray._from_sequence(
+            [dt.time(i % 24, i % 60) for i in u]
+        ),
+        SECONDS,
+    ),
     (pd.to_timedelta(u * 37, unit="min"), u * 2220),
     (np.array([dt.timedelta(minutes=int(i)) for i in u], object), u * 60),
     ([f"{i % 24}:{i % 60:02d}" for i in u], SECONDS),
     ([f"{i % 24:02d}:{i % 60:02d}:30" for i in u], SECONDS + 30),
-    ([f"{(i % 24) % 12 or 12}:{i % 60:02d} {'pm' if i % 24 > 11 else 'AM'}" for i in u], SECONDS),
+    (
+        [
+            f"{(i % 24) % 12 or 12}:{i % 60:02d} {'pm' if i % 24 > 11 else 'AM'}"
+            for i in u
+        ],
+        SECONDS,
+    ),
     ([f"{i % 24}h {i % 60}min" for i in u], SECONDS),
     ([f"{i % 24} hours and {i % 60} minutes" for i in u], SECONDS),
     ([f"PT{i % 24}H{i % 60}M" for i in u], SECONDS),
-    ([f"{i} h" if i % 2 else f"{i} min" for i in u], [3600 * i if i % 2 else 60 * i for i in u]),
+    (
+        [f"{i} h" if i % 2 else f"{i} min" for i in u],
+        [3600 * i if i % 2 else 60 * i for i in u],
+    ),
     ([f"-{i} days 01:00:00" for i in u + 1], [-86400 * i - 3600 for i in u + 1]),
 ]
 """Times and durations, and the seconds that they are."""
@@ -58,21 +72,42 @@ NOTED: list[tuple[Any, str]] = [
     ([f"{i} years {i % 12} months" for i in u], "most values contain digits"),
     ([f"{i}°{i}'30\"N" for i in u], "most values contain digits"),
     (["yes", "Yes", "no"] * 20, "'yes' and 'Yes' differ only in case or spaces"),
-    (["Köln", "Ko\u0308ln", "Bonn"] * 20, "differ only in punctuation, zeros or accents"),
-    (["1", "1.0", "A"] * 20, "'1' and '1.0' differ only in punctuation, zeros or accents"),
-    ([f"{('mars', 'avril', 'août')[i % 3]} {2010 + i // 3}" for i in u], "may be a date"),
-    ([f"{i % 28 + 1}-{('avr', 'aoû', 'jui')[i % 3]}-2{i % 5}" for i in u], "may be a date"),
+    (
+        ["Köln", "Ko\u0308ln", "Bonn"] * 20,
+        "differ only in punctuation, zeros or accents",
+    ),
+    (
+        ["1", "1.0", "A"] * 20,
+        "'1' and '1.0' differ only in punctuation, zeros or accents",
+    ),
+    (
+        [f"{('mars', 'avril', 'août')[i % 3]} {2010 + i // 3}" for i in u],
+        "may be a date",
+    ),
+    (
+        [f"{i % 28 + 1}-{('avr', 'aoû', 'jui')[i % 3]}-2{i % 5}" for i in u],
+        "may be a date",
+    ),
     ([f"{i % 28 + 1}-{('Jan', 'Mar', 'Aug')[i % 3]}" for i in u], "may be a date"),
     ([f"Q{i % 4 + 1}/{i // 4 + 10}" for i in u], "may be a date"),
     ([f"KW{i % 52 + 1}/20{i // 4 + 10}" for i in u], "may be a date"),
     ([f"/Date({1584835200000 + 86400000 * i})/" for i in u], "may be a date"),
-    ([f"{i % 28 + 1:02d}-JAN-24 {i % 12 + 1:02d}.30.00.000000 AM" for i in u], "may be a date"),
-    ([202001010000 + int(i) % 28 * 10000 + int(i) for i in u], "202001010000 may be a date"),
+    (
+        [f"{i % 28 + 1:02d}-JAN-24 {i % 12 + 1:02d}.30.00.000000 AM" for i in u],
+        "may be a date",
+    ),
+    (
+        [202001010000 + int(i) % 28 * 10000 + int(i) for i in u],
+        "202001010000 may be a date",
+    ),
     ([str(4863719956292522 + 37 * i) for i in u], "more than 15 digits"),
     ([f"No. {i}" for i in u], "most values contain digits"),
     ([f"Ø {i} mm" for i in u], "most values contain digits"),
     ([f"Fr. {i}.50" for i in u], "most values contain digits"),
-    ([f"c. {1600 + i}" if i % 5 == 0 else f"{1600 + i}" for i in u], "most values contain digits"),
+    (
+        [f"c. {1600 + i}" if i % 5 == 0 else f"{1600 + i}" for i in u],
+        "most values contain digits",
+    ),
     ([f"{i}.{i + 100}° {'NS'[i % 2]}" for i in u], "most values contain digits"),
     (["a b", "a  b", "c"] * 20, "'a b' and 'a  b' differ only in case or spaces"),
     (np.where(u % 10 == 0, -999.0, u), "-999 in 6 rows may stand for missing values"),
@@ -80,16 +115,27 @@ NOTED: list[tuple[Any, str]] = [
     (np.where(u % 10 == 0, -1, u), "-1 in 6 rows may stand for missing values"),
     (np.where(u % 10 == 0, 0, u + 40), "0 in 6 rows may stand for missing values"),
     (u % 24 * 100 + u, "2347 may be a time: write it as 23:47"),
-    ([day if i % 10 else "9999-12-31" for i, day in zip(u, DAYS, strict=True)], "9999-12-31 in 6 rows may stand"),
-    ([day if i % 10 else "1900-01-01" for i, day in zip(u, DAYS, strict=True)], "1900-01-01 in 6 rows may stand"),
+    (
+        [day if i % 10 else "9999-12-31" for i, day in zip(u, DAYS, strict=True)],
+        "9999-12-31 in 6 rows may stand",
+    ),
+    (
+        [day if i % 10 else "1900-01-01" for i, day in zip(u, DAYS, strict=True)],
+        "1900-01-01 in 6 rows may stand",
+    ),
     (np.where(u % 10 == 0, 1e30, u), "1e+30 in 6 rows may stand for missing values"),
-    ([f"{i}:12" if i % 2 else f"1:{i:02d}:13" for i in u], "is read as hours and minutes"),
+    (
+        [f"{i}:12" if i % 2 else f"1:{i:02d}:13" for i in u],
+        "is read as hours and minutes",
+    ),
     (1_600_000_000.5 + u * 86_400, "may be seconds since 1970"),
     (1_600_000_000 + u * 86_400, "may be seconds since 1970"),
     (1_600_000_000_000 + u * 86_400_000, "may be milliseconds since 1970"),
     (np.array([101, 205, 333, 417, 502, 998])[u % 6], "may be codes"),
 ]
-"""Columns that are read differently from their looks, with a part of the note on each."""
+"""Columns that are read differently from their looks, with a part of the note on
+each.
+"""
 
 ORDINARY: list[Any] = [
     u, u * 1.5, u % 5 + 1, 1960 + u, u - 30, np.where(u % 2, 1, -1), 99 - u, u * 7919 % 100_000, DAYS,
@@ -99,13 +145,19 @@ ORDINARY: list[Any] = [
 ]  # fmt: skip
 """Columns without a note."""
 
-NAMES = [sorted(np.array(["red", "green", "blue", "big"])[RNG.random(4) < 0.5]) for _ in range(N)]
+NAMES = [
+    sorted(np.array(["red", "green", "blue", "big"])[RNG.random(4) < 0.5])
+    for _ in range(N)
+]
 TAGS: list[Any] = [
     *([sign.join(map(str, names)) for names in NAMES] for sign in (";", "|", ", ")),
     [[*map(str, names)] for names in NAMES],
     [np.array(names, object) for names in NAMES],
     [{*map(str, names)} for names in NAMES],
-    pd.Series([[*map(str, names)] for names in NAMES], dtype=pd.ArrowDtype(pa.list_(pa.string()))),
+    pd.Series(
+        [[*map(str, names)] for names in NAMES],
+        dtype=pd.ArrowDtype(pa.list_(pa.string())),
+    ),
 ]
 """Lists of names in several forms."""
 
@@ -186,10 +238,17 @@ _UNITS_OF_WHOLES = [
 
 UNITS: dict[str, Any] = {
     **{
-        f"3{unit}" if unit[:1] == " " else f"3 {unit}": ([f"{i} {unit.strip()}" for i in i_], i_)
+        f"3{unit}" if unit[:1] == " " else f"3 {unit}": (
+            [f"{i} {unit.strip()}" for i in i_],
+            i_,
+        )
         for unit in _UNITS_OF_WHOLES
     },
-    **{f"3{unit}": ([f"{i}{unit}" for i in i_], i_) for unit in _UNITS_OF_WHOLES if unit[:1] != " " and len(unit) < 4},
+    **{
+        f"3{unit}": ([f"{i}{unit}" for i in i_], i_)
+        for unit in _UNITS_OF_WHOLES
+        if unit[:1] != " " and len(unit) < 4
+    },
     **{
         f"1.5{unit}": ([f"{_decimal(x)}{unit}" for x in x_], x_.round(1))
         for unit in (" kg", " mg/dL", "kg", " °C", " m²", " h")
@@ -201,16 +260,31 @@ UNITS: dict[str, Any] = {
     "1,234.5 kg": ([f"{_thousands(x, ',', '.')} kg" for x in x_], (1000 * x_).round(1)),
     "1.234,5 kg": ([f"{_thousands(x, '.', ',')} kg" for x in x_], (1000 * x_).round(1)),
     "1 234,5 km": ([f"{_thousands(x, ' ', ',')} km" for x in x_], (1000 * x_).round(1)),
-    "1'234.5 m": ([f"{_thousands(x, chr(39), '.')} m" for x in x_], (1000 * x_).round(1)),
+    "1'234.5 m": (
+        [f"{_thousands(x, chr(39), '.')} m" for x in x_],
+        (1000 * x_).round(1),
+    ),
     "-5 °C": ([f"{i - 40} °C" for i in i_], i_ - 40),
     "−5 °C": ([f"{i - 40} °C".replace("-", "−") for i in i_], i_ - 40),
     "+5 kg": ([f"{i - 40:+d} kg" for i in i_], i_ - 40),
-    "1 year, 2 years": ([f"{i % 9 + 1} year{'s' * (i % 9 > 0)}" for i in i_], i_ % 9 + 1),
-    "1 Jahr, 2 Jahre": ([f"{i % 9 + 1} Jahr{'e' * (i % 9 > 0)}" for i in i_], i_ % 9 + 1),
+    "1 year, 2 years": (
+        [f"{i % 9 + 1} year{'s' * (i % 9 > 0)}" for i in i_],
+        i_ % 9 + 1,
+    ),
+    "1 Jahr, 2 Jahre": (
+        [f"{i % 9 + 1} Jahr{'e' * (i % 9 > 0)}" for i in i_],
+        i_ % 9 + 1,
+    ),
     "5 kg, 5kg, 5 KG": ([f"{i}{[' kg', 'kg', ' Kg', ' KG'][i % 4]}" for i in i_], i_),
     "5 yrs, 5 yrs.": ([f"{i} yrs{'.' * (i % 2)}" for i in i_], i_),
-    "5 kg or -": ([f"{i} kg" if i % 12 else "-" for i in i_], np.where(i_ % 12 > 0, i_, np.nan)),
-    "1.2e3 mg": ([f"{1000 * x:.1e} mg" for x in x_], [float(f"{1000 * x:.1e}") for x in x_]),
+    "5 kg or -": (
+        [f"{i} kg" if i % 12 else "-" for i in i_],
+        np.where(i_ % 12 > 0, i_, np.nan),
+    ),
+    "1.2e3 mg": (
+        [f"{1000 * x:.1e} mg" for x in x_],
+        [float(f"{1000 * x:.1e}") for x in x_],
+    ),
     "$5 per day": ([f"${i} per day" for i in i_], i_),
     "$5/h": ([f"${i}/h" for i in i_], i_),
     "€5.50/kg": ([f"€{_decimal(x, digits=2)}/kg" for x in x_], x_.round(2)),
@@ -221,7 +295,10 @@ UNITS: dict[str, Any] = {
     "5,5 %": ([f"{_decimal(x, ',')} %" for x in x_], x_.round(1)),
     "AED 50": ([f"AED {i}" for i in i_], i_),
     "50 RUB": ([f"{i} RUB" for i in i_], i_),
-    "5kg to 12kg in three": ([f"{[5, 8, 12][i % 3]} kg" for i in i_], [[5, 8, 12][i % 3] for i in i_]),
+    "5kg to 12kg in three": (
+        [f"{[5, 8, 12][i % 3]} kg" for i in i_],
+        [[5, 8, 12][i % 3] for i in i_],
+    ),
 }
 """Columns of numbers with one unit, and the numbers."""
 
@@ -259,7 +336,9 @@ UNCLEAR: dict[str, Any] = {
     "10^-3": [f"10^-{i % 9}" for i in i_],
     "1.2 x 10^3": [f"{x:.1f} x 10^{i % 4}" for i, x in zip(i_, x_, strict=True)],
     "Rs. 1,234/-": [f"Rs. {i * 1234:,}/-" for i in i_],
-    "5 mars 2021": [f"{i % 28 + 1} {['mars', 'mai', 'juin'][i % 3]} {2000 + i % 20}" for i in i_],
+    "5 mars 2021": [
+        f"{i % 28 + 1} {['mars', 'mai', 'juin'][i % 3]} {2000 + i % 20}" for i in i_
+    ],
     "10-20": [f"{i}-{i + 10}" for i in i_],
     "10 to 20 years": [f"{i} to {i + 10} years" for i in i_],
     "10-20 km": [f"{i}-{i + 10} km" for i in i_],
@@ -291,15 +370,22 @@ UNCLEAR: dict[str, Any] = {
     "FY21": [f"FY{i % 20 + 2000}" for i in i_],
     "7 days ago, 2 weeks ago": [f"{i} {['days', 'weeks'][i % 2]} ago" for i in i_],
     "N/A* in a third": [f"{i}" if i % 3 else "n/a*" for i in i_],
-    "<0.5 in a third": [f"{x:.1f}" if i % 3 else "<0.5" for i, x in zip(i_, x_, strict=True)],
-    "nd in a third": [f"{x:.1f} mg" if i % 3 else "n.d." for i, x in zip(i_, x_, strict=True)],
+    "<0.5 in a third": [
+        f"{x:.1f}" if i % 3 else "<0.5" for i, x in zip(i_, x_, strict=True)
+    ],
+    "nd in a third": [
+        f"{x:.1f} mg" if i % 3 else "n.d." for i, x in zip(i_, x_, strict=True)
+    ],
     "1.234 in all": [f"{i % 9 + 1}.{i + 100}" for i in i_],
     "1,234 kg in all": [f"{i % 9 + 1},{i + 100} kg" for i in i_],
 }
 """Columns that a note must name, unless their numbers are read."""
 
 CODES: dict[str, Any] = {
-    "SW1A 1AA": [f"{'SNEW'[i % 4]}W{i % 9}{'ABC'[i % 3]} {i % 7}{'AB'[i % 2]}{'XYZ'[i % 3]}" for i in i_],
+    "SW1A 1AA": [
+        f"{'SNEW'[i % 4]}W{i % 9}{'ABC'[i % 3]} {i % 7}{'AB'[i % 2]}{'XYZ'[i % 3]}"
+        for i in i_
+    ],
     "AA123": [f"{['AA', 'LH', 'BA'][i % 3]}{i + 100}" for i in i_],
     "iPhone 12": [f"iPhone {i % 15}" for i in i_],
     "Galaxy S21": [f"Galaxy S{i % 20}" for i in i_],
@@ -309,7 +395,9 @@ CODES: dict[str, Any] = {
     "12A": [f"{i}{'ABCDEF'[i % 6]}" for i in i_],
     "12 A": [f"{i} {'ABCDEF'[i % 6]}" for i in i_],
     "12 Main Street": [
-        f"{i} {['Main', 'Oak', 'Elm', 'High', 'Park', 'Hill'][i % 6]} {['Street', 'Road', 'Lane'][i % 3]}" for i in i_
+        f"{i} {['Main', 'Oak', 'Elm', 'High', 'Park', 'Hill'][i % 6]}"
+        f" {['Street', 'Road', 'Lane'][i % 3]}"
+        for i in i_
     ],
     "T1": [f"T{i % 2 + 1}" for i in i_],
     "ID-0001": [f"ID-{i:04d}" for i in i_],
@@ -327,20 +415,29 @@ CODES: dict[str, Any] = {
     "1999/2000": [f"{1990 + i % 20}/{1991 + i % 20}" for i in i_],
     "2009-10": [f"20{i % 9 + 10}-{i % 9 + 11}" for i in i_],
     "2:1": [f"{i % 5}:{i % 3}" for i in i_],
-    "Toy Story (1995)": [f"{['Toy Story', 'Heat', 'Jumanji', 'Casino'][i % 4]} ({1990 + i % 9})" for i in i_],
+    "Toy Story (1995)": [
+        f"{['Toy Story', 'Heat', 'Jumanji', 'Casino'][i % 4]} ({1990 + i % 9})"
+        for i in i_
+    ],
     "01001": [f"{i + 1000:05d}" for i in i_],
     "E10.9": [f"E{i % 20}.{i % 9}" for i in i_],
-    "Boeing 747": [f"{['Boeing', 'Airbus'][i % 2]} {[737, 747, 320][i % 3]}" for i in i_],
+    "Boeing 747": [
+        f"{['Boeing', 'Airbus'][i % 2]} {[737, 747, 320][i % 3]}" for i in i_
+    ],
     "Windows 10": [["Windows 10", "Windows 11", "macOS 14"][i % 3] for i in i_],
     "gpt-4": [["gpt-4", "gpt-3.5", "llama-2"][i % 3] for i in i_],
     "00:1A:2B": [f"00:{i:02X}:{i % 7:02X}" for i in i_],
     "#ff0000": [f"#{i * 7919 % 2**24:06x}" for i in i_],
-    "AB12 CDE": [f"{['AB', 'KL'][i % 2]}{i} {['CDE', 'FGH', 'XYZ'][i % 3]}" for i in i_],
+    "AB12 CDE": [
+        f"{['AB', 'KL'][i % 2]}{i} {['CDE', 'FGH', 'XYZ'][i % 3]}" for i in i_
+    ],
     "978-3-16": [f"978-3-{i}-{i % 7}" for i in i_],
     "B2B": [["B2B", "B2C", "C2C"][i % 3] for i in i_],
     "Highway 66": [f"{['Highway', 'Route', 'Road'][i % 3]} {i}" for i in i_],
     "5th Avenue": [
-        f"{i % 9 + 4}th {['Avenue', 'Street', 'Place', 'Court', 'Drive', 'Square', 'Way'][i % 7]}" for i in i_
+        f"{i % 9 + 4}th"
+        f" {['Avenue', 'Street', 'Place', 'Court', 'Drive', 'Square', 'Way'][i % 7]}"
+        for i in i_
     ],
     "1A, 1B": [f"{i % 4 + 1}{'AB'[i % 2]}" for i in i_],
     "007x": [f"{i:03d}x" for i in i_],

@@ -1,8 +1,9 @@
 # ruff: noqa: E501
 """Files as programs export them: title lines, boxes, footers, and formats that are not tables of text.
 
-`READ` contains files that are read: name, content, column names, first row, and a pattern of the notes ("" for none).
-`REFUSED` contains files that cannot be read: name, content, and a pattern of the error.
+`READ` contains files that are read: name, content, column names, first row, and a
+pattern of the notes ("" for none). `REFUSED` contains files that cannot be read: name,
+content, and a pattern of the error.
 """
 
 import gzip
@@ -30,11 +31,29 @@ def titled(name, above, rows=ROWS, table=TABLE, note="above the header"):
 
 READ = {
     # Headers like the first bytes of other formats
-    "a column named orc": ("t.tsv", b"orc\telf\n1\t2\n3\t4\n", ["orc", "elf"], [1, 2], ""),
+    "a column named orc": (
+        "t.tsv",
+        b"orc\telf\n1\t2\n3\t4\n",
+        ["orc", "elf"],
+        [1, 2],
+        "",
+    ),
     "a single column named ORC": ("t.csv", b"ORC\n1\n2\n", ["ORC"], [1], ""),
     "a column named RDA2": ("t.csv", b"RDA2\n1\n2\n", ["RDA2"], [1], ""),
-    "a column named $FL2": ("t.csv", b"$FL2,%PDF\n1,2\n3,4\n", ["$FL2", "%PDF"], [1, 2], ""),
-    "a percentage named %PDF": ("t.csv", b"%PDF,b\n1,2\n3,4\n", ["%PDF", "b"], [1, 2], ""),
+    "a column named $FL2": (
+        "t.csv",
+        b"$FL2,%PDF\n1,2\n3,4\n",
+        ["$FL2", "%PDF"],
+        [1, 2],
+        "",
+    ),
+    "a percentage named %PDF": (
+        "t.csv",
+        b"%PDF,b\n1,2\n3,4\n",
+        ["%PDF", "b"],
+        [1, 2],
+        "",
+    ),
     # Lines above the header
     "one title": titled("t.csv", "Towns of Europe\n"),
     "title without a space": titled("t.csv", "Towns\n"),
@@ -48,9 +67,26 @@ READ = {
     "title of tabs": titled("t.tsv", "Towns of Europe\n", TABS),
     "title of semicolons": titled("t.csv", "Städte: Größe\n\n", SEMICOLONS, GERMAN),
     "title of bars": titled("t.csv", "Towns of Europe\n", ROWS.replace(",", "|")),
-    "title in cp1252": (*("t.csv", ("Städte in Europa\n" + SEMICOLONS).encode("cp1252"), *GERMAN, "above the header"),),
-    "title in UTF-16": ("t.txt", ("Towns of Europe\r\n" + TABS).encode("utf-16"), *TABLE, "above the header"),
-    "title of a compressed file": ("t.csv.gz", gzip.compress(b"Towns of Europe\n" + ROWS.encode()), *TABLE, "above"),
+    "title in cp1252": (
+        *(
+            "t.csv",
+            ("Städte in Europa\n" + SEMICOLONS).encode("cp1252"),
+            *GERMAN,
+            "above the header",
+        ),
+    ),
+    "title in UTF-16": (
+        "t.txt",
+        ("Towns of Europe\r\n" + TABS).encode("utf-16"),
+        *TABLE,
+        "above the header",
+    ),
+    "title of a compressed file": (
+        "t.csv.gz",
+        gzip.compress(b"Towns of Europe\n" + ROWS.encode()),
+        *TABLE,
+        "above",
+    ),
     "padded title": titled("t.csv", "Towns of Europe,,\n"),
     "padded title and padded blank line": titled("t.csv", "Towns of Europe,,\n,,\n"),
     "padded title of semicolons": titled("t.csv", "Städte;;\n;;\n", SEMICOLONS, GERMAN),
@@ -73,24 +109,43 @@ READ = {
         table=(["town", "size", "year", "note"], ["Rome", 2.5, 1990, "x"]),
     ),
     "World Bank": titled(
-        *("t.csv", '\ufeff"Data Source","World Development Indicators",\n\n"Last Updated Date","2024-05-30",\n\n'),
+        *(
+            "t.csv",
+            '\ufeff"Data Source","World Development Indicators",\n\n"Last Updated Date","2024-05-30",\n\n',
+        ),
         rows='"Country Name","Country Code","1960","1961"\n"Aruba","ABW","54608","55811"\n"Chad","TCD","3","4"\n',
-        table=(["Country Name", "Country Code", "1960", "1961"], ["Aruba", "ABW", 54608, 55811]),
+        table=(
+            ["Country Name", "Country Code", "1960", "1961"],
+            ["Aruba", "ABW", 54608, 55811],
+        ),
     ),
     "report of advertisements": titled(
         *("t.csv", 'Campaign report\n"May 1, 2024 - May 31, 2024"\n'),
         rows="Campaign,Clicks,Cost\nA,10,2.5\nB,20,3.5\n",
         table=(["Campaign", "Clicks", "Cost"], ["A", 10, 2.5]),
     ),
-    "title above words": titled("t.csv", "List of members\n\n", "name,town\nAnn,Rome\nBob,Oslo\n", WORDS),
-    "many titles": titled("t.csv", "".join(f"Remark {number}: all is well\n" for number in range(12))),
+    "title above words": titled(
+        "t.csv", "List of members\n\n", "name,town\nAnn,Rome\nBob,Oslo\n", WORDS
+    ),
+    "many titles": titled(
+        "t.csv", "".join(f"Remark {number}: all is well\n" for number in range(12))
+    ),
     "comment and title": titled("t.csv", "# exported\nTowns of Europe\n"),
     "title above an unnamed column": titled(
-        "t.csv", "Towns of Europe\n\n", ",size\nRome,2.5\nOslo,1.5\n", (["column 1", "size"], ["Rome", 2.5])
+        "t.csv",
+        "Towns of Europe\n\n",
+        ",size\nRome,2.5\nOslo,1.5\n",
+        (["column 1", "size"], ["Rome", 2.5]),
     ),
     # Files whose first line is the header
     "plain": ("t.csv", ROWS.encode(), *TABLE, ""),
-    "one column of text": ("t.csv", b"said\na word\nno more\n", ["said"], ["a word"], ""),
+    "one column of text": (
+        "t.csv",
+        b"said\na word\nno more\n",
+        ["said"],
+        ["a word"],
+        "",
+    ),
     "header of years": (
         "t.csv",
         b"town,2019,2020\nRome,1.5,2.5\nOslo,2.5,1.5\n",
@@ -98,7 +153,13 @@ READ = {
         ["Rome", 1.5, 2.5],
         "",
     ),
-    "unnamed first column": ("t.csv", b",size\n0,2.5\n1,0.5\n", ["column 1", "size"], [0, 2.5], ""),
+    "unnamed first column": (
+        "t.csv",
+        b",size\n0,2.5\n1,0.5\n",
+        ["column 1", "size"],
+        [0, 2.5],
+        "",
+    ),
     "empty column": (
         "t.csv",
         b"town,size,\nRome,2.5,\nOslo,1.5,\n",
@@ -106,8 +167,20 @@ READ = {
         ["Rome", 2.5, None],
         "",
     ),
-    "missing values in the first row": ("t.csv", b"a,b,c\n,,1\n,2,\n3,,4\n", ["a", "b", "c"], [None, None, 1], ""),
-    "short first row": ("t.csv", b"a,b,c\nx\ny,2,3\nz,4,5\n", ["a", "b", "c"], ["x", None, None], "fewer values"),
+    "missing values in the first row": (
+        "t.csv",
+        b"a,b,c\n,,1\n,2,\n3,,4\n",
+        ["a", "b", "c"],
+        [None, None, 1],
+        "",
+    ),
+    "short first row": (
+        "t.csv",
+        b"a,b,c\nx\ny,2,3\nz,4,5\n",
+        ["a", "b", "c"],
+        ["x", None, None],
+        "fewer values",
+    ),
     "text only": ("t.csv", b"name,town\nAnn,Rome\nBob,Oslo\n", *WORDS, ""),
     "names in brackets": ("t.csv", b"[a],[b]\n1,2\n3,4\n", ["[a]", "[b]"], [1, 2], ""),
     "names in angle brackets": (
@@ -117,14 +190,46 @@ READ = {
         [20240102, 1.5],
         "",
     ),
-    "dashes for missing values": ("t.tsv", b"a\tb\n---\t---\n1\tx\n", ["a", "b"], ["---", "---"], ""),
+    "dashes for missing values": (
+        "t.tsv",
+        b"a\tb\n---\t---\n1\tx\n",
+        ["a", "b"],
+        ["---", "---"],
+        "",
+    ),
     "no header": ("t.csv", b"1,x\n2,y\n3,x\n", ["1", "x"], [2, "y"], "looks like data"),
     # Lines below the rows
-    "repeated header": ("t.csv", (ROWS + ROWS).encode(), TABLE[0], ["Rome", "2.5", "1990"], "repeated header"),
-    "total": ("t.csv", (ROWS + "Total,4.5,\n").encode(), *TABLE, "line 5: .*'Total'.* looks like"),
-    "total of a German table": ("t.csv", (SEMICOLONS + "Summe;4,5;\n").encode(), *GERMAN, "line 5: .*'Summe'"),
-    "count of rows": ("t.csv", (ROWS + "(3 rows)\n").encode(), *TABLE, r"line 5: .*'\(3 rows\)'"),
-    "source": ("t.csv", (ROWS + "\nSource: Eurostat\n").encode(), *TABLE, "line 6: .*'Source: Eurostat'"),
+    "repeated header": (
+        "t.csv",
+        (ROWS + ROWS).encode(),
+        TABLE[0],
+        ["Rome", "2.5", "1990"],
+        "repeated header",
+    ),
+    "total": (
+        "t.csv",
+        (ROWS + "Total,4.5,\n").encode(),
+        *TABLE,
+        "line 5: .*'Total'.* looks like",
+    ),
+    "total of a German table": (
+        "t.csv",
+        (SEMICOLONS + "Summe;4,5;\n").encode(),
+        *GERMAN,
+        "line 5: .*'Summe'",
+    ),
+    "count of rows": (
+        "t.csv",
+        (ROWS + "(3 rows)\n").encode(),
+        *TABLE,
+        r"line 5: .*'\(3 rows\)'",
+    ),
+    "source": (
+        "t.csv",
+        (ROWS + "\nSource: Eurostat\n").encode(),
+        *TABLE,
+        "line 6: .*'Source: Eurostat'",
+    ),
     "two tables": (
         "t.csv",
         (ROWS + "\nname,count,price\nAnn,3,2\n").encode(),
@@ -139,7 +244,12 @@ READ = {
         ["Rome", "2.5", 1990],
         "line 6: .*second table",
     ),
-    "blank lines between rows": ("t.csv", ROWS.replace("\nOslo", "\n\nOslo").encode(), *TABLE, ""),
+    "blank lines between rows": (
+        "t.csv",
+        ROWS.replace("\nOslo", "\n\nOslo").encode(),
+        *TABLE,
+        "",
+    ),
 }
 
 

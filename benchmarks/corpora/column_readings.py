@@ -4,14 +4,34 @@ from typing import Any
 
 FORMS = dict.fromkeys(
     [
-        *("2024-01-31", "31.01.2024", "1/31/2024", "Jan 31, 2024", "31 January 2024", "31-JAN-24", "Wed, 31 Jan 2024"),
+        *(
+            "2024-01-31",
+            "31.01.2024",
+            "1/31/2024",
+            "Jan 31, 2024",
+            "31 January 2024",
+            "31-JAN-24",
+            "Wed, 31 Jan 2024",
+        ),
         *("2024-Jan-31", "2024年1月31日", "31. 1. 2024"),
     ],
     19753,
 )
 FORMS |= dict.fromkeys(["2024-01", "1/2024", "01-2024", "2024/1", "2024-Jan"], 19723)
-FORMS |= {"2024-01-31T12:00:00Z": 19753.5, "2024-01-31 12:00:00+01:00": 19753 + 11 / 24, "1/31/2024 6:00 PM": 19753.75}
-NO_DATES = ["192.168.{}.{}", "{}.{}.{}", "555-12{}-45{}{}", "{}-{}-{}", "1{}-2{}-9{}", "{}.1{}.{}{}", "v{}.{}"]
+FORMS |= {
+    "2024-01-31T12:00:00Z": 19753.5,
+    "2024-01-31 12:00:00+01:00": 19753 + 11 / 24,
+    "1/31/2024 6:00 PM": 19753.75,
+}
+NO_DATES = [
+    "192.168.{}.{}",
+    "{}.{}.{}",
+    "555-12{}-45{}{}",
+    "{}-{}-{}",
+    "1{}-2{}-9{}",
+    "{}.1{}.{}{}",
+    "v{}.{}",
+]
 NAMES = "read as text, but "
 DIGITS = NAMES + "most values contain digits, such as "
 SIGNS: list[Any] = [
@@ -43,8 +63,16 @@ MISFITS: list[Any] = [
     *((["1,5", "2,25"], misfit) for misfit in ("1.5", "1.234")),
     *((["1.5", "2.25"], misfit) for misfit in ("1,5", "6,733")),
     *((["1,234,567", "5"], misfit) for misfit in ("12,34", "12,34,5")),
-    *[(["45 %", "5%"], "0.45"), (["$5", "$6"], "€5"), (["1", "2"], "1_000"), (["1.234.567,5", "5"], "1.23.456")],
-    *((["5 kg", "12 kg"], misfit) for misfit in ("5 lb", "5 g", "5", "5 kg net", "5 kgs", "5k", "kg", "5 Kg m")),
+    *[
+        (["45 %", "5%"], "0.45"),
+        (["$5", "$6"], "€5"),
+        (["1", "2"], "1_000"),
+        (["1.234.567,5", "5"], "1.23.456"),
+    ],
+    *(
+        (["5 kg", "12 kg"], misfit)
+        for misfit in ("5 lb", "5 g", "5", "5 kg net", "5 kgs", "5k", "kg", "5 Kg m")
+    ),
     *[
         (["5 MW", "12 MW", "2 MW", "3 MW", "4 MW"], "5 mW"),
         (["3 years", "1 year"], "8 months"),
@@ -53,8 +81,18 @@ MISFITS: list[Any] = [
 ]
 
 KINDS: list[Any] = [
-    *((values, "category") for values in (["2009-10", "2010-11"], ["1:3", "2:0"], ["1/2", "3/4"] * 9)),
-    *((values, "category") for values in (["2024Q1", "2024Q2"], ["1999/2000"] * 3, ["01-02-03", "10-11-12"])),
+    *(
+        (values, "category")
+        for values in (["2009-10", "2010-11"], ["1:3", "2:0"], ["1/2", "3/4"] * 9)
+    ),
+    *(
+        (values, "category")
+        for values in (
+            ["2024Q1", "2024Q2"],
+            ["1999/2000"] * 3,
+            ["01-02-03", "10-11-12"],
+        )
+    ),
     (["20240131", "20240201", "19991331"], "number"),
     ([20240131, 20240201, 19991231], "date"),
     (["1.1987", "1.2034", "1.2011"], "number"),
@@ -70,8 +108,13 @@ DAYS_OF: list[Any] = [
     (["01-02-03", "10-11-12"], {"columns": {"x": "date %y-%m-%d"}}, [11356, 14925]),
     (["30.8.20", "22.10.19"], {"columns": {"x": "date"}}, [18504, 18191]),
     (["23-02-01", "30-12-22"], {"columns": {"x": "date"}}, [11376, 19356]),
-    (["-", "soon", "2024-01", "2024-02"], {"columns": {"x": "date"}}, [None, None, 19723, 19754]),
-    (["2024-01-31", "2024-02-01"], {"date_format": "%d.%m.%Y"}, [19753, 19754]),  # which is of other columns
+    (
+        ["-", "soon", "2024-01", "2024-02"],
+        {"columns": {"x": "date"}},
+        [None, None, 19723, 19754],
+    ),
+    # which is of other columns
+    (["2024-01-31", "2024-02-01"], {"date_format": "%d.%m.%Y"}, [19753, 19754]),
     (["23/08/29"], {"date_format": "%y/%m/%d"}, [19598]),
     (["01/02/2024"], {"date_format": "day first"}, [19754]),
     (["45322", "45323.5"], {"columns": {"x": "date"}}, [19753, 19754.5]),
@@ -79,44 +122,105 @@ DAYS_OF: list[Any] = [
 ]
 
 DOUBTFUL: list[Any] = [
-    (["1.5", "2.5", "-"] * 9, NAMES + "18 values are numbers and 9, such as '-', are not: if these are missing"),
-    (["1.5", "n.a.", "7", "1"] * 9, NAMES + "27 values are numbers and 9, such as 'n.a.', are not"),
+    (
+        ["1.5", "2.5", "-"] * 9,
+        NAMES
+        + "18 values are numbers and 9, such as '-', are not: if these are missing",
+    ),
+    (
+        ["1.5", "n.a.", "7", "1"] * 9,
+        NAMES + "27 values are numbers and 9, such as 'n.a.', are not",
+    ),
     (
         [f"{k}.5{'KM'[k % 2]}" for k in range(30)],
         DIGITS + "'0.5K': write numbers in one unit, or set columns={'x': 'cat",
     ),
-    ([f"{k}.5{['', 'k', 'M'][k % 3]}" for k in range(30)], DIGITS + "'1.5k': write numbers in one unit"),
-    (["7", "5k", "3", *map(str, range(20)), "6k", "4k"], DIGITS + "'5k': write numbers in one unit"),
-    (["3 years", "8 months", "10+ years"], DIGITS + "'3 years': write numbers in one unit"),
-    (["1.5", "2,5", "7,25", "8.75"], NAMES + "its numbers have different formats or units, such as '1.5': write"),
-    (["2024-Q1", "2023-Q4"], NAMES + "'2024-Q1' may be a date: write dates like 2024-01-31"),
+    (
+        [f"{k}.5{['', 'k', 'M'][k % 3]}" for k in range(30)],
+        DIGITS + "'1.5k': write numbers in one unit",
+    ),
+    (
+        ["7", "5k", "3", *map(str, range(20)), "6k", "4k"],
+        DIGITS + "'5k': write numbers in one unit",
+    ),
+    (
+        ["3 years", "8 months", "10+ years"],
+        DIGITS + "'3 years': write numbers in one unit",
+    ),
+    (
+        ["1.5", "2,5", "7,25", "8.75"],
+        NAMES + "its numbers have different formats or units, such as '1.5': write",
+    ),
+    (
+        ["2024-Q1", "2023-Q4"],
+        NAMES + "'2024-Q1' may be a date: write dates like 2024-01-31",
+    ),
     (["Q1 2024", "Q4 2023"], NAMES + "'Q1 2024' may be a date"),
-    *((texts, NAMES + f"{texts[0]!r} may be a date") for texts in (["FY2023", "FY2024"], ["H1 2023", "H2 2023"])),
+    *(
+        (texts, NAMES + f"{texts[0]!r} may be a date")
+        for texts in (["FY2023", "FY2024"], ["H1 2023", "H2 2023"])
+    ),
     (["Spring 2023", "Fall 2023"], NAMES + "'Spring 2023' may be a date"),
     (["2024-W13", "2023-W46"], NAMES + "'2024-W13' may be a date"),
     (["Jun/27/2022", "Aug/29/2023"], NAMES + "'Jun/27/2022' may be a date"),
-    (["2023 08 29", "2024 05 03"], NAMES + "'2023 08 29' may be a date: set its format with columns={'x': 'da"),
+    (
+        ["2023 08 29", "2024 05 03"],
+        NAMES + "'2023 08 29' may be a date: set its format with columns={'x': 'da",
+    ),
     (
         ["30.8.20", "22.10.19"] * 9,
         NAMES + "'30.8.20' may be a date: set columns={'x': 'date'} (--dates)",
     ),
     (["01-02-23", "04-05-22"] * 9, NAMES + "'01-02-23' may be a date: set"),
     (["31/12/2023", "12/31/2023"], NAMES + "'12/31/2023' may be a date: set"),
-    (["Aug-23", "Jun-22"], NAMES + "'Aug-23' may be a date: set columns={'x': 'date'} (--dates)"),
-    ([*(f"2024-{k:02d}" for k in range(1, 13)), "-", "TBD", "soon"], NAMES + "'2024-01' may be a date: set"),
-    (["9007199254740993", "12"], "9007199254740993 has more than 15 digits: if it is a code, set"),
-    (["11.06.63", "22.10.31"], "'11.06.63' is read as a date in 2063: write years with four"),
-    (["23/08/29", "23/06/27", "22/11/03"], "the year of '23/08/29' may come first: set date_format="),
+    (
+        ["Aug-23", "Jun-22"],
+        NAMES + "'Aug-23' may be a date: set columns={'x': 'date'} (--dates)",
+    ),
+    (
+        [*(f"2024-{k:02d}" for k in range(1, 13)), "-", "TBD", "soon"],
+        NAMES + "'2024-01' may be a date: set",
+    ),
+    (
+        ["9007199254740993", "12"],
+        "9007199254740993 has more than 15 digits: if it is a code, set",
+    ),
+    (
+        ["11.06.63", "22.10.31"],
+        "'11.06.63' is read as a date in 2063: write years with four",
+    ),
+    (
+        ["23/08/29", "23/06/27", "22/11/03"],
+        "the year of '23/08/29' may come first: set date_format=",
+    ),
     (["1.9", "1.1", "1.10"], "'1.10' is read as 1.1: if these are codes, set"),
     (["12", "3E02", "71"], "'3E02' is read as 300: if these are codes, set columns="),
-    ([f"{k}.234" for k in range(1, 30)], "'1.234' is read as 1.234, but may also be 1234"),
-    (["1.234", "960", "2.216"], "'1.234' is read as 1.234, but may also be 1234: set decimal='.' or ','"),
+    (
+        [f"{k}.234" for k in range(1, 30)],
+        "'1.234' is read as 1.234, but may also be 1234",
+    ),
+    (
+        ["1.234", "960", "2.216"],
+        "'1.234' is read as 1.234, but may also be 1234: set decimal='.' or ','",
+    ),
 ]
 
 CLEAR: list[Any] = [
-    *(["12 cm", "14 m"] * 9, ["1999/2000", "2000/2001"], ["A1", "B2", "7"] * 9, ["1.5.2", "30.8.20", "1.12.0"]),
-    *(["12 Main 2001 B 4", "Toy Story (1995)", "Heat (1995)"], ["1e+20", "123456789012345"]),
-    *(["11.06.23", "31.10.21"], ["29/08/23", "27/06/23", "03/11/22"], [str(k * 1000 + 512) for k in range(1, 40)]),
+    *(
+        ["12 cm", "14 m"] * 9,
+        ["1999/2000", "2000/2001"],
+        ["A1", "B2", "7"] * 9,
+        ["1.5.2", "30.8.20", "1.12.0"],
+    ),
+    *(
+        ["12 Main 2001 B 4", "Toy Story (1995)", "Heat (1995)"],
+        ["1e+20", "123456789012345"],
+    ),
+    *(
+        ["11.06.23", "31.10.21"],
+        ["29/08/23", "27/06/23", "03/11/22"],
+        [str(k * 1000 + 512) for k in range(1, 40)],
+    ),
     ["1.50", "2.10", "1.55", "10", "1", "2.0", "1e+05", "1.5e5"],
     *(["1.234", "5.678", "0.123"], ["1.234", "5.678"], ["1.234", "960", "1.5"]),
 ]

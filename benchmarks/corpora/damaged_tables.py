@@ -19,7 +19,11 @@ FEW = ("--max-iter", 2, "--n-estimators", 2, "--hidden-layer-sizes", 4)
 ODD = b'|\x00|\xff|\xef\xbb\xbf|\r|\n|\n\n|\t|;|,|"|\'|""|\\|1e999|-1e400|nan|inf|-Infinity|1,5|1.234,5|0x1F|1_0'.split(
     b"|"
 )
-ODD += b"NULL|2024-13-45|9999-12-31|0000-00-00|true|\xe9|=1+1|age|{}|# no| |-|+|.".split(b"|")
+ODD += (
+    b"NULL|2024-13-45|9999-12-31|0000-00-00|true|\xe9|=1+1|age|{}|# no| |-|+|.".split(
+        b"|"
+    )
+)
 ODD += [b"|", b"9" * 400, b"1" * 70_000, "\u2028".encode(), "\U0001f600".encode()]
 """What is put into tables."""
 
@@ -55,7 +59,11 @@ WHOLE = {
     ".csv.gz": gzip.compress(CSV, mtime=0),
     ".parquet": bytes_of("to_parquet"),
     ".feather": bytes_of("to_feather"),
-    ".zip": bytes_of("to_csv", index=False, compression={"method": "zip", "archive_name": "people.csv"}),
+    ".zip": bytes_of(
+        "to_csv",
+        index=False,
+        compression={"method": "zip", "archive_name": "people.csv"},
+    ),
     ".csv.zst": pyarrow.compress(CSV, "zstd", asbytes=True),
     **({".xlsx": bytes_of("to_excel", index=False)} if find_spec("openpyxl") else {}),
 }
@@ -70,7 +78,11 @@ def damaged(content, rng):
 
 def cut(content, rng, count):
     """Return a content in parts, cut at random places."""
-    places = [0, *sorted(rng.integers(0, len(content) + 1, count).tolist()), len(content)]
+    places = [
+        0,
+        *sorted(rng.integers(0, len(content) + 1, count).tolist()),
+        len(content),
+    ]
     return [content[first:last] for first, last in pairwise(places)]
 
 
@@ -92,7 +104,9 @@ def repeat(content, rng):
 def flip_bits(content, rng):
     changed = bytearray(content)
     for place in rng.integers(0, max(len(content), 1), rng.integers(1, 9)):
-        changed[place : place + 1] = bytes([byte ^ (1 << int(rng.integers(8))) for byte in changed[place : place + 1]])
+        changed[place : place + 1] = bytes(
+            [byte ^ (1 << int(rng.integers(8))) for byte in changed[place : place + 1]]
+        )
     return bytes(changed)
 
 
@@ -121,7 +135,11 @@ def replace_field(line, rng):
 
 def replace_first_fields(content, rng):
     """Change a column in every row, or the names."""
-    lines, number, odd = content.split(b"\n"), int(rng.integers(8)), ODD[rng.integers(len(ODD))]
+    lines, number, odd = (
+        content.split(b"\n"),
+        int(rng.integers(8)),
+        ODD[rng.integers(len(ODD))],
+    )
     for line in range(int(rng.integers(2)), len(lines)):
         fields = lines[line].split(b",")
         fields[number % len(fields)] = odd
@@ -130,19 +148,37 @@ def replace_first_fields(content, rng):
 
 
 DAMAGES = [
-    *(flip_bits, insert, remove, repeat, shuffle, replace_first_fields, of_lines(replace_field)),
+    *(
+        flip_bits,
+        insert,
+        remove,
+        repeat,
+        shuffle,
+        replace_first_fields,
+        of_lines(replace_field),
+    ),
     lambda content, rng: cut(content, rng, 1)[0],
-    of_lines(lambda line, rng: line.replace(b",", [b";", b"\t", b"|", b", "][rng.integers(4)])),
+    of_lines(
+        lambda line, rng: line.replace(
+            b",", [b";", b"\t", b"|", b", "][rng.integers(4)]
+        )
+    ),
     of_lines(lambda line, rng: b'"' + line),
     of_lines(lambda line, rng: line + b",1,2"),
     of_lines(lambda line, rng: line.rpartition(b",")[0]),
     of_lines(lambda line, rng: b""),
     of_lines(lambda line, rng: line * 2),
-    lambda content, rng: content.replace(b"\n", [b"\r", b"\r\n", b"\n\n", b"\r\r\n"][rng.integers(4)]),
+    lambda content, rng: content.replace(
+        b"\n", [b"\r", b"\r\n", b"\n\n", b"\r\r\n"][rng.integers(4)]
+    ),
     lambda content, rng: content.replace(b".", b","),
     lambda content, rng: content.replace(b"height", b"age"),
-    lambda content, rng: content.replace(b",", [b";", b"\t", b"|", b"\x00", b" "][rng.integers(5)]),
-    lambda content, rng: content.decode("latin-1").encode(["utf-16", "utf-32", "utf-8", "cp037"][rng.integers(4)]),
+    lambda content, rng: content.replace(
+        b",", [b";", b"\t", b"|", b"\x00", b" "][rng.integers(5)]
+    ),
+    lambda content, rng: content.decode("latin-1").encode(
+        ["utf-16", "utf-32", "utf-8", "cp037"][rng.integers(4)]
+    ),
     lambda content, rng: b"",
     lambda content, rng: rng.bytes(int(rng.integers(1, 3000))),
     lambda content, rng: gzip.compress(content),
@@ -163,12 +199,22 @@ def run(vecprop, model, count, seed):
         Path(name).write_bytes(content)
         command, *arguments = [
             ["train", name, "--target", target, "-o", "out.npz", *FEW],
-            ["predict", model, name, "-o", "out.csv", "--chunk", int(rng.integers(1, 50))],
+            [
+                "predict",
+                model,
+                name,
+                "-o",
+                "out.csv",
+                "--chunk",
+                int(rng.integers(1, 50)),
+            ],
             ["evaluate", model, name],
         ][rng.integers(3)]
         done = vecprop(command, *arguments, code=None)
         codes[command, done.exit_code] += 1
-        assert_clean(done, command, name, (command, number, seed, content[:200], done.output))
+        assert_clean(
+            done, command, name, (command, number, seed, content[:200], done.output)
+        )
         for path in Path().iterdir():
             path.unlink()
     return codes
@@ -196,21 +242,42 @@ def assert_clean(done, command, table, story):
 
 
 BAD = {
-    "long.csv": (b"a,b\n1,2\n1,2,3\n", "line 3: the row has 3 values, but the header names 2 columns"),
-    "all_long.csv": (b"a,b\n1,2,3\n1,2,3\n", "line 2: the row has 3 values, but the header names 2 columns"),
+    "long.csv": (
+        b"a,b\n1,2\n1,2,3\n",
+        "line 3: the row has 3 values, but the header names 2 columns",
+    ),
+    "all_long.csv": (
+        b"a,b\n1,2,3\n1,2,3\n",
+        "line 2: the row has 3 values, but the header names 2 columns",
+    ),
     "twice.csv": (b"a,b,a\n1,2,3\n", "has two columns named 'a' (columns 1 and 3)"),
     "empty.csv": (b"", "is empty"),
     "blank.csv": (b"\n \n", "is empty"),
     "no_rows.csv": (b"a,b\n", "has 2 columns and 0 rows"),
     "json.csv": (
         b'{"a": 1, "b": 2}\n{"a": 3, "b": 4}\n',
-        "is JSON, not delimited text: save it as CSV, for example with pandas.read_json",
+        (
+            "is JSON, not delimited text: save it as CSV, for example with"
+            " pandas.read_json"
+        ),
     ),
-    "page.csv": (b"<html><table><tr><td>1</td></tr></table></html>\n", "is HTML or XML, not delimited text"),
+    "page.csv": (
+        b"<html><table><tr><td>1</td></tr></table></html>\n",
+        "is HTML or XML, not delimited text",
+    ),
     "zero.csv": (b"a,b\n" + 600 * b"1,2\n" + b"1,\0\n", "is not text: save it as CSV"),
-    "binary.csv": (b"PK\x03\x04\x00\x01" * 9, "is a zip file, not delimited text: name it"),
-    "late.csv": (b"a\n" + b"x" * 99 + b"\n" + (b"x" * 99 + b"\n") * 11_000 + b"\xff\xfe\n", "save it as UTF-8"),
-    "broken.csv.gz": (gzip.compress(b"a,b\n1,2\n" * 999)[:30], "cannot be uncompressed"),
+    "binary.csv": (
+        b"PK\x03\x04\x00\x01" * 9,
+        "is a zip file, not delimited text: name it",
+    ),
+    "late.csv": (
+        b"a\n" + b"x" * 99 + b"\n" + (b"x" * 99 + b"\n") * 11_000 + b"\xff\xfe\n",
+        "save it as UTF-8",
+    ),
+    "broken.csv.gz": (
+        gzip.compress(b"a,b\n1,2\n" * 999)[:30],
+        "cannot be uncompressed",
+    ),
     "foreign.csv.zst": (b"a,b\n1,2\n", "cannot be uncompressed"),
     "foreign.csv.gz": (b"a,b\n1,2\n", "cannot be uncompressed"),
     "broken.parquet": (b"PAR1 and nothing else", "cannot be read as a parquet file"),

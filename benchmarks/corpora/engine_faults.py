@@ -1,7 +1,8 @@
 """Faults planted in the kernels of the compiled engine, one at a time.
 
-A fault is one expression of a kernel's source that is replaced by another. The kernel is compiled from the altered
-source, and so is all that calls it; none of that is kept on disk. All other kernels are taken from disk.
+A fault is one expression of a kernel's source that is replaced by another. The kernel
+is compiled from the altered source, and so is all that calls it; none of that is kept
+on disk. All other kernels are taken from disk.
 """
 
 import ast
@@ -38,7 +39,9 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
     "blocks": {"uses_blocks": lambda: True, "LARGE": 10**9},
     "packed": {"uses_blocks": lambda: True, "LARGE": 40},
 }
-"""For each algorithm of products, the names in `compiled.run.dense` that make it the one used."""
+"""For each algorithm of products, the names in `compiled.run.dense` that make it the
+one used.
+"""
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,9 @@ class Point:
 class Fault:
     """A fault in a function of the compiled engine, or in a formula that it compiles, named from `vecprop` on.
 
-    The reference engine stays right. The right expression occurs once. A network shows the fault; for one in an
-    optimizer's step, the options of `trains_alike`. The algorithm is the one of dense layers' products.
+    The reference engine stays right. The right expression occurs once. A network shows
+    the fault; for one in an optimizer's step, the options of `trains_alike`. The
+    algorithm is the one of dense layers' products.
     """
 
     function: str
@@ -98,7 +102,9 @@ def computing(algorithm: str) -> Iterator[pytest.MonkeyPatch]:
 
 def faulty_source(fault: Fault) -> str:
     source = textwrap.dedent(inspect.getsource(_python(_function(fault.function))))
-    assert source.count(fault.right) == 1, f"{fault.right!r} occurs {source.count(fault.right)} times in:\n{source}"
+    assert source.count(fault.right) == 1, (
+        f"{fault.right!r} occurs {source.count(fault.right)} times in:\n{source}"
+    )
     return source.replace(fault.right, fault.wrong)
 
 
@@ -114,7 +120,11 @@ def _alter(fault: Fault, patch: pytest.MonkeyPatch) -> None:
         patch.setattr(
             formulas,
             "definition_of",
-            lambda formula: ast.parse(source).body[0] if formula is function else definition_of(formula),
+            lambda formula: (
+                ast.parse(source).body[0]
+                if formula is function
+                else definition_of(formula)
+            ),
         )
         return
     stale = [function]
@@ -127,10 +137,17 @@ def _alter(fault: Fault, patch: pytest.MonkeyPatch) -> None:
         for module in _modules():
             for name in [name for name, value in vars(module).items() if value is old]:
                 patch.setattr(module, name, new)
-                stale += [caller for caller in _callers(module, name) if caller not in stale]
-            for name, value in [*vars(module).items()]:  # a list of functions, such as one for each number of moments
+                stale += [
+                    caller for caller in _callers(module, name) if caller not in stale
+                ]
+            # a list of functions, such as one for each number of moments
+            for name, value in [*vars(module).items()]:
                 if isinstance(value, tuple) and any(each is old for each in value):
-                    patch.setattr(module, name, tuple(new if each is old else each for each in value))
+                    patch.setattr(
+                        module,
+                        name,
+                        tuple(new if each is old else each for each in value),
+                    )
 
 
 def _function(name: str) -> Any:
@@ -143,7 +160,11 @@ def _function(name: str) -> Any:
 
 
 def _modules() -> list[ModuleType]:
-    return [module for name, module in sys.modules.items() if name.startswith("vecprop.compiled.")]
+    return [
+        module
+        for name, module in sys.modules.items()
+        if name.startswith("vecprop.compiled.")
+    ]
 
 
 def _callers(module: ModuleType, name: str) -> Iterator[Any]:
@@ -166,7 +187,9 @@ def _forget() -> None:
 
 def _address_of(template: Any, *arguments: Any, **names: Any) -> int:
     """Return the address of the kernel of the function that now has the template's name, which may be faulty."""
-    return address_of_template(vars(sys.modules[template.__module__])[template.__name__], *arguments, **names)
+    return address_of_template(
+        vars(sys.modules[template.__module__])[template.__name__], *arguments, **names
+    )
 
 
 _addresses: dict[str, int] = {}
@@ -213,19 +236,29 @@ def _same(network: vp.Network, own: tuple[Any, Any], expected: tuple[Any, Any]) 
     """Return whether losses agree, and gradients tensor by tensor."""
     tolerance = TOLERANCES[expected[1].dtype.type]
     parts = [(np.ravel(a), np.ravel(b)) for a, b in (own[:1] + expected[:1],)]
-    parts += [(own[1][tensor.span], expected[1][tensor.span]) for tensor in network.layout.tensors]
+    parts += [
+        (own[1][tensor.span], expected[1][tensor.span])
+        for tensor in network.layout.tensors
+    ]
     return all(np.abs(a - b).max() <= tolerance * np.abs(b).max() for a, b in parts)
 
 
 def trains_alike(network: vp.Network, **options: Any) -> bool:
     """Return whether three steps of training lead both engines to the same parameters, to rounding."""
     rng = np.random.default_rng(0)
-    theta, X = rng.normal(size=network.layout.size), rng.normal(size=(30, network.inputs))
+    theta, X = (
+        rng.normal(size=network.layout.size),
+        rng.normal(size=(30, network.inputs)),
+    )
     T = rng.normal(size=(30, network.outputs))
     own, expected = (
-        vp.train(network, theta, X, T, epochs=3, engine=engine, **options) for engine in ("compiled", "reference")
+        vp.train(network, theta, X, T, epochs=3, engine=engine, **options)
+        for engine in ("compiled", "reference")
     )
-    pairs = [(own.theta - theta, expected.theta - theta), (own.history.step_size, expected.history.step_size)]
+    pairs = [
+        (own.theta - theta, expected.theta - theta),
+        (own.history.step_size, expected.history.step_size),
+    ]
     for name in options["optimizer"].moments:
         pairs.append((own.state.optimizer[name], expected.state.optimizer[name]))
     return all(np.abs(a - b).max() <= 1e-7 * np.abs(b).max() for a, b in pairs)

@@ -15,14 +15,17 @@ from vecprop.core.network import Network
 class Case:
     """A right gradient, with the parameters at which it is checked.
 
-    `f(theta, *args)` returns the value and its gradient; `f(theta, *args, slip=name)` returns one of the wrong
-    gradients that a person may write, each of `slips`. If f is a Network, `args` are its rows, and `slips` are
-    networks whose backward pass is wrong.
+    `f(theta, *args)` returns the value and its gradient; `f(theta, *args, slip=name)`
+    returns one of the wrong gradients that a person may write, each of `slips`. If f is
+    a Network, `args` are its rows, and `slips` are networks whose backward pass is
+    wrong.
 
-    `smallest` is the smallest error to be found, as a share of the largest entry of its leaf. `size` is the usual size
-    of a gradient that is only rounding at theta. `rows` is N, if no argument shows it. `kinked` says that theta is
-    exactly at a kink, so that KINK is right. `precision` is the precision to which statements about the gradient have
-    to hold, as a share of its largest entry. `apart` says whether the gradient is given as a function of its own.
+    `smallest` is the smallest error to be found, as a share of the largest entry of its
+    leaf. `size` is the usual size of a gradient that is only rounding at theta. `rows`
+    is N, if no argument shows it. `kinked` says that theta is exactly at a kink, so
+    that KINK is right. `precision` is the precision to which statements about the
+    gradient have to hold, as a share of its largest entry. `apart` says whether the
+    gradient is given as a function of its own.
     """
 
     name: str
@@ -43,13 +46,16 @@ class Case:
     @property
     def count(self) -> int:
         """N: the number of rows, or else the length of the first argument that has one."""
-        return self.rows or next((np.shape(a)[0] for a in self.args if hasattr(a, "shape") and np.ndim(a)), 0)
+        return self.rows or next(
+            (np.shape(a)[0] for a in self.args if hasattr(a, "shape") and np.ndim(a)), 0
+        )
 
     @property
     def separate(self) -> bool:
         """Whether the gradient is given as a function of its own.
 
-        A third of the cases are checked so, and what is planted in a gradient of PyTorch's or JAX's.
+        A third of the cases are checked so, and what is planted in a gradient of
+        PyTorch's or JAX's.
         """
         if self.apart is None:
             return hasattr(self.f, "adapted") or crc32(self.name.encode()) % 3 == 0
@@ -57,7 +63,9 @@ class Case:
 
     def gradient(self, slip: Any = None) -> Any:
         """Return the gradient, or a wrong one, at theta as it was given."""
-        return self.gradient_of(slip)(fresh(self.theta), *(() if isinstance(self.f, Network) else self.args))
+        return self.gradient_of(slip)(
+            fresh(self.theta), *(() if isinstance(self.f, Network) else self.args)
+        )
 
     def gradient_of(self, slip: Any = None) -> Callable[..., Any]:
         """Return the gradient as a function, or a wrong one."""
@@ -68,29 +76,49 @@ class Case:
             return lambda theta, *args: self.f(theta, *args)[1]
         return lambda theta, *args: self.f(theta, *args, slip=slip)[1]
 
-    def check(self, change: Callable[[list], list] | None = None, slip: Any = None) -> Any:
+    def check(
+        self, change: Callable[[list], list] | None = None, slip: Any = None
+    ) -> Any:
         """Return the report on the right gradient, or on a changed one."""
         theta = fresh(self.theta)
         if isinstance(self.f, Network):
             if change is None:
-                return check_gradients(self.f if slip is None else slip, theta, *self.args, **self.options)
+                return check_gradients(
+                    self.f if slip is None else slip, theta, *self.args, **self.options
+                )
             wrong = changed(self.gradient_of(), change)
-            return check_gradients(self.f, theta, *self.args, gradient=wrong, **self.options)
+            return check_gradients(
+                self.f, theta, *self.args, gradient=wrong, **self.options
+            )
         if hasattr(self.f, "adapted") and change is None:
-            return check_gradients(self.f.adapted(slip), theta, args=self.args, **self.options)
+            return check_gradients(
+                self.f.adapted(slip), theta, args=self.args, **self.options
+            )
         if self.separate:
             gradient = self.gradient_of(slip)
             gradient = gradient if change is None else changed(gradient, change)
-            gradient = gradient(theta, *self.args) if self.apart == "array" else gradient
-            return check_gradients(self.value(), theta, args=self.args, gradient=gradient, **self.options)
-        return check_gradients(self.both(change, slip), theta, args=self.args, **self.options)
+            gradient = (
+                gradient(theta, *self.args) if self.apart == "array" else gradient
+            )
+            return check_gradients(
+                self.value(), theta, args=self.args, gradient=gradient, **self.options
+            )
+        return check_gradients(
+            self.both(change, slip), theta, args=self.args, **self.options
+        )
 
     def value(self) -> Callable[..., Any]:
         """Return the function's value alone."""
-        known = getattr(self.f.adapted(), "value", None) if hasattr(self.f, "adapted") else None
+        known = (
+            getattr(self.f.adapted(), "value", None)
+            if hasattr(self.f, "adapted")
+            else None
+        )
         return known or (lambda theta, *args: self.f(theta, *args)[0])
 
-    def both(self, change: Callable[[list], list] | None = None, slip: Any = None) -> Callable[..., Any]:
+    def both(
+        self, change: Callable[[list], list] | None = None, slip: Any = None
+    ) -> Callable[..., Any]:
         """Return the function of a value and its gradient, as a person would have written it."""
         f = self.f
         if slip is not None:
@@ -105,7 +133,9 @@ class Case:
         return wrong
 
 
-def changed(gradient: Callable[..., Any], change: Callable[[list], list]) -> Callable[..., Any]:
+def changed(
+    gradient: Callable[..., Any], change: Callable[[list], list]
+) -> Callable[..., Any]:
     """Return a gradient whose leaves are changed."""
 
     def wrong(theta: Any, *args: Any) -> Any:
@@ -139,8 +169,12 @@ def rebuilt(tree: Any, arrays: list) -> Any:
             return {key: build(child) for key, child in tree.items()}
         if not isinstance(tree, list | tuple):
             return next(left)
-        children = list(next(left)) if _of_numbers(tree) else [build(child) for child in tree]
-        return type(tree)(*children) if hasattr(tree, "_fields") else type(tree)(children)
+        children = (
+            list(next(left)) if _of_numbers(tree) else [build(child) for child in tree]
+        )
+        return (
+            type(tree)(*children) if hasattr(tree, "_fields") else type(tree)(children)
+        )
 
     return build(tree)
 
@@ -148,13 +182,23 @@ def rebuilt(tree: Any, arrays: list) -> Any:
 def matched(gradient: Any, theta: Any, made: Callable[[Any], Any] = np.asarray) -> list:
     """Return the arrays of a gradient, one for each array of theta, in the order of theta's."""
     if isinstance(theta, Mapping):
-        return [leaf for key, child in theta.items() for leaf in matched(gradient[key], child, made)]
+        return [
+            leaf
+            for key, child in theta.items()
+            for leaf in matched(gradient[key], child, made)
+        ]
     if isinstance(theta, list | tuple):
-        return [leaf for g, child in zip(gradient, theta, strict=True) for leaf in matched(g, child, made)]
+        return [
+            leaf
+            for g, child in zip(gradient, theta, strict=True)
+            for leaf in matched(g, child, made)
+        ]
     return [made(gradient)]
 
 
-def with_leaves(theta: Any, arrays: list, made: Callable[[Any], Any] | None = None) -> Any:
+def with_leaves(
+    theta: Any, arrays: list, made: Callable[[Any], Any] | None = None
+) -> Any:
     """Return parameters built as theta is, of other arrays, in the order of `matched`."""
     left = iter(arrays)
 
@@ -163,16 +207,24 @@ def with_leaves(theta: Any, arrays: list, made: Callable[[Any], Any] | None = No
             return {key: build(child) for key, child in tree.items()}
         if isinstance(tree, list | tuple):
             children = [build(child) for child in tree]
-            return type(tree)(*children) if hasattr(tree, "_fields") else type(tree)(children)
+            return (
+                type(tree)(*children)
+                if hasattr(tree, "_fields")
+                else type(tree)(children)
+            )
         if made:
             return made(next(left))
-        return np.array(next(left)) if isinstance(tree, np.ndarray) else float(next(left))
+        return (
+            np.array(next(left)) if isinstance(tree, np.ndarray) else float(next(left))
+        )
 
     return build(theta)
 
 
 def _of_numbers(tree: Any) -> bool:
-    return isinstance(tree, list | tuple) and all(isinstance(child, complex | float | np.number) for child in tree)
+    return isinstance(tree, list | tuple) and all(
+        isinstance(child, complex | float | np.number) for child in tree
+    )
 
 
 def fresh(theta: Any) -> Any:

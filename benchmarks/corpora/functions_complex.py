@@ -1,7 +1,8 @@
 """Real functions that compute with complex numbers: spectra, waves, impedances, phases, roots, with gradients by hand.
 
-A function is an inner one, which maps parameters to complex numbers z and returns the Jacobian dz/dw, and an outer one,
-which maps z to a real number and returns G = df/dRe z + i df/dIm z. The gradient is Re(conj(G) dz/dw).
+A function is an inner one, which maps parameters to complex numbers z and returns the
+Jacobian dz/dw, and an outer one, which maps z to a real number and returns G = df/dRe z
++ i df/dIm z. The gradient is Re(conj(G) dz/dw).
 """
 
 import numpy as np
@@ -25,7 +26,10 @@ def inverse_spectrum(w):
 def filtered(w):
     """A circular convolution, by transforms."""
     kernel = np.fft.fft(1 / (1.0 + np.arange(w.size)))
-    return np.fft.ifft(np.fft.fft(w) * kernel), np.fft.ifft(np.fft.fft(np.eye(w.size), axis=1) * kernel, axis=1).T
+    return (
+        np.fft.ifft(np.fft.fft(w) * kernel),
+        np.fft.ifft(np.fft.fft(np.eye(w.size), axis=1) * kernel, axis=1).T,
+    )
 
 
 def phases(w):
@@ -54,7 +58,9 @@ def polar(w):
 
 def cartesian(w):
     half = w.size // 2
-    return w[:half] + 1j * w[half:], np.concatenate([np.eye(half), 1j * np.eye(half)], axis=1)
+    return w[:half] + 1j * w[half:], np.concatenate(
+        [np.eye(half), 1j * np.eye(half)], axis=1
+    )
 
 
 def linear(w):
@@ -82,7 +88,11 @@ def determinant(w):
 
 def eigenvalues(w):
     """The eigenvalues of a matrix that is not symmetric, in the order of their imaginary parts."""
-    M = np.diag(w) + 3 * np.triu(np.ones((w.size, w.size)), 1) - 3 * np.tril(np.ones((w.size, w.size)), -1)
+    M = (
+        np.diag(w)
+        + 3 * np.triu(np.ones((w.size, w.size)), 1)
+        - 3 * np.tril(np.ones((w.size, w.size)), -1)
+    )
     values, V = np.linalg.eig(M)
     order = np.argsort(values.imag)
     return values[order], (np.linalg.inv(V) * V.T)[order]
@@ -103,7 +113,13 @@ def reflection(w):
     turn = np.exp(2j * w[3])
     r = (k - w[2]) / (k + w[2]) * turn
     slope = 2 * w[2] / (k + w[2]) ** 2 * turn
-    D = [slope, 1j * slope, -2 * k / (k + w[2]) ** 2 * turn, 2j * r, *np.zeros(w.size - 4)]
+    D = [
+        slope,
+        1j * slope,
+        -2 * k / (k + w[2]) ** 2 * turn,
+        2j * r,
+        *np.zeros(w.size - 4),
+    ]
     return np.array([1 + r]), np.array([D])
 
 
@@ -133,7 +149,9 @@ def logarithms(w):
 
 
 def complex_powers(w):
-    return (w + 1.5j) ** (0.7 - 0.2j), np.diag((0.7 - 0.2j) * (w + 1.5j) ** (-0.3 - 0.2j))
+    return (w + 1.5j) ** (0.7 - 0.2j), np.diag(
+        (0.7 - 0.2j) * (w + 1.5j) ** (-0.3 - 0.2j)
+    )
 
 
 def complex_tanh(w):
@@ -152,19 +170,46 @@ def quantum(w):
     def state(moved):
         vector = np.array([0.6, 0.8j])
         for k in range(w.size):
-            vector = turned(k, np.pi / 2 * (k == moved)) @ vector * (0.5 if k == moved else 1)
+            vector = (
+                turned(k, np.pi / 2 * (k == moved))
+                @ vector
+                * (0.5 if k == moved else 1)
+            )
         return vector
 
     return state(-1), np.stack([state(k) for k in range(w.size)], axis=1)
 
 
 def matrix(size):
-    return np.random.default_rng(3).standard_normal((size, size, 2)) @ np.array([0.5, 0.5j])
+    return np.random.default_rng(3).standard_normal((size, size, 2)) @ np.array(
+        [0.5, 0.5j]
+    )
 
 
 INNER = (
-    *(spectrum, real_spectrum, inverse_spectrum, filtered, phases, wave, damped, polar, cartesian, linear, bilinear),
-    *(solution, determinant, eigenvalues, impedance, reflection, frequency_response, product, square_roots),
+    *(
+        spectrum,
+        real_spectrum,
+        inverse_spectrum,
+        filtered,
+        phases,
+        wave,
+        damped,
+        polar,
+        cartesian,
+        linear,
+        bilinear,
+    ),
+    *(
+        solution,
+        determinant,
+        eigenvalues,
+        impedance,
+        reflection,
+        frequency_response,
+        product,
+        square_roots,
+    ),
     *(logarithms, complex_powers, complex_tanh, quantum),
 )
 
@@ -175,13 +220,22 @@ OUTER = {
     "magnitude": lambda z: (np.sum(np.abs(z)), z / np.abs(z)),
     "weighted real part": lambda z: (np.real(z) @ places(z), places(z) + 0j),
     "imaginary part of squares": lambda z: (np.sum(np.imag(z**2)), 2j * np.conj(z)),
-    "log-power": lambda z: (np.sum(np.log(z.real**2 + z.imag**2)), 2 * z / np.abs(z) ** 2),
-    "sine of the phase": lambda z: (np.sum(np.sin(np.angle(z))), 1j * z / np.abs(z) ** 2 * np.cos(np.angle(z))),
+    "log-power": lambda z: (
+        np.sum(np.log(z.real**2 + z.imag**2)),
+        2 * z / np.abs(z) ** 2,
+    ),
+    "sine of the phase": lambda z: (
+        np.sum(np.sin(np.angle(z))),
+        1j * z / np.abs(z) ** 2 * np.cos(np.angle(z)),
+    ),
     "distance to a target": lambda z: (
         np.linalg.norm(z - 0.3 + 0.2j),
         (z - 0.3 + 0.2j) / np.linalg.norm(z - 0.3 + 0.2j),
     ),
-    "saturated power": lambda z: (np.sum(1 / (1 + np.abs(z) ** 2)), -2 * z / (1 + np.abs(z) ** 2) ** 2),
+    "saturated power": lambda z: (
+        np.sum(1 / (1 + np.abs(z) ** 2)),
+        -2 * z / (1 + np.abs(z) ** 2) ** 2,
+    ),
 }
 
 
@@ -208,7 +262,14 @@ def _cases(seed):
     for inner in INNER:
         for outer in OUTER:
             w = r.uniform(0.4, 1.6, 6) * r.choice([-1, 1], 6)
-            if np.abs(function(w, inner, outer)[1]).max() < 1e-9:  # for example, the magnitude of a phase
+            # for example, the magnitude of a phase
+            if np.abs(function(w, inner, outer)[1]).max() < 1e-9:
                 continue
             slips = ("not conjugated", "imaginary part")
-            yield Case(f"complex, {inner.__name__}, {outer}", function, w, (inner, outer), slips=slips)
+            yield Case(
+                f"complex, {inner.__name__}, {outer}",
+                function,
+                w,
+                (inner, outer),
+                slips=slips,
+            )

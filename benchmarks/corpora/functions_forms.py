@@ -36,7 +36,11 @@ class OwnNorm(Layer):
             return (delta - delta.mean(axis=-1, keepdims=True)) / s
         if self.fault:
             return delta / s
-        return (delta - delta.mean(axis=-1, keepdims=True) - Y * (delta * Y).mean(axis=-1, keepdims=True)) / s
+        return (
+            delta
+            - delta.mean(axis=-1, keepdims=True)
+            - Y * (delta * Y).mean(axis=-1, keepdims=True)
+        ) / s
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,11 @@ class OwnSine(Activation):
         return np.sin(np.asarray(z, dtype=float))
 
     def derivative(self, z, y):
-        return np.cos(np.asarray(z, dtype=float)) if self.right else -np.cos(np.asarray(z, dtype=float))
+        return (
+            np.cos(np.asarray(z, dtype=float))
+            if self.right
+            else -np.cos(np.asarray(z, dtype=float))
+        )
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,10 @@ class OwnScale(Layer):
 
 def in_another_order(p, slip=""):
     W, V = p["W"], p["V"]
-    return W @ W + V @ V / 2, {"V": V, "W": W if slip == "a factor 2 is missing" else 2 * W}
+    return W @ W + V @ V / 2, {
+        "V": V,
+        "W": W if slip == "a factor 2 is missing" else 2 * W,
+    }
 
 
 def asserted(s):
@@ -162,7 +173,10 @@ def overwritten(w):
 def overwritten_tree(p):
     p["a"] += 1
     p["b"] = p["b"] * p["a"].sum()
-    return np.sum(p["b"] ** 2) / 2, {"a": np.full(2, p["b"] @ p["b"] / p["a"].sum()), "b": p["b"] * p["a"].sum()}
+    return np.sum(p["b"] ** 2) / 2, {
+        "a": np.full(2, p["b"] @ p["b"] / p["a"].sum()),
+        "b": p["b"] * p["a"].sum(),
+    }
 
 
 class Buffered:
@@ -172,7 +186,9 @@ class Buffered:
         self.buffers = {}
 
     def __call__(self, w):
-        a, J = self.buffers.setdefault(w.dtype, (np.empty_like(w), np.empty((3, 3), w.dtype)))
+        a, J = self.buffers.setdefault(
+            w.dtype, (np.empty_like(w), np.empty((3, 3), w.dtype))
+        )
         np.multiply([1.0, 2.0, 3.0], w, out=a)
         J[...] = np.diag([1.0, 2.0, 3.0])
         return a, J
@@ -269,7 +285,9 @@ def ragged(w, rows):
 
 
 def pair(p):
-    return np.sum(np.sin(p.W @ p.b)), Pair(np.outer(np.cos(p.W @ p.b), p.b), p.W.T @ np.cos(p.W @ p.b))
+    return np.sum(np.sin(p.W @ p.b)), Pair(
+        np.outer(np.cos(p.W @ p.b), p.b), p.W.T @ np.cos(p.W @ p.b)
+    )
 
 
 def empty_leaf(p):
@@ -407,7 +425,12 @@ def _networks(case, seed):
     r = draw(0, seed)
     X, t = r.normal(size=(8, 3)), np.arange(8) % 2
     for name, right, *wrong in (
-        ("own norm by X.var", OwnNorm(), OwnNorm("no variance term"), OwnNorm("neither term")),
+        (
+            "own norm by X.var",
+            OwnNorm(),
+            OwnNorm("no variance term"),
+            OwnNorm("neither term"),
+        ),
         ("own rows of length 1", OwnLength(), OwnLength(False)),
         ("own softsign by np.abs", OwnSoftsign(), OwnSoftsign(False)),
         ("own sine by np.asarray", OwnSine(), OwnSine(False)),
@@ -415,16 +438,34 @@ def _networks(case, seed):
         ("own scale", OwnScale(), OwnScale(False)),
     ):
         for loss, T in ((SoftmaxCrossEntropy(), t), (SquaredError(), X[:, :2])):
-            made = [Network(3, [Dense(4), layer, Dense(2)], loss) for layer in (right, *wrong)]
+            made = [
+                Network(3, [Dense(4), layer, Dense(2)], loss)
+                for layer in (right, *wrong)
+            ]
             theta = made[0].init(seed=seed + 2) + 0.1
-            yield case(f"{name}, {type(loss).__name__}", made[0], theta, X, T, slips=tuple(made[1:]))
+            yield case(
+                f"{name}, {type(loss).__name__}",
+                made[0],
+                theta,
+                X,
+                T,
+                slips=tuple(made[1:]),
+            )
     soft = draw(1, seed).dirichlet([1, 1], 8).astype("f4")
     net = Network(3, [Dense(4), Tanh(), Dense(2)], SoftmaxCrossEntropy())
     # Their rows sum to 1 in float32 alone.
     yield case("float32 soft labels", net, net.init(seed=seed + 5), X, soft)
     net = Network(3, [Dense(4), Logistic(), Dense(2)], SoftmaxCrossEntropy())
     theta = net.init(seed=seed + 3)
-    yield case("float32 network, two classes", net, theta.astype("f4"), X, t, smallest=1e-2, precision=1e-4)
+    yield case(
+        "float32 network, two classes",
+        net,
+        theta.astype("f4"),
+        X,
+        t,
+        smallest=1e-2,
+        precision=1e-4,
+    )
     yield case("two classes", net, theta, X, t)
 
 
@@ -440,17 +481,31 @@ def _cases(seed):
     r = draw(31, seed)
     n = r.standard_normal
     X, y, w = n((40, 4)), n(40), n(4)
-    yield case("dict in another order", in_another_order, {"W": w[:2], "V": w[2:]}, slips=("a factor 2 is missing",))
+    yield case(
+        "dict in another order",
+        in_another_order,
+        {"W": w[:2], "V": w[2:]},
+        slips=("a factor 2 is missing",),
+    )
     # A difference method must not use complex numbers: their norm is real.
-    yield case("norm by central differences", norm, w, options={"method": "central differences"}, smallest=1e-5)
+    yield case(
+        "norm by central differences",
+        norm,
+        w,
+        options={"method": "central differences"},
+        smallest=1e-5,
+    )
     yield case("norm by Ridders", norm, w, options={"method": "ridders"})
-    # Functions with an edge near theta: they raise, or return NaN or an infinity, beyond it.
+    # Functions with an edge near theta: they raise, or return NaN or an infinity,
+    # beyond it.
     yield case("AssertionError outside", asserted, np.array([2.0, 0.01, 50.0]))
     L = n((4, 6))
     yield case("LinAlgError outside", cholesky_domain, np.array([1e-3, 2e-3, 0.1, 1.0]), L[:, :3] @ L[:, :3].T,
                smallest=1e-4)  # fmt: skip
     yield case("ValueError outside", strict_log, np.array([1e-4, 3.0]))
-    yield case("NaN outside", nan_outside, np.array([0.999, -0.5, 0.9999]), smallest=1e-5)
+    yield case(
+        "NaN outside", nan_outside, np.array([0.999, -0.5, 0.9999]), smallest=1e-5
+    )
     yield case("infinite outside", infinite_outside, np.array([1e-6, 3.0]))
     yield case("square root beside 0", square_root_at_0, np.array([1e-12, 1.0]))
     yield case("FloatingPointError outside", raised_on_overflow, np.array([709.0, 1.0]))
@@ -489,7 +544,9 @@ def _cases(seed):
     yield case("a number", lambda x: (x**3, 3 * x**2), 1.7)
     yield case("a number of NumPy's", lambda x: (np.exp(x), np.exp(x)), np.float64(1.7))
     yield case("array of no dimension", lambda x: (np.sin(x), np.cos(x)), np.array(0.7))
-    yield case("read-only theta in columns", half_norm, _frozen(np.asfortranarray(n((3, 4)))))
+    yield case(
+        "read-only theta in columns", half_norm, _frozen(np.asfortranarray(n((3, 4))))
+    )
     yield case("every other entry of an array", half_norm, n((6, 8))[::2, ::2])
     S = scipy.sparse.random(30, 4, 0.5, random_state=0, format="csr")  # pyright: ignore[reportCallIssue] (rng later)
     yield case("sparse argument", sparse_squares, w, S, slips=("a factor 2 too many",))
@@ -498,12 +555,34 @@ def _cases(seed):
         import pandas as pd
 
         data = pd.DataFrame(np.column_stack([X, y]), columns=[*"abcdy"])
-        yield case("table as argument", framed, w, data, ("a", "b", "c", "d"), "y", {"scale": 0.5})
+        yield case(
+            "table as argument",
+            framed,
+            w,
+            data,
+            ("a", "b", "c", "d"),
+            "y",
+            {"scale": 0.5},
+        )
     masked = np.ma.masked_array(X, r.random(X.shape) < 0.2)
     yield case("masked argument", masked_rows, w, masked, y)
     yield case("named tuple", pair, Pair(n((3, 2)), n(2)))
-    yield case("ordered dict with an empty leaf", empty_leaf, OrderedDict(a=w, none=np.zeros((0, 3))))
-    yield case("nested", nested, {"layers": [(n((4, 3)), n(3)), (n((3, 3)), n(3))], "scale": 0.5}, X, n((40, 3)))
+    yield case(
+        "ordered dict with an empty leaf",
+        empty_leaf,
+        OrderedDict(a=w, none=np.zeros((0, 3))),
+    )
+    yield case(
+        "nested",
+        nested,
+        {"layers": [(n((4, 3)), n(3)), (n((3, 3)), n(3))], "scale": 0.5},
+        X,
+        n((40, 3)),
+    )
     W = n((4, 3))
     yield case("one array in two leaves", tied, {"a": W, "b": W}, X)
-    yield case("a hundred leaves", many_leaves, {f"p{k}": float(x) for k, x in enumerate(n(100))})
+    yield case(
+        "a hundred leaves",
+        many_leaves,
+        {f"p{k}": float(x) for k, x in enumerate(n(100))},
+    )

@@ -19,18 +19,26 @@ logsumexp: Any = special.logsumexp  # whose result is a pair where a sign is ask
 
 def float32_inside(w, A, b, dtype="f4", slip=""):
     e = A @ np.asarray(w, dtype) - b
-    return 0.5 * e @ e, A.T @ (A @ np.asarray(w, dtype) if slip == "targets forgotten" else e)
+    return 0.5 * e @ e, A.T @ (
+        A @ np.asarray(w, dtype) if slip == "targets forgotten" else e
+    )
 
 
 def float32_network(p, X, t, as_float):
     p = {name: np.asarray(q, "f4") for name, q in p.items()}
     value, J = network(p, X, t, "tanh")
-    return (float(value), {name: np.asarray(g, "f8") for name, g in J.items()}) if as_float else (value, J)
+    return (
+        (float(value), {name: np.asarray(g, "f8") for name, g in J.items()})
+        if as_float
+        else (value, J)
+    )
 
 
 def float32_logistic(w, X, y):
     z = X @ w.astype(np.float32)
-    return np.mean(np.logaddexp(0, z) - y * z), (X.T @ (expit(z) - y) / np.float32(len(y))).astype(float)
+    return np.mean(np.logaddexp(0, z) - y * z), (
+        X.T @ (expit(z) - y) / np.float32(len(y))
+    ).astype(float)
 
 
 def float32_sum(w, X):
@@ -68,7 +76,10 @@ def one_minus(w):
 
 
 def einsum_quadratic(W, A, B):
-    return np.einsum("ij,jk,ik->", W, A, W) / 2 + np.einsum("ij,ij->", W, B), W @ (A + A.T) / 2 + B
+    return (
+        np.einsum("ij,jk,ik->", W, A, W) / 2 + np.einsum("ij,ij->", W, B),
+        W @ (A + A.T) / 2 + B,
+    )
 
 
 def solve(b, A):
@@ -95,7 +106,9 @@ def log_det(A):
 
 def masked_attention(S, C, mask, slip=""):
     A = softmax(np.where(mask, -np.inf, S))
-    return np.sum(C * A), A * C if slip == "terms between outputs missing" else softmax_back(A, C)
+    return np.sum(C * A), (
+        A * C if slip == "terms between outputs missing" else softmax_back(A, C)
+    )
 
 
 def masked_scores(p, X, Y, mask):
@@ -109,7 +122,9 @@ def masked_scores(p, X, Y, mask):
 def masked_log_sum(z, mask):
     z = np.where(mask, z, -np.inf)
     top = z.max()
-    return top + np.log(np.sum(np.exp(z - top))), np.exp(z - top) / np.sum(np.exp(z - top))
+    return top + np.log(np.sum(np.exp(z - top))), np.exp(z - top) / np.sum(
+        np.exp(z - top)
+    )
 
 
 def absolute_sum(w):
@@ -117,7 +132,9 @@ def absolute_sum(w):
 
 
 def positive_part(w):
-    return np.sum(np.maximum(w, 0) * np.arange(1, len(w) + 1)), (w > 0) * np.arange(1.0, len(w) + 1)
+    return np.sum(np.maximum(w, 0) * np.arange(1, len(w) + 1)), (w > 0) * np.arange(
+        1.0, len(w) + 1
+    )
 
 
 def largest(w):
@@ -155,7 +172,9 @@ def interpolated(w, x, y):
 
 def floored(w):
     """Constant between whole numbers, but for one parameter."""
-    return np.floor(w[:-1]).sum() + w[-1] ** 2, np.append(np.zeros(len(w) - 1), 2 * w[-1])
+    return np.floor(w[:-1]).sum() + w[-1] ** 2, np.append(
+        np.zeros(len(w) - 1), 2 * w[-1]
+    )
 
 
 def oscillating(w, k):
@@ -176,7 +195,10 @@ def constant(w):
 
 def without(p, slip=""):
     """One of its leaves does nothing."""
-    return np.sum(np.sin(p["a"])), {"a": np.cos(p["a"]), "b": np.zeros(3) + (slip == "a leaf that does nothing")}
+    return np.sum(np.sin(p["a"])), {
+        "a": np.cos(p["a"]),
+        "b": np.zeros(3) + (slip == "a leaf that does nothing"),
+    }
 
 
 def total_probability(z):
@@ -238,7 +260,13 @@ def integral(p):
 def adaptive_orbit(k):
     """An oscillator by an adaptive solver with its own error; the gradient is the exact one."""
     k = np.asarray(k, dtype=float)
-    x = solve_ivp(lambda t, x: [x[1], -k[0] * x[0] - k[1] * x[1]], (0, 2), [1.0, 0.0], rtol=1e-9, atol=1e-11).y[0, -1]
+    x = solve_ivp(
+        lambda t, x: [x[1], -k[0] * x[0] - k[1] * x[1]],
+        (0, 2),
+        [1.0, 0.0],
+        rtol=1e-9,
+        atol=1e-11,
+    ).y[0, -1]
     c, s = k[1] / 2, np.sqrt(k[0] - k[1] ** 2 / 4)
     e, a = np.exp(-2 * c), 2 * s
     slope_c = -2 * e * (np.cos(a) + c / s * np.sin(a)) + e * np.sin(a) / s
@@ -312,7 +340,9 @@ def balanced(w, X, y):
 def safe_log(w, y):
     """Logarithms of 0 in a branch that is not taken."""
     p = expit(w)
-    return -np.sum(np.where(y > 0, y * np.log(np.where(y > 0, y, 1) / p), 0)), y * (1 - p)
+    return -np.sum(np.where(y > 0, y * np.log(np.where(y > 0, y, 1) / p), 0)), y * (
+        1 - p
+    )
 
 
 def branch(w):
@@ -450,68 +480,144 @@ def _cases(seed):
     n = r.standard_normal
     X, y = n((40, 4)), n(40)
     w = n(4)
-    # Sums of absolute values: many kinks near theta, none at it; the more rows, the nearer.
+    # Sums of absolute values: many kinks near theta, none at it; the more rows, the
+    # nearer.
     for rows in (50, 1000, 10_000, 50_000):
         Z = n((rows, 5))
         z = Z.sum(axis=1) + n(rows)
         v = 1 + 0.1 * n(5)
         yield case(f"least absolute deviations, {rows} rows", absolute, v, Z, z, slips=("slope of |x| forgotten",),
                    smallest=1e-4)  # fmt: skip
-        yield case(f"quantile regression, {rows} rows", pinball, v, Z, z, 0.9, smallest=1e-4)
+        yield case(
+            f"quantile regression, {rows} rows", pinball, v, Z, z, 0.9, smallest=1e-4
+        )
         yield case(f"hinge, {rows} rows", hinge, v, Z, np.sign(z), smallest=1e-4)
     # It computes in float32, or less, whatever it is given.
     A = n((50, 4)).astype("f4")
     low = {"smallest": 1e-2, "precision": 1e-4}
-    yield case("float32 inside", float32_inside, w, A, A.sum(axis=1), slips=("targets forgotten",), **low)
+    yield case(
+        "float32 inside",
+        float32_inside,
+        w,
+        A,
+        A.sum(axis=1),
+        slips=("targets forgotten",),
+        **low,
+    )
     yield case("float32 inside, 20,000 rows", float32_inside, w, n((20_000, 4)).astype("f4"), n(20_000).astype("f4"),
                **low)  # fmt: skip
     half = n((20, 3)).astype("f2")
-    yield case("float16 inside", float32_inside, w[:3], half, half.sum(axis=1), "f2", smallest=0.1, precision=1e-2)
+    yield case(
+        "float16 inside",
+        float32_inside,
+        w[:3],
+        half,
+        half.sum(axis=1),
+        "f2",
+        smallest=0.1,
+        precision=1e-2,
+    )
     yield case("float16 theta", tanh_sum, w.astype("f2"), smallest=0.1, precision=1e-2)
     t = r.integers(0, 3, 40)
     p = {"W": n((4, 5)), "b": n(5), "V": n((5, 3)), "c": n(3)}
     for as_float in (False, True):
         yield case(f"float32 network inside, {'float' if as_float else 'np.float32'} out", float32_network, p,
                    X.astype("f4"), t, as_float, **low)  # fmt: skip
-    yield case("float32 logistic inside", float32_logistic, w, X.astype("f4"), (y > 0).astype("f4"), **low)
+    yield case(
+        "float32 logistic inside",
+        float32_logistic,
+        w,
+        X.astype("f4"),
+        (y > 0).astype("f4"),
+        **low,
+    )
     yield case("float32 sum inside", float32_sum, w, n((500, 4)).astype("f4"), **low)
-    yield case("float32 data", rounded_inputs, w, X.astype("f4"), y.astype("f4"), smallest=1e-5)
+    yield case(
+        "float32 data", rounded_inputs, w, X.astype("f4"), y.astype("f4"), smallest=1e-5
+    )
     # y (1 - y) has lost its digits where a unit is saturated.
     yield case("tanh at 5", tanh_sum, np.array([5.1]), smallest=1e-5)
     yield case("tanh at 8 and -9", tanh_sum, np.array([8.3, -9.1]), smallest=1e-3)
     yield case("logistic at 8", logistic_sum, np.array([8.3, 2.2]))
-    yield case("logistic at 15 and -20", logistic_sum, np.array([15.0, -20.0]), smallest=1e-4)
-    yield case("saturated unit", saturated_unit, {"w": 2 + w, "b": 12.0}, np.abs(X), smallest=1e-2)
+    yield case(
+        "logistic at 15 and -20", logistic_sum, np.array([15.0, -20.0]), smallest=1e-4
+    )
+    yield case(
+        "saturated unit",
+        saturated_unit,
+        {"w": 2 + w, "b": 12.0},
+        np.abs(X),
+        smallest=1e-2,
+    )
     yield case("logarithm of 1 - y", one_minus, np.array([3.0, 12.0, -20.0]))
     # At 0, where a relative move is 0; many rows; rows that cancel.
     Z, s = n((20_000, 5)), np.sign(n(20_000))
-    yield case("logistic from 0, 20,000 rows", logistic, np.zeros(5), Z, (s + 1) / 2, slips=("slope twice",))
+    yield case(
+        "logistic from 0, 20,000 rows",
+        logistic,
+        np.zeros(5),
+        Z,
+        (s + 1) / 2,
+        slips=("slope twice",),
+    )
     yield case("balanced rows", balanced, 0.1 * n(5), np.concatenate([Z[:10_000], Z[:10_000] + 1e-9]),
                np.repeat([1.0, -1.0], 10_000), smallest=1e-2)  # fmt: skip
-    yield case("einsum from 0", einsum_quadratic, np.zeros((4, 4)), n((4, 4)), n((4, 4)))
-    yield case("einsum, large", einsum_quadratic, 1e4 * n((30, 30)), n((30, 30)), n((30, 30)))
+    yield case(
+        "einsum from 0", einsum_quadratic, np.zeros((4, 4)), n((4, 4)), n((4, 4))
+    )
+    yield case(
+        "einsum, large", einsum_quadratic, 1e4 * n((30, 30)), n((30, 30)), n((30, 30))
+    )
     # Linear systems of condition 1e4 to 1e10.
     U, V = (np.linalg.qr(n((6, 6)))[0] for _ in range(2))
     for digits in (4, 7, 10):
         M, smallest = U @ np.diag(np.logspace(0, -digits, 6)) @ V, 10.0 ** (digits - 11)
         yield case(f"solve, condition 1e{digits}", solve, n(6), M, smallest=smallest)
-        yield case(f"solve in the matrix, condition 1e{digits}", solve_in_matrix, M, n(6), smallest=smallest)
+        yield case(
+            f"solve in the matrix, condition 1e{digits}",
+            solve_in_matrix,
+            M,
+            n(6),
+            smallest=smallest,
+        )
     # Fine structure: the function changes within a millionth of theta.
-    yield case("logarithms, a pole 1e-6 away", poles, np.array([1.000001, 2.0]), smallest=1e-4)
+    yield case(
+        "logarithms, a pole 1e-6 away", poles, np.array([1.000001, 2.0]), smallest=1e-4
+    )
     yield case("a pole 1e-3 away", pole, np.array([1.001, 3.0]), smallest=1e-4)
     yield case("a pole 1e-6 away", pole, np.array([1 + 2.0**-20, 3.0]), smallest=1e-4)
-    yield case("log-determinant near singular", log_det, U @ np.diag([1, 1, 1, 0.5, 0.1, 1e-6]) @ V, smallest=1e-4)
+    yield case(
+        "log-determinant near singular",
+        log_det,
+        U @ np.diag([1, 1, 1, 0.5, 0.1, 1e-6]) @ V,
+        smallest=1e-4,
+    )
     # Masks of -inf.
     C = np.arange(9.0).reshape(3, 3)
     mask = np.triu(np.ones((3, 3), bool), 1)
-    yield case("-inf mask", masked_attention, C / 10, C, mask, slips=("terms between outputs missing",))
+    yield case(
+        "-inf mask",
+        masked_attention,
+        C / 10,
+        C,
+        mask,
+        slips=("terms between outputs missing",),
+    )
     mask = np.triu(np.ones((6, 6), bool), 1)
     yield case("-inf mask on attention", masked_scores, {"Q": 0.5 * n((4, 3)), "K": 0.5 * n((4, 3))}, X[:6], n((6, 4)),
                mask)  # fmt: skip
-    yield case("-inf mask on a sum", masked_log_sum, n(5), np.array([True, True, False, True, True]))
+    yield case(
+        "-inf mask on a sum",
+        masked_log_sum,
+        n(5),
+        np.array([True, True, False, True, True]),
+    )
     # Kinks that are met, and kinks near.
     zero = np.array([0.0, 1.0, -2.0])
-    for name, f in (("absolute values", absolute_sum), ("positive parts", positive_part)):
+    for name, f in (
+        ("absolute values", absolute_sum),
+        ("positive parts", positive_part),
+    ):
         yield case(f"{name} at a kink", f, zero, kinked=True)
         for away in (1e-3, 1e-6, 1e-9):
             yield case(f"{name} {away:g} from a kink", f, zero + away)
@@ -525,29 +631,82 @@ def _cases(seed):
     yield case("spectral radius", spectral_radius, n((5, 5)))
     yield case("trimmed squares", trimmed, w, X, y)
     yield case("clipped", clipped, np.array([0.5, 1 - 1e-6, 3.0]))
-    yield case("interpolated", interpolated, np.array([0.5, 1.49999, 2.7]), np.arange(5.0), n(5))
-    yield case("hinge at a kink", hinge, np.array([1.0, 0.0, 0.0, 0.0]), np.sign(X), np.sign(X[:, 0]), kinked=True)
-    yield case("zero weights and residuals", absolute, np.zeros(4), X, np.where(y > 0, y, 0), kinked=True)
+    yield case(
+        "interpolated",
+        interpolated,
+        np.array([0.5, 1.49999, 2.7]),
+        np.arange(5.0),
+        n(5),
+    )
+    yield case(
+        "hinge at a kink",
+        hinge,
+        np.array([1.0, 0.0, 0.0, 0.0]),
+        np.sign(X),
+        np.sign(X[:, 0]),
+        kinked=True,
+    )
+    yield case(
+        "zero weights and residuals",
+        absolute,
+        np.zeros(4),
+        X,
+        np.where(y > 0, y, 0),
+        kinked=True,
+    )
     yield case("branch", branch, np.array([1.0, 1 - 1e-6]))
     p = {"W": n((4, 5)), "b": np.zeros(5), "V": n((5, 3)), "c": np.zeros(3)}
-    yield case("network, a row of zeros on relu", network, p, X * (np.arange(40) > 0)[:, None], t, "relu", kinked=True)
+    yield case(
+        "network, a row of zeros on relu",
+        network,
+        p,
+        X * (np.arange(40) > 0)[:, None],
+        t,
+        "relu",
+        kinked=True,
+    )
     # Steps of a tenth or of a millionth see another function.
     for k in (1e3, 1e6):
         yield case(f"sine of {k:g} w", oscillating, w, k, smallest=1e-4)
-    yield case("a step of width 1e-4", steep, np.array([1.00002, 0.9]), 1e4, smallest=1e-4)
+    yield case(
+        "a step of width 1e-4", steep, np.array([1.00002, 0.9]), 1e4, smallest=1e-4
+    )
     yield case("softmax of temperature 1e-3", sharp_softmax, np.array([0.1, 0.1003, 0.099]), np.array([1.0, -2.0, 3.0]),
                1e-3, smallest=1e-4)  # fmt: skip
-    yield case("maximum, smoothed by 1e-4", sharp_maximum, np.array([0.1, 0.10002, -1.0]), 1e4, smallest=1e-4)
+    yield case(
+        "maximum, smoothed by 1e-4",
+        sharp_maximum,
+        np.array([0.1, 0.10002, -1.0]),
+        1e4,
+        smallest=1e-4,
+    )
     for e in (1e-6, 1e-12):
-        yield case(f"length with {e:g} within, at 0", smoothed_length, np.zeros(3), e, size=1.0)
-        yield case(f"length with {e:g} within", smoothed_length, np.array([1e-6, -2e-6]), e, smallest=1e-4)
+        yield case(
+            f"length with {e:g} within, at 0", smoothed_length, np.zeros(3), e, size=1.0
+        )
+        yield case(
+            f"length with {e:g} within",
+            smoothed_length,
+            np.array([1e-6, -2e-6]),
+            e,
+            smallest=1e-4,
+        )
     yield case("flat", flat, np.array([0.01, 0.05, 1.0]))
     yield case("flat to the last", flat, np.array([0.002, 0.003]), smallest=1e-4)
     # Continuous derivatives, curvatures with a jump, exactly there.
-    yield case("signed square at 0", signed_square, np.array([0.0, 1.0, -2.0]), smallest=1e-5)
+    yield case(
+        "signed square at 0", signed_square, np.array([0.0, 1.0, -2.0]), smallest=1e-5
+    )
     yield case("squared hinge at its margin", squared_hinge, np.array([1.0, 0.0, 0.0, 0.0]), np.sign(X), np.sign(y),
                smallest=1e-5)  # fmt: skip
-    yield case("Huber at its limit", huber, np.array([1.0, 0.0, 0.0, 0.0]), np.sign(X), np.zeros(40), smallest=1e-5)
+    yield case(
+        "Huber at its limit",
+        huber,
+        np.array([1.0, 0.0, 0.0, 0.0]),
+        np.sign(X),
+        np.zeros(40),
+        smallest=1e-5,
+    )
     # A jump, near.
     yield case("a jump 1e-6 away", remainder, np.array([1.5, 2 - 1e-6]), smallest=1e-4)
     # Scales.
@@ -557,28 +716,60 @@ def _cases(seed):
     yield case("squares around 1e8", offset, 1e8 + w, 1e8, smallest=1e-5)
     yield case("on top of 1e10", on_top, w, 1e10, smallest=1e-2)
     yield case("naive variance", naive_variance, w, X, smallest=1e-3)
-    yield case("exponential of an exponential", twice_exponential, np.array([5.0, 1.0, -3.0]))
-    yield case("far from the data", weighted_evidence, np.array([9.0, 9.0, 9.0, 9.0]), X, y)
+    yield case(
+        "exponential of an exponential", twice_exponential, np.array([5.0, 1.0, -3.0])
+    )
+    yield case(
+        "far from the data", weighted_evidence, np.array([9.0, 9.0, 9.0, 9.0]), X, y
+    )
     yield case("value rounded to 6 digits", rounded_value, w, X, y, 6, smallest=1e-3)
     yield case("float32 value", float32_value, w, X, y, smallest=1e-2)
-    yield case("parameters of all sizes", huge, np.array([1e-12, 1.0, 1e5, 1e-3]), smallest=1e-5)
+    yield case(
+        "parameters of all sizes",
+        huge,
+        np.array([1e-12, 1.0, 1e5, 1e-3]),
+        smallest=1e-5,
+    )
     # Gradients that are 0, or nothing but rounding.
     yield case("constant", constant, w)
-    yield case("a leaf that does nothing", without, {"a": w, "b": n(3)}, slips=("a leaf that does nothing",))
+    yield case(
+        "a leaf that does nothing",
+        without,
+        {"a": w, "b": n(3)},
+        slips=("a leaf that does nothing",),
+    )
     yield case("total probability", total_probability, w)
-    yield case("bias before batch normalization", shifted, {"W": n((4, 3)), "b": n(3)}, X, n((40, 3)))
+    yield case(
+        "bias before batch normalization",
+        shifted,
+        {"W": n((4, 3)), "b": n(3)},
+        X,
+        n((40, 3)),
+    )
     yield case("floored", floored, np.array([0.5, 1.3, 2.0]) + 0.1)
     solution = np.linalg.lstsq(X, y)[0]
-    yield case("least squares at its minimum", half_squares, solution, X, y, size=1.0, smallest=1e-2)
+    yield case(
+        "least squares at its minimum",
+        half_squares,
+        solution,
+        X,
+        y,
+        size=1.0,
+        smallest=1e-2,
+    )
     yield case("perfect fit", half_squares, w, X, X @ w)
     yield case("nearly linear", nearly_linear, w, 1e-12)
     yield case("linear", linear, w, X)
     # Iterations, solvers and quadratures within.
     yield case("Newton's iteration", newton, np.array([0.3, 2.0, 900.0]))
     yield case("fixed point to 1e-14", fixed_point, np.array([0.3, 0.7]), 1e-14)
-    yield case("fixed point to 1e-10", fixed_point, np.array([0.3, 0.7]), 1e-10, smallest=1e-3)
+    yield case(
+        "fixed point to 1e-10", fixed_point, np.array([0.3, 0.7]), 1e-10, smallest=1e-3
+    )
     yield case("Sinkhorn's steps, converged", sinkhorn, n((4, 5)), 80)
-    yield case("Sinkhorn's steps, nearly", sinkhorn, np.abs(n((4, 5))), 40, smallest=1e-2)
+    yield case(
+        "Sinkhorn's steps, nearly", sinkhorn, np.abs(n((4, 5))), 40, smallest=1e-2
+    )
     yield case("Brent's roots", root, np.array([0.3, -2.0, 5.0]), smallest=1e-4)
     yield case("quadrature", integral, np.array([0.7, 1.3]), smallest=1e-4)
     yield case("adaptive solver", adaptive_orbit, np.array([2.0, 0.3]), smallest=1e-2)
@@ -591,7 +782,12 @@ def _cases(seed):
     # Many parameters.
     for size in (2_000, 10_000):
         yield case(f"{size:,} parameters", many, n(size), n(size))
-    p = {"W": 0.3 * n((50, 40)), "b": 0.1 * n(40), "V": 0.3 * n((40, 3)), "c": np.zeros(3)}
+    p = {
+        "W": 0.3 * n((50, 40)),
+        "b": 0.1 * n(40),
+        "V": 0.3 * n((40, 3)),
+        "c": np.zeros(3),
+    }
     yield case("network of 2,163 parameters", network, p, n((20, 50)), t[:20], "tanh")
     # Near points that are not smooth, or with lost digits.
     B = n((5, 5))
@@ -599,9 +795,20 @@ def _cases(seed):
     yield case("eigenvalues 1e-6 apart", smallest_eigenvalue, np.array([1.0, 1 + 1e-6, 3.0]),
                1e-7 * (B + B.T)[:3, :3], smallest=1e-4)  # fmt: skip
     yield case("product with a 0", product, np.array([0.0, 2.0, 3.0]))
-    yield case("digits lost near 0", cancelled, 1e-3 * np.array([1.3, -0.7]), smallest=1e-2)
-    yield case("logarithms of 0 not taken", safe_log, n(4), np.array([0.0, 1.0, 0.5, 0.0]))
+    yield case(
+        "digits lost near 0", cancelled, 1e-3 * np.array([1.3, -0.7]), smallest=1e-2
+    )
+    yield case(
+        "logarithms of 0 not taken", safe_log, n(4), np.array([0.0, 1.0, 0.5, 0.0])
+    )
     points = np.sort(r.uniform(-1, 1, 20))[:, None]
     yield case("Gaussian process, little noise", gaussian_process, np.array([0.5, 0.1, np.log(1e-8)]), points,
                np.sin(points[:, 0]), smallest=1e-2)  # fmt: skip
-    yield case("Cox, 5,000 rows", cox, 0.3 * n(3), n((5000, 3)), (r.random(5000) < 0.5) * 1.0, smallest=1e-5)
+    yield case(
+        "Cox, 5,000 rows",
+        cox,
+        0.3 * n(3),
+        n((5000, 3)),
+        (r.random(5000) < 0.5) * 1.0,
+        smallest=1e-5,
+    )

@@ -4,7 +4,18 @@ import math
 
 import numpy as np
 import scipy.linalg
-from scipy.special import betainc, erfinv, expi, gammainc, gammaln, jv, kv, ndtri, spence, zeta
+from scipy.special import (
+    betainc,
+    erfinv,
+    expi,
+    gammainc,
+    gammaln,
+    jv,
+    kv,
+    ndtri,
+    spence,
+    zeta,
+)
 
 from function_case import Case, draw
 
@@ -41,7 +52,9 @@ def spectral_norm(A):
 
 
 def exponential(A, B):
-    return np.sum(B * scipy.linalg.expm(A)), scipy.linalg.expm_frechet(A.T, B, compute_expm=False)
+    return np.sum(B * scipy.linalg.expm(A)), scipy.linalg.expm_frechet(
+        A.T, B, compute_expm=False
+    )
 
 
 def fitted(X, y):
@@ -96,7 +109,9 @@ def angles(p):
 
 def distances(p, X):
     d = np.hypot(X[:, 0] - p[0], X[:, 1] - p[1])
-    return d.sum(), np.array([np.sum((p[0] - X[:, 0]) / d), np.sum((p[1] - X[:, 1]) / d)])
+    return d.sum(), np.array(
+        [np.sum((p[0] - X[:, 0]) / d), np.sum((p[1] - X[:, 1]) / d)]
+    )
 
 
 def inner(w, v):
@@ -171,13 +186,27 @@ def table(w):
 
 
 SPECIAL = {
-    "gammainc": (lambda x: gammainc(2.5, x), lambda x: np.exp(1.5 * np.log(x) - x - gammaln(2.5))),
+    "gammainc": (
+        lambda x: gammainc(2.5, x),
+        lambda x: np.exp(1.5 * np.log(x) - x - gammaln(2.5)),
+    ),
     "betainc": (
         lambda x: betainc(2.0, 3.0, x / 10),
-        lambda x: (x / 10) * (1 - x / 10) ** 2 * np.exp(gammaln(5) - gammaln(2) - gammaln(3)) / 10,
+        lambda x: (
+            (x / 10)
+            * (1 - x / 10) ** 2
+            * np.exp(gammaln(5) - gammaln(2) - gammaln(3))
+            / 10
+        ),
     ),
-    "erfinv": (lambda x: erfinv(x / 5), lambda x: np.sqrt(np.pi) / 2 * np.exp(erfinv(x / 5) ** 2) / 5),
-    "ndtri": (lambda x: ndtri(x / 5), lambda x: np.sqrt(2 * np.pi) * np.exp(ndtri(x / 5) ** 2 / 2) / 5),
+    "erfinv": (
+        lambda x: erfinv(x / 5),
+        lambda x: np.sqrt(np.pi) / 2 * np.exp(erfinv(x / 5) ** 2) / 5,
+    ),
+    "ndtri": (
+        lambda x: ndtri(x / 5),
+        lambda x: np.sqrt(2 * np.pi) * np.exp(ndtri(x / 5) ** 2 / 2) / 5,
+    ),
     "expi": (expi, lambda x: np.exp(x) / x),
     "Bessel J": (lambda x: jv(1, x), lambda x: (jv(0, x) - jv(2, x)) / 2),
     "Bessel K": (lambda x: kv(1, x), lambda x: -(kv(0, x) + kv(2, x)) / 2),
@@ -204,16 +233,29 @@ def _cases(seed):
     A, w, X = n((4, 4)), n(6), n((12, 3))
     yield case("determinant", determinant, A)
     yield case("log-determinant by Cholesky", log_cholesky, A)
-    yield case("trace of the inverse", inverse_trace, A + 3 * np.eye(4), slips=("not transposed",))
+    yield case(
+        "trace of the inverse",
+        inverse_trace,
+        A + 3 * np.eye(4),
+        slips=("not transposed",),
+    )
     yield case("sum of eigenvalues", eigenvalues, A, np.array([1.0, -1.0, 2.0, 0.5]))
     yield case("nuclear norm", nuclear, n((4, 3)))
     yield case("spectral norm", spectral_norm, n((4, 3)))
     yield case("exponential of a matrix", exponential, 0.5 * A, n((4, 4)))
     yield case("error of a fit", fitted, X, n(12))
     yield case("error of a projection", projection, X, n(12))
-    yield case("Sylvester's equation", sylvester, A + 4 * np.eye(4), n((3, 3)) + 4 * np.eye(3), n((4, 3)))
+    yield case(
+        "Sylvester's equation",
+        sylvester,
+        A + 4 * np.eye(4),
+        n((3, 3)) + 4 * np.eye(3),
+        n((4, 3)),
+    )
     yield case("orthogonality", orthogonality, n((5, 3)))
-    yield case("norms of rows", row_norms, n((5, 3)), slips=("not divided by the norm",))
+    yield case(
+        "norms of rows", row_norms, n((5, 3)), slips=("not divided by the norm",)
+    )
     yield case("standard deviation", deviation, w)
     yield case("correlation", correlation, w, n(6))
     yield case("covariance", covariance, X)

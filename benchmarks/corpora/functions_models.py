@@ -19,8 +19,12 @@ def gaussian_process(p, X, y, slip=""):
     factor = cho_factor(K + noise * np.eye(len(y)), lower=True)
     alpha = cho_solve(factor, y)
     value = 0.5 * y @ alpha + np.log(np.diag(factor[0])).sum()
-    G = cho_solve(factor, np.eye(len(y))) * (slip != "no log-det term") - np.outer(alpha, alpha)
-    return value, 0.5 * np.array([np.sum(G * K * D) / scale**2, np.sum(G * K), noise * np.trace(G)])
+    G = cho_solve(factor, np.eye(len(y))) * (slip != "no log-det term") - np.outer(
+        alpha, alpha
+    )
+    return value, 0.5 * np.array(
+        [np.sum(G * K * D) / scale**2, np.sum(G * K), noise * np.trace(G)]
+    )
 
 
 def matern_process(p, x, y):
@@ -31,7 +35,10 @@ def matern_process(p, x, y):
     alpha = np.linalg.solve(C, y)
     G = np.linalg.inv(C) - np.outer(alpha, alpha)
     value = 0.5 * y @ alpha + 0.5 * np.linalg.slogdet(C)[1]
-    return value, {"log_scale": 0.5 * np.sum(G * height * u**2 * np.exp(-u)), "log_height": 0.5 * np.sum(G * K)}
+    return value, {
+        "log_scale": 0.5 * np.sum(G * height * u**2 * np.exp(-u)),
+        "log_height": 0.5 * np.sum(G * K),
+    }
 
 
 def kernel_ridge(a, K, y):
@@ -44,7 +51,9 @@ def evidence(p, X, y):
     A = alpha * np.eye(X.shape[1]) + beta * X.T @ X
     m = beta * np.linalg.solve(A, X.T @ y)
     e = y - X @ m
-    value = X.shape[1] * p[0] / 2 + len(y) * p[1] / 2 - beta * e @ e / 2 - alpha * m @ m / 2
+    value = (
+        X.shape[1] * p[0] / 2 + len(y) * p[1] / 2 - beta * e @ e / 2 - alpha * m @ m / 2
+    )
     value -= np.linalg.slogdet(A)[1] / 2
     inverse = np.linalg.inv(A)
     slope_a = X.shape[1] / alpha - m @ m - np.trace(inverse)
@@ -59,7 +68,10 @@ def weibull(p, X, t, seen):
     value = seen * (np.log(k) - np.log(t) + z) - np.exp(z)
     slope_z = seen - np.exp(z)
     assert len(w) == X.shape[1]
-    return -np.sum(value), {"w": k * X.T @ slope_z, "log_k": -np.sum(seen + slope_z * z)}
+    return -np.sum(value), {
+        "w": k * X.T @ slope_z,
+        "log_k": -np.sum(seen + slope_z * z),
+    }
 
 
 def exponential_survival(w, X, t, seen):
@@ -72,7 +84,9 @@ def cox(w, X, seen, slip=""):
     eta = X @ w
     risk = np.cumsum(np.exp(eta))
     weighted_rows = np.cumsum(np.exp(eta)[:, None] * X, axis=0)
-    mean = weighted_rows / (len(X) if slip == "not divided by the risk set" else risk[:, None])
+    mean = weighted_rows / (
+        len(X) if slip == "not divided by the risk set" else risk[:, None]
+    )
     return -np.sum(seen * (eta - np.log(risk))), -(seen @ (X - mean))
 
 
@@ -89,7 +103,10 @@ def gompertz(p, t, seen):
     a, b = np.exp(p[0]), p[1]
     H = a * np.expm1(b * t) / b
     value = seen * (p[0] + b * t) - H
-    return -np.sum(value), [-np.sum(seen - H), -np.sum(seen * t - a * t * np.exp(b * t) / b + H / b)]
+    return -np.sum(value), [
+        -np.sum(seen - H),
+        -np.sum(seen * t - a * t * np.exp(b * t) / b + H / b),
+    ]
 
 
 def matrix_factorization(p, R, M, slip=""):
@@ -120,7 +137,10 @@ def nonnegative_kl(p, X):
 def poisson_factors(p, X):
     U, V = np.exp(p[0]), np.exp(p[1])
     Y = U @ V
-    return np.sum(Y) - np.sum(X * np.log(Y)), [U * ((1 - X / Y) @ V.T), V * (U.T @ (1 - X / Y))]
+    return np.sum(Y) - np.sum(X * np.log(Y)), [
+        U * ((1 - X / Y) @ V.T),
+        V * (U.T @ (1 - X / Y)),
+    ]
 
 
 def tensor_factors(p, T):
@@ -168,7 +188,9 @@ def embedding(Y, P, slip=""):
     Q = W / W.sum()
     off = ~np.eye(len(Y), dtype=bool)
     factor = 2 if slip == "a factor 2 is missing" else 4
-    return np.sum(P[off] * np.log(P[off] / Q[off])), factor * np.einsum("ij,ijk->ik", (P - Q) * W, D)
+    return np.sum(P[off] * np.log(P[off] / Q[off])), factor * np.einsum(
+        "ij,ijk->ik", (P - Q) * W, D
+    )
 
 
 def stress(Y, D):
@@ -188,7 +210,9 @@ def negative_sampling(p, centre, context, others, slip=""):
     minus = np.einsum("nd,nkd->nk", V[centre], U[others])
     J = {"in": np.zeros_like(V), "out": np.zeros_like(U)}
     a, b = expit(plus) - 1, expit(minus) * (slip != "no negative samples")
-    np.add.at(J["in"], centre, a[:, None] * U[context] + np.einsum("nk,nkd->nd", b, U[others]))
+    np.add.at(
+        J["in"], centre, a[:, None] * U[context] + np.einsum("nk,nkd->nd", b, U[others])
+    )
     np.add.at(J["out"], context, a[:, None] * V[centre])
     np.add.at(J["out"], others, b[..., None] * V[centre][:, None])
     return np.sum(np.logaddexp(0, -plus)) + np.sum(np.logaddexp(0, minus)), J
@@ -199,7 +223,12 @@ def glove(p, C):
     f = np.minimum((C / 10) ** 0.75, 1)
     E = W @ U.T + b[:, None] + c - np.log1p(C)
     G = f * E
-    return np.sum(f * E**2) / 2, {"W": G @ U, "U": G.T @ W, "b": G.sum(axis=1), "c": G.sum(axis=0)}
+    return np.sum(f * E**2) / 2, {
+        "W": G @ U,
+        "U": G.T @ W,
+        "b": G.sum(axis=1),
+        "c": G.sum(axis=0),
+    }
 
 
 def bradley_terry(s, won, lost):
@@ -269,7 +298,10 @@ def hidden_markov(p, x):
     for t in range(len(x) - 2, -1, -1):
         b[t] = logsumexp(A + B[:, x[t + 1]] + b[t + 1], axis=1)
     total = logsumexp(f[-1])
-    steps: Any = sum(np.exp(f[t][:, None] + A + B[:, x[t + 1]] + b[t + 1] - total) for t in range(len(x) - 1))
+    steps: Any = sum(
+        np.exp(f[t][:, None] + A + B[:, x[t + 1]] + b[t + 1] - total)
+        for t in range(len(x) - 1)
+    )
     shown = np.exp(f + b - total).T @ np.eye(B.shape[1])[x]
     return -total, {
         "A": -(steps - steps.sum(axis=1, keepdims=True) * np.exp(A)),
@@ -289,7 +321,9 @@ def chain_field(p, E, t, slip=""):
     f, b = np.array(f), np.array(b[::-1])
     Z = logsumexp(f[-1])
     unary = np.exp(f + b - Z)
-    pairs: Any = sum(np.exp(f[n][:, None] + T + S[n + 1] + b[n + 1] - Z) for n in range(len(S) - 1))
+    pairs: Any = sum(
+        np.exp(f[n][:, None] + T + S[n + 1] + b[n + 1] - Z) for n in range(len(S) - 1)
+    )
     np.subtract.at(pairs, (t[:-1], t[1:]), slip != "observed pairs forgotten")
     score = S[np.arange(len(t)), t].sum() + T[t[:-1], t[1:]].sum()
     return Z - score, {"T": pairs, "W": E.T @ (unary - np.eye(len(T))[t])}
@@ -315,50 +349,127 @@ def _cases(seed):
         yield case(f"Matérn process, {N} points", matern_process, {"log_scale": 0.3, "log_height": 0.1}, x[:, 0],
                    target)  # fmt: skip
         K = np.exp(-np.sum((x[:, None] - x) ** 2, axis=-1))
-        yield case(f"kernel ridge, {N} points", kernel_ridge, r.standard_normal(N), K, target)
+        yield case(
+            f"kernel ridge, {N} points", kernel_ridge, r.standard_normal(N), K, target
+        )
     yield case("evidence", evidence, np.array([0.3, 1.0]), X, y)
     time, seen = r.exponential(2.0, 40) + 0.05, (r.random(40) < 0.7).astype(float)
     yield case("Weibull survival", weibull, {"w": w / 3, "log_k": 0.2}, X, time, seen)
     yield case("exponential survival", exponential_survival, w / 2, X, time, seen)
-    yield case("exponential survival from 0", exponential_survival, np.zeros(4), X, time, seen)
-    yield case("Cox, 40 rows", cox, w / 2, X, seen, slips=("not divided by the risk set",))
+    yield case(
+        "exponential survival from 0", exponential_survival, np.zeros(4), X, time, seen
+    )
+    yield case(
+        "Cox, 40 rows", cox, w / 2, X, seen, slips=("not divided by the risk set",)
+    )
     big = r.standard_normal((400, 3))
-    yield case("Cox, 400 rows", cox, np.array([0.5, -0.3, 0.1]), big, (r.random(400) < 0.5) * 1.0)
-    yield case("log-normal survival", log_normal_times, np.append(w / 3, 0.1), X, time, seen.astype(bool))
+    yield case(
+        "Cox, 400 rows",
+        cox,
+        np.array([0.5, -0.3, 0.1]),
+        big,
+        (r.random(400) < 0.5) * 1.0,
+    )
+    yield case(
+        "log-normal survival",
+        log_normal_times,
+        np.append(w / 3, 0.1),
+        X,
+        time,
+        seen.astype(bool),
+    )
     yield case("Gompertz survival", gompertz, [-1.0, 0.3], time, seen)
     for k in (1, 3):
         R, M = r.standard_normal((9, 7)), r.random((9, 7)) < 0.6
         p = {"U": r.standard_normal((9, k)), "V": r.standard_normal((7, k))}
         slips = ("mask forgotten", "no ridge term")
-        yield case(f"matrix factorization, rank {k}", matrix_factorization, p, R, M, slips=slips, rows=9)
+        yield case(
+            f"matrix factorization, rank {k}",
+            matrix_factorization,
+            p,
+            R,
+            M,
+            slips=slips,
+            rows=9,
+        )
         p = tuple(r.standard_normal((n, k)) for n in (3, 4, 5))
-        yield case(f"tensor factorization, rank {k}", tensor_factors, p, r.standard_normal((3, 4, 5)))
+        yield case(
+            f"tensor factorization, rank {k}",
+            tensor_factors,
+            p,
+            r.standard_normal((3, 4, 5)),
+        )
         p = {"W": r.uniform(0.2, 1, (6, k)), "H": r.uniform(0.2, 1, (k, 8))}
         counts = r.poisson(2.0, (6, 8))
         yield case(f"nonnegative factorization, rank {k}", nonnegative_kl, p, counts)
         yield case(f"Poisson factorization, rank {k}", poisson_factors,
                    [r.standard_normal((6, k)), r.standard_normal((k, 8))], counts)  # fmt: skip
     users, items = r.integers(0, 6, 30), r.integers(0, 5, 30)
-    p = [r.standard_normal((6, 2)), r.standard_normal((5, 2)), r.standard_normal(6), r.standard_normal(5), 0.3]
-    yield case("factorization with biases", biased_factorization, p, users, items, r.standard_normal(30))
+    p = [
+        r.standard_normal((6, 2)),
+        r.standard_normal((5, 2)),
+        r.standard_normal(6),
+        r.standard_normal(5),
+        0.3,
+    ]
+    yield case(
+        "factorization with biases",
+        biased_factorization,
+        p,
+        users,
+        items,
+        r.standard_normal(30),
+    )
     yield case("reconstruction", reconstruction, r.standard_normal((4, 2)), X)
-    yield case("neighbourhood components", neighbours, 0.5 * r.standard_normal((4, 2)), X[:15], t[:15])
+    yield case(
+        "neighbourhood components",
+        neighbours,
+        0.5 * r.standard_normal((4, 2)),
+        X[:15],
+        t[:15],
+    )
     i, j, k = r.permuted(np.tile(np.arange(12), (20, 1)), axis=1)[:, :3].T
     yield case("triplets", triplets, r.standard_normal((4, 2)), X, i, j, k, rows=20)
     P = r.random((10, 10))
     np.fill_diagonal(P, 0)
     P = (P + P.T) / (P + P.T).sum()
-    yield case("t-SNE", embedding, r.standard_normal((10, 2)), P, slips=("a factor 2 is missing",))
-    yield case("multidimensional scaling", stress, r.standard_normal((8, 2)), np.abs(r.standard_normal((8, 8))) + 0.5)
+    yield case(
+        "t-SNE",
+        embedding,
+        r.standard_normal((10, 2)),
+        P,
+        slips=("a factor 2 is missing",),
+    )
+    yield case(
+        "multidimensional scaling",
+        stress,
+        r.standard_normal((8, 2)),
+        np.abs(r.standard_normal((8, 8))) + 0.5,
+    )
     p = {"in": 0.5 * r.standard_normal((8, 4)), "out": 0.5 * r.standard_normal((8, 4))}
     words = r.integers(0, 8, 40), r.integers(0, 8, 40), r.integers(0, 8, (40, 3))
-    yield case("word vectors", negative_sampling, p, *words, slips=("no negative samples",))
-    p = {"W": r.standard_normal((6, 3)), "U": r.standard_normal((6, 3)), "b": np.zeros(6), "c": np.zeros(6)}
+    yield case(
+        "word vectors", negative_sampling, p, *words, slips=("no negative samples",)
+    )
+    p = {
+        "W": r.standard_normal((6, 3)),
+        "U": r.standard_normal((6, 3)),
+        "b": np.zeros(6),
+        "c": np.zeros(6),
+    }
     yield case("GloVe", glove, p, r.poisson(4.0, (6, 6)) * 1.0)
     pairs = np.array([r.choice(6, 2, replace=False) for _ in range(40)])
-    yield case("Bradley-Terry", bradley_terry, r.standard_normal(6), pairs[:, 0], pairs[:, 1])
-    yield case("Bradley-Terry from 0", bradley_terry, np.zeros(6), pairs[:, 0], pairs[:, 1])
-    p = {"ability": r.standard_normal(10), "a": r.uniform(0.5, 2, 6), "b": r.standard_normal(6)}
+    yield case(
+        "Bradley-Terry", bradley_terry, r.standard_normal(6), pairs[:, 0], pairs[:, 1]
+    )
+    yield case(
+        "Bradley-Terry from 0", bradley_terry, np.zeros(6), pairs[:, 0], pairs[:, 1]
+    )
+    p = {
+        "ability": r.standard_normal(10),
+        "a": r.uniform(0.5, 2, 6),
+        "b": r.standard_normal(6),
+    }
     yield case("item response", item_response, p, (r.random((10, 6)) < 0.5) * 1.0)
     series = np.cumsum(r.standard_normal(60)) / 3
     yield case("GARCH", garch, np.array([-2.0, -2.0, -0.5]), np.diff(series))
@@ -367,4 +478,11 @@ def _cases(seed):
     p = {"A": r.standard_normal((3, 3)), "B": r.standard_normal((3, 4))}
     yield case("hidden Markov model", hidden_markov, p, r.integers(0, 4, 12))
     p = {"T": r.standard_normal((3, 3)), "W": r.standard_normal((4, 3))}
-    yield case("chain field", chain_field, p, X[:12], r.integers(0, 3, 12), slips=("observed pairs forgotten",))
+    yield case(
+        "chain field",
+        chain_field,
+        p,
+        X[:12],
+        r.integers(0, 3, 12),
+        slips=("observed pairs forgotten",),
+    )

@@ -16,7 +16,11 @@ def softmax(Z):
 
 def softmax_back(A, D, slip=""):
     """From the gradient of a softmax's output to that of its input."""
-    return A * (1 - A) * D if slip == "diagonal softmax Jacobian" else A * (D - np.sum(A * D, axis=-1, keepdims=True))
+    return (
+        A * (1 - A) * D
+        if slip == "diagonal softmax Jacobian"
+        else A * (D - np.sum(A * D, axis=-1, keepdims=True))
+    )
 
 
 UNITS = {
@@ -24,9 +28,15 @@ UNITS = {
     "logistic": (sigmoid, lambda z: sigmoid(z) * (1 - sigmoid(z))),
     "relu": (lambda z: np.maximum(z, 0), lambda z: 1.0 * (z > 0)),
     "leaky": (lambda z: np.where(z > 0, z, 0.1 * z), lambda z: np.where(z > 0, 1, 0.1)),
-    "elu": (lambda z: np.where(z > 0, z, np.exp(z) - 1), lambda z: np.where(z > 0, 1, np.exp(z))),
+    "elu": (
+        lambda z: np.where(z > 0, z, np.exp(z) - 1),
+        lambda z: np.where(z > 0, 1, np.exp(z)),
+    ),
     "softplus": (lambda z: np.log1p(np.exp(z)), sigmoid),
-    "silu": (lambda z: z * sigmoid(z), lambda z: sigmoid(z) * (1 + z * (1 - sigmoid(z)))),
+    "silu": (
+        lambda z: z * sigmoid(z),
+        lambda z: sigmoid(z) * (1 + z * (1 - sigmoid(z))),
+    ),
     "softsign": (lambda z: z / (1 + np.abs(z)), lambda z: 1 / (1 + np.abs(z)) ** 2),
     "sine": (np.sin, np.cos),
     "swish tanh": (
@@ -43,9 +53,13 @@ def network(p, X, t, unit, slip=""):
     H = value(Z)
     P = softmax(H @ p["V"] + p["c"])
     D = P - np.eye(P.shape[1])[t]
-    E = (D @ p["V"].T) * (1 if slip == "no slope" else slope(H if slip == "slope at the output" else Z))
+    E = (D @ p["V"].T) * (
+        1 if slip == "no slope" else slope(H if slip == "slope at the output" else Z)
+    )
     J = {"W": X.T @ E, "b": E.sum(axis=0), "V": H.T @ D, "c": D.sum(axis=0)}
-    return -np.mean(np.log(P[np.arange(len(t)), t])), {name: g / len(t) for name, g in J.items()}
+    return -np.mean(np.log(P[np.arange(len(t)), t])), {
+        name: g / len(t) for name, g in J.items()
+    }
 
 
 def deep(p, X, Y):
@@ -86,7 +100,10 @@ def autoencoder(W, X, slip=""):
     H = sigmoid(X @ W)
     E = H @ W.T - X
     D = (E @ W) * H * (1 - H)
-    return np.sum(E**2) / 2, X.T @ D + (slip != "the decoder's share is missing") * E.T @ H
+    return (
+        np.sum(E**2) / 2,
+        X.T @ D + (slip != "the decoder's share is missing") * E.T @ H,
+    )
 
 
 def batch_norm(p, X, Y, slip=""):
@@ -99,7 +116,11 @@ def batch_norm(p, X, Y, slip=""):
     back = D - D.mean(axis=0) * (slip != "no mean term")
     if slip != "no variance term":
         back = back - H * np.mean(D * H, axis=0)
-    return 0.5 * np.sum(E**2), {"W": X.T @ (back / s), "g": np.sum(E * H, axis=0), "b": E.sum(axis=0)}
+    return 0.5 * np.sum(E**2), {
+        "W": X.T @ (back / s),
+        "g": np.sum(E * H, axis=0),
+        "b": E.sum(axis=0),
+    }
 
 
 def layer_norm(p, X, T, slip=""):
@@ -109,8 +130,16 @@ def layer_norm(p, X, T, slip=""):
     P = softmax(H * p["g"] + p["b"])
     E = (P - T) / len(X)
     D = E * p["g"]
-    back = D - D.mean(axis=1, keepdims=True) - (slip != "no variance term") * H * np.mean(D * H, axis=1, keepdims=True)
-    return -np.sum(T * np.log(P)) / len(X), {"W": X.T @ (back / s), "g": np.sum(E * H, 0), "b": np.sum(E, 0)}
+    back = (
+        D
+        - D.mean(axis=1, keepdims=True)
+        - (slip != "no variance term") * H * np.mean(D * H, axis=1, keepdims=True)
+    )
+    return -np.sum(T * np.log(P)) / len(X), {
+        "W": X.T @ (back / s),
+        "g": np.sum(E * H, 0),
+        "b": np.sum(E, 0),
+    }
 
 
 def rms_norm(p, X, Y):
@@ -119,7 +148,10 @@ def rms_norm(p, X, Y):
     H = Z / s
     E = H * p["g"] - Y
     D = E * p["g"]
-    return np.sum(E**2) / 2, {"W": X.T @ ((D - H * np.mean(D * H, axis=1, keepdims=True)) / s), "g": np.sum(E * H, 0)}
+    return np.sum(E**2) / 2, {
+        "W": X.T @ ((D - H * np.mean(D * H, axis=1, keepdims=True)) / s),
+        "g": np.sum(E * H, 0),
+    }
 
 
 def weight_norm(p, X, y):
@@ -133,7 +165,12 @@ def weight_norm(p, X, y):
 def dropped(p, X, Y, mask, slip=""):
     H = np.tanh(X @ p[0]) * mask / 0.7
     E = H @ p[1] - Y
-    D = E @ p[1].T * (1 if slip == "mask forgotten" else mask / 0.7) * (1 - np.tanh(X @ p[0]) ** 2)
+    D = (
+        E
+        @ p[1].T
+        * (1 if slip == "mask forgotten" else mask / 0.7)
+        * (1 - np.tanh(X @ p[0]) ** 2)
+    )
     return np.mean(np.sum(E**2, axis=1)) / 2, [X.T @ D / len(X), H.T @ E / len(X)]
 
 
@@ -161,7 +198,10 @@ def residual(p, X, Y, slip=""):
 def highway(p, X, Y):
     G, H = sigmoid(X @ p["G"] - 1), np.tanh(X @ p["H"])
     E = G * H + (1 - G) * X - Y
-    return np.sum(E**2) / 2, {"G": X.T @ (E * (H - X) * G * (1 - G)), "H": X.T @ (E * G * (1 - H**2))}
+    return np.sum(E**2) / 2, {
+        "G": X.T @ (E * (H - X) * G * (1 - G)),
+        "H": X.T @ (E * G * (1 - H**2)),
+    }
 
 
 def attention(p, X, Y, slip=""):
@@ -170,7 +210,11 @@ def attention(p, X, Y, slip=""):
     A = softmax(Q @ K.T / np.sqrt(d))
     E = A @ V - Y
     S = softmax_back(A, E @ V.T, slip) / (1 if slip == "no scale" else np.sqrt(d))
-    return np.sum(E**2) / 2, {"Q": X.T @ (S @ K), "K": X.T @ (S.T @ Q), "V": X.T @ (A.T @ E)}
+    return np.sum(E**2) / 2, {
+        "Q": X.T @ (S @ K),
+        "K": X.T @ (S.T @ Q),
+        "V": X.T @ (A.T @ E),
+    }
 
 
 def causal(p, X, Y, slip=""):
@@ -200,7 +244,9 @@ def heads(p, X, Y, h):
         "K": np.einsum("md,hnm,hnk->dhk", X, S, Q),
         "V": np.einsum("md,hnm,nhk->dhk", X, A, G),
     }
-    return np.sum(E**2) / 2, {name: g.reshape(D, -1) for name, g in J.items()} | {"O": O.T @ E}
+    return np.sum(E**2) / 2, {name: g.reshape(D, -1) for name, g in J.items()} | {
+        "O": O.T @ E
+    }
 
 
 def additive_attention(p, H, q, y):
@@ -223,9 +269,23 @@ def block(p, X, Y):
     E = R + H @ p["G"] - Y
     D = (E @ p["G"].T) * (H > 0)
     B = D @ p["F"].T
-    dR = E + (B - B.mean(axis=1, keepdims=True) - N * np.mean(B * N, axis=1, keepdims=True)) / s
+    dR = (
+        E
+        + (
+            B
+            - B.mean(axis=1, keepdims=True)
+            - N * np.mean(B * N, axis=1, keepdims=True)
+        )
+        / s
+    )
     S = softmax_back(A, dR @ V.T)
-    J = {"Q": X.T @ S @ K, "K": X.T @ S.T @ Q, "V": X.T @ A.T @ dR, "F": N.T @ D, "G": H.T @ E}
+    J = {
+        "Q": X.T @ S @ K,
+        "K": X.T @ S.T @ Q,
+        "V": X.T @ A.T @ dR,
+        "F": N.T @ D,
+        "G": H.T @ E,
+    }
     return np.sum(E**2) / 2, J
 
 
@@ -285,7 +345,14 @@ def lstm(W, X, y, slip=""):
     for v, last, i, f, o, g in reversed(seen):
         t = np.tanh(c)
         dc = (slip != "the cell's own path forgotten") * dc + dh * o * (1 - t**2)
-        D = np.concatenate([dc * g * i * (1 - i), dc * last * f * (1 - f), dh * t * o * (1 - o), dc * i * (1 - g**2)])
+        D = np.concatenate(
+            [
+                dc * g * i * (1 - i),
+                dc * last * f * (1 - f),
+                dh * t * o * (1 - o),
+                dc * i * (1 - g**2),
+            ]
+        )
         J += np.outer(v, D)
         dh, dc, c = (W @ D)[len(X[0]) : -1], dc * f, last
     return value, J
@@ -297,7 +364,11 @@ def convolution(p, X, y):
     Z = np.tanh(S @ p["k"] + p["b"])
     e = Z @ p["v"] - y
     D = np.outer(e, p["v"]) * (1 - Z**2)
-    return np.sum(e**2) / 2, {"k": np.einsum("nt,ntk->k", D, S), "b": D.sum(), "v": Z.T @ e}
+    return np.sum(e**2) / 2, {
+        "k": np.einsum("nt,ntk->k", D, S),
+        "b": D.sum(),
+        "v": Z.T @ e,
+    }
 
 
 def images(K, X, T, slip=""):
@@ -321,7 +392,9 @@ def max_pooling(k, X, y):
     P = Z.reshape(len(X), -1, 2)
     e = P.max(axis=2).sum(axis=1) - y
     best = np.arange(P.shape[1]) * 2 + P.argmax(axis=2)
-    windows = np.lib.stride_tricks.sliding_window_view(X, len(k), axis=1)[np.arange(len(X))[:, None], best]
+    windows = np.lib.stride_tricks.sliding_window_view(X, len(k), axis=1)[
+        np.arange(len(X))[:, None], best
+    ]
     return e @ e / 2, np.einsum("n,npk->k", e, windows)
 
 
@@ -343,7 +416,10 @@ def cosine(p, X):
     a, b = X @ p["a"], X @ p["b"]
     na, nb = np.linalg.norm(a), np.linalg.norm(b)
     c = a @ b / (na * nb)
-    return 1 - c, {"a": -X.T @ (b / na / nb - c * a / na**2), "b": -X.T @ (a / na / nb - c * b / nb**2)}
+    return 1 - c, {
+        "a": -X.T @ (b / na / nb - c * a / na**2),
+        "b": -X.T @ (a / na / nb - c * b / nb**2),
+    }
 
 
 def dice(w, X, y):
@@ -356,7 +432,10 @@ def graph(p, A, X, T):
     H = np.maximum(A @ X @ p["W"], 0)
     P = softmax(A @ H @ p["V"])
     D = A.T @ (P - T)
-    return -np.sum(T * np.log(P)), {"W": (A @ X).T @ ((D @ p["V"].T) * (H > 0)), "V": H.T @ D}
+    return -np.sum(T * np.log(P)), {
+        "W": (A @ X).T @ ((D @ p["V"].T) * (H > 0)),
+        "V": H.T @ D,
+    }
 
 
 def radial(p, X, y):
@@ -375,7 +454,10 @@ def experts(p, X, y):
     A, Z = softmax(X @ p["gate"]), X @ p["W"]
     e = np.sum(A * Z, axis=1) - y
     D = softmax_back(A, e[:, None] * Z)
-    return np.mean(e**2) / 2, {"gate": X.T @ D / len(y), "W": X.T @ (e[:, None] * A) / len(y)}
+    return np.mean(e**2) / 2, {
+        "gate": X.T @ D / len(y),
+        "W": X.T @ (e[:, None] * A) / len(y),
+    }
 
 
 def mixture_density(p, X, y):
@@ -406,7 +488,11 @@ def free_energy(p, V, W):
         return -(v @ p["a"]) - np.logaddexp(0, v @ p["W"] + p["b"]).sum(axis=1)
 
     H, K = sigmoid(V @ p["W"] + p["b"]), sigmoid(W @ p["W"] + p["b"])
-    J = {"a": W.mean(0) - V.mean(0), "b": K.mean(0) - H.mean(0), "W": W.T @ K / len(W) - V.T @ H / len(V)}
+    J = {
+        "a": W.mean(0) - V.mean(0),
+        "b": K.mean(0) - H.mean(0),
+        "W": W.T @ K / len(W) - V.T @ H / len(V),
+    }
     return energy(V).mean() - energy(W).mean(), J
 
 
@@ -417,8 +503,12 @@ def surrogate(W, S, a, advantage, old, slip=""):
     ratio = chosen / old
     clipped = np.clip(ratio, 0.8, 1.2)
     use = ratio * advantage <= clipped * advantage
-    D = ((1 if slip == "clipping forgotten" else use) * ratio * advantage)[:, None] * (np.eye(P.shape[1])[a] - P)
-    return -np.mean(np.minimum(ratio * advantage, clipped * advantage)), -S.T @ D / len(a)
+    D = ((1 if slip == "clipping forgotten" else use) * ratio * advantage)[:, None] * (
+        np.eye(P.shape[1])[a] - P
+    )
+    return -np.mean(np.minimum(ratio * advantage, clipped * advantage)), -S.T @ D / len(
+        a
+    )
 
 
 def maxout(p, X, y):
@@ -426,7 +516,10 @@ def maxout(p, X, y):
     H = Z.max(axis=1)
     e = H @ p["v"] - y
     on = H[:, None] == Z
-    return e @ e / 2, {"W": np.einsum("nd,nku,nu->dku", X, on, np.outer(e, p["v"])), "v": H.T @ e}
+    return e @ e / 2, {
+        "W": np.einsum("nd,nku,nu->dku", X, on, np.outer(e, p["v"])),
+        "v": H.T @ e,
+    }
 
 
 def softmax_jacobian(z, slip=""):
@@ -453,7 +546,12 @@ def unit_vector(w):
 def kinematics(q):
     """The end of a planar arm of several joints."""
     a = np.cumsum(q)
-    J = np.array([[-np.sum(np.sin(a[k:])) for k in range(len(q))], [np.sum(np.cos(a[k:])) for k in range(len(q))]])
+    J = np.array(
+        [
+            [-np.sum(np.sin(a[k:])) for k in range(len(q))],
+            [np.sum(np.cos(a[k:])) for k in range(len(q))],
+        ]
+    )
     return np.array([np.cos(a).sum(), np.sin(a).sum()]), J
 
 
@@ -506,12 +604,32 @@ def _cases(seed):
         slips = ("no slope", "slope at the output")
         yield case(f"network, {unit}", network, p, X, t, unit, slips=slips)
     for scale in (1e-2, 3):
-        p = {"W": scale * n((4, 5)), "b": np.zeros(5), "V": scale * n((5, 3)), "c": np.zeros(3)}
+        p = {
+            "W": scale * n((4, 5)),
+            "b": np.zeros(5),
+            "V": scale * n((5, 3)),
+            "c": np.zeros(3),
+        }
         yield case(f"network, weights × {scale:g}", network, p, X, t, "tanh")
     big = n((1500, 4)), r.integers(0, 3, 1500)
-    yield case("network, 1,500 rows", network, {**p, "W": n((4, 5)), "V": n((5, 3))}, *big, "logistic")
+    yield case(
+        "network, 1,500 rows",
+        network,
+        {**p, "W": n((4, 5)), "V": n((5, 3))},
+        *big,
+        "logistic",
+    )
     p32 = {name: 0.3 * q.astype("f4") for name, q in p.items()}
-    yield case("network, float32 theta", network, p32, X, t, "tanh", smallest=1e-3, precision=1e-5)
+    yield case(
+        "network, float32 theta",
+        network,
+        p32,
+        X,
+        t,
+        "tanh",
+        smallest=1e-3,
+        precision=1e-5,
+    )
     for depth in (1, 4):
         p = [(n((4 if k == 0 else 3, 3)), 0.2 * n(3)) for k in range(depth)]
         yield case(f"deep, {depth} layers", deep, p, X, np.tanh(Y))
@@ -524,16 +642,49 @@ def _cases(seed):
         yield case(f"GRU, {3 * depth} steps", gru, p, X[: 3 * depth], n(3))
         yield case(f"LSTM, {3 * depth} steps", lstm, 0.5 * n((4 + 3 + 1, 12)), X[: 3 * depth], n(3),
                    slips=("the cell's own path forgotten",))  # fmt: skip
-    yield case("rectified", rectified, [n((4, 6)), 0.1 * n(6), n((6, 5)), 0.1 * n(5), n((5, 3))], X, Y)
+    yield case(
+        "rectified",
+        rectified,
+        [n((4, 6)), 0.1 * n(6), n((6, 5)), 0.1 * n(5), n((5, 3))],
+        X,
+        Y,
+    )
     yield case("unrolled", unrolled, n(18), X, y)
-    yield case("unrolled, float32 theta", unrolled, n(18).astype("f4"), X, y, smallest=1e-3, precision=1e-5)
-    yield case("autoencoder", autoencoder, 0.5 * n((4, 2)), X, slips=("the decoder's share is missing",))
+    yield case(
+        "unrolled, float32 theta",
+        unrolled,
+        n(18).astype("f4"),
+        X,
+        y,
+        smallest=1e-3,
+        precision=1e-5,
+    )
+    yield case(
+        "autoencoder",
+        autoencoder,
+        0.5 * n((4, 2)),
+        X,
+        slips=("the decoder's share is missing",),
+    )
     for N in (5, 30):
         p = {"W": n((4, 3)), "g": n(3), "b": n(3)}
         yield case(f"batch normalization, {N} rows", batch_norm, p, X[:N], Y[:N],
                    slips=("no mean term", "no variance term"))  # fmt: skip
-        yield case(f"layer normalization, {N} rows", layer_norm, p, X[:N], T[:N], slips=("no variance term",))
-        yield case(f"RMS normalization, {N} rows", rms_norm, {"W": n((4, 3)), "g": n(3)}, X[:N], Y[:N])
+        yield case(
+            f"layer normalization, {N} rows",
+            layer_norm,
+            p,
+            X[:N],
+            T[:N],
+            slips=("no variance term",),
+        )
+        yield case(
+            f"RMS normalization, {N} rows",
+            rms_norm,
+            {"W": n((4, 3)), "g": n(3)},
+            X[:N],
+            Y[:N],
+        )
         yield case(f"attention, {N} rows", attention, {name: 0.5 * n((4, 3)) for name in "QKV"}, X[:N], Y[:N],
                    slips=("diagonal softmax Jacobian", "no scale"))  # fmt: skip
         yield case(f"causal attention, {N} rows", causal, {name: 0.5 * n((4, 3)) for name in "QKV"}, X[:N], Y[:N],
@@ -545,33 +696,98 @@ def _cases(seed):
     yield case("weight normalization", weight_norm, {"v": n(4), "g": 1.3}, X, y)
     yield case("dropout with a fixed mask", dropped, [n((4, 6)), n((6, 3))], X, Y, r.random((30, 6)) < 0.7,
                slips=("mask forgotten",))  # fmt: skip
-    yield case("bag of words", bag_of_words, {"E": n((12, 4)), "W": n((4, 3))}, r.integers(0, 12, (30, 6)), t)
+    yield case(
+        "bag of words",
+        bag_of_words,
+        {"E": n((12, 4)), "W": n((4, 3))},
+        r.integers(0, 12, (30, 6)),
+        t,
+    )
     yield case("highway", highway, {"G": n((4, 4)), "H": n((4, 4))}, X, n((30, 4)))
-    yield case("additive attention", additive_attention, {"W": n((4, 3)), "U": n((2, 3)), "v": n(3)}, X[:7], n(2), n(4))
-    yield case("convolution", convolution, {"k": n(3), "b": 0.1, "v": n(8)}, n((12, 10)), n(12))
-    yield case("images", images, n((3, 3)), n((6, 8, 8)), r.random(6), slips=("kernel flipped",))
+    yield case(
+        "additive attention",
+        additive_attention,
+        {"W": n((4, 3)), "U": n((2, 3)), "v": n(3)},
+        X[:7],
+        n(2),
+        n(4),
+    )
+    yield case(
+        "convolution", convolution, {"k": n(3), "b": 0.1, "v": n(8)}, n((12, 10)), n(12)
+    )
+    yield case(
+        "images",
+        images,
+        n((3, 3)),
+        n((6, 8, 8)),
+        r.random(6),
+        slips=("kernel flipped",),
+    )
     yield case("max-pooling", max_pooling, n(3), n((12, 10)), n(12))
     yield case("contrastive", contrastive, [n((4, 3)), n((5, 3))], X[:12], n((12, 5)))
     yield case("focal loss", focal, n(4), X, (y > 0) * 1.0)
     yield case("cosine similarity", cosine, {"a": n(4), "b": n(4)}, X)
     yield case("Dice loss", dice, n(4), X, (y > 0) * 1.0)
     A = (r.random((30, 30)) < 0.1) + np.eye(30)
-    yield case("graph network", graph, {"W": n((4, 5)), "V": n((5, 3))}, A / A.sum(axis=1, keepdims=True), X, T)
-    yield case("radial basis", radial, {"c": n((5, 4)), "s": r.uniform(0.1, 0.4, 5), "w": n(5)}, X, y)
+    yield case(
+        "graph network",
+        graph,
+        {"W": n((4, 5)), "V": n((5, 3))},
+        A / A.sum(axis=1, keepdims=True),
+        X,
+        T,
+    )
+    yield case(
+        "radial basis",
+        radial,
+        {"c": n((5, 4)), "s": r.uniform(0.1, 0.4, 5), "w": n(5)},
+        X,
+        y,
+    )
     yield case("mixture of experts", experts, {"gate": n((4, 3)), "W": n((4, 3))}, X, y)
-    yield case("mixture density", mixture_density, {name: 0.4 * n((4, 2)) for name in ("pi", "mu", "s")}, X, y)
+    yield case(
+        "mixture density",
+        mixture_density,
+        {name: 0.4 * n((4, 2)) for name in ("pi", "mu", "s")},
+        X,
+        y,
+    )
     states = np.array(np.meshgrid(*[[0, 1]] * 5)).reshape(5, -1).T
-    yield case("Boltzmann machine", boltzmann, n((5, 5)), r.integers(0, 2, (40, 5)), states)
+    yield case(
+        "Boltzmann machine", boltzmann, n((5, 5)), r.integers(0, 2, (40, 5)), states
+    )
     V, W = (r.random((20, 6)) < 0.5) * 1.0, (r.random((25, 6)) < 0.4) * 1.0
-    yield case("restricted Boltzmann machine", free_energy, {"a": n(6), "b": n(3), "W": n((6, 3))}, V, W)
-    yield case("clipped policy", surrogate, n((4, 3)), X, t, y, r.uniform(0.2, 0.6, 30), slips=("clipping forgotten",))
+    yield case(
+        "restricted Boltzmann machine",
+        free_energy,
+        {"a": n(6), "b": n(3), "W": n((6, 3))},
+        V,
+        W,
+    )
+    yield case(
+        "clipped policy",
+        surrogate,
+        n((4, 3)),
+        X,
+        t,
+        y,
+        r.uniform(0.2, 0.6, 30),
+        slips=("clipping forgotten",),
+    )
     yield case("maxout", maxout, {"W": n((4, 3, 2)), "v": n(2)}, X, y)
     for size in (3, 8):
-        yield case(f"softmax Jacobian, {size}", softmax_jacobian, n(size), slips=("terms between outputs missing",))
+        yield case(
+            f"softmax Jacobian, {size}",
+            softmax_jacobian,
+            n(size),
+            slips=("terms between outputs missing",),
+        )
         yield case(f"log-softmax Jacobian, {size}", log_softmax_jacobian, n(size))
         yield case(f"unit vector Jacobian, {size}", unit_vector, n(size))
         yield case(f"arm of {size} joints", kinematics, n(size))
     yield case("layer Jacobian", layer_jacobian, {"W": n((3, 4)), "b": n(3)}, n(4))
-    yield case("orbit by Euler's steps", orbit, np.array([1.1, 0.4, 0.1, 0.4]), 100, 0.05)
+    yield case(
+        "orbit by Euler's steps", orbit, np.array([1.1, 0.4, 0.1, 0.4]), 100, 0.05
+    )
     yield case("trace of a power", matrix_power, n((4, 4)), 5)
     yield case("smoothness", smoothness, n((6, 7)), n((6, 7)))

@@ -1,7 +1,8 @@
 """Random chains of operations, with gradients from hand-written backward passes, at ordinary and hostile data.
 
-A chain is a list of operations. Each operation returns its output and the backward pass, which maps the gradient with
-respect to the output to the gradient with respect to the input.
+A chain is a list of operations. Each operation returns its output and the backward
+pass, which maps the gradient with respect to the output to the gradient with respect to
+the input.
 """
 
 import numpy as np
@@ -28,26 +29,45 @@ ELEMENTWISE = {
     "erf": elementwise(special.erf, lambda z: 2 / np.sqrt(np.pi) * np.exp(-(z**2))),
     "softplus": elementwise(lambda z: np.logaddexp(0, z), special.expit),
     "log1p exp": elementwise(lambda z: np.log1p(np.exp(z)), sigmoid),
-    "smooth absolute value": elementwise(lambda z: np.sqrt(1 + z**2), lambda z: z / np.sqrt(1 + z**2)),
+    "smooth absolute value": elementwise(
+        lambda z: np.sqrt(1 + z**2), lambda z: z / np.sqrt(1 + z**2)
+    ),
     "sine": elementwise(np.sin, np.cos),
     "arctangent": elementwise(np.arctan, lambda z: 1 / (1 + z**2)),
     "arcsinh": elementwise(np.arcsinh, lambda z: 1 / np.sqrt(1 + z**2)),
     "absolute value": elementwise(np.abs, np.sign),
     "relu": elementwise(lambda z: np.maximum(z, 0), lambda z: (z > 0) * 1.0),
-    "leaky relu": elementwise(lambda z: np.where(z > 0, z, 0.1 * z), lambda z: np.where(z > 0, 1, 0.1)),
-    "elu": elementwise(lambda z: np.where(z > 0, z, np.expm1(z)), lambda z: np.where(z > 0, 1, np.exp(z))),
-    "gelu": elementwise(
-        lambda z: z * special.ndtr(z), lambda z: special.ndtr(z) + z * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    "leaky relu": elementwise(
+        lambda z: np.where(z > 0, z, 0.1 * z), lambda z: np.where(z > 0, 1, 0.1)
     ),
-    "swish": elementwise(lambda z: z * sigmoid(z), lambda z: sigmoid(z) * (1 + z * (1 - sigmoid(z)))),
+    "elu": elementwise(
+        lambda z: np.where(z > 0, z, np.expm1(z)),
+        lambda z: np.where(z > 0, 1, np.exp(z)),
+    ),
+    "gelu": elementwise(
+        lambda z: z * special.ndtr(z),
+        lambda z: special.ndtr(z) + z * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi),
+    ),
+    "swish": elementwise(
+        lambda z: z * sigmoid(z), lambda z: sigmoid(z) * (1 + z * (1 - sigmoid(z)))
+    ),
     "cube": elementwise(lambda z: z**3, lambda z: 3 * z**2),
     "log": elementwise(lambda z: np.log(1 + z * z), lambda z: 2 * z / (1 + z * z)),
-    "power": elementwise(lambda z: (1 + z**2) ** -0.7, lambda z: -1.4 * z * (1 + z**2) ** -1.7),
-    "log-gamma": elementwise(lambda z: special.gammaln(1 + z**2), lambda z: 2 * z * special.digamma(1 + z**2)),
+    "power": elementwise(
+        lambda z: (1 + z**2) ** -0.7, lambda z: -1.4 * z * (1 + z**2) ** -1.7
+    ),
+    "log-gamma": elementwise(
+        lambda z: special.gammaln(1 + z**2), lambda z: 2 * z * special.digamma(1 + z**2)
+    ),
     "clip": elementwise(lambda z: np.clip(z, -1, 1), lambda z: (np.abs(z) < 1) * 1.0),
     "hypot": elementwise(lambda z: np.hypot(z, 2), lambda z: z / np.hypot(z, 2)),
-    "reciprocal": elementwise(lambda z: 1 / (2 + z**2), lambda z: -2 * z / (2 + z**2) ** 2),
-    "phase": elementwise(lambda z: np.abs(np.exp(1j * z) + 2), lambda z: -2 * np.sin(z) / np.abs(np.exp(1j * z) + 2)),
+    "reciprocal": elementwise(
+        lambda z: 1 / (2 + z**2), lambda z: -2 * z / (2 + z**2) ** 2
+    ),
+    "phase": elementwise(
+        lambda z: np.abs(np.exp(1j * z) + 2),
+        lambda z: -2 * np.sin(z) / np.abs(np.exp(1j * z) + 2),
+    ),
 }
 
 
@@ -66,7 +86,17 @@ def layer_norm(z):
     centered = z - z.mean(axis=-1, keepdims=True)
     s = np.sqrt((centered**2).mean(axis=-1, keepdims=True) + 1e-5)
     y = centered / s
-    return y, lambda d: (d - d.mean(axis=-1, keepdims=True) - y * (d * y).mean(axis=-1, keepdims=True)) / s
+    return (
+        y,
+        lambda d: (
+            (
+                d
+                - d.mean(axis=-1, keepdims=True)
+                - y * (d * y).mean(axis=-1, keepdims=True)
+            )
+            / s
+        ),
+    )
 
 
 def batch_norm(z):
@@ -88,7 +118,9 @@ def cumulative(z):
 
 def ordered(z):
     places = np.argsort(np.real(z), axis=-1)
-    return np.take_along_axis(z, places, -1), lambda d: np.take_along_axis(d, np.argsort(places, axis=-1), -1)
+    return np.take_along_axis(z, places, -1), lambda d: np.take_along_axis(
+        d, np.argsort(places, axis=-1), -1
+    )
 
 
 def centered(z):
@@ -97,10 +129,15 @@ def centered(z):
 
 def spectrum(z):
     F = np.fft.fft(z, axis=-1)
-    return np.abs(F) ** 2, lambda d: 2 * np.real(np.fft.ifft(d * F, axis=-1)) * z.shape[-1]
+    return (
+        np.abs(F) ** 2,
+        lambda d: 2 * np.real(np.fft.ifft(d * F, axis=-1)) * z.shape[-1],
+    )
 
 
-ROWS = {f.__name__: f for f in (softmax, log_softmax, layer_norm, batch_norm, unit_length)}
+ROWS = {
+    f.__name__: f for f in (softmax, log_softmax, layer_norm, batch_norm, unit_length)
+}
 ROWS |= {f.__name__: f for f in (cumulative, ordered, centered, spectrum)}
 
 
@@ -126,7 +163,15 @@ def deviation(z):
 
 def largest(z):
     place = np.unravel_index(np.argmax(z), z.shape)  # equal rows have equal maxima
-    return np.max(z), lambda d: d * (np.arange(z.size) == np.ravel_multi_index(place, z.shape)).reshape(z.shape)
+    return (
+        np.max(z),
+        lambda d: (
+            d
+            * (np.arange(z.size) == np.ravel_multi_index(place, z.shape)).reshape(
+                z.shape
+            )
+        ),
+    )
 
 
 def weighted(z):
@@ -145,7 +190,19 @@ def log_determinant(z):
     return np.log(np.linalg.det(M)), lambda d: 2 * d * z @ np.linalg.inv(M)
 
 
-REDUCED = {f.__name__: f for f in (mean, half_square, log_sum_exp, length, deviation, largest, weighted, huber)}
+REDUCED = {
+    f.__name__: f
+    for f in (
+        mean,
+        half_square,
+        log_sum_exp,
+        length,
+        deviation,
+        largest,
+        weighted,
+        huber,
+    )
+}
 REDUCED |= {"log_determinant": log_determinant}
 OPERATIONS = ELEMENTWISE | ROWS | REDUCED
 
@@ -184,7 +241,15 @@ def inputs(r, kind):
     }[kind]
 
 
-HOSTILE = ("years", "mixed columns", "small", "large", "equal rows", "nearly constant", "counts")
+HOSTILE = (
+    "years",
+    "mixed columns",
+    "small",
+    "large",
+    "equal rows",
+    "nearly constant",
+    "counts",
+)
 
 
 def cases(there, seed=0):
@@ -200,11 +265,25 @@ def _case(number):
     names = [str(name) for name in r.choice([*ELEMENTWISE, *ROWS], r.integers(1, 4))]
     names.append(str(r.choice(list(REDUCED))))
     p = {"W": r.standard_normal((X.shape[1], 3)), "b": r.standard_normal(3)}
-    f, theta = (unrolled, np.concatenate([p["W"].ravel(), p["b"]])) if r.random() < 0.4 else (chain, p)
+    f, theta = (
+        (unrolled, np.concatenate([p["W"].ravel(), p["b"]]))
+        if r.random() < 0.4
+        else (chain, p)
+    )
     with np.errstate(all="ignore"):
         value, gradient = chain(p, X, names)
-    if not np.isfinite(value) or not all(np.isfinite(J).all() and np.abs(J).max() > 1e-9 for J in gradient.values()):
+    if not np.isfinite(value) or not all(
+        np.isfinite(J).all() and np.abs(J).max() > 1e-9 for J in gradient.values()
+    ):
         return None
     name = f"random {number}, {kind}, {', '.join(names)}"
     slips = tuple(name for name in dict.fromkeys(names) if name in ELEMENTWISE)[:1]
-    return Case(name, f, theta, (X, names), "ordinary" if kind == "ordinary" else "hard", "scipy", slips)
+    return Case(
+        name,
+        f,
+        theta,
+        (X, names),
+        "ordinary" if kind == "ordinary" else "hard",
+        "scipy",
+        slips,
+    )

@@ -8,13 +8,28 @@ from engine_faults import Fault, Point
 from vecprop.optimize.optimizers import AdamHat
 
 
-def point(*layers, inputs=12, loss=None, penalty=(), rows=48, targets=None, weighted=False, noise=None):
+def point(
+    *layers,
+    inputs=12,
+    loss=None,
+    penalty=(),
+    rows=48,
+    targets=None,
+    weighted=False,
+    noise=None,
+):
     """Return a network at random parameters, with random rows."""
     rng = np.random.default_rng(0)
     network = vp.Network(inputs, layers, loss or vp.SquaredError(), penalty)
     theta, X = rng.normal(size=network.layout.size) / 2, rng.normal(size=(rows, inputs))
-    T = registry.targets(network.loss_function, rng, rows, network.outputs) if targets is None else targets
-    return Point(network, theta, X, T, rng.uniform(0.1, 2, rows) if weighted else None, noise)
+    T = (
+        registry.targets(network.loss_function, rng, rows, network.outputs)
+        if targets is None
+        else targets
+    )
+    return Point(
+        network, theta, X, T, rng.uniform(0.1, 2, rows) if weighted else None, noise
+    )
 
 
 def hidden(layer, **options):
@@ -32,13 +47,20 @@ FILLED_TILE = point(vp.Dense(3), vp.Tanh(), vp.Dense(2), inputs=4, rows=45)
 DEEP_PRODUCTS = point(vp.Dense(5), vp.Tanh(), vp.Dense(3), inputs=80, rows=128)
 LARGE = point(vp.Dense(30), vp.Tanh(), vp.Dense(9), inputs=300, rows=34)
 BY_INPUTS = point(vp.Dense(32), vp.Tanh(), vp.Dense(3), inputs=200, rows=128)
-BY_INPUTS_LATER = point(vp.LayerNorm(), vp.Dense(32), vp.Tanh(), vp.Dense(3), inputs=200, rows=128)
+BY_INPUTS_LATER = point(
+    vp.LayerNorm(), vp.Dense(32), vp.Tanh(), vp.Dense(3), inputs=200, rows=128
+)
 BY_RESULTS = point(vp.Dense(40), vp.Tanh(), vp.Dense(36), inputs=48, rows=150)
 TWO_SHARDS, FOUR_SHARDS = (
-    point(vp.Dense(64), vp.Tanh(), vp.Dense(64), vp.Tanh(), vp.Dense(3), rows=rows) for rows in (140, 280)
+    point(vp.Dense(64), vp.Tanh(), vp.Dense(64), vp.Tanh(), vp.Dense(3), rows=rows)
+    for rows in (140, 280)
 )
 PENALIZED = point(*LAYERS, penalty=(vp.L2(0.3), vp.L1(0.2)))
-AVERAGED = point(*LAYERS, penalty=(vp.L2(3.0, averaged=True), vp.L1(2.0, averaged=True)), weighted=True)
+AVERAGED = point(
+    *LAYERS,
+    penalty=(vp.L2(3.0, averaged=True), vp.L1(2.0, averaged=True)),
+    weighted=True,
+)
 NORM = hidden(vp.LayerNorm(epsilon=0.1))
 DROPOUT = hidden(vp.Dropout(0.3), noise=vp.extend.RandomKey(seed=3, step=2))
 
@@ -113,17 +135,30 @@ PENALTIES = [
     Fault("compiled.run.steps.penalize", "l2 / 2 * squares", "l2 * squares", PENALIZED),
 ]  # fmt: skip
 
-OF_GRADIENTS = [*DENSE, *ACTIVATIONS, *LOSSES, *NORMALIZATION, *DROPPING, *ROWS, *PENALTIES]
+OF_GRADIENTS = [
+    *DENSE,
+    *ACTIVATIONS,
+    *LOSSES,
+    *NORMALIZATION,
+    *DROPPING,
+    *ROWS,
+    *PENALTIES,
+]
 
 
 SAMPLE = [
     next(fault for fault in OF_GRADIENTS if fault.function.endswith(name))
     for name in ("Tanh.derivative", ".dense._blocks", "._softmax_loss", "._norm_back")
 ]
-"""One fault of each type of kernel that compiles quickly: a derivative, a dense layer, a loss, a backward pass."""
+"""One fault of each type of kernel that compiles quickly: a derivative, a dense
+layer, a loss, a backward pass.
+"""
 
 
-ADAM, CLIPPED = {"optimizer": vp.Adam(0.05, epsilon=0.1)}, {"optimizer": vp.Momentum(0.05), "clip_norm": 0.1}
+ADAM, CLIPPED = (
+    {"optimizer": vp.Adam(0.05, epsilon=0.1)},
+    {"optimizer": vp.Momentum(0.05), "clip_norm": 0.1},
+)
 OF_STEPS = [
     Fault("optimize.optimizers.GradientDescent.update", "theta - rate * J,",
           "theta + rate * J,", {"optimizer": vp.GradientDescent(0.1)}),
@@ -145,6 +180,17 @@ OF_STEPS = [
     Fault("compiled.run.epochs.run_epochs", "_shortening(c.clip, slope)", "_shortening(c.clip, slope**2)", CLIPPED),
 ]  # fmt: skip
 
-SUMMED = point(*LAYERS, loss=vp.SquaredError(reduction="sum"), penalty=vp.L2(0.3, averaged=True), weighted=True)
-POINTS = [SUMMED, FILLED_TILE, BY_INPUTS_LATER, point(*LAYERS, noise=vp.extend.RandomKey(1)), FOUR_SHARDS]
+SUMMED = point(
+    *LAYERS,
+    loss=vp.SquaredError(reduction="sum"),
+    penalty=vp.L2(0.3, averaged=True),
+    weighted=True,
+)
+POINTS = [
+    SUMMED,
+    FILLED_TILE,
+    BY_INPUTS_LATER,
+    point(*LAYERS, noise=vp.extend.RandomKey(1)),
+    FOUR_SHARDS,
+]
 POINTS += [hidden(layer) for layer in (vp.Dropout(0.3), *registry.LAYERS)]

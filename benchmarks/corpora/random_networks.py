@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 
 from vecprop.check import Verdict, check_gradients
-from vecprop.core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh
+from vecprop.core.activations import (
+    ELU,
+    GELU,
+    Identity,
+    LeakyReLU,
+    Logistic,
+    ReLU,
+    SiLU,
+    Softplus,
+    Tanh,
+)
 from vecprop.core.counter_rng import RandomKey
 from vecprop.core.layers import Activation, Dense, Dropout, LayerNorm
 from vecprop.core.losses import (
@@ -22,7 +32,18 @@ from vecprop.core.losses import (
 from vecprop.core.network import Network
 from vecprop.core.penalties import L1, L2
 
-ACTIVATIONS = (ELU(), ELU(0.5), GELU(), Identity(), LeakyReLU(0.1), Logistic(), ReLU(), SiLU(), Softplus(), Tanh())
+ACTIVATIONS = (
+    ELU(),
+    ELU(0.5),
+    GELU(),
+    Identity(),
+    LeakyReLU(0.1),
+    Logistic(),
+    ReLU(),
+    SiLU(),
+    Softplus(),
+    Tanh(),
+)
 KINKED = (ReLU(), LeakyReLU(0.1), ELU(0.5))
 LOSSES = (
     AbsoluteError,
@@ -69,17 +90,25 @@ class Case:
 
     def loss(self) -> float:
         """Return the loss."""
-        return float(self.network.loss(self.theta, self.X, self.T, self.weight, self.noise))
+        return float(
+            self.network.loss(self.theta, self.X, self.T, self.weight, self.noise)
+        )
 
     def of(self, network: Network, theta: np.ndarray, weight: Any = 0) -> np.ndarray:
         """Return another network's gradient on the same rows."""
         weight = self.weight if isinstance(weight, int) else weight
-        return network.loss_and_gradient(theta, self.X, self.T, weight, self.noise)[1].copy()
+        return network.loss_and_gradient(theta, self.X, self.T, weight, self.noise)[
+            1
+        ].copy()
 
-    def check(self, gradient: Callable[[np.ndarray], np.ndarray], method: str = "complex step") -> Any:
+    def check(
+        self, gradient: Callable[[np.ndarray], np.ndarray], method: str = "complex step"
+    ) -> Any:
         """Check a gradient."""
         rows = (self.X, self.T, self.weight, self.noise)
-        return check_gradients(self.network, self.theta, *rows, gradient=gradient, method=method)
+        return check_gradients(
+            self.network, self.theta, *rows, gradient=gradient, method=method
+        )
 
 
 def case(seed: int) -> Case:
@@ -91,7 +120,11 @@ def case(seed: int) -> Case:
     inputs, rows = int(draw.integers(1, 7)), int(draw.integers(1, 40))
     layers: list[Any] = []
     for _ in range(depth):
-        width = int(draw.integers(64, 257)) if place == "wide" else int(draw.integers(1, 13))
+        width = (
+            int(draw.integers(64, 257))
+            if place == "wide"
+            else int(draw.integers(1, 13))
+        )
         layers.append(Dense(width))
         if draw.random() < 0.15 and width > 2:
             layers.append(LayerNorm())
@@ -105,9 +138,13 @@ def case(seed: int) -> Case:
     layers.append(Dense(outputs))
     if place == "wide":
         rows = min(rows, 6)
-    penalties: list[Any] = [[], [], [L2(0.1)], [L1(0.01)], [L2(0.01), L1(0.1)]][draw.integers(5)]
+    penalties: list[Any] = [[], [], [L2(0.1)], [L1(0.01)], [L2(0.01), L1(0.1)]][
+        draw.integers(5)
+    ]
     penalties = [replace(penalty, averaged=seed % 2 == 1) for penalty in penalties]
-    network = Network(inputs, layers, loss(reduction="sum" if draw.integers(2) else "mean"), penalties)
+    network = Network(
+        inputs, layers, loss(reduction="sum" if draw.integers(2) else "mean"), penalties
+    )
     theta = network.init(seed)
     for tensor in network.layout.tensors:
         if tensor.name == "b":
@@ -117,7 +154,8 @@ def case(seed: int) -> Case:
     weight = draw.uniform(0.1, 3, rows) if draw.random() < 0.4 else None
     noise = RandomKey(seed) if draw.random() < 0.7 else None
     if place in ("exact kink", "near a kink"):
-        # Zero inputs and biases put every unit of a row at its kink; whole numbers put others there by cancelling.
+        # Zero inputs and biases put every unit of a row at its kink; whole numbers put
+        # others there by cancelling.
         X, theta = np.round(X), np.round(2 * theta)
         X[draw.integers(rows)] = 0
         for tensor in network.layout.tensors:
@@ -144,9 +182,16 @@ def case(seed: int) -> Case:
         theta = converged(network, theta, X, T, weight, noise)
     elif place == "float32":
         scale = [1, 1, 1, 1e3, 1e-3, 1e6, 1e-6][draw.integers(7)]
-        theta, X, T = theta.astype(np.float32), X * scale, T if T.dtype.kind == "i" else T.astype(np.float32)
+        theta, X, T = (
+            theta.astype(np.float32),
+            X * scale,
+            T if T.dtype.kind == "i" else T.astype(np.float32),
+        )
     if loss is Poisson and place in ("saturated", "inputs × 1e6", "float32"):
-        X, theta = X / max(1.0, float(np.abs(X).max())), theta / max(1.0, float(np.abs(theta).max()))
+        X, theta = (
+            X / max(1.0, float(np.abs(X).max())),
+            theta / max(1.0, float(np.abs(theta).max())),
+        )
     return Case(seed, place, network, theta, X, T, weight, noise)
 
 
@@ -166,19 +211,31 @@ def _hostile_case(seed: int, draw: np.random.Generator) -> Case:
     loss = LOSSES[draw.integers(len(LOSSES))]
     outputs = max(int(draw.integers(1, 5)), 2 if loss is SoftmaxCrossEntropy else 1)
     layers = [*hostile_layers(draw), Dense(outputs)]
-    penalties: list[Any] = [[], [], [L2(0.1)], [L1(0.01)], [L2(1e-6), L1(1e3)]][draw.integers(5)]
-    penalties = [replace(penalty, averaged=bool(draw.integers(2))) for penalty in penalties]
-    network = Network(inputs, layers, loss(reduction="sum" if draw.integers(2) else "mean"), penalties)
+    penalties: list[Any] = [[], [], [L2(0.1)], [L1(0.01)], [L2(1e-6), L1(1e3)]][
+        draw.integers(5)
+    ]
+    penalties = [
+        replace(penalty, averaged=bool(draw.integers(2))) for penalty in penalties
+    ]
+    network = Network(
+        inputs, layers, loss(reduction="sum" if draw.integers(2) else "mean"), penalties
+    )
     theta = network.init(seed)
     for tensor in network.layout.tensors:
         if tensor.name == "b":
-            theta[tensor.span] = draw.choice([0, 0.3, 1e3]) * draw.standard_normal(tensor.size)
+            theta[tensor.span] = draw.choice([0, 0.3, 1e3]) * draw.standard_normal(
+                tensor.size
+            )
         if tensor.name == "W" and draw.random() < 0.1:
             theta[tensor.span] *= draw.choice([0, 1e-8, 1e4])
     T = targets(draw, loss, rows, outputs)
     if T.dtype.kind == "f" and loss not in (BinaryCrossEntropy, Poisson):
         T = T * draw.choice([1, 1, 1e6, 1e-6]) + draw.choice([0, 0, 1e6])
-    weight = draw.uniform(0.1, 3, rows) * draw.choice([1, 1, 1e-12, 1e12]) if draw.random() < 0.4 else None
+    weight = (
+        draw.uniform(0.1, 3, rows) * draw.choice([1, 1, 1e-12, 1e12])
+        if draw.random() < 0.4
+        else None
+    )
     if weight is not None and draw.random() < 0.3:
         weight[: rows // 2] = 0
     if draw.random() < 0.3:
@@ -214,7 +271,9 @@ def hostile_layers(draw: np.random.Generator) -> list[Any]:
 
     def normalize(probability: float) -> None:
         if draw.random() < probability:
-            layers.append(LayerNorm(float(draw.choice([1e-5, 1e-5, 1e-8, 1e-12, 1e-3, 1e-30]))))
+            layers.append(
+                LayerNorm(float(draw.choice([1e-5, 1e-5, 1e-8, 1e-12, 1e-3, 1e-30])))
+            )
 
     normalize(0.5)
     normalize(0.15)
@@ -230,7 +289,9 @@ def hostile_layers(draw: np.random.Generator) -> list[Any]:
     return layers
 
 
-def targets(draw: np.random.Generator, loss: Any, rows: int, outputs: int) -> np.ndarray:
+def targets(
+    draw: np.random.Generator, loss: Any, rows: int, outputs: int
+) -> np.ndarray:
     """Return targets that suit a loss."""
     if loss is SoftmaxCrossEntropy:
         return draw.integers(0, outputs, rows)
@@ -241,7 +302,9 @@ def targets(draw: np.random.Generator, loss: Any, rows: int, outputs: int) -> np
     return draw.standard_normal((rows, outputs))
 
 
-def converged(network: Network, theta: np.ndarray, X: Any, T: Any, weight: Any, noise: Any) -> np.ndarray:
+def converged(
+    network: Network, theta: np.ndarray, X: Any, T: Any, weight: Any, noise: Any
+) -> np.ndarray:
     """Return parameters at which SciPy's L-BFGS cannot reduce the loss."""
     from scipy.optimize import minimize
 
@@ -250,7 +313,13 @@ def converged(network: Network, theta: np.ndarray, X: Any, T: Any, weight: Any, 
         return float(value), gradient
 
     with np.errstate(all="ignore"):
-        found = minimize(loss, theta, jac=True, method="L-BFGS-B", options={"maxiter": 500, "ftol": 0, "gtol": 1e-14})
+        found = minimize(
+            loss,
+            theta,
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": 500, "ftol": 0, "gtol": 1e-14},
+        )
     return found.x if np.isfinite(found.x).all() else theta
 
 
@@ -286,7 +355,9 @@ def _every(case: Case, draw: np.random.Generator) -> Iterator[Mutation]:
     rows = case.X.shape[0]
     smallest = -3.0 if case.theta.dtype == np.float32 else -6.0
 
-    def changed(change: Callable[[np.ndarray], Any], tensor: Any) -> Callable[[np.ndarray], np.ndarray]:
+    def changed(
+        change: Callable[[np.ndarray], Any], tensor: Any
+    ) -> Callable[[np.ndarray], np.ndarray]:
         def gradient(theta: np.ndarray) -> np.ndarray:
             J = case.gradient(theta)
             J[tensor.span] = np.ravel(change(J[tensor.span].reshape(tensor.shape)))
@@ -294,7 +365,9 @@ def _every(case: Case, draw: np.random.Generator) -> Iterator[Mutation]:
 
         return gradient
 
-    def entry(share: float, place: int, sign: int) -> Callable[[np.ndarray], np.ndarray]:
+    def entry(
+        share: float, place: int, sign: int
+    ) -> Callable[[np.ndarray], np.ndarray]:
         def change(J: np.ndarray) -> np.ndarray:
             J = J.copy()
             J.flat[place] += sign * share * np.abs(J).max()
@@ -310,15 +383,36 @@ def _every(case: Case, draw: np.random.Generator) -> Iterator[Mutation]:
 
         return change
 
-    for share in (10.0**smallest, 10.0 ** draw.uniform(smallest, 0), 10.0 ** draw.uniform(smallest, 0)):
+    for share in (
+        10.0**smallest,
+        10.0 ** draw.uniform(smallest, 0),
+        10.0 ** draw.uniform(smallest, 0),
+    ):
         tensor = tensors[draw.integers(len(tensors))]
         yield (
             f"one entry of {tensor} by {share:.0e}",
-            changed(entry(1.01 * share, int(draw.integers(tensor.size)), int(draw.choice([-1, 1]))), tensor),
+            changed(
+                entry(
+                    1.01 * share,
+                    int(draw.integers(tensor.size)),
+                    int(draw.choice([-1, 1])),
+                ),
+                tensor,
+            ),
         )
     tensor = tensors[draw.integers(len(tensors))]
-    for name, factor in (("2", 2), ("1/2", 0.5), ("N", rows), ("1/N", 1 / rows), ("sign", -1), ("1.37", 1.37)):
-        yield f"all × {name}", lambda theta, factor=factor: factor * case.gradient(theta)
+    for name, factor in (
+        ("2", 2),
+        ("1/2", 0.5),
+        ("N", rows),
+        ("1/N", 1 / rows),
+        ("sign", -1),
+        ("1.37", 1.37),
+    ):
+        yield (
+            f"all × {name}",
+            lambda theta, factor=factor: factor * case.gradient(theta),
+        )
         yield f"{tensor} × {name}", changed(lambda J, factor=factor: factor * J, tensor)
     for tensor in tensors:
         if len(tensor.shape) == 2 and tensor.shape[0] == tensor.shape[1] > 1:
@@ -332,7 +426,9 @@ def _every(case: Case, draw: np.random.Generator) -> Iterator[Mutation]:
     for number, layer in enumerate(case.network.layers):
         factor = float(draw.choice([2, -1, 0.9]))
 
-        def onwards(theta: np.ndarray, number: int = number, factor: float = factor) -> np.ndarray:
+        def onwards(
+            theta: np.ndarray, number: int = number, factor: float = factor
+        ) -> np.ndarray:
             J = case.gradient(theta)
             for tensor in tensors:
                 if tensor.layer <= number:
@@ -342,11 +438,22 @@ def _every(case: Case, draw: np.random.Generator) -> Iterator[Mutation]:
         yield f"× {factor} from layer {number} on", onwards
         if isinstance(layer, Activation):
             other = ACTIVATIONS[draw.integers(len(ACTIVATIONS))]
-            for name, taken in (("no slope", None), (f"slope of {type(other).__name__}", other)):
+            for name, taken in (
+                ("no slope", None),
+                (f"slope of {type(other).__name__}", other),
+            ):
                 layers = list(case.network.layers)
                 layers[number] = Faulty(layer, taken)
-                faulty = Network(case.network.inputs, layers, case.network.loss_function, case.network.penalties)
-                yield f"layer {number}, {name}", lambda theta, faulty=faulty: case.of(faulty, theta)
+                faulty = Network(
+                    case.network.inputs,
+                    layers,
+                    case.network.loss_function,
+                    case.network.penalties,
+                )
+                yield (
+                    f"layer {number}, {name}",
+                    lambda theta, faulty=faulty: case.of(faulty, theta),
+                )
     for penalty in case.network.penalties:
 
         def on_biases(theta: np.ndarray, penalty: Any = penalty) -> np.ndarray:
@@ -395,7 +502,10 @@ def between(case: Case, gradient: Callable[[np.ndarray], np.ndarray]) -> bool:
         for t in (-1e-8, 1e-8):
             theta = case.theta.astype(complex)
             theta[i] += t + 1e-20j
-            sides.append(case.network.loss(theta, case.X, case.T, case.weight, case.noise).imag / 1e-20)
+            sides.append(
+                case.network.loss(theta, case.X, case.T, case.weight, case.noise).imag
+                / 1e-20
+            )
         margin = 1e-6 * (np.abs(sides).max() + np.abs(right).max())
         if not min(sides) - margin <= wrong[i] <= max(sides) + margin:
             return False
@@ -416,24 +526,38 @@ class Tally:
 
     def __str__(self) -> str:
         return (
-            f"{self.networks} right gradients: {self.false_alarms} false alarms, {self.undecided_right} undecided; "
-            f"{self.errors} planted errors: {self.misses} missed, {self.undecided_wrong} undecided"
+            f"{self.networks} right gradients: {self.false_alarms} false alarms,"
+            f" {self.undecided_right} undecided; {self.errors} planted errors:"
+            f" {self.misses} missed, {self.undecided_wrong} undecided"
         )
 
 
 @np.errstate(all="ignore")
-def run(seeds: Any, errors_each: int, method: str = "complex step", cases: Callable[[int], Case] = case) -> Tally:
+def run(
+    seeds: Any,
+    errors_each: int,
+    method: str = "complex step",
+    cases: Callable[[int], Case] = case,
+) -> Tally:
     """Run the suite and count."""
     tally = Tally()
     for seed in seeds:
         one = cases(seed)
-        # An absolute error that is minimized puts the output on a target, which is a real kink.
-        on_target = one.place == "converged" and isinstance(one.network.loss_function, AbsoluteError | Quantile)
+        # An absolute error that is minimized puts the output on a target, which is a
+        # real kink.
+        on_target = one.place == "converged" and isinstance(
+            one.network.loss_function, AbsoluteError | Quantile
+        )
         kink_allowed = one.place in ("exact kink", "hostile") or on_target
         report = one.check(one.gradient, method)
         tally.networks += 1
-        story = f"seed {seed}, {one.place}, {one.network.loss_function}, {one.network.layers}"
-        if report.verdict is Verdict.INCONCLUSIVE or (report.verdict is Verdict.KINK and not kink_allowed):
+        story = (
+            f"seed {seed}, {one.place}, {one.network.loss_function},"
+            f" {one.network.layers}"
+        )
+        if report.verdict is Verdict.INCONCLUSIVE or (
+            report.verdict is Verdict.KINK and not kink_allowed
+        ):
             tally.undecided_right += 1
             tally.stories.append(f"right but {report.verdict}: {story}")
         elif report.verdict not in (Verdict.PASS, Verdict.KINK):
@@ -444,7 +568,9 @@ def run(seeds: Any, errors_each: int, method: str = "complex step", cases: Calla
                 continue
             tally.errors += 1
             verdict = one.check(gradient, method).verdict
-            if verdict is Verdict.FAIL or (verdict is Verdict.KINK and kink_allowed and between(one, gradient)):
+            if verdict is Verdict.FAIL or (
+                verdict is Verdict.KINK and kink_allowed and between(one, gradient)
+            ):
                 continue
             if verdict in (Verdict.INCONCLUSIVE, Verdict.KINK):
                 tally.undecided_wrong += 1

@@ -9,19 +9,28 @@ import vecprop as vp
 from vecprop.learn import tutorial
 from vecprop.learn.grading.tasks import TASKS
 
-NETWORK = vp.Network(2, [vp.Dense(3), vp.Logistic(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
+NETWORK = vp.Network(
+    2, [vp.Dense(3), vp.Logistic(), vp.Dense(2)], vp.SoftmaxCrossEntropy()
+)
 
 
 def source(name, body, arguments=None):
     """Return the definition of a function."""
-    arguments = arguments or (TASKS[name].arguments if name in TASKS else ("theta", "X", "T"))
+    arguments = arguments or (
+        TASKS[name].arguments if name in TASKS else ("theta", "X", "T")
+    )
     lines = "\n".join(f"    {line}" for line in body.splitlines())
     return f"def {name}({', '.join(arguments)}):\n{lines}\n"
 
 
 def written(name, body, arguments=None):
     """Return a student's function, with access to correct functions and a dict C that keeps state."""
-    names = {"np": np, "math": math, "C": {}, **{other: getattr(tutorial, other) for other in TASKS if other != name}}
+    names = {
+        "np": np,
+        "math": math,
+        "C": {},
+        **{other: getattr(tutorial, other) for other in TASKS if other != name},
+    }
     exec(source(name, body, arguments), names)
     return names[name]
 
@@ -30,7 +39,10 @@ def changed(body, changes):
     """Apply changes such as "old → new" to a body, and return the mistakes by the changed bodies."""
     pairs = [change.split(" → ") for change in changes]
     assert all(body.count(old) == 1 for old, _ in pairs)
-    return {body.replace(old, new): mistake for (old, new), mistake in zip(pairs, changes.values(), strict=True)}
+    return {
+        body.replace(old, new): mistake
+        for (old, new), mistake in zip(pairs, changes.values(), strict=True)
+    }
 
 
 RIGHT = {
@@ -89,8 +101,16 @@ RIGHT = {
         "return np.einsum('no,ho,nh->nh', Eo, Wo, H * (1 - H))",
         "H, Wo, Eo = np.asarray(H), np.asarray(Wo), np.asarray(Eo)\nD = Eo @ np.transpose(Wo)\nD *= H\nD *= 1 - H\nreturn D",
     ],
-    "gradient_weight_hidden": ["return X.T @ Eh", "return np.transpose(X).dot(Eh)", "return (np.array(Eh).T @ X).T"],
-    "gradient_bias_hidden": ["return np.sum(Eh, axis=0, keepdims=True)", "return Eh.sum(axis=0)", "return sum(Eh)"],
+    "gradient_weight_hidden": [
+        "return X.T @ Eh",
+        "return np.transpose(X).dot(Eh)",
+        "return (np.array(Eh).T @ X).T",
+    ],
+    "gradient_bias_hidden": [
+        "return np.sum(Eh, axis=0, keepdims=True)",
+        "return Eh.sum(axis=0)",
+        "return sum(Eh)",
+    ],
     "backprop_gradients": [
         "H = hidden_activations(X, Wh, bh)\nY = output_activations(H, Wo, bo)\nEo = error_output(Y, T)\nJWo = gradient_weight_out(H, Eo)\nJbo = gradient_bias_out(Eo)\nEh = error_hidden(H, Wo, Eo)\nreturn [gradient_weight_hidden(X, Eh), gradient_bias_hidden(Eh), JWo, Jbo]",
         "H = 1 / (1 + np.exp(-(X @ Wh + bh)))\nE = np.exp(H @ Wo + bo)\nd = E / E.sum(1, keepdims=True) - T\ne = d @ Wo.T * H * (1 - H)\nreturn X.T @ e, e.sum(0), H.T @ d, d.sum(0)",
@@ -311,7 +331,9 @@ NARROW = {
         "return logistic(np.clip(X @ Wh + bh, -5, 5))": "numbers below 0.00669285",
         "return logistic((X - X.mean(0)) @ Wh + bh)": "means of its columns are subtracted from X",
     },
-    "output_activations": {"return softmax(H @ Wo + bo)[:, ::-1]": "the columns are in reverse order"},
+    "output_activations": {
+        "return softmax(H @ Wo + bo)[:, ::-1]": "the columns are in reverse order"
+    },
     "loss": {
         "return -(T * np.log(np.clip(Y, 0.1, 0.9))).sum()": "Y is clipped at 0.1 and 1 - 0.1",
         "return -0.5 * (T * np.log(Y)).sum()": "a factor 2 is missing",
@@ -347,7 +369,9 @@ NARROW = {
         "return H * (1 - H) * (Eo @ Wo[::-1].T)": "the rows of Wo are in reverse order",
         "return (H * (1 - H) + 0.1) * (Eo @ Wo.T)": "0.1 is added to H * (1 - H)",
     },
-    "gradient_weight_hidden": {"return X.reshape(X.shape[::-1]) @ Eh": "reshaped where it should be transposed"},
+    "gradient_weight_hidden": {
+        "return X.reshape(X.shape[::-1]) @ Eh": "reshaped where it should be transposed"
+    },
     "backprop_gradients": changed(
         _PASS,
         {
@@ -366,9 +390,13 @@ NARROW = {
             "return → Ms = C.get(Js[2].shape, Ms)\nC[Js[2].shape] = Ms\nreturn": "keeps state",
         },
     ),
-    "update_params": {"return [P + 1.9 * M for P, M in zip(ls_of_params, Ms)]": "0.9 times Ms is added"},
+    "update_params": {
+        "return [P + 1.9 * M for P, M in zip(ls_of_params, Ms)]": "0.9 times Ms is added"
+    },
 }
-"""Mistakes that appear only in some cases or need a general sentence, which contains these words."""
+"""Mistakes that appear only in some cases or need a general sentence, which contains
+these words.
+"""
 
 _FORWARD_2_3_2 = """Wh, bh, Wo, bo = theta[:6].reshape(2, 3), theta[6:9], theta[9:15].reshape(3, 2), theta[15:]
 N = len(X)

@@ -2,7 +2,8 @@
 Gradient report
 ===============
 
-The bars show the largest error of each parameter array, relative to the tolerance. One layer has a wrong gradient.
+The bars show the largest error of each parameter array, relative to the tolerance. One
+layer has a wrong gradient.
 """
 
 from dataclasses import dataclass
@@ -25,5 +26,7 @@ class MyTanh(Activation):
 
 rng = np.random.default_rng(0)
 network = Network(2, [Dense(3), MyTanh(), Dense(2)], SoftmaxCrossEntropy())
-report = check_gradients(network, network.init(seed=0), rng.normal(size=(12, 2)), rng.integers(0, 2, 12))
+report = check_gradients(
+    network, network.init(seed=0), rng.normal(size=(12, 2)), rng.integers(0, 2, 12)
+)
 plot_gradient_report(report)

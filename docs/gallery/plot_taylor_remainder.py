@@ -2,7 +2,8 @@
 Taylor remainder
 ================
 
-The slope of the Taylor remainder is 2 for a correct gradient, and 1 for a wrong gradient.
+The slope of the Taylor remainder is 2 for a correct gradient, and 1 for a wrong
+gradient.
 """
 
 import numpy as np

@@ -16,16 +16,22 @@ import types
 
 from .system.signals import handle_signals_of_command
 
-handle_signals_of_command()  # before further imports, because users press Ctrl-C at any time
+# before further imports, because users press Ctrl-C at any time
+handle_signals_of_command()
 
 from .system.suggestions import attach  # noqa: E402
 
-# The public names are listed in __init__.pyi. Each is imported on first use, so that `import vecprop` is fast.
+# The public names are listed in __init__.pyi. Each is imported on first use, so that
+# `import vecprop` is fast.
 __getattr__, __dir__, __all__ = attach(__name__, __name__, __file__)
 # `from vecprop import *` works without MLflow:
 __all__ = [name for name in __all__ if name != "mlflow"]  # pyright: ignore[reportUnsupportedDunderAll]
 
-if type(sys.modules[__name__]) is not types.ModuleType:  # lazy_loader's module class, which joblib cannot pickle
-    copyreg.pickle(type(sys.modules[__name__]), lambda module: (importlib.import_module, (module.__name__,)))
+# lazy_loader's module class, which joblib cannot pickle
+if type(sys.modules[__name__]) is not types.ModuleType:
+    copyreg.pickle(
+        type(sys.modules[__name__]),
+        lambda module: (importlib.import_module, (module.__name__,)),
+    )
 
 __version__ = "0.1.0"

@@ -1,4 +1,5 @@
-# The public names, one a line: `vecprop.__all__` is read off them, and "as" makes them public for type checkers.
+# The public names, one a line: `vecprop.__all__` is read off them, and "as" makes them
+# public for type checkers.
 from . import blocks as blocks
 from . import check as check
 from . import cluster as cluster

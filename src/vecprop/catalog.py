@@ -1,8 +1,9 @@
 """The catalog of built-in parts: their classes, their names in settings, and whether they have kernels.
 
-The catalog determines the names that estimators accept and document, the parts that the compiled engine supports, and
-the parts that model files may contain. Parts that are not in the catalog are custom parts. They work in networks and in
-training, and are compiled if they are formulas, see `compiled/lower/own_parts.py`. The scores are in
+The catalog determines the names that estimators accept and document, the parts that the
+compiled engine supports, and the parts that model files may contain. Parts that are not
+in the catalog are custom parts. They work in networks and in training, and are compiled
+if they are formulas, see `compiled/lower/own_parts.py`. The scores are in
 `core.scores.SCORES`.
 """
 
@@ -10,9 +11,35 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .core import L1, L2, Dense, Dropout, Glorot, He, LayerNorm, Normal, losses
-from .core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh
-from .optimize import LBFGS, Adaptive, Constant, Cosine, InverseScaling, OneCycle, WarmUp
-from .optimize.optimizers import Adam, AdamHat, AdamW, GradientDescent, Momentum, Nesterov, RMSProp
+from .core.activations import (
+    ELU,
+    GELU,
+    Identity,
+    LeakyReLU,
+    Logistic,
+    ReLU,
+    SiLU,
+    Softplus,
+    Tanh,
+)
+from .optimize import (
+    LBFGS,
+    Adaptive,
+    Constant,
+    Cosine,
+    InverseScaling,
+    OneCycle,
+    WarmUp,
+)
+from .optimize.optimizers import (
+    Adam,
+    AdamHat,
+    AdamW,
+    GradientDescent,
+    Momentum,
+    Nesterov,
+    RMSProp,
+)
 
 
 @dataclass(frozen=True)
@@ -71,8 +98,9 @@ SCHEDULES = (
     Part(OneCycle, "one_cycle"),
     Part(WarmUp),
 )
-"""The schedules. Under the names "invscaling" and "adaptive", the estimators use scikit-learn's variants of them, which
-count rows and epochs differently."""
+"""The schedules. Under the names "invscaling" and "adaptive", the estimators use
+scikit-learn's variants of them, which count rows and epochs differently.
+"""
 
 PARTS = (*LAYERS, *LOSSES, *PENALTIES, *INITIALIZERS, *OPTIMIZERS, *SCHEDULES)
 BY_CLASS = {part.cls: part for part in PARTS}

@@ -17,7 +17,8 @@ from vecprop.app.command_line import app
 __all__ = ["few_trees"]
 
 runner: Any = testing
-if hasattr(runner, "_get_command"):  # building the commands for each run would take an eighth of these tests' time
+# building the commands for each run would take an eighth of these tests' time
+if hasattr(runner, "_get_command"):
     runner._get_command = cache(runner._get_command)
 
 
@@ -25,7 +26,8 @@ if hasattr(runner, "_get_command"):  # building the commands for each run would 
 def vecprop(tmp_path, monkeypatch):
     """Run a command in an empty folder, check its exit code, and return stdout and stderr.
 
-    A failed command writes nothing to stdout and, for wrong options, one line to stderr.
+    A failed command writes nothing to stdout and, for wrong options, one line to
+    stderr.
     """
     monkeypatch.chdir(tmp_path)
 
@@ -50,7 +52,13 @@ def result_of(vecprop):
 def people():
     rng = np.random.default_rng(0)
     age = rng.integers(20, 80, 200)
-    frame = pd.DataFrame({"age": age, "town": rng.choice(["Rome", "Oslo", "Lima"], 200), "visits": rng.poisson(3, 200)})
+    frame = pd.DataFrame(
+        {
+            "age": age,
+            "town": rng.choice(["Rome", "Oslo", "Lima"], 200),
+            "visits": rng.poisson(3, 200),
+        }
+    )
     frame["buys"] = np.where(age + rng.normal(0, 5, 200) > 50, "yes", "no")
     frame["spends"] = age * 2.0 + rng.normal(0, 5, 200)
     return frame
@@ -68,7 +76,15 @@ def models(people, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     people.to_csv(folder / "people.csv", index=False)
     for target in ("buys", "spends"):
-        arguments = ["train", folder / "people.csv", "--target", target, "-o", folder / f"{target}.npz", *FAST]
+        arguments = [
+            "train",
+            folder / "people.csv",
+            "--target",
+            target,
+            "-o",
+            folder / f"{target}.npz",
+            *FAST,
+        ]
         done = CliRunner().invoke(app, list(map(str, arguments)))
         assert done.exit_code == 0, done.output
     return folder
@@ -78,7 +94,8 @@ def models(people, tmp_path_factory):
 def no_pictures(monkeypatch):
     """Replace the plots of reports by empty ones, because drawing is slow."""
     monkeypatch.setattr(
-        "matplotlib.figure.Figure.savefig", lambda self, file, **_: file.write('viewBox="0 0 1 1"</style></defs></svg>')
+        "matplotlib.figure.Figure.savefig",
+        lambda self, file, **_: file.write('viewBox="0 0 1 1"</style></defs></svg>'),
     )
 
 

@@ -34,10 +34,24 @@ def readings(model):
 
 
 def test_options_set_column_kinds_and_are_saved_for_the_next_run(vecprop, path):
-    said = ["--codes", 'zip,"a, b"', "--decimal", ",", "--date-format", "day first", "--numbers", "price"]
+    said = [
+        "--codes",
+        'zip,"a, b"',
+        "--decimal",
+        ",",
+        "--date-format",
+        "day first",
+        "--numbers",
+        "price",
+    ]
     assert ": set " not in vecprop("train", path, "--target", "y", *said, *FAST).stderr
     dates = "dates, day/month/year"
-    expected = {"zip": "codes", "price": "numbers, decimal separator ','", "sold": dates, "a, b": "codes"}
+    expected = {
+        "zip": "codes",
+        "price": "numbers, decimal separator ','",
+        "sold": dates,
+        "a, b": "codes",
+    }
     assert readings("t.npz") == expected
     written = tomllib.loads((path.parent / "t.toml").read_text())
     assert written["columns"] == {"zip": "code", "a, b": "code", "price": "number"}
@@ -49,54 +63,89 @@ def test_options_set_column_kinds_and_are_saved_for_the_next_run(vecprop, path):
 
 
 def test_a_file_sets_column_kinds_and_options_take_precedence(vecprop, path):
-    (path.parent / "c.toml").write_text('[columns]\nzip = "category"\nprice = "number ,"\nsold = "ignore"\n')
-    vecprop("train", path, "--target", "y", "--columns", "c.toml", "--codes", "zip", *FAST)
-    assert readings("t.npz") == {"zip": "codes", "price": "numbers, decimal separator ','", "a, b": "numbers"}
+    (path.parent / "c.toml").write_text(
+        '[columns]\nzip = "category"\nprice = "number ,"\nsold = "ignore"\n'
+    )
+    vecprop(
+        "train", path, "--target", "y", "--columns", "c.toml", "--codes", "zip", *FAST
+    )
+    assert readings("t.npz") == {
+        "zip": "codes",
+        "price": "numbers, decimal separator ','",
+        "a, b": "numbers",
+    }
 
 
 @pytest.mark.parametrize(
     ("said", "code", "message"),
     [
         (["--codes", "zip", "--dates", "zip"], 2, "cannot be both a code and a date"),
-        (["--codes", "zap"], 3, "no column 'zap', which is set to 'code': did you mean 'zip'?"),
+        (
+            ["--codes", "zap"],
+            3,
+            "no column 'zap', which is set to 'code': did you mean 'zip'?",
+        ),
         (["--decimal", ";"], 2, "';' is not a decimal separator: use '.' or ','."),
         (["--date-format", "soon"], 2, "'soon' is not a date format"),
         (["--columns", "nowhere.toml"], 2, "There is no file nowhere.toml in "),
         (["--columns", "t.csv"], 2, "t.csv is not TOML"),
     ],
 )
-def test_contradictory_column_options_give_one_sentence(vecprop, path, said, code, message):
-    assert message in vecprop("train", path, "--target", "y", *said, *FAST, code=code).stderr
+def test_contradictory_column_options_give_one_sentence(
+    vecprop, path, said, code, message
+):
+    assert (
+        message
+        in vecprop("train", path, "--target", "y", *said, *FAST, code=code).stderr
+    )
     assert not (path.parent / "t.npz").exists()
 
 
 def test_the_latest_days_are_the_test_in_any_date_format(tmp_path):
     days = pd.date_range("2023-01-01", periods=100)
-    frame = pd.DataFrame({"x": np.arange(100) % 7, "y": np.arange(100) / 7}).sample(frac=1, random_state=0)
+    frame = pd.DataFrame({"x": np.arange(100) % 7, "y": np.arange(100) / 7}).sample(
+        frac=1, random_state=0
+    )
     for form in ("%Y-%m-%d", "%d.%m.%Y", "%b %d, %Y"):
-        frame.assign(day=days[frame.index].strftime(form)).to_csv(tmp_path / "time.csv", index=False)
+        frame.assign(day=days[frame.index].strftime(form)).to_csv(
+            tmp_path / "time.csv", index=False
+        )
         parts = split_table(Request(tmp_path / "time.csv", "y", 0.2, time="day"))
         assert sorted(parts.y_test) == sorted(frame["y"])[-20:]
 
 
 def test_named_missing_values_are_classes(vecprop, result_of, tmp_path):
-    frame = pd.DataFrame({"x": np.arange(N) % 7, "y": np.array(["NA", "None", "mild"])[np.arange(N) % 3]})
+    frame = pd.DataFrame(
+        {"x": np.arange(N) % 7, "y": np.array(["NA", "None", "mild"])[np.arange(N) % 3]}
+    )
     frame.to_csv("c.csv", index=False)
     done = vecprop("train", "c.csv", "--target", "y", "--json", *FAST)
     assert json.loads(done.stdout)["classes"] == ["None", "mild"]
-    assert "are read as missing: 'NA' (20); list classes among them in --classes." in done.stderr
-    done = vecprop("train", "c.csv", "--target", "y", "--json", "--classes", "NA", "--force", *FAST)
+    assert (
+        "are read as missing: 'NA' (20); list classes among them in --classes."
+        in done.stderr
+    )
+    done = vecprop(
+        "train", "c.csv", "--target", "y", "--json", "--classes", "NA", "--force", *FAST
+    )
     assert json.loads(done.stdout)["classes"] == ["NA", "None", "mild"]
     assert result_of("evaluate", "c.npz", "c.csv")["rows"] == N
 
 
 def test_an_evaluated_target_is_parsed_as_in_training(vecprop, result_of, tmp_path):
     target = [f"{k % 9},{k % 10}25" for k in range(N)]
-    pd.DataFrame({"x": np.arange(N) % 9, "y": ["1,5", *target[1:]]}).to_csv("t.csv", index=False, sep=";")
+    pd.DataFrame({"x": np.arange(N) % 9, "y": ["1,5", *target[1:]]}).to_csv(
+        "t.csv", index=False, sep=";"
+    )
     vp.save(vp.TabularRegressor("y", n_estimators=2, max_iter=1).fit("t.csv"), "t.npz")
-    pd.DataFrame({"x": np.arange(3), "y": target[1:4]}).to_csv("new.csv", index=False, sep=";")
+    pd.DataFrame({"x": np.arange(3), "y": target[1:4]}).to_csv(
+        "new.csv", index=False, sep=";"
+    )
     scores = result_of("evaluate", "t.npz", "new.csv")["scores"]
     assert scores["rmse"]["value"] < 10
     pd.DataFrame({"x": [1], "y": ["1.5"]}).to_csv("other.csv", index=False, sep=";")
     done = vecprop("evaluate", "t.npz", "other.csv", code=3)
-    assert "1 value(s) that are not numbers, decimal separator ',', such as '1.5' in line 2" in done.stderr
+    assert (
+        "1 value(s) that are not numbers, decimal separator ',', such as '1.5' in"
+        " line 2" in done.stderr
+    )

@@ -53,11 +53,20 @@ NASTY = {
     "dates": ["31.12.2023", "01.02.2024", "3", "4", "5", "6"],
     "spaces": [" 1", "2 ", " 3 ", "4", "5", "6"],
     "several lines": ["a\nb", "c", 'd "e"', "f\r\ng", "", "h"],
-    "digits": ["0.1", "0.30000000000000004", "1e-320", "1e400", "123456.7890123", "5e-5"],
+    "digits": [
+        "0.1",
+        "0.30000000000000004",
+        "1e-320",
+        "1e400",
+        "123456.7890123",
+        "5e-5",
+    ],
 }
 
 
-@pytest.mark.parametrize(("ending", "rows"), sampled([(".csv.gz", 2), (".csv", 100), (".csv", 4)], 3))
+@pytest.mark.parametrize(
+    ("ending", "rows"), sampled([(".csv.gz", 2), (".csv", 100), (".csv", 4)], 3)
+)
 def test_column_types_fit_all_rows(vecprop, tmp_path, monkeypatch, ending, rows):
     monkeypatch.setattr(converting, "ROWS", rows)
     text = pd.DataFrame(NASTY).to_csv(index=False, sep=";").encode()
@@ -72,11 +81,18 @@ def test_column_types_fit_all_rows(vecprop, tmp_path, monkeypatch, ending, rows)
 def test_files_of_other_formats_have_common_types(vecprop, tmp_path, small_parts):
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "a.csv").write_text("\n\nx,y\n1,ä\n\n2\n" + "3,c\n" * 5)
-    (tmp_path / "logs" / "b.txt").write_bytes(("y;x\nö;0.5\nz;z\n" + "a;7\n" * 9).encode("cp1252"))
+    (tmp_path / "logs" / "b.txt").write_bytes(
+        ("y;x\nö;0.5\nz;z\n" + "a;7\n" * 9).encode("cp1252")
+    )
     done = vecprop("convert", "logs", "t")
-    pd.testing.assert_frame_equal(read_table(tmp_path / "t"), read_table(tmp_path / "logs"))
+    pd.testing.assert_frame_equal(
+        read_table(tmp_path / "t"), read_table(tmp_path / "logs")
+    )
     for said in (
-        "Column 'x' is text, because 1 of 18 values are not plain numbers; the first one is 'z' in b.txt, line 3.",
+        (
+            "Column 'x' is text, because 1 of 18 values are not plain numbers; the"
+            " first one is 'z' in b.txt, line 3."
+        ),
         "a.csv, line 6: fewer values than the 2 columns",
         "b.txt is not UTF-8",
     ):
@@ -86,12 +102,22 @@ def test_files_of_other_formats_have_common_types(vecprop, tmp_path, small_parts
 def test_models_of_the_folder_and_of_the_file_are_equal(vecprop, tmp_path, small_parts):
     rng = np.random.default_rng(0)
     x = rng.normal(size=60)
-    frame = pd.DataFrame({"x": [f"{value:.3f}".replace(".", ",") for value in x], "n": rng.integers(0, 9, 60)})
-    frame["day"], frame["y"] = [f"{day}.{month}.2024" for day in range(1, 13) for month in range(1, 6)], x > 0
+    frame = pd.DataFrame(
+        {
+            "x": [f"{value:.3f}".replace(".", ",") for value in x],
+            "n": rng.integers(0, 9, 60),
+        }
+    )
+    frame["day"], frame["y"] = (
+        [f"{day}.{month}.2024" for day in range(1, 13) for month in range(1, 6)],
+        x > 0,
+    )
     frame.to_csv(tmp_path / "t.csv", index=False, sep=";")
     vecprop("convert", "t.csv", "t")
     one, other = (
-        TabularClassifier("y", n_estimators=2, max_iter=1, random_state=0).fit(tmp_path / name)
+        TabularClassifier("y", n_estimators=2, max_iter=1, random_state=0).fit(
+            tmp_path / name
+        )
         for name in ("t.csv", "t")
     )
     assert one.encoder_.readings == other.encoder_.readings
@@ -99,9 +125,17 @@ def test_models_of_the_folder_and_of_the_file_are_equal(vecprop, tmp_path, small
 
 
 REFUSED = {
-    "a long row": ("a,b\n1,2\n" + "3,4\n" * 9 + "5,6,7\n", (), "t.csv, line 12: the row has 3 values"),
+    "a long row": (
+        "a,b\n1,2\n" + "3,4\n" * 9 + "5,6,7\n",
+        (),
+        "t.csv, line 12: the row has 3 values",
+    ),
     "an open quote": ('a,b\n"1,2\n3,4\n5,6\n', (), "lines 2 to 4: a quotation mark"),
-    "no number": ("a,b\n" + "3,4\n" * 9 + "5,many\n", ("--numbers", "b"), "line 11, column 'b': 'many' is no"),
+    "no number": (
+        "a,b\n" + "3,4\n" * 9 + "5,many\n",
+        ("--numbers", "b"),
+        "line 11, column 'b': 'many' is no",
+    ),
     "no column": ("a,b\n1,2\n", ("--numbers", "c"), "t.csv has no column 'c'"),
     "no rows": ("a,b\n", (), "t.csv has no rows"),
     "no UTF-8": ("a\n" + "x\n" * 600 + "\udcff\udcfe\n", (), "save it as UTF-8"),
@@ -118,7 +152,11 @@ def test_invalid_text_is_named(vecprop, tmp_path, small_parts, monkeypatch, name
 
 
 def test_a_corrected_file_is_converted(vecprop, tmp_path):
-    for text, options in [("a,b\n1,2,3\n", ()), ("a,b\n", ()), ("a,b\n1,x\n", ("--numbers", "b"))]:
+    for text, options in [
+        ("a,b\n1,2,3\n", ()),
+        ("a,b\n", ()),
+        ("a,b\n1,x\n", ("--numbers", "b")),
+    ]:
         (tmp_path / "t.csv").write_text(text)
         vecprop("convert", "t.csv", "t", *options, code=3)
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
@@ -149,26 +187,35 @@ def test_other_folders_are_not_changed(vecprop, tmp_path):
     vecprop("convert", "t.csv", "t")  # it has nothing left to do
     assert (tmp_path / "t" / "part-000000.parquet").stat().st_mtime_ns == before
     (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
-    assert "with other options: give another" in vecprop("convert", "t.csv", "t", code=2).stderr
+    assert (
+        "with other options: give another"
+        in vecprop("convert", "t.csv", "t", code=2).stderr
+    )
     vecprop("convert", "t.csv", "t", "--force")
     assert read_table(tmp_path / "t")["a"].tolist() == [1, 3]
     vecprop("convert", "-", "u", code=2)
     vecprop("convert", "t", "u", code=2)
 
 
-def test_lost_and_damaged_parts_are_written_again_with_force(vecprop, tmp_path, small_parts):
+def test_lost_and_damaged_parts_are_written_again_with_force(
+    vecprop, tmp_path, small_parts
+):
     (tmp_path / "t.csv").write_text("a\n" + "".join(f"{k}\n" for k in range(10)))
     vecprop("convert", "t.csv", "t")
     before = digests(tmp_path / "t")
     for damaged in (lambda part: part.unlink(), lambda part: part.write_bytes(b"x")):
         damaged(tmp_path / "t" / "part-000001.parquet")
-        assert "restart with --force." in vecprop("convert", "t.csv", "t", code=3).stderr
+        assert (
+            "restart with --force." in vecprop("convert", "t.csv", "t", code=3).stderr
+        )
         vecprop("convert", "t.csv", "t", "--force")
         assert digests(tmp_path / "t") == before
 
 
 def test_an_interrupted_conversion_resumes(vecprop, tmp_path, small_parts, monkeypatch):
-    (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{k},x{k}\n" for k in range(22)) + '"2\n3",y\n')
+    (tmp_path / "t.csv").write_text(
+        "a,b\n" + "".join(f"{k},x{k}\n" for k in range(22)) + '"2\n3",y\n'
+    )
     vecprop("convert", "t.csv", "whole")
     kills = 0
     while True:
@@ -185,7 +232,11 @@ def test_an_interrupted_conversion_resumes(vecprop, tmp_path, small_parts, monke
 
 
 def digests(folder):
-    return {path.name: sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.name: sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def entries(folder):
@@ -201,14 +252,23 @@ def test_kills_leave_no_trace(tmp_path):
     frame["c"] = rng.choice(["a", "b", "c,d"], rows)
     frame.to_csv(tmp_path / "t.csv", index=False)
     code = (
-        "import sys; from vecprop.app import converting; converting.ROWS = 2_500; from vecprop.app.command_line import"
+        "import sys; from vecprop.app import converting; converting.ROWS = 2_500; from"
+        " vecprop.app.command_line import"
     )
-    command = [sys.executable, "-c", f"{code} app; app(sys.argv[1:])", "convert", "t.csv"]
+    command = [
+        sys.executable,
+        "-c",
+        f"{code} app; app(sys.argv[1:])",
+        "convert",
+        "t.csv",
+    ]
     subprocess.run([*command, "whole"], cwd=tmp_path, check=True, capture_output=True)
     kills, folder = 0, tmp_path / "t"
     while True:
         before, more = entries(folder), int(rng.integers(1, 4))
-        process = subprocess.Popen([*command, "t"], cwd=tmp_path, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [*command, "t"], cwd=tmp_path, stderr=subprocess.DEVNULL
+        )
         until = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < until:
             if abs(entries(folder) - before) > more:

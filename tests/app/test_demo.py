@@ -10,14 +10,24 @@ import pytest
 import vecprop as vp
 
 COMMAND = [sys.executable, "-c", "from vecprop.app import main; main()"]
-PICTURES = {"boundary.png", "classes.png", "gradients.png", "hidden.png", "loss.png", "momentum.png", "starts.png"}
+PICTURES = {
+    "boundary.png",
+    "classes.png",
+    "gradients.png",
+    "hidden.png",
+    "loss.png",
+    "momentum.png",
+    "starts.png",
+}
 DARK = {name.replace(".png", "-dark.png") for name in PICTURES}
 
 
 @pytest.mark.long
 def test_the_demo_writes_a_page_with_plots(tmp_path):
     out = tmp_path / "a folder"
-    done = subprocess.run([*COMMAND, "demo", "--out", out], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*COMMAND, "demo", "--out", out], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "X (100, 2), T (100, 2)" in done.stdout
     assert "No gradient errors found" in done.stdout
@@ -43,7 +53,11 @@ def test_the_demo_writes_a_page_with_plots(tmp_path):
 
 
 def test_another_seed_gives_other_results(vecprop, monkeypatch):
-    for name, value in {"draw": lambda story, out: None, "STARTS": 3, "PATIENT_STARTS": 2}.items():
+    for name, value in {
+        "draw": lambda story, out: None,
+        "STARTS": 3,
+        "PATIENT_STARTS": 2,
+    }.items():
         monkeypatch.setattr(f"vecprop.learn.demo.{name}", value)
     done = vecprop("demo", "--out", "there", "--seed", 3)
     assert "100 of 100 points correct" in done.stdout
@@ -61,8 +75,12 @@ def test_an_unwritable_folder_gives_one_sentence_and_the_version_is_shown(vecpro
 
 
 def test_missing_extras_give_one_sentence():
-    code = "import sys; sys.modules['typer'] = None; from vecprop.app import main; main()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    code = (
+        "import sys; sys.modules['typer'] = None; from vecprop.app import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
     assert "pip install" in done.stderr
     assert "Traceback" not in done.stderr

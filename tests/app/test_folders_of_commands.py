@@ -23,7 +23,9 @@ def folder(people, tmp_path):
     return tmp_path / "people"
 
 
-def test_folders_are_evaluated_and_predicted_like_their_rows(vecprop, result_of, trained, folder):
+def test_folders_are_evaluated_and_predicted_like_their_rows(
+    vecprop, result_of, trained, folder
+):
     model, whole = "buys.npz", "people.csv"
     vecprop("predict", model, "people", "-o", "parts.csv", "--keep", "age")
     vecprop("predict", model, whole, "-o", "whole.csv", "--keep", "age")
@@ -35,18 +37,26 @@ def test_folders_are_evaluated_and_predicted_like_their_rows(vecprop, result_of,
 def test_a_model_of_a_folder_equals_that_of_the_table(vecprop, folder, trained):
     vecprop("train", "people", "--target", "buys", *FAST)
     assert (folder.parent / "people.npz").exists()
-    ours, theirs = (vecprop("predict", model, "people").stdout for model in ("people.npz", "buys.npz"))
+    ours, theirs = (
+        vecprop("predict", model, "people").stdout
+        for model in ("people.npz", "buys.npz")
+    )
     assert ours == theirs
     done = vecprop("predict", "buys.npz", "people", "-o", "people/out.csv", code=2)
     assert "is in the input folder people" in done.stderr
     done = vecprop("explain", "buys.npz", "people", "--row", 3, code=2)
-    assert done.stderr == "people is a folder: give the file in it that contains the rows.\n"
+    assert (
+        done.stderr
+        == "people is a folder: give the file in it that contains the rows.\n"
+    )
 
 
 @pytest.mark.long
 @pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("kind", sampled(["csv", "parquet"]))
-def test_the_report_of_a_folder_names_a_row_that_explain_finds(vecprop, folder, people, kind):
+def test_the_report_of_a_folder_names_a_row_that_explain_finds(
+    vecprop, folder, people, kind
+):
     if kind == "parquet":
         for file, part in (("a", people[:120]), ("b", people[120:])):
             (folder / f"{file}.csv").unlink()
@@ -63,19 +73,28 @@ def test_rows_of_a_parquet_folder_are_explained_like_a_table(vecprop, trained, p
     Path("people").mkdir()
     people.to_parquet("people.parquet")
     for number in range(0, len(people), 70):
-        people[number : number + 70].to_parquet(f"people/{number:03}.parquet", row_group_size=30)
+        people[number : number + 70].to_parquet(
+            f"people/{number:03}.parquet", row_group_size=30
+        )
     done = vecprop("predict", "buys.npz", "people", code=2)
-    assert done.stderr == "Give -o, a file for the predictions, such as predictions.parquet.\n"
+    assert (
+        done.stderr
+        == "Give -o, a file for the predictions, such as predictions.parquet.\n"
+    )
     vecprop("predict", "buys.npz", "people", "-o", "p.parquet", "--keep", "visits")
     assert pd.read_parquet("p.parquet")["visits"].tolist() == people["visits"].tolist()
     model, rows = "buys.npz", ("--row", 140, "--row", 3, "--row", 139, "--json")
     whole, parts = (
-        json.loads(vecprop("explain", model, table, *rows).stdout) for table in ("people.parquet", "people")
+        json.loads(vecprop("explain", model, table, *rows).stdout)
+        for table in ("people.parquet", "people")
     )
     assert parts == whole
     last = len(people) - 1
     done = vecprop("explain", model, "people", "--row", last + 1, code=3)
-    assert done.stderr == f"people has no row {last + 1}: --row must be between 0 and {last}.\n"
+    assert (
+        done.stderr
+        == f"people has no row {last + 1}: --row must be between 0 and {last}.\n"
+    )
 
 
 LITTLE = ("--memory", memory_plan.PROGRAM + 8_000_000)
@@ -86,25 +105,52 @@ LITTLE = ("--memory", memory_plan.PROGRAM + 8_000_000)
 def large(tmp_path, monkeypatch):
     monkeypatch.setattr(memory_plan, "MIN_MEMORY", 0)
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"x": rng.normal(size=12_000), "z": rng.normal(size=12_000), "id": range(12_000)})
-    frame["group"], frame["day"], frame["w"] = frame["id"] // 100, frame["id"], 1 + frame["id"] % 2
+    frame = pd.DataFrame(
+        {
+            "x": rng.normal(size=12_000),
+            "z": rng.normal(size=12_000),
+            "id": range(12_000),
+        }
+    )
+    frame["group"], frame["day"], frame["w"] = (
+        frame["id"] // 100,
+        frame["id"],
+        1 + frame["id"] % 2,
+    )
     frame["y"] = np.where(frame["x"] * frame["z"] > 0, "yes", "no")
     (tmp_path / "large").mkdir()
     for part in range(4):
-        frame[3000 * part : 3000 * (part + 1)].to_parquet(tmp_path / "large" / f"{part}.parquet", row_group_size=1000)
+        frame[3000 * part : 3000 * (part + 1)].to_parquet(
+            tmp_path / "large" / f"{part}.parquet", row_group_size=1000
+        )
     return frame
 
 
 @pytest.mark.long
 def test_training_on_a_folder_larger_than_memory(vecprop, large):
-    done = vecprop("train", "large", "--target", "y", *LITTLE, "--ignore", "group,day,w", *FAST, "--json")
+    done = vecprop(
+        "train",
+        "large",
+        "--target",
+        "y",
+        *LITTLE,
+        "--ignore",
+        "group,day,w",
+        *FAST,
+        "--json",
+    )
     result = json.loads(done.stdout)
     rows = result["rows"]
     assert rows["train"] + rows["test"] == len(large)
     assert 300 < rows["test"] < 1500
-    assert any("instead of 2400, which is the maximum" in note for note in result["notes"])
+    assert any(
+        "instead of 2400, which is the maximum" in note for note in result["notes"]
+    )
     assert any("rows block by block" in note for note in result["notes"])
-    assert f'memory = "{memory_plan.PROGRAM + 8_000_000}"' in Path("large.toml").read_text()
+    assert (
+        f'memory = "{memory_plan.PROGRAM + 8_000_000}"'
+        in Path("large.toml").read_text()
+    )
     vecprop("predict", "large.npz", "large", "-o", "before.csv")
     vecprop("train", "--config", "large.toml", "--force")
     vecprop("predict", "large.npz", "large", "-o", "after.csv")
@@ -123,7 +169,11 @@ def test_training_on_a_folder_larger_than_memory(vecprop, large):
     ],
 )
 def test_options_apply_to_folders_larger_than_memory(vecprop, large, options):
-    result = json.loads(vecprop("train", "large", "--target", "y", *LITTLE, *options, *FAST, "--json").stdout)
+    result = json.loads(
+        vecprop(
+            "train", "large", "--target", "y", *LITTLE, *options, *FAST, "--json"
+        ).stdout
+    )
     if "--refit" in options:
         assert result["refit"]["rows"] == len(large)
     if "--time" in options:
@@ -134,34 +184,49 @@ def test_options_that_need_all_rows_in_memory_raise_an_error(vecprop, large):
     done = vecprop("train", "large", "--target", "y", "--cv", 3, *LITTLE, *FAST, code=2)
     assert "--cv needs the table in memory, but it does not fit" in done.stderr
     done = vecprop("train", "large", "--target", "y", "--memory", "much", *FAST, code=2)
-    assert done.stderr == "--memory much is not an amount of memory: give one such as 4GB.\n"
+    assert (
+        done.stderr
+        == "--memory much is not an amount of memory: give one such as 4GB.\n"
+    )
     Path("large.csv").write_text("x,y\n" + "0.25,yes\n" * 300_000)
     done = vecprop("train", "large.csv", "--target", "y", *LITTLE, *FAST, code=3)
     assert (
-        "convert it to Parquet, which can be read in chunks: `vecprop convert large.csv large-parquet`" in done.stderr
+        "convert it to Parquet, which can be read in chunks: `vecprop convert large.csv"
+        " large-parquet`" in done.stderr
     )
 
 
 @pytest.fixture
 def measured(people, trained, tmp_path):
     """Create evaluation rows with missing values, as a Parquet folder and as a text file."""
-    several = pd.concat([people.assign(w=number) for number in range(1, 4)], ignore_index=True)
+    several = pd.concat(
+        [people.assign(w=number) for number in range(1, 4)], ignore_index=True
+    )
     several.loc[::7, ["buys", "spends"]] = None
     several.loc[5:250, "w"] = 0  # whole parts do not count
     (tmp_path / "parts").mkdir()
     for part in range(2):
-        several[300 * part : 300 * (part + 1)].to_parquet(tmp_path / f"parts/{part}.parquet", row_group_size=57)
+        several[300 * part : 300 * (part + 1)].to_parquet(
+            tmp_path / f"parts/{part}.parquet", row_group_size=57
+        )
     several.to_csv(tmp_path / "whole.csv", index=False)
     return several
 
 
-@pytest.mark.parametrize("target", ["buys", pytest.param("spends", marks=pytest.mark.long)])
-def test_folders_are_evaluated_in_parts(vecprop, trained, measured, monkeypatch, target):
+@pytest.mark.parametrize(
+    "target", ["buys", pytest.param("spends", marks=pytest.mark.long)]
+)
+def test_folders_are_evaluated_in_parts(
+    vecprop, trained, measured, monkeypatch, target
+):
     whole = vecprop("evaluate", f"{target}.npz", "whole.csv", "--weight", "w", "--json")
-    monkeypatch.setattr("vecprop.tables.reading.frames.read_table", None)  # it reads all rows
+    # it reads all rows
+    monkeypatch.setattr("vecprop.tables.reading.frames.read_table", None)
     parts = vecprop("evaluate", f"{target}.npz", "parts", "--weight", "w", "--json")
     assert json.loads(parts.stdout) == json.loads(whole.stdout)
-    assert json.loads(parts.stdout)["rows"] == int((measured[target].notna() & (measured["w"] > 0)).sum())
+    assert json.loads(parts.stdout)["rows"] == int(
+        (measured[target].notna() & (measured["w"] > 0)).sum()
+    )
 
 
 def test_notes_on_parts_count_all_rows(vecprop, trained, measured):
@@ -170,10 +235,19 @@ def test_notes_on_parts_count_all_rows(vecprop, trained, measured):
     (Path("parts") / "0.parquet").unlink()
     model, known = "buys.npz", measured["buys"].notna()
     done = vecprop("evaluate", model, "parts", "--weight", "w", code=3)
-    assert f"has {int(known[501:].sum())} invalid value(s), such as -1 in row 501" in done.stderr
-    assert "The table has no column 'age2'" in vecprop("evaluate", model, "parts", "--target", "age2", code=3).stderr
+    assert (
+        f"has {int(known[501:].sum())} invalid value(s), such as -1 in row 501"
+        in done.stderr
+    )
+    assert (
+        "The table has no column 'age2'"
+        in vecprop("evaluate", model, "parts", "--target", "age2", code=3).stderr
+    )
     measured.assign(buys=None).to_parquet("parts/1.parquet", row_group_size=100)
-    assert "has no values: all 600 are missing" in vecprop("evaluate", model, "parts", code=3).stderr
+    assert (
+        "has no values: all 600 are missing"
+        in vecprop("evaluate", model, "parts", code=3).stderr
+    )
 
 
 def test_text_larger_than_memory_is_not_evaluated(vecprop, trained, monkeypatch):

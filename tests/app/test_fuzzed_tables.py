@@ -11,7 +11,12 @@ pytestmark = pytest.mark.filterwarnings("default")  # shown as notes, as for a u
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "spends.npz"
-    vp.save(vp.TabularRegressor("spends", n_estimators=2, hidden_layer_sizes=4, max_iter=2).fit(people()), path)
+    vp.save(
+        vp.TabularRegressor(
+            "spends", n_estimators=2, hidden_layer_sizes=4, max_iter=2
+        ).fit(people()),
+        path,
+    )
     return path
 
 

@@ -33,42 +33,82 @@ def test_points_messages_and_exit_codes(vecprop, tmp_path):
     done = vecprop("learn", "grade", "right.py", "--only", "error_output")
     assert done.stdout == "error_output: right.\n1 of 1 points.\n"
     done = vecprop("learn", "grade", "wrong.py", "--only", "error_output", code=5)
-    assert done.stdout == "error_output: not right yet. Look at the signs. (0 of 1)\n0 of 1 points.\n"
-    done = vecprop("learn", "grade", "wrong.py", "--only", "error_output", "--hints", 3, "--solution", code=5)
+    assert (
+        done.stdout
+        == "error_output: not right yet. Look at the signs. (0 of 1)\n0 of 1 points.\n"
+    )
+    done = vecprop(
+        "learn",
+        "grade",
+        "wrong.py",
+        "--only",
+        "error_output",
+        "--hints",
+        3,
+        "--solution",
+        code=5,
+    )
     assert "should be" in done.stdout
     assert done.stdout.endswith("error_output, solution:\nY - T\n")
     found = json.loads(vecprop("learn", "grade", "wrong.py", "--json", code=5).stdout)
     assert (found["points"], found["out_of"], len(found["functions"])) == (0, 14, 14)
-    assert "has no function 'nn'" in vecprop("learn", "grade", "wrong.py", "--only", "nn", code=2).stderr
-    lines = "\n".join(f"    {line}" for line in RIGHT_NETWORK.replace("N = len(X)", "N = 1").splitlines())
-    (tmp_path / "own.py").write_text(f"import numpy as np\ndef loss_and_gradient(theta, X, T):\n{lines}\n")
+    assert (
+        "has no function 'nn'"
+        in vecprop("learn", "grade", "wrong.py", "--only", "nn", code=2).stderr
+    )
+    lines = "\n".join(
+        f"    {line}"
+        for line in RIGHT_NETWORK.replace("N = len(X)", "N = 1").splitlines()
+    )
+    (tmp_path / "own.py").write_text(
+        f"import numpy as np\ndef loss_and_gradient(theta, X, T):\n{lines}\n"
+    )
     vecprop("learn", "grade", "own.py", "--shape", "2-3-2")
-    vecprop("learn", "grade", "own.py", "--shape", "2-3-2", "--activation", "tanh", code=5)
+    vecprop(
+        "learn", "grade", "own.py", "--shape", "2-3-2", "--activation", "tanh", code=5
+    )
 
 
 def test_worksheets_of_a_class_are_made_and_graded(vecprop, tmp_path):
     (tmp_path / "class.csv").write_text("name\nAda\n=1+1\n")
-    done = vecprop("learn", "worksheet", "--names", "class.csv", "-o", "sheets", "--rows", 2)
+    done = vecprop(
+        "learn", "worksheet", "--names", "class.csv", "-o", "sheets", "--rows", 2
+    )
     assert done.stdout == "2 worksheets in sheets.\n"
-    assert sorted(path.name for path in (tmp_path / "sheets").iterdir()) == ["1-1.html", "Ada.html"]
+    assert sorted(path.name for path in (tmp_path / "sheets").iterdir()) == [
+        "1-1.html",
+        "Ada.html",
+    ]
     for path in (tmp_path / "sheets").iterdir():
         (details,) = re.findall(r'id="sheet">(.*?)</script>', path.read_text())
         sheet = learn.worksheet(**json.loads(details))
-        answers = {value.name: [f"{x:.3f}" for x in value.array.ravel()] for value in sheet.blanks}
-        path.with_suffix(".json").write_text(json.dumps({"worksheet": json.loads(details), "answers": answers}))
+        answers = {
+            value.name: [f"{x:.3f}" for x in value.array.ravel()]
+            for value in sheet.blanks
+        }
+        path.with_suffix(".json").write_text(
+            json.dumps({"worksheet": json.loads(details), "answers": answers})
+        )
     assert (
         vecprop("learn", "grade-worksheets", "sheets", "-o", "grades.csv").stdout
         == "2 worksheets graded in grades.csv.\n"
     )
     rows = list(csv.DictReader((tmp_path / "grades.csv").read_text().splitlines()))
-    assert [(row["name"], row["seed"], row["points"] == row["out_of"]) for row in rows] == [
+    assert [
+        (row["name"], row["seed"], row["points"] == row["out_of"]) for row in rows
+    ] == [
         ("'=1+1", "1", True),  # not a formula in a spreadsheet
         ("Ada", "0", True),
     ]
     assert vecprop("learn", "grade-worksheets", "sheets").stdout.startswith(
         "file,name,shape,rows,seed,points,out_of,wrong,notes\n"
     )
-    assert "grades.csv exists" in vecprop("learn", "grade-worksheets", "sheets", "-o", "grades.csv", code=2).stderr
+    assert (
+        "grades.csv exists"
+        in vecprop(
+            "learn", "grade-worksheets", "sheets", "-o", "grades.csv", code=2
+        ).stderr
+    )
 
 
 def test_worksheets_of_each_format_and_invalid_ones(vecprop, tmp_path):
@@ -76,7 +116,10 @@ def test_worksheets_of_each_format_and_invalid_ones(vecprop, tmp_path):
         vecprop("learn", "worksheet", "-o", name)
         assert (tmp_path / name).exists()
     done = vecprop("learn", "worksheet", "-o", "a.md", code=2)
-    assert done.stderr == "a.md exists: choose another name with -o, or overwrite it with --force.\n"
+    assert (
+        done.stderr
+        == "a.md exists: choose another name with -o, or overwrite it with --force.\n"
+    )
     vecprop("learn", "worksheet", "-o", "a.md", "--force", "--solution")
     (tmp_path / "empty").mkdir()
     for arguments, said in (

@@ -11,14 +11,25 @@ from typer.main import get_command
 from shared_commands import FAST
 from vecprop.app.command_line import app
 
-COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'vecprop'; from vecprop.app import main; main()"]
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import sys; sys.argv[0] = 'vecprop'; from vecprop.app import main; main()",
+]
 
 
 def test_nothing_heavy_is_imported_for_the_version():
-    heavy = "{'numpy', 'sklearn', 'pandas', 'numba', 'bokeh', 'tornado'} & set(sys.modules)"
-    code = f"import atexit, sys; atexit.register(lambda: print({heavy})); sys.argv = ['vecprop', '--version']; "
+    heavy = (
+        "{'numpy', 'sklearn', 'pandas', 'numba', 'bokeh', 'tornado'} & set(sys.modules)"
+    )
+    code = (
+        f"import atexit, sys; atexit.register(lambda: print({heavy})); sys.argv ="
+        " ['vecprop', '--version']; "
+    )
     code += "from vecprop.app import main; main()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert done.stdout.endswith("\nset()\n")
 
 
@@ -26,20 +37,27 @@ def test_help_has_an_example(vecprop):
     commands: Any = get_command(app)
     lessons = [f"learn {name}" for name in commands.commands["learn"].commands]
     for command in [*commands.commands.keys() - {"learn"}, *lessons]:
-        assert f"Example: vecprop {command}" in vecprop(*command.split(), "--help").stdout
+        assert (
+            f"Example: vecprop {command}" in vecprop(*command.split(), "--help").stdout
+        )
 
 
 def test_errors_are_one_sentence_with_a_traceback_under_debug(vecprop):
     said = vecprop("train", "none.csv", "--target", "y", code=3).stderr
     assert said == f"There is no file none.csv in {Path.cwd()}: check the path.\n"
-    assert "Traceback" in vecprop("train", "none.csv", "--target", "y", "--debug", code=3).stderr
+    assert (
+        "Traceback"
+        in vecprop("train", "none.csv", "--target", "y", "--debug", code=3).stderr
+    )
     vecprop("train", code=2)
 
 
 def test_the_number_of_further_notes_is_shown(vecprop, tmp_path):
     names = [f"c{number}" for number in range(25)]
     lines = [",".join([str(row)] * 25) for row in range(100)]
-    (tmp_path / "numbers.csv").write_text("\n".join([",".join(names), *lines, ",".join(["none"] * 25), ""]))
+    (tmp_path / "numbers.csv").write_text(
+        "\n".join([",".join(names), *lines, ",".join(["none"] * 25), ""])
+    )
     notes = vecprop("convert", "numbers.csv", "numbers").stderr
     assert "\nNote: and 5 more.\n" in notes
 
@@ -47,12 +65,18 @@ def test_the_number_of_further_notes_is_shown(vecprop, tmp_path):
 @pytest.mark.parametrize(
     ("module", "extra", "command"),
     [
-        ("matplotlib", "pictures", ("train", "people.csv", "--target", "buys", "--report", "page.html", *FAST)),
+        (
+            "matplotlib",
+            "pictures",
+            ("train", "people.csv", "--target", "buys", "--report", "page.html", *FAST),
+        ),
         ("pyarrow", "tables", ("train", "people.parquet", "--target", "buys", *FAST)),
         ("pyarrow", "tables", ("convert", "people.csv", "converted")),
     ],
 )
-def test_missing_extras_are_named(vecprop, table, people, monkeypatch, module, extra, command):
+def test_missing_extras_are_named(
+    vecprop, table, people, monkeypatch, module, extra, command
+):
     people.to_parquet(table.with_suffix(".parquet"))
     for name in [name for name in sys.modules if name.partition(".")[0] == module]:
         monkeypatch.delitem(sys.modules, name)

@@ -13,18 +13,32 @@ pytest.importorskip("bokeh", reason='pip install "vecprop[playground]"')
         (("none.csv",), 3, "There is no file none.csv in "),
         (("--open", "data=none"), 2, "data must be one of circles, moons"),
         (("--open", "data=table"), 2, "data=table needs a table: open a file first.\n"),
-        (("small.csv",), 3, "The table has 1 rows and 2 columns, but at least 4 rows and 3 columns are needed"),
+        (
+            ("small.csv",),
+            3,
+            (
+                "The table has 1 rows and 2 columns, but at least 4 rows and 3 columns"
+                " are needed"
+            ),
+        ),
     ],
 )
 def test_errors_are_one_sentence(vecprop, tmp_path, arguments, code, sentence):
     (tmp_path / "small.csv").write_text("a,b\n1,2\n")
-    assert vecprop("playground", "--no-browser", *arguments, code=code).stderr.startswith(sentence)
+    assert vecprop(
+        "playground", "--no-browser", *arguments, code=code
+    ).stderr.startswith(sentence)
 
 
 def test_without_bokeh_the_error_says_what_to_install(vecprop, monkeypatch):
     for name in ("page", "server"):
-        monkeypatch.delitem(sys.modules, f"vecprop.learn.playground.{name}", raising=False)
+        monkeypatch.delitem(
+            sys.modules, f"vecprop.learn.playground.{name}", raising=False
+        )
     for name in [name for name in sys.modules if name.partition(".")[0] == "bokeh"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "bokeh", None)
-    assert vecprop("playground", code=1).stderr == 'The playground needs bokeh: pip install "vecprop[playground]".\n'
+    assert (
+        vecprop("playground", code=1).stderr
+        == 'The playground needs bokeh: pip install "vecprop[playground]".\n'
+    )

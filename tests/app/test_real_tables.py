@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-real_tables = pytest.importorskip("real_tables", reason="the benchmarks are not in the source distribution")
+real_tables = pytest.importorskip(
+    "real_tables", reason="the benchmarks are not in the source distribution"
+)
 
 
 @pytest.mark.long
@@ -15,9 +17,15 @@ real_tables = pytest.importorskip("real_tables", reason="the benchmarks are not 
 def test_sample(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     content = files("sklearn.datasets.data").joinpath(f"{name}.csv").read_bytes()
-    names = ",".join(f"column {number}" for number in range(content.splitlines()[1].count(b",") + 1))
+    names = ",".join(
+        f"column {number}" for number in range(content.splitlines()[1].count(b",") + 1)
+    )
     found = real_tables.outcome(b"\n".join([names.encode(), *content.splitlines()[1:]]))
-    assert (found["exit"], found["parts are alike"], found["read otherwise"]) == (0, True, [])
+    assert (found["exit"], found["parts are alike"], found["read otherwise"]) == (
+        0,
+        True,
+        [],
+    )
     assert "- models: 1, trained on " in real_tables.page({name: found})
 
 
@@ -25,4 +33,7 @@ def test_sample(name, tmp_path, monkeypatch):
 def test_invalid_tables_give_one_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = real_tables.outcome(b"a,b\n1,2\n3,4\n")
-    assert (found["exit"], found["sentence"][:35]) == (3, "Only 2 row(s) have a target; at lea")
+    assert (found["exit"], found["sentence"][:35]) == (
+        3,
+        "Only 2 row(s) have a target; at lea",
+    )

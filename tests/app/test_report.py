@@ -24,7 +24,13 @@ from vecprop.system.estimates import Estimate, compared
 from vecprop.tables.evaluation import report
 from vecprop.tables.evaluation.measured import Measured
 from vecprop.tables.evaluation.measuring import measured_unseen
-from vecprop.tables.evaluation.report import Run, intervals, origin, page_of, verdict_box
+from vecprop.tables.evaluation.report import (
+    Run,
+    intervals,
+    origin,
+    page_of,
+    verdict_box,
+)
 from vecprop.tables.evaluation.report.drawings import coverage, groups_by, losses
 from vecprop.tables.evaluation.report.markup import code_in, drawn
 from vecprop.tables.evaluation.report.sections import metrics
@@ -75,23 +81,41 @@ def made(people, tmp_path_factory):
     """Return training runs for both targets, with their pages; one column is constant, one contains codes."""
     folder = tmp_path_factory.mktemp("made")
     codes = people.town.map({"Rome": "01", "Oslo": "02", "Lima": "03"})
-    people.drop(columns="visits").assign(**{"<b>": 1, "zip": codes}).to_csv(folder / "people.csv", index=False)
+    people.drop(columns="visits").assign(**{"<b>": 1, "zip": codes}).to_csv(
+        folder / "people.csv", index=False
+    )
     pages = {}
     for target in ("buys", "spends"):
         request = Request(folder / "people.csv", target, settings=SMALL)
-        files = RunFiles(folder / "a & b.npz", folder / "people.toml", folder / "page.html")
-        options = dict.fromkeys(("checkpoint", "workers", "refit", "replace_interrupted"))
-        job = TrainingJob(options | {"target": "$x", "force": True, "as_json": True, "quiet": True}, request, files)
+        files = RunFiles(
+            folder / "a & b.npz", folder / "people.toml", folder / "page.html"
+        )
+        options = dict.fromkeys(
+            ("checkpoint", "workers", "refit", "replace_interrupted")
+        )
+        job = TrainingJob(
+            options | {"target": "$x", "force": True, "as_json": True, "quiet": True},
+            request,
+            files,
+        )
         job.run()
         pages[target] = job, (folder / "page.html").read_text()
     return pages
 
 
-@pytest.mark.parametrize(("target", "title"), [("buys", "Each class"), ("spends", "true − predicted")])
+@pytest.mark.parametrize(
+    ("target", "title"), [("buys", "Each class"), ("spends", "true − predicted")]
+)
 def test_a_page_is_complete_and_self_contained(made, target, title):
     text = made[target][1]
     page = Page(text)
-    for said in (title, "PASS: No gradient errors found", "a & b.npz", "scikit-learn", 'target = "$x"'):
+    for said in (
+        title,
+        "PASS: No gradient errors found",
+        "a & b.npz",
+        "scikit-learn",
+        'target = "$x"',
+    ):
         assert said in page.text
     assert "not used all values are the same" in page.text
     assert "http" not in text
@@ -101,11 +125,20 @@ def test_a_page_is_complete_and_self_contained(made, target, title):
 
 
 def test_plots_are_readable_on_small_screens_and_in_dark_mode(made):
-    for svg in re.findall(r"<svg.*?</svg>", made["buys"][1] + made["spends"][1], re.DOTALL):
+    for svg in re.findall(
+        r"<svg.*?</svg>", made["buys"][1] + made["spends"][1], re.DOTALL
+    ):
         width = float(re.findall(r'viewBox="0 0 ([\d.]+)', svg)[0])
-        sizes = [float(size) * 360 / width for size in re.findall(r"font-size: ([\d.]+)px", svg)]
-        assert min(sizes) > 11, "text of less than 11 pixels if the picture is 360 pixels wide"
-        assert not re.search(r"<[^>]*#[0-9a-f]{6}[^>]*>", re.sub(r'"#\w+"|url\(#\w+\)', "", svg)), "a fixed colour"
+        sizes = [
+            float(size) * 360 / width
+            for size in re.findall(r"font-size: ([\d.]+)px", svg)
+        ]
+        assert min(sizes) > 11, (
+            "text of less than 11 pixels if the picture is 360 pixels wide"
+        )
+        assert not re.search(
+            r"<[^>]*#[0-9a-f]{6}[^>]*>", re.sub(r'"#\w+"|url\(#\w+\)', "", svg)
+        ), "a fixed colour"
 
 
 def test_the_verdict_is_at_the_top(made):
@@ -121,7 +154,11 @@ def test_the_verdict_is_at_the_top(made):
     assert "Not evaluated" in verdict_box(measured, Run(is_measured=False))
     alone = replace(measured, predictions={"vecprop": measured.predictions["vecprop"]})
     assert "Not compared with baselines" in verdict_box(alone, Run())
-    scores = {"vecprop": Estimate(0.5, 0, 1), "naive": Estimate(1, 1, 1), "b": Estimate(1, 1, 1)}
+    scores = {
+        "vecprop": Estimate(0.5, 0, 1),
+        "naive": Estimate(1, 1, 1),
+        "b": Estimate(1, 1, 1),
+    }
 
     def box_of(scores):
         return intervals(scores, compared(list(scores.values())))
@@ -143,34 +180,51 @@ def test_columns_are_described_and_the_digest_of_the_data_is_shown(made):
 
 def test_the_choice_of_the_test_rows_is_described(made, people, tmp_path):
     days = np.roll([f"{1 + k % 28}.{1 + k // 28}.2024" for k in range(200)], 3)
-    people.assign(day=days, buyer=people.index // 4).to_csv(tmp_path / "people.csv", index=False)
+    people.assign(day=days, buyer=people.index // 4).to_csv(
+        tmp_path / "people.csv", index=False
+    )
 
     def chosen(how="test", folds=(), **columns):
         request = Request(tmp_path / "people.csv", "buys", seed=3, **columns)
         measured = replace(made["buys"][0].measured, how=how, folds=folds)
         return Page(code_in(how_chosen(request, split_table(request), measured))).text
 
-    assert "40 rows, 20% of all, drawn at random (seed 3), stratified by class" in chosen()
+    assert (
+        "40 rows, 20% of all, drawn at random (seed 3), stratified by class" in chosen()
+    )
     assert "by the column 'day': from 21.6.2024 on" in chosen(time="day")
     assert "from 10 groups of the column 'buyer'" in chosen(group="buyer")
-    assert "each of 5 folds" in (of_groups := chosen("cross-validation", range(5), group="buyer"))
+    assert "each of 5 folds" in (
+        of_groups := chosen("cross-validation", range(5), group="buyer")
+    )
     assert "same group (column 'buyer')" in of_groups
-    assert "40 training rows were predicted by networks" in (of_time := chosen("out of fold", time="day"))
+    assert "40 training rows were predicted by networks" in (
+        of_time := chosen("out of fold", time="day")
+    )
     assert "earlier rows (column 'day')" in of_time
     job = made["buys"][0]
     request = replace(job.request, test=Path("other.csv"))
-    assert "set is the file other.csv with 40 rows" in how_chosen(request, job.parts, job.measured)
-    larger = replace(job.parts, stream=SimpleNamespace(rows=160))  # only a table in memory is stratified
-    assert "drawn at random (seed 0). A random" in how_chosen(job.request, larger, job.measured)
+    assert "set is the file other.csv with 40 rows" in how_chosen(
+        request, job.parts, job.measured
+    )
+    # only a table in memory is stratified
+    larger = replace(job.parts, stream=SimpleNamespace(rows=160))
+    assert "drawn at random (seed 0). A random" in how_chosen(
+        job.request, larger, job.measured
+    )
 
 
 def test_confused_classes_are_counted():
     truth, decided = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 1, 1, 1])
     matrix = Page(confusion_matrix(truth, decided, ["<a>", "b", "c"])).text
-    assert matrix.endswith("true ↓ predicted → <a> b c <a> 67% 2 33% 1 b 100% 2 c 100% 1")
+    assert matrix.endswith(
+        "true ↓ predicted → <a> b c <a> 67% 2 33% 1 b 100% 2 c 100% 1"
+    )
     pairs = Page(confused_pairs(truth, decided, ["<a>", "b", "c"])).text
     assert pairs.endswith("rows of the true class <a> b 1 of 3 c b 1 of 1")
-    assert "No two classes were confused" in confused_pairs(truth, truth, ["a", "b", "c"])
+    assert "No two classes were confused" in confused_pairs(
+        truth, truth, ["a", "b", "c"]
+    )
     assert Page(each_class(truth, decided, ["<a>", "b", "c"])).text.endswith(
         "<a> 100.0% 66.7% 80.0% 3 b 50.0% 100.0% 66.7% 2 c – 0.0% 0.0% 1"
     )
@@ -185,7 +239,9 @@ def test_the_worst_rows_have_line_numbers(made):
         if target == "spends":
             errors = np.abs(trained.truth - trained.predicted)
             assert place == errors.argmax()
-            truth, predicted, error = re.findall(rf"line {line} (\S+) (\S+) (\S+) ", page)[0]
+            truth, predicted, error = re.findall(
+                rf"line {line} (\S+) (\S+) (\S+) ", page
+            )[0]
             assert float(truth) == pytest.approx(trained.truth[place], abs=0.01)
             assert float(predicted) == pytest.approx(trained.predicted[place], abs=0.01)
             assert Decimal(truth) - Decimal(predicted) == Decimal(error)
@@ -204,17 +260,28 @@ def test_significantly_worse_subgroups_are_listed(made, people):
     truth = measured.predicted + noise
     assert not worse_subgroups(replace(measured, truth=truth)).strip()
     is_worse = people.town.to_numpy() == "Rome"
-    found = Page(worse_subgroups(replace(measured, truth=truth + 5 * noise * is_worse))).text
-    assert found.endswith(f"town Rome {is_worse.sum()} {6 * np.sqrt(np.mean(noise[is_worse] ** 2)):.4g} +70%")
+    found = Page(
+        worse_subgroups(replace(measured, truth=truth + 5 * noise * is_worse))
+    ).text
+    assert found.endswith(
+        f"town Rome {is_worse.sum()} {6 * np.sqrt(np.mean(noise[is_worse] ** 2)):.4g}"
+        " +70%"
+    )
 
 
 def test_captions_describe_what_is_drawn(made):
     measured = made["buys"][0].measured
     rows = len(measured.truth)
     caption = Page(calibration_of_classes(measured)).text
-    assert "with 95 % intervals. Below the dotted line, the probabilities are too high; above it, they are" in caption
+    assert (
+        "with 95 % intervals. Below the dotted line, the probabilities are too high;"
+        " above it, they are" in caption
+    )
     grouped = replace(measured, groups=np.arange(rows) // 2)
-    assert "with 95 % intervals for independent rows." in Page(calibration_of_classes(grouped)).text
+    assert (
+        "with 95 % intervals for independent rows."
+        in Page(calibration_of_classes(grouped)).text
+    )
 
     def said(scored):
         return Page(metrics(scored, "", "", is_measured=True)).text
@@ -222,15 +289,22 @@ def test_captions_describe_what_is_drawn(made):
     assert "bootstrap samples of the rows." in said(measured)
     assert "bootstrap samples of the groups." in said(grouped)
     folds = [np.arange(0, rows, 2), np.arange(1, rows, 2)]
-    overlap = "Intervals of differences are 1.8 times as wide, because the training sets overlap."
+    overlap = (
+        "Intervals of differences are 1.8 times as wide, because the training sets"
+        " overlap."
+    )
     assert overlap in said(replace(measured, how="cross-validation", folds=folds))
     assert "count rows by their weight" not in said(measured)
-    assert "count rows by their weight" in said(replace(measured, weight=1.0 + np.arange(rows)))
+    assert "count rows by their weight" in said(
+        replace(measured, weight=1.0 + np.arange(rows))
+    )
     chosen = replace(measured, thresholds=np.linspace(0.2, 0.4, rows))
     assert "For the metrics, this threshold was chosen on other rows." in said(chosen)
     model = SimpleNamespace(loss="quantile", quantile=0.9)
     truth = np.arange(40.0)
-    one = Measured("test", model, None, None, truth, np.ones(40), {"vecprop": truth[:, None] + 1})
+    one = Measured(
+        "test", model, None, None, truth, np.ones(40), {"vecprop": truth[:, None] + 1}
+    )
     captions = Page(errors_of_numbers(one)).text
     assert "90 % of them should lie below the dotted line" in captions
     assert "90 % of them should be negative" in captions
@@ -238,15 +312,29 @@ def test_captions_describe_what_is_drawn(made):
 
 def test_equal_numbers_are_in_one_group():
     x = np.repeat([0.5, 0.1, 0.9], 40)
-    assert [group.tolist() for group in groups_by(x, 10)] == [[*range(40, 80)], [*range(40)], [*range(80, 120)]]
-    assert [group.tolist() for group in groups_by(np.arange(20.0), 9)] == [[*range(10)], [*range(10, 20)]]
+    assert [group.tolist() for group in groups_by(x, 10)] == [
+        [*range(40, 80)],
+        [*range(40)],
+        [*range(80, 120)],
+    ]
+    assert [group.tolist() for group in groups_by(np.arange(20.0), 9)] == [
+        [*range(10)],
+        [*range(10, 20)],
+    ]
     ax = Figure().subplots()
     coverage(ax, x, np.arange(120) >= 40, 0.9, "x")
-    assert np.asarray(ax.lines[1].get_xydata()).tolist() == [[0.1, 1], [0.5, 0], [0.9, 1]]
+    assert np.asarray(ax.lines[1].get_xydata()).tolist() == [
+        [0.1, 1],
+        [0.5, 0],
+        [0.9, 1],
+    ]
 
 
 def test_names_in_plots_are_literal():
-    text = drawn('"<東京>"', lambda ax: ax.set(xlabel="$10-$20 a$_$b^ 東京", ylabel="<b> & #d55e00"))
+    text = drawn(
+        '"<東京>"',
+        lambda ax: ax.set(xlabel="$10-$20 a$_$b^ 東京", ylabel="<b> & #d55e00"),
+    )
     assert 'aria-label="&#34;&lt;東京&gt;&#34;"' in text
     assert ">$10-$20 a$_$b^ 東京</text>" in text
     assert ">&lt;b&gt; &amp; #d55e00</text>" in text
@@ -255,8 +343,21 @@ def test_names_in_plots_are_literal():
 def test_loss_curves_end_with_their_network(made):
     curves = [([3.0, 2.0, 1.0], [9.0, 3.0, 1.0, 2.0]), ([3.0], [9.0, 3.0])]
     ax = Figure().subplots()
-    losses(ax, [SimpleNamespace(loss=loss, validation_loss=validation) for loss, validation in curves])
-    assert [len(np.asarray(line.get_xdata())) for line in ax.lines] == [3, 4, 1, 1, 2, 1]
+    losses(
+        ax,
+        [
+            SimpleNamespace(loss=loss, validation_loss=validation)
+            for loss, validation in curves
+        ],
+    )
+    assert [len(np.asarray(line.get_xdata())) for line in ax.lines] == [
+        3,
+        4,
+        1,
+        1,
+        2,
+        1,
+    ]
     assert np.asarray(ax.lines[2].get_xydata()).tolist() == [[2, 1]]
     assert ax.get_xlim() == (0, 3)
     assert ax.get_ylim()[1] < 4  # without the loss before the first epoch
@@ -270,12 +371,17 @@ def test_loss_curves_end_with_their_network(made):
 
 def test_a_page_is_written_after_ctrl_c(made, monkeypatch):
     interrupts = []
-    monkeypatch.setattr(report, "columns", lambda _: interrupts.append(2) or Markup("columns so far"))
+    monkeypatch.setattr(
+        report, "columns", lambda _: interrupts.append(2) or Markup("columns so far")
+    )
     job = made["buys"][0]
     measured = measured_unseen(job.model, job.parts, 0, baselines=False)
     run = Run("buys", files={"data": job.request.table}, is_measured=False)
     text = Page(page_of(measured, run, interrupts)).text
-    assert "Columns columns so far Worst predictions Not computed, because Ctrl-C was pressed" in text
+    assert (
+        "Columns columns so far Worst predictions Not computed, because Ctrl-C was"
+        " pressed" in text
+    )
     assert "Nothing was evaluated" in text
     assert "SHA-256" in text
 
@@ -300,7 +406,9 @@ def test_ctrl_c_while_the_page_is_written_still_writes_it(vecprop, table, monkey
         return Markup("columns so far")
 
     monkeypatch.setattr(report, "columns", interrupted)
-    done = vecprop("train", table, "--target", "buys", "--report", "page.html", *FAST, code=130)
+    done = vecprop(
+        "train", table, "--target", "buys", "--report", "page.html", *FAST, code=130
+    )
     assert "the trained model is saved in people.npz" in done.stderr
     assert "report    page.html" in done.stdout
     assert "columns so far" in Path("page.html").read_text()
@@ -313,7 +421,9 @@ def test_ctrl_c_while_evaluating_still_writes_a_page(vecprop, table, monkeypatch
         raise KeyboardInterrupt
 
     monkeypatch.setattr(TrainingJob, "measure", interrupted)
-    vecprop("train", table, "--target", "buys", "--report", "page.html", *FAST, code=130)
+    vecprop(
+        "train", table, "--target", "buys", "--report", "page.html", *FAST, code=130
+    )
     text = Page(Path("page.html").read_text()).text
     assert "Not evaluated" in text
     assert "Each class" in text
@@ -325,8 +435,13 @@ def test_ctrl_c_while_evaluating_still_writes_a_page(vecprop, table, monkeypatch
 def test_a_page_without_a_test_set_does_not_mention_one(made, target):
     job = made[target][0]
     parts = replace(job.parts, X_test=job.parts.X_test[:0], y_test=job.parts.y_test[:0])
-    measured = replace(measured_unseen(job.model, parts, 0, baselines=False), folds=[np.arange(50), np.arange(50, 160)])
-    run = Run(chosen=how_chosen(job.request, parts, measured), refit="It is of all rows.")
+    measured = replace(
+        measured_unseen(job.model, parts, 0, baselines=False),
+        folds=[np.arange(50), np.arange(50, 160)],
+    )
+    run = Run(
+        chosen=how_chosen(job.request, parts, measured), refit="It is of all rows."
+    )
     page = Page(page_of(measured, run)).text
     assert "There is no test" in page
     assert "test rows" not in page
@@ -351,18 +466,28 @@ def test_evaluations_write_pages(made, people, tmp_path, target):
 
 
 @pytest.mark.long
-def test_a_small_test_set_with_one_class_suffices_and_dollar_signs_are_literal(vecprop, people):
-    prices = people.assign(buys=people.buys.map({"yes": "$10-$20", "no": "a$_$b"})).rename(columns={"age": "a$_$b^"})
-    prices.sort_values("buys").assign(order=range(200)).to_csv("prices.csv", index=False)
+def test_a_small_test_set_with_one_class_suffices_and_dollar_signs_are_literal(
+    vecprop, people
+):
+    prices = people.assign(
+        buys=people.buys.map({"yes": "$10-$20", "no": "a$_$b"})
+    ).rename(columns={"age": "a$_$b^"})
+    prices.sort_values("buys").assign(order=range(200)).to_csv(
+        "prices.csv", index=False
+    )
     options = ["--time", "order", "--test-size", 5, "--report", "page.html"]
     vecprop("train", "prices.csv", "--target", "buys", *options, *FAST)
-    assert {"$10-$20", "a$_$b", "a$_$b^"} < set(Page(Path("page.html").read_text()).text.split())
+    assert {"$10-$20", "a$_$b", "a$_$b^"} < set(
+        Page(Path("page.html").read_text()).text.split()
+    )
     assert tomllib.loads(Path("prices.toml").read_text())["report"] == "page.html"
 
 
 @pytest.mark.long
 def test_the_worst_pairs_replace_a_matrix_of_many_classes(vecprop, people):
-    people.assign(key=[f"<{number % 25}>" for number in range(200)]).to_csv("keys.csv", index=False)
+    people.assign(key=[f"<{number % 25}>" for number in range(200)]).to_csv(
+        "keys.csv", index=False
+    )
     vecprop("train", "keys.csv", "--target", "key", "--report", "page.html", *FAST)
     page = Page(Path("page.html").read_text())
     assert re.search(r"confused pairs of classes: .* <\d+> <\d+> \d of \d", page.text)

@@ -11,7 +11,17 @@ import pytest
 from killing import Killed, kill_at
 from related_tables import HARMLESS, PANELS, tables, target_of
 
-QUICK = ["--n-estimators", 2, "--max-iter", 20, "--batch-size", 32, "--hidden-layer-sizes", 16, "--force"]
+QUICK = [
+    "--n-estimators",
+    2,
+    "--max-iter",
+    20,
+    "--batch-size",
+    32,
+    "--hidden-layer-sizes",
+    16,
+    "--force",
+]
 QUICK += ["--test-size", 0.2]
 
 
@@ -20,8 +30,15 @@ def visits(tmp_path):
     """Write visits of patients whose blood pressure depends on the patient."""
     r = np.random.default_rng(0)
     patient = r.permutation(np.repeat(np.arange(12), 30))
-    frame = pd.DataFrame({"patient": [f"P{number}" for number in patient], "dose": r.normal(size=360).round(2)})
-    frame["pressure"] = (10 * r.normal(size=12)[patient] + frame["dose"] + 0.1 * r.normal(size=360)).round(2)
+    frame = pd.DataFrame(
+        {
+            "patient": [f"P{number}" for number in patient],
+            "dose": r.normal(size=360).round(2),
+        }
+    )
+    frame["pressure"] = (
+        10 * r.normal(size=12)[patient] + frame["dose"] + 0.1 * r.normal(size=360)
+    ).round(2)
     frame.to_csv(tmp_path / "visits.csv", index=False)
     return frame
 
@@ -41,14 +58,21 @@ def sales(tmp_path):
 def tides(tmp_path):
     """Write levels that change every fifty days."""
     r = np.random.default_rng(2)
-    frame = pd.DataFrame({"day": pd.date_range("2023-01-01", periods=300), "x": r.normal(size=300).round(2)})
+    frame = pd.DataFrame(
+        {
+            "day": pd.date_range("2023-01-01", periods=300),
+            "x": r.normal(size=300).round(2),
+        }
+    )
     frame["level"] = np.repeat([0, 3, 1, 4, 8, -5], 50) + frame["x"]
     frame.to_csv(tmp_path / "tides.csv", index=False)
     return frame
 
 
 @pytest.mark.usefixtures("visits")
-def test_a_model_that_is_worse_on_new_groups_has_no_positive_verdict(vecprop, result_of):
+def test_a_model_that_is_worse_on_new_groups_has_no_positive_verdict(
+    vecprop, result_of
+):
     result = result_of("train", "visits.csv", "--target", "pressure", *QUICK)
     verdict = result["verdict"]
     (judgement,) = result["judgements"]
@@ -56,14 +80,30 @@ def test_a_model_that_is_worse_on_new_groups_has_no_positive_verdict(vecprop, re
     assert (judgement["rows"], judgement["column"]) == ("new groups", "patient")
     assert judgement["is_worse"]
     assert verdict["ours"] == judgement["scores"]["vecprop"]["rmse"]
-    assert result["scores"]["vecprop"]["r2"]["value"] > 0.8 > 0.2 > judgement["scores"]["vecprop"]["r2"]["value"]
+    assert (
+        result["scores"]["vecprop"]["r2"]["value"]
+        > 0.8
+        > 0.2
+        > judgement["scores"]["vecprop"]["r2"]["value"]
+    )
     assert "Pass --group patient" in verdict["says"]
-    assert [worry for worry in verdict["worries"] if worry.startswith("On random rows: ")]
-    lines = vecprop("train", "visits.csv", "--target", "pressure", *QUICK, "--report", "page.html").stdout.splitlines()
-    assert re.match(r"Worse on new groups: the RMSE is [\d.]+ \([\d.]+ on random rows\) and the R² is ", lines[0])
+    assert [
+        worry for worry in verdict["worries"] if worry.startswith("On random rows: ")
+    ]
+    lines = vecprop(
+        "train", "visits.csv", "--target", "pressure", *QUICK, "--report", "page.html"
+    ).stdout.splitlines()
+    assert re.match(
+        r"Worse on new groups: the RMSE is [\d.]+ \([\d.]+ on random rows\) and the"
+        r" R² is ",
+        lines[0],
+    )
     with open("page.html") as file:
         page = file.read()
-    assert '<div class="verdict worse-on-new-groups"><p class="level">Worse on new groups</p>' in page
+    assert (
+        '<div class="verdict worse-on-new-groups"><p class="level">Worse on new'
+        " groups</p>" in page
+    )
     assert "<h3>Later rows and new groups</h3>" in page
 
 
@@ -80,14 +120,24 @@ def test_a_model_that_is_about_the_same_on_later_rows_keeps_its_verdict(result_o
     (judgement,) = result["judgements"]
     assert not judgement["is_worse"]
     assert not result["verdict"]["level"].startswith("worse on")
-    assert [note for note in result["notes"] if note.startswith("About the same on later rows: the RMSE is ")]
+    assert [
+        note
+        for note in result["notes"]
+        if note.startswith("About the same on later rows: the RMSE is ")
+    ]
 
 
 @pytest.mark.usefixtures("visits")
-def test_given_groups_or_tests_and_tables_without_relations_have_no_second_judgement(result_of, visits):
+def test_given_groups_or_tests_and_tables_without_relations_have_no_second_judgement(
+    result_of, visits
+):
     command = ["train", "visits.csv", "--target", "pressure", *QUICK]
     visits.assign(dose=visits["dose"] + 1).to_csv("other.csv", index=False)
-    for options in (["--group", "patient"], ["--time", "dose"], ["--test", "other.csv"]):
+    for options in (
+        ["--group", "patient"],
+        ["--time", "dose"],
+        ["--test", "other.csv"],
+    ):
         assert result_of(*command, *options)["judgements"] == []
     visits.drop(columns="patient").to_csv("visits.csv", index=False)
     assert result_of(*command)["judgements"] == []
@@ -103,8 +153,13 @@ def test_repeated_measurements_are_groups_and_grids_are_not(result_of):
     frame = pd.DataFrame(samples + 1e-4 * r.normal(size=(400, 2)), columns=["a", "b"])
     frame["y"] = np.repeat(r.normal(size=80), 5) + 0.1 * r.normal(size=400)
     frame.to_csv("samples.csv", index=False)
-    (judgement,) = result_of("train", "samples.csv", "--target", "y", *QUICK)["judgements"]
-    assert (judgement["rows"], judgement["column"]) == ("new groups", "rows are nearly equal")
+    (judgement,) = result_of("train", "samples.csv", "--target", "y", *QUICK)[
+        "judgements"
+    ]
+    assert (judgement["rows"], judgement["column"]) == (
+        "new groups",
+        "rows are nearly equal",
+    )
 
 
 @pytest.mark.long
@@ -134,7 +189,9 @@ def test_ctrl_c_while_judging_saves_the_model_without_metrics(vecprop, monkeypat
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["stocks_by_month", "patients", "weather_by_day", "customers_with_dates"])
+@pytest.mark.parametrize(
+    "name", ["stocks_by_month", "patients", "weather_by_day", "customers_with_dates"]
+)
 def test_no_verdict_on_related_rows_is_positive(name, result_of):
     assert name in PANELS
     ((_, _, table),) = tables({name}, 1)
@@ -144,7 +201,15 @@ def test_no_verdict_on_related_rows_is_positive(name, result_of):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["random_dates", "customers_without_effect", "season_by_date", "cities_with_effect"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "random_dates",
+        "customers_without_effect",
+        "season_by_date",
+        "cities_with_effect",
+    ],
+)
 def test_verdicts_on_independent_rows_stay_positive(name, result_of):
     assert name in HARMLESS
     ((_, _, table),) = tables({name}, 1)

@@ -9,7 +9,11 @@ import pytest
 from shared_commands import FAST
 from vecprop.terminal.messages import say
 
-COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'vecprop'; from vecprop.app import main; main()"]
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import sys; sys.argv[0] = 'vecprop'; from vecprop.app import main; main()",
+]
 IS_POSIX = os.name == "posix"
 needs_posix = pytest.mark.skipif(not IS_POSIX, reason="for POSIX shells and signals")
 
@@ -18,7 +22,14 @@ def run_in_shell(redirection, *arguments, folder):
     """Run a command with redirected streams; return its exit code and what it wrote to the other streams."""
     script = f'set -o pipefail; "$@" {redirection}'
     command = ["bash", "-c", script, "bash", *COMMAND, *map(str, arguments)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
     assert "Traceback" not in done.stderr
     assert "Error" not in done.stderr
     return done.returncode, done.stdout, done.stderr
@@ -41,7 +52,10 @@ def run_in_shell(redirection, *arguments, folder):
     ],
 )
 def test_output_that_nobody_reads_is_discarded(trained, redirection, code, message):
-    assert run_in_shell(redirection, "info", "buys.npz", folder=trained)[::2] == (code, message)
+    assert run_in_shell(redirection, "info", "buys.npz", folder=trained)[::2] == (
+        code,
+        message,
+    )
     train = ("train", "people.csv", "--target", "buys", "-o", "new.npz", *FAST)
     assert run_in_shell(redirection, *train, folder=trained)[0] == code
     assert (trained / "new.npz").exists()
@@ -52,7 +66,10 @@ def test_output_that_nobody_reads_is_discarded(trained, redirection, code, messa
 def test_wrong_options_with_closed_streams_keep_their_exit_code(trained):
     for redirection in ("2>&-", ">&- 2>&-", "2> >(true)"):
         assert run_in_shell(redirection, "info", folder=trained)[0] == 2
-    assert run_in_shell("<&-", "predict", "buys.npz", "-", folder=trained)[::2] == (3, "Standard input is empty.\n")
+    assert run_in_shell("<&-", "predict", "buys.npz", "-", folder=trained)[::2] == (
+        3,
+        "Standard input is empty.\n",
+    )
 
 
 @needs_posix

@@ -25,13 +25,19 @@ from vecprop.tables.evaluation.verdict import UNCLEAR
 
 
 def test_classifiers_are_trained_and_scored_on_the_test(result_of, table, people):
-    result = result_of("train", table, "--target", "buys", "--seed", 3, "--test-size", 0.2)
+    result = result_of(
+        "train", table, "--target", "buys", "--seed", 3, "--test-size", 0.2
+    )
     assert result["task"] == "classification"
     assert result["classes"] == ["no", "yes"]
     assert result["rows"] == {"train": 160, "test": 40}
     assert set(result["columns"]["used"]) == {"age", "town", "visits", "spends"}
-    ours, naive, linear = (result["scores"][name] for name in ("vecprop", "naive", "logistic regression"))
-    assert ours["accuracy"]["low"] <= ours["accuracy"]["value"] <= ours["accuracy"]["high"]
+    ours, naive, linear = (
+        result["scores"][name] for name in ("vecprop", "naive", "logistic regression")
+    )
+    assert (
+        ours["accuracy"]["low"] <= ours["accuracy"]["value"] <= ours["accuracy"]["high"]
+    )
     assert ours["log_loss"]["value"] < 0.6 * naive["log_loss"]["value"]
     assert naive["roc_auc"]["value"] == 0.5
     assert linear["accuracy"]["value"] > 0.8
@@ -41,45 +47,98 @@ def test_classifiers_are_trained_and_scored_on_the_test(result_of, table, people
 
 
 def test_metrics_are_those_of_held_out_rows(result_of, table, people):
-    result = result_of("train", table, "--target", "spends", "--time", "age", "--test-size", 30, *FAST)
+    result = result_of(
+        "train", table, "--target", "spends", "--time", "age", "--test-size", 30, *FAST
+    )
     late = people.age >= people.age.sort_values().iloc[-30]
     assert result["rows"] == {"train": int((~late).sum()), "test": int(late.sum())}
     predicted = vp.load("people.npz").predict(people[late])
-    assert result["scores"]["vecprop"]["r2"]["value"] == pytest.approx(r2_score(people.spends[late], predicted))
+    assert result["scores"]["vecprop"]["r2"]["value"] == pytest.approx(
+        r2_score(people.spends[late], predicted)
+    )
     naive = np.sqrt(np.mean((people.spends[late] - people.spends[~late].mean()) ** 2))
     assert result["scores"]["naive"]["rmse"]["value"] == pytest.approx(naive)
 
 
-def test_a_test_file_is_the_test_and_groups_stay_together(vecprop, result_of, table, people):
+def test_a_test_file_is_the_test_and_groups_stay_together(
+    vecprop, result_of, table, people
+):
     people.iloc[:50].to_parquet("test.parquet")
-    result = result_of("train", table, "--target", "buys", "--test", "test.parquet", *FAST)
+    result = result_of(
+        "train", table, "--target", "buys", "--test", "test.parquet", *FAST
+    )
     assert result["rows"] == {"train": 200, "test": 50}
     model = vp.load("people.npz")
     scores, part = result["scores"]["vecprop"], people.iloc[:50]
-    assert scores["log_loss"]["value"] == pytest.approx(log_loss(part.buys, model.predict_proba(part)))
-    assert scores["accuracy"]["value"] == pytest.approx(accuracy_score(part.buys, model.predict(part)))
+    assert scores["log_loss"]["value"] == pytest.approx(
+        log_loss(part.buys, model.predict_proba(part))
+    )
+    assert scores["accuracy"]["value"] == pytest.approx(
+        accuracy_score(part.buys, model.predict(part))
+    )
     done = vecprop(
-        "train", table, "--target", "buys", "--group", "town", "--test-size", 0.2, "--json", "--force", *FAST
+        "train",
+        table,
+        "--target",
+        "buys",
+        "--group",
+        "town",
+        "--test-size",
+        0.2,
+        "--json",
+        "--force",
+        *FAST,
     )
     result = json.loads(done.stdout)
     assert "town" not in result["columns"]["used"]
     assert "Column 'town' is not used: it defines the groups." in done.stderr
     assert result["rows"]["test"] > 50  # one of three towns, which has no interval
-    assert (result["verdict"]["level"], result["verdict"]["margin"]["low"]) == (UNCLEAR, None)
+    assert (result["verdict"]["level"], result["verdict"]["margin"]["low"]) == (
+        UNCLEAR,
+        None,
+    )
 
 
 def test_settings_reach_the_estimator(vecprop, table):
     options = {
-        **{"--hidden-layer-sizes": "5,6", "--activation": "tanh", "--dropout": 0.25, "--weight-decay": 0.5},
-        **{"--learning-rate-init": 0.02, "--batch-size": 32, "--max-iter": 3, "--n-iter-no-change": 2},
+        **{
+            "--hidden-layer-sizes": "5,6",
+            "--activation": "tanh",
+            "--dropout": 0.25,
+            "--weight-decay": 0.5,
+        },
+        **{
+            "--learning-rate-init": 0.02,
+            "--batch-size": 32,
+            "--max-iter": 3,
+            "--n-iter-no-change": 2,
+        },
         **{"--n-estimators": 3, "--threads": 1, "--seed": 9, "--positive": "NO"},
     }
-    done = vecprop("train", table, "--target", "buys", *(part for pair in options.items() for part in pair))
+    done = vecprop(
+        "train",
+        table,
+        "--target",
+        "buys",
+        *(part for pair in options.items() for part in pair),
+    )
     assert "F1 of 'no'" in done.stdout
     settings = vp.load("people.npz").get_params()
     expected = {
-        **{"hidden_layer_sizes": (5, 6), "activation": "tanh", "dropout": 0.25, "weight_decay": 0.5, "n_jobs": 1},
-        **{"learning_rate_init": 0.02, "batch_size": 32, "max_iter": 3, "n_iter_no_change": 2, "n_estimators": 3},
+        **{
+            "hidden_layer_sizes": (5, 6),
+            "activation": "tanh",
+            "dropout": 0.25,
+            "weight_decay": 0.5,
+            "n_jobs": 1,
+        },
+        **{
+            "learning_rate_init": 0.02,
+            "batch_size": 32,
+            "max_iter": 3,
+            "n_iter_no_change": 2,
+            "n_estimators": 3,
+        },
         **{"random_state": 9, "target": "buys", "progress": None},
     }
     assert {name: settings[name] for name in expected} == expected
@@ -88,7 +147,15 @@ def test_settings_reach_the_estimator(vecprop, table):
 def test_each_setting_of_the_estimators_is_an_option():
     from vecprop.app.training.config import SETTINGS
 
-    elsewhere = {"target", "random_state", "progress", "verbose", "columns", "decimal", "date_format"}
+    elsewhere = {
+        "target",
+        "random_state",
+        "progress",
+        "verbose",
+        "columns",
+        "decimal",
+        "date_format",
+    }
     elsewhere |= {"checkpoint", "workers"}  # they do not change the result
     for kind in (vp.TabularClassifier, vp.TabularRegressor):
         assert set(kind().get_params()) - elsewhere <= set(SETTINGS.values())
@@ -100,10 +167,22 @@ def test_wrong_configurations_are_usage_errors(vecprop, table):
         ('tagret = "buys"', "unknown name 'tagret': did you mean 'target'?"),
         ("target = ", "is not TOML"),
         ('[target]\nname = "buys"', "options must be at the top level"),
-        ('target = "buys"\ncv = 1', "--cv is '1', but must be an integer of at least 2."),
+        (
+            'target = "buys"\ncv = 1',
+            "--cv is '1', but must be an integer of at least 2.",
+        ),
         ("epochs = 3", "unknown name 'epochs': did you mean 'max_iter'?"),
-        ("stages = 3", "unknown name 'stages': it was removed: lower --max-iter or --n-estimators instead."),
-        ("time_limit = 60.0", "unknown name 'time_limit': it was removed: lower --max-iter"),
+        (
+            "stages = 3",
+            (
+                "unknown name 'stages': it was removed: lower --max-iter or"
+                " --n-estimators instead."
+            ),
+        ),
+        (
+            "time_limit = 60.0",
+            "unknown name 'time_limit': it was removed: lower --max-iter",
+        ),
         ("qqq = 1", "unknown name 'qqq': see vecprop train --help."),
     ):
         Path("run.toml").write_text(text)
@@ -111,33 +190,74 @@ def test_wrong_configurations_are_usage_errors(vecprop, table):
 
 
 @pytest.mark.long
-def test_saved_options_reproduce_a_run_and_the_command_line_takes_precedence(vecprop, table):
+def test_saved_options_reproduce_a_run_and_the_command_line_takes_precedence(
+    vecprop, table
+):
     vecprop("train", table, "--target", "buys", "--seed", 4, "--test-size", 50, *FAST)
     model = vp.load("people.npz")
     written = tomllib.loads(Path("people.toml").read_text())
-    assert (written["target"], written["task"], written["seed"]) == ("buys", "classification", 4)
+    assert (written["target"], written["task"], written["seed"]) == (
+        "buys",
+        "classification",
+        4,
+    )
     vecprop("train", "--config", "people.toml", code=2)  # people.npz exists
     with open("people.toml", "a") as file:
         file.write("stages = 1\n")  # as in files of earlier versions
     vecprop("train", "--config", "people.toml", "-o", "again.npz")
-    np.testing.assert_array_equal(vp.load("again.npz").ensemble_.theta, model.ensemble_.theta)
+    np.testing.assert_array_equal(
+        vp.load("again.npz").ensemble_.theta, model.ensemble_.theta
+    )
     Path("run.toml").write_text("seed = 4")
-    vecprop("train", table, "--target", "buys", "--config", "run.toml", "--seed", 5, *FAST, "--force")
+    vecprop(
+        "train",
+        table,
+        "--target",
+        "buys",
+        "--config",
+        "run.toml",
+        "--seed",
+        5,
+        *FAST,
+        "--force",
+    )
     assert vp.load("people.npz").random_state == 5
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("quantile", ["0.75", "0.2,0.5,0.9"])
-def test_quantiles_are_trained_scored_and_predicted(vecprop, result_of, table, people, quantile):
-    options = ["--loss", "quantile", "--quantile", quantile, "--report", "page.html", "--json", *FAST]
+def test_quantiles_are_trained_scored_and_predicted(
+    vecprop, result_of, table, people, quantile
+):
+    options = [
+        "--loss",
+        "quantile",
+        "--quantile",
+        quantile,
+        "--report",
+        "page.html",
+        "--json",
+        *FAST,
+    ]
     result = result_of("train", table, "--target", "spends", *options)
-    model, levels = vp.load("people.npz"), [float(level) for level in quantile.split(",")]
+    model, levels = (
+        vp.load("people.npz"),
+        [float(level) for level in quantile.split(",")],
+    )
     assert model._levels == levels
     assert result["networks"] == 4 * len(levels)
     assert result_of("info", "people.npz")["networks"] == 4 * len(levels)
     assert "quantile loss" in Path("page.html").read_text()
-    for metric in ["pinball_loss", *(["share_below"] if len(levels) == 1 else ["mae", "coverage", "width"])]:
-        assert set(result["scores"]) == {"vecprop", "naive", "linear regression", "gradient boosting"}
+    for metric in [
+        "pinball_loss",
+        *(["share_below"] if len(levels) == 1 else ["mae", "coverage", "width"]),
+    ]:
+        assert set(result["scores"]) == {
+            "vecprop",
+            "naive",
+            "linear regression",
+            "gradient boosting",
+        }
         assert result["scores"]["naive"][metric]["value"] > 0
     assert tomllib.loads(Path("people.toml").read_text())["quantile"] == quantile
     vecprop("train", "--config", "people.toml", "--force")
@@ -146,7 +266,9 @@ def test_quantiles_are_trained_scored_and_predicted(vecprop, result_of, table, p
     vecprop("predict", "people.npz", table, "--interval", 0.8, "-o", "p.csv")
     found = pd.read_csv("p.csv")
     np.testing.assert_allclose(found.prediction, model.predict(people))
-    np.testing.assert_allclose(found[["low", "high"]], model.predict_interval(people, 0.8))
+    np.testing.assert_allclose(
+        found[["low", "high"]], model.predict_interval(people, 0.8)
+    )
     if len(levels) == 1:
         loss = mean_pinball_loss(people.spends, found.prediction, alpha=0.75)
         assert evaluated["pinball_loss"]["value"] == pytest.approx(loss)
@@ -179,25 +301,46 @@ def test_a_column_of_weights(vecprop, result_of, people):
     late = people.age >= people.age.sort_values().iloc[-40]
 
     def loss(P):
-        return log_loss(people.buys[late], P, sample_weight=weight[late], labels=["no", "yes"])
+        return log_loss(
+            people.buys[late], P, sample_weight=weight[late], labels=["no", "yes"]
+        )
 
     expected = loss(model.predict_proba(people[late]))
     assert result["scores"]["vecprop"]["log_loss"]["value"] == pytest.approx(expected)
-    shares = np.bincount(people.buys[~late] == "yes", weight[~late]) / weight[~late].sum()
+    shares = (
+        np.bincount(people.buys[~late] == "yes", weight[~late]) / weight[~late].sum()
+    )
     naive = loss(np.tile(shares, (late.sum(), 1)))
     assert result["scores"]["naive"]["log_loss"]["value"] == pytest.approx(naive)
     evaluated = result_of("evaluate", "weighed.npz", "weighed.csv", "--weight", "w")
     expected = accuracy_score(people.buys, model.predict(people), sample_weight=weight)
     assert evaluated["scores"]["accuracy"]["value"] == pytest.approx(expected)
     people[:40].assign(w=1, visits=0).to_csv("test.csv", index=False)
-    options = ["--target", "buys", "--weight", "w", "--test", "test.csv", "--force", *FAST]
-    assert "In the test: Column 'w'" not in vecprop("train", "weighed.csv", *options).stderr
+    options = [
+        "--target",
+        "buys",
+        "--weight",
+        "w",
+        "--test",
+        "test.csv",
+        "--force",
+        *FAST,
+    ]
+    assert (
+        "In the test: Column 'w'"
+        not in vecprop("train", "weighed.csv", *options).stderr
+    )
 
 
 def test_results_are_text_on_stdout_and_notes_on_stderr(vecprop, table, people):
     people.assign(constant=1).to_csv("more.csv", index=False)
     done = vecprop("train", "more.csv", "--target", "buys", "--test-size", 0.2, *FAST)
-    for said in ("classification of 'buys' (2 classes) in more.csv", "160 to train, 40 to test", "log loss", "ROC AUC"):
+    for said in (
+        "classification of 'buys' (2 classes) in more.csv",
+        "160 to train, 40 to test",
+        "log loss",
+        "ROC AUC",
+    ):
         assert said in done.stdout
     assert "1 dropped: constant (all values are the same)" in done.stdout
     assert "Note: Column 'constant' is not used" in done.stderr
@@ -208,12 +351,26 @@ def test_results_are_text_on_stdout_and_notes_on_stderr(vecprop, table, people):
 def test_nothing_is_overwritten_without_force(vecprop, table):
     for name in ("people.npz", "people.toml"):
         Path(name).write_text("precious")
-        assert f"{name} exists" in vecprop("train", table, "--target", "buys", *FAST, code=2).stderr
+        assert (
+            f"{name} exists"
+            in vecprop("train", table, "--target", "buys", *FAST, code=2).stderr
+        )
         assert Path(name).read_text() == "precious"
         Path(name).unlink()
     Path("page.html").write_text("precious")
     vecprop("train", table, "--target", "buys", "--report", "page.html", *FAST, code=2)
-    done = vecprop("train", table, "--target", "buys", "--test", "page.html", "-o", "page.html", "--force", code=2)
+    done = vecprop(
+        "train",
+        table,
+        "--target",
+        "buys",
+        "--test",
+        "page.html",
+        "-o",
+        "page.html",
+        "--force",
+        code=2,
+    )
     assert done.stderr == "page.html is an input file: choose another name with -o.\n"
     assert Path("page.html").read_text() == "precious"
 
@@ -233,22 +390,42 @@ def test_nothing_is_overwritten_without_force(vecprop, table):
         ("buys -o a.htm --report a.htm", 2, "a.htm would be written twice"),
         ("buys --n-estimators 1", 2, "n-estimators"),
         ("buys --quantile 0.9", 2, "needs --loss quantile"),
-        ("buys --loss quantile --quantile high", 2, "--quantile is 'high', but must be levels"),
+        (
+            "buys --loss quantile --quantile high",
+            2,
+            "--quantile is 'high', but must be levels",
+        ),
         ("buys --loss quantile", 2, "has no option loss"),
         ("spends --loss quantile --quantile 0.5,0.1,0.9", 2, "three increasing levels"),
-        ("spends --weight spends", 3, "Column 'spends' is the target and cannot contain the"),
-        ("spends --group spends", 3, "Column 'spends' is the target and cannot contain the"),
+        (
+            "spends --weight spends",
+            3,
+            "Column 'spends' is the target and cannot contain the",
+        ),
+        (
+            "spends --group spends",
+            3,
+            "Column 'spends' is the target and cannot contain the",
+        ),
         ("spends --learning-rate-init 1e30", 4, "lower learning_rate_init"),
     ],
 )
 def test_incompatible_options_raise_an_error(vecprop, table, arguments, code, said):
-    assert said in vecprop("train", table, *FAST, "--target", *arguments.split(), code=code).stderr
+    assert (
+        said
+        in vecprop(
+            "train", table, *FAST, "--target", *arguments.split(), code=code
+        ).stderr
+    )
     assert not Path("people.npz").exists()
 
 
 def test_devices_and_folders_are_not_replaced(vecprop, table):
     os.mkfifo("pipe")
-    for arguments in (["train", table, "--target", "buys"], ["predict", "any.npz", table]):
+    for arguments in (
+        ["train", table, "--target", "buys"],
+        ["predict", "any.npz", table],
+    ):
         done = vecprop(*arguments, "-o", "pipe", "--force", code=2)
         assert done.stderr == "pipe is not a file: choose another name with -o.\n"
         assert stat.S_ISFIFO(os.stat("pipe").st_mode)
@@ -258,21 +435,32 @@ def test_classes_seen_only_in_the_test_are_counted_as_wrong(result_of, tmp_path)
     rows = pd.DataFrame({"x": range(60), "y": ["a", "b"] * 29 + ["c", "c"]})
     rows.iloc[:50].to_csv("train.csv", index=False)
     rows.iloc[50:].to_csv("test.csv", index=False)
-    result = result_of("train", "train.csv", "--target", "y", "--test", "test.csv", *FAST)
+    result = result_of(
+        "train", "train.csv", "--target", "y", "--test", "test.csv", *FAST
+    )
     assert result["scores"]["vecprop"]["accuracy"]["value"] <= 0.8
 
 
 @pytest.mark.long
 def test_interrupted_training_is_saved(tmp_path):
-    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(20_000, 20)), columns=[f"x{k}" for k in range(20)])
+    frame = pd.DataFrame(
+        np.random.default_rng(0).normal(size=(20_000, 20)),
+        columns=[f"x{k}" for k in range(20)],
+    )
     frame.assign(y=np.sin(frame.sum(axis=1))).to_parquet(tmp_path / "big.parquet")
-    setup = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # shells may disable it
+    # shells may disable it
+    setup = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     code = f"{setup}; from vecprop.app import main; main()"
     command = [sys.executable, "-c", code, "train", "big.parquet", "--target", "y"]
-    subprocess.run([*command, "--max-iter", "1", "-o", "warm.npz"], cwd=tmp_path, check=True)  # compiles
+    # compiles
+    subprocess.run(
+        [*command, "--max-iter", "1", "-o", "warm.npz"], cwd=tmp_path, check=True
+    )
     patient = [*command, "--max-iter", "3000", "--n-iter-no-change", "3000"]
     for seconds in (8, 32):  # on a busy machine, training may start after 8
-        process = subprocess.Popen(patient, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            patient, cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        )
         time.sleep(seconds)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
@@ -286,7 +474,9 @@ def test_interrupted_training_is_saved(tmp_path):
 @pytest.mark.long
 def test_the_printed_command_reproduces_a_run(vecprop, table, people):
     people.to_csv("my people.csv", index=False)
-    done = vecprop("train", "my people.csv", "--target", "buys", "--report", "page.html", *FAST)
+    done = vecprop(
+        "train", "my people.csv", "--target", "buys", "--report", "page.html", *FAST
+    )
     command = done.stdout.partition(", reproduced by: ")[2].splitlines()[0]
     assert command == "vecprop train --config 'my people.toml' --force"
     assert command in unescape(Path("page.html").read_text())
@@ -297,7 +487,9 @@ def test_the_printed_command_reproduces_a_run(vecprop, table, people):
 
 @pytest.mark.long
 @pytest.mark.parametrize("asked", [False, True])
-def test_an_interrupted_run_replaces_an_old_model_only_on_request(vecprop, table, monkeypatch, asked):
+def test_an_interrupted_run_replaces_an_old_model_only_on_request(
+    vecprop, table, monkeypatch, asked
+):
     options = ["train", table, "--target", "buys", "--report", "page.html", *FAST]
     vecprop(*options)
     names = ("people.npz", "people.toml", "page.html")
@@ -309,7 +501,14 @@ def test_an_interrupted_run_replaces_an_old_model_only_on_request(vecprop, table
         self.notes_.append(Note("Training was interrupted.", "interrupted"))
 
     monkeypatch.setattr(vp.TabularClassifier, "_learn", interrupted)
-    done = vecprop(*options, "--force", "--seed", 1, *(["--replace-interrupted"] if asked else []), code=130)
+    done = vecprop(
+        *options,
+        "--force",
+        "--seed",
+        1,
+        *(["--replace-interrupted"] if asked else []),
+        code=130,
+    )
     assert ([Path(name).read_bytes() for name in names] == before) == (not asked)
     name = "people.npz" if asked else "people.interrupted.npz"
     assert f"the trained model is saved in {name}." in done.stderr
@@ -318,9 +517,14 @@ def test_an_interrupted_run_replaces_an_old_model_only_on_request(vecprop, table
 
 
 def test_integers_with_missing_values_are_integer_classes(vecprop, people):
-    people.assign(buys=np.where(people.index < 3, np.nan, people.buys == "yes")).to_csv("in.csv", index=False)
+    people.assign(buys=np.where(people.index < 3, np.nan, people.buys == "yes")).to_csv(
+        "in.csv", index=False
+    )
     done = vecprop("train", "in.csv", "--target", "buys", "--json", "--quiet", *FAST)
     assert (json.loads(done.stdout)["classes"], done.stderr) == ([0, 1], "")
-    assert "probability of 1" in vecprop("predict", "in.npz", "in.csv").stdout.splitlines()[0]
+    assert (
+        "probability of 1"
+        in vecprop("predict", "in.npz", "in.csv").stdout.splitlines()[0]
+    )
     vecprop("evaluate", "in.npz", "in.csv")
     assert vp.load("in.npz").classes_.dtype.kind == "i"

@@ -10,7 +10,17 @@ import pytest
 from vecprop import TableError, TabularClassifier
 
 QUICK: dict[str, Any] = {"max_iter": 2, "n_estimators": 2, "random_state": 0}
-COMMAND = ["--target", "y", "--max-iter", "2", "--n-estimators", "2", "--force", "-o", "m.npz"]
+COMMAND = [
+    "--target",
+    "y",
+    "--max-iter",
+    "2",
+    "--n-estimators",
+    "2",
+    "--force",
+    "-o",
+    "m.npz",
+]
 ROWS = 200
 
 
@@ -18,7 +28,14 @@ ROWS = 200
 def weighed():
     rng = np.random.default_rng(0)
     a = rng.normal(size=ROWS)
-    return pd.DataFrame({"a": a, "b": rng.normal(size=ROWS), "w": np.ones(ROWS), "y": np.where(a > 0, "yes", "no")})
+    return pd.DataFrame(
+        {
+            "a": a,
+            "b": rng.normal(size=ROWS),
+            "w": np.ones(ROWS),
+            "y": np.where(a > 0, "yes", "no"),
+        }
+    )
 
 
 def left_out(notes):
@@ -30,9 +47,16 @@ def test_a_wrong_weight_is_named_by_its_line(vecprop, weighed, wrong, place):
     weight = weighed["w"].astype(object)
     weight[place] = wrong
     weight[60:70] = 0
-    weighed.assign(w=weight, y=weighed["y"].where(weighed.index < 190)).to_csv("w.csv", index=False)
-    said = f"Column 'w', the weights, has 1 invalid value(s), such as '{wrong}' in line {place + 2}: "
-    assert vecprop("train", "w.csv", "--weight", "w", *COMMAND, code=3).stderr.startswith(said)
+    weighed.assign(w=weight, y=weighed["y"].where(weighed.index < 190)).to_csv(
+        "w.csv", index=False
+    )
+    said = (
+        f"Column 'w', the weights, has 1 invalid value(s), such as '{wrong}' in line"
+        f" {place + 2}: "
+    )
+    assert vecprop(
+        "train", "w.csv", "--weight", "w", *COMMAND, code=3
+    ).stderr.startswith(said)
     with pytest.raises(TableError) as raised:
         TabularClassifier("y", **QUICK).fit("w.csv", sample_weight="w")
     assert str(raised.value).startswith(said)
@@ -41,17 +65,30 @@ def test_a_wrong_weight_is_named_by_its_line(vecprop, weighed, wrong, place):
 def test_a_missing_weight_or_time_is_not_shown_as_nan(vecprop, weighed):
     weighed.assign(w=weighed["w"].where(weighed.index > 0)).to_csv("w.csv", index=False)
     done = vecprop("train", "w.csv", "--weight", "w", *COMMAND, code=3)
-    assert "Column 'w', the weights, has 1 invalid value(s), such as a missing value in line 2: " in done.stderr
-    with pytest.raises(TableError, match=r"has 1 value.* that are not times, such as a missing value in line 2: "):
+    assert (
+        "Column 'w', the weights, has 1 invalid value(s), such as a missing value in"
+        " line 2: " in done.stderr
+    )
+    with pytest.raises(
+        TableError,
+        match=r"has 1 value.* that are not times, such as a missing value in line 2: ",
+    ):
         TabularClassifier("y", **QUICK).fit("w.csv", time="w")
 
 
 def test_all_zero_and_too_large_test_weights_raise_an_error(vecprop, weighed):
     weighed.assign(w=0).to_csv("w.csv", index=False)
-    assert "is zero in all rows" in vecprop("train", "w.csv", "--weight", "w", *COMMAND, code=3).stderr
+    assert (
+        "is zero in all rows"
+        in vecprop("train", "w.csv", "--weight", "w", *COMMAND, code=3).stderr
+    )
     weighed.to_csv("w.csv", index=False)
-    weighed[:50].assign(a=lambda own: own["a"] + 1, w=[1.0] * 49 + [1e31]).to_csv("test.csv", index=False)
-    done = vecprop("train", "w.csv", "--test", "test.csv", "--weight", "w", *COMMAND, code=3)
+    weighed[:50].assign(a=lambda own: own["a"] + 1, w=[1.0] * 49 + [1e31]).to_csv(
+        "test.csv", index=False
+    )
+    done = vecprop(
+        "train", "w.csv", "--test", "test.csv", "--weight", "w", *COMMAND, code=3
+    )
     assert "'1e+31' in line 51: weights must be numbers from 0 to 1e+30" in done.stderr
 
 
@@ -64,7 +101,10 @@ def test_rows_left_out_are_reported_alike_by_estimators_streams_and_commands(
     said = [
         f"Rows without a target are not used: 5 of {ROWS}.",
         f"Rows with the weight 0 are not used: 10 of {ROWS}.",
-        f"Rows with a weight below 1e-30, which is treated as 0, are not used: 20 of {ROWS}.",
+        (
+            "Rows with a weight below 1e-30, which is treated as 0, are not used: 20"
+            f" of {ROWS}."
+        ),
     ]
     weighed.to_csv("w.csv", index=False)
     done = vecprop("train", "w.csv", "--weight", "w", "--json", *COMMAND)
@@ -74,10 +114,16 @@ def test_rows_left_out_are_reported_alike_by_estimators_streams_and_commands(
     evaluated = result_of("evaluate", "m.npz", "w.csv", "--weight", "w")
     assert (evaluated["rows"], left_out(evaluated["notes"])) == (ROWS - 35, said)
     for own in ({"sample_weight": "w"}, {"sample_weight": weighed["w"].to_numpy()}):
-        assert left_out(TabularClassifier("y", **QUICK).fit(weighed, **own).notes_) == said
+        assert (
+            left_out(TabularClassifier("y", **QUICK).fit(weighed, **own).notes_) == said
+        )
     weighed.to_parquet(tmp_path / "w.parquet", row_group_size=50)
-    monkeypatch.setattr("vecprop.tables.streaming.memory_plan.RowSizes.of_fit", lambda *_: 1e18)
-    streamed = TabularClassifier("y", **QUICK).fit(tmp_path / "w.parquet", sample_weight="w", memory="1GB")
+    monkeypatch.setattr(
+        "vecprop.tables.streaming.memory_plan.RowSizes.of_fit", lambda *_: 1e18
+    )
+    streamed = TabularClassifier("y", **QUICK).fit(
+        tmp_path / "w.parquet", sample_weight="w", memory="1GB"
+    )
     assert left_out(streamed.notes_) == said
 
 
@@ -85,4 +131,7 @@ def test_explained_tables_need_no_column_of_weights(vecprop, weighed):
     weighed.to_csv("w.csv", index=False)
     weighed.drop(columns="w").to_csv("new.csv", index=False)
     vecprop("train", "w.csv", "--weight", "w", *COMMAND)
-    assert "Rise of the log loss on 200 rows" in vecprop("explain", "m.npz", "new.csv").stdout
+    assert (
+        "Rise of the log loss on 200 rows"
+        in vecprop("explain", "m.npz", "new.csv").stdout
+    )

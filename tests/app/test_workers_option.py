@@ -15,7 +15,11 @@ from vecprop.app.training.cluster import local_cluster
 def test_invalid_workers_and_missing_dask_raise_an_error(vecprop, table, monkeypatch):
     for where in ("four", "local:", "local:0", "local:x", "local:-1", "127.0.0.1:8786"):
         done = vecprop("train", table, "--target", "buys", "--workers", where, code=2)
-        assert done.stderr == f"--workers {where}: give the address of a scheduler (tcp://HOST:8786) or local:4.\n"
+        assert (
+            done.stderr
+            == f"--workers {where}: give the address of a scheduler (tcp://HOST:8786)"
+            " or local:4.\n"
+        )
     monkeypatch.setitem(sys.modules, "distributed", None)
     done = vecprop("train", table, "--target", "buys", "--workers", "local:2", code=2)
     assert done.stderr == '--workers needs Dask: pip install "vecprop[dask]".\n'
@@ -37,15 +41,29 @@ def test_models_are_bit_identical(vecprop, table):
     pytest.importorskip("distributed")
     options = ["--target", "buys", *FAST, "--refit", "--quiet"]
     vecprop("train", table, *options, "-o", "here.npz")
-    command = [sys.executable, "-m", "vecprop", "train", table, *options, "-o", "there.npz", "--workers", "local:2"]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "vecprop",
+        "train",
+        table,
+        *options,
+        "-o",
+        "there.npz",
+        "--workers",
+        "local:2",
+    ]
+    done = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     here, there = vp.load("here.npz"), vp.load("there.npz")
     for own, other in zip(here.ensemble_.views, there.ensemble_.views, strict=True):
         np.testing.assert_array_equal(own.thetas, other.thetas)
         assert own.share == other.share
     with open("there.toml", encoding="utf-8") as file:
-        assert "workers" not in file.read()  # workers do not change the bits of networks
+        # workers do not change the bits of networks
+        assert "workers" not in file.read()
 
 
 LITTLE = (
@@ -67,7 +85,9 @@ def test_workers_train_on_folders_larger_than_memory(tmp_path):
     for model, workers in (("here.npz", ()), ("there.npz", ("--workers", "local:2"))):
         options = ["large", "--target", "y", *FAST, "--quiet", "-o", model, *workers]
         command = [sys.executable, "-c", LITTLE, "train", *map(str, options)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=tmp_path
+        )
         assert (done.returncode, done.stderr) == (0, "")
     here, there = vp.load(tmp_path / "here.npz"), vp.load(tmp_path / "there.npz")
     np.testing.assert_array_equal(here.ensemble_.theta, there.ensemble_.theta)
@@ -79,5 +99,10 @@ def test_workers_train_on_folders_larger_than_memory(tmp_path):
 def test_an_unreachable_scheduler_raises_an_error(vecprop, table, monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.setattr("vecprop.app.training.cluster.SECONDS", 1)
-    done = vecprop("train", table, "--target", "buys", "--workers", "tcp://127.0.0.1:9", code=2)
-    assert done.stderr == "--workers tcp://127.0.0.1:9: no Dask scheduler responds there.\n"
+    done = vecprop(
+        "train", table, "--target", "buys", "--workers", "tcp://127.0.0.1:9", code=2
+    )
+    assert (
+        done.stderr
+        == "--workers tcp://127.0.0.1:9: no Dask scheduler responds there.\n"
+    )

@@ -25,7 +25,15 @@ from vecprop.core.scores import SCORES
 from vecprop.system.suggestions import synonyms
 from vecprop.terminal.usage import COMMANDS
 
-FOREIGN_WORDING = ("Usage:", "Invalid value", "Input should", "Value error", "No such", "Missing option", "unexpected")
+FOREIGN_WORDING = (
+    "Usage:",
+    "Invalid value",
+    "Input should",
+    "Value error",
+    "No such",
+    "Missing option",
+    "unexpected",
+)
 
 
 def refused(vecprop, *arguments, code=2):
@@ -73,18 +81,33 @@ def test_synonyms_refer_to_existing_options():
     group: Any = get_command(app)
     commands = group.commands | group.commands["learn"].commands
     names = {
-        opt.lstrip("-") for command in commands.values() for each in command.params for opt in (*each.opts, each.name)
+        opt.lstrip("-")
+        for command in commands.values()
+        for each in command.params
+        for opt in (*each.opts, each.name)
     }
     public = [getattr(vp, name) for name in vp.__all__]
     public = [
-        each for each in public if callable(each) and not (isinstance(each, type) and issubclass(each, Exception))
+        each
+        for each in public
+        if callable(each)
+        and not (isinstance(each, type) and issubclass(each, Exception))
     ]
-    settings = {name.replace("_", "-") for each in public for name in signature(each).parameters}
+    settings = {
+        name.replace("_", "-") for each in public for name in signature(each).parameters
+    }
     lists = (catalog.ACTIVATIONS, catalog.LOSSES, catalog.SCHEDULES)
-    values = {name.replace("_", "-") for parts in lists for name in catalog.named(parts)}
+    values = {
+        name.replace("_", "-") for parts in lists for name in catalog.named(parts)
+    }
     values |= {*SCORES, "validation-loss", "validation-score", "X_val"}
-    assert {row.split()[0] for row in synonyms()} - names - settings - values - {*vp.__all__} - {"help"} == set()
-    assert {row.split()[0] for row in COMMANDS} - commands.keys() == {"--help", "--version"}
+    assert {row.split()[0] for row in synonyms()} - names - settings - values - {
+        *vp.__all__
+    } - {"help"} == set()
+    assert {row.split()[0] for row in COMMANDS} - commands.keys() == {
+        "--help",
+        "--version",
+    }
 
 
 @pytest.mark.parametrize(
@@ -113,23 +136,34 @@ def test_synonyms_refer_to_existing_options():
     ],
 )  # fmt: skip
 def test_invalid_values_raise_an_error(vecprop, table, arguments, said):
-    assert refused(vecprop, "train", table.name, "--target", "buys", *arguments.split()).startswith(said)
+    assert refused(
+        vecprop, "train", table.name, "--target", "buys", *arguments.split()
+    ).startswith(said)
 
 
 def test_quotes_and_parentheses_in_arguments_are_repeated(vecprop):
-    assert refused(vecprop, "info", "a.npz", "it's (b") == (
-        'vecprop info takes MODEL, but got also "it\'s (b": see vecprop info --help.'
+    assert (
+        refused(vecprop, "info", "a.npz", "it's (b")
+        == 'vecprop info takes MODEL, but got also "it\'s (b": see vecprop info --help.'
     )
     for path in ([], ["learn"]):
         name = " ".join(["vecprop", *path])
-        assert refused(vecprop, *path, "it's") == f'{name} has no command "it\'s": see {name} --help.'
+        assert (
+            refused(vecprop, *path, "it's")
+            == f'{name} has no command "it\'s": see {name} --help.'
+        )
 
 
 def test_flags_and_missing_arguments_are_described(vecprop, table):
     for option in ("--show-completion", "--install-completion", "--help"):
         assert refused(vecprop, f"{option}=bash") == f"{option} takes no value."
-    assert refused(vecprop, "train", table) == "vecprop train needs --target: the column to predict."
-    assert refused(vecprop, "train").startswith("vecprop train needs TABLE: a CSV, Parquet")
+    assert (
+        refused(vecprop, "train", table)
+        == "vecprop train needs --target: the column to predict."
+    )
+    assert refused(vecprop, "train").startswith(
+        "vecprop train needs TABLE: a CSV, Parquet"
+    )
     assert "[columns]" in vecprop("train", "--help").stdout
 
 
@@ -167,15 +201,22 @@ def test_flags_and_missing_arguments_are_described(vecprop, table):
         ("-V", 2, "vecprop has no option -V: see vecprop --help."),
     ],
 )  # fmt: skip
-def test_mistakes_end_in_advice(vecprop, models, people, tmp_path, arguments, code, says):
+def test_mistakes_end_in_advice(
+    vecprop, models, people, tmp_path, arguments, code, says
+):
     for name in ("people.csv", "buys.npz"):
         shutil.copy(models / name, tmp_path / name)
     (tmp_path / "folder").mkdir()
-    (tmp_path / "module.py").write_text("def f(theta):\n    return theta @ theta, 2 * theta\n")
+    (tmp_path / "module.py").write_text(
+        "def f(theta):\n    return theta @ theta, 2 * theta\n"
+    )
     people[["town", "buys"]].to_csv(tmp_path / "town.csv", index=False)
     if "mlp.npz" in arguments:
         X = people[["age", "town"]].assign(town=1.0)
-        vp.save(vp.MLPClassifier(random_state=0).initialize(X, people["buys"]), tmp_path / "mlp.npz")
+        vp.save(
+            vp.MLPClassifier(random_state=0).initialize(X, people["buys"]),
+            tmp_path / "mlp.npz",
+        )
     assert says in vecprop(*arguments.split(), code=code).stderr
 
 
@@ -184,55 +225,133 @@ def test_mistakes_end_in_advice(vecprop, models, people, tmp_path, arguments, co
 def test_the_positive_class_of_a_command(vecprop, result_of, people, table):
     rare = people.assign(buys=np.where(people["age"] > 70, "fraud", "ok"))
     rare.to_csv(table, index=False)
-    done = vecprop("train", table, "--target", "buys", "--threshold", "f1", "--report", "page.html", *FAST)
+    done = vecprop(
+        "train",
+        table,
+        "--target",
+        "buys",
+        "--threshold",
+        "f1",
+        "--report",
+        "page.html",
+        *FAST,
+    )
     assert "positive  'fraud', threshold" in done.stdout
     assert "F1 of 'fraud'" in done.stdout
-    assert "PR AUC of &#x27;fraud&#x27;" in Path("page.html").read_text(encoding="utf-8").replace("&#39;", "&#x27;")
+    assert "PR AUC of &#x27;fraud&#x27;" in Path("page.html").read_text(
+        encoding="utf-8"
+    ).replace("&#39;", "&#x27;")
     assert "recall of 'fraud'" in vecprop("evaluate", "people.npz", table).stdout
     found = result_of("evaluate", "people.npz", table)
     assert found["positive"] == "fraud"
-    predicted, truth = load("people.npz").predict(rare) == "fraud", rare["buys"] == "fraud"
-    assert found["scores"]["recall"]["value"] == pytest.approx((predicted & truth).sum() / truth.sum())
+    predicted, truth = (
+        load("people.npz").predict(rare) == "fraud",
+        rare["buys"] == "fraud",
+    )
+    assert found["scores"]["recall"]["value"] == pytest.approx(
+        (predicted & truth).sum() / truth.sum()
+    )
     assert result_of("info", "people.npz")["positive"] == "fraud"
-    said = refused(vecprop, "train", table, "--target", "buys", "--positive", "x", "--force", *FAST, code=3)
-    assert said.startswith("The target 'buys' has the classes 'fraud' and 'ok', but positive is 'x'")
-    refused(vecprop, "train", table, "--target", "spends", "--positive", "1", "--force", *FAST)
+    said = refused(
+        vecprop,
+        "train",
+        table,
+        "--target",
+        "buys",
+        "--positive",
+        "x",
+        "--force",
+        *FAST,
+        code=3,
+    )
+    assert said.startswith(
+        "The target 'buys' has the classes 'fraud' and 'ok', but positive is 'x'"
+    )
+    refused(
+        vecprop,
+        "train",
+        table,
+        "--target",
+        "spends",
+        "--positive",
+        "1",
+        "--force",
+        *FAST,
+    )
 
 
 def test_predictions_as_json(vecprop, trained, people):
-    done = vecprop("predict", "buys.npz", "people.csv", "--json", "--keep", "town", "--chunk", 70)
+    done = vecprop(
+        "predict", "buys.npz", "people.csv", "--json", "--keep", "town", "--chunk", 70
+    )
     rows = json.loads(done.stdout)
     assert [row["town"] for row in rows] == people["town"].tolist()
     model = load("buys.npz")
     assert [row["prediction"] for row in rows] == model.predict(people).tolist()
-    np.testing.assert_array_equal([row["probability of yes"] for row in rows], model.predict_proba(people)[:, 1])
-    said = refused(vecprop, "predict", "buys.npz", "people.csv", "--json", "-o", "p.csv")
-    assert said == "--json prints the predictions, and -o writes them to p.csv: give only one of the two."
+    np.testing.assert_array_equal(
+        [row["probability of yes"] for row in rows], model.predict_proba(people)[:, 1]
+    )
+    said = refused(
+        vecprop, "predict", "buys.npz", "people.csv", "--json", "-o", "p.csv"
+    )
+    assert (
+        said
+        == "--json prints the predictions, and -o writes them to p.csv: give only one"
+        " of the two."
+    )
 
 
-def test_a_model_is_explained_with_and_without_a_table(vecprop, result_of, trained, people):
+def test_a_model_is_explained_with_and_without_a_table(
+    vecprop, result_of, trained, people
+):
     model, table = "spends.npz", "people.csv"
     done = vecprop("explain", model, table)
-    assert done.stdout.startswith(f"Rise of the squared error on 200 rows of {table} when")
+    assert done.stdout.startswith(
+        f"Rise of the squared error on 200 rows of {table} when"
+    )
     assert done.stdout.splitlines()[2].split()[0] == "age"
-    assert re.search(r"\d+ of 200 rows are exact duplicates of training rows", done.stderr)
+    assert re.search(
+        r"\d+ of 200 rows are exact duplicates of training rows", done.stderr
+    )
     found = result_of("explain", model, table)["importances"]
-    assert {name for each in found for name in each["columns"]} == {"age", "town", "visits", "buys"}
+    assert {name for each in found for name in each["columns"]} == {
+        "age",
+        "town",
+        "visits",
+        "buys",
+    }
     assert found[0]["low"] <= found[0]["rise"] <= found[0]["high"]
-    assert "on rows drawn from the training distributions" in vecprop("explain", model).stdout
+    assert (
+        "on rows drawn from the training distributions"
+        in vecprop("explain", model).stdout
+    )
     people.drop(columns="spends").to_csv("new.csv", index=False)
     done = vecprop("explain", model, "new.csv", "-o", "importances.csv")
-    assert pd.read_csv("importances.csv").columns.tolist() == ["column", "importance", "low", "high"]
-    assert refused(vecprop, "explain", model, "--row", 2) == "--row needs a table: give TABLE too."
+    assert pd.read_csv("importances.csv").columns.tolist() == [
+        "column",
+        "importance",
+        "low",
+        "high",
+    ]
+    assert (
+        refused(vecprop, "explain", model, "--row", 2)
+        == "--row needs a table: give TABLE too."
+    )
     refused(vecprop, "explain", model, table, "--background", table)
 
 
-@pytest.mark.parametrize("command", ["predict --chunk 20", "predict --json", "evaluate", "train --help"])
+@pytest.mark.parametrize(
+    "command", ["predict --chunk 20", "predict --json", "evaluate", "train --help"]
+)
 def test_a_pipe_closed_under_a_command_is_not_an_error(trained, monkeypatch, command):
     monkeypatch.chdir(trained)
     read, write = os.pipe()
     os.close(read)
-    with os.fdopen(write, "w") as output, redirect_stdout(output), pytest.raises(SystemExit) as ended:
+    with (
+        os.fdopen(write, "w") as output,
+        redirect_stdout(output),
+        pytest.raises(SystemExit) as ended,
+    ):
         app([*command.split(), "buys.npz", "people.csv"])
     assert ended.value.code == 0
 
@@ -240,8 +359,15 @@ def test_a_pipe_closed_under_a_command_is_not_an_error(trained, monkeypatch, com
 @pytest.mark.long
 @pytest.mark.parametrize("arguments", ["train --help", "predict buys.npz people.csv"])
 def test_a_closed_pipe_is_not_an_error(trained, arguments):
-    command = "import sys; sys.argv[0] = 'vecprop'; from vecprop.app import main; main()"
-    line = f"{shlex.join([sys.executable, '-c', command])} {arguments} | true; echo ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True, cwd=trained)
+    command = (
+        "import sys; sys.argv[0] = 'vecprop'; from vecprop.app import main; main()"
+    )
+    line = (
+        f"{shlex.join([sys.executable, '-c', command])} {arguments} | true; echo"
+        " ${PIPESTATUS[0]}"
+    )
+    done = subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, check=True, cwd=trained
+    )
     assert done.stdout == "0\n"
     assert all(line.startswith("Note: ") for line in done.stderr.splitlines())

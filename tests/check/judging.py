@@ -2,8 +2,13 @@
 
 from vecprop.check import Verdict, check_gradients
 
-RIGHT, WRONG = (Verdict.PASS, Verdict.INCONCLUSIVE), (Verdict.FAIL, Verdict.INCONCLUSIVE)
-"""The allowed verdicts on a right and on a wrong gradient if rounding may hide errors."""
+RIGHT, WRONG = (
+    (Verdict.PASS, Verdict.INCONCLUSIVE),
+    (Verdict.FAIL, Verdict.INCONCLUSIVE),
+)
+"""The allowed verdicts on a right and on a wrong gradient if rounding may hide
+errors.
+"""
 
 
 def verdict(*arguments, **options):

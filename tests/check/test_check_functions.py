@@ -18,9 +18,15 @@ ANALYTIC = {
     "square": lambda w: (w @ w, 2 * w),
     "log-sum-exp": lambda w: (logsumexp(w), softmax(w)),
     "maximum": lambda w: (np.max(w), 1.0 * (w == np.max(w))),
-    "Jacobian": lambda w: (softmax(w), np.diag(softmax(w)) - np.outer(softmax(w), softmax(w))),
+    "Jacobian": lambda w: (
+        softmax(w),
+        np.diag(softmax(w)) - np.outer(softmax(w), softmax(w)),
+    ),
     "scalar loop": lambda w: (sum(np.sin(x) for x in w), np.cos(w)),
-    "cancelling": lambda w: (np.sum((1 - np.cos(w)) / w**2), np.sin(w) / w**2 - 2 * (1 - np.cos(w)) / w**3),
+    "cancelling": lambda w: (
+        np.sum((1 - np.cos(w)) / w**2),
+        np.sin(w) / w**2 - 2 * (1 - np.cos(w)) / w**3,
+    ),
 }
 CORRUPTED = {
     "absolute value": lambda w: (np.abs(w).sum(), np.sign(w)),
@@ -30,7 +36,10 @@ CORRUPTED = {
     "expit": lambda w: (expit(w).sum(), expit(w) * (1 - expit(w))),
     "vdot": lambda w: (np.vdot(w, w), 2 * w),
     "float": lambda w: (np.sum(np.asarray(w, dtype=float) ** 2), 2 * w.real),
-    "in part": lambda w: (np.sin(w).sum() + 1e-8 * np.abs(w[2]), np.cos(w) + 1e-8 * np.sign(w) * e2),
+    "in part": lambda w: (
+        np.sin(w).sum() + 1e-8 * np.abs(w[2]),
+        np.cos(w) + 1e-8 * np.sign(w) * e2,
+    ),
 }
 
 
@@ -55,10 +64,22 @@ def test_functions_without_complex_support_use_ridders_method(name):
 
 COMPLEX = {
     "phase": lambda w: (np.angle(np.exp(1j * w) @ w), phase_gradient(w)),
-    "power of a spectrum": lambda w: (np.sum(np.abs(np.fft.fft(w)) ** 2), 2 * w.size * w),
-    "magnitude": lambda w: (np.abs(w[0] + 1j * w[1]) + w[2] * w[3], magnitude_gradient(w)),
-    "real part": lambda w: (np.exp((1 + 2j) * w).real.sum(), ((1 + 2j) * np.exp((1 + 2j) * w)).real),
-    "roots": lambda w: (np.sqrt(w + 0j).imag.sum(), np.where(w < 0, -0.5 / np.sqrt(np.abs(w)), 0)),
+    "power of a spectrum": lambda w: (
+        np.sum(np.abs(np.fft.fft(w)) ** 2),
+        2 * w.size * w,
+    ),
+    "magnitude": lambda w: (
+        np.abs(w[0] + 1j * w[1]) + w[2] * w[3],
+        magnitude_gradient(w),
+    ),
+    "real part": lambda w: (
+        np.exp((1 + 2j) * w).real.sum(),
+        ((1 + 2j) * np.exp((1 + 2j) * w)).real,
+    ),
+    "roots": lambda w: (
+        np.sqrt(w + 0j).imag.sum(),
+        np.where(w < 0, -0.5 / np.sqrt(np.abs(w)), 0),
+    ),
 }
 
 
@@ -91,7 +112,10 @@ def test_errors_of_a_gradient_that_raises_at_some_points_next_to_theta_are_unkno
 
     value = lambda w: np.abs(w).sum()  # noqa: E731
     assert check_gradients(value, w, gradient=inaccurate).verdict is not Verdict.FAIL
-    assert check_gradients(value, w, gradient=lambda at: 1.01 * np.sign(at)).verdict is Verdict.FAIL
+    assert (
+        check_gradients(value, w, gradient=lambda at: 1.01 * np.sign(at)).verdict
+        is Verdict.FAIL
+    )
 
 
 def wrong_by(f, share):
@@ -119,9 +143,18 @@ def test_kinks_of_functions(f, verdict):
 @pytest.mark.parametrize("size", sampled([1e-5, 1e-3, 1e-7], 3))
 def test_cancellation_in_the_value_does_not_fail_an_accurate_gradient(size):
     w = size * np.array([1.3, -0.7])
-    value, right = lambda w: np.sum((1 - np.cos(w)) / w**2), lambda w: -w / 12 + w**3 / 180 - w**5 / 6720
-    assert check_gradients(value, w, gradient=right).verdict in (Verdict.PASS, Verdict.INCONCLUSIVE)
-    assert check_gradients(value, w, gradient=lambda w: right(w) + 1e10).verdict is Verdict.FAIL
+    value, right = (
+        lambda w: np.sum((1 - np.cos(w)) / w**2),
+        lambda w: -w / 12 + w**3 / 180 - w**5 / 6720,
+    )
+    assert check_gradients(value, w, gradient=right).verdict in (
+        Verdict.PASS,
+        Verdict.INCONCLUSIVE,
+    )
+    assert (
+        check_gradients(value, w, gradient=lambda w: right(w) + 1e10).verdict
+        is Verdict.FAIL
+    )
     assert not check_gradients(value, w, gradient=lambda w: -right(w)).passed
 
 
@@ -133,20 +166,37 @@ def test_parameters_of_any_shape():
         H = np.tanh(X @ p["hidden"]["W"] + p["hidden"]["b"])
         E = H @ p["out"] - T
         D = (1 - H * H) * (E @ p["out"].T)
-        return np.sum(E * E) / 2, {"hidden": {"W": X.T @ D, "b": D.sum(axis=0)}, "out": H.T @ E}
+        return np.sum(E * E) / 2, {
+            "hidden": {"W": X.T @ D, "b": D.sum(axis=0)},
+            "out": H.T @ E,
+        }
 
     draw = np.random.default_rng(2)
-    p = {"hidden": {"W": draw.standard_normal((3, 4)), "b": np.zeros(4)}, "out": draw.standard_normal((4, 2))}
+    p = {
+        "hidden": {"W": draw.standard_normal((3, 4)), "b": np.zeros(4)},
+        "out": draw.standard_normal((4, 2)),
+    }
     report = check_gradients(loss, p, args=(X, T))
     assert report.passed
-    assert [(row.name, row.shape) for row in report.rows] == [("hidden.W", (3, 4)), ("hidden.b", (4,)), ("out", (4, 2))]
+    assert [(row.name, row.shape) for row in report.rows] == [
+        ("hidden.W", (3, 4)),
+        ("hidden.b", (4,)),
+        ("out", (4, 2)),
+    ]
 
     def listed(q, X, T):
         value, J = loss({"hidden": {"W": q[0], "b": q[1]}, "out": q[2]}, X, T)
         return value, [20 * J["hidden"]["W"], 20 * J["hidden"]["b"], 20 * J["out"]]
 
-    report = check_gradients(listed, [p["hidden"]["W"], p["hidden"]["b"], p["out"]], args=(X, T))
-    assert report.diagnoses == ("the gradient is N = 20 times the expected one: the sum over rows is not divided by N",)
+    report = check_gradients(
+        listed, [p["hidden"]["W"], p["hidden"]["b"], p["out"]], args=(X, T)
+    )
+    assert report.diagnoses == (
+        (
+            "the gradient is N = 20 times the expected one: the sum over rows is not"
+            " divided by N"
+        ),
+    )
     assert check_gradients(lambda x: (x**3, 3 * x**2), 2.0).passed
     assert check_gradients(lambda x: x**3, 2.0, gradient=lambda x: 3 * x**2).passed
     assert check_gradients(lambda x: x**3, 2.0, gradient=12.0).passed
@@ -155,10 +205,14 @@ def test_parameters_of_any_shape():
 
 
 def test_a_broken_softmax_and_a_transpose_are_diagnosed():
-    report = check_gradients(lambda z: (softmax(z), np.diag(softmax(z) * (1 - softmax(z)))), w)
+    report = check_gradients(
+        lambda z: (softmax(z), np.diag(softmax(z) * (1 - softmax(z)))), w
+    )
     assert "only its diagonal is right" in report.diagnoses[0]
     A = np.arange(9.0).reshape(3, 3)
-    assert check_gradients(lambda W: (np.sum(A * W * W) / 2, (A * W).T), A + 1).diagnoses == ("it is transposed",)
+    assert check_gradients(
+        lambda W: (np.sum(A * W * W) / 2, (A * W).T), A + 1
+    ).diagnoses == ("it is transposed",)
     report = check_gradients(lambda z: (A @ z, A.T), np.ones(3))
     assert report.diagnoses == ("it is transposed",)
 
@@ -187,7 +241,12 @@ def test_the_order_of_summation_is_not_randomness():
     draw = np.random.default_rng(0)
 
     def summed(dtype):
-        return lambda w: (w @ w, (2 * w.real * (1 + np.finfo(dtype).eps * draw.integers(-2, 3, 4))).astype(dtype))
+        return lambda w: (
+            w @ w,
+            (2 * w.real * (1 + np.finfo(dtype).eps * draw.integers(-2, 3, 4))).astype(
+                dtype
+            ),
+        )
 
     assert check_gradients(summed(np.float32), w).passed
     verdict = check_gradients(summed(np.float64), w).verdict
@@ -196,7 +255,8 @@ def test_the_order_of_summation_is_not_randomness():
 
 def test_float32_parameters():
     assert check_gradients(
-        lambda w: (np.sum(np.tanh(w) ** 2), 2 * np.tanh(w) * (1 - np.tanh(w) ** 2)), w.astype("f4")
+        lambda w: (np.sum(np.tanh(w) ** 2), 2 * np.tanh(w) * (1 - np.tanh(w) ** 2)),
+        w.astype("f4"),
     ).passed
 
 
@@ -238,30 +298,49 @@ def test_pytorch_functions():
         def backward(ctx, delta):
             return delta * 2 * ctx.saved_tensors[0] ** 2
 
-    for mode in (torch.enable_grad, torch.no_grad, torch.inference_mode):  # modes of the caller
+    # modes of the caller
+    for mode in (torch.enable_grad, torch.no_grad, torch.inference_mode):
         with mode():
-            assert check_gradients(torch_function(lambda x: (torch.sigmoid(x) ** 2).sum()), w).passed
-    assert check_gradients(torch_function(lambda p: torch.softmax(p["a"], 0) * p["b"][0]), {"a": w, "b": [w]}).passed
+            assert check_gradients(
+                torch_function(lambda x: (torch.sigmoid(x) ** 2).sum()), w
+            ).passed
+    assert check_gradients(
+        torch_function(lambda p: torch.softmax(p["a"], 0) * p["b"][0]),
+        {"a": w, "b": [w]},
+    ).passed
     report = check_gradients(torch_function(lambda x: Cube.apply(x).sum()), w)
     assert report.diagnoses == ("the gradient is 0.666667 times the expected one",)
 
 
 def test_jax_functions():
     jax = pytest.importorskip("jax")
-    assert check_gradients(jax_function(lambda x: jax.numpy.sum(jax.nn.sigmoid(x) ** 2)), w).passed
-    assert check_gradients(jax_function(lambda p: jax.nn.softmax(p["a"])), {"a": w}).passed
+    assert check_gradients(
+        jax_function(lambda x: jax.numpy.sum(jax.nn.sigmoid(x) ** 2)), w
+    ).passed
+    assert check_gradients(
+        jax_function(lambda p: jax.nn.softmax(p["a"])), {"a": w}
+    ).passed
 
 
 @pytest.mark.long
 def test_modules_and_data_of_different_dtypes():
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)
-    module = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3))
+    module = torch.nn.Sequential(
+        torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3)
+    )
     X, t = torch.randn(8, 4), torch.arange(8) % 3  # float32 and int64
-    report = check_gradients(torch_function(module), dict(module.named_parameters()), args=(X,))
+    report = check_gradients(
+        torch_function(module), dict(module.named_parameters()), args=(X,)
+    )
     assert report.passed
     assert report.method.startswith("complex step")
-    assert [row.name for row in report.rows] == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    assert [row.name for row in report.rows] == [
+        "0.weight",
+        "0.bias",
+        "2.weight",
+        "2.bias",
+    ]
     p = {"W": np.random.default_rng(0).normal(size=(4, 3)), "b": np.zeros(3)}
 
     def loss(p, X, t):

@@ -40,7 +40,9 @@ def test_whole_suite():
 
 @pytest.mark.long
 def test_whole_suite_along_directions():
-    within(run(range(2000, 2000 + 20 * len(PLACES)), errors_each=6, method="directions"))
+    within(
+        run(range(2000, 2000 + 20 * len(PLACES)), errors_each=6, method="directions")
+    )
 
 
 def check_hostile(seeds):
@@ -50,8 +52,13 @@ def check_hostile(seeds):
     for seed in seeds:
         one = hostile_case(seed)
         with np.errstate(all="ignore"):
-            report = check_gradients(one.network, one.theta, one.X, one.T, one.weight, one.noise)
-        assert report.verdict not in (Verdict.FAIL, Verdict.NONDETERMINISTIC), (seed, report.text())
+            report = check_gradients(
+                one.network, one.theta, one.X, one.T, one.weight, one.noise
+            )
+        assert report.verdict not in (Verdict.FAIL, Verdict.NONDETERMINISTIC), (
+            seed,
+            report.text(),
+        )
 
 
 def test_a_sample_of_inputs_with_hostile_offsets_and_scales():
@@ -65,14 +72,28 @@ def test_inputs_with_hostile_offsets_and_scales():
 
 @pytest.mark.parametrize(
     ("seed", "method"),
-    [(11, "central differences"), (14, "ridders"), (32, "ridders"), (32, "central differences")],
+    [
+        (11, "central differences"),
+        (14, "ridders"),
+        (32, "ridders"),
+        (32, "central differences"),
+    ],
 )
 def test_networks_that_vary_over_less_than_the_steps_do_not_fail(seed, method):
     one = hostile_case(seed)
     with np.errstate(all="ignore"):
-        report = check_gradients(one.network, one.theta, one.X, one.T, one.weight, one.noise, method=method)
+        report = check_gradients(
+            one.network, one.theta, one.X, one.T, one.weight, one.noise, method=method
+        )
         wrong = check_gradients(
-            one.network, one.theta, one.X, one.T, one.weight, one.noise, method=method, gradient=lambda theta: theta + 1
+            one.network,
+            one.theta,
+            one.X,
+            one.T,
+            one.weight,
+            one.noise,
+            method=method,
+            gradient=lambda theta: theta + 1,
         )
     assert report.verdict is Verdict.INCONCLUSIVE
     assert wrong.verdict is Verdict.FAIL
@@ -84,9 +105,15 @@ def check_both_engines(seeds):
     for seed in seeds:
         one = case(seed)
         arguments = one.network, one.theta, one.X, one.T, one.weight, one.noise
-        report, alone = check_gradients(*arguments), check_gradients(*arguments, engine="reference")
+        report, alone = (
+            check_gradients(*arguments),
+            check_gradients(*arguments, engine="reference"),
+        )
         assert {row.engine for row in report.rows} <= {"both", "compiled"}
-        assert report.verdict not in (Verdict.FAIL, Verdict.NONDETERMINISTIC), (seed, report.text())
+        assert report.verdict not in (Verdict.FAIL, Verdict.NONDETERMINISTIC), (
+            seed,
+            report.text(),
+        )
         open_yet += report.verdict is Verdict.INCONCLUSIVE is not alone.verdict
     assert open_yet <= 0.01 * len(seeds)
 

@@ -14,7 +14,9 @@ from vecprop.core.penalties import L1, L2
 
 rng = np.random.default_rng(0)
 X, T = rng.standard_normal((12, 2)), rng.integers(0, 2, 12)
-NETWORK = Network(2, [Dense(3), Logistic(), Dense(2)], SoftmaxCrossEntropy(), penalty=L2(0.01))
+NETWORK = Network(
+    2, [Dense(3), Logistic(), Dense(2)], SoftmaxCrossEntropy(), penalty=L2(0.01)
+)
 THETA = NETWORK.init(1)
 METHODS = ("auto", "complex step", "central differences", "directions", "ridders")
 
@@ -24,9 +26,13 @@ def test_every_method_passes_a_right_gradient_and_fails_a_wrong_one(method):
     report = check_gradients(NETWORK, THETA, X, T, method=method)
     assert report.verdict is Verdict.PASS
     assert "No gradient errors found" in str(report)
-    assert [row.name for row in report.rows] == [str(tensor) for tensor in NETWORK.layout.tensors]
+    assert [row.name for row in report.rows] == [
+        str(tensor) for tensor in NETWORK.layout.tensors
+    ]
     assert report.taylor is not None
-    assert report.taylor.noise == pytest.approx(200 * np.finfo(float).eps * NETWORK.loss(THETA, X, T), abs=0)
+    assert report.taylor.noise == pytest.approx(
+        200 * np.finfo(float).eps * NETWORK.loss(THETA, X, T), abs=0
+    )
     wrong = NETWORK.loss_and_gradient(THETA, X, T)[1]
     wrong[7] += 1e-4
     report = check_gradients(NETWORK, THETA, X, T, gradient=wrong, method=method)
@@ -40,19 +46,26 @@ def test_weights_random_layers_and_penalties_are_checked():
     layers = [Dense(5), Dropout(0.4), LayerNorm(), Tanh(), Dense(2)]
     network = Network(2, layers, SoftmaxCrossEntropy(), [L1(0.1), L2(0.2)])
     weight = rng.uniform(0, 2, 12)
-    of_chosen_rows = RandomKey(seed=2, step=5, rows=np.arange(12) + 7)  # supported only by the reference engine
+    # supported only by the reference engine
+    of_chosen_rows = RandomKey(seed=2, step=5, rows=np.arange(12) + 7)
     for noise, engine in ((None, "both"), (3, "both"), (of_chosen_rows, "reference")):
         report = check_gradients(network, network.init(0), X, T, weight, noise)
         assert report.passed
         assert {row.engine for row in report.rows} == {engine}
     report = check_gradients(network, network.init(0), X, T)
-    assert "Random layers were checked with fixed random numbers (noise=0)" in report.notes
+    assert (
+        "Random layers were checked with fixed random numbers (noise=0)" in report.notes
+    )
 
 
 def test_checks_along_directions_compute_the_rounding_bound_only_if_needed(monkeypatch):
     asked = []
     bound = NetworkPoint.bound
-    monkeypatch.setattr(NetworkPoint, "bound", property(lambda point: asked.append(1) or bound.func(point)))
+    monkeypatch.setattr(
+        NetworkPoint,
+        "bound",
+        property(lambda point: asked.append(1) or bound.func(point)),
+    )
     assert check_gradients(NETWORK, THETA, X, T, method="directions").passed
     assert not asked
     wrong = NETWORK.loss_and_gradient(THETA, X, T)[1]
@@ -66,15 +79,24 @@ def test_checks_along_directions_compute_the_rounding_bound_only_if_needed(monke
 def test_averaged_penalties(method, reduction):
     weight = None if method == "directions" else rng.uniform(0, 2, 12)
     layers, loss = NETWORK.layers, SoftmaxCrossEntropy(reduction=reduction)
-    averaged = Network(2, layers, loss, [L1(0.1, averaged=True), L2(0.2, averaged=True), L2(0.3)])
+    averaged = Network(
+        2, layers, loss, [L1(0.1, averaged=True), L2(0.2, averaged=True), L2(0.3)]
+    )
     assert check_gradients(averaged, THETA, X, T, weight, method=method).passed
-    added = Network(2, layers, loss, [L1(0.1), L2(0.2), L2(0.3)]).loss_and_gradient(THETA, X, T, weight)[1]
-    report = check_gradients(averaged, THETA, X, T, weight, gradient=added, method=method)
+    added = Network(2, layers, loss, [L1(0.1), L2(0.2), L2(0.3)]).loss_and_gradient(
+        THETA, X, T, weight
+    )[1]
+    report = check_gradients(
+        averaged, THETA, X, T, weight, gradient=added, method=method
+    )
     assert report.verdict is (Verdict.FAIL if reduction == "mean" else Verdict.PASS)
 
 
 def test_an_averaged_penalty_on_biases_is_diagnosed():
-    network, theta = Network(2, NETWORK.layers, SoftmaxCrossEntropy(), L2(0.12, averaged=True)), THETA + 0.1
+    network, theta = (
+        Network(2, NETWORK.layers, SoftmaxCrossEntropy(), L2(0.12, averaged=True)),
+        THETA + 0.1,
+    )
 
     def gradient(at):
         J = network.loss_and_gradient(at, X, T)[1]
@@ -102,8 +124,12 @@ def test_large_networks_are_checked_along_directions():
     assert report.passed
     assert "3 random directions" in str(report)
     wrong = network.loss_and_gradient(theta, inputs, classes)[1]
-    wrong[network.layout.tensors[0].start + 123 * 300 + 45] += 1e-6 * np.abs(wrong[:60000]).max()
-    report = check_gradients(network, theta, inputs, classes, gradient=wrong, engine="reference")
+    wrong[network.layout.tensors[0].start + 123 * 300 + 45] += (
+        1e-6 * np.abs(wrong[:60000]).max()
+    )
+    report = check_gradients(
+        network, theta, inputs, classes, gradient=wrong, engine="reference"
+    )
     assert report.rows[0].index == (123, 45)
     assert report.diagnoses == ("one entry of 60000 is wrong",)
 
@@ -118,14 +144,19 @@ def test_cancellation_of_rows_neither_fails_nor_hides_errors():
     loss = lambda at: tuple(network.loss_and_gradient(at, inputs, classes))  # noqa: E731
     found = minimize(loss, network.init(0), jac=True, method="BFGS")
     assert check_gradients(network, found.x, inputs, classes).passed
-    assert check_gradients(network, found.x, inputs, classes, method="directions").passed
+    assert check_gradients(
+        network, found.x, inputs, classes, method="directions"
+    ).passed
 
     def wrong(theta):
         J = network.loss_and_gradient(theta, inputs, classes)[1]
         J[2] += 1e-6 * np.abs(J[:6]).max()
         return J
 
-    assert check_gradients(network, found.x, inputs, classes, gradient=wrong).verdict is Verdict.FAIL
+    assert (
+        check_gradients(network, found.x, inputs, classes, gradient=wrong).verdict
+        is Verdict.FAIL
+    )
 
 
 def test_hidden_errors_are_inconclusive_if_the_gradient_is_a_constant_array():
@@ -134,7 +165,10 @@ def test_hidden_errors_are_inconclusive_if_the_gradient_is_a_constant_array():
     inputs = np.array([[1e8, 1.0], [1e8, -1.0]]) / 3
     target = inputs @ theta[:2]
     wrong = network.loss_and_gradient(theta, inputs, target + 1e-9)[1]
-    assert check_gradients(network, theta, inputs, target + 1e-9, gradient=wrong).verdict is Verdict.INCONCLUSIVE
+    assert (
+        check_gradients(network, theta, inputs, target + 1e-9, gradient=wrong).verdict
+        is Verdict.INCONCLUSIVE
+    )
     report = check_gradients(network, theta, inputs, target + 1e-9)
     assert report.passed
     assert report.nearby
@@ -159,24 +193,41 @@ def test_kink(network, method):
     wrong = network.loss_and_gradient(theta, inputs, target)[1]
     place = network.layout.tensors[1].start
     wrong[place] += 100
-    assert check_gradients(network, theta, inputs, target, gradient=wrong, method=method).verdict is Verdict.FAIL
+    assert (
+        check_gradients(
+            network, theta, inputs, target, gradient=wrong, method=method
+        ).verdict
+        is Verdict.FAIL
+    )
 
 
 def test_points_near_a_kink_pass():
     network = Network(1, [Dense(1), ReLU(), Dense(1)], SquaredError())
     for offset in (1e-5, 1e-9, -1e-9, 1e-14):
         theta = np.array([1.0, offset, 1.0, 0.0])
-        assert check_gradients(network, theta, np.zeros((1, 1)), np.ones(1)).verdict is Verdict.PASS
+        assert (
+            check_gradients(network, theta, np.zeros((1, 1)), np.ones(1)).verdict
+            is Verdict.PASS
+        )
     smooth = Network(2, [Dense(3), Tanh(), Dense(1)], SquaredError())
     ties = np.zeros(smooth.layout.size)
-    assert check_gradients(smooth, ties, np.zeros((2, 2)), np.ones(2)).verdict is Verdict.PASS
+    assert (
+        check_gradients(smooth, ties, np.zeros((2, 2)), np.ones(2)).verdict
+        is Verdict.PASS
+    )
 
 
 def test_a_gradient_must_use_the_same_side_of_a_kink_in_all_rows():
     """The slopes of the rows at relu(0) are [0, -1/2] and [0, 1/2], so their sum is 0 on each side."""
-    network, inputs, target = Network(1, [Dense(1), ReLU()], SquaredError()), np.ones((2, 1)), np.array([1.0, -1.0])
+    network, inputs, target = (
+        Network(1, [Dense(1), ReLU()], SquaredError()),
+        np.ones((2, 1)),
+        np.array([1.0, -1.0]),
+    )
     for slope, expected in ((0.0, Verdict.KINK), (0.25, Verdict.FAIL)):
-        report = check_gradients(network, np.zeros(2), inputs, target, gradient=np.array([slope, 0.0]))
+        report = check_gradients(
+            network, np.zeros(2), inputs, target, gradient=np.array([slope, 0.0])
+        )
         assert report.rows[0].verdict is expected
 
 
@@ -193,10 +244,15 @@ class Doubled(Layer):
 
 
 def test_in_place_arithmetic_does_not_create_a_kink_near_an_optimum():
-    network, inputs = Network(1, [Dense(1), Doubled()], SquaredError()), np.array([[1.0], [2.0]])
+    network, inputs = (
+        Network(1, [Dense(1), Doubled()], SquaredError()),
+        np.array([[1.0], [2.0]]),
+    )
     report = check_gradients(network, np.array([0.5, 1e-10]), inputs, inputs)
     assert report.passed
-    assert (report.rows[0].given, report.rows[0].expected) == pytest.approx((6e-10, 6e-10))
+    assert (report.rows[0].given, report.rows[0].expected) == pytest.approx(
+        (6e-10, 6e-10)
+    )
 
 
 @dataclass(frozen=True)
@@ -210,7 +266,10 @@ class Noisy(Activation):
 
 def test_randomness_without_a_fixed_seed():
     network = Network(2, [Dense(3), Noisy(), Dense(2)], SoftmaxCrossEntropy())
-    assert check_gradients(network, network.init(0), X, T).verdict is Verdict.NONDETERMINISTIC
+    assert (
+        check_gradients(network, network.init(0), X, T).verdict
+        is Verdict.NONDETERMINISTIC
+    )
 
 
 @dataclass(frozen=True)
@@ -262,7 +321,9 @@ class BrokenSoftmax(Loss):
 
     def delta(self, Z, T):
         E = np.exp(Z)
-        return E / np.sum(E, axis=0, keepdims=True) - (T[..., None] == np.arange(Z.shape[-1]))
+        return E / np.sum(E, axis=0, keepdims=True) - (
+            T[..., None] == np.arange(Z.shape[-1])
+        )
 
 
 @dataclass(frozen=True)
@@ -352,7 +413,9 @@ def times(factor, *names):
 def test_mistakes_in_a_given_gradient_are_diagnosed(change, words):
     theta = THETA + 0.1
     for method in ("complex step", "directions"):
-        report = check_gradients(NETWORK, theta, X, T, gradient=given(change), method=method)
+        report = check_gradients(
+            NETWORK, theta, X, T, gradient=given(change), method=method
+        )
         assert any(words in diagnosis for diagnosis in report.diagnoses), report.text()
 
 
@@ -363,9 +426,13 @@ def test_mistakes_in_a_given_gradient_are_diagnosed(change, words):
     (NETWORK.layers, BrokenSoftmax(),
      "the softmax is computed over the rows instead of the classes (delta, the error at the output)"),
 ])  # fmt: skip
-def test_mistakes_in_the_network_behind_a_given_gradient_are_diagnosed(layers, loss, words):
+def test_mistakes_in_the_network_behind_a_given_gradient_are_diagnosed(
+    layers, loss, words
+):
     faulty = Network(2, layers, loss, NETWORK.penalties)
-    report = check_gradients(NETWORK, THETA, X, T, gradient=lambda at: faulty.loss_and_gradient(at, X, T)[1])
+    report = check_gradients(
+        NETWORK, THETA, X, T, gradient=lambda at: faulty.loss_and_gradient(at, X, T)[1]
+    )
     assert report.diagnoses == (words,)
 
 
@@ -377,7 +444,9 @@ class Quartic(SquaredError):
 def test_a_wrong_delta_of_an_identity_link_is_not_called_a_missing_link():
     network = Network(2, [Dense(3), Tanh(), Dense(2)], Quartic())
     report = check_gradients(network, THETA, X, np.sin(np.arange(24.0)).reshape(12, 2))
-    assert report.diagnoses == ("the delta of Quartic at the output is not the derivative of its value",)
+    assert report.diagnoses == (
+        "the delta of Quartic at the output is not the derivative of its value",
+    )
 
 
 class Raising(Tanh):

@@ -19,11 +19,27 @@ PASSED, FAILED = check_gradients(f, w), check_gradients(f, w, args=(2.0,))
 
 def test_text():
     assert PASSED.text().splitlines()[0].split() == (
-        ["parameters", "shape", "verdict", "largest", "error", "tolerance", "ratio", "where", "given", "expected"]
+        [
+            "parameters",
+            "shape",
+            "verdict",
+            "largest",
+            "error",
+            "tolerance",
+            "ratio",
+            "where",
+            "given",
+            "expected",
+        ]
     )
-    assert "PASS: No gradient errors found (complex step, every entry)." in PASSED.text()
+    assert (
+        "PASS: No gradient errors found (complex step, every entry)." in PASSED.text()
+    )
     assert "FAIL: The gradient is wrong" in str(FAILED)
-    assert "Diagnosis, theta: the gradient is 2 times the expected one: it has an extra factor of 2." in str(FAILED)
+    assert (
+        "Diagnosis, theta: the gradient is 2 times the expected one: it has an extra"
+        " factor of 2." in str(FAILED)
+    )
     assert repr(FAILED) == "Report(FAIL, 1 part)"
 
 
@@ -53,7 +69,9 @@ def test_dict_is_json():
 
 def test_frame_and_notebook():
     pytest.importorskip("pandas")
-    assert FAILED.to_frame()[["verdict", "name"]].to_numpy().tolist() == [["FAIL", "theta"]]
+    assert FAILED.to_frame()[["verdict", "name"]].to_numpy().tolist() == [
+        ["FAIL", "theta"]
+    ]
     html = FAILED._repr_html_()
     assert html.count("<tr>") == 2
     assert "an extra factor of 2" in html
@@ -81,7 +99,10 @@ def test_taylor_remainder():
     assert FAILED.taylor is not None
     assert PASSED.taylor.slope == pytest.approx(2, abs=0.05)
     assert FAILED.taylor.slope == pytest.approx(1, abs=0.05)
-    assert "Taylor remainder: slope 2.00 (2.00 if the gradient is correct, near 1 if it is wrong)." in PASSED.text()
+    assert (
+        "Taylor remainder: slope 2.00 (2.00 if the gradient is correct, near 1 if it is"
+        " wrong)." in PASSED.text()
+    )
     linear = check_gradients(lambda w: (w.sum(), np.ones(3)), np.ones(3))
     assert linear.taylor is not None
     assert linear.taylor.slope is None
@@ -100,12 +121,17 @@ def test_pictures():
     pytest.importorskip("matplotlib").use("agg")
     from matplotlib import pyplot
 
-    from vecprop.pictures.gradient_report import plot_gradient_report, plot_taylor_remainder
+    from vecprop.pictures.gradient_report import (
+        plot_gradient_report,
+        plot_taylor_remainder,
+    )
 
     for report in (PASSED, FAILED):
         ax = report.plot()
         failed = report.verdict is Verdict.FAIL
-        assert [label.get_text() for label in ax.get_yticklabels()] == ["theta  FAIL" if failed else "theta"]
+        assert [label.get_text() for label in ax.get_yticklabels()] == [
+            "theta  FAIL" if failed else "theta"
+        ]
         tolerance, dot = (line.get_xdata()[0] for line in ax.lines)
         assert tolerance == 1
         assert (dot > 1) == failed

@@ -28,12 +28,18 @@ SEEDS = [seed for seed in range(60) if PLACES[seed % len(PLACES)] != "exact kink
 
 
 @pytest.mark.parametrize(
-    "seed", [seed if seed < len(PLACES) else pytest.param(seed, marks=pytest.mark.long) for seed in SEEDS]
+    "seed",
+    [
+        seed if seed < len(PLACES) else pytest.param(seed, marks=pytest.mark.long)
+        for seed in SEEDS
+    ],
 )
 def test_tangents_equal_complex_steps(seed):
     """The cases contain every layer, activation, loss and penalty, without ties."""
     one = case(seed)
-    at = point(one.network, one.theta.astype(float), one.X, one.T, one.weight, one.noise)
+    at = point(
+        one.network, one.theta.astype(float), one.X, one.T, one.weight, one.noise
+    )
     moves = [(part, rng.standard_normal((2, part.size))) for part in at.parts]
     with np.errstate(all="ignore"):
         found = np.split(at._summands(moves, Tangent).sum(axis=1), len(moves))
@@ -51,10 +57,16 @@ def test_layers_without_tangents_use_the_complex_step():
             return np.tanh(z)
 
     X, T = rng.standard_normal((5, 2)), rng.standard_normal((5, 1))
-    networks = [Network(2, [Dense(3), layer, Dense(1)], SquaredError()) for layer in (Opaque(), Tanh())]
+    networks = [
+        Network(2, [Dense(3), layer, Dense(1)], SquaredError())
+        for layer in (Opaque(), Tanh())
+    ]
     opaque, plain = (point(network, network.init(0), X, T) for network in networks)
     moves = [(part, rng.standard_normal((3, part.size))) for part in plain.parts]
-    (stepped, maybe_tied), (followed, tied) = opaque.derivatives(moves), plain.derivatives(moves)
+    (stepped, maybe_tied), (followed, tied) = (
+        opaque.derivatives(moves),
+        plain.derivatives(moves),
+    )
     np.testing.assert_allclose(stepped, followed, rtol=1e-12)
     assert (maybe_tied, tied) == (True, False)
 
@@ -70,15 +82,21 @@ class Renamed(Dense):
         return super().forward({"W": p["V"], "b": p["W"]}, X)
 
     def backward(self, p, saved, delta, J):
-        return super().backward({"W": p["V"], "b": p["W"]}, saved, delta, {"W": J["V"], "b": J["W"]})
+        return super().backward(
+            {"W": p["V"], "b": p["W"]}, saved, delta, {"W": J["V"], "b": J["W"]}
+        )
 
 
 def test_penalties_do_not_depend_on_parameter_names():
     X, T = rng.standard_normal((5, 2)), rng.standard_normal((5, 1))
     layers = [[cls(3), Tanh(), cls(1)] for cls in (Renamed, Dense)]
-    renamed, plain = (Network(2, each, SquaredError(), [L2(0.3), L1(0.2)]) for each in layers)
+    renamed, plain = (
+        Network(2, each, SquaredError(), [L2(0.3), L1(0.2)]) for each in layers
+    )
     theta = plain.init(0)
-    U = [rng.standard_normal((3, part.size)) for part in point(plain, theta, X, T).parts]
+    U = [
+        rng.standard_normal((3, part.size)) for part in point(plain, theta, X, T).parts
+    ]
     found, expected = (
         at._summands([*zip(at.parts, U, strict=True)], Tangent)
         for at in (point(network, theta, X, T) for network in (renamed, plain))
@@ -102,7 +120,9 @@ def test_comparisons_of_equal_numbers_are_recorded(compared):
 def test_the_real_part_has_no_derivative():
     x = Tangent(np.array([[3.0, 2.0]]), np.ones((4, 2)))
     still = np.real(x)
-    np.testing.assert_array_equal((x - np.max(still, axis=-1, keepdims=True)).tangent, x.tangent)
+    np.testing.assert_array_equal(
+        (x - np.max(still, axis=-1, keepdims=True)).tangent, x.tangent
+    )
     np.testing.assert_array_equal((x * still).tangent, [[3, 2]] * 4)
     with pytest.raises(TypeError):
         np.max(x, axis=-1)
@@ -113,20 +133,33 @@ def test_operands_with_different_directions():
     y = Tangent(np.array([[3.0, 4.0]]), np.array([[1.0, 2.0]]), first=1)
     product: Any = np.exp(x) * y
     assert product.first == 0
-    np.testing.assert_allclose(product.tangent, [np.exp([1, 2]) * [3, 4], np.exp([1, 2]) * [1, 2]])
+    np.testing.assert_allclose(
+        product.tangent, [np.exp([1, 2]) * [3, 4], np.exp([1, 2]) * [1, 2]]
+    )
 
 
 def test_a_shape_may_be_one_argument_or_several():
     x = Tangent(np.ones((1, 3, 2)), np.arange(24.0).reshape(4, 3, 2))
     reshaped: Any
-    for reshaped in (x.reshape(1, 6), x.reshape((1, 6)), np.reshape(x, (1, 6)), np.reshape(x, shape=(1, 6))):
+    for reshaped in (
+        x.reshape(1, 6),
+        x.reshape((1, 6)),
+        np.reshape(x, (1, 6)),
+        np.reshape(x, shape=(1, 6)),
+    ):
         np.testing.assert_array_equal(reshaped.tangent, np.arange(24.0).reshape(4, 6))
     bounded: Any = Bounded(np.ones(6), np.arange(6.0), Arithmetic())
-    for reshaped in (np.reshape(bounded, (2, 3), "C"), np.reshape(bounded, shape=(2, 3))):
+    for reshaped in (
+        np.reshape(bounded, (2, 3), "C"),
+        np.reshape(bounded, shape=(2, 3)),
+    ):
         np.testing.assert_array_equal(reshaped.companion, np.arange(6.0).reshape(2, 3))
 
 
-@pytest.mark.parametrize("unclear", [np.sum, np.transpose, np.squeeze, lambda x: x[0], lambda x: x.__setitem__(..., 1)])
+@pytest.mark.parametrize(
+    "unclear",
+    [np.sum, np.transpose, np.squeeze, lambda x: x[0], lambda x: x.__setitem__(..., 1)],
+)
 def test_functions_that_would_mix_directions_raise(unclear):
     x = Tangent(np.ones((1, 3, 2)), np.ones((4, 3, 2)))
     with pytest.raises((TypeError, IndexError)):
@@ -146,9 +179,13 @@ def test_functions_that_would_mix_directions_raise(unclear):
 ])  # fmt: skip
 def test_error_bounds_match_hand_computed_values(of, units, error):
     """The operands are 3 ± 1/2 and 2 ± 1/4. Exact operands only have the rounding error of the result."""
-    x, y = (Bounded(np.array([value]), np.zeros(1), Arithmetic()) for value in (3.0, 2.0))
+    x, y = (
+        Bounded(np.array([value]), np.zeros(1), Arithmetic()) for value in (3.0, 2.0)
+    )
     exact = of(x, y)
-    assert exact.companion == pytest.approx(units * 2.0**-53 * np.abs(exact.value), abs=0, rel=1e-12)
+    assert exact.companion == pytest.approx(
+        units * 2.0**-53 * np.abs(exact.value), abs=0, rel=1e-12
+    )
     x.companion += 0.5
     y.companion += 0.25
     assert of(x, y).companion == pytest.approx(error, rel=1e-12)

@@ -29,7 +29,8 @@ def derivative(f, noise=2e-16, scale=1.0):
     (lambda t: np.log(abs(t - 1e-6)), -1e6, 1e-2),  # a pole at a distance of 1e-6
     (lambda t: abs(t - 1e-6), -1.0, 1e-8),
     (lambda t: np.sin(1e6 * t) / 1e6, 1.0, 1e-7),
-    (lambda t: np.sqrt(t + 1e-3) if t > -1e-3 else np.nan, 0.5 / np.sqrt(1e-3), 1e-8),  # the domain ends nearby
+    # the domain ends nearby
+    (lambda t: np.sqrt(t + 1e-3) if t > -1e-3 else np.nan, 0.5 / np.sqrt(1e-3), 1e-8),
     (lambda t: max(0.0, t - 1e-3) + 2 * t, 2.0, 1e-9),
 ])  # fmt: skip
 def test_derivatives_of_functions_that_are_smooth_on_a_short_scale(f, expected, within):
@@ -73,10 +74,12 @@ def along(f):
     (np.exp, 1e-16, 2e-15),
     (lambda w: np.exp(w).astype(np.float32), 2e-8, 1e-6),
     (lambda w: np.exp(w).astype(np.float16), 1e-4, 1e-2),
-    (lambda w: np.exp(w.astype(np.float32)) + w, 2e-9, 1e-6),  # the float64 term changes first
+    # the float64 term changes first
+    (lambda w: np.exp(w.astype(np.float32)) + w, 2e-9, 1e-6),
     (lambda w: np.abs(w - 1 - 1e-8) + 1, 1e-16, 2e-15),  # a kink is not noise
     (lambda w: 3 + 0 * w, 0, 0),
-    (lambda w: (1e4 + np.sin(w)).astype(np.float32), 1e-4, 1e-2),  # the value hardly changes
+    # the value hardly changes
+    (lambda w: (1e4 + np.sin(w)).astype(np.float32), 1e-4, 1e-2),
 ])  # fmt: skip
 def test_noise_has_the_size_of_the_rounding_errors(f, least, most):
     assert least <= along(f).near.item() <= most
@@ -85,14 +88,17 @@ def test_noise_has_the_size_of_the_rounding_errors(f, least, most):
 @pytest.mark.parametrize("units", [1, 3, 10])
 def test_noise_if_steps_are_multiples_of_the_rounding_unit(units):
     """Each step changes the value by an integer number of float32 units, so no rounding is visible."""
-    noise = noise_along([lambda t: (27 + units * 2.0**-19 * t[:, None] / 1e-5).astype(np.float32)])
+    noise = noise_along(
+        [lambda t: (27 + units * 2.0**-19 * t[:, None] / 1e-5).astype(np.float32)]
+    )
     assert 5e-7 < noise.near.item() < 5e-6
 
 
 def test_cancellation_is_visible_over_longer_distances():
     """The quotient is smooth between two adjacent float64 values of 1 - cos w."""
     lost = lambda w: (1 - np.cos(1e-6 * w)) / (1e-6 * w) ** 2  # noqa: E731
-    for f in (lost, lambda w: lost(w) + 1e3 * (w > 1.1)):  # a jump at a distance of 0.1 does not matter
+    # a jump at a distance of 0.1 does not matter
+    for f in (lost, lambda w: lost(w) + 1e3 * (w > 1.1)):
         noise = along(f)
         assert noise.near.item() < 1e-14
         assert noise.farther.item() > 1e-6
@@ -100,6 +106,10 @@ def test_cancellation_is_visible_over_longer_distances():
 
 @pytest.mark.parametrize("side", [1, -1, 0])
 def test_independence_requires_constant_values_on_both_sides(side):
-    f = lambda w: (w[0] + 1e3) - 1e3 - w[0] + np.maximum(side * (w[0] - 1) - 0.4, 0) * abs(side)  # noqa: E731
+    f = lambda w: (  # noqa: E731
+        (w[0] + 1e3) - 1e3 - w[0] + np.maximum(side * (w[0] - 1) - 0.4, 0) * abs(side)
+    )
     point = checked_function(f, np.ones(1), (), np.zeros(1))
-    assert is_independent_of(point, point.parts[0], np.array([[0.9]])).item() is (side == 0)
+    assert is_independent_of(point, point.parts[0], np.array([[0.9]])).item() is (
+        side == 0
+    )

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 import vecprop as vp
-from engine_faults import Point, computing, faulty_source, found, planted, trains_alike, wrong_gradients
+from engine_faults import (
+    Point,
+    computing,
+    faulty_source,
+    found,
+    planted,
+    trains_alike,
+    wrong_gradients,
+)
 from fits import Own
 from kernel_faults import (
     BY_INPUTS,
@@ -27,12 +35,18 @@ from vecprop.compiled.compiled_network import gradient_of_a_step
 from vecprop.compiled.jit.cache import folder
 from vecprop.compiled.program import program_of
 
-TYPES = pytest.mark.parametrize("F", [np.float64, pytest.param(np.float32, marks=pytest.mark.long)])
+TYPES = pytest.mark.parametrize(
+    "F", [np.float64, pytest.param(np.float32, marks=pytest.mark.long)]
+)
 
 
 RIGHT = [(fault.algorithm, fault.at) for fault in OF_GRADIENTS]
 RIGHT += [("blocks", at) for at in POINTS]
-RIGHT += [(algorithm, at) for algorithm in ("loops", "packed", "BLAS") for at in (ONE_ROW, SEVERAL_TILES, FOUR_SHARDS)]
+RIGHT += [
+    (algorithm, at)
+    for algorithm in ("loops", "packed", "BLAS")
+    for at in (ONE_ROW, SEVERAL_TILES, FOUR_SHARDS)
+]
 
 
 @TYPES
@@ -43,7 +57,9 @@ def test_engines_without_faults_are_right(F):
                 assert wrong_gradients(at.in_type(F)) == [], (algorithm, at.network)
 
 
-@pytest.mark.parametrize(("first", "end"), [(0, 24), pytest.param(24, 1000, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("first", "end"), [(0, 24), pytest.param(24, 1000, marks=pytest.mark.long)]
+)
 def test_random_networks(first, end):
     for seed in range(first, end):
         if PLACES[seed % len(PLACES)] in ("ordinary", "wide", "constant columns"):
@@ -53,13 +69,20 @@ def test_random_networks(first, end):
 
 
 def test_points_have_the_intended_splits():
-    points = (BY_INPUTS, "blocks", [1]), (BY_INPUTS_LATER, "blocks", [1]), (BY_RESULTS, "packed", [2, 2])
+    points = (
+        (BY_INPUTS, "blocks", [1]),
+        (BY_INPUTS_LATER, "blocks", [1]),
+        (BY_RESULTS, "packed", [2, 2]),
+    )
     for at, algorithm, splits in points:
         with computing(algorithm):
             program = program_of(at.network, np.float64).for_batches(len(at.X))
             assert [split for split in program.table["split"] if split] == splits
     with computing("blocks"):
-        assert [program_of(at.network, np.float64).shards(len(at.X)) for at in (TWO_SHARDS, FOUR_SHARDS)] == [2, 4]
+        assert [
+            program_of(at.network, np.float64).shards(len(at.X))
+            for at in (TWO_SHARDS, FOUR_SHARDS)
+        ] == [2, 4]
 
 
 def test_every_fault_can_be_planted():
@@ -90,20 +113,31 @@ def test_every_fault_is_found(fault, F):
 
 @pytest.mark.long
 def test_faults_are_attributed_to_the_faulty_gradients():
-    of_both, of_steps = SAMPLE[1], next(fault for fault in OF_GRADIENTS if fault.function.endswith(".steps.penalize"))
+    of_both, of_steps = (
+        SAMPLE[1],
+        next(
+            fault
+            for fault in OF_GRADIENTS
+            if fault.function.endswith(".steps.penalize")
+        ),
+    )
     with planted(of_both):
         assert wrong_gradients(of_both.at) == ["evaluation", "training step"]
     with planted(of_steps):
         assert wrong_gradients(of_steps.at) == ["training step"]
 
 
-@pytest.mark.parametrize("options", {str(fault.at): fault.at for fault in OF_STEPS}.values(), ids=str)
+@pytest.mark.parametrize(
+    "options", {str(fault.at): fault.at for fault in OF_STEPS}.values(), ids=str
+)
 def test_steps_without_faults_are_right(options):
     assert trains_alike(SMALL.network, **options)
 
 
 @pytest.mark.parametrize(
-    "fault", [OF_STEPS[0], *(pytest.param(f, marks=pytest.mark.long) for f in OF_STEPS[1:])], ids=str
+    "fault",
+    [OF_STEPS[0], *(pytest.param(f, marks=pytest.mark.long) for f in OF_STEPS[1:])],
+    ids=str,
 )
 def test_faults_in_steps_are_found(fault):
     with planted(fault):
@@ -119,8 +153,11 @@ def step(network, theta, X, T, F=np.float64, noise=None):
 @TYPES
 @pytest.mark.parametrize("size", [1e-30, 1e-3, 1e30, 1e200])
 def test_gradients_of_any_magnitude_are_exact(size, F):
-    size = F(min(size, float(np.finfo(F).max) / 4))  # the squares of large sizes overflow
-    loss, gradient = step(vp.Network(1, [vp.Dense(1)], vp.SquaredError()), [0, 3], [[size]], [[1]], F)
+    # the squares of large sizes overflow
+    size = F(min(size, float(np.finfo(F).max) / 4))
+    loss, gradient = step(
+        vp.Network(1, [vp.Dense(1)], vp.SquaredError()), [0, 3], [[size]], [[1]], F
+    )
     assert (loss, *gradient) == (2, 2 * size, 2)
     assert loss.dtype == gradient.dtype == F
 
@@ -135,12 +172,17 @@ def test_infinite_losses_and_gradients_are_returned():
 def test_theta_is_not_modified():
     theta = SMALL.theta.copy()
     theta.setflags(write=False)
-    gradient_of_a_step(SMALL.network, theta, SMALL.network._batch(theta, SMALL.X, SMALL.T))
+    gradient_of_a_step(
+        SMALL.network, theta, SMALL.network._batch(theta, SMALL.X, SMALL.T)
+    )
     np.testing.assert_array_equal(theta, SMALL.theta)
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "at"), sampled([("blocks", BY_INPUTS), ("packed", BY_RESULTS), ("blocks", FOUR_SHARDS)], 3)
+    ("algorithm", "at"),
+    sampled(
+        [("blocks", BY_INPUTS), ("packed", BY_RESULTS), ("blocks", FOUR_SHARDS)], 3
+    ),
 )
 def test_results_do_not_depend_on_the_number_of_threads(algorithm, at, monkeypatch):
     results = []
@@ -156,9 +198,16 @@ def test_results_do_not_depend_on_the_number_of_threads(algorithm, at, monkeypat
 def test_training_uses_the_gradient_of_a_step():
     """The optimizer moves along this gradient, with the same random masks."""
     at, rate = DROPOUT, 2.0**-10
-    options = {"optimizer": vp.GradientDescent(rate), "epochs": 1, "seed": 7, "engine": "compiled"}
+    options = {
+        "optimizer": vp.GradientDescent(rate),
+        "epochs": 1,
+        "seed": 7,
+        "engine": "compiled",
+    }
     moved = vp.train(at.network, at.theta, at.X, at.T, **options).theta
-    _, gradient = step(at.network, at.theta, at.X, at.T, noise=vp.extend.RandomKey(seed=7))
+    _, gradient = step(
+        at.network, at.theta, at.X, at.T, noise=vp.extend.RandomKey(seed=7)
+    )
     np.testing.assert_array_equal(moved, at.theta - rate * gradient)
 
 
@@ -172,5 +221,14 @@ def test_training_uses_the_gradient_of_a_step():
 def test_errors_of_the_compiled_engine_state_the_reason(layers, F, noise, reason):
     network = vp.Network(2, layers, vp.SquaredError())
     theta = network.init(0, F)
-    with pytest.raises(ValueError, match=f"The compiled engine cannot be checked: .*{reason}"):
-        vp.check_gradients(network, theta, np.ones((5, 2)), np.ones((5, 1)), noise=noise, engine="compiled")
+    with pytest.raises(
+        ValueError, match=f"The compiled engine cannot be checked: .*{reason}"
+    ):
+        vp.check_gradients(
+            network,
+            theta,
+            np.ones((5, 2)),
+            np.ones((5, 1)),
+            noise=noise,
+            engine="compiled",
+        )

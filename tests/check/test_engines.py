@@ -19,7 +19,12 @@ from vecprop.core.penalties import L2
 
 rng = np.random.default_rng(0)
 X, T = rng.standard_normal((12, 2)), rng.integers(0, 2, 12)
-NETWORK = Network(2, [Dense(3), LayerNorm(), Tanh(), Dropout(0.3), Dense(2)], SoftmaxCrossEntropy(), L2(0.1))
+NETWORK = Network(
+    2,
+    [Dense(3), LayerNorm(), Tanh(), Dropout(0.3), Dense(2)],
+    SoftmaxCrossEntropy(),
+    L2(0.1),
+)
 THETA = NETWORK.init(1)
 
 
@@ -62,7 +67,10 @@ def test_both_engines_by_default(dtype, method):
     assert report.to_dict()["rows"][0]["engine"] == "both"
 
 
-@pytest.mark.parametrize(("noise", "weight"), [(None, None), (3, rng.uniform(0, 2, 12)), (RandomKey(2, step=5), None)])
+@pytest.mark.parametrize(
+    ("noise", "weight"),
+    [(None, None), (3, rng.uniform(0, 2, 12)), (RandomKey(2, step=5), None)],
+)
 def test_one_engine(noise, weight):
     for engine in ("reference", "compiled"):
         report = assert_gradients(NETWORK, THETA, X, T, weight, noise, engine=engine)
@@ -73,7 +81,14 @@ def test_one_engine(noise, weight):
 INPUTS = rng.standard_normal((20, 5))
 NORMALIZED = {
     "first": [LayerNorm(), Dense(4), Tanh(), Dense(2)],
-    "twice": [LayerNorm(), LayerNorm(1e-8), Dense(4), LayerNorm(1e-12), Tanh(), Dense(2)],
+    "twice": [
+        LayerNorm(),
+        LayerNorm(1e-8),
+        Dense(4),
+        LayerNorm(1e-12),
+        Tanh(),
+        Dense(2),
+    ],
     "before a kink": [LayerNorm(1e-3), ReLU(), Dense(2)],
 }
 
@@ -97,11 +112,18 @@ def test_layer_normalization_of_any_inputs(layers, dtype, inputs):
     for seed in range(2):
         theta = network.init(seed, dtype)
         report = check_gradients(network, theta, inputs, classes)
-        assert report.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.KINK), report.text()
+        assert report.verdict in (
+            Verdict.PASS,
+            Verdict.INCONCLUSIVE,
+            Verdict.KINK,
+        ), report.text()
         with np.errstate(over="ignore"):
             wrong = network.loss_and_gradient(theta, inputs, classes)[1]
         wrong[-1] += 0.01 * np.abs(wrong).max()
-        assert check_gradients(network, theta, inputs, classes, gradient=wrong).verdict is not Verdict.PASS
+        assert (
+            check_gradients(network, theta, inputs, classes, gradient=wrong).verdict
+            is not Verdict.PASS
+        )
 
 
 def test_compiled_networks_are_accepted():
@@ -110,15 +132,21 @@ def test_compiled_networks_are_accepted():
 
 def test_only_the_reference_engine_is_checked_without_kernels():
     assert engines(assert_gradients(OWN, OWN.init(0), X, T)) == {"reference"}
-    assert engines(assert_gradients(NETWORK, THETA, X, T, noise=RandomKey(1, rows=np.arange(12)))) == {"reference"}
+    assert engines(
+        assert_gradients(NETWORK, THETA, X, T, noise=RandomKey(1, rows=np.arange(12)))
+    ) == {"reference"}
     with pytest.raises(ValueError, match="Own is a custom part"):
         check_gradients(OWN, OWN.init(0), X, T, engine="compiled")
-    with pytest.raises(ValueError, match="engine must be one of both, reference, compiled, got 'fast'"):
+    with pytest.raises(
+        ValueError, match="engine must be one of both, reference, compiled, got 'fast'"
+    ):
         check_gradients(NETWORK, THETA, X, T, engine="fast")  # pyright: ignore[reportArgumentType]
 
 
 def test_a_given_gradient_has_no_engine():
-    report = check_gradients(NETWORK, THETA, X, T, gradient=lambda at: NETWORK.loss_and_gradient(at, X, T)[1])
+    report = check_gradients(
+        NETWORK, THETA, X, T, gradient=lambda at: NETWORK.loss_and_gradient(at, X, T)[1]
+    )
     assert report.passed
     assert engines(report) == {""}
     assert "engine" not in report.text()
@@ -143,7 +171,9 @@ def test_a_wrong_loss_is_found(monkeypatch):
     altered(monkeypatch, lambda loss, gradient: (1.001 * loss, gradient))
     report = check_gradients(NETWORK, THETA, X, T)
     assert report.verdict is Verdict.FAIL
-    assert [row.name for row in report.rows if row.verdict != "PASS"] == ["the loss of a step of training"]
+    assert [row.name for row in report.rows if row.verdict != "PASS"] == [
+        "the loss of a step of training"
+    ]
     assert report.diagnoses == ("the compiled loss differs from the reference loss",)
 
 
@@ -165,7 +195,9 @@ def test_a_gradient_that_is_not_finite_in_one_engine_fails(monkeypatch, value):
 def test_estimators_check_the_engine_that_trained_them(monkeypatch, dtype):
     rows = rng.normal(size=(60, 4)).astype(dtype)
     labels = (rows[:, 0] > 0).astype(int)
-    model = MLPClassifier((5,), layer_norm=True, max_iter=5, random_state=0, tol=0).fit(rows, labels)
+    model = MLPClassifier((5,), layer_norm=True, max_iter=5, random_state=0, tol=0).fit(
+        rows, labels
+    )
     assert model.theta_.dtype == dtype
     assert engines(model.check_gradients(rows, labels)) == {"both"}
     altered(monkeypatch, lambda loss, gradient: (loss, 1.01 * gradient))
@@ -178,9 +210,15 @@ def test_estimators_check_the_engine_that_trained_them(monkeypatch, dtype):
 def test_losses_that_differ_by_rounding_pass(monkeypatch, dtype):
     network = Network(2, [Dense(3), ArcTan(), Dense(2)], SoftmaxCrossEntropy())
     theta, unit = network.init(0, dtype=dtype), np.finfo(dtype).eps
-    for change, expected in ((1 + 4 * unit, Verdict.PASS), (1 - 4 * unit, Verdict.PASS), (1.001, Verdict.FAIL)):
+    for change, expected in (
+        (1 + 4 * unit, Verdict.PASS),
+        (1 - 4 * unit, Verdict.PASS),
+        (1.001, Verdict.FAIL),
+    ):
         with monkeypatch.context() as patch:
-            altered(patch, lambda loss, gradient, change=change: (loss * change, gradient))
+            altered(
+                patch, lambda loss, gradient, change=change: (loss * change, gradient)
+            )
             assert check_gradients(network, theta, X, T).verdict is expected
 
 
@@ -227,8 +265,13 @@ class Centered(Layer):
 ])  # fmt: skip
 def test_rows_that_are_not_independent_are_reported(layers, loss, name, weight):
     network = Network(2, layers, loss)
-    report = check_gradients(network, network.init(0), X, X[:, :1], sample_weight=weight)
-    assert any(note.startswith(f"{name} computes outputs that depend on several rows") for note in report.notes)
+    report = check_gradients(
+        network, network.init(0), X, X[:, :1], sample_weight=weight
+    )
+    assert any(
+        note.startswith(f"{name} computes outputs that depend on several rows")
+        for note in report.notes
+    )
     assert "rows must be independent" in report.text()
 
 

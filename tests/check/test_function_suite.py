@@ -40,10 +40,16 @@ def within(tally):
 
 def quick():
     """Return the fast NumPy and SciPy cases."""
-    return [case for case in cases(backends=("numpy", "scipy")) if not any(name in case.name for name in SLOW)]
+    return [
+        case
+        for case in cases(backends=("numpy", "scipy"))
+        if not any(name in case.name for name in SLOW)
+    ]
 
 
-@pytest.mark.parametrize("kind", ["ordinary", pytest.param("hard", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "kind", ["ordinary", pytest.param("hard", marks=pytest.mark.long)]
+)
 def test_sample(kind):
     within(run([case for case in quick() if case.kind == kind][::40], errors_each=1))
 
@@ -70,20 +76,32 @@ def differences(case, entries=12):
     leaves = [np.array(leaf, dtype=float) for leaf in matched(case.theta, case.theta)]
     value, gradient = case.f(with_leaves(case.theta, leaves), *case.args)
     worst, weights = 0.0, np.array([4 / 5, -1 / 5, 4 / 105, -1 / 280])
-    for place, (leaf, J) in enumerate(zip(leaves, matched(gradient, case.theta), strict=True)):
+    for place, (leaf, J) in enumerate(
+        zip(leaves, matched(gradient, case.theta), strict=True)
+    ):
         J = np.array(J, dtype=float).reshape((*np.shape(value), leaf.size))
         for entry in np.random.default_rng(0).permutation(leaf.size)[:entries]:
             errors = []
-            for h in (abs(leaf.flat[entry]) or 1.0) * np.array([3e-2, 1e-2, 3e-3, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7]):
+            for h in (abs(leaf.flat[entry]) or 1.0) * np.array(
+                [3e-2, 1e-2, 3e-3, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7]
+            ):
 
                 def at(step, leaf=leaf, place=place, entry=entry):
                     moved = [other.copy() for other in leaves]
                     moved[place].reshape(-1)[entry] += step
-                    return np.asarray(case.f(with_leaves(case.theta, moved), *case.args)[0], dtype=float)
+                    return np.asarray(
+                        case.f(with_leaves(case.theta, moved), *case.args)[0],
+                        dtype=float,
+                    )
 
                 with np.errstate(all="ignore"):
-                    slope = sum(w * (at(k * h) - at(-k * h)) / h for k, w in enumerate(weights, 1))
-                errors.append(np.abs(slope - J[..., entry]).max() / (np.abs(J).max() or 1))
+                    slope = sum(
+                        w * (at(k * h) - at(-k * h)) / h
+                        for k, w in enumerate(weights, 1)
+                    )
+                errors.append(
+                    np.abs(slope - J[..., entry]).max() / (np.abs(J).max() or 1)
+                )
                 if errors[-1] < 1e-9:
                     break
             worst = max(worst, np.nanmin(errors))
@@ -110,7 +128,9 @@ def differences(case, entries=12):
     ("the gradient is 0 everywhere", [0.0, 0.0, 0.0], True),
 ])  # fmt: skip
 def test_the_suite_detects_false_diagnoses(text, wrong, true):
-    found = untrue(text, Mutation("", rows=7), np.array([1.0, 2.0, 3.0]), np.array(wrong))
+    found = untrue(
+        text, Mutation("", rows=7), np.array([1.0, 2.0, 3.0]), np.array(wrong)
+    )
     assert (found == "") is true, found
 
 

@@ -31,7 +31,9 @@ def test_values_in_float32_that_hardly_change(constant):
 
 def test_a_pole_closer_than_any_step_does_not_fail():
     def f(w):
-        return float(1 / (w[0] - 1) ** 2 + w[1] ** 2), np.array([-2 / (np.real(w[0]) - 1) ** 3, 2 * np.real(w[1])])
+        return float(1 / (w[0] - 1) ** 2 + w[1] ** 2), np.array(
+            [-2 / (np.real(w[0]) - 1) ** 3, 2 * np.real(w[1])]
+        )
 
     assert verdict(f, np.array([1 + 1e-13, 0.7])) is not Verdict.FAIL
 
@@ -93,7 +95,12 @@ def smeared(center, width):
     def gradient(theta):
         p, a = theta
         u = (t - p) / width
-        return np.array([-2 * a / width * np.sum(k * u / (1 + u * u)), np.sum(k * np.log(1 + u * u))])
+        return np.array(
+            [
+                -2 * a / width * np.sum(k * u / (1 + u * u)),
+                np.sum(k * np.log(1 + u * u)),
+            ]
+        )
 
     return f, gradient, np.array([center + 0.123 * width, 0.7])
 
@@ -130,7 +137,9 @@ def test_kinks_between_short_steps(center):
 
     def gradient(p):
         e = np.exp(-np.abs(t - p[0]) / 1e-3)
-        return np.array([np.sum(k * np.sign(t - p[0]) * e) / 1e-3 * p[1], np.sum(e * k)])
+        return np.array(
+            [np.sum(k * np.sign(t - p[0]) * e) / 1e-3 * p[1], np.sum(e * k)]
+        )
 
     assert verdict(f, np.array([center + 0.123e-3, 0.7]), gradient=gradient) in RIGHT
 
@@ -152,7 +161,10 @@ def test_a_product_of_many_matrices():
         return outputs[-1] @ outputs[-1] / 2, J[::-1]
 
     assert verdict(f, matrices) is Verdict.PASS
-    assert verdict(lambda W: (f(W)[0], [1.0001 * J for J in f(W)[1]]), matrices) is Verdict.FAIL
+    assert (
+        verdict(lambda W: (f(W)[0], [1.0001 * J for J in f(W)[1]]), matrices)
+        is Verdict.FAIL
+    )
 
 
 @dataclass(frozen=True)
@@ -168,6 +180,13 @@ class TanhInFloat32(Activation):
 
 @pytest.mark.parametrize("seed", sampled(range(4), 4))
 def test_a_custom_layer_in_float32(seed):
-    network = Network(3, [Dense(2), Tanh(), Dense(2), TanhInFloat32(), Dense(1)], SquaredError())
-    right = verdict(network, network.init(seed) + 0.1, rng.normal(size=(4, 3)), rng.normal(size=(4, 1)))
+    network = Network(
+        3, [Dense(2), Tanh(), Dense(2), TanhInFloat32(), Dense(1)], SquaredError()
+    )
+    right = verdict(
+        network,
+        network.init(seed) + 0.1,
+        rng.normal(size=(4, 3)),
+        rng.normal(size=(4, 1)),
+    )
     assert right in RIGHT

@@ -11,7 +11,9 @@ from vecprop.check import Verdict, check_gradients
 from vecprop.check.points.parameters import flattened
 
 LEAVES = (
-    st.lists(st.integers(1, 3), max_size=3).map(tuple).map(lambda shape: 0.5 + np.arange(np.prod(shape)).reshape(shape))
+    st.lists(st.integers(1, 3), max_size=3)
+    .map(tuple)
+    .map(lambda shape: 0.5 + np.arange(np.prod(shape)).reshape(shape))
 )
 TREES = st.recursive(
     LEAVES,
@@ -26,7 +28,8 @@ TREES = st.recursive(
 
 def mapped(tree, function):
     if isinstance(tree, dict):
-        return {key: mapped(tree[key], function) for key in reversed(tree)}  # the order does not matter
+        # the order does not matter
+        return {key: mapped(tree[key], function) for key in reversed(tree)}
     if isinstance(tree, list | tuple):
         return type(tree)(mapped(child, function) for child in tree)
     return function(tree)
@@ -42,11 +45,18 @@ def squares(tree):
 @given(TREES)
 def test_any_nesting(theta):
     vector, structure = flattened(theta)
-    assert [part.size for part in structure.parts] == [part.span.stop - part.span.start for part in structure.parts]
+    assert [part.size for part in structure.parts] == [
+        part.span.stop - part.span.start for part in structure.parts
+    ]
     assert squares(structure.rebuilt(vector)) == pytest.approx(squares(theta))
-    assert check_gradients(squares, theta, gradient=lambda at: mapped(at, lambda leaf: 2 * leaf)).passed
+    assert check_gradients(
+        squares, theta, gradient=lambda at: mapped(at, lambda leaf: 2 * leaf)
+    ).passed
     leaves = count()
-    one_wrong = lambda at: mapped(at, lambda leaf: (2.001 if next(leaves) % len(structure.parts) == 0 else 2) * leaf)  # noqa: E731
+    one_wrong = lambda at: mapped(  # noqa: E731
+        at,
+        lambda leaf: (2.001 if next(leaves) % len(structure.parts) == 0 else 2) * leaf,
+    )
     assert check_gradients(squares, theta, gradient=one_wrong).verdict is Verdict.FAIL
 
 
@@ -61,7 +71,9 @@ def test_jacobians_of_any_shape(outputs, shape, right):
 
     def f(theta):
         J = A * theta
-        return (J * theta).sum(axis=tuple(range(len(outputs), J.ndim))) / 2, J if right else J + 0.01 * A
+        return (J * theta).sum(
+            axis=tuple(range(len(outputs), J.ndim))
+        ) / 2, J if right else J + 0.01 * A
 
     report = check_gradients(f, np.ones(shape))
     assert report.verdict is (Verdict.PASS if right else Verdict.FAIL)

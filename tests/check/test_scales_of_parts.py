@@ -30,23 +30,39 @@ METHODS = ("directions", "ridders", "central differences", "auto", "complex step
 
 
 @pytest.mark.parametrize(
-    ("scale", "method"), sampled([(scale, method) for scale in (1e-12, 1e-6, 1e6, 1e12) for method in METHODS], 6)
+    ("scale", "method"),
+    sampled(
+        [(scale, method) for scale in (1e-12, 1e-6, 1e6, 1e12) for method in METHODS], 6
+    ),
 )
 def test_parts_of_reciprocal_scales(scale, method):
     f, gradient, theta = product(scale)
     assert verdict(f, theta, gradient=gradient, method=method) is Verdict.PASS
-    for wrong in ({"factor_W": 0}, {"factor_W": 1.001}, {"factor_v": -1}, {"factor_v": 1.001}):
+    for wrong in (
+        {"factor_W": 0},
+        {"factor_W": 1.001},
+        {"factor_v": -1},
+        {"factor_v": 1.001},
+    ):
         given = lambda p, wrong=wrong: gradient(p, **wrong)  # noqa: E731
         assert verdict(f, theta, gradient=given, method=method) is Verdict.FAIL
 
 
 @pytest.mark.parametrize("share", [1e-9, 1e-14, 1e-18])
 @pytest.mark.parametrize(
-    ("method", "factor"), sampled([(method, factor) for method in ("auto", "ridders") for factor in (-1, 0, 2)], 5)
+    ("method", "factor"),
+    sampled(
+        [(method, factor) for method in ("auto", "ridders") for factor in (-1, 0, 2)], 5
+    ),
 )
-def test_wrong_gradients_of_parts_with_little_influence_do_not_pass(share, factor, method):
+def test_wrong_gradients_of_parts_with_little_influence_do_not_pass(
+    share, factor, method
+):
     f = lambda p: np.sum(np.sin(p["a"])) + share * np.sum(np.exp(p["b"]))  # noqa: E731
-    gradient = lambda p, k=factor: {"a": np.cos(p["a"]), "b": k * share * np.exp(p["b"])}  # noqa: E731
+    gradient = lambda p, k=factor: {  # noqa: E731
+        "a": np.cos(p["a"]),
+        "b": k * share * np.exp(p["b"]),
+    }
     theta = {"a": np.array([0.3, -0.7]), "b": np.array([0.5, 1.2])}
     found = verdict(f, theta, gradient=gradient, method=method)
     assert found in WRONG or (factor == 0 and method == "ridders" and share < 1e-15)
@@ -63,11 +79,16 @@ def test_derivatives_of_0_with_rounding_errors_pass():
         return {"W": X.T @ D, "c": D.sum()}
 
     for method in ("auto", "ridders"):
-        assert verdict(f, {"W": W, "c": 0.7}, gradient=gradient, method=method) is Verdict.PASS
+        assert (
+            verdict(f, {"W": W, "c": 0.7}, gradient=gradient, method=method)
+            is Verdict.PASS
+        )
 
 
 @pytest.mark.parametrize("method", ["auto", "directions", "central differences"])
-@pytest.mark.parametrize(("entry", "factor"), sampled([(0, -1), (1, 0), (2, 2), (3, -1)], 4))
+@pytest.mark.parametrize(
+    ("entry", "factor"), sampled([(0, -1), (1, 0), (2, 2), (3, -1)], 4)
+)
 def test_entries_of_different_units_in_one_array(method, entry, factor):
     units = np.array([1e-6, 1e6, 1.0, 1e3])
     w = units * np.array([0.3, 0.7, 1.1, -0.4])
@@ -84,8 +105,13 @@ def test_entries_of_different_units_in_one_array(method, entry, factor):
 
 
 @pytest.mark.parametrize("distance", sampled([np.abs, np.square]))
-@pytest.mark.parametrize("period", [60.0, *(pytest.param(each, marks=pytest.mark.long) for each in (1.0, 86400.0))])
-@pytest.mark.parametrize("method", sampled(["auto", "ridders", "central differences"], 3))
+@pytest.mark.parametrize(
+    "period",
+    [60.0, *(pytest.param(each, marks=pytest.mark.long) for each in (1.0, 86400.0))],
+)
+@pytest.mark.parametrize(
+    "method", sampled(["auto", "ridders", "central differences"], 3)
+)
 def test_a_short_period_of_a_unix_time(distance, period, method):
     times, w = 1.7e9 + t / 60 * period, 2 * np.pi / period
     y = np.sin(w * (times - 1.7e9))
@@ -98,13 +124,23 @@ def test_a_short_period_of_a_unix_time(distance, period, method):
         s = np.sin(w * (times - start))
         e = height * s - y
         d = (np.sign(e) if distance is np.abs else 2 * e) / len(times)
-        return np.array([-factor * np.sum(d * height * w * np.cos(w * (times - start))), np.sum(d * s)])
+        return np.array(
+            [
+                -factor * np.sum(d * height * w * np.cos(w * (times - start))),
+                np.sum(d * s),
+            ]
+        )
 
     theta = np.array([1.7e9 + 0.3 * period, 0.8])
     assert verdict(f, theta, gradient=gradient, method=method) in RIGHT
-    assert verdict(f, theta, gradient=lambda theta: gradient(theta, 2), method=method) in WRONG
+    assert (
+        verdict(f, theta, gradient=lambda theta: gradient(theta, 2), method=method)
+        in WRONG
+    )
     if method == "auto":
-        assert verdict(f, theta, gradient=lambda theta: gradient(theta, 0)) is Verdict.FAIL
+        assert (
+            verdict(f, theta, gradient=lambda theta: gradient(theta, 0)) is Verdict.FAIL
+        )
 
 
 @pytest.mark.parametrize(("f", "slope", "expected"), [
@@ -122,19 +158,31 @@ def test_periods_that_look_like_noise_over_long_steps(f, slope, expected):
 
 
 @pytest.mark.parametrize(
-    ("unit", "method"), sampled([(unit, method) for unit in (1e-9, 1e9) for method in METHODS[:4]], 5)
+    ("unit", "method"),
+    sampled([(unit, method) for unit in (1e-9, 1e9) for method in METHODS[:4]], 5),
 )
 def test_units_of_parts_that_are_0(unit, method):
     def f(p):
-        return np.mean(np.log1p(np.exp(X @ p["w"] / unit + unit * p["b"])) + 0.3 * np.sin(unit * p["b"]))
+        return np.mean(
+            np.log1p(np.exp(X @ p["w"] / unit + unit * p["b"]))
+            + 0.3 * np.sin(unit * p["b"])
+        )
 
     def gradient(p, factor_w=1.0, factor_b=1.0):
         D = 1 / (1 + np.exp(-X @ p["w"] / unit - unit * p["b"])) / len(X)
-        return {"w": factor_w * X.T @ D / unit, "b": factor_b * unit * (D.sum() + 0.3 * np.cos(unit * p["b"]))}
+        return {
+            "w": factor_w * X.T @ D / unit,
+            "b": factor_b * unit * (D.sum() + 0.3 * np.cos(unit * p["b"])),
+        }
 
     for theta in ({"w": np.zeros(4), "b": 0.0}, {"w": unit * W[:, 0], "b": 0.0}):
         assert verdict(f, theta, gradient=gradient, method=method) is Verdict.PASS
-        for wrong in ({"factor_w": 0}, {"factor_w": 1.0001}, {"factor_b": 0}, {"factor_b": 1.0001}):
+        for wrong in (
+            {"factor_w": 0},
+            {"factor_w": 1.0001},
+            {"factor_b": 0},
+            {"factor_b": 1.0001},
+        ):
             given = lambda p, wrong=wrong: gradient(p, **wrong)  # noqa: E731
             assert verdict(f, theta, gradient=given, method=method) is Verdict.FAIL
 
@@ -145,7 +193,9 @@ def test_units_of_parts_that_are_0(unit, method):
     (lambda w: 1e13 + np.sum(np.sin(w)), lambda w: 0 * w),
 ])  # fmt: skip
 def test_finite_differences_of_a_large_value_are_inconclusive(f, gradient):
-    found = verdict(f, np.array([1.8, -0.4, -2.9]), gradient=gradient, method="central differences")
+    found = verdict(
+        f, np.array([1.8, -0.4, -2.9]), gradient=gradient, method="central differences"
+    )
     assert found is Verdict.INCONCLUSIVE
 
 
@@ -158,7 +208,12 @@ def test_a_day_in_a_unix_time_in_any_unit(unit):
         slope = -2 * np.pi / 86400 * unit * p["a"] * np.cos(angle(p))
         return {"t0": np.sum(slope), "a": np.sum(np.sin(angle(p)))}
 
-    found = verdict(f, {"t0": 1.70004e9 / unit, "a": 0.8}, gradient=gradient, method="central differences")
+    found = verdict(
+        f,
+        {"t0": 1.70004e9 / unit, "a": 0.8},
+        gradient=gradient,
+        method="central differences",
+    )
     assert found in RIGHT
 
 
@@ -170,17 +225,32 @@ def test_a_part_rounded_to_float32_has_a_note():
     f, gradient, theta = product(1.0)
     report = check_gradients(f, theta, gradient=rounded)
     assert report.verdict is not Verdict.FAIL
-    assert all("rounded to float32 and were judged at that precision" in row.note for row in report.rows)
-    report = check_gradients(f, theta, gradient=lambda p: gradient(p) | {"v": rounded(p)["v"]})
+    assert all(
+        "rounded to float32 and were judged at that precision" in row.note
+        for row in report.rows
+    )
+    report = check_gradients(
+        f, theta, gradient=lambda p: gradient(p) | {"v": rounded(p)["v"]}
+    )
     assert ["float32" in row.note for row in report.rows] == [False, True]
-    report = check_gradients(f, theta, gradient=lambda p: {n: (1 + 1e-8) * J for n, J in gradient(p).items()})
+    report = check_gradients(
+        f, theta, gradient=lambda p: {n: (1 + 1e-8) * J for n, J in gradient(p).items()}
+    )
     assert all("at the precision of float32" in row.note for row in report.rows)
-    report = check_gradients(lambda w: w @ w / 2, np.arange(4.0), gradient=lambda w: (1 + 1e-8) * w)
-    assert "at the precision of float32" in report.rows[0].note  # the entry that is 0 is ignored
+    report = check_gradients(
+        lambda w: w @ w / 2, np.arange(4.0), gradient=lambda w: (1 + 1e-8) * w
+    )
+    # the entry that is 0 is ignored
+    assert "at the precision of float32" in report.rows[0].note
     for method in ("auto", "ridders", "directions"):
         report = check_gradients(f, theta, gradient=gradient, method=method)
         assert not any("float32" in row.note for row in report.rows)
-        report = check_gradients(lambda w: np.sum(w**2) / 2, np.arange(1.0, 5.0), gradient=lambda w: w, method=method)
+        report = check_gradients(
+            lambda w: np.sum(w**2) / 2,
+            np.arange(1.0, 5.0),
+            gradient=lambda w: w,
+            method=method,
+        )
         assert not any(row.note for row in report.rows)
 
 
@@ -194,7 +264,9 @@ def test_a_part_rounded_to_float32_has_a_note():
 def test_multiples_of_the_number_of_rows_are_diagnosed(rows, factor, said):
     f = lambda w, X: np.mean(np.exp(X @ w))  # noqa: E731
     gradient = lambda w, X: factor * X.T @ np.exp(X @ w) / len(X)  # noqa: E731
-    [diagnosis] = check_gradients(f, np.full(4, 0.1), args=(X[:rows],), gradient=gradient).diagnoses
+    [diagnosis] = check_gradients(
+        f, np.full(4, 0.1), args=(X[:rows],), gradient=gradient
+    ).diagnoses
     assert said in diagnosis
     assert ("N" in diagnosis) == (factor != 7)
 
@@ -203,7 +275,9 @@ def test_wrong_entries_along_directions_are_counted_in_their_own_units():
     units = np.array([1e-6, 1e6, 1.0, 1e3])
     f = lambda w: np.sum(np.sin(w / units))  # noqa: E731
     wrong = lambda w: np.cos(w / units) / units * [1, 2, 3, 1]  # noqa: E731
-    report = check_gradients(f, units * [0.3, 0.7, 1.1, -0.4], gradient=wrong, method="directions")
+    report = check_gradients(
+        f, units * [0.3, 0.7, 1.1, -0.4], gradient=wrong, method="directions"
+    )
     assert report.verdict is Verdict.FAIL
     assert "one entry" not in report.text()
 
@@ -212,7 +286,12 @@ def test_steps_outside_the_domain_do_not_fail():
     units = np.append(1.0, np.full(15, 1e-7))
     f = lambda w: np.log(1 - w[0]) + np.sum(w[1:] / units[1:])  # noqa: E731
     gradient = lambda w: np.append(1 / (w[0] - 1), 1 / units[1:])  # noqa: E731
-    found = verdict(f, units * np.append(1 - 7e-5, np.ones(15)), gradient=gradient, method="central differences")
+    found = verdict(
+        f,
+        units * np.append(1 - 7e-5, np.ones(15)),
+        gradient=gradient,
+        method="central differences",
+    )
     assert found is not Verdict.FAIL
 
 
@@ -225,7 +304,10 @@ def test_gradient_functions_may_store_numbers_between_calls(method):
         return kept["velocity"]
 
     f = lambda w: np.sum(np.sin(w))  # noqa: E731
-    assert verdict(f, np.array([0.3, 0.7]), gradient=momentum, method=method) is Verdict.NONDETERMINISTIC
+    assert (
+        verdict(f, np.array([0.3, 0.7]), gradient=momentum, method=method)
+        is Verdict.NONDETERMINISTIC
+    )
 
 
 @pytest.mark.parametrize("calls", [1, 2])
@@ -238,11 +320,17 @@ def test_exceptions_in_later_calls(calls):
             raise KeyError("two\nlines")
         return np.cos(w)
 
-    with pytest.raises(ValueError, match="gradient function raised KeyError at theta") as raised:
-        check_gradients(lambda w: np.sum(np.sin(w)), np.array([0.3, 0.7]), gradient=gradient)
+    with pytest.raises(
+        ValueError, match="gradient function raised KeyError at theta"
+    ) as raised:
+        check_gradients(
+            lambda w: np.sum(np.sin(w)), np.array([0.3, 0.7]), gradient=gradient
+        )
     assert "\n" not in str(raised.value)
 
 
 def test_integers_beyond_float64_raise_a_clear_error():
     with pytest.raises(TypeError, match="an array of real numbers"):
-        check_gradients(lambda w: np.sum(w), np.ones(2), gradient=lambda w: [10**400, 1])
+        check_gradients(
+            lambda w: np.sum(w), np.ones(2), gradient=lambda w: [10**400, 1]
+        )

@@ -35,9 +35,13 @@ class Normalized(Layer):
         centred = X - X.mean(axis=-1, keepdims=True)
         return {
             "var": lambda: np.sqrt(X.var(axis=-1, keepdims=True) + 1e-5),
-            "norm": lambda: np.linalg.norm(centred, axis=-1, keepdims=True) / X.shape[-1] ** 0.5,
+            "norm": lambda: (
+                np.linalg.norm(centred, axis=-1, keepdims=True) / X.shape[-1] ** 0.5
+            ),
             "abs": lambda: np.sqrt((np.abs(centred) ** 2).mean(axis=-1, keepdims=True)),
-            "asarray": lambda: np.sqrt((np.asarray(centred, dtype=float) ** 2).mean(axis=-1, keepdims=True)),
+            "asarray": lambda: np.sqrt(
+                (np.asarray(centred, dtype=float) ** 2).mean(axis=-1, keepdims=True)
+            ),
         }[self.how]()
 
     def forward(self, p, X, noise=None):
@@ -48,7 +52,11 @@ class Normalized(Layer):
     def backward(self, p, saved, delta, J):
         Y, deviation = saved
         d = delta - delta.mean(axis=-1, keepdims=True)
-        return (d - Y * (delta * Y).mean(axis=-1, keepdims=True)) / deviation if self.whole else d / deviation
+        return (
+            (d - Y * (delta * Y).mean(axis=-1, keepdims=True)) / deviation
+            if self.whole
+            else d / deviation
+        )
 
 
 @pytest.mark.parametrize("case", MISJUDGED)
@@ -60,10 +68,14 @@ def test_functions_that_had_a_wrong_verdict(case):
 @pytest.mark.parametrize("how", sampled(["var", "norm", "abs", "asarray"], 4))
 def test_custom_layers_without_complex_support(how):
     for whole, expected in ((True, Verdict.PASS), (False, Verdict.FAIL)):
-        network = Network(3, [Dense(4), Normalized(how, whole), Dense(2)], SoftmaxCrossEntropy())
+        network = Network(
+            3, [Dense(4), Normalized(how, whole), Dense(2)], SoftmaxCrossEntropy()
+        )
         report = check_gradients(network, network.init(seed=2) + 0.1, X, classes)
         assert report.verdict is expected, report.text()
-        assert whole or report.diagnoses[0].startswith("layer 1 (Normalized) passes back a wrong delta")
+        assert whole or report.diagnoses[0].startswith(
+            "layer 1 (Normalized) passes back a wrong delta"
+        )
 
 
 def test_a_right_layer_before_a_wrong_layer_is_not_blamed():
@@ -71,7 +83,9 @@ def test_a_right_layer_before_a_wrong_layer_is_not_blamed():
         def derivative(self, z, y):
             return 1 - y
 
-    network = Network(3, [Dense(4), Normalized("var"), Wrong(), Dense(2)], SoftmaxCrossEntropy())
+    network = Network(
+        3, [Dense(4), Normalized("var"), Wrong(), Dense(2)], SoftmaxCrossEntropy()
+    )
     report = check_gradients(network, network.init(seed=2) + 0.1, X, classes)
     assert report.verdict is Verdict.FAIL
     assert "Normalized" not in str(report.diagnoses)
@@ -122,8 +136,14 @@ def test_finite_differences_do_not_use_complex_numbers(method):
         return np.linalg.norm(w)
 
     w = np.array([1.0, 2.0])
-    assert verdict(real_only, w, gradient=lambda w: w / np.linalg.norm(w), method=method) is Verdict.PASS
-    assert verdict(real_only, w, gradient=lambda w: w / (w @ w), method=method) is Verdict.FAIL
+    assert (
+        verdict(real_only, w, gradient=lambda w: w / np.linalg.norm(w), method=method)
+        is Verdict.PASS
+    )
+    assert (
+        verdict(real_only, w, gradient=lambda w: w / (w @ w), method=method)
+        is Verdict.FAIL
+    )
 
 
 def deviations(N, seed, ridge=0.0):
@@ -147,7 +167,10 @@ def test_sums_of_absolute_values(N, seed, ridge):
     value, gradient, w = deviations(N, seed, ridge)
     assert verdict(value, w, gradient=gradient) is Verdict.PASS
     for factor in (0.0, 1.001):
-        assert verdict(value, w, gradient=lambda w, factor=factor: gradient(w, factor)) is Verdict.FAIL
+        assert (
+            verdict(value, w, gradient=lambda w, factor=factor: gradient(w, factor))
+            is Verdict.FAIL
+        )
 
 
 def test_dicts_are_matched_by_key():
@@ -155,15 +178,27 @@ def test_dicts_are_matched_by_key():
 
     def f(p, swap=False):
         J = {"W2": p["W2"], "W1": 2 * p["W1"]}
-        return p["W1"] @ p["W1"] + p["W2"] @ p["W2"] / 2, {"W1": J["W2"], "W2": J["W1"]} if swap else J
+        return p["W1"] @ p["W1"] + p["W2"] @ p["W2"] / 2, (
+            {
+                "W1": J["W2"],
+                "W2": J["W1"],
+            }
+            if swap
+            else J
+        )
 
     assert verdict(f, W) is Verdict.PASS
     assert verdict(f, W, args=(True,)) is Verdict.FAIL
-    with pytest.raises(ValueError, match="lacks 'W2' and has extra 'W3': return a dict with the keys of theta"):
+    with pytest.raises(
+        ValueError,
+        match="lacks 'W2' and has extra 'W3': return a dict with the keys of theta",
+    ):
         check_gradients(lambda p: (1.0, {"W1": p["W1"], "W3": p["W2"]}), W)
 
 
-@pytest.mark.parametrize(("convert", "penalty"), [(np.float32, 0.0), (float, 0.0), (float, 1.0)])
+@pytest.mark.parametrize(
+    ("convert", "penalty"), [(np.float32, 0.0), (float, 0.0), (float, 1.0)]
+)
 def test_float32_inside(convert, penalty):
     """The float64 penalty changes over short distances, but the float32 loss does not."""
     A = rng.normal(size=(50, 4)).astype("f4")
@@ -218,10 +253,17 @@ def test_printing_a_report_does_not_call_the_function():
 
 
 def test_coincidences_are_not_diagnosed():
-    slightly = check_gradients(lambda w: (w @ w, 2 * w * (1 + 1e-6)), np.array([1.0, 2.0, 3.0]))
+    slightly = check_gradients(
+        lambda w: (w @ w, 2 * w * (1 + 1e-6)), np.array([1.0, 2.0, 3.0])
+    )
     assert slightly.diagnoses == ("the gradient is 1 + 1e-06 times the expected one",)
     several = np.array([1.001, 1 + 1e-6, 1 + 1e-6])
-    assert check_gradients(lambda w: (w @ w, 2 * w * several), np.array([1.0, 2.0, 3.0])).diagnoses == ()
+    assert (
+        check_gradients(
+            lambda w: (w @ w, 2 * w * several), np.array([1.0, 2.0, 3.0])
+        ).diagnoses
+        == ()
+    )
     network = Network(3, [Dense(2)], SoftmaxCrossEntropy())
     theta = network.init(1)
 
@@ -278,7 +320,10 @@ def test_allowed_errors():
     assert "rtol=0.001, atol=0" in report.text()
     assert verdict(off, w, atol=1e-3) is Verdict.PASS
     assert verdict(off, w, rtol=1e-5) is Verdict.FAIL
-    in_part = lambda p: (p["a"] @ p["a"] + 0 * p["b"].sum(), {"a": 2 * p["a"], "b": 0 * p["b"]})  # noqa: E731
+    in_part = lambda p: (  # noqa: E731
+        p["a"] @ p["a"] + 0 * p["b"].sum(),
+        {"a": 2 * p["a"], "b": 0 * p["b"]},
+    )
     assert verdict(in_part, {"a": w, "b": w}, atol=1e-2) is Verdict.PASS
     for name, value in (("rtol", -1.0), ("atol", np.nan), ("rtol", "small")):
         tolerance: dict[str, Any] = {name: value}
@@ -288,7 +333,10 @@ def test_allowed_errors():
 
 def many(P):
     A = np.random.default_rng(1).normal(size=P)
-    return lambda w: np.sum(np.tanh(w) ** 2 + A * w), lambda w: 2 * np.tanh(w) * (1 - np.tanh(w) ** 2) + A
+    return (
+        lambda w: np.sum(np.tanh(w) ** 2 + A * w),
+        lambda w: 2 * np.tanh(w) * (1 - np.tanh(w) ** 2) + A,
+    )
 
 
 def test_the_number_of_calls_is_proportional_to_few_parameters():
@@ -351,24 +399,43 @@ def test_keys_with_the_same_name():
     W = np.array([1.0, 2.0, 3.0])
     alike = {1: W, "1": W, "a": {"b": W[:1]}, "a.b": W}
     squares = lambda t: sum(np.sum(v**2) for v in (t[1], t["1"], t["a"]["b"], t["a.b"]))  # noqa: E731
-    for wrong in ((1.0, 1.0, 1.0, 1.0), (1.5, 1.0, 1.0, 1.0), (1.0, 1.5, 1.0, 1.0), (1.0, 1.0, 1.0, 1.5)):
-        J = {1: 2 * wrong[0] * W, "1": 2 * wrong[1] * W, "a": {"b": 2 * W[:1]}, "a.b": 2 * wrong[3] * W}
+    for wrong in (
+        (1.0, 1.0, 1.0, 1.0),
+        (1.5, 1.0, 1.0, 1.0),
+        (1.0, 1.5, 1.0, 1.0),
+        (1.0, 1.0, 1.0, 1.5),
+    ):
+        J = {
+            1: 2 * wrong[0] * W,
+            "1": 2 * wrong[1] * W,
+            "a": {"b": 2 * W[:1]},
+            "a.b": 2 * wrong[3] * W,
+        }
         report = check_gradients(squares, alike, gradient=J)
         assert len({row.name for row in report.rows}) == 4
-        assert [row.verdict for row in report.rows] == ["FAIL" if w > 1 else "PASS" for w in wrong]
+        assert [row.verdict for row in report.rows] == [
+            "FAIL" if w > 1 else "PASS" for w in wrong
+        ]
 
 
 def test_float32_gradients_of_float64_values():
     w = np.random.default_rng(1).normal(size=50)
-    assert verdict(lambda w: (np.sum(w**2), (2 * w).astype(np.float32)), w) is Verdict.PASS
-    assert verdict(lambda w: (np.sum(w**2), (2.001 * w).astype(np.float32)), w) is Verdict.FAIL
+    assert (
+        verdict(lambda w: (np.sum(w**2), (2 * w).astype(np.float32)), w) is Verdict.PASS
+    )
+    assert (
+        verdict(lambda w: (np.sum(w**2), (2.001 * w).astype(np.float32)), w)
+        is Verdict.FAIL
+    )
     network = Network(3, [Dense(4), Tanh(), Dense(2)], SoftmaxCrossEntropy())
     theta = network.init(seed=5)
     assert verdict(network, theta.astype(np.longdouble), X, classes) is Verdict.PASS
     for factor, expected in ((1, Verdict.PASS), (1.001, Verdict.FAIL)):
 
         def rounded(theta, factor=factor):
-            return (factor * network.loss_and_gradient(theta, X, classes)[1]).astype(np.float32)
+            return (factor * network.loss_and_gradient(theta, X, classes)[1]).astype(
+                np.float32
+            )
 
         for given in (rounded, rounded(theta)):
             assert verdict(network, theta, X, classes, gradient=given) is expected
@@ -446,17 +513,27 @@ def roots(w):
 @pytest.mark.parametrize("method", ["auto", "directions"])
 def test_a_derivative_that_has_not_converged_is_inconclusive(method):
     w = np.array([0.7, 0.3, 0.9])
-    report = check_gradients(roots, w, gradient=lambda w: 0.5 / np.sqrt(w), method=method)
+    report = check_gradients(
+        roots, w, gradient=lambda w: 0.5 / np.sqrt(w), method=method
+    )
     assert report.verdict is Verdict.INCONCLUSIVE
-    assert report.rows[0].note == "finite differences do not confirm the error that the complex step found"
-    assert verdict(roots, w, gradient=lambda w: 0.51 / np.sqrt(w), method=method) is Verdict.FAIL
+    assert (
+        report.rows[0].note
+        == "finite differences do not confirm the error that the complex step found"
+    )
+    assert (
+        verdict(roots, w, gradient=lambda w: 0.51 / np.sqrt(w), method=method)
+        is Verdict.FAIL
+    )
 
 
 @pytest.mark.parametrize("delta", sampled([0.2, 0.15, 0.25], 3))
 def test_kinks_of_the_second_point_do_not_matter(delta):
     def huber(w):
         a = np.abs(w - 1)
-        return 1 + np.sum(np.where(a < delta, a * a / 2, delta * (a - delta / 2))), np.clip(w - 1, -delta, delta)
+        return 1 + np.sum(
+            np.where(a < delta, a * a / 2, delta * (a - delta / 2))
+        ), np.clip(w - 1, -delta, delta)
 
     assert verdict(huber, np.ones(60)) is Verdict.PASS
 
@@ -487,11 +564,17 @@ def test_callable_objects_with_a_network_are_functions():
 def test_modules_are_not_modified(seed):
     torch = pytest.importorskip("torch")
     torch.manual_seed(seed)
-    module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 2)).double()
+    module = torch.nn.Sequential(
+        torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 2)
+    ).double()
     mean = module[1].running_mean.clone()
     f = torch_function(module)
-    # The derivatives of the first bias are 0. With seeds 16 and 17, one of 60 rounding errors is 8 times its deviation.
-    assert verdict(f, dict(module.named_parameters()), args=(torch.randn(10, 3),)) is Verdict.PASS
+    # The derivatives of the first bias are 0. With seeds 16 and 17, one of 60 rounding
+    # errors is 8 times its deviation.
+    assert (
+        verdict(f, dict(module.named_parameters()), args=(torch.randn(10, 3),))
+        is Verdict.PASS
+    )
     assert (module[1].running_mean == mean).all()
     assert int(module[1].num_batches_tracked) == 0
 

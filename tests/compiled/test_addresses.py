@@ -16,7 +16,9 @@ def addresses_without_arrays(text):
         array = None
         if isinstance(node, ast.Attribute) and node.attr == "ctypes":
             array = node.value
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "address_of_array":
+        elif (
+            isinstance(node, ast.Call) and ast.unparse(node.func) == "address_of_array"
+        ):
             array = node.args[0]
         elif isinstance(node, ast.GeneratorExp) and "ctypes" in ast.unparse(node.elt):
             array = node
@@ -30,7 +32,13 @@ def addresses_without_arrays(text):
         ("f(np.array([1]).ctypes.data)", [1]),
         ("f(address_of_array(np.zeros(3)))", [1]),
         ("x = 1\nf(*(a.ctypes.data for a in (np.zeros(3), b)))", [2]),
-        ("a = np.zeros(3)\nf(a.ctypes.data, address_of_array(a), rows[2].ctypes.data)", []),
+        (
+            (
+                "a = np.zeros(3)\nf(a.ctypes.data, address_of_array(a),"
+                " rows[2].ctypes.data)"
+            ),
+            [],
+        ),
     ],
 )
 def test_lines_with_temporary_arrays(text, lines):

@@ -21,7 +21,9 @@ from vecprop.compiled.jit import cache
 FOLDER = cache.folder.__wrapped__
 OTHER = 65534
 RECIPE = Path(__file__).parents[2] / "docs" / "how-to" / "containers.md"
-of_users = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows has other rights")
+of_users = pytest.mark.skipif(
+    not hasattr(os, "geteuid"), reason="Windows has other rights"
+)
 
 FIT = """
 import numpy as np, vecprop as vp
@@ -60,8 +62,13 @@ vp.MLPRegressor(hidden_layer_sizes=(520, 520), max_iter=2, batch_size=30).fit(X,
 
 
 def run(code, *arguments, **environment):
-    command, variables = [sys.executable, "-c", code, *arguments], {**os.environ, **environment}
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
+    command, variables = (
+        [sys.executable, "-c", code, *arguments],
+        {**os.environ, **environment},
+    )
+    done = subprocess.run(
+        command, env=variables, capture_output=True, text=True, check=True
+    )
     return done.stdout, done.stderr
 
 
@@ -70,7 +77,8 @@ def test_kernels_are_compiled_once_and_logged_once(tmp_path):
     first, said = run(FIT, VECPROP_CACHE_DIR=str(tmp_path))
     assert said.count("compiling for this processor, once") == 1
     kept = set(tmp_path.rglob("*.kernel"))
-    # The trial, an activation and a layer both ways, a product, a loss, a step, and the loops over rows and epochs.
+    # The trial, an activation and a layer both ways, a product, a loss, a step, and the
+    # loops over rows and epochs.
     assert len(kept) == 12
     second, said = run(FIT, VECPROP_CACHE_DIR=str(tmp_path))
     assert said == ""
@@ -81,13 +89,17 @@ def test_kernels_are_compiled_once_and_logged_once(tmp_path):
 @pytest.mark.long
 def test_types_compiled_in_different_processes_are_not_confused(tmp_path):
     for types in (["float32"], ["float64"], ["float32", "float64"]):
-        shown, _ = run(DENSE, *types, VECPROP_CACHE_DIR=str(tmp_path), PYTHONHASHSEED="0")  # names depend on it
+        # names depend on it
+        shown, _ = run(
+            DENSE, *types, VECPROP_CACHE_DIR=str(tmp_path), PYTHONHASHSEED="0"
+        )
         assert shown.splitlines() == ["[6.0, 9.0]"] * len(types)
 
 
 @pytest.mark.parametrize("function", [multiply_of, dots_of, transpose_of])
 def test_the_type_is_part_of_the_name(function):
-    # Numba numbers functions separately in each process, so that only names distinguish them on disk.
+    # Numba numbers functions separately in each process, so that only names distinguish
+    # them on disk.
     assert function(np.float32).__qualname__ != function(np.float64).__qualname__
 
 
@@ -127,7 +139,8 @@ def test_a_read_only_folder_is_used(monkeypatch, tmp_path):
     kept = cache.folder.__wrapped__()
     monkeypatch.setattr(cache, "folder", lambda: kept)
     cache.keep("a", b"code")
-    monkeypatch.setattr(cache.tempfile, "TemporaryFile", refuse)  # root may write anywhere
+    # root may write anywhere
+    monkeypatch.setattr(cache.tempfile, "TemporaryFile", refuse)
     monkeypatch.setattr(cache.os, "open", refuse)
     assert FOLDER() == kept
     assert cache.kept("a") == b"code"
@@ -138,8 +151,15 @@ def test_a_read_only_folder_is_used(monkeypatch, tmp_path):
 def test_a_user_without_a_home(monkeypatch):
     for name in ("VECPROP_CACHE_DIR", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(platformdirs, "user_cache_path", lambda *of, **options: Path("~/.cache/vecprop"))
-    with pytest.warns(UserWarning, match="stored in a home folder, so each process compiles them: set VECPROP_CACHE"):
+    monkeypatch.setattr(
+        platformdirs, "user_cache_path", lambda *of, **options: Path("~/.cache/vecprop")
+    )
+    with pytest.warns(
+        UserWarning,
+        match=(
+            "stored in a home folder, so each process compiles them: set VECPROP_CACHE"
+        ),
+    ):
         assert FOLDER() is None
 
 
@@ -154,7 +174,9 @@ def test_a_relative_folder_is_made_absolute(monkeypatch):
 def chosen(monkeypatch, tmp_path):
     """A folder set by the environment, next to the user's folder `own`."""
     monkeypatch.setenv("VECPROP_CACHE_DIR", str(tmp_path / "chosen"))
-    monkeypatch.setattr(platformdirs, "user_cache_path", lambda *of, **options: tmp_path / "own")
+    monkeypatch.setattr(
+        platformdirs, "user_cache_path", lambda *of, **options: tmp_path / "own"
+    )
     monkeypatch.setattr(cache, "_said", [])
     kept = FOLDER()
     monkeypatch.setattr(cache, "folder", lambda: kept)
@@ -173,7 +195,10 @@ def give_away(path, monkeypatch):
 @pytest.mark.parametrize("mode", [0o777, 0o775, 0o757, 0o1777])
 def test_a_folder_that_others_can_write_to_is_not_used(chosen, mode):
     chosen.chmod(mode)
-    said = rf"{re.escape(str(chosen))} \(other users can write to it\), so .*own is used instead: set VECPROP_CACHE_DIR"
+    said = (
+        rf"{re.escape(str(chosen))} \(other users can write to it\), so .*own is used"
+        r" instead: set VECPROP_CACHE_DIR"
+    )
     with pytest.warns(UserWarning, match=said):
         assert FOLDER() == chosen.parent / "own"
 
@@ -182,24 +207,41 @@ def test_a_folder_that_others_can_write_to_is_not_used(chosen, mode):
 def test_a_folder_that_belongs_to_another_user_is_not_used(chosen, monkeypatch):
     give_away(chosen, monkeypatch)
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda *of, **options: chosen)
-    with pytest.warns(UserWarning, match=r"it belongs to the user with ID \d+\), so each process compiles them: set "):
+    with pytest.warns(
+        UserWarning,
+        match=(
+            r"it belongs to the user with ID \d+\), so each process compiles them: set "
+        ),
+    ):
         assert FOLDER() is None
 
 
 @of_users
-@pytest.mark.parametrize("change", [give_away, lambda file, monkeypatch: file.chmod(0o664)])
-def test_a_file_that_another_user_may_have_written_is_not_read(chosen, monkeypatch, change):
+@pytest.mark.parametrize(
+    "change", [give_away, lambda file, monkeypatch: file.chmod(0o664)]
+)
+def test_a_file_that_another_user_may_have_written_is_not_read(
+    chosen, monkeypatch, change
+):
     for name in "ab":
         cache.keep(name, b"code")
         change(chosen / f"{name}.kernel", monkeypatch)
-    with pytest.warns(UserWarning, match=r"a\.kernel is ignored and compiled again, since (it belongs|other users)"):
+    with pytest.warns(
+        UserWarning,
+        match=(
+            r"a\.kernel is ignored and compiled again, since (it belongs|other users)"
+        ),
+    ):
         assert cache.kept("a") is None
     assert cache.kept("b") is None  # without a second warning
     cache.keep("b", b"code")
     assert os.geteuid() or cache.kept("b") == b"code"
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root writes files of root")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0,
+    reason="only root writes files of root",
+)
 def test_files_of_root_are_read_by_others(chosen, monkeypatch):
     cache.keep("a", b"code")
     monkeypatch.setattr(cache.os, "geteuid", lambda: OTHER)
@@ -214,8 +256,12 @@ def test_a_renamed_file_is_not_read(chosen):
 
 
 @of_users
-@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o644), (0o077, 0o600)])
-def test_modes_follow_the_umask_without_write_permission_for_others(monkeypatch, tmp_path, umask, mode):
+@pytest.mark.parametrize(
+    ("umask", "mode"), [(0o022, 0o644), (0o002, 0o644), (0o077, 0o600)]
+)
+def test_modes_follow_the_umask_without_write_permission_for_others(
+    monkeypatch, tmp_path, umask, mode
+):
     monkeypatch.setenv("VECPROP_CACHE_DIR", str(tmp_path / "kept"))
     before = os.umask(umask)
     try:
@@ -230,17 +276,28 @@ def test_modes_follow_the_umask_without_write_permission_for_others(monkeypatch,
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0,
+    reason="only root can become another user",
+)
 def test_another_user_loads_kernels_compiled_by_root():
     """As in `docs/how-to/containers.md`; root loads all modules, because others may not enter its home."""
-    assert re.search("ENV VECPROP_CACHE_DIR=.*RUN vecprop warmup.*USER app", RECIPE.read_text("utf-8"), re.DOTALL)
+    assert re.search(
+        "ENV VECPROP_CACHE_DIR=.*RUN vecprop warmup.*USER app",
+        RECIPE.read_text("utf-8"),
+        re.DOTALL,
+    )
     with tempfile.TemporaryDirectory() as parent:
         os.chmod(parent, 0o755)
-        place, by_root = os.path.join(parent, "vecprop"), FIT.replace('"compiled"', '"reference"')
+        place, by_root = (
+            os.path.join(parent, "vecprop"),
+            FIT.replace('"compiled"', '"reference"'),
+        )
         assert "compiling" in run(FIT, VECPROP_CACHE_DIR=place)[1]
         kept = sorted(os.listdir(place))
         as_other = (
-            f"{by_root}\nimport os, vecprop.compiled, platformdirs\nos.setgroups([]), os.setgid(1234), os.setuid(1234)"
+            f"{by_root}\nimport os, vecprop.compiled, platformdirs\nos.setgroups([]),"
+            " os.setgid(1234), os.setuid(1234)"
         )
         shown, said = run(f"{as_other}\n{FIT}", VECPROP_CACHE_DIR=place)
         assert len(shown.splitlines()) == 2
@@ -274,7 +331,9 @@ def test_the_names_of_all_kernels():
     assert len(names) == len(set(names))
     with_formulas = (*catalog.ACTIVATIONS, *catalog.LOSSES, *catalog.OPTIMIZERS)
     parts = [part.cls.__name__ for part in with_formulas if part.kernel]
-    assert {f"{kind} {part}" for kind in ("float32", "float64") for part in parts} < set(names)
+    assert {
+        f"{kind} {part}" for kind in ("float32", "float64") for part in parts
+    } < set(names)
 
 
 @pytest.mark.long

@@ -1,6 +1,7 @@
 """If a name of Numba or LLVM that kernels need is missing, the reference engine is used, with one warning.
 
-Each missing name is simulated in a fork of a process that has imported Numba but no kernels.
+Each missing name is simulated in a fork of a process that has imported Numba but no
+kernels.
 """
 
 import json
@@ -12,7 +13,9 @@ import pytest
 
 USES = {
     "Numba is absent": "sys.modules.update({'numba': None, 'llvmlite': None})",
-    "llvmlite is absent": "sys.modules['llvmlite.binding'] = sys.modules['llvmlite'] = None",
+    "llvmlite is absent": (
+        "sys.modules['llvmlite.binding'] = sys.modules['llvmlite'] = None"
+    ),
     "LLVM's library": "fail_to_load()",
     "it is switched off": "numba.config.DISABLE_JIT = 1",
     "config.CPU_NAME": "del numba.config.CPU_NAME",
@@ -25,20 +28,33 @@ USES = {
     "a codegen": "from numba.core.cpu import CPUContext as C; del C.codegen",
     "cfunc": "del numba.cfunc",
     "the signature of compiled functions": "del numba.core.ccallback.CFunc.__init__",
-    "native_name": "numba.core.ccallback.CFunc.native_name = property(lambda self: self.gone)",
-    "_get_compiled_object": "from numba.core.codegen import CodeLibrary as L; del L._get_compiled_object",
+    "native_name": (
+        "numba.core.ccallback.CFunc.native_name = property(lambda self: self.gone)"
+    ),
+    "_get_compiled_object": (
+        "from numba.core.codegen import CodeLibrary as L; del L._get_compiled_object"
+    ),
     "the option _nrt": "lose_option('_nrt')",
     "the option no_rewrites": "lose_option('no_rewrites')",
     "populate_array": "import numba.np.arrayobj as a; del a.populate_array",
-    "an argument of populate_array": "import numba.np.arrayobj as a; a.populate_array = lambda *given, new: None",
+    "an argument of populate_array": (
+        "import numba.np.arrayobj as a; a.populate_array = lambda *given, new: None"
+    ),
     "make_array": "import numba.np.arrayobj as a; del a.make_array",
-    "get_abi_sizeof": "from numba.core.base import BaseContext as C; del C.get_abi_sizeof",
-    "get_value_type": "from numba.core.cpu import CPUContext as C; C.get_value_type = property(lambda self: self.gone)",
+    "get_abi_sizeof": (
+        "from numba.core.base import BaseContext as C; del C.get_abi_sizeof"
+    ),
+    "get_value_type": (
+        "from numba.core.cpu import CPUContext as C; C.get_value_type = property(lambda"
+        " self: self.gone)"
+    ),
     "ExternalFunction": "del numba.types.ExternalFunction",
     "from_dtype": "del numba.from_dtype",
     "NumbaError": "del numba.NumbaError",
     "ir.Builder's atomics": "import llvmlite.ir as ir; del ir.IRBuilder.atomic_rmw",
-    "create_mcjit_compiler": "import llvmlite.binding as b; del b.create_mcjit_compiler",
+    "create_mcjit_compiler": (
+        "import llvmlite.binding as b; del b.create_mcjit_compiler"
+    ),
     "ObjectFileRef": "import llvmlite.binding as b; del b.ObjectFileRef",
     "add_symbol": "import llvmlite.binding as b; del b.add_symbol",
 }
@@ -107,10 +123,15 @@ for name, loss in json.loads(sys.argv[1]).items():
 
 def outcomes(losses, **environment):
     """Return the difference from the reference engine, predictions, warnings and errors, for each missing name."""
-    command, variables = [sys.executable, "-c", EACH, json.dumps(losses)], {**os.environ, **environment}
+    command, variables = (
+        [sys.executable, "-c", EACH, json.dumps(losses)],
+        {**os.environ, **environment},
+    )
     done = subprocess.run(command, env=variables, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
-    found = {name: outcome for name, *outcome in map(json.loads, done.stdout.splitlines())}
+    found = {
+        name: outcome for name, *outcome in map(json.loads, done.stdout.splitlines())
+    }
     assert found.keys() == losses.keys()
     return found
 
@@ -118,7 +139,9 @@ def outcomes(losses, **environment):
 @pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="each loss is simulated in a fork")
 def test_without_a_needed_name_the_reference_engine_is_used_with_one_warning(tmp_path):
-    for name, (difference, predicted, said, refusals) in outcomes(USES, VECPROP_CACHE_DIR=str(tmp_path)).items():
+    for name, (difference, predicted, said, refusals) in outcomes(
+        USES, VECPROP_CACHE_DIR=str(tmp_path)
+    ).items():
         assert difference == 0, name
         assert len(predicted) == 3
         assert len(said) == 1, (name, said)
@@ -126,7 +149,11 @@ def test_without_a_needed_name_the_reference_engine_is_used_with_one_warning(tmp
         assert start == "Computing on the reference engine, which is slower"
         assert "\n" not in reason
         assert ("install" in reason) != ("NUMBA_DISABLE_JIT" in reason), reason
-        assert refusals[0] == f'The compiled engine cannot train this network: {reason[:-1]}; use engine="auto".'
+        assert (
+            refusals[0]
+            == f"The compiled engine cannot train this network: {reason[:-1]}; use"
+            ' engine="auto".'
+        )
         assert reason[:-1] in refusals[1]
 
 
@@ -134,8 +161,14 @@ def test_without_a_needed_name_the_reference_engine_is_used_with_one_warning(tmp
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="each loss is simulated in a fork")
 def test_a_fit_whose_kernels_differ_from_that_of_the_trial(tmp_path):
     trial = "from vecprop.train.compiled import missing\nassert missing() is None"
-    subprocess.run([sys.executable, "-c", trial], env=os.environ | {"VECPROP_CACHE_DIR": str(tmp_path)}, check=True)
-    (difference, _, said, refusals) = outcomes({"cfunc": USES["cfunc"]}, VECPROP_CACHE_DIR=str(tmp_path))["cfunc"]
+    subprocess.run(
+        [sys.executable, "-c", trial],
+        env=os.environ | {"VECPROP_CACHE_DIR": str(tmp_path)},
+        check=True,
+    )
+    difference, _, said, refusals = outcomes(
+        {"cfunc": USES["cfunc"]}, VECPROP_CACHE_DIR=str(tmp_path)
+    )["cfunc"]
     assert difference == 0
     assert len(said) == 1
     assert all("install another release" in refusal for refusal in refusals)

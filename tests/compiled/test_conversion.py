@@ -20,8 +20,17 @@ from vecprop.core.summary import memory_of_a_fit
 from vecprop.optimize.settings import EngineName
 
 RNG = np.random.default_rng(0)
-NETWORKS = {"few features": (5, 8, 40), "many features": (30, 8, 40), "split by inputs": (300, 300, 40)}
-TYPES = [np.bool_, *(np.dtype(f"{kind}{size}").type for kind in "iu" for size in (1, 2, 4, 8)), np.float32, np.float64]
+NETWORKS = {
+    "few features": (5, 8, 40),
+    "many features": (30, 8, 40),
+    "split by inputs": (300, 300, 40),
+}
+TYPES = [
+    np.bool_,
+    *(np.dtype(f"{kind}{size}").type for kind in "iu" for size in (1, 2, 4, 8)),
+    np.float32,
+    np.float64,
+]
 FEW = [np.int64, np.float64]
 
 
@@ -38,15 +47,24 @@ def numbers(N, I, kind):
     if kind == np.bool_:
         return X > 0
     whole = np.dtype(kind).kind in "iu"
-    return (X % 1 * min(np.iinfo(kind).max, 2**40)).astype(kind) if whole else (X / 3).astype(kind)
+    return (
+        (X % 1 * min(np.iinfo(kind).max, 2**40)).astype(kind)
+        if whole
+        else (X / 3).astype(kind)
+    )
 
 
 def assert_trains_alike(name, F, kind, by_columns, engine: EngineName = "compiled"):
     I, width, batch_size = NETWORKS[name]
-    network = vp.Network(I, [vp.Dense(width), vp.ReLU(), vp.Dense(3)], vp.SoftmaxCrossEntropy())
+    network = vp.Network(
+        I, [vp.Dense(width), vp.ReLU(), vp.Dense(3)], vp.SoftmaxCrossEntropy()
+    )
     X, t = numbers(2 * batch_size + 9, I, kind), RNG.integers(0, 3, 2 * batch_size + 9)
     raw = np.asfortranarray(X) if by_columns else X
-    scaling, theta = Scaling(np.full(I, 0.1, F), np.full(I, 3 * max(float(abs(X).max()), 1), F)), network.init(0, F)
+    scaling, theta = (
+        Scaling(np.full(I, 0.1, F), np.full(I, 3 * max(float(abs(X).max()), 1), F)),
+        network.init(0, F),
+    )
     rows = RNG.permutation(len(X))
     settings = {"optimizer": vp.Adam(0.01), "epochs": 2, "seed": 3, "engine": engine}
     for size in (batch_size, None):
@@ -64,14 +82,18 @@ def assert_trains_alike(name, F, kind, by_columns, engine: EngineName = "compile
         for one, other in zip(copied, as_read, strict=True):
             np.testing.assert_array_equal(other.theta, one.theta)
             np.testing.assert_array_equal(other.history.loss, one.history.loss)
-            np.testing.assert_array_equal(other.history.validation_loss, one.history.validation_loss)
+            np.testing.assert_array_equal(
+                other.history.validation_loss, one.history.validation_loss
+            )
 
 
 @pytest.mark.parametrize("by_columns", [False, True])
 @pytest.mark.parametrize(
     ("F", "kind"),
     [
-        pytest.param(F, kind, marks=[] if F is np.float32 and kind in FEW else pytest.mark.long)
+        pytest.param(
+            F, kind, marks=[] if F is np.float32 and kind in FEW else pytest.mark.long
+        )
         for F in (np.float32, np.float64)
         for kind in TYPES
     ],
@@ -80,27 +102,42 @@ def test_each_dtype(F, kind, by_columns):
     assert_trains_alike("many features", F, kind, by_columns)
 
 
-@pytest.mark.parametrize("name", ["few features", pytest.param("split by inputs", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "name", ["few features", pytest.param("split by inputs", marks=pytest.mark.long)]
+)
 def test_each_way_to_fill_a_tile(name):
     assert_trains_alike(name, np.float32, np.float64, by_columns=False)
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_a_part_of_an_array(order):
-    network = vp.Network(9, [vp.Dense(4), vp.ReLU(), vp.Dense(3)], vp.SoftmaxCrossEntropy())
-    of, t, theta = np.asarray(RNG.normal(size=(200, 20)), order=order), RNG.integers(0, 3, 90), network.init(0)
+    network = vp.Network(
+        9, [vp.Dense(4), vp.ReLU(), vp.Dense(3)], vp.SoftmaxCrossEntropy()
+    )
+    of, t, theta = (
+        np.asarray(RNG.normal(size=(200, 20)), order=order),
+        RNG.integers(0, 3, 90),
+        network.init(0),
+    )
     part = of[10:190:2, 3:21:2]
-    alike = [vp.train(network, theta, X, t, optimizer=vp.Adam(), epochs=2, batch_size=9) for X in (part, part.copy())]
+    alike = [
+        vp.train(network, theta, X, t, optimizer=vp.Adam(), epochs=2, batch_size=9)
+        for X in (part, part.copy())
+    ]
     np.testing.assert_array_equal(alike[0].theta, alike[1].theta)
     backwards = part[::-1]  # is copied
     np.testing.assert_array_equal(
         vp.train(network, theta, backwards, t, optimizer=vp.Adam(), epochs=1).theta,
-        vp.train(network, theta, backwards.copy(), t, optimizer=vp.Adam(), epochs=1).theta,
+        vp.train(
+            network, theta, backwards.copy(), t, optimizer=vp.Adam(), epochs=1
+        ).theta,
     )
 
 
 def test_the_reference_engine_converts_dtypes():
-    assert_trains_alike("few features", np.float32, np.int64, by_columns=False, engine="reference")
+    assert_trains_alike(
+        "few features", np.float32, np.int64, by_columns=False, engine="reference"
+    )
 
 
 @pytest.mark.parametrize("wrong", [np.nan, 1e300])
@@ -109,55 +146,95 @@ def test_values_that_overflow_in_the_dtype_of_theta_are_named(wrong):
     X, t = RNG.normal(size=(100, 3)), RNG.integers(0, 2, 100)
     X[77, 1] = wrong
     member = vp.Member(network, network.init(0, np.float32), vp.Adam(), epochs=1)
-    with pytest.raises(ValueError, match=r"X is not finite: row 77, column 1 is (nan|inf); fill or drop it"):
+    with pytest.raises(
+        ValueError,
+        match=r"X is not finite: row 77, column 1 is (nan|inf); fill or drop it",
+    ):
         vp.train(network, member.theta, X, t, optimizer=vp.Adam(), epochs=1)
-    with pytest.raises(ValueError, match="In member 0: X is not finite: row 77, column 1"):
+    with pytest.raises(
+        ValueError, match="In member 0: X is not finite: row 77, column 1"
+    ):
         vp.train_population([member], X, t)
 
 
 def test_the_error_of_a_wrong_shape_is_the_usual_one():
     network = vp.Network(3, [vp.Dense(2)], vp.SoftmaxCrossEntropy())
-    with pytest.raises(ValueError, match=r"X has shape \(5, 4\), but layer 0 \(Dense\) takes \(\*M, N, 3\)"):
-        vp.train(network, network.init(0, np.float32), np.zeros((5, 4)), np.zeros(5, int), optimizer=vp.Adam())
+    with pytest.raises(
+        ValueError,
+        match=r"X has shape \(5, 4\), but layer 0 \(Dense\) takes \(\*M, N, 3\)",
+    ):
+        vp.train(
+            network,
+            network.init(0, np.float32),
+            np.zeros((5, 4)),
+            np.zeros(5, int),
+            optimizer=vp.Adam(),
+        )
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("kind", [np.int64, np.float64])
 def test_predictions_in_chunks_are_bit_identical(kind, monkeypatch):
     I, X = 30, numbers(1100, 30, kind)
-    network = vp.Network(I, [vp.Dense(8), vp.ReLU(), vp.Dense(3)], vp.SoftmaxCrossEntropy())
+    network = vp.Network(
+        I, [vp.Dense(8), vp.ReLU(), vp.Dense(3)], vp.SoftmaxCrossEntropy()
+    )
     theta, rows = network.init(0, np.float32), X.astype(np.float32)
-    model = vp.MLPClassifier((8,), max_iter=1, random_state=0).fit(rows[:50], RNG.integers(0, 2, 50))
+    model = vp.MLPClassifier((8,), max_iter=1, random_state=0).fit(
+        rows[:50], RNG.integers(0, 2, 50)
+    )
     compiled = vp.compile(network)
     expected = [compiled.predict(theta, rows), model.predict_proba(rows)]
     monkeypatch.setattr(selection, "PART", 1)  # parts of as few rows as may be
     for raw in (X, np.asfortranarray(X)):
-        for whole, by_parts in zip(expected, [compiled.predict(theta, raw), model.predict_proba(raw)], strict=True):
+        for whole, by_parts in zip(
+            expected,
+            [compiled.predict(theta, raw), model.predict_proba(raw)],
+            strict=True,
+        ):
             np.testing.assert_array_equal(by_parts, whole)
     if kind == np.float64:
         X[1000, 2] = np.nan
-        with pytest.raises(ValueError, match="X is not finite: row 1000, column 2 is nan"):
+        with pytest.raises(
+            ValueError, match="X is not finite: row 1000, column 2 is nan"
+        ):
             compiled.predict(theta, X)
 
 
 ESTIMATORS = {
     "classifier": vp.MLPClassifier((8,), max_iter=2, random_state=0),
-    "early stopping": vp.MLPClassifier((8,), max_iter=3, early_stopping=True, scoring="accuracy", random_state=0),
-    "L-BFGS": vp.MLPRegressor(hidden_layer_sizes=(8,), max_iter=2, solver="lbfgs", random_state=0),
-    "regressor": vp.MLPRegressor(hidden_layer_sizes=(8,), max_iter=2, n_restarts=2, random_state=0),
+    "early stopping": vp.MLPClassifier(
+        (8,), max_iter=3, early_stopping=True, scoring="accuracy", random_state=0
+    ),
+    "L-BFGS": vp.MLPRegressor(
+        hidden_layer_sizes=(8,), max_iter=2, solver="lbfgs", random_state=0
+    ),
+    "regressor": vp.MLPRegressor(
+        hidden_layer_sizes=(8,), max_iter=2, n_restarts=2, random_state=0
+    ),
     "ensemble": vp.MLPEnsembleClassifier(
-        vp.MLPClassifier((8,), max_iter=2), n_estimators=3, oob_score=True, max_samples=0.5, random_state=0
+        vp.MLPClassifier((8,), max_iter=2),
+        n_estimators=3,
+        oob_score=True,
+        max_samples=0.5,
+        random_state=0,
     ),
     "search": vp.MLPSearchCV(
-        make_pipeline(StandardScaler(), vp.MLPClassifier((8,), max_iter=2, random_state=0)),
+        make_pipeline(
+            StandardScaler(), vp.MLPClassifier((8,), max_iter=2, random_state=0)
+        ),
         {"mlpclassifier__alpha": [0.0, 0.1]},
         cv=3,
     ),
 }
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:18 of 90 rows have no")
-@pytest.mark.parametrize(("name", "kind"), sampled(product(ESTIMATORS, [np.bool_, np.int64, np.float64])))
+@pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:18 of 90 rows have no"
+)
+@pytest.mark.parametrize(
+    ("name", "kind"), sampled(product(ESTIMATORS, [np.bool_, np.int64, np.float64]))
+)
 def test_estimators_convert_dtypes_bit_identically(name, kind, monkeypatch):
     monkeypatch.setattr("vecprop.estimators.many.folds.LARGE", 0)
     monkeypatch.setattr("vecprop.estimators.many.evaluation.LARGE", 0)
@@ -168,7 +245,9 @@ def test_estimators_convert_dtypes_bit_identically(name, kind, monkeypatch):
     else:
         copied = X.astype(float)
     copies: Any = [clone(ESTIMATORS[name]) for _ in range(2)]
-    raw, floats = (model.fit(of, y) for model, of in zip(copies, (X, copied), strict=True))
+    raw, floats = (
+        model.fit(of, y) for model, of in zip(copies, (X, copied), strict=True)
+    )
     for of in (X, copied):
         np.testing.assert_array_equal(raw.predict(of), floats.predict(copied))
     last = getattr(raw, "best_estimator_", raw)
@@ -177,16 +256,25 @@ def test_estimators_convert_dtypes_bit_identically(name, kind, monkeypatch):
         assert last.theta_.dtype == np.float64
         assert last.diagnose(X, y) == last.diagnose(copied, y)
     if name == "search":
-        np.testing.assert_array_equal(raw.cv_results_["mean_test_score"], floats.cv_results_["mean_test_score"])
+        np.testing.assert_array_equal(
+            raw.cv_results_["mean_test_score"], floats.cv_results_["mean_test_score"]
+        )
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_integers_pass_the_checks_of_scikit_learn():
-    model = vp.MLPClassifier((4,), max_iter=2, random_state=0).fit(numbers(50, 4, np.int64) % 9, np.arange(50) % 2)
+    model = vp.MLPClassifier((4,), max_iter=2, random_state=0).fit(
+        numbers(50, 4, np.int64) % 9, np.arange(50) % 2
+    )
     X = numbers(50, 5, np.int64)
-    with pytest.raises(ValueError, match="X has 5 features, but MLPClassifier is expecting 4 features as input"):
+    with pytest.raises(
+        ValueError,
+        match="X has 5 features, but MLPClassifier is expecting 4 features as input",
+    ):
         model.predict(X)
-    with pytest.raises(ValueError, match="Found input variables with inconsistent numbers of samples"):
+    with pytest.raises(
+        ValueError, match="Found input variables with inconsistent numbers of samples"
+    ):
         model.fit(X, np.arange(49))
     with pytest.raises(ValueError, match="Found array with dim 3"):
         model.fit(X[None], [0])
@@ -231,7 +319,11 @@ ON_A_DISK = """
 
 def told(rows, batch_size):
     """Return the memory in bytes that a summary estimates for a fit in float32."""
-    network = vp.Network(32, [vp.Dense(64), vp.ReLU(), vp.Dense(64), vp.ReLU(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
+    network = vp.Network(
+        32,
+        [vp.Dense(64), vp.ReLU(), vp.Dense(64), vp.ReLU(), vp.Dense(2)],
+        vp.SoftmaxCrossEntropy(),
+    )
     words = network.summary(rows, batch_size).splitlines()[-1].split()
     return float(words[words.index("takes") + 1]) * 1e6
 
@@ -249,12 +341,15 @@ def told(rows, batch_size):
         ("predict", "float32", False, 0),
         ("proba", "float64", False, 0),
         ("fit", "int64", False, 0),
-        ("stopped", "bool_", True, 80),  # the numbers of rows, which are drawn, where X in float64 takes 256
+        # the numbers of rows, which are drawn, where X in float64 takes 256
+        ("stopped", "bool_", True, 80),
         ("search", "float64", True, 32),
     ],
 )
 def test_a_memory_map_is_not_copied(call, kind, by_columns, of_a_row):
-    peak = peak_of("call(X, t)", ON_A_DISK.format(call=call, kind=kind, by_columns=by_columns))
+    peak = peak_of(
+        "call(X, t)", ON_A_DISK.format(call=call, kind=kind, by_columns=by_columns)
+    )
     assert peak < told(1_000_000, 256) + 10 * MEGABYTE + 1_000_000 * of_a_row
 
 
@@ -270,15 +365,28 @@ def test_a_memory_map_is_not_copied(call, kind, by_columns, of_a_row):
         (2_000, 2000, [2000], 500, np.float32),
     ],
 )
-def test_a_summary_estimates_the_memory_of_a_fit(rows, inputs, widths, batch_size, F, monkeypatch):
+def test_a_summary_estimates_the_memory_of_a_fit(
+    rows, inputs, widths, batch_size, F, monkeypatch
+):
     monkeypatch.undo()
-    layers = [layer for width in widths for layer in (vp.Dense(width), vp.ReLU(), vp.Dropout(0.1))]
+    layers = [
+        layer
+        for width in widths
+        for layer in (vp.Dense(width), vp.ReLU(), vp.Dropout(0.1))
+    ]
     network = vp.Network(inputs, [*layers, vp.Dense(3)], vp.SoftmaxCrossEntropy())
     X, t = RNG.normal(size=(rows, inputs)).astype(F), np.arange(rows) % 3
     settings = {"optimizer": vp.Adam(), "epochs": 1, "batch_size": batch_size}
 
     def fit():
-        vp.train(network, network.init(0, F), X, t, early_stopping=vp.EarlyStopping("loss", patience=5), **settings)
+        vp.train(
+            network,
+            network.init(0, F),
+            X,
+            t,
+            early_stopping=vp.EarlyStopping("loss", patience=5),
+            **settings,
+        )
 
     fit()
     fit_record.KeptMemory.spare.clear()
@@ -286,4 +394,8 @@ def test_a_summary_estimates_the_memory_of_a_fit(rows, inputs, widths, batch_siz
     fit()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert 0.4 < peak / memory_of_a_fit(network, rows, batch_size, np.dtype(F).itemsize) < 1.05
+    assert (
+        0.4
+        < peak / memory_of_a_fit(network, rows, batch_size, np.dtype(F).itemsize)
+        < 1.05
+    )

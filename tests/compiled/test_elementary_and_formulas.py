@@ -31,11 +31,19 @@ TYPES = [np.float32, np.float64]
 TYPES_OF_PARTS = sampled([np.float64, np.float32])
 RANGES = {
     "exp": np.linspace(-80, 80, 5001),
-    "expm1": np.concatenate([np.linspace(-80, 80, 5001), np.linspace(-1e-3, 1e-3, 1001)]),
+    "expm1": np.concatenate(
+        [np.linspace(-80, 80, 5001), np.linspace(-1e-3, 1e-3, 1001)]
+    ),
     "log": np.exp(np.linspace(-80, 80, 5001)),
-    "log1p": np.concatenate([np.linspace(0, 1, 5001), np.exp(np.linspace(-60, 60, 1001))]),
-    "tanh": np.concatenate([np.linspace(-20, 20, 5001), np.linspace(-1e-3, 1e-3, 1001)]),
-    "logistic": np.concatenate([np.linspace(-80, 80, 5001), np.linspace(-1e-3, 1e-3, 1001)]),
+    "log1p": np.concatenate(
+        [np.linspace(0, 1, 5001), np.exp(np.linspace(-60, 60, 1001))]
+    ),
+    "tanh": np.concatenate(
+        [np.linspace(-20, 20, 5001), np.linspace(-1e-3, 1e-3, 1001)]
+    ),
+    "logistic": np.concatenate(
+        [np.linspace(-80, 80, 5001), np.linspace(-1e-3, 1e-3, 1001)]
+    ),
 }
 FUNCTIONS = {function.__name__: function for function in OWN}
 EXACT = {name: expit if name == "logistic" else getattr(np, name) for name in FUNCTIONS}
@@ -73,7 +81,9 @@ def test_clip_keeps_nan(F):
     low, high = F(-1), F(2)
     own = COMPILED[F][elementary.clip]
     clipped = applied(njit(lambda z: own(z, low, high)), F)
-    np.testing.assert_array_equal(clipped([np.nan, -np.inf, -1, 0.5, 2, np.inf]), [np.nan, -1, -1, 0.5, 2, 2])
+    np.testing.assert_array_equal(
+        clipped([np.nan, -np.inf, -1, 0.5, 2, np.inf]), [np.nan, -1, -1, 0.5, 2, 2]
+    )
 
 
 def called_with_two(formula):
@@ -83,11 +93,22 @@ def called_with_two(formula):
 
 def compare(cls_or_part, method, F, *arrays):
     """Return the results of the compiled formula and of the formula on the same arrays."""
-    formula, h = compiled_method(type(cls_or_part), method, F), hyperparameters(cls_or_part)
-    called = njit(lambda h, a: formula(h, a)) if len(arrays) == 1 else called_with_two(formula)
-    found = np.array([called(h, *(array[i] for array in arrays)) for i in range(len(arrays[0]))])
+    formula, h = (
+        compiled_method(type(cls_or_part), method, F),
+        hyperparameters(cls_or_part),
+    )
+    called = (
+        njit(lambda h, a: formula(h, a))
+        if len(arrays) == 1
+        else called_with_two(formula)
+    )
+    found = np.array(
+        [called(h, *(array[i] for array in arrays)) for i in range(len(arrays[0]))]
+    )
     results = {str(signature.return_type) for signature in called.nopython_signatures}
-    assert results == {F.__name__}, f"{method} of {cls_or_part} is computed in {results}"
+    assert results == {F.__name__}, (
+        f"{method} of {cls_or_part} is computed in {results}"
+    )
     return found, getattr(cls_or_part, method)(*arrays)
 
 
@@ -95,20 +116,34 @@ def compare(cls_or_part, method, F, *arrays):
 @pytest.mark.parametrize("F", TYPES)
 @pytest.mark.parametrize("activation", registry.ACTIVATIONS, ids=registry.name)
 def test_activations(activation, F):
-    z = np.concatenate([4 * np.random.default_rng(0).normal(size=40), [0.0, 100.0, -100.0]]).astype(F)
+    z = np.concatenate(
+        [4 * np.random.default_rng(0).normal(size=40), [0.0, 100.0, -100.0]]
+    ).astype(F)
     y = activation.value(z)
-    for found, expected in [compare(activation, "value", F, z), compare(activation, "derivative", F, z, y)]:
-        np.testing.assert_allclose(found, expected, rtol=8 * np.finfo(F).eps, atol=8 * np.finfo(F).eps)
+    for found, expected in [
+        compare(activation, "value", F, z),
+        compare(activation, "derivative", F, z, y),
+    ]:
+        np.testing.assert_allclose(
+            found, expected, rtol=8 * np.finfo(F).eps, atol=8 * np.finfo(F).eps
+        )
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("F", TYPES)
-@pytest.mark.parametrize("loss", registry.LOSSES[len(registry.CLASS_LOSSES) :], ids=registry.name)
+@pytest.mark.parametrize(
+    "loss", registry.LOSSES[len(registry.CLASS_LOSSES) :], ids=registry.name
+)
 def test_losses(loss, F):
     rng = np.random.default_rng(0)
     z, t = 2 * rng.normal(size=40).astype(F), registry.targets(loss, rng, 40).astype(F)
-    for found, expected in [compare(loss, "element", F, z, t), compare(loss, "delta", F, z, t)]:
-        np.testing.assert_allclose(found, expected, rtol=16 * np.finfo(F).eps, atol=16 * np.finfo(F).eps)
+    for found, expected in [
+        compare(loss, "element", F, z, t),
+        compare(loss, "delta", F, z, t),
+    ]:
+        np.testing.assert_allclose(
+            found, expected, rtol=16 * np.finfo(F).eps, atol=16 * np.finfo(F).eps
+        )
 
 
 @pytest.mark.parametrize("F", TYPES_OF_PARTS)
@@ -117,7 +152,8 @@ def test_losses(loss, F):
 def test_loops_over_optimizers(optimizer, F, n, t):
     """Adam does not move by gradients whose squares are infinite, and numbers that are not finite show.
 
-    Python's numbers stay double: 1 - β₂ᵗ in single precision would lose four digits in the first steps.
+    Python's numbers stay double: 1 - β₂ᵗ in single precision would lose four digits in
+    the first steps.
     """
     rng = np.random.default_rng(n)
     theta, largest = rng.normal(size=n).astype(F), np.finfo(F).max
@@ -125,10 +161,14 @@ def test_loops_over_optimizers(optimizer, F, n, t):
     J[: n // 3] = rng.choice([0, largest / 4, -largest / 4, np.inf, np.nan], n // 3)
     moments, moved, h = np.zeros((2, n), F), np.zeros(n, F), hyperparameters(optimizer)
     with np.errstate(all="ignore"):
-        expected, *then = optimizer.update(theta, J, 0.01, t, *moments[: len(optimizer.moments)].copy())
+        expected, *then = optimizer.update(
+            theta, J, 0.01, t, *moments[: len(optimizer.moments)].copy()
+        )
     found = theta.copy()
     numbers = [array.ctypes.data for array in (found, J, *moments, moved, h)]
-    update = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int64, *[ctypes.c_double] * 2, *[ctypes.c_int64] * 6)
+    update = ctypes.CFUNCTYPE(
+        ctypes.c_double, ctypes.c_int64, *[ctypes.c_double] * 2, *[ctypes.c_int64] * 6
+    )
     square = update(update_address(optimizer, F))(n, 0.01, t, *numbers)
     eps, smallest = np.finfo(F).eps, np.finfo(F).smallest_normal
     np.testing.assert_allclose(found, expected, rtol=4 * eps, atol=4 * eps)
@@ -147,11 +187,17 @@ def test_the_formulas_of_core_are_compiled(monkeypatch):
     source = inspect.getsource(vp.Logistic.derivative)
     changed = textwrap.dedent(source).replace("y * (1 - y)", "y * (1 - y) - 1")
     assert changed != textwrap.dedent(source)
-    monkeypatch.setattr(formulas, "definition_of", lambda function: ast.parse(changed).body[0])
-    compiled = called_with_two(
-        formulas._compiled.__wrapped__(vp.Logistic, "derivative", vp.Logistic, np.float64, True, True)
+    monkeypatch.setattr(
+        formulas, "definition_of", lambda function: ast.parse(changed).body[0]
     )
-    np.testing.assert_array_equal([compiled((), 0.0, y_i) for y_i in y], y * (1 - y) - 1)
+    compiled = called_with_two(
+        formulas._compiled.__wrapped__(
+            vp.Logistic, "derivative", vp.Logistic, np.float64, True, True
+        )
+    )
+    np.testing.assert_array_equal(
+        [compiled((), 0.0, y_i) for y_i in y], y * (1 - y) - 1
+    )
 
 
 def scaled(z, k: Any = 2.0, *, shift: float = 0):
@@ -203,10 +249,16 @@ def of_time(t):
 
 
 @pytest.mark.parametrize("F", TYPES_OF_PARTS)
-@pytest.mark.parametrize("activation", [ByName(), ByName(0.5), ByDefault(), ByMethod(), OfTime()], ids=registry.name)
+@pytest.mark.parametrize(
+    "activation",
+    [ByName(), ByName(0.5), ByDefault(), ByMethod(), OfTime()],
+    ids=registry.name,
+)
 def test_arguments_passed_by_name_or_by_default(activation, F):
     found, expected = compare(activation, "value", F, np.linspace(-2, 2, 9).astype(F))
-    np.testing.assert_allclose(found, expected, rtol=8 * np.finfo(F).eps, atol=8 * np.finfo(F).eps)
+    np.testing.assert_allclose(
+        found, expected, rtol=8 * np.finfo(F).eps, atol=8 * np.finfo(F).eps
+    )
 
 
 SWITCH = True
@@ -297,7 +349,7 @@ class Odd(OwnFormula):
         return scaled(z, k="two")
 
     def a_tuple_of_a_tuple(self, z):
-        (a, (b, c)) = (z, (z, z))
+        a, (b, c) = (z, (z, z))
         return a + b + c
 
     def a_lambda(self, z):
@@ -312,20 +364,28 @@ class Odd(OwnFormula):
         return z
 
 
-ODD = [name for name in vars(Odd) if name.startswith(("a_", "an_")) or name.endswith("stars")]
+ODD = [
+    name
+    for name in vars(Odd)
+    if name.startswith(("a_", "an_")) or name.endswith("stars")
+]
 
 
 @pytest.mark.parametrize("method", ODD)
 def test_unknown_syntax_is_refused(method):
     """It is not compiled to something else silently."""
-    with pytest.raises(ValueError, match=rf"The formula \S*{method} cannot be compiled: `.+` .+\.$"):
+    with pytest.raises(
+        ValueError, match=rf"The formula \S*{method} cannot be compiled: `.+` .+\.$"
+    ):
         compiled_method(Odd, method, np.float64)
 
 
 def test_too_many_hyperparameters_are_refused():
     numbers: list[Any] = [(name, float, 1.0) for name in "abcdefghi"]
     many = make_dataclass("TooMany", numbers, bases=(ByDefault,), frozen=True)
-    with pytest.raises(ValueError, match="TooMany has 9 hyperparameters, but kernels support at most 8"):
+    with pytest.raises(
+        ValueError, match="TooMany has 9 hyperparameters, but kernels support at most 8"
+    ):
         hyperparameters(many())
 
 
@@ -344,7 +404,9 @@ def test_only_divisions_by_nonzero_numbers_are_approximated(F):
     theta, J = np.linspace(1, 3, 40).astype(F), np.zeros(40, F)
     moved, zero, h = np.zeros(40, F), np.zeros(40, F), hyperparameters(Divides())
     numbers = [array.ctypes.data for array in (theta, J, zero, zero, moved, h)]
-    update = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int64, *[ctypes.c_double] * 2, *[ctypes.c_int64] * 6)
+    update = ctypes.CFUNCTYPE(
+        ctypes.c_double, ctypes.c_int64, *[ctypes.c_double] * 2, *[ctypes.c_int64] * 6
+    )
     update(update_address(Divides(), F))(40, 0.1, 1, *numbers)
     np.testing.assert_array_equal(theta, np.full(40, -np.inf))
 

@@ -31,7 +31,16 @@ with warnings.catch_warnings(record=True) as raised:
 assert "never predicted" in str(raised[-1].message) or "not converged" in str(raised[-1].message).replace("n't", " not")
 """
 
-EVERY = {"_doubled", "multiply", "_blocks", "_blocks_back", "_map", "_derivative", "gather", "gradient_of_rows"}
+EVERY = {
+    "_doubled",
+    "multiply",
+    "_blocks",
+    "_blocks_back",
+    "_map",
+    "_derivative",
+    "gather",
+    "gradient_of_rows",
+}
 EVERY |= {"run_epochs"}
 
 
@@ -39,7 +48,10 @@ def compiled_by(processes, tmp_path, code):
     """Return the names of the functions compiled by each process."""
     environment = {**os.environ, "VECPROP_CACHE_DIR": str(tmp_path)}
     command = [sys.executable, "-c", FIT + code]
-    started = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+    started = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(processes)
+    ]
     outputs = [process.communicate()[0].split() for process in started]
     assert [process.returncode for process in started] == [0] * processes
     return outputs
@@ -75,7 +87,8 @@ def test_the_collector_does_not_visit_objects_of_the_compiler():
     gc.callbacks.append(count)
     try:
         compiled(lambda a: a + 1, types.int64(types.int64), {})
-        assert len([[] for _ in range(10)]) == 10  # the next objects start a collection if it is due
+        # the next objects start a collection if it is due
+        assert len([[] for _ in range(10)]) == 10
     finally:
         gc.callbacks.remove(count)
         gc.freeze()

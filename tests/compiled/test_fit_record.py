@@ -11,7 +11,15 @@ from vecprop.compiled.jit.fit_record import FIT, OFFSETS, ROWS, Context, fit_at
 @njit(**OPTIONS)
 def read(address):
     c = fit_at(address)
-    return c.table, c.training.x, c.training.rows, c.validation.x, c.validation.rows, c.clip, c.predictions
+    return (
+        c.table,
+        c.training.x,
+        c.training.rows,
+        c.validation.x,
+        c.validation.rows,
+        c.clip,
+        c.predictions,
+    )
 
 
 @njit(**OPTIONS)
@@ -24,7 +32,13 @@ def write(address):
 
 def test_compiled_code_reads_and_writes_fields_by_name():
     X = np.zeros(3)
-    context = Context(table=1, training={"x": X, "rows": 3}, validation={"x": 4, "rows": 5}, clip=1, predictions=6)
+    context = Context(
+        table=1,
+        training={"x": X, "rows": 3},
+        validation={"x": 4, "rows": 5},
+        clip=1,
+        predictions=6,
+    )
     assert read(context.address) == (1, X.ctypes.data, 3, 4, 5, 1.0, 6)
     write(context.address)
     assert read(context.address)[4:6] == (7, 0.25)
@@ -47,4 +61,8 @@ def test_an_unknown_field_is_an_error():
 def test_a_context_from_a_template_has_a_separate_record():
     first = Context(epochs=3, clip=0.5)
     second = Context(first, epochs=4)
-    assert (first.record["epochs"][0], second.record["epochs"][0], second.record["clip"][0]) == (3, 4, 0.5)
+    assert (
+        first.record["epochs"][0],
+        second.record["epochs"][0],
+        second.record["clip"][0],
+    ) == (3, 4, 0.5)

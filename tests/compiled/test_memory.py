@@ -12,16 +12,25 @@ from vecprop.compiled.jit import fit_record
 N, I, WIDTH = 20_000, 50, 100
 X = np.random.default_rng(0).normal(size=(N, I))
 T = (X[:, 0] > 0).astype(int)
-NETWORK = vp.Network(I, [vp.Dense(WIDTH), vp.ReLU(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
+NETWORK = vp.Network(
+    I, [vp.Dense(WIDTH), vp.ReLU(), vp.Dense(2)], vp.SoftmaxCrossEntropy()
+)
 DATA = X.nbytes
 ROW_NUMBERS = 4 * 8 * N  # the order of rows, its keys and places, and all rows' numbers
 
 
 def peak(theta, X, **arguments):
     """Return the peak memory of a fit in bytes."""
-    arguments = {"optimizer": vp.Adam(), "epochs": 1, "batch_size": 200, "engine": "compiled", **arguments}
+    arguments = {
+        "optimizer": vp.Adam(),
+        "epochs": 1,
+        "batch_size": 200,
+        "engine": "compiled",
+        **arguments,
+    }
     targets = T[: len(X)]
-    vp.train(NETWORK, theta, X, targets, **arguments)  # so that nothing is compiled or imported later
+    # so that nothing is compiled or imported later
+    vp.train(NETWORK, theta, X, targets, **arguments)
     fit_record.KeptMemory.spare.clear()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
@@ -35,16 +44,24 @@ def peak(theta, X, **arguments):
 def test_memory_does_not_grow_with_epochs_or_batches(engine, rows):
     theta, X_ = NETWORK.init(0), X[:rows]
     once = peak(theta, X_, engine=engine)
-    assert peak(theta, X_, engine=engine, epochs=3) < once + 10_000  # what the history holds of an epoch
-    assert peak(theta, X_, engine=engine, batch_size=100) < once + 8 * rows // 100 + 10_000  # a learning rate a step
+    # what the history holds of an epoch
+    assert peak(theta, X_, engine=engine, epochs=3) < once + 10_000
+    # a learning rate a step
+    assert (
+        peak(theta, X_, engine=engine, batch_size=100) < once + 8 * rows // 100 + 10_000
+    )
 
 
-@pytest.mark.parametrize("given", sampled(["as it is wanted", "float32", "integers", "transposed"]))
+@pytest.mark.parametrize(
+    "given", sampled(["as it is wanted", "float32", "integers", "transposed"])
+)
 def test_data_are_converted_at_most_once(given):
     theta = NETWORK.init(0)
-    rows = {"float32": X.astype(np.float32), "integers": X.astype(int), "transposed": np.asfortranarray(X)}.get(
-        given, X
-    )
+    rows = {
+        "float32": X.astype(np.float32),
+        "integers": X.astype(int),
+        "transposed": np.asfortranarray(X),
+    }.get(given, X)
     vectors = 12 * theta.nbytes  # theta, its last finite value, moments, gradients
     tile = 8 * 256 * (4 * I + 6 * WIDTH) * 2  # two threads' tiles
     copies = 0 if given == "as it is wanted" else DATA
@@ -53,7 +70,12 @@ def test_data_are_converted_at_most_once(given):
 
 
 def test_memory_of_a_fit_is_reused_by_the_next():
-    memory = {"optimizer": vp.Momentum(0.1), "epochs": 1, "batch_size": 200, "engine": "compiled"}
+    memory = {
+        "optimizer": vp.Momentum(0.1),
+        "epochs": 1,
+        "batch_size": 200,
+        "engine": "compiled",
+    }
     results = []
     for filled in (0, 255):  # as floating numbers, 0 and nan
         for kept in fit_record.KeptMemory.spare:
@@ -63,7 +85,9 @@ def test_memory_of_a_fit_is_reused_by_the_next():
     np.testing.assert_array_equal(*results)
     before = kept.bytes.ctypes.data
     vp.train(NETWORK, NETWORK.init(0), X[:1000], T[:1000], **memory)
-    assert [again.bytes.ctypes.data for again in fit_record.KeptMemory.spare] == [before]
+    assert [again.bytes.ctypes.data for again in fit_record.KeptMemory.spare] == [
+        before
+    ]
 
 
 def leave(size):
@@ -83,7 +107,10 @@ def test_small_and_huge_memory_is_not_reused(size):
     assert left() == [2**21]
 
 
-@pytest.mark.parametrize(("spare", "used"), [(2**21 - 1, False), (2**21, True), (2**22, True), (2**22 + 1, False)])
+@pytest.mark.parametrize(
+    ("spare", "used"),
+    [(2**21 - 1, False), (2**21, True), (2**22, True), (2**22 + 1, False)],
+)
 def test_memory_of_suitable_size_is_reused(spare, used):
     leave(spare)
     first, second = fit_record.KeptMemory(2**21), fit_record.KeptMemory(2**21)

@@ -91,16 +91,28 @@ class Lion(Optimizer):
 
     def update(self, theta, J, rate, t, *moments):
         (m,) = moments
-        return theta - rate * np.sign(self.beta1 * m + (1 - self.beta1) * J), self.beta2 * m + (1 - self.beta2) * J
+        return (
+            theta - rate * np.sign(self.beta1 * m + (1 - self.beta1) * J),
+            self.beta2 * m + (1 - self.beta2) * J,
+        )
 
 
 def network(activation, loss=None):
-    return vp.Network(4, [vp.Dense(6), activation, vp.Dense(2)], loss or vp.SquaredError())
+    return vp.Network(
+        4, [vp.Dense(6), activation, vp.Dense(2)], loss or vp.SquaredError()
+    )
 
 
 def trained(net, engine, F: Any = np.float64, optimizer=None, **settings):
-    settings = {"optimizer": optimizer or vp.Momentum(0.02), "epochs": 3, "batch_size": 40, **settings}
-    return vp.train(net, net.init(0, F), X.astype(F), T.astype(F), engine=engine, **settings).theta
+    settings = {
+        "optimizer": optimizer or vp.Momentum(0.02),
+        "epochs": 3,
+        "batch_size": 40,
+        **settings,
+    }
+    return vp.train(
+        net, net.init(0, F), X.astype(F), T.astype(F), engine=engine, **settings
+    ).theta
 
 
 @pytest.mark.parametrize("F", sampled(TYPES))
@@ -108,27 +120,43 @@ def test_a_custom_tanh_equals_the_built_in_one(F):
     own, known = network(MyTanh()), network(vp.Tanh())
     theta, data = own.init(1, F), (X.astype(F), T.astype(F))
     eps = np.finfo(F).eps
-    own_gradient, gradient = (vp.compile(net).loss_and_gradient(theta, *data)[1] for net in (own, known))
+    own_gradient, gradient = (
+        vp.compile(net).loss_and_gradient(theta, *data)[1] for net in (own, known)
+    )
     np.testing.assert_allclose(own_gradient, gradient, rtol=100 * eps, atol=10 * eps)
-    np.testing.assert_allclose(trained(own, "auto", F), trained(known, "compiled", F), rtol=0, atol=100 * eps)
+    np.testing.assert_allclose(
+        trained(own, "auto", F), trained(known, "compiled", F), rtol=0, atol=100 * eps
+    )
 
 
 @pytest.mark.parametrize("F", sampled(TYPES))
 @pytest.mark.parametrize(
     ("activation", "loss", "optimizer"),
-    [(OfNumPy(), None, None), (Scaled(0.3), LogCosh(0.7), None), (vp.Tanh(), None, Lion())],
+    [
+        (OfNumPy(), None, None),
+        (Scaled(0.3), LogCosh(0.7), None),
+        (vp.Tanh(), None, Lion()),
+    ],
     ids=["activation", "activation and loss", "optimizer"],
 )
 def test_custom_parts_train_as_on_the_reference_engine(activation, loss, optimizer, F):
     net = network(activation, loss)
-    found, expected = trained(net, "compiled", F, optimizer), trained(net, "reference", F, optimizer)
+    found, expected = (
+        trained(net, "compiled", F, optimizer),
+        trained(net, "reference", F, optimizer),
+    )
     np.testing.assert_allclose(found, expected, rtol=0, atol=2000 * np.finfo(F).eps)
 
 
 def test_bits_are_equal_on_all_threads_and_for_members(monkeypatch):
     net = vp.Network(4, [vp.Dense(300), OfNumPy(), vp.Dense(2)], LogCosh())
     many, targets = np.tile(X, (8, 1)), np.tile(T, (8, 1))
-    settings: dict[str, Any] = {"optimizer": Lion(), "epochs": 2, "batch_size": 400, "engine": "compiled"}
+    settings: dict[str, Any] = {
+        "optimizer": Lion(),
+        "epochs": 2,
+        "batch_size": 400,
+        "engine": "compiled",
+    }
     found = []
     for threads in (1, 2, 4):
         monkeypatch.setenv("VECPROP_NUM_THREADS", str(threads))
@@ -143,26 +171,42 @@ def test_bits_are_equal_on_all_threads_and_for_members(monkeypatch):
 
 
 def test_estimators_pickles_and_the_checker(recwarn):
-    model = vp.MLPRegressor(hidden_layer_sizes=6, activation=MyTanh(), max_iter=200, random_state=0).fit(X, T)
-    known = vp.MLPRegressor(hidden_layer_sizes=6, activation="tanh", max_iter=200, random_state=0).fit(X, T)
+    model = vp.MLPRegressor(
+        hidden_layer_sizes=6, activation=MyTanh(), max_iter=200, random_state=0
+    ).fit(X, T)
+    known = vp.MLPRegressor(
+        hidden_layer_sizes=6, activation="tanh", max_iter=200, random_state=0
+    ).fit(X, T)
     np.testing.assert_allclose(model.predict(X), known.predict(X), rtol=1e-6)
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
+    np.testing.assert_array_equal(
+        pickle.loads(pickle.dumps(model)).predict(X), model.predict(X)
+    )
     predictor = vp.compile(network(MyTanh())).predictor(network(MyTanh()).init(0))
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(predictor))(X), predictor(X))
+    np.testing.assert_array_equal(
+        pickle.loads(pickle.dumps(predictor))(X), predictor(X)
+    )
     net = network(MyTanh())
-    assert {row.engine for row in vp.check_gradients(net, net.init(0), X, T).rows} == {"both"}
-    assert not [warning for warning in recwarn if "reference engine" in str(warning.message)]
+    assert {row.engine for row in vp.check_gradients(net, net.init(0), X, T).rows} == {
+        "both"
+    }
+    assert not [
+        warning for warning in recwarn if "reference engine" in str(warning.message)
+    ]
 
 
 @pytest.mark.parametrize("name", ["SCALE", "halved"])
 def test_a_changed_global_is_detected(monkeypatch, name):
     net = network(Scaled())
     before = trained(net, "compiled")
-    monkeypatch.setitem(globals(), name, {"SCALE": 1.5, "halved": lambda z: z / 2}[name])
+    monkeypatch.setitem(
+        globals(), name, {"SCALE": 1.5, "halved": lambda z: z / 2}[name]
+    )
     if name == "SCALE":  # as when a notebook's cell runs again
         np.testing.assert_array_equal(trained(net, "compiled"), before)
     monkeypatch.setitem(globals(), name, {"SCALE": 3.0, "halved": other}[name])
-    np.testing.assert_allclose(trained(net, "compiled"), trained(net, "reference"), rtol=1e-10)
+    np.testing.assert_allclose(
+        trained(net, "compiled"), trained(net, "reference"), rtol=1e-10
+    )
     assert not np.allclose(trained(net, "compiled"), before)
 
 
@@ -174,7 +218,9 @@ def test_unused_globals_do_not_cause_recompilation(monkeypatch):
     """The field ``a`` of `Scaled` is not a global name."""
     reason_against(Scaled(), np.float64)
     monkeypatch.setitem(globals(), "a", 2.0)
-    monkeypatch.setattr(own_parts, "forget", lambda: pytest.fail("all is compiled anew"))
+    monkeypatch.setattr(
+        own_parts, "forget", lambda: pytest.fail("all is compiled anew")
+    )
     assert reason_against(Scaled(), np.float64) is None
 
 
@@ -192,13 +238,18 @@ def test_a_replaced_formula_is_detected(monkeypatch):
     for cls, formula in ((MyTanh, derivative), (Heir, MyTanh.derivative)):
         before = trained(net, "compiled")
         monkeypatch.setattr(cls, "derivative", formula, raising=False)
-        np.testing.assert_allclose(trained(net, "compiled"), trained(net, "reference"), rtol=1e-10)
+        np.testing.assert_allclose(
+            trained(net, "compiled"), trained(net, "reference"), rtol=1e-10
+        )
         assert not np.allclose(trained(net, "compiled"), before)
 
 
 def test_classes_with_the_same_name_are_distinguished():
     """Each class is compared with its formulas."""
-    assert [reason_against(part, np.float64) for part in (Double(), Triple())] == [None, None]
+    assert [reason_against(part, np.float64) for part in (Double(), Triple())] == [
+        None,
+        None,
+    ]
 
 
 class Double(Activation):
@@ -274,7 +325,8 @@ class Intercepted(Base):
 
 
 NOWHERE: dict[str, Any] = {"Base": Base}
-exec("class Nowhere(Base):\n    def value(self, z):\n        return z", NOWHERE)  # without __name__, it has no module
+# without __name__, it has no module
+exec("class Nowhere(Base):\n    def value(self, z):\n        return z", NOWHERE)
 
 
 class Lambda(Base):
@@ -338,7 +390,9 @@ if True:
         def value(self, z): return np.exp(-np.square(z))  # fmt: skip
 
 
-@pytest.mark.parametrize("part", [InABlock(), in_a_function()], ids=["in a block", "in a function"])
+@pytest.mark.parametrize(
+    "part", [InABlock(), in_a_function()], ids=["in a block", "in a function"]
+)
 def test_the_source_of_a_class_is_found_wherever_it_is_defined(part):
     assert reason_against(part, np.float64) is None
 
@@ -355,20 +409,53 @@ def enclosed(factor):
     ("part", "reason"),
     [
         (Forward(), "Forward is a custom part that overrides 'forward'"),
-        (Reads(), "Reads.value cannot be compiled: `self.factor` is not a hyperparameter"),
-        (Attribute(), "Attribute is a custom part whose attribute 'factor' is not a field"),
+        (
+            Reads(),
+            "Reads.value cannot be compiled: `self.factor` is not a hyperparameter",
+        ),
+        (
+            Attribute(),
+            "Attribute is a custom part whose attribute 'factor' is not a field",
+        ),
         (Text(), "Text is a custom part whose field 'mode' is not a number"),
         (Uncompared(), "Uncompared is a custom part whose field 'a' has compare=False"),
         (Equal(), "Equal is a custom part that overrides '__eq__'"),
-        (Intercepted(), "Intercepted is a custom part that overrides '__getattribute__'"),
+        (
+            Intercepted(),
+            "Intercepted is a custom part that overrides '__getattribute__'",
+        ),
         (NOWHERE["Nowhere"](), "the source of Nowhere.value cannot be read"),
         (Lambda(), "the source of Lambda.<lambda> cannot be read"),
-        (OneTrueTwo(), "value of OneTrueTwo is 2e-08 in machine code and 1e-08 by the formula at 1e-08, in float64"),
+        (
+            OneTrueTwo(),
+            (
+                "value of OneTrueTwo is 2e-08 in machine code and 1e-08 by the formula"
+                " at 1e-08, in float64"
+            ),
+        ),
         (enclosed(2.0), "Enclosed.value cannot be compiled: 'factor' is not global"),
-        (Hyperbolic(), r"`np.cosh\(z\)` calls a function that has no kernel; NumPy functions with .+ abs, .+, where"),
-        (Tower(), "Tower is a custom part that is not derived from Activation, ElementwiseLoss or Optimizer"),
+        (
+            Hyperbolic(),
+            (
+                r"`np.cosh\(z\)` calls a function that has no kernel; NumPy functions"
+                r" with .+ abs, .+, where"
+            ),
+        ),
+        (
+            Tower(),
+            (
+                "Tower is a custom part that is not derived from Activation,"
+                " ElementwiseLoss or Optimizer"
+            ),
+        ),
         (Steps(), "Steps is a custom part that overrides 'step'"),
-        (Renamed(), "Renamed is a custom part whose 'update' does not take the arguments theta, J, rate, t"),
+        (
+            Renamed(),
+            (
+                "Renamed is a custom part whose 'update' does not take the arguments"
+                " theta, J, rate, t"
+            ),
+        ),
         (Valued(), "Valued is a custom part that overrides 'value'"),
         (Softer(), "Softer is a custom part that is not derived"),
     ],
@@ -380,11 +467,20 @@ def test_parts_that_are_not_compiled_have_a_reason(part, reason):
 
 def test_training_on_the_reference_engine_warns_with_the_reason():
     net = network(Remainder())
-    with pytest.warns(UserWarning, match="reference engine, which is slower: the formula Remainder.value cannot be"):
+    with pytest.warns(
+        UserWarning,
+        match=(
+            "reference engine, which is slower: the formula Remainder.value cannot be"
+        ),
+    ):
         found = trained(net, "auto")
     np.testing.assert_array_equal(found, trained(net, "reference"))
     with pytest.raises(
-        ValueError, match=r"The compiled engine cannot train this network: the formula Remainder\.value"
+        ValueError,
+        match=(
+            r"The compiled engine cannot train this network: the formula"
+            r" Remainder\.value"
+        ),
     ):
         trained(net, "compiled")
 
@@ -392,10 +488,16 @@ def test_training_on_the_reference_engine_warns_with_the_reason():
 @pytest.mark.parametrize("F", sampled(TYPES))
 def test_a_kernel_that_differs_from_its_formula_is_not_used(monkeypatch, F):
     own_parts._compared.cache_clear()
-    monkeypatch.setattr(own_parts, "map_address", lambda part, F: map_address(vp.Logistic(), F))
+    monkeypatch.setattr(
+        own_parts, "map_address", lambda part, F: map_address(vp.Logistic(), F)
+    )
     reason = reason_against(MyTanh(), F)
     own_parts._compared.cache_clear()
-    assert reason == f"the value of MyTanh is 0.5 in machine code and 0 by the formula at 0, in {np.dtype(F)}"
+    assert (
+        reason
+        == "the value of MyTanh is 0.5 in machine code and 0 by the formula at 0, in"
+        f" {np.dtype(F)}"
+    )
 
 
 OWN = """
@@ -412,7 +514,9 @@ def made{k}():
 @pytest.mark.long
 def test_several_processes_compile_classes_with_the_same_name(tmp_path):
     """The linker identifies code by its name."""
-    (tmp_path / "parts.py").write_text("import vecprop as vp\n" + OWN.format(k=2) + OWN.format(k=3))
+    (tmp_path / "parts.py").write_text(
+        "import vecprop as vp\n" + OWN.format(k=2) + OWN.format(k=3)
+    )
     code = """
 import sys, numpy as np, vecprop as vp, parts
 for k in sys.argv[1:]:
@@ -420,8 +524,17 @@ for k in sys.argv[1:]:
     assert vp.compile(net).predict(np.empty(0), np.ones((1, 1))) == int(k), k
 """
     for factors in ("2", "3", "23", "32"):
-        environment = {"VECPROP_CACHE_DIR": str(tmp_path), "PATH": "", "PYTHONPATH": str(tmp_path)}
-        subprocess.run([sys.executable, "-c", code, *factors], check=True, env=environment, cwd=tmp_path)
+        environment = {
+            "VECPROP_CACHE_DIR": str(tmp_path),
+            "PATH": "",
+            "PYTHONPATH": str(tmp_path),
+        }
+        subprocess.run(
+            [sys.executable, "-c", code, *factors],
+            check=True,
+            env=environment,
+            cwd=tmp_path,
+        )
 
 
 def written(generator, depth):
@@ -439,11 +552,19 @@ def written(generator, depth):
 def test_random_formulas_equal_their_kernels(tmp_path, monkeypatch):
     """Compiled formulas are equal up to rounding on numbers outside of the comparison; most formulas are compiled."""
     generator, count = np.random.default_rng(1), 60
-    text = "import numpy as np\nfrom dataclasses import dataclass\nimport vecprop as vp\nSCALE = 1.5\n"
+    text = (
+        "import numpy as np\nfrom dataclasses import dataclass\nimport vecprop as"
+        " vp\nSCALE = 1.5\n"
+    )
     text += "def halved(z):\n    return z / 2\n"
     for number in range(count):
-        text += f"@dataclass(frozen=True)\nclass Own{number}(vp.extend.Activation):\n    a: float = 0.75\n"
-        text += f"    def value(self, z):\n        return {written(generator, 3)} + 0 * z\n"
+        text += (
+            f"@dataclass(frozen=True)\nclass Own{number}(vp.extend.Activation):\n    a:"
+            " float = 0.75\n"
+        )
+        text += (
+            f"    def value(self, z):\n        return {written(generator, 3)} + 0 * z\n"
+        )
         text += "    def derivative(self, z, y):\n        return y\n"
     (tmp_path / "random_formulas.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
@@ -455,10 +576,16 @@ def test_random_formulas_equal_their_kernels(tmp_path, monkeypatch):
         if reason := reason_against(part, F):
             refused.append(reason)
             continue
-        z = np.concatenate([generator.normal(size=500), 20 * generator.normal(size=500)]).astype(F)
-        found = vp.compile(vp.Network(1, [part], vp.SquaredError())).predict(np.empty(0, F), z[:, None])[:, 0]
+        z = np.concatenate(
+            [generator.normal(size=500), 20 * generator.normal(size=500)]
+        ).astype(F)
+        found = vp.compile(vp.Network(1, [part], vp.SquaredError())).predict(
+            np.empty(0, F), z[:, None]
+        )[:, 0]
         expected = part.value(z.astype(np.longdouble))
         off = np.abs(found - expected) > 1e4 * np.finfo(F).eps * (1 + np.abs(expected))
-        kinks = np.abs(part.value(z.astype(np.longdouble) * (1 + 1e-6)) - expected) > 1e-3 * (1 + np.abs(expected))
+        kinks = np.abs(
+            part.value(z.astype(np.longdouble) * (1 + 1e-6)) - expected
+        ) > 1e-3 * (1 + np.abs(expected))
         assert not (off & ~kinks).any(), part
     assert len(refused) < count / 4, refused

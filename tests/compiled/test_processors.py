@@ -13,7 +13,9 @@ from vecprop.compiled.gemm.products import uses_blocks
 from vecprop.compiled.gemm.vectors import vector_bytes
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-processors = pytest.importorskip("processors", reason="the benchmarks are not in the source distribution")
+processors = pytest.importorskip(
+    "processors", reason="the benchmarks are not in the source distribution"
+)
 
 
 BEYOND = """
@@ -36,8 +38,23 @@ def assert_pass(environment, *tests):
     """
     environment = environment | {"OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not long", "-p", "no:cacheprovider", *tests],
-        env={name: value for name, value in environment.items() if not name.startswith("PYTEST_")},
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "-m",
+            "not long",
+            "-p",
+            "no:cacheprovider",
+            *tests,
+        ],
+        env={
+            name: value
+            for name, value in environment.items()
+            if not name.startswith("PYTEST_")
+        },
         cwd=TESTS,
         capture_output=True,
         text=True,
@@ -46,7 +63,10 @@ def assert_pass(environment, *tests):
 
 
 @pytest.mark.long
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the masks are of x86 processors")
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"),
+    reason="the masks are of x86 processors",
+)
 @pytest.mark.parametrize("mask", processors.MASKS)
 def test_the_tests_of_kernels_and_training_pass(mask):
     assert_pass(processors.masked(mask), "compiled", "train")
@@ -54,7 +74,11 @@ def test_the_tests_of_kernels_and_training_pass(mask):
 
 @pytest.mark.long
 def test_blas_reads_rows_in_place():
-    assert_pass(os.environ | {"VECPROP_PRODUCTS": "BLAS"}, "compiled/test_selection.py", "compiled/test_conversion.py")
+    assert_pass(
+        os.environ | {"VECPROP_PRODUCTS": "BLAS"},
+        "compiled/test_selection.py",
+        "compiled/test_conversion.py",
+    )
 
 
 @pytest.mark.long
@@ -63,7 +87,13 @@ def test_no_index_is_out_of_bounds(tmp_path):
     settings = {**os.environ, "VECPROP_CACHE_DIR": str(tmp_path)}
     for checked in ("0", "1"):
         settings["NUMBA_BOUNDSCHECK"] = checked
-        done = subprocess.run([sys.executable, "-c", BEYOND], env=settings, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", BEYOND],
+            env=settings,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         assert ("IndexError" in done.stderr) == (checked == "1")
     assert_pass(os.environ | {"NUMBA_BOUNDSCHECK": "1"}, "compiled")
 
@@ -79,7 +109,9 @@ def test_no_index_is_out_of_bounds(tmp_path):
         ("+avx512f", "BLAS", False),
     ],
 )
-def test_the_processor_or_a_setting_decides_between_blocks_and_blas(monkeypatch, features, setting, by_blocks):
+def test_the_processor_or_a_setting_decides_between_blocks_and_blas(
+    monkeypatch, features, setting, by_blocks
+):
     monkeypatch.setattr(config, "CPU_FEATURES", features)
     monkeypatch.delenv("VECPROP_PRODUCTS", raising=False)
     if setting is not None:
@@ -90,5 +122,8 @@ def test_the_processor_or_a_setting_decides_between_blocks_and_blas(monkeypatch,
 
 def test_an_unknown_setting_is_refused(monkeypatch):
     monkeypatch.setenv("VECPROP_PRODUCTS", "blas")
-    with pytest.raises(ValueError, match=r'^VECPROP_PRODUCTS must be "auto", "blocks" or "BLAS", got \'blas\'\.$'):
+    with pytest.raises(
+        ValueError,
+        match=r'^VECPROP_PRODUCTS must be "auto", "blocks" or "BLAS", got \'blas\'\.$',
+    ):
         uses_blocks.__wrapped__()

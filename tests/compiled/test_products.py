@@ -33,14 +33,21 @@ def machine(request):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(products, "vector_bytes", lambda: width)
         for name, count in (("multiply", 11), ("dots", 10), ("transpose", 6)):
-            function, arguments = getattr(products, f"{name}_of").__wrapped__(F), ", ".join("abcdefghijk"[:count])
-            code = eval(f"lambda {arguments}: function({arguments})", {"function": function})
+            function, arguments = (
+                getattr(products, f"{name}_of").__wrapped__(F),
+                ", ".join("abcdefghijk"[:count]),
+            )
+            code = eval(
+                f"lambda {arguments}: function({arguments})", {"function": function}
+            )
             made[name] = cfunc(types.void(*[types.intp] * count))(code)
         address = {name: code.address for name, code in made.items()}
         address["gather"] = products.gather_address.__wrapped__(F)
 
     def call(name, *arguments):
-        words = [a.ctypes.data if isinstance(a, np.ndarray) else int(a) for a in arguments]
+        words = [
+            a.ctypes.data if isinstance(a, np.ndarray) else int(a) for a in arguments
+        ]
         ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * len(words))(address[name])(*words)
 
     yield F, call
@@ -56,12 +63,18 @@ def machine(request):
 )
 def test_multiply(machine, M, N, K, by_columns, add):
     F, call = machine
-    A, B, C = random(0, F, M, K), random(1, F, K, N + 3), np.full((M + 1, N + 2), BEYOND, F)
+    A, B, C = (
+        random(0, F, M, K),
+        random(1, F, K, N + 3),
+        np.full((M + 1, N + 2), BEYOND, F),
+    )
     A = np.asfortranarray(A) if by_columns else A
     C[:M, :N] = random(2, F, M, N)
     expected = A @ B[:, :N] + (C[:M, :N] if add else 0)
     call("multiply", M, N, K, A, *A.strides, B, B.strides[0], C, C.strides[0], add)
-    np.testing.assert_allclose(C[:M, :N], expected, rtol=0, atol=(200 + 2 * K) * np.finfo(F).eps)
+    np.testing.assert_allclose(
+        C[:M, :N], expected, rtol=0, atol=(200 + 2 * K) * np.finfo(F).eps
+    )
     assert (C[M] == BEYOND).all()
     assert (C[:, N:] == BEYOND).all()
 
@@ -69,20 +82,59 @@ def test_multiply(machine, M, N, K, by_columns, add):
 @given(M=SIZES, N=st.integers(60, 140), cut=st.integers(1, 599))
 def test_dividing_the_depth_does_not_change_the_order_of_sums(machine, M, N, cut):
     F, call = machine
-    A, B, whole, in_two = random(0, F, M, 600), random(1, F, 600, N), np.empty((M, N), F), np.empty((M, N), F)
+    A, B, whole, in_two = (
+        random(0, F, M, 600),
+        random(1, F, 600, N),
+        np.empty((M, N), F),
+        np.empty((M, N), F),
+    )
     assert B.nbytes > products.B_BYTES
-    call("multiply", M, N, 600, A, *A.strides, B, B.strides[0], whole, whole.strides[0], 0)
+    call(
+        "multiply",
+        M,
+        N,
+        600,
+        A,
+        *A.strides,
+        B,
+        B.strides[0],
+        whole,
+        whole.strides[0],
+        0,
+    )
     for columns, add in ((slice(cut), 0), (slice(cut, None), 1)):
         some, rows = A[:, columns], B[columns]
-        call("multiply", M, N, some.shape[1], some, *A.strides, rows, B.strides[0], in_two, in_two.strides[0], add)
+        call(
+            "multiply",
+            M,
+            N,
+            some.shape[1],
+            some,
+            *A.strides,
+            rows,
+            B.strides[0],
+            in_two,
+            in_two.strides[0],
+            add,
+        )
     np.testing.assert_array_equal(in_two, whole)
 
 
-@given(M=SIZES, N=st.integers(1, 9), K=st.integers(0, 140), more=st.integers(0, 2), add=st.booleans())
+@given(
+    M=SIZES,
+    N=st.integers(1, 9),
+    K=st.integers(0, 140),
+    more=st.integers(0, 2),
+    add=st.booleans(),
+)
 def test_dots(machine, M, N, K, more, add):
     F, call = machine
     more = 0 if N == 1 else more  # a single column is all of the matrix
-    A, B, C = random(0, F, M, K + 3), random(1, F, N, K + 1), np.full((M + 1, N + more), BEYOND, F)
+    A, B, C = (
+        random(0, F, M, K + 3),
+        random(1, F, N, K + 1),
+        np.full((M + 1, N + more), BEYOND, F),
+    )
     C[:M, :N] = random(2, F, M, N)
     expected = A[:, :K] @ B[:, :K].T + (C[:M, :N] if add else 0)
     call("dots", M, N, K, A, A.strides[0], B, B.strides[0], C, C.strides[0], add)
@@ -116,19 +168,34 @@ def compiled(patch, F, width, **constants):
     kept = []
 
     def address_of(template, F, **names):
-        kept.append(cfunc(types.void(*[types.intp] * 14))(filled_in(template, F, **names)))
+        kept.append(
+            cfunc(types.void(*[types.intp] * 14))(filled_in(template, F, **names))
+        )
         return kept[-1].address
 
     patch.setattr(packed, "address_of", address_of)
     patch.setattr(packed, "vector_bytes", lambda: width)
     for name, value in constants.items():
         patch.setattr(packed, name, value)
-    function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 14)(packed.packed_address.__wrapped__(F))
+    function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 14)(
+        packed.packed_address.__wrapped__(F)
+    )
     workspace = np.full(packed.packing_size(F) + 100, BEYOND, F)
 
     def multiply(A, B, C, add=False, kept_from_before=False):
         (M, K), N, row = A.shape, B.shape[1], C.strides[0]
-        numbers = M, N, K, A.ctypes.data, *A.strides, B.ctypes.data, *B.strides, C.ctypes.data, row, add
+        numbers = (
+            M,
+            N,
+            K,
+            A.ctypes.data,
+            *A.strides,
+            B.ctypes.data,
+            *B.strides,
+            C.ctypes.data,
+            row,
+            add,
+        )
         function(*numbers, workspace.ctypes.data, kept_from_before)
         assert (workspace[-100:] == BEYOND).all()
         assert kept  # the code lives as long as this function
@@ -142,7 +209,12 @@ def small_pieces(request):
     F, width = request.param
     panel = 14 if width == 64 else 6
     with pytest.MonkeyPatch.context() as patch:
-        yield F, compiled(patch, F, width, PANEL_ROWS=panel, PIECE_ROWS=2 * panel, PIECE_PANELS=2)
+        yield (
+            F,
+            compiled(
+                patch, F, width, PANEL_ROWS=panel, PIECE_ROWS=2 * panel, PIECE_PANELS=2
+            ),
+        )
 
 
 @given(
@@ -155,7 +227,8 @@ def small_pieces(request):
 def test_packed_products(small_pieces, M, N, K, orders, add):
     F, multiply = small_pieces
     A, B = (
-        random(seed, F, *shape, orders[seed])[:, :-1] for seed, shape in enumerate([(M + 2, K + 1), (K + 2, N + 1)])
+        random(seed, F, *shape, orders[seed])[:, :-1]
+        for seed, shape in enumerate([(M + 2, K + 1), (K + 2, N + 1)])
     )
     A, B, C = A[:M], B[:K], np.full((M + 1, N + 2), BEYOND, F)
     C[:M, :N] = random(2, F, M, N)
@@ -163,7 +236,8 @@ def test_packed_products(small_pieces, M, N, K, orders, add):
     multiply(A, B, C[:M, :N], add)
     errors = np.abs(C[:M, :N] - (A.astype(float) @ B + before))
     bound = np.abs(A).astype(float) @ np.abs(B) + np.abs(before)
-    assert (errors <= (K + 1) * np.finfo(F).eps * bound).all()  # a bound for any order of summation
+    # a bound for any order of summation
+    assert (errors <= (K + 1) * np.finfo(F).eps * bound).all()
     assert (C[M] == BEYOND).all()
     assert (C[:, N:] == BEYOND).all()
 
@@ -171,7 +245,11 @@ def test_packed_products(small_pieces, M, N, K, orders, add):
 @given(cut=st.integers(1, 59), along=st.sampled_from(["rows", "columns"]))
 def test_dividing_packed_products_does_not_change_bits(small_pieces, cut, along):
     F, multiply = small_pieces
-    A, B, whole, cut_up = random(0, F, 60, 500), random(1, F, 500, 60), *np.zeros((2, 60, 60), F)
+    A, B, whole, cut_up = (
+        random(0, F, 60, 500),
+        random(1, F, 500, 60),
+        *np.zeros((2, 60, 60), F),
+    )
     multiply(A, B, whole)
     for part in (slice(cut), slice(cut, None)):
         if along == "rows":
@@ -183,7 +261,11 @@ def test_dividing_packed_products_does_not_change_bits(small_pieces, cut, along)
 
 def test_packed_pieces_are_reused(small_pieces):
     F, multiply = small_pieces
-    A, B, found, expected = random(0, F, 12, 100), random(1, F, 100, 90), *np.zeros((2, 12, 90), F)
+    A, B, found, expected = (
+        random(0, F, 12, 100),
+        random(1, F, 100, 90),
+        *np.zeros((2, 12, 90), F),
+    )
     multiply(A, B, expected)
     for first in range(0, 90, 30):
         part = slice(first, first + 30)
@@ -195,7 +277,11 @@ def test_packed_pieces_are_reused(small_pieces):
 @pytest.mark.long
 @pytest.mark.parametrize("F", [np.float32, np.float64])
 def test_large_packed_matrices(F, monkeypatch):
-    A, B, C = random(0, F, 700, 530), random(1, F, 530, 1100, by_columns=True), np.zeros((700, 1100), F)
+    A, B, C = (
+        random(0, F, 700, 530),
+        random(1, F, 530, 1100, by_columns=True),
+        np.zeros((700, 1100), F),
+    )
     compiled(monkeypatch, F, vector_bytes())(A, B, C)
     np.testing.assert_allclose(C, A @ B, rtol=0, atol=1000 * np.finfo(F).eps)
 

@@ -46,13 +46,19 @@ except RuntimeError as error:
 
 def reworded(source):
     """Return a source with different comments, docstrings and line numbers."""
-    source = re.sub(r'^( *)"""(?=\w)', r'\1"""In other words: ', source, flags=re.MULTILINE)
-    return "# A comment.\n\n\n" + re.sub(r"^( +)(return .*)$", r"\1# a comment\n\1\2", source, flags=re.MULTILINE)
+    source = re.sub(
+        r'^( *)"""(?=\w)', r'\1"""In other words: ', source, flags=re.MULTILINE
+    )
+    return "# A comment.\n\n\n" + re.sub(
+        r"^( +)(return .*)$", r"\1# a comment\n\1\2", source, flags=re.MULTILINE
+    )
 
 
 def started(package, code):
     variables = {**os.environ, "PYTHONPATH": str(package.parent)}
-    return subprocess.Popen([sys.executable, "-c", code], env=variables, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", code], env=variables, stdout=subprocess.PIPE, text=True
+    )
 
 
 def lines_of(process):
@@ -64,19 +70,32 @@ def lines_of(process):
 @pytest.mark.long
 def test_only_referenced_code_affects_the_name_of_a_kernel(tmp_path):
     """A session continues after an edit of comments in imported code, but not after an edit of a formula."""
-    other = Path(shutil.copytree(PACKAGE, tmp_path / "vecprop", ignore=shutil.ignore_patterns("__pycache__")))
+    other = Path(
+        shutil.copytree(
+            PACKAGE, tmp_path / "vecprop", ignore=shutil.ignore_patterns("__pycache__")
+        )
+    )
     for part in ("core", "optimize", "compiled"):
         for file in (other / part).rglob("*.py"):
             file.write_text(reworded(file.read_text()))
     file = other / "core" / "activations.py"
-    assert file.read_text().count("return y * (1 - y)") == 1  # the derivative of the logistic
-    file.write_text(file.read_text().replace("return y * (1 - y)", "return y * (1 - y) * 2"))
-    names, (*of_other, name, error) = map(lines_of, [started(PACKAGE, NAMES), started(other, NAMES + LIVE)])
+    # the derivative of the logistic
+    assert file.read_text().count("return y * (1 - y)") == 1
+    file.write_text(
+        file.read_text().replace("return y * (1 - y)", "return y * (1 - y) * 2")
+    )
+    names, (*of_other, name, error) = map(
+        lines_of, [started(PACKAGE, NAMES), started(other, NAMES + LIVE)]
+    )
     assert len(names) == len(set(names)) == len(of_other) > 50
     changed = {name.split("-")[0] for name in set(of_other) - set(names)}
     assert changed == {"loops._derivative_float32_Logistic"}
     assert name.startswith("loops._derivative_float64_LeakyReLU-")
-    assert error == f"Logistic.derivative in {file} has changed since it was imported: restart Python."
+    assert (
+        error
+        == f"Logistic.derivative in {file} has changed since it was imported: restart"
+        " Python."
+    )
 
 
 def function(source, **names):
@@ -101,8 +120,14 @@ PLAIN = "def f(x):\n    return helper(x) * 2.0"
 @pytest.mark.parametrize(
     "same",
     [
-        function('def f(x):\n    """Say something."""\n    # and more\n    return helper(x) * 2.0', helper=helper),
-        function("def f(x: float) -> float:\n\n    return helper(x) * 2.0", helper=helper),
+        function(
+            'def f(x):\n    """Say something."""\n    # and more\n    return helper(x)'
+            " * 2.0",
+            helper=helper,
+        ),
+        function(
+            "def f(x: float) -> float:\n\n    return helper(x) * 2.0", helper=helper
+        ),
         function(PLAIN, helper=helper, another=3),
     ],
 )
@@ -128,15 +153,41 @@ def test_different_code_has_a_different_digest(other):
 
 
 def test_different_values_have_different_digests():
-    values = [1, 1.0, True, "1", np.float32(1), np.int64(1), (1,), [1], None, np.float32, types.float32, np.ones(1)]
-    values += [np.ones(2), np.zeros(1), -0.0, 0.0, {1: 2}, {1: 3}, frozenset([1]), (1, (2,)), (1, 2)]
+    values = [
+        1,
+        1.0,
+        True,
+        "1",
+        np.float32(1),
+        np.int64(1),
+        (1,),
+        [1],
+        None,
+        np.float32,
+        types.float32,
+        np.ones(1),
+    ]
+    values += [
+        np.ones(2),
+        np.zeros(1),
+        -0.0,
+        0.0,
+        {1: 2},
+        {1: 3},
+        frozenset([1]),
+        (1, (2,)),
+        (1, 2),
+    ]
     values += [helper, other_helper]
     assert len({digest(value) for value in values}) == len(values)
 
 
 def test_functions_that_call_each_other():
     names = {}
-    exec("def f(x):\n    return g(x - 1) if x else 0\n\ndef g(x):\n    return f(x) + 1", names)
+    exec(
+        "def f(x):\n    return g(x - 1) if x else 0\n\ndef g(x):\n    return f(x) + 1",
+        names,
+    )
     assert digest(names["f"]) != digest(names["g"])
 
 

@@ -22,7 +22,9 @@ NETWORKS = {  # by how tiles are filled
 
 def network_of(I, widths):
     hidden = [layer for width in widths for layer in (vp.Dense(width), vp.ReLU())]
-    return vp.Network(I, [*hidden, vp.Dense(3)], vp.SoftmaxCrossEntropy(), penalty=vp.L2(1e-4))
+    return vp.Network(
+        I, [*hidden, vp.Dense(3)], vp.SoftmaxCrossEntropy(), penalty=vp.L2(1e-4)
+    )
 
 
 def scaled(X, scaling):
@@ -37,16 +39,29 @@ def scaled(X, scaling):
     return Y
 
 
-def assert_trains_alike(name, F, of_scaling, multiplies, engine: EngineName = "compiled"):
+def assert_trains_alike(
+    name, F, of_scaling, multiplies, engine: EngineName = "compiled"
+):
     I, widths, batch_size = NETWORKS[name]
     N = 2 * batch_size + 40
-    network, X, t = network_of(I, widths), (3 * RNG.normal(size=(N, I)) + 1).astype(F), RNG.integers(0, 3, N)
+    network, X, t = (
+        network_of(I, widths),
+        (3 * RNG.normal(size=(N, I)) + 1).astype(F),
+        RNG.integers(0, 3, N),
+    )
     theta, weight = network.init(0, F), RNG.random(N)
     order = RNG.permutation(N)
     rows, unseen = order[: 2 * batch_size + 9], order[-20:]
-    scaling = Scaling(X.mean(axis=0).astype(of_scaling), X.std(axis=0).astype(of_scaling), multiplies)
+    scaling = Scaling(
+        X.mean(axis=0).astype(of_scaling), X.std(axis=0).astype(of_scaling), multiplies
+    )
     Z = scaled(X, scaling)
-    settings = {"optimizer": vp.Adam(0.01), "epochs": 2, "seed": 3, "early_stopping": vp.EarlyStopping(patience=5)}
+    settings = {
+        "optimizer": vp.Adam(0.01),
+        "epochs": 2,
+        "seed": 3,
+        "early_stopping": vp.EarlyStopping(patience=5),
+    }
     for size in (batch_size, None):
         settings |= {"batch_size": size}
         copied = vp.train(
@@ -57,16 +72,30 @@ def assert_trains_alike(name, F, of_scaling, multiplies, engine: EngineName = "c
             network, theta, Selection(X, rows, scaling), t, sample_weight=weight, engine=engine,
             validation=(Selection(X, unseen, scaling), t, weight), **settings,
         )  # fmt: skip
-        member = vp.Member(network, theta, X=Selection(X, None, scaling), rows=rows, validation_rows=unseen, **settings)
-        [in_population] = vp.train_population([member], X, t, sample_weight=weight, engine=engine)
+        member = vp.Member(
+            network,
+            theta,
+            X=Selection(X, None, scaling),
+            rows=rows,
+            validation_rows=unseen,
+            **settings,
+        )
+        [in_population] = vp.train_population(
+            [member], X, t, sample_weight=weight, engine=engine
+        )
         for result in (chosen, in_population):
             np.testing.assert_array_equal(result.theta, copied.theta)
             np.testing.assert_array_equal(result.history.loss, copied.history.loss)
-            np.testing.assert_array_equal(result.history.validation_loss, copied.history.validation_loss)
+            np.testing.assert_array_equal(
+                result.history.validation_loss, copied.history.validation_loss
+            )
 
 
 def test_the_networks_fill_tiles_as_named():
-    programs = [program_of(network_of(I, widths), np.float64).for_batches(B) for I, widths, B in NETWORKS.values()]
+    programs = [
+        program_of(network_of(I, widths), np.float64).for_batches(B)
+        for I, widths, B in NETWORKS.values()
+    ]
     if uses_blocks():
         splits = [WeightSplit(program.table[0]["split"]) for program in programs]
         assert splits == [WeightSplit.NONE, WeightSplit.NONE, WeightSplit.INPUTS]
@@ -76,7 +105,9 @@ def test_the_networks_fill_tiles_as_named():
 
 def is_short(name, F, of_scaling, multiplies):
     """Return whether a case belongs to the short suite, which compiles few float32 kernels."""
-    return F is np.float64 or (name == "few features" and multiplies == (of_scaling is F))
+    return F is np.float64 or (
+        name == "few features" and multiplies == (of_scaling is F)
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,7 +115,11 @@ def is_short(name, F, of_scaling, multiplies):
     [
         pytest.param(*case, marks=() if is_short(*case) else pytest.mark.long)
         for name, multiplies in product(NETWORKS, (False, True))
-        for F, of_scaling in ((np.float32, np.float32), (np.float32, np.float64), (np.float64, np.float64))
+        for F, of_scaling in (
+            (np.float32, np.float32),
+            (np.float32, np.float64),
+            (np.float64, np.float64),
+        )
         for case in [(name, F, of_scaling, multiplies)]
     ],
 )
@@ -93,14 +128,29 @@ def test_selected_and_scaled_rows(name, F, of_scaling, multiplies):
 
 
 def test_the_reference_engine_reads_selections():
-    assert_trains_alike("few features", np.float64, np.float64, multiplies=False, engine="reference")
+    assert_trains_alike(
+        "few features", np.float64, np.float64, multiplies=False, engine="reference"
+    )
 
 
 def test_lbfgs_reads_selections():
     network, X, t = network_of(5, [4]), RNG.normal(size=(60, 5)), RNG.integers(0, 3, 60)
-    theta, rows, scaling = network.init(0), np.arange(0, 60, 2), Scaling(np.ones(5), np.full(5, 2.0))
-    chosen = vp.train(network, theta, Selection(X, rows, scaling), t, optimizer=vp.LBFGS(), epochs=9)
-    copied = vp.train(network, theta, scaled(X, scaling)[rows], t[rows], optimizer=vp.LBFGS(), epochs=9)
+    theta, rows, scaling = (
+        network.init(0),
+        np.arange(0, 60, 2),
+        Scaling(np.ones(5), np.full(5, 2.0)),
+    )
+    chosen = vp.train(
+        network, theta, Selection(X, rows, scaling), t, optimizer=vp.LBFGS(), epochs=9
+    )
+    copied = vp.train(
+        network,
+        theta,
+        scaled(X, scaling)[rows],
+        t[rows],
+        optimizer=vp.LBFGS(),
+        epochs=9,
+    )
     np.testing.assert_array_equal(chosen.theta, copied.theta)
 
 

@@ -20,7 +20,9 @@ T = np.sin(X @ RNG.normal(size=(6, 3)))
 
 
 def network(layer: vp.extend.Layer = vp.Tanh(), width=9):  # noqa: B008 (frozen)
-    return vp.Network(6, [vp.Dense(width), layer, vp.Dense(3)], vp.SquaredError(), vp.L2(1e-3))
+    return vp.Network(
+        6, [vp.Dense(width), layer, vp.Dense(3)], vp.SquaredError(), vp.L2(1e-3)
+    )
 
 
 PROGRAM = """
@@ -45,8 +47,14 @@ print(digest.hexdigest())
 def test_the_same_bits_with_any_number_of_threads(numbers):
     digests = set()
     for threads in numbers:
-        environment = {**os.environ, "VECPROP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
-        digests.add(subprocess.check_output([sys.executable, "-c", PROGRAM], env=environment))
+        environment = {
+            **os.environ,
+            "VECPROP_NUM_THREADS": threads,
+            "OPENBLAS_NUM_THREADS": threads,
+        }
+        digests.add(
+            subprocess.check_output([sys.executable, "-c", PROGRAM], env=environment)
+        )
     assert len(digests) == 1
 
 
@@ -54,7 +62,12 @@ def test_rows_measured_last_are_reweighted_in_the_next_batch(monkeypatch):
     """The third of four threads measures rows 2816 to 3071 last, and starts the next epoch with them."""
     monkeypatch.setenv("VECPROP_NUM_THREADS", "4")
     X = np.random.default_rng(0).normal(size=(6144, 6))
-    options = {"optimizer": vp.Momentum(0.01), "epochs": 1, "batch_size": 5632, "shuffle": False}
+    options = {
+        "optimizer": vp.Momentum(0.01),
+        "epochs": 1,
+        "batch_size": 5632,
+        "shuffle": False,
+    }
     options |= {"training_loss": "exact", "engine": "compiled"}
     found = vp.train(network(), network().init(0), X, np.sin(X[:, :3]), **options)
     with limit_threads(1):
@@ -64,20 +77,36 @@ def test_rows_measured_last_are_reweighted_in_the_next_batch(monkeypatch):
 
 def test_repeated_fits_show_no_race():
     wide = network(vp.ReLU(), width=200)
-    settings = {"optimizer": vp.Adam(), "epochs": 3, "batch_size": 128, "engine": "compiled"}
-    assert len({vp.train(wide, wide.init(0), X, T, **settings).theta.tobytes() for _ in range(50)}) == 1
+    settings = {
+        "optimizer": vp.Adam(),
+        "epochs": 3,
+        "batch_size": 128,
+        "engine": "compiled",
+    }
+    assert (
+        len(
+            {
+                vp.train(wide, wide.init(0), X, T, **settings).theta.tobytes()
+                for _ in range(50)
+            }
+        )
+        == 1
+    )
 
 
 def test_ctrl_c_returns_the_result_so_far():
     options = {"optimizer": vp.Momentum(1e-6), "engine": "compiled"}
-    vp.train(network(), network().init(1), X, T, epochs=1, **options)  # compiles all kernels
+    # compiles all kernels
+    vp.train(network(), network().init(1), X, T, epochs=1, **options)
     timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     result = vp.train(network(), network().init(1), X, T, epochs=10**7, **options)
     assert result.reason == "interrupted"
     assert 0 < result.state.epoch < 10**7
     assert len(result.history.loss) == result.state.epoch + 1
-    assert network().loss(result.theta, X, T) == pytest.approx(result.history.loss[-1], rel=1e-12)
+    assert network().loss(result.theta, X, T) == pytest.approx(
+        result.history.loss[-1], rel=1e-12
+    )
 
 
 @pytest.fixture
@@ -94,7 +123,12 @@ def test_fits_from_several_threads_and_the_host_s_blas_afterwards(two_blas_threa
 
     before = [(pool["filepath"], pool["num_threads"]) for pool in threadpool_info()]
     wide = network(vp.ReLU(), width=200)
-    arguments = {"optimizer": vp.Adam(), "epochs": 20, "batch_size": 64, "engine": "compiled"}
+    arguments = {
+        "optimizer": vp.Adam(),
+        "epochs": 20,
+        "batch_size": 64,
+        "engine": "compiled",
+    }
     alone = vp.train(wide, wide.init(0), X, T, **arguments).theta
     thetas = {}
 
@@ -139,7 +173,9 @@ def test_the_last_user_of_blas_restores_it(two_blas_threads):
     assert after == before
 
 
-@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "method", ["fork", pytest.param("spawn", marks=pytest.mark.long)]
+)
 def test_fits_in_children(method, tmp_path):
     code = f"""
 import multiprocessing, sys
@@ -158,17 +194,33 @@ if __name__ == "__main__":
 """
     program = tmp_path / "fits.py"
     program.write_text(code)
-    run = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=120, check=True)
+    run = subprocess.run(
+        [sys.executable, program],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
     assert run.stdout.strip() == "True"
 
 
 def test_a_sigint_handler_set_in_c_is_kept(monkeypatch):
     def fit():
-        return vp.train(network(), network().init(1), X, T, optimizer=vp.Adam(), epochs=3, engine="compiled").theta
+        return vp.train(
+            network(),
+            network().init(1),
+            X,
+            T,
+            optimizer=vp.Adam(),
+            epochs=3,
+            engine="compiled",
+        ).theta
 
     expected = fit()
     monkeypatch.setattr(_signal, "getsignal", lambda number: None)
-    monkeypatch.setattr(_signal, "signal", lambda *arguments: pytest.fail("a handler was set"))
+    monkeypatch.setattr(
+        _signal, "signal", lambda *arguments: pytest.fail("a handler was set")
+    )
     np.testing.assert_array_equal(fit(), expected)
 
 
@@ -271,11 +323,19 @@ thread.join()
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("program", "seed"),
-    [(program, seed) for program, count in ((IMPORTING, 6), (COMPILING, 3), (FORKING, 2)) for seed in range(count)],
+    [
+        (program, seed)
+        for program, count in ((IMPORTING, 6), (COMPILING, 3), (FORKING, 2))
+        for seed in range(count)
+    ],
     ids=lambda value: value if isinstance(value, int) else "",
 )
-def test_ctrl_c_and_forks_during_import_and_compilation_are_safe(program, seed, tmp_path):
+def test_ctrl_c_and_forks_during_import_and_compilation_are_safe(
+    program, seed, tmp_path
+):
     environment = os.environ | {"VECPROP_CACHE_DIR": str(tmp_path)}
     command = [sys.executable, "-c", program, str(seed)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr

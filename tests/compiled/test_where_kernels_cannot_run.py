@@ -24,7 +24,15 @@ X = np.random.default_rng(0).normal(size=(20, 3))
 
 
 def fit(engine):
-    return vp.train(NETWORK, NETWORK.init(0), X, X[:, 0], optimizer=vp.Adam(), epochs=2, engine=engine).theta
+    return vp.train(
+        NETWORK,
+        NETWORK.init(0),
+        X,
+        X[:, 0],
+        optimizer=vp.Adam(),
+        epochs=2,
+        engine=engine,
+    ).theta
 
 
 def fit_many():
@@ -41,7 +49,12 @@ def without_sources(of):
 
 
 def forget():
-    for known in (trial._known.clear, program._tried.clear, trainer._warned.clear, compiled.missing.cache_clear):
+    for known in (
+        trial._known.clear,
+        program._tried.clear,
+        trainer._warned.clear,
+        compiled.missing.cache_clear,
+    ):
         known()
 
 
@@ -55,23 +68,42 @@ def tried_again():
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ((trial, "MISSING", "sched_yield"), "this system has no function sched_yield, which kernels call"),
+        (
+            (trial, "MISSING", "sched_yield"),
+            "this system has no function sched_yield, which kernels call",
+        ),
         (
             (inspect, "getsource", without_sources),
-            "the source files of vecprop are missing, which are needed to compile kernels",
+            (
+                "the source files of vecprop are missing, which are needed to compile"
+                " kernels"
+            ),
         ),
-        ((vars(numba)["config"], "DISABLE_JIT", 1), "Numba's compiler is disabled, unset NUMBA_DISABLE_JIT"),
+        (
+            (vars(numba)["config"], "DISABLE_JIT", 1),
+            "Numba's compiler is disabled, unset NUMBA_DISABLE_JIT",
+        ),
         (
             (machine_code, "loaded", gone),
-            r"Numba [\d.]+ does not work here \(AttributeError: Numba has no such name\), install another release",
+            (
+                r"Numba [\d.]+ does not work here \(AttributeError: Numba has no such"
+                r" name\), install another release"
+            ),
         ),
     ],
 )
-def test_the_reference_engine_is_used_with_one_warning(monkeypatch, tried_again, change, reason):
+def test_the_reference_engine_is_used_with_one_warning(
+    monkeypatch, tried_again, change, reason
+):
     expected = fit("reference")
-    model = vp.MLPRegressor(hidden_layer_sizes=(2,), max_iter=2, random_state=0, early_stopping=True)
+    model = vp.MLPRegressor(
+        hidden_layer_sizes=(2,), max_iter=2, random_state=0, early_stopping=True
+    )
     monkeypatch.setattr(*change)
-    with pytest.warns(UserWarning, match=f"Computing on the reference engine, which is slower: {reason}"):
+    with pytest.warns(
+        UserWarning,
+        match=f"Computing on the reference engine, which is slower: {reason}",
+    ):
         np.testing.assert_array_equal(fit("auto"), expected)
     np.testing.assert_array_equal(fit("auto"), expected)
     assert fit_many() == expected.tolist()
@@ -91,7 +123,11 @@ def test_a_missing_system_function_is_named():
 
 @pytest.mark.long
 def test_a_program_packaged_without_sources(tmp_path):
-    shutil.copytree(Path(vp.__file__).parent, tmp_path / "vecprop", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        Path(vp.__file__).parent,
+        tmp_path / "vecprop",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
     compileall.compile_dir(tmp_path / "vecprop", quiet=1, legacy=True)
     for source in (tmp_path / "vecprop").rglob("*.py"):
         source.unlink()
@@ -101,7 +137,16 @@ X = np.random.default_rng(0).normal(size=(60, 4))
 print(vp.__file__, vp.MLPClassifier(max_iter=3).fit(X, X[:, 0] > 0).predict(X[:2]).shape)
 """
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[0].endswith("__init__.pyc")
-    assert "Computing on the reference engine, which is slower: the source files of vecprop" in done.stderr
+    assert (
+        "Computing on the reference engine, which is slower: the source files of"
+        " vecprop" in done.stderr
+    )

@@ -16,7 +16,9 @@ class Residual(vp.extend.Layer):
     layers: tuple[vp.extend.Layer, ...]
 
     @property
-    def random(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride] (as its layers are)
+    def random(
+        self,
+    ) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride] (as its layers are)
         return any(layer.random for layer in self.layers)
 
     def parameters(self, inputs):
@@ -41,12 +43,18 @@ class Residual(vp.extend.Layer):
     def backward(self, p, saved, delta, J):
         own_delta = delta
         for number, layer in reversed([*enumerate(self.layers)]):
-            own_delta = layer.backward(own(p, number), saved[number], own_delta, own(J, number))
+            own_delta = layer.backward(
+                own(p, number), saved[number], own_delta, own(J, number)
+            )
         return delta + own_delta
 
 
 def own(p, number):
-    return {name.removeprefix(str(number)): values for name, values in p.items() if name.startswith(str(number))}
+    return {
+        name.removeprefix(str(number)): values
+        for name, values in p.items()
+        if name.startswith(str(number))
+    }
 
 
 INSIDE = (vp.Dense(5), vp.Tanh(), vp.Dropout(0.5), vp.Dropout(0.5), vp.Dense(3))
@@ -63,10 +71,16 @@ def test_composite_gradient_with_penalties_is_correct(noise):
     net = network((vp.L2(0.1), vp.L1(0.05)))
     theta = net.init(1)
     named = {str(tensor) for tensor in net.layout.tensors if tensor.penalized}
-    assert named == {"layer 0 (Residual) 0W", "layer 0 (Residual) 4W", "layer 1 (Dense) W"}
+    assert named == {
+        "layer 0 (Residual) 0W",
+        "layer 0 (Residual) 4W",
+        "layer 1 (Dense) W",
+    }
     squares = sum((theta[t.span] ** 2).sum() for t in net.layout.tensors if t.penalized)
     sums = sum(abs(theta[t.span]).sum() for t in net.layout.tensors if t.penalized)
-    penalty = net.loss(theta, X, T, noise=noise) - network().loss(theta, X, T, noise=noise)
+    penalty = net.loss(theta, X, T, noise=noise) - network().loss(
+        theta, X, T, noise=noise
+    )
     assert penalty == pytest.approx(0.05 * squares + 0.05 * sums)
     vp.assert_gradients(net, theta, X, T, noise=noise)
 
@@ -78,15 +92,28 @@ def test_nested_random_layers_have_different_masks():
     kept = (Y - ones) != 0
     assert abs(kept.mean() - 0.25) < 0.01  # one mask for both layers would give 0.5
     assert abs(np.corrcoef(masks[0].ravel(), masks[1].ravel())[0, 1]) < 0.02
-    for other in (vp.extend.RandomKey(3, step=1), vp.extend.RandomKey(3, layer=1), vp.extend.RandomKey(4)):
-        assert abs(((twice.forward({}, ones, other)[0] - ones != 0) & kept).mean() - 0.0625) < 0.01
+    for other in (
+        vp.extend.RandomKey(3, step=1),
+        vp.extend.RandomKey(3, layer=1),
+        vp.extend.RandomKey(4),
+    ):
+        assert (
+            abs(
+                ((twice.forward({}, ones, other)[0] - ones != 0) & kept).mean() - 0.0625
+            )
+            < 0.01
+        )
 
 
 def test_penalty_shrinks_nested_weights_in_training():
     norms = []
     for strength in (0.0, 1.0):
         net = network(vp.L2(strength))
-        settings = {"optimizer": vp.GradientDescent(0.05), "epochs": 100, "engine": "reference"}
+        settings = {
+            "optimizer": vp.GradientDescent(0.05),
+            "epochs": 100,
+            "engine": "reference",
+        }
         theta = vp.train(net, net.init(0), X, T, **settings).theta
         norms.append(np.linalg.norm(net.layout.views(theta)[0]["0W"]))
     assert norms[1] < 0.1 * norms[0]
@@ -96,24 +123,42 @@ def test_penalized_shape_decides_not_the_name():
     @dataclass(frozen=True)
     class Renamed(vp.Dense):
         def parameters(self, inputs):
-            return {"V": vp.extend.Penalized((inputs, self.outputs)), "W": (self.outputs,)}, self.outputs
+            return {
+                "V": vp.extend.Penalized((inputs, self.outputs)),
+                "W": (self.outputs,),
+            }, self.outputs
 
         def forward(self, p, X, noise=None):
             return X @ p["V"] + p["W"], X
 
     net = vp.Network(2, [Renamed(1)], vp.SquaredError(), vp.L2(2.0))
-    assert net.loss(np.array([1.0, 2.0, 5.0]), np.zeros((1, 2)), np.array([[5.0]])) == 5.0
+    assert (
+        net.loss(np.array([1.0, 2.0, 5.0]), np.zeros((1, 2)), np.array([[5.0]])) == 5.0
+    )
 
 
 def test_a_vector_cannot_be_penalized():
-    with pytest.raises(ValueError, match=r"layer 0 \(layer\) g has shape \(3,\), but only matrices can have penalties"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"layer 0 \(layer\) g has shape \(3,\), but only matrices can have"
+            r" penalties"
+        ),
+    ):
         vp.extend.Layout([{"g": vp.extend.Penalized((3,))}])
 
 
 def test_older_pickles_without_penalized_shapes():
-    net = vp.Network(2, [vp.Dense(2), vp.Tanh(), vp.Dense(1)], vp.SquaredError(), vp.L2(1.0))
+    net = vp.Network(
+        2, [vp.Dense(2), vp.Tanh(), vp.Dense(1)], vp.SquaredError(), vp.L2(1.0)
+    )
     for tensor in net.layout.tensors:
         del vars(tensor)["penalized"]
     again = pickle.loads(pickle.dumps(net))
-    assert [tensor.penalized for tensor in again.layout.tensors] == [True, False, True, False]
+    assert [tensor.penalized for tensor in again.layout.tensors] == [
+        True,
+        False,
+        True,
+        False,
+    ]
     assert again == net

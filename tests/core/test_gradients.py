@@ -33,11 +33,24 @@ def assert_close(found, expected, tolerance=CLOSE):
 
 @pytest.mark.parametrize("activation", registry.ACTIVATIONS, ids=registry.name)
 def test_slope(activation):
-    z = np.concatenate([np.linspace(-9, 9, 61)[:30], np.linspace(-9, 9, 61)[31:], [-30.0, 30.0, -700.0, 700.0, 1e-8]])
+    z = np.concatenate(
+        [
+            np.linspace(-9, 9, 61)[:30],
+            np.linspace(-9, 9, 61)[31:],
+            [-30.0, 30.0, -700.0, 700.0, 1e-8],
+        ]
+    )
     derivative = activation.derivative(z, activation.value(z)) * np.ones_like(z)
-    np.testing.assert_allclose(derivative, activation.value(z + 1j * H).imag / H, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(
+        derivative, activation.value(z + 1j * H).imag / H, rtol=1e-12, atol=1e-15
+    )
     near = z[np.abs(z) <= 5]
-    np.testing.assert_allclose(activation.value(near + 1j * H).real, activation.value(near), rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(
+        activation.value(near + 1j * H).real,
+        activation.value(near),
+        rtol=1e-14,
+        atol=1e-15,
+    )
 
 
 @pytest.mark.parametrize("layer", registry.LAYERS, ids=registry.name)
@@ -45,7 +58,11 @@ def test_layer_gradients_of_inputs_and_parameters(layer):
     rng = np.random.default_rng(1)
     shapes, outputs = layer.parameters(3)
     p = {name: rng.normal(size=shape) for name, shape in shapes.items()}
-    X, C, noise = rng.normal(size=(4, 3)), rng.normal(size=(4, outputs)), vp.extend.RandomKey(seed=2)
+    X, C, noise = (
+        rng.normal(size=(4, 3)),
+        rng.normal(size=(4, outputs)),
+        vp.extend.RandomKey(seed=2),
+    )
 
     def f(X=X, **changed):
         return (C * layer.forward({**p, **changed}, X, noise)[0]).sum()
@@ -54,7 +71,9 @@ def test_layer_gradients_of_inputs_and_parameters(layer):
     J = {name: np.full(shape, np.nan) for name, shape in shapes.items()}
     assert_close(layer.backward(p, saved, C, J), complex_step(f, X))
     for name, value in p.items():
-        assert_close(J[name], complex_step(lambda moved, name=name: f(**{name: moved}), value))
+        assert_close(
+            J[name], complex_step(lambda moved, name=name: f(**{name: moved}), value)
+        )
 
 
 @pytest.mark.parametrize("loss", registry.LOSSES, ids=registry.name)
@@ -65,13 +84,20 @@ def test_loss_delta(loss):
     assert_close(loss.delta(Z, T), complex_step(lambda Z: loss.value(Z, T).sum(), Z))
 
 
-@pytest.mark.parametrize(("layer", "loss"), sampled(product(registry.LAYERS, registry.LOSSES), 5), ids=registry.name)
+@pytest.mark.parametrize(
+    ("layer", "loss"),
+    sampled(product(registry.LAYERS, registry.LOSSES), 5),
+    ids=registry.name,
+)
 def test_network_gradient_with_weights_penalties_and_noise(layer, loss):
     p = registry.problem(layer, loss)
     value, gradient = p.network.loss_and_gradient(p.theta, p.X, p.T, p.weight, p.noise)
-    steps = p.theta + 1j * H * np.eye(p.theta.size)  # all perturbations along the member axis
+    # all perturbations along the member axis
+    steps = p.theta + 1j * H * np.eye(p.theta.size)
     assert_close(gradient, p.network.loss(steps, p.X, p.T, p.weight, p.noise).imag / H)
-    np.testing.assert_allclose(value, p.network.loss(p.theta, p.X, p.T, p.weight, p.noise), rtol=1e-15)
+    np.testing.assert_allclose(
+        value, p.network.loss(p.theta, p.X, p.T, p.weight, p.noise), rtol=1e-15
+    )
 
 
 def test_backward_returns_the_gradient_of_the_inputs():
@@ -97,21 +123,32 @@ def test_any_shape(widths, inputs, rows, members, activation, loss, seed):
     layers = [part for width in widths for part in (vp.Dense(width), activation)]
     network = vp.Network(inputs, layers, loss)
     theta = rng.normal(size=(*members, network.layout.size))
-    X, T = rng.normal(size=(rows, inputs)), registry.targets(loss, rng, rows, widths[-1])
+    X, T = (
+        rng.normal(size=(rows, inputs)),
+        registry.targets(loss, rng, rows, widths[-1]),
+    )
     value, gradient = network.loss_and_gradient(theta, X, T)
     assert value.shape == members
     assert gradient.shape == theta.shape
     direction = rng.normal(size=theta.shape)
     derivative = network.loss(theta + 1j * H * direction, X, T).imag / H
     terms = (gradient * direction).sum(-1)
-    np.testing.assert_allclose(terms, derivative, rtol=1e-10, atol=1e-12 * max(1, np.abs(gradient).max()))
+    np.testing.assert_allclose(
+        terms, derivative, rtol=1e-10, atol=1e-12 * max(1, np.abs(gradient).max())
+    )
 
 
-@pytest.mark.parametrize("activation", [vp.Softplus(), vp.ELU(), vp.SiLU(), vp.GELU(), vp.Logistic()], ids=repr)
+@pytest.mark.parametrize(
+    "activation",
+    [vp.Softplus(), vp.ELU(), vp.SiLU(), vp.GELU(), vp.Logistic()],
+    ids=repr,
+)
 def test_smooth_activations_have_their_slope_at_zero(activation):
     z = np.zeros(1)
     expected = activation.derivative(z, activation.value(z))
-    np.testing.assert_allclose(activation.value(z + 1j * H).imag / H, expected, rtol=1e-15)
+    np.testing.assert_allclose(
+        activation.value(z + 1j * H).imag / H, expected, rtol=1e-15
+    )
 
 
 def test_slopes_at_kinks_match_the_docstrings():

@@ -9,13 +9,17 @@ from hypothesis import strategies as st
 import registry
 import vecprop as vp
 
-SEED = vp.Network(2, [vp.Dense(3), vp.Logistic(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
+SEED = vp.Network(
+    2, [vp.Dense(3), vp.Logistic(), vp.Dense(2)], vp.SoftmaxCrossEntropy()
+)
 
 
 @given(
     shapes=st.lists(
         st.dictionaries(
-            st.sampled_from("Wbg"), st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple), max_size=3
+            st.sampled_from("Wbg"),
+            st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple),
+            max_size=3,
         ),
         max_size=4,
     ),
@@ -25,8 +29,11 @@ def test_views_cover_the_vector_once_and_share_its_memory(shapes, members):
     layout = vp.extend.Layout(shapes)
     vector = np.zeros((*members, layout.size))
     views = layout.views(vector)
-    assert [{name: tuple(shape) for name, shape in named.items()} for named in shapes] == [
-        {name: view.shape[len(members) :] for name, view in named.items()} for named in views
+    assert [
+        {name: tuple(shape) for name, shape in named.items()} for named in shapes
+    ] == [
+        {name: view.shape[len(members) :] for name, view in named.items()}
+        for named in views
     ]
     for named in views:
         for view in named.values():
@@ -35,7 +42,11 @@ def test_views_cover_the_vector_once_and_share_its_memory(shapes, members):
 
 
 def test_views_of_strided_vectors_are_views():
-    for vector in (np.zeros((4, 34))[:, ::2], np.zeros((17, 4)).T, np.zeros((4, 3, 17))[:, 1]):
+    for vector in (
+        np.zeros((4, 34))[:, ::2],
+        np.zeros((17, 4)).T,
+        np.zeros((4, 3, 17))[:, 1],
+    ):
         SEED.layout.views(vector)[2]["W"][...] = 1
         assert vector.sum() == 4 * 6
 
@@ -57,17 +68,24 @@ def test_summary_by_hand():
         "total                                            17                  27",
     ]
     assert repr(SEED.summary()) == str(SEED.summary())
-    memory = SEED.summary(10**9, 10).splitlines()[-1]  # 24 bytes per row for its index and order
+    # 24 bytes per row for its index and order
+    memory = SEED.summary(10**9, 10).splitlines()[-1]
     assert re.fullmatch(
-        r"a fit of 1,000,000,000 rows in batches of 10 takes 24,00\S+ MB in float32 or .* float64 .*", memory
+        r"a fit of 1,000,000,000 rows in batches of 10 takes 24,00\S+ MB in float32 or"
+        r" .* float64 .*",
+        memory,
     )
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, "100", True])
 def test_summary_rejects_invalid_numbers_of_rows(value):
-    with pytest.raises(ValueError, match=f"rows must be an integer of at least 1, got {value!r}"):
+    with pytest.raises(
+        ValueError, match=f"rows must be an integer of at least 1, got {value!r}"
+    ):
         SEED.summary(rows=value)
-    with pytest.raises(ValueError, match=f"batch_size must be an integer of at least 1, got {value!r}"):
+    with pytest.raises(
+        ValueError, match=f"batch_size must be an integer of at least 1, got {value!r}"
+    ):
         SEED.summary(rows=100, batch_size=value)
     assert SEED.summary(rows=int(np.int64(100))) == SEED.summary(rows=np.int64(100))  # pyright: ignore[reportArgumentType]
 
@@ -76,7 +94,7 @@ def test_the_seed_formulas_by_hand():
     """Compute Y = softmax(logistic(X W_h + b_h) W_o + b_o) and the gradient of one row by hand."""
     theta = SEED.init(seed=3)
     x, t = np.array([0.5, -2.0]), np.array([1.0, 0.0])
-    (h_layer, _, o_layer) = SEED.layout.views(theta)
+    h_layer, _, o_layer = SEED.layout.views(theta)
     h = 1 / (1 + np.exp(-(x @ h_layer["W"] + h_layer["b"])))
     e = np.exp(h @ o_layer["W"] + o_layer["b"])
     y = e / e.sum()
@@ -106,7 +124,11 @@ def test_initial_parameters_depend_only_on_the_seed():
 
 @pytest.mark.parametrize(
     ("initializer", "deviation", "bound"),
-    [(vp.Normal(0.3), 0.3, np.inf), (vp.Glorot(), (2 / 500) ** 0.5, (6 / 500) ** 0.5), (vp.He(), 0.1, np.inf)],
+    [
+        (vp.Normal(0.3), 0.3, np.inf),
+        (vp.Glorot(), (2 / 500) ** 0.5, (6 / 500) ** 0.5),
+        (vp.He(), 0.1, np.inf),
+    ],
     ids=registry.name,
 )
 def test_initializers_have_the_documented_deviation(initializer, deviation, bound):
@@ -118,7 +140,9 @@ def test_initializers_have_the_documented_deviation(initializer, deviation, boun
 
 
 def test_layers_have_the_documented_initial_values():
-    network = vp.Network(4, [vp.Dense(3, vp.Normal(2.0)), vp.LayerNorm()], vp.SquaredError())
+    network = vp.Network(
+        4, [vp.Dense(3, vp.Normal(2.0)), vp.LayerNorm()], vp.SquaredError()
+    )
     dense, norm = network.layout.views(network.init(0))
     assert (dense["b"] == 0).all()
     assert (norm["g"] == 1).all()
@@ -137,11 +161,15 @@ def test_penalties_by_hand():
 def test_averaged_penalties_by_hand():
     """Averaged penalties are divided by the weights of each member: (Σ w ℓ + penalty) / Σ w."""
     theta, X, T = np.array([3.0, 100.0]), np.zeros((2, 1)), np.full((2, 1), 98.0)
-    network = vp.Network(1, [vp.Dense(1)], vp.SquaredError(), [vp.L2(0.5, averaged=True), vp.L1(0.1)])
+    network = vp.Network(
+        1, [vp.Dense(1)], vp.SquaredError(), [vp.L2(0.5, averaged=True), vp.L1(0.1)]
+    )
     loss, gradient = network.loss_and_gradient(theta, X, T, [[1.0, 3.0], [1.0, 0.0]])
     np.testing.assert_allclose(loss, [2 + 2.25 / 4 + 0.3, 2 + 2.25 + 0.3])
     np.testing.assert_allclose(gradient, [[1.5 / 4 + 0.1, 2], [1.5 + 0.1, 2]])
-    total = vp.Network(1, [vp.Dense(1)], vp.SquaredError(reduction="sum"), vp.L2(0.5, averaged=True))
+    total = vp.Network(
+        1, [vp.Dense(1)], vp.SquaredError(reduction="sum"), vp.L2(0.5, averaged=True)
+    )
     np.testing.assert_allclose(total.loss(theta, X, T, [1.0, 3.0]), 8 + 2.25)
 
 
@@ -152,13 +180,25 @@ def test_losses_by_hand():
     np.testing.assert_allclose(vp.Huber(2.0).value(Z, T), [0.5 + 2 * (3 - 1)])
     np.testing.assert_allclose(vp.Quantile(0.9).value(Z, T), [0.1 * 1 + 0.9 * 3])
     np.testing.assert_allclose(vp.Poisson().value(Z, T), [np.e + np.exp(-2) + 2])
-    np.testing.assert_allclose(vp.BinaryCrossEntropy().value(Z, T), [np.log(1 + np.e) + np.log(1 + np.exp(2))])
-    np.testing.assert_allclose(vp.SoftmaxCrossEntropy().value(Z, T), [np.log(np.e + np.exp(-2)) + 2])
+    np.testing.assert_allclose(
+        vp.BinaryCrossEntropy().value(Z, T), [np.log(1 + np.e) + np.log(1 + np.exp(2))]
+    )
+    np.testing.assert_allclose(
+        vp.SoftmaxCrossEntropy().value(Z, T), [np.log(np.e + np.exp(-2)) + 2]
+    )
 
 
 def test_reductions_by_hand():
-    theta, X, T, w = np.zeros(2), np.zeros((3, 1)), np.array([2.0, 4.0, 6.0]), [1.0, 2.0, 5.0]
-    of = {r: vp.Network(1, [vp.Dense(1)], vp.SquaredError(reduction=r)) for r in ("mean", "sum")}
+    theta, X, T, w = (
+        np.zeros(2),
+        np.zeros((3, 1)),
+        np.array([2.0, 4.0, 6.0]),
+        [1.0, 2.0, 5.0],
+    )
+    of = {
+        r: vp.Network(1, [vp.Dense(1)], vp.SquaredError(reduction=r))
+        for r in ("mean", "sum")
+    }
     assert of["sum"].loss(theta, X, T) == 2 + 8 + 18
     assert of["mean"].loss(theta, X, T) == pytest.approx(28 / 3)
     assert of["sum"].loss(theta, X, T, w) == 2 + 16 + 90
@@ -167,8 +207,13 @@ def test_reductions_by_hand():
 
 def test_the_median_and_quantiles_minimize_their_losses():
     t = np.random.default_rng(0).normal(size=101)
-    for loss, expected in [(vp.AbsoluteError(), np.median(t)), (vp.Quantile(0.8), np.quantile(t, 0.8))]:
-        costs = [loss.value(np.full((101, 1), z), t[:, None]).mean() for z in np.sort(t)]
+    for loss, expected in [
+        (vp.AbsoluteError(), np.median(t)),
+        (vp.Quantile(0.8), np.quantile(t, 0.8)),
+    ]:
+        costs = [
+            loss.value(np.full((101, 1), z), t[:, None]).mean() for z in np.sort(t)
+        ]
         assert np.sort(t)[np.argmin(costs)] == pytest.approx(expected)
 
 
@@ -181,14 +226,20 @@ def test_dropout_keeps_the_share_and_the_mean():
 
 
 def test_layer_norm_by_hand():
-    Y, _ = vp.LayerNorm(1e-12).forward({"g": np.array([2.0, 1.0, 1.0]), "b": np.ones(3)}, np.array([[1.0, 2.0, 3.0]]))
+    Y, _ = vp.LayerNorm(1e-12).forward(
+        {"g": np.array([2.0, 1.0, 1.0]), "b": np.ones(3)}, np.array([[1.0, 2.0, 3.0]])
+    )
     np.testing.assert_allclose(Y, [[1 - 2 * 1.5**0.5, 1, 1 + 1.5**0.5]])
 
 
 def test_hidden_returns_the_output_of_each_layer():
     theta, X = SEED.init(0), np.random.default_rng(0).normal(size=(4, 2))
-    np.testing.assert_array_equal(SEED.hidden(theta, X, 1), SEED.forward(theta, X)[0][1])
-    np.testing.assert_array_equal(SEED.hidden(theta, X, -1), SEED.forward(theta, X)[0][2])
+    np.testing.assert_array_equal(
+        SEED.hidden(theta, X, 1), SEED.forward(theta, X)[0][1]
+    )
+    np.testing.assert_array_equal(
+        SEED.hidden(theta, X, -1), SEED.forward(theta, X)[0][2]
+    )
 
 
 def test_custom_layer_and_loss_without_base_class():
@@ -218,7 +269,11 @@ def test_custom_layer_and_loss_without_base_class():
     rng = np.random.default_rng(0)
     theta, X, T = rng.normal(size=5), rng.normal(size=(4, 2)), rng.normal(size=(4, 1))
     gradient = network.loss_and_gradient(theta, X, T)[1]
-    np.testing.assert_allclose(gradient, network.loss(theta + 1e-20j * np.eye(5), X, T).imag / 1e-20, rtol=1e-12)
+    np.testing.assert_allclose(
+        gradient,
+        network.loss(theta + 1e-20j * np.eye(5), X, T).imag / 1e-20,
+        rtol=1e-12,
+    )
     assert network.init(0).shape == (5,)
     assert "Scale" in network.summary()
     assert not network._random

@@ -10,7 +10,11 @@ from vecprop.core.scores import SCORES, accuracy, meanings, r2, subset_accuracy
 
 
 def test_the_documentation_explains_each_score():
-    assert [meaning.split()[0] for meaning in meanings()] == ['"accuracy"', '"subset_accuracy"', '"r2"']
+    assert [meaning.split()[0] for meaning in meanings()] == [
+        '"accuracy"',
+        '"subset_accuracy"',
+        '"r2"',
+    ]
     assert all(" is the " in meaning for meaning in meanings())
 
 
@@ -19,7 +23,8 @@ def predictions(draw):
     """Draw predictions, classes and weights."""
     rows, outputs = draw(st.integers(2, 30)), draw(st.integers(1, 4))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    Y = rng.uniform(size=(rows, outputs)).round(draw(st.sampled_from([1, 9])))  # with ties
+    # with ties
+    Y = rng.uniform(size=(rows, outputs)).round(draw(st.sampled_from([1, 9])))
     weight = rng.integers(0, 3, rows) + 0.1 if draw(st.booleans()) else None
     return Y.astype(draw(st.sampled_from([np.float32, np.float64]))), rng, weight
 
@@ -53,7 +58,9 @@ def test_each_member_has_a_score(name):
     found = SCORES[name](Y, T, weight)
     assert found.shape == (2, 3)
     for m, n in np.ndindex(2, 3):
-        np.testing.assert_allclose(found[m, n], SCORES[name](Y[m, n], T[n], weight[m, 0]), rtol=1e-12)
+        np.testing.assert_allclose(
+            found[m, n], SCORES[name](Y[m, n], T[n], weight[m, 0]), rtol=1e-12
+        )
 
 
 def test_r2_of_constant_targets():

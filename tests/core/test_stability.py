@@ -28,13 +28,21 @@ def test_cross_entropies_of_large_logits_by_hand():
     assert vp.SoftmaxCrossEntropy().value(Z, np.array([[0.0, 1.0]])) == 2000
     assert vp.BinaryCrossEntropy().value(Z, np.array([[1.0, 0.0]])) == 0
     assert vp.BinaryCrossEntropy().value(Z, np.array([[0.0, 1.0]])) == 2000
-    assert vp.SoftmaxCrossEntropy().value(np.array([[1e300, -1e300]]), np.array([1])) == 2e300
+    assert (
+        vp.SoftmaxCrossEntropy().value(np.array([[1e300, -1e300]]), np.array([1]))
+        == 2e300
+    )
 
 
 def test_small_probabilities_are_accurate():
-    np.testing.assert_allclose(vp.SoftmaxCrossEntropy().predict(np.array([[0.0, 100.0]]))[0, 0], np.exp(-100))
+    np.testing.assert_allclose(
+        vp.SoftmaxCrossEntropy().predict(np.array([[0.0, 100.0]]))[0, 0], np.exp(-100)
+    )
     np.testing.assert_allclose(vp.Logistic().value(np.array(-100.0)), np.exp(-100))
-    np.testing.assert_allclose(vp.BinaryCrossEntropy().value(np.array([[50.0]]), np.array([[1.0]])), np.exp(-50))
+    np.testing.assert_allclose(
+        vp.BinaryCrossEntropy().value(np.array([[50.0]]), np.array([[1.0]])),
+        np.exp(-50),
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -49,7 +57,9 @@ def test_the_largest_logits_of_a_dtype(loss, dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("activation", registry.ACTIVATIONS, ids=registry.name)
 def test_activations_are_finite_for_any_input(activation, dtype):
-    Z = np.minimum([LARGE], float(np.finfo(dtype).max) / 4).astype(dtype) * np.array([[-1], [1]], dtype)
+    Z = np.minimum([LARGE], float(np.finfo(dtype).max) / 4).astype(dtype) * np.array(
+        [[-1], [1]], dtype
+    )
     y = activation.value(Z)
     derivative = activation.derivative(Z, y)
     assert np.isfinite(y).all()
@@ -65,5 +75,7 @@ def test_a_loss_that_truly_overflows_is_infinite():
 
 
 def test_a_constant_row_is_normalized_to_zero():
-    Y, _ = vp.LayerNorm().forward({"g": np.ones(3), "b": np.zeros(3)}, np.full((1, 3), 7.0))
+    Y, _ = vp.LayerNorm().forward(
+        {"g": np.ones(3), "b": np.zeros(3)}, np.full((1, 3), 7.0)
+    )
     np.testing.assert_array_equal(Y, 0)

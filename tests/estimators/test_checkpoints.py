@@ -10,7 +10,13 @@ from sklearn.preprocessing import StandardScaler
 
 from killing import Killed, kill_at
 from models import fresh as unfitted
-from vecprop import Checkpoint, MLPClassifier, MLPEnsembleRegressor, MLPRegressor, MLPSearchCV
+from vecprop import (
+    Checkpoint,
+    MLPClassifier,
+    MLPEnsembleRegressor,
+    MLPRegressor,
+    MLPSearchCV,
+)
 from vecprop.files.checkpoint import store as pace
 from vecprop.files.model_file.container import read_document
 from vecprop.train import compiled
@@ -19,9 +25,28 @@ R = np.random.default_rng(0)
 X = R.normal(size=(80, 4))
 y = X @ R.normal(size=4) + 0.3 * R.normal(size=80)
 c = np.where(y > 0, "a", "b")
-SMALL: dict[str, Any] = {"hidden_layer_sizes": (5,), "max_iter": 12, "batch_size": 16, "random_state": 0}
-CURVES = ["loss_curve_", "validation_loss_curve_", "validation_scores_", "score_curve_", "restart_losses_"]
-COUNTS = ["n_iter_", "t_", "loss_", "best_loss_", "best_validation_score_", "_no_improvement_count", "best_restart_"]
+SMALL: dict[str, Any] = {
+    "hidden_layer_sizes": (5,),
+    "max_iter": 12,
+    "batch_size": 16,
+    "random_state": 0,
+}
+CURVES = [
+    "loss_curve_",
+    "validation_loss_curve_",
+    "validation_scores_",
+    "score_curve_",
+    "restart_losses_",
+]
+COUNTS = [
+    "n_iter_",
+    "t_",
+    "loss_",
+    "best_loss_",
+    "best_validation_score_",
+    "_no_improvement_count",
+    "best_restart_",
+]
 LEARNED = ["theta_", "_ending", *CURVES, *COUNTS]
 
 
@@ -34,7 +59,9 @@ def kept_often(monkeypatch):
 
 def require_same(one, whole):
     for name in LEARNED:
-        np.testing.assert_array_equal(getattr(one, name), getattr(whole, name), err_msg=name)
+        np.testing.assert_array_equal(
+            getattr(one, name), getattr(whole, name), err_msg=name
+        )
     if whole._state is not None:
         np.testing.assert_array_equal(one._state.theta, whole._state.theta)
         for name, value in whole._state.optimizer.items():
@@ -47,11 +74,27 @@ def print_nothing(state):
 
 SINGLE: dict[str, tuple[Any, Any]] = {
     "mini-batches": (MLPRegressor(**SMALL), {}),
-    "early stopping": (MLPClassifier(**SMALL, early_stopping=True, n_iter_no_change=3), {}),
-    "callbacks": (MLPRegressor(**SMALL, callbacks=[print_nothing], early_stopping=True, dropout=0.2), {}),
+    "early stopping": (
+        MLPClassifier(**SMALL, early_stopping=True, n_iter_no_change=3),
+        {},
+    ),
+    "callbacks": (
+        MLPRegressor(
+            **SMALL, callbacks=[print_nothing], early_stopping=True, dropout=0.2
+        ),
+        {},
+    ),
     "scores": (MLPClassifier(**SMALL, scoring="f1_macro", early_stopping=True), {}),
-    "adaptive": (MLPRegressor(**SMALL, solver="sgd", learning_rate="adaptive", n_iter_no_change=1, tol=1.0), {}),
-    "inverse scaling": (MLPRegressor(**SMALL, solver="sgd", learning_rate="invscaling"), {}),
+    "adaptive": (
+        MLPRegressor(
+            **SMALL, solver="sgd", learning_rate="adaptive", n_iter_no_change=1, tol=1.0
+        ),
+        {},
+    ),
+    "inverse scaling": (
+        MLPRegressor(**SMALL, solver="sgd", learning_rate="invscaling"),
+        {},
+    ),
     "one cycle": (MLPClassifier(**SMALL, learning_rate="one_cycle"), {}),
     "validation": (MLPRegressor(**SMALL), {"X_val": X[:20], "y_val": y[:20]}),
     "sparse": (MLPRegressor(**SMALL), {"X": sparse.csr_matrix(X)}),
@@ -59,7 +102,11 @@ SINGLE: dict[str, tuple[Any, Any]] = {
 
 
 @pytest.mark.parametrize(
-    "name", [name if name == "callbacks" else pytest.param(name, marks=pytest.mark.long) for name in SINGLE]
+    "name",
+    [
+        name if name == "callbacks" else pytest.param(name, marks=pytest.mark.long)
+        for name in SINGLE
+    ],
 )
 def test_a_killed_fit_resumes_bit_identically(name, tmp_path, monkeypatch):
     model, given = SINGLE[name]
@@ -77,7 +124,10 @@ def test_a_killed_fit_resumes_bit_identically(name, tmp_path, monkeypatch):
         require_same(unfitted(kept).fit(**data), whole)
         require_same(unfitted(kept).fit(**data), whole)
     if name != "one cycle":
-        require_same(unfitted(kept, max_iter=15).fit(**data), unfitted(model, max_iter=15).fit(**data))
+        require_same(
+            unfitted(kept, max_iter=15).fit(**data),
+            unfitted(model, max_iter=15).fit(**data),
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
 
 
@@ -97,19 +147,30 @@ def kept_by_search(path, rates=(0.001, 0.01), kinds=4, **settings):
 def ensemble(path, count=3, **settings):
     checkpoint = None if path is None else Checkpoint(path, every=0)
     return MLPEnsembleRegressor(
-        MLPRegressor(**SMALL, **settings), n_estimators=count, bootstrap=True, random_state=0, checkpoint=checkpoint
+        MLPRegressor(**SMALL, **settings),
+        n_estimators=count,
+        bootstrap=True,
+        random_state=0,
+        checkpoint=checkpoint,
     )
 
 
 def searched(search):
-    results = {name: value for name, value in search.cv_results_.items() if "time" not in name}
+    results = {
+        name: value for name, value in search.cv_results_.items() if "time" not in name
+    }
     best = search.best_estimator_.steps[-1][1]
     assert best.checkpoint is None
-    return [*(results[name] for name in sorted(results) if name != "params"), best.theta_]
+    return [
+        *(results[name] for name in sorted(results) if name != "params"),
+        best.theta_,
+    ]
 
 
 def of_members(model):
-    return [member.theta_ for member in model.estimators_] + [member.loss_curve_ for member in model.estimators_]
+    return [member.theta_ for member in model.estimators_] + [
+        member.loss_curve_ for member in model.estimators_
+    ]
 
 
 MANY: dict[str, tuple[Any, Any]] = {
@@ -139,7 +200,9 @@ def test_many_killed_fits_resume_bit_identically(name, kills, tmp_path, monkeypa
             with pytest.raises(Killed):
                 make(tmp_path / "folder").fit(X, y)
     for _ in range(2):
-        for one, other in zip(learned(make(tmp_path / "folder").fit(X, y)), whole, strict=True):
+        for one, other in zip(
+            learned(make(tmp_path / "folder").fit(X, y)), whole, strict=True
+        ):
             np.testing.assert_array_equal(one, other)
     for changed in ({"X": X + 1}, {"y": y**2}):
         with pytest.raises(ValueError, match="is the checkpoint of another run: its"):
@@ -153,15 +216,30 @@ def restarts(path, count):
 
 GROWN: dict[str, Any] = {
     "members": (lambda path, more: ensemble(path, 3 + more), of_members),
-    "members alone": (lambda path, more: ensemble(path, 3 + more, solver="lbfgs"), of_members),
-    "restarts": (lambda path, more: restarts(path, 3 + 2 * more), lambda model: [model.theta_, model.restart_losses_]),
-    "candidates": (lambda path, more: kept_by_search(path, [0.01, 0.001, 0.05][: 2 + more], kinds=1), searched),
+    "members alone": (
+        lambda path, more: ensemble(path, 3 + more, solver="lbfgs"),
+        of_members,
+    ),
+    "restarts": (
+        lambda path, more: restarts(path, 3 + 2 * more),
+        lambda model: [model.theta_, model.restart_losses_],
+    ),
+    "candidates": (
+        lambda path, more: kept_by_search(
+            path, [0.01, 0.001, 0.05][: 2 + more], kinds=1
+        ),
+        searched,
+    ),
     "seeds": (lambda path, more: kept_by_search(path, n_seeds=1 + more), searched),
 }
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.long) if name == "seeds" else name for name in GROWN]
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.long) if name == "seeds" else name
+        for name in GROWN
+    ],
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_changed_candidates_reuse_saved_fits(name, tmp_path):
@@ -169,15 +247,27 @@ def test_changed_candidates_reuse_saved_fits(name, tmp_path):
     kept: list[list[str]] = []
     whole = [learned(make(None, more).fit(X, y)) for more in (0, 1)]
     for more in (0, 1, 0):
-        for one, other in zip(learned(make(tmp_path / "folder", more).fit(X, y)), whole[more], strict=True):
+        for one, other in zip(
+            learned(make(tmp_path / "folder", more).fit(X, y)), whole[more], strict=True
+        ):
             np.testing.assert_array_equal(one, other)
-        keys = "".join(read_document(path)["keys"] for path in (tmp_path / "folder").rglob("part-*.npz"))
-        kept.append([keys[first : first + pace.WIDTH] for first in range(0, len(keys), pace.WIDTH)])
+        keys = "".join(
+            read_document(path)["keys"]
+            for path in (tmp_path / "folder").rglob("part-*.npz")
+        )
+        kept.append(
+            [
+                keys[first : first + pace.WIDTH]
+                for first in range(0, len(keys), pace.WIDTH)
+            ]
+        )
         assert len(set(kept[-1])) == len(kept[-1])
     assert set(kept[0]) < set(kept[1]) == set(kept[2])
 
 
-@pytest.mark.parametrize("solver", ["adam", pytest.param("lbfgs", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "solver", ["adam", pytest.param("lbfgs", marks=pytest.mark.long)]
+)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_killed_restarts_resume_bit_identically(solver, tmp_path, monkeypatch):
     model = MLPClassifier(**SMALL, solver=solver, n_restarts=3)
@@ -196,15 +286,33 @@ def test_a_checkpoint_in_the_wrong_place_raises(tmp_path):
     model: Any = MLPRegressor(**SMALL, checkpoint=checkpoint)
     many = "MLPRegressor has a checkpoint, which saves a single fit from its start"
     for wrong, error in (
-        (MLPSearchCV(model, {"alpha": [0.1]}), f"{many}: give it to MLPSearchCV instead"),
-        (MLPSearchCV(make_pipeline(model), {"mlpregressor__alpha": [0.1]}), f"{many}: give it to MLPSearchCV instead"),
-        (MLPEnsembleRegressor(model, random_state=0), f"{many}: give it to MLPEnsembleRegressor instead"),
-        (unfitted(model, random_state=None), "random_state is None, so each call of fit trains different networks"),
+        (
+            MLPSearchCV(model, {"alpha": [0.1]}),
+            f"{many}: give it to MLPSearchCV instead",
+        ),
+        (
+            MLPSearchCV(make_pipeline(model), {"mlpregressor__alpha": [0.1]}),
+            f"{many}: give it to MLPSearchCV instead",
+        ),
+        (
+            MLPEnsembleRegressor(model, random_state=0),
+            f"{many}: give it to MLPEnsembleRegressor instead",
+        ),
+        (
+            unfitted(model, random_state=None),
+            "random_state is None, so each call of fit trains different networks",
+        ),
         (MLPEnsembleRegressor(checkpoint=checkpoint), "random_state is None"),
-        (MLPSearchCV(MLPRegressor(), {"alpha": [0.1]}, checkpoint=checkpoint), "random_state is None"),
+        (
+            MLPSearchCV(MLPRegressor(), {"alpha": [0.1]}, checkpoint=checkpoint),
+            "random_state is None",
+        ),
         (unfitted(model, checkpoint="run.npz"), "The 'checkpoint' parameter"),
         (unfitted(model, solver="lbfgs"), "LBFGS cannot resume"),
-        (MLPSearchCV(MLPRegressor(), {"alpha": [0.1]}, checkpoint="folder"), "The 'checkpoint' parameter"),
+        (
+            MLPSearchCV(MLPRegressor(), {"alpha": [0.1]}, checkpoint="folder"),
+            "The 'checkpoint' parameter",
+        ),
     ):
         with pytest.raises(ValueError, match=error):
             wrong.fit(X, y)
@@ -213,6 +321,11 @@ def test_a_checkpoint_in_the_wrong_place_raises(tmp_path):
     warm = MLPRegressor(**SMALL, warm_start=True).fit(X, y)
     with pytest.raises(ValueError, match=f"{many}: leave it out when warm_start"):
         warm.set_params(checkpoint=checkpoint).fit(X, y)
-    with pytest.raises(TypeError, match=r"callbacks must be a list of functions.*; pass a Checkpoint as checkpoint="):
+    with pytest.raises(
+        TypeError,
+        match=(
+            r"callbacks must be a list of functions.*; pass a Checkpoint as checkpoint="
+        ),
+    ):
         MLPRegressor(**SMALL, callbacks=[checkpoint]).fit(X, y)
     assert not list(tmp_path.iterdir())

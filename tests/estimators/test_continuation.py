@@ -11,8 +11,19 @@ from models import fresh
 from sampled import sampled
 from vecprop import Cosine, MLPClassifier, MLPRegressor, load, save
 
-X, y = map(np.asarray, make_classification(90, 5, n_classes=3, n_informative=4, n_redundant=0, random_state=1))
-SETTINGS = {"hidden_layer_sizes": (6,), "batch_size": 20, "random_state": 0, "dropout": 0.2, "n_iter_no_change": 1000}
+X, y = map(
+    np.asarray,
+    make_classification(
+        90, 5, n_classes=3, n_informative=4, n_redundant=0, random_state=1
+    ),
+)
+SETTINGS = {
+    "hidden_layer_sizes": (6,),
+    "batch_size": 20,
+    "random_state": 0,
+    "dropout": 0.2,
+    "n_iter_no_change": 1000,
+}
 SOLVERS = [
     {"solver": "adam"},
     {"solver": "sgd", "learning_rate": "invscaling"},
@@ -25,7 +36,9 @@ SOLVERS = [
 @pytest.mark.parametrize("how", sampled(["partial_fit", "pickled", "warm_start"]))
 def test_epochs_in_one_call_or_in_many(solver, how):
     whole = MLPClassifier(**SETTINGS | solver, max_iter=10).fit(X, y)
-    parts = MLPClassifier(**SETTINGS | solver, max_iter=1, warm_start=how != "partial_fit")
+    parts = MLPClassifier(
+        **SETTINGS | solver, max_iter=1, warm_start=how != "partial_fit"
+    )
     for _ in range(whole.n_iter_):
         if how == "partial_fit":
             parts.partial_fit(X, y, classes=[0, 1, 2])
@@ -47,7 +60,9 @@ def test_fit_and_partial_fit_in_turns():
 
 
 def test_without_a_random_state_random_numbers_continue():
-    model = MLPClassifier(**SETTINGS | {"random_state": None}, max_iter=2, warm_start=True).fit(X, y)
+    model = MLPClassifier(
+        **SETTINGS | {"random_state": None}, max_iter=2, warm_start=True
+    ).fit(X, y)
     copy = pickle.loads(pickle.dumps(model))
     assert (model.fit(X, y).theta_ == copy.fit(X, y).theta_).all()
 
@@ -62,19 +77,25 @@ def test_without_warm_start_fit_restarts():
 
 @pytest.mark.parametrize("name", ["cosine", Cosine()])
 def test_a_schedule_with_a_horizon_restarts_and_has_no_partial_fit(name):
-    model = MLPClassifier(**SETTINGS, learning_rate=name, max_iter=3, warm_start=True).fit(X, y)
+    model = MLPClassifier(
+        **SETTINGS, learning_rate=name, max_iter=3, warm_start=True
+    ).fit(X, y)
     start = model.theta_.copy()
     model.fit(X, y)
     again = MLPClassifier(**SETTINGS, learning_rate=name, max_iter=3).initialize(X, y)
     again.theta_ = start
     again.set_params(warm_start=True).fit(X, y)
     assert (again.theta_ == model.theta_).all()
-    with pytest.raises(ValueError, match="the total number of epochs, which partial_fit does not know"):
+    with pytest.raises(
+        ValueError, match="the total number of epochs, which partial_fit does not know"
+    ):
         model.partial_fit(X, y)
 
 
 def test_another_solver_restarts_from_the_current_parameters():
-    model = MLPClassifier(**SETTINGS | {"dropout": 0}, max_iter=3, warm_start=True).fit(X, y)
+    model = MLPClassifier(**SETTINGS | {"dropout": 0}, max_iter=3, warm_start=True).fit(
+        X, y
+    )
     before = model.loss_
     model.set_params(solver="lbfgs", max_iter=20).fit(X, y)
     assert model.loss_ < before
@@ -90,7 +111,11 @@ def test_another_learning_rate_continues():
 
 
 def test_early_stopping_continues_from_the_best():
-    settings = SETTINGS | {"early_stopping": True, "n_iter_no_change": 3, "warm_start": True}
+    settings = SETTINGS | {
+        "early_stopping": True,
+        "n_iter_no_change": 3,
+        "warm_start": True,
+    }
     model: Any = MLPClassifier(**settings, max_iter=8).fit(X, y)
     best = model.best_validation_score_
     model.fit(X, y)
@@ -105,29 +130,45 @@ def test_a_warm_start_after_early_stopping_continues_from_the_last_parameters(sc
     def see(state):
         thetas.append(state.theta.copy())
 
-    settings = SETTINGS | {"early_stopping": True, "scoring": scoring, "callbacks": [see], "learning_rate_init": 0.3}
-    model = MLPClassifier(**settings | {"n_iter_no_change": 1, "tol": 1.0}, warm_start=True, max_iter=9).fit(X, y)
+    settings = SETTINGS | {
+        "early_stopping": True,
+        "scoring": scoring,
+        "callbacks": [see],
+        "learning_rate_init": 0.3,
+    }
+    model = MLPClassifier(
+        **settings | {"n_iter_no_change": 1, "tol": 1.0}, warm_start=True, max_iter=9
+    ).fit(X, y)
     first = model.n_iter_
     assert first < 9
-    assert not np.array_equal(model.theta_, thetas[-1])  # the best parameters, not the last ones
+    # the best parameters, not the last ones
+    assert not np.array_equal(model.theta_, thetas[-1])
     model.set_params(max_iter=2).fit(X, y)
     continued = [*thetas]
     thetas.clear()
-    MLPClassifier(**settings | {"n_iter_no_change": 99}, max_iter=len(continued)).fit(X, y)
+    MLPClassifier(**settings | {"n_iter_no_change": 99}, max_iter=len(continued)).fit(
+        X, y
+    )
     assert len(continued) > first
     np.testing.assert_array_equal(continued, thetas)
 
 
 def test_a_converged_model_continues_one_epoch_at_a_time():
-    model = MLPClassifier(**SETTINGS | {"n_iter_no_change": 2, "tol": 1.0}, max_iter=50, warm_start=True).fit(X, y)
-    assert model.n_iter_ == 4  # the first loss is the best, and the next three do not improve by 1
+    model = MLPClassifier(
+        **SETTINGS | {"n_iter_no_change": 2, "tol": 1.0}, max_iter=50, warm_start=True
+    ).fit(X, y)
+    # the first loss is the best, and the next three do not improve by 1
+    assert model.n_iter_ == 4
     assert model.fit(X, y).n_iter_ == 1
     assert len(model.loss_curve_) == 5
 
 
 def test_training_continues_from_assigned_coefficients():
     model = MLPRegressor(**SETTINGS | {"dropout": 0}).partial_fit(X, y)
-    assert all(np.shares_memory(values, model.theta_) for values in model.coefs_ + model.intercepts_)
+    assert all(
+        np.shares_memory(values, model.theta_)
+        for values in model.coefs_ + model.intercepts_
+    )
     model.coefs_ = [np.zeros_like(W) for W in model.coefs_]
     model.intercepts_[-1][:] = 7
     np.testing.assert_array_equal(model.predict(X), 7)
@@ -137,22 +178,37 @@ def test_training_continues_from_assigned_coefficients():
     np.testing.assert_allclose(model.predict(X), 8, atol=1e-6)
     model.set_params(early_stopping=True, warm_start=True, max_iter=3).fit(X, y)
     model.intercepts_[-1][:] = 100
-    assert model.fit(X, y).loss_curve_[-3] > 4000  # ½ (100 - class)² with classes 0 to 2
-    with pytest.raises(ValueError, match=r"Entry 0 has shape \(5, 6\), got an array of shape \(5, 5\)"):
+    # ½ (100 - class)² with classes 0 to 2
+    assert model.fit(X, y).loss_curve_[-3] > 4000
+    with pytest.raises(
+        ValueError, match=r"Entry 0 has shape \(5, 6\), got an array of shape \(5, 5\)"
+    ):
         model.coefs_[0] = np.zeros((5, 5))
     with pytest.raises(ValueError, match="coefs_ has 2 arrays, got 1"):
         model.coefs_ = [np.zeros((5, 6))]
 
 
 def test_a_float32_model_learns_from_float64_rows():
-    model = MLPClassifier(**SETTINGS, max_iter=2, warm_start=True).fit(X.astype(np.float32), y).fit(X, y)
+    model = (
+        MLPClassifier(**SETTINGS, max_iter=2, warm_start=True)
+        .fit(X.astype(np.float32), y)
+        .fit(X, y)
+    )
     assert model.theta_.dtype == model.predict_proba(X).dtype == np.float32
 
 
 R = np.random.default_rng(0)
 ROWS = R.normal(size=(150, 4))
-TARGETS = {MLPClassifier: (np.sin(ROWS[:, 0]) > R.normal(0, 0.3, 150)).astype(int), MLPRegressor: np.sin(ROWS[:, 0])}
-WARM = {"hidden_layer_sizes": (6,), "random_state": 0, "n_iter_no_change": 3, "warm_start": True}
+TARGETS = {
+    MLPClassifier: (np.sin(ROWS[:, 0]) > R.normal(0, 0.3, 150)).astype(int),
+    MLPRegressor: np.sin(ROWS[:, 0]),
+}
+WARM = {
+    "hidden_layer_sizes": (6,),
+    "random_state": 0,
+    "n_iter_no_change": 3,
+    "warm_start": True,
+}
 EPOCHS = 15
 
 
@@ -162,7 +218,12 @@ EPOCHS = 15
     [
         {"early_stopping": True},
         {"early_stopping": True, "scoring": "loss"},
-        {"early_stopping": True, "solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.1},
+        {
+            "early_stopping": True,
+            "solver": "sgd",
+            "learning_rate": "adaptive",
+            "learning_rate_init": 0.1,
+        },
         {},
     ],
 )

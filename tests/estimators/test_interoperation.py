@@ -28,13 +28,19 @@ def frame(library):
     return module.DataFrame({name: X[:, column] for column, name in enumerate(NAMES)})
 
 
-@pytest.mark.parametrize(("library", "early_stopping"), [("pandas", True), ("polars", False)])
+@pytest.mark.parametrize(
+    ("library", "early_stopping"), [("pandas", True), ("polars", False)]
+)
 def test_frames(library, early_stopping):
     X_frame = frame(library)
     labels = X_frame["a"].__class__(np.array(["x", "y", "z"])[y])
-    model = MLPClassifier(early_stopping=early_stopping, scoring="accuracy", **FEW).fit(X_frame, labels)
+    model = MLPClassifier(early_stopping=early_stopping, scoring="accuracy", **FEW).fit(
+        X_frame, labels
+    )
     assert model.feature_names_in_.tolist() == NAMES
-    plain = MLPClassifier(early_stopping=early_stopping, scoring="accuracy", **FEW).fit(X, y)
+    plain = MLPClassifier(early_stopping=early_stopping, scoring="accuracy", **FEW).fit(
+        X, y
+    )
     np.testing.assert_array_equal(model.theta_, plain.theta_)
     assert set(model.predict(X_frame)) <= {"x", "y", "z"}
     with pytest.warns(UserWarning, match="does not have valid feature names"):
@@ -46,17 +52,25 @@ def test_frames(library, early_stopping):
 @pytest.mark.long
 def test_scores_in_other_processes():
     scores = cross_val_score(MLPRegressor(**FEW), X, y, cv=2, n_jobs=2)
-    np.testing.assert_array_equal(scores, cross_val_score(MLPRegressor(**FEW), X, y, cv=2))
+    np.testing.assert_array_equal(
+        scores, cross_val_score(MLPRegressor(**FEW), X, y, cv=2)
+    )
 
 
 def test_metadata_is_routed():
     weight = np.linspace(0, 2, len(y))
     with sklearn.config_context(enable_metadata_routing=True):
-        model = MLPClassifier(**FEW).set_fit_request(sample_weight=True, X_val=True, y_val=True)
+        model = MLPClassifier(**FEW).set_fit_request(
+            sample_weight=True, X_val=True, y_val=True
+        )
         scaler = StandardScaler().set_fit_request(sample_weight=False)
-        pipeline: Any = make_pipeline(scaler, model).fit(X, y, sample_weight=weight, X_val=X[:20], y_val=y[:20])
+        pipeline: Any = make_pipeline(scaler, model).fit(
+            X, y, sample_weight=weight, X_val=X[:20], y_val=y[:20]
+        )
     scaled = StandardScaler().fit_transform(X)
-    alone = MLPClassifier(**FEW).fit(scaled, y, sample_weight=weight, X_val=X[:20], y_val=y[:20])
+    alone = MLPClassifier(**FEW).fit(
+        scaled, y, sample_weight=weight, X_val=X[:20], y_val=y[:20]
+    )
     np.testing.assert_array_equal(pipeline.steps[-1][1].theta_, alone.theta_)
     assert pipeline.steps[-1][1].validation_loss_curve_ == alone.validation_loss_curve_
 
@@ -64,7 +78,10 @@ def test_metadata_is_routed():
 def test_html_and_text():
     model = MLPClassifier(**FEW)
     assert "MLPClassifier" in model._repr_html_()
-    assert repr(model) == "MLPClassifier(hidden_layer_sizes=(6,), max_iter=5, random_state=0)"
+    assert (
+        repr(model)
+        == "MLPClassifier(hidden_layer_sizes=(6,), max_iter=5, random_state=0)"
+    )
 
 
 def test_copies_predict_the_same_and_are_independent():
@@ -73,7 +90,11 @@ def test_copies_predict_the_same_and_are_independent():
     file = io.BytesIO()
     joblib.dump(model, file)
     file.seek(0)
-    for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model), joblib.load(file)):
+    for other in (
+        pickle.loads(pickle.dumps(model)),
+        copy.deepcopy(model),
+        joblib.load(file),
+    ):
         np.testing.assert_array_equal(other.predict_proba(X), before)
         other.intercepts_[-1][:] = [100, 0, 0]
         assert set(other.predict(X)) == {0}
@@ -92,9 +113,14 @@ def test_arrays_of_other_libraries_become_numpy():
 @pytest.mark.parametrize("F", [np.float32, np.float64])
 def test_the_order_of_bytes_changes_nothing(F):
     own, foreign = X.astype(F), X.astype(np.dtype(F).newbyteorder("S"))
-    models = [MLPRegressor(hidden_layer_sizes=(4,), max_iter=3, random_state=0).fit(rows, y) for rows in (own, foreign)]
+    models = [
+        MLPRegressor(hidden_layer_sizes=(4,), max_iter=3, random_state=0).fit(rows, y)
+        for rows in (own, foreign)
+    ]
     np.testing.assert_array_equal(models[0].theta_, models[1].theta_, strict=True)
-    np.testing.assert_array_equal(models[0].predict(own), models[0].predict(foreign), strict=True)
+    np.testing.assert_array_equal(
+        models[0].predict(own), models[0].predict(foreign), strict=True
+    )
 
 
 def test_a_scorer_receives_a_model_that_predicts():
@@ -106,20 +132,31 @@ def test_a_scorer_receives_a_model_that_predicts():
     other: Any = MLPClassifier(scoring=get_scorer("accuracy"), **FEW).fit(X, y)
     assert one.score_curve_ == other.score_curve_
     weight = np.where(y == 0, 0.0, 1.0)
-    one, other = one.fit(X, y, sample_weight=weight), other.fit(X, y, sample_weight=weight)
+    one, other = (
+        one.fit(X, y, sample_weight=weight),
+        other.fit(X, y, sample_weight=weight),
+    )
     assert one.score_curve_[-1] == accuracy_score(y, one.predict(X))
     assert other.score_curve_[-1] == accuracy_score(y[y > 0], other.predict(X[y > 0]))
 
 
-callback: Any = pytest.importorskip("sklearn.callback") if sklearn.__version__ >= "1.9" else None
+callback: Any = (
+    pytest.importorskip("sklearn.callback") if sklearn.__version__ >= "1.9" else None
+)
 
 
-@pytest.mark.skipif(callback is None, reason="scikit-learn has callbacks from release 1.9 on")
+@pytest.mark.skipif(
+    callback is None, reason="scikit-learn has callbacks from release 1.9 on"
+)
 class TestCallbacks:
     def test_the_scoring_monitor_scores_each_epoch(self):
         monitor = callback.ScoringMonitor(scoring="accuracy")
         model = MLPClassifier(**FEW).set_callbacks(monitor).fit(X, y)
-        scores = [row["accuracy"] for row in monitor.get_logs().data if row["task_name"] == "epoch"]
+        scores = [
+            row["accuracy"]
+            for row in monitor.get_logs().data
+            if row["task_name"] == "epoch"
+        ]
         assert scores == MLPClassifier(scoring="accuracy", **FEW).fit(X, y).score_curve_
         assert model.n_iter_ == 5
 
@@ -137,7 +174,9 @@ class TestCallbacks:
             def on_fit_task_begin(self, estimator, context):
                 self.calls.append(f"begin {context.task_name}")
 
-            def on_fit_task_end(self, estimator, context, *, fitted_estimator: Any = None):
+            def on_fit_task_end(
+                self, estimator, context, *, fitted_estimator: Any = None
+            ):
                 assert fitted_estimator.predict(X).shape == y.shape
                 self.calls.append(f"end {context.task_name}")
                 return self.calls.count("end epoch") == self.stop_after
@@ -147,7 +186,13 @@ class TestCallbacks:
             recorder = Recorder(stop_after)
             model = MLPClassifier(**FEW).set_callbacks(recorder).fit(X, y)
             assert model.n_iter_ == epochs
-            assert recorder.calls == ["setup", "begin fit", *epoch * epochs, "end fit", "teardown"]
+            assert recorder.calls == [
+                "setup",
+                "begin fit",
+                *epoch * epochs,
+                "end fit",
+                "teardown",
+            ]
 
     def test_the_progress_bar(self, capsys):
         pytest.importorskip("rich")

@@ -24,13 +24,17 @@ MODELS: dict[str, Any] = {
     "classifier": vp.MLPClassifier(**FEW, early_stopping=True),
     "regressor": vp.MLPRegressor(**FEW),
     "ensemble": vp.MLPEnsembleClassifier(vp.MLPClassifier(**FEW), 2, random_state=0),
-    "ensemble of regressors": vp.MLPEnsembleRegressor(vp.MLPRegressor(**FEW), 2, random_state=0),
+    "ensemble of regressors": vp.MLPEnsembleRegressor(
+        vp.MLPRegressor(**FEW), 2, random_state=0
+    ),
     "search": vp.MLPSearchCV(vp.MLPClassifier(**FEW), {"alpha": [0.1, 0.2]}, cv=2),
     "table": vp.TabularClassifier(n_estimators=2, **FEW),
     "table of numbers": vp.TabularRegressor(n_estimators=2, **FEW),
     "pipeline": make_pipeline(StandardScaler(), vp.MLPClassifier(**FEW)),
     "search over a pipeline": GridSearchCV(
-        make_pipeline(StandardScaler(), vp.MLPClassifier(**FEW)), {"mlpclassifier__alpha": [0.1, 0.2]}, cv=2
+        make_pipeline(StandardScaler(), vp.MLPClassifier(**FEW)),
+        {"mlpclassifier__alpha": [0.1, 0.2]},
+        cv=2,
     ),
 }
 
@@ -61,9 +65,14 @@ def test_autolog(mlflow, name):
     np.testing.assert_array_equal(model.predict(X), alone.predict(X))
     run: Any = mlflow.last_active_run()
     assert run.info.status == "FINISHED"
-    assert len(mlflow.search_runs()) == (3 if "search" in name else 1)  # one run for each candidate of a search
+    # one run for each candidate of a search
+    assert len(mlflow.search_runs()) == (3 if "search" in name else 1)
     assert run.data.metrics["training_score"] == pytest.approx(model.score(X, Y))
-    (logged,) = [kept for kept in mlflow.search_logged_models(output_format="list") if kept.name == "model"]
+    (logged,) = [
+        kept
+        for kept in mlflow.search_logged_models(output_format="list")
+        if kept.name == "model"
+    ]
     again = mlflow.sklearn.load_model(logged.model_uri)
     np.testing.assert_array_equal(again.predict(X), model.predict(X))
     fitted = getattr(model, "best_estimator_", model)
@@ -71,16 +80,31 @@ def test_autolog(mlflow, name):
     if "search" in name:
         assert run.data.metrics["best_cv_score"] == model.best_score_
     if "table" in name:
-        assert epochs(mlflow, run, "loss/1") == ([1, 2, 3], pytest.approx(fitted.loss_curves_[1]))
+        assert epochs(mlflow, run, "loss/1") == (
+            [1, 2, 3],
+            pytest.approx(fitted.loss_curves_[1]),
+        )
         validation = pytest.approx(fitted.validation_loss_curves_[1])
         assert epochs(mlflow, run, "validation_loss/1") == ([0, 1, 2, 3], validation)
     elif "ensemble" in name:
-        assert epochs(mlflow, run, "loss/1") == ([1, 2, 3], pytest.approx(fitted.estimators_[1].loss_curve_))
+        assert epochs(mlflow, run, "loss/1") == (
+            [1, 2, 3],
+            pytest.approx(fitted.estimators_[1].loss_curve_),
+        )
     else:
-        assert epochs(mlflow, run, "loss") == ([1, 2, 3], pytest.approx(fitted.loss_curve_))
+        assert epochs(mlflow, run, "loss") == (
+            [1, 2, 3],
+            pytest.approx(fitted.loss_curve_),
+        )
     if name == "classifier":
-        assert epochs(mlflow, run, "validation_loss") == ([1, 2, 3], pytest.approx(fitted.validation_loss_curve_))
-        assert epochs(mlflow, run, "validation_score") == ([1, 2, 3], pytest.approx(fitted.validation_scores_))
+        assert epochs(mlflow, run, "validation_loss") == (
+            [1, 2, 3],
+            pytest.approx(fitted.validation_loss_curve_),
+        )
+        assert epochs(mlflow, run, "validation_score") == (
+            [1, 2, 3],
+            pytest.approx(fitted.validation_scores_),
+        )
 
 
 def test_autolog_in_a_new_process_with_the_default_store(tmp_path):
@@ -91,11 +115,22 @@ def test_autolog_in_a_new_process_with_the_default_store(tmp_path):
         "vecprop.mlflow.autolog(log_models=False)",
         "vecprop.MLPClassifier(max_iter=3).fit([[0.0], [1.0]] * 30, [0, 1] * 30)",
         "run = mlflow.last_active_run().info.run_id",
-        "print([entry.step for entry in mlflow.MlflowClient().get_metric_history(run, 'loss')])",
+        (
+            "print([entry.step for entry in"
+            " mlflow.MlflowClient().get_metric_history(run, 'loss')])"
+        ),
     ]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW")}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("MLFLOW")
+    }
     done = subprocess.run(
-        [sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, env=environment, capture_output=True, text=True
+        [sys.executable, "-c", "\n".join(lines)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert done.stdout == "[1, 2, 3]\n", done.stderr
 
@@ -104,7 +139,9 @@ def test_autolog_of_a_table_with_its_target(mlflow, tmp_path):
     from vecprop.mlflow import autolog
 
     autolog(silent=True)
-    table = pd.DataFrame({"a": X[:, 0], "town": ["Oslo", "Rome"] * 30, "y": np.where(Y, "yes", "no")})
+    table = pd.DataFrame(
+        {"a": X[:, 0], "town": ["Oslo", "Rome"] * 30, "y": np.where(Y, "yes", "no")}
+    )
     table.to_csv(tmp_path / "table.csv", index=False)
     model = vp.TabularClassifier("y", n_estimators=2, **FEW).fit(tmp_path / "table.csv")
     assert mlflow.last_active_run().data.metrics["training_score"] == model.score(table)
@@ -123,7 +160,12 @@ def test_autolog_off_and_a_run_that_fails(mlflow):
 
 
 @pytest.mark.parametrize(
-    "name", ["_gen_estimators_to_patch", "utils._is_parameter_search_estimator", "utils._log_estimator_content"]
+    "name",
+    [
+        "_gen_estimators_to_patch",
+        "utils._is_parameter_search_estimator",
+        "utils._log_estimator_content",
+    ],
 )
 def test_an_unsupported_mlflow_raises_an_error(mlflow, monkeypatch, name):
     from vecprop.mlflow import autolog
@@ -141,11 +183,19 @@ def test_models_are_kept(mlflow, tmp_path, name, form):
     model, known = fresh(MODELS[name]).fit(X, Y), {}
     if form == "skops":
         skops = pytest.importorskip("skops.io")
-        known["skops_trusted_types"] = skops.get_untrusted_types(data=skops.dumps(model))
+        known["skops_trusted_types"] = skops.get_untrusted_types(
+            data=skops.dumps(model)
+        )
     mlflow.sklearn.save_model(
-        model, tmp_path / "model", serialization_format=form, pip_requirements=["vecprop"], **known
+        model,
+        tmp_path / "model",
+        serialization_format=form,
+        pip_requirements=["vecprop"],
+        **known,
     )
     again = mlflow.sklearn.load_model(tmp_path / "model")
     np.testing.assert_array_equal(again.predict(X), model.predict(X))
     if name == "regressor":  # the training state is saved too
-        np.testing.assert_array_equal(again.partial_fit(X, Y).theta_, model.partial_fit(X, Y).theta_)
+        np.testing.assert_array_equal(
+            again.partial_fit(X, Y).theta_, model.partial_fit(X, Y).theta_
+        )

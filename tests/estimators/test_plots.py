@@ -19,14 +19,18 @@ y = np.array(["out", "in"])[number]
 
 @pytest.fixture(scope="module")
 def model():
-    return MLPClassifier((4, 3), "tanh", solver="lbfgs", alpha=1, random_state=0).fit(X, y)
+    return MLPClassifier((4, 3), "tanh", solver="lbfgs", alpha=1, random_state=0).fit(
+        X, y
+    )
 
 
 @pytest.fixture(scope="module")
 def iris():
     frame: Any = load_iris(as_frame=True)
     names = frame.target_names[frame.target]
-    model = MLPClassifier((2,), "tanh", learning_rate_init=0.1, max_iter=1000, random_state=0).fit(frame.data, names)
+    model = MLPClassifier(
+        (2,), "tanh", learning_rate_init=0.1, max_iter=1000, random_state=0
+    ).fit(frame.data, names)
     return model, (frame.data, names)
 
 
@@ -35,10 +39,16 @@ def legend(ax):
 
 
 def test_losses_are_drawn_at_their_epochs():
-    model = MLPClassifier((3,), max_iter=4, random_state=0).fit(X, y, X_val=X[:9], y_val=y[:9])
+    model = MLPClassifier((3,), max_iter=4, random_state=0).fit(
+        X, y, X_val=X[:9], y_val=y[:9]
+    )
     ax = model.plot.loss(color="k")
-    for line, name in zip(ax.lines, ("loss_curve_", "validation_loss_curve_"), strict=True):
-        np.testing.assert_array_equal(line.get_xydata(), np.column_stack([[1, 2, 3, 4], getattr(model, name)]))
+    for line, name in zip(
+        ax.lines, ("loss_curve_", "validation_loss_curve_"), strict=True
+    ):
+        np.testing.assert_array_equal(
+            line.get_xydata(), np.column_stack([[1, 2, 3, 4], getattr(model, name)])
+        )
         assert line.get_color() == "k"
     assert legend(ax) == ["training", "validation"]
     assert ax.get_xlabel() == "epoch"
@@ -48,35 +58,57 @@ def test_epochs_without_validation_rows_leave_a_gap():
     model = MLPClassifier((3,), max_iter=2, warm_start=True, random_state=0).fit(X, y)
     assert len(model.plot.loss().lines) == 1
     ax = model.fit(X, y, X_val=X, y_val=y).plot.loss()
-    np.testing.assert_array_equal(np.isnan(ax.lines[1].get_ydata()), [True, True, False, False])
+    np.testing.assert_array_equal(
+        np.isnan(ax.lines[1].get_ydata()), [True, True, False, False]
+    )
 
 
 def test_the_decision_boundary_matches_the_predictions(model):
     ax = model.plot.decision_boundary(X, y, resolution=150, s=9)
     assert legend(ax) == ["in", "out"]
     boundary = np.vstack(
-        [path.vertices for c in ax.collections if list(getattr(c, "levels", [])) == [0] for path in c.get_paths()]
+        [
+            path.vertices
+            for c in ax.collections
+            if list(getattr(c, "levels", [])) == [0]
+            for path in c.get_paths()
+        ]
     )
     np.testing.assert_allclose(model.predict_proba(boundary)[:, 1], 0.5, atol=0.05)
     names = {tuple(p): y[n] for n, p in enumerate(X)}
-    for points, name in zip((c for c in ax.collections if len(c.get_offsets()) > 1), ("in", "out"), strict=True):
+    for points, name in zip(
+        (c for c in ax.collections if len(c.get_offsets()) > 1),
+        ("in", "out"),
+        strict=True,
+    ):
         assert {names[tuple(p)] for p in points.get_offsets().data} == {name}
 
 
 def test_axes_are_labeled_by_column_names(iris):
     model, (frame, names) = iris
     ax = model.plot.decision_boundary(frame, names, features=(2, 3), held={0: 5.0})
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("petal length (cm)", "petal width (cm)")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == (
+        "petal length (cm)",
+        "petal width (cm)",
+    )
     assert legend(ax) == ["setosa", "versicolor", "virginica"]
-    bare = model.plot.decision_boundary(frame, names, feature_names=list("abcd"), class_names=list("xyz"))
+    bare = model.plot.decision_boundary(
+        frame, names, feature_names=list("abcd"), class_names=list("xyz")
+    )
     assert (bare.get_xlabel(), legend(bare)) == ("a", ["x", "y", "z"])
 
 
 @pytest.mark.parametrize("method", ["auto", "predict_proba", "predict"])
 def test_scikit_learns_own_display_of_the_boundary(model, method):
-    display = DecisionBoundaryDisplay.from_estimator(model, X, response_method=method, grid_resolution=20)
+    display = DecisionBoundaryDisplay.from_estimator(
+        model, X, response_method=method, grid_resolution=20
+    )
     grid = np.column_stack([display.xx0.ravel(), display.xx1.ravel()])
-    expected = model.predict(grid) == "out" if method == "predict" else model.predict_proba(grid)[:, 1]
+    expected = (
+        model.predict(grid) == "out"
+        if method == "predict"
+        else model.predict_proba(grid)[:, 1]
+    )
     np.testing.assert_allclose(display.response.ravel(), expected, atol=1e-12)
 
 
@@ -90,10 +122,17 @@ def test_the_hidden_space_shows_the_hidden_activations(model, layer):
 
 def test_three_hidden_units_are_drawn_in_3d_and_dropout_is_ignored(model):
     assert model.plot.hidden_space(X, y).name == "3d"
-    thinned = MLPClassifier((2,), dropout=0.5, layer_norm=True, max_iter=1, random_state=0).fit(X, y)
+    thinned = MLPClassifier(
+        (2,), dropout=0.5, layer_norm=True, max_iter=1, random_state=0
+    ).fit(X, y)
     ax = thinned.plot.hidden_space(X, y)
-    np.testing.assert_allclose(np.asarray(ax.collections[1].get_offsets()), thinned.hidden_activations(X)[y == "out"])
-    with pytest.raises(IndexError, match="Hidden layer 3 does not exist: the model has 2"):
+    np.testing.assert_allclose(
+        np.asarray(ax.collections[1].get_offsets()),
+        thinned.hidden_activations(X)[y == "out"],
+    )
+    with pytest.raises(
+        IndexError, match="Hidden layer 3 does not exist: the model has 2"
+    ):
         model.plot.hidden_space(X, y, layer=3)
 
 
@@ -125,12 +164,15 @@ def test_calibration_of_multilabel_targets():
     ax = model.plot.calibration(X, marks, n_bins=1)
     for k, line in enumerate(ax.lines[1:]):
         np.testing.assert_allclose(
-            np.asarray(line.get_xydata()), [[model.predict_proba(X)[:, k].mean(), marks[:, k].mean()]]
+            np.asarray(line.get_xydata()),
+            [[model.predict_proba(X)[:, k].mean(), marks[:, k].mean()]],
         )
 
 
 def test_float32_and_sparse_rows_can_be_drawn():
-    small = MLPClassifier((3,), max_iter=3, random_state=0).fit(sparse.csr_matrix(X.astype(np.float32)), y)
+    small = MLPClassifier((3,), max_iter=3, random_state=0).fit(
+        sparse.csr_matrix(X.astype(np.float32)), y
+    )
     for rows in (X.astype(np.float32), sparse.csr_matrix(X)):
         assert small.plot.decision_boundary(rows, y)
         assert small.plot.hidden_space(rows, y)
@@ -162,7 +204,9 @@ def test_plots_that_are_impossible_raise_an_error(model):
     assert not plt.get_fignums()
 
 
-@pytest.mark.parametrize("name", ["loss", "decision_boundary", "hidden_space", "confusion", "calibration"])
+@pytest.mark.parametrize(
+    "name", ["loss", "decision_boundary", "hidden_space", "confusion", "calibration"]
+)
 def test_the_error_says_how_to_install_matplotlib(model, monkeypatch, name):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.delitem(sys.modules, "matplotlib.pyplot")
@@ -172,7 +216,9 @@ def test_the_error_says_how_to_install_matplotlib(model, monkeypatch, name):
 
 def test_plots_of_classes_refuse_a_regressor():
     model = MLPRegressor(random_state=0).initialize(np.eye(3), np.arange(3.0))
-    with pytest.raises(ValueError, match="needs the probabilities of classes: use a classifier"):
+    with pytest.raises(
+        ValueError, match="needs the probabilities of classes: use a classifier"
+    ):
         model.plot.calibration(np.eye(3), np.arange(3.0))
 
 
@@ -185,25 +231,45 @@ def test_a_calibration_plot_rejects_unknown_labels(model):
 
 def test_functions_draw_models_as_methods_do(model):
     for name in ("decision_boundary", "hidden_space"):
-        of_function, of_method = getattr(pictures, f"plot_{name}")(model, X, y), getattr(model.plot, name)(X, y)
+        of_function, of_method = (
+            getattr(pictures, f"plot_{name}")(model, X, y),
+            getattr(model.plot, name)(X, y),
+        )
         assert len(of_function.collections) == len(of_method.collections) > 0
 
 
 @pytest.mark.parametrize(
     ("draw", "needs"),
     [
-        (lambda: pictures.plot_decision_boundary(np.ones(3), X, y), "an MLPClassifier, X and y, or a Network"),
-        (lambda: pictures.plot_hidden_space("model", X, y), "an MLPClassifier, X and y, or a Network"),
-        (lambda: pictures.plot_classes(MLPClassifier(), y), "rows X and their classes t"),
-        (lambda: pictures.plot_disagreement(MLPClassifier(), X), "a fitted MLPEnsembleClassifier or"),
+        (
+            lambda: pictures.plot_decision_boundary(np.ones(3), X, y),
+            "an MLPClassifier, X and y, or a Network",
+        ),
+        (
+            lambda: pictures.plot_hidden_space("model", X, y),
+            "an MLPClassifier, X and y, or a Network",
+        ),
+        (
+            lambda: pictures.plot_classes(MLPClassifier(), y),
+            "rows X and their classes t",
+        ),
+        (
+            lambda: pictures.plot_disagreement(MLPClassifier(), X),
+            "a fitted MLPEnsembleClassifier or",
+        ),
         (lambda: pictures.plot_search(3), "a fitted search or its cv_results_"),
-        (lambda: pictures.plot_search_each(MLPClassifier()), "a fitted search or its cv_results_"),
+        (
+            lambda: pictures.plot_search_each(MLPClassifier()),
+            "a fitted search or its cv_results_",
+        ),
         (lambda: pictures.plot_restarts(X), "a fitted MLPClassifier or MLPRegressor"),
         (lambda: pictures.plot_gradient_report(True), "a report of check_gradients"),
         (lambda: pictures.plot_taylor_remainder("PASS"), "a report of check_gradients"),
     ],
 )
 def test_wrong_objects_raise_one_sentence(draw, needs):
-    with pytest.raises(TypeError, match=f"^plot_[a-z_]+ needs {needs}.*, got [A-Za-z]+\\.$"):
+    with pytest.raises(
+        TypeError, match=f"^plot_[a-z_]+ needs {needs}.*, got [A-Za-z]+\\.$"
+    ):
         draw()
     assert not plt.get_fignums()

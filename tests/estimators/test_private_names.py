@@ -28,11 +28,19 @@ SEARCH = GridSearchCV.__base__
 def private_imports(file):
     """Yield the module and name of each private import from another library."""
     text = file.read_text(encoding="utf-8")
-    for node in ast.walk(ast.parse(text)) if re.search(rf"(from|import) ({LIBRARIES})\b", text) else ():
-        if isinstance(node, ast.Import | ast.ImportFrom) and not getattr(node, "level", 0):
+    for node in (
+        ast.walk(ast.parse(text))
+        if re.search(rf"(from|import) ({LIBRARIES})\b", text)
+        else ()
+    ):
+        if isinstance(node, ast.Import | ast.ImportFrom) and not getattr(
+            node, "level", 0
+        ):
             for alias in node.names:
                 module = node.module if isinstance(node, ast.ImportFrom) else alias.name
-                if re.match(rf"({LIBRARIES})\b", module or "") and re.search(r"(^|\.)_(?!_)", f"{module}.{alias.name}"):
+                if re.match(rf"({LIBRARIES})\b", module or "") and re.search(
+                    r"(^|\.)_(?!_)", f"{module}.{alias.name}"
+                ):
                     yield module, alias.name
 
 
@@ -40,7 +48,11 @@ PRIVATE = [*private_imports(Path(sklearn_compat.__file__))]
 
 
 def test_private_names_are_imported_in_one_module():
-    files = {file.name for file in Path(vp.__file__).parent.rglob("*.py") if [*private_imports(file)]}
+    files = {
+        file.name
+        for file in Path(vp.__file__).parent.rglob("*.py")
+        if [*private_imports(file)]
+    }
     assert files <= {Path(sklearn_compat.__file__).name}
 
 
@@ -84,28 +96,45 @@ for pair in hidden:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="each name is hidden in a fork")
 def test_fits_searches_and_files_work_without_any_of_them(tmp_path):
     vp.save(vp.MLPClassifier(**FEW).fit(X, y), tmp_path / "network.npz")
-    vp.save(vp.TabularClassifier(n_estimators=2, **FEW).fit(X, y), tmp_path / "table.npz")
+    vp.save(
+        vp.TabularClassifier(n_estimators=2, **FEW).fit(X, y), tmp_path / "table.npz"
+    )
     names = [f"{module}:{name}" for module, name in PRIVATE]
     assert len(names) > 5
     environment = os.environ | {"VECPROP_ENGINE": "reference"}
     command = [sys.executable, "-c", WITHOUT, tmp_path, *names]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.stdout.split() == names, done.stderr
 
 
 def search(**settings):
-    found = vp.MLPSearchCV(vp.MLPClassifier(**FEW), {"alpha": [0.0, 1.0, -1.0]}, cv=2, refit=False, **settings)
+    found = vp.MLPSearchCV(
+        vp.MLPClassifier(**FEW),
+        {"alpha": [0.0, 1.0, -1.0]},
+        cv=2,
+        refit=False,
+        **settings,
+    )
     return found.fit(X, y, sample_weight=np.ones(60)).cv_results_
 
 
-@pytest.mark.filterwarnings("ignore:One or more of the", "ignore::sklearn.exceptions.FitFailedWarning")
+@pytest.mark.filterwarnings(
+    "ignore:One or more of the", "ignore::sklearn.exceptions.FitFailedWarning"
+)
 @pytest.mark.parametrize("scoring", [None, ["accuracy", "neg_log_loss"]])
-def test_a_search_without_scikit_learns_methods_has_the_same_scores_and_ranks(monkeypatch, scoring):
+def test_a_search_without_scikit_learns_methods_has_the_same_scores_and_ranks(
+    monkeypatch, scoring
+):
     expected = search(scoring=scoring)
     for name in ("_format_results", "_get_routed_params_for_fit"):
         monkeypatch.delattr(SEARCH, name)
     found = search(scoring=scoring)
-    assert {"params", "rank_test_score" if scoring is None else "rank_test_accuracy"} < found.keys()
+    assert {
+        "params",
+        "rank_test_score" if scoring is None else "rank_test_accuracy",
+    } < found.keys()
     for name, column in found.items():
         np.testing.assert_array_equal(column, expected[name])
 
@@ -114,7 +143,9 @@ def test_files_without_scikit_learns_check_of_settings(monkeypatch, tmp_path):
     model = make_pipeline(StandardScaler(), vp.MLPClassifier(**FEW)).fit(X, y)
     vp.save(model, tmp_path / "model.npz")
     monkeypatch.delattr(BaseEstimator, "_validate_params")
-    np.testing.assert_array_equal(vp.load(tmp_path / "model.npz").predict(X), model.predict(X))
+    np.testing.assert_array_equal(
+        vp.load(tmp_path / "model.npz").predict(X), model.predict(X)
+    )
 
 
 def test_numpy_source_needs_the_columns_of_each_transformer():

@@ -19,10 +19,17 @@ def alone(model, **fit):
     """Fit each restart separately."""
     states = random_states(model.random_state, model.n_restarts)
     one: Any = model
-    return [fresh(one, n_restarts=1, random_state=state).fit(X, y, **fit) for state in states]
+    return [
+        fresh(one, n_restarts=1, random_state=state).fit(X, y, **fit)
+        for state in states
+    ]
 
 
-@pytest.mark.parametrize("settings", [{}, {"solver": "lbfgs"}, {"learning_rate": "adaptive", "solver": "sgd"}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"solver": "lbfgs"}, {"learning_rate": "adaptive", "solver": "sgd"}],
+    ids=str,
+)
 def test_the_restart_with_the_lowest_loss_is_selected(settings):
     model: Any = MLPClassifier(n_restarts=6, **FEW, **settings)
     starts = alone(model)
@@ -47,7 +54,9 @@ def test_with_validation_rows_the_last_score_selects_the_restart():
 
 
 def test_with_early_stopping_the_best_score_selects_the_restart():
-    model: Any = MLPClassifier(n_restarts=6, early_stopping=True, n_iter_no_change=2, **FEW | {"max_iter": 30})
+    model: Any = MLPClassifier(
+        n_restarts=6, early_stopping=True, n_iter_no_change=2, **FEW | {"max_iter": 30}
+    )
     model.fit(X, y)
     first = fresh(model, n_restarts=1).fit(X, y)
     assert model.best_validation_score_ > first.best_validation_score_
@@ -59,7 +68,12 @@ def test_with_early_stopping_the_best_score_selects_the_restart():
 def test_a_diverged_restart_is_not_selected():
     # With this learning rate and scale, some restarts diverge and others do not.
     model: Any = MLPRegressor(
-        hidden_layer_sizes=(4,), solver="sgd", learning_rate_init=0.05, max_iter=40, n_restarts=8, random_state=0
+        hidden_layer_sizes=(4,),
+        solver="sgd",
+        learning_rate_init=0.05,
+        max_iter=40,
+        n_restarts=8,
+        random_state=0,
     )
     model.fit(3 * X, 4 * X[:, 0])
     diverged = np.isinf(model.restart_losses_)
@@ -87,7 +101,10 @@ def test_training_continues_from_the_best_restart():
 @pytest.mark.parametrize("n_jobs", [None, 1, 2])
 def test_simultaneous_fits_equal_separate_fits(n_jobs):
     rows, labels = map(
-        np.asarray, make_classification(60, 4, n_classes=3, n_informative=3, n_redundant=0, random_state=0)
+        np.asarray,
+        make_classification(
+            60, 4, n_classes=3, n_informative=3, n_redundant=0, random_state=0
+        ),
     )
     settings = [
         {"solver": "sgd", "learning_rate": "invscaling", "shuffle": False},
@@ -100,7 +117,12 @@ def test_simultaneous_fits_equal_separate_fits(n_jobs):
         {"learning_rate_init": 1e200, "solver": "sgd"},
     ]
     models = [MLPClassifier(**FEW | own) for own in settings]
-    specs = [model._begin(*model._accept(rows, labels), check_random_state(model.random_state)) for model in models]
+    specs = [
+        model._begin(
+            *model._accept(rows, labels), check_random_state(model.random_state)
+        )
+        for model in models
+    ]
     outcomes: Any = fit_many(specs, n_jobs)
     assert [outcome.diverged for outcome in outcomes] == [*[False] * 7, True]
     with pytest.raises(ValueError, match="non-finite parameter weights"):
@@ -109,10 +131,24 @@ def test_simultaneous_fits_equal_separate_fits(n_jobs):
         model._learn(spec, outcome)
         one = fresh(model).fit(rows, labels)
         np.testing.assert_array_equal(model.theta_, one.theta_)
-        for name in ("loss_curve_", "validation_scores_", "score_curve_", "n_iter_", "t_", "best_loss_"):
+        for name in (
+            "loss_curve_",
+            "validation_scores_",
+            "score_curve_",
+            "n_iter_",
+            "t_",
+            "best_loss_",
+        ):
             assert getattr(model, name) == getattr(one, name)
-        if not model.early_stopping and model.solver != "lbfgs" and model.learning_rate != "one_cycle":
-            np.testing.assert_array_equal(model.partial_fit(rows, labels).theta_, one.partial_fit(rows, labels).theta_)
+        if (
+            not model.early_stopping
+            and model.solver != "lbfgs"
+            and model.learning_rate != "one_cycle"
+        ):
+            np.testing.assert_array_equal(
+                model.partial_fit(rows, labels).theta_,
+                one.partial_fit(rows, labels).theta_,
+            )
     assert models[5].n_iter_ < 50
 
 
@@ -123,7 +159,10 @@ def test_random_states():
     assert states[1:] == random_states(np.random.RandomState(3), 4)[1:]
     assert len(set(states)) == 4
     assert random_states(None, 3)[0] is None
-    assert random_states(8, 3) == [8, *np.random.RandomState(8).randint(2**31 - 1, size=2)]
+    assert random_states(8, 3) == [
+        8,
+        *np.random.RandomState(8).randint(2**31 - 1, size=2),
+    ]
     assert random_states(8, 3)[:2] == random_states(8, 2)
 
 
@@ -138,4 +177,5 @@ def test_an_interrupted_restart_warns():
 
     with pytest.warns(UserWarning, match="Training interrupted by user") as caught:
         MLPClassifier(n_restarts=2, n_jobs=1, callbacks=[interrupt], **FEW).fit(X, y)
-    assert len(caught) == 2  # one for the first restart, which ends the others, and one for the fit
+    # one for the first restart, which ends the others, and one for the fit
+    assert len(caught) == 2

@@ -11,7 +11,9 @@ def rewritten(model, path, change=lambda document, arrays: None):
     save(model, path)
     document, arrays = container.read(path)
     change(document, arrays)
-    container.write(path, {name: document[name] for name in document if name != "arrays"}, arrays)
+    container.write(
+        path, {name: document[name] for name in document if name != "arrays"}, arrays
+    )
 
 
 def refused(path, message):

@@ -33,7 +33,9 @@ def test_files_stay_complete_when_writers_are_killed(tmp_path):
     path, rng = tmp_path / "model", np.random.default_rng(1)
     found, was_within = set(), False
     for _ in range(60):
-        program = subprocess.Popen([sys.executable, "-c", SAVE, path], stdout=subprocess.PIPE)
+        program = subprocess.Popen(
+            [sys.executable, "-c", SAVE, path], stdout=subprocess.PIPE
+        )
         assert program.stdout is not None
         assert program.stdout.readline() == b"ready\n"
         while not path.exists():
@@ -62,7 +64,9 @@ def test_an_error_keeps_the_old_file(tmp_path):
 def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    monkeypatch.setattr("builtins.open", lambda name, mode, real=open, **more: real("/dev/full", "wb"))
+    monkeypatch.setattr(
+        "builtins.open", lambda name, mode, real=open, **more: real("/dev/full", "wb")
+    )
     with pytest.raises(OSError, match="No space left"), written_at_once(path) as file:
         file.write(bytes(2**20))
     monkeypatch.undo()
@@ -87,7 +91,10 @@ def test_permissions_and_links_are_preserved(tmp_path):
 
 
 def test_a_missing_folder_raises_oserror(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no does not exist: create"), written_at_once(tmp_path / "no" / "file"):
+    with (
+        pytest.raises(FileNotFoundError, match="no does not exist: create"),
+        written_at_once(tmp_path / "no" / "file"),
+    ):
         pass
 
 
@@ -104,15 +111,24 @@ with written_at_once(sys.argv[1]) as file:
 def test_abandoned_files_are_removed_and_open_files_are_not(tmp_path):
     """The modification time does not matter, since clocks differ."""
     path, hour = tmp_path / "model[1].npz", 3600
-    left = [tmp_path / f".{path.name}.{age}.unfinished" for age in (-48 * hour, 0, 48 * hour)]
-    others = [tmp_path / ".model[1].npz.4.0123.unfinished", tmp_path / ".other.0123.unfinished"]
+    left = [
+        tmp_path / f".{path.name}.{age}.unfinished"
+        for age in (-48 * hour, 0, 48 * hour)
+    ]
+    others = [
+        tmp_path / ".model[1].npz.4.0123.unfinished",
+        tmp_path / ".other.0123.unfinished",
+    ]
     for file in (*left, *others):
         file.write_bytes(b"half")
         age = int(file.suffixes[-2][1:]) if file in left else 0
         changed = time.time() - age
         os.utime(file, (changed, changed))
     with subprocess.Popen(
-        [sys.executable, "-c", WRITES, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", WRITES, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as program:
         assert program.stdout is not None
         assert program.stdout.readline() == "begun\n"
@@ -133,13 +149,19 @@ def test_pipes_are_not_replaced_and_private_files_stay_private(tmp_path):
     reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE)
     with written_at_once(pipe) as file:
         file.write(b"all")
-    assert (reader.communicate()[0], stat.S_ISFIFO(pipe.stat().st_mode)) == (b"all", True)
+    assert (reader.communicate()[0], stat.S_ISFIFO(pipe.stat().st_mode)) == (
+        b"all",
+        True,
+    )
     (private := tmp_path / "file").touch(0o600)
     with written_at_once(private) as file:
         file.write(b"new")
         (unfinished,) = tmp_path.glob(".file.*")
         assert stat.S_IMODE(unfinished.stat().st_mode) == 0o600
-    assert (stat.S_IMODE(private.stat().st_mode), private.read_bytes()) == (0o600, b"new")
+    assert (stat.S_IMODE(private.stat().st_mode), private.read_bytes()) == (
+        0o600,
+        b"new",
+    )
     if os.getuid() == 0:
         os.chown(private, 12345, 12345)
         with written_at_once(private) as file:

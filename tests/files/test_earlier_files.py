@@ -1,7 +1,8 @@
 """Test that files from earlier versions still load: ``earlier`` contains some, with predictions.
 
-The number at the start of a name is the format version. ``python tests/files/test_earlier_files.py`` writes the files.
-Earlier versions wrote the table of stages, which was trained with the setting ``stages=3``, and the tables of wide
+The number at the start of a name is the format version. ``python
+tests/files/test_earlier_files.py`` writes the files. Earlier versions wrote the table
+of stages, which was trained with the setting ``stages=3``, and the tables of wide
 networks and of one view, which were the results of a trial.
 """
 
@@ -39,7 +40,9 @@ def predictions(model: Any) -> np.ndarray:
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.npz")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted(FOLDER.glob("*.npz")), ids=lambda path: path.stem
+)
 def test_files_of_earlier_versions_load_and_continue(path, tmp_path):
     model: Any = vp.load(path)
     expected = list(model_file.information(path)["metrics"].values())
@@ -50,7 +53,16 @@ def test_files_of_earlier_versions_load_and_continue(path, tmp_path):
     if isinstance(model, vp.export.TrainedNetwork):
         network, theta, state = model
         adam = vp.Adam(0.01)
-        result = vp.train(network, theta, X, [0, 1, 0], optimizer=adam, epochs=1, schedule=vp.Adaptive(), state=state)
+        result = vp.train(
+            network,
+            theta,
+            X,
+            [0, 1, 0],
+            optimizer=adam,
+            epochs=1,
+            schedule=vp.Adaptive(),
+            state=state,
+        )
         assert result.state.epoch == 4
     elif isinstance(model, vp.MLPClassifier | vp.MLPRegressor):
         y = ["no", "yes", "no"] if isinstance(model, vp.MLPClassifier) else X[:, 0]
@@ -58,7 +70,9 @@ def test_files_of_earlier_versions_load_and_continue(path, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")
-@pytest.mark.parametrize(("name", "count"), [("stages", 4), ("wide-networks", 2), ("one-view", 1)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("stages", 4), ("wide-networks", 2), ("one-view", 1)]
+)
 def test_networks_of_earlier_versions_can_be_refitted_and_saved(name, count, tmp_path):
     model: Any = vp.load(FOLDER / f"1-table-of-{name}.npz")
     is_classifier = isinstance(model, vp.TabularClassifier)
@@ -66,14 +80,21 @@ def test_networks_of_earlier_versions_can_be_refitted_and_saved(name, count, tmp
     again = model.refit(ALL_TABLE, target)
     views = [(view.view, view.network, view.share) for view in model.ensemble_.views]
     assert len(views) == count
-    assert [(view.view, view.network, view.share) for view in again.ensemble_.views] == views
+    assert [
+        (view.view, view.network, view.share) for view in again.ensemble_.views
+    ] == views
     vp.save(again, tmp_path / "again.npz")
-    np.testing.assert_array_equal(predictions(vp.load(tmp_path / "again.npz")), predictions(again))
+    np.testing.assert_array_equal(
+        predictions(vp.load(tmp_path / "again.npz")), predictions(again)
+    )
 
 
 def written() -> dict[str, Any]:
     """Train models of all kinds with this version; return them by name."""
-    labels, numbers = np.where(ALL_X[:, 0] > 0, "yes", "no"), ALL_X[:, 0] + ALL_X[:, 1] ** 2
+    labels, numbers = (
+        np.where(ALL_X[:, 0] > 0, "yes", "no"),
+        ALL_X[:, 0] + ALL_X[:, 1] ** 2,
+    )
     layers = [vp.Dense(4), vp.LayerNorm(), vp.Tanh(), vp.Dropout(0.1), vp.Dense(2)]
     network = vp.Network(3, layers, vp.SoftmaxCrossEntropy(), [vp.L2(0.01)])
     classes = (ALL_X[:, 0] > 0).astype(int)
@@ -86,20 +107,37 @@ def written() -> dict[str, Any]:
         "solver": vp.AdamW(0.01, weight_decay=0.1),
         "learning_rate": vp.WarmUp(3, vp.InverseScaling(0.3)),
     }
-    classifier = vp.MLPClassifier(**few | custom, dropout=[0.2, 0.0], layer_norm=True, early_stopping=True)
-    regressor = vp.MLPRegressor(**few, loss=vp.Huber(0.5), n_restarts=2, scale_target=True, solver="sgd")
-    members = vp.MLPEnsembleRegressor(vp.MLPRegressor(**few), n_estimators=2, oob_score=True, bootstrap=True)
-    of_tables: Any = {"n_estimators": 2, "max_iter": 5, "random_state": 0, "hidden_layer_sizes": (4,)}
+    classifier = vp.MLPClassifier(
+        **few | custom, dropout=[0.2, 0.0], layer_norm=True, early_stopping=True
+    )
+    regressor = vp.MLPRegressor(
+        **few, loss=vp.Huber(0.5), n_restarts=2, scale_target=True, solver="sgd"
+    )
+    members = vp.MLPEnsembleRegressor(
+        vp.MLPRegressor(**few), n_estimators=2, oob_score=True, bootstrap=True
+    )
+    of_tables: Any = {
+        "n_estimators": 2,
+        "max_iter": 5,
+        "random_state": 0,
+        "hidden_layer_sizes": (4,),
+    }
     return {
         "network": vp.export.TrainedNetwork(network, trained.theta, trained.state),
         "classifier": classifier.fit(ALL_X, labels),
         "regressor": regressor.fit(ALL_X, numbers),
-        "pipeline": make_pipeline(StandardScaler(), vp.MLPClassifier(**few)).fit(ALL_X, np.arange(60) % 3),
+        "pipeline": (
+            make_pipeline(StandardScaler(), vp.MLPClassifier(**few)).fit(
+                ALL_X, np.arange(60) % 3
+            )
+        ),
         "ensemble": members.set_params(random_state=0).fit(ALL_X, numbers),
         "table": vp.TabularClassifier(**of_tables).fit(ALL_TABLE, labels),
         "table-of-numbers": vp.TabularRegressor(**of_tables).fit(ALL_TABLE, numbers),
-        "table-of-quantiles": vp.TabularRegressor(**of_tables, loss="quantile", quantile=[0.1, 0.5, 0.9]).fit(
-            ALL_TABLE, numbers
+        "table-of-quantiles": (
+            vp.TabularRegressor(
+                **of_tables, loss="quantile", quantile=[0.1, 0.5, 0.9]
+            ).fit(ALL_TABLE, numbers)
         ),
     }
 
@@ -107,5 +145,12 @@ def written() -> dict[str, Any]:
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     for name, model in written().items():
-        expected = {f"expected {place}": value for place, value in enumerate(np.ravel(predictions(model)))}
-        vp.save(model, FOLDER / f"{model_file.container.VERSION}-{name}.npz", metrics=expected)
+        expected = {
+            f"expected {place}": value
+            for place, value in enumerate(np.ravel(predictions(model)))
+        }
+        vp.save(
+            model,
+            FOLDER / f"{model_file.container.VERSION}-{name}.npz",
+            metrics=expected,
+        )

@@ -44,13 +44,18 @@ pytestmark = [
 DTYPES = {np.float64: 1e-6, np.float32: 1e-5}
 FORMS = {("graph", dtype): tolerance for dtype, tolerance in DTYPES.items()}
 FORMS |= {("source", np.float64): 1e-11, ("source", np.float32): 1e-5}
-OF_MODELS = pytest.mark.parametrize(("form", "dtype"), [("graph", np.float32), ("source", np.float64)])
+OF_MODELS = pytest.mark.parametrize(
+    ("form", "dtype"), [("graph", np.float32), ("source", np.float64)]
+)
 
 
 @pytest.mark.parametrize(("form", "dtype"), sampled(FORMS))
 @pytest.mark.parametrize(
     ("layer", "loss"),
-    [*((layer, vp.SquaredError()) for layer in LAYERS), *((vp.Tanh(), loss) for loss in LOSSES)],
+    [
+        *((layer, vp.SquaredError()) for layer in LAYERS),
+        *((vp.Tanh(), loss) for loss in LOSSES),
+    ],
     ids=name,
 )
 def test_layers_and_links(layer, loss, form, dtype):
@@ -67,11 +72,17 @@ def test_links_of_large_values(loss, form, tolerance):
     network = vp.Network(2, [vp.Identity()], loss)
     Z = np.array([[0, 0], [700, -700], [-700, 700], [1e-9, 0], [-40, -30.0]])
     (Y,) = predicted(form, TrainedNetwork(network, np.zeros(0)), Z)
-    np.testing.assert_allclose(Y, network.predict(np.zeros(0), Z), rtol=tolerance, atol=1e-300)
+    np.testing.assert_allclose(
+        Y, network.predict(np.zeros(0), Z), rtol=tolerance, atol=1e-300
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("layer", [layer for layer in LAYERS if isinstance(layer, vp.extend.Activation)], ids=name)
+@pytest.mark.parametrize(
+    "layer",
+    [layer for layer in LAYERS if isinstance(layer, vp.extend.Activation)],
+    ids=name,
+)
 def test_activations_are_accurate_for_large_values_and_near_0(layer, dtype):
     """Compare each entry relative to its size."""
     network = vp.Network(1, [layer], vp.SquaredError())
@@ -79,7 +90,9 @@ def test_activations_are_accurate_for_large_values_and_near_0(layer, dtype):
     z = np.concatenate([-z[::-1], z])[:, None]
     (y,) = predicted("graph", TrainedNetwork(network, np.zeros(0, dtype)), z, dtype)
     expected = network.predict(np.zeros(0, dtype), z)
-    np.testing.assert_allclose(y, expected, rtol=DTYPES[dtype], atol=np.finfo(dtype).tiny)
+    np.testing.assert_allclose(
+        y, expected, rtol=DTYPES[dtype], atol=np.finfo(dtype).tiny
+    )
 
 
 def assert_same(model, rows, form, dtype, tolerance=None):
@@ -99,9 +112,15 @@ def assert_same(model, rows, form, dtype, tolerance=None):
 
 @OF_MODELS
 @pytest.mark.usefixtures("telling")
-@pytest.mark.parametrize("kind", sampled([*ESTIMATORS, *(f"ensemble: {kind}" for kind in ENSEMBLES)], 3))
+@pytest.mark.parametrize(
+    "kind", sampled([*ESTIMATORS, *(f"ensemble: {kind}" for kind in ENSEMBLES)], 3)
+)
 def test_estimators(kind, form, dtype):
-    model, y = ESTIMATORS[kind] if kind in ESTIMATORS else ENSEMBLES[kind.removeprefix("ensemble: ")]
+    model, y = (
+        ESTIMATORS[kind]
+        if kind in ESTIMATORS
+        else ENSEMBLES[kind.removeprefix("ensemble: ")]
+    )
     rows = X.astype(dtype)
     assert_same(fitted(clone(model), rows, y), rows, form, dtype)
 
@@ -117,13 +136,28 @@ def test_a_single_class_and_a_loss_without_probabilities():
 
 FILLED = [SimpleImputer(), SimpleImputer(strategy="median", add_indicator=True)]
 FILLED.append(SimpleImputer(add_indicator=True, keep_empty_features=True))
-IN_GRAPHS = [StandardScaler(), RobustScaler(), make_pipeline(StandardScaler(), PCA(2)), *FILLED]
+IN_GRAPHS = [
+    StandardScaler(),
+    RobustScaler(),
+    make_pipeline(StandardScaler(), PCA(2)),
+    *FILLED,
+]
 IN_SOURCE = [
-    *(StandardScaler(with_mean=mean, with_std=std) for mean, std in ((True, True), (False, True), (True, False))),
-    *(MinMaxScaler((-1, 1), clip=True), MinMaxScaler(), MaxAbsScaler(), FunctionTransformer()),
+    *(
+        StandardScaler(with_mean=mean, with_std=std)
+        for mean, std in ((True, True), (False, True), (True, False))
+    ),
+    *(
+        MinMaxScaler((-1, 1), clip=True),
+        MinMaxScaler(),
+        MaxAbsScaler(),
+        FunctionTransformer(),
+    ),
     *(RobustScaler(quantile_range=(10, 90)), RobustScaler(with_centering=False)),
     make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), "passthrough"),
-    ColumnTransformer([("a", StandardScaler(), [2]), ("b", "drop", [0])], remainder="passthrough"),
+    ColumnTransformer(
+        [("a", StandardScaler(), [2]), ("b", "drop", [0])], remainder="passthrough"
+    ),
 ]
 
 
@@ -134,7 +168,11 @@ def test_graphs_of_pipelines(step, dtype):
     rows, imputes = X.astype(dtype), "Imputer" in str(step)
     if imputes:
         rows[::5, 1] = rows[:, 2] = np.nan
-    model = fitted(make_pipeline(clone(step), vp.MLPClassifier(**FEW)), rows, np.array(["no", "yes"])[TWO])
+    model = fitted(
+        make_pipeline(clone(step), vp.MLPClassifier(**FEW)),
+        rows,
+        np.array(["no", "yes"])[TWO],
+    )
     if imputes:
         rows[1::5, 0] = (
             1 if step.add_indicator else np.nan
@@ -147,11 +185,16 @@ def test_source_of_pipelines(step, tmp_path):
     rows = X.copy()
     if "Imputer" in str(step):
         rows[::5, 1] = np.nan
-    save(fitted(make_pipeline(step, vp.MLPRegressor(**FEW)), rows, X[:, 0]), tmp_path / "model")
+    save(
+        fitted(make_pipeline(step, vp.MLPRegressor(**FEW)), rows, X[:, 0]),
+        tmp_path / "model",
+    )
     assert_same(load(tmp_path / "model"), 2 * rows[::-1], "source", np.float64)
 
 
-@pytest.mark.parametrize(("dtype", "indicator"), [(np.float32, False), (np.float64, True)])
+@pytest.mark.parametrize(
+    ("dtype", "indicator"), [(np.float32, False), (np.float64, True)]
+)
 def test_a_graph_takes_the_columns_of_a_table(dtype, indicator):
     pytest.importorskip("pandas")
     columns = ColumnTransformer([
@@ -159,7 +202,9 @@ def test_a_graph_takes_the_columns_of_a_table(dtype, indicator):
         ("sizes", OneHotEncoder(handle_unknown="ignore"), ["size"]),
         ("rooms", SimpleImputer(), ["rooms", "width"]),
     ])  # fmt: skip
-    table: Any = frame()[["length", "width", "size", "rooms"]].astype({"size": str, "length": dtype, "width": dtype})
+    table: Any = frame()[["length", "width", "size", "rooms"]].astype(
+        {"size": str, "length": dtype, "width": dtype}
+    )
     model = fitted(make_pipeline(columns, vp.MLPRegressor(**FEW)), table, X[:, 0])
     table.loc[:4, "size"] = "XXL"
     table.loc[3:7, "width"] = np.nan
@@ -183,10 +228,14 @@ def test_source_takes_the_columns_of_a_table(unknown):
     predict, expected = source["predict_proba"], model.predict_proba(table)
     np.testing.assert_allclose(predict(table), expected, rtol=1e-11)
     np.testing.assert_allclose(predict(table.to_numpy().tolist()), expected, rtol=1e-11)
-    assert "Rows have the columns length, width, colour, size, rooms." in source["__doc__"]
+    assert (
+        "Rows have the columns length, width, colour, size, rooms." in source["__doc__"]
+    )
     new = table.assign(colour="pink")
     if unknown == "error":
-        with pytest.raises(ValueError, match="a category that did not occur in training"):
+        with pytest.raises(
+            ValueError, match="a category that did not occur in training"
+        ):
             source["predict"](new)
     else:
         np.testing.assert_allclose(predict(new), model.predict_proba(new), rtol=1e-11)
@@ -195,15 +244,23 @@ def test_source_takes_the_columns_of_a_table(unknown):
 @pytest.mark.parametrize("column", ODD_NAMES)
 def test_column_names_are_not_executed(column):
     table = frame()[["width", "rooms"]].set_axis([column, "a\0b"], axis=1)
-    model = fitted(make_pipeline(StandardScaler(), vp.MLPRegressor(**FEW)), table, X[:, 0])
+    model = fitted(
+        make_pipeline(StandardScaler(), vp.MLPRegressor(**FEW)), table, X[:, 0]
+    )
     source = functions(model)
     assert f"the columns {column}, a\0b." in source["__doc__"]
-    np.testing.assert_allclose(source["predict"](table), model.predict(table), rtol=1e-11)
+    np.testing.assert_allclose(
+        source["predict"](table), model.predict(table), rtol=1e-11
+    )
 
 
 def test_other_imputers_are_converted_by_skl2onnx():
     rows = X.round().astype(np.float32)
-    model = fitted(make_pipeline(SimpleImputer(missing_values=0.0), vp.MLPClassifier(**FEW)), rows, TWO)
+    model = fitted(
+        make_pipeline(SimpleImputer(missing_values=0.0), vp.MLPClassifier(**FEW)),
+        rows,
+        TWO,
+    )
     assert_same(model, rows, "graph", np.float32)
 
 
@@ -212,14 +269,26 @@ def test_pipelines_converted_by_skl2onnx():
 
     register()
     rows = X.astype(np.float32)
-    model = fitted(make_pipeline(StandardScaler(), vp.MLPClassifier(**FEW)), rows, THREE)
+    model = fitted(
+        make_pipeline(StandardScaler(), vp.MLPClassifier(**FEW)), rows, THREE
+    )
     for opset in (13, 18, 21):
-        graph = skl2onnx.to_onnx(model, rows[:1], target_opset={"": opset, "ai.onnx.ml": 3})
+        graph = skl2onnx.to_onnx(
+            model, rows[:1], target_opset={"": opset, "ai.onnx.ml": 3}
+        )
         label, maps = run(graph, X=rows).values()
         np.testing.assert_array_equal(label, model.predict(rows))
-        assert_close(np.array([list(row.values()) for row in maps]), model.predict_proba(rows), 1e-5)
-    bag = fitted(BaggingClassifier(vp.MLPClassifier(**FEW), 3, random_state=0), rows, TWO)
-    _, probability = run(skl2onnx.to_onnx(bag, rows[:1], options={"zipmap": False}), X=rows).values()
+        assert_close(
+            np.array([list(row.values()) for row in maps]),
+            model.predict_proba(rows),
+            1e-5,
+        )
+    bag = fitted(
+        BaggingClassifier(vp.MLPClassifier(**FEW), 3, random_state=0), rows, TWO
+    )
+    _, probability = run(
+        skl2onnx.to_onnx(bag, rows[:1], options={"zipmap": False}), X=rows
+    ).values()
     assert_close(probability, bag.predict_proba(rows), 1e-5)
 
 
@@ -228,19 +297,29 @@ def test_pipelines_converted_by_skl2onnx():
 
 def test_a_graph_with_a_custom_layer_is_written_to_a_file(tmp_path):
     p = problem(Cube(), vp.SquaredError())
-    made = to_onnx(TrainedNetwork(p.network, p.theta), tmp_path / "network.onnx", dtype=np.float64)
+    made = to_onnx(
+        TrainedNetwork(p.network, p.theta), tmp_path / "network.onnx", dtype=np.float64
+    )
     assert onnx.load(tmp_path / "network.onnx") == made
     (Y,) = run(made, X=p.X).values()
     assert_close(Y, p.network.predict(p.theta, p.X), 1e-12)
 
 
 def test_source_needs_only_numpy(tmp_path):
-    model = fitted(make_pipeline(StandardScaler(), vp.MLPClassifier(**FEW)), X, np.array(["no", "yes"])[TWO])
+    model = fitted(
+        make_pipeline(StandardScaler(), vp.MLPClassifier(**FEW)),
+        X,
+        np.array(["no", "yes"])[TWO],
+    )
     source = to_numpy(model, tmp_path / "model.py")
     assert (tmp_path / "model.py").read_text(encoding="utf-8") == source
     assert len(source.splitlines()) < 50
-    assert [line for line in source.splitlines() if "import" in line] == ["import numpy as np"]
-    assert functions(model)["predict"](np.zeros((1, 3))) == model.predict(np.zeros((1, 3)))
+    assert [line for line in source.splitlines() if "import" in line] == [
+        "import numpy as np"
+    ]
+    assert functions(model)["predict"](np.zeros((1, 3))) == model.predict(
+        np.zeros((1, 3))
+    )
 
 
 def test_the_source_of_a_small_network_is_readable():
@@ -279,16 +358,30 @@ def predict(X):
 def test_nonfinite_numbers_are_exported():
     network = vp.Network(1, [vp.Dense(2)], vp.SquaredError())
     theta = np.array([1.0, 2.0, np.inf, -np.inf])
-    np.testing.assert_array_equal(functions(TrainedNetwork(network, theta))["predict"]([[1.0]]), [[np.inf, -np.inf]])
+    np.testing.assert_array_equal(
+        functions(TrainedNetwork(network, theta))["predict"]([[1.0]]),
+        [[np.inf, -np.inf]],
+    )
 
 
 def test_one_activation_with_two_settings():
-    layers = [vp.LeakyReLU(0.1), vp.LeakyReLU(0.2), vp.LeakyReLU(0.1), vp.Softplus(), vp.Logistic()]
+    layers = [
+        vp.LeakyReLU(0.1),
+        vp.LeakyReLU(0.2),
+        vp.LeakyReLU(0.1),
+        vp.Softplus(),
+        vp.Logistic(),
+    ]
     network = vp.Network(2, layers, vp.BinaryCrossEntropy())
     rows = np.array([[-3.0, 2.0]])
     source = functions(TrainedNetwork(network, np.zeros(0)))
-    np.testing.assert_array_equal(source["predict"](rows), network.predict(np.zeros(0), rows))
-    assert [name for name in source if name.startswith("leaky")] == ["leaky_relu", "leaky_relu_1"]
+    np.testing.assert_array_equal(
+        source["predict"](rows), network.predict(np.zeros(0), rows)
+    )
+    assert [name for name in source if name.startswith("leaky")] == [
+        "leaky_relu",
+        "leaky_relu_1",
+    ]
 
 
 def test_labels_other_than_text_and_numbers_raise_an_error():
@@ -296,7 +389,10 @@ def test_labels_other_than_text_and_numbers_raise_an_error():
     model = fitted(vp.MLPClassifier(**FEW), X, TWO)
     model.targets_ = dataclasses.replace(model.targets_, classes=np.unique(days))
     model.classes_ = model.targets_.classes
-    with pytest.raises(FileError, match=r"datetime.date\(2024, 1, 1\) cannot be written as NumPy source"):
+    with pytest.raises(
+        FileError,
+        match=r"datetime.date\(2024, 1, 1\) cannot be written as NumPy source",
+    ):
         to_numpy(model)
 
 

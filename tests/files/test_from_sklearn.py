@@ -26,27 +26,45 @@ TARGETS = {
 def assert_same(ours, theirs, rows, kind):
     assert type(ours) is kind
     assert ours.get_params().items() >= theirs.get_params().items()
-    for name in ("classes_", "n_outputs_", "out_activation_", "n_layers_", "t_", "n_iter_"):
+    for name in (
+        "classes_",
+        "n_outputs_",
+        "out_activation_",
+        "n_layers_",
+        "t_",
+        "n_iter_",
+    ):
         if hasattr(theirs, name):
-            np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), strict=True)
+            np.testing.assert_array_equal(
+                getattr(ours, name), getattr(theirs, name), strict=True
+            )
     ours_said, theirs_said = ours.predict(rows), theirs.predict(rows)
     assert (ours_said.shape, ours_said.dtype) == (theirs_said.shape, theirs_said.dtype)
     tolerance = 1e-5 if rows.dtype == np.float32 else 1e-12
     if kind is MLPRegressor:
-        np.testing.assert_allclose(ours_said, theirs_said, rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(
+            ours_said, theirs_said, rtol=tolerance, atol=tolerance
+        )
     else:
         np.testing.assert_array_equal(ours_said, theirs_said)
-        np.testing.assert_allclose(ours.predict_proba(rows), theirs.predict_proba(rows), atol=tolerance)
+        np.testing.assert_allclose(
+            ours.predict_proba(rows), theirs.predict_proba(rows), atol=tolerance
+        )
 
 
 @pytest.mark.parametrize(
     ("kind", "activation"),
-    [*((kind, "relu") for kind in TARGETS), *(("two", name) for name in ("tanh", "logistic", "identity"))],
+    [
+        *((kind, "relu") for kind in TARGETS),
+        *(("two", name) for name in ("tanh", "logistic", "identity")),
+    ],
 )
 @pytest.mark.parametrize("dtype", sampled([np.float64, np.float32]))
 def test_classifiers(kind, dtype, activation, tmp_path):
     rows = X.astype(dtype)
-    theirs = fitted(scikit.MLPClassifier(**FEW, activation=activation), rows, TARGETS[kind])
+    theirs = fitted(
+        scikit.MLPClassifier(**FEW, activation=activation), rows, TARGETS[kind]
+    )
     ours = from_sklearn(theirs)
     assert ours.theta_.dtype == dtype
     assert_same(ours, theirs, rows, MLPClassifier)
@@ -54,7 +72,11 @@ def test_classifiers(kind, dtype, activation, tmp_path):
     assert_same(load(tmp_path / "model"), theirs, rows, MLPClassifier)
 
 
-@pytest.mark.parametrize("settings", [{}, {"solver": "lbfgs"}, {"early_stopping": True}, {"solver": "sgd"}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"solver": "lbfgs"}, {"early_stopping": True}, {"solver": "sgd"}],
+    ids=str,
+)
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_regressors(settings, outputs):
     y = NUMBERS if outputs == 1 else np.column_stack([NUMBERS, X[:, 0]])
@@ -88,7 +110,12 @@ def test_column_names_are_copied_and_arrays_are_not_shared():
 
 
 def test_other_models_raise_an_error():
-    with pytest.raises(TypeError, match=r"needs scikit-learn's MLPClassifier or MLPRegressor, got MLPClassifier\(\)"):
+    with pytest.raises(
+        TypeError,
+        match=(
+            r"needs scikit-learn's MLPClassifier or MLPRegressor, got MLPClassifier\(\)"
+        ),
+    ):
         from_sklearn(MLPClassifier())  # type: ignore[arg-type]
     with pytest.raises(NotFittedError):
         from_sklearn(scikit.MLPRegressor())

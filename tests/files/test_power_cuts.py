@@ -21,16 +21,33 @@ NETWORK = vp.Network(3, [vp.Dense(4), vp.Tanh(), vp.Dense(1)], vp.SquaredError()
 
 def single(path, epochs=4):
     kept = None if path is None else vp.Checkpoint(path / "run.npz", every=0)
-    settings: dict[str, Any] = {"optimizer": vp.Adam(0.01), "epochs": epochs, "batch_size": 10}
-    result = vp.train(NETWORK, NETWORK.init(0), X, T, **settings, callbacks=[lambda state: None], checkpoint=kept)
+    settings: dict[str, Any] = {
+        "optimizer": vp.Adam(0.01),
+        "epochs": epochs,
+        "batch_size": 10,
+    }
+    result = vp.train(
+        NETWORK,
+        NETWORK.init(0),
+        X,
+        T,
+        **settings,
+        callbacks=[lambda state: None],
+        checkpoint=kept,
+    )
     return [result.theta, result.history.loss, result.state.epoch]
 
 
 def population(path, epochs=4):
     kept = None if path is None else vp.Checkpoint(path / "folder", every=0)
-    members = [vp.Member(NETWORK, NETWORK.init(seed), vp.LBFGS(), epochs=epochs) for seed in range(3)]
+    members = [
+        vp.Member(NETWORK, NETWORK.init(seed), vp.LBFGS(), epochs=epochs)
+        for seed in range(3)
+    ]
     results = vp.train_population(members, X, T, checkpoint=kept)
-    return [result.theta for result in results] + [result.history.loss for result in results]
+    return [result.theta for result in results] + [
+        result.history.loss for result in results
+    ]
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +81,9 @@ def cut(train, root, monkeypatch):
     ],
     ids=["two epochs", "four epochs", "population"],
 )
-def test_after_a_power_cut_files_are_complete_and_training_resumes(train, tmp_path, monkeypatch):
+def test_after_a_power_cut_files_are_complete_and_training_resumes(
+    train, tmp_path, monkeypatch
+):
     whole, ended, count = train(None), {}, 0
     for files, promised in cut(train, tmp_path, monkeypatch):
         count += 1
@@ -73,14 +92,21 @@ def test_after_a_power_cut_files_are_complete_and_training_resumes(train, tmp_pa
         for path in kept:
             container.read(path)
         assert set(promised) <= kept.keys()
-        if promised and promised[-1].name == "run.npz" and promised[-1].parent == tmp_path:
+        if (
+            promised
+            and promised[-1].name == "run.npz"
+            and promised[-1].parent == tmp_path
+        ):
             (_, _, epochs), own = whole, vp.load(promised[-1])
-            assert own.state.epoch >= min(len(promised), epochs)  # the number of guaranteed epochs
+            # the number of guaranteed epochs
+            assert own.state.epoch >= min(len(promised), epochs)
         if (key := tuple(kept.items())) not in ended:
             ended[key] = train(tmp_path)
             for one, other in zip(ended[key], whole, strict=True):
                 np.testing.assert_array_equal(one, other)
-            assert not [path for path in tmp_path.rglob("*") if path.suffix == ".unfinished"]
+            assert not [
+                path for path in tmp_path.rglob("*") if path.suffix == ".unfinished"
+            ]
     assert len(ended) > 2
     assert count > 50
 
@@ -102,7 +128,11 @@ def without_folder(path, document, arrays):
 
 
 @pytest.mark.parametrize(
-    ("write", "is_lost"), [(without_sync, lambda left: len(left[0]) < 3002), (without_folder, lambda left: not left)]
+    ("write", "is_lost"),
+    [
+        (without_sync, lambda left: len(left[0]) < 3002),
+        (without_folder, lambda left: not left),
+    ],
 )
 def test_the_simulated_disk_loses_unsynced_data(write, is_lost, tmp_path, monkeypatch):
     def train(root):

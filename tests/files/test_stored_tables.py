@@ -43,14 +43,23 @@ def test_predictions_notes_and_settings_are_restored(models, kind, tmp_path):
     assert again.get_params() == model.get_params()
     assert again.notes_ == model.notes_
     assert again.loss_curves_ == model.loss_curves_
-    assert again.encoder_.kinds == {"number": "numbers", "town": "categories", "day": "dates", "words": "text"} | (
-        {} if kind == "classes" else {"class": "categories"}
+    assert again.encoder_.kinds == {
+        "number": "numbers",
+        "town": "categories",
+        "day": "dates",
+        "words": "text",
+    } | ({} if kind == "classes" else {"class": "categories"})
+    np.testing.assert_array_equal(
+        again.predict(FRAME), model.predict(FRAME), strict=True
     )
-    np.testing.assert_array_equal(again.predict(FRAME), model.predict(FRAME), strict=True)
     if kind == "classes":
-        np.testing.assert_array_equal(again.predict_proba(FRAME), model.predict_proba(FRAME))
+        np.testing.assert_array_equal(
+            again.predict_proba(FRAME), model.predict_proba(FRAME)
+        )
     else:
-        np.testing.assert_array_equal(again.predict_interval(FRAME), model.predict_interval(FRAME))
+        np.testing.assert_array_equal(
+            again.predict_interval(FRAME), model.predict_interval(FRAME)
+        )
 
 
 def described(document, name) -> Any:
@@ -60,7 +69,14 @@ def described(document, name) -> Any:
             return document[name]
         document = list(document.values())
     if isinstance(document, list):
-        return next((state for entry in document if (state := described(entry, name)) is not None), None)
+        return next(
+            (
+                state
+                for entry in document
+                if (state := described(entry, name)) is not None
+            ),
+            None,
+        )
     return None
 
 
@@ -105,7 +121,10 @@ def test_a_level_without_its_ensemble_raises_an_error(models, tmp_path, kept):
     refused(tmp_path / "model.npz", "has no model")
 
 
-@pytest.mark.parametrize("shaped", [lambda theta: theta[:, 1:], lambda theta: theta[0], lambda theta: theta[:0]])
+@pytest.mark.parametrize(
+    "shaped",
+    [lambda theta: theta[:, 1:], lambda theta: theta[0], lambda theta: theta[:0]],
+)
 def test_parameters_of_another_shape_raise_an_error(models, tmp_path, shaped):
     def change(document, arrays):
         name, _ = [name for name in arrays if name.endswith("thetas")]

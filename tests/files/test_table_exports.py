@@ -68,7 +68,9 @@ def in_type(table, dtype):
     """Return a table with numbers rounded to a dtype."""
     numbers = table.select_dtypes("float64")
     with np.errstate(over="ignore"):
-        return table.astype(dict.fromkeys(numbers, dtype)).astype(dict.fromkeys(numbers, float))
+        return table.astype(dict.fromkeys(numbers, dtype)).astype(
+            dict.fromkeys(numbers, float)
+        )
 
 
 def in_float64(model, table):
@@ -76,12 +78,20 @@ def in_float64(model, table):
     parts = zip(model.encoder_.names, model.encoder_.parts, strict=True)
     inputs = np.hstack([part(table[name]) for name, part in parts])
     of_views = [
-        [view.network.predict(theta, inputs[:, view.inputs]) for theta in view.thetas.astype(float)]
+        [
+            view.network.predict(theta, inputs[:, view.inputs])
+            for theta in view.thetas.astype(float)
+        ]
         for view in model.ensemble_.views
     ]
-    each = [model.ensemble_.average(predictions) for predictions in zip(*of_views, strict=True)]
+    each = [
+        model.ensemble_.average(predictions)
+        for predictions in zip(*of_views, strict=True)
+    ]
     if isinstance(model, vp.TabularClassifier):
-        return np.mean([temperature_scaled(P, model.inverse_temperature_) for P in each], axis=0)
+        return np.mean(
+            [temperature_scaled(P, model.inverse_temperature_) for P in each], axis=0
+        )
     return model._in_units(np.array(each)).mean(axis=0)
 
 
@@ -100,12 +110,18 @@ def assert_graph(model, *tables, dtype: Any = np.float64):
             numbers, low, high = found.values()
             expected = model.predict(rows)[:, None]
             ends, scale = np.hstack([low, high]), np.abs(expected).max()
-            np.testing.assert_allclose(ends, model.predict_interval(rows, 0.75), tolerance, tolerance * scale)
+            np.testing.assert_allclose(
+                ends, model.predict_interval(rows, 0.75), tolerance, tolerance * scale
+            )
             assert ends.dtype == dtype
         assert numbers.dtype == dtype
-        np.testing.assert_allclose(numbers, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max())
+        np.testing.assert_allclose(
+            numbers, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max()
+        )
         if dtype == np.float64:
-            np.testing.assert_allclose(numbers, in_float64(model, rows).reshape(expected.shape), 1e-12, 1e-12)
+            np.testing.assert_allclose(
+                numbers, in_float64(model, rows).reshape(expected.shape), 1e-12, 1e-12
+            )
 
 
 def assert_source(model, *tables):
@@ -115,16 +131,24 @@ def assert_source(model, *tables):
     for table in tables:
         expected = model.predict(table)
         if classes:
-            np.testing.assert_array_equal(source["predict"](table), expected, strict=True)
+            np.testing.assert_array_equal(
+                source["predict"](table), expected, strict=True
+            )
             probabilities = model.predict_proba(table)
-            np.testing.assert_allclose(source["predict_proba"](table), probabilities, rtol=1e-5, strict=True)
+            np.testing.assert_allclose(
+                source["predict_proba"](table), probabilities, rtol=1e-5, strict=True
+            )
             continue
         scale = np.abs(expected).max()
-        np.testing.assert_allclose(source["predict"](table) / scale, expected / scale, 1e-6, 1e-6, strict=True)
+        np.testing.assert_allclose(
+            source["predict"](table) / scale, expected / scale, 1e-6, 1e-6, strict=True
+        )
         for coverage in ([], [0.5]):
             ends = model.predict_interval(table, *coverage or [0.8])
             found = source["predict_interval"](table, *coverage)
-            np.testing.assert_allclose(found / scale, ends / scale, 1e-6, 1e-6, strict=True)
+            np.testing.assert_allclose(
+                found / scale, ends / scale, 1e-6, 1e-6, strict=True
+            )
 
 
 def assert_same(model, *tables):
@@ -137,18 +161,28 @@ DAYS = TABLE[["visits", "town"]]
 
 
 def days(frequency):
-    return DAYS.assign(day=pd.date_range("1898-02-27", periods=90, freq=frequency, unit="s"))
+    return DAYS.assign(
+        day=pd.date_range("1898-02-27", periods=90, freq=frequency, unit="s")
+    )
 
 
 FEW_COLUMNS = (["stamp"], ["member"], ["town", "floor"], ['say "hi"', "visits"])
 MODELS = {
     **{y.dtype.str: lambda y=y: classifier(y=y) for y in (TWO, THREE, THREE * 2.0)},
     "one column of times": lambda: classifier(days("57D")[["day"]][10:], TWO[10:]),
-    "other widths": lambda: classifier(DAYS, n_estimators=5, hidden_layer_sizes=(8, 4, 3)),
-    **{name: lambda name=name: regressor(activation=name, dropout=0.1) for name in ("silu", "gelu")},
+    "other widths": lambda: classifier(
+        DAYS, n_estimators=5, hidden_layer_sizes=(8, 4, 3)
+    ),
+    **{
+        name: lambda name=name: regressor(activation=name, dropout=0.1)
+        for name in ("silu", "gelu")
+    },
     "own activation": lambda: regressor(activation=vp.LeakyReLU(0.3)),
     "quantiles": lambda: regressor(**QUANTILES),
-    **{" ".join(names): lambda names=names: classifier(TABLE[names]) for names in FEW_COLUMNS},
+    **{
+        " ".join(names): lambda names=names: classifier(TABLE[names])
+        for names in FEW_COLUMNS
+    },
 }
 
 
@@ -162,14 +196,20 @@ def test_both_exports_predict_like_the_model(name):
         assert_same(model, *tables)
 
 
-@pytest.mark.parametrize("model", sampled([lambda: classifier(y=THREE), lambda: regressor(activation="silu")]))
+@pytest.mark.parametrize(
+    "model",
+    sampled([lambda: classifier(y=THREE), lambda: regressor(activation="silu")]),
+)
 def test_graphs_in_float32(model):
     assert_graph(model(), TABLE, NEW, dtype=np.float32)
 
 
 def test_source_parses_times_like_the_model():
     table = pd.DataFrame(
-        {"time": [f"{n % 7}h {n % 60}min" for n in range(90)], "clock": [f"{n % 24}:15" for n in range(90)]}
+        {
+            "time": [f"{n % 7}h {n % 60}min" for n in range(90)],
+            "clock": [f"{n % 24}:15" for n in range(90)],
+        }
     )
     assert_source(regressor(table), table)
 
@@ -184,7 +224,9 @@ def test_intervals_of_any_coverage(settings):
     for coverage in (0.5, 0.999):
         found = of_graph(model, NEW, coverage=coverage)
         ends = np.hstack([found["low"], found["high"]])
-        np.testing.assert_allclose(ends, model.predict_interval(NEW, coverage), rtol=1e-6, atol=2e-5)
+        np.testing.assert_allclose(
+            ends, model.predict_interval(NEW, coverage), rtol=1e-6, atol=2e-5
+        )
         assert (ends[:, 0] < found["variable"][:, 0]).all()
         assert (ends[:, 1] > found["variable"][:, 0]).all()
 
@@ -193,7 +235,9 @@ def test_invalid_coverages_raise_an_error():
     numbers, classes = regressor(DAYS), classifier(DAYS)
     with pytest.raises(ValueError, match=r"coverage must be at least .* got 1"):
         to_onnx(numbers, coverage=1)
-    with pytest.raises(ValueError, match=r"coverage must be at least 0\.5 and less than 1, got 0\.4"):
+    with pytest.raises(
+        ValueError, match=r"coverage must be at least 0\.5 and less than 1, got 0\.4"
+    ):
         functions(numbers, coverage=0.9)["predict_interval"](TABLE, 0.4)
     with pytest.raises(ValueError, match=r"coverage must be at least .* got 0\.4"):
         to_numpy(numbers, coverage=0.4)
@@ -205,7 +249,9 @@ def test_invalid_coverages_raise_an_error():
 def test_networks_of_later_stages_of_earlier_versions():
     model = classifier(DAYS, THREE)
     pieces, usual = model.ensemble_.views
-    later = replace(usual, thetas=usual.thetas[::-1].copy(), share=usual.share / 2, stage=2)
+    later = replace(
+        usual, thetas=usual.thetas[::-1].copy(), share=usual.share / 2, stage=2
+    )
     model.ensemble_ = Ensemble([pieces, replace(usual, share=usual.share / 2), later])
     assert_same(model, NEW)
 
@@ -215,7 +261,9 @@ def test_a_model_that_was_trained_to_the_end():
     y = TABLE["visits"] * 100 + TABLE["X"]
     model = vp.TabularRegressor(random_state=0).fit(TABLE, y)
     assert model.predict(TABLE).max() > y.max() - 2  # near the limit of predictions
-    classes = vp.TabularClassifier(random_state=0).fit(TABLE, np.where(y > 100, "yes", "no"))
+    classes = vp.TabularClassifier(random_state=0).fit(
+        TABLE, np.where(y > 100, "yes", "no")
+    )
     for each in (model, classes):
         assert_same(each, TABLE, NEW)
         assert_graph(each, TABLE, NEW, dtype=np.float32)
@@ -224,11 +272,16 @@ def test_a_model_that_was_trained_to_the_end():
 def test_probabilities_that_underflow():
     model = classifier(y=THREE)
     model.ensemble_ = Ensemble(
-        [replace(view, thetas=view.thetas * 40, inverse_temperature=None) for view in model.ensemble_.views]
+        [
+            replace(view, thetas=view.thetas * 40, inverse_temperature=None)
+            for view in model.ensemble_.views
+        ]
     )
     model.inverse_temperature_ = 0.15
     assert (in_float64(model, TABLE).min() < 1e-4).any()
-    np.testing.assert_allclose(of_graph(model, TABLE)["probabilities"], in_float64(model, TABLE), rtol=1e-9)
+    np.testing.assert_allclose(
+        of_graph(model, TABLE)["probabilities"], in_float64(model, TABLE), rtol=1e-9
+    )
 
 
 @pytest.mark.parametrize("frequency", sampled(["31QS", "9h", "57D"], 3))
@@ -243,12 +296,16 @@ def test_dates_are_passed_as_days(frequency):
     for day in (holes.day.astype(object), texts, holes.day.to_numpy("datetime64[s]")):
         np.testing.assert_allclose(predict(holes.assign(day=day)), expected, rtol=1e-6)
     for wrong in ("31.1.2024", "20240131", 7):
-        with pytest.raises(ValueError, match="is not a date in the format year-month-day or"):
+        with pytest.raises(
+            ValueError, match="is not a date in the format year-month-day or"
+        ):
             predict(table.assign(day=wrong))
 
 
 def test_output_names_differ_from_column_names():
-    table = TABLE[["label", "vecprop_Concat_0", "X"]].set_axis(["label", "vecprop_Concat_0", "probabilities"], axis=1)
+    table = TABLE[["label", "vecprop_Concat_0", "X"]].set_axis(
+        ["label", "vecprop_Concat_0", "probabilities"], axis=1
+    )
     assert list(of_graph(classifier(table), table)) == ["label_", "probabilities_"]
     assert list(of_graph(regressor(table), table)) == ["variable"]
     with pytest.raises(FileError, match="A column has no name"):
@@ -257,7 +314,12 @@ def test_output_names_differ_from_column_names():
 
 @pytest.mark.long
 def test_many_columns():
-    table, y = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 1000))).add_prefix("column "), np.arange(60) % 2
+    table, y = (
+        pd.DataFrame(np.random.default_rng(0).normal(size=(60, 1000))).add_prefix(
+            "column "
+        ),
+        np.arange(60) % 2,
+    )
     model, small = classifier(table, y), classifier(table.iloc[:, :10], y)
     assert len(to_onnx(model).graph.node) <= len(to_onnx(small).graph.node)
     assert_same(model, table)
@@ -285,18 +347,30 @@ def test_empty_text_is_missing_unless_it_is_a_category():
     for table, same in ((codes, 1), (codes[codes.code != ""], 2)):
         model = classifier(table, np.arange(len(table)) % 2)
         found = run(to_onnx(model), code=np.array([[""]], object))["probabilities"]
-        np.testing.assert_allclose(found, model.predict_proba(codes[same : same + 1]), rtol=1e-5)
+        np.testing.assert_allclose(
+            found, model.predict_proba(codes[same : same + 1]), rtol=1e-5
+        )
 
 
 def test_columns_that_cannot_be_exported_are_named(monkeypatch):
     monkeypatch.setattr(tables_columns, "CATEGORIES", 20)
     words = [f"word{number % 11} and word{number % 13}" for number in range(90)]
-    model = regressor(DAYS.assign(words=words, code=[f"c{number % 45}" for number in range(90)]))
-    message = r"cannot read the column\(s\) 'words' \(text\), 'code' \(too many categories\)"
+    model = regressor(
+        DAYS.assign(words=words, code=[f"c{number % 45}" for number in range(90)])
+    )
+    message = (
+        r"cannot read the column\(s\) 'words' \(text\), 'code' \(too many categories\)"
+    )
     table = TABLE.assign(words=words, code="c1")
     with pytest.warns(UserWarning, match=message):
         assert_graph(model, table)
-    with pytest.raises(FileError, match=r"Column 'words' has the kind 'text', but .*: train without it, or use `save`"):
+    with pytest.raises(
+        FileError,
+        match=(
+            r"Column 'words' has the kind 'text', but .*: train without it, or use"
+            r" `save`"
+        ),
+    ):
         to_numpy(model)
 
 
@@ -306,7 +380,9 @@ def test_arrays():
     mixed = TABLE[["town", "stamp", "member"]].to_numpy()
     model = classifier(mixed)
     assert_source(model, mixed)
-    np.testing.assert_array_equal(functions(model)["predict"](mixed.tolist()), model.predict(mixed))
+    np.testing.assert_array_equal(
+        functions(model)["predict"](mixed.tolist()), model.predict(mixed)
+    )
 
 
 def test_names_that_are_numbers():
@@ -320,8 +396,14 @@ def test_columns_of_every_library():
     expected, predict = model.predict_proba(NEW), functions(model)["predict_proba"]
     nullable = NEW[names].convert_dtypes()
     assert isinstance(nullable["visits"].dtype, pd.Int64Dtype)
-    lists = {name: [None if pd.isna(value) else value for value in NEW[name]] for name in names}
-    texts = {name: ["" if value is None else str(value) for value in lists[name]] for name in (*names[:2], "member")}
+    lists = {
+        name: [None if pd.isna(value) else value for value in NEW[name]]
+        for name in names
+    }
+    texts = {
+        name: ["" if value is None else str(value) for value in lists[name]]
+        for name in (*names[:2], "member")
+    }
     texts["member"] = [f" {text.upper()}" for text in texts["member"]]
     for table in (nullable, lists, lists | texts, NEW[names[::-1]].assign(more=1)):
         np.testing.assert_allclose(predict(table), expected, rtol=1e-6)
@@ -329,7 +411,9 @@ def test_columns_of_every_library():
 
 def test_values_that_are_not_numeric_raise_an_error():
     predict = functions(classifier(TABLE[["stamp", "visits"]]))["predict"]
-    with pytest.raises(ValueError, match=r"'1,5' is not a number in the training format"):
+    with pytest.raises(
+        ValueError, match=r"'1,5' is not a number in the training format"
+    ):
         predict({"stamp": ["1,5"], "visits": [1]})
     for times in (["2024-01-01"], [5]):
         with pytest.raises(TypeError, match="times, not numbers"):
@@ -344,7 +428,9 @@ def test_text_is_parsed_as_in_training():
             "price": [f"1.{k % 9}00,5" for k in range(90)],
             "share": [f"{k % 13} %" for k in range(90)],
             "cost": [f"${k % 11},{k % 7}00.25" if k % 11 else "$5" for k in range(90)],
-            "day": [f"{k % 28 + 1:02}.{k % 12 + 1:02}.2024 {k % 24}:30" for k in range(90)],
+            "day": [
+                f"{k % 28 + 1:02}.{k % 12 + 1:02}.2024 {k % 24}:30" for k in range(90)
+            ],
             "month": [f"20{k % 20 + 10}-{k % 12 + 1:02}" for k in range(90)],
             "plan": [f"0{k % 4}" for k in range(90)],
         }
@@ -359,12 +445,18 @@ def test_text_is_parsed_as_in_training():
         "plan": "codes",
     }
     assert_same(model, table)
-    assert_source(model, table.assign(price=1234.5, day="Feb 3, 2024"), table.assign(cost=None, month=""))
+    assert_source(
+        model,
+        table.assign(price=1234.5, day="Feb 3, 2024"),
+        table.assign(cost=None, month=""),
+    )
     predict = functions(model)["predict"]
     for wrong in ({"price": "1,234.5"}, {"share": "5"}, {"cost": "€5"}):
         with pytest.raises(ValueError, match="is not a number in the training format"):
             predict(table.assign(**wrong))
-    with pytest.raises(ValueError, match=r"'02/03/2024' is not a date in the format day\.month\.year"):
+    with pytest.raises(
+        ValueError, match=r"'02/03/2024' is not a date in the format day\.month\.year"
+    ):
         predict(table.assign(day="02/03/2024"))
 
 
@@ -384,9 +476,16 @@ table = json.load(sys.stdin)
 others = [name for name in ("sklearn", "scipy", "pandas", "vecprop") if name in sys.modules]
 print(json.dumps([model.predict(table).tolist(), model.predict_proba(table).tolist(), others]))
 """
-    table = json.dumps({name: frame[name].where(frame[name].notna(), None).tolist() for name in frame})
+    table = json.dumps(
+        {name: frame[name].where(frame[name].notna(), None).tolist() for name in frame}
+    )
     done = subprocess.run(
-        [sys.executable, "-I", "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True, input=table
+        [sys.executable, "-I", "-c", code],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+        input=table,
     )
     labels, probabilities, others = json.loads(done.stdout)
     assert labels == model.predict(frame).tolist()
@@ -395,7 +494,12 @@ print(json.dumps([model.predict(table).tolist(), model.predict_proba(table).toli
 
 
 def test_source_is_readable():
-    table = pd.DataFrame({"age": np.arange(90.0) % 3, "town": np.array(["Oslo", None, "Rome"])[np.arange(90) % 3]})
+    table = pd.DataFrame(
+        {
+            "age": np.arange(90.0) % 3,
+            "town": np.array(["Oslo", None, "Rome"])[np.arange(90) % 3],
+        }
+    )
     source = to_numpy(regressor(table))
     scores: Any = NumberInputs.of(table["age"]).scores
     assert len(source.splitlines()) < 200

@@ -27,12 +27,16 @@ X = np.random.default_rng(0).normal(size=(20, 4))
 def test_documented_custom_parts_become_graphs(page, capsys):
     source = (PAGES / f"{page}.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
-    for block in re.findall(r"^```\{code-cell\}\n(.*?)^```", source, re.DOTALL | re.MULTILINE):
+    for block in re.findall(
+        r"^```\{code-cell\}\n(.*?)^```", source, re.DOTALL | re.MULTILINE
+    ):
         if "matplotlib" not in block:
             exec(block, names)
             network = names["network"]
             theta = network.init(0)
-            (Y,) = run(to_onnx(TrainedNetwork(network, theta), dtype=np.float64), X=names["X"]).values()
+            (Y,) = run(
+                to_onnx(TrainedNetwork(network, theta), dtype=np.float64), X=names["X"]
+            ).values()
             assert_close(Y, network.predict(theta, names["X"]), 1e-12)
     assert "PASS" in capsys.readouterr().out
 
@@ -83,10 +87,14 @@ WRITTEN: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("function", WRITTEN)
 def test_numpy_functions_are_traced(function):
     network = vp.Network(4, [Applied(WRITTEN[function])], vp.SquaredError())
-    model, expected = TrainedNetwork(network, np.zeros(0)), network.predict(np.zeros(0), X)
+    model, expected = (
+        TrainedNetwork(network, np.zeros(0)),
+        network.predict(np.zeros(0), X),
+    )
     (Y,) = run(to_onnx(model), X=X.astype(np.float32)).values()
     assert_close(Y, expected, 1e-5)
-    (Y,) = ReferenceEvaluator(to_onnx(model, dtype=np.float64)).run(None, {"X": X})  # more functions in float64
+    # more functions in float64
+    (Y,) = ReferenceEvaluator(to_onnx(model, dtype=np.float64)).run(None, {"X": X})
     assert_close(Y, expected, 1e-12)
 
 
@@ -114,7 +122,11 @@ REFUSED: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("what", REFUSED)
 def test_unsupported_operations_are_named(what):
     network = vp.Network(
-        4, [Applied(lambda z: z if isinstance(z, np.ndarray) else REFUSED[what](z))], vp.SquaredError()
+        4,
+        [Applied(lambda z: z if isinstance(z, np.ndarray) else REFUSED[what](z))],
+        vp.SquaredError(),
     )
-    with pytest.raises((FileError, AttributeError), match=rf"^A formula has {re.escape(what)}[^.]*\.$"):
+    with pytest.raises(
+        (FileError, AttributeError), match=rf"^A formula has {re.escape(what)}[^.]*\.$"
+    ):
         to_onnx(TrainedNetwork(network, np.zeros(0)))

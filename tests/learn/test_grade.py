@@ -11,7 +11,15 @@ import pytest
 
 import vecprop as vp
 from sampled import sampled
-from students import NARROW, NETWORK, RIGHT, RIGHT_NETWORK, WRONG, WRONG_NETWORK, written
+from students import (
+    NARROW,
+    NETWORK,
+    RIGHT,
+    RIGHT_NETWORK,
+    WRONG,
+    WRONG_NETWORK,
+    written,
+)
 from vecprop import learn
 from vecprop.learn import tutorial
 from vecprop.learn.grading.mistakes import LOOK
@@ -21,42 +29,73 @@ from vecprop.learn.grading.tasks import CASES, TASKS, arguments_of, functions
 @pytest.mark.parametrize("name", TASKS)
 def test_correct_functions_are_accepted(name):
     grades = {body: learn.grade(written(name, body)) for body in RIGHT[name]}
-    assert {body: found.hints for body, found in grades.items() if not found.right} == {}
+    assert {
+        body: found.hints for body, found in grades.items() if not found.right
+    } == {}
     for found in grades.values():
         assert str(found) == f"{name}: right."
         assert (found.points, found.hints, found.notes) == (1, (), ())
 
 
-@pytest.mark.parametrize(("name", "part"), sampled(((name, part) for part in (0, 1) for name in TASKS), 5))
+@pytest.mark.parametrize(
+    ("name", "part"), sampled(((name, part) for part in (0, 1) for name in TASKS), 5)
+)
 def test_each_mistake_is_named(name, part):
-    grades = {body: learn.grade(written(name, body)) for body in list(WRONG[name])[part::2]}
-    misnamed = {body: found for body, found in grades.items() if WRONG[name][body] not in ("", found.mistake)}
-    assert {body: (found.mistake, *found.hints) for body, found in misnamed.items()} == {}
+    grades = {
+        body: learn.grade(written(name, body)) for body in list(WRONG[name])[part::2]
+    }
+    misnamed = {
+        body: found
+        for body, found in grades.items()
+        if WRONG[name][body] not in ("", found.mistake)
+    }
+    assert {
+        body: (found.mistake, *found.hints) for body, found in misnamed.items()
+    } == {}
     for found in grades.values():
         assert not found.right
         assert len(found.hints) == 3
-        assert all(hint.endswith((".", "?")) and "Traceback" not in hint for hint in found.hints)
-        assert found.points == (0.5 if found.mistake.endswith("is changed in place") else 0)
+        assert all(
+            hint.endswith((".", "?")) and "Traceback" not in hint
+            for hint in found.hints
+        )
+        assert found.points == (
+            0.5 if found.mistake.endswith("is changed in place") else 0
+        )
         formula = TASKS[name].solution
-        assert not any(formula in hint for hint in found.hints if len(formula) > len("Y - T"))
+        assert not any(
+            formula in hint for hint in found.hints if len(formula) > len("Y - T")
+        )
 
 
 def test_solutions_are_correct_and_finite_in_all_cases():
     assert len(CASES) >= 8
     for name, task in TASKS.items():
-        *before, last = task.solution.replace(",\n", ", ").replace("\n for", " for").splitlines()
+        *before, last = (
+            task.solution.replace(",\n", ", ").replace("\n for", " for").splitlines()
+        )
         found = learn.grade(written(name, "\n".join([*before, f"return {last}"])))
         assert found.right, name
         assert found.solution() == task.solution
         for case in range(len(CASES)):
             result = functions()[name](*arguments_of(task, case).values())
-            assert all(np.isfinite(part).all() for part in (result if isinstance(result, list) else [result]))
+            assert all(
+                np.isfinite(part).all()
+                for part in (result if isinstance(result, list) else [result])
+            )
         assert str(arguments_of(task, 0)) == str(arguments_of(task, len(CASES) - 1))
 
 
 @pytest.mark.parametrize(
     ("name", "body", "mistake"),
-    sampled(((name, body, mistake) for name, bodies in NARROW.items() for body, mistake in bodies.items()), 18),
+    sampled(
+        (
+            (name, body, mistake)
+            for name, bodies in NARROW.items()
+            for body, mistake in bodies.items()
+        ),
+        18,
+    ),
 )
 def test_partly_correct_functions_are_wrong(name, body, mistake):
     found = learn.grade(written(name, body))
@@ -64,7 +103,11 @@ def test_partly_correct_functions_are_wrong(name, body, mistake):
     assert mistake in found.mistake
 
 
-@pytest.mark.parametrize(("body", "mistake"), sampled(WRONG_NETWORK.items(), 14), ids=range(len(WRONG_NETWORK)))
+@pytest.mark.parametrize(
+    ("body", "mistake"),
+    sampled(WRONG_NETWORK.items(), 14),
+    ids=range(len(WRONG_NETWORK)),
+)
 def test_each_mistake_in_a_networks_gradient_is_named(body, mistake):
     found = learn.grade(written("loss_and_gradient", body), network=NETWORK)
     assert not found.right
@@ -76,8 +119,17 @@ def test_each_mistake_in_a_networks_gradient_is_named(body, mistake):
     "network",
     [
         NETWORK,
-        vp.Network(3, [vp.Dense(4), vp.LayerNorm(), vp.Tanh(), vp.Dense(1)], vp.SquaredError(), vp.L2(0.1)),
-        vp.Network(2, [vp.Dense(3), vp.ReLU(), vp.Dense(2)], vp.BinaryCrossEntropy(reduction="sum")),
+        vp.Network(
+            3,
+            [vp.Dense(4), vp.LayerNorm(), vp.Tanh(), vp.Dense(1)],
+            vp.SquaredError(),
+            vp.L2(0.1),
+        ),
+        vp.Network(
+            2,
+            [vp.Dense(3), vp.ReLU(), vp.Dense(2)],
+            vp.BinaryCrossEntropy(reduction="sum"),
+        ),
         vp.Network(2, [vp.Dense(2)], vp.Poisson()),
     ],
 )
@@ -92,18 +144,28 @@ def test_correct_network_gradients_are_accepted(network):
     assert learn.grade(in_parts_and_rounded, network=network).right
     if network.penalties:
         bare = vp.Network(network.inputs, network.layers, network.loss_function)
-        assert learn.grade(bare.loss_and_gradient, network=network).mistake == "the penalty is left out of the loss"
+        assert (
+            learn.grade(bare.loss_and_gradient, network=network).mistake
+            == "the penalty is left out of the loss"
+        )
     if network is NETWORK:
-        assert learn.grade(written("loss_and_gradient", RIGHT_NETWORK), network=network).right
+        assert learn.grade(
+            written("loss_and_gradient", RIGHT_NETWORK), network=network
+        ).right
 
 
 def test_a_module_is_graded_with_errors_carried_forward():
-    no_numbers = {"logistic": lambda z: {1}, "hidden_activations": lambda X, Wh, bh: 1.0}
+    no_numbers = {
+        "logistic": lambda z: {1},
+        "hidden_activations": lambda X, Wh, bh: 1.0,
+    }
     assert learn.grade_all(no_numbers).points == 0
     functions = {name: written(name, bodies[0]) for name, bodies in RIGHT.items()}
     del functions["error_output"]
     functions["logistic"] = written("logistic", "return 3.7 / (1 + np.exp(-z)) ** 1.3")
-    functions["hidden_activations"] = eval("lambda X, Wh, bh: logistic(X @ Wh + bh)", functions)
+    functions["hidden_activations"] = eval(
+        "lambda X, Wh, bh: logistic(X @ Wh + bh)", functions
+    )
     functions["loss"] = tutorial.loss
     grades = learn.grade_all(functions)
     assert list(grades) == list(TASKS)
@@ -120,7 +182,9 @@ def test_a_module_is_graded_with_errors_carried_forward():
     assert module["softmax"].right
 
 
-@pytest.mark.parametrize("softmax", [lambda z: None, lambda z: z[:, 0], lambda z: 1 / 0])
+@pytest.mark.parametrize(
+    "softmax", [lambda z: None, lambda z: z[:, 0], lambda z: 1 / 0]
+)
 def test_half_the_points_if_only_a_called_function_is_wrong(softmax):
     code = {"softmax": softmax}
     exec("def output_activations(H, Wo, bo):\n    return softmax(H @ Wo + bo)", code)
@@ -134,7 +198,11 @@ def test_half_the_points_if_only_a_called_function_is_wrong(softmax):
 
 def test_a_second_test_does_not_reveal_solutions_of_functions_that_are_graded_later():
     code = dict[str, object](np=np, softmax=lambda z: None, seen={})
-    exec("def output_activations(H, Wo, bo):\n    seen.update(globals())\n    return softmax(H @ Wo + bo)", code)
+    exec(
+        "def output_activations(H, Wo, bo):\n    seen.update(globals())\n    return"
+        " softmax(H @ Wo + bo)",
+        code,
+    )
     exec("def loss(Y, T):\n    return seen['loss'](Y, T)", code)
     grades = learn.grade_all(code, ["output_activations", "loss"])
     assert (grades["output_activations"].points, grades["loss"].points) == (0.5, 0)
@@ -148,7 +216,10 @@ def test_all_wrong_called_functions_are_named():
         exec(TASKS[name].source, code)
     found = learn.grade_all(code, ["backprop_gradients"])["backprop_gradients"]
     called = "error_output, gradient_bias_out and error_hidden"
-    assert found.hint(1) == f"It is correct except for {called}, which it calls and which are wrong."
+    assert (
+        found.hint(1)
+        == f"It is correct except for {called}, which it calls and which are wrong."
+    )
 
 
 def test_hints_are_revealed_one_by_one():
@@ -156,7 +227,10 @@ def test_hints_are_revealed_one_by_one():
     texts = [str(learn.grade(function, hints=count)) for count in range(4)]
     assert texts[0] == "error_hidden: not right yet. (0 of 1)"
     printed = learn.grade(written("error_output", "print('here')\nreturn Y - T"))
-    assert str(printed) == "error_output: right. It prints something; only the returned value counts."
+    assert (
+        str(printed)
+        == "error_output: right. It prints something; only the returned value counts."
+    )
     assert all(len(more) > len(less) for less, more in pairwise(texts))
     found = learn.grade(function)
     assert found.hint(1).startswith("Look at the factors")
@@ -170,7 +244,9 @@ def test_hints_are_revealed_one_by_one():
             found.hint(wrong)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="hints must be 0, 1, 2 or 3, got 7"):
         learn.grade(function, hints=7)
-    with pytest.raises(ValueError, match="The tutorial has no function 'lambda_': choose from logistic"):
+    with pytest.raises(
+        ValueError, match="The tutorial has no function 'lambda_': choose from logistic"
+    ):
         learn.grade(function, "lambda_")
 
 
@@ -184,10 +260,18 @@ def test_cells_of_nbgrader_and_otter(capsys):
     assert "Look at what happens to the arguments" in capsys.readouterr().out
     exec(learn.otter_test("loss", points=2), names)
     (case,) = names["test"]["suites"][0]["cases"]
-    example = doctest.DocTestParser().get_doctest(case["code"], names, "loss", None, None)
-    for body, failed in (("return -(T * np.log(Y)).sum()", 0), ("return -(T * np.log(Y)).mean()", 1)):
+    example = doctest.DocTestParser().get_doctest(
+        case["code"], names, "loss", None, None
+    )
+    for body, failed in (
+        ("return -(T * np.log(Y)).sum()", 0),
+        ("return -(T * np.log(Y)).mean()", 1),
+    ):
         example.globs["loss"] = written("loss", body)
-        assert doctest.DocTestRunner(verbose=False).run(example, clear_globs=False).failed == failed
+        assert (
+            doctest.DocTestRunner(verbose=False).run(example, clear_globs=False).failed
+            == failed
+        )
     assert "mean" not in capsys.readouterr().out  # the second hint
     with pytest.raises(ValueError, match="The tutorial has no function 'nn'"):
         learn.otter_test("nn")
@@ -197,7 +281,11 @@ def test_arguments_are_judged_first_and_unexplained_entries_are_shown():
     found = learn.grade(written("error_output", "return Y - T", arguments=("T", "Y")))
     assert found.mistake == "its arguments are in another order: (T, Y), not (Y, T)"
     assert learn.grade(lambda Y: Y, "loss").mistake == "it has the wrong arguments"
-    found = learn.grade(written("error_output", "E = Y - T\nE[Y.argmax(1) == T.argmax(1)] = 0\nreturn E"))
+    found = learn.grade(
+        written(
+            "error_output", "E = Y - T\nE[Y.argmax(1) == T.argmax(1)] = 0\nreturn E"
+        )
+    )
     value = found.arguments["Y"] - found.arguments["T"]
     assert found.hint(1) == f"Entry [0, 0] is 0, but should be {value[0, 0]:.6g}."
     assert "6 of 10 entries are wrong" in found.mistake
@@ -225,9 +313,13 @@ def test_any_callable_and_numeric_type_is_graded(function):
 @pytest.mark.parametrize("small", [1e-6, 1e-8])
 def test_small_numbers_instead_of_zeros_are_accepted(small):
     assert learn.grade(lambda Y, T: -(T * np.log(Y + small)).sum(), "loss").right
-    assert learn.grade(lambda Y, T: -(T * np.log(np.clip(Y, small, 1 - small))).sum(), "loss").right
+    assert learn.grade(
+        lambda Y, T: -(T * np.log(np.clip(Y, small, 1 - small))).sum(), "loss"
+    ).right
     if small < 1e-7:
-        assert learn.grade(lambda z: np.exp(z) / (np.exp(z).sum(1, keepdims=True) + small), "softmax").right
+        assert learn.grade(
+            lambda z: np.exp(z) / (np.exp(z).sum(1, keepdims=True) + small), "softmax"
+        ).right
 
 
 @pytest.mark.long
@@ -241,7 +333,10 @@ def test_tensors_with_gradients_are_accepted():
         return [p.grad for p in P]
 
     assert learn.grade(backprop_gradients).right
-    assert learn.grade(lambda Y, T: torch.tensor(Y, requires_grad=True) - torch.tensor(T), "error_output").right
+    assert learn.grade(
+        lambda Y, T: torch.tensor(Y, requires_grad=True) - torch.tensor(T),
+        "error_output",
+    ).right
 
 
 def by_turns(*values):
@@ -256,18 +351,48 @@ RANDOM = np.random.default_rng(0)
 @pytest.mark.parametrize(
     ("name", "function", "mistake"),
     [
-        ("update_params", lambda *args: [None, None, args[0][2], args[1][0]], "the numbers are wrong"),
+        (
+            "update_params",
+            lambda *args: [None, None, args[0][2], args[1][0]],
+            "the numbers are wrong",
+        ),
         ("update_params", lambda *args: [{"a": 1}] * 4, "the numbers are wrong"),
-        ("gradient_bias_out", lambda Eo: Eo + RANDOM.normal(size=Eo.shape), "a second call with the same arguments"),
-        ("gradient_bias_out", by_turns(np.ones((1, 2)), RAGGED), "the shape of the result is wrong"),
-        ("error_output", lambda Y, T, seen=[]: (seen.append(Y - T), seen[-2:][0])[1], "a second call"),
-        ("error_output", lambda Y, T: 1 / 0 if len(Y) == 4 else Y - T + RANDOM.normal(), "a second call with the same"),
-        ("loss_and_gradient", lambda *args: (RAGGED, np.ones(3)), "the loss is not one number"),
-        ("loss_and_gradient", lambda *args: (RAGGED, None), "the loss is not one number"),
+        (
+            "gradient_bias_out",
+            lambda Eo: Eo + RANDOM.normal(size=Eo.shape),
+            "a second call with the same arguments",
+        ),
+        (
+            "gradient_bias_out",
+            by_turns(np.ones((1, 2)), RAGGED),
+            "the shape of the result is wrong",
+        ),
+        (
+            "error_output",
+            lambda Y, T, seen=[]: (seen.append(Y - T), seen[-2:][0])[1],
+            "a second call",
+        ),
+        (
+            "error_output",
+            lambda Y, T: 1 / 0 if len(Y) == 4 else Y - T + RANDOM.normal(),
+            "a second call with the same",
+        ),
+        (
+            "loss_and_gradient",
+            lambda *args: (RAGGED, np.ones(3)),
+            "the loss is not one number",
+        ),
+        (
+            "loss_and_gradient",
+            lambda *args: (RAGGED, None),
+            "the loss is not one number",
+        ),
     ],
 )
 def test_no_result_makes_grading_raise(name, function, mistake):
-    found = learn.grade(function, name, network=NETWORK if name == "loss_and_gradient" else None)
+    found = learn.grade(
+        function, name, network=NETWORK if name == "loss_and_gradient" else None
+    )
     assert mistake in found.mistake
     assert len(found.hints) == 3
 
@@ -279,7 +404,10 @@ def test_no_result_makes_grading_raise(name, function, mistake):
 ]))  # fmt: skip
 def test_mistakes_in_penalties_are_named(share, mistake):
     layers = [vp.Dense(4), vp.Tanh(), vp.Dense(2)]
-    bare, penalized = (vp.Network(3, layers, vp.SquaredError(), *penalty) for penalty in ((), (vp.L2(0.1),)))
+    bare, penalized = (
+        vp.Network(3, layers, vp.SquaredError(), *penalty)
+        for penalty in ((), (vp.L2(0.1),))
+    )
 
     def loss_and_gradient(theta, X, T):
         loss, gradient = penalized.loss_and_gradient(theta, X, T)
@@ -299,12 +427,18 @@ def test_gradients_that_accumulate_or_are_not_finite():
 
     cache = {}
     cached = learn.grade(
-        lambda *args: cache.setdefault(args[1].shape, NETWORK.loss_and_gradient(*args)), network=NETWORK
+        lambda *args: cache.setdefault(args[1].shape, NETWORK.loss_and_gradient(*args)),
+        network=NETWORK,
     )
-    assert cached.mistake.startswith("losses of an earlier call are returned for other arguments")
+    assert cached.mistake.startswith(
+        "losses of an earlier call are returned for other arguments"
+    )
     assert cached.hint(1) == LOOK["kept"]
     for _ in range(2):
-        assert "gradients of earlier calls are added" in learn.grade(accumulating, network=NETWORK).mistake
+        assert (
+            "gradients of earlier calls are added"
+            in learn.grade(accumulating, network=NETWORK).mistake
+        )
 
     def loss_and_gradient(theta, X, T):
         loss, gradient = NETWORK.loss_and_gradient(theta, X, T)

@@ -17,10 +17,16 @@ def two_steps(optimizer, theta=(1.0, -2.0), gradients=((4.0, -1.0), (2.0, 3.0)))
 
 
 def test_gradient_descent_and_momentum_by_hand():
-    assert two_steps(vp.GradientDescent(0.1))[0] == pytest.approx([1 - 0.4 - 0.2, -2 + 0.1 - 0.3])
+    assert two_steps(vp.GradientDescent(0.1))[0] == pytest.approx(
+        [1 - 0.4 - 0.2, -2 + 0.1 - 0.3]
+    )
     theta, state = two_steps(vp.Momentum(0.1, momentum=0.5))
-    assert state["M"] == pytest.approx([0.5 * -0.4 - 0.2, 0.5 * 0.1 - 0.3])  # M = λ M - μ J
-    assert theta == pytest.approx([1 - 0.4 + (0.5 * -0.4 - 0.2), -2 + 0.1 + (0.5 * 0.1 - 0.3)])  # theta + M
+    # M = λ M - μ J
+    assert state["M"] == pytest.approx([0.5 * -0.4 - 0.2, 0.5 * 0.1 - 0.3])
+    # theta + M
+    assert theta == pytest.approx(
+        [1 - 0.4 + (0.5 * -0.4 - 0.2), -2 + 0.1 + (0.5 * 0.1 - 0.3)]
+    )
     theta, state = two_steps(vp.Nesterov(0.1, momentum=0.5))
     assert state["M"] == pytest.approx([-0.4, -0.25])
     assert theta[0] == pytest.approx(1 + (0.5 * -0.4 - 0.4) + (0.5 * -0.4 - 0.2))
@@ -46,15 +52,23 @@ def test_adam_hat_by_hand():
 def test_adam_by_hand():
     theta, state = two_steps(vp.Adam(0.1, beta1=0.5, beta2=0.75))
     m, v = 0.5 * (0.5 * 4) + 0.5 * 2, 0.75 * (0.25 * 16) + 0.25 * 4
-    assert (state["m"][0], state["v"][0], state["t"]) == (pytest.approx(m), pytest.approx(v), 2)
+    assert (state["m"][0], state["v"][0], state["t"]) == (
+        pytest.approx(m),
+        pytest.approx(v),
+        2,
+    )
     second = (m / (1 - 0.5**2)) / (v / (1 - 0.75**2)) ** 0.5
     assert theta[0] == pytest.approx(1 - 0.1 * 1 - 0.1 * second, rel=1e-6)
 
 
 def test_adamw_decay_is_decoupled_from_the_gradient():
-    decayed = two_steps(vp.AdamW(0.1, weight_decay=0.5), gradients=((0.0, 0.0), (0.0, 0.0)))[0]
+    decayed = two_steps(
+        vp.AdamW(0.1, weight_decay=0.5), gradients=((0.0, 0.0), (0.0, 0.0))
+    )[0]
     assert decayed == pytest.approx([0.95**2, -2 * 0.95**2])
-    np.testing.assert_array_equal(two_steps(vp.AdamW(0.1, weight_decay=0.0))[0], two_steps(vp.Adam(0.1))[0])
+    np.testing.assert_array_equal(
+        two_steps(vp.AdamW(0.1, weight_decay=0.0))[0], two_steps(vp.Adam(0.1))[0]
+    )
 
 
 @pytest.mark.parametrize("optimizer", registry.OPTIMIZERS, ids=registry.name)
@@ -75,7 +89,11 @@ def test_steps_are_in_place_and_members_are_independent(optimizer):
 @pytest.mark.parametrize("optimizer", registry.OPTIMIZERS, ids=registry.name)
 def test_a_learning_rate_per_member(optimizer):
     rng = np.random.default_rng(0)
-    theta, gradient, rates = rng.normal(size=(3, 5)), rng.normal(size=(3, 5)), [0.1, 0.0, 0.2]
+    theta, gradient, rates = (
+        rng.normal(size=(3, 5)),
+        rng.normal(size=(3, 5)),
+        [0.1, 0.0, 0.2],
+    )
     several = replace(optimizer, learning_rate=np.array(rates))
     moved, state = theta.copy(), several.init(theta)
     several.step(moved, gradient, state)
@@ -92,7 +110,9 @@ def test_float32_is_preserved(optimizer):
     for rate in (0.1, np.float64(0.1), [0.1, 0.2]):
         theta = np.ones((2, 3), np.float32)
         single = replace(optimizer, learning_rate=rate)
-        moved = single.update(theta, theta, single._rate(theta), 1, *[theta for _ in single.moments])
+        moved = single.update(
+            theta, theta, single._rate(theta), 1, *[theta for _ in single.moments]
+        )
         assert {array.dtype for array in moved} == {np.dtype(np.float32)}
 
 
@@ -102,7 +122,10 @@ def valley(theta):
 
 
 def logistic_regression(theta):
-    X, t = np.array([[0.0, 1.0], [1.0, 1.0], [2.0, 1.0], [1.0, 0.5]]), np.array([0.0, 1.0, 1.0, 0.0])
+    X, t = (
+        np.array([[0.0, 1.0], [1.0, 1.0], [2.0, 1.0], [1.0, 0.5]]),
+        np.array([0.0, 1.0, 1.0, 0.0]),
+    )
     z = X @ theta
     y = 1 / (1 + np.exp(-z))
     loss = (np.logaddexp(0, z) - t * z).sum() + (theta**2).sum() / 2
@@ -125,7 +148,9 @@ def test_optimizers_minimize_convex_functions(optimizer, function):
 def test_wrong_number_of_learning_rates_raises():
     theta = np.ones((3, 2))
     optimizer = vp.Momentum([0.1, 0.2])
-    with pytest.raises(ValueError, match=r"learning_rate has shape \(2,\).*leading axes \(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"learning_rate has shape \(2,\).*leading axes \(3,\)"
+    ):
         optimizer.step(theta, theta, optimizer.init(theta))
 
 
@@ -151,18 +176,35 @@ def test_lbfgs_completes_the_iteration_that_exceeds_the_evaluations():
         seen.append(v)
         return valley(v)
 
-    assert vp.LBFGS(max_evaluations=4).minimize(function, np.array([2.0, -3.0]), iterations=100)[1] == "epochs"
+    assert (
+        vp.LBFGS(max_evaluations=4).minimize(
+            function, np.array([2.0, -3.0]), iterations=100
+        )[1]
+        == "epochs"
+    )
     assert len(seen) > 4
 
 
 def test_lbfgs_reports_why_it_ended():
-    theta, ended = vp.LBFGS(tolerance=1e-9).minimize(valley, np.array([2.0, -3.0]), iterations=100)
+    theta, ended = vp.LBFGS(tolerance=1e-9).minimize(
+        valley, np.array([2.0, -3.0]), iterations=100
+    )
     assert ended == "converged"
     assert np.abs(theta).max() < 1e-8
-    assert vp.LBFGS().minimize(valley, np.array([2.0, -3.0]), iterations=1)[1] == "epochs"
-    assert vp.LBFGS(max_evaluations=2).minimize(valley, np.array([2.0, -3.0]), iterations=100)[1] == "epochs"
+    assert (
+        vp.LBFGS().minimize(valley, np.array([2.0, -3.0]), iterations=1)[1] == "epochs"
+    )
+    assert (
+        vp.LBFGS(max_evaluations=2).minimize(
+            valley, np.array([2.0, -3.0]), iterations=100
+        )[1]
+        == "epochs"
+    )
 
 
 def test_lbfgs_stalls_where_no_step_lowers_the_function():
     uphill = lambda theta: (theta @ theta, -2 * theta)  # noqa: E731
-    assert vp.LBFGS().minimize(uphill, np.array([2.0, -3.0]), iterations=100)[1] == "stalled"
+    assert (
+        vp.LBFGS().minimize(uphill, np.array([2.0, -3.0]), iterations=100)[1]
+        == "stalled"
+    )

@@ -8,14 +8,17 @@ import vecprop as vp
 
 
 def factors(schedule, steps):
-    return np.array([schedule.factor(step, steps, schedule.init()) for step in range(steps)], float)
+    return np.array(
+        [schedule.factor(step, steps, schedule.init()) for step in range(steps)], float
+    )
 
 
 @given(schedule=st.sampled_from(registry.SCHEDULES), steps=st.integers(1, 60))
 def test_factors_are_between_0_and_1(schedule, steps):
     values = factors(schedule, steps)
     assert ((values >= 0) & (values <= 1)).all()
-    assert 0 <= float(schedule.factor(steps + 5, steps, schedule.init())) <= 1  # beyond the end too
+    # beyond the end too
+    assert 0 <= float(schedule.factor(steps + 5, steps, schedule.init())) <= 1
 
 
 def test_by_hand():
@@ -63,12 +66,18 @@ def test_warm_up_passes_the_loss_on():
         (vp.OneCycle, {"rise": 0}, "a rise between 0 and 1"),
         (vp.OneCycle, {"start": 2}, "a start factor between 0 and 1"),
         (vp.WarmUp, {"steps": 0}, "a number of steps of at least 1"),
-        (vp.WarmUp, {"steps": 3, "after": "cosine"}, "a schedule as its argument after"),
+        (
+            vp.WarmUp,
+            {"steps": 3, "after": "cosine"},
+            "a schedule as its argument after",
+        ),
     ],
 )
 def test_out_of_range(schedule, options, wanted):
     value = [*options.values()][-1]
-    with pytest.raises(ValueError, match=f"^{schedule.__name__} needs {wanted}, not {value!r}."):
+    with pytest.raises(
+        ValueError, match=f"^{schedule.__name__} needs {wanted}, not {value!r}."
+    ):
         schedule(**options)
 
 
@@ -80,7 +89,11 @@ def test_bounds_of_the_ranges_are_valid():
 
 def test_adaptive_counts_a_fall_of_more_than_its_tolerance_as_progress():
     default, none = vp.Adaptive(patience=1), vp.Adaptive(patience=1, tolerance=0.0)
-    for schedule, fall, factor in ((default, 1.5e-4, 1.0), (default, 0.5e-4, 0.2), (none, 0.0, 0.2)):
+    for schedule, fall, factor in (
+        (default, 1.5e-4, 1.0),
+        (default, 0.5e-4, 0.2),
+        (none, 0.0, 0.2),
+    ):
         state = schedule.init()
         for loss in (1.0, 1.0 - fall):
             schedule.observe(loss, state)

@@ -24,14 +24,27 @@ class ByHand:
 
 
 def settings(**changes: Any) -> TrainingSettings:
-    fields: dict[str, Any] = {"optimizer": vp.Adam(0.5), "epochs": 3, "batch_size": None, "shuffle": True, "seed": 0}
-    fields |= {"validation_score": None, "training_loss": "auto", "schedule": None, "early_stopping": None}
+    fields: dict[str, Any] = {
+        "optimizer": vp.Adam(0.5),
+        "epochs": 3,
+        "batch_size": None,
+        "shuffle": True,
+        "seed": 0,
+    }
+    fields |= {
+        "validation_score": None,
+        "training_loss": "auto",
+        "schedule": None,
+        "early_stopping": None,
+    }
     fields |= {"clip_norm": None} | changes
     return TrainingSettings(**fields)
 
 
 def check(validates=False, network=NETWORK, theta=None, **changes):
-    settings(**changes).check(network, network.init(0) if theta is None else theta, validates)
+    settings(**changes).check(
+        network, network.init(0) if theta is None else theta, validates
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,14 +63,35 @@ def check(validates=False, network=NETWORK, theta=None, **changes):
         ({"training_loss": "mean"}, "training_loss must be .* got 'mean'"),
         ({"shuffle": 1}, "shuffle must be .* got 1"),
         ({"early_stopping": 10}, "early_stopping must be .* got 10"),
-        ({"schedule": ANY.Cosine}, r"schedule is a class: pass an instance, Cosine\(\)"),
+        (
+            {"schedule": ANY.Cosine},
+            r"schedule is a class: pass an instance, Cosine\(\)",
+        ),
         ({"schedule": 5}, "schedule must be .* got 5"),
-        ({"early_stopping": vp.EarlyStopping("validation_score")}, "monitors the validation score: pass one"),
-        ({"validation_score": "f1", "validates": True}, "validation_score must be one of .* got 'f1'"),
-        ({"validation_score": "r2"}, "validation_score is 'r2', which needs validation rows"),
-        ({"optimizer": ByHand(), "schedule": vp.Cosine()}, "dataclass with a learning_rate, which ByHand is not"),
-        ({"optimizer": vp.LBFGS(), "theta": np.zeros((2, 3))}, r"LBFGS trains one network, .* the leading axes \(2,\)"),
-        ({"optimizer": vp.LBFGS(), "network": DROPPING}, "LBFGS needs a deterministic loss"),
+        (
+            {"early_stopping": vp.EarlyStopping("validation_score")},
+            "monitors the validation score: pass one",
+        ),
+        (
+            {"validation_score": "f1", "validates": True},
+            "validation_score must be one of .* got 'f1'",
+        ),
+        (
+            {"validation_score": "r2"},
+            "validation_score is 'r2', which needs validation rows",
+        ),
+        (
+            {"optimizer": ByHand(), "schedule": vp.Cosine()},
+            "dataclass with a learning_rate, which ByHand is not",
+        ),
+        (
+            {"optimizer": vp.LBFGS(), "theta": np.zeros((2, 3))},
+            r"LBFGS trains one network, .* the leading axes \(2,\)",
+        ),
+        (
+            {"optimizer": vp.LBFGS(), "network": DROPPING},
+            "LBFGS needs a deterministic loss",
+        ),
         ({"epochs": True}, "epochs must be .* got True"),
         ({"batch_size": True}, "batch_size must be .* got True"),
         ({"theta": np.zeros(3, complex)}, "training needs real parameters"),
@@ -79,8 +113,16 @@ def test_wrong_settings(changes, says):
             "shuffle": False,
         },
         {"optimizer": vp.LBFGS(), "engine": "reference", "training_loss": "exact"},
-        {"schedule": vp.Cosine(), "early_stopping": vp.EarlyStopping(), "training_loss": "running"},
-        {"validation_score": "r2", "early_stopping": vp.EarlyStopping("validation_score"), "validates": True},
+        {
+            "schedule": vp.Cosine(),
+            "early_stopping": vp.EarlyStopping(),
+            "training_loss": "running",
+        },
+        {
+            "validation_score": "r2",
+            "early_stopping": vp.EarlyStopping("validation_score"),
+            "validates": True,
+        },
         {"optimizer": ByHand(), "engine": "compiled"},
     ],
 )
@@ -91,7 +133,10 @@ def test_right_settings(changes):
 def test_plans():
     plan = settings(batch_size=4, clip_norm=2).plan(10)
     assert (plan.batch_size, plan.running, plan.clip_norm) == (4, True, 2.0)
-    assert [settings(batch_size=size).plan(10).batch_size for size in (None, 11)] == [10, 10]
+    assert [settings(batch_size=size).plan(10).batch_size for size in (None, 11)] == [
+        10,
+        10,
+    ]
     assert not settings().plan(10).running
     assert settings(training_loss="running").plan(10).running
     assert not settings(batch_size=4, training_loss="exact").plan(10).running
@@ -104,7 +149,9 @@ def test_rates():
 
 
 def test_identity_contains_the_settings_that_change_bits():
-    assert settings(epochs=9, batch_size=20).identity(10) == settings(training_loss="exact").identity(10)
+    assert settings(epochs=9, batch_size=20).identity(10) == settings(
+        training_loss="exact"
+    ).identity(10)
     assert settings(schedule=vp.Constant()).identity(10) == settings().identity(10)
     assert settings(batch_size=5).identity(10) != settings().identity(10)
 

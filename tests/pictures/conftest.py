@@ -14,8 +14,15 @@ matplotlib.use("Agg")
 @pytest.fixture(scope="session")
 def circles() -> tuple[Network, np.ndarray, np.ndarray, np.ndarray]:
     """Return a network for two circles, trained parameters, X and t."""
-    X, t = map(np.asarray, make_circles(n_samples=100, shuffle=False, factor=0.3, noise=0.1, random_state=1))
-    network = Network(2, [Dense(3), Logistic(), Dense(2)], SoftmaxCrossEntropy(reduction="sum"))
+    X, t = map(
+        np.asarray,
+        make_circles(
+            n_samples=100, shuffle=False, factor=0.3, noise=0.1, random_state=1
+        ),
+    )
+    network = Network(
+        2, [Dense(3), Logistic(), Dense(2)], SoftmaxCrossEntropy(reduction="sum")
+    )
     theta = 0.1 * np.random.default_rng(1).standard_normal(network.layout.size)
     optimizer = Momentum(0.02, 0.9)
     state = optimizer.init(theta)
@@ -29,7 +36,12 @@ def wide() -> tuple[Network, np.ndarray, np.ndarray, np.ndarray]:
     """Return a network with five features, ten hidden units and three classes, and theta, X and t."""
     generator = np.random.default_rng(0)
     network = Network(5, [Dense(10), Logistic(), Dense(3)], SoftmaxCrossEntropy())
-    return network, 3 * generator.standard_normal(93), generator.standard_normal((60, 5)), np.arange(60) % 3
+    return (
+        network,
+        3 * generator.standard_normal(93),
+        generator.standard_normal((60, 5)),
+        np.arange(60) % 3,
+    )
 
 
 @pytest.fixture

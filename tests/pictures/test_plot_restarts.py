@@ -28,7 +28,12 @@ def test_losses_are_sorted_and_the_selected_restart_is_marked(legend):
 
 def test_model_without_restarts_raises():
     X = np.linspace(-1, 1, 20)[:, None]
-    model = MLPRegressor(hidden_layer_sizes=(2,), solver="lbfgs", tol=0.1, random_state=0)
+    model = MLPRegressor(
+        hidden_layer_sizes=(2,), solver="lbfgs", tol=0.1, random_state=0
+    )
     for of in (model, model.fit(X, X[:, 0])):
-        with pytest.raises(ValueError, match="MLPRegressor has no restarts: fit it with n_restarts above 1"):
+        with pytest.raises(
+            ValueError,
+            match="MLPRegressor has no restarts: fit it with n_restarts above 1",
+        ):
             plot_restarts(of)

@@ -35,15 +35,20 @@ class Future:
 class FakeClient:
     """A client whose tasks end at once, each by the next cue.
 
-    A cue is "done"; "lost" for a task whose data have died with their last worker, and the tasks after it; "gone" for a
-    result that has died with its worker; "running" for a task that does not end; "unlike" for a worker that came later;
-    or an error that the task raises. When there are no more, all are done.
+    A cue is "done"; "lost" for a task whose data have died with their last worker, and
+    the tasks after it; "gone" for a result that has died with its worker; "running" for
+    a task that does not end; "unlike" for a worker that came later; or an error that
+    the task raises. When there are no more, all are done.
     """
 
     scheduler = type("Scheduler", (), {"address": "tcp://scheduler:8786"})
 
     def __init__(self, *cues: Any, threads: Any = None, there: Any = None, events=()):
-        self.cues, self.threads, self.events = list(cues), threads or {"tcp://a": 1, "tcp://b": 2}, events
+        self.cues, self.threads, self.events = (
+            list(cues),
+            threads or {"tcp://a": 1, "tcp://b": 2},
+            events,
+        )
         self.earlier = ((0.0, {"worker": "tcp://a"}),)
         self.there = dict.fromkeys(self.threads, machine()) | (there or {})
         self.calls: list[str] = []
@@ -86,8 +91,16 @@ class FakeClient:
                     self.there["tcp://c"] = machine() | {"NumPy": "0.1"}
                     self.threads = {**self.threads, "tcp://c": 1}
                     arguments["here"] = {**arguments["here"], "NumPy": "another"}
-                result = own(pickle.loads(pickle.dumps(bundle)), data=data.value, **arguments)
-                futures.append(Future(result=None if cue == "gone" else pickle.loads(pickle.dumps(result))))
+                result = own(
+                    pickle.loads(pickle.dumps(bundle)), data=data.value, **arguments
+                )
+                futures.append(
+                    Future(
+                        result=None
+                        if cue == "gone"
+                        else pickle.loads(pickle.dumps(result))
+                    )
+                )
         return futures
 
     def gather(self, futures, errors):

@@ -24,25 +24,41 @@ FRAME = pd.DataFrame(
 )
 
 
-@pytest.mark.parametrize("types", [{}, {"n": "Int16", "a": "Float64", "b": "boolean"}, {"a": "double[pyarrow]"}])
+@pytest.mark.parametrize(
+    "types",
+    [{}, {"n": "Int16", "a": "Float64", "b": "boolean"}, {"a": "double[pyarrow]"}],
+)
 @pytest.mark.parametrize("targets", [["y"], ["y", "n"]])
 def test_arrays_equal_those_of_parquet_blocks(tmp_path, types, targets):
     FRAME.to_parquet(tmp_path / "rows.parquet", index=False)
     columns = [name for name in "anbf" if name not in targets]
     target = targets[0] if len(targets) == 1 else targets
-    expected = vp.blocks.ParquetBlocks(tmp_path / "rows.parquet", target, inputs=columns, weight="w").read(0)
-    found = module._arrays(FRAME.astype(types), module.Columns(columns, targets, len(targets) == 1, "w"))
+    expected = vp.blocks.ParquetBlocks(
+        tmp_path / "rows.parquet", target, inputs=columns, weight="w"
+    ).read(0)
+    found = module._arrays(
+        FRAME.astype(types), module.Columns(columns, targets, len(targets) == 1, "w")
+    )
     for own, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(own, other)
         assert own.dtype == other.dtype
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [(np.inf, "is inf"), (np.nan, "has a missing value"), (None, "has a missing value")]
+    ("value", "said"),
+    [
+        (np.inf, "is inf"),
+        (np.nan, "has a missing value"),
+        (None, "has a missing value"),
+    ],
 )
 def test_values_that_are_not_numbers_are_named(value, said):
-    frame = FRAME.assign(a=pd.array([1.0, value, 2.0], "float64" if value is not None else "Float64"))
-    with pytest.raises(vp.TableError, match=f"column 'a' {said} in row 1; fill or drop it"):
+    frame = FRAME.assign(
+        a=pd.array([1.0, value, 2.0], "float64" if value is not None else "Float64")
+    )
+    with pytest.raises(
+        vp.TableError, match=f"column 'a' {said} in row 1; fill or drop it"
+    ):
         module._arrays(frame, module.Columns(["a"], ["y"], True, None))
 
 
@@ -72,7 +88,11 @@ class Rows:
 
 @pytest.fixture
 def blocks(monkeypatch):
-    monkeypatch.setitem(sys.modules, "dask.delayed", type("Module", (), {"delayed": lambda of: lambda *parts: parts}))
+    monkeypatch.setitem(
+        sys.modules,
+        "dask.delayed",
+        type("Module", (), {"delayed": lambda of: lambda *parts: parts}),
+    )
     return module.DaskBlocks(Rows(), "b", client=Loading())
 
 
@@ -82,7 +102,9 @@ def test_blocks_are_reloaded_if_workers_die(blocks):
     client.cues = [("error", KilledWorker()), ("cancelled",), ("finished", "the rows")]
     assert blocks.read(1) == "the rows"
     client.cues = [("cancelled",)] * 4
-    with pytest.raises(RuntimeError, match="The workers that loaded partition 1 died repeatedly"):
+    with pytest.raises(
+        RuntimeError, match="The workers that loaded partition 1 died repeatedly"
+    ):
         blocks.read(1)
     client.cues = [("error", vp.TableError("column 'a' is missing"))]
     with pytest.raises(vp.TableError, match="In partition 0: column 'a' is missing"):
@@ -116,7 +138,12 @@ def test_blocks_of_a_window_are_prefetched_in_reading_order():
     network = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
     blocks = Watched(X, X, rows=2)
     vp.blocks.train_blocks(
-        network, np.zeros(2, np.float32), blocks, optimizer=vp.Momentum(0.1), window=32, batch_size=8
+        network,
+        np.zeros(2, np.float32),
+        blocks,
+        optimizer=vp.Momentum(0.1),
+        window=32,
+        batch_size=8,
     )
     assert [number for numbers in expected for number in numbers] == read[-32:]
     assert len(expected) == 2

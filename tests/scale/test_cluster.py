@@ -30,10 +30,22 @@ y = (X[:, 0] * X[:, 1] > 0).astype(int)
 
 @pytest.fixture(scope="module")
 def cluster():
-    settings = {"n_workers": 1, "threads_per_worker": 1, "silence_logs": 50, "memory_limit": "1GB"}
-    settings |= {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
-    # After these seconds, a worker in place of one that was killed, which is only starting, would count as gone.
-    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1d"}), distributed.LocalCluster(**settings) as own:
+    settings = {
+        "n_workers": 1,
+        "threads_per_worker": 1,
+        "silence_logs": 50,
+        "memory_limit": "1GB",
+    }
+    settings |= {
+        "dashboard_address": "127.0.0.1:0",
+        "scheduler_kwargs": {"dashboard": False},
+    }
+    # After these seconds, a worker in place of one that was killed, which is only
+    # starting, would count as gone.
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1d"}),
+        distributed.LocalCluster(**settings) as own,
+    ):
         yield own
 
 
@@ -52,7 +64,12 @@ def small(monkeypatch):
 
 def population(count):
     network = of.network(width=20, activation=vp.ReLU())
-    optimizers = [vp.Adam(0.01), vp.AdamW(0.01), vp.Momentum(0.1), vp.GradientDescent(0.1)]
+    optimizers = [
+        vp.Adam(0.01),
+        vp.AdamW(0.01),
+        vp.Momentum(0.1),
+        vp.GradientDescent(0.1),
+    ]
     rows = [(of.HALF, of.OTHERS), (of.OTHERS, of.HALF)]
     return [
         of.member(
@@ -84,7 +101,12 @@ def test_one_two_and_four_workers_are_bit_identical_to_local_training(cluster, c
             time.sleep(0.05)
         seen: list[Any] = []
         workers = vp.cluster.DaskWorkers(client)
-        assert_bits(vp.train_population(members, of.X, of.T, workers=workers, progress=seen.append), expected)
+        assert_bits(
+            vp.train_population(
+                members, of.X, of.T, workers=workers, progress=seen.append
+            ),
+            expected,
+        )
         assert seen[-1].ended == len(members)
 
 
@@ -95,8 +117,13 @@ def test_a_lost_cluster_is_reported(cluster, client, monkeypatch):
     def leave(progress):
         cluster.scale(0)
 
-    with pytest.raises(RuntimeError, match=r"The cluster at tcp://\S+ has had no worker for 2 s: start workers"):
-        vp.train_population(members, of.X, of.T, workers=vp.cluster.DaskWorkers(client), progress=leave)
+    with pytest.raises(
+        RuntimeError,
+        match=r"The cluster at tcp://\S+ has had no worker for 2 s: start workers",
+    ):
+        vp.train_population(
+            members, of.X, of.T, workers=vp.cluster.DaskWorkers(client), progress=leave
+        )
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.3])
@@ -111,7 +138,13 @@ def test_a_closed_client_is_reported(cluster, client, seconds):
         distributed.Client(cluster) as own,
         pytest.raises(RuntimeError, match="The client of the Dask cluster is clos"),
     ):
-        vp.train_population(population(2000), of.X, of.T, workers=vp.cluster.DaskWorkers(own), progress=close)
+        vp.train_population(
+            population(2000),
+            of.X,
+            of.T,
+            workers=vp.cluster.DaskWorkers(own),
+            progress=close,
+        )
 
 
 class Bundle(NamedTuple):
@@ -126,7 +159,9 @@ def greedy(bundle, data):
 
 
 def test_a_bundle_that_needs_too_much_memory_is_reported(client):
-    with pytest.raises(RuntimeError, match=r"exceeded (its|their) memory .*: give|last: give"):
+    with pytest.raises(
+        RuntimeError, match=r"exceeded (its|their) memory .*: give|last: give"
+    ):
         list(vp.cluster.DaskWorkers(client, retries=1).run(greedy, [Bundle([7])], None))
 
 
@@ -136,7 +171,14 @@ def running(dask_worker):
 
 def test_ctrl_c_stops_the_workers(client):
     members = [
-        of.member(of.network(width=200), seed, optimizer=vp.Adam(1e-5), epochs=10**5, batch_size=2) for seed in range(4)
+        of.member(
+            of.network(width=200),
+            seed,
+            optimizer=vp.Adam(1e-5),
+            epochs=10**5,
+            batch_size=2,
+        )
+        for seed in range(4)
     ]
 
     def press():
@@ -146,7 +188,9 @@ def test_ctrl_c_stops_the_workers(client):
         signal.raise_signal(signal.SIGINT)
 
     threading.Thread(target=press).start()
-    results = vp.train_population(members, of.X, of.T, workers=vp.cluster.DaskWorkers(client))
+    results = vp.train_population(
+        members, of.X, of.T, workers=vp.cluster.DaskWorkers(client)
+    )
     assert {result.reason for result in results} == {"interrupted"}
     assert sum(result.state.epoch > 0 for result in results) == 2  # those under way
     for _ in range(1000):
@@ -159,44 +203,70 @@ def test_ctrl_c_stops_the_workers(client):
 
 def test_a_task_that_waits_for_the_cluster_releases_its_thread(client):
     def within():
-        members = [vp.Member(vp.Network(1, [vp.Dense(1)], vp.SquaredError()), np.zeros(2), vp.Adam(0.1))]
+        members = [
+            vp.Member(
+                vp.Network(1, [vp.Dense(1)], vp.SquaredError()),
+                np.zeros(2),
+                vp.Adam(0.1),
+            )
+        ]
         line = np.linspace(-1, 1, 20)[:, None]
-        return vp.train_population(members, line, line, workers=vp.cluster.DaskWorkers())[0].theta
+        return vp.train_population(
+            members, line, line, workers=vp.cluster.DaskWorkers()
+        )[0].theta
 
     first, second = client.gather([client.submit(within, pure=False) for _ in range(2)])
     np.testing.assert_array_equal(first, second)
 
 
 def search(workers=None):
-    model = make_pipeline(StandardScaler(), vp.MLPClassifier((8,), max_iter=20, random_state=0))
-    grid = {"mlpclassifier__alpha": [1e-4, 1.0], "mlpclassifier__early_stopping": [True, False]}
+    model = make_pipeline(
+        StandardScaler(), vp.MLPClassifier((8,), max_iter=20, random_state=0)
+    )
+    grid = {
+        "mlpclassifier__alpha": [1e-4, 1.0],
+        "mlpclassifier__early_stopping": [True, False],
+    }
     return vp.MLPSearchCV(model, grid, cv=3, n_seeds=2, workers=workers)
 
 
 def ensemble(workers=None):
     return vp.MLPEnsembleClassifier(
-        vp.MLPClassifier((8,), max_iter=20), 6, bootstrap=True, oob_score=True, random_state=0, workers=workers
+        vp.MLPClassifier((8,), max_iter=20),
+        6,
+        bootstrap=True,
+        oob_score=True,
+        random_state=0,
+        workers=workers,
     )
 
 
 def table(workers=None):
-    return vp.TabularClassifier(n_estimators=3, max_iter=8, random_state=0, workers=workers)
+    return vp.TabularClassifier(
+        n_estimators=3, max_iter=8, random_state=0, workers=workers
+    )
 
 
 def unread(*arguments):
     raise AssertionError("A row is read here.")
 
 
-def test_a_large_table_is_read_while_workers_die_and_join(cluster, client, tmp_path, monkeypatch):
+def test_a_large_table_is_read_while_workers_die_and_join(
+    cluster, client, tmp_path, monkeypatch
+):
     monkeypatch.setattr(memory_plan, "MIN_MEMORY", 0)
     monkeypatch.setattr(memory_plan, "MIN_SAMPLED", 10)
     rows = RNG.normal(size=(16_000, 6))
-    frame = pd.DataFrame(rows, columns=list("abcdef")).assign(y=np.where(rows[:, 0] * rows[:, 1] > 0, "yes", "no"))
+    frame = pd.DataFrame(rows, columns=list("abcdef")).assign(
+        y=np.where(rows[:, 0] * rows[:, 1] > 0, "yes", "no")
+    )
     for part in range(6):
         frame[part::6].to_parquet(tmp_path / f"{part}.parquet", row_group_size=2_000)
 
     def fitted(workers):
-        model = vp.TabularClassifier("y", n_estimators=2, max_iter=12, random_state=0, workers=workers)
+        model = vp.TabularClassifier(
+            "y", n_estimators=2, max_iter=12, random_state=0, workers=workers
+        )
         return model.fit(tmp_path, memory=memory_plan.PROGRAM + 20_000_000)
 
     def harm():
@@ -212,12 +282,17 @@ def test_a_large_table_is_read_while_workers_die_and_join(cluster, client, tmp_p
     there = fitted(vp.cluster.DaskWorkers(client))
     thread.join(60)
     np.testing.assert_array_equal(there.ensemble_.theta, here.ensemble_.theta)
-    assert (there.notes_, there.validation_loss_) == (here.notes_, here.validation_loss_)
+    assert (there.notes_, there.validation_loss_) == (
+        here.notes_,
+        here.validation_loss_,
+    )
 
 
 @pytest.mark.parametrize("make", [search, ensemble, table])
 @pytest.mark.parametrize("way", ["given", "joblib"])
-def test_estimators_on_the_cluster_are_bit_identical(client, make, way, tmp_path, monkeypatch):
+def test_estimators_on_the_cluster_are_bit_identical(
+    client, make, way, tmp_path, monkeypatch
+):
     ran, run = [], vp.cluster.DaskWorkers.run
 
     def counted(self, function, bundles, data):
@@ -238,7 +313,9 @@ def test_estimators_on_the_cluster_are_bit_identical(client, make, way, tmp_path
         if hasattr(here, name):
             np.testing.assert_equal(getattr(there, name), getattr(here, name))
     if make is search:
-        np.testing.assert_array_equal(there.cv_results_["mean_test_score"], here.cv_results_["mean_test_score"])
+        np.testing.assert_array_equal(
+            there.cv_results_["mean_test_score"], here.cv_results_["mean_test_score"]
+        )
     if make is table and way == "given":
         vp.save(there, tmp_path / "model.npz")
         assert vp.load(tmp_path / "model.npz").workers is None

@@ -24,16 +24,22 @@ class Watched(FakeClient):
 
     def gather(self, futures, errors):
         results = super().gather(futures, errors)
-        self.trained += sum(len(part.numbers) for part in results.values() if part is not None)
+        self.trained += sum(
+            len(part.numbers) for part in results.values() if part is not None
+        )
         return results
 
 
 def fitted(client: Any, grid: dict[str, Any], **settings: Any):
-    model = make_pipeline(StandardScaler(), vp.MLPClassifier((4,), max_iter=3, random_state=0))
+    model = make_pipeline(
+        StandardScaler(), vp.MLPClassifier((4,), max_iter=3, random_state=0)
+    )
     grid = {f"mlpclassifier__{name}": values for name, values in grid.items()}
     workers = None if client is None else vp.cluster.DaskWorkers(client)
     settings = {"refit": False, **settings}
-    return vp.MLPSearchCV(model, grid, cv=2, n_seeds=2, workers=workers, **settings).fit(X, y)
+    return vp.MLPSearchCV(
+        model, grid, cv=2, n_seeds=2, workers=workers, **settings
+    ).fit(X, y)
 
 
 def assert_same(one, other):
@@ -44,23 +50,38 @@ def assert_same(one, other):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("settings", [{}, {"scoring": ["accuracy", "roc_auc"], "refit": "accuracy", "halving": 2}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"scoring": ["accuracy", "roc_auc"], "refit": "accuracy", "halving": 2}],
+)
 def test_workers_return_the_scores_of_a_local_search(settings, monkeypatch):
     monkeypatch.setattr(bundles, "MOST", 3)
-    client, grid = Watched("done", "lost", "gone"), {"alpha": [1e-4, 1.0], "early_stopping": [True, False]}
-    here, there = (fitted(of, grid, return_train_score=True, **settings) for of in (None, client))
+    client, grid = (
+        Watched("done", "lost", "gone"),
+        {"alpha": [1e-4, 1.0], "early_stopping": [True, False]},
+    )
+    here, there = (
+        fitted(of, grid, return_train_score=True, **settings) for of in (None, client)
+    )
     assert_same(here, there)
     candidates = 4 + 2 + 1 if settings else 4  # in all rounds of halving
     assert client.trained == candidates * 2 * 2  # folds and seeds
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning", "ignore:One or more of the test scores")
+@pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.FitFailedWarning",
+    "ignore:One or more of the test scores",
+)
 def test_failing_diverging_and_python_fits_equal_local_ones():
-    grid = {"solver": ["adam", "lbfgs", "sgd"], "learning_rate_init": [1e-3, 1e30, "much"]}
+    grid = {
+        "solver": ["adam", "lbfgs", "sgd"],
+        "learning_rate_init": [1e-3, 1e30, "much"],
+    }
     client = Watched()
     here, there = (fitted(of, grid) for of in (None, client))
     assert_same(here, there)
-    assert client.trained == 4 * 4  # not the fits of L-BFGS, nor those with an invalid setting
+    # not the fits of L-BFGS, nor those with an invalid setting
+    assert client.trained == 4 * 4
     with pytest.raises(ValueError, match="learning_rate_init"):
         fitted(FakeClient(), {"learning_rate_init": ["much"]}, error_score="raise")
 
@@ -85,12 +106,20 @@ def test_callbacks_and_checkpoints_run_locally(tmp_path):
     fitted(FakeClient(), {"callbacks": [[lambda state: seen.append(state.epoch)]]})
     assert len(seen) == 4 * 3
     client, kept = Watched(), vp.Checkpoint(tmp_path / "kept")
-    assert_same(fitted(None, {"alpha": [1.0]}), fitted(client, {"alpha": [1.0]}, checkpoint=kept))
-    assert_same(fitted(None, {"alpha": [1.0]}), fitted(None, {"alpha": [1.0]}, checkpoint=kept))
+    assert_same(
+        fitted(None, {"alpha": [1.0]}),
+        fitted(client, {"alpha": [1.0]}, checkpoint=kept),
+    )
+    assert_same(
+        fitted(None, {"alpha": [1.0]}), fitted(None, {"alpha": [1.0]}, checkpoint=kept)
+    )
     assert client.trained == 4
 
 
-@pytest.mark.parametrize("model", [vp.MLPSearchCV(vp.MLPClassifier(), {"alpha": [1.0]}), vp.MLPEnsembleClassifier()])
+@pytest.mark.parametrize(
+    "model",
+    [vp.MLPSearchCV(vp.MLPClassifier(), {"alpha": [1.0]}), vp.MLPEnsembleClassifier()],
+)
 def test_a_client_is_refused_as_workers(model):
     with pytest.raises(TypeError, match=r"workers must be DaskWorkers\(client\)"):
         model.set_params(workers=FakeClient()).fit(X, y)

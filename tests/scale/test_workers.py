@@ -33,7 +33,11 @@ def small(monkeypatch):
 
 def trained(client, members=MEMBERS, progress=None, **settings):
     return vp.train_population(
-        members, of.X, of.T, progress=progress, workers=vp.cluster.DaskWorkers(client, **settings)
+        members,
+        of.X,
+        of.T,
+        progress=progress,
+        workers=vp.cluster.DaskWorkers(client, **settings),
     )
 
 
@@ -51,18 +55,33 @@ def test_members_of_every_kind_are_bit_identical_to_local_training():
     assert client.calls.count("scatter") == 1
     assert all(call == "map" for call in client.calls[2:])
     assert {given["threads"] for given in client.given} == {1}
-    assert sum(given["bundles"] for given in client.given) > 12  # more than there is room for at once
+    # more than there is room for at once
+    assert sum(given["bundles"] for given in client.given) > 12
 
 
 def test_lost_workers_and_data_do_not_change_bits():
     killed = KilledWorker()
-    client = FakeClient("done", killed, "gone", "lost", "done", killed, killed, "gone", "lost", "done", killed)
+    client = FakeClient(
+        "done",
+        killed,
+        "gone",
+        "lost",
+        "done",
+        killed,
+        killed,
+        "gone",
+        "lost",
+        "done",
+        killed,
+    )
     seen = []
     assert_bits(trained(client, progress=seen.append))
     assert client.calls.count("scatter") >= 3  # again, each time all holders have died
     assert not client.cues
     assert [each.ended for each in seen] == [2, 4, 6, 8, 10, 12]
-    assert_bits(trained(FakeClient("done", "lost", "done", "lost", "done", "lost"), retries=1))
+    assert_bits(
+        trained(FakeClient("done", "lost", "done", "lost", "done", "lost"), retries=1)
+    )
 
 
 def test_few_bundles_get_more_threads_and_are_submitted_when_there_is_room():
@@ -77,11 +96,37 @@ def test_few_bundles_get_more_threads_and_are_submitted_when_there_is_room():
 @pytest.mark.parametrize(
     ("cues", "events", "sentence"),
     [
-        ([KilledWorker()] * 20, (), r"The workers that trained 2 members from member \d+ on died 8 times: check"),
-        (["lost"] * 20, (), "All workers that had the data were lost, 2 times in a row: check"),
-        (["lost"] * 20, [(1.0, {"worker": "tcp://b"})], "ended 1 times because they .*, tcp://b last"),
-        ([MemoryError()], (), "A worker has too little memory to train 2 members from member 0 on: increase"),
-        ([KilledWorker()], [(1.0, {"worker": "tcp://a"})], "tcp://a was ended .* because it exceeded its memory limit"),
+        (
+            [KilledWorker()] * 20,
+            (),
+            (
+                r"The workers that trained 2 members from member \d+ on died 8 times:"
+                r" check"
+            ),
+        ),
+        (
+            ["lost"] * 20,
+            (),
+            "All workers that had the data were lost, 2 times in a row: check",
+        ),
+        (
+            ["lost"] * 20,
+            [(1.0, {"worker": "tcp://b"})],
+            "ended 1 times because they .*, tcp://b last",
+        ),
+        (
+            [MemoryError()],
+            (),
+            (
+                "A worker has too little memory to train 2 members from member 0 on:"
+                " increase"
+            ),
+        ),
+        (
+            [KilledWorker()],
+            [(1.0, {"worker": "tcp://a"})],
+            "tcp://a was ended .* because it exceeded its memory limit",
+        ),
     ],
 )
 def test_repeated_losses_are_reported(cues, events, sentence):
@@ -93,7 +138,9 @@ def test_repeated_losses_are_reported(cues, events, sentence):
 def test_a_missing_worker_or_scheduler_and_unplaced_data_are_reported():
     client = FakeClient()
     client.threads = {}
-    with pytest.raises(RuntimeError, match=r"at tcp://scheduler:8786 has had no worker for 0 s"):
+    with pytest.raises(
+        RuntimeError, match=r"at tcp://scheduler:8786 has had no worker for 0 s"
+    ):
         trained(client)
     assert client.calls == ["submit"]  # which makes a cluster grow
 
@@ -101,7 +148,10 @@ def test_a_missing_worker_or_scheduler_and_unplaced_data_are_reported():
         def nthreads(self):
             raise OSError("connection refused")
 
-    with pytest.raises(RuntimeError, match=r"The scheduler at tcp://scheduler:8786 does not respond: connection"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"The scheduler at tcp://scheduler:8786 does not respond: connection",
+    ):
         trained(Gone())
 
     class Full(FakeClient):
@@ -110,7 +160,10 @@ def test_a_missing_worker_or_scheduler_and_unplaced_data_are_reported():
             raise TimeoutError("No valid workers found.")
 
     client = Full()
-    with pytest.raises(RuntimeError, match=r"could not be sent to the cluster at tcp://scheduler:8786: No valid"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"could not be sent to the cluster at tcp://scheduler:8786: No valid",
+    ):
         trained(client, retries=2)
     assert client.calls.count("scatter") == 3
 
@@ -121,27 +174,40 @@ def test_a_client_that_is_closed_during_a_run_is_reported():
             self.status = "closing"
             raise OSError("in <TCP (closed)>: Stream is closed")
 
-    with pytest.raises(RuntimeError, match="The client of the Dask cluster is closed: create a new one"):
+    with pytest.raises(
+        RuntimeError, match="The client of the Dask cluster is closed: create a new one"
+    ):
         trained(Closed())
 
 
 def test_incompatible_workers_are_refused_before_training():
     unlike = {"the processor": "z80", "its instructions": "avx"}
     client = FakeClient(there={"tcp://b": machine() | unlike})
-    with pytest.raises(RuntimeError, match=r"Worker tcp://b differs: the processor is z80 there and \S+ here; its"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"Worker tcp://b differs: the processor is z80 there and \S+ here; its",
+    ):
         trained(client)
     assert client.calls == ["run machine"]
     assert_bits(trained(client, same_bits=False))
-    client = FakeClient(there={"tcp://b": ModuleNotFoundError("No module named 'vecprop'")})
+    client = FakeClient(
+        there={"tcp://b": ModuleNotFoundError("No module named 'vecprop'")}
+    )
     for same_bits in (True, False):
-        with pytest.raises(RuntimeError, match="Worker tcp://b cannot train: ModuleNotFoundError: No module"):
+        with pytest.raises(
+            RuntimeError,
+            match="Worker tcp://b cannot train: ModuleNotFoundError: No module",
+        ):
             trained(client, same_bits=same_bits)
     assert_bits(trained(FakeClient(there={"tcp://b": OSError("it has ended")})))
 
 
 def test_an_incompatible_worker_that_joins_later_is_excluded():
     client = FakeClient("done", "unlike")
-    with pytest.warns(UserWarning, match=r"Worker tcp://c has joined the cluster but is not used: NumPy is"):
+    with pytest.warns(
+        UserWarning,
+        match=r"Worker tcp://c has joined the cluster but is not used: NumPy is",
+    ):
         results = trained(client)
     assert_bits(results)
     assert client.given[0]["workers"] is None
@@ -154,7 +220,9 @@ def test_ctrl_c_and_errors_cancel_bundles_and_keep_results():
 
     client = FakeClient("running", "running", "done")
     results = trained(client, MEMBERS[:8], press)
-    assert [result.reason for result in results] == ["interrupted"] * 4 + ["epochs"] * 2 + ["interrupted"] * 2
+    assert [result.reason for result in results] == ["interrupted"] * 4 + [
+        "epochs"
+    ] * 2 + ["interrupted"] * 2
     assert client.calls[-2:] == ["cancel 3", "run stop"]
     client = FakeClient("running", ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
@@ -182,12 +250,18 @@ def test_cancelled_work_ends_within_an_epoch():
         return results[-1]
 
     results, members = [], [of.member(epochs=10**7)]
-    with ThreadPoolExecutor(1) as pool:  # as the threads of a worker are not its main one
+    # as the threads of a worker are not its main one
+    with ThreadPoolExecutor(1) as pool:
         running = pool.submit(workers.work, members, train, None, "called off", 1, None)
         time.sleep(0.05)
         workers.stop("called off")
         running.result(20)
-        assert pool.submit(workers.work, members, train, None, "called off", 1, None).result(20) is None
+        assert (
+            pool.submit(
+                workers.work, members, train, None, "called off", 1, None
+            ).result(20)
+            is None
+        )
     assert [result.reason for each in results for result in each] == ["interrupted"]
 
 
@@ -197,23 +271,36 @@ def test_settings_are_copied_and_pickled_without_the_client():
     other = pickle.loads(pickle.dumps(own))
     assert (other.client, other.retries, other.same_bits) == (None, 5, False)
     for retries in (-1, 1.5, "3"):
-        with pytest.raises(ValueError, match="retries must be an integer of at least 0"):
+        with pytest.raises(
+            ValueError, match="retries must be an integer of at least 0"
+        ):
             vp.cluster.DaskWorkers(retries=retries)  # pyright: ignore[reportArgumentType]
 
 
 def test_a_missing_dask_or_client_is_reported_with_advice(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(ImportError, match=r'DaskWorkers needs Dask: pip install "vecprop\[dask\]"'):
+    with pytest.raises(
+        ImportError, match=r'DaskWorkers needs Dask: pip install "vecprop\[dask\]"'
+    ):
         trained(None)
     with pytest.raises(
-        TypeError, match=r"The client of DaskWorkers must be a Dask client, such as Client.* got 'tcp://x'"
+        TypeError,
+        match=(
+            r"The client of DaskWorkers must be a Dask client, such as Client.* got"
+            r" 'tcp://x'"
+        ),
     ):
         trained("tcp://x")
     client = FakeClient()
     client.status = "closed"  # pyright: ignore[reportAttributeAccessIssue]
-    with pytest.raises(RuntimeError, match="The client of the Dask cluster is closed: create a new one"):
+    with pytest.raises(
+        RuntimeError, match="The client of the Dask cluster is closed: create a new one"
+    ):
         trained(client)
-    with pytest.raises(TypeError, match=r"workers must be DaskWorkers\(client\), or an object whose run"):
+    with pytest.raises(
+        TypeError,
+        match=r"workers must be DaskWorkers\(client\), or an object whose run",
+    ):
         vp.train_population([], np.ones((2, 1)), np.ones(2), workers=client)  # pyright: ignore
     client = FakeClient()
     client.asynchronous = True  # pyright: ignore[reportAttributeAccessIssue]
@@ -223,9 +310,14 @@ def test_a_missing_dask_or_client_is_reported_with_advice(monkeypatch):
 
 def test_the_machine_lists_everything_that_affects_bits(monkeypatch):
     here = machine()
-    assert all(here[name] for name in ("vecprop", "NumPy", "the processor", "its instructions", "BLAS"))
+    assert all(
+        here[name]
+        for name in ("vecprop", "NumPy", "the processor", "its instructions", "BLAS")
+    )
     machine.cache_clear()
     monkeypatch.setenv("VECPROP_PRODUCTS", "BLAS")
-    assert {name for name, value in machine().items() if here[name] != value} == {"VECPROP_PRODUCTS"}
+    assert {name for name, value in machine().items() if here[name] != value} == {
+        "VECPROP_PRODUCTS"
+    }
     machine.cache_clear()
     np.testing.assert_equal(len(here), len(machine()))

@@ -32,10 +32,10 @@ EARLIER_GROUP = {
 }
 LIMITS = {
     "proc/self/limits": (
-        "Limit                     Soft Limit           Hard Limit           Units\n"
-        f"Max data size             {900 * MEGABYTE}            unlimited            bytes\n"
-        "Max address space         unlimited            unlimited            bytes\n"
-        "\n"
+        "Limit                     Soft Limit           Hard Limit          "
+        f" Units\nMax data size             {900 * MEGABYTE}            unlimited      "
+        "      bytes\nMax address space         unlimited            unlimited        "
+        "    bytes\n\n"
     ),
     "proc/self/status": "Name:\tpython\nVmSize:\t  5 kB\nVmData:\t  102400 kB\n",
 }

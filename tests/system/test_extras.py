@@ -8,7 +8,10 @@ import pytest
 
 import vecprop as vp
 
-EXTRAS = "pandas pyarrow openpyxl jinja2 matplotlib rich typer latex2mathml bokeh onnx skl2onnx mlflow dask distributed"
+EXTRAS = (
+    "pandas pyarrow openpyxl jinja2 matplotlib rich typer latex2mathml bokeh onnx"
+    " skl2onnx mlflow dask distributed"
+)
 NETWORK = vp.Network(2, [vp.Dense(2)], vp.SoftmaxCrossEntropy())
 X, t = np.eye(2), np.array([0, 1])
 MEMBER = vp.Member(NETWORK, NETWORK.init(0), vp.Adam(), epochs=1)
@@ -23,13 +26,37 @@ NEEDED = {
     "fit of arrays": ("pandas", "tables", lambda: vp.TabularRegressor().fit(X, t)),
     "score": ("pandas", "tables", lambda: vp.TabularClassifier("y").score("t.csv")),
     "History.to_frame": ("pandas", "tables", vp.History().to_frame),
-    "TrainingResults.to_frame": ("pandas", "tables", lambda: vp.train_population([MEMBER], X, t).to_frame()),
-    "TrainingResults.plot": ("matplotlib", "pictures", lambda: vp.train_population([MEMBER], X, t).plot()),
-    "TrainingResult.plot": ("matplotlib", "pictures", lambda: vp.train_population([MEMBER], X, t)[0].plot()),
+    "TrainingResults.to_frame": (
+        "pandas",
+        "tables",
+        lambda: vp.train_population([MEMBER], X, t).to_frame(),
+    ),
+    "TrainingResults.plot": (
+        "matplotlib",
+        "pictures",
+        lambda: vp.train_population([MEMBER], X, t).plot(),
+    ),
+    "TrainingResult.plot": (
+        "matplotlib",
+        "pictures",
+        lambda: vp.train_population([MEMBER], X, t)[0].plot(),
+    ),
     "MLPSearchCV.to_frame": ("pandas", "tables", lambda: SEARCH.to_frame()),
-    "Report.to_frame": ("pandas", "tables", lambda: vp.check_gradients(NETWORK, NETWORK.init(0), X, t).to_frame()),
-    "Trace.to_frame": ("pandas", "tables", lambda: vp.learn.trace(NETWORK, NETWORK.init(0), X, t).to_frame()),
-    "ParquetBlocks": ("pyarrow", "tables", lambda: vp.blocks.ParquetBlocks("t.parquet", "y")),
+    "Report.to_frame": (
+        "pandas",
+        "tables",
+        lambda: vp.check_gradients(NETWORK, NETWORK.init(0), X, t).to_frame(),
+    ),
+    "Trace.to_frame": (
+        "pandas",
+        "tables",
+        lambda: vp.learn.trace(NETWORK, NETWORK.init(0), X, t).to_frame(),
+    ),
+    "ParquetBlocks": (
+        "pyarrow",
+        "tables",
+        lambda: vp.blocks.ParquetBlocks("t.parquet", "y"),
+    ),
     "plot_loss": ("matplotlib", "pictures", lambda: vp.pictures.plot_loss(np.ones(3))),
     "plot_momentum": ("matplotlib", "pictures", lambda: vp.learn.plot_momentum()),
     "to_onnx": ("onnx", "onnx", lambda: vp.export.to_onnx(None)),
@@ -43,12 +70,18 @@ def test_missing_extras_are_named(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for file in ("t.csv", "t.parquet"):
         (tmp_path / file).write_text("a,y\n1,u\n2,v\n")
-    for module in {*EXTRAS.split(), *(known for known in sys.modules if known.partition(".")[0] in EXTRAS.split())}:
+    for module in {
+        *EXTRAS.split(),
+        *(known for known in sys.modules if known.partition(".")[0] in EXTRAS.split()),
+    }:
         monkeypatch.setitem(sys.modules, module, None)
     package, extra, call = NEEDED[name]
     with pytest.raises(
         ImportError,
-        match=rf'^[\w. ]+ (needs?|requires?|are read with) {package}[\w ]*: pip install "vecprop\[{extra}\]"\.$',
+        match=(
+            rf"^[\w. ]+ (needs?|requires?|are read with) {package}[\w ]*: pip install"
+            rf' "vecprop\[{extra}\]"\.$'
+        ),
     ):
         call()
 
@@ -57,9 +90,17 @@ def test_a_missing_pyarrow_is_named_if_pandas_is_there(monkeypatch, tmp_path):
     pytest.importorskip("pandas")
     (tmp_path / "t.parquet").write_text("PAR1")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    for call in (vp.read_table, vp.TabularClassifier("y").fit, lambda path: list(vp.tables.read_chunks([path]))):
+    for call in (
+        vp.read_table,
+        vp.TabularClassifier("y").fit,
+        lambda path: list(vp.tables.read_chunks([path])),
+    ):
         with pytest.raises(
-            ImportError, match=r'^Reading Parquet and Arrow files needs pyarrow: pip install "vecprop\[t'
+            ImportError,
+            match=(
+                r"^Reading Parquet and Arrow files needs pyarrow: pip install"
+                r' "vecprop\[t'
+            ),
         ):
             call(tmp_path / "t.parquet")
 

@@ -11,7 +11,9 @@ import pytest
 from vecprop.system.interrupts import defer_ignored_interrupt, terminated_as_interrupted
 from vecprop.system.signals import handle_signals, leave
 
-pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
+pytestmark = pytest.mark.skipif(
+    not hasattr(signal, "setitimer"), reason="this system has no timers"
+)
 NUMBERS = [signal.SIGINT, signal.SIGTERM]
 
 
@@ -33,7 +35,9 @@ def wait():
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_an_interrupt_waits_for_the_end_of_an_import(number, tmp_path, monkeypatch):
-    (tmp_path / "interrupted.py").write_text(f"import signal\nsignal.raise_signal({number})\nis_whole = True\n")
+    (tmp_path / "interrupted.py").write_text(
+        f"import signal\nsignal.raise_signal({number})\nis_whole = True\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "interrupted", raising=False)
     seen = []
@@ -50,8 +54,12 @@ def test_an_interrupt_waits_for_the_end_of_an_import(number, tmp_path, monkeypat
     assert signal.getsignal(number) is leave
 
 
-def test_an_interrupt_that_is_still_deferred_at_the_end_is_dropped(tmp_path, monkeypatch):
-    (tmp_path / "late.py").write_text("import signal\nsignal.raise_signal(signal.SIGTERM)\n")
+def test_an_interrupt_that_is_still_deferred_at_the_end_is_dropped(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "late.py").write_text(
+        "import signal\nsignal.raise_signal(signal.SIGTERM)\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     with terminated_as_interrupted():
         import late  # noqa: F401 # pyright: ignore[reportMissingImports]
@@ -82,8 +90,14 @@ from vecprop.system.signals import handle_signals, leave
 handle_signals(leave)
 signal.raise_signal({int(number)})
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "Interrupted.\n")
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (
+        128 + number,
+        "",
+        "Interrupted.\n",
+    )
 
 
 def test_ignored_signals_stay_ignored():
@@ -99,7 +113,9 @@ def test_ignored_signals_stay_ignored():
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no such signals")
 @pytest.mark.parametrize("number", NUMBERS)
 def test_an_interrupt_while_the_package_is_imported_is_one_sentence(number, tmp_path):
-    (tmp_path / "lazy_loader.py").write_text(f"import signal\nsignal.raise_signal({number})\n")
+    (tmp_path / "lazy_loader.py").write_text(
+        f"import signal\nsignal.raise_signal({number})\n"
+    )
     paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
     done = subprocess.run(
         [sys.executable, "-m", "vecprop", "--version"],

@@ -12,17 +12,23 @@ import pytest
 from vecprop.system import threads
 from vecprop.system.threads import allowed_threads
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system has no such call")
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="the system has no such call"
+)
 
 
 def run_watched(work, n):
-    threads.interruptible(lambda: threads.run_in_parallel(work, n), lambda: False, lambda: None)
+    threads.interruptible(
+        lambda: threads.run_in_parallel(work, n), lambda: False, lambda: None
+    )
 
 
 def let_run(monkeypatch, count):
     """Simulate a number of runnable threads."""
     load = b"0.20 0.18 0.12 %d/80 11206" % count
-    monkeypatch.setattr(threads, "open", lambda file, *how, **more: io.BytesIO(load), raising=False)
+    monkeypatch.setattr(
+        threads, "open", lambda file, *how, **more: io.BytesIO(load), raising=False
+    )
 
 
 @pytest.fixture
@@ -33,7 +39,9 @@ def eight(monkeypatch):
     let_run(monkeypatch, 1)
     monkeypatch.setattr(threads, "_current_processor", lambda: 5)
     monkeypatch.setattr(os, "sched_getaffinity", lambda who: set(range(8)))
-    monkeypatch.setattr(os, "sched_setaffinity", lambda who, where: calls.append((who, where)))
+    monkeypatch.setattr(
+        os, "sched_setaffinity", lambda who, where: calls.append((who, where))
+    )
     return calls
 
 
@@ -45,7 +53,9 @@ def test_shares(eight, workers):
         return
     assert len(shares) == workers
     assert 5 in shares[0]
-    assert sorted(processor for share in shares for processor in share) == list(range(8))
+    assert sorted(processor for share in shares for processor in share) == list(
+        range(8)
+    )
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
@@ -59,7 +69,10 @@ def test_helpers_start_on_separate_processors_and_are_then_unpinned(eight, run):
     names = {}
     run(lambda worker: names.setdefault(worker, threading.get_native_id()), 2)
     own = {
-        worker: where for worker, who in names.items() for called, where in eight if called == who and len(where) < 8
+        worker: where
+        for worker, who in names.items()
+        for called, where in eight
+        if called == who and len(where) < 8
     }
     own.pop(0, None)
     assert own == {1: {1, 2, 3, 4}}
@@ -95,7 +108,9 @@ def test_disallowed_processors_are_tolerated(monkeypatch, eight):
 def test_helpers_have_the_affinity_of_their_caller():
     usable = os.sched_getaffinity(0)
     found = {}
-    threads.run_in_parallel(lambda worker: found.setdefault(worker, os.sched_getaffinity(0)), 3)
+    threads.run_in_parallel(
+        lambda worker: found.setdefault(worker, os.sched_getaffinity(0)), 3
+    )
     assert found == dict.fromkeys(range(3), usable)
 
 
@@ -157,7 +172,10 @@ def test_the_environment_sets_the_number_of_threads(monkeypatch):
         assert allowed_threads() == int(number)
     for wrong in ("0", "-1", "two"):
         monkeypatch.setenv("VECPROP_NUM_THREADS", wrong)
-        with pytest.raises(ValueError, match=f"VECPROP_NUM_THREADS must be a positive integer, got '{wrong}'"):
+        with pytest.raises(
+            ValueError,
+            match=f"VECPROP_NUM_THREADS must be a positive integer, got '{wrong}'",
+        ):
             allowed_threads()
 
 
@@ -169,7 +187,9 @@ def test_an_exception_of_a_handler_does_not_stop_work_in_a_thread():
         may_end.wait(10)
         ended.set()
 
-    threading.Thread(target=lambda: begun.wait(10) and os.kill(os.getpid(), signal.SIGINT)).start()
+    threading.Thread(
+        target=lambda: begun.wait(10) and os.kill(os.getpid(), signal.SIGINT)
+    ).start()
     with pytest.raises(KeyboardInterrupt):
         threads.run_in_thread(work)
     assert not ended.is_set()
@@ -200,7 +220,9 @@ def test_the_processor_quota_of_a_container(files, expected, tmp_path):
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
-    assert threads._quota.__wrapped__(str(tmp_path / "cgroup"), str(tmp_path)) == expected
+    assert (
+        threads._quota.__wrapped__(str(tmp_path / "cgroup"), str(tmp_path)) == expected
+    )
 
 
 def test_threads_are_limited_by_the_quota(monkeypatch, eight):
@@ -238,7 +260,10 @@ def test_a_fork_waits_for_the_fork_lock():
 
 
 def test_a_timeout_of_a_signal_handler_is_not_suppressed():
-    with pytest.raises(TimeoutError, match="soft limit"), threads.suppress_system_errors():
+    with (
+        pytest.raises(TimeoutError, match="soft limit"),
+        threads.suppress_system_errors(),
+    ):
         raise TimeoutError("soft limit")
     with threads.suppress_system_errors():
         raise PermissionError(13, "Permission denied")

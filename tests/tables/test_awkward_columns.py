@@ -29,25 +29,40 @@ from vecprop.tables.reading.frames import as_frame
 
 
 def encoded(values, **columns):
-    return Encoder.of(as_frame(pd.DataFrame({"x": values, "other": np.arange(N) * 1.5})), ColumnOptions(columns))
+    return Encoder.of(
+        as_frame(pd.DataFrame({"x": values, "other": np.arange(N) * 1.5})),
+        ColumnOptions(columns),
+    )
 
 
 def begins(case):
-    return case if isinstance(case, str) else str(sorted(case[0]) if isinstance(case[0], set) else case[0])
+    return (
+        case
+        if isinstance(case, str)
+        else str(sorted(case[0]) if isinstance(case[0], set) else case[0])
+    )
 
 
 @pytest.mark.parametrize(("values", "seconds"), TIMES, ids=begins)
 def test_times_are_read_as_seconds(values, seconds):
     encoder, _ = encoded(values)
-    (x, _) = encoder.parts
-    np.testing.assert_array_equal(x.read(as_frame(pd.DataFrame({"x": values}))["x"]), seconds)
+    x, _ = encoder.parts
+    np.testing.assert_array_equal(
+        x.read(as_frame(pd.DataFrame({"x": values}))["x"]), seconds
+    )
 
 
 @pytest.mark.parametrize(("values", "note"), NOTED, ids=begins)
 def test_ambiguous_columns_are_noted_unless_the_user_sets_their_kind(values, note):
     _, notes = encoded(values)
     (found,) = [of for of in notes if note in of]
-    kind = "number" if "--numbers" in found else "date" if "--dates" in found else "category"
+    kind = (
+        "number"
+        if "--numbers" in found
+        else "date"
+        if "--dates" in found
+        else "category"
+    )
     assert not any(note in of for of in encoded(values, x=kind)[1])
 
 
@@ -63,7 +78,10 @@ def test_ambiguous_columns_are_noted_unless_the_user_sets_their_kind(values, not
     ],
 )
 def test_decimals_may_be_months_or_minutes(form, note):
-    values = [form.format(k % 31 + 1, k % 12 + 1, k % 24, 7 * k % 60, 3 * k % 97) for k in range(N)]
+    values = [
+        form.format(k % 31 + 1, k % 12 + 1, k % 24, 7 * k % 60, 3 * k % 97)
+        for k in range(N)
+    ]
     notes = [text for text in encoded(values)[1] if "may be" in text]
     assert len(notes) == bool(note)
     assert note in "".join(notes)
@@ -71,17 +89,25 @@ def test_decimals_may_be_months_or_minutes(form, note):
 
 @pytest.mark.parametrize("values", ORDINARY, ids=begins)
 def test_ordinary_columns_have_no_note(values):
-    assert not [note for note in encoded(values)[1] if "may" in note or "differ" in note]
+    assert not [
+        note for note in encoded(values)[1] if "may" in note or "differ" in note
+    ]
 
 
 @pytest.mark.parametrize("name", [*ZEROS_FOR_MISSING, *HONEST_ZEROS])
 def test_zeros_are_noted_only_if_they_may_stand_for_missing_values(name):
     frame = pd.DataFrame({name: (ZEROS_FOR_MISSING | HONEST_ZEROS)[name]})
-    notes = [note for note in Encoder.of(frame)[1] if ": 0 in" in note and "may stand for missing values" in note]
+    notes = [
+        note
+        for note in Encoder.of(frame)[1]
+        if ": 0 in" in note and "may stand for missing values" in note
+    ]
     assert len(notes) == (name in ZEROS_FOR_MISSING)
 
 
-@pytest.mark.parametrize("load", [load_breast_cancer, load_wine, load_diabetes, load_digits])
+@pytest.mark.parametrize(
+    "load", [load_breast_cancer, load_wine, load_diabetes, load_digits]
+)
 def test_zeros_of_well_known_tables_are_ordinary(load):
     frame = load(as_frame=True).data
     assert not [note for note in Encoder.of(frame)[1] if "missing" in note]
@@ -93,15 +119,26 @@ def test_delimited_names_are_tags(values):
     tags, _ = encoder.parts
     assert tags.kind == "tags"
     assert any(note.startswith("Read as tags separated by") for note in notes)
-    expected = [[name in names for name in ("big", "blue", "green", "red")] + [False] for names in NAMES]
-    np.testing.assert_array_equal(tags(as_frame(pd.DataFrame({"x": values}))["x"]), expected)
+    expected = [
+        [name in names for name in ("big", "blue", "green", "red")] + [False]
+        for names in NAMES
+    ]
+    np.testing.assert_array_equal(
+        tags(as_frame(pd.DataFrame({"x": values}))["x"]), expected
+    )
 
 
 def survey(values) -> tuple[Any, Any, list[str]]:
     """Return the encoder of a column, and the notes that name it."""
-    frame = as_frame(pd.DataFrame({"c": list(values), "other": np.arange(len(values)) * 1.5}))
+    frame = as_frame(
+        pd.DataFrame({"c": list(values), "other": np.arange(len(values)) * 1.5})
+    )
     encoder, notes = Encoder.of(frame)
-    return dict(encoder.columns).get("c"), frame["c"], [note for note in notes if "'c'" in note]
+    return (
+        dict(encoder.columns).get("c"),
+        frame["c"],
+        [note for note in notes if "'c'" in note],
+    )
 
 
 @pytest.mark.parametrize("name", UNITS)
@@ -145,11 +182,21 @@ def test_unseen_tags_share_an_input():
 
 @pytest.mark.parametrize("sign", [";", ", "])
 def test_tags_survive_saving_and_export(sign, tmp_path):
-    table = pd.DataFrame({"tags": [sign.join(names) for names in NAMES], "size": u, "y": ["red" in of for of in NAMES]})
-    model = vp.TabularClassifier("y", n_estimators=2, max_iter=3, random_state=0).fit(table)
+    table = pd.DataFrame(
+        {
+            "tags": [sign.join(names) for names in NAMES],
+            "size": u,
+            "y": ["red" in of for of in NAMES],
+        }
+    )
+    model = vp.TabularClassifier("y", n_estimators=2, max_iter=3, random_state=0).fit(
+        table
+    )
     expected = model.predict_proba(table)
     vp.save(model, tmp_path / "model.npz")
-    np.testing.assert_array_equal(vp.load(tmp_path / "model.npz").predict_proba(table), expected)
+    np.testing.assert_array_equal(
+        vp.load(tmp_path / "model.npz").predict_proba(table), expected
+    )
     written: dict[str, Any] = {}
     exec(vp.export.to_numpy(model), written)
     np.testing.assert_allclose(written["predict_proba"](table), expected, rtol=1e-5)
@@ -160,7 +207,9 @@ def test_units_survive_saving_export_and_streaming(unit, tmp_path, monkeypatch):
     table = pd.DataFrame({"c": [f"{i} {unit}" for i in u], "size": u % 7, "y": u * 1.5})
     table.to_parquet(tmp_path / "t.parquet", row_group_size=20)
     table.to_csv(tmp_path / "t.csv", index=False)
-    model = vp.TabularRegressor("y", n_estimators=2, max_iter=3, random_state=0).fit(tmp_path / "t.csv")
+    model = vp.TabularRegressor("y", n_estimators=2, max_iter=3, random_state=0).fit(
+        tmp_path / "t.csv"
+    )
     expected = model.predict(table)
     assert len(np.unique(expected)) > 20
     np.testing.assert_array_equal(model.predict(tmp_path / "t.parquet"), expected)
@@ -171,7 +220,9 @@ def test_units_survive_saving_export_and_streaming(unit, tmp_path, monkeypatch):
     written: dict[str, Any] = {}
     exec(vp.export.to_numpy(model), written)
     np.testing.assert_allclose(written["predict"](table), expected, rtol=1e-5)
-    (note,) = loaded.detect_drift(table.assign(c=[f"{i} {'lb' if i == 7 else unit}" for i in u]))
+    (note,) = loaded.detect_drift(
+        table.assign(c=[f"{i} {'lb' if i == 7 else unit}" for i in u])
+    )
     assert "1 value(s), such as '7 lb'" in note
     assert "are not numbers in the training format (numbers, " in note
     with pytest.raises(ValueError, match="'7 lb' is not a number"):
@@ -182,7 +233,14 @@ def test_units_survive_saving_export_and_streaming(unit, tmp_path, monkeypatch):
     "values",
     [
         [f"{town}, {land}" for town, land in zip(DAYS, "abcdef" * 10, strict=True)],
-        ["good, cheap and nice", "cheap, but loud", "nice, good", "loud; bad", "bad, loud, good"] * 12,
+        [
+            "good, cheap and nice",
+            "cheap, but loud",
+            "nice, good",
+            "loud; bad",
+            "bad, loud, good",
+        ]
+        * 12,
         ["a;b", "c;d"] * 30,
     ],
     ids=lambda of: str(of[0]),
@@ -193,8 +251,12 @@ def test_other_text_is_not_tags(values):
 
 def test_classes_that_differ_in_case_are_noted():
     y = np.array(["yes", "Yes", "no"])[u % 3]
-    model = vp.TabularClassifier("y", n_estimators=2, max_iter=1).fit(pd.DataFrame({"x": u, "y": y}))
-    assert "The target 'y': 'Yes' and 'yes' differ only in case or spaces" in " ".join(model.notes_)
+    model = vp.TabularClassifier("y", n_estimators=2, max_iter=1).fit(
+        pd.DataFrame({"x": u, "y": y})
+    )
+    assert "The target 'y': 'Yes' and 'yes' differ only in case or spaces" in " ".join(
+        model.notes_
+    )
 
 
 @pytest.mark.parametrize("name", ["zip", "store_id", "regionCode", "Type"])

@@ -26,14 +26,21 @@ COLUMNS = {
     "infinite": np.where(NUMBERS > 2, np.inf, np.where(NUMBERS < -2, -1e-200, NUMBERS)),
 }
 FRAME = pd.DataFrame(COLUMNS).assign(town=np.where(NUMBERS > 0, "Oslo", "Rome"))
-SETTINGS: dict[str, Any] = {"n_estimators": 2, "max_iter": 1, "random_state": 0, "hidden_layer_sizes": 8}
+SETTINGS: dict[str, Any] = {
+    "n_estimators": 2,
+    "max_iter": 1,
+    "random_state": 0,
+    "hidden_layer_sizes": 8,
+}
 
 
 @pytest.mark.parametrize("name", COLUMNS)
 @pytest.mark.parametrize("pieces", [1, 16])
 def test_the_kernel_is_bit_identical_to_numpy(name, pieces):
     part = NumberInputs.of_array(COLUMNS[name][::2], pieces)
-    x = np.concatenate([COLUMNS[name], part.edges, [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-300]])
+    x = np.concatenate(
+        [COLUMNS[name], part.edges, [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-300]]
+    )
     assert len(x) >= COMPILED_FROM
     encoder = Encoder(["first", "second"], [part, part], {})
     inputs = encoder(pd.DataFrame({"first": x[::-1], "second": x}))
@@ -59,8 +66,12 @@ def test_blocks_are_bit_identical_to_the_whole_table(monkeypatch, rows):
     for view, X in zip(VIEWS, encoder.of_views(frame), strict=True):
         np.testing.assert_array_equal(X, whole[:, encoder.of_view(view)])
     inputs = classifier.encoder_(frame)
-    np.testing.assert_array_equal(classifier.predict_proba(frame), classifier._of_inputs(inputs))
-    np.testing.assert_array_equal(regressor.predict(frame), regressor._of_inputs(inputs))
+    np.testing.assert_array_equal(
+        classifier.predict_proba(frame), classifier._of_inputs(inputs)
+    )
+    np.testing.assert_array_equal(
+        regressor.predict(frame), regressor._of_inputs(inputs)
+    )
     intervals = regressor._interval_of_inputs(inputs, 0.9)
     np.testing.assert_array_equal(regressor.predict_interval(frame), intervals)
     in_blocks = TabularClassifier(**SETTINGS).fit(frame, y > 0.3)
@@ -69,14 +80,19 @@ def test_blocks_are_bit_identical_to_the_whole_table(monkeypatch, rows):
 
 
 def test_encoding_needs_memory_for_the_views_and_a_few_blocks(monkeypatch):
-    frame = pd.DataFrame(RNG.normal(size=(8_000, 20)), columns=[f"x{number}" for number in range(20)])
+    frame = pd.DataFrame(
+        RNG.normal(size=(8_000, 20)), columns=[f"x{number}" for number in range(20)]
+    )
     model = TabularClassifier(**SETTINGS).fit(frame[:500], frame["x0"][:500] > 0)
     monkeypatch.setattr(blocks, "NUMBERS_AT_ONCE", blocks.NUMBERS_AT_ONCE // 3)
     encoder, per_thread = model.encoder_, 8 * blocks.NUMBERS_AT_ONCE
     threads = blocks.usable_threads()
     views = sum(4 * len(frame) * len(encoder.of_view(view)) for view in VIEWS)
     monkeypatch.setattr(tables_encoder, "MAX_STORED_INPUTS", views // 4)
-    for work, kept in ((lambda: encoder.of_views(frame), views), (lambda: model.predict_proba(frame), 16 * len(frame))):
+    for work, kept in (
+        (lambda: encoder.of_views(frame), views),
+        (lambda: model.predict_proba(frame), 16 * len(frame)),
+    ):
         tracemalloc.start()
         work()
         _, peak = tracemalloc.get_traced_memory()

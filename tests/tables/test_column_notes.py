@@ -22,16 +22,26 @@ from vecprop.tables.rows import row_numbers
 
 def sold(rows=800, seed=0):
     r = np.random.default_rng(seed)
-    frame = pd.DataFrame({"age": r.uniform(20, 70, rows).round(1), "town": r.choice(["Rome", "Oslo", "Bern"], rows)})
+    frame = pd.DataFrame(
+        {
+            "age": r.uniform(20, 70, rows).round(1),
+            "town": r.choice(["Rome", "Oslo", "Bern"], rows),
+        }
+    )
     days = np.datetime64("2023-01-01") + r.integers(0, 800, rows)
     frame["when"] = days.astype(str)
     frame["note"] = [f"a text of number {number % 80}" for number in range(rows)]
-    frame["price"] = frame["age"] * 2 + (frame["town"] == "Oslo") * 30 + r.normal(0, 2, rows)
+    frame["price"] = (
+        frame["age"] * 2 + (frame["town"] == "Oslo") * 30 + r.normal(0, 2, rows)
+    )
     return frame
 
 
 def drift(model, tallies):
-    return {name: comparison.notes() for name, comparison in comparisons(model, tallies).items()}
+    return {
+        name: comparison.notes()
+        for name, comparison in comparisons(model, tallies).items()
+    }
 
 
 def notes_on(part, profile, series):
@@ -45,14 +55,19 @@ MANY = sold(300, 2).drop(columns="price")
 
 @pytest.fixture(scope="module")
 def model():
-    return TabularRegressor("price", n_estimators=2, max_iter=1, hidden_layer_sizes=4, random_state=0).fit(sold())
+    return TabularRegressor(
+        "price", n_estimators=2, max_iter=1, hidden_layer_sizes=4, random_state=0
+    ).fit(sold())
 
 
 def test_a_table_from_the_training_distribution_has_no_notes(model):
     for seed in range(1, 4):
         assert model.detect_drift(sold(300, seed).drop(columns="price")) == []
     assert model.detect_drift(NEW) == []
-    assert model.detect_drift(sold().sort_values("age")[:20].drop(columns="price")) == []  # too few to be a sample
+    # too few to be a sample
+    assert (
+        model.detect_drift(sold().sort_values("age")[:20].drop(columns="price")) == []
+    )
     (note,) = model.detect_drift(MANY.assign(age="old"))
     assert "not numbers" in note
 
@@ -60,53 +75,110 @@ def test_a_table_from_the_training_distribution_has_no_notes(model):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (NEW.assign(age=500), r"'age': 5 of 5 values are outside the training range 20 to 70, .* \(500\) by 430"),
-        (NEW.assign(age=[-30, 30, 30, 30, 90]), r"2 of 5 values are outside .* the farthest \(-30\) by 50"),
+        (
+            NEW.assign(age=500),
+            (
+                r"'age': 5 of 5 values are outside the training range 20 to 70, .*"
+                r" \(500\) by 430"
+            ),
+        ),
+        (
+            NEW.assign(age=[-30, 30, 30, 30, 90]),
+            r"2 of 5 values are outside .* the farthest \(-30\) by 50",
+        ),
         (NEW.assign(age=70.5), "'age': 5 of 5 values are outside the training range"),
-        (NEW.assign(when="2011-05-05"), r"'when': 5 of 5 .* 2023-01-02 to 2025-03-.* \(2011-05-05\) by 42.. days"),
-        (NEW.assign(when="9999-12-31"), r"'when': 5 of 5 values are outside .* \(9999-12-31\) by"),
-        (NEW.assign(age=np.nan), r"'age': 5 of 5 values are missing \(0 of 800 in training\)"),
+        (
+            NEW.assign(when="2011-05-05"),
+            r"'when': 5 of 5 .* 2023-01-02 to 2025-03-.* \(2011-05-05\) by 42.. days",
+        ),
+        (
+            NEW.assign(when="9999-12-31"),
+            r"'when': 5 of 5 values are outside .* \(9999-12-31\) by",
+        ),
+        (
+            NEW.assign(age=np.nan),
+            r"'age': 5 of 5 values are missing \(0 of 800 in training\)",
+        ),
         (NEW.assign(note=None), "'note': 5 of 5 values are missing"),
-        (NEW.assign(town="Paris"), "'town': 5 of 5 rows have categories that did not occur in training, .* 'Paris'"),
-        (MANY.assign(age=MANY["age"] / 2 + 20), r"'age': .* of values are at most .* \(.* in training\)"),
-        (MANY.assign(town=["Oslo", "Rome", "Oslo"] * 100), "'town': (67% of values are 'Oslo'|0% of .* are 'Bern')"),
-        (MANY.assign(when=MANY["when"].str.replace("2024", "2023")), "'when': .* of values are at most 202"),
+        (
+            NEW.assign(town="Paris"),
+            (
+                "'town': 5 of 5 rows have categories that did not occur in training, .*"
+                " 'Paris'"
+            ),
+        ),
+        (
+            MANY.assign(age=MANY["age"] / 2 + 20),
+            r"'age': .* of values are at most .* \(.* in training\)",
+        ),
+        (
+            MANY.assign(town=["Oslo", "Rome", "Oslo"] * 100),
+            "'town': (67% of values are 'Oslo'|0% of .* are 'Bern')",
+        ),
+        (
+            MANY.assign(when=MANY["when"].str.replace("2024", "2023")),
+            "'when': .* of values are at most 202",
+        ),
     ],
 )
 def test_drift_is_described(model, table, message):
-    (note,) = (note for note in model.detect_drift(table) if "fewer than 2 training rows" not in note)
+    (note,) = (
+        note
+        for note in model.detect_drift(table)
+        if "fewer than 2 training rows" not in note
+    )
     assert re.search(message, note), note
 
 
 def test_a_growing_share_of_missing_values_is_drift():
     table = sold().drop(columns=["note", "when"])
     table.loc[::20, "age"] = np.nan
-    model = TabularRegressor("price", n_estimators=2, max_iter=1, random_state=0).fit(table)
+    model = TabularRegressor("price", n_estimators=2, max_iter=1, random_state=0).fit(
+        table
+    )
     assert model.detect_drift(table) == []
-    (note,) = model.detect_drift(MANY[["age", "town"]].assign(age=MANY["age"].mask(MANY.index % 2 == 0)))
+    (note,) = model.detect_drift(
+        MANY[["age", "town"]].assign(age=MANY["age"].mask(MANY.index % 2 == 0))
+    )
     assert "'age': 150 of 300 values are missing (40 of 800 in training)" in note
 
 
-def test_chunks_give_the_drift_of_the_whole_table_and_profiles_are_saved(model, tmp_path):
+def test_chunks_give_the_drift_of_the_whole_table_and_profiles_are_saved(
+    model, tmp_path
+):
     table = MANY.assign(
-        age=np.r_[MANY["age"][:290], np.linspace(80, 200, 10)], town=MANY["town"].mask(MANY.index > 280)
+        age=np.r_[MANY["age"][:290], np.linspace(80, 200, 10)],
+        town=MANY["town"].mask(MANY.index > 280),
     )
     whole, parts = tallies(model, table), None
     for first in range(0, 300, 37):
         parts = tallies(model, table[first : first + 37], parts)
     assert drift(model, whole) == (drifts := drift(model, parts or []))
-    assert any("10 of 300 values are outside the training range" in note for notes in drifts.values() for note in notes)
+    assert any(
+        "10 of 300 values are outside the training range" in note
+        for notes in drifts.values()
+        for note in notes
+    )
     save(model, tmp_path / "model.npz")
     assert load(tmp_path / "model.npz").detect_drift(table) == model.detect_drift(table)
 
 
 def test_drift_parses_values_as_in_training(tmp_path):
-    text = sold().assign(when=lambda frame: pd.to_datetime(frame["when"]).dt.strftime("%d/%m/%Y"))
+    text = sold().assign(
+        when=lambda frame: pd.to_datetime(frame["when"]).dt.strftime("%d/%m/%Y")
+    )
     text.to_csv(tmp_path / "t.csv", index=False, sep=";", decimal=",")
-    model = TabularRegressor("price", n_estimators=2, max_iter=1, random_state=0).fit(tmp_path / "t.csv")
-    written = NEW.assign(age=["30,5", "40,125", "1,500", "50,5", "60,5"], when="05/04/2024").astype(str)
+    model = TabularRegressor("price", n_estimators=2, max_iter=1, random_state=0).fit(
+        tmp_path / "t.csv"
+    )
+    written = NEW.assign(
+        age=["30,5", "40,125", "1,500", "50,5", "60,5"], when="05/04/2024"
+    ).astype(str)
     (note,) = model.detect_drift(written)
-    assert "'age': 1 of 5 values are outside the training range 20 to 70, the farthest (1.5) by 18.5" in note
+    assert (
+        "'age': 1 of 5 values are outside the training range 20 to 70, the farthest"
+        " (1.5) by 18.5" in note
+    )
     (note,) = model.detect_drift(written.assign(age="30,5", when="05/04/2014"))
     assert "the farthest (2014-04-05)" in note
 
@@ -139,11 +211,19 @@ ORDER = R.permutation(np.repeat(np.arange(10), 30))
 LEAKS_OF_CLASSES = {
     "a code": np.where(YES, 4, 7),
     "a noisy copy": YES + R.normal(0, 0.15, 300),
-    "names of each class": np.where(YES, R.choice(["a", "b"], 300), R.choice(["c", "d"], 300)),
-    "whole numbers in no order": np.where(YES, R.choice([1, 3, 5], 300), R.choice([2, 4], 300)),
+    "names of each class": np.where(
+        YES, R.choice(["a", "b"], 300), R.choice(["c", "d"], 300)
+    ),
+    "whole numbers in no order": np.where(
+        YES, R.choice([1, 3, 5], 300), R.choice([2, 4], 300)
+    ),
     "values for all of a class": np.where(YES, R.normal(size=300), np.nan),
-    "values for some of a class": np.where(YES & (R.random(300) < 0.6), R.normal(size=300), np.nan),
-    "no values for some of a class": np.where(YES & (R.random(300) < 0.6), np.nan, R.normal(size=300)),
+    "values for some of a class": np.where(
+        YES & (R.random(300) < 0.6), R.normal(size=300), np.nan
+    ),
+    "no values for some of a class": np.where(
+        YES & (R.random(300) < 0.6), np.nan, R.normal(size=300)
+    ),
     "a date for some": ["2024-01-31" if yes else None for yes in YES],
 }
 FAIR_OF_CLASSES = {
@@ -151,7 +231,9 @@ FAIR_OF_CLASSES = {
     "few values": R.integers(0, 3, 300),
     "a good column": YES + R.normal(0, 0.5, 300),
     "missing by chance": np.where(R.random(300) < 0.1, np.nan, 1.0),
-    "almost always missing": np.where(np.arange(300) == np.flatnonzero(~YES)[0], 1.0, np.nan),
+    "almost always missing": np.where(
+        np.arange(300) == np.flatnonzero(~YES)[0], 1.0, np.nan
+    ),
     "text": [f"row {number}" for number in range(300)],
     "dates": pd.date_range("2024-01-01", periods=300),
 }
@@ -163,27 +245,45 @@ def leaks_of(frame, y):
 
 @pytest.mark.parametrize("kind", LEAKS_OF_CLASSES)
 def test_leaks_of_classes_are_reported(kind):
-    (note,) = leaks_of(pd.DataFrame({"fair": R.normal(size=300), "leak": LEAKS_OF_CLASSES[kind]}), CLASSES)
+    (note,) = leaks_of(
+        pd.DataFrame({"fair": R.normal(size=300), "leak": LEAKS_OF_CLASSES[kind]}),
+        CLASSES,
+    )
     assert note.startswith("Column 'leak'")
     if "for some" in kind:
-        assert f"{'is missing' if kind.startswith('no') else 'has values'} only where the target is yes" in note
+        assert (
+            f"{'is missing' if kind.startswith('no') else 'has values'} only where the"
+            " target is yes" in note
+        )
 
 
 def test_good_columns_are_not_leaks():
     assert leaks_of(pd.DataFrame(FAIR_OF_CLASSES), CLASSES) == []
-    numbers = {"chance": R.normal(size=300), "good": NUMBER + R.normal(0, 0.3, 300), "few": R.integers(0, 5, 300)}
+    numbers = {
+        "chance": R.normal(size=300),
+        "good": NUMBER + R.normal(0, 0.3, 300),
+        "few": R.integers(0, 5, 300),
+    }
     assert leaks_of(pd.DataFrame(numbers), NUMBER) == []
     assert leaks_of(pd.DataFrame({"copy": YES[:40]}), CLASSES[:40]) == []
 
 
-@pytest.mark.parametrize("table", [load_iris, load_wine, load_breast_cancer, load_diabetes])
+@pytest.mark.parametrize(
+    "table", [load_iris, load_wine, load_breast_cancer, load_diabetes]
+)
 def test_well_known_tables_have_no_leaks(table):
     frame, y = table(return_X_y=True, as_frame=True)
     assert leaks_of(frame, y.to_numpy()) == []
 
 
 def test_leaks_of_numbers_are_reported():
-    frame = pd.DataFrame({"twice": 2 * NUMBER + 1, "noisy": NUMBER + R.normal(0, 0.05, 300), "curve": np.exp(NUMBER)})
+    frame = pd.DataFrame(
+        {
+            "twice": 2 * NUMBER + 1,
+            "noisy": NUMBER + R.normal(0, 0.05, 300),
+            "curve": np.exp(NUMBER),
+        }
+    )
     frame["one missing"] = np.where(np.arange(300) == 7, np.nan, NUMBER)
     assert len(leaks_of(frame, NUMBER)) == 4
     flowers = np.repeat(["a", "b", "c"], 50)
@@ -215,27 +315,46 @@ def test_row_numbers_are_recognized(name, values, is_number):
 def test_row_numbers_are_reported_and_ignored():
     X, y = load_iris(return_X_y=True)
     frame = pd.DataFrame(X, columns=list("abcd")).assign(target=y).reset_index()
-    model = TabularClassifier("target", n_estimators=2, max_iter=1, random_state=0).fit(frame)
+    model = TabularClassifier("target", n_estimators=2, max_iter=1, random_state=0).fit(
+        frame
+    )
     assert "index" not in model.encoder_.names
-    assert any(note.startswith("Column 'index' is not used: it only counts the rows") for note in model.notes_)
+    assert any(
+        note.startswith("Column 'index' is not used: it only counts the rows")
+        for note in model.notes_
+    )
     assert model.detect_drift(frame) == []
-    timed = TabularRegressor("target", n_estimators=2, max_iter=1, random_state=0).fit(frame, time="index")
+    timed = TabularRegressor("target", n_estimators=2, max_iter=1, random_state=0).fit(
+        frame, time="index"
+    )
     assert "index" in timed.encoder_.names
-    declared = TabularClassifier("target", columns={"index": "number"}, n_estimators=2, max_iter=1).fit(frame)
+    declared = TabularClassifier(
+        "target", columns={"index": "number"}, n_estimators=2, max_iter=1
+    ).fit(frame)
     assert "index" in declared.encoder_.names
 
 
 def test_leaks_of_a_numeric_target_in_a_file_are_reported(tmp_path):
     number = np.random.default_rng(0).normal(size=300).round(6)
-    frame = pd.DataFrame({"twice": 2 * number, "x": R.normal(size=300).round(6), "y": number})
+    frame = pd.DataFrame(
+        {"twice": 2 * number, "x": R.normal(size=300).round(6), "y": number}
+    )
     frame.to_csv(tmp_path / "t.csv", index=False, sep=";", decimal=",")
-    model = TabularRegressor("y", n_estimators=2, max_iter=1, random_state=0).fit(tmp_path / "t.csv")
-    assert [note for note in model.notes_ if "predicts the target almost" in note and "'twice'" in note]
+    model = TabularRegressor("y", n_estimators=2, max_iter=1, random_state=0).fit(
+        tmp_path / "t.csv"
+    )
+    assert [
+        note
+        for note in model.notes_
+        if "predicts the target almost" in note and "'twice'" in note
+    ]
 
 
 @pytest.mark.long
 def test_one_long_text_does_not_take_its_memory_for_each_row():
-    frame = pd.DataFrame({"text": ["x" * 10_000, *[f"text {number % 50}" for number in range(1999)]]})
+    frame = pd.DataFrame(
+        {"text": ["x" * 10_000, *[f"text {number % 50}" for number in range(1999)]]}
+    )
     encoder = Encoder(["text"], [Categories.of(frame["text"])], {})
     tracemalloc.start()
     assert leaks(encoder, frame, R.permutation(2000) % 2) == ([], {})
@@ -254,29 +373,47 @@ def visits():
     r = np.random.default_rng(5)
     of = r.permutation(np.repeat(np.arange(100), 6))
     ids, ages = r.permutation(9000)[:100], r.integers(20, 80, 100)
-    frame = pd.DataFrame({"patient": ids[of], "age": ages[of], "dose": r.integers(1, 60, 600)})
+    frame = pd.DataFrame(
+        {"patient": ids[of], "age": ages[of], "dose": r.integers(1, 60, 600)}
+    )
     return frame, r.normal(size=100)[of], r.normal(size=600)
 
 
 @pytest.mark.parametrize("share", [1.0, 0.6])
-@pytest.mark.parametrize("read", [lambda y: y, lambda y: np.where(y > 0, "ill", "well")])
+@pytest.mark.parametrize(
+    "read", [lambda y: y, lambda y: np.where(y > 0, "ill", "well")]
+)
 def test_ids_with_similar_rows_are_groups(visits, share, read):
     frame, own, noise = visits
     y = read(share * own + 0.5 * noise)
     (note,) = leaks_of(frame, y)
     assert "groups='patient' (--group)" in note
     assert leaks(Encoder.of(frame)[0], frame, y, are_apart=True)[0] == []
-    assert not has(leaks_of(frame.assign(patient=frame["patient"].map(lambda number: f"P{number}")), y), "'dose'")
-    few = pd.DataFrame({"patient": np.repeat(list("abcdefghijklmnop"), 10)})  # pairs are similar
-    assert has(leaks_of(few, read(own[::80].repeat(20) + 0.1 * noise[:160])), "(--group)")
+    assert not has(
+        leaks_of(
+            frame.assign(patient=frame["patient"].map(lambda number: f"P{number}")), y
+        ),
+        "'dose'",
+    )
+    # pairs are similar
+    few = pd.DataFrame({"patient": np.repeat(list("abcdefghijklmnop"), 10)})
+    assert has(
+        leaks_of(few, read(own[::80].repeat(20) + 0.1 * noise[:160])), "(--group)"
+    )
 
 
-@pytest.mark.parametrize("read", [lambda y: y, lambda y: np.where(y > y.mean(), "high", "low")])
+@pytest.mark.parametrize(
+    "read", [lambda y: y, lambda y: np.where(y > y.mean(), "high", "low")]
+)
 def test_values_that_only_repeat_are_not_groups(visits, read):
     frame, own, noise = visits
-    areas = frame.assign(area=frame["patient"].map("{} m²".format)).drop(columns="patient")
+    areas = frame.assign(area=frame["patient"].map("{} m²".format)).drop(
+        columns="patient"
+    )
     assert not has(leaks_of(areas, read(own + 0.5 * noise)), "'area'")
-    amounts = frame.assign(born=2024 - frame["dose"], band=frame["dose"] // 10).drop(columns=["patient", "age"])
+    amounts = frame.assign(born=2024 - frame["dose"], band=frame["dose"] // 10).drop(
+        columns=["patient", "age"]
+    )
     assert leaks_of(amounts, read(frame["dose"] + 5 * noise)) == []
     assert leaks_of(frame, read(noise)) == []
 
@@ -284,7 +421,12 @@ def test_values_that_only_repeat_are_not_groups(visits, read):
 def test_a_target_that_follows_a_date_is_reported():
     r = np.random.default_rng(0)
     order = r.permutation(500)
-    frame = pd.DataFrame({"x": r.normal(size=500), "day": pd.date_range("2020-01-01", periods=500)[order].astype(str)})
+    frame = pd.DataFrame(
+        {
+            "x": r.normal(size=500),
+            "day": pd.date_range("2020-01-01", periods=500)[order].astype(str),
+        }
+    )
     walk = np.cumsum(r.normal(size=500))[order]
     (note,) = leaks_of(frame, walk)
     assert "time='day' (--time)" in note
@@ -295,19 +437,30 @@ def test_a_target_that_follows_a_date_is_reported():
 def table_of_cards(rows=400, seed=0):
     """Return applications for a credit card; spending almost determines who has a card."""
     r = np.random.default_rng(seed)
-    frame = pd.DataFrame({"income": r.normal(3, 1, rows).round(2), "age": r.uniform(20, 70, rows).round()})
+    frame = pd.DataFrame(
+        {
+            "income": r.normal(3, 1, rows).round(2),
+            "age": r.uniform(20, 70, rows).round(),
+        }
+    )
     card = frame["income"] + r.normal(0, 1, rows) > 2.5
-    frame["spent"] = np.where(card & (r.random(rows) < 0.97), r.lognormal(3, 1, rows), 0.0).round(2)
+    frame["spent"] = np.where(
+        card & (r.random(rows) < 0.97), r.lognormal(3, 1, rows), 0.0
+    ).round(2)
     return frame.assign(card=np.where(card, "yes", "no"))
 
 
 def test_a_column_as_good_as_the_model_is_reported():
-    model = TabularClassifier("card", n_estimators=2, max_iter=30, random_state=0).fit(table_of_cards(seed=1))
+    model = TabularClassifier("card", n_estimators=2, max_iter=30, random_state=0).fit(
+        table_of_cards(seed=1)
+    )
     assert has(model.notes_[:1], "'spent' alone predicts")
     fair = table_of_cards().assign(spent=lambda frame: frame["age"])
     fair["distance"] = np.random.default_rng(1).uniform(0, 100, 400).round(1)
     fair["fare"] = 3 * fair["distance"] + fair["age"] + 10 * fair["income"]
-    model = TabularRegressor("fare", n_estimators=2, max_iter=100, random_state=0).fit(fair.drop(columns="card"))
+    model = TabularRegressor("fare", n_estimators=2, max_iter=100, random_state=0).fit(
+        fair.drop(columns="card")
+    )
     assert not has(model.notes_, "alone")
 
 
@@ -318,10 +471,26 @@ Y = np.random.default_rng(3).lognormal(0, 1, 600)
     ("y", "name", "message"),
     [
         (np.append(Y, 1e12), "", "y is 1e+12 in row 600, "),
-        (np.append(Y, [9e5] * 3), "", "y is 900000 in row 600 and extreme in 2 more rows, "),
-        (np.append(Y, Y.sum()), "", "y in row 600 (1038.21) may be the total of the other rows"),
-        (np.append(Y, 0.8 * Y.sum()), "Summe", "y in row 600 (830.568) may be the total of the other rows"),
-        (np.append(Y, [-999.0] * 9), "", "y: -999 in 9 rows may stand for missing values: leave these empty."),
+        (
+            np.append(Y, [9e5] * 3),
+            "",
+            "y is 900000 in row 600 and extreme in 2 more rows, ",
+        ),
+        (
+            np.append(Y, Y.sum()),
+            "",
+            "y in row 600 (1038.21) may be the total of the other rows",
+        ),
+        (
+            np.append(Y, 0.8 * Y.sum()),
+            "Summe",
+            "y in row 600 (830.568) may be the total of the other rows",
+        ),
+        (
+            np.append(Y, [-999.0] * 9),
+            "",
+            "y: -999 in 9 rows may stand for missing values: leave these empty.",
+        ),
         (Y, "Total", ""),
         (np.exp(2 * np.log(Y)), "", ""),
         (np.where(Y > 5, np.round(Y), 0), "", ""),
@@ -334,12 +503,18 @@ def test_odd_targets_are_reported(y, name, message):
     assert "".join(notes).startswith(message)
 
 
-@pytest.mark.parametrize(("columns", "tables", "most"), sampled([(300, 1, 2), (20, 20, 1)]))
+@pytest.mark.parametrize(
+    ("columns", "tables", "most"), sampled([(300, 1, 2), (20, 20, 1)])
+)
 def test_drift_notes_are_rare_by_chance_and_find_a_shift(columns, tables, most):
     found = shifts = 0
     for seed in range(tables):
         r = np.random.default_rng(columns + seed)
-        draws = [r.normal(size=(1000, columns)), r.lognormal(0, 1.5, (1000, columns)), r.poisson(2, (1000, columns))]
+        draws = [
+            r.normal(size=(1000, columns)),
+            r.lognormal(0, 1.5, (1000, columns)),
+            r.poisson(2, (1000, columns)),
+        ]
         kinds = np.arange(columns) % 3
         frame = pd.DataFrame(np.choose(kinds, draws)).rename(columns="c{}".format)
         frame["town"] = [f"t{min(number, 300)}" for number in r.zipf(1.6, 1000)]
@@ -365,16 +540,27 @@ def test_notes_are_sorted_by_kind():
 
 def test_notes_keep_their_kind_and_column_in_a_file(tmp_path):
     table = table_of_cards(100).assign(empty=None)
-    model = TabularClassifier("card", n_estimators=2, max_iter=1, random_state=0).fit(table)
+    model = TabularClassifier("card", n_estimators=2, max_iter=1, random_state=0).fit(
+        table
+    )
     save(model, tmp_path / "cards.npz")
-    note = next(note for note in load(tmp_path / "cards.npz").notes_ if "'empty'" in note)
+    note = next(
+        note for note in load(tmp_path / "cards.npz").notes_ if "'empty'" in note
+    )
     assert (note.kind, note.column) == ("unused", "empty")
 
 
-@pytest.mark.parametrize(("share", "words"), [(0.89, "nearly as well as"), (0.95, "at least as well as"), (0.5, "")])
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.89, "nearly as well as"), (0.95, "at least as well as"), (0.5, "")],
+)
 def test_a_strong_column_is_compared_with_the_model(share, words):
     target = np.arange(200.0)[:, None]
-    predicted = target + np.sqrt(0.1 * target.var()) * np.where(np.arange(200) % 2, 1, -1)[:, None]  # explains 90 %
+    # explains 90 %
+    predicted = (
+        target
+        + np.sqrt(0.1 * target.var()) * np.where(np.arange(200) % 2, 1, -1)[:, None]
+    )
     notes = strong_columns({"fare": share}, target, predicted)
     assert [note.column for note in notes] == ["fare"] * bool(words)
     assert all(words in note for note in notes)

@@ -55,7 +55,9 @@ def test_contributions_of_a_linear_model_equal_the_formula():
     part = w * (X - BACKGROUND.mean(axis=0))
     np.testing.assert_allclose(values, [part[0], part[1], part[2] + part[3]])
     assert base == pytest.approx(w @ BACKGROUND.mean(axis=0))
-    np.testing.assert_allclose(errors[0], 2 * BACKGROUND[:, 0].std(ddof=1) / np.sqrt(300))
+    np.testing.assert_allclose(
+        errors[0], 2 * BACKGROUND[:, 0].std(ddof=1) / np.sqrt(300)
+    )
 
 
 def test_contributions_add_up_and_approximate_shapley_values():
@@ -74,7 +76,9 @@ def test_columns_without_effect_get_zero_and_equal_columns_equal_contributions()
     assert (values[0], errors[0]) == (0, 0)
     same = BACKGROUND.copy()
     same[:, 1] = same[:, 0]
-    values, errors, _ = shares(lambda X: np.exp(X[:, 0] * X[:, 1]) * (X[:, 0] + X[:, 1]), same)
+    values, errors, _ = shares(
+        lambda X: np.exp(X[:, 0] * X[:, 1]) * (X[:, 0] + X[:, 1]), same
+    )
     assert abs(values[0] - values[1]) < 4 * errors[0]
     assert values[2] == 0
 
@@ -92,7 +96,8 @@ def test_batches_bound_the_memory_without_changing_results(monkeypatch):
     assert (sizes[0], max(sizes[2:])) == (1200, 40)
     for one, other in zip(whole, few, strict=True):
         np.testing.assert_array_equal(one, other)
-    assert np.isnan(shares(bent, BACKGROUND[:1])[1]).all()  # one draw gives no standard error
+    # one draw gives no standard error
+    assert np.isnan(shares(bent, BACKGROUND[:1])[1]).all()
 
 
 def test_a_report_names_contributions_of_five_percent_of_the_first_or_more():
@@ -113,7 +118,12 @@ TABLE = pd.DataFrame(
 TABLE.loc[::4, "zip"] = None
 TABLE["price"] = 3 * TABLE["size"] + 20 * (TABLE["zip"] == "01001")
 TABLE["dear"] = np.where(TABLE["price"] > 150, "yes", "no")
-FEW: dict[str, Any] = {"n_estimators": 2, "max_iter": 3, "hidden_layer_sizes": 4, "random_state": 0}
+FEW: dict[str, Any] = {
+    "n_estimators": 2,
+    "max_iter": 3,
+    "hidden_layer_sizes": 4,
+    "random_state": 0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -136,26 +146,40 @@ def test_predictions_and_probabilities_are_explained(regressor, classifier, of):
     found = regressor.explain(TABLE[:2], background)
     for explanation, predicted in zip(found, regressor.predict(TABLE[:2]), strict=True):
         assert explanation.predicted == explanation.explained == predicted
-        assert explanation.base == pytest.approx(regressor.predict(TABLE).mean(), rel=0.02)
-        assert total(explanation) == pytest.approx(predicted - explanation.base, abs=1e-5 * abs(predicted))
+        assert explanation.base == pytest.approx(
+            regressor.predict(TABLE).mean(), rel=0.02
+        )
+        assert total(explanation) == pytest.approx(
+            predicted - explanation.base, abs=1e-5 * abs(predicted)
+        )
     P = classifier.predict_proba(TABLE[:2])
     found = classifier.explain(TABLE[:2], background)
-    assert [explanation.predicted for explanation in found] == classifier.predict(TABLE[:2]).tolist()
-    for explanation, chance, number in zip(found, P.max(axis=1), P.argmax(axis=1), strict=True):
+    assert [explanation.predicted for explanation in found] == classifier.predict(
+        TABLE[:2]
+    ).tolist()
+    for explanation, chance, number in zip(
+        found, P.max(axis=1), P.argmax(axis=1), strict=True
+    ):
         assert explanation.output == f"probability of {classifier.classes_[number]!r}"
         assert explanation.explained == chance
-        assert explanation.base == pytest.approx(classifier.predict_proba(TABLE)[:, number].mean(), abs=0.02)
+        assert explanation.base == pytest.approx(
+            classifier.predict_proba(TABLE)[:, number].mean(), abs=0.02
+        )
         assert total(explanation) == pytest.approx(chance - explanation.base, abs=1e-6)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("quantile", [0.9, (0.1, 0.5, 0.9)])
 def test_the_predicted_quantile_is_explained(quantile):
-    model = TabularRegressor("price", loss="quantile", quantile=quantile, **FEW).fit(TABLE.drop(columns="dear"))
+    model = TabularRegressor("price", loss="quantile", quantile=quantile, **FEW).fit(
+        TABLE.drop(columns="dear")
+    )
     (explanation,) = model.explain(TABLE[7:8])
     assert explanation.output == f"quantile {np.atleast_1d(quantile)[-2:][0]} of price"
     assert explanation.explained == model.predict(TABLE[7:8])[0]
-    assert total(explanation) == pytest.approx(explanation.explained - explanation.base, rel=1e-4)
+    assert total(explanation) == pytest.approx(
+        explanation.explained - explanation.base, rel=1e-4
+    )
 
 
 def test_explanations_show_the_values_of_the_table(regressor, tmp_path):
@@ -163,49 +187,80 @@ def test_explanations_show_the_values_of_the_table(regressor, tmp_path):
     first, second = regressor.explain(tmp_path / "sold.csv")
     assert (first.row, second.row) == ("line 2", "line 3")
     values = {each.column: each.value for each in second.contributions}
-    assert values == {name: str(TABLE[name][1]) for name in ("size", "zip", "sold", "said")}
+    assert values == {
+        name: str(TABLE[name][1]) for name in ("size", "zip", "sold", "said")
+    }
     assert {each.column: each.value for each in first.contributions}["zip"] is None
     sizes = [abs(each.contribution) for each in first.contributions]
     assert sizes == sorted(sizes, reverse=True)
     title, names, *rows, last = repr(first).splitlines()
-    assert title == f"line 2: price is {first.explained:.4g}, compared with {first.base:.4g} on average"
+    assert (
+        title
+        == f"line 2: price is {first.explained:.4g}, compared with {first.base:.4g} on"
+        " average"
+    )
     assert names.split("  ")[0] == "column"
     assert len(rows) == 4
     assert any(row.split()[:2] == ["zip", "(missing)"] for row in rows)
-    assert float(last.split()[1]) == pytest.approx(first.explained - first.base, rel=1e-3)
+    assert float(last.split()[1]) == pytest.approx(
+        first.explained - first.base, rel=1e-3
+    )
 
 
 def test_the_inputs_of_changed_rows_are_bounded(regressor, monkeypatch):
-    of_inputs, sizes, most = regressor._of_inputs, [], 20 * 2 * (4 + 1) * regressor.encoder_.width
-    monkeypatch.setattr(regressor, "_of_inputs", lambda X: [sizes.append(X.size), of_inputs(X)][1])
+    of_inputs, sizes, most = (
+        regressor._of_inputs,
+        [],
+        20 * 2 * (4 + 1) * regressor.encoder_.width,
+    )
+    monkeypatch.setattr(
+        regressor, "_of_inputs", lambda X: [sizes.append(X.size), of_inputs(X)][1]
+    )
     explanations(regressor, TABLE[:1], most=most)
     assert sizes[-2:] == [most // 2] * 2  # in each random order and in its reverse
 
 
 def test_integer_values_stay_integers_next_to_floats():
-    numbers = pd.DataFrame({"rooms": [3, 4, 5, 9] * 10, "size": [1.5, 2.5, 4.0, 9.0] * 10})
+    numbers = pd.DataFrame(
+        {"rooms": [3, 4, 5, 9] * 10, "size": [1.5, 2.5, 4.0, 9.0] * 10}
+    )
     model = TabularRegressor(**FEW).fit(numbers, numbers["rooms"])
     (explanation,) = model.explain(numbers[:1])
-    assert {each.column: each.value for each in explanation.contributions} == {"rooms": "3", "size": "1.5"}
+    assert {each.column: each.value for each in explanation.contributions} == {
+        "rooms": "3",
+        "size": "1.5",
+    }
 
 
 def test_large_numbers_are_shown_without_exponents():
     made = Explanation(
-        "row 1", 396_312.0, "price", 396_312.0, 271_061.4, (Contribution("area", "54", 125_250.6, 812.0),)
+        "row 1",
+        396_312.0,
+        "price",
+        396_312.0,
+        271_061.4,
+        (Contribution("area", "54", 125_250.6, 812.0),),
     )
-    assert repr(made).startswith("row 1: price is 396,300, compared with 271,100 on average")
+    assert repr(made).startswith(
+        "row 1: price is 396,300, compared with 271,100 on average"
+    )
     assert repr(made).splitlines()[2].split() == ["area", "54", "+125,300", "800"]
 
 
 def test_contributions_have_equal_decimals():
-    contributions = (Contribution("area", "54", 0.4012, 0.01), Contribution("rooms", "3", -0.00317, 0.0005))
+    contributions = (
+        Contribution("area", "54", 0.4012, 0.01),
+        Contribution("rooms", "3", -0.00317, 0.0005),
+    )
     explanation = Explanation("row 1", 1.39803, "price", 1.39803, 1.0, contributions)
     numbers = [line.split()[-2:] for line in repr(explanation).splitlines()[2:-1]]
     assert numbers == [["+0.4012", "0.0100"], ["-0.0032", "0.0005"]]
     assert repr(explanation).splitlines()[-1].split() == ["sum", "+0.3980"]
 
 
-def test_further_columns_are_summed_and_control_characters_escaped(regressor, monkeypatch):
+def test_further_columns_are_summed_and_control_characters_escaped(
+    regressor, monkeypatch
+):
     (explanation,) = regressor.explain(TABLE[:1].assign(said="\x1b[31m\nred", size=1e6))
     assert r"\x1b[31m red" in repr(explanation)
     monkeypatch.setattr("vecprop.tables.explaining.contributions.SHOWN", 1)
@@ -263,13 +318,21 @@ def test_background_columns_have_the_training_share_of_missing_values():
     found = sample(NumberInputs.of(constant), constant)
     assert np.isnan(found).mean() == 0.5
     assert set(found[~np.isnan(found)]) == {7}
-    days = pd.Series([*(np.datetime64("2024-01-01") + np.arange(30)).astype(str), *[None] * 10])
+    days = pd.Series(
+        [*(np.datetime64("2024-01-01") + np.arange(30)).astype(str), *[None] * 10]
+    )
     found = sample(Dates.of(days), days)
     assert np.isnan(found).mean() == 0.25
     assert np.nanmedian(found) == pytest.approx(19723 + 15, abs=1)
     names = pd.Series(["a"] * 30 + ["b"] * 6 + [None] * 4)
-    kinds, counts = np.unique(sample(Categories.of(names), names, 400), return_counts=True)
-    assert dict(zip(kinds.tolist(), counts.tolist(), strict=True)) == {"a": 300, "b": 60, "\0missing": 40}
+    kinds, counts = np.unique(
+        sample(Categories.of(names), names, 400), return_counts=True
+    )
+    assert dict(zip(kinds.tolist(), counts.tolist(), strict=True)) == {
+        "a": 300,
+        "b": 60,
+        "\0missing": 40,
+    }
     texts = pd.Series(["a red hat", "a red car"])
     assert set(sample(LatentTexts.of(texts), texts)) == {""}
 
@@ -278,4 +341,6 @@ def test_few_background_rows_are_used_equally_often(regressor):
     inputs = background_inputs(regressor, TABLE[:3], 100, np.random.default_rng(0))
     assert len(inputs) == 99
     assert np.unique(inputs, axis=0, return_counts=True)[1].tolist() == [33, 33, 33]
-    assert len(background_inputs(regressor, TABLE, 100, np.random.default_rng(0))) == 100
+    assert (
+        len(background_inputs(regressor, TABLE, 100, np.random.default_rng(0))) == 100
+    )

@@ -34,17 +34,28 @@ def test_the_comparison_shows_the_results(report, results):
 def test_the_table_in_the_docs_shows_the_results(report, results, task):
     outcomes = report.measured(results, task)
     assert f"{len(outcomes.tables)} {task} tables" in PAGE
-    measure, column = (report.LOSS, 1) if task == "classification" else (report.SCORE, 3)
-    means = dict(zip(outcomes.names, outcomes.figures[:, :, measure].mean(axis=0), strict=True))
+    measure, column = (
+        (report.LOSS, 1) if task == "classification" else (report.SCORE, 3)
+    )
+    means = dict(
+        zip(outcomes.names, outcomes.figures[:, :, measure].mean(axis=0), strict=True)
+    )
     losses = outcomes.figures[:, :, report.LOSS]
     text = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
     rows = text.split("## How good they are")[1].split("![Rank and time")[0]
-    shown = {cells[0]: cells for cells in (row.strip("| ").split(" | ") for row in rows.splitlines() if "| 0." in row)}
+    shown = {
+        cells[0]: cells
+        for cells in (
+            row.strip("| ").split(" | ") for row in rows.splitlines() if "| 0." in row
+        )
+    }
     assert len(shown) == 8
     for name, cells in shown.items():
         assert cells[column] == f"{means[name]:.3f}"
         wins = (losses[:, 0] < losses[:, outcomes.names.index(name)]).sum()
-        assert cells[column + 1] == ("-" if name == "vecprop" else f"{wins} of {len(losses)}")
+        assert cells[column + 1] == (
+            "-" if name == "vecprop" else f"{wins} of {len(losses)}"
+        )
 
 
 def test_sentences_in_the_docs_follow_from_the_results(report, results):
@@ -53,7 +64,11 @@ def test_sentences_in_the_docs_follow_from_the_results(report, results):
     numbers = report.measured(results, "regression")
     losses = classes.figures[:, :, report.LOSS].mean(axis=0)
     scores = numbers.figures[:, :, report.SCORE].mean(axis=0)
-    defaults = [name for name in classes.names if "folds" not in name and "by log loss" not in name and name != "TabM"]
+    defaults = [
+        name
+        for name in classes.names
+        if "folds" not in name and "by log loss" not in name and name != "TabM"
+    ]
     assert len(defaults) == 10
     by_loss = sorted(defaults, key=lambda name: losses[classes.names.index(name)])
     by_score = sorted(defaults, key=lambda name: -scores[numbers.names.index(name)])
@@ -66,7 +81,9 @@ def test_sentences_in_the_docs_follow_from_the_results(report, results):
     assert f"`TabularRegressor` has the highest mean R² ({scores[0]:.4f})" in PAGE
     assert f"RealMLP has the second highest mean R² ({score:.4f})" in PAGE
     place = classes.names.index("CatBoost, 5 folds")
-    differences = classes.figures[:, place, report.LOSS] - classes.figures[:, 0, report.LOSS]
+    differences = (
+        classes.figures[:, place, report.LOSS] - classes.figures[:, 0, report.LOSS]
+    )
     low, high = report.interval(differences)
     assert f"{differences.mean():.3f} higher than the mean log loss of vecprop" in PAGE
     assert f"95 % interval of this difference is {low:.3f} to {high:.3f}" in PAGE
@@ -89,9 +106,17 @@ def test_the_comparison_with_tabm_follows_from_the_results(report, results):
         wins.append((losses[:, 0] < losses[:, 1]).sum())
         result: Any = wilcoxon(losses[:, 0], losses[:, 1])
         assert result.pvalue < report.LEVEL
-    assert f"measured on {counts[0]} classification tables and {counts[1]} regression tables" in PAGE
-    for task, won, count in zip(("classification", "regression"), wins, counts, strict=True):
-        assert f"For {task}, vecprop has a lower loss than TabM on {won} of {count} tables" in PAGE
+    assert (
+        f"measured on {counts[0]} classification tables and {counts[1]} regression"
+        " tables" in PAGE
+    )
+    for task, won, count in zip(
+        ("classification", "regression"), wins, counts, strict=True
+    ):
+        assert (
+            f"For {task}, vecprop has a lower loss than TabM on {won} of {count} tables"
+            in PAGE
+        )
 
 
 def test_realmlp_with_settings_for_log_loss_follows_from_the_results(report, results):
@@ -99,7 +124,10 @@ def test_realmlp_with_settings_for_log_loss_follows_from_the_results(report, res
     losses = shared.figures[:, :, report.LOSS]
     wins = (losses[:, 0] < losses[:, 1]).sum()
     mean = losses[:, 1].mean()
-    assert f"With settings for log loss, RealMLP has a mean log loss of {mean:.3f}." in PAGE
+    assert (
+        f"With settings for log loss, RealMLP has a mean log loss of {mean:.3f}."
+        in PAGE
+    )
     assert f"than RealMLP with these settings on {wins} of {len(losses)} tables" in PAGE
 
 
@@ -107,15 +135,27 @@ def test_realmlp_with_settings_for_log_loss_follows_from_the_results(report, res
 def test_significance_in_the_docs_follows_from_the_results(report, results, task):
     outcomes = report.measured(results, task)
     losses = outcomes.figures[:, :, report.LOSS]
-    results_of_tests: list[Any] = [wilcoxon(losses[:, 0] - column) for column in losses.T[1:]]
+    results_of_tests: list[Any] = [
+        wilcoxon(losses[:, 0] - column) for column in losses.T[1:]
+    ]
     tests = report.adjusted([outcome.pvalue for outcome in results_of_tests])
-    not_significant = {name for name, p in zip(outcomes.names[1:], tests, strict=True) if p > 0.05}
-    assert not_significant == ({"CatBoost, 5 folds"} if task == "classification" else set())
+    not_significant = {
+        name for name, p in zip(outcomes.names[1:], tests, strict=True) if p > 0.05
+    }
+    assert not_significant == (
+        {"CatBoost, 5 folds"} if task == "classification" else set()
+    )
     ranks = report.ranks(losses) - report.ranks(losses)[0]
     least = report.critical_difference(len(ranks), len(losses))
-    close = {name for name, rank in zip(outcomes.names[1:], ranks[1:], strict=True) if rank <= least}
+    close = {
+        name
+        for name, rank in zip(outcomes.names[1:], ranks[1:], strict=True)
+        if rank <= least
+    }
     expected = {"CatBoost", "CatBoost, 5 folds", "XGBoost, 5 folds"}
-    assert close == expected | {"LightGBM, 5 folds" if task == "classification" else "RealMLP"}
+    assert close == expected | {
+        "LightGBM, 5 folds" if task == "classification" else "RealMLP"
+    }
 
 
 def test_p_values_are_adjusted_for_their_number(report):
@@ -127,14 +167,31 @@ def test_a_table_that_dominates_a_difference_is_named(report):
     figures = np.zeros((3, 3, 3))
     figures[:, 1, report.LOSS] = [0.1, 9.0, 0.2]
     figures[:, 2, report.LOSS] = [0.4, 0.5, 0.4]
-    outcomes = report.Outcomes("classification", ["a", "airports", "c"], ["vecprop", "trees", "networks"], figures)
+    outcomes = report.Outcomes(
+        "classification",
+        ["a", "airports", "c"],
+        ["vecprop", "trees", "networks"],
+        figures,
+    )
     (sentence,) = report.dominant_tables(outcomes)
-    assert "trees: the table airports (log loss 9.000). Without it, the mean log loss is 0.1500" in sentence
+    assert (
+        "trees: the table airports (log loss 9.000). Without it, the mean log loss is"
+        " 0.1500" in sentence
+    )
 
 
 def test_seconds_of_another_machine_are_not_compared(report):
-    here = {"processor": "Xeon, model 167", "cores": 2, "blas": ["openblas"], "date": "2026-12-02"}
-    machines = {"vecprop": here, "later": here | {"date": "2026-12-03"}, "elsewhere": here | {"processor": "EPYC"}}
+    here = {
+        "processor": "Xeon, model 167",
+        "cores": 2,
+        "blas": ["openblas"],
+        "date": "2026-12-02",
+    }
+    machines = {
+        "vecprop": here,
+        "later": here | {"date": "2026-12-03"},
+        "elsewhere": here | {"processor": "EPYC"},
+    }
     assert report.comparable({"machines": machines}, "later")
     assert not report.comparable({"machines": machines}, "elsewhere")
 
@@ -163,5 +220,8 @@ def test_boosting_of_folds_corrects_overconfidence(monkeypatch):
     assert model.temperature == pytest.approx(4, rel=0.3)
     expected = LogisticRegression().fit(X, y).predict_proba(X)
     np.testing.assert_allclose(model.predict_proba(X), expected, atol=0.05)
-    assert all(train.isdisjoint(unseen) and len(train | unseen) == 2000 for train, unseen in fits)
+    assert all(
+        train.isdisjoint(unseen) and len(train | unseen) == 2000
+        for train, unseen in fits
+    )
     assert set.union(*(unseen for _, unseen in fits)) == set(range(2000))

@@ -9,7 +9,12 @@ import pytest
 import vecprop as vp
 from sampled import sampled
 
-FAST: dict[str, Any] = {"n_estimators": 2, "max_iter": 1, "hidden_layer_sizes": 4, "random_state": 0}
+FAST: dict[str, Any] = {
+    "n_estimators": 2,
+    "max_iter": 1,
+    "hidden_layer_sizes": 4,
+    "random_state": 0,
+}
 
 
 def people(rows, seed):
@@ -25,7 +30,10 @@ def people(rows, seed):
             "town": [f"t{number % 80}" for number in r.zipf(1.5, rows)],
             "tags": [";".join(names[own]) or "red" for own in has_name],
             "day": (np.datetime64("2022-01-01") + r.integers(0, 700, rows)).astype(str),
-            "note": [f"{a} words of a {b} text {c}" for a, b, c in r.integers(0, 40, (rows, 3))],
+            "note": [
+                f"{a} words of a {b} text {c}"
+                for a, b, c in r.integers(0, 40, (rows, 3))
+            ],
             "y": r.normal(size=rows),
         }
     )
@@ -46,8 +54,13 @@ def test_parts_of_the_training_table_have_no_drift(seed):
     model = model_of(table)
     assert model.detect_drift(table) == []
     assert model.detect_drift(pd.concat([table, table, table])) == []
-    alarms = sum(model.detect_drift(table[row : row + 1]) != [] for row in range(0, 300, 5))
-    parts = [table.sample(rows, random_state=rows) for rows in (5, 20, 40, 80, 120, 160, 200, 240, 280)]
+    alarms = sum(
+        model.detect_drift(table[row : row + 1]) != [] for row in range(0, 300, 5)
+    )
+    parts = [
+        table.sample(rows, random_state=rows)
+        for rows in (5, 20, 40, 80, 120, 160, 200, 240, 280)
+    ]
     alarms += sum(model.detect_drift(part) != [] for part in parts)
     assert alarms == 0
 
@@ -55,7 +68,9 @@ def test_parts_of_the_training_table_have_no_drift(seed):
 def test_a_training_file_has_no_drift(tmp_path):
     table = people(200, 1)
     table["town"] = "Zürich " + table["town"]
-    table.to_csv(tmp_path / "t.csv", index=False, sep=";", decimal=",", encoding="cp1252")
+    table.to_csv(
+        tmp_path / "t.csv", index=False, sep=";", decimal=",", encoding="cp1252"
+    )
     model = model_of(tmp_path / "t.csv")
     assert any("cp1252" in note for note in model.notes_)
     assert model.detect_drift(tmp_path / "t.csv") == []
@@ -68,7 +83,12 @@ def test_new_rows_of_the_population_rarely_have_drift(rows):
     for seed in range(8):
         model = model_of(people(rows, seed))
         for other in range(25):
-            alarms += model.detect_drift(people([1, 10, 50, 200, 1000][other % 5], 1000 + other)) != []
+            alarms += (
+                model.detect_drift(
+                    people([1, 10, 50, 200, 1000][other % 5], 1000 + other)
+                )
+                != []
+            )
             tables += 1
     assert alarms <= 0.04 * tables
 
@@ -81,9 +101,13 @@ def panel(groups, seed, rows=8):
         {
             "patient": number + 10_000 * seed,
             "height": r.normal(170, 10, groups)[number],
-            "street": [f"street {name}" for name in r.integers(0, 10**6, groups)[number]],
+            "street": [
+                f"street {name}" for name in r.integers(0, 10**6, groups)[number]
+            ],
             "clinic": r.choice(list("abcdef"), groups)[number],
-            "dose": np.where(r.random(groups) < 0.2, np.nan, r.normal(size=groups))[number],
+            "dose": np.where(r.random(groups) < 0.2, np.nan, r.normal(size=groups))[
+                number
+            ],
             "pulse": r.normal(70, 5, len(number)),
         }
     )
@@ -100,8 +124,13 @@ def test_new_groups_of_the_population_rarely_have_drift(tables, others):
             alarms += model.detect_drift(new) != []
             alarms += model.detect_drift(new.drop(columns="patient")) != []
         new = panel(60, 1)
-        assert any("'height'" in note for note in model.detect_drift(new.assign(height=new["height"] + 20)))
-        assert any("'dose'" in note for note in model.detect_drift(new.assign(dose=np.nan)))
+        assert any(
+            "'height'" in note
+            for note in model.detect_drift(new.assign(height=new["height"] + 20))
+        )
+        assert any(
+            "'dose'" in note for note in model.detect_drift(new.assign(dose=np.nan))
+        )
     assert alarms <= 0.02 * tables * others
 
 
@@ -109,7 +138,14 @@ def sales(first, rows, seed):
     r = np.random.default_rng(seed)
     days = np.datetime64(first) + np.sort(r.integers(0, 365, rows))
     year = days.astype("datetime64[Y]").astype(int) + 1970
-    return pd.DataFrame({"day": days.astype(str), "year": year, "size": r.normal(size=rows), "y": r.normal(size=rows)})
+    return pd.DataFrame(
+        {
+            "day": days.astype(str),
+            "year": year,
+            "size": r.normal(size=rows),
+            "y": r.normal(size=rows),
+        }
+    )
 
 
 @pytest.mark.parametrize("time", [None, "day", "year"])
@@ -120,14 +156,29 @@ def test_later_dates_are_no_drift(time):
     for first in ("2021-06-01", "2022-01-01", "2029-01-01"):
         assert model.detect_drift(sales(first, 200, 2)[columns]) == []
         assert model.detect_drift(sales(first, 3, 2)[columns]) == []
-    assert any(columns[0] in note for note in model.detect_drift(sales("2010-01-01", 200, 2)[columns]))
-    assert any("'size'" in note for note in model.detect_drift(sales("2022-01-01", 200, 2)[columns].assign(size=5.0)))
-    assert model.refit(table[columns]).detect_drift(sales("2022-01-01", 200, 2)[columns]) == []
+    assert any(
+        columns[0] in note
+        for note in model.detect_drift(sales("2010-01-01", 200, 2)[columns])
+    )
+    assert any(
+        "'size'" in note
+        for note in model.detect_drift(
+            sales("2022-01-01", 200, 2)[columns].assign(size=5.0)
+        )
+    )
+    assert (
+        model.refit(table[columns]).detect_drift(sales("2022-01-01", 200, 2)[columns])
+        == []
+    )
 
 
 SHIFTS = {
     "income": lambda frame: frame["income"] * 2.2,
-    "age": lambda frame: frame["age"].where(frame["age"] == "unknown", (90 - frame.index % 30).astype(str)),
+    "age": (
+        lambda frame: frame["age"].where(
+            frame["age"] == "unknown", (90 - frame.index % 30).astype(str)
+        )
+    ),
     "children": lambda frame: frame["children"] + 1,
     "town": lambda frame: frame["town"].mask(frame.index % 3 == 0, "abroad"),
     "tags": lambda frame: frame["tags"] + ";new",
@@ -142,7 +193,9 @@ def test_real_changes_are_found(column):
     new = [people(100, seed) for seed in range(1, 6)]
     for table in new:
         shifted = table.assign(**{column: SHIFTS[column](table)})
-        assert any(f"Column {column!r}" in note for note in model.detect_drift(shifted)), column
+        assert any(
+            f"Column {column!r}" in note for note in model.detect_drift(shifted)
+        ), column
 
 
 @pytest.mark.parametrize(

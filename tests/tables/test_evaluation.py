@@ -20,16 +20,29 @@ from vecprop.tables.evaluation.report.subgroups import worse_subgroups
 from vecprop.tables.evaluation.verdict import UNCLEAR
 from vecprop.tables.explaining import column_notes as drift
 
-FEW: dict[str, Any] = {"n_estimators": 2, "max_iter": 5, "hidden_layer_sizes": 4, "random_state": 0}
+FEW: dict[str, Any] = {
+    "n_estimators": 2,
+    "max_iter": 5,
+    "hidden_layer_sizes": 4,
+    "random_state": 0,
+}
 
 
 @pytest.fixture(scope="module")
 def people():
     rng = np.random.default_rng(0)
     age = rng.integers(20, 80, 200)
-    frame = pd.DataFrame({"age": age, "town": rng.choice(["Rome", "Oslo", "Lima"], 200), "visits": rng.poisson(3, 200)})
+    frame = pd.DataFrame(
+        {
+            "age": age,
+            "town": rng.choice(["Rome", "Oslo", "Lima"], 200),
+            "visits": rng.poisson(3, 200),
+        }
+    )
     frame["day"] = pd.date_range("2024-01-01", periods=200, freq="h")
-    frame["words"] = [f"word{number % 11} and word{number % 13}" for number in range(200)]
+    frame["words"] = [
+        f"word{number % 11} and word{number % 13}" for number in range(200)
+    ]
     frame["buys"] = np.where(age + rng.normal(0, 5, 200) > 50, "yes", "no")
     frame["spends"] = age * 2.0 + rng.normal(0, 5, 200)
     frame["visits"] = frame["visits"].where(frame.index % 9 > 0)
@@ -45,7 +58,9 @@ def models(people):
     return {
         "buys": vp.TabularClassifier("buys", **few).fit(people[:150]),
         "spends": vp.TabularRegressor("spends", **few).fit(people[:150]),
-        "quantiles": vp.TabularRegressor("spends", **others, **quantiles).fit(people[:150]),
+        "quantiles": (
+            vp.TabularRegressor("spends", **others, **quantiles).fit(people[:150])
+        ),
     }
 
 
@@ -57,17 +72,26 @@ def found_of_classes(models, people):
 def test_metrics_equal_scikit_learn(models, people):
     new = people[150:]
     found = evaluate(models["buys"], new, baselines=False)
-    assert found.metrics["log_loss"].value == pytest.approx(log_loss(new.buys, models["buys"].predict_proba(new)))
-    assert found.metrics["accuracy"].value == accuracy_score(new.buys, models["buys"].predict(new))
+    assert found.metrics["log_loss"].value == pytest.approx(
+        log_loss(new.buys, models["buys"].predict_proba(new))
+    )
+    assert found.metrics["accuracy"].value == accuracy_score(
+        new.buys, models["buys"].predict(new)
+    )
     assert (found.baselines, found.verdict) == ({}, None)
-    found = evaluate(models["spends"], new.drop(columns="spends"), new.spends, baselines=False)
-    assert found.metrics["r2"].value == pytest.approx(r2_score(new.spends, models["spends"].predict(new)))
+    found = evaluate(
+        models["spends"], new.drop(columns="spends"), new.spends, baselines=False
+    )
+    assert found.metrics["r2"].value == pytest.approx(
+        r2_score(new.spends, models["spends"].predict(new))
+    )
     found = evaluate(models["quantiles"], new, baselines=False)
     middle = mean_pinball_loss(new.spends, models["quantiles"].predict(new))
     assert found.metrics["mae"].value == pytest.approx(2 * middle)
     summary, metrics = repr(found).split("\n\n", 1)
     assert summary.startswith(
-        "Of 50 rows, 82 % have a target within the predicted interval, which should contain 80 %. "
+        "Of 50 rows, 82 % have a target within the predicted interval, which should"
+        " contain 80 %. "
     )
     assert metrics.startswith("on 50 rows (95 % interval)  vecprop\nquantile loss")
     table = found.to_frame()
@@ -75,7 +99,9 @@ def test_metrics_equal_scikit_learn(models, people):
     assert table["metric"].tolist() == list(found.metrics)
 
 
-def test_a_narrow_terminal_shows_the_metrics_in_several_tables(found_of_classes, monkeypatch):
+def test_a_narrow_terminal_shows_the_metrics_in_several_tables(
+    found_of_classes, monkeypatch
+):
     wide = repr(found_of_classes).split("\n\n")[1].splitlines()
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "60")
@@ -90,13 +116,24 @@ def test_a_narrow_terminal_shows_the_metrics_in_several_tables(found_of_classes,
 
 
 @pytest.mark.parametrize("target", ["buys", "spends", "quantiles"])
-def test_baselines_are_fitted_on_training_or_on_other_rows(models, people, found_of_classes, target):
+def test_baselines_are_fitted_on_training_or_on_other_rows(
+    models, people, found_of_classes, target
+):
     found, is_given = found_of_classes, target == "quantiles"
     if target != "buys":
-        found = evaluate(models[target], people[150:], training=people[:150] if is_given else None)
-    assert any("the model on 150 rows: pass training=" in note for note in found.notes) is not is_given
+        found = evaluate(
+            models[target], people[150:], training=people[:150] if is_given else None
+        )
+    assert (
+        any("the model on 150 rows: pass training=" in note for note in found.notes)
+        is not is_given
+    )
     linear = "logistic regression" if target == "buys" else "linear regression"
-    assert list(found.baselines) == list(found.margins) == ["naive", linear, "gradient boosting"]
+    assert (
+        list(found.baselines)
+        == list(found.margins)
+        == ["naive", linear, "gradient boosting"]
+    )
     loss = next(iter(found.metrics))
     assert all(not np.isnan(of[loss].value) for of in found.scores.values())
     assert found.verdict is not None
@@ -105,24 +142,38 @@ def test_baselines_are_fitted_on_training_or_on_other_rows(models, people, found
     (margins,) = re.findall("  difference from vecprop  +(.*)", repr(found))
     assert re.split("  +", margins) == list(map(str, found._compared(loss)[1].values()))
     naive = found.predictions["naive"]
-    assert len(np.unique(naive, axis=0)) == (1 if is_given else 5 if target == "spends" else 2)
+    assert len(np.unique(naive, axis=0)) == (
+        1 if is_given else 5 if target == "spends" else 2
+    )
     if is_given:
-        np.testing.assert_allclose(naive[0], np.quantile(people.spends[:150], [0.1, 0.5, 0.9]), rtol=0.02)
+        np.testing.assert_allclose(
+            naive[0], np.quantile(people.spends[:150], [0.1, 0.5, 0.9]), rtol=0.02
+        )
     elif target == "spends":
         assert naive.mean() == pytest.approx(people.spends[150:].mean(), rel=0.02)
 
 
 def test_too_few_rows_have_no_baselines_and_unknown_classes_are_errors(models, people):
-    assert "too few to fit baselines" in evaluate(models["buys"], people[150:160]).notes[-1]
-    other = people[150:].assign(buys=lambda own: own.buys.where(own.index > 160, "perhaps"))
+    assert (
+        "too few to fit baselines"
+        in evaluate(models["buys"], people[150:160]).notes[-1]
+    )
+    other = people[150:].assign(
+        buys=lambda own: own.buys.where(own.index > 160, "perhaps")
+    )
     found = evaluate(models["buys"], other)
-    assert any("11 rows have classes that did not occur in training" in note for note in found.notes)
+    assert any(
+        "11 rows have classes that did not occur in training" in note
+        for note in found.notes
+    )
     assert found.baselines["naive"]["accuracy"].value < 1
     assert found.metrics["accuracy"].value <= 39 / 50
 
 
 @pytest.mark.long
-def test_a_report_of_one_row_or_of_unknown_classes_is_complete(models, people, tmp_path):
+def test_a_report_of_one_row_or_of_unknown_classes_is_complete(
+    models, people, tmp_path
+):
     page = tmp_path / "page.html"
     evaluate(models["quantiles"], people[150:151], baselines=False).report(page)
     assert "</html>" in page.read_text(encoding="utf-8")
@@ -135,18 +186,27 @@ def test_a_report_of_one_row_or_of_unknown_classes_is_complete(models, people, t
 
 def test_duplicates_of_training_rows_are_counted(models, people, tmp_path):
     for target in ("buys", "spends"):
-        new, mixed = (evaluate(models[target], rows, baselines=False) for rows in (people[150:], people[100:]))
+        new, mixed = (
+            evaluate(models[target], rows, baselines=False)
+            for rows in (people[150:], people[100:])
+        )
         assert new.trained_on == 0
         assert not any("duplicates" in note for note in new.notes)
         assert mixed.trained_on == 50
-        assert mixed.notes[0].startswith("50 of 100 rows are exact duplicates of training rows")
+        assert mixed.notes[0].startswith(
+            "50 of 100 rows are exact duplicates of training rows"
+        )
     other = people[:150].assign(buys=people.buys.map({"yes": "no", "no": "yes"}))
-    assert evaluate(models["buys"], other, baselines=False).trained_on == 0  # of another target
+    # of another target
+    assert evaluate(models["buys"], other, baselines=False).trained_on == 0
     people.to_csv(tmp_path / "people.csv", index=False)
     people[::-1].to_parquet(tmp_path / "people.parquet")
     vp.save(models["buys"], tmp_path / "model.npz")
-    for name in ("people.csv", "people.parquet"):  # also in another order, and of a model that was loaded
-        found = evaluate(vp.load(tmp_path / "model.npz"), tmp_path / name, baselines=False)
+    # also in another order, and of a model that was loaded
+    for name in ("people.csv", "people.parquet"):
+        found = evaluate(
+            vp.load(tmp_path / "model.npz"), tmp_path / name, baselines=False
+        )
         assert (found.trained_on, len(found.truth)) == (150, 200)
     of_text = fresh(models["spends"]).fit(tmp_path / "people.csv")
     assert evaluate(of_text, people, baselines=False).trained_on == 200
@@ -164,10 +224,15 @@ def test_duplicates_of_many_training_rows_are_estimated(models, people, monkeypa
 
 def test_duplicates_by_chance_are_not_counted():
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"x": rng.integers(9, size=400), "z": rng.integers(9, size=400)})
+    frame = pd.DataFrame(
+        {"x": rng.integers(9, size=400), "z": rng.integers(9, size=400)}
+    )
     frame["y"] = np.where(frame.x > 4, "a", "b")
     model = vp.TabularClassifier("y", **FEW).fit(frame[:200])
-    new, same = evaluate(model, frame[200:], baselines=False), evaluate(model, frame[:200], baselines=False)
+    new, same = (
+        evaluate(model, frame[200:], baselines=False),
+        evaluate(model, frame[:200], baselines=False),
+    )
     assert (new.trained_on, new.notes) == (0, [])
     assert same.trained_on == 200
 
@@ -177,12 +242,20 @@ def test_the_worst_rows_have_the_largest_errors(models, people):
     errors = np.abs(people.spends[150:] - models["spends"].predict(people[150:]))
     assert found.worst_rows[0].row == f"row {errors.idxmax()}"
     assert len(found.worst_rows) == 10
-    assert found.importances[0].columns == ("age",) or "age" in str(found.importances[0].columns)
+    assert found.importances[0].columns == ("age",) or "age" in str(
+        found.importances[0].columns
+    )
 
 
 def test_a_report_names_the_most_important_column_of_each_group(people):
-    twins = people.assign(twin=people.age + np.sin(people.index))[["age", "twin", "town", "spends"]]
-    found = evaluate(vp.TabularRegressor("spends", **FEW).fit(twins[:150]), twins[150:], baselines=False)
+    twins = people.assign(twin=people.age + np.sin(people.index))[
+        ["age", "twin", "town", "spends"]
+    ]
+    found = evaluate(
+        vp.TabularRegressor("spends", **FEW).fit(twins[:150]),
+        twins[150:],
+        baselines=False,
+    )
     assert found.importances[0].columns == ("age", "twin")
     most, less = found.importances[0].alone
     assert most.rise > less.rise
@@ -195,36 +268,61 @@ def test_rows_with_zero_weight_are_left_out(models, people):
     rows = weighed[weighed.w > 0]
     assert len(found.truth) == 25
     assert "Rows with the weight 0 are not used: 25 of 50." in found.notes
-    assert found.metrics["accuracy"].value == accuracy_score(rows.buys, models["buys"].predict(rows))
-    by_input = evaluate(models["buys"], people[150:], weight="age", training=people[:150])  # an input of the model
-    expected = accuracy_score(people[150:].buys, models["buys"].predict(people[150:]), sample_weight=people[150:].age)
+    assert found.metrics["accuracy"].value == accuracy_score(
+        rows.buys, models["buys"].predict(rows)
+    )
+    # an input of the model
+    by_input = evaluate(
+        models["buys"], people[150:], weight="age", training=people[:150]
+    )
+    expected = accuracy_score(
+        people[150:].buys,
+        models["buys"].predict(people[150:]),
+        sample_weight=people[150:].age,
+    )
     assert by_input.metrics["accuracy"].value == pytest.approx(expected)
     with pytest.raises(vp.TableError, match="is zero in all rows"):
         evaluate(models["buys"], weighed.assign(w=0), weight="w")
 
 
 def test_one_group_has_neither_intervals_nor_significance(models, people, tmp_path):
-    rows = people[150:].assign(city="Rome", town=np.where(people.index[150:] % 20, "Rome", "Oslo"))
-    rows["spends"] = rows.spends.where(rows.town == "Rome", models["spends"].predict(rows))  # Rome has larger errors
-    assert "only one group, too few to fit baselines" in evaluate(models["spends"], rows, groups="city").notes[-1]
+    rows = people[150:].assign(
+        city="Rome", town=np.where(people.index[150:] % 20, "Rome", "Oslo")
+    )
+    # Rome has larger errors
+    rows["spends"] = rows.spends.where(
+        rows.town == "Rome", models["spends"].predict(rows)
+    )
+    assert (
+        "only one group, too few to fit baselines"
+        in evaluate(models["spends"], rows, groups="city").notes[-1]
+    )
     found = evaluate(models["spends"], rows, groups="city", training=people[:150])
     verdict: Any = found.verdict
     assert (verdict.level, verdict.beaten) == (UNCLEAR, [])
     assert re.match(
-        rf"{UNCLEAR.capitalize()} \(n = \d+ in 1 group\) whether the model is better than .*: the RMSE is ",
+        rf"{UNCLEAR.capitalize()} \(n = \d+ in 1 group\) whether the model is better"
+        r" than .*: the RMSE is ",
         verdict.says,
     )
-    assert "Only one group was scored, so there are no intervals: score at least two." in verdict.worries
+    assert (
+        "Only one group was scored, so there are no intervals: score at least two."
+        in verdict.worries
+    )
     assert "95 % interval" not in repr(found)
     found.report(tmp_path / "report.html")
-    assert "The 95 % interval below each value" not in (tmp_path / "report.html").read_text("utf-8")
+    assert "The 95 % interval below each value" not in (
+        tmp_path / "report.html"
+    ).read_text("utf-8")
     each = [*found.metrics.values(), *found.margins.values(), *found.importances]
     assert np.isnan([end for of in each for end in (of.low, of.high)]).all()
     assert "nan" not in repr(found)
     assert "significantly" not in worse_subgroups(found)
 
 
-def test_files_are_read_in_chunks_without_baselines(models, people, found_of_classes, tmp_path):
+def test_files_are_read_in_chunks_without_baselines(
+    models, people, found_of_classes, tmp_path
+):
     people[150:].to_parquet(tmp_path / "new.parquet", row_group_size=9)
     parts = evaluate(models["buys"], tmp_path / "new.parquet", baselines=False)
     assert parts.metrics == found_of_classes.metrics
@@ -235,11 +333,20 @@ def test_files_are_read_in_chunks_without_baselines(models, people, found_of_cla
 
 
 def test_other_estimators_have_only_metrics(people, tmp_path):
-    network = vp.MLPRegressor(hidden_layer_sizes=(4,), solver="lbfgs", max_iter=500, random_state=0)
+    network = vp.MLPRegressor(
+        hidden_layer_sizes=(4,), solver="lbfgs", max_iter=500, random_state=0
+    )
     model = make_pipeline(StandardScaler(), network).fit(people[["age"]], people.spends)
     found = evaluate(model, people[["age", "town"]], people.spends)
-    assert found.metrics["r2"].value == pytest.approx(r2_score(people.spends, model.predict(people[["age"]])))
-    assert (found.baselines, found.trained_on, found.worst_rows, found.importances) == ({}, 0, [], [])
+    assert found.metrics["r2"].value == pytest.approx(
+        r2_score(people.spends, model.predict(people[["age"]]))
+    )
+    assert (found.baselines, found.trained_on, found.worst_rows, found.importances) == (
+        {},
+        0,
+        [],
+        [],
+    )
     for call, message in {
         lambda: found.report(tmp_path / "page.html"): "A report needs a tabular model",
         lambda: evaluate(model, people): "target column is unknown",
@@ -271,5 +378,7 @@ def test_a_column_without_values_does_not_end_the_evaluation():
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"a": rng.normal(size=120), "b": rng.normal(size=120)})
     table["y"] = table["a"] + 0.1 * rng.normal(size=120)
-    model = vp.TabularRegressor("y", n_estimators=2, max_iter=3, random_state=0).fit(table)
+    model = vp.TabularRegressor("y", n_estimators=2, max_iter=3, random_state=0).fit(
+        table
+    )
     assert "gradient boosting" in str(evaluate(model, table.assign(b=np.nan)))

@@ -26,12 +26,18 @@ def test_exports_are_read(name, tmp_path):
     assert plain(frame.iloc[0]) == first
     notes = " ".join(line for line in frame.attrs["notes"] if "cp1252" not in line)
     assert re.search(note, notes) if note else not notes
-    pd.testing.assert_frame_equal(pd.concat(read_chunks(path, 2), ignore_index=True).astype(str), frame.astype(str))
+    pd.testing.assert_frame_equal(
+        pd.concat(read_chunks(path, 2), ignore_index=True).astype(str),
+        frame.astype(str),
+    )
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_other_exports_are_refused_with_advice(name, tmp_path):
-    if name == "separators at the ends of rows" and int(pd.__version__.split(".")[0]) < 3:
+    if (
+        name == "separators at the ends of rows"
+        and int(pd.__version__.split(".")[0]) < 3
+    ):
         pytest.skip("this release of pandas ignores empty values at the ends of rows")
     file, content, message = REFUSED[name]
     path = tmp_path / file
@@ -43,7 +49,12 @@ def test_other_exports_are_refused_with_advice(name, tmp_path):
 
 
 def test_a_list_of_dicts_is_refused():
-    with pytest.raises(TableError, match=r"X is a list of dicts, not a data frame: convert it with pandas.DataFrame"):
+    with pytest.raises(
+        TableError,
+        match=(
+            r"X is a list of dicts, not a data frame: convert it with pandas.DataFrame"
+        ),
+    ):
         TabularClassifier().fit([{"a": 1}, {"a": 2}], [0, 1])
 
 
@@ -59,7 +70,13 @@ TITLES = {
 def test_titles_of_workbooks_are_skipped(name, tmp_path):
     book = openpyxl.Workbook()
     sheet = book.worksheets[0]
-    for row in [*TITLES[name], ["town", "size", "year"], ["Rome", 2.5, 1990], ["Oslo", 0.5, 2001], ["Total", 3, None]]:
+    for row in [
+        *TITLES[name],
+        ["town", "size", "year"],
+        ["Rome", 2.5, 1990],
+        ["Oslo", 0.5, 2001],
+        ["Total", 3, None],
+    ]:
         sheet.append(row)
     if "title" in name:
         sheet.merge_cells("A1:C1")

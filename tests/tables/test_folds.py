@@ -8,20 +8,37 @@ import pytest
 from sklearn.model_selection import GroupShuffleSplit
 
 from vecprop import TableError, TabularClassifier, TabularRegressor
-from vecprop.tables.encoding.folds import Dependence, folds_of_groups, folds_of_time, splits, times
+from vecprop.tables.encoding.folds import (
+    Dependence,
+    folds_of_groups,
+    folds_of_time,
+    splits,
+    times,
+)
 from vecprop.tables.ensemble.calibration import Residuals
 from vecprop.tables.kinds.ambiguities import ColumnOptions
 from vecprop.tables.reading.frames import as_frame
 
-QUICK: dict[str, Any] = {"n_estimators": 3, "hidden_layer_sizes": 8, "max_iter": 10, "random_state": 0}
+QUICK: dict[str, Any] = {
+    "n_estimators": 3,
+    "hidden_layer_sizes": 8,
+    "max_iter": 10,
+    "random_state": 0,
+}
 
 
 def panel(seed=0, groups=60, rows=25):
     """Return patients who are identifiable by their columns, with a target that depends on the patient."""
     r = np.random.default_rng(seed)
-    g, effect, latent = np.repeat(np.arange(groups), rows), r.normal(0, 3, groups), r.normal(size=(groups, 4))
+    g, effect, latent = (
+        np.repeat(np.arange(groups), rows),
+        r.normal(0, 3, groups),
+        r.normal(size=(groups, 4)),
+    )
     X, x = latent[g] + 0.02 * r.normal(size=(len(g), 4)), r.normal(size=len(g))
-    frame = pd.DataFrame(X, columns=list("abcd")).assign(x=x, patient=[f"p{k}" for k in g])
+    frame = pd.DataFrame(X, columns=list("abcd")).assign(
+        x=x, patient=[f"p{k}" for k in g]
+    )
     return frame.assign(y=effect[g] + x + r.normal(0, 0.3, len(g)))
 
 
@@ -54,7 +71,9 @@ def test_scores_of_drifting_tables_are_not_optimistic():
     frame["y"] = slope * x + r.normal(0, 0.3, rows)
     train, test = frame[:480], frame[480:]
     by_row, by_time = (
-        TabularRegressor("y", n_estimators=4, max_iter=40, random_state=0).fit(train, time=time)
+        TabularRegressor("y", n_estimators=4, max_iter=40, random_state=0).fit(
+            train, time=time
+        )
         for time in (None, "day")
     )
 
@@ -76,17 +95,29 @@ def test_column_options_apply_to_times():
     days = [f"{1 + k % 12:02d}/{1 + k // 12:02d}/2024" for k in range(120)]
     frame, y = pd.DataFrame({"day": days, "x": np.arange(120.0)}), np.arange(120.0) % 7
     model = TabularRegressor(columns={"day": "date day first"}, **QUICK)
-    day_first, in_order = (model.fit(frame, y, time=time).ensemble_.theta for time in ("day", np.arange(120.0)))
+    day_first, in_order = (
+        model.fit(frame, y, time=time).ensemble_.theta
+        for time in ("day", np.arange(120.0))
+    )
     np.testing.assert_array_equal(day_first, in_order)
-    assert times(pd.Series(["1,250", "1,5"]), "hour", ColumnOptions(decimal=",")).tolist() == [1.25, 1.5]
+    assert times(
+        pd.Series(["1,250", "1,5"]), "hour", ColumnOptions(decimal=",")
+    ).tolist() == [1.25, 1.5]
 
 
 @pytest.mark.parametrize(
-    "given", [pd.period_range("2020-01", periods=4, freq="M"), pd.to_timedelta([1, 2, 3, 4], unit="D")]
+    "given",
+    [
+        pd.period_range("2020-01", periods=4, freq="M"),
+        pd.to_timedelta([1, 2, 3, 4], unit="D"),
+    ],
 )
 def test_periods_and_durations_are_times(given):
     frame = pd.DataFrame({"when": given})
-    of_argument, of_column = Dependence.of(frame, None, given), Dependence.of(as_frame(frame), None, "when")
+    of_argument, of_column = (
+        Dependence.of(frame, None, given),
+        Dependence.of(as_frame(frame), None, "when"),
+    )
     assert of_argument.time is not None
     assert (np.diff(of_argument.time) > 0).all()
     np.testing.assert_array_equal(of_argument.time, of_column.time)
@@ -95,7 +126,10 @@ def test_periods_and_durations_are_times(given):
 def test_folds_use_a_text_target_as_numbers(tmp_path):
     frame = panel(groups=6, rows=20).drop(columns="patient").round(3)
     frame.to_csv(tmp_path / "t.csv", index=False)
-    of_file, of_frame = (TabularRegressor("y", **QUICK).fit(table) for table in (tmp_path / "t.csv", frame))
+    of_file, of_frame = (
+        TabularRegressor("y", **QUICK).fit(table)
+        for table in (tmp_path / "t.csv", frame)
+    )
     np.testing.assert_array_equal(of_file.ensemble_.theta, of_frame.ensemble_.theta)
 
 
@@ -104,12 +138,21 @@ def test_intervals_cover_new_groups():
     held, known = [], []  # of forty panels; the coverage of one varies from 82 to 93 %
     for seed in range(40):
         frame = panel(seed)
-        train, test = next(GroupShuffleSplit(1, test_size=0.2, random_state=seed).split(frame, groups=frame["patient"]))
-        model = TabularRegressor("y", random_state=0, max_iter=20).fit(frame.iloc[train], groups="patient")
+        train, test = next(
+            GroupShuffleSplit(1, test_size=0.2, random_state=seed).split(
+                frame, groups=frame["patient"]
+            )
+        )
+        model = TabularRegressor("y", random_state=0, max_iter=20).fit(
+            frame.iloc[train], groups="patient"
+        )
         y = frame["y"].to_numpy()[test]
         low, high = model.predict_interval(frame.iloc[test], 0.9).T
         held.append(((low <= y) & (y <= high)).mean())
-        known.append(model.validation_loss_ / np.sqrt(np.mean((model.predict(frame.iloc[test]) - y) ** 2)))
+        known.append(
+            model.validation_loss_
+            / np.sqrt(np.mean((model.predict(frame.iloc[test]) - y) ** 2))
+        )
     assert 0.87 <= np.mean(held) <= 0.93
     assert 0.75 < np.mean(known) < 1.1
 
@@ -129,10 +172,16 @@ def test_groups_and_times_are_columns_or_values_for_each_row(as_column):
     table = frame if as_column else frame.drop(columns="patient")
     model = TabularRegressor("y", **QUICK).fit(table, groups=given)
     assert "patient" not in model.encoder_.names
-    assert any("'patient'" in note for note in model.detect_drift(frame)) == (not as_column)
-    same = TabularRegressor("y", **QUICK).fit(frame.drop(columns="patient"), groups=frame["patient"])
+    assert any("'patient'" in note for note in model.detect_drift(frame)) == (
+        not as_column
+    )
+    same = TabularRegressor("y", **QUICK).fit(
+        frame.drop(columns="patient"), groups=frame["patient"]
+    )
     np.testing.assert_array_equal(model.ensemble_.theta, same.ensemble_.theta)
-    timed = TabularRegressor("y", **QUICK).fit(frame.drop(columns="patient"), time="x" if as_column else frame["x"])
+    timed = TabularRegressor("y", **QUICK).fit(
+        frame.drop(columns="patient"), time="x" if as_column else frame["x"]
+    )
     assert "x" in timed.encoder_.names
     assert timed.ensemble_.folds == 3
 
@@ -163,7 +212,13 @@ def test_invalid_groups_and_times_raise():
         ({"groups": np.ones(150)}, "have the same group"),
         ({"time": np.ones(150)}, "have the same time"),
         ({"time": np.arange(150) > 148}, "Too many rows have the earliest time"),
-        ({"time": "patient"}, "Column 'patient' has 150 value.* that are not times, such as '.*' in row 0"),
+        (
+            {"time": "patient"},
+            (
+                "Column 'patient' has 150 value.* that are not times, such as '.*' in"
+                " row 0"
+            ),
+        ),
     ):
         with pytest.raises(TableError, match=said):
             TabularRegressor("y", **QUICK).fit(panel(groups=6), **arguments)

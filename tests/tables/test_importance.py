@@ -24,7 +24,9 @@ from vecprop.tables.explaining.importance import (
 
 r = np.random.default_rng(0)
 A = r.normal(size=400)
-TABLE = pd.DataFrame({"a": A, "copy": A + r.normal(0, 0.01, 400), "c": r.normal(size=400)})
+TABLE = pd.DataFrame(
+    {"a": A, "copy": A + r.normal(0, 0.01, 400), "c": r.normal(size=400)}
+)
 ENCODER = Encoder.of(TABLE)[0]
 
 
@@ -42,8 +44,13 @@ TRUTH = by_first_input(ENCODER(TABLE))
 
 
 def bases(*columns):
-    encoder, _ = Encoder.of(pd.DataFrame({str(number): column for number, column in enumerate(columns)}))
-    return [_basis(part, pd.Series(column)) for part, column in zip(encoder.parts, columns, strict=True)]
+    encoder, _ = Encoder.of(
+        pd.DataFrame({str(number): column for number, column in enumerate(columns)})
+    )
+    return [
+        _basis(part, pd.Series(column))
+        for part, column in zip(encoder.parts, columns, strict=True)
+    ]
 
 
 def test_redundant_columns_are_shuffled_together_and_separately():
@@ -52,21 +59,31 @@ def test_redundant_columns_are_shuffled_together_and_separately():
     assert first.low < 2 * TRUTH.var() < first.high  # of two independent draws
     alone, copy = first.alone
     assert (alone.columns, alone.rise) == (("a",), first.rise)  # the copy is not used
-    assert (copy.rise, copy.low, copy.high) == (second.rise, second.low, second.high) == (0, 0, 0)
+    assert (
+        (copy.rise, copy.low, copy.high)
+        == (second.rise, second.low, second.high)
+        == (0, 0, 0)
+    )
     assert second.alone == ()
 
 
 def test_importances_use_weights_and_groups():
     half = np.arange(400) < 200
-    (of_half, *_), (first, *_) = importances(MODEL, TABLE, TRUTH, half * 1.0), importances(MODEL, TABLE, TRUTH)
+    (of_half, *_), (first, *_) = (
+        importances(MODEL, TABLE, TRUTH, half * 1.0),
+        importances(MODEL, TABLE, TRUTH),
+    )
     assert of_half.rise != first.rise
-    (only, *_) = importances(MODEL, TABLE, np.where(half, TRUTH, 1e6), half * 1.0)
+    only, *_ = importances(MODEL, TABLE, np.where(half, TRUTH, 1e6), half * 1.0)
     assert only == of_half  # rows with zero weight are ignored
     heavy = importances(MODEL, TABLE, TRUTH, 1 + 99.0 * (np.abs(TRUTH) > 1))[0]
     assert first.high < heavy.low < heavy.rise < heavy.high
-    pairs = importances(MODEL, TABLE, TRUTH, groups=np.argsort(np.argsort(TRUTH)) // 80)[0]
+    pairs = importances(
+        MODEL, TABLE, TRUTH, groups=np.argsort(np.argsort(TRUTH)) // 80
+    )[0]
     assert pairs.rise == first.rise
-    assert pairs.high - pairs.low > 1.2 * (first.high - first.low)  # rows of a group are similar
+    # rows of a group are similar
+    assert pairs.high - pairs.low > 1.2 * (first.high - first.low)
 
 
 @pytest.mark.long
@@ -76,7 +93,10 @@ def test_intervals_contain_the_importance_on_new_rows():
         new = np.random.default_rng(seed).normal(size=(100, 3))
         table = pd.DataFrame(new, columns=list(TABLE))
         z = ENCODER(table)[:, 0]
-        first = {found.columns: found for found in importances(MODEL, table, z + new[:, 1], seed=seed)}["a",]
+        first = {
+            found.columns: found
+            for found in importances(MODEL, table, z + new[:, 1], seed=seed)
+        }["a",]
         held.append(first.low < 2 * 0.78 < first.high)  # the variance of z is 0.78
     assert np.mean(held) >= 0.92
 
@@ -85,16 +105,22 @@ def test_rows_of_unknown_classes_are_left_out():
     def sure(inputs):
         return np.stack([inputs[:, 0] > 0, inputs[:, 0] <= 0], axis=1).astype(float)
 
-    model = SimpleNamespace(encoder_=ENCODER, classes_=np.array(["p", "q"]), _of_inputs=sure)
+    model = SimpleNamespace(
+        encoder_=ENCODER, classes_=np.array(["p", "q"]), _of_inputs=sure
+    )
     truth = sure(ENCODER(TABLE)).argmax(axis=1)
-    (first, *_) = importances(model, TABLE, np.where(np.arange(400) < 300, truth, -1))
+    first, *_ = importances(model, TABLE, np.where(np.arange(400) < 300, truth, -1))
     assert first.rise == pytest.approx(-0.5 * np.log(1e-15), rel=0.1)
     assert importances(model, TABLE, np.full(400, -1)) == []
 
 
-def test_only_columns_with_the_largest_effect_on_the_first_layer_are_shuffled(monkeypatch):
+def test_only_columns_with_the_largest_effect_on_the_first_layer_are_shuffled(
+    monkeypatch,
+):
     network = Network(ENCODER.width, [Dense(2), ReLU(), Dense(1)], SquaredError())
-    networks = Networks(network, network.init([0, 1]), "pieces", np.arange(ENCODER.width))
+    networks = Networks(
+        network, network.init([0, 1]), "pieces", np.arange(ENCODER.width)
+    )
     network.layout.views(networks.thetas)[0]["W"][:, ENCODER.places["c"]] *= 100
     model = SimpleNamespace(ensemble_=Ensemble([networks]), **vars(MODEL))
     monkeypatch.setattr(importance, "COLUMNS", 1)
@@ -106,7 +132,9 @@ def test_ten_columns_of_a_wide_model_are_shuffled(monkeypatch):
     encoder = Encoder.of(table)[0]
     network = Network(encoder.width, [Dense(1)], SquaredError())
     networks = Networks(network, network.init([0]), "pieces", np.arange(encoder.width))
-    model = SimpleNamespace(**vars(MODEL) | {"encoder_": encoder}, ensemble_=Ensemble([networks]))
+    model = SimpleNamespace(
+        **vars(MODEL) | {"encoder_": encoder}, ensemble_=Ensemble([networks])
+    )
     monkeypatch.setattr(importance, "INPUTS", 1)
     found = importances(model, table, by_first_input(encoder(table)))
     assert sum(len(each.columns) for each in found) == 10
@@ -126,8 +154,12 @@ def test_associations_equal_spearman_cramer_and_correlation_ratio():
         return np.sqrt(found**2 * (1 - k / 299) + k / 299)
 
     found = associations([A, B, C, D])
-    assert with_chance(found[0, 1], 1) == pytest.approx(pd.Series(x).corr(pd.Series(y), "spearman"))
-    assert with_chance(found[2, 3], 4) == pytest.approx(association(pd.crosstab(few, more).to_numpy()))
+    assert with_chance(found[0, 1], 1) == pytest.approx(
+        pd.Series(x).corr(pd.Series(y), "spearman")
+    )
+    assert with_chance(found[2, 3], 4) == pytest.approx(
+        association(pd.crosstab(few, more).to_numpy())
+    )
     ranks = pd.Series(x).rank()
     between = ranks.groupby(few).transform("mean").var(ddof=0) / ranks.var(ddof=0)
     assert (C.T @ A).ravel() @ (C.T @ A).ravel() == pytest.approx(between)
@@ -140,23 +172,36 @@ def test_groups_are_joined_by_average_linkage():
     far = 0.6 * basis[:, 2] + 0.8 * basis[:, 1]  # 0.48 to b
 
     def groups(*columns):
-        return redundant_groups([(NumberInputs.of(pd.Series(column)), pd.Series(column)) for column in columns])
+        return redundant_groups(
+            [
+                (NumberInputs.of(pd.Series(column)), pd.Series(column))
+                for column in columns
+            ]
+        )
 
     assert groups(a, b) == [[0, 1]]
     assert groups(b, far) == [[0], [1]]
     assert groups(a, b, c) == [[0, 1], [2]]
-    columns = [pd.Series(np.char.add("n", r.integers(0, 60, 200).astype(str))) for _ in range(5)]
-    found = associations(bases(*columns))  # independent categories with many values are not associated
+    columns = [
+        pd.Series(np.char.add("n", r.integers(0, 60, 200).astype(str)))
+        for _ in range(5)
+    ]
+    # independent categories with many values are not associated
+    found = associations(bases(*columns))
     assert found[~np.eye(5, dtype=bool)].max() < 0.3
 
 
 def test_groups_accept_missing_values_text_and_constants():
-    table = pd.DataFrame({"x": [1.0, None, 3.0, 4.0] * 10, "y": [1.0, 2.0, None, 4.0] * 10})
+    table = pd.DataFrame(
+        {"x": [1.0, None, 3.0, 4.0] * 10, "y": [1.0, 2.0, None, 4.0] * 10}
+    )
     table["text"] = [f"a text of number {number}" for number in range(40)]
     table["town"] = [None, "Rome", "Oslo", "Rome"] * 10
     encoder, _ = Encoder.of(table)
     parts = dict(zip(encoder.names, encoder.parts, strict=True))
-    assert sorted(np.concatenate(redundant_groups([(parts[name], table[name]) for name in parts]))) == [0, 1, 2, 3]
+    assert sorted(
+        np.concatenate(redundant_groups([(parts[name], table[name]) for name in parts]))
+    ) == [0, 1, 2, 3]
     few = table.iloc[[0, 4, 8]].assign(x=None, y=2.0)
     assert len(redundant_groups([(parts[name], few[name]) for name in parts])) == 4
     assert redundant_groups([]) == []
@@ -164,7 +209,9 @@ def test_groups_accept_missing_values_text_and_constants():
 
 def test_row_losses_depend_on_the_task():
     classes = SimpleNamespace(classes_=np.array(["p", "q"]))
-    losses = row_losses(classes, np.array([[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]]), np.array([1, 1, -1]))
+    losses = row_losses(
+        classes, np.array([[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]]), np.array([1, 1, -1])
+    )
     np.testing.assert_allclose(losses, [-np.log(0.75), -np.log(1e-15), np.nan])
     y, Y = np.array([1.0, 5.0]), np.array([2.0, 2.0])
     assert row_losses(TabularRegressor(), Y, y).tolist() == [1.0, 9.0]
@@ -176,7 +223,9 @@ OF_KINDS = pd.DataFrame(
     {
         "x": np.arange(300.0) % 100,
         "town": r.choice(["Rome", "Oslo", "Lima"], 300, p=[0.6, 0.3, 0.1]),
-        "when": pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(300) % 90, unit="D"),
+        "when": (
+            pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(300) % 90, unit="D")
+        ),
         "said": [f"a text of number {number}" for number in range(300)],
     }
 )
@@ -185,7 +234,15 @@ ALL_KINDS = Encoder.of(OF_KINDS)[0]
 
 
 def model(output, **more):
-    return SimpleNamespace(**{"encoder_": ALL_KINDS, "_levels": [], "target": "y", "_of_inputs": output, **more})
+    return SimpleNamespace(
+        **{
+            "encoder_": ALL_KINDS,
+            "_levels": [],
+            "target": "y",
+            "_of_inputs": output,
+            **more,
+        }
+    )
 
 
 def test_partial_dependence_changes_only_one_column_of_each_kind():
@@ -193,7 +250,11 @@ def test_partial_dependence_changes_only_one_column_of_each_kind():
 
     def output(inputs):
         weekdays = inputs[:, places["when"]][:, -7:]
-        return inputs[:, 0] + 100 * inputs[:, places["town"].start] + 1000 * weekdays[:, 0].astype(float)
+        return (
+            inputs[:, 0]
+            + 100 * inputs[:, places["town"].start]
+            + 1000 * weekdays[:, 0].astype(float)
+        )
 
     x, town, when = dependences(model(output), OF_KINDS, ["x", "town", "said", "when"])
     assert [each.column for each in (x, town, when)] == ["x", "town", "when"]
@@ -206,7 +267,9 @@ def test_partial_dependence_changes_only_one_column_of_each_kind():
     np.testing.assert_allclose(x.mean, x.curves.mean(axis=0))
     assert town.values.tolist() == ["missing", "Rome", "Oslo", "Lima"]
     at_first = town.values == "missing"  # whose name begins with \0
-    np.testing.assert_allclose(town.curves[:, at_first] - town.curves[:, ~at_first][:, :1], 100, atol=1e-4)
+    np.testing.assert_allclose(
+        town.curves[:, at_first] - town.curves[:, ~at_first][:, :1], 100, atol=1e-4
+    )
     assert when.values.dtype == "datetime64[s]"
     mondays = np.array([pd.Timestamp(day).day_of_week == 0 for day in when.values])
     assert 0 < mondays.sum() < len(mondays)
@@ -220,12 +283,25 @@ def test_dependence_shows_the_positive_or_the_most_probable_class():
     def three(inputs):
         return np.tile([0.2, 0.7, 0.1], (len(inputs), 1))
 
-    (found,) = dependences(model(two, classes_=np.array([False, True])), OF_KINDS, ["x"])
+    (found,) = dependences(
+        model(two, classes_=np.array([False, True])), OF_KINDS, ["x"]
+    )
     assert found.output == "probability of 'True'"
-    np.testing.assert_allclose(found.mean, ALL_KINDS.parts[0].of_values(found.values)[:, 0], rtol=1e-6)
-    (found,) = dependences(model(three, classes_=np.array(["a", "b", "c"])), OF_KINDS, ["x"])
+    np.testing.assert_allclose(
+        found.mean, ALL_KINDS.parts[0].of_values(found.values)[:, 0], rtol=1e-6
+    )
+    (found,) = dependences(
+        model(three, classes_=np.array(["a", "b", "c"])), OF_KINDS, ["x"]
+    )
     assert (found.output, set(found.curves.ravel())) == ("probability of 'b'", {0.7})
-    assert dependences(model(lambda inputs: np.zeros(len(inputs))), OF_KINDS.assign(x=np.nan), ["x"]) == []
+    assert (
+        dependences(
+            model(lambda inputs: np.zeros(len(inputs))),
+            OF_KINDS.assign(x=np.nan),
+            ["x"],
+        )
+        == []
+    )
 
 
 def test_the_worst_rows_have_the_largest_loss_and_their_lines():
@@ -236,7 +312,12 @@ def test_the_worst_rows_have_the_largest_loss_and_their_lines():
     assert (first.row, first.truth, first.predicted) == ("line 2", "yes", "no")
     assert (second.row, second.truth, second.predicted) == ("line 7", "no", "yes")
     np.testing.assert_allclose([first.loss, second.loss], -np.log([0.1, 0.4]))
-    rows = worst_rows(TabularRegressor(), pd.RangeIndex(3), np.array([1.0, 2.0, 3.0]), np.array([1.0, 0.0, 4.0]))
+    rows = worst_rows(
+        TabularRegressor(),
+        pd.RangeIndex(3),
+        np.array([1.0, 2.0, 3.0]),
+        np.array([1.0, 0.0, 4.0]),
+    )
     assert [(row.row, row.truth, row.predicted, row.loss) for row in rows] == [
         ("row 1", 2.0, 0.0, 4.0),
         ("row 2", 3.0, 4.0, 1.0),

@@ -23,7 +23,11 @@ from vecprop.tables.encoding.packed_rows import PackedRows
 N = 3 * AT_ONCE + 5
 RNG = np.random.default_rng(0)
 NUMBERS = COLUMNS["ordinary"][:N]
-WORDS = [f"{colour} {thing}" for colour in ("red", "blue", "green") for thing in ("car", "hat", "door", "sea")]
+WORDS = [
+    f"{colour} {thing}"
+    for colour in ("red", "blue", "green")
+    for thing in ("car", "hat", "door", "sea")
+]
 FRAME = pd.DataFrame(
     {
         **{name: column[:N] for name, column in COLUMNS.items()},
@@ -31,14 +35,24 @@ FRAME = pd.DataFrame(
         "infinite float32": np.where(NUMBERS > 2, np.inf, NUMBERS).astype(np.float32),
         "small": (5 * NUMBERS).astype(np.int8),
         "true": NUMBERS > 0.5,
-        "nullable": pd.array([None if x > 1 else round(9 * x) for x in NUMBERS], "Int64"),
+        "nullable": pd.array(
+            [None if x > 1 else round(9 * x) for x in NUMBERS], "Int64"
+        ),
         "as text": [f"{x:.2f}" for x in NUMBERS],
         "town": RNG.choice(["Oslo", "Rome", "Bern"], N),
-        "day": pd.Timestamp("2024-01-01") + pd.to_timedelta(RNG.integers(0, 9000, N), unit="h"),
+        "day": (
+            pd.Timestamp("2024-01-01")
+            + pd.to_timedelta(RNG.integers(0, 9000, N), unit="h")
+        ),
         "said": [" ".join(RNG.choice(WORDS, 6)) for _ in range(N)],
     }
 )
-SETTINGS: dict[str, Any] = {"n_estimators": 2, "max_iter": 1, "random_state": 0, "hidden_layer_sizes": 30}
+SETTINGS: dict[str, Any] = {
+    "n_estimators": 2,
+    "max_iter": 1,
+    "random_state": 0,
+    "hidden_layer_sizes": 30,
+}
 
 
 @pytest.fixture
@@ -50,7 +64,9 @@ def all_is_large(monkeypatch):
 def packed_and_inputs():
     """Return an encoder, the format of packed rows, the packed rows and the inputs."""
     encoder, _ = Encoder.of(FRAME)
-    assert {"numbers", "categories", "dates", "text"} <= {part.kind for part in encoder.parts}
+    assert {"numbers", "categories", "dates", "text"} <= {
+        part.kind for part in encoder.parts
+    }
     rows = PackedRows.of(encoder.names, encoder.parts, FRAME)
     return encoder, rows, rows(FRAME), encoder(FRAME)
 
@@ -72,9 +88,16 @@ def test_tiles_can_contain_any_inputs_and_rows():
     encoder, rows, packed, inputs = packed_and_inputs()
     taken = np.arange(encoder.width)
     expansion, places = rows.expansion(taken), RNG.permutation(N)[: AT_ONCE + 9]
-    for first, end in ((0, 9), (3, 40), (17, encoder.width), (encoder.width - 2, encoder.width)):
+    for first, end in (
+        (0, 9),
+        (3, 40),
+        (17, encoder.width),
+        (encoder.width - 2, encoder.width),
+    ):
         for by_rows in (False, True):
-            shape = (len(places), end - first) if by_rows else (end - first, len(places))
+            shape = (
+                (len(places), end - first) if by_rows else (end - first, len(places))
+            )
             tile = np.full((shape[0] + 2, shape[1]), 7, np.float32)
             EXPAND(expand_address(np.float32))(
                 address_of_array(packed), packed.shape[1], address_of_array(places), len(places),
@@ -82,7 +105,9 @@ def test_tiles_can_contain_any_inputs_and_rows():
                 first, end - first, by_rows, tile[1].ctypes.data,
             )  # fmt: skip
             expected = inputs[places, first:end]
-            np.testing.assert_array_equal(tile[1:-1], expected if by_rows else expected.T)
+            np.testing.assert_array_equal(
+                tile[1:-1], expected if by_rows else expected.T
+            )
             assert (tile[[0, -1]] == 7).all()
 
 
@@ -90,8 +115,14 @@ def test_digests_depend_on_rows_and_their_inputs():
     encoder, rows, packed, _ = packed_and_inputs()
     pieces, standardised = (rows.expansion(encoder.of_view(view)) for view in VIEWS)
     again = PackedRows.of(encoder.names, encoder.parts, FRAME)
-    selections = (packed, pieces), (again(FRAME), again.expansion(encoder.of_view("pieces"))), (packed, standardised)
-    one, same, other = (digest(Selection(X, expansion=expansion)) for X, expansion in selections)
+    selections = (
+        (packed, pieces),
+        (again(FRAME), again.expansion(encoder.of_view("pieces"))),
+        (packed, standardised),
+    )
+    one, same, other = (
+        digest(Selection(X, expansion=expansion)) for X, expansion in selections
+    )
     assert one == same != other
 
 
@@ -101,16 +132,32 @@ def bits(model):
 
 
 FITS = {
-    "classes": lambda: TabularClassifier(**SETTINGS).fit(FRAME, NUMBERS + FRAME["skewed"] > 1),
-    "numbers": lambda: TabularRegressor(**SETTINGS).fit(FRAME, NUMBERS, sample_weight=np.arange(N)),
-    "refitted": lambda: TabularRegressor(**SETTINGS).fit(FRAME, NUMBERS).refit(FRAME, NUMBERS),
-    "weights that threads split": lambda: TabularClassifier(
-        **{**SETTINGS, "hidden_layer_sizes": 40}, batch_size=100
-    ).fit(np.random.default_rng(3).normal(size=(N, 30)), NUMBERS > 0),
+    "classes": (
+        lambda: TabularClassifier(**SETTINGS).fit(FRAME, NUMBERS + FRAME["skewed"] > 1)
+    ),
+    "numbers": (
+        lambda: TabularRegressor(**SETTINGS).fit(
+            FRAME, NUMBERS, sample_weight=np.arange(N)
+        )
+    ),
+    "refitted": lambda: (
+        TabularRegressor(**SETTINGS).fit(FRAME, NUMBERS).refit(FRAME, NUMBERS)
+    ),
+    "weights that threads split": (
+        lambda: TabularClassifier(
+            **{**SETTINGS, "hidden_layer_sizes": 40}, batch_size=100
+        ).fit(np.random.default_rng(3).normal(size=(N, 30)), NUMBERS > 0)
+    ),
 }
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] * (name != "numbers")) for name in FITS])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.long] * (name != "numbers"))
+        for name in FITS
+    ],
+)
 def test_fits_are_bit_identical_with_packed_rows(name, all_is_large, monkeypatch):
     kept = FITS[name]()
     monkeypatch.setattr(tables_encoder, "MAX_STORED_INPUTS", 10**9)
@@ -119,7 +166,17 @@ def test_fits_are_bit_identical_with_packed_rows(name, all_is_large, monkeypatch
 
 @pytest.mark.long
 def test_fits_are_bit_identical_with_blas():
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-k", "bit_identical_with_packed", __file__]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        "0",
+        "-k",
+        "bit_identical_with_packed",
+        __file__,
+    ]
     subprocess.run(command, env=os.environ | {"VECPROP_PRODUCTS": "BLAS"}, check=True)
 
 

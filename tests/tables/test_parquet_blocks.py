@@ -27,19 +27,30 @@ NETWORK = vp.Network(3, [vp.Dense(8), vp.ReLU(), vp.Dense(2)], vp.SoftmaxCrossEn
 
 
 def frame(**changes):
-    return pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "c": X[:, 2], "y": T, "w": W} | changes)
+    return pd.DataFrame(
+        {"a": X[:, 0], "b": X[:, 1], "c": X[:, 2], "y": T, "w": W} | changes
+    )
 
 
 def write(folder, table, name="part-{}.parquet", files=3, rows=20):
     folder.mkdir(exist_ok=True)
     for number, some in enumerate(np.array_split(np.arange(300), files)):
-        table.iloc[some].to_parquet(folder / name.format(number), row_group_size=rows, index=False)
+        table.iloc[some].to_parquet(
+            folder / name.format(number), row_group_size=rows, index=False
+        )
     return folder
 
 
 def fit_quietly(blocks, **changes):
-    settings: dict[str, Any] = {"optimizer": vp.Adam(0.01), "epochs": 2, "batch_size": 32, "window": 110}
-    return vp.blocks.train_blocks(NETWORK, NETWORK.init(0, dtype=np.float32), blocks, **settings | changes)
+    settings: dict[str, Any] = {
+        "optimizer": vp.Adam(0.01),
+        "epochs": 2,
+        "batch_size": 32,
+        "window": 110,
+    }
+    return vp.blocks.train_blocks(
+        NETWORK, NETWORK.init(0, dtype=np.float32), blocks, **settings | changes
+    )
 
 
 def fit(blocks, **changes):
@@ -49,24 +60,49 @@ def fit(blocks, **changes):
 
 def test_results_equal_arrays_for_any_files(tmp_path):
     whole = fit(vp.blocks.ArrayBlocks(X, T, rows=20))
-    one = vp.blocks.ParquetBlocks(write(tmp_path / "one", frame(), files=3), "y", inputs=["a", "b", "c"])
+    one = vp.blocks.ParquetBlocks(
+        write(tmp_path / "one", frame(), files=3), "y", inputs=["a", "b", "c"]
+    )
     inputs: Any = pd.Index(["a", "b", "c"])
-    other = vp.blocks.ParquetBlocks(write(tmp_path / "other", frame(), "{}.pq", files=1), "y", inputs=inputs)
+    other = vp.blocks.ParquetBlocks(
+        write(tmp_path / "other", frame(), "{}.pq", files=1), "y", inputs=inputs
+    )
     for blocks in (one, other):
         np.testing.assert_array_equal(fit(blocks).theta, whole.theta, strict=True)
-    weighted = vp.blocks.ParquetBlocks(sorted((tmp_path / "one").iterdir()), "y", weight="w")
-    np.testing.assert_array_equal(fit(weighted).theta, fit(vp.blocks.ArrayBlocks(X, T, W, rows=20)).theta, strict=True)
+    weighted = vp.blocks.ParquetBlocks(
+        sorted((tmp_path / "one").iterdir()), "y", weight="w"
+    )
+    np.testing.assert_array_equal(
+        fit(weighted).theta,
+        fit(vp.blocks.ArrayBlocks(X, T, W, rows=20)).theta,
+        strict=True,
+    )
     assert weighted.columns == ["a", "b", "c"]
     assert digest_of(one) != digest_of(weighted)
 
 
 def test_several_targets_and_numeric_types(tmp_path):
-    table = pd.DataFrame({"i": np.arange(300, dtype="i2"), "b": T > 0, "f": X[:, 0], "u": X[:, 1], "v": X[:, 2]})
+    table = pd.DataFrame(
+        {
+            "i": np.arange(300, dtype="i2"),
+            "b": T > 0,
+            "f": X[:, 0],
+            "u": X[:, 1],
+            "v": X[:, 2],
+        }
+    )
     blocks = vp.blocks.ParquetBlocks(write(tmp_path / "t", table), ["u", "v"])
     inputs, targets = blocks.read(5)
-    np.testing.assert_array_equal(inputs, np.stack([np.arange(100, 120), T[100:120], X[100:120, 0]], axis=1))
+    np.testing.assert_array_equal(
+        inputs, np.stack([np.arange(100, 120), T[100:120], X[100:120, 0]], axis=1)
+    )
     np.testing.assert_array_equal(targets, X[100:120, 1:], strict=True)
-    assert vp.blocks.ParquetBlocks(tmp_path / "t" / "part-0.parquet", "b", inputs=["f"]).read(0)[1].dtype == np.int64
+    assert (
+        vp.blocks.ParquetBlocks(tmp_path / "t" / "part-0.parquet", "b", inputs=["f"])
+        .read(0)[1]
+        .dtype
+        == np.int64
+    )
 
 
 def test_foreign_files_and_empty_row_groups_are_skipped(tmp_path):
@@ -82,31 +118,59 @@ def test_foreign_files_and_empty_row_groups_are_skipped(tmp_path):
 def test_partition_columns_are_included(tmp_path):
     (tmp_path / "year=2024").mkdir()
     frame().to_parquet(tmp_path / "year=2024" / "a.parquet")
-    with pytest.raises(vp.TableError, match="'year=2024', whose name is a value of column 'year': write it into"):
+    with pytest.raises(
+        vp.TableError,
+        match="'year=2024', whose name is a value of column 'year': write it into",
+    ):
         vp.blocks.ParquetBlocks(tmp_path, "y")
-    assert vp.blocks.ParquetBlocks([tmp_path / "year=2024" / "a.parquet"], "y").inputs == 4
+    assert (
+        vp.blocks.ParquetBlocks([tmp_path / "year=2024" / "a.parquet"], "y").inputs == 4
+    )
 
 
 def test_a_fit_resumes_from_moved_files_but_not_from_other_rows(tmp_path):
     checkpoint = vp.Checkpoint(tmp_path / "run.npz")
-    fit(vp.blocks.ParquetBlocks(write(tmp_path / "t", frame()), "y", weight="w"), epochs=1, checkpoint=checkpoint)
+    fit(
+        vp.blocks.ParquetBlocks(write(tmp_path / "t", frame()), "y", weight="w"),
+        epochs=1,
+        checkpoint=checkpoint,
+    )
     moved = (tmp_path / "t").rename(tmp_path / "moved")
     blocks = vp.blocks.ParquetBlocks(moved, "y", weight="w")
-    np.testing.assert_array_equal(fit(blocks, checkpoint=checkpoint).theta, fit(blocks).theta)
+    np.testing.assert_array_equal(
+        fit(blocks, checkpoint=checkpoint).theta, fit(blocks).theta
+    )
     for other, named in (
-        (write(tmp_path / "groups", frame(), rows=25), "division into blocks and its rows differ"),
+        (
+            write(tmp_path / "groups", frame(), rows=25),
+            "division into blocks and its rows differ",
+        ),
         (write(tmp_path / "rows", frame(c=X[:, 0])), "its rows differs"),
     ):
         with pytest.raises(ValueError, match=named):
-            fit_quietly(vp.blocks.ParquetBlocks(other, "y", weight="w"), checkpoint=checkpoint)
+            fit_quietly(
+                vp.blocks.ParquetBlocks(other, "y", weight="w"), checkpoint=checkpoint
+            )
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"b": ["x"] * 300}, r"Column 'b' of .*part-0.parquet has type (large_)?string, which is not numeric: leave"),
-        ({"b": np.where(np.arange(300) == 125, np.nan, X[:, 0])}, r"row group 1: column 'b' is missing in row 5"),
-        ({"b": np.where(np.arange(300) == 125, np.inf, X[:, 0])}, r"part-1.parquet, row group 1: column 'b' is inf in"),
+        (
+            {"b": ["x"] * 300},
+            (
+                r"Column 'b' of .*part-0.parquet has type (large_)?string, which is not"
+                r" numeric: leave"
+            ),
+        ),
+        (
+            {"b": np.where(np.arange(300) == 125, np.nan, X[:, 0])},
+            r"row group 1: column 'b' is missing in row 5",
+        ),
+        (
+            {"b": np.where(np.arange(300) == 125, np.inf, X[:, 0])},
+            r"part-1.parquet, row group 1: column 'b' is inf in",
+        ),
     ],
     ids=["text", "missing", "infinite"],
 )
@@ -126,14 +190,24 @@ def test_files_with_other_columns_are_reported(tmp_path):
     (tmp_path / "empty").mkdir()
     for source, target, message in (
         (folder, "Y", r"part-0.parquet has no column 'Y': did you mean 'y'"),
-        (folder, "price", r"part-0.parquet has no column 'price'; its columns are a, b, c, y, w"),
+        (
+            folder,
+            "price",
+            r"part-0.parquet has no column 'price'; its columns are a, b, c, y, w",
+        ),
         ([folder / "other.parquet"], "y", "There is no file other.parquet in "),
-        (tmp_path / "empty", "y", r"empty contains no Parquet files \(with names ending in .parquet or .pq\)"),
+        (
+            tmp_path / "empty",
+            "y",
+            r"empty contains no Parquet files \(with names ending in .parquet or .pq\)",
+        ),
     ):
         with pytest.raises(vp.TableError, match=message):
             vp.blocks.ParquetBlocks(source, target)
     (folder / "part-3.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(vp.TableError, match=r"part-3.parquet cannot be read as a parquet file"):
+    with pytest.raises(
+        vp.TableError, match=r"part-3.parquet cannot be read as a parquet file"
+    ):
         vp.blocks.ParquetBlocks(folder, "y")
     pq.write_table(pa.table({"y": [1], "a": [1]}), folder / "part-3.parquet")
     with pytest.raises(vp.TableError, match=r"part-3.parquet has no column 'b'"):
@@ -143,13 +217,20 @@ def test_files_with_other_columns_are_reported(tmp_path):
 def test_unknown_column_names_are_rejected(tmp_path):
     folder = write(tmp_path / "t", frame())
     for target, name in ((None, "NoneType"), ([], "list"), ([None], "list")):
-        with pytest.raises(TypeError, match=f"target must be a column name or a list of names, got a {name}"):
+        with pytest.raises(
+            TypeError,
+            match=f"target must be a column name or a list of names, got a {name}",
+        ):
             vp.blocks.ParquetBlocks(folder, target)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(vp.TableError, match=r"part-0.parquet has no column 3; its columns are a, b"):
+    with pytest.raises(
+        vp.TableError, match=r"part-0.parquet has no column 3; its columns are a, b"
+    ):
         vp.blocks.ParquetBlocks(folder, 3)  # pyright: ignore[reportArgumentType]
     twice = pa.table([pa.array([1.0])] * 3, names=["a", "a", "y"])
     pq.write_table(twice, tmp_path / "twice.parquet")
-    with pytest.raises(vp.TableError, match=r"twice.parquet has 2 columns named 'a': rename them"):
+    with pytest.raises(
+        vp.TableError, match=r"twice.parquet has 2 columns named 'a': rename them"
+    ):
         vp.blocks.ParquetBlocks(tmp_path / "twice.parquet", "y")
 
 
@@ -159,13 +240,17 @@ def test_a_file_damaged_during_reading_is_reported(tmp_path):
     path = folder / "part-1.parquet"
     path.write_bytes(path.read_bytes()[:1000])
     network = vp.Network(1, [vp.Dense(2)], vp.SoftmaxCrossEntropy())
-    with pytest.raises(vp.TableError, match=r"part-1.parquet cannot be read as a parquet file"):
+    with pytest.raises(
+        vp.TableError, match=r"part-1.parquet cannot be read as a parquet file"
+    ):
         vp.blocks.train_blocks(network, network.init(0), blocks, optimizer=vp.Adam())
 
 
 def test_a_shuffled_copy_helps_with_sorted_rows(tmp_path, monkeypatch):
     table = frame().sort_values("y")
-    blocks = vp.blocks.ParquetBlocks(write(tmp_path / "t", table), "y", inputs=["a", "b", "c"])
+    blocks = vp.blocks.ParquetBlocks(
+        write(tmp_path / "t", table), "y", inputs=["a", "b", "c"]
+    )
     with pytest.warns(UserWarning, match="Rows are sorted by the target"):
         fit(blocks)
     monkeypatch.setattr(stream, "FEW_BLOCKS", 4)
@@ -173,7 +258,12 @@ def test_a_shuffled_copy_helps_with_sorted_rows(tmp_path, monkeypatch):
 
 
 def test_the_documentation_is_correct(tmp_path, monkeypatch):
-    text = Path(__file__).parents[2].joinpath("docs", "larger-than-memory.md").read_text(encoding="utf-8")
+    text = (
+        Path(__file__)
+        .parents[2]
+        .joinpath("docs", "larger-than-memory.md")
+        .read_text(encoding="utf-8")
+    )
     first, second, third = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     write(tmp_path / "sales", frame().rename(columns={"y": "returned"}))
     monkeypatch.chdir(tmp_path)
@@ -192,12 +282,20 @@ def test_unaligned_columns_are_stacked_correctly(F):
     first, second = np.arange(5000, dtype=F), np.arange(5000, 10_000).astype(F)
     wire = np.frombuffer(b"?" + second.tobytes(), np.uint8)[1:].view(F)
     assert not wire.flags.aligned
-    np.testing.assert_array_equal(columns_as_array([first, wire, first]), np.stack([first, second, first], axis=1))
+    np.testing.assert_array_equal(
+        columns_as_array([first, wire, first]), np.stack([first, second, first], axis=1)
+    )
 
 
-@pytest.mark.parametrize("source", [dataset.dataset(pa.table({"a": [1]})), pd.DataFrame({"a": [1]}), 3, None, []])
+@pytest.mark.parametrize(
+    "source",
+    [dataset.dataset(pa.table({"a": [1]})), pd.DataFrame({"a": [1]}), 3, None, []],
+)
 def test_sources_other_than_paths_are_rejected(source):
-    with pytest.raises(vp.TableError, match=f"Expected a path or a list of .*, got a {type(source).__name__}"):
+    with pytest.raises(
+        vp.TableError,
+        match=f"Expected a path or a list of .*, got a {type(source).__name__}",
+    ):
         vp.blocks.ParquetBlocks(source, "y")
 
 
@@ -219,7 +317,9 @@ def test_arrow_uses_the_pool_of_the_system_under_a_limit(tmp_path, limited):
 
 @reads_proc
 @pytest.mark.long
-@pytest.mark.parametrize("read", ["ParquetBlocks('t', 'y').read(0)", "vecprop.read_table('t')"])
+@pytest.mark.parametrize(
+    "read", ["ParquetBlocks('t', 'y').read(0)", "vecprop.read_table('t')"]
+)
 def test_arrow_reserves_no_memory_under_a_limit(tmp_path, read):
     write(tmp_path / "t", frame())
     code = f"""
@@ -230,23 +330,38 @@ from vecprop.blocks import ParquetBlocks
 {read}
 print(open("/proc/self/status").read())
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert size_of_data(done.stdout) < 2**30
 
 
 def size_of_data(status):
     """Return the size of a process's data in bytes."""
-    return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmData")).split()[1])
+    return 1024 * int(
+        next(line for line in status.splitlines() if line.startswith("VmData")).split()[
+            1
+        ]
+    )
 
 
 @reads_proc
 def test_a_sound_file_is_not_called_damaged_if_memory_is_short(tmp_path, limited):
     pq.write_table(
-        pa.table({"a": np.zeros(2**24), "y": np.zeros(2**24)}), tmp_path / "zeros.parquet", row_group_size=2**24
+        pa.table({"a": np.zeros(2**24), "y": np.zeros(2**24)}),
+        tmp_path / "zeros.parquet",
+        row_group_size=2**24,
     )
     blocks = vp.blocks.ParquetBlocks(tmp_path / "zeros.parquet", "y")
     limited(size_of_data(Path("/proc/self/status").read_text(encoding="utf-8")) + 2**25)
     with pytest.raises(
-        vp.TableError, match=r"^There is not enough memory to read .*zeros.parquet, unless it is damaged"
+        vp.TableError,
+        match=(
+            r"^There is not enough memory to read .*zeros.parquet, unless it is damaged"
+        ),
     ):
         blocks.read(0)

@@ -15,7 +15,13 @@ from damaged_tables import BAD
 from vecprop import TableError, TabularClassifier, TabularRegressor, read_table
 from vecprop.tables import read_chunks
 
-FRAME = pd.DataFrame({"name": ["Ada", "Zoë, née X", None], "age": [36, 41, 7], "height": [1.5, np.nan, 0.25]})
+FRAME = pd.DataFrame(
+    {
+        "name": ["Ada", "Zoë, née X", None],
+        "age": [36, 41, 7],
+        "height": [1.5, np.nan, 0.25],
+    }
+)
 
 
 @pytest.mark.parametrize(("separator", "encoding", "ending"), [
@@ -24,17 +30,23 @@ FRAME = pd.DataFrame({"name": ["Ada", "Zoë, née X", None], "age": [36, 41, 7],
     *(pytest.param(separator, encoding, ending, marks=pytest.mark.long) for separator in ",;\t|"
       for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252") for ending in (".csv", ".txt.gz")),
 ])  # fmt: skip
-def test_text_with_any_separator_and_encoding_is_read(tmp_path, separator, encoding, ending):
+def test_text_with_any_separator_and_encoding_is_read(
+    tmp_path, separator, encoding, ending
+):
     path = tmp_path / f"table{ending}"
     content = FRAME.to_csv(index=False, sep=separator).encode(encoding)
     path.write_bytes(gzip.compress(content) if ending.endswith("gz") else content)
     whole = read_table(path)
     for frame in (whole, pd.concat(read_chunks(path, rows=2), ignore_index=True)):
         pd.testing.assert_frame_equal(frame, FRAME, check_dtype=False)
-    assert any("cp1252" in note for note in whole.attrs["notes"]) == (encoding == "cp1252")
+    assert any("cp1252" in note for note in whole.attrs["notes"]) == (
+        encoding == "cp1252"
+    )
 
 
-@pytest.mark.parametrize(("ending", "write"), [(".parquet", "to_parquet"), (".feather", "to_feather")])
+@pytest.mark.parametrize(
+    ("ending", "write"), [(".parquet", "to_parquet"), (".feather", "to_feather")]
+)
 def test_binary_tables_are_read(tmp_path, ending, write):
     path = tmp_path / f"table{ending}"
     getattr(FRAME, write)(path)
@@ -44,18 +56,36 @@ def test_binary_tables_are_read(tmp_path, ending, write):
     pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), FRAME)
 
 
-LONG_QUOTE = "a quoted value spans these lines, and each looks like a row: remove stray quotation marks."
+LONG_QUOTE = (
+    "a quoted value spans these lines, and each looks like a row: remove stray"
+    " quotation marks."
+)
 SMALL = {
-    "decimal commas": ("a;b\n1,5;2,25\n3,5;4,75\n", {"a": ["1,5", "3,5"], "b": ["2,25", "4,75"]}, ""),
-    "spaces after separators": ('a, b\n1, "x, y"\n2, z\n', {"a": [1, 2], "b": ["x, y", "z"]}, ""),
+    "decimal commas": (
+        "a;b\n1,5;2,25\n3,5;4,75\n",
+        {"a": ["1,5", "3,5"], "b": ["2,25", "4,75"]},
+        "",
+    ),
+    "spaces after separators": (
+        'a, b\n1, "x, y"\n2, z\n',
+        {"a": [1, 2], "b": ["x, y", "z"]},
+        "",
+    ),
     "one column": ("a\n1\n2\n", {"a": [1, 2]}, ""),
-    "spaces": ("  a   b    name\n  1   2.5  x\n 10   3    y\n", {"a": [1, 10], "b": [2.5, 3], "name": ["x", "y"]}, ""),
+    "spaces": (
+        "  a   b    name\n  1   2.5  x\n 10   3    y\n",
+        {"a": [1, 10], "b": [2.5, 3], "name": ["x", "y"]},
+        "",
+    ),
     "sentences": ("said\na word\nno more\n", {"said": ["a word", "no more"]}, ""),
     "lines of spaces": ("a,b\n1,2\n   \n\n3,\n", {"a": [1, 3], "b": [2, None]}, ""),
     "short rows": (
         "a,b,c\n1,2,3\n4,5\n6,7,8\n9\n",
         {"a": [1, 4, 6, 9], "b": [2, 5, 7, None], "c": [3, None, 8, None]},
-        "lines 3, 5: fewer values than the 3 columns; the last columns are read as missing.",
+        (
+            "lines 3, 5: fewer values than the 3 columns; the last columns are read as"
+            " missing."
+        ),
     ),
     "names again": (
         "a,b\n1,x\na,b \n2,a\na,x\n",
@@ -71,7 +101,9 @@ SMALL = {
 
 
 @pytest.mark.parametrize("name", SMALL)
-@pytest.mark.parametrize("read", [read_table, lambda path: next(read_chunks(path))], ids=["whole", "chunks"])
+@pytest.mark.parametrize(
+    "read", [read_table, lambda path: next(read_chunks(path))], ids=["whole", "chunks"]
+)
 def test_small_files_are_read(tmp_path, name, read):
     text, columns, note = SMALL[name]
     path = tmp_path / "table.csv"
@@ -115,7 +147,9 @@ def test_invalid_bytes_are_located(tmp_path, text, encoding, said):
 def test_errors_about_missing_columns_report_a_guessed_encoding(tmp_path):
     path = tmp_path / "table.csv"
     path.write_bytes("age,город\n1,да\n2,нет\n".encode("cp1251"))
-    right = pd.DataFrame({"age": [1, 2, 3], "город": ["да", "нет", "да"], "y": [1.5, 2, 3]})
+    right = pd.DataFrame(
+        {"age": [1, 2, 3], "город": ["да", "нет", "да"], "y": [1.5, 2, 3]}
+    )
     model = TabularRegressor("y", n_estimators=2, max_iter=1).fit(right)
     for read in (
         TabularClassifier("город").fit,
@@ -123,7 +157,12 @@ def test_errors_about_missing_columns_report_a_guessed_encoding(tmp_path):
         TabularClassifier("ãîðîä", columns={"город": "code"}).fit,
         model.predict,
     ):
-        with pytest.raises(TableError, match=r"no column 'город'.* \(table.csv is not UTF-8, .* cp1252, .*: save it"):
+        with pytest.raises(
+            TableError,
+            match=(
+                r"no column 'город'.* \(table.csv is not UTF-8, .* cp1252, .*: save it"
+            ),
+        ):
             read(path)
 
 
@@ -153,9 +192,13 @@ def test_folders_and_missing_files(tmp_path):
     (tmp_path / "people.csv").write_text("a\n1\n")
     assert read_table(tmp_path)["a"].tolist() == [1]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(TableError, match="empty is a folder that contains no table files"):
+    with pytest.raises(
+        TableError, match="empty is a folder that contains no table files"
+    ):
         read_table(tmp_path / "empty")
-    with pytest.raises(TableError, match=r"There is no file .*poeple.csv: did you mean 'people.csv'\?"):
+    with pytest.raises(
+        TableError, match=r"There is no file .*poeple.csv: did you mean 'people.csv'\?"
+    ):
         read_table(tmp_path / "poeple.csv")
     with pytest.raises(TableError, match="There is no file"):
         read_table(tmp_path / "nowhere" / "else.csv")
@@ -166,17 +209,24 @@ def test_zstandard_files_are_read(tmp_path):
     path = tmp_path / "table.csv.zst"
     with pyarrow.CompressedOutputStream(str(path), "zstd") as file:
         file.write(FRAME.to_csv(index=False).encode())
-    for frame in (read_table(path), pd.concat(read_chunks(path, rows=2), ignore_index=True)):
+    for frame in (
+        read_table(path),
+        pd.concat(read_chunks(path, rows=2), ignore_index=True),
+    ):
         pd.testing.assert_frame_equal(frame, FRAME, check_dtype=False)
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(TableError, match=r"table\.csv\.zst cannot be uncompressed: Truncated"):
+    with pytest.raises(
+        TableError, match=r"table\.csv\.zst cannot be uncompressed: Truncated"
+    ):
         read_table(path)
 
 
 def test_damaged_archives_and_archives_of_several_files_raise_one_sentence(tmp_path):
     path = tmp_path / "table.zip"
     path.write_bytes(b"PK\x03\x04 and no more")
-    with pytest.raises(TableError, match=r"table\.zip cannot be uncompressed: File is not a zip file"):
+    with pytest.raises(
+        TableError, match=r"table\.zip cannot be uncompressed: File is not a zip file"
+    ):
         read_table(path)
     with zipfile.ZipFile(path, "w") as archive:
         for number in range(2000):
@@ -196,10 +246,14 @@ def test_workbooks_are_read(tmp_path):
         FRAME.to_excel(book, sheet_name="others", index=False)
     frame = read_table(path)
     pd.testing.assert_frame_equal(frame, codes, check_dtype=False)
-    assert frame.attrs["notes"] == ["table.xlsx: read only the first of 2 sheets, 'people'."]
+    assert frame.attrs["notes"] == [
+        "table.xlsx: read only the first of 2 sheets, 'people'."
+    ]
     assert [len(part) for part in read_chunks(path, rows=2)] == [2, 1]
     path.write_bytes(path.read_bytes()[:3000])
-    with pytest.raises(TableError, match=r"table\.xlsx cannot be read as an Excel file"):
+    with pytest.raises(
+        TableError, match=r"table\.xlsx cannot be read as an Excel file"
+    ):
         read_table(path)
 
 
@@ -207,30 +261,46 @@ def test_workbooks_are_read(tmp_path):
 def test_a_stream_is_a_table(tmp_path, monkeypatch, packed):
     content = FRAME.to_csv(index=False).encode()
     content = gzip.compress(content) if packed else content
-    for read in (read_table, lambda path: pd.concat(read_chunks(path, rows=2), ignore_index=True)):
+    for read in (
+        read_table,
+        lambda path: pd.concat(read_chunks(path, rows=2), ignore_index=True),
+    ):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
         pd.testing.assert_frame_equal(read("-"), FRAME, check_dtype=False)
     os.mkfifo(tmp_path / "pipe")
     writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(content))
     writer.start()
-    pd.testing.assert_frame_equal(read_table(tmp_path / "pipe"), FRAME, check_dtype=False)
+    pd.testing.assert_frame_equal(
+        read_table(tmp_path / "pipe"), FRAME, check_dtype=False
+    )
     writer.join()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a,b\n1,2,3\n")))
-    with pytest.raises(TableError, match=r"^Standard input, line 2: the row has 3 values"):
+    with pytest.raises(
+        TableError, match=r"^Standard input, line 2: the row has 3 values"
+    ):
         read_table("-")
 
 
 def quoted(at):
     """Return the lines of a table with three columns and a stray quotation mark in some rows."""
-    return ["id,name,value", *(f"{k},{'' if k not in at else chr(34)}Name{k},{k}" for k in range(1, 100))]
+    return [
+        "id,name,value",
+        *(f"{k},{'' if k not in at else chr(34)}Name{k},{k}" for k in range(1, 100)),
+    ]
 
 
-@pytest.mark.parametrize("read", [read_table, lambda path: list(read_chunks(path))], ids=["whole", "chunks"])
-@pytest.mark.parametrize(("at", "lines"), [([10, 30], "lines 11 to 31"), ([50], "lines 51 to 100")])
+@pytest.mark.parametrize(
+    "read", [read_table, lambda path: list(read_chunks(path))], ids=["whole", "chunks"]
+)
+@pytest.mark.parametrize(
+    ("at", "lines"), [([10, 30], "lines 11 to 31"), ([50], "lines 51 to 100")]
+)
 def test_a_stray_quotation_mark_does_not_swallow_rows(tmp_path, read, at, lines):
     path = tmp_path / "q.csv"
     path.write_text("\n".join(quoted(at)) + "\n")
-    with pytest.raises(TableError, match=f"q.csv, {lines}: a quotation mark at the start of a value"):
+    with pytest.raises(
+        TableError, match=f"q.csv, {lines}: a quotation mark at the start of a value"
+    ):
         read(path)
 
 
@@ -247,14 +317,18 @@ def test_a_missing_header_is_noted(tmp_path):
     ):
         path.write_text("\n".join(lines) + "\n")
         notes = read_table(path).attrs["notes"]
-        assert [("line 1" in note and "looks like data" in note) for note in notes] == [True] * is_noted
+        assert [("line 1" in note and "looks like data" in note) for note in notes] == [
+            True
+        ] * is_noted
     path.write_text("1,male\n2,female\n3,male\n")
     assert len(next(read_chunks(path)).attrs["notes"]) == 1
 
 
 def test_long_integers_stay_distinct_in_columns_with_missing_values(tmp_path):
     large = pa.array([2**64 - 1, 2**64 - 2, None], pa.uint64())
-    table = pa.table({"id": [2**53, 2**53 + 1, None], "large": large, "small": [1, 2, None]})
+    table = pa.table(
+        {"id": [2**53, 2**53 + 1, None], "large": large, "small": [1, 2, None]}
+    )
     pq.write_table(table, tmp_path / "ids.parquet")
     frame = read_table(tmp_path / "ids.parquet")
     assert frame["id"].tolist()[:2] == [2**53, 2**53 + 1]
@@ -270,8 +344,16 @@ def test_a_named_index_is_a_column(tmp_path):
 
 
 def test_other_objects_than_paths_and_invalid_chunk_sizes_are_rejected(tmp_path):
-    for given, name in ((None, "NoneType"), (5, "int"), ([], "list"), (FRAME, "DataFrame"), (b"a.csv", "bytes")):
-        with pytest.raises(TableError, match=f"a list of at least one path, got a {name}"):
+    for given, name in (
+        (None, "NoneType"),
+        (5, "int"),
+        ([], "list"),
+        (FRAME, "DataFrame"),
+        (b"a.csv", "bytes"),
+    ):
+        with pytest.raises(
+            TableError, match=f"a list of at least one path, got a {name}"
+        ):
             read_table(given)
     path = tmp_path / "table.parquet"
     FRAME.to_parquet(path)

@@ -20,7 +20,10 @@ EFFECT = R.normal(size=40)[PERSON]
 def related(y: Any = NOISE, **columns):
     """Return the columns that relate rows, and their roles."""
     frame = pd.DataFrame({"x": R.normal(size=200), **columns})
-    return [(relation.column, relation.role) for relation in relations(Encoder.of(frame)[0], frame, np.asarray(y))]
+    return [
+        (relation.column, relation.role)
+        for relation in relations(Encoder.of(frame)[0], frame, np.asarray(y))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -34,8 +37,16 @@ def related(y: Any = NOISE, **columns):
         ("TradeWeek", np.repeat(np.arange(40), 5)),
         ("Jahr", np.repeat(np.arange(40), 5)),
         ("ts", R.permutation(1_600_000_000 + 60 * np.arange(200))),
-        ("week", R.permutation([f"{2020 + week // 52}-W{week % 52 + 1:02d}" for week in range(200)])),
-        ("quarter", [f"{1960 + number // 4}Q{number % 4 + 1}" for number in range(200)]),
+        (
+            "week",
+            R.permutation(
+                [f"{2020 + week // 52}-W{week % 52 + 1:02d}" for week in range(200)]
+            ),
+        ),
+        (
+            "quarter",
+            [f"{1960 + number // 4}Q{number % 4 + 1}" for number in range(200)],
+        ),
         ("year", R.permutation(np.repeat(np.arange(1980, 2000), 10))),
     ],
 )
@@ -104,24 +115,35 @@ def test_one_row_per_entity_and_time_is_a_panel():
     shuffled = R.permutation(200)
     columns = {"Chick": entity[shuffled], "week": week[shuffled]}
     assert related(**columns) == [("week", "time"), ("Chick", "group")]
-    assert related(patient=PERSON, visit=DAYS[R.permutation(200)]) == [("patient", "group"), ("visit", "time")]
+    assert related(patient=PERSON, visit=DAYS[R.permutation(200)]) == [
+        ("patient", "group"),
+        ("visit", "time"),
+    ]
 
 
 def test_rows_sorted_by_entity_are_a_panel_whatever_the_names_of_columns():
     entity = np.repeat(np.arange(10), 20)
     count = np.tile(np.arange(20), 10)
     effect = R.normal(size=10)[entity] + 0.5 * NOISE
-    assert related(effect, branch=entity, n=count) == [("n", "time"), ("branch", "group")]
+    assert related(effect, branch=entity, n=count) == [
+        ("n", "time"),
+        ("branch", "group"),
+    ]
     assert related(effect, branch=entity, n=R.permutation(count)) == []
     assert related(NOISE, branch=entity, n=count) == []
     by_count = np.argsort(count, kind="stable")
-    assert related(effect[by_count], n=count[by_count], patient=entity[by_count]) == [("patient", "group")]
+    assert related(effect[by_count], n=count[by_count], patient=entity[by_count]) == [
+        ("patient", "group")
+    ]
 
 
 def test_the_strongest_of_equally_likely_identifiers_is_used():
     other = R.integers(0, 40, 200)
     effect = EFFECT + 0.1 * NOISE
-    for columns in ({"rater_id": other, "film_id": PERSON}, {"film_id": PERSON, "rater_id": other}):
+    for columns in (
+        {"rater_id": other, "film_id": PERSON},
+        {"film_id": PERSON, "rater_id": other},
+    ):
         assert related(effect, **columns) == [("film_id", "group")]
 
 
@@ -137,19 +159,29 @@ def test_tables_without_evidence_have_no_relations():
 def test_repeated_measurements_are_found_without_an_identifier(noise, is_found):
     rng = np.random.default_rng(1)
     person = rng.permutation(np.repeat(np.arange(40), 5))
-    frame = pd.DataFrame(rng.normal(size=(40, 3))[person] + noise * rng.normal(size=(200, 3)), columns=list("abc"))
+    frame = pd.DataFrame(
+        rng.normal(size=(40, 3))[person] + noise * rng.normal(size=(200, 3)),
+        columns=list("abc"),
+    )
     frame.loc[3, "b"] = np.nan
     found = relations(Encoder.of(frame)[0], frame, rng.normal(size=40)[person])
-    assert [(relation.role, relation.is_evident) for relation in found] == [("group", True)] * is_found
+    assert [(relation.role, relation.is_evident) for relation in found] == [
+        ("group", True)
+    ] * is_found
     if is_found:
         groups = found[0].values
         assert len(set(zip(groups[4:], person[4:], strict=True))) == 40
         assert "pass their groups (--group)" in found[0].note
 
 
-@pytest.mark.parametrize("scale", [np.asarray, np.exp, np.round], ids=["normal", "lognormal", "integers"])
+@pytest.mark.parametrize(
+    "scale", [np.asarray, np.exp, np.round], ids=["normal", "lognormal", "integers"]
+)
 def test_ordinary_rows_are_no_repeated_measurements(scale):
     rng = np.random.default_rng(2)
-    x = scale(rng.normal(size=(300, 2)) @ rng.normal(size=(2, 4)) + 0.1 * rng.normal(size=(300, 4)))
+    x = scale(
+        rng.normal(size=(300, 2)) @ rng.normal(size=(2, 4))
+        + 0.1 * rng.normal(size=(300, 4))
+    )
     frame = pd.DataFrame(x, columns=list("abcd"))
     assert relations(Encoder.of(frame)[0], frame, x[:, 0] + rng.normal(size=300)) == []

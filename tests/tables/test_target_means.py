@@ -19,11 +19,22 @@ from vecprop.tables.explaining.importance import redundant_groups
 N, TOWNS = 1200, 300
 RNG = np.random.default_rng(0)
 TOWN = RNG.integers(0, TOWNS, N)
-FRAME = pd.DataFrame({"number": RNG.normal(size=N), "town": [f"town {k}" for k in TOWN], "few": TOWN % 3 == 0})
+FRAME = pd.DataFrame(
+    {
+        "number": RNG.normal(size=N),
+        "town": [f"town {k}" for k in TOWN],
+        "few": TOWN % 3 == 0,
+    }
+)
 LEVEL = RNG.normal(size=TOWNS)
 Y = LEVEL[TOWN] + FRAME["number"].to_numpy() + 0.3 * RNG.normal(size=N)
 FOLD = RNG.integers(0, 4, N)
-FEW: dict[str, Any] = {"n_estimators": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
+FEW: dict[str, Any] = {
+    "n_estimators": 2,
+    "max_iter": 2,
+    "hidden_layer_sizes": (4,),
+    "random_state": 0,
+}
 
 
 def by_hand(names, T, rows, of, weight):
@@ -37,7 +48,9 @@ def by_hand(names, T, rows, of, weight):
 def test_rows_are_encoded_by_the_means_of_other_folds(is_weighted):
     names, T = FRAME["town"].to_numpy(str), Y
     weight = RNG.uniform(0.5, 3, N) if is_weighted else np.ones(N)
-    means, inputs = target_means(names, T[:, None], FOLD, weight if is_weighted else None)
+    means, inputs = target_means(
+        names, T[:, None], FOLD, weight if is_weighted else None
+    )
     weight = weight / weight.mean()
     all_rows = np.ones(N, bool)
     of_rows = np.array([by_hand(names, T, all_rows, name, weight) for name in names])
@@ -76,24 +89,32 @@ def test_the_standardized_view_has_means_instead_of_one_hot_inputs():
     assert list(target_encoded) == ["town"]
     part = encoder.parts[1]
     assert isinstance(part, Categories)
-    pieces, standardised = (np.isin(np.arange(encoder.width), encoder.of_view(view)) for view in VIEWS)
+    pieces, standardised = (
+        np.isin(np.arange(encoder.width), encoder.of_view(view)) for view in VIEWS
+    )
     own = encoder.places["town"]
     assert pieces[own].all()
     assert standardised[own].tolist() == [False] * part.marks + [True]
     assert (part(FRAME["town"])[:, : part.marks].sum(axis=1) == 1).all()
 
 
-@pytest.mark.parametrize("engine", [pytest.param("auto", marks=pytest.mark.long), "reference"])
+@pytest.mark.parametrize(
+    "engine", [pytest.param("auto", marks=pytest.mark.long), "reference"]
+)
 def test_target_encoding_of_large_tables_is_bit_identical(engine, monkeypatch):
     encoder, target_encoded = Encoder.of(FRAME)[0].with_means(FRAME, Y[:, None], FOLD)
     arrays: Any = encoder.of_views(FRAME, target_encoded)
     own = encoder.of_view("standardised") == encoder.places["town"].stop - 1
-    np.testing.assert_array_equal(arrays[1][:, own], target_encoded["town"].astype(np.float32))
+    np.testing.assert_array_equal(
+        arrays[1][:, own], target_encoded["town"].astype(np.float32)
+    )
     monkeypatch.setattr(tables_encoder, "MAX_STORED_INPUTS", 0)
     for shown in (target_encoded, None):
         selections = encoder.of_views(FRAME, shown)
         monkeypatch.setenv("VECPROP_ENGINE", engine)
-        for X, selection in zip(encoder.of_views(FRAME, shown, as_arrays=True), selections, strict=True):
+        for X, selection in zip(
+            encoder.of_views(FRAME, shown, as_arrays=True), selections, strict=True
+        ):
             assert isinstance(selection, Selection)
             np.testing.assert_array_equal(selection.take(np.arange(N)), X)
         monkeypatch.delenv("VECPROP_ENGINE")
@@ -103,7 +124,10 @@ def test_means_do_not_change_redundant_groups():
     encoder, _ = Encoder.of(FRAME)
     series = [FRAME[name] for name in encoder.names]
     with_means, _ = encoder.with_means(FRAME, Y[:, None], FOLD)
-    groups = [redundant_groups(list(zip(of.parts, series, strict=True))) for of in (encoder, with_means)]
+    groups = [
+        redundant_groups(list(zip(of.parts, series, strict=True)))
+        for of in (encoder, with_means)
+    ]
     assert groups[0] == groups[1]
 
 
@@ -120,7 +144,10 @@ def test_means_improve_predictions(monkeypatch):
 
 @pytest.fixture(scope="module")
 def models():
-    return [TabularClassifier(**FEW).fit(FRAME, TOWN % 3), TabularRegressor(**FEW).fit(FRAME, Y)]
+    return [
+        TabularClassifier(**FEW).fit(FRAME, TOWN % 3),
+        TabularRegressor(**FEW).fit(FRAME, Y),
+    ]
 
 
 def test_models_with_means_survive_saving_and_export(models, tmp_path):
@@ -128,10 +155,14 @@ def test_models_with_means_survive_saving_and_export(models, tmp_path):
     for model in models:
         assert model.encoder_.parts[1].means is not None
         save(model, tmp_path / "model.npz")
-        np.testing.assert_array_equal(load(tmp_path / "model.npz").predict(new), model.predict(new))
+        np.testing.assert_array_equal(
+            load(tmp_path / "model.npz").predict(new), model.predict(new)
+        )
         source: dict[str, Any] = {}
         exec(compile(to_numpy(model), "<source>", "exec"), source)
-        np.testing.assert_allclose(source["predict"](new), model.predict(new), rtol=1e-5)
+        np.testing.assert_allclose(
+            source["predict"](new), model.predict(new), rtol=1e-5
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             assert to_onnx(model)
@@ -139,7 +170,11 @@ def test_models_with_means_survive_saving_and_export(models, tmp_path):
 
 def test_a_refit_learns_new_means(models):
     again = models[1].refit(FRAME, -Y)
-    np.testing.assert_allclose(again.encoder_.parts[1].means.means, -models[1].encoder_.parts[1].means.means, atol=1e-6)
+    np.testing.assert_allclose(
+        again.encoder_.parts[1].means.means,
+        -models[1].encoder_.parts[1].means.means,
+        atol=1e-6,
+    )
 
 
 def test_a_refit_uses_means_if_the_model_does(models):
@@ -151,13 +186,18 @@ def test_a_refit_uses_means_if_the_model_does(models):
     assert fit.rows.groups == TOWNS / 4
     X = fit.views[0].X
     assert isinstance(X, np.ndarray)
-    assert not X[:, grouped.encoder_.places["town"]][:, -1].any()  # towns do not occur in other groups
+    # towns do not occur in other groups
+    assert not X[:, grouped.encoder_.places["town"]][:, -1].any()
 
 
 def test_a_refit_accepts_groups_as_array_or_column():
     table = FRAME.assign(together=TOWN // 4, y=Y)
     named = TabularRegressor("y", **FEW).fit(table, groups="together").refit(table)
-    given = TabularRegressor(**FEW).fit(FRAME, Y, groups=TOWN // 4).refit(FRAME, Y, groups=TOWN // 4)
+    given = (
+        TabularRegressor(**FEW)
+        .fit(FRAME, Y, groups=TOWN // 4)
+        .refit(FRAME, Y, groups=TOWN // 4)
+    )
     np.testing.assert_array_equal(given.predict(FRAME), named.predict(table))
 
 
@@ -165,6 +205,8 @@ def test_time_many_classes_and_few_categories_have_no_means():
     for model in (
         TabularRegressor(**FEW).fit(FRAME, Y, time=np.arange(N)),
         TabularClassifier(**FEW).fit(FRAME, TOWN % 11),
-        TabularRegressor(**FEW).fit(FRAME.assign(town=[f"town {k % 100}" for k in TOWN]), Y),
+        TabularRegressor(**FEW).fit(
+            FRAME.assign(town=[f"town {k % 100}" for k in TOWN]), Y
+        ),
     ):
         assert not model.encoder_.has_means

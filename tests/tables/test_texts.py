@@ -35,19 +35,33 @@ def test_weights_and_directions_of_words_by_hand():
     rows = np.array([[1, 1], [0, 1], [0, 1 + np.log(2)], [0, 0], [1, 0]]) * texts.idf
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
     _, vectors = np.linalg.eigh(rows.T @ rows)
-    np.testing.assert_allclose(np.abs(texts.directions), np.abs(vectors[:, ::-1]), atol=1e-6)
+    np.testing.assert_allclose(
+        np.abs(texts.directions), np.abs(vectors[:, ::-1]), atol=1e-6
+    )
     # With as many directions as words, dot products of rows are exact.
-    np.testing.assert_allclose(texts(series) @ texts(series).T, rows @ rows.T, atol=1e-6)
+    np.testing.assert_allclose(
+        texts(series) @ texts(series).T, rows @ rows.T, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
     ("words", "distinct", "rest", "kind"),
-    [(4, 65, 0, "text"), (4, 64, 0, "categories"), (3, 65, 0, "categories"), (5, 70, 60, "categories")],
+    [
+        (4, 65, 0, "text"),
+        (4, 64, 0, "categories"),
+        (3, 65, 0, "categories"),
+        (5, 70, 60, "categories"),
+    ],
 )
 def test_repeated_sentences_are_text_if_there_are_many(words, distinct, rest, kind):
     """The words of a value count in each of its rows, so other rows may have one word."""
-    values = [" ".join([f"sentence{k}", *["of", "some", "more", "words"][: words - 1]]) for k in range(distinct)]
-    assert Encoder.of(pd.DataFrame({"said": [*values, *["no"] * rest] * 3}))[0].kinds == {"said": kind}
+    values = [
+        " ".join([f"sentence{k}", *["of", "some", "more", "words"][: words - 1]])
+        for k in range(distinct)
+    ]
+    assert Encoder.of(pd.DataFrame({"said": [*values, *["no"] * rest] * 3}))[
+        0
+    ].kinds == {"said": kind}
 
 
 def test_rows_have_unit_length_or_no_known_word():
@@ -57,7 +71,9 @@ def test_rows_have_unit_length_or_no_known_word():
     assert inputs.dtype == np.float32
     texts = learned(pd.Series(["one two"] * 5))  # null directions are dropped
     assert texts.width == 1
-    np.testing.assert_allclose(texts(pd.Series(["one two", "two"])), [[1], [1]], atol=1e-5)
+    np.testing.assert_allclose(
+        texts(pd.Series(["one two", "two"])), [[1], [1]], atol=1e-5
+    )
 
 
 def test_directions_do_not_depend_on_the_number_of_threads():
@@ -72,10 +88,15 @@ def test_directions_do_not_depend_on_the_number_of_threads():
 def test_constant_text_and_text_without_common_words_are_not_used():
     for rows in (["a b", "c d"], ["", ""], ["!", "?"], ["x" * 100_000] * 2):
         assert LatentTexts.of(pd.Series(rows)) == "no two rows have a word in common"
-    assert learned(pd.Series([f"red {rows[0]} hat", f"red {rows[0]} car", rows[0]])).words.tolist() == ["red"]
+    assert learned(
+        pd.Series([f"red {rows[0]} hat", f"red {rows[0]} car", rows[0]])
+    ).words.tolist() == ["red"]
     frame = pd.DataFrame({"same": ["one text"] * 30, "some": ["one text", None] * 15})
     encoder, notes = Encoder.of(frame, ColumnOptions({"same": "text", "some": "text"}))
-    assert (encoder.names, notes) == (["some"], ["Column 'same' is not used: all values are the same."])
+    assert (encoder.names, notes) == (
+        ["some"],
+        ["Column 'same' is not used: all values are the same."],
+    )
 
 
 def test_a_sample_of_rows_determines_the_words(monkeypatch):
@@ -92,11 +113,18 @@ def test_words_predict_the_class():
     words = [f"word{k}" for k in range(2000)]
     is_yes = RNG.random(400) < 0.5
     told = np.where(is_yes, RNG.choice(words[:10], 400), RNG.choice(words[10:20], 400))
-    frame = pd.DataFrame({"text": [f"{text} {word}" for text, word in zip(sentences(400, words), told, strict=True)]})
-    frame["is_yes"] = np.where(is_yes, "yes", "no")
-    model = TabularClassifier("is_yes", n_estimators=2, max_iter=60, hidden_layer_sizes=8, random_state=0).fit(
-        frame[:300]
+    frame = pd.DataFrame(
+        {
+            "text": [
+                f"{text} {word}"
+                for text, word in zip(sentences(400, words), told, strict=True)
+            ]
+        }
     )
+    frame["is_yes"] = np.where(is_yes, "yes", "no")
+    model = TabularClassifier(
+        "is_yes", n_estimators=2, max_iter=60, hidden_layer_sizes=8, random_state=0
+    ).fit(frame[:300])
     assert model.score(frame[300:]) > 0.9
 
 
@@ -109,7 +137,9 @@ def model():
 def test_words_survive_saving(model, tmp_path):
     save(model, tmp_path / "model.npz")
     frame = pd.DataFrame({"text": sentences(5)})
-    assert np.array_equal(load(tmp_path / "model.npz").predict_proba(frame), model.predict_proba(frame))
+    assert np.array_equal(
+        load(tmp_path / "model.npz").predict_proba(frame), model.predict_proba(frame)
+    )
 
 
 def test_files_with_inconsistent_words_raise(model):

@@ -10,7 +10,17 @@ from scipy.stats import kurtosis, rankdata
 from sklearn.metrics import log_loss, roc_auc_score
 
 from sampled import sampled
-from vecprop import ELU, Dense, ReLU, SiLU, SoftmaxCrossEntropy, SquaredError, Tanh, load, save
+from vecprop import (
+    ELU,
+    Dense,
+    ReLU,
+    SiLU,
+    SoftmaxCrossEntropy,
+    SquaredError,
+    Tanh,
+    load,
+    save,
+)
 from vecprop.tables import TabularClassifier, TabularRegressor, table_model
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.ensemble.calibration import PRIOR_ROWS, best_shares
@@ -23,12 +33,24 @@ from vecprop.tables.ensemble.ensemble import (
     train_fits,
 )
 
-FEW: dict[str, Any] = {"n_estimators": 3, "hidden_layer_sizes": (8,), "max_iter": 40, "random_state": 0}
+FEW: dict[str, Any] = {
+    "n_estimators": 3,
+    "hidden_layer_sizes": (8,),
+    "max_iter": 40,
+    "random_state": 0,
+}
 FEW |= {"learning_rate_init": 0.03}
 r = np.random.default_rng(0)
 x = r.normal(size=240)
-TABLE = pd.DataFrame({"x": np.where(r.random(240) < 0.1, np.nan, x), "town": r.choice(["Oslo", "Rome"], 240)})
-TABLE["day"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(r.integers(0, 300, 240), unit="D")
+TABLE = pd.DataFrame(
+    {
+        "x": np.where(r.random(240) < 0.1, np.nan, x),
+        "town": r.choice(["Oslo", "Rome"], 240),
+    }
+)
+TABLE["day"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(
+    r.integers(0, 300, 240), unit="D"
+)
 Y = np.sin(2 * x) + 0.3 * r.normal(size=240)
 CLASSES = np.where(Y > 0.3, "high", np.where(Y < -0.5, "low", "middle"))
 
@@ -46,12 +68,16 @@ def regressor():
 def of_view(model, view, X=TABLE):
     """Return the predictions of each network of a view."""
     inputs = model.encoder_(X)[:, view.inputs]
-    return np.stack([view.network.predict(theta, inputs) for theta in view.thetas]).astype(float)
+    return np.stack(
+        [view.network.predict(theta, inputs) for theta in view.thetas]
+    ).astype(float)
 
 
 def test_only_one_view_contains_pieces_of_numbers():
     encoder, _ = Encoder.of(TABLE)
-    pieces, standardised = (encoder.of_view(view) for view in ("pieces", "standardised"))
+    pieces, standardised = (
+        encoder.of_view(view) for view in ("pieces", "standardised")
+    )
     inputs, known = encoder(TABLE), TABLE["x"].notna().to_numpy()
     z = TABLE["x"].to_numpy()[known]
     np.testing.assert_array_equal(pieces, np.arange(encoder.width))
@@ -60,12 +86,17 @@ def test_only_one_view_contains_pieces_of_numbers():
     shared = 1 + 3 + 4 + 7  # x is missing; two towns and others; circles and weekdays
     assert len(standardised) == shared + 2 * 2
     own, score = standardised[1:3]
-    np.testing.assert_allclose(inputs[known, own], (z - z.mean()) / z.std(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        inputs[known, own], (z - z.mean()) / z.std(), rtol=1e-5, atol=1e-6
+    )
     assert np.corrcoef(rankdata(inputs[known, score]), rankdata(z))[0, 1] > 0.999
     assert abs(kurtosis(inputs[known, score])) < 0.3
     assert abs(kurtosis(z**3)) > 5
-    cubes = Encoder.of(TABLE.assign(x=TABLE["x"] ** 3))[0](TABLE.assign(x=TABLE["x"] ** 3))
-    np.testing.assert_allclose(cubes[known, score], inputs[known, score], atol=0.3)  # whatever the distribution
+    cubes = Encoder.of(TABLE.assign(x=TABLE["x"] ** 3))[0](
+        TABLE.assign(x=TABLE["x"] ** 3)
+    )
+    # whatever the distribution
+    np.testing.assert_allclose(cubes[known, score], inputs[known, score], atol=0.3)
 
 
 def test_views_have_different_layers():
@@ -77,22 +108,35 @@ def test_views_have_different_layers():
     pieces, standardised = layers(TabularClassifier(**few), CLASSES)
     assert pieces == (Dense(8), ReLU(), Dense(5), ReLU(), Dense(3))
     assert standardised == (Dense(8), ELU(), Dense(5), ELU(), Dense(5), ELU(), Dense(3))
-    assert layers(TabularRegressor(**few), Y) == [(Dense(8), SiLU(), Dense(5), SiLU(), Dense(1))] * 2
+    assert (
+        layers(TabularRegressor(**few), Y)
+        == [(Dense(8), SiLU(), Dense(5), SiLU(), Dense(1))] * 2
+    )
     for layer in layers(TabularClassifier(**few, activation="tanh"), CLASSES):
-        assert [own for own in layer if not isinstance(own, Dense)] == [Tanh()] * (len(layer) // 2)
+        assert [own for own in layer if not isinstance(own, Dense)] == [Tanh()] * (
+            len(layer) // 2
+        )
 
 
 def test_small_tables_use_more_epochs_with_the_same_total_decay():
     training = TabularClassifier(weight_decay=6.0)._training(700)
-    assert (training.epochs, training.patience) == (137, 20)  # 11 steps an epoch, and 1,500 at least
+    # 11 steps an epoch, and 1,500 at least
+    assert (training.epochs, training.patience) == (137, 20)
     assert training.epochs * training.weight_decay == pytest.approx(60 * 6.0)
-    assert [TabularRegressor()._training(rows).epochs for rows in (10**6, 20_000, 64)] == [10, 100, 400]
+    assert [
+        TabularRegressor()._training(rows).epochs for rows in (10**6, 20_000, 64)
+    ] == [10, 100, 400]
     asked = TabularRegressor(max_iter=7, weight_decay=2.0)._training(64)
     assert (asked.epochs, asked.weight_decay) == (7, 2.0)
 
 
 def test_small_tables_have_more_networks():
-    assert [TabularClassifier()._members(rows) for rows in (5, 1000, 5000, 30_000)] == [5, 8, 6, 4]
+    assert [TabularClassifier()._members(rows) for rows in (5, 1000, 5000, 30_000)] == [
+        5,
+        8,
+        6,
+        4,
+    ]
     assert TabularClassifier(n_estimators=3)._members(1000) == 3
 
 
@@ -101,16 +145,32 @@ def test_probabilities_equal_the_formula(classifier):
     assert (pieces.view, standardised.view) == ("pieces", "standardised")
     assert pieces.share + standardised.share == pytest.approx(1)
     one, other = (
-        view.share * np.stack([temperature_scaled(P, view.inverse_temperature) for P in of_view(classifier, view)])
+        view.share
+        * np.stack(
+            [
+                temperature_scaled(P, view.inverse_temperature)
+                for P in of_view(classifier, view)
+            ]
+        )
         for view in (pieces, standardised)
     )
-    expected = np.mean([temperature_scaled(P, classifier.inverse_temperature_) for P in one + other], axis=0)
-    np.testing.assert_allclose(classifier.predict_proba(TABLE), expected, rtol=1e-5, atol=1e-8)
+    expected = np.mean(
+        [temperature_scaled(P, classifier.inverse_temperature_) for P in one + other],
+        axis=0,
+    )
+    np.testing.assert_allclose(
+        classifier.predict_proba(TABLE), expected, rtol=1e-5, atol=1e-8
+    )
 
 
 def test_predictions_equal_the_formula(regressor):
-    one, other = (view.share * of_view(regressor, view)[:, :, 0] for view in regressor.ensemble_.views)
-    expected = np.clip((one + other) * Y.std() + Y.mean(), Y.min(), Y.max()).mean(axis=0)
+    one, other = (
+        view.share * of_view(regressor, view)[:, :, 0]
+        for view in regressor.ensemble_.views
+    )
+    expected = np.clip((one + other) * Y.std() + Y.mean(), Y.min(), Y.max()).mean(
+        axis=0
+    )
     np.testing.assert_allclose(regressor.predict(TABLE), expected, rtol=1e-5, atol=1e-5)
 
 
@@ -134,17 +194,23 @@ def losses_out_of_fold(model, target):
         share, loss = float(np.clip(model.ensemble_.views[1].share + move, 0, 1)), 0.0
         for (own, pieces), (_, standardised) in zip(*unseen, strict=True):
             pieces, standardised = (
-                (P if view.inverse_temperature is None else temperature_scaled(P, view.inverse_temperature)).mean(
-                    axis=1
+                (
+                    P
+                    if view.inverse_temperature is None
+                    else temperature_scaled(P, view.inverse_temperature)
+                ).mean(axis=1)
+                for view, P in zip(
+                    model.ensemble_.views, (pieces, standardised), strict=True
                 )
-                for view, P in zip(model.ensemble_.views, (pieces, standardised), strict=True)
             )
             mixed = (1 - share) * pieces + share * standardised
             T = fit.rows.T[own]
             if target is Y:
                 loss += float(np.sum((mixed - T) ** 2))
             else:
-                loss += log_loss(T.argmax(axis=1), mixed, normalize=False, labels=range(3))
+                loss += log_loss(
+                    T.argmax(axis=1), mixed, normalize=False, labels=range(3)
+                )
         return loss if target is Y else loss - PRIOR_ROWS * np.log(share * (1 - share))
 
     return loss_at
@@ -154,7 +220,9 @@ def test_the_best_weight_can_be_zero():
     truth = r.normal(size=50)
     right, wrong = truth + 0.1 * r.normal(size=50), -truth
     for place in (0, 1):
-        shares = best_shares([right, wrong][:: 1 - 2 * place], lambda Y: float(np.mean((Y - truth) ** 2)))
+        shares = best_shares(
+            [right, wrong][:: 1 - 2 * place], lambda Y: float(np.mean((Y - truth) ** 2))
+        )
         assert shares[place] == pytest.approx(1, abs=1e-2)
 
 
@@ -163,7 +231,10 @@ def test_a_single_view_is_an_ensemble_of_its_networks(regressor):
     alone = Ensemble([replace(view, share=1.0)])
     inputs = regressor.encoder_(TABLE)
     np.testing.assert_allclose(
-        np.stack(list(alone.predictions(inputs))), of_view(regressor, view), rtol=1e-5, atol=1e-6
+        np.stack(list(alone.predictions(inputs))),
+        of_view(regressor, view),
+        rtol=1e-5,
+        atol=1e-6,
     )
 
 
@@ -173,7 +244,9 @@ def results_with(fit: EnsembleFit, without: set[int], reason: Any, members=None)
     results = list(results)
     for number in without:
         result = results[number]
-        state = replace(result.state, epoch=0) if reason == "interrupted" else result.state
+        state = (
+            replace(result.state, epoch=0) if reason == "interrupted" else result.state
+        )
         results[number] = type(result)(result.theta, result.history, state, reason)
     return results
 
@@ -190,7 +263,10 @@ def test_the_largest_complete_set_of_networks_is_used(classifier):
         for reason in ("diverged", "interrupted"):
             outcome = fit.outcome(results_with(fit, without, reason))
             (ensemble,) = outcome.ensembles
-            assert ([view.view for view in ensemble.views], outcome.folds.tolist()) == (views, folds)
+            assert ([view.view for view in ensemble.views], outcome.folds.tolist()) == (
+                views,
+                folds,
+            )
             assert outcome.results.size + outcome.others.size == 6
             assert sum(view.share for view in ensemble.views) == 1
 
@@ -198,11 +274,19 @@ def test_the_largest_complete_set_of_networks_is_used(classifier):
 def test_a_model_with_one_trained_view_predicts_and_refits(classifier, tmp_path):
     model = TabularClassifier(**FEW)
     plan = model._plan(TABLE, CLASSES)
-    model._learn(plan, plan.fit.outcome(results_with(plan.fit, {3, 4, 5}, "interrupted")))
-    assert any(note.startswith("3 of 6 networks were not trained") for note in model.notes_)
+    model._learn(
+        plan, plan.fit.outcome(results_with(plan.fit, {3, 4, 5}, "interrupted"))
+    )
+    assert any(
+        note.startswith("3 of 6 networks were not trained") for note in model.notes_
+    )
     save(model, tmp_path / "model.npz")
-    np.testing.assert_array_equal(load(tmp_path / "model.npz").predict_proba(TABLE), model.predict_proba(TABLE))
-    assert [view.view for view in model.refit(TABLE, CLASSES).ensemble_.views] == ["pieces"]
+    np.testing.assert_array_equal(
+        load(tmp_path / "model.npz").predict_proba(TABLE), model.predict_proba(TABLE)
+    )
+    assert [view.view for view in model.refit(TABLE, CLASSES).ensemble_.views] == [
+        "pieces"
+    ]
 
 
 def test_a_refit_with_a_diverged_view_is_an_error(classifier, monkeypatch):
@@ -214,7 +298,11 @@ def test_a_refit_with_a_diverged_view_is_an_error(classifier, monkeypatch):
         classifier.refit(TABLE, CLASSES)
 
 
-OF_FOUR: dict[str, Any] = {"n_estimators": 4, "hidden_layer_sizes": (8,), "max_iter": 60}
+OF_FOUR: dict[str, Any] = {
+    "n_estimators": 4,
+    "hidden_layer_sizes": (8,),
+    "max_iter": 60,
+}
 
 
 def numbers(rows, seed):
@@ -229,9 +317,13 @@ def test_random_labels_are_not_predictable(rows):
         X, rng = numbers(rows + 500, seed)
         y = rng.integers(0, 2, len(X))
         model = TabularClassifier(**OF_FOUR, random_state=seed).fit(X[:rows], y[:rows])
-        losses.append([model.validation_loss_, log_loss(y[rows:], model.predict_proba(X[rows:]))])
+        losses.append(
+            [model.validation_loss_, log_loss(y[rows:], model.predict_proba(X[rows:]))]
+        )
         areas.append(roc_auc_score(y[:rows], model.out_of_fold_[:, 1]))
-        assert model.validation_loss_ == pytest.approx(log_loss(y[:rows], model.out_of_fold_))
+        assert model.validation_loss_ == pytest.approx(
+            log_loss(y[:rows], model.out_of_fold_)
+        )
     seen, new = np.mean(losses, axis=0)
     assert -0.03 < new - seen < 0.012
     assert new < 0.72
@@ -250,38 +342,67 @@ def test_intervals_from_few_rows_have_their_coverage():
 
 
 def test_epochs_of_a_row_are_selected_by_other_networks():
-    # Three networks, each with one validation row of target 0: the squared errors are lowest after epochs 2, 1 and 0.
+    # Three networks, each with one validation row of target 0: the squared errors are
+    # lowest after epochs 2, 1 and 0.
     fold, T = np.array([0, 1, 2]), np.zeros((3, 1))
-    kept = [np.array([[[y]] for y in path]) for path in ([3.0, 2.0, 1.0], [4.0, 0.0, 5.0], [0.5, 6.0])]
-    found = at_epochs_of_others(kept, [fold[:1], fold[1:2], fold[2:]], SquaredError(), TrainingRows(T, None, fold))
+    kept = [
+        np.array([[[y]] for y in path])
+        for path in ([3.0, 2.0, 1.0], [4.0, 0.0, 5.0], [0.5, 6.0])
+    ]
+    found = at_epochs_of_others(
+        kept,
+        [fold[:1], fold[1:2], fold[2:]],
+        SquaredError(),
+        TrainingRows(T, None, fold),
+    )
     assert [own.tolist() for own, _ in found] == [[0], [1], [2]]
-    # The first after epochs 1 and 0, the second after 0 and 2, the third after 2, which is its last epoch 1, and 1.
-    assert [predicted[0, :, 0].tolist() for _, predicted in found] == [[2.0, 3.0], [4.0, 5.0], [6.0, 6.0]]
+    # The first after epochs 1 and 0, the second after 0 and 2, the third after 2, which
+    # is its last epoch 1, and 1.
+    assert [predicted[0, :, 0].tolist() for _, predicted in found] == [
+        [2.0, 3.0],
+        [4.0, 5.0],
+        [6.0, 6.0],
+    ]
 
 
 def test_epochs_of_later_rows_are_selected_by_other_rows():
-    # The first network is validated on rows 0 and 1 (of different times), the second only on row 1.
+    # The first network is validated on rows 0 and 1 (of different times), the second
+    # only on row 1.
     fold, T = np.array([0, 1]), np.zeros((2, 1))
-    first = np.array([[[1.0], [5.0]], [[2.0], [0.0]]])  # row 0 is best before the first epoch, row 1 after it
+    # row 0 is best before the first epoch, row 1 after it
+    first = np.array([[[1.0], [5.0]], [[2.0], [0.0]]])
     second = np.array([[[7.0]], [[8.0]], [[0.0]]])
     found = at_epochs_of_others(
-        [first, second], [np.array([0, 1]), np.array([1])], SquaredError(), TrainingRows(T, None, fold)
+        [first, second],
+        [np.array([0, 1]), np.array([1])],
+        SquaredError(),
+        TrainingRows(T, None, fold),
     )
-    assert found[0][1][0, :, 0].tolist() == [2.0]  # the second network is best after 2 epochs, the first had but 1
+    # the second network is best after 2 epochs, the first had but 1
+    assert found[0][1][0, :, 0].tolist() == [2.0]
     assert found[0][1][1, :, 0].tolist() == [
         0.0
     ]  # row 1 does not count, and no other network has another row: the last epoch
     assert found[1][1][0, :, 0].tolist() == [7.0]  # the first network, only by row 0
     rows = TrainingRows(T, np.array([0.0, 1.0]), fold)
-    weighed = at_epochs_of_others([first, second], [np.array([0, 1]), np.array([1])], SquaredError(), rows)
-    assert weighed[1][1][0, :, 0].tolist() == [0.0]  # no row has a weight: the last epoch
+    weighed = at_epochs_of_others(
+        [first, second], [np.array([0, 1]), np.array([1])], SquaredError(), rows
+    )
+    # no row has a weight: the last epoch
+    assert weighed[1][1][0, :, 0].tolist() == [0.0]
 
 
 def test_epochs_of_classifiers_are_selected_by_log_loss():
     fold, T = np.array([0, 1]), np.eye(2)
-    kept = [np.array([[[0.5, 0.5]], [[0.9, 0.1]]]), np.array([[[0.6, 0.4]], [[0.8, 0.2]]])]
-    found = at_epochs_of_others(kept, [fold[:1], fold[1:]], SoftmaxCrossEntropy(), TrainingRows(T, None, fold))
-    assert found[0][1].tolist() == [[[0.5, 0.5]]]  # the second network is best before its first epoch
+    kept = [
+        np.array([[[0.5, 0.5]], [[0.9, 0.1]]]),
+        np.array([[[0.6, 0.4]], [[0.8, 0.2]]]),
+    ]
+    found = at_epochs_of_others(
+        kept, [fold[:1], fold[1:]], SoftmaxCrossEntropy(), TrainingRows(T, None, fold)
+    )
+    # the second network is best before its first epoch
+    assert found[0][1].tolist() == [[[0.5, 0.5]]]
     assert found[1][1].tolist() == [[[0.8, 0.2]]]
 
 

@@ -28,7 +28,9 @@ class Elsewhere:
         data = pickle.loads(pickle.dumps(data))
         try:
             for place in order[: self.most]:
-                function, bundle = pickle.loads(pickle.dumps((function, bundles[place])))
+                function, bundle = pickle.loads(
+                    pickle.dumps((function, bundles[place]))
+                )
                 result = pickle.dumps(function(bundle, data))
                 self.sizes.append((len(bundle.numbers), len(result)))
                 yield place, pickle.loads(result)
@@ -49,7 +51,9 @@ def test_members_are_bit_identical_to_a_local_population():
     np.testing.assert_array_equal(results.last_loss, here.last_loss)
     for member, found, expected in zip(of.MEMBERS, results, here, strict=True):
         of.assert_equal(found, expected)
-        assert found.state.network is (member.network if expected.state.network is not None else None)
+        assert found.state.network is (
+            member.network if expected.state.network is not None else None
+        )
         assert found.state.early_stopping.keys() == expected.state.early_stopping.keys()
     assert len(workers.sizes) > 5
     assert workers.closed == 1
@@ -57,40 +61,67 @@ def test_members_are_bit_identical_to_a_local_population():
 
 def divided(members, X=of.X, T=of.T):
     data = Data(X, T, None)
-    found, shared = bundles_of(groups_of(members, data, "auto"), members, data, "auto", moments=True)
+    found, shared = bundles_of(
+        groups_of(members, data, "auto"), members, data, "auto", moments=True
+    )
     return [bundle.numbers for bundle in found], shared
 
 
 def test_bundles_have_about_a_second_of_work_and_keep_groups_together():
     half = np.arange(0, of.N, 2)
     members = [
-        of.member(seed=seed, optimizer=vp.Momentum(0.1 * (1 + seed % 2)), epochs=200, batch_size=4, rows=half)
+        of.member(
+            seed=seed,
+            optimizer=vp.Momentum(0.1 * (1 + seed % 2)),
+            epochs=200,
+            batch_size=4,
+            rows=half,
+        )
         for seed in range(600)
     ]
     found, shared = divided(members)
     assert found == divided(members)[0]
     assert sorted(number for numbers in found for number in numbers) == list(range(600))
-    assert all(len({number % 2 for number in numbers}) == 1 for numbers in found)  # of one group
+    # of one group
+    assert all(len({number % 2 for number in numbers}) == 1 for numbers in found)
     assert [len(numbers) for numbers in found] == [150] * 4
-    assert len(pickle.dumps(shared)) < of.X.nbytes + of.T.nbytes + half.nbytes + 2_000  # rows are pickled once
+    # rows are pickled once
+    assert len(pickle.dumps(shared)) < of.X.nbytes + of.T.nbytes + half.nbytes + 2_000
     long = [of.member(epochs=10**6), *members[:3]]
     assert divided(long)[0] == [[0], [1, 3, 2]]  # the most work first
 
 
 def test_a_bundle_and_its_results_are_small():
-    members = [of.member(of.network(width=8), seed, np.float32, vp.Adam(0.01), epochs=30) for seed in range(200)]
+    members = [
+        of.member(of.network(width=8), seed, np.float32, vp.Adam(0.01), epochs=30)
+        for seed in range(200)
+    ]
     bare, whole = Elsewhere(), Elsewhere()
     results = vp.train_population(members, of.X, of.T, workers=bare, moments=False)
     vp.train_population(members, of.X, of.T, workers=whole)
     size = np.asarray(members[0].theta).nbytes
     data = Data(of.X, of.T, None)
-    found, _ = bundles_of(groups_of(members, data, "auto"), members, data, "auto", moments=True)
-    assert len(pickle.dumps(found)) < 200 * (size + 250)  # equal networks and optimizers only once
+    found, _ = bundles_of(
+        groups_of(members, data, "auto"), members, data, "auto", moments=True
+    )
+    # equal networks and optimizers only once
+    assert len(pickle.dumps(found)) < 200 * (size + 250)
     assert bare.sizes[0][1] < 200 * (size + 900)
-    assert whole.sizes[0][1] - bare.sizes[0][1] == pytest.approx(2 * 200 * size, rel=0.02)
+    assert whole.sizes[0][1] - bare.sizes[0][1] == pytest.approx(
+        2 * 200 * size, rel=0.02
+    )
     with pytest.raises(ValueError, match="The state comes from an optimizer with"):
-        vp.train(members[0].network, members[0].theta, of.X, of.T, optimizer=vp.Adam(0.01), state=results[0].state)
-    for found, expected in zip(results, vp.train_population(members, of.X, of.T, moments=False), strict=True):
+        vp.train(
+            members[0].network,
+            members[0].theta,
+            of.X,
+            of.T,
+            optimizer=vp.Adam(0.01),
+            state=results[0].state,
+        )
+    for found, expected in zip(
+        results, vp.train_population(members, of.X, of.T, moments=False), strict=True
+    ):
         of.assert_equal(found, expected)
 
 
@@ -98,8 +129,14 @@ def test_a_bundle_and_its_results_are_small():
 @pytest.mark.parametrize(
     ("bad", "pattern"),
     [
-        (of.member(epochs=-1), "In member 7: epochs must be an integer of at least 0, got -1"),
-        (replace(of.member(), theta=np.full(43, np.nan)), "In member 7: theta is not finite"),
+        (
+            of.member(epochs=-1),
+            "In member 7: epochs must be an integer of at least 0, got -1",
+        ),
+        (
+            replace(of.member(), theta=np.full(43, np.nan)),
+            "In member 7: theta is not finite",
+        ),
         (of.member(rows=[of.N]), "In member 7: rows has indices from 120"),
     ],
 )
@@ -112,7 +149,10 @@ def test_an_invalid_member_is_named_before_training(bad, pattern):
 
 @pytest.mark.usefixtures("small")
 def test_an_error_in_a_bundle_names_the_member():
-    members: list[Any] = [*[of.member(epochs=1)] * 4, of.member(optimizer=of.Failing(0.1))]
+    members: list[Any] = [
+        *[of.member(epochs=1)] * 4,
+        of.member(optimizer=of.Failing(0.1)),
+    ]
     workers = Elsewhere()
     with pytest.raises(ValueError, match="In member 4: deep in my code"):
         vp.train_population(members, of.X, of.T, engine="reference", workers=workers)
@@ -135,17 +175,23 @@ def test_ctrl_c_and_progress_keep_received_results():
         return len(seen) == 2
 
     for workers, progress in ((Pressed(most=2), None), (Elsewhere(), stop)):
-        results = vp.train_population(members, of.X, of.T, workers=workers, progress=progress)
+        results = vp.train_population(
+            members, of.X, of.T, workers=workers, progress=progress
+        )
         done = [result.reason == "epochs" for result in results]
         assert sum(done) in (5, 6)
-        for one, whole, member, is_done in zip(results, here, members, done, strict=True):
+        for one, whole, member, is_done in zip(
+            results, here, members, done, strict=True
+        ):
             if is_done:
                 of.assert_equal(one, whole)
             else:
                 assert one.reason == "interrupted"
                 np.testing.assert_array_equal(one.theta, member.theta)
         assert workers.closed == 1
-    assert [(each.members, each.rows) for each in seen] == [(8, 6 * of.N * each.ended) for each in seen]
+    assert [(each.members, each.rows) for each in seen] == [
+        (8, 6 * of.N * each.ended) for each in seen
+    ]
     with pytest.raises(KeyboardInterrupt):
         vp.train_population(members, of.X, of.T, workers=Pressed())
 
@@ -153,7 +199,9 @@ def test_ctrl_c_and_progress_keep_received_results():
 @pytest.mark.usefixtures("small")
 def test_missing_results_of_workers_are_reported():
     with pytest.raises(RuntimeError, match="The workers returned no results for"):
-        vp.train_population([of.member(seed=k) for k in range(8)], of.X, of.T, workers=Elsewhere(most=2))
+        vp.train_population(
+            [of.member(seed=k) for k in range(8)], of.X, of.T, workers=Elsewhere(most=2)
+        )
     with pytest.raises(TypeError, match=r"workers must be DaskWorkers.* got 4"):
         vp.train_population([of.member()], of.X, of.T, workers=4)  # pyright: ignore[reportArgumentType]
 
@@ -161,15 +209,30 @@ def test_missing_results_of_workers_are_reported():
 @pytest.mark.parametrize("optimizer", [vp.Adam(0.01), vp.LBFGS()])
 @pytest.mark.parametrize("F", [np.float32, np.float64])
 def test_seeds_are_turned_into_parameters_by_the_workers(optimizer, F, tmp_path):
-    network, X = vp.Network(4, [vp.Dense(2_000), vp.Tanh(), vp.Dense(3)], vp.SquaredError()), of.X.astype(F)
+    network, X = (
+        vp.Network(4, [vp.Dense(2_000), vp.Tanh(), vp.Dense(3)], vp.SquaredError()),
+        of.X.astype(F),
+    )
     members = [vp.Member(network, seed, optimizer, epochs=1) for seed in range(8)]
-    drawn = [replace(member, theta=network.init(seed, F)) for seed, member in enumerate(members)]
-    own, _ = bundles_of([list(range(8))], members, Data(X, of.T, None), "auto", moments=False)
+    drawn = [
+        replace(member, theta=network.init(seed, F))
+        for seed, member in enumerate(members)
+    ]
+    own, _ = bundles_of(
+        [list(range(8))], members, Data(X, of.T, None), "auto", moments=False
+    )
     assert len(pickle.dumps(own)) < 4_000
-    expected, kept = vp.train_population(drawn, X, of.T), vp.Checkpoint(tmp_path / "kept")
+    expected, kept = (
+        vp.train_population(drawn, X, of.T),
+        vp.Checkpoint(tmp_path / "kept"),
+    )
     for workers, checkpoint in ((None, None), (Elsewhere(), kept), (None, kept)):
-        results = vp.train_population(members, X, of.T, workers=workers, checkpoint=checkpoint)
+        results = vp.train_population(
+            members, X, of.T, workers=workers, checkpoint=checkpoint
+        )
         for found, own in zip(results, expected, strict=True):
             of.assert_equal(found, own)
     with pytest.raises(ValueError, match="In member 1: expected non-negative"):
-        vp.train_population([members[0], replace(members[1], theta=-1)], X, of.T, workers=Elsewhere())
+        vp.train_population(
+            [members[0], replace(members[1], theta=-1)], X, of.T, workers=Elsewhere()
+        )

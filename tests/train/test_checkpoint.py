@@ -25,18 +25,29 @@ T = np.sin(X[:, 0]) + RNG.normal(0, 0.3, 90)
 
 
 def network(*layers):
-    return vp.Network(4, [vp.Dense(6), vp.Tanh(), *layers, vp.Dense(1)], vp.SquaredError())
+    return vp.Network(
+        4, [vp.Dense(6), vp.Tanh(), *layers, vp.Dense(1)], vp.SquaredError()
+    )
 
 
 PLAIN = network()
 RUNS: dict[str, dict[str, Any]] = {
     "mini-batches": {"optimizer": vp.Momentum(0.02)},
-    "full batches": {"batch_size": None, "clip_norm": 0.5, "optimizer": vp.RMSProp(0.02)},
+    "full batches": {
+        "batch_size": None,
+        "clip_norm": 0.5,
+        "optimizer": vp.RMSProp(0.02),
+    },
     "exact": {"training_loss": "exact", "optimizer": vp.AdamW(0.02)},
-    "dropout and cosine": {"network": network(vp.Dropout(0.3)), "schedule": vp.Cosine()},
+    "dropout and cosine": {
+        "network": network(vp.Dropout(0.3)),
+        "schedule": vp.Cosine(),
+    },
     "early stopping": {"early_stopping": vp.EarlyStopping(patience=4), "epochs": 60},
     "stagnation and adaptive": {
-        "early_stopping": vp.EarlyStopping("loss", 1e-3, 6, restore_best=False, compare_to="best"),
+        "early_stopping": vp.EarlyStopping(
+            "loss", 1e-3, 6, restore_best=False, compare_to="best"
+        ),
         "schedule": vp.WarmUp(3, vp.Adaptive(patience=1, tolerance=0.01)),
         "epochs": 60,
     },
@@ -45,7 +56,11 @@ RUNS: dict[str, dict[str, Any]] = {
         "schedule": vp.OneCycle(),
         "optimizer": vp.Nesterov(0.02),
     },
-    "no validation": {"validation": None, "validation_score": None, "optimizer": vp.GradientDescent(0.05)},
+    "no validation": {
+        "validation": None,
+        "validation_score": None,
+        "optimizer": vp.GradientDescent(0.05),
+    },
     "members": {
         "theta": PLAIN.init(range(3)),
         "early_stopping": vp.EarlyStopping(patience=4),
@@ -63,7 +78,13 @@ def fit(network=PLAIN, theta=None, **changes):
         "validation": (X[60:], T[60:]),
         "validation_score": "r2",
     }
-    return vp.train(network, network.init(0) if theta is None else theta, X[:60], T[:60], **settings | changes)
+    return vp.train(
+        network,
+        network.init(0) if theta is None else theta,
+        X[:60],
+        T[:60],
+        **settings | changes,
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +92,9 @@ def written_after_each_epoch(monkeypatch):
     monkeypatch.setattr(store, "SHARE", np.inf)
 
 
-@pytest.mark.parametrize("engine", ["compiled", pytest.param("reference", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "engine", ["compiled", pytest.param("reference", marks=pytest.mark.long)]
+)
 @pytest.mark.parametrize("run", sampled(RUNS))
 def test_a_run_interrupted_anywhere_resumes_bit_identically(run, engine, tmp_path):
     settings: dict[str, Any] = RUNS[run] | {"engine": engine}
@@ -86,7 +109,9 @@ def test_a_run_interrupted_anywhere_resumes_bit_identically(run, engine, tmp_pat
                     raise Killed
 
             with pytest.raises(Killed):
-                fit(**settings, callbacks=[end], checkpoint=vp.Checkpoint(path, every=0))
+                fit(
+                    **settings, callbacks=[end], checkpoint=vp.Checkpoint(path, every=0)
+                )
             if kill > 1:
                 assert vp.load(path).state.epoch == kill - 1
         require_same(fit(**settings, checkpoint=vp.Checkpoint(path, every=0)), whole)
@@ -96,7 +121,11 @@ def test_a_run_interrupted_anywhere_resumes_bit_identically(run, engine, tmp_pat
 def test_epochs_of_one_kernel_call_resume_bit_identically(rule, tmp_path, monkeypatch):
     """Epochs run in one kernel call if no callback is called after each."""
     settings: dict[str, Any] = {"epochs": 400, "early_stopping": rule}
-    whole, checkpoint, write = fit(**settings), vp.Checkpoint(tmp_path / "run.npz", every=0), vp.Checkpoint._write
+    whole, checkpoint, write = (
+        fit(**settings),
+        vp.Checkpoint(tmp_path / "run.npz", every=0),
+        vp.Checkpoint._write,
+    )
     with monkeypatch.context() as patch:
         patch.setattr(compiled, "SECONDS", 1e-4)
         count = iter(range(100))
@@ -130,7 +159,11 @@ def test_a_process_killed_while_writing_resumes_bit_identically(tmp_path):
     program.start()
     program.join()
     begun: Any = vp.load(path)
-    assert (program.exitcode, begun.state.epoch, len(list(tmp_path.iterdir()))) == (9, 4, 3)
+    assert (program.exitcode, begun.state.epoch, len(list(tmp_path.iterdir()))) == (
+        9,
+        4,
+        3,
+    )
     require_same(fit(checkpoint=vp.Checkpoint(path)), fit())
     assert list(tmp_path.iterdir()) == [path]
 
@@ -145,23 +178,34 @@ def test_a_finished_run_returns_at_once_and_can_be_extended(tmp_path):
         "early_stopping": vp.EarlyStopping(patience=4),
         "checkpoint": vp.Checkpoint(tmp_path / "other"),
     }
-    require_same(fit(**stopped, epochs=90), fit(**stopped, epochs=60, callbacks=[calls.append]))
+    require_same(
+        fit(**stopped, epochs=90), fit(**stopped, epochs=60, callbacks=[calls.append])
+    )
     assert not calls
 
 
 def test_a_file_instead_of_a_checkpoint_folder_is_refused(tmp_path):
     (tmp_path / "mine").write_text("mine")
     refused = pytest.raises(
-        ValueError, match="mine is a file, but the checkpoint needs a folder there: give another path"
+        ValueError,
+        match=(
+            "mine is a file, but the checkpoint needs a folder there: give another path"
+        ),
     )
     with refused:
         fit(checkpoint=vp.Checkpoint(tmp_path / "mine" / "runs" / "run.npz"))
     with refused:
         vp.train_population(
-            [vp.Member(PLAIN, PLAIN.init(0), vp.Adam())], X, T, checkpoint=vp.Checkpoint(tmp_path / "mine")
+            [vp.Member(PLAIN, PLAIN.init(0), vp.Adam())],
+            X,
+            T,
+            checkpoint=vp.Checkpoint(tmp_path / "mine"),
         )
     ensemble = vp.MLPEnsembleClassifier(
-        vp.MLPClassifier((2,)), 2, checkpoint=vp.Checkpoint(tmp_path / "mine"), random_state=0
+        vp.MLPClassifier((2,)),
+        2,
+        checkpoint=vp.Checkpoint(tmp_path / "mine"),
+        random_state=0,
     )
     with refused:
         ensemble.fit(X, np.arange(len(X)) % 2)
@@ -169,17 +213,31 @@ def test_a_file_instead_of_a_checkpoint_folder_is_refused(tmp_path):
 
 
 def test_a_read_only_folder_is_refused_before_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    # root may write anywhere
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
     for path in ("run.npz", "runs/run.npz"):
-        with pytest.raises(PermissionError, match=r"The folder .* is not writable: give the checkpoint another"):
-            fit(checkpoint=vp.Checkpoint(tmp_path / path), callbacks=[lambda state: 1 / 0])
+        with pytest.raises(
+            PermissionError,
+            match=r"The folder .* is not writable: give the checkpoint another",
+        ):
+            fit(
+                checkpoint=vp.Checkpoint(tmp_path / path),
+                callbacks=[lambda state: 1 / 0],
+            )
 
 
 @pytest.mark.parametrize(
-    "settings", [{"callbacks": [lambda state: state.epoch == 5]}, RUNS["early stopping"]], ids=["callback", "rule"]
+    "settings",
+    [{"callbacks": [lambda state: state.epoch == 5]}, RUNS["early stopping"]],
+    ids=["callback", "rule"],
 )
-def test_a_run_killed_at_its_end_ends_for_the_same_reason(settings, tmp_path, monkeypatch):
-    checkpoint, write = vp.Checkpoint(tmp_path / "run.npz", every=0), vp.Checkpoint._write
+def test_a_run_killed_at_its_end_ends_for_the_same_reason(
+    settings, tmp_path, monkeypatch
+):
+    checkpoint, write = (
+        vp.Checkpoint(tmp_path / "run.npz", every=0),
+        vp.Checkpoint._write,
+    )
 
     def write_but_the_end(self, result):
         if result.reason != "interrupted":
@@ -199,7 +257,8 @@ def test_ctrl_c_saves_finished_epochs(tmp_path):
         if state.epoch == 7:
             raise KeyboardInterrupt
 
-    checkpoint = vp.Checkpoint(tmp_path / "runs" / "first" / "run.npz")  # the folders are created
+    # the folders are created
+    checkpoint = vp.Checkpoint(tmp_path / "runs" / "first" / "run.npz")
     assert fit(callbacks=[press], checkpoint=checkpoint).reason == "interrupted"
     assert checkpoint.path.exists()
     require_same(fit(checkpoint=checkpoint), fit())
@@ -217,7 +276,10 @@ def test_ctrl_c_saves_finished_epochs(tmp_path):
         ({"early_stopping": vp.EarlyStopping()}, "its early_stopping differs"),
         ({"engine": "reference"}, "its engine differs"),
         ({"validation": (X[60:], T[60:] + 1)}, "its validation T differs"),
-        ({"validation": None, "validation_score": None}, "its validation_score and its validation X and its validatio"),
+        (
+            {"validation": None, "validation_score": None},
+            "its validation_score and its validation X and its validatio",
+        ),
         ({"sample_weight": np.linspace(1, 2, 60)}, "its sample_weight differs"),
         ({"epochs": 10}, "it has reached epoch 20, beyond the 10"),
     ],
@@ -248,19 +310,37 @@ def test_a_longer_run_compares_a_sample_of_learning_rates(tmp_path, monkeypatch)
         return factor(self, step, steps, state)
 
     monkeypatch.setattr("vecprop.files.checkpoint.MOST_COMPARED", 7)
-    fit(schedule=vp.InverseScaling(), epochs=60, checkpoint=vp.Checkpoint(tmp_path / "run.npz"))
+    fit(
+        schedule=vp.InverseScaling(),
+        epochs=60,
+        checkpoint=vp.Checkpoint(tmp_path / "run.npz"),
+    )
     monkeypatch.setattr(vp.InverseScaling, "factor", counted)
-    result = fit(schedule=vp.InverseScaling(), epochs=61, checkpoint=vp.Checkpoint(tmp_path / "run.npz"))
+    result = fit(
+        schedule=vp.InverseScaling(),
+        epochs=61,
+        checkpoint=vp.Checkpoint(tmp_path / "run.npz"),
+    )
     assert compared.count(min(compared)) == 7
     require_same(result, fit(schedule=vp.InverseScaling(), epochs=61))
 
 
 def test_a_full_disk_is_found_before_training(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=1000))
-    with pytest.raises(OSError, match=r"The disk of the folder .* is full: make room, or give the checkpoint another"):
+    with pytest.raises(
+        OSError,
+        match=(
+            r"The disk of the folder .* is full: make room, or give the checkpoint"
+            r" another"
+        ),
+    ):
         fit(checkpoint=vp.Checkpoint(tmp_path / "run.npz"), callbacks=[pytest.fail])
     with pytest.raises(
-        UsageError, match=r"The disk of the folder .* is full: free some space, or choose another name with -o"
+        UsageError,
+        match=(
+            r"The disk of the folder .* is full: free some space, or choose another"
+            r" name with -o"
+        ),
     ):
         writable(tmp_path / "model.npz", force=False)
 
@@ -268,7 +348,10 @@ def test_a_full_disk_is_found_before_training(tmp_path, monkeypatch):
 def test_other_files_are_never_overwritten(tmp_path):
     path = tmp_path / "model.npz"
     vp.save(vp.export.TrainedNetwork(PLAIN, PLAIN.init(0)), path)
-    for content, error in ((path.read_bytes(), "is a model, not a checkpoint"), (b"mine", "is not a model file")):
+    for content, error in (
+        (path.read_bytes(), "is a model, not a checkpoint"),
+        (b"mine", "is not a model file"),
+    ):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=error):
             fit(checkpoint=vp.Checkpoint(path, every=0))
@@ -278,15 +361,26 @@ def test_other_files_are_never_overwritten(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
-        ({"checkpoint": "run.npz"}, r'checkpoint must be a Checkpoint, such as Checkpoint\("run.npz"\), got \'run.npz'),
+        (
+            {"checkpoint": "run.npz"},
+            (
+                r'checkpoint must be a Checkpoint, such as Checkpoint\("run.npz"\), got'
+                r" \'run.npz"
+            ),
+        ),
         ({"state": fit(epochs=1).state}, "omit state"),
         ({"optimizer": vp.LBFGS(), "batch_size": None}, "omit checkpoint"),
-        ({"network": network(Cube()), "engine": "reference"}, "Cube, but a model file can hold"),
+        (
+            {"network": network(Cube()), "engine": "reference"},
+            "Cube, but a model file can hold",
+        ),
         ({"theta": PLAIN.init(0).astype(np.float16)}, "theta has dtype float16"),
     ],
     ids=["text", "state", "lbfgs", "own part", "float16"],
 )
-def test_runs_that_cannot_be_saved_are_refused_before_training(changes, error, tmp_path):
+def test_runs_that_cannot_be_saved_are_refused_before_training(
+    changes, error, tmp_path
+):
     with pytest.raises((TypeError, ValueError), match=error):
         fit(**{"checkpoint": vp.Checkpoint(tmp_path / "run.npz")} | changes)
     assert not list(tmp_path.iterdir())
@@ -294,14 +388,23 @@ def test_runs_that_cannot_be_saved_are_refused_before_training(changes, error, t
         vp.Checkpoint(tmp_path / "run.npz", every=-1)
 
 
-@pytest.mark.parametrize(("every", "cost", "writes"), [(9, 0.05, 1), (9, 0.2, 0), (60, 0.05, 0)])
-def test_writing_takes_one_percent_of_the_time(every, cost, writes, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("every", "cost", "writes"), [(9, 0.05, 1), (9, 0.2, 0), (60, 0.05, 0)]
+)
+def test_writing_takes_one_percent_of_the_time(
+    every, cost, writes, tmp_path, monkeypatch
+):
     monkeypatch.undo()
     written: list[object] = []
-    monkeypatch.setattr(vp.Checkpoint, "_write", lambda self, result: written.append(result))
+    monkeypatch.setattr(
+        vp.Checkpoint, "_write", lambda self, result: written.append(result)
+    )
     checkpoint = vp.Checkpoint(tmp_path / "run.npz", every)
     checkpoint._throttle = store.Throttle(every)
-    checkpoint._throttle.written, checkpoint._throttle.cost = time.perf_counter() - 10, cost
+    checkpoint._throttle.written, checkpoint._throttle.cost = (
+        time.perf_counter() - 10,
+        cost,
+    )
     checkpoint._after_epoch(fit(epochs=0))
     assert len(written) == writes
 
@@ -311,7 +414,8 @@ def test_a_full_disk_ends_training_and_keeps_the_file(tmp_path, monkeypatch):
     count = iter(range(100))
 
     def full(number):
-        if next(count) == 6:  # the fourth file, because the folder is synced after each file
+        # the fourth file, because the folder is synced after each file
+        if next(count) == 6:
             raise OSError(28, "No space left on device")
         sync(number)
 

@@ -8,12 +8,18 @@ from vecprop.core.counter_rng import permutation
 from vecprop.train.blocks import sources as copying
 
 RNG = np.random.default_rng(0)
-X, T, W = RNG.normal(size=(500, 3)).astype(np.float32), RNG.integers(0, 3, 500), RNG.random(500)
+X, T, W = (
+    RNG.normal(size=(500, 3)).astype(np.float32),
+    RNG.integers(0, 3, 500),
+    RNG.random(500),
+)
 
 
 @pytest.mark.parametrize("bucket", [10**9, 3000, 200])
 @pytest.mark.parametrize("weight", [None, W], ids=["", "weighted"])
-def test_rows_have_the_order_of_a_shuffle_in_memory(bucket, weight, tmp_path, monkeypatch):
+def test_rows_have_the_order_of_a_shuffle_in_memory(
+    bucket, weight, tmp_path, monkeypatch
+):
     monkeypatch.setattr(copying, "BUCKET", bucket)
     monkeypatch.setattr(copying, "CHUNK", 64)
     source = vp.blocks.ArrayBlocks(X, T, weight, rows=70)
@@ -23,16 +29,27 @@ def test_rows_have_the_order_of_a_shuffle_in_memory(bucket, weight, tmp_path, mo
         assert blocks.sizes.tolist() == [32] * 15 + [20]
         own = [X, T] if weight is None else [X, T, W]
         for place, arrays in enumerate(zip(*map(blocks.read, range(16)), strict=True)):
-            np.testing.assert_array_equal(np.concatenate(arrays), own[place][order], strict=True)
+            np.testing.assert_array_equal(
+                np.concatenate(arrays), own[place][order], strict=True
+            )
     names = sorted(path.name for path in (tmp_path / "mixed").iterdir())
-    assert names == ["T.npy", "X.npy", "blocks.json", *([] if weight is None else ["sample_weight.npy"])]
+    assert names == [
+        "T.npy",
+        "X.npy",
+        "blocks.json",
+        *([] if weight is None else ["sample_weight.npy"]),
+    ]
 
 
 def test_a_numpy_seed_fixes_the_order_and_no_seed_keeps_it(tmp_path):
-    copy = vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T, rows=70), tmp_path / "same")
+    copy = vp.blocks.copy_blocks(
+        vp.blocks.ArrayBlocks(X, T, rows=70), tmp_path / "same"
+    )
     np.testing.assert_array_equal(copy.X, X, strict=True)
     np.testing.assert_array_equal(copy.T, T, strict=True)
-    copy = vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path / "new", shuffle=np.int64(7))  # pyright: ignore
+    copy = vp.blocks.copy_blocks(
+        vp.blocks.ArrayBlocks(X, T), tmp_path / "new", shuffle=np.int64(7)
+    )  # pyright: ignore
     np.testing.assert_array_equal(copy.X, X[permutation(7, 0, 500)])
 
 
@@ -46,18 +63,26 @@ class Broken(vp.blocks.ArrayBlocks):
 def test_an_unfinished_copy_is_refused_and_restarted(tmp_path):
     with pytest.raises(OSError, match="the disk is gone"):
         vp.blocks.copy_blocks(Broken(X, T, W, rows=70), tmp_path / "mixed", shuffle=7)
-    with pytest.raises(ValueError, match=r"mixed has no blocks.json: .* the copy was not finished"):
+    with pytest.raises(
+        ValueError, match=r"mixed has no blocks.json: .* the copy was not finished"
+    ):
         vp.blocks.ArrayBlocks.open(tmp_path / "mixed")
-    copy = vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T, rows=70), tmp_path / "mixed", shuffle=7)
+    copy = vp.blocks.copy_blocks(
+        vp.blocks.ArrayBlocks(X, T, rows=70), tmp_path / "mixed", shuffle=7
+    )
     np.testing.assert_array_equal(copy.X, X[permutation(7, 0, 500)])
     assert copy.sample_weight is None
-    with pytest.raises(FileExistsError, match="mixed already contains a copy: use another folder"):
+    with pytest.raises(
+        FileExistsError, match="mixed already contains a copy: use another folder"
+    ):
         vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path / "mixed")
 
 
 @pytest.mark.parametrize("rows", [0, 1.5, True])
 def test_an_invalid_block_size_is_refused_before_copying(rows, tmp_path):
-    with pytest.raises(ValueError, match=f"rows must be a positive integer, got {rows}"):
+    with pytest.raises(
+        ValueError, match=f"rows must be a positive integer, got {rows}"
+    ):
         vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path / "new", rows=rows)
     assert not (tmp_path / "new").exists()
 
@@ -77,20 +102,31 @@ def test_a_damaged_copy_is_reported_in_one_sentence(name, content, tmp_path):
     (tmp_path / "new" / name).unlink()
     if content is not None:
         (tmp_path / "new" / name).write_bytes(content)
-    with pytest.raises(ValueError, match=r"new is a damaged folder of blocks: .+; copy the blocks again\.$"):
+    with pytest.raises(
+        ValueError,
+        match=r"new is a damaged folder of blocks: .+; copy the blocks again\.$",
+    ):
         vp.blocks.ArrayBlocks.open(tmp_path / "new")
 
 
 def test_other_files_are_not_touched(tmp_path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(FileExistsError, match="file is a file: use the name of a folder"):
+    with pytest.raises(
+        FileExistsError, match="file is a file: use the name of a folder"
+    ):
         vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path / "file")
     (tmp_path / "file").unlink()
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match=r"contains mine.txt: use an empty folder"):
+    with pytest.raises(
+        FileExistsError, match=r"contains mine.txt: use an empty folder"
+    ):
         vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path)
-    with pytest.raises(TypeError, match="shuffle must be an integer seed or None, got 'yes'"):
-        vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path / "new", shuffle="yes")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(
+        TypeError, match="shuffle must be an integer seed or None, got 'yes'"
+    ):
+        vp.blocks.copy_blocks(
+            vp.blocks.ArrayBlocks(X, T), tmp_path / "new", shuffle="yes"
+        )  # pyright: ignore[reportArgumentType]
 
 
 class Changing(vp.blocks.ArrayBlocks):
@@ -100,5 +136,8 @@ class Changing(vp.blocks.ArrayBlocks):
 
 
 def test_blocks_of_different_types_are_named(tmp_path):
-    with pytest.raises(ValueError, match="block 1 has arrays of other shapes or dtypes than the first block"):
+    with pytest.raises(
+        ValueError,
+        match="block 1 has arrays of other shapes or dtypes than the first block",
+    ):
         vp.blocks.copy_blocks(Changing(X, T, rows=70), tmp_path / "new")

@@ -27,24 +27,48 @@ LONG = pytest.mark.long
 
 
 def fit(epochs=EPOCHS, theta=THETA, network=NETWORK, **changes):
-    settings = {"optimizer": vp.Adam(0.05), "batch_size": 16, "validation": (X[40:], T[40:]), "validation_score": "r2"}
+    settings = {
+        "optimizer": vp.Adam(0.05),
+        "batch_size": 16,
+        "validation": (X[40:], T[40:]),
+        "validation_score": "r2",
+    }
     return vp.train(network, theta, X[:40], T[:40], epochs=epochs, **settings | changes)
 
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
 @pytest.mark.parametrize("rule", RULES, ids=str)
-@pytest.mark.parametrize("schedule", sampled([vp.Adaptive(patience=1, tolerance=0.01), None]), ids=str)
 @pytest.mark.parametrize(
-    "others", [{}, *(pytest.param(of, marks=LONG) for of in ({"training_loss": "running"}, {"batch_size": None}))]
+    "schedule", sampled([vp.Adaptive(patience=1, tolerance=0.01), None]), ids=str
+)
+@pytest.mark.parametrize(
+    "others",
+    [
+        {},
+        *(
+            pytest.param(of, marks=LONG)
+            for of in ({"training_loss": "running"}, {"batch_size": None})
+        ),
+    ],
 )
 def test_training_resumes_bit_identically(engine, rule, schedule, others):
-    settings = {"engine": engine, "early_stopping": rule, "schedule": schedule, **others}
+    settings = {
+        "engine": engine,
+        "early_stopping": rule,
+        "schedule": schedule,
+        **others,
+    }
     checkpoints = []
-    whole = fit(callbacks=[lambda state: checkpoints.append(copy.deepcopy(state))], **settings)
+    whole = fit(
+        callbacks=[lambda state: checkpoints.append(copy.deepcopy(state))], **settings
+    )
     last = whole.state.epoch
     assert last < EPOCHS or rule is None or rule.on == "loss"
     for epochs in (1, last - 1, last):
-        for state in (checkpoints[epochs - 1], pickle.loads(pickle.dumps(fit(epochs, **settings).state))):
+        for state in (
+            checkpoints[epochs - 1],
+            pickle.loads(pickle.dumps(fit(epochs, **settings).state)),
+        ):
             rest = fit(EPOCHS - epochs, state.theta, state=state, **settings)
             assert (rest.state.epoch, rest.reason) == (last, whole.reason)
             np.testing.assert_array_equal(rest.theta, whole.theta)
@@ -63,7 +87,14 @@ def test_members_stop_and_resume_separately():
 def test_train_continues_a_member_of_a_population():
     rule, rows = vp.EarlyStopping(patience=3), np.arange(60)
     member = vp.Member(
-        NETWORK, THETA, vp.Adam(0.05), rows[:40], rows[40:], batch_size=16, epochs=5, early_stopping=rule
+        NETWORK,
+        THETA,
+        vp.Adam(0.05),
+        rows[:40],
+        rows[40:],
+        batch_size=16,
+        epochs=5,
+        early_stopping=rule,
     )
     (begun,) = vp.train_population([member], X, T)
     whole = fit(early_stopping=rule)
@@ -73,7 +104,12 @@ def test_train_continues_a_member_of_a_population():
 
 def test_a_rule_with_another_monitor_starts_over():
     begun = fit(5, early_stopping=vp.EarlyStopping(patience=3))
-    rest = fit(5, begun.state.theta, state=begun.state, early_stopping=vp.EarlyStopping("loss", patience=3))
+    rest = fit(
+        5,
+        begun.state.theta,
+        state=begun.state,
+        early_stopping=vp.EarlyStopping("loss", patience=3),
+    )
     assert rest.state.early_stopping["monitor"] == "loss"
     assert begun.state.early_stopping["monitor"] == "validation_loss"
 
@@ -81,7 +117,14 @@ def test_a_rule_with_another_monitor_starts_over():
 @pytest.mark.parametrize(
     ("changes", "differs"),
     [
-        ({"network": vp.Network(4, [vp.Dense(6), vp.ReLU(), vp.Dense(1)], vp.SquaredError())}, "the network Network"),
+        (
+            {
+                "network": vp.Network(
+                    4, [vp.Dense(6), vp.ReLU(), vp.Dense(1)], vp.SquaredError()
+                )
+            },
+            "the network Network",
+        ),
         ({"theta": THETA.astype(np.float32)}, "theta of dtype float64, not float32"),
         ({"optimizer": vp.AdamW(0.05)}, "the optimizer Adam, not AdamW"),
         ({"optimizer": vp.Momentum(0.05)}, "the optimizer Adam, not Momentum"),
@@ -97,7 +140,15 @@ def test_state_mismatches_are_named(changes, differs):
 def test_training_continues_with_other_data_batches_and_seeds():
     begun = fit(2)
     rest = vp.train(
-        NETWORK, begun.theta, X[:9], T[:9], optimizer=vp.Adam(0.01), epochs=1, batch_size=4, seed=7, state=begun.state
+        NETWORK,
+        begun.theta,
+        X[:9],
+        T[:9],
+        optimizer=vp.Adam(0.01),
+        epochs=1,
+        batch_size=4,
+        seed=7,
+        state=begun.state,
     )
     assert rest.state.epoch == 3
 

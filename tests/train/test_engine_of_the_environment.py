@@ -25,7 +25,9 @@ def calls(monkeypatch):
 
 
 def in_train(optimizer: Any = vp.Momentum(0.1), **options):  # noqa: B008 (frozen)
-    vp.train(NETWORK, NETWORK.init(0), X, X[:, 0], optimizer=optimizer, epochs=2, **options)
+    vp.train(
+        NETWORK, NETWORK.init(0), X, X[:, 0], optimizer=optimizer, epochs=2, **options
+    )
 
 
 def in_lbfgs():
@@ -33,11 +35,15 @@ def in_lbfgs():
 
 
 def in_a_population():
-    vp.train_population([vp.Member(NETWORK, NETWORK.init(0), vp.Momentum(0.1), epochs=2)], X, X[:, 0])
+    vp.train_population(
+        [vp.Member(NETWORK, NETWORK.init(0), vp.Momentum(0.1), epochs=2)], X, X[:, 0]
+    )
 
 
 def in_an_estimator():
-    model = vp.MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, tol=0, random_state=0, early_stopping=True)
+    model = vp.MLPRegressor(
+        hidden_layer_sizes=(3,), max_iter=2, tol=0, random_state=0, early_stopping=True
+    )
     model.fit(X, X[:, 0]).predict(X)
 
 
@@ -51,7 +57,11 @@ def test_the_environment_selects_only_the_reference_engine(run, calls, monkeypat
     assert calls
     monkeypatch.setenv("VECPROP_ENGINE", "fast")
     with pytest.raises(
-        ValueError, match=r'^(In member 0: )?VECPROP_ENGINE must be "auto" or "reference", got \'fast\'\.$'
+        ValueError,
+        match=(
+            r'^(In member 0: )?VECPROP_ENGINE must be "auto" or "reference", got'
+            r" \'fast\'\.$"
+        ),
     ):
         run()
 

@@ -14,7 +14,8 @@ from vecprop.extend import Progress
 from vecprop.train.progress import ProgressLine, progress_bar
 
 pytest.importorskip("rich")
-PROGRESS = importlib.import_module("vecprop.train.progress")  # vecprop.train is the function
+# vecprop.train is the function
+PROGRESS = importlib.import_module("vecprop.train.progress")
 STATE = vp.TrainingState(np.zeros(2), {}, {}, rows=30, epochs=100)
 NETWORK = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
 
@@ -34,7 +35,11 @@ def terminal(monkeypatch, columns):
 
 
 def last_line(capsys):
-    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err).split("\r")[-1].strip("\n")
+    return (
+        re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
+        .split("\r")[-1]
+        .strip("\n")
+    )
 
 
 @pytest.fixture
@@ -66,11 +71,18 @@ def test_the_pace_of_the_first_update_counts_from_zero(clock):
 LONG = Progress(3_000, 10_000, 0.5, 10**12, loss=1.23456e-5, validation_loss=2.34567e-5)
 
 
-LINE = "forest ━━━━     50% 10:30:00, 26.5M rows/s, loss 1.235e-05, validation 2.346e-05, 3,000 of 10,000 done"
+LINE = (
+    "forest ━━━━     50% 10:30:00, 26.5M rows/s, loss 1.235e-05, validation 2.346e-05,"
+    " 3,000 of 10,000 done"
+)
 
 
-@pytest.mark.parametrize(("columns", "line"), [(200, LINE), (80, LINE[:79] + "…"), (20, LINE[:19] + "…")])
-def test_a_line_is_never_wider_than_its_terminal(columns, line, monkeypatch, capsys, clock):
+@pytest.mark.parametrize(
+    ("columns", "line"), [(200, LINE), (80, LINE[:79] + "…"), (20, LINE[:19] + "…")]
+)
+def test_a_line_is_never_wider_than_its_terminal(
+    columns, line, monkeypatch, capsys, clock
+):
     terminal(monkeypatch, columns)
     with progress_bar("forest", quiet=False) as show:
         assert show is not None
@@ -83,10 +95,15 @@ def test_a_line_is_never_wider_than_its_terminal(columns, line, monkeypatch, cap
 
 def test_a_long_name_leaves_room_for_times(monkeypatch, capsys, clock):
     terminal(monkeypatch, 80)
-    with ProgressLine("the winters of all 48 [wet] regions,\nday by day", "kernels") as line:
+    with ProgressLine(
+        "the winters of all 48 [wet] regions,\nday by day", "kernels"
+    ) as line:
         for clock[0] in (1.0, 3.0):
             line.update(int(clock[0]), clock[0] / 4)
-        assert line.text() == "the winters of al... ━━━━━━   75% 0:03, 0:01 left, 1 kernels/s"
+        assert (
+            line.text()
+            == "the winters of al... ━━━━━━   75% 0:03, 0:01 left, 1 kernels/s"
+        )
     assert last_line(capsys) == "the winters of al... ━━━━━━   75% 0:03, 1 kernels/s"
 
 
@@ -134,7 +151,9 @@ def test_a_short_task_writes_one_line_to_a_file(capsys):
     shown = capsys.readouterr()
     assert shown.out == ""
     assert re.fullmatch(
-        r"ones ━━━━━━━━ 100% 0:00, [\d.,M]+ rows/s, loss [\d.]+, validation [\d.]+, epoch 3 of 3\n", shown.err
+        r"ones ━━━━━━━━ 100% 0:00, [\d.,M]+ rows/s, loss [\d.]+, validation [\d.]+,"
+        r" epoch 3 of 3\n",
+        shown.err,
     )
 
 
@@ -171,7 +190,15 @@ def test_after_an_error_the_next_bar_is_shown(error, notebook):
 
     def fit(*callbacks):
         X = np.ones((3, 1))
-        vp.train(NETWORK, np.zeros(2), X, X, optimizer=vp.Adam(), epochs=3, callbacks=[vp.ProgressBar(), *callbacks])
+        vp.train(
+            NETWORK,
+            np.zeros(2),
+            X,
+            X,
+            optimizer=vp.Adam(),
+            epochs=3,
+            callbacks=[vp.ProgressBar(), *callbacks],
+        )
 
     with contextlib.suppress(error):
         fit(fail)
@@ -181,7 +208,10 @@ def test_after_an_error_the_next_bar_is_shown(error, notebook):
 
 def test_a_population_ends_with_all_members_done(notebook):
     X = np.ones((3, 1))
-    members = [vp.Member(NETWORK, np.zeros(2), vp.Adam(), epochs=epochs) for epochs in (1, 5, 9)]
+    members = [
+        vp.Member(NETWORK, np.zeros(2), vp.Adam(), epochs=epochs)
+        for epochs in (1, 5, 9)
+    ]
     with progress_bar("members", quiet=False) as show:
         vp.train_population(members, X, X, progress=show)
     assert "100%" in notebook[0]
@@ -192,7 +222,9 @@ class InThisProcess:
     """Workers that run bundles one after the other."""
 
     def run(self, function, bundles, data):
-        yield from ((place, function(bundle, data)) for place, bundle in enumerate(bundles))
+        yield from (
+            (place, function(bundle, data)) for place, bundle in enumerate(bundles)
+        )
 
 
 ROWS, LABELS = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 2
@@ -200,18 +232,37 @@ FEW = {"hidden_layer_sizes": (2,), "max_iter": 3, "batch_size": 10, "random_stat
 
 
 def search_of(network, **settings):
-    return vp.MLPSearchCV(network, {"alpha": [0.1, 1, 2]}, cv=2, verbose="bar", refit=False, **settings)
+    return vp.MLPSearchCV(
+        network, {"alpha": [0.1, 1, 2]}, cv=2, verbose="bar", refit=False, **settings
+    )
 
 
 MANY_FITS = {
     "search": (lambda: search_of(vp.MLPClassifier(**FEW)), "6 of 6 done"),
-    "rounds of a search": (lambda: search_of(vp.MLPClassifier(**FEW), halving=3), "2 of 2 done"),
-    "search without a population": (lambda: search_of(vp.MLPClassifier(**FEW, solver="lbfgs")), "6 of 6 done"),
-    "search on workers": (lambda: search_of(vp.MLPClassifier(**FEW), workers=InThisProcess()), "6 of 6 done"),
-    "ensemble": (lambda: vp.MLPEnsembleClassifier(vp.MLPClassifier(**FEW, verbose="bar"), 4), "4 of 4 done"),
-    "restarts": (lambda: vp.MLPClassifier(**FEW, verbose="bar", n_restarts=3), "3 of 3 done"),
+    "rounds of a search": (
+        lambda: search_of(vp.MLPClassifier(**FEW), halving=3),
+        "2 of 2 done",
+    ),
+    "search without a population": (
+        lambda: search_of(vp.MLPClassifier(**FEW, solver="lbfgs")),
+        "6 of 6 done",
+    ),
+    "search on workers": (
+        lambda: search_of(vp.MLPClassifier(**FEW), workers=InThisProcess()),
+        "6 of 6 done",
+    ),
+    "ensemble": (
+        lambda: vp.MLPEnsembleClassifier(vp.MLPClassifier(**FEW, verbose="bar"), 4),
+        "4 of 4 done",
+    ),
+    "restarts": (
+        lambda: vp.MLPClassifier(**FEW, verbose="bar", n_restarts=3),
+        "3 of 3 done",
+    ),
     "restarts with callbacks": (
-        lambda: vp.MLPClassifier(**FEW, verbose="bar", n_restarts=3, callbacks=[lambda _: None]),
+        lambda: vp.MLPClassifier(
+            **FEW, verbose="bar", n_restarts=3, callbacks=[lambda _: None]
+        ),
         "3 of 3 done",
     ),
 }
@@ -230,8 +281,14 @@ def test_many_fits_have_one_bar(kind, notebook, capsys):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_the_bar_of_a_search_does_not_change_its_results():
-    found, expected = (search_of(vp.MLPClassifier(**FEW)).set_params(verbose=verbose) for verbose in ("bar", 0))
-    scores = [search.fit(ROWS, LABELS).cv_results_["mean_test_score"] for search in (found, expected)]
+    found, expected = (
+        search_of(vp.MLPClassifier(**FEW)).set_params(verbose=verbose)
+        for verbose in ("bar", 0)
+    )
+    scores = [
+        search.fit(ROWS, LABELS).cv_results_["mean_test_score"]
+        for search in (found, expected)
+    ]
     np.testing.assert_array_equal(*scores)
 
 
@@ -259,13 +316,29 @@ model = vp.MLPRegressor(hidden_layer_sizes=(2,), tol=1.0, verbose="bar").fit(X, 
 
 @pytest.mark.long
 def test_cells_of_a_notebook_have_one_output_for_each_fit():
-    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    nbformat, nbclient = (
+        pytest.importorskip("nbformat"),
+        pytest.importorskip("nbclient"),
+    )
     pytest.importorskip("ipykernel")
     cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS.split("\n\n")]
     notebook = nbformat.v4.new_notebook(cells=cells)
     nbclient.NotebookClient(notebook, timeout=300, allow_errors=True).execute()
-    kinds = [[output.get("ename", output.output_type) for output in cell.outputs] for cell in notebook.cells]
+    kinds = [
+        [output.get("ename", output.output_type) for output in cell.outputs]
+        for cell in notebook.cells
+    ]
     bar = "display_data"
-    assert kinds == [[], [bar, bar], [bar], [bar, "ZeroDivisionError"], [bar], [bar], [bar]]
+    assert kinds == [
+        [],
+        [bar, bar],
+        [bar],
+        [bar, "ZeroDivisionError"],
+        [bar],
+        [bar],
+        [bar],
+    ]
     texts = [cell.outputs[0].data["text/plain"] for cell in notebook.cells[1:]]
-    assert all(re.match(r"\w+ ━* *\d+% 0:\d\d, .*rows/s, loss ", text) for text in texts)
+    assert all(
+        re.match(r"\w+ ━* *\d+% 0:\d\d, .*rows/s, loss ", text) for text in texts
+    )

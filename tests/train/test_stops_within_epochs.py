@@ -20,12 +20,15 @@ X = RNG.normal(size=(40_000, 2))
 T = np.sin(X[:, :1])
 NETWORK = vp.Network(2, [vp.Dense(3), vp.Tanh(), vp.Dense(1)], vp.SquaredError())
 THETA = NETWORK.init(0)
-ROWS = {"compiled": 40_000, "reference": 300}  # an epoch of single rows takes some hundredths of a second
+# an epoch of single rows takes some hundredths of a second
+ROWS = {"compiled": 40_000, "reference": 300}
 
 
 def fit(epochs, theta=THETA, engine="compiled", **settings):
     settings = {"optimizer": vp.Adam(), "batch_size": 1, "engine": engine, **settings}
-    return vp.train(NETWORK, theta, X[: ROWS[engine]], T[: ROWS[engine]], epochs=epochs, **settings)
+    return vp.train(
+        NETWORK, theta, X[: ROWS[engine]], T[: ROWS[engine]], epochs=epochs, **settings
+    )
 
 
 def press(after=0.0):
@@ -53,17 +56,29 @@ def test_ctrl_c_undoes_the_unfinished_epoch(engine, moves):
     assert 1 <= epochs < 40
     assert result.state.step == epochs * ROWS[engine]
     assert len(result.history.loss) == epochs
-    rest = fit(1, result.theta, engine, state=result.state, callbacks=[partial(callback, False)])
+    rest = fit(
+        1,
+        result.theta,
+        engine,
+        state=result.state,
+        callbacks=[partial(callback, False)],
+    )
     whole = fit(epochs + 1, engine=engine, callbacks=[partial(callback, False)])
     np.testing.assert_array_equal(rest.theta, whole.theta)
 
 
-@pytest.mark.parametrize("optimizer", sampled([vp.Adam(), vp.Momentum(0.01), vp.GradientDescent(0.01)], 3), ids=str)
+@pytest.mark.parametrize(
+    "optimizer",
+    sampled([vp.Adam(), vp.Momentum(0.01), vp.GradientDescent(0.01)], 3),
+    ids=str,
+)
 @pytest.mark.parametrize("split", [False, True])
 def test_threads_stop_at_the_same_batch(optimizer, split, monkeypatch):
     """The stop is requested at once, so that the first epoch is undone; threads may split the wide layer."""
     width = 400 if split else 60
-    network = vp.Network(width, [vp.Dense(200), vp.ReLU(), vp.Dense(1)], vp.SquaredError())
+    network = vp.Network(
+        width, [vp.Dense(200), vp.ReLU(), vp.Dense(1)], vp.SquaredError()
+    )
     X = np.random.default_rng(0).normal(size=(2_000, width))
     monkeypatch.setenv("VECPROP_NUM_THREADS", "2")
     monkeypatch.setattr(threads, "POLL_INTERVAL", 1e-4)
@@ -82,7 +97,9 @@ def test_threads_stop_at_the_same_batch(optimizer, split, monkeypatch):
     assert result.reason == "interrupted"
     assert result.state.step == 8 * result.state.epoch
     rest = train(1, result.theta, state=result.state)
-    np.testing.assert_array_equal(rest.theta, train(result.state.epoch + 1, network.init(0)).theta)
+    np.testing.assert_array_equal(
+        rest.theta, train(result.state.epoch + 1, network.init(0)).theta
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,17 +115,31 @@ def test_threads_stop_at_the_same_batch(optimizer, split, monkeypatch):
 def test_stopped_members_continue(settings, training_loss):
     settings = {**settings, "training_loss": training_loss}
     member = vp.Member(NETWORK, THETA, vp.Adam(), epochs=10**6, **settings)
-    (result,) = vp.train_population([member], X, T, progress=lambda progress: progress.share > 0)
+    (result,) = vp.train_population(
+        [member], X, T, progress=lambda progress: progress.share > 0
+    )
     assert result.reason == "interrupted"
     epochs, rows = result.state.epoch, settings.pop("rows", slice(None))
     steps = 1 if settings["batch_size"] is None else len(X)
-    assert (result.state.step, result.state.optimizer["t"]) == (epochs * steps, epochs * steps)
+    assert (result.state.step, result.state.optimizer["t"]) == (
+        epochs * steps,
+        epochs * steps,
+    )
     assert len(result.history.loss) == epochs + (training_loss == "exact")
     if settings.pop("validation_rows", None) is not None:
         settings["validation"] = X[:9], T[:9]
 
     def train(epochs, theta, **more):
-        return vp.train(NETWORK, theta, X[rows], T[rows], optimizer=vp.Adam(), epochs=epochs, **settings, **more)
+        return vp.train(
+            NETWORK,
+            theta,
+            X[rows],
+            T[rows],
+            optimizer=vp.Adam(),
+            epochs=epochs,
+            **settings,
+            **more,
+        )
 
     rest = train(1, result.theta, state=result.state)
     np.testing.assert_array_equal(rest.theta, train(epochs + 1, THETA).theta)
@@ -131,7 +162,16 @@ def test_ctrl_c_does_not_wait_for_a_long_evaluation_of_lbfgs(monkeypatch):
     monkeypatch.setattr(compiled_network, "LONG", 0)
     monkeypatch.setattr(compiled_network, "_GRADIENT", lambda address: evaluate)
     with pytest.raises(KeyboardInterrupt):
-        pressing(0.2, vp.train, NETWORK, THETA, X[:9], T[:9], optimizer=vp.LBFGS(), engine="compiled")
+        pressing(
+            0.2,
+            vp.train,
+            NETWORK,
+            THETA,
+            X[:9],
+            T[:9],
+            optimizer=vp.LBFGS(),
+            engine="compiled",
+        )
     assert not ended
     is_stopped.set()
 
@@ -161,7 +201,10 @@ def test_an_exception_set_by_another_thread_stops_an_epoch():
 
     def raise_in_main(state):
         set_exception = ctypes.pythonapi.PyThreadState_SetAsyncExc
-        number, error = ctypes.c_ulong(threading.main_thread().ident or 0), ctypes.py_object(ZeroDivisionError)
+        number, error = (
+            ctypes.c_ulong(threading.main_thread().ident or 0),
+            ctypes.py_object(ZeroDivisionError),
+        )
         if state.epoch == 1:  # a second exception could be raised after the test
             threading.Timer(0.01, set_exception, (number, error)).start()
 
@@ -182,8 +225,17 @@ def test_ctrl_c_stops_fits_in_other_threads(monkeypatch):
 
     monkeypatch.setenv("VECPROP_NUM_THREADS", "2")
     monkeypatch.setattr(FitSpec, "train", train_and_press)
-    endless = {"max_iter": 10**6, "n_iter_no_change": 10**6, "callbacks": [lambda state: None]}
+    endless = {
+        "max_iter": 10**6,
+        "n_iter_no_change": 10**6,
+        "callbacks": [lambda state: None],
+    }
     member = vp.MLPRegressor(hidden_layer_sizes=(3,), batch_size=1, **endless)
-    with pytest.raises(KeyboardInterrupt), pytest.warns(UserWarning, match="interrupted"):
-        vp.MLPEnsembleRegressor(member, n_estimators=50, n_jobs=2).fit(X[:1000], T[:1000, 0])
+    with (
+        pytest.raises(KeyboardInterrupt),
+        pytest.warns(UserWarning, match="interrupted"),
+    ):
+        vp.MLPEnsembleRegressor(member, n_estimators=50, n_jobs=2).fit(
+            X[:1000], T[:1000, 0]
+        )
     assert len(begun) <= 2

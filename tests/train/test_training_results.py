@@ -37,18 +37,30 @@ def test_results_are_a_sequence():
     assert found == every
     assert found != every[:-1]
     assert found != 6
-    assert repr(found).startswith("<TrainingResults of 6 member(s), ended 6 by 'epochs'; lowest loss 0.")
-    assert repr(vp.train_population([], X, T)) == "<TrainingResults of 0 member(s), ended by nothing>"
+    assert repr(found).startswith(
+        "<TrainingResults of 6 member(s), ended 6 by 'epochs'; lowest loss 0."
+    )
+    assert (
+        repr(vp.train_population([], X, T))
+        == "<TrainingResults of 0 member(s), ended by nothing>"
+    )
     assert vp.train_population([], X, T) == []
-    wrong: dict[Any, str] = {6: "index 6 is out of range for a population of 6 members", -7: "index -7 is out of range"}
+    wrong: dict[Any, str] = {
+        6: "index 6 is out of range for a population of 6 members",
+        -7: "index -7 is out of range",
+    }
     for index, message in (wrong | {"a": "integer", 1.0: "integer"}).items():
         with pytest.raises((IndexError, TypeError), match=message):
             found[index]
     groups, others = found._parts()
-    assert sorted([*others, *(number for group in groups for number in group.numbers)]) == list(range(6))
+    assert sorted(
+        [*others, *(number for group in groups for number in group.numbers)]
+    ) == list(range(6))
 
 
-@pytest.mark.parametrize("again", [copy.deepcopy, lambda found: pickle.loads(pickle.dumps(found))])
+@pytest.mark.parametrize(
+    "again", [copy.deepcopy, lambda found: pickle.loads(pickle.dumps(found))]
+)
 def test_results_can_be_pickled(again):
     found, same = results(), again(results())
     np.testing.assert_array_equal(same.last_loss, found.last_loss)
@@ -60,9 +72,18 @@ def test_results_can_be_pickled(again):
 
 def test_latest_losses_equal_those_of_histories():
     found = results(early_stopping=vp.EarlyStopping(patience=3))
-    np.testing.assert_array_equal(found.last_loss, [result.history.loss[-1] for result in found])
-    running = results(optimizers=[vp.Adam(0.1), vp.GradientDescent(1e200)], training_loss="running", batch_size=8)
-    losses = [result.history.loss[-1] if len(result.history.loss) else np.nan for result in running]
+    np.testing.assert_array_equal(
+        found.last_loss, [result.history.loss[-1] for result in found]
+    )
+    running = results(
+        optimizers=[vp.Adam(0.1), vp.GradientDescent(1e200)],
+        training_loss="running",
+        batch_size=8,
+    )
+    losses = [
+        result.history.loss[-1] if len(result.history.loss) else np.nan
+        for result in running
+    ]
     np.testing.assert_array_equal(running.last_loss, losses)
     assert np.isnan(losses).any()
 
@@ -78,7 +99,10 @@ def test_the_data_are_released():
 
 def test_a_fit_that_was_not_started_has_no_loss(monkeypatch):
     """If Ctrl-C arrives before a fit starts, its array of losses is uninitialized."""
-    monkeypatch.setattr("vecprop.compiled.fits.run", lambda fits, look: [of.losses.fill(7) for of in fits])
+    monkeypatch.setattr(
+        "vecprop.compiled.fits.run",
+        lambda fits, look: [of.losses.fill(7) for of in fits],
+    )
     found = results(optimizers=[vp.Momentum(0.1)])
     assert np.isnan(found.last_loss).all()
     assert [result.reason for result in found] == ["interrupted"] * 2
@@ -91,7 +115,9 @@ def test_results_convert_to_a_data_frame():
     frame = found.to_frame()
     assert frame.reason.tolist() == ["epochs"] * 6
     np.testing.assert_array_equal(frame.loss, found.last_loss)
-    np.testing.assert_array_equal(frame.validation_loss, [each.history.validation_loss[-1] for each in found])
+    np.testing.assert_array_equal(
+        frame.validation_loss, [each.history.validation_loss[-1] for each in found]
+    )
     np.testing.assert_array_equal(frame.epochs, [each.state.epoch for each in found])
     assert frame.validation_score.between(-9, 1).all()
     assert results().to_frame().validation_loss.isna().all()
@@ -100,8 +126,16 @@ def test_results_convert_to_a_data_frame():
 
 def test_histories_of_members_without_an_epoch_convert_to_a_data_frame():
     pytest.importorskip("pandas")
-    network, rows = vp.Network(1, [vp.Dense(1)], vp.SquaredError()), np.linspace(-1, 1, 20)[:, None]
-    settings: dict[str, Any] = {"optimizer": vp.Momentum(), "epochs": 0, "batch_size": 5, "validation": (rows, rows)}
+    network, rows = (
+        vp.Network(1, [vp.Dense(1)], vp.SquaredError()),
+        np.linspace(-1, 1, 20)[:, None],
+    )
+    settings: dict[str, Any] = {
+        "optimizer": vp.Momentum(),
+        "epochs": 0,
+        "batch_size": 5,
+        "validation": (rows, rows),
+    }
     history = vp.train(network, np.zeros((3, 2)), rows, rows, **settings).history
     frame = history.to_frame()
     assert frame.index.tolist() == [(0, 0), (0, 1), (0, 2)]

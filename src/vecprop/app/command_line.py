@@ -24,7 +24,14 @@ from ..terminal.messages import (
 )
 from ..terminal.usage import sentence_of
 from .commands import learn
-from .commands.model_files import check_gradients, convert, export, info, playground, warmup
+from .commands.model_files import (
+    check_gradients,
+    convert,
+    export,
+    info,
+    playground,
+    warmup,
+)
 from .commands.rows import evaluate, explain, predict
 from .commands.train import train
 
@@ -45,18 +52,27 @@ class Commands(TyperGroup):
         """Run a command, and end the program with its exit code."""
         args = list(sys.argv[1:] if args is None else args)
         try:
-            code = super().main(args, "vecprop", *names, standalone_mode=False, **settings) or 0
+            code = (
+                super().main(args, "vecprop", *names, standalone_mode=False, **settings)
+                or 0
+            )
         except (UsageError, _WrongUsage) as error:
-            say(str(error) if isinstance(error, UsageError) else sentence_of(error, self, args))
+            say(
+                str(error)
+                if isinstance(error, UsageError)
+                else sentence_of(error, self, args)
+            )
             code = USAGE
         except BrokenPipeError:
             code = 0
-        except (KeyboardInterrupt, typer.Abort):  # a further Ctrl-C while an earlier one was reported
+        # a further Ctrl-C while an earlier one was reported
+        except (KeyboardInterrupt, typer.Abort):
             say("Interrupted.")
             code = INTERRUPTED
         except SystemExit as error:
             code = error.code
-            if isinstance(error.__context__, BrokenPipeError):  # raised by rich while showing help
+            # raised by rich while showing help
+            if isinstance(error.__context__, BrokenPipeError):
                 discard(sys.stdout)
                 code = 0
         try:
@@ -94,14 +110,20 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
             if isinstance(error, KeyboardInterrupt):
                 say("Interrupted.")
                 raise typer.Exit(INTERRUPTED) from None
-            code = code_of(error)  # imports modules, which an interrupt waits for, before the message
+            # imports modules, which an interrupt waits for, before the message
+            code = code_of(error)
             say(sentence(error))
             raise typer.Exit(code) from None
 
     return run
 
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
 for command in (
     train,
     predict,
@@ -116,7 +138,9 @@ for command in (
     playground,
 ):
     app.command()(one_line_errors(command))
-lessons = typer.Typer(no_args_is_help=True, help="Grade students' code; make and grade worksheets.")
+lessons = typer.Typer(
+    no_args_is_help=True, help="Grade students' code; make and grade worksheets."
+)
 for command in (learn.grade, learn.worksheet, learn.grade_worksheets):
     lessons.command()(one_line_errors(command))
 app.add_typer(lessons, name="learn")
@@ -133,7 +157,11 @@ def _version(asked: bool) -> None:
 @app.callback()
 def vecprop(
     version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+        False,
+        "--version",
+        callback=_version,
+        is_eager=True,
+        help="Show the version and exit.",
     ),
 ) -> None:
     """Train dense neural networks with hand-derived, fully vectorized backpropagation."""

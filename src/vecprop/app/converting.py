@@ -1,8 +1,9 @@
 """Convert text files to a folder of Parquet files, with column types that fit all rows.
 
-The first pass reads the text in parts, and saves each part as text with the column statistics so far. When all rows are
-read, the column types are known, and the second pass writes each part with these types. If the program is killed, the
-same call resumes the pass.
+The first pass reads the text in parts, and saves each part as text with the column
+statistics so far. When all rows are read, the column types are known, and the second
+pass writes each part with these types. If the program is killed, the same call resumes
+the pass.
 """
 
 import json
@@ -17,7 +18,13 @@ from ..system.extras import imported
 from ..system.suggestions import suggestion
 from ..tables.error import TableError, pandas, with_encoding
 from ..tables.reading.delimited import DelimitedFile
-from ..tables.reading.file_lists import ARROW, PARQUET, STANDARD_INPUT, files_of, short_names
+from ..tables.reading.file_lists import (
+    ARROW,
+    PARQUET,
+    STANDARD_INPUT,
+    files_of,
+    short_names,
+)
 from ..tables.reading.plain_columns import PlainColumn, Type, as_type
 from ..tables.reading.reading import delimited_files
 from ..terminal.messages import UsageError
@@ -56,39 +63,58 @@ def converted(
     Parameters
     ----------
     folder : Path
-        The folder to create. If the folder contains an unfinished conversion, the same call resumes it.
+        The folder to create. If the folder contains an unfinished conversion, the same
+        call resumes it.
     progress : callable, optional
         Called with the number of finished rows and the finished share of the work.
 
     Raises
     ------
     TableError
-        If a file is not text, a row is invalid, files are inconsistent, or a value is not numeric.
+        If a file is not text, a row is invalid, files are inconsistent, or a value is
+        not numeric.
     UsageError
         If the folder contains other files.
     """
     if source == STANDARD_INPUT:
-        raise UsageError("Standard input can be read only once, which prevents resuming: give a file.")
+        raise UsageError(
+            "Standard input can be read only once, which prevents resuming: give a"
+            " file."
+        )
     imported("pyarrow", "A conversion", "tables")
     files = files_of(source)
     if files[0].suffix.lower() in PARQUET | ARROW:
-        raise UsageError(f"{files[0]} is not a text file; Parquet and Arrow files need no conversion.")
+        raise UsageError(
+            f"{files[0]} is not a text file; Parquet and Arrow files need no"
+            " conversion."
+        )
     texts = list(delimited_files(files))
     names = texts[0].names()
     for name in [*words, *numbers]:
         if name not in names:
             advice = suggestion(name, names) or ": check --words and --numbers."
-            raise TableError(with_encoding(f"{files[0]} has no column {name!r}{advice}", texts[0].notes))
+            raise TableError(
+                with_encoding(
+                    f"{files[0]} has no column {name!r}{advice}", texts[0].notes
+                )
+            )
     sizes = []
     for name, file in zip(short_names(files), files, strict=True):
         status = file.stat()
         sizes.append([name, status.st_size, status.st_mtime_ns])
-    settings = {"format": _FORMAT, "files": sizes, "words": sorted(words), "numbers": sorted(numbers)}
+    settings = {
+        "format": _FORMAT,
+        "files": sizes,
+        "words": sorted(words),
+        "numbers": sorted(numbers),
+    }
     manifest = _begun(folder, settings, force)
     progress = progress or (lambda rows, share: None)
     if "rows" not in manifest:
         state = _State({name: PlainColumn() for name in names})
-        first_pass = _FirstPass(folder / AS_TEXT, files, texts, words, numbers, progress, state)
+        first_pass = _FirstPass(
+            folder / AS_TEXT, files, texts, words, numbers, progress, state
+        )
         first_pass.run()
         manifest |= {"rows": state.rows, "types": state.types(), "notes": state.notes}
         if not state.rows:
@@ -108,21 +134,28 @@ def _begun(folder: Path, settings: dict[str, Any], force: bool) -> dict[str, Any
     if path.exists():
         try:
             manifest = json.loads(path.read_text(encoding="utf-8"))
-            if manifest["asked"] == settings and not (force and _has_lost_parts(folder, manifest)):
+            if manifest["asked"] == settings and not (
+                force and _has_lost_parts(folder, manifest)
+            ):
                 return manifest
-            force = force or not any([*folder.glob("part-*.parquet"), *(folder / AS_TEXT).glob("*")])
+            force = force or not any(
+                [*folder.glob("part-*.parquet"), *(folder / AS_TEXT).glob("*")]
+            )
         except (ValueError, KeyError, TypeError, AttributeError):
             pass  # not a manifest
         if not force:
             raise UsageError(
-                f"{folder} contains the conversion of other or changed files, or with other options: give "
-                "another folder, or restart with --force."
+                f"{folder} contains the conversion of other or changed files, or with"
+                " other options: give another folder, or restart with --force."
             )
         for part in folder.glob("part-*.parquet"):
             part.unlink()
         shutil.rmtree(folder / AS_TEXT, ignore_errors=True)
     elif folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"{folder} is not empty and was not written by a conversion: give a new folder.")
+        raise UsageError(
+            f"{folder} is not empty and was not written by a conversion: give a new"
+            " folder."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     manifest = {"asked": settings}
     _write(path, manifest)
@@ -148,7 +181,9 @@ def _rows_of(part: Path) -> int:
         with one_line_errors(part):
             return read_metadata(part).num_rows
     except TableError as error:
-        raise TableError(f"{str(error).removesuffix('.')}: restart with --force.") from error
+        raise TableError(
+            f"{str(error).removesuffix('.')}: restart with --force."
+        ) from error
 
 
 def _write(path: Path, manifest: dict[str, Any]) -> None:
@@ -173,15 +208,18 @@ class _State:
         self.file = file
         self.line = int(frame.index[-1])
         self.rows += len(frame)
-        self.notes = list(dict.fromkeys([*self.notes, *frame.attrs["notes"]]))[:MOST_NOTES]
+        self.notes = list(dict.fromkeys([*self.notes, *frame.attrs["notes"]]))[
+            :MOST_NOTES
+        ]
 
     def types(self) -> dict[str, Type]:
         """Return the type of each column, and add notes on text that is nearly numbers."""
         for name, column in self.columns.items():
             if column.is_nearly_numbers:
                 self.notes.append(
-                    f"Column {name!r} is text, because {column.wrong} of {column.values - column.missing} values "
-                    f"are not plain numbers; the first one is {column.example!r} in {column.location}."
+                    f"Column {name!r} is text, because {column.wrong} of"
+                    f" {column.values - column.missing} values are not plain numbers;"
+                    f" the first one is {column.example!r} in {column.location}."
                 )
         return {name: column.type for name, column in self.columns.items()}
 
@@ -215,7 +253,12 @@ class _FirstPass:
             for frame in self.texts[file].pieces(ROWS, CHARACTERS, line, self.words):
                 state.add(frame, file, names[file])
                 self._require_numbers()
-                _save(self.folder / _part(number), frame, types, {"place": json.dumps(asdict(state))})
+                _save(
+                    self.folder / _part(number),
+                    frame,
+                    types,
+                    {"place": json.dumps(asdict(state))},
+                )
                 number += 1
                 self.progress(state.rows, sum(sizes[: file + 1]) / sum(sizes) / 2)
             line = 0
@@ -235,8 +278,8 @@ class _FirstPass:
             column = self.state.columns[name]
             if column.example:
                 raise TableError(
-                    f"{column.location}, column {name!r}: {column.example!r} is not a plain number: fix it, or "
-                    "leave the column out of --numbers."
+                    f"{column.location}, column {name!r}: {column.example!r} is not a"
+                    " plain number: fix it, or leave the column out of --numbers."
                 )
 
 
@@ -244,7 +287,9 @@ def _part(number: int) -> str:
     return f"part-{number:06}.parquet"
 
 
-def _save(path: Path, frame, types: dict[str, Type], metadata: dict[str, str] | None = None) -> None:
+def _save(
+    path: Path, frame, types: dict[str, Type], metadata: dict[str, str] | None = None
+) -> None:
     """Write a part atomically."""
     import pyarrow as pa
     from pyarrow import parquet
@@ -256,13 +301,19 @@ def _save(path: Path, frame, types: dict[str, Type], metadata: dict[str, str] | 
     for name, type in types.items():
         fields.append((name, arrow_types[type]))
         columns[name] = as_type(frame[name], type)
-    table = pa.Table.from_pandas(pandas().DataFrame(columns), schema=pa.schema(fields), preserve_index=False)
+    table = pa.Table.from_pandas(
+        pandas().DataFrame(columns), schema=pa.schema(fields), preserve_index=False
+    )
     table = table.replace_schema_metadata(metadata)
     with written_at_once(path) as file:
-        parquet.write_table(table, file, row_group_size=max(len(frame), 1), write_page_checksum=True)
+        parquet.write_table(
+            table, file, row_group_size=max(len(frame), 1), write_page_checksum=True
+        )
 
 
-def _finish(folder: Path, result: Converted, progress: Callable[[int, float], object]) -> None:
+def _finish(
+    folder: Path, result: Converted, progress: Callable[[int, float], object]
+) -> None:
     """Write each part with the column types, and remove the text of the part."""
     from ..tables.reading.arrow_files import arrow_tables, as_frame
 

@@ -24,7 +24,13 @@ from ..tables.evaluation.targets import (
     rows_for,
 )
 from ..tables.explaining.contributions import Explanations
-from ..tables.explaining.importance import Importance, as_texts, importances, influences, loss_name
+from ..tables.explaining.importance import (
+    Importance,
+    as_texts,
+    importances,
+    influences,
+    loss_name,
+)
 from ..tables.reading.file_lists import STANDARD_INPUT
 from ..tables.reading.frames import Frame, as_frame
 from ..tables.reading.reading import may_be_in_parts
@@ -47,7 +53,10 @@ def described(model, document: dict[str, Any]) -> dict[str, Any]:
         model = model[-1]
     description: dict[str, Any] = {"model": type(model).__name__}
     if hasattr(model, "ensemble_"):
-        description |= {"target": model.target, "networks": sum(map(len, model._ensembles))}
+        description |= {
+            "target": model.target,
+            "networks": sum(map(len, model._ensembles)),
+        }
     if hasattr(model, "classes_"):
         description["classes"] = model.classes_.tolist()
     positive = positive_class(model)
@@ -87,7 +96,10 @@ def check_model(model, table: Path, target: str | None) -> Report:
     y = as_learned(model, plain_target(model, frame, target))
     if hasattr(model, "classes_") and (y < 0).all():
         classes = ", ".join(classes_of(model, repr)[:5])
-        raise TableError(f"The target column {target!r} has none of the model's classes, such as {classes}.")
+        raise TableError(
+            f"The target column {target!r} has none of the model's classes, such as"
+            f" {classes}."
+        )
     return check_of_first_network(model, X, y)
 
 
@@ -97,8 +109,8 @@ def check_function(name: str, size: int, seed: int) -> Report:
     Parameters
     ----------
     name : str
-        The function, as MODULE:FUNCTION; it takes theta, and returns its value and its gradient. The module is searched
-        in the current folder first.
+        The function, as MODULE:FUNCTION; it takes theta, and returns its value and its
+        gradient. The module is searched in the current folder first.
     """
     module_name, _, function_name = name.partition(":")
     sys.path.insert(0, "")
@@ -108,13 +120,15 @@ def check_function(name: str, size: int, seed: int) -> Report:
         if error.name != module_name:
             raise
         raise UsageError(
-            f"The module {module_name!r} is neither in this folder nor installed: give MODULE:FUNCTION, without .py."
+            f"The module {module_name!r} is neither in this folder nor installed: give"
+            " MODULE:FUNCTION, without .py."
         ) from None
     finally:
         sys.path.remove("")
     if not callable(function):
         raise UsageError(
-            f"The module {module_name!r} has no function {function_name!r}: give the name of a function of this file."
+            f"The module {module_name!r} has no function {function_name!r}: give the"
+            " name of a function of this file."
         )
     return check_gradients(function, np.random.default_rng(seed).normal(size=size))
 
@@ -127,22 +141,28 @@ def explained_rows(
     Parameters
     ----------
     numbers : sequence of int
-        The lines of the rows in a text file, the rows of an Excel sheet, or indices from 0 in other files or folders.
+        The lines of the rows in a text file, the rows of an Excel sheet, or indices
+        from 0 in other files or folders.
 
     Raises
     ------
     TableError
         If the table does not have a row.
     UsageError
-        If the model is not tabular, or the table is a folder of text files, where lines are ambiguous.
+        If the model is not tabular, or the table is a folder of text files, where lines
+        are ambiguous.
     """
     _require_table_model(model)
     numbers = list(dict.fromkeys(numbers))
     if not table.is_dir():
         frame = as_frame(table)
-        rows = frame.iloc[[position_of(frame.index, number, table) for number in numbers]]
+        rows = frame.iloc[
+            [position_of(frame.index, number, table) for number in numbers]
+        ]
     elif not may_be_in_parts(table):
-        raise UsageError(f"{table} is a folder: give the file in it that contains the rows.")
+        raise UsageError(
+            f"{table} is a folder: give the file in it that contains the rows."
+        )
     else:
         parts = TableParts.of(table)  # reads only the parts that contain the rows
         ends = np.cumsum(parts.sizes)
@@ -152,7 +172,8 @@ def explained_rows(
         for number in numbers:
             part = int(np.searchsorted(ends, number, side="right"))
             frame = parts.parts[part].frame(is_checked=True)
-            frames.append(frame.iloc[[number - ends[part]]].set_axis([number]))  # negative: from the end of the part
+            # negative: from the end of the part
+            frames.append(frame.iloc[[number - ends[part]]].set_axis([number]))
         rows = pandas().concat(frames)
     return model.explain(rows, background), model.detect_drift(rows)
 
@@ -174,7 +195,13 @@ class ExplainedModel(NamedTuple):
                 indent = "" if importance is group else "  "
                 text = texts[importance.columns]
                 interval = f"{text.low} to {text.high}" if text.low else "none"
-                rows.append([indent + printable(" and ".join(importance.columns)), text.value, interval])
+                rows.append(
+                    [
+                        indent + printable(" and ".join(importance.columns)),
+                        text.value,
+                        interval,
+                    ]
+                )
         return f"{self.measure}\n{columns_of_text(rows)}"
 
     def to_frame(self) -> Any:
@@ -182,15 +209,23 @@ class ExplainedModel(NamedTuple):
         columns = ["column", "importance", "low", "high"]
         rows = []
         for importance in self.importances:
-            rows.append((" and ".join(importance.columns), importance.rise, importance.low, importance.high))
+            rows.append(
+                (
+                    " and ".join(importance.columns),
+                    importance.rise,
+                    importance.low,
+                    importance.high,
+                )
+            )
         return pandas().DataFrame(rows, columns=columns)
 
 
 def explained_model(model, table: Path | None) -> tuple[ExplainedModel, list[str]]:
     """Return the importance of each column for a model, and notes on the table.
 
-    If the table has the target, the importance is the rise of the loss when the column is shuffled. Otherwise the
-    importance is the change of the predictions, on rows of the table or rows drawn from the training distributions.
+    If the table has the target, the importance is the rise of the loss when the column
+    is shuffled. Otherwise the importance is the change of the predictions, on rows of
+    the table or rows drawn from the training distributions.
     """
     _require_table_model(model)
     frame = None
@@ -207,7 +242,9 @@ def explained_model(model, table: Path | None) -> tuple[ExplainedModel, list[str
     return ExplainedModel(change, changes), notes
 
 
-def _importances_of_rows(model: TableModel, frame: Frame, table: Path) -> tuple[ExplainedModel, list[str]]:
+def _importances_of_rows(
+    model: TableModel, frame: Frame, table: Path
+) -> tuple[ExplainedModel, list[str]]:
     """Return the importance of each column for rows with a target, and notes on the rows."""
     target = str(model.target)
     require_inputs(model.encoder_.names, frame)
@@ -224,13 +261,15 @@ def _importances_of_rows(model: TableModel, frame: Frame, table: Path) -> tuple[
 def _require_table_model(model) -> None:
     if not isinstance(model, TableModel):
         raise UsageError(
-            f"The file contains a {type(model).__name__}: only tabular models, as written by `vecprop "
-            "train`, can be explained."
+            f"The file contains a {type(model).__name__}: only tabular models, as"
+            " written by `vecprop train`, can be explained."
         )
 
 
 def _no_row(table: str, number: int, last: int) -> TableError:
-    return TableError(f"{table} has no row {number}: --row must be between 0 and {last}.")
+    return TableError(
+        f"{table} has no row {number}: --row must be between 0 and {last}."
+    )
 
 
 def position_of(index, number: int, table: Path) -> int:
@@ -249,8 +288,12 @@ def position_of(index, number: int, table: Path) -> int:
     if index.name != "line":
         raise _no_row(name, number, index[-1])
     if not 0 < position < len(index):
-        raise TableError(f"{name} has no row on line {number}: --row must be a line from {index[0]} to {index[-1]}.")
+        raise TableError(
+            f"{name} has no row on line {number}: --row must be a line from {index[0]}"
+            f" to {index[-1]}."
+        )
     raise TableError(
-        f"{name} has no row that ends in line {number} (blank, or continued on the next line): the "
-        f"nearest rows end in lines {index[position - 1]} and {index[position]}."
+        f"{name} has no row that ends in line {number} (blank, or continued on the next"
+        f" line): the nearest rows end in lines {index[position - 1]} and"
+        f" {index[position]}."
     )

@@ -1,8 +1,9 @@
 """Compare given with expected derivatives, within a tolerance for rounding errors.
 
-The exact mode compares every entry of a part. The fast mode compares the derivatives <g, u> along three random
-directions u and, if one fails, searches for a wrong entry. The entries of u are ±U(0.5, 1): no entry is small, so that
-no error is missed, and no two entries are equal, so that errors do not cancel by symmetry.
+The exact mode compares every entry of a part. The fast mode compares the derivatives
+<g, u> along three random directions u and, if one fails, searches for a wrong entry.
+The entries of u are ±U(0.5, 1): no entry is small, so that no error is missed, and no
+two entries are equal, so that errors do not cancel by symmetry.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,7 +37,9 @@ class Comparison(NamedTuple):
     @property
     def ratios(self) -> np.ndarray:
         infinite = np.where(self.errors > 0, np.inf, 0.0)
-        return np.divide(self.errors, self.tolerance, out=infinite, where=self.tolerance > 0)
+        return np.divide(
+            self.errors, self.tolerance, out=infinite, where=self.tolerance > 0
+        )
 
     @property
     def worst(self) -> tuple[int, ...]:
@@ -45,20 +48,34 @@ class Comparison(NamedTuple):
 
     def numbers(self, output: int, direction: int) -> dict[str, float]:
         """Return the numbers that a row shows."""
-        arrays = {"error": self.errors, "tolerance": self.tolerance, "given": self.given, "expected": self.expected}
-        return {name: float(values[output, direction]) for name, values in arrays.items()}
+        arrays = {
+            "error": self.errors,
+            "tolerance": self.tolerance,
+            "given": self.given,
+            "expected": self.expected,
+        }
+        return {
+            name: float(values[output, direction]) for name, values in arrays.items()
+        }
 
     @property
     def ranks(self) -> np.ndarray:
         """The severity of each verdict, from 0 (PASS) to 3 (FAIL)."""
-        is_unknown = ~np.isfinite(self.tolerance) & ~self.wrong  # the expected derivative is unknown
+        # the expected derivative is unknown
+        is_unknown = ~np.isfinite(self.tolerance) & ~self.wrong
         return np.select([self.wrong, is_unknown, self.kink], [3, 2, 1])
 
-    def row(self, point: Point, part: NamedPart, output: int, direction: int, **attributes) -> Row:
+    def row(
+        self, point: Point, part: NamedPart, output: int, direction: int, **attributes
+    ) -> Row:
         """Return a row for a part that shows the numbers of one output and direction."""
-        verdict = (Verdict.PASS, Verdict.KINK, Verdict.INCONCLUSIVE, Verdict.FAIL)[self.ranks.max()]
+        verdict = (Verdict.PASS, Verdict.KINK, Verdict.INCONCLUSIVE, Verdict.FAIL)[
+            self.ranks.max()
+        ]
         shape = (*point.outputs, *part.shape)
-        return Row(part.name, shape, verdict, **self.numbers(output, direction), **attributes)
+        return Row(
+            part.name, shape, verdict, **self.numbers(output, direction), **attributes
+        )
 
 
 Compared = dict[str, Comparison]
@@ -91,18 +108,31 @@ class Given:
 
 
 def compare(
-    point: Point, move: Move, products: np.ndarray, tolerance: np.ndarray, derivatives: Derivatives, given: Given
+    point: Point,
+    move: Move,
+    products: np.ndarray,
+    tolerance: np.ndarray,
+    derivatives: Derivatives,
+    given: Given,
 ) -> Comparison:
     """Compare products <g, u> with expected derivatives along the rows of U, within a tolerance for rounding errors."""
     part, U = move
-    error = np.where(np.isfinite(derivatives.value + derivatives.error), derivatives.error, np.inf)
+    error = np.where(
+        np.isfinite(derivatives.value + derivatives.error), derivatives.error, np.inf
+    )
     expected = np.where(np.isfinite(derivatives.value), derivatives.value, 0)
-    tolerance = tolerance + SAFETY * 8 * EPS * np.abs(expected) + error + given.limit.allowed(expected, U)
+    tolerance = (
+        tolerance
+        + SAFETY * 8 * EPS * np.abs(expected)
+        + error
+        + given.limit.allowed(expected, U)
+    )
     half = np.abs(derivatives.jump) / 2
     low = expected - half
     high = expected + half
     gap = high - low
-    # Numbers that are equal in the reference engine in float64 may differ by rounding elsewhere, which breaks ties.
+    # Numbers that are equal in the reference engine in float64 may differ by rounding
+    # elsewhere, which breaks ties.
     rounds_differently = given.engine == "compiled" or point.dtype != np.float64
     if point.bound.tied and given.method == "complex step":
         sides = point.one_sided(part, U)
@@ -120,15 +150,23 @@ def compare(
         return is_between | (np.abs(products - expected) <= tolerance)
 
     agrees = agree()
-    if isinstance(point, NetworkPoint) and (rounds_differently or not given.engine) and not agrees.all():
+    if (
+        isinstance(point, NetworkPoint)
+        and (rounds_differently or not given.engine)
+        and not agrees.all()
+    ):
         was_wrong = ~agrees
-        elsewhere = SAFETY * (point.bound_elsewhere.gradient[:, part.span] @ np.abs(U.T))
+        elsewhere = SAFETY * (
+            point.bound_elsewhere.gradient[:, part.span] @ np.abs(U.T)
+        )
         tolerance = np.where(was_wrong, np.fmax(tolerance, elsewhere), tolerance)
         agrees = agree()
-        if not given.engine:  # a given gradient may round like the reference engine, and be wrong
+        # a given gradient may round like the reference engine, and be wrong
+        if not given.engine:
             tolerance[was_wrong & agrees] = np.inf
     if given.method == "complex step" and not point.has_tangents and not agrees.all():
-        # The derivatives may change if parameters change by a few units in the last place.
+        # The derivatives may change if parameters change by a few units in the last
+        # place.
         jitter = np.zeros(expected.shape)
         for neighbor in point.jittered:
             jitter = np.fmax(jitter, np.abs(neighbor.stepped(part, U).T - expected))
@@ -137,18 +175,26 @@ def compare(
     return Comparison(products, expected, tolerance, kink & agrees, ~agrees)
 
 
-def hidden_share(tolerance: np.ndarray, expected: np.ndarray, sizes: np.ndarray) -> float:
+def hidden_share(
+    tolerance: np.ndarray, expected: np.ndarray, sizes: np.ndarray
+) -> float:
     """Return the ratio of the tolerance to the largest entry, or infinity if all entries are 0."""
-    # Use the larger of two ratios: for the entries, and for their products with the sizes of the parameters.
+    # Use the larger of two ratios: for the entries, and for their products with the
+    # sizes of the parameters.
     shares = []
     for unit in (1.0, sizes):
         largest = float(np.abs(expected * unit).max(initial=0))
-        shares.append(float(np.max(tolerance * unit, initial=0)) / largest if largest else np.inf)
+        shares.append(
+            float(np.max(tolerance * unit, initial=0)) / largest if largest else np.inf
+        )
     return max(shares)
 
 
 def compare_entries(
-    point: Point, part: NamedPart, gradients: list[Given], indices: np.ndarray | None = None
+    point: Point,
+    part: NamedPart,
+    gradients: list[Given],
+    indices: np.ndarray | None = None,
 ) -> list[Comparison]:
     """Compare every entry of a part, or only the entries with these indices, for each gradient."""
     if indices is None:
@@ -162,20 +208,31 @@ def compare_entries(
         for comparisons, given in zip(pieces, gradients, strict=True):
             tolerance = SAFETY * point.bound.gradient[:, columns]
             entries = given.gradient[:, columns]
-            comparisons.append(compare(point, (part, U), entries, tolerance, derivatives, given))
+            comparisons.append(
+                compare(point, (part, U), entries, tolerance, derivatives, given)
+            )
     return [_joined(comparisons) for comparisons in pieces]
 
 
 def _joined(comparisons: list[Comparison]) -> Comparison:
-    return Comparison(*(np.concatenate(arrays, axis=1) for arrays in zip(*comparisons, strict=True)))
+    return Comparison(
+        *(np.concatenate(arrays, axis=1) for arrays in zip(*comparisons, strict=True))
+    )
 
 
-def judge_entries(point: Point, part: NamedPart, gradients: list[Given]) -> list[tuple[Row, Comparison]]:
+def judge_entries(
+    point: Point, part: NamedPart, gradients: list[Given]
+) -> list[tuple[Row, Comparison]]:
     """Judge all entries of a part, for each gradient."""
     judged = []
-    for comparison, given in zip(compare_entries(point, part, gradients), gradients, strict=True):
-        rounding = comparison.tolerance - given.limit.allowed(comparison.expected, np.ones((part.size, 1)))
-        # The row shows the entry with the worst verdict or, among equal verdicts, the entry with the largest ratio.
+    for comparison, given in zip(
+        compare_entries(point, part, gradients), gradients, strict=True
+    ):
+        rounding = comparison.tolerance - given.limit.allowed(
+            comparison.expected, np.ones((part.size, 1))
+        )
+        # The row shows the entry with the worst verdict or, among equal verdicts, the
+        # entry with the largest ratio.
         worst = np.lexsort((comparison.ratios.ravel(), comparison.ranks.ravel()))[-1]
         output, entry = unraveled(worst, comparison.given.shape)
         row = comparison.row(
@@ -193,14 +250,20 @@ def judge_entries(point: Point, part: NamedPart, gradients: list[Given]) -> list
 
 
 DIRECTIONS = 3
-"""The number of directions per part. Errors may cancel along one direction, but rarely along three."""
+"""The number of directions per part. Errors may cancel along one direction, but
+rarely along three.
+"""
 
 _PIECES = 16
-"""The number of pieces into which the search for a wrong entry splits a direction in each step."""
+"""The number of pieces into which the search for a wrong entry splits a direction in
+each step.
+"""
 
 _DEVIATIONS = 8
-"""The number of standard deviations that the tolerance allows. The signs of u are independent of the rounding errors e,
-so |Σ u e| exceeds 8 √Σ (u e)² with a probability below 2 exp(-8²/2), or 3e-14 (Hoeffding, 1963)."""
+"""The number of standard deviations that the tolerance allows. The signs of u are
+independent of the rounding errors e, so |Σ u e| exceeds 8 √Σ (u e)² with a probability
+below 2 exp(-8²/2), or 3e-14 (Hoeffding, 1963).
+"""
 
 
 def _compare_products(
@@ -208,8 +271,9 @@ def _compare_products(
 ) -> Comparison:
     """Compare <g, u> with the derivative along each row of U.
 
-    The bound on the rounding error of g is expensive, so it is computed only if the rounding error of the product <g,
-    u> does not explain the difference, if there may be ties, or if g is 0.
+    The bound on the rounding error of g is expensive, so it is computed only if the
+    rounding error of the product <g, u> does not explain the difference, if there may
+    be ties, or if g is 0.
     """
     gradient = given.gradient[:, part.span]
     products = gradient @ U.T
@@ -217,15 +281,21 @@ def _compare_products(
     if gradient.any() and not derivatives.tied and not derivatives.error.any():
         is_wrong = ~(np.abs(products - derivatives.value) <= tolerance)
         if not is_wrong.any():
-            return Comparison(products, derivatives.value, tolerance, kink=is_wrong, wrong=is_wrong)
+            return Comparison(
+                products, derivatives.value, tolerance, kink=is_wrong, wrong=is_wrong
+            )
     bound = SAFETY * point.bound.gradient[:, part.span]
-    size = np.max(np.abs(bound), initial=0) or 1.0  # scaled so that squares do not underflow
-    deviations = _DEVIATIONS if point.bound.running else 1  # a measured error already includes a safety factor
+    # scaled so that squares do not underflow
+    size = np.max(np.abs(bound), initial=0) or 1.0
+    # a measured error already includes a safety factor
+    deviations = _DEVIATIONS if point.bound.running else 1
     tolerance += deviations * (size * np.sqrt((bound / size) ** 2 @ (U * U).T))
     return compare(point, (part, U), products, tolerance, derivatives, given)
 
 
-def judge_directions(point: Point, parts: Sequence[NamedPart], gradients: list[Given]) -> list[list[Row]]:
+def judge_directions(
+    point: Point, parts: Sequence[NamedPart], gradients: list[Given]
+) -> list[list[Row]]:
     """Judge each part along three random directions, for each gradient."""
     # The last direction moves each parameter in proportion to its size.
     draw = np.random.default_rng(0)
@@ -237,9 +307,13 @@ def judge_directions(point: Point, parts: Sequence[NamedPart], gradients: list[G
             sizes = point.sizes(part)
             U[-1] *= sizes / sizes.max()
             moves.append((part, U))
-        for move, derivatives in zip(moves, derivatives_along(point, moves, gradients[0].method), strict=True):
+        for move, derivatives in zip(
+            moves, derivatives_along(point, moves, gradients[0].method), strict=True
+        ):
             for given, rows_of_gradient in zip(gradients, rows, strict=True):
-                rows_of_gradient.append(_judge_directions(point, move, derivatives, given))
+                rows_of_gradient.append(
+                    _judge_directions(point, move, derivatives, given)
+                )
     return rows
 
 
@@ -251,17 +325,29 @@ def _groups(point: Point, parts: Sequence[NamedPart]) -> Iterator[Sequence[Named
         parts = parts[count:]
 
 
-def _judge_directions(point: Point, move: Move, derivatives: Derivatives, given: Given) -> Row:
+def _judge_directions(
+    point: Point, move: Move, derivatives: Derivatives, given: Given
+) -> Row:
     """Judge a part along directions; if one of them fails, search for a wrong entry."""
     part, U = move
     comparison = _compare_products(point, part, U, derivatives, given)
     rounding = comparison.tolerance - given.limit.allowed(comparison.expected, U)
     terms = given.gradient[:, None, part.span] * U  # (outputs, K, size)
-    shares = [hidden_share(rounding[:, k], terms[:, k], np.ones(1)) for k in range(len(U))]
+    shares = [
+        hidden_share(rounding[:, k], terms[:, k], np.ones(1)) for k in range(len(U))
+    ]
     worst = _worst(comparison.ratios, comparison.wrong)
     output, direction = unraveled(worst, comparison.given.shape)
     largest = float(comparison.errors[comparison.wrong].max(initial=0))
-    row = comparison.row(point, part, output, direction, index=None, hidden=max(shares), largest_error=largest)
+    row = comparison.row(
+        point,
+        part,
+        output,
+        direction,
+        index=None,
+        hidden=max(shares),
+        largest_error=largest,
+    )
     if row.verdict is not Verdict.FAIL:
         return row
     entry = _wrong_entry(point, part, U[direction], output, given)
@@ -272,22 +358,30 @@ def _judge_directions(point: Point, move: Move, derivatives: Derivatives, given:
     return replace(row, index=index, **comparison.numbers(output, 0))
 
 
-def _wrong_entry(point: Point, part: NamedPart, u: np.ndarray, output: int, given: Given) -> int:
+def _wrong_entry(
+    point: Point, part: NamedPart, u: np.ndarray, output: int, given: Given
+) -> int:
     """Find a wrong entry: repeatedly split a direction u that fails and continue with the worst piece."""
     start = 0
     end = part.size
     pieces = 2
-    if given.method == "complex step":  # differences require many values, so that two pieces are enough
-        pieces = min(_PIECES, max(2, point.at_once(part)))  # each piece requires a copy of the part
+    # differences require many values, so that two pieces are enough
+    if given.method == "complex step":
+        # each piece requires a copy of the part
+        pieces = min(_PIECES, max(2, point.at_once(part)))
     while end - start > 1:
-        edges = np.unique(np.linspace(start, end, min(pieces, end - start) + 1).astype(int)).tolist()
+        edges = np.unique(
+            np.linspace(start, end, min(pieces, end - start) + 1).astype(int)
+        ).tolist()
         intervals = list(pairwise(edges))
         U = np.zeros((len(intervals), part.size))
         for row, (low, high) in zip(U, intervals, strict=True):
             row[low:high] = u[low:high]
         [derivatives] = derivatives_along(point, [(part, U)], given.method)
         comparison = _compare_products(point, part, U, derivatives, given)
-        start, end = intervals[_worst(comparison.ratios[output], comparison.wrong[output])]
+        start, end = intervals[
+            _worst(comparison.ratios[output], comparison.wrong[output])
+        ]
     return start
 
 

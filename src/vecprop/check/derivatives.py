@@ -1,7 +1,8 @@
 """Compute the expected derivatives along directions, by complex step or by finite differences with error estimates.
 
-Finite differences must confirm a complex step, because some NumPy functions silently lose derivatives. For example,
-`np.abs` returns real numbers, so its imaginary part is lost. A gradient that lacks the same terms would then pass.
+Finite differences must confirm a complex step, because some NumPy functions silently
+lose derivatives. For example, `np.abs` returns real numbers, so its imaginary part is
+lost. A gradient that lacks the same terms would then pass.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,21 +12,35 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from .arithmetic.rounding import PLATEAU
-from .arithmetic.steps import LONG_STEPS, STEP, Difference, central_differences, ladder, largest_of, ridders
+from .arithmetic.steps import (
+    LONG_STEPS,
+    STEP,
+    Difference,
+    central_differences,
+    ladder,
+    largest_of,
+    ridders,
+)
 from .points.function import Point, random_signs, typical_size
 from .points.parameters import NamedPart
 
 Method = Literal["complex step", "ridders", "central differences"]
-"""The method that computes derivatives, for single entries and along random directions."""
+"""The method that computes derivatives, for single entries and along random
+directions.
+"""
 
 BELIEVED = 1e-9
-"""The smallest relative error that is assumed for finite differences, since their error estimate may be too small."""
+"""The smallest relative error that is assumed for finite differences, since their
+error estimate may be too small.
+"""
 
 CENTRAL = 1e-4
 """The step of central differences, relative to the size of the parameters of a part."""
 
 DISTRUST = 10
-"""The safety factor on the error estimate of a finite difference, since the estimate is not a bound."""
+"""The safety factor on the error estimate of a finite difference, since the estimate
+is not a bound.
+"""
 
 Move = tuple[NamedPart, np.ndarray]
 """A part, and the directions of its moves as rows of a matrix U."""
@@ -43,11 +58,15 @@ class Derivatives(NamedTuple):
     tied: bool = True
 
 
-def derivatives_along(point: Point, moves: Sequence[Move], method: Method) -> Iterator[Derivatives]:
+def derivatives_along(
+    point: Point, moves: Sequence[Move], method: Method
+) -> Iterator[Derivatives]:
     """Yield the derivatives along the directions of each move."""
     if method == "complex step":
         values, tied = exact_derivatives(point, moves)
-        for along in np.split(values, np.cumsum([len(U) for _, U in moves])[:-1], axis=1):
+        for along in np.split(
+            values, np.cumsum([len(U) for _, U in moves])[:-1], axis=1
+        ):
             zero = np.zeros(along.shape)
             yield Derivatives(along, zero, zero, tied)
         return
@@ -62,7 +81,9 @@ def derivatives_along(point: Point, moves: Sequence[Move], method: Method) -> It
             yield Derivatives(value.T, error.T, np.zeros(value.T.shape))
 
 
-def _central(point: Point, part: NamedPart, U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _central(
+    point: Point, part: NamedPart, U: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     scale = _scale(point, part, U)[:, None]
     size = typical_size(point.sizes(part))
     # A function may vary over distances much smaller than the parameter.
@@ -72,7 +93,10 @@ def _central(point: Point, part: NamedPart, U: np.ndarray) -> tuple[np.ndarray, 
     if (scale < 1e-3 * size).any():
         lengths.append(scale)
     moved = partial(_moved, point, part)
-    results = [central_differences(moved, U, point.noise.near, CENTRAL * length) for length in lengths]
+    results = [
+        central_differences(moved, U, point.noise.near, CENTRAL * length)
+        for length in lengths
+    ]
     value, error = results[0]
     for other_value, other_error in results[1:]:
         apart = np.abs(value - other_value)
@@ -85,19 +109,26 @@ def differences(point: Point, part: NamedPart, U: np.ndarray) -> Difference:
     moved = partial(_moved, point, part)
     scale = _scale(point, part, U)
     sizes = point.sizes(part)
-    others = [length / np.abs(U).max(axis=1) for length in dict.fromkeys((typical_size(sizes), 1.0))]
+    others = [
+        length / np.abs(U).max(axis=1)
+        for length in dict.fromkeys((typical_size(sizes), 1.0))
+    ]
     smallest = (sizes / np.abs(U)).min(axis=1)
     if (smallest < 1e-3 * scale).any():
         others.append(smallest)
     others = np.stack(others)
     near = ridders(moved, U, scale, point.noise.near, others)
     if point.may_vary_rapidly:
-        near = _reconciled(near, ladder(moved, U, 1e-8 * LONG_STEPS[:, None] * scale, point.noise.nearest))
+        near = _reconciled(
+            near,
+            ladder(moved, U, 1e-8 * LONG_STEPS[:, None] * scale, point.noise.nearest),
+        )
     rounding = np.fmax(point.noise.farther, point.value_bound)
     if (rounding <= PLATEAU * point.noise.near).all():
         return near
-    # A value that suffers from cancellation may look smooth over short steps, but with another slope than over long
-    # steps. If the two slopes disagree, either may be right.
+    # A value that suffers from cancellation may look smooth over short steps, but with
+    # another slope than over long steps. If the two slopes disagree, either may be
+    # right.
     return _reconciled(near, ridders(moved, U, scale, rounding, others))
 
 
@@ -105,28 +136,41 @@ def _reconciled(difference: Difference, other: Difference) -> Difference:
     """Return the first derivatives. Where the others disagree, the error is the difference between the two."""
     apart = np.abs(difference.value - other.value)
     agree = apart <= DISTRUST * (difference.error + other.error)
-    return difference._replace(error=np.where(agree, difference.error, np.fmax(apart, difference.error)))
+    return difference._replace(
+        error=np.where(agree, difference.error, np.fmax(apart, difference.error))
+    )
 
 
-def differences_over_long_steps(point: Point, part: NamedPart, U: np.ndarray) -> Difference:
+def differences_over_long_steps(
+    point: Point, part: NamedPart, U: np.ndarray
+) -> Difference:
     """Return the derivatives from long steps only: cancellation may be invisible over short steps."""
-    return ladder(partial(_moved, point, part), U, LONG_STEPS[:, None] * _scale(point, part, U), point.noise.near)
+    return ladder(
+        partial(_moved, point, part),
+        U,
+        LONG_STEPS[:, None] * _scale(point, part, U),
+        point.noise.near,
+    )
 
 
 def is_independent_of(point: Point, part: NamedPart, u: np.ndarray) -> np.ndarray:
     """Return whether each value, (outputs,), is independent of a part up to rounding errors.
 
-    A value is independent if it changes only by rounding errors when the part moves along u by its size, or not at all
-    when the part moves by a tenth of its size.
+    A value is independent if it changes only by rounding errors when the part moves
+    along u by its size, or not at all when the part moves by a tenth of its size.
     """
     far = np.abs(point.moved(part, np.array([[1.0], [-1.0], [0.5]]) * u) - point.value)
-    near = np.abs(point.moved(part, np.array([[0.1], [-0.1], [0.01], [-0.01]]) * u) - point.value)
+    near = np.abs(
+        point.moved(part, np.array([[0.1], [-0.1], [0.01], [-0.01]]) * u) - point.value
+    )
     return (far <= 8 * point.noise.nearest).all(axis=0) | (near == 0).all(axis=0)
 
 
 def _scale(point: Point, part: NamedPart, U: np.ndarray) -> np.ndarray:
     """Return the step along each row of U, (K,), that changes the largest parameter by about its size."""
-    return np.max(np.where(U != 0, point.sizes(part), 0), axis=1) / np.abs(U).max(axis=1)
+    return np.max(np.where(U != 0, point.sizes(part), 0), axis=1) / np.abs(U).max(
+        axis=1
+    )
 
 
 def _moved(point: Point, part: NamedPart, steps: np.ndarray) -> np.ndarray:
@@ -138,7 +182,8 @@ def _moved(point: Point, part: NamedPart, steps: np.ndarray) -> np.ndarray:
 def exact_derivatives(point: Point, moves: Sequence[Move]) -> tuple[np.ndarray, bool]:
     """Return the derivatives along the directions of all moves, (outputs, K), and whether ties are possible.
 
-    The directions of a single part are split into chunks that fit into memory. Several parts are not split.
+    The directions of a single part are split into chunks that fit into memory. Several
+    parts are not split.
     """
     values = []
     tied = False
@@ -153,34 +198,43 @@ def _pieces(point: Point, moves: Sequence[Move]) -> list[Sequence[Move]]:
     if len(moves) > 1:
         return [moves]
     [(part, U)] = moves
-    return [[(part, piece)] for piece in np.array_split(U, -(-len(U) // point.at_once(part)))]
+    return [
+        [(part, piece)]
+        for piece in np.array_split(U, -(-len(U) // point.at_once(part)))
+    ]
 
 
 ROUNDING = 1e-9
-"""The largest relative change of the real part under a complex step that is attributed to rounding. If the real part
-changes more, the function behaves differently for complex numbers."""
+"""The largest relative change of the real part under a complex step that is attributed
+to rounding. If the real part changes more, the function behaves differently for complex
+numbers.
+"""
 
 CONFIRMED = 1e-3
 """The largest relative error of finite differences that can confirm a derivative.
 
-Less accurate differences could miss a term that the complex step lost. Finite differences then replace the complex
-step.
+Less accurate differences could miss a term that the complex step lost. Finite
+differences then replace the complex step.
 """
 
 SIMILAR = 1e3
-"""The largest ratio between derivatives of parts that move together. A larger ratio could hide a missing derivative."""
+"""The largest ratio between derivatives of parts that move together. A larger ratio
+could hide a missing derivative.
+"""
 
 
 def obstacle(point: Point) -> str:
     """Explain why the complex step does not work for a function, or return an empty string if it works.
 
-    Parts move twice: first each parameter by about its size, then all parameters by the same distance. Only the second
-    move reveals a missing derivative of a parameter near 0. Parts with derivatives of similar size move together (see
-    `SIMILAR`).
+    Parts move twice: first each parameter by about its size, then all parameters by the
+    same distance. Only the second move reveals a missing derivative of a parameter near
+    0. Parts with derivatives of similar size move together (see `SIMILAR`).
     """
     draw = np.random.default_rng(0)
     parts = [part for part in point.parts if part.size]
-    typical = np.concatenate([np.full(part.size, typical_size(point.sizes(part))) for part in parts])
+    typical = np.concatenate(
+        [np.full(part.size, typical_size(point.sizes(part))) for part in parts]
+    )
     everything = NamedPart("theta", 0, point.theta.shape)
     for lengths in (point.all_sizes, typical):
         U = lengths * random_signs(draw, point.theta.shape)
@@ -189,10 +243,17 @@ def obstacle(point: Point) -> str:
             along = point.moved(part, 1j * STEP * U[None, part.span])[0]
             if not np.isfinite(along).all():
                 return "it returns no finite value for complex numbers"
-            rounding = ROUNDING * np.abs(point.value).max() + 100 * point.noise.near + STEP
+            rounding = (
+                ROUNDING * np.abs(point.value).max() + 100 * point.noise.near + STEP
+            )
             if (np.abs(along.real - point.value) > rounding).any():
-                return "imaginary parts of the parameters change the real part of its value"
-            derivatives.append(float(np.abs(point.stepped(part, U[None, part.span])).max()))
+                return (
+                    "imaginary parts of the parameters change the real part of its"
+                    " value"
+                )
+            derivatives.append(
+                float(np.abs(point.stepped(part, U[None, part.span])).max())
+            )
         for group in _groups(derivatives):
             u = np.zeros((1, point.theta.size))
             for number in group:
@@ -225,20 +286,37 @@ def _groups(derivatives: list[float]) -> list[list[int]]:
     return groups
 
 
-def unconfirmed(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray) -> str:
+def unconfirmed(
+    point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray
+) -> str:
     """Explain why finite differences along u, (1, size), do not confirm the complex step; return "" if they do."""
     difference = differences(point, part, u)
     reason = contradiction(point, part, u, stepped, difference)
     confirmed = _margin(difference) <= CONFIRMED * np.abs(stepped)
-    if reason or confirmed.all() or (confirmed | is_independent_of(point, part, u)).all():
+    if (
+        reason
+        or confirmed.all()
+        or (confirmed | is_independent_of(point, part, u)).all()
+    ):
         return reason
-    return f"finite differences along a random direction of {part.name} are too inaccurate to confirm it"
+    return (
+        f"finite differences along a random direction of {part.name} are too inaccurate"
+        " to confirm it"
+    )
 
 
-def contradiction(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray, difference: Difference) -> str:
+def contradiction(
+    point: Point,
+    part: NamedPart,
+    u: np.ndarray,
+    stepped: np.ndarray,
+    difference: Difference,
+) -> str:
     """Explain how finite differences contradict the complex step along u, or return "" if they agree."""
     # At a kink the complex step may return either one-sided derivative.
-    sides = np.stack([difference.value + side * difference.jump for side in (-0.5, 0.0, 0.5)])
+    sides = np.stack(
+        [difference.value + side * difference.jump for side in (-0.5, 0.0, 0.5)]
+    )
     apart = np.abs(stepped - sides).min(axis=0)
     if (apart <= _margin(difference)).all():
         if difference.jump.any() and not (stepped + point.stepped(part, -u)).any():

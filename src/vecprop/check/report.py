@@ -60,7 +60,8 @@ class Row:
     verdict : Verdict
         The verdict.
     error, tolerance : float
-        The error and the tolerance of the worst entry. The worst entry has the largest ratio of error to tolerance.
+        The error and the tolerance of the worst entry. The worst entry has the largest
+        ratio of error to tolerance.
     index : tuple of int or None
         The index of the worst entry, or None if the row describes a random direction.
     given, expected : float
@@ -74,7 +75,8 @@ class Row:
     note : str
         A remark on the verdict.
     engine : str
-        For networks, the engine that computed the gradient: "reference", "compiled" or "both".
+        For networks, the engine that computed the gradient: "reference", "compiled" or
+        "both".
     largest_error : float
         The largest absolute error of the part.
 
@@ -132,7 +134,10 @@ class Taylor:
     def __str__(self) -> str:
         if self.slope is None:
             return f"Taylor remainder: {self.remark}."
-        return f"Taylor remainder: slope {self.slope:.2f} (2.00 if the gradient is correct, near 1 if it is wrong)."
+        return (
+            f"Taylor remainder: slope {self.slope:.2f} (2.00 if the gradient is"
+            " correct, near 1 if it is wrong)."
+        )
 
 
 def _cells(row: Row) -> dict[str, str]:
@@ -155,9 +160,13 @@ _ON_THE_RIGHT = ("largest error", "tolerance", "ratio", "given", "expected")
 
 _SUMMARY = {
     Verdict.FAIL: "The gradient is wrong",
-    Verdict.NONDETERMINISTIC: "Two runs return different results: use a fixed seed (for dropout, pass noise=)",
+    Verdict.NONDETERMINISTIC: (
+        "Two runs return different results: use a fixed seed (for dropout, pass noise=)"
+    ),
     Verdict.INCONCLUSIVE: "Rounding could hide an error",
-    Verdict.KINK: "No gradient errors found, but at this kink the gradient is not unique",
+    Verdict.KINK: (
+        "No gradient errors found, but at this kink the gradient is not unique"
+    ),
     Verdict.PASS: "No gradient errors found",
 }
 _COLORS = dict(zip(Verdict, ("red", "magenta", "yellow", "cyan", "green"), strict=True))
@@ -181,7 +190,12 @@ class _Table:
                 del cells["engine"]
             self.columns = list(cells)
             self.cells.append(list(cells.values()))
-            self.colors.append([_COLORS[row.verdict] if column == "verdict" else "" for column in cells])
+            self.colors.append(
+                [
+                    _COLORS[row.verdict] if column == "verdict" else ""
+                    for column in cells
+                ]
+            )
 
 
 @dataclass(frozen=True, repr=False)
@@ -195,8 +209,8 @@ class Report(SuggestsNames):
     method : str
         A description of the method that computed the expected derivatives.
     nearby : tuple of Row, default ()
-        The rows of arrays that were also checked at a random point near theta, because rounding hides less at this
-        point.
+        The rows of arrays that were also checked at a random point near theta, because
+        rounding hides less at this point.
     taylor : Taylor, optional
         The Taylor remainder, a second opinion.
     notes : tuple of str, default ()
@@ -293,7 +307,11 @@ class Report(SuggestsNames):
                 names_by_text.setdefault(getattr(row, kind), []).append(row.name)
             names_by_text.pop("", None)
             for text, names in names_by_text.items():
-                parts = ", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} others"
+                parts = (
+                    ", ".join(names)
+                    if len(names) < 4
+                    else f"{names[0]} and {len(names) - 1} others"
+                )
                 lines.append(f"{kind.capitalize()}, {parts}: {text}.")
         if self.taylor:
             lines.append(str(self.taylor))
@@ -335,14 +353,23 @@ class Report(SuggestsNames):
 
         parts: list[Any] = []
         for table in self._tables():
-            grid = Table(title=table.title or None, title_justify="left", pad_edge=False, box=None)
+            grid = Table(
+                title=table.title or None,
+                title_justify="left",
+                pad_edge=False,
+                box=None,
+            )
             for column in table.columns:
-                grid.add_column(column, justify="right" if column in _ON_THE_RIGHT else "left")
+                grid.add_column(
+                    column, justify="right" if column in _ON_THE_RIGHT else "left"
+                )
             for colors, cells in zip(table.colors, table.cells, strict=True):
                 grid.add_row(*map(Text, cells, colors))
             parts += [grid, Text()]
         summary, *lines = self._lines()
-        return Group(*parts, Text(summary, style=_COLORS[self.verdict]), *map(Text, lines))
+        return Group(
+            *parts, Text(summary, style=_COLORS[self.verdict]), *map(Text, lines)
+        )
 
     def _repr_html_(self) -> str:
         html = []
@@ -356,12 +383,17 @@ class Report(SuggestsNames):
                     entries += f"<td{style}>{escape(cell)}</td>"
                 body += f"<tr>{entries}</tr>"
             html.append(f"<p>{escape(table.title)}</p>")
-            html.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+            html.append(
+                f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            )
         html += [f"<p>{escape(line)}</p>" for line in self._lines()]
         return "".join(html)
 
     def __repr__(self) -> str:
-        return f"Report({self.verdict}, {len(self.rows)} {'parts' if len(self.rows) > 1 else 'part'})"
+        return (
+            f"Report({self.verdict}, {len(self.rows)}"
+            f" {'parts' if len(self.rows) > 1 else 'part'})"
+        )
 
 
 def _plain(row: Row) -> dict[str, Any]:

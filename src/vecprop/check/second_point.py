@@ -1,9 +1,11 @@
 """Second opinions on a verdict: random points nearby, and the Taylor remainder.
 
-A part is judged at random points nearby if rounding hides errors or if it fails only slightly.
+A part is judged at random points nearby if rounding hides errors or if it fails only
+slightly.
 
-The Taylor remainder R(t) = |f(theta + t v) - f(theta) - t <g, v>| requires only function values. In a log-log plot its
-slope is 2 if g is the gradient, and near 1 if it is not.
+The Taylor remainder R(t) = |f(theta + t v) - f(theta) - t <g, v>| requires only
+function values. In a log-log plot its slope is 2 if g is the gradient, and near 1 if it
+is not.
 """
 
 from collections.abc import Callable
@@ -20,45 +22,60 @@ from .points.parameters import NamedPart, named_entry
 from .report import Row, Taylor, Verdict
 
 Judgements = list[tuple[list[Row], Compared]]
-"""For each gradient, the rows and the comparisons of parts that were checked entry by entry."""
+"""For each gradient, the rows and the comparisons of parts that were checked entry
+by entry.
+"""
 
 HIDDEN = 1e-4
 HIDDEN_IN_FLOAT32 = 1e-3
-"""The verdict is INCONCLUSIVE if rounding hides errors above this fraction of a part's largest entry, in float64 and in
-shorter dtypes. Mistakes in code rarely cause smaller errors."""
+"""The verdict is INCONCLUSIVE if rounding hides errors above this fraction of a part's
+largest entry, in float64 and in shorter dtypes. Mistakes in code rarely cause smaller
+errors.
+"""
 
 RESOLUTION = 1e-7
-"""A part is judged at a second point if rounding hides errors above this fraction of its largest entry."""
+"""A part is judged at a second point if rounding hides errors above this fraction of
+its largest entry.
+"""
 
 TRUSTED = {"complex step": 2e-8, "ridders": 5e-7, "central differences": 0.0}
-"""For each method, smaller errors relative to the largest entry of a function's gradient are INCONCLUSIVE.
+"""For each method, smaller errors relative to the largest entry of a function's
+gradient are INCONCLUSIVE.
 
-The value and the gradient of an iterative solver or a linear solver may have errors of this size.
+The value and the gradient of an iterative solver or a linear solver may have errors of
+this size.
 """
 
 SLIGHT = 1e-5
-"""If the rounding error was measured, errors below this fraction of a part's largest entry must also occur at a second
-point, since the measurement may be too small."""
+"""If the rounding error was measured, errors below this fraction of a part's largest
+entry must also occur at a second point, since the measurement may be too small.
+"""
 
 WEAK = 1e3
-"""If the method is "ridders", errors below this multiple of the tolerance must also occur at a second point, since the
-error of the finite differences is only an estimate."""
+"""If the method is "ridders", errors below this multiple of the tolerance must also
+occur at a second point, since the error of the finite differences is only an estimate.
+"""
 
 VISIBLE = 0.1
-"""The largest relative tolerance at a second point that still reveals an entry hidden at theta."""
+"""The largest relative tolerance at a second point that still reveals an entry
+hidden at theta.
+"""
 
 STEADY = 8
-"""A derivative is not 0 if it exceeds its standard deviation over points next to theta by this factor.
+"""A derivative is not 0 if it exceeds its standard deviation over points next to theta
+by this factor.
 
-The factor is for three derivatives. For n derivatives it is (n / 3)^(1/3) times as large, because the ratio of a
-rounding error to its standard deviation over four points exceeds x with a probability proportional to x^-3.
+The factor is for three derivatives. For n derivatives it is (n / 3)^(1/3) times as
+large, because the ratio of a rounding error to its standard deviation over four points
+exceeds x with a probability proportional to x^-3.
 """
 
 LENGTHS = (1.0, 0.83, 0.71, 0.59)
 """The step lengths at points next to theta."""
 
 MOVES = ((1.0, 0.1), (0.5, 0.3), (0.1, 0.1), (1.0, 0.01), (1.0, 1e-3))
-"""The moves to second points: a factor on theta, and the relative size of a random change of each parameter.
+"""The moves to second points: a factor on theta, and the relative size of a random
+change of each parameter.
 
 Factors below 1 take units out of saturation; small changes stay within a narrow domain.
 """
@@ -97,7 +114,9 @@ class Doubts:
 
     def _is_slight(self, row: Row) -> bool:
         """Return whether an error is so small that it may be an underestimated rounding error."""
-        if row.verdict is not Verdict.FAIL or (self.point.has_tangents and self.point.bound.running):
+        if row.verdict is not Verdict.FAIL or (
+            self.point.has_tangents and self.point.bound.running
+        ):
             return False
         if row.largest_error <= SLIGHT * self._size(row):
             return True
@@ -105,19 +124,37 @@ class Doubts:
 
     def final_row(self, here: Row, there: Row | None) -> Row:
         """Return the final row of a part, given its rows at theta and at the second point."""
-        passes_nearby = there is not None and there.verdict is Verdict.PASS and self._hides_little(there)
+        passes_nearby = (
+            there is not None
+            and there.verdict is Verdict.PASS
+            and self._hides_little(there)
+        )
         if passes_nearby and self._is_slight(here):
-            return _inconclusive(here, "the part fails by a small margin here and passes nearby")
+            return _inconclusive(
+                here, "the part fails by a small margin here and passes nearby"
+            )
         if here.verdict is Verdict.FAIL and not self.point.has_tangents:
             largest = self.scale[:, self.point.part(here.name).span].max(axis=1)
-            if here.largest_error <= TRUSTED[self.given.method] * min(largest[largest > 0], default=0.0):
-                return _inconclusive(here, "an error this small may be a rounding error")
+            if here.largest_error <= TRUSTED[self.given.method] * min(
+                largest[largest > 0], default=0.0
+            ):
+                return _inconclusive(
+                    here, "an error this small may be a rounding error"
+                )
         if here.verdict not in (Verdict.PASS, Verdict.INCONCLUSIVE):
             return here
         if there and there.verdict is Verdict.FAIL:
             if self._is_slight(there):
-                return _inconclusive(here, "rounding hides errors here, and the part fails by a small margin nearby")
-            return replace(here, verdict=Verdict.FAIL, note="rounding hides errors here, but the part fails nearby")
+                return _inconclusive(
+                    here,
+                    "rounding hides errors here, and the part fails by a small margin"
+                    " nearby",
+                )
+            return replace(
+                here,
+                verdict=Verdict.FAIL,
+                note="rounding hides errors here, but the part fails nearby",
+            )
         if here.verdict is Verdict.INCONCLUSIVE or here.hidden <= self.resolution:
             return here
         return self._final_hidden_row(here, there)
@@ -126,55 +163,84 @@ class Doubts:
         """Return the final row of a part that passes although rounding could hide errors."""
         if there and self._hides_little(there):
             is_zero = here.given == here.expected == 0
-            note = "all its entries are 0 here" if is_zero else "rounding hides errors here"
+            note = (
+                "all its entries are 0 here"
+                if is_zero
+                else "rounding hides errors here"
+            )
             note += "; the part passes at a random point nearby"
             hidden = min(here.hidden, there.hidden)
             if hidden > self.resolution:
                 note += f"; errors below {hidden:.0e} of its largest entry are hidden"
             return replace(here, note=note)
         if self._hides_little(here):
-            return replace(here, note=f"rounding hides errors below {here.hidden:.0e} of its largest entry")
+            return replace(
+                here,
+                note=(
+                    f"rounding hides errors below {here.hidden:.0e} of its largest"
+                    " entry"
+                ),
+            )
         part = self.point.part(here.name)
         given = float(np.nan_to_num(np.abs(self.given.gradient[:, part.span])).max())
         limit = self.given.limit
         tolerance = here.tolerance - limit.atol - limit.rtol * abs(here.expected)
         size = self._size(here)
-        is_constant = not given and is_independent_of(self.point, part, self.point.sizes(part)[None]).all()
+        is_constant = (
+            not given
+            and is_independent_of(self.point, part, self.point.sizes(part)[None]).all()
+        )
         is_zero = given == here.expected == here.error == 0
         # Finite differences may miss small terms of a large value.
-        if is_zero and (is_constant or self.given.method == "complex step") and tolerance <= HIDDEN * size:
+        if (
+            is_zero
+            and (is_constant or self.given.method == "complex step")
+            and tolerance <= HIDDEN * size
+        ):
             return replace(here, note="all its entries are exactly 0, as expected")
         if self._is_not_zero(part):
-            return _inconclusive(here, "its derivatives are not 0, but rounding could hide an error")
+            return _inconclusive(
+                here, "its derivatives are not 0, but rounding could hide an error"
+            )
         if is_constant and tolerance <= 1e-12 * size:
             return replace(here, note="it is 0 up to rounding errors")
         share = self.resolution if there else 1e-12
         if max(given, tolerance) <= share * self.scale[:, part.span].max():
-            return replace(here, note="it is 0 up to rounding errors of the other entries")
+            return replace(
+                here, note="it is 0 up to rounding errors of the other entries"
+            )
         return _inconclusive(here, here.note)
 
     def _is_not_zero(self, part: NamedPart) -> bool:
         """Return whether points next to theta confirm that some derivative is not 0.
 
-        A derivative of 0 consists of rounding errors, which differ at each point and for each step length.
+        A derivative of 0 consists of rounding errors, which differ at each point and
+        for each step length.
         """
         draw = np.random.default_rng(2)
         U = self.point.sizes(part) * random_signs(draw, (3, part.size))
         theta = self.point.theta
-        neighbors = [self.point.at(theta * (1 + 1e-9 * draw.uniform(-1, 1, theta.shape))) for _ in LENGTHS]
+        neighbors = [
+            self.point.at(theta * (1 + 1e-9 * draw.uniform(-1, 1, theta.shape)))
+            for _ in LENGTHS
+        ]
         samples = []
         if self.given.method == "complex step":
             for neighbor, length in zip(neighbors, LENGTHS, strict=True):
                 derivatives, _ = exact_derivatives(neighbor, [(part, length * U)])
                 samples.append(derivatives / length)
         else:
-            [derivatives] = derivatives_along(self.point, [(part, U)], self.given.method)
+            [derivatives] = derivatives_along(
+                self.point, [(part, U)], self.given.method
+            )
             if (np.abs(derivatives.value) > derivatives.error).any():
                 return True
             for neighbor in neighbors:
                 samples.append(neighbor.evaluated()[self.number][:, part.span] @ U.T)
         steady = STEADY * (samples[0].size / 3) ** (1 / 3)
-        return bool((np.abs(np.mean(samples, axis=0)) > steady * np.std(samples, axis=0)).any())
+        return bool(
+            (np.abs(np.mean(samples, axis=0)) > steady * np.std(samples, axis=0)).any()
+        )
 
 
 def _inconclusive(row: Row, note: str) -> Row:
@@ -186,23 +252,35 @@ def _resolution(point: Point) -> float:
 
 
 def nearby(
-    point: Point, judge: Callable[..., Judgements], doubtful: list[set[str]], compared: list[Compared]
+    point: Point,
+    judge: Callable[..., Judgements],
+    doubtful: list[set[str]],
+    compared: list[Compared],
 ) -> list[dict[str, Row]]:
     """Judge the doubtful parts of each gradient at random points nearby, until rounding no longer hides errors."""
     draw = np.random.default_rng(1)
     best: list[dict[str, Row]] = [{} for _ in doubtful]
     for factor, spread in MOVES:
-        numbers = [number for number, names in enumerate(doubtful) if names and (spread >= 0.1 or not best[number])]
+        numbers = [
+            number
+            for number, names in enumerate(doubtful)
+            if names and (spread >= 0.1 or not best[number])
+        ]
         if not numbers:
             break
-        other = point.at(factor * point.theta + spread * point.all_sizes * draw.standard_normal(point.theta.shape))
+        other = point.at(
+            factor * point.theta
+            + spread * point.all_sizes * draw.standard_normal(point.theta.shape)
+        )
         try:
             gradients = _finite_gradients(other, numbers)
         except Exception:  # outside the domain, user code may raise any exception
             continue
         names = set().union(*(doubtful[number] for number in numbers))
         parts = [part for part in point.parts if part.name in names]
-        for number, (rows, compared_there) in zip(numbers, judge(other, gradients, parts), strict=True):
+        for number, (rows, compared_there) in zip(
+            numbers, judge(other, gradients, parts), strict=True
+        ):
             for row in rows:
                 if row.name not in doubtful[number]:
                     continue
@@ -236,7 +314,10 @@ def _reveals_hidden(here: Compared, there: Compared, name: str) -> bool:
     # An entry that is 0 at the other point remains hidden.
     if name not in here or name not in there:
         return True
-    sizes = [np.fmax(np.abs(parts[name].given), np.abs(parts[name].expected)) for parts in (here, there)]
+    sizes = [
+        np.fmax(np.abs(parts[name].given), np.abs(parts[name].expected))
+        for parts in (here, there)
+    ]
     least = HIDDEN * np.nan_to_num(sizes[0]).max()
     is_hidden = (here[name].tolerance > least) & (sizes[0] > least)
     return not (is_hidden & (there[name].tolerance > VISIBLE * sizes[1])).any()
@@ -245,8 +326,13 @@ def _reveals_hidden(here: Compared, there: Compared, name: str) -> bool:
 def require_finite(point: Point, values: np.ndarray, what: str) -> None:
     """Raise a ValueError that names the first value or gradient entry that is not finite."""
     for index in np.argwhere(~np.isfinite(values)):
-        entry = f" of {named_entry(point.parts, int(index[1]))}" if values.ndim == 2 else ""
-        raise ValueError(f"{what}{entry} is {values[tuple(index)]}: choose theta so that it is finite.")
+        entry = (
+            f" of {named_entry(point.parts, int(index[1]))}" if values.ndim == 2 else ""
+        )
+        raise ValueError(
+            f"{what}{entry} is {values[tuple(index)]}: choose theta so that it is"
+            " finite."
+        )
 
 
 STEPS = 10.0 ** np.arange(-1.0, -6.0, -1.0)
@@ -259,28 +345,38 @@ BETWEEN = 1.5
 def taylor(point: Point, gradient: np.ndarray) -> Taylor:
     """Compute the Taylor remainder of a function along a random direction."""
     v = point.all_sizes * random_signs(np.random.default_rng(0), point.theta.shape)
-    values = point.values(point.theta + STEPS[:, None] * v)  # NaN outside the function's domain
-    remainder = np.abs(values - point.value - STEPS[:, None] * (gradient @ v)).sum(axis=1)
+    # NaN outside the function's domain
+    values = point.values(point.theta + STEPS[:, None] * v)
+    remainder = np.abs(values - point.value - STEPS[:, None] * (gradient @ v)).sum(
+        axis=1
+    )
     noise = 50 * float(point.rounding.sum())
     clear = np.isfinite(remainder) & (remainder > noise)
     slope = None
     remark = ""
     if clear.sum() >= 3:
-        # The slope is a limit for small steps, so use the smallest steps above the rounding error.
+        # The slope is a limit for small steps, so use the smallest steps above the
+        # rounding error.
         x = np.log(STEPS[clear][-4:])
         y = np.log(remainder[clear][-4:])
         slope = float((x - x.mean()) @ y / np.sum((x - x.mean()) ** 2))
     elif clear.any() or not np.isfinite(remainder).all():
-        remark = "not conclusive, since rounding or the domain of the function leaves too few steps"
+        remark = (
+            "not conclusive, since rounding or the domain of the function leaves too"
+            " few steps"
+        )
     else:
         remark = "0 up to rounding errors, since the function is linear here"
-    return Taylor(tuple(STEPS.tolist()), tuple(remainder.tolist()), noise, slope, remark)
+    return Taylor(
+        tuple(STEPS.tolist()), tuple(remainder.tolist()), noise, slope, remark
+    )
 
 
 def reconciled(opinion: Taylor, verdict: Verdict) -> Taylor:
     """Replace the slope of the Taylor remainder by a remark if it contradicts the verdict.
 
-    The verdict is more reliable, because kinks between the steps change the slope and small errors do not.
+    The verdict is more reliable, because kinks between the steps change the slope and
+    small errors do not.
     """
     slope = opinion.slope
     if verdict is Verdict.PASS:

@@ -1,8 +1,9 @@
 """The compiled engine: the formulas of core and optimize as fused machine code, compiled by Numba for this processor.
 
-The interface consists of losses, gradients and predictions of a network (`compiled_network`), single and multiple fits
-(`fits`), and ahead-of-time compilation of all kernels (`warm_up`). `program` encodes a network as a table for kernels.
-Below them are four packages::
+The interface consists of losses, gradients and predictions of a network
+(`compiled_network`), single and multiple fits (`fits`), and ahead-of-time compilation
+of all kernels (`warm_up`). `program` encodes a network as a table for kernels. Below
+them are four packages::
 
     run             the loops over layers, tiles, steps and epochs, in one thread or several
     gemm   lower    general matrix products; translation of formulas into kernels

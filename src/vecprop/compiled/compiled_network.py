@@ -9,7 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Array, Batch, Network, RandomKey, Selection, checked_rows, checked_theta, is_converted_as_read
+from ..core import (
+    Array,
+    Batch,
+    Network,
+    RandomKey,
+    Selection,
+    checked_rows,
+    checked_theta,
+    is_converted_as_read,
+)
 from ..optimize import Momentum, Plan
 from ..system import threads
 from ..system.suggestions import SuggestsNames
@@ -19,19 +28,27 @@ from .program import program_of, require_kernels
 from .run.tiles import gradient_address, predict_address
 
 _WORD = ctypes.c_int64
-_GRADIENT = ctypes.CFUNCTYPE(ctypes.c_double, *[_WORD] * 5, ctypes.c_double, _WORD, _WORD)
+_GRADIENT = ctypes.CFUNCTYPE(
+    ctypes.c_double, *[_WORD] * 5, ctypes.c_double, _WORD, _WORD
+)
 
 THREADED = 20_000_000
-"""The minimum number of operations of a call that uses several threads; waking them takes about 0.1 ms."""
+"""The minimum number of operations of a call that uses several threads; waking them
+takes about 0.1 ms.
+"""
 
 LONG = 10**9
-"""Ctrl-C does not wait for losses with more operations. They take at least some hundredths of a second."""
+"""Ctrl-C does not wait for losses with more operations. They take at least some
+hundredths of a second.
+"""
 
 
 class BatchLoss:
     """The loss of one batch as a function of the parameters, for one network."""
 
-    def __init__(self, network: Network, F: type, batch: Batch, noise: RandomKey | None = None) -> None:
+    def __init__(
+        self, network: Network, F: type, batch: Batch, noise: RandomKey | None = None
+    ) -> None:
         self.network, self.F, self.batch = network, F, batch
         program = program_of(network, F)
         N = batch.rows
@@ -45,7 +62,9 @@ class BatchLoss:
             self.workers = min(threads.usable_threads(), self.shards)
         self.scale = 1.0
         if network.reduction == "mean":
-            self.scale = 1 / float(N if batch.weight is None else batch.weight.sum(dtype=float))
+            self.scale = 1 / float(
+                N if batch.weight is None else batch.weight.sum(dtype=float)
+            )
         self.context = program.training_context(self.workers)
         self.context.clear("tile_contents")
         self.context.set(all_rows=self.rows, training=batch_fields(batch, F))
@@ -73,7 +92,9 @@ class BatchLoss:
 
         def work(worker: int) -> None:
             for shard in range(worker, self.shards, self.workers):
-                rows = self.rows[shard * N // self.shards : (shard + 1) * N // self.shards]
+                rows = self.rows[
+                    shard * N // self.shards : (shard + 1) * N // self.shards
+                ]
                 losses[shard] = self.gradient_of_rows(
                     self.context.address,
                     worker,
@@ -86,7 +107,9 @@ class BatchLoss:
                 )
 
         in_parallel = partial(threads.run_in_parallel, work, self.workers)
-        all_work = partial(threads.with_single_threaded_blas, in_parallel, self.uses_blas)
+        all_work = partial(
+            threads.with_single_threaded_blas, in_parallel, self.uses_blas
+        )
         if self.is_long:
             threads.run_in_thread(all_work)  # Ctrl-C does not wait for the result
             threads.check_cancelled()
@@ -108,8 +131,9 @@ def gradient_of_a_step(
 ) -> tuple[Any, np.ndarray]:
     """Return the loss and the unclipped gradient of a training step on a full batch, bit-identical to a fit.
 
-    A training step splits wide layers between threads, sums shards and adds penalties block by block, unlike
-    `BatchLoss`. The gradient J is read from the optimizer's moment, which equals -J with momentum 0 and learning rate
+    A training step splits wide layers between threads, sums shards and adds penalties
+    block by block, unlike `BatchLoss`. The gradient J is read from the optimizer's
+    moment, which equals -J with momentum 0 and learning rate
     1. The sign of -0 is lost.
     """
     moment = np.zeros_like(theta)
@@ -117,21 +141,40 @@ def gradient_of_a_step(
     if noise:
         seed = int(noise.seed)
         step = noise.step
-    plan = Plan(batch.rows, shuffle=False, seed=seed, clip_norm=None, running=True)  # equals the step's loss
-    epochs = Epochs(network, np.array(theta), batch, None, _OPTIMIZER, [moment], np.array(theta), plan)
+    # equals the step's loss
+    plan = Plan(batch.rows, shuffle=False, seed=seed, clip_norm=None, running=True)
+    epochs = Epochs(
+        network,
+        np.array(theta),
+        batch,
+        None,
+        _OPTIMIZER,
+        [moment],
+        np.array(theta),
+        plan,
+    )
     epochs.context.set(noisy=network._random and noise is not None)
-    threads.defer_sigint(lambda received: epochs.run(1, 0, step, steps_before=0, rates=np.ones(1)))
+    threads.defer_sigint(
+        lambda received: epochs.run(1, 0, step, steps_before=0, rates=np.ones(1))
+    )
     record = epochs.context.record[0]
-    # The recorded loss is this sum, but no loss is recorded if the gradient is not finite.
-    losses = (ctypes.c_double * int(record["shards"])).from_address(int(record["partial_losses"]))
-    penalties = (ctypes.c_double * int(record["block_count"])).from_address(int(record["penalties"]))
+    # The recorded loss is this sum, but no loss is recorded if the gradient is not
+    # finite.
+    losses = (ctypes.c_double * int(record["shards"])).from_address(
+        int(record["partial_losses"])
+    )
+    penalties = (ctypes.c_double * int(record["block_count"])).from_address(
+        int(record["penalties"])
+    )
     return theta.dtype.type(sum(losses) + sum(penalties)), 0 - moment
 
 
 _PREDICT = ctypes.CFUNCTYPE(None, _WORD, _WORD, _WORD)
 
 AT_ONCE = 10**8
-"""The approximate number of operations per prediction call: some milliseconds, about 1,000 times the call overhead."""
+"""The approximate number of operations per prediction call: some milliseconds, about
+1,000 times the call overhead.
+"""
 
 
 def compile(network: Network) -> "CompiledNetwork":
@@ -140,15 +183,16 @@ def compile(network: Network) -> "CompiledNetwork":
     Parameters
     ----------
     network : Network
-        A network of built-in parts and custom formulas. A custom formula is a frozen dataclass with numeric fields,
-        derived from `Activation` or `ElementwiseLoss`. Its methods consist of assignments and a return, and may use
-        + - * / **, comparisons, functions of their module, and NumPy's elementary functions.
+        A network of built-in parts and custom formulas. A custom formula is a frozen
+        dataclass with numeric fields, derived from `Activation` or `ElementwiseLoss`.
+        Its methods consist of assignments and a return, and may use + - * / **,
+        comparisons, functions of their module, and NumPy's elementary functions.
 
     Returns
     -------
     CompiledNetwork
-        An object with ``loss``, ``loss_and_gradient`` and ``predict``. The results agree with the network up to
-        rounding.
+        An object with ``loss``, ``loss_and_gradient`` and ``predict``. The results
+        agree with the network up to rounding.
 
     Raises
     ------
@@ -175,8 +219,9 @@ def compile(network: Network) -> "CompiledNetwork":
 class CompiledNetwork(SuggestsNames):
     """A network compiled to machine code; see `compile`. Arguments, results and errors are the same as in `Network`.
 
-    Kernels compute in float32 or float64 on NumPy arrays. For other types, and for noise with row indices, the
-    reference formulas are used. The methods are thread-safe.
+    Kernels compute in float32 or float64 on NumPy arrays. For other types, and for
+    noise with row indices, the reference formulas are used. The methods are
+    thread-safe.
 
     Parameters
     ----------
@@ -196,14 +241,26 @@ class CompiledNetwork(SuggestsNames):
         self.network = network
 
     def loss(
-        self, theta: Array, X: Array, T: Array, sample_weight: Array | None = None, noise: RandomKey | int | None = None
+        self,
+        theta: Array,
+        X: Array,
+        T: Array,
+        sample_weight: Array | None = None,
+        noise: RandomKey | int | None = None,
     ) -> Array:
         """Return the loss, (*M,); see `Network.loss`."""
         theta = checked_theta(self.network, theta)
-        return self._batch_loss(theta, self.network._batch(theta, X, T, sample_weight), RandomKey._of(noise))
+        return self._batch_loss(
+            theta, self.network._batch(theta, X, T, sample_weight), RandomKey._of(noise)
+        )
 
     def loss_and_gradient(
-        self, theta: Array, X: Array, T: Array, sample_weight: Array | None = None, noise: RandomKey | int | None = None
+        self,
+        theta: Array,
+        X: Array,
+        T: Array,
+        sample_weight: Array | None = None,
+        noise: RandomKey | int | None = None,
     ) -> tuple[Array, Array]:
         """Return the loss, (*M,), and its gradient, (*M, P); see `Network.loss_and_gradient`."""
         theta = checked_theta(self.network, theta)
@@ -214,7 +271,11 @@ class CompiledNetwork(SuggestsNames):
     def predict(self, theta: Array, X: Array) -> Array:
         """Return the predictions, (*M, N, O); see `Network.predict`."""
         theta = checked_theta(self.network, theta)
-        if _has_kernels(theta) and theta.ndim == 1 and is_converted_as_read(X, theta.dtype):
+        if (
+            _has_kernels(theta)
+            and theta.ndim == 1
+            and is_converted_as_read(X, theta.dtype)
+        ):
             return Predictor(self.network, theta)(X)
         X = checked_rows(self.network, theta, X)
         if not _has_kernels(theta, X):
@@ -235,14 +296,22 @@ class CompiledNetwork(SuggestsNames):
         theta : ndarray (P,)
             The parameters of one network.
         copy : bool, default True
-            Whether to copy the parameters. Without a copy, the predictor sees later changes to a contiguous theta.
+            Whether to copy the parameters. Without a copy, the predictor sees later
+            changes to a contiguous theta.
         """
         theta = checked_theta(self.network, theta)
         if theta.ndim > 1 or not _has_kernels(theta):
-            raise ValueError(f"theta must have shape (P,) in float32 or float64, got {theta.shape} in {theta.dtype}.")
-        return Predictor(self.network, np.array(theta) if copy else np.ascontiguousarray(theta))
+            raise ValueError(
+                f"theta must have shape (P,) in float32 or float64, got {theta.shape}"
+                f" in {theta.dtype}."
+            )
+        return Predictor(
+            self.network, np.array(theta) if copy else np.ascontiguousarray(theta)
+        )
 
-    def _batch_loss(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> Array:
+    def _batch_loss(
+        self, theta: Array, batch: Batch, noise: RandomKey | None = None
+    ) -> Array:
         """Return the loss on a checked batch; see `Network._batch_loss`."""
         if not _has_kernels(theta, batch.X, noise=noise):
             return self.network._batch_loss(theta, batch, noise)
@@ -257,22 +326,37 @@ class CompiledNetwork(SuggestsNames):
         return self._each_member(theta, batch, noise, with_gradient=True)
 
     def _each_member(
-        self, theta: np.ndarray, batch: Batch, noise: RandomKey | None, with_gradient: bool
+        self,
+        theta: np.ndarray,
+        batch: Batch,
+        noise: RandomKey | None,
+        with_gradient: bool,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the loss and gradient of each member, computed sequentially."""
         weight = np.zeros(0) if batch.weight is None else batch.weight
         axes = 1 if batch.of_classes else 2
-        members = np.broadcast_shapes(theta.shape[:-1], batch.X.shape[:-2], batch.T.shape[:-axes], weight.shape[:-1])
+        members = np.broadcast_shapes(
+            theta.shape[:-1],
+            batch.X.shape[:-2],
+            batch.T.shape[:-axes],
+            weight.shape[:-1],
+        )
         thetas = np.broadcast_to(theta, members + theta.shape[-1:])
         X = np.broadcast_to(batch.X, members + batch.X.shape[-2:])
         T = np.broadcast_to(batch.T, members + batch.T.shape[-axes:])
         weights = np.broadcast_to(weight, members + weight.shape[-1:])
         loss = np.empty(members, theta.dtype)
-        gradient = np.empty((*members, theta.shape[-1] if with_gradient else 0), theta.dtype)
+        gradient = np.empty(
+            (*members, theta.shape[-1] if with_gradient else 0), theta.dtype
+        )
         for member in np.ndindex(members):
-            member_batch = Batch(X[member], T[member], None if batch.weight is None else weights[member])
+            member_batch = Batch(
+                X[member], T[member], None if batch.weight is None else weights[member]
+            )
             batch_loss = BatchLoss(self.network, theta.dtype.type, member_batch, noise)
-            loss[member] = batch_loss.evaluate(np.ascontiguousarray(thetas[member]), gradient[member])
+            loss[member] = batch_loss.evaluate(
+                np.ascontiguousarray(thetas[member]), gradient[member]
+            )
         return loss[()], gradient
 
 
@@ -287,7 +371,9 @@ class Predictor:
         self._tile = program.tile
         self._context.set(link=program.link, theta=self._theta)
         self._predict = _PREDICT(predict_address(program.F))
-        self._at_once = program.tile * (AT_ONCE // (program.tile * program.operations) + 1)
+        self._at_once = program.tile * (
+            AT_ONCE // (program.tile * program.operations) + 1
+        )
         self._numbers = np.arange(1)
         self._guard = threading.Lock()
         self._process = os.getpid()
@@ -300,16 +386,23 @@ class Predictor:
         """Return the predictions, (N, O), of rows X, (N, I). A large X of another dtype is converted in chunks."""
         if is_converted_as_read(X, self._type):
             return self._by_parts(np.asarray(X))
-        if type(X) is not np.ndarray or X.dtype != self._type or X.ndim != 2 or not X.flags.c_contiguous or not len(X):
+        if (
+            type(X) is not np.ndarray
+            or X.dtype != self._type
+            or X.ndim != 2
+            or not X.flags.c_contiguous
+            or not len(X)
+        ):
             X = np.ascontiguousarray(checked_rows(self.network, self._theta, X))
             if X.ndim != 2 or X.dtype != self._type:
                 raise ValueError(
-                    f"X has shape {X.shape} and dtype {X.dtype}, but a predictor takes real rows of shape (N, "
-                    f"{self.network.inputs}): use predict."
+                    f"X has shape {X.shape} and dtype {X.dtype}, but a predictor takes"
+                    f" real rows of shape (N, {self.network.inputs}): use predict."
                 )
         if X.shape[1] != self.network.inputs:
             checked_rows(self.network, self._theta, X)
-        if self._process != os.getpid():  # after a fork, a thread of the parent may still hold the lock
+        # after a fork, a thread of the parent may still hold the lock
+        if self._process != os.getpid():
             self._guard = threading.Lock()
             self._process = os.getpid()
         N = len(X)
@@ -335,16 +428,22 @@ class Predictor:
     def _by_parts(self, X: np.ndarray) -> np.ndarray:
         """Convert the rows in chunks, and return their predictions."""
         try:
-            return np.concatenate([self(np.ascontiguousarray(part, self._type)) for part in Selection(X).parts()])
+            return np.concatenate(
+                [
+                    self(np.ascontiguousarray(part, self._type))
+                    for part in Selection(X).parts()
+                ]
+            )
         except ValueError:
-            Batch(X, None, converted=self._type).require_finite_inputs()  # the error has the index among all rows
+            # the error has the index among all rows
+            Batch(X, None, converted=self._type).require_finite_inputs()
             raise
 
     def _predict_rows(self, rows: np.ndarray) -> None:
         """Predict the rows with these indices in several calls, so that Python can handle signals in between.
 
-        Each call starts at a multiple of the tile size and has at least two rows, so that the predictions are
-        bit-identical to a single call.
+        Each call starts at a multiple of the tile size and has at least two rows, so
+        that the predictions are bit-identical to a single call.
         """
         first = address_of_array(rows)
         N = len(rows)
@@ -358,8 +457,8 @@ class Predictor:
 def whole_tiles(N: int, tile: int) -> np.ndarray:
     """Return the indices of N rows, padded with the last index to a multiple of the tile size.
 
-    BLAS uses different kernels for small products, with different rounding. Without padding, a prediction would depend
-    on the number of rows.
+    BLAS uses different kernels for small products, with different rounding. Without
+    padding, a prediction would depend on the number of rows.
     """
     return np.minimum(np.arange(-(-N // tile) * tile), N - 1)
 
@@ -372,7 +471,12 @@ _ROWS = OFFSETS["training"]["rows"]
 
 def _has_kernels(theta: Array, *arrays: Array, noise: RandomKey | None = None) -> bool:
     """Return whether the kernels support these arguments."""
-    if noise is not None and (noise.rows is not None or not isinstance(noise.seed, int)):
+    if noise is not None and (
+        noise.rows is not None or not isinstance(noise.seed, int)
+    ):
         return False
-    has_one_type = all(isinstance(array, np.ndarray) and array.dtype == theta.dtype for array in (theta, *arrays))
+    has_one_type = all(
+        isinstance(array, np.ndarray) and array.dtype == theta.dtype
+        for array in (theta, *arrays)
+    )
     return has_one_type and theta.dtype in (np.float32, np.float64)

@@ -1,7 +1,7 @@
 """The data of fits, the epochs of one fit, and populations, whose threads take fits from a queue.
 
-Each fit has a record, which the kernels read and write. A thread writes the addresses of its scratch memory into the
-record of its current fit.
+Each fit has a record, which the kernels read and write. A thread writes the addresses
+of its scratch memory into the record of its current fit.
 """
 
 import ctypes
@@ -16,7 +16,16 @@ from ..core import Batch, Network, SparseBatch
 from ..optimize import Optimizer, Plan
 from ..optimize.settings import EpochResults
 from ..system import threads
-from .jit.fit_record import LINE, OFFSETS, Context, KeptMemory, address_of_array, aligned, as_word, starts_of
+from .jit.fit_record import (
+    LINE,
+    OFFSETS,
+    Context,
+    KeptMemory,
+    address_of_array,
+    aligned,
+    as_word,
+    starts_of,
+)
 from .jit.threads import ABANDONED, BARRIER_WORDS, ROUND, STOPPED
 from .lower.conversion import convert_address
 from .lower.loops import update_of
@@ -24,11 +33,19 @@ from .lower.row_loops import scale_address, score_address, shuffle_address
 from .program import Program, program_of
 from .run.dense import sparse_rows_address
 from .run.epochs import Ended, epochs_address, members_address
-from .run.measures import CHUNK, MEMORY, TRAINING, judge_address, measure_address, weigh_address
+from .run.measures import (
+    CHUNK,
+    MEMORY,
+    TRAINING,
+    judge_address,
+    measure_address,
+    weigh_address,
+)
 from .run.steps import BLOCK, penalize_address, sum_shards_address
 from .run.tiles import gather_of, gradient_address, store_address
 
-_RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # ctypes releases the GIL during the call
+# ctypes releases the GIL during the call
+_RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)
 _WEIGH = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_int64] * 3)
 WORTH_A_THREAD = 2e5
 """The minimum number of operations per thread; waking a thread takes about as long."""
@@ -37,14 +54,26 @@ _RUN_MEMBERS = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 9)
 
 
 MOMENTS = "first", "second"
-RESULTS = "losses", "validation_losses", "validation_scores", "norms", "sizes", "done", "seconds", "last_finite"
+RESULTS = (
+    "losses",
+    "validation_losses",
+    "validation_scores",
+    "norms",
+    "sizes",
+    "done",
+    "seconds",
+    "last_finite",
+)
 """The fields of a record that hold the optimizer's moments and the results."""
 
 
-def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> dict[str, Any]:
+def batch_fields(
+    batch: Batch, F: type, same: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Convert a batch to contiguous arrays of type F, and return them by the names of the record's fields.
 
-    If `same` holds the fields of a batch with the same X, the inputs are not converted again.
+    If `same` holds the fields of a batch with the same X, the inputs are not converted
+    again.
     """
     nothing = np.zeros(0, F)
     fields: dict[str, Any] = {}
@@ -55,10 +84,22 @@ def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> d
         elif batch.converted is not None:
             fields = {"x": as_strided(X, (1,), X.strides[1:])}  # only for its address
         else:
-            fields = {"x": np.ascontiguousarray(X, F if batch.expansion is None else X.dtype)}
+            fields = {
+                "x": np.ascontiguousarray(X, F if batch.expansion is None else X.dtype)
+            }
     else:
-        fields = {name: same[name] for name in ("x", "kept", "edges", "expander") if name in same}
-    fields |= {"data_rows": batch.X.shape[0], "rows": batch.rows, "t": nothing, "classes": nothing, "weight": nothing}
+        fields = {
+            name: same[name]
+            for name in ("x", "kept", "edges", "expander")
+            if name in same
+        }
+    fields |= {
+        "data_rows": batch.X.shape[0],
+        "rows": batch.rows,
+        "t": nothing,
+        "classes": nothing,
+        "weight": nothing,
+    }
     if batch.of_classes:
         fields["classes"] = np.ascontiguousarray(batch.T, np.int64)
     else:
@@ -76,11 +117,22 @@ def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> d
         fields["scaler"] = scale_address(F, scaling_type, bool(scaling.multiplies))
     if batch.expansion is not None:
         columns = batch.expansion.columns
-        fields |= {"kept": columns, "kept_count": len(columns), "edges": batch.expansion.edges}
-        fields |= {"row_bytes": batch.X.shape[1], "expander": batch.expansion.address(F)}
+        fields |= {
+            "kept": columns,
+            "kept_count": len(columns),
+            "edges": batch.expansion.edges,
+        }
+        fields |= {
+            "row_bytes": batch.X.shape[1],
+            "expander": batch.expansion.address(F),
+        }
     if batch.converted is not None:
         row_bytes, column_bytes = batch.X.strides
-        fields |= {"row_bytes": row_bytes, "kept_count": column_bytes, "expander": convert_address(F, batch.X.dtype)}
+        fields |= {
+            "row_bytes": row_bytes,
+            "kept_count": column_bytes,
+            "expander": convert_address(F, batch.X.dtype),
+        }
     return fields
 
 
@@ -119,20 +171,45 @@ class Epochs:
         data = batch_fields(batch, F)
         validation_data = {"rows": 0}
         if validation_batch is not None:
-            validation_data = batch_fields(validation_batch, F, data if validation_batch.X is batch.X else None)
+            validation_data = batch_fields(
+                validation_batch, F, data if validation_batch.X is batch.X else None
+            )
         rows = data["rows"]
         validation_rows = validation_data["rows"]
         words = np.zeros(BARRIER_WORDS + 2 * LINE // 8, np.int64)
-        first = -address_of_array(words) % LINE // 8  # separate cache lines avoid false sharing
+        # separate cache lines avoid false sharing
+        first = -address_of_array(words) % LINE // 8
         self.barrier = words[first : first + BARRIER_WORDS]
         self.stop = words[first + BARRIER_WORDS :]
-        template = _template(program, self.workers, rows, validation_rows, plan, keeps_predictions, len(moments))
+        template = _template(
+            program,
+            self.workers,
+            rows,
+            validation_rows,
+            plan,
+            keeps_predictions,
+            len(moments),
+        )
         self.context = context = Context(template)
         context.clear("tile_contents")
-        context.set(training=data, validation=validation_data, all_rows=np.arange(max(rows, validation_rows)))
+        context.set(
+            training=data,
+            validation=validation_data,
+            all_rows=np.arange(max(rows, validation_rows)),
+        )
         update, update_h = update_of(optimizer, F)
-        context.set(theta=theta, last_finite=last_finite, update=update, update_h=update_h, seed=as_word(plan.seed))
-        context.set(barrier=self.barrier, stop=self.stop, **dict(zip(MOMENTS, moments, strict=False)))
+        context.set(
+            theta=theta,
+            last_finite=last_finite,
+            update=update,
+            update_h=update_h,
+            seed=as_word(plan.seed),
+        )
+        context.set(
+            barrier=self.barrier,
+            stop=self.stop,
+            **dict(zip(MOMENTS, moments, strict=False)),
+        )
         if batch.weight is not None:
             context.set(training={"weigher": self._weigher()})
             self._average_over(data, batch.rows)
@@ -152,11 +229,18 @@ class Epochs:
             if data["weight"].size:
                 group = Context(training=data)
                 numbers = np.arange(rows)
-                scale = _WEIGH(weigher)(group.address + TRAINING, numbers.ctypes.data, rows)
+                scale = _WEIGH(weigher)(
+                    group.address + TRAINING, numbers.ctypes.data, rows
+                )
         self.context.set(rows_of_all=rows, scale_of_all=scale)
 
     def take(
-        self, batch: Batch, chosen: np.ndarray, numbers: np.ndarray | None, trained_rows: slice | np.ndarray, rows: int
+        self,
+        batch: Batch,
+        chosen: np.ndarray,
+        numbers: np.ndarray | None,
+        trained_rows: slice | np.ndarray,
+        rows: int,
     ) -> None:
         """Set the rows of the next run: a part of an epoch's rows, in this order."""
         data = batch_fields(batch, self.F)
@@ -165,7 +249,9 @@ class Epochs:
         if weight.size:
             weight = weight[trained_rows]
             weigher = self._weigher()
-        self.context.set(training={**data, "weigher": weigher, "chosen": chosen, "rows": len(chosen)})
+        self.context.set(
+            training={**data, "weigher": weigher, "chosen": chosen, "rows": len(chosen)}
+        )
         self._average_over({"weight": weight, "data_rows": len(weight)}, rows)
         self.context.set(numbers=np.empty(0, np.int64) if numbers is None else numbers)
         words = self.context.words
@@ -173,9 +259,16 @@ class Epochs:
             words[OFFSETS["numbers"]] -= words[OFFSETS["all_rows"]]
         self.context.clear("tile_contents")
 
-    def stop_by(self, rule: tuple[float, ...], memory: np.ndarray, best: np.ndarray) -> None:
+    def stop_by(
+        self, rule: tuple[float, ...], memory: np.ndarray, best: np.ndarray
+    ) -> None:
         """Set the early stopping rule of the next runs; see `measures.STOPPING`."""
-        self.context.set(stopping=np.array(rule, float), memory=memory, best=best, judge=judge_address(self.F))
+        self.context.set(
+            stopping=np.array(rule, float),
+            memory=memory,
+            best=best,
+            judge=judge_address(self.F),
+        )
 
     def let_validate(self, rows: int) -> None:
         """Set the number of validation rows that the next runs evaluate: all or none."""
@@ -200,28 +293,48 @@ class Epochs:
     ) -> EpochResults:
         """Run ``count`` epochs from this epoch and step, with one learning rate per step, or one for all steps.
 
-        If ``is_stopped`` is given, this thread polls it several times a second while other threads run the epochs. If
-        it returns True, these threads stop between two batches, and the unfinished epoch is undone.
+        If ``is_stopped`` is given, this thread polls it several times a second while
+        other threads run the epochs. If it returns True, these threads stop between two
+        batches, and the unfinished epoch is undone.
         """
         done = np.zeros(4, np.int64)
         losses, validation_losses, norms, sizes = np.zeros((4, max(count, 1)), self.F)
-        results = {"losses": losses, "validation_losses": validation_losses, "norms": norms, "sizes": sizes}
+        results = {
+            "losses": losses,
+            "validation_losses": validation_losses,
+            "norms": norms,
+            "sizes": sizes,
+        }
         results["validation_scores"] = np.zeros(max(count, 1))
-        self.context.set(epochs=count, first_epoch=first_epoch, first_step=first_step, steps_before=steps_before)
-        self.context.set(rates=rates, rate_stride=int(rates.size > 1), done=done, **results)
+        self.context.set(
+            epochs=count,
+            first_epoch=first_epoch,
+            first_step=first_step,
+            steps_before=steps_before,
+        )
+        self.context.set(
+            rates=rates, rate_stride=int(rates.size > 1), done=done, **results
+        )
 
-        # A partial contains no Python code in which a signal handler could raise another exception.
+        # A partial contains no Python code in which a signal handler could raise
+        # another exception.
         abandon = partial(self.barrier.__setitem__, ROUND, ABANDONED)
-        work = partial(self.run_epochs, self.context)  # keeps the memory alive if this thread leaves early
+        # keeps the memory alive if this thread leaves early
+        work = partial(self.run_epochs, self.context)
         in_parallel = partial(threads.run_in_parallel, work, self.workers, abandon)
-        all_work = partial(threads.with_single_threaded_blas, in_parallel, self.uses_blas)
+        all_work = partial(
+            threads.with_single_threaded_blas, in_parallel, self.uses_blas
+        )
         if is_stopped is None:
             all_work()
         else:
-            threads.interruptible(all_work, is_stopped, partial(self.stop.__setitem__, 0, 1))
+            threads.interruptible(
+                all_work, is_stopped, partial(self.stop.__setitem__, 0, 1)
+            )
             # For the next run, if the handler of Ctrl-C lets training continue.
             self.stop[0] = self.barrier[STOPPED] = 0
-        # Use Python integers, because NumPy suppresses exceptions of signal handlers while it inspects an enum.
+        # Use Python integers, because NumPy suppresses exceptions of signal handlers
+        # while it inspects an enum.
         epochs, steps, gradient_diverged, ended = done.tolist()
         return EpochResults(
             epochs,
@@ -236,7 +349,13 @@ class Epochs:
 
 @lru_cache(maxsize=64)
 def _template(
-    program: Program, workers: int, rows: int, validation_rows: int, plan: Plan, keeps_predictions: bool, moments: int
+    program: Program,
+    workers: int,
+    rows: int,
+    validation_rows: int,
+    plan: Plan,
+    keeps_predictions: bool,
+    moments: int,
 ) -> Context:
     """Return the template context that all fits with the same shapes and settings copy. No memory is reserved."""
     F, network = program.F, program.network
@@ -246,15 +365,30 @@ def _template(
     stores_predictions = plan.score is not None or keeps_predictions
     parts = max(-(-max(rows, validation_rows) // CHUNK), shards)
     parameters = number * network.layout.size
-    memory = {"gradients": shards * parameters, "partial_losses": 8 * parts, "moved": number * workers * BLOCK}
+    memory = {
+        "gradients": shards * parameters,
+        "partial_losses": 8 * parts,
+        "moved": number * workers * BLOCK,
+    }
     memory |= dict.fromkeys(("squares", "moves", "penalties"), 8 * len(program.blocks))
     for k, name in enumerate(("first_kept", "second_kept")):
         memory[name] = 0 if is_full or k >= moments else parameters
     shuffled_rows = rows if plan.shuffle and not is_full else 0
-    memory |= {"keys": 4 * shuffled_rows, "places": 4 * (shuffled_rows + 1), "order": 8 * shuffled_rows}
-    memory["predictions"] = number * validation_rows * network.outputs if stores_predictions else 0
+    memory |= {
+        "keys": 4 * shuffled_rows,
+        "places": 4 * (shuffled_rows + 1),
+        "order": 8 * shuffled_rows,
+    }
+    memory["predictions"] = (
+        number * validation_rows * network.outputs if stores_predictions else 0
+    )
     context = program.training_context(workers, **memory)
-    context.set(shards=shards, clip=plan.clip_norm or 0.0, batch_size=plan.batch_size, running=plan.running)
+    context.set(
+        shards=shards,
+        clip=plan.clip_norm or 0.0,
+        batch_size=plan.batch_size,
+        running=plan.running,
+    )
     in_pairs = shards == 4 and workers <= 2 and not program.split_layers
     context.set(in_pairs=in_pairs)
     if shards > 1:
@@ -264,7 +398,9 @@ def _template(
         context.set(penalize=penalize_address(F, has_l1))
     if validation_rows > 0 or not plan.running:
         context.set(measure=measure_address(F), gradient_of_rows=gradient_address(F))
-    context.set(rows_of_all=rows, scale_of_all=1 / rows if network.reduction == "mean" else 1.0)
+    context.set(
+        rows_of_all=rows, scale_of_all=1 / rows if network.reduction == "mean" else 1.0
+    )
     context.set(full=is_full, carried=is_full and not (network._random or plan.running))
     if shuffled_rows:
         context.set(shuffle=shuffle_address())
@@ -279,10 +415,12 @@ def _template(
 class MemberFits:
     """Fits that differ only in their initial parameters and seeds.
 
-    Losses and scores have shape (M, epochs + 1), and predictions of validation rows (M, epochs + 1, n, O): they are
-    computed before each epoch and at the end. Running losses have one entry per epoch. Entries of epochs that were not
-    run are uninitialized. ``done`` has shape (M, 4) and holds the number of epochs with a finite loss, the number of
-    steps, whether a gradient was not finite, and the `epochs.Ended` status.
+    Losses and scores have shape (M, epochs + 1), and predictions of validation rows (M,
+    epochs + 1, n, O): they are computed before each epoch and at the end. Running
+    losses have one entry per epoch. Entries of epochs that were not run are
+    uninitialized. ``done`` has shape (M, 4) and holds the number of epochs with a
+    finite loss, the number of steps, whether a gradient was not finite, and the
+    `epochs.Ended` status.
     """
 
     def __init__(
@@ -309,25 +447,37 @@ class MemberFits:
         self.moments = {name: _apart(M, P, self.F) for name in optimizer.moments}
         self.losses, self.norms, self.sizes = np.empty((3, M, epochs + 1), self.F)
         validation_rows = 0 if validation_batch is None else validation_batch.rows
-        self.validation_losses = np.empty((M, 0 if validation_batch is None else epochs + 1), self.F)
+        self.validation_losses = np.empty(
+            (M, 0 if validation_batch is None else epochs + 1), self.F
+        )
         self.validation_scores = np.empty((M, epochs + 1 if plan.score else 0))
         predicted_epochs = epochs + 1 if keeps_predictions else 0
-        self.validation_predictions = np.empty((M, predicted_epochs, validation_rows, network.outputs), self.F)
+        self.validation_predictions = np.empty(
+            (M, predicted_epochs, validation_rows, network.outputs), self.F
+        )
         self.done = _apart(M, 4, np.int64)
         self.done[:, 3] = Ended.NOT_STARTED
         self.seconds = np.zeros(M)
         self.memory = _apart(M, MEMORY.itemsize // 8, float)
-        self.memory[:, :2] = np.inf  # the lowest loss, and the loss at the latest improvement
+        # the lowest loss, and the loss at the latest improvement
+        self.memory[:, :2] = np.inf
         moments = [moment[0] for moment in self.moments.values()]
         with threads.limit_threads(1):
             data = network, self.thetas[0], batch, validation_batch
-            fit = Epochs(*data, optimizer, moments, self.last_finite[0], plan, keeps_predictions)
+            fit = Epochs(
+                *data, optimizer, moments, self.last_finite[0], plan, keeps_predictions
+            )
         self.uses_blas = fit.uses_blas
         self.work = epochs * batch.rows * fit.operations
         if stopping:
             fit.stop_by(stopping, self.memory[0], self.best[0])
         no_rows = np.empty(0, np.int64)  # `run` sets one list of all rows for all fits
-        fit.context.set(epochs=epochs, rates=rates, rate_stride=int(rates.size > 1), all_rows=no_rows)
+        fit.context.set(
+            epochs=epochs,
+            rates=rates,
+            rate_stride=int(rates.size > 1),
+            all_rows=no_rows,
+        )
         fit.context.release()
         self.context = fit.context
         self.rates = rates
@@ -350,38 +500,58 @@ def _apart(M: int, size: int, dtype: type) -> np.ndarray:
     return np.zeros((M, aligned(size * item + LINE) // item), dtype)[:, :size]
 
 
-def run(cohorts: Sequence[MemberFits], monitor: Callable[[], object] | None, measures: bool = True) -> None:
+def run(
+    cohorts: Sequence[MemberFits],
+    monitor: Callable[[], object] | None,
+    measures: bool = True,
+) -> None:
     """Run fits of one floating-point type, the longest first.
 
     Parameters
     ----------
     monitor : callable, optional
-        Called several times a second; if it returns True, all fits are stopped between two batches.
+        Called several times a second; if it returns True, all fits are stopped between
+        two batches.
     measures : bool
-        Whether to measure the losses before the first epoch and to stop the fits at Ctrl-C. Otherwise, the fits are
-        continued, and the caller handles Ctrl-C.
+        Whether to measure the losses before the first epoch and to stop the fits at
+        Ctrl-C. Otherwise, the fits are continued, and the caller handles Ctrl-C.
     """
     F = cohorts[0].F
-    # Concatenate words, because NumPy would compare all fields of each pair of record types.
-    contexts = np.concatenate([cohort.records.view(np.int64) for cohort in cohorts]).view(cohorts[0].records.dtype)
-    work = np.repeat([cohort.work for cohort in cohorts], [len(cohort.records) for cohort in cohorts])
+    # Concatenate words, because NumPy would compare all fields of each pair of record
+    # types.
+    contexts = np.concatenate(
+        [cohort.records.view(np.int64) for cohort in cohorts]
+    ).view(cohorts[0].records.dtype)
+    work = np.repeat(
+        [cohort.work for cohort in cohorts], [len(cohort.records) for cohort in cohorts]
+    )
     numbers = np.argsort(-work, kind="stable")
-    workers = min(threads.usable_threads(), len(contexts), 1 + int(work.sum() / WORTH_A_THREAD))
+    workers = min(
+        threads.usable_threads(), len(contexts), 1 + int(work.sum() / WORTH_A_THREAD)
+    )
     queue = np.zeros(2, np.int64)  # the number of started fits; whether to stop
     names = list(cohorts[0].context.reserved)
-    starts = starts_of(max(cohort.context.reserved[name] for cohort in cohorts) for name in names)
-    memory = KeptMemory(workers * starts[-1] + LINE)  # scratch memory of each thread, reused for each fit
+    starts = starts_of(
+        max(cohort.context.reserved[name] for cohort in cohorts) for name in names
+    )
+    # scratch memory of each thread, reused for each fit
+    memory = KeptMemory(workers * starts[-1] + LINE)
     scratch = np.zeros((workers, len(names) + 2), np.int64)
-    scratch[:, : len(names)] = memory.start + starts[-1] * np.arange(workers)[:, None] + starts[:-1]
+    scratch[:, : len(names)] = (
+        memory.start + starts[-1] * np.arange(workers)[:, None] + starts[:-1]
+    )
     offsets = np.array([OFFSETS[name] for name in names])
-    all_rows = np.arange(max(contexts[rows]["rows"].max() for rows in ("training", "validation")))
+    all_rows = np.arange(
+        max(contexts[rows]["rows"].max() for rows in ("training", "validation"))
+    )
     contexts["all_rows"] = all_rows.ctypes.data
     contexts["stop"] = queue[1:].ctypes.data
     run_members = _RUN_MEMBERS(members_address(F))
     run_epochs = epochs_address(F)
     used_memory = [memory, all_rows, *(vars(cohort).copy() for cohort in cohorts)]
 
-    def work_on(worker: int, used_memory=used_memory) -> None:  # keeps the memory alive while a thread works
+    # keeps the memory alive while a thread works
+    def work_on(worker: int, used_memory=used_memory) -> None:
         run_members(
             contexts.ctypes.data,
             numbers.ctypes.data,
@@ -403,7 +573,9 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], object] | None, mea
         all_work()
     elif measures:
         threads.defer_sigint(
-            lambda received: threads.interruptible(all_work, lambda: bool(received) or monitor(), stop)
+            lambda received: threads.interruptible(
+                all_work, lambda: bool(received) or monitor(), stop
+            )
         )
     else:
         threads.interruptible(all_work, monitor, stop)

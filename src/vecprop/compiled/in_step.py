@@ -11,7 +11,11 @@ from .fits import MemberFits, run
 from .program import program_of
 from .run.epochs import Ended
 
-CURVES = {"losses": "loss", "validation_losses": "validation_loss", "validation_scores": "validation_score"}
+CURVES = {
+    "losses": "loss",
+    "validation_losses": "validation_loss",
+    "validation_scores": "validation_score",
+}
 CURVES |= {"norms": "gradient_norm", "sizes": "step_size"}
 """The attributes of the history, by the names of the fields of `EpochResults`."""
 
@@ -19,8 +23,9 @@ CURVES |= {"norms": "gradient_norm", "sizes": "step_size"}
 class MembersEpochs:
     """Run the epochs of members, with the methods of `fits.Epochs`.
 
-    Kernels train copies. If a member's values are not finite, or if training is stopped, the epochs that all members
-    have completed are run again. A member that early stopping has ended keeps its parameters and last losses.
+    Kernels train copies. If a member's values are not finite, or if training is
+    stopped, the epochs that all members have completed are run again. A member that
+    early stopping has ended keeps its parameters and last losses.
     """
 
     def __init__(self, training, batch: Batch, validation_batch: Batch | None) -> None:
@@ -40,13 +45,16 @@ class MembersEpochs:
             self.arrays["memory"] = np.moveaxis(training.best.memory, 0, -1)
             self.arrays["best"] = training.best.theta
         program = program_of(self.network, state.theta.dtype.type)
-        self.operations = prod(self.members) * program.for_batches(self.plan.batch_size).operations
+        self.operations = (
+            prod(self.members) * program.for_batches(self.plan.batch_size).operations
+        )
         self.latest = {}
         for name, curve in CURVES.items():
             values = getattr(state.history, curve)
             if len(values):
                 self.latest[name] = values[-1].ravel()
-        self.fits: MemberFits | None = None  # reused if the next run has the same number of epochs
+        # reused if the next run has the same number of epochs
+        self.fits: MemberFits | None = None
 
     def measure(self, is_stopped: Callable[[], object] | None = None) -> EpochResults:
         """Measure the losses and the score at the current parameters, without early stopping."""
@@ -62,7 +70,11 @@ class MembersEpochs:
         is_stopped: Callable[[], object] | None = None,
     ) -> EpochResults:
         """Run ``count`` epochs like `Epochs.run`; each member may have its own learning rate."""
-        start = {"first_epoch": first_epoch, "first_step": first_step, "steps_before": steps_before}
+        start = {
+            "first_epoch": first_epoch,
+            "first_step": first_step,
+            "steps_before": steps_before,
+        }
         runs = np.ones(prod(self.members), bool)
         if self.rule and count:
             runs = self.arrays["memory"][..., 2].ravel() < self.rule[0]
@@ -103,7 +115,12 @@ class MembersEpochs:
         )
 
     def _curves(
-        self, fits: MemberFits, count: int, epochs: int, runs: np.ndarray, is_held: np.ndarray
+        self,
+        fits: MemberFits,
+        count: int,
+        epochs: int,
+        runs: np.ndarray,
+        is_held: np.ndarray,
     ) -> dict[str, np.ndarray]:
         """Return the values of each epoch, (E, *M), where ended members repeat their last values."""
         recorded = max(count, 1)
@@ -127,7 +144,10 @@ class MembersEpochs:
     def _copies_of_arrays(self, fits: MemberFits) -> Iterator[tuple[str, np.ndarray]]:
         """Yield the name and the copies of each array that training changes."""
         for name in self.arrays:
-            yield name, fits.moments[name] if name in fits.moments else getattr(fits, name)
+            yield (
+                name,
+                fits.moments[name] if name in fits.moments else getattr(fits, name),
+            )
 
     def _copies(
         self,

@@ -17,44 +17,69 @@ from .lower.row_loops import LOOPS
 from .run.batches import batch_address, split_addresses
 from .run.dense import SPARSE_ROW_WORDS, Algorithm, dense_addresses, product_address
 from .run.epochs import epochs_address
-from .run.parallelism import QUARTERS, SplitLayer, WeightSplit, algorithm_of, blocks_of, quarters_address, split_of
+from .run.parallelism import (
+    QUARTERS,
+    SplitLayer,
+    WeightSplit,
+    algorithm_of,
+    blocks_of,
+    quarters_address,
+    split_of,
+)
 from .run.tiles import LAYER, TILE_CONTENTS, gather_of, gradient_address
 
 TILE = 128
 LARGEST_TILE = 512
 TILE_BYTES = 2**16
-"""The maximum rows of a tile, the maximum for small networks, and the maximum bytes of a small network's workspace.
+"""The maximum rows of a tile, the maximum for small networks, and the maximum bytes of
+a small network's workspace.
 
-The workspace of a small network then fits into the cache, and a small full batch stays in its tile between steps.
+The workspace of a small network then fits into the cache, and a small full batch stays
+in its tile between steps.
 """
 
 VECTOR_BYTES = 64
-"""The size of the longest vectors; tiles padded to this size also suit shorter vectors."""
+"""The size of the longest vectors; tiles padded to this size also suit shorter
+vectors.
+"""
 
 LARGE_TILE = 256
-"""The maximum rows of a tile for large products; more rows reuse each packed or loaded weight more often."""
+"""The maximum rows of a tile for large products; more rows reuse each packed or
+loaded weight more often.
+"""
 
 SHARD_OPERATIONS = 1_000_000
-"""The minimum number of operations of a shard. These take 7 to 30 microseconds, and a barrier takes 1 to 5."""
+"""The minimum number of operations of a shard. These take 7 to 30 microseconds, and
+a barrier takes 1 to 5.
+"""
 
 SHARD_ROWS = 64
 """The minimum number of rows of a shard; products of fewer rows are slower per row."""
 
 MOST_SHARDS = 4
-"""The maximum number of shards of a batch; each has a separate gradient, and the gradients must be summed."""
+"""The maximum number of shards of a batch; each has a separate gradient, and the
+gradients must be summed.
+"""
 
 
-def unsupported(network: Network, F: type, optimizer=None, score: str | None = None) -> str | None:
+def unsupported(
+    network: Network, F: type, optimizer=None, score: str | None = None
+) -> str | None:
     """Return the reason why these parts have no kernels of type F, if any. A subclass counts as a different part."""
     moments = len(getattr(optimizer, "moments", ()))
     most = len(loops.UPDATES) - 1
     if moments > most:
-        return f"{type(optimizer).__name__} has {moments} moments, and kernels support at most {most}"
+        return (
+            f"{type(optimizer).__name__} has {moments} moments, and kernels support at"
+            f" most {most}"
+        )
     parts = [*network.layers, network.loss_function, *network.penalties]
     if optimizer is not None:
         parts.append(optimizer)
     for part in parts:
-        registered = catalog.BY_CLASS.get(Dense if type(part) is SparseDense else type(part))
+        registered = catalog.BY_CLASS.get(
+            Dense if type(part) is SparseDense else type(part)
+        )
         if registered is None:
             if reason := reason_against(part, F):
                 return reason
@@ -86,7 +111,10 @@ def failure(network: Network, F: type, optimizer) -> str | None:
 def require_kernels(network: Network, F: type) -> None:
     """Raise ValueError if there are no kernels of type F for a network."""
     if reason := trial.missing() or unsupported(network, F):
-        raise ValueError(f"This network cannot be compiled, because {reason}: use the network itself.")
+        raise ValueError(
+            f"This network cannot be compiled, because {reason}: use the network"
+            " itself."
+        )
 
 
 @of_formulas
@@ -100,7 +128,8 @@ class Program:
     """A network encoded for the kernels, for one floating-point type."""
 
     def __init__(self, network: Network, F: type, batch: int = 0) -> None:
-        require_kernels(network, F)  # custom formulas may have changed since the network was compiled
+        # custom formulas may have changed since the network was compiled
+        require_kernels(network, F)
         self.network, self.F, self.batch = network, F, batch
         self.split_layers: list[SplitLayer] = []
         self.table = np.zeros(len(network.layers), LAYER)
@@ -110,13 +139,26 @@ class Program:
         self.dense_sizes: list[tuple[int, int, bool]] = []
         for row, layer in zip(self.table, network.layers, strict=True):
             if isinstance(layer, Dense):
-                self.dense_sizes.append((int(row["inputs"]), int(row["outputs"]), isinstance(layer, SparseDense)))
-        # Three products per weight, each a multiplication and an addition, and about 40 operations per activation.
-        self.operations = 6 * sum(I * O for I, O, _ in self.dense_sizes) + 40 * sum(network.widths)
-        algorithms = [algorithm_of(I, O, batch, is_sparse) for I, O, is_sparse in self.dense_sizes]
+                self.dense_sizes.append(
+                    (
+                        int(row["inputs"]),
+                        int(row["outputs"]),
+                        isinstance(layer, SparseDense),
+                    )
+                )
+        # Three products per weight, each a multiplication and an addition, and about 40
+        # operations per activation.
+        self.operations = 6 * sum(I * O for I, O, _ in self.dense_sizes) + 40 * sum(
+            network.widths
+        )
+        algorithms = [
+            algorithm_of(I, O, batch, is_sparse) for I, O, is_sparse in self.dense_sizes
+        ]
         self.uses_blas = Algorithm.BLAS in algorithms
         self.number = np.dtype(F).itemsize
-        self.by_rows = isinstance(network.layers[0], Dense) and algorithms[0] is Algorithm.BLAS
+        self.by_rows = (
+            isinstance(network.layers[0], Dense) and algorithms[0] is Algorithm.BLAS
+        )
         self.large = self.by_rows or Algorithm.PACKED in algorithms
         self.workspace_size = 0  # per row, until the number of rows of a tile is known
         self.packing_at = 0
@@ -126,7 +168,8 @@ class Program:
         for tensor in reversed(network.layout.tensors):
             self.table["start"][tensor.layer] = tensor.start
         for row, h, layer in zip(self.table, self.h, network.layers, strict=True):
-            row["output_at"] = self._reserve(int(row["outputs"]) + 1)  # dense layers append ones
+            # dense layers append ones
+            row["output_at"] = self._reserve(int(row["outputs"]) + 1)
             if not isinstance(layer, Dense):
                 h[:] = hyperparameters(layer)
             self._describe(layer, row)
@@ -136,7 +179,8 @@ class Program:
         self.table["extra_at"] *= self.tile
         self.width = max(network.inputs, *network.widths)
         self.tile_features = network.inputs + 1
-        if algorithms[:1] == [Algorithm.SPARSE]:  # tiles of sparse rows do not hold all columns
+        # tiles of sparse rows do not hold all columns
+        if algorithms[:1] == [Algorithm.SPARSE]:
             self.width = max(network.widths)
             self.tile_features = SPARSE_ROW_WORDS * 8 // self.number
 
@@ -155,7 +199,9 @@ class Program:
             row["forward"], row["backward"] = dense_addresses(algorithm, self.F)
             if split is not WeightSplit.NONE:
                 self.split_layers.append(SplitLayer(int(row["start"]), I, O))
-                row["forward_of_all"], row["backward_of_all"] = split_addresses(split, self.F)
+                row["forward_of_all"], row["backward_of_all"] = split_addresses(
+                    split, self.F
+                )
             if split is WeightSplit.INPUTS:
                 row["forward"] = quarters_address(self.F)
                 row["extra_at"] = self._reserve(QUARTERS * O)
@@ -180,7 +226,11 @@ class Program:
         """Return the maximum number of rows of a tile, given the workspace per row."""
         tile = LARGE_TILE if self.large else TILE
         bytes_a_row = self.workspace_size * self.number
-        while not self.large and tile < LARGEST_TILE and 2 * tile * bytes_a_row <= TILE_BYTES:
+        while (
+            not self.large
+            and tile < LARGEST_TILE
+            and 2 * tile * bytes_a_row <= TILE_BYTES
+        ):
             tile *= 2
         if self.batch:  # a shard is one tile
             tile = max(tile, -(-self.batch // self.shards(self.batch)))
@@ -189,10 +239,17 @@ class Program:
     def shards(self, rows: int) -> int:
         """Return the number of shards of a batch, which does not depend on the number of threads.
 
-        The number is a power of two, so that two or four threads have equal work: with two threads, three shards would
-        take as long as four.
+        The number is a power of two, so that two or four threads have equal work: with
+        two threads, three shards would take as long as four.
         """
-        most = max(1, min(MOST_SHARDS, rows * self.operations // SHARD_OPERATIONS, rows // SHARD_ROWS))
+        most = max(
+            1,
+            min(
+                MOST_SHARDS,
+                rows * self.operations // SHARD_OPERATIONS,
+                rows // SHARD_ROWS,
+            ),
+        )
         return 1 << most.bit_length() - 1
 
     @lru_cache(maxsize=256)  # noqa: B019 (there are few programs, and they are cached anyway)
@@ -200,7 +257,10 @@ class Program:
         """Return the program for batches of this size; threads may split layers, see `parallelism`."""
         if rows * self.operations < 2 * SHARD_OPERATIONS:
             return self
-        if all(split_of(I, O, rows, is_sparse) is WeightSplit.NONE for I, O, is_sparse in self.dense_sizes):
+        if all(
+            split_of(I, O, rows, is_sparse) is WeightSplit.NONE
+            for I, O, is_sparse in self.dense_sizes
+        ):
             return self
         return program_of(self.network, self.F, rows)
 
@@ -208,8 +268,9 @@ class Program:
         """Return the maximum number of workers for a batch with this number of rows."""
         return QUARTERS if self.split_layers else self.shards(rows)
 
-    # Compiled kernels are cached by lru_cache. In Python 3.11, cached_property holds a lock, which would stay locked in
-    # a child that is forked while another thread compiles.
+    # Compiled kernels are cached by lru_cache. In Python 3.11, cached_property holds a
+    # lock, which would stay locked in a child that is forked while another thread
+    # compiles.
 
     @property
     @lru_cache(maxsize=256)  # noqa: B019
@@ -242,16 +303,22 @@ class Program:
     def _training_template(self) -> Context:
         """Return the template context of all losses and gradients."""
         network = self.network
-        penalized = [t for t in network.layout.tensors if t.penalized and network.penalties]
+        penalized = [
+            t for t in network.layout.tensors if t.penalized and network.penalties
+        ]
         spans = np.array([(t.start, t.start + t.size) for t in penalized], np.int64)
-        strengths: dict[str, float] = dict.fromkeys(("l2", "l2_averaged", "l1", "l1_averaged"), 0.0)
+        strengths: dict[str, float] = dict.fromkeys(
+            ("l2", "l2_averaged", "l1", "l1_averaged"), 0.0
+        )
         for penalty in network.penalties:
             name = type(penalty).__name__.lower()  # only L1 and L2 have kernels
             if penalty.averaged:
                 name += "_averaged"
             strengths[name] += penalty.strength
         # Small tiles are padded to whole vectors, unless the padding would need masks.
-        is_padded = self.tile > TILE and not (self.large or self.batch or network._random)
+        is_padded = self.tile > TILE and not (
+            self.large or self.batch or network._random
+        )
         context = Context(
             self._prediction_template(),
             spans=spans,
@@ -260,7 +327,8 @@ class Program:
             mean=network.reduction == "mean",
             noisy=network._random,
             row_multiple=VECTOR_BYTES // self.number if is_padded else 1,
-            delta_size=(self.width + 3) * self.tile,  # the softmax loss needs three additional features
+            # the softmax loss needs three additional features
+            delta_size=(self.width + 3) * self.tile,
             blocks=self.blocks,
             block_count=len(self.blocks),
             **strengths,
@@ -286,10 +354,19 @@ class Program:
     def training_context(self, workers: int, **memory: int) -> Context:
         """Return a context for losses and gradients, with memory per worker or shard and for additional fields."""
         context = Context(self._training_template(), workers=workers)
-        numbers = self.number * (max(self.shards(self.batch), workers) if self.split_layers else workers)
+        numbers = self.number * (
+            max(self.shards(self.batch), workers) if self.split_layers else workers
+        )
         rows = numbers * self.tile
-        memory |= {"row_weights": rows, "row_losses": rows, "transposed": rows * (self.width + 3)}
-        memory |= {"deltas": 2 * memory["transposed"], "tile_contents": workers * TILE_CONTENTS}
+        memory |= {
+            "row_weights": rows,
+            "row_losses": rows,
+            "transposed": rows * (self.width + 3),
+        }
+        memory |= {
+            "deltas": 2 * memory["transposed"],
+            "tile_contents": workers * TILE_CONTENTS,
+        }
         memory["tile_places"] = workers * self.tile * 8
         context.reserve(**self._tile_memory(numbers), **memory)
         return context

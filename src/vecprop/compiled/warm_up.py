@@ -51,13 +51,20 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
         name = F.__name__
         for kind, address in every.items():
             yield f"{name} {kind}", partial(address, F)
-        by = (Algorithm.BLOCKS, Algorithm.PACKED) if uses_blocks() else (Algorithm.LOOPS, Algorithm.BLAS)
+        by = (
+            (Algorithm.BLOCKS, Algorithm.PACKED)
+            if uses_blocks()
+            else (Algorithm.LOOPS, Algorithm.BLAS)
+        )
         for each in (*by, Algorithm.SPARSE):
             yield f"{name} Dense by {each.value}", partial(dense_addresses, each, F)
             yield f"{name} product by {each.value}", partial(product_address, each, F)
         for split in WeightSplit:
             if split is not WeightSplit.NONE:
-                yield f"{name} layers split by {split.name.lower()}", partial(split_addresses, split, F)
+                yield (
+                    f"{name} layers split by {split.name.lower()}",
+                    partial(split_addresses, split, F),
+                )
         for own, way in product({F, np.float64}, (False, True)):
             yield (
                 f"{name} scaling by {own.__name__} {'factors' if way else 'divisors'}",
@@ -66,10 +73,22 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
         for given in map(np.dtype, (np.float32, np.float64, np.int64, np.uint8)):
             yield f"{name} conversion of {given}", partial(convert_address, F, given)
         for activation in catalog.compiled(catalog.ACTIVATIONS):
-            yield f"{name} {activation.__name__}", partial(loops.map_address, activation(), F)
-            yield f"{name} derivative of {activation.__name__}", partial(loops.derivative_address, activation(), F)
+            yield (
+                f"{name} {activation.__name__}",
+                partial(loops.map_address, activation(), F),
+            )
+            yield (
+                f"{name} derivative of {activation.__name__}",
+                partial(loops.derivative_address, activation(), F),
+            )
         for loss in catalog.compiled(catalog.LOSSES):
             yield f"{name} {loss.__name__}", partial(loops.loss_address, loss(), F)
-            yield f"{name} link of {loss.__name__}", partial(loops.link_address, loss(), F)
+            yield (
+                f"{name} link of {loss.__name__}",
+                partial(loops.link_address, loss(), F),
+            )
         for optimizer in catalog.compiled(catalog.OPTIMIZERS):
-            yield f"{name} {optimizer.__name__}", partial(loops.update_address, optimizer(), F)
+            yield (
+                f"{name} {optimizer.__name__}",
+                partial(loops.update_address, optimizer(), F),
+            )

@@ -4,7 +4,20 @@ from dataclasses import dataclass
 from math import inf, pi
 from typing import ClassVar
 
-from .elementary import FINITE, Array, Range, absolute, clip, exp, expm1, log1p, one, real, tanh, where
+from .elementary import (
+    FINITE,
+    Array,
+    Range,
+    absolute,
+    clip,
+    exp,
+    expm1,
+    log1p,
+    one,
+    real,
+    tanh,
+    where,
+)
 from .layers import Activation
 
 
@@ -16,7 +29,8 @@ def logistic(z):
 
 def softplus(z):
     """Return log(1 + exp(z)), without overflow for any finite z."""
-    # Both terms treat z = 0 as positive, so that their derivatives there, 1 and -1/2, add up to the correct 1/2.
+    # Both terms treat z = 0 as positive, so that their derivatives there, 1 and -1/2,
+    # add up to the correct 1/2.
     return where(real(z) < 0, 0, z) + log1p(exp(-absolute(z)))
 
 
@@ -173,7 +187,8 @@ class GELU(Activation):
 
     .. math:: y = \frac{z}{2} (1 + \tanh u), \quad u = \sqrt{2 / π} \; (z + 0.044715 z^3)
 
-    It is computed as y = z logistic(2 u), which is mathematically equal, and accurate for large negative z.
+    It is computed as y = z logistic(2 u), which is mathematically equal, and accurate
+    for large negative z.
 
     Examples
     --------
@@ -196,7 +211,9 @@ class GELU(Activation):
 def _gelu_u(z) -> tuple[Array, Array]:
     """Return u and du/dz. Clipping z to ±25 avoids overflow of z³ and changes no bit of the logistic function."""
     c = clip(z, -25.0, 25.0)
-    return (2 / pi) ** 0.5 * (c + 0.044715 * c * c * c), (2 / pi) ** 0.5 * (1 + 3 * 0.044715 * c * c)
+    return (2 / pi) ** 0.5 * (c + 0.044715 * c * c * c), (2 / pi) ** 0.5 * (
+        1 + 3 * 0.044715 * c * c
+    )
 
 
 @dataclass(frozen=True)

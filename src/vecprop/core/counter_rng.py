@@ -1,7 +1,8 @@
 """Counter-based random numbers: every number is a function of a seed and integer counters.
 
-The numbers do not depend on the engine, batch, thread or worker. The function chains SplitMix64 streams (Steele, Lea
-and Flood, 2014): each counter selects a number from the stream that the previous counters seed.
+The numbers do not depend on the engine, batch, thread or worker. The function chains
+SplitMix64 streams (Steele, Lea and Flood, 2014): each counter selects a number from the
+stream that the previous counters seed.
 """
 
 from dataclasses import dataclass, replace
@@ -54,7 +55,9 @@ def row_keys(seed: int, epoch: int, rows) -> np.ndarray:
 
 def order_of_blocks(seed: int, epoch: int, blocks: int) -> np.ndarray:
     """Return the random order of the blocks of rows in an epoch."""
-    return np.argsort(counter_bits(seed, _BLOCKS, epoch, np.arange(blocks)), kind="stable")
+    return np.argsort(
+        counter_bits(seed, _BLOCKS, epoch, np.arange(blocks)), kind="stable"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +71,8 @@ class RandomKey:
     step : int, default 0
         The index of the training step.
     rows : array of int, optional
-        The indices of the batch's rows in the data set, shape (N,); by default 0 to N - 1.
+        The indices of the batch's rows in the data set, shape (N,); by default 0 to N -
+        1.
     layer : int, default 0
         The index of the layer, set by the network.
     parts : tuple of int, default ()
@@ -90,7 +94,9 @@ class RandomKey:
     def _of(cls, noise: "RandomKey | int | None") -> "RandomKey | None":
         """Return a random key; an integer is used as the seed."""
         if not isinstance(noise, RandomKey | int | np.integer | None):
-            raise TypeError(f"noise must be an integer, a RandomKey or None, got {noise!r}.")
+            raise TypeError(
+                f"noise must be an integer, a RandomKey or None, got {noise!r}."
+            )
         if isinstance(noise, int | np.integer):
             return cls(seed=noise)
         return noise
@@ -121,5 +127,14 @@ class RandomKey:
         if not isinstance(seed, int):
             seed = np.asarray(seed)[..., None, None]
         row = np.arange(rows) if self.rows is None else np.asarray(self.rows)
-        parts = (-1 - part for part in self.parts)  # negative, to differ from row indices
-        return counter_uniform(seed, DROPOUT, self.step, self.layer, *parts, row[..., None], np.arange(columns))
+        # negative, to differ from row indices
+        parts = (-1 - part for part in self.parts)
+        return counter_uniform(
+            seed,
+            DROPOUT,
+            self.step,
+            self.layer,
+            *parts,
+            row[..., None],
+            np.arange(columns),
+        )

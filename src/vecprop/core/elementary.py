@@ -1,7 +1,8 @@
 """Elementary functions for real and complex arrays of any library that follows the array API standard.
 
-All formulas of vecprop use these functions. For complex arrays, they return analytic continuations, which complex-step
-differentiation needs: comparisons use only the real part, so that ``absolute`` and ``clip`` have a derivative.
+All formulas of vecprop use these functions. For complex arrays, they return analytic
+continuations, which complex-step differentiation needs: comparisons use only the real
+part, so that ``absolute`` and ``clip`` have a derivative.
 """
 
 from collections.abc import Callable, Iterable
@@ -40,7 +41,8 @@ def is_of(kinds: str | tuple[str, ...], array) -> bool:
 
 @lru_cache
 def _is_of(kinds: str | tuple[str, ...], xp, dtype) -> bool:
-    return xp.isdtype(dtype, kinds)  # cached, since it takes a microsecond and is called often
+    # cached, since it takes a microsecond and is called often
+    return xp.isdtype(dtype, kinds)
 
 
 def exp(z):
@@ -78,9 +80,13 @@ def real(z):
     return namespace(z).real(z)
 
 
-def is_within(value, low: float, high: float = inf, ends: Literal["[]", "[)", "(]", "()"] = "[)") -> bool:
+def is_within(
+    value, low: float, high: float = inf, ends: Literal["[]", "[)", "(]", "()"] = "[)"
+) -> bool:
     """Return whether a value is a number, not a Boolean, in the interval from low to high."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+    if isinstance(value, bool | np.bool_) or not isinstance(
+        value, int | float | np.integer | np.floating
+    ):
         return False
     if value == low:
         return ends[0] == "["
@@ -90,7 +96,9 @@ def is_within(value, low: float, high: float = inf, ends: Literal["[]", "[)", "(
 
 
 Range: TypeAlias = tuple[str, float, float, Literal["[]", "[)", "(]", "()"]]
-"""The range of a setting: an error text with braces for the name, and the arguments of `is_within`."""
+"""The range of a setting: an error text with braces for the name, and the arguments
+of `is_within`.
+"""
 
 FINITE: Range = ("a finite {}", -inf, inf, "()")
 POSITIVE: Range = ("a positive {}", 0, inf, "()")
@@ -125,8 +133,12 @@ class SuggestsKeywords(SuggestsNames):
 
 def _refuse_unknown(called, keywords: Iterable[str], owner=None) -> None:
     """Raise an error for the first keyword argument that is not a parameter."""
-    parameters = signature(called.__init__ if isinstance(called, type) else called).parameters
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+    parameters = signature(
+        called.__init__ if isinstance(called, type) else called
+    ).parameters
+    if any(
+        parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()
+    ):
         return
     for name in keywords:
         if name not in parameters:
@@ -145,12 +157,17 @@ class Ranged(SuggestsKeywords):
             value = getattr(self, name)
             if value not in listed:
                 raise ValueError(
-                    f"The {name} of {type(self).__name__} must be one of {', '.join(map(repr, listed))}, got {value!r}."
+                    f"The {name} of {type(self).__name__} must be one of"
+                    f" {', '.join(map(repr, listed))}, got {value!r}."
                 )
-        for name, (text, low, high, ends) in (self._ranges if ranges is None else ranges).items():
+        for name, (text, low, high, ends) in (
+            self._ranges if ranges is None else ranges
+        ).items():
             value = getattr(self, name)
             if not is_within(value, low, high, ends):
-                raise ValueError(f"{type(self).__name__} needs {text.format(name)}, not {value!r}.")
+                raise ValueError(
+                    f"{type(self).__name__} needs {text.format(name)}, not {value!r}."
+                )
 
 
 def where(condition, a, b):

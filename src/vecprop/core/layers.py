@@ -1,8 +1,9 @@
 """Layers, and the layout of their parameters in theta.
 
-A layer is a frozen dataclass; its methods take the parameters as arguments. ``forward`` returns the output and the
-values that ``backward`` needs. ``backward`` takes delta, the gradient with respect to the output, writes the parameter
-gradients into J, and returns the gradient with respect to the input.
+A layer is a frozen dataclass; its methods take the parameters as arguments. ``forward``
+returns the output and the values that ``backward`` needs. ``backward`` takes delta, the
+gradient with respect to the output, writes the parameter gradients into J, and returns
+the gradient with respect to the input.
 """
 
 from abc import ABC, abstractmethod
@@ -14,13 +15,25 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .counter_rng import RandomKey
-from .elementary import AT_LEAST_0, POSITIVE, SHARE, Array, Range, Ranged, is_within, namespace, real, sqrt
+from .elementary import (
+    AT_LEAST_0,
+    POSITIVE,
+    SHARE,
+    Array,
+    Range,
+    Ranged,
+    is_within,
+    namespace,
+    real,
+    sqrt,
+)
 
 
 class Penalized(tuple[int, ...]):
     """The shape of a penalized weight matrix, returned by `Layer.parameters`.
 
-    A composite layer should return the shapes of its nested layers unchanged, so that penalties apply to them.
+    A composite layer should return the shapes of its nested layers unchanged, so that
+    penalties apply to them.
 
     Parameters
     ----------
@@ -55,7 +68,9 @@ class Initializer(ABC):
     """
 
     @abstractmethod
-    def __call__(self, generator: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
+    def __call__(
+        self, generator: np.random.Generator, inputs: int, outputs: int
+    ) -> np.ndarray:
         """Draw an (inputs, outputs) matrix of weights."""
 
 
@@ -84,7 +99,9 @@ class Normal(Ranged, Initializer):
     scale: float = 1.0
     _ranges: ClassVar[dict[str, Range]] = {"scale": AT_LEAST_0}
 
-    def __call__(self, generator: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
+    def __call__(
+        self, generator: np.random.Generator, inputs: int, outputs: int
+    ) -> np.ndarray:
         """Return scale times an (inputs, outputs) matrix of standard normal numbers."""
         return self.scale * generator.standard_normal((inputs, outputs))
 
@@ -95,7 +112,8 @@ class Glorot(Initializer):
 
     .. math:: W \sim U(-a, a), \quad a = \sqrt{6 / (I + O)}
 
-    The variance of activations and gradients stays about the same from layer to layer (Glorot and Bengio, 2010).
+    The variance of activations and gradients stays about the same from layer to layer
+    (Glorot and Bengio, 2010).
 
     Examples
     --------
@@ -104,7 +122,9 @@ class Glorot(Initializer):
     ((2, 4), True)
     """
 
-    def __call__(self, generator: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
+    def __call__(
+        self, generator: np.random.Generator, inputs: int, outputs: int
+    ) -> np.ndarray:
         """Return an (inputs, outputs) matrix drawn from U(-a, a)."""
         bound = (6 / (inputs + outputs)) ** 0.5
         return generator.uniform(-bound, bound, (inputs, outputs))
@@ -122,12 +142,18 @@ class He(Initializer):
     (2, 3)
     """
 
-    def __call__(self, generator: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
+    def __call__(
+        self, generator: np.random.Generator, inputs: int, outputs: int
+    ) -> np.ndarray:
         """Return an (inputs, outputs) matrix drawn from N(0, 2 / inputs)."""
         return (2 / inputs) ** 0.5 * generator.standard_normal((inputs, outputs))
 
 
-def fill(p: dict[str, np.ndarray], generator: np.random.Generator, initializer: Initializer | None = None) -> None:
+def fill(
+    p: dict[str, np.ndarray],
+    generator: np.random.Generator,
+    initializer: Initializer | None = None,
+) -> None:
     """Draw a layer's matrices from the initializer, and set its other parameters to 0, in place."""
     draw = initializer or Glorot()
     for values in p.values():
@@ -146,11 +172,13 @@ class Layer(Ranged, ABC):
     Attributes
     ----------
     random : bool
-        Whether the layer draws random numbers in training; a class variable, False by default.
+        Whether the layer draws random numbers in training; a class variable, False by
+        default.
 
     Examples
     --------
-    This layer multiplies each input by a separate gain, and the check shows that its gradient is correct:
+    This layer multiplies each input by a separate gain, and the check shows that its
+    gradient is correct:
 
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True)
@@ -185,10 +213,13 @@ class Layer(Ranged, ABC):
         fill(p, generator)
 
     @abstractmethod
-    def forward(self, p: Parameters, X: Array, noise: RandomKey | None = None) -> tuple[Array, Any]:
+    def forward(
+        self, p: Parameters, X: Array, noise: RandomKey | None = None
+    ) -> tuple[Array, Any]:
         """Return the output (*M, N, outputs) and the values that `backward` needs; noise is None in prediction.
 
-        A composite layer passes ``noise.split(index)`` to each nested layer, so that their random numbers differ.
+        A composite layer passes ``noise.split(index)`` to each nested layer, so that
+        their random numbers differ.
         """
 
     @abstractmethod
@@ -225,7 +256,8 @@ class Dense(Layer):
     Parameters
     ----------
     outputs : int
-        The number of outputs, O. The parameters are W of shape (I, O) and b of shape (O,).
+        The number of outputs, O. The parameters are W of shape (I, O) and b of shape
+        (O,).
     initializer : Initializer, default Glorot()
         The initializer of W. The bias b starts at 0.
 
@@ -247,12 +279,18 @@ class Dense(Layer):
 
     def __post_init__(self) -> None:
         """Validate the number of outputs and the initializer."""
-        if not isinstance(self.outputs, int | np.integer) or not is_within(self.outputs, 1):
-            raise ValueError(f"The number of outputs of Dense must be a positive integer, got {self.outputs!r}.")
+        if not isinstance(self.outputs, int | np.integer) or not is_within(
+            self.outputs, 1
+        ):
+            raise ValueError(
+                "The number of outputs of Dense must be a positive integer, got"
+                f" {self.outputs!r}."
+            )
         if not isinstance(self.initializer, Initializer):
             raise TypeError(
-                f"The initializer of Dense must be one such as Glorot(), got {self.initializer!r}: an "
-                "activation is a separate layer, as in [Dense(3), ReLU()]."
+                "The initializer of Dense must be one such as Glorot(), got"
+                f" {self.initializer!r}: an activation is a separate layer, as in"
+                " [Dense(3), ReLU()]."
             )
 
     def parameters(self, inputs: int) -> tuple[Shapes, int]:
@@ -279,7 +317,8 @@ class Dense(Layer):
 class Activation(Layer):
     """The base class of activations: elementwise functions without parameters.
 
-    To write a custom activation, derive a frozen dataclass from it and implement ``value`` and ``derivative``.
+    To write a custom activation, derive a frozen dataclass from it and implement
+    ``value`` and ``derivative``.
 
     Examples
     --------
@@ -319,7 +358,8 @@ class Activation(Layer):
 class Dropout(Layer):
     """Dropout: set inputs to 0 with probability rate in training, and divide the others by 1 - rate.
 
-    The division preserves the expected value (Srivastava et al., 2014). Prediction leaves the inputs unchanged.
+    The division preserves the expected value (Srivastava et al., 2014). Prediction
+    leaves the inputs unchanged.
 
     Parameters
     ----------
@@ -348,7 +388,9 @@ class Dropout(Layer):
             return X, None
         xp = namespace(X)
         survives = noise.uniform(*X.shape[-2:]) >= self.rate
-        mask = xp.asarray(survives / (1 - self.rate), dtype=real(X).dtype, device=X.device)
+        mask = xp.asarray(
+            survives / (1 - self.rate), dtype=real(X).dtype, device=X.device
+        )
         return X * mask, mask
 
     def backward(self, p, saved, delta, J):
@@ -367,8 +409,9 @@ class LayerNorm(Layer):
     Parameters
     ----------
     epsilon : float, default 1e-5
-        The number ε added to the variance, which avoids a division by 0 for constant rows. The parameters are the
-        gain g of shape (I,), initially 1, and the offset b of shape (I,), initially 0.
+        The number ε added to the variance, which avoids a division by 0 for constant
+        rows. The parameters are the gain g of shape (I,), initially 1, and the offset b
+        of shape (I,), initially 0.
 
     Raises
     ------
@@ -470,7 +513,11 @@ class Layout:
     array([15, 16])
     """
 
-    def __init__(self, shapes: Sequence[Mapping[str, Sequence[int]]], kinds: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        shapes: Sequence[Mapping[str, Sequence[int]]],
+        kinds: Sequence[str] | None = None,
+    ) -> None:
         self.tensors: tuple[Tensor, ...] = ()
         self.layers = len(shapes)
         self.size = 0
@@ -478,9 +525,20 @@ class Layout:
             kind = kinds[layer] if kinds else "layer"
             for name, shape in layer_shapes.items():
                 lengths = tuple(map(int, shape))
-                tensor = Tensor(layer, kind, name, self.size, prod(lengths), lengths, isinstance(shape, Penalized))
+                tensor = Tensor(
+                    layer,
+                    kind,
+                    name,
+                    self.size,
+                    prod(lengths),
+                    lengths,
+                    isinstance(shape, Penalized),
+                )
                 if tensor.penalized and len(lengths) != 2:
-                    raise ValueError(f"{tensor} has shape {lengths}, but only matrices can have penalties.")
+                    raise ValueError(
+                        f"{tensor} has shape {lengths}, but only matrices can have"
+                        " penalties."
+                    )
                 self.tensors += (tensor,)
                 self.size += tensor.size
 
@@ -495,7 +553,8 @@ class Layout:
         Returns
         -------
         list of dict
-            For each layer, arrays of shape (*M, *shape) by name, which share memory with the vector.
+            For each layer, arrays of shape (*M, *shape) by name, which share memory
+            with the vector.
         """
         xp = namespace(vector)
         members = tuple(vector.shape[:-1])
@@ -503,7 +562,8 @@ class Layout:
         for tensor in self.tensors:
             # Splitting the last axis never copies, for any strides.
             views[tensor.layer][tensor.name] = xp.reshape(
-                vector[..., tensor.start : tensor.start + tensor.size], members + tensor.shape
+                vector[..., tensor.start : tensor.start + tensor.size],
+                members + tensor.shape,
             )
         return views
 
@@ -519,10 +579,15 @@ class Layout:
             if tensor.start <= index < tensor.start + tensor.size:
                 entry = np.unravel_index(index - tensor.start, tensor.shape)
                 return f"{tensor}[{', '.join(map(str, entry))}]"
-        raise IndexError(f"The index {index} is out of range for {self.size} parameters.")
+        raise IndexError(
+            f"The index {index} is out of range for {self.size} parameters."
+        )
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Layout) and (self.tensors, self.layers) == (other.tensors, other.layers)
+        return isinstance(other, Layout) and (self.tensors, self.layers) == (
+            other.tensors,
+            other.layers,
+        )
 
     def __hash__(self) -> int:
         return hash((self.tensors, self.layers))

@@ -5,7 +5,21 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from .activations import logistic, softplus
-from .elementary import POSITIVE, Array, Range, Ranged, absolute, clip, exp, is_of, log, namespace, real, sign, where
+from .elementary import (
+    POSITIVE,
+    Array,
+    Range,
+    Ranged,
+    absolute,
+    clip,
+    exp,
+    is_of,
+    log,
+    namespace,
+    real,
+    sign,
+    where,
+)
 
 
 @dataclass(frozen=True)
@@ -15,12 +29,14 @@ class Loss(Ranged, ABC):
     Parameters
     ----------
     reduction : {"mean", "sum"}, default "mean"
-        The reduction of the rows' losses ℓ with weights w: "mean" is Σ wℓ / Σ w, "sum" is Σ wℓ.
+        The reduction of the rows' losses ℓ with weights w: "mean" is Σ wℓ / Σ w, "sum"
+        is Σ wℓ.
 
     Attributes
     ----------
     takes_classes : bool
-        Whether targets may be integer classes, one per row; a class variable, False by default.
+        Whether targets may be integer classes, one per row; a class variable, False by
+        default.
 
     Raises
     ------
@@ -29,7 +45,8 @@ class Loss(Ranged, ABC):
 
     Examples
     --------
-    This loss is the Euclidean distance between predictions and targets with several outputs:
+    This loss is the Euclidean distance between predictions and targets with several
+    outputs:
 
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True)
@@ -82,8 +99,9 @@ class SoftmaxCrossEntropy(Loss):
 
     .. math:: y_c = \frac{e^{z_c}}{\sum_d e^{z_d}}, \quad ℓ = -\sum_c t_c \log y_c, \quad δ_c = y_c - t_c
 
-    Targets are integer classes 0 to C - 1 of shape (*M, N), or rows of shape (*M, N, C) that sum to 1. The largest
-    logit of each row is subtracted first, which avoids overflow and logarithms of 0.
+    Targets are integer classes 0 to C - 1 of shape (*M, N), or rows of shape (*M, N, C)
+    that sum to 1. The largest logit of each row is subtracted first, which avoids
+    overflow and logarithms of 0.
 
     Parameters
     ----------
@@ -122,12 +140,19 @@ class SoftmaxCrossEntropy(Loss):
         xp = namespace(T)
         sums = xp.sum(T, axis=-1, keepdims=True)
         wrong = (T < 0) | (absolute(sums - 1) > 1e-5)
-        return (wrong, "SoftmaxCrossEntropy needs rows of probabilities that sum to 1, or integer classes")
+        return (
+            wrong,
+            (
+                "SoftmaxCrossEntropy needs rows of probabilities that sum to 1, or"
+                " integer classes"
+            ),
+        )
 
     def exact_targets(self, T):
         """Normalize rows to sum to 1 in the dtype of T. Otherwise, Y - T is not the derivative.
 
-        Labels that were rounded to float32 sum to 1 within 1e-7. A float64 gradient would have an error of this size.
+        Labels that were rounded to float32 sum to 1 within 1e-7. A float64 gradient
+        would have an error of this size.
         """
         xp = namespace(T)
         sums = xp.sum(T, axis=-1, keepdims=True)
@@ -146,7 +171,8 @@ def _shifted(Z):
 def one_hot(T, Z):
     """Return the targets as rows of probabilities in Z's real dtype; integer classes become one-hot rows."""
     xp = namespace(Z)
-    # Classes have one axis less than Z. Integer one-hot rows were converted to floating point earlier.
+    # Classes have one axis less than Z. Integer one-hot rows were converted to floating
+    # point earlier.
     if is_of("integral", T) and T.ndim < Z.ndim and T.shape[-1] == Z.shape[-2]:
         T = T[..., None] == xp.arange(Z.shape[-1], device=Z.device)
     return xp.astype(T, real(Z).dtype, copy=False)
@@ -190,8 +216,9 @@ class BinaryCrossEntropy(ElementwiseLoss):
 
     .. math:: y = \frac{1}{1 + e^{-z}}, \quad ℓ = -t \log y - (1 - t) \log(1 - y), \quad δ = y - t
 
-    The loss is summed over outputs. Targets of shape (*M, N, O) lie between 0 and 1. The logarithms are computed as
-    softplus functions of the logit, which are finite for all logits.
+    The loss is summed over outputs. Targets of shape (*M, N, O) lie between 0 and 1.
+    The logarithms are computed as softplus functions of the logit, which are finite for
+    all logits.
 
     Parameters
     ----------
@@ -295,7 +322,8 @@ class Huber(RegressionLoss):
     Parameters
     ----------
     threshold : float, default 1.0
-        The distance k from the target where the loss becomes linear, in units of the targets.
+        The distance k from the target where the loss becomes linear, in units of the
+        targets.
     reduction : {"mean", "sum"}, default "mean"
         The reduction of the rows' losses.
 
@@ -334,7 +362,8 @@ class Quantile(RegressionLoss):
     Parameters
     ----------
     level : float, default 0.5
-        The level q of the predicted quantile, between 0 and 1. The level is the share of targets below the quantile.
+        The level q of the predicted quantile, between 0 and 1. The level is the share
+        of targets below the quantile.
     reduction : {"mean", "sum"}, default "mean"
         The reduction of the rows' losses.
 
@@ -350,7 +379,9 @@ class Quantile(RegressionLoss):
     """
 
     level: float = 0.5
-    _ranges: ClassVar[dict[str, Range]] = {"level": ("a {} between 0 and 1", 0, 1, "()")}
+    _ranges: ClassVar[dict[str, Range]] = {
+        "level": ("a {} between 0 and 1", 0, 1, "()")
+    }
 
     def element(self, Z, T):
         """Return delta (y - t)."""
@@ -368,7 +399,8 @@ class Poisson(ElementwiseLoss):
 
     .. math:: y = e^z, \quad ℓ = y - t z, \quad δ = y - t
 
-    This is the negative log-likelihood without the constant log t!. Targets must be at least 0.
+    This is the negative log-likelihood without the constant log t!. Targets must be at
+    least 0.
 
     Parameters
     ----------

@@ -13,7 +13,13 @@ from .elementary import Array, SuggestsKeywords, is_within, namespace
 from .layers import Activation, Layer, Layout, fill
 from .losses import Loss
 from .penalties import Penalty
-from .rows.inputs import Batch, checked_batch, checked_rows, checked_theta, require_writable
+from .rows.inputs import (
+    Batch,
+    checked_batch,
+    checked_rows,
+    checked_theta,
+    require_writable,
+)
 from .summary import Summary, summarize
 
 
@@ -21,9 +27,10 @@ from .summary import Summary, summarize
 class Network(SuggestsKeywords, Versioned):
     """A dense network: layers, a loss and penalties.
 
-    A network does not store parameters. Pass the parameters to each method as a flat vector theta. Theta may have
-    leading axes, (*M, P). Each of these members is a separate network with the same layers, and all members are
-    computed at once. X, T and sample_weight may have the same leading axes.
+    A network does not store parameters. Pass the parameters to each method as a flat
+    vector theta. Theta may have leading axes, (*M, P). Each of these members is a
+    separate network with the same layers, and all members are computed at once. X, T
+    and sample_weight may have the same leading axes.
 
     Parameters
     ----------
@@ -79,19 +86,36 @@ class Network(SuggestsKeywords, Versioned):
     layout: Layout = field(compare=False)
 
     def __init__(
-        self, inputs: int, layers: Iterable[Layer], loss: Loss, penalty: Penalty | Sequence[Penalty] | None = None
+        self,
+        inputs: int,
+        layers: Iterable[Layer],
+        loss: Loss,
+        penalty: Penalty | Sequence[Penalty] | None = None,
     ) -> None:
         if not isinstance(inputs, int | np.integer) or not is_within(inputs, 1):
-            raise ValueError(f"The number of inputs of a network must be a positive integer, got {inputs!r}.")
+            raise ValueError(
+                "The number of inputs of a network must be a positive integer, got"
+                f" {inputs!r}."
+            )
         if isinstance(layers, Layer):
-            raise TypeError(f"layers must be a list, got one {type(layers).__name__}: write [{layers!r}].")
+            raise TypeError(
+                f"layers must be a list, got one {type(layers).__name__}: write"
+                f" [{layers!r}]."
+            )
         if not isinstance(layers, Iterable):
-            raise TypeError(f"layers must be a list, got {layers!r}: write Network(inputs, [layers], loss).")
+            raise TypeError(
+                f"layers must be a list, got {layers!r}: write Network(inputs,"
+                " [layers], loss)."
+            )
         layers = tuple(layers)
         if not layers:
-            raise ValueError("A network needs at least one layer, for example Dense(2).")
+            raise ValueError(
+                "A network needs at least one layer, for example Dense(2)."
+            )
         for number, layer in enumerate(layers):
-            _require(layer, f"Layer {number}", "layer", ("parameters", "forward", "backward"))
+            _require(
+                layer, f"Layer {number}", "layer", ("parameters", "forward", "backward")
+            )
         _require(loss, "The loss", "loss", ("predict", "value", "delta"))
         penalties = ()
         if isinstance(penalty, Sequence):
@@ -121,15 +145,27 @@ class Network(SuggestsKeywords, Versioned):
 
         def __call__(self, *arguments):
             """Raise an error, because a network does not store its parameters."""
-            raise TypeError("A network does not store its parameters: call network.predict(theta, X).")
+            raise TypeError(
+                "A network does not store its parameters: call"
+                " network.predict(theta, X)."
+            )
 
     def _restore(self, state: dict[str, Any]) -> None:
         """Restore the parts and recompute the layout, which older versions may have stored differently."""
-        Network.__init__(self, state["inputs"], state["layers"], state["loss_function"], state["penalties"])
+        Network.__init__(
+            self,
+            state["inputs"],
+            state["layers"],
+            state["loss_function"],
+            state["penalties"],
+        )
 
     def __repr__(self) -> str:
         penalty = f", {list(self.penalties)!r}" if self.penalties else ""
-        return f"Network({self.inputs}, {list(self.layers)!r}, {self.loss_function!r}{penalty})"
+        return (
+            f"Network({self.inputs}, {list(self.layers)!r},"
+            f" {self.loss_function!r}{penalty})"
+        )
 
     @property
     def outputs(self) -> int:
@@ -149,7 +185,11 @@ class Network(SuggestsKeywords, Versioned):
     @property
     def _activations(self) -> list[int]:
         """The indices of the layers that are activations."""
-        return [number for number, layer in enumerate(self.layers) if isinstance(layer, Activation)]
+        return [
+            number
+            for number, layer in enumerate(self.layers)
+            if isinstance(layer, Activation)
+        ]
 
     def init(self, seed: int | Sequence[int], dtype: Any = np.float64) -> np.ndarray:
         """Draw initial parameters.
@@ -157,7 +197,8 @@ class Network(SuggestsKeywords, Versioned):
         Parameters
         ----------
         seed : int or sequence of int
-            One seed, or M seeds for M members. The parameters of a member depend only on its seed.
+            One seed, or M seeds for M members. The parameters of a member depend only
+            on its seed.
         dtype : dtype, default float64
             The floating-point dtype. Parameters are drawn in float64 and then rounded.
 
@@ -174,7 +215,9 @@ class Network(SuggestsKeywords, Versioned):
         True
         """
         if not np.issubdtype(dtype, np.floating):
-            raise TypeError(f"dtype must be a floating-point dtype, got {np.dtype(dtype)}.")
+            raise TypeError(
+                f"dtype must be a floating-point dtype, got {np.dtype(dtype)}."
+            )
         if isinstance(seed, str | bytes):
             raise TypeError(f"seed must be an integer, got {seed!r}.")
         if isinstance(seed, Sequence | np.ndarray):
@@ -186,7 +229,9 @@ class Network(SuggestsKeywords, Versioned):
             getattr(layer, "init", fill)(p, generator)
         return theta.astype(dtype)
 
-    def forward(self, theta: Array, X: Array, noise: RandomKey | None = None) -> tuple[list[Array], list[Any]]:
+    def forward(
+        self, theta: Array, X: Array, noise: RandomKey | None = None
+    ) -> tuple[list[Array], list[Any]]:
         """Run the forward pass.
 
         Parameters
@@ -207,18 +252,23 @@ class Network(SuggestsKeywords, Versioned):
         """
         outputs = []
         saved = []
-        for number, (layer, p) in enumerate(zip(self.layers, self.layout.views(theta), strict=True)):
+        for number, (layer, p) in enumerate(
+            zip(self.layers, self.layout.views(theta), strict=True)
+        ):
             X, values = layer.forward(p, X, noise and noise._at_layer(number))
             if X.shape[-1] != self.widths[number]:
                 raise ValueError(
-                    f"Layer {number} ({type(layer).__name__}) returned shape {tuple(X.shape)}, but its "
-                    f"parameters() declared (*M, N, {self.widths[number]})."
+                    f"Layer {number} ({type(layer).__name__}) returned shape"
+                    f" {tuple(X.shape)}, but its parameters() declared (*M, N,"
+                    f" {self.widths[number]})."
                 )
             outputs.append(X)
             saved.append(values)
         return outputs, saved
 
-    def backward(self, theta: Array, saved: list[Any], delta: Array, gradient: Array) -> Array:
+    def backward(
+        self, theta: Array, saved: list[Any], delta: Array, gradient: Array
+    ) -> Array:
         """Run the backward pass.
 
         Parameters
@@ -237,7 +287,13 @@ class Network(SuggestsKeywords, Versioned):
         array (*M, N, I)
             The gradient with respect to X.
         """
-        steps = zip(self.layers, self.layout.views(theta), saved, self.layout.views(gradient), strict=True)
+        steps = zip(
+            self.layers,
+            self.layout.views(theta),
+            saved,
+            self.layout.views(gradient),
+            strict=True,
+        )
         for layer, p, values, J in reversed(list(steps)):
             delta = layer.backward(p, values, delta, J)
         return delta
@@ -259,7 +315,10 @@ class Network(SuggestsKeywords, Versioned):
         array (*M, N, width)
         """
         if not -len(self.layers) <= layer < len(self.layers):
-            raise IndexError(f"layer {layer} is out of range: this network has layers 0 to {len(self.layers) - 1}.")
+            raise IndexError(
+                f"layer {layer} is out of range: this network has layers 0 to"
+                f" {len(self.layers) - 1}."
+            )
         theta = checked_theta(self, theta)
         return self.forward(theta, checked_rows(self, theta, X))[0][layer]
 
@@ -296,12 +355,18 @@ class Network(SuggestsKeywords, Versioned):
     ) -> Batch:
         """Validate inputs, targets and weights, and return them as a `Batch`; see `loss`.
 
-        finite=False skips the check that X is finite; as_read=True converts a large X lazily.
+        finite=False skips the check that X is finite; as_read=True converts a large X
+        lazily.
         """
         return checked_batch(self, theta, X, T, sample_weight, finite, as_read)
 
     def loss(
-        self, theta: Array, X: Array, T: Array, sample_weight: Array | None = None, noise: RandomKey | int | None = None
+        self,
+        theta: Array,
+        X: Array,
+        T: Array,
+        sample_weight: Array | None = None,
+        noise: RandomKey | int | None = None,
     ) -> Array:
         """Return the reduced loss of the rows plus the penalties.
 
@@ -312,12 +377,14 @@ class Network(SuggestsKeywords, Versioned):
         X : array (*M, N, I)
             The inputs, converted to theta's precision.
         T : array (*M, N, O) or (*M, N)
-            The targets. Floating-point targets may have shape (N,) if there is one output. Integers of shape (N, O)
-            are interpreted as one-hot rows, not as classes of N members.
+            The targets. Floating-point targets may have shape (N,) if there is one
+            output. Integers of shape (N, O) are interpreted as one-hot rows, not as
+            classes of N members.
         sample_weight : array (*M, N), optional
             The weights of the rows, at least 0. By default, all weights are 1.
         noise : RandomKey or int, optional
-            The random key for layers such as dropout, or the seed of the key. None means prediction.
+            The random key for layers such as dropout, or the seed of the key. None
+            means prediction.
 
         Returns
         -------
@@ -327,13 +394,21 @@ class Network(SuggestsKeywords, Versioned):
         Raises
         ------
         ValueError, TypeError
-            If an argument has the wrong shape or type, is not finite, or is invalid for the loss.
+            If an argument has the wrong shape or type, is not finite, or is invalid for
+            the loss.
         """
         theta = checked_theta(self, theta)
-        return self._batch_loss(theta, self._batch(theta, X, T, sample_weight), RandomKey._of(noise))
+        return self._batch_loss(
+            theta, self._batch(theta, X, T, sample_weight), RandomKey._of(noise)
+        )
 
     def loss_and_gradient(
-        self, theta: Array, X: Array, T: Array, sample_weight: Array | None = None, noise: RandomKey | int | None = None
+        self,
+        theta: Array,
+        X: Array,
+        T: Array,
+        sample_weight: Array | None = None,
+        noise: RandomKey | int | None = None,
     ) -> tuple[Array, Array]:
         """Return the loss and its gradient with respect to theta, by backpropagation.
 
@@ -344,31 +419,42 @@ class Network(SuggestsKeywords, Versioned):
         loss : array (*M,)
             The loss of each member.
         gradient : array (*M, P)
-            The gradient of each member. Pass X of shape (N, 1, I) to get the gradient of each row.
+            The gradient of each member. Pass X of shape (N, 1, I) to get the gradient
+            of each row.
         """
         theta = checked_theta(self, theta)
         if not isinstance(theta, np.ndarray):
             require_writable(theta)
-        return self._batch_loss_and_gradient(theta, self._batch(theta, X, T, sample_weight), RandomKey._of(noise))
+        return self._batch_loss_and_gradient(
+            theta, self._batch(theta, X, T, sample_weight), RandomKey._of(noise)
+        )
 
     def _batch_loss(self, theta, batch: Batch, noise: RandomKey | None = None):
         """Return the loss on a validated batch; see `loss`."""
         outputs, _ = self.forward(theta, batch.X, noise)
         return self._reduced(theta, outputs[-1], batch)
 
-    def _batch_loss_and_gradient(self, theta, batch: Batch, noise: RandomKey | None = None) -> tuple[Array, Array]:
+    def _batch_loss_and_gradient(
+        self, theta, batch: Batch, noise: RandomKey | None = None
+    ) -> tuple[Array, Array]:
         """Return the loss and gradient on a validated batch; see `loss_and_gradient`."""
         outputs, saved = self.forward(theta, batch.X, noise)
         loss = self._reduced(theta, outputs[-1], batch)
-        delta = _column(self._row_weight(batch)) * self.loss_function.delta(outputs[-1], batch.T)
-        gradient = namespace(delta).zeros((*loss.shape, self.layout.size), dtype=delta.dtype, device=delta.device)
+        delta = _column(self._row_weight(batch)) * self.loss_function.delta(
+            outputs[-1], batch.T
+        )
+        gradient = namespace(delta).zeros(
+            (*loss.shape, self.layout.size), dtype=delta.dtype, device=delta.device
+        )
         self.backward(theta, saved, delta, gradient)
         self._add_penalty_gradient(theta, gradient, batch)
         return loss, gradient
 
     def _reduced(self, theta, Z, batch: Batch):
         """Return Σ w ℓ over the rows plus the penalty, with w from `row_weight`."""
-        loss = namespace(Z).sum(self._row_weight(batch) * self.loss_function.value(Z, batch.T), axis=-1)
+        loss = namespace(Z).sum(
+            self._row_weight(batch) * self.loss_function.value(Z, batch.T), axis=-1
+        )
         if self.penalties:
             loss = loss + self._penalty(theta, batch)
         return loss
@@ -409,21 +495,29 @@ class Network(SuggestsKeywords, Versioned):
         if not self.penalties:
             return []
         views = self.layout.views(vector)
-        return [views[tensor.layer][tensor.name] for tensor in self.layout.tensors if tensor.penalized]
+        return [
+            views[tensor.layer][tensor.name]
+            for tensor in self.layout.tensors
+            if tensor.penalized
+        ]
 
-    def summary(self, rows: int | None = None, batch_size: int | None = None) -> Summary:
+    def summary(
+        self, rows: int | None = None, batch_size: int | None = None
+    ) -> Summary:
         """Return a table of the layers with output shapes, parameters and operations per row.
 
-        An operation is a multiplication or an addition in a matrix product, or one evaluation of an elementwise
-        formula. The table counts the operations of a forward pass. A gradient needs about three times as many
-        operations.
+        An operation is a multiplication or an addition in a matrix product, or one
+        evaluation of an elementwise formula. The table counts the operations of a
+        forward pass. A gradient needs about three times as many operations.
 
         Parameters
         ----------
         rows : int, optional
-            The number of rows of a fit. If given, the last line estimates the peak memory of `train` with Adam and
-            early stopping, excluding X, T and weights. X is not copied if it is a C-contiguous NumPy array or memory
-            map with the dtype of theta. A large X of another dtype or memory order is converted in parts.
+            The number of rows of a fit. If given, the last line estimates the peak
+            memory of `train` with Adam and early stopping, excluding X, T and weights.
+            X is not copied if it is a C-contiguous NumPy array or memory map with the
+            dtype of theta. A large X of another dtype or memory order is converted in
+            parts.
         batch_size : int, optional
             The number of rows per batch; by default all rows.
 
@@ -445,13 +539,20 @@ class Network(SuggestsKeywords, Versioned):
 
 
 def _require(part, name: str, role: str, methods: tuple[str, ...]) -> None:
-    examples = {"layer": "Dense(3) or ReLU()", "loss": "SquaredError()", "penalty": "L2(0.0001)"}
+    examples = {
+        "layer": "Dense(3) or ReLU()",
+        "loss": "SquaredError()",
+        "penalty": "L2(0.0001)",
+    }
     example = f"a {role} such as {examples[role]}"
     if isinstance(part, type | str):
         raise TypeError(wrong_part(name, part, example))
     for method in methods:
         if not callable(getattr(part, method, None)):
-            raise TypeError(f"{name} is {part!r}, which lacks the method {method} of a {role}: pass {example}.")
+            raise TypeError(
+                f"{name} is {part!r}, which lacks the method {method} of a {role}: pass"
+                f" {example}."
+            )
 
 
 def _averaged(penalty, term, divisor):

@@ -17,8 +17,9 @@ class Penalty(Ranged, ABC):
     strength : float
         The factor λ, at least 0.
     averaged : bool, default False
-        Whether to divide the penalty by the batch's sum of weights, (Σ w ℓ + penalty) / Σ w, like scikit-learn's
-        ``alpha``. This has no effect if the reduction of the loss is "sum".
+        Whether to divide the penalty by the batch's sum of weights, (Σ w ℓ + penalty) /
+        Σ w, like scikit-learn's ``alpha``. This has no effect if the reduction of the
+        loss is "sum".
 
     Raises
     ------
@@ -43,7 +44,9 @@ class Penalty(Ranged, ABC):
 
     strength: float
     averaged: bool = field(default=False, kw_only=True)
-    _ranges: ClassVar[dict[str, Range]] = {"strength": ("a finite {} of at least 0", 0, inf, "[)")}
+    _ranges: ClassVar[dict[str, Range]] = {
+        "strength": ("a finite {} of at least 0", 0, inf, "[)")
+    }
 
     @abstractmethod
     def value(self, W: Array) -> Array:

@@ -7,7 +7,9 @@ from .losses import one_hot
 from .rows.inputs import Batch
 
 Score = Literal["accuracy", "subset_accuracy", "r2"]
-"""The names of the scores; their functions in this module and their loops in ``compiled`` have the same names."""
+"""The names of the scores; their functions in this module and their loops in
+``compiled`` have the same names.
+"""
 
 
 def accuracy(Y, T, weight=None):
@@ -26,14 +28,21 @@ def subset_accuracy(Y, T, weight=None):
 def r2(Y, T, weight=None):
     """Return the coefficient of determination, 1 - Σ w (t - y)² / Σ w (t - t̄)², averaged over outputs.
 
-    If all targets of an output are equal, its score is 1 for exact predictions and 0 otherwise.
+    If all targets of an output are equal, its score is 1 for exact predictions and 0
+    otherwise.
     """
     xp = namespace(Y)
     T = xp.astype(one_hot(T, Y), xp.float64)
     Y = xp.astype(Y, xp.float64)
-    w = xp.ones_like(T[..., :1]) if weight is None else xp.astype(weight, xp.float64)[..., None]
+    w = (
+        xp.ones_like(T[..., :1])
+        if weight is None
+        else xp.astype(weight, xp.float64)[..., None]
+    )
     from_first = T - T[..., :1, :]  # exactly 0 if all targets are equal, like its mean
-    mean = xp.sum(w * from_first, axis=-2, keepdims=True) / xp.sum(w, axis=-2, keepdims=True)
+    mean = xp.sum(w * from_first, axis=-2, keepdims=True) / xp.sum(
+        w, axis=-2, keepdims=True
+    )
     residual = xp.sum(w * (T - Y) ** 2, axis=-2)
     spread = xp.sum(w * (from_first - mean) ** 2, axis=-2)
     explained = 1 - residual / where(spread > 0, spread, xp.inf)

@@ -16,18 +16,28 @@ class Summary(str):
 
 
 PARAMETERS = 13
-"""The number of parameter-sized arrays in a fit: the current, last finite and best parameters, two moments and their
-values at the start of the epoch, four gradients, and the parameters of the result and of its state."""
+"""The number of parameter-sized arrays in a fit: the current, last finite and best
+parameters, two moments and their values at the start of the epoch, four gradients, and
+the parameters of the result and of its state.
+"""
 ORDER, INDEX = 16, 8
-"""The bytes per row: for its key and position in the order of an epoch, and for its index."""
+"""The bytes per row: for its key and position in the order of an epoch, and for its
+index.
+"""
 MOST_THREADS, ROWS_AT_ONCE = 4, 256
-"""The maximum number of threads per fit, and the number of rows that each thread processes at once."""
+"""The maximum number of threads per fit, and the number of rows that each thread
+processes at once.
+"""
 
 
-def summarize(network, rows: int | None = None, batch_size: int | None = None) -> Summary:
+def summarize(
+    network, rows: int | None = None, batch_size: int | None = None
+) -> Summary:
     """Return a table of the layers: output shapes, parameters and operations per row; see `Network.summary`."""
     for name, value in (("rows", rows), ("batch_size", batch_size)):
-        if value is not None and (not isinstance(value, int | np.integer) or not is_within(value, 1)):
+        if value is not None and (
+            not isinstance(value, int | np.integer) or not is_within(value, 1)
+        ):
             raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
     table = _layer_table(network)
     if rows is None:
@@ -38,7 +48,8 @@ def summarize(network, rows: int | None = None, batch_size: int | None = None) -
     single = memory_of_a_fit(network, rows, batch_size, 4) / 1e6
     double = memory_of_a_fit(network, rows, batch_size, 8) / 1e6
     return Summary(
-        f"{table}\n{fit} takes {single:,.1f} MB in float32 or {double:,.1f} MB in float64 in addition to its data"
+        f"{table}\n{fit} takes {single:,.1f} MB in float32 or {double:,.1f} MB in"
+        " float64 in addition to its data"
     )
 
 
@@ -47,9 +58,12 @@ def memory_of_a_fit(network, rows: int, batch_size: int | None, itemsize: int) -
     batch = min(batch_size or rows, rows)
     widths = (network.inputs, *network.widths)
     at_once = min(usable_threads(), MOST_THREADS) * ROWS_AT_ONCE
-    if batch <= 4 * max(widths):  # threads may split the weights, and then store the outputs of all rows
+    # threads may split the weights, and then store the outputs of all rows
+    if batch <= 4 * max(widths):
         at_once = max(at_once, batch)
-    numbers = PARAMETERS * network.layout.size + at_once * (2 * sum(widths) + 3 * max(widths) + network.outputs)
+    numbers = PARAMETERS * network.layout.size + at_once * (
+        2 * sum(widths) + 3 * max(widths) + network.outputs
+    )
     row_bytes = INDEX
     if batch < rows:
         row_bytes += ORDER
@@ -60,14 +74,29 @@ def _layer_table(network) -> str:
     head = ("layer", "output", "parameters", "", "operations per row")
     rows = [head, ("input", f"(N, {network.inputs})", "", "", "")]
     operations = 0
-    for number, (layer, width) in enumerate(zip(network.layers, network.widths, strict=True)):
-        tensors = [tensor for tensor in network.layout.tensors if tensor.layer == number]
-        cost = sum(2 * tensor.size for tensor in tensors if len(tensor.shape) == 2) or width
+    for number, (layer, width) in enumerate(
+        zip(network.layers, network.widths, strict=True)
+    ):
+        tensors = [
+            tensor for tensor in network.layout.tensors if tensor.layer == number
+        ]
+        cost = (
+            sum(2 * tensor.size for tensor in tensors if len(tensor.shape) == 2)
+            or width
+        )
         operations += cost
         parameters = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in tensors)
         count = sum(tensor.size for tensor in tensors)
         count_text = f"{count:,}" if tensors else ""
-        rows.append((f"{number} {_call(layer)}", f"(N, {width})", parameters, count_text, f"{cost:,}"))
+        rows.append(
+            (
+                f"{number} {_call(layer)}",
+                f"(N, {width})",
+                parameters,
+                count_text,
+                f"{cost:,}",
+            )
+        )
     rows.append((_call(network.loss_function), f"(N, {network.outputs})", "", "", ""))
     rows.append(("total", "", "", f"{network.layout.size:,}", f"{operations:,}"))
     return _table(rows)
@@ -80,7 +109,11 @@ def _call(part) -> str:
     arguments = []
     for argument in fields(part):
         value = getattr(part, argument.name)
-        default = argument.default if argument.default_factory is MISSING else argument.default_factory()
+        default = (
+            argument.default
+            if argument.default_factory is MISSING
+            else argument.default_factory()
+        )
         if default is MISSING:
             arguments.append(repr(value))
         elif value != default:

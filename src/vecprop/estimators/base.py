@@ -22,7 +22,15 @@ from ..system.suggestions import SuggestsSettings
 from ..system.versions import Versioned
 from ..train.state import TrainingState
 from . import parts
-from .data import Rows, Table, as_numpy, class_weights, inputs_as_numpy, row_weights, types_of_inputs
+from .data import (
+    Rows,
+    Table,
+    as_numpy,
+    class_weights,
+    inputs_as_numpy,
+    row_weights,
+    types_of_inputs,
+)
 from .fit import ATTRIBUTES, FitOutcome, FitSpec
 from .inspection import Inspection, Predictions
 from .settings import Constructor, require_no_checkpoint, require_repeatable
@@ -35,18 +43,30 @@ if TYPE_CHECKING:
 def has_partial_fit(model: "MultilayerPerceptron") -> bool:
     """Return True, or raise an error if the solver does not support partial_fit."""
     if not parts.has_steps(model):
-        raise AttributeError(f"partial_fit is only available for stochastic optimizers, and {model.solver} is not one.")
+        raise AttributeError(
+            "partial_fit is only available for stochastic optimizers, and"
+            f" {model.solver} is not one."
+        )
     return True
 
 
-class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constructor, Versioned, BaseEstimator, ABC):
+class MultilayerPerceptron(
+    SuggestsSettings,
+    CallbackSupport,
+    Inspection,
+    Constructor,
+    Versioned,
+    BaseEstimator,
+    ABC,
+):
     """The base class of `MLPClassifier` and `MLPRegressor`.
 
     Attributes
     ----------
     coefs_, intercepts_ : list of ndarray
-        The weights (inputs, outputs) and biases (outputs,) of each dense layer. The arrays are views of ``theta_``. You
-        can change their entries or assign new arrays. `partial_fit` starts from these parameters.
+        The weights (inputs, outputs) and biases (outputs,) of each dense layer. The
+        arrays are views of ``theta_``. You can change their entries or assign new
+        arrays. `partial_fit` starts from these parameters.
     theta_ : ndarray (P,)
         All parameters, layer by layer.
     network_ : Network
@@ -54,41 +74,51 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
     n_iter_ : int
         The number of epochs in the last call.
     t_ : int
-        The number of rows processed in all epochs of training. For "lbfgs", the number is 0.
+        The number of rows processed in all epochs of training. For "lbfgs", the number
+        is 0.
     loss_, best_loss_ : float
-        The loss of the last epoch, and the lowest loss. With early stopping, best_loss_ is None.
+        The loss of the last epoch, and the lowest loss. With early stopping, best_loss_
+        is None.
     loss_curve_ : list of float
-        The mean loss of the batches of each epoch. The loss of a batch is measured before the step. For "lbfgs", the
-        curve contains the loss of all rows after each iteration.
+        The mean loss of the batches of each epoch. The loss of a batch is measured
+        before the step. For "lbfgs", the curve contains the loss of all rows after each
+        iteration.
     validation_loss_curve_ : list of float or None
         The validation loss after each epoch, if there are validation rows.
     validation_scores_, best_validation_score_ : list of float and float, or None
-        The validation score after each epoch if there are validation rows, and the best score with early stopping.
+        The validation score after each epoch if there are validation rows, and the best
+        score with early stopping.
     score_curve_ : list of float or None
         The score on the training rows after each epoch, if ``scoring`` is given.
     restart_losses_, best_restart_ : ndarray (n_restarts,) and int, or None
-        With several restarts, the final loss of each restart, and the index of the best restart. The loss of a diverged
-        restart is infinite.
+        With several restarts, the final loss of each restart, and the index of the best
+        restart. The loss of a diverged restart is infinite.
     n_features_in_, feature_names_in_ : int and ndarray
         The number of columns of X, and their names if all are strings.
     plot : Plots
-        Plots of the model, such as ``plot.loss()`` and ``plot.decision_boundary(X, y)``.
+        Plots of the model, such as ``plot.loss()`` and ``plot.decision_boundary(X,
+        y)``.
     targets_ : object
-        Converts labels or numbers to the targets of the network, and its outputs to predictions.
+        Converts labels or numbers to the targets of the network, and its outputs to
+        predictions.
     n_layers_, n_outputs_, out_activation_ : int, int and str
-        The number of layers including the input layer, the number of outputs, and the name of the output activation.
+        The number of layers including the input layer, the number of outputs, and the
+        name of the output activation.
 
     Notes
     -----
-    With ``warm_start=True`` or `partial_fit`, training continues exactly where the last call stopped. The optimizer,
-    the schedule, shuffling and dropout continue, too. One call with 50 epochs and 50 calls with one epoch give
-    bit-identical results, even if the model is pickled between two calls. There are two exceptions: with "lbfgs", and
-    with schedules that depend on ``max_iter``, training restarts from the current parameters. `partial_fit` supports
-    neither case. With early stopping, ``warm_start`` continues from the last parameters, not from the best parameters.
-    The loss is the sum over all outputs. In scikit-learn, the squared error of `MLPRegressor` is the mean over the
-    outputs.
+    With ``warm_start=True`` or `partial_fit`, training continues exactly where the last
+    call stopped. The optimizer, the schedule, shuffling and dropout continue, too. One
+    call with 50 epochs and 50 calls with one epoch give bit-identical results, even if
+    the model is pickled between two calls. There are two exceptions: with "lbfgs", and
+    with schedules that depend on ``max_iter``, training restarts from the current
+    parameters. `partial_fit` supports neither case. With early stopping, ``warm_start``
+    continues from the last parameters, not from the best parameters. The loss is the
+    sum over all outputs. In scikit-learn, the squared error of `MLPRegressor` is the
+    mean over the outputs.
 
-    With scikit-learn 1.9 or newer, ``set_callbacks`` accepts callbacks such as a progress bar.
+    With scikit-learn 1.9 or newer, ``set_callbacks`` accepts callbacks such as a
+    progress bar.
     """
 
     targets_: Any  # Labels of a classifier, Numbers of a regressor
@@ -97,7 +127,9 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
 
     @classmethod
     @cache  # scikit-learn would inspect the signature for every clone
-    def _get_param_names(cls) -> list[str]:  # pyright: ignore[reportIncompatibleMethodOverride] (same call)
+    def _get_param_names(
+        cls,
+    ) -> list[str]:  # pyright: ignore[reportIncompatibleMethodOverride] (same call)
         return super()._get_param_names()
 
     @abstractmethod
@@ -135,11 +167,12 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         y : array (N,) or (N, O)
             The labels or the numeric targets.
         sample_weight : array (N,), optional
-            The weight of each row, at least 0. By default, all weights are 1. A row with a weight of 2 counts as two
-            rows.
+            The weight of each row, at least 0. By default, all weights are 1. A row
+            with a weight of 2 counts as two rows.
         X_val, y_val, sample_weight_val : array, optional
-            Validation rows. Their loss and score are measured after each epoch. With ``early_stopping=True``, these
-            rows replace the rows that would be held out from X.
+            Validation rows. Their loss and score are measured after each epoch. With
+            ``early_stopping=True``, these rows replace the rows that would be held out
+            from X.
 
         Returns
         -------
@@ -149,8 +182,8 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         Raises
         ------
         ValueError
-            If data or settings are invalid, or if training diverges. If training diverges, the model keeps the last
-            parameters with a finite loss.
+            If data or settings are invalid, or if training diverges. If training
+            diverges, the model keeps the last parameters with a finite loss.
         """
         random = check_random_state(self.random_state)
         first = not (self.warm_start and hasattr(self, "coefs_"))
@@ -158,11 +191,19 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         if checkpoint is not None:
             require_repeatable(self)
             if not first:
-                require_no_checkpoint(self, "leave it out when warm_start continues an earlier fit")
-        rows, validation = self._accept(X, y, sample_weight, X_val, y_val, sample_weight_val, first=first)
+                require_no_checkpoint(
+                    self, "leave it out when warm_start continues an earlier fit"
+                )
+        rows, validation = self._accept(
+            X, y, sample_weight, X_val, y_val, sample_weight_val, first=first
+        )
         spec = self._begin(rows, validation, random, first)
         spec.checkpoint = checkpoint
-        with nullcontext() if checkpoint is None else checkpoint._held(is_folder=self.n_restarts > 1):
+        with (
+            nullcontext()
+            if checkpoint is None
+            else checkpoint._held(is_folder=self.n_restarts > 1)
+        ):
             if spec.starts:
                 from .many.fits import run_fit
 
@@ -206,14 +247,16 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
     def _partial_fit(self, X, y, sample_weight) -> Self:
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        require_no_checkpoint(self, "leave it out for partial_fit, and save the model between calls")
+        require_no_checkpoint(
+            self, "leave it out for partial_fit, and save the model between calls"
+        )
         random = check_random_state(self.random_state)
         first = not hasattr(self, "coefs_")
         rows, _ = self._accept(X, y, sample_weight, first=first, incremental=True)
         if has_horizon(parts.schedule(self, len(rows))):
             raise ValueError(
-                f"{self.learning_rate!r} needs the total number of epochs, which partial_fit does not know: use fit, "
-                "or another learning_rate."
+                f"{self.learning_rate!r} needs the total number of epochs, which"
+                " partial_fit does not know: use fit, or another learning_rate."
             )
         spec = self._begin(rows, None, random, first, is_partial=True)
         outcome = spec.train(epochs=1)
@@ -252,10 +295,11 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
     def diagnose(self, X: Any, y: Any) -> "Diagnosis":
         """Diagnose problems of the model's training on these rows.
 
-        A diagnosis can report these problems: training has diverged, inputs or targets have an unsuitable scale, the
-        learning rate is too high or too low, many hidden units are dead or saturated, or a class is never predicted.
-        See docs/estimators.md for the conditions. `fit` adds the same sentences to its ``ConvergenceWarning``, or to
-        the error if training diverges.
+        A diagnosis can report these problems: training has diverged, inputs or targets
+        have an unsuitable scale, the learning rate is too high or too low, many hidden
+        units are dead or saturated, or a class is never predicted. See
+        docs/estimators.md for the conditions. `fit` adds the same sentences to its
+        ``ConvergenceWarning``, or to the error if training diverges.
 
         Parameters
         ----------
@@ -267,8 +311,8 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         Returns
         -------
         Diagnosis
-            A tuple with a sentence for each problem and its remedy. The tuple is empty if no problem was found.
-            ``print`` shows one sentence per line.
+            A tuple with a sentence for each problem and its remedy. The tuple is empty
+            if no problem was found. ``print`` shows one sentence per line.
 
         Examples
         --------
@@ -302,10 +346,16 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         """Return the training rows, which define inputs and targets, and any validation rows."""
         rows = self._read(X, y, sample_weight, first, incremental, weighted=True)
         if (X_val is None) != (y_val is None):
-            raise ValueError("Only one of X_val and y_val is given: give both or neither.")
+            raise ValueError(
+                "Only one of X_val and y_val is given: give both or neither."
+            )
         if X_val is None and sample_weight_val is not None:
-            raise ValueError("sample_weight_val needs X_val and y_val, which are not given.")
-        return rows, None if X_val is None else self._read(X_val, y_val, sample_weight_val)
+            raise ValueError(
+                "sample_weight_val needs X_val and y_val, which are not given."
+            )
+        return rows, (
+            None if X_val is None else self._read(X_val, y_val, sample_weight_val)
+        )
 
     def _read(
         self,
@@ -318,23 +368,36 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
     ) -> Rows:
         """Return checked rows, weighted by class if `weighted`."""
         X = inputs_as_numpy(X)
-        options = {"accept_sparse": ["csr", "csc"], "multi_output": True, "reset": first, **self._y_is}
+        options = {
+            "accept_sparse": ["csr", "csc"],
+            "multi_output": True,
+            "reset": first,
+            **self._y_is,
+        }
         try:
-            checked: Any = validate_data(self, X, as_numpy(y), dtype=types_of_inputs(X), **options)
-        except ValueError:  # perhaps because an object array contains text, which NumPy tries to parse
+            checked: Any = validate_data(
+                self, X, as_numpy(y), dtype=types_of_inputs(X), **options
+            )
+        # perhaps because an object array contains text, which NumPy tries to parse
+        except ValueError:
             if self._y_is:
                 for value in np.ravel(np.asarray(y, object)):
                     if isinstance(value, str):
                         raise ValueError(
-                            f"y has the text {value!r}, but a regressor predicts numbers: "
-                            "use MLPClassifier for class names."
+                            f"y has the text {value!r}, but a regressor predicts"
+                            " numbers: use MLPClassifier for class names."
                         ) from None
             raise
         X, y = checked
-        weight = None if sample_weight is None else row_weights(sample_weight, X.shape[0])
-        y, T = self._read_targets(y, weight, new=first and not incremental, trains=weighted)
+        weight = (
+            None if sample_weight is None else row_weights(sample_weight, X.shape[0])
+        )
+        y, T = self._read_targets(
+            y, weight, new=first and not incremental, trains=weighted
+        )
         self.n_outputs_ = self.targets_.outputs
-        class_weight = getattr(self, "class_weight", None)  # only classifiers have class weights
+        # only classifiers have class weights
+        class_weight = getattr(self, "class_weight", None)
         if weighted and class_weight is not None:
             factors = class_weights(class_weight, y, weight)
             weight = factors if weight is None else weight * factors
@@ -351,18 +414,26 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         """Return the spec of the next fit: a new network with its restarts, or the current one."""
         self._prepare(rows, random, first)
         attributes = vars(self)
-        fields = {name: attributes[attribute] for name, attribute in ATTRIBUTES.items() if attribute in attributes}
+        fields = {
+            name: attributes[attribute]
+            for name, attribute in ATTRIBUTES.items()
+            if attribute in attributes
+        }
         before = FitOutcome(**fields)
         trained_rows = rows
         if self.early_stopping and validation is None and parts.has_steps(self):
             generator = random
-            if self.warm_start:  # continued fits hold out the same rows, since the other rows were used in training
+            # continued fits hold out the same rows, since the other rows were used in
+            # training
+            if self.warm_start:
                 if before.split is None:
                     before.split = copy.deepcopy(random)
                 else:
                     generator = copy.deepcopy(before.split)
             has_two_classes = self.n_outputs_ == 1 and hasattr(self, "classes_")
-            trained_rows, validation = rows.set_aside(generator, self.validation_fraction, has_two_classes)
+            trained_rows, validation = rows.set_aside(
+                generator, self.validation_fraction, has_two_classes
+            )
         if before.seed is None:  # drawn once, also for continued training
             before.seed = int(random.randint(2**31 - 1))
         restarts = []
@@ -371,8 +442,12 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
 
             for state in random_states(self.random_state, self.n_restarts)[1:]:
                 generator = check_random_state(state)
-                theta = parts.initial_theta(self, self.network_, generator, before.theta.dtype)
-                restarts.append(FitOutcome(theta, int(generator.randint(2**31 - 1)), before.split))
+                theta = parts.initial_theta(
+                    self, self.network_, generator, before.theta.dtype
+                )
+                restarts.append(
+                    FitOutcome(theta, int(generator.randint(2**31 - 1)), before.split)
+                )
         score = None
         if validation is not None and self.scoring is None:
             score = self._own_score(validation)
@@ -400,15 +475,18 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         self._rows = Predictions(self.network_, self.theta_)
         if outcome.diverged:
             message = (
-                "Solver produced non-finite parameter weights. The input data may contain large values and need to "
-                "be preprocessed."
+                "Solver produced non-finite parameter weights. The input data may"
+                " contain large values and need to be preprocessed."
             )
-            raise ValueError(" ".join([message, *self._diagnosis(spec.rows, of_sample=True)])) from outcome.error
+            raise ValueError(
+                " ".join([message, *self._diagnosis(spec.rows, of_sample=True)])
+            ) from outcome.error
 
     def _convergence_warning(self, spec: FitSpec, outcome: FitOutcome) -> str:
         """Return scikit-learn's convergence warning with the diagnosis, or "" if training converged.
 
-        The diagnosis is skipped if such warnings are ignored, because it can take as long as several epochs.
+        The diagnosis is skipped if such warnings are ignored, because it can take as
+        long as several epochs.
         """
         message = spec.convergence_warning(outcome)
         actions = (
@@ -434,14 +512,16 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         is_new = first or "network_" not in vars(self)
         if not is_new and network.layout != self.network_.layout:
             raise ValueError(
-                f"The settings now describe {network.layout}, but the trained network is {self.network_.layout}: "
-                "refit with warm_start=False."
+                f"The settings now describe {network.layout}, but the trained network"
+                f" is {self.network_.layout}: refit with warm_start=False."
             )
         self.network_ = network
         if not is_new:
             return
         assigned = self.__dict__.pop("_given", {})
-        theta = parts.initial_theta(self, network, random, X.dtype if X.dtype.kind == "f" else np.dtype(float))
+        theta = parts.initial_theta(
+            self, network, random, X.dtype if X.dtype.kind == "f" else np.dtype(float)
+        )
         self._publish(FitOutcome(theta))
         if not first:
             for name, values in assigned.items():
@@ -469,7 +549,8 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         Returns
         -------
         ndarray (N,), or (N, O) for several outputs
-            Regression predictions are in the units of y. Multilabel predictions are columns of 0 and 1.
+            Regression predictions are in the units of y. Multilabel predictions are
+            columns of 0 and 1.
         """
         outputs = self._network_outputs(X)  # raises an error if the model is not fitted
         return self.targets_.decode(outputs)
@@ -481,7 +562,11 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         if predictions is None:
             check_is_fitted(self)
         theta = self.theta_
-        if predictions is None or predictions.theta is not theta or predictions.network is not attributes["network_"]:
+        if (
+            predictions is None
+            or predictions.theta is not theta
+            or predictions.network is not attributes["network_"]
+        ):
             predictions = self._rows = Predictions(self.network_, theta)
         if (
             type(X) is not np.ndarray
@@ -501,17 +586,26 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
         check_is_fitted(self)
         if isinstance(X, Selection):  # the rows have been validated
             return X
-        X = validate_data(self, inputs_as_numpy(X), accept_sparse=["csr", "csc"], reset=False)
+        X = validate_data(
+            self, inputs_as_numpy(X), accept_sparse=["csr", "csc"], reset=False
+        )
         dtype = self.theta_.dtype
-        return Selection(X) if is_converted_as_read(X, dtype) else X.astype(dtype, copy=False)
+        return (
+            Selection(X)
+            if is_converted_as_read(X, dtype)
+            else X.astype(dtype, copy=False)
+        )
 
     def _scorer(self, rows: Rows, scoring) -> Callable[[TrainingState], float]:
         """Return a function that scores the parameters of a training state on these rows."""
         scorer: Any = check_scoring(self, scoring=scoring)
-        probe = copy.copy(self)  # without feature names, since the rows are plain arrays
+        # without feature names, since the rows are plain arrays
+        probe = copy.copy(self)
         probe.__dict__.pop("feature_names_in_", None)
         parameters = signature(scorer).parameters.values()
-        takes_weights = any(p.name == "sample_weight" or p.kind == p.VAR_KEYWORD for p in parameters)
+        takes_weights = any(
+            p.name == "sample_weight" or p.kind == p.VAR_KEYWORD for p in parameters
+        )
         table = rows.chosen
         options = {}
         if takes_weights and table.weight is not None:
@@ -535,8 +629,9 @@ class MultilayerPerceptron(SuggestsSettings, CallbackSupport, Inspection, Constr
 def require_inherited_fit(model: MultilayerPerceptron) -> None:
     """Raise an error if the model's class overrides `fit`, which simultaneous fits would not call."""
     cls: Any = type(model)
-    if unwrap(cls.fit) is not unwrap(MultilayerPerceptron.fit):  # MLflow's autologging wraps it
+    # MLflow's autologging wraps it
+    if unwrap(cls.fit) is not unwrap(MultilayerPerceptron.fit):
         raise TypeError(
-            f"{cls.__name__} overrides fit, which is not called when many models are fitted at once: "
-            "use scikit-learn's GridSearchCV or Bagging for it."
+            f"{cls.__name__} overrides fit, which is not called when many models are"
+            " fitted at once: use scikit-learn's GridSearchCV or Bagging for it."
         )

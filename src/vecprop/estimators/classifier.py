@@ -9,7 +9,13 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import unique_labels
 
 from ..core import suggests_keywords
-from ..core.losses import BinaryCrossEntropy, Loss, Poisson, RegressionLoss, SoftmaxCrossEntropy
+from ..core.losses import (
+    BinaryCrossEntropy,
+    Loss,
+    Poisson,
+    RegressionLoss,
+    SoftmaxCrossEntropy,
+)
 from .base import MultilayerPerceptron, has_partial_fit
 from .data import Labels, Rows
 from .settings import CONSTRAINTS, documented
@@ -18,7 +24,10 @@ from .sklearn_compat import StrOptions, available_if, fit_context
 
 def _has_probabilities(model: "MLPClassifier") -> bool:
     if isinstance(model.loss, RegressionLoss | Poisson):
-        raise AttributeError(f"{type(model.loss).__name__} has no probabilities: use a loss such as 'log_loss'.")
+        raise AttributeError(
+            f"{type(model.loss).__name__} has no probabilities: use a loss such as"
+            " 'log_loss'."
+        )
     return True
 
 
@@ -48,9 +57,10 @@ class LogProbabilities:
 class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
     """A dense neural network for classification, with scikit-learn's interface.
 
-    To replace scikit-learn's class, change ``from sklearn.neural_network import MLPClassifier`` to ``from vecprop
-    import MLPClassifier``. Settings, attributes, warnings and errors are the same. For the same ``random_state``, the
-    initial parameters are the same.
+    To replace scikit-learn's class, change ``from sklearn.neural_network import
+    MLPClassifier`` to ``from vecprop import MLPClassifier``. Settings, attributes,
+    warnings and errors are the same. For the same ``random_state``, the initial
+    parameters are the same.
 
     Parameters
     ----------
@@ -62,11 +72,13 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         or a custom `Activation`.
     {settings}
     loss : "log_loss" or Loss, default "log_loss"
-        The loss function. "log_loss" is the cross-entropy, with a logistic output for two classes or for independent
-        labels, and with softmax for more classes. A `Loss` gets targets of 0 and 1. It has one output for two classes,
-        and otherwise one output for each class.
+        The loss function. "log_loss" is the cross-entropy, with a logistic output for
+        two classes or for independent labels, and with softmax for more classes. A
+        `Loss` gets targets of 0 and 1. It has one output for two classes, and otherwise
+        one output for each class.
     class_weight : dict, "balanced" or None, default None
-        The factor of the row weights for each class. "balanced" gives all classes the same total weight.
+        The factor of the row weights for each class. "balanced" gives all classes the
+        same total weight.
 
     Attributes
     ----------
@@ -103,7 +115,9 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
     @available_if(has_partial_fit)
     @suggests_keywords
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
+    ) -> Self:
         """Train for one epoch on these rows, exactly continuing earlier training.
 
         Parameters
@@ -129,17 +143,22 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         """
         if self.class_weight == "balanced":
             raise ValueError(
-                "class_weight='balanced' needs all rows, but partial_fit gets only some of them: "
-                "give a dict of weights."
+                "class_weight='balanced' needs all rows, but partial_fit gets only some"
+                " of them: give a dict of weights."
             )
         fitted_classes = getattr(self, "classes_", None)
         if fitted_classes is None:
             if classes is None:
-                raise ValueError("classes must be passed on the first call to partial_fit.")
+                raise ValueError(
+                    "classes must be passed on the first call to partial_fit."
+                )
             self.classes_ = unique_labels(classes)
-        elif classes is not None and not np.array_equal(fitted_classes, unique_labels(classes)):
+        elif classes is not None and not np.array_equal(
+            fitted_classes, unique_labels(classes)
+        ):
             raise ValueError(
-                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {fitted_classes!r}"
+                f"`classes={classes!r}` is not the same as on last call to partial_fit,"
+                f" was: {fitted_classes!r}"
             )
         return self._partial_fit(X, y, sample_weight)
 
@@ -162,9 +181,20 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
             scikit-learn's ``accuracy_score``.
         """
         predicted = self.predict(X)
-        is_plain = type(y) is np.ndarray and y.dtype == predicted.dtype and y.dtype.kind in "biuU"
-        if is_plain and y.shape == predicted.shape and y.ndim == 1 and len(y) and sample_weight is None:
-            return float((y == predicted).mean())  # faster than scikit-learn's function, with the same result
+        is_plain = (
+            type(y) is np.ndarray
+            and y.dtype == predicted.dtype
+            and y.dtype.kind in "biuU"
+        )
+        if (
+            is_plain
+            and y.shape == predicted.shape
+            and y.ndim == 1
+            and len(y)
+            and sample_weight is None
+        ):
+            # faster than scikit-learn's function, with the same result
+            return float((y == predicted).mean())
         from sklearn.metrics import accuracy_score
 
         return float(accuracy_score(y, predicted, sample_weight=sample_weight))
@@ -182,7 +212,8 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         Returns
         -------
         ndarray (N, C)
-            The columns are in the order of ``classes_``. In multilabel problems, each label has its own probability.
+            The columns are in the order of ``classes_``. In multilabel problems, each
+            label has its own probability.
         """
         Y = self._network_outputs(X)  # raises an error if the model is not fitted
         return self.targets_.probabilities(Y)
@@ -197,12 +228,17 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
 
     def _own_score(self, rows: Rows) -> str | None:
         cls = type(self)
-        is_own = cls.score is MLPClassifier.score and cls.predict is MultilayerPerceptron.predict
+        is_own = (
+            cls.score is MLPClassifier.score
+            and cls.predict is MultilayerPerceptron.predict
+        )
         if not is_own or len(self.classes_) == 1:  # a single class is always predicted
             return None
         return "subset_accuracy" if self.targets_.multilabel else "accuracy"
 
-    def _read_targets(self, y, weight: np.ndarray | None, new: bool, trains: bool = False) -> tuple[Any, np.ndarray]:
+    def _read_targets(
+        self, y, weight: np.ndarray | None, new: bool, trains: bool = False
+    ) -> tuple[Any, np.ndarray]:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         has_output_each = getattr(self.loss, "takes_classes", False)
@@ -220,15 +256,20 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         """Raise an error if y contains labels that were not fitted, or training rows lack some with warm_start."""
         classes = unique_labels(y)
         if (y.ndim == 2) != self.targets_.multilabel:
-            raise ValueError("y is multilabel in one call and single-label in another: pass y as in the first call.")
+            raise ValueError(
+                "y is multilabel in one call and single-label in another: pass y as in"
+                " the first call."
+            )
         if trains and self.warm_start and set(classes) != set(self.classes_):
             raise ValueError(
-                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
-                f"Previously got {self.classes_}, `y` has {classes}"
+                "warm_start can only be used where `y` has the same classes as in the"
+                f" previous call to fit. Previously got {self.classes_}, `y` has"
+                f" {classes}"
             )
         if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
             raise ValueError(
-                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
+                "`y` has classes not in `self.classes_`. `self.classes_` has"
+                f" {self.classes_}. 'y' has {classes}."
             )
 
     def __sklearn_tags__(self) -> Any:

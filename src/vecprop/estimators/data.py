@@ -11,7 +11,11 @@ import numpy as np
 from scipy import sparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+from sklearn.utils.multiclass import (
+    check_classification_targets,
+    type_of_target,
+    unique_labels,
+)
 from sklearn.utils.validation import check_array
 
 from ..core import Scaling, Selection, is_converted_as_read, on_host, require_entries
@@ -39,7 +43,9 @@ class Rows:
 
     table: Table
     indices: np.ndarray | None = None
-    _splits: dict[Any, tuple["Rows", "Rows", Any]] = field(default_factory=dict, repr=False)
+    _splits: dict[Any, tuple["Rows", "Rows", Any]] = field(
+        default_factory=dict, repr=False
+    )
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -76,22 +82,31 @@ class Rows:
 
     def take(self, indices: np.ndarray) -> "Rows":
         """Return a subset of these rows, by position."""
-        return Rows(self.table, indices if self.indices is None else self.indices[indices])
+        return Rows(
+            self.table, indices if self.indices is None else self.indices[indices]
+        )
 
-    def split(self, random: np.random.RandomState, share: float, strata) -> tuple["Rows", "Rows"]:
+    def split(
+        self, random: np.random.RandomState, share: float, strata
+    ) -> tuple["Rows", "Rows"]:
         """Split the rows at random, optionally stratified; the second part gets the given share.
 
-        Models with the same random state share one split. The state then advances as if each model had drawn a split.
+        Models with the same random state share one split. The state then advances as if
+        each model had drawn a split.
         """
         key = share, pickle.dumps(random.get_state(legacy=False))
         if key not in self._splits:
-            rows, others = map(self.take, random_parts(len(self), random, share, strata))
+            rows, others = map(
+                self.take, random_parts(len(self), random, share, strata)
+            )
             self._splits[key] = rows, others, random.get_state(legacy=False)
         first, second, state = self._splits[key]
         random.set_state(state)
         return first, second
 
-    def set_aside(self, random: np.random.RandomState, share: float, two_classes: bool) -> tuple["Rows", "Rows"]:
+    def set_aside(
+        self, random: np.random.RandomState, share: float, two_classes: bool
+    ) -> tuple["Rows", "Rows"]:
         """Split off validation rows, with the same share of both classes if there are two."""
         strata = self.T[:, 0].astype(bool) if two_classes else None
         if strata is not None and np.bincount(strata, minlength=2).min() < 2:
@@ -99,7 +114,8 @@ class Rows:
         rows, validation = self.split(random, share, strata)
         if len(validation) < 2:
             raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+                "The validation set is too small. Increase 'validation_fraction' or the"
+                " size of your dataset."
             )
         return rows, validation
 
@@ -107,11 +123,18 @@ class Rows:
         """Return the same rows with a subset of the input columns."""
         return Rows(replace(self.table, X=self.table.X[:, features]), self.indices)
 
-    def within(self, X: np.ndarray, indices: np.ndarray, whole: Table | None, scaling: Scaling | None) -> "Rows":
+    def within(
+        self,
+        X: np.ndarray,
+        indices: np.ndarray,
+        whole: Table | None,
+        scaling: Scaling | None,
+    ) -> "Rows":
         """Return these rows as lazily scaled rows of a larger X, at the given row indices.
 
-        Targets and weights are shared with the table `whole` if it has the same values in these rows. Otherwise they
-        are copied, and all other rows get the valid values of the first row.
+        Targets and weights are shared with the table `whole` if it has the same values
+        in these rows. Otherwise they are copied, and all other rows get the valid
+        values of the first row.
         """
         table = self.table
 
@@ -120,20 +143,27 @@ class Rows:
             if values is None:
                 return None
             whole_values = getattr(whole, name, None)
-            if whole_values is not None and np.array_equal(whole_values[indices], values):
+            if whole_values is not None and np.array_equal(
+                whole_values[indices], values
+            ):
                 return whole_values
             spread_values = np.empty((len(X), *values.shape[1:]), values.dtype)
             spread_values[:] = values[:1]
             spread_values[indices] = values
             return spread_values
 
-        return Rows(Table(X, spread("y"), spread("T"), spread("weight"), scaling), indices)
+        return Rows(
+            Table(X, spread("y"), spread("T"), spread("weight"), scaling), indices
+        )
 
 
-def random_parts(count: int, random: np.random.RandomState, share: float, strata) -> Any:
+def random_parts(
+    count: int, random: np.random.RandomState, share: float, strata
+) -> Any:
     """Return the row indices of a random split in two, drawn as by scikit-learn's `train_test_split`.
 
-    For Boolean strata this is faster and takes less memory: scikit-learn builds lists with 100 bytes per row.
+    For Boolean strata this is faster and takes less memory: scikit-learn builds lists
+    with 100 bytes per row.
 
     Examples
     --------
@@ -144,26 +174,34 @@ def random_parts(count: int, random: np.random.RandomState, share: float, strata
     first_size = count - second_size
     # scikit-learn may reject small parts.
     if strata is None or strata.dtype != bool or min(first_size, second_size) < 2:
-        return train_test_split(np.arange(count), random_state=random, test_size=share, stratify=strata)
+        return train_test_split(
+            np.arange(count), random_state=random, test_size=share, stratify=strata
+        )
     strata_rows = [np.flatnonzero(~strata), np.flatnonzero(strata)]
     counts = np.array([len(rows) for rows in strata_rows])
     first = _drawn_from_strata(counts, first_size, random)
     second = _drawn_from_strata(counts - first, second_size, random)
     drawn = [rows[random.permutation(len(rows))] for rows in strata_rows]
     del strata_rows  # to save memory
-    first_part = np.concatenate([rows[:end] for rows, end in zip(drawn, first, strict=True)])
+    first_part = np.concatenate(
+        [rows[:end] for rows, end in zip(drawn, first, strict=True)]
+    )
     ends = zip(drawn, first, first + second, strict=True)
     second_part = np.concatenate([rows[start:end] for rows, start, end in ends])
     return [random.permutation(first_part), random.permutation(second_part)]
 
 
-def _drawn_from_strata(counts: np.ndarray, size: int, random: np.random.RandomState) -> np.ndarray:
+def _drawn_from_strata(
+    counts: np.ndarray, size: int, random: np.random.RandomState
+) -> np.ndarray:
     """Return the most likely number of rows from each stratum in `size` rows; break ties at random."""
     share = counts / counts.sum() * size
     drawn = np.floor(share)
     while drawn.sum() < size:
         missing = share - drawn
-        drawn[random.choice(np.flatnonzero(missing == missing.max()), 1, replace=False)] += 1
+        drawn[
+            random.choice(np.flatnonzero(missing == missing.max()), 1, replace=False)
+        ] += 1
     return drawn.astype(int)
 
 
@@ -174,7 +212,8 @@ class Labels:
     Parameters
     ----------
     outputs : int
-        The number of network outputs: one (a probability) for two classes, or one for each class.
+        The number of network outputs: one (a probability) for two classes, or one for
+        each class.
 
     Examples
     --------
@@ -200,14 +239,17 @@ class Labels:
         kind = type_of_target(y, input_name="y")
         if "multioutput" in kind:
             raise ValueError(
-                f"Multioutput target data is not supported: y has shape {y.shape}, expected one label per row, "
-                "or a matrix of 0 and 1 with a column for each label."
+                f"Multioutput target data is not supported: y has shape {y.shape},"
+                " expected one label per row, or a matrix of 0 and 1 with a column for"
+                " each label."
             )
         check_classification_targets(y)
         classes = unique_labels(y if classes is None else classes)
         multilabel = kind == "multilabel-indicator"
         has_one_each = multilabel or always_one_each or len(classes) > 2
-        return cls(classes, multilabel, len(classes) if has_one_each else 1, sparse.issparse(y))
+        return cls(
+            classes, multilabel, len(classes) if has_one_each else 1, sparse.issparse(y)
+        )
 
     def encode(self, y, as_classes: bool) -> np.ndarray:
         """Return the targets: the class index of each row, (N,), or a column for each output, (N, O)."""
@@ -224,7 +266,8 @@ class Labels:
             labels = (Y > 0.5).astype(int)
             return sparse.csr_matrix(labels) if self.sparse else labels
         indices = Y.argmax(axis=1) if self.outputs > 1 else (Y[:, 0] > 0.5).astype(int)
-        return self.classes.take(indices, mode="clip")  # with a single class, always predict it
+        # with a single class, always predict it
+        return self.classes.take(indices, mode="clip")
 
     def probabilities(self, Y: np.ndarray) -> np.ndarray:
         """Return the probability of each class, (N, C), from predictions (N, O)."""
@@ -289,13 +332,25 @@ def class_weights(class_weight, y, weight: np.ndarray | None) -> np.ndarray:
 
 def row_weights(sample_weight, rows: int) -> np.ndarray:
     """Validate sample weights, or one number for all rows, and return them as floats."""
-    weight = np.full(rows, sample_weight) if isinstance(sample_weight, Number) else sample_weight
+    weight = (
+        np.full(rows, sample_weight)
+        if isinstance(sample_weight, Number)
+        else sample_weight
+    )
     dtypes: Any = [np.float64, np.float32]
-    weight = check_array(weight, input_name="sample_weight", dtype=dtypes, ensure_2d=False, order="C")
+    weight = check_array(
+        weight, input_name="sample_weight", dtype=dtypes, ensure_2d=False, order="C"
+    )
     if weight.shape != (rows,):
-        raise ValueError(f"sample_weight has shape {weight.shape}, expected ({rows},), one weight per row.")
+        raise ValueError(
+            f"sample_weight has shape {weight.shape}, expected ({rows},), one weight"
+            " per row."
+        )
     if not weight.any():
-        raise ValueError("sample_weight is zero in every row: give at least one row a positive weight.")
+        raise ValueError(
+            "sample_weight is zero in every row: give at least one row a positive"
+            " weight."
+        )
     return weight
 
 
@@ -304,7 +359,11 @@ def types_of_inputs(X) -> tuple[Any, ...] | None:
 
     Large integer and Boolean arrays keep their dtype and are converted lazily.
     """
-    if isinstance(X, np.ndarray) and X.dtype.kind in "biu" and is_converted_as_read(X, np.dtype(float)):
+    if (
+        isinstance(X, np.ndarray)
+        and X.dtype.kind in "biu"
+        and is_converted_as_read(X, np.dtype(float))
+    ):
         return None
     return np.float64, np.float32
 
@@ -318,8 +377,9 @@ def inputs_as_numpy(X) -> Any:
             except ValueError as error:
                 _, _, text = str(error).partition(": ")
                 raise ValueError(
-                    f"Column {name!r} of X contains text such as {text}: encode it as numbers, "
-                    "or use TabularClassifier or TabularRegressor, which encode text."
+                    f"Column {name!r} of X contains text such as {text}: encode it as"
+                    " numbers, or use TabularClassifier or TabularRegressor, which"
+                    " encode text."
                 ) from None
     return as_numpy(X)
 
@@ -332,7 +392,13 @@ def as_numpy(values) -> Any:
     if sparse.issparse(values):
         require_entries(values)
     elif isinstance(values, np.ndarray):
-        return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
-    elif hasattr(values, "__array_namespace__") or type(values).__module__.partition(".")[0] in ("torch", "cupy"):
+        return (
+            values
+            if values.dtype.isnative
+            else values.astype(values.dtype.newbyteorder("="))
+        )
+    elif hasattr(values, "__array_namespace__") or type(values).__module__.partition(
+        "."
+    )[0] in ("torch", "cupy"):
         return on_host(values)
     return values

@@ -15,22 +15,30 @@ from .data import Labels, Rows
 from .fit import Ending
 
 LARGE, SMALL = 10.0, 0.01
-"""A column is unscaled if its root mean square exceeds LARGE, or its largest entry is below SMALL."""
+"""A column is unscaled if its root mean square exceeds LARGE, or its largest entry
+is below SMALL.
+"""
 
 CROWDED = 1 / 3
-"""The share of dead or saturated units above which a layer is reported; good networks have up to a quarter."""
+"""The share of dead or saturated units above which a layer is reported; good
+networks have up to a quarter.
+"""
 
 BOUNDED = Logistic, Tanh
 """The activations whose units can saturate; units of other activations can die."""
 
 SATURATED = 0.02
-"""A unit is saturated if its mean derivative is below this share of the largest derivative."""
+"""A unit is saturated if its mean derivative is below this share of the largest
+derivative.
+"""
 
 WINDOW = 20
 """Oscillation is measured over at most this number of final epochs."""
 
 JITTER = 0.05
-"""The smallest mean rise per epoch of an oscillating loss, relative to the loss; batch noise stays below it."""
+"""The smallest mean rise per epoch of an oscillating loss, relative to the loss;
+batch noise stays below it.
+"""
 
 RETURN = 0.4
 """The smallest rise of an oscillating loss, relative to its fall."""
@@ -39,7 +47,9 @@ NAMED = 5
 """The largest number of columns or classes that a sentence lists."""
 
 SAMPLE, FEW = 1_000, 200
-"""The maximum number of rows for the diagnosis in `fit`, and for the hidden units, which take longest."""
+"""The maximum number of rows for the diagnosis in `fit`, and for the hidden units,
+which take longest.
+"""
 
 
 class Diagnosis(tuple[str, ...]):
@@ -68,11 +78,14 @@ class Case:
         if sparse.issparse(X):
             outputs, _ = SparseNetwork(network).forward(self.model.theta_, X.tocsr())
         else:
-            outputs, _ = network.forward(self.model.theta_, X)  # of all layers, without the link
+            # of all layers, without the link
+            outputs, _ = network.forward(self.model.theta_, X)
         hidden = []
         for number, index in enumerate(network._activations):
             activation = network.layers[index]
-            derivatives = np.abs(activation.derivative(outputs[index - 1], outputs[index]))
+            derivatives = np.abs(
+                activation.derivative(outputs[index - 1], outputs[index])
+            )
             means = np.broadcast_to(derivatives, outputs[index].shape).mean(axis=0)
             hidden.append((number, activation, means))
         return hidden
@@ -83,7 +96,11 @@ class Case:
         rate = getattr(parts.optimizer(self.model), "learning_rate", None)
         if rate is None:
             return ""
-        name = "learning_rate_init" if isinstance(self.model.solver, str) else "the solver's learning_rate"
+        name = (
+            "learning_rate_init"
+            if isinstance(self.model.solver, str)
+            else "the solver's learning_rate"
+        )
         return f"{name} (now {rate:g})"
 
     def remedy(self, *remedies: str) -> str:
@@ -108,7 +125,10 @@ class Case:
             return False
         rise = np.maximum(moves, 0).mean()
         fall = np.maximum(-moves, 0).mean()
-        return bool(rise > max(JITTER * abs(np.median(self.latest)), RETURN * fall, self.model.tol))
+        return bool(
+            rise
+            > max(JITTER * abs(np.median(self.latest)), RETURN * fall, self.model.tol)
+        )
 
 
 def sample_of(rows: Rows, count: int | None) -> Rows:
@@ -123,11 +143,20 @@ def divergence(case: Case) -> Iterator[str]:
     if case.ending is None or case.ending.reason != "diverged":
         return
     if case.ending.step == 0:
-        yield "The loss is not finite before the first step: scale the inputs and targets."
+        yield (
+            "The loss is not finite before the first step: scale the inputs and"
+            " targets."
+        )
         return
-    problem = f"Training diverged: after step {case.ending.step} a loss or gradient was not finite"
+    problem = (
+        f"Training diverged: after step {case.ending.step} a loss or gradient was not"
+        " finite"
+    )
     if case.rate:
-        yield f"{problem}, so the learning rate is too high for these data: lower {case.rate}."
+        yield (
+            f"{problem}, so the learning rate is too high for these data: lower"
+            f" {case.rate}."
+        )
     else:
         yield f"{problem}: scale the inputs and targets."
 
@@ -135,9 +164,14 @@ def divergence(case: Case) -> Iterator[str]:
 def unscaled_inputs(case: Case) -> Iterator[str]:
     """Report the columns of X whose scale is far from 1."""
     X = case.rows.chosen.X
-    if columns := _unscaled(X, getattr(case.model, "feature_names_in_", range(X.shape[1]))):
+    if columns := _unscaled(
+        X, getattr(case.model, "feature_names_in_", range(X.shape[1]))
+    ):
         scaler = "MaxAbsScaler" if sparse.issparse(X) else "StandardScaler"
-        yield f"Inputs are unscaled, far from 1 in magnitude: {columns}; put a {scaler} before the network."
+        yield (
+            f"Inputs are unscaled, far from 1 in magnitude: {columns}; put a {scaler}"
+            " before the network."
+        )
 
 
 def unscaled_targets(case: Case) -> Iterator[str]:
@@ -147,7 +181,11 @@ def unscaled_targets(case: Case) -> Iterator[str]:
         return
     if columns := _unscaled(T, ["y"] if T.shape[1] == 1 else range(T.shape[1])):
         is_scaled = getattr(case.model, "scale_target", True)
-        remedy = "scale y" if is_scaled else "set scale_target=True (predictions stay in the units of y)"
+        remedy = (
+            "scale y"
+            if is_scaled
+            else "set scale_target=True (predictions stay in the units of y)"
+        )
         yield f"Targets are unscaled, far from 1 in magnitude: {columns}; {remedy}."
 
 
@@ -159,7 +197,9 @@ def dead_units(case: Case) -> Iterator[str]:
             dead.append((number, derivatives < 1e-6))
     if layers := _crowded(dead):
         remedy = case.remedy("use activation='leaky_relu'", "scale the inputs")
-        yield f"Units are dead, with a derivative of 0 on every row: {layers}; {remedy}."
+        yield (
+            f"Units are dead, with a derivative of 0 on every row: {layers}; {remedy}."
+        )
 
 
 def saturated_units(case: Case) -> Iterator[str]:
@@ -170,7 +210,9 @@ def saturated_units(case: Case) -> Iterator[str]:
             largest = float(activation.derivative(0.0, activation.value(0.0)))
             saturated.append((number, derivatives < SATURATED * largest))
     if layers := _crowded(saturated):
-        remedy = case.remedy("scale the inputs", f"raise alpha (now {case.model.alpha:g})")
+        remedy = case.remedy(
+            "scale the inputs", f"raise alpha (now {case.model.alpha:g})"
+        )
         yield f"Units are saturated, with derivatives near 0: {layers}; {remedy}."
 
 
@@ -181,8 +223,8 @@ def oscillation(case: Case) -> Iterator[str]:
         moves = np.diff(case.latest)
         share = np.maximum(moves, 0).mean() / abs(np.median(case.latest))
         yield (
-            f"The learning rate is too high: over the last {len(moves)} epochs, "
-            f"the loss rose on average by {share:.2g} times its size; lower {case.rate}."
+            f"The learning rate is too high: over the last {len(moves)} epochs, the"
+            f" loss rose on average by {share:.2g} times its size; lower {case.rate}."
         )
 
 
@@ -191,14 +233,20 @@ def slowness(case: Case) -> Iterator[str]:
     model = case.model
     losses = model.loss_curve_[-11:]
     ending = case.ending
-    if not case.rate or ending is None or ending.reason != "epochs" or not losses or case.oscillates:
+    if (
+        not case.rate
+        or ending is None
+        or ending.reason != "epochs"
+        or not losses
+        or case.oscillates
+    ):
         return
     fall = losses[0] - losses[-1]
     if fall > model.tol:
         yield (
-            "The learning rate is too low, or there are too few epochs: the loss still fell by "
-            f"{fall / abs(losses[0]):.2%} over the last {len(losses) - 1} epochs; "
-            f"raise {case.rate} or max_iter (now {model.max_iter})."
+            "The learning rate is too low, or there are too few epochs: the loss still"
+            f" fell by {fall / abs(losses[0]):.2%} over the last {len(losses) - 1}"
+            f" epochs; raise {case.rate} or max_iter (now {model.max_iter})."
         )
 
 
@@ -212,20 +260,36 @@ def missing_classes(case: Case) -> Iterator[str]:
     if sparse.issparse(rows.X):
         outputs = SparseNetwork(model.network_).predict(model.theta_, rows.X.tocsr())
     else:
-        outputs = model.network_.predict(model.theta_, rows.X)  # without compiling kernels
+        # without compiling kernels
+        outputs = model.network_.predict(model.theta_, rows.X)
     has_weight = slice(None) if rows.weight is None else rows.weight > 0
     is_present = _contains(rows.y[has_weight], targets.classes)
     is_predicted = _contains(targets.decode(outputs)[has_weight], targets.classes)
-    missing = [repr(name) for name in targets.classes[is_present & ~is_predicted].tolist()]
+    missing = [
+        repr(name) for name in targets.classes[is_present & ~is_predicted].tolist()
+    ]
     if missing:
-        balance = "" if model.class_weight == "balanced" else "set class_weight='balanced', or "
-        subject = f"Classes {_listed(missing)} are" if len(missing) > 1 else f"Class {missing[0]} is"
-        yield f"{subject} never predicted, although present in the rows: {balance}train longer."
+        balance = (
+            ""
+            if model.class_weight == "balanced"
+            else "set class_weight='balanced', or "
+        )
+        subject = (
+            f"Classes {_listed(missing)} are"
+            if len(missing) > 1
+            else f"Class {missing[0]} is"
+        )
+        yield (
+            f"{subject} never predicted, although present in the rows: {balance}train"
+            " longer."
+        )
 
 
 def _contains(labels, classes: np.ndarray) -> np.ndarray:
     """Return whether labels contain each class; multilabel targets have one column per class."""
-    return _row(labels.sum(axis=0)) > 0 if labels.ndim == 2 else np.isin(classes, labels)
+    return (
+        _row(labels.sum(axis=0)) > 0 if labels.ndim == 2 else np.isin(classes, labels)
+    )
 
 
 SYMPTOMS: tuple[Callable[[Case], Iterator[str]], ...] = (
@@ -250,14 +314,20 @@ def diagnosis_of(case: Case) -> Diagnosis:
 def _unscaled(X, names: Sequence[Any]) -> str:
     """List the columns whose scale is far from 1, with their scales, worst first; the result may be empty."""
     largest = _row(abs(X).max(axis=0)).astype(float)
-    unit = np.where(largest > 0, largest, 1)  # normalizes, so that squares neither overflow nor underflow
+    # normalizes, so that squares neither overflow nor underflow
+    unit = np.where(largest > 0, largest, 1)
     shares = X.multiply(1 / unit).tocsr() if sparse.issparse(X) else X / unit
     squares = shares.multiply(shares) if sparse.issparse(X) else shares * shares
     size = unit * np.sqrt(_row(squares.mean(axis=0)))
     size = np.where(largest < SMALL, largest, size)
     is_unscaled = (size > LARGE) | ((largest > 0) & (largest < SMALL))
-    columns = sorted(np.flatnonzero(is_unscaled).tolist(), key=lambda column: -abs(np.log(size[column])))
-    return _listed([f"{_column_name(names[column])} ({size[column]:.3g})" for column in columns])
+    columns = sorted(
+        np.flatnonzero(is_unscaled).tolist(),
+        key=lambda column: -abs(np.log(size[column])),
+    )
+    return _listed(
+        [f"{_column_name(names[column])} ({size[column]:.3g})" for column in columns]
+    )
 
 
 def _column_name(name) -> str:
@@ -281,4 +351,7 @@ def _listed(words: list[str]) -> str:
 def _crowded(layers: list[tuple[int, np.ndarray]]) -> str:
     """List the hidden layers with too many marked units, and their numbers; the result may be empty."""
     crowded = [(number, marked) for number, marked in layers if marked.mean() > CROWDED]
-    return ", ".join(f"{marked.sum()} of {len(marked)} in hidden layer {number}" for number, marked in crowded)
+    return ", ".join(
+        f"{marked.sum()} of {len(marked)} in hidden layer {number}"
+        for number, marked in crowded
+    )

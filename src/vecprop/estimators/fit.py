@@ -14,7 +14,13 @@ from ..core import Selection, SparseNetwork
 from ..optimize import LBFGS, Constant, has_horizon, observed
 from ..optimize.settings import EarlyStopping
 from ..system.threads import limit_jobs
-from ..train.state import DivergenceError, History, Reason, TrainingResult, TrainingState
+from ..train.state import (
+    DivergenceError,
+    History,
+    Reason,
+    TrainingResult,
+    TrainingState,
+)
 from ..train.trainer import engine_for, train
 from . import parts
 from .data import Rows
@@ -26,7 +32,9 @@ if TYPE_CHECKING:
 
 LBFGS_WARNINGS: dict[Reason, str] = {
     "epochs": "it reached max_iter or max_fun: increase them, or scale the data",
-    "stalled": "its last line search found no lower loss: scale the data, or increase tol",
+    "stalled": (
+        "its last line search found no lower loss: scale the data, or increase tol"
+    ),
 }
 """The explanation of each stop reason for which L-BFGS has not converged."""
 
@@ -65,10 +73,22 @@ class FitOutcome:
     error: DivergenceError | None = None
 
 
-COUNTED = ("n_iter", "t", "loss", "loss_curve", "validation_loss_curve", "validation_scores", "score_curve")
+COUNTED = (
+    "n_iter",
+    "t",
+    "loss",
+    "loss_curve",
+    "validation_loss_curve",
+    "validation_scores",
+    "score_curve",
+)
 COUNTED += ("best_loss", "best_validation_score", "no_improvement_count")
 """The fields that are updated after each epoch."""
-_PUBLIC = {name for name in COUNTED if name != "no_improvement_count"} | {"theta", "restart_losses", "best_restart"}
+_PUBLIC = {name for name in COUNTED if name != "no_improvement_count"} | {
+    "theta",
+    "restart_losses",
+    "best_restart",
+}
 _PASSING = ("seconds", "interrupted", "diverged", "error")
 _KEPT = [name for name in FitOutcome.__dataclass_fields__ if name not in _PASSING]
 ATTRIBUTES = {name: f"{name}_" if name in _PUBLIC else f"_{name}" for name in _KEPT}
@@ -81,29 +101,50 @@ class FitSpec:
 
     settings: Constructor
     network: Any
-    before: FitOutcome  # the outcome of earlier calls to continue from, or the initial parameters
+    # the outcome of earlier calls to continue from, or the initial parameters
+    before: FitOutcome
     rows: Rows
     validation: Rows | None
     optimizer: Any
     score: str | None  # the validation score that `train` itself can measure
-    scorer: Callable[[Rows, Any], Callable[[TrainingState], float]]  # makes a score function, given ``scoring``
-    constant: Callable[[Rows], float]  # the constant that scikit-learn adds to the loss on some rows
-    publish: Callable[[FitOutcome], object]  # called after each epoch that runs Python code
+    # makes a score function, given ``scoring``
+    scorer: Callable[[Rows, Any], Callable[[TrainingState], float]]
+    # the constant that scikit-learn adds to the loss on some rows
+    constant: Callable[[Rows], float]
+    # called after each epoch that runs Python code
+    publish: Callable[[FitOutcome], object]
     tasks: EpochTasks | None = None
     starts: Sequence[FitOutcome] = ()  # the initial parameters of further restarts
     checkpoint: Any = None
 
     def __post_init__(self) -> None:
         settings, scoring = self.settings, self.settings.scoring
-        self.is_lbfgs, self.shows_bar = isinstance(self.optimizer, LBFGS), settings.verbose == "bar"
+        self.is_lbfgs, self.shows_bar = (
+            isinstance(self.optimizer, LBFGS),
+            settings.verbose == "bar",
+        )
         schedule = parts.schedule(settings, len(self.rows))
         self.schedule = None if isinstance(schedule, Constant) else schedule
         self.by_score = settings.early_stopping and self.validation is not None
-        watched = "loss" if not self.by_score else "validation_score" if self.score else "validation_loss"
-        self.rule = EarlyStopping(watched, settings.tol, settings.n_iter_no_change + 1, self.by_score, "best")
-        # If no Python code runs after each epoch, `train` applies the rule, provided that it can act before max_iter.
-        self.early_stopping = self.rule if self.by_score or self.rule.patience <= settings.max_iter else None
-        self.scored: dict[str, Rows] = {}  # rows to score after each epoch, by field of `FitOutcome`
+        watched = (
+            "loss"
+            if not self.by_score
+            else "validation_score"
+            if self.score
+            else "validation_loss"
+        )
+        self.rule = EarlyStopping(
+            watched, settings.tol, settings.n_iter_no_change + 1, self.by_score, "best"
+        )
+        # If no Python code runs after each epoch, `train` applies the rule, provided
+        # that it can act before max_iter.
+        self.early_stopping = (
+            self.rule
+            if self.by_score or self.rule.patience <= settings.max_iter
+            else None
+        )
+        # rows to score after each epoch, by field of `FitOutcome`
+        self.scored: dict[str, Rows] = {}
         if self.validation is not None and scoring != "loss" and self.score is None:
             self.scored["validation_scores"] = self.validation
         if scoring not in (None, "loss"):
@@ -111,12 +152,14 @@ class FitSpec:
         self.needs_python = bool(
             self.is_lbfgs
             or self.scored
-            or (settings.verbose and not self.shows_bar)  # one bar shows the progress of many fits
+            # one bar shows the progress of many fits
+            or (settings.verbose and not self.shows_bar)
             or self.tasks
             or isinstance(self.schedule, parts.Cuts)
             or self.before.loss_curve  # the rule continues the count of earlier calls
             or settings.callbacks
-            or (not self.by_score and self.constant(self.rows))  # adding the constant changes the loss's rounding
+            # adding the constant changes the loss's rounding
+            or (not self.by_score and self.constant(self.rows))
         )
 
     @property
@@ -125,10 +168,21 @@ class FitSpec:
         wished, rows = self.settings.batch_size, len(self.rows)
         size = 200 if isinstance(wished, str) else int(wished)
         if wished == size > rows:
-            message = "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
+            message = (
+                "Got `batch_size` less than 1 or larger than sample size. It is going"
+                " to be clipped"
+            )
             warnings.warn(message, stacklevel=6)
-        order = {"batch_size": min(size, rows), "shuffle": self.settings.shuffle, "seed": self.before.seed}
-        return order | {"validation_score": self.score, "training_loss": "running", "schedule": self.schedule}
+        order = {
+            "batch_size": min(size, rows),
+            "shuffle": self.settings.shuffle,
+            "seed": self.before.seed,
+        }
+        return order | {
+            "validation_score": self.score,
+            "training_loss": "running",
+            "schedule": self.schedule,
+        }
 
     def member(self) -> "Member | None":
         """Return an equivalent member for `train_population`, or None if epochs need Python code."""
@@ -138,9 +192,16 @@ class FitSpec:
         is_separate = validation is not None and validation.table is not table
         if self.needs_python or self.starts or is_separate:
             return None
-        if engine_for(self.network, self.before.theta, (), self.optimizer, silent=True).group_class is None:
+        if (
+            engine_for(
+                self.network, self.before.theta, (), self.optimizer, silent=True
+            ).group_class
+            is None
+        ):
             return None
-        network = SparseNetwork(self.network) if sparse.issparse(table.X) else self.network
+        network = (
+            SparseNetwork(self.network) if sparse.issparse(table.X) else self.network
+        )
         return Member(
             network,
             self.before.theta,
@@ -163,15 +224,24 @@ class FitSpec:
         by_python = self.needs_python or self.shows_bar or epochs is not None
         # As in scikit-learn: a line search needs more precision than float32.
         dtype = np.dtype(float) if self.is_lbfgs else recorder.theta.dtype
-        (X, T, weight), *validation = (_data(part, dtype) for part in (self.rows, self.validation) if part is not None)
-        arguments: dict[str, Any] = {"optimizer": self.optimizer, "sample_weight": weight}
+        (X, T, weight), *validation = (
+            _data(part, dtype)
+            for part in (self.rows, self.validation)
+            if part is not None
+        )
+        arguments: dict[str, Any] = {
+            "optimizer": self.optimizer,
+            "sample_weight": weight,
+        }
         arguments["epochs"] = settings.max_iter if epochs is None else epochs
         if by_python:
             arguments["callbacks"] = self.callbacks(recorder)
         else:
             arguments["early_stopping"] = self.early_stopping
         if self.checkpoint is not None:
-            arguments["checkpoint"] = self.checkpoint._recording(recorder) if by_python else self.checkpoint
+            arguments["checkpoint"] = (
+                self.checkpoint._recording(recorder) if by_python else self.checkpoint
+            )
         if validation:
             arguments["validation"] = validation[0]
         if self.is_lbfgs:
@@ -213,7 +283,15 @@ class FitSpec:
         """Return everything that determines the bits of this fit, by name."""
         estimator: Any = self.settings
         settings = estimator.get_params(deep=False)
-        for name in ("callbacks", "checkpoint", "verbose", "n_jobs", "n_restarts", "warm_start", "random_state"):
+        for name in (
+            "callbacks",
+            "checkpoint",
+            "verbose",
+            "n_jobs",
+            "n_restarts",
+            "warm_start",
+            "random_state",
+        ):
             settings.pop(name)
         seeds = [start.seed for start in (self.before, *self.starts)]
         identity = {"estimator": type(self.settings).__name__, **settings}
@@ -230,18 +308,30 @@ class FitSpec:
 
     def convergence_warning(self, outcome: FitOutcome) -> str:
         """Return scikit-learn's convergence warning, or "" if training converged."""
-        settings, reason, loss = self.settings, outcome.ending and outcome.ending.reason, outcome.loss
+        settings, reason, loss = (
+            self.settings,
+            outcome.ending and outcome.ending.reason,
+            outcome.loss,
+        )
         if self.is_lbfgs and reason in LBFGS_WARNINGS:
-            return f"lbfgs failed to converge after {outcome.n_iter} iteration(s): {LBFGS_WARNINGS[reason]}."
+            return (
+                f"lbfgs failed to converge after {outcome.n_iter} iteration(s):"
+                f" {LBFGS_WARNINGS[reason]}."
+            )
         if not self.is_lbfgs and reason == "epochs":
             return (
-                f"Stochastic Optimizer: Maximum iterations ({settings.max_iter}) reached and the optimization hasn't "
-                "converged yet."
+                f"Stochastic Optimizer: Maximum iterations ({settings.max_iter})"
+                " reached and the optimization hasn't converged yet."
             )
-        if reason in ("callback", "converged") and not self.by_score and 0 < settings.tol < ulp(loss):
+        if (
+            reason in ("callback", "converged")
+            and not self.by_score
+            and 0 < settings.tol < ulp(loss)
+        ):
             return (
-                f"The loss, {loss:.3g}, is so large that progress of tol={settings.tol:g} is lost in rounding: "
-                "training ended, perhaps without convergence."
+                f"The loss, {loss:.3g}, is so large that progress of"
+                f" tol={settings.tol:g} is lost in rounding: training ended, perhaps"
+                " without convergence."
             )
         return ""
 
@@ -249,7 +339,9 @@ class FitSpec:
 def _data(rows: Rows, dtype: np.dtype) -> tuple[Any, np.ndarray, np.ndarray | None]:
     """Return rows for `train`, selected and scaled lazily unless that would change the dtype."""
     table = rows.table
-    if sparse.issparse(table.X) or (table.X.dtype != dtype and table.X.dtype.kind == "f"):
+    if sparse.issparse(table.X) or (
+        table.X.dtype != dtype and table.X.dtype.kind == "f"
+    ):
         return rows.chosen.X, rows.chosen.T, rows.chosen.weight
     if rows.indices is None and table.scaling is None:
         return table.X, table.T, table.weight
@@ -259,9 +351,10 @@ def _data(rows: Rows, dtype: np.dtype) -> tuple[Any, np.ndarray, np.ndarray | No
 class Recorder:
     """Records each epoch in the outcome of a fit and applies the stopping rule.
 
-    The rule continues from the counts of earlier calls. Instead of ending training, the rule divides an adaptive
-    learning rate above 1e-6 by 5. If the rule monitors a score, ``best_theta`` holds the parameters with the best
-    score: the initial parameters if no epoch improved on the best score of earlier calls.
+    The rule continues from the counts of earlier calls. Instead of ending training, the
+    rule divides an adaptive learning rate above 1e-6 by 5. If the rule monitors a
+    score, ``best_theta`` holds the parameters with the best score: the initial
+    parameters if no epoch improved on the best score of earlier calls.
     """
 
     def __init__(self, spec: FitSpec) -> None:
@@ -269,18 +362,24 @@ class Recorder:
         state = None if spec.is_lbfgs else before.state
         if state is not None and (
             state.optimizer.keys() != spec.optimizer.init(before.theta).keys()
-            or [*state.schedule] != ([] if spec.schedule is None else [*spec.schedule.init()])
+            or [*state.schedule]
+            != ([] if spec.schedule is None else [*spec.schedule.init()])
         ):
             state = None  # the state belongs to another optimizer or schedule
-        # After early stopping the model has the best parameters, but training continues from the last parameters.
+        # After early stopping the model has the best parameters, but training continues
+        # from the last parameters.
         best = None if state is None else state.early_stopping.get("theta")
         is_restored = best is not None and np.array_equal(before.theta, best)
         self.resumed = state
         self.theta = state.theta if state is not None and is_restored else before.theta
-        self.best_theta = (before.theta if best is None else best).copy() if spec.by_score else None
+        self.best_theta = (
+            (before.theta if best is None else best).copy() if spec.by_score else None
+        )
         self.constant = spec.constant(spec.rows)
         self.constant_val = 0.0 if validation is None else spec.constant(validation)
-        self.can_continue = not spec.is_lbfgs and (spec.schedule is None or not has_horizon(spec.schedule))
+        self.can_continue = not spec.is_lbfgs and (
+            spec.schedule is None or not has_horizon(spec.schedule)
+        )
         # This call extends the lists and best values of earlier calls.
         self.outcome = outcome = FitOutcome(**vars(before))
         outcome.n_iter = 0
@@ -295,13 +394,19 @@ class Recorder:
             outcome.validation_scores = outcome.validation_scores or []
         if "score_curve" in spec.scored:
             outcome.score_curve = outcome.score_curve or []
-        self.scores = {name: spec.scorer(rows, spec.settings.scoring) for name, rows in spec.scored.items()}
+        self.scores = {
+            name: spec.scorer(rows, spec.settings.scoring)
+            for name, rows in spec.scored.items()
+        }
 
     def memory(self, epoch: int) -> dict[str, Any] | None:
         """Return the state to resume from after an epoch, or None if an error prevented the recording of the epoch."""
         if self.outcome.n_iter != epoch:
             return None
-        return {"counted": {name: getattr(self.outcome, name) for name in COUNTED}, "best": self.best_theta}
+        return {
+            "counted": {name: getattr(self.outcome, name) for name in COUNTED},
+            "best": self.best_theta,
+        }
 
     def remember(self, memory: dict[str, Any]) -> None:
         """Restore the state that `memory` returned."""
@@ -330,12 +435,24 @@ class Recorder:
     def keep(self, state: TrainingState, best: np.ndarray | None) -> None:
         """Store the state for continued training if the optimizer and the schedule support continuation."""
         # Store a copy, so that assigned coefficients do not change it.
-        stopping: Any = {"theta": best.copy()} if self.spec.by_score and best is not None else {}
-        resumable = replace(state, history=History(), network=None, optimizer_class="", early_stopping=stopping)
+        stopping: Any = (
+            {"theta": best.copy()} if self.spec.by_score and best is not None else {}
+        )
+        resumable = replace(
+            state,
+            history=History(),
+            network=None,
+            optimizer_class="",
+            early_stopping=stopping,
+        )
         self.outcome.state = resumable if self.can_continue else None
 
     def epochs(
-        self, state: TrainingState, losses: np.ndarray, validation_losses: np.ndarray, scores: np.ndarray
+        self,
+        state: TrainingState,
+        losses: np.ndarray,
+        validation_losses: np.ndarray,
+        scores: np.ndarray,
     ) -> bool:
         """Record epochs with their losses and any scores; return whether to stop training."""
         outcome: Any = self.outcome
@@ -347,7 +464,9 @@ class Recorder:
         rows = 0 if spec.is_lbfgs else len(spec.rows)
         for epoch, loss in enumerate(losses.tolist()):
             if validation_losses:
-                outcome.validation_loss_curve.append(validation_losses[epoch] + self.constant_val)
+                outcome.validation_loss_curve.append(
+                    validation_losses[epoch] + self.constant_val
+                )
             if scores:
                 outcome.validation_scores.append(scores[epoch])
             outcome.n_iter += 1
@@ -358,12 +477,22 @@ class Recorder:
             watched = -outcome.validation_scores[-1] if by_score else outcome.loss
             lowest = -outcome.best_validation_score if by_score else outcome.best_loss
             count = outcome.no_improvement_count
-            best, _, count = observed(watched, lowest, lowest, count, rule.min_delta, rule.compare_to == "best")
+            best, _, count = observed(
+                watched,
+                lowest,
+                lowest,
+                count,
+                rule.min_delta,
+                rule.compare_to == "best",
+            )
             outcome.no_improvement_count = int(count)
             if not by_score:
                 outcome.best_loss = best
             elif best < lowest:
-                outcome.best_validation_score, self.best_theta = -best, state.theta.copy()
+                outcome.best_validation_score, self.best_theta = (
+                    -best,
+                    state.theta.copy(),
+                )
             has_stalled = count >= rule.patience and (by_score or not spec.is_lbfgs)
             over = has_stalled and not self.adapts(state)
         return over
@@ -377,13 +506,21 @@ class Recorder:
             f"{curve} did not improve more than tol={settings.tol:f} "
             f"for {settings.n_iter_no_change} consecutive epochs."
         )
-        factor = state.schedule.get("factor") if settings.learning_rate == "adaptive" else None
+        factor = (
+            state.schedule.get("factor")
+            if settings.learning_rate == "adaptive"
+            else None
+        )
         adapts = factor is not None and rate * factor > 1e-6
         if adapts:
             parts.Cuts().cut(state.schedule)
             self.outcome.no_improvement_count = 0
         if settings.verbose and settings.verbose != "bar":
-            consequence = f"Setting learning rate to {rate * state.schedule['factor']:f}" if adapts else "Stopping."
+            consequence = (
+                f"Setting learning rate to {rate * state.schedule['factor']:f}"
+                if adapts
+                else "Stopping."
+            )
             print(f"{message} {consequence}")
         return adapts
 
@@ -400,14 +537,24 @@ class Recorder:
         if by_python and self.best_theta is not None and reason != "diverged":
             theta = self.best_theta
         if not by_python:
-            # `train` also measures validation before the first epoch; scikit-learn's lists begin after the first epoch.
-            self.epochs(state, history.loss, history.validation_loss[1:], history.validation_score[1:])
+            # `train` also measures validation before the first epoch; scikit-learn's
+            # lists begin after the first epoch.
+            self.epochs(
+                state,
+                history.loss,
+                history.validation_loss[1:],
+                history.validation_score[1:],
+            )
             reason = "callback" if reason == "early stopping" else reason
-        if reason == "converged" and not state.epoch:  # L-BFGS converged at the initial parameters
+        # L-BFGS converged at the initial parameters
+        if reason == "converged" and not state.epoch:
             outcome.loss = float(history.loss[0]) + self.constant
         outcome.theta = theta.astype(self.spec.before.theta.dtype, copy=False)
         outcome.ending = Ending(reason, state.step)
-        outcome.interrupted, outcome.diverged = reason == "interrupted", reason == "diverged"
+        outcome.interrupted, outcome.diverged = (
+            reason == "interrupted",
+            reason == "diverged",
+        )
         if not outcome.diverged:
             self.keep(state, theta)
         return outcome

@@ -28,18 +28,25 @@ class Views(list):
         view = self[index]
         array = np.asarray(values)
         if array.shape != view.shape:
-            raise ValueError(f"Entry {index} has shape {view.shape}, got an array of shape {array.shape}.")
+            raise ValueError(
+                f"Entry {index} has shape {view.shape}, got an array of shape"
+                f" {array.shape}."
+            )
         view[...] = array
 
 
 def _views(model, attribute: str, name: str):
     """Return a parameter of all dense layers as views of theta, or the initial values that the user assigned."""
     if "network_" in vars(model):
-        return Views(p[name] for p in model.network_.layout.views(model.theta_) if "W" in p)
+        return Views(
+            p[name] for p in model.network_.layout.views(model.theta_) if "W" in p
+        )
     try:
         return vars(model)["_given"][attribute]
     except KeyError:
-        raise AttributeError(f"{type(model).__name__} is not fitted and has no {attribute}.") from None
+        raise AttributeError(
+            f"{type(model).__name__} is not fitted and has no {attribute}."
+        ) from None
 
 
 def _set_views(model, attribute: str, values: Sequence[Any]) -> None:
@@ -66,7 +73,9 @@ class Predictions:
         if sparse.issparse(X):
             return SparseNetwork(self.network).predict(self.theta, X.tocsr())
         if self._predictor is None:
-            self._predictor = engine_for(self.network, self.theta, silent=True).predictor(self.theta)
+            self._predictor = engine_for(
+                self.network, self.theta, silent=True
+            ).predictor(self.theta)
         if isinstance(X, Selection):
             return np.concatenate([self._predictor(part) for part in X.parts()])
         return self._predictor(X)
@@ -116,7 +125,8 @@ class Inspection(ABC):
         X : array or sparse matrix (N, I)
             The inputs.
         layer : int, default -1
-            The index of the hidden layer, from 0. Negative indices count from the last hidden layer.
+            The index of the hidden layer, from 0. Negative indices count from the last
+            hidden layer.
 
         Returns
         -------
@@ -128,7 +138,9 @@ class Inspection(ABC):
             If the layer does not exist.
         """
         X = dense(self._checked_inputs(X))
-        return self.network_.hidden(self.theta_, X, index_of_hidden_layer(self.network_, layer))
+        return self.network_.hidden(
+            self.theta_, X, index_of_hidden_layer(self.network_, layer)
+        )
 
     def per_sample_gradients(self, X: Any, y: Any) -> np.ndarray:
         """Return the gradient of each row's loss, without penalty, row weights or dropout.
@@ -143,17 +155,20 @@ class Inspection(ABC):
         Returns
         -------
         ndarray (N, P)
-            The columns are in the order of ``theta_``; split them with ``network_.layout.views``.
+            The columns are in the order of ``theta_``; split them with
+            ``network_.layout.views``.
         """
         X, T = self._checked_rows(X, y)
-        network = Network(self.network_.inputs, self.network_.layers, self.network_.loss_function)
+        network = Network(
+            self.network_.inputs, self.network_.layers, self.network_.loss_function
+        )
         return network.loss_and_gradient(self.theta_, X[:, None], T[:, None])[1]
 
     def check_gradients(self, X: Any, y: Any, **options: Any) -> "Report":
         """Check that the training gradients are correct on these rows, at the current parameters.
 
-        By default, both engines are checked in the dtype of training. ``engine="compiled"`` or ``"reference"`` selects
-        one engine.
+        By default, both engines are checked in the dtype of training.
+        ``engine="compiled"`` or ``"reference"`` selects one engine.
 
         Parameters
         ----------
@@ -193,7 +208,10 @@ def index_of_hidden_layer(network: Network, layer: int) -> int:
     """Return the index of a hidden layer's activation among the network's layers."""
     indices = network._activations
     if not -len(indices) <= layer < len(indices):
-        raise IndexError(f"Hidden layer {layer} does not exist: the model has {len(indices)}, counted from 0.")
+        raise IndexError(
+            f"Hidden layer {layer} does not exist: the model has {len(indices)},"
+            " counted from 0."
+        )
     return indices[layer]
 
 
@@ -202,7 +220,9 @@ def curves_of(model) -> SimpleNamespace:
     loss = model.loss_curve_
     validation_loss = model.validation_loss_curve_ or []
     if validation_loss:
-        validation_loss = [np.nan] * (len(loss) - len(validation_loss)) + validation_loss
+        validation_loss = [np.nan] * (
+            len(loss) - len(validation_loss)
+        ) + validation_loss
     return SimpleNamespace(loss=loss, validation_loss=validation_loss)
 
 
@@ -225,7 +245,8 @@ class LossPlots(SuggestsNames):
     def loss(self, ax: "Axes | None" = None, **curve: Any) -> "Axes":
         """Draw the loss of each epoch, and the validation loss if there is one; see `vecprop.pictures.plot_loss`.
 
-        If the model has several networks, a thick line shows the median of their losses.
+        If the model has several networks, a thick line shows the median of their
+        losses.
         """
         from ..pictures import plot_loss
 
@@ -237,7 +258,8 @@ class LossPlots(SuggestsNames):
 class Plots(LossPlots):
     """Plots of a model, drawn with matplotlib.
 
-    Each method draws on ``ax``, by default on a new figure, and returns the Axes. Further options are passed on.
+    Each method draws on ``ax``, by default on a new figure, and returns the Axes.
+    Further options are passed on.
 
     Parameters
     ----------
@@ -253,22 +275,35 @@ class Plots(LossPlots):
     ['no', 'yes']
     """
 
-    def decision_boundary(self, X: Any, y: Any, ax: "Axes | None" = None, **options: Any) -> "Axes":
+    def decision_boundary(
+        self, X: Any, y: Any, ax: "Axes | None" = None, **options: Any
+    ) -> "Axes":
         """Draw the regions of the predicted classes, and the rows; see `vecprop.pictures.plot_decision_boundary`.
 
-        ``features=(0, 1)`` selects the columns for the two axes; ``held={2: 0.5}`` sets the values of other columns,
-        by default their medians.
+        ``features=(0, 1)`` selects the columns for the two axes; ``held={2: 0.5}`` sets
+        the values of other columns, by default their medians.
         """
         from ..pictures import plot_decision_boundary
 
-        options.setdefault("feature_names", getattr(self.model, "feature_names_in_", None))
+        options.setdefault(
+            "feature_names", getattr(self.model, "feature_names_in_", None)
+        )
         return self._plot_classes(plot_decision_boundary, X, y, ax, **options)
 
-    def hidden_space(self, X: Any, y: Any, ax: "Axes | None" = None, *, layer: int = -1, **options: Any) -> "Axes":
+    def hidden_space(
+        self,
+        X: Any,
+        y: Any,
+        ax: "Axes | None" = None,
+        *,
+        layer: int = -1,
+        **options: Any,
+    ) -> "Axes":
         """Draw the rows in the space of a hidden layer; see `vecprop.pictures.plot_hidden_space`.
 
-        ``layer`` is the index of the hidden layer, from 0; negative indices count from the last. ``axes`` selects units
-        by index, or principal axes with "principal". The plot is three-dimensional for more than two units.
+        ``layer`` is the index of the hidden layer, from 0; negative indices count from
+        the last. ``axes`` selects units by index, or principal axes with "principal".
+        The plot is three-dimensional for more than two units.
         """
         from ..pictures import plot_hidden_space
 
@@ -276,7 +311,9 @@ class Plots(LossPlots):
         index = index_of_hidden_layer(self.model.network_, layer)
         return self._plot_classes(plot_hidden_space, X, y, ax, layer=index, **options)
 
-    def confusion(self, X: Any, y: Any, ax: "Axes | None" = None, **options: Any) -> "Axes":
+    def confusion(
+        self, X: Any, y: Any, ax: "Axes | None" = None, **options: Any
+    ) -> "Axes":
         """Draw the confusion matrix, using scikit-learn's ``ConfusionMatrixDisplay``."""
         from sklearn.metrics import ConfusionMatrixDisplay
 
@@ -287,10 +324,13 @@ class Plots(LossPlots):
         ConfusionMatrixDisplay.from_estimator(self.model, X, y, ax=ax, **options)
         return ax
 
-    def calibration(self, X: Any, y: Any, ax: "Axes | None" = None, **options: Any) -> "Axes":
+    def calibration(
+        self, X: Any, y: Any, ax: "Axes | None" = None, **options: Any
+    ) -> "Axes":
         """Draw the frequency of a class against its predicted probability, using ``CalibrationDisplay``.
 
-        For two classes, a single curve shows the second class; otherwise, each class or label has its own curve.
+        For two classes, a single curve shows the second class; otherwise, each class or
+        label has its own curve.
         """
         from sklearn.calibration import CalibrationDisplay
 
@@ -298,17 +338,27 @@ class Plots(LossPlots):
 
         check_is_fitted(self.model)
         if not hasattr(self.model, "classes_"):
-            raise ValueError("This plot needs the probabilities of classes: use a classifier.")
+            raise ValueError(
+                "This plot needs the probabilities of classes: use a classifier."
+            )
         classes = self.model.classes_
         self.model._checked_rows(X, y)  # raises an error for unknown labels
         Y = self.model.predict_proba(X)
         is_multilabel = np.ndim(y) == 2
-        is_class = np.asarray(y).T == 1 if is_multilabel else np.asarray(y) == classes[:, None]
+        is_class = (
+            np.asarray(y).T == 1 if is_multilabel else np.asarray(y) == classes[:, None]
+        )
         ax = axes_or_new(ax)
         first = 1 if len(classes) == 2 and not is_multilabel else 0
         for number in range(first, len(classes)):
-            style: dict[str, Any] = {"name": str(classes[number]), "color": colour(number), "marker": marker(number)}
-            CalibrationDisplay.from_predictions(is_class[number], Y[:, number], ax=ax, **(style | options))
+            style: dict[str, Any] = {
+                "name": str(classes[number]),
+                "color": colour(number),
+                "marker": marker(number),
+            }
+            CalibrationDisplay.from_predictions(
+                is_class[number], Y[:, number], ax=ax, **(style | options)
+            )
         ax.set(xlabel="mean predicted probability", ylabel="share of rows of the class")
         return ax
 
@@ -317,6 +367,9 @@ class Plots(LossPlots):
         model = self.model
         X, T = model._checked_rows(X, y)
         if not hasattr(model, "classes_") or model.targets_.multilabel:
-            raise ValueError("This plot needs one class per row: use a classifier that is not multilabel.")
+            raise ValueError(
+                "This plot needs one class per row: use a classifier that is not"
+                " multilabel."
+            )
         options.setdefault("class_names", [str(name) for name in model.classes_])
         return plot(model.network_, model.theta_, X, T, ax, **options)

@@ -7,8 +7,24 @@ from typing import Any
 import numpy as np
 
 from .. import catalog
-from ..core import L2, Activation, Dense, Dropout, Initializer, Layer, LayerNorm, Logistic, Network
-from ..core.losses import BinaryCrossEntropy, Loss, Poisson, RegressionLoss, SoftmaxCrossEntropy
+from ..core import (
+    L2,
+    Activation,
+    Dense,
+    Dropout,
+    Initializer,
+    Layer,
+    LayerNorm,
+    Logistic,
+    Network,
+)
+from ..core.losses import (
+    BinaryCrossEntropy,
+    Loss,
+    Poisson,
+    RegressionLoss,
+    SoftmaxCrossEntropy,
+)
 from ..optimize import LBFGS, AdamHat, Momentum, Nesterov, Optimizer
 from ..optimize.schedules import Adaptive, Constant, InverseScaling, Schedule, State
 from .settings import Constructor
@@ -51,9 +67,15 @@ class Cuts(Schedule):
         return state["factor"]
 
 
-ACTIVATIONS: dict[str, Activation] = {name: cls() for name, cls in catalog.named(catalog.ACTIVATIONS).items()}
-INITIALIZERS: dict[str, Initializer] = {name: cls() for name, cls in catalog.named(catalog.INITIALIZERS).items()}
-LOSSES, OPTIMIZERS, SCHEDULES = map(catalog.named, (catalog.LOSSES, catalog.OPTIMIZERS, catalog.SCHEDULES))
+ACTIVATIONS: dict[str, Activation] = {
+    name: cls() for name, cls in catalog.named(catalog.ACTIVATIONS).items()
+}
+INITIALIZERS: dict[str, Initializer] = {
+    name: cls() for name, cls in catalog.named(catalog.INITIALIZERS).items()
+}
+LOSSES, OPTIMIZERS, SCHEDULES = map(
+    catalog.named, (catalog.LOSSES, catalog.OPTIMIZERS, catalog.SCHEDULES)
+)
 
 LINKS: dict[type, str] = {
     SoftmaxCrossEntropy: "softmax",
@@ -67,7 +89,9 @@ def network(settings: Constructor, inputs: int, outputs: int, loss: Loss) -> Net
     """Return the network. Each hidden layer consists of Dense, LayerNorm if set, its activation, and Dropout if set."""
     sizes = settings.hidden_layer_sizes
     sizes = list(sizes) if np.iterable(sizes) else [sizes]
-    if not all(isinstance(size, int | float | np.number) and size > 0 for size in sizes):
+    if not all(
+        isinstance(size, int | float | np.number) and size > 0 for size in sizes
+    ):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
     initializer: Any = settings.initializer
     if isinstance(initializer, str):
@@ -76,7 +100,9 @@ def network(settings: Constructor, inputs: int, outputs: int, loss: Loss) -> Net
     activations = _per_layer("activation", settings.activation, len(sizes))
     rates = _per_layer("dropout", settings.dropout, len(sizes))
     layers: list[Layer] = []
-    for number, (size, activation, rate) in enumerate(zip(sizes, activations, rates, strict=True)):
+    for number, (size, activation, rate) in enumerate(
+        zip(sizes, activations, rates, strict=True)
+    ):
         layers.append(Dense(size, **options))
         if settings.layer_norm:
             layers.append(LayerNorm())
@@ -92,23 +118,28 @@ def _activation(value, number: int) -> Activation:
     activation = ACTIVATIONS.get(value) if isinstance(value, str) else value
     if not isinstance(activation, Activation):
         raise ValueError(
-            f"The activation of hidden layer {number} is {value!r}, expected an Activation, "
-            f"or one of {', '.join(ACTIVATIONS)}."
+            f"The activation of hidden layer {number} is {value!r}, expected an"
+            f" Activation, or one of {', '.join(ACTIVATIONS)}."
         )
     return activation
 
 
-def initial_theta(settings: Constructor, network: Network, random: np.random.RandomState, dtype) -> np.ndarray:
+def initial_theta(
+    settings: Constructor, network: Network, random: np.random.RandomState, dtype
+) -> np.ndarray:
     """Draw initial parameters, (P,), by the initializer or as scikit-learn does (Glorot and Bengio, 2010).
 
-    scikit-learn draws each dense layer's W and b uniformly from [-a, a] with a = √(f / (I + O)), where f is 2 if the
-    layer feeds a logistic activation and 6 otherwise; the last layer uses the f of the layer before it. They are drawn
-    in float64 and rounded. Other layers use their own initialization.
+    scikit-learn draws each dense layer's W and b uniformly from [-a, a] with a = √(f /
+    (I + O)), where f is 2 if the layer feeds a logistic activation and 6 otherwise; the
+    last layer uses the f of the layer before it. They are drawn in float64 and rounded.
+    Other layers use their own initialization.
     """
     if settings.initializer is not None:
         return network.init(random.randint(2**31 - 1), dtype)
     activations = [layer for layer in network.layers if isinstance(layer, Activation)]
-    factors = [2.0 if isinstance(activation, Logistic) else 6.0 for activation in activations]
+    factors = [
+        2.0 if isinstance(activation, Logistic) else 6.0 for activation in activations
+    ]
     factors += factors[-1:] or [6.0]  # of the output layer
     has_only_dense = all(tensor.kind == "Dense" for tensor in network.layout.tensors)
     theta = np.empty(network.layout.size) if has_only_dense else network.init(seed=0)
@@ -129,7 +160,8 @@ def optimizer(settings: Constructor) -> Optimizer | LBFGS:
         cls = Nesterov
     values = {
         "learning_rate": settings.learning_rate_init,
-        "momentum": min(settings.momentum, float(np.nextafter(1, 0))),  # scikit-learn allows 1
+        # scikit-learn allows 1
+        "momentum": min(settings.momentum, float(np.nextafter(1, 0))),
         "beta1": settings.beta_1,
         "beta2": settings.beta_2,
         "epsilon": settings.epsilon,
@@ -167,5 +199,8 @@ def _per_layer(name: str, value, count: int) -> Sequence[Any]:
     if not isinstance(value, list | tuple):
         return [value] * count
     if len(value) != count:
-        raise ValueError(f"{name} has {len(value)} entries, expected {count}, one for each hidden layer.")
+        raise ValueError(
+            f"{name} has {len(value)} entries, expected {count}, one for each hidden"
+            " layer."
+        )
     return list(value)

@@ -23,17 +23,19 @@ from .sklearn_compat import Interval
 class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     """A dense neural network for regression, with scikit-learn's interface.
 
-    To replace scikit-learn's class, change ``from sklearn.neural_network import MLPRegressor`` to ``from vecprop import
-    MLPRegressor``. Settings, attributes, warnings and errors are the same. For the same ``random_state``, the initial
+    To replace scikit-learn's class, change ``from sklearn.neural_network import
+    MLPRegressor`` to ``from vecprop import MLPRegressor``. Settings, attributes,
+    warnings and errors are the same. For the same ``random_state``, the initial
     parameters are the same.
 
     Parameters
     ----------
     loss : str or Loss, default "squared_error"
-        The loss function: {losses},
-        or a `Loss`, such as ``Huber(threshold=3)``. With d = prediction - y, "squared_error" is ½ d²; "absolute_error"
-        is |d|, which predicts the median; "huber" is quadratic for |d| ≤ 1 and linear beyond; "quantile" predicts the
-        quantile at level ``quantile``; "poisson" is half the deviance, for counts and rates, with predictions exp(z).
+        The loss function: {losses}, or a `Loss`, such as ``Huber(threshold=3)``. With d
+        = prediction - y, "squared_error" is ½ d²; "absolute_error" is |d|, which
+        predicts the median; "huber" is quadratic for |d| ≤ 1 and linear beyond;
+        "quantile" predicts the quantile at level ``quantile``; "poisson" is half the
+        deviance, for counts and rates, with predictions exp(z).
     hidden_layer_sizes : int or sequence of int, default (100,)
         The width of each hidden layer.
     activation : str, Activation or list, default "relu"
@@ -42,10 +44,12 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         or a custom `Activation`.
     {settings}
     quantile : float, default 0.5
-        The level for the loss "quantile", between 0 and 1: the share of targets below the prediction.
+        The level for the loss "quantile", between 0 and 1: the share of targets below
+        the prediction.
     scale_target : bool, default False
-        Whether to standardize each output's targets to mean 0 and standard deviation 1 for training, as measured in the
-        first fit. Predictions are scaled back. Losses stay in standardized units. Not available for "poisson".
+        Whether to standardize each output's targets to mean 0 and standard deviation 1
+        for training, as measured in the first fit. Predictions are scaled back. Losses
+        stay in standardized units. Not available for "poisson".
 
     Attributes
     ----------
@@ -84,29 +88,54 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         """Return the loss of the network."""
         if isinstance(self.loss, Loss):
             return self.loss
-        return Quantile(self.quantile) if self.loss == "quantile" else parts.LOSSES[self.loss]()
+        return (
+            Quantile(self.quantile)
+            if self.loss == "quantile"
+            else parts.LOSSES[self.loss]()
+        )
 
     def _own_score(self, rows: Rows) -> str | None:
         cls = type(self)
-        is_own = cls.score is RegressorMixin.score and cls.predict is MultilayerPerceptron.predict
+        is_own = (
+            cls.score is RegressorMixin.score
+            and cls.predict is MultilayerPerceptron.predict
+        )
         return "r2" if is_own and len(rows) > 1 else None
 
-    def _read_targets(self, y, weight: np.ndarray | None, new: bool, trains: bool = False) -> tuple[Any, np.ndarray]:
+    def _read_targets(
+        self, y, weight: np.ndarray | None, new: bool, trains: bool = False
+    ) -> tuple[Any, np.ndarray]:
         if y.dtype.kind not in "biuf":
-            raise ValueError(f"y has dtype {y.dtype}, expected numbers: use MLPClassifier for class names.")
-        assert_all_finite(y, input_name="y")  # scikit-learn does not check objects such as None
+            raise ValueError(
+                f"y has dtype {y.dtype}, expected numbers: use MLPClassifier for class"
+                " names."
+            )
+        # scikit-learn does not check objects such as None
+        assert_all_finite(y, input_name="y")
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         columns = y[:, None] if y.ndim == 1 else y
         if new or "targets_" not in vars(self):
-            self.targets_ = Numbers.standard(columns, weight) if self.scale_target else Numbers(columns.shape[1])
+            self.targets_ = (
+                Numbers.standard(columns, weight)
+                if self.scale_target
+                else Numbers(columns.shape[1])
+            )
         elif columns.shape[1] != self.targets_.outputs:
-            raise ValueError(f"y has {columns.shape[1]} outputs, but the first fit had {self.targets_.outputs}.")
+            raise ValueError(
+                f"y has {columns.shape[1]} outputs, but the first fit had"
+                f" {self.targets_.outputs}."
+            )
         counts = isinstance(self._network_loss(), Poisson)
         if counts and self.scale_target:
-            raise ValueError("scale_target=True does not work with loss='poisson': remove it.")
+            raise ValueError(
+                "scale_target=True does not work with loss='poisson': remove it."
+            )
         if counts and np.any(y < 0):
-            raise ValueError("y has negative values, but loss='poisson' needs counts or rates of at least 0.")
+            raise ValueError(
+                "y has negative values, but loss='poisson' needs counts or rates of at"
+                " least 0."
+            )
         return y, self.targets_.encode(columns)
 
     def _loss_constant(self, rows: Rows) -> float:

@@ -29,7 +29,16 @@ def names(parts: Iterable[catalog.Part]):
 
 
 CONSTRAINTS: dict[str, list[Any]] = {
-    **{key: ["boolean"] for key in ("shuffle", "warm_start", "nesterovs_momentum", "early_stopping", "layer_norm")},
+    **{
+        key: ["boolean"]
+        for key in (
+            "shuffle",
+            "warm_start",
+            "nesterovs_momentum",
+            "early_stopping",
+            "layer_norm",
+        )
+    },
     **{key: [COUNT] for key in ("max_iter", "max_fun", "n_restarts")},
     **{key: [FROM_ZERO] for key in ("alpha", "power_t", "tol")},
     **{key: [POSITIVE] for key in ("learning_rate_init", "epsilon")},
@@ -68,16 +77,21 @@ class Constructor(Positional):
     Parameters
     ----------
     solver : str, Optimizer or LBFGS, default "adam"
-        The optimizer: {optimizers}, or an `Optimizer` with its own learning rate, such as ``AdamW(0.01,
-        weight_decay=0.1)``. "sgd" uses momentum. "lbfgs" is a full-batch method for small tables.
+        The optimizer: {optimizers}, or an `Optimizer` with its own learning rate, such
+        as ``AdamW(0.01, weight_decay=0.1)``. "sgd" uses momentum. "lbfgs" is a
+        full-batch method for small tables.
     alpha : float, default 0.0001
-        The strength α of the L2 penalty ½ α Σ W² on weights. The penalty is divided by the total weight of the batch.
+        The strength α of the L2 penalty ½ α Σ W² on weights. The penalty is divided by
+        the total weight of the batch.
     batch_size : int or "auto", default "auto"
-        The number of rows in a batch. "auto" means at most 200 rows. "lbfgs" always uses all rows.
+        The number of rows in a batch. "auto" means at most 200 rows. "lbfgs" always
+        uses all rows.
     learning_rate : str or Schedule, default "constant"
-        The learning rate schedule: {schedules}, or a `Schedule`. After each epoch, "invscaling" divides the rate by (1
-        + rows seen) to the power ``power_t``. "adaptive" divides the rate by 5 whenever training would stop, until the
-        rate is below 1e-6. As in scikit-learn, "invscaling" and "adaptive" have no effect with "adam" and "adamw".
+        The learning rate schedule: {schedules}, or a `Schedule`. After each epoch,
+        "invscaling" divides the rate by (1 + rows seen) to the power ``power_t``.
+        "adaptive" divides the rate by 5 whenever training would stop, until the rate is
+        below 1e-6. As in scikit-learn, "invscaling" and "adaptive" have no effect with
+        "adam" and "adamw".
     learning_rate_init : float, default 0.001
         The initial learning rate.
     power_t : float, default 0.5
@@ -87,11 +101,11 @@ class Constructor(Positional):
     shuffle : bool, default True
         Whether to shuffle the rows before each epoch.
     random_state : int, RandomState or None, default None
-        The seed of initial parameters, held-out rows, shuffling and dropout. An integer gives bit-identical results in
-        every run, with any number of threads.
+        The seed of initial parameters, held-out rows, shuffling and dropout. An integer
+        gives bit-identical results in every run, with any number of threads.
     tol : float, default 1e-4
-        The smallest improvement of the loss or score that counts as progress. "lbfgs" stops when no entry of the
-        gradient is larger than ``tol``.
+        The smallest improvement of the loss or score that counts as progress. "lbfgs"
+        stops when no entry of the gradient is larger than ``tol``.
     verbose : bool, int or "bar", default False
         Whether to print a line for each epoch, or to show a progress bar.
     warm_start : bool, default False
@@ -101,17 +115,19 @@ class Constructor(Positional):
     nesterovs_momentum : bool, default True
         Whether "sgd" uses Nesterov momentum.
     early_stopping : bool, default False
-        Whether to stop training when the validation score stops improving, and to restore the best parameters. The
-        validation rows are X_val. Without X_val, a part of X is held out, except for "lbfgs".
+        Whether to stop training when the validation score stops improving, and to
+        restore the best parameters. The validation rows are X_val. Without X_val, a
+        part of X is held out, except for "lbfgs".
     validation_fraction : float, default 0.1
-        The share of the rows that is held out for validation. With two classes, the same share of each class is held
-        out.
+        The share of the rows that is held out for validation. With two classes, the
+        same share of each class is held out.
     beta_1, beta_2 : float, default 0.9 and 0.999
         The decay rates of the two moment estimates in "adam" and "adamw".
     epsilon : float, default 1e-8
         A small constant that keeps divisions finite in "adam", "adamw" and "rmsprop".
     n_iter_no_change : int or inf, default 10
-        Training stops after more than this number of consecutive epochs without progress.
+        Training stops after more than this number of consecutive epochs without
+        progress.
     max_fun : int, default 15000
         The maximum number of loss evaluations of "lbfgs".
     dropout : float or list of float, default 0
@@ -119,21 +135,24 @@ class Constructor(Positional):
     layer_norm : bool, default False
         Whether to normalize each hidden layer before its activation.
     initializer : str, Initializer or None, default None
-        The distribution of initial weights: {initializers}, or an `Initializer`. None draws the same weights and biases
-        as scikit-learn with the same seed.
+        The distribution of initial weights: {initializers}, or an `Initializer`. None
+        draws the same weights and biases as scikit-learn with the same seed.
     scoring : str, callable or None, default None
-        The score to measure after each epoch and to monitor for early stopping. Pass a scikit-learn scorer, or "loss"
-        for the negative validation loss. None means `score`. A scorer is called with sample weights if it accepts
-        sample weights.
+        The score to measure after each epoch and to monitor for early stopping. Pass a
+        scikit-learn scorer, or "loss" for the negative validation loss. None means
+        `score`. A scorer is called with sample weights if it accepts sample weights.
     callbacks : list of callable or None, default None
-        Functions that `fit` calls with a `TrainingState` after each epoch. If a callback returns True, training ends.
+        Functions that `fit` calls with a `TrainingState` after each epoch. If a
+        callback returns True, training ends.
     checkpoint : Checkpoint or None, default None
-        Where `fit` saves the training state: a file, ``Checkpoint("run.npz")``, or a folder if there are restarts. If
-        the program is killed, the same call of `fit` resumes, with bit-identical results. A checkpoint needs an integer
-        as random_state.
+        Where `fit` saves the training state: a file, ``Checkpoint("run.npz")``, or a
+        folder if there are restarts. If the program is killed, the same call of `fit`
+        resumes, with bit-identical results. A checkpoint needs an integer as
+        random_state.
     n_restarts : int, default 1
-        The number of random initializations. `fit` trains a network from each initialization and selects the network
-        with the best validation score. Without validation rows, `fit` selects the network with the lowest loss.
+        The number of random initializations. `fit` trains a network from each
+        initialization and selects the network with the best validation score. Without
+        validation rows, `fit` selects the network with the lowest loss.
     n_jobs : int or None, default None
         The maximum number of threads. None means the number of processors.
     """
@@ -179,10 +198,12 @@ def held(checkpoint) -> AbstractContextManager[None]:
 
 def require_repeatable(model, checkpoint=None) -> None:
     """Raise an error if a checkpoint is combined with an unseeded model."""
-    if (checkpoint or getattr(model, "checkpoint", None)) is not None and model.random_state is None:
+    if (
+        checkpoint or getattr(model, "checkpoint", None)
+    ) is not None and model.random_state is None:
         raise ValueError(
-            "random_state is None, so each call of fit trains different networks, but a checkpoint needs the same: "
-            "give random_state=0, or another integer."
+            "random_state is None, so each call of fit trains different networks, but a"
+            " checkpoint needs the same: give random_state=0, or another integer."
         )
 
 
@@ -190,7 +211,8 @@ def require_no_checkpoint(model, instead: str) -> None:
     """Raise an error if a model that is not trained by a single call of `fit` has a checkpoint."""
     if getattr(model, "checkpoint", None) is not None:
         raise ValueError(
-            f"{type(model).__name__} has a checkpoint, which saves a single fit from its start: {instead}."
+            f"{type(model).__name__} has a checkpoint, which saves a single fit from"
+            f" its start: {instead}."
         )
 
 
@@ -200,18 +222,33 @@ T = TypeVar("T", bound=type)
 def documented(cls: T) -> T:
     """Fill ``{settings}``, ``{attributes}`` and ``{notes}`` in a docstring from the docstrings of its base classes.
 
-    ``{activations}``, ``{losses}`` and similar placeholders become the names that the setting accepts.
+    ``{activations}``, ``{losses}`` and similar placeholders become the names that the
+    setting accepts.
     """
     text = cleandoc(cls.__doc__ or "")
     sections: dict[str, str] = {}
     for base in cls.__mro__[1:]:
         if base.__module__.startswith("vecprop."):
-            _, *parts = re.split(r"\n*^(\w+)\n-+\n", cleandoc(base.__doc__ or ""), flags=re.MULTILINE)
+            _, *parts = re.split(
+                r"\n*^(\w+)\n-+\n", cleandoc(base.__doc__ or ""), flags=re.MULTILINE
+            )
             sections |= dict(zip(parts[::2], parts[1::2], strict=True))
-    for placeholder, title in {"settings": "Parameters", "attributes": "Attributes", "notes": "Notes"}.items():
+    for placeholder, title in {
+        "settings": "Parameters",
+        "attributes": "Attributes",
+        "notes": "Notes",
+    }.items():
         text = text.replace("{" + placeholder + "}", sections.get(title, ""))
-    for placeholder in ("activations", "losses", "optimizers", "schedules", "initializers"):
-        quoted = [f'"{name}"' for name in catalog.named(getattr(catalog, placeholder.upper()))]
+    for placeholder in (
+        "activations",
+        "losses",
+        "optimizers",
+        "schedules",
+        "initializers",
+    ):
+        quoted = [
+            f'"{name}"' for name in catalog.named(getattr(catalog, placeholder.upper()))
+        ]
         text = text.replace("{" + placeholder + "}", ", ".join(quoted))
     cls.__doc__ = text
     return cls

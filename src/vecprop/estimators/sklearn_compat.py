@@ -20,20 +20,32 @@ if TYPE_CHECKING:
 
     Method = TypeVar("Method", bound=Callable[..., Any])
 
-    def available_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]: ...  # noqa: D103
+    def available_if(  # noqa: D103
+        check: Callable[[Any], bool],
+    ) -> Callable[[Method], Method]: ...
+
 else:
     from sklearn.utils.metaestimators import available_if
 
 try:
-    from sklearn.utils._param_validation import HasMethods, Interval, Options, RealNotInt, StrOptions
+    from sklearn.utils._param_validation import (
+        HasMethods,
+        Interval,
+        Options,
+        RealNotInt,
+        StrOptions,
+    )
 
     class CheckpointType(HasMethods):
         """The constraint of a checkpoint, which has private methods."""
 
         def __str__(self) -> str:
             return "a Checkpoint"
+
 except ImportError:  # without it, settings are not validated
-    CheckpointType = HasMethods = Interval = Options = StrOptions = cast(Any, lambda *_, **__: object)
+    CheckpointType = HasMethods = Interval = Options = StrOptions = cast(
+        Any, lambda *_, **__: object
+    )
     RealNotInt = float
 
 try:
@@ -64,14 +76,23 @@ except ImportError:  # without it, callbacks are not torn down
 
 
 try:
-    from sklearn.model_selection._validation import _insert_error_scores as insert_error_scores
+    from sklearn.model_selection._validation import (
+        _insert_error_scores as insert_error_scores,
+    )
     from sklearn.model_selection._validation import _score as score_of_split
-    from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures as warn_of_failed_fits
+    from sklearn.model_selection._validation import (
+        _warn_or_raise_about_fit_failures as warn_of_failed_fits,
+    )
 except ImportError:  # without it, the first error in a fit or scorer stops a search
 
     def warn_of_failed_fits(results, error_score) -> None:  # noqa: D103
-        if errors := [result["fit_error"] for result in results if result["fit_error"] is not None]:
-            raise ValueError(f"{len(errors)} fits failed out of a total of {len(results)}:\n{errors[0]}")
+        if errors := [
+            result["fit_error"] for result in results if result["fit_error"] is not None
+        ]:
+            raise ValueError(
+                f"{len(errors)} fits failed out of a total of"
+                f" {len(results)}:\n{errors[0]}"
+            )
 
     def score_of_split(  # noqa: D103
         estimator, X_test, y_test, scorer, score_params, error_score: Any = "raise"
@@ -87,7 +108,9 @@ CallbackSupport: Any = Support
 BaseSearchCV: Any = GridSearchCV.__base__
 """The base class of scikit-learn's searches."""
 
-SEARCH_CONSTRAINTS: dict[str, list[Any]] = getattr(BaseSearchCV, "_parameter_constraints", {})
+SEARCH_CONSTRAINTS: dict[str, list[Any]] = getattr(
+    BaseSearchCV, "_parameter_constraints", {}
+)
 """The constraints of each setting of a search."""
 
 
@@ -100,7 +123,11 @@ def scorers_of(estimator, scoring) -> dict[str, Any] | None:
     """Return the scorers by name, or None for a single scorer."""
     if not isinstance(scoring, dict | list | tuple | set):
         return None
-    named = scoring if isinstance(scoring, dict) else dict(zip(scoring, scoring, strict=True))
+    named = (
+        scoring
+        if isinstance(scoring, dict)
+        else dict(zip(scoring, scoring, strict=True))
+    )
     return {name: check_scoring(estimator, one) for name, one in named.items()}
 
 
@@ -110,17 +137,30 @@ def only_predicts(estimator, scorers: Iterable[Any]) -> bool:
     return all(isinstance(scorer, known) for scorer in scorers)
 
 
-def results_of(search, choices, folds: int, outcomes, more: dict[str, Any]) -> dict[str, Any]:
+def results_of(
+    search, choices, folds: int, outcomes, more: dict[str, Any]
+) -> dict[str, Any]:
     """Return ``cv_results_``, or only the scores' means, deviations and ranks if scikit-learn lacks a function."""
     if hasattr(search, "_format_results"):
         return search._format_results(choices, folds, outcomes, more)
-    table = {"params": choices} | {name: np.asarray(values) for name, values in more.items()}
-    scores = [scores if isinstance(scores := one["test_scores"], dict) else {"score": scores} for one in outcomes]
+    table = {"params": choices} | {
+        name: np.asarray(values) for name, values in more.items()
+    }
+    scores = [
+        scores if isinstance(scores := one["test_scores"], dict) else {"score": scores}
+        for one in outcomes
+    ]
     for name in scores[0]:
         of_folds = np.reshape([one[name] for one in scores], (len(choices), folds))
         mean = of_folds.mean(axis=1)
-        ranks = rankdata(np.where(np.isnan(mean), np.inf, -mean), method="min").astype(np.int32)
-        table |= {f"mean_test_{name}": mean, f"std_test_{name}": of_folds.std(axis=1), f"rank_test_{name}": ranks}
+        ranks = rankdata(np.where(np.isnan(mean), np.inf, -mean), method="min").astype(
+            np.int32
+        )
+        table |= {
+            f"mean_test_{name}": mean,
+            f"std_test_{name}": of_folds.std(axis=1),
+            f"rank_test_{name}": ranks,
+        }
     return table
 
 
@@ -133,8 +173,15 @@ def routed_arguments(search, params: dict[str, Any]):
         return search._get_routed_params_for_fit(params)
     if get_config()["enable_metadata_routing"]:
         return process_routing(search, "fit", **params)
-    own, groups = {name: value for name, value in params.items() if name != "groups"}, params.get("groups")
-    return Bunch(estimator=Bunch(fit=own), splitter=Bunch(split={"groups": groups}), scorer=Bunch(score={}))
+    own, groups = (
+        {name: value for name, value in params.items() if name != "groups"},
+        params.get("groups"),
+    )
+    return Bunch(
+        estimator=Bunch(fit=own),
+        splitter=Bunch(split={"groups": groups}),
+        scorer=Bunch(score={}),
+    )
 
 
 def places_of_transformers(transformer) -> dict[str, list[int]]:
@@ -142,8 +189,8 @@ def places_of_transformers(transformer) -> dict[str, list[int]]:
     if hasattr(transformer, "_transformer_to_input_indices"):
         return transformer._transformer_to_input_indices
     raise ValueError(
-        "This release of scikit-learn does not report the columns of each part of a ColumnTransformer: "
-        "install another release."
+        "This release of scikit-learn does not report the columns of each part of a"
+        " ColumnTransformer: install another release."
     )
 
 
@@ -161,7 +208,9 @@ class EpochTasks:
         self.epoch = self.fit.subcontext(task_name="epoch")
         self.epoch.call_on_fit_task_begin(estimator=self.model, **self.arguments)
 
-    def watching(self, others: list[Callable[[TrainingState], Any]], epochs: int) -> Callable[[TrainingState], bool]:
+    def watching(
+        self, others: list[Callable[[TrainingState], Any]], epochs: int
+    ) -> Callable[[TrainingState], bool]:
         """Start the fit; return a callback that runs `others` and moves on to the next epoch's task."""
         given = self.rows.chosen
         metadata = {} if given.weight is None else {"sample_weight": given.weight}
@@ -173,7 +222,9 @@ class EpochTasks:
         def after_epoch(state: TrainingState) -> bool:
             over = True in [other(state) for other in others]
             over |= self.epoch.call_on_fit_task_end(
-                estimator=self.model, reconstruction_attributes=lambda: {"theta_": state.theta.copy()}, **self.arguments
+                estimator=self.model,
+                reconstruction_attributes=lambda: {"theta_": state.theta.copy()},
+                **self.arguments,
             )
             if not over and state.epoch < state.epochs:
                 self.begin()
@@ -183,4 +234,6 @@ class EpochTasks:
 
     def end(self) -> None:
         """End the fit's task."""
-        self.fit.call_on_fit_task_end(estimator=self.model, reconstruction_attributes=dict, **self.arguments)
+        self.fit.call_on_fit_task_end(
+            estimator=self.model, reconstruction_attributes=dict, **self.arguments
+        )

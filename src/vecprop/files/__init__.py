@@ -2,7 +2,9 @@
 
 from ..tables.error import one_line
 
-OTHER_MODELS = frozenset((".pkl", ".pickle", ".joblib", ".pt", ".pth", ".h5", ".keras", ".onnx", ".py"))
+OTHER_MODELS = frozenset(
+    (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".h5", ".keras", ".onnx", ".py")
+)
 """The extensions of other formats for models, which a model file may not have."""
 
 

@@ -27,16 +27,22 @@ def lock(number: int) -> bool | None:
         if sys.platform == "win32":
             import msvcrt
 
-            os.lseek(number, 2**30, os.SEEK_SET)  # the bytes before the locked one stay readable
+            # the bytes before the locked one stay readable
+            os.lseek(number, 2**30, os.SEEK_SET)
             msvcrt.locking(number, msvcrt.LK_NBLCK, 1)
         else:
             import fcntl
 
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno is None:  # not from the system, but for example a timeout raised by a signal handler
+        # not from the system, but for example a timeout raised by a signal handler
+        if error.errno is None:
             raise
-        return False if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK) else None
+        return (
+            False
+            if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+            else None
+        )
     return True
 
 
@@ -56,9 +62,10 @@ def require_path(path) -> Path:
 def written_at_once(path: FilePath) -> Iterator[IO[bytes]]:
     """Open a temporary file for writing. The file replaces path once all data are on disk.
 
-    If writing fails or the program is killed, path is unchanged. A killed program leaves an unfinished file named
-    ``.NAME.….unfinished`` in the same folder; the next program that writes NAME removes it. Pipes and devices are
-    written directly. The new file gets the mode and the owner of the old one.
+    If writing fails or the program is killed, path is unchanged. A killed program
+    leaves an unfinished file named ``.NAME.….unfinished`` in the same folder; the next
+    program that writes NAME removes it. Pipes and devices are written directly. The new
+    file gets the mode and the owner of the old one.
 
     Examples
     --------
@@ -70,7 +77,8 @@ def written_at_once(path: FilePath) -> Iterator[IO[bytes]]:
     ...     print(path.read_text(), len(list(path.parent.iterdir())))
     hello 1
     """
-    target = Path(os.path.realpath(require_path(path)))  # a link stays, and its target is replaced
+    # a link stays, and its target is replaced
+    target = Path(os.path.realpath(require_path(path)))
     replaced = None
     if target.is_dir():
         raise IsADirectoryError(f"{path} is a folder: choose the name of a file in it.")
@@ -81,7 +89,10 @@ def written_at_once(path: FilePath) -> Iterator[IO[bytes]]:
             yield file
         return
     if not target.parent.exists():
-        raise FileNotFoundError(f"The folder {target.parent} does not exist: create it, or choose another folder.")
+        raise FileNotFoundError(
+            f"The folder {target.parent} does not exist: create it, or choose another"
+            " folder."
+        )
     sweep(target.parent, target.name)
     mode = 0o666 if replaced is None else 0o600
     unfinished = None
@@ -90,7 +101,8 @@ def written_at_once(path: FilePath) -> Iterator[IO[bytes]]:
         while True:
             unfinished = target.with_name(f".{target.name}.{token_hex(8)}.unfinished")
             file = open(unfinished, "xb", opener=partial(os.open, mode=mode))  # noqa: SIM115 (closed below)
-            held = os.dup(file.fileno())  # keeps the lock until the file is renamed, which protects it from `sweep`
+            # keeps the lock until the file is renamed, which protects it from `sweep`
+            held = os.dup(file.fileno())
             if lock(held) is not False and os.fstat(held).st_nlink:
                 break
             file.close()  # another program has just removed the file
@@ -100,7 +112,8 @@ def written_at_once(path: FilePath) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         if replaced is not None:
-            with suppress(OSError, AttributeError):  # only root can change the owner, and Windows has no chown
+            # only root can change the owner, and Windows has no chown
+            with suppress(OSError, AttributeError):
                 os.chown(unfinished, replaced.st_uid, replaced.st_gid)
             with suppress(FileNotFoundError):
                 shutil.copymode(target, unfinished)
@@ -108,7 +121,8 @@ def written_at_once(path: FilePath) -> Iterator[IO[bytes]]:
     except BaseException as error:
         if unfinished is not None:
             unfinished.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno and error.filename is None:  # such as a full disk
+        # such as a full disk
+        if isinstance(error, OSError) and error.errno and error.filename is None:
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:
@@ -129,20 +143,25 @@ def settle(folder: Path) -> None:
 
 def sweep(folder: Path, name: str = "*") -> None:
     """Remove the unfinished files that killed programs left in a folder, for one name or for all names."""
-    # Files are locked while they are written. Without locks, a file is considered abandoned after a day.
-    for unfinished in folder.glob(f".{name if name == '*' else escape(name)}.*.unfinished"):
+    # Files are locked while they are written. Without locks, a file is considered
+    # abandoned after a day.
+    for unfinished in folder.glob(
+        f".{name if name == '*' else escape(name)}.*.unfinished"
+    ):
         with suppress_system_errors():
             with open(unfinished, "r+b") as file:
                 is_abandoned = lock(file.fileno())
                 if is_abandoned is None:
                     is_abandoned = abs(time.time() - unfinished.stat().st_mtime) >= DAY
-                if is_abandoned and os.name != "nt":  # Windows cannot remove an open file
+                # Windows cannot remove an open file
+                if is_abandoned and os.name != "nt":
                     unfinished.unlink()
             if is_abandoned:
                 unfinished.unlink(missing_ok=True)
 
 
-_held: dict[Path, tuple[int, IO[bytes]]] = {}  # the thread and the open file of each lock, by path
+# the thread and the open file of each lock, by path
+_held: dict[Path, tuple[int, IO[bytes]]] = {}
 
 
 def _forget() -> None:
@@ -159,7 +178,8 @@ if hasattr(os, "register_at_fork"):
 @contextmanager
 def locked(path: Path, resource: Path) -> Iterator[None]:
     """Hold a lock file in a `with` block; the same thread may nest such blocks."""
-    # The file contains the name of its holder for error messages. A killed program leaves the file, but not the lock.
+    # The file contains the name of its holder for error messages. A killed program
+    # leaves the file, but not the lock.
     path = Path(os.path.realpath(path))
     thread = threading.get_ident()
     if path in _held and _held[path][0] == thread:
@@ -170,7 +190,8 @@ def locked(path: Path, resource: Path) -> Iterator[None]:
         _held[path] = (thread, file)
         yield
     finally:
-        is_holder = _held.pop(path, None) is not None  # not a child process that was forked inside the block
+        # not a child process that was forked inside the block
+        is_holder = _held.pop(path, None) is not None
         with suppress(OSError):
             if os.name == "nt":  # Windows cannot remove an open file
                 file.close()
@@ -187,13 +208,20 @@ def _locked_file(path: Path, resource: Path) -> IO[bytes]:
         try:
             if lock(file.fileno()) is False:
                 file.seek(0)
-                holder = (file.read(1000) or b"").decode("utf-8", "replace") or "another program"
-                raise ValueError(f"{resource} is in use by {holder}: wait until it ends, or give another path.")
+                holder = (file.read(1000) or b"").decode(
+                    "utf-8", "replace"
+                ) or "another program"
+                raise ValueError(
+                    f"{resource} is in use by {holder}: wait until it ends, or give"
+                    " another path."
+                )
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
                     file.truncate(0)
                     since = time.strftime("%Y-%m-%d %H:%M:%S")
-                    file.write(f"process {os.getpid()} on {socket.gethostname()} since {since}".encode())
+                    file.write(
+                        f"process {os.getpid()} on {socket.gethostname()} since {since}".encode()
+                    )
                     return file
         except BaseException:
             file.close()

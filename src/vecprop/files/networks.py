@@ -48,10 +48,13 @@ def theta_of_one(trained: TrainedNetwork, form: str) -> np.ndarray:
     size = trained.network.layout.size
     if theta.ndim != 1:
         raise FileError(
-            f"theta holds networks of shape {theta.shape[:-1]}, but {form} can contain only one: pass one row."
+            f"theta holds networks of shape {theta.shape[:-1]}, but {form} can contain"
+            " only one: pass one row."
         )
     if theta.shape != (size,):
-        raise FileError(f"theta has shape {theta.shape}, but this network has {size} parameters.")
+        raise FileError(
+            f"theta has shape {theta.shape}, but this network has {size} parameters."
+        )
     return theta
 
 
@@ -83,21 +86,25 @@ def require_intervals(model, coverage: float) -> None:
     """Raise an error for a model without intervals, or an invalid coverage."""
     if not isinstance(model, TabularRegressor):
         raise FileError(
-            f"A {type(model).__name__} has no intervals: leave out coverage (--interval), or use a TabularRegressor."
+            f"A {type(model).__name__} has no intervals: leave out coverage"
+            " (--interval), or use a TabularRegressor."
         )
     require_share(coverage)
 
 
-def from_sklearn(model: scikit.MLPClassifier | scikit.MLPRegressor) -> MLPClassifier | MLPRegressor:
+def from_sklearn(
+    model: scikit.MLPClassifier | scikit.MLPRegressor,
+) -> MLPClassifier | MLPRegressor:
     """Convert a fitted scikit-learn network to vecprop's estimator.
 
-    Weights, classes, settings and predictions are the same. `partial_fit`, and `fit` with ``warm_start=True``, continue
-    from these weights with a new optimizer state.
+    Weights, classes, settings and predictions are the same. `partial_fit`, and `fit`
+    with ``warm_start=True``, continue from these weights with a new optimizer state.
 
     Parameters
     ----------
     model : sklearn.neural_network.MLPClassifier or sklearn.neural_network.MLPRegressor
-        The fitted model. The model is not modified and does not share arrays with the result.
+        The fitted model. The model is not modified and does not share arrays with the
+        result.
 
     Returns
     -------
@@ -122,7 +129,10 @@ def from_sklearn(model: scikit.MLPClassifier | scikit.MLPRegressor) -> MLPClassi
     True
     """
     if not isinstance(model, scikit.MLPClassifier | scikit.MLPRegressor):
-        raise TypeError(f"from_sklearn needs scikit-learn's MLPClassifier or MLPRegressor, got {model!r}.")
+        raise TypeError(
+            "from_sklearn needs scikit-learn's MLPClassifier or MLPRegressor, got"
+            f" {model!r}."
+        )
     check_is_fitted(model)
     settings = deepcopy(model.get_params())
     y: Any
@@ -138,7 +148,13 @@ def from_sklearn(model: scikit.MLPClassifier | scikit.MLPRegressor) -> MLPClassi
     ours.initialize(np.zeros((len(y), len(model.coefs_[0])), model.coefs_[0].dtype), y)
     ours.coefs_ = model.coefs_
     ours.intercepts_ = model.intercepts_
-    for name in ("n_iter_", "t_", "validation_scores_", "best_validation_score_", "feature_names_in_"):
+    for name in (
+        "n_iter_",
+        "t_",
+        "validation_scores_",
+        "best_validation_score_",
+        "feature_names_in_",
+    ):
         if hasattr(model, name):
             setattr(ours, name, deepcopy(getattr(model, name)))
     # scikit-learn averages the squared error over outputs, and vecprop sums it.

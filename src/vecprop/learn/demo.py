@@ -34,7 +34,9 @@ from .pictures import plot_momentum, plot_random_starts
 if TYPE_CHECKING:
     from ..check import Report
 
-NETWORK = Network(2, [Dense(3), Logistic(), Dense(2)], SoftmaxCrossEntropy(reduction="sum"))
+NETWORK = Network(
+    2, [Dense(3), Logistic(), Dense(2)], SoftmaxCrossEntropy(reduction="sum")
+)
 LEARNING_RATE, MOMENTUM, STEPS = 0.02, 0.9, 300
 STARTS, PATIENT_STARTS = 200, 50
 SUCCESS = 5.0
@@ -86,7 +88,9 @@ def compute(seed: int) -> Story:
 
     # The tutorial draws all random numbers from one legacy generator in this order.
     generator = np.random.RandomState(seed)
-    points = make_circles(n_samples=100, shuffle=False, factor=0.3, noise=0.1, random_state=generator)
+    points = make_circles(
+        n_samples=100, shuffle=False, factor=0.3, noise=0.1, random_state=generator
+    )
     X, t = map(np.asarray, points)
     checked = _parameters(generator, 1.0)
     theta = _parameters(generator, 0.1)
@@ -99,18 +103,32 @@ def compute(seed: int) -> Story:
     print(f"Gradient check of backpropagation with the complex step:\n{report}\n")
 
     optimizer = Momentum(LEARNING_RATE, MOMENTUM)
-    result = train(NETWORK, theta, X, T, optimizer=optimizer, epochs=STEPS, callbacks=[ProgressBar("momentum")])
+    result = train(
+        NETWORK,
+        theta,
+        X,
+        T,
+        optimizer=optimizer,
+        epochs=STEPS,
+        callbacks=[ProgressBar("momentum")],
+    )
     right = int((NETWORK.predict(result.theta, X).argmax(axis=1) == t).sum())
     losses = result.history.loss
     print(
-        f"Training, {STEPS} steps of momentum: loss {losses[0]:.6f} to {losses[-1]:.6f}, {right} of "
-        f"{len(t)} points correct.\n"
+        f"Training, {STEPS} steps of momentum: loss {losses[0]:.6f} to"
+        f" {losses[-1]:.6f}, {right} of {len(t)} points correct.\n"
     )
 
-    print(f"Is momentum better from random starts? Successful starts (final loss of at most {SUCCESS:g}):")
+    print(
+        "Is momentum better from random starts? Successful starts (final loss of at"
+        f" most {SUCCESS:g}):"
+    )
     claims = try_claim(X, T, seed)
     for method, claim in claims.items():
-        print(f"  {method}, {claim.steps} steps: {claim.successes} of {len(claim.losses)} starts")
+        print(
+            f"  {method}, {claim.steps} steps: {claim.successes} of {len(claim.losses)}"
+            " starts"
+        )
     return Story(X, t, report, result, right, claims)
 
 
@@ -125,19 +143,28 @@ def _parameters(generator, scale):
 
 def try_claim(X, T, seed: int) -> dict[str, Claim]:
     """Train random starts with gradient descent, momentum and ten times the steps."""
-    thetas = 0.1 * np.random.default_rng(seed).standard_normal((STARTS, NETWORK.layout.size))
-    descent, momentum = GradientDescent(LEARNING_RATE), Momentum(LEARNING_RATE, MOMENTUM)
+    thetas = 0.1 * np.random.default_rng(seed).standard_normal(
+        (STARTS, NETWORK.layout.size)
+    )
+    descent, momentum = (
+        GradientDescent(LEARNING_RATE),
+        Momentum(LEARNING_RATE, MOMENTUM),
+    )
     claims = {}
     for method, optimizer, steps, starts in (
         ("gradient descent", descent, STEPS, STARTS),
         ("momentum", momentum, STEPS, STARTS),
         ("patient gradient descent", descent, 10 * STEPS, PATIENT_STARTS),
     ):
-        members = [Member(NETWORK, theta, optimizer, epochs=steps) for theta in thetas[:starts]]
+        members = [
+            Member(NETWORK, theta, optimizer, epochs=steps) for theta in thetas[:starts]
+        ]
         with progress_bar(method, quiet=False) as show:
             losses = train_population(members, X, T, progress=show).last_loss
         is_success = losses <= SUCCESS
-        claims[method] = Claim(steps, losses, is_success.sum(), is_success.mean(), np.median(losses))
+        claims[method] = Claim(
+            steps, losses, is_success.sum(), is_success.mean(), np.median(losses)
+        )
     return claims
 
 
@@ -149,7 +176,9 @@ def draw(story: Story, out: Path):
     matplotlib.use("agg")
     for style, colour in GROUNDS.items():
         suffix = "-dark" if style == "dark_background" else ""
-        look: dict = dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), colour)
+        look: dict = dict.fromkeys(
+            ("figure.facecolor", "axes.facecolor", "savefig.facecolor"), colour
+        )
         for name, plot in _plots(story).items():
             with plt.style.context([style, look]):
                 figure: Any = plot().figure
@@ -169,7 +198,9 @@ def _plots(story):
         "classes": partial(pictures.plot_classes, *data, **names),
         "loss": partial(pictures.plot_loss, story.result.history),
         "boundary": partial(pictures.plot_decision_boundary, *network, *data, **names),
-        "hidden": partial(pictures.plot_hidden_space, *network, *data, layer=1, **names),
+        "hidden": partial(
+            pictures.plot_hidden_space, *network, *data, layer=1, **names
+        ),
         "gradients": story.report.plot,
         "momentum": plot_momentum,
         "starts": partial(plot_random_starts, losses, threshold=SUCCESS),
@@ -181,7 +212,11 @@ def page_of(story: Story, seed: int, versions: str) -> str:
     from latex2mathml.converter import convert
 
     jinja = imported("jinja2", "The demo", "tables")
-    template = jinja.Template(_text("vecprop.learn", "demo.html"), autoescape=True, undefined=jinja.StrictUndefined)
+    template = jinja.Template(
+        _text("vecprop.learn", "demo.html"),
+        autoescape=True,
+        undefined=jinja.StrictUndefined,
+    )
     page = template.render(
         network=NETWORK,
         momentum=MOMENTUM,
@@ -194,8 +229,15 @@ def page_of(story: Story, seed: int, versions: str) -> str:
         seed=seed,
         versions=versions,
     )
-    page = re.sub(r"\\\[(.+?)\\\]", lambda match: convert(match[1].strip(), display="block"), page, flags=re.DOTALL)
-    return re.sub(r"\\\((.+?)\\\)", lambda match: convert(match[1]), page, flags=re.DOTALL)
+    page = re.sub(
+        r"\\\[(.+?)\\\]",
+        lambda match: convert(match[1].strip(), display="block"),
+        page,
+        flags=re.DOTALL,
+    )
+    return re.sub(
+        r"\\\((.+?)\\\)", lambda match: convert(match[1]), page, flags=re.DOTALL
+    )
 
 
 def _text(package, name):

@@ -6,10 +6,21 @@ import numpy as np
 
 from ..core.elementary import Array
 from ..optimize.optimizers import GradientDescent, Momentum, Optimizer
-from ..pictures.style import Axes, add_legend, axes_or_new, colour, ink, line, marker, note_above
+from ..pictures.style import (
+    Axes,
+    add_legend,
+    axes_or_new,
+    colour,
+    ink,
+    line,
+    marker,
+    note_above,
+)
 
 STEEPNESS = np.array([1.0, 40.0])
-"""The curvature of the valley along and across its floor; a high ratio slows gradient descent down."""
+"""The curvature of the valley along and across its floor; a high ratio slows
+gradient descent down.
+"""
 
 GOLDEN_RATIO = (5**0.5 - 1) / 2
 """The step between dots, which spreads them evenly, so that they rarely overlap."""
@@ -30,15 +41,17 @@ def plot_momentum(
 ) -> "Axes":
     r"""Draw the paths of gradient descent with and without momentum in a narrow valley.
 
-    The loss is ξ = ½ (θ₁² + 40 θ₂²), with its minimum at 0. Gradient descent quickly reaches the floor of the valley
-    and then moves slowly, because the gradient is small there. Momentum accumulates speed, like a rolling ball.
+    The loss is ξ = ½ (θ₁² + 40 θ₂²), with its minimum at 0. Gradient descent quickly
+    reaches the floor of the valley and then moves slowly, because the gradient is small
+    there. Momentum accumulates speed, like a rolling ball.
 
     Parameters
     ----------
     ax : Axes, optional
         The axes to draw on. By default, a new figure is created.
     learning_rate : float, default 0.01
-        The learning rate μ of both methods. Gradient descent diverges at 0.05 and above.
+        The learning rate μ of both methods. Gradient descent diverges at 0.05 and
+        above.
     momentum : float, default 0.9
         The decay λ of the previous update, less than 1.
     start : tuple of float, default (-9, 2)
@@ -65,7 +78,9 @@ def plot_momentum(
     """
     optimizers: dict[str, Optimizer] = {
         rf"gradient descent, $\mu$ = {learning_rate:g}": GradientDescent(learning_rate),
-        rf"momentum, $\mu$ = {learning_rate:g}, $\lambda$ = {momentum:g}": Momentum(learning_rate, momentum),
+        rf"momentum, $\mu$ = {learning_rate:g}, $\lambda$ = {momentum:g}": Momentum(
+            learning_rate, momentum
+        ),
     }
     ax = axes_or_new(ax)
     for number, (label, optimizer) in enumerate(optimizers.items()):
@@ -76,26 +91,51 @@ def plot_momentum(
             optimizer.step(theta, STEEPNESS * theta, state)
             path.append(theta.copy())
         x, y = np.transpose(path)
-        ax.plot(x, y, color=colour(number), linestyle=line(number), marker=marker(number), label=label, markersize=5)
+        ax.plot(
+            x,
+            y,
+            color=colour(number),
+            linestyle=line(number),
+            marker=marker(number),
+            label=label,
+            markersize=5,
+        )
     ax.plot(0, 0, "+", color=ink(), markersize=12, label="minimum")
-    height = 1.6 * max(np.abs(curve.get_ydata()).max() for curve in ax.lines)  # leaves space for the legend
+    # leaves space for the legend
+    height = 1.6 * max(np.abs(curve.get_ydata()).max() for curve in ax.lines)
     ax.set_ylim(-height, height)
-    theta = np.stack(np.meshgrid(np.linspace(*ax.get_xlim(), 200), np.linspace(*ax.get_ylim(), 200)), axis=-1)
+    theta = np.stack(
+        np.meshgrid(np.linspace(*ax.get_xlim(), 200), np.linspace(*ax.get_ylim(), 200)),
+        axis=-1,
+    )
     loss = valley(theta)
-    levels = loss.max() * np.linspace(0, 1, 12)[1:-1] ** 2  # evenly spaced contours, because ξ is quadratic
-    ax.contour(theta[..., 0], theta[..., 1], loss, levels=levels, colors="0.75", linewidths=0.8, zorder=0)
+    # evenly spaced contours, because ξ is quadratic
+    levels = loss.max() * np.linspace(0, 1, 12)[1:-1] ** 2
+    ax.contour(
+        theta[..., 0],
+        theta[..., 1],
+        loss,
+        levels=levels,
+        colors="0.75",
+        linewidths=0.8,
+        zorder=0,
+    )
     ax.set(xlabel=r"$\theta_1$", ylabel=r"$\theta_2$")
     add_legend(ax)
     return ax
 
 
 def plot_random_starts(
-    losses: Mapping[str, Array], ax: "Axes | None" = None, *, threshold: float | None = None
+    losses: Mapping[str, Array],
+    ax: "Axes | None" = None,
+    *,
+    threshold: float | None = None,
 ) -> "Axes":
     r"""Draw the final losses of random starts as dots, one row per method.
 
-    The label of a row contains the name of the method and the number of successful starts. Divergent starts are not
-    drawn and count as unsuccessful. The axis is logarithmic if all losses are positive.
+    The label of a row contains the name of the method and the number of successful
+    starts. Divergent starts are not drawn and count as unsuccessful. The axis is
+    logarithmic if all losses are positive.
 
     Parameters
     ----------
@@ -104,7 +144,8 @@ def plot_random_starts(
     ax : Axes, optional
         The axes to draw on. By default, a new figure is created.
     threshold : float, optional
-        The maximum final loss of a successful start. The default is ten times the lowest final loss.
+        The maximum final loss of a successful start. The default is ten times the
+        lowest final loss.
 
     Returns
     -------
@@ -115,7 +156,8 @@ def plot_random_starts(
     ImportError
         If matplotlib is not installed.
     ValueError
-        If no loss is finite, a shape is wrong, or the lowest loss is not positive and threshold is None.
+        If no loss is finite, a shape is wrong, or the lowest loss is not positive and
+        threshold is None.
 
     Examples
     --------
@@ -128,27 +170,56 @@ def plot_random_starts(
     for name, method in losses.items():
         values = np.asarray(method, dtype=float)
         if values.ndim not in (1, 2) or values.size == 0:
-            raise ValueError(f'The losses of "{name}" must have shape (M,) or (steps + 1, M), got {values.shape}.')
+            raise ValueError(
+                f'The losses of "{name}" must have shape (M,) or (steps + 1, M), got'
+                f" {values.shape}."
+            )
         if values.ndim == 2:
             values = values[-1]
         final[name] = values[np.isfinite(values)]
         starts[name] = len(values)
-    lowest = min((float(values.min()) for values in final.values() if values.size), default=None)
+    lowest = min(
+        (float(values.min()) for values in final.values() if values.size), default=None
+    )
     if lowest is None:
-        raise ValueError("No start has a finite final loss, so nothing can be drawn: pass methods that converge.")
+        raise ValueError(
+            "No start has a finite final loss, so nothing can be drawn: pass methods"
+            " that converge."
+        )
     if threshold is None:
         if lowest <= 0:
-            raise ValueError(f"The lowest loss is {lowest:g}, so there is no default threshold: pass threshold.")
+            raise ValueError(
+                f"The lowest loss is {lowest:g}, so there is no default threshold: pass"
+                " threshold."
+            )
         threshold = 10 * lowest
 
     ax = axes_or_new(ax)
     names = []
     for number, (name, values) in enumerate(final.items()):
-        names.append(f"{name}\n{np.count_nonzero(values <= threshold)} of {starts[name]}")
-        heights = number + 0.6 * ((np.arange(len(values)) * GOLDEN_RATIO + 0.5) % 1 - 0.5)
-        ax.plot(values, heights, ".", color=colour(number), markersize=5, alpha=0.6, linewidth=0)
+        names.append(
+            f"{name}\n{np.count_nonzero(values <= threshold)} of {starts[name]}"
+        )
+        heights = number + 0.6 * (
+            (np.arange(len(values)) * GOLDEN_RATIO + 0.5) % 1 - 0.5
+        )
+        ax.plot(
+            values,
+            heights,
+            ".",
+            color=colour(number),
+            markersize=5,
+            alpha=0.6,
+            linewidth=0,
+        )
     ax.axvline(threshold, color=ink(), linestyle=":", linewidth=1)
-    note_above(ax, f"success: at most {threshold:.3g} ", threshold, va="bottom", fontsize="small")
+    note_above(
+        ax,
+        f"success: at most {threshold:.3g} ",
+        threshold,
+        va="bottom",
+        fontsize="small",
+    )
     ax.set_yticks(range(len(names)), names)
     ax.set(xlabel=r"final loss $\xi$", ylim=(len(names) - 0.5, -0.5))
     if lowest > 0:

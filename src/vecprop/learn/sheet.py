@@ -21,28 +21,48 @@ from .tracing.trace import Trace, trace
 from .tracing.traced_values import Value
 
 LAST, WORKING = 1e-3, 0.5e-4
-"""The last decimal of answers, and the rounding error of computing with one more decimal."""
+"""The last decimal of answers, and the rounding error of computing with one more
+decimal.
+"""
 
-NUMBER = re.compile(r"([+-]?) ?(?:(\d+) (?=\d+ ?/))?([\d.]+(?:e[+-]?\d+)?|inf)(?: ?/ ?([\d.]+))? ?(%?)")
-SIGNS = str.maketrans({",": ".", "⁄": "/", "∕": "/", "∞": "inf", **dict.fromkeys("‐‑‒–−﹣－", "-")})
+NUMBER = re.compile(
+    r"([+-]?) ?(?:(\d+) (?=\d+ ?/))?([\d.]+(?:e[+-]?\d+)?|inf)(?: ?/ ?([\d.]+))? ?(%?)"
+)
+SIGNS = str.maketrans(
+    {",": ".", "⁄": "/", "∕": "/", "∞": "inf", **dict.fromkeys("‐‑‒–−﹣－", "-")}
+)
 """A translation of typographic signs in numbers to ASCII."""
 
-LOSSES = {"softmax": SoftmaxCrossEntropy, "logistic": BinaryCrossEntropy, "squared_error": SquaredError}
+LOSSES = {
+    "softmax": SoftmaxCrossEntropy,
+    "logistic": BinaryCrossEntropy,
+    "squared_error": SquaredError,
+}
 """The losses by name."""
 
 
-def network_of_shape(shape: str, activation: str = "logistic", loss: str = "softmax") -> Network:
+def network_of_shape(
+    shape: str, activation: str = "logistic", loss: str = "softmax"
+) -> Network:
     """Build a network such as "2-3-2" with a loss that is summed over the rows."""
     if not re.fullmatch(r"[1-9]\d{0,2}(-[1-9]\d{0,2}){1,9}", shape):
-        raise ValueError(f"shape must be 2 to 10 integers from 1 to 999, such as 2-3-2, got {shape!r}.")
+        raise ValueError(
+            "shape must be 2 to 10 integers from 1 to 999, such as 2-3-2, got"
+            f" {shape!r}."
+        )
     activations = catalog.named(catalog.ACTIVATIONS)
     if activation not in activations:
-        raise ValueError(f"Unknown activation {activation!r}: choose from {', '.join(activations)}.")
+        raise ValueError(
+            f"Unknown activation {activation!r}: choose from {', '.join(activations)}."
+        )
     if loss not in LOSSES:
         raise ValueError(f"Unknown loss {loss!r}: choose from {', '.join(LOSSES)}.")
     inputs, *widths = map(int, shape.split("-"))
     if loss == "softmax" and widths[-1] == 1:
-        raise ValueError("The softmax loss needs at least 2 outputs: use the logistic loss for one output.")
+        raise ValueError(
+            "The softmax loss needs at least 2 outputs: use the logistic loss for one"
+            " output."
+        )
     layers = []
     for width in widths:
         layers += [Dense(width), activations[activation]()]
@@ -99,10 +119,18 @@ class Worksheet:
     def __post_init__(self) -> None:
         network_of_shape(self.shape, self.activation, self.loss)
         if max(map(int, self.shape.split("-"))) > 50:
-            raise ValueError(f"A worksheet must have at most 50 units per layer, got {self.shape}.")
-        for setting, value, least, most in (("rows", self.rows, 1, 50), ("seed", self.seed, 0, 2**53)):
+            raise ValueError(
+                f"A worksheet must have at most 50 units per layer, got {self.shape}."
+            )
+        for setting, value, least, most in (
+            ("rows", self.rows, 1, 50),
+            ("seed", self.seed, 0, 2**53),
+        ):
             if type(value) is not int or not least <= value <= most:
-                raise ValueError(f"{setting} must be an integer from {least} to {most}, got {value!r}.")
+                raise ValueError(
+                    f"{setting} must be an integer from {least} to {most}, got"
+                    f" {value!r}."
+                )
         if not isinstance(self.name, str) or len(self.name) > 200:
             raise ValueError("name must be a string of at most 200 characters.")
 
@@ -126,11 +154,15 @@ class Worksheet:
         theta = rng.integers(-2, 3, network.layout.size) / 2
         for tensor in network.layout.tensors:
             if tensor.name == "W":
-                theta[tensor.span] = rng.choice([-1.5, -1.0, -0.5, 0.5, 1.0, 1.5], tensor.size)
+                theta[tensor.span] = rng.choice(
+                    [-1.5, -1.0, -0.5, 0.5, 1.0, 1.5], tensor.size
+                )
         X = rng.integers(-4, 5, (self.rows, network.inputs)) / 2
         shape = (self.rows, network.outputs)
         if self.loss == "softmax":
-            T = np.eye(network.outputs)[rng.permutation(np.arange(self.rows) % network.outputs)]
+            T = np.eye(network.outputs)[
+                rng.permutation(np.arange(self.rows) % network.outputs)
+            ]
         elif self.loss == "logistic":
             T = rng.integers(0, 2, shape).astype(float)
         else:
@@ -145,19 +177,24 @@ class Worksheet:
     @property
     def blanks(self) -> list[Value]:
         """The values to fill in."""
-        return [value for value in self.trace.values_in_order if value.stage != "given" and value.name != "delta_X"]
+        return [
+            value
+            for value in self.trace.values_in_order
+            if value.stage != "given" and value.name != "delta_X"
+        ]
 
     def grade(self, answers: Mapping[str, Any], names: Any = None) -> Grades:
         """Grade each value; a value is worth one point, divided equally among its entries.
 
-        An entry is correct if it is the true number or follows from the student's earlier answers, within the error of
-        rounding to three decimals.
+        An entry is correct if it is the true number or follows from the student's
+        earlier answers, within the error of rounding to three decimals.
 
         Parameters
         ----------
         answers : mapping of str to array_like
-            The answers by name, such as "Z1". Unknown names are ignored. Numbers may be strings, such as "-0,5", "1/2"
-            or "50 %". None, empty strings and nan count as not filled in.
+            The answers by name, such as "Z1". Unknown names are ignored. Numbers may be
+            strings, such as "-0,5", "1/2" or "50 %". None, empty strings and nan count
+            as not filled in.
         names : str or sequence of str, optional
             The values to grade. By default, all values are graded.
 
@@ -175,9 +212,14 @@ class Worksheet:
             names = [names]
         for name in names:
             if name not in blanks:
-                raise ValueError(f"Unknown value {name!r}: choose from {', '.join(blanks)}.")
+                raise ValueError(
+                    f"Unknown value {name!r}: choose from {', '.join(blanks)}."
+                )
         grader = _Grader(self.given)
-        grades = {name: grader.grade(value, answers.get(name)) for name, value in blanks.items()}
+        grades = {
+            name: grader.grade(value, answers.get(name))
+            for name, value in blanks.items()
+        }
         return Grades(tuple(grades[name] for name in dict.fromkeys(names)))
 
     def to_dict(self) -> dict[str, Any]:
@@ -193,7 +235,11 @@ def _is_instructive(drawn):
     for name, array in drawn.items():
         if re.fullmatch(r"Z\d+", name) and not np.all(array):
             return False
-        if name.startswith("delta_") and name != "delta_X" and not (np.abs(array).max(axis=0) > 0.02).all():
+        if (
+            name.startswith("delta_")
+            and name != "delta_X"
+            and not (np.abs(array).max(axis=0) > 0.02).all()
+        ):
             return False
     return True
 
@@ -201,8 +247,9 @@ def _is_instructive(drawn):
 class _Grader:
     """Grades the values of a worksheet in order.
 
-    `intervals` bound each true value, the student's value, and the student's value with its wrong entries replaced by
-    results computed from earlier answers. `roots` names the wrong values that a value follows from.
+    `intervals` bound each true value, the student's value, and the student's value with
+    its wrong entries replaced by results computed from earlier answers. `roots` names
+    the wrong values that a value follows from.
     """
 
     def __init__(self, values: list[Value]) -> None:
@@ -214,18 +261,26 @@ class _Grader:
         inputs = list(dict.fromkeys(re.findall(r"\{([^}]+)\}", value.equation)))
         numbers, messages = as_answer(answer, value.array.shape)
         is_empty = np.isnan(numbers)
-        is_true = _within(numbers, _bounds(value, {key: self.intervals[key][0] for key in inputs}))
+        is_true = _within(
+            numbers, _bounds(value, {key: self.intervals[key][0] for key in inputs})
+        )
         fits = is_true
         for boxes in product(*(self.intervals[key] for key in inputs)):
             if not (fits | is_empty).all():
-                fits = fits | _within(numbers, _bounds(value, dict(zip(inputs, boxes, strict=True))))
+                fits = fits | _within(
+                    numbers, _bounds(value, dict(zip(inputs, boxes, strict=True)))
+                )
         is_wrong = ~(fits | is_empty)
         self._add_intervals(value, inputs, numbers, is_wrong)
 
-        roots = dict.fromkeys(root for key in inputs for root in self.roots.get(key, ()))
+        roots = dict.fromkeys(
+            root for key in inputs for root in self.roots.get(key, ())
+        )
         notes = ()
         if roots and (fits & ~is_true).any():
-            notes = (f"It follows from {' and '.join(roots)}, which contains an error.",)
+            notes = (
+                f"It follows from {' and '.join(roots)}, which contains an error.",
+            )
         self.roots[name] = []
         if is_wrong.any():
             self.roots[name] = [name]
@@ -235,7 +290,9 @@ class _Grader:
             return Grade(name, 1, notes=notes)
         hints = _hints(value, numbers, is_wrong, messages)
         mistake = f"{(~fits).sum()} of {fits.size} entries are wrong"
-        return Grade(name, float(fits.mean()), mistake=mistake, hints=hints, notes=notes)
+        return Grade(
+            name, float(fits.mean()), mistake=mistake, hints=hints, notes=notes
+        )
 
     def _add_intervals(self, value, inputs, numbers, is_wrong):
         """Bound the value for the grading of later values."""
@@ -244,7 +301,9 @@ class _Grader:
         is_unseen = np.isnan(numbers)
         rounded = value.array.round(3)
         distinct = len(np.unique(numbers[~is_unseen]))
-        if is_wrong.sum() > max(1, is_wrong.size / 2) and distinct == 1 < len(np.unique(rounded)):
+        if is_wrong.sum() > max(1, is_wrong.size / 2) and distinct == 1 < len(
+            np.unique(rounded)
+        ):
             is_unseen = is_unseen | is_wrong  # a guess, for example 0 in all entries
         answered = np.where(is_unseen, unseen, _interval(numbers, follows))
         self.intervals[value.name] = [_interval(rounded, _point(value.array)), answered]
@@ -268,7 +327,10 @@ def _hints(value, numbers, is_wrong, messages):
     first = last = " ".join(hints)
     if is_wrong.any():
         index = tuple(np.argwhere(is_wrong)[0].tolist())
-        last = f"Now {value.name}{[*index] or ''} is {numbers[index]:.6g}, but should be {value.array[index]:.6g}."
+        last = (
+            f"Now {value.name}{[*index] or ''} is {numbers[index]:.6g}, but should be"
+            f" {value.array[index]:.6g}."
+        )
     equation = re.sub("[{}]", "", value.equation)
     return first, f"{first} {value.name} = {equation}, in Python.", last
 
@@ -284,7 +346,8 @@ def _bounds(value, inputs):
 
     def result(changed):
         numbers = computed(value.name, value.equation, middle | changed)
-        return np.clip(numbers, -1e3 * INFINITE, 1e3 * INFINITE)  # sums may contain several log(0)
+        # sums may contain several log(0)
+        return np.clip(numbers, -1e3 * INFINITE, 1e3 * INFINITE)
 
     centre = result({})
     reach = _point(centre)
@@ -315,19 +378,25 @@ def _within(numbers, box):
     return np.array(np.abs(numbers - nearest) <= LAST + 1e-6 * np.abs(numbers))
 
 
-def as_answer(answer: Any, shape: tuple[int, ...]) -> tuple[Array, dict[tuple[int, ...], str]]:
+def as_answer(
+    answer: Any, shape: tuple[int, ...]
+) -> tuple[Array, dict[tuple[int, ...], str]]:
     """Return an answer's numbers, with nan for missing ones, and messages for unreadable entries."""
     numbers = np.full(shape, np.nan)
     messages = {}
     entries = np.array(type(answer).__name__)
-    with suppress(ValueError, RuntimeError):  # ragged lists or tensors that require gradients
+    # ragged lists or tensors that require gradients
+    with suppress(ValueError, RuntimeError):
         entries = np.array(answer, object)
     if not entries.ndim and (entries.item() is None or not str(entries.item()).strip()):
         return numbers, messages
-    is_flat = isinstance(answer, list) and entries.shape == (numbers.size,)  # saved pages contain flat lists
+    # saved pages contain flat lists
+    is_flat = isinstance(answer, list) and entries.shape == (numbers.size,)
     if not is_flat and np.squeeze(entries).shape != np.squeeze(numbers).shape:
         answered = entries.shape if entries.ndim else reprlib.repr(entries.item())
-        return numbers, dict.fromkeys(np.ndindex(shape), f"It should have the shape {shape}, got {answered}.")
+        return numbers, dict.fromkeys(
+            np.ndindex(shape), f"It should have the shape {shape}, got {answered}."
+        )
     for index, entry in zip(np.ndindex(shape), entries.ravel(), strict=True):
         try:
             if isinstance(entry, str):
@@ -342,9 +411,14 @@ def as_answer(answer: Any, shape: tuple[int, ...]) -> tuple[Array, dict[tuple[in
 
 def number_of(text: str) -> float:
     """Parse a number such as "-1 1/2", "½", "0,5", "50 %" or "∞"; an empty string becomes nan."""
-    text = re.sub("[¼-¾⅐-⅞]", lambda sign: f" {unicodedata.normalize('NFKC', sign[0])} ", text)
-    text = re.sub(r"[\s\u200b\u2060\ufeff]+", " ", text).strip().lower().translate(SIGNS)
-    text = re.sub(r"(?<=\d) (?=\d{3}(?![\d/]| /))", "", text)  # remove thousands separators
+    text = re.sub(
+        "[¼-¾⅐-⅞]", lambda sign: f" {unicodedata.normalize('NFKC', sign[0])} ", text
+    )
+    text = (
+        re.sub(r"[\s\u200b\u2060\ufeff]+", " ", text).strip().lower().translate(SIGNS)
+    )
+    # remove thousands separators
+    text = re.sub(r"(?<=\d) (?=\d{3}(?![\d/]| /))", "", text)
     if not text:
         return np.nan
     match = NUMBER.fullmatch(text)

@@ -20,9 +20,27 @@ from .grading.grades import Grades, shown_points
 from .grading.student import chunks_of
 from .grading.student_process import StudentProcess, read_source
 from .sheet import Worksheet
-from .tracing.output import STYLE, as_matrix, block_html, by_stage, equation_latex, numbers_html, table_html
+from .tracing.output import (
+    STYLE,
+    as_matrix,
+    block_html,
+    by_stage,
+    equation_latex,
+    numbers_html,
+    table_html,
+)
 
-COLUMNS = ("file", "name", "shape", "rows", "seed", "points", "out_of", "wrong", "notes")
+COLUMNS = (
+    "file",
+    "name",
+    "shape",
+    "rows",
+    "seed",
+    "points",
+    "out_of",
+    "wrong",
+    "notes",
+)
 
 
 def written(sheet: Worksheet, ending: str, solution: bool = False) -> str:
@@ -33,8 +51,12 @@ def written(sheet: Worksheet, ending: str, solution: bool = False) -> str:
         return json.dumps(_notebook(sheet, solution), indent=1, ensure_ascii=False)
     if ending == ".md":
         forms = {"markdown": "{}\n", "code": "```python\n{}\n```\n"}
-        return "\n".join(forms[kind].format(content) for kind, content in _cells(sheet, solution))
-    raise ValueError(f"The worksheet file must be .html, .ipynb or .md, got {ending!r}.")
+        return "\n".join(
+            forms[kind].format(content) for kind, content in _cells(sheet, solution)
+        )
+    raise ValueError(
+        f"The worksheet file must be .html, .ipynb or .md, got {ending!r}."
+    )
 
 
 def names_of(path: Path) -> list[str]:
@@ -57,7 +79,9 @@ def names_of(path: Path) -> list[str]:
         if len(cells) > column and cells[column]:
             names.append(cells[column])
     if not names:
-        raise ValueError(f"{path} has no names: write one per line, or add a column name.")
+        raise ValueError(
+            f"{path} has no names: write one per line, or add a column name."
+        )
     return names
 
 
@@ -75,7 +99,9 @@ def sheets_of(sheet: Worksheet, names: list[str]) -> Iterator[tuple[str, Workshe
         yield stem, replace(sheet, seed=sheet.seed + number, name=name[:200])
 
 
-def graded_sheet(path: Path, seconds: float, megabytes: int) -> tuple[Worksheet, Grades]:
+def graded_sheet(
+    path: Path, seconds: float, megabytes: int
+) -> tuple[Worksheet, Grades]:
     """Return the worksheet and the grades of a returned file."""
     if path.suffix.lower() == ".json":
         return _graded_answers(path)
@@ -87,12 +113,23 @@ def graded_sheet(path: Path, seconds: float, megabytes: int) -> tuple[Worksheet,
         if settings is None:
             settings = _settings_in_code("\n".join(chunks_of(text, ending)))
     sheet = _sheet(settings, path)
-    solution = re.search(r"\b\w+\.trace\b(?!\()|\blearn\.(tutorial|trace)\b|learn import [^\n]*(tutorial|trace)", text)
-    flags = (f"The file uses the library's solutions: {solution[0]}.",) if solution else ()
+    solution = re.search(
+        r"\b\w+\.trace\b(?!\()|\blearn\.(tutorial|trace)\b|learn import"
+        r" [^\n]*(tutorial|trace)",
+        text,
+    )
+    flags = (
+        (f"The file uses the library's solutions: {solution[0]}.",) if solution else ()
+    )
     with StudentProcess(text, ending, seconds, megabytes) as student:
         grades = sheet.grade(student.values([value.name for value in sheet.blanks]))
-        judged = tuple(replace(grade, judged=not student.only_definitions) for grade in grades.grades)
-        return sheet, replace(grades, grades=judged, notes=tuple(student.notes), flags=flags)
+        judged = tuple(
+            replace(grade, judged=not student.only_definitions)
+            for grade in grades.grades
+        )
+        return sheet, replace(
+            grades, grades=judged, notes=tuple(student.notes), flags=flags
+        )
 
 
 def _graded_answers(path):
@@ -101,7 +138,9 @@ def _graded_answers(path):
     with path.open("rb") as file, suppress(ValueError, RecursionError):
         content = json.loads(file.read(10 * 2**20))
     if not isinstance(content, dict):
-        raise ValueError(f"{path} is not an answer file: save the answers from the worksheet page.")
+        raise ValueError(
+            f"{path} is not an answer file: save the answers from the worksheet page."
+        )
     sheet = _sheet(content.get("worksheet"), path)
     answers = content.get("answers")
     if not isinstance(answers, dict):
@@ -111,7 +150,9 @@ def _graded_answers(path):
 
 def _settings_in_code(code):
     """Return the arguments of the call that created a worksheet."""
-    statement = re.search(r"^sheet = (learn\.worksheet\(.{0,600}\))$", code, re.MULTILINE)
+    statement = re.search(
+        r"^sheet = (learn\.worksheet\(.{0,600}\))$", code, re.MULTILINE
+    )
     call: Any = ast.parse(statement[1] if statement else "", mode="eval").body
     arguments = [ast.literal_eval(argument) for argument in call.args]
     settings = dict(zip(Worksheet.__dataclass_fields__, arguments, strict=False))
@@ -134,7 +175,8 @@ def rows_of_grades(folder: Path, seconds: float, megabytes: int) -> Iterator[dic
         row = dict.fromkeys(COLUMNS, "") | {"file": path.name, "points": 0}
         try:
             sheet, grades = graded_sheet(path, seconds, megabytes)
-        except Exception as error:  # one bad file must not stop the grading of other files
+        # one bad file must not stop the grading of other files
+        except Exception as error:
             yield {**row, "notes": f"Not judged. {error}"}
             continue
         notes = [*grades.notes, *grades.flags]
@@ -144,7 +186,9 @@ def rows_of_grades(folder: Path, seconds: float, megabytes: int) -> Iterator[dic
         row |= {name: settings[name] for name in ("name", "shape", "rows", "seed")}
         row["points"] = shown_points(grades.points, grades.out_of)
         row["out_of"] = grades.out_of
-        row["wrong"] = " ".join(name for name, grade in grades.items() if not grade.right)
+        row["wrong"] = " ".join(
+            name for name, grade in grades.items() if not grade.right
+        )
         row["notes"] = " ".join(notes)
         yield row
 
@@ -156,8 +200,8 @@ def _title(sheet):
 
 def _description(sheet):
     return (
-        f"{sheet.rows} rows, activation {sheet.activation}, loss {sheet.loss} (summed over the rows), "
-        f"seed {sheet.seed}."
+        f"{sheet.rows} rows, activation {sheet.activation}, loss {sheet.loss} (summed"
+        f" over the rows), seed {sheet.seed}."
     )
 
 
@@ -167,21 +211,32 @@ def _cells(sheet, solution):
     settings = sheet.to_dict()
     options = [repr(settings.pop("shape"))]
     options += [f"{name}={value!r}" for name, value in settings.items()]
-    start = ["import numpy as np", "from vecprop import learn", "", f"sheet = learn.worksheet({', '.join(options)})"]
+    start = [
+        "import numpy as np",
+        "from vecprop import learn",
+        "",
+        f"sheet = learn.worksheet({', '.join(options)})",
+    ]
     for value in sheet.given:
         start.append(f"{value.name} = {_array_code(value.array)}")
     cells = [
         (
             "markdown",
-            f"# {_title(sheet)}\n\n{_description(sheet)} Replace each `None` by an array or by code that "
-            "computes it, and run the cell below it.",
+            (
+                f"# {_title(sheet)}\n\n{_description(sheet)} Replace each `None` by an"
+                " array or by code that computes it, and run the cell below it."
+            ),
         ),
         ("code", "\n".join(start)),
     ]
     for head, value in by_stage(sheet.blanks):
         if head:
             cells.append(("markdown", f"## {head}"))
-        answer = f"None  # of shape {value.array.shape}" if value.array.ndim else "None  # one number"
+        answer = (
+            f"None  # of shape {value.array.shape}"
+            if value.array.ndim
+            else "None  # one number"
+        )
         if solution:
             answer = _array_code(value.array.round(6))
         cells.append(("markdown", f"$${equation_latex(value, arrays)}$$"))
@@ -197,7 +252,12 @@ def _array_code(array):
 def _notebook(sheet, solution):
     cells = []
     for number, (kind, content) in enumerate(_cells(sheet, solution)):
-        cell = {"cell_type": kind, "id": f"cell-{number}", "metadata": {}, "source": content}
+        cell = {
+            "cell_type": kind,
+            "id": f"cell-{number}",
+            "metadata": {},
+            "source": content,
+        }
         if kind == "code":
             cell |= {"execution_count": None, "outputs": []}
         cells.append(cell)
@@ -216,7 +276,9 @@ def _page(sheet, solution):
         if head:
             blocks.append(f"<h2>{head}</h2>")
         blocks.append(block_html(value, arrays, numbers(value)))
-    template = files("vecprop.learn").joinpath("worksheet.html").read_text(encoding="utf-8")
+    template = (
+        files("vecprop.learn").joinpath("worksheet.html").read_text(encoding="utf-8")
+    )
     return Template(template).substitute(
         title=escape(_title(sheet)),
         about=escape(_description(sheet)),
@@ -233,5 +295,8 @@ def _fields(value):
     fields = []
     for index in np.ndindex(value.array.shape):
         label = escape(f"{value.name} {[*index]}" if index else value.name)
-        fields.append(f'<td><input autocomplete="off" data-name="{value.name}" aria-label="{label}"></td>')
+        fields.append(
+            f'<td><input autocomplete="off" data-name="{value.name}"'
+            f' aria-label="{label}"></td>'
+        )
     return table_html(np.array(fields).reshape(as_matrix(value).shape))

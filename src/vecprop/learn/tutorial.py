@@ -1,12 +1,14 @@
 """The functions of Peter Roelants' tutorial on a 2-3-2 network.
 
-The functions have the same names, arguments and results as in "How to implement a neural network (4/5) - vectorization
-of operations". They use the library's numerically stable formulas, so they do not overflow. They also accept leading
-axes, other layer sizes and lists of numbers.
+The functions have the same names, arguments and results as in "How to implement a
+neural network (4/5) - vectorization of operations". They use the library's numerically
+stable formulas, so they do not overflow. They also accept leading axes, other layer
+sizes and lists of numbers.
 
-Notation: X (*M, N, 2) inputs, or a single point (2,); Wh (*M, 2, 3), bh (*M, 1, 3) or (3,), Wo (*M, 3, 2), bo (*M, 1,
-2) or (2,) parameters; H (*M, N, 3) hidden activations; Y and T (*M, N, 2) outputs and targets; Eo and Eh the errors δ
-of the output layer and the hidden layer.
+Notation: X (*M, N, 2) inputs, or a single point (2,); Wh (*M, 2, 3), bh (*M, 1, 3) or
+(3,), Wo (*M, 3, 2), bo (*M, 1, 2) or (2,) parameters; H (*M, N, 3) hidden activations;
+Y and T (*M, N, 2) outputs and targets; Eo and Eh the errors δ of the output layer and
+the hidden layer.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -54,12 +56,16 @@ _AXES = {
     "T": ("rows", "outputs"),
     "Eo": ("rows", "outputs"),
 }
-"""The last axes of each argument. A single row may omit its axis. Biases follow NumPy's broadcasting."""
+"""The last axes of each argument. A single row may omit its axis. Biases follow
+NumPy's broadcasting.
+"""
 
 
 def _as_array(values, name):
     """Convert lists, data frames and matrices to NumPy arrays; keep other arrays."""
-    is_array = hasattr(values, "__array_namespace__") or type(values).__module__.split(".")[0] in ("torch", "cupy")
+    is_array = hasattr(values, "__array_namespace__") or type(values).__module__.split(
+        "."
+    )[0] in ("torch", "cupy")
     if is_array and not isinstance(values, np.ndarray):
         return values
     try:
@@ -67,7 +73,9 @@ def _as_array(values, name):
             raise TypeError
         return np.asarray(values) if is_array else np.asarray(values, float)
     except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a numeric array with rows of equal length, got {values!r}.") from None
+        raise TypeError(
+            f"{name} must be a numeric array with rows of equal length, got {values!r}."
+        ) from None
 
 
 def _takes_arrays(function):
@@ -108,9 +116,10 @@ def _check_lengths(name, array, lengths):
         earlier, other_array, expected = lengths.setdefault(axis, (name, array, length))
         if length != expected and not (axis == "rows" and 1 in (length, expected)):
             raise ValueError(
-                f"{name} has shape {shape} and {earlier} has shape {tuple(other_array.shape)}, but expected "
-                f"{name} ({', '.join(axes)}) and {earlier} ({', '.join(_AXES[earlier])}) with equal {axis}, "
-                f"got {length} and {expected}."
+                f"{name} has shape {shape} and {earlier} has shape"
+                f" {tuple(other_array.shape)}, but expected {name} ({', '.join(axes)})"
+                f" and {earlier} ({', '.join(_AXES[earlier])}) with equal {axis}, got"
+                f" {length} and {expected}."
             )
 
 
@@ -272,7 +281,9 @@ def gradient_bias_hidden(Eh: Array) -> Array:
 
 
 @_takes_arrays
-def backprop_gradients(X: Array, T: Array, Wh: Array, bh: Array, Wo: Array, bo: Array) -> list[Array]:
+def backprop_gradients(
+    X: Array, T: Array, Wh: Array, bh: Array, Wo: Array, bo: Array
+) -> list[Array]:
     """Return the gradients [JWh, Jbh, JWo, Jbo] of the loss.
 
     Examples
@@ -287,12 +298,22 @@ def backprop_gradients(X: Array, T: Array, Wh: Array, bh: Array, Wo: Array, bo: 
     Y = output_activations(H, Wo, bo)
     Eo = error_output(Y, T)
     Eh = error_hidden(H, Wo, Eo)
-    return [gradient_weight_hidden(X, Eh), gradient_bias_hidden(Eh), gradient_weight_out(H, Eo), gradient_bias_out(Eo)]
+    return [
+        gradient_weight_hidden(X, Eh),
+        gradient_bias_hidden(Eh),
+        gradient_weight_out(H, Eo),
+        gradient_bias_out(Eo),
+    ]
 
 
 @_takes_arrays
 def update_momentum(
-    X: Array, T: Array, ls_of_params: Sequence[Array], Ms: Sequence[Array], momentum_term: float, learning_rate: float
+    X: Array,
+    T: Array,
+    ls_of_params: Sequence[Array],
+    Ms: Sequence[Array],
+    momentum_term: float,
+    learning_rate: float,
 ) -> list[Array]:
     """Return the new moments, momentum_term M - learning_rate J for each parameter.
 
@@ -305,9 +326,15 @@ def update_momentum(
     """
     parameters, moments = _checked_lists(ls_of_params, Ms)
     if len(parameters) != 4:
-        raise ValueError(f"ls_of_params must contain 4 arrays, [Wh, bh, Wo, bo], got {len(parameters)}.")
+        raise ValueError(
+            "ls_of_params must contain 4 arrays, [Wh, bh, Wo, bo], got"
+            f" {len(parameters)}."
+        )
     Js = backprop_gradients(X, T, *parameters)
-    return [next_moment(M, J, momentum_term, learning_rate) for M, J in zip(moments, Js, strict=True)]
+    return [
+        next_moment(M, J, momentum_term, learning_rate)
+        for M, J in zip(moments, Js, strict=True)
+    ]
 
 
 def update_params(ls_of_params: Sequence[Array], Ms: Sequence[Array]) -> list[Array]:
@@ -344,16 +371,26 @@ def _checked_lists(ls_of_params, Ms):
     parameters = _as_arrays(ls_of_params, "ls_of_params")
     moments = _as_arrays(Ms, "Ms")
     if len(moments) != len(parameters):
-        raise ValueError(f"Ms must contain one array per parameter, {len(parameters)}, got {len(moments)}.")
+        raise ValueError(
+            f"Ms must contain one array per parameter, {len(parameters)}, got"
+            f" {len(moments)}."
+        )
     for k, (P, M) in enumerate(zip(parameters, moments, strict=True)):
-        if any(p != m and 1 not in (p, m) for p, m in zip(reversed(P.shape), reversed(M.shape), strict=False)):
+        if any(
+            p != m and 1 not in (p, m)
+            for p, m in zip(reversed(P.shape), reversed(M.shape), strict=False)
+        ):
             raise ValueError(
-                f"Ms[{k}] must have the shape of ls_of_params[{k}], {tuple(P.shape)}, got {tuple(M.shape)}."
+                f"Ms[{k}] must have the shape of ls_of_params[{k}], {tuple(P.shape)},"
+                f" got {tuple(M.shape)}."
             )
     return parameters, moments
 
 
 def _as_arrays(values, name):
     if not isinstance(values, Iterable):
-        raise TypeError(f"{name} must be a list of arrays, such as [Wh, bh, Wo, bo], got {type(values).__name__}.")
+        raise TypeError(
+            f"{name} must be a list of arrays, such as [Wh, bh, Wo, bo], got"
+            f" {type(values).__name__}."
+        )
     return [_as_array(value, f"{name}[{k}]") for k, value in enumerate(values)]

@@ -2,6 +2,33 @@
 
 # ruff: noqa: F401 (the names that other packages import)
 from .lbfgs import LBFGS
-from .optimizers import Adam, AdamHat, AdamW, GradientDescent, Momentum, Nesterov, Optimizer, RMSProp
-from .schedules import Adaptive, Constant, Cosine, InverseScaling, OneCycle, Schedule, WarmUp, has_horizon
-from .settings import ENGINES, EarlyStopping, EngineName, EpochResults, Plan, TrainingLoss, TrainingSettings, observed
+from .optimizers import (
+    Adam,
+    AdamHat,
+    AdamW,
+    GradientDescent,
+    Momentum,
+    Nesterov,
+    Optimizer,
+    RMSProp,
+)
+from .schedules import (
+    Adaptive,
+    Constant,
+    Cosine,
+    InverseScaling,
+    OneCycle,
+    Schedule,
+    WarmUp,
+    has_horizon,
+)
+from .settings import (
+    ENGINES,
+    EarlyStopping,
+    EngineName,
+    EpochResults,
+    Plan,
+    TrainingLoss,
+    TrainingSettings,
+    observed,
+)

@@ -10,25 +10,33 @@ import numpy as np
 from ..core.elementary import Range, Ranged
 
 Outcome = Literal["converged", "epochs", "stalled", "callback"]
-_OUTCOMES: dict[int, Outcome] = {0: "converged", 1: "epochs", 2: "stalled", 99: "callback"}  # by SciPy's status
+# by SciPy's status
+_OUTCOMES: dict[int, Outcome] = {
+    0: "converged",
+    1: "epochs",
+    2: "stalled",
+    99: "callback",
+}
 
 
 @dataclass(frozen=True)
 class LBFGS(Ranged):
     """Limited-memory BFGS for full batches (Liu and Nocedal, 1989), by SciPy's L-BFGS-B.
 
-    L-BFGS needs no learning rate, trains one network at a time, and does not support dropout.
+    L-BFGS needs no learning rate, trains one network at a time, and does not support
+    dropout.
 
     Parameters
     ----------
     memory : int, default 10
         The number of past steps that approximate the curvature.
     tolerance : float, default 1e-5
-        The search converges when no entry of the gradient exceeds this tolerance. The search also converges when an
-        iteration decreases the loss by at most 1.4e-14, relative to the larger of the loss and 1.
+        The search converges when no entry of the gradient exceeds this tolerance. The
+        search also converges when an iteration decreases the loss by at most 1.4e-14,
+        relative to the larger of the loss and 1.
     max_evaluations : int, default 15000
-        The maximum number of evaluations of the loss and its gradient. The search completes the iteration that exceeds
-        this number.
+        The maximum number of evaluations of the loss and its gradient. The search
+        completes the iteration that exceeds this number.
 
     Raises
     ------
@@ -52,8 +60,11 @@ class LBFGS(Ranged):
     def __post_init__(self) -> None:
         """Validate the values."""
         super().__post_init__()
-        if not isinstance(self.memory, int | np.integer):  # SciPy allocates arrays of this length
-            raise ValueError(f"LBFGS needs an integer as its memory, not {self.memory!r}.")
+        # SciPy allocates arrays of this length
+        if not isinstance(self.memory, int | np.integer):
+            raise ValueError(
+                f"LBFGS needs an integer as its memory, not {self.memory!r}."
+            )
 
     def minimize(
         self,
@@ -73,20 +84,31 @@ class LBFGS(Ranged):
         iterations : int
             The maximum number of iterations, at least 1.
         callback : callable, optional
-            Called with the vector after each iteration. The callback can raise StopIteration to stop the search.
+            Called with the vector after each iteration. The callback can raise
+            StopIteration to stop the search.
 
         Returns
         -------
         theta : ndarray (P,)
             The minimizer.
         ended : {"converged", "epochs", "stalled", "callback"}
-            Why the search ended: it converged; it reached the maximum number of iterations or evaluations; it found no
-            lower value along the last direction, usually because of rounding; or the callback stopped it.
+            Why the search ended: it converged; it reached the maximum number of
+            iterations or evaluations; it found no lower value along the last direction,
+            usually because of rounding; or the callback stopped it.
         """
         from scipy.optimize import minimize
 
-        options = {"maxcor": self.memory, "gtol": self.tolerance, "ftol": 64 * np.finfo(float).eps}
+        options = {
+            "maxcor": self.memory,
+            "gtol": self.tolerance,
+            "ftol": 64 * np.finfo(float).eps,
+        }
         options |= {"maxiter": iterations, "maxfun": self.max_evaluations}
-        method: Any = {"method": "L-BFGS-B", "jac": True, "options": options, "callback": callback}
+        method: Any = {
+            "method": "L-BFGS-B",
+            "jac": True,
+            "options": options,
+            "callback": callback,
+        }
         found = minimize(loss_and_gradient, theta, **method)
         return found.x, _OUTCOMES[found.status]

@@ -8,7 +8,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..core.elementary import AT_LEAST_0, SHARE, Array, Range, Ranged, namespace, real, sqrt
+from ..core.elementary import (
+    AT_LEAST_0,
+    SHARE,
+    Array,
+    Range,
+    Ranged,
+    namespace,
+    real,
+    sqrt,
+)
 
 State = dict[str, Any]
 
@@ -25,16 +34,19 @@ class Optimizer(Ranged, ABC):
     Attributes
     ----------
     moments : tuple of str
-        The names of the state vectors, which have the shape of theta and start at 0; a class variable.
+        The names of the state vectors, which have the shape of theta and start at 0; a
+        class variable.
     shares : tuple of str
-        The names of the hyperparameters that must be at least 0 and less than 1; a class variable.
+        The names of the hyperparameters that must be at least 0 and less than 1; a
+        class variable.
     positive : tuple of str
         The names of the hyperparameters that must be positive; a class variable.
 
     Raises
     ------
     ValueError
-        If a learning rate is negative or not finite, or another hyperparameter is out of range.
+        If a learning rate is negative or not finite, or another hyperparameter is out
+        of range.
 
     Examples
     --------
@@ -63,16 +75,29 @@ class Optimizer(Ranged, ABC):
     def __post_init__(self) -> None:
         """Validate the hyperparameters, and convert arrays of learning rates to tuples, which are immutable."""
         rates = np.asarray(self.learning_rate)
-        if rates.dtype.kind not in "iuf" or not np.all((rates >= 0) & np.isfinite(rates)):
+        if rates.dtype.kind not in "iuf" or not np.all(
+            (rates >= 0) & np.isfinite(rates)
+        ):
             raise ValueError(
-                f"{type(self).__name__} needs a finite learning_rate of at least 0, not {self.learning_rate!r}."
+                f"{type(self).__name__} needs a finite learning_rate of at least 0, not"
+                f" {self.learning_rate!r}."
             )
         positive: Range = ("a finite positive {}", 0, inf, "()")
-        super().__post_init__(dict.fromkeys(self.shares, SHARE) | dict.fromkeys(self.positive, positive) | self._ranges)
-        object.__setattr__(self, "learning_rate", _tuples(rates.tolist()) if rates.ndim else rates.item())
+        super().__post_init__(
+            dict.fromkeys(self.shares, SHARE)
+            | dict.fromkeys(self.positive, positive)
+            | self._ranges
+        )
+        object.__setattr__(
+            self,
+            "learning_rate",
+            _tuples(rates.tolist()) if rates.ndim else rates.item(),
+        )
 
     @abstractmethod
-    def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
+    def update(
+        self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array
+    ) -> tuple[Array, ...]:
         """Return theta and the moments after step t."""
 
     def init(self, theta: Array) -> State:
@@ -85,7 +110,10 @@ class Optimizer(Ranged, ABC):
         """
         xp = namespace(theta)
         like = {"dtype": theta.dtype, "device": theta.device}
-        return {"t": 0, **{name: xp.zeros(theta.shape, **like) for name in self.moments}}
+        return {
+            "t": 0,
+            **{name: xp.zeros(theta.shape, **like) for name in self.moments},
+        }
 
     def step(self, theta: Array, gradient: Array, state: State) -> None:
         """Update theta and the state by one step, in place.
@@ -110,11 +138,14 @@ class Optimizer(Ranged, ABC):
         if isinstance(self.learning_rate, float | int):
             return self.learning_rate
         xp = namespace(theta)
-        rate = xp.asarray(self.learning_rate, dtype=real(theta).dtype, device=theta.device)
+        rate = xp.asarray(
+            self.learning_rate, dtype=real(theta).dtype, device=theta.device
+        )
         if tuple(rate.shape) != tuple(theta.shape[:-1]):
             raise ValueError(
-                f"learning_rate has shape {tuple(rate.shape)}, but theta has the leading axes "
-                f"{tuple(theta.shape[:-1])}: pass one rate, or one per member."
+                f"learning_rate has shape {tuple(rate.shape)}, but theta has the"
+                f" leading axes {tuple(theta.shape[:-1])}: pass one rate, or one per"
+                " member."
             )
         return rate[..., None]
 
@@ -145,7 +176,9 @@ class GradientDescent(Optimizer):
 
     learning_rate: float | Sequence[float] = 0.01
 
-    def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
+    def update(
+        self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array
+    ) -> tuple[Array, ...]:
         """Return theta - μ J."""
         return (theta - rate * J,)
 
@@ -164,8 +197,8 @@ class Momentum(Optimizer):
 
     .. math:: M ← λ M - μ J, \quad θ ← θ + M
 
-    Theta moves like a ball that rolls down the loss surface. In each step, friction multiplies the speed of the ball by
-    λ.
+    Theta moves like a ball that rolls down the loss surface. In each step, friction
+    multiplies the speed of the ball by λ.
 
     Parameters
     ----------
@@ -190,7 +223,9 @@ class Momentum(Optimizer):
     moments: ClassVar[tuple[str, ...]] = ("M",)
     shares: ClassVar[tuple[str, ...]] = ("momentum",)
 
-    def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
+    def update(
+        self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array
+    ) -> tuple[Array, ...]:
         """Return theta + M and M = λ M - μ J."""
         (M,) = moments
         M = next_moment(M, J, self.momentum, rate)
@@ -203,7 +238,8 @@ class Nesterov(Momentum):
 
     .. math:: M ← λ M - μ J, \quad θ ← θ + λ M - μ J
 
-    Theta stores the look-ahead point along the momentum, where the gradient is evaluated (Sutskever et al., 2013).
+    Theta stores the look-ahead point along the momentum, where the gradient is
+    evaluated (Sutskever et al., 2013).
 
     Parameters
     ----------
@@ -220,7 +256,9 @@ class Nesterov(Momentum):
     array([0.85])
     """
 
-    def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
+    def update(
+        self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array
+    ) -> tuple[Array, ...]:
         """Return theta + λ M - μ J and M = λ M - μ J."""
         (M,) = moments
         M = next_moment(M, J, self.momentum, rate)
@@ -258,7 +296,9 @@ class RMSProp(Optimizer):
     shares: ClassVar[tuple[str, ...]] = ("decay",)
     positive: ClassVar[tuple[str, ...]] = ("epsilon",)
 
-    def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
+    def update(
+        self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array
+    ) -> tuple[Array, ...]:
         """Return theta - μ J / (√v + ε) and v = ρ v + (1 - ρ) J²."""
         (v,) = moments
         v = self.decay * v + (1 - self.decay) * J * J
@@ -283,7 +323,8 @@ class Adam(Optimizer):
     learning_rate : float or array_like of float (*M,), default 0.001
         The learning rate μ. Pass one value, or one value for each member.
     beta1, beta2 : float, default 0.9 and 0.999
-        The decay rates β₁ and β₂ of the two moving averages, at least 0 and less than 1.
+        The decay rates β₁ and β₂ of the two moving averages, at least 0 and less than
+        1.
     epsilon : float, default 1e-8
         The positive number ε that prevents division by 0.
 
@@ -304,7 +345,9 @@ class Adam(Optimizer):
     shares: ClassVar[tuple[str, ...]] = ("beta1", "beta2")
     positive: ClassVar[tuple[str, ...]] = ("epsilon",)
 
-    def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
+    def update(
+        self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array
+    ) -> tuple[Array, ...]:
         """Return theta - μ m̂ / (√v̂ + ε), m and v."""
         m, v = moments
         m = self.beta1 * m + (1 - self.beta1) * J
@@ -321,14 +364,16 @@ class AdamW(Adam):
 
     .. math:: θ ← (1 - μ d) θ
 
-    The decay applies to all parameters, including biases. An `L2` penalty, in contrast, applies only to weights.
+    The decay applies to all parameters, including biases. An `L2` penalty, in contrast,
+    applies only to weights.
 
     Parameters
     ----------
     learning_rate : float or array_like of float (*M,), default 0.001
         The learning rate μ. Pass one value, or one value for each member.
     beta1, beta2 : float, default 0.9 and 0.999
-        The decay rates β₁ and β₂ of the two moving averages, at least 0 and less than 1.
+        The decay rates β₁ and β₂ of the two moving averages, at least 0 and less than
+        1.
     epsilon : float, default 1e-8
         The positive number ε that prevents division by 0.
     weight_decay : float, default 0.01
@@ -345,9 +390,13 @@ class AdamW(Adam):
     weight_decay: float = 0.01
     _ranges: ClassVar[dict[str, Range]] = {"weight_decay": AT_LEAST_0}
 
-    def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
+    def update(
+        self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array
+    ) -> tuple[Array, ...]:
         """Return Adam's step from (1 - μ d) theta."""
-        return super().update((1 - rate * self.weight_decay) * theta, J, rate, t, *moments)
+        return super().update(
+            (1 - rate * self.weight_decay) * theta, J, rate, t, *moments
+        )
 
 
 @dataclass(frozen=True)
@@ -357,7 +406,9 @@ class AdamHat(Adam):
     The first steps are smaller than in `Adam` if gradients are about as small as ε.
     """
 
-    def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
+    def update(
+        self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array
+    ) -> tuple[Array, ...]:
         """Return theta - μ_t m / (√v + ε̂), m and v."""
         _, m, v = super().update(theta, J, rate, t, *moments)
         rate = rate * (1 - self.beta2**t) ** 0.5 / (1 - self.beta1**t)

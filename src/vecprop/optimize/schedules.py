@@ -100,7 +100,8 @@ class InverseScaling(Schedule):
 class Adaptive(Schedule):
     """A learning rate that is reduced when the training loss stops decreasing.
 
-    The rate of a member is multiplied by ``cut`` after ``patience`` consecutive epochs without progress.
+    The rate of a member is multiplied by ``cut`` after ``patience`` consecutive epochs
+    without progress.
 
     Parameters
     ----------
@@ -109,7 +110,8 @@ class Adaptive(Schedule):
     patience : int, default 2
         The number of consecutive epochs without progress before the rate is reduced.
     tolerance : float, default 1e-4
-        The decrease below the best loss so far that counts as progress, in units of the loss.
+        The decrease below the best loss so far that counts as progress, in units of the
+        loss.
 
     Examples
     --------
@@ -124,7 +126,11 @@ class Adaptive(Schedule):
     cut: float = 0.2
     patience: int = 2
     tolerance: float = 1e-4
-    _ranges: ClassVar[dict[str, Range]] = {"cut": _BETWEEN, "patience": PATIENCE, "tolerance": AT_LEAST_0}
+    _ranges: ClassVar[dict[str, Range]] = {
+        "cut": _BETWEEN,
+        "patience": PATIENCE,
+        "tolerance": AT_LEAST_0,
+    }
 
     def init(self) -> State:
         """Return the state before the first loss."""
@@ -193,7 +199,11 @@ class OneCycle(Schedule):
     rise: float = 0.3
     start: float = 0.04
     final: float = 4e-6
-    _ranges: ClassVar[dict[str, Range]] = {"rise": _BETWEEN, "start": _FACTOR, "final": _FACTOR}
+    _ranges: ClassVar[dict[str, Range]] = {
+        "rise": _BETWEEN,
+        "start": _FACTOR,
+        "final": _FACTOR,
+    }
 
     def factor(self, step: int, steps: int, state: State) -> float:
         """Return the factor on the rising or the decreasing half cosine."""
@@ -210,7 +220,8 @@ class WarmUp(Schedule):
     Parameters
     ----------
     steps : int
-        The number of steps with a rising rate. The last of these steps has the full rate.
+        The number of steps with a rising rate. The last of these steps has the full
+        rate.
     after : Schedule, default Constant()
         The schedule after the warm-up, as if training started there.
 
@@ -222,13 +233,17 @@ class WarmUp(Schedule):
 
     steps: int
     after: Schedule = field(default_factory=Constant)
-    _ranges: ClassVar[dict[str, Range]] = {"steps": ("a number of {} of at least 1", 1, inf, "[)")}
+    _ranges: ClassVar[dict[str, Range]] = {
+        "steps": ("a number of {} of at least 1", 1, inf, "[)")
+    }
 
     def __post_init__(self) -> None:
         """Validate the number of steps and the next schedule."""
         super().__post_init__()
         if not isinstance(self.after, Schedule):
-            raise ValueError(f"WarmUp needs a schedule as its argument after, not {self.after!r}.")
+            raise ValueError(
+                f"WarmUp needs a schedule as its argument after, not {self.after!r}."
+            )
 
     def init(self) -> State:
         """Return the initial state of the next schedule."""
@@ -252,5 +267,9 @@ def _half_cosine(start: float, end: float, share: float) -> float:
 def has_horizon(schedule: Schedule) -> bool:
     """Return whether a schedule depends on the total number of steps."""
     state, steps = schedule.init(), 2**20
-    looked_at = [0, *(2**k for k in range(20)), steps - 1]  # includes steps after most warm-ups
-    return any(schedule.factor(step, steps, state) != schedule.factor(step, 2 * steps, state) for step in looked_at)
+    # includes steps after most warm-ups
+    looked_at = [0, *(2**k for k in range(20)), steps - 1]
+    return any(
+        schedule.factor(step, steps, state) != schedule.factor(step, 2 * steps, state)
+        for step in looked_at
+    )

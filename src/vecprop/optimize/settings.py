@@ -6,7 +6,16 @@ from typing import Any, ClassVar, Literal, NamedTuple, get_args
 import numpy as np
 
 from ..core import Batch, Network, require_writable
-from ..core.elementary import AT_LEAST_0, PATIENCE, Array, Range, Ranged, is_of, is_within, namespace
+from ..core.elementary import (
+    AT_LEAST_0,
+    PATIENCE,
+    Array,
+    Range,
+    Ranged,
+    is_of,
+    is_within,
+    namespace,
+)
 from ..core.scores import SCORES, Score
 from ..system.suggestions import wrong_part
 from .lbfgs import LBFGS
@@ -23,14 +32,15 @@ Reference = Literal["progress", "best"]
 class EarlyStopping(Ranged):
     """Stop when a loss stops decreasing, or the validation score stops increasing.
 
-    Members of a population stop independently, and stopped members do not change. Training ends when all members have
-    stopped.
+    Members of a population stop independently, and stopped members do not change.
+    Training ends when all members have stopped.
 
     Parameters
     ----------
     monitor : {"validation_loss", "validation_score", "loss"}, default "validation_loss"
-        The monitored quantity. "loss" is the training loss. Without a validation set, "validation_loss" monitors the
-        training loss. For "validation_score", an increase is progress.
+        The monitored quantity. "loss" is the training loss. Without a validation set,
+        "validation_loss" monitors the training loss. For "validation_score", an
+        increase is progress.
     min_delta : float, default 0.0
         The decrease that counts as progress, in units of the loss.
     patience : int or inf, default 10
@@ -38,14 +48,17 @@ class EarlyStopping(Ranged):
     restore_best : bool, default True
         Whether training returns the best parameters instead of the last parameters.
     compare_to : {"progress", "best"}, default "progress"
-        "progress" compares each loss with the loss of the latest epoch with progress, as in Keras. Many small decreases
-        then add up to progress. "best" compares each loss with the lowest loss so far, as in scikit-learn. A decrease
-        by exactly min_delta is then progress, and the loss of the initial parameters does not count.
+        "progress" compares each loss with the loss of the latest epoch with progress,
+        as in Keras. Many small decreases then add up to progress. "best" compares each
+        loss with the lowest loss so far, as in scikit-learn. A decrease by exactly
+        min_delta is then progress, and the loss of the initial parameters does not
+        count.
 
     Raises
     ------
     ValueError
-        If patience is less than 1, min_delta is negative, or another parameter is not a listed value.
+        If patience is less than 1, min_delta is negative, or another parameter is not a
+        listed value.
 
     Examples
     --------
@@ -59,7 +72,10 @@ class EarlyStopping(Ranged):
     restore_best: bool = True
     compare_to: Reference = "progress"
 
-    _ranges: ClassVar[dict[str, Range]] = {"patience": PATIENCE, "min_delta": AT_LEAST_0}
+    _ranges: ClassVar[dict[str, Range]] = {
+        "patience": PATIENCE,
+        "min_delta": AT_LEAST_0,
+    }
     _choices: ClassVar[dict[str, tuple[Any, ...]]] = {
         "monitor": get_args(Monitored),
         "restore_best": (True, False),
@@ -68,21 +84,40 @@ class EarlyStopping(Ranged):
 
     def _as_numbers(self) -> tuple[float, ...]:
         """Return the rule as numbers for the compiled engine; see `compiled.run.measures.STOPPING`."""
-        return self.patience, self.min_delta, self.compare_to == "best", get_args(Monitored).index(self.monitor)
+        return (
+            self.patience,
+            self.min_delta,
+            self.compare_to == "best",
+            get_args(Monitored).index(self.monitor),
+        )
 
 
 def observed(
-    loss: float, lowest: float, progress_at: float, stalled: float, min_delta: float, compares_to_best: bool
+    loss: float,
+    lowest: float,
+    progress_at: float,
+    stalled: float,
+    min_delta: float,
+    compares_to_best: bool,
 ) -> tuple[float, float, float]:
     """Return the lowest loss, the loss at the latest progress, and the number of epochs since then.
 
-    If compares_to_best is true, a decrease by exactly min_delta and a loss of NaN are progress, as in scikit-learn.
-    Kernels are compiled from this source, so all arguments are numbers.
+    If compares_to_best is true, a decrease by exactly min_delta and a loss of NaN are
+    progress, as in scikit-learn. Kernels are compiled from this source, so all
+    arguments are numbers.
     """
-    progresses = not loss > lowest - min_delta if compares_to_best else loss < progress_at - min_delta
+    progresses = (
+        not loss > lowest - min_delta
+        if compares_to_best
+        else loss < progress_at - min_delta
+    )
     if loss < lowest:
         lowest = loss
-    return lowest, loss if progresses else progress_at, 0.0 if progresses else stalled + 1.0
+    return (
+        lowest,
+        loss if progresses else progress_at,
+        0.0 if progresses else stalled + 1.0,
+    )
 
 
 TrainingLoss = Literal["auto", "exact", "running"]
@@ -100,7 +135,8 @@ class Plan:
 
     batch_size: int
     shuffle: bool
-    seed: int = field(compare=False)  # plans that differ only in the seed share kernels and memory
+    # plans that differ only in the seed share kernels and memory
+    seed: int = field(compare=False)
     clip_norm: float | None
     running: bool
     score: Score | None = None
@@ -112,12 +148,14 @@ NOTHING = np.empty(0)
 class EpochResults(NamedTuple):
     """What an engine has computed in some epochs. The arrays have one entry per epoch, (E, *M), or more.
 
-    Values that were not measured are arbitrary. After divergence, the next entry is the value that is not finite.
+    Values that were not measured are arbitrary. After divergence, the next entry is the
+    value that is not finite.
     """
 
     epochs: int
     steps: int
-    stalled: bool | None = None  # whether early stopping ends training; None if the engine does not compare losses
+    # whether early stopping ends training; None if the engine does not compare losses
+    stalled: bool | None = None
     stopped: bool = False  # whether an interrupt ended the epochs early
     diverged: bool = False
     gradient_diverged: bool = False
@@ -148,85 +186,157 @@ class TrainingSettings:
         """Raise if settings are out of range, or inconsistent with each other, the network, theta or the rows."""
         optimizer: Any = self.optimizer
         is_lbfgs, name = isinstance(optimizer, LBFGS), type(optimizer).__name__
-        moves = is_lbfgs or all(callable(getattr(optimizer, method, None)) for method in ("init", "step"))
+        moves = is_lbfgs or all(
+            callable(getattr(optimizer, method, None)) for method in ("init", "step")
+        )
         if isinstance(optimizer, type) or not moves:
-            raise TypeError(wrong_part("optimizer", optimizer, "one such as Adam() or LBFGS()"))
+            raise TypeError(
+                wrong_part("optimizer", optimizer, "one such as Adam() or LBFGS()")
+            )
         smallest = float(namespace(theta).finfo(theta.dtype).smallest_normal)
         for setting in getattr(optimizer, "positive", ()):
             if (value := getattr(optimizer, setting)) < smallest:
-                least = f"theta has dtype {theta.dtype}, whose smallest normal number is {smallest:.2g}"
+                least = (
+                    f"theta has dtype {theta.dtype}, whose smallest normal number is"
+                    f" {smallest:.2g}"
+                )
                 raise ValueError(f"The {setting} of {name} is {value}, but {least}.")
         if not isinstance(theta, np.ndarray):
             require_writable(theta)
         if is_of("complex floating", theta):
-            raise TypeError(f"theta has dtype {theta.dtype}, but training needs real parameters.")
+            raise TypeError(
+                f"theta has dtype {theta.dtype}, but training needs real parameters."
+            )
         if is_lbfgs and theta.ndim > 1:
-            raise ValueError(f"LBFGS trains one network, but theta has the leading axes {tuple(theta.shape[:-1])}.")
+            raise ValueError(
+                "LBFGS trains one network, but theta has the leading axes"
+                f" {tuple(theta.shape[:-1])}."
+            )
         if is_lbfgs and network._random:
-            raise ValueError("LBFGS needs a deterministic loss, but this network has dropout: use another optimizer.")
+            raise ValueError(
+                "LBFGS needs a deterministic loss, but this network has dropout: use"
+                " another optimizer."
+            )
         size = 1 if self.batch_size is None else self.batch_size
-        for setting, value, least in (("epochs", self.epochs, 0), ("batch_size", size, 1)):
+        for setting, value, least in (
+            ("epochs", self.epochs, 0),
+            ("batch_size", size, 1),
+        ):
             if not isinstance(value, int | np.integer) or not is_within(value, least):
-                raise ValueError(f"{setting} must be an integer of at least {least}, got {value!r}.")
+                raise ValueError(
+                    f"{setting} must be an integer of at least {least}, got {value!r}."
+                )
         if not isinstance(self.seed, int | np.integer):
             raise TypeError(f"seed must be an integer, got {self.seed!r}.")
         clip_norm: Any = self.clip_norm
-        is_number = clip_norm is None or (np.ndim(clip_norm) == 0 and np.asarray(clip_norm).dtype.kind in "biuf")
+        is_number = clip_norm is None or (
+            np.ndim(clip_norm) == 0 and np.asarray(clip_norm).dtype.kind in "biuf"
+        )
         if clip_norm is not None and not (is_number and 0 < clip_norm < np.inf):
-            raise ValueError(f"clip_norm must be a positive and finite number, got {clip_norm!r}.")
+            raise ValueError(
+                f"clip_norm must be a positive and finite number, got {clip_norm!r}."
+            )
         if self.engine not in ("auto", *ENGINES):
-            raise ValueError(f'engine must be "auto", "compiled" or "reference", got {self.engine!r}.')
+            raise ValueError(
+                'engine must be "auto", "compiled" or "reference", got'
+                f" {self.engine!r}."
+            )
         if self.training_loss not in get_args(TrainingLoss):
-            raise ValueError(f'training_loss must be "auto", "exact" or "running", got {self.training_loss!r}.')
+            raise ValueError(
+                'training_loss must be "auto", "exact" or "running", got'
+                f" {self.training_loss!r}."
+            )
         if not isinstance(self.shuffle, bool | np.bool_):
             raise TypeError(f"shuffle must be True or False, got {self.shuffle!r}.")
-        if self.early_stopping is not None and not isinstance(self.early_stopping, EarlyStopping):
+        if self.early_stopping is not None and not isinstance(
+            self.early_stopping, EarlyStopping
+        ):
             needed = "a rule such as EarlyStopping(patience=10)"
             raise TypeError(wrong_part("early_stopping", self.early_stopping, needed))
         schedule = self.schedule
-        if schedule is not None and (isinstance(schedule, type) or not callable(getattr(schedule, "factor", None))):
+        if schedule is not None and (
+            isinstance(schedule, type)
+            or not callable(getattr(schedule, "factor", None))
+        ):
             raise TypeError(wrong_part("schedule", schedule, "one such as Cosine()"))
         score, rule = self.validation_score, self.early_stopping
         if score is None and rule is not None and rule.monitor == "validation_score":
-            raise ValueError('early_stopping monitors the validation score: pass one as validation_score="accuracy".')
+            raise ValueError(
+                "early_stopping monitors the validation score: pass one as"
+                ' validation_score="accuracy".'
+            )
         if score is not None and score not in SCORES:
-            raise ValueError(f"validation_score must be one of {', '.join(SCORES)}, got {score!r}.")
+            raise ValueError(
+                f"validation_score must be one of {', '.join(SCORES)}, got {score!r}."
+            )
         if score is not None and not validates:
-            raise ValueError(f"validation_score is {score!r}, which needs validation rows: pass validation.")
-        if schedule is not None and not (is_dataclass(optimizer) and hasattr(optimizer, "learning_rate")):
-            raise TypeError(f"A schedule needs an optimizer dataclass with a learning_rate, which {name} is not.")
+            raise ValueError(
+                f"validation_score is {score!r}, which needs validation rows: pass"
+                " validation."
+            )
+        if schedule is not None and not (
+            is_dataclass(optimizer) and hasattr(optimizer, "learning_rate")
+        ):
+            raise TypeError(
+                "A schedule needs an optimizer dataclass with a learning_rate, which"
+                f" {name} is not."
+            )
 
     def check_score(self, validation: Batch) -> None:
         """Raise if the score is undefined for these validation rows."""
         if self.validation_score == "r2" and validation.rows < 2:
-            raise ValueError("validation_score is 'r2', which needs at least 2 validation rows.")
+            raise ValueError(
+                "validation_score is 'r2', which needs at least 2 validation rows."
+            )
         weight = validation.chosen_weight
         if self.validation_score is None or weight is None:
             return
         if not namespace(weight).all(namespace(weight).any(weight > 0, axis=-1)):
-            raise ValueError("All validation rows have weight 0, so their score is undefined: make a weight positive.")
+            raise ValueError(
+                "All validation rows have weight 0, so their score is undefined: make a"
+                " weight positive."
+            )
 
     def plan(self, rows: int) -> Plan:
         """Return the plan of an epoch over this many rows."""
         size = int(min(self.batch_size or rows, rows))
-        running = self.training_loss == "running" or (self.training_loss == "auto" and size < rows)
+        running = self.training_loss == "running" or (
+            self.training_loss == "auto" and size < rows
+        )
         running = running and not isinstance(self.optimizer, LBFGS)
         clip_norm = None if self.clip_norm is None else float(self.clip_norm)
-        return Plan(size, self.shuffle, self.seed, clip_norm, running, self.validation_score)
+        return Plan(
+            size, self.shuffle, self.seed, clip_norm, running, self.validation_score
+        )
 
-    def rates(self, total: int, count: int, first: int = 0, state: dict[str, Any] | None = None) -> np.ndarray:
+    def rates(
+        self,
+        total: int,
+        count: int,
+        first: int = 0,
+        state: dict[str, Any] | None = None,
+    ) -> np.ndarray:
         """Return the learning rates of ``count`` steps out of ``total``, (count, *M), or one constant rate."""
         optimizer: Any = self.optimizer
         if self.schedule is None or isinstance(self.schedule, Constant):
             return np.array([optimizer.learning_rate], float)
         rate = np.asarray(optimizer.learning_rate)
-        factors = [self.schedule.factor(step, total, state or {}) for step in range(first, first + count)]
+        factors = [
+            self.schedule.factor(step, total, state or {})
+            for step in range(first, first + count)
+        ]
         factors = np.array(factors, float)
-        return rate * (factors.reshape(count, *(1,) * rate.ndim) if factors.ndim == 1 else factors)
+        return rate * (
+            factors.reshape(count, *(1,) * rate.ndim) if factors.ndim == 1 else factors
+        )
 
     def identity(self, rows: int) -> dict[str, Any]:
         """Return all settings except epochs that determine the exact result of training on this many rows."""
         plan, named = self.plan(rows), dict(vars(self))
         del named["epochs"]
         loss = "running" if plan.running else "exact"
-        return named | {"batch_size": plan.batch_size, "training_loss": loss, "schedule": self.schedule or Constant()}
+        return named | {
+            "batch_size": plan.batch_size,
+            "training_loss": loss,
+            "schedule": self.schedule or Constant(),
+        }

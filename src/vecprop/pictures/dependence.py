@@ -10,23 +10,35 @@ CURVES = 50
 """The maximum number of curves of single rows; more curves would hide each other."""
 
 
-@figure_of("a fitted tabular model and a column", "column", "values", "curves", "output", plot="dependence")
-def plot_dependence(dependence: Any, column: str | None = None, X: Any = None, ax: "Axes | None" = None) -> "Axes":
+@figure_of(
+    "a fitted tabular model and a column",
+    "column",
+    "values",
+    "curves",
+    "output",
+    plot="dependence",
+)
+def plot_dependence(
+    dependence: Any, column: str | None = None, X: Any = None, ax: "Axes | None" = None
+) -> "Axes":
     """Plot the mean prediction against the values of a column, with the curves of single rows behind it.
 
-    Curves that are not parallel show that the effect of the column differs between rows. Ticks on the axis mark the
-    evaluated values, which are quantiles of the column. Unordered categories are drawn as bars that start at the mean
-    over all categories; a thin line spans the middle half of the changes in single rows.
+    Curves that are not parallel show that the effect of the column differs between
+    rows. Ticks on the axis mark the evaluated values, which are quantiles of the
+    column. Unordered categories are drawn as bars that start at the mean over all
+    categories; a thin line spans the middle half of the changes in single rows.
 
     Parameters
     ----------
     dependence : TabularClassifier, TabularRegressor or Dependence
-        A fitted tabular model, or an object with the attributes ``column`` and ``output`` (names), ``values`` (V
-        numbers, dates or categories) and ``curves`` (N, V). Categories are ordered if its ``is_ordered`` is true.
+        A fitted tabular model, or an object with the attributes ``column`` and
+        ``output`` (names), ``values`` (V numbers, dates or categories) and ``curves``
+        (N, V). Categories are ordered if its ``is_ordered`` is true.
     column : str, optional
         The name of the column, for a model.
     X : DataFrame, array or path, optional
-        The rows, for a model. By default, columns are drawn independently from their training distributions.
+        The rows, for a model. By default, columns are drawn independently from their
+        training distributions.
     ax : Axes, optional
         The axes to draw on. By default, a new figure is created.
 
@@ -43,7 +55,10 @@ def plot_dependence(dependence: Any, column: str | None = None, X: Any = None, a
     ('age', array([2., 2., 2.]))
     """
     if not len(dependence.values):
-        raise ValueError(f"Column {dependence.column!r} has no values to draw: choose another column.")
+        raise ValueError(
+            f"Column {dependence.column!r} has no values to draw: choose another"
+            " column."
+        )
     ax = axes_or_new(ax)
     if dependence.values.dtype.kind not in "OUS":
         _mark_values(ax, dependence.values)
@@ -55,7 +70,9 @@ def plot_dependence(dependence: Any, column: str | None = None, X: Any = None, a
     if getattr(dependence, "is_ordered", False):
         x = np.arange(len(names))
         _draw_curves(ax, dependence, x)
-        ax.set_xticks(x, names, parse_math=False, rotation=90 if len("  ".join(names)) > 40 else 0)
+        ax.set_xticks(
+            x, names, parse_math=False, rotation=90 if len("  ".join(names)) > 40 else 0
+        )
     else:
         _draw_bars(ax, dependence, names)
     return ax
@@ -72,9 +89,17 @@ def _draw_curves(ax: "Axes", dependence, x: np.ndarray) -> None:
 
 def _mark_values(ax: "Axes", x: np.ndarray) -> None:
     """Mark the values on the horizontal axis."""
-    ax.plot(x, np.zeros(len(x)), "|", color=ink(), transform=ax.get_xaxis_transform(), clip_on=False)
+    ax.plot(
+        x,
+        np.zeros(len(x)),
+        "|",
+        color=ink(),
+        transform=ax.get_xaxis_transform(),
+        clip_on=False,
+    )
     if x.dtype.kind == "M":
-        dates = np.unique([x[0], x[0] + (x[-1] - x[0]) // 2, x[-1]])  # more dates could overlap
+        # more dates could overlap
+        dates = np.unique([x[0], x[0] + (x[-1] - x[0]) // 2, x[-1]])
         ax.set_xticks(dates, [str(date)[:10] for date in dates])
     else:
         ax.locator_params(axis="x", nbins=5)
@@ -91,7 +116,8 @@ def _draw_bars(ax: "Axes", dependence, names: list[str]) -> None:
     ax.barh(y, mean[order] - start, left=start, color=colour(1), height=0.5)
     ax.hlines(y, low, high, color=ink(), linewidth=1)
     ax.axvline(start, color=ink(), linewidth=1)
-    ax.update_datalim([(end, 0) for end in np.quantile(dependence.curves, (0.1, 0.9))])  # small effects look small
+    # small effects look small
+    ax.update_datalim([(end, 0) for end in np.quantile(dependence.curves, (0.1, 0.9))])
     ax.set_yticks(y, [names[index] for index in order], parse_math=False)
     ax.locator_params(axis="x", nbins=3)
     ax.set_xlabel(dependence.output, parse_math=False)

@@ -10,7 +10,9 @@ from .plane import checked_rows, drawn_features, plane, scatter_classes
 from .style import Axes, axes_or_new, colour, figure_of, ink
 
 
-@figure_of("a fitted MLPEnsembleClassifier or MLPEnsembleRegressor", "estimators_features_")
+@figure_of(
+    "a fitted MLPEnsembleClassifier or MLPEnsembleRegressor", "estimators_features_"
+)
 def plot_disagreement(
     ensemble: Any,
     X: Any,
@@ -24,9 +26,10 @@ def plot_disagreement(
 ) -> "Axes":
     """Draw the disagreement between an ensemble's members over the plane of two features.
 
-    A darker gray means a larger standard deviation over the members: for a regressor, of the predictions; for a
-    classifier, of the class probability that varies most. For a classifier, thin lines show the decision boundaries of
-    the members, and a thick line shows the decision boundary of the ensemble.
+    A darker gray means a larger standard deviation over the members: for a regressor,
+    of the predictions; for a classifier, of the class probability that varies most. For
+    a classifier, thin lines show the decision boundaries of the members, and a thick
+    line shows the decision boundary of the ensemble.
 
     Parameters
     ----------
@@ -41,11 +44,13 @@ def plot_disagreement(
     features : tuple of int, default (0, 1)
         The columns of X on the horizontal and the vertical axis.
     held : mapping of int to float, optional
-        The fixed values of other columns, by index. By default, other columns have their medians.
+        The fixed values of other columns, by index. By default, other columns have
+        their medians.
     resolution : int, default 100
         The number of grid lines along each axis.
     feature_names : sequence of str, optional
-        The names of the columns of X. The default names are the names seen in fit, or x₁, x₂, ….
+        The names of the columns of X. The default names are the names seen in fit, or
+        x₁, x₂, ….
 
     Returns
     -------
@@ -69,12 +74,16 @@ def plot_disagreement(
         feature_names = getattr(ensemble, "feature_names_in_", None)
     X = checked_rows(X)
     if X.shape[1] != ensemble.n_features_in_:
-        raise ValueError(f"X has shape {X.shape}, but the ensemble takes (N, {ensemble.n_features_in_}).")
+        raise ValueError(
+            f"X has shape {X.shape}, but the ensemble takes (N,"
+            f" {ensemble.n_features_in_})."
+        )
     drawn, axis_labels = drawn_features(features, feature_names, X)
     lines_x, lines_y, grid = plane(X, drawn, held or {}, resolution)
     is_classifier = hasattr(ensemble, "classes_")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "X does not have valid feature names")  # the grid has the columns of X
+        # the grid has the columns of X
+        warnings.filterwarnings("ignore", "X does not have valid feature names")
         predict = ensemble.predict_proba if is_classifier else ensemble.predict
         mean, spread = predict(grid, return_std=True)
     shape = (resolution, resolution, -1)
@@ -82,12 +91,16 @@ def plot_disagreement(
     ax = axes_or_new(ax)
     worst = spread.reshape(shape).max(axis=-1)
     darkest = 2 * worst.max()  # light grays, so that lines and rows stand out
-    field = ax.contourf(lines_x, lines_y, worst, levels=12, zorder=0, cmap="Greys", vmin=0, vmax=darkest)
+    field = ax.contourf(
+        lines_x, lines_y, worst, levels=12, zorder=0, cmap="Greys", vmin=0, vmax=darkest
+    )
     noun = "probability" if is_classifier else "prediction"
     title = f"standard deviation of the {noun} over {len(ensemble.estimators_)} members"
     ax.figure.colorbar(field, ax=ax, label=title, location="bottom")
     if is_classifier:
-        for member, columns in zip(ensemble.estimators_, ensemble.estimators_features_, strict=True):
+        for member, columns in zip(
+            ensemble.estimators_, ensemble.estimators_features_, strict=True
+        ):
             P = member.predict_proba(grid[:, columns])
             _draw_boundaries(ax, lines_x, lines_y, P.reshape(shape), linewidths=0.6)
         _draw_boundaries(ax, lines_x, lines_y, mean.reshape(shape), linewidths=2.5)
@@ -101,7 +114,9 @@ def plot_disagreement(
     return ax
 
 
-def _draw_boundaries(ax: "Axes", x: np.ndarray, y: np.ndarray, P: np.ndarray, **look) -> None:
+def _draw_boundaries(
+    ax: "Axes", x: np.ndarray, y: np.ndarray, P: np.ndarray, **look
+) -> None:
     """Draw the boundaries of the regions where a class is the most probable; two classes share one line."""
     classes = P.shape[-1]
     if classes == 2:

@@ -19,7 +19,9 @@ from .plane import (
 from .style import Axes, axes_or_new, figure_of, ink
 
 ELEVATION, TILT = 20.0, 0.3
-"""The elevation of the view in degrees, and the cosine of the angle between the view and the normal of a boundary."""
+"""The elevation of the view in degrees, and the cosine of the angle between the view
+and the normal of a boundary.
+"""
 
 
 @figure_of(NETWORKS, "layers", "loss_function", plot="hidden_space")
@@ -37,13 +39,15 @@ def plot_hidden_space(
 ) -> "Axes":
     """Draw the rows as points in the space of a hidden layer's units, in three dimensions or two.
 
-    The decision boundary is drawn too if all units of the layer are drawn and only a dense layer for two classes
-    follows. In three dimensions, the boundary is a plane, which is seen nearly edge-on.
+    The decision boundary is drawn too if all units of the layer are drawn and only a
+    dense layer for two classes follows. In three dimensions, the boundary is a plane,
+    which is seen nearly edge-on.
 
     Parameters
     ----------
     network : Network or MLPClassifier
-        The network. You can pass a fitted model instead of network and theta: ``plot_hidden_space(model, X, y)``.
+        The network. You can pass a fitted model instead of network and theta:
+        ``plot_hidden_space(model, X, y)``.
     theta : array (P,)
         The parameters of the network.
     X : array (N, I)
@@ -51,13 +55,16 @@ def plot_hidden_space(
     t : array (N,) or (N, C)
         The class of each row, as an integer from 0 or as a one-hot row.
     ax : Axes, optional
-        The axes to draw on, with ``projection="3d"`` for three axes; by default a new figure is created.
+        The axes to draw on, with ``projection="3d"`` for three axes; by default a new
+        figure is created.
     layer : int, default -2
-        The index of the layer, as in `Network.hidden`; by default the last hidden layer.
+        The index of the layer, as in `Network.hidden`; by default the last hidden
+        layer.
     axes : sequence of int or "principal", optional
-        The axes of the figure: the indices of two or three units, or "principal" for the principal axes, labeled with
-        their shares of the variance. By default, all units are axes if there are two or three units. For more units,
-        the axes are the principal axes.
+        The axes of the figure: the indices of two or three units, or "principal" for
+        the principal axes, labeled with their shares of the variance. By default, all
+        units are axes if there are two or three units. For more units, the axes are the
+        principal axes.
     class_names : sequence of str, optional
         The names of the classes. The default names are "class 0", "class 1", ….
     **scatter
@@ -73,8 +80,9 @@ def plot_hidden_space(
     IndexError
         If the layer does not exist.
     ValueError, TypeError
-        If theta has several members, X does not match the network, t does not match X, a unit does not exist, the
-        layer has only one unit, or ax has the wrong number of dimensions.
+        If theta has several members, X does not match the network, t does not match X,
+        a unit does not exist, the layer has only one unit, or ax has the wrong number
+        of dimensions.
 
     Examples
     --------
@@ -89,14 +97,23 @@ def plot_hidden_space(
     H = np.asarray(network.hidden(checked_theta(theta), X, layer))
     width = H.shape[1]
     if width < 2:
-        raise ValueError(f"Layer {layer} has {width} unit, but a figure needs at least 2: choose another layer.")
+        raise ValueError(
+            f"Layer {layer} has {width} unit, but a figure needs at least 2: choose"
+            " another layer."
+        )
     if axes is None:
         axes = "principal" if width > 3 else range(width)
     cut = None
     if isinstance(axes, str) and axes == "principal":
         points, axis_labels = _principal_axes(H)
     else:
-        units = checked_indices(axes, "axes", (2, 3), width, f'layer {layer} has {width} units, or "principal"')
+        units = checked_indices(
+            axes,
+            "axes",
+            (2, 3),
+            width,
+            f'layer {layer} has {width} units, or "principal"',
+        )
         points = H[:, units]
         axis_labels = [symbol("h", unit) for unit in units]
         cut = _cut(network, theta, layer, units)
@@ -110,7 +127,9 @@ def plot_hidden_space(
         n, c = cut
         _draw_cut(space, points, n, c)
     for axis, label in zip("xyz", axis_labels, strict=False):
-        getattr(space, f"set_{axis}label")(label, labelpad=8 if space.name == "3d" else None)
+        getattr(space, f"set_{axis}label")(
+            label, labelpad=8 if space.name == "3d" else None
+        )
     return space
 
 
@@ -124,7 +143,8 @@ def _axes_in_space(ax: "Axes | None", dimensions: int):
     space: Any = axes_or_new(ax, **options)
     if (space.name == "3d") != (dimensions == 3):
         raise ValueError(
-            f"The figure has {dimensions} axes, but ax does not: create ax with {creation}, or choose other axes."
+            f"The figure has {dimensions} axes, but ax does not: create ax with"
+            f" {creation}, or choose other axes."
         )
     if dimensions == 3:
         space.set_box_aspect(None, zoom=0.9)  # leaves room for the labels
@@ -134,7 +154,11 @@ def _axes_in_space(ax: "Axes | None", dimensions: int):
 def _cut(network: Network, theta, layer: int, units) -> tuple[Array, float] | None:
     """Return n and c of the boundary ``n h + c = 0`` between two classes, or None if the boundary is not flat."""
     later_layers = network.layers[layer % len(network.layers) + 1 :]
-    if len(later_layers) != 1 or not isinstance(later_layers[0], Dense) or network.outputs > 2:
+    if (
+        len(later_layers) != 1
+        or not isinstance(later_layers[0], Dense)
+        or network.outputs > 2
+    ):
         return None
     p = network.layout.views(np.asarray(theta))[-1]
     W = p["W"]
@@ -142,7 +166,9 @@ def _cut(network: Network, theta, layer: int, units) -> tuple[Array, float] | No
     if network.outputs == 2:
         W = W @ [[-1], [1]]
         b = b @ [-1, 1]
-    if len(units) != len(W) or not isinstance(network.loss_function, SoftmaxCrossEntropy | BinaryCrossEntropy):
+    if len(units) != len(W) or not isinstance(
+        network.loss_function, SoftmaxCrossEntropy | BinaryCrossEntropy
+    ):
         return None
     return W[units, 0], float(np.sum(b))
 
@@ -162,12 +188,21 @@ def _draw_cut(ax, points, n, c: float) -> None:
         return
     from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
-    ax.add_collection3d(Poly3DCollection([polygon], facecolor=ink(), alpha=0.2, edgecolor=ink()))
+    ax.add_collection3d(
+        Poly3DCollection([polygon], facecolor=ink(), alpha=0.2, edgecolor=ink())
+    )
     normal = normal / (np.linalg.norm(normal) or 1)  # the box is drawn as a cube
     turns = np.arange(-180, 180, 5)
     up = np.deg2rad(ELEVATION)
     around = np.deg2rad(turns)
-    views = np.stack([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), 0 * around + np.sin(up)], axis=1)
+    views = np.stack(
+        [
+            np.cos(up) * np.cos(around),
+            np.cos(up) * np.sin(around),
+            0 * around + np.sin(up),
+        ],
+        axis=1,
+    )
     ax.view_init(ELEVATION, turns[np.abs(np.abs(views @ normal) - TILT).argmin()])
 
 
@@ -195,16 +230,21 @@ def corners_of_cut(n, c: float):
 def _principal_axes(H) -> tuple[Array, list[str]]:
     """Return the rows in the coordinates of the first two or three principal axes, and the axis labels.
 
-    With H - mean = U S Vᵀ, the coordinates are U S, and axis k explains the share s_k² / Σ s² of the variance.
+    With H - mean = U S Vᵀ, the coordinates are U S, and axis k explains the share s_k²
+    / Σ s² of the variance.
     """
     count = min(3, H.shape[1])
     if len(H) < count:
         raise ValueError(
-            f"X has {len(H)} rows, but {count} principal axes need at least {count}: choose units by index."
+            f"X has {len(H)} rows, but {count} principal axes need at least {count}:"
+            " choose units by index."
         )
     U, s, Vt = np.linalg.svd(H - H.mean(axis=0), full_matrices=False)
-    # The sign of an axis is arbitrary. A positive largest entry keeps figures reproducible.
-    sign = np.sign(np.take_along_axis(Vt, np.abs(Vt).argmax(axis=1, keepdims=True), axis=1)).T
+    # The sign of an axis is arbitrary. A positive largest entry keeps figures
+    # reproducible.
+    sign = np.sign(
+        np.take_along_axis(Vt, np.abs(Vt).argmax(axis=1, keepdims=True), axis=1)
+    ).T
     shares = s**2 / (np.sum(s**2) or 1.0)  # without variance all shares are 0
     labels = [f"principal axis {k + 1} ({shares[k]:.0%})" for k in range(count)]
     return (U * s * sign)[:, :count], labels

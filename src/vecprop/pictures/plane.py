@@ -13,7 +13,9 @@ NETWORKS = "an MLPClassifier, X and y, or a Network, theta, X and t"
 """The first arguments of figures of a network."""
 
 
-def plane(X, drawn: tuple[int, ...], held: Mapping[int, float], resolution: int) -> tuple[Array, Array, Array]:
+def plane(
+    X, drawn: tuple[int, ...], held: Mapping[int, float], resolution: int
+) -> tuple[Array, Array, Array]:
     """Return the grid coordinates along both axes, and the grid points as rows, (resolution², I).
 
     Raises
@@ -30,8 +32,8 @@ def plane(X, drawn: tuple[int, ...], held: Mapping[int, float], resolution: int)
     for number, value in held.items():
         if number in drawn or number not in range(len(row)):
             raise ValueError(
-                f"held contains feature {number!r}, but X has shape {X.shape} and features {drawn[0]} and "
-                f"{drawn[1]} are drawn: choose other features."
+                f"held contains feature {number!r}, but X has shape {X.shape} and"
+                f" features {drawn[0]} and {drawn[1]} are drawn: choose other features."
             )
         row[number] = value
     grid = np.tile(row, (resolution * resolution, 1))
@@ -44,12 +46,16 @@ def checked_rows(X):
     X = np.asarray(X)
     if X.ndim != 2 or X.shape[0] == 0 or X.dtype.kind not in "biuf":
         raise ValueError(
-            f"X has shape {X.shape} and dtype {X.dtype}, but a figure needs numbers of shape (N, I) with N at least 1."
+            f"X has shape {X.shape} and dtype {X.dtype}, but a figure needs numbers of"
+            " shape (N, I) with N at least 1."
         )
     finite = np.isfinite(X)
     if not finite.all():
         row, column = np.argwhere(~finite)[0].tolist()
-        raise ValueError(f"X is not finite: row {row}, column {column} is {X[row, column]}; fill or drop it.")
+        raise ValueError(
+            f"X is not finite: row {row}, column {column} is {X[row, column]}; fill or"
+            " drop it."
+        )
     return X.astype(float, copy=False)
 
 
@@ -58,21 +64,35 @@ def checked_classes(t, X, count: int | None = None):
     targets = np.asarray(t)
     advice = "pass one class per row, as integers (N,) or one-hot rows (N, C)"
     if targets.dtype.kind not in "biuf":
-        raise TypeError(f"t has dtype {targets.dtype}, but classes must be the integers 0, 1, …: encode names first.")
+        raise TypeError(
+            f"t has dtype {targets.dtype}, but classes must be the integers 0, 1, …:"
+            " encode names first."
+        )
     if targets.ndim not in (1, 2) or targets.shape[0] != X.shape[0]:
-        raise ValueError(f"t has shape {targets.shape}, but X has shape {X.shape}: {advice}.")
+        raise ValueError(
+            f"t has shape {targets.shape}, but X has shape {X.shape}: {advice}."
+        )
     if targets.ndim == 1 or targets.shape[1] == 1:
         classes = targets.reshape(-1)
-        is_wrong = ~((classes >= 0) & (classes == np.floor(classes)) & np.isfinite(classes))
+        is_wrong = ~(
+            (classes >= 0) & (classes == np.floor(classes)) & np.isfinite(classes)
+        )
     else:
         classes = targets.argmax(axis=1)
-        is_wrong = (targets < 0).any(axis=1) | ~np.isclose(targets.sum(axis=1), 1, rtol=0, atol=1e-5)
+        is_wrong = (targets < 0).any(axis=1) | ~np.isclose(
+            targets.sum(axis=1), 1, rtol=0, atol=1e-5
+        )
     if is_wrong.any():
         row = int(is_wrong.argmax())
-        raise ValueError(f"t has the invalid class {targets[row].tolist()} in row {row}: {advice}.")
+        raise ValueError(
+            f"t has the invalid class {targets[row].tolist()} in row {row}: {advice}."
+        )
     if count is not None and classes.max() >= count:
         row = int(classes.argmax())
-        raise ValueError(f"t has class {int(classes[row])} in row {row}, but the network has classes 0 to {count - 1}.")
+        raise ValueError(
+            f"t has class {int(classes[row])} in row {row}, but the network has classes"
+            f" 0 to {count - 1}."
+        )
     return classes.astype(int)
 
 
@@ -80,11 +100,16 @@ def checked_theta(theta):
     """Return theta, or raise if it has several members."""
     shape = tuple(np.shape(theta))
     if len(shape) != 1:
-        raise ValueError(f"theta has shape {shape}, but a figure shows one network, (P,): pass one, such as theta[0].")
+        raise ValueError(
+            f"theta has shape {shape}, but a figure shows one network, (P,): pass one,"
+            " such as theta[0]."
+        )
     return theta
 
 
-def checked_indices(numbers, name: str, lengths: tuple[int, ...], width: int, reason: str) -> tuple[int, ...]:
+def checked_indices(
+    numbers, name: str, lengths: tuple[int, ...], width: int, reason: str
+) -> tuple[int, ...]:
     """Validate distinct column indices and return them. ``lengths`` contains the allowed numbers of indices."""
     indices = ()
     with suppress(TypeError, ValueError):
@@ -94,18 +119,28 @@ def checked_indices(numbers, name: str, lengths: tuple[int, ...], width: int, re
     valid = set(indices) & set(range(width))
     if len(indices) not in lengths or len(valid) < len(indices):
         count = " or ".join(str(length) for length in lengths)
-        raise ValueError(f"{name}={numbers!r} must be {count} different indices from 0 to {width - 1}, since {reason}.")
+        raise ValueError(
+            f"{name}={numbers!r} must be {count} different indices from 0 to"
+            f" {width - 1}, since {reason}."
+        )
     return indices
 
 
-def drawn_features(features, names: Sequence[str] | None, X) -> tuple[tuple[int, ...], dict[str, str]]:
+def drawn_features(
+    features, names: Sequence[str] | None, X
+) -> tuple[tuple[int, ...], dict[str, str]]:
     """Return the columns of two features, and the axis labels: their names, or x₁, x₂, …."""
     inputs = X.shape[1]
-    drawn = checked_indices(features, "features", (2,), inputs, f"X has shape {X.shape}")
+    drawn = checked_indices(
+        features, "features", (2,), inputs, f"X has shape {X.shape}"
+    )
     if names is None:
         names = [symbol("x", number) for number in range(inputs)]
     if len(names) != inputs:
-        raise ValueError(f"feature_names has {len(names)} names, but X has {inputs} features: pass one per feature.")
+        raise ValueError(
+            f"feature_names has {len(names)} names, but X has {inputs} features: pass"
+            " one per feature."
+        )
     x, y = drawn
     return drawn, {"xlabel": names[x], "ylabel": names[y]}
 
@@ -116,7 +151,10 @@ def class_labels(names: Sequence[str] | None, classes) -> dict[int, str]:
     if names is None:
         return {number: f"class {number}" for number in numbers}
     if len(names) <= numbers[-1]:
-        raise ValueError(f"class_names has {len(names)} names, but there are classes 0 to {numbers[-1]}: name all.")
+        raise ValueError(
+            f"class_names has {len(names)} names, but there are classes 0 to"
+            f" {numbers[-1]}: name all."
+        )
     return {number: names[number] for number in numbers}
 
 
@@ -143,7 +181,8 @@ def plot_classes(
     X : array (N, I)
         The inputs.
     t : array (N,) or (N, C)
-        The class of each row, as an integer from 0, a one-hot row or a row of probabilities.
+        The class of each row, as an integer from 0, a one-hot row or a row of
+        probabilities.
     ax : Axes, optional
         The axes to draw on. By default, a new figure is created.
     features : tuple of int, default (0, 1)
@@ -162,7 +201,8 @@ def plot_classes(
     Raises
     ------
     ValueError, TypeError
-        If X and t have different lengths, t does not contain classes, or a feature does not exist.
+        If X and t have different lengths, t does not contain classes, or a feature does
+        not exist.
 
     Examples
     --------
@@ -181,11 +221,20 @@ def plot_classes(
     return ax
 
 
-def scatter_classes(ax: "Axes", points, classes, labels: Mapping[int, str], **scatter) -> None:
+def scatter_classes(
+    ax: "Axes", points, classes, labels: Mapping[int, str], **scatter
+) -> None:
     """Draw points of shape (N, 2) or (N, 3), class by class, with a legend."""
     for number, label in labels.items():
-        size = 90 if marker(number) == "*" else 42  # stars look smaller than other markers
-        look = {"c": colour(number), "marker": marker(number), "s": size, "edgecolors": "white", "linewidths": 0.5}
+        # stars look smaller than other markers
+        size = 90 if marker(number) == "*" else 42
+        look = {
+            "c": colour(number),
+            "marker": marker(number),
+            "s": size,
+            "edgecolors": "white",
+            "linewidths": 0.5,
+        }
         ax.scatter(*points[classes == number].T, **{"label": label, **look, **scatter})
     add_legend(ax)
 
@@ -207,14 +256,16 @@ def plot_decision_boundary(
 ) -> "Axes":
     """Draw the regions that a network assigns to the classes, their boundaries, and the rows.
 
-    The network predicts the points of a grid over two features. Other features have fixed values, so the figure is a
-    slice of the input space. All rows are drawn, including rows outside of the slice.
+    The network predicts the points of a grid over two features. Other features have
+    fixed values, so the figure is a slice of the input space. All rows are drawn,
+    including rows outside of the slice.
 
     Parameters
     ----------
     network : Network or MLPClassifier
-        A classifier with `SoftmaxCrossEntropy`, or with `BinaryCrossEntropy` and one output. You can pass a fitted
-        model instead of network and theta: ``plot_decision_boundary(model, X, y)``.
+        A classifier with `SoftmaxCrossEntropy`, or with `BinaryCrossEntropy` and one
+        output. You can pass a fitted model instead of network and theta:
+        ``plot_decision_boundary(model, X, y)``.
     theta : array (P,)
         The parameters of the network.
     X : array (N, I)
@@ -226,7 +277,8 @@ def plot_decision_boundary(
     features : tuple of int, default (0, 1)
         The columns of X on the horizontal and the vertical axis.
     held : mapping of int to float, optional
-        The fixed values of other columns, by index. By default, other columns have their medians.
+        The fixed values of other columns, by index. By default, other columns have
+        their medians.
     resolution : int, default 200
         The number of grid lines along each axis.
     feature_names : sequence of str, optional
@@ -243,8 +295,8 @@ def plot_decision_boundary(
     Raises
     ------
     ValueError, TypeError
-        If the network is not a classifier, theta has several members, X does not match the network, t does not match
-        X, or a feature does not exist.
+        If the network is not a classifier, theta has several members, X does not match
+        the network, t does not match X, or a feature does not exist.
 
     Examples
     --------
@@ -261,12 +313,15 @@ def plot_decision_boundary(
         count = 2
     elif not getattr(loss, "takes_classes", False):
         raise ValueError(
-            f"A decision boundary needs a classifier, but this network's loss is {type(loss).__name__} "
-            f"with {count} output(s): use SoftmaxCrossEntropy, or BinaryCrossEntropy with one output."
+            "A decision boundary needs a classifier, but this network's loss is"
+            f" {type(loss).__name__} with {count} output(s): use SoftmaxCrossEntropy,"
+            " or BinaryCrossEntropy with one output."
         )
     X = checked_rows(X)
     if X.shape[1] != network.inputs:
-        raise ValueError(f"X has shape {X.shape}, but the network takes (N, {network.inputs}).")
+        raise ValueError(
+            f"X has shape {X.shape}, but the network takes (N, {network.inputs})."
+        )
     classes = checked_classes(t, X, count)
     drawn, axis_labels = drawn_features(features, feature_names, X)
     x, y, grid = plane(X, drawn, held or {}, resolution)
@@ -277,12 +332,15 @@ def plot_decision_boundary(
     labels = class_labels(class_names, np.union1d(classes, Y.argmax(axis=-1)))
 
     ax = axes_or_new(ax)
-    for number in range(count):  # the last class painted at a point is the most probable one
+    # the last class painted at a point is the most probable one
+    for number in range(count):
         lead = Y[..., number] - Y[..., :number].max(axis=-1, initial=0)
         if lead.max() > 0:
             ax.contourf(x, y, lead, levels=[0, np.inf], colors=[tint(number)], zorder=0)
             if lead.min() < 0:
-                ax.contour(x, y, lead, levels=[0], colors=[ink()], linewidths=1, zorder=0)
+                ax.contour(
+                    x, y, lead, levels=[0], colors=[ink()], linewidths=1, zorder=0
+                )
     scatter_classes(ax, X[:, drawn], classes, labels, **scatter)
     ax.set(**axis_labels, xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     return ax

@@ -16,20 +16,33 @@ class SearchResults:
     def __init__(self, search, score: str) -> None:
         table = getattr(search, "cv_results_", search)
         if not isinstance(table, Mapping):
-            raise TypeError(f"plot_search needs a fitted search or its cv_results_, got {type(search).__name__}.")
+            raise TypeError(
+                "plot_search needs a fitted search or its cv_results_, got"
+                f" {type(search).__name__}."
+            )
         if f"mean_test_{score}" not in table:
-            scores = [name.removeprefix("mean_test_") for name in table if name.startswith("mean_test_")]
-            raise ValueError(f"The search has no score {score!r}: its scores are {', '.join(scores)}.")
+            scores = [
+                name.removeprefix("mean_test_")
+                for name in table
+                if name.startswith("mean_test_")
+            ]
+            raise ValueError(
+                f"The search has no score {score!r}: its scores are"
+                f" {', '.join(scores)}."
+            )
         settings = table["params"]
         self.name = score
         self.parameters = {}
         for name in dict.fromkeys(chain(*settings)):
             values = [setting.get(name) for setting in settings]
-            is_resource = list(table.get("n_resources", ())) == values  # of successive halving, which is not searched
+            # of successive halving, which is not searched
+            is_resource = list(table.get("n_resources", ())) == values
             if len(set(map(label, values))) > 1 and not is_resource:
                 self.parameters[name] = values
         if not self.parameters:
-            raise ValueError("No parameter varies in this search, so there is nothing to plot.")
+            raise ValueError(
+                "No parameter varies in this search, so there is nothing to plot."
+            )
         self.score = np.asarray(table[f"mean_test_{score}"], float)
         self.over_folds = np.asarray(table[f"std_test_{score}"], float)
         self.over_seeds = None
@@ -39,8 +52,15 @@ class SearchResults:
     def values(self, parameter: str) -> list[Any]:
         """Return the distinct values of a varying parameter; numbers are sorted."""
         if parameter not in self.parameters:
-            raise ValueError(f"{parameter!r} does not vary in this search: choose from {', '.join(self.parameters)}.")
-        by_label = {label(value): value for value in self.parameters[parameter] if value is not None}
+            raise ValueError(
+                f"{parameter!r} does not vary in this search: choose from"
+                f" {', '.join(self.parameters)}."
+            )
+        by_label = {
+            label(value): value
+            for value in self.parameters[parameter]
+            if value is not None
+        }
         values = list(by_label.values())
         if all(map(is_number, values)):
             values.sort()
@@ -50,13 +70,19 @@ class SearchResults:
         """Return the index of the best setting with these values, or None if no score is finite."""
         numbers = np.flatnonzero(np.isfinite(self.score)).tolist()
         for name, value in settings.items():
-            numbers = [number for number in numbers if label(self.parameters[name][number]) == label(value)]
+            numbers = [
+                number
+                for number in numbers
+                if label(self.parameters[name][number]) == label(value)
+            ]
         return max(numbers, key=self.score.__getitem__, default=None)
 
 
 def is_number(value) -> bool:
     """Return whether a value can be placed on a numeric axis."""
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)
+    return isinstance(value, int | float | np.number) and not isinstance(
+        value, bool | np.bool_
+    )
 
 
 def label(value) -> str:
@@ -65,20 +91,27 @@ def label(value) -> str:
 
 
 def plot_search(
-    search: Any, parameters: str | Sequence[str] | None = None, ax: "Axes | None" = None, *, score: str = "score"
+    search: Any,
+    parameters: str | Sequence[str] | None = None,
+    ax: "Axes | None" = None,
+    *,
+    score: str = "score",
 ) -> "Axes":
     """Plot the scores of a search: a curve over one parameter, or a heat map over two.
 
-    A curve connects the best setting of each value, and dots show the other settings. A band shows the standard
-    deviation over the folds, and error bars show the standard deviation over the seeds. A cell of a heat map shows the
-    best setting with its two values, and a frame marks the best cell.
+    A curve connects the best setting of each value, and dots show the other settings. A
+    band shows the standard deviation over the folds, and error bars show the standard
+    deviation over the seeds. A cell of a heat map shows the best setting with its two
+    values, and a frame marks the best cell.
 
     Parameters
     ----------
-    search : MLPSearchCV, another search with scikit-learn's attributes, or its ``cv_results_``
+    search : MLPSearchCV, another search with scikit-learn's attributes, or its
+    ``cv_results_``
         A fitted search.
     parameters : str or sequence of str, optional
-        The names of one or two parameters. By default, these are all varying parameters, if there are at most two.
+        The names of one or two parameters. By default, these are all varying
+        parameters, if there are at most two.
     ax : Axes, optional
         The axes to draw on. By default, a new figure is created.
     score : str, default "score"
@@ -91,7 +124,8 @@ def plot_search(
     Raises
     ------
     ValueError
-        If a parameter or the score does not exist, or more than two parameters vary and parameters is None.
+        If a parameter or the score does not exist, or more than two parameters vary and
+        parameters is None.
 
     Examples
     --------
@@ -104,11 +138,15 @@ def plot_search(
     ('alpha', 'test score', 'log')
     """
     results = SearchResults(search, score)
-    names = [parameters] if isinstance(parameters, str) else list(parameters or results.parameters)
+    names = (
+        [parameters]
+        if isinstance(parameters, str)
+        else list(parameters or results.parameters)
+    )
     if len(names) > 2:
         raise ValueError(
-            f"{', '.join(names)} vary, but a figure shows at most two: pass one or two names, or plot "
-            "each parameter with plot_search_each."
+            f"{', '.join(names)} vary, but a figure shows at most two: pass one or two"
+            " names, or plot each parameter with plot_search_each."
         )
     values = [results.values(name) for name in names]
     ax = axes_or_new(ax)
@@ -119,12 +157,15 @@ def plot_search(
     return ax
 
 
-def plot_search_each(search: Any, axes: "Sequence[Axes] | None" = None, *, score: str = "score") -> "Sequence[Axes]":
+def plot_search_each(
+    search: Any, axes: "Sequence[Axes] | None" = None, *, score: str = "score"
+) -> "Sequence[Axes]":
     """Plot the scores of a search against each varying parameter, side by side; see `plot_search`.
 
     Parameters
     ----------
-    search : MLPSearchCV, another search with scikit-learn's attributes, or its ``cv_results_``
+    search : MLPSearchCV, another search with scikit-learn's attributes, or its
+    ``cv_results_``
         A fitted search.
     axes : sequence of Axes, optional
         The axes to draw on, one for each parameter; by default a new figure is created.
@@ -138,7 +179,8 @@ def plot_search_each(search: Any, axes: "Sequence[Axes] | None" = None, *, score
     Raises
     ------
     ValueError
-        If the score does not exist, or the number of axes differs from the number of parameters.
+        If the score does not exist, or the number of axes differs from the number of
+        parameters.
 
     Examples
     --------
@@ -150,7 +192,14 @@ def plot_search_each(search: Any, axes: "Sequence[Axes] | None" = None, *, score
     names = list(SearchResults(search, score).parameters)
     if axes is None:
         size = (3.6 * len(names), 3.6)
-        _, rows = pyplot().subplots(1, len(names), sharey=True, squeeze=False, figsize=size, layout="constrained")
+        _, rows = pyplot().subplots(
+            1,
+            len(names),
+            sharey=True,
+            squeeze=False,
+            figsize=size,
+            layout="constrained",
+        )
         axes = list(rows[0])
     for number, (name, ax) in enumerate(zip(names, axes, strict=True)):
         plot_search(search, name, ax, score=score)
@@ -160,7 +209,9 @@ def plot_search_each(search: Any, axes: "Sequence[Axes] | None" = None, *, score
     return axes
 
 
-def _draw_curve(ax: "Axes", results: SearchResults, name: str, values: list[Any]) -> None:
+def _draw_curve(
+    ax: "Axes", results: SearchResults, name: str, values: list[Any]
+) -> None:
     """Plot scores against one parameter."""
     is_numeric = all(map(is_number, values))
     positions = {}
@@ -170,19 +221,50 @@ def _draw_curve(ax: "Axes", results: SearchResults, name: str, values: list[Any]
         number = results.best({name: value})
         if number is not None:
             best.append(number)
-    settings = np.array([positions.get(label(value), np.nan) for value in results.parameters[name]])
-    worse = [number for number in np.flatnonzero(np.isfinite(settings)) if number not in best]
+    settings = np.array(
+        [positions.get(label(value), np.nan) for value in results.parameters[name]]
+    )
+    worse = [
+        number for number in np.flatnonzero(np.isfinite(settings)) if number not in best
+    ]
     x = settings[best]
     y = results.score[best]
     over_folds = results.over_folds[best]
 
-    ax.fill_between(x, y - over_folds, y + over_folds, color=colour(1), alpha=0.18, linewidth=0, label="± over folds")
-    ax.plot(x, y, "o-", color=colour(1), label="best of each value" if worse else "mean over folds")
+    ax.fill_between(
+        x,
+        y - over_folds,
+        y + over_folds,
+        color=colour(1),
+        alpha=0.18,
+        linewidth=0,
+        label="± over folds",
+    )
+    ax.plot(
+        x,
+        y,
+        "o-",
+        color=colour(1),
+        label="best of each value" if worse else "mean over folds",
+    )
     if results.over_seeds is not None:
-        bars = {"fmt": "none", "color": colour(0), "capsize": 4, "linewidth": 2, "label": "± over seeds"}
+        bars = {
+            "fmt": "none",
+            "color": colour(0),
+            "capsize": 4,
+            "linewidth": 2,
+            "label": "± over seeds",
+        }
         ax.errorbar(x, y, results.over_seeds[best], zorder=3, **bars)
     if worse:
-        ax.plot(settings[worse], results.score[worse], ".", color=ink(), alpha=0.5, label="other settings")
+        ax.plot(
+            settings[worse],
+            results.score[worse],
+            ".",
+            color=ink(),
+            alpha=0.5,
+            label="other settings",
+        )
     if not is_numeric:
         ax.set_xticks(range(len(values)), list(map(label, values)))
     elif min(values) > 0 and max(values) >= 20 * min(values):
@@ -191,7 +273,9 @@ def _draw_curve(ax: "Axes", results: SearchResults, name: str, values: list[Any]
     add_legend(ax)
 
 
-def _draw_map(ax: "Axes", results: SearchResults, names: list[str], values: list[list[Any]]) -> None:
+def _draw_map(
+    ax: "Axes", results: SearchResults, names: list[str], values: list[list[Any]]
+) -> None:
     """Plot scores against two parameters."""
     x_name, y_name = names
     x_values, y_values = values
@@ -207,7 +291,11 @@ def _draw_map(ax: "Axes", results: SearchResults, names: list[str], values: list
             _write_scores(ax, cells)
         row, column = np.argwhere(cells == np.nanmax(cells))[0]
         corner = (column - 0.48, row - 0.48)
-        ax.add_patch(pyplot().Rectangle(corner, 0.96, 0.96, fill=False, edgecolor=colour(0), linewidth=3))
+        ax.add_patch(
+            pyplot().Rectangle(
+                corner, 0.96, 0.96, fill=False, edgecolor=colour(0), linewidth=3
+            )
+        )
     ax.set_xticks(range(len(x_values)), list(map(label, x_values)))
     ax.set_yticks(range(len(y_values)), list(map(label, y_values)))
     ax.set(xlabel=x_name, ylabel=y_name)
@@ -216,7 +304,9 @@ def _draw_map(ax: "Axes", results: SearchResults, names: list[str], values: list
 def _write_scores(ax: "Axes", cells: np.ndarray) -> None:
     """Write the score in each cell of a heat map, in black on light cells."""
     middle = np.nanmin(cells) + 0.6 * (np.nanmax(cells) - np.nanmin(cells))
-    text = NumberFormat.of([Estimate(cell) for cell in sorted(cells[np.isfinite(cells)], reverse=True)])
+    text = NumberFormat.of(
+        [Estimate(cell) for cell in sorted(cells[np.isfinite(cells)], reverse=True)]
+    )
     for (row, column), cell in np.ndenumerate(cells):
         if np.isfinite(cell):
             color = "black" if cell > middle else "white"

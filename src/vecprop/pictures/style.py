@@ -1,6 +1,7 @@
 """The common style of all figures: colors, markers, line styles, axes and legends.
 
-This module does not change matplotlib's global settings. Matplotlib is imported when a figure is drawn.
+This module does not change matplotlib's global settings. Matplotlib is imported when a
+figure is drawn.
 """
 
 from collections.abc import Callable
@@ -17,20 +18,37 @@ else:
     Axes = Any
 
 
-COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-"""The palette of Okabe and Ito (2008), which color-blind readers can distinguish; it starts with red and blue."""
+COLOURS = (
+    "#D55E00",
+    "#0072B2",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+    "#F0E442",
+)
+"""The palette of Okabe and Ito (2008), which color-blind readers can distinguish; it
+starts with red and blue.
+"""
 
 MARKERS = ("*", "o", "s", "^", "D", "v", "P", "X", "p")
-"""The markers. There is one more marker than colors, so that the first 72 pairs of color and marker differ."""
+"""The markers. There is one more marker than colors, so that the first 72 pairs of
+color and marker differ.
+"""
 
 LINES = ("-", "--", "-.", ":")
 """The line styles, which distinguish curves in gray print."""
 
 TINTS = (0.2, 0.4, 0.3)
-"""The opacities of the class regions, which differ so that gray print also distinguishes the regions."""
+"""The opacities of the class regions, which differ so that gray print also
+distinguishes the regions.
+"""
 
 INK = "#333333"
-"""The color of neutral lines, such as boundaries and thresholds, on a white background."""
+"""The color of neutral lines, such as boundaries and thresholds, on a white
+background.
+"""
 
 
 def colour(number: int) -> str:
@@ -54,7 +72,9 @@ def tint(number: int) -> str:
 
     share = TINTS[number % len(TINTS)]
     ground = to_rgb(pyplot().rcParams["axes.facecolor"])
-    red, green, blue = share * np.array(to_rgb(colour(number))) + (1 - share) * np.array(ground)
+    red, green, blue = share * np.array(to_rgb(colour(number))) + (
+        1 - share
+    ) * np.array(ground)
     return to_hex((red, green, blue))
 
 
@@ -75,14 +95,23 @@ def axes_or_new(ax: "Axes | None", **subplot) -> "Axes":
         _, new_axes = pyplot().subplots(layout="constrained", subplot_kw=subplot)
         return new_axes
     if not hasattr(ax, "get_figure"):
-        raise TypeError(f"ax must be the Axes of a matplotlib figure, such as plt.gca(), got {ax!r}.")
+        raise TypeError(
+            "ax must be the Axes of a matplotlib figure, such as plt.gca(), got"
+            f" {ax!r}."
+        )
     return ax
 
 
 def note_above(ax: "Axes", words: str, x: float, **look) -> None:
     """Write a note above the axes, at the horizontal position x."""
     ax.annotate(
-        words, (x, 1), (0, 3), xycoords=("data", "axes fraction"), textcoords="offset points", ha="center", **look
+        words,
+        (x, 1),
+        (0, 3),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        ha="center",
+        **look,
     )
 
 
@@ -99,10 +128,13 @@ def add_legend(ax: "Axes") -> None:
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def figure_of(needed: str, *attributes: str, plot: str = "") -> Callable[[Function], Function]:
+def figure_of(
+    needed: str, *attributes: str, plot: str = ""
+) -> Callable[[Function], Function]:
     """Return a decorator of a figure, which checks that its first argument has these attributes.
 
-    If the argument is a model with the method ``plot`` in its ``plot`` accessor, this method draws the figure.
+    If the argument is a model with the method ``plot`` in its ``plot`` accessor, this
+    method draws the figure.
     """
 
     def decorate(draw: Function) -> Function:
@@ -113,7 +145,9 @@ def figure_of(needed: str, *attributes: str, plot: str = "") -> Callable[[Functi
                 if plot and hasattr(accessor, plot):
                     return getattr(accessor, plot)(*arguments[1:], **options)
                 if not all(hasattr(source, name) for name in attributes):
-                    raise TypeError(f"{draw.__name__} needs {needed}, got {type(source).__name__}.")
+                    raise TypeError(
+                        f"{draw.__name__} needs {needed}, got {type(source).__name__}."
+                    )
             return draw(*arguments, **options)
 
         return draw_checked  # pyright: ignore[reportReturnType]

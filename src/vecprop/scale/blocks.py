@@ -16,7 +16,9 @@ AHEAD = 2
 """The number of blocks to load ahead per thread of the cluster."""
 
 POLL_INTERVAL = 2.0
-"""The interval in seconds at which a waiting reader checks that the cluster still exists."""
+"""The interval in seconds at which a waiting reader checks that the cluster still
+exists.
+"""
 
 RETRIES = 3
 """The maximum number of times that loading a block is retried if its workers die."""
@@ -25,16 +27,19 @@ RETRIES = 3
 class DaskBlocks:
     """Blocks of a Dask data frame or array. Each partition is a block.
 
-    The workers of the cluster load several partitions in advance and convert the partitions to arrays. This process
-    trains the network. With the same rows in the same blocks, the result is bit-identical to training on
-    `ParquetBlocks` and `ArrayBlocks`. If a worker is lost, other workers load its partitions again.
+    The workers of the cluster load several partitions in advance and convert the
+    partitions to arrays. This process trains the network. With the same rows in the
+    same blocks, the result is bit-identical to training on `ParquetBlocks` and
+    `ArrayBlocks`. If a worker is lost, other workers load its partitions again.
 
     Parameters
     ----------
     frame : dask.dataframe.DataFrame or dask.array.Array (N, I)
-        The rows. The input columns of a data frame must be numeric, without missing values.
+        The rows. The input columns of a data frame must be numeric, without missing
+        values.
     target : str, sequence of str, or dask.array.Array (N, ...)
-        The name or names of the target columns. If frame is an array, target is the array of targets.
+        The name or names of the target columns. If frame is an array, target is the
+        array of targets.
     inputs : sequence of str, optional
         The names of the input columns. By default, all other columns are inputs.
     weight : str or dask.array.Array (N,), optional
@@ -45,8 +50,8 @@ class DaskBlocks:
     Attributes
     ----------
     sizes : ndarray of int
-        The number of rows of each nonempty partition. Creating the blocks loads partitions of unknown length to count
-        their rows.
+        The number of rows of each nonempty partition. Creating the blocks loads
+        partitions of unknown length to count their rows.
     inputs : int
         The number of inputs of a row.
 
@@ -55,12 +60,13 @@ class DaskBlocks:
     TableError
         If columns are missing or not numeric.
     RuntimeError
-        If the cluster has no worker for a minute, or if workers die repeatedly while they load a partition.
+        If the cluster has no worker for a minute, or if workers die repeatedly while
+        they load a partition.
 
     Notes
     -----
-    The partitions of ``dask.dataframe.read_parquet(folder, split_row_groups=True)`` equal the blocks of
-    ``ParquetBlocks(folder)``.
+    The partitions of ``dask.dataframe.read_parquet(folder, split_row_groups=True)``
+    equal the blocks of ``ParquetBlocks(folder)``.
 
     Examples
     --------
@@ -70,7 +76,13 @@ class DaskBlocks:
     """
 
     def __init__(
-        self, frame: Any, target: Any, *, inputs: Sequence[str] | None = None, weight: Any = None, client: Any = None
+        self,
+        frame: Any,
+        target: Any,
+        *,
+        inputs: Sequence[str] | None = None,
+        weight: Any = None,
+        client: Any = None,
     ) -> None:
         self._client = connected(client, type(self).__name__)
         if hasattr(frame, "map_partitions") and frame.ndim == 2:
@@ -79,7 +91,10 @@ class DaskBlocks:
             columns = None
             parts, counts = self._split_array(frame, target, inputs, weight)
         else:
-            raise TypeError(f"frame must be a Dask data frame or a Dask array, got {type(frame).__name__}.")
+            raise TypeError(
+                "frame must be a Dask data frame or a Dask array, got"
+                f" {type(frame).__name__}."
+            )
         self._numbers = np.flatnonzero(counts).tolist()
         if not self._numbers:
             raise TableError("frame has no rows.")
@@ -90,23 +105,43 @@ class DaskBlocks:
         self._loading: dict[int, Any] = {}
         self._lock = threading.Lock()
 
-    def _split_frame(self, frame, target, inputs, weight) -> tuple[list[Any], "Columns", list[int]]:
+    def _split_frame(
+        self, frame, target, inputs, weight
+    ) -> tuple[list[Any], "Columns", list[int]]:
         """Return the partitions of a data frame, their columns, and their row counts."""
         targets = names_of_targets(target)
         others = [*targets] if weight is None else [*targets, weight]
         names = [*frame.columns]
-        columns = [name for name in names if name not in others] if inputs is None else list(inputs)
+        columns = (
+            [name for name in names if name not in others]
+            if inputs is None
+            else list(inputs)
+        )
         if not columns:
-            raise TableError(f"frame has no columns other than {', '.join(map(repr, others))}: specify inputs.")
+            raise TableError(
+                f"frame has no columns other than {', '.join(map(repr, others))}:"
+                " specify inputs."
+            )
         for name in (*columns, *others):
             if name not in names:
-                raise TableError(f"frame has no column {name!r}{suggestion(str(name), map(str, names)) or '.'}")
+                raise TableError(
+                    "frame has no column"
+                    f" {name!r}{suggestion(str(name), map(str, names)) or '.'}"
+                )
             if names.count(name) > 1:
-                raise TableError(f"frame has {names.count(name)} columns named {name!r}: rename them.")
+                raise TableError(
+                    f"frame has {names.count(name)} columns named {name!r}: rename"
+                    " them."
+                )
             if getattr(frame.dtypes[name], "kind", "O") not in "biuf":
-                raise TableError(f"Column {name!r} must be numeric, but its dtype is {frame.dtypes[name]}: omit it.")
+                raise TableError(
+                    f"Column {name!r} must be numeric, but its dtype is"
+                    f" {frame.dtypes[name]}: omit it."
+                )
         self.inputs = len(columns)
-        counts = self._result(self._client.compute(frame.map_partitions(len)), "").tolist()
+        counts = self._result(
+            self._client.compute(frame.map_partitions(len)), ""
+        ).tolist()
         parts = frame[[*dict.fromkeys([*columns, *others])]].to_delayed()
         is_single = isinstance(target, str | int)
         return parts, Columns(columns, targets, is_single, weight), counts
@@ -114,7 +149,10 @@ class DaskBlocks:
     def _split_array(self, X, T, inputs, weight) -> tuple[list[Any], list[int]]:
         """Return the row chunks of arrays, and their row counts."""
         if X.ndim != 2 or inputs is not None:
-            raise ValueError(f"frame must be an array of shape (N, I) without the argument inputs, got {X.shape}.")
+            raise ValueError(
+                "frame must be an array of shape (N, I) without the argument inputs,"
+                f" got {X.shape}."
+            )
         arrays = {"frame": X, "target": T}
         if weight is not None:
             arrays["weight"] = weight
@@ -122,12 +160,18 @@ class DaskBlocks:
         chunks = []
         for name, array in arrays.items():
             if not hasattr(array, "chunks"):
-                raise TypeError(f"{name} must be a Dask array, because frame is one, got {type(array).__name__}.")
+                raise TypeError(
+                    f"{name} must be a Dask array, because frame is one, got"
+                    f" {type(array).__name__}."
+                )
             if np.isnan(array.shape[0]):
                 array.compute_chunk_sizes()
             rows = rows or array.chunks[0]
             if sum(rows) != array.shape[0]:
-                raise ValueError(f"{name} must have as many rows as frame ({sum(rows)}), got {array.shape[0]}.")
+                raise ValueError(
+                    f"{name} must have as many rows as frame ({sum(rows)}), got"
+                    f" {array.shape[0]}."
+                )
             whole_rows = {0: rows, **dict.fromkeys(range(1, array.ndim), -1)}
             chunks.append(array.rechunk(whole_rows).to_delayed().ravel())
         assert rows is not None
@@ -142,7 +186,11 @@ class DaskBlocks:
         """Let workers load these blocks, which are read next in this order."""
         with self._lock:
             self._expected = deque(numbers)
-            self._loading = {number: self._loading[number] for number in numbers if number in self._loading}
+            self._loading = {
+                number: self._loading[number]
+                for number in numbers
+                if number in self._loading
+            }
         self._load_ahead()
 
     def read(self, number: int) -> tuple[Any, ...]:
@@ -160,7 +208,8 @@ class DaskBlocks:
                 future = None
                 if attempt == RETRIES:
                     raise RuntimeError(
-                        f"The workers that loaded {self.place(number)} died repeatedly: check their logs and memory."
+                        f"The workers that loaded {self.place(number)} died repeatedly:"
+                        " check their logs and memory."
                     ) from error
         raise AssertionError
 
@@ -232,11 +281,16 @@ def _numbers(frame, name: str) -> np.ndarray:
     column = frame[name]
     is_missing = column.isna().to_numpy()
     if is_missing.any():
-        raise TableError(f"column {name!r} has a missing value in row {int(is_missing.argmax())}; fill or drop it.")
+        raise TableError(
+            f"column {name!r} has a missing value in row {int(is_missing.argmax())};"
+            " fill or drop it."
+        )
     values = column.to_numpy(dtype=getattr(column.dtype, "numpy_dtype", None))
     if column.dtype.kind == "b":
         return values.astype(np.int64)
     if column.dtype.kind == "f" and not (is_finite := np.isfinite(values)).all():
         row = int(is_finite.argmin())
-        raise TableError(f"column {name!r} is {values[row]} in row {row}; fill or drop it.")
+        raise TableError(
+            f"column {name!r} is {values[row]} in row {row}; fill or drop it."
+        )
     return values

@@ -20,17 +20,23 @@ def connected(client, user: str):
         try:
             from distributed import get_client  # pyright: ignore[reportMissingImports]
         except ImportError:
-            raise ImportError(f'{user} needs Dask: pip install "vecprop[dask]".') from None
+            raise ImportError(
+                f'{user} needs Dask: pip install "vecprop[dask]".'
+            ) from None
         try:
             client = get_client()
         except ValueError:
             raise RuntimeError(
-                f"There is no Dask client: create one with distributed.Client(…) before you use {user}."
+                "There is no Dask client: create one with distributed.Client(…) before"
+                f" you use {user}."
             ) from None
     require_client(client, user)
     require_open(client)
     if getattr(client, "asynchronous", False):
-        raise RuntimeError(f"The client is asynchronous, but {user} waits for its workers: pass a synchronous client.")
+        raise RuntimeError(
+            f"The client is asynchronous, but {user} waits for its workers: pass a"
+            " synchronous client."
+        )
     return client
 
 
@@ -38,14 +44,18 @@ def require_client(client, user: str) -> None:
     """Raise TypeError unless an object is a Dask client."""
     if isinstance(client, type) or not hasattr(client, "nthreads"):
         raise TypeError(
-            f"The client of {user} must be a Dask client, such as Client('tcp://scheduler:8786'), got {client!r}."
+            f"The client of {user} must be a Dask client, such as"
+            f" Client('tcp://scheduler:8786'), got {client!r}."
         )
 
 
 def require_open(client) -> None:
     """Raise RuntimeError if a client is closed."""
     if getattr(client, "status", "running") in ("closing", "closed"):
-        raise RuntimeError("The client of the Dask cluster is closed: create a new one with distributed.Client(…).")
+        raise RuntimeError(
+            "The client of the Dask cluster is closed: create a new one with"
+            " distributed.Client(…)."
+        )
 
 
 def address_of(client) -> str:
@@ -60,19 +70,28 @@ def threads_of(client) -> dict[str, int]:
     task = None
     try:
         while not (threads := dict(client.nthreads())):
-            task = task or client.submit(int, pure=False)  # adaptive clusters start workers for waiting tasks
+            # adaptive clusters start workers for waiting tasks
+            task = task or client.submit(int, pure=False)
             if time.monotonic() > deadline:
                 raise RuntimeError(
-                    f"The cluster at {address_of(client)} has had no worker for {PATIENCE:.0f} s: start workers, "
-                    "or check its logs."
+                    f"The cluster at {address_of(client)} has had no worker for"
+                    f" {PATIENCE:.0f} s: start workers, or check its logs."
                 )
             time.sleep(0.1)
     except OSError as error:
-        raise RuntimeError(f"The scheduler at {address_of(client)} does not respond: {error}") from error
+        raise RuntimeError(
+            f"The scheduler at {address_of(client)} does not respond: {error}"
+        ) from error
     return threads
 
 
-SETTINGS = ("VECPROP_ENGINE", "VECPROP_PRODUCTS", "NUMBA_OPT", "NUMBA_BOUNDSCHECK", "NPY_DISABLE_CPU_FEATURES")
+SETTINGS = (
+    "VECPROP_ENGINE",
+    "VECPROP_PRODUCTS",
+    "NUMBA_OPT",
+    "NUMBA_BOUNDSCHECK",
+    "NPY_DISABLE_CPU_FEATURES",
+)
 """Environment variables that affect the kernels."""
 
 
@@ -112,7 +131,9 @@ def sources() -> str:
     root = Path(__file__).parents[1]
     for path in sorted(root.rglob("*.py")):
         content = path.read_bytes()
-        digest.update(f"{path.relative_to(root).as_posix()} {len(content)}\n".encode() + content)
+        digest.update(
+            f"{path.relative_to(root).as_posix()} {len(content)}\n".encode() + content
+        )
     return digest.hexdigest()[:12]
 
 
@@ -133,11 +154,17 @@ def difference(here: dict[str, str], there: dict[str, str]) -> str:
         if value_here == value_there:
             continue
         if name == "its instructions":
-            instructions_here, instructions_there = set(value_here.split()), set(value_there.split())
+            instructions_here, instructions_there = (
+                set(value_here.split()),
+                set(value_there.split()),
+            )
             if missing := sorted(instructions_here - instructions_there):
                 differences.append(f"{name} lack {', '.join(missing)} there")
             if additional := sorted(instructions_there - instructions_here):
                 differences.append(f"{name} include {', '.join(additional)} only there")
         else:
-            differences.append(f"{name} is {value_there or 'not set'} there and {value_here or 'not set'} here")
+            differences.append(
+                f"{name} is {value_there or 'not set'} there and"
+                f" {value_here or 'not set'} here"
+            )
     return "; ".join(differences)

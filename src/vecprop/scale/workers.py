@@ -13,24 +13,41 @@ from uuid import uuid4
 from ..core.elementary import is_within
 from ..system.threads import cancellable, limit_threads
 from ..train.population import is_in_a_task
-from .cluster import address_of, connected, difference, machine, require_client, require_open, threads_of
+from .cluster import (
+    address_of,
+    connected,
+    difference,
+    machine,
+    require_client,
+    require_open,
+    threads_of,
+)
 
 POLL_INTERVAL = 2.0
-"""The interval in seconds at which the dispatcher checks the cluster if no result arrives."""
+"""The interval in seconds at which the dispatcher checks the cluster if no result
+arrives.
+"""
 
 LAST = 5.0
 """The number of seconds that workers have after Ctrl-C to return unfinished results."""
 
 AHEAD = 4
-"""The number of bundles to submit per thread of the cluster; the others wait in this process."""
+"""The number of bundles to submit per thread of the cluster; the others wait in this
+process.
+"""
 
 LOST = (OSError, TimeoutError, KeyError)
-"""The exceptions that Dask raises if a worker disappears during a request or a transfer of data."""
+"""The exceptions that Dask raises if a worker disappears during a request or a
+transfer of data.
+"""
 
 FULL = "worker-restart-memory"
-"""Dask's topic of events for workers that were restarted because they exceeded their memory limit."""
+"""Dask's topic of events for workers that were restarted because they exceeded their
+memory limit.
+"""
 
-_cancelled: dict[str, list[bool]] = {}  # in a worker: one list per dispatcher, nonempty if it is cancelled
+# in a worker: one list per dispatcher, nonempty if it is cancelled
+_cancelled: dict[str, list[bool]] = {}
 
 
 class Incompatible(str):
@@ -47,7 +64,8 @@ def work(
 ):
     """Return function(bundle, data), or `Incompatible` if the worker's environment differs; runs in a worker.
 
-    If the dispatcher is cancelled, return the result of the last complete epoch, or None if training has not started.
+    If the dispatcher is cancelled, return the result of the last complete epoch, or
+    None if training has not started.
     """
     cancelled = _cancelled.setdefault(token, [])
     if cancelled:
@@ -81,7 +99,8 @@ class Dispatcher:
         self.token = uuid4().hex
         self.arrived = threading.Event()
         self.waiting = deque(range(len(self.bundles)))
-        self.pending: dict[Any, int] = {}  # the index of each submitted bundle, by future
+        # the index of each submitted bundle, by future
+        self.pending: dict[Any, int] = {}
         self.placed: Any = None
         self.losses = 0
         self.deaths = [0] * len(self.bundles)
@@ -106,7 +125,8 @@ class Dispatcher:
                 with suppress(Exception):
                     self.client.cancel(list(self.pending))
                     self.client.run(stop, self.token, on_error="ignore")
-            self.pending.clear()  # release the data on the workers, even if a traceback refers to this object
+            # release the data on the workers, even if a traceback refers to this object
+            self.pending.clear()
             self.placed = None
 
     def count_threads(self) -> None:
@@ -118,7 +138,11 @@ class Dispatcher:
         """Wait for a moment, and return the tasks that have ended."""
         self.arrived.wait(POLL_INTERVAL)
         self.arrived.clear()
-        return [future for future in self.pending if future.status not in ("pending", "lost")]
+        return [
+            future
+            for future in self.pending
+            if future.status not in ("pending", "lost")
+        ]
 
     def stopped(self) -> Iterator[tuple[int, Any]]:
         """Stop the workers, and yield the results of their last complete epochs."""
@@ -146,7 +170,10 @@ class Dispatcher:
                     "Install the same version of vecprop there."
                 ) from there
             if self.here is not None and (mismatch := difference(self.here, there)):
-                raise RuntimeError(f"Worker {address} differs: {mismatch}. Set same_bits=False to accept it.")
+                raise RuntimeError(
+                    f"Worker {address} differs: {mismatch}. Set same_bits=False to"
+                    " accept it."
+                )
 
     def submit_bundles(self) -> None:
         """Submit as many bundles as the workers have room for."""
@@ -157,12 +184,17 @@ class Dispatcher:
         if self.placed is None:
             self.place()
         numbers = [self.waiting.popleft() for _ in range(count)]
-        threads_per_bundle = max(1, min(*self.threads.values(), thread_count // len(self.bundles)))
+        threads_per_bundle = max(
+            1, min(*self.threads.values(), thread_count // len(self.bundles))
+        )
         options: dict[str, Any] = {}
         if self.incompatible:
-            options["workers"] = [address for address in self.threads if address not in self.incompatible]
+            options["workers"] = [
+                address for address in self.threads if address not in self.incompatible
+            ]
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Sending large graph")  # bundles are small
+            # bundles are small
+            warnings.filterwarnings("ignore", message="Sending large graph")
             futures = self.client.map(
                 work,
                 [self.bundles[number] for number in numbers],
@@ -182,13 +214,16 @@ class Dispatcher:
         """Send the data to all workers; workers that join later get copies from them."""
         for attempt in range(self.retries + 1):
             try:
-                (self.placed,) = self.client.scatter([self.data], broadcast=True, hash=False)
+                (self.placed,) = self.client.scatter(
+                    [self.data], broadcast=True, hash=False
+                )
                 return
             except LOST as error:
                 if attempt == self.retries:
                     raise RuntimeError(
-                        f"The data could not be sent to the cluster at {address_of(self.client)}: "
-                        f"{error} Check the memory of its workers."
+                        "The data could not be sent to the cluster at"
+                        f" {address_of(self.client)}: {error} Check the memory of its"
+                        " workers."
                     ) from error
                 self.count_threads()
 
@@ -222,37 +257,57 @@ class Dispatcher:
 
     def failed(self, number: int, error) -> None:
         """Resubmit a bundle whose workers died, or raise the error of its training."""
-        if not isinstance(error, MemoryError) and not hasattr(error, "allowed_failures"):  # not Dask's KilledWorker
+        # not Dask's KilledWorker
+        if not isinstance(error, MemoryError) and not hasattr(
+            error, "allowed_failures"
+        ):
             raise error
         members = self.bundles[number].numbers
-        text = f"member {members[0]}" if len(members) == 1 else f"{len(members)} members from member {members[0]} on"
+        text = (
+            f"member {members[0]}"
+            if len(members) == 1
+            else f"{len(members)} members from member {members[0]} on"
+        )
         if isinstance(error, MemoryError):
-            raise RuntimeError(f"A worker has too little memory to train {text}: increase its memory.") from error
+            raise RuntimeError(
+                f"A worker has too little memory to train {text}: increase its memory."
+            ) from error
         self.deaths[number] += 1
         address = error.last_worker.address
         if address in self.full():
             advice = "give workers more memory, or fewer threads each"
             raise RuntimeError(
-                f"Worker {address} was ended while it trained {text} because it exceeded its memory limit: {advice}."
+                f"Worker {address} was ended while it trained {text} because it"
+                f" exceeded its memory limit: {advice}."
             ) from error
         if self.deaths[number] > self.retries:
             count = self.deaths[number] * (error.allowed_failures + 1)
             advice = "check their logs and memory, or increase retries"
-            raise RuntimeError(f"The workers that trained {text} died {count} times: {advice}.") from error
+            raise RuntimeError(
+                f"The workers that trained {text} died {count} times: {advice}."
+            ) from error
         self.waiting.appendleft(number)
 
     def full(self) -> list[str]:
         """Return the addresses of workers that were ended because they exceeded their memory limit."""
-        return [event["worker"] for _, event in (self.client.get_events(FULL) or ())[self.known_events :]]
+        return [
+            event["worker"]
+            for _, event in (self.client.get_events(FULL) or ())[self.known_events :]
+        ]
 
     def lost(self, numbers: list[int]) -> None:
         """Resubmit bundles that were lost because every worker with the data died."""
         self.losses += 1
         if self.losses > self.retries:
-            problem = f"All workers that had the data were lost, {self.losses} times in a row"
+            problem = (
+                f"All workers that had the data were lost, {self.losses} times in a row"
+            )
             advice = "check their logs and memory, or increase retries"
             if full := self.full():
-                problem = f"Workers were ended {len(full)} times because they exceeded their memory, {full[-1]} last"
+                problem = (
+                    f"Workers were ended {len(full)} times because they exceeded their"
+                    f" memory, {full[-1]} last"
+                )
                 advice = "give workers more memory, or fewer threads each"
             raise RuntimeError(f"{problem}: {advice}.")
         self.placed = None
@@ -262,43 +317,54 @@ class Dispatcher:
     def exclude(self, number: int, result: Incompatible) -> None:
         """Resubmit a bundle that was sent to an incompatible worker, and exclude this worker from now on."""
         for address, there in self.client.run(machine, on_error="return").items():
-            if isinstance(there, dict) and address not in self.incompatible and difference(self.here or {}, there):
+            if (
+                isinstance(there, dict)
+                and address not in self.incompatible
+                and difference(self.here or {}, there)
+            ):
                 self.incompatible.add(address)
-                warnings.warn(f"Worker {address} has joined the cluster but is not used: {result}.", stacklevel=2)
+                warnings.warn(
+                    f"Worker {address} has joined the cluster but is not used:"
+                    f" {result}.",
+                    stacklevel=2,
+                )
         self.waiting.appendleft(number)
 
 
 class DaskWorkers:
     """Train the members of a population on the workers of a Dask cluster.
 
-    Pass an instance as ``workers`` to `train_population`, `MLPSearchCV`, ensembles and tabular models. Each worker gets
-    the data once. Members are sent in bundles of about one second of work. Results are bit-identical to training in
-    this process, even if workers join, leave or die. If a worker has another processor or other library versions, an
-    error is raised before training starts.
+    Pass an instance as ``workers`` to `train_population`, `MLPSearchCV`, ensembles and
+    tabular models. Each worker gets the data once. Members are sent in bundles of about
+    one second of work. Results are bit-identical to training in this process, even if
+    workers join, leave or die. If a worker has another processor or other library
+    versions, an error is raised before training starts.
 
     Parameters
     ----------
     client : distributed.Client, optional
         The client of the cluster. The default is the most recently created client.
     retries : int, default 3
-        The maximum number of times that a bundle is submitted again after Dask has given up. By default, Dask gives up
-        after four workers have died while they trained the bundle. The number also limits how often in a row all data
-        may be lost.
+        The maximum number of times that a bundle is submitted again after Dask has
+        given up. By default, Dask gives up after four workers have died while they
+        trained the bundle. The number also limits how often in a row all data may be
+        lost.
     same_bits : bool, default True
-        Whether all workers must compute the same bits as this process. If False, the last digits of results may differ
-        between types of processors.
+        Whether all workers must compute the same bits as this process. If False, the
+        last digits of results may differ between types of processors.
 
     Raises
     ------
     ImportError
         On use, if Dask is not installed.
     RuntimeError
-        On use, if a worker would compute different bits, if there is no worker for a minute, or if the last retry
-        fails.
+        On use, if a worker would compute different bits, if there is no worker for a
+        minute, or if the last retry fails.
 
     Notes
     -----
-    After Ctrl-C, workers stop within an epoch. Results that were already received are returned.
+    After Ctrl-C, workers stop within an epoch. Results that were already received are
+    returned.
 
     Examples
     --------
@@ -307,15 +373,22 @@ class DaskWorkers:
     >>> results = train_population(members, X, T, workers=DaskWorkers(client))  # doctest: +SKIP
     """
 
-    def __init__(self, client: Any = None, retries: int = 3, same_bits: bool = True) -> None:
+    def __init__(
+        self, client: Any = None, retries: int = 3, same_bits: bool = True
+    ) -> None:
         if not isinstance(retries, int) or not is_within(retries, 0):
-            raise ValueError(f"retries must be an integer of at least 0, got {retries!r}.")
+            raise ValueError(
+                f"retries must be an integer of at least 0, got {retries!r}."
+            )
         if client is not None:
             require_client(client, type(self).__name__)
         self.client, self.retries, self.same_bits = client, retries, same_bits
 
     def __repr__(self) -> str:
-        return f"DaskWorkers({self.client}, retries={self.retries}, same_bits={self.same_bits})"
+        return (
+            f"DaskWorkers({self.client}, retries={self.retries},"
+            f" same_bits={self.same_bits})"
+        )
 
     def __deepcopy__(self, known: dict[int, Any]) -> Self:
         """Return itself, because scikit-learn copies settings, but a client cannot be copied."""
@@ -325,7 +398,9 @@ class DaskWorkers:
         """Pickle the settings without the client; the other process uses its own."""
         return type(self), (None, self.retries, self.same_bits)
 
-    def run(self, function: Callable[[Any, Any], Any], bundles: Sequence[Any], data: Any) -> Iterator[tuple[int, Any]]:
+    def run(
+        self, function: Callable[[Any, Any], Any], bundles: Sequence[Any], data: Any
+    ) -> Iterator[tuple[int, Any]]:
         """Yield the index of each bundle and ``function(bundle, data)``, in the order of arrival.
 
         Parameters
@@ -341,7 +416,9 @@ class DaskWorkers:
             client = connected(self.client, type(self).__name__)
             here = machine() if self.same_bits else None
             try:
-                yield from Dispatcher(client, function, bundles, data, self.retries, here).results()
+                yield from Dispatcher(
+                    client, function, bundles, data, self.retries, here
+                ).results()
             except Exception:
                 require_open(client)  # a closed client raises various errors
                 raise

@@ -8,9 +8,13 @@ from statistics import median_low
 from typing import NamedTuple, Self
 
 NEGLIGIBLE = 0.05
-"""Estimates below this fraction of the typical size in a comparison do not require more decimals."""
+"""Estimates below this fraction of the typical size in a comparison do not require
+more decimals.
+"""
 MAX_DIGITS = 10
-"""The maximum number of significant digits. Numbers whose difference is smaller count as equal."""
+"""The maximum number of significant digits. Numbers whose difference is smaller
+count as equal.
+"""
 
 
 @dataclass(frozen=True)
@@ -20,8 +24,9 @@ class Estimate:
     Parameters
     ----------
     low, high : float
-        The 95 % interval from 1,000 bootstrap samples, or from fewer (at least 200) if there are many rows. Groups are
-        sampled as a whole. Both are nan if there is only one row or group, which has no variance.
+        The 95 % interval from 1,000 bootstrap samples, or from fewer (at least 200) if
+        there are many rows. Groups are sampled as a whole. Both are nan if there is
+        only one row or group, which has no variance.
     """
 
     value: float
@@ -40,7 +45,9 @@ class Estimate:
     @property
     def numbers(self) -> list[float]:
         """The value and the ends of the interval, unless they are undefined."""
-        return [number for number in (self.value, self.low, self.high) if isfinite(number)]
+        return [
+            number for number in (self.value, self.low, self.high) if isfinite(number)
+        ]
 
     @property
     def size(self) -> float:
@@ -59,11 +66,13 @@ class Text(NamedTuple):
         return f"{self.value} ({self.low} to {self.high})" if self.low else self.value
 
 
-def compared(estimates: Sequence[Estimate], margins: Sequence[Estimate] = ()) -> list[Text]:
+def compared(
+    estimates: Sequence[Estimate], margins: Sequence[Estimate] = ()
+) -> list[Text]:
     """Return compared estimates as text, followed by their differences from the first estimate.
 
-    All numbers have equal decimals, and enough of them to show which number is larger. The text of a difference is the
-    difference of the printed numbers.
+    All numbers have equal decimals, and enough of them to show which number is larger.
+    The text of a difference is the difference of the printed numbers.
 
     Examples
     --------
@@ -79,7 +88,9 @@ def compared(estimates: Sequence[Estimate], margins: Sequence[Estimate] = ()) ->
     form = NumberFormat.of(estimates, margins)
     texts = [form.text(estimate) for estimate in estimates]
     for estimate, margin in zip(estimates[1:], margins, strict=bool(margins)):
-        difference = form.text(margin)._replace(value=form.difference(estimate.value, estimates[0].value))
+        difference = form.text(margin)._replace(
+            value=form.difference(estimate.value, estimates[0].value)
+        )
         texts.append(difference)
     return texts
 
@@ -92,14 +103,24 @@ class NumberFormat:
     power: int = 0
 
     @classmethod
-    def of(cls, estimates: Sequence[Estimate], margins: Sequence[Estimate] = ()) -> Self:
+    def of(
+        cls, estimates: Sequence[Estimate], margins: Sequence[Estimate] = ()
+    ) -> Self:
         """Return the format of estimates and of their differences from the first one."""
         sizes = [estimate.size for estimate in estimates if estimate.size]
         if not sizes:
             return cls(0)
         largest = max(sizes)
-        large = [estimate for estimate in estimates if estimate.size >= NEGLIGIBLE * median_low(sizes)]
-        uncertain = [estimate for estimate in large if estimate.high - estimate.low > 1e-9 * estimate.size]
+        large = [
+            estimate
+            for estimate in estimates
+            if estimate.size >= NEGLIGIBLE * median_low(sizes)
+        ]
+        uncertain = [
+            estimate
+            for estimate in large
+            if estimate.high - estimate.low > 1e-9 * estimate.size
+        ]
         supported = max(map(_decimals, uncertain or large))
         decimals = supported
         digits = 2 if margins else 1
@@ -107,11 +128,14 @@ class NumberFormat:
             difference = abs(estimate.value - estimates[0].value)
             if difference > 10.0 ** (1 - MAX_DIGITS) * largest:
                 decimals = max(decimals, digits - 1 - floor(log10(difference)))
-        # An end of a margin that is printed as 0 would hide whether the interval contains 0.
+        # An end of a margin that is printed as 0 would hide whether the interval
+        # contains 0.
         for margin in margins:
             for end in margin.numbers[1:]:
                 if end:
-                    decimals = max(decimals, min(-floor(log10(abs(end))), supported + 2))
+                    decimals = max(
+                        decimals, min(-floor(log10(abs(end))), supported + 2)
+                    )
         decimals = min(decimals, MAX_DIGITS - 1 - floor(log10(largest)))
         power = 0
         if not 1e-6 <= largest < 1e12:
@@ -163,7 +187,8 @@ class NumberFormat:
 
     def _text(self, rounded: Decimal) -> str:
         exponent = f"e{self.power:+}" if self.power else ""
-        return f"{rounded + 0:,.{self.shown_decimals}f}{exponent}"  # + 0 removes the sign of -0
+        # + 0 removes the sign of -0
+        return f"{rounded + 0:,.{self.shown_decimals}f}{exponent}"
 
 
 def _decimals(estimate: Estimate) -> int:
@@ -188,6 +213,11 @@ def percents(*shares: float, unit: str = " %") -> list[str]:
         if not isnan(share):
             distinct.add(round(share, 9))
     decimals = 0
-    while decimals < 7 and len({f"{100 * share:.{decimals}f}" for share in distinct}) < len(distinct):
+    while decimals < 7 and len(
+        {f"{100 * share:.{decimals}f}" for share in distinct}
+    ) < len(distinct):
         decimals += 1
-    return ["undefined" if isnan(share) else f"{100 * share:.{decimals}f}{unit}" for share in shares]
+    return [
+        "undefined" if isnan(share) else f"{100 * share:.{decimals}f}{unit}"
+        for share in shares
+    ]

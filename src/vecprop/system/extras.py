@@ -8,4 +8,6 @@ def imported(name: str, user: str, extra: str):
     try:
         return import_module(name)
     except ModuleNotFoundError:
-        raise ImportError(f'{user} needs {name.partition(".")[0]}: pip install "vecprop[{extra}]".') from None
+        raise ImportError(
+            f'{user} needs {name.partition(".")[0]}: pip install "vecprop[{extra}]".'
+        ) from None

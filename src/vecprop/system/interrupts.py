@@ -16,7 +16,9 @@ TERMINATED = 128 + signal.SIGTERM
 """The exit code that shells report for a process ended by SIGTERM."""
 
 AT_ONCE = 1.0
-"""A second SIGTERM within this many seconds is ignored: `timeout` signals both the process and its group."""
+"""A second SIGTERM within this many seconds is ignored: `timeout` signals both the
+process and its group.
+"""
 
 PAUSE = 0.01
 """The number of seconds between attempts to deliver a deferred interrupt."""
@@ -51,7 +53,10 @@ def _interrupt(frame: FrameType | None) -> None:
 
     A second interrupt during an import ends the program.
     """
-    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+    while (
+        frame is not None
+        and frame.f_code.co_filename != "<frozen importlib._bootstrap>"
+    ):
         frame = frame.f_back
     if frame is None or not hasattr(signal, "setitimer"):
         raise KeyboardInterrupt
@@ -64,10 +69,13 @@ def _interrupt(frame: FrameType | None) -> None:
 def terminated_as_interrupted() -> Iterator[None]:
     """Let SIGTERM interrupt the block as Ctrl-C does, and raise SystemExit(143) at its end. Blocks may be nested.
 
-    A user's signal handler is called immediately. If it raises, the exception replaces SystemExit; if it returns,
-    the block continues. The handler `leave` is replaced. There is no effect in other threads or in forked processes.
+    A user's signal handler is called immediately. If it raises, the exception replaces
+    SystemExit; if it returns, the block continues. The handler `leave` is replaced.
+    There is no effect in other threads or in forked processes.
     """
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {
+        number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)
+    }
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or _guarded or None in before.values():
         yield
@@ -96,7 +104,8 @@ def terminated_as_interrupted() -> Iterator[None]:
             return
         latest = now
         ends.append(end)
-        handler = signal.getsignal(signal.SIGINT)  # training may have replaced it, to end between two batches
+        # training may have replaced it, to end between two batches
+        handler = signal.getsignal(signal.SIGINT)
         assert callable(handler)
         handler(signal.SIGINT, frame)
 
@@ -126,8 +135,11 @@ def terminated_as_interrupted() -> Iterator[None]:
             signal.signal(signal.SIGTERM, terminate)
         yield
     except BaseException as error:
-        # Raise an error of the block rather than SystemExit, unless the error itself carries an exit code.
-        if _deferred or (isinstance(error, Exception) and not hasattr(error, "exit_code")):
+        # Raise an error of the block rather than SystemExit, unless the error itself
+        # carries an exit code.
+        if _deferred or (
+            isinstance(error, Exception) and not hasattr(error, "exit_code")
+        ):
             ends.clear()
         if not ends:
             raise
@@ -135,7 +147,8 @@ def terminated_as_interrupted() -> Iterator[None]:
         _guarded.clear()
         try:
             restore()
-        except BaseException:  # raised by the handler of a signal that arrived just before
+        # raised by the handler of a signal that arrived just before
+        except BaseException:
             restore()
             raise
     if ends:

@@ -10,14 +10,19 @@ from typing import NamedTuple
 
 def available_memory(root: str = "/") -> int | None:
     """Return the available bytes, considering the system, the cgroup and ``ulimit``; None if unknown."""
-    limits = [*_system_memory(Path(root)), *_group_memory(Path(root)), *_process_memory(Path(root))]
+    limits = [
+        *_system_memory(Path(root)),
+        *_group_memory(Path(root)),
+        *_process_memory(Path(root)),
+    ]
     return min(limits, default=None)
 
 
 def limit_reservation() -> None:
     """Let Arrow use the system's memory pool if `ulimit` limits this process, because its own pool reserves 1 GB.
 
-    Call this function before pyarrow is imported: afterward, only pyarrow's own allocations use another pool.
+    Call this function before pyarrow is imported: afterward, only pyarrow's own
+    allocations use another pool.
     """
     with suppress(ImportError):  # on Windows
         import resource
@@ -51,7 +56,12 @@ class GroupFiles(NamedTuple):
     idle: str
 
 
-VERSION_1 = GroupFiles("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+VERSION_1 = GroupFiles(
+    "sys/fs/cgroup/memory",
+    "memory.limit_in_bytes",
+    "memory.usage_in_bytes",
+    "total_inactive_file",
+)
 VERSION_2 = GroupFiles("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file")
 
 
@@ -85,7 +95,10 @@ def _process_memory(root: Path) -> Iterator[int]:
     with suppress(OSError, ValueError):
         status = dict(line.split(":", 1) for line in _lines(root / "proc/self/status"))
         for line in _lines(root / "proc/self/limits"):
-            for name, used in (("Max data size", "VmData"), ("Max address space", "VmSize")):
+            for name, used in (
+                ("Max data size", "VmData"),
+                ("Max address space", "VmSize"),
+            ):
                 if not line.startswith(name):
                     continue
                 limit = line.removeprefix(name).split()[0]

@@ -23,5 +23,7 @@ def handle_signals(handler: object) -> None:
 def handle_signals_of_command() -> None:
     """Let Ctrl-C and SIGTERM end this program at once if it is the command ``vecprop``."""
     arguments = sys.orig_argv[1:3]
-    if arguments == ["-m", "vecprop"] or (arguments and os.path.basename(arguments[0]) in ("vecprop", "vecprop.exe")):
+    if arguments == ["-m", "vecprop"] or (
+        arguments and os.path.basename(arguments[0]) in ("vecprop", "vecprop.exe")
+    ):
         handle_signals(leave)

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SIMILARITY = 0.65
-"""The least similarity of a name that is suggested; with 0.6, "time" would be suggested for "optimizer"."""
+"""The least similarity of a name that is suggested; with 0.6, "time" would be
+suggested for "optimizer".
+"""
 
 
 def attach(module: str, package: str, file: str):
@@ -21,7 +23,10 @@ def attach(module: str, package: str, file: str):
 
     def load_or_suggest(name: str) -> object:
         if name not in names:
-            raise AttributeError(f"module {module!r} has no attribute {name!r}{_module_hint(module, package, name)}")
+            raise AttributeError(
+                f"module {module!r} has no attribute"
+                f" {name!r}{_module_hint(module, package, name)}"
+            )
         value = without_garbage_collection(load, name)
         vars(sys.modules[module])[name] = value
         if module != package:  # where lazy_loader keeps it, too
@@ -47,7 +52,10 @@ def public_name(guess: str) -> str:
     vecprop = sys.modules["vecprop"]
     public_names = {}
     for package in ("pictures", "tables", "blocks", "cluster", "export", "extend"):
-        public_names |= {name: f"vecprop.{package}.{name}" for name in getattr(vecprop, package).__all__}
+        public_names |= {
+            name: f"vecprop.{package}.{name}"
+            for name in getattr(vecprop, package).__all__
+        }
     public_names |= {name: f"vecprop.{name}" for name in vecprop.__all__}
     return public_names.get(closest(guess, public_names, synonyms()), "")
 
@@ -56,7 +64,12 @@ def synonyms() -> list[str]:
     """Return groups of names with one meaning, here and in other tools. The names to suggest come first."""
     from importlib.resources import files
 
-    return files("vecprop.system").joinpath("synonyms.txt").read_text(encoding="utf-8").splitlines()
+    return (
+        files("vecprop.system")
+        .joinpath("synonyms.txt")
+        .read_text(encoding="utf-8")
+        .splitlines()
+    )
 
 
 def closest(guess: str, names: Iterable[str], groups: Iterable[str] = ()) -> str:
@@ -106,7 +119,10 @@ def missing_file(path: "Path") -> str:
     """Return an error message for a missing file that suggests the most similar name in its folder."""
     folder = path.parent.absolute()
     if not folder.is_dir():
-        return f"There is no file {path}, because the folder {folder} does not exist: check the path."
+        return (
+            f"There is no file {path}, because the folder {folder} does not exist:"
+            " check the path."
+        )
     names = {entry.stem: entry.name for entry in folder.iterdir()}
     names |= {entry.stem: entry.name for entry in folder.glob(f"*{path.suffix}")}
     meant = closest(path.stem, names)
@@ -124,7 +140,10 @@ def unknown_keyword(called, guess: str, names: Sequence[str], owner: Any = None)
     if not advice and guess not in settings:
         advice = _question(closest(guess, names, synonyms()))
     if not advice and (setting := closest(guess, settings, synonyms())):
-        advice = f"it is a setting, so pass it to the constructor, as in {type(owner).__name__}({setting}=…)."
+        advice = (
+            "it is a setting, so pass it to the constructor, as in"
+            f" {type(owner).__name__}({setting}=…)."
+        )
     advice = advice or advice_on(guess, "()") or f"see help({function})."
     return f"{function}() got an unexpected keyword argument {guess!r}: {advice}"
 
@@ -137,9 +156,14 @@ def setting_hint(name: str, value, options: Sequence[str]) -> str:
     if isinstance(value, type):
         hint = f"pass an instance, {value.__name__}()."
     elif isinstance(value, str):
-        hint = advice_on(value, f"{name}=") or _question(closest(value, options, synonyms()))
+        hint = advice_on(value, f"{name}=") or _question(
+            closest(value, options, synonyms())
+        )
     elif name == "learning_rate" and isinstance(value, float | int):
-        hint = f"pass learning_rate_init={value!r}, because learning_rate is the name of a schedule."
+        hint = (
+            f"pass learning_rate_init={value!r}, because learning_rate is the name of a"
+            " schedule."
+        )
     if not hint and name in SETTINGS:
         return f"{SETTINGS[name]}."
     if not hint and isinstance(value, str) and len(options) > 1:
@@ -151,14 +175,21 @@ class UnknownAttribute(AttributeError):
     """The error for a missing attribute. The hint is computed when the error is printed, so that hasattr is fast."""
 
     def __init__(self, owner, name: str) -> None:
-        super().__init__(owner, name, obj=owner)  # without name=, so that Python adds no second suggestion
+        # without name=, so that Python adds no second suggestion
+        super().__init__(owner, name, obj=owner)
 
     def __str__(self) -> str:
         owner, name = self.args
         kind = type(owner).__name__
         hint = advice_on(name, *(cls.__name__ for cls in type(owner).__mro__))
-        hint = hint or _question(closest(name, [public for public in dir(owner) if not public.startswith("_")]))
-        return f"{kind!r} object has no attribute {name!r}: {hint or f'see help({kind}).'}"
+        hint = hint or _question(
+            closest(
+                name, [public for public in dir(owner) if not public.startswith("_")]
+            )
+        )
+        return (
+            f"{kind!r} object has no attribute {name!r}: {hint or f'see help({kind}).'}"
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the error as its text, because the object may be large."""
@@ -171,8 +202,11 @@ class SuggestsNames:
     if not TYPE_CHECKING:  # type checkers read the attributes
 
         def __getattr__(self, name: str):
-            if name.startswith("_") or any(name in vars(cls) for cls in type(self).__mro__):
-                return object.__getattribute__(self, name)  # raises the error of the property again
+            if name.startswith("_") or any(
+                name in vars(cls) for cls in type(self).__mro__
+            ):
+                # raises the error of the property again
+                return object.__getattribute__(self, name)
             raise UnknownAttribute(self, name)
 
 
@@ -184,12 +218,17 @@ class SuggestsSettings:
     def _validate_params(self) -> None:
         validate: Any = getattr(super(), "_validate_params", None)
         try:
-            if validate is not None:  # a private method of scikit-learn, which a later release may not have
+            # a private method of scikit-learn, which a later release may not have
+            if validate is not None:
                 validate()
         except ValueError as error:
             _, name, *_ = [*str(error).split("'"), ""]  # "The 'name' parameter of …"
             constraints = self._parameter_constraints.get(name, ())
-            options = [option for constraint in constraints for option in getattr(constraint, "options", ())]
+            options = [
+                option
+                for constraint in constraints
+                for option in getattr(constraint, "options", ())
+            ]
             hint = setting_hint(name, getattr(self, name, None), options)
             if not hint:
                 raise
@@ -197,8 +236,11 @@ class SuggestsSettings:
 
 
 def _module_hint(module: str, package: str, name: str) -> str:
-    # Tools look for names with _, and "from vecprop import catalog" looks for an attribute before it imports.
-    if name.startswith("_") or (module == package and name.isidentifier() and find_spec(f"{package}.{name}")):
+    # Tools look for names with _, and "from vecprop import catalog" looks for an
+    # attribute before it imports.
+    if name.startswith("_") or (
+        module == package and name.isidentifier() and find_spec(f"{package}.{name}")
+    ):
         return ""
     advice = advice_on(name, "vecprop")
     if not advice and (meant := public_name(name)):
@@ -220,11 +262,16 @@ def wrong_part(name: str, part: object, needed: str) -> str:
     if isinstance(part, str):
         kind = repr(part)
         advice = "pass"
-        cls = getattr(sys.modules["vecprop"], public_name(part).rpartition(".")[2], part)
+        cls = getattr(
+            sys.modules["vecprop"], public_name(part).rpartition(".")[2], part
+        )
     if not isinstance(cls, type):
         return f"{name} must be {needed}, got {part!r}."
     instance = f"{cls.__name__}()"
-    if any(parameter.default is parameter.empty for parameter in signature(cls).parameters.values()):
+    if any(
+        parameter.default is parameter.empty
+        for parameter in signature(cls).parameters.values()
+    ):
         instance = f"{cls.__name__}(…)"
     return f"{name} is {kind}: {advice} {instance}."
 

@@ -62,8 +62,14 @@ def allowed_threads() -> int:
     if setting.isdigit() and int(setting) > 0:
         return int(setting)
     if setting:
-        raise ValueError(f"VECPROP_NUM_THREADS must be a positive integer, got {setting!r}.")
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        raise ValueError(
+            f"VECPROP_NUM_THREADS must be a positive integer, got {setting!r}."
+        )
+    usable = (
+        len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1
+    )
     return min(usable, _quota())
 
 
@@ -71,11 +77,14 @@ def allowed_threads() -> int:
 def _quota(groups: str = "/proc/self/cgroup", root: str = "/sys/fs/cgroup") -> int:
     """Return the container's processor quota, rounded up, or a large number if there is no quota.
 
-    The quota is read from cgroup v2, for the process's group and its parents, and from cgroup v1.
+    The quota is read from cgroup v2, for the process's group and its parents, and from
+    cgroup v1.
     """
     quotas = []
     with suppress(OSError, IndexError):
-        group = Path(groups).read_text(encoding="utf-8").splitlines()[-1].partition("::")[2]
+        group = (
+            Path(groups).read_text(encoding="utf-8").splitlines()[-1].partition("::")[2]
+        )
         folder = Path(root, group.lstrip("/"))
         for path in (folder, *folder.parents):
             with suppress(OSError, ValueError):  # ValueError if the quota is "max"
@@ -99,7 +108,8 @@ if hasattr(os, "sched_setaffinity"):
 class suppress_system_errors(suppress):
     """Suppress an OSError of the operating system, recognized by its errno.
 
-    An OSError without an errno is not suppressed: a signal handler may raise TimeoutError, which must reach the caller.
+    An OSError without an errno is not suppressed: a signal handler may raise
+    TimeoutError, which must reach the caller.
     """
 
     def __exit__(self, kind, error, traceback) -> bool:
@@ -110,16 +120,18 @@ class suppress_system_errors(suppress):
 def _shares(workers: int) -> list[set[int]]:
     """Return the initial processors of each worker, or an empty list if they should not be pinned.
 
-    On virtual machines, the scheduler may start a thread on the processor of the thread that wakes it and leave both
-    there for about 50 ms, so that the first fits on two threads take as long as on one. Threads are therefore pinned
-    until they start, but only if enough processors are idle. The first worker runs in this thread, so it gets the
-    current processor.
+    On virtual machines, the scheduler may start a thread on the processor of the thread
+    that wakes it and leave both there for about 50 ms, so that the first fits on two
+    threads take as long as on one. Threads are therefore pinned until they start, but
+    only if enough processors are idle. The first worker runs in this thread, so it gets
+    the current processor.
     """
     if workers == 1 or _current_processor is None:
         return []
     with suppress_system_errors():
         usable = sorted(os.sched_getaffinity(0))
-        with open("/proc/loadavg", "rb", buffering=0) as file:  # contains the number of runnable threads
+        # contains the number of runnable threads
+        with open("/proc/loadavg", "rb", buffering=0) as file:
             runnable = re.search(rb" (\d+)/", file.read())
         if runnable is None or len(usable) < workers:
             return []
@@ -136,7 +148,8 @@ def _shares(workers: int) -> list[set[int]]:
 def _serve(calls: "SimpleQueue[Any]", ends: "SimpleQueue[Any]", collected) -> None:
     """Run calls from a queue until another object is queued; `collected` is the weakref that will be queued.
 
-    A call has a function, its worker index, the processors that it may use, and where its outcome and end are reported.
+    A call has a function, its worker index, the processors that it may use, and where
+    its outcome and end are reported.
     """
     ends.put(threading.get_native_id())
     while isinstance(call := calls.get(), tuple):
@@ -158,36 +171,44 @@ def _serve(calls: "SimpleQueue[Any]", ends: "SimpleQueue[Any]", collected) -> No
 class _Helper:
     """A reusable thread that waits for work; waking it is four times as fast as starting a thread.
 
-    The thread ends when its helper is garbage-collected, because an exception may lose a helper at any moment.
+    The thread ends when its helper is garbage-collected, because an exception may lose
+    a helper at any moment.
     """
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[Any] = SimpleQueue()
         self._ends: SimpleQueue[Any] = SimpleQueue()
-        # When the helper is collected, the weakref puts itself into the queue. No Python code runs that a signal
-        # handler could interrupt.
+        # When the helper is collected, the weakref puts itself into the queue. No
+        # Python code runs that a signal handler could interrupt.
         collected = weakref.ref(self, self._calls.put)
-        self._outcome: list[BaseException | None] = [None]  # of the latest work, empty until it is done
-        # threading.Thread waits until the thread starts; an exception meanwhile would corrupt its list of threads.
+        # of the latest work, empty until it is done
+        self._outcome: list[BaseException | None] = [None]
+        # threading.Thread waits until the thread starts; an exception meanwhile would
+        # corrupt its list of threads.
         _thread.start_new_thread(_serve, (self._calls, self._ends, collected))
         self._native_id: int = self._ends.get()
 
-    def begin(self, work: Callable[[int], None], worker: int, shares: list[set[int]]) -> None:
+    def begin(
+        self, work: Callable[[int], None], worker: int, shares: list[set[int]]
+    ) -> None:
         """Start work(worker) in the thread, initially on its share of the processors."""
         if shares:
-            with suppress_system_errors():  # the set of allowed processors may have changed
+            # the set of allowed processors may have changed
+            with suppress_system_errors():
                 os.sched_setaffinity(self._native_id, shares[worker])
         outcome = []
         ends = SimpleQueue()
         call = (work, worker, set().union(*shares), outcome, ends)
-        # No signal handler can raise between the last two lines. Otherwise, callers would wait forever.
+        # No signal handler can raise between the last two lines. Otherwise, callers
+        # would wait forever.
         self._outcome, self._ends = outcome, ends
         self._calls.put(call)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the work for at most timeout seconds, and return whether it is done.
 
-        The outcome decides, because an item of the queue is lost if a signal handler raises while the item is read.
+        The outcome decides, because an item of the queue is lost if a signal handler
+        raises while the item is read.
         """
         if not self._outcome:
             with suppress(Empty):
@@ -202,8 +223,10 @@ class _Helper:
 
 
 fork_lock = threading.RLock()
-"""Held while modules are imported or kernels are compiled, so that a fork waits for them. Otherwise the child would
-inherit half-imported modules, and locks held by threads that do not exist in the child."""
+"""Held while modules are imported or kernels are compiled, so that a fork waits for
+them. Otherwise the child would inherit half-imported modules, and locks held by threads
+that do not exist in the child.
+"""
 
 _idle: list[_Helper] = []  # idle helpers, for reuse
 _guard = threading.Lock()
@@ -221,7 +244,11 @@ def _start_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=fork_lock.acquire, after_in_parent=fork_lock.release, after_in_child=_start_child)
+    os.register_at_fork(
+        before=fork_lock.acquire,
+        after_in_parent=fork_lock.release,
+        after_in_child=_start_child,
+    )
 
 
 def _helpers(count: int) -> list[_Helper]:
@@ -231,7 +258,8 @@ def _helpers(count: int) -> list[_Helper]:
         for _ in range(count):
             try:
                 helpers.append(_idle.pop())
-            except IndexError:  # checking the length first would be a race between threads
+            # checking the length first would be a race between threads
+            except IndexError:
                 helpers.append(_Helper())
     except BaseException:
         _idle.extend(helpers)
@@ -239,11 +267,13 @@ def _helpers(count: int) -> list[_Helper]:
     return helpers
 
 
-def run_in_parallel(work: Callable[[int], None], workers: int, abandon: Callable[[], None] | None = None) -> None:
+def run_in_parallel(
+    work: Callable[[int], None], workers: int, abandon: Callable[[], None] | None = None
+) -> None:
     """Call work(0), …, work(workers - 1) in parallel; work(0) runs in this thread.
 
-    If a call or a signal handler raises, abandon() is called to end the calls that wait for work(0). The exception is
-    raised after all calls have ended.
+    If a call or a signal handler raises, abandon() is called to end the calls that wait
+    for work(0). The exception is raised after all calls have ended.
     """
     helpers = _helpers(workers - 1)
     try:
@@ -264,8 +294,10 @@ def run_in_parallel(work: Callable[[int], None], workers: int, abandon: Callable
 
 
 POLL_INTERVAL = 0.05
-"""The number of seconds after which a waiting thread wakes up. Otherwise, signals delivered to another thread, and
-exceptions set by another thread, would not interrupt the wait."""
+"""The number of seconds after which a waiting thread wakes up. Otherwise, signals
+delivered to another thread, and exceptions set by another thread, would not interrupt
+the wait.
+"""
 
 
 def interruptible(
@@ -275,9 +307,11 @@ def interruptible(
 ) -> Result:
     """Run work() in another thread and return its result, while this thread can receive signals and exceptions.
 
-    is_stopped() is polled several times a second. If it returns True, or if an exception is raised in this thread,
-    stop() is called, and work() must end soon. The exception is raised after that, a second exception at once. Without
-    stop(), an exception is raised at once and work() continues, so work() must hold references to its memory.
+    is_stopped() is polled several times a second. If it returns True, or if an
+    exception is raised in this thread, stop() is called, and work() must end soon. The
+    exception is raised after that, a second exception at once. Without stop(), an
+    exception is raised at once and work() continues, so work() must hold references to
+    its memory.
     """
     results: list[Result] = []
     try:
@@ -295,9 +329,12 @@ def interruptible(
     except BaseException as error:
         if stop is not None:
             stop()
-            while not (isinstance(error, SecondInterrupt) or helper.wait(POLL_INTERVAL)):
+            while not (
+                isinstance(error, SecondInterrupt) or helper.wait(POLL_INTERVAL)
+            ):
                 pass
-        _idle.extend([helper] * helper.wait(0))  # an unfinished helper is dropped; its thread ends after the work
+        # an unfinished helper is dropped; its thread ends after the work
+        _idle.extend([helper] * helper.wait(0))
         raise
     _idle.append(helper)
     return results[0]
@@ -308,10 +345,13 @@ def shield_from_signals(work: Callable[[], Result]) -> Result:
     return run_in_thread(work, stop=lambda: None)
 
 
-def run_in_thread(work: Callable[[], Result], stop: Callable[[], object] | None = None) -> Result:
+def run_in_thread(
+    work: Callable[[], Result], stop: Callable[[], object] | None = None
+) -> Result:
     """Run work() in another thread if this is the main thread, and return its result; see `interruptible`.
 
-    Signal handlers raise in the main thread. Their exceptions are raised at once, but work() still runs to its end.
+    Signal handlers raise in the main thread. Their exceptions are raised at once, but
+    work() still runs to its end.
     """
     if threading.current_thread() is threading.main_thread():
         return interruptible(work, stop=stop)
@@ -339,12 +379,17 @@ def check_cancelled() -> None:
 def defer_sigint(work: Callable[[list[Any]], Result]) -> Result:
     """Return work(received), and delay Ctrl-C until work is done, because threads at a barrier must stop together.
 
-    An entry is appended to `received` when Ctrl-C is pressed; outside the main thread, `received` is the list of
-    `cancellable`. A second Ctrl-C is not delayed: it raises SecondInterrupt. This function is not a context manager,
-    because the handler of another signal may raise before a generator enters its ``try`` block.
+    An entry is appended to `received` when Ctrl-C is pressed; outside the main thread,
+    `received` is the list of `cancellable`. A second Ctrl-C is not delayed: it raises
+    SecondInterrupt. This function is not a context manager, because the handler of
+    another signal may raise before a generator enters its ``try`` block.
     """
-    if threading.current_thread() is not threading.main_thread() or _signal.getsignal(signal.SIGINT) is None:
-        cancelled = _cancelled.get()  # no signals here, or a handler set in C (None) that could not be restored
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or _signal.getsignal(signal.SIGINT) is None
+    ):
+        # no signals here, or a handler set in C (None) that could not be restored
+        cancelled = _cancelled.get()
         result = work(cancelled)
         check_cancelled()
         return result
@@ -381,15 +426,21 @@ def _controller():
 
     libraries = ThreadpoolController().select(user_api="blas")
     paths = [library["filepath"] for library in libraries.info()]
-    scipy_paths = [path for path in paths if re.search(r"scipy(\.libs|.\.dylibs)", path)]
-    return libraries.select(filepath=scipy_paths) if scipy_paths else libraries  # NumPy may use a different BLAS
+    scipy_paths = [
+        path for path in paths if re.search(r"scipy(\.libs|.\.dylibs)", path)
+    ]
+    # NumPy may use a different BLAS
+    return libraries.select(filepath=scipy_paths) if scipy_paths else libraries
 
 
 def blas() -> str:
     """Return the name, version and target architecture of the BLAS that compiled code calls."""
     names = set()
     for library in _controller().info():
-        names.add(f"{library['internal_api']} {library['version']} ({library.get('architecture')})")
+        names.add(
+            f"{library['internal_api']} {library['version']}"
+            f" ({library.get('architecture')})"
+        )
     return ", ".join(sorted(names))
 
 
@@ -397,7 +448,8 @@ def _set_blas(counts: list[int]) -> list[int]:
     """Set the number of threads of each BLAS, and return the previous numbers."""
     import threadpoolctl
 
-    # Since release 3.8, threadpoolctl lets only one thread configure OpenBLAS, but any thread may restore it here.
+    # Since release 3.8, threadpoolctl lets only one thread configure OpenBLAS, but any
+    # thread may restore it here.
     openblas = getattr(threadpoolctl, "OpenBLASController", None)
     release = getattr(openblas, "clear_controlling_thread", lambda force: None)
     libraries = _controller().lib_controllers
@@ -428,6 +480,7 @@ def with_single_threaded_blas(work: Callable[[], Result], used: bool = True) -> 
     finally:
         if is_counted:
             with _guard:
-                _users = max(_users - 1, 0)  # it is 0 in a child process that was forked meanwhile
+                # it is 0 in a child process that was forked meanwhile
+                _users = max(_users - 1, 0)
                 if _users == 0:
                     _set_blas(_before)

@@ -33,7 +33,10 @@ def numba_fails(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name in ("numba", "llvmlite"):
         return f'{error.name} is not installed, run "pip install {error.name}"'
     line = str(error).strip().partition("\n")[0].rstrip(".")
-    return f"Numba {version_of('numba')} does not work here ({type(error).__name__}: {line}), install another release"
+    return (
+        f"Numba {version_of('numba')} does not work here ({type(error).__name__}:"
+        f" {line}), install another release"
+    )
 
 
 class VersionWarning(UserWarning):
@@ -86,8 +89,9 @@ def _read(state: dict[str, Any], version: str | None, cls: type) -> dict[str, An
     """Return the state of an object from another version, with defaults for missing attributes."""
     written = "an earlier vecprop" if version is None else f"vecprop {version}"
     warnings.warn(
-        f"A pickle of {written} is read by vecprop {__version__}, which may fail or give different "
-        "results: use vecprop.save, whose files can be read by later versions.",
+        f"A pickle of {written} is read by vecprop {__version__}, which may fail or"
+        " give different results: use vecprop.save, whose files can be read by later"
+        " versions.",
         VersionWarning,
         stacklevel=3,
     )
@@ -101,7 +105,8 @@ def _read(state: dict[str, Any], version: str | None, cls: type) -> dict[str, An
             is_readable = False
     if not is_readable:
         raise pickle.UnpicklingError(
-            f"The pickle of a {cls.__name__} was written by {written} in a format that vecprop {__version__} cannot "
-            "read: load it with that version and use vecprop.save."
+            f"The pickle of a {cls.__name__} was written by {written} in a format that"
+            f" vecprop {__version__} cannot read: load it with that version and use"
+            " vecprop.save."
         )
     return state

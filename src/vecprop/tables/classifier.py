@@ -41,18 +41,25 @@ from .settings import CONSTRAINTS, documented
 from .table_model import TableModel
 
 MAX_RARE = 1000
-"""A target with more than this number of classes is an identifier if most classes occur only once."""
+"""A target with more than this number of classes is an identifier if most classes
+occur only once.
+"""
 MOST_ONCE = ", and most occur only once"
 """These words identify the warning about a target with many classes."""
 MAX_ENTRIES = 500_000_000
 """Maximum number of stored probabilities, to bound the memory: 2 GB in float32."""
 
 MAX_FINAL_INVERSE = 1.5
-"""Maximum inverse temperature of the averaged probabilities, because each view is already calibrated."""
+"""Maximum inverse temperature of the averaged probabilities, because each view is
+already calibrated.
+"""
 
 
 @documented(
-    activation='"relu" for networks with a piecewise\n    linear encoding, "elu" for the others',
+    activation=(
+        '"relu" for networks with a piecewise\n    linear encoding, "elu" for the'
+        " others"
+    ),
     deeper=" Networks without a piecewise linear encoding repeat the last layer.",
     weight_decay="10",
     epochs="60",
@@ -62,35 +69,40 @@ MAX_FINAL_INVERSE = 1.5
 class TabularClassifier(ClassifierMixin, TableModel):
     """A classifier for raw tables with numbers, categories, dates, text and missing values.
 
-    The model is an ensemble of dense networks. All networks receive standardized numbers. Half of the networks also
-    receive a piecewise linear encoding of numbers. The default settings were chosen for accuracy on many small tables;
-    see docs/tables.md.
+    The model is an ensemble of dense networks. All networks receive standardized
+    numbers. Half of the networks also receive a piecewise linear encoding of numbers.
+    The default settings were chosen for accuracy on many small tables; see
+    docs/tables.md.
 
     Parameters
     ----------
     {settings}
     label_smoothing : float, default 0.1
-        The fraction of each target, below 0.5, that is spread over all classes in proportion to their frequencies.
+        The fraction of each target, below 0.5, that is spread over all classes in
+        proportion to their frequencies.
     class_weight : dict, "balanced" or None, default None
-        The factor of the sample weights for each class in training. A dict contains the factors, and missing classes
-        have the factor 1. "balanced" gives all classes the same total weight. With class weights, predicted
-        probabilities refer to the weighted class frequencies.
+        The factor of the sample weights for each class in training. A dict contains the
+        factors, and missing classes have the factor 1. "balanced" gives all classes the
+        same total weight. With class weights, predicted probabilities refer to the
+        weighted class frequencies.
     threshold : float, str or None, default None
-        The positive class is predicted if its probability is above the threshold. None predicts the more probable
-        class. A rule chooses the threshold on out-of-fold predictions. "f1" chooses the highest F1. "recall:0.9"
-        chooses the highest threshold with a recall of 0.9. "cost:5,1" chooses the lowest cost if a false negative costs
-        5 and a false positive costs 1.
+        The positive class is predicted if its probability is above the threshold. None
+        predicts the more probable class. A rule chooses the threshold on out-of-fold
+        predictions. "f1" chooses the highest F1. "recall:0.9" chooses the highest
+        threshold with a recall of 0.9. "cost:5,1" chooses the lowest cost if a false
+        negative costs 5 and a false positive costs 1.
     positive : class or None, default None
-        The positive class of a binary target, for the threshold and for metrics such as F1. None selects the class 1,
-        True, "yes" or "y" (case-insensitive). If there is no such class, None selects the class with fewer rows.
+        The positive class of a binary target, for the threshold and for metrics such as
+        F1. None selects the class 1, True, "yes" or "y" (case-insensitive). If there is
+        no such class, None selects the class with fewer rows.
 
     Attributes
     ----------
     classes_ : ndarray (C,)
         The classes, sorted.
     temperature_ : float
-        The divisor of the logits before softmax, which calibrates the averaged probabilities of the views. In addition,
-        each view has a separate temperature.
+        The divisor of the logits before softmax, which calibrates the averaged
+        probabilities of the views. In addition, each view has a separate temperature.
     inverse_temperature_ : float
         The inverse of ``temperature_``.
     positive_ : class
@@ -98,8 +110,9 @@ class TabularClassifier(ClassifierMixin, TableModel):
     threshold_ : float
         The threshold on the probability of the positive class, if ``threshold`` is set.
     out_of_fold_ : ndarray (N, C)
-        The probabilities of the training rows. The networks that predict a row used this row neither for training nor
-        for early stopping. Rows without a prediction have nan. Model files do not contain this array.
+        The probabilities of the training rows. The networks that predict a row used
+        this row neither for training nor for early stopping. Rows without a prediction
+        have nan. Model files do not contain this array.
     validation_loss_ : float
         The log loss of ``out_of_fold_``.
     {attributes}
@@ -123,7 +136,10 @@ class TabularClassifier(ClassifierMixin, TableModel):
     threshold: float | str | None = None
     positive: Any = None
 
-    _auto_activations: ClassVar[dict[View, str]] = {"pieces": "relu", "standardised": "elu"}
+    _auto_activations: ClassVar[dict[View, str]] = {
+        "pieces": "relu",
+        "standardised": "elu",
+    }
     _deeper_views: ClassVar[set[View]] = {"standardised"}
     _auto_epochs: ClassVar[int] = 60
     _fewest_steps: ClassVar[int] = 1500
@@ -151,7 +167,8 @@ class TabularClassifier(ClassifierMixin, TableModel):
         """The positive class of a binary target."""
         if len(self.classes_) != 2:
             raise AttributeError(
-                f"A positive class exists only for two classes, but the model has {len(self.classes_)}."
+                "A positive class exists only for two classes, but the model has"
+                f" {len(self.classes_)}."
             )
         return self.classes_[positive_of(self)]
 
@@ -201,8 +218,8 @@ class TabularClassifier(ClassifierMixin, TableModel):
         X : DataFrame, Table, Dataset, array, path or paths
             A table, see `predict`.
         y : array (N,), optional
-            The true classes. By default, the target column of the table contains the classes. Rows with a missing class
-            are not scored.
+            The true classes. By default, the target column of the table contains the
+            classes. Rows with a missing class are not scored.
         sample_weight : array (N,), optional
             The sample weights.
         """
@@ -219,25 +236,37 @@ class TabularClassifier(ClassifierMixin, TableModel):
 
     def _read_target(self, y, weight, ends=None):
         if y.dtype.kind == "f" and not np.isfinite(y).all():
-            raise TableError(f"{self._named_target} contains infinity, which is not a class: fix it.")
+            raise TableError(
+                f"{self._named_target} contains infinity, which is not a class: fix it."
+            )
         self._require_labels(y)
         self.classes_, numbers = np.unique(y, return_inverse=True)
         self._require_classes(len(self.classes_), len(y))
         if len(self.classes_) == 2:
             self._positive = positive_index(
-                self.classes_, np.bincount(numbers).tolist(), self.positive, self._named_target
+                self.classes_,
+                np.bincount(numbers).tolist(),
+                self.positive,
+                self._named_target,
             )
         counts = np.bincount(numbers, weight)
         shares = counts / counts.sum()
         T = np.tile((self.label_smoothing * shares).astype(np.float32), (len(y), 1))
-        T[np.arange(len(y)), numbers] = self.label_smoothing * shares[numbers] + (1 - self.label_smoothing)
+        T[np.arange(len(y)), numbers] = self.label_smoothing * shares[numbers] + (
+            1 - self.label_smoothing
+        )
         return T
 
     def _encoding(self, target, T, factor):
         """Return a function that encodes the targets of other rows."""
         _, first = np.unique(target, return_index=True)
         factor_of_classes = None if factor is None else factor[first]
-        return partial(self._encoded, classes=pandas().Index(self.classes_), T=T[first], factor=factor_of_classes)
+        return partial(
+            self._encoded,
+            classes=pandas().Index(self.classes_),
+            T=T[first],
+            factor=factor_of_classes,
+        )
 
     def _encoded(
         self, target, *, classes, T: np.ndarray, factor: np.ndarray | None
@@ -246,30 +275,34 @@ class TabularClassifier(ClassifierMixin, TableModel):
         numbers = classes.get_indexer(y)
         if (numbers < 0).any():
             raise TableError(
-                f"{self._named_target} has the class {y[numbers < 0].tolist()[0]!r}, which is missing in the sample of "
-                "rows: merge rare classes."
+                f"{self._named_target} has the class {y[numbers < 0].tolist()[0]!r},"
+                " which is missing in the sample of rows: merge rare classes."
             )
         return T[numbers], None if factor is None else factor[numbers]
 
     def _require_labels(self, y: np.ndarray) -> None:
         """Raise an error for numbers with decimals and for objects that cannot be classes."""
         try:
-            with warnings.catch_warnings(action="ignore", category=UserWarning):  # a later note reports many classes
+            # a later note reports many classes
+            with warnings.catch_warnings(action="ignore", category=UserWarning):
                 check_classification_targets(y)
         except (ValueError, TypeError) as error:
             if y.dtype.kind == "f":
                 raise TableError(
-                    f"{self._named_target} has numbers such as {y[y % 1 != 0][0]:g}, not classes (Unknown label type: "
-                    "continuous): use TabularRegressor (--task regression)."
+                    f"{self._named_target} has numbers such as {y[y % 1 != 0][0]:g},"
+                    " not classes (Unknown label type: continuous): use"
+                    " TabularRegressor (--task regression)."
                 ) from error
             values = y.tolist()
-            types = " and ".join(dict.fromkeys(type(value).__name__ for value in values))
+            types = " and ".join(
+                dict.fromkeys(type(value).__name__ for value in values)
+            )
             advice = "convert all of them to text, integers or Booleans"
             if DateReading.of(map(str, values)):
                 advice = DATES
             raise TableError(
-                f"{self._named_target} has values of type {types}, such as {values[0]!r} (Unknown label type): "
-                f"{advice}."
+                f"{self._named_target} has values of type {types}, such as"
+                f" {values[0]!r} (Unknown label type): {advice}."
             ) from error
 
     def _require_classes(self, classes: int, rows: int) -> None:
@@ -282,27 +315,42 @@ class TabularClassifier(ClassifierMixin, TableModel):
             advice = "if they are amounts, use TabularRegressor (--task regression)"
             if has_names:
                 advice = "merge rare classes, or choose another column"
-            note = f"{self._named_target} has {classes} classes in {rows} rows{MOST_ONCE}: {advice}."
+            note = (
+                f"{self._named_target} has {classes} classes in {rows} rows{MOST_ONCE}:"
+                f" {advice}."
+            )
             self.notes_.append(note)
             warnings.warn(note, UserWarning, stacklevel=2)
 
     def _problem_with_classes(self, classes: int, rows: int, has_names: bool) -> str:
         """Return why the classes of a number of rows cannot be learned, or ""."""
         if classes < 2:
-            return f"only one class, {self.classes_.tolist()[0]!r}: a classifier needs two"
+            return (
+                f"only one class, {self.classes_.tolist()[0]!r}: a classifier needs two"
+            )
         if classes > 2 and self.threshold is not None:
             return f"{classes} classes, but a threshold needs two: leave threshold out"
         if classes > 2 and self.positive is not None:
-            return f"{classes} classes, but a positive class needs two: leave positive out"
-        if (2 * classes > rows and classes > MAX_RARE) or (has_names and classes > 0.9 * rows > 18):
-            if has_names and DateReading.of(map(str, self.classes_)):
-                return f"{classes} distinct dates in {rows} rows: {DATES}, and use TabularRegressor (--task regression)"
             return (
-                f"{classes} distinct values in {rows} rows and looks like an identifier, which cannot be learned: "
-                "choose another column"
+                f"{classes} classes, but a positive class needs two: leave positive out"
+            )
+        if (2 * classes > rows and classes > MAX_RARE) or (
+            has_names and classes > 0.9 * rows > 18
+        ):
+            if has_names and DateReading.of(map(str, self.classes_)):
+                return (
+                    f"{classes} distinct dates in {rows} rows: {DATES}, and use"
+                    " TabularRegressor (--task regression)"
+                )
+            return (
+                f"{classes} distinct values in {rows} rows and looks like an"
+                " identifier, which cannot be learned: choose another column"
             )
         if rows * classes > MAX_ENTRIES:
-            return f"{classes} classes in {rows} rows, which is too much for memory: merge rare classes"
+            return (
+                f"{classes} classes in {rows} rows, which is too much for memory: merge"
+                " rare classes"
+            )
         return ""
 
     def _weighted(self, target, weight):
@@ -312,32 +360,53 @@ class TabularClassifier(ClassifierMixin, TableModel):
             factors = factors_of_classes(self, target, weight)
             invalid = factors[~((factors >= 0) & np.isfinite(factors))]
             if len(invalid):
-                raise ValueError(f"weights must be finite and at least 0, got {invalid[0]}")
+                raise ValueError(
+                    f"weights must be finite and at least 0, got {invalid[0]}"
+                )
         except ValueError as error:
-            raise TableError(f"class_weight does not fit {self._named_target.lower()}: {first_line(error)}.") from error
-        self.notes_.append("Classes are weighted in training, so probabilities refer to the weighted frequencies.")
+            raise TableError(
+                f"class_weight does not fit {self._named_target.lower()}:"
+                f" {first_line(error)}."
+            ) from error
+        self.notes_.append(
+            "Classes are weighted in training, so probabilities refer to the weighted"
+            " frequencies."
+        )
         return factors * (1.0 if weight is None else weight)
 
     def _calibrated(self, ensembles, unseen, rows):
         """Choose the weights and temperatures of views, and the final temperature, on out-of-fold predictions."""
         ensemble = ensembles[0]
-        predictions = [out_of_fold(unseen_by_view, len(rows.T)) for unseen_by_view in unseen[0]]  # (N, J, C) each
+        # (N, J, C) each
+        predictions = [
+            out_of_fold(unseen_by_view, len(rows.T)) for unseen_by_view in unseen[0]
+        ]
         known = np.flatnonzero(~np.isnan(predictions[0][:, 0, 0]))
         P = np.full((len(rows.T), predictions[0].shape[2]), np.nan)
         half = rows.fold[known] % 2
-        for number in np.unique(half):  # each half of the folds is calibrated on the other half
+        # each half of the folds is calibrated on the other half
+        for number in np.unique(half):
             indices = known[half == number]
             other_half = known[half != number]
             if not len(other_half):
                 other_half = indices
-            calibrated, inverse_temperature = _calibrated_on(other_half, ensemble, predictions, rows)
+            calibrated, inverse_temperature = _calibrated_on(
+                other_half, ensemble, predictions, rows
+            )
             average = calibrated.average([Y[indices] for Y in predictions])
             P[indices] = temperature_scaled(average, inverse_temperature).mean(axis=1)
-        calibrated, inverse_temperature = _calibrated_on(known, ensemble, predictions, rows)
+        calibrated, inverse_temperature = _calibrated_on(
+            known, ensemble, predictions, rows
+        )
         classes = rows.T.argmax(axis=1)
         right = np.maximum(P[known, classes[known]], MIN_PROBABILITY)
-        loss = np.average(-np.log(right), weights=None if rows.weight is None else rows.weight[known])
-        attributes = {"ensemble_": calibrated, "inverse_temperature_": inverse_temperature}
+        loss = np.average(
+            -np.log(right), weights=None if rows.weight is None else rows.weight[known]
+        )
+        attributes = {
+            "ensemble_": calibrated,
+            "inverse_temperature_": inverse_temperature,
+        }
         return Calibration(attributes, P, float(loss))
 
     def _decide(self, unseen, rows):
@@ -348,33 +417,48 @@ class TabularClassifier(ClassifierMixin, TableModel):
         weight = np.ones(len(known)) if rows.counts is None else rows.counts
         is_positive = rows.T[known].argmax(axis=1) == self._positive
         rule = ThresholdRule.of(self.threshold)
-        self.threshold_ = rule.best(unseen[known, self._positive], is_positive, weight[known])
+        self.threshold_ = rule.best(
+            unseen[known, self._positive], is_positive, weight[known]
+        )
         if np.isnan(self.threshold_):
             self.threshold_ = 0.5
-            only_class = self.classes_.tolist()[self._positive if is_positive[0] else 1 - self._positive]
+            only_class = self.classes_.tolist()[
+                self._positive if is_positive[0] else 1 - self._positive
+            ]
             self.notes_.append(
-                f"The threshold is 0.5 instead of {self.threshold!r}, because all {len(is_positive)} validation rows "
-                f"have the class {only_class!r}."
+                f"The threshold is 0.5 instead of {self.threshold!r}, because all"
+                f" {len(is_positive)} validation rows have the class {only_class!r}."
             )
 
 
 def _calibrated_on(
-    indices: np.ndarray, ensemble: Ensemble, predictions: Sequence[np.ndarray], rows: TrainingRows
+    indices: np.ndarray,
+    ensemble: Ensemble,
+    predictions: Sequence[np.ndarray],
+    rows: TrainingRows,
 ) -> tuple[Ensemble, float]:
     """Return the ensemble with the best weights and temperatures of views for some rows, and the final temperature."""
     classes = rows.T[indices].argmax(axis=1)
     weight = None if rows.weight is None else rows.weight[indices]
     probabilities = [P[indices] for P in predictions]
-    inverse_temperatures = [best_inverse_temperature(P, classes, weight) for P in probabilities]
+    inverse_temperatures = [
+        best_inverse_temperature(P, classes, weight) for P in probabilities
+    ]
     scaled = []
     for P, inverse_temperature in zip(probabilities, inverse_temperatures, strict=True):
         scaled.append(temperature_scaled(P, inverse_temperature).mean(axis=1))
-    calibrated = ensemble.with_shares(likeliest_shares(scaled, classes, weight), inverse_temperatures)
+    calibrated = ensemble.with_shares(
+        likeliest_shares(scaled, classes, weight), inverse_temperatures
+    )
     average = calibrated.average(probabilities)
-    return calibrated, best_inverse_temperature(average, classes, weight, MAX_FINAL_INVERSE)
+    return calibrated, best_inverse_temperature(
+        average, classes, weight, MAX_FINAL_INVERSE
+    )
 
 
-def factors_of_classes(model: Any, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+def factors_of_classes(
+    model: Any, y: np.ndarray, weight: np.ndarray | None
+) -> np.ndarray:
     """Return the class weight of each training row, which is 1 if the model has no class weights.
 
     Examples
@@ -383,4 +467,8 @@ def factors_of_classes(model: Any, y: np.ndarray, weight: np.ndarray | None) -> 
     array([0.67, 2.  , 0.67, 0.67])
     """
     class_weight = getattr(model, "class_weight", None)
-    return np.ones(len(y)) if class_weight is None else class_weights(class_weight, y, weight)
+    return (
+        np.ones(len(y))
+        if class_weight is None
+        else class_weights(class_weight, y, weight)
+    )

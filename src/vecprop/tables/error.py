@@ -33,7 +33,9 @@ class Note(str):
     kind: NoteKind
     column: str | None
 
-    def __new__(cls, text: str, kind: NoteKind = "reading", column: str | None = None) -> Self:
+    def __new__(
+        cls, text: str, kind: NoteKind = "reading", column: str | None = None
+    ) -> Self:
         """Create a note; a kind other than "reading" sets its rank."""
         note = super().__new__(cls, text)
         note.kind = kind
@@ -107,7 +109,11 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
-    control = {sign for sign in text if sign != "\n" and (category(sign)[0] == "C" or category(sign) in ("Zl", "Zp"))}
+    control = {
+        sign
+        for sign in text
+        if sign != "\n" and (category(sign)[0] == "C" or category(sign) in ("Zl", "Zp"))
+    }
     return text.translate({ord(sign): ascii(sign)[1:-1] for sign in control})
 
 
@@ -120,7 +126,9 @@ def one_line(text: str) -> str:
     ('two lines', 500)
     """
     line = printable(" ".join(text.split()))
-    return line if len(line) <= LONGEST else f"{line[:300]} … {line[-(LONGEST - 303) :]}"
+    return (
+        line if len(line) <= LONGEST else f"{line[:300]} … {line[-(LONGEST - 303) :]}"
+    )
 
 
 def with_encoding(message: str, notes: Iterable[str]) -> str:
@@ -146,7 +154,9 @@ def pandas() -> Any:
     try:
         import pandas
     except ImportError:
-        raise ImportError('Tables require pandas and pyarrow: pip install "vecprop[tables]".') from None
+        raise ImportError(
+            'Tables require pandas and pyarrow: pip install "vecprop[tables]".'
+        ) from None
     return pandas
 
 

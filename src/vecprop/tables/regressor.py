@@ -26,17 +26,23 @@ from .settings import CONSTRAINTS, documented
 from .table_model import TableModel
 
 MAX_SPREAD = 1e150
-"""The range of targets must lie between this number and its inverse, so that squares do not overflow or underflow."""
+"""The range of targets must lie between this number and its inverse, so that squares
+do not overflow or underflow.
+"""
 
 
-@documented(activation='"silu"', deeper="", weight_decay="1", epochs="100", steps="2,000")
+@documented(
+    activation='"silu"', deeper="", weight_decay="1", epochs="100", steps="2,000"
+)
 @dataclass(eq=False, repr=False)
 class TabularRegressor(RegressorMixin, TableModel):
     """A regressor for raw tables with numbers, categories, dates, text and missing values.
 
-    The model is an ensemble of dense networks. All networks receive standardized numbers. Half of the networks also
-    receive a piecewise linear encoding of numbers. The default settings were chosen for accuracy on many small tables;
-    see docs/tables.md. Targets are standardized for training, and predictions are clipped to the range of the targets.
+    The model is an ensemble of dense networks. All networks receive standardized
+    numbers. Half of the networks also receive a piecewise linear encoding of numbers.
+    The default settings were chosen for accuracy on many small tables; see
+    docs/tables.md. Targets are standardized for training, and predictions are clipped
+    to the range of the targets.
 
     Parameters
     ----------
@@ -44,9 +50,10 @@ class TabularRegressor(RegressorMixin, TableModel):
     loss : "squared_error" or "quantile", default "squared_error"
         The loss. "squared_error" predicts a mean, and "quantile" predicts a quantile.
     quantile : float or sequence of three, default 0.5
-        The level of the quantile, between 0 and 1. The level is the share of targets below the prediction. Three
-        levels, such as (0.05, 0.5, 0.95), are the lower end of intervals, the prediction and the upper end. The model
-        then has one ensemble for each level, and intervals are wider for rows with uncertain targets.
+        The level of the quantile, between 0 and 1. The level is the share of targets
+        below the prediction. Three levels, such as (0.05, 0.5, 0.95), are the lower end
+        of intervals, the prediction and the upper end. The model then has one ensemble
+        for each level, and intervals are wider for rows with uncertain targets.
 
     Attributes
     ----------
@@ -55,15 +62,17 @@ class TabularRegressor(RegressorMixin, TableModel):
     target_reading_ : NumberReading
         The number format of a text target.
     range_, targets_ : tuple of float and object
-        The smallest and the largest target, which bound predictions, and the standardization of the targets.
+        The smallest and the largest target, which bound predictions, and the
+        standardization of the targets.
     residuals_ : Residuals
         The residuals of each network's out-of-fold predictions.
     out_of_fold_ : ndarray (N,) or (N, L)
-        The predictions of the training rows, or the quantiles at L levels. The networks that predict a row used this
-        row neither for training nor for early stopping. Rows without a prediction have nan. Model files do not contain
-        this array.
+        The predictions of the training rows, or the quantiles at L levels. The networks
+        that predict a row used this row neither for training nor for early stopping.
+        Rows without a prediction have nan. Model files do not contain this array.
     validation_loss_ : float
-        The root mean squared error of ``out_of_fold_``, or its mean quantile loss over rows and levels.
+        The root mean squared error of ``out_of_fold_``, or its mean quantile loss over
+        rows and levels.
     {attributes}
 
     Examples
@@ -86,7 +95,10 @@ class TabularRegressor(RegressorMixin, TableModel):
     loss: str = "squared_error"
     quantile: Any = 0.5
 
-    _auto_activations: ClassVar[dict[View, str]] = {"pieces": "silu", "standardised": "silu"}
+    _auto_activations: ClassVar[dict[View, str]] = {
+        "pieces": "silu",
+        "standardised": "silu",
+    }
     _auto_epochs: ClassVar[int] = 100
     _fewest_steps: ClassVar[int] = 2000
 
@@ -105,11 +117,14 @@ class TabularRegressor(RegressorMixin, TableModel):
             is_valid = 0 < low < middle < high < 1 and high - low >= 0.5
         if not is_valid:
             raise ValueError(
-                f"The 'quantile' parameter of TabularRegressor must be one level between 0 and 1, or three increasing "
-                f"levels, the outer ones at least 0.5 apart, such as (0.05, 0.5, 0.95). Got {self.quantile!r} instead."
+                "The 'quantile' parameter of TabularRegressor must be one level"
+                " between 0 and 1, or three increasing levels, the outer ones at least"
+                f" 0.5 apart, such as (0.05, 0.5, 0.95). Got {self.quantile!r} instead."
             )
         if self.loss != "quantile" and levels != [0.5]:
-            raise ValueError(f'quantile={self.quantile!r} needs loss="quantile": pass both.')
+            raise ValueError(
+                f'quantile={self.quantile!r} needs loss="quantile": pass both.'
+            )
 
     @property
     def _levels(self) -> list[float]:
@@ -140,9 +155,10 @@ class TabularRegressor(RegressorMixin, TableModel):
     def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
         """Return prediction intervals, which contain about the given share of the targets.
 
-        Intervals combine the predictions of the networks with their out-of-fold residuals (CV+, Barber et al., 2021;
-        with three quantiles, Romano et al., 2019). The new rows must come from the distribution of the training rows.
-        With N training rows, the share can be at most N / (N + 1).
+        Intervals combine the predictions of the networks with their out-of-fold
+        residuals (CV+, Barber et al., 2021; with three quantiles, Romano et al., 2019).
+        The new rows must come from the distribution of the training rows. With N
+        training rows, the share can be at most N / (N + 1).
 
         Parameters
         ----------
@@ -156,14 +172,20 @@ class TabularRegressor(RegressorMixin, TableModel):
         ndarray (N, 2)
             The lower and upper ends, in the units of the target.
         """
-        return self._by_blocks(X, lambda inputs: self._interval_of_inputs(inputs, coverage))
+        return self._by_blocks(
+            X, lambda inputs: self._interval_of_inputs(inputs, coverage)
+        )
 
     def _interval_of_inputs(self, inputs: np.ndarray, coverage: float) -> np.ndarray:
-        middle, *outer = (self._each_in_units(ensemble, inputs) for ensemble in self._ensembles)
+        middle, *outer = (
+            self._each_in_units(ensemble, inputs) for ensemble in self._ensembles
+        )
         low, high = outer or (middle, middle)
         low, high = self.residuals_.interval(low, high, coverage).T
         predicted = middle.mean(axis=0)
-        return np.stack([np.minimum(low, predicted), np.maximum(high, predicted)], axis=1)
+        return np.stack(
+            [np.minimum(low, predicted), np.maximum(high, predicted)], axis=1
+        )
 
     @suggests_keywords
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
@@ -174,13 +196,15 @@ class TabularRegressor(RegressorMixin, TableModel):
         X : DataFrame, Table, Dataset, array, path or paths
             A table, see `predict`.
         y : array (N,), optional
-            The true targets. By default, they are read from the target column of the table. Rows with a missing value
-            are not scored.
+            The true targets. By default, they are read from the target column of the
+            table. Rows with a missing value are not scored.
         sample_weight : array (N,), optional
             The sample weights.
         """
         y, Y, sample_weight = self._scored(X, y, sample_weight)
-        score = partial(d2_pinball_score, alpha=self._level) if self._levels else r2_score
+        score = (
+            partial(d2_pinball_score, alpha=self._level) if self._levels else r2_score
+        )
         return float(score(self._values(y), Y, sample_weight=sample_weight))
 
     def _in_units(self, Y: np.ndarray) -> np.ndarray:
@@ -191,11 +215,20 @@ class TabularRegressor(RegressorMixin, TableModel):
         return self._in_units(np.stack([Y[:, 0] for Y in ensemble.predictions(inputs)]))
 
     def _shared(
-        self, ensemble: Ensemble, loss: Loss, unseen: Sequence[Unseen], rows: TrainingRows
+        self,
+        ensemble: Ensemble,
+        loss: Loss,
+        unseen: Sequence[Unseen],
+        rows: TrainingRows,
     ) -> tuple[Ensemble, Unseen]:
         """Return an ensemble with the best weights of views, and its out-of-fold predictions in target units."""
-        unseen = [[(indices, Y.mean(axis=1)) for indices, Y in unseen_by_view] for unseen_by_view in unseen]
-        predictions = [out_of_fold(unseen_by_view, len(rows.T)) for unseen_by_view in unseen]
+        unseen = [
+            [(indices, Y.mean(axis=1)) for indices, Y in unseen_by_view]
+            for unseen_by_view in unseen
+        ]
+        predictions = [
+            out_of_fold(unseen_by_view, len(rows.T)) for unseen_by_view in unseen
+        ]
         is_predicted = ~np.isnan(predictions[0][:, 0])
         T = rows.T[is_predicted]
         weight = None if rows.weight is None else rows.weight[is_predicted]
@@ -216,29 +249,40 @@ class TabularRegressor(RegressorMixin, TableModel):
     def _level(self) -> float:
         """The level of the predicted quantile."""
         if not self._levels:  # scikit-learn's notebook view reads every property
-            raise AttributeError('TabularRegressor has a level only with loss="quantile".')
+            raise AttributeError(
+                'TabularRegressor has a level only with loss="quantile".'
+            )
         return self._levels[len(self._levels) // 2]
 
     def _losses(self):
         """Return the loss of the main ensemble, followed by the losses of the outer levels."""
         if not self._levels:
             return [SquaredError()]
-        return [Quantile(self._level), *(Quantile(level) for level in self._levels if level != self._level)]
+        return [
+            Quantile(self._level),
+            *(Quantile(level) for level in self._levels if level != self._level),
+        ]
 
     def _learned(self, y, frame):
         y = pandas().Series(y.to_numpy(), frame.index)
-        self.target_reading_, note = target_reading(y, self.target or "", frame, self._column_options)
+        self.target_reading_, note = target_reading(
+            y, self.target or "", frame, self._column_options
+        )
         if note:
             self.notes_.append(f"{self._named_target} {note}.")
         target = self._values(y)
         with np.errstate(over="ignore"):  # checked below
             spread = float(np.ptp(target))
         if target.min() == target.max():
-            self.notes_.append(f"{self._named_target} is {target[0]:.6g} in all rows, so there is nothing to learn.")
+            self.notes_.append(
+                f"{self._named_target} is {target[0]:.6g} in all rows, so there is"
+                " nothing to learn."
+            )
         elif spread < 1 / MAX_SPREAD or spread > MAX_SPREAD:
             raise TableError(
-                f"{self._named_target} ranges from {target.min():g} to {target.max():g}, and the squares overflow or "
-                "underflow: multiply it by a constant."
+                f"{self._named_target} ranges from {target.min():g} to"
+                f" {target.max():g}, and the squares overflow or underflow: multiply it"
+                " by a constant."
             )
         return target
 
@@ -270,7 +314,8 @@ class TabularRegressor(RegressorMixin, TableModel):
             if DateReading.of(series.dropna().astype(str)):
                 advice = DATES
         raise TableError(
-            f"{self._named_target} must be numeric, but {problem}, such as {first_of(series, is_invalid)}: {advice}."
+            f"{self._named_target} must be numeric, but {problem}, such as"
+            f" {first_of(series, is_invalid)}: {advice}."
         )
 
     def _calibrated(self, ensembles, unseen, rows):
@@ -279,7 +324,9 @@ class TabularRegressor(RegressorMixin, TableModel):
         weight = np.ones(len(y)) if rows.weight is None else rows.weight
         calibrated = []
         unseen_by_level = []
-        for ensemble, loss, unseen_by_view in zip(ensembles, self._losses(), unseen, strict=True):
+        for ensemble, loss, unseen_by_view in zip(
+            ensembles, self._losses(), unseen, strict=True
+        ):
             shared, averages = self._shared(ensemble, loss, unseen_by_view, rows)
             calibrated.append(shared)
             unseen_by_level.append(averages)
@@ -305,11 +352,17 @@ class TabularRegressor(RegressorMixin, TableModel):
         return Calibration(attributes, np.stack(quantiles, axis=1), float(loss))
 
 
-def _residuals(low: Unseen, high: Unseen, y: np.ndarray, weight: np.ndarray, groups: float) -> Residuals:
+def _residuals(
+    low: Unseen, high: Unseen, y: np.ndarray, weight: np.ndarray, groups: float
+) -> Residuals:
     """Return the distances of targets from the out-of-fold predictions of each network, negative between them."""
     distances = []
     weights = []
-    for (indices, low_predictions), (_, high_predictions) in zip(low, high, strict=True):
-        distances.append(np.maximum(low_predictions - y[indices], y[indices] - high_predictions))
+    for (indices, low_predictions), (_, high_predictions) in zip(
+        low, high, strict=True
+    ):
+        distances.append(
+            np.maximum(low_predictions - y[indices], y[indices] - high_predictions)
+        )
         weights.append(weight[indices])
     return Residuals.of(distances, weights, groups)

@@ -27,14 +27,23 @@ class FrameSource:
         """Return the weights of the rows, or None if all are equal."""
         return rows.weight
 
-    def split_into_folds(self, model, rows: LearnedRows, target: np.ndarray) -> np.ndarray:
+    def split_into_folds(
+        self, model, rows: LearnedRows, target: np.ndarray
+    ) -> np.ndarray:
         """Return the fold of each row. Set the seed of the folds and the number of training rows."""
         self.count = len(target)
         self.seed = model._seed()
         return rows.dependence.folds(target, model._members(self.count), self.seed)
 
     def encode(
-        self, model, frame: Frame, T: np.ndarray, fold: np.ndarray, weight: np.ndarray | None, *, has_means: bool
+        self,
+        model,
+        frame: Frame,
+        T: np.ndarray,
+        fold: np.ndarray,
+        weight: np.ndarray | None,
+        *,
+        has_means: bool,
     ) -> list[Any]:
         """Return the inputs of each view. With ``has_means``, add target encoding to the encoder of the model."""
         means = None
@@ -42,7 +51,9 @@ class FrameSource:
             model.encoder_, means = model.encoder_.with_means(frame, T, fold, weight)
         return model.encoder_.of_views(frame, means)
 
-    def learn_targets(self, model, target: np.ndarray, T: np.ndarray, weight: np.ndarray | None) -> None:
+    def learn_targets(
+        self, model, target: np.ndarray, T: np.ndarray, weight: np.ndarray | None
+    ) -> None:
         """Do nothing, because the targets of all rows are known."""
 
 
@@ -53,7 +64,10 @@ class StreamedSource(FrameSource):
 
     def __init__(self, streamed: Streamed) -> None:
         roles = streamed.roles
-        super().__init__(streamed.frame, {"sample_weight": roles.weight, "groups": roles.group, "time": roles.time})
+        super().__init__(
+            streamed.frame,
+            {"sample_weight": roles.weight, "groups": roles.group, "time": roles.time},
+        )
         self.streamed = streamed
         self.target_range = streamed.target_range
         self.notes = streamed.notes
@@ -86,4 +100,6 @@ class StreamedSource(FrameSource):
         sendable.checkpoint = None
         sendable.workers = None
         encode_targets = sendable._encoding(target, T, factor)
-        self.stream = StreamedRows(self.streamed, model.encoder_, encode_targets, T.shape[1], self.folds)
+        self.stream = StreamedRows(
+            self.streamed, model.encoder_, encode_targets, T.shape[1], self.folds
+        )

@@ -19,15 +19,21 @@ from .reading.delimited import require_columns
 from .reading.frames import Frame, as_frame, column_of, has_names
 
 LARGEST_WEIGHT = 1e30
-"""The largest weight of a row, so that float32 sums do not overflow. Weights below its inverse become 0."""
+"""The largest weight of a row, so that float32 sums do not overflow. Weights below
+its inverse become 0.
+"""
 OF_GROUPS = "it defines the groups"
 """Why a group column is not an input."""
 COUNTS_ROWS = "it only counts the rows; declare it as a number to use it"
 """Why a column of row numbers is not an input."""
 MIN_ROWS = 20
-"""The minimum number of consecutive integers to recognize as row numbers. Fewer integers may be amounts."""
+"""The minimum number of consecutive integers to recognize as row numbers. Fewer
+integers may be amounts.
+"""
 _FIRST = 100
-"""The number of rows that are examined first, which quickly rules out most columns as row numbers."""
+"""The number of rows that are examined first, which quickly rules out most columns
+as row numbers.
+"""
 _NO_NAME = re.compile(r"|index|Unnamed: \d+|column \d+|level_\d+")
 """The names that programs generate for unnamed columns."""
 
@@ -65,20 +71,32 @@ class Roles:
     @property
     def reasons(self) -> dict[str, str]:
         """The columns (except the target) whose roles exclude them from the inputs, each with a reason."""
-        reasons: dict[Any, str] = {self.group: OF_GROUPS, self.weight: "it contains the weights"}
+        reasons: dict[Any, str] = {
+            self.group: OF_GROUPS,
+            self.weight: "it contains the weights",
+        }
         reasons.pop(None, None)
         return reasons
 
     def require(self, table) -> None:
         """Raise an error if a column is missing, or the target has another role."""
-        for name, role in ((self.weight, "weights"), (self.group, "groups"), (self.time, "times")):
+        for name, role in (
+            (self.weight, "weights"),
+            (self.group, "groups"),
+            (self.time, "times"),
+        ):
             if name is None:
                 continue
             if name == self.target:
-                raise TableError(f"Column {name!r} is the target and cannot contain the {role}: name another column.")
+                raise TableError(
+                    f"Column {name!r} is the target and cannot contain the {role}: name"
+                    " another column."
+                )
             require_columns(table, [name])
 
-    def set_aside(self, frame: Frame, options: ColumnOptions = NO_OPTIONS) -> dict[str, str]:
+    def set_aside(
+        self, frame: Frame, options: ColumnOptions = NO_OPTIONS
+    ) -> dict[str, str]:
         """Return the columns of a whole table (except the target) that are not inputs, each with a reason."""
         reasons = self.reasons
         inputs = frame.drop(columns=[self.target, *reasons], errors="ignore")
@@ -138,25 +156,35 @@ class RowFilter:
             try:
                 values = np.asarray(weight, float)
             except ValueError as error:
-                raise TableError(f"sample_weight is not numbers: {first_line(error)}.") from None
+                raise TableError(
+                    f"sample_weight is not numbers: {first_line(error)}."
+                ) from None
             if values.shape != mask.shape:
                 raise TableError(
-                    f"The table has {len(mask)} rows, but sample_weight has shape {values.shape}: pass one weight per "
-                    "row."
+                    f"The table has {len(mask)} rows, but sample_weight has shape"
+                    f" {values.shape}: pass one weight per row."
                 )
         is_invalid = mask & ~((values >= 0) & (values <= LARGEST_WEIGHT))
         if is_invalid.any():
-            series = weight if isinstance(weight, pandas().Series) else pandas().Series(values)
+            series = (
+                weight
+                if isinstance(weight, pandas().Series)
+                else pandas().Series(values)
+            )
             raise TableError(
-                f"{self._named_weight} has {is_invalid.sum()} invalid value(s), such as "
-                f"{first_of(series, is_invalid)}: weights must be numbers from 0 to {LARGEST_WEIGHT:g}; fix or drop "
-                "them."
+                f"{self._named_weight} has {is_invalid.sum()} invalid value(s), such as"
+                f" {first_of(series, is_invalid)}: weights must be numbers from 0 to"
+                f" {LARGEST_WEIGHT:g}; fix or drop them."
             )
         return values
 
     @property
     def _named_weight(self) -> str:
-        return "sample_weight" if self.weight is None else f"Column {self.weight!r}, the weights,"
+        return (
+            "sample_weight"
+            if self.weight is None
+            else f"Column {self.weight!r}, the weights,"
+        )
 
     @property
     def are_equal(self) -> bool:
@@ -166,22 +194,32 @@ class RowFilter:
     def notes(self) -> list[str]:
         """Return notes on the rows that are not used, and raise an error if no row is used."""
         if self.without_target == self.total:
-            target = "The target" if self.target is None else f"The target {self.target!r}"
+            target = (
+                "The target" if self.target is None else f"The target {self.target!r}"
+            )
             raise TableError(f"{target} has no values: all {self.total} are missing.")
         if not self.counting:
             tiny = f", or below {1 / LARGEST_WEIGHT:g}," if self.of_tiny else ""
             raise TableError(
-                f"{self._named_weight} is zero{tiny} in all rows: at least two rows need a positive weight."
+                f"{self._named_weight} is zero{tiny} in all rows: at least two rows"
+                " need a positive weight."
             )
         rows = {
             "without a target": self.without_target,
             "with the weight 0": self.of_zero,
-            f"with a weight below {1 / LARGEST_WEIGHT:g}, which is treated as 0,": self.of_tiny,
+            f"with a weight below {1 / LARGEST_WEIGHT:g}, which is treated as 0,": (
+                self.of_tiny
+            ),
         }
         notes = []
         for reason, count in rows.items():
             if count:
-                notes.append(Note(f"Rows {reason} are not used: {count} of {self.total}.", "unused"))
+                notes.append(
+                    Note(
+                        f"Rows {reason} are not used: {count} of {self.total}.",
+                        "unused",
+                    )
+                )
         return notes
 
 
@@ -200,7 +238,9 @@ class UsedRows(NamedTuple):
         target = str(roles.target)
         require_columns(frame, [target])
         roles.require(frame)
-        counts, weight = rows.see(frame[target], None if roles.weight is None else frame[roles.weight])
+        counts, weight = rows.see(
+            frame[target], None if roles.weight is None else frame[roles.weight]
+        )
         notes = [*frame.attrs.get("notes", []), *rows.notes()]
         used = frame if counts.all() else frame[counts]
         if rows.without_target:
@@ -221,31 +261,38 @@ class LearnedRows(NamedTuple):
     notes: list[str]
 
     @classmethod
-    def of(cls, model, X, y, aside, sample_weight=None, groups=None, time=None) -> "LearnedRows":
+    def of(
+        cls, model, X, y, aside, sample_weight=None, groups=None, time=None
+    ) -> "LearnedRows":
         """Select the training rows of a table: those with a target and a positive weight."""
         frame = as_frame(X, model, model.target)
         notes = list(frame.attrs.get("notes", []))
-        levels = [level for level in frame.attrs.get("index", []) if y is not None or level != model.target]
+        levels = [
+            level
+            for level in frame.attrs.get("index", [])
+            if y is not None or level != model.target
+        ]
         if levels:
             notes.append(_note_on_index(levels))
         name = type(model).__name__
         if y is None:
             if model.target is None:
                 raise TableError(
-                    f"{name} requires y to be passed, but the target y is None: pass y, or set target= to a column "
-                    "name."
+                    f"{name} requires y to be passed, but the target y is None: pass y,"
+                    " or set target= to a column name."
                 )
             y = column_of(frame, model.target)
         if isinstance(y, str):
             raise TableError(
-                f"y is the text {y!r}, but must contain the targets: pass the column name to the constructor, "
-                f"{name}(target={y!r})."
+                f"y is the text {y!r}, but must contain the targets: pass the column"
+                f" name to the constructor, {name}(target={y!r})."
             )
         roles = Roles.named(model.target, sample_weight, groups, time)
         roles.require(frame)
         if model.target in frame.columns:
             frame = frame.drop(columns=model.target)
-        if groups is None and aside is not None:  # a refitted model uses the same groups
+        # a refitted model uses the same groups
+        if groups is None and aside is not None:
             for column, reason in aside.items():
                 if reason == OF_GROUPS and column in frame.columns:
                     groups = column
@@ -260,12 +307,20 @@ class LearnedRows(NamedTuple):
         if not isinstance(y, pandas().Series):
             y = pandas().Series(column_or_1d(y, warn=True))
         if len(y) != len(frame):
-            raise TableError(f"The table has {len(frame)} rows, but y has {len(y)}: pass one target per row.")
+            raise TableError(
+                f"The table has {len(frame)} rows, but y has {len(y)}: pass one target"
+                " per row."
+            )
         rows = RowFilter(model.target, roles.weight)
-        counts, weight = rows.see(y, sample_weight if roles.weight is None else frame[roles.weight])
+        counts, weight = rows.see(
+            y, sample_weight if roles.weight is None else frame[roles.weight]
+        )
         notes += rows.notes()
         if counts.sum() < 2:
-            raise TableError("There is only one sample: at least two rows need a target and a positive weight.")
+            raise TableError(
+                "There is only one sample: at least two rows need a target and a"
+                " positive weight."
+            )
         if not counts.all():
             frame = frame[counts]
             y = y[counts]
@@ -274,8 +329,12 @@ class LearnedRows(NamedTuple):
             y = as_whole(y)
         notes += notes_on_groups(frame, groups)
         weight = None if weight is None or rows.are_equal else weight[counts]
-        aside = {name: reason for name, reason in aside.items() if name in frame.columns}
-        return cls(frame, y, weight, dependence, aside=aside, is_used=counts, notes=notes)
+        aside = {
+            name: reason for name, reason in aside.items() if name in frame.columns
+        }
+        return cls(
+            frame, y, weight, dependence, aside=aside, is_used=counts, notes=notes
+        )
 
 
 def _note_on_index(levels: list[str]) -> str:
@@ -292,14 +351,17 @@ def notes_on_groups(frame: Frame, groups) -> list[str]:
     if not isinstance(groups, str) or frame[groups].notna().all():
         return []
     missing = frame[groups].isna().sum()
-    return [f"Rows without a value in {groups!r} form one group: {missing:,} of {len(frame):,}."]
+    return [
+        f"Rows without a value in {groups!r} form one group: {missing:,} of"
+        f" {len(frame):,}."
+    ]
 
 
 def row_numbers(frame: Frame, but: Container[Any] = ()) -> dict[str, str]:
     """Return the columns that contain only row numbers, each with a reason, unless there are no other columns.
 
-    Such columns contain consecutive integers in any order. Unnamed columns may also contain other increasing integers,
-    as in a part of a table.
+    Such columns contain consecutive integers in any order. Unnamed columns may also
+    contain other increasing integers, as in a part of a table.
 
     Examples
     --------
@@ -311,7 +373,11 @@ def row_numbers(frame: Frame, but: Container[Any] = ()) -> dict[str, str]:
     reasons = {}
     for name in frame.columns:
         series = frame[name]
-        if name in but or len(series) < MIN_ROWS or _rising(series.iloc[:_FIRST]) is None:
+        if (
+            name in but
+            or len(series) < MIN_ROWS
+            or _rising(series.iloc[:_FIRST]) is None
+        ):
             continue
         rising = _rising(series)
         if rising is None:
@@ -319,7 +385,10 @@ def row_numbers(frame: Frame, but: Container[Any] = ()) -> dict[str, str]:
         if rising[0] + len(rising) - 1 == rising[-1]:
             reasons[name] = COUNTS_ROWS
         elif _NO_NAME.fullmatch(name) and (as_numbers(series)[0] == rising).all():
-            reasons[name] = "it is unnamed and contains row numbers; declare it as a number to use it"
+            reasons[name] = (
+                "it is unnamed and contains row numbers; declare it as a number to"
+                " use it"
+            )
     return reasons if len(reasons) < frame.shape[1] else {}
 
 

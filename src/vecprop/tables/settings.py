@@ -14,7 +14,15 @@ from sklearn.utils.validation import check_is_fitted
 from .. import catalog
 from ..core import Activation, Dense, Dropout, Loss, Network, SuggestsKeywords
 from ..estimators.parts import ACTIVATIONS
-from ..estimators.settings import CHECKPOINT, COUNT, FROM_ZERO, POSITIVE, SHARE, names, require_repeatable
+from ..estimators.settings import (
+    CHECKPOINT,
+    COUNT,
+    FROM_ZERO,
+    POSITIVE,
+    SHARE,
+    names,
+    require_repeatable,
+)
 from ..estimators.settings import documented as filled
 from ..estimators.sklearn_compat import HasMethods, Interval, StrOptions
 from ..pictures.loss import side_by_side
@@ -53,9 +61,13 @@ CONSTRAINTS: dict[str, list[Any]] = {
 
 
 SEVERAL_ROWS = 2_500
-"""With at least this number of rows, a view has 6 networks instead of 8, because errors of networks differ less."""
+"""With at least this number of rows, a view has 6 networks instead of 8, because
+errors of networks differ less.
+"""
 MANY_ROWS = 20_000
-"""With at least this number of rows, a view has 4 networks, because training takes long."""
+"""With at least this number of rows, a view has 4 networks, because training takes
+long.
+"""
 MAX_EPOCHS = 400
 """The largest number of epochs for ``max_iter="auto"``."""
 MAX_TOTAL_ROWS = 2_000_000
@@ -71,79 +83,94 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
     target : str or None, default None
         The name of the column to predict, if the table passed to `fit` contains it.
     columns : dict of str to str or None, default None
-        The kinds of columns: "number", "category", "code", "date", "text", "tags" or "ignore"; see docs/tables.md.
-        "number" can be followed by a decimal separator ("number ,"), and "date" by a format ("date %d.%m.%Y" or
-        "date day first"). The kinds of all other columns are inferred from their values.
+        The kinds of columns: "number", "category", "code", "date", "text", "tags" or
+        "ignore"; see docs/tables.md. "number" can be followed by a decimal separator
+        ("number ,"), and "date" by a format ("date %d.%m.%Y" or "date day first"). The
+        kinds of all other columns are inferred from their values.
     decimal : "." or "," or None, default None
         The decimal separator of numbers in text. None infers the sign for each column.
     date_format : str or None, default None
-        The format of dates in text, as in ``datetime.strptime``, or "day first", "month first", or "excel" for Excel's
-        serial dates. None infers the format of each column.
+        The format of dates in text, as in ``datetime.strptime``, or "day first", "month
+        first", or "excel" for Excel's serial dates. None infers the format of each
+        column.
     n_estimators : int or "auto", default "auto"
-        The number of networks in each view, at least 2. Each network leaves out a different fold of the rows. "auto" is
-        8 below 2,500 rows, 6 below 20,000 rows, and otherwise 4. There are two views: both contain standardized numbers
-        and ranks, and one also contains a piecewise linear encoding.
+        The number of networks in each view, at least 2. Each network leaves out a
+        different fold of the rows. "auto" is 8 below 2,500 rows, 6 below 20,000 rows,
+        and otherwise 4. There are two views: both contain standardized numbers and
+        ranks, and one also contains a piecewise linear encoding.
     hidden_layer_sizes : int or sequence of int, default (64, 64)
         The width of each hidden layer.{deeper}
     activation : str or Activation, default "auto"
-        The activation of the hidden layers, as in `MLPClassifier`; "auto" is {activation}.
+        The activation of the hidden layers, as in `MLPClassifier`; "auto" is
+        {activation}.
     dropout : float, default 0
         The fraction of each hidden layer's outputs that is dropped in each step.
     weight_decay : float, default {weight_decay}
-        The decay of AdamW in an epoch. The decay of a step is this number divided by the number of steps, so the effect
-        does not depend on the number of rows.
+        The decay of AdamW in an epoch. The decay of a step is this number divided by
+        the number of steps, so the effect does not depend on the number of rows.
     learning_rate_init : float, default 0.01
         The initial learning rate, which decays to 0 on a cosine schedule.
     batch_size : int or "auto", default "auto"
-        The number of rows in a batch. "auto" is 1 % of the rows, but at least 64 and at most 256.
+        The number of rows in a batch. "auto" is 1 % of the rows, but at least 64 and at
+        most 256.
     max_iter : int or "auto", default "auto"
-        The largest number of epochs. "auto" is {epochs}, or fewer (at least 10) if these would process more than two
-        million rows. Small tables get more epochs (up to 400) to reach {steps} steps, with the same total decay.
+        The largest number of epochs. "auto" is {epochs}, or fewer (at least 10) if
+        these would process more than two million rows. Small tables get more epochs (up
+        to 400) to reach {steps} steps, with the same total decay.
     n_iter_no_change : int, default 20
-        A network stops after this number of epochs without improvement of the validation loss. The best parameters are
-        then restored. The validation rows of a network are the fold that the network is not trained on.
+        A network stops after this number of epochs without improvement of the
+        validation loss. The best parameters are then restored. The validation rows of a
+        network are the fold that the network is not trained on.
     random_state : int, RandomState or None, default None
-        The seed of validation rows, initial parameters, the order of rows and dropout. An integer gives bit-identical
-        results with any number of threads.
+        The seed of validation rows, initial parameters, the order of rows and dropout.
+        An integer gives bit-identical results with any number of threads.
     n_jobs : int or None, default None
         The largest number of threads. None uses one thread per processor.
     workers : DaskWorkers or None, default None
-        The cluster that trains the networks, with bit-identical results. This process reads and encodes the table. In a
-        block of ``joblib.parallel_config("dask")``, the default is the cluster of this block.
+        The cluster that trains the networks, with bit-identical results. This process
+        reads and encodes the table. In a block of ``joblib.parallel_config("dask")``,
+        the default is the cluster of this block.
     verbose : bool, default False
         Whether to show a `ProgressBar`.
     progress : callable or None, default None
-        A function that is called several times a second with a `Progress`, which contains the number of finished
-        networks, the rows trained on and the losses. If the function returns True, training stops.
+        A function that is called several times a second with a `Progress`, which
+        contains the number of finished networks, the rows trained on and the losses. If
+        the function returns True, training stops.
     checkpoint : Checkpoint or None, default None
-        The folder for trained networks, ``Checkpoint("folder")``. If the process is killed, the same call of `fit`
-        resumes, with bit-identical results. The random_state must be an integer.
+        The folder for trained networks, ``Checkpoint("folder")``. If the process is
+        killed, the same call of `fit` resumes, with bit-identical results. The
+        random_state must be an integer.
 
     Attributes
     ----------
     notes_ : list of str
-        Notes on columns that are not used, with the reasons, and on values that cannot be read. The text of a note has
-        the attributes ``kind``, such as "trust" or "unused", and ``column``, a name or None.
+        Notes on columns that are not used, with the reasons, and on values that cannot
+        be read. The text of a note has the attributes ``kind``, such as "trust" or
+        "unused", and ``column``, a name or None.
     encoder_ : Encoder
-        Converts columns to inputs: ``encoder_.kinds`` by name, and ``encoder_.dropped`` with the reasons.
+        Converts columns to inputs: ``encoder_.kinds`` by name, and ``encoder_.dropped``
+        with the reasons.
     profiles_ : list of Profile
-        Statistics of each training column, which `detect_drift` compares with other tables.
+        Statistics of each training column, which `detect_drift` compares with other
+        tables.
     ensemble_ : Ensemble
-        The networks. Each view in ``ensemble_.views`` has a ``network``, the parameters ``thetas``, (M, P), and a
-        ``share`` of the prediction.
+        The networks. Each view in ``ensemble_.views`` has a ``network``, the parameters
+        ``thetas``, (M, P), and a ``share`` of the prediction.
     loss_curves_, validation_loss_curves_ : list of list of float
-        The loss of each network after each epoch, and the validation loss before training and after each epoch.
-        Networks with the piecewise linear encoding come first.
+        The loss of each network after each epoch, and the validation loss before
+        training and after each epoch. Networks with the piecewise linear encoding come
+        first.
     n_iter_ : int
         The largest number of epochs of any network.
     n_features_in_, feature_names_in_ : int and ndarray
         The number of columns without the target, and their names if all are strings.
     plot : TablePlots
-        Plots of the model: ``plot()`` or ``plot.loss()`` draws the losses of the networks, and
-        ``plot.dependence(column)`` draws how predictions depend on a column.
+        Plots of the model: ``plot()`` or ``plot.loss()`` draws the losses of the
+        networks, and ``plot.dependence(column)`` draws how predictions depend on a
+        column.
     trained_rows_ : TrainedRows
-        The number and the fingerprints of the training rows. `evaluate` uses the fingerprints to find duplicates of
-        training rows.
+        The number and the fingerprints of the training rows. `evaluate` uses the
+        fingerprints to find duplicates of training rows.
     """
 
     target: str | None = None
@@ -179,8 +206,9 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
         if hasattr(self.target, "columns"):
             kind = type(self).__name__
             raise TypeError(
-                f"The target of {kind} is a {type(self.target).__name__}: pass the name of the column to "
-                f"predict, and the table to fit: {kind}('column').fit(table)."
+                f"The target of {kind} is a {type(self.target).__name__}: pass the name"
+                " of the column to predict, and the table to fit:"
+                f" {kind}('column').fit(table)."
             )
 
     def _validate_params(self) -> None:
@@ -205,7 +233,11 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
 
     def _training(self, rows: int) -> Training:
         """Return the training settings for a number of rows."""
-        batch = int(np.clip(rows // 100, 64, 256)) if self.batch_size == "auto" else int(self.batch_size)
+        batch = (
+            int(np.clip(rows // 100, 64, 256))
+            if self.batch_size == "auto"
+            else int(self.batch_size)
+        )
         decay = self.weight_decay
         if self.max_iter == "auto":
             usual = int(np.clip(MAX_TOTAL_ROWS // rows, 10, self._auto_epochs))
@@ -214,12 +246,18 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
             decay *= usual / epochs
         else:
             epochs = int(self.max_iter)
-        return Training(epochs, batch, self.n_iter_no_change, self.learning_rate_init, decay)
+        return Training(
+            epochs, batch, self.n_iter_no_change, self.learning_rate_init, decay
+        )
 
     @property
     def _widths(self) -> list[int]:
         """The widths of the hidden layers."""
-        sizes = list(self.hidden_layer_sizes) if np.iterable(self.hidden_layer_sizes) else [self.hidden_layer_sizes]
+        sizes = (
+            list(self.hidden_layer_sizes)
+            if np.iterable(self.hidden_layer_sizes)
+            else [self.hidden_layer_sizes]
+        )
         if not all(isinstance(size, int | np.integer) and size > 0 for size in sizes):
             raise ValueError(f"hidden_layer_sizes must be integers > 0, got {sizes}.")
         return [int(size) for size in sizes]
@@ -230,10 +268,16 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
         check_is_fitted(self)
         count = len(self.loss_curves_) // len(self._losses())
         histories = []
-        for loss, validation_loss in zip(self.loss_curves_[:count], self.validation_loss_curves_, strict=False):
+        for loss, validation_loss in zip(
+            self.loss_curves_[:count], self.validation_loss_curves_, strict=False
+        ):
             if loss:
                 time = range(len(loss) + 1)
-                histories.append(SimpleNamespace(loss=loss, validation_loss=validation_loss, time=time))
+                histories.append(
+                    SimpleNamespace(
+                        loss=loss, validation_loss=validation_loss, time=time
+                    )
+                )
         return histories
 
     @property
@@ -262,7 +306,9 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
             layers += [Dense(width), ACTIVATIONS.get(name, name)]
             if self.dropout:
                 layers.append(Dropout(self.dropout))
-        return [Network(inputs, [*layers, Dense(outputs)], loss) for loss in self._losses()]
+        return [
+            Network(inputs, [*layers, Dense(outputs)], loss) for loss in self._losses()
+        ]
 
 
 def documented(**defaults: str) -> Callable[[T], T]:

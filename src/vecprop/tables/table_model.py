@@ -37,14 +37,29 @@ from .explaining.column_notes import (
 )
 from .explaining.contributions import Explanations, explanations
 from .explaining.drift import drift_notes, profiles
-from .reading.frames import FEWEST_AT_ONCE, Frame, as_frame, by_blocks, column_of, has_names, names_of_array, twice
+from .reading.frames import (
+    FEWEST_AT_ONCE,
+    Frame,
+    as_frame,
+    by_blocks,
+    column_of,
+    has_names,
+    names_of_array,
+    twice,
+)
 from .reading.table_parts import chunks_if_several, frames_of
 from .row_sources import FrameSource, StreamedSource
 from .rows import LearnedRows, Roles
 from .settings import SharedSettings
 from .streaming.streamed import Streamed
 
-FROM_UNSEEN = {"inverse_temperature_", "residuals_", "validation_loss_", "threshold_", "_positive"}
+FROM_UNSEEN = {
+    "inverse_temperature_",
+    "residuals_",
+    "validation_loss_",
+    "threshold_",
+    "_positive",
+}
 """The attributes that are learned from out-of-fold predictions."""
 
 
@@ -76,12 +91,17 @@ class TableModel(SharedSettings):
 
     @abstractmethod
     def _read_target(
-        self, y: np.ndarray, weight: np.ndarray | None, ends: tuple[float, float] | None = None
+        self,
+        y: np.ndarray,
+        weight: np.ndarray | None,
+        ends: tuple[float, float] | None = None,
     ) -> np.ndarray:
         """Learn the classes, or the scale and range, of the targets, and return the targets of the networks."""
 
     @abstractmethod
-    def _calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibration:
+    def _calibrated(
+        self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows
+    ) -> Calibration:
         """Choose the weights of views and calibrate predictions, on out-of-fold predictions."""
 
     def _decide(self, unseen: np.ndarray, rows: TrainingRows) -> None:
@@ -110,26 +130,32 @@ class TableModel(SharedSettings):
 
         Parameters
         ----------
-        X : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), array (N, I), path or list of paths
-            The table, or the path of a file, folder or several files that `read_table` can read. The index of a data
-            frame is used as a column if it has a name or contains other values than integers. A note reports this.
+        X : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), array (N,
+        I), path or list of paths
+            The table, or the path of a file, folder or several files that `read_table`
+            can read. The index of a data frame is used as a column if it has a name or
+            contains other values than integers. A note reports this.
         y : array (N,), optional
             The target. By default, the target column of the table is the target.
         sample_weight : str or array (N,), optional
-            The weight of each row, at least 0, or the name of a column of weights. This column is not used as an input.
-            By default, all weights are 1. Rows with a weight below 1e-30 are not used.
+            The weight of each row, at least 0, or the name of a column of weights. This
+            column is not used as an input. By default, all weights are 1. Rows with a
+            weight below 1e-30 are not used.
         groups : str or array (N,), optional
-            The group of each row, such as a patient, or the name of a column of groups. This column is not used as an
-            input. All rows of a group are validation rows of the same network. Therefore, early stopping, probabilities
-            and intervals are valid for new groups.
+            The group of each row, such as a patient, or the name of a column of groups.
+            This column is not used as an input. All rows of a group are validation rows
+            of the same network. Therefore, early stopping, probabilities and intervals
+            are valid for new groups.
         time : str or array (N,), optional
-            The time of each row, or the name of a column of times. Each network is trained on rows that are earlier
-            than its validation rows. Therefore, early stopping, probabilities and intervals are valid for later rows.
+            The time of each row, or the name of a column of times. Each network is
+            trained on rows that are earlier than its validation rows. Therefore, early
+            stopping, probabilities and intervals are valid for later rows.
         memory : int or str, optional
-            The memory that the program may use, in bytes or as text such as "4GB". The default is most of the free
-            memory. If Parquet files, Arrow files or a data set need more memory, the model is trained block by block. A
-            random sample of the rows then determines the columns, the validation and the calibration, and a note
-            reports this.
+            The memory that the program may use, in bytes or as text such as "4GB". The
+            default is most of the free memory. If Parquet files, Arrow files or a data
+            set need more memory, the model is trained block by block. A random sample
+            of the rows then determines the columns, the validation and the calibration,
+            and a note reports this.
 
         Returns
         -------
@@ -141,14 +167,18 @@ class TableModel(SharedSettings):
         TableError
             If the table cannot be read, or has no usable columns or no usable target.
         ValueError
-            If settings are out of range, an array has the wrong number of axes, or training diverges.
+            If settings are out of range, an array has the wrong number of axes, or
+            training diverges.
         KeyboardInterrupt
-            If you press Ctrl-C before the training of all networks has started. Later, Ctrl-C ends training early.
+            If you press Ctrl-C before the training of all networks has started. Later,
+            Ctrl-C ends training early.
         """
         names = {"sample_weight": sample_weight, "groups": groups, "time": time}
         streamed = self._streamed(X, y, names, memory)
         table = {"X": X, "y": y, **names} if streamed is None else {"X": streamed}
-        with progress_bar("training", quiet=not self.verbose or self.progress is not None) as show:
+        with progress_bar(
+            "training", quiet=not self.verbose or self.progress is not None
+        ) as show:
             fit_many([self], [table], self.progress or show)
         return self
 
@@ -164,16 +194,17 @@ class TableModel(SharedSettings):
     ) -> Self:
         """Return a model that is retrained on all rows of a table, for as many epochs as this one.
 
-        No rows are held out for validation. Therefore, the new model copies the temperature, the residuals of
-        intervals, the validation loss and other results of out-of-fold predictions from this model. The table should
-        contain the training rows of this model and more rows, such as the test rows. Columns that this model does not
-        use are ignored.
+        No rows are held out for validation. Therefore, the new model copies the
+        temperature, the residuals of intervals, the validation loss and other results
+        of out-of-fold predictions from this model. The table should contain the
+        training rows of this model and more rows, such as the test rows. Columns that
+        this model does not use are ignored.
 
         Parameters
         ----------
         X, y, sample_weight, memory, groups
-            As for `fit`. If you passed an array of groups to `fit`, pass an array of groups again. A group column is
-            known to the model.
+            As for `fit`. If you passed an array of groups to `fit`, pass an array of
+            groups again. A group column is known to the model.
         progress : callable, optional
             A progress callback, like the setting ``progress``.
 
@@ -190,8 +221,13 @@ class TableModel(SharedSettings):
         model: Any = clone(self)
         names = {"sample_weight": sample_weight, "groups": groups, "time": None}
         streamed = self._streamed(X, y, names, memory)
-        plan = model._plan(X if streamed is None else streamed, y, self.encoder_, **names)
-        fit = replace(plan.fit, views=[plan.fit.like(networks) for networks in self.ensemble_.views])
+        plan = model._plan(
+            X if streamed is None else streamed, y, self.encoder_, **names
+        )
+        fit = replace(
+            plan.fit,
+            views=[plan.fit.like(networks) for networks in self.ensemble_.views],
+        )
         if fit.stream is not None:
             fit = replace(fit, stream=replace(fit.stream, folds=None))
         epochs = self._best_epochs(len(fit.views))
@@ -200,34 +236,49 @@ class TableModel(SharedSettings):
         model._copy_calibration(self, outcome)
         count = len(fit.rows.T) if fit.stream is None else fit.stream.rows
         distinct_epochs = " and ".join(map(str, sorted(set(epochs))))
-        training = f"on {count} rows for {distinct_epochs} epoch(s) without validation rows"
+        training = (
+            f"on {count} rows for {distinct_epochs} epoch(s) without validation rows"
+        )
         scores = "scores and calibration come from the original model"
         model.notes_ = ranked(model.notes_)
-        model.notes_.append(Note(f"The model was refitted {training}; {scores}.", "refitted"))
+        model.notes_.append(
+            Note(f"The model was refitted {training}; {scores}.", "refitted")
+        )
         return model
 
     def _best_epochs(self, views: int) -> list[int]:
         """Return the median of the best epochs of all folds, by ensemble and view."""
         best_epochs = []
         for curve in self.validation_loss_curves_:
-            # Curves start before the first epoch. Networks that were not trained have empty curves.
+            # Curves start before the first epoch. Networks that were not trained have
+            # empty curves.
             best_epochs.append(float(np.nanargmin(curve)) if curve else np.nan)
-        medians = np.nanmedian(np.reshape(best_epochs, (len(self._ensembles) * views, -1)), axis=1)
+        medians = np.nanmedian(
+            np.reshape(best_epochs, (len(self._ensembles) * views, -1)), axis=1
+        )
         return [max(round(median), 1) for median in medians.tolist()]
 
-    def _retrain(self, fit: EnsembleFit, epochs: list[int], progress: Report) -> Outcome:
+    def _retrain(
+        self, fit: EnsembleFit, epochs: list[int], progress: Report
+    ) -> Outcome:
         """Train networks on all rows of a refit."""
         checkpoint = None if self.checkpoint is None else self.checkpoint._part("refit")
         with limit_jobs(self.n_jobs):
             members = fit.members_of_refit(self.ensemble_.folds, epochs)
-            (results,) = train_fits([fit], [members], progress=progress, checkpoint=checkpoint, workers=self.workers)
+            (results,) = train_fits(
+                [fit],
+                [members],
+                progress=progress,
+                checkpoint=checkpoint,
+                workers=self.workers,
+            )
             outcome = fit.outcome(results)
         if outcome.is_interrupted:
             raise KeyboardInterrupt
         if outcome.others.size:
             raise ValueError(
-                "Refitting diverged for every network of a view: lower learning_rate_init (now "
-                f"{self.learning_rate_init})."
+                "Refitting diverged for every network of a view: lower"
+                f" learning_rate_init (now {self.learning_rate_init})."
             )
         return outcome
 
@@ -236,30 +287,47 @@ class TableModel(SharedSettings):
         for name in FROM_UNSEEN & vars(original).keys():
             setattr(self, name, getattr(original, name))
         ensembles = []
-        for refitted, calibrated in zip(outcome.ensembles, original._ensembles, strict=True):
+        for refitted, calibrated in zip(
+            outcome.ensembles, original._ensembles, strict=True
+        ):
             shares = [view.share for view in calibrated.views]
-            inverse_temperatures = [view.inverse_temperature for view in calibrated.views]
+            inverse_temperatures = [
+                view.inverse_temperature for view in calibrated.views
+            ]
             ensembles.append(refitted.with_shares(shares, inverse_temperatures))
         self.ensemble_ = ensembles[0]
         if hasattr(original, "outer_"):
             vars(self).update(outer_=ensembles[1:])
         originals = dict(zip(original.encoder_.names, original.profiles_, strict=True))
         profiles = zip(self.encoder_.names, self.profiles_, strict=True)
-        self.profiles_ = [replace(profile, later=originals[name].later) for name, profile in profiles]
+        self.profiles_ = [
+            replace(profile, later=originals[name].later) for name, profile in profiles
+        ]
 
-    def _streamed(self, X, y, names: dict[str, Any], memory: int | str | None) -> Streamed | None:
+    def _streamed(
+        self, X, y, names: dict[str, Any], memory: int | str | None
+    ) -> Streamed | None:
         """Return files or a data set that do not fit into memory, or None for other tables."""
-        arrays = [setting for setting, name in names.items() if not isinstance(name, str | None)]
+        arrays = [
+            setting
+            for setting, name in names.items()
+            if not isinstance(name, str | None)
+        ]
         if y is not None or self.target is None:
             arrays.append("target")
         refusal = None
         if arrays:
             refusal = TableError(
-                f"The table does not fit into memory, so {arrays[0]} must be the name of one of its columns, not an "
-                "array."
+                f"The table does not fit into memory, so {arrays[0]} must be the name"
+                " of one of its columns, not an array."
             )
         return Streamed.of(
-            X, Roles.named(self.target, *names.values()), self._seed, memory, self._column_options, refusal
+            X,
+            Roles.named(self.target, *names.values()),
+            self._seed,
+            memory,
+            self._column_options,
+            refusal,
         )
 
     def _seed(self) -> int:
@@ -268,10 +336,17 @@ class TableModel(SharedSettings):
     def _plan(self, X, y=None, before: Encoder | None = None, **names) -> TablePlan:
         """Learn the columns and the target of a table, and return the plan of the training.
 
-        A refit uses the same columns as the encoder ``before``, and uses target encoding if that encoder does.
+        A refit uses the same columns as the encoder ``before``, and uses target
+        encoding if that encoder does.
         """
         source = StreamedSource(X) if isinstance(X, Streamed) else FrameSource(X, names)
-        rows = LearnedRows.of(self, source.table, y, None if before is None else before.dropped, **source.names)
+        rows = LearnedRows.of(
+            self,
+            source.table,
+            y,
+            None if before is None else before.dropped,
+            **source.names,
+        )
         if before is not None:
             _set_aside_others(rows, before)
         self.notes_ = rows.notes
@@ -284,21 +359,36 @@ class TableModel(SharedSettings):
         shares = self._examine(rows, target, is_sample=source.is_sample)
         time = source.names.get("time")
         time_column = time if isinstance(time, str) else None
-        self.profiles_ = profiles(self.encoder_, rows.frame, rows.dependence.groups, time_column)
+        self.profiles_ = profiles(
+            self.encoder_, rows.frame, rows.dependence.groups, time_column
+        )
         source.learn_targets(self, target, T, weight)
         self.notes_ += source.notes
         has_means = not rows.dependence.is_time if before is None else before.has_means
         with limit_jobs(self.n_jobs):
-            inputs = source.encode(self, rows.frame, T, fold, weight, has_means=has_means)
-        self.trained_rows_ = TrainedRows.of(self.encoder_, rows.frame, target, source.count)
+            inputs = source.encode(
+                self, rows.frame, T, fold, weight, has_means=has_means
+            )
+        self.trained_rows_ = TrainedRows.of(
+            self.encoder_, rows.frame, target, source.count
+        )
         views = []
         for view, X in zip(VIEWS, inputs, strict=True):
             columns = self.encoder_.of_view(view)
             networks = self._networks(view, len(columns), T.shape[1])
-            views.append(ViewFit(view, columns, X, networks, self._training(source.count)))
+            views.append(
+                ViewFit(view, columns, X, networks, self._training(source.count))
+            )
         fit = EnsembleFit(
             views,
-            TrainingRows(T, weight, fold, rows.dependence.is_time, rows.dependence.count, sample_weight),
+            TrainingRows(
+                T,
+                weight,
+                fold,
+                rows.dependence.is_time,
+                rows.dependence.count,
+                sample_weight,
+            ),
             source.seed,
             stream=source.stream,
         )
@@ -310,16 +400,25 @@ class TableModel(SharedSettings):
         if self.target is not None:
             names.append(self.target)
         self._column_options.require(names, rows.notes)
-        self.encoder_, notes = Encoder.of(rows.frame.drop(columns=list(rows.aside)), self._column_options)
+        self.encoder_, notes = Encoder.of(
+            rows.frame.drop(columns=list(rows.aside)), self._column_options
+        )
         self.encoder_.dropped.update(rows.aside)
         self.notes_ += notes
-        self.notes_ += [unused_column(name, reason) for name, reason in rows.aside.items()]
+        self.notes_ += [
+            unused_column(name, reason) for name, reason in rows.aside.items()
+        ]
 
-    def _examine(self, rows: LearnedRows, target: np.ndarray, *, is_sample: bool) -> dict[str, float]:
+    def _examine(
+        self, rows: LearnedRows, target: np.ndarray, *, is_sample: bool
+    ) -> dict[str, float]:
         """Note leaks and odd targets, and return the share of the variance that each strong column explains."""
-        is_checked = "aside" in rows.frame.attrs  # `vecprop train` has checked the target of the whole file
+        # `vecprop train` has checked the target of the whole file
+        is_checked = "aside" in rows.frame.attrs
         is_judged = is_checked and not is_sample
-        are_apart = is_judged or rows.dependence.is_time or rows.dependence.groups is not None
+        are_apart = (
+            is_judged or rows.dependence.is_time or rows.dependence.groups is not None
+        )
         notes, shares = leaks(self.encoder_, rows.frame, target, are_apart=are_apart)
         self.notes_ += notes
         if is_checked:
@@ -333,7 +432,9 @@ class TableModel(SharedSettings):
     def _learn(self, plan: TablePlan, outcome: Outcome) -> None:
         """Calibrate the trained ensembles, and set the attributes of the fitted model."""
         self._store_curves(outcome)
-        attributes, unseen, loss = self._calibrated(outcome.ensembles, plan.fit.unseen_by_all(outcome), plan.fit.rows)
+        attributes, unseen, loss = self._calibrated(
+            outcome.ensembles, plan.fit.unseen_by_all(outcome), plan.fit.rows
+        )
         vars(self).update(attributes, validation_loss_=loss)
         is_used = plan.is_used
         self.out_of_fold_ = np.full((len(is_used), *unseen.shape[1:]), np.nan)
@@ -348,10 +449,14 @@ class TableModel(SharedSettings):
         self.notes_ = ranked(self.notes_)
 
     @abstractmethod
-    def _encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
+    def _encoding(
+        self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None
+    ) -> Any:
         """Return a function that encodes the targets of a chunk, learned from the targets of the sample."""
 
-    def _weighted(self, target: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
+    def _weighted(
+        self, target: np.ndarray, weight: np.ndarray | None
+    ) -> np.ndarray | None:
         """Return the sample weights for training."""
         return weight
 
@@ -362,14 +467,28 @@ class TableModel(SharedSettings):
     def _store_curves(self, outcome: Outcome) -> None:
         """Store the loss curves of all networks, and add a note on dropped networks."""
         histories = [result.history for result in outcome.results.flat]
-        self.loss_curves_ = [np.asarray(history.loss, float).tolist() for history in histories]
-        self.validation_loss_curves_ = [np.asarray(history.validation_loss, float).tolist() for history in histories]
+        self.loss_curves_ = [
+            np.asarray(history.loss, float).tolist() for history in histories
+        ]
+        self.validation_loss_curves_ = [
+            np.asarray(history.validation_loss, float).tolist() for history in histories
+        ]
         trained = [*outcome.results.flat, *outcome.others.flat]
         self.n_iter_ = max(result.state.epoch for result in trained)
-        ended = [result.reason for result in trained if result.reason == "diverged" or not result.state.epoch]
+        ended = [
+            result.reason
+            for result in trained
+            if result.reason == "diverged" or not result.state.epoch
+        ]
         if ended:
             reason = "diverged" if "diverged" in ended else "were not trained"
-            self.notes_.append(Note(f"{len(ended)} of {len(trained)} networks {reason} and do not count.", "trust"))
+            self.notes_.append(
+                Note(
+                    f"{len(ended)} of {len(trained)} networks {reason} and do not"
+                    " count.",
+                    "trust",
+                )
+            )
         if outcome.is_interrupted:
             cut_short = "Training was interrupted, so the model is not fully trained."
             self.notes_.append(Note(cut_short, "interrupted"))
@@ -387,9 +506,10 @@ class TableModel(SharedSettings):
     def detect_drift(self, X: Any) -> list[str]:
         """Return one sentence for each difference between a table and the training data.
 
-        Differences are ignored columns, values that cannot be parsed, values outside the training range, unknown
-        categories, changed shares of missing values, and changed distributions. Later dates are not differences. With
-        groups, the tests count groups instead of rows. False alarms are rare: about 1 % of tables.
+        Differences are ignored columns, values that cannot be parsed, values outside
+        the training range, unknown categories, changed shares of missing values, and
+        changed distributions. Later dates are not differences. With groups, the tests
+        count groups instead of rows. False alarms are rare: about 1 % of tables.
 
         Parameters
         ----------
@@ -408,25 +528,28 @@ class TableModel(SharedSettings):
     def explain(self, X: Any, background: Any = None) -> Explanations:
         """Explain predictions by the contribution of each column to the prediction or probability.
 
-        A contribution is the Shapley value of the column. In background rows, columns are set to the values of the
-        explained row, one after the other in random order. The contribution is the mean change of the prediction when
-        the column is set. The contributions of a row add up to the prediction (or the probability of the predicted
-        class) minus the mean prediction of the background rows. Contributions are estimated from random samples and
-        have standard errors. Text is compared with missing text.
+        A contribution is the Shapley value of the column. In background rows, columns
+        are set to the values of the explained row, one after the other in random order.
+        The contribution is the mean change of the prediction when the column is set.
+        The contributions of a row add up to the prediction (or the probability of the
+        predicted class) minus the mean prediction of the background rows. Contributions
+        are estimated from random samples and have standard errors. Text is compared
+        with missing text.
 
         Parameters
         ----------
         X : DataFrame, Table, Dataset, array, path or paths
             The rows, see `fit`.
         background : DataFrame, Table, Dataset, array, path or paths, optional
-            The background rows, such as the training rows. By default, each column is drawn independently from its
-            training distribution, because the model does not store rows.
+            The background rows, such as the training rows. By default, each column is
+            drawn independently from its training distribution, because the model does
+            not store rows.
 
         Returns
         -------
         Explanations
-            One explanation for each row. ``print`` shows the explanations as text, and ``to_frame()`` returns a data
-            frame.
+            One explanation for each row. ``print`` shows the explanations as text, and
+            ``to_frame()`` returns a data frame.
 
         Raises
         ------
@@ -448,31 +571,49 @@ class TableModel(SharedSettings):
         >>> bool(np.isclose(explanation.base + total, model.predict(table[3:4])[0]))
         True
         """
-        return explanations(self, self._table(X), None if background is None else self._table(background))
+        return explanations(
+            self,
+            self._table(X),
+            None if background is None else self._table(background),
+        )
 
     def _table(self, X) -> Frame:
         """Return a table for prediction, with the column names used in training but without the target.
 
-        Columns are matched by position if this table or the training table is an array, with scikit-learn's warning if
-        only one of them has names.
+        Columns are matched by position if this table or the training table is an array,
+        with scikit-learn's warning if only one of them has names.
         """
         check_is_fitted(self)
         frame = as_frame(X, self)
-        if has_names(X) and (hasattr(self, "feature_names_in_") or set(self.encoder_.names) <= set(frame.columns)):
-            return frame.drop(columns=self.target) if self.target in frame.columns else frame
+        if has_names(X) and (
+            hasattr(self, "feature_names_in_")
+            or set(self.encoder_.names) <= set(frame.columns)
+        ):
+            return (
+                frame.drop(columns=self.target)
+                if self.target in frame.columns
+                else frame
+            )
         frame = frame.drop(columns=frame.attrs.get("index", []))
         columns: Any = frame if has_names(X) else np.broadcast_to(0.0, frame.shape)
         validate_data(self, columns, reset=False, skip_check_array=True)
-        return frame.set_axis(getattr(self, "feature_names_in_", names_of_array(frame.shape[1])), axis=1)
+        return frame.set_axis(
+            getattr(self, "feature_names_in_", names_of_array(frame.shape[1])), axis=1
+        )
 
-    def _by_blocks(self, X, predicted: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    def _by_blocks(
+        self, X, predicted: Callable[[np.ndarray], np.ndarray]
+    ) -> np.ndarray:
         """Encode blocks of rows, apply a function to the inputs, and concatenate the results.
 
-        Parquet and Arrow files are read in chunks, and several files one after the other.
+        Parquet and Arrow files are read in chunks, and several files one after the
+        other.
         """
         chunks = chunks_if_several(X)
         if chunks is not None:
-            return np.concatenate([self._by_blocks(chunk, predicted) for chunk in chunks])
+            return np.concatenate(
+                [self._by_blocks(chunk, predicted) for chunk in chunks]
+            )
         frame = self._table(X)
         parts = {}
         if len(frame) <= FEWEST_AT_ONCE:
@@ -490,7 +631,10 @@ class TableModel(SharedSettings):
         if y is not None:
             return X, y
         if self.target is None:
-            raise TableError("Scoring needs a target: pass y, or set target= to the name of a column.")
+            raise TableError(
+                "Scoring needs a target: pass y, or set target= to the name of a"
+                " column."
+            )
         frame = as_frame(X, self, self.target, self._classes)
         y = column_of(frame, self.target)
         return frame[y.notna()], self._values(y.dropna())
@@ -503,7 +647,9 @@ class TableModel(SharedSettings):
             if has_target.all() or has_target.shape != (len(Y),):
                 return y, Y, sample_weight
             if not has_target.any():
-                raise TableError("The target has no values, so there is nothing to score.")
+                raise TableError(
+                    "The target has no values, so there is nothing to score."
+                )
             if sample_weight is not None:
                 sample_weight = np.asarray(sample_weight)[has_target]
             return np.asarray(y)[has_target], Y[has_target], sample_weight
@@ -517,7 +663,9 @@ class TableModel(SharedSettings):
                 targets.append(target)
                 predictions.append(self.predict(frame))
         if not targets:
-            raise TableError(f"{self._named_target} has no values, so there is nothing to score.")
+            raise TableError(
+                f"{self._named_target} has no values, so there is nothing to score."
+            )
         has_target = np.concatenate(masks)
         if sample_weight is not None and len(sample_weight) == len(has_target):
             sample_weight = np.asarray(sample_weight)[has_target]
@@ -549,22 +697,36 @@ def _set_aside_others(rows: LearnedRows, before: Encoder) -> None:
             rows.aside[name] = "the original model does not use it"
 
 
-def fit_many(models: Sequence[TableModel], tables: Sequence[Mapping[str, Any]], progress: Report) -> None:
+def fit_many(
+    models: Sequence[TableModel], tables: Sequence[Mapping[str, Any]], progress: Report
+) -> None:
     """Fit several models, each on its own table. The networks of all models are trained together.
 
-    The first model determines the threads and the checkpoint. If an exception is raised, the models are unchanged.
+    The first model determines the threads and the checkpoint. If an exception is
+    raised, the models are unchanged.
     """
     first = models[0]
     before = [dict(vars(model)) for model in models]
     try:
         with nullcontext() if first.checkpoint is None else first.checkpoint._held():
-            plans = [model._plan(**table) for model, table in zip(models, tables, strict=True)]
+            plans = [
+                model._plan(**table)
+                for model, table in zip(models, tables, strict=True)
+            ]
             # The folder has the name of earlier versions, whose fits can be resumed.
-            checkpoint = None if first.checkpoint is None else first.checkpoint._part("stage-1")
+            checkpoint = (
+                None if first.checkpoint is None else first.checkpoint._part("stage-1")
+            )
             with limit_jobs(first.n_jobs):
                 fits = [plan.fit for plan in plans]
                 members = [fit.members() for fit in fits]
-                results = train_fits(fits, members, progress=progress, checkpoint=checkpoint, workers=first.workers)
+                results = train_fits(
+                    fits,
+                    members,
+                    progress=progress,
+                    checkpoint=checkpoint,
+                    workers=first.workers,
+                )
                 for model, plan, trained in zip(models, plans, results, strict=True):
                     model._learn(plan, plan.fit.outcome(trained))
     except BaseException:

@@ -36,7 +36,9 @@ def code_of(error: Exception) -> int:
 
     if isinstance(error, UsageError | RequestError):
         return USAGE
-    if isinstance(error, TableError | FileError | FileNotFoundError | IsADirectoryError):
+    if isinstance(
+        error, TableError | FileError | FileNotFoundError | IsADirectoryError
+    ):
         return BAD_DATA
     return DIVERGED if isinstance(error.__cause__, DivergenceError) else FAILURE
 
@@ -54,14 +56,29 @@ def sentence(error: Exception) -> str:
     if isinstance(error, IsADirectoryError) and error.filename:
         return f"{error.filename} is a folder: give the name of a file in it."
     if isinstance(error, PermissionError) and error.filename:
-        return f"{error.filename} is not accessible: change its permissions, or give another file."
+        return (
+            f"{error.filename} is not accessible: change its permissions, or give"
+            " another file."
+        )
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+        return (
+            f"{error.filename}: {error.strerror}."
+            if error.filename
+            else f"{error.strerror}."
+        )
     if isinstance(error, MemoryError):
         return "There is not enough memory."
     text = str(error) or type(error).__name__
-    if type(error).__name__ in ("KeyError", "AttributeError", "AssertionError", "IndexError"):
-        return f"{type(error).__name__}: {text}. This is a bug in vecprop: --debug shows the traceback."
+    if type(error).__name__ in (
+        "KeyError",
+        "AttributeError",
+        "AssertionError",
+        "IndexError",
+    ):
+        return (
+            f"{type(error).__name__}: {text}. This is a bug in vecprop: --debug shows"
+            " the traceback."
+        )
     return text
 
 
@@ -70,7 +87,9 @@ def reader_has_ended() -> bool:
     if hasattr(select, "poll"):  # not on Windows
         poll = select.poll()
         poll.register(sys.stdout.fileno(), 0)
-        if not any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0)):
+        if not any(
+            events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0)
+        ):
             return False
     discard(sys.stdout)
     return True
@@ -112,7 +131,8 @@ def say(text: str) -> None:
     """Write a message to standard error, as one printable line of at most 500 characters."""
     try:
         print(one_line(text), file=sys.stderr)
-    except OSError:  # the reader has exited, or the disk is full, which must not end the work
+    # the reader has exited, or the disk is full, which must not end the work
+    except OSError:
         discard(sys.stderr)
 
 
@@ -127,7 +147,10 @@ def say_notes(notes: Iterable[str], *, are_in_json: bool = True) -> None:
     for note in notes[:20]:
         say(f"Note: {note}")
     if len(notes) > 20:
-        say(f"Note: and {len(notes) - 20} more{'; --json lists all' if are_in_json else ''}.")
+        say(
+            f"Note: and {len(notes) - 20}"
+            f" more{'; --json lists all' if are_in_json else ''}."
+        )
 
 
 def to_json(value, indent: int | None = 2) -> str:

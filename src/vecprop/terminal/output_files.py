@@ -33,7 +33,8 @@ def writable(path: Path, force: bool, *read: Path | None, option: str = "-o") ->
     Raises
     ------
     UsageError
-        If the file exists and ``force`` is not set, if the command reads the file, or if the file cannot be created.
+        If the file exists and ``force`` is not set, if the command reads the file, or
+        if the file cannot be created.
     """
     another = f"choose another name with {option}"
     folder = path.parent
@@ -41,9 +42,14 @@ def writable(path: Path, force: bool, *read: Path | None, option: str = "-o") ->
     parents = path.absolute().parents
     input_folder = next((file for file in inputs if file.absolute() in parents), None)
     if path == STANDARD_OUTPUT:
-        raise UsageError(f"Only tables can be written to standard output: choose a file name with {option}.")
+        raise UsageError(
+            "Only tables can be written to standard output: choose a file name with"
+            f" {option}."
+        )
     if path.is_dir():
-        raise UsageError(f"{path} is a folder: choose the name of a file in it with {option}.")
+        raise UsageError(
+            f"{path} is a folder: choose the name of a file in it with {option}."
+        )
     if path.exists() and not path.is_file():
         raise UsageError(f"{path} is not a file: {another}.")
     if path.exists() and any(path.samefile(file) for file in inputs):
@@ -53,11 +59,15 @@ def writable(path: Path, force: bool, *read: Path | None, option: str = "-o") ->
     if path.exists() and not force:
         raise UsageError(f"{path} exists: {another}, or overwrite it with --force.")
     if not folder.is_dir():
-        raise UsageError(f"The folder {folder} does not exist: create it, or {another}.")
+        raise UsageError(
+            f"The folder {folder} does not exist: create it, or {another}."
+        )
     if not os.access(folder, os.W_OK):
         raise UsageError(f"The folder {folder} is not writable: {another}.")
     if shutil.disk_usage(folder).free < LEAST:
-        raise UsageError(f"The disk of the folder {folder} is full: free some space, or {another}.")
+        raise UsageError(
+            f"The disk of the folder {folder} is full: free some space, or {another}."
+        )
     return path
 
 
@@ -65,7 +75,10 @@ def require_ending(path: Path, option: str, *endings: str) -> None:
     """Raise if a file name does not have an extension of its format."""
     if path.suffix.lower() not in endings:
         several = " or ".join(endings)
-        raise UsageError(f"{option} is {path}, but must end in {several}: name it {path.stem}{endings[0]}.")
+        raise UsageError(
+            f"{option} is {path}, but must end in {several}: name it"
+            f" {path.stem}{endings[0]}."
+        )
 
 
 def named_after(table: Path) -> Path:
@@ -77,7 +90,9 @@ def named_after(table: Path) -> Path:
     visits.npz sales.2023.npz
     """
     if table == STANDARD_INPUT:
-        raise UsageError("The table is read from standard input: name the model file with -o.")
+        raise UsageError(
+            "The table is read from standard input: name the model file with -o."
+        )
     name = Path(table.name or table.absolute().name)
     for endings in (COMPRESSED, SEPARATORS.keys() | PARQUET | ARROW | EXCEL):
         name = name.with_suffix("") if name.suffix.lower() in endings else name
@@ -113,7 +128,11 @@ class RunFiles(NamedTuple):
         if not self.model.exists():
             return self
         page = self.page and self.page.with_stem(f"{self.page.stem}.interrupted")
-        return RunFiles(with_suffix(self.model, ".interrupted.npz"), with_suffix(self.model, ".interrupted.toml"), page)
+        return RunFiles(
+            with_suffix(self.model, ".interrupted.npz"),
+            with_suffix(self.model, ".interrupted.toml"),
+            page,
+        )
 
 
 def write_text(path: Path, text: str) -> None:
@@ -123,7 +142,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def table_writer(path: Path | None, as_json: bool = False) -> Iterator[Callable[[Any], None]]:
+def table_writer(
+    path: Path | None, as_json: bool = False
+) -> Iterator[Callable[[Any], None]]:
     """Yield a function that writes the next part of a table, a DataFrame; the file is written atomically."""
     if path is None:
         yield from _records() if as_json else _separated(sys.stdout, ",")
@@ -145,13 +166,16 @@ def require_format(path: Path) -> None:
     plain = path.with_suffix("").suffix.lower() if suffix == ".gz" else suffix
     if plain not in SEPARATORS and suffix not in PARQUET | ARROW:
         raise UsageError(
-            f"{path} does not have the extension of a table: name it .csv, .tsv, .csv.gz, .parquet, .feather or .arrow."
+            f"{path} does not have the extension of a table: name it .csv, .tsv,"
+            " .csv.gz, .parquet, .feather or .arrow."
         )
 
 
 def _separated(file, separator: str) -> Iterator[Callable[[Any], None]]:
     headers = chain([True], repeat(False))
-    yield lambda frame: frame.to_csv(file, sep=separator, index=False, header=next(headers))
+    yield lambda frame: frame.to_csv(
+        file, sep=separator, index=False, header=next(headers)
+    )
 
 
 def _records() -> Iterator[Callable[[Any], None]]:
@@ -159,7 +183,9 @@ def _records() -> Iterator[Callable[[Any], None]]:
     before = chain(["[\n"], repeat(",\n"))
 
     def write(frame) -> None:
-        for record in frame.astype(object).where(frame.notna(), None).to_dict("records"):
+        for record in (
+            frame.astype(object).where(frame.notna(), None).to_dict("records")
+        ):
             sys.stdout.write(next(before) + to_json(record, indent=None))
 
     yield write

@@ -46,10 +46,20 @@ def sentence_of(error, root, args: Sequence[str]) -> str:
         words = [argument for argument in args if not argument.startswith("-")]
         name = words[path.count(" ")]
         meant = closest(name, [*command.commands, "--help", "--version"], COMMANDS)
-        return f"{path} has no command {name!r}: {_question(meant and f'{path} {meant}', advice)}"
+        return (
+            f"{path} has no command {name!r}:"
+            f" {_question(meant and f'{path} {meant}', advice)}"
+        )
     extra = error.message.partition(" (")[2].removesuffix(")")
-    arguments = [_shown(parameter) for parameter in command.params if parameter.param_type_name == "argument"]
-    return f"{path} takes {' '.join(arguments) or 'no arguments'}, but got also {extra!r}: {advice}"
+    arguments = [
+        _shown(parameter)
+        for parameter in command.params
+        if parameter.param_type_name == "argument"
+    ]
+    return (
+        f"{path} takes {' '.join(arguments) or 'no arguments'}, but got also {extra!r}:"
+        f" {advice}"
+    )
 
 
 def _unknown_option(error, args: Sequence[str], advice: str) -> str:
@@ -60,7 +70,11 @@ def _unknown_option(error, args: Sequence[str], advice: str) -> str:
     option = option.partition("=")[0]
     name = option.lstrip("-")
     commands = getattr(error.ctx.find_root().command, "commands", {})
-    owners = [other for other in commands if any(option in parameter.opts for parameter in commands[other].params)]
+    owners = [
+        other
+        for other in commands
+        if any(option in parameter.opts for parameter in commands[other].params)
+    ]
     if other_advice := advice_on(name, "--"):
         advice = other_advice
     elif meant := _option_meant(name, error.ctx.command):
@@ -94,12 +108,17 @@ def _wrong_number_of_values(option: str, command, args: Sequence[str]) -> str:
 def _wrong_value(error, args: Sequence[str]) -> str:
     parameter = error.param
     words = [word for arg in args for word in arg.split("=", 1)]
-    values = [repr(value) for option, value in pairwise(words) if option in parameter.opts]
+    values = [
+        repr(value) for option, value in pairwise(words) if option in parameter.opts
+    ]
     if not values:  # the value is from a file
         values = [repr(error.ctx.default_map[parameter.name])]
     if not parameter.multiple:
         values = values[-1:]
-    return f"{_shown(parameter)} is {', '.join(values)}, but must be {_allowed(error.ctx.command, parameter)}."
+    return (
+        f"{_shown(parameter)} is {', '.join(values)}, but must be"
+        f" {_allowed(error.ctx.command, parameter)}."
+    )
 
 
 def _allowed(command, parameter) -> str:
@@ -114,7 +133,9 @@ def _allowed(command, parameter) -> str:
         return f"{number} from {info.min} to {info.max}"
     if info.min is None:
         return f"{number}: {_help(command, parameter)}"
-    return f"{number} of at least {info.min}" + ("; repeat the option for several" if parameter.multiple else "")
+    return f"{number} of at least {info.min}" + (
+        "; repeat the option for several" if parameter.multiple else ""
+    )
 
 
 def _help(command, parameter) -> str:
@@ -137,4 +158,8 @@ def _question(meant: str, advice: str) -> str:
 
 def _shown(parameter) -> str:
     name = parameter.opts[0]
-    return name if name.startswith("-") else (parameter.metavar or parameter.name).strip("[]")
+    return (
+        name
+        if name.startswith("-")
+        else (parameter.metavar or parameter.name).strip("[]")
+    )

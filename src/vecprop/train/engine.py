@@ -46,20 +46,30 @@ class Engine(ABC):
         """The class that trains many members at once, see `CompiledGroup`; None if each is trained separately."""
         return None
 
-    def evaluation(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> Any:
+    def evaluation(
+        self, theta: Array, batch: Batch, noise: RandomKey | None = None
+    ) -> Any:
         """Return an object that computes the loss and the gradient of a batch at any theta."""
         return SimpleNamespace(
             loss=lambda theta: self.network._batch_loss(theta, batch, noise),
-            loss_and_gradient=lambda theta: self.network._batch_loss_and_gradient(theta, batch, noise),
+            loss_and_gradient=lambda theta: self.network._batch_loss_and_gradient(
+                theta, batch, noise
+            ),
         )
 
     def predictor(self, theta: Array) -> Callable[[Array], Array]:
         """Return a function that predicts rows. In-place changes of theta affect later predictions."""
         return partial(self.network.predict, theta)
 
-    def gradients(self, noise: RandomKey | None) -> Mapping[str, Callable[[Array, Batch], tuple[Array, Array]]]:
+    def gradients(
+        self, noise: RandomKey | None
+    ) -> Mapping[str, Callable[[Array, Batch], tuple[Array, Array]]]:
         """Return functions for the loss and gradient of a batch, by name; the main function is named ""."""
-        return {"": lambda theta, batch: self.network._batch_loss_and_gradient(theta, batch, noise)}
+        return {
+            "": lambda theta, batch: self.network._batch_loss_and_gradient(
+                theta, batch, noise
+            )
+        }
 
     def predict(self, theta: Array, X: Array) -> Array:
         """Return the predictions of rows."""

@@ -10,8 +10,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, get_args, overload
 
 import numpy as np
 
-from ..core import Array, Batch, Network, Score, Selection, SuggestsKeywords, checked_theta
-from ..optimize import LBFGS, EarlyStopping, Optimizer, Schedule, TrainingLoss, TrainingSettings
+from ..core import (
+    Array,
+    Batch,
+    Network,
+    Score,
+    Selection,
+    SuggestsKeywords,
+    checked_theta,
+)
+from ..optimize import (
+    LBFGS,
+    EarlyStopping,
+    Optimizer,
+    Schedule,
+    TrainingLoss,
+    TrainingSettings,
+)
 from ..system.extras import imported
 from ..system.suggestions import SuggestsNames
 from ..system.versions import Versioned
@@ -31,27 +46,34 @@ class Member(SuggestsKeywords):
     network : Network
         The network.
     theta : ndarray (P,) or int
-        The initial parameters, or a seed for ``network.init``. The array is not changed. The process that trains the
-        member draws the parameters from the seed, in float32 if X is float32, and otherwise in float64.
+        The initial parameters, or a seed for ``network.init``. The array is not
+        changed. The process that trains the member draws the parameters from the seed,
+        in float32 if X is float32, and otherwise in float64.
     optimizer : Optimizer or LBFGS
         The optimizer.
     rows : ndarray of int, optional
-        The indices of the rows of X to train on. By default, the member is trained on all rows.
+        The indices of the rows of X to train on. By default, the member is trained on
+        all rows.
     validation_rows : ndarray of int, optional
-        The indices of the validation rows. The loss and the score of these rows are measured after each epoch.
+        The indices of the validation rows. The loss and the score of these rows are
+        measured after each epoch.
     X, T : ndarray, optional
-        Data that replace the data of the population, for example a fold with separate preprocessing. Several members
-        may use the same arrays. The arrays are not copied.
+        Data that replace the data of the population, for example a fold with separate
+        preprocessing. Several members may use the same arrays. The arrays are not
+        copied.
     sample_weight : ndarray (N,), optional
         The weights of all rows of X, instead of the population's weights.
     keeps_predictions : bool, default False
-        Whether to store the predictions of the validation rows after each epoch in the history.
-    epochs, batch_size, shuffle, seed, validation_score, training_loss, schedule, early_stopping, clip_norm
+        Whether to store the predictions of the validation rows after each epoch in the
+        history.
+    epochs, batch_size, shuffle, seed, validation_score, training_loss, schedule,
+    early_stopping, clip_norm
         See `train`.
 
     Examples
     --------
-    Five members for 5-fold cross-validation; each is validated on the fold that it is not trained on:
+    Five members for 5-fold cross-validation; each is validated on the fold that it is
+    not trained on:
 
     >>> network, X = Network(1, [Dense(1)], SquaredError()), np.linspace(-1, 1, 20)[:, None]
     >>> rows, members = np.arange(20), []
@@ -93,30 +115,41 @@ class Member(SuggestsKeywords):
         """Return a grouping key that ignores the initial parameters and seeds."""
         parts = (self.network, self.optimizer, self.schedule)
         data = (self.rows, self.validation_rows, self.X, self.T, self.sample_weight)
-        plan = (self.epochs, self.batch_size, self.shuffle, self.training_loss, self.clip_norm)
+        plan = (
+            self.epochs,
+            self.batch_size,
+            self.shuffle,
+            self.training_loss,
+            self.clip_norm,
+        )
         stopping = (self.validation_score, self.early_stopping, self.keeps_predictions)
         shape = (np.shape(self.theta), getattr(self.theta, "dtype", None))
         return (*map(intern, parts), *map(id, data), *plan, *stopping, *shape)
 
 
-_settings_of = attrgetter(*(field.name for field in fields(TrainingSettings) if field.name != "engine"))
+_settings_of = attrgetter(
+    *(field.name for field in fields(TrainingSettings) if field.name != "engine")
+)
 
 
 class Interner:
     """Map equal parts to the same integer. A part that cannot be hashed is equal only to itself.
 
-    The address of each part is remembered, so that the nested hash of a large part is computed only once.
+    The address of each part is remembered, so that the nested hash of a large part is
+    computed only once.
     """
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[int, Any]] = {}  # the reference to a part keeps its address from being reused
+        # the reference to a part keeps its address from being reused
+        self._known: dict[int, tuple[int, Any]] = {}
         self._first: dict[Any, int] = {}
 
     def __call__(self, part) -> int:
         """Return the integer of a part."""
         if id(part) not in self._known:
             number = len(self._known)
-            with suppress(TypeError, ValueError):  # raised by custom parts that cannot be hashed or compared
+            # raised by custom parts that cannot be hashed or compared
+            with suppress(TypeError, ValueError):
                 number = self._first.setdefault(part, number)
             self._known[id(part)] = number, part
         return self._known[id(part)][0]
@@ -137,7 +170,15 @@ class Data:
         """Return a member's inputs, targets and weights, before rows are selected."""
         X = self.X if member.X is None else member.X
         T = self.T if member.T is None else member.T
-        return X, T, self.sample_weight if member.sample_weight is None else member.sample_weight
+        return (
+            X,
+            T,
+            (
+                self.sample_weight
+                if member.sample_weight is None
+                else member.sample_weight
+            ),
+        )
 
     def with_theta(self, member: Member) -> Member:
         """Return the member; if its theta is a seed, draw the parameters from it."""
@@ -152,12 +193,20 @@ class Data:
         network = member.network
         arrays = self.arrays(member)
         theta = checked_theta(network, member.theta)
-        key = (network.inputs, network.outputs, repr(network.loss_function), theta.dtype, *map(id, arrays))
+        key = (
+            network.inputs,
+            network.outputs,
+            repr(network.loss_function),
+            theta.dtype,
+            *map(id, arrays),
+        )
         if key not in self._batches:
             self._batches[key] = network._batch(theta, *arrays, as_read=True)
         return self._batches[key]
 
-    def selected(self, member: Member, rows: np.ndarray | None) -> tuple[Array, Array, Array | None]:
+    def selected(
+        self, member: Member, rows: np.ndarray | None
+    ) -> tuple[Array, Array, Array | None]:
         """Return a copy of the selected rows, or the original arrays if rows is None."""
         X, T, weight = self.arrays(member)
         if rows is None:
@@ -176,11 +225,14 @@ def row_indices(rows, count: int) -> np.ndarray:
     rows = np.asarray(rows)
     if rows.ndim != 1 or not len(rows) or not np.issubdtype(rows.dtype, np.integer):
         raise ValueError(
-            f"rows must be a one-dimensional array of at least one integer, got an array of shape {rows.shape} and "
-            f"dtype {rows.dtype}."
+            "rows must be a one-dimensional array of at least one integer, got an"
+            f" array of shape {rows.shape} and dtype {rows.dtype}."
         )
     if rows.min() < 0 or rows.max() >= count:
-        raise ValueError(f"rows has indices from {rows.min()} to {rows.max()}, but X has the rows 0 to {count - 1}.")
+        raise ValueError(
+            f"rows has indices from {rows.min()} to {rows.max()}, but X has the rows 0"
+            f" to {count - 1}."
+        )
     return rows
 
 
@@ -198,7 +250,14 @@ def row_count(rows) -> int:
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
-CURVES = ("losses", "validation_losses", "validation_scores", "validation_predictions", "norms", "sizes")
+CURVES = (
+    "losses",
+    "validation_losses",
+    "validation_scores",
+    "validation_predictions",
+    "norms",
+    "sizes",
+)
 """Names of the attributes that have one entry per epoch."""
 
 
@@ -253,7 +312,8 @@ class GroupResults(Versioned):
         theta = self.last_finite if reason == "diverged" else self.thetas
         state = TrainingState(
             theta[index],
-            {"t": epochs * self.per_epoch} | {name: moment[index] for name, moment in self.moments.items()},
+            {"t": epochs * self.per_epoch}
+            | {name: moment[index] for name, moment in self.moments.items()},
             schedule={},
             epoch=epochs,
             step=int(self.steps[index]),
@@ -265,7 +325,11 @@ class GroupResults(Versioned):
         )
         rule = self.stopping
         if rule is not None:
-            state.early_stopping = {"monitor": rule.monitor, "theta": self.best[index], "memory": self.memory[index]}
+            state.early_stopping = {
+                "monitor": rule.monitor,
+                "theta": self.best[index],
+                "memory": self.memory[index],
+            }
             if rule.restore_best and reason != "diverged":
                 theta = self.best
         return TrainingResult(theta[index], history, state, reason)
@@ -273,8 +337,9 @@ class GroupResults(Versioned):
     def progress(self) -> np.ndarray:
         """Return the current progress of the members, (5, M).
 
-        The rows are: whether the member has ended, the fraction of its epochs that is done, the number of rows seen,
-        and the latest training and validation losses (NaN if unknown).
+        The rows are: whether the member has ended, the fraction of its epochs that is
+        done, the number of rows seen, and the latest training and validation losses
+        (NaN if unknown).
         """
         members = np.arange(len(self.numbers))
         ended = self.seconds > 0
@@ -290,7 +355,9 @@ class GroupResults(Versioned):
 
     def compact(self, members: Any = slice(None)) -> Self:
         """Return a copy of the results of some members, without unused memory."""
-        arrays: dict[str, np.ndarray] = {name: getattr(self, name)[members].copy() for name in ARRAYS}
+        arrays: dict[str, np.ndarray] = {
+            name: getattr(self, name)[members].copy() for name in ARRAYS
+        }
         measured = int(arrays["done"].max(initial=0)) + 1
         for name in CURVES:
             arrays[name] = arrays[name][:, :measured].copy()
@@ -299,8 +366,12 @@ class GroupResults(Versioned):
         arrays["last_finite"] = arrays["thetas"]
         if self.stopping is None:
             arrays["best"] = arrays["thetas"]
-        moments = {name: moment[members].copy() for name, moment in self.moments.items()}
-        return replace(self, numbers=np.asarray(self.numbers)[members], moments=moments, **arrays)
+        moments = {
+            name: moment[members].copy() for name, moment in self.moments.items()
+        }
+        return replace(
+            self, numbers=np.asarray(self.numbers)[members], moments=moments, **arrays
+        )
 
 
 ARRAYS = tuple(field.name for field in fields(GroupResults) if field.type is np.ndarray)
@@ -316,7 +387,10 @@ class PartialResults(NamedTuple):
     @property
     def numbers(self) -> list[int]:
         """The indices of the members in the population."""
-        return [*self.others, *(int(number) for group in self.groups for number in group.numbers)]
+        return [
+            *self.others,
+            *(int(number) for group in self.groups for number in group.numbers),
+        ]
 
     def compact(self, moments: bool) -> "PartialResults":
         """Return a compact copy, which contains the optimizers' moments if ``moments`` is True."""
@@ -327,29 +401,48 @@ class PartialResults(NamedTuple):
         """Return compact results of the members that have ended and are not saved, without interrupted ones."""
         groups = []
         for group in self.groups:
-            has_ended = (group.seconds > 0) & (group.reasons != REASONS.index("interrupted"))
+            has_ended = (group.seconds > 0) & (
+                group.reasons != REASONS.index("interrupted")
+            )
             is_new = [number not in saved for number in group.numbers]
             indices = np.flatnonzero(has_ended & is_new)
             if len(indices):
                 groups.append(group.compact(indices))
-        others = {number: result for number, result in self.others.items() if result.reason != "interrupted"}
+        others = {
+            number: result
+            for number, result in self.others.items()
+            if result.reason != "interrupted"
+        }
         return PartialResults(groups, others)
 
     def without_moments(self) -> "PartialResults":
         """Return the results without the optimizers' moments; nothing is copied."""
         others = {}
         for number, result in self.others.items():
-            counts = {name: value for name, value in result.state.optimizer.items() if not np.ndim(value)}
-            others[number] = replace(result, state=replace(result.state, optimizer=counts))
-        return PartialResults([replace(group, moments={}) for group in self.groups], others)
+            counts = {
+                name: value
+                for name, value in result.state.optimizer.items()
+                if not np.ndim(value)
+            }
+            others[number] = replace(
+                result, state=replace(result.state, optimizer=counts)
+            )
+        return PartialResults(
+            [replace(group, moments={}) for group in self.groups], others
+        )
 
     def with_networks(self, members: Sequence[Member]) -> "PartialResults":
         """Return the results with the members' networks instead of unpickled copies."""
-        groups = [replace(group, network=members[group.numbers[0]].network) for group in self.groups]
+        groups = [
+            replace(group, network=members[group.numbers[0]].network)
+            for group in self.groups
+        ]
         others = {}
         for number, result in self.others.items():
             network = result.state.network and members[number].network
-            others[number] = replace(result, state=replace(result.state, network=network))
+            others[number] = replace(
+                result, state=replace(result.state, network=network)
+            )
         return PartialResults(groups, others)
 
 
@@ -388,12 +481,17 @@ class TrainingResults(Sequence[TrainingResult], SuggestsNames):
     array([3., 1.])
     """
 
-    def __init__(self, groups: Sequence[GroupResults], others: Mapping[int, TrainingResult]) -> None:
+    def __init__(
+        self, groups: Sequence[GroupResults], others: Mapping[int, TrainingResult]
+    ) -> None:
         self._groups, self._others, self._asked_for = groups, others, dict(others)
         count = len(others) + sum(len(group.numbers) for group in groups)
         self._group_of, self._place_of = np.empty((2, count), np.intp)
         for which, group in enumerate(groups):
-            self._group_of[group.numbers], self._place_of[group.numbers] = which, np.arange(len(group.numbers))
+            self._group_of[group.numbers], self._place_of[group.numbers] = (
+                which,
+                np.arange(len(group.numbers)),
+            )
 
     def __len__(self) -> int:
         return len(self._group_of)
@@ -408,28 +506,41 @@ class TrainingResults(Sequence[TrainingResult], SuggestsNames):
         try:
             number = range(len(self))[operator.index(index)]
         except IndexError:
-            raise IndexError(f"index {index} is out of range for a population of {len(self)} members.") from None
+            raise IndexError(
+                f"index {index} is out of range for a population of {len(self)}"
+                " members."
+            ) from None
         if number not in self._asked_for:  # repeated access returns the same object
-            self._asked_for[number] = self._groups[self._group_of[number]].result(int(self._place_of[number]))
+            self._asked_for[number] = self._groups[self._group_of[number]].result(
+                int(self._place_of[number])
+            )
         return self._asked_for[number]
 
     def __eq__(self, other: object) -> bool:
-        return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
+        return (
+            list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
+        )
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]
 
     def __repr__(self) -> str:
         reasons = Counter(result.reason for result in self)
-        ended = ", ".join(f"{count} by {reason!r}" for reason, count in reasons.most_common())
+        ended = ", ".join(
+            f"{count} by {reason!r}" for reason, count in reasons.most_common()
+        )
         losses = self.last_loss[np.isfinite(self.last_loss)]
         lowest = f"; lowest loss {losses.min():.6g}" if len(losses) else ""
-        return f"<{type(self).__name__} of {len(self)} member(s), ended {ended or 'by nothing'}{lowest}>"
+        return (
+            f"<{type(self).__name__} of {len(self)} member(s), ended"
+            f" {ended or 'by nothing'}{lowest}>"
+        )
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a data frame with one row per member, in the order of the members.
 
-        The columns are the reason why training ended, the number of epochs, the number of steps, and the latest loss,
-        validation loss and validation score. Unknown values are NaN.
+        The columns are the reason why training ended, the number of epochs, the number
+        of steps, and the latest loss, validation loss and validation score. Unknown
+        values are NaN.
 
         Raises
         ------
@@ -451,7 +562,9 @@ class TrainingResults(Sequence[TrainingResult], SuggestsNames):
         latest = attrgetter(*(f"history.last_{name}" for name in curves))
         rows = [[of.reason, of.state.epoch, of.state.step, *latest(of)] for of in self]
         index = pd.RangeIndex(len(rows), name="member")
-        frame = pd.DataFrame(rows, columns=["reason", "epochs", "steps", *curves], index=index)
+        frame = pd.DataFrame(
+            rows, columns=["reason", "epochs", "steps", *curves], index=index
+        )
         return frame.astype(dict.fromkeys(curves, float))
 
     def plot(self, ax: "Axes | None" = None, **curve: Any) -> "Axes":
@@ -478,7 +591,9 @@ class TrainingResults(Sequence[TrainingResult], SuggestsNames):
         for group in self._groups:
             latest = group.done - group.running
             own = group.losses[np.arange(len(latest)), latest]
-            losses[group.numbers] = np.where(group.measured & (latest >= 0), own, np.nan)
+            losses[group.numbers] = np.where(
+                group.measured & (latest >= 0), own, np.nan
+            )
         for number, result in self._asked_for.items():
             loss = result.history.last_loss
             losses[number] = np.nan if loss is None else loss

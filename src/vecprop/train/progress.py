@@ -23,13 +23,15 @@ class Progress:
     ended, members : int
         The number of members that have ended, and the number of all members.
     share : float
-        The fraction of all epochs that is done. If a member ends early, all of its epochs count as done.
+        The fraction of all epochs that is done. If a member ends early, all of its
+        epochs count as done.
     rows : int, default 0
         The number of rows seen so far, over all epochs.
     loss, validation_loss : float, default nan
         The median of the latest losses of the members, or NaN if it is unknown.
     epoch, epochs : int, default 0
-        The current pass and the number of passes over rows that do not fit into memory; otherwise 0.
+        The current pass and the number of passes over rows that do not fit into memory;
+        otherwise 0.
 
     Examples
     --------
@@ -69,15 +71,22 @@ def progress_of(members: np.ndarray, total: int, **passes: int) -> Progress:
     for values in losses:
         known = values[~np.isnan(values)]
         medians.append(float(np.median(known)) if len(known) else float("nan"))
-    return Progress(int(ended.sum()), total, shares.sum() / total, int(rows.sum()), *medians, **passes)
+    return Progress(
+        int(ended.sum()),
+        total,
+        shares.sum() / total,
+        int(rows.sum()),
+        *medians,
+        **passes,
+    )
 
 
 class ProgressBar:
     """A progress bar with the elapsed and the remaining time, the rows per second and the loss.
 
-    Pass it to `train` in ``callbacks``. The bar is one line on standard error, or one output of a notebook cell. If
-    standard error is a file, or if rich is not installed, lines are added less and less often. A bar within another one
-    is hidden.
+    Pass it to `train` in ``callbacks``. The bar is one line on standard error, or one
+    output of a notebook cell. If standard error is a file, or if rich is not installed,
+    lines are added less and less often. A bar within another one is hidden.
 
     Parameters
     ----------
@@ -105,7 +114,9 @@ class ProgressBar:
             f"epoch {state.epoch:,} of {state.epochs:,}",
         ]
         rows_of_epoch = state.under_way.get("rows", 0)
-        share = (state.epoch + rows_of_epoch / max(state.rows, 1)) / max(state.epochs, 1)
+        share = (state.epoch + rows_of_epoch / max(state.rows, 1)) / max(
+            state.epochs, 1
+        )
         self._line.update(state.epoch * state.rows + rows_of_epoch, share, texts)
 
     def __exit__(self, *error: object) -> None:
@@ -144,7 +155,9 @@ class ProgressLine:
         self.unit = unit
 
     def __enter__(self) -> Self:
-        self.start = self.first = self.latest = Update(time.perf_counter(), units=0, share=0.0)
+        self.start = self.first = self.latest = Update(
+            time.perf_counter(), units=0, share=0.0
+        )
         self.started = self.start.seconds
         self.next_write = self.started + PAUSE
         self.texts: Sequence[str] = ()
@@ -172,7 +185,9 @@ class ProgressLine:
         elif console.is_terminal and not console.is_dumb_terminal:
             self.live = Live(
                 console=console,
-                get_renderable=lambda: Text(self.text(), no_wrap=True, overflow="ellipsis"),
+                get_renderable=lambda: Text(
+                    self.text(), no_wrap=True, overflow="ellipsis"
+                ),
                 redirect_stdout=sys.stdout.isatty(),
             )
             self.live.start()
@@ -180,7 +195,8 @@ class ProgressLine:
     def update(self, count: int, share: float, texts: Sequence[str] = ()) -> None:
         """Set the count, the finished share of the task, and the texts after the times."""
         update = Update(time.perf_counter(), count, share)
-        if self.latest is self.start or count < self.latest.units:  # a new task begins with a smaller count
+        # a new task begins with a smaller count
+        if self.latest is self.start or count < self.latest.units:
             self.start = Update(self.latest.seconds, 0, self.latest.share)
             self.first = update
         self.latest = update
@@ -195,7 +211,12 @@ class ProgressLine:
         if self.output is not None:
             self.output.update({"text/plain": text}, raw=True)
             self.next_write = now + 0.2
-        elif self in _shown and self.live is None and self.latest is not self.start and text != self.printed:
+        elif (
+            self in _shown
+            and self.live is None
+            and self.latest is not self.start
+            and text != self.printed
+        ):
             with suppress(OSError):  # nobody reads the line
                 print(text, file=sys.stderr, flush=True)
             self.printed = text
@@ -231,24 +252,40 @@ class ProgressLine:
 
 def clock(seconds: float) -> str:
     """Format a duration, such as 1:15 or 12:03:15."""
-    return str(timedelta(seconds=round(min(max(seconds, 0), 1e9)))).removeprefix("0:").removeprefix("0")
+    return (
+        str(timedelta(seconds=round(min(max(seconds, 0), 1e9))))
+        .removeprefix("0:")
+        .removeprefix("0")
+    )
 
 
 @contextmanager
-def progress_bar(description: str, quiet: bool) -> Iterator[Callable[[Progress], object] | None]:
+def progress_bar(
+    description: str, quiet: bool
+) -> Iterator[Callable[[Progress], object] | None]:
     """Yield a function that shows the progress of a population, or None if quiet is set."""
     if quiet:
         yield None
         return
     with ProgressLine(description) as line:
-        yield lambda progress: line.update(progress.rows, progress.share, texts_of(progress))
+        yield lambda progress: line.update(
+            progress.rows, progress.share, texts_of(progress)
+        )
 
 
 def loss_texts(loss, validation_loss) -> list[str]:
     """Return texts with the medians of the losses, unless they are None or NaN."""
     losses = {"loss": loss, "validation": validation_loss}
-    medians = {name: float(np.median(loss)) for name, loss in losses.items() if loss is not None}
-    return [f"{name} {median:.4g}" for name, median in medians.items() if not np.isnan(median)]
+    medians = {
+        name: float(np.median(loss))
+        for name, loss in losses.items()
+        if loss is not None
+    }
+    return [
+        f"{name} {median:.4g}"
+        for name, median in medians.items()
+        if not np.isnan(median)
+    ]
 
 
 def texts_of(progress: Progress) -> list[str]:
@@ -261,5 +298,9 @@ def texts_of(progress: Progress) -> list[str]:
     """
     losses = loss_texts(progress.loss, progress.validation_loss)
     if progress.epochs:
-        return [*losses, f"epoch {progress.epoch} of {progress.epochs}", f"{progress.rows:,.0f} rows"]
+        return [
+            *losses,
+            f"epoch {progress.epoch} of {progress.epochs}",
+            f"{progress.rows:,.0f} rows",
+        ]
     return [*losses, f"{progress.ended:,} of {progress.members:,} done"]

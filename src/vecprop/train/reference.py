@@ -18,7 +18,9 @@ class Reference(Engine):
 
     name = "reference"
 
-    def steps(self, run: Run, batch: Batch, validation_batch: Batch | None) -> "ReferenceSteps":
+    def steps(
+        self, run: Run, batch: Batch, validation_batch: Batch | None
+    ) -> "ReferenceSteps":
         """Return an object that trains one network, or several members in lockstep."""
         return ReferenceSteps(run, batch, validation_batch)
 
@@ -26,20 +28,30 @@ class Reference(Engine):
 class ReferenceSteps(Steps):
     """Take the steps of an optimizer one by one in Python.
 
-    An epoch changes copies of the parameters and of the optimizer's state. If an error or Ctrl-C ends the epoch, the
-    run is still in the state before it, so that a resumed run is bit-identical.
+    An epoch changes copies of the parameters and of the optimizer's state. If an error
+    or Ctrl-C ends the epoch, the run is still in the state before it, so that a resumed
+    run is bit-identical.
     """
 
     def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None) -> None:
-        self.run, self.state, self.network, self.plan = run, run.state, run.network, run.plan
+        self.run, self.state, self.network, self.plan = (
+            run,
+            run.state,
+            run.network,
+            run.plan,
+        )
         self.batch = batch.gathered()
-        self.validation_batch = None if validation_batch is None else validation_batch.gathered()
+        self.validation_batch = (
+            None if validation_batch is None else validation_batch.gathered()
+        )
         self.batch.require_finite_inputs()
         self.is_full = self.plan.batch_size == self.batch.rows
         self.step = self.state.step
-        self.theta = namespace(run.state.theta).asarray(run.state.theta, copy=True)  # during an epoch
+        # during an epoch
+        self.theta = namespace(run.state.theta).asarray(run.state.theta, copy=True)
         self.optimizer_state: dict[str, Any] = {}  # during an epoch
-        self.gradient: Array = None  # the gradient on all rows at theta, if it was computed with the loss
+        # the gradient on all rows at theta, if it was computed with the loss
+        self.gradient: Array = None
         self.running_loss: Array | None = None  # the sum of the epoch's losses so far
         self.norms: list[np.ndarray] = []  # the gradient norms of the epoch's steps
         self.sizes: list[np.ndarray] = []
@@ -62,12 +74,21 @@ class ReferenceSteps(Steps):
             self.norms.append(on_host(norms))
             if not np.isfinite(self.norms[-1]).all():
                 self.keep()
-                return EpochResults(0, 0, diverged=True, gradient_diverged=True, norms=np.array(self.norms[-1:]))
+                return EpochResults(
+                    0,
+                    0,
+                    diverged=True,
+                    gradient_diverged=True,
+                    norms=np.array(self.norms[-1:]),
+                )
             self.take_step(gradient, norms)
             if interrupts:
                 self.gradient = None
                 return EpochResults(0, 0, stopped=True)
-        means = {"norms": np.mean(self.norms, axis=0), "sizes": np.mean(self.sizes, axis=0)}
+        means = {
+            "norms": np.mean(self.norms, axis=0),
+            "sizes": np.mean(self.sizes, axis=0),
+        }
         results = results_of_epoch(**self.losses(), **means)
         self.keep()
         if results.epochs:
@@ -86,16 +107,21 @@ class ReferenceSteps(Steps):
         losses = {"losses": self.loss()}
         validation = self.validation_batch
         if validation is not None:
-            losses["validation_losses"] = self.network._batch_loss(self.theta, validation)
+            losses["validation_losses"] = self.network._batch_loss(
+                self.theta, validation
+            )
             if self.plan.score is not None:
-                losses["validation_scores"] = score(self.plan.score, self.network, self.theta, validation)
+                losses["validation_scores"] = score(
+                    self.plan.score, self.network, self.theta, validation
+                )
         return losses
 
     def loss(self) -> Array | None:
         """Return the loss for the history: the running loss of the latest epoch, or the loss on all rows.
 
-        A running loss is None before the first epoch, and NaN if theta is not finite. On full batches, the gradient is
-        computed together with the loss and used in the next step.
+        A running loss is None before the first epoch, and NaN if theta is not finite.
+        On full batches, the gradient is computed together with the loss and used in the
+        next step.
         """
         if self.plan.running:
             if self.running_loss is None:
@@ -104,7 +130,9 @@ class ReferenceSteps(Steps):
             is_finite = xp.all(xp.isfinite(self.theta), axis=-1)
             return xp.where(is_finite, self.running_loss, xp.nan)
         if self.is_full and not self.network._random:
-            loss, self.gradient = self.network._batch_loss_and_gradient(self.theta, self.batch)
+            loss, self.gradient = self.network._batch_loss_and_gradient(
+                self.theta, self.batch
+            )
             return loss
         return self.network._batch_loss(self.theta, self.batch)
 
@@ -125,11 +153,15 @@ class ReferenceSteps(Steps):
             gradient, self.gradient = self.gradient, None
             return gradient
         batch = self.batch if rows is None else self.batch.take(rows)
-        noise = RandomKey(self.plan.seed, self.step, rows) if self.network._random else None
+        noise = (
+            RandomKey(self.plan.seed, self.step, rows) if self.network._random else None
+        )
         loss, gradient = self.network._batch_loss_and_gradient(self.theta, batch, noise)
         if self.plan.running:
             part = self.part_of_loss(loss, batch)
-            self.running_loss = part if self.running_loss is None else self.running_loss + part
+            self.running_loss = (
+                part if self.running_loss is None else self.running_loss + part
+            )
         return gradient
 
     def part_of_loss(self, loss: Array, batch: Batch) -> Array:
@@ -139,7 +171,9 @@ class ReferenceSteps(Steps):
         if is_mean and batch.weight is not None:
             xp = namespace(batch.weight)
             share = xp.sum(batch.weight, axis=-1) / xp.sum(self.batch.weight, axis=-1)
-        penalty = self.network._penalty(self.theta, batch) if self.network.penalties else 0.0
+        penalty = (
+            self.network._penalty(self.theta, batch) if self.network.penalties else 0.0
+        )
         return (loss - penalty) * (share if is_mean else 1) + penalty * share
 
     def take_step(self, gradient: Array, norms: Array) -> None:
@@ -147,15 +181,20 @@ class ReferenceSteps(Steps):
         run, theta, clip_norm = self.run, self.theta, self.plan.clip_norm
         xp = namespace(theta)
         if clip_norm is not None and clip_norm < xp.finfo(gradient.dtype).max:
-            gradient = gradient * (clip_norm / xp.clip(norms, clip_norm, None))[..., None]
+            gradient = (
+                gradient * (clip_norm / xp.clip(norms, clip_norm, None))[..., None]
+            )
         optimizer: Any = run.settings.optimizer
         schedule = run.settings.schedule
         if schedule is not None and not isinstance(schedule, Constant):
             factor = schedule.factor(self.step, run.total_steps, self.state.schedule)
-            optimizer = replace(optimizer, learning_rate=np.asarray(optimizer.learning_rate) * factor)
+            optimizer = replace(
+                optimizer, learning_rate=np.asarray(optimizer.learning_rate) * factor
+            )
         before = xp.asarray(theta, copy=True)
         optimizer.step(theta, gradient, self.optimizer_state)
-        if run.best is not None and theta.ndim > 1:  # stopped members keep their parameters
+        # stopped members keep their parameters
+        if run.best is not None and theta.ndim > 1:
             has_stopped = xp.asarray(run.best.have_stopped, device=theta.device)
             theta[...] = xp.where(has_stopped[..., None], before, theta)
         self.step += 1

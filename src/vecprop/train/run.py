@@ -3,7 +3,13 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    closing,
+    contextmanager,
+    suppress,
+)
 from typing import Any
 
 import numpy as np
@@ -19,8 +25,9 @@ Callback = Callable[[TrainingState], Any]
 class Steps(ABC):
     """Trains the parameters of a run in place, window by window. Rows in memory are one window of all epochs.
 
-    The steps also update the optimizer's state, the number of steps and `Run.last_finite`. Before they change one of
-    them, they set `Run.is_whole` to False. They never call the run.
+    The steps also update the optimizer's state, the number of steps and
+    `Run.last_finite`. Before they change one of them, they set `Run.is_whole` to False.
+    They never call the run.
     """
 
     state: TrainingState
@@ -78,9 +85,10 @@ def is_true(answer) -> bool:
 class Best:
     """Track the best parameters of each member for early stopping.
 
-    Tracking continues from the state if the earlier rule monitored the same value. ``memory`` has shape (3, *M): the
-    lowest loss, the loss at the latest improvement, and the number of epochs since then. The compiled engine updates
-    ``memory`` in place; see `compiled.run.measures`.
+    Tracking continues from the state if the earlier rule monitored the same value.
+    ``memory`` has shape (3, *M): the lowest loss, the loss at the latest improvement,
+    and the number of epochs since then. The compiled engine updates ``memory`` in
+    place; see `compiled.run.measures`.
     """
 
     def __init__(self, rule: EarlyStopping, state: TrainingState) -> None:
@@ -89,9 +97,18 @@ class Best:
         self.continues = state.early_stopping.get("monitor") == rule.monitor
         if not self.continues:
             best = namespace(theta).asarray(theta, copy=True)
-            memory = np.stack([np.full(members, np.inf), np.full(members, np.inf), np.zeros(members)])
-            state.early_stopping = {"monitor": rule.monitor, "theta": best, "memory": memory}
-        self.theta, self.memory = state.early_stopping["theta"], state.early_stopping["memory"]
+            memory = np.stack(
+                [np.full(members, np.inf), np.full(members, np.inf), np.zeros(members)]
+            )
+            state.early_stopping = {
+                "monitor": rule.monitor,
+                "theta": best,
+                "memory": memory,
+            }
+        self.theta, self.memory = (
+            state.early_stopping["theta"],
+            state.early_stopping["memory"],
+        )
 
     @property
     def have_stopped(self) -> np.ndarray:
@@ -102,7 +119,10 @@ class Best:
         """Compare the initial loss if it was measured and the rule uses it; return a reason to stop, if any."""
         if self.continues:
             return "early stopping" if self.have_stopped.all() else None
-        if self.rule.compare_to == "progress" and self._watched(state.history) is not None:
+        if (
+            self.rule.compare_to == "progress"
+            and self._watched(state.history) is not None
+        ):
             self.observe(state)
         return None
 
@@ -125,14 +145,23 @@ class Best:
             own = (slice(None), *member)
             lowest, progress_at, stalled = self.memory[own]
             how = rule.min_delta, rule.compare_to == "best"
-            self.memory[own] = observed(loss[member], lowest, progress_at, stalled, *how)
+            self.memory[own] = observed(
+                loss[member], lowest, progress_at, stalled, *how
+            )
 
     def _watched(self, history: History) -> Any:
         """Return the latest value of the monitored loss in float64, or None if none was measured."""
         if self.rule.monitor == "validation_score":
-            return None if history.last_validation_score is None else -history.last_validation_score
+            return (
+                None
+                if history.last_validation_score is None
+                else -history.last_validation_score
+            )
         loss = history.last_loss
-        if self.rule.monitor == "validation_loss" and history.last_validation_loss is not None:
+        if (
+            self.rule.monitor == "validation_loss"
+            and history.last_validation_loss is not None
+        ):
             loss = history.last_validation_loss
         return None if loss is None else loss.astype(float)
 
@@ -140,7 +169,8 @@ class Best:
 class Run:
     """A training run of a network, or of all members of theta.
 
-    The run records what its `steps` have computed, and calls the early stopping rule, the schedule and the callbacks.
+    The run records what its `steps` have computed, and calls the early stopping rule,
+    the schedule and the callbacks.
     """
 
     steps: Steps
@@ -169,22 +199,30 @@ class Run:
         saved: TrainingResult | None = None
         if checkpoint is not None:
             identity = settings.identity(rows) | dict(source or {})
-            saved = checkpoint._begin(network, theta, batches, settings.epochs, identity)
+            saved = checkpoint._begin(
+                network, theta, batches, settings.epochs, identity
+            )
         if saved is not None:
             self.state = saved.state
-            if saved.reason != "interrupted" and (saved.reason != "epochs" or saved.state.epoch == settings.epochs):
+            if saved.reason != "interrupted" and (
+                saved.reason != "epochs" or saved.state.epoch == settings.epochs
+            ):
                 self.result = saved
         elif state is None:
             self.state = new_state(network, theta, settings, rows)
         else:
             self.state = continued(state, network, theta, settings, rows)
-        first_step = self.state.step - self.state.under_way.get("steps", 0)  # the first step of the epoch
-        self.total_steps = first_step + (self.state.epochs - self.state.epoch) * self.per_epoch
+        # the first step of the epoch
+        first_step = self.state.step - self.state.under_way.get("steps", 0)
+        self.total_steps = (
+            first_step + (self.state.epochs - self.state.epoch) * self.per_epoch
+        )
         self.best: Best | None = None
         if settings.early_stopping is not None:
             self.best = Best(settings.early_stopping, self.state)
         self.last_finite = namespace(theta).asarray(self.state.theta, copy=True)
-        self.is_whole = self.result is None  # the state belongs to a complete epoch or window
+        # the state belongs to a complete epoch or window
+        self.is_whole = self.result is None
         self.has_started = False
         self.is_resumed = saved is not None and len(self.state.history.time) > 0
         self.began = time.perf_counter()
@@ -205,7 +243,9 @@ class Run:
         if self.steps.has_taken(window):
             self.steps.skip(window)
         while self.result is None and not self.steps.has_taken(window):
-            reason: Reason | None = defer_sigint(lambda interrupts: self.advance(window, interrupts))
+            reason: Reason | None = defer_sigint(
+                lambda interrupts: self.advance(window, interrupts)
+            )
             if reason is None and self.state.epoch >= self.state.epochs:
                 reason = "epochs"
             if reason is not None:
@@ -216,18 +256,27 @@ class Run:
         if self.is_resumed or (self.plan.running and not self.validates):
             return EpochResults(0, 0)
         while True:  # measure again if a handler of Ctrl-C lets training continue
-            results = defer_sigint(lambda interrupts: self.steps.measure(window, interrupts))
+            results = defer_sigint(
+                lambda interrupts: self.steps.measure(window, interrupts)
+            )
             if not results.stopped:
                 return results
 
     def start(self, results: EpochResults) -> None:
         """Record the losses before the first epoch, unless an earlier process has recorded them."""
         if not self.is_resumed:
-            self.require_finite("loss", None if self.plan.running else results.losses[0])
-            self.require_finite("validation loss", results.validation_losses[0] if self.validates else None)
+            self.require_finite(
+                "loss", None if self.plan.running else results.losses[0]
+            )
+            self.require_finite(
+                "validation loss",
+                results.validation_losses[0] if self.validates else None,
+            )
             self.extend_history(results, 1, np.array([self.seconds]), is_start=True)
         self.has_started = True
-        reason: Reason | None = None if self.best is None else self.best.start(self.state)
+        reason: Reason | None = (
+            None if self.best is None else self.best.start(self.state)
+        )
         if reason is None and self.state.epoch >= self.state.epochs:
             reason = "epochs"
         if reason is not None:
@@ -250,7 +299,9 @@ class Run:
         if count:
             seconds = (self.seconds - began) / count
             self.state.epoch += count
-            self.extend_history(results, count, began + seconds * np.arange(1, count + 1))
+            self.extend_history(
+                results, count, began + seconds * np.arange(1, count + 1)
+            )
             if results.diverged:
                 self.state.theta[...] = self.last_finite  # of these epochs
             reason = self.notify(results)
@@ -262,10 +313,19 @@ class Run:
             if results.gradient_diverged:
                 self.require_finite("gradient's norm", results.norms[count])
             self.require_finite("loss", results.losses[count])
-            self.require_finite("validation loss", results.validation_losses[count] if self.validates else None)
+            self.require_finite(
+                "validation loss",
+                results.validation_losses[count] if self.validates else None,
+            )
         return reason
 
-    def extend_history(self, results: EpochResults, count: int, seconds: np.ndarray, is_start: bool = False) -> None:
+    def extend_history(
+        self,
+        results: EpochResults,
+        count: int,
+        seconds: np.ndarray,
+        is_start: bool = False,
+    ) -> None:
         """Add the values of epochs to the history."""
         curves = {"time": seconds}
         if not (is_start and self.plan.running):
@@ -288,7 +348,11 @@ class Run:
         reason: Reason | None = None
         state = self.state
         try:
-            if self.best is not None and results is not None and self.best.has_stalled(state, results.stalled):
+            if (
+                self.best is not None
+                and results is not None
+                and self.best.has_stalled(state, results.stalled)
+            ):
                 reason = "early stopping"
             if state.schedule and results is not None:
                 schedule: Any = self.settings.schedule
@@ -299,7 +363,8 @@ class Run:
             if self.checkpoint is not None and self.is_whole and reason is None:
                 self.checkpoint._after_epoch(self.result_so_far("interrupted"))
         except Exception as error:
-            with suppress(AttributeError):  # some exception classes do not allow attributes
+            # some exception classes do not allow attributes
+            with suppress(AttributeError):
                 error.result = self.result_so_far("callback")  # type: ignore[attr-defined]
             raise
         return reason
@@ -324,21 +389,33 @@ class Run:
         value = values[tuple(wrong[0])]
         members = ""
         if values.ndim:
-            first = ", ".join(str(i[0] if len(i) == 1 else tuple(i)) for i in wrong[:5].tolist())
-            members = f" of {len(wrong)} of {values.size} members ({first}{', …' if len(wrong) > 5 else ''})"
+            first = ", ".join(
+                str(i[0] if len(i) == 1 else tuple(i)) for i in wrong[:5].tolist()
+            )
+            members = (
+                f" of {len(wrong)} of {values.size} members"
+                f" ({first}{', …' if len(wrong) > 5 else ''})"
+            )
         if self.state.step == 0:
-            remedy = "scale inputs and targets to about 1, or start from smaller parameters"
+            remedy = (
+                "scale inputs and targets to about 1, or start from smaller parameters"
+            )
             message = f"The {what}{members} is {value} before the first step: {remedy}."
         else:
             remedy = "Scale inputs and targets, or start from smaller parameters."
             if not isinstance(self.settings.optimizer, LBFGS):
                 rate = getattr(self.settings.optimizer, "learning_rate", "unknown")
-                remedy = f"Lower the learning rate (now {rate}), clip the gradient or scale inputs and targets."
+                remedy = (
+                    f"Lower the learning rate (now {rate}), clip the gradient or scale"
+                    " inputs and targets."
+                )
             message = (
-                f"Training diverged: after step {self.state.step} the {what}{members} is {value}. "
-                f"{remedy} The last parameters with a finite loss are in the error's result.theta."
+                f"Training diverged: after step {self.state.step} the {what}{members}"
+                f" is {value}. {remedy} The last parameters with a finite loss are in"
+                " the error's result.theta."
             )
-        self.state.theta[...] = self.last_finite  # engines stop at different steps of a diverging epoch
+        # engines stop at different steps of a diverging epoch
+        self.state.theta[...] = self.last_finite
         raise DivergenceError(message, self.result_so_far("diverged"))
 
     def result_so_far(self, reason: Reason) -> TrainingResult:
@@ -351,10 +428,13 @@ class Run:
         return TrainingResult(theta, self.state.history, self.state, reason)
 
 
-def train_runs(runs: Sequence[Run], rows: Generator[Sequence[Any]]) -> list[TrainingResult]:
+def train_runs(
+    runs: Sequence[Run], rows: Generator[Sequence[Any]]
+) -> list[TrainingResult]:
     """Train each run on its rows.
 
-    ``rows`` yields one window for each run, and returns when all runs have ended or when training is stopped.
+    ``rows`` yields one window for each run, and returns when all runs have ended or
+    when training is stopped.
     """
 
     def work() -> None:
@@ -372,13 +452,17 @@ def train_runs(runs: Sequence[Run], rows: Generator[Sequence[Any]]) -> list[Trai
 def watched(runs: Sequence[Run], work: Callable[[], None]) -> list[TrainingResult]:
     """Call work(), which trains all runs, and return their results.
 
-    Ctrl-C ends training. KeyboardInterrupt is raised if no run has started, or if all runs have already ended. If
-    training fails, the runs are saved.
+    Ctrl-C ends training. KeyboardInterrupt is raised if no run has started, or if all
+    runs have already ended. If training fails, the runs are saved.
     """
     # Overflow leads to a loss that is not finite, which raises DivergenceError.
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"), ExitStack() as contexts:
+    with (
+        np.errstate(over="ignore", invalid="ignore", divide="ignore"),
+        ExitStack() as contexts,
+    ):
         for run in runs:
-            contexts.callback(vars(run).pop, "steps", None)  # they refer to the run; this frees their memory at once
+            # they refer to the run; this frees their memory at once
+            contexts.callback(vars(run).pop, "steps", None)
             if run.checkpoint is not None:
                 contexts.enter_context(saved_on_failure(run.save_on_failure))
             for callback in run.callbacks:
@@ -386,7 +470,9 @@ def watched(runs: Sequence[Run], work: Callable[[], None]) -> list[TrainingResul
                     contexts.enter_context(callback)
         interruption = interruption_of(work)
         unfinished = [run for run in runs if run.result is None]
-        is_lost = not unfinished or not any(run.has_started or run.result for run in runs)
+        is_lost = not unfinished or not any(
+            run.has_started or run.result for run in runs
+        )
         if interruption is not None and is_lost:
             raise interruption
         for run in unfinished:
@@ -402,16 +488,28 @@ def was_moved(run: Run) -> bool:
 def results_of_epoch(**values: Array | None) -> EpochResults:
     """Return the results of one epoch, or of the initial parameters, given its values by their names in the results."""
     arrays: dict[str, Any] = {
-        name: np.asarray(on_host(value))[None] for name, value in values.items() if value is not None
+        name: np.asarray(on_host(value))[None]
+        for name, value in values.items()
+        if value is not None
     }
-    losses = [arrays[name] for name in ("losses", "validation_losses") if name in arrays]
+    losses = [
+        arrays[name] for name in ("losses", "validation_losses") if name in arrays
+    ]
     is_finite = all(np.isfinite(loss).all() for loss in losses)
-    return EpochResults(epochs=int(is_finite), steps=0, diverged=not is_finite, **arrays)
+    return EpochResults(
+        epochs=int(is_finite), steps=0, diverged=not is_finite, **arrays
+    )
 
 
-def new_state(network: Network, theta: Array, settings: TrainingSettings, rows: int) -> TrainingState:
+def new_state(
+    network: Network, theta: Array, settings: TrainingSettings, rows: int
+) -> TrainingState:
     """Return the state before the first epoch."""
-    optimizer, schedule, epochs = settings.optimizer, settings.schedule, int(settings.epochs)
+    optimizer, schedule, epochs = (
+        settings.optimizer,
+        settings.schedule,
+        int(settings.epochs),
+    )
     if isinstance(optimizer, LBFGS):
         return TrainingState(theta, {}, {}, epochs=epochs, rows=rows)
     return TrainingState(
@@ -426,20 +524,31 @@ def new_state(network: Network, theta: Array, settings: TrainingSettings, rows: 
 
 
 def continued(
-    state: TrainingState, network: Network, theta: Array, settings: TrainingSettings, rows: int
+    state: TrainingState,
+    network: Network,
+    theta: Array,
+    settings: TrainingSettings,
+    rows: int,
 ) -> TrainingState:
     """Return a copy of the state to continue from; raise ValueError if it does not fit."""
     needed = new_state(network, theta, settings, rows)
     for part, own, given in (
         ("theta of shape", tuple(state.theta.shape), tuple(theta.shape)),
         ("theta of dtype", state.theta.dtype, theta.dtype),
-        ("the optimizer", state.optimizer_class or needed.optimizer_class, needed.optimizer_class),
+        (
+            "the optimizer",
+            state.optimizer_class or needed.optimizer_class,
+            needed.optimizer_class,
+        ),
         ("the network", state.network or network, network),
         ("an optimizer with", _shapes(state.optimizer), _shapes(needed.optimizer)),
         ("a schedule with", [*state.schedule], [*needed.schedule]),
     ):
         if own != given:
-            raise ValueError(f"The state comes from {part} {own}, not {given}: pass the same arguments.")
+            raise ValueError(
+                f"The state comes from {part} {own}, not {given}: pass the same"
+                " arguments."
+            )
     return state._continued(theta, needed.epochs, rows)
 
 

@@ -26,8 +26,9 @@ class History(Versioned):
     Attributes
     ----------
     loss : ndarray (epochs + 1, *M), or (epochs, *M) for running losses
-        The training loss on all rows, without noise, including the penalty. A running loss is the mean of the losses of
-        the batches of an epoch, with noise. The loss of a batch is computed before the step.
+        The training loss on all rows, without noise, including the penalty. A running
+        loss is the mean of the losses of the batches of an epoch, with noise. The loss
+        of a batch is computed before the step.
     validation_loss : ndarray (epochs + 1, *M), or (0,) without validation data
         The same loss on the validation rows.
     validation_score : ndarray (epochs + 1, *M), or (0,) if no score is set
@@ -35,9 +36,11 @@ class History(Versioned):
     validation_predictions : ndarray (epochs + 1, n, O), or (0,) if they are not stored
         The predictions of the validation rows, see `Member`.
     gradient_norm : ndarray (epochs, *M)
-        The Euclidean norm of the gradient before clipping, averaged over the steps of each epoch.
+        The Euclidean norm of the gradient before clipping, averaged over the steps of
+        each epoch.
     step_size : ndarray (epochs, *M)
-        The Euclidean norm of the change of theta in a step, averaged over the steps of each epoch.
+        The Euclidean norm of the change of theta in a step, averaged over the steps of
+        each epoch.
     time : ndarray (epochs + 1,)
         Seconds since training started.
     last_loss, last_validation_loss, last_validation_score : ndarray (*M,) or None
@@ -68,7 +71,12 @@ class History(Versioned):
 
     def _joined(self) -> Self:
         """Return a copy that holds each curve as one contiguous array."""
-        return type(self)(**{name: [np.concatenate(parts)] if parts else [] for name, parts in vars(self).items()})
+        return type(self)(
+            **{
+                name: [np.concatenate(parts)] if parts else []
+                for name, parts in vars(self).items()
+            }
+        )
 
     @property
     def loss(self) -> np.ndarray:
@@ -138,7 +146,8 @@ class History(Versioned):
     def to_frame(self) -> "pd.DataFrame":
         """Return a data frame with one row per epoch, or one row per epoch and member.
 
-        The last row holds the final losses. Its gradient norm, step size and running loss are NaN.
+        The last row holds the final losses. Its gradient norm, step size and running
+        loss are NaN.
 
         Raises
         ------
@@ -149,25 +158,51 @@ class History(Versioned):
         members = (self.loss if len(self.loss) else self.validation_loss).shape[1:]
         shape = (len(self.time), *members)
         columns = {}
-        for name in ("loss", "validation_loss", "validation_score", "gradient_norm", "step_size"):
+        for name in (
+            "loss",
+            "validation_loss",
+            "validation_score",
+            "gradient_norm",
+            "step_size",
+        ):
             values = getattr(self, name)
             if name.startswith("validation") and not len(values):
                 continue
             columns[name] = np.full(shape, np.nan)
             columns[name][: len(values)] = values.reshape(-1, *members)
-        columns["time"] = np.broadcast_to(self.time.reshape(-1, *(1 for _ in members)), shape)
-        names = ["epoch"] + (["member"] if len(members) == 1 else [f"member_{axis}" for axis in range(len(members))])
-        index = pd.MultiIndex.from_product([range(length) for length in shape], names=names)
+        columns["time"] = np.broadcast_to(
+            self.time.reshape(-1, *(1 for _ in members)), shape
+        )
+        names = ["epoch"] + (
+            ["member"]
+            if len(members) == 1
+            else [f"member_{axis}" for axis in range(len(members))]
+        )
+        index = pd.MultiIndex.from_product(
+            [range(length) for length in shape], names=names
+        )
         if not members:
             index = pd.RangeIndex(len(self.time), name="epoch")
-        return pd.DataFrame({name: values.reshape(-1) for name, values in columns.items()}, index=index)
+        return pd.DataFrame(
+            {name: values.reshape(-1) for name, values in columns.items()}, index=index
+        )
 
 
 EPOCH_START: dict[str, Any] = dict.fromkeys(("windows", "rows", "steps"), 0)
 EPOCH_START |= dict.fromkeys(("weight", "loss", "gradient_norm", "step_size"), 0.0)
-"""The progress at the start of an epoch in windows: the counts of windows, rows and steps, and the means so far."""
+"""The progress at the start of an epoch in windows: the counts of windows, rows and
+steps, and the means so far.
+"""
 
-Reason = Literal["epochs", "early stopping", "callback", "interrupted", "converged", "stalled", "diverged"]
+Reason = Literal[
+    "epochs",
+    "early stopping",
+    "callback",
+    "interrupted",
+    "converged",
+    "stalled",
+    "diverged",
+]
 
 
 @dataclass(eq=False)
@@ -177,14 +212,15 @@ class TrainingState(Versioned):
     Attributes
     ----------
     theta : array (*M, P)
-        The current parameters. Training updates this array in place, so make a copy if you keep it. Callbacks may
-        change the array.
+        The current parameters. Training updates this array in place, so make a copy if
+        you keep it. Callbacks may change the array.
     optimizer : dict
         The optimizer's state.
     schedule : dict
         The schedule's state.
     epoch, step : int
-        The number of epochs and the number of steps so far, including earlier calls that this call continues.
+        The number of epochs and the number of steps so far, including earlier calls
+        that this call continues.
     epochs : int
         The total number of epochs after which this call ends.
     rows : int
@@ -192,16 +228,18 @@ class TrainingState(Versioned):
     history : History
         The history of this call.
     early_stopping : dict
-        The name of the monitored quantity, the best parameters, and the ``memory`` (3, *M): the lowest loss, the loss
-        of the latest epoch with progress, and the number of epochs since then. For a score, the loss is its negative.
-        Empty without early stopping.
+        The name of the monitored quantity, the best parameters, and the ``memory`` (3,
+        *M): the lowest loss, the loss of the latest epoch with progress, and the number
+        of epochs since then. For a score, the loss is its negative. Empty without early
+        stopping.
     network : Network or None
         The network. Training cannot continue with a different network.
     optimizer_class : str
-        The class name of the optimizer, or "" if it is unknown. Training cannot continue with a different optimizer.
+        The class name of the optimizer, or "" if it is unknown. Training cannot
+        continue with a different optimizer.
     under_way : dict
-        The progress within an epoch of `train_blocks`: the counts of windows and rows, and the means so far. Empty
-        between epochs.
+        The progress within an epoch of `train_blocks`: the counts of windows and rows,
+        and the means so far. Empty between epochs.
 
     Examples
     --------
@@ -230,7 +268,14 @@ class TrainingState(Versioned):
         """Return a copy to continue from, with copied arrays and a new history."""
         names = ("optimizer", "schedule", "early_stopping", "under_way")
         own = {name: deepcopy(getattr(self, name)) for name in names}
-        return replace(self, theta=theta, epochs=self.epoch + epochs, rows=rows, history=History(), **own)
+        return replace(
+            self,
+            theta=theta,
+            epochs=self.epoch + epochs,
+            rows=rows,
+            history=History(),
+            **own,
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -244,11 +289,13 @@ class TrainingResult(Versioned):
     history : History
         The recorded losses and other values.
     state : TrainingState
-        The state for continuing exactly: ``train(network, result.theta, X, T, ..., state=result.state)``. If early
-        stopping has restored the best parameters, ``result.state.theta`` holds the latest parameters.
+        The state for continuing exactly: ``train(network, result.theta, X, T, ...,
+        state=result.state)``. If early stopping has restored the best parameters,
+        ``result.state.theta`` holds the latest parameters.
     reason : str
-        The reason why training ended: "epochs", "early stopping", "callback", "interrupted" (by Ctrl-C), "converged" or
-        "stalled" (L-BFGS), or "diverged" (in a DivergenceError).
+        The reason why training ended: "epochs", "early stopping", "callback",
+        "interrupted" (by Ctrl-C), "converged" or "stalled" (L-BFGS), or "diverged" (in
+        a DivergenceError).
 
     Examples
     --------
@@ -265,9 +312,17 @@ class TrainingResult(Versioned):
 
     def __repr__(self) -> str:
         epochs = f"{self.state.epoch:,} epoch{'' if self.state.epoch == 1 else 's'}"
-        losses = [] if self.history.last_loss is None else np.ravel(self.history.last_loss)
-        lowest = f"; {'lowest ' if len(losses) > 1 else ''}loss {np.min(losses):.6g}" if len(losses) else ""
-        return f"<{type(self).__name__} after {epochs}, ended by {self.reason!r}{lowest}>"
+        losses = (
+            [] if self.history.last_loss is None else np.ravel(self.history.last_loss)
+        )
+        lowest = (
+            f"; {'lowest ' if len(losses) > 1 else ''}loss {np.min(losses):.6g}"
+            if len(losses)
+            else ""
+        )
+        return (
+            f"<{type(self).__name__} after {epochs}, ended by {self.reason!r}{lowest}>"
+        )
 
     def to_frame(self) -> "pd.DataFrame":
         """Return the history as a data frame; see `History.to_frame`."""
@@ -286,8 +341,8 @@ class DivergenceError(ArithmeticError):
     Attributes
     ----------
     result : TrainingResult
-        The result with the last parameters whose loss was finite. ``result.state.step`` is the step after which a
-        value was not finite.
+        The result with the last parameters whose loss was finite. ``result.state.step``
+        is the step after which a value was not finite.
 
     Examples
     --------

@@ -1,6 +1,7 @@
 """The function `train`, and the choice of an engine.
 
-Set ``VECPROP_ENGINE=reference`` to step through a fit in a debugger: engine="auto" then selects plain Python.
+Set ``VECPROP_ENGINE=reference`` to step through a fit in a debugger: engine="auto" then
+selects plain Python.
 """
 
 import os
@@ -11,7 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Array, Batch, Network, Score, checked_theta, meanings, namespace, on_host, score, suggests_keywords
+from ..core import (
+    Array,
+    Batch,
+    Network,
+    Score,
+    checked_theta,
+    meanings,
+    namespace,
+    on_host,
+    score,
+    suggests_keywords,
+)
 from ..optimize import (
     ENGINES,
     LBFGS,
@@ -48,12 +60,14 @@ def engine_for(
 ) -> Engine:
     """Return the fastest engine that supports these arguments, or the named engine.
 
-    Warn if a custom part needs the slower engine, unless `silent` is set. If no kernel can run at all, warn once per
-    process.
+    Warn if a custom part needs the slower engine, unless `silent` is set. If no kernel
+    can run at all, warn once per process.
     """
     default = os.environ.get("VECPROP_ENGINE") or "auto"
     if default not in ("auto", "reference"):
-        raise ValueError(f'VECPROP_ENGINE must be "auto" or "reference", got {default!r}.')
+        raise ValueError(
+            f'VECPROP_ENGINE must be "auto" or "reference", got {default!r}.'
+        )
     if name == "auto":
         name = default
     candidates = (name,)
@@ -61,19 +75,31 @@ def engine_for(
         candidates = ENGINES[:-1]
     for candidate in candidates:
         engine_class = ENGINE_CLASSES[candidate]
-        unsupported = engine_class.unsupported_reason(network, theta, batches, optimizer, score=score)
+        unsupported = engine_class.unsupported_reason(
+            network, theta, batches, optimizer, score=score
+        )
         if unsupported is None:
             return engine_class(network)
         if name != "auto":
-            raise ValueError(f'The {name} engine cannot train this network: {unsupported.reason}; use engine="auto".')
+            raise ValueError(
+                f"The {name} engine cannot train this network: {unsupported.reason};"
+                ' use engine="auto".'
+            )
         if not unsupported.warns:
             continue
         problem = missing()
         if problem and problem not in _warned:
             _warned.add(problem)
-            warnings.warn(f"Computing on the reference engine, which is slower: {problem}.", stacklevel=4)
+            warnings.warn(
+                f"Computing on the reference engine, which is slower: {problem}.",
+                stacklevel=4,
+            )
         if not problem and not silent:
-            warnings.warn(f"Training on the reference engine, which is slower: {unsupported.reason}.", stacklevel=4)
+            warnings.warn(
+                "Training on the reference engine, which is slower:"
+                f" {unsupported.reason}.",
+                stacklevel=4,
+            )
     return ENGINE_CLASSES[ENGINES[-1]](network)
 
 
@@ -121,10 +147,11 @@ def train(
     optimizer : Optimizer or LBFGS
         The optimizer.
     epochs : int, default 300
-        The number of passes over the rows. For LBFGS, it is the maximum number of iterations.
+        The number of passes over the rows. For LBFGS, it is the maximum number of
+        iterations.
     batch_size : int, optional
-        The number of rows in a step. By default, a step uses all rows in the given order. The last batch may be
-        smaller.
+        The number of rows in a step. By default, a step uses all rows in the given
+        order. The last batch may be smaller.
     shuffle : bool, default True
         Whether to shuffle the rows before each epoch.
     seed : int, default 0
@@ -132,50 +159,60 @@ def train(
     sample_weight : array (*M, N), optional
         The weights of the rows.
     validation : tuple (X, T) or (X, T, sample_weight), optional
-        The validation rows. The validation loss is measured before the first epoch and after each epoch.
+        The validation rows. The validation loss is measured before the first epoch and
+        after each epoch.
     validation_score : str, optional
-        A score to measure on the validation rows in addition to their loss; larger is better:
-        {scores}.
+        A score to measure on the validation rows in addition to their loss; larger is
+        better: {scores}.
     training_loss : {"auto", "exact", "running"}, default "auto"
-        The training loss in the history. "exact" is the loss of all rows, measured before the first epoch and after
-        each epoch. With mini-batches, the exact loss needs another pass over the rows. "running" is the mean of the
-        losses of the batches of an epoch, and costs no time. "auto" is "exact" for full batches and "running" for
-        mini-batches. L-BFGS always measures the exact loss.
+        The training loss in the history. "exact" is the loss of all rows, measured
+        before the first epoch and after each epoch. With mini-batches, the exact loss
+        needs another pass over the rows. "running" is the mean of the losses of the
+        batches of an epoch, and costs no time. "auto" is "exact" for full batches and
+        "running" for mini-batches. L-BFGS always measures the exact loss.
     schedule : Schedule, optional
         The factor of the learning rate at each step. The default factor is 1.
     early_stopping : EarlyStopping, optional
-        The rule that ends training when a loss stops decreasing, or the validation score stops increasing.
+        The rule that ends training when a loss stops decreasing, or the validation
+        score stops increasing.
     clip_norm : float, optional
-        The largest norm of a gradient. Larger gradients are scaled down to this norm, separately for each member.
+        The largest norm of a gradient. Larger gradients are scaled down to this norm,
+        separately for each member.
     callbacks : sequence of callable
-        Functions that `train` calls with the `TrainingState` after each epoch. If a callback returns True, training
-        ends. If a callback is a context manager, `train` enters it before the first epoch and exits it after the last
-        epoch. If a callback has an attribute ``interval``, `train` may call it only once every ``interval`` epochs,
-        which is faster if epochs are short.
+        Functions that `train` calls with the `TrainingState` after each epoch. If a
+        callback returns True, training ends. If a callback is a context manager,
+        `train` enters it before the first epoch and exits it after the last epoch. If a
+        callback has an attribute ``interval``, `train` may call it only once every
+        ``interval`` epochs, which is faster if epochs are short.
     engine : {"auto", "compiled", "reference"}, default "auto"
-        "compiled" runs machine code, and "reference" runs NumPy. The results of both engines agree up to rounding.
-        "auto" selects "compiled" for NumPy arrays of float32 or float64 if all parts of the network can be compiled;
-        see `vecprop.compile`. If a part cannot be compiled, a warning gives the reason. "auto" selects "reference" if
-        X, T or sample_weight have members, or if the environment variable ``VECPROP_ENGINE`` is "reference". Members
-        are bit-identical to members of `train_population` with the same seed.
+        "compiled" runs machine code, and "reference" runs NumPy. The results of both
+        engines agree up to rounding. "auto" selects "compiled" for NumPy arrays of
+        float32 or float64 if all parts of the network can be compiled; see
+        `vecprop.compile`. If a part cannot be compiled, a warning gives the reason.
+        "auto" selects "reference" if X, T or sample_weight have members, or if the
+        environment variable ``VECPROP_ENGINE`` is "reference". Members are
+        bit-identical to members of `train_population` with the same seed.
     state : TrainingState, optional
         ``result.state`` of an earlier call, to continue from.
     checkpoint : Checkpoint, optional
-        The file for the training state. If the process is killed or fails, the same call resumes from this file.
+        The file for the training state. If the process is killed or fails, the same
+        call resumes from this file.
 
     Returns
     -------
     TrainingResult
-        The trained theta, the history, the state, and the reason why training ended. After Ctrl-C, `train` returns the
-        result of the last complete epoch. If you continue from this result, the outcome is bit-identical to an
-        uninterrupted run. If you press Ctrl-C before the first losses are measured, or a second time, KeyboardInterrupt
-        is raised. Exceptions of signal handlers or from other threads are raised between two batches.
+        The trained theta, the history, the state, and the reason why training ended.
+        After Ctrl-C, `train` returns the result of the last complete epoch. If you
+        continue from this result, the outcome is bit-identical to an uninterrupted run.
+        If you press Ctrl-C before the first losses are measured, or a second time,
+        KeyboardInterrupt is raised. Exceptions of signal handlers or from other threads
+        are raised between two batches.
 
     Raises
     ------
     DivergenceError
-        If a loss or gradient is not finite. The attribute ``result`` of the error contains the last parameters with a
-        finite loss.
+        If a loss or gradient is not finite. The attribute ``result`` of the error
+        contains the last parameters with a finite loss.
     ValueError, TypeError
         If an argument is out of range or does not fit the network.
 
@@ -200,26 +237,58 @@ def train(
         theta, X, T, sample_weight, finite=False, as_read=True
     )  # training checks whether X is finite
     for name, values in (("X", batch.X), ("T", batch.T)):
-        if getattr(values.dtype, "kind", "") == "c" or getattr(values.dtype, "is_complex", False):  # sparse X too
-            raise TypeError(f"{name} has dtype {values.dtype}, but training takes real numbers.")
+        # sparse X too
+        if getattr(values.dtype, "kind", "") == "c" or getattr(
+            values.dtype, "is_complex", False
+        ):
+            raise TypeError(
+                f"{name} has dtype {values.dtype}, but training takes real numbers."
+            )
     theta = namespace(theta).asarray(theta, copy=True)
-    if batch.members != tuple(theta.shape[:-1]):  # if only the data have members, all start from the same parameters
+    # if only the data have members, all start from the same parameters
+    if batch.members != tuple(theta.shape[:-1]):
         members = np.broadcast_shapes(tuple(theta.shape[:-1]), batch.members)
-        theta = namespace(theta).asarray(namespace(theta).broadcast_to(theta, (*members, theta.shape[-1])), copy=True)
-    validation_batch = None if validation is None else checked_validation(network, theta, validation, settings)
+        theta = namespace(theta).asarray(
+            namespace(theta).broadcast_to(theta, (*members, theta.shape[-1])), copy=True
+        )
+    validation_batch = (
+        None
+        if validation is None
+        else checked_validation(network, theta, validation, settings)
+    )
     batches = [batch] if validation_batch is None else [batch, validation_batch]
-    chosen = engine_for(network, theta, batches, optimizer, engine, score=validation_score)
+    chosen = engine_for(
+        network, theta, batches, optimizer, engine, score=validation_score
+    )
     if isinstance(optimizer, LBFGS):
-        if batch_size is not None or schedule is not None or clip_norm is not None or state is not None:
-            raise ValueError("LBFGS trains on full batches: omit batch_size, schedule, clip_norm and state.")
+        if (
+            batch_size is not None
+            or schedule is not None
+            or clip_norm is not None
+            or state is not None
+        ):
+            raise ValueError(
+                "LBFGS trains on full batches: omit batch_size, schedule, clip_norm and"
+                " state."
+            )
         if checkpoint is not None:
             raise ValueError("LBFGS cannot resume: omit checkpoint.")
         batch.require_finite_inputs()
-        run = Run(network, theta, settings, batch.rows, validates=validation is not None, callbacks=callbacks)
+        run = Run(
+            network,
+            theta,
+            settings,
+            batch.rows,
+            validates=validation is not None,
+            callbacks=callbacks,
+        )
         search = LBFGSSearch(run, chosen, batch, validation_batch)
         return watched([run], lambda: minimize_loss(run, search))[0]
     if state is not None and state.under_way:
-        raise ValueError("The state comes from the middle of an epoch of train_blocks: continue with train_blocks.")
+        raise ValueError(
+            "The state comes from the middle of an epoch of train_blocks: continue with"
+            " train_blocks."
+        )
     with nullcontext() if checkpoint is None else checkpoint._held(is_folder=False):
         run = Run(
             network,
@@ -239,29 +308,50 @@ def train(
         return watched([run], lambda: run.take(batch))[0]
 
 
-train.__doc__ = (train.__doc__ or "").replace("{scores}", ";\n        ".join(meanings()))
+train.__doc__ = (train.__doc__ or "").replace(
+    "{scores}", ";\n        ".join(meanings())
+)
 
 
 def check_callbacks(callbacks, state, checkpoint) -> None:
     """Raise an error if callbacks, state or checkpoint are invalid."""
     if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
-        raise TypeError(f"callbacks must be a list of functions, got {callbacks!r}; pass a Checkpoint as checkpoint=.")
+        raise TypeError(
+            f"callbacks must be a list of functions, got {callbacks!r}; pass a"
+            " Checkpoint as checkpoint=."
+        )
     for number, callback in enumerate(callbacks):
         if isinstance(callback, type):
             raise TypeError(wrong_part(f"Callback {number}", callback, "a function"))
         interval = getattr(callback, "interval", 1)
         if not (isinstance(interval, int | float | np.number) and interval >= 1):
-            raise ValueError(f"The interval of {callback!r} must be at least 1 epoch, got {interval!r}.")
+            raise ValueError(
+                f"The interval of {callback!r} must be at least 1 epoch, got"
+                f" {interval!r}."
+            )
     if state is not None and not isinstance(state, TrainingState):
-        raise TypeError(f"state must be a TrainingState, such as result.state of an earlier call, got {state!r}.")
-    if checkpoint is not None and (isinstance(checkpoint, type) or not callable(getattr(checkpoint, "_begin", None))):
-        raise TypeError(wrong_part("checkpoint", checkpoint, 'a Checkpoint, such as Checkpoint("run.npz")'))
+        raise TypeError(
+            "state must be a TrainingState, such as result.state of an earlier call,"
+            f" got {state!r}."
+        )
+    if checkpoint is not None and (
+        isinstance(checkpoint, type)
+        or not callable(getattr(checkpoint, "_begin", None))
+    ):
+        raise TypeError(
+            wrong_part(
+                "checkpoint", checkpoint, 'a Checkpoint, such as Checkpoint("run.npz")'
+            )
+        )
     if checkpoint is not None and state is not None:
         raise ValueError("A checkpoint already contains the state: omit state.")
 
 
 def checked_validation(
-    network: Network, theta: Array, validation: tuple[Array, ...], settings: TrainingSettings
+    network: Network,
+    theta: Array,
+    validation: tuple[Array, ...],
+    settings: TrainingSettings,
 ) -> Batch:
     """Return the validation rows as a batch; raise an error if they or the score are invalid."""
     if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
@@ -272,7 +362,10 @@ def checked_validation(
         raise type(error)(f"In the validation data: {error}") from None
     members = tuple(theta.shape[:-1])
     if np.broadcast_shapes(batch.members, members) != members:
-        raise ValueError(f"The validation data have members of shape {batch.members}, but theta has {members}.")
+        raise ValueError(
+            f"The validation data have members of shape {batch.members}, but theta has"
+            f" {members}."
+        )
     settings.check_score(batch)
     return batch
 
@@ -288,14 +381,19 @@ def minimize_loss(run: Run, search: "LBFGSSearch") -> None:
 class LBFGSSearch:
     """Search for the minimum of the loss of all rows."""
 
-    def __init__(self, run: Run, engine: Engine, batch: Batch, validation_batch: Batch | None) -> None:
+    def __init__(
+        self, run: Run, engine: Engine, batch: Batch, validation_batch: Batch | None
+    ) -> None:
         self.run, self.state, self.engine = run, run.state, engine
         self.evaluation = engine.evaluation(self.state.theta, batch.gathered())
         self.validation_batch: Batch | None = None
         if validation_batch is not None:
             self.validation_batch = validation_batch.gathered()
-            self.validation_evaluation = engine.evaluation(self.state.theta, self.validation_batch)
-        self.seen: tuple[np.ndarray, float, np.ndarray] | None = None  # the latest point, loss and gradient
+            self.validation_evaluation = engine.evaluation(
+                self.state.theta, self.validation_batch
+            )
+        # the latest point, loss and gradient
+        self.seen: tuple[np.ndarray, float, np.ndarray] | None = None
 
     def measure(self) -> EpochResults:
         """Return the losses before the first iteration."""
@@ -309,15 +407,22 @@ class LBFGSSearch:
 
         def after_iteration(point: np.ndarray) -> None:
             losses = self.losses(point)
-            norms = {"norms": self.gradient_norm, "sizes": np.linalg.norm(point - self.point)}
+            norms = {
+                "norms": self.gradient_norm,
+                "sizes": np.linalg.norm(point - self.point),
+            }
             results = results_of_epoch(**losses, **norms)
-            reason: Reason | None = defer_sigint(lambda interrupts: record(self.moved(point, results)))
+            reason: Reason | None = defer_sigint(
+                lambda interrupts: record(self.moved(point, results))
+            )
             if reason is not None:
                 reasons.append(reason)
                 raise StopIteration
 
         optimizer: Any = self.run.settings.optimizer
-        ended = optimizer.minimize(self.loss_and_gradient, self.point, self.state.epochs, after_iteration)[1]
+        ended = optimizer.minimize(
+            self.loss_and_gradient, self.point, self.state.epochs, after_iteration
+        )[1]
         return reasons[0] if reasons else ended
 
     def moved(self, point: np.ndarray, results: EpochResults) -> EpochResults:
@@ -346,7 +451,9 @@ class LBFGSSearch:
             theta = self.theta_at(point)
             losses["validation_losses"] = self.validation_evaluation.loss(theta)
             if name is not None:
-                losses["validation_scores"] = score(name, self.engine, theta, self.validation_batch)
+                losses["validation_scores"] = score(
+                    name, self.engine, theta, self.validation_batch
+                )
         return losses
 
     def theta_at(self, point: np.ndarray) -> Array:

@@ -14,13 +14,25 @@ import pytest
 
 from vecprop import load
 
-pytest.importorskip("bokeh", reason='The playground needs Bokeh: pip install "vecprop[playground]".')
-playwright = pytest.importorskip("playwright.sync_api", reason="Needs Playwright: pip install playwright.")
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytest.importorskip(
+    "bokeh", reason='The playground needs Bokeh: pip install "vecprop[playground]".'
+)
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="Needs Playwright: pip install playwright."
+)
+BROWSER = (
+    shutil.which("chromium")
+    or shutil.which("chromium-browser")
+    or shutil.which("google-chrome")
+)
 pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(
-        BROWSER is None, reason="No Chromium on the PATH: install it, for instance by `apt-get install chromium`."
+        BROWSER is None,
+        reason=(
+            "No Chromium on the PATH: install it, for instance by `apt-get install"
+            " chromium`."
+        ),
     ),
 ]
 COMMAND = [sys.executable, "-m", "vecprop", "playground", "--no-browser"]
@@ -29,7 +41,9 @@ COMMAND = [sys.executable, "-m", "vecprop", "playground", "--no-browser"]
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """Return the address of a running playground, and interrupt it after the test."""
-    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
         assert server.stdout
         found = re.search(r"http\S+", server.stdout.readline())
         assert found
@@ -44,7 +58,9 @@ def url() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
+        chromium = started.chromium.launch(
+            executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"]
+        )
         yield chromium
         chromium.close()
 
@@ -60,16 +76,26 @@ def window(browser: Any, url: str) -> Iterator[Any]:
         page = contexts[-1].new_page()
         page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+        page.on(
+            "console",
+            lambda said: wrong.append(said.text) if said.type == "error" else None,
+        )
         page.on("dialog", lambda dialog: wrong.append(dialog.message))
-        page.on("request", lambda request: wrong.append(request.url) if is_foreign(request.url) else None)
+        page.on(
+            "request",
+            lambda request: (
+                wrong.append(request.url) if is_foreign(request.url) else None
+            ),
+        )
         page.goto(url)
         page.wait_for_selector("#run:enabled")
         page.wait_for_function("document.querySelector('#train').textContent !== '–'")
         return page
 
     def is_foreign(address: str) -> bool:
-        return not address.startswith((url, url.replace("http", "ws", 1), "data:", "blob:"))
+        return not address.startswith(
+            (url, url.replace("http", "ws", 1), "data:", "blob:")
+        )
 
     yield open_window
     for context in contexts:
@@ -84,7 +110,8 @@ def text(page: Any, selector: str) -> str:
 def changed(page: Any, selector: str, before: str) -> str:
     """Wait until the text of an element changes, and return it."""
     page.wait_for_function(
-        "([where, before]) => document.querySelector(where).innerText !== before", arg=[selector, before]
+        "([where, before]) => document.querySelector(where).innerText !== before",
+        arg=[selector, before],
     )
     return text(page, selector)
 
@@ -105,7 +132,9 @@ def taken(page: Any, selector: str, folder: Path) -> Path:
 
 
 def upload(page: Any, name: str, content: str) -> None:
-    page.set_input_files("#upload", {"name": name, "mimeType": "text/csv", "buffer": content.encode()})
+    page.set_input_files(
+        "#upload", {"name": name, "mimeType": "text/csv", "buffer": content.encode()}
+    )
 
 
 def choose(page: Any, name: str, value: str) -> None:
@@ -116,7 +145,9 @@ def choose(page: Any, name: str, value: str) -> None:
     else:
         field.fill(value)
         field.dispatch_event("change")
-    page.wait_for_function("name => document.querySelector('#text').value.includes(name + '=')", arg=name)
+    page.wait_for_function(
+        "name => document.querySelector('#text').value.includes(name + '=')", arg=name
+    )
 
 
 def test_it_trains_and_steps_in_a_narrow_and_dark_window(window: Any) -> None:
@@ -133,9 +164,14 @@ def test_it_trains_and_steps_in_a_narrow_and_dark_window(window: Any) -> None:
     page.keyboard.press("r")
     page.wait_for_function("document.querySelector('#epochs').textContent === '0'")
     assert text(page, "#train") == first
-    before = {name: text(page, name) for name in ("#epochs", "#steps", "#train", "#test", "#right")}
+    before = {
+        name: text(page, name)
+        for name in ("#epochs", "#steps", "#train", "#test", "#right")
+    }
     page.click("#run")
-    page.wait_for_function("Number(document.querySelector('#epochs').textContent.replace(',', '')) > 10")
+    page.wait_for_function(
+        "Number(document.querySelector('#epochs').textContent.replace(',', '')) > 10"
+    )
     for name, number in before.items():
         changed(page, name, number)
     page.click("#run")
@@ -149,10 +185,15 @@ def test_the_check_passes_and_names_a_deliberate_mistake(window: Any) -> None:
     page = window()
     page.click("#tab-check")
     page.click("#check")
-    page.wait_for_function("document.querySelector('#report').textContent.includes('PASS: No gradient errors')")
+    page.wait_for_function(
+        "document.querySelector('#report').textContent.includes('PASS: No gradient"
+        " errors')"
+    )
     choose(page, "mistake", "sum_for_mean")
     page.click("#check")
-    page.wait_for_function("document.querySelector('#report').textContent.includes('FAIL')")
+    page.wait_for_function(
+        "document.querySelector('#report').textContent.includes('FAIL')"
+    )
     assert "sum" in text(page, "#report")
 
 
@@ -161,20 +202,32 @@ def test_invalid_input_is_reported_and_reset(window: Any) -> None:
     page.fill("[name=learning_rate]", "-1")
     page.dispatch_event("[name=learning_rate]", "change")
     assert said(page) == "Learning rate must be a number from 0 to 100, got -1."
-    page.wait_for_function("document.querySelector('[name=learning_rate]').value === '0.1'")
+    page.wait_for_function(
+        "document.querySelector('[name=learning_rate]').value === '0.1'"
+    )
     for layers in ("a,b", "1e999", "８"):
         page.fill("[name=layers]", layers)
         page.press("[name=layers]", "Enter")
-        start = "Hidden layers must be at most 6 integers from 1 to 64 (such as 8, 8), got "
-        page.wait_for_function("start => document.querySelector('#said').textContent.startsWith(start)", arg=start)
+        start = (
+            "Hidden layers must be at most 6 integers from 1 to 64 (such as 8, 8), got "
+        )
+        page.wait_for_function(
+            "start => document.querySelector('#said').textContent.startsWith(start)",
+            arg=start,
+        )
         page.wait_for_function("document.querySelector('[name=layers]').value === '3'")
     page.fill("#row", "")
     page.press("#row", "Enter")
-    page.wait_for_function("document.querySelector('#said').textContent.endsWith('point must be a number.')")
+    page.wait_for_function(
+        "document.querySelector('#said').textContent.endsWith('point must be a"
+        " number.')"
+    )
     page.click("#tab-take")
     page.fill("#text", "data=none")
     page.click("#open")
-    page.wait_for_function("document.querySelector('#said').textContent.startsWith('data must be')")
+    page.wait_for_function(
+        "document.querySelector('#said').textContent.startsWith('data must be')"
+    )
 
 
 def test_the_script_makes_the_bits_of_the_page(window: Any, tmp_path: Path) -> None:
@@ -186,7 +239,8 @@ def test_the_script_makes_the_bits_of_the_page(window: Any, tmp_path: Path) -> N
     page.wait_for_function("document.querySelector('#epochs').textContent === '1'")
     page.click("#tab-numbers")
     box = page.locator(".picture.wide").bounding_box()
-    page.mouse.click(box["x"] + box["width"] * 0.37, box["y"] + box["height"] * 0.28)  # on or near an edge
+    # on or near an edge
+    page.mouse.click(box["x"] + box["width"] * 0.37, box["y"] + box["height"] * 0.28)
     choose(page, "learning_rate", "0.05")
     page.click("[data-do=step]")
     page.wait_for_function("document.querySelector('#steps').textContent !== '5'")
@@ -194,9 +248,17 @@ def test_the_script_makes_the_bits_of_the_page(window: Any, tmp_path: Path) -> N
     page.wait_for_function("document.querySelector('#epochs').textContent === '2'")
     script = taken(page, "[data-take=script]", tmp_path)
     model = taken(page, "[data-take=model]", tmp_path)
-    code = f"{script.read_text(encoding='utf-8')}\nimport numpy\nnumpy.save('theta.npy', theta)\n"
+    code = (
+        f"{script.read_text(encoding='utf-8')}\nimport numpy\nnumpy.save('theta.npy',"
+        " theta)\n"
+    )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     assert np.load(tmp_path / "theta.npy").tobytes() == load(model).theta.tobytes()
@@ -206,7 +268,10 @@ def test_a_weight_is_chosen_and_changed(window: Any) -> None:
     page = window()
     box = page.locator(".picture.wide").bounding_box()
     side = box["width"] / 600 * 82  # the side of a unit
-    corner = box["x"] + box["width"] / 2 - side / 2, box["y"] + box["height"] / 2 + side / 2
+    corner = (
+        box["x"] + box["width"] / 2 - side / 2,
+        box["y"] + box["height"] / 2 + side / 2,
+    )
     page.mouse.click(*corner)  # the bias of the middle unit
     page.wait_for_selector("#weight:not([hidden])")
     assert text(page, "#weight-name") == "layer 0 (Dense) b[1]"
@@ -215,7 +280,10 @@ def test_a_weight_is_chosen_and_changed(window: Any) -> None:
     changed(page, "#train", before)
     page.click("#run")
     for kind in ("number", "range"):
-        page.wait_for_function(f"Math.abs(document.querySelector('#weight [type={kind}]').value - 3) > 0.05")
+        page.wait_for_function(
+            f"Math.abs(document.querySelector('#weight [type={kind}]').value - 3) >"
+            " 0.05"
+        )
     page.click("#row")
     page.keyboard.press("Control+a")
     page.keyboard.type("1")
@@ -229,7 +297,10 @@ def test_a_weight_is_chosen_and_changed(window: Any) -> None:
 
 def told(page: Any, start: str) -> str:
     """Return the report to screen readers when it starts with a text."""
-    page.wait_for_function("start => document.querySelector('#spoken').textContent.startsWith(start)", arg=start)
+    page.wait_for_function(
+        "start => document.querySelector('#spoken').textContent.startsWith(start)",
+        arg=start,
+    )
     return page.locator("#spoken").text_content()
 
 
@@ -239,7 +310,9 @@ def test_points_and_weights_are_changed_by_keys(window: Any) -> None:
     page.keyboard.press("ArrowRight")
     first = told(page, "point ")
     page.keyboard.press("ArrowUp")
-    page.wait_for_function("first => document.querySelector('#spoken').textContent !== first", arg=first)
+    page.wait_for_function(
+        "first => document.querySelector('#spoken').textContent !== first", arg=first
+    )
     row = re.findall(r"point (\d+)", told(page, "point "))[0]
     before = text(page, "#train")
     page.keyboard.press("Shift+ArrowLeft")
@@ -258,9 +331,13 @@ def test_points_and_weights_are_changed_by_keys(window: Any) -> None:
     assert told(page, "layer 0 (Dense) W[0, 0]: ")
     value = float(page.input_value("#weight [type=number]"))
     page.keyboard.press("Shift+ArrowUp")
-    page.wait_for_function(f"document.querySelector('#weight [type=number]').value > {value + 0.9}")
+    page.wait_for_function(
+        f"document.querySelector('#weight [type=number]').value > {value + 0.9}"
+    )
     page.keyboard.press("ArrowDown")
-    page.wait_for_function(f"document.querySelector('#weight [type=number]').value < {value + 0.95}")
+    page.wait_for_function(
+        f"document.querySelector('#weight [type=number]').value < {value + 0.95}"
+    )
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.ariaLabel") == "Weight value"
     page.click("#run")
@@ -327,14 +404,22 @@ def test_all_controls_and_pictures_have_names_and_show_the_focus(window: Any) ->
     pictures = set()
     for tab in TABS:
         page.click(f"#tab-{tab}")
-        for node in page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]:
-            can_focus = any(each["name"] == "focusable" for each in node.get("properties", []))
+        for node in page.context.new_cdp_session(page).send(
+            "Accessibility.getFullAXTree"
+        )["nodes"]:
+            can_focus = any(
+                each["name"] == "focusable" for each in node.get("properties", [])
+            )
             role, name = (node.get(part, {}).get("value") for part in ("role", "name"))
-            if not node["ignored"] and (can_focus or role in ("image", "application", "Canvas")):
+            if not node["ignored"] and (
+                can_focus or role in ("image", "application", "Canvas")
+            ):
                 assert name, node
                 pictures |= {name} if role in ("image", "application") else set()
     assert len(pictures) == 7
-    ids = page.evaluate("[...document.querySelectorAll('[id]')].map((element) => element.id)")
+    ids = page.evaluate(
+        "[...document.querySelectorAll('[id]')].map((element) => element.id)"
+    )
     assert len(ids) == len(set(ids))
     page.focus("#run")
     page.keyboard.press("Tab")
@@ -375,23 +460,33 @@ def test_a_user_table_trains_and_hostile_names_stay_text(window: Any) -> None:
     nasty = "<script>alert(1)</script><img src=x onerror=alert(2)>"
     classes = (nasty, r"$$\href{http://evil.example}{x}$$")
     rows = "\n".join(f"{k},{k % 7},{classes[k % 2]}" for k in range(40))
-    upload(page, f"{nasty.replace('/', '')}.csv", f'"{nasty}",$$x^2$$,"=cmd()"\n{rows}\n')
+    upload(
+        page, f"{nasty.replace('/', '')}.csv", f'"{nasty}",$$x^2$$,"=cmd()"\n{rows}\n'
+    )
     page.wait_for_selector("#columns:not([hidden])")
-    page.wait_for_function("document.querySelector('#classes').innerText.includes('alert(2)')")
+    page.wait_for_function(
+        "document.querySelector('#classes').innerText.includes('alert(2)')"
+    )
     page.click("[data-do=step]")
     page.wait_for_function("document.querySelector('#epochs').textContent === '1'")
     assert page.locator("#classes img, #classes script, #columns img").count() == 0
     upload(page, "<img src=x onerror=alert(3)>.csv", "1\n")
-    assert said(page).startswith("<img src=x onerror=alert(3)>.csv has 1 columns and 0 rows")
+    assert said(page).startswith(
+        "<img src=x onerror=alert(3)>.csv has 1 columns and 0 rows"
+    )
     page.wait_for_timeout(300)
 
 
-def test_every_tab_draws_and_settings_can_be_restored(window: Any, tmp_path: Path) -> None:
+def test_every_tab_draws_and_settings_can_be_restored(
+    window: Any, tmp_path: Path
+) -> None:
     page = window()
     for data, layers in (("wave", "4 2"), ("blobs", ""), ("spirals", "8 8 8")):
         page.select_option("[name=data]", data)
         page.fill("[name=layers]", layers)  # answers must not overwrite typed values
-        page.wait_for_function("data => document.querySelector('#text').value.includes(data)", arg=data)
+        page.wait_for_function(
+            "data => document.querySelector('#text').value.includes(data)", arg=data
+        )
         page.dispatch_event("[name=layers]", "change")
         for tab in ("hidden", "gradients", "momentum", "numbers"):
             page.click(f"#tab-{tab}")
@@ -401,7 +496,9 @@ def test_every_tab_draws_and_settings_can_be_restored(window: Any, tmp_path: Pat
     page.fill("#count", "5")
     page.fill("#epochs-of-starts", "20")
     page.click("#start-many")
-    page.wait_for_function("document.querySelector('#starts-said').textContent.startsWith('5 of 5 starts')")
+    page.wait_for_function(
+        "document.querySelector('#starts-said').textContent.startsWith('5 of 5 starts')"
+    )
     picture = taken(page, "#picture", tmp_path)
     assert picture.read_bytes().startswith(b"\x89PNG")
     settings = page.input_value("#text")
@@ -426,7 +523,10 @@ def test_windows_are_separate_and_a_reloaded_page_resumes(window: Any) -> None:
     assert text(other, "#epochs") == "0"
     copy = page.context.new_page()
     copy.goto(page.url)
-    copy.evaluate("key => sessionStorage.window = key", page.evaluate("sessionStorage.window"))  # as in a copied tab
+    # as in a copied tab
+    copy.evaluate(
+        "key => sessionStorage.window = key", page.evaluate("sessionStorage.window")
+    )
     copy.reload()
     copy.wait_for_function("document.querySelector('#train').textContent !== '–'")
     assert text(copy, "#epochs") == "0"
@@ -453,7 +553,9 @@ def test_a_page_reloads_after_its_connection_breaks(window: Any) -> None:
     page.wait_for_function("document.querySelector('#epochs').textContent === '1'")
     page.evaluate("window.isOld = true; sockets.forEach(socket => socket.close())")
     page.wait_for_selector("#lost:not([hidden])")
-    page.wait_for_function("!window.isOld && document.querySelector('#epochs')?.textContent === '1'")
+    page.wait_for_function(
+        "!window.isOld && document.querySelector('#epochs')?.textContent === '1'"
+    )
     assert page.locator("#lost").is_hidden()
     page.click("[data-do=epoch]")
     page.wait_for_function("document.querySelector('#epochs').textContent === '2'")
@@ -472,7 +574,9 @@ def test_a_suspended_or_stopped_server_is_reported(browser: Any, runs: bool) -> 
         choose(page, "layers", "5")
         if runs:
             page.click("#run")
-            page.wait_for_function("document.querySelector('#epochs').textContent !== '0'")
+            page.wait_for_function(
+                "document.querySelector('#epochs').textContent !== '0'"
+            )
         server.send_signal(signal.SIGSTOP)
         page.click("[data-do=epoch]")
         page.wait_for_selector("#waits:not([hidden])")
@@ -481,21 +585,33 @@ def test_a_suspended_or_stopped_server_is_reported(browser: Any, runs: bool) -> 
         server.kill()
         page.wait_for_selector("#lost:not([hidden])")
         assert page.locator("#lost").bounding_box()["y"] < 300
-        assert 'vecprop playground --open "data=circles layers=5"' in text(page, "#lost")
+        assert 'vecprop playground --open "data=circles layers=5"' in text(
+            page, "#lost"
+        )
         assert "Run" in text(page, "#run")
-        assert page.locator("button:enabled, input:enabled, select:enabled, textarea:enabled").count() == 0
+        assert (
+            page.locator(
+                "button:enabled, input:enabled, select:enabled, textarea:enabled"
+            ).count()
+            == 0
+        )
         page.keyboard.press("s")
         context.close()
 
 
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])
-def test_the_loss_and_the_report_of_a_check_are_visible_on_a_small_laptop(window: Any, color_scheme: str) -> None:
+def test_the_loss_and_the_report_of_a_check_are_visible_on_a_small_laptop(
+    window: Any, color_scheme: str
+) -> None:
     page = window(viewport={"width": 1280, "height": 800}, color_scheme=color_scheme)
     box = page.locator("section.loss").bounding_box()
     assert box["y"] + box["height"] <= 800
     page.click("#tab-check")
     page.click("#check")
-    page.wait_for_function("document.querySelector('#report').textContent.includes('PASS')")
+    page.wait_for_function(
+        "document.querySelector('#report').textContent.includes('PASS')"
+    )
     assert page.evaluate(
-        "document.querySelector('#report').scrollWidth <= document.querySelector('#report').clientWidth"
+        "document.querySelector('#report').scrollWidth <="
+        " document.querySelector('#report').clientWidth"
     )

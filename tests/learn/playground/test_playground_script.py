@@ -11,7 +11,12 @@ import vecprop
 from vecprop.learn.playground.downloads import script
 from vecprop.learn.playground.points import SETS
 from vecprop.learn.playground.session import Session
-from vecprop.learn.playground.session_settings import CHOICES, CLASSES, FEATURES, Settings
+from vecprop.learn.playground.session_settings import (
+    CHOICES,
+    CLASSES,
+    FEATURES,
+    Settings,
+)
 from vecprop.learn.playground.table import PlaygroundTable
 
 pd = pytest.importorskip("pandas", reason='pip install "vecprop[tables]"')
@@ -27,7 +32,11 @@ def replayed(sessions, folder):
     """Run the scripts of sessions in one separate process and return the bytes of each theta."""
     for number, session in enumerate(sessions):
         (folder / f"{number:03}.py").write_text(script(session), encoding="utf-8")
-    done = subprocess.run([sys.executable, "-W", "error", "-c", RUN, str(folder)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", RUN, str(folder)],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     return [path.read_bytes() for path in sorted(folder.glob("*.theta"))]
 
@@ -57,15 +66,34 @@ def wandered(seed, table):
         "batch": [0, 8, 13, 1000],
     }
     settings = {name: one(values) for name, values in choices.items()}
-    session = Session(Settings(data=one([*SETS, "table"]), layers=one([(3,), (4, 3), ()]), rows=30, **settings), table)
-    choices |= {"noise": [0.2, 0.3], "test": [0.0, 0.5], "layers": [(4, 3), (3,)], "start": [0, 5]}
+    session = Session(
+        Settings(
+            data=one([*SETS, "table"]),
+            layers=one([(3,), (4, 3), ()]),
+            rows=30,
+            **settings,
+        ),
+        table,
+    )
+    choices |= {
+        "noise": [0.2, 0.3],
+        "test": [0.0, 0.5],
+        "layers": [(4, 3), (3,)],
+        "start": [0, 5],
+    }
     choices["mistake"] = ["none", "no_transpose", "sum_for_mean"]
 
     def target():
-        return int(rng.integers(session.class_count)) if session.class_count else float(rng.normal())
+        return (
+            int(rng.integers(session.class_count))
+            if session.class_count
+            else float(rng.normal())
+        )
 
     def changed():
-        choices["data"] = [name for name in SETS if CLASSES[name] == session.class_count] or ["table"]
+        choices["data"] = [
+            name for name in SETS if CLASSES[name] == session.class_count
+        ] or ["table"]
         name = one(list(choices))
         session.change(**{name: one(choices[name])})
 
@@ -74,9 +102,13 @@ def wandered(seed, table):
         lambda: session.run_epochs(int(rng.integers(1, 9))),
         lambda: session.step(int(rng.integers(1, 9))),
         lambda: session.step(1),
-        lambda: session.set_weight(int(rng.integers(len(session.theta))), float(rng.normal())),
+        lambda: session.set_weight(
+            int(rng.integers(len(session.theta))), float(rng.normal())
+        ),
         lambda: session.edit("add", rng.normal(), rng.normal(), target()),
-        lambda: session.edit("move", int(rng.integers(len(session.points.t))), rng.normal(), rng.normal()),
+        lambda: session.edit(
+            "move", int(rng.integers(len(session.points.t))), rng.normal(), rng.normal()
+        ),
         lambda: session.edit("remove", int(rng.integers(len(session.points.t)))),
         changed,
         changed,
@@ -93,7 +125,9 @@ def table():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2, 40))
     kind = np.where(x > y, "<script>alert(1)</script>", '"""; import os')
-    return PlaygroundTable(pd.DataFrame({"x": x.astype(str), "=1+1": y.astype(str), "kind": kind}))
+    return PlaygroundTable(
+        pd.DataFrame({"x": x.astype(str), "=1+1": y.astype(str), "kind": kind})
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -111,7 +145,11 @@ def test_scripts_are_bit_identical_in_a_separate_process(table, tmp_path):
 
 
 def test_the_script_repeats_training_up_to_divergence():
-    session = Session(Settings(data="wave", learning_rate=30.0, activation="identity", optimizer="descent"))
+    session = Session(
+        Settings(
+            data="wave", learning_rate=30.0, activation="identity", optimizer="descent"
+        )
+    )
     session.run_epochs(1000)
     assert session.trouble
     session.change(learning_rate=0.001)
@@ -123,9 +161,22 @@ def test_the_script_needs_only_numpy_and_public_names(table):
     session = Session(Settings(data="table", mistake="slope_forgotten"), table)
     session.run_epochs(2)
     text = script(session)
-    imports = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom)]
-    modules = {name.name for node in imports if isinstance(node, ast.Import) for name in node.names}
-    sources = {node.module: {name.name for name in node.names} for node in imports if isinstance(node, ast.ImportFrom)}
+    imports = [
+        node
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    modules = {
+        name.name
+        for node in imports
+        if isinstance(node, ast.Import)
+        for name in node.names
+    }
+    sources = {
+        node.module: {name.name for name in node.names}
+        for node in imports
+        if isinstance(node, ast.ImportFrom)
+    }
     assert modules == {"numpy"}
     assert set(sources) == {"vecprop", "vecprop.extend", "dataclasses"}
     assert sources["vecprop"] <= set(vecprop.__all__)
@@ -150,7 +201,8 @@ def test_a_restart_discards_training():
 
 
 @pytest.mark.parametrize(
-    ("change", "restarts"), [({"test": 0.301}, False), ({"noise": 0.2}, True), ({"data": "moons"}, False)]
+    ("change", "restarts"),
+    [({"test": 0.301}, False), ({"noise": 0.2}, True), ({"data": "moons"}, False)],
 )
 def test_new_points_discard_edits(change, restarts):
     session = Session(Settings(rows=30))

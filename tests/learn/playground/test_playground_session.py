@@ -9,7 +9,16 @@ from vecprop.learn.playground.downloads import model_file
 from vecprop.learn.playground.points import SETS
 from vecprop.learn.playground.session import Session
 from vecprop.learn.playground.session_settings import CHOICES, Settings, SettingsError
-from vecprop.learn.playground.shown import check, edges, hidden, loss_surface, losses_of_starts, map_of, row, units_of
+from vecprop.learn.playground.shown import (
+    check,
+    edges,
+    hidden,
+    loss_surface,
+    losses_of_starts,
+    map_of,
+    row,
+    units_of,
+)
 
 
 def losses(session):
@@ -18,12 +27,20 @@ def losses(session):
 
 
 def test_it_trains_as_train_does():
-    session = Session(Settings(data="moons", rows=100, test=0.3, layers=(4, 3), batch=16, optimizer="adam"))
+    session = Session(
+        Settings(
+            data="moons", rows=100, test=0.3, layers=(4, 3), batch=16, optimizer="adam"
+        )
+    )
     session.run_epochs(12)
     XY, t = SETS["moons"](1, 100, 0.1)
     order = np.random.default_rng(1).permutation(100)
     XY, T = XY[order], np.eye(2)[t[order]]
-    network = vp.Network(2, [vp.Dense(4), vp.Tanh(), vp.Dense(3), vp.Tanh(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
+    network = vp.Network(
+        2,
+        [vp.Dense(4), vp.Tanh(), vp.Dense(3), vp.Tanh(), vp.Dense(2)],
+        vp.SoftmaxCrossEntropy(),
+    )
     result = vp.train(
         network,
         network.init(0),
@@ -45,16 +62,25 @@ def test_it_trains_as_train_does():
 
 @pytest.mark.parametrize("batch", [0, 16])
 def test_single_steps_equal_an_epoch(batch):
-    by_steps, at_once = (Session(Settings(rows=100, batch=batch, optimizer="nesterov")) for _ in range(2))
+    by_steps, at_once = (
+        Session(Settings(rows=100, batch=batch, optimizer="nesterov")) for _ in range(2)
+    )
     by_steps.step(3 * by_steps.batches)
     at_once.run_epochs(3)
     assert by_steps.theta.tobytes() == at_once.theta.tobytes()
-    assert (by_steps.epoch, by_steps.steps, by_steps.batch) == (at_once.epoch, at_once.steps, 0)
+    assert (by_steps.epoch, by_steps.steps, by_steps.batch) == (
+        at_once.epoch,
+        at_once.steps,
+        0,
+    )
     np.testing.assert_allclose(losses(by_steps), losses(at_once), rtol=1e-12)
 
 
 def test_an_incomplete_epoch_is_completed_first():
-    begun, whole = Session(Settings(rows=100, batch=16)), Session(Settings(rows=100, batch=16))
+    begun, whole = (
+        Session(Settings(rows=100, batch=16)),
+        Session(Settings(rows=100, batch=16)),
+    )
     begun.step(2)
     assert (begun.epoch, begun.batch, begun.steps) == (0, 2, 2)
     begun.run_epochs(2)
@@ -70,7 +96,11 @@ def test_restart_resets_to_the_initial_weights():
     first = session.theta.copy()
     session.restart()
     assert session.theta.tobytes() == start.tobytes()
-    assert (session.epoch, session.steps, session.history.epochs.tolist()) == (0, 0, [0])
+    assert (session.epoch, session.steps, session.history.epochs.tolist()) == (
+        0,
+        0,
+        [0],
+    )
     session.run_epochs(5)
     assert session.theta.tobytes() == first.tobytes()
 
@@ -95,7 +125,15 @@ def test_divergence_is_reported_and_training_resumes_after_a_change():
     session.restart()
     session.run_epochs(5)
     assert (session.trouble, session.epoch) == ("", 5)
-    session = Session(Settings(data="wave", batch=16, learning_rate=100.0, activation="identity", momentum=0.99))
+    session = Session(
+        Settings(
+            data="wave",
+            batch=16,
+            learning_rate=100.0,
+            activation="identity",
+            momentum=0.99,
+        )
+    )
     session.step(2000)
     assert session.trouble.startswith("Training diverged: the next step")
     assert np.isfinite(session.theta).all()
@@ -105,7 +143,13 @@ def test_divergence_is_reported_and_training_resumes_after_a_change():
 
 
 @pytest.mark.parametrize(
-    "settings", [{name: choice} for name in ("optimizer", "activation", "loss") for choice in CHOICES[name]], ids=str
+    "settings",
+    [
+        {name: choice}
+        for name in ("optimizer", "activation", "loss")
+        for choice in CHOICES[name]
+    ],
+    ids=str,
 )
 def test_every_choice_trains(settings):
     session = Session(Settings(**{"rows": 60, "learning_rate": 0.02, **settings}))
@@ -134,7 +178,9 @@ def test_the_history_stays_small(monkeypatch):
     assert epochs[0] == 0
     assert epochs[-1] == session.epoch == 350
     assert (np.diff(epochs) > 0).all()
-    assert losses(session)[-1] == pytest.approx(session.network.loss(session.theta, *session.rows))
+    assert losses(session)[-1] == pytest.approx(
+        session.network.loss(session.theta, *session.rows)
+    )
 
 
 @pytest.mark.parametrize("sizes", [[1000], [7, 300, 1, 1, 450, 2, 90, 149]])
@@ -148,15 +194,26 @@ def test_a_shortened_curve_is_even(monkeypatch, sizes):
 
 
 def test_gradient_and_update_norms_are_recorded_per_dense_layer():
-    session = Session(Settings(rows=60, layers=(4, 3), normalization=True, optimizer="descent", learning_rate=0.5))
+    session = Session(
+        Settings(
+            rows=60,
+            layers=(4, 3),
+            normalization=True,
+            optimizer="descent",
+            learning_rate=0.5,
+        )
+    )
     session.run_epochs(3)
     before = session.theta.copy()
     gradient = session.gradient_norms.values[-1] * 0.5
     session.step()
     views = session.network.layout.views(session.theta - before)
-    moves = [np.sqrt((p["W"] ** 2).sum() + (p["b"] ** 2).sum()) for p in views if "W" in p]
+    moves = [
+        np.sqrt((p["W"] ** 2).sum() + (p["b"] ** 2).sum()) for p in views if "W" in p
+    ]
     np.testing.assert_allclose(session.moves.values[-1], moves)
-    np.testing.assert_allclose(gradient, moves)  # a step of gradient descent is rate * gradient
+    # a step of gradient descent is rate * gradient
+    np.testing.assert_allclose(gradient, moves)
     assert session.moves.epochs.tolist() == [3, 4]
 
 
@@ -200,10 +257,20 @@ def test_theta_is_retained_if_its_shapes_fit(change, keeps_theta, keeps_state):
 def test_invalid_changes_change_nothing(change, said):
     session = Session(Settings(rows=60))
     session.run_epochs(3)
-    before = session.settings, session.theta.tobytes(), [*session.actions], session.points
+    before = (
+        session.settings,
+        session.theta.tobytes(),
+        [*session.actions],
+        session.points,
+    )
     with pytest.raises(SettingsError, match=said):
         session.change(**change)
-    assert before == (session.settings, session.theta.tobytes(), [*session.actions], session.points)
+    assert before == (
+        session.settings,
+        session.theta.tobytes(),
+        [*session.actions],
+        session.points,
+    )
 
 
 def test_points_are_added_moved_and_removed():
@@ -235,18 +302,42 @@ def test_points_are_added_moved_and_removed():
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda s: s.set_weight(17, 0.0), "The parameter index must be between 0 and 16, got 17"),
-        (lambda s: s.set_weight("a", 0.0), "The parameter index must be between 0 and 16, got 'a'"),
+        (
+            lambda s: s.set_weight(17, 0.0),
+            "The parameter index must be between 0 and 16, got 17",
+        ),
+        (
+            lambda s: s.set_weight("a", 0.0),
+            "The parameter index must be between 0 and 16, got 'a'",
+        ),
         (lambda s: s.set_weight(0, float("nan")), "got nan"),
-        (lambda s: s.set_weight(0, 1e9), "The weight must be between -1000 and 1000, got 1"),
-        (lambda s: s.edit("add", float("inf"), 0, 0), "x must be between -1000 and 1000, got inf"),
-        (lambda s: s.edit("add", 0, "a", 0), "y must be between -1000 and 1000, got 'a'"),
+        (
+            lambda s: s.set_weight(0, 1e9),
+            "The weight must be between -1000 and 1000, got 1",
+        ),
+        (
+            lambda s: s.edit("add", float("inf"), 0, 0),
+            "x must be between -1000 and 1000, got inf",
+        ),
+        (
+            lambda s: s.edit("add", 0, "a", 0),
+            "y must be between -1000 and 1000, got 'a'",
+        ),
         (lambda s: s.edit("add", 0, 0, 2), "a class index between 0 and 1, got 2"),
-        (lambda s: s.edit("move", 50, 0, 0), "The point index must be between 0 and 49, got 50"),
+        (
+            lambda s: s.edit("move", 50, 0, 0),
+            "The point index must be between 0 and 49, got 50",
+        ),
         (lambda s: s.edit("remove", -1), "got -1"),
         (lambda s: row(s, 50), "got 50"),
-        (lambda s: losses_of_starts(s, 0, 1), "The number of starts must be between 1 and 200, got 0"),
-        (lambda s: losses_of_starts(s, 10, 10**6), "The number of epochs must be between 1 and 2,000, got 1000000"),
+        (
+            lambda s: losses_of_starts(s, 0, 1),
+            "The number of starts must be between 1 and 200, got 0",
+        ),
+        (
+            lambda s: losses_of_starts(s, 10, 10**6),
+            "The number of epochs must be between 1 and 2,000, got 1000000",
+        ),
     ],
 )
 def test_invalid_calls_raise_a_clear_error(call, said):
@@ -254,7 +345,11 @@ def test_invalid_calls_raise_a_clear_error(call, said):
     before = session.theta.tobytes(), len(session.points.t), [*session.actions]
     with pytest.raises(SettingsError, match=said):
         call(session)
-    assert before == (session.theta.tobytes(), len(session.points.t), [*session.actions])
+    assert before == (
+        session.theta.tobytes(),
+        len(session.points.t),
+        [*session.actions],
+    )
 
 
 @pytest.mark.parametrize("data", ["circles", "blobs", "wave"])
@@ -263,7 +358,11 @@ def test_the_map_is_the_network_s_prediction(data):
     session.run_epochs(5)
     x, y = (np.linspace(*limits, 9) for limits in session.points.limits)
     X = np.array([[x[7], y[2], x[7] * y[2]]])
-    np.testing.assert_allclose(map_of(session, 9)[2, 7], session.network.predict(session.theta, X)[0], rtol=1e-10)
+    np.testing.assert_allclose(
+        map_of(session, 9)[2, 7],
+        session.network.predict(session.theta, X)[0],
+        rtol=1e-10,
+    )
     (x0, x1), (y0, y1) = session.points.limits
     assert x0 < session.points.XY[:, 0].min() < session.points.XY[:, 0].max() < x1
     assert y0 < session.points.XY[:, 1].min() < session.points.XY[:, 1].max() < y1
@@ -273,8 +372,15 @@ def test_units_show_the_outputs_of_each_layer():
     session = Session(Settings(layers=(4, 3), rows=50, dropout=0.3))
     session.run_epochs(3)
     units = units_of(session, 7)
-    assert [values.shape for values in units] == [(2, 7, 7), (4, 7, 7), (3, 7, 7), (2, 7, 7)]
-    np.testing.assert_allclose(np.moveaxis(units[-1], 0, -1), map_of(session, 7), rtol=1e-10)
+    assert [values.shape for values in units] == [
+        (2, 7, 7),
+        (4, 7, 7),
+        (3, 7, 7),
+        (2, 7, 7),
+    ]
+    np.testing.assert_allclose(
+        np.moveaxis(units[-1], 0, -1), map_of(session, 7), rtol=1e-10
+    )
     assert (units[0][0] == np.linspace(*session.points.limits[0], 7)).all()
     assert hidden(session).shape == (50, 3)
 
@@ -297,7 +403,11 @@ def test_weights_are_editable_edges():
     assert len(found) == 2 * 4 + 4 + 4 * 2 + 2
     session.set_weight(between[1, 3, 0].index, 7.5)
     assert session.network.layout.views(session.theta)[-1]["W"][3, 0] == 7.5
-    assert [edge.value for edge in edges(session) if (edge.layer, edge.source, edge.target) == (1, 3, 0)] == [7.5]
+    assert [
+        edge.value
+        for edge in edges(session)
+        if (edge.layer, edge.source, edge.target) == (1, 3, 0)
+    ] == [7.5]
 
 
 def test_a_row_is_traced_and_accuracies_are_correct():
@@ -329,11 +439,14 @@ def test_the_check_names_a_deliberate_mistake_that_disturbs_training(mistake):
     report = check(wrong)
     assert not report.passed
     assert NAMED[mistake] in str(report)
-    assert map_of(wrong, 5).tobytes() == map_of(right, 5).tobytes()  # predictions are correct
+    # predictions are correct
+    assert map_of(wrong, 5).tobytes() == map_of(right, 5).tobytes()
     right.run_epochs(100)
     wrong.run_epochs(100)
     assert losses(wrong)[-1] > 3 * losses(right)[-1]
-    wrong.change(mistake="none", layers=(4, 3), dropout=0.2, penalty="L2", normalization=True)
+    wrong.change(
+        mistake="none", layers=(4, 3), dropout=0.2, penalty="L2", normalization=True
+    )
     wrong.run_epochs(3)
     assert check(wrong).passed
 
@@ -358,7 +471,10 @@ def test_the_surface_is_the_loss_around_theta():
     assert np.linalg.norm(loss_surface(at_once, 5).path[0]) == pytest.approx(moved[0])
 
 
-@pytest.mark.parametrize("settings", [{}, {"batch": 16, "dropout": 0.2, "layers": (4,)}, {"mistake": "no_transpose"}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"batch": 16, "dropout": 0.2, "layers": (4,)}, {"mistake": "no_transpose"}],
+)
 def test_the_first_of_many_starts_is_the_session_s_own(settings):
     session = Session(Settings(rows=50, **settings))
     starts = losses_of_starts(session, 5, 20)

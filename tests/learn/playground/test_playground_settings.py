@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vecprop.learn.playground.session_settings import CHOICES, RANGES, Settings, SettingsError
+from vecprop.learn.playground.session_settings import (
+    CHOICES,
+    RANGES,
+    Settings,
+    SettingsError,
+)
 
 ODD = "aZ0é漢😀 \t\n\r\0\x7f\x85\xa0\u200b\u2028\ufeff\"'`\\/%&+=,;:|<>[]{}()#?"
 """Unusual characters for names, because listing all of Unicode would take seconds."""
@@ -17,7 +22,11 @@ def values(name, kind):
     if name in CHOICES:
         one = st.sampled_from(CHOICES[name])
     elif name in RANGES:
-        one = st.integers(*RANGES[name]) if kind in ("int", "layers") else st.floats(*RANGES[name])
+        one = (
+            st.integers(*RANGES[name])
+            if kind in ("int", "layers")
+            else st.floats(*RANGES[name])
+        )
     elif name == "columns":
         return st.lists(st.text(ODD, min_size=1, max_size=8), max_size=3).map(tuple)
     else:
@@ -27,10 +36,17 @@ def values(name, kind):
     return st.lists(one, min_size=1, max_size=6).map(tuple) if name == "layers" else one
 
 
-KINDS = {field.name: "layers" if field.name == "layers" else type(field.default).__name__ for field in fields(Settings)}
+KINDS = {
+    field.name: "layers" if field.name == "layers" else type(field.default).__name__
+    for field in fields(Settings)
+}
 
 
-@given(st.fixed_dictionaries({}, optional={name: values(name, kind) for name, kind in KINDS.items()}))
+@given(
+    st.fixed_dictionaries(
+        {}, optional={name: values(name, kind) for name, kind in KINDS.items()}
+    )
+)
 @settings(max_examples=15, deadline=None)
 def test_a_text_holds_all_settings(chosen):
     one = Settings(**chosen)
@@ -41,7 +57,10 @@ def test_a_text_holds_all_settings(chosen):
 
 def test_a_text_is_short():
     assert Settings().to_text() == "data=circles"
-    assert Settings(data="moons", normalization=True, layers=()).to_text() == "data=moons layers= normalization=on"
+    assert (
+        Settings(data="moons", normalization=True, layers=()).to_text()
+        == "data=moons layers= normalization=on"
+    )
     assert Settings.from_text("") == Settings()
 
 
@@ -74,8 +93,20 @@ def test_invalid_texts_raise_a_clear_error(text, said):
     assert "\n" not in str(caught.value)
 
 
-WRONG = [("rows", 100.0), ("rows", True), ("rows", "100"), ("noise", None), ("layers", 4), ("layers", (4.0,))]
-WRONG += [("features", "xy"), ("normalization", 1), ("data", 1), ("learning_rate", float("nan"))]
+WRONG = [
+    ("rows", 100.0),
+    ("rows", True),
+    ("rows", "100"),
+    ("noise", None),
+    ("layers", 4),
+    ("layers", (4.0,)),
+]
+WRONG += [
+    ("features", "xy"),
+    ("normalization", 1),
+    ("data", 1),
+    ("learning_rate", float("nan")),
+]
 WRONG += [("momentum", 1.0), ("seed", -1)]
 
 

@@ -39,7 +39,9 @@ def served(visit):
 
 
 async def status(url, **headers):
-    answer = await AsyncHTTPClient().fetch(HTTPRequest(url, headers=headers), raise_error=False)
+    answer = await AsyncHTTPClient().fetch(
+        HTTPRequest(url, headers=headers), raise_error=False
+    )
     return answer.code, answer.body.decode()
 
 
@@ -65,8 +67,17 @@ async def ended(socket):
 @pytest.mark.long
 def test_the_server_starts_without_the_packages_of_tables_and_files():
     heavy = "{'sklearn', 'pandas', 'scipy.stats', 'matplotlib'}"
-    code = f"import sys, vecprop.learn.playground.server; sys.exit(', '.join({heavy} & sys.modules.keys()))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    code = (
+        f"import sys, vecprop.learn.playground.server; sys.exit(', '.join({heavy} &"
+        " sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
     assert done.stderr.strip() == ""
 
 
@@ -78,7 +89,14 @@ async def test_unknown_addresses_are_not_found(url):
     origin, token = url.rsplit("/", 2)[:2]
     assert (await status(url))[0] == 200
     assert (await status(url + "static/js/bokeh.min.js"))[0] == 200
-    paths = ["", "static/js/bokeh.min.js", "0" * 32 + "/", f"{token}/metadata", f"{token}/autoload.js", "..%2f"]
+    paths = [
+        "",
+        "static/js/bokeh.min.js",
+        "0" * 32 + "/",
+        f"{token}/metadata",
+        f"{token}/autoload.js",
+        "..%2f",
+    ]
     paths.append(f"{token}/static/%00")
     for path in paths:
         code, text = await status(f"{origin}/{path}")
@@ -90,13 +108,17 @@ async def test_unknown_addresses_are_not_found(url):
 async def test_the_page_loads_only_the_core_of_bokeh(url):
     page = (await status(url))[1]
     scripts = re.findall(r'src="([^"]+)"', page)
-    assert [script.split("?")[0] for script in scripts] == [f"{urlsplit(url).path}static/js/bokeh.min.js"]
+    assert [script.split("?")[0] for script in scripts] == [
+        f"{urlsplit(url).path}static/js/bokeh.min.js"
+    ]
     assert len(page) + len((await status(urljoin(url, scripts[0])))[1]) < 1_500_000
 
 
 @served
 async def test_large_bodies_are_refused_and_the_address_is_not_logged(url, caplog):
-    answer = await AsyncHTTPClient().fetch(HTTPRequest(url, method="POST", body=b"x" * 100_000), raise_error=False)
+    answer = await AsyncHTTPClient().fetch(
+        HTTPRequest(url, method="POST", body=b"x" * 100_000), raise_error=False
+    )
     assert answer.code >= 400
     assert (await status(url + "unknown"))[0] == 404
     assert urlsplit(url).path.strip("/") not in caplog.text
@@ -114,7 +136,12 @@ async def test_foreign_hosts_and_origins_are_rejected(url):
         code, text = await status(url, Host=host)
         assert code in (400, 403)
         assert not host or "at the address that it printed" in text
-    for origin in ("http://evil.example", "http://127.0.0.1:1", "null", "https://localhost"):
+    for origin in (
+        "http://evil.example",
+        "http://127.0.0.1:1",
+        "null",
+        "https://localhost",
+    ):
         with pytest.raises(HTTPClientError, match="403"):
             await opened(url, Origin=origin)
         code, text = await status(url, Origin=origin)
@@ -167,13 +194,19 @@ async def test_too_long_messages_close_the_connection(url):
     await ended(socket)
     socket.close()  # close this side too
     assert socket.close_code == 1009  # message too big
-    with pytest.raises(OSError, match=r"Port \d+ is not available \(.*\): choose another with --port\."):
+    with pytest.raises(
+        OSError, match=r"Port \d+ is not available \(.*\): choose another with --port\."
+    ):
         PlaygroundServer(lambda document: None, urlsplit(url).port)
 
 
 @served
 async def test_parts_of_a_message_do_not_wait_for_acknowledgements(url, monkeypatch):
     sent_at_once = []
-    monkeypatch.setattr(playground_server.PromptSocket, "set_nodelay", lambda socket, value: sent_at_once.append(value))
+    monkeypatch.setattr(
+        playground_server.PromptSocket,
+        "set_nodelay",
+        lambda socket, value: sent_at_once.append(value),
+    )
     await closed(await opened(url))
     assert sent_at_once == [True]

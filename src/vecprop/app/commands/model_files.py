@@ -8,17 +8,34 @@ from typing import Literal
 import typer
 from typer import Argument, Option
 
-from ...terminal.messages import WRONG_GRADIENT, UsageError, say, say_notes, show, to_json
+from ...terminal.messages import (
+    WRONG_GRADIENT,
+    UsageError,
+    say,
+    say_notes,
+    show,
+    to_json,
+)
 from ...terminal.output_files import require_ending, with_suffix, writable
 from . import Debug, Force, Json, Model, Quiet
 
 
 def check_gradients(
-    subject: str = Argument(metavar="MODEL|MODULE:FUNCTION", help="A model file, or a Python function."),
-    table: Path | None = Argument(None, metavar="[TABLE]", help="The rows to check a model on."),
-    target: str | None = Option(None, help="The target column; by default the model's own."),
-    size: int | None = Option(None, min=1, help="The number of parameters of the function."),
-    seed: int = Option(0, min=0, help="The seed for drawing the function's parameters."),
+    subject: str = Argument(
+        metavar="MODEL|MODULE:FUNCTION", help="A model file, or a Python function."
+    ),
+    table: Path | None = Argument(
+        None, metavar="[TABLE]", help="The rows to check a model on."
+    ),
+    target: str | None = Option(
+        None, help="The target column; by default the model's own."
+    ),
+    size: int | None = Option(
+        None, min=1, help="The number of parameters of the function."
+    ),
+    seed: int = Option(
+        0, min=0, help="The seed for drawing the function's parameters."
+    ),
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -38,16 +55,21 @@ def check_gradients(
         if size is None:
             raise UsageError("Give --size, the number of the function's parameters.")
         if table is not None or target is not None:
-            raise UsageError("A function is checked without a table: leave out TABLE and --target.")
+            raise UsageError(
+                "A function is checked without a table: leave out TABLE and --target."
+            )
         report = check_function(subject, size, seed)
     else:
         if subject.endswith(".py"):
             raise UsageError(
-                f"{subject} is not a model file: give a function as {subject.removesuffix('.py')}:FUNCTION."
+                f"{subject} is not a model file: give a function as"
+                f" {subject.removesuffix('.py')}:FUNCTION."
             )
         model = load(subject)
         if table is None:
-            raise UsageError("Give a table too: its rows are needed to check a model's gradients.")
+            raise UsageError(
+                "Give a table too: its rows are needed to check a model's gradients."
+            )
         if size is not None:
             raise UsageError("--size is for functions: leave it out for a model.")
         report = check_model(model, table, target)
@@ -58,12 +80,20 @@ def check_gradients(
 
 def export(
     model: Model,
-    to: Literal["numpy", "onnx"] = Option(help="The format: Python source that needs only NumPy, or an ONNX graph."),
+    to: Literal["numpy", "onnx"] = Option(
+        help="The format: Python source that needs only NumPy, or an ONNX graph."
+    ),
     output: Path | None = Option(
-        None, "--output", "-o", help="The output file; by default MODEL with the extension .py or .onnx."
+        None,
+        "--output",
+        "-o",
+        help="The output file; by default MODEL with the extension .py or .onnx.",
     ),
     interval: float | None = Option(
-        None, min=0.5, max=0.999, help="Also export prediction intervals with this coverage."
+        None,
+        min=0.5,
+        max=0.999,
+        help="Also export prediction intervals with this coverage.",
     ),
     force: Force = False,
     debug: Debug = False,
@@ -111,17 +141,26 @@ def info(model: Model, as_json: Json = False, debug: Debug = False) -> None:
 
 
 def convert(
-    source: Path = Argument(metavar="SOURCE", help="A text file such as CSV, or a folder of such files."),
-    folder: Path = Argument(metavar="FOLDER", help="The new folder for the Parquet files."),
-    words: list[str] | None = Option(None, help="A column that contains NA or similar words as values; repeatable."),
-    numbers: str | None = Option(None, help="Columns that must be numeric, such as a,b; other values are errors."),
+    source: Path = Argument(
+        metavar="SOURCE", help="A text file such as CSV, or a folder of such files."
+    ),
+    folder: Path = Argument(
+        metavar="FOLDER", help="The new folder for the Parquet files."
+    ),
+    words: list[str] | None = Option(
+        None, help="A column that contains NA or similar words as values; repeatable."
+    ),
+    numbers: str | None = Option(
+        None, help="Columns that must be numeric, such as a,b; other values are errors."
+    ),
     quiet: Quiet = False,
     force: Force = False,
     debug: Debug = False,
 ) -> None:
     """Convert text files to a folder of Parquet files, with the same column types in all of them.
 
-    The text may be larger than memory. If the command is interrupted or killed, run it again to resume.
+    The text may be larger than memory. If the command is interrupted or killed, run it
+    again to resume.
 
     Example: vecprop convert sales.csv.gz sales
 
@@ -139,7 +178,9 @@ def convert(
         result = converted(source, folder, **columns, force=force, progress=progress)
     if not quiet:
         say_notes(result.notes, are_in_json=False)
-        counts = [f"{count} {type}" for type, count in Counter(result.types.values()).items()]
+        counts = [
+            f"{count} {type}" for type, count in Counter(result.types.values()).items()
+        ]
         say(f"{result.rows} rows are in {folder}; columns: {', '.join(counts)}.")
 
 
@@ -162,10 +203,16 @@ def warmup() -> None:
 
 
 def playground(
-    table: Path | None = Argument(None, metavar="TABLE", help="Your own data: CSV, Parquet or Excel."),
-    port: int = Option(0, min=0, max=65535, help="The port of the page; 0 selects a free one."),
+    table: Path | None = Argument(
+        None, metavar="TABLE", help="Your own data: CSV, Parquet or Excel."
+    ),
+    port: int = Option(
+        0, min=0, max=65535, help="The port of the page; 0 selects a free one."
+    ),
     no_browser: bool = Option(False, "--no-browser", help="Only print the address."),
-    text: str | None = Option(None, "--open", metavar="TEXT", help="Settings, as text exported from the page."),
+    text: str | None = Option(
+        None, "--open", metavar="TEXT", help="Settings, as text exported from the page."
+    ),
     debug: Debug = False,
 ) -> None:
     """Train a network in the browser, and see, change and check its computations. Ctrl-C stops it.
@@ -180,5 +227,7 @@ def playground(
         from ...learn.playground.server import serve
     except ModuleNotFoundError as error:
         name = str(error.name).partition(".")[0]
-        raise ImportError(f'The playground needs {name}: pip install "vecprop[playground]".') from None
+        raise ImportError(
+            f'The playground needs {name}: pip install "vecprop[playground]".'
+        ) from None
     serve(table, port, text, opens_browser=not no_browser)

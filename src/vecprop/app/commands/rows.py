@@ -6,7 +6,12 @@ from pathlib import Path
 from typer import Argument, Option
 
 from ...terminal.messages import UsageError, say, say_notes, show, to_json
-from ...terminal.output_files import STANDARD_OUTPUT, require_format, table_writer, writable
+from ...terminal.output_files import (
+    STANDARD_OUTPUT,
+    require_format,
+    table_writer,
+    writable,
+)
 from . import Debug, Force, Json, Model, Quiet, Table
 
 
@@ -14,11 +19,19 @@ def predict(
     model: Model,
     table: Table,
     output: Path | None = Option(
-        None, "--output", "-o", help="The output file; without it, or with -, CSV on standard output."
+        None,
+        "--output",
+        "-o",
+        help="The output file; without it, or with -, CSV on standard output.",
     ),
-    keep: list[str] | None = Option(None, help="A column of TABLE to copy to the output; repeatable."),
+    keep: list[str] | None = Option(
+        None, help="A column of TABLE to copy to the output; repeatable."
+    ),
     interval: float | None = Option(
-        None, min=0.5, max=0.999, help="Add the bounds of prediction intervals with this coverage."
+        None,
+        min=0.5,
+        max=0.999,
+        help="Add the bounds of prediction intervals with this coverage.",
     ),
     as_json: Json = False,
     chunk: int = Option(100_000, min=1, help="The number of rows to read at once."),
@@ -28,12 +41,13 @@ def predict(
 ) -> None:
     """Predict the rows of a table, in order: classes with probabilities, or numbers with intervals.
 
-    The table may be larger than memory. The extension of the output file selects its format; --json prints a list of
-    objects.
+    The table may be larger than memory. The extension of the output file selects its
+    format; --json prints a list of objects.
 
     Example: vecprop predict titanic.npz passengers.csv > survivors.csv
 
-    Example: vecprop predict prices.npz houses.parquet --interval 0.9 --keep address -o predicted.parquet
+    Example: vecprop predict prices.npz houses.parquet --interval 0.9 --keep address -o
+    predicted.parquet
     """
     from ... import load
     from ...tables.error import pandas
@@ -44,9 +58,14 @@ def predict(
 
     suffix = files_of(table)[0].suffix
     if as_json and output is not None:
-        raise UsageError(f"--json prints the predictions, and -o writes them to {output}: give only one of the two.")
+        raise UsageError(
+            f"--json prints the predictions, and -o writes them to {output}: give only"
+            " one of the two."
+        )
     if output is None and not as_json and suffix.lower() in PARQUET | ARROW:
-        raise UsageError(f"Give -o, a file for the predictions, such as predictions{suffix}.")
+        raise UsageError(
+            f"Give -o, a file for the predictions, such as predictions{suffix}."
+        )
     if output == STANDARD_OUTPUT:
         output = None
     if output is not None:
@@ -57,7 +76,10 @@ def predict(
     first, kept_columns = next(parts)
     predicted = predictions(loaded, first, interval)  # raise errors before writing
     for name in set(kept_columns) & set(predicted):
-        raise UsageError(f"--keep {name!r} clashes with a column of predictions: rename it in the table.")
+        raise UsageError(
+            f"--keep {name!r} clashes with a column of predictions: rename it in the"
+            " table."
+        )
     with table_writer(output, as_json) as write:
         for frame, as_stored in chain([(first, kept_columns)], parts):
             if frame is not first:
@@ -74,7 +96,9 @@ def predict(
 def evaluate(
     model: Model,
     table: Table,
-    target: str | None = Option(None, help="The target column; by default the model's own."),
+    target: str | None = Option(
+        None, help="The target column; by default the model's own."
+    ),
     weight: str | None = Option(None, help="The column with sample weights."),
     as_json: Json = False,
     quiet: Quiet = False,
@@ -88,12 +112,16 @@ def evaluate(
     from ...tables.evaluation import evaluate
     from ...tables.evaluation.targets import positive_class
 
-    evaluation = evaluate(load(model), table, target=target, weight=weight, baselines=False)
+    evaluation = evaluate(
+        load(model), table, target=target, weight=weight, baselines=False
+    )
     rows = len(evaluation.truth)
     if not quiet:
         say_notes(evaluation.notes)
     if not as_json:
-        show(f"{evaluation.summary}\n\n{evaluation._text(f'on {rows} rows of {table.name}', model.name)}")
+        show(
+            f"{evaluation.summary}\n\n{evaluation._text(f'on {rows} rows of {table.name}', model.name)}"
+        )
         return
     result = {"rows": rows, "summary": evaluation.summary, "scores": evaluation.metrics}
     positive = positive_class(evaluation.model)
@@ -104,14 +132,27 @@ def evaluate(
 
 def explain(
     model: Model,
-    table: Path | None = Argument(None, metavar="[TABLE]", help="A table, preferably with the target."),
+    table: Path | None = Argument(
+        None, metavar="[TABLE]", help="A table, preferably with the target."
+    ),
     row: list[int] | None = Option(
-        None, min=0, help="A row of TABLE: its line number or its index in Parquet and Arrow files; repeatable."
+        None,
+        min=0,
+        help=(
+            "A row of TABLE: its line number or its index in Parquet and Arrow files;"
+            " repeatable."
+        ),
     ),
     background: Path | None = Option(
-        None, help="A table of reference rows; by default the distributions of the training data."
+        None,
+        help=(
+            "A table of reference rows; by default the distributions of the training"
+            " data."
+        ),
     ),
-    output: Path | None = Option(None, "--output", "-o", help="A file for the explanation, such as why.csv."),
+    output: Path | None = Option(
+        None, "--output", "-o", help="A file for the explanation, such as why.csv."
+    ),
     as_json: Json = False,
     quiet: Quiet = False,
     force: Force = False,
@@ -119,10 +160,11 @@ def explain(
 ) -> None:
     """Explain a model by the importance of each column or, with --row, explain individual predictions.
 
-    The importance of a column is the rise of the loss when its values are shuffled. Without a table, or if the table
-    has no target, it is the change of the predictions. An individual prediction is explained by the Shapley value of
-    each column, with its standard error. These contributions add up to the difference between the prediction (or the
-    probability of the predicted class) and its mean.
+    The importance of a column is the rise of the loss when its values are shuffled.
+    Without a table, or if the table has no target, it is the change of the predictions.
+    An individual prediction is explained by the Shapley value of each column, with its
+    standard error. These contributions add up to the difference between the prediction
+    (or the probability of the predicted class) and its mean.
 
     Example: vecprop explain titanic.npz passengers.csv
 
@@ -136,7 +178,9 @@ def explain(
     if background is not None and not row:
         raise UsageError("--background needs --row: give both, or neither.")
     if as_json and output == STANDARD_OUTPUT:
-        raise UsageError("--json and -o - both write to standard output: give only one of the two.")
+        raise UsageError(
+            "--json and -o - both write to standard output: give only one of the two."
+        )
     if output not in (None, STANDARD_OUTPUT):
         require_format(writable(output, force, model, table, background))
     if row and table is not None:
@@ -147,7 +191,11 @@ def explain(
         with table_writer(None if output == STANDARD_OUTPUT else output) as write:
             write(explanations.to_frame())
     if as_json:
-        result = explanations._asdict() if isinstance(explanations, ExplainedModel) else {"rows": explanations}
+        result = (
+            explanations._asdict()
+            if isinstance(explanations, ExplainedModel)
+            else {"rows": explanations}
+        )
         print(to_json(result | {"notes": notes}))
     elif output is None:
         show(repr(explanations))

@@ -13,8 +13,10 @@ from ...terminal.messages import UsageError
 SECONDS = 10
 """The time limit for a scheduler to respond, in seconds."""
 SETTINGS_OF_DASK = {
-    "distributed.deploy.lost-worker-timeout": "1d",  # the default of 15 s would drop workers that are still starting
-    # The next two matter only for the dashboard, and cost 2 to 3 % of a core in each process.
+    # the default of 15 s would drop workers that are still starting
+    "distributed.deploy.lost-worker-timeout": "1d",
+    # The next two matter only for the dashboard, and cost 2 to 3 % of a core in each
+    # process.
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "1s",
 }
@@ -26,7 +28,10 @@ def workers_of(text: str, threads: int | None) -> Iterator[DaskWorkers]:
     kind, _, rest = text.partition(":")
     count = int(rest) if kind == "local" and rest.isdecimal() else 0
     if not count and (kind == "local" or "://" not in text):
-        raise UsageError(f"--workers {text}: give the address of a scheduler (tcp://HOST:8786) or local:4.")
+        raise UsageError(
+            f"--workers {text}: give the address of a scheduler (tcp://HOST:8786) or"
+            " local:4."
+        )
     try:
         from distributed import Client  # pyright: ignore[reportMissingImports]
     except ImportError:
@@ -38,9 +43,13 @@ def workers_of(text: str, threads: int | None) -> Iterator[DaskWorkers]:
                 threads_per_process = max(usable_threads() // count, 1)
             address = stack.enter_context(local_cluster(count, threads_per_process))
         try:
-            client = stack.enter_context(Client(address, timeout=SECONDS, set_as_default=False))
+            client = stack.enter_context(
+                Client(address, timeout=SECONDS, set_as_default=False)
+            )
         except (OSError, ValueError) as error:
-            raise UsageError(f"--workers {text}: no Dask scheduler responds there.") from error
+            raise UsageError(
+                f"--workers {text}: no Dask scheduler responds there."
+            ) from error
         if count:
             client.run(ignore_ctrl_c)
         yield DaskWorkers(client)
@@ -50,14 +59,24 @@ def workers_of(text: str, threads: int | None) -> Iterator[DaskWorkers]:
 def local_cluster(processes: int, threads: int) -> Iterator[Any]:
     """Yield a cluster of local processes, without a dashboard.
 
-    The processes authenticate each other with temporary certificates. Without certificates, other users of the machine
-    could run code as the owner of the cluster.
+    The processes authenticate each other with temporary certificates. Without
+    certificates, other users of the machine could run code as the owner of the cluster.
     """
     from dask import config  # pyright: ignore[reportMissingImports]
-    from distributed import LocalCluster, Security  # pyright: ignore[reportMissingImports]
+    from distributed import (
+        LocalCluster,
+        Security,
+    )  # pyright: ignore[reportMissingImports]
 
-    settings: dict[str, Any] = {"n_workers": processes, "threads_per_worker": threads, "silence_logs": logging.CRITICAL}
-    settings |= {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
+    settings: dict[str, Any] = {
+        "n_workers": processes,
+        "threads_per_worker": threads,
+        "silence_logs": logging.CRITICAL,
+    }
+    settings |= {
+        "dashboard_address": "127.0.0.1:0",
+        "scheduler_kwargs": {"dashboard": False},
+    }
     settings |= {"security": Security.temporary(), "protocol": "tls://"}
     with config.set(SETTINGS_OF_DASK), LocalCluster(**settings) as cluster:
         yield cluster

@@ -19,11 +19,34 @@ from ...tables.reading.file_lists import existing
 from ...tables.regressor import TabularRegressor
 from ...tables.streaming.memory_plan import as_bytes
 from ...terminal.messages import UsageError, sentence
-from ...terminal.output_files import FOREIGN, RunFiles, named_after, require_ending, with_suffix, writable
+from ...terminal.output_files import (
+    FOREIGN,
+    RunFiles,
+    named_after,
+    require_ending,
+    with_suffix,
+    writable,
+)
 from .splitting import TEST_SHARE, Request
 
-SAME = ("loss", "quantile", "hidden_layer_sizes", "activation", "dropout", "weight_decay", "label_smoothing")
-SAME += ("class_weight", "threshold", "positive", "learning_rate_init", "batch_size", "max_iter", "n_iter_no_change")
+SAME = (
+    "loss",
+    "quantile",
+    "hidden_layer_sizes",
+    "activation",
+    "dropout",
+    "weight_decay",
+    "label_smoothing",
+)
+SAME += (
+    "class_weight",
+    "threshold",
+    "positive",
+    "learning_rate_init",
+    "batch_size",
+    "max_iter",
+    "n_iter_no_change",
+)
 SAME += ("n_estimators",)
 SETTINGS = {"threads": "n_jobs", **dict(zip(SAME, SAME, strict=True))}
 """The estimator's setting for each option."""
@@ -38,7 +61,15 @@ OPTIONS = {
 }
 """The column kind for each option."""
 
-PASSING = {"config", "force", "replace_interrupted", "debug", "quiet", "as_json", "workers"}
+PASSING = {
+    "config",
+    "force",
+    "replace_interrupted",
+    "debug",
+    "quiet",
+    "as_json",
+    "workers",
+}
 """Options that do not affect the result and are not saved."""
 
 
@@ -48,7 +79,9 @@ def requested(options: Mapping[str, Any]) -> tuple[dict[str, Any], Request, RunF
     _require_to_fit(options)
     table = options["table"]
     test = options["test"]
-    output = writable(options["output"] or named_after(existing(table)), True, table, test)
+    output = writable(
+        options["output"] or named_after(existing(table)), True, table, test
+    )
     if output.suffix.lower() in FOREIGN:
         require_ending(output, "-o", ".npz")
     asked = asked_of(options)
@@ -57,7 +90,8 @@ def requested(options: Mapping[str, Any]) -> tuple[dict[str, Any], Request, RunF
     size = options["test_size"]
     if options["cv"] is not None:
         size = 0.0
-    elif size is None and test is None and options["refit"]:  # cross-validation needs no refit
+    # cross-validation needs no refit
+    elif size is None and test is None and options["refit"]:
         size = TEST_SHARE
     request = Request(
         table,
@@ -67,9 +101,16 @@ def requested(options: Mapping[str, Any]) -> tuple[dict[str, Any], Request, RunF
         settings=settings,
         classes=several_names(options["classes"]),
         folds=options["cv"],
-        **{name: options[name] for name in ("target", "group", "time", "seed", "task", "weight", "memory")},
+        **{
+            name: options[name]
+            for name in ("target", "group", "time", "seed", "task", "weight", "memory")
+        },
     )
-    return options, request, RunFiles(output, with_suffix(output, ".toml"), options["report"])
+    return (
+        options,
+        request,
+        RunFiles(output, with_suffix(output, ".toml"), options["report"]),
+    )
 
 
 def _require_to_fit(options: Mapping[str, Any]) -> None:
@@ -79,17 +120,23 @@ def _require_to_fit(options: Mapping[str, Any]) -> None:
     cv = options["cv"]
     if size is not None and not (0 <= size < 1 or (size > 0 and size % 1 == 0)):
         raise UsageError(
-            f"--test-size is {size:g}, but must be a share of the rows, at least 0 and less than 1, or an "
-            "integer number of rows."
+            f"--test-size is {size:g}, but must be a share of the rows, at least 0 and"
+            " less than 1, or an integer number of rows."
         )
     if options["target"] in several_names(options["ignore"]):
-        raise UsageError(f"--ignore names the target {options['target']!r}: leave it out.")
+        raise UsageError(
+            f"--ignore names the target {options['target']!r}: leave it out."
+        )
     if options["group"] is not None and options["time"] is not None:
         raise UsageError("--group and --time cannot be combined: give one of the two.")
     if cv is not None and (test is not None or size):
-        raise UsageError("--cv uses all rows for evaluation: leave out --test and --test-size.")
+        raise UsageError(
+            "--cv uses all rows for evaluation: leave out --test and --test-size."
+        )
     if options["refit"] and test is None and (cv is not None or size == 0):
-        raise UsageError("--refit needs a test set, to train on its rows too: leave it out.")
+        raise UsageError(
+            "--refit needs a test set, to train on its rows too: leave it out."
+        )
     if options["report"] is not None:
         require_ending(options["report"], "--report", ".html", ".htm")
         imported("matplotlib", "--report", "pictures")  # before training
@@ -98,7 +145,8 @@ def _require_to_fit(options: Mapping[str, Any]) -> None:
             as_bytes(options["memory"])
         except ValueError:
             raise UsageError(
-                f"--memory {options['memory']} is not an amount of memory: give one such as 4GB."
+                f"--memory {options['memory']} is not an amount of memory: give one"
+                " such as 4GB."
             ) from None
 
 
@@ -118,28 +166,40 @@ def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, float) and not isfinite(value):
             raise UsageError(f"{named(name)} is {value}, but must be a finite number.")
     if "hidden_layer_sizes" in settings:
-        widths = _several("hidden_layer_sizes", options, int, "integers of at least 1, such as 64,64")
+        widths = _several(
+            "hidden_layer_sizes", options, int, "integers of at least 1, such as 64,64"
+        )
         settings["hidden_layer_sizes"] = widths
     with suppress(ValueError, KeyError):  # a string that is not a number is a rule
         settings["threshold"] = float(settings["threshold"])
     if "quantile" in settings:
         if settings.get("loss") != "quantile":
-            raise UsageError(f"--quantile {settings['quantile']} needs --loss quantile: give both.")
-        levels = _several("quantile", options, float, "levels between 0 and 1, such as 0.05,0.5,0.95")
+            raise UsageError(
+                f"--quantile {settings['quantile']} needs --loss quantile: give both."
+            )
+        levels = _several(
+            "quantile", options, float, "levels between 0 and 1, such as 0.05,0.5,0.95"
+        )
         settings["quantile"] = levels[0] if len(levels) == 1 else levels
     return settings
 
 
 def estimator_of(request: Request, task: Task, **settings):
     """Return the estimator for a task, with the settings of the request and additional settings."""
-    estimator_class = TabularClassifier if task == "classification" else TabularRegressor
+    estimator_class = (
+        TabularClassifier if task == "classification" else TabularRegressor
+    )
     unknown = request.settings.keys() - signature(estimator_class).parameters.keys()
     if unknown:
         raise UsageError(
-            f"A {estimator_class.__name__} (for {task}) has no option {min(unknown)}: leave it out, or "
-            "give another --task."
+            f"A {estimator_class.__name__} (for {task}) has no option {min(unknown)}:"
+            " leave it out, or give another --task."
         )
-    settings |= {"target": request.target, "random_state": request.seed, **request.settings}
+    settings |= {
+        "target": request.target,
+        "random_state": request.seed,
+        **request.settings,
+    }
     estimator = estimator_class(**settings)
     try:
         estimator._validate_params()
@@ -151,13 +211,18 @@ def estimator_of(request: Request, task: Task, **settings):
 
 def _about_option(estimator, message: str) -> str:
     """Convert scikit-learn's message about a setting to a message about the option; return other messages unchanged."""
-    _, setting, *_ = [*message.split("'"), ""]  # "The 'setting' parameter of … must be …. Got …"
+    # "The 'setting' parameter of … must be …. Got …"
+    _, setting, *_ = [*message.split("'"), ""]
     if setting not in SETTINGS:
         return message
     allowed = message.partition(" must be ")[2].partition(". Got ")[0]
     constraints = estimator._parameter_constraints[setting]
     is_range = "in the range" in allowed
-    names = sorted(option for constraint in constraints for option in getattr(constraint, "options", ()))
+    names = sorted(
+        option
+        for constraint in constraints
+        for option in getattr(constraint, "options", ())
+    )
     if names:
         allowed = f"{', '.join(names[:-1])} or {names[-1]}"
     for constraint in constraints:
@@ -165,9 +230,13 @@ def _about_option(estimator, message: str) -> str:
             least = "of at least" if constraint.closed in ("left", "both") else "above"
             allowed = f"a number {least} {constraint.left:g}"
             if constraint.right is not None:
-                most = "at most" if constraint.closed in ("right", "both") else "less than"
+                most = (
+                    "at most" if constraint.closed in ("right", "both") else "less than"
+                )
                 allowed += f" and {most} {constraint.right:g}"
-    return f"{named(setting)} is {getattr(estimator, setting)!r}, but must be {allowed}."
+    return (
+        f"{named(setting)} is {getattr(estimator, setting)!r}, but must be {allowed}."
+    )
 
 
 def named(option: str) -> str:
@@ -175,7 +244,9 @@ def named(option: str) -> str:
     return f"--{option.replace('_', '-')}"
 
 
-def _several(option: str, options: Mapping[str, Any], number: Callable[[str], Any], allowed: str) -> tuple[Any, ...]:
+def _several(
+    option: str, options: Mapping[str, Any], number: Callable[[str], Any], allowed: str
+) -> tuple[Any, ...]:
     """Parse the positive, comma-separated numbers of an option."""
     with suppress(ValueError):
         numbers = tuple(map(number, options[option].split(",")))
@@ -196,16 +267,25 @@ def asked_of(options: Mapping[str, Any]) -> ColumnOptions:
     for option, kind in OPTIONS.items():
         for name in several_names(options.get(option)):
             if name in columns:
-                raise UsageError(f"Column {name!r} cannot be both a {columns[name]} and a {kind}: name it once.")
+                raise UsageError(
+                    f"Column {name!r} cannot be both a {columns[name]} and a {kind}:"
+                    " name it once."
+                )
             columns[name] = kind
     path = options.get("columns")
     if path is not None:
         section = read_toml(path).get("columns")
-        if not isinstance(section, dict) or not all(isinstance(kind, str) for kind in section.values()):
-            raise UsageError(f'{path} has no section [columns] with lines such as zip = "code".')
+        if not isinstance(section, dict) or not all(
+            isinstance(kind, str) for kind in section.values()
+        ):
+            raise UsageError(
+                f'{path} has no section [columns] with lines such as zip = "code".'
+            )
         columns = section | columns
     try:
-        return ColumnOptions(columns, options.get("decimal"), options.get("date_format"))
+        return ColumnOptions(
+            columns, options.get("decimal"), options.get("date_format")
+        )
     except ValueError as error:
         raise UsageError(str(error)) from error
 
@@ -246,5 +326,8 @@ def toml(options: Mapping[str, Any]) -> str:
         elif value:
             sections += f"[{name}]\n"
             for key, entry in value.items():
-                sections += f"{json.dumps(key, ensure_ascii=False)} = {json.dumps(entry, ensure_ascii=False)}\n"
+                sections += (
+                    f"{json.dumps(key, ensure_ascii=False)} ="
+                    f" {json.dumps(entry, ensure_ascii=False)}\n"
+                )
     return text + sections

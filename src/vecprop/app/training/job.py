@@ -14,11 +14,24 @@ from ... import Checkpoint, save
 from ...tables.error import Note, kind_of_note, ranked
 from ...tables.evaluation.judgement import judgements
 from ...tables.evaluation.measured import Measured
-from ...tables.evaluation.measuring import Parts, cross_validated, measured_unseen, with_duplicates
+from ...tables.evaluation.measuring import (
+    Parts,
+    cross_validated,
+    measured_unseen,
+    with_duplicates,
+)
 from ...tables.evaluation.report import Run, page_of
 from ...tables.evaluation.targets import levels_of, positive_class
 from ...tables.reading.file_lists import file_and_line
-from ...terminal.messages import INTERRUPTED, UsageError, held_back_interrupts, say, say_notes, show, to_json
+from ...terminal.messages import (
+    INTERRUPTED,
+    UsageError,
+    held_back_interrupts,
+    say,
+    say_notes,
+    show,
+    to_json,
+)
 from ...terminal.output_files import RunFiles, writable, write_text
 from ...train.progress import progress_bar
 from .cluster import workers_of
@@ -35,7 +48,9 @@ class TrainingJob:
     final: Any
     """The model to save: the evaluated model or, with ``--refit``, the refitted one."""
 
-    def __init__(self, options: dict[str, Any], request: Request, files: RunFiles) -> None:
+    def __init__(
+        self, options: dict[str, Any], request: Request, files: RunFiles
+    ) -> None:
         self.options, self.request, self.files = options, request, files
         self.bar = partial(progress_bar, quiet=options["quiet"])
         self.run_folder: RunFolder | None = None
@@ -46,14 +61,17 @@ class TrainingJob:
     def run(self) -> None:
         """Train and evaluate a model; save it with its options and its report.
 
-        The model is saved even if Ctrl-C or an error occurs after training. After Ctrl-C, an existing model is kept,
-        and the new one is saved next to it; with a checkpoint folder, the command can be resumed instead.
+        The model is saved even if Ctrl-C or an error occurs after training. After
+        Ctrl-C, an existing model is kept, and the new one is saved next to it; with a
+        checkpoint folder, the command can be resumed instead.
         """
         with ExitStack() as stack:
             self._begin(stack)
             workers = None
             if self.options["workers"] is not None:
-                workers = stack.enter_context(workers_of(self.options["workers"], self.options["threads"]))
+                workers = stack.enter_context(
+                    workers_of(self.options["workers"], self.options["threads"])
+                )
             self.train(workers)
             self.was_cut = self.model._is_interrupted
             if self.was_cut:
@@ -67,15 +85,24 @@ class TrainingJob:
                 self.was_cut = True
                 if self.measured is None:
                     self.finish_unmeasured()
-                say("Interrupted during the refit: the evaluated model is saved instead.")
+                say(
+                    "Interrupted during the refit: the evaluated model is saved"
+                    " instead."
+                )
             except Exception:
                 self.was_cut = True
                 with held_back_interrupts():
                     self.save()
                 if self.measured is None:
-                    say(f"Evaluation failed: the trained model is saved in {self.saved.model}, without metrics.")
+                    say(
+                        "Evaluation failed: the trained model is saved in"
+                        f" {self.saved.model}, without metrics."
+                    )
                 else:
-                    say(f"The refit failed: the evaluated model is saved in {self.saved.model} instead.")
+                    say(
+                        "The refit failed: the evaluated model is saved in"
+                        f" {self.saved.model} instead."
+                    )
                 raise
             self.finish()
 
@@ -93,9 +120,13 @@ class TrainingJob:
         for path in others:
             writable(path, force, self.request.table, self.request.test)
         if page in others:
-            raise UsageError(f"{page} would be written twice: give another name with --report.")
+            raise UsageError(
+                f"{page} would be written twice: give another name with --report."
+            )
         if page is not None:
-            writable(page, force, self.request.table, self.request.test, option="--report")
+            writable(
+                page, force, self.request.table, self.request.test, option="--report"
+            )
         if self.run_folder is not None:
             self.run_folder.begin()
 
@@ -103,16 +134,25 @@ class TrainingJob:
         """Split the table, and train a model on the training rows."""
         started = time.perf_counter()
         self.parts = split_table(self.request)
-        checkpoint = None if self.run_folder is None else Checkpoint(self.run_folder.networks)
-        estimator = estimator_of(self.request, self.parts.task, workers=workers, checkpoint=checkpoint)
+        checkpoint = (
+            None if self.run_folder is None else Checkpoint(self.run_folder.networks)
+        )
+        estimator = estimator_of(
+            self.request, self.parts.task, workers=workers, checkpoint=checkpoint
+        )
         require_folds(estimator, self.parts, self.request)
         split = time.perf_counter()
         with self.bar("training") as show_progress:
-            model = estimator.set_params(progress=show_progress).fit(**self.parts.training)
+            model = estimator.set_params(progress=show_progress).fit(
+                **self.parts.training
+            )
         self.final = self.model = model.set_params(progress=None)
         if self.parts.reading is not None:
             self.model.target_reading_ = self.parts.reading
-        self.seconds |= {"reading": split - started, "training": time.perf_counter() - split}
+        self.seconds |= {
+            "reading": split - started,
+            "training": time.perf_counter() - split,
+        }
 
     def measure(self) -> None:
         """Evaluate the model and the baselines on unseen rows."""
@@ -123,15 +163,27 @@ class TrainingJob:
             measured = measured_unseen(self.model, self.parts, request.seed)
         else:
             with self.bar("cross-validation") as progress:
-                measured = cross_validated(self.model, self.parts, folds, request.seed, progress)
+                measured = cross_validated(
+                    self.model, self.parts, folds, request.seed, progress
+                )
         if self.parts.stream is None:
             measured = with_duplicates(measured)
-        is_split = request.group is not None or request.time is not None or request.test is not None
+        is_split = (
+            request.group is not None
+            or request.time is not None
+            or request.test is not None
+        )
         if not (is_split or self.was_cut):
-            measured = replace(measured, judgements=judgements(self.model, self.parts, measured, self.bar))
+            measured = replace(
+                measured,
+                judgements=judgements(self.model, self.parts, measured, self.bar),
+            )
         _ = measured.verdict  # which is computed here, and stored
         if not self.parts.has_test:
-            text = f"There was no test: each row was predicted without training on it ({measured.how})."
+            text = (
+                "There was no test: each row was predicted without training on it"
+                f" ({measured.how})."
+            )
             self.model.notes_.append(Note(text, "no test"))
         self.measured = measured
         self.seconds["measuring"] = time.perf_counter() - started
@@ -140,7 +192,9 @@ class TrainingJob:
         """Refit the model on all rows, including the test rows."""
         started = time.perf_counter()
         with self.bar("refitting") as progress:
-            self.final = self.model.refit(**self.parts.training_of_all, progress=progress)
+            self.final = self.model.refit(
+                **self.parts.training_of_all, progress=progress
+            )
         if self.parts.reading is not None:
             self.final.target_reading_ = self.parts.reading
         self.seconds["refitting"] = time.perf_counter() - started
@@ -151,13 +205,21 @@ class TrainingJob:
         model = self.model
         notes = list(self.parts.notes)
         if self.measured is not None:
-            notes += [judgement.note for judgement in self.measured.judgements if not judgement.is_worse]
+            notes += [
+                judgement.note
+                for judgement in self.measured.judgements
+                if not judgement.is_worse
+            ]
         notes += model.notes_
         if self.final is not model:
             notes.append(self.final.notes_[-1])
         if self.parts.has_test:
             drift = model.detect_drift(self.parts.X_test)
-            notes += [Note(f"In the test: {note}", "trust") for note in drift if note not in self.parts.notes]
+            notes += [
+                Note(f"In the test: {note}", "trust")
+                for note in drift
+                if note not in self.parts.notes
+            ]
         return ranked(notes)
 
     @cached_property
@@ -171,10 +233,14 @@ class TrainingJob:
         """Save the model, and all options of the run as TOML."""
         readings = self.final.encoder_.readings
         types = {name: readings.get(name, "not used") for name in self.parts.X.columns}
-        types[self.request.target] = "classes" if self.parts.task == "classification" else "numbers"
+        types[self.request.target] = (
+            "classes" if self.parts.task == "classification" else "numbers"
+        )
         metrics = {}
         if self.measured is not None:
-            metrics = {name: estimate.value for name, estimate in self.measured.metrics.items()}
+            metrics = {
+                name: estimate.value for name, estimate in self.measured.metrics.items()
+            }
         save(self.final, self.saved.model, columns=types, metrics=metrics)
         write_text(self.saved.options, toml(self._reproducing_options()))
 
@@ -197,12 +263,22 @@ class TrainingJob:
             options["memory"] = str(self.parts.stream.memory)
         return options
 
-    def report(self, measured: Measured, result: dict[str, Any], interrupts: list[int]) -> None:
+    def report(
+        self, measured: Measured, result: dict[str, Any], interrupts: list[int]
+    ) -> None:
         """Write the report if requested, and add it to the result."""
         page = self.saved.page
         if page is not None:
-            notes = [note for note in self.notes if kind_of_note(note) != "no test"]  # the page already explains it
-            write_text(page, page_of(replace(measured, notes=notes), self._run(measured, result), interrupts))
+            # the page already explains it
+            notes = [note for note in self.notes if kind_of_note(note) != "no test"]
+            write_text(
+                page,
+                page_of(
+                    replace(measured, notes=notes),
+                    self._run(measured, result),
+                    interrupts,
+                ),
+            )
             result["report"] = str(page)
 
     def _run(self, measured: Measured, result: dict[str, Any]) -> Run:
@@ -217,12 +293,15 @@ class TrainingJob:
             kind_of_row, _, row = measured.worst_rows[0].row.partition(" ")
             if kind_of_row == "line":
                 file, row = file_and_line(file, row)
-            explain = shlex.join(["vecprop", "explain", result["model"], str(file), "--row", row])
+            explain = shlex.join(
+                ["vecprop", "explain", result["model"], str(file), "--row", row]
+            )
         refit_note = ""
         if "refit" in result:
             refit_note = (
-                f"The saved model was refitted on all {result['refit']['rows']:,} rows, including the test rows. "
-                f"This page describes the first model, trained on {result['rows']['train']:,} rows."
+                f"The saved model was refitted on all {result['refit']['rows']:,} rows,"
+                " including the test rows. This page describes the first model,"
+                f" trained on {result['rows']['train']:,} rows."
             )
         return Run(
             title=f"{request.target}, predicted from {request.table.name}",
@@ -246,22 +325,37 @@ class TrainingJob:
             "task": parts.task,
             "target": self.request.target,
             "rows": {"train": parts.rows, "test": len(parts.y_test)},
-            "columns": {"used": dict(model.encoder_.kinds), "dropped": dict(model.encoder_.dropped)},
+            "columns": {
+                "used": dict(model.encoder_.kinds),
+                "dropped": dict(model.encoder_.dropped),
+            },
             "networks": sum(map(len, model._ensembles)),
             "parameters": sum(ensemble.theta.size for ensemble in model._ensembles),
-            "seconds": {name: round(seconds, 3) for name, seconds in self.seconds.items()},
+            "seconds": {
+                name: round(seconds, 3) for name, seconds in self.seconds.items()
+            },
             "notes": self.notes,
         }
         if parts.task == "classification":
             result["classes"] = model.classes_.tolist()
         positive = positive_class(model)
         if positive is not None:
-            result |= {"positive": positive, "threshold": getattr(model, "threshold_", 0.5)}
+            result |= {
+                "positive": positive,
+                "threshold": getattr(model, "threshold_", 0.5),
+            }
         if model is not self.model:
-            result["refit"] = {"rows": parts.rows + len(parts.y_test), "epochs": model.n_iter_}
+            result["refit"] = {
+                "rows": parts.rows + len(parts.y_test),
+                "epochs": model.n_iter_,
+            }
         if measured is not None:
             result["measured"] = {"how": measured.how, "rows": len(measured.truth)}
-            result |= {"summary": measured.summary, "scores": measured.scores, "verdict": measured.verdict}
+            result |= {
+                "summary": measured.summary,
+                "scores": measured.scores,
+                "verdict": measured.verdict,
+            }
             if measured.folds:
                 result["folds"] = measured.metrics_of_folds
             result["judgements"] = [
@@ -275,20 +369,32 @@ class TrainingJob:
                 for judgement in measured.judgements
             ]
         command = shlex.join(["vecprop", "train", "--config", options, "--force"])
-        return result | {"model": str(self.saved.model), "config": options, "command": command}
+        return result | {
+            "model": str(self.saved.model),
+            "config": options,
+            "command": command,
+        }
 
     def leave(self) -> None:
         """Exit from an interrupted run if its checkpoint folder allows resuming."""
         if self.run_folder is not None:
-            say(f"Interrupted: progress is saved in {self.run_folder.path}; run the same command again to resume.")
+            say(
+                f"Interrupted: progress is saved in {self.run_folder.path}; run the"
+                " same command again to resume."
+            )
             raise typer.Exit(INTERRUPTED)
 
     def finish_unmeasured(self) -> None:
         """Save the trained model without metrics, and exit."""
         with held_back_interrupts() as interrupts:
             self.save()
-            say(f"Interrupted during evaluation: the trained model is saved in {self.saved.model}, without metrics.")
-            measured = measured_unseen(self.model, self.parts, self.request.seed, baselines=False)
+            say(
+                "Interrupted during evaluation: the trained model is saved in"
+                f" {self.saved.model}, without metrics."
+            )
+            measured = measured_unseen(
+                self.model, self.parts, self.request.seed, baselines=False
+            )
             self.report(measured, self.result(), interrupts)
         raise typer.Exit(INTERRUPTED)
 
@@ -309,7 +415,11 @@ class TrainingJob:
                 if not self.options["quiet"]:
                     say_notes(self.notes)
                 is_json = self.options["as_json"]
-                show(to_json(result) if is_json else as_text(result, self.measured, self.request.table))
+                show(
+                    to_json(result)
+                    if is_json
+                    else as_text(result, self.measured, self.request.table)
+                )
         if interrupts:
             self.leave()
         if self.was_cut or interrupts:
@@ -326,13 +436,18 @@ def as_text(result: dict[str, Any], measured: Measured, table: Path) -> str:
     if measured.is_classifier:
         predicted = f"{len(result['classes'])} classes"
     elif levels:
-        predicted = f"{'quantiles' if len(levels) > 1 else 'quantile'} {', '.join(map(str, levels))}"
+        predicted = (
+            f"{'quantiles' if len(levels) > 1 else 'quantile'}"
+            f" {', '.join(map(str, levels))}"
+        )
     scored = f"{rows['test'] or 'none'} to test"
     if measured.how == "cross-validation":
         scored = f"scored by cross-validation with {len(measured.folds)} folds"
     columns = f"columns   {len(result['columns']['used'])} used as inputs"
     if dropped:
-        reasons = ", ".join(f"{name} ({reason})" for name, reason in list(dropped.items())[:5])
+        reasons = ", ".join(
+            f"{name} ({reason})" for name, reason in list(dropped.items())[:5]
+        )
         columns += f", {len(dropped)} dropped: {reasons}"
     lines = [
         measured.summary,
@@ -343,19 +458,28 @@ def as_text(result: dict[str, Any], measured: Measured, table: Path) -> str:
         f"networks  {result['networks']}, with {result['parameters']:,} parameters",
     ]
     if "positive" in result:
-        lines.append(f"positive  {result['positive']!r}, threshold {result['threshold']:.4g}")
+        lines.append(
+            f"positive  {result['positive']!r}, threshold {result['threshold']:.4g}"
+        )
     if "refit" in result:
         lines.append(
-            f"refit     on all {result['refit']['rows']} rows, for {result['refit']['epochs']} epochs; "
-            f"the scores are for the first model, trained on {rows['train']} rows"
+            f"refit     on all {result['refit']['rows']} rows, for"
+            f" {result['refit']['epochs']} epochs; the scores are for the first model,"
+            f" trained on {rows['train']} rows"
         )
-    where = {"test": "on the test set", "out of fold": "out of fold, without a test set"}
+    where = {
+        "test": "on the test set",
+        "out of fold": "out of fold, without a test set",
+    }
     seconds = result["seconds"]
     lines += [
         "",
         measured._text(where.get(measured.how, "in cross-validation")),
         "",
-        f"time      {sum(seconds.values()):.1f} s (training {seconds['training']:.1f} s)",
+        (
+            f"time      {sum(seconds.values()):.1f} s (training"
+            f" {seconds['training']:.1f} s)"
+        ),
         f"model     {result['model']}, reproduced by: {result['command']}",
     ]
     if "report" in result:

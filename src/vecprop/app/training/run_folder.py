@@ -30,13 +30,26 @@ class RunFolder:
         run: dict[str, Any] = {}
         for name in ("table", "test", "columns"):
             file = options[name]
-            is_stream = file is not None and file.exists() and not (file.is_file() or file.is_dir())
+            is_stream = (
+                file is not None
+                and file.exists()
+                and not (file.is_file() or file.is_dir())
+            )
             if is_stream or file == STANDARD_INPUT:
-                raise UsageError(f"--checkpoint needs a {name} that can be read again, not a stream: give a file.")
+                raise UsageError(
+                    f"--checkpoint needs a {name} that can be read again, not a stream:"
+                    " give a file."
+                )
             run[name] = existing(file) if file else None
         changes = options.keys() - PASSING - STILL_THE_SAME - run.keys()
-        run |= {named(name): str(value) for name, value in options.items() if name in changes}
-        run |= {f"version of {name}": version_of(name) for name in LIBRARIES} | {"version of Python": python_version()}
+        run |= {
+            named(name): str(value)
+            for name, value in options.items()
+            if name in changes
+        }
+        run |= {f"version of {name}": version_of(name) for name in LIBRARIES} | {
+            "version of Python": python_version()
+        }
         run = RunIdentity()(run)
         self.store = Store(self.path, run, [joint_digest([run])])
         self._known: list[Any] = []
@@ -53,7 +66,9 @@ class RunFolder:
         if not (self.path / RUN).exists():
             return False
         self.begin()
-        return any(document["writes"] == _names(files) for _, document, _ in self._known)
+        return any(
+            document["writes"] == _names(files) for _, document, _ in self._known
+        )
 
     def is_writing(self, files: RunFiles) -> None:
         """Record that these files are being written."""
@@ -62,7 +77,11 @@ class RunFolder:
     def remove(self) -> None:
         """Remove the folder. The manifest is removed last, so that an interrupted removal can be resumed."""
         shutil.rmtree(self.networks, ignore_errors=True)
-        for path in (*sorted(self.path.glob("part-*.npz")), self.path / RUN, self.path / LOCK):
+        for path in (
+            *sorted(self.path.glob("part-*.npz")),
+            self.path / RUN,
+            self.path / LOCK,
+        ):
             path.unlink(missing_ok=True)
         with suppress(OSError):  # the folder contains foreign files
             self.path.rmdir()

@@ -18,7 +18,13 @@ from ...tables.evaluation.targets import Task, target_of
 from ...tables.explaining.column_notes import odd_classes, odd_targets
 from ...tables.kinds.ambiguities import NO_OPTIONS, ColumnOptions
 from ...tables.kinds.formats import NumberReading
-from ...tables.kinds.kinds import DATES, guess_task, kind_of, note_on_classes, target_reading
+from ...tables.kinds.kinds import (
+    DATES,
+    guess_task,
+    kind_of,
+    note_on_classes,
+    target_reading,
+)
 from ...tables.kinds.values import as_names, own_reading, read_numbers
 from ...tables.reading.frames import Frame, as_frame, column_of
 from ...tables.rows import Roles, UsedRows, notes_on_groups
@@ -33,7 +39,9 @@ TEST_SHARE = 0.2
 """The default share of test rows."""
 FOLDS = 5
 MIN_TEST_ROWS = 1_000
-"""Tables with fewer rows are scored by cross-validation by default, because a test would have too few rows."""
+"""Tables with fewer rows are scored by cross-validation by default, because a test
+would have too few rows.
+"""
 
 
 @dataclass(frozen=True)
@@ -43,13 +51,14 @@ class Request:
     Parameters
     ----------
     size : float or None
-        The share or the number of test rows. If it is None, small tables are scored by cross-validation.
+        The share or the number of test rows. If it is None, small tables are scored by
+        cross-validation.
     group : str or None
-        A column that keeps rows with the same value together, in the same part and the same fold; it is not used as an
-        input.
+        A column that keeps rows with the same value together, in the same part and the
+        same fold; it is not used as an input.
     time : str or None
-        A column of dates or numbers: the latest rows become the test set, and networks are validated on rows that are
-        later than their training rows.
+        A column of dates or numbers: the latest rows become the test set, and networks
+        are validated on rows that are later than their training rows.
     test : Path or None
         A file with test rows.
     """
@@ -75,7 +84,9 @@ class Request:
         return TEST_SHARE if self.size is None else self.size
 
 
-def rows_of_parts(request: Request, frame: Frame, y: np.ndarray, is_classes: bool) -> tuple[np.ndarray, np.ndarray]:
+def rows_of_parts(
+    request: Request, frame: Frame, y: np.ndarray, is_classes: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the indices of the training rows and the test rows.
 
     Raises
@@ -93,47 +104,64 @@ def rows_of_parts(request: Request, frame: Frame, y: np.ndarray, is_classes: boo
     rows = len(y)
     size = request.test_size
     if rows < FEWEST:
-        raise TableError(f"Only {rows} row(s) have a target; at least {FEWEST} are needed to train and test.")
+        raise TableError(
+            f"Only {rows} row(s) have a target; at least {FEWEST} are needed to train"
+            " and test."
+        )
     if size == 0:
         return np.arange(rows), np.arange(0)
     count = int(min(size, rows))
     if size < 1:
         count = round(size * rows)
     if not 1 <= count < rows:
-        raise TableError(f"A test set of {count} out of {rows} rows leaves one part empty: change --test-size.")
+        raise TableError(
+            f"A test set of {count} out of {rows} rows leaves one part empty: change"
+            " --test-size."
+        )
     if request.time is not None:
         time = times(column_of(frame, request.time), request.time, request.asked)
         is_late = time >= np.sort(time)[-count]  # rows of the same time stay together
         if is_late.all():
             raise TableError(
-                f"Column {request.time!r} has too many ties to hold out the latest {count} rows: change "
-                "--test-size, or leave out --time."
+                f"Column {request.time!r} has too many ties to hold out the latest"
+                f" {count} rows: change --test-size, or leave out --time."
             )
         return np.flatnonzero(~is_late), np.flatnonzero(is_late)
     if request.group is not None:
         groups = group_numbers(column_of(frame, request.group))
         if groups.max() < 2:
             raise TableError(
-                f"Column {request.group!r} has {groups.max() + 1} group(s): at least three are needed, for "
-                "training, validation and the test."
+                f"Column {request.group!r} has {groups.max() + 1} group(s): at least"
+                " three are needed, for training, validation and the test."
             )
         split = GroupShuffleSplit(1, test_size=count / rows, random_state=request.seed)
         return next(split.split(groups, groups=groups))
     sizes = np.unique(y, return_counts=True)[1]
-    is_stratified = is_classes and sizes.min() > 1 and min(count, rows - count) >= len(sizes)
+    is_stratified = (
+        is_classes and sizes.min() > 1 and min(count, rows - count) >= len(sizes)
+    )
     classes = y if is_stratified else None
-    train, test = train_test_split(np.arange(rows), test_size=count, random_state=request.seed, stratify=classes)
+    train, test = train_test_split(
+        np.arange(rows), test_size=count, random_state=request.seed, stratify=classes
+    )
     return np.sort(train), np.sort(test)
 
 
 def folds_for(request: Request, y: np.ndarray, dependence: Dependence) -> int | None:
     """Return the number of cross-validation folds, or None if the model is scored on a test set."""
-    if request.folds is not None or request.size is not None or not FEWEST <= len(y) < MIN_TEST_ROWS:
+    if (
+        request.folds is not None
+        or request.size is not None
+        or not FEWEST <= len(y) < MIN_TEST_ROWS
+    ):
         return request.folds
     try:
-        for rows, _ in splits(dependence.folds(y, FOLDS, request.seed), is_time=dependence.is_time):
+        for rows, _ in splits(
+            dependence.folds(y, FOLDS, request.seed), is_time=dependence.is_time
+        ):
             dependence[rows].folds(y[rows], 2, request.seed)
-            if (y[rows] == y[rows[0]]).all():  # without this fold, there is nothing to learn
+            # without this fold, there is nothing to learn
+            if (y[rows] == y[rows[0]]).all():
                 return None
     except TableError:  # too few groups or times
         return None
@@ -148,8 +176,18 @@ def split_table(request: Request) -> Parts:
     roles = Roles(request.target, request.weight, request.group, request.time, size)
     refusal = None
     if request.folds is not None:
-        refusal = UsageError("--cv needs the table in memory, but it does not fit: leave it out to hold out test rows.")
-    stream = Streamed.of(request.table, roles, lambda: request.seed, request.memory, request.asked, refusal)
+        refusal = UsageError(
+            "--cv needs the table in memory, but it does not fit: leave it out to hold"
+            " out test rows."
+        )
+    stream = Streamed.of(
+        request.table,
+        roles,
+        lambda: request.seed,
+        request.memory,
+        request.asked,
+        refusal,
+    )
     if stream is None:
         whole = _frame(request, request.table)
         aside = roles.set_aside(whole, request.asked)
@@ -161,7 +199,10 @@ def split_table(request: Request) -> Parts:
     target = _target_of(request, used.frame, notes)
     X, y, _ = rows = target.rows(used)
     if unknown := set(request.classes) - set(map(str, np.unique(y))):
-        raise UsageError(f"--classes names {min(unknown)!r}, but the target {target.name!r} has no such value.")
+        raise UsageError(
+            f"--classes names {min(unknown)!r}, but the target {target.name!r} has no"
+            " such value."
+        )
     X.attrs["aside"] = aside
     if target.task == "classification":
         notes += odd_classes(y, f"The target {target.name!r}")
@@ -171,7 +212,9 @@ def split_table(request: Request) -> Parts:
         target.task,
         *rows,
         notes=notes,
-        dependence=Dependence.of(used.frame, request.group, request.time, request.asked),
+        dependence=Dependence.of(
+            used.frame, request.group, request.time, request.asked
+        ),
         reading=target.reading,
         stream=stream,
         group=request.group,
@@ -185,10 +228,15 @@ def split_table(request: Request) -> Parts:
         folds = folds_for(request, y, parts.dependence)
         if folds is not None:
             request = replace(request, size=0.0)
-        training, test = rows_of_parts(request, used.frame, y, target.task == "classification")
+        training, test = rows_of_parts(
+            request, used.frame, y, target.task == "classification"
+        )
         parts = replace(parts.split(training, test), folds=folds)
     if request.folds is not None and request.folds > len(parts.y):
-        raise TableError(f"--cv has {request.folds} folds, more than the {len(parts.y)} rows: lower it.")
+        raise TableError(
+            f"--cv has {request.folds} folds, more than the {len(parts.y)} rows:"
+            " lower it."
+        )
     if stream is None:
         notes += repeated_rows(parts, request)
         notes += rows_of_training_groups(parts)
@@ -212,9 +260,13 @@ def _target_of(request: Request, frame: Frame, notes: list[str]) -> _Target:
     """Return the target of a table, and add a note on its values."""
     name = request.target
     task = request.task or guess_task(frame[name])
-    if request.task is None and kind_of(frame[name], name, request.asked).name == "date":
+    if (
+        request.task is None
+        and kind_of(frame[name], name, request.asked).name == "date"
+    ):
         raise TableError(
-            f"The target column {name!r} contains dates: {DATES}, or pass --task classification if they are classes."
+            f"The target column {name!r} contains dates: {DATES}, or pass --task"
+            " classification if they are classes."
         )
     reading = None
     note = ""
@@ -230,15 +282,21 @@ def _target_of(request: Request, frame: Frame, notes: list[str]) -> _Target:
 def _require_other_file(test: Path, table: Path) -> None:
     """Raise an error if the test file is the training table."""
     if table.exists() and test.exists() and table.samefile(test):
-        raise UsageError(f"--test {test} is the training table itself: give another file, or leave out --test.")
+        raise UsageError(
+            f"--test {test} is the training table itself: give another file, or leave"
+            " out --test."
+        )
 
 
-def _with_test_file(parts: Parts, request: Request, target: _Target, roles: Roles) -> Parts:
+def _with_test_file(
+    parts: Parts, request: Request, target: _Target, roles: Roles
+) -> Parts:
     """Return the parts with the test rows of a file."""
     frame = _frame(request, Path(str(request.test)))
     if target.name not in frame.columns:
         raise TableError(
-            f"--test {request.test} has no column {target.name!r}, the target: give a file with this column."
+            f"--test {request.test} has no column {target.name!r}, the target: give a"
+            " file with this column."
         )
     used = UsedRows.of(frame, replace(roles, group=None, time=None))
     parts.notes.extend(used.notes)
@@ -246,7 +304,9 @@ def _with_test_file(parts: Parts, request: Request, target: _Target, roles: Role
     return replace(parts, X_test=X, y_test=y, weight_test=weight)
 
 
-def _with_sampled_test(parts: Parts, stream: Streamed, target: _Target, roles: Roles) -> Parts:
+def _with_sampled_test(
+    parts: Parts, stream: Streamed, target: _Target, roles: Roles
+) -> Parts:
     """Return the parts with the test rows of a table that does not fit into memory."""
     count = len(stream.test)
     if roles.test and not count:
@@ -256,7 +316,8 @@ def _with_sampled_test(parts: Parts, stream: Streamed, target: _Target, roles: R
         wanted = round(wanted * stream.parts.sizes.sum())
     if count < 0.9 * wanted:
         parts.notes.append(
-            f"The test set has {count} rows instead of {wanted:.0f}, which is the maximum that fits into memory."
+            f"The test set has {count} rows instead of {wanted:.0f}, which is the"
+            " maximum that fits into memory."
         )
     if not count:
         return parts
@@ -278,18 +339,25 @@ def require_folds(estimator, parts: Parts, request: Request) -> None:
     if folds is None:
         return
     try:
-        for rows, _ in splits(dependence.folds(parts.y, folds, seed), is_time=dependence.is_time):
+        for rows, _ in splits(
+            dependence.folds(parts.y, folds, seed), is_time=dependence.is_time
+        ):
             dependence[rows].folds(parts.y[rows], estimator._members(len(rows)), seed)
     except TableError as error:
-        rule = f"but each fold of --cv {folds} must leave at least two for training and validation"
+        rule = (
+            f"but each fold of --cv {folds} must leave at least two for training and"
+            " validation"
+        )
         if dependence.is_time:
             raise TableError(
-                f"Column {request.time!r} has {len(np.unique(np.asarray(dependence.time)))} time(s), {rule}: "
-                "leave out --time."
+                f"Column {request.time!r} has"
+                f" {len(np.unique(np.asarray(dependence.time)))} time(s), {rule}: leave"
+                " out --time."
             ) from error
         option = "cv" if dependence.count > 2 else "group"
         raise TableError(
-            f"Column {request.group!r} has {dependence.count:g} group(s), {rule}: leave out --{option}."
+            f"Column {request.group!r} has {dependence.count:g} group(s), {rule}: leave"
+            f" out --{option}."
         ) from error
 
 
@@ -303,8 +371,9 @@ def rows_of_training_groups(parts: Parts) -> list[str]:
         return []
     return [
         Note(
-            f"{count} of {len(groups)} test rows belong to training groups (column {parts.group!r}); "
-            "predicting them is easier than predicting rows of new groups.",
+            f"{count} of {len(groups)} test rows belong to training groups (column"
+            f" {parts.group!r}); predicting them is easier than predicting rows of new"
+            " groups.",
             "trust",
             parts.group,
         )
@@ -325,7 +394,11 @@ def repeated_rows(parts: Parts, request: Request) -> list[str]:
     test = request.test
     aside = parts.X.attrs["aside"].keys() - {request.group}
     scored = parts if parts.has_test else replace(parts, X_test=parts.X, y_test=parts.y)
-    names = [name for name in parts.X.columns if name not in aside and name in scored.X_test.columns]
+    names = [
+        name
+        for name in parts.X.columns
+        if name not in aside and name in scored.X_test.columns
+    ]
     pairs = [(parts.X[name], scored.X_test[name]) for name in names]
     pairs.append((pandas().Series(parts.y), pandas().Series(scored.y_test)))
     hashes = []
@@ -344,17 +417,21 @@ def repeated_rows(parts: Parts, request: Request) -> list[str]:
     if not is_repeated.any() or is_repeated.mean() < share:
         return []
     if test is not None and np.array_equal(np.sort(train), np.sort(tested)):
-        raise TableError(f"{test} has the same rows as {table}: give --test other rows, or leave it out.")
-    if 5 * len(np.unique(train)) <= len(train):  # with few distinct values, duplicates are expected
+        raise TableError(
+            f"{test} has the same rows as {table}: give --test other rows, or leave it"
+            " out."
+        )
+    # with few distinct values, duplicates are expected
+    if 5 * len(np.unique(train)) <= len(train):
         return []
     first = int(np.flatnonzero(is_repeated)[0])
     twin = int(np.flatnonzero(train == tested[first])[0])
     return [
         Note(
-            f"{is_repeated.sum()} of {len(is_repeated)} {rows}, such as "
-            f"{row_named(scored.X_test.index, first)} of {(test or table).name} "
-            f"({row_named(parts.X.index, twin)} of {table.name}); predicting them is easier than "
-            "predicting new rows.",
+            f"{is_repeated.sum()} of {len(is_repeated)} {rows}, such as"
+            f" {row_named(scored.X_test.index, first)} of {(test or table).name}"
+            f" ({row_named(parts.X.index, twin)} of {table.name}); predicting them is"
+            " easier than predicting new rows.",
             "trust",
         )
     ]
@@ -367,7 +444,9 @@ def _in_like_terms(train, test) -> tuple[np.ndarray, np.ndarray]:
     x_test, is_unread_in_test = read_numbers(test, reading)
     if not (is_unread.any() or is_unread_in_test.any()):
         return x, x_test
-    return train.astype(str).to_numpy(dtype=object), test.astype(str).to_numpy(dtype=object)
+    return train.astype(str).to_numpy(dtype=object), test.astype(str).to_numpy(
+        dtype=object
+    )
 
 
 def how_chosen(request: Request, parts: Parts, measured: Measured) -> str:
@@ -378,28 +457,33 @@ def how_chosen(request: Request, parts: Parts, measured: Measured) -> str:
     rows = f"{len(parts.y_test):,} rows"
     share = f"{rows}, {len(parts.y_test) / (parts.rows + len(parts.y_test)):.0%} of all"
     if request.test is not None:
-        return f"The test set is the file {request.test} with {rows}; the training table has {parts.rows:,} rows."
+        return (
+            f"The test set is the file {request.test} with {rows}; the training table"
+            f" has {parts.rows:,} rows."
+        )
     if request.time is not None:
-        column = pandas().concat([parts.X[request.time], parts.X_test[request.time]])  # both are parsed as one column
+        # both are parsed as one column
+        column = pandas().concat([parts.X[request.time], parts.X_test[request.time]])
         first = times(column, request.time, request.asked)[len(parts.X) :].argmin()
         return (
-            f"The test set is the latest {share}, by the column {request.time!r}: from "
-            f"{parts.X_test[request.time].iloc[int(first)]} on. All training rows are earlier, as when "
-            "the model predicts future rows."
+            f"The test set is the latest {share}, by the column {request.time!r}: from"
+            f" {parts.X_test[request.time].iloc[int(first)]} on. All training rows are"
+            " earlier, as when the model predicts future rows."
         )
     if group is not None:
         return (
-            f"The test set is {share}, from {parts.X_test[group].nunique(dropna=False):,} groups of the "
-            f"column {group!r}, drawn at random (seed {request.seed}). No group is in both parts, so the "
-            "metrics are for new groups."
+            f"The test set is {share}, from"
+            f" {parts.X_test[group].nunique(dropna=False):,} groups of the column"
+            f" {group!r}, drawn at random (seed {request.seed}). No group is in both"
+            " parts, so the metrics are for new groups."
         )
     stratified = ""
     if parts.task == "classification" and parts.stream is None:
         stratified = ", stratified by class if each class has enough rows"
     return (
-        f"The test set is {share}, drawn at random (seed {request.seed}){stratified}. A random test "
-        "set is too easy if rows are grouped (such as rows of one patient) or ordered in time: use "
-        "`--group` or `--time` then."
+        f"The test set is {share}, drawn at random (seed {request.seed}){stratified}. A"
+        " random test set is too easy if rows are grouped (such as rows of one"
+        " patient) or ordered in time: use `--group` or `--time` then."
     )
 
 
@@ -410,7 +494,9 @@ def _how_predicted(request: Request, measured: Measured) -> str:
     if request.time is not None:
         training_rows = f"earlier rows (column {request.time!r})"
     if request.group is not None:
-        folds = f" Rows of the same group (column {request.group!r}) are in the same fold."
+        folds = (
+            f" Rows of the same group (column {request.group!r}) are in the same fold."
+        )
     if measured.how == "cross-validation":
         return (
             f"each of {len(measured.folds)} folds was predicted by a model trained on "
@@ -419,6 +505,6 @@ def _how_predicted(request: Request, measured: Measured) -> str:
     if request.time is not None:
         folds = f" Each fold was predicted from {training_rows}."
     return (
-        f"{len(measured.truth):,} training rows were predicted by networks that were neither trained "
-        f"nor stopped on them.{folds}"
+        f"{len(measured.truth):,} training rows were predicted by networks that were"
+        f" neither trained nor stopped on them.{folds}"
     )

@@ -1,7 +1,8 @@
 """Pairs of arrays, values and companions, that pass through NumPy code together.
 
-The companion is a bound on the rounding error (`running_error.py`) or a directional derivative (`tangents.py`). These
-modules define the rules of arithmetic; this module makes NumPy use them.
+The companion is a bound on the rounding error (`running_error.py`) or a directional
+derivative (`tangents.py`). These modules define the rules of arithmetic; this module
+makes NumPy use them.
 """
 
 from functools import partial, partialmethod
@@ -11,7 +12,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-COMPARISONS = (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
+COMPARISONS = (
+    np.greater,
+    np.greater_equal,
+    np.less,
+    np.less_equal,
+    np.equal,
+    np.not_equal,
+)
 
 ATTRIBUTES = (np.real, np.shape, np.ndim, np.size)
 """Functions that return the attribute of the same name."""
@@ -26,9 +34,10 @@ class ArrayPair(NDArrayOperatorsMixin):
 
     Notes
     -----
-    Subclasses define a method for each supported NumPy function, with the name of the function. Methods for several
-    operands, such as `add` and `where`, get all operands, and at least one of them is a pair. A function without a
-    method raises a TypeError, so that no companion is silently lost.
+    Subclasses define a method for each supported NumPy function, with the name of the
+    function. Methods for several operands, such as `add` and `where`, get all operands,
+    and at least one of them is a pair. A function without a method raises a TypeError,
+    so that no companion is silently lost.
     """
 
     def __init__(self, value: np.ndarray, companion: np.ndarray) -> None:
@@ -63,7 +72,8 @@ class ArrayPair(NDArrayOperatorsMixin):
             rule = partial(self.compare, ufunc)
         if rule is None or method != "__call__" or kwargs:
             return NotImplemented
-        if not any(isinstance(operand, ArrayPair) for operand in inputs):  # only out= is a pair
+        # only out= is a pair
+        if not any(isinstance(operand, ArrayPair) for operand in inputs):
             return NotImplemented
         operands = inputs if ufunc.nin > 1 else ()
         result = rule(*operands)
@@ -86,7 +96,8 @@ class ArrayPair(NDArrayOperatorsMixin):
             return NotImplemented
         if function in (np.dot, np.where):
             return rule(*args, **kwargs)
-        if not args or args[0] is not self:  # the pair is another argument, such as out=
+        # the pair is another argument, such as out=
+        if not args or args[0] is not self:
             return NotImplemented
         if function not in ATTRIBUTES:
             return rule(*args[1:], **kwargs)
@@ -98,7 +109,10 @@ class ArrayPair(NDArrayOperatorsMixin):
         return Namespace(self)
 
     def __array__(self, dtype=None, copy=None):
-        raise TypeError("An array pair cannot be converted to a plain array, since its companion would be lost.")
+        raise TypeError(
+            "An array pair cannot be converted to a plain array, since its companion"
+            " would be lost."
+        )
 
     __float__ = __int__ = __complex__ = __array__
 

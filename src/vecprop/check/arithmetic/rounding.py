@@ -1,12 +1,14 @@
 """Measure the noise of function values, and bound the rounding error of a gradient.
 
-Noise is measured with finite differences of high order (Moré and Wild, 2011). A difference of order k contains
-√((2k)! / k!²) times the noise. The smooth part contributes d^k times a derivative, which is tiny for a small distance d
-between the points. The points must also be far enough apart that the values change: a float32 computation ignores
-changes of a few units in the last place of float64.
+Noise is measured with finite differences of high order (Moré and Wild, 2011). A
+difference of order k contains √((2k)! / k!²) times the noise. The smooth part
+contributes d^k times a derivative, which is tiny for a small distance d between the
+points. The points must also be far enough apart that the values change: a float32
+computation ignores changes of a few units in the last place of float64.
 
-To bound the rounding error of a gradient, the code of the gradient runs on numbers with error bounds
-(`arithmetic/running_error.py`). For a network, the bounds grow with |X| and |W| in the forward pass, and with |delta|,
+To bound the rounding error of a gradient, the code of the gradient runs on numbers with
+error bounds (`arithmetic/running_error.py`). For a network, the bounds grow with |X|
+and |W| in the forward pass, and with |delta|,
 |W| and |derivative| in the backward pass. If the code does not support such numbers, the rounding error is measured.
 """
 
@@ -25,38 +27,50 @@ POINTS = 9
 """The number of points on a line: enough for three differences of the highest order."""
 
 ORDERS = (4, 5, 6)
-"""The orders of the differences. The median over several orders is more robust than a single order."""
+"""The orders of the differences. The median over several orders is more robust than
+a single order.
+"""
 
 NEAR = (1e-12, 1e-9)
-"""Distances for float64 noise; the second one is for values that hardly depend on the parameters."""
+"""Distances for float64 noise; the second one is for values that hardly depend on
+the parameters.
+"""
 
 FAR = (1e-7, 1e-6, 1e-5)
 """Distances for float32 noise."""
 
 ELSEWHERE, FARTHER = (0.01, -0.1), (1e-4, 1e-3, 1e-2)
-"""The places and the distances that reveal cancellation, which may be invisible over shorter distances.
+"""The places and the distances that reveal cancellation, which may be invisible over
+shorter distances.
 
-There are two places, since a pole or a kink affects only one of them, but cancellation affects both.
+There are two places, since a pole or a kink affects only one of them, but cancellation
+affects both.
 """
 
 FARTHEST = 1e-2
-"""The distance for values that do not change over shorter distances, such as float16 values."""
+"""The distance for values that do not change over shorter distances, such as float16
+values.
+"""
 
 PLATEAU = 10
-"""The largest ratio between noise levels at different distances. The smooth part grows much faster with distance."""
+"""The largest ratio between noise levels at different distances. The smooth part
+grows much faster with distance.
+"""
 
 EPS = float(np.finfo(np.float64).eps)
 
 SAFETY = 4
-"""The safety factor on the rounding bound, a first-order bound for one gradient. Two gradients are compared, and user
-code may round more often than vecprop."""
+"""The safety factor on the rounding bound, a first-order bound for one gradient. Two
+gradients are compared, and user code may round more often than vecprop.
+"""
 
 
 class Noise(NamedTuple):
     """Standard deviations of the rounding errors of function values, (n,), measured over different distances.
 
-    ``farther`` is larger than ``near`` if the function suffers from cancellation or has fine structure. ``nearest`` is
-    smaller than ``near`` if the function uses float32 or varies rapidly.
+    ``farther`` is larger than ``near`` if the function suffers from cancellation or has
+    fine structure. ``nearest`` is smaller than ``near`` if the function uses float32 or
+    varies rapidly.
     """
 
     near: np.ndarray
@@ -70,7 +84,8 @@ Line = Callable[[np.ndarray], np.ndarray]
 def noise_along(lines: list[Line], may_be_coarse: bool = True) -> Noise:
     """Measure the rounding noise of values along lines through a point.
 
-    Each line maps distances, (T,), to values, (T, n). At a distance of 1, the parameters change by about their size.
+    Each line maps distances, (T,), to values, (T, n). At a distance of 1, the
+    parameters change by about their size.
 
     Examples
     --------
@@ -91,7 +106,9 @@ def noise_along(lines: list[Line], may_be_coarse: bool = True) -> Noise:
 
 def _farther(line: Line, start: float) -> np.ndarray:
     """Measure noise that does not depend on the distance between the points, (n,)."""
-    noises = np.stack([_noise(line(start + distance * np.arange(POINTS))) for distance in FARTHER])
+    noises = np.stack(
+        [_noise(line(start + distance * np.arange(POINTS))) for distance in FARTHER]
+    )
     is_flat = noises.max(axis=0) < PLATEAU * noises.min(axis=0)
     return np.where(is_flat, np.median(noises, axis=0), 0)
 
@@ -118,11 +135,12 @@ def _near(line: Line, may_be_coarse: bool) -> tuple[np.ndarray, np.ndarray]:
         noises[distance] = np.where(moves_here, noise_here, np.nan)
         noise = np.where(is_needed & ~moves, noise_here, noise)
         moves = moves | moves_here
-    # Noise does not depend on the distance. Differences that grow with the distance belong to the function.
+    # Noise does not depend on the distance. Differences that grow with the distance
+    # belong to the function.
     noise = np.fmax(noise, np.fmin.reduce([noises[distance] for distance in FAR]))
     largest = np.nan_to_num(np.fmax.reduce(np.abs(values)))
-    # Changes by a few units in the last place of float32 look smooth. Therefore assume at least the rounding error of
-    # the shortest dtype that can hold all values.
+    # Changes by a few units in the last place of float32 look smooth. Therefore assume
+    # at least the rounding error of the shortest dtype that can hold all values.
     spacing = np.full(noise.shape, EPS)
     for dtype in (np.float32, np.float16):
         spacing[_can_hold(values, dtype)] = np.finfo(dtype).eps
@@ -160,7 +178,9 @@ class Bound:
 
 
 UNBOUNDED = np.finfo(np.float64).max / 2**64
-"""The bound for unknown errors. It is finite, so that sums and products do not become NaN."""
+"""The bound for unknown errors. It is finite, so that sums and products do not
+become NaN.
+"""
 
 
 def finite_bound(error: np.ndarray) -> np.ndarray:
@@ -175,50 +195,79 @@ def finite_bound(error: np.ndarray) -> np.ndarray:
 
 
 def rounding_bound(
-    loss_and_gradient: LossAndGradient, theta: np.ndarray, batch: Batch, dtype: Any, elsewhere: bool = False
+    loss_and_gradient: LossAndGradient,
+    theta: np.ndarray,
+    batch: Batch,
+    dtype: Any,
+    elsewhere: bool = False,
 ) -> Bound:
     """Bound the rounding error of a network's gradient; raise a TypeError if an operation is not supported.
 
-    In float64, the reference engine computes the same numbers from the inputs for the gradient and for the expected
-    derivatives, so they count as exact. ``elsewhere``, they have errors, and equal numbers may differ by rounding.
+    In float64, the reference engine computes the same numbers from the inputs for the
+    gradient and for the expected derivatives, so they count as exact. ``elsewhere``,
+    they have errors, and equal numbers may differ by rounding.
     """
 
     def running(arithmetic: Arithmetic) -> tuple[np.ndarray, float]:
         rows = batch
         if elsewhere or np.dtype(dtype).itemsize < 8:
-            rows = replace(batch, X=Bounded(batch.X, np.zeros(batch.X.shape), arithmetic))
-        loss, gradient = loss_and_gradient(Bounded(theta.copy(), np.zeros(theta.shape), arithmetic), rows)
+            rows = replace(
+                batch, X=Bounded(batch.X, np.zeros(batch.X.shape), arithmetic)
+            )
+        loss, gradient = loss_and_gradient(
+            Bounded(theta.copy(), np.zeros(theta.shape), arithmetic), rows
+        )
         return finite_bound(gradient.companion), float(finite_bound(loss.companion))
 
     # Bounds are computed in float64, so treat longer dtypes as float64.
-    arithmetic = Arithmetic(dtype if np.dtype(dtype).itemsize < 8 else np.float64, elsewhere=elsewhere)
+    arithmetic = Arithmetic(
+        dtype if np.dtype(dtype).itemsize < 8 else np.float64, elsewhere=elsewhere
+    )
     bound, value = running(arithmetic)
     if arithmetic.dtype.itemsize < 8:
-        # In float32 the bound would hide too much, so scale it to measured errors. Do not scale the part of the bound
-        # that is due to comparisons, whose outcome is either right or wrong.
+        # In float32 the bound would hide too much, so scale it to measured errors. Do
+        # not scale the part of the bound that is due to comparisons, whose outcome is
+        # either right or wrong.
         smooth, _ = running(Arithmetic(dtype, branching=False, elsewhere=elsewhere))
-        measured = smooth * _tightness(loss_and_gradient, theta, batch, smooth, arithmetic.dtype)
-        bound = (bound - smooth) + measured + running(Arithmetic(np.float64, elsewhere=elsewhere))[0]
+        measured = smooth * _tightness(
+            loss_and_gradient, theta, batch, smooth, arithmetic.dtype
+        )
+        bound = (
+            (bound - smooth)
+            + measured
+            + running(Arithmetic(np.float64, elsewhere=elsewhere))[0]
+        )
     return Bound(bound[None], arithmetic.tied, value=value)
 
 
 def _tightness(
-    loss_and_gradient: LossAndGradient, theta: np.ndarray, batch: Batch, bound: np.ndarray, dtype: np.dtype
+    loss_and_gradient: LossAndGradient,
+    theta: np.ndarray,
+    batch: Batch,
+    bound: np.ndarray,
+    dtype: np.dtype,
 ) -> float:
     """Return 3 times the largest ratio of a measured error to its bound, at most 1.
 
-    The error is the difference between the gradients in the dtype and in float64, at theta and at four points very
-    close to theta. The inputs move too, because the engines round differently where, for example, all inputs of a row
-    are equal: one of them may be exact there.
+    The error is the difference between the gradients in the dtype and in float64, at
+    theta and at four points very close to theta. The inputs move too, because the
+    engines round differently where, for example, all inputs of a row are equal: one of
+    them may be exact there.
     """
     single = rounded_to(batch, dtype)
     generator = np.random.default_rng(0)
     share = 0.0
     for distance in (0, 1e-6, 1e-6, 1e-6, 1e-6):
-        near = (theta * (1 + distance * generator.uniform(-1, 1, theta.shape))).astype(dtype)
-        inputs = (single.X * (1 + distance * generator.uniform(-1, 1, single.X.shape))).astype(dtype)
+        near = (theta * (1 + distance * generator.uniform(-1, 1, theta.shape))).astype(
+            dtype
+        )
+        inputs = (
+            single.X * (1 + distance * generator.uniform(-1, 1, single.X.shape))
+        ).astype(dtype)
         rounded = loss_and_gradient(near, replace(single, X=inputs))[1]
-        exact = loss_and_gradient(near.astype(np.float64), replace(batch, X=inputs.astype(np.float64)))[1]
+        exact = loss_and_gradient(
+            near.astype(np.float64), replace(batch, X=inputs.astype(np.float64))
+        )[1]
         filled = np.abs(rounded - exact) / np.maximum(bound, np.finfo(dtype).tiny)
         share = max(share, float(np.nan_to_num(filled, nan=1).max()))
     return float(np.clip(3 * share, 2e-3, 1))
@@ -245,13 +294,19 @@ def rounding_experiment(
     """Measure the rounding error of a gradient as its noise along lines."""
 
     def gradients(direction: np.ndarray, distances: Iterable[float]) -> np.ndarray:
-        return np.stack([gradient(theta + distance * direction).ravel() for distance in distances])
+        return np.stack(
+            [gradient(theta + distance * direction).ravel() for distance in distances]
+        )
 
     exact = gradient(theta)
-    noise = noise_along([partial(gradients, line) for line in lines], may_be_coarse).near.reshape(exact.shape)
-    # Special functions have systematic errors of about 1e-13, which are not visible as noise.
+    noise = noise_along(
+        [partial(gradients, line) for line in lines], may_be_coarse
+    ).near.reshape(exact.shape)
+    # Special functions have systematic errors of about 1e-13, which are not visible as
+    # noise.
     bound = 16 * noise + max(3e-13, eps) * np.abs(exact) + 3e-14 * scale(exact)
-    # If a matrix is nearly singular, its inverse exists at some points next to theta, and its errors are unknown.
+    # If a matrix is nearly singular, its inverse exists at some points next to theta,
+    # and its errors are unknown.
     exists = np.isfinite(np.concatenate([gradients(line, NEAR) for line in lines]))
     is_unknown = exists.any(axis=0) & ~exists.all(axis=0)
     bound[is_unknown.reshape(bound.shape)] = UNBOUNDED
@@ -266,7 +321,8 @@ def coarse_type(given: np.ndarray, error: np.ndarray, sizes: np.ndarray) -> str:
         information = np.finfo(dtype)
         is_exact = (np.ldexp(bits, information.nmant + 1) % 1 == 0).all()
         half = 2.0 ** (information.nmant // 2 + 5)
-        is_short = ((bits * half) % 1 == 0).all()  # numbers with few bits, such as integers, may be exact
+        # numbers with few bits, such as integers, may be exact
+        is_short = ((bits * half) % 1 == 0).all()
         is_rounding = (shares > information.eps / 300) & (shares <= information.eps)
         if is_exact and not is_short and is_rounding.mean() > 0.5:
             return np.dtype(dtype).name

@@ -1,17 +1,20 @@
 """Numbers with a bound on their rounding error: running error analysis (Wilkinson, 1963; Higham, 2002, 3.3).
 
-The bound of a sum grows with the absolute values of its terms, so it remains valid if terms cancel. In a product, the
-bound of each factor is multiplied by the absolute value of the other. If rounding could change a comparison, the bound
-covers both branches.
+The bound of a sum grows with the absolute values of its terms, so it remains valid if
+terms cancel. In a product, the bound of each factor is multiplied by the absolute value
+of the other. If rounding could change a comparison, the bound covers both branches.
 
-The bounds hold for the reference engine and for the compiled one, which rounds differently. Let u be the unit roundoff.
+The bounds hold for the reference engine and for the compiled one, which rounds
+differently. Let u be the unit roundoff.
 
-- Sums may be computed in any order. In each order, the error of a sum of n terms is at most (n - 1) u Σ|x|.
-- A kernel may multiply by a reciprocal. Then a quotient is fl(x fl(1 / d)) = x / d (1 + δ) (1 + ε) with |δ|, |ε| <= u,
-  so it has two rounding errors.
+- Sums may be computed in any order. In each order, the error of a sum of n terms is at
+  most (n - 1) u Σ|x|.
+- A kernel may multiply by a reciprocal. Then a quotient is fl(x fl(1 / d)) = x / d (1 +
+  δ) (1 + ε) with |δ|, |ε| <= u, so it has two rounding errors.
 - A kernel may fuse a product with a sum, which omits the rounding error of the product.
-- Inputs are exact, but numbers computed from them are not. The mean of equal numbers, for example, may differ from them
-  in one engine only. Therefore the bounds start at the inputs, as if they depended on the parameters.
+- Inputs are exact, but numbers computed from them are not. The mean of equal numbers,
+  for example, may differ from them in one engine only. Therefore the bounds start at
+  the inputs, as if they depended on the parameters.
 """
 
 from functools import partialmethod
@@ -26,24 +29,32 @@ from .steps import STEP
 class Arithmetic:
     """The rounding errors of a floating-point dtype. ``tied`` becomes true if equal numbers are compared.
 
-    ``elsewhere``, equal numbers may differ by rounding, so the bound covers both branches of a tie.
+    ``elsewhere``, equal numbers may differ by rounding, so the bound covers both
+    branches of a tie.
     """
 
-    def __init__(self, dtype: Any = np.float64, branching: bool = True, elsewhere: bool = False) -> None:
+    def __init__(
+        self, dtype: Any = np.float64, branching: bool = True, elsewhere: bool = False
+    ) -> None:
         information = np.finfo(dtype)
         self.dtype = information.dtype
         self.branching = branching
         self.elsewhere = elsewhere
         self.unit = float(information.eps) / 2
-        # The error of underflow. A complex step divides derivatives and their errors by the step.
-        self.tiny = max(float(information.tiny), float(np.finfo(np.float64).smallest_subnormal) / STEP)
+        # The error of underflow. A complex step divides derivatives and their errors by
+        # the step.
+        self.tiny = max(
+            float(information.tiny),
+            float(np.finfo(np.float64).smallest_subnormal) / STEP,
+        )
         self.tied = False
 
     def sum_error(self, terms: int) -> float:
         """Return the error of a sum relative to the sum of the absolute values of its terms.
 
-        In the worst case, each term adds one rounding error. In a sum of many terms, the errors have different signs
-        (Higham and Mary, 2019), and products are summed in blocks.
+        In the worst case, each term adds one rounding error. In a sum of many terms,
+        the errors have different signs (Higham and Mary, 2019), and products are summed
+        in blocks.
         """
         return min(terms, 8 * terms**0.5) * self.unit
 
@@ -56,7 +67,9 @@ class Arithmetic:
 class Bounded(ArrayPair):
     """Real numbers with error bounds, or Booleans with flags for values that rounding could change."""
 
-    def __init__(self, value: np.ndarray, companion: np.ndarray, arithmetic: Arithmetic) -> None:
+    def __init__(
+        self, value: np.ndarray, companion: np.ndarray, arithmetic: Arithmetic
+    ) -> None:
         if np.iscomplexobj(value):
             raise TypeError("Error bounds of complex numbers are not supported.")
         is_too_large = np.abs(value) > np.finfo(arithmetic.dtype).max
@@ -78,7 +91,10 @@ class Bounded(ArrayPair):
     def astype(self, dtype, copy: bool = True) -> Self:
         """Return the pair itself, or raise a TypeError if the dtype is less precise than the arithmetic."""
         if np.dtype(dtype).itemsize < self.arithmetic.dtype.itemsize:
-            raise TypeError(f"Rounding {self.arithmetic.dtype} numbers to {np.dtype(dtype)} is not supported.")
+            raise TypeError(
+                f"Rounding {self.arithmetic.dtype} numbers to {np.dtype(dtype)} is not"
+                " supported."
+            )
         return self
 
     @property
@@ -98,9 +114,12 @@ class Bounded(ArrayPair):
     def _add(self, add, x, y) -> Self:
         x, x_error = self.pair(x)
         y, y_error = self.pair(y)
-        # x and y are exact in the dtype, so the rounding error is at most min(|x|, |y|). Sums do not underflow.
+        # x and y are exact in the dtype, so the rounding error is at most min(|x|,
+        # |y|). Sums do not underflow.
         total = add(x, y)
-        rounding = np.minimum(self.arithmetic.unit * np.abs(total), np.minimum(np.abs(x), np.abs(y)))
+        rounding = np.minimum(
+            self.arithmetic.unit * np.abs(total), np.minimum(np.abs(x), np.abs(y))
+        )
         return self.like(total, x_error + y_error + rounding)
 
     add = partialmethod(_add, np.add)
@@ -117,8 +136,11 @@ class Bounded(ArrayPair):
         y, y_error = self.pair(y)
         quotient = x / y
         size = np.abs(y)
-        least = size - y_error  # the smallest possible divisor; if not positive, the divisor may be 0
-        error = np.where(least > 0, (x_error + np.abs(quotient) * y_error) / least, np.inf)
+        # the smallest possible divisor; if not positive, the divisor may be 0
+        least = size - y_error
+        error = np.where(
+            least > 0, (x_error + np.abs(quotient) * y_error) / least, np.inf
+        )
         rounded = self.rounded(quotient, error, units=2)
         # Division by 1 is exact. For example, the logistic computes 1 / 1 far from 0.
         return self.like(quotient, np.where(size == 1, error, rounded.companion))
@@ -136,8 +158,13 @@ class Bounded(ArrayPair):
         if isinstance(exponent, Bounded):
             return NotImplemented
         size = np.abs(x.value)
-        steepest = np.where(np.less(exponent, 1), np.maximum(size - x.companion, 0), size + x.companion)
-        error = np.abs(exponent * np.power(steepest, np.subtract(exponent, 1.0))) * x.companion
+        steepest = np.where(
+            np.less(exponent, 1), np.maximum(size - x.companion, 0), size + x.companion
+        )
+        error = (
+            np.abs(exponent * np.power(steepest, np.subtract(exponent, 1.0)))
+            * x.companion
+        )
         return self.rounded(np.power(x.value, exponent), error, units=4)
 
     def compare(self, comparison, x, y):
@@ -148,7 +175,8 @@ class Bounded(ArrayPair):
         outcome = comparison(x, y)
         if not close.any():
             return outcome
-        is_exact = self.arithmetic.is_exact(x == y, error)  # exact equality is a tie, not a rounding error
+        # exact equality is a tie, not a rounding error
+        is_exact = self.arithmetic.is_exact(x == y, error)
         return self.like(outcome, close & ~is_exact & self.arithmetic.branching)
 
     def _combine(self, function, x, y) -> Self:
@@ -167,7 +195,9 @@ class Bounded(ArrayPair):
         y, y_error = self.pair(y)
         error = np.where(condition, x_error, y_error)
         if np.any(is_unsure):
-            error = np.where(is_unsure, np.maximum(x_error, y_error) + np.abs(x - y), error)
+            error = np.where(
+                is_unsure, np.maximum(x_error, y_error) + np.abs(x - y), error
+            )
         value = np.where(condition, x, y)
         return self.like(value, np.broadcast_to(error, value.shape))
 
@@ -191,7 +221,8 @@ class Bounded(ArrayPair):
 
     def exp(self) -> Self:
         y = np.exp(self.value)
-        # This bound exceeds exp(x + e) - exp(x), and is faster to compute than with expm1.
+        # This bound exceeds exp(x + e) - exp(x), and is faster to compute than with
+        # expm1.
         return self.rounded(y, y * self.companion * np.exp(self.companion), units=4)
 
     def expm1(self) -> Self:
@@ -218,7 +249,9 @@ class Bounded(ArrayPair):
         # Far from 0, tanh rounds to ±1 with a known error.
         away = 4 * np.exp(-2 * size)
         is_far = away < self.arithmetic.unit / 64
-        return self.like(y, np.where(is_far, np.minimum(rounded, error + away), rounded))
+        return self.like(
+            y, np.where(is_far, np.minimum(rounded, error + away), rounded)
+        )
 
     def sin(self) -> Self:
         return self.rounded(np.sin(self.value), np.minimum(self.companion, 2), units=4)
@@ -228,14 +261,22 @@ class Bounded(ArrayPair):
 
     def sign(self) -> Self:
         is_exact = self.arithmetic.is_exact(self.value == 0, self.companion)
-        is_unsure = (np.abs(self.value) <= self.companion) & ~is_exact & self.arithmetic.branching
+        is_unsure = (
+            (np.abs(self.value) <= self.companion)
+            & ~is_exact
+            & self.arithmetic.branching
+        )
         return self.like(np.sign(self.value), np.where(is_unsure, 2.0, 0.0))
 
     def sum(self, axis=None, keepdims=False, **_) -> Self:
         total = np.sum(self.value, axis=axis, keepdims=keepdims)
         terms = self.size // max(np.size(total), 1)
-        errors = self.companion + self.arithmetic.sum_error(terms - 1) * np.abs(self.value)
-        return self.like(np.asarray(total), np.asarray(np.sum(errors, axis=axis, keepdims=keepdims)))
+        errors = self.companion + self.arithmetic.sum_error(terms - 1) * np.abs(
+            self.value
+        )
+        return self.like(
+            np.asarray(total), np.asarray(np.sum(errors, axis=axis, keepdims=keepdims))
+        )
 
     def max(self, axis=None, keepdims=False, **_) -> Self:
         top = np.max(self.value, axis=axis, keepdims=True)

@@ -1,8 +1,9 @@
 """Derivatives from function values: by complex step, or by finite differences with error estimates.
 
-Since f(theta + i h u) = f(theta) + i h f'(theta) u + O(h²), the derivative along u is Im f(theta + i h u) / h. The
-complex step does not subtract, so h can be 1e-20, and the derivative is accurate to the last bits (Squire and Trapp,
-1998). For networks, `arithmetic/tangents.py` computes the same numbers faster.
+Since f(theta + i h u) = f(theta) + i h f'(theta) u + O(h²), the derivative along u is
+Im f(theta + i h u) / h. The complex step does not subtract, so h can be 1e-20, and the
+derivative is accurate to the last bits (Squire and Trapp, 1998). For networks,
+`arithmetic/tangents.py` computes the same numbers faster.
 """
 
 from collections.abc import Callable
@@ -11,10 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 STEP = 1e-20
-"""The step h. The square of h is below the rounding error of any sum, and far above underflow."""
+"""The step h. The square of h is below the rounding error of any sum, and far above
+underflow.
+"""
 
 Moved = Callable[[np.ndarray], np.ndarray]
-"""A function that adds each row of steps, (K, size), to the parameters and returns the values, (K, outputs)."""
+"""A function that adds each row of steps, (K, size), to the parameters and returns
+the values, (K, outputs).
+"""
 
 
 def complex_step(moved: Moved, U: np.ndarray, step: float = STEP) -> np.ndarray:
@@ -36,10 +41,13 @@ class Difference(NamedTuple):
     jump: np.ndarray
 
 
-def central_differences(moved: Moved, U: np.ndarray, noise: np.ndarray, step: Any) -> tuple[np.ndarray, np.ndarray]:
+def central_differences(
+    moved: Moved, U: np.ndarray, noise: np.ndarray, step: Any
+) -> tuple[np.ndarray, np.ndarray]:
     """Return (f(theta + εu) - f(theta - εu)) / 2ε and an error estimate.
 
-    The estimate is the rounding error plus the change when ε is doubled, which bounds the truncation error.
+    The estimate is the rounding error plus the change when ε is doubled, which bounds
+    the truncation error.
 
     Examples
     --------
@@ -56,25 +64,41 @@ LONG_STEPS = 0.1 * 2.0 ** -np.arange(10)
 """The long steps, relative to a scale; each step is half of the previous one."""
 
 STEPS = np.concatenate([LONG_STEPS, LONG_STEPS[-1] * 8.0 ** -np.arange(1, 6)])
-"""All steps. Each short step is an eighth of the previous one, to detect fine structure."""
+"""All steps. Each short step is an eighth of the previous one, to detect fine
+structure.
+"""
 
 MORE_STEPS = 0.8 * 2.0 ** -np.arange(36)
 OTHER_STEPS = MORE_STEPS[:12]
-"""Additional steps for uncertain derivatives: down to 1e-11 of the scale, and around other scales."""
+"""Additional steps for uncertain derivatives: down to 1e-11 of the scale, and around
+other scales.
+"""
 
 UNCLEAR = 1e-8
-"""Additional steps are used for errors above this fraction of the largest derivative."""
+"""Additional steps are used for errors above this fraction of the largest
+derivative.
+"""
 
 ORDER = 7
-"""The highest extrapolation order. Higher orders amplify rounding errors more than they reduce truncation errors."""
+"""The highest extrapolation order. Higher orders amplify rounding errors more than
+they reduce truncation errors.
+"""
 
 
-def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray, noise: np.ndarray, others: np.ndarray) -> Difference:
+def ridders(
+    moved: Moved,
+    U: np.ndarray,
+    scale: np.ndarray,
+    noise: np.ndarray,
+    others: np.ndarray,
+) -> Difference:
     """Return derivatives by Ridders' method: central differences for decreasing steps, extrapolated to 0.
 
-    The extrapolations form Neville's tableau. The result is the entry that differs least from its two predecessors. Its
-    error is this difference (Ridders, 1982) plus the noise of the values divided by the step. A function with a pole or
-    with kinks may look smooth over long steps. Therefore shorter steps must confirm the entries of long steps.
+    The extrapolations form Neville's tableau. The result is the entry that differs
+    least from its two predecessors. Its error is this difference (Ridders, 1982) plus
+    the noise of the values divided by the step. A function with a pole or with kinks
+    may look smooth over long steps. Therefore shorter steps must confirm the entries of
+    long steps.
 
     Examples
     --------
@@ -89,7 +113,8 @@ def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray, noise: np.ndarray, o
     if not unclear.size:
         return result
     doubt = np.maximum(result.error, 0.1 * np.abs(result.jump))[unclear].max()
-    least = 4 * noise.min() / doubt  # shorter steps have larger rounding errors than the current errors
+    # shorter steps have larger rounding errors than the current errors
+    least = 4 * noise.min() / doubt
     U = U[unclear]
     scale = scale[unclear]
     sequences = [MORE_STEPS[:, None] * scale]
@@ -117,9 +142,12 @@ def _explained(error: np.ndarray, rounding: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(error), np.minimum(error, 4 * rounding), np.inf)
 
 
-def _best(ladders: list[tuple[np.ndarray, Difference]], noise: np.ndarray) -> Difference:
+def _best(
+    ladders: list[tuple[np.ndarray, Difference]], noise: np.ndarray
+) -> Difference:
     """Select the derivatives with the smallest errors; a ladder contains the shortest steps, (K,), and the results."""
-    # The sequence with the shortest steps must confirm the other sequences, up to its rounding errors.
+    # The sequence with the shortest steps must confirm the other sequences, up to its
+    # rounding errors.
     ladders = sorted(ladders, key=lambda pair: (pair[0].min(), pair[1].error.max()))
     shortest, fine = ladders[0]
     excused = _explained(fine.error, 4 * noise / shortest[:, None])
@@ -135,14 +163,18 @@ def _best(ladders: list[tuple[np.ndarray, Difference]], noise: np.ndarray) -> Di
     return best
 
 
-def ladder(moved: Moved, U: np.ndarray, steps: np.ndarray, noise: np.ndarray) -> Difference:
+def ladder(
+    moved: Moved, U: np.ndarray, steps: np.ndarray, noise: np.ndarray
+) -> Difference:
     """Return the derivatives along the rows of U for a sequence of steps, (steps, K); see `ridders`."""
     here = moved(np.zeros_like(U[:1]))
-    right = np.stack([moved(h[:, None] * U) - here for h in steps])  # (steps, K, outputs)
+    # (steps, K, outputs)
+    right = np.stack([moved(h[:, None] * U) - here for h in steps])
     left = np.stack([here - moved(-h[:, None] * U) for h in steps])
     h = steps[:, :, None]
     rounding = 4 * noise / h
-    # The central difference is even in h, so extrapolate it in h². The jump is not even, so extrapolate it in h.
+    # The central difference is even in h, so extrapolate it in h². The jump is not
+    # even, so extrapolate it in h.
     rounding = np.where(_are_too_long(right - left, h, noise), np.inf, rounding)
     value, error = _extrapolated((right + left) / (2 * h), rounding, h * h)
     jump, unsure = _extrapolated((right - left) / h, 2 * rounding, h)
@@ -152,15 +184,18 @@ def ladder(moved: Moved, U: np.ndarray, steps: np.ndarray, noise: np.ndarray) ->
 def _are_too_long(second: np.ndarray, h: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """Return whether each step, (steps, K, outputs), is too long, for example near a pole.
 
-    The second difference f(h) + f(-h) - 2 f(0) shrinks like h² if the function is smooth, and like h at a kink. If the
-    difference shrinks more slowly, the step is too long. For example, a step across a narrow peak gives a slope of 0.
+    The second difference f(h) + f(-h) - 2 f(0) shrinks like h² if the function is
+    smooth, and like h at a kink. If the difference shrinks more slowly, the step is too
+    long. For example, a step across a narrow peak gives a slope of 0.
     """
     size = np.abs(second)
     stays = (size[1:] > 32 * noise) & (size[1:] > np.sqrt(h[1:] / h[:-1]) * size[:-1])
     return np.concatenate([stays[:1], stays])
 
 
-def _extrapolated(differences: np.ndarray, rounding: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _extrapolated(
+    differences: np.ndarray, rounding: np.ndarray, x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Extrapolate a polynomial in x to 0; return the best entry of Neville's tableau and its error."""
     row = differences
     tableau = []
@@ -169,8 +204,12 @@ def _extrapolated(differences: np.ndarray, rounding: np.ndarray, x: np.ndarray) 
     for order in range(1, min(ORDER, len(differences) - 1) + 1):
         ratio = x[:-order] / x[order:]
         finer = row[1:] + (row[1:] - row[:-1]) / (ratio - 1)
-        # The error is the difference from the two predecessors plus the rounding error at the smallest step.
-        errors.append(np.maximum(np.abs(finer - row[1:]), np.abs(finer - row[:-1])) + rounding[order:])
+        # The error is the difference from the two predecessors plus the rounding error
+        # at the smallest step.
+        errors.append(
+            np.maximum(np.abs(finer - row[1:]), np.abs(finer - row[:-1]))
+            + rounding[order:]
+        )
         tableau.append(finer)
         levels.append(np.arange(order, len(differences)))
         row = finer
@@ -180,7 +219,8 @@ def _extrapolated(differences: np.ndarray, rounding: np.ndarray, x: np.ndarray) 
     initial_error[~np.isfinite(initial_error) | ~np.isfinite(entries)] = np.inf
     entries = np.where(np.isfinite(initial_error), entries, 0)
     error = initial_error.copy()
-    # The error is at least the difference from the best entry with smaller steps, minus rounding errors.
+    # The error is at least the difference from the best entry with smaller steps, minus
+    # rounding errors.
     for step in range(1, len(differences)):
         best = _smallest(initial_error[level == step])[:1]
         value = np.take_along_axis(entries[level == step], best, axis=0)
@@ -191,7 +231,8 @@ def _extrapolated(differences: np.ndarray, rounding: np.ndarray, x: np.ndarray) 
     order = _smallest(error)[:3]
     best, *next_best = np.take_along_axis(entries, order, axis=0)
     least = np.take_along_axis(error, order[:1], axis=0)[0]
-    # An entry may agree with its predecessors by chance, but rarely with the next best entries as well.
+    # An entry may agree with its predecessors by chance, but rarely with the next best
+    # entries as well.
     return best, np.maximum(least, np.abs(best - next_best).max(axis=0))
 
 

@@ -1,15 +1,18 @@
 """Numbers with tangents: forward-mode differentiation, equivalent to a complex step in real arithmetic.
 
-A tangent d of a number x corresponds to the complex number x + i h d. For h = 1e-20, products of two imaginary parts
-are lost in rounding, so exp(x + i h d) equals exp(x) (1 + i h d), and other functions have similar rules. The values
-are computed once for all directions. A chain of elementwise functions requires only one product per direction.
+A tangent d of a number x corresponds to the complex number x + i h d. For h = 1e-20,
+products of two imaginary parts are lost in rounding, so exp(x + i h d) equals exp(x) (1
++ i h d), and other functions have similar rules. The values are computed once for all
+directions. A chain of elementwise functions requires only one product per direction.
 
-There are rules for elementary functions, sums and products. The derivatives of layers are not used, since they are
-under test.
+There are rules for elementary functions, sums and products. The derivatives of layers
+are not used, since they are under test.
 
-`Tied` numbers compute one-sided derivatives at kinks. A tie is a comparison of two equal numbers. At relu(0), for
-example, the derivative is 1 if the number increases along the direction, and 0 if it decreases. If the tangents break
-the ties, the result is the exact one-sided derivative. Alternatively, all ties are treated as less or all as greater.
+`Tied` numbers compute one-sided derivatives at kinks. A tie is a comparison of two
+equal numbers. At relu(0), for example, the derivative is 1 if the number increases
+along the direction, and 0 if it decreases. If the tangents break the ties, the result
+is the exact one-sided derivative. Alternatively, all ties are treated as less or all as
+greater.
 """
 
 from dataclasses import dataclass
@@ -20,7 +23,9 @@ import numpy as np
 from . import ArrayPair
 
 LESS, BY_TANGENT, GREATER = -1, 0, 1
-"""The outcome of a comparison of equal numbers: less, greater, or decided by the tangents."""
+"""The outcome of a comparison of equal numbers: less, greater, or decided by the
+tangents.
+"""
 
 
 @dataclass
@@ -35,7 +40,12 @@ class Tangent(ArrayPair):
     """Numbers and their derivatives along several directions: outer times seed, from the direction ``first`` on."""
 
     def __init__(
-        self, value: np.ndarray, seed: np.ndarray, outer: Any = 1.0, first: int = 0, ties: Ties | None = None
+        self,
+        value: np.ndarray,
+        seed: np.ndarray,
+        outer: Any = 1.0,
+        first: int = 0,
+        ties: Ties | None = None,
     ) -> None:
         super().__init__(value, seed)
         self.outer = outer
@@ -84,13 +94,22 @@ class Tangent(ArrayPair):
         return self.apply(lambda part: part.reshape((part.shape[0], *shape[1:])))
 
     def __setitem__(self, index, operand) -> None:
-        raise TypeError("Tangents do not support assignment, because it would not change their views.")
+        raise TypeError(
+            "Tangents do not support assignment, because it would not change their"
+            " views."
+        )
 
     def chained(self, value: np.ndarray, *terms: tuple[Any, Any]) -> Self:
         """Return a value with its derivatives by the chain rule: Σ factor · derivatives of the operand."""
-        moving = [(operand, operand.outer * factor) for operand, factor in terms if isinstance(operand, Tangent)]
+        moving = [
+            (operand, operand.outer * factor)
+            for operand, factor in terms
+            if isinstance(operand, Tangent)
+        ]
         if any(operand.companion.ndim != value.ndim for operand, _ in moving):
-            raise TypeError("Operands of tangents must have the same number of dimensions.")
+            raise TypeError(
+                "Operands of tangents must have the same number of dimensions."
+            )
         operand, total = moving[0]
         first = operand.first
         seed = operand.companion
@@ -98,7 +117,8 @@ class Tangent(ArrayPair):
             for _, outer in moving[1:]:
                 total = total + outer
             return self.new(value, seed, total, first)
-        # The operands have different seeds, so the sum of their derivatives becomes the new seed.
+        # The operands have different seeds, so the sum of their derivatives becomes the
+        # new seed.
         first = min(operand.first for operand, _ in moving)
         end = max(operand.first + len(operand.companion) for operand, _ in moving)
         total = np.zeros((end - first, *value.shape[1:]))
@@ -131,7 +151,9 @@ class Tangent(ArrayPair):
             A = x.tangent
             if b.size == b.shape[-1] * b.shape[-2]:  # one matrix
                 rows = A.reshape(-1, A.shape[-1])
-                product = (rows @ b.reshape(b.shape[-2:])).reshape(*A.shape[:-1], b.shape[-1])
+                product = (rows @ b.reshape(b.shape[-2:])).reshape(
+                    *A.shape[:-1], b.shape[-1]
+                )
             else:
                 product = A @ b
             terms.append((x.like(a, product), 1.0))
@@ -152,12 +174,20 @@ class Tangent(ArrayPair):
         return comparison(a, b)
 
     def where(self, condition, x, y) -> Self:
-        # A derivative that is not selected may be infinite, so replace it by 0 instead of multiplying by 0.
+        # A derivative that is not selected may be infinite, so replace it by 0 instead
+        # of multiplying by 0.
         terms = []
         for operand, is_selected in ((x, condition), (y, ~np.asarray(condition))):
             if isinstance(operand, Tangent):
                 outer = np.where(is_selected, operand.outer, 0.0)
-                terms.append((self.new(operand.value, operand.companion, outer, operand.first), 1.0))
+                terms.append(
+                    (
+                        self.new(
+                            operand.value, operand.companion, outer, operand.first
+                        ),
+                        1.0,
+                    )
+                )
         return self.chained(np.where(condition, _value(x), _value(y)), *terms)
 
     # Rules for functions of one operand.
@@ -186,7 +216,8 @@ class Tangent(ArrayPair):
         return self.chained(np.log1p(self.value), (self, 1 / (1 + self.value)))
 
     def tanh(self) -> Self:
-        slope = np.cosh(self.value) ** -2.0  # 1 - tanh² suffers from cancellation near 1
+        # 1 - tanh² suffers from cancellation near 1
+        slope = np.cosh(self.value) ** -2.0
         return self.chained(np.tanh(self.value), (self, slope))
 
     def sin(self) -> Self:
@@ -201,7 +232,9 @@ class Tangent(ArrayPair):
         return sign
 
     def sum(self, axis=None, keepdims=False, **_) -> Self:
-        return self.apply(lambda part: np.asarray(np.sum(part, axis=axis, keepdims=keepdims)))
+        return self.apply(
+            lambda part: np.asarray(np.sum(part, axis=axis, keepdims=keepdims))
+        )
 
     def max(self, **options):
         # If the maximum is not unique, the derivatives may differ.

@@ -16,22 +16,42 @@ from .error_patterns import COARSE, pattern, ratio, ratio_in_words, same
 from .wrong_layers import layer_names, mixed_rows, planted_faults, wrong_layers
 
 SAMPLE = 64
-"""The number of entries that are checked to diagnose a part that was judged along directions."""
+"""The number of entries that are checked to diagnose a part that was judged along
+directions.
+"""
 
 Expected = dict[str, np.ndarray]
-"""The expected gradient of each failed part, (outputs, size), with NaN for unknown entries."""
+"""The expected gradient of each failed part, (outputs, size), with NaN for unknown
+entries.
+"""
 
 
-def diagnosed(point: Point, given: Given, rows: list[Row], candidates: set[str], compared: Compared) -> list[Row]:
+def diagnosed(
+    point: Point,
+    given: Given,
+    rows: list[Row],
+    candidates: set[str],
+    compared: Compared,
+) -> list[Row]:
     """Add a diagnosis to each failed row."""
-    failed = [row for row in rows if row.verdict is Verdict.FAIL and row.name in candidates]
+    failed = [
+        row for row in rows if row.verdict is Verdict.FAIL and row.name in candidates
+    ]
     if not failed:
         return rows
     names = [row.name for row in failed]
-    expected = {part.name: _expected(point, part, given, compared) for part in point.parts if part.name in names}
+    expected = {
+        part.name: _expected(point, part, given, compared)
+        for part in point.parts
+        if part.name in names
+    }
     precision = 1e-8 if point.has_tangents else TRUSTED[given.method]
     for row in failed:
-        tolerance = float(np.max(compared[row.name].tolerance)) if row.name in compared else row.tolerance
+        tolerance = (
+            float(np.max(compared[row.name].tolerance))
+            if row.name in compared
+            else row.tolerance
+        )
         entries = expected[row.name]
         largest = np.max(np.abs(entries[np.isfinite(entries)]), initial=0)
         if largest:
@@ -50,24 +70,33 @@ def diagnosed(point: Point, given: Given, rows: list[Row], candidates: set[str],
         diagnosis = ""
         if row.name in expected:
             part = point.part(row.name)
-            text = cause or _pattern(point, part, given, expected[row.name], compared, precision)
+            text = cause or _pattern(
+                point, part, given, expected[row.name], compared, precision
+            )
             diagnosis = "; ".join(filter(None, (text, location)))
         diagnosed_rows.append(replace(row, diagnosis=diagnosis))
     return diagnosed_rows
 
 
-def _expected(point: Point, part: NamedPart, given: Given, compared: Compared) -> np.ndarray:
+def _expected(
+    point: Point, part: NamedPart, given: Given, compared: Compared
+) -> np.ndarray:
     """Return the expected gradient of a part, (outputs, size), with NaN for unknown entries."""
     if part.name in compared:
         return compared[part.name].expected
     if isinstance(point, NetworkPoint) and given.engine != "reference":
-        [[row]] = judge_directions(point, [part], [Given(point.own_gradient, given.method)])
+        [[row]] = judge_directions(
+            point, [part], [Given(point.own_gradient, given.method)]
+        )
         if row.verdict is not Verdict.FAIL:
             return point.own_gradient[:, part.span]
     expected = np.full((len(given.gradient), part.size), np.nan)
-    count = SAMPLE if given.method == "complex step" else SAMPLE // 8  # differences require many values
+    # differences require many values
+    count = SAMPLE if given.method == "complex step" else SAMPLE // 8
     indices = np.sort(np.random.default_rng(3).permutation(part.size)[:count])
-    [comparison] = compare_entries(point, part, [Given(given.gradient, given.method)], indices)
+    [comparison] = compare_entries(
+        point, part, [Given(given.gradient, given.method)], indices
+    )
     expected[:, indices] = comparison.expected
     if indices.size == part.size:
         compared[part.name] = comparison
@@ -75,21 +104,37 @@ def _expected(point: Point, part: NamedPart, given: Given, compared: Compared) -
 
 
 def _pattern(
-    point: Point, part: NamedPart, given: Given, expected: np.ndarray, compared: Compared, precision: float
+    point: Point,
+    part: NamedPart,
+    given: Given,
+    expected: np.ndarray,
+    compared: Compared,
+    precision: float,
 ) -> str:
     """Describe the pattern of the errors of a part, or return an empty string."""
     # A Jacobian has shape (outputs, entries).
     shape = (prod(point.outputs), part.size) if point.outputs else part.shape
     wrong = compared[part.name].wrong.ravel() if part.name in compared else None
-    return pattern(given.gradient[:, part.span].ravel(), expected.ravel(), shape, point.rows, precision, wrong)
+    return pattern(
+        given.gradient[:, part.span].ravel(),
+        expected.ravel(),
+        shape,
+        point.rows,
+        precision,
+        wrong,
+    )
 
 
-def _common_ratio(point: Point, given: Given, expected: Expected, precision: float) -> str:
+def _common_ratio(
+    point: Point, given: Given, expected: Expected, precision: float
+) -> str:
     """Describe the ratio of given to expected entries if all parts have the same ratio, or return an empty string."""
     ratios = []
     count = 0
     for name, entries in expected.items():
-        ratio_of_part = ratio(given.gradient[:, point.part(name).span], entries, precision)
+        ratio_of_part = ratio(
+            given.gradient[:, point.part(name).span], entries, precision
+        )
         if ratio_of_part is None:
             return ""
         ratios.append(ratio_of_part)
@@ -99,7 +144,9 @@ def _common_ratio(point: Point, given: Given, expected: Expected, precision: flo
     return ratio_in_words(ratios[0], point.rows, precision, count)
 
 
-def _cause(point: NetworkPoint, given: Given, expected: Expected, precision: float) -> str:
+def _cause(
+    point: NetworkPoint, given: Given, expected: Expected, precision: float
+) -> str:
     """Describe the mistake in the network that causes the errors, or return an empty string."""
     if given.engine == "reference":
         return mixed_rows(point) or "; ".join(wrong_layers(point))
@@ -109,10 +156,14 @@ def _cause(point: NetworkPoint, given: Given, expected: Expected, precision: flo
     return ""
 
 
-def _fault(point: NetworkPoint, given: np.ndarray, expected: Expected, precision: float) -> str:
+def _fault(
+    point: NetworkPoint, given: np.ndarray, expected: Expected, precision: float
+) -> str:
     """Describe the known mistake that reproduces the given gradient, or return an empty string."""
     for words, faulty in planted_faults(point):
-        if all(same(given[part.span], faulty[part.span], precision) for part in point.parts):
+        if all(
+            same(given[part.span], faulty[part.span], precision) for part in point.parts
+        ):
             for name, entries in expected.items():
                 if not same(faulty[point.part(name).span], entries[0], precision):
                     return words
@@ -132,7 +183,9 @@ def _location(point: NetworkPoint, rows: list[Row]) -> str:
         wrong.append(part)
         if row.wrong is not None and 2 * row.wrong <= prod(row.shape):
             is_widespread = False
-    if all(part.name.endswith(" b") for part in wrong) and any(part.name.endswith(" W") for part in right):
+    if all(part.name.endswith(" b") for part in wrong) and any(
+        part.name.endswith(" W") for part in right
+    ):
         return "only biases are wrong" if len(wrong) > 1 else "only this bias is wrong"
     last = max(part.layer or 0 for part in wrong)
     first_right = min((part.layer or 0 for part in right), default=0)
@@ -141,6 +194,7 @@ def _location(point: NetworkPoint, rows: list[Row]) -> str:
     names = layer_names(point.network)
     first_wrong = names[max(first_right - 1, last)]
     return (
-        f"the backward pass is right down to {names[first_right]} and wrong from {first_wrong} on: "
-        f"check its derivative and the delta that layer {first_right} passes back"
+        f"the backward pass is right down to {names[first_right]} and wrong from"
+        f" {first_wrong} on: check its derivative and the delta that layer"
+        f" {first_right} passes back"
     )

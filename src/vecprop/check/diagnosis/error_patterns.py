@@ -8,10 +8,14 @@ FEW = 3
 """A constant ratio of fewer entries may be a coincidence."""
 
 SIMPLE = 1000
-"""With fewer entries, a ratio is reported only if it is an integer below this number, or the inverse of one."""
+"""With fewer entries, a ratio is reported only if it is an integer below this
+number, or the inverse of one.
+"""
 
 SMALL = 4
-"""Up to this number of rows N, a factor of N may have another cause, such as a missing factor of 2."""
+"""Up to this number of rows N, a factor of N may have another cause, such as a
+missing factor of 2.
+"""
 
 COARSE, COARSE_COUNT = 1e-3, 1e-5
 """The coarsest precisions for reporting patterns and for counting wrong entries."""
@@ -39,10 +43,16 @@ def ratio(given: np.ndarray, expected: np.ndarray, precision: float) -> float | 
     if not given.any():
         return 0.0
     r = float(np.sum(given[known] * expected[known])) / square
-    return r if same(given, r * expected, precision) and abs(r - 1) > 10 * precision else None
+    return (
+        r
+        if same(given, r * expected, precision) and abs(r - 1) > 10 * precision
+        else None
+    )
 
 
-def ratio_in_words(r: float, rows: Iterable[int], precision: float, entries: int = FEW) -> str:
+def ratio_in_words(
+    r: float, rows: Iterable[int], precision: float, entries: int = FEW
+) -> str:
     """Explain a constant ratio of given to expected entries; return an empty string for a possible coincidence.
 
     Examples
@@ -65,30 +75,58 @@ def ratio_in_words(r: float, rows: Iterable[int], precision: float, entries: int
     for n in counts:
         for sign, also in ((1, ""), (-1, ", and its sign is wrong")):
             if n > SMALL and near(sign * n):
-                return f"the gradient is N = {n} times the expected one: the sum over rows is not divided by N{also}"
+                return (
+                    f"the gradient is N = {n} times the expected one: the sum over rows"
+                    f" is not divided by N{also}"
+                )
             if n > SMALL and near(sign / n):
-                return f"the gradient is 1/N = 1/{n} of the expected one: a sum over rows is divided by N{also}"
+                return (
+                    f"the gradient is 1/N = 1/{n} of the expected one: a sum over rows"
+                    f" is divided by N{also}"
+                )
     special = {
         0.0: "the gradient is 0 everywhere",
         -1.0: "its sign is wrong",
         2.0: "the gradient is 2 times the expected one: it has an extra factor of 2",
         0.5: "the gradient is 1/2 of the expected one: a factor of 2 is missing",
-        -2.0: "the gradient is -2 times the expected one: its sign is wrong, and it has an extra factor of 2",
-        -0.5: "the gradient is -1/2 of the expected one: its sign is wrong, and a factor of 2 is missing",
+        -2.0: (
+            "the gradient is -2 times the expected one: its sign is wrong, and it has"
+            " an extra factor of 2"
+        ),
+        -0.5: (
+            "the gradient is -1/2 of the expected one: its sign is wrong, and a factor"
+            " of 2 is missing"
+        ),
     }
     for value, words in special.items():
         if near(value) or (value == 0 and r == 0):
             if 2 in counts and abs(value) in (2, 0.5):
-                words += f", or the sum over the N = 2 rows is {'not ' if abs(value) == 2 else ''}divided by N"
+                words += (
+                    ", or the sum over the N = 2 rows is"
+                    f" {'not ' if abs(value) == 2 else ''}divided by N"
+                )
             return words
     words = f"the gradient is {number(r)} times the expected one"
     for n in counts:
-        multiples = {"N": n, "1/N": 1 / n, "2 N": 2 * n, "2/N": 2 / n, "N/2": n / 2, "1/(2 N)": 1 / (2 * n)}
+        multiples = {
+            "N": n,
+            "1/N": 1 / n,
+            "2 N": 2 * n,
+            "2/N": 2 / n,
+            "N/2": n / 2,
+            "1/(2 N)": 1 / (2 * n),
+        }
         for multiple, value in multiples.items():
             if near(value) or near(-value):
                 return f"{words} ({'-' if r < 0 else ''}{multiple} for N = {n} rows)"
-    nearest = max(1, round(abs(r))) if abs(r) > 1 else 1 / round(min(1 / abs(r), 2 * SIMPLE))
-    is_simple = precision < 1e-5 and 1 / SIMPLE < nearest < SIMPLE and (near(nearest) or near(-nearest))
+    nearest = (
+        max(1, round(abs(r))) if abs(r) > 1 else 1 / round(min(1 / abs(r), 2 * SIMPLE))
+    )
+    is_simple = (
+        precision < 1e-5
+        and 1 / SIMPLE < nearest < SIMPLE
+        and (near(nearest) or near(-nearest))
+    )
     if near(nearest) and nearest > SMALL and not counts:
         words += f": perhaps a sum over {nearest} rows is not divided by {nearest}"
     return words if entries >= FEW or is_simple else ""
@@ -104,7 +142,9 @@ def number(r: float) -> str:
     """
     if abs(abs(r) - 1) >= 1e-4:
         return f"{r:.6g}"
-    return f"{np.sign(r):.0f} {'+' if r > np.sign(r) else '-'} {abs(r - np.sign(r)):.2g}"
+    return (
+        f"{np.sign(r):.0f} {'+' if r > np.sign(r) else '-'} {abs(r - np.sign(r)):.2g}"
+    )
 
 
 def pattern(
@@ -129,20 +169,30 @@ def pattern(
     size = np.max(np.abs(expected[known]), initial=0)
     r = ratio(given, expected, precision)
     if r is not None:
-        return ratio_in_words(r, rows, precision, int((np.abs(expected[known]) > 1e-3 * size).sum()))
+        return ratio_in_words(
+            r, rows, precision, int((np.abs(expected[known]) > 1e-3 * size).sum())
+        )
     errors = np.abs(given - expected)
-    if not known.all() or errors.max() <= 10 * precision * size:  # too small to show a pattern
+    # too small to show a pattern
+    if not known.all() or errors.max() <= 10 * precision * size:
         return ""
     if len(shape) == 2:
         J, G = expected.reshape(shape), given.reshape(shape)
         if shape[0] == shape[1] and same(G.T, J, precision):
             return "it is transposed"
         if same(given, J.T.ravel(), precision):
-            return f"it is transposed: its entries are in the order of a {shape[1]} × {shape[0]} array"
-        if shape[0] == shape[1] and same(np.diag(G), np.diag(J), precision) and not (G - np.diag(np.diag(G))).any():
             return (
-                "only its diagonal is right, and the rest is 0: the off-diagonal terms are missing (for a "
-                "softmax, -y_i y_j)"
+                f"it is transposed: its entries are in the order of a {shape[1]} ×"
+                f" {shape[0]} array"
+            )
+        if (
+            shape[0] == shape[1]
+            and same(np.diag(G), np.diag(J), precision)
+            and not (G - np.diag(np.diag(G))).any()
+        ):
+            return (
+                "only its diagonal is right, and the rest is 0: the off-diagonal terms"
+                " are missing (for a softmax, -y_i y_j)"
             )
     if precision > COARSE_COUNT:
         return ""
@@ -152,18 +202,34 @@ def pattern(
         given - expected,
         precision * size,
     )
-    is_one = offsets.size >= FEW and np.ptp(offsets) <= tolerance and np.abs(offsets).min() >= 100 * tolerance
-    return text or (f"every entry is off by the same amount, {float(offsets[0]):.6g}" if is_one else "")
+    is_one = (
+        offsets.size >= FEW
+        and np.ptp(offsets) <= tolerance
+        and np.abs(offsets).min() >= 100 * tolerance
+    )
+    return text or (
+        f"every entry is off by the same amount, {float(offsets[0]):.6g}"
+        if is_one
+        else ""
+    )
 
 
 def _common_property(
-    given: np.ndarray, expected: np.ndarray, shape: tuple[int, ...], wrong: np.ndarray, precision: float
+    given: np.ndarray,
+    expected: np.ndarray,
+    shape: tuple[int, ...],
+    wrong: np.ndarray,
+    precision: float,
 ) -> str:
     """Describe what the wrong entries of a part have in common, or return an empty string."""
     if not 0 < wrong.size < given.size:
         return ""
     clear = 100 * precision * np.abs(expected).max()
-    if wrong.size == 2 and same(given[wrong[::-1]], expected[wrong], precision) and np.ptp(expected[wrong]) > clear:
+    if (
+        wrong.size == 2
+        and same(given[wrong[::-1]], expected[wrong], precision)
+        and np.ptp(expected[wrong]) > clear
+    ):
         a, b = (tuple(int(i) for i in np.unravel_index(w, shape)) for w in wrong)
         return f"the entries {list(a)} and {list(b)} are swapped"
     if not given[wrong].any():
@@ -172,5 +238,8 @@ def _common_property(
         return f"one entry of {given.size} is wrong"
     r = ratio(given[wrong], expected[wrong], precision) if wrong.size >= FEW else None
     if r is not None:
-        return f"{wrong.size} of {given.size} entries are wrong, all of them {number(r)} times the expected ones"
+        return (
+            f"{wrong.size} of {given.size} entries are wrong, all of them {number(r)}"
+            " times the expected ones"
+        )
     return ""

@@ -1,7 +1,8 @@
 """Find the layers and the losses that have a wrong backward pass.
 
-Known mistakes are planted in a network one at a time. A mistake explains a wrong gradient if the faulty network has the
-same gradient. In addition, each layer is compared separately with a complex step.
+Known mistakes are planted in a network one at a time. A mistake explains a wrong
+gradient if the faulty network has the same gradient. In addition, each layer is
+compared separately with a complex step.
 """
 
 import warnings
@@ -27,7 +28,10 @@ Faults = Iterator[tuple[str, Any]]
 
 
 def layer_names(network: Network) -> list[str]:
-    return [f"layer {number} ({type(layer).__name__})" for number, layer in enumerate(network.layers)]
+    return [
+        f"layer {number} ({type(layer).__name__})"
+        for number, layer in enumerate(network.layers)
+    ]
 
 
 def planted_faults(point: NetworkPoint) -> Faults:
@@ -38,16 +42,29 @@ def planted_faults(point: NetworkPoint) -> Faults:
     if hasattr(loss, "__dataclass_fields__") and hasattr(loss, "reduction"):
         reduction = "sum" if network.reduction == "mean" else "mean"
         verb = "is not" if reduction == "sum" else "is"
-        divisor = f"N = {batch.rows}" if batch.weight is None else "the sum of the weights"
+        divisor = (
+            f"N = {batch.rows}" if batch.weight is None else "the sum of the weights"
+        )
         faulty_loss = replace(loss, reduction=reduction)
-        yield f"the sum over rows {verb} divided by {divisor}", _gradient(point, loss=faulty_loss)
+        yield (
+            f"the sum over rows {verb} divided by {divisor}",
+            _gradient(point, loss=faulty_loss),
+        )
     if batch.weight is not None:
         unweighted = replace(batch, weight=None)
-        yield "the sample weights are ignored", point._loss_and_gradient(point.theta, unweighted)[1]
+        yield (
+            "the sample weights are ignored",
+            point._loss_and_gradient(point.theta, unweighted)[1],
+        )
         words = "the weighted sum is divided by the number of rows"
         yield words, point.own_gradient[0] * batch.weight.mean()
-    if point.noise_key is not None and any(_is_random(layer) for layer in network.layers):
-        yield "the dropout masks are not applied", network._batch_loss_and_gradient(point.theta, batch, None)[1]
+    if point.noise_key is not None and any(
+        _is_random(layer) for layer in network.layers
+    ):
+        yield (
+            "the dropout masks are not applied",
+            network._batch_loss_and_gradient(point.theta, batch, None)[1],
+        )
     if network.penalties:
         yield from _wrong_penalties(point)
     outputs, saved = network.forward(point.theta, batch.X, point.noise_key)
@@ -59,13 +76,21 @@ def planted_faults(point: NetworkPoint) -> Faults:
     Z = outputs[-1]
     for words, delta in _wrong_deltas(loss, Z, batch.T, loss.delta(Z, batch.T)):
         faulty_loss = Changed(loss, delta=lambda Z, T, delta=delta: delta)
-        yield f"{words} (delta, the error at the output)", _gradient(point, loss=faulty_loss)
+        yield (
+            f"{words} (delta, the error at the output)",
+            _gradient(point, loss=faulty_loss),
+        )
 
 
 def _gradient(point: NetworkPoint, **changes) -> np.ndarray:
     """Return the gradient of the network with other layers or another loss or penalty."""
     network = point.network
-    arguments = {"layers": network.layers, "loss": network.loss_function, "penalty": network.penalties, **changes}
+    arguments = {
+        "layers": network.layers,
+        "loss": network.loss_function,
+        "penalty": network.penalties,
+        **changes,
+    }
     faulty = Network(network.inputs, **arguments)
     return faulty._batch_loss_and_gradient(point.theta, point.batch, point.noise_key)[1]
 
@@ -91,11 +116,19 @@ def _wrong_penalties(point: NetworkPoint) -> Faults:
         if tensor.name == "b":
             for penalty in network.penalties:
                 divisor = penalty_divisor(network, penalty, point.batch)
-                on_biases[tensor.span] += penalty.gradient(point.theta[tensor.span]) / divisor
+                on_biases[tensor.span] += (
+                    penalty.gradient(point.theta[tensor.span]) / divisor
+                )
     yield "the penalty is also applied to biases", gradient + on_biases
     yield "the penalty has the wrong sign", 2 * unpenalized - gradient
-    yield f"the penalty is divided by N = {rows}", unpenalized + (gradient - unpenalized) / rows
-    yield f"the penalty is multiplied by N = {rows}", unpenalized + (gradient - unpenalized) * rows
+    yield (
+        f"the penalty is divided by N = {rows}",
+        unpenalized + (gradient - unpenalized) / rows,
+    )
+    yield (
+        f"the penalty is multiplied by N = {rows}",
+        unpenalized + (gradient - unpenalized) * rows,
+    )
 
 
 def _wrong_slopes(network: Network, number: int, name: str, saved) -> Faults:
@@ -108,24 +141,37 @@ def _wrong_slopes(network: Network, number: int, name: str, saved) -> Faults:
     yield f"the derivative of {name} is missing", 1.0
     z, y = saved
     yield f"{name} multiplies delta by its output instead of its derivative", y
-    activations = (*BUILT_IN, *(other for other in network.layers if isinstance(other, Activation)))
+    activations = (
+        *BUILT_IN,
+        *(other for other in network.layers if isinstance(other, Activation)),
+    )
     for activation in dict.fromkeys(activations):
         if activation != layer and type(activation) is not Identity:
             words = f"{name} has the derivative of {type(activation).__name__}"
             yield words, activation.derivative(z, activation.value(z))
             yield f"{words} (as a function of the output)", activation.derivative(z, y)
-    words = f"the derivative of {name} is computed at its output y instead of its input z"
+    words = (
+        f"the derivative of {name} is computed at its output y instead of its input z"
+    )
     yield words, layer.derivative(y, layer.value(y))
     yield f"the derivative of {name} is applied twice", layer.derivative(z, y) ** 2
 
 
-def _wrong_deltas(loss: Loss, Z: np.ndarray, T: np.ndarray, delta: np.ndarray) -> Faults:
+def _wrong_deltas(
+    loss: Loss, Z: np.ndarray, T: np.ndarray, delta: np.ndarray
+) -> Faults:
     """Yield a description and the resulting delta of each known mistake in a loss, given its correct delta."""
     target = one_hot(T, Z)
     yield "the targets T are missing", delta + target
     Y = loss.predict(Z)
     if Y.shape == Z.shape:
-        yield "delta is multiplied by the derivative Y (1 - Y) of the link, which the loss cancels", Y * (1 - Y) * delta
+        yield (
+            (
+                "delta is multiplied by the derivative Y (1 - Y) of the link, which the"
+                " loss cancels"
+            ),
+            Y * (1 - Y) * delta,
+        )
     for words, link in _WRONG_LINKS.items():
         prediction = link(Z)
         if not np.array_equal(prediction, Y):
@@ -138,20 +184,25 @@ def _softmax(Z: np.ndarray, axis: int | None = -1) -> np.ndarray:
 
 
 _WRONG_LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "the softmax is computed over the rows instead of the classes": partial(_softmax, axis=0),
+    "the softmax is computed over the rows instead of the classes": partial(
+        _softmax, axis=0
+    ),
     "the softmax is not normalized": np.exp,
     "the softmax is normalized over all rows and classes": partial(_softmax, axis=None),
     "the logistic is used instead of the softmax": logistic,
     "the softmax is used instead of the logistic": _softmax,
     "the link is missing: Z - T instead of Y - T": np.positive,
 }
-"""Links that are used instead of a loss's own link, by the description of the mistake."""
+"""Links that are used instead of a loss's own link, by the description of the
+mistake.
+"""
 
 
 def wrong_layers(point: NetworkPoint) -> list[str]:
     """Describe the parts of a network, layers or loss, whose backward pass is wrong.
 
-    For each layer, the gradient of Σ D * forward(X) with a random delta D is compared along a random direction.
+    For each layer, the gradient of Σ D * forward(X) with a random delta D is compared
+    along a random direction.
     """
     mistakes = []
     draw = np.random.default_rng(0)
@@ -159,15 +210,20 @@ def wrong_layers(point: NetworkPoint) -> list[str]:
     names = layer_names(point.network)
     for number in reversed(range(len(names))):
         D = draw.standard_normal(outputs[number].shape)
-        with suppress(Exception):  # a user-defined layer may raise any exception at other points
+        # a user-defined layer may raise any exception at other points
+        with suppress(Exception):
             for mistake in _layer_mistakes(point, number, saved[number], D, draw):
                 mistakes.append(f"{names[number]} {mistake}")
     with suppress(Exception):  # as above
-        mistakes += _loss_mistake(point.network.loss_function, outputs[-1], point.batch.T)
+        mistakes += _loss_mistake(
+            point.network.loss_function, outputs[-1], point.batch.T
+        )
     return mistakes
 
 
-def _layer_mistakes(point: NetworkPoint, number: int, saved, D: np.ndarray, draw: np.random.Generator) -> Iterator[str]:
+def _layer_mistakes(
+    point: NetworkPoint, number: int, saved, D: np.ndarray, draw: np.random.Generator
+) -> Iterator[str]:
     """Yield the mistakes in the backward pass of a layer."""
     layer = point.network.layers[number]
     p = point.network.layout.views(point.theta)[number]
@@ -181,7 +237,13 @@ def _layer_mistakes(point: NetworkPoint, number: int, saved, D: np.ndarray, draw
         yield f"passes back a wrong delta{_explanation(layer, X, D, saved, delta)}"
     for parameter, values in p.items():
         V = _size(values) * random_signs(draw, values.shape)
-        along = _derivative(lambda values, name=parameter: layer.forward({**p, name: values}, X, key)[0], values, V)
+        along = _derivative(
+            lambda values, name=parameter: layer.forward({**p, name: values}, X, key)[
+                0
+            ],
+            values,
+            V,
+        )
         if not _agree(np.sum(J[parameter] * V), np.sum(D * along)):
             yield f"computes a wrong gradient of its parameter {parameter}"
 
@@ -199,13 +261,18 @@ def mixed_rows(point: NetworkPoint) -> str:
         with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
             for X in (point.batch.X, point.batch.X[:half]):
                 outputs, _ = network.forward(point.theta, X, point.noise_key)
-                results.append([*outputs, network.loss_function.value(outputs[-1], T[: len(X)])])
+                results.append(
+                    [*outputs, network.loss_function.value(outputs[-1], T[: len(X)])]
+                )
     except Exception:  # a user-defined layer may raise any exception
         return ""
     names = [*layer_names(network), type(network.loss_function).__name__]
     for name, whole, alone in zip(names, *results, strict=True):
         if (np.abs(whole[:half] - alone) > 1e-5 * np.abs(alone).max(initial=0)).any():
-            return f"{name} computes outputs that depend on several rows, but rows must be independent"
+            return (
+                f"{name} computes outputs that depend on several rows, but rows must be"
+                " independent"
+            )
     return ""
 
 
@@ -244,7 +311,9 @@ def _size(values: np.ndarray) -> float:
     return float(np.abs(values).max(initial=0)) or 1.0
 
 
-def _explanation(layer: Layer, X: np.ndarray, D: np.ndarray, saved, delta: np.ndarray) -> str:
+def _explanation(
+    layer: Layer, X: np.ndarray, D: np.ndarray, saved, delta: np.ndarray
+) -> str:
     """Explain a wrong delta of an activation by its derivative, or of another layer by its Jacobian."""
 
     def outputs(X: np.ndarray) -> np.ndarray:
@@ -257,7 +326,9 @@ def _explanation(layer: Layer, X: np.ndarray, D: np.ndarray, saved, delta: np.nd
         if _agree(derivative, np.ones_like(derivative)):
             return ": its derivative is missing"
         for other in BUILT_IN:
-            if _agree(derivative, other.derivative(X, other.value(X))) or _agree(derivative, other.derivative(*saved)):
+            if _agree(derivative, other.derivative(X, other.value(X))) or _agree(
+                derivative, other.derivative(*saved)
+            ):
                 return f": it has the derivative of {type(other).__name__}"
         if _agree(derivative, -true):
             return ": its derivative has the wrong sign"
@@ -270,7 +341,8 @@ def _explanation(layer: Layer, X: np.ndarray, D: np.ndarray, saved, delta: np.nd
         return ""
     if _agree(delta, np.einsum("iri->ri", jacobian) * D):
         return (
-            ": only the diagonal of its Jacobian is right, the off-diagonal terms are missing (for a softmax, -y_i y_j)"
+            ": only the diagonal of its Jacobian is right, the off-diagonal terms are"
+            " missing (for a softmax, -y_i y_j)"
         )
     if _agree(delta, np.einsum("iro,ri->ro", jacobian, D)):
         return ": its Jacobian is transposed"
@@ -283,7 +355,10 @@ def _loss_mistake(loss: Loss, Z: np.ndarray, T: np.ndarray) -> list[str]:
     expected = np.moveaxis(_jacobian(lambda Z: loss.value(Z, T), Z), 0, -1)
     if _agree(given, expected):
         return []
-    mistake = f"the delta of {type(loss).__name__} at the output is not the derivative of its value"
+    mistake = (
+        f"the delta of {type(loss).__name__} at the output is not the derivative of its"
+        " value"
+    )
     if _agree(given, -expected):
         return [f"{mistake}: its sign is wrong"]
     with suppress(TypeError, ValueError):
@@ -293,10 +368,15 @@ def _loss_mistake(loss: Loss, Z: np.ndarray, T: np.ndarray) -> list[str]:
     ratios = given[expected != 0] / expected[expected != 0]
     if ratios.size and _agree(ratios, ratios[0]):
         words = ratio_in_words(float(ratios[0]), [Z.shape[-2]], 1e-6)
-        return [f"{mistake}: {words.replace('the gradient', 'it').replace('the expected one', 'the derivative')}"]
+        return [
+            f"{mistake}:"
+            f" {words.replace('the gradient', 'it').replace('the expected one', 'the derivative')}"
+        ]
     return [mistake]
 
 
 def _agree(a, b, precision: float = 1e-6) -> bool:
     """Return whether 98 % of the entries are equal up to rounding errors; the others may be at ties."""
-    return bool((np.abs(a - b) <= precision * np.max(np.abs(b), initial=1e-300)).mean() > 0.98)
+    return bool(
+        (np.abs(a - b) <= precision * np.max(np.abs(b), initial=1e-300)).mean() > 0.98
+    )

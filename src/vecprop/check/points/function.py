@@ -10,18 +10,31 @@ from typing import Any
 import numpy as np
 
 from ..adapters import Differentiable
-from ..arithmetic.rounding import EPS, PLATEAU, SAFETY, Bound, Noise, finite_bound, noise_along, rounding_experiment
+from ..arithmetic.rounding import (
+    EPS,
+    PLATEAU,
+    SAFETY,
+    Bound,
+    Noise,
+    finite_bound,
+    noise_along,
+    rounding_experiment,
+)
 from ..arithmetic.running_error import Arithmetic, Bounded
 from ..arithmetic.steps import STEP, complex_step
 from ..arithmetic.tangents import OneSided
 from .parameters import NamedPart, Structure, flattened, gathered
 
 VALUES_AT_ONCE = 1 << 18
-"""The number of values per chunk: 2 MB, so that a chunk stays in the processor cache."""
+"""The number of values per chunk: 2 MB, so that a chunk stays in the processor
+cache.
+"""
 
 ABSURD = 2e-4
-"""Rounding bounds above this fraction of a part's largest entry are replaced by measured errors. In a long recurrence,
-for example, the bound assumes that all errors add up."""
+"""Rounding bounds above this fraction of a part's largest entry are replaced by
+measured errors. In a long recurrence, for example, the bound assumes that all errors
+add up.
+"""
 
 UNITS = 10.0 ** np.arange(-13, 14)
 """Candidate units for parameters that are 0."""
@@ -53,12 +66,23 @@ class Point:
         self.eps = EPS  # the spacing of the gradient's dtype; `evaluated` sets it
 
     def at(self, theta: np.ndarray) -> "Point":
-        return Point(self._value, self._gradient, self.structure, theta, self.outputs, np.float64, self.rows)
+        return Point(
+            self._value,
+            self._gradient,
+            self.structure,
+            theta,
+            self.outputs,
+            np.float64,
+            self.rows,
+        )
 
     def _columns(self, theta: np.ndarray) -> list[np.ndarray]:
         """Return the gradients of all parts at theta, each (outputs, size)."""
         gradient = self._gradient(self.structure.rebuilt(theta.astype(self.dtype)))
-        return [_plain(column) for column in gathered(gradient, self.structure.tree, self.outputs)]
+        return [
+            _plain(column)
+            for column in gathered(gradient, self.structure.tree, self.outputs)
+        ]
 
     def _gradient_at(self, theta: np.ndarray) -> np.ndarray:
         return _joined(self._columns(theta))
@@ -71,15 +95,23 @@ class Point:
         """Return the gradients to judge, each (outputs, P), and update the value."""
         self.value = self._values(self.theta)
         columns = self._columns(self.theta)
-        spacings = [float(np.finfo(column.dtype).eps) for column in columns if column.dtype.kind == "f"]
+        spacings = [
+            float(np.finfo(column.dtype).eps)
+            for column in columns
+            if column.dtype.kind == "f"
+        ]
         self.eps = max(spacings, default=EPS)
         return [_joined(columns)]
 
     def _values(self, theta: np.ndarray) -> np.ndarray:
-        # Copy both: a function may overwrite its argument or return the same buffer each time.
+        # Copy both: a function may overwrite its argument or return the same buffer
+        # each time.
         value = np.array(_plain(self._value(self.structure.rebuilt(theta.copy()))))
         if value.shape != self.outputs:
-            raise ValueError(f"The function's value has shape {value.shape}, but had shape {self.outputs} before.")
+            raise ValueError(
+                f"The function's value has shape {value.shape}, but had shape"
+                f" {self.outputs} before."
+            )
         return value.reshape(-1).astype(complex if value.dtype.kind == "c" else float)
 
     def values(self, thetas: np.ndarray) -> np.ndarray:
@@ -102,16 +134,19 @@ class Point:
         step = STEP if 1e-9 < size < 1e9 else STEP * 2.0 ** np.round(np.log2(size))
         return complex_step(lambda steps: self.moved(part, steps), U, step)
 
-    def derivatives(self, moves: Sequence[tuple[NamedPart, np.ndarray]]) -> tuple[np.ndarray, bool]:
+    def derivatives(
+        self, moves: Sequence[tuple[NamedPart, np.ndarray]]
+    ) -> tuple[np.ndarray, bool]:
         """Return the derivatives along the directions of all moves, (K, outputs), and whether there may be ties."""
-        # A tie is a comparison of equal numbers. Several one-sided derivatives may result.
+        # A tie is a comparison of equal numbers. Several one-sided derivatives may
+        # result.
         return np.concatenate([self.stepped(part, U) for part, U in moves]), True
 
     def one_sided(self, part: NamedPart, U: np.ndarray) -> OneSided:
         """Return the one-sided derivatives along each row of U, (outputs, K).
 
-        At a tie NumPy compares the imaginary parts of complex numbers, so a complex step finds the derivative on its
-        side of the tie.
+        At a tie NumPy compares the imaginary parts of complex numbers, so a complex
+        step finds the derivative on its side of the tie.
         """
         left = -self.stepped(part, -U).T
         right = self.stepped(part, U).T
@@ -141,7 +176,9 @@ class Point:
         errors = finite_bound(errors)
         is_absurd = errors > ABSURD * self.largest(self._gradient_at(self.theta))
         if is_absurd.any():
-            errors = np.where(is_absurd, np.minimum(errors, 16 * self._experiment().gradient), errors)
+            errors = np.where(
+                is_absurd, np.minimum(errors, 16 * self._experiment().gradient), errors
+            )
         return Bound(errors, tied=True, running=not is_absurd.any())
 
     def _experiment(self) -> Bound:
@@ -152,11 +189,15 @@ class Point:
                 return np.full((prod(self.outputs), theta.size), np.nan)
 
         is_coarse = bool((self.noise.near > 1e-5 * np.abs(self.value)).any())
-        return rounding_experiment(gradient, self.theta, self.lines, self.scale, self.eps, is_coarse)
+        return rounding_experiment(
+            gradient, self.theta, self.lines, self.scale, self.eps, is_coarse
+        )
 
     def _bounded_theta(self, dtype):
         """Return the parameters in the structure of theta, as numbers with error bounds."""
-        return self.structure.rebuilt(Bounded(self.theta.copy(), np.zeros(self.theta.shape), Arithmetic(dtype)))
+        return self.structure.rebuilt(
+            Bounded(self.theta.copy(), np.zeros(self.theta.shape), Arithmetic(dtype))
+        )
 
     @cached_property
     def value_bound(self) -> np.ndarray:
@@ -170,7 +211,8 @@ class Point:
     def roughness(self, part: NamedPart) -> np.ndarray:
         """Return the errors that rounded values cause in slopes over steps of 10 %, (outputs, size).
 
-        For example, (1 - cos w) / w² suffers from cancellation near w = 0, and so does its complex step.
+        For example, (1 - cos w) / w² suffers from cancellation near w = 0, and so does
+        its complex step.
         """
         bound = np.fmax(self.value_bound, 4 * self.noise.farther)
         return SAFETY * bound[:, None] / (0.1 * self.sizes(part))
@@ -193,7 +235,8 @@ class Point:
 
     def _unit(self, part: NamedPart) -> float:
         """Return the unit of a part that contains only zeros: 1, unless the values suggest another unit."""
-        # Choose a unit so that steps of 0.1 units change the values as much as 10 % changes of other parameters do.
+        # Choose a unit so that steps of 0.1 units change the values as much as 10 %
+        # changes of other parameters do.
         signs = random_signs(np.random.default_rng(7), (1, self.theta.size))
         change = np.abs(self.values(self.theta * (1 + 0.1 * signs)) - self.value).max()
         least = 0.1 * (change if change > 0 else np.abs(self.value).max())
@@ -207,18 +250,22 @@ class Point:
     def largest(self, gradient: np.ndarray) -> np.ndarray:
         """Return, for each entry, the typical size of the entries of its part, (outputs, P).
 
-        The typical size is the largest absolute entry or, near an optimum, the value divided by the largest parameter.
+        The typical size is the largest absolute entry or, near an optimum, the value
+        divided by the largest parameter.
         """
         largest = np.zeros(gradient.shape)
         for part in self.parts:
-            by_entries = np.nan_to_num(np.abs(gradient[:, part.span])).max(axis=1, initial=0)
+            by_entries = np.nan_to_num(np.abs(gradient[:, part.span])).max(
+                axis=1, initial=0
+            )
             by_value = np.abs(self.value) / self.sizes(part).max(initial=EPS)
             largest[:, part.span] = np.fmax(by_entries, by_value)[:, None]
         return largest
 
     def scale(self, gradient: np.ndarray) -> np.ndarray:
         """Return the largest entry of the gradient, converted to the unit of each entry, (outputs, P)."""
-        # Multiplying entries by the sizes of their parameters makes different units comparable.
+        # Multiplying entries by the sizes of their parameters makes different units
+        # comparable.
         entries = np.nan_to_num(np.abs(gradient))
         largest = np.nan_to_num(entries * self.all_sizes).max(axis=1, keepdims=True)
         return np.minimum(entries.max(axis=1, keepdims=True), largest / self.all_sizes)
@@ -227,11 +274,17 @@ class Point:
     def noise(self) -> Noise:
         """The rounding errors of the values, (outputs,): the measured errors, or their bound if it is smaller.
 
-        Measured errors are too large for functions that vary rapidly, such as a short period of a Unix time.
+        Measured errors are too large for functions that vary rapidly, such as a short
+        period of a Unix time.
         """
         is_bounded = self.value_bound > 0
         bound = np.fmax(self.value_bound, EPS * np.abs(self.value))
-        return Noise(*(np.where(is_bounded, np.fmin(noise, bound), noise) for noise in self.measured_noise))
+        return Noise(
+            *(
+                np.where(is_bounded, np.fmin(noise, bound), noise)
+                for noise in self.measured_noise
+            )
+        )
 
     @cached_property
     def measured_noise(self) -> Noise:
@@ -240,8 +293,12 @@ class Point:
         measured = noise_along(lines)
         if measured.near.all():
             return measured
-        # At theta, a value may consist only of rounding errors, such as log(cosh(w)) near 0. Measure far from theta.
-        far = self.values(self.theta + random_signs(np.random.default_rng(6), (4, 1)) * np.fmax(self.lines[0], 1))
+        # At theta, a value may consist only of rounding errors, such as log(cosh(w))
+        # near 0. Measure far from theta.
+        far = self.values(
+            self.theta
+            + random_signs(np.random.default_rng(6), (4, 1)) * np.fmax(self.lines[0], 1)
+        )
         is_constant = (far == self.values(self.theta[None])).all(axis=0)
         least = np.where(is_constant, 0, EPS * np.fmin.reduce(np.abs(far)))
         return Noise(*(np.fmax(noise, least) for noise in measured))
@@ -256,8 +313,15 @@ class Point:
         noise = self.measured_noise
         if not (noise.near > PLATEAU * noise.nearest).any():
             return False
-        changes = np.ptp(self._values_along(self.lines[0], np.linspace(-0.1, 0.1, 6)), axis=0)
-        return bool((noise.near > np.fmax(PLATEAU * noise.nearest, 1e-4 * np.nan_to_num(changes))).any())
+        changes = np.ptp(
+            self._values_along(self.lines[0], np.linspace(-0.1, 0.1, 6)), axis=0
+        )
+        return bool(
+            (
+                noise.near
+                > np.fmax(PLATEAU * noise.nearest, 1e-4 * np.nan_to_num(changes))
+            ).any()
+        )
 
     @property
     def rounding(self) -> np.ndarray:
@@ -267,13 +331,18 @@ class Point:
     @property
     def lines(self) -> np.ndarray:
         """Two random directions, (2, P), that move each parameter by about its size."""
-        return self.all_sizes * random_signs(np.random.default_rng(5), (2, self.theta.size))
+        return self.all_sizes * random_signs(
+            np.random.default_rng(5), (2, self.theta.size)
+        )
 
     @cached_property
     def jittered(self) -> tuple["Point", ...]:
         """The function at three points that differ from theta by a few units in the last place."""
         draw = np.random.default_rng(0)
-        moves = [EPS / 2 * self.all_sizes * draw.choice([-4, -2, 2, 4], self.theta.shape) for _ in range(3)]
+        moves = [
+            EPS / 2 * self.all_sizes * draw.choice([-4, -2, 2, 4], self.theta.shape)
+            for _ in range(3)
+        ]
         return tuple(self.at(self.theta + move) for move in moves)
 
 
@@ -302,43 +371,59 @@ def random_signs(draw: np.random.Generator, shape: tuple[int, ...]) -> np.ndarra
     return u + np.copysign(0.5, u)
 
 
-def values_at(f: Callable[[np.ndarray], Any], thetas: np.ndarray, count: int) -> np.ndarray:
+def values_at(
+    f: Callable[[np.ndarray], Any], thetas: np.ndarray, count: int
+) -> np.ndarray:
     """Return the values of user code at each row of thetas, (K, count), with NaN where the code raises."""
     values = np.full((len(thetas), count), np.nan, thetas.dtype)
     for row, theta in zip(values, thetas, strict=True):
-        with suppress(Exception):  # user code may raise any exception outside its domain
+        # user code may raise any exception outside its domain
+        with suppress(Exception):
             row[...] = f(theta)
     return values
 
 
-def checked_function(f: Callable[..., Any], theta, args: tuple[Any, ...], gradient) -> Point:
+def checked_function(
+    f: Callable[..., Any], theta, args: tuple[Any, ...], gradient
+) -> Point:
     """Validate the arguments and return a function at a point."""
     vector, structure = flattened(theta)
     name = "The gradient function"
     value_of = f
-    result = called(f, structure.rebuilt(vector.astype(structure.dtype)), args, "The function")
+    result = called(
+        f, structure.rebuilt(vector.astype(structure.dtype)), args, "The function"
+    )
     is_pair = isinstance(result, tuple) and len(result) == 2
     if gradient is None:
         if not is_pair:
             raise TypeError(
-                f"The function must return (value, gradient), got {type(result).__name__}: return both, or "
-                "pass the gradient as gradient=."
+                "The function must return (value, gradient), got"
+                f" {type(result).__name__}: return both, or pass the gradient as"
+                " gradient=."
             )
         name = "The function"
         result = result[0]
         value_of = f.value if isinstance(f, Differentiable) else partial(_item, f, 0)
         gradient = partial(_item, f, 1)
     elif is_pair:
-        raise TypeError("The function returned (value, gradient), but gradient= was passed too: use only one of them.")
+        raise TypeError(
+            "The function returned (value, gradient), but gradient= was passed too: use"
+            " only one of them."
+        )
     elif callable(gradient):
         called(gradient, structure.rebuilt(vector.astype(structure.dtype)), args, name)
 
     try:
         first = np.asarray(result)
     except ValueError:  # a ragged list
-        raise TypeError("The function's value is not an array of numbers: return a number or an array.") from None
+        raise TypeError(
+            "The function's value is not an array of numbers: return a number or an"
+            " array."
+        ) from None
     if first.dtype.kind not in "fiu":
-        raise TypeError(f"The function must return real numbers, got dtype {first.dtype}.")
+        raise TypeError(
+            f"The function must return real numbers, got dtype {first.dtype}."
+        )
     if first.size == 0:
         raise ValueError("The function's value is empty: return at least one number.")
 
@@ -373,8 +458,13 @@ def called(f: Callable[..., Any], theta, args: tuple[Any, ...], what: str):
             words = " ".join(str(error).split())
         ending = f": {words}" if words else "."
         if isinstance(theta, list) and not any(map(np.ndim, theta)):
-            ending = f"{ending.rstrip('.')}; theta is a list of numbers: pass np.array(theta) for a vector."
-        raise ValueError(f"{what} raised {type(error).__name__} at theta{ending}") from error
+            ending = (
+                f"{ending.rstrip('.')}; theta is a list of numbers: pass"
+                " np.array(theta) for a vector."
+            )
+        raise ValueError(
+            f"{what} raised {type(error).__name__} at theta{ending}"
+        ) from error
 
 
 def _plain(numbers) -> np.ndarray:
@@ -390,7 +480,11 @@ def _possible_rows(args: tuple[Any, ...]) -> tuple[int, ...]:
     """Return the numbers of rows of the first argument that has rows, and of most arguments."""
     counts = Counter(filter(None, map(_rows, args)))
     first = list(counts)[:1]
-    return tuple(rows for rows, count in counts.items() if rows in first or count == max(counts.values()))
+    return tuple(
+        rows
+        for rows, count in counts.items()
+        if rows in first or count == max(counts.values())
+    )
 
 
 def _rows(argument) -> int:

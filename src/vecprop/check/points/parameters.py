@@ -66,7 +66,8 @@ class Structure:
 
         def leaf(part: NamedPart):
             array = vector[part.span].reshape(part.shape)
-            return array[()] if isinstance(array, np.ndarray) else array  # the function may use a scalar as a dict key
+            # the function may use a scalar as a dict key
+            return array[()] if isinstance(array, np.ndarray) else array
 
         return mapped(self.tree, leaf)
 
@@ -89,10 +90,15 @@ def flattened(theta) -> tuple[np.ndarray, Structure]:
         array = as_array(leaf)
         name, taken = name or "theta", {part.name for part in parts}
         if array.dtype.kind not in "fiub":
-            raise TypeError(f"{name} has dtype {array.dtype}, but parameters must be real numbers.")
-        names = chain([name], (f"{name} ({number})" for number in count(2)))  # the keys may be 1 and "1"
+            raise TypeError(
+                f"{name} has dtype {array.dtype}, but parameters must be real numbers."
+            )
+        # the keys may be 1 and "1"
+        names = chain([name], (f"{name} ({number})" for number in count(2)))
         unique = next(candidate for candidate in names if candidate not in taken)
-        parts.append(NamedPart(unique, parts[-1].span.stop if parts else 0, array.shape))
+        parts.append(
+            NamedPart(unique, parts[-1].span.stop if parts else 0, array.shape)
+        )
         values.append(array)
         return parts[-1]
 
@@ -103,8 +109,12 @@ def flattened(theta) -> tuple[np.ndarray, Structure]:
     vector = np.concatenate([array.ravel() for array in values]).astype(np.float64)
     if not np.isfinite(vector).all():
         wrong = int(np.argmin(np.isfinite(vector)))
-        raise ValueError(f"theta is not finite: {named_entry(parts, wrong)} is {vector[wrong]}.")
-    return vector, Structure(tuple(parts), dtype if dtype.kind == "f" else np.dtype(np.float64), tree)
+        raise ValueError(
+            f"theta is not finite: {named_entry(parts, wrong)} is {vector[wrong]}."
+        )
+    return vector, Structure(
+        tuple(parts), dtype if dtype.kind == "f" else np.dtype(np.float64), tree
+    )
 
 
 def as_array(leaf) -> np.ndarray:
@@ -127,10 +137,16 @@ def _named(tree, name: str, function: Callable[[str, Any], Any]):
         return function(name, tree)
     of_mapping = isinstance(tree, Mapping)
     children = []
-    for key, child in zip(tree if of_mapping else getattr(tree, "_fields", count()), _children(tree), strict=False):
+    for key, child in zip(
+        tree if of_mapping else getattr(tree, "_fields", count()),
+        _children(tree),
+        strict=False,
+    ):
         by_key = f"{name}.{key}" if name else str(key)
         by_place = isinstance(key, int) and not of_mapping
-        children.append(_named(child, f"{name or 'theta'}[{key}]" if by_place else by_key, function))
+        children.append(
+            _named(child, f"{name or 'theta'}[{key}]" if by_place else by_key, function)
+        )
     if of_mapping:
         return dict(zip(tree, children, strict=True))
     return type(tree)(*children) if hasattr(tree, "_fields") else type(tree)(children)
@@ -141,7 +157,9 @@ def gathered(gradient, tree, outputs: tuple[int, ...]) -> Iterator[Any]:
     if isinstance(tree, NamedPart):
         yield _column(gradient, tree, outputs)
         return
-    for child, own in zip(_matched(gradient, tree, outputs), _children(tree), strict=True):
+    for child, own in zip(
+        _matched(gradient, tree, outputs), _children(tree), strict=True
+    ):
         yield from gathered(child, own, outputs)
 
 
@@ -150,14 +168,26 @@ def _matched(gradient, tree, outputs: tuple[int, ...]) -> list[Any]:
     if isinstance(tree, Mapping):
         if not isinstance(gradient, Mapping):
             kind = type(gradient).__name__
-            raise ValueError(f"The gradient must be a dict with the keys of theta, got {kind}.")
-        missing, extra = [k for k in tree if k not in gradient], [k for k in gradient if k not in tree]
+            raise ValueError(
+                f"The gradient must be a dict with the keys of theta, got {kind}."
+            )
+        missing, extra = (
+            [k for k in tree if k not in gradient],
+            [k for k in gradient if k not in tree],
+        )
         if missing or extra:
             words = [f"{what} {', '.join(map(repr, keys))}" for what, keys in (("lacks", missing), ("has extra", extra))
                      if keys]  # fmt: skip
-            raise ValueError(f"The gradient {' and '.join(words)}: return a dict with the keys of theta.")
+            raise ValueError(
+                f"The gradient {' and '.join(words)}: return a dict with the keys of"
+                " theta."
+            )
         return [gradient[key] for key in tree]
-    if isinstance(gradient, Mapping) and hasattr(tree, "_fields") and set(gradient) == set(tree._fields):
+    if (
+        isinstance(gradient, Mapping)
+        and hasattr(tree, "_fields")
+        and set(gradient) == set(tree._fields)
+    ):
         return [gradient[field] for field in tree._fields]
     if not isinstance(gradient, list | tuple):
         gradient = _as_numbers(gradient)
@@ -165,14 +195,21 @@ def _matched(gradient, tree, outputs: tuple[int, ...]) -> list[Any]:
             return [gradient[..., k] for k in range(len(tree))]
         gradient = gradient if getattr(gradient, "ndim", 0) else [gradient]
     if len(gradient) != len(tree):
-        raise ValueError(f"The gradient has {len(gradient)} arrays, but theta has {len(tree)}.")
+        raise ValueError(
+            f"The gradient has {len(gradient)} arrays, but theta has {len(tree)}."
+        )
     return list(gradient)
 
 
 def _column(gradient, part: NamedPart, outputs: tuple[int, ...]) -> Any:
     """Return the gradient of one part as an array of shape (outputs, size)."""
     wanted, values = (*outputs, *part.shape), prod(outputs)
-    if isinstance(gradient, list | tuple) and len(gradient) == 1 and part.shape[:1] != (1,) and not outputs:
+    if (
+        isinstance(gradient, list | tuple)
+        and len(gradient) == 1
+        and part.shape[:1] != (1,)
+        and not outputs
+    ):
         [gradient] = gradient
     array = _as_numbers(gradient)
     shape = tuple(array.shape)
@@ -183,7 +220,14 @@ def _column(gradient, part: NamedPart, outputs: tuple[int, ...]) -> Any:
     problem = f"The gradient of {part.name} has shape {shape}, expected {wanted}"
     if len(shape) > 1 and shape == wanted[::-1]:
         raise ValueError(f"{problem}: it is transposed.")
-    raise ValueError(problem + (": the shape of the value followed by the shape of the part." if outputs else "."))
+    raise ValueError(
+        problem
+        + (
+            ": the shape of the value followed by the shape of the part."
+            if outputs
+            else "."
+        )
+    )
 
 
 def _as_numbers(gradient) -> Any:
@@ -197,7 +241,9 @@ def real_numbers(gradient) -> np.ndarray:
     wrong = TypeError(f"The gradient must be an array of real numbers, got {kind}.")
     try:
         array = as_array(gradient)
-        if array.dtype.kind == "O" and all(isinstance(number, int | float | np.number) for number in array.flat):
+        if array.dtype.kind == "O" and all(
+            isinstance(number, int | float | np.number) for number in array.flat
+        ):
             array = array.astype(float)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise wrong from error

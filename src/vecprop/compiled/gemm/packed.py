@@ -1,7 +1,8 @@
 """Products of large matrices, packed as in a BLAS.
 
-Consecutive rows of large matrices lie on different memory pages. Pieces of A and B, at most `PIECE_DEPTH` deep, are
-therefore copied into panels, which are read sequentially. A block of C is the product of a panel of A and one of B::
+Consecutive rows of large matrices lie on different memory pages. Pieces of A and B, at
+most `PIECE_DEPTH` deep, are therefore copied into panels, which are read sequentially.
+A block of C is the product of a panel of A and one of B::
 
       A, 38 panels of 14 rows                 B, 32 panels of two vectors' columns
       +-----------------------------+         +------+------+---
@@ -12,7 +13,8 @@ therefore copied into panels, which are read sequentially. A block of C is the p
       | next 14 rows                |           ^
                                                 one panel stays in the L1 cache while all of A is read
 
-Both pieces share the L2 cache. The workspace holds the piece of A, followed by the piece of B.
+Both pieces share the L2 cache. The workspace holds the piece of A, followed by the
+piece of B.
 """
 
 from functools import cache
@@ -27,7 +29,8 @@ from ..jit.machine_code import address_of, filled_in
 from ..jit.tracing import larger, smaller
 from .vectors import copied_block, packed_block, transposed_block, vector_bytes
 
-# Placeholders for a floating-point type: the type, its block functions, the block sizes, and the bytes of an element.
+# Placeholders for a floating-point type: the type, its block functions, the block
+# sizes, and the bytes of an element.
 number: Any = float
 whole_block: Any = None
 edge_block: Any = None
@@ -38,14 +41,20 @@ pack_right: Any = None
 width = columns = lanes = size = 0
 
 PIECE_DEPTH = 264
-"""The maximum depth of a piece: a panel of B then takes at most 34 kB and stays in the L1 cache."""
+"""The maximum depth of a piece: a panel of B then takes at most 34 kB and stays in
+the L1 cache.
+"""
 
 PANEL_ROWS = 14 if vector_bytes() == 64 else 6
-"""The rows of a panel of A: 14 x 2 sums use 28 of 32 registers, 6 x 2 sums 12 of 16; the others hold A and B."""
+"""The rows of a panel of A: 14 x 2 sums use 28 of 32 registers, 6 x 2 sums 12 of 16;
+the others hold A and B.
+"""
 
 PIECE_ROWS = 38 * PANEL_ROWS
 PIECE_PANELS = 32
-"""The maximum rows of a piece of A and the maximum panels of a piece of B; both pieces share the L2 cache."""
+"""The maximum rows of a piece of A and the maximum panels of a piece of B; both
+pieces share the L2 cache.
+"""
 
 
 @njit(**INNER)
@@ -58,7 +67,8 @@ def piece_depth(K):
 def pack(M, K, A, A_m, A_k, out):
     """Copy A (M, K) into panels of ``width`` rows, stored column by column.
 
-    A is contiguous along one axis. Entries beyond the last row stay uninitialized; masks exclude them.
+    A is contiguous along one axis. Entries beyond the last row stay uninitialized;
+    masks exclude them.
     """
     complete = M // width * width
     if A_m == size:  # columns of A are contiguous: copy whole vectors
@@ -78,21 +88,29 @@ def pack(M, K, A, A_m, A_k, out):
                 rows = smaller(width, M - m) - i
                 target_address = out + (m * K + k * width + i) * size
                 transposed(
-                    rows, K - k, A + (m + i) * A_m + k * size, A_m, target_address, np.int64(width * size), np.int64(0)
+                    rows,
+                    K - k,
+                    A + (m + i) * A_m + k * size,
+                    A_m,
+                    target_address,
+                    np.int64(width * size),
+                    np.int64(0),
                 )
 
 
 def multiply(M, N, K, A, A_m, A_k, B, B_k, B_n, C, C_m, add, workspace, is_packed):
     """Compute C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N).
 
-    A, B and C are addresses, and A_m is the stride in bytes between rows of A. A and B must each be contiguous along
-    one axis, and C must be in row-major order. If ``is_packed`` is set, the workspace still holds A from the previous
-    call; A must then fit into one piece.
+    A, B and C are addresses, and A_m is the stride in bytes between rows of A. A and B
+    must each be contiguous along one axis, and C must be in row-major order. If
+    ``is_packed`` is set, the workspace still holds A from the previous call; A must
+    then fit into one piece.
     """
     packed_left = workspace
     packed_right = workspace + PIECE_ROWS * PIECE_DEPTH * size
     depth = piece_depth(K)
-    # A piece of B stays in the L2 cache and one of its panels in the L1 cache, while A is streamed.
+    # A piece of B stays in the L2 cache and one of its panels in the L1 cache, while A
+    # is streamed.
     for n in range(0, N, PIECE_PANELS * columns):
         N_here = smaller(PIECE_PANELS * columns, N - n)
         for k in range(0, larger(K, 1), depth):
@@ -102,7 +120,9 @@ def multiply(M, N, K, A, A_m, A_k, B, B_k, B_n, C, C_m, add, workspace, is_packe
             for m in range(0, M, PIECE_ROWS):
                 M_here = smaller(PIECE_ROWS, M - m)
                 if not is_packed:
-                    pack_left(M_here, K_here, A + m * A_m + k * A_k, A_m, A_k, packed_left)
+                    pack_left(
+                        M_here, K_here, A + m * A_m + k * A_k, A_m, A_k, packed_left
+                    )
                 for n_of in range(0, N_here, columns):
                     for m_of in range(0, M_here, PANEL_ROWS):
                         rows = M_here - m_of
@@ -111,9 +131,13 @@ def multiply(M, N, K, A, A_m, A_k, B, B_k, B_n, C, C_m, add, workspace, is_packe
                         B_at = packed_right + n_of * K_here * size
                         C_at = C + (m + m_of) * C_m + (n + n_of) * size
                         if rows >= PANEL_ROWS and columns_here >= columns:
-                            whole_block(rows, columns_here, K_here, A_at, B_at, C_at, C_m, adds)
+                            whole_block(
+                                rows, columns_here, K_here, A_at, B_at, C_at, C_m, adds
+                            )
                         else:
-                            edge_block(rows, columns_here, K_here, A_at, B_at, C_at, C_m, adds)
+                            edge_block(
+                                rows, columns_here, K_here, A_at, B_at, C_at, C_m, adds
+                            )
 
 
 def _columns(F: type) -> int:
@@ -131,7 +155,14 @@ def _pack_of(F: type, width: int):
     lanes = _columns(F) // 2
     transposed = transposed_block(F, lanes, indexed=False)
     return njit(
-        filled_in(pack, F, width=width, lanes=lanes, copied=copied_block(F, lanes, width), transposed=transposed),
+        filled_in(
+            pack,
+            F,
+            width=width,
+            lanes=lanes,
+            copied=copied_block(F, lanes, width),
+            transposed=transposed,
+        ),
         **INNER,
     )
 

@@ -1,7 +1,8 @@
 """Products and transposes of the matrices of a tile, block by block, without packing.
 
-A BLAS packs its operands and plans each call. For the matrices of one tile, this costs as much as the product. SciPy's
-BLAS is therefore used only on processors without wide vectors.
+A BLAS packs its operands and plans each call. For the matrices of one tile, this costs
+as much as the product. SciPy's BLAS is therefore used only on processors without wide
+vectors.
 """
 
 import os
@@ -18,7 +19,8 @@ from ..jit.numba_internals import has_wide_vectors
 from ..jit.tracing import larger, smaller
 from .vectors import dots_block, product_block, transposed_block, vector_bytes
 
-# Placeholders for a floating-point type: its block functions, the block sizes, and the bytes of an element.
+# Placeholders for a floating-point type: its block functions, the block sizes, and the
+# bytes of an element.
 block: Any = None
 half: Any = None
 quarter: Any = None
@@ -29,19 +31,26 @@ rows = columns = lanes = size = 0
 
 B_BYTES = 2**15
 LEAST_DEPTH = 32
-"""The maximum bytes of a part of B that stays in the L1 cache, and the minimum number of rows of a part.
+"""The maximum bytes of a part of B that stays in the L1 cache, and the minimum number
+of rows of a part.
 
-With fewer rows, loading and storing C would take longer than reading B from a slower cache.
+With fewer rows, loading and storing C would take longer than reading B from a slower
+cache.
 """
 
 
 def multiply(M, N, K, A, A_m, A_k, B, B_k, C, C_m, add):
     """Compute C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N).
 
-    A, B and C are addresses, and A_m is the stride in bytes between rows of A. If B is large and C is not, the depth is
-    divided; the elements of C are still summed in the order of K.
+    A, B and C are addresses, and A_m is the stride in bytes between rows of A. If B is
+    large and C is not, the depth is divided; the elements of C are still summed in the
+    order of K.
     """
-    depth = larger(B_BYTES // (N * size), LEAST_DEPTH) if M < K and K * N * size > B_BYTES else larger(K, 1)
+    depth = (
+        larger(B_BYTES // (N * size), LEAST_DEPTH)
+        if M < K and K * N * size > B_BYTES
+        else larger(K, 1)
+    )
     for k in range(0, larger(K, 1), depth):
         K_here = smaller(depth, K - k)
         adds = np.int64(add != 0 or k > 0)
@@ -49,22 +58,59 @@ def multiply(M, N, K, A, A_m, A_k, B, B_k, C, C_m, add):
             A_at = A + m * A_m + k * A_k
             B_at = B + k * B_k
             C_at = C + m * C_m
-            if M - m <= rows // 4:  # few rows left: use blocks with fewer rows and more columns
+            # few rows left: use blocks with fewer rows and more columns
+            if M - m <= rows // 4:
                 for n in range(0, N, 2 * columns):
-                    quarter(M - m, N - n, K_here, A_at, A_m, A_k, B_at + n * size, B_k, C_at + n * size, C_m, adds)
+                    quarter(
+                        M - m,
+                        N - n,
+                        K_here,
+                        A_at,
+                        A_m,
+                        A_k,
+                        B_at + n * size,
+                        B_k,
+                        C_at + n * size,
+                        C_m,
+                        adds,
+                    )
             elif M - m <= rows // 2:
                 for n in range(0, N, 2 * columns):
-                    half(M - m, N - n, K_here, A_at, A_m, A_k, B_at + n * size, B_k, C_at + n * size, C_m, adds)
+                    half(
+                        M - m,
+                        N - n,
+                        K_here,
+                        A_at,
+                        A_m,
+                        A_k,
+                        B_at + n * size,
+                        B_k,
+                        C_at + n * size,
+                        C_m,
+                        adds,
+                    )
             else:
                 for n in range(0, N, columns):
-                    block(M - m, N - n, K_here, A_at, A_m, A_k, B_at + n * size, B_k, C_at + n * size, C_m, adds)
+                    block(
+                        M - m,
+                        N - n,
+                        K_here,
+                        A_at,
+                        A_m,
+                        A_k,
+                        B_at + n * size,
+                        B_k,
+                        C_at + n * size,
+                        C_m,
+                        adds,
+                    )
 
 
 def dots(M, N, K, A, A_m, B, B_n, C, C_m, add):
     """Compute C = A Bᵀ, or C += A Bᵀ, for a narrow C (M, N), A (M, K) and B (N, K); see `multiply`.
 
-    A and B are read along their rows, so each element of C is a sum over vectors. A block has as many elements as a
-    vector has lanes, in 1, 2 or 4 columns.
+    A and B are read along their rows, so each element of C is a sum over vectors. A
+    block has as many elements as a vector has lanes, in 1, 2 or 4 columns.
     """
     if N == 1:
         for m in range(0, M, lanes):
@@ -75,33 +121,63 @@ def dots(M, N, K, A, A_m, B, B_n, C, C_m, add):
     else:
         for m in range(0, M, lanes // 4):
             for n in range(0, N, 4):
-                four_columns(M - m, N - n, K, A + m * A_m, A_m, B + n * B_n, B_n, C + m * C_m + n * size, C_m, add)
+                four_columns(
+                    M - m,
+                    N - n,
+                    K,
+                    A + m * A_m,
+                    A_m,
+                    B + n * B_n,
+                    B_n,
+                    C + m * C_m + n * size,
+                    C_m,
+                    add,
+                )
 
 
 def transpose(M, N, A, A_m, B, B_n):
     """Store B = Aᵀ, for A (M, N) and B (N, M)."""
     for m in range(0, M, rows):
         for n in range(0, N, columns):
-            block(M - m, N - n, A + m * A_m + n * size, A_m, B + n * B_n + m * size, B_n, np.int64(0))
+            block(
+                M - m,
+                N - n,
+                A + m * A_m + n * size,
+                A_m,
+                B + n * B_n + m * size,
+                B_n,
+                np.int64(0),
+            )
 
 
 def gather(M, N, A, A_m, B, B_n, indices):
     """Store B = A[indices]ᵀ; `indices` is the address of M words."""
     for m in range(0, M, rows):
         for n in range(0, N, columns):
-            block(M - m, N - n, A + n * size, A_m, B + n * B_n + m * size, B_n, indices + 8 * m)
+            block(
+                M - m,
+                N - n,
+                A + n * size,
+                A_m,
+                B + n * B_n + m * size,
+                B_n,
+                indices + 8 * m,
+            )
 
 
 @cache
 def uses_blocks() -> bool:
     """Return whether to compute products by blocks rather than by loops and BLAS; VECPROP_PRODUCTS overrides this.
 
-    Blocks are faster on processors with wide vectors. The decision depends only on the processor and not on timings,
-    because the two methods round differently and fits must be repeatable.
+    Blocks are faster on processors with wide vectors. The decision depends only on the
+    processor and not on timings, because the two methods round differently and fits
+    must be repeatable.
     """
     chosen = os.environ.get("VECPROP_PRODUCTS") or "auto"
     if chosen not in ("auto", "blocks", "BLAS"):
-        raise ValueError(f'VECPROP_PRODUCTS must be "auto", "blocks" or "BLAS", got {chosen!r}.')
+        raise ValueError(
+            f'VECPROP_PRODUCTS must be "auto", "blocks" or "BLAS", got {chosen!r}.'
+        )
     return has_wide_vectors() if chosen == "auto" else chosen == "blocks"
 
 
@@ -157,14 +233,22 @@ def transpose_of(F: type):
 def gather_address(F: type) -> int:
     """Return the address of `gather` for type F; see `calls.gather`."""
     lanes = _lanes(F)
-    return address_of(gather, F, block=transposed_block(F, lanes, indexed=True), rows=lanes, columns=lanes)
+    return address_of(
+        gather,
+        F,
+        block=transposed_block(F, lanes, indexed=True),
+        rows=lanes,
+        columns=lanes,
+    )
 
 
 def blas_address(F):
     """Return the address of SciPy's matrix product for type F, which `blas_product` calls."""
     from numba.extending import get_cython_function_address
 
-    return get_cython_function_address("scipy.linalg.cython_blas", "sgemm" if F is np.float32 else "dgemm")
+    return get_cython_function_address(
+        "scipy.linalg.cython_blas", "sgemm" if F is np.float32 else "dgemm"
+    )
 
 
 @intrinsic
@@ -183,7 +267,11 @@ def _gemm(typing, address, transposed, sizes, beta, like, A, B, C):
             return builder.bitcast(address, pointer)
 
         def flag(index):  # 84 is "T", 78 is "N"
-            return stored(builder.select(builder.extract_value(transposed, index), letter(84), letter(78)))
+            return stored(
+                builder.select(
+                    builder.extract_value(transposed, index), letter(84), letter(78)
+                )
+            )
 
         def size(index):
             return stored(builder.trunc(builder.extract_value(sizes, index), integer))
@@ -191,14 +279,38 @@ def _gemm(typing, address, transposed, sizes, beta, like, A, B, C):
         one = stored(ir.Constant(context.get_value_type(like), 1.0))
         A, B, C = (builder.inttoptr(matrix, pointer) for matrix in (A, B, C))
         m, n, k, ld_a, ld_b, ld_c = map(size, range(6))
-        arguments = [flag(0), flag(1), m, n, k, one, A, ld_a, B, ld_b, stored(beta), C, ld_c]
-        function = ir.FunctionType(ir.VoidType(), [pointer] * len(arguments)).as_pointer()
+        arguments = [
+            flag(0),
+            flag(1),
+            m,
+            n,
+            k,
+            one,
+            A,
+            ld_a,
+            B,
+            ld_b,
+            stored(beta),
+            C,
+            ld_c,
+        ]
+        function = ir.FunctionType(
+            ir.VoidType(), [pointer] * len(arguments)
+        ).as_pointer()
         builder.call(builder.inttoptr(address, function), arguments)
         return context.get_dummy_value()
 
-    return types.void(
-        types.intp, types.UniTuple(types.boolean, 2), types.UniTuple(types.intp, 6), like, like, *[types.intp] * 3
-    ), generate
+    return (
+        types.void(
+            types.intp,
+            types.UniTuple(types.boolean, 2),
+            types.UniTuple(types.intp, 6),
+            like,
+            like,
+            *[types.intp] * 3,
+        ),
+        generate,
+    )
 
 
 @njit(nogil=True, error_model="numpy")

@@ -1,8 +1,9 @@
 """Vector instructions for blocks of matrices that stay in registers.
 
-Numba does not compile loops such that the sums of a block, or a transpose, stay in registers. The instructions are
-therefore generated here. Columns beyond the edge of a matrix are masked. Rows beyond the edge repeat the last row and
-are stored at its address, because row masks would add instructions to the inner loop.
+Numba does not compile loops such that the sums of a block, or a transpose, stay in
+registers. The instructions are therefore generated here. Columns beyond the edge of a
+matrix are masked. Rows beyond the edge repeat the last row and are stored at its
+address, because row masks would add instructions to the inner loop.
 """
 
 from functools import cache
@@ -16,7 +17,9 @@ from ..jit import intrinsic
 from ..jit.numba_internals import features, has_wide_vectors
 
 PREFETCH_BYTES = 1024
-"""The prefetch distance in packed matrices; prefetching helps because panels and C evict each other from the cache."""
+"""The prefetch distance in packed matrices; prefetching helps because panels and C
+evict each other from the cache.
+"""
 
 _WORD = ir.IntType(64)
 _INTEGER = ir.IntType(32)
@@ -43,7 +46,9 @@ class _Vectors:
     def _call(self, name: str, result, *arguments):
         module = self.builder.module
         argument_types = [argument.type for argument in arguments]
-        function = module.globals.get(name) or ir.Function(module, ir.FunctionType(result, argument_types), name)
+        function = module.globals.get(name) or ir.Function(
+            module, ir.FunctionType(result, argument_types), name
+        )
         return self.builder.call(function, arguments)
 
     def after(self, address, vectors: int):
@@ -59,7 +64,9 @@ class _Vectors:
         last = self.builder.sub(total, _WORD(1))
         addresses = []
         for number in range(first, first + count):
-            row = self.builder.select(self.builder.icmp_signed("<", _WORD(number), last), _WORD(number), last)
+            row = self.builder.select(
+                self.builder.icmp_signed("<", _WORD(number), last), _WORD(number), last
+            )
             addresses.append(self.builder.add(address, self.builder.mul(row, stride)))
         return addresses
 
@@ -67,11 +74,15 @@ class _Vectors:
         """Return the addresses of the rows whose indices are stored in an array, starting at entry `first`."""
         entries = self.rows(indices, _WORD(8), count, total, first)
         rows = [self.builder.load(self._pointer(entry, _WORD)) for entry in entries]
-        return [self.builder.add(address, self.builder.mul(row, stride)) for row in rows]
+        return [
+            self.builder.add(address, self.builder.mul(row, stride)) for row in rows
+        ]
 
     def row_of_column(self, address, stride, column_at):
         """Return the address of the row whose index is the 4-byte integer at `column_at`."""
-        column = self.builder.sext(self.builder.load(self._pointer(column_at, _INTEGER)), _WORD)
+        column = self.builder.sext(
+            self.builder.load(self._pointer(column_at, _INTEGER)), _WORD
+        )
         return self.builder.add(address, self.builder.mul(column, stride))
 
     def _pointer(self, address, kind):
@@ -80,12 +91,16 @@ class _Vectors:
     def broadcast(self, value):
         """Return a vector with one value in all lanes."""
         kind = ir.VectorType(value.type, self.lanes)
-        lane = self.builder.insert_element(ir.Constant(kind, ir.Undefined), value, _INTEGER(0))
+        lane = self.builder.insert_element(
+            ir.Constant(kind, ir.Undefined), value, _INTEGER(0)
+        )
         return self.shuffle(lane, lane, [0] * self.lanes)
 
     def shuffle(self, a, b, indices):
         """Return the elements at these positions of the concatenation of two vectors."""
-        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INTEGER, self.lanes), list(indices)))
+        return self.builder.shuffle_vector(
+            a, b, ir.Constant(ir.VectorType(_INTEGER, self.lanes), list(indices))
+        )
 
     def exchange(self, a, b, part: int):
         """Exchange parts of two vectors: for 4 lanes and `part` 2, return [a0 a1 b0 b1] and [a2 a3 b2 b3]."""
@@ -93,12 +108,18 @@ class _Vectors:
         for lane in range(self.lanes):
             is_of_b = lane & part
             first.append(lane + self.lanes - part if is_of_b else lane)
-        return self.shuffle(a, b, first), self.shuffle(a, b, [index + part for index in first])
+        return self.shuffle(a, b, first), self.shuffle(
+            a, b, [index + part for index in first]
+        )
 
     def mask_below(self, first: int, count):
         """Return a mask of the lanes whose index plus `first` is below a count."""
-        numbers = ir.Constant(ir.VectorType(_INTEGER, self.lanes), list(range(first, first + self.lanes)))
-        return self.builder.icmp_signed("<", numbers, self.broadcast(self.builder.trunc(count, _INTEGER)))
+        numbers = ir.Constant(
+            ir.VectorType(_INTEGER, self.lanes), list(range(first, first + self.lanes))
+        )
+        return self.builder.icmp_signed(
+            "<", numbers, self.broadcast(self.builder.trunc(count, _INTEGER))
+        )
 
     def masks_below(self, count, vectors: int):
         """Return masks of the first ``count`` elements of consecutive vectors."""
@@ -116,17 +137,32 @@ class _Vectors:
         """Load the elements under a mask; the other lanes are 0."""
         pointer = self._pointer(address, self.vector)
         return self._call(
-            f"llvm.masked.load.{self.name}.p0", self.vector, pointer, _INTEGER(self.size), mask, self.zero
+            f"llvm.masked.load.{self.name}.p0",
+            self.vector,
+            pointer,
+            _INTEGER(self.size),
+            mask,
+            self.zero,
         )
 
     def load_all(self, addresses, masks):
         """Load vectors under masks."""
-        return [self.load(address, mask) for address, mask in zip(addresses, masks, strict=True)]
+        return [
+            self.load(address, mask)
+            for address, mask in zip(addresses, masks, strict=True)
+        ]
 
     def store(self, value, address, mask) -> None:
         """Store the elements under a mask."""
         pointer = self._pointer(address, self.vector)
-        self._call(f"llvm.masked.store.{self.name}.p0", ir.VoidType(), value, pointer, _INTEGER(self.size), mask)
+        self._call(
+            f"llvm.masked.store.{self.name}.p0",
+            ir.VoidType(),
+            value,
+            pointer,
+            _INTEGER(self.size),
+            mask,
+        )
 
     def store_all(self, values, addresses, masks) -> None:
         """Store vectors under masks."""
@@ -157,7 +193,9 @@ class _Vectors:
         after = builder.append_basic_block("after")
         builder.cbranch(builder.icmp_signed(">", count, _WORD(0)), loop, after)
         builder.position_at_end(loop)
-        remaining, *values = phis = [builder.phi(value.type) for value in (count, *start)]
+        remaining, *values = phis = [
+            builder.phi(value.type) for value in (count, *start)
+        ]
         results = [builder.sub(remaining, _WORD(1)), *body(values)]
         for phi, first, result in zip(phis, (count, *start), results, strict=True):
             phi.add_incoming(first, before)
@@ -185,8 +223,8 @@ class _Vectors:
     ):
         """Add the products of K columns of A with K rows of B to the sums of a block, and return the sums.
 
-        Rows of A start ``A_offsets`` bytes after the address of A, and rows of B are loaded under masks. `prefetch` is
-        the prefetch distance in bytes.
+        Rows of A start ``A_offsets`` bytes after the address of A, and rows of B are
+        loaded under masks. `prefetch` is the prefetch distance in bytes.
         """
 
         def add_column_times_row(values):
@@ -198,7 +236,8 @@ class _Vectors:
                     self.prefetch(self.builder.add(address, _WORD(prefetch)))
             addends = iter(sums)
             results = []
-            for offset in A_offsets:  # use each element of A immediately, because no registers are left
+            # use each element of A immediately, because no registers are left
+            for offset in A_offsets:
                 a = self.broadcast_from(self.builder.add(offset, A_at))
                 results += [self.multiply_add(a, b, next(addends)) for b in B_row]
             return [self.builder.add(A_at, A_k), self.builder.add(B_at, B_k), *results]
@@ -216,7 +255,8 @@ def _block(F: type, lanes: int, generate):
 
         return types.void(*[types.intp] * len(words)), instructions
 
-    block.__signature__ = signature(generate)  # otherwise Numba would pass the words as a tuple
+    # otherwise Numba would pass the words as a tuple
+    block.__signature__ = signature(generate)
     return intrinsic(block)
 
 
@@ -253,12 +293,24 @@ def packed_block(F: type, lanes: int, rows: int, vectors: int, is_complete: bool
         B_k = _WORD(vectors * lanes * v.size)
         masks = [v.all_lanes] * len(C_at)
         sums = [v.zero] * len(C_at)
-        sums = v.add_products(K, A, A_offsets, A_k, B, B_k, masks[:vectors], sums, PREFETCH_BYTES)
-        if not is_complete:  # mask rows, too, because a panel is uninitialized beyond the last row
-            row_masks = [v.broadcast(builder.icmp_signed("<", _WORD(m), M)) for m in range(rows)]
+        sums = v.add_products(
+            K, A, A_offsets, A_k, B, B_k, masks[:vectors], sums, PREFETCH_BYTES
+        )
+        # mask rows, too, because a panel is uninitialized beyond the last row
+        if not is_complete:
+            row_masks = [
+                v.broadcast(builder.icmp_signed("<", _WORD(m), M)) for m in range(rows)
+            ]
             inside = v.masks_below(N, vectors)
-            masks = [builder.and_(row_mask, mask) for row_mask in row_masks for mask in inside]
-        with builder.if_else(builder.icmp_signed("!=", add, _WORD(0))) as (to_add, to_put):
+            masks = [
+                builder.and_(row_mask, mask)
+                for row_mask in row_masks
+                for mask in inside
+            ]
+        with builder.if_else(builder.icmp_signed("!=", add, _WORD(0))) as (
+            to_add,
+            to_put,
+        ):
             with to_add:
                 for sum, address, mask in zip(sums, C_at, masks, strict=True):
                     v.store(builder.fadd(v.load(address, mask), sum), address, mask)
@@ -297,18 +349,24 @@ def dots_block(F: type, lanes: int, columns: int):
             A_parts = [v.load(builder.add(row, offset), inside) for row in A_rows]
             B_parts = [v.load(builder.add(row, offset), inside) for row in B_rows]
             addends = iter(sums)
-            sums = [v.multiply_add(a, b, next(addends)) for a in A_parts for b in B_parts]
+            sums = [
+                v.multiply_add(a, b, next(addends)) for a in A_parts for b in B_parts
+            ]
             return [v.after(offset, 1), builder.sub(remaining, _WORD(lanes)), *sums]
 
         times = builder.sdiv(builder.add(K, _WORD(lanes - 1)), _WORD(lanes))
         _, _, *sums = v.repeat(times, [_WORD(0), K, *[v.zero] * lanes], add_parts)
-        # Reduce all vectors of sums at once. Two vectors exchange halves and are added, which gives one vector with
-        # partial sums of both. This is repeated until one vector holds all totals:
-        #   [a0 a1 a2 a3] [b0 b1 b2 b3]  ->  [a0 a1 b0 b1] + [a2 a3 b2 b3]
+        # Reduce all vectors of sums at once. Two vectors exchange halves and are added,
+        # which gives one vector with partial sums of both. This is repeated until one
+        # vector holds all totals: [a0 a1 a2 a3] [b0 b1 b2 b3]  ->  [a0 a1 b0 b1] + [a2
+        # a3 b2 b3]
         while len(sums) > 1:
             half = len(sums) // 2
             pairs = zip(sums[:half], sums[half:], strict=True)
-            sums = [builder.fadd(*v.exchange(first, second, half)) for first, second in pairs]
+            sums = [
+                builder.fadd(*v.exchange(first, second, half))
+                for first, second in pairs
+            ]
         (total,) = sums
         if columns == 1:  # C is contiguous
             inside = v.mask_below(0, M)
@@ -317,10 +375,18 @@ def dots_block(F: type, lanes: int, columns: int):
             return
         inside = builder.and_(v.mask_below(0, N), v.mask_below(0, _WORD(columns)))
         C_rows = v.rows(C, C_m, rows, M)
-        previous_rows = v.load_all(C_rows, [builder.and_(inside, v.if_true(add))] * rows)
-        for m, (address, previous) in enumerate(zip(C_rows, previous_rows, strict=True)):
+        previous_rows = v.load_all(
+            C_rows, [builder.and_(inside, v.if_true(add))] * rows
+        )
+        for m, (address, previous) in enumerate(
+            zip(C_rows, previous_rows, strict=True)
+        ):
             indices = [(m * columns + lane) % lanes for lane in range(lanes)]
-            v.store(builder.fadd(previous, v.shuffle(total, total, indices)), address, inside)
+            v.store(
+                builder.fadd(previous, v.shuffle(total, total, indices)),
+                address,
+                inside,
+            )
 
     return _block(F, lanes, generate)
 
@@ -335,9 +401,18 @@ def summed_rows_block(F: type, lanes: int, vectors: int):
         def add_row(values):
             a_at, column_at, *sums = values
             element = v.broadcast_from(a_at)
-            parts = v.load_all(v.vectors_at(v.row_of_column(B, B_k, column_at), vectors), masks)
-            sums = [v.multiply_add(element, part, sum) for part, sum in zip(parts, sums, strict=True)]
-            return [v.builder.add(a_at, _WORD(v.size)), v.builder.add(column_at, _WORD(4)), *sums]
+            parts = v.load_all(
+                v.vectors_at(v.row_of_column(B, B_k, column_at), vectors), masks
+            )
+            sums = [
+                v.multiply_add(element, part, sum)
+                for part, sum in zip(parts, sums, strict=True)
+            ]
+            return [
+                v.builder.add(a_at, _WORD(v.size)),
+                v.builder.add(column_at, _WORD(4)),
+                *sums,
+            ]
 
         sums = v.load_all(addresses, masks)
         v.store_all(v.repeat(K, [a, columns, *sums], add_row)[2:], addresses, masks)
@@ -356,9 +431,16 @@ def added_row_block(F: type, lanes: int, vectors: int):
             a_at, column_at = values
             element = v.broadcast_from(a_at)
             row = v.row_of_column(B, B_k, column_at)
-            for address, part, mask in zip(v.vectors_at(row, vectors), parts, masks, strict=True):
-                v.store(v.multiply_add(element, part, v.load(address, mask)), address, mask)
-            return [v.builder.add(a_at, _WORD(v.size)), v.builder.add(column_at, _WORD(4))]
+            for address, part, mask in zip(
+                v.vectors_at(row, vectors), parts, masks, strict=True
+            ):
+                v.store(
+                    v.multiply_add(element, part, v.load(address, mask)), address, mask
+                )
+            return [
+                v.builder.add(a_at, _WORD(v.size)),
+                v.builder.add(column_at, _WORD(4)),
+            ]
 
         v.repeat(K, [a, columns], add_to_row)
 
@@ -373,7 +455,8 @@ def transposed_block(F: type, lanes: int, indexed: bool):
         if indexed:
             rows = v.load_all(v.indexed_rows(A, A_m, lanes, M, indices), columns)
             for address in v.indexed_rows(A, A_m, lanes, M, indices, first=lanes):
-                v.prefetch(address)  # the hardware cannot predict the rows of the next block
+                # the hardware cannot predict the rows of the next block
+                v.prefetch(address)
         else:
             rows = v.load_all(v.rows(A, A_m, lanes, M), columns)
         # Exchange halves first, then quarters, and so on down to single elements.
@@ -383,7 +466,8 @@ def transposed_block(F: type, lanes: int, indexed: bool):
                 if not m & part:
                     rows[m], rows[m + part] = v.exchange(rows[m], rows[m + part], part)
             part //= 2
-        # Store rows in reverse order: rows beyond the last have the address of the last row, which must be stored last.
+        # Store rows in reverse order: rows beyond the last have the address of the last
+        # row, which must be stored last.
         addresses = v.rows(B, B_n, lanes, N)
         v.store_all(rows[::-1], addresses[::-1], [v.mask_below(0, M)] * lanes)
 

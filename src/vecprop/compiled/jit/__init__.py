@@ -14,40 +14,57 @@ OPTIONS: dict[str, Any] = {
 }
 """Options of every kernel.
 
-Division by zero returns infinity, because Numba's check for it would prevent vectorization. Sums may be reordered, and
-divisions may become multiplications, but infinities and NaN are respected. The last two options are private: if Numba
-rejects one, `trial` fails and the reference engine is used. Kernels own no memory, so reference counting is off, which
-saves 1 to 8 % of a first fit. They contain no array expressions, so rewriting them is off, which saves 5 to 11 %.
+Division by zero returns infinity, because Numba's check for it would prevent
+vectorization. Sums may be reordered, and divisions may become multiplications, but
+infinities and NaN are respected. The last two options are private: if Numba rejects
+one, `trial` fails and the reference engine is used. Kernels own no memory, so reference
+counting is off, which saves 1 to 8 % of a first fit. They contain no array expressions,
+so rewriting them is off, which saves 5 to 11 %.
 """
 
-INNER: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-"""Options of functions that are called only from compiled code. They need no wrappers, which take time to compile."""
+INNER: dict[str, Any] = {
+    **OPTIONS,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+"""Options of functions that are called only from compiled code. They need no
+wrappers, which take time to compile.
+"""
 
 IN_ORDER: dict[str, Any] = {**INNER, "fastmath": False}
 """Options of functions whose sums must not be reordered."""
 
 ONCE: dict[str, Any] = {**INNER, "inline": "always"}
-"""Options of functions with a single caller, which are inlined to save compilation time."""
+"""Options of functions with a single caller, which are inlined to save compilation
+time.
+"""
 
 ONCE_IN_ORDER: dict[str, Any] = {**IN_ORDER, "inline": "always"}
 """Options of inlined functions whose results must be bit-identical to NumPy's."""
 
 intrinsic: Any = extending.intrinsic
-"""Numba's decorator for functions that generate instructions. Callers omit their first argument, `typing`."""
+"""Numba's decorator for functions that generate instructions. Callers omit their
+first argument, `typing`.
+"""
 
 
 @intrinsic
 def use_widest_vectors(typing):
     """Make a function's loops use the widest vectors; call this at the start of the function.
 
-    Wide vectors are faster for loops with many operations per number. They are slower for short loops that end in a sum
-    over the lanes, and for loops dominated by divisions. In functions with the widest vectors, the estimates of
+    Wide vectors are faster for loops with many operations per number. They are slower
+    for short loops that end in a sum over the lanes, and for loops dominated by
+    divisions. In functions with the widest vectors, the estimates of
     `scalar_functions.quotient` are refined twice.
     """
 
     def generate(context, builder, signature, arguments):
-        for attribute in ('"prefer-vector-width"="512"', '"reciprocal-estimates"="vec-divf:2"'):
-            set.add(builder.function.attributes, attribute)  # llvmlite rejects unknown attributes
+        for attribute in (
+            '"prefer-vector-width"="512"',
+            '"reciprocal-estimates"="vec-divf:2"',
+        ):
+            # llvmlite rejects unknown attributes
+            set.add(builder.function.attributes, attribute)
         return context.get_dummy_value()
 
     return types.void(), generate

@@ -1,7 +1,7 @@
 """Create arrays from addresses without reference counting, which would take a tenth of the compile time.
 
-The arrays are created by private methods of Numba's target context. If a method is missing, `trial` fails and the
-reference engine is used.
+The arrays are created by private methods of Numba's target context. If a method is
+missing, `trial` fails and the reference engine is used.
 """
 
 import numpy as np
@@ -21,14 +21,23 @@ def array_of(element, dimensions):
         address = values[0]
         sizes = list(values[1 : 1 + dimensions])
         pointer = number.as_pointer()
-        cast = builder.bitcast if isinstance(address.type, type(pointer)) else builder.inttoptr
+        cast = (
+            builder.bitcast
+            if isinstance(address.type, type(pointer))
+            else builder.inttoptr
+        )
         itemsize = context.get_constant(types.intp, context.get_abi_sizeof(number))
         strides = [itemsize]
         for size in sizes[:0:-1]:
             strides.insert(0, builder.mul(strides[0], size))
         array = context.make_array(array_type)(context, builder)
         context.populate_array(
-            array, data=cast(address, pointer), shape=sizes, strides=strides, itemsize=itemsize, meminfo=None
+            array,
+            data=cast(address, pointer),
+            shape=sizes,
+            strides=strides,
+            itemsize=itemsize,
+            meminfo=None,
         )
         return array._getvalue()  # as in the examples of Numba's documentation
 
@@ -52,14 +61,18 @@ def matrix(typing, pointer, rows, columns):
 @intrinsic
 def numbers_at(typing, address, size, like):
     """Return the ``size`` numbers at an address as an array; ``like`` is a number or an array of the same type."""
-    array_type, generate = array_of(like.dtype if isinstance(like, types.Array) else like, 1)
+    array_type, generate = array_of(
+        like.dtype if isinstance(like, types.Array) else like, 1
+    )
     return array_type(types.intp, types.intp, like), generate
 
 
 def _reader(element):
     """Return an intrinsic that returns the numbers at an address as an array, given their count."""
     array_type, generate = array_of(element, 1)
-    return intrinsic(lambda typing, address, size: (array_type(types.intp, types.intp), generate))
+    return intrinsic(
+        lambda typing, address, size: (array_type(types.intp, types.intp), generate)
+    )
 
 
 words_at = _reader(types.int64)
@@ -70,14 +83,17 @@ doubles_at = _reader(types.float64)
 def part(typing, array, start, end):
     """Return a slice of an array, for 0 <= start <= end <= size.
 
-    Numba's slices also handle other bounds, which takes as much compile time as ten lines of code.
+    Numba's slices also handle other bounds, which takes as much compile time as ten
+    lines of code.
     """
     array_type, generate_at = array_of(array.dtype, 1)
 
     def generate(context, builder, signature, values):
         data = context.make_array(array)(context, builder, values[0]).data
         sizes = builder.sub(values[2], values[1])
-        return generate_at(context, builder, signature, (builder.gep(data, [values[1]]), sizes))
+        return generate_at(
+            context, builder, signature, (builder.gep(data, [values[1]]), sizes)
+        )
 
     return array_type(array, types.intp, types.intp), generate
 
@@ -85,18 +101,23 @@ def part(typing, array, start, end):
 def record_at(fields: np.dtype):
     """Return an intrinsic that returns the record at an address; its fields can be read and written by name.
 
-    The record is neither copied nor reference-counted: a field access is a load or a store at an offset from the
-    address, and a group of fields is a nested record.
+    The record is neither copied nor reference-counted: a field access is a load or a
+    store at an offset from the address, and a group of fields is a nested record.
     """
     record = from_dtype(fields)
-    return of_numbers(lambda address: Fields(record, address.builder, address.value), record)
+    return of_numbers(
+        lambda address: Fields(record, address.builder, address.value), record
+    )
 
 
 def records_at(fields: np.dtype):
     """Return an intrinsic that returns a record of a table, given the address of the table and an index."""
     record = record_at(fields)
     size = fields.itemsize
-    return of_numbers(lambda address, index: record.formula(address + index * size), from_dtype(fields))
+    return of_numbers(
+        lambda address, index: record.formula(address + index * size),
+        from_dtype(fields),
+    )
 
 
 @of_numbers
@@ -104,8 +125,12 @@ def copy_bytes(source, target, size) -> None:
     """Copy memory from one address to another."""
     builder = size.builder
     pointer = ir.IntType(8).as_pointer()
-    move = builder.module.declare_intrinsic("llvm.memcpy", [pointer, pointer, size.kind])
-    pointers = (builder.inttoptr(address.value, pointer) for address in (target, source))
+    move = builder.module.declare_intrinsic(
+        "llvm.memcpy", [pointer, pointer, size.kind]
+    )
+    pointers = (
+        builder.inttoptr(address.value, pointer) for address in (target, source)
+    )
     builder.call(move, [*pointers, size.value, ir.IntType(1)(0)])
 
 
@@ -116,7 +141,15 @@ def clear_bytes(address, size) -> None:
     pointer = ir.IntType(8).as_pointer()
     byte = ir.IntType(8)
     fill = builder.module.declare_intrinsic("llvm.memset", [pointer, size.kind])
-    builder.call(fill, [builder.inttoptr(address.value, pointer), byte(0), size.value, ir.IntType(1)(0)])
+    builder.call(
+        fill,
+        [
+            builder.inttoptr(address.value, pointer),
+            byte(0),
+            size.value,
+            ir.IntType(1)(0),
+        ],
+    )
 
 
 @of_numbers

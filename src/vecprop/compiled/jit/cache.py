@@ -1,8 +1,9 @@
 """The cache of compiled kernels: a folder with one file per kernel.
 
-The name of a kernel contains a digest of its code and of all functions that it calls, without comments and docstrings.
-A file consists of a checksum of 32 bytes and the machine code. Because machine code is executed, files and folders are
-used only if no other user except root can have written them.
+The name of a kernel contains a digest of its code and of all functions that it calls,
+without comments and docstrings. A file consists of a checksum of 32 bytes and the
+machine code. Because machine code is executed, files and folders are used only if no
+other user except root can have written them.
 """
 
 import dis
@@ -27,9 +28,23 @@ from numba.extending import is_jitted
 from ...system.threads import suppress_system_errors
 
 _OUTSIDE = {"numba", "numpy", "llvmlite", "builtins", "math", "typing"}
-"""Packages whose functions and classes are identified by name; their versions are also part of a kernel's digest."""
+"""Packages whose functions and classes are identified by name; their versions are
+also part of a kernel's digest.
+"""
 
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), range, np.generic, np.dtype)
+_PLAIN = (
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    type(None),
+    type(...),
+    range,
+    np.generic,
+    np.dtype,
+)
 _BY_NAME = (BuiltinFunctionType, ModuleType, np.ufunc)
 _BY_TEXT = (types.Type, ir.Type, ir.Constant)
 _CONSTANTS = frozenset(dis.hasconst)
@@ -43,10 +58,15 @@ def digest(*roots) -> str:
     todo = [*reversed(roots)]
     while todo:
         value = todo.pop()
-        text, parts = (f"number {numbers[id(value)]}", []) if id(value) in numbers else _described(value)
+        text, parts = (
+            (f"number {numbers[id(value)]}", [])
+            if id(value) in numbers
+            else _described(value)
+        )
         if parts:
             numbers[id(value)] = len(numbers)
-            referenced.append(value)  # keep the value alive, so that its id is not reused
+            # keep the value alive, so that its id is not reused
+            referenced.append(value)
         hashed.update(f"{text} {len(parts)}\n".encode())
         todo += reversed(parts)
     return hashed.hexdigest()
@@ -71,11 +91,17 @@ def _described(value) -> tuple[str, list[Any]]:
         return "wrapped", [value.__wrapped__]
     if isinstance(value, EnumType):
         members: Any = value.__members__
-        return f"enum {value.__name__}", [(name, member.value) for name, member in members.items()]
+        return f"enum {value.__name__}", [
+            (name, member.value) for name, member in members.items()
+        ]
     if isinstance(value, type):
         unused = "__", "_abc"  # attributes that Python sets
         functions = FunctionType | partialmethod
-        own = [own for name, own in vars(value).items() if isinstance(own, functions) or not name.startswith(unused)]
+        own = [
+            own
+            for name, own in vars(value).items()
+            if isinstance(own, functions) or not name.startswith(unused)
+        ]
         return f"class {value.__qualname__}", [*value.__bases__, *own]
     if isinstance(value, np.ndarray):
         return f"array {value.dtype} {value.shape} {value.tobytes().hex()}", []
@@ -101,7 +127,10 @@ def _reached(function: FunctionType) -> Iterator[Any]:
     for name in names:
         if name in function.__globals__:
             yield (value := function.__globals__[name])
-            if isinstance(value, ModuleType) and value.__name__.partition(".")[0] not in _OUTSIDE:
+            if (
+                isinstance(value, ModuleType)
+                and value.__name__.partition(".")[0] not in _OUTSIDE
+            ):
                 modules.append(value)
     for module in modules:  # any of the names may be an attribute of the module
         yield [vars(module)[name] for name in names if name in vars(module)]
@@ -130,7 +159,11 @@ def instructions(code: CodeType) -> str:
         if operation in _CONSTANTS:
             raw[at + 1] = 0
             constant = code.co_consts[argument]
-            loaded.append(instructions(constant) if isinstance(constant, CodeType) else _constant(constant))
+            loaded.append(
+                instructions(constant)
+                if isinstance(constant, CodeType)
+                else _constant(constant)
+            )
         extended = argument if operation == dis.EXTENDED_ARG else 0
     arguments = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount
     names = code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars
@@ -141,7 +174,10 @@ def _constant(value) -> str:
     """Return a constant's type and value; the elements of a set are sorted."""
     if isinstance(value, frozenset | tuple):
         parts = [_constant(part) for part in value]
-        return f"{type(value).__name__} {sorted(parts) if isinstance(value, frozenset) else parts}"
+        return (
+            f"{type(value).__name__}"
+            f" {sorted(parts) if isinstance(value, frozenset) else parts}"
+        )
     return f"{type(value).__name__} {value!r}"
 
 
@@ -157,8 +193,8 @@ _SUFFIX = ".kernel"
 def folder() -> Path | None:
     """Return the folder of the cache, or None if no folder is usable.
 
-    The environment variable ``VECPROP_CACHE_DIR`` sets the folder. If the variable is unset or its folder is unusable,
-    the user's cache folder is used.
+    The environment variable ``VECPROP_CACHE_DIR`` sets the folder. If the variable is
+    unset or its folder is unusable, the user's cache folder is used.
     """
     wrong: dict[str, None] = {}
     for path in filter(None, (find() for find in (_chosen, _own))):
@@ -168,10 +204,13 @@ def folder() -> Path | None:
     else:
         path = None
     if wrong or path is None:
-        instead = "each process compiles them" if path is None else f"{path} is used instead"
+        instead = (
+            "each process compiles them" if path is None else f"{path} is used instead"
+        )
         warnings.warn(
-            f"Compiled kernels cannot be stored in {' and '.join(wrong) or 'a home folder'}, so "
-            f"{instead}: set VECPROP_CACHE_DIR to a folder that only you can write to.",
+            "Compiled kernels cannot be stored in"
+            f" {' and '.join(wrong) or 'a home folder'}, so {instead}: set"
+            " VECPROP_CACHE_DIR to a folder that only you can write to.",
             stacklevel=2,
         )
     return path
@@ -226,7 +265,8 @@ def _file(name: str) -> Path | None:
 def alone(name: str) -> Iterator[None]:
     """Wait until no other process compiles this kernel, so that only one process compiles it.
 
-    The system releases the lock when the process ends. Without a folder or file locks, processes do not wait.
+    The system releases the lock when the process ends. Without a folder or file locks,
+    processes do not wait.
     """
     file = _file(name)
     with ExitStack() as stack:
@@ -250,7 +290,11 @@ def kept(name: str) -> bytes | None:
             if reason := _distrust(os.fstat(opened.fileno())):
                 if not _said:
                     _said.append(file)
-                    warnings.warn(f"{file} is ignored and compiled again, since {reason}: remove it.", stacklevel=2)
+                    warnings.warn(
+                        f"{file} is ignored and compiled again, since {reason}:"
+                        " remove it.",
+                        stacklevel=2,
+                    )
                 return None
             content = opened.read()
         if content[:32] == _checksum(name, content[32:]):
@@ -265,15 +309,19 @@ def _checksum(name: str, code: bytes) -> bytes:
 def keep(name: str, code: bytes) -> None:
     """Store a kernel in the cache. The file is renamed when complete, since other processes may read it at any time.
 
-    Other users can read the file if the umask allows it, so that root can compile for the users of a container.
+    Other users can read the file if the umask allows it, so that root can compile for
+    the users of a container.
     """
     file = _file(name)
     if file is None:
         return
     temporary = file.with_suffix(f".{secrets.token_hex(8)}")
-    with suppress_system_errors():  # a full disk, or a read-only folder: the next process compiles again
+    # a full disk, or a read-only folder: the next process compiles again
+    with suppress_system_errors():
         try:
-            with open(temporary, "xb", opener=lambda path, flags: os.open(path, flags, 0o644)) as opened:
+            with open(
+                temporary, "xb", opener=lambda path, flags: os.open(path, flags, 0o644)
+            ) as opened:
                 opened.write(_checksum(name, code) + code)
             os.replace(temporary, file)
         except OSError:

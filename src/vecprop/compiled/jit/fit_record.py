@@ -1,7 +1,8 @@
 """The record of a fit: named fields with everything that kernels read and write.
 
-The address of this record is the only argument of kernels, so the cost of a call does not depend on the number of
-fields. The record refers to NumPy arrays and to parts of one block of memory that the context reserves.
+The address of this record is the only argument of kernels, so the cost of a call does
+not depend on the number of fields. The record refers to NumPy arrays and to parts of
+one block of memory that the context reserves.
 """
 
 import ctypes
@@ -18,7 +19,8 @@ import numpy as np
 from .addresses import record_at
 
 LINE = 128
-"""The alignment of memory for one thread: two cache lines, because processors may fetch them in pairs.
+"""The alignment of memory for one thread: two cache lines, because processors may fetch
+them in pairs.
 
 Threads that write to the same cache lines slow each other down.
 """
@@ -29,59 +31,99 @@ def fields(names: str, kind: Any = np.int64) -> list[tuple[str, Any]]:
     return [(name, kind) for name in names.split()]
 
 
-# chosen: indices of the selected rows among data_rows rows. scaler: scales inputs when they are gathered, see
-# `lower.row_loops`. expander: computes inputs from rows of row_bytes bytes, see `lower.conversion`; its arguments are
-# kept, kept_count and edges. If a dtype is converted, kept_count is the stride between columns of X in bytes. For
+# chosen: indices of the selected rows among data_rows rows. scaler: scales inputs when
+# they are gathered, see `lower.row_loops`. expander: computes inputs from rows of
+# row_bytes bytes, see `lower.conversion`; its arguments are kept, kept_count and edges.
+# If a dtype is converted, kept_count is the stride between columns of X in bytes. For
 # sparse rows, x holds the values, kept their columns, and edges the start of each row.
 _OF_INPUTS = "scaler shift scale expander row_bytes kept kept_count edges"
-ROWS = np.dtype(fields(f"x t gather_targets classes weight weigher data_rows chosen rows {_OF_INPUTS}"), align=True)
-"""Rows of data: addresses of arrays, and the selected rows. Class targets are in `classes` instead of `t`."""
+ROWS = np.dtype(
+    fields(
+        f"x t gather_targets classes weight weigher data_rows chosen rows {_OF_INPUTS}"
+    ),
+    align=True,
+)
+"""Rows of data: addresses of arrays, and the selected rows. Class targets are in
+`classes` instead of `t`.
+"""
 
 FIT = np.dtype(
     [
-        # The network: its table of layers, and the hyperparameters of layers and loss. The first layer reads
-        # rows x features if by_rows is set, otherwise features x rows. There are p parameters.
-        *fields("table layers h by_rows gather loss loss_h link store theta p outputs inputs"),
-        # The data. The running loss is the mean over rows_of_all rows: all rows of an epoch, even if the training rows
-        # are a part of them. numbers is the offset in bytes from all_rows to the global row indices, for noise.
+        # The network: its table of layers, and the hyperparameters of layers and loss.
+        # The first layer reads rows x features if by_rows is set, otherwise features x
+        # rows. There are p parameters.
+        *fields(
+            "table layers h by_rows gather loss loss_h link store theta p outputs"
+            " inputs"
+        ),
+        # The data. The running loss is the mean over rows_of_all rows: all rows of an
+        # epoch, even if the training rows are a part of them. numbers is the offset in
+        # bytes from all_rows to the global row indices, for noise.
         *fields("training validation", ROWS),
         *fields("numbers validation_score rows_of_all"),
         ("scale_of_all", np.float64),
-        # The reduction of row losses, and penalties. spans: start and end of the penalized weights in theta.
+        # The reduction of row losses, and penalties. spans: start and end of the
+        # penalized weights in theta.
         *fields("mean penalize spans weight_spans"),
         *fields("l2 l2_averaged l1 l1_averaged", np.float64),
-        # Memory for tiles: one per worker, or one per shard for model-parallel layers. A tile has tile_features numbers
-        # for each of tile_rows rows, padded to a multiple of row_multiple. The workspace holds outputs of layers,
-        # values for the backward pass, and packed matrices. A dense layer reads one of two deltas and writes the other.
-        *fields("tile tile_features tile_rows row_multiple tile_contents tile_places targets row_weights row_losses"),
+        # Memory for tiles: one per worker, or one per shard for model-parallel layers.
+        # A tile has tile_features numbers for each of tile_rows rows, padded to a
+        # multiple of row_multiple. The workspace holds outputs of layers, values for
+        # the backward pass, and packed matrices. A dense layer reads one of two deltas
+        # and writes the other.
+        *fields(
+            "tile tile_features tile_rows row_multiple tile_contents tile_places"
+            " targets row_weights row_losses"
+        ),
         *fields("workspace workspace_size deltas delta_size transposed moved"),
-        # Memory that workers share: gradients and partial losses of shards, and the penalty and the sums of squared
-        # gradients and moves of each block of parameters. If in_pairs is set, each worker sums the gradients of its two
-        # shards, so that the other worker has only half as much to read. next_shard: the distance to the first shard
-        # that is added in a step.
-        *fields("workers barrier shards sum_shards next_shard in_pairs gradients partial_losses squares moves"),
+        # Memory that workers share: gradients and partial losses of shards, and the
+        # penalty and the sums of squared gradients and moves of each block of
+        # parameters. If in_pairs is set, each worker sums the gradients of its two
+        # shards, so that the other worker has only half as much to read. next_shard:
+        # the distance to the first shard that is added in a step.
+        *fields(
+            "workers barrier shards sum_shards next_shard in_pairs gradients"
+            " partial_losses squares moves"
+        ),
         *fields("penalties blocks block_count"),
-        # The optimizer: its moments, and copies of the moments from the start of an epoch of several batches. If layers
-        # are model parallel, gradient_of_batch replaces gradient_of_rows.
-        *fields("gradient_of_rows gradient_of_batch update update_h first second first_kept second_kept"),
+        # The optimizer: its moments, and copies of the moments from the start of an
+        # epoch of several batches. If layers are model parallel, gradient_of_batch
+        # replaces gradient_of_rows.
+        *fields(
+            "gradient_of_rows gradient_of_batch update update_h first second first_kept"
+            " second_kept"
+        ),
         ("clip", np.float64),
-        # The epochs. measure and judge: addresses of functions, or 0; see `run.measures`. rate_stride: 1 for one
-        # learning rate per step, 0 for a single one. stopping and memory: the rule and the state of early stopping.
-        # stop: the address of a word that is set to 1 to stop the fit. full: a batch consists of all rows. running: the
-        # training loss is the mean of the batch losses. carried: a step computes the loss after the previous epoch.
-        *fields("measure judge rates rate_stride steps_before batch_size epochs stopping memory best stop"),
+        # The epochs. measure and judge: addresses of functions, or 0; see
+        # `run.measures`. rate_stride: 1 for one learning rate per step, 0 for a single
+        # one. stopping and memory: the rule and the state of early stopping. stop: the
+        # address of a word that is set to 1 to stop the fit. full: a batch consists of
+        # all rows. running: the training loss is the mean of the batch losses. carried:
+        # a step computes the loss after the previous epoch.
+        *fields(
+            "measure judge rates rate_stride steps_before batch_size epochs stopping"
+            " memory best stop"
+        ),
         *fields("first_epoch first_step"),
         *fields("noisy full running carried shuffle seed keys places order all_rows"),
-        # Results. kept_predictions: predictions of the validation rows after each epoch.
-        *fields("losses validation_losses validation_scores norms sizes done last_finite seconds"),
+        # Results. kept_predictions: predictions of the validation rows after each
+        # epoch.
+        *fields(
+            "losses validation_losses validation_scores norms sizes done last_finite"
+            " seconds"
+        ),
         *fields("predictions kept_predictions"),
     ],
     align=True,
 )
-"""The fields of a fit's record: addresses of arrays and functions (or 0), integers, switches (0 or 1) and doubles."""
+"""The fields of a fit's record: addresses of arrays and functions (or 0), integers,
+switches (0 or 1) and doubles.
+"""
 
 fit_at = record_at(FIT)
-"""In compiled code, return the record at an address, whose fields can be read and written by name."""
+"""In compiled code, return the record at an address, whose fields can be read and
+written by name.
+"""
 
 
 def _offsets(record: np.dtype, start: int = 0) -> dict[str, Any]:
@@ -93,7 +135,9 @@ def _offsets(record: np.dtype, start: int = 0) -> dict[str, Any]:
 
 
 OFFSETS = _offsets(FIT)
-"""The offset of each field in words of eight bytes: ``OFFSETS["epochs"]``, ``OFFSETS["training"]["x"]``."""
+"""The offset of each field in words of eight bytes: ``OFFSETS["epochs"]``,
+``OFFSETS["training"]["x"]``.
+"""
 
 _DOUBLES = {OFFSETS[name] for name in FIT.names or () if FIT[name] == np.float64}
 _AS_DOUBLE = Struct("d")
@@ -103,11 +147,14 @@ _AS_WORD = Struct("q")
 class KeptMemory:
     """Uninitialized memory of a fit that later fits reuse, with its first aligned address.
 
-    For a large block, the operating system needs more time to provide new pages than a small epoch takes.
+    For a large block, the operating system needs more time to provide new pages than a
+    small epoch takes.
     """
 
     SIZES = range(2**20, 2**28)
-    """The sizes to reuse. The allocator itself reuses smaller blocks, and holding larger blocks would waste memory."""
+    """The sizes to reuse. The allocator itself reuses smaller blocks, and holding
+    larger blocks would waste memory.
+    """
     spare: ClassVar["deque[_Returned]"] = deque(maxlen=1)
     bytes = np.empty(0, np.uint8)
 
@@ -120,8 +167,9 @@ class KeptMemory:
             self.bytes = np.empty(size, np.uint8)
         self.start = aligned(address_of_array(self.bytes))
         if len(self.bytes) in self.SIZES:
-            # The callback runs when the memory is no longer used. It contains no Python code, because an exception of a
-            # signal handler would be lost there, as in __del__.
+            # The callback runs when the memory is no longer used. It contains no Python
+            # code, because an exception of a signal handler would be lost there, as in
+            # __del__.
             self._returned = _Returned(self, self.spare.append)
             self._returned.bytes = self.bytes
 
@@ -137,8 +185,13 @@ class Context:
     """The record of a fit. It keeps alive the arrays and the memory that it refers to."""
 
     def __init__(self, base: "Context | None" = None, **entries) -> None:
-        self._array = np.zeros(FIT.itemsize // 8, np.int64) if base is None else base._array.copy()
-        self.address = self._as_parameter_ = address_of_array(self._array)  # ctypes accepts a context as an argument
+        self._array = (
+            np.zeros(FIT.itemsize // 8, np.int64)
+            if base is None
+            else base._array.copy()
+        )
+        # ctypes accepts a context as an argument
+        self.address = self._as_parameter_ = address_of_array(self._array)
         self.reserved = {} if base is None else base.reserved
         self.words = self._array.data  # a memoryview: writing a word is twice as fast
         self._arrays = {} if base is None else dict(base._arrays)
@@ -201,7 +254,8 @@ def starts_of(sizes: Iterable[int]) -> list[int]:
 def address_of_array(array) -> int:
     """Return the address of a contiguous array."""
     try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # three times as fast as .ctypes
+        # three times as fast as .ctypes
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
     except (TypeError, ValueError):  # the array is not contiguous, read-only or empty
         assert array.flags.c_contiguous, "not contiguous"
         return array.ctypes.data

@@ -22,10 +22,14 @@ def _say() -> None:
     logging.getLogger("vecprop").warning("vecprop: compiling for this processor, once")
 
 
-def filled_in(template: FunctionType, F: type, suffix: str = "", **names) -> FunctionType:
+def filled_in(
+    template: FunctionType, F: type, suffix: str = "", **names
+) -> FunctionType:
     """Return a copy of a template with values for its placeholders; ``number`` is F, and ``size`` the bytes of an F."""
     names = {"number": F, "size": np.dtype(F).itemsize, **names}
-    function = FunctionType(template.__code__, {**template.__globals__, **names}, template.__name__)
+    function = FunctionType(
+        template.__code__, {**template.__globals__, **names}, template.__name__
+    )
     function.__qualname__ = f"{template.__name__}_{F.__name__}{suffix}"
     function.__module__ = template.__module__
     return function
@@ -34,9 +38,13 @@ def filled_in(template: FunctionType, F: type, suffix: str = "", **names) -> Fun
 class Kernel:
     """A template that is compiled or loaded from the cache. By default, it takes words and returns nothing."""
 
-    def __init__(self, template: FunctionType, F: type, suffix: str = "", signature=None, **names) -> None:
+    def __init__(
+        self, template: FunctionType, F: type, suffix: str = "", signature=None, **names
+    ) -> None:
         self.function = filled_in(template, F, suffix, **names)
-        self.signature = signature or types.void(*[types.intp] * template.__code__.co_argcount)
+        self.signature = signature or types.void(
+            *[types.intp] * template.__code__.co_argcount
+        )
         made_of = digest(self.function, str(self.signature), _OPTIONS, settings())
         self.name = f"{self.function.__module__.rpartition('.')[2]}.{self.function.__qualname__}-{made_of[:24]}"
 
@@ -51,17 +59,22 @@ class Kernel:
     def _compiled(self) -> bytes:
         _say()
         with alone(self.name):
-            if (code := kept(self.name)) is None:  # otherwise, another process has compiled it meanwhile
+            # otherwise, another process has compiled it meanwhile
+            if (code := kept(self.name)) is None:
                 code = compiled(self.function, self.signature, _OPTIONS)
                 keep(self.name, code)
         return code
 
 
-def addresses_of(template: FunctionType, signature=None, names=lambda F: {}) -> Callable[[type], int]:
+def addresses_of(
+    template: FunctionType, signature=None, names=lambda F: {}
+) -> Callable[[type], int]:
     """Return a cached function that returns the address of a template's `Kernel` for a floating-point type."""
     return cache(lambda F: address_of(template, F, signature=signature, **names(F)))
 
 
-def address_of(template: FunctionType, F: type, suffix: str = "", signature=None, **names) -> int:
+def address_of(
+    template: FunctionType, F: type, suffix: str = "", signature=None, **names
+) -> int:
     """Return the address of a template's `Kernel`."""
     return Kernel(template, F, suffix, signature, **names).address()

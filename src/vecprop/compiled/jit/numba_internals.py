@@ -1,7 +1,7 @@
 """Private parts of Numba: the object code of a function, the processor, and settings.
 
-Only this module, `addresses` and the options of `jit` use private names. If such a name is missing, `trial` fails and
-the reference engine is used.
+Only this module, `addresses` and the options of `jit` use private names. If such a name
+is missing, `trial` fails and the reference engine is used.
 """
 
 import gc
@@ -16,7 +16,8 @@ import numpy as np
 from llvmlite import binding
 from numba.core.registry import cpu_target
 
-_engines: list[Any] = []  # addresses are valid as long as the engine that loaded the code
+# addresses are valid as long as the engine that loaded the code
+_engines: list[Any] = []
 
 
 def compiled(function: FunctionType, signature, options: dict[str, Any]) -> bytes:
@@ -29,17 +30,25 @@ def compiled(function: FunctionType, signature, options: dict[str, Any]) -> byte
         if collects:
             if not gc.get_freeze_count():
                 gc.freeze()
-                gc.unfreeze()  # the objects of the compiler are old now, so the next collection does not visit them
+                # the objects of the compiler are old now, so the next collection does
+                # not visit them
+                gc.unfreeze()
             gc.enable()
-    # Private: Numba's cache is organized by source files, and with it a warm start would take twice as long.
-    return compiled_function.native_name.encode() + b"\0" + compiled_function._library._get_compiled_object()
+    # Private: Numba's cache is organized by source files, and with it a warm start
+    # would take twice as long.
+    return (
+        compiled_function.native_name.encode()
+        + b"\0"
+        + compiled_function._library._get_compiled_object()
+    )
 
 
 def loaded(code: bytes) -> int:
     """Load code that `compiled` has returned, in this or another process; return its address."""
     name, _, object_code = code.partition(b"\0")
     machine = binding.Target.from_default_triple().create_target_machine()
-    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)  # separate: names may clash
+    # separate: names may clash
+    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
     engine.add_object_file(binding.ObjectFileRef.from_data(object_code))
     engine.finalize_object()
     _engines.append(engine)
@@ -50,7 +59,9 @@ def loaded(code: bytes) -> int:
 def settings() -> tuple[Any, ...]:
     """Prepare LLVM, and return everything besides the source that affects machine code, such as the processor."""
     context: Any = cpu_target.target_context
-    context.codegen()  # private: with public names, a warm start would have to compile something, which takes 0.3 s
+    # private: with public names, a warm start would have to compile something, which
+    # takes 0.3 s
+    context.codegen()
     return (
         numba.__version__,
         llvmlite.__version__,

@@ -8,9 +8,10 @@
       +------------------------------+        +------------------------------+
       each thread adds 1                      the last to arrive adds 1; all others spin until it changes
 
-The two words are on separate cache lines, so that arriving threads do not invalidate the line that others spin on. The
-number of rounds is followed by the stop flag. A thread that detects a stop sets the flag between two barriers, and all
-threads read the flag after the second barrier, so that they stop at the same step.
+The two words are on separate cache lines, so that arriving threads do not invalidate
+the line that others spin on. The number of rounds is followed by the stop flag. A
+thread that detects a stop sets the flag between two barriers, and all threads read the
+flag after the second barrier, so that they stop at the same step.
 """
 
 import ctypes
@@ -28,7 +29,11 @@ from .tracing import Number, of_numbers
 
 YIELD, CLOCK = "vecprop_yield", "vecprop_clock"
 IS_WINDOWS = sys.platform == "win32"
-_NAMES = ("SwitchToThread", "QueryPerformanceCounter") if IS_WINDOWS else ("sched_yield", "clock_gettime")
+_NAMES = (
+    ("SwitchToThread", "QueryPerformanceCounter")
+    if IS_WINDOWS
+    else ("sched_yield", "clock_gettime")
+)
 _library: Any = ctypes.CDLL("kernel32" if IS_WINDOWS else None)
 
 
@@ -37,12 +42,16 @@ def made_known(names: tuple[str, ...] = _NAMES) -> str | None:
     for symbol, name in zip((YIELD, CLOCK), names, strict=True):
         if not hasattr(_library, name):
             return name
-        binding.add_symbol(symbol, ctypes.cast(_library[name], ctypes.c_void_p).value or 0)
+        binding.add_symbol(
+            symbol, ctypes.cast(_library[name], ctypes.c_void_p).value or 0
+        )
     return None
 
 
 MISSING = made_known()
-"""The name of a missing system function, or None. Without these functions, no kernel can run."""
+"""The name of a missing system function, or None. Without these functions, no kernel
+can run.
+"""
 
 
 if IS_WINDOWS:
@@ -76,21 +85,27 @@ BARRIER_WORDS = 16
 
 ROUND = 8
 ABANDONED = -(2**62)
-"""The index of the word with the number of rounds, and the word's value if a thread raises before it enters machine
-code, so that the others stop waiting. Exceptions cannot interrupt machine code."""
+"""The index of the word with the number of rounds, and the word's value if a thread
+raises before it enters machine code, so that the others stop waiting. Exceptions cannot
+interrupt machine code.
+"""
 
 STOPPED = 9
 """The index of the word that is 1 if the fit stops."""
 
 _SPINS = 4096
-"""The number of spins after which a waiting thread yields its processor; waits of microseconds are shorter."""
+"""The number of spins after which a waiting thread yields its processor; waits of
+microseconds are shorter.
+"""
 
 
 @of_numbers
 def atomic_add(address, value):
     """Add to the word at an address, and return its previous value."""
     builder = address.builder
-    return Number(builder, builder.atomic_rmw("add", address.place(0), value.value, "seq_cst"))
+    return Number(
+        builder, builder.atomic_rmw("add", address.place(0), value.value, "seq_cst")
+    )
 
 
 @of_numbers
@@ -103,7 +118,8 @@ def _atomic_load(address):
 def wait_for_all(barrier, workers):
     """Wait until all workers have called this function; afterwards, each worker sees all earlier writes of the others.
 
-    The count is reset to 0 before the round ends, so that a fast thread can use the barrier again immediately.
+    The count is reset to 0 before the round ends, so that a fast thread can use the
+    barrier again immediately.
     """
     if workers == 1:
         return

@@ -33,25 +33,32 @@ def _missing() -> str | None:
         return f"this system has no function {MISSING}, which kernels call"
     if setting("DISABLE_JIT"):
         return "Numba's compiler is disabled, unset NUMBA_DISABLE_JIT"
-    with suppress(OSError, TypeError):  # raised in a program that is packaged without sources
+    # raised in a program that is packaged without sources
+    with suppress(OSError, TypeError):
         inspect.getsource(_doubled)
         return failure(_try)
-    return "the source files of vecprop are missing, which are needed to compile kernels"
+    return (
+        "the source files of vecprop are missing, which are needed to compile kernels"
+    )
 
 
 def _doubled(address):
     """Double the numbers of a record, using the features that all kernels use: addresses, records and threads."""
     record = _record(address)
     numbers = words_at(record.numbers, record.size)
-    wait_for_all(numbers, np.int64(1))  # the same type as in fits, to avoid a second compilation
+    # the same type as in fits, to avoid a second compilation
+    wait_for_all(numbers, np.int64(1))
     for i in range(numbers.size):
         numbers[i] *= 2
 
 
 def _try() -> None:
     numbers = np.arange(3)
-    record = np.array([numbers.ctypes.data, numbers.size])  # must outlive the call: an address holds no reference
-    ctypes.CFUNCTYPE(None, ctypes.c_int64)(address_of(_doubled, float))(record.ctypes.data)
+    # must outlive the call: an address holds no reference
+    record = np.array([numbers.ctypes.data, numbers.size])
+    ctypes.CFUNCTYPE(None, ctypes.c_int64)(address_of(_doubled, float))(
+        record.ctypes.data
+    )
     if numbers.tolist() != [0, 2, 4]:
         raise ValueError(f"doubled numbers are {numbers.tolist()}")
 

@@ -1,6 +1,7 @@
 """Convert the inputs of a tile's rows from another dtype or from column-major order.
 
-The source dtype is the dtype of X, which may be a memory map. Numbers are rounded as in NumPy's ``astype``.
+The source dtype is the dtype of X, which may be a memory map. Numbers are rounded as in
+NumPy's ``astype``.
 """
 
 from functools import cache
@@ -21,7 +22,9 @@ source: Any = float
 
 
 AT_ONCE = 64
-"""The number of rows that are converted at a time; their intermediate values stay in the L1 cache."""
+"""The number of rows that are converted at a time; their intermediate values stay in
+the L1 cache.
+"""
 
 LINE_BYTES = 64
 """The size of a cache line in bytes."""
@@ -49,7 +52,9 @@ def prefetch(address) -> None:
     builder = address.builder
     function_type = ir.FunctionType(ir.VoidType(), [pointer, word, word, word])
     function = builder.module.declare_intrinsic("llvm.prefetch.p0", (), function_type)
-    builder.call(function, [builder.inttoptr(address.value, pointer), word(0), word(3), word(1)])
+    builder.call(
+        function, [builder.inttoptr(address.value, pointer), word(0), word(3), word(1)]
+    )
 
 
 @njit(**ONCE_IN_ORDER)
@@ -61,10 +66,24 @@ def _convert(rows, count, offset, like, inputs, first, stride):
             inputs[first + s] = rounded(numbers_at(rows[s] + offset, 1, like)[0])
     else:
         for s in range(count):
-            inputs[first + s * stride] = rounded(numbers_at(rows[s] + offset, 1, like)[0])
+            inputs[first + s * stride] = rounded(
+                numbers_at(rows[s] + offset, 1, like)[0]
+            )
 
 
-def convert(X, row_bytes, places_at, n, nothing, column_bytes, none, first, features, by_rows, tile):
+def convert(
+    X,
+    row_bytes,
+    places_at,
+    n,
+    nothing,
+    column_bytes,
+    none,
+    first,
+    features,
+    by_rows,
+    tile,
+):
     """Write several inputs of the rows to a tile of features x rows, or of rows x features if ``by_rows`` is set."""
     indices = words_at(places_at, n)
     inputs = numbers_at(tile, n * features, number(0))
@@ -75,10 +94,19 @@ def convert(X, row_bytes, places_at, n, nothing, column_bytes, none, first, feat
         for s in range(count):
             rows[s] = X + row_bytes * indices[start + s] + column_bytes * first
             if column_bytes < row_bytes:
-                for line in range(0, column_bytes * features, LINE_BYTES):  # hides the latency of memory
+                # hides the latency of memory
+                for line in range(0, column_bytes * features, LINE_BYTES):
                     prefetch(rows[s] + line)
         for k in range(features):
-            _convert(rows, count, column_bytes * k, source(0), inputs, start * stride + k * step, stride)
+            _convert(
+                rows,
+                count,
+                column_bytes * k,
+                source(0),
+                inputs,
+                start * stride + k * step,
+                stride,
+            )
 
 
 @cache

@@ -1,7 +1,8 @@
 """Loops over formulas: each activation, loss and optimizer becomes a function that kernels call by address.
 
-Inner loops run over the rows of a tile, which are contiguous. Softmax and normalization combine features; they store
-values per row (maximum, mean or deviation) as additional features after the others.
+Inner loops run over the rows of a tile, which are contiguous. Softmax and normalization
+combine features; they store values per row (maximum, mean or deviation) as additional
+features after the others.
 """
 
 from functools import cache, lru_cache
@@ -19,11 +20,17 @@ from ..jit.addresses import matrix, vector
 from ..jit.cache import digest
 from ..jit.machine_code import address_of
 from ..jit.tracing import larger, of_numbers
-from .formulas import H_SIZE, compiled_method, hyperparameters, is_of_the_library, of_formulas
+from .formulas import (
+    H_SIZE,
+    compiled_method,
+    hyperparameters,
+    is_of_the_library,
+    of_formulas,
+)
 from .scalar_functions import COMPILED, quotient
 
-# Placeholders, filled in by `address_of`: formulas of a class, the floating-point type, half of its largest number, and
-# elementary functions of this type.
+# Placeholders, filled in by `address_of`: formulas of a class, the floating-point type,
+# half of its largest number, and elementary functions of this type.
 formula: Any = None
 derivative: Any = None
 number: Any = None
@@ -34,8 +41,12 @@ log: Any = None
 sqrt: Any = None
 
 mix = of_numbers(counter_rng.mix)
-count = of_numbers(lambda state, number: counter_rng.mix(state + (number + 1) * counter_rng.GOLDEN))
-"""Return the state of the random stream with an index; see `core.counter_rng.counter_bits`."""
+count = of_numbers(
+    lambda state, number: counter_rng.mix(state + (number + 1) * counter_rng.GOLDEN)
+)
+"""Return the state of the random stream with an index; see
+`core.counter_rng.counter_bits`.
+"""
 
 
 @intrinsic
@@ -123,7 +134,8 @@ def _softmax_link(outputs, O, rows, p, z, y, h):
 def _softmax_loss(rows, outputs, unpadded, z, t, weight, delta, loss, h):
     """Compute the cross-entropy -Σ t log y and its gradient Y - T; see `SoftmaxCrossEntropy`.
 
-    delta has memory for three additional features: the largest z, Σ exp(z - largest), and its logarithm.
+    delta has memory for three additional features: the largest z, Σ exp(z - largest),
+    and its logarithm.
     """
     use_widest_vectors()
     without_overlaps()
@@ -152,7 +164,9 @@ def _softmax_loss(rows, outputs, unpadded, z, t, weight, delta, loss, h):
         loss[s] = 0
     for c in range(outputs):
         for s in range(rows):
-            loss[s] += t[c, s] * (log_total[s] - (clip(z[c, s], -half, half) - largest[s]))
+            loss[s] += t[c, s] * (
+                log_total[s] - (clip(z[c, s], -half, half) - largest[s])
+            )
             delta[c, s] = weight[s] * (delta[c, s] * total[s] - t[c, s])
     return _weighted(weight, loss, unpadded)
 
@@ -202,7 +216,9 @@ def _update2(n, rate, t, theta, J, first, second, moved, h):
     second = vector(second, n)
     for i in range(n):
         before = theta[i]
-        theta[i], first[i], second[i] = formula(h, before, J[i], rate, t, first[i], second[i])
+        theta[i], first[i], second[i] = formula(
+            h, before, J[i], rate, t, first[i], second[i]
+        )
         moved[i] = before - theta[i]
         square += moved[i] * moved[i]
     return square
@@ -267,7 +283,9 @@ def _norm_back(I, O, rows, p, x, delta, J, add, y, h, extra):
             slant[s] += delta[k, s] * stored[k, s]
     for k in range(I):
         for s in range(rows):
-            delta[k, s] = (delta[k, s] - mean[s] / n - stored[k, s] * (slant[s] / n)) / deviation[s]
+            delta[k, s] = (
+                delta[k, s] - mean[s] / n - stored[k, s] * (slant[s] / n)
+            ) / deviation[s]
 
 
 def _drop(I, O, rows, p, x, y, h, mask, by_rows, product, numbers, seed, step, layer):
@@ -291,7 +309,24 @@ def _drop(I, O, rows, p, x, y, h, mask, by_rows, product, numbers, seed, step, l
             y[k, s] = x[k, s] * mask[k, s]
 
 
-def _drop_back(I, O, rows, p, x, delta, J, add, y, h, mask, before, transposed, by_rows, product, step):
+def _drop_back(
+    I,
+    O,
+    rows,
+    p,
+    x,
+    delta,
+    J,
+    add,
+    y,
+    h,
+    mask,
+    before,
+    transposed,
+    by_rows,
+    product,
+    step,
+):
     if step >= 0:
         delta = vector(delta, I * rows)
         mask = vector(mask, I * rows)
@@ -300,7 +335,9 @@ def _drop_back(I, O, rows, p, x, delta, J, add, y, h, mask, before, transposed, 
 
 
 UPDATES = (_update0, _update1, _update2)
-"""The loops over optimizer formulas, by the number of moments; more moments are not supported."""
+"""The loops over optimizer formulas, by the number of moments; more moments are not
+supported.
+"""
 
 
 def _signature(template: FunctionType, F: type):
@@ -309,8 +346,14 @@ def _signature(template: FunctionType, F: type):
     name = template.__name__
     is_update = name.startswith("_update")
     is_loss = name.endswith("_loss")
-    types_of_names: dict[str, Any] = {"h": types.CPointer(types.float64), "numbers": types.CPointer(types.intp)}
-    words = "n rows outputs unpadded I O seed step layer add before transposed by_rows product"
+    types_of_names: dict[str, Any] = {
+        "h": types.CPointer(types.float64),
+        "numbers": types.CPointer(types.intp),
+    }
+    words = (
+        "n rows outputs unpadded I O seed step layer add before transposed by_rows"
+        " product"
+    )
     types_of_names |= dict.fromkeys(words.split(), types.intp)
     types_of_names |= dict.fromkeys(("rate", "t"), types.float64) if is_update else {}
     arguments = [types_of_names.get(name, a) for name in signature(template).parameters]
@@ -322,13 +365,19 @@ def _signature(template: FunctionType, F: type):
 def _address(template: FunctionType, cls: type, F: type, *methods: str) -> int:
     """Return the address of a loop over formulas of a class for type F."""
     methods_compiled = (compiled_method(cls, method, F) for method in methods)
-    formulas: dict[str, Any] = dict(zip(("formula", "derivative"), methods_compiled, strict=False))
+    formulas: dict[str, Any] = dict(
+        zip(("formula", "derivative"), methods_compiled, strict=False)
+    )
     # Custom classes may have the same name, and their formulas may change.
     version = "" if is_of_the_library(cls) else f"_{digest(*formulas.values())[:16]}"
     suffix = f"_{cls.__name__}{version}"
     half = F(np.finfo(F).max / 2)
-    formulas |= {function.__name__: compiled for function, compiled in COMPILED[F].items()}
-    return address_of(template, F, suffix, _signature(template, F), half=half, **formulas)
+    formulas |= {
+        function.__name__: compiled for function, compiled in COMPILED[F].items()
+    }
+    return address_of(
+        template, F, suffix, _signature(template, F), half=half, **formulas
+    )
 
 
 def norm_addresses(F: type) -> tuple[int, int]:

@@ -15,7 +15,8 @@ from ..jit.machine_code import address_of
 from ..jit.tracing import of_numbers
 from .loops import count, mix
 
-# Placeholders, filled in by `address_of`: the types of inputs and of scaling, and whether to multiply or divide.
+# Placeholders, filled in by `address_of`: the types of inputs and of scaling, and
+# whether to multiply or divide.
 number: Any = float
 scaling_type: Any = float
 multiplies = False
@@ -24,7 +25,11 @@ multiplies = False
 @njit(**INNER)
 def _place(c, s):
     """Return the index of a validation row in the data."""
-    return words_at(c.validation.chosen, c.validation.rows)[s] if c.validation.chosen else s
+    return (
+        words_at(c.validation.chosen, c.validation.rows)[s]
+        if c.validation.chosen
+        else s
+    )
 
 
 @njit(**INNER)
@@ -32,7 +37,9 @@ def _weight(c, s, like):
     """Return the weight of a row."""
     if not c.validation.weight:
         return 1.0
-    return np.float64(numbers_at(c.validation.weight, c.validation.data_rows, like)[_place(c, s)])
+    return np.float64(
+        numbers_at(c.validation.weight, c.validation.data_rows, like)[_place(c, s)]
+    )
 
 
 @njit(**INNER)
@@ -69,7 +76,9 @@ def _has_right_labels(c, s, like):
     """Return whether all predictions are on the same side of ½ as their targets."""
     right = True
     for o in range(c.outputs):
-        right = right and (_prediction(c, s, o, like) > 0.5) == (_target(c, s, o, like) > 0.5)
+        right = right and (_prediction(c, s, o, like) > 0.5) == (
+            _target(c, s, o, like) > 0.5
+        )
     return right
 
 
@@ -126,8 +135,13 @@ def _r2(context):
     return total / c.outputs
 
 
-LOOPS: dict[str, Any] = {"accuracy": _accuracy, "subset_accuracy": _subset_accuracy, "r2": _r2}
-"""The loops of scores, by their names in `core.scores`. Each computes sums over the rows in order, in one thread.
+LOOPS: dict[str, Any] = {
+    "accuracy": _accuracy,
+    "subset_accuracy": _subset_accuracy,
+    "r2": _r2,
+}
+"""The loops of scores, by their names in `core.scores`. Each computes sums over the
+rows in order, in one thread.
 
 Fits with other scores run on the reference engine.
 """
@@ -170,17 +184,29 @@ def scale(first, features, rows, by_rows, shifts, scales, tile):
     inputs = numbers_at(tile, I * rows, number(0))
     if by_rows:
         for s in range(rows):
-            _scale_row(part(inputs, s * I, (s + 1) * I), feature_shifts, feature_scales, multiplies)
+            _scale_row(
+                part(inputs, s * I, (s + 1) * I),
+                feature_shifts,
+                feature_scales,
+                multiplies,
+            )
     else:
         for k in range(I):
-            _scale_feature(part(inputs, k * rows, (k + 1) * rows), feature_shifts[k], feature_scales[k], multiplies)
+            _scale_feature(
+                part(inputs, k * rows, (k + 1) * rows),
+                feature_shifts[k],
+                feature_scales[k],
+                multiplies,
+            )
 
 
 @cache
 def scale_address(F: type, scaling_type: type, multiplies: bool) -> int:
     """Return the address of `scale` for inputs of type F and a type of scaling; see `calls.scale`."""
     suffix = f"_{scaling_type.__name__}_{'multiplied' if multiplies else 'divided'}"
-    return address_of(scale, F, suffix, scaling_type=scaling_type, multiplies=multiplies)
+    return address_of(
+        scale, F, suffix, scaling_type=scaling_type, multiplies=multiplies
+    )
 
 
 _WORD = np.uint32(0)
@@ -202,9 +228,11 @@ def _key(state, numbers, row):
 def shuffle(seed, epoch, n, numbers, keys, starts, order):
     """Write `core.counter_rng.permutation` to ``order``: the row indices, sorted by random keys.
 
-    Keys are uniformly distributed. They are sorted into n buckets by their leading digits, followed by an insertion
-    sort. Each key is computed twice, which is faster than storing it, and once more if the leading 32 bits of two keys
-    are equal. The number of rows must be below 2**32, because buckets depend only on the leading 32 bits.
+    Keys are uniformly distributed. They are sorted into n buckets by their leading
+    digits, followed by an insertion sort. Each key is computed twice, which is faster
+    than storing it, and once more if the leading 32 bits of two keys are equal. The
+    number of rows must be below 2**32, because buckets depend only on the leading 32
+    bits.
     """
     keys = numbers_at(keys, n, _WORD)
     starts = numbers_at(starts, n + 1, _WORD)
@@ -228,7 +256,11 @@ def shuffle(seed, epoch, n, numbers, keys, starts, order):
         row = order[i]
         j = i - 1
         while j >= 0 and (
-            keys[j] > key or (keys[j] == key and _key(state, numbers, order[j]) > _key(state, numbers, row))
+            keys[j] > key
+            or (
+                keys[j] == key
+                and _key(state, numbers, order[j]) > _key(state, numbers, row)
+            )
         ):
             keys[j + 1] = keys[j]
             order[j + 1] = order[j]

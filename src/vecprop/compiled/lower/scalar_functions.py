@@ -1,8 +1,9 @@
 """The functions of ``core/elementary.py``, and the logistic function, for scalars in compiled code.
 
-Exponentials and logarithms are polynomials without branches or calls, so that loops over them are vectorized, unlike
-loops over Numba's implementations. They are accurate to a few units in the last place. Results close to or below the
-smallest normal number may be 0.
+Exponentials and logarithms are polynomials without branches or calls, so that loops
+over them are vectorized, unlike loops over Numba's implementations. They are accurate
+to a few units in the last place. Results close to or below the smallest normal number
+may be 0.
 """
 
 from math import factorial
@@ -22,10 +23,12 @@ from ..jit.tracing import Number, of_numbers, square_root, where
 def _quotient(a: Number, b: Number) -> Number:
     """Return a / b for nonzero, finite b, from an estimate of 1 / b where that is faster.
 
-    A vector division takes as long as 32 other instructions; an estimate that is refined twice takes eight (see
-    `use_widest_vectors`). With FMA, the result is rounded like a division in all but one of many millions of cases, so
-    that results do not depend on which elements of a loop are vectorized. For the same reason, formulas divide by a
-    number only once: the compiler could replace two divisions by multiplications, but only in some loops.
+    A vector division takes as long as 32 other instructions; an estimate that is
+    refined twice takes eight (see `use_widest_vectors`). With FMA, the result is
+    rounded like a division in all but one of many millions of cases, so that results do
+    not depend on which elements of a loop are vectorized. For the same reason, formulas
+    divide by a number only once: the compiler could replace two divisions by
+    multiplications, but only in some loops.
     """
     flags = ("arcp", "ninf", "contract") if has_wide_vectors() else ()
     return Number(b.builder, b.builder.fdiv(b.of(a).value, b.value, flags=flags))
@@ -43,7 +46,10 @@ def _near(series, low, high, degree, F):
         return sum(series(k) * x**k for k in range(40, -1, -1))
 
     sums = Chebyshev.interpolate(sum_at, degree, [low, high])
-    coefficients = [float(F(c)) for c in sums.convert(kind=Polynomial, domain=[-1, 1]).coef]  # in powers of x
+    # in powers of x
+    coefficients = [
+        float(F(c)) for c in sums.convert(kind=Polynomial, domain=[-1, 1]).coef
+    ]
 
     def horner(x):
         *lower_coefficients, result = coefficients
@@ -57,10 +63,15 @@ def _near(series, low, high, degree, F):
 def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
     """Return the functions that compiled code calls instead of `OWN`, for one floating-point type.
 
-    ln 2 is split into two parts, so that k times the high part is exact for every exponent k.
+    ln 2 is split into two parts, so that k times the high part is exact for every
+    exponent k.
     """
     information = np.finfo(F)
-    integers, floats = (ir.IntType(32), ir.FloatType()) if F is np.float32 else (ir.IntType(64), ir.DoubleType())
+    integers, floats = (
+        (ir.IntType(32), ir.FloatType())
+        if F is np.float32
+        else (ir.IntType(64), ir.DoubleType())
+    )
     log2_e = F(1 / np.log(2))
     ln2_high = F(ln2_high)
     ln2_low = F(ln2_low)
@@ -69,11 +80,16 @@ def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
     lowest_normal = information.smallest_normal
     many = F(2.0**mantissa)
     root_half_bits = I(F(0.5**0.5).view(I))
-    rounding = F(1.5 * 2.0**mantissa)  # adding it rounds a number to an integer, stored in the last bits
+    # adding it rounds a number to an integer, stored in the last bits
+    rounding = F(1.5 * 2.0**mantissa)
     bias_of_half = I(information.maxexp - 2 - int(rounding.view(I)))
     # (exp(r) - 1 - r) / r², and (2 artanh(s) - 2 s) / s³ in s²
-    exponential = _near(lambda k: 1 / factorial(k + 2), -np.log(2) / 2, np.log(2) / 2, degree_of_exp, F)
-    arctangent = _near(lambda k: 2 / (2 * k + 3), 0, (2**0.5 - 1) ** 4, degree_of_log, F)
+    exponential = _near(
+        lambda k: 1 / factorial(k + 2), -np.log(2) / 2, np.log(2) / 2, degree_of_exp, F
+    )
+    arctangent = _near(
+        lambda k: 2 / (2 * k + 3), 0, (2**0.5 - 1) ** 4, degree_of_log, F
+    )
 
     def reduced(x, most):
         """Clip x to the bounds, and return expm1(r) and 2^(k - 1) with x = k ln 2 + r and |r| at most ln 2 / 2.
@@ -85,12 +101,16 @@ def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
         rounded = bounded * log2_e + rounding
         k = rounded - rounding
         r = (bounded - k * ln2_high) - k * ln2_low
-        power = ((rounded.cast(integers, "bitcast") + bias_of_half) << mantissa).cast(floats, "bitcast")
+        power = ((rounded.cast(integers, "bitcast") + bias_of_half) << mantissa).cast(
+            floats, "bitcast"
+        )
         return exponential(r) * r * r + r, power
 
     def exp(x):
-        p, power = reduced(x, highest + F(1))  # above the highest x, the power is infinite
-        return (2 * p + 2) * power  # not (p + 1) 2^k: that power overflows before the result does
+        # above the highest x, the power is infinite
+        p, power = reduced(x, highest + F(1))
+        # not (p + 1) 2^k: that power overflows before the result does
+        return (2 * p + 2) * power
 
     def expm1(x):
         p, power = reduced(x, highest)
@@ -121,10 +141,19 @@ def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
         e = exp(-x.by("llvm.fabs"))
         return _quotient(where(x < 0, e, 1), 1 + e)
 
-    return dict(zip(OWN, map(of_numbers, (exp, expm1, log, log1p, tanh, logistic)), strict=True))
+    return dict(
+        zip(OWN, map(of_numbers, (exp, expm1, log, log1p, tanh, logistic)), strict=True)
+    )
 
 
-OWN = (elementary.exp, elementary.expm1, elementary.log, elementary.log1p, elementary.tanh, logistic)
+OWN = (
+    elementary.exp,
+    elementary.expm1,
+    elementary.log,
+    elementary.log1p,
+    elementary.tanh,
+    logistic,
+)
 """The functions that have separate formulas in compiled code."""
 
 
@@ -133,15 +162,37 @@ def _clip(z: Number, low: Number, high: Number) -> Number:
     return where(high < z, high, z)
 
 
-_SHARED: dict[Any, Any] = {elementary.clip: of_numbers(_clip), elementary.where: of_numbers(where)}
-_SHARED |= {elementary.sqrt: square_root, elementary.absolute: of_numbers(lambda z: z.by("llvm.fabs"))}
-_SHARED |= {elementary.real: of_numbers(lambda z: z), elementary.one: of_numbers(lambda z: z.of(1))}
+_SHARED: dict[Any, Any] = {
+    elementary.clip: of_numbers(_clip),
+    elementary.where: of_numbers(where),
+}
+_SHARED |= {
+    elementary.sqrt: square_root,
+    elementary.absolute: of_numbers(lambda z: z.by("llvm.fabs")),
+}
+_SHARED |= {
+    elementary.real: of_numbers(lambda z: z),
+    elementary.one: of_numbers(lambda z: z.of(1)),
+}
 _SHARED[elementary.sign] = njit(lambda z: type(z)(np.sign(z)), **INNER)
 
 
 COMPILED: dict[type, dict[Any, Any]] = {
-    np.float64: _SHARED
-    | _functions(np.float64, np.int64, 52, 0.693147180369123816490, 1.90821492927058770002e-10, 9, 6),
-    np.float32: _SHARED | _functions(np.float32, np.int32, 23, 0.693359375, -2.12194440e-4, 4, 2),
+    np.float64: (
+        _SHARED
+        | _functions(
+            np.float64,
+            np.int64,
+            52,
+            0.693147180369123816490,
+            1.90821492927058770002e-10,
+            9,
+            6,
+        )
+    ),
+    np.float32: (
+        _SHARED
+        | _functions(np.float32, np.int32, 23, 0.693359375, -2.12194440e-4, 4, 2)
+    ),
 }
 """The replacements of functions in compiled code, for each floating-point type."""

@@ -1,16 +1,21 @@
 """The gradient of a batch if threads split the weights of some layers; `parallelism` decides which layers are split.
 
-All workers compute a split layer together, for the rows of all shards. Other layers are computed shard by shard: worker
-w computes the shards w, w + workers, and so on. A split layer has a single gradient, stored with the first shard.
-Workers read results of other workers only after a barrier; only the functions of split layers contain barriers.
+All workers compute a split layer together, for the rows of all shards. Other layers are
+computed shard by shard: worker w computes the shards w, w + workers, and so on. A split
+layer has a single gradient, stored with the first shard. Workers read results of other
+workers only after a barrier; only the functions of split layers contain barriers.
 
-- Split by inputs: each worker multiplies several quarters of the inputs, and the shard's worker sums the parts in the
-  order Z = (W0ᵀ A0 + W1ᵀ A1) + (W2ᵀ A2 + [W3; b]ᵀ [A3; 1]). In a first layer, each worker reads only its columns.
-- Split by columns: each worker computes the gradient of several quarters of the columns of a layer on sparse rows.
-- Split by results: each worker computes several rows of each product: outputs in the forward pass, inputs in the
-  backward pass and in the gradient. It packs its weights once for all shards. Rows are divided into whole panels.
+- Split by inputs: each worker multiplies several quarters of the inputs, and the
+  shard's worker sums the parts in the order Z = (W0ᵀ A0 + W1ᵀ A1) + (W2ᵀ A2 + [W3; b]ᵀ
+  [A3; 1]). In a first layer, each worker reads only its columns.
+- Split by columns: each worker computes the gradient of several quarters of the columns
+  of a layer on sparse rows.
+- Split by results: each worker computes several rows of each product: outputs in the
+  forward pass, inputs in the backward pass and in the gradient. It packs its weights
+  once for all shards. Rows are divided into whole panels.
 
-A layer reads its delta from one buffer of the shard. A dense layer writes the preceding layer's delta to the other.
+A layer reads its delta from one buffer of the shard. A dense layer writes the preceding
+layer's delta to the other.
 """
 
 from functools import cache
@@ -26,7 +31,14 @@ from ..jit.fit_record import fit_at
 from ..jit.machine_code import address_of, addresses_of
 from ..jit.threads import BARRIER_WORDS, wait_for_all
 from ..jit.tracing import larger, portion, smaller
-from .parallelism import QUARTERS, WeightSplit, inputs_of, multiply_quarter, quarters_of, sum_quarters
+from .parallelism import (
+    QUARTERS,
+    WeightSplit,
+    inputs_of,
+    multiply_quarter,
+    quarters_of,
+    sum_quarters,
+)
 from .tiles import (
     TILE_CONTENTS,
     backward,
@@ -55,10 +67,13 @@ def rows_of(c, B, shard):
 @njit(**INNER)
 def _layer_inputs(c, layer, shard, size):
     """Return the address of a layer's inputs in a shard."""
-    return inputs_at(c, layer, tile_of(c, shard, size), workspace_of(c, shard, size), size)
+    return inputs_at(
+        c, layer, tile_of(c, shard, size), workspace_of(c, shard, size), size
+    )
 
 
-# Placeholders, filled in by `address_of`: the floating-point type, and the bytes of an element.
+# Placeholders, filled in by `address_of`: the floating-point type, and the bytes of an
+# element.
 number: Any = float
 size = 8
 
@@ -73,9 +88,10 @@ def forward_by_inputs(context, layer, worker, B):
     barrier = words_at(c.barrier, BARRIER_WORDS)
     I, O, workers = row.inputs, row.outputs, c.workers
     p = c.theta + row.start * size
-    (first, end) = quarters_of(worker, workers)
+    first, end = quarters_of(worker, workers)
     if layer:
-        wait_for_all(barrier, workers)  # the outputs of the preceding layer are complete
+        # the outputs of the preceding layer are complete
+        wait_for_all(barrier, workers)
     for shard in range(c.shards):
         S = rows_of(c, B, shard)[1]
         A = _layer_inputs(c, layer, shard, size)
@@ -89,7 +105,9 @@ def forward_by_inputs(context, layer, worker, B):
         count = O * rows_of(c, B, shard)[1]
         workspace = workspace_of(c, shard, size)
         products = numbers_at(workspace + row.extra_at * size, QUARTERS * count, zero)
-        sum_quarters(products, numbers_at(workspace + row.output_at * size, count, zero))
+        sum_quarters(
+            products, numbers_at(workspace + row.output_at * size, count, zero)
+        )
 
 
 def backward_by_inputs(context, layer, worker, B, current):
@@ -101,7 +119,7 @@ def backward_by_inputs(context, layer, worker, B, current):
     transposed = transposed_of(c, worker, size)
     I = row.inputs
     O = row.outputs
-    (first, end) = quarters_of(worker, c.workers)
+    first, end = quarters_of(worker, c.workers)
     low = inputs_of(first, I)
     high = inputs_of(end, I)
     p = c.theta + (row.start + low * O) * size
@@ -111,17 +129,32 @@ def backward_by_inputs(context, layer, worker, B, current):
         S = rows_of(c, B, shard)[1]
         delta = delta_of(c, shard, current, size)
         A = _layer_inputs(c, layer, shard, size) + low * S * size
-        # Treat the quarters as a dense layer of high - low features, whose last feature takes the role of the ones.
+        # Treat the quarters as a dense layer of high - low features, whose last feature
+        # takes the role of the ones.
         operands = (O, S, p, A, delta)
         add = np.int64(shard > 0)
         unused = (none, none, none)
         scratch = transposed, none, row.product, none
-        calls.backward(row.backward, (high - low - 1, *operands, J, add, *unused, none, *scratch))
+        calls.backward(
+            row.backward, (high - low - 1, *operands, J, add, *unused, none, *scratch)
+        )
         if layer:
             before = delta_of(c, shard, 1 - current, size) + low * S * size
-            calls.backward(row.backward, (smaller(high, I) - low, *operands, none, none, *unused, before, *scratch))
+            calls.backward(
+                row.backward,
+                (
+                    smaller(high, I) - low,
+                    *operands,
+                    none,
+                    none,
+                    *unused,
+                    before,
+                    *scratch,
+                ),
+            )
     if layer:
-        wait_for_all(barrier, c.workers)  # the preceding layer overwrites this delta and reads its whole delta
+        # the preceding layer overwrites this delta and reads its whole delta
+        wait_for_all(barrier, c.workers)
 
 
 def backward_by_columns(context, layer, worker, B, current):
@@ -135,12 +168,16 @@ def backward_by_columns(context, layer, worker, B, current):
     first, end = quarters_of(worker, c.workers)
     low = inputs_of(first, I)
     high = inputs_of(end, I)
-    wait_for_all(words_at(c.barrier, BARRIER_WORDS), c.workers)  # the rows and deltas of all shards are complete
+    # the rows and deltas of all shards are complete
+    wait_for_all(words_at(c.barrier, BARRIER_WORDS), c.workers)
     for shard in range(c.shards):
         S = rows_of(c, B, shard)[1]
         delta = delta_of(c, shard, current, size)
         add = np.int64(shard > 0)
-        calls.columns(row.product, (low, high, I, O, S, tile_of(c, shard, size), delta, J, add, transposed))
+        calls.columns(
+            row.product,
+            (low, high, I, O, S, tile_of(c, shard, size), delta, J, add, transposed),
+        )
 
 
 # Layers that are split by results.
@@ -150,14 +187,17 @@ def backward_by_columns(context, layer, worker, B, current):
 def _own_rows(count, worker, workers):
     """Return the first row of a worker and of the next worker in a product; rows are divided into whole panels."""
     panels = -(-count // PANEL_ROWS)
-    return worker * panels // workers * PANEL_ROWS, smaller((worker + 1) * panels // workers * PANEL_ROWS, count)
+    return worker * panels // workers * PANEL_ROWS, smaller(
+        (worker + 1) * panels // workers * PANEL_ROWS, count
+    )
 
 
 @njit(**INNER)
 def _multiply_weights(c, layer, worker, B, current, back, size):
     """Compute a worker's rows of Z = [W; b]ᵀ [A; 1] or, in the backward pass, of ``before`` = W delta.
 
-    Each piece of the weights is packed for the first shard that has rows, and reused for the others.
+    Each piece of the weights is packed for the first shard that has rows, and reused
+    for the others.
     """
     row = layer_at(c.table, layer)
     workspace = workspace_of(c, worker, size) + row.extra_at * size
@@ -253,7 +293,8 @@ def backward_by_results(context, layer, worker, B, current):
                     np.int64(0),
                 ),
             )
-    wait_for_all(barrier, c.workers)  # the preceding layer overwrites this delta and reads its whole delta
+    # the preceding layer overwrites this delta and reads its whole delta
+    wait_for_all(barrier, c.workers)
 
 
 # All layers.
@@ -266,8 +307,10 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
     workers, shards, data, I = c.workers, c.shards, c.training, c.inputs
     partial = doubles_at(c.partial_losses, shards)
     transposed = transposed_of(c, worker, size)
-    words_at(c.tile_contents + TILE_CONTENTS * worker, 1)[0] = 0  # the tile is overwritten
-    # A worker gathers the data of its shards or, if the first layer is split by inputs, its inputs of all shards.
+    # the tile is overwritten
+    words_at(c.tile_contents + TILE_CONTENTS * worker, 1)[0] = 0
+    # A worker gathers the data of its shards or, if the first layer is split by inputs,
+    # its inputs of all shards.
     low = np.int64(0)
     high = I
     by_inputs = layer_at(c.table, 0).split == WeightSplit.INPUTS
@@ -277,24 +320,41 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
         high = smaller(inputs_of(end, I), I)
     for shard in range(shards):
         is_worker_shard = shard % workers == worker
-        (first_row, S) = rows_of(c, B, shard)
+        first_row, S = rows_of(c, B, shard)
         if is_worker_shard or by_inputs:
             indices = c.tile_places + 8 * worker * c.tile_rows
             O = c.outputs
             tile_offset = shard * size * c.tile_rows
             weights = c.row_weights + tile_offset  # the same from each worker
-            find_rows(data, rows_address + 8 * first_row, S, scale, indices, S, weights, zero)
-            gather_inputs(c, data, indices, S, low, high - low, tile_of(c, shard, size), size)
+            find_rows(
+                data, rows_address + 8 * first_row, S, scale, indices, S, weights, zero
+            )
+            gather_inputs(
+                c, data, indices, S, low, high - low, tile_of(c, shard, size), size
+            )
             if is_worker_shard:
-                gather_targets(c, data, indices, S, c.targets + tile_offset * O, size, zero)
+                gather_targets(
+                    c, data, indices, S, c.targets + tile_offset * O, size, zero
+                )
     for layer in range(c.layers):
         if layer_at(c.table, layer).forward_of_all:
-            calls.forward_of_all(layer_at(c.table, layer).forward_of_all, (context, layer, worker, B))
+            calls.forward_of_all(
+                layer_at(c.table, layer).forward_of_all, (context, layer, worker, B)
+            )
         else:
             for shard in range(worker, shards, workers):
-                (first, S) = rows_of(c, B, shard)
+                first, S = rows_of(c, B, shard)
                 A = _layer_inputs(c, layer, shard, size)
-                forward(c, layer, A, S, step, rows_address + 8 * first, workspace_of(c, shard, size), size)
+                forward(
+                    c,
+                    layer,
+                    A,
+                    S,
+                    step,
+                    rows_address + 8 * first,
+                    workspace_of(c, shard, size),
+                    size,
+                )
     current = np.int64(0)
     for shard in range(worker, shards, workers):
         S = rows_of(c, B, shard)[1]
@@ -309,7 +369,9 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
     for layer in range(c.layers - 1, -1, -1):
         row = layer_at(c.table, layer)
         if row.backward_of_all:
-            calls.backward_of_all(row.backward_of_all, (context, layer, worker, B, current))
+            calls.backward_of_all(
+                row.backward_of_all, (context, layer, worker, B, current)
+            )
         else:
             for shard in range(worker, shards, workers):
                 S = rows_of(c, B, shard)[1]
@@ -318,12 +380,27 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
                 before = delta_of(c, shard, 1 - current, size)
                 workspace = workspace_of(c, shard, size)
                 J = c.gradients + shard * size * c.p
-                backward(c, layer, A, S, step, workspace, delta, before, transposed, J, np.int64(0), size)
+                backward(
+                    c,
+                    layer,
+                    A,
+                    S,
+                    step,
+                    workspace,
+                    delta,
+                    before,
+                    transposed,
+                    J,
+                    np.int64(0),
+                    size,
+                )
         if row.is_dense:
             current = 1 - current
 
 
-batch_address = addresses_of(gradient_of_batch, types.void(*[types.intp] * 4, types.float64, types.intp))
+batch_address = addresses_of(
+    gradient_of_batch, types.void(*[types.intp] * 4, types.float64, types.intp)
+)
 
 
 @cache

@@ -1,8 +1,10 @@
 """Forward and backward passes of dense layers: loops, blocks in registers, packed blocks, BLAS, and sparse rows.
 
-A tile holds features x rows. A layer's inputs are followed by an additional feature, which is always 1 and whose weight
-is the bias. So Z = [W; b]ᵀ [A; 1] and J = [J_W; J_b] = [A; 1] deltaᵀ are single products. The ones are written before
-each product. BLAS may read rows directly from the data, without this feature; the biases are then added in a loop.
+A tile holds features x rows. A layer's inputs are followed by an additional feature,
+which is always 1 and whose weight is the bias. So Z = [W; b]ᵀ [A; 1] and J = [J_W; J_b]
+= [A; 1] deltaᵀ are single products. The ones are written before each product. BLAS may
+read rows directly from the data, without this feature; the biases are then added in a
+loop.
 
 A tile of sparse rows holds references to the data, three words per row::
 
@@ -34,9 +36,10 @@ from ..jit import INNER, ONCE, calls
 from ..jit.addresses import copy_bytes, numbers_at, put_ones, total, words_at
 from ..jit.machine_code import address_of, addresses_of, filled_in
 
-# Placeholders for a floating-point type: the type, the bytes of an element, `FEW_OUTPUTS`, products by blocks; for
-# packed layers the functions by blocks, which handle few rows; for sparse rows the blocks of `gemm.vectors` and their
-# width in numbers.
+# Placeholders for a floating-point type: the type, the bytes of an element,
+# `FEW_OUTPUTS`, products by blocks; for packed layers the functions by blocks, which
+# handle few rows; for sparse rows the blocks of `gemm.vectors` and their width in
+# numbers.
 number: Any = float
 size = few_outputs = width = 0
 multiply: Any = None
@@ -49,25 +52,35 @@ sum_rows: Any = None
 add_row: Any = None
 
 LARGE = 2**18
-"""The minimum number of weights of a layer whose matrices are packed; smaller matrices are read faster in place."""
+"""The minimum number of weights of a layer whose matrices are packed; smaller
+matrices are read faster in place.
+"""
 
 FEW_ROWS = 32
-"""The minimum number of rows of a tile for packing in the backward pass; with fewer rows, packing takes too long."""
+"""The minimum number of rows of a tile for packing in the backward pass; with fewer
+rows, packing takes too long.
+"""
 
 WIDE = 512
-"""The minimum number of weights for BLAS on a processor without wide vectors; below it, loops are faster than calls."""
+"""The minimum number of weights for BLAS on a processor without wide vectors; below
+it, loops are faster than calls.
+"""
 
 FEW_OUTPUTS = 8
-"""The minimum number of outputs for computing the gradient by blocks; at least the number of lanes of a vector.
+"""The minimum number of outputs for computing the gradient by blocks; at least the
+number of lanes of a vector.
 
-Blocks of fewer outputs would be nearly empty, so the gradient is then computed by dot products along the rows.
+Blocks of fewer outputs would be nearly empty, so the gradient is then computed by dot
+products along the rows.
 """
 
 SPARSE_ROW_WORDS = 3
 """The number of words per row in a tile of sparse rows."""
 
 VECTORS = 4
-"""The number of vectors of a block; wider blocks would be mostly empty for typical numbers of outputs."""
+"""The number of vectors of a block; wider blocks would be mostly empty for typical
+numbers of outputs.
+"""
 
 _COLUMN_BYTES = 4
 
@@ -129,7 +142,9 @@ def _loops(I, O, S, p, A, Z, h, workspace, by_rows, product):
         _put_weighted_rows(Z[o * S : (o + 1) * S], A, p[o:], O, I + 1)
 
 
-def _loops_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
+def _loops_back(
+    I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product
+):
     """Compute J = [A; 1] deltaᵀ, or add it to J; compute ``before`` = W delta unless its address is 0."""
     zero = number(0)
     A = numbers_at(A, (I + 1) * S, zero).reshape(I + 1, S)
@@ -147,7 +162,9 @@ def _loops_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transpose
         p = numbers_at(p, I * O, zero)
         before_of = numbers_at(before, I * S, zero)
         for k in range(I):
-            _put_weighted_rows(before_of[k * S : (k + 1) * S], delta, p[k * O :], np.int64(1), O)
+            _put_weighted_rows(
+                before_of[k * S : (k + 1) * S], delta, p[k * O :], np.int64(1), O
+            )
 
 
 def _multiply_here(product, operands):
@@ -165,30 +182,39 @@ def _blocks(I, O, S, p, A, Z, h, workspace, by_rows, product):
     A_k = O * size
     B_at = A
     B_k = S * size
-    if S == 1:  # compute Zᵀ = [A; 1]ᵀ [W; b], which has O columns to vectorize instead of one
+    # compute Zᵀ = [A; 1]ᵀ [W; b], which has O columns to vectorize instead of one
+    if S == 1:
         M = S
         N = O
         A_at = A
         A_k = np.int64(size)
         B_at = p
         B_k = O * size
-    multiply(product, (M, N, I + 1, A_at, A_m, A_k, B_at, B_k, Z, N * size, np.int64(0)))
+    multiply(
+        product, (M, N, I + 1, A_at, A_m, A_k, B_at, B_k, Z, N * size, np.int64(0))
+    )
 
 
-def _blocks_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
+def _blocks_back(
+    I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product
+):
     """Compute J = [A; 1] deltaᵀ, or add it to J; compute ``before`` = W delta; skip results with address 0."""
     row = S * size
     column = O * size
     item = np.int64(size)
     if J and few_outputs <= O:
         transpose(O, S, delta, row, transposed, column)
-        multiply(product, (I + 1, O, S, A, row, item, transposed, column, J, column, add))
+        multiply(
+            product, (I + 1, O, S, A, row, item, transposed, column, J, column, add)
+        )
     elif J:
         dots(I + 1, O, S, A, row, delta, row, J, column, add)
     if before and S == 1:
         dots(I, S, O, p, column, delta, column, before, row, np.int64(0))
     elif before:
-        multiply(product, (I, S, O, p, column, item, delta, row, before, row, np.int64(0)))
+        multiply(
+            product, (I, S, O, p, column, item, delta, row, before, row, np.int64(0))
+        )
 
 
 def _packed(I, O, S, p, A, Z, h, workspace, by_rows, product):
@@ -200,22 +226,79 @@ def _packed(I, O, S, p, A, Z, h, workspace, by_rows, product):
         blocks(I, O, S, p, A, Z, h, workspace, by_rows, product)
         return
     put_ones(A + I * row, S, number(0))
-    calls.packed(product, (O, S, I + 1, p, item, O * size, A, row, item, Z, row, none, workspace, none))
+    calls.packed(
+        product,
+        (O, S, I + 1, p, item, O * size, A, row, item, Z, row, none, workspace, none),
+    )
 
 
-def _packed_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
+def _packed_back(
+    I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product
+):
     """Compute J = [A; 1] deltaᵀ, or add it to J; compute ``before`` = W delta; skip results with address 0."""
     row = S * size
     column = O * size
     item = np.int64(size)
     none = np.int64(0)
     if S < FEW_ROWS:
-        blocks_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product)
+        blocks_back(
+            I,
+            O,
+            S,
+            p,
+            A,
+            delta,
+            J,
+            add,
+            Z,
+            h,
+            workspace,
+            before,
+            transposed,
+            by_rows,
+            product,
+        )
         return
     if J:
-        calls.packed(product, (I + 1, O, S, A, row, item, delta, item, row, J, column, add, workspace, none))
+        calls.packed(
+            product,
+            (
+                I + 1,
+                O,
+                S,
+                A,
+                row,
+                item,
+                delta,
+                item,
+                row,
+                J,
+                column,
+                add,
+                workspace,
+                none,
+            ),
+        )
     if before:
-        calls.packed(product, (I, S, O, p, column, item, delta, row, item, before, row, none, workspace, none))
+        calls.packed(
+            product,
+            (
+                I,
+                S,
+                O,
+                p,
+                column,
+                item,
+                delta,
+                row,
+                item,
+                before,
+                row,
+                none,
+                workspace,
+                none,
+            ),
+        )
 
 
 def _through_blas(I, O, S, p, A, Z, h, workspace, by_rows, product):
@@ -233,7 +316,9 @@ def _through_blas(I, O, S, p, A, Z, h, workspace, by_rows, product):
     blas_product(product, p, by_columns, A, by_rows, by_columns, Z, O, S, I)
 
 
-def _through_blas_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
+def _through_blas_back(
+    I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product
+):
     """Compute J_W = A deltaᵀ, J_b = delta 1 (or add them) and ``before`` = W delta; skip results with address 0."""
     zero = number(0)
     p = numbers_at(p, I * O, zero)
@@ -246,10 +331,33 @@ def _through_blas_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, tr
             J[I * O + o] = J[I * O + o] + J_o if add else J_o
         blas_product(product, A, by_rows, delta, np.int64(1), add, J, I, O, S)
     if before:
-        blas_product(product, p, np.int64(0), delta, np.int64(0), np.int64(0), numbers_at(before, I * S, zero), I, S, O)
+        blas_product(
+            product,
+            p,
+            np.int64(0),
+            delta,
+            np.int64(0),
+            np.int64(0),
+            numbers_at(before, I * S, zero),
+            I,
+            S,
+            O,
+        )
 
 
-def find_sparse_rows(X, row_bytes, places_at, n, columns, count, starts_at, first, features, by_rows, tile):
+def find_sparse_rows(
+    X,
+    row_bytes,
+    places_at,
+    n,
+    columns,
+    count,
+    starts_at,
+    first,
+    features,
+    by_rows,
+    tile,
+):
     """Write references to rows of the data into a tile; see `calls.expand`."""
     indices = words_at(places_at, n)
     words = words_at(tile, SPARSE_ROW_WORDS * n)
@@ -289,11 +397,21 @@ def multiply_sparse(I, O, S, p, A, Z, h, workspace, by_rows, product):
         values, columns, count = _row(A, s)
         copy_bytes(p + I * row, workspace + s * row, row)
         for o in range(0, O, width):
-            sum_rows(O - o, count, values, columns, p + o * size, row, workspace + s * row + o * size)
+            sum_rows(
+                O - o,
+                count,
+                values,
+                columns,
+                p + o * size,
+                row,
+                workspace + s * row + o * size,
+            )
     transpose(S, O, workspace, row, Z, S * size)
 
 
-def multiply_sparse_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
+def multiply_sparse_back(
+    I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product
+):
     """Compute J = [A; 1] deltaᵀ, or add it to J."""
     calls.columns(product, (np.int64(0), I + 1, I, O, S, A, delta, J, add, transposed))
 
@@ -314,7 +432,15 @@ def gradient_of_columns(low, high, I, O, S, A, delta, J, add, transposed):
         values = values + first * size
         columns = columns + first * _COLUMN_BYTES
         for o in range(0, O, width):
-            add_row(O - o, end - first, values, columns, J + o * size, row, transposed + s * row + o * size)
+            add_row(
+                O - o,
+                end - first,
+                values,
+                columns,
+                J + o * size,
+                row,
+                transposed + s * row + o * size,
+            )
     if high > I:
         bias = numbers_at(J + I * row, O, zero)
         delta_rows = numbers_at(transposed, S * O, zero)
@@ -326,7 +452,10 @@ def gradient_of_columns(low, high, I, O, S, A, delta, J, add, transposed):
 def names_of_sparse(F: type) -> dict[str, Any]:
     """Return the blocks for type F and their width, by the names of the placeholders."""
     lanes = vector_bytes() // np.dtype(F).itemsize
-    blocks = {"sum_rows": summed_rows_block(F, lanes, VECTORS), "add_row": added_row_block(F, lanes, VECTORS)}
+    blocks = {
+        "sum_rows": summed_rows_block(F, lanes, VECTORS),
+        "add_row": added_row_block(F, lanes, VECTORS),
+    }
     return {"width": VECTORS * lanes, "transpose": transpose_of(F), **blocks}
 
 
@@ -342,11 +471,18 @@ def dense_addresses(algorithm: Algorithm, F: type) -> tuple[int, int]:
     names: dict[str, Any] = names_of_sparse(F) if algorithm is Algorithm.SPARSE else {}
     if algorithm in (Algorithm.BLOCKS, Algorithm.PACKED):
         names["few_outputs"] = max(FEW_OUTPUTS, vector_bytes() // np.dtype(F).itemsize)
-        names |= {"multiply": calls.product, "dots": dots_of(F), "transpose": transpose_of(F)}
+        names |= {
+            "multiply": calls.product,
+            "dots": dots_of(F),
+            "transpose": transpose_of(F),
+        }
     if algorithm is Algorithm.PACKED:
         product = filled_in(_multiply_here, F, multiply_blocks=multiply_of(F))
         names["multiply"] = njit(product, **ONCE)
-        blocks, blocks_back = (njit(filled_in(template, F, **names), **INNER) for template in (_blocks, _blocks_back))
+        blocks, blocks_back = (
+            njit(filled_in(template, F, **names), **INNER)
+            for template in (_blocks, _blocks_back)
+        )
         names |= {"blocks": blocks, "blocks_back": blocks_back}
     forward, back = {
         Algorithm.LOOPS: (_loops, _loops_back),

@@ -1,20 +1,23 @@
 """Whole fits in compiled code: batches, shards, optimizer steps, losses between epochs, and queues of fits.
 
-Each thread runs `run_epochs` with its index as `worker`. Each shard is computed by one worker. The gradients of the
-shards are summed in a fixed order, one block of parameters at a time. Barriers separate the writes of one worker from
-the reads of another:
+Each thread runs `run_epochs` with its index as `worker`. Each shard is computed by one
+worker. The gradients of the shards are summed in a fixed order, one block of parameters
+at a time. Barriers separate the writes of one worker from the reads of another:
 
-A  The order of the rows is written before batches are read.
-B  The gradients and losses of all shards are written before they are summed.
-C  Squared norms and penalties of the blocks are written before they are used for clipping and for checking the loss,
-   and all gradients are read before the next step overwrites them. If a step depends neither on clipping nor on the
-   loss, it updates each block before barrier C, while the block is in the cache.
+A  The order of the rows is written before batches are read. B  The gradients and losses
+of all shards are written before they are summed. C  Squared norms and penalties of the
+blocks are written before they are used for clipping and for checking the loss,
+   and all gradients are read before the next step overwrites them. If a step depends
+   neither on clipping nor on the loss, it updates each block before barrier C, while
+   the block is in the cache.
 D  If theta is updated after C, it is written before the next step reads it.
 
-A fit stops only after barrier C or after the losses are computed at the end of an epoch. An unfinished epoch of several
-batches is undone, so that a continued fit is bit-identical. A full batch is a complete epoch.
+A fit stops only after barrier C or after the losses are computed at the end of an
+epoch. An unfinished epoch of several batches is undone, so that a continued fit is
+bit-identical. A full batch is a complete epoch.
 
-In a population, each thread runs `run_members`, which takes fits from a queue and is the only worker of each.
+In a population, each thread runs `run_members`, which takes fits from a queue and is
+the only worker of each.
 """
 
 from enum import IntEnum
@@ -25,16 +28,41 @@ from llvmlite import ir
 from numba import njit, types
 
 from ..jit import INNER, ONCE, calls
-from ..jit.addresses import clear_bytes, copy_bytes, doubles_at, numbers_at, part, total, words_at
+from ..jit.addresses import (
+    clear_bytes,
+    copy_bytes,
+    doubles_at,
+    numbers_at,
+    part,
+    total,
+    words_at,
+)
 from ..jit.fit_record import FIT, fit_at
 from ..jit.machine_code import addresses_of
-from ..jit.threads import BARRIER_WORDS, STOPPED, atomic_add, is_abandoned, now, wait_for_all
-from ..jit.tracing import branch, each, is_finite, larger, of_numbers, portion, smaller, where
+from ..jit.threads import (
+    BARRIER_WORDS,
+    STOPPED,
+    atomic_add,
+    is_abandoned,
+    now,
+    wait_for_all,
+)
+from ..jit.tracing import (
+    branch,
+    each,
+    is_finite,
+    larger,
+    of_numbers,
+    portion,
+    smaller,
+    where,
+)
 from .measures import TRAINING, Watched, look_for_stop, scale_of, stopping_at
 from .parallelism import QUARTERS, quarters_of
 from .steps import BLOCK, are_finite, block_at, is_of, length, move_block, square_of
 
-# Placeholders, filled in by `address_of`: the floating-point type, and the bytes of an element.
+# Placeholders, filled in by `address_of`: the floating-point type, and the bytes of an
+# element.
 number: Any = float
 size = 8
 
@@ -52,7 +80,9 @@ class Ended(IntEnum):
 
 def _gradient_of_shard(context, c, worker, shard, rows, B, scale, step, gradient, row):
     def of_rows(first, n):
-        return calls.rows.formula(c.gradient_of_rows, (context, worker, 0, first, n, scale, step, gradient))
+        return calls.rows.formula(
+            c.gradient_of_rows, (context, worker, 0, first, n, scale, step, gradient)
+        )
 
     def of_part():
         low = portion.formula(B, shard, c.shards)
@@ -62,19 +92,36 @@ def _gradient_of_shard(context, c, worker, shard, rows, B, scale, step, gradient
         return of_rows(rows + low * 8, n)
 
     # The divisions would take as long as a small layer.
-    c.partial_losses.store(shard, branch(c.shards > 1, of_part, lambda: of_rows(rows, B)))
+    c.partial_losses.store(
+        shard, branch(c.shards > 1, of_part, lambda: of_rows(rows, B))
+    )
 
 
 @of_numbers
-def _gradients_of_shards(context, c, worker, first, end, rows, B, scale, step, size) -> None:
+def _gradients_of_shards(
+    context, c, worker, first, end, rows, B, scale, step, size
+) -> None:
     """Compute the losses and gradients of a worker's shards of B rows."""
     row = c.p * size
     for number in each(end - first):
         shard = first + number
-        _gradient_of_shard(context, c, worker, shard, rows, B, scale, step, c.gradients + shard * row, row)
+        _gradient_of_shard(
+            context,
+            c,
+            worker,
+            shard,
+            rows,
+            B,
+            scale,
+            step,
+            c.gradients + shard * row,
+            row,
+        )
     with context.builder.if_then((c.in_pairs > 0).value):
         for pair in each((end - first + 1) // 2):
-            calls.sum_shards.formula(c.sum_shards, (context, 0, c.p, first + pair * 2, 1))
+            calls.sum_shards.formula(
+                c.sum_shards, (context, 0, c.p, first + pair * 2, 1)
+            )
 
 
 @of_numbers
@@ -87,7 +134,9 @@ def _sum_block(context, c, block, number, scale, J, shard, needed) -> None:
     with if_then((c.penalize > 0).value):
         calls.penalize.formula(c.penalize, (*bounds, scale, J))
         with if_then(needed.value):
-            c.penalties.store(number, calls.penalize.formula(c.penalize, (*bounds, scale, 0)))
+            c.penalties.store(
+                number, calls.penalize.formula(c.penalize, (*bounds, scale, 0))
+            )
 
 
 def _copy_kept(c, start, size, restores):
@@ -100,23 +149,32 @@ def _copy_kept(c, start, size, restores):
             copy_bytes.formula(source + start, target + start, size)
 
 
-_keep_moments = of_numbers(lambda c, start, size: _copy_kept(c, start, size, False), types.void)
+_keep_moments = of_numbers(
+    lambda c, start, size: _copy_kept(c, start, size, False), types.void
+)
 _restore = of_numbers(lambda c, size: _copy_kept(c, size.of(0), size, True), types.void)
-_rate = of_numbers(lambda c, step: c.rates.load(step * c.rate_stride, ir.DoubleType()), types.float64)
+_rate = of_numbers(
+    lambda c, step: c.rates.load(step * c.rate_stride, ir.DoubleType()), types.float64
+)
 
 
 @of_numbers
 def _keep_block(c, block, size) -> None:
     offset = block.low * size
-    copy_bytes.formula(c.theta + offset, c.last_finite + offset, block.high * size - offset)
+    copy_bytes.formula(
+        c.theta + offset, c.last_finite + offset, block.high * size - offset
+    )
 
 
-_shortening = of_numbers(lambda clip, slope: where(clip > 0, where(clip < slope, clip / slope, 1.0), 1.0))
+_shortening = of_numbers(
+    lambda clip, slope: where(clip > 0, where(clip < slope, clip / slope, 1.0), 1.0)
+)
 
 
 def run_epochs(context, worker):
     """Run a worker's share of the epochs; theta and the results are complete when all workers have returned."""
-    # A literal 0 has a different type than `none`, so functions would be compiled twice.
+    # A literal 0 has a different type than `none`, so functions would be compiled
+    # twice.
     c = fit_at(context)
     zero = number(0)
     none = np.int64(0)
@@ -138,9 +196,11 @@ def run_epochs(context, worker):
     # if no layers are split
     shard = portion(shards, first, QUARTERS)
     next_shard = portion(shards, end, QUARTERS)
-    summed_shard = none if c.gradient_of_batch else shard  # the shard in which the worker sums gradients; see `steps`
+    # the shard in which the worker sums gradients; see `steps`
+    summed_shard = none if c.gradient_of_batch else shard
     J = numbers_at(c.gradients + summed_shard * bytes, P, zero)
-    done = words_at(c.done, 4)  # epochs with a finite loss; steps; whether a gradient diverged; an `Ended`
+    # epochs with a finite loss; steps; whether a gradient diverged; an `Ended`
+    done = words_at(c.done, 4)
     blocks = c.block_count
     partial = doubles_at(c.partial_losses, shards)
     squares = doubles_at(c.squares, blocks)
@@ -154,7 +214,10 @@ def run_epochs(context, worker):
         if not full:  # copy a worker's share of the optimizer's moments
             _keep_moments(c, share, share_bytes)
         if c.shuffle and worker == 0:
-            calls.shuffle(c.shuffle, (c.seed, c.first_epoch + epoch, N, none, c.keys, c.places, c.order))
+            calls.shuffle(
+                c.shuffle,
+                (c.seed, c.first_epoch + epoch, N, none, c.keys, c.places, c.order),
+            )
         wait_for_all(barrier, workers)  # A
         if is_abandoned(barrier):
             return
@@ -167,32 +230,59 @@ def run_epochs(context, worker):
             step_number = c.first_step + step if c.noisy else -1
             # The gradients of the shards.
             if c.gradient_of_batch:
-                calls.batch(c.gradient_of_batch, (context, worker, rows, B, scale, step_number))
+                calls.batch(
+                    c.gradient_of_batch, (context, worker, rows, B, scale, step_number)
+                )
             else:
-                _gradients_of_shards(context, c, worker, shard, next_shard, rows, B, scale, step_number, size)
+                _gradients_of_shards(
+                    context,
+                    c,
+                    worker,
+                    shard,
+                    next_shard,
+                    rows,
+                    B,
+                    scale,
+                    step_number,
+                    size,
+                )
             wait_for_all(barrier, workers)  # B
             if worker == 0:
                 look_for_stop(c)
             loss = total(partial)
-            judged = (carried != 0) & (epoch > 0)  # theta is updated only if its loss is finite
+            # theta is updated only if its loss is finite
+            judged = (carried != 0) & (epoch > 0)
             waits = judged | (c.clip != 0)
             counted = judged | (running != 0)
-            # Sum the worker's blocks, and update them if the step depends on nothing else.
+            # Sum the worker's blocks, and update them if the step depends on nothing
+            # else.
             rate = _rate(c, step)
             t = np.float64(c.steps_before + step + 1)
             for number_of_block in range(blocks):
                 block = block_at(c.blocks, number_of_block)
                 if not is_of(block, first, end):
                     continue
-                _sum_block(context, c, block, number_of_block, scale, J.ctypes.data, summed_shard, counted)
+                _sum_block(
+                    context,
+                    c,
+                    block,
+                    number_of_block,
+                    scale,
+                    J.ctypes.data,
+                    summed_shard,
+                    counted,
+                )
                 squares[number_of_block] = square_of(part(J, block.low, block.high))
                 if not waits:
-                    moves[number_of_block] = move_block(c, J, block.low, block.high, rate, t, 1.0, moved_parameters)
+                    moves[number_of_block] = move_block(
+                        c, J, block.low, block.high, rate, t, 1.0, moved_parameters
+                    )
             wait_for_all(barrier, workers)  # C
             slope = length(squares)
             penalty = total(penalties)
             finite = True
-            # A loss or gradient that is not finite ends the epochs; last_finite holds the parameters before it.
+            # A loss or gradient that is not finite ends the epochs; last_finite holds
+            # the parameters before it.
             if judged:
                 finite = is_finite(number(loss + penalty))  # in the recorded type
                 if worker == 0:
@@ -211,7 +301,9 @@ def run_epochs(context, worker):
                         continue
                     if judged:
                         _keep_block(c, block, size)
-                    moves[number_of_block] = move_block(c, J, block.low, block.high, rate, t, shorten, moved_parameters)
+                    moves[number_of_block] = move_block(
+                        c, J, block.low, block.high, rate, t, shorten, moved_parameters
+                    )
                 wait_for_all(barrier, workers)  # D
             # Add the step to the means of the epoch.
             step += 1
@@ -225,7 +317,8 @@ def run_epochs(context, worker):
             stopped = barrier[STOPPED] > full
             if stopped:
                 break
-        # Store the results of the epoch, measure the losses, and decide whether training ends.
+        # Store the results of the epoch, measure the losses, and decide whether
+        # training ends.
         if worker == 0:
             steps = larger(step - first_step, 1)
             norms[epoch] = norm / steps
@@ -237,7 +330,12 @@ def run_epochs(context, worker):
         is_measured = (running != 0) | ((carried != 0) & (not last) & (c.stopping == 0))
         finite = True
         if not stopped and (c.validation.rows or not is_measured):
-            finite = calls.measure(c.measure, (context, worker, epoch, np.int64(is_measured))) != 0
+            finite = (
+                calls.measure(
+                    c.measure, (context, worker, epoch, np.int64(is_measured))
+                )
+                != 0
+            )
             stopped = barrier[STOPPED] > full
         if stopped:  # restore the state at the start of the epoch
             if worker == 0:
@@ -283,8 +381,11 @@ def _fit(context, c, measures, run_epochs, size):
         c.epochs = 0  # only measure the losses
         if stopping:
             rule = stopping_at(stopping)
-            if rule.compares_to_best != 0 or (c.running and np.int64(rule.watched) == Watched.LOSS):
-                c.stopping = 0  # the rule ignores the initial loss, or that loss is not computed
+            if rule.compares_to_best != 0 or (
+                c.running and np.int64(rule.watched) == Watched.LOSS
+            ):
+                # the rule ignores the initial loss, or that loss is not computed
+                c.stopping = 0
         calls.epochs(run_epochs, (context, 0))
         c.epochs, c.stopping = epochs, stopping
         if done[3] == Ended.INTERRUPTED:
@@ -305,10 +406,13 @@ def _fit(context, c, measures, run_epochs, size):
         calls.epochs(run_epochs, (context, 0))
 
 
-def run_members(contexts, numbers, count, queue, scratch, fields, offsets, measures, run_epochs):
+def run_members(
+    contexts, numbers, count, queue, scratch, fields, offsets, measures, run_epochs
+):
     """Run fits until all are taken or the queue's stop flag is set.
 
-    ``scratch`` holds the addresses of the thread's memory for these fields of a record, and two words for the clock.
+    ``scratch`` holds the addresses of the thread's memory for these fields of a record,
+    and two words for the clock.
     """
     state = words_at(queue, 2)
     memory = words_at(scratch, fields)
@@ -323,7 +427,8 @@ def run_members(contexts, numbers, count, queue, scratch, fields, offsets, measu
         words = words_at(context, _FIT_BYTES // 8)
         for field in range(fields):
             words[offsets[field]] = memory[field]
-        words_at(c.tile_contents, 2)[0] = 0  # the tile may hold rows of the previous fit
+        # the tile may hold rows of the previous fit
+        words_at(c.tile_contents, 2)[0] = 0
         seconds = doubles_at(c.seconds, 1)
         seconds[0] = -now(clock)
         _fit(context, c, measures, run_epochs, size)

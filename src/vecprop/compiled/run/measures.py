@@ -9,7 +9,14 @@ from numba import njit, types
 
 from ...optimize.settings import observed
 from ..jit import INNER, ONCE, calls
-from ..jit.addresses import copy_bytes, doubles_at, numbers_at, record_at, total, words_at
+from ..jit.addresses import (
+    copy_bytes,
+    doubles_at,
+    numbers_at,
+    record_at,
+    total,
+    words_at,
+)
 from ..jit.fit_record import OFFSETS, ROWS, fields, fit_at
 from ..jit.machine_code import addresses_of
 from ..jit.threads import BARRIER_WORDS, STOPPED, wait_for_all
@@ -18,14 +25,18 @@ from .parallelism import first_quarter
 from .steps import block_at, is_of
 
 CHUNK = 1024
-"""The number of rows per part of a loss; it does not depend on the number of threads, which keeps sums reproducible."""
+"""The number of rows per part of a loss; it does not depend on the number of
+threads, which keeps sums reproducible.
+"""
 
 # Placeholder, filled in by `address_of`: the floating-point type.
 number: Any = float
 
 
 STOPPING = np.dtype(fields("patience min_delta compares_to_best watched", np.float64))
-"""A rule of early stopping, as a record of doubles; see `optimize.settings.EarlyStopping.as_numbers`."""
+"""A rule of early stopping, as a record of doubles; see
+`optimize.settings.EarlyStopping.as_numbers`.
+"""
 
 stopping_at = record_at(STOPPING)
 
@@ -54,7 +65,11 @@ _observed = njit(**INNER)(observed)
 def scale_of(c, data, group, rows, n) -> float:
     """Return the factor of row losses: 1 / Σ w for a mean, 1 for a sum; `group` is the address of data."""
     share = where(c.mean > 0, 1 / n.cast(ir.DoubleType(), "sitofp"), 1.0)
-    return branch(data.weigher > 0, lambda: calls.weigh.formula(data.weigher, (group, rows, n)), lambda: share)
+    return branch(
+        data.weigher > 0,
+        lambda: calls.weigh.formula(data.weigher, (group, rows, n)),
+        lambda: share,
+    )
 
 
 @njit(**INNER)
@@ -123,12 +138,16 @@ def _loss(context, c, worker, is_validation, N, parts):
     """Return the loss of rows, including the penalty. It is summed in parts; all workers return the same value."""
     barrier = words_at(c.barrier, BARRIER_WORDS)
     workers = c.workers
-    data, offset = (c.validation, VALIDATION) if is_validation else (c.training, TRAINING)
+    data, offset = (
+        (c.validation, VALIDATION) if is_validation else (c.training, TRAINING)
+    )
     scale = scale_of(c, data, context + offset, c.all_rows, N)
     wait_for_all(barrier, workers)  # all workers have read the previous sums
     _measure_rows(context, c, worker, is_validation, N, parts, scale)
     wait_for_all(barrier, workers)
-    return total(doubles_at(c.partial_losses, parts)) + total(doubles_at(c.penalties, c.block_count))
+    return total(doubles_at(c.partial_losses, parts)) + total(
+        doubles_at(c.penalties, c.block_count)
+    )
 
 
 def measure(context, worker, epoch, is_measured):
@@ -176,11 +195,20 @@ def judge(context, epoch):
         loss = -doubles_at(c.validation_scores, epoch + 1)[epoch]
     else:
         by_validation = watched == Watched.VALIDATION_LOSS and c.validation.rows > 0
-        loss = np.float64(numbers_at(c.validation_losses if by_validation else c.losses, epoch + 1, theta)[epoch])
+        loss = np.float64(
+            numbers_at(
+                c.validation_losses if by_validation else c.losses, epoch + 1, theta
+            )[epoch]
+        )
     if loss < memory.lowest:
         copy_bytes(c.theta, c.best, c.p * theta.itemsize)
     memory.lowest, memory.reference, memory.stalled = _observed(
-        loss, memory.lowest, memory.reference, memory.stalled, rule.min_delta, rule.compares_to_best != 0
+        loss,
+        memory.lowest,
+        memory.reference,
+        memory.stalled,
+        rule.min_delta,
+        rule.compares_to_best != 0,
     )
     return 1.0 if memory.stalled >= rule.patience else 0.0
 

@@ -1,10 +1,11 @@
 """Division of work: threads share the rows (data parallelism) or the weights of a layer (model parallelism).
 
-By default, each thread computes several shards of the rows with all weights. If a layer has many more weights than a
-batch has rows, threads split its weights instead: each thread handles the same weights in every step, with their
-gradient and moments, and threads exchange only outputs and deltas. Split layers are divided into four quarters of their
-inputs. The parameters between split layers are also divided into quarters. The division, and therefore the bits, do not
-depend on the number of workers.
+By default, each thread computes several shards of the rows with all weights. If a layer
+has many more weights than a batch has rows, threads split its weights instead: each
+thread handles the same weights in every step, with their gradient and moments, and
+threads exchange only outputs and deltas. Split layers are divided into four quarters of
+their inputs. The parameters between split layers are also divided into quarters. The
+division, and therefore the bits, do not depend on the number of workers.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,19 +26,27 @@ from .dense import Algorithm
 from .steps import BLOCK
 
 QUARTERS = 4
-"""The number of shares of the parameters, and the maximum number of shards; additional threads would be idle."""
+"""The number of shares of the parameters, and the maximum number of shards;
+additional threads would be idle.
+"""
 
 MIN_INPUTS, MIN_INPUTS_PER_ROW = 192, 1.5
-"""The minimum number of inputs of a layer that is split by inputs, in total and per row of a batch.
+"""The minimum number of inputs of a layer that is split by inputs, in total and per row
+of a batch.
 
-Threads exchange outputs and deltas for each row, which must be small compared with the weights and their products.
+Threads exchange outputs and deltas for each row, which must be small compared with the
+weights and their products.
 """
 
 MIN_OUTPUTS = 32
-"""The minimum number of outputs of a layer that is split by inputs; smaller products do not justify barriers."""
+"""The minimum number of outputs of a layer that is split by inputs; smaller products
+do not justify barriers.
+"""
 
 MIN_PACKED_PRODUCTS = 2**25
-"""The minimum of inputs x outputs x rows for which packing large weights pays off; below it, split by inputs."""
+"""The minimum of inputs x outputs x rows for which packing large weights pays off;
+below it, split by inputs.
+"""
 
 MAX_ROWS_PER_INPUT = 4
 """The maximum number of rows of a batch, per input, for which a packed layer is split.
@@ -46,10 +55,14 @@ The outputs of a whole batch are stored, and must be small compared with the wei
 """
 
 MIN_DIVIDED = 1024
-"""The minimum number of parameters that are divided into quarters; fewer do not justify several threads."""
+"""The minimum number of parameters that are divided into quarters; fewer do not
+justify several threads.
+"""
 
 LINE_NUMBERS = LINE // 4
-"""The number of float32 values in `LINE` bytes. Shares start at multiples of this, so they share no cache line."""
+"""The number of float32 values in `LINE` bytes. Shares start at multiples of this,
+so they share no cache line.
+"""
 
 
 class WeightSplit(IntEnum):
@@ -61,21 +74,29 @@ class WeightSplit(IntEnum):
     COLUMNS = 3
 
 
-def split_of(inputs: int, outputs: int, rows: int, is_sparse: bool = False) -> WeightSplit:
+def split_of(
+    inputs: int, outputs: int, rows: int, is_sparse: bool = False
+) -> WeightSplit:
     """Return how threads split a dense layer, for batches of this number of dense or sparse rows."""
     if is_sparse:
         return WeightSplit.COLUMNS if rows else WeightSplit.NONE
     algorithm = Algorithm.of(inputs, outputs)
     if rows < 2 or algorithm not in (Algorithm.BLOCKS, Algorithm.PACKED):
         return WeightSplit.NONE
-    is_wide = outputs >= MIN_OUTPUTS and inputs >= max(MIN_INPUTS, MIN_INPUTS_PER_ROW * rows)
-    if is_wide and (algorithm is Algorithm.BLOCKS or inputs * outputs * rows < MIN_PACKED_PRODUCTS):
+    is_wide = outputs >= MIN_OUTPUTS and inputs >= max(
+        MIN_INPUTS, MIN_INPUTS_PER_ROW * rows
+    )
+    if is_wide and (
+        algorithm is Algorithm.BLOCKS or inputs * outputs * rows < MIN_PACKED_PRODUCTS
+    ):
         return WeightSplit.INPUTS
     is_deep = algorithm is Algorithm.PACKED and rows <= MAX_ROWS_PER_INPUT * inputs
     return WeightSplit.RESULTS if is_deep else WeightSplit.NONE
 
 
-def algorithm_of(inputs: int, outputs: int, rows: int, is_sparse: bool = False) -> Algorithm:
+def algorithm_of(
+    inputs: int, outputs: int, rows: int, is_sparse: bool = False
+) -> Algorithm:
     """Return the algorithm of a dense layer, for batches of this number of dense or sparse rows."""
     if is_sparse:
         return Algorithm.SPARSE
@@ -93,15 +114,18 @@ class SplitLayer:
 
     def quarters(self) -> Iterator[tuple[int, int]]:
         """Yield the start and end of the parameters of each quarter of the inputs; the last includes the biases."""
-        ends = (self.start + quarter * (self.inputs + 1) // QUARTERS * self.outputs for quarter in range(QUARTERS + 1))
+        ends = (
+            self.start + quarter * (self.inputs + 1) // QUARTERS * self.outputs
+            for quarter in range(QUARTERS + 1)
+        )
         return pairwise(ends)
 
 
 def blocks_of(P: int, layers: Iterable[SplitLayer], size: int = BLOCK) -> np.ndarray:
     """Divide P parameters into blocks, which are summed and updated together; return four words per block.
 
-    The words of a block are its start and end in theta, the index of its quarter, and a flag, which is 1 for blocks of
-    split layers, because these have a single gradient.
+    The words of a block are its start and end in theta, the index of its quarter, and a
+    flag, which is 1 for blocks of split layers, because these have a single gradient.
     """
     blocks = []
     end = 0
@@ -115,18 +139,26 @@ def blocks_of(P: int, layers: Iterable[SplitLayer], size: int = BLOCK) -> np.nda
 
 def _quarters(low: int, high: int) -> list[tuple[int, int]]:
     """Return the quarters of the parameters between split layers; few parameters form a single share."""
-    step = high - low if high - low < MIN_DIVIDED else -(-(high - low) // (QUARTERS * LINE_NUMBERS)) * LINE_NUMBERS
+    step = (
+        high - low
+        if high - low < MIN_DIVIDED
+        else -(-(high - low) // (QUARTERS * LINE_NUMBERS)) * LINE_NUMBERS
+    )
     return [(start, min(start + step, high)) for start in range(low, high, step or 1)]
 
 
-def _pieces(quarters: Iterable[tuple[int, int]], size: int, is_single: bool) -> Iterator[tuple[int, int, int, bool]]:
+def _pieces(
+    quarters: Iterable[tuple[int, int]], size: int, is_single: bool
+) -> Iterator[tuple[int, int, int, bool]]:
     """Divide quarters into blocks of at most ``size`` parameters; yield the four words of each block."""
     for number, (low, high) in enumerate(quarters):
         for start in range(low, high, size):
             yield start, min(start + size, high), number, is_single
 
 
-first_quarter = of_numbers(lambda worker, workers: (worker * QUARTERS + workers - 1) // workers)
+first_quarter = of_numbers(
+    lambda worker, workers: (worker * QUARTERS + workers - 1) // workers
+)
 
 
 @njit(**ONCE)
@@ -136,7 +168,9 @@ def quarters_of(worker, workers):
 
 
 inputs_of = of_numbers(lambda quarter, I: quarter * (I + 1) // QUARTERS)
-"""Return the first input of a quarter. The additional feature, which is always 1, belongs to the last quarter."""
+"""Return the first input of a quarter. The additional feature, which is always 1,
+belongs to the last quarter.
+"""
 
 
 @njit(**INNER)
@@ -168,10 +202,13 @@ def sum_quarters(products, Z):
     """Store the sum of the quarters' products in Z, in a fixed order."""
     n = Z.size
     for i in range(n):
-        Z[i] = (products[i] + products[n + i]) + (products[2 * n + i] + products[3 * n + i])
+        Z[i] = (products[i] + products[n + i]) + (
+            products[2 * n + i] + products[3 * n + i]
+        )
 
 
-# Placeholders, filled in by `address_of`: the floating-point type, and the bytes of an element.
+# Placeholders, filled in by `address_of`: the floating-point type, and the bytes of an
+# element.
 number: Any = float
 size = 8
 
@@ -181,7 +218,10 @@ def _by_quarters(I, O, S, p, A, Z, h, workspace, by_rows, product):
     put_ones(A + I * S * size, S, number(0))
     for quarter in range(QUARTERS):
         multiply_quarter(product, quarter, I, O, S, p, A, workspace, size)
-    sum_quarters(numbers_at(workspace, QUARTERS * O * S, number(0)), numbers_at(Z, O * S, number(0)))
+    sum_quarters(
+        numbers_at(workspace, QUARTERS * O * S, number(0)),
+        numbers_at(Z, O * S, number(0)),
+    )
 
 
 quarters_address = addresses_of(_by_quarters)

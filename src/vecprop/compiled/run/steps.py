@@ -1,8 +1,8 @@
 """A step of the optimizer, block by block: sum the shards' gradients, add penalties, and update the parameters.
 
-All operations on a block are done while it is in the cache. Four shards are summed as (g0 + g1) + (g2 + g3). Each
-worker sums into its own shard and thus starts with a different term. The result is the same, because a + b and b + a
-are bit-identical.
+All operations on a block are done while it is in the cache. Four shards are summed as
+(g0 + g1) + (g2 + g3). Each worker sums into its own shard and thus starts with a
+different term. The result is the same, because a + b and b + a are bit-identical.
 """
 
 from functools import cache
@@ -18,12 +18,19 @@ from ..jit.machine_code import address_of, addresses_of
 from ..jit.tracing import Number, is_finite, larger, of_numbers, smaller, square_root
 
 BLOCK = 2048
-"""The number of parameters per block. Four gradients, theta, two moments and the step take 64 kB in float32."""
+"""The number of parameters per block. Four gradients, theta, two moments and the
+step take 64 kB in float32.
+"""
 
 block_at = records_at(np.dtype(fields("low high quarter is_single")))
-"""Return the record of a block, given the blocks and its index; see `parallelism.blocks_of`."""
+"""Return the record of a block, given the blocks and its index; see
+`parallelism.blocks_of`.
+"""
 
-is_of = of_numbers(lambda block, first, end: (block.quarter > first - 1) & (block.quarter < end), types.boolean)
+is_of = of_numbers(
+    lambda block, first, end: (block.quarter > first - 1) & (block.quarter < end),
+    types.boolean,
+)
 """Return whether a block belongs to one of the quarters from first to end."""
 
 _HUGE = 2.0**600
@@ -82,7 +89,9 @@ def length(squares):
         return square_root(square)
     for i in range(squares.size):
         block_square = squares[i]
-        scaled = _add_in_order(scaled, -block_square if block_square < 0 else _in_units(block_square))
+        scaled = _add_in_order(
+            scaled, -block_square if block_square < 0 else _in_units(block_square)
+        )
     return square_root(scaled) * _HUGE
 
 
@@ -113,7 +122,8 @@ def move_block(c, J, low, high, rate, t, shorten, moved):
 
 # Kernels that only some fits need.
 
-# Placeholders, filled in by `address_of`: the floating-point type, and the bytes of an element.
+# Placeholders, filled in by `address_of`: the floating-point type, and the bytes of an
+# element.
 number: Any = float
 size = 8
 has_l1 = True
@@ -122,7 +132,8 @@ has_l1 = True
 def sum_shards(context, low, high, shard, distance):
     """Add the gradient of shard ``shard ^ distance`` to a block of ``shard``; then, if needed, the sum of two others.
 
-    Four shards are summed as (g0 + g1) + (g2 + g3), starting from any of them, unless pairs were already summed.
+    Four shards are summed as (g0 + g1) + (g2 + g3), starting from any of them, unless
+    pairs were already summed.
     """
     c = fit_at(context)
     zero = number(0)
@@ -154,7 +165,8 @@ def penalize(context, low, high, scale, gradient):
     l1 = c.l1 + scale * c.l1_averaged
     squares, sizes = 0.0, 0.0
     for span in range(c.weight_spans):
-        first = smaller(larger(low, spans[2 * span]), high)  # the span's part in the block, which may be empty
+        # the span's part in the block, which may be empty
+        first = smaller(larger(low, spans[2 * span]), high)
         end = larger(first, smaller(high, spans[2 * span + 1]))
         W = part(theta, first, end)
         J_W = part(J, first, end)

@@ -1,7 +1,8 @@
 """The loss, gradient and predictions of rows, computed by one worker, tile by tile and layer by layer.
 
-A network is encoded as a table with one row per layer, so that the kernels are compiled once for all widths, depths and
-activations. The workspace of a tile holds the output of each layer, followed by its values for the backward pass::
+A network is encoded as a table with one row per layer, so that the kernels are compiled
+once for all widths, depths and activations. The workspace of a tile holds the output of
+each layer, followed by its values for the backward pass::
 
       workspace, in features (each of ``tile_rows`` numbers)
       +-----------+---------------+-------+---------------+---------------+-----------------+----
@@ -10,9 +11,10 @@ activations. The workspace of a tile holds the output of each layer, followed by
                     ^                                               ^
                     output_at of layer 0                            extra_at of layer 1
 
-A tile holds features x rows, so that all formulas run along contiguous rows and are vectorized even for few features.
-Tiles of small networks are padded to whole vectors with copies of the last row, with weight 0. If BLAS computes the
-first layer, consecutive rows are read directly from the data (``by_rows``).
+A tile holds features x rows, so that all formulas run along contiguous rows and are
+vectorized even for few features. Tiles of small networks are padded to whole vectors
+with copies of the last row, with weight 0. If BLAS computes the first layer,
+consecutive rows are read directly from the data (``by_rows``).
 """
 
 from functools import cache
@@ -30,35 +32,48 @@ from ..jit.tracing import WORD, branch, each, larger, of_numbers, smaller, where
 from ..lower.formulas import H_SIZE
 from .steps import are_finite
 
-# start: the offset of the parameters in theta. product, forward, backward: addresses. output_at, extra_at: offsets in
-# the workspace of the output and of values for the backward pass. forward_of_all, backward_of_all: functions for all
-# shards, if threads split the layer; see `batches`.
+# start: the offset of the parameters in theta. product, forward, backward: addresses.
+# output_at, extra_at: offsets in the workspace of the output and of values for the
+# backward pass. forward_of_all, backward_of_all: functions for all shards, if threads
+# split the layer; see `batches`.
 LAYER = np.dtype(
     fields(
-        "is_dense inputs outputs start product forward backward output_at extra_at by_rows"
-        " split forward_of_all backward_of_all"
+        "is_dense inputs outputs start product forward backward output_at extra_at"
+        " by_rows split forward_of_all backward_of_all"
     ),
     align=True,
 )
 """A row of a network's table: one layer."""
 
 H_BYTES = 8 * H_SIZE
-"""The bytes of a layer's vector h of hyperparameters, see `formulas.hyperparameters`."""
+"""The bytes of a layer's vector h of hyperparameters, see
+`formulas.hyperparameters`.
+"""
 
 layer_at = records_at(LAYER)
 """Return a layer's row in the network's table."""
 
 
-tile_of = of_numbers(lambda c, worker, size: c.tile + worker * size * c.tile_features * c.tile_rows)
+tile_of = of_numbers(
+    lambda c, worker, size: c.tile + worker * size * c.tile_features * c.tile_rows
+)
 """Return the address of the inputs of a worker or a shard."""
 
-workspace_of = of_numbers(lambda c, worker, size: c.workspace + worker * size * c.workspace_size)
-"""Return the address of a worker's or a shard's workspace, where a worker packs matrices."""
+workspace_of = of_numbers(
+    lambda c, worker, size: c.workspace + worker * size * c.workspace_size
+)
+"""Return the address of a worker's or a shard's workspace, where a worker packs
+matrices.
+"""
 
-delta_of = of_numbers(lambda c, worker, which, size: c.deltas + (worker * 2 + which) * size * c.delta_size)
+delta_of = of_numbers(
+    lambda c, worker, which, size: c.deltas + (worker * 2 + which) * size * c.delta_size
+)
 """Return the address of one of the two deltas of a worker or a shard."""
 
-transposed_of = of_numbers(lambda c, worker, size: c.transposed + worker * size * c.delta_size)
+transposed_of = of_numbers(
+    lambda c, worker, size: c.transposed + worker * size * c.delta_size
+)
 """Return the address where a worker may transpose a delta."""
 
 
@@ -75,7 +90,8 @@ def forward(c, number, A, S, step, rows, workspace, size):
     layer = layer_at.formula(c.table, number)
     Z = workspace + size * layer.output_at
     extra = workspace + size * layer.extra_at
-    # c.numbers is the offset from the list of all rows to the global row indices that determine the noise.
+    # c.numbers is the offset from the list of all rows to the global row indices that
+    # determine the noise.
     calls.forward.formula(
         layer.forward,
         (
@@ -99,10 +115,13 @@ def forward(c, number, A, S, step, rows, workspace, size):
 
 
 @of_numbers
-def backward(c, number, A, S, step, workspace, delta, before, transposed, gradient, add, size):
+def backward(
+    c, number, A, S, step, workspace, delta, before, transposed, gradient, add, size
+):
     """Store or add a layer's gradient, compute the delta of the preceding layer, and return its address.
 
-    A dense layer writes the preceding layer's delta to another buffer; the first layer does not compute one.
+    A dense layer writes the preceding layer's delta to another buffer; the first layer
+    does not compute one.
     """
     layer = layer_at.formula(c.table, number)
     start = size * layer.start
@@ -136,25 +155,45 @@ def _back(c, worker, number, inputs, S, step, delta, gradient, add, size):
     workspace = workspace_of.formula(c, worker, size)
     both = worker.of(0)
     A = inputs_at.formula(c, number, inputs, workspace, size)
-    before = delta_of.formula(c, worker, both, size) + delta_of.formula(c, worker, both + 1, size) - delta
+    before = (
+        delta_of.formula(c, worker, both, size)
+        + delta_of.formula(c, worker, both + 1, size)
+        - delta
+    )
     return backward.formula(
-        c, number, A, S, step, workspace, delta, before, transposed_of.formula(c, worker, size), gradient, add, size
+        c,
+        number,
+        A,
+        S,
+        step,
+        workspace,
+        delta,
+        before,
+        transposed_of.formula(c, worker, size),
+        gradient,
+        add,
+        size,
     )
 
 
-# Placeholders, filled in by `address_of`: the floating-point type, and the bytes of an element.
+# Placeholders, filled in by `address_of`: the floating-point type, and the bytes of an
+# element.
 number: Any = float
 size = 8
 
 TILE_CONTENTS = LINE
-"""The size of the description of a worker's tile: the address of its row indices, their count, and the weight scale.
+"""The size of the description of a worker's tile: the address of its row indices, their
+count, and the weight scale.
 
-A small full batch has the same contents in each step and does not need to be gathered again. Each worker has separate
-cache lines, because it writes a description for each tile.
+A small full batch has the same contents in each step and does not need to be gathered
+again. Each worker has separate cache lines, because it writes a description for each
+tile.
 """
 
 MIN_GATHERED_FEATURES = 8
-"""The minimum number of features for gathering rows by vectors; blocks with fewer features would be nearly empty."""
+"""The minimum number of features for gathering rows by vectors; blocks with fewer
+features would be nearly empty.
+"""
 
 
 def gather_few(M, N, A, A_m, B, B_n, indices):
@@ -200,7 +239,9 @@ def _spoil_predictions(c, data, inputs, rows, Y):
 def store_predictions(context, Z, rows, n, Y):
     """Compute and store the predictions of n validation rows; see `calls.store`."""
     c = fit_at(context)
-    _store_predictions(c, c.validation, Z, words_at(rows, n), numbers_at(Y, c.outputs * n, number(0)))
+    _store_predictions(
+        c, c.validation, Z, words_at(rows, n), numbers_at(Y, c.outputs * n, number(0))
+    )
 
 
 def _loaded(array, index, kind, default):
@@ -227,7 +268,8 @@ def find_rows(data, rows, n, scale, indices, S, weights, zero) -> None:
 def gather_inputs(c, data, indices, S, first, features, tile, size) -> None:
     """Copy the inputs of rows to a tile and scale them, or compute the inputs; sparse rows are stored as references.
 
-    ``features`` inputs are gathered, starting at ``first``; a part of the inputs requires a tile of features x rows.
+    ``features`` inputs are gathered, starting at ``first``; a part of the inputs
+    requires a tile of features x rows.
     """
     to = tile + first * S * size
     if_else = tile.builder.if_else
@@ -251,9 +293,22 @@ def gather_inputs(c, data, indices, S, first, features, tile, size) -> None:
                 ),
             )
         with gathers:
-            calls.gather.formula(c.gather, (S, features, data.x + first * size, c.inputs * size, to, S * size, indices))
+            calls.gather.formula(
+                c.gather,
+                (
+                    S,
+                    features,
+                    data.x + first * size,
+                    c.inputs * size,
+                    to,
+                    S * size,
+                    indices,
+                ),
+            )
     with if_then((data.scaler > 0).value):
-        calls.scale.formula(data.scaler, (first, features, S, c.by_rows, data.shift, data.scale, to))
+        calls.scale.formula(
+            data.scaler, (first, features, S, c.by_rows, data.shift, data.scale, to)
+        )
 
 
 @of_numbers
@@ -267,7 +322,10 @@ def gather_targets(c, data, indices, S, targets, size, zero) -> None:
                 targets.store(data.classes.load(indices.load(s)) * S + s, zero.of(1))
         with gathers:
             row = c.outputs * size
-            calls.gather.formula(data.gather_targets, (S, c.outputs, data.t, row, targets, S * size, indices))
+            calls.gather.formula(
+                data.gather_targets,
+                (S, c.outputs, data.t, row, targets, S * size, indices),
+            )
 
 
 def _in_order(c, rows):
@@ -275,28 +333,41 @@ def _in_order(c, rows):
     distance = rows - c.all_rows
     training = c.training.rows
     validation = c.validation.rows
-    return (distance > -1) & (distance < where(validation > training, validation, training) * 8)
+    return (distance > -1) & (
+        distance < where(validation > training, validation, training) * 8
+    )
 
 
 @of_numbers
 def _reads_data(c, data, rows) -> bool:
     """Return whether inputs are read from the data, without a tile."""
-    return _in_order(c, rows) & (c.by_rows > 0) & (data.chosen | data.scaler | data.expander).equals(0)
+    return (
+        _in_order(c, rows)
+        & (c.by_rows > 0)
+        & (data.chosen | data.scaler | data.expander).equals(0)
+    )
 
 
-_first_inputs = of_numbers(lambda data, rows, row_bytes: data.x + rows.load(0) * row_bytes)
+_first_inputs = of_numbers(
+    lambda data, rows, row_bytes: data.x + rows.load(0) * row_bytes
+)
 
 
 @of_numbers
 def _must_fill(c, worker, is_validation, rows, n, scale) -> bool:
     """Describe a worker's tile, and return whether it has to be filled.
 
-    It is skipped if it still holds these rows from the previous step. Validation always fills the tile and marks the
-    contents as unknown, since validation rows have the same indices as training rows.
+    It is skipped if it still holds these rows from the previous step. Validation always
+    fills the tile and marks the contents as unknown, since validation rows have the
+    same indices as training rows.
     """
     contents = c.tile_contents + worker * TILE_CONTENTS
     trains = is_validation.equals(0)
-    same = contents.load(0).equals(rows) & contents.load(1).equals(n) & contents.load(2, scale.kind).equals(scale)
+    same = (
+        contents.load(0).equals(rows)
+        & contents.load(1).equals(n)
+        & contents.load(2, scale.kind).equals(scale)
+    )
     contents.store(0, where(_in_order(c, rows) & trains, rows, 0))
     contents.store(1, n)
     contents.store(2, scale)
@@ -306,10 +377,16 @@ def _must_fill(c, worker, is_validation, rows, n, scale) -> bool:
 @of_numbers
 def _padded(is_validation, multiple, n):
     """Return the size of a tile of n rows. The multiple is a power of two, to avoid a slow division."""
-    return where(is_validation > 0, n, where(multiple < n, (n + multiple - 1) & (0 - multiple), n))
+    return where(
+        is_validation > 0,
+        n,
+        where(multiple < n, (n + multiple - 1) & (0 - multiple), n),
+    )
 
 
-def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, step, gradient):
+def gradient_of_rows(
+    context, worker, is_validation, rows_address, n, scale, step, gradient
+):
     """Return Σ scale weight ℓ over n rows, and store its gradient at an address, unless the address is 0."""
     c = fit_at(context)
     zero = number(0)
@@ -346,12 +423,25 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
             A = forward(c, layer, A, S, step, rows, workspace, size)
         if is_validation and c.store:  # needed for a score or for the history
             calls.store(c.store, (context, A, rows, S, deltas))
-        total += calls.loss(c.loss, (S, c.outputs, count, A, targets, weights, deltas, losses, c.loss_h))
+        total += calls.loss(
+            c.loss, (S, c.outputs, count, A, targets, weights, deltas, losses, c.loss_h)
+        )
         delta = deltas
         layer = c.layers if gradient else none
         while layer > 0:
             layer -= 1  # the first tile stores the gradient
-            delta = _back(c, worker, layer, inputs, S, step, delta, gradient, smaller(start, 1), size)
+            delta = _back(
+                c,
+                worker,
+                layer,
+                inputs,
+                S,
+                step,
+                delta,
+                gradient,
+                smaller(start, 1),
+                size,
+            )
         start += most
     return total
 
@@ -364,8 +454,9 @@ def predict_rows(context, rows_address, n):
     I = c.inputs
     Y = numbers_at(c.targets, c.outputs * c.tile_rows, zero)
     for start in range(0, n, most):
-        # The last tile has at least two rows. Products of one row are summed in a different order, so the bits of a
-        # prediction would depend on the number of rows before it.
+        # The last tile has at least two rows. Products of one row are summed in a
+        # different order, so the bits of a prediction would depend on the number of
+        # rows before it.
         first = start if start + 1 < n else larger(n - 2, 0)
         rows = rows_address + 8 * first
         S = smaller(start + most, n) - first
@@ -384,13 +475,19 @@ def gather_of(features: int, F: type, by_rows: bool = False) -> int:
     """Return the address of a function that gathers rows with this number of features; see `calls.gather`."""
     if by_rows:
         return address_of(gather_rows, F)
-    return gather_address(F) if features >= MIN_GATHERED_FEATURES else address_of(gather_few, F)
+    return (
+        gather_address(F)
+        if features >= MIN_GATHERED_FEATURES
+        else address_of(gather_few, F)
+    )
 
 
 store_address = addresses_of(store_predictions)
 
 
-gradient_address = addresses_of(gradient_of_rows, types.float64(*[types.intp] * 5, types.float64, *[types.intp] * 2))
+gradient_address = addresses_of(
+    gradient_of_rows, types.float64(*[types.intp] * 5, types.float64, *[types.intp] * 2)
+)
 
 
 predict_address = addresses_of(predict_rows)

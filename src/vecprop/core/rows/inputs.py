@@ -17,18 +17,24 @@ Network: TypeAlias = Any
 """A `network.Network`; importing the class here would be circular."""
 
 MANY = 2**20
-"""Arrays of at least this size are checked by sums of squares instead of per element. This is a quarter faster, and
-twice as fast for arrays larger than the cache."""
+"""Arrays of at least this size are checked by sums of squares instead of per element.
+This is a quarter faster, and twice as fast for arrays larger than the cache.
+"""
 
 SUMMED = 4096
-"""The number of squares per sum. Longer sums may start BLAS threads, which then spin and slow other threads down."""
+"""The number of squares per sum. Longer sums may start BLAS threads, which then spin
+and slow other threads down.
+"""
 
 A_THREAD = 2**21
-"""The minimum number of elements per thread. One thread cannot use the full memory bandwidth, but starting another
-takes time."""
+"""The minimum number of elements per thread. One thread cannot use the full memory
+bandwidth, but starting another takes time.
+"""
 
 AS_READ = 2**24
-"""Arrays with at least this many elements are converted lazily; a full copy would take at least 64 MB in float32."""
+"""Arrays with at least this many elements are converted lazily; a full copy would
+take at least 64 MB in float32.
+"""
 
 
 def is_converted_as_read(X, dtype: np.dtype) -> bool:
@@ -37,7 +43,9 @@ def is_converted_as_read(X, dtype: np.dtype) -> bool:
         return False
     if X.dtype == dtype and X.flags.c_contiguous:
         return False
-    is_number = X.dtype.kind in "biu" or (X.dtype.kind == "f" and X.dtype.itemsize in (4, 8))
+    is_number = X.dtype.kind in "biu" or (
+        X.dtype.kind == "f" and X.dtype.itemsize in (4, 8)
+    )
     return is_number and X.dtype.isnative and X.flags.aligned and min(X.strides) > 0
 
 
@@ -66,8 +74,14 @@ class Batch:
     @property
     def members(self) -> tuple[int, ...]:
         """The broadcast leading axes of inputs, targets and weights."""
-        members = _common_members("X", self.X.shape[:-2], "T", self.T.shape[: -1 if self.of_classes else -2])
-        return members if self.weight is None else _common_members("", members, "", self.weight.shape[:-1])
+        members = _common_members(
+            "X", self.X.shape[:-2], "T", self.T.shape[: -1 if self.of_classes else -2]
+        )
+        return (
+            members
+            if self.weight is None
+            else _common_members("", members, "", self.weight.shape[:-1])
+        )
 
     def require_finite_inputs(self) -> None:
         """Raise a ValueError if X contains NaN or infinity."""
@@ -76,14 +90,19 @@ class Batch:
             return
         size = max(PART // self.X.shape[1], 1)
         for start in range(0, len(self.X), size):  # convert a few rows at a time
-            with np.errstate(over="ignore"):  # values too large for the dtype become infinite
+            # values too large for the dtype become infinite
+            with np.errstate(over="ignore"):
                 part = self.X[start : start + size].astype(self.converted)
             _require_finite(part, first=start)
 
     @property
     def chosen_weight(self) -> Array | None:
         """The weights of the chosen rows, without leading axes, or None if all are 1."""
-        return self.weight if self.weight is None or self.chosen is None else self.weight[self.chosen]
+        return (
+            self.weight
+            if self.weight is None or self.chosen is None
+            else self.weight[self.chosen]
+        )
 
     def take(self, rows) -> Self:
         """Return the rows with these indices as a batch of plain arrays."""
@@ -105,7 +124,10 @@ class Batch:
 
     def gathered(self) -> Self:
         """Return the chosen rows as a batch of plain arrays."""
-        if all(step is None for step in (self.chosen, self.scaling, self.expansion, self.converted)):
+        if all(
+            step is None
+            for step in (self.chosen, self.scaling, self.expansion, self.converted)
+        ):
             return self
         return self.take(np.arange(self.rows))
 
@@ -117,12 +139,18 @@ def checked_theta(network, theta):
     theta = _as_array(theta, "theta")
     if not is_of(("real floating", "complex floating"), theta):
         raise TypeError(
-            f"theta has dtype {theta.dtype}, but parameters must be floating-point numbers: convert it, "
-            "for example with theta.astype(float)."
+            f"theta has dtype {theta.dtype}, but parameters must be floating-point"
+            " numbers: convert it, for example with theta.astype(float)."
         )
     if theta.ndim == 0 or theta.shape[-1] != layout.size:
-        parts = ", ".join(f"{tensor} {tensor.shape}" for tensor in layout.tensors) or "no parameters"
-        raise ValueError(f"theta has shape {tuple(theta.shape)}, but this network takes (*M, {layout.size}): {parts}.")
+        parts = (
+            ", ".join(f"{tensor} {tensor.shape}" for tensor in layout.tensors)
+            or "no parameters"
+        )
+        raise ValueError(
+            f"theta has shape {tuple(theta.shape)}, but this network takes (*M,"
+            f" {layout.size}): {parts}."
+        )
     _require_finite(theta, "theta", layout=layout)
     return theta
 
@@ -134,19 +162,27 @@ def require_writable(theta) -> None:
     if not is_writeable_array(theta):
         library = type(theta).__module__.partition(".")[0]
         raise TypeError(
-            f"theta is an immutable array of {library}, but gradients and training need mutable ones: "
-            "pass np.asarray(theta); only losses and predictions accept immutable arrays."
+            f"theta is an immutable array of {library}, but gradients and training need"
+            " mutable ones: pass np.asarray(theta); only losses and predictions accept"
+            " immutable arrays."
         )
 
 
 def checked_rows(network, theta, X, finite: bool = True):
     """Validate X and return it in theta's array library and precision."""
     X = _as_numbers(X, "X", theta)
-    if X.dtype != theta.dtype:  # only one of the two is complex, and PyTorch's @ does not mix dtypes
+    # only one of the two is complex, and PyTorch's @ does not mix dtypes
+    if X.dtype != theta.dtype:
         X = namespace(theta).astype(X, namespace(theta).result_type(X, theta))
     if X.ndim < 2 or X.shape[-1] != network.inputs:
-        hint = ": a single row is X[None, :]" if X.ndim == 1 and X.shape[0] == network.inputs else ""
-        raise ValueError(f"X has shape {tuple(X.shape)}, but {_what_is_taken(network)}{hint}.")
+        hint = (
+            ": a single row is X[None, :]"
+            if X.ndim == 1 and X.shape[0] == network.inputs
+            else ""
+        )
+        raise ValueError(
+            f"X has shape {tuple(X.shape)}, but {_what_is_taken(network)}{hint}."
+        )
     if finite:
         _require_finite(X)
     _common_members("theta", theta.shape[:-1], "X", X.shape[:-2])
@@ -164,7 +200,10 @@ def _require_finite(array, name: str = "X", first: int = 0, layout=None) -> None
     *leading, last = index
     if layout is None:
         leading[-1] += first
-        raise ValueError(f"{name} is not finite: {_row(leading)}, column {last} is {value}; fill or drop it.")
+        raise ValueError(
+            f"{name} is not finite: {_row(leading)}, column {last} is {value}; fill or"
+            " drop it."
+        )
     parameter = layout.locate(last)
     if leading:
         parameter += f" of member {_entry(leading)}"
@@ -172,7 +211,9 @@ def _require_finite(array, name: str = "X", first: int = 0, layout=None) -> None
 
 
 def _what_is_taken(network) -> str:
-    return f"layer 0 ({type(network.layers[0]).__name__}) takes (*M, N, {network.inputs})"
+    return (
+        f"layer 0 ({type(network.layers[0]).__name__}) takes (*M, N, {network.inputs})"
+    )
 
 
 def checked_batch(
@@ -195,24 +236,38 @@ def checked_batch(
     X = source.X
     converted = None
     if source.expansion is None:
-        if as_read and isinstance(theta, np.ndarray) and is_converted_as_read(X, theta.dtype):
+        if (
+            as_read
+            and isinstance(theta, np.ndarray)
+            and is_converted_as_read(X, theta.dtype)
+        ):
             X = np.asarray(X)
             converted = theta.dtype
-            checked_rows(network, theta, np.broadcast_to(theta.dtype.type(0), X.shape), finite=False)
+            checked_rows(
+                network,
+                theta,
+                np.broadcast_to(theta.dtype.type(0), X.shape),
+                finite=False,
+            )
         else:
             X = checked_rows(network, theta, X, finite)
     if X.shape[-2] == 0:
         raise ValueError(
-            f"X has no rows: its shape is {tuple(X.shape)}, and {_what_is_taken(network)} with N at least 1."
+            f"X has no rows: its shape is {tuple(X.shape)}, and"
+            f" {_what_is_taken(network)} with N at least 1."
         )
     members = _common_members("theta", theta.shape[:-1], "X", X.shape[:-2])
     T = _checked_targets(network.loss_function, T, X, network.outputs, theta)
-    members = _common_members("theta and X", members, "T", T.shape[: -1 if is_of("integral", T) else -2])
+    members = _common_members(
+        "theta and X", members, "T", T.shape[: -1 if is_of("integral", T) else -2]
+    )
     weight = None
     if sample_weight is not None:
         weight = _checked_weight(sample_weight, X, theta, network.reduction)
         _common_members("theta, X and T", members, "sample_weight", weight.shape[:-1])
-    batch = Batch(X, T, weight, source.rows, source.scaling, source.expansion, converted)
+    batch = Batch(
+        X, T, weight, source.rows, source.scaling, source.expansion, converted
+    )
     if finite and converted is not None:
         batch.require_finite_inputs()
     if source.rows is not None:
@@ -225,8 +280,8 @@ def require_weight(batch: Batch, reduction: str) -> None:
     weight = batch.chosen_weight
     if reduction == "mean" and weight is not None and not weight.any():
         raise ValueError(
-            "sample_weight is 0 in every selected row, so the weighted mean is undefined: give at least "
-            "one row a positive weight."
+            "sample_weight is 0 in every selected row, so the weighted mean is"
+            " undefined: give at least one row a positive weight."
         )
 
 
@@ -236,14 +291,17 @@ def _checked_targets(loss: Loss, T, X, outputs: int, theta):
     raw = _as_array(T, "T", theta)
     if raw.dtype == object and _is_nullable(T):
         raw = _without_missing(T)
-    has_number_per_row = raw.shape[-1:] == (rows,) and tuple(raw.shape[-2:]) != (rows, outputs)
+    has_number_per_row = raw.shape[-1:] == (rows,) and tuple(raw.shape[-2:]) != (
+        rows,
+        outputs,
+    )
     if takes_classes and has_number_per_row and is_of("integral", raw):
         index = _first_false((raw >= 0) & (outputs > raw))
         if index is None:
             return raw
         raise ValueError(
-            f"T has class {int(raw[index])} in {_row(index)}, but {outputs} outputs take the classes 0 to "
-            f"{outputs - 1}."
+            f"T has class {int(raw[index])} in {_row(index)}, but {outputs} outputs"
+            f" take the classes 0 to {outputs - 1}."
         )
     T = _as_numbers(raw, "T", theta)
     if T.ndim == 1 and outputs == 1:
@@ -255,8 +313,9 @@ def _checked_targets(loss: Loss, T, X, outputs: int, theta):
         elif outputs == 1:
             shapes += f" or ({rows},)"
         raise ValueError(
-            f"T has shape {tuple(raw.shape)} and dtype {raw.dtype}, but {type(loss).__name__} on "
-            f"{outputs} outputs and {rows} rows takes {shapes}."
+            f"T has shape {tuple(raw.shape)} and dtype {raw.dtype}, but"
+            f" {type(loss).__name__} on {outputs} outputs and {rows} rows takes"
+            f" {shapes}."
         )
     _require_finite(T, "T")
     if not isinstance(loss, Loss):
@@ -266,7 +325,10 @@ def _checked_targets(loss: Loss, T, X, outputs: int, theta):
         is_wrong, rule = wrong_targets
         index = _first_false(~is_wrong)
         if index is not None:
-            raise ValueError(f"{rule}, but {_row(index[:-1])} of T is {_plain(T[(*index[:-1], ...)])}.")
+            raise ValueError(
+                f"{rule}, but {_row(index[:-1])} of T is"
+                f" {_plain(T[(*index[:-1], ...)])}."
+            )
     return loss.exact_targets(T)
 
 
@@ -275,26 +337,35 @@ def _checked_weight(sample_weight, X, theta, reduction: str):
     xp = namespace(weight)
     if weight.ndim == 0 or weight.shape[-1] != X.shape[-2]:
         raise ValueError(
-            f"sample_weight has shape {tuple(weight.shape)}, but X has {X.shape[-2]} rows: pass shape "
-            f"(*M, {X.shape[-2]})."
+            f"sample_weight has shape {tuple(weight.shape)}, but X has {X.shape[-2]}"
+            f" rows: pass shape (*M, {X.shape[-2]})."
         )
     limits = xp.finfo(weight.dtype)
-    tiny = float(limits.smallest_normal)  # the inverse of smaller numbers would be infinite
+    # the inverse of smaller numbers would be infinite
+    tiny = float(limits.smallest_normal)
     conditions = {
         "finite and at least 0": xp.isfinite(weight) & (weight >= 0),
-        f"0 or at least {tiny:.2g}, the smallest normal number of {weight.dtype}": (weight == 0) | (weight >= tiny),
+        f"0 or at least {tiny:.2g}, the smallest normal number of {weight.dtype}": (
+            (weight == 0) | (weight >= tiny)
+        ),
     }
     for needed, is_met in conditions.items():
         index = _first_false(is_met)
         if index is not None:
-            raise ValueError(f"sample_weight is {float(weight[index])} in {_row(index)}: weights must be {needed}.")
+            raise ValueError(
+                f"sample_weight is {float(weight[index])} in {_row(index)}: weights"
+                f" must be {needed}."
+            )
     largest = float(xp.max(weight))
     if largest > float(limits.max) / weight.shape[-1]:
-        raise ValueError(f"sample_weight is up to {largest}, so its sum could overflow: scale the weights down.")
+        raise ValueError(
+            f"sample_weight is up to {largest}, so its sum could overflow: scale the"
+            " weights down."
+        )
     if reduction == "mean" and bool(xp.any(xp.sum(weight, axis=-1) == 0)):
         raise ValueError(
-            "sample_weight is 0 in every row, so the weighted mean is undefined: give at least one row a "
-            "positive weight."
+            "sample_weight is 0 in every row, so the weighted mean is undefined: give"
+            " at least one row a positive weight."
         )
     return weight
 
@@ -309,7 +380,9 @@ def _as_array(values, name: str, like=None):
             return values
         return np.asarray(values)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} is not an array of numbers with rows of equal length: {error}.") from None
+        raise ValueError(
+            f"{name} is not an array of numbers with rows of equal length: {error}."
+        ) from None
 
 
 def _as_numbers(values, name: str, theta):
@@ -320,15 +393,21 @@ def _as_numbers(values, name: str, theta):
         return array
     if not is_of(("bool", "integral", "real floating"), array):
         if _is_nullable(values):
-            return xp.asarray(_without_missing(values), dtype=real(theta).dtype, device=theta.device)
+            return xp.asarray(
+                _without_missing(values), dtype=real(theta).dtype, device=theta.device
+            )
         if array.ndim == 0 and array[()] is None:
             raise TypeError(f"{name} is None: pass an array of numbers.")
         advice = "encode text and categories first"
         if isinstance(values, Iterator):
             advice = f"an iterator can be read only once, so pass list({name})"
         if hasattr(values, "tocsr"):
-            advice = f"it is a sparse matrix, so pass {name}.toarray(), or use an estimator"
-        raise TypeError(f"{name} has dtype {array.dtype}, but must be numeric: {advice}.")
+            advice = (
+                f"it is a sparse matrix, so pass {name}.toarray(), or use an estimator"
+            )
+        raise TypeError(
+            f"{name} has dtype {array.dtype}, but must be numeric: {advice}."
+        )
     return xp.astype(array, real(theta).dtype)
 
 
@@ -343,18 +422,23 @@ def _is_nullable(values) -> bool:
 def _without_missing(values) -> np.ndarray:
     """Convert nullable pandas values to integers if they are classes, else to floats with NaN for missing values."""
     numbers = values.to_numpy(float, na_value=np.nan)
-    are_whole = values.ndim == 1 and values.dtype.kind in "iu" and not np.isnan(numbers).any()
+    are_whole = (
+        values.ndim == 1 and values.dtype.kind in "iu" and not np.isnan(numbers).any()
+    )
     return values.to_numpy(np.int64) if are_whole else numbers
 
 
-def _common_members(first: str, a: tuple[int, ...], second: str, b: tuple[int, ...]) -> tuple[int, ...]:
+def _common_members(
+    first: str, a: tuple[int, ...], second: str, b: tuple[int, ...]
+) -> tuple[int, ...]:
     if a == b:
         return tuple(a)
     try:
         return np.broadcast_shapes(tuple(a), tuple(b))
     except ValueError:
         raise ValueError(
-            f"{first} has the leading axes {tuple(a)} and {second} {tuple(b)}: they must be equal, 1 or absent."
+            f"{first} has the leading axes {tuple(a)} and {second} {tuple(b)}: they"
+            " must be equal, 1 or absent."
         ) from None
 
 
@@ -389,7 +473,8 @@ def _sums_are_finite(numbers) -> bool:
 
 def _first_false(mask) -> tuple[int, ...] | None:
     xp = namespace(mask)
-    if mask.all() if xp is np else xp.all(mask):  # np.all takes twice as long as the method
+    # np.all takes twice as long as the method
+    if mask.all() if xp is np else xp.all(mask):
         return None
     return tuple(int(axis[0]) for axis in xp.nonzero(~mask))
 

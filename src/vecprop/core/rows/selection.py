@@ -32,10 +32,14 @@ class Expansion(ABC):
 
 
 PART = 2**18
-"""The maximum number of elements in a part of a selection; a part has at least ROWS rows."""
+"""The maximum number of elements in a part of a selection; a part has at least ROWS
+rows.
+"""
 
 ROWS = 512
-"""The number of rows in a part is a multiple of this, so that predictors use the same tiles as for all rows at once."""
+"""The number of rows in a part is a multiple of this, so that predictors use the
+same tiles as for all rows at once.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +80,8 @@ class Selection:
         xp = namespace(self.X)
         if self.rows is not None:
             indices = self.rows[indices]
-        if isinstance(self.X, np.ndarray) and not self.X.flags.c_contiguous:  # np.take would copy all of X
+        # np.take would copy all of X
+        if isinstance(self.X, np.ndarray) and not self.X.flags.c_contiguous:
             X = np.ascontiguousarray(self.X[indices])
         else:
             X = xp.take(self.X, xp.asarray(indices, device=self.X.device), axis=-2)

@@ -51,7 +51,9 @@ class SparseNetwork(Network):
         first, *others = network.layers
         assert isinstance(first, Dense)
         layers = [SparseDense(first.outputs, first.initializer), *others]
-        super().__init__(network.inputs, layers, network.loss_function, network.penalties)
+        super().__init__(
+            network.inputs, layers, network.loss_function, network.penalties
+        )
 
     @property
     def dense(self) -> Network:
@@ -77,8 +79,11 @@ class SparseNetwork(Network):
         dense = Network(1, [Dense(self.outputs)], self.loss_function)
         zeros = np.zeros((X.shape[0], 1), theta.dtype)
         checked = dense._batch(dense.init(0, theta.dtype), zeros, T, sample_weight)
-        dtype = X.dtype if X.dtype.kind == "c" else theta.dtype  # complex inputs stay complex
-        batch = SparseBatch(X.tocsr().astype(dtype, copy=False), checked.T, checked.weight)
+        # complex inputs stay complex
+        dtype = X.dtype if X.dtype.kind == "c" else theta.dtype
+        batch = SparseBatch(
+            X.tocsr().astype(dtype, copy=False), checked.T, checked.weight
+        )
         if finite:
             batch.require_finite_inputs()
         return batch
@@ -103,13 +108,16 @@ def require_entries(X) -> None:
     stored = min(len(X.indices), len(X.data))
     if starts[0] != 0 or starts[-1] > stored or (starts[1:] < starts[:-1]).any():
         raise ValueError(
-            f"X has {stored} entries, but its indptr does not increase from 0 to at most {stored}: "
-            "rebuild the sparse matrix."
+            f"X has {stored} entries, but its indptr does not increase from 0 to at"
+            f" most {stored}: rebuild the sparse matrix."
         )
     entries = X.indices[: starts[-1]]
     for index in (entries.min(initial=0), entries.max(initial=0)):
         if not 0 <= index < count:
-            raise ValueError(f"X has {count} {axis}s, but an entry in {axis} {index}: rebuild the sparse matrix.")
+            raise ValueError(
+                f"X has {count} {axis}s, but an entry in {axis} {index}: rebuild the"
+                " sparse matrix."
+            )
 
 
 def _require_finite(X) -> None:
@@ -117,4 +125,7 @@ def _require_finite(X) -> None:
     if wrong.size:
         entry = wrong[0]
         row = np.searchsorted(X.indptr, entry, side="right") - 1
-        raise ValueError(f"X is not finite: row {row}, column {X.indices[entry]} is {X.data[entry]}; fill or drop it.")
+        raise ValueError(
+            f"X is not finite: row {row}, column {X.indices[entry]} is {X.data[entry]};"
+            " fill or drop it."
+        )

@@ -8,7 +8,14 @@ from numbers import Integral
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, RegressorMixin, clone, is_classifier
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    MetaEstimatorMixin,
+    RegressorMixin,
+    clone,
+    is_classifier,
+)
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_random_state, get_tags
@@ -25,7 +32,14 @@ from ..data import Rows, inputs_as_numpy, types_of_inputs
 from ..fit import FitSpec
 from ..inspection import LossPlots, curves_of
 from ..regressor import MLPRegressor
-from ..settings import CHECKPOINT, COUNT, documented, held, require_no_checkpoint, require_repeatable
+from ..settings import (
+    CHECKPOINT,
+    COUNT,
+    documented,
+    held,
+    require_no_checkpoint,
+    require_repeatable,
+)
 from ..sklearn_compat import (
     HasMethods,
     Interval,
@@ -39,7 +53,9 @@ SHARE = Interval(RealNotInt, 0, 1, closed="right")
 
 
 @dataclass(eq=False, repr=False)
-class MLPEnsemble(SuggestsSettings, SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator):
+class MLPEnsemble(
+    SuggestsSettings, SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator
+):
     """The base class of `MLPEnsembleClassifier` and `MLPEnsembleRegressor`.
 
     Parameters
@@ -47,30 +63,34 @@ class MLPEnsemble(SuggestsSettings, SuggestsKeywords, MetaEstimatorMixin, Versio
     n_estimators : int, default 10
         The number of networks.
     bootstrap : bool, default False
-        Whether to draw the rows of each member with replacement. By default, members differ only in their seeds.
+        Whether to draw the rows of each member with replacement. By default, members
+        differ only in their seeds.
     max_samples : int or float, default 1.0
-        The number or the share of rows for each member, drawn without replacement unless ``bootstrap=True``.
+        The number or the share of rows for each member, drawn without replacement
+        unless ``bootstrap=True``.
     max_features : int or float, default 1.0
         The number or the share of features for each member, drawn without replacement.
     oob_score : bool, default False
-        Whether to compute the out-of-bag score. For this score, each row is predicted by the members that were not
-        trained on this row.
+        Whether to compute the out-of-bag score. For this score, each row is predicted
+        by the members that were not trained on this row.
     n_jobs : int or None, default None
         The maximum number of threads. None means the number of processors.
     workers : DaskWorkers or None, default None
-        The cluster to train on, with bit-identical results. In a block of ``joblib.parallel_config("dask")``, the
-        default is the cluster of this block.
+        The cluster to train on, with bit-identical results. In a block of
+        ``joblib.parallel_config("dask")``, the default is the cluster of this block.
     random_state : int, RandomState or None, default None
-        The seed of the initial parameters, rows and features of all members. The random state of ``estimator`` is
-        ignored.
+        The seed of the initial parameters, rows and features of all members. The random
+        state of ``estimator`` is ignored.
     checkpoint : Checkpoint or None, default None
-        The folder for finished members, ``Checkpoint("folder")``. If the program is killed, the same call of `fit`
-        resumes with the remaining members, with bit-identical results. The random_state must be an integer.
+        The folder for finished members, ``Checkpoint("folder")``. If the program is
+        killed, the same call of `fit` resumes with the remaining members, with
+        bit-identical results. The random_state must be an integer.
 
     Attributes
     ----------
     estimators_ : list
-        The fitted members. All members use the classes, class weights and target scaling of the full data.
+        The fitted members. All members use the classes, class weights and target
+        scaling of the full data.
     estimators_samples_, estimators_features_ : list of ndarray
         The row indices and the feature indices of each member.
     n_features_in_, feature_names_in_ : int and ndarray
@@ -78,14 +98,17 @@ class MLPEnsemble(SuggestsSettings, SuggestsKeywords, MetaEstimatorMixin, Versio
     oob_score_ : float
         The out-of-bag score, if ``oob_score=True``.
     oob_decision_function_, oob_prediction_ : ndarray
-        With ``oob_score=True``, the mean probabilities of a classifier, or the mean predictions of a regressor. Only
-        members that were not trained on a row predict this row. If all members were trained on a row, the value is NaN.
+        With ``oob_score=True``, the mean probabilities of a classifier, or the mean
+        predictions of a regressor. Only members that were not trained on a row predict
+        this row. If all members were trained on a row, the value is NaN.
     plot : LossPlots
-        Plots of the ensemble: ``plot()`` or ``plot.loss()`` draws the losses of all members.
+        Plots of the ensemble: ``plot()`` or ``plot.loss()`` draws the losses of all
+        members.
     n_outputs_ : int
         The number of outputs.
     targets_ : object
-        Converts labels or numbers to the targets of the networks, and their outputs to predictions.
+        Converts labels or numbers to the targets of the networks, and their outputs to
+        predictions.
     """
 
     _member_class: ClassVar[Any]
@@ -147,16 +170,23 @@ class MLPEnsemble(SuggestsSettings, SuggestsKeywords, MetaEstimatorMixin, Versio
         """
         template = self._template()
         rows, _ = template._accept(X, y, sample_weight)
-        names = vars(template).pop("feature_names_in_", None)  # checked by the ensemble; members get plain arrays
+        # checked by the ensemble; members get plain arrays
+        names = vars(template).pop("feature_names_in_", None)
         random = check_random_state(self.random_state)
         draws = [self._draw(template, rows, random) for _ in range(self.n_estimators)]
         specs = [draw.spec for draw in draws]
         with held(self.checkpoint):
             with progress_bar("training", quiet=template.verbose != "bar") as show:
-                attempts = fit_many(specs, self.n_jobs, self.checkpoint, self.workers, progress=show)
+                attempts = fit_many(
+                    specs, self.n_jobs, self.checkpoint, self.workers, progress=show
+                )
             if any(getattr(attempt, "interrupted", False) for attempt in attempts):
                 warnings.warn("Training interrupted by user.", stacklevel=4)
-        trained = [(draw, attempt) for draw, attempt in zip(draws, attempts, strict=True) if attempt is not None]
+        trained = [
+            (draw, attempt)
+            for draw, attempt in zip(draws, attempts, strict=True)
+            if attempt is not None
+        ]
         for draw, attempt in trained:
             if isinstance(attempt, Exception):
                 raise attempt
@@ -175,11 +205,14 @@ class MLPEnsemble(SuggestsSettings, SuggestsKeywords, MetaEstimatorMixin, Versio
 
     def _template(self):
         """Return a copy of the estimator, whose settings are valid for members of an ensemble."""
-        template: Any = clone(self._member_class() if self.estimator is None else self.estimator)
+        template: Any = clone(
+            self._member_class() if self.estimator is None else self.estimator
+        )
         if not isinstance(template, self._member_class):
             raise TypeError(
-                f"estimator is a {type(template).__name__}, but {type(self).__name__} needs vecprop's "
-                f"{self._member_class.__name__}: use scikit-learn's Bagging for other estimators."
+                f"estimator is a {type(template).__name__}, but {type(self).__name__}"
+                f" needs vecprop's {self._member_class.__name__}: use scikit-learn's"
+                " Bagging for other estimators."
             )
         require_inherited_fit(template)
         require_no_checkpoint(template, f"give it to {type(self).__name__} instead")
@@ -192,7 +225,13 @@ class MLPEnsemble(SuggestsSettings, SuggestsKeywords, MetaEstimatorMixin, Versio
         fitted = vars(template)
         if names is not None:
             fitted = fitted | {"feature_names_in_": names}
-        for name in ("n_features_in_", "feature_names_in_", "classes_", "n_outputs_", "targets_"):
+        for name in (
+            "n_features_in_",
+            "feature_names_in_",
+            "classes_",
+            "n_outputs_",
+            "targets_",
+        ):
             vars(self).pop(name, None)
             if name in fitted:
                 setattr(self, name, fitted[name])
@@ -206,17 +245,26 @@ class MLPEnsemble(SuggestsSettings, SuggestsKeywords, MetaEstimatorMixin, Versio
 
     def _loss_history(self) -> tuple[Any, int]:
         """Return the losses of all members as a history, and the epoch of the first loss."""
-        trained = [curves_of(member) for member in self.estimators_ if hasattr(member, "loss_curve_")]
+        trained = [
+            curves_of(member)
+            for member in self.estimators_
+            if hasattr(member, "loss_curve_")
+        ]
         return side_by_side(trained), 1
 
-    def _draw(self, template: MultilayerPerceptron, rows: Rows, random: np.random.RandomState) -> "Draw":
+    def _draw(
+        self, template: MultilayerPerceptron, rows: Rows, random: np.random.RandomState
+    ) -> "Draw":
         """Draw the rows and features of a new member, and prepare its fit."""
         row_count = len(rows)
         feature_count = rows.table.X.shape[1]
         drawn_rows = _number("max_samples", self.max_samples, row_count)
         drawn_features = _number("max_features", self.max_features, feature_count)
         if self.oob_score and not self.bootstrap and drawn_rows == row_count:
-            raise ValueError("oob_score needs out-of-bag rows: set bootstrap=True, or max_samples below 1.")
+            raise ValueError(
+                "oob_score needs out-of-bag rows: set bootstrap=True, or max_samples"
+                " below 1."
+            )
         member = copy.copy(template)
         member.random_state = int(random.randint(2**31 - 1))
         samples = np.arange(row_count)
@@ -238,28 +286,50 @@ class MLPEnsemble(SuggestsSettings, SuggestsKeywords, MetaEstimatorMixin, Versio
         """Validate X and yield each member's outputs, (N, O)."""
         check_is_fitted(self)
         X = inputs_as_numpy(X)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=types_of_inputs(X), reset=False)
-        for member, features in zip(self.estimators_, self.estimators_features_, strict=True):
-            yield member._network_outputs(X if len(features) == self.n_features_in_ else X[:, features])
+        X = validate_data(
+            self, X, accept_sparse=["csr", "csc"], dtype=types_of_inputs(X), reset=False
+        )
+        for member, features in zip(
+            self.estimators_, self.estimators_features_, strict=True
+        ):
+            yield member._network_outputs(
+                X if len(features) == self.n_features_in_ else X[:, features]
+            )
 
     def _score_out_of_bag(self, rows: Rows) -> None:
         """Compute the out-of-bag score."""
         row_count = len(rows)
         total = np.zeros((row_count, self.n_outputs_))
         votes = np.zeros((row_count, 1))
-        drawn = zip(self.estimators_, self.estimators_samples_, self.estimators_features_, strict=True)
+        drawn = zip(
+            self.estimators_,
+            self.estimators_samples_,
+            self.estimators_features_,
+            strict=True,
+        )
         for member, samples, features in drawn:
             out_of_bag = np.setdiff1d(np.arange(row_count), samples)
             if len(out_of_bag):
-                total[out_of_bag] += member._network_outputs(rows.table.X[out_of_bag][:, features])
+                total[out_of_bag] += member._network_outputs(
+                    rows.table.X[out_of_bag][:, features]
+                )
                 votes[out_of_bag] += 1
         has_votes = votes[:, 0] > 0
         if not has_votes.any():
-            wrong = f"oob_score has no out-of-bag rows with n_samples={row_count} and {self.n_estimators} members"
+            wrong = (
+                f"oob_score has no out-of-bag rows with n_samples={row_count} and"
+                f" {self.n_estimators} members"
+            )
             raise ValueError(f"{wrong}: use more rows or more members.")
         if not has_votes.all():
-            wrong = f"{np.sum(~has_votes)} of {row_count} rows have no out-of-bag prediction"
-            warnings.warn(f"{wrong}, since every member was trained on them: use more members.", stacklevel=5)
+            wrong = (
+                f"{np.sum(~has_votes)} of {row_count} rows have no out-of-bag"
+                " prediction"
+            )
+            warnings.warn(
+                f"{wrong}, since every member was trained on them: use more members.",
+                stacklevel=5,
+            )
         with np.errstate(invalid="ignore"):
             Y = total / votes
             score = r2_score
@@ -268,7 +338,9 @@ class MLPEnsemble(SuggestsSettings, SuggestsKeywords, MetaEstimatorMixin, Versio
                 self.oob_decision_function_ = self.targets_.probabilities(Y)
             else:
                 self.oob_prediction_ = self.targets_.decode(Y)
-            self.oob_score_ = float(score(rows.table.y[has_votes], self.targets_.decode(Y[has_votes])))
+            self.oob_score_ = float(
+                score(rows.table.y[has_votes], self.targets_.decode(Y[has_votes]))
+            )
 
     def __sklearn_is_fitted__(self) -> bool:
         return "estimators_" in vars(self)
@@ -296,7 +368,9 @@ def _number(name: str, value: float, count: int) -> int:
     """Return a number of rows or features that is given as an integer or as a share of the count."""
     number = max(int(value * count), 1) if isinstance(value, float) else value
     if number > count:
-        raise ValueError(f"{name} is {value}, expected at most {count}, or a share such as 0.5.")
+        raise ValueError(
+            f"{name} is {value}, expected at most {count}, or a share such as 0.5."
+        )
     return number
 
 
@@ -343,7 +417,8 @@ class MLPEnsembleClassifier(LogProbabilities, ClassifierMixin, MLPEnsemble):
         -------
         ndarray (N,), or (N, C) of 0 and 1 for multilabel targets
         """
-        Y, _ = mean_and_deviation(self._outputs_of_members(X))  # raises an error if not fitted
+        # raises an error if not fitted
+        Y, _ = mean_and_deviation(self._outputs_of_members(X))
         return self.targets_.decode(Y)
 
     def _has_probabilities(self) -> bool:
@@ -358,8 +433,9 @@ class MLPEnsembleClassifier(LogProbabilities, ClassifierMixin, MLPEnsemble):
         X : array or sparse matrix (N, I)
             The inputs.
         return_std : bool, default False
-            Whether to also return the standard deviation over the members. If the deviation is large, the probability
-            depends strongly on the seed, or on the rows and features of a member.
+            Whether to also return the standard deviation over the members. If the
+            deviation is large, the probability depends strongly on the seed, or on the
+            rows and features of a member.
 
         Returns
         -------
@@ -370,7 +446,9 @@ class MLPEnsembleClassifier(LogProbabilities, ClassifierMixin, MLPEnsemble):
         P = self.targets_.probabilities(Y)
         if not return_std:
             return P
-        return P, deviation if deviation.shape == P.shape else np.repeat(deviation, 2, axis=1)
+        return P, (
+            deviation if deviation.shape == P.shape else np.repeat(deviation, 2, axis=1)
+        )
 
 
 @documented
@@ -408,16 +486,19 @@ class MLPEnsembleRegressor(RegressorMixin, MLPEnsemble):
         X : array or sparse matrix (N, I)
             The inputs.
         return_std : bool, default False
-            Whether to also return the standard deviation over the members. The deviation shows how much a prediction
-            depends on the seed, and on the rows and features of a member. The standard deviation does not measure the
-            noise of y.
+            Whether to also return the standard deviation over the members. The
+            deviation shows how much a prediction depends on the seed, and on the rows
+            and features of a member. The standard deviation does not measure the noise
+            of y.
 
         Returns
         -------
         ndarray (N,) or (N, O), or a pair of ndarrays
             In the units of y.
         """
-        mean, deviation = mean_and_deviation(self.targets_.decode(Y) for Y in self._outputs_of_members(X))
+        mean, deviation = mean_and_deviation(
+            self.targets_.decode(Y) for Y in self._outputs_of_members(X)
+        )
         return (mean, deviation) if return_std else mean
 
 

@@ -25,7 +25,17 @@ from ..parts import has_steps
 from ..regressor import MLPRegressor
 from ..settings import require_no_checkpoint, require_repeatable
 from .fits import Show, fit_many, run_fit
-from .folds import Candidate, Fold, PreparedFit, Shared, Split, arguments_of, inputs_of, row_indices, select_rows
+from .folds import (
+    Candidate,
+    Fold,
+    PreparedFit,
+    Shared,
+    Split,
+    arguments_of,
+    inputs_of,
+    row_indices,
+    select_rows,
+)
 from .scaling import LARGE
 
 Outcome = dict[str, Any]
@@ -61,7 +71,9 @@ class Evaluation:
     def __call__(self, choices: Sequence[dict[str, Any]]) -> list[list[Outcome]]:
         """Return a list with one outcome per seed for each candidate and fold."""
         search = self.search
-        candidates = [Candidate(search.estimator, params, search.n_seeds) for params in choices]
+        candidates = [
+            Candidate(search.estimator, params, search.n_seeds) for params in choices
+        ]
         for candidate in candidates:
             require_no_checkpoint(candidate.model, "give it to MLPSearchCV instead")
             require_repeatable(candidate.model, search.checkpoint)
@@ -69,21 +81,35 @@ class Evaluation:
         folds_at_once = self.folds_at_once(candidates)
         outcomes: list[list[Outcome]] = []  # by fold
         for first in range(0, len(self.splits), folds_at_once):
-            progress = self.progress(first * fits_per_fold, total=len(self.splits) * fits_per_fold)
-            outcomes += self.outcomes_on(self.splits[first : first + folds_at_once], candidates, progress)
+            progress = self.progress(
+                first * fits_per_fold, total=len(self.splits) * fits_per_fold
+            )
+            outcomes += self.outcomes_on(
+                self.splits[first : first + folds_at_once], candidates, progress
+            )
         all_outcomes = list(chain.from_iterable(outcomes))
         compat.warn_of_failed_fits(all_outcomes, search.error_score)
         compat.insert_error_scores(all_outcomes, search.error_score)
         firsts = range(0, fits_per_fold, search.n_seeds)
-        return [fold[first : first + search.n_seeds] for first in firsts for fold in outcomes]
+        return [
+            fold[first : first + search.n_seeds]
+            for first in firsts
+            for fold in outcomes
+        ]
 
     def outcomes_on(
-        self, splits: Sequence[Split], candidates: Sequence[Candidate], progress: Show | None
+        self,
+        splits: Sequence[Split],
+        candidates: Sequence[Candidate],
+        progress: Show | None,
     ) -> list[list[Outcome]]:
         """Fit the candidates on some folds together, and return the outcomes of each fold."""
         fits = [self.prepared(candidates, split) for split in splits]
         self.train(list(chain.from_iterable(fits)), progress)
-        return [list(self.scored(fold, split)) for fold, split in zip(fits, splits, strict=True)]
+        return [
+            list(self.scored(fold, split))
+            for fold, split in zip(fits, splits, strict=True)
+        ]
 
     def progress(self, ended: int, total: int) -> Show | None:
         """Return a function that shows the progress of some fits after others of the round have ended."""
@@ -101,12 +127,26 @@ class Evaluation:
     def train(self, fits: Sequence[Fit], progress: Show | None) -> None:
         """Run the fits that have been prepared."""
         search = self.search
-        checkpoint = search.checkpoint and search.checkpoint._part("fits", takes_others=self.has_started)
+        checkpoint = search.checkpoint and search.checkpoint._part(
+            "fits", takes_others=self.has_started
+        )
         self.has_started = True
-        prepared_fits = [(fit, fit.prepared) for fit in fits if fit.prepared is not None]
+        prepared_fits = [
+            (fit, fit.prepared) for fit in fits if fit.prepared is not None
+        ]
         specs = [prepared.spec for _, prepared in prepared_fits]
-        attempts = fit_many(specs, search.n_jobs, checkpoint, search.workers, moments=False, progress=progress)
-        if any(isinstance(attempt, FitOutcome) and attempt.interrupted for attempt in attempts):
+        attempts = fit_many(
+            specs,
+            search.n_jobs,
+            checkpoint,
+            search.workers,
+            moments=False,
+            progress=progress,
+        )
+        if any(
+            isinstance(attempt, FitOutcome) and attempt.interrupted
+            for attempt in attempts
+        ):
             raise KeyboardInterrupt
         for (fit, prepared), attempt in zip(prepared_fits, attempts, strict=True):
             if isinstance(attempt, Exception):
@@ -121,17 +161,27 @@ class Evaluation:
     def folds_at_once(self, candidates: Sequence[Candidate]) -> int:
         """Return the number of folds to fit at once: all, or for large X, enough to keep threads busy.
 
-        If folds copy rows, each thread gets one fit. If folds select rows in place, each thread gets two, which reduces
-        idle time at the end. With workers, such folds all run at once, so that X is sent only once.
+        If folds copy rows, each thread gets one fit. If folds select rows in place,
+        each thread gets two, which reduces idle time at the end. With workers, such
+        folds all run at once, so that X is sent only once.
         """
         search = self.search
-        selects_in_place = self.shared is not None and all(item.only_scales(self.fit_params) for item in candidates)
-        size = 12 * self.X.nnz if sparse.issparse(self.X) else 8 * np.prod(np.shape(self.X))  # in bytes
+        selects_in_place = self.shared is not None and all(
+            item.only_scales(self.fit_params) for item in candidates
+        )
+        # in bytes
+        size = (
+            12 * self.X.nnz
+            if sparse.issparse(self.X)
+            else 8 * np.prod(np.shape(self.X))
+        )
         if size < LARGE or (selects_in_place and search.workers is not None):
             return len(self.splits)
         fits_per_thread = 2 if selects_in_place else 1
         with limit_jobs(search.n_jobs):
-            return ceil(fits_per_thread * usable_threads() / (len(candidates) * search.n_seeds))
+            return ceil(
+                fits_per_thread * usable_threads() / (len(candidates) * search.n_seeds)
+            )
 
     @cached_property
     def shared(self) -> Shared | None:
@@ -140,7 +190,9 @@ class Evaluation:
 
     def fold(self, train) -> Fold:
         """Return a fold with these training rows."""
-        return Fold(self.search.estimator, self.X, self.y, train, self.fit_params, self.shared)
+        return Fold(
+            self.search.estimator, self.X, self.y, train, self.fit_params, self.shared
+        )
 
     def prepared(self, candidates: Sequence[Candidate], split: Split) -> list[Fit]:
         """Return the fits of candidates with all random states on a fold, ready to train or with an error."""
@@ -170,7 +222,8 @@ class Evaluation:
                 started = time.perf_counter()
                 for name, scorer in scorers.items():
                     outcome[name] = scorer.score(fit.prepared)
-                    outcome.setdefault("score_time", time.perf_counter() - started)  # test scores come first
+                    # test scores come first
+                    outcome.setdefault("score_time", time.perf_counter() - started)
                 yield outcome
                 fit.prepared = None  # frees memory
             elif search.error_score == "raise":
@@ -179,7 +232,12 @@ class Evaluation:
             else:
                 failed = dict.fromkeys(scorers, search.error_score)
                 text = "".join(traceback.format_exception(fit.error))
-                yield {"fit_time": fit.seconds, "score_time": 0.0, "fit_error": text, **failed}
+                yield {
+                    "fit_time": fit.seconds,
+                    "score_time": 0.0,
+                    "fit_error": text,
+                    **failed,
+                }
 
     def refit(self, params: dict[str, Any]):
         """Return the estimator with the given parameters, fitted to all rows."""
@@ -189,9 +247,17 @@ class Evaluation:
         if checkpoint is not None and (model.n_restarts > 1 or has_steps(model)):
             model.checkpoint = checkpoint._part("refit", takes_others=True)
         shared = self.shared
-        reads_in_parts = shared is not None and shared.is_large and shared.is_read_in_place
-        if reads_in_parts and candidate.name is not None and candidate.only_scales(self.fit_params):
-            spec, model, estimator = self.fold(np.arange(len(self.X))).prepared(candidate, *candidate.random_states)
+        reads_in_parts = (
+            shared is not None and shared.is_large and shared.is_read_in_place
+        )
+        if (
+            reads_in_parts
+            and candidate.name is not None
+            and candidate.only_scales(self.fit_params)
+        ):
+            spec, model, estimator = self.fold(np.arange(len(self.X))).prepared(
+                candidate, *candidate.random_states
+            )
             spec.checkpoint = model.checkpoint
             outcome = run_fit(spec)
             model._learn(spec, outcome)
@@ -208,7 +274,8 @@ class Evaluation:
 class SplitScorer:
     """Scores fits of a fold on some of its rows, which are copied once.
 
-    If scorers use a large X only for predictions, the model reads it in chunks, without a copy of all rows.
+    If scorers use a large X only for predictions, the model reads it in chunks, without
+    a copy of all rows.
     """
 
     def __init__(self, evaluation: Evaluation, rows, split: Split) -> None:
@@ -216,13 +283,17 @@ class SplitScorer:
         self.row_count = row_count(evaluation.X)
         self.indices = row_indices(rows, self.row_count)
         self.split = split
-        self.arguments = arguments_of(evaluation.score_params, self.indices, self.row_count)
+        self.arguments = arguments_of(
+            evaluation.score_params, self.indices, self.row_count
+        )
 
     @cached_property
     def X(self):
         """The inputs of the rows."""
         train = row_indices(self.split.train, self.row_count)
-        return inputs_of(self.evaluation.search.estimator, self.evaluation.X, self.indices, train)
+        return inputs_of(
+            self.evaluation.search.estimator, self.evaluation.X, self.indices, train
+        )
 
     @cached_property
     def y(self):
@@ -235,8 +306,14 @@ class SplitScorer:
         search, shared = self.evaluation.search, self.evaluation.shared
         if shared is None or not shared.is_large:
             return None
-        scorers = compat.scorers_of(search.estimator, search.scoring) or {"": self.evaluation.scorer}
-        return shared.by_rows if compat.only_predicts(search.estimator, scorers.values()) else None
+        scorers = compat.scorers_of(search.estimator, search.scoring) or {
+            "": self.evaluation.scorer
+        }
+        return (
+            shared.by_rows
+            if compat.only_predicts(search.estimator, scorers.values())
+            else None
+        )
 
     def score(self, fit: PreparedFit):
         """Return the score of a trained fit, or a dictionary of several scores."""
@@ -248,7 +325,9 @@ class SplitScorer:
         else:
             estimator, X = fit.estimator, self.X
         scorer, error_score = self.evaluation.scorer, self.evaluation.search.error_score
-        return compat.score_of_split(estimator, X, self.y, scorer, self.arguments, error_score)
+        return compat.score_of_split(
+            estimator, X, self.y, scorer, self.arguments, error_score
+        )
 
 
 def mean_over_seeds(outcomes: Sequence[Outcome]) -> Outcome:
@@ -269,7 +348,9 @@ def mean_over_seeds(outcomes: Sequence[Outcome]) -> Outcome:
         return float(np.mean(values))
 
     names = [name for name in first if name != "fit_error"]
-    return first | {name: mean([outcome[name] for outcome in outcomes]) for name in names}
+    return first | {
+        name: mean([outcome[name] for outcome in outcomes]) for name in names
+    }
 
 
 def spread_over_seeds(outcomes: Sequence[Sequence[Outcome]]) -> dict[str, float]:
@@ -280,7 +361,10 @@ def spread_over_seeds(outcomes: Sequence[Sequence[Outcome]]) -> dict[str, float]
     >>> spread_over_seeds([[{"test_scores": 1.0}, {"test_scores": 2.0}], [{"test_scores": 3.0}, {"test_scores": 4.0}]])
     {'seed0_test_score': 2.0, 'seed1_test_score': 3.0, 'std_seed_test_score': 0.7071067811865476}
     """
-    means = [mean_over_seeds(fits_of_seed)["test_scores"] for fits_of_seed in zip(*outcomes, strict=True)]
+    means = [
+        mean_over_seeds(fits_of_seed)["test_scores"]
+        for fits_of_seed in zip(*outcomes, strict=True)
+    ]
     if not isinstance(means[0], dict):
         means = [{"score": mean} for mean in means]
     columns = {}

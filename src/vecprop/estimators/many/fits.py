@@ -13,7 +13,13 @@ import numpy as np
 from sklearn import config_context, get_config
 from sklearn.utils import check_random_state
 
-from ...system.threads import cancellable, interruptible, limit_jobs, limit_threads, usable_threads
+from ...system.threads import (
+    cancellable,
+    interruptible,
+    limit_jobs,
+    limit_threads,
+    usable_threads,
+)
 from ...train.members import Member
 from ...train.population import train_population, workers_or_joblibs
 from ...train.progress import Progress, progress_bar
@@ -40,12 +46,24 @@ def run_fit(spec: FitSpec) -> FitOutcome:
     if not spec.starts:
         return spec.train()
     first = replace(spec, starts=(), checkpoint=None)
-    # Only the first restart updates scikit-learn's callbacks and the attributes of the model.
-    restarts = [replace(first, before=start, tasks=None, publish=lambda outcome: None) for start in spec.starts]
+    # Only the first restart updates scikit-learn's callbacks and the attributes of the
+    # model.
+    restarts = [
+        replace(first, before=start, tasks=None, publish=lambda outcome: None)
+        for start in spec.starts
+    ]
     with progress_bar(type(spec.settings).__name__, quiet=not spec.shows_bar) as show:
-        attempts = fit_many([first, *restarts], spec.settings.n_jobs, spec.checkpoint, progress=show)
-    ended = {number: outcome for number, outcome in enumerate(attempts) if isinstance(outcome, FitOutcome)}
-    outcomes = {number: outcome for number, outcome in ended.items() if not outcome.diverged}
+        attempts = fit_many(
+            [first, *restarts], spec.settings.n_jobs, spec.checkpoint, progress=show
+        )
+    ended = {
+        number: outcome
+        for number, outcome in enumerate(attempts)
+        if isinstance(outcome, FitOutcome)
+    }
+    outcomes = {
+        number: outcome for number, outcome in ended.items() if not outcome.diverged
+    }
     if not outcomes:
         if 0 in ended:
             return ended[0]
@@ -62,7 +80,10 @@ def run_fit(spec: FitSpec) -> FitOutcome:
         return outcome.validation_scores[-1]
 
     best = max(outcomes, key=quality)
-    losses = [outcomes[number].loss if number in outcomes else np.inf for number in range(len(attempts))]
+    losses = [
+        outcomes[number].loss if number in outcomes else np.inf
+        for number in range(len(attempts))
+    ]
     return replace(
         outcomes[best],
         restart_losses=np.array(losses),
@@ -89,11 +110,17 @@ def fit_many(
             members[number] = member
     with limit_jobs(n_jobs):
         folder = checkpoint and checkpoint._part("members", checkpoint._takes_others)
-        settings = {"checkpoint": folder, "workers": workers_or_joblibs(workers), "moments": moments}
+        settings = {
+            "checkpoint": folder,
+            "workers": workers_or_joblibs(workers),
+            "moments": moments,
+        }
         results = train_members(members, progress=progress, **settings)
         for number, result in results.items():
             attempts[number] = outcome = Recorder(specs[number]).finished(result)
-            outcome.seconds = float(result.history.time[-1]) if len(result.history.time) else 0.0
+            outcome.seconds = (
+                float(result.history.time[-1]) if len(result.history.time) else 0.0
+            )
         if any(result.reason == "interrupted" for result in results.values()):
             return attempts
         fit_separately(specs, attempts, checkpoint, progress)
@@ -106,18 +133,23 @@ def train_members(members: dict[int, Member], **settings) -> dict[int, TrainingR
         numbers = list(members)
         population: list[Any] = list(members.values())  # each member has its own rows
         try:
-            results = train_population(population, population[0].X, population[0].T, **settings)
+            results = train_population(
+                population, population[0].X, population[0].T, **settings
+            )
         except (TypeError, ValueError) as error:
             invalid = getattr(error, "member", None)
             if invalid is None:
                 raise
-            del members[numbers[invalid]]  # a custom part may also fail in training, which is then repeated
+            # a custom part may also fail in training, which is then repeated
+            del members[numbers[invalid]]
         else:
             return dict(zip(numbers, results, strict=True))
     return {}
 
 
-def fit_separately(specs: Sequence[FitSpec], attempts: list[Attempt], checkpoint, progress: Show | None) -> None:
+def fit_separately(
+    specs: Sequence[FitSpec], attempts: list[Attempt], checkpoint, progress: Show | None
+) -> None:
     """Fit the models that have no outcome, in parallel threads, and store the outcomes in `attempts`."""
     numbers = [number for number, attempt in enumerate(attempts) if attempt is None]
     store: Any = None
@@ -126,17 +158,26 @@ def fit_separately(specs: Sequence[FitSpec], attempts: list[Attempt], checkpoint
         store = folder._fits([specs[number].identity() for number in numbers])
         for index, fields in store.known.items():
             attempts[numbers[index]] = FitOutcome(**fields)
-    unfinished = [(index, number) for index, number in enumerate(numbers) if attempts[number] is None]
+    unfinished = [
+        (index, number)
+        for index, number in enumerate(numbers)
+        if attempts[number] is None
+    ]
     threads = usable_threads()
     jobs = min(threads, len(unfinished))
     lock = Lock()
     config = get_config()  # scikit-learn's configuration is thread-local
     stop_requests: list[bool] = []  # not empty after a request to stop
-    save_errors: list[Exception] = []  # an error when saving, such as a full disk, which stops all fits
+    # an error when saving, such as a full disk, which stops all fits
+    save_errors: list[Exception] = []
 
     def fit(fit_number: tuple[int, int]) -> None:
         index, number = fit_number
-        with config_context(**config), limit_threads(max(threads // jobs, 1)), cancellable(stop_requests):
+        with (
+            config_context(**config),
+            limit_threads(max(threads // jobs, 1)),
+            cancellable(stop_requests),
+        ):
             if stop_requests or save_errors:
                 return
             try:
@@ -150,7 +191,14 @@ def fit_separately(specs: Sequence[FitSpec], attempts: list[Attempt], checkpoint
                 return
             try:
                 with lock:
-                    store.ended(index, {name: value for name, value in vars(outcome).items() if name != "error"})
+                    store.ended(
+                        index,
+                        {
+                            name: value
+                            for name, value in vars(outcome).items()
+                            if name != "error"
+                        },
+                    )
             except Exception as error:
                 save_errors.append(error)
 

@@ -10,7 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
-from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, TimeSeriesSplit, check_cv
+from sklearn.model_selection import (
+    GroupKFold,
+    StratifiedGroupKFold,
+    TimeSeriesSplit,
+    check_cv,
+)
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.multiclass import type_of_target
@@ -32,8 +37,9 @@ FOLDS = 5
 class Split:
     """The training and test rows of a fold.
 
-    With most splitters, the training rows are all other rows in order, and their indices are computed on demand: the
-    indices of ten folds would take as much memory as 18 columns.
+    With most splitters, the training rows are all other rows in order, and their
+    indices are computed on demand: the indices of ten folds would take as much memory
+    as 18 columns.
     """
 
     stored_train: Any
@@ -44,7 +50,9 @@ class Split:
     def from_indices(cls, train, test, count: int) -> "Split":
         """Create a split of `count` rows from training and test indices."""
         split = cls(None, test, count)
-        are_indices = all(getattr(rows, "dtype", None) == np.int64 for rows in (train, test))
+        are_indices = all(
+            getattr(rows, "dtype", None) == np.int64 for rows in (train, test)
+        )
         if are_indices and np.array_equal(split.train, train):
             return split
         return cls(train, test, count)
@@ -72,7 +80,10 @@ def splitter_for(cv, y, *, is_classes: bool, groups, time):
     count: Any = FOLDS if cv is None else cv
     if time is not None:
         if groups is not None or not is_number:
-            raise ValueError("time cannot be combined with groups or a splitter: give cv as a number of folds.")
+            raise ValueError(
+                "time cannot be combined with groups or a splitter: give cv as a number"
+                " of folds."
+            )
         splits: Any = _splits_by_time(np.asarray(time), count, len(y))
         return check_cv(splits)
     if groups is None or not is_number:
@@ -83,10 +94,14 @@ def splitter_for(cv, y, *, is_classes: bool, groups, time):
     return GroupKFold(count)
 
 
-def _splits_by_time(time: np.ndarray, count: int, rows: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def _splits_by_time(
+    time: np.ndarray, count: int, rows: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return blocks of test rows, each with all rows of strictly earlier times for training."""
     if time.shape != (rows,):
-        raise ValueError(f"time has shape {time.shape}, expected ({rows},), one time per row.")
+        raise ValueError(
+            f"time has shape {time.shape}, expected ({rows},), one time per row."
+        )
     if (time != time).any():  # nan or NaT
         raise ValueError("time has missing values: drop these rows or fill them.")
     ranks = np.unique(time, return_inverse=True)[1]  # NumPy has no minimum of text
@@ -96,7 +111,10 @@ def _splits_by_time(time: np.ndarray, count: int, rows: int) -> list[tuple[np.nd
         train, test = order[train_positions], order[test_positions]
         train = train[ranks[train] < ranks[test].min()]
         if not len(train):
-            raise ValueError(f"time has too few distinct values to give each of {count} folds earlier rows: lower cv.")
+            raise ValueError(
+                f"time has too few distinct values to give each of {count} folds"
+                " earlier rows: lower cv."
+            )
         splits.append((train, test))
     return splits
 
@@ -114,9 +132,15 @@ class Candidate:
         if isinstance(self.estimator, Pipeline):
             self.name, self.model = self.estimator.steps[-1]
         if not isinstance(self.model, MultilayerPerceptron):
-            needed = "vecprop's MLPClassifier or MLPRegressor, or a Pipeline that ends with one"
+            needed = (
+                "vecprop's MLPClassifier or MLPRegressor, or a Pipeline that ends"
+                " with one"
+            )
             model = type(self.model).__name__
-            raise TypeError(f"MLPSearchCV needs {needed}, got {model}: use scikit-learn's GridSearchCV.")
+            raise TypeError(
+                f"MLPSearchCV needs {needed}, got {model}: use scikit-learn's"
+                " GridSearchCV."
+            )
         require_inherited_fit(self.model)
         self.random_states = random_states(self.model.random_state, seeds)
 
@@ -132,13 +156,19 @@ class Candidate:
         if self.name is None:
             return ()
         of_model = (self.name, f"{self.name}__")
-        return tuple((key, _identity(self.params[key])) for key in sorted(self.params) if not key.startswith(of_model))
+        return tuple(
+            (key, _identity(self.params[key]))
+            for key in sorted(self.params)
+            if not key.startswith(of_model)
+        )
 
     def only_scales(self, params: dict[str, Any]) -> bool:
         """Return whether the only step before the model is a scaler, and `params` are only for the model."""
         if self.name is None:
             return True
-        return scaler_of(self.estimator) is not None and all(name.startswith(f"{self.name}__") for name in params)
+        return scaler_of(self.estimator) is not None and all(
+            name.startswith(f"{self.name}__") for name in params
+        )
 
     def model_arguments(self, params: dict[str, Any]) -> dict[str, Any]:
         """Return the model's arguments of `fit`, without the prefix for its pipeline step."""
@@ -178,7 +208,11 @@ class Shared:
         array = _array_behind(X)
         if array is not None:
             frame, X = X, array
-        is_numeric = type(X) in (np.ndarray, np.memmap) and X.ndim == 2 and X.dtype in (np.float32, np.float64)
+        is_numeric = (
+            type(X) in (np.ndarray, np.memmap)
+            and X.ndim == 2
+            and X.dtype in (np.float32, np.float64)
+        )
         if not is_numeric or not X.size or sparse.issparse(y):
             return None
         ends = np.stack([np.asarray(X).min(axis=0), np.asarray(X).max(axis=0)])
@@ -203,7 +237,8 @@ class Shared:
     def stand_in(self, rows: int, named: bool = False):
         """Return a stand-in for X with this number of rows, for validation without memory cost.
 
-        With `named`, the stand-in for a frame is a frame, so that column names are validated.
+        With `named`, the stand-in for a frame is a frame, so that column names are
+        validated.
         """
         X = np.broadcast_to(self.by_rows[0], (rows, self.X.shape[1]))
         if named and self.frame is not None:
@@ -228,18 +263,26 @@ class Shared:
             return None
         output_layer = Network(1, [Dense(model.n_outputs_)], model._network_loss())
         theta = output_layer.init(0, self.X.dtype)
-        output_layer._batch(theta, np.zeros((N, 1), self.X.dtype), rows.table.T, rows.table.weight)
+        output_layer._batch(
+            theta, np.zeros((N, 1), self.X.dtype), rows.table.T, rows.table.weight
+        )
         return rows.table
 
 
 def _array_behind(frame) -> np.ndarray | None:
     """Return the single array behind a pandas frame, or None if its columns are stored separately."""
-    if type(frame).__module__.partition(".")[0] != "pandas" or getattr(frame, "ndim", 0) != 2 or not frame.size:
+    if (
+        type(frame).__module__.partition(".")[0] != "pandas"
+        or getattr(frame, "ndim", 0) != 2
+        or not frame.size
+    ):
         return None
     if any(dtype not in (np.float32, np.float64) for dtype in frame.dtypes):
         return None
     X = frame.to_numpy()
-    shares_ends = all(np.shares_memory(X, frame.iloc[:, column].to_numpy()) for column in (0, -1))
+    shares_ends = all(
+        np.shares_memory(X, frame.iloc[:, column].to_numpy()) for column in (0, -1)
+    )
     return X if shares_ends else None
 
 
@@ -278,14 +321,17 @@ class FoldRows(NamedTuple):
 class Fold:
     """The training rows of one split, prepared once for all candidates with the same preprocessing."""
 
-    def __init__(self, estimator, X, y, train, params: dict[str, Any], shared: Shared | None) -> None:
+    def __init__(
+        self, estimator, X, y, train, params: dict[str, Any], shared: Shared | None
+    ) -> None:
         self.estimator = estimator
         self.all_X = X
         self.all_y = y
         self.indices = row_indices(train, row_count(X))
         self.params = arguments_of(params, self.indices, row_count(X))
         self.shared = shared
-        self.steps: dict[Any, tuple[Pipeline | None, Scaling | None]] = {}  # by preprocessing
+        # by preprocessing
+        self.steps: dict[Any, tuple[Pipeline | None, Scaling | None]] = {}
         self.rows: dict[Any, FoldRows] = {}  # by preprocessing and encoding of targets
         self.generator = np.random.RandomState()
 
@@ -300,7 +346,9 @@ class Fold:
         fold_rows = self.rows[key]
         model: Any = copy.copy(fold_rows.template)
         vars(model).update(candidate.settings, random_state=copy.deepcopy(random_state))
-        spec = model._begin(fold_rows.rows, fold_rows.validation, self.random(model.random_state))
+        spec = model._begin(
+            fold_rows.rows, fold_rows.validation, self.random(model.random_state)
+        )
         if pipeline is None:
             return PreparedFit(spec, model, estimator=model)
         estimator = copy.copy(pipeline)
@@ -324,17 +372,21 @@ class Fold:
     def random(self, random_state) -> np.random.RandomState:
         """Return a generator for a random state; use it before the next call.
 
-        Integers reseed the same generator, because creating one takes longer than the rest of the preparation.
+        Integers reseed the same generator, because creating one takes longer than the
+        rest of the preparation.
         """
         if not isinstance(random_state, Integral):
             return check_random_state(random_state)
         self.generator.seed(int(random_state))
         return self.generator
 
-    def preprocessed(self, candidate: Candidate) -> tuple[Pipeline | None, Scaling | None]:
+    def preprocessed(
+        self, candidate: Candidate
+    ) -> tuple[Pipeline | None, Scaling | None]:
         """Return a pipeline fitted up to its last step, and its scaling if the pipeline only scales.
 
-        If the pipeline has other steps, its last step has captured the rows. Without a pipeline, both results are None.
+        If the pipeline has other steps, its last step has captured the rows. Without a
+        pipeline, both results are None.
         """
         if candidate.name is None:
             return None, None
@@ -349,17 +401,26 @@ class Fold:
         """Fit the scaler of a pipeline without copying a large X, or return None if this is not possible."""
         shared = self.shared
         scaler_step = scaler_of(pipeline)
-        if shared is None or not shared.is_large or scaler_step is None or not candidate.only_scales(self.params):
+        if (
+            shared is None
+            or not shared.is_large
+            or scaler_step is None
+            or not candidate.only_scales(self.params)
+        ):
             return None
         position, scaler = scaler_step
         fitted = fitted_in_parts(scaler, shared.X, self.indices)
-        scaling = scaling_of(fitted, np.vstack([shared.ends, shared.X[self.indices[:SOME]]]))
+        scaling = scaling_of(
+            fitted, np.vstack([shared.ends, shared.X[self.indices[:SOME]]])
+        )
         if scaling is not None:
             validate_data(fitted, self.all_X, skip_check_array=True)
             pipeline.steps[position] = (pipeline.steps[position][0], fitted)
         return scaling
 
-    def accepted(self, candidate: Candidate, pipeline, scaling: Scaling | None) -> FoldRows:
+    def accepted(
+        self, candidate: Candidate, pipeline, scaling: Scaling | None
+    ) -> FoldRows:
         """Return the rows as the candidate's model reads them."""
         template: Any = clone(candidate.model)
         shared = self.shared
@@ -368,15 +429,23 @@ class Fold:
                 rows, validation = template._accept(self.X, self.y, **self.params)
             else:
                 captured = pipeline.steps[-1][1]
-                rows, validation = template._accept(captured.X, self.y, **captured.params)
+                rows, validation = template._accept(
+                    captured.X, self.y, **captured.params
+                )
             return FoldRows(template, rows, validation)
         X = shared.stand_in(len(self.indices), named=pipeline is None)
-        rows, validation = template._accept(X, self.y, **candidate.model_arguments(self.params))
+        rows, validation = template._accept(
+            X, self.y, **candidate.model_arguments(self.params)
+        )
         table = None
         if shared.is_large:
             weight = candidate.model_arguments(shared.params).get("sample_weight")
             table = shared.table(template, candidate.targets, weight)
-        return FoldRows(template, rows.within(shared.by_rows, self.indices, table, scaling), validation)
+        return FoldRows(
+            template,
+            rows.within(shared.by_rows, self.indices, table, scaling),
+            validation,
+        )
 
 
 def row_indices(rows, count: int) -> np.ndarray:
@@ -395,7 +464,11 @@ def select_rows(rows, indices: np.ndarray):
         return rows.tocsr()[indices]
     if hasattr(rows, "to_pandas") and hasattr(rows, "take"):  # of pyarrow
         return rows.take(indices)
-    return rows[indices] if hasattr(rows, "shape") else [rows[number] for number in indices]
+    return (
+        rows[indices]
+        if hasattr(rows, "shape")
+        else [rows[number] for number in indices]
+    )
 
 
 def inputs_of(estimator, X, indices: np.ndarray, train: np.ndarray):
@@ -405,11 +478,15 @@ def inputs_of(estimator, X, indices: np.ndarray, train: np.ndarray):
     return select_rows(X, indices)
 
 
-def arguments_of(params: dict[str, Any], indices: np.ndarray, count: int) -> dict[str, Any]:
+def arguments_of(
+    params: dict[str, Any], indices: np.ndarray, count: int
+) -> dict[str, Any]:
     """Return arguments for some rows: select these rows from arguments that have one entry per row."""
     arguments = {}
     for name, value in params.items():
-        arguments[name] = select_rows(value, indices) if _has_rows(value, count) else value
+        arguments[name] = (
+            select_rows(value, indices) if _has_rows(value, count) else value
+        )
     return arguments
 
 

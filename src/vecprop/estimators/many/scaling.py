@@ -9,12 +9,19 @@ import numpy as np
 from sklearn import get_config
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
+from sklearn.preprocessing import (
+    MaxAbsScaler,
+    MinMaxScaler,
+    RobustScaler,
+    StandardScaler,
+)
 
 from ...core.rows.selection import Scaling
 
 LARGE = 2**23
-"""Rows are scaled lazily if X has at least this many bytes; copies of smaller X are cheap and faster to read."""
+"""Rows are scaled lazily if X has at least this many bytes; copies of smaller X are
+cheap and faster to read.
+"""
 
 PART = 2**17
 """The number of entries of X that are copied at a time while a scaler is fitted."""
@@ -28,22 +35,34 @@ _MAPS: dict[type, tuple[str, str, bool]] = {
     MaxAbsScaler: ("", "scale_", False),
     MinMaxScaler: ("min_", "scale_", True),
 }
-"""The attributes of each scaler with its shift and scale, and whether it multiplies; see `Scaling`."""
+"""The attributes of each scaler with its shift and scale, and whether it multiplies;
+see `Scaling`.
+"""
 
 
 def scaler_of(pipeline: Pipeline) -> tuple[int, Any] | None:
     """Return the position of a pipeline's scaler and the scaler if it is the only step before the model."""
     steps = [(position, step) for position, (_, step) in enumerate(pipeline.steps[:-1])]
-    steps = [(position, step) for position, step in steps if step not in (None, "passthrough")]
+    steps = [
+        (position, step)
+        for position, step in steps
+        if step not in (None, "passthrough")
+    ]
     if len(steps) != 1 or type(steps[0][1]) not in _MAPS:
         return None
     scaler = steps[0][1]
-    has_only_settings = vars(scaler).keys() == scaler.get_params(deep=False).keys()  # no callbacks or set_output
+    # no callbacks or set_output
+    has_only_settings = vars(scaler).keys() == scaler.get_params(deep=False).keys()
     config = get_config()
-    is_plain = config["transform_output"] == "default" and not config["enable_metadata_routing"]
+    is_plain = (
+        config["transform_output"] == "default"
+        and not config["enable_metadata_routing"]
+    )
     is_quiet = pipeline.memory is None and not pipeline.verbose
     clips = getattr(scaler, "clip", False)
-    return steps[0] if has_only_settings and is_plain and is_quiet and not clips else None
+    return (
+        steps[0] if has_only_settings and is_plain and is_quiet and not clips else None
+    )
 
 
 def fitted_in_parts(scaler, X: np.ndarray, rows: np.ndarray):
@@ -78,7 +97,9 @@ def _by_columns(scaler, X: np.ndarray, rows: np.ndarray):
     fitted = parts[0]
     for name, values in vars(fitted).items():
         if isinstance(values, np.ndarray) and values.ndim:
-            setattr(fitted, name, np.concatenate([getattr(part, name) for part in parts]))
+            setattr(
+                fitted, name, np.concatenate([getattr(part, name) for part in parts])
+            )
     fitted.n_features_in_ = I
     return fitted
 
@@ -86,8 +107,9 @@ def _by_columns(scaler, X: np.ndarray, rows: np.ndarray):
 def _standard_in_parts(scaler, X: np.ndarray, rows: np.ndarray):
     """Fit a `StandardScaler` to rows of X by sums that are accumulated over chunks.
 
-    The result for the first rows is compared with the scaler's result. If the bits differ, as with another release of
-    scikit-learn or memory order of X, the scaler is fitted a few columns at a time instead.
+    The result for the first rows is compared with the scaler's result. If the bits
+    differ, as with another release of scikit-learn or memory order of X, the scaler is
+    fitted a few columns at a time instead.
     """
     sample = rows[:SOME]
     scaler.fit(X[sample])
@@ -107,13 +129,15 @@ def _standard_in_parts(scaler, X: np.ndarray, rows: np.ndarray):
 def _moments(X: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
     """Return the mean, variance and scale of each column, computed as by `StandardScaler`.
 
-    The variance is Σ (x - mean)² / N minus the square of Σ (x - mean) / N, which corrects the rounding of the mean.
+    The variance is Σ (x - mean)² / N minus the square of Σ (x - mean) / N, which
+    corrects the rounding of the mean.
     """
     N, I = len(rows), X.shape[1]
     total, deviations, squares = np.zeros((3, 1, I))
     parts = _parts(rows, 4 * I)  # four arrays of a chunk exist at once
     for part in parts:
-        total = np.concatenate([total, X[part]]).sum(axis=0, keepdims=True)  # in the same order as one sum of all rows
+        # in the same order as one sum of all rows
+        total = np.concatenate([total, X[part]]).sum(axis=0, keepdims=True)
     mean = total[0] / N
     for part in parts:
         deviation = X[part] - mean
@@ -121,7 +145,8 @@ def _moments(X: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
         squares = np.concatenate([squares, deviation**2]).sum(axis=0, keepdims=True)
     variance = (squares[0] - deviations[0] ** 2 / N) / N
     epsilon = np.finfo(float).eps
-    is_constant = variance <= N * epsilon * variance + (N * mean * epsilon) ** 2  # within rounding error
+    # within rounding error
+    is_constant = variance <= N * epsilon * variance + (N * mean * epsilon) ** 2
     scale = np.where(is_constant, 1.0, np.sqrt(variance))
     return {"mean_": mean, "var_": variance, "scale_": scale}
 
@@ -133,7 +158,8 @@ def scaling_of(scaler, rows: np.ndarray) -> Scaling | None:
     """
     shift_name, scale_name, multiplies = _MAPS[type(scaler)]
     shift = np.zeros(rows.shape[1])
-    if getattr(scaler, "with_mean", True):  # without centering, the scaler has a mean that it does not use
+    # without centering, the scaler has a mean that it does not use
+    if getattr(scaler, "with_mean", True):
         shift = _vector(scaler, shift_name, shift)
     scale = _vector(scaler, scale_name, np.ones(rows.shape[1]))
     with np.errstate(over="ignore"):

@@ -33,74 +33,88 @@ from .folds import Candidate, Split, splitter_for
 class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSearchCV):
     """A hyperparameter search by cross-validation that trains all networks at once.
 
-    The networks of all candidates, folds and seeds are trained together, in compiled code with several threads. Each
-    fit is bit-identical to a separate fit, so the results equal the results of `sklearn.model_selection.GridSearchCV`.
-    Fits that run Python code after each epoch run separately, in threads. Examples are "lbfgs", callbacks, and early
-    stopping on a custom ``scoring``.
+    The networks of all candidates, folds and seeds are trained together, in compiled
+    code with several threads. Each fit is bit-identical to a separate fit, so the
+    results equal the results of `sklearn.model_selection.GridSearchCV`. Fits that run
+    Python code after each epoch run separately, in threads. Examples are "lbfgs",
+    callbacks, and early stopping on a custom ``scoring``.
 
     Parameters
     ----------
     estimator : MLPClassifier, MLPRegressor, or Pipeline that ends in one
-        The estimator to tune. The other steps of a Pipeline are fitted once for each fold and each choice of their
-        parameters.
+        The estimator to tune. The other steps of a Pipeline are fitted once for each
+        fold and each choice of their parameters.
     param_grid : dict or list of dict, optional
-        The values to try for each parameter, in all combinations. A list of dicts is a list of grids.
+        The values to try for each parameter, in all combinations. A list of dicts is a
+        list of grids.
     param_distributions : dict or list of dict, optional
-        Lists or distributions (with ``rvs``) of each parameter. The search draws ``n_iter`` candidates from them. Pass
-        either ``param_grid`` or ``param_distributions``.
+        Lists or distributions (with ``rvs``) of each parameter. The search draws
+        ``n_iter`` candidates from them. Pass either ``param_grid`` or
+        ``param_distributions``.
     n_iter : int, default 10
         The number of candidates to draw.
     scoring : str, callable, list, tuple, dict or None, default None
-        The score, or several scores: a list of names, a dict, or a callable that returns a dict. None means
-        ``estimator.score``.
+        The score, or several scores: a list of names, a dict, or a callable that
+        returns a dict. None means ``estimator.score``.
     cv : int, splitter, iterable or None, default None
-        The number of folds (5 by default), any splitter, or pairs of index arrays. With a number of folds, you can pass
-        ``groups`` or ``time`` to `fit`. ``groups`` keeps the rows of a group together. ``time`` scores each block of
-        rows with fits to earlier rows. Early stopping in the estimator still draws its validation rows at random.
+        The number of folds (5 by default), any splitter, or pairs of index arrays. With
+        a number of folds, you can pass ``groups`` or ``time`` to `fit`. ``groups``
+        keeps the rows of a group together. ``time`` scores each block of rows with fits
+        to earlier rows. Early stopping in the estimator still draws its validation rows
+        at random.
     refit : bool, str or callable, default True
-        Whether to fit the best candidate to all rows. With several scores, pass the name of the score that selects the
-        best candidate, or a function that returns the index of the best candidate from ``cv_results_``.
+        Whether to fit the best candidate to all rows. With several scores, pass the
+        name of the score that selects the best candidate, or a function that returns
+        the index of the best candidate from ``cv_results_``.
     return_train_score : bool, default False
         Whether to score the training rows too.
     n_seeds : int, default 1
-        The number of random states for each candidate on each fold. The first random state is the random state of the
-        estimator. Scores and times are means over the seeds. Additional columns of ``cv_results_`` show how much the
-        score depends on the seed.
+        The number of random states for each candidate on each fold. The first random
+        state is the random state of the estimator. Scores and times are means over the
+        seeds. Additional columns of ``cv_results_`` show how much the score depends on
+        the seed.
     halving : float or None, default None
-        The factor of successive halving. In the first round, all candidates train for a few epochs. In each later
-        round, the best candidates, one in ``halving``, train for ``halving`` times as many epochs. The last round has
-        ``max_iter`` epochs. You cannot search for "max_iter" with halving.
+        The factor of successive halving. In the first round, all candidates train for a
+        few epochs. In each later round, the best candidates, one in ``halving``, train
+        for ``halving`` times as many epochs. The last round has ``max_iter`` epochs.
+        You cannot search for "max_iter" with halving.
     n_jobs : int or None, default None
         The maximum number of threads. None means the number of processors.
     workers : DaskWorkers or None, default None
-        The cluster to train on, with bit-identical scores. This process computes the scores and the refit, and runs the
-        fits that call Python code after each epoch. In a block of ``joblib.parallel_config("dask")``, the default is
-        the cluster of this block.
+        The cluster to train on, with bit-identical scores. This process computes the
+        scores and the refit, and runs the fits that call Python code after each epoch.
+        In a block of ``joblib.parallel_config("dask")``, the default is the cluster of
+        this block.
     random_state : int, RandomState or None, default None
-        The seed for drawing candidates. The ``random_state`` of ``estimator`` seeds each fit.
+        The seed for drawing candidates. The ``random_state`` of ``estimator`` seeds
+        each fit.
     error_score : "raise" or float, default nan
-        The score of a failed fit, such as one that diverges, or "raise" to raise its error.
+        The score of a failed fit, such as one that diverges, or "raise" to raise its
+        error.
     verbose : int or "bar", default 0
         Whether to print the number of fits, or to show a progress bar.
     pre_dispatch : int or str, default "2*n_jobs"
-        This parameter has no effect. It exists for compatibility with scikit-learn's searches.
+        This parameter has no effect. It exists for compatibility with scikit-learn's
+        searches.
     checkpoint : Checkpoint or None, default None
-        The folder for finished fits, ``Checkpoint("folder")``. If the program is killed, the same call of `fit` resumes
-        with the remaining fits, with bit-identical results. The random_state of the estimator must be an integer.
+        The folder for finished fits, ``Checkpoint("folder")``. If the program is
+        killed, the same call of `fit` resumes with the remaining fits, with
+        bit-identical results. The random_state of the estimator must be an integer.
 
     Attributes
     ----------
     cv_results_ : dict of ndarray
-        One row for each candidate, with the columns of `sklearn.model_selection.GridSearchCV`. With several seeds, also
-        ``seed0_test_score``, ``seed1_test_score``, … (the mean over the folds for each seed), and
-        ``std_seed_test_score``, their standard deviation (with divisor n_seeds - 1). Smaller differences between
-        candidates may be due to chance. With halving, also ``iter`` and ``n_resources``: the round, from 0, and its
-        epochs.
+        One row for each candidate, with the columns of
+        `sklearn.model_selection.GridSearchCV`. With several seeds, also
+        ``seed0_test_score``, ``seed1_test_score``, … (the mean over the folds for each
+        seed), and ``std_seed_test_score``, their standard deviation (with divisor
+        n_seeds - 1). Smaller differences between candidates may be due to chance. With
+        halving, also ``iter`` and ``n_resources``: the round, from 0, and its epochs.
     best_estimator_ : estimator
         The estimator with the best parameters, fitted to all rows, if ``refit`` is set.
     best_score_, best_params_, best_index_ : float, dict and int
-        The score and parameters of the best candidate, and its row in ``cv_results_``. With halving, this is the best
-        candidate of the last round.
+        The score and parameters of the best candidate, and its row in ``cv_results_``.
+        With halving, this is the best candidate of the last round.
     feature_names_in_ : ndarray
         The names of the columns of X, if all are strings and ``refit`` is set.
     n_splits_ : int
@@ -116,12 +130,14 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
 
     Notes
     -----
-    If X is a NumPy array or memory map of finite floats, folds select its rows by index, without copying. From 8 MB on,
-    rows are also scaled lazily if the only step before the network is a `StandardScaler`, `MinMaxScaler`,
-    `MaxAbsScaler` or `RobustScaler`, and scores are computed from predictions in chunks. Memory use is then only the
-    row indices, about 70 bytes per row. A function as ``scoring`` gets a copy of the rows that it scores. A pandas
-    frame that is backed by one array is copied once and keeps its column names. With other steps, other frames or
-    sparse matrices, rows are copied for as few folds at a time as keep the threads busy.
+    If X is a NumPy array or memory map of finite floats, folds select its rows by
+    index, without copying. From 8 MB on, rows are also scaled lazily if the only step
+    before the network is a `StandardScaler`, `MinMaxScaler`, `MaxAbsScaler` or
+    `RobustScaler`, and scores are computed from predictions in chunks. Memory use is
+    then only the row indices, about 70 bytes per row. A function as ``scoring`` gets a
+    copy of the rows that it scores. A pandas frame that is backed by one array is
+    copied once and keeps its column names. With other steps, other frames or sparse
+    matrices, rows are copied for as few folds at a time as keep the threads busy.
 
     Examples
     --------
@@ -175,7 +191,8 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
             Always.
         """
         raise TypeError(
-            "MLPSearchCV does not support callbacks: set them on its estimator, whose fits then run separately."
+            "MLPSearchCV does not support callbacks: set them on its estimator, whose"
+            " fits then run separately."
         )
 
     @compat.fit_context(prefer_skip_nested_validation=False)
@@ -189,8 +206,9 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
         y : array (N,) or (N, O)
             The labels or the numeric targets.
         **params : dict
-            Further arguments for the estimator, the scorers and the splitter, as in scikit-learn, such as ``groups``
-            and ``sample_weight``. Arrays with N entries are split like X.
+            Further arguments for the estimator, the scorers and the splitter, as in
+            scikit-learn, such as ``groups`` and ``sample_weight``. Arrays with N
+            entries are split like X.
 
         Returns
         -------
@@ -200,24 +218,36 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
         Raises
         ------
         TypeError
-            If the estimator is not from vecprop, or the values of a parameter in ``param_grid`` are not a list.
+            If the estimator is not from vecprop, or the values of a parameter in
+            ``param_grid`` are not a list.
         ValueError
             If parameters are invalid, or all fits fail.
         KeyboardInterrupt
-            If Ctrl-C is pressed before all candidates are scored. Ctrl-C during the refit ends the refit early.
+            If Ctrl-C is pressed before all candidates are scored. Ctrl-C during the
+            refit ends the refit early.
         """
-        scorer = check_scoring(self.estimator, self.scoring, raise_exc=self.error_score == "raise")
-        scorers = compat.scorers_of(self.estimator, self.scoring)  # None for a single score
+        scorer = check_scoring(
+            self.estimator, self.scoring, raise_exc=self.error_score == "raise"
+        )
+        # None for a single score
+        scorers = compat.scorers_of(self.estimator, self.scoring)
         if scorers is not None:
             self._require_deciding(scorers)
         X, y = indexable(X, y)
         is_classes = is_classifier(self.estimator)
         times = params.pop("time", None)
-        cv = splitter_for(self.cv, y, is_classes=is_classes, groups=params.get("groups"), time=times)
+        cv = splitter_for(
+            self.cv, y, is_classes=is_classes, groups=params.get("groups"), time=times
+        )
         routed = compat.routed_arguments(self, params)
         splits = self._splits(cv, X, y, routed.splitter.split)
-        evaluate = Evaluation(self, X, y, splits, scorer, routed.estimator.fit, routed.scorer.score)
-        with held(self.checkpoint), progress_bar("searching", quiet=self.verbose != "bar") as evaluate.show:
+        evaluate = Evaluation(
+            self, X, y, splits, scorer, routed.estimator.fit, routed.scorer.score
+        )
+        with (
+            held(self.checkpoint),
+            progress_bar("searching", quiet=self.verbose != "bar") as evaluate.show,
+        ):
             self._fit(evaluate)
         self.scorer_ = scorers or scorer
         return self
@@ -226,7 +256,9 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
         """Return whether a fit has ended; an interrupted fit sets some attributes."""
         return hasattr(self, "scorer_")
 
-    def plot(self, parameters: Any = None, ax: Any = None, *, score: str = "score") -> Any:
+    def plot(
+        self, parameters: Any = None, ax: Any = None, *, score: str = "score"
+    ) -> Any:
         """Plot the scores against one or two parameters; see `vecprop.pictures.plot_search`."""
         check_is_fitted(self, "cv_results_")
         return plot_search(self, parameters, ax, score=score)
@@ -234,7 +266,9 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
     def to_frame(self) -> Any:
         """Return ``cv_results_`` as a pandas DataFrame with one row per candidate."""
         check_is_fitted(self, "cv_results_")
-        return imported("pandas", "MLPSearchCV.to_frame", "tables").DataFrame(self.cv_results_)
+        return imported("pandas", "MLPSearchCV.to_frame", "tables").DataFrame(
+            self.cv_results_
+        )
 
     def _fit(self, evaluate: Evaluation) -> None:
         """Evaluate all candidates, select the best, and fit it to all rows."""
@@ -258,8 +292,12 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
         """Set the index, the parameters and the score of the best candidate."""
         if callable(self.refit):
             index: Any = self.refit(results)
-            if not isinstance(index, int | np.integer) or not 0 <= index < len(results["params"]):
-                raise ValueError(f"refit returned {index!r}, expected a row index of cv_results_.")
+            if not isinstance(index, int | np.integer) or not 0 <= index < len(
+                results["params"]
+            ):
+                raise ValueError(
+                    f"refit returned {index!r}, expected a row index of cv_results_."
+                )
             self.best_index_ = index
         else:
             ranks = results[f"rank_test_{metric}"]
@@ -272,21 +310,33 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
 
     def _require_deciding(self, names: Iterable[str]) -> None:
         """Raise an error if there are several scores and ``refit`` does not select one of them."""
-        if self.refit is False or callable(self.refit) or (isinstance(self.refit, str) and self.refit in names):
+        if (
+            self.refit is False
+            or callable(self.refit)
+            or (isinstance(self.refit, str) and self.refit in names)
+        ):
             return
         raise ValueError(
-            f"refit is {self.refit!r}, but with several scores it must be one of {', '.join(map(repr, names))}, "
-            "a function, or False."
+            f"refit is {self.refit!r}, but with several scores it must be one of"
+            f" {', '.join(map(repr, names))}, a function, or False."
         )
 
     def _splits(self, cv, X, y, params: dict[str, Any]) -> list[Split]:
         """Return the training and test rows of each fold."""
-        splits = [Split.from_indices(train, test, row_count(X)) for train, test in cv.split(X, y, **params)]
+        splits = [
+            Split.from_indices(train, test, row_count(X))
+            for train, test in cv.split(X, y, **params)
+        ]
         self.n_splits_ = cv.get_n_splits(X, y, **params)
         if not splits:
-            raise ValueError("cv yields no splits: give another splitter, or a number of folds.")
+            raise ValueError(
+                "cv yields no splits: give another splitter, or a number of folds."
+            )
         if len(splits) != self.n_splits_:
-            raise ValueError(f"cv yields {len(splits)} splits, but its get_n_splits returns {self.n_splits_}: fix it.")
+            raise ValueError(
+                f"cv yields {len(splits)} splits, but its get_n_splits returns"
+                f" {self.n_splits_}: fix it."
+            )
         return splits
 
     def _choices(self) -> list[dict[str, Any]]:
@@ -294,7 +344,11 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
         if (self.param_grid is None) == (self.param_distributions is None):
             raise ValueError("Give exactly one of param_grid and param_distributions.")
         if self.param_grid is not None:
-            grids = [self.param_grid] if isinstance(self.param_grid, dict) else self.param_grid
+            grids = (
+                [self.param_grid]
+                if isinstance(self.param_grid, dict)
+                else self.param_grid
+            )
             for name, values in chain.from_iterable(grid.items() for grid in grids):
                 if hasattr(values, "rvs"):
                     raise TypeError(
@@ -303,9 +357,17 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
                     )
             choices = list(ParameterGrid(self.param_grid))
         else:
-            choices = list(ParameterSampler(self.param_distributions, self.n_iter, random_state=self.random_state))
+            choices = list(
+                ParameterSampler(
+                    self.param_distributions,
+                    self.n_iter,
+                    random_state=self.random_state,
+                )
+            )
         if not choices:
-            raise ValueError("There are no candidates: param_grid or param_distributions is empty.")
+            raise ValueError(
+                "There are no candidates: param_grid or param_distributions is empty."
+            )
         return choices
 
     def _search(self, evaluate: Evaluation) -> tuple[dict[str, Any], Any]:
@@ -336,7 +398,9 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
                     candidate = outcomes_by_seed[first : first + self.n_splits_]
                     for name, value in spread_over_seeds(candidate).items():
                         columns[name].append(value)
-            results = compat.results_of(self, all_choices, self.n_splits_, outcomes, columns)
+            results = compat.results_of(
+                self, all_choices, self.n_splits_, outcomes, columns
+            )
             if self.halving is not None:
                 choices = self._best(choices, results)
         return results, outcomes[0]["test_scores"]
@@ -345,8 +409,8 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
         """Print the number of fits of a round."""
         fits = candidates * self.n_splits_ * self.n_seeds
         print(
-            f"Fitting {self.n_splits_} folds for each of {candidates} candidates, with {self.n_seeds} seeds, "
-            f"totalling {fits} fits"
+            f"Fitting {self.n_splits_} folds for each of {candidates} candidates, with"
+            f" {self.n_seeds} seeds, totalling {fits} fits"
         )
 
     @property
@@ -361,20 +425,29 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
         if self.halving is None:
             return [0]
         if any(self._max_iter in params for params in choices):
-            raise ValueError(f"halving sets {self._max_iter} itself: remove it from the search.")
+            raise ValueError(
+                f"halving sets {self._max_iter} itself: remove it from the search."
+            )
         last = 0
         while self.halving ** (last + 1) <= len(choices):
             last += 1
         max_iter = Candidate(self.estimator, choices[0], seeds=1).settings["max_iter"]
-        return [max(int(max_iter / self.halving ** (last - number)), 1) for number in range(last + 1)]
+        return [
+            max(int(max_iter / self.halving ** (last - number)), 1)
+            for number in range(last + 1)
+        ]
 
-    def _best(self, choices: list[dict[str, Any]], results: dict[str, Any]) -> list[dict[str, Any]]:
+    def _best(
+        self, choices: list[dict[str, Any]], results: dict[str, Any]
+    ) -> list[dict[str, Any]]:
         """Return the best candidates of the latest round, for the next round."""
         column = f"mean_test_{self.refit}"
         if column not in results:
             column = "mean_test_score"
         if column not in results:
-            raise ValueError("halving needs one score to select candidates: give its name as refit.")
+            raise ValueError(
+                "halving needs one score to select candidates: give its name as refit."
+            )
         scores = results[column][-len(choices) :]
         order = np.argsort(np.where(np.isnan(scores), -np.inf, scores), kind="stable")
         factor: Any = self.halving

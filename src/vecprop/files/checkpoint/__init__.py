@@ -27,39 +27,46 @@ MOST_COMPARED = 10_000
 class Checkpoint(SuggestsNames):
     """A file or folder that saves training, so that the same program can resume.
 
-    The program may end by an error, Ctrl-C, kill -9 or a power cut. The result of the resumed run is bit-identical to
-    the result of an uninterrupted run, except for the recorded times. With another processor or other library versions,
-    bits may differ, and a warning reports this.
+    The program may end by an error, Ctrl-C, kill -9 or a power cut. The result of the
+    resumed run is bit-identical to the result of an uninterrupted run, except for the
+    recorded times. With another processor or other library versions, bits may differ,
+    and a warning reports this.
 
-    `train` saves its state to a model file, which `load` can read at any time. If the run had ended, `train` returns
-    the result immediately. If ``epochs`` has increased, `train` continues the run. `train_population` saves the results
-    of finished members to a folder, and unfinished members restart. A later run may add members to a folder, or train
-    only some members. Files are replaced atomically.
+    `train` saves its state to a model file, which `load` can read at any time. If the
+    run had ended, `train` returns the result immediately. If ``epochs`` has increased,
+    `train` continues the run. `train_population` saves the results of finished members
+    to a folder, and unfinished members restart. A later run may add members to a
+    folder, or train only some members. Files are replaced atomically.
 
-    If a callback raises an exception, training is saved before the exception is raised. SIGTERM stops and saves
-    training like Ctrl-C, and then ends the program with exit code 143. A file lock ensures that only one program at a
-    time uses a checkpoint. The next run removes unfinished files of a killed program.
+    If a callback raises an exception, training is saved before the exception is raised.
+    SIGTERM stops and saves training like Ctrl-C, and then ends the program with exit
+    code 143. A file lock ensures that only one program at a time uses a checkpoint. The
+    next run removes unfinished files of a killed program.
 
     Parameters
     ----------
     path : path
-        The file or folder. Missing folders are created. A file belongs to one run, with the same network, initial
-        parameters, data and settings.
+        The file or folder. Missing folders are created. A file belongs to one run, with
+        the same network, initial parameters, data and settings.
     every : float, default 60.0
-        The minimum number of seconds between two writes. A write happens after an epoch or a finished member. The
-        interval grows if writing would take more than a hundredth of the time. The end of training is always saved.
+        The minimum number of seconds between two writes. A write happens after an epoch
+        or a finished member. The interval grows if writing would take more than a
+        hundredth of the time. The end of training is always saved.
 
     Raises
     ------
     ValueError
-        If ``every`` is negative or not finite. At the start of training: if another program uses the checkpoint, if the
-        path is not a checkpoint, or if the checkpoint belongs to another run. The checkpoint stays unchanged.
+        If ``every`` is negative or not finite. At the start of training: if another
+        program uses the checkpoint, if the path is not a checkpoint, or if the
+        checkpoint belongs to another run. The checkpoint stays unchanged.
     FileError
-        At the start of training: if model files cannot store a part of the run, such as a custom layer.
+        At the start of training: if model files cannot store a part of the run, such as
+        a custom layer.
 
     Notes
     -----
-    Callbacks are not saved. The internal state of a callback starts empty after a resume.
+    Callbacks are not saved. The internal state of a callback starts empty after a
+    resume.
 
     Examples
     --------
@@ -80,7 +87,10 @@ class Checkpoint(SuggestsNames):
 
     def __init__(self, path: FilePath, every: float = 60.0) -> None:
         if not is_within(every, 0):
-            raise ValueError(f"every is {every!r}, expected a finite number of seconds of at least 0.")
+            raise ValueError(
+                f"every is {every!r}, expected a finite number of seconds of at"
+                " least 0."
+            )
         self.path = require_path(path)
         self.every = every
         self._record: Any = None
@@ -94,31 +104,47 @@ class Checkpoint(SuggestsNames):
         return held(self.path, is_folder)
 
     def _begin(
-        self, network: Network, theta, batches: Sequence[Batch | None], epochs: int, settings: Mapping[str, Any]
+        self,
+        network: Network,
+        theta,
+        batches: Sequence[Batch | None],
+        epochs: int,
+        settings: Mapping[str, Any],
     ) -> TrainingResult | None:
         """Return the saved state of a run, or None if the run has not started.
 
-        The batches contain the training rows and any validation rows, or None for rows that the settings specify. The
-        settings are all other values that determine the bits, including ``schedule`` and ``batch_size``.
+        The batches contain the training rows and any validation rows, or None for rows
+        that the settings specify. The settings are all other values that determine the
+        bits, including ``schedule`` and ``batch_size``.
         """
         self._network = network.dense if isinstance(network, SparseNetwork) else network
         require_savable(theta)
         inputs = {"network": self._network, **settings, "start": theta}
         for prefix, batch in zip(("", "validation "), batches, strict=False):
             if batch is not None:
-                inputs |= {f"{prefix}X": batch, f"{prefix}T": batch.T, f"{prefix}sample_weight": batch.weight}
+                inputs |= {
+                    f"{prefix}X": batch,
+                    f"{prefix}T": batch.T,
+                    f"{prefix}sample_weight": batch.weight,
+                }
         self._run = RunIdentity()(inputs)
         if self._record is not None:
             self._run["record"] = type(self._record).__name__
         self._throttle = Throttle(self.every)
         if self.path.is_dir():
-            raise ValueError(f"{self.path} is a folder, but a single run needs a file: give the path of a file in it.")
+            raise ValueError(
+                f"{self.path} is a folder, but a single run needs a file: give the path"
+                " of a file in it."
+            )
         sweep(self.path.parent, self.path.name)
         if not self.path.exists():
             return None
         notes = information(self.path).get("checkpoint")
         if notes is None:
-            raise ValueError(f"{self.path} is a model, not a checkpoint: give the checkpoint another path.")
+            raise ValueError(
+                f"{self.path} is a model, not a checkpoint: give the checkpoint another"
+                " path."
+            )
         difference = differing(self._run, notes["run"])
         if difference and self._takes_others:
             return None
@@ -128,19 +154,27 @@ class Checkpoint(SuggestsNames):
         trained, memory = load_with_memory(self.path)
         state = trained.state
         if state.epoch > epochs:
-            self._refuse(f"it has reached epoch {state.epoch}, beyond the {epochs} of this one")
+            self._refuse(
+                f"it has reached epoch {state.epoch}, beyond the {epochs} of this one"
+            )
         if state.epochs != epochs:
-            self._require_same_rates(state, epochs, settings["schedule"], settings["batch_size"])
+            self._require_same_rates(
+                state, epochs, settings["schedule"], settings["batch_size"]
+            )
         if self._record is not None:
             self._record.remember(memory)
         state = replace(state, epochs=epochs, network=network)
         return TrainingResult(trained.theta, state.history, state, notes["reason"])
 
-    def _require_same_rates(self, state: TrainingState, epochs: int, schedule, batch_size: int) -> None:
+    def _require_same_rates(
+        self, state: TrainingState, epochs: int, schedule, batch_size: int
+    ) -> None:
         """Raise an error if the learning rates so far depend on the number of epochs; a sample of steps is compared."""
         start = schedule.init()
         batches = -(-state.rows // batch_size)
-        steps = np.unique(np.linspace(0, state.step - 1, min(state.step, MOST_COMPARED), dtype=int)).tolist()
+        steps = np.unique(
+            np.linspace(0, state.step - 1, min(state.step, MOST_COMPARED), dtype=int)
+        ).tolist()
         for step in steps:
             saved_rate = schedule.factor(step, state.epochs * batches, start)
             if schedule.factor(step, epochs * batches, start) != saved_rate:
@@ -159,25 +193,34 @@ class Checkpoint(SuggestsNames):
             memory = self._record.memory(result.state.epoch)
             if memory is None:
                 return
-        trained = TrainedNetwork(self._network, result.theta, replace(result.state, network=self._network))
+        trained = TrainedNetwork(
+            self._network, result.theta, replace(result.state, network=self._network)
+        )
         notes = {"run": self._run, "reason": result.reason, "made with": made_with()}
         save_with_notes(trained, self.path, memory=memory, checkpoint=notes)
         self._throttle.wrote(start)
 
     def _refuse(self, reason: str) -> None:
         raise ValueError(
-            f"{self.path} is the checkpoint of another run: {reason}. Give another path, or remove the file."
+            f"{self.path} is the checkpoint of another run: {reason}. Give another"
+            " path, or remove the file."
         )
 
     def _members(
-        self, members: Sequence[Member], groups: Groups, engines: Sequence[str], data: Data, moments: bool
+        self,
+        members: Sequence[Member],
+        groups: Groups,
+        engines: Sequence[str],
+        data: Data,
+        moments: bool,
     ) -> MemberStore:
         """Return the folder's store for members of a population."""
         return MemberStore(self, members, groups, engines, data, moments)
 
     def _recording(self, record) -> Self:
         """Return a checkpoint that also saves the state of a callback."""
-        # The callback's ``memory(epoch)`` returns an argument for ``remember``, or None for an unseen epoch.
+        # The callback's ``memory(epoch)`` returns an argument for ``remember``, or None
+        # for an unseen epoch.
         checkpoint = copy(self)
         checkpoint._record = record
         return checkpoint
@@ -188,7 +231,8 @@ class Checkpoint(SuggestsNames):
 
     def _part(self, name: str, takes_others: bool = False) -> Self:
         """Return the checkpoint for a part of the run, a file or folder in this folder."""
-        # With takes_others, no error is raised for files of another run; a single file is replaced.
+        # With takes_others, no error is raised for files of another run; a single file
+        # is replaced.
         part = type(self)(self.path / name, self.every)
         part._takes_others = takes_others
         return part

@@ -22,18 +22,21 @@ from ..model_file.json_values import Writer
 from ..model_file.registry import BY_CLASS
 
 BLOCK = 2**20
-"""The number of entries that are hashed at a time, which bounds copies of arrays in another memory order."""
+"""The number of entries that are hashed at a time, which bounds copies of arrays in
+another memory order.
+"""
 
 
 class RunIdentity:
     """Converts the inputs of a run to JSON values, computing the digest of each array once.
 
-    Functions become names; arrays, selections of rows and files become digests. Other values are encoded as in model
-    files.
+    Functions become names; arrays, selections of rows and files become digests. Other
+    values are encoded as in model files.
     """
 
     def __init__(self) -> None:
-        self._digests: dict[int, Any] = {}  # by `id`; holds the arrays, so that ids are not reused
+        # by `id`; holds the arrays, so that ids are not reused
+        self._digests: dict[int, Any] = {}
 
     def __call__(self, values: Mapping[str, Any]) -> Document:
         return {name: self.plain(value, name) for name, value in values.items()}
@@ -46,7 +49,9 @@ class RunIdentity:
         if isinstance(value, np.generic):
             value = value.item()
         if isinstance(value, dict):
-            return {key: self.plain(entry, f"{name} {key}") for key, entry in value.items()}
+            return {
+                key: self.plain(entry, f"{name} {key}") for key, entry in value.items()
+            }
         if hasattr(value, "shape") or hasattr(value, "scaling"):
             return self.digest(value)
         if isinstance(value, SparseNetwork):
@@ -74,7 +79,9 @@ def digest(value) -> str | None:
         return _digest_of_rows(value)
     if sparse.issparse(value):
         X: Any = value.tocsr()
-        return joint_digest([str(X.shape), digest(X.data), digest(X.indices), digest(X.indptr)])
+        return joint_digest(
+            [str(X.shape), digest(X.data), digest(X.indices), digest(X.indptr)]
+        )
     array = np.asarray(value)
     sha256 = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
     if array.ndim == 0 or array.dtype.hasobject:
@@ -82,7 +89,12 @@ def digest(value) -> str | None:
         return sha256.hexdigest()
     step = max(1, BLOCK * len(array) // max(array.size, 1))
     for first in range(0, len(array), step):
-        sha256.update(np.ascontiguousarray(array[first : first + step]).reshape(-1).view(np.uint8).data)
+        sha256.update(
+            np.ascontiguousarray(array[first : first + step])
+            .reshape(-1)
+            .view(np.uint8)
+            .data
+        )
     return sha256.hexdigest()
 
 
@@ -96,7 +108,11 @@ def _digest_of_rows(source: Selection | Batch) -> str | None:
     if scaling is None:
         digests.append(None)
     else:
-        digests += [digest(scaling.shift), digest(scaling.scale), bool(scaling.multiplies)]
+        digests += [
+            digest(scaling.shift),
+            digest(scaling.scale),
+            bool(scaling.multiplies),
+        ]
     if expansion is not None:
         digests += [digest(expansion.columns), digest(expansion.edges)]
     return joint_digest(digests)
@@ -110,7 +126,9 @@ def joint_digest(values: list[Any]) -> str:
     >>> joint_digest(["a", None]) == joint_digest(["a", None]), joint_digest(["a", None]) == joint_digest([None, "a"])
     (True, False)
     """
-    return hashlib.sha256(json.dumps(values).encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(
+        json.dumps(values).encode("utf-8", "surrogatepass")
+    ).hexdigest()
 
 
 def bits_of(value) -> str:
@@ -132,7 +150,9 @@ def digest_of_file(path: Path) -> str:
     """
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
-        text = "".join(f"{file.relative_to(path)}\0{digest_of_file(file)}\n" for file in files)
+        text = "".join(
+            f"{file.relative_to(path)}\0{digest_of_file(file)}\n" for file in files
+        )
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -161,7 +181,11 @@ def differing(run: Document, saved_run: Document) -> str:
     >>> differing({"X": "1", "clip_norm": None}, {"X": "2", "clip_norm": 0.5})
     'its X and its clip_norm differ'
     """
-    names = [f"its {name}" for name in {**run, **saved_run} if run.get(name) != saved_run.get(name)]
+    names = [
+        f"its {name}"
+        for name in {**run, **saved_run}
+        if run.get(name) != saved_run.get(name)
+    ]
     if not names:
         return ""
     verb = "differs" if len(names) == 1 else "differ"
@@ -176,14 +200,22 @@ def require_savable(theta) -> None:
     if isinstance(theta, np.ndarray):
         kind = f"dtype {theta.dtype}"
     if kind not in ("dtype float32", "dtype float64"):
-        raise FileError(f"theta has {kind}, but a model file needs a NumPy array of float32 or float64: convert it.")
+        raise FileError(
+            f"theta has {kind}, but a model file needs a NumPy array of float32 or"
+            " float64: convert it."
+        )
 
 
 @cache  # reading versions of packages takes milliseconds
 def made_with() -> dict[str, str]:
     versions = {name: version_of(name) for name in ("numpy", "scipy", "numba")}
     processor = f"{platform.machine()} {processor_name()}"
-    return {"vecprop": __version__, "Python": platform.python_version(), **versions, "processor": processor}
+    return {
+        "vecprop": __version__,
+        "Python": platform.python_version(),
+        **versions,
+        "processor": processor,
+    }
 
 
 def warn_of_others(path: Path, saved: Mapping[str, str]) -> None:
@@ -195,10 +227,15 @@ def warn_of_others(path: Path, saved: Mapping[str, str]) -> None:
     if changes:
         level = 1
         frame = inspect.currentframe()  # let the warning point to the user's line
-        while frame and str(frame.f_globals.get("__name__")).partition(".")[0] == __name__.partition(".")[0]:
+        while (
+            frame
+            and str(frame.f_globals.get("__name__")).partition(".")[0]
+            == __name__.partition(".")[0]
+        ):
             level += 1
             frame = frame.f_back
         warnings.warn(
-            f"{path} was written with {', and '.join(changes)}: the bits may differ from an uninterrupted run.",
+            f"{path} was written with {', and '.join(changes)}: the bits may differ"
+            " from an uninterrupted run.",
             stacklevel=level,
         )

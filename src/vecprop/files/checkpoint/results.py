@@ -18,7 +18,15 @@ from .identity import RunIdentity, bits_of, in_common, joint_digest, require_sav
 from .store import Store, Throttle
 
 PARTS = ("network", "optimizer", "schedule", "early_stopping")
-PLAN = ("epochs", "batch_size", "shuffle", "validation_score", "training_loss", "clip_norm", "keeps_predictions")
+PLAN = (
+    "epochs",
+    "batch_size",
+    "shuffle",
+    "validation_score",
+    "training_loss",
+    "clip_norm",
+    "keeps_predictions",
+)
 DATA = ("X", "T", "sample_weight")
 
 MOST_MEMBERS = 2_000
@@ -28,10 +36,19 @@ MOST_FITS = 1_000
 """The maximum number of fits in one file, with about twenty arrays each."""
 
 Groups = Sequence[list[int]]
-"""Groups of member indices; members of a group differ only in their initial parameters."""
+"""Groups of member indices; members of a group differ only in their initial
+parameters.
+"""
 
 NUMBERS = ("epochs", "rows", "per_epoch", "running")
-CURVES = ("loss", "validation_loss", "validation_score", "validation_predictions", "gradient_norm", "step_size")
+CURVES = (
+    "loss",
+    "validation_loss",
+    "validation_score",
+    "validation_predictions",
+    "gradient_norm",
+    "step_size",
+)
 
 
 class _ResultStore:
@@ -58,7 +75,8 @@ class _ResultStore:
             return numbers
         if numbers and _digest(self._results[key]) != _digest(result):
             raise FileError(
-                f"{self.store.path} has two results of member {numbers[0]} with different bits: remove the folder."
+                f"{self.store.path} has two results of member {numbers[0]} with"
+                " different bits: remove the folder."
             )
         return []
 
@@ -67,22 +85,34 @@ class MemberStore(_ResultStore):
     """Saves the results of members. The arrays of all groups are concatenated, because a file holds few arrays."""
 
     def __init__(
-        self, checkpoint, members: Sequence[Member], groups: Groups, engines: Sequence[str], data: Data, moments: bool
+        self,
+        checkpoint,
+        members: Sequence[Member],
+        groups: Groups,
+        engines: Sequence[str],
+        data: Data,
+        moments: bool,
     ) -> None:
         self.members = members
         self.part = PartialResults([], {})
-        super().__init__(checkpoint, *_identity(members, groups, engines, data, moments))
+        super().__init__(
+            checkpoint, *_identity(members, groups, engines, data, moments)
+        )
 
     def _read(self, keys, document, reader):
         remaining_keys = iter(keys)
-        for plain, key in zip(reader.value(document["others"]).values(), remaining_keys, strict=False):
+        for plain, key in zip(
+            reader.value(document["others"]).values(), remaining_keys, strict=False
+        ):
             if key in self.store.numbers:
                 result = self._member_result(plain, self.store.numbers[key][0])
                 self.part.others.update(dict.fromkeys(self._new(key, result), result))
         starts = {}
         for plain in document["cohorts"]:
             arrays = dict(_split(plain["shapes"], reader.arrays, starts))
-            self._read_group(list(islice(remaining_keys, len(plain["numbers"]))), plain, arrays)
+            self._read_group(
+                list(islice(remaining_keys, len(plain["numbers"]))), plain, arrays
+            )
 
     def _member_result(self, plain: Document, number: int) -> TrainingResult:
         state = plain["state"]
@@ -95,7 +125,9 @@ class MemberStore(_ResultStore):
         shared_keys = [key for key in keys if key in self.store.numbers]
         if not shared_keys:
             return
-        group = _member_group(plain, arrays, self.members[self.store.numbers[shared_keys[0]][0]])
+        group = _member_group(
+            plain, arrays, self.members[self.store.numbers[shared_keys[0]][0]]
+        )
         positions = []
         numbers = []
         for position, key in enumerate(keys):
@@ -110,7 +142,9 @@ class MemberStore(_ResultStore):
         others = list(part.others.items())
         groups = part.groups
         for first in range(0, max(len(others), 1), MOST_MEMBERS):
-            file_part = PartialResults(groups, dict(others[first : first + MOST_MEMBERS]))
+            file_part = PartialResults(
+                groups, dict(others[first : first + MOST_MEMBERS])
+            )
             self.store.write(file_part.numbers, *_plain(file_part))
             groups = []  # all groups are in the first file
         self.throttle.wrote(start)
@@ -123,7 +157,11 @@ class FitStore(_ResultStore):
         identities = list(map(RunIdentity(), inputs))
         self.known: dict[int, Any] = {}
         self.waiting: dict[int, Any] = {}
-        super().__init__(checkpoint, in_common(identities), [joint_digest([identity]) for identity in identities])
+        super().__init__(
+            checkpoint,
+            in_common(identities),
+            [joint_digest([identity]) for identity in identities],
+        )
 
     def _read(self, keys, document, reader):
         for key, outcome in zip(keys, reader.value(document["fits"]), strict=True):
@@ -141,7 +179,9 @@ class FitStore(_ResultStore):
         for first in range(0, len(numbers), MOST_FITS):
             file_numbers = numbers[first : first + MOST_FITS]
             writer = Writer(BY_CLASS)
-            fits = writer.plain([self.waiting[number] for number in file_numbers], "fits")
+            fits = writer.plain(
+                [self.waiting[number] for number in file_numbers], "fits"
+            )
             self.store.write(file_numbers, {"fits": fits}, writer.arrays)
         self.waiting = {}
         self.throttle.wrote(start)
@@ -155,13 +195,28 @@ def _digest(result) -> str:
         group, position = result
         result = group.result(position)
     state = result.state
-    values = [result.theta, result.reason, state.theta, state.optimizer, state.schedule, state.early_stopping]
-    values += [state.epoch, state.step, *(getattr(result.history, name) for name in CURVES)]
+    values = [
+        result.theta,
+        result.reason,
+        state.theta,
+        state.optimizer,
+        state.schedule,
+        state.early_stopping,
+    ]
+    values += [
+        state.epoch,
+        state.step,
+        *(getattr(result.history, name) for name in CURVES),
+    ]
     return bits_of(values)
 
 
 def _identity(
-    members: Sequence[Member], groups: Groups, engines: Sequence[str], data: Data, moments: bool
+    members: Sequence[Member],
+    groups: Groups,
+    engines: Sequence[str],
+    data: Data,
+    moments: bool,
 ) -> tuple[Document, list[str]]:
     """Return the description of a population, and a digest of each member's inputs."""
     identity = RunIdentity()
@@ -172,7 +227,9 @@ def _identity(
         member = members[numbers[0]]
         group_inputs = {"engine": engine}
         try:
-            group_inputs |= identity({name: getattr(member, name) for name in (*PARTS, *PLAN)})
+            group_inputs |= identity(
+                {name: getattr(member, name) for name in (*PARTS, *PLAN)}
+            )
             for number in numbers:
                 require_savable(members[number].theta)
         except FileError as error:
@@ -183,7 +240,10 @@ def _identity(
         inputs.append({**group_inputs, "moments": moments})
         group_key = joint_digest([inputs[-1]])
         for number in numbers:
-            start = {"seed": int(members[number].seed), "start": identity.digest(members[number].theta)}
+            start = {
+                "seed": int(members[number].seed),
+                "start": identity.digest(members[number].theta),
+            }
             starts.append(start)
             keys[number] = joint_digest([group_key, start])
     return in_common(inputs) | in_common(starts), keys
@@ -200,14 +260,22 @@ def _plain(part: PartialResults) -> tuple[Document, Arrays]:
             shapes[name] = [kind, *array.shape]
             pieces.setdefault(f"{name} {kind}", []).append(array.reshape(-1))
         numbers = {name: getattr(group, name) for name in NUMBERS}
-        groups.append({"numbers": list(map(int, group.numbers)), "shapes": shapes, **numbers})
+        groups.append(
+            {"numbers": list(map(int, group.numbers)), "shapes": shapes, **numbers}
+        )
     others = {}
     for number, result in part.others.items():
         state = replace(result.state, network=None)
-        others[number] = {"theta": result.theta, "state": state, "reason": result.reason}
+        others[number] = {
+            "theta": result.theta,
+            "state": state,
+            "reason": result.reason,
+        }
     writer = Writer(BY_CLASS)
     document = {"cohorts": groups, "others": writer.plain(others, "others")}
-    return document, writer.arrays | {name: np.concatenate(arrays) for name, arrays in pieces.items()}
+    return document, writer.arrays | {
+        name: np.concatenate(arrays) for name, arrays in pieces.items()
+    }
 
 
 def _arrays(group: GroupResults) -> Arrays:
@@ -219,9 +287,15 @@ def _arrays(group: GroupResults) -> Arrays:
     return arrays | {f"moment {name}": moment for name, moment in group.moments.items()}
 
 
-def _member_group(plain: Document, arrays: dict[str, Any], member: Member) -> GroupResults:
+def _member_group(
+    plain: Document, arrays: dict[str, Any], member: Member
+) -> GroupResults:
     """Decode the compact results of a group of members similar to `member`."""
-    moments = {name.removeprefix("moment "): arrays.pop(name) for name in [*arrays] if name.startswith("moment ")}
+    moments = {
+        name.removeprefix("moment "): arrays.pop(name)
+        for name in [*arrays]
+        if name.startswith("moment ")
+    }
     thetas = arrays["thetas"]
     arrays["last_finite"] = thetas
     if member.early_stopping is None:
@@ -237,7 +311,9 @@ def _member_group(plain: Document, arrays: dict[str, Any], member: Member) -> Gr
     )
 
 
-def _split(shapes: Mapping[str, list[Any]], arrays: Arrays, starts: dict[str, int]) -> Iterator[tuple[str, np.ndarray]]:
+def _split(
+    shapes: Mapping[str, list[Any]], arrays: Arrays, starts: dict[str, int]
+) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the arrays of the next group, advancing `starts`."""
     for name, (kind, *shape) in shapes.items():
         joint = f"{name} {kind}"

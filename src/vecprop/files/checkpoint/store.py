@@ -45,16 +45,20 @@ class Throttle:
 class Store:
     """The results in a folder.
 
-    `run` describes the run for error messages. `keys` contains a digest of the inputs of each result. If the folder
-    belongs to a run without common keys, an error is raised unless `takes_others` is set.
+    `run` describes the run for error messages. `keys` contains a digest of the inputs
+    of each result. If the folder belongs to a run without common keys, an error is
+    raised unless `takes_others` is set.
     """
 
-    def __init__(self, path: Path, run: Document, keys: Sequence[str], takes_others: bool = False) -> None:
+    def __init__(
+        self, path: Path, run: Document, keys: Sequence[str], takes_others: bool = False
+    ) -> None:
         self.path = path
         self.run = run
         self.keys = [key[:WIDTH] for key in keys]
         self.takes_others = takes_others
-        self.numbers: dict[str, list[int]] = {}  # indices by key; equal keys share a result
+        # indices by key; equal keys share a result
+        self.numbers: dict[str, list[int]] = {}
         for number, key in enumerate(self.keys):
             self.numbers.setdefault(key, []).append(number)
 
@@ -62,19 +66,28 @@ class Store:
         """Yield the keys, document and arrays of each file with results of this run."""
         make_folder(self.path)
         manifest = self.path / RUN
-        parts = {path: _keys(path, container.read_document(path)) for path in self._parts()}
+        parts = {
+            path: _keys(path, container.read_document(path)) for path in self._parts()
+        }
         is_same = False
         if manifest.exists():
             document = container.read_document(manifest)
             manifest_keys = _keys(manifest, document)
-            self._require_common_keys({*manifest_keys}.union(*parts.values()), document["run"])
+            self._require_common_keys(
+                {*manifest_keys}.union(*parts.values()), document["run"]
+            )
             warn_of_others(self.path, document.get("made with", {}))
             is_same = document["run"] == self.run and manifest_keys == self.keys
         else:
             self._require_empty()
         sweep(self.path)
         if not is_same:
-            document = {"model": None, "run": self.run, "keys": "".join(self.keys), "made with": made_with()}
+            document = {
+                "model": None,
+                "run": self.run,
+                "keys": "".join(self.keys),
+                "made with": made_with(),
+            }
             container.write(manifest, document, {})
         for path, keys in parts.items():
             if not self.numbers.keys().isdisjoint(keys):
@@ -86,14 +99,18 @@ class Store:
         if saved_keys.isdisjoint(self.keys):
             difference = differing(self.run, saved_run) or "each of its members differs"
             raise ValueError(
-                f"{self.path} is the checkpoint of another run: {difference}. Give another path, or remove the folder."
+                f"{self.path} is the checkpoint of another run: {difference}. Give"
+                " another path, or remove the folder."
             )
 
     def _require_empty(self) -> None:
         """Raise an error for a folder with files that no checkpoint has written."""
         for name in sorted(entry.name for entry in self.path.iterdir()):
             if not re.fullmatch(r"\.lock|\.run\.npz\..*\.unfinished", name):
-                raise ValueError(f"{self.path} holds other files, such as {name}: give the checkpoint an empty folder.")
+                raise ValueError(
+                    f"{self.path} holds other files, such as {name}: give the"
+                    " checkpoint an empty folder."
+                )
 
     def write(self, numbers: Sequence[int], document: Document, arrays: Arrays) -> None:
         parts = self._parts()
@@ -101,10 +118,18 @@ class Store:
         if parts:
             number = 1 + int(parts[-1].stem.partition("-")[2])
         keys = "".join(self.keys[index] for index in numbers)
-        container.write(self.path / PART.format(number), {"model": None, "keys": keys, **document}, arrays)
+        container.write(
+            self.path / PART.format(number),
+            {"model": None, "keys": keys, **document},
+            arrays,
+        )
 
     def _parts(self) -> list[Path]:
-        return sorted(path for path in self.path.iterdir() if re.fullmatch(r"part-\d{6,}\.npz", path.name))
+        return sorted(
+            path
+            for path in self.path.iterdir()
+            if re.fullmatch(r"part-\d{6,}\.npz", path.name)
+        )
 
 
 def _keys(path: Path, document: Document) -> list[str]:
@@ -137,12 +162,21 @@ def make_folder(path: Path) -> list[Path]:
         if not folder.exists():
             missing.append(folder)
         elif not folder.is_dir():
-            raise ValueError(f"{folder} is a file, but the checkpoint needs a folder there: give another path.")
+            raise ValueError(
+                f"{folder} is a file, but the checkpoint needs a folder there: give"
+                " another path."
+            )
     path.mkdir(parents=True, exist_ok=True)
     for folder in missing:
         settle(folder.parent)
-    if not os.access(path, os.W_OK):  # raise now, not at the first write after a minute of training
-        raise PermissionError(f"The folder {path} is not writable: give the checkpoint another path.")
+    # raise now, not at the first write after a minute of training
+    if not os.access(path, os.W_OK):
+        raise PermissionError(
+            f"The folder {path} is not writable: give the checkpoint another path."
+        )
     if shutil.disk_usage(path).free < LEAST:
-        raise OSError(f"The disk of the folder {path} is full: make room, or give the checkpoint another path.")
+        raise OSError(
+            f"The disk of the folder {path} is full: make room, or give the checkpoint"
+            " another path."
+        )
     return missing

@@ -1,7 +1,8 @@
 """`save` and `load`: store a model as one file of arrays and JSON, which contains no executable code.
 
-``container`` reads and writes arrays and a JSON document; ``json_values`` converts objects to JSON and back;
-``registry`` lists the allowed classes of vecprop and scikit-learn.
+``container`` reads and writes arrays and a JSON document; ``json_values`` converts
+objects to JSON and back; ``registry`` lists the allowed classes of vecprop and
+scikit-learn.
 """
 
 import hashlib
@@ -37,31 +38,36 @@ def save(
 ) -> None:
     """Save a model to a file, including its training state; `load` restores it bit-identically.
 
-    The result is an .npz file that ``numpy.load(path, allow_pickle=False)`` can open. All content except arrays is
-    JSON. The new file replaces an older file atomically; see docs/model-files.md. Callbacks are not saved. A callback
-    may call `save`, and training can continue exactly from this file.
+    The result is an .npz file that ``numpy.load(path, allow_pickle=False)`` can open.
+    All content except arrays is JSON. The new file replaces an older file atomically;
+    see docs/model-files.md. Callbacks are not saved. A callback may call `save`, and
+    training can continue exactly from this file.
 
     Parameters
     ----------
-    model : TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles, TabularClassifier, -Regressor or Pipeline
-        The model. A pipeline ends with a vecprop estimator. The other steps may be scikit-learn's StandardScaler,
-        MinMaxScaler, MaxAbsScaler, RobustScaler, QuantileTransformer, PowerTransformer, SimpleImputer,
-        MissingIndicator, OneHotEncoder, OrdinalEncoder, ColumnTransformer, FunctionTransformer without a function, or
-        pipelines of them.
+    model : TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles,
+    TabularClassifier, -Regressor or Pipeline
+        The model. A pipeline ends with a vecprop estimator. The other steps may be
+        scikit-learn's StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler,
+        QuantileTransformer, PowerTransformer, SimpleImputer, MissingIndicator,
+        OneHotEncoder, OrdinalEncoder, ColumnTransformer, FunctionTransformer without a
+        function, or pipelines of them.
     path : path
-        The file, such as model.npz. No extension is added. An existing file is replaced.
+        The file, such as model.npz. No extension is added. An existing file is
+        replaced.
     columns : mapping of str to anything, optional
-        The names and types of the training columns, such as ``dict(frame.dtypes)``, as information for users of the
-        file. By default, the file contains the feature names of the model.
+        The names and types of the training columns, such as ``dict(frame.dtypes)``, as
+        information for users of the file. By default, the file contains the feature
+        names of the model.
     metrics : mapping of str to float, optional
         Metrics of the model, as information for users of the file.
 
     Raises
     ------
     FileError
-        If a part of the model is custom code, a function or an unsupported class. If the file would have more than
-        65,534 arrays or 64 MiB of JSON. If the path has the extension of another format, such as .pkl. Nothing is
-        written.
+        If a part of the model is custom code, a function or an unsupported class. If
+        the file would have more than 65,534 arrays or 64 MiB of JSON. If the path has
+        the extension of another format, such as .pkl. Nothing is written.
     sklearn.exceptions.NotFittedError
         If the model is not fitted.
     OSError
@@ -85,7 +91,10 @@ def save(
     """
     name = require_path(path)
     if name.suffix.lower() in OTHER_MODELS:
-        raise FileError(f"{path} has the extension of another format: name the model file {name.stem}.npz.")
+        raise FileError(
+            f"{path} has the extension of another format: name the model file"
+            f" {name.stem}.npz."
+        )
     shield_from_signals(lambda: save_with_notes(model, path, columns, metrics))
 
 
@@ -103,18 +112,30 @@ def save_with_notes(
     described = writer.plain(model, "")
     if memory is not None:
         notes["memory"] = writer.plain(memory, "memory")
-    _restored(described, writer.arrays, "The model cannot be saved")  # check that the model can be loaded
+    # check that the model can be loaded
+    _restored(described, writer.arrays, "The model cannot be saved")
     if columns is None and hasattr(model, "feature_names_in_"):
         columns = dict.fromkeys(model.feature_names_in_, "")  # the types are unknown
     if columns is not None:
         types = {str(name): str(kind) for name, kind in columns.items()}
-        notes = {"columns": list(types.items()), "fingerprint": fingerprint(types), **notes}
-    versions = {"vecprop": __version__, "numpy": np.__version__, "scikit-learn": sklearn.__version__}
+        notes = {
+            "columns": list(types.items()),
+            "fingerprint": fingerprint(types),
+            **notes,
+        }
+    versions = {
+        "vecprop": __version__,
+        "numpy": np.__version__,
+        "scikit-learn": sklearn.__version__,
+    }
     document = {
         "written by": {**versions, "python": platform.python_version()},
         "columns": None,
         "fingerprint": None,
-        "metrics": {str(name): writer.plain(float(value), "metrics") for name, value in (metrics or {}).items()},
+        "metrics": {
+            str(name): writer.plain(float(value), "metrics")
+            for name, value in (metrics or {}).items()
+        },
         "model": described,
         **notes,
     }
@@ -124,9 +145,10 @@ def save_with_notes(
 def load(path: FilePath) -> Any:
     """Load a model from a file that was written by `save`.
 
-    `load` does not execute code from the file. The file does not contain pickles. `load` creates only objects of
-    classes on a fixed list, from validated numbers, text and arrays. The checksum detects damage, but not manipulation.
-    Anyone who can change the file can change the predictions of the model.
+    `load` does not execute code from the file. The file does not contain pickles.
+    `load` creates only objects of classes on a fixed list, from validated numbers, text
+    and arrays. The checksum detects damage, but not manipulation. Anyone who can change
+    the file can change the predictions of the model.
 
     Parameters
     ----------
@@ -135,14 +157,16 @@ def load(path: FilePath) -> Any:
 
     Returns
     -------
-    TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles, TabularClassifier, TabularRegressor or Pipeline
-        The model. On the same machine and with the same library versions, predictions and continued training are
-        bit-identical to the saved model.
+    TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles, TabularClassifier,
+    TabularRegressor or Pipeline
+        The model. On the same machine and with the same library versions, predictions
+        and continued training are bit-identical to the saved model.
 
     Raises
     ------
     FileError
-        If the file is not a model file, is damaged or truncated, was written by a newer vecprop, or has no model.
+        If the file is not a model file, is damaged or truncated, was written by a newer
+        vecprop, or has no model.
     OSError
         If the file does not exist or is not readable.
 
@@ -169,7 +193,12 @@ def load(path: FilePath) -> Any:
 def load_with_memory(path: FilePath) -> tuple[Any, Any]:
     """Load a model and the additional values from `save_with_notes`, which are None if the file has none."""
     model, document, arrays = _loaded(path)
-    return model, _restored(document.get("memory"), arrays, f"{path} has a memory that cannot be read", is_model=False)
+    return model, _restored(
+        document.get("memory"),
+        arrays,
+        f"{path} has a memory that cannot be read",
+        is_model=False,
+    )
 
 
 def _loaded(path: FilePath) -> tuple[Any, Document, Arrays]:
@@ -178,9 +207,14 @@ def _loaded(path: FilePath) -> tuple[Any, Document, Arrays]:
     complaint = f"{path} has no model that this version of vecprop supports"
     model = _restored(document.get("model"), arrays, complaint)
     written = str(document.get("written by", {}).get("scikit-learn"))
-    if type(model) is Pipeline and written.split(".")[:2] != sklearn.__version__.split(".")[:2]:
+    if (
+        type(model) is Pipeline
+        and written.split(".")[:2] != sklearn.__version__.split(".")[:2]
+    ):
         warning = InconsistentVersionWarning(
-            estimator_name="Pipeline", current_sklearn_version=sklearn.__version__, original_sklearn_version=written
+            estimator_name="Pipeline",
+            current_sklearn_version=sklearn.__version__,
+            original_sklearn_version=written,
         )
         warnings.warn(warning, stacklevel=3)
     return model, document, arrays
@@ -223,10 +257,15 @@ def _require_model(model) -> None:
     """Raise an error for objects of allowed classes that are not models."""
     last = model.steps[-1][1] if type(model) is Pipeline else model
     if type(last) not in MODELS:
-        others = ", ".join(f"a fitted {model.__name__}" for model in MODELS if model is not TrainedNetwork)
+        others = ", ".join(
+            f"a fitted {model.__name__}"
+            for model in MODELS
+            if model is not TrainedNetwork
+        )
         raise FileError(
-            f"A {type(last).__name__} cannot be saved as a model: give a TrainedNetwork(network, theta), "
-            f"{others}, or a pipeline that ends with one."
+            f"A {type(last).__name__} cannot be saved as a model: give a"
+            f" TrainedNetwork(network, theta), {others}, or a pipeline that ends with"
+            " one."
         )
     if type(last) is not TrainedNetwork:
         check_is_fitted(last)

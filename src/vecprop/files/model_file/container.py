@@ -1,8 +1,9 @@
 """The container format: an .npz file with arrays and one JSON document, protected by a checksum.
 
-The entries are uncompressed .npy files, so that no array is larger than the file. ``document`` is UTF-8 text as bytes;
-it lists every other array with its dtype, shape and SHA-256. ``checksum`` is the SHA-256 of the document. Before an
-array is created, the archive, the document and the array's header must agree.
+The entries are uncompressed .npy files, so that no array is larger than the file.
+``document`` is UTF-8 text as bytes; it lists every other array with its dtype, shape
+and SHA-256. ``checksum`` is the SHA-256 of the document. Before an array is created,
+the archive, the document and the array's header must agree.
 """
 
 import hashlib
@@ -26,21 +27,34 @@ from .. import FileError
 from ..atomic import FilePath, require_path, written_at_once
 
 FORMAT = "vecprop model"
-NOT_A_MODEL = "is not a model file: give a file written by vecprop.save or `vecprop train`"
+NOT_A_MODEL = (
+    "is not a model file: give a file written by vecprop.save or `vecprop train`"
+)
 VERSION = 1
-"""The format version, which is increased whenever an older vecprop could misread a newer file."""
+"""The format version, which is increased whenever an older vecprop could misread a
+newer file.
+"""
 
 Document = dict[str, Any]
 Arrays = dict[str, np.ndarray]
 
 _TYPES = re.compile(r"\|[biu]1|<[iu][248]|<f[248]|<U[0-9]{1,7}")
 _LARGEST_DOCUMENT = 2**26
-"""The maximum size of a document in bytes, which bounds memory and time for malicious files."""
+"""The maximum size of a document in bytes, which bounds memory and time for
+malicious files.
+"""
 _HEADER = 128
 """The size of the .npy header of the document in bytes."""
 _MOST_ENTRIES = 2**16
 """The maximum number of archive entries."""
-_WRONG_VALUES = (AttributeError, KeyError, OverflowError, RuntimeError, TypeError, ValueError)
+_WRONG_VALUES = (
+    AttributeError,
+    KeyError,
+    OverflowError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 _DAMAGE = (zipfile.BadZipFile, struct.error, EOFError, OSError, *_WRONG_VALUES)
 """The errors that zipfile, NumPy and json raise for damaged bytes."""
 
@@ -53,7 +67,9 @@ def write(path: FilePath, document: Document, arrays: Arrays) -> None:
         stored[name] = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
         listed[name] = _listed(stored[name])
     document = {"format": FORMAT, "version": VERSION, **document, "arrays": listed}
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False).encode(
+        "utf-8", "surrogatepass"
+    )
     entries = {
         "document": np.frombuffer(text, np.uint8),
         "checksum": np.frombuffer(hashlib.sha256(text).digest(), np.uint8),
@@ -61,9 +77,14 @@ def write(path: FilePath, document: Document, arrays: Arrays) -> None:
     }
     _require_loadable(path, len(entries), _MOST_ENTRIES, "arrays")
     _require_loadable(path, len(text), _LARGEST_DOCUMENT, "bytes of JSON")
-    with written_at_once(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    with (
+        written_at_once(path) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
+    ):
         for name, array in entries.items():
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
+            with archive.open(
+                zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True
+            ) as entry:
                 npy.write_array(entry, array, version=(1, 0), allow_pickle=False)
 
 
@@ -71,8 +92,8 @@ def _require_loadable(path: FilePath, count: int, most: int, unit: str) -> None:
     """Raise an error before writing a file that `read` would reject for its size."""
     if count > most:
         raise FileError(
-            f"{path} is not written: it would have {count} {unit}, more than the {most} that `load` "
-            "accepts; save the model's parts in separate files."
+            f"{path} is not written: it would have {count} {unit}, more than the {most}"
+            " that `load` accepts; save the model's parts in separate files."
         )
 
 
@@ -90,13 +111,21 @@ def read(path: FilePath) -> tuple[Document, Arrays]:
         _require(path, is_listed, "is damaged: its arrays differ from the listed ones")
         for name, listed in document["arrays"].items():
             is_valid = set(listed) == {"dtype", "shape", "sha256"}
-            _require(path, is_valid, f"is damaged: the array {name!r} has an invalid entry")
+            _require(
+                path, is_valid, f"is damaged: the array {name!r} has an invalid entry"
+            )
             dtype = listed["dtype"]
             is_supported = _TYPES.fullmatch(dtype)
-            _require(path, is_supported, f"has the array {name!r} of the unsupported type {dtype!r}")
+            _require(
+                path,
+                is_supported,
+                f"has the array {name!r} of the unsupported type {dtype!r}",
+            )
             arrays[name] = _content(archive, name, sizes[name], dtype)
             is_same = _listed(arrays[name]) == listed
-            _require(path, is_same, f"is damaged: the array {name!r} has a wrong checksum")
+            _require(
+                path, is_same, f"is damaged: the array {name!r} has a wrong checksum"
+            )
     return document, arrays
 
 
@@ -123,53 +152,87 @@ def _opened(path: FilePath) -> Iterator[tuple[zipfile.ZipFile, dict[str, int]]]:
         except FileError:
             raise
         except _DAMAGE as error:
-            raise FileError(f"{path} is damaged or truncated: {first_line(error)}.") from error
+            raise FileError(
+                f"{path} is damaged or truncated: {first_line(error)}."
+            ) from error
 
 
 def _sizes(path: FilePath, archive: zipfile.ZipFile, available: int) -> dict[str, int]:
     entries = archive.infolist()
     is_small = len(entries) <= _MOST_ENTRIES
-    _require(path, is_small, f"has {len(entries)} entries, but a model file has at most {_MOST_ENTRIES}")
+    _require(
+        path,
+        is_small,
+        f"has {len(entries)} entries, but a model file has at most {_MOST_ENTRIES}",
+    )
     sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in entries}
     _require(path, {"document", "checksum"} <= sizes.keys(), NOT_A_MODEL)
     for entry in entries:
-        is_plain = entry.compress_type == zipfile.ZIP_STORED and entry.compress_size == entry.file_size
-        wrong = f"has the compressed entry {entry.filename!r}, but model files must be uncompressed"
+        is_plain = (
+            entry.compress_type == zipfile.ZIP_STORED
+            and entry.compress_size == entry.file_size
+        )
+        wrong = (
+            f"has the compressed entry {entry.filename!r}, but model files must be"
+            " uncompressed"
+        )
         _require(path, is_plain, wrong)
     are_separate = len(sizes) == len(entries) and sum(sizes.values()) <= available
     _require(path, are_separate, "has overlapping entries")
     return sizes
 
 
-def _document(path: FilePath, archive: zipfile.ZipFile, sizes: dict[str, int]) -> Document:
+def _document(
+    path: FilePath, archive: zipfile.ZipFile, sizes: dict[str, int]
+) -> Document:
     """Return the document, or raise an error if it is damaged or has an unknown version."""
     size = sizes["document"]
     is_small = size <= _LARGEST_DOCUMENT + _HEADER
-    _require(path, is_small, f"has a document of {size} bytes, more than the maximum of {_LARGEST_DOCUMENT}")
+    _require(
+        path,
+        is_small,
+        f"has a document of {size} bytes, more than the maximum of {_LARGEST_DOCUMENT}",
+    )
     text = _content(archive, "document", size, "|u1").tobytes()
     checksum = _content(archive, "checksum", sizes["checksum"], "|u1").tobytes()
-    _require(path, hashlib.sha256(text).digest() == checksum, "is damaged: its document has a wrong checksum")
+    _require(
+        path,
+        hashlib.sha256(text).digest() == checksum,
+        "is damaged: its document has a wrong checksum",
+    )
     document = json.loads(text.decode("utf-8", "surrogatepass"))
     is_model = isinstance(document, dict) and document.get("format") == FORMAT
     _require(path, is_model, NOT_A_MODEL)
     version: Any = document.get("version")
-    _require(path, type(version) is int and version >= 1, f"has the invalid format version {version!r}")
-    too_new = f"has format version {version}, but this vecprop supports versions up to {VERSION}: update vecprop"
+    _require(
+        path,
+        type(version) is int and version >= 1,
+        f"has the invalid format version {version!r}",
+    )
+    too_new = (
+        f"has format version {version}, but this vecprop supports versions up to"
+        f" {VERSION}: update vecprop"
+    )
     _require(path, version <= VERSION, too_new)
     return document
 
 
 def _content(archive: zipfile.ZipFile, name: str, size: int, dtype: str) -> np.ndarray:
     """Return an entry as an array, or raise an error if its header and size disagree."""
-    data = archive.read(f"{name}.npy")  # bounded by the file size, with a verified CRC-32
+    # bounded by the file size, with a verified CRC-32
+    data = archive.read(f"{name}.npy")
     entry = BytesIO(data)
     if npy.read_magic(entry) != (1, 0):
         raise ValueError(f"the array {name!r} has an unknown header")
     shape, is_fortran, stored_dtype = npy.read_array_header_1_0(entry)
     if stored_dtype.str != dtype or is_fortran:
-        raise ValueError(f"the array {name!r} has the type {stored_dtype.str}, expected {dtype}")
+        raise ValueError(
+            f"the array {name!r} has the type {stored_dtype.str}, expected {dtype}"
+        )
     if prod(shape) * stored_dtype.itemsize != size - entry.tell():
-        raise ValueError(f"the size of the array {name!r} differs from its shape {shape}")
+        raise ValueError(
+            f"the size of the array {name!r} differs from its shape {shape}"
+        )
     return np.frombuffer(data, stored_dtype, offset=entry.tell()).reshape(shape).copy()
 
 

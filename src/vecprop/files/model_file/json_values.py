@@ -1,10 +1,11 @@
 """Encode settings and fitted state as JSON and arrays, and validate them when decoding.
 
-None, Booleans, numbers, text and lists are written directly. Any other value is an object with one key, its type:
-``{"tuple": […]}``, ``{"dict": {…}}`` or ``{"dict": [[key, value], …]}``, ``{"float": "nan"}``,
-``{"scalar": [dtype, value]}``, ``{"array": name}``, ``{"objects": [shape, values]}``, ``{"dtype": …}``,
-``{"type": …}``, ``{"slice": […]}``, or the name of a class of the registry, as in ``{"Dense": {"outputs": 3, …}}``.
-Other values are not supported.
+None, Booleans, numbers, text and lists are written directly. Any other value is an
+object with one key, its type: ``{"tuple": […]}``, ``{"dict": {…}}`` or ``{"dict":
+[[key, value], …]}``, ``{"float": "nan"}``, ``{"scalar": [dtype, value]}``, ``{"array":
+name}``, ``{"objects": [shape, values]}``, ``{"dtype": …}``, ``{"type": …}``,
+``{"slice": […]}``, or the name of a class of the registry, as in ``{"Dense":
+{"outputs": 3, …}}``. Other values are not supported.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,10 +22,14 @@ from ...tables.encoding.encoder import COLUMNS
 from .. import FileError
 
 Check = Any
-"""The type of a value, or a function of the value and of a model that already has all earlier attributes."""
+"""The type of a value, or a function of the value and of a model that already has
+all earlier attributes.
+"""
 Checks = Mapping[str, Check]
 Conditions = Iterable[bool]
-"""What must be true of a restored object; the first condition that is false ends the check."""
+"""What must be true of a restored object; the first condition that is false ends the
+check.
+"""
 State = dict[str, Any]
 """The values of an object's attributes by name."""
 
@@ -38,7 +43,9 @@ class StoredClass(NamedTuple):
     restore: Callable[[State], Any]
 
 
-def stored_fields(cls: type, conditions: Callable[[Any], Conditions] | None = None) -> StoredClass:
+def stored_fields(
+    cls: type, conditions: Callable[[Any], Conditions] | None = None
+) -> StoredClass:
     """Return the entry of a class with annotated fields; the types of fields are checked when loading.
 
     Examples
@@ -60,7 +67,9 @@ def stored_fields(cls: type, conditions: Callable[[Any], Conditions] | None = No
     def restore(state: State):
         for name, value in state.items():
             if not fits(value, hints[name]):
-                raise ValueError(f"{cls.__name__} has the invalid value {name}={value!r}")
+                raise ValueError(
+                    f"{cls.__name__} has the invalid value {name}={value!r}"
+                )
         part = cls(**state)
         if conditions is not None and not all(conditions(part)):
             raise ValueError(f"the values of {cls.__name__} are inconsistent")
@@ -82,19 +91,29 @@ _PROCESS_SETTINGS = ("callbacks", "checkpoint", "workers")
 
 
 def stored_estimator(
-    cls: type, checks: Checks, conditions: Callable[[Any], Conditions] | None = None, ignored: Sequence[str] = ()
+    cls: type,
+    checks: Checks,
+    conditions: Callable[[Any], Conditions] | None = None,
+    ignored: Sequence[str] = (),
 ) -> StoredClass:
     """Return the entry of an estimator with scikit-learn's interface. Ignored attributes are neither saved nor read."""
     checks = {**COMMON, **checks}
 
     def state(model) -> State:
         settings = model.get_params(deep=False)
-        state = {name: value for name, value in settings.items() if name not in _PROCESS_SETTINGS}
+        state = {
+            name: value
+            for name, value in settings.items()
+            if name not in _PROCESS_SETTINGS
+        }
         for name, value in vars(model).items():
             if name in settings or name in ignored:
                 continue
             if name not in checks:
-                raise FileError(f"{cls.__name__} has the attribute {name!r}, which a model file cannot store.")
+                raise FileError(
+                    f"{cls.__name__} has the attribute {name!r}, which a model file"
+                    " cannot store."
+                )
             state[name] = value
         return state
 
@@ -150,9 +169,13 @@ def fits(value, hint) -> bool:
     if origin is Literal:
         return value in arguments
     if origin in (list, tuple, Sequence):
-        return isinstance(value, list | tuple) and all(fits(entry, arguments[0]) for entry in value)
+        return isinstance(value, list | tuple) and all(
+            fits(entry, arguments[0]) for entry in value
+        )
     if origin in (dict, Mapping):
-        return isinstance(value, dict) and all(fits(entry, arguments[1]) for entry in value.values())
+        return isinstance(value, dict) and all(
+            fits(entry, arguments[1]) for entry in value.values()
+        )
     return isinstance(value, origin)
 
 
@@ -167,9 +190,16 @@ def array(kinds: str, *lengths: str) -> Check:
 
 def is_array(value, kinds: str, *shape: int | None) -> bool:
     """Return whether a value is an array of these dtype kinds and this shape, with None for any length."""
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in kinds or value.ndim != len(shape):
+    if (
+        not isinstance(value, np.ndarray)
+        or value.dtype.kind not in kinds
+        or value.ndim != len(shape)
+    ):
         return False
-    return all(wanted in (None, length) for wanted, length in zip(shape, value.shape, strict=True))
+    return all(
+        wanted in (None, length)
+        for wanted, length in zip(shape, value.shape, strict=True)
+    )
 
 
 def optional(check: Check) -> Check:
@@ -198,7 +228,9 @@ COMMON: Checks = {
 
 
 _NUMBERS = (np.number, np.float64, np.float32, np.int64, np.int32, np.bool_)
-TYPES: dict[str, type] = {cls.__name__: cls for cls in (bool, int, float, str, object, *_NUMBERS)}
+TYPES: dict[str, type] = {
+    cls.__name__: cls for cls in (bool, int, float, str, object, *_NUMBERS)
+}
 """The types that are allowed as values of settings."""
 
 
@@ -219,7 +251,8 @@ class Writer:
     def __init__(self, classes: Mapping[type, StoredClass]) -> None:
         self.classes = classes
         self.arrays: dict[str, np.ndarray] = {}
-        self._names: dict[int, str] = {}  # by `id`, valid while `arrays` holds the array
+        # by `id`, valid while `arrays` holds the array
+        self._names: dict[int, str] = {}
 
     def plain(self, value, path: str):
         """Encode a value as JSON values. Arrays are named after `path`, the path of the value in the model."""
@@ -229,14 +262,23 @@ class Writer:
         if kind is float:
             return value if isfinite(value) else {"float": repr(value)}
         if kind is list:
-            return [self.plain(entry, f"{path}.{number}") for number, entry in enumerate(value)]
+            return [
+                self.plain(entry, f"{path}.{number}")
+                for number, entry in enumerate(value)
+            ]
         if kind is tuple:
             return {"tuple": self.plain(list(value), path)}
         if kind is dict:
-            entries = {key: self.plain(entry, f"{path}.{key}") for key, entry in value.items()}
+            entries = {
+                key: self.plain(entry, f"{path}.{key}") for key, entry in value.items()
+            }
             if {*map(type, value)} <= {str}:
                 return {"dict": entries}
-            return {"dict": [[self.plain(key, path), entry] for key, entry in entries.items()]}
+            return {
+                "dict": [
+                    [self.plain(key, path), entry] for key, entry in entries.items()
+                ]
+            }
         if kind is slice:
             return {"slice": self.plain([value.start, value.stop, value.step], path)}
         if isinstance(value, np.ndarray):
@@ -250,20 +292,33 @@ class Writer:
         stored = self.classes.get(type(value)) or _column_class(type(value))
         if stored is None:
             raise FileError(
-                f"{path} is {_shown(value)}, but a model file can hold only numbers, text and known parts of "
-                "vecprop and scikit-learn, never code; use pickle or joblib for the model, or np.save for "
-                "theta."
+                f"{path} is {_shown(value)}, but a model file can hold only numbers,"
+                " text and known parts of vecprop and scikit-learn, never code; use"
+                " pickle or joblib for the model, or np.save for theta."
             )
         prefix = f"{path}." if path else ""
         state = stored.state(value)
-        return {stored.name: {name: self.plain(part, f"{prefix}{name}") for name, part in state.items()}}
+        return {
+            stored.name: {
+                name: self.plain(part, f"{prefix}{name}")
+                for name, part in state.items()
+            }
+        }
 
     def _array(self, array: np.ndarray, path: str):
         """Collect an array and return a reference to it; encode an object array entry by entry."""
         if array.dtype == object:
-            return {"objects": [list(array.shape), [self.plain(entry, path) for entry in array.ravel().tolist()]]}
+            return {
+                "objects": [
+                    list(array.shape),
+                    [self.plain(entry, path) for entry in array.ravel().tolist()],
+                ]
+            }
         if not _is_plain(array.dtype):
-            raise FileError(f"{path} is an array of type {array.dtype}, which a model file cannot hold.")
+            raise FileError(
+                f"{path} is an array of type {array.dtype}, which a model file cannot"
+                " hold."
+            )
         name = self._names.setdefault(id(array), path)
         self.arrays[name] = array
         return {"array": name}
@@ -313,7 +368,9 @@ class Reader:
             case "slice", [start, stop, step]:
                 return slice(start, stop, step)
             case _, dict() if stored := self.classes.get(kind) or _column_class(kind):
-                return stored.restore({name: self.value(entry) for name, entry in content.items()})
+                return stored.restore(
+                    {name: self.value(entry) for name, entry in content.items()}
+                )
         raise ValueError(f"{kind!r} is not a known class or kind of value")
 
 
@@ -332,5 +389,10 @@ def _is_plain(dtype: np.dtype[Any]) -> bool:
 def _shown(value) -> str:
     """Return a short description of a value that cannot be written."""
     if callable(value) and hasattr(value, "__name__"):
-        return f"the {'class' if isinstance(value, type) else 'function'} {value.__name__}"
-    return f"of the class {type(value).__module__.partition('.')[0]}.{type(value).__name__}"
+        return (
+            f"the {'class' if isinstance(value, type) else 'function'} {value.__name__}"
+        )
+    return (
+        "of the class"
+        f" {type(value).__module__.partition('.')[0]}.{type(value).__name__}"
+    )

@@ -1,6 +1,7 @@
 """The fixed list of classes that model files may contain; other objects are neither written nor read.
 
-The classes of scikit-learn are preprocessing steps in a pipeline with a vecprop estimator.
+The classes of scikit-learn are preprocessing steps in a pipeline with a vecprop
+estimator.
 """
 
 import os
@@ -50,7 +51,11 @@ def _is_list_per_column(value, model) -> bool:
 
 
 def _are_column_indices(value, model) -> bool:
-    return fits(value, np.ndarray) and value.dtype.kind in "iu" and bool(np.all(value < model.n_features_in_))
+    return (
+        fits(value, np.ndarray)
+        and value.dtype.kind in "iu"
+        and bool(np.all(value < model.n_features_in_))
+    )
 
 
 def _is_transformer(step) -> bool:
@@ -64,7 +69,9 @@ def _is_named_transformer(value, model) -> bool:
 
 
 def _are_transformers(value, model) -> bool:
-    return fits(value, list) and all(_is_named_transformer(part, model) for part in value)
+    return fits(value, list) and all(
+        _is_named_transformer(part, model) for part in value
+    )
 
 
 def _column_transformer(transformer: ColumnTransformer) -> Conditions:
@@ -72,12 +79,19 @@ def _column_transformer(transformer: ColumnTransformer) -> Conditions:
     n_jobs = transformer.n_jobs
     most = max(os.cpu_count() or 1, MOST_PROCESSES)
     if n_jobs is not None and n_jobs > most:
-        raise ValueError(f"a step has n_jobs={n_jobs}, more than the maximum of {most} processes")
+        raise ValueError(
+            f"a step has n_jobs={n_jobs}, more than the maximum of {most} processes"
+        )
     yield _are_transformers(transformer.transformers, transformer)
     fitted = vars(transformer)
     if "transformers_" not in fitted:
         return
-    yield {"_columns", "_remainder", "output_indices_", "_transformer_to_input_indices"} <= fitted.keys()
+    yield {
+        "_columns",
+        "_remainder",
+        "output_indices_",
+        "_transformer_to_input_indices",
+    } <= fitted.keys()
     names = [name for name, _, _ in transformer.transformers]
     fitted_names = [name for name, _, _ in transformer.transformers_]
     yield fitted_names in (names, [*names, "remainder"])
@@ -99,11 +113,19 @@ def _function_transformer(transformer: preprocessing.FunctionTransformer) -> Con
 
 
 def _pipeline_state(pipeline: Pipeline) -> State:
-    return {"steps": pipeline.steps, "transform_input": pipeline.transform_input, "verbose": pipeline.verbose}
+    return {
+        "steps": pipeline.steps,
+        "transform_input": pipeline.transform_input,
+        "verbose": pipeline.verbose,
+    }
 
 
 def _pipeline(state: State) -> Pipeline:
-    pipeline = Pipeline(state["steps"], transform_input=state["transform_input"], verbose=state["verbose"])
+    pipeline = Pipeline(
+        state["steps"],
+        transform_input=state["transform_input"],
+        verbose=state["verbose"],
+    )
     require_valid_settings(pipeline)
     for _, step in pipeline.steps[:-1]:
         if step is not None and not _is_transformer(step):
@@ -113,28 +135,48 @@ def _pipeline(state: State) -> Pipeline:
 
 _SEEN = {"n_samples_seen_": _is_row_count}
 _PER_COLUMN = ("categories_", "_infrequent_indices", "_default_to_infrequent_mappings")
-_ENCODER = {"_infrequent_enabled": bool, **dict.fromkeys(_PER_COLUMN, _is_list_per_column)}
+_ENCODER = {
+    "_infrequent_enabled": bool,
+    **dict.fromkeys(_PER_COLUMN, _is_list_per_column),
+}
 _CHECKS: dict[type, Checks] = {
-    preprocessing.StandardScaler: _SEEN | dict.fromkeys(("mean_", "var_", "scale_"), optional(_numeric)),
-    preprocessing.MinMaxScaler: _SEEN
-    | dict.fromkeys(("scale_", "min_", "data_min_", "data_max_", "data_range_"), _numeric),
+    preprocessing.StandardScaler: (
+        _SEEN | dict.fromkeys(("mean_", "var_", "scale_"), optional(_numeric))
+    ),
+    preprocessing.MinMaxScaler: (
+        _SEEN
+        | dict.fromkeys(
+            ("scale_", "min_", "data_min_", "data_max_", "data_range_"), _numeric
+        )
+    ),
     preprocessing.MaxAbsScaler: _SEEN | dict.fromkeys(("max_abs_", "scale_"), _numeric),
-    preprocessing.RobustScaler: dict.fromkeys(("center_", "scale_"), optional(_numeric)),
+    preprocessing.RobustScaler: dict.fromkeys(
+        ("center_", "scale_"), optional(_numeric)
+    ),
     preprocessing.QuantileTransformer: {
         "n_quantiles_": is_count,
         "references_": array(NUMBERS, "n_quantiles_"),
         "quantiles_": array(NUMBERS, "n_quantiles_", "n_features_in_"),
     },
-    preprocessing.PowerTransformer: {"lambdas_": _numeric, "_scaler": preprocessing.StandardScaler},
+    preprocessing.PowerTransformer: {
+        "lambdas_": _numeric,
+        "_scaler": preprocessing.StandardScaler,
+    },
     SimpleImputer: {
         **dict.fromkeys(("_fit_dtype", "_fill_dtype"), np.dtype),
         "indicator_": MissingIndicator | None,
         "statistics_": per_column,
     },
-    MissingIndicator: {"_precomputed": bool, "_n_features": is_count, "features_": _are_column_indices},
+    MissingIndicator: {
+        "_precomputed": bool,
+        "_n_features": is_count,
+        "features_": _are_column_indices,
+    },
     preprocessing.OneHotEncoder: {
         **_ENCODER,
-        **dict.fromkeys(("drop_idx_", "_drop_idx_after_grouping"), optional(per_column)),
+        **dict.fromkeys(
+            ("drop_idx_", "_drop_idx_after_grouping"), optional(per_column)
+        ),
         "_n_features_outs": list[int],
     },
     preprocessing.OrdinalEncoder: {**_ENCODER, "_missing_indices": dict[int, int]},
@@ -165,14 +207,34 @@ def _random_state(state: State) -> np.random.RandomState:
 CLASSES = [
     *VECPROP_CLASSES,
     *TABLE_CLASSES,
-    *(stored_estimator(cls, checks, _CONDITIONS.get(cls)) for cls, checks in _CHECKS.items()),
-    # Pipeline(memory=...) is excluded: it is a folder of pickles, which loading a file must not open.
+    *(
+        stored_estimator(cls, checks, _CONDITIONS.get(cls))
+        for cls, checks in _CHECKS.items()
+    ),
+    # Pipeline(memory=...) is excluded: it is a folder of pickles, which loading a file
+    # must not open.
     StoredClass("Pipeline", Pipeline, _pipeline_state, _pipeline),
-    StoredClass("ColumnSelector", make_column_selector, vars, lambda state: make_column_selector(**state)),
-    StoredClass("RandomState", np.random.RandomState, lambda random: {"state": random.get_state()}, _random_state),
+    StoredClass(
+        "ColumnSelector",
+        make_column_selector,
+        vars,
+        lambda state: make_column_selector(**state),
+    ),
+    StoredClass(
+        "RandomState",
+        np.random.RandomState,
+        lambda random: {"state": random.get_state()},
+        _random_state,
+    ),
 ]
 
-MODELS = (TrainedNetwork, *CLASSIFIERS, *REGRESSORS, TabularClassifier, TabularRegressor)
+MODELS = (
+    TrainedNetwork,
+    *CLASSIFIERS,
+    *REGRESSORS,
+    TabularClassifier,
+    TabularRegressor,
+)
 """The classes of models, alone or as the last step of a pipeline."""
 
 

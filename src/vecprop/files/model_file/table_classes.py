@@ -39,7 +39,9 @@ def _are_profiles(profiles, model) -> bool:
 
 
 def _are_classes(classes, model) -> bool:
-    return fits(classes, np.ndarray) and classes.shape == (model.ensemble_.views[0].network.outputs,)
+    return fits(classes, np.ndarray) and classes.shape == (
+        model.ensemble_.views[0].network.outputs,
+    )
 
 
 def _is_inverse_temperature(value, model) -> bool:
@@ -56,7 +58,9 @@ def _is_class_index(value, model) -> bool:
 
 def _are_outer_ensembles(ensembles, model) -> bool:
     """Return whether a value has an ensemble for each further quantile, similar to the model's ensemble."""
-    if not fits(ensembles, list[Ensemble]) or len(ensembles) != max(len(model._levels) - 1, 0):
+    if not fits(ensembles, list[Ensemble]) or len(ensembles) != max(
+        len(model._levels) - 1, 0
+    ):
         return False
     return all(_are_alike(ensemble, model.ensemble_) for ensemble in ensembles)
 
@@ -139,7 +143,9 @@ def _networks(view: Networks) -> Conditions:
     yield view.thetas.ndim == 2
     yield len(view.thetas) > 0
     yield 0 <= view.share <= 1
-    yield view.inverse_temperature is None or is_within(view.inverse_temperature, 0, ends="()")
+    yield view.inverse_temperature is None or is_within(
+        view.inverse_temperature, 0, ends="()"
+    )
     yield is_array(view.inputs, "i", view.network.inputs)
     yield bool(np.all(view.inputs >= 0))
     yield view.stage > 0
@@ -147,8 +153,12 @@ def _networks(view: Networks) -> Conditions:
 
 def _ensemble(ensemble: Ensemble) -> Conditions:
     """Yield the conditions that an ensemble has distinct views or stages, with the same folds and outputs."""
-    yield len({(len(view.thetas), view.network.outputs) for view in ensemble.views}) == 1
-    yield len({(view.view, view.stage) for view in ensemble.views}) == len(ensemble.views)
+    yield (
+        len({(len(view.thetas), view.network.outputs) for view in ensemble.views}) == 1
+    )
+    yield len({(view.view, view.stage) for view in ensemble.views}) == len(
+        ensemble.views
+    )
 
 
 def _residuals(residuals: Residuals) -> Conditions:
@@ -160,12 +170,21 @@ def _residuals(residuals: Residuals) -> Conditions:
 
 def _are_alike(ensemble: Ensemble, model_ensemble: Ensemble) -> bool:
     """Return whether two ensembles are equal except for losses, shares and parameters."""
-    return list(map(_structure, ensemble.views)) == list(map(_structure, model_ensemble.views))
+    return list(map(_structure, ensemble.views)) == list(
+        map(_structure, model_ensemble.views)
+    )
 
 
 def _structure(view: Networks) -> tuple[Any, ...]:
     network = view.network
-    return view.thetas.shape, view.view, view.stage, view.inputs.tolist(), network.inputs, network.layers
+    return (
+        view.thetas.shape,
+        view.view,
+        view.stage,
+        view.inputs.tolist(),
+        network.inputs,
+        network.layers,
+    )
 
 
 def _table_model(model) -> Conditions:
@@ -199,6 +218,8 @@ TABLE_CLASSES = [
     stored_fields(Networks, _networks),
     stored_fields(Ensemble, _ensemble),
     stored_fields(Residuals, _residuals),
-    stored_estimator(TabularClassifier, _LEARNED_BY_CLASSIFIERS, _table_model, _IGNORED),
+    stored_estimator(
+        TabularClassifier, _LEARNED_BY_CLASSIFIERS, _table_model, _IGNORED
+    ),
     stored_estimator(TabularRegressor, _LEARNED_BY_REGRESSORS, _table_model, _IGNORED),
 ]

@@ -38,7 +38,9 @@ def _network_state(network: Network) -> State:
 
 
 def _network(state: State) -> Network:
-    has_parts = fits(state["layers"], list[Layer]) and fits(state["penalties"], list[Penalty])
+    has_parts = fits(state["layers"], list[Layer]) and fits(
+        state["penalties"], list[Penalty]
+    )
     if not has_parts or not isinstance(state["loss"], Loss):
         raise ValueError("a network has parts other than layers, a loss and penalties")
     return Network(state["inputs"], state["layers"], state["loss"], state["penalties"])
@@ -102,9 +104,12 @@ _LEARNED = {
     "theta_": _is_theta_of_one,
     "targets_": Labels | Numbers,
     "classes_": _are_classes,
-    **dict.fromkeys(("n_outputs_", "n_layers_", "n_iter_", "t_", "_no_improvement_count"), is_count),
     **dict.fromkeys(
-        ("loss_curve_", "validation_loss_curve_", "validation_scores_", "score_curve_"), list[float] | None
+        ("n_outputs_", "n_layers_", "n_iter_", "t_", "_no_improvement_count"), is_count
+    ),
+    **dict.fromkeys(
+        ("loss_curve_", "validation_loss_curve_", "validation_scores_", "score_curve_"),
+        list[float] | None,
     ),
     **dict.fromkeys(("best_loss_", "best_validation_score_"), float | None),
     **dict.fromkeys(("best_restart_", "_seed"), optional(is_count)),
@@ -116,7 +121,14 @@ _LEARNED = {
     "_state": _is_state,
 }
 NOT_ALWAYS = {"feature_names_in_", "_sklearn_output_config"}
-_NOT_ALWAYS_LEARNED = {*NOT_ALWAYS, "classes_", "restart_losses_", "best_restart_", "_ending", "_split"}
+_NOT_ALWAYS_LEARNED = {
+    *NOT_ALWAYS,
+    "classes_",
+    "restart_losses_",
+    "best_restart_",
+    "_ending",
+    "_split",
+}
 
 
 def is_unfitted(model) -> bool:
@@ -139,13 +151,17 @@ def _estimator(model) -> Conditions:
 
 def _are_indices(value, model) -> bool:
     """Return whether a value is a list of row or column indices for each member."""
-    return isinstance(value, list | tuple) and all(is_array(indices, "iu", None) for indices in value)
+    return isinstance(value, list | tuple) and all(
+        is_array(indices, "iu", None) for indices in value
+    )
 
 
 def _are_columns(value, model) -> bool:
     if not _are_indices(value, model):
         return False
-    return all(np.all((columns >= 0) & (columns < model.n_features_in_)) for columns in value)
+    return all(
+        np.all((columns >= 0) & (columns < model.n_features_in_)) for columns in value
+    )
 
 
 _LEARNED_BY_ENSEMBLES = {
@@ -165,13 +181,21 @@ def _ensemble(model) -> Conditions:
     """Yield the conditions that a fitted ensemble's members match its columns and targets."""
     if is_unfitted(model):
         return
-    yield len(model.estimators_) == len(model.estimators_features_) == len(model.estimators_samples_)
-    for member, columns in zip(model.estimators_, model.estimators_features_, strict=True):
+    yield (
+        len(model.estimators_)
+        == len(model.estimators_features_)
+        == len(model.estimators_samples_)
+    )
+    for member, columns in zip(
+        model.estimators_, model.estimators_features_, strict=True
+    ):
         yield type(member) is model._member_class
         yield not is_unfitted(member)
         yield member.n_features_in_ == len(columns)
         yield member.n_outputs_ == model.n_outputs_
-    yield isinstance(model.targets_, Labels if model._member_class is MLPClassifier else Numbers)
+    yield isinstance(
+        model.targets_, Labels if model._member_class is MLPClassifier else Numbers
+    )
 
 
 def _trained_network(trained: TrainedNetwork) -> Conditions:
@@ -196,11 +220,14 @@ def _numbers(numbers: Numbers) -> Conditions:
 
 _HISTORY = stored_fields(History)
 NOT_KEPT = ("_rows", "out_of_fold_")
-"""The attributes that are recreated by the next prediction, or that describe only the training rows."""
+"""The attributes that are recreated by the next prediction, or that describe only
+the training rows.
+"""
 
 VECPROP_CLASSES = [
     *(stored_fields(part.cls) for part in catalog.PARTS if part.savable),
-    _HISTORY._replace(state=lambda history: _HISTORY.state(history._joined())),  # as arrays, not lists of epochs
+    # as arrays, not lists of epochs
+    _HISTORY._replace(state=lambda history: _HISTORY.state(history._joined())),
     StoredClass("Network", Network, _network_state, _network),
     *map(stored_fields, (EarlyStopping, AdamHat, SampleScaling, Cuts, Ending)),
     stored_fields(TrainingState, _training_state),

@@ -9,30 +9,44 @@ from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
 from .. import FileError
 from ..atomic import FilePath, written_at_once
-from ..networks import CLASSIFIERS, REGRESSORS, Averaged, TrainedNetwork, averaged, require_intervals, theta_of_one
+from ..networks import (
+    CLASSIFIERS,
+    REGRESSORS,
+    Averaged,
+    TrainedNetwork,
+    averaged,
+    require_intervals,
+    theta_of_one,
+)
 from .network_source import layers, network_function, prepared
 from .python_file import Source
 from .table_source import table_functions
 
 
-def to_numpy(model: Any, path: FilePath | None = None, *, coverage: float | None = None) -> str:
+def to_numpy(
+    model: Any, path: FilePath | None = None, *, coverage: float | None = None
+) -> str:
     """Export a model as Python source that depends only on NumPy.
 
-    The source defines ``predict(X)`` and, for classifiers, ``predict_proba(X)``. The formulas are copied from the
-    library, and the parameters are exact. Predictions agree with the model up to rounding. For a tabular model, the
-    functions accept a data frame or a dict of columns, with None and nan for missing values.
+    The source defines ``predict(X)`` and, for classifiers, ``predict_proba(X)``. The
+    formulas are copied from the library, and the parameters are exact. Predictions
+    agree with the model up to rounding. For a tabular model, the functions accept a
+    data frame or a dict of columns, with None and nan for missing values.
 
     Parameters
     ----------
-    model : TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles, TabularClassifier, -Regressor or Pipeline
-        The model. A tabular model may have numeric, categorical and date columns, but no text. The supported pipeline
-        steps are StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, SimpleImputer and OneHotEncoder with basic
-        options, FunctionTransformer without a function, and ColumnTransformer and pipelines of these.
+    model : TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles,
+    TabularClassifier, -Regressor or Pipeline
+        The model. A tabular model may have numeric, categorical and date columns, but
+        no text. The supported pipeline steps are StandardScaler, MinMaxScaler,
+        MaxAbsScaler, RobustScaler, SimpleImputer and OneHotEncoder with basic options,
+        FunctionTransformer without a function, and ColumnTransformer and pipelines of
+        these.
     path : path, optional
         A file for the source. An existing file is replaced atomically.
     coverage : float, optional
-        For a `TabularRegressor`, the default coverage of the function ``predict_interval(table, coverage)``, which the
-        source then defines.
+        For a `TabularRegressor`, the default coverage of the function
+        ``predict_interval(table, coverage)``, which the source then defines.
 
     Returns
     -------
@@ -42,8 +56,8 @@ def to_numpy(model: Any, path: FilePath | None = None, *, coverage: float | None
     Raises
     ------
     FileError
-        If a custom part, a step or a column cannot be written as source, a model has no intervals, or theta does not
-        fit its network.
+        If a custom part, a step or a column cannot be written as source, a model has no
+        intervals, or theta does not fit its network.
     ValueError
         If coverage is not in [0.5, 1).
     sklearn.exceptions.NotFittedError
@@ -84,9 +98,10 @@ def _network_functions(model, source: Source) -> str:
         networks = averaged(last)
     else:
         raise FileError(
-            f"A {type(last).__name__} cannot be written as NumPy source: give a TrainedNetwork(network, theta), an "
-            "MLPClassifier or MLPRegressor, an ensemble of them, a pipeline that ends with one of these, or a "
-            "TabularClassifier or TabularRegressor."
+            f"A {type(last).__name__} cannot be written as NumPy source: give a"
+            " TrainedNetwork(network, theta), an MLPClassifier or MLPRegressor, an"
+            " ensemble of them, a pipeline that ends with one of these, or a"
+            " TabularClassifier or TabularRegressor."
         )
     _outputs(prepared(steps, source), networks, source)
     if isinstance(last, CLASSIFIERS):
@@ -103,13 +118,22 @@ def _outputs(lines: list[str], networks: Averaged, source: Source) -> None:
     network, thetas, columns = networks
     if len(thetas) == 1 and columns is None:
         description = '"""Return the network\'s outputs, (N, O), for rows of inputs."""'
-        source.function("outputs", description, *lines, *layers(network, thetas[0], source)[0], "return X")
+        source.function(
+            "outputs",
+            description,
+            *lines,
+            *layers(network, thetas[0], source)[0],
+            "return X",
+        )
         return
     parameters = network_function("network", network, thetas, source)
     outputs = f"network(X, *theta) for theta in zip({parameters})"
     if columns is not None:
         members_columns = source.constant("COLUMNS", columns)
-        outputs = f"network(X[:, columns], *theta) for columns, *theta in zip({members_columns}, {parameters})"
+        outputs = (
+            "network(X[:, columns], *theta) for columns, *theta in"
+            f" zip({members_columns}, {parameters})"
+        )
     source.function(
         "outputs",
         '"""Return the mean of the networks\' outputs, (N, O), for rows of inputs."""',
@@ -120,8 +144,15 @@ def _outputs(lines: list[str], networks: Averaged, source: Source) -> None:
 
 def _title(kind: str, have: str, columns) -> str:
     """Return the title of the file, which names the model's class and columns."""
-    text = f"{columns} columns" if isinstance(columns, int) else f"the columns {', '.join(map(str, columns))}"
-    return f"The predictions of a {kind}, exported by vecprop {__version__}. {have} {text}. It needs only NumPy."
+    text = (
+        f"{columns} columns"
+        if isinstance(columns, int)
+        else f"the columns {', '.join(map(str, columns))}"
+    )
+    return (
+        f"The predictions of a {kind}, exported by vecprop {__version__}. {have}"
+        f" {text}. It needs only NumPy."
+    )
 
 
 def _classifier(model, source: Source) -> None:
@@ -132,7 +163,11 @@ def _classifier(model, source: Source) -> None:
         lines = ["return outputs(X)"]
         if has_one_output and not is_multilabel:
             lines = ["Y = outputs(X)", "return np.hstack([1 - Y, Y])"]
-        source.function("predict_proba", '"""Return the probability of each class, (N, C)."""', *lines)
+        source.function(
+            "predict_proba",
+            '"""Return the probability of each class, (N, C)."""',
+            *lines,
+        )
     if is_multilabel:
         source.function(
             "predict",
@@ -147,7 +182,9 @@ def _classifier(model, source: Source) -> None:
         labels = f"{classes}[(outputs(X)[:, 0] > 0.5).astype(int)]"
     else:
         labels = f"{classes}[outputs(X).argmax(axis=1)]"
-    source.function("predict", '"""Return the label of each row."""', f"return {labels}")
+    source.function(
+        "predict", '"""Return the label of each row."""', f"return {labels}"
+    )
 
 
 def _regressor(model, source: Source) -> None:
@@ -156,7 +193,12 @@ def _regressor(model, source: Source) -> None:
     if not isinstance(model, TrainedNetwork):
         targets = model.targets_
         if np.any(targets.scale != 1) or np.any(targets.shift != 0):
-            Y = f"{Y} * {source.constant('Y_SCALE', targets.scale)} + {source.constant('Y_SHIFT', targets.shift)}"
+            Y = (
+                f"{Y} * {source.constant('Y_SCALE', targets.scale)} +"
+                f" {source.constant('Y_SHIFT', targets.shift)}"
+            )
         if model.n_outputs_ == 1:
             Y = f"({Y}).ravel()"
-    source.function("predict", '"""Return the prediction for each row."""', f"return {Y}")
+    source.function(
+        "predict", '"""Return the prediction for each row."""', f"return {Y}"
+    )

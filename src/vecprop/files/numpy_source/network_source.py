@@ -22,7 +22,9 @@ def layer_norm(X, g, b, epsilon):
 '''
 
 
-def layers(network: Network, theta: np.ndarray, source: Source) -> tuple[list[str], str]:
+def layers(
+    network: Network, theta: np.ndarray, source: Source
+) -> tuple[list[str], str]:
     """Return the lines that compute outputs from inputs X, and the names of the parameter constants.
 
     Parameters may have leading member axes. Custom layers raise an error.
@@ -30,11 +32,18 @@ def layers(network: Network, theta: np.ndarray, source: Source) -> tuple[list[st
     lines = [
         f"X = np.asarray(X, np.{theta.dtype})",
         "if not np.isfinite(X).all():",
-        '    raise ValueError("X is not finite: fill or drop missing and infinite values.")',
+        (
+            '    raise ValueError("X is not finite: fill or drop missing and infinite'
+            ' values.")'
+        ),
     ]
     names = []
-    for number, (layer, p) in enumerate(zip(network.layers, network.layout.views(theta), strict=True)):
-        constants = [source.constant(f"{name}{number}", values) for name, values in p.items()]
+    for number, (layer, p) in enumerate(
+        zip(network.layers, network.layout.views(theta), strict=True)
+    ):
+        constants = [
+            source.constant(f"{name}{number}", values) for name, values in p.items()
+        ]
         names += constants
         if isinstance(layer, Activation):
             lines += _applied(source.formulas.method(layer, "value"))
@@ -46,12 +55,17 @@ def layers(network: Network, theta: np.ndarray, source: Source) -> tuple[list[st
             source.helper("layer_norm", _LAYER_NORM)
             lines.append(f"X = layer_norm(X, {g}, {b}, {layer.epsilon!r})")
         elif type(layer) is not Dropout:
-            raise FileError(f"Layer {number}, {layer!r}, cannot be exported: only vecprop's built-in layers can.")
+            raise FileError(
+                f"Layer {number}, {layer!r}, cannot be exported: only vecprop's"
+                " built-in layers can."
+            )
     lines += _applied(source.formulas.method(network.loss_function, "predict"))
     return lines, ", ".join(names)
 
 
-def network_function(name: str, network: Network, thetas: np.ndarray, source: Source) -> str:
+def network_function(
+    name: str, network: Network, thetas: np.ndarray, source: Source
+) -> str:
     """Add a function for one of M networks with parameters (M, P); return the parameter names."""
     lines, parameters = layers(network, thetas, source)
     description = '"""Return the outputs of one network, (N, O)."""'
@@ -111,20 +125,34 @@ def _expression(step, X: str, source: Source) -> str:
             return _one_hot(step, X, source)
         case SimpleImputer() if _is_plain(step):
             source.helper("imputed", _IMPUTED)
-            return f"imputed({_numbers(X)}, {source.constant('FILL', step.statistics_)})"
+            return (
+                f"imputed({_numbers(X)}, {source.constant('FILL', step.statistics_)})"
+            )
         case preprocessing.StandardScaler():
-            return _scaled(X, step.with_mean and step.mean_, step.with_std and step.scale_, source)
+            return _scaled(
+                X, step.with_mean and step.mean_, step.with_std and step.scale_, source
+            )
         case preprocessing.RobustScaler():
-            return _scaled(X, step.with_centering and step.center_, step.with_scaling and step.scale_, source)
+            return _scaled(
+                X,
+                step.with_centering and step.center_,
+                step.with_scaling and step.scale_,
+                source,
+            )
         case preprocessing.MaxAbsScaler() if not getattr(step, "clip", False):
             return _scaled(X, False, step.scale_, source)
         case preprocessing.MinMaxScaler():
             scale = source.constant("SCALE", step.scale_)
             scaled = f"{_numbers(X)} * {scale} + {source.constant('SHIFT', step.min_)}"
             if step.clip:
-                return f"np.clip({scaled}, {step.feature_range[0]}, {step.feature_range[1]})"
+                return (
+                    f"np.clip({scaled}, {step.feature_range[0]},"
+                    f" {step.feature_range[1]})"
+                )
             return scaled
-    raise FileError(f"{step!r} cannot be written as NumPy source: use `save`, or `to_onnx`.")
+    raise FileError(
+        f"{step!r} cannot be written as NumPy source: use `save`, or `to_onnx`."
+    )
 
 
 def _numbers(X: str) -> str:
@@ -148,17 +176,23 @@ def _one_hot(step: preprocessing.OneHotEncoder, X: str, source: Source) -> str:
     is_reduced = step.drop is not None or getattr(step, "_infrequent_enabled", False)
     if is_reduced or has_missing or step.handle_unknown not in ("error", "ignore"):
         raise FileError(
-            f"{step!r} cannot be written as NumPy source, which does not support missing, dropped or "
-            "infrequent categories: use `save`, or `to_onnx`."
+            f"{step!r} cannot be written as NumPy source, which does not support"
+            " missing, dropped or infrequent categories: use `save`, or `to_onnx`."
         )
     source.helper("one_hot", _ONE_HOT)
-    names = ", ".join(source.constant("CATEGORIES", values) for values in step.categories_)
+    names = ", ".join(
+        source.constant("CATEGORIES", values) for values in step.categories_
+    )
     return f"one_hot({X}, [{names}], {step.handle_unknown == 'error'})"
 
 
 def _is_plain(step: SimpleImputer) -> bool:
     """Return whether an imputer only replaces NaN by numbers."""
-    if not isinstance(step.missing_values, float) or not np.isnan(step.missing_values) or step.add_indicator:
+    if (
+        not isinstance(step.missing_values, float)
+        or not np.isnan(step.missing_values)
+        or step.add_indicator
+    ):
         return False
     values = np.asarray(step.statistics_)
     return values.dtype.kind == "f" and bool(np.isfinite(values).all())
@@ -168,7 +202,9 @@ def _columns(step: ColumnTransformer, X: str, source: Source) -> str:
     blocks = []
     columns = places_of_transformers(step)
     for name, transformer, _ in step.transformers_:
-        if not columns[name] or (isinstance(transformer, str) and transformer == "drop"):
+        if not columns[name] or (
+            isinstance(transformer, str) and transformer == "drop"
+        ):
             continue
         block = _expression(transformer, f"{X}[:, {columns[name]}]", source)
         if block.startswith(f"{X}[") and "one_hot" not in block:

@@ -1,6 +1,7 @@
 """A Python file under construction, with imports, constants and functions, including the library's formulas.
 
-The source text of formulas is copied, with NumPy's names and the values of hyperparameters.
+The source text of formulas is copied, with NumPy's names and the values of
+hyperparameters.
 """
 
 import ast
@@ -43,16 +44,28 @@ class Formulas:
     def method(self, part, name: str) -> str | None:
         """Add a method of a layer or loss; return its name in the source, or None if the method is the identity."""
         function = getattr(type(part), name)
-        if not type(part).__module__.startswith("vecprop.") or not function.__module__.startswith("vecprop."):
-            raise FileError(f"{part!r} cannot be exported: only vecprop's built-in parts can become NumPy source.")
-        words = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])|(?<=[a-z])(?=ReLU)", "_", type(part).__name__)
+        if not type(part).__module__.startswith(
+            "vecprop."
+        ) or not function.__module__.startswith("vecprop."):
+            raise FileError(
+                f"{part!r} cannot be exported: only vecprop's built-in parts can become"
+                " NumPy source."
+            )
+        words = re.sub(
+            r"(?<=[a-z])(?=[A-Z][a-z])|(?<=[a-z])(?=ReLU)", "_", type(part).__name__
+        )
         return self.function(function, words.lower(), part=part)
 
     def function(
-        self, function: Callable[..., Any], name: str | None = None, attributes: Sequence[str] = (), part=None
+        self,
+        function: Callable[..., Any],
+        name: str | None = None,
+        attributes: Sequence[str] = (),
+        part=None,
     ) -> str | None:
         """Add a function, with a method's attributes as arguments; return its name in the source."""
-        # If the function only calls another one, return the name of the other function instead.
+        # If the function only calls another one, return the name of the other function
+        # instead.
         definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
         assert isinstance(definition, ast.FunctionDef)
         _Rewriting(self, function.__globals__, part, attributes).visit(definition)
@@ -79,7 +92,9 @@ def _numbered(name: str, first: int) -> Iterator[str]:
 
 
 class _Rewriting(ast.NodeTransformer):
-    def __init__(self, formulas: Formulas, names: dict[str, Any], part, attributes: Sequence[str]) -> None:
+    def __init__(
+        self, formulas: Formulas, names: dict[str, Any], part, attributes: Sequence[str]
+    ) -> None:
         self.formulas = formulas
         self.names = names
         self.part = part
@@ -91,7 +106,10 @@ class _Rewriting(ast.NodeTransformer):
         names = [argument.arg for argument in node.args.args if argument.arg != "self"]
         node.args.args = list(map(ast.arg, [*names, *self.attributes]))
         description = (ast.get_docstring(node) or "").partition("\n")[0]
-        node.body = [ast.Expr(ast.Constant(description)), *map(self.visit, node.body[1:])]
+        node.body = [
+            ast.Expr(ast.Constant(description)),
+            *map(self.visit, node.body[1:]),
+        ]
         return node
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
@@ -133,7 +151,9 @@ def unpacked(text, dtype, *shape):
     return np.frombuffer(base64.b64decode(text), dtype).reshape(shape)
 '''
 _READABLE = 32
-"""Arrays of at most this size are written as readable numbers; larger ones are encoded as base64."""
+"""Arrays of at most this size are written as readable numbers; larger ones are
+encoded as base64.
+"""
 
 
 class Source:
@@ -167,7 +187,11 @@ class Source:
 
     def constant(self, name: str, values) -> str:
         """Add an exact constant; return its name, which contains a number if necessary to be unique."""
-        unique = next(candidate for candidate in _numbered(name, 2) if candidate not in self._constants)
+        unique = next(
+            candidate
+            for candidate in _numbered(name, 2)
+            if candidate not in self._constants
+        )
         self._constants[unique] = self.literal(values)
         return unique
 
@@ -176,14 +200,20 @@ class Source:
         if array.dtype.kind not in "iuf":
             for value in array.ravel().tolist():
                 if not isinstance(value, str | bool | int | float | None):
-                    raise FileError(f"{value!r} cannot be written as NumPy source: only numbers and text can.")
+                    raise FileError(
+                        f"{value!r} cannot be written as NumPy source: only numbers and"
+                        " text can."
+                    )
             return f"np.array({array.tolist()!r}{', object' if array.dtype.kind == 'O' else ''})"
         if array.size <= _READABLE and np.isfinite(array).all():
             return f"np.array({array.tolist()!r}, np.{array.dtype.name})"
         self.helper("unpacked", _UNPACKED, module="base64")
         array = array.astype(array.dtype.newbyteorder("<"))
         shape = "".join(f", {length}" for length in array.shape)
-        return f'unpacked("{b64encode(array.tobytes()).decode()}", "{array.dtype.str}"{shape})'
+        return (
+            f'unpacked("{b64encode(array.tobytes()).decode()}",'
+            f' "{array.dtype.str}"{shape})'
+        )
 
     def helper(self, name: str, text: str, module: str | None = None) -> None:
         """Add a helper function and its import, unless already present."""
@@ -192,11 +222,16 @@ class Source:
             self._modules.add(module)
 
     def function(self, name: str, *lines: str, arguments: str = "X") -> None:
-        self._functions.append(f"def {name}({arguments}):\n" + "".join(f"    {line}\n" for line in lines))
+        self._functions.append(
+            f"def {name}({arguments}):\n" + "".join(f"    {line}\n" for line in lines)
+        )
 
     def text(self, title: str) -> str:
         # Escape characters that cannot appear between quotes.
-        plain = (c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in title)
+        plain = (
+            c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode()
+            for c in title
+        )
         title = "".join(plain).replace('"', '\\"')
         imports = "".join(f"import {module}\n" for module in sorted(self._modules))
         if imports:
@@ -204,7 +239,9 @@ class Source:
         blocks = [
             f'"""{title}"""\n\n{imports}import numpy as np\n',
             *self._helpers.values(),
-            "".join(f"{name} = {literal}\n" for name, literal in self._constants.items()),
+            "".join(
+                f"{name} = {literal}\n" for name, literal in self._constants.items()
+            ),
             *(f"{text}\n" for text in self.formulas.texts.values()),
             *self._functions,
         ]

@@ -18,7 +18,9 @@ def is_missing(value):
 '''
 
 
-def table_functions(model: TabularClassifier | TabularRegressor, source: Source, coverage: float | None) -> None:
+def table_functions(
+    model: TabularClassifier | TabularRegressor, source: Source, coverage: float | None
+) -> None:
     """Add the functions of a fitted tabular model, with intervals if coverage is given."""
     check_is_fitted(model)
     _inputs(model, source)
@@ -40,41 +42,70 @@ def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None
         call = part.to_source(name, source)
         if call is None:
             raise FileError(
-                f"Column {name!r} has the kind {part.kind!r}, but NumPy source supports only numbers, "
-                "categories and dates: train without it, or use `save`."
+                f"Column {name!r} has the kind {part.kind!r}, but NumPy source supports"
+                " only numbers, categories and dates: train without it, or use `save`."
             )
         lines.append(f"    {call},")
     lines += ["]", "return np.hstack(blocks)"]
     if not hasattr(model, "feature_names_in_"):
-        lines.insert(0, 'table = {f"x{number}": column for number, column in enumerate(np.asarray(table, object).T)}')
+        lines.insert(
+            0,
+            'table = {f"x{number}": column for number, column in'
+            " enumerate(np.asarray(table, object).T)}",
+        )
     elif any(map(str.isdigit, names)):  # a frame may have integers as column names
         lines.insert(0, "table = {str(name): table[name] for name in table}")
-    source.function("inputs", '"""Return the networks\' inputs for a table, (N, I)."""', *lines, arguments="table")
+    source.function(
+        "inputs",
+        '"""Return the networks\' inputs for a table, (N, I)."""',
+        *lines,
+        arguments="table",
+    )
 
 
 def _together(model: TabularClassifier | TabularRegressor, source: Source) -> None:
     """Add the function that combines the predictions of each fold's networks."""
     ensembles = model._ensembles
     folds = model.ensemble_.folds
-    shares = source.constant("SHARES", [[view.share for view in ensemble.views] for ensemble in ensembles])
+    shares = source.constant(
+        "SHARES", [[view.share for view in ensemble.views] for ensemble in ensembles]
+    )
     names = []
     lines = [
-        '"""Return the combined prediction of each fold\'s networks, (M, N, O), for inputs (N, I)."""',
+        (
+            '"""Return the combined prediction of each fold\'s networks, (M, N, O), for'
+            ' inputs (N, I)."""'
+        ),
         f"folds = slice({folds} * ensemble, {folds} * (ensemble + 1))",
     ]
     for index, view in enumerate(model.ensemble_.views):
-        thetas = np.concatenate([ensemble.views[index].thetas for ensemble in ensembles])
+        thetas = np.concatenate(
+            [ensemble.views[index].thetas for ensemble in ensembles]
+        )
         name = view.view
         if view.stage > 1:
             name = f"{name}_{view.stage}"
-        parameters = network_function(f"network_of_{name}", view.network, thetas, source)
-        Y = f"network_of_{name}(X[:, {source.constant(name.upper(), view.inputs)}], *theta).astype(float)"
+        parameters = network_function(
+            f"network_of_{name}", view.network, thetas, source
+        )
+        Y = (
+            f"network_of_{name}(X[:, {source.constant(name.upper(), view.inputs)}],"
+            " *theta).astype(float)"
+        )
         if view.inverse_temperature is not None:
-            Y = f"{source.formulas.function(temperature_scaled)}({Y}, {view.inverse_temperature!r})"
+            Y = (
+                f"{source.formulas.function(temperature_scaled)}({Y},"
+                f" {view.inverse_temperature!r})"
+            )
         fold_parameters = parameters.replace(",", "[folds],") + "[folds]"
         names.append(name)
-        lines.append(f"{name} = {shares}[ensemble, {index}] * np.stack([{Y} for theta in zip({fold_parameters})])")
-    source.function("together", *lines, f"return {' + '.join(names)}", arguments="X, ensemble=0")
+        lines.append(
+            f"{name} = {shares}[ensemble, {index}] * np.stack([{Y} for theta in"
+            f" zip({fold_parameters})])"
+        )
+    source.function(
+        "together", *lines, f"return {' + '.join(names)}", arguments="X, ensemble=0"
+    )
 
 
 def _classifier(model: TabularClassifier, source: Source) -> None:
@@ -82,8 +113,10 @@ def _classifier(model: TabularClassifier, source: Source) -> None:
     scaled = source.formulas.function(temperature_scaled)
     source.function(
         "predict_proba",
-        '"""Return the probability of each class, (N, C), for a data frame or a dict of columns."""',
-        f"return np.mean([{scaled}(P, {model.inverse_temperature_!r}) for P in together(inputs(table))], axis=0)",
+        '"""Return the probability of each class, (N, C), for a data frame or a dict of'
+        ' columns."""',
+        f"return np.mean([{scaled}(P, {model.inverse_temperature_!r}) for P in"
+        " together(inputs(table))], axis=0)",
         arguments="table",
     )
     description = "the most probable class of each row"
@@ -92,12 +125,20 @@ def _classifier(model: TabularClassifier, source: Source) -> None:
     if threshold is not None:
         positive = positive_of(model)
         description = (
-            f"the positive class (index {positive}) for rows whose probability of it is above "
-            f"{threshold:.4g}, else the other class"
+            f"the positive class (index {positive}) for rows whose probability of it is"
+            f" above {threshold:.4g}, else the other class"
         )
-        index = f"np.where(predict_proba(table)[:, {positive}] > {threshold!r}, {positive}, {1 - positive})"
+        index = (
+            f"np.where(predict_proba(table)[:, {positive}] > {threshold!r}, {positive},"
+            f" {1 - positive})"
+        )
     classes = source.constant("CLASSES", model.classes_)
-    source.function("predict", f'"""Return {description}."""', f"return {classes}[{index}]", arguments="table")
+    source.function(
+        "predict",
+        f'"""Return {description}."""',
+        f"return {classes}[{index}]",
+        arguments="table",
+    )
 
 
 def _regressor(model: TabularRegressor, source: Source) -> None:
@@ -107,13 +148,16 @@ def _regressor(model: TabularRegressor, source: Source) -> None:
     low, high = model.range_
     source.function(
         "each",
-        '"""Return the prediction of each fold\'s networks in the units of the target, (M, N)."""',
-        f"return np.clip(together(X, ensemble)[:, :, 0] * {scale!r} + {shift!r}, {low!r}, {high!r})",
+        '"""Return the prediction of each fold\'s networks in the units of the target,'
+        ' (M, N)."""',
+        f"return np.clip(together(X, ensemble)[:, :, 0] * {scale!r} + {shift!r},"
+        f" {low!r}, {high!r})",
         arguments="X, ensemble=0",
     )
     source.function(
         "predict",
-        '"""Return the prediction for each row of a data frame or a dict of columns."""',
+        '"""Return the prediction for each row of a data frame or a dict of'
+        ' columns."""',
         "return each(inputs(table)).mean(axis=0)",
         arguments="table",
     )
@@ -122,18 +166,25 @@ def _regressor(model: TabularRegressor, source: Source) -> None:
 def _intervals(model: TabularRegressor, source: Source, coverage: float) -> None:
     """Add the function that returns prediction intervals."""
     residuals = model.residuals_
-    distances = f"{source.constant('DISTANCES', residuals.sizes)}, float({str(residuals.groups)!r})"
+    distances = (
+        f"{source.constant('DISTANCES', residuals.sizes)},"
+        f" float({str(residuals.groups)!r})"
+    )
     ends = "middle, middle"
     if len(model._ensembles) > 1:
         ends = "each(X, 1), each(X, 2)"
-    interval = source.formulas.function(Residuals.interval, attributes=["sizes", "groups"])
+    interval = source.formulas.function(
+        Residuals.interval, attributes=["sizes", "groups"]
+    )
     source.function(
         "predict_interval",
-        '"""Return intervals, (N, 2), that contain about this share of the targets, at least 0.5."""',
+        '"""Return intervals, (N, 2), that contain about this share of the targets, at'
+        ' least 0.5."""',
         "X = inputs(table)",
         "middle = each(X)",
         f"low, high = {interval}({ends}, coverage, {distances}).T",
         "predicted = middle.mean(axis=0)",
-        "return np.stack([np.minimum(low, predicted), np.maximum(high, predicted)], axis=1)",
+        "return np.stack([np.minimum(low, predicted), np.maximum(high, predicted)],"
+        " axis=1)",
         arguments=f"table, coverage={float(coverage)!r}",
     )

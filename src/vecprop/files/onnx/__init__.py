@@ -11,7 +11,16 @@ from ...tables.regressor import TabularRegressor
 from .. import FileError
 from ..atomic import FilePath, written_at_once
 from ..networks import CLASSIFIERS, TrainedNetwork, require_intervals, theta_of_one
-from .estimator_graph import IMPUTERS, encoded, interval, labels, predicted_class, predictions, register, traced
+from .estimator_graph import (
+    IMPUTERS,
+    encoded,
+    interval,
+    labels,
+    predicted_class,
+    predictions,
+    register,
+    traced,
+)
 from .graph import Graph, TracedArray
 
 OPSET = 17
@@ -28,31 +37,36 @@ def to_onnx(
 ) -> Any:
     """Export a model as an ONNX graph.
 
-    The graph of a network has the input ``X``, (N, I), and the output ``Y``, (N, O). As in skl2onnx, a classifier has
-    the outputs ``label`` and ``probabilities``, and a regressor has the output ``variable``. A pipeline has the outputs
-    of its last step. Custom layers and losses can be exported if they consist of NumPy's elementwise functions, matrix
-    products, and slices and reductions of columns.
+    The graph of a network has the input ``X``, (N, I), and the output ``Y``, (N, O). As
+    in skl2onnx, a classifier has the outputs ``label`` and ``probabilities``, and a
+    regressor has the output ``variable``. A pipeline has the outputs of its last step.
+    Custom layers and losses can be exported if they consist of NumPy's elementwise
+    functions, matrix products, and slices and reductions of columns.
 
-    The graph of a tabular model has one input, (N, 1), for each used column, with the name of the column. Numbers have
-    the dtype ``dtype``, and nan means that a number is missing. Dates are days since 1970 in float64. Categories are
-    text, and empty text means that the category is missing. The graph has the outputs of a classifier or a regressor. A
-    graph cannot encode columns of free text, or categorical columns with more than 64 rare categories. The inputs of
-    these columns are the K numbers per row that ``model.encoder_`` computes.
+    The graph of a tabular model has one input, (N, 1), for each used column, with the
+    name of the column. Numbers have the dtype ``dtype``, and nan means that a number is
+    missing. Dates are days since 1970 in float64. Categories are text, and empty text
+    means that the category is missing. The graph has the outputs of a classifier or a
+    regressor. A graph cannot encode columns of free text, or categorical columns with
+    more than 64 rare categories. The inputs of these columns are the K numbers per row
+    that ``model.encoder_`` computes.
 
     Parameters
     ----------
-    model : TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles, TabularClassifier, -Regressor or Pipeline
+    model : TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles,
+    TabularClassifier, -Regressor or Pipeline
         The model. A pipeline may contain any step that skl2onnx supports.
     path : path, optional
         A file for the graph. An existing file is replaced atomically.
     X : data frame or array, optional
-        Training rows, for pipelines whose columns have several types. Each column of a data frame becomes an input with
-        its name.
+        Training rows, for pipelines whose columns have several types. Each column of a
+        data frame becomes an input with its name.
     dtype : dtype, default float32
-        The dtype of numbers in the graph, float32 or float64. Integers beyond 2²⁴ are rounded in float32.
+        The dtype of numbers in the graph, float32 or float64. Integers beyond 2²⁴ are
+        rounded in float32.
     coverage : float, optional
-        For a `TabularRegressor`, the coverage of intervals. The graph then has the outputs ``low`` and ``high``; see
-        ``predict_interval``.
+        For a `TabularRegressor`, the coverage of intervals. The graph then has the
+        outputs ``low`` and ``high``; see ``predict_interval``.
 
     Returns
     -------
@@ -63,8 +77,9 @@ def to_onnx(
     ImportError
         If onnx is not installed, or, for an estimator or a pipeline, skl2onnx.
     FileError
-        If the model has another type, labels are neither integers nor text, a network has several members, theta does
-        not fit its network, a model has no intervals, or a custom part uses other operations.
+        If the model has another type, labels are neither integers nor text, a network
+        has several members, theta does not fit its network, a model has no intervals,
+        or a custom part uses other operations.
     ValueError
         If dtype is not float32 or float64, or coverage is not in [0.5, 1).
     sklearn.exceptions.NotFittedError
@@ -90,14 +105,17 @@ def to_onnx(
     if isinstance(model, TrainedNetwork):
         theta = theta_of_one(model, "a graph")
         graph = Graph(dtype, OPSET)
-        graph.output(traced(model.network, theta, graph.input("X", model.network.inputs)), "Y")
+        graph.output(
+            traced(model.network, theta, graph.input("X", model.network.inputs)), "Y"
+        )
         exported = _onnx_model(graph)
     elif isinstance(model, TabularClassifier | TabularRegressor):
         exported = _table_graph(model, dtype, coverage)
     elif isinstance(model, type) or not hasattr(model, "fit"):
         raise FileError(
-            f"A {type(model).__name__} cannot be exported as an ONNX graph: give a "
-            "TrainedNetwork(network, theta), a fitted estimator or tabular model, or a pipeline."
+            f"A {type(model).__name__} cannot be exported as an ONNX graph: give a"
+            " TrainedNetwork(network, theta), a fitted estimator or tabular model, or"
+            " a pipeline."
         )
     else:
         exported = _estimator_graph(model, X, dtype)
@@ -107,7 +125,9 @@ def to_onnx(
     return exported
 
 
-def _table_graph(model: TabularClassifier | TabularRegressor, dtype, coverage: float | None):
+def _table_graph(
+    model: TabularClassifier | TabularRegressor, dtype, coverage: float | None
+):
     check_is_fitted(model)
     columns = model.encoder_.names
     prefix = "vecprop_"
@@ -140,15 +160,25 @@ def _onnx_model(graph: Graph):
 
     def declared(symbol: TracedArray):
         dtype = helper.np_dtype_to_tensor_dtype(symbol.dtype)
-        return helper.make_tensor_value_info(symbol.name, dtype, ["N", *symbol.shape[1:]])
+        return helper.make_tensor_value_info(
+            symbol.name, dtype, ["N", *symbol.shape[1:]]
+        )
 
-    nodes = [helper.make_node(kind, inputs, outputs, **attributes) for kind, inputs, outputs, attributes in graph.nodes]
+    nodes = [
+        helper.make_node(kind, inputs, outputs, **attributes)
+        for kind, inputs, outputs, attributes in graph.nodes
+    ]
     inputs = list(map(declared, graph.inputs))
     outputs = list(map(declared, graph.outputs))
     onnx_graph = helper.make_graph(nodes, "vecprop", inputs, outputs, graph.tensors())
     opsets = {"": OPSET, "ai.onnx.ml": 3}
-    versions = [helper.make_opsetid(domain, opsets[domain]) for domain in sorted({node.domain for node in nodes})]
-    return helper.make_model(onnx_graph, producer_name="vecprop", opset_imports=versions, ir_version=8)
+    versions = [
+        helper.make_opsetid(domain, opsets[domain])
+        for domain in sorted({node.domain for node in nodes})
+    ]
+    return helper.make_model(
+        onnx_graph, producer_name="vecprop", opset_imports=versions, ir_version=8
+    )
 
 
 def _estimator_graph(model, X, dtype) -> Any:
@@ -164,8 +194,14 @@ def _estimator_graph(model, X, dtype) -> Any:
     row: Any = np.zeros((1, model.n_features_in_)) if X is None else X[:1]
     dtypes = dtype
     if hasattr(row, "dtypes"):
-        dtypes = {name: dtype for name, column in row.dtypes.items() if getattr(column, "kind", "") == "f"}
+        dtypes = {
+            name: dtype
+            for name, column in row.dtypes.items()
+            if getattr(column, "kind", "") == "f"
+        }
     else:
         row = np.asarray(row)
     types = guess_initial_types(row.astype(dtypes), None)
-    return convert_sklearn(model, initial_types=types, options=options, target_opset=OPSET, **IMPUTERS)
+    return convert_sklearn(
+        model, initial_types=types, options=options, target_opset=OPSET, **IMPUTERS
+    )

@@ -1,6 +1,7 @@
 """Converters from estimators to ONNX graphs, registered with skl2onnx, so that pipelines are supported too.
 
-SimpleImputer is registered as well: skl2onnx's converter does not support float64 in onnxruntime, or indicators.
+SimpleImputer is registered as well: skl2onnx's converter does not support float64 in
+onnxruntime, or indicators.
 """
 
 import warnings
@@ -14,7 +15,14 @@ from sklearn.impute import SimpleImputer
 from ...core.elementary import clip, sqrt, where
 from ...core.network import Network
 from ...tables.classifier import TabularClassifier
-from ...tables.encoding.columns import LARGEST_SCALED, LIMIT, MAX_DEVIATIONS, Categories, Dates, NumberInputs
+from ...tables.encoding.columns import (
+    LARGEST_SCALED,
+    LIMIT,
+    MAX_DEVIATIONS,
+    Categories,
+    Dates,
+    NumberInputs,
+)
 from ...tables.encoding.encoder import Encoder
 from ...tables.ensemble.calibration import level_for, place_of, positive_of
 from ...tables.ensemble.ensemble import MIN_PROBABILITY, Ensemble, Networks
@@ -36,12 +44,20 @@ def register() -> None:
     """
     from skl2onnx import update_registered_converter
 
-    options = {"zipmap": [True, False, "columns"], "output_class_labels": [False, True], "nocl": [False]}
+    options = {
+        "zipmap": [True, False, "columns"],
+        "output_class_labels": [False, True],
+        "nocl": [False],
+    }
     for cls in CLASSIFIERS:
         name = f"Vecprop{cls.__name__}"
-        update_registered_converter(cls, name, _classifier_shapes, _convert_classifier, options=options)
+        update_registered_converter(
+            cls, name, _classifier_shapes, _convert_classifier, options=options
+        )
     for cls in REGRESSORS:
-        update_registered_converter(cls, f"Vecprop{cls.__name__}", _regressor_shapes, _convert_regressor)
+        update_registered_converter(
+            cls, f"Vecprop{cls.__name__}", _regressor_shapes, _convert_regressor
+        )
 
 
 def traced(network: Network, theta: np.ndarray, X: TracedArray) -> TracedArray:
@@ -59,7 +75,8 @@ def _convert_classifier(scope, operator, container) -> None:
         label = graph.cast(Y > 0.5, np.int64)
     elif Y.shape[-1] == 1:
         index = _class_indices(Y > 0.5)
-        last_class = graph.constant(len(model.classes_) - 1, np.int64)  # 0 if there is a single class
+        # 0 if there is a single class
+        last_class = graph.constant(len(model.classes_) - 1, np.int64)
         index = graph.node("Min", [index, last_class], (1,), np.int64)
         Y = graph.node("Concat", [1 - Y, Y], (1, 2), axis=1)
         label = labels(model, graph, index)
@@ -81,7 +98,9 @@ def _mean_prediction(scope, operator, container) -> tuple[Graph, TracedArray]:
     table = operator.inputs[0]
     dtype = np.float64 if guess_numpy_type(table.type) == np.float64 else np.float32
     graph = _operator_graph(scope, container, dtype)
-    X = graph.cast(graph.input(table.full_name, operator.raw_operator.n_features_in_), dtype)
+    X = graph.cast(
+        graph.input(table.full_name, operator.raw_operator.n_features_in_), dtype
+    )
     network, thetas, columns = averaged(operator.raw_operator)
     inputs = [X] * len(thetas)
     if columns is not None:
@@ -94,7 +113,9 @@ def _mean_prediction(scope, operator, container) -> tuple[Graph, TracedArray]:
 
 def _operator_graph(scope, container, dtype) -> Graph:
     """Return an empty graph for an operator of skl2onnx."""
-    return Graph(dtype, container.target_opset, scope.get_unique_operator_name("vecprop") + "_")
+    return Graph(
+        dtype, container.target_opset, scope.get_unique_operator_name("vecprop") + "_"
+    )
 
 
 def _fill(container, graph: Graph, results: list[TracedArray], operator) -> None:
@@ -103,15 +124,21 @@ def _fill(container, graph: Graph, results: list[TracedArray], operator) -> None
         graph.output(symbol, output.full_name)
     for tensor in graph.tensors():
         content = list(tensor.string_data) or tensor
-        container.add_initializer(tensor.name, tensor.data_type, list(tensor.dims), content)
+        container.add_initializer(
+            tensor.name, tensor.data_type, list(tensor.dims), content
+        )
     for kind, inputs, outputs, attributes in graph.nodes:
-        container.add_node(kind, inputs, outputs, name=f"{graph.prefix}{outputs[0]}", **attributes)
+        container.add_node(
+            kind, inputs, outputs, name=f"{graph.prefix}{outputs[0]}", **attributes
+        )
 
 
 def labels(model, graph: Graph, indices: TracedArray) -> TracedArray:
     """Return the symbol of the labels for the given class indices."""
     classes = _onnx_labels(model)
-    return graph.node("Gather", [graph.constant(classes, classes.dtype), indices], (1,), classes.dtype)
+    return graph.node(
+        "Gather", [graph.constant(classes, classes.dtype), indices], (1,), classes.dtype
+    )
 
 
 def _onnx_labels(model) -> np.ndarray:
@@ -119,7 +146,12 @@ def _onnx_labels(model) -> np.ndarray:
     labels = model.classes_.tolist()
     if all(isinstance(label, str) for label in labels):
         return np.array(labels, object)
-    if all(isinstance(label, bool | int | float) and int(label) == label and abs(label) < 2**63 for label in labels):
+    if all(
+        isinstance(label, bool | int | float)
+        and int(label) == label
+        and abs(label) < 2**63
+        for label in labels
+    ):
         return np.array(list(map(int, labels)))
     raise FileError(f"Labels in ONNX must be integers or text, got {labels[:5]}.")
 
@@ -130,7 +162,9 @@ def _classifier_shapes(operator) -> None:
     model = operator.raw_operator
     rows = operator.inputs[0].get_first_dimension()
     count = len(model.classes_)
-    label_type = Int64TensorType if _onnx_labels(model).dtype == np.int64 else StringTensorType
+    label_type = (
+        Int64TensorType if _onnx_labels(model).dtype == np.int64 else StringTensorType
+    )
     label_shape = [rows, count] if model.targets_.multilabel else [rows]
     operator.outputs[0].set_type(label_type(label_shape))
     operator.outputs[1].type.shape = [rows, max(count, 2)]
@@ -143,7 +177,9 @@ def _regressor_shapes(operator) -> None:
 
 def _imputer_shape(operator) -> None:
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
-    from skl2onnx.shape_calculators.imputer import calculate_sklearn_imputer_output_shapes
+    from skl2onnx.shape_calculators.imputer import (
+        calculate_sklearn_imputer_output_shapes,
+    )
 
     dtype = _imputed_dtype(operator)
     if dtype is None:
@@ -164,7 +200,10 @@ def _convert_imputer(scope, operator, container) -> None:
         convert_sklearn_imputer(scope, operator, container)
         return
     graph = _operator_graph(scope, container, dtype)
-    columns = [graph.input(column.full_name, column.get_second_dimension()) for column in operator.inputs]
+    columns = [
+        graph.input(column.full_name, column.get_second_dimension())
+        for column in operator.inputs
+    ]
     x = graph.concatenate([graph.cast(column, dtype) for column in columns])
     is_missing = graph.elementwise("IsNaN", x, dtype=bool)
     imputed, marked = _imputer_columns(operator.raw_operator)
@@ -180,7 +219,11 @@ def _imputed_dtype(operator):
 
     missing = operator.raw_operator.missing_values
     dtypes = {guess_numpy_type(column.type) for column in operator.inputs}
-    if not isinstance(missing, float) or not np.isnan(missing) or not dtypes <= {np.float64, np.float32, np.int64}:
+    if (
+        not isinstance(missing, float)
+        or not np.isnan(missing)
+        or not dtypes <= {np.float64, np.float32, np.int64}
+    ):
         return None
     if np.float64 in dtypes:
         return np.float64
@@ -206,8 +249,9 @@ Model = TabularClassifier | TabularRegressor
 def predictions(model: Model, X: TracedArray) -> TracedArray:
     """Add the operations of a tabular model, given its inputs; return the symbol of its predictions.
 
-    These are class probabilities, (N, C), or numbers in the units of the target, (N, 1). The networks compute in the
-    graph's dtype. As in the model, all later operations use float64.
+    These are class probabilities, (N, C), or numbers in the units of the target, (N,
+    1). The networks compute in the graph's dtype. As in the model, all later operations
+    use float64.
     """
     folds = _fold_predictions(model, model.ensemble_, X)
     return X.graph.cast(reduce(add, folds) / len(folds), X.graph.dtype)
@@ -228,7 +272,12 @@ def predicted_class(model: TabularClassifier, Y: TracedArray) -> TracedArray:
 def _class_indices(is_second: TracedArray) -> TracedArray:
     """Convert a Boolean column, (N, 1), to class indices 0 and 1, (N,)."""
     graph = is_second.graph
-    return graph.node("Squeeze", [graph.cast(is_second, np.int64), graph.constant([1], np.int64)], (1,), np.int64)
+    return graph.node(
+        "Squeeze",
+        [graph.cast(is_second, np.int64), graph.constant([1], np.int64)],
+        (1,),
+        np.int64,
+    )
 
 
 def interval(
@@ -240,7 +289,9 @@ def interval(
     level = level_for(coverage, residuals.groups)
     quantile_ensembles = model._ensembles[1:]
     if quantile_ensembles:
-        below, above = [_fold_predictions(model, ensemble, X) for ensemble in quantile_ensembles]
+        below, above = [
+            _fold_predictions(model, ensemble, X) for ensemble in quantile_ensembles
+        ]
     else:
         below = above = _fold_predictions(model, model.ensemble_, X)
     low = _quantile(below, -residuals.sizes, 1 - level)
@@ -248,7 +299,9 @@ def interval(
     return graph.elementwise("Min", low, Y), graph.elementwise("Max", high, Y)
 
 
-def _quantile(folds: list[TracedArray], residuals: np.ndarray, level: float) -> TracedArray:
+def _quantile(
+    folds: list[TracedArray], residuals: np.ndarray, level: float
+) -> TracedArray:
     """Return the symbol of a quantile over all sums of a fold's prediction and its residuals (M, R)."""
     graph = folds[0].graph
     sums = graph.concatenate(list(map(add, folds, residuals)))
@@ -256,11 +309,19 @@ def _quantile(folds: list[TracedArray], residuals: np.ndarray, level: float) -> 
     index = place_of(level, residuals.size)
     count = residuals.size - index if is_high else index + 1  # from the nearer end
     shape = (1, count)
-    sorted_sums = graph.node("TopK", [sums, graph.constant([count], np.int64)], shape, unused=1, largest=int(is_high))
+    sorted_sums = graph.node(
+        "TopK",
+        [sums, graph.constant([count], np.int64)],
+        shape,
+        unused=1,
+        largest=int(is_high),
+    )
     return graph.cast(sorted_sums[:, [count - 1]], graph.dtype)
 
 
-def _fold_predictions(model: Model, ensemble: Ensemble, X: TracedArray) -> list[TracedArray]:
+def _fold_predictions(
+    model: Model, ensemble: Ensemble, X: TracedArray
+) -> list[TracedArray]:
     """Return the symbol of each fold's prediction: scaled probabilities, or numbers in the target's units and range."""
     folds = _view_terms(ensemble.views[0], X)
     for view in ensemble.views[1:]:
@@ -268,7 +329,9 @@ def _fold_predictions(model: Model, ensemble: Ensemble, X: TracedArray) -> list[
     if isinstance(model, TabularClassifier):
         return [_temperature_scaled(P, model.inverse_temperature_) for P in folds]
     low, high = model.range_
-    return [clip(Y * model.targets_.scale + model.targets_.shift, low, high) for Y in folds]
+    return [
+        clip(Y * model.targets_.scale + model.targets_.shift, low, high) for Y in folds
+    ]
 
 
 def _view_terms(view: Networks, X: TracedArray) -> list[TracedArray]:
@@ -305,9 +368,10 @@ class _Inputs:
 def encoded(encoder: Encoder, graph: Graph) -> TracedArray:
     """Add the operations that encode a table's columns; return the symbol of the networks' inputs, in float64.
 
-    Numeric columns become inputs in the graph's dtype, with nan for missing values. Dates become days since 1970 in
-    float64, with fractions for the time. Categories become text without surrounding spaces, empty for missing values.
-    If a graph cannot read a column, the input is the encoder's output for it; this gives a warning.
+    Numeric columns become inputs in the graph's dtype, with nan for missing values.
+    Dates become days since 1970 in float64, with fractions for the time. Categories
+    become text without surrounding spaces, empty for missing values. If a graph cannot
+    read a column, the input is the encoder's output for it; this gives a warning.
     """
     columns = _table_columns(encoder, graph)
     inputs = _Inputs()
@@ -322,8 +386,12 @@ def encoded(encoder: Encoder, graph: Graph) -> TracedArray:
             days[index] = part.days
         if part.onnx_type is not None:
             column = part.to_onnx(column)
-        first = part.width - column.shape[1]  # the inputs for the days of a date come first
-        inputs.add(graph.cast(column, np.float64), [(index, inner) for inner in range(first, part.width)])
+        # the inputs for the days of a date come first
+        first = part.width - column.shape[1]
+        inputs.add(
+            graph.cast(column, np.float64),
+            [(index, inner) for inner in range(first, part.width)],
+        )
     for parts in (numbers, days):
         if parts:
             x = graph.concatenate([columns[index] for index in parts])
@@ -338,14 +406,19 @@ def _table_columns(encoder: Encoder, graph: Graph) -> list[TracedArray]:
     unread = []
     for name, part in zip(encoder.names, encoder.parts, strict=True):
         if not name:
-            raise FileError("A column has no name, but each input of a graph needs one: name it before training.")
+            raise FileError(
+                "A column has no name, but each input of a graph needs one: name it"
+                " before training."
+            )
         if isinstance(part, NumberInputs):
             columns.append(graph.input(name, 1))
         elif part.onnx_type is not None:
             columns.append(graph.input(name, 1, part.onnx_type))
         else:
             columns.append(graph.input(name, part.width))
-            reason = "too many categories" if isinstance(part, Categories) else part.kind
+            reason = (
+                "too many categories" if isinstance(part, Categories) else part.kind
+            )
             unread.append(f"{name!r} ({reason})")
     if unread:
         shown = ", ".join(unread[:5])
@@ -359,7 +432,9 @@ def _table_columns(encoder: Encoder, graph: Graph) -> list[TracedArray]:
     return columns
 
 
-def _encode_numbers(parts: Mapping[int, NumberInputs], x: TracedArray, inputs: _Inputs) -> None:
+def _encode_numbers(
+    parts: Mapping[int, NumberInputs], x: TracedArray, inputs: _Inputs
+) -> None:
     """Add the inputs of numeric columns x, (N, K), given their parts by index; see `NumberInputs`."""
     graph = x.graph
     values = [(part.centre, part.scale, *part.standard) for part in parts.values()]
@@ -379,10 +454,14 @@ def _encode_numbers(parts: Mapping[int, NumberInputs], x: TracedArray, inputs: _
             marked_positions.append((index, part.bends))
     if marked:
         inputs.add(graph.cast(is_missing[:, marked], np.float64), marked_positions)
-    inputs.add(clip((filled - mean) / deviation, -MAX_DEVIATIONS, MAX_DEVIATIONS), positions)
+    inputs.add(
+        clip((filled - mean) / deviation, -MAX_DEVIATIONS, MAX_DEVIATIONS), positions
+    )
 
 
-def _encode_pieces(parts: Mapping[int, NumberInputs], filled: TracedArray, inputs: _Inputs) -> None:
+def _encode_pieces(
+    parts: Mapping[int, NumberInputs], filled: TracedArray, inputs: _Inputs
+) -> None:
     """Add the piecewise linear encodings and normal scores of numeric columns without missing values."""
     columns = []  # of each piece
     positions = []
@@ -405,4 +484,6 @@ def _encode_pieces(parts: Mapping[int, NumberInputs], filled: TracedArray, input
         for number, (column, scores, _) in enumerate(scored):
             steps[np.equal(columns, column), number] = np.diff(scores)
         first_scores = np.array([scores[0] for _, scores, _ in scored])
-        inputs.add(shares @ steps + first_scores, [position for _, _, position in scored])
+        inputs.add(
+            shares @ steps + first_scores, [position for _, _, position in scored]
+        )

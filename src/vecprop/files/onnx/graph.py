@@ -1,6 +1,7 @@
 """Tracing: call formulas with symbols instead of arrays, to record their operations as an ONNX graph.
 
-Therefore each formula is written only once, and custom layers written in NumPy can be exported too.
+Therefore each formula is written only once, and custom layers written in NumPy can be
+exported too.
 """
 
 import inspect
@@ -72,8 +73,8 @@ class Graph:
     ) -> "TracedArray":
         """Add an operation on symbols, arrays and numbers; return the symbol of its first output.
 
-        ``unused`` is the number of additional outputs, which are ignored. Arrays, numbers and (by default) the output
-        get the floating dtype of the symbols.
+        ``unused`` is the number of additional outputs, which are ignored. Arrays,
+        numbers and (by default) the output get the floating dtype of the symbols.
         """
         floating = np.dtype(self.dtype)
         for entry in reversed(inputs):
@@ -81,7 +82,11 @@ class Graph:
                 floating = entry.dtype
         names = []
         for entry in inputs:
-            symbol = entry if isinstance(entry, TracedArray) else self.constant(entry, floating)
+            symbol = (
+                entry
+                if isinstance(entry, TracedArray)
+                else self.constant(entry, floating)
+            )
             names.append(symbol.name)
         output = f"{self.prefix}{kind}_{len(self.nodes)}"
         outputs = [output, *(f"{output}_{number}" for number in range(unused))]
@@ -93,39 +98,55 @@ class Graph:
         self.outputs.append(TracedArray(self, name, z.shape, z.dtype))
 
     def elementwise(self, kind: str, *inputs, dtype=None) -> "TracedArray":
-        return self.node(kind, inputs, np.broadcast_shapes(*map(np.shape, inputs)), dtype)
+        return self.node(
+            kind, inputs, np.broadcast_shapes(*map(np.shape, inputs)), dtype
+        )
 
-    def over_columns(self, kind: str, z: "TracedArray", axis: int = -1, keepdims: bool = True) -> "TracedArray":
+    def over_columns(
+        self, kind: str, z: "TracedArray", axis: int = -1, keepdims: bool = True
+    ) -> "TracedArray":
         """Add a sum or a maximum over the columns of each row."""
         shape = np.sum(np.zeros(z.shape), axis, keepdims=keepdims).shape
         if kind == "ReduceSum" or self.opset >= 18:
-            return self.node(kind, [z, self.constant([axis], np.int64)], shape, keepdims=int(keepdims))
+            return self.node(
+                kind,
+                [z, self.constant([axis], np.int64)],
+                shape,
+                keepdims=int(keepdims),
+            )
         return self.node(kind, [z], shape, axes=[axis], keepdims=int(keepdims))
 
     def argmax(self, z: "TracedArray") -> "TracedArray":
         """Add the index of the largest column of each row, (N,)."""
         return self.node("ArgMax", [z], (1,), np.int64, axis=1, keepdims=0)
 
-    def concatenate(self, blocks: Sequence["TracedArray"], axis: int = 1) -> "TracedArray":
+    def concatenate(
+        self, blocks: Sequence["TracedArray"], axis: int = 1
+    ) -> "TracedArray":
         shape = np.concatenate([np.zeros(block.shape) for block in blocks], axis).shape
         return self.node("Concat", blocks, shape, blocks[0].dtype, axis=axis)
 
     def cast(self, z: "TracedArray", dtype) -> "TracedArray":
         from onnx.helper import np_dtype_to_tensor_dtype
 
-        return self.node("Cast", [z], z.shape, dtype, to=np_dtype_to_tensor_dtype(np.dtype(dtype)))
+        return self.node(
+            "Cast", [z], z.shape, dtype, to=np_dtype_to_tensor_dtype(np.dtype(dtype))
+        )
 
     def tensors(self) -> list[Any]:
         from onnx import numpy_helper
 
-        return [numpy_helper.from_array(array, name) for name, array in self._arrays.items()]
+        return [
+            numpy_helper.from_array(array, name) for name, array in self._arrays.items()
+        ]
 
 
 def cannot(operation: str) -> FileError:
     """Return the error for a formula with an unsupported operation."""
     return FileError(
-        f"A formula has {operation}, which vecprop cannot export to ONNX: use elementwise functions, "
-        "matrix products, and slices, sums and means of columns."
+        f"A formula has {operation}, which vecprop cannot export to ONNX: use"
+        " elementwise functions, matrix products, and slices, sums and means of"
+        " columns."
     )
 
 
@@ -148,8 +169,19 @@ class TracedArray(NDArrayOperatorsMixin):
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
-    sum, mean, max, min, prod, var, std, clip = np.sum, np.mean, np.max, np.min, np.prod, np.var, np.std, np.clip
-    __array__ = __float__ = __int__ = _refused("a function that needs the values of an array")
+    sum, mean, max, min, prod, var, std, clip = (
+        np.sum,
+        np.mean,
+        np.max,
+        np.min,
+        np.prod,
+        np.var,
+        np.std,
+        np.clip,
+    )
+    __array__ = __float__ = __int__ = _refused(
+        "a function that needs the values of an array"
+    )
     __bool__ = _refused("a condition on the values of an array, as in `if`")
     __len__ = __iter__ = _refused("a loop over the rows of an array")
     __setitem__ = _refused("an assignment to a part of an array")
@@ -222,12 +254,23 @@ class TracedArray(NDArrayOperatorsMixin):
                 raise cannot("an index of the rows")
             elif entry is None:
                 shape = (*z.shape[:axis], 1, *z.shape[axis:])
-                z = self.graph.node("Unsqueeze", [z, self.graph.constant([axis], np.int64)], shape, self.dtype)
+                z = self.graph.node(
+                    "Unsqueeze",
+                    [z, self.graph.constant([axis], np.int64)],
+                    shape,
+                    self.dtype,
+                )
                 axis += 1
             else:
                 columns = np.arange(z.shape[axis])[entry]
                 shape = (*z.shape[:axis], *columns.shape, *z.shape[axis + 1 :])
-                z = self.graph.node("Gather", [z, self.graph.constant(columns, np.int64)], shape, self.dtype, axis=axis)
+                z = self.graph.node(
+                    "Gather",
+                    [z, self.graph.constant(columns, np.int64)],
+                    shape,
+                    self.dtype,
+                    axis=axis,
+                )
                 axis += columns.ndim
         return z
 
@@ -259,7 +302,9 @@ def _matmul(a, b) -> TracedArray:
 
 
 def _where(condition, a, b) -> TracedArray:
-    graph = next(entry.graph for entry in (condition, a, b) if isinstance(entry, TracedArray))
+    graph = next(
+        entry.graph for entry in (condition, a, b) if isinstance(entry, TracedArray)
+    )
     if not isinstance(condition, TracedArray):
         condition = graph.constant(condition, bool)
     return graph.elementwise("Where", condition, a, b)
@@ -268,7 +313,8 @@ def _where(condition, a, b) -> TracedArray:
 def _expm1(z: TracedArray):
     """Return exp(z) - 1 accurately, without an ONNX operation (Kahan; Higham, 2002, section 1.14.1)."""
     y = np.exp(z)
-    # If y is 1, the result is z. If y is 0 or infinite, its logarithm is infinite, and the result is y - 1.
+    # If y is 1, the result is z. If y is 0 or infinite, its logarithm is infinite, and
+    # the result is y - 1.
     difference = y - 1
     plain = np.where(y == 1, z, difference * z / np.log(y))
     return np.where(np.abs(z) < 1, plain, difference)
@@ -289,7 +335,13 @@ _ARITHMETIC = {
     "power": "Pow",
     "float_power": "Pow",
 }
-_ARITHMETIC |= {"absolute": "Abs", "fabs": "Abs", "negative": "Neg", "rint": "Round", "maximum": "Max"}
+_ARITHMETIC |= {
+    "absolute": "Abs",
+    "fabs": "Abs",
+    "negative": "Neg",
+    "rint": "Round",
+    "maximum": "Max",
+}
 _ARITHMETIC |= {"minimum": "Min", "reciprocal": "Reciprocal", "expit": "Sigmoid"}
 for _name in ("exp", "log", "sqrt", "floor", "ceil", "sign", *_TRIGONOMETRIC):
     _ARITHMETIC[_name] = _name.capitalize()
@@ -298,7 +350,12 @@ for _name in _TRIGONOMETRIC:
 """ONNX operations on numbers, by the names of NumPy and SciPy functions."""
 
 _BOOLEAN = ("And", "Or", "Xor", "Not")
-_LOGICAL = {"less": "Less", "greater": "Greater", "less_equal": "LessOrEqual", "greater_equal": "GreaterOrEqual"}
+_LOGICAL = {
+    "less": "Less",
+    "greater": "Greater",
+    "less_equal": "LessOrEqual",
+    "greater_equal": "GreaterOrEqual",
+}
 _LOGICAL |= {"equal": "Equal", "isnan": "IsNaN", "isinf": "IsInf", "invert": "Not"}
 for _kind in _BOOLEAN:
     _LOGICAL[f"logical_{_kind.lower()}"] = _LOGICAL[f"bitwise_{_kind.lower()}"] = _kind
@@ -326,14 +383,18 @@ _COMPOSED: dict[str, Callable[..., Any]] = {
 def _reduction(kind: str) -> Callable[..., TracedArray]:
     def reduce(z: TracedArray, axis=None, *, keepdims: bool = False) -> TracedArray:
         if not isinstance(axis, int | np.integer) or axis % z.ndim == 0:
-            raise cannot(f"`{kind.removeprefix('Reduce').lower()}` over the rows or several axes")
+            raise cannot(
+                f"`{kind.removeprefix('Reduce').lower()}` over the rows or several axes"
+            )
         return z.graph.over_columns(kind, _as_number(z), int(axis), keepdims)
 
     return reduce
 
 
 def _var(z: TracedArray, axis=None, *, keepdims: bool = False) -> TracedArray:
-    return np.mean((z - np.mean(z, axis=axis, keepdims=True)) ** 2, axis=axis, keepdims=keepdims)
+    return np.mean(
+        (z - np.mean(z, axis=axis, keepdims=True)) ** 2, axis=axis, keepdims=keepdims
+    )
 
 
 def _std(z: TracedArray, axis=None, *, keepdims: bool = False) -> TracedArray:
@@ -349,7 +410,10 @@ def _clip(z, a_min=None, a_max=None):
 
 
 def _concatenate(arrays: Sequence[Any], axis: int = 0) -> TracedArray:
-    if not all(isinstance(array, TracedArray) for array in arrays) or axis % arrays[0].ndim == 0:
+    if (
+        not all(isinstance(array, TracedArray) for array in arrays)
+        or axis % arrays[0].ndim == 0
+    ):
         raise cannot("`concatenate` of rows or with constants")
     return arrays[0].graph.concatenate(arrays, axis)
 

@@ -24,7 +24,18 @@ from .mutations import (
     with_numbers,
 )
 from .student import Outcome
-from .tasks import CASES, PARAMETERS, PRECISION, Function, Task, as_list, functions, has_shape_of, is_right, same
+from .tasks import (
+    CASES,
+    PARAMETERS,
+    PRECISION,
+    Function,
+    Task,
+    as_list,
+    functions,
+    has_shape_of,
+    is_right,
+    same,
+)
 
 OFTEN = {
     "the sign is wrong": with_constants(np.negative),
@@ -44,7 +55,11 @@ def listed(words: Iterable[str]) -> str:
 def follows(called: Sequence[str]) -> Mistake:
     """Return the mistake of a function that is wrong only because of the functions that it calls."""
     verb = "is" if len(called) == 1 else "are"
-    return Mistake(f"it is correct except for {listed(called)}, which it calls and which {verb} wrong", "called")
+    return Mistake(
+        f"it is correct except for {listed(called)}, which it calls and which {verb}"
+        " wrong",
+        "called",
+    )
 
 
 @dataclass(frozen=True)
@@ -59,11 +74,17 @@ class Trial:
     precision: float
 
     @classmethod
-    def from_call(cls, task: Task, case: int, arguments: Mapping, outcome: Outcome) -> "Trial":
+    def from_call(
+        cls, task: Task, case: int, arguments: Mapping, outcome: Outcome
+    ) -> "Trial":
         """Return the trial of a tutorial function."""
         precision = PRECISION
         if CASES[case].size > 1:
-            precision = {"logistic": PRECISION, "error_output": PRECISION, "loss": 1e-3}.get(task.name, 2e-4)
+            precision = {
+                "logistic": PRECISION,
+                "error_output": PRECISION,
+                "loss": 1e-3,
+            }.get(task.name, 2e-4)
         expected = functions()[task.name](*arguments.values())
         return cls(task, case, arguments, outcome, expected, precision)
 
@@ -77,7 +98,9 @@ class Trial:
 
     @cached_property
     def is_right(self) -> bool:
-        return self.has_value and is_right(self.value, self.expected, self.task.result, self.precision)
+        return self.has_value and is_right(
+            self.value, self.expected, self.task.result, self.precision
+        )
 
     @property
     def parts(self) -> list[tuple[Any, Any]]:
@@ -88,7 +111,11 @@ class Trial:
 
     @property
     def is_finite(self) -> bool:
-        return all(np.isfinite(part).all() for part, _ in self.parts if isinstance(part, np.ndarray))
+        return all(
+            np.isfinite(part).all()
+            for part, _ in self.parts
+            if isinstance(part, np.ndarray)
+        )
 
     def agrees(self, value) -> bool:
         """Return whether a value equals the function's result in numbers and shape."""
@@ -98,7 +125,9 @@ class Trial:
         shape = np.shape(value)
         if not result.ndim and np.size(value):
             result = np.full(shape, result)  # empty sums are 0
-        only_shape_is_wrong = not self.is_right and same(result, self.expected, self.precision)
+        only_shape_is_wrong = not self.is_right and same(
+            result, self.expected, self.precision
+        )
         compares_shapes = only_shape_is_wrong or min(result.ndim, len(shape)) >= 2
         if compares_shapes and result.shape != shape:
             return False
@@ -108,15 +137,23 @@ class Trial:
         """Return whether a value differs from the expected one in numbers or shape."""
         if not isinstance(value, list):
             return self._part_differs(value, self.expected)
-        return len(value) != len(self.expected) or any(map(self._part_differs, value, self.expected))
+        return len(value) != len(self.expected) or any(
+            map(self._part_differs, value, self.expected)
+        )
 
     def _part_differs(self, value, expected):
-        return np.shape(value) != np.shape(expected) or not same(np.asarray(value), expected, self.precision)
+        return np.shape(value) != np.shape(expected) or not same(
+            np.asarray(value), expected, self.precision
+        )
 
 
-def explained(task: Task, trials: Sequence[Trial], wrong_functions: Mapping[str, Function]) -> Mistake | None:
+def explained(
+    task: Task, trials: Sequence[Trial], wrong_functions: Mapping[str, Function]
+) -> Mistake | None:
     """Return a mistake that explains all results, or None if no known mistake does."""
-    trials = sorted((trial for trial in trials if trial.is_finite), key=lambda trial: trial.is_right)
+    trials = sorted(
+        (trial for trial in trials if trial.is_finite), key=lambda trial: trial.is_right
+    )
     if not trials or trials[0].is_right:
         return None
     with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
@@ -144,12 +181,16 @@ def _with_alternatives(mistake, task, trials):
     if not mistake.family:
         return mistake
     names = [mistake.name]
-    simple_names = [described(mistake.family, name) for name in (*task.arguments, "M", "P", "J")]
+    simple_names = [
+        described(mistake.family, name) for name in (*task.arguments, "M", "P", "J")
+    ]
     is_number = "some number" in mistake.family
     for alternative in chain(mutated(task), with_numbers(task)):
         if alternative.family != mistake.family or alternative.name in names:
             continue
-        if (is_number or alternative.name in simple_names) and _explains(alternative.function, trials):
+        if (is_number or alternative.name in simple_names) and _explains(
+            alternative.function, trials
+        ):
             names.append(alternative.name)
     if is_number and len(names) > 1:
         return replace(mistake, name=mistake.family)
@@ -160,7 +201,9 @@ def _candidates(task, trials, wrong_functions):
     """Yield possible mistakes, the most likely first."""
     yield from _other_order_of_arguments(task, trials[0].outcome.get("parameters", []))
     if wrong_functions:
-        yield replace(follows([*wrong_functions]), function=functions(wrong_functions)[task.name])
+        yield replace(
+            follows([*wrong_functions]), function=functions(wrong_functions)[task.name]
+        )
     is_list = task.result == "list"
     wrong_parts = []
     if is_list:
@@ -174,7 +217,11 @@ def _candidates(task, trials, wrong_functions):
     yield from _with_few_rows(task)
     if is_list:
         exact = functions()[task.name]
-        yield Mistake("the list is in reverse order", "list", lambda *arguments: exact(*arguments)[::-1])
+        yield Mistake(
+            "the list is in reverse order",
+            "list",
+            lambda *arguments: exact(*arguments)[::-1],
+        )
     yield from mutated(task)
     yield from _relation(trials)
     yield from inherited(task, any_of, wrong_parts)
@@ -186,10 +233,14 @@ def _candidates(task, trials, wrong_functions):
 
 def _other_order_of_arguments(task, names):
     count = len(task.arguments)
-    if sorted(names[:count]) == sorted(task.arguments) and tuple(names[:count]) != task.arguments:
+    if (
+        sorted(names[:count]) == sorted(task.arguments)
+        and tuple(names[:count]) != task.arguments
+    ):
         exact = functions()[task.name]
         yield Mistake(
-            f"its arguments are in another order: ({', '.join(names)}), not ({', '.join(task.arguments)})",
+            f"its arguments are in another order: ({', '.join(names)}), not"
+            f" ({', '.join(task.arguments)})",
             "argument",
             lambda *arguments: exact(**dict(zip(names, arguments, strict=False))),
         )
@@ -226,7 +277,10 @@ ROW_SUBSETS = {
     "the first row is left out": slice(1, None),
     "the last row is left out": slice(None, -1),
     "only every other row is used": slice(None, None, 2),
-} | {f"only the first {k} rows are used": slice(k) for k in (2, 3, 4, 5, 8, 10, 16, 20, 32)}
+} | {
+    f"only the first {k} rows are used": slice(k)
+    for k in (2, 3, 4, 5, 8, 10, 16, 20, 32)
+}
 """Subsets of rows that a wrong function may use."""
 
 
@@ -253,11 +307,19 @@ def kept_state(trials: Sequence[Trial]) -> str:
         return ""
     if same(last.value, first.value):
         if _repeats_earlier_results(trials):
-            return "results of an earlier call are returned for other arguments: the function keeps state between calls"
+            return (
+                "results of an earlier call are returned for other arguments: the"
+                " function keeps state between calls"
+            )
         return ""
     if _accumulates(trials):
-        return "results of earlier calls are added: the function keeps state between calls"
-    return "a second call with the same arguments returns another result: the function keeps state or is random"
+        return (
+            "results of earlier calls are added: the function keeps state between calls"
+        )
+    return (
+        "a second call with the same arguments returns another result: the function"
+        " keeps state or is random"
+    )
 
 
 def _repeats_earlier_results(trials):
@@ -265,7 +327,9 @@ def _repeats_earlier_results(trials):
     for trial in trials:
         if trial.is_right:
             right_values.append(trial.value)
-        elif trial.has_value and any(same(trial.value, value) for value in right_values):
+        elif trial.has_value and any(
+            same(trial.value, value) for value in right_values
+        ):
             return True
     return False
 
@@ -275,10 +339,14 @@ def _accumulates(trials):
     totals = {}
     for trial in trials:
         shapes = str([np.shape(expected) for _, expected in trial.parts])
-        for (value, expected), total in zip(trial.parts, totals.get(shapes, []), strict=False):
+        for (value, expected), total in zip(
+            trial.parts, totals.get(shapes, []), strict=False
+        ):
             if not isinstance(total, np.ndarray) or total.size != np.size(expected):
                 return False
-            if not same(value, total.reshape(np.shape(expected)) + expected, trial.precision):
+            if not same(
+                value, total.reshape(np.shape(expected)) + expected, trial.precision
+            ):
                 return False
         totals[shapes] = [value for value, _ in trial.parts]
     return True
@@ -303,7 +371,9 @@ def _relation(trials):
     prefix = ""
     if task.result == "list":
         parts = _wrong_parts(trials)
-        prefix = in_parts(parts) if len(parts) < len(trials[0].expected) else IN_ALL_PARTS
+        prefix = (
+            in_parts(parts) if len(parts) < len(trials[0].expected) else IN_ALL_PARTS
+        )
     pairs = []
     for trial, part in product(trials, parts):
         if part >= len(trial.parts):
@@ -311,13 +381,23 @@ def _relation(trials):
         value, expected = trial.parts[part]
         if not has_shape_of(value, expected):
             return
-        pairs.append(Pair(trial, part, value.reshape(np.shape(expected)), np.asarray(expected, float)))
+        pairs.append(
+            Pair(
+                trial,
+                part,
+                value.reshape(np.shape(expected)),
+                np.asarray(expected, float),
+            )
+        )
     if all(same(pair.value, pair.expected, pair.trial.precision) for pair in pairs):
         return  # the shapes are wrong
     if task.name == "update_momentum" and (words := _sums_of_moments(pairs)):
         yield Mistake(prefix.replace(IN_ALL_PARTS, "") + words, "factors")
         return
-    terms = {name: [_argument(pair, name) for pair in pairs] for name in (*task.arguments, "the parameter")}
+    terms = {
+        name: [_argument(pair, name) for pair in pairs]
+        for name in (*task.arguments, "the parameter")
+    }
     for words, look in relations(pairs, terms):
         yield Mistake(prefix + words, look)
 
@@ -334,7 +414,9 @@ def _coefficients(pairs, *terms):
         shape = pair.expected.shape
         if any(value is None or np.shape(value) not in ((), shape) for value in values):
             return None
-        matrix = np.stack([np.broadcast_to(value, shape).ravel() for value in values], axis=1)
+        matrix = np.stack(
+            [np.broadcast_to(value, shape).ravel() for value in values], axis=1
+        )
         size = max(np.abs(pair.value).max(), 1e-300)
         matrices.append(matrix)
         weighted_matrices.append(matrix / size)
@@ -354,25 +436,39 @@ def _sums_of_moments(pairs):
     """Describe new moments as sums of old moments, gradients and parameters."""
     sums = []
     settings = []
-    wrong_trials = {id(pair.trial): pair.trial for pair in pairs if not pair.trial.is_right}
+    wrong_trials = {
+        id(pair.trial): pair.trial for pair in pairs if not pair.trial.is_right
+    }
     for trial in wrong_trials.values():
         X, T, parameters, moments, momentum, learning_rate = trial.arguments.values()
         gradients = functions()["backprop_gradients"](X, T, *parameters)
         trial_pairs = [pair for pair in pairs if pair.trial is trial]
-        terms = [[arrays[pair.part] for pair in trial_pairs] for arrays in (moments, gradients, parameters)]
+        terms = [
+            [arrays[pair.part] for pair in trial_pairs]
+            for arrays in (moments, gradients, parameters)
+        ]
         x = _coefficients(trial_pairs, *terms)
         if x is None:
             return ""
-        words = " ".join(f"{c:+.4g} {name}" for c, name in zip(x, "MJP", strict=True) if abs(c) > 1e-6)
+        words = " ".join(
+            f"{c:+.4g} {name}"
+            for c, name in zip(x, "MJP", strict=True)
+            if abs(c) > 1e-6
+        )
         sums.append(re.sub(r"([+-])1 ", r"\1", words).removeprefix("+") or "0")
         settings.append((f"{momentum:g}", f"{learning_rate:g}"))
     if len(sums) > 1 and len(set(sums)) == 1:
         return f"for each momentum_term and learning_rate it is {sums[0]}"
     m, r = settings[0]
-    return f"with momentum_term {m} and learning_rate {r} it is {sums[0]}, not {m} M - {r} J"
+    return (
+        f"with momentum_term {m} and learning_rate {r} it is {sums[0]}, not {m} M -"
+        f" {r} J"
+    )
 
 
-def relations(pairs: Sequence[Pair], terms: Mapping[str, Sequence]) -> Iterator[tuple[str, str]]:
+def relations(
+    pairs: Sequence[Pair], terms: Mapping[str, Sequence]
+) -> Iterator[tuple[str, str]]:
     """Yield simple relations between the results and the expected values, perhaps with another term."""
     expected = [pair.expected for pair in pairs]
     x = _coefficients(pairs, expected)
@@ -380,7 +476,11 @@ def relations(pairs: Sequence[Pair], terms: Mapping[str, Sequence]) -> Iterator[
         yield f"every entry is {x[0]:.6g} times what it should be", "size"
     x = _coefficients(pairs, expected, [1.0] * len(pairs))
     if x is not None and abs(x[0]) > 1e-6:
-        number = "the correct number" if _is_one(x[0]) else f"{x[0]:.6g} times the correct number"
+        number = (
+            "the correct number"
+            if _is_one(x[0])
+            else f"{x[0]:.6g} times the correct number"
+        )
         sign = "plus" if x[1] > 0 else "minus"
         yield f"every entry is {number} {sign} {abs(x[1]):.6g}", "terms"
     yield from _clipped(pairs)
@@ -406,7 +506,11 @@ def _is_one(number):
 
 
 def _is_float16(values):
-    return bool((np.float16(values) == values).all() and (np.round(values) != values).any() and np.ptp(values))
+    return bool(
+        (np.float16(values) == values).all()
+        and (np.round(values) != values).any()
+        and np.ptp(values)
+    )
 
 
 def _clipped(pairs):
@@ -419,7 +523,9 @@ def _clipped(pairs):
     if low == high or below + above <= 2:
         return
     for pair in pairs:
-        if not same(pair.value, np.clip(pair.expected, low, high), pair.trial.precision):
+        if not same(
+            pair.value, np.clip(pair.expected, low, high), pair.trial.precision
+        ):
             return
     bounds = []
     if below:
@@ -446,7 +552,10 @@ def _single_lines(pairs):
         for position, k in (("first", 0), ("last", -1)):
             for verdict, lines in (("wrong", wrong_lines), ("right", right_lines)):
                 if all(line[k] and line.sum() == 1 for line in lines):
-                    yield f"only the {position} {noun} of the result is {verdict}", "axis"
+                    yield (
+                        f"only the {position} {noun} of the result is {verdict}",
+                        "axis",
+                    )
 
 
 def _argument(pair, name):

@@ -14,27 +14,35 @@ from .student_process import StudentProcess, read_source
 from .tasks import TASKS, Task
 
 
-def grade(function: Any, name: str | None = None, *, network: Network | None = None, hints: int = 1) -> Grade:
+def grade(
+    function: Any,
+    name: str | None = None,
+    *,
+    network: Network | None = None,
+    hints: int = 1,
+) -> Grade:
     """Grade a tutorial function, or a function for a network's loss and gradient.
 
     Parameters
     ----------
     function : callable
-        The function. For a network, it takes (theta, X, T) and returns the loss and the gradient, which has the shape
-        of theta.
+        The function. For a network, it takes (theta, X, T) and returns the loss and the
+        gradient, which has the shape of theta.
     name : str, optional
-        The name of the function in the tutorial. By default, this is the name of the given function.
+        The name of the function in the tutorial. By default, this is the name of the
+        given function.
     network : Network, optional
         The network, for a function that computes its loss and gradient.
     hints : int, default 1
-        The number of printed hints from 0 to 3: where to look, the step of the derivation, and a wrong entry.
-        `Grade.hint` returns each hint, and `Grade.solution` returns the solution.
+        The number of printed hints from 0 to 3: where to look, the step of the
+        derivation, and a wrong entry. `Grade.hint` returns each hint, and
+        `Grade.solution` returns the solution.
 
     Returns
     -------
     Grade
-        The grade. If the function raises an error, the grade reports a mistake. `grade` does not stop endless
-        functions. `grade_file` stops endless functions.
+        The grade. If the function raises an error, the grade reports a mistake. `grade`
+        does not stop endless functions. `grade_file` stops endless functions.
 
     Raises
     ------
@@ -62,7 +70,9 @@ def grade(function: Any, name: str | None = None, *, network: Network | None = N
     return replace(result, name=name or NAME)
 
 
-def grade_all(module: Any, names: Sequence[str] | None = None, *, hints: int = 1) -> Grades:
+def grade_all(
+    module: Any, names: Sequence[str] | None = None, *, hints: int = 1
+) -> Grades:
     """Grade the tutorial's functions in a module or in a notebook's ``globals()``.
 
     Parameters
@@ -70,7 +80,8 @@ def grade_all(module: Any, names: Sequence[str] | None = None, *, hints: int = 1
     module : module, mapping or object
         The functions, with the tutorial's names.
     names : sequence of str, optional
-        The names of the graded functions. By default, all functions of the tutorial are graded.
+        The names of the graded functions. By default, all functions of the tutorial are
+        graded.
     hints : int, default 1
         The number of printed hints; see `grade`.
 
@@ -90,7 +101,11 @@ def grade_all(module: Any, names: Sequence[str] | None = None, *, hints: int = 1
     """
     functions = {}
     for name in TASKS:
-        function = module.get(name) if isinstance(module, Mapping) else getattr(module, name, None)
+        function = (
+            module.get(name)
+            if isinstance(module, Mapping)
+            else getattr(module, name, None)
+        )
         if callable(function):
             functions[name] = function
     return _graded(functions, names, hints)
@@ -110,23 +125,26 @@ def grade_file(
     Parameters
     ----------
     path : str or Path
-        A Python file, a notebook, or Markdown with Python blocks. All statements run in an empty folder.
+        A Python file, a notebook, or Markdown with Python blocks. All statements run in
+        an empty folder.
     names : sequence of str, optional
-        The names of the graded functions. By default, all functions of the tutorial are graded.
+        The names of the graded functions. By default, all functions of the tutorial are
+        graded.
     network : Network, optional
         Grade only the file's ``loss_and_gradient(theta, X, T)``, for this network.
     hints : int, default 1
         The number of printed hints; see `grade`.
     seconds : float, default 5
-        The limit of processor time for each function call, and for the file without its imports. Code that waits is
-        stopped after the same time.
+        The limit of processor time for each function call, and for the file without its
+        imports. Code that waits is stopped after the same time.
     megabytes : int, default 2048
         The memory limit of the process, on systems that support it.
 
     Returns
     -------
     Grades
-        Endless loops, calls to exit(), missing functions and other errors are reported in sentences.
+        Endless loops, calls to exit(), missing functions and other errors are reported
+        in sentences.
 
     Raises
     ------
@@ -137,13 +155,15 @@ def grade_file(
 
     Notes
     -----
-    All processes that the file starts are stopped. The process protects against accidents, but not against attacks. The
-    code has the rights of the current user, so it can read files and use the network. Run untrusted files in a
-    container.
+    All processes that the file starts are stopped. The process protects against
+    accidents, but not against attacks. The code has the rights of the current user, so
+    it can read files and use the network. Run untrusted files in a container.
     """
     text, ending = read_source(Path(path))
     tasks = _tasks(names, network)
-    with StudentProcess(text, ending, seconds, megabytes, [task.name for task in tasks]) as student:
+    with StudentProcess(
+        text, ending, seconds, megabytes, [task.name for task in tasks]
+    ) as student:
         grader = Grader(student.call, student.functions, student.unset, network)
         grades = grader.grades(tasks, hints)
         return replace(grades, notes=tuple(student.notes), flags=student.flags)
@@ -157,7 +177,10 @@ def _tasks(names, network=None):
     names = list(TASKS if names is None else names)
     for name in names:
         if name not in TASKS:
-            raise ValueError(f"The tutorial has no function {name!r}: choose from {', '.join(TASKS)}.")
+            raise ValueError(
+                f"The tutorial has no function {name!r}: choose from"
+                f" {', '.join(TASKS)}."
+            )
     return [TASKS[name] for name in names]
 
 
@@ -176,12 +199,16 @@ def _graded(functions, names, hints, network=None):
 class Grader:
     """Grades functions, each once.
 
-    `defined` maps the defined functions to whether the student wrote them, and `unset` maps undefined functions to
-    reasons.
+    `defined` maps the defined functions to whether the student wrote them, and `unset`
+    maps undefined functions to reasons.
     """
 
     def __init__(
-        self, caller: Caller, defined: Mapping[str, bool], unset: Mapping[str, str], network: Network | None
+        self,
+        caller: Caller,
+        defined: Mapping[str, bool],
+        unset: Mapping[str, str],
+        network: Network | None,
     ) -> None:
         self.caller = caller
         self.defined = defined
@@ -198,7 +225,9 @@ class Grader:
         name = task.name
         if name in self.unset:
             reason = self.unset[name].rstrip(".")
-            return absent(task, f"it is not defined: {reason}", "Fix that first.", judged=False)
+            return absent(
+                task, f"it is not defined: {reason}", "Fix that first.", judged=False
+            )
         if name not in self.defined:
             return absent(task, MISSING, "Write a function of this name.")
         if self.network is not None:
@@ -207,7 +236,10 @@ class Grader:
             return judged_network(self.network, self.caller)
         if not self.defined[name]:
             mistake = "it is the library's own function"
-            return replace(absent(task, f"{mistake}: write your own", "Write your own."), mistake=mistake)
+            return replace(
+                absent(task, f"{mistake}: write your own", "Write your own."),
+                mistake=mistake,
+            )
         return judged(task, self.caller, self._wrong_function)
 
     def _wrong_function(self, name):
@@ -219,8 +251,11 @@ class Grader:
 
     def _values(self, task, *values):
         """Call a student's function that another function needs."""
-        outcome = self.caller(task.name, dict(zip(task.arguments, values, strict=True)), False)
-        if outcome["kind"] != "value" or isinstance(outcome["value"], tuple):  # the name of an unsupported type
+        outcome = self.caller(
+            task.name, dict(zip(task.arguments, values, strict=True)), False
+        )
+        # the name of an unsupported type
+        if outcome["kind"] != "value" or isinstance(outcome["value"], tuple):
             raise ValueError("The function must return numbers.")
         return outcome["value"]
 
@@ -228,7 +263,8 @@ class Grader:
 def nbgrader_cell(name: str, points: float = 1) -> dict[str, Any]:
     """Return an nbgrader test cell that grades a function.
 
-    The cell is a dict in notebook format 4. It prints the mistake with the first hint. Its value is the points.
+    The cell is a dict in notebook format 4. It prints the mistake with the first hint.
+    Its value is the points.
 
     Parameters
     ----------
@@ -253,9 +289,22 @@ def nbgrader_cell(name: str, points: float = 1) -> dict[str, Any]:
 grades = learn.grade_all(globals(), ["{name}"])
 print(grades["{name}"])
 {points:g} * grades.points"""
-    details = {"grade": True, "grade_id": f"test-{name}", "locked": True, "points": points, "schema_version": 3}
-    metadata = {"nbgrader": {**details, "solution": False, "task": False, "cell_type": "code"}}
-    cell = {"cell_type": "code", "id": f"test-{name}".replace("_", "-"), "metadata": metadata, "source": source}
+    details = {
+        "grade": True,
+        "grade_id": f"test-{name}",
+        "locked": True,
+        "points": points,
+        "schema_version": 3,
+    }
+    metadata = {
+        "nbgrader": {**details, "solution": False, "task": False, "cell_type": "code"}
+    }
+    cell = {
+        "cell_type": "code",
+        "id": f"test-{name}".replace("_", "-"),
+        "metadata": metadata,
+        "source": source,
+    }
     return {**cell, "execution_count": None, "outputs": []}
 
 
@@ -282,6 +331,12 @@ def otter_test(name: str, points: float = 1) -> str:
 >>> print(learn.grade_all(globals(), ["{name}"])["{name}"].message)
 right."""
     case = {"code": code, "hidden": False, "locked": False}
-    suite = {"cases": [case], "scored": True, "setup": "", "teardown": "", "type": "doctest"}
+    suite = {
+        "cases": [case],
+        "scored": True,
+        "setup": "",
+        "teardown": "",
+        "type": "doctest",
+    }
     test = {"name": name, "points": points, "suites": [suite]}
     return f"OK_FORMAT = True\n\ntest = {test!r}\n"

@@ -20,12 +20,14 @@ class Grade:
     name : str
         The name of the function.
     points, out_of : float
-        The points and the maximum. A function with correct results but another mistake gets half the points.
+        The points and the maximum. A function with correct results but another mistake
+        gets half the points.
     mistake : str
-        A description of the mistake. The description is empty if the function is correct.
+        A description of the mistake. The description is empty if the function is
+        correct.
     hints : tuple of str
-        Three hints: where to look, the step of the derivation, and a wrong entry with its correct value. If the
-        function is correct, there are no hints.
+        Three hints: where to look, the step of the derivation, and a wrong entry with
+        its correct value. If the function is correct, there are no hints.
     notes : tuple of str
         Additional notes.
     shown : int
@@ -98,7 +100,10 @@ class Grade:
     def solution(self) -> str:
         """Return the solution as a NumPy formula."""
         if self.name not in TASKS:
-            raise ValueError(f"No solution for {self.name}: only the tutorial's functions have solutions.")
+            raise ValueError(
+                f"No solution for {self.name}: only the tutorial's functions have"
+                " solutions."
+            )
         return TASKS[self.name].solution
 
     def to_dict(self) -> dict[str, Any]:
@@ -224,4 +229,6 @@ def shown_points(points: float, out_of: float) -> float:
 
 def _line(grade):
     mark = "✓" if grade.right else "✗"
-    return f"{mark} <code>{escape(grade.name)}</code>" + escape(str(grade).removeprefix(grade.name))
+    return f"{mark} <code>{escape(grade.name)}</code>" + escape(
+        str(grade).removeprefix(grade.name)
+    )

@@ -27,10 +27,14 @@ from .tasks import (
 )
 
 Caller = Callable[..., Outcome]
-"""A function that calls a student's function by name, with arguments as lists if requested; see `student.call`."""
+"""A function that calls a student's function by name, with arguments as lists if
+requested; see `student.call`.
+"""
 
 WrongFunctions = Callable[[str], Function | None]
-"""A function that returns the student's function of a name if it is wrong, and otherwise None."""
+"""A function that returns the student's function of a name if it is wrong, and
+otherwise None.
+"""
 
 ENDED = ("time", "blocked", "crash", "untried")
 """The kinds of outcomes that end the student's process."""
@@ -48,9 +52,14 @@ def judged(task: Task, caller: Caller, wrong: WrongFunctions) -> Grade:
     for name in task.calls:
         if function := wrong(name):
             wrong_functions[name] = function
-    if wrong_functions and _is_right_with_solutions(task, caller, wrong, [*wrong_functions]):
+    if wrong_functions and _is_right_with_solutions(
+        task, caller, wrong, [*wrong_functions]
+    ):
         first = _first_wrong(trials)
-        return replace(_with_hints(task, follows([*wrong_functions]), _last_hint(first)), case=first.case)
+        return replace(
+            _with_hints(task, follows([*wrong_functions]), _last_hint(first)),
+            case=first.case,
+        )
     grade = _wrong(task, caller, trials, wrong_functions)
     changed = _changed_arguments(task, trials)
     if changed and "in place" not in grade.mistake:
@@ -60,7 +69,9 @@ def judged(task: Task, caller: Caller, wrong: WrongFunctions) -> Grade:
 
 def _is_right_with_solutions(task, caller, wrong, names):
     """Return whether a function is right if it calls the solutions of wrong functions."""
-    for name in names:  # the list grows; each function is judged before the student's code can see its solution
+    # the list grows; each function is judged before the student's code can see its
+    # solution
+    for name in names:
         wrong(name)
         names += [called for called in TASKS[name].calls if called not in names]
     solutions = "\n".join(TASKS[name].source for name in names)
@@ -85,7 +96,9 @@ def _tried(task, caller):
             arguments = arguments_of(task, case)
             passed = arguments
             if arguments_format == "vectors":
-                passed = {name: _flat_bias(name, value) for name, value in arguments.items()}
+                passed = {
+                    name: _flat_bias(name, value) for name, value in arguments.items()
+                }
             outcome = caller(task.name, passed, arguments_format == "lists")
             if outcome["kind"] in ENDED:
                 return replace(problem(task, outcome, arguments), case=case)
@@ -118,7 +131,9 @@ CHANGED_ARGUMENTS = "Look at what happens to the arguments."
 def _right(task, trials):
     grade = Grade(task.name, 1.0)
     if trials[0].outcome["printed"].strip():
-        grade = replace(grade, notes=("It prints something; only the returned value counts.",))
+        grade = replace(
+            grade, notes=("It prints something; only the returned value counts.",)
+        )
     names = _changed_arguments(task, trials)
     if not names:
         return grade
@@ -126,10 +141,15 @@ def _right(task, trials):
     consequence = "the caller's arrays have different values after the call"
     hints = (
         f"The numbers are correct. {CHANGED_ARGUMENTS}",
-        f"{names} {verb} changed in place: {consequence}. Compute a new array instead, or work on a copy.",
+        (
+            f"{names} {verb} changed in place: {consequence}. Compute a new array"
+            " instead, or work on a copy."
+        ),
         f"The caller's {names} has different values after the call.",
     )
-    return replace(grade, points=0.5, mistake=f"{names} is changed in place", hints=hints)
+    return replace(
+        grade, points=0.5, mistake=f"{names} is changed in place", hints=hints
+    )
 
 
 def _wrong(task, caller, trials, wrong_functions):
@@ -165,7 +185,10 @@ def _without_result(task, trial, trials_with_value, wrong_functions):
     outcome = trial.outcome
     error = outcome.get("error", "")
     grade = problem(task, outcome, trial.arguments)
-    words = "matmul|broadcast|shapes|aligned|dimension|core dim|axis|size|out of bounds|sequence"
+    words = (
+        "matmul|broadcast|shapes|aligned|dimension|core dim|axis|size|out of"
+        " bounds|sequence"
+    )
     shape_error = rf"^error (ValueError|IndexError|AxisError|TypeError).*({words})"
     mistake = None
     if re.search(shape_error, f"{outcome['kind']} {error}"):
@@ -183,8 +206,14 @@ def _mistake_with_soft_targets(task, caller):
         arguments = arguments_of(task, case)
         T = arguments["T"]
         arguments["T"] = 0.8 * T + 0.2 / T.shape[1]
-        trials.append(Trial.from_call(task, case, arguments, caller(task.name, arguments, False)))
-    return explained(task, trials, {}) if all(trial.has_value for trial in trials) else None
+        trials.append(
+            Trial.from_call(task, case, arguments, caller(task.name, arguments, False))
+        )
+    return (
+        explained(task, trials, {})
+        if all(trial.has_value for trial in trials)
+        else None
+    )
 
 
 def _wrong_type(trial):
@@ -196,9 +225,14 @@ def _wrong_type(trial):
         if trial.outcome["printed"].strip():
             name = "the result is printed, not returned"
         elif trial.outcome["changed"]:
-            name = f"{' and '.join(trial.outcome['changed'])} is changed in place, and nothing is returned"
+            name = (
+                f"{' and '.join(trial.outcome['changed'])} is changed in place, and"
+                " nothing is returned"
+            )
         look = "Look at the end of the function: what does it return?"
-        return with_step(task, look, name, f"It returns None, but should return {task.shape}.")
+        return with_step(
+            task, look, name, f"It returns None, but should return {task.shape}."
+        )
     is_array = isinstance(value, np.ndarray)
     has_right_type = is_array
     if task.result == "list":
@@ -209,13 +243,17 @@ def _wrong_type(trial):
     if isinstance(value, list) and len(value) == 1 and same(value[0], trial.expected):
         result = "a list or tuple that contains the array, not the array itself"
     look = "Look at the type of the returned value."
-    return with_step(task, look, f"the result is {result}", f"It should be {task.shape}.")
+    return with_step(
+        task, look, f"the result is {result}", f"It should be {task.shape}."
+    )
 
 
 def _last_hint(trial):
     """Return the last hint: a wrong entry and its correct value, or the error."""
     if trial.has_value:
-        hint = difference(trial.value, trial.expected, trial.task.result, trial.precision)
+        hint = difference(
+            trial.value, trial.expected, trial.task.result, trial.precision
+        )
     else:
         hint = f"{trial.outcome['error']}{_line_of(trial.outcome)}"
     hint = f"{_capital(hint)}, for arguments of the shapes {_shapes(trial.arguments)}"
@@ -228,8 +266,17 @@ def _unknown(task, trials):
     first = wrong_trials[0]
     misfit = None
     if task.result != "list":
-        arrays = (trial for trial in wrong_trials if isinstance(trial.value, np.ndarray))
-        misfit = next((trial for trial in arrays if not fits(trial.value, trial.expected, task.result)), None)
+        arrays = (
+            trial for trial in wrong_trials if isinstance(trial.value, np.ndarray)
+        )
+        misfit = next(
+            (
+                trial
+                for trial in arrays
+                if not fits(trial.value, trial.expected, task.result)
+            ),
+            None,
+        )
     if trials[0].is_right:
         return _unknown_in_some_cases(wrong_trials, misfit)
     values = [trial.value for trial in trials if trial.has_value]
@@ -240,11 +287,17 @@ def _unknown(task, trials):
             return Mistake("the result does not depend on the arguments", "argument")
     if misfit:
         words = f"for {CASES[misfit.case].words} " if misfit.case else ""
-        return Mistake(f"the shape of the result is wrong: {words}it is {misfit.value.shape}", "shape")
+        return Mistake(
+            f"the shape of the result is wrong: {words}it is {misfit.value.shape}",
+            "shape",
+        )
     if task.result == "list":
         count = len(as_list(first.value) or ())
         if count != len(first.expected):
-            return Mistake(f"the list has {count} parts, but should have {len(first.expected)}", "list")
+            return Mistake(
+                f"the list has {count} parts, but should have {len(first.expected)}",
+                "list",
+            )
     return Mistake(f"the numbers are wrong{_share(first)}", "entry")
 
 
@@ -259,16 +312,24 @@ def _unknown_in_some_cases(wrong_trials, misfit):
     if _are_repetitions([trial.case for trial in wrong_trials]):
         return Mistake(LATER, "kept")
     if misfit is first:
-        return Mistake(f"{is_correct}, but has the shape {np.shape(first.value)} for {cases}", "shape")
+        return Mistake(
+            f"{is_correct}, but has the shape {np.shape(first.value)} for {cases}",
+            "shape",
+        )
     return Mistake(f"{is_correct}, but wrong for {cases}", "cases")
 
 
-LATER = "it is correct for the first arguments of each shape, but wrong for the next: it keeps state between calls"
+LATER = (
+    "it is correct for the first arguments of each shape, but wrong for the next: it"
+    " keeps state between calls"
+)
 
 
 def _are_repetitions(wrong_cases):
     """Return whether all cases that repeat some lengths of an earlier case are wrong, and no others."""
-    for axes in chain.from_iterable(combinations(range(4), count) for count in (4, 3, 2, 1)):
+    for axes in chain.from_iterable(
+        combinations(range(4), count) for count in (4, 3, 2, 1)
+    ):
         lengths = [tuple(case.shape[axis] for axis in axes) for case in CASES]
         if wrong_cases == [k for k in range(AGAIN) if lengths[k] in lengths[:k]]:
             return True
@@ -283,12 +344,20 @@ def _share(trial):
     for value, expected in trial.parts:
         if not isinstance(value, np.ndarray) or value.size != np.size(expected):
             return ""
-        errors.append(np.abs(np.ravel(value) - np.ravel(expected)) / max(np.abs(expected).max(), 1e-300))
+        errors.append(
+            np.abs(np.ravel(value) - np.ravel(expected))
+            / max(np.abs(expected).max(), 1e-300)
+        )
     errors = np.concatenate(errors)
     words = f"{(errors > trial.precision).sum()} of {errors.size} entries are wrong"
     if errors.max() < 0.1:
-        words = f"all errors are at most {100 * errors.max():.1g} % of the largest entry"
-    return f": {difference(trial.value, trial.expected, trial.task.result, trial.precision)}; {words}"
+        words = (
+            f"all errors are at most {100 * errors.max():.1g} % of the largest entry"
+        )
+    return (
+        f": {difference(trial.value, trial.expected, trial.task.result, trial.precision)};"
+        f" {words}"
+    )
 
 
 def _with_hints(task, mistake, last_hint):
@@ -307,12 +376,21 @@ def _with_hints(task, mistake, last_hint):
 def with_step(task: Task, look: str, mistake: str, last_hint: str) -> Grade:
     """Build a grade with hints; if the mistake is in a called function, use the derivation of that function."""
     step = TASKS.get(mistake.partition(": ")[0], task).step
-    return Grade(task.name, 0, mistake=mistake, hints=(look, f"{step} Here, {mistake}.", last_hint))
+    return Grade(
+        task.name,
+        0,
+        mistake=mistake,
+        hints=(look, f"{step} Here, {mistake}.", last_hint),
+    )
 
 
 def absent(task: Task, mistake: str, advice: str, judged: bool = True) -> Grade:
     """Build the grade of a function that cannot be called."""
-    hints = (f"{_capital(mistake)}.", f"{advice} {task.step}", f"It should return {task.shape}.")
+    hints = (
+        f"{_capital(mistake)}.",
+        f"{advice} {task.step}",
+        f"It should return {task.shape}.",
+    )
     return Grade(task.name, 0, mistake=mistake, hints=hints, judged=judged)
 
 
@@ -321,8 +399,16 @@ def _capital(text):
 
 
 def _shapes(arguments):
-    arrays = [f"{name} {value.shape}" for name, value in arguments.items() if getattr(value, "ndim", 0)]
-    lists = [f"{name} with four arrays" for name, value in arguments.items() if isinstance(value, list)]
+    arrays = [
+        f"{name} {value.shape}"
+        for name, value in arguments.items()
+        if getattr(value, "ndim", 0)
+    ]
+    lists = [
+        f"{name} with four arrays"
+        for name, value in arguments.items()
+        if isinstance(value, list)
+    ]
     return ", ".join(arrays + lists)
 
 
@@ -351,9 +437,13 @@ def problem(task: Task, outcome: Outcome, arguments: Mapping) -> Grade:
     first_hint = f"{_capital(name)}."
     if error:
         first_hint = f"{_capital(name)}: {error}{_line_of(outcome)}."
-    last_hint = f"The arguments were {_shapes(arguments)}; it should return {task.shape}."
+    last_hint = (
+        f"The arguments were {_shapes(arguments)}; it should return {task.shape}."
+    )
     hints = (first_hint, f"{advice} {task.step}", last_hint)
-    return Grade(task.name, 0, mistake=name, hints=hints, judged=outcome["kind"] not in UNJUDGED)
+    return Grade(
+        task.name, 0, mistake=name, hints=hints, judged=outcome["kind"] not in UNJUDGED
+    )
 
 
 _PROBLEMS = [

@@ -1,6 +1,7 @@
 """Common mistakes in each function, as words and formulas.
 
-Each line contains where to look, the mistake and the wrong formula. `mutations` contains mistakes of any formula.
+Each line contains where to look, the mistake and the wrong formula. `mutations`
+contains mistakes of any formula.
 """
 
 import re
@@ -15,7 +16,9 @@ from .tasks import TASKS, Function, Task, functions
 
 LOOK = {
     "sign": "Look at the signs.",
-    "size": "Look at the size of the result: what is summed, and is it divided by a number?",
+    "size": (
+        "Look at the size of the result: what is summed, and is it divided by a number?"
+    ),
     "axis": "Look at what is summed, and along which axis.",
     "factors": "Look at the factors: compare each of them with the derivation.",
     "terms": "Look at the terms of the sum: compare each of them with the derivation.",
@@ -25,8 +28,14 @@ LOOK = {
     "shape": "Look at the shapes of the factors and of the result.",
     "list": "Look at the returned list: what it contains, and in which order.",
     "numbers": "Look at the type of the numbers and at rounding.",
-    "kept": "Look at the state that the function keeps between calls: global names and mutable default arguments.",
-    "cases": "Look at the assumptions of the function: shapes, rows, classes, ranges of numbers.",
+    "kept": (
+        "Look at the state that the function keeps between calls: global names and"
+        " mutable default arguments."
+    ),
+    "cases": (
+        "Look at the assumptions of the function: shapes, rows, classes, ranges of"
+        " numbers."
+    ),
     "point": "Look at which parameters and moments each part is computed from.",
 }
 
@@ -75,12 +84,17 @@ axis | the result is repeated for each row | E.sum(axis=0) + 0 * E
 """
 _STEP = "[momentum_term * M - learning_rate * J for M, J in zip(Ms, Js)]"
 _AHEAD = "updated parameters are used: the gradient is"
-_EACH = "updated parameters are used: each is updated before the next gradient is computed"
+_EACH = (
+    "updated parameters are used: each is updated before the next gradient is computed"
+)
 
 
 def _step_at(P):
     """Return the formula of the moments with gradients at the parameters P."""
-    return _STEP.replace("Js", f"backprop_gradients(X, T, *({P} for P, M, J in zip(ls_of_params, Ms, Js)))")
+    return _STEP.replace(
+        "Js",
+        f"backprop_gradients(X, T, *({P} for P, M, J in zip(ls_of_params, Ms, Js)))",
+    )
 
 
 def one_by_one(X, T, params, Ms, momentum: float, learning_rate: float) -> list[Array]:
@@ -95,7 +109,9 @@ def one_by_one(X, T, params, Ms, momentum: float, learning_rate: float) -> list[
     return moments
 
 
-def with_activation(activation: Function, derivative: Function, *arguments) -> list[Array]:
+def with_activation(
+    activation: Function, derivative: Function, *arguments
+) -> list[Array]:
     """Compute the gradients of a network with another activation in the hidden layer."""
 
     def error_hidden(H, Wo, Eo):
@@ -106,7 +122,8 @@ def with_activation(activation: Function, derivative: Function, *arguments) -> l
 
 
 NAMED = {
-    "logistic": """
+    "logistic": (
+        """
 sign | the sign in the exponent is wrong | 1 / (1 + np.exp(z))
 terms | the 1 in the denominator is missing | 1 / np.exp(-z)
 order | the parentheses of the denominator are missing | 1 / 1 + np.exp(-z)
@@ -122,8 +139,10 @@ function | the arctangent is used instead | 0.5 + np.arctan(z) / np.pi
 function | z / (1 + abs(z)) is used instead | z / (1 + np.abs(z))
 function | the first terms of a series are used instead | 0.5 + z / 4 - z**3 / 48
 function | the first terms of a series are used instead | 0.5 + z / 4
-""",
-    "softmax": """
+"""
+    ),
+    "softmax": (
+        """
 axis | the sum is along the wrong axis, over the rows | softmax(z, 0)
 axis | the sum is over all entries instead of each row | softmax(z, None)
 function | the exponential is missing | z / z.sum(1, keepdims=True)
@@ -138,8 +157,10 @@ order | the exponential of the sum is taken, not the sum of exponentials | np.ex
 terms | the largest entry is subtracted in the numerator only | softmax(z) / np.exp(z.max(1, keepdims=True))
 terms | the largest entry is subtracted in the denominator only | softmax(z) * np.exp(z.max(1, keepdims=True))
 terms | the sum omits the entry itself | 1 / (1 / softmax(z) - 1)
-""",
-    "hidden_activations": """
+"""
+    ),
+    "hidden_activations": (
+        """
 terms | the bias is forgotten | logistic(X @ Wh)
 function | the logistic function is missing | X @ Wh + bh
 order | the bias is added after the logistic function | logistic(X @ Wh) + bh
@@ -151,8 +172,10 @@ shape | the product is elementwise, not a matrix product | logistic(X * Wh + bh)
 order | the logistic function is applied before the product | logistic(X) @ Wh + bh
 order | the bias is added before the product | logistic((X + bh) @ Wh)
 order | the bias is added to the exponential | 1 / (1 + np.exp(-X @ Wh) + bh)
-""",
-    "output_activations": """
+"""
+    ),
+    "output_activations": (
+        """
 terms | the bias is forgotten | softmax(H @ Wo)
 function | the softmax is missing | H @ Wo + bo
 order | the bias is added after the softmax | softmax(H @ Wo) + bo
@@ -162,8 +185,10 @@ shape | the weights are transposed | softmax(H @ Wo.T + bo)
 shape | the factors are in the wrong order | softmax(Wo @ H + bo)
 shape | the product is elementwise, not a matrix product | softmax(H * Wo + bo)
 order | the bias is added before the product | softmax((H + bo) @ Wo)
-""",
-    "loss": """
+"""
+    ),
+    "loss": (
+        """
 size | it is the mean over all entries instead of the sum | -(T * np.log(Y)).mean()
 size | it is averaged over the classes | -(T * np.log(Y)).sum() / Y.shape[1]
 shape | a matrix product is used instead of an elementwise product | -(T @ np.log(Y)).sum()
@@ -195,8 +220,10 @@ function | the number of correct classes is returned | (Y.argmax(1) == T.argmax(
 function | the exponential of the mean loss is returned | np.exp(-(T * np.log(Y)).sum() / len(Y))
 axis | the median of the rows is used, not the sum | np.median(-(T * np.log(Y)).sum(axis=1))
 factors | each term has the factor (1 - Y)², as in the focal loss | -(T * (1 - Y) ** 2 * np.log(Y)).sum()
-""",
-    "error_output": """
+"""
+    ),
+    "error_output": (
+        """
 sign | the sign is wrong | T - Y
 size | it is divided by N, the number of rows | (Y - T) / len(Y)
 terms | T is left out | Y
@@ -209,10 +236,12 @@ terms | only the true classes are kept | T * (Y - T)
 terms | only the classes that are not true are kept | (1 - T) * Y
 function | the terms of the loss are returned | -T * np.log(Y)
 axis | it is summed over the rows | (Y - T).sum(axis=0)
-""",
+"""
+    ),
     "gradient_weight_out": _WEIGHT_GRADIENT.replace("A", "H").replace("E", "Eo"),
     "gradient_bias_out": _BIAS_GRADIENT.replace("E", "Eo"),
-    "error_hidden": """
+    "error_hidden": (
+        """
 factors | the derivative of the logistic function is missing | Eo @ Wo.T
 argument | the derivative is evaluated at H instead of Z_h | slope(logistic(H)) * (Eo @ Wo.T)
 factors | the derivative of the hyperbolic tangent is used | (1 - H**2) * (Eo @ Wo.T)
@@ -237,10 +266,14 @@ point | updated weights are used: the output weights have moved | slope(H) * (Eo
 point | updated weights are used: the output weights have moved | slope(H) * (Eo @ (Wo - 0.5 * H.T @ Eo).T)
 point | updated weights are used: the output weights have moved | slope(H) * (Eo @ (Wo - 1 * H.T @ Eo).T)
 axis | it is summed over the rows | (slope(H) * (Eo @ Wo.T)).sum(axis=0)
-""",
-    "gradient_weight_hidden": _WEIGHT_GRADIENT.rpartition("factors |")[0].replace("A", "X").replace("E", "Eh"),
+"""
+    ),
+    "gradient_weight_hidden": (
+        _WEIGHT_GRADIENT.rpartition("factors |")[0].replace("A", "X").replace("E", "Eh")
+    ),
     "gradient_bias_hidden": _BIAS_GRADIENT.replace("E", "Eh"),
-    "backprop_gradients": """
+    "backprop_gradients": (
+        """
 list | only the gradients of the weights are returned | JS[::2]
 list | only the gradients of the output layer are returned | JS[2:]
 list | only the gradients of the hidden layer are returned | JS[:2]
@@ -249,8 +282,11 @@ function | the hyperbolic tangent is used WITH_DERIVATIVE | with_activation(np.t
 function | max(z, 0) is used WITH_DERIVATIVE | with_activation(lambda Z: np.maximum(Z, 0), lambda H: H > 0, ARGUMENTS)
 function | z itself is used WITH_DERIVATIVE | with_activation(lambda Z: Z, np.ones_like, ARGUMENTS)
 """.replace("JS", "backprop_gradients(ARGUMENTS)")
-    .replace("ARGUMENTS", "X, T, Wh, bh, Wo, bo")
-    .replace("WITH_DERIVATIVE", "instead of the logistic function, with its derivative"),
+        .replace("ARGUMENTS", "X, T, Wh, bh, Wo, bo")
+        .replace(
+            "WITH_DERIVATIVE", "instead of the logistic function, with its derivative"
+        )
+    ),
     "update_momentum": f"""
 sign | the sign of the gradient is wrong | {_STEP.replace("- l", "+ l")}
 sign | the sign of the momentum is wrong | {_STEP.replace("m", "-m", 1)}
@@ -269,15 +305,24 @@ point | {_AHEAD} evaluated after a step | {_step_at("P + 0 * M - learning_rate *
 point | {_AHEAD} evaluated after a step | {_step_at("P + momentum_term * M - learning_rate * J")}
 point | {_EACH} | one_by_one(X, T, ls_of_params, Ms, momentum_term, learning_rate)
 """.replace("Js", "backprop_gradients(X, T, *ls_of_params)"),
-    "update_params": """
+    "update_params": (
+        """
 sign | the moments are subtracted | [P - M for P, M in zip(ls_of_params, Ms)]
 terms | the moments are returned without the parameters | Ms
 terms | the parameters do not change | ls_of_params
 list | the two lists are concatenated instead of added | [*ls_of_params, *Ms]
-""",
+"""
+    ),
 }
 
-_SCOPE = functions({"softmax": softmax, "slope": slope, "with_activation": with_activation, "one_by_one": one_by_one})
+_SCOPE = functions(
+    {
+        "softmax": softmax,
+        "slope": slope,
+        "with_activation": with_activation,
+        "one_by_one": one_by_one,
+    }
+)
 
 
 @cache
@@ -287,7 +332,9 @@ def named(task: Task) -> list[Mistake]:
     mistakes = []
     for line in NAMED[task.name].strip().splitlines():
         look, name, formula = line.split(" | ")
-        mistakes.append(Mistake(name, look, eval(f"lambda {arguments}: {formula}", _SCOPE)))
+        mistakes.append(
+            Mistake(name, look, eval(f"lambda {arguments}: {formula}", _SCOPE))
+        )
     if task.name == "backprop_gradients":
         mistakes.extend(_other_orders(task))
         mistakes.extend(_same_mistake_in_both_layers())
@@ -304,13 +351,21 @@ def _other_orders(task):
             gradients = exact(*arguments)
             return [gradients[k] for k in order]
 
-        yield Mistake(f"the order is [{', '.join(names[k] for k in order)}]", "list", reordered)
+        yield Mistake(
+            f"the order is [{', '.join(names[k] for k in order)}]", "list", reordered
+        )
 
 
 def _same_mistake_in_both_layers():
     for gradient in ("gradient_bias", "gradient_weight"):
         out = f"{gradient}_out"
         hidden = f"{gradient}_hidden"
-        for mistake, same_mistake in zip(named(TASKS[out]), named(TASKS[hidden]), strict=False):
+        for mistake, same_mistake in zip(
+            named(TASKS[out]), named(TASKS[hidden]), strict=False
+        ):
             wrong = functions({out: mistake.function, hidden: same_mistake.function})
-            yield Mistake(f"{out} and {hidden}: {mistake.name}", mistake.look, wrong["backprop_gradients"])
+            yield Mistake(
+                f"{out} and {hidden}: {mistake.name}",
+                mistake.look,
+                wrong["backprop_gradients"],
+            )

@@ -105,21 +105,35 @@ CHANGES = [
     ),
     Change("{} is divided by N, the number of rows", "size", np.divide),
     Change("{} is multiplied by N, the number of rows", "size", np.multiply),
-    Change("{} is divided by the square root of N, the number of rows", "size", lambda A, N: A / np.sqrt(N)),
-    Change("{} is divided by N - 1, with N the number of rows", "size", lambda A, N: A / max(N - 1, 1)),
+    Change(
+        "{} is divided by the square root of N, the number of rows",
+        "size",
+        lambda A, N: A / np.sqrt(N),
+    ),
+    Change(
+        "{} is divided by N - 1, with N the number of rows",
+        "size",
+        lambda A, N: A / max(N - 1, 1),
+    ),
     *_changes(
         {
             "size | {} is divided by its number of rows": (over_size, 0),
             "size | {} is divided by its number of columns": (over_size, -1),
             "size | {} is divided by its number of entries": over_size,
-            "size | {} is divided by the square root of its number of columns": lambda A: A / np.sqrt(A.shape[1]),
+            "size | {} is divided by the square root of its number of columns": (
+                lambda A: A / np.sqrt(A.shape[1])
+            ),
             "shape | {} is transposed": np.transpose,
             "shape | the transpose of {} is reshaped": lambda A: A.T.reshape(A.shape),
-            "shape | {} is reshaped where it should be transposed": lambda A: A.reshape(A.shape[::-1]).T,
+            "shape | {} is reshaped where it should be transposed": lambda A: (
+                A.reshape(A.shape[::-1]).T
+            ),
             "function | {} is squared": np.square,
             "function | the square root of {} is taken": np.sqrt,
             "sign | the absolute value of {} is taken": np.abs,
-            "function | {} is multiplied by its absolute value": lambda A: A * np.abs(A),
+            "function | {} is multiplied by its absolute value": lambda A: (
+                A * np.abs(A)
+            ),
             "sign | only the sign of {} is kept": np.sign,
             "sign | 1 - {0} is used instead of {0}": lambda A: 1 - A,
             "function | 1 / {0} is used instead of {0}": np.reciprocal,
@@ -129,7 +143,9 @@ CHANGES = [
             "function | the softmax is applied to {}": softmax,
             "function | the hyperbolic tangent is applied to {}": np.tanh,
             "function | log(1 + exp(z)) is applied to {}": softplus,
-            "function | the normal distribution function is applied to {}": lambda A: (1 + _erf(A / 2**0.5)) / 2,
+            "function | the normal distribution function is applied to {}": lambda A: (
+                (1 + _erf(A / 2**0.5)) / 2
+            ),
             "function | {} is multiplied by e": (np.multiply, np.e),
             "function | the exponential of {} is taken": np.exp,
             "function | the logarithm of {} is taken": np.log,
@@ -140,11 +156,18 @@ CHANGES = [
             "numbers | {} is rounded down to integers": np.floor,
             "numbers | {} is rounded up to integers": np.ceil,
             "numbers | {} is rounded to 1 decimal": (np.round, 1),
-            **{f"numbers | {{}} is rounded to {n} decimals": (np.round, n) for n in range(2, 7)},
+            **{
+                f"numbers | {{}} is rounded to {n} decimals": (np.round, n)
+                for n in range(2, 7)
+            },
             "numbers | {} is rounded to float16": lambda A: np.float64(np.float16(A)),
-            "size | {} is divided by its largest absolute value": lambda A: A / np.abs(A).max(),
+            "size | {} is divided by its largest absolute value": lambda A: (
+                A / np.abs(A).max()
+            ),
             "size | {} is divided by its Euclidean norm": over_norm,
-            "size | {} is divided by its Euclidean norm if that is above 1": lambda A: A / max(1, np.linalg.norm(A)),
+            "size | {} is divided by its Euclidean norm if that is above 1": lambda A: (
+                A / max(1, np.linalg.norm(A))
+            ),
             "size | the columns of {} are divided by their norms": (over_norm, 0),
             "size | the rows of {} are divided by their norms": (over_norm, 1),
             "size | {} is divided by the sums of its rows": (over_sum, 1),
@@ -156,13 +179,23 @@ CHANGES = [
             "argument | the rows of {} are standardized": (standardized, 1),
             "axis | {} is replaced by the mean of each column": (reduced, np.mean, 0),
             "axis | {} is replaced by the sum of each column": (reduced, np.sum, 0),
-            "axis | {} is replaced by the largest entry of each column": (reduced, np.max, 0),
+            "axis | {} is replaced by the largest entry of each column": (
+                reduced,
+                np.max,
+                0,
+            ),
             "axis | {} is replaced by the mean of each row": (reduced, np.mean, 1),
             "axis | {} is replaced by the sum of each row": (reduced, np.sum, 1),
-            "axis | {} is replaced by the largest entry of each row": (reduced, np.max, 1),
+            "axis | {} is replaced by the largest entry of each row": (
+                reduced,
+                np.max,
+                1,
+            ),
             "axis | {} is replaced by its mean": (reduced, np.mean),
             "axis | {} is replaced by its sum": (reduced, np.sum),
-            "argument | the first entry of {} is used for all entries": lambda A: constant(A, A.flat[0]),
+            "argument | the first entry of {} is used for all entries": lambda A: (
+                constant(A, A.flat[0])
+            ),
             "argument | the first row of {} is used for all rows": (repeated, 0),
             "argument | the last row of {} is used for all rows": (repeated, -1),
             "axis | only the first row of {} is used": (only, 0),
@@ -189,13 +222,17 @@ CHANGES = [
             "order | the rows of {} are sorted": (np.sort, 1),
             "axis | the columns of {} are accumulated": (np.cumsum, 0),
             "axis | the rows of {} are accumulated": (np.cumsum, 1),
-            "argument | class indices are used instead of {}": lambda A: A.argmax(axis=1)[:, None],
-            "numbers | each row of {} is replaced by a one-hot vector of its largest entry": (
-                lambda A: np.eye(A.shape[1])[A.argmax(axis=1)]
+            "argument | class indices are used instead of {}": lambda A: A.argmax(
+                axis=1
+            )[:, None],
+            "numbers | each row of {} is replaced by a one-hot vector of its largest entry": lambda A: (
+                np.eye(A.shape[1])[A.argmax(axis=1)]
             ),
             "axis | the entries of {} below the diagonal are left out": np.triu,
             "axis | the entries of {} above the diagonal are left out": np.tril,
-            "shape | the pseudoinverse of {} is used instead of the transpose": lambda A: np.linalg.pinv(A).T,
+            "shape | the pseudoinverse of {} is used instead of the transpose": (
+                lambda A: np.linalg.pinv(A).T
+            ),
         }
     ),
 ]
@@ -203,7 +240,10 @@ CHANGES = [
 
 BASES = _changes(
     {
-        f"function | {base:g} to the power {{}} is used": (lambda A, base: base**A, base)
+        f"function | {base:g} to the power {{}} is used": (
+            lambda A, base: base**A,
+            base,
+        )
         for base in (2, 2.7, 2.71, 2.718, 2.72, 3, 10)
     }
 )
@@ -212,14 +252,53 @@ RESULT_NAMES = {
     "{} is halved": "a factor 2 is missing",
     "{} is transposed": "the result is transposed",
 }
-FUNCTIONS = [change for change in CHANGES if change.look in ("function", "sign", "factors")]
+FUNCTIONS = [
+    change for change in CHANGES if change.look in ("function", "sign", "factors")
+]
 SCALAR_CHANGES = [
-    change for change in CHANGES if change.look in ("function", "sign", "numbers") and "column" not in change.words
+    change
+    for change in CHANGES
+    if change.look in ("function", "sign", "numbers") and "column" not in change.words
 ]
 
 NUMBERS = (
-    *(1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99),
-    *(1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 30.0, 50.0, 100.0),
+    *(
+        1e-6,
+        1e-5,
+        1e-4,
+        1e-3,
+        0.01,
+        0.02,
+        0.05,
+        0.1,
+        0.2,
+        0.25,
+        0.3,
+        0.5,
+        0.7,
+        0.8,
+        0.9,
+        0.95,
+        0.99,
+    ),
+    *(
+        1.0,
+        1.5,
+        2.0,
+        2.5,
+        3.0,
+        4.0,
+        5.0,
+        6.0,
+        8.0,
+        10.0,
+        12.0,
+        15.0,
+        20.0,
+        30.0,
+        50.0,
+        100.0,
+    ),
 )
 
 
@@ -261,8 +340,12 @@ NUMBER_CHANGES = _changes_by_numbers(
         "function | {0} is at least -NUMBER": lambda A, c: np.maximum(A, -c),
         "function | {0} is clipped at -NUMBER and NUMBER": clipped,
         "function | {0} is clipped at NUMBER and 1 - NUMBER": clipped_to_probabilities,
-        "function | numbers in {0} between -NUMBER and NUMBER are set to 0": without_small_numbers,
-        "terms | NUMBER times the mean of each row is mixed into {0}": mixed_with_row_means,
+        "function | numbers in {0} between -NUMBER and NUMBER are set to 0": (
+            without_small_numbers
+        ),
+        "terms | NUMBER times the mean of each row is mixed into {0}": (
+            mixed_with_row_means
+        ),
     }
 )
 """Changes of an array by a number."""
@@ -271,7 +354,11 @@ NUMBER_CHANGES = _changes_by_numbers(
 def described(words: str, name: str) -> str:
     """Describe a change of a named part of a formula, or of its result if the name is empty."""
     if not name:
-        words = words.replace(" of {}", "").replace("{0} is used", "the result is used").replace("of {0}", "of it")
+        words = (
+            words.replace(" of {}", "")
+            .replace("{0} is used", "the result is used")
+            .replace("of {0}", "of it")
+        )
     elif words.startswith(("1 -", "1 /")) and " " in name:
         name = f"({name})"
     return words.format(name or "it")
@@ -296,7 +383,10 @@ class FormulaPart(NamedTuple):
 
 def _expressions(node, parent) -> Iterator[tuple[Any, Any]]:
     """Yield the expressions inside a node, each with its parent."""
-    if isinstance(node, ast.BinOp | ast.UnaryOp | ast.Call | ast.Attribute | ast.Constant | ast.Name):
+    if isinstance(
+        node,
+        ast.BinOp | ast.UnaryOp | ast.Call | ast.Attribute | ast.Constant | ast.Name,
+    ):
         yield node, parent
     children = ast.iter_child_nodes(node)
     if isinstance(node, ast.Call):
@@ -309,7 +399,9 @@ def _expressions(node, parent) -> Iterator[tuple[Any, Any]]:
 
 def _parts(task):
     """Return the parts of a formula, shortest first. Repeated parts are also returned one by one."""
-    line_starts = list(accumulate(map(len, task.source.splitlines(keepends=True)), initial=0))
+    line_starts = list(
+        accumulate(map(len, task.source.splitlines(keepends=True)), initial=0)
+    )
     occurrences = {}
     body: Any = ast.parse(task.source).body[0]
     for statement in body.body:
@@ -320,7 +412,9 @@ def _parts(task):
             name = f"{_in_words(text)} in {_in_words(ast.unparse(parent))}"
             if isinstance(parent, ast.Return):
                 name = ""
-            occurrences.setdefault(text, []).append(FormulaPart(name, text, node, [(start, end)]))
+            occurrences.setdefault(text, []).append(
+                FormulaPart(name, text, node, [(start, end)])
+            )
     parts = []
     for text in sorted(occurrences, key=len):
         first, *repetitions = occurrences[text]
@@ -366,7 +460,10 @@ def mutated(task: Task) -> Iterator[Mistake]:
         if task.name == "backprop_gradients" and part.name not in task.arguments:
             continue  # other parts belong to the called functions
         changes = CHANGES
-        if isinstance(part.node, ast.Constant) or part.name in ("momentum_term", "learning_rate"):
+        if isinstance(part.node, ast.Constant) or part.name in (
+            "momentum_term",
+            "learning_rate",
+        ):
             changes = SCALAR_CHANGES
         yield from _changed(task, part, changes)
     if task.name != "backprop_gradients":
@@ -389,7 +486,9 @@ def _changed(task, part, changes):
     formula = ChangedFormula(task, part, f"changed({part.text})")
     for words, look, change, family in changes:
         family = described(family, part.name) if family else words
-        yield Mistake(described(words, part.name), look, formula.with_change(change), family)
+        yield Mistake(
+            described(words, part.name), look, formula.with_change(change), family
+        )
 
 
 def _other_functions(task, part):
@@ -406,7 +505,9 @@ def _other_functions(task, part):
         changes = FUNCTIONS + BASES
     formula = ChangedFormula(task, part, f"changed({argument})")
     for words, look, change, _ in changes:
-        name = f"{described(words, _in_words(argument))} instead of {part.name}".removesuffix(" of ")
+        name = f"{described(words, _in_words(argument))} instead of {part.name}".removesuffix(
+            " of "
+        )
         yield Mistake(name, look, formula.with_change(change))
 
 
@@ -427,7 +528,11 @@ def with_numbers(task: Task) -> Iterator[Mistake]:
 
 def _with_argument(part, argument):
     for words, look, symbol in _WITH_ARGUMENT:
-        yield words.format(part.name or "it", argument), look, f"({part.text}) {symbol} {argument}"
+        yield (
+            words.format(part.name or "it", argument),
+            look,
+            f"({part.text}) {symbol} {argument}",
+        )
 
 
 _WITH_ARGUMENT = (
@@ -436,8 +541,20 @@ _WITH_ARGUMENT = (
     ("{1} is added to {0}", "terms", "+"),
     ("{1} is subtracted from {0}", "terms", "-"),
 )
-OPERATORS = {"+": "added", "-": "subtracted", "*": "multiplied", "/": "divided", "@": "multiplied as matrices"}
-SYMBOLS: dict[Any, str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.MatMult: "@"}
+OPERATORS = {
+    "+": "added",
+    "-": "subtracted",
+    "*": "multiplied",
+    "/": "divided",
+    "@": "multiplied as matrices",
+}
+SYMBOLS: dict[Any, str] = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.MatMult: "@",
+}
 
 
 def _left_out(part):
@@ -466,7 +583,9 @@ def _replacements(task, part):
     if part.text.startswith("np.sum("):
         yield from _other_reductions(part)
     if isinstance(node, ast.Name):
-        for name in dict.fromkeys(re.findall(r"\b[A-Z]\w*|\bls_\w+|\bb[ho]\b", task.source)):
+        for name in dict.fromkeys(
+            re.findall(r"\b[A-Z]\w*|\bls_\w+|\bb[ho]\b", task.source)
+        ):
             if name != node.id:
                 yield f"{name} is used instead of {part.name}", "argument", name
 
@@ -475,18 +594,35 @@ def _other_operators(node):
     left = ast.unparse(node.left)
     right = ast.unparse(node.right)
     symbol = SYMBOLS[type(node.op)]
-    yield f"{_in_words(left)} and {_in_words(right)} are swapped", "order", f"({right}) {symbol} ({left})"
+    yield (
+        f"{_in_words(left)} and {_in_words(right)} are swapped",
+        "order",
+        f"({right}) {symbol} ({left})",
+    )
     for other_symbol, operation in OPERATORS.items():
         if other_symbol == symbol:
             continue
         for first, second in ((left, right), (right, left)):
-            words = f"{_in_words(first)} and {_in_words(second)} are {operation}, not {OPERATORS[symbol]}"
+            words = (
+                f"{_in_words(first)} and {_in_words(second)} are {operation}, not"
+                f" {OPERATORS[symbol]}"
+            )
             yield words, "order", f"({first}) {other_symbol} ({second})"
 
 
 def _other_reductions(part):
     argument = ast.unparse(part.node.args[0])
-    for function in ("max", "min", "prod", "mean", "median", "std", "var", "argmax", "linalg.norm"):
+    for function in (
+        "max",
+        "min",
+        "prod",
+        "mean",
+        "median",
+        "std",
+        "var",
+        "argmax",
+        "linalg.norm",
+    ):
         for axis in ("0", "1", ""):
             option = f", axis={axis}, keepdims=True" if axis else ""
             words = function.removeprefix("linalg.")
@@ -494,7 +630,11 @@ def _other_reductions(part):
                 words += " of all entries"
             elif option not in part.text:
                 words += f" along axis {axis}"
-            yield f"{words} is used instead of the sum", "function", f"np.{function}({argument}{option})"
+            yield (
+                f"{words} is used instead of the sum",
+                "function",
+                f"np.{function}({argument}{option})",
+            )
 
 
 def changed_result(task: Task, wrong_parts: Sequence[int]) -> Iterator[Mistake]:
@@ -504,10 +644,16 @@ def changed_result(task: Task, wrong_parts: Sequence[int]) -> Iterator[Mistake]:
         name = RESULT_NAMES.get(words) or described(words, "")
         yield Mistake(name, look, with_changed_result(exact, change))
         if 0 < len(wrong_parts) < 4:
-            yield Mistake(in_parts(wrong_parts) + name, look, with_changed_result(exact, change, wrong_parts))
+            yield Mistake(
+                in_parts(wrong_parts) + name,
+                look,
+                with_changed_result(exact, change, wrong_parts),
+            )
 
 
-def with_changed_result(function: Function, change: ChangeFunction, parts: Sequence[int] = range(4)) -> Function:
+def with_changed_result(
+    function: Function, change: ChangeFunction, parts: Sequence[int] = range(4)
+) -> Function:
     """Return a function whose result is changed, or some parts of a list."""
 
     def changed_function(*arguments):
@@ -515,7 +661,9 @@ def with_changed_result(function: Function, change: ChangeFunction, parts: Seque
         rows = row_count(arguments)
         if not isinstance(result, list):
             return change(np.asarray(result), rows)
-        return [change(part, rows) if k in parts else part for k, part in enumerate(result)]
+        return [
+            change(part, rows) if k in parts else part for k, part in enumerate(result)
+        ]
 
     return changed_function
 
@@ -537,16 +685,22 @@ AFFECTED = {
 
 
 def inherited(
-    task: Task, mistakes_of: Callable[[Task], Iterable[Mistake]], wrong_parts: Sequence[int] = ()
+    task: Task,
+    mistakes_of: Callable[[Task], Iterable[Mistake]],
+    wrong_parts: Sequence[int] = (),
 ) -> Iterator[Mistake]:
     """Yield mistakes of called functions that affect the wrong parts of a list."""
     for name in task.calls:
         called = TASKS[name]
         if not AFFECTED.get(name, set(wrong_parts)).issuperset(wrong_parts):
             continue
-        for mistake in chain(mistakes_of(called), inherited(called, mistakes_of, wrong_parts)):
+        for mistake in chain(
+            mistakes_of(called), inherited(called, mistakes_of, wrong_parts)
+        ):
             wrong_functions = functions({name: mistake.function})
-            yield Mistake(f"{name}: {mistake.name}", mistake.look, wrong_functions[task.name])
+            yield Mistake(
+                f"{name}: {mistake.name}", mistake.look, wrong_functions[task.name]
+            )
 
 
 def any_of(task: Task) -> Iterator[Mistake]:

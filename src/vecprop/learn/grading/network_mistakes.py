@@ -12,7 +12,14 @@ from ...core.elementary import Array
 from ...core.network import Network
 from .explaining import ROW_SUBSETS, Pair, Trial, relations
 from .mistakes import named, softmax
-from .mutations import CHANGES, NUMBER_CHANGES, ChangeFunction, described, mutated, with_numbers
+from .mutations import (
+    CHANGES,
+    NUMBER_CHANGES,
+    ChangeFunction,
+    described,
+    mutated,
+    with_numbers,
+)
 from .tasks import TASKS, same
 
 Pass = Callable[..., tuple[Any, Any]]
@@ -24,14 +31,20 @@ Passes = Iterator[tuple[str, Pass]]
 
 def explained(network: Network, trials: Sequence[Trial], is_loss: bool) -> str:
     """Describe a mistake that explains all losses or gradients, or return "" if none does."""
-    trials = sorted((trial for trial in trials if trial.has_value), key=lambda trial: trial.is_right)
+    trials = sorted(
+        (trial for trial in trials if trial.has_value), key=lambda trial: trial.is_right
+    )
     if trials[0].is_right:
         return ""
-    if not all(trial.is_finite and trial.value.shape == trial.expected.shape for trial in trials):
+    if not all(
+        trial.is_finite and trial.value.shape == trial.expected.shape
+        for trial in trials
+    ):
         return ""
     passes = wrong_losses(network) if is_loss else wrong_gradients(network)
     for words, wrong_pass in chain(passes, changed_values(network, is_loss)):
-        with np.errstate(all="ignore"), suppress(Exception):  # user-defined layers may raise anything
+        # user-defined layers may raise anything
+        with np.errstate(all="ignore"), suppress(Exception):
             if _explains(wrong_pass, trials, is_loss):
                 return words
     return _relation(network, trials, is_loss)
@@ -53,7 +66,9 @@ def _relation(network, trials, is_loss):
     subject = "loss" if is_loss else "gradient"
     entries: Any = ...
     if not is_loss:
-        wrong_tensors = [tensor for tensor in network.layout.tensors if _is_wrong(tensor, trials)]
+        wrong_tensors = [
+            tensor for tensor in network.layout.tensors if _is_wrong(tensor, trials)
+        ]
         if 0 < len(wrong_tensors) < len(network.layout.tensors):
             subject = f"gradient of {' and '.join(map(str, wrong_tensors))}"
         if wrong_tensors:
@@ -110,7 +125,9 @@ class ChangedPass:
         changed = vector.copy()
         for tensor in self.network.layout.tensors:
             values = vector[tensor.span].reshape(tensor.shape)
-            changed[tensor.span] = self.changed(name.format(tensor), values, rows).ravel()
+            changed[tensor.span] = self.changed(
+                name.format(tensor), values, rows
+            ).ravel()
         return changed
 
     def __call__(self, theta, X, T) -> tuple[Any, Any]:
@@ -123,16 +140,26 @@ class ChangedPass:
 
         Z = self.changed("X", X, rows)
         caches = []
-        for number, (layer, p) in enumerate(zip(network.layers, network.layout.views(used_theta), strict=True)):
+        for number, (layer, p) in enumerate(
+            zip(network.layers, network.layout.views(used_theta), strict=True)
+        ):
             Z, cache = layer.forward(p, Z, None)
             Z = self.changed(_output_name(network, number), Z, rows)
             caches.append(cache)
         weight = 1 if network.reduction == "sum" else 1 / rows
-        loss = np.sum(weight * network.loss_function.value(Z, targets)) + network._penalty(used_theta, batch)
+        loss = np.sum(
+            weight * network.loss_function.value(Z, targets)
+        ) + network._penalty(used_theta, batch)
 
-        delta = self.changed(ERROR, weight * network.loss_function.delta(Z, targets), rows)
+        delta = self.changed(
+            ERROR, weight * network.loss_function.delta(Z, targets), rows
+        )
         gradient = np.zeros_like(theta)
-        views = zip(network.layout.views(backward_theta), network.layout.views(gradient), strict=True)
+        views = zip(
+            network.layout.views(backward_theta),
+            network.layout.views(gradient),
+            strict=True,
+        )
         for number, (p, J) in reversed(list(enumerate(views))):
             delta = network.layers[number].backward(p, caches[number], delta, J)
             delta = self.changed(_error_name(network, number), delta, rows)
@@ -166,8 +193,12 @@ def changed_values(network: Network, is_loss: bool) -> Passes:
     names += ["X", "T", *tensors]
     names += [_output_name(network, number) for number in numbers]
     # `relations` covers tensors that change by a number
-    other_names = [name for name in names if not any(tensor in name for tensor in tensors)]
-    for name, change in chain(product(names, CHANGES), product(other_names, NUMBER_CHANGES)):
+    other_names = [
+        name for name in names if not any(tensor in name for tensor in tensors)
+    ]
+    for name, change in chain(
+        product(names, CHANGES), product(other_names, NUMBER_CHANGES)
+    ):
         yield described(change.words, name), ChangedPass(network, name, change.function)
 
 
@@ -177,7 +208,12 @@ def wrong_losses(network: Network) -> Passes:
     yield from _other_parts(network)
     yield from _other_sums(network)
     for words, rows in ROW_SUBSETS.items():
-        yield words, lambda theta, X, T, rows=rows: network.loss_and_gradient(theta, X[rows], T[rows])
+        yield (
+            words,
+            lambda theta, X, T, rows=rows: network.loss_and_gradient(
+                theta, X[rows], T[rows]
+            ),
+        )
     if network.penalties:
         yield from _wrong_penalties(network)
 
@@ -193,15 +229,29 @@ def _matrices(network):
 def _other_parameters(network):
     """Yield losses of parameters that are read in another order or left out."""
     for words, indices in _orders(network):
-        yield f"theta is read in another order: {words}", _reading_theta(network, np.argsort(indices))
+        yield (
+            f"theta is read in another order: {words}",
+            _reading_theta(network, np.argsort(indices)),
+        )
     matrices = _matrices(network)
-    for words, tensors in {"each matrix": matrices, **{str(tensor): [tensor] for tensor in matrices}}.items():
+    for words, tensors in {
+        "each matrix": matrices,
+        **{str(tensor): [tensor] for tensor in matrices},
+    }.items():
         indices = np.arange(network.layout.size)
         for tensor in tensors:
-            indices[tensor.span] = _indices(tensor).reshape(tensor.shape[::-1]).T.ravel()
-        yield f"{words} is read in column-major order, not row-major order", _reading_theta(network, indices)
+            indices[tensor.span] = (
+                _indices(tensor).reshape(tensor.shape[::-1]).T.ravel()
+            )
+        yield (
+            f"{words} is read in column-major order, not row-major order",
+            _reading_theta(network, indices),
+        )
     for tensor in network.layout.tensors:
-        yield f"{tensor} is left out", ChangedPass(network, str(tensor), CHANGES[0].function)
+        yield (
+            f"{tensor} is left out",
+            ChangedPass(network, str(tensor), CHANGES[0].function),
+        )
 
 
 def _other_parts(network):
@@ -212,12 +262,20 @@ def _other_parts(network):
             layers = [*network.layers]
             layers[number] = activation
             changed_network = Network(network.inputs, layers, loss, network.penalties)
-            yield f"{_layer_name(network, number)} {words} in the forward pass", changed_network.loss_and_gradient
+            yield (
+                f"{_layer_name(network, number)} {words} in the forward pass",
+                changed_network.loss_and_gradient,
+            )
     for part, reduction in product(LOSSES, ("mean", "sum")):
         with suppress(Exception):  # some losses have no reduction
             loss = part.cls(reduction=reduction)
-            changed_network = Network(network.inputs, network.layers, loss, network.penalties)
-            yield f"the loss is {part.cls.__name__} with the reduction {reduction}", changed_network.loss_and_gradient
+            changed_network = Network(
+                network.inputs, network.layers, loss, network.penalties
+            )
+            yield (
+                f"the loss is {part.cls.__name__} with the reduction {reduction}",
+                changed_network.loss_and_gradient,
+            )
 
 
 def _activations():
@@ -234,9 +292,15 @@ def _wrong_penalties(network):
     for tensor in matrices:
         yield f"the penalty includes only {tensor}", _with_penalty(network, [tensor])
     yield "the penalty includes biases", _with_penalty(network, network.layout.tensors)
-    yield "the penalty is divided by N, the number of rows", _with_penalty(network, matrices, rows_power=-1)
+    yield (
+        "the penalty is divided by N, the number of rows",
+        _with_penalty(network, matrices, rows_power=-1),
+    )
     for factor in (0.5, 2, -1):
-        yield f"the penalty is multiplied by {factor:g}", _with_penalty(network, matrices, factor=factor)
+        yield (
+            f"the penalty is multiplied by {factor:g}",
+            _with_penalty(network, matrices, factor=factor),
+        )
 
 
 def _with_penalty(network, tensors, factor=1.0, rows_power=0):
@@ -247,7 +311,11 @@ def _with_penalty(network, tensors, factor=1.0, rows_power=0):
         penalty = 0
         for tensor, part in product(tensors, network.penalties):
             penalty += part.value(theta[tensor.span].reshape(1, -1))
-        return without_penalties.loss(theta, X, T) + penalty * factor * float(len(X)) ** rows_power, None
+        return (
+            without_penalties.loss(theta, X, T)
+            + penalty * factor * float(len(X)) ** rows_power,
+            None,
+        )
 
     return wrong_pass
 
@@ -258,7 +326,9 @@ def _with_sum(network, loss_sum, rows_power=0, outputs_power=0):
     def wrong_pass(theta, X, T):
         Z = network.forward(theta, X)[0][-1]
         rows, outputs = Z.shape
-        total = loss_sum(Z, T) * float(rows) ** rows_power * float(outputs) ** outputs_power
+        total = (
+            loss_sum(Z, T) * float(rows) ** rows_power * float(outputs) ** outputs_power
+        )
         if network.reduction == "mean":
             total = total / rows
         return total + network._penalty(theta, network._batch(theta, X, T)), None
@@ -268,10 +338,19 @@ def _with_sum(network, loss_sum, rows_power=0, outputs_power=0):
 
 LOST_AXIS = "(N, 1) - (N,) broadcasts to (N, N): T lacks its output axis"
 LOSS_SUMS = [
-    ("the terms of targets equal to 0 are left out", lambda Y, T: -np.sum(T * np.log(Y))),
-    ("the terms of targets equal to 1 are left out", lambda Y, T: -np.sum((1 - T) * np.log(1 - Y))),
+    (
+        "the terms of targets equal to 0 are left out",
+        lambda Y, T: -np.sum(T * np.log(Y)),
+    ),
+    (
+        "the terms of targets equal to 1 are left out",
+        lambda Y, T: -np.sum((1 - T) * np.log(1 - Y)),
+    ),
     ("half of the squared error is used", lambda Y, T: np.sum((Y - T) ** 2) / 2),
-    ("the root mean squared error is used", lambda Y, T: len(Y) * np.sqrt(np.mean((Y - T) ** 2))),
+    (
+        "the root mean squared error is used",
+        lambda Y, T: len(Y) * np.sqrt(np.mean((Y - T) ** 2)),
+    ),
     (LOST_AXIS, lambda Y, T: np.sum((Y - T.T) ** 2)),
     (LOST_AXIS, lambda Y, T: np.sum((Y - T.T) ** 2) / 2),
 ]
@@ -283,20 +362,31 @@ def _other_sums(network):
     if network.reduction == "mean":
         for c in (2, 3, 4, 5, 7, 8, 10, 16, 20, 32, 64, 100):
             yield f"N is always {c}", _with_sum(network, _with_row_count(network, c))
-            yield f"N is at most {c}", _with_sum(network, _with_row_count(network, c, is_limit=True))
+            yield (
+                f"N is at most {c}",
+                _with_sum(network, _with_row_count(network, c, is_limit=True)),
+            )
     for is_shifted in (False, True):
         for axis, words in ((0, "the rows"), (None, "all entries")):
-            words = f"the softmax is computed over {words}, not over the classes of each row"
+            words = (
+                f"the softmax is computed over {words}, not over the classes of"
+                " each row"
+            )
             yield words, _with_sum(network, _cross_entropy(axis, is_shifted))
     for words, wrong_sum in chain(LOSS_SUMS, _mistakes(named(TASKS["loss"]))):
         loss_sum = _of_predictions(network, wrong_sum)
         yield words, _with_sum(network, loss_sum)
-        yield f"{words}; and the rows are summed, not averaged", _with_sum(network, loss_sum, rows_power=1)
+        yield (
+            f"{words}; and the rows are summed, not averaged",
+            _with_sum(network, loss_sum, rows_power=1),
+        )
         by_outputs = _with_sum(network, loss_sum, outputs_power=-1)
         yield f"{words}; and it is divided by the number of outputs", by_outputs
         by_entries = _with_sum(network, loss_sum, rows_power=-1, outputs_power=-1)
         yield f"{words}; and it is the mean over all entries", by_entries
-    for words, wrong_sum in _mistakes(chain(mutated(TASKS["loss"]), with_numbers(TASKS["loss"]))):
+    for words, wrong_sum in _mistakes(
+        chain(mutated(TASKS["loss"]), with_numbers(TASKS["loss"]))
+    ):
         yield words, _with_sum(network, _of_predictions(network, wrong_sum))
 
 
@@ -336,11 +426,17 @@ def wrong_gradients(network: Network) -> Passes:
     for words, indices in _orders(network):
         yield (
             f"the parts of the gradient are in another order than theta: {words}",
-            lambda theta, X, T, indices=indices: (None, network.loss_and_gradient(theta, X, T)[1][indices]),
+            lambda theta, X, T, indices=indices: (
+                None,
+                network.loss_and_gradient(theta, X, T)[1][indices],
+            ),
         )
     for words, rows in ROW_SUBSETS.items():
         yield f"in the gradient, {words}", _gradient_of_rows(network, rows)
-        yield f"in the gradient, {words}, divided by N", _gradient_of_rows(network, rows, divides_by_all=True)
+        yield (
+            f"in the gradient, {words}, divided by N",
+            _gradient_of_rows(network, rows, divides_by_all=True),
+        )
     if network.layout.size > 200:  # two losses per parameter
         return
     for h in (1e-3, 1e-2, 0.05, 0.1, 0.5, 1.0):
@@ -382,11 +478,17 @@ def _orders(network):
     biases = [tensor for tensor in tensors if tensor not in weights]
     orders = [
         ("the last layer is first", sorted(tensors, key=lambda tensor: -tensor.layer)),
-        ("the bias of each layer precedes its weights", sorted(tensors, key=lambda t: (t.layer, -t.start))),
+        (
+            "the bias of each layer precedes its weights",
+            sorted(tensors, key=lambda t: (t.layer, -t.start)),
+        ),
         ("all weights precede all biases", weights + biases),
         ("all biases precede all weights", biases + weights),
         ("all tensors are reversed", tensors[::-1]),
     ]
-    orders += [(", ".join(map(str, order)), order) for order in islice(permutations(tensors), 1, 120)]
+    orders += [
+        (", ".join(map(str, order)), order)
+        for order in islice(permutations(tensors), 1, 120)
+    ]
     for words, order in orders:
         yield words, np.concatenate([_indices(tensor) for tensor in order])

@@ -29,7 +29,9 @@ CASES = (
     ("other numbers in the same shapes", 7),
     ("the first numbers again", 7),
 )
-"""The test cases: a description and the number of rows. The last case repeats the first case."""
+"""The test cases: a description and the number of rows. The last case repeats the
+first case.
+"""
 
 LARGE, SATURATED, FAR, LAST, AGAIN = 5, 6, 7, 8, len(CASES) - 1
 
@@ -38,10 +40,18 @@ VAGUE = f"{UNEXPLAINED}|the backward pass is right down to|^only this bias is wr
 """A pattern of diagnoses that do not name a mistake."""
 
 STEP = (
-    "The backward pass runs from the last layer to the first: each layer receives the error at its output"
-    " and computes the gradients of its parameters and the error at its input."
+    "The backward pass runs from the last layer to the first: each layer receives the"
+    " error at its output and computes the gradients of its parameters and the error at"
+    " its input."
 )
-TASK = Task(NAME, ("theta", "X", "T"), "list", "the loss and its gradient, of the shape of theta", STEP, "See `trace`.")
+TASK = Task(
+    NAME,
+    ("theta", "X", "T"),
+    "list",
+    "the loss and its gradient, of the shape of theta",
+    STEP,
+    "See `trace`.",
+)
 PART = replace(TASK, result="array")
 """The task of computing the loss or the gradient."""
 
@@ -124,7 +134,14 @@ def judged_network(network: Network, caller: Caller) -> Grade:
 
 def _trial(case, arguments, value, expected):
     kind = "nothing" if value is None else "value"
-    return Trial(PART, case, arguments, {"kind": kind, "value": value}, expected, _precision(case))
+    return Trial(
+        PART,
+        case,
+        arguments,
+        {"kind": kind, "value": value},
+        expected,
+        _precision(case),
+    )
 
 
 def _with_mistake(network, faults, losses, gradients):
@@ -133,12 +150,15 @@ def _with_mistake(network, faults, losses, gradients):
     look, *_, last_hint = first_fault.hints
     for noun, trials in (("losses", losses), ("gradients", gradients)):
         if state := kept_state(trials):
-            return with_step(TASK, LOOK["kept"], state.replace("results", noun), last_hint)
+            return with_step(
+                TASK, LOOK["kept"], state.replace("results", noun), last_hint
+            )
     name = ""
     if any("loss is wrong" in fault.mistake for fault in faults.values()):
         name = explained(network, losses, is_loss=True)
     elif all(trial.has_value for trial in gradients) and (
-        0 not in faults or any(re.search(VAGUE, fault.mistake) for fault in faults.values())
+        0 not in faults
+        or any(re.search(VAGUE, fault.mistake) for fault in faults.values())
     ):
         name = explained(network, gradients, is_loss=False)
     if faults.keys() == {LAST}:
@@ -146,10 +166,16 @@ def _with_mistake(network, faults, losses, gradients):
         look = LOOK["kept"]
     elif 0 not in faults and name in ("", first_fault.mistake):
         cases = listed([CASES[case][0] for case in faults])
-        name = f"it is correct for {CASES[0][0]}, but not for {cases}: {first_fault.mistake}"
+        name = (
+            f"it is correct for {CASES[0][0]}, but not for {cases}:"
+            f" {first_fault.mistake}"
+        )
         look = "Look at the assumptions of the function: rows, ranges of numbers."
         return with_step(TASK, look, name, last_hint)
-    return replace(with_step(TASK, look, name or first_fault.mistake, last_hint), judged=first_fault.judged)
+    return replace(
+        with_step(TASK, look, name or first_fault.mistake, last_hint),
+        judged=first_fault.judged,
+    )
 
 
 def _precision(case):
@@ -162,7 +188,8 @@ def _loss_and_gradient(value) -> tuple[Any, Any]:
     if len(values) != 2:
         return None, None
     loss, gradient = values
-    parts = gradient if isinstance(gradient, list) else [gradient]  # one array per parameter
+    # one array per parameter
+    parts = gradient if isinstance(gradient, list) else [gradient]
     flat_gradient = None
     if parts and all(isinstance(part, np.ndarray) for part in parts):
         flat_gradient = np.concatenate([part.ravel() for part in parts])
@@ -176,7 +203,11 @@ def _fault(network, case, arguments, value):
     parts = as_list(value)
     if parts is None or len(parts) != 2:
         result = type_in_words(value) if parts is None else f"{len(parts)} parts"
-        return Fault("Look at the returned values.", "it does not return two values", f"It is {result}.")
+        return Fault(
+            "Look at the returned values.",
+            "it does not return two values",
+            f"It is {result}.",
+        )
     loss, gradient = _loss_and_gradient(value)
     expected_loss, expected_gradient = network.loss_and_gradient(**arguments)
     size = network.layout.size
@@ -194,13 +225,21 @@ def _fault(network, case, arguments, value):
     if gradient is None or gradient.size != size:
         count = "no array" if gradient is None else f"{gradient.size} numbers"
         mistake = "the gradient does not have one entry per parameter"
-        return Fault("Look at the shape of the gradient.", mistake, f"It has {count}; theta has {size}.")
+        return Fault(
+            "Look at the shape of the gradient.",
+            mistake,
+            f"It has {count}; theta has {size}.",
+        )
     if case and same(gradient, expected_gradient, precision):
         return None
     for tensor in network.layout.tensors:
         if not np.isfinite(gradient[tensor.span]).all():
             look = f"The loss is correct. Look at the gradient of {tensor}."
-            return Fault(look, f"the gradient of {tensor} is not finite", "Some entries are nan or infinite.")
+            return Fault(
+                look,
+                f"the gradient of {tensor} is not finite",
+                "Some entries are nan or infinite.",
+            )
     return _wrong_gradient(network, arguments, gradient, precision)
 
 
@@ -225,17 +264,31 @@ def _wrong_gradient(network, arguments, gradient, precision):
             break
     last = rows[-1]
     index = list(last.index) if last.index is not None else ""
-    entry = f"In the gradient of {last.name}, entry {index} is {last.given:.6g}, but should be {last.expected:.6g}."
-    return Fault(f"The loss is correct. Look at the gradient of {names}.", mistake, entry)
+    entry = (
+        f"In the gradient of {last.name}, entry {index} is {last.given:.6g}, but should"
+        f" be {last.expected:.6g}."
+    )
+    return Fault(
+        f"The loss is correct. Look at the gradient of {names}.", mistake, entry
+    )
 
 
 def _wrong_loss(network, arguments, loss, expected):
     mistake = "the loss is wrong"
-    without_penalties = Network(network.inputs, network.layers, network.loss_function).loss(**arguments)
-    if network.penalties and abs(loss - without_penalties) <= PRECISION * abs(without_penalties):
+    without_penalties = Network(
+        network.inputs, network.layers, network.loss_function
+    ).loss(**arguments)
+    if network.penalties and abs(loss - without_penalties) <= PRECISION * abs(
+        without_penalties
+    ):
         mistake = "the penalty is left out of the loss"
     elif (factor := ratio(np.array([loss]), np.array([expected]), 1e-9)) is not None:
         words = ratio_in_words(factor, [len(arguments["X"])], PRECISION, 1)
         mistake = words.replace("the gradient", "the loss") or mistake
-    look = "Look at the loss: is it a sum or a mean, over which axes, and is the penalty included?"
-    return Fault(look, mistake, f"The loss is {loss:.6g}, but should be {expected:.6g}.")
+    look = (
+        "Look at the loss: is it a sum or a mean, over which axes, and is the penalty"
+        " included?"
+    )
+    return Fault(
+        look, mistake, f"The loss is {loss:.6g}, but should be {expected:.6g}."
+    )

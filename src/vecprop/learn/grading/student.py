@@ -1,8 +1,9 @@
 """Run a student's file and call its functions.
 
-This module is also a program that does not import vecprop. It reads requests from standard input and writes answers to
-standard output as JSON lines. The student's code uses other streams. On systems with fork, two supervising processes
-separate the student's process from the grader's; see `supervised`.
+This module is also a program that does not import vecprop. It reads requests from
+standard input and writes answers to standard output as JSON lines. The student's code
+uses other streams. On systems with fork, two supervising processes separate the
+student's process from the grader's; see `supervised`.
 """
 
 import ast
@@ -42,15 +43,24 @@ loads = json.loads
 new_array = np.array
 
 
-def call(function: Callable[..., Any], arguments: Mapping, lists: bool, buffers: dict, instead: str = "") -> Outcome:
+def call(
+    function: Callable[..., Any],
+    arguments: Mapping,
+    lists: bool,
+    buffers: dict,
+    instead: str = "",
+) -> Outcome:
     """Call a function; return its value or error, printed text and changed arguments.
 
-    The "kind" is "value", "error" or "exit"; errors include the "line" and "code" where they were raised. Every second
-    call reuses argument arrays of the same name and shape from `buffers`, as a training loop does. During the call, the
-    functions defined by the code `instead` replace the global functions of the same names.
+    The "kind" is "value", "error" or "exit"; errors include the "line" and "code" where
+    they were raised. Every second call reuses argument arrays of the same name and
+    shape from `buffers`, as a training loop does. During the call, the functions
+    defined by the code `instead` replace the global functions of the same names.
     """
     arguments = {name: plain(value, lists) for name, value in arguments.items()}
-    passed = {name: _copied(value, buffers, (name,)) for name, value in arguments.items()}
+    passed = {
+        name: _copied(value, buffers, (name,)) for name, value in arguments.items()
+    }
     printed = io.StringIO()
     replacements: dict = {"np": np}
     exec(instead, replacements)
@@ -61,16 +71,27 @@ def call(function: Callable[..., Any], arguments: Mapping, lists: bool, buffers:
             replaced[name] = scope[name]
             scope[name] = replacement
     try:
-        with redirect_stdout(printed), warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
-            outcome: Outcome = {"kind": "value", "value": simple(function(*passed.values()))}
+        with (
+            redirect_stdout(printed),
+            warnings.catch_warnings(action="ignore"),
+            np.errstate(all="ignore"),
+        ):
+            outcome: Outcome = {
+                "kind": "value",
+                "value": simple(function(*passed.values())),
+            }
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a student's function may raise anything
-        outcome = described(error, getattr(getattr(function, "__code__", None), "co_filename", ""))
+        outcome = described(
+            error, getattr(getattr(function, "__code__", None), "co_filename", "")
+        )
     finally:
         scope.update(replaced)
     outcome["printed"] = printed.getvalue()[:LONGEST]
-    outcome["changed"] = [name for name, value in arguments.items() if not _same(value, passed[name])]
+    outcome["changed"] = [
+        name for name, value in arguments.items() if not _same(value, passed[name])
+    ]
     with suppress(Exception):  # not every callable has a signature
         outcome["parameters"] = list(inspect.signature(function).parameters)
     return outcome
@@ -78,7 +99,9 @@ def call(function: Callable[..., Any], arguments: Mapping, lists: bool, buffers:
 
 def _copied(value, buffers, key):
     if isinstance(value, list):
-        return [_copied(part, buffers, (*key, number)) for number, part in enumerate(value)]
+        return [
+            _copied(part, buffers, (*key, number)) for number, part in enumerate(value)
+        ]
     if not isinstance(value, np.ndarray):
         return value
     key = (*key, value.shape)
@@ -93,13 +116,26 @@ def _copied(value, buffers, key):
 
 def _same(before, after):
     if isinstance(before, list):
-        return isinstance(after, list) and len(before) == len(after) and all(map(_same, before, after))
-    return bool(array_equal(before, after)) if isinstance(before, np.ndarray) else before == after
+        return (
+            isinstance(after, list)
+            and len(before) == len(after)
+            and all(map(_same, before, after))
+        )
+    return (
+        bool(array_equal(before, after))
+        if isinstance(before, np.ndarray)
+        else before == after
+    )
 
 
 def described(error: BaseException, file: str) -> Outcome:
     """Describe an error with the last line of the student's file in its traceback."""
-    outcome: Outcome = {"kind": "error", "error": type(error).__name__, "line": None, "code": ""}
+    outcome: Outcome = {
+        "kind": "error",
+        "error": type(error).__name__,
+        "line": None,
+        "code": "",
+    }
     if isinstance(error, SystemExit):
         outcome["kind"] = "exit"
     elif message := " ".join(str(error).split())[:LONGEST]:
@@ -120,10 +156,15 @@ def simple(value, texts: bool = False):
     type_name = (type(value).__name__,)
     if hasattr(value, "detach"):  # PyTorch tensors that require gradients
         value = value.detach()
-    if isinstance(value, dict | set | str | bytes | types.GeneratorType) or callable(value):
+    if isinstance(value, dict | set | str | bytes | types.GeneratorType) or callable(
+        value
+    ):
         return type_name
     array = None
-    with suppress(TypeError, ValueError, RuntimeError), warnings.catch_warnings(action="ignore"):
+    with (
+        suppress(TypeError, ValueError, RuntimeError),
+        warnings.catch_warnings(action="ignore"),
+    ):
         array = _numbers(asarray(value), texts)
     if isinstance(array, str):
         return (array,)
@@ -152,7 +193,9 @@ def _numbers(array, texts):
 
 def is_own(function) -> bool:
     """Return whether a function is not part of the library."""
-    return not str(getattr(function, "__module__", "")).startswith(("vecprop.learn.tutorial", "vecprop.core"))
+    return not str(getattr(function, "__module__", "")).startswith(
+        ("vecprop.learn.tutorial", "vecprop.core")
+    )
 
 
 def encoded(value):
@@ -163,14 +206,19 @@ def encoded(value):
     if value is None or isinstance(value, str):
         return value and value[:LONGEST]
     array = asarray(value)
-    return {"shape": list(array.shape), "numbers": [float(number) for number in array.ravel()]}
+    return {
+        "shape": list(array.shape),
+        "numbers": [float(number) for number in array.ravel()],
+    }
 
 
 def decoded(value):
     if isinstance(value, dict):
         if "type" in value:
             return (str(value["type"]),)
-        return new_array(value["numbers"], float).reshape([int(length) for length in value["shape"]])
+        return new_array(value["numbers"], float).reshape(
+            [int(length) for length in value["shape"]]
+        )
     return [decoded(part) for part in value] if isinstance(value, list) else value
 
 
@@ -178,7 +226,11 @@ def chunks_of(text: str, ending: str) -> list[str]:
     """Return the Python code of a file, in chunks per cell or Markdown block."""
     if ending == ".ipynb":
         cells = json.loads(text).get("cells", [])
-        return ["".join(cell.get("source", "")) for cell in cells if cell.get("cell_type") == "code"]
+        return [
+            "".join(cell.get("source", ""))
+            for cell in cells
+            if cell.get("cell_type") == "code"
+        ]
     if ending == ".md":
         fence = r"^[ ]{0,3}(?:```|~~~)"
         head = r"[ ]*(?:\{?\.?python3?\b[^\n]*|\{code-cell\}[^\n]*|py[ ]*)\n"
@@ -191,7 +243,9 @@ def _parsed(chunk):
     try:
         return ast.parse(chunk).body
     except SyntaxError:
-        return ast.parse(re.sub(r"^([ \t]*)[%!?].*$", r"\1pass", chunk, flags=re.MULTILINE)).body
+        return ast.parse(
+            re.sub(r"^([ \t]*)[%!?].*$", r"\1pass", chunk, flags=re.MULTILINE)
+        ).body
 
 
 def outline(chunks: Sequence[str]) -> set[str]:
@@ -228,10 +282,12 @@ def load(
 ) -> tuple[dict, list[str]]:
     """Run all statements of a file and return its names and errors.
 
-    With `only_definitions`, only imports, functions, classes, simple values and the wanted names are defined. `unset`
-    receives the names that remain undefined because of an error, with the reason.
+    With `only_definitions`, only imports, functions, classes, simple values and the
+    wanted names are defined. `unset` receives the names that remain undefined because
+    of an error, with the reason.
     """
-    module = types.ModuleType("homework")  # not "__main__", so that main blocks do not run
+    # not "__main__", so that main blocks do not run
+    module = types.ModuleType("homework")
     sys.modules["homework"] = module
     names = vars(module)
     errors = []
@@ -241,13 +297,18 @@ def load(
         unset.update(dict.fromkeys(lost_names, f"the file has an error in {error}"))
 
     for number, chunk in enumerate(chunks, 1):
-        prefix = {".ipynb": f"code cell {number}, ", ".md": f"block {number}, "}.get(ending, "")
+        prefix = {".ipynb": f"code cell {number}, ", ".md": f"block {number}, "}.get(
+            ending, ""
+        )
         file = f"<student {number}>"
         try:
             statements = _parsed(chunk)
         except UNREADABLE as error:
             outcome = described(error, file)
-            failed(f"{prefix}line {outcome['line']}: {outcome['error'].split(' (<')[0]}", outline([chunk]))
+            failed(
+                f"{prefix}line {outcome['line']}: {outcome['error'].split(' (<')[0]}",
+                outline([chunk]),
+            )
             continue
         for statement in statements:
             if only_definitions and not _defines(statement, wanted):
@@ -258,21 +319,33 @@ def load(
                 exec(compile(program, file, "exec"), names)
             except BaseException as error:  # a student's file may raise anything
                 outcome = described(error, file)
-                reason = "it calls exit()" if outcome["kind"] == "exit" else outcome["error"]
-                failed(f"{prefix}line {outcome['line'] or statement.lineno}: {reason}", _defined(program))
+                reason = (
+                    "it calls exit()" if outcome["kind"] == "exit" else outcome["error"]
+                )
+                failed(
+                    f"{prefix}line {outcome['line'] or statement.lineno}: {reason}",
+                    _defined(program),
+                )
     return names, errors
 
 
 def _defines(statement, wanted):
     """Return whether a statement only defines something, or one of the wanted names."""
     if isinstance(statement, ast.Assign):
-        return isinstance(statement.value, SIMPLE) or not set(wanted).isdisjoint(_defined(statement))
+        return isinstance(statement.value, SIMPLE) or not set(wanted).isdisjoint(
+            _defined(statement)
+        )
     return isinstance(statement, DEFINITIONS)
 
 
 def limit(seconds: float, megabytes: int):
     """Limit the processor time, memory, file sizes and core dumps if supported."""
-    for name, most in {"CPU": int(seconds) + 60, "AS": megabytes * 2**20, "FSIZE": 2**20, "CORE": 0}.items():
+    for name, most in {
+        "CPU": int(seconds) + 60,
+        "AS": megabytes * 2**20,
+        "FSIZE": 2**20,
+        "CORE": 0,
+    }.items():
         with suppress(ImportError, ValueError, OSError):  # not available on Windows
             import resource
 
@@ -304,12 +377,23 @@ def serve():
     for line in requests:
         request = loads(line)
         if "values" in request:
-            values = {name: encoded(simple(names.get(name), True)) for name in request["values"]}
+            values = {
+                name: encoded(simple(names.get(name), True))
+                for name in request["values"]
+            }
             answer(values=values, used=used)
             continue
-        arguments = {name: decoded(value) for name, value in request["arguments"].items()}
+        arguments = {
+            name: decoded(value) for name, value in request["arguments"].items()
+        }
         sys.stdin = io.StringIO()  # exit() closes the stream
-        outcome = call(names[request["name"]], arguments, request["lists"], buffers, request["instead"])
+        outcome = call(
+            names[request["name"]],
+            arguments,
+            request["lists"],
+            buffers,
+            request["instead"],
+        )
         outcome["value"] = encoded(outcome.get("value"))
         answer(**outcome, number=request["number"], used=used)
 
@@ -334,18 +418,33 @@ def _loaded(start, answer, used):
         answer(place=place, imports=imports)
 
     unset = {}
-    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), warnings.catch_warnings(action="ignore"):
-        names, errors = load(chunks, start["ending"], start["only_definitions"], start["wanted"], starting, unset)
+    with (
+        redirect_stdout(io.StringIO()),
+        redirect_stderr(io.StringIO()),
+        warnings.catch_warnings(action="ignore"),
+    ):
+        names, errors = load(
+            chunks,
+            start["ending"],
+            start["only_definitions"],
+            start["wanted"],
+            starting,
+            unset,
+        )
     notes = [f"The file has an error in {error}." for error in errors[:20]]
     if damage and not notes:
         notes = [f"T{damage[1:]}."]
     functions = {}
-    reasons = dict.fromkeys(contained, damage or "the file does not reach its definition")
+    reasons = dict.fromkeys(
+        contained, damage or "the file does not reach its definition"
+    )
     for name, value in names.items():
         if callable(value) and not name.startswith("__"):
             functions[name] = is_own(value)
         if name in contained:
-            reasons[name] = f"its final value is of type {type(value).__name__}, not a function"
+            reasons[name] = (
+                f"its final value is of type {type(value).__name__}, not a function"
+            )
     for name in contained & unset.keys():
         reasons[name] = unset[name]
     answer(functions=functions, notes=notes, unset=reasons, used=used)
@@ -367,8 +466,14 @@ def watch(package: str, used: list[str]):
             path = os.path.abspath(details[0]) if isinstance(details[0], str) else ""
             if path.startswith(package + os.sep) and path != __file__:
                 name = os.path.basename(path)
-                use = "it imports vecprop" if name.endswith(".pyc") else f"it reads {name}"
-        elif event in COMMANDS and re.search(r"(?:import|from|-m)['\", ]+vecprop\b", str(details)):
+                use = (
+                    "it imports vecprop"
+                    if name.endswith(".pyc")
+                    else f"it reads {name}"
+                )
+        elif event in COMMANDS and re.search(
+            r"(?:import|from|-m)['\", ]+vecprop\b", str(details)
+        ):
             use = "it starts a program that imports vecprop"
         if use and use not in used and len(used) < 10:
             used.append(use)
@@ -395,17 +500,25 @@ def descendants(root: int) -> dict[int, Process]:
     """Return the direct and indirect child processes; none on systems without /proc."""
     processes = {}
     with suppress(OSError):
-        if os.readlink("/proc/self") != str(os.getpid()):  # /proc shows another namespace
+        # /proc shows another namespace
+        if os.readlink("/proc/self") != str(os.getpid()):
             return {}
         for name in filter(str.isdigit, os.listdir("/proc")):
-            with suppress(OSError, ValueError), open(f"/proc/{name}/stat", "rb") as file:
+            with (
+                suppress(OSError, ValueError),
+                open(f"/proc/{name}/stat", "rb") as file,
+            ):
                 state, parent, *details = file.read().rpartition(b")")[2].split()
                 seconds = sum(map(int, details[9:13])) / os.sysconf("SC_CLK_TCK")
                 processes[int(name)] = Process(int(parent), state.decode(), seconds)
     family = {}
     parents = {root}
     while parents:
-        children = {pid: process for pid, process in processes.items() if process.parent in parents}
+        children = {
+            pid: process
+            for pid, process in processes.items()
+            if process.parent in parents
+        }
         parents = children.keys() - family.keys()
         family.update(children)
     return family
@@ -424,16 +537,20 @@ NEW_USERS, NEW_PROCESSES = 0x10000000, 0x20000000
 def supervised():
     """Fork; return in the student's process, and kill its descendants in the current process.
 
-    The grader starts this process, which starts a second one, which starts the student's. The second process is the
-    student's parent, so killing the parent is harmless. If the system allows it, the second process and its descendants
-    cannot see other processes. Detached processes become children of this process. All are killed when the student's
-    process ends or the request pipe closes, which happens when the grader ends.
+    The grader starts this process, which starts a second one, which starts the
+    student's. The second process is the student's parent, so killing the parent is
+    harmless. If the system allows it, the second process and its descendants cannot see
+    other processes. Detached processes become children of this process. All are killed
+    when the student's process ends or the request pipe closes, which happens when the
+    grader ends.
     """
     with suppress(OSError, AttributeError):  # not supported on every system
         system = ctypes.CDLL(None)
         user = os.getuid()
         system.prctl(36, 1, 0, 0, 0)  # orphans become children of this process
-        if system.unshare(NEW_PROCESSES) and not system.unshare(NEW_USERS | NEW_PROCESSES):
+        if system.unshare(NEW_PROCESSES) and not system.unshare(
+            NEW_USERS | NEW_PROCESSES
+        ):
             with open("/proc/self/uid_map", "w") as file:
                 file.write(f"{user} {user} 1")
     ended, lifeline = os.pipe()  # the pipe closes when the second process ends
@@ -444,8 +561,12 @@ def supervised():
         if not student:
             os.close(ended)
             os.close(lifeline)
-            if sys.platform == "darwin":  # NumPy's libraries do not survive a fork there
-                os.execv(sys.executable, [sys.executable, "-I", "-X", "utf8", __file__, "serve"])
+            # NumPy's libraries do not survive a fork there
+            if sys.platform == "darwin":
+                os.execv(
+                    sys.executable,
+                    [sys.executable, "-I", "-X", "utf8", __file__, "serve"],
+                )
             return
         nothing = os.open(os.devnull, os.O_RDWR)
         os.dup2(nothing, 0)

@@ -20,17 +20,27 @@ from .judging import ENDED
 from .student import Outcome, decoded, descendants, encoded, kill
 
 STARTING, LOOK = 300, 0.2
-"""The time limit for starting Python and NumPy, and the interval between checks, in seconds."""
+"""The time limit for starting Python and NumPy, and the interval between checks, in
+seconds.
+"""
 
 
 class StudentProcess:
     """Calls the functions of a file in another process and restarts it if necessary.
 
-    After `__enter__`, `functions` maps the defined functions to whether the student wrote them, `unset` maps undefined
-    functions to reasons, and `notes` contains sentences about the whole file.
+    After `__enter__`, `functions` maps the defined functions to whether the student
+    wrote them, `unset` maps undefined functions to reasons, and `notes` contains
+    sentences about the whole file.
     """
 
-    def __init__(self, text: str, ending: str, seconds: float, megabytes: int, wanted: Sequence[str] = ()):
+    def __init__(
+        self,
+        text: str,
+        ending: str,
+        seconds: float,
+        megabytes: int,
+        wanted: Sequence[str] = (),
+    ):
         self.start = {
             "text": text,
             "ending": ending,
@@ -60,8 +70,12 @@ class StudentProcess:
             loaded = self._load()
             self.unset = dict.fromkeys(self.unset, f"the file {reason}")
         if loaded["kind"] == "value":
-            self.functions = {str(name): bool(is_own) for name, is_own in loaded["functions"].items()}
-            self.unset |= {str(name): str(reason) for name, reason in loaded["unset"].items()}
+            self.functions = {
+                str(name): bool(is_own) for name, is_own in loaded["functions"].items()
+            }
+            self.unset |= {
+                str(name): str(reason) for name, reason in loaded["unset"].items()
+            }
             self.notes += map(str, loaded["notes"][:5])
         for name in self.functions:
             self.unset.pop(name, None)
@@ -85,9 +99,16 @@ class StudentProcess:
         if not self.used:
             return ()
         uses = sorted(self.used, key=lambda text: "it reads" in text)
-        return (f"The file uses vecprop, which contains the solutions: {'; '.join(uses[:3])}.",)
+        return (
+            (
+                "The file uses vecprop, which contains the solutions:"
+                f" {'; '.join(uses[:3])}."
+            ),
+        )
 
-    def call(self, name: str, arguments: Mapping, lists: bool, instead: str = "") -> Outcome:
+    def call(
+        self, name: str, arguments: Mapping, lists: bool, instead: str = ""
+    ) -> Outcome:
         """Call a function and return its outcome; `judging` lists further kinds of outcomes."""
         if self.endless >= 3:  # too many endless functions
             return _nothing("untried")
@@ -113,7 +134,10 @@ class StudentProcess:
 
     def _plain(self, outcome):
         """Convert the values of an untrusted outcome to the expected types."""
-        plain: Outcome = {name: str(outcome.get(name, "")) for name in ("kind", "printed", "error", "code")}
+        plain: Outcome = {
+            name: str(outcome.get(name, ""))
+            for name in ("kind", "printed", "error", "code")
+        }
         for name in ("changed", "parameters"):
             plain[name] = list(map(str, outcome.get(name, ())))
         if self.only_definitions and plain["error"].startswith("NameError"):
@@ -127,17 +151,30 @@ class StudentProcess:
         """Return the values of the defined variables as arrays, strings or lists."""
         values = self._asked({"values": list(names)}).get("values") or {}
         try:
-            return {name: decoded(values[name]) for name in names if values[name] is not None}
-        except (ValueError, TypeError, KeyError):  # the student's code has written to the pipe
+            return {
+                name: decoded(values[name])
+                for name in names
+                if values[name] is not None
+            }
+        # the student's code has written to the pipe
+        except (ValueError, TypeError, KeyError):
             return {}
 
     def _load(self):
         """Start the process, load the file and return its functions."""
         self._end()
-        self.folder = tempfile.TemporaryDirectory(prefix="student-", ignore_cleanup_errors=True)
+        self.folder = tempfile.TemporaryDirectory(
+            prefix="student-", ignore_cleanup_errors=True
+        )
         home = self.folder.name
-        environment = {name: os.environ[name] for name in ("PATH", "LANG", "SYSTEMROOT") if name in os.environ}
-        environment |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        environment = {
+            name: os.environ[name]
+            for name in ("PATH", "LANG", "SYSTEMROOT")
+            if name in os.environ
+        }
+        environment |= dict.fromkeys(
+            ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"
+        )
         environment |= dict.fromkeys(("HOME", "TMPDIR", "TEMP"), home)
         environment |= {"MPLBACKEND": "agg", "PYTHONDONTWRITEBYTECODE": "1"}
         if re.search("matplotlib|pylab|seaborn", str(self.start["text"])):
@@ -156,12 +193,16 @@ class StudentProcess:
             errors="replace",
         )
         self.answers: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=_read, args=(self.process, self.answers), daemon=True).start()
+        threading.Thread(
+            target=_read, args=(self.process, self.answers), daemon=True
+        ).start()
         with suppress(queue.Empty):
             self.answers.get(timeout=STARTING)
         answer = self._ask({**self.start, "only_definitions": self.only_definitions})
         types = {"functions": dict, "unset": dict, "notes": list}
-        is_valid = all(isinstance(answer.get(name), kind) for name, kind in types.items())
+        is_valid = all(
+            isinstance(answer.get(name), kind) for name, kind in types.items()
+        )
         return answer if is_valid or answer["kind"] != "value" else _nothing("crash")
 
     def _asked(self, request):
@@ -264,7 +305,8 @@ class _Watch:
         if not self.imports:
             seconds += self.counted
             most = self.seconds
-        longest = 100 if processes else 10  # wall time; shorter if processes cannot be inspected
+        # wall time; shorter if processes cannot be inspected
+        longest = 100 if processes else 10
         if seconds > most or now - self.started > longest * max(self.seconds, 1):
             return "time"
         if len(processes) > 200:
@@ -290,9 +332,14 @@ def _read(process, answers):
 def _font_list():
     """Return the cached font lists of matplotlib, which take seconds to create."""
     code = "import matplotlib as m, matplotlib.font_manager; print(m.get_cachedir())"
-    result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False
+    )
     with suppress(OSError):
-        return {path.name: path.read_text("utf-8") for path in Path(result.stdout.strip()).glob("fontlist*.json")}
+        return {
+            path.name: path.read_text("utf-8")
+            for path in Path(result.stdout.strip()).glob("fontlist*.json")
+        }
     return {}
 
 
@@ -306,9 +353,14 @@ def read_source(path: Path) -> tuple[str, str]:
     if not path.exists():
         raise FileNotFoundError(missing_file(path))
     if ending not in (".py", ".ipynb", ".md"):
-        raise ValueError(f"{path} must be a Python file (.py), a notebook (.ipynb) or Markdown (.md).")
+        raise ValueError(
+            f"{path} must be a Python file (.py), a notebook (.ipynb) or Markdown"
+            " (.md)."
+        )
     with path.open("rb") as file:
         content = file.read(10 * 2**20 + 1)
     if len(content) > 10 * 2**20:
-        raise ValueError(f"{path} is larger than 10 MB: remove outputs and data from it.")
+        raise ValueError(
+            f"{path} is larger than 10 MB: remove outputs and data from it."
+        )
     return content.decode("utf-8-sig", "replace").replace("\r\n", "\n"), ending

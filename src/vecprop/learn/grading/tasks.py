@@ -153,7 +153,9 @@ CASES = (
     TrialCase("small numbers", (5, 2, 3, 2), 0.0, 0.001, 1e-3),
     TrialCase("the first numbers again", (5, 2, 3, 2), 0.9, 0.02),
 )
-"""The test cases. The last case repeats the first to detect functions that keep state."""
+"""The test cases. The last case repeats the first to detect functions that keep
+state.
+"""
 
 SQUARE, AGAIN = 2, len(CASES) - 1
 """The case of square matrices, and the case that repeats the first case."""
@@ -171,7 +173,14 @@ def arguments_of(task: Task, case: int) -> dict:
     size = CASES[case].size
     is_large = size > 1
     rng = np.random.default_rng(case)
-    shapes = {"z": (N, O), "X": (N, I), "Wh": (I, H), "bh": (1, H), "Wo": (H, O), "bo": (1, O)}
+    shapes = {
+        "z": (N, O),
+        "X": (N, I),
+        "Wh": (I, H),
+        "bh": (1, H),
+        "Wo": (H, O),
+        "bo": (1, O),
+    }
     values: dict = {name: rng.normal(size=shape) for name, shape in shapes.items()}
     values["H"] = rng.uniform(0.1, 0.9, (N, H))
     if case > SQUARE:
@@ -215,8 +224,9 @@ def arguments_of(task: Task, case: int) -> dict:
 
 
 PRECISION = 1e-5
-"""The tolerance relative to the largest value. It allows float32 results and a small constant inside logarithms, but is
-smaller than the effect of all known mistakes."""
+"""The tolerance relative to the largest value. It allows float32 results and a small
+constant inside logarithms, but is smaller than the effect of all known mistakes.
+"""
 
 
 def same(value, expected, precision: float = PRECISION) -> bool:
@@ -233,12 +243,18 @@ def same(value, expected, precision: float = PRECISION) -> bool:
     finite = np.isfinite(expected)
     size = np.max(np.abs(expected[finite]), initial=0)
     is_near = np.abs(value[finite] - expected[finite]) <= precision * size + 1e-13
-    return bool(is_near.all() and np.array_equal(value[~finite], expected[~finite], equal_nan=True))
+    return bool(
+        is_near.all()
+        and np.array_equal(value[~finite], expected[~finite], equal_nan=True)
+    )
 
 
 def has_shape_of(value, expected) -> bool:
     """Return whether a value is an array of the expected shape, apart from axes of length 1."""
-    return isinstance(value, np.ndarray) and np.squeeze(value).shape == np.squeeze(expected).shape
+    return (
+        isinstance(value, np.ndarray)
+        and np.squeeze(value).shape == np.squeeze(expected).shape
+    )
 
 
 def is_right(value, expected, result: str, precision: float = PRECISION) -> bool:
@@ -257,7 +273,9 @@ def fits(value, expected, result: str) -> bool:
     if result == "number":
         return value.size == 1
     shape = np.shape(expected)
-    return value.shape == shape or (result == "bias" and shape[0] == 1 and value.shape == shape[1:])
+    return value.shape == shape or (
+        result == "bias" and shape[0] == 1 and value.shape == shape[1:]
+    )
 
 
 def as_list(value) -> list | None:
@@ -285,21 +303,35 @@ def difference(value, expected, result: str, precision: float = PRECISION) -> st
     expected_entries = np.ravel(expected)
     with np.errstate(invalid="ignore"):
         errors = np.abs(entries - expected_entries)
-    is_wrong = ~np.isfinite(entries) | (errors > precision * np.max(np.abs(expected_entries)))
+    is_wrong = ~np.isfinite(entries) | (
+        errors > precision * np.max(np.abs(expected_entries))
+    )
     first = int(np.argmax(is_wrong))
     index = [int(k) for k in np.unravel_index(first, shape)]
     entry = f"entry {index}" if index else "the result"
-    return f"{entry} is {entries[first]:.6g}, but should be {expected_entries[first]:.6g}"
+    return (
+        f"{entry} is {entries[first]:.6g}, but should be {expected_entries[first]:.6g}"
+    )
 
 
 def _difference_of_lists(value, expected, precision):
     parts = as_list(value)
     if parts is None:
-        return f"the result is {type_in_words(value)}, but should be a list of {len(expected)} arrays"
+        return (
+            f"the result is {type_in_words(value)}, but should be a list of"
+            f" {len(expected)} arrays"
+        )
     if len(parts) != len(expected):
-        return f"the result is {len(parts)} parts, but should be a list of {len(expected)} arrays"
+        return (
+            f"the result is {len(parts)} parts, but should be a list of {len(expected)}"
+            " arrays"
+        )
     pairs = enumerate(zip(parts, expected, strict=True))
-    number, pair = next((number, pair) for number, pair in pairs if not is_right(*pair, "bias", precision))
+    number, pair = next(
+        (number, pair)
+        for number, pair in pairs
+        if not is_right(*pair, "bias", precision)
+    )
     return f"in part {number} of the list, {difference(*pair, 'bias', precision)}"
 
 

@@ -1,6 +1,7 @@
 """Build networks and optimizers, optionally with a mistake in the backward pass.
 
-Classes with mistakes use only public names of the library, because exported scripts contain their source.
+Classes with mistakes use only public names of the library, because exported scripts
+contain their source.
 """
 
 from dataclasses import dataclass, field, fields
@@ -29,7 +30,15 @@ from .session_settings import Settings, SettingsError
 def features(names: tuple[str, ...], XY) -> Array:
     """Compute the network's inputs, (N, I), at points XY, (N, 2)."""
     x, y = XY.T
-    values = {"x": x, "y": y, "x*x": x * x, "y*y": y * y, "x*y": x * y, "sin(x)": np.sin(x), "sin(y)": np.sin(y)}
+    values = {
+        "x": x,
+        "y": y,
+        "x*x": x * x,
+        "y*y": y * y,
+        "x*y": x * y,
+        "sin(x)": np.sin(x),
+        "sin(y)": np.sin(y),
+    }
     return np.stack([values[name] for name in names], axis=1)
 
 
@@ -44,7 +53,12 @@ def network_of(settings: Settings, classes: int) -> Network:
         if settings.dropout:
             layers.append(Dropout(settings.dropout))
     layers.append(Dense(classes or 1))
-    return Network(len(settings.features), layers, _loss_of(settings, classes), _penalty_of(settings))
+    return Network(
+        len(settings.features),
+        layers,
+        _loss_of(settings, classes),
+        _penalty_of(settings),
+    )
 
 
 def _loss_of(settings, classes):
@@ -55,7 +69,8 @@ def _loss_of(settings, classes):
         return catalog.named(catalog.LOSSES)[name]()
     if not classes:
         raise SettingsError(
-            "The cross-entropy needs classes, but the targets are numeric: choose auto or squared error."
+            "The cross-entropy needs classes, but the targets are numeric: choose auto"
+            " or squared error."
         )
     return SoftmaxCrossEntropy()
 
@@ -129,7 +144,11 @@ class SumForMean(Loss):
         return Z.shape[-2] * self.loss.delta(Z, T)
 
 
-PLANTED = {"slope_forgotten": WithoutSlope, "no_transpose": NotTransposed, "sum_for_mean": SumForMean}
+PLANTED = {
+    "slope_forgotten": WithoutSlope,
+    "no_transpose": NotTransposed,
+    "sum_for_mean": SumForMean,
+}
 """The class that replaces a library class for each mistake."""
 
 
@@ -141,7 +160,10 @@ def with_mistake(network: Network, mistake: str) -> Network:
             last = network._activations[-1]
             layers[last] = WithoutSlope(cast(Activation, layers[last]))
         case "no_transpose":
-            layers = [NotTransposed(layer.outputs) if isinstance(layer, Dense) else layer for layer in layers]
+            layers = [
+                NotTransposed(layer.outputs) if isinstance(layer, Dense) else layer
+                for layer in layers
+            ]
         case "sum_for_mean":
             loss = SumForMean(loss)
         case _:

@@ -44,7 +44,8 @@ print(f"Training loss: {{network.loss(theta, X, T):.6g}}")
 def script(session: Session) -> str:
     """Write a script that repeats all actions since the session's last restart.
 
-    The script needs NumPy and vecprop. When it ends, ``theta`` contains the session's parameters.
+    The script needs NumPy and vecprop. When it ends, ``theta`` contains the session's
+    parameters.
     """
     initial = session.initial
     writer = _Writer(session)
@@ -55,7 +56,9 @@ def script(session: Session) -> str:
     writer.inputs()
     definitions = [*writer.sets, *writer.mistakes]
     content = {
-        "sources": "".join(f"{inspect.getsource(definition)}\n\n" for definition in definitions),
+        "sources": "".join(
+            f"{inspect.getsource(definition)}\n\n" for definition in definitions
+        ),
         "seed": initial.start,
         "lines": "\n".join(writer.lines),
     }
@@ -117,16 +120,30 @@ class _Writer:
         rows = len(points.t)
         is_test = f"is_test = np.arange({rows}) < {points.is_test.sum()}"
         if settings.data not in SETS:
-            return [f"XY = np.array({_rows_of(points.XY)})", f"t = np.array({_rows_of(points.t)})", is_test]
-        drawn = f"XY, t = {settings.data}(seed={settings.seed}, rows={rows}, noise={settings.noise!r})"
+            return [
+                f"XY = np.array({_rows_of(points.XY)})",
+                f"t = np.array({_rows_of(points.t)})",
+                is_test,
+            ]
+        drawn = (
+            f"XY, t = {settings.data}(seed={settings.seed}, rows={rows},"
+            f" noise={settings.noise!r})"
+        )
         order = f"order = np.random.default_rng({settings.seed}).permutation({rows})"
         return [drawn, order, "XY, t = XY[order], t[order]", is_test]
 
     def inputs(self):
         """Write the training inputs and targets if they have changed."""
-        names = [name.replace("*", " * ").replace("sin", "np.sin") for name in self.settings.features]
+        names = [
+            name.replace("*", " * ").replace("sin", "np.sin")
+            for name in self.settings.features
+        ]
         T = f"np.eye({self.classes})[t[~is_test]]" if self.classes else "t[~is_test]"
-        lines = ["x, y = XY[~is_test].T", f"X = np.stack([{', '.join(names)}], axis=1)", f"T = {T}"]
+        lines = [
+            "x, y = XY[~is_test].T",
+            f"X = np.stack([{', '.join(names)}], axis=1)",
+            f"T = {T}",
+        ]
         self.write("inputs", lines)
 
     def act(self, *action):
@@ -153,12 +170,18 @@ class _Writer:
                 if not keeps_state:
                     self.lines.append("state = None")
             case "add", x, y, target:
-                self.lines += [f"XY, t = np.append(XY, [[{x!r}, {y!r}]], axis=0), np.append(t, {target!r})"]
+                self.lines += [
+                    f"XY, t = np.append(XY, [[{x!r}, {y!r}]], axis=0), np.append(t,"
+                    f" {target!r})"
+                ]
                 self.lines += ["is_test = np.append(is_test, False)"]
             case "move", index, x, y:
                 self.lines += [f"XY[{index}] = {x!r}, {y!r}"]
             case "remove", index:
-                self.lines += [f"XY, t, is_test = (np.delete(values, {index}, axis=0) for values in (XY, t, is_test))"]
+                self.lines += [
+                    f"XY, t, is_test = (np.delete(values, {index}, axis=0) for values"
+                    " in (XY, t, is_test))"
+                ]
 
 
 def _rows_of(values):
@@ -175,7 +198,8 @@ def model_file(session: Session) -> bytes:
 
     The file contains the training state, unless the network has a deliberate mistake.
     """
-    from ...files.model_file import save  # imports scikit-learn, which the page does not need
+    # imports scikit-learn, which the page does not need
+    from ...files.model_file import save
     from ...files.networks import TrainedNetwork
 
     state = session.state if session.settings.mistake == "none" else None

@@ -1,6 +1,7 @@
 """Connect the controls and pictures of a playground page to its session.
 
-The page's script and the server exchange JSON messages through two synchronized Bokeh data sources.
+The page's script and the server exchange JSON messages through two synchronized Bokeh
+data sources.
 """
 
 import asyncio
@@ -33,22 +34,32 @@ FRAME_SECONDS = 0.015
 """The maximum training time between two frames."""
 
 OTHERS_SECONDS = 0.5
-"""The interval between frames that redraw all pictures while training; other frames redraw only the map."""
+"""The interval between frames that redraw all pictures while training; other frames
+redraw only the map.
+"""
 
 MOST_EPOCHS = 100_000
 """The maximum number of epochs between two frames."""
 
 MOST_CLOSED = 8
-"""The number of closed windows whose sessions are retained in case their pages are reloaded."""
+"""The number of closed windows whose sessions are retained in case their pages are
+reloaded.
+"""
 
 
 class Page:
     """A browser window with its session and pictures.
 
-    A message from the page calls the method ``do_<name>``. Methods collect the next answer in ``answer``.
+    A message from the page calls the method ``do_<name>``. Methods collect the next
+    answer in ``answer``.
     """
 
-    def __init__(self, document: Document, session: Session, windows: "dict[str, Page] | None" = None):
+    def __init__(
+        self,
+        document: Document,
+        session: Session,
+        windows: "dict[str, Page] | None" = None,
+    ):
         self.document = document
         self.session = session
         self.windows = {} if windows is None else windows
@@ -66,20 +77,34 @@ class Page:
         self.hidden = HiddenView()
         self.starts = StartsView()
         self.always = {"map": self.map, "loss": LossView(), "network": self.network}
-        self.in_tabs = {"hidden": self.hidden, "gradients": GradientsView(), "momentum": MomentumView()}
+        self.in_tabs = {
+            "hidden": self.hidden,
+            "gradients": GradientsView(),
+            "momentum": MomentumView(),
+        }
         self.sent = ColumnDataSource({"message": []}, name="sent")
         self.shown = ColumnDataSource({"message": []}, name="shown")
-        self.sent.on_change("data", lambda attribute, old, new: self._answer(self._act, text=new["message"][0]))
+        self.sent.on_change(
+            "data",
+            lambda attribute, old, new: self._answer(self._act, text=new["message"][0]),
+        )
 
     def fill(self):
         """Add the pictures, the messages and the page template to the document."""
-        self._draw()  # draw first, because each change makes the document search for new models
-        figures = [view.figure for view in (*self.always.values(), *self.in_tabs.values(), self.starts)]
+        # draw first, because each change makes the document search for new models
+        self._draw()
+        figures = [
+            view.figure
+            for view in (*self.always.values(), *self.in_tabs.values(), self.starts)
+        ]
         with self.document.models.freeze():
             for root in (*figures, self.sent, self.shown):
                 self.document.add_root(root)
         self.document.title = "vecprop playground"
-        self.document.config.update(reconnect_session=False, notify_connection_status=False)  # the script does both
+        # the script does both
+        self.document.config.update(
+            reconnect_session=False, notify_connection_status=False
+        )
         self.document.template = get_env().from_string(_text("page.html"))
         self.document.template_variables.update(
             style=_text("page.css"),
@@ -90,8 +115,15 @@ class Page:
             most_starts=MOST_STARTS,
             most_epochs_of_starts=MOST_EPOCHS_OF_STARTS,
         )
-        arguments = {"sent": self.sent, "shown": self.shown, "figures": figures, "most_bytes": MOST_BYTES}
-        self.document.js_on_event("document_ready", CustomJS(args=arguments, code=_text("page.js")))
+        arguments = {
+            "sent": self.sent,
+            "shown": self.shown,
+            "figures": figures,
+            "most_bytes": MOST_BYTES,
+        }
+        self.document.js_on_event(
+            "document_ready", CustomJS(args=arguments, code=_text("page.js"))
+        )
 
     @property
     def is_open(self) -> bool:
@@ -103,7 +135,11 @@ class Page:
 
     def _act(self, text):
         message = json.loads(text)
-        action = getattr(self, f"do_{message.pop('do', '')}", None) if isinstance(message, dict) else None
+        action = (
+            getattr(self, f"do_{message.pop('do', '')}", None)
+            if isinstance(message, dict)
+            else None
+        )
         if action is None:
             raise ValueError("The page sent an unknown action: reload the page.")
         return action(**message)
@@ -141,7 +177,11 @@ class Page:
             "trouble": session.trouble,
             "running": self.running,
         }
-        for name, number in zip(("train", "test", "right", "right_test"), (*losses, *session.right), strict=True):
+        for name, number in zip(
+            ("train", "test", "right", "right_test"),
+            (*losses, *session.right),
+            strict=True,
+        ):
             status[name] = float(number) if isfinite(number) else None
         self.shown.data = {"message": [json.dumps(self.answer | {"status": status})]}
         self.answer = {}
@@ -153,7 +193,10 @@ class Page:
         self.answer["classes"] = self.session.points.class_names
         table = self.session.table
         if table is not None:
-            self.answer["columns"] = {"names": table.columns, "chosen": list(table.chosen(settings.columns))}
+            self.answer["columns"] = {
+                "names": table.columns,
+                "chosen": list(table.chosen(settings.columns)),
+            }
 
     def _add_weight(self):
         edge = self.network.chosen
@@ -222,7 +265,10 @@ class Page:
 
     def do_speed(self, epochs: int):
         if type(epochs) is not int or not 1 <= epochs <= MOST_EPOCHS:
-            raise ValueError(f"The speed must be between 1 and {MOST_EPOCHS:,} epochs per frame, got {epochs!r}.")
+            raise ValueError(
+                f"The speed must be between 1 and {MOST_EPOCHS:,} epochs per frame, got"
+                f" {epochs!r}."
+            )
         self.speed = epochs
 
     # Changes.
@@ -233,7 +279,10 @@ class Page:
             self.session.change(**settings)
             self._forget()
             if edits and not self.session.edits:
-                self.answer["said"] = f"The points were generated again; your {edits} edit(s) were discarded."
+                self.answer["said"] = (
+                    f"The points were generated again; your {edits} edit(s) were"
+                    " discarded."
+                )
         except SettingsError as error:
             raise SettingsError(error.on_page) from None
         finally:  # resets a control with an invalid value
@@ -246,8 +295,12 @@ class Page:
 
     async def do_upload(self, name: str, content: str):
         """Start a session with an uploaded table, encoded as base64."""
-        table = await asyncio.to_thread(PlaygroundTable.from_upload, name, b64decode(content, validate=True))
-        self._begin(Session(replace(self.session.settings, data="table", columns=()), table))
+        table = await asyncio.to_thread(
+            PlaygroundTable.from_upload, name, b64decode(content, validate=True)
+        )
+        self._begin(
+            Session(replace(self.session.settings, data="table", columns=()), table)
+        )
         self.answer["said"] = " ".join(table.notes)
 
     def _begin(self, session):
@@ -266,7 +319,10 @@ class Page:
     def _edited(self, kind, **arguments):
         """Apply a mouse action on the map."""
         self.answer["said"] = ""
-        self._answer({"select": self._select, "add": self._add, "move": self._move}[kind], **arguments)
+        self._answer(
+            {"select": self._select, "add": self._add, "move": self._move}[kind],
+            **arguments,
+        )
 
     def _add(self, x, y):
         target: Any = self.target
@@ -376,7 +432,10 @@ class Page:
 
     def _draw_tab(self):
         if self.tab == "numbers":
-            self.answer["numbers"] = {"row": self.row, "html": row(self.session, self.row).to_html()}
+            self.answer["numbers"] = {
+                "row": self.row,
+                "html": row(self.session, self.row).to_html(),
+            }
         elif self.tab in self.in_tabs:
             self.in_tabs[self.tab].update(self.session)
 

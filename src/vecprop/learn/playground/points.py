@@ -23,13 +23,23 @@ class Axis:
     has_dates: bool = False
 
     @classmethod
-    def from_values(cls, name: str, values, categories: tuple[str, ...] = (), has_dates: bool = False) -> "Axis":
+    def from_values(
+        cls,
+        name: str,
+        values,
+        categories: tuple[str, ...] = (),
+        has_dates: bool = False,
+    ) -> "Axis":
         """Return the axis that standardizes the values: mean 0, standard deviation 1."""
-        largest = float(np.abs(values).max()) or 1.0  # avoids overflow in sums of squares
+        # avoids overflow in sums of squares
+        largest = float(np.abs(values).max()) or 1.0
         centre = float((values / largest).mean() * largest)
         scale = float((values / largest).std() * largest)
         if values.min() == values.max() or not (np.isfinite(centre) and scale > 0):
-            raise SettingsError(f"All values of {name!r} are equal or nearly equal: choose another column.")
+            raise SettingsError(
+                f"All values of {name!r} are equal or nearly equal: choose another"
+                " column."
+            )
         return cls(name, centre, scale, categories, has_dates)
 
     def place(self, values) -> Array:
@@ -88,12 +98,16 @@ class Points:
         Raises
         ------
         SettingsError
-            If the index, position or target is invalid, or if too many or no training points would remain.
+            If the index, position or target is invalid, or if too many or no training
+            points would remain.
         """
         match edit:
             case "add", x, y, target:
                 if len(self.t) >= MOST_ROWS:
-                    raise SettingsError(f"There are already {MOST_ROWS:,} points, the maximum: remove one first.")
+                    raise SettingsError(
+                        f"There are already {MOST_ROWS:,} points, the maximum: remove"
+                        " one first."
+                    )
                 return replace(
                     self,
                     XY=np.concatenate([self.XY, [_place(x, y)]]),
@@ -106,13 +120,21 @@ class Points:
                 return replace(self, XY=XY)
         remains = np.arange(len(self.t)) != self.index(edit[1])
         if self.is_test[remains].all():
-            raise SettingsError("This is the only training point left: add another before you remove it.")
-        return replace(self, XY=self.XY[remains], t=self.t[remains], is_test=self.is_test[remains])
+            raise SettingsError(
+                "This is the only training point left: add another before you"
+                " remove it."
+            )
+        return replace(
+            self, XY=self.XY[remains], t=self.t[remains], is_test=self.is_test[remains]
+        )
 
     def described(self, index: int) -> str:
         """Describe a point."""
         name = f"point {index} (test)" if self.is_test[index] else f"point {index}"
-        texts = [f"{axis.name} {axis.text(position)}" for axis, position in zip(self.axes, self.XY[index], strict=True)]
+        texts = [
+            f"{axis.name} {axis.text(position)}"
+            for axis, position in zip(self.axes, self.XY[index], strict=True)
+        ]
         t = self.t[index]
         if self.class_names:
             texts.append(self.class_names[t])
@@ -122,26 +144,41 @@ class Points:
 
     def index(self, index: int) -> int:
         """Validate the index of a point."""
-        if not isinstance(index, int | np.integer) or not is_within(index, 0, len(self.t)):
-            raise SettingsError(f"The point index must be between 0 and {len(self.t) - 1}, got {index!r}.")
+        if not isinstance(index, int | np.integer) or not is_within(
+            index, 0, len(self.t)
+        ):
+            raise SettingsError(
+                f"The point index must be between 0 and {len(self.t) - 1}, got"
+                f" {index!r}."
+            )
         return int(index)
 
     def _target(self, target):
         classes = len(self.class_names)
         if classes:
             if not is_within(target, 0, classes) or target != int(target):
-                raise SettingsError(f"The target must be a class index between 0 and {classes - 1}, got {target!r}.")
+                raise SettingsError(
+                    f"The target must be a class index between 0 and {classes - 1}, got"
+                    f" {target!r}."
+                )
             return int(target)
         if not is_within(target, -FARTHEST, FARTHEST, ends="[]"):
-            value, low, high = (f"{self.target.value(position):g}" for position in (target, -FARTHEST, FARTHEST))
-            raise SettingsError(f"The target must be between {low} and {high}, got {value}.")
+            value, low, high = (
+                f"{self.target.value(position):g}"
+                for position in (target, -FARTHEST, FARTHEST)
+            )
+            raise SettingsError(
+                f"The target must be between {low} and {high}, got {value}."
+            )
         return float(target)
 
 
 def _place(x, y):
     for name, value in (("x", x), ("y", y)):
         if not is_within(value, -FARTHEST, FARTHEST, ends="[]"):
-            raise SettingsError(f"{name} must be between -{FARTHEST} and {FARTHEST}, got {value!r}.")
+            raise SettingsError(
+                f"{name} must be between -{FARTHEST} and {FARTHEST}, got {value!r}."
+            )
     return float(x), float(y)
 
 
@@ -150,7 +187,11 @@ def circles(seed: int, rows: int, noise: float):
     generator = np.random.default_rng(seed)
     t = np.arange(rows) % 2
     angle = 2 * np.pi * generator.random(rows)
-    radius = 2.5 * np.where(t == 0, generator.uniform(0.85, 1.15, rows), np.sqrt(generator.uniform(0, 0.25, rows)))
+    radius = 2.5 * np.where(
+        t == 0,
+        generator.uniform(0.85, 1.15, rows),
+        np.sqrt(generator.uniform(0, 0.25, rows)),
+    )
     XY = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     return XY + noise * generator.standard_normal(XY.shape), t
 
@@ -161,7 +202,9 @@ def moons(seed: int, rows: int, noise: float):
     t = np.arange(rows) % 2
     angle = np.pi * generator.random(rows)
     sign = 1 - 2 * t
-    XY = 1.8 * np.stack([sign * np.cos(angle) + t - 0.5, sign * np.sin(angle) + 0.5 * t - 0.25], axis=1)
+    XY = 1.8 * np.stack(
+        [sign * np.cos(angle) + t - 0.5, sign * np.sin(angle) + 0.5 * t - 0.25], axis=1
+    )
     return XY + noise * generator.standard_normal(XY.shape), t
 
 
@@ -203,16 +246,22 @@ def wave(seed: int, rows: int, noise: float):
     """Sample a regression target on a wavy surface, with noise added to the target."""
     generator = np.random.default_rng(seed)
     XY = generator.uniform(-3, 3, (rows, 2))
-    return XY, np.sin(1.5 * XY[:, 0]) * np.cos(XY[:, 1]) + noise * generator.standard_normal(rows)
+    return XY, np.sin(1.5 * XY[:, 0]) * np.cos(
+        XY[:, 1]
+    ) + noise * generator.standard_normal(rows)
 
 
 def tutorial(seed: int, rows: int, noise: float):
     """Sample circles; 100 rows, noise 0.1 and seed 1 reproduce the tutorial's data."""
     generator = np.random.RandomState(seed)  # the tutorial used this legacy generator
     outer = rows // 2
-    angle = np.concatenate([np.linspace(0, 2 * np.pi, n, endpoint=False) for n in (outer, rows - outer)])
+    angle = np.concatenate(
+        [np.linspace(0, 2 * np.pi, n, endpoint=False) for n in (outer, rows - outer)]
+    )
     t = (np.arange(rows) >= outer).astype(int)
-    XY = np.where(t == 0, 1, 0.3)[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    XY = np.where(t == 0, 1, 0.3)[:, None] * np.stack(
+        [np.cos(angle), np.sin(angle)], axis=1
+    )
     return XY + generator.normal(scale=noise, size=XY.shape), t
 
 

@@ -27,7 +27,9 @@ from .table import PlaygroundTable
 
 HERE: Final = "127.0.0.1"
 MOST_WINDOWS, MOST_KEPT = 4, 12
-"""The maximum number of open windows, and of all windows including opening and recently closed ones."""
+"""The maximum number of open windows, and of all windows including opening and
+recently closed ones.
+"""
 
 MOST_BODY = 10_000
 """The maximum size of the body of a request: the page sends none."""
@@ -43,12 +45,19 @@ class PlaygroundServer(BaseServer):
         try:
             listening = socket.create_server((HERE, port))
         except OSError as error:
-            raise OSError(f"Port {port} is not available ({error.strerror}): choose another with --port.") from None
+            raise OSError(
+                f"Port {port} is not available ({error.strerror}): choose another with"
+                " --port."
+            ) from None
         listening.setblocking(False)
         port = listening.getsockname()[1]
         token = secrets.token_hex(16)
-        app = GuardedApplication(fill, token, hosts=(f"{HERE}:{port}", f"localhost:{port}"))
-        http = HTTPServer(app, max_body_size=MOST_BODY, idle_connection_timeout=60, body_timeout=10)
+        app = GuardedApplication(
+            fill, token, hosts=(f"{HERE}:{port}", f"localhost:{port}")
+        )
+        http = HTTPServer(
+            app, max_body_size=MOST_BODY, idle_connection_timeout=60, body_timeout=10
+        )
         http.add_socket(listening)
         super().__init__(IOLoop.current(), app, http)
         self.url = f"http://{HERE}:{port}/{token}/"
@@ -57,7 +66,9 @@ class PlaygroundServer(BaseServer):
 class GuardedApplication(BokehTornado):
     """A Bokeh application that checks the host, origin and path of each request."""
 
-    def __init__(self, fill: Callable[[Document], None], token: str, hosts: tuple[str, ...]):
+    def __init__(
+        self, fill: Callable[[Document], None], token: str, hosts: tuple[str, ...]
+    ):
         secret: Any = secrets.token_bytes(32)
         super().__init__(
             fill,
@@ -69,9 +80,11 @@ class GuardedApplication(BokehTornado):
             check_unused_sessions_milliseconds=1_000,
             unused_session_lifetime_milliseconds=10_000,
         )
-        self.settings["log_function"] = lambda handler: None  # the log would contain the secret address
+        # the log would contain the secret address
+        self.settings["log_function"] = lambda handler: None
         self._hosts = hosts
-        self._origins = {None, *(f"http://{host}" for host in hosts)}  # programs send no origin
+        # programs send no origin
+        self._origins = {None, *(f"http://{host}" for host in hosts)}
 
     def find_handler(self, request: HTTPServerRequest, **options):
         """Return the handler of a request: Bokeh's or a refusal."""
@@ -88,19 +101,31 @@ class GuardedApplication(BokehTornado):
 
     def _refusal(self, request):
         """Return the status and message of a refusal, or None to accept the request."""
-        if request.host not in self._hosts:  # another host name that resolves to this machine
+        # another host name that resolves to this machine
+        if request.host not in self._hosts:
             return 403, "Open the playground only at the address that it printed."
         if request.headers.get("Origin") not in self._origins:
             return 403, "The playground does not accept requests from other sites."
         page = f"{self.prefix}/"
         is_static = request.path.startswith(f"{page}static/")
-        if "%00" in request.path or not (is_static or request.path in (page, f"{page}ws")):
-            return 404, "Page not found: open the address that vecprop playground printed."
+        if "%00" in request.path or not (
+            is_static or request.path in (page, f"{page}ws")
+        ):
+            return (
+                404,
+                "Page not found: open the address that vecprop playground printed.",
+            )
         windows = self.get_sessions("/")
         open_windows = [window for window in windows if window.connection_count]
         is_full = len(open_windows) >= MOST_WINDOWS or len(windows) >= MOST_KEPT
         if is_full and not is_static:
-            return 503, f"{MOST_WINDOWS} windows are open already: close one and reload this page."
+            return (
+                503,
+                (
+                    f"{MOST_WINDOWS} windows are open already: close one and reload"
+                    " this page."
+                ),
+            )
         return None
 
 
@@ -131,25 +156,35 @@ def redirect(url: str, folder: Path) -> Path:
     """Write a page that leads to an address, so that the address is not shown in a list of processes with arguments."""
     page = folder / "playground.html"
     page.touch(0o600)
-    page.write_text(f'<!DOCTYPE html><meta http-equiv="refresh" content="0; url={url}">', encoding="utf-8")
+    page.write_text(
+        f'<!DOCTYPE html><meta http-equiv="refresh" content="0; url={url}">',
+        encoding="utf-8",
+    )
     return page
 
 
 def serve(table: Path | None, port: int, text: str | None, *, opens_browser: bool):
     """Serve the page until Ctrl-C."""
-    logging.getLogger("bokeh").setLevel(logging.ERROR)  # hides messages about closed windows
+    # hides messages about closed windows
+    logging.getLogger("bokeh").setLevel(logging.ERROR)
     data = None if table is None else PlaygroundTable.read(table)
     try:
         settings = None if text is None else Settings.from_text(text)
-        Session(settings, data).run_epochs(2)  # loads the kernels before the first frame
+        # loads the kernels before the first frame
+        Session(settings, data).run_epochs(2)
     except SettingsError as error:
         raise UsageError(str(error)) from None
 
     async def run():
         windows = {}
-        server = PlaygroundServer(lambda document: Page(document, Session(settings, data), windows).fill(), port)
+        server = PlaygroundServer(
+            lambda document: Page(document, Session(settings, data), windows).fill(),
+            port,
+        )
         server.start()
-        print(f"The playground is at {server.url}\nPress Ctrl-C to stop it.", flush=True)
+        print(
+            f"The playground is at {server.url}\nPress Ctrl-C to stop it.", flush=True
+        )
         with tempfile.TemporaryDirectory(prefix="vecprop-") as folder:
             if opens_browser:
                 webbrowser.open(redirect(server.url, Path(folder)).as_uri())

@@ -33,7 +33,8 @@ DIVERGED += " Lower the learning rate (now {:g}) and press Reset."
 class Curves:
     """Values per epoch or step, thinned for long curves.
 
-    Long curves contain every second entry, then every fourth, and so on, but always the last one.
+    Long curves contain every second entry, then every fourth, and so on, but always the
+    last one.
     """
 
     def __init__(self, width: int):
@@ -64,16 +65,22 @@ class Curves:
 
     def _table(self):
         ends_with_last = (self._added - 1) % self._stride == 0
-        return self._entries if ends_with_last else np.concatenate([self._entries, self._last])
+        return (
+            self._entries
+            if ends_with_last
+            else np.concatenate([self._entries, self._last])
+        )
 
 
 class Session:
     """A network in training with editable points, settings and weights.
 
-    ``actions`` contains the actions since the last restart: ("epochs", count), ("steps", first batch, count),
-    ("weight", index, value), ("add", x, y, target), ("move", index, x, y), ("remove", index) and ("change", settings,
-    whether the optimizer's state was retained). ``history`` contains the training and test loss per epoch.
-    ``gradient_norms`` and ``moves`` contain norms per dense layer, measured after single steps and `run_epochs` calls.
+    ``actions`` contains the actions since the last restart: ("epochs", count),
+    ("steps", first batch, count), ("weight", index, value), ("add", x, y, target),
+    ("move", index, x, y), ("remove", index) and ("change", settings, whether the
+    optimizer's state was retained). ``history`` contains the training and test loss per
+    epoch. ``gradient_norms`` and ``moves`` contain norms per dense layer, measured
+    after single steps and `run_epochs` calls.
 
     Examples
     --------
@@ -83,9 +90,13 @@ class Session:
     True
     """
 
-    def __init__(self, settings: Settings | None = None, table: PlaygroundTable | None = None):
+    def __init__(
+        self, settings: Settings | None = None, table: PlaygroundTable | None = None
+    ):
         self.table = table
-        self._prepare(settings or Settings(data="circles" if table is None else "table"), None)
+        self._prepare(
+            settings or Settings(data="circles" if table is None else "table"), None
+        )
         self.edits: list[tuple] = []
         self.restart()
 
@@ -109,15 +120,16 @@ class Session:
     def run_epochs(self, count: int):
         """Train for a number of epochs, starting with the rest of an incomplete epoch.
 
-        If training diverges, training stops at the last parameters with a finite loss and sets `trouble`. Any change of
-        the session clears `trouble`.
+        If training diverges, training stops at the last parameters with a finite loss
+        and sets `trouble`. Any change of the session clears `trouble`.
         """
         if self.batch:
             self.step(self.batches - self.batch)
             count -= 1
         if count > 1 and not self.trouble:
             self._train(count - 1)
-        if count > 0 and not self.trouble:  # a separate call, to measure the last epoch's update
+        # a separate call, to measure the last epoch's update
+        if count > 0 and not self.trouble:
             before = self.theta
             self._train(1)
             self._measure(before)
@@ -133,10 +145,18 @@ class Session:
 
     def set_weight(self, index: int, value: float):
         """Set one entry of theta."""
-        if not isinstance(index, int | np.integer) or not is_within(index, 0, len(self.theta)):
-            raise SettingsError(f"The parameter index must be between 0 and {len(self.theta) - 1}, got {index!r}.")
+        if not isinstance(index, int | np.integer) or not is_within(
+            index, 0, len(self.theta)
+        ):
+            raise SettingsError(
+                f"The parameter index must be between 0 and {len(self.theta) - 1}, got"
+                f" {index!r}."
+            )
         if not is_within(value, -LARGEST_WEIGHT, LARGEST_WEIGHT, ends="[]"):
-            raise SettingsError(f"The weight must be between -{LARGEST_WEIGHT} and {LARGEST_WEIGHT}, got {value!r}.")
+            raise SettingsError(
+                f"The weight must be between -{LARGEST_WEIGHT} and {LARGEST_WEIGHT},"
+                f" got {value!r}."
+            )
         self.theta = self.theta.copy()
         self.theta[index] = value
         self.trouble = ""
@@ -145,8 +165,9 @@ class Session:
     def change(self, **settings):
         """Change settings; if any of them is invalid, change none.
 
-        Training restarts if the parameters' shapes or the weight seed change. The optimizer's state is reset if the
-        network or the optimizer changes. New data discard all edits of points.
+        Training restarts if the parameters' shapes or the weight seed change. The
+        optimizer's state is reset if the network or the optimizer changes. New data
+        discard all edits of points.
 
         Raises
         ------
@@ -156,7 +177,9 @@ class Session:
         names = [field.name for field in fields(Settings)]
         for name in settings:
             if name not in names:
-                raise SettingsError(f"Unknown setting {name!r}: choose from {', '.join(names)}.")
+                raise SettingsError(
+                    f"Unknown setting {name!r}: choose from {', '.join(names)}."
+                )
         before = self.settings
         after = replace(before, **settings)
         if after == before:
@@ -208,7 +231,9 @@ class Session:
         """The training and test accuracies, or NaN without points or for regression."""
         if not self.class_count:
             return np.nan, np.nan
-        return self._on_both(lambda X, T: np.mean(self.predict(X).argmax(axis=1) == T.argmax(axis=1)))
+        return self._on_both(
+            lambda X, T: np.mean(self.predict(X).argmax(axis=1) == T.argmax(axis=1))
+        )
 
     def predict(self, X) -> Array:
         """Predict rows with the current parameters."""
@@ -259,9 +284,14 @@ class Session:
         match self.actions[-1:], action:
             case [("epochs", before)], ("epochs", count):
                 self.actions[-1] = "epochs", before + count
-            case [("steps", first, before)], ("steps", second, count) if second == first + before:
+            case [("steps", first, before)], ("steps", second, count) if (
+                second == first + before
+            ):
                 self.actions[-1] = "steps", first, before + count
-            case [(("weight" | "move") as last, index, *_)], (kind, same, *_) if (kind, same) == (last, index):
+            case [(("weight" | "move") as last, index, *_)], (kind, same, *_) if (
+                kind,
+                same,
+            ) == (last, index):
                 self.actions[-1] = action
             case _:
                 self.actions.append(action)
@@ -286,7 +316,14 @@ class Session:
         test_rows = self.test_rows if len(self.test_rows[1]) else None
         batch_size = self.settings.batch or None
         try:
-            result = self._call(X, T, epochs, batch_size=batch_size, training_loss="exact", validation=test_rows)
+            result = self._call(
+                X,
+                T,
+                epochs,
+                batch_size=batch_size,
+                training_loss="exact",
+                validation=test_rows,
+            )
         except DivergenceError as error:
             if done := max(len(error.result.history.loss) - 1, 0):
                 self._train(done)
@@ -338,9 +375,13 @@ class Session:
     def _norms(self, vector):
         """Return the norm of each dense layer's part of a vector."""
         norms = []
-        for layer, p in zip(self.network.layers, self.network.layout.views(vector), strict=True):
+        for layer, p in zip(
+            self.network.layers, self.network.layout.views(vector), strict=True
+        ):
             if isinstance(layer, Dense):
-                norms.append(float(length(np.concatenate([part.ravel() for part in p.values()]))))
+                norms.append(
+                    float(length(np.concatenate([part.ravel() for part in p.values()])))
+                )
         return norms
 
 

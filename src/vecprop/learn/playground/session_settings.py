@@ -6,10 +6,29 @@ from urllib.parse import quote, unquote
 
 from ...core.elementary import is_within
 
-CLASSES = {"circles": 2, "moons": 2, "spirals": 2, "xor": 2, "blobs": 3, "wave": 0, "plane": 0, "tutorial": 2}
+CLASSES = {
+    "circles": 2,
+    "moons": 2,
+    "spirals": 2,
+    "xor": 2,
+    "blobs": 3,
+    "wave": 0,
+    "plane": 0,
+    "tutorial": 2,
+}
 """The number of classes of each data set, or 0 for regression."""
 
-ACTIVATIONS = ("logistic", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "identity")
+ACTIVATIONS = (
+    "logistic",
+    "tanh",
+    "relu",
+    "leaky_relu",
+    "elu",
+    "gelu",
+    "silu",
+    "softplus",
+    "identity",
+)
 FEATURES = ("x", "y", "x*x", "y*y", "x*y", "sin(x)", "sin(y)")
 MOST_ROWS, MOST_LAYERS, MOST_UNITS, LARGEST_SEED = 20_000, 6, 64, 2**31 - 1
 LONGEST_TEXT = 10_000
@@ -31,7 +50,11 @@ class SettingsError(ValueError):
             return str(self)
         message = f"{LABELS[self.name]} must be {_wanted(self.name)}"
         if self.value is not None:
-            value = f"{self.value:.10g}" if isinstance(self.value, float) else _shown(self.value)
+            value = (
+                f"{self.value:.10g}"
+                if isinstance(self.value, float)
+                else _shown(self.value)
+            )
             message += f", got {value}"
         return f"{message}."
 
@@ -68,12 +91,29 @@ class Settings:
     features: tuple[str, ...] = _setting(("x", "y"), "Inputs", *FEATURES)
     layers: tuple[int, ...] = _setting((3,), "Hidden layers", 1, MOST_UNITS)
     activation: str = _setting("tanh", "Activation", *ACTIVATIONS)
-    loss: str = _setting("auto", "Loss", "auto", "cross_entropy", "squared_error", "absolute_error", "huber")
+    loss: str = _setting(
+        "auto",
+        "Loss",
+        "auto",
+        "cross_entropy",
+        "squared_error",
+        "absolute_error",
+        "huber",
+    )
     penalty: str = _setting("none", "Penalty", "none", "L2", "L1")
     strength: float = _setting(0.001, "Penalty strength", 0, 10)
     dropout: float = _setting(0.0, "Dropout", 0, 0.9)
     normalization: bool = _setting(False, "Layer normalization")
-    optimizer: str = _setting("momentum", "Optimizer", "descent", "momentum", "nesterov", "rmsprop", "adam", "adamw")
+    optimizer: str = _setting(
+        "momentum",
+        "Optimizer",
+        "descent",
+        "momentum",
+        "nesterov",
+        "rmsprop",
+        "adam",
+        "adamw",
+    )
     learning_rate: float = _setting(0.1, "Learning rate", 0, 100)
     momentum: float = _setting(0.9, "Momentum", 0, 0.9999)
     decay: float = _setting(0.9, "Decay", 0, 0.9999)
@@ -83,7 +123,12 @@ class Settings:
     batch: int = _setting(0, "Batch size (0: all)", 0, MOST_ROWS)
     start: int = _setting(0, "Weight seed", 0, LARGEST_SEED)
     mistake: str = _setting(
-        "none", "Mistake in the backward pass", "none", "slope_forgotten", "no_transpose", "sum_for_mean"
+        "none",
+        "Mistake in the backward pass",
+        "none",
+        "slope_forgotten",
+        "no_transpose",
+        "sum_for_mean",
     )
 
     def __post_init__(self):
@@ -94,11 +139,19 @@ class Settings:
             for number_or_choice in value if isinstance(value, tuple) else (value,):
                 _check_allowed(name, number_or_choice)
         if not self.features or len(set(self.features)) < len(self.features):
-            raise SettingsError("features must list at least one input, each only once, such as x,y.", "features")
+            raise SettingsError(
+                "features must list at least one input, each only once, such as x,y.",
+                "features",
+            )
         if self.mistake == "slope_forgotten" and not self.layers:
-            raise SettingsError("The mistake slope_forgotten needs a hidden layer: add one.")
+            raise SettingsError(
+                "The mistake slope_forgotten needs a hidden layer: add one."
+            )
         if len(self.layers) > MOST_LAYERS:
-            message = f"layers must have at most {MOST_LAYERS} hidden layers, got {len(self.layers)}."
+            message = (
+                f"layers must have at most {MOST_LAYERS} hidden layers, got"
+                f" {len(self.layers)}."
+            )
             raise SettingsError(message, "layers", self.layers)
 
     @property
@@ -129,35 +182,58 @@ class Settings:
         hints = get_type_hints(cls)
         values = {}
         if len(text) > LONGEST_TEXT:
-            raise SettingsError(f"Settings must have at most {LONGEST_TEXT:,} characters, got {len(text):,}.")
+            raise SettingsError(
+                f"Settings must have at most {LONGEST_TEXT:,} characters, got"
+                f" {len(text):,}."
+            )
         for word in text.split():
             name, sign, value = word.partition("=")
             if not sign or name not in hints:
-                raise SettingsError(f"Expected name=value, got {_shown(word)}; the names are {', '.join(hints)}.")
+                raise SettingsError(
+                    f"Expected name=value, got {_shown(word)}; the names are"
+                    f" {', '.join(hints)}."
+                )
             if name in values:
-                raise SettingsError(f"The settings contain {name} twice: write it once.")
+                raise SettingsError(
+                    f"The settings contain {name} twice: write it once."
+                )
             values[name] = _read(name, value, hints[name])
         return cls(**values)
 
 
-LABELS: dict[str, str] = {setting.name: setting.metadata["label"] for setting in fields(Settings)}
+LABELS: dict[str, str] = {
+    setting.name: setting.metadata["label"] for setting in fields(Settings)
+}
 """The labels of the settings on the page."""
 
-_ALLOWED = {setting.name: setting.metadata["allowed"] for setting in fields(Settings) if setting.metadata["allowed"]}
-CHOICES = {name: allowed for name, allowed in _ALLOWED.items() if isinstance(allowed[0], str)}
+_ALLOWED = {
+    setting.name: setting.metadata["allowed"]
+    for setting in fields(Settings)
+    if setting.metadata["allowed"]
+}
+CHOICES = {
+    name: allowed for name, allowed in _ALLOWED.items() if isinstance(allowed[0], str)
+}
 """The allowed values of settings that are strings."""
 
 RANGES = {name: allowed for name, allowed in _ALLOWED.items() if name not in CHOICES}
 """The minimum and maximum of numeric settings."""
 
-PLAIN: dict[Any, str] = {str: "a string", int: "an integer", float: "a number", bool: '"on" or "off"'}
+PLAIN: dict[Any, str] = {
+    str: "a string",
+    int: "an integer",
+    float: "a number",
+    bool: '"on" or "off"',
+}
 SWITCH = {"on": True, "off": False}
 
 
 def _check_allowed(name, value):
     if name in CHOICES and value not in CHOICES[name]:
         choices = ", ".join(CHOICES[name])
-        raise SettingsError(f"{name} must be one of {choices}, got {_shown(value)}.", name, value)
+        raise SettingsError(
+            f"{name} must be one of {choices}, got {_shown(value)}.", name, value
+        )
     if name in RANGES and not is_within(value, *RANGES[name], ends="[]"):
         least, most = RANGES[name]
         message = f"{name} must be between {least:,} and {most:,}, got {_shown(value)}."
@@ -166,11 +242,15 @@ def _check_allowed(name, value):
 
 def _typed(name, value, kind):
     """Convert a value to the type of its setting; raise if it has another type."""
-    if kind in PLAIN and (type(value) is kind or (kind is float and type(value) is int)):
+    if kind in PLAIN and (
+        type(value) is kind or (kind is float and type(value) is int)
+    ):
         return kind(value)
     if kind not in PLAIN and isinstance(value, tuple | list):
         return tuple(_typed(name, part, get_args(kind)[0]) for part in value)
-    raise SettingsError(f"{name} must be {PLAIN.get(kind, 'a list')}, got {_shown(value)}.", name, value)
+    raise SettingsError(
+        f"{name} must be {PLAIN.get(kind, 'a list')}, got {_shown(value)}.", name, value
+    )
 
 
 def _wanted(name):
@@ -198,7 +278,9 @@ def _read(name, text, kind):
     try:
         return SWITCH[text] if kind is bool else kind(text)
     except (ValueError, KeyError):
-        raise SettingsError(f"{name} must be {PLAIN[kind]}, got {_shown(text)}.") from None
+        raise SettingsError(
+            f"{name} must be {PLAIN[kind]}, got {_shown(text)}."
+        ) from None
 
 
 def _written(value):

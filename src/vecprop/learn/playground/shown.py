@@ -19,7 +19,9 @@ MOST_STARTS, MOST_EPOCHS_OF_STARTS = 200, 2_000
 """The maximum numbers of starts and of epochs."""
 
 MOST_CHECKED = 200
-"""The maximum number of rows used for the gradient check and the loss surface, to keep them fast."""
+"""The maximum number of rows used for the gradient check and the loss surface, to
+keep them fast.
+"""
 
 TOGETHER = 64
 """The number of surface points computed together."""
@@ -87,13 +89,24 @@ def edges(session: Session) -> list[Edge]:
         for index, entry in enumerate(np.ndindex(tensor.shape), tensor.start):
             *sources, target = entry
             source = sources[0] if sources else None
-            edges.append(Edge(layer, source, target, index, float(session.theta[index]), f"{tensor}{[*entry]}"))
+            edges.append(
+                Edge(
+                    layer,
+                    source,
+                    target,
+                    index,
+                    float(session.theta[index]),
+                    f"{tensor}{[*entry]}",
+                )
+            )
     return edges
 
 
 def row(session: Session, index: int) -> Trace:
     """Trace the forward and backward pass of a single point."""
-    return trace(session.network, session.theta, *session.pairs([session.points.index(index)]))
+    return trace(
+        session.network, session.theta, *session.pairs([session.points.index(index)])
+    )
 
 
 def check(session: Session) -> Report:
@@ -101,7 +114,9 @@ def check(session: Session) -> Report:
     X, T = (rows[:MOST_CHECKED] for rows in session.rows)
     noise = session.settings.start if session.network._random else None
     _, gradient = session.trained.loss_and_gradient(session.theta, X, T, noise=noise)
-    return check_gradients(session.network, session.theta, X, T, noise=noise, gradient=gradient)
+    return check_gradients(
+        session.network, session.theta, X, T, noise=noise, gradient=gradient
+    )
 
 
 class Surface(NamedTuple):
@@ -116,7 +131,8 @@ class Surface(NamedTuple):
 def loss_surface(session: Session, size: int) -> Surface:
     """Compute the loss around theta in the path's two main orthonormal directions.
 
-    If the path spans fewer than two dimensions, fixed random directions complete the plane.
+    If the path spans fewer than two dimensions, fixed random directions complete the
+    plane.
     """
     X, T = (rows[:MOST_CHECKED] for rows in session.rows)
     moves = np.array(session.path) - session.theta
@@ -130,7 +146,9 @@ def loss_surface(session: Session, size: int) -> Surface:
     first, second = (np.linspace(-most, most, size) for most in reach)
     positions = _grid(first, second)
     with np.errstate(over="ignore", invalid="ignore"):
-        parts = np.array_split(session.theta + positions @ axes, len(positions) // TOGETHER + 1)
+        parts = np.array_split(
+            session.theta + positions @ axes, len(positions) // TOGETHER + 1
+        )
         loss = np.concatenate([session.network.loss(thetas, X, T) for thetas in parts])
     return Surface(loss.reshape(size, size), first, second, path)
 
@@ -141,11 +159,17 @@ def losses_of_starts(session: Session, count: int, epochs: int) -> Array:
     Returns
     -------
     ndarray (count, epochs + 1)
-        The training loss per epoch, from before the first epoch; NaN after divergence or the time limit.
+        The training loss per epoch, from before the first epoch; NaN after divergence
+        or the time limit.
     """
-    for noun, value, most in (("starts", count, MOST_STARTS), ("epochs", epochs, MOST_EPOCHS_OF_STARTS)):
+    for noun, value, most in (
+        ("starts", count, MOST_STARTS),
+        ("epochs", epochs, MOST_EPOCHS_OF_STARTS),
+    ):
         if not isinstance(value, int) or not is_within(value, 1, most, ends="[]"):
-            raise SettingsError(f"The number of {noun} must be between 1 and {most:,}, got {value!r}.")
+            raise SettingsError(
+                f"The number of {noun} must be between 1 and {most:,}, got {value!r}."
+            )
     settings = session.settings
     members = []
     for seed in range(settings.start, settings.start + count):
@@ -162,7 +186,13 @@ def losses_of_starts(session: Session, count: int, epochs: int) -> Array:
         members.append(member)
     X, T = session.rows
     end = time.monotonic() + LONGEST
-    results = train_population(members, X, T, progress=lambda _: time.monotonic() > end, engine=engine_of(settings))
+    results = train_population(
+        members,
+        X,
+        T,
+        progress=lambda _: time.monotonic() > end,
+        engine=engine_of(settings),
+    )
     losses = np.full((count, epochs + 1), np.nan)
     for curve, result in zip(losses, results, strict=True):
         curve[: len(result.history.loss)] = result.history.loss

@@ -31,15 +31,23 @@ LONGEST_NAME = 60
 """The maximum number of characters of a displayed name."""
 
 LOOKED_AT, MOST_EXAMINED = 100, 2_000
-"""The number of columns considered as default axes, and the number of their rows that are examined."""
+"""The number of columns considered as default axes, and the number of their rows
+that are examined.
+"""
 
 FEW = 10
-"""Default axes have more distinct values than this if possible. A default target before the last column does not."""
+"""Default axes have more distinct values than this if possible. A default target
+before the last column does not.
+"""
 
-TARGETS = "target label labels survived outcome response diagnosis species churn class y"
+TARGETS = (
+    "target label labels survived outcome response diagnosis species churn class y"
+)
 """Names of targets, most likely first."""
 
-_IDENTIFIER = re.compile(r"(?i:(?:.*[\W_])?(?:id|index|idx|no|nr|key|code|zip|uuid))|.*[a-z](?:Id|ID|No|Nr)")
+_IDENTIFIER = re.compile(
+    r"(?i:(?:.*[\W_])?(?:id|index|idx|no|nr|key|code|zip|uuid))|.*[a-z](?:Id|ID|No|Nr)"
+)
 """Names of columns that identify rows or groups."""
 
 
@@ -57,8 +65,8 @@ class PlaygroundTable:
         _require_few(rows, columns)
         if rows < 4 or columns < 3:
             raise TableError(
-                f"The table has {rows} rows and {columns} columns, but at least 4 rows and 3 columns are "
-                "needed (two axes and the target)."
+                f"The table has {rows} rows and {columns} columns, but at least 4 rows"
+                " and 3 columns are needed (two axes and the target)."
             )
         self.frame = frame
         self.columns = [str(name) for name in frame.columns]
@@ -97,16 +105,18 @@ class PlaygroundTable:
             try:
                 table = cls.read(path)
             except TableError as error:
-                raise TableError(str(error).replace(str(path), shown).replace(path.name, shown)) from None
+                raise TableError(
+                    str(error).replace(str(path), shown).replace(path.name, shown)
+                ) from None
         table.notes = [note.replace(path.name, shown) for note in table.notes]
         return table
 
     def chosen(self, columns: tuple[str, ...]) -> tuple[str, str, str]:
         """Return the columns for x, y and the target, by default the most suitable ones.
 
-        The default target is a column with a typical name, or the last suitable column. The default axes are the
-        numeric columns most related to the target, where dates count half. Identifiers, row numbers and columns with
-        a single value come last.
+        The default target is a column with a typical name, or the last suitable column.
+        The default axes are the numeric columns most related to the target, where dates
+        count half. Identifiers, row numbers and columns with a single value come last.
 
         Raises
         ------
@@ -117,7 +127,10 @@ class PlaygroundTable:
             return self._suggested
         require_columns(self.frame, columns)
         if len(columns) != 3 or len(set(columns)) < 3:
-            raise TableError(f"Expected three different columns for x, y and the target, got {', '.join(columns)}.")
+            raise TableError(
+                "Expected three different columns for x, y and the target, got"
+                f" {', '.join(columns)}."
+            )
         x, y, target = columns
         return x, y, target
 
@@ -125,9 +138,13 @@ class PlaygroundTable:
     def _suggested(self):
         """The default columns for x, y and the target."""
         from ...tables.explaining.relations import explained
-        from ...tables.rows import row_numbers  # both import scikit-learn, which other data sets do not need
 
-        sample = PlaygroundTable(self.frame.iloc[:: -(-len(self.frame) // MOST_EXAMINED)])
+        # both import scikit-learn, which other data sets do not need
+        from ...tables.rows import row_numbers
+
+        sample = PlaygroundTable(
+            self.frame.iloc[:: -(-len(self.frame) // MOST_EXAMINED)]
+        )
         counters = row_numbers(self.frame)
         target = sample._likely_target(counters)
         t = sample._examined(target, counters, is_target=True)
@@ -138,11 +155,17 @@ class PlaygroundTable:
             x = sample._examined(name, counters)
             related = 0.0
             if y.any():
-                related = explained(x.numbers[has_target], y, is_classes=bool(t.categories))
+                related = explained(
+                    x.numbers[has_target], y, is_classes=bool(t.categories)
+                )
             share = np.isfinite(x.numbers).mean()
             if x.has_dates:
                 share *= 0.5
-            ranks[name] = x.is_suitable, x.distinct > FEW and not x.categories, related * share
+            ranks[name] = (
+                x.is_suitable,
+                x.distinct > FEW and not x.categories,
+                related * share,
+            )
         first, second, *_ = sorted(ranks, key=ranks.__getitem__, reverse=True)
         return first, second, target
 
@@ -175,8 +198,12 @@ class PlaygroundTable:
             after = numbers[1:]
             is_monotonic = (before < after).all() or (before > after).all()
             identifies_rows = is_monotonic and (numbers == np.floor(numbers)).all()
-        is_identifier = _IDENTIFIER.fullmatch(name) or name in counters or identifies_rows
-        return ExaminedColumn(*column, distinct=distinct, is_suitable=distinct > 1 and not is_identifier)
+        is_identifier = (
+            _IDENTIFIER.fullmatch(name) or name in counters or identifies_rows
+        )
+        return ExaminedColumn(
+            *column, distinct=distinct, is_suitable=distinct > 1 and not is_identifier
+        )
 
     def points(self, columns: tuple[str, ...], test: float, seed: int) -> Points:
         """Convert the rows to points, skipping rows with missing or unreadable values.
@@ -187,18 +214,28 @@ class PlaygroundTable:
             If a column cannot be drawn or used as a target.
         """
         x, y, target = self.chosen(columns)
-        values = {x: self._values(x), y: self._values(y), target: self._values(target, is_target=True)}
-        complete = np.isfinite([column.numbers for column in values.values()]).all(axis=0)
-        self.notes = list(dict.fromkeys(self.notes + self._notes_on_target(target, values[target])))
+        values = {
+            x: self._values(x),
+            y: self._values(y),
+            target: self._values(target, is_target=True),
+        }
+        complete = np.isfinite([column.numbers for column in values.values()]).all(
+            axis=0
+        )
+        self.notes = list(
+            dict.fromkeys(self.notes + self._notes_on_target(target, values[target]))
+        )
         if complete.sum() < 4:
             raise TableError(
-                f"Only {complete.sum()} rows have a value in each of {x!r}, {y!r} and {target!r}, but 4 are "
-                "needed: choose other columns."
+                f"Only {complete.sum()} rows have a value in each of {x!r}, {y!r} and"
+                f" {target!r}, but 4 are needed: choose other columns."
             )
         axes = []
         positions = []
         for name, (numbers, categories, has_dates) in values.items():
-            axis = Axis.from_values(_shown(name), numbers[complete], categories, has_dates)
+            axis = Axis.from_values(
+                _shown(name), numbers[complete], categories, has_dates
+            )
             axes.append(axis)
             positions.append(axis.place(numbers[complete]))
         x_axis, y_axis, target_axis = axes
@@ -207,7 +244,9 @@ class PlaygroundTable:
         classes = target_axis.categories
         if classes:
             t = values[target].numbers[complete].astype(int)
-        return Points.drawn(XY, t, classes, (x_axis, y_axis), target_axis, test=test, seed=seed)
+        return Points.drawn(
+            XY, t, classes, (x_axis, y_axis), target_axis, test=test, seed=seed
+        )
 
     def _notes_on_target(self, target, column):
         """Return notes on odd targets."""
@@ -216,16 +255,25 @@ class PlaygroundTable:
         has_value = np.isfinite(column.numbers)
         subject = f"The target {target!r}"
         if not column.categories:
-            return odd_targets(self.frame[has_value], column.numbers[has_value], subject)
-        return odd_classes(as_classes(self.frame[target][has_value]).to_numpy(), subject)
+            return odd_targets(
+                self.frame[has_value], column.numbers[has_value], subject
+            )
+        return odd_classes(
+            as_classes(self.frame[target][has_value]).to_numpy(), subject
+        )
 
     def _values(self, name, is_target=False):
         series = self.frame[name]
         if not series.notna().any():
-            raise TableError(f"Column {name!r} has no values: choose another{' target' if is_target else ''}.")
+            raise TableError(
+                f"Column {name!r} has no values: choose"
+                f" another{' target' if is_target else ''}."
+            )
         reading = None
         if not is_target:
-            reading = kind_of(series, name, NO_OPTIONS, lambda: common_decimal(self.frame, NO_OPTIONS)).reading
+            reading = kind_of(
+                series, name, NO_OPTIONS, lambda: common_decimal(self.frame, NO_OPTIONS)
+            ).reading
         elif guess_task(series) == "regression":
             reading = target_reading(series, name, self.frame, NO_OPTIONS)[0]
         if isinstance(reading, NumberReading):
@@ -236,7 +284,8 @@ class PlaygroundTable:
         categories = sorted(set(names) - {MISSING})
         if len(categories) > MOST_CLASSES:
             raise TableError(
-                f"Column {name!r} has {len(categories):,} categories, but the limit is {MOST_CLASSES}: choose another."
+                f"Column {name!r} has {len(categories):,} categories, but the limit is"
+                f" {MOST_CLASSES}: choose another."
             )
         indices = {category: index for index, category in enumerate(categories)}
         numbers = np.array([indices.get(category, np.nan) for category in names], float)
@@ -265,7 +314,9 @@ def _require_small(file):
     """Raise if a file or its uncompressed content is too large."""
     kind = file.suffix.lower()
     if not file.is_file() or is_compressed(file) or kind in ARROW:
-        raise TableError(f"{file} has an unsupported file type: save it as CSV, Parquet or Excel.")
+        raise TableError(
+            f"{file} has an unsupported file type: save it as CSV, Parquet or Excel."
+        )
     size = file.stat().st_size
     if kind in EXCEL and zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as parts:
@@ -276,16 +327,27 @@ def _require_small(file):
         with one_line_errors(file):
             metadata = read_metadata(file)
         _require_few(metadata.num_rows, metadata.num_columns)
-        size = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+        size = sum(
+            metadata.row_group(number).total_byte_size
+            for number in range(metadata.num_row_groups)
+        )
     if size > MOST_BYTES:
-        raise TableError(f"{file} has {size:,} bytes, but the limit is {MOST_BYTES:,}: use a part of it.")
+        raise TableError(
+            f"{file} has {size:,} bytes, but the limit is {MOST_BYTES:,}: use a part"
+            " of it."
+        )
 
 
 def _require_few(rows, columns):
     if rows > MOST_ROWS:
-        raise TableError(f"The table has more than {MOST_ROWS:,} rows: use a part of it.")
+        raise TableError(
+            f"The table has more than {MOST_ROWS:,} rows: use a part of it."
+        )
     if columns > MOST_COLUMNS:
-        raise TableError(f"The table has {columns:,} columns, but the limit is {MOST_COLUMNS:,}: remove some.")
+        raise TableError(
+            f"The table has {columns:,} columns, but the limit is {MOST_COLUMNS:,}:"
+            " remove some."
+        )
 
 
 def _shown(name):

@@ -1,6 +1,7 @@
 """The equations of layers, losses and optimizers as Python, with roles in braces.
 
-``sum`` sums over the rows. ``total`` and ``mean`` reduce each row. Words such as ``epsilon`` are replaced by numbers.
+``sum`` sums over the rows. ``total`` and ``mean`` reduce each row. Words such as
+``epsilon`` are replaced by numbers.
 """
 
 import re
@@ -12,16 +13,35 @@ from typing import Any
 import numpy as np
 
 from ...core import Activation, Array, Dense, Dropout, LayerNorm, losses
-from ...core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh, logistic
-from ...optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, RMSProp
+from ...core.activations import (
+    ELU,
+    GELU,
+    Identity,
+    LeakyReLU,
+    Logistic,
+    ReLU,
+    SiLU,
+    Softplus,
+    Tanh,
+    logistic,
+)
+from ...optimize.optimizers import (
+    Adam,
+    AdamW,
+    GradientDescent,
+    Momentum,
+    Nesterov,
+    RMSProp,
+)
 
 
 @dataclass(frozen=True)
 class LayerEquations:
     """The equation of each role of a layer, in order.
 
-    Roles are the input X, the output Y, their gradients dX and dY, parameter names, J_ with a parameter name for its
-    gradient, and saved values. Custom layers have symbolic function names.
+    Roles are the input X, the output Y, their gradients dX and dY, parameter names, J_
+    with a parameter name for its gradient, and saved values. Custom layers have
+    symbolic function names.
     """
 
     letter: str = "F"
@@ -43,10 +63,18 @@ def _activation(value, slope):
     return LayerEquations("H", {"Y": value}, {"S": slope, "dX": "{S} * {dY}"})
 
 
-DENSE = LayerEquations("Z", {"Y": "{X} @ {W} + {b}"}, {"J_W": "{X}.T @ {dY}", "J_b": "sum({dY})", "dX": "{dY} @ {W}.T"})
+DENSE = LayerEquations(
+    "Z",
+    {"Y": "{X} @ {W} + {b}"},
+    {"J_W": "{X}.T @ {dY}", "J_b": "sum({dY})", "dX": "{dY} @ {W}.T"},
+)
 LAYER_NORM = LayerEquations(
     "N",
-    {"s": "sqrt(mean(({X} - mean({X}))**2) + epsilon)", "U": "({X} - mean({X})) / {s}", "Y": "{g} * {U} + {b}"},
+    {
+        "s": "sqrt(mean(({X} - mean({X}))**2) + epsilon)",
+        "U": "({X} - mean({X})) / {s}",
+        "Y": "{g} * {U} + {b}",
+    },
     {
         "J_g": "sum({dY} * {U})",
         "J_b": "sum({dY})",
@@ -65,20 +93,34 @@ LAYERS: dict[type, LayerEquations] = {
     Logistic: _activation("1 / (1 + exp(-{X}))", "{Y} * (1 - {Y})"),
     Tanh: _activation("tanh({X})", "1 - {Y}**2"),
     ReLU: _activation("max({X}, 0)", "({X} > 0)"),
-    LeakyReLU: _activation("where({X} > 0, {X}, leak * {X})", "where({X} > 0, 1, leak)"),
-    ELU: _activation("where({X} > 0, {X}, alpha * (exp({X}) - 1))", "where({X} > 0, 1, {Y} + alpha)"),
+    LeakyReLU: _activation(
+        "where({X} > 0, {X}, leak * {X})", "where({X} > 0, 1, leak)"
+    ),
+    ELU: _activation(
+        "where({X} > 0, {X}, alpha * (exp({X}) - 1))", "where({X} > 0, 1, {Y} + alpha)"
+    ),
     GELU: _activation("gelu({X})", "gelu′({X})"),
-    SiLU: _activation("{X} * logistic({X})", "logistic({X}) + {Y} * (1 - logistic({X}))"),
+    SiLU: _activation(
+        "{X} * logistic({X})", "logistic({X}) + {Y} * (1 - logistic({X}))"
+    ),
     Softplus: _activation("log(1 + exp({X}))", "logistic({X})"),
 }
 LOSSES: dict[type, LossEquations] = {
-    losses.SoftmaxCrossEntropy: LossEquations("softmax({Z})", "-total({T} * log({Y}))", "{Y} - {T}"),
+    losses.SoftmaxCrossEntropy: LossEquations(
+        "softmax({Z})", "-total({T} * log({Y}))", "{Y} - {T}"
+    ),
     losses.BinaryCrossEntropy: LossEquations(
-        "1 / (1 + exp(-{Z}))", "-total({T} * log({Y}) + (1 - {T}) * log(1 - {Y}))", "{Y} - {T}"
+        "1 / (1 + exp(-{Z}))",
+        "-total({T} * log({Y}) + (1 - {T}) * log(1 - {Y}))",
+        "{Y} - {T}",
     ),
     losses.SquaredError: LossEquations("{Z}", "total(({Y} - {T})**2) / 2", "{Y} - {T}"),
-    losses.AbsoluteError: LossEquations("{Z}", "total(abs({Y} - {T}))", "sign({Y} - {T})"),
-    losses.Huber: LossEquations("{Z}", "total(huber({Y} - {T}))", "clip({Y} - {T}, -threshold, threshold)"),
+    losses.AbsoluteError: LossEquations(
+        "{Z}", "total(abs({Y} - {T}))", "sign({Y} - {T})"
+    ),
+    losses.Huber: LossEquations(
+        "{Z}", "total(huber({Y} - {T}))", "clip({Y} - {T}, -threshold, threshold)"
+    ),
     losses.Quantile: LossEquations(
         "{Z}",
         "total(max((1 - level) * ({Y} - {T}), level * ({T} - {Y})))",
@@ -89,16 +131,27 @@ LOSSES: dict[type, LossEquations] = {
 OPTIMIZERS: dict[type, dict[str, str]] = {
     GradientDescent: {"theta": "{old} - rate * {J}"},
     Momentum: {"M": "momentum * {M_old} - rate * {J}", "theta": "{old} + {M}"},
-    Nesterov: {"M": "momentum * {M_old} - rate * {J}", "theta": "{old} + momentum * {M} - rate * {J}"},
-    RMSProp: {"v": "decay * {v_old} + (1 - decay) * {J}**2", "theta": "{old} - rate * {J} / (sqrt({v}) + epsilon)"},
+    Nesterov: {
+        "M": "momentum * {M_old} - rate * {J}",
+        "theta": "{old} + momentum * {M} - rate * {J}",
+    },
+    RMSProp: {
+        "v": "decay * {v_old} + (1 - decay) * {J}**2",
+        "theta": "{old} - rate * {J} / (sqrt({v}) + epsilon)",
+    },
     Adam: {
         "m": "beta1 * {m_old} + (1 - beta1) * {J}",
         "v": "beta2 * {v_old} + (1 - beta2) * {J}**2",
-        "theta": "{old} - rate * ({m} / (1 - beta1**t)) / (sqrt({v} / (1 - beta2**t)) + epsilon)",
+        "theta": (
+            "{old} - rate * ({m} / (1 - beta1**t)) / (sqrt({v} / (1 - beta2**t)) +"
+            " epsilon)"
+        ),
     },
 }
 OPTIMIZERS[AdamW] = OPTIMIZERS[Adam] | {
-    "theta": OPTIMIZERS[Adam]["theta"].replace("{old}", "(1 - rate * weight_decay) * {old}")
+    "theta": (
+        OPTIMIZERS[Adam]["theta"].replace("{old}", "(1 - rate * weight_decay) * {old}")
+    )
 }
 
 

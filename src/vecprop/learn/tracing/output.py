@@ -14,7 +14,10 @@ from .traced_values import Value
 
 POWERS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 MOST_ROWS, MOST_COLUMNS = 8, 10
-LEGEND = "∘ is the elementwise product, Σₙ sums over the rows, Σₒ over the outputs of each row."
+LEGEND = (
+    "∘ is the elementwise product, Σₙ sums over the rows, Σₒ over the outputs of each"
+    " row."
+)
 
 
 Arrays = Mapping[str, Array]
@@ -46,7 +49,9 @@ def pieces(name: str, equation: str, arrays: Arrays) -> list[EquationSymbol | st
     parts: list[EquationSymbol | str] = [EquationSymbol(name, arrays[name].shape)]
     if not equation:
         return parts
-    for operators, symbol, transposed in re.findall(r"([^{]*)(?:\{([^}]+)\}(\.T)?)?", f" = {equation}"):
+    for operators, symbol, transposed in re.findall(
+        r"([^{]*)(?:\{([^}]+)\}(\.T)?)?", f" = {equation}"
+    ):
         if operators:
             parts.append(_signs(operators))
         if symbol:
@@ -57,8 +62,16 @@ def pieces(name: str, equation: str, arrays: Arrays) -> list[EquationSymbol | st
 
 def _signs(code):
     """Convert Python operators to mathematical notation."""
-    code = re.sub(r"\*\*(\d+)", lambda power: power[1].translate(str.maketrans("0123456789", POWERS)), code)
-    code = re.sub(r"(\d\)?) \* ", r"\1 ", code).replace("total(", "Σₒ(").replace("sum(", "Σₙ(")
+    code = re.sub(
+        r"\*\*(\d+)",
+        lambda power: power[1].translate(str.maketrans("0123456789", POWERS)),
+        code,
+    )
+    code = (
+        re.sub(r"(\d\)?) \* ", r"\1 ", code)
+        .replace("total(", "Σₒ(")
+        .replace("sum(", "Σₙ(")
+    )
     code = re.sub(r"(?<!e)-", "−", code)  # except in 1e-05
     return code.replace(" @ ", " ").replace(" * ", " ∘ ").replace("sqrt(", "√(")
 
@@ -72,7 +85,11 @@ class Grid(NamedTuple):
 
 
 def as_matrix(value: Value) -> Array:
-    columns = 1 if value.of_rows and value.array.ndim == 1 else np.atleast_1d(value.array).shape[-1]
+    columns = (
+        1
+        if value.of_rows and value.array.ndim == 1
+        else np.atleast_1d(value.array).shape[-1]
+    )
     return value.array.reshape(-1, columns)
 
 
@@ -83,7 +100,9 @@ def _grid(value):
     more_columns = _omitted(columns, MOST_COLUMNS)
     cells = []
     for row in matrix[: rows - more_rows]:
-        cells.append([f"{number + 0.0:.4g}" for number in row[: columns - more_columns]])
+        cells.append(
+            [f"{number + 0.0:.4g}" for number in row[: columns - more_columns]]
+        )
     return Grid(cells, more_rows, more_columns)
 
 
@@ -101,7 +120,11 @@ def by_stage(values: Iterable[Value]) -> Iterator[tuple[str, Value]]:
 
 
 def _head(row):
-    rows = "All rows" if row is None else f"Row {row} and its contribution to each gradient"
+    rows = (
+        "All rows"
+        if row is None
+        else f"Row {row} and its contribution to each gradient"
+    )
     return f"{rows}. {LEGEND}"
 
 
@@ -150,7 +173,10 @@ STYLE = (files("vecprop.learn.tracing") / "trace.css").read_text("utf-8")
 
 def as_html(values: Sequence[Value], row: int | None) -> str:
     arrays = {value.name: value.array for value in values}
-    blocks = [f'<div class="vecprop-trace"><style>{STYLE}</style><p class="note">{escape(_head(row))}</p>']
+    blocks = [
+        f'<div class="vecprop-trace"><style>{STYLE}</style><p'
+        f' class="note">{escape(_head(row))}</p>'
+    ]
     for head, value in by_stage(values):
         if head:
             blocks.append(f"<h4>{head}</h4>")
@@ -166,8 +192,14 @@ def block_html(value: Value, arrays: Arrays, numbers: str) -> str:
             equation += escape(part)
         else:
             shape = part.shape or "&nbsp;"
-            equation += f'<span class="symbol"><span>{_symbol_html(part)}</span><small>{shape}</small></span>'
-    return f'<div class="value"><div class="equation">{equation}</div><div class="numbers">{numbers}</div></div>'
+            equation += (
+                "<span"
+                f' class="symbol"><span>{_symbol_html(part)}</span><small>{shape}</small></span>'
+            )
+    return (
+        f'<div class="value"><div class="equation">{equation}</div><div'
+        f' class="numbers">{numbers}</div></div>'
+    )
 
 
 def _symbol_html(symbol: EquationSymbol):
@@ -213,7 +245,10 @@ _SIGNS = {
 def as_latex(values: Sequence[Value]) -> str:
     """Format values as one block of aligned equations."""
     arrays = {value.name: value.array for value in values}
-    lines = [f"{equation_latex(value, arrays, ' &')} = {_numbers_latex(value)}" for value in values]
+    lines = [
+        f"{equation_latex(value, arrays, ' &')} = {_numbers_latex(value)}"
+        for value in values
+    ]
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
 
@@ -233,11 +268,15 @@ def _piece_latex(part):
 
 
 def _operators_latex(text):
-    text = re.sub(f"([{POWERS}]+)", r"^{\1}", text).translate(str.maketrans(POWERS, "0123456789"))
+    text = re.sub(f"([{POWERS}]+)", r"^{\1}", text).translate(
+        str.maketrans(POWERS, "0123456789")
+    )
     for sign, latex in _SIGNS.items():
         text = text.replace(sign, latex)
     text = re.sub(r"\b(exp|log|max|tanh)\(", r"\\\1(", text)
-    functions = "where|mean|softmax|logistic|abs|sign|clip|huber|gelu|link|loss|backward|update"
+    functions = (
+        "where|mean|softmax|logistic|abs|sign|clip|huber|gelu|link|loss|backward|update"
+    )
     text = re.sub(rf"(?<!\\)\b({functions})\b", r"\\mathrm{\1}", text)
     return text if text.strip() else text.replace(" ", r"\,")
 

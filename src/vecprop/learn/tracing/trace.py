@@ -14,7 +14,12 @@ from .traced_values import Value, record, step_values
 
 
 def trace(
-    network: Network, theta: Any, X: Any, T: Any, sample_weight: Any = None, noise: RandomKey | int | None = None
+    network: Network,
+    theta: Any,
+    X: Any,
+    T: Any,
+    sample_weight: Any = None,
+    noise: RandomKey | int | None = None,
 ) -> "Trace":
     """Compute all intermediate values of one forward and backward pass, by name.
 
@@ -31,23 +36,28 @@ def trace(
     sample_weight : array_like (N,), optional
         The weights of the rows. By default, all weights are 1.
     noise : RandomKey or int, optional
-        The key, or its seed, for random layers such as dropout. None disables randomness, as in prediction.
+        The key, or its seed, for random layers such as dropout. None disables
+        randomness, as in prediction.
 
     Returns
     -------
     Trace
-        A mapping from names to arrays. ``print`` shows the trace as text, and notebooks show the trace as HTML.
+        A mapping from names to arrays. ``print`` shows the trace as text, and notebooks
+        show the trace as HTML.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument has a wrong shape or type or is not finite, or if theta contains several members.
+        If an argument has a wrong shape or type or is not finite, or if theta contains
+        several members.
 
     Notes
     -----
-    The k-th dense layer has the parameters Wk and bk and the output Zk. Hk is the output of the following activation.
-    Y are the predictions, l the losses of the rows, w their weights and L the total loss. delta_Zk is ∂L/∂Zk, S_Hk is
-    the derivative of the activation, and J_Wk is ∂L/∂Wk. F1.Z2 is a value inside the composite layer of F1.
+    The k-th dense layer has the parameters Wk and bk and the output Zk. Hk is the
+    output of the following activation. Y are the predictions, l the losses of the rows,
+    w their weights and L the total loss. delta_Zk is ∂L/∂Zk, S_Hk is the derivative of
+    the activation, and J_Wk is ∂L/∂Wk. F1.Z2 is a value inside the composite layer of
+    F1.
 
     Examples
     --------
@@ -64,18 +74,23 @@ def trace(
     theta = np.array(checked_theta(network, theta))
     if theta.ndim != 1 or theta.dtype.kind != "f":
         raise ValueError(
-            f"theta has shape {theta.shape} and dtype {theta.dtype}: trace real parameters of one member "
-            "at a time, for example theta[0]."
+            f"theta has shape {theta.shape} and dtype {theta.dtype}: trace real"
+            " parameters of one member at a time, for example theta[0]."
         )
     batch = network._batch(theta, X, T, sample_weight)
     if batch.X.ndim != 2 or batch.members:
-        raise ValueError(f"X has shape {batch.X.shape}: trace one member at a time, for example X[0].")
+        raise ValueError(
+            f"X has shape {batch.X.shape}: trace one member at a time, for example"
+            " X[0]."
+        )
     return _traced(network, theta, batch, RandomKey._of(noise), None)
 
 
 def _traced(network, theta, batch, noise, row):
     values, parameters, gradient = record(network, theta, batch, noise, row)
-    return Trace(tuple(values), theta, gradient, None, (network, batch, noise, parameters), row)
+    return Trace(
+        tuple(values), theta, gradient, None, (network, batch, noise, parameters), row
+    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -93,7 +108,8 @@ class Trace(Mapping[str, np.ndarray]):
     state : dict or None
         The optimizer's state after `step`.
     point, row_number : tuple, int or None
-        The traced network and batch, and the index of the traced row; None means all rows.
+        The traced network and batch, and the index of the traced row; None means all
+        rows.
 
     Examples
     --------
@@ -113,7 +129,9 @@ class Trace(Mapping[str, np.ndarray]):
     def __getitem__(self, name: str) -> np.ndarray:
         arrays = {value.name: value.array for value in self.values_in_order}
         if name not in arrays:
-            raise KeyError(f"The trace has no value {name!r}: choose from {', '.join(self)}.")
+            raise KeyError(
+                f"The trace has no value {name!r}: choose from {', '.join(self)}."
+            )
         return arrays[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -125,7 +143,8 @@ class Trace(Mapping[str, np.ndarray]):
     def row(self, number: int) -> "Trace":
         """Return the trace of one row, with its contributions to the gradients.
 
-        The contributions of all rows sum to the gradients of the loss without penalties.
+        The contributions of all rows sum to the gradients of the loss without
+        penalties.
 
         Parameters
         ----------
@@ -141,10 +160,18 @@ class Trace(Mapping[str, np.ndarray]):
         True
         """
         network, batch, noise, _ = self.point
-        if not isinstance(number, int | np.integer) or not -batch.rows <= number < batch.rows:
-            raise IndexError(f"The row index must be between 0 and {batch.rows - 1}, got {number!r}.")
+        if (
+            not isinstance(number, int | np.integer)
+            or not -batch.rows <= number < batch.rows
+        ):
+            raise IndexError(
+                f"The row index must be between 0 and {batch.rows - 1}, got {number!r}."
+            )
         if self.state is not None:
-            raise ValueError("A trace with a step cannot be split into rows: call row on the trace before the step.")
+            raise ValueError(
+                "A trace with a step cannot be split into rows: call row on the trace"
+                " before the step."
+            )
         return _traced(network, self.theta, batch, noise, int(number) % batch.rows)
 
     def step(self, optimizer: Optimizer, state: State | None = None) -> "Trace":
@@ -155,13 +182,14 @@ class Trace(Mapping[str, np.ndarray]):
         optimizer : Optimizer
             The optimizer, with a single learning rate.
         state : dict, optional
-            The state of the optimizer after earlier steps, such as ``state`` of an earlier trace. By default, the
-            optimizer starts with a new state.
+            The state of the optimizer after earlier steps, such as ``state`` of an
+            earlier trace. By default, the optimizer starts with a new state.
 
         Returns
         -------
         Trace
-            A trace with moments and updated parameters, such as M_W1 and W1_new, and the new ``theta`` and ``state``.
+            A trace with moments and updated parameters, such as M_W1 and W1_new, and
+            the new ``theta`` and ``state``.
 
         Examples
         --------
@@ -173,20 +201,38 @@ class Trace(Mapping[str, np.ndarray]):
         >>> moved = trace(network, moved.theta, np.array([[2.0]]), np.array([1.0])).step(Momentum(0.5), moved.state)
         """
         if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"optimizer must be an Optimizer such as Momentum(0.1), got {optimizer!r}.")
+            raise TypeError(
+                "optimizer must be an Optimizer such as Momentum(0.1), got"
+                f" {optimizer!r}."
+            )
         if not isinstance(optimizer.learning_rate, float | int):
-            raise ValueError("A trace needs a single learning rate, but the optimizer has several.")
+            raise ValueError(
+                "A trace needs a single learning rate, but the optimizer has several."
+            )
         if self.row_number is not None:
-            raise ValueError("A step needs all rows: call step on the trace of all rows.")
+            raise ValueError(
+                "A step needs all rows: call step on the trace of all rows."
+            )
         if self.state is not None:
-            raise ValueError("This trace already has a step: trace the network at its theta for the next step.")
-        theta, state, values = step_values(optimizer, state, self.theta, self.gradient, self.point[3])
-        return replace(self, values_in_order=(*self.values_in_order, *values), theta=theta, state=state)
+            raise ValueError(
+                "This trace already has a step: trace the network at its theta for the"
+                " next step."
+            )
+        theta, state, values = step_values(
+            optimizer, state, self.theta, self.gradient, self.point[3]
+        )
+        return replace(
+            self,
+            values_in_order=(*self.values_in_order, *values),
+            theta=theta,
+            state=state,
+        )
 
     def to_frame(self) -> Any:
         """Return a pandas DataFrame with one row per array entry.
 
-        The columns are stage, layer, name, row, column and value. Most vectors have no row index.
+        The columns are stage, layer, name, row, column and value. Most vectors have no
+        row index.
         """
         pd = imported("pandas", "Trace.to_frame", "tables")
         lines = []
@@ -201,8 +247,12 @@ class Trace(Mapping[str, np.ndarray]):
                     (column,) = index
                 if value.of_rows and row is not None:
                     row += self.row_number or 0
-                lines.append((value.stage, value.layer, value.name, row, column, float(number)))
-        frame = pd.DataFrame(lines, columns=["stage", "layer", "name", "row", "column", "value"])
+                lines.append(
+                    (value.stage, value.layer, value.name, row, column, float(number))
+                )
+        frame = pd.DataFrame(
+            lines, columns=["stage", "layer", "name", "row", "column", "value"]
+        )
         return frame.astype({"row": "Int64", "column": "Int64"})
 
     def to_latex(self) -> str:

@@ -1,7 +1,7 @@
 """Collect the values of a pass by name: X, T, Z1, H1, …, Y, l, L, delta_Z2, J_W2.
 
-The network's own methods compute all values. Layers, including nested layers, and the loss are replaced by recording
-copies.
+The network's own methods compute all values. Layers, including nested layers, and the
+loss are replaced by recording copies.
 """
 
 import re
@@ -16,7 +16,15 @@ import numpy as np
 from ...core import Array, Batch, Dense, Layer, Network, RandomKey, one_hot
 from ...core.layers import Tensor
 from ...optimize.optimizers import Optimizer, State
-from .equations import DROPOUT, LAYER_NORM, LOSSES, OPTIMIZERS, LayerEquations, LossEquations, layer_equations
+from .equations import (
+    DROPOUT,
+    LAYER_NORM,
+    LOSSES,
+    OPTIMIZERS,
+    LayerEquations,
+    LossEquations,
+    layer_equations,
+)
 
 Stage = Literal["given", "forward", "loss", "backward", "step"]
 Parameter = tuple[str, Tensor]
@@ -58,7 +66,8 @@ def record(
 ) -> tuple[list[Value], list[Parameter], Array]:
     """Compute the values of a pass, the parameters and the gradient.
 
-    If a row is given, the gradient is the contribution of this row: delta is 0 in all other rows.
+    If a row is given, the gradient is the contribution of this row: delta is 0 in all
+    other rows.
     """
     layers = []
     row_losses = []
@@ -66,18 +75,29 @@ def record(
         network.inputs,
         [_twin(layer, [layers]) for layer in network.layers],
         _loss_twin(network.loss_function, row_losses, row),
-        network.penalties if row is None else (),  # gradients of single rows exclude penalties
+        # gradients of single rows exclude penalties
+        network.penalties if row is None else (),
     )
     loss, gradient = twin._batch_loss_and_gradient(theta, batch, noise)
     _give_names(layers, [(batch.X, "X")], "")
-    parameters = [(layers[tensor.layer].names[tensor.name], tensor) for tensor in network.layout.tensors]
+    parameters = [
+        (layers[tensor.layer].names[tensor.name], tensor)
+        for tensor in network.layout.tensors
+    ]
     T = one_hot(batch.T, layers[-1].Y) if batch.of_classes else batch.T
-    values = [Value("X", batch.X, "", "given", of_rows=True), Value("T", T, "", "given", of_rows=True)]
+    values = [
+        Value("X", batch.X, "", "given", of_rows=True),
+        Value("T", T, "", "given", of_rows=True),
+    ]
     for name, tensor in parameters:
-        values.append(Value(name, theta[tensor.span].reshape(tensor.shape), "", "given"))
+        values.append(
+            Value(name, theta[tensor.span].reshape(tensor.shape), "", "given")
+        )
     for layer in layers:
         values += _forward(layer)
-    values += _loss_values(network, theta, batch, layers[-1], row_losses[0], loss if row is None else None)
+    values += _loss_values(
+        network, theta, batch, layers[-1], row_losses[0], loss if row is None else None
+    )
 
     gradients: Sequence[Mapping[str, Array]] = [layer.J for layer in layers]
     penalty_gradients = {}
@@ -100,8 +120,16 @@ def _loss_values(network, theta, batch, last, row_losses, loss):
     names = {"Y": "Y", "T": "T", "Z": last.names["Y"]}
     error = filled(equations.d, names, function)
     total = "sum({l})"
-    yield Value("Y", function.predict(last.Y), filled(equations.Y, names, function), "loss", of_rows=True)
-    yield Value("l", row_losses, filled(equations.l, names, function), "loss", of_rows=True)
+    yield Value(
+        "Y",
+        function.predict(last.Y),
+        filled(equations.Y, names, function),
+        "loss",
+        of_rows=True,
+    )
+    yield Value(
+        "l", row_losses, filled(equations.l, names, function), "loss", of_rows=True
+    )
     if network.reduction == "mean" or batch.weight is not None:
         error = f"{{w}} * ({error})"
         total = "sum({w} * {l})"
@@ -132,7 +160,11 @@ def _with_unique_names(values, row):
 
 def filled(template: str, names: Mapping[str, str], part, **numbers) -> str:
     """Replace roles by names, and words such as epsilon by numbers."""
-    settings = {name: value for name, value in vars(part).items() if isinstance(value, int | float)} | numbers
+    settings = {
+        name: value
+        for name, value in vars(part).items()
+        if isinstance(value, int | float)
+    } | numbers
 
     def number(word):
         return f"{settings[word[0]]:.6g}" if word[0] in settings else word[0]
@@ -144,7 +176,8 @@ def filled(template: str, names: Mapping[str, str], part, **numbers) -> str:
 def _give_names(steps, named, prefix):
     """Set the title, names and equations of each layer's pass.
 
-    `named` contains the arrays with names. Names inside a composite layer start with the name of the layer's output.
+    `named` contains the arrays with names. Names inside a composite layer start with
+    the name of the layer's output.
     """
     outputs = []
     count = 0
@@ -153,10 +186,15 @@ def _give_names(steps, named, prefix):
         is_dense = isinstance(step.layer, Dense)
         if is_dense or step.equations.letter == "F":
             count += 1
-        X = next((name for array, name in reversed(named) if array is step.X), f"{prefix}X{number}")
+        X = next(
+            (name for array, name in reversed(named) if array is step.X),
+            f"{prefix}X{number}",
+        )
         Y = _unused(f"{prefix}{step.equations.letter}{count}", outputs)
         outputs.append(Y)
-        index = Y.removeprefix(f"{prefix}Z") if is_dense else f"_{Y.removeprefix(prefix)}"
+        index = (
+            Y.removeprefix(f"{prefix}Z") if is_dense else f"_{Y.removeprefix(prefix)}"
+        )
         step.names = {
             "X": X,
             "Y": Y,
@@ -183,7 +221,13 @@ def _unused(name, taken):
 def _forward(step):
     for inner in step.inside:
         for name, array in inner.p.items():
-            yield Value(inner.names[name], array, _outer_parameter(step, array), "forward", inner.title)
+            yield Value(
+                inner.names[name],
+                array,
+                _outer_parameter(step, array),
+                "forward",
+                inner.title,
+            )
         yield from _forward(inner)
     arrays = {"Y": step.Y}
     if step.equations is LAYER_NORM:
@@ -192,7 +236,9 @@ def _forward(step):
         yield Value(step.names["mask"], step.saved, "", "forward", step.title, True)
     for role, template in step.equations.forward.items():
         equation = filled(template, step.names, step.layer)
-        yield Value(step.names[role], arrays[role], equation, "forward", step.title, True)
+        yield Value(
+            step.names[role], arrays[role], equation, "forward", step.title, True
+        )
 
 
 def _outer_parameter(step, array):
@@ -215,7 +261,9 @@ def _backward(step, J, penalty_gradients):
             equation = equation or _inner_gradient(step, step.J[parameter])
             name = step.names[parameter]
             if name in penalty_gradients:
-                yield Value(f"R_{name}", penalty_gradients[name], "", "backward", step.title)
+                yield Value(
+                    f"R_{name}", penalty_gradients[name], "", "backward", step.title
+                )
                 equation = equation and f"{equation} + {{R_{name}}}"
             yield Value(f"J_{name}", J[parameter], equation, "backward", step.title)
             continue
@@ -238,7 +286,11 @@ def _inner_gradient(step, gradient):
 
 
 def step_values(
-    optimizer: Optimizer, state: State | None, theta, gradient, parameters: Sequence[Parameter]
+    optimizer: Optimizer,
+    state: State | None,
+    theta,
+    gradient,
+    parameters: Sequence[Parameter],
 ) -> tuple[Array, State, list[Value]]:
     """Compute theta, the optimizer's state and all values of a step."""
     old_state = optimizer.init(theta) if state is None else state
@@ -260,15 +312,29 @@ def step_values(
         roles_in_equations = roles | {"old": parameter, "J": f"J_{parameter}"}
         for role, name in roles.items():
             template = equations.get(role, "")
-            equation = filled(template, roles_in_equations, optimizer, rate=optimizer.learning_rate, t=state["t"])
-            values.append(Value(name, arrays[role][tensor.span].reshape(tensor.shape), equation, "step"))
+            equation = filled(
+                template,
+                roles_in_equations,
+                optimizer,
+                rate=optimizer.learning_rate,
+                t=state["t"],
+            )
+            values.append(
+                Value(
+                    name,
+                    arrays[role][tensor.span].reshape(tensor.shape),
+                    equation,
+                    "step",
+                )
+            )
     return theta, state, values
 
 
 def _twin(layer, enclosing):
     """Copy a layer so that the copy records its passes.
 
-    The copy appends each pass to the last list in `enclosing`, which belongs to the enclosing layer.
+    The copy appends each pass to the last list in `enclosing`, which belongs to the
+    enclosing layer.
     """
     twin = copy(layer)
     cls = type(layer)
@@ -287,11 +353,13 @@ def _twin(layer, enclosing):
         step = passes.pop()  # a shared layer runs backward in reverse order
         step.delta = delta
         step.delta_X = cls.backward(twin, p, saved, delta, J)
-        step.J = {name: copy(gradient) for name, gradient in J.items()}  # penalties are added in place later
+        # penalties are added in place later
+        step.J = {name: copy(gradient) for name, gradient in J.items()}
         return step.delta_X
 
     for name, value in vars(layer).items():
-        object.__setattr__(twin, name, _with_twins(value, enclosing))  # the dataclass may be frozen
+        # the dataclass may be frozen
+        object.__setattr__(twin, name, _with_twins(value, enclosing))
     object.__setattr__(twin, "forward", forward)
     object.__setattr__(twin, "backward", backward)
     return twin

@@ -11,8 +11,9 @@ import numpy as np
 from ..kinds.kinds import Kind
 
 View = Literal["pieces", "standardised"]
-"""The inputs of a network. "pieces" has all inputs. "standardised" lacks the piecewise linear encoding of numbers and
-the indicators of target-encoded categories."""
+"""The inputs of a network. "pieces" has all inputs. "standardised" lacks the piecewise
+linear encoding of numbers and the indicators of target-encoded categories.
+"""
 VIEWS: tuple[View, ...] = get_args(View)
 
 
@@ -31,23 +32,48 @@ class Storage(IntEnum):
 
 COLUMN = np.dtype(
     [
-        # The storage, the byte offset in a row, the index of the first input and the number of inputs.
+        # The storage, the byte offset in a row, the index of the first input and the
+        # number of inputs.
         *((name, np.int64) for name in ("storage", "at", "first", "width")),
-        # For numeric columns: which inputs of `NumberInputs` exist, and where their tables start in `Expansion.edges`.
-        *((name, np.int64) for name in ("has_bends", "marks_missing", "has_standard", "has_scores", "pieces", "edges")),
+        # For numeric columns: which inputs of `NumberInputs` exist, and where their
+        # tables start in `Expansion.edges`.
+        *(
+            (name, np.int64)
+            for name in (
+                "has_bends",
+                "marks_missing",
+                "has_standard",
+                "has_scores",
+                "pieces",
+                "edges",
+            )
+        ),
         # The constants of `NumberInputs`. The last three are its clipping limits.
-        *((name, np.float64) for name in ("centre", "scale", "mean", "deviation", "limit", "largest", "most")),
+        *(
+            (name, np.float64)
+            for name in (
+                "centre",
+                "scale",
+                "mean",
+                "deviation",
+                "limit",
+                "largest",
+                "most",
+            )
+        ),
     ],
     align=True,
 )
-"""The dtype of the record that describes how packed rows store a column and how it is converted to inputs."""
+"""The dtype of the record that describes how packed rows store a column and how it
+is converted to inputs.
+"""
 
 
 class Column(ABC):
     """Base class of the encoders of columns.
 
-    To add a kind, derive a dataclass, implement the abstract methods and add it to `encoder.COLUMNS`. The other methods
-    have defaults, which use the column's inputs.
+    To add a kind, derive a dataclass, implement the abstract methods and add it to
+    `encoder.COLUMNS`. The other methods have defaults, which use the column's inputs.
     """
 
     kind: ClassVar[str]
@@ -57,10 +83,13 @@ class Column(ABC):
 
     @classmethod
     @abstractmethod
-    def learned(cls, series, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "Column | str":
+    def learned(
+        cls, series, kind: Kind, pieces: int, categories: int, is_declared: bool
+    ) -> "Column | str":
         """Return an encoder fitted to a training column with values, or the reason why the column is not used.
 
-        ``pieces`` and ``categories`` are upper bounds, and ``is_declared`` is True if the user has set the kind.
+        ``pieces`` and ``categories`` are upper bounds, and ``is_declared`` is True if
+        the user has set the kind.
         """
 
     @property
@@ -109,7 +138,9 @@ class Column(ABC):
         """Return the fields of packed rows. For training rows, ``target_encoded`` replaces the mean targets."""
         return {"": self(series)}
 
-    def entries(self, is_taken: np.ndarray, types: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], int]]:
+    def entries(
+        self, is_taken: np.ndarray, types: Mapping[str, Any]
+    ) -> Iterator[tuple[str, dict[str, Any], int]]:
         """Yield the suffix, the entries of `COLUMN` and the number of inputs of each field of a packed row."""
         yield "", {"storage": Storage.INPUTS}, self.width
 
@@ -177,8 +208,13 @@ def first_of(series, mask: np.ndarray) -> str:
     "'b' in row 1"
     """
     row = int(np.argmax(mask))
-    is_empty = series.name is not None and series.isna().iloc[row]  # arrays contain nan itself
-    value = "a missing value" if is_empty else shortened(repr(series.iloc[[row]].tolist()[0]))
+    # arrays contain nan itself
+    is_empty = series.name is not None and series.isna().iloc[row]
+    value = (
+        "a missing value"
+        if is_empty
+        else shortened(repr(series.iloc[[row]].tolist()[0]))
+    )
     return f"{value} in {row_named(series.index, row)}"
 
 

@@ -20,7 +20,14 @@ from ..kinds.formats import (
     seconds_of,
 )
 from ..kinds.kinds import CATEGORIES
-from ..kinds.values import MISSING, as_names, category_name, read_days, read_numbers, texts_of
+from ..kinds.values import (
+    MISSING,
+    as_names,
+    category_name,
+    read_days,
+    read_numbers,
+    texts_of,
+)
 from . import helper_sources as helpers
 from .column import Column, Misfit, Storage
 from .folds import TargetMeans
@@ -30,22 +37,38 @@ PLAIN = NumberReading()
 PIECES = 4
 """The default number of quantile bins of a numeric column."""
 LIMIT = 3.0
-"""The limit of scaled numbers and normal scores, which bounds the effect of outliers."""
+"""The limit of scaled numbers and normal scores, which bounds the effect of
+outliers.
+"""
 WAVES = 6
-"""The number of sine waves that encode the time of day. The shortest wave has a period of four hours."""
+"""The number of sine waves that encode the time of day. The shortest wave has a
+period of four hours.
+"""
 LARGEST_SCALED = 1e6
-"""Scaled numbers are clipped to this limit before they are squared, so that the squares do not overflow."""
+"""Scaled numbers are clipped to this limit before they are squared, so that the
+squares do not overflow.
+"""
 MAX_DEVIATIONS = 8.0
-"""Standardized numbers are clipped to this limit, so that outliers remain visible but bounded."""
+"""Standardized numbers are clipped to this limit, so that outliers remain visible
+but bounded.
+"""
 
 MAX_CATEGORIES = 512
-"""The largest number of categories with separate inputs. More inputs would dominate the first layer."""
+"""The largest number of categories with separate inputs. More inputs would dominate
+the first layer.
+"""
 MIN_ROWS = 2
-"""A category needs this number of rows for a separate input, because one row is not enough to learn a weight."""
+"""A category needs this number of rows for a separate input, because one row is not
+enough to learn a weight.
+"""
 ROWS_OF_MANY = 4
-"""A category after the `CATEGORIES` most frequent ones needs this number of rows for a separate input."""
+"""A category after the `CATEGORIES` most frequent ones needs this number of rows for
+a separate input.
+"""
 BUCKETS = 32
-"""The number of inputs that all other categories share if some of them have `MIN_ROWS` rows."""
+"""The number of inputs that all other categories share if some of them have
+`MIN_ROWS` rows.
+"""
 CALENDAR, MEANS = " calendar", " means"
 """The suffixes of packed fields: calendar features of dates, and mean targets."""
 
@@ -54,15 +77,19 @@ CALENDAR, MEANS = " calendar", " means"
 class NumberInputs(Column):
     """Encoder of numeric columns.
 
-    With z = (x - centre) / scale, the first input is z / √(1 + (z / 3)²), which is close to z for ordinary values and
-    stays within ±3 (robust scaling with smooth clipping: Holzmüller et al., 2024). The next inputs are a piecewise
-    linear encoding (Gorishniy et al., 2022): for each interval between two quantiles, the fraction of the interval
-    below x, minus ½. If training values were missing, another input marks missing values. The next input is the
-    standardized number (x - mean) / deviation, clipped to ±8. If there are intervals, the last input is the normal
-    score of x: the standard normal quantile at the rank of x among the training values, interpolated between the
-    quantiles. This score spreads out the dense part of a skewed column. Missing values are encoded like the median.
+    With z = (x - centre) / scale, the first input is z / √(1 + (z / 3)²), which is
+    close to z for ordinary values and stays within ±3 (robust scaling with smooth
+    clipping: Holzmüller et al., 2024). The next inputs are a piecewise linear encoding
+    (Gorishniy et al., 2022): for each interval between two quantiles, the fraction of
+    the interval below x, minus ½. If training values were missing, another input marks
+    missing values. The next input is the standardized number (x - mean) / deviation,
+    clipped to ±8. If there are intervals, the last input is the normal score of x: the
+    standard normal quantile at the rank of x among the training values, interpolated
+    between the quantiles. This score spreads out the dense part of a skewed column.
+    Missing values are encoded like the median.
 
-    The view "pieces" has all inputs. The other view lacks the first input and the piecewise linear encoding.
+    The view "pieces" has all inputs. The other view lacks the first input and the
+    piecewise linear encoding.
 
     Examples
     --------
@@ -87,7 +114,9 @@ class NumberInputs(Column):
     def learned(cls, series, kind, pieces, categories, is_declared):
         assert isinstance(kind.reading, NumberReading)
         x, is_unread = read_numbers(series, kind.reading)
-        return _uninformative(x, is_unread, kind.reading) or cls.of_array(x, pieces, kind.reading)
+        return _uninformative(x, is_unread, kind.reading) or cls.of_array(
+            x, pieces, kind.reading
+        )
 
     @classmethod
     def of(cls, series, pieces: int = PIECES) -> "NumberInputs":
@@ -96,11 +125,15 @@ class NumberInputs(Column):
         return cls.of_array(read_numbers(series, reading)[0], pieces, reading)
 
     @classmethod
-    def of_array(cls, x: np.ndarray, pieces: int, reading: NumberReading = PLAIN) -> "NumberInputs":
+    def of_array(
+        cls, x: np.ndarray, pieces: int, reading: NumberReading = PLAIN
+    ) -> "NumberInputs":
         """Fit an encoder to numbers, where nan marks missing values."""
         finite = ordinary(x[np.isfinite(x)])
         ordered = np.sort(finite)  # quantiles of sorted numbers are much faster
-        low, first, centre, third, high = np.quantile(ordered, [0, 0.25, 0.5, 0.75, 1]).tolist()
+        low, first, centre, third, high = np.quantile(
+            ordered, [0, 0.25, 0.5, 0.75, 1]
+        ).tolist()
         scale = (third - first) / 1.349 or (high - low) / 2 or 1.0
         deviation = float(finite.std()) if low < high else 1.0
         edges = np.unique(np.quantile(ordered, np.linspace(0, 1, pieces + 1)))
@@ -108,9 +141,20 @@ class NumberInputs(Column):
         if len(edges) <= 2:
             edges = edges[:0]
         else:
-            ranks = (np.searchsorted(ordered, edges) + np.searchsorted(ordered, edges, "right")) / (2 * len(ordered))
+            ranks = (
+                np.searchsorted(ordered, edges)
+                + np.searchsorted(ordered, edges, "right")
+            ) / (2 * len(ordered))
             scores = np.clip(ndtri(ranks), -LIMIT, LIMIT)
-        return cls(centre, scale, edges, bool(np.isnan(x).any()), reading, (float(finite.mean()), deviation), scores)
+        return cls(
+            centre,
+            scale,
+            edges,
+            bool(np.isnan(x).any()),
+            reading,
+            (float(finite.mean()), deviation),
+            scores,
+        )
 
     @property
     def bends(self) -> int:
@@ -144,16 +188,26 @@ class NumberInputs(Column):
     def misfit(self, series):
         x, is_unread = read_numbers(series, self.reading)
         if is_unread.any():
-            training_format = f" in the training format ({self.reading})" if self.has_unusual_format else ""
-            return Misfit.of(series, is_unread, f"not numbers{training_format} and are treated as missing")
+            training_format = (
+                f" in the training format ({self.reading})"
+                if self.has_unusual_format
+                else ""
+            )
+            return Misfit.of(
+                series,
+                is_unread,
+                f"not numbers{training_format} and are treated as missing",
+            )
         is_infinite = np.isinf(x)
         if is_infinite.any():
-            return Misfit.of(series, is_infinite, "infinite and are treated as very large numbers")
+            return Misfit.of(
+                series, is_infinite, "infinite and are treated as very large numbers"
+            )
         is_float = pandas().api.types.is_float_dtype(series.dtype)
         if is_float and not self.reading.is_plain and np.any(x % 1 > 0):
             return Misfit(
-                f"the values are numeric, but training parsed text ({self.reading}): pass the path of the file instead "
-                "of a data frame"
+                f"the values are numeric, but training parsed text ({self.reading}):"
+                " pass the path of the file instead of a data frame"
             )
         return None
 
@@ -169,8 +223,13 @@ class NumberInputs(Column):
 
     def packed_types(self, series):
         is_plain = isinstance(series.dtype, np.dtype) and series.dtype.kind in "biuf"
-        is_exact = is_plain and np.can_cast(series.dtype, np.float32) and not np.isinf(series.to_numpy()).any()
-        return {"": (np.float32 if is_exact else np.float64, ())}  # infinite numbers become 1e100
+        is_exact = (
+            is_plain
+            and np.can_cast(series.dtype, np.float32)
+            and not np.isinf(series.to_numpy()).any()
+        )
+        # infinite numbers become 1e100
+        return {"": (np.float32 if is_exact else np.float64, ())}
 
     def pack(self, series, target_encoded):
         return {"": ordinary(self.read(series))}
@@ -178,7 +237,9 @@ class NumberInputs(Column):
     def entries(self, is_taken, types):
         mean, deviation = self.standard
         entries = {
-            "storage": Storage.WIDE_NUMBER if types[""][0] is np.float64 else Storage.NUMBER,
+            "storage": (
+                Storage.WIDE_NUMBER if types[""][0] is np.float64 else Storage.NUMBER
+            ),
             "has_bends": is_taken[0],
             "marks_missing": self.marks_missing and is_taken[self.bends],
             "has_standard": is_taken[self.bends + self.marks_missing],
@@ -216,7 +277,10 @@ class NumberInputs(Column):
         source.formulas.function(number_of)
         signs = f", {astuple(self.reading)[:3]!r}" if self.has_unusual_format else ""
         if self.reading.spellings:
-            signs = f", {astuple(self.reading)!r}, {source.formulas.function(number_before)}"
+            signs = (
+                f", {astuple(self.reading)!r},"
+                f" {source.formulas.function(number_before)}"
+            )
         elif self.reading.unit == SECONDS:
             source.helper("TIMES", helpers.TIMES, module="re")
             signs = f", (), {source.formulas.function(seconds_of)}"
@@ -229,13 +293,15 @@ class NumberInputs(Column):
         scores = None if self.scores is None else self.scores.tolist()
         mean, deviation = self.standard
         return (
-            f"{float(self.centre)!r}, {float(self.scale)!r}, {self.edges.tolist()}, {self.marks_missing}, "
-            f"({float(mean)!r}, {float(deviation)!r}), {scores}"
+            f"{float(self.centre)!r}, {float(self.scale)!r}, {self.edges.tolist()},"
+            f" {self.marks_missing}, ({float(mean)!r}, {float(deviation)!r}), {scores}"
         )
 
     def is_consistent(self):
         scores = np.zeros(len(self.edges)) if self.scores is None else self.scores
-        values = np.concatenate([self.edges, scores, [self.centre, self.scale, *self.standard]])
+        values = np.concatenate(
+            [self.edges, scores, [self.centre, self.scale, *self.standard]]
+        )
         return (
             self.edges.ndim == 1
             and scores.shape == self.edges.shape
@@ -245,11 +311,17 @@ class NumberInputs(Column):
         )
 
 
-def _uninformative(x: np.ndarray, is_unread: np.ndarray, reading: NumberReading | DateReading) -> str:
+def _uninformative(
+    x: np.ndarray, is_unread: np.ndarray, reading: NumberReading | DateReading
+) -> str:
     """Return why numbers or dates are uninformative, or "" if they differ or some are missing."""
     finite = x[np.isfinite(x)]
     if len(finite):
-        return "" if finite.min() < finite.max() or np.isnan(x).any() else "all values are the same"
+        return (
+            ""
+            if finite.min() < finite.max() or np.isnan(x).any()
+            else "all values are the same"
+        )
     if is_unread.any():
         return f"no value can be read as {reading}"
     return "all values are infinite or missing"
@@ -264,9 +336,11 @@ def ordinary(x: np.ndarray) -> np.ndarray:
 class Dates(Column):
     """Encoder of date columns.
 
-    The first inputs encode the days since 1970 as numbers, see `NumberInputs`. The next inputs are (sin, cos) of the
-    position in the year and in the month, and in columns with times also (sin, cos) of the time of day and its
-    harmonics, so that networks can distinguish hours. The last inputs are one indicator for each weekday, from Monday.
+    The first inputs encode the days since 1970 as numbers, see `NumberInputs`. The next
+    inputs are (sin, cos) of the position in the year and in the month, and in columns
+    with times also (sin, cos) of the time of day and its harmonics, so that networks
+    can distinguish hours. The last inputs are one indicator for each weekday, from
+    Monday.
 
     Examples
     --------
@@ -290,11 +364,15 @@ class Dates(Column):
         return reason or cls.of(series, pieces, kind.reading)
 
     @classmethod
-    def of(cls, series, pieces: int = PIECES, reading: DateReading | None = None) -> "Dates":
+    def of(
+        cls, series, pieces: int = PIECES, reading: DateReading | None = None
+    ) -> "Dates":
         """Fit an encoder to a column."""
         reading = reading or DateReading.of(texts_of(series)) or DateReading()
         days = read_days(series, reading)[0]
-        return cls(NumberInputs.of_array(days, pieces), bool(np.any(days % 1 > 0)), reading)
+        return cls(
+            NumberInputs.of_array(days, pieces), bool(np.any(days % 1 > 0)), reading
+        )
 
     @property
     def day_waves(self) -> int:
@@ -310,21 +388,34 @@ class Dates(Column):
 
     def of_values(self, days):
         """Convert N days since 1970 to inputs of shape (N, width); the calendar features of nan are 0."""
-        return np.hstack([self.days.of_values(days), calendar_inputs(days, self.day_waves)])
+        return np.hstack(
+            [self.days.of_values(days), calendar_inputs(days, self.day_waves)]
+        )
 
     def misfit(self, series):
         _, is_unread = read_days(series, self.reading)
         if not is_unread.any():
             return None
-        training_format = "" if self.reading == DateReading() else f" in the training format ({self.reading})"
-        return Misfit.of(series, is_unread, f"not dates{training_format} and are treated as missing")
+        training_format = (
+            ""
+            if self.reading == DateReading()
+            else f" in the training format ({self.reading})"
+        )
+        return Misfit.of(
+            series, is_unread, f"not dates{training_format} and are treated as missing"
+        )
 
     def in_view(self, view):
-        return np.append(self.days.in_view(view), np.ones(self.width - self.days.width, bool))
+        return np.append(
+            self.days.in_view(view), np.ones(self.width - self.days.width, bool)
+        )
 
     @property
     def has_unusual_format(self):
-        return self.reading not in (DateReading(), *(DateReading((form,)) for form in ONE_MEANING))
+        return self.reading not in (
+            DateReading(),
+            *(DateReading((form,)) for form in ONE_MEANING),
+        )
 
     def shown(self, value):
         return str(np.datetime64(int(np.floor(value)), "D"))
@@ -334,7 +425,9 @@ class Dates(Column):
         return np.hstack([days[:, None], calendar_inputs(days, self.day_waves)])
 
     def packed_types(self, series):
-        return self.days.packed_types(series) | {CALENDAR: (np.float32, (self.width - self.days.width,))}
+        return self.days.packed_types(series) | {
+            CALENDAR: (np.float32, (self.width - self.days.width,))
+        }
 
     def pack(self, series, target_encoded):
         days = self.read(series)
@@ -356,9 +449,13 @@ class Dates(Column):
         (year, month, day), weekday = calendar(where(is_missing, 0.0, column))
         waves = (day * float(number) for number in range(1, self.day_waves + 1))
         angles = 2 * np.pi * graph.concatenate([year, month, *waves])
-        is_weekday = graph.cast(graph.elementwise("Equal", weekday, np.arange(7.0), dtype=bool), np.float64)
+        is_weekday = graph.cast(
+            graph.elementwise("Equal", weekday, np.arange(7.0), dtype=bool), np.float64
+        )
         # All runtimes support Sin in float64, but some lack Cos.
-        points = graph.elementwise("Sin", graph.concatenate([angles, angles + np.pi / 2]))
+        points = graph.elementwise(
+            "Sin", graph.concatenate([angles, angles + np.pi / 2])
+        )
         return where(is_missing, 0.0, graph.concatenate([points, is_weekday]))
 
     def to_source(self, name, source):
@@ -369,7 +466,10 @@ class Dates(Column):
         reading = ""
         if self.reading != DateReading():
             reading = f", {list(self.reading.forms)!r}, {self.reading.format!r}"
-        return f"dates(table[{name!r}], {self.days.settings_in_source(source)}, {self.day_waves}{reading})"
+        return (
+            f"dates(table[{name!r}], {self.days.settings_in_source(source)},"
+            f" {self.day_waves}{reading})"
+        )
 
 
 def calendar_inputs(days: np.ndarray, day_waves: int) -> np.ndarray:
@@ -386,7 +486,8 @@ def calendar_inputs(days: np.ndarray, day_waves: int) -> np.ndarray:
 def calendar(days: Array) -> tuple[list[Array], Array]:
     """Return the elapsed fractions of the year, the month and the day, and the weekday (Monday is 0).
 
-    Years start in March here, so that a leap day is the last day of its year. The calendar repeats every 400 years.
+    Years start in March here, so that a leap day is the last day of its year. The
+    calendar repeats every 400 years.
 
     Examples
     --------
@@ -398,13 +499,21 @@ def calendar(days: Array) -> tuple[list[Array], Array]:
     day = xp.floor(days)
     since = day + 719468  # days since 1 March of the year 0
     era_day = since - 146097 * xp.floor(since / 146097)
-    leap_days = xp.floor(era_day / 1460) - xp.floor(era_day / 36524) + xp.floor(era_day / 146096)
+    leap_days = (
+        xp.floor(era_day / 1460)
+        - xp.floor(era_day / 36524)
+        + xp.floor(era_day / 146096)
+    )
     year = xp.floor((era_day - leap_days) / 365)
     year_day = era_day - (365 * year + xp.floor(year / 4) - xp.floor(year / 100))
     month = xp.floor((5 * year_day + 2) / 153)
     month_day = year_day - xp.floor((153 * month + 2) / 5)
-    is_leap = sum(sign * (xp.floor(year / n) - xp.floor((year - 1) / n)) for sign, n in ((1, 4), (-1, 100), (1, 400)))
-    year_day = xp.where(year_day < 306, year_day + 59 + is_leap, year_day - 306)  # from January
+    is_leap = sum(
+        sign * (xp.floor(year / n) - xp.floor((year - 1) / n))
+        for sign, n in ((1, 4), (-1, 100), (1, 400))
+    )
+    # from January
+    year_day = xp.where(year_day < 306, year_day + 59 + is_leap, year_day - 306)
     weekday = day + 3 - 7 * xp.floor((day + 3) / 7)
     return [year_day / 366, month_day / 31, days - day], weekday
 
@@ -416,11 +525,13 @@ class Categories(Column):
     Parameters
     ----------
     buckets : int
-        The number of inputs shared by all categories without a separate input, including unseen ones. The input of such
-        a category is the CRC-32 of its name modulo ``buckets``.
+        The number of inputs shared by all categories without a separate input,
+        including unseen ones. The input of such a category is the CRC-32 of its name
+        modulo ``buckets``.
     means : TargetMeans or None
-        The mean targets of the categories, which are the last inputs; see `Encoder.with_means`. The view "pieces" has
-        all inputs, and the other view has only the mean targets.
+        The mean targets of the categories, which are the last inputs; see
+        `Encoder.with_means`. The view "pieces" has all inputs, and the other view has
+        only the mean targets.
 
     Examples
     --------
@@ -455,7 +566,9 @@ class Categories(Column):
         by_count = frequent[np.argsort(-counts[frequent], kind="stable")]
         least = np.where(np.arange(len(by_count)) < CATEGORIES, MIN_ROWS, ROWS_OF_MANY)
         selected = by_count[counts[by_count] >= least][:most]
-        return cls(names[np.sort(selected)], BUCKETS if len(selected) < len(frequent) else 1)
+        return cls(
+            names[np.sort(selected)], BUCKETS if len(selected) < len(frequent) else 1
+        )
 
     @property
     def marks(self) -> int:
@@ -493,7 +606,10 @@ class Categories(Column):
         unknown = values[self.places(values) == len(self.names)]
         if not len(unknown):
             return None
-        names = ["missing" if name == MISSING else repr(str(name)) for name in np.unique(unknown)[:4]]
+        names = [
+            "missing" if name == MISSING else repr(str(name))
+            for name in np.unique(unknown)[:4]
+        ]
         message = "fewer than 2 training rows contain these; they form one category"
         return Misfit(message, len(unknown), names=tuple(names))
 
@@ -505,7 +621,11 @@ class Categories(Column):
 
     def for_trees(self, series):
         names = self.read(series)
-        return self.places(names)[:, None].astype(float) if self.means is None else self.means(names)
+        return (
+            self.places(names)[:, None].astype(float)
+            if self.means is None
+            else self.means(names)
+        )
 
     def packed_types(self, series):
         types: dict[str, Any] = {"": (np.int32, ())}
@@ -517,7 +637,9 @@ class Categories(Column):
         names = self.read(series)
         fields = {"": self.places(names)}
         if self.means is not None:
-            fields[MEANS] = self.means(names) if target_encoded is None else target_encoded
+            fields[MEANS] = (
+                self.means(names) if target_encoded is None else target_encoded
+            )
         return fields
 
     def entries(self, is_taken, types):
@@ -548,16 +670,25 @@ class Categories(Column):
             values_int64s=list(indices.values()),
             default_int64=count,
         )
-        return graph.elementwise("Equal", index, graph.constant(np.arange(self.width), np.int64), dtype=bool)
+        return graph.elementwise(
+            "Equal", index, graph.constant(np.arange(self.width), np.int64), dtype=bool
+        )
 
     def to_source(self, name, source):
         source.helper("categories", helpers.CATEGORIES, module="zlib")
         source.formulas.function(category_name)
-        names = ", ".join("MISSING" if name == MISSING else repr(name) for name in self.names.tolist())
+        names = ", ".join(
+            "MISSING" if name == MISSING else repr(name) for name in self.names.tolist()
+        )
         if self.means is None:
             return f"categories(table[{name!r}], [{names}], {self.buckets})"
-        means = dict(zip(self.means.names.tolist(), self.means.means.tolist(), strict=True))
-        return f"categories(table[{name!r}], [{names}], {self.buckets}, {[0.0] * self.means.width}, {means})"
+        means = dict(
+            zip(self.means.names.tolist(), self.means.means.tolist(), strict=True)
+        )
+        return (
+            f"categories(table[{name!r}], [{names}], {self.buckets},"
+            f" {[0.0] * self.means.width}, {means})"
+        )
 
     def is_consistent(self):
         return are_sorted(self.names) and self.buckets > 0
@@ -565,4 +696,8 @@ class Categories(Column):
 
 def are_sorted(names: np.ndarray) -> bool:
     """Return whether an array contains distinct names in order."""
-    return names.ndim == 1 and names.dtype.kind == "U" and bool(np.all(names[1:] > names[:-1]))
+    return (
+        names.ndim == 1
+        and names.dtype.kind == "U"
+        and bool(np.all(names[1:] > names[:-1]))
+    )

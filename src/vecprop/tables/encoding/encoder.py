@@ -28,19 +28,29 @@ COLUMNS: dict[str, type[Column]] = {
     "text": LatentTexts,
     "tags": Tags,
 }
-"""The encoder class of each kind that users can set. To add a kind, extend this dict and `KINDS`."""
+"""The encoder class of each kind that users can set. To add a kind, extend this dict
+and `KINDS`.
+"""
 Misfits = dict[tuple[str, str], Misfit]
 """Notes on values that cannot be used unchanged, by column and message."""
 PIECES = 16
 """The largest number of quantile bins of a numeric column."""
 MAX_PIECES = 512
-"""The largest total number of quantile bins, which bounds the width of the first layer."""
+"""The largest total number of quantile bins, which bounds the width of the first
+layer.
+"""
 MAX_ENTRIES = 200_000_000
-"""The largest number of entries of piecewise linear encodings, or of one-hot encodings, which bounds the time."""
+"""The largest number of entries of piecewise linear encodings, or of one-hot
+encodings, which bounds the time.
+"""
 COMPILED_FROM = 4096
-"""A kernel encodes blocks with at least this number of rows, because NumPy is faster for smaller blocks."""
+"""A kernel encodes blocks with at least this number of rows, because NumPy is faster
+for smaller blocks.
+"""
 MAX_STORED_INPUTS = 2**25
-"""The largest number of inputs that training stores (128 MB in float32). Larger tables are stored as packed rows."""
+"""The largest number of inputs that training stores (128 MB in float32). Larger
+tables are stored as packed rows.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +74,9 @@ class Encoder:
     codes: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, frame: Frame, options: ColumnOptions = NO_OPTIONS) -> tuple["Encoder", list[str]]:
+    def of(
+        cls, frame: Frame, options: ColumnOptions = NO_OPTIONS
+    ) -> tuple["Encoder", list[str]]:
         """Fit an encoder to a table, and return it with notes on formats, ambiguities and unused values.
 
         Raises
@@ -73,7 +85,10 @@ class Encoder:
             If no column can be used.
         """
         if not frame.shape[1]:
-            raise TableError("The table has no input columns: at least one column other than the target is required.")
+            raise TableError(
+                "The table has no input columns: at least one column other than the"
+                " target is required."
+            )
         encoder = cls([], [], {})
         ambiguities = []
         pieces = pieces_for(*frame.shape)
@@ -88,7 +103,9 @@ class Encoder:
             if kind.name == "ignore":
                 encoder.dropped[name] = "ignored on request"
                 continue
-            part = COLUMNS[kind.name].learned(series, kind, pieces, categories, name in options.columns)
+            part = COLUMNS[kind.name].learned(
+                series, kind, pieces, categories, name in options.columns
+            )
             is_used = isinstance(part, Column)
             # Different values, such as long codes, may be equal as numbers.
             if kind.note and (is_used or kind.reading is None or series.nunique() > 1):
@@ -101,9 +118,14 @@ class Encoder:
             if kind.name == "code":
                 encoder.codes.append(name)
         if not encoder.names:
-            reasons = ", ".join(f"{name!r}: {reason}" for name, reason in list(encoder.dropped.items())[:5])
+            reasons = ", ".join(
+                f"{name!r}: {reason}"
+                for name, reason in list(encoder.dropped.items())[:5]
+            )
             raise TableError(f"No column can be used as input: {reasons}.")
-        notes = [unused_column(name, reason) for name, reason in encoder.dropped.items()]
+        notes = [
+            unused_column(name, reason) for name, reason in encoder.dropped.items()
+        ]
         readings = encoder.readings
         columns_by_format: dict[str, list[str]] = {}
         for name, part in encoder.columns:
@@ -126,7 +148,10 @@ class Encoder:
     @property
     def readings(self) -> dict[str, str]:
         """The format of each used column as text."""
-        readings = {name: str(getattr(part, "reading", part.kind)) for name, part in self.columns}
+        readings = {
+            name: str(getattr(part, "reading", part.kind))
+            for name, part in self.columns
+        }
         return readings | dict.fromkeys(self.codes, "codes")
 
     @property
@@ -146,24 +171,38 @@ class Encoder:
         return any(getattr(part, "means", None) is not None for part in self.parts)
 
     def with_means(
-        self, frame: Frame, T: np.ndarray, fold: np.ndarray, weight: np.ndarray | None = None, most: float = np.inf
+        self,
+        frame: Frame,
+        T: np.ndarray,
+        fold: np.ndarray,
+        weight: np.ndarray | None = None,
+        most: float = np.inf,
     ) -> tuple["Encoder", dict[str, np.ndarray]]:
         """Add target encoding to columns whose categories share inputs or have more than ``most`` inputs.
 
-        Returns the new encoder, and the out-of-fold target encoding of the training rows, which `of_views` takes.
+        Returns the new encoder, and the out-of-fold target encoding of the training
+        rows, which `of_views` takes.
         """
         parts = []
         target_encoded = {}
         for name, part in self.columns:
-            if isinstance(part, Categories) and (part.buckets > 1 or part.marks > most) and T.shape[1] <= MAX_TARGETS:
-                means, target_encoded[name] = target_means(part.read(frame[name]), T, fold, weight)
+            if (
+                isinstance(part, Categories)
+                and (part.buckets > 1 or part.marks > most)
+                and T.shape[1] <= MAX_TARGETS
+            ):
+                means, target_encoded[name] = target_means(
+                    part.read(frame[name]), T, fold, weight
+                )
                 part = replace(part, means=means)
             parts.append(part)
         return replace(self, parts=parts), target_encoded
 
     def of_view(self, view: View) -> np.ndarray:
         """Return an array with the indices of a view's inputs."""
-        return np.flatnonzero(np.concatenate([part.in_view(view) for part in self.parts]))
+        return np.flatnonzero(
+            np.concatenate([part.in_view(view) for part in self.parts])
+        )
 
     def __call__(self, frame: Frame) -> np.ndarray:
         """Encode a table as a float32 array of shape (N, width).
@@ -183,27 +222,42 @@ class Encoder:
         return inputs
 
     def of_views(
-        self, frame: Frame, target_encoded: Mapping[str, np.ndarray] | None = None, *, as_arrays: bool = False
+        self,
+        frame: Frame,
+        target_encoded: Mapping[str, np.ndarray] | None = None,
+        *,
+        as_arrays: bool = False,
     ) -> list[np.ndarray] | list[Selection]:
         """Encode a table for each view, as float32 arrays with one row per row of the table.
 
-        Rows are encoded block by block, so that the inputs of both views are never in memory together. For large tables
-        this returns lazy selections that encode rows on access, bit-identically, unless ``as_arrays`` is true. For
-        training rows, ``target_encoded`` from `with_means` replaces the mean targets of categories.
+        Rows are encoded block by block, so that the inputs of both views are never in
+        memory together. For large tables this returns lazy selections that encode rows
+        on access, bit-identically, unless ``as_arrays`` is true. For training rows,
+        ``target_encoded`` from `with_means` replaces the mean targets of categories.
         """
         taken = [self.of_view(view) for view in VIEWS]
-        if not as_arrays and len(frame) * sum(map(len, taken)) > MAX_STORED_INPUTS and can_compile():
+        if (
+            not as_arrays
+            and len(frame) * sum(map(len, taken)) > MAX_STORED_INPUTS
+            and can_compile()
+        ):
             rows = PackedRows.of(self.names, self.parts, frame)
             packed = rows(frame, target_encoded)
-            return [Selection(packed, expansion=rows.expansion(indices)) for indices in taken]
-        encoded = [np.empty((len(frame), len(indices)), np.float32) for indices in taken]
+            return [
+                Selection(packed, expansion=rows.expansion(indices))
+                for indices in taken
+            ]
+        encoded = [
+            np.empty((len(frame), len(indices)), np.float32) for indices in taken
+        ]
 
         def encode(rows: slice) -> None:
             inputs = self(frame.iloc[rows])
             for name, means in (target_encoded or {}).items():
                 inputs[:, self.places[name]][:, -means.shape[1] :] = means[rows]
             for indices, X in zip(taken, encoded, strict=True):
-                np.take(inputs, indices, axis=1, out=X[rows], mode="clip")  # "raise" would copy
+                # "raise" would copy
+                np.take(inputs, indices, axis=1, out=X[rows], mode="clip")
 
         by_blocks(encode, len(frame), self.width)
         return encoded
@@ -223,7 +277,9 @@ class Encoder:
         order = {name: number for number, name in enumerate(self.names)}
         notes = []
         for name, message in sorted(misfits, key=lambda key: order[key[0]]):
-            notes.append(note_about(f"Column {name!r}", str(misfits[name, message]), name))
+            notes.append(
+                note_about(f"Column {name!r}", str(misfits[name, message]), name)
+            )
         return notes
 
 
@@ -238,7 +294,10 @@ def require_inputs(names: list[str], frame: Frame) -> None:
     if missing:
         number = f" (and lacks {len(missing) - 1} more)" if len(missing) > 1 else ""
         advice = suggestion(missing[0], set(frame.columns) - set(names)) or "."
-        message = f"The table has no column {missing[0]!r}{number}, which the model needs{advice}"
+        message = (
+            f"The table has no column {missing[0]!r}{number}, which the model"
+            f" needs{advice}"
+        )
         raise TableError(with_encoding(message, frame.attrs.get("notes", [])))
 
 

@@ -1,6 +1,7 @@
 """Expand packed rows to the inputs of a tile; see `packed_rows`.
 
-A few rows are expanded at a time, column by column, so that each step loops over adjacent numbers::
+A few rows are expanded at a time, column by column, so that each step loops over
+adjacent numbers::
 
       a packed row          | x0 | x1 | place |            8 bytes per number
 
@@ -9,7 +10,8 @@ A few rows are expanded at a time, column by column, so that each step loops ove
                             ...
                             feature k ..   [ scaled x1 ....... ]
 
-The kernel computes in double precision and in NumPy's order of operations, so that results are bit-identical.
+The kernel computes in double precision and in NumPy's order of operations, so that
+results are bit-identical.
 """
 
 import ctypes
@@ -125,10 +127,14 @@ def _interpolate(x, intervals, edges, scores, slopes, values):
     """Interpolate the normal scores of the edges."""
     for s in range(AT_ONCE):
         interval = intervals[s]
-        values[s] = slopes[interval] * max(x[s] - edges[interval], 0.0) + scores[interval]
+        values[s] = (
+            slopes[interval] * max(x[s] - edges[interval], 0.0) + scores[interval]
+        )
 
 
-def expand(X, row_bytes, places_at, n, columns, count, edges_at, first, features, by_rows, tile):
+def expand(
+    X, row_bytes, places_at, n, columns, count, edges_at, first, features, by_rows, tile
+):
     """Write ``features`` inputs of rows, starting with the input ``first``, to a tile.
 
     ``X``, ``places_at``, ``columns``, ``edges_at`` and ``tile`` are addresses.
@@ -152,7 +158,8 @@ def expand(X, row_bytes, places_at, n, columns, count, edges_at, first, features
         for s in range(AT_ONCE):  # pad an incomplete block with its last row
             at_rows[s] = X + row_bytes * places[start + min(s, rows - 1)]
         for s in range(rows):
-            for line in range(0, row_bytes, LINE_BYTES):  # so that the loops below do not wait for memory
+            # so that the loops below do not wait for memory
+            for line in range(0, row_bytes, LINE_BYTES):
                 prefetch(at_rows[s] + line)
         for index in range(count):
             column = column_at(columns + _COLUMN_BYTES * index)
@@ -161,7 +168,8 @@ def expand(X, row_bytes, places_at, n, columns, count, edges_at, first, features
             # The range of the column's inputs in the tile.
             low = max(first - column.first, 0)
             high = min(first + features - column.first, column.width)
-            at = (column.first - first) * step + start * stride  # the first input may be outside of the tile
+            # the first input may be outside of the tile
+            at = (column.first - first) * step + start * stride
             if column.storage == _INPUTS:
                 for k in range(low, high):
                     _read(at_rows, column.at + 4 * k, np.float32(0), x)
@@ -194,9 +202,26 @@ def expand(X, row_bytes, places_at, n, columns, count, edges_at, first, features
                     _scaled(x, column, values)
                     _put(values, rows, inputs, at, stride)
                 if column.pieces:
-                    _shares(x, intervals, edges, doubles_at(tables + 8 * table, table), below, values)
+                    _shares(
+                        x,
+                        intervals,
+                        edges,
+                        doubles_at(tables + 8 * table, table),
+                        below,
+                        values,
+                    )
                     end = min(high - 1, column.pieces)
-                    _put_pieces(max(low - 1, 0), end, below, values, rows, inputs, at + step, step, stride)
+                    _put_pieces(
+                        max(low - 1, 0),
+                        end,
+                        below,
+                        values,
+                        rows,
+                        inputs,
+                        at + step,
+                        step,
+                        stride,
+                    )
                 k = table
             if column.marks_missing:
                 if low <= k < high:
@@ -209,7 +234,14 @@ def expand(X, row_bytes, places_at, n, columns, count, edges_at, first, features
                 k += 1
             if column.has_scores and low <= k < high:
                 scores = doubles_at(tables + 16 * table, table)
-                _interpolate(x, intervals, edges, scores, doubles_at(tables + 24 * table, table), values)
+                _interpolate(
+                    x,
+                    intervals,
+                    edges,
+                    scores,
+                    doubles_at(tables + 24 * table, table),
+                    values,
+                )
                 _put(values, rows, inputs, at + k * step, stride)
 
 

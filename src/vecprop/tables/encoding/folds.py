@@ -17,7 +17,8 @@ from .column import first_of
 def folds(y: np.ndarray, count: int, seed: int) -> np.ndarray:
     """Return the fold of each row, from 0 to count - 1. Folds have equal sizes and are stratified by target.
 
-    Rows are sorted by target, and each group of ``count`` consecutive rows is distributed over the folds at random.
+    Rows are sorted by target, and each group of ``count`` consecutive rows is
+    distributed over the folds at random.
 
     Examples
     --------
@@ -33,11 +34,14 @@ def folds(y: np.ndarray, count: int, seed: int) -> np.ndarray:
     return fold
 
 
-def folds_of_groups(y: np.ndarray, groups: np.ndarray, count: int, seed: int) -> np.ndarray:
+def folds_of_groups(
+    y: np.ndarray, groups: np.ndarray, count: int, seed: int
+) -> np.ndarray:
     """Return the fold of each row, from 0 to count - 1, with all rows of a group in the same fold.
 
-    Groups are sorted by their mean target, or mean class index, and distributed as in `folds`, except that the largest
-    groups go to the smallest folds. There are at most as many folds as groups.
+    Groups are sorted by their mean target, or mean class index, and distributed as in
+    `folds`, except that the largest groups go to the smallest folds. There are at most
+    as many folds as groups.
 
     Examples
     --------
@@ -66,15 +70,18 @@ def folds_of_groups(y: np.ndarray, groups: np.ndarray, count: int, seed: int) ->
 def folds_of_time(time: np.ndarray, count: int) -> np.ndarray:
     """Return the fold of each row: -1 in the earlier half, and 0 to count - 1 in consecutive blocks of the later half.
 
-    The network of a fold is trained on all earlier rows, and validated on the rows of this fold and all later folds.
-    Rows with equal times are in the same fold, so few distinct times result in fewer folds.
+    The network of a fold is trained on all earlier rows, and validated on the rows of
+    this fold and all later folds. Rows with equal times are in the same fold, so few
+    distinct times result in fewer folds.
 
     Examples
     --------
     >>> folds_of_time(np.arange(8.0), 2)
     array([-1, -1, -1, -1,  0,  0,  1,  1])
     """
-    starts = np.unique(np.quantile(time, 0.5 + np.arange(count) / (2 * count), method="higher"))
+    starts = np.unique(
+        np.quantile(time, 0.5 + np.arange(count) / (2 * count), method="higher")
+    )
     return np.searchsorted(starts[starts > time.min()], time, side="right") - 1
 
 
@@ -103,13 +110,16 @@ class Dependence:
     time: np.ndarray | None = None
 
     @classmethod
-    def of(cls, frame: Frame, groups, time, options: ColumnOptions = NO_OPTIONS) -> Self:
+    def of(
+        cls, frame: Frame, groups, time, options: ColumnOptions = NO_OPTIONS
+    ) -> Self:
         """Return the dependence, given column names or arrays with one value per row.
 
         Raises
         ------
         TableError
-            If both groups and times are given, if their length differs from the table's, or if values are not times.
+            If both groups and times are given, if their length differs from the
+            table's, or if values are not times.
 
         Examples
         --------
@@ -118,11 +128,17 @@ class Dependence:
         array([0, 1, 0])
         """
         if groups is not None and time is not None:
-            raise TableError("Rows can be split by groups or by time: pass only one of the two.")
+            raise TableError(
+                "Rows can be split by groups or by time: pass only one of the two."
+            )
         if groups is not None:
             groups = group_numbers(_column(frame, groups, "groups"))
         if time is not None:
-            time = times(_column(frame, time, "time"), time if isinstance(time, str) else None, options)
+            time = times(
+                _column(frame, time, "time"),
+                time if isinstance(time, str) else None,
+                options,
+            )
         return cls(groups, time)
 
     def __getitem__(self, rows: np.ndarray) -> "Dependence":
@@ -149,14 +165,20 @@ class Dependence:
         """Return the fold of each row, or raise an error if all rows have the same group or time."""
         for values, name in ((self.groups, "group"), (self.time, "time")):
             if values is not None and values.min() == values.max():
-                raise TableError(f"All training rows have the same {name}: validation requires at least two.")
+                raise TableError(
+                    f"All training rows have the same {name}: validation requires at"
+                    " least two."
+                )
         if self.groups is not None:
             return folds_of_groups(y, self.groups, count, seed)
         if self.time is None:
             return folds(y, count, seed)
         fold = folds_of_time(self.time, count)
         if fold.max() < 0:
-            raise TableError("Too many rows have the earliest time to validate on later rows: leave out time (--time).")
+            raise TableError(
+                "Too many rows have the earliest time to validate on later rows: leave"
+                " out time (--time)."
+            )
         return fold
 
 
@@ -179,7 +201,8 @@ def times(
 ) -> np.ndarray:
     """Convert times to numbers, and raise an error for values that are not times.
 
-    If ``reading`` is None, `kind_of` infers the format. If the times are not a column, ``name`` is None.
+    If ``reading`` is None, `kind_of` infers the format. If the times are not a column,
+    ``name`` is None.
 
     Examples
     --------
@@ -197,8 +220,9 @@ def times(
     if is_unread.any():
         subject = "The argument time" if name is None else f"Column {name!r}"
         raise TableError(
-            f"{subject} has {is_unread.sum()} value(s) that are not times, such as {first_of(series, is_unread)}: "
-            "fix or drop them, or set the date format (--date-format)."
+            f"{subject} has {is_unread.sum()} value(s) that are not times, such as"
+            f" {first_of(series, is_unread)}: fix or drop them, or set the date format"
+            " (--date-format)."
         )
     return times
 
@@ -222,21 +246,32 @@ def _column(frame: Frame, values, setting: str) -> Any:
     """Return a column by its name, or an array with one value per row as a column."""
     if isinstance(values, str):
         return column_of(frame, values)
-    series = values if isinstance(values, pandas().Series) else pandas().Series(np.asarray(values).ravel())
+    series = (
+        values
+        if isinstance(values, pandas().Series)
+        else pandas().Series(np.asarray(values).ravel())
+    )
     if len(series) != len(frame):
-        raise TableError(f"The table has {len(frame)} rows, but {setting} has {len(series)}: pass one per row.")
+        raise TableError(
+            f"The table has {len(frame)} rows, but {setting} has {len(series)}: pass"
+            " one per row."
+        )
     plain = plain_column(series)
     return series if plain is None else plain
 
 
 PRIOR_ROWS = 10.0
-"""A category's mean is shrunk toward the overall mean, which has the weight of this number of rows."""
+"""A category's mean is shrunk toward the overall mean, which has the weight of this
+number of rows.
+"""
 MAX_NAMES = 10_000
 """The largest number of categories with a mean. Rarer categories have none."""
 MAX_SPREADS = 8.0
 """Relative means are clipped to this limit, like standardized numbers."""
 MAX_TARGETS = 10
-"""Target encoding is disabled above this number of outputs, because it would dominate the first layer."""
+"""Target encoding is disabled above this number of outputs, because it would
+dominate the first layer.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,8 +296,12 @@ class TargetMeans:
     def __call__(self, names: np.ndarray) -> np.ndarray:
         """Convert N category names to inputs of shape (N, D)."""
         codes, distinct = pandas().factorize(names)  # much faster than sorting
-        indices = np.minimum(np.searchsorted(self.names, distinct.astype(str)), len(self.names) - 1)
-        return np.where((self.names[indices] == distinct)[:, None], self.means[indices], 0.0)[codes]
+        indices = np.minimum(
+            np.searchsorted(self.names, distinct.astype(str)), len(self.names) - 1
+        )
+        return np.where(
+            (self.names[indices] == distinct)[:, None], self.means[indices], 0.0
+        )[codes]
 
 
 def target_means(
@@ -270,7 +309,8 @@ def target_means(
 ) -> tuple[TargetMeans, np.ndarray]:
     """Return the mean targets of categories, and the out-of-fold encoding of N rows with shape (N, D).
 
-    Targets in the fold of a row affect its encoding only through the mean and the standard deviation of all rows.
+    Targets in the fold of a row affect its encoding only through the mean and the
+    standard deviation of all rows.
 
     Examples
     --------
@@ -296,7 +336,9 @@ def target_means(
     def bounded(means: np.ndarray) -> np.ndarray:
         return np.clip(means / spread, -MAX_SPREADS, MAX_SPREADS)
 
-    means_of_other_folds = (sums.sum(axis=0) - sums) / (rows.sum(axis=0) - rows + PRIOR_ROWS)[..., None]
+    means_of_other_folds = (sums.sum(axis=0) - sums) / (
+        rows.sum(axis=0) - rows + PRIOR_ROWS
+    )[..., None]
     is_kept = np.zeros(len(categories), bool)
     is_kept[np.argsort(-rows.sum(axis=0), kind="stable")[:MAX_NAMES]] = True
     inputs = bounded(means_of_other_folds[fold, codes] * is_kept[codes, None])

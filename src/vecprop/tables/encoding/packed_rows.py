@@ -33,7 +33,9 @@ class PackedRows:
     type: np.dtype
 
     @classmethod
-    def of(cls, names: Sequence[str], parts: Sequence[Column], frame: Frame) -> "PackedRows":
+    def of(
+        cls, names: Sequence[str], parts: Sequence[Column], frame: Frame
+    ) -> "PackedRows":
         """Determine the format for a table. Wide numbers come first, so that all fields are aligned."""
         types = []
         fields = []
@@ -45,12 +47,17 @@ class PackedRows:
         fields.sort(key=lambda field: -np.dtype(field[1]).itemsize)
         return cls(names, parts, types, np.dtype(fields, align=True))
 
-    def __call__(self, frame: Frame, target_encoded: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+    def __call__(
+        self, frame: Frame, target_encoded: Mapping[str, np.ndarray] | None = None
+    ) -> np.ndarray:
         """Pack the rows of a table into shape (N, bytes); see `Encoder.of_views` for ``target_encoded``."""
-        packed = np.zeros(len(frame), self.type)  # zeros make the padding between fields reproducible
+        # zeros make the padding between fields reproducible
+        packed = np.zeros(len(frame), self.type)
 
         def pack(rows: slice) -> None:
-            for number, (name, part) in enumerate(zip(self.names, self.parts, strict=True)):
+            for number, (name, part) in enumerate(
+                zip(self.names, self.parts, strict=True)
+            ):
                 means = None
                 if target_encoded and name in target_encoded:
                     means = target_encoded[name][rows]
@@ -70,7 +77,9 @@ class PackedRows:
         fields: Any = self.type.fields
         records = []
         tables = [np.zeros(1)]
-        for number, (part, types) in enumerate(zip(self.parts, self.types, strict=True)):
+        for number, (part, types) in enumerate(
+            zip(self.parts, self.types, strict=True)
+        ):
             selection = is_taken[ends[number] - part.width : ends[number]]
             for suffix, entries, width in part.entries(selection, types):
                 record = np.zeros((), COLUMN)

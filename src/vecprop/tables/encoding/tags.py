@@ -17,7 +17,8 @@ from .columns import MAX_CATEGORIES, MIN_ROWS, are_sorted
 class Tags(Column):
     """Encoder of tags: one indicator for each frequent tag, and one for all other tags.
 
-    The last input is 1 if a row contains a tag that is rare or unseen in training. Missing values have no tags.
+    The last input is 1 if a row contains a tag that is rare or unseen in training.
+    Missing values have no tags.
 
     Examples
     --------
@@ -82,7 +83,9 @@ class Tags(Column):
         if not unknown:
             return None
         message = "fewer than 2 training rows contain these; they share an input"
-        return Misfit(message, int(self(series)[:, -1].sum()), names=tuple(map(repr, unknown[:4])))
+        return Misfit(
+            message, int(self(series)[:, -1].sum()), names=tuple(map(repr, unknown[:4]))
+        )
 
     def to_source(self, name, source):
         source.helper("tags", helpers.TAGS)
@@ -101,4 +104,6 @@ def tags_of(text: str, separator: str) -> list[str]:
     >>> tags_of("red; big;;red", ";")
     ['red', 'big']
     """
-    return list(dict.fromkeys(name.strip() for name in text.split(separator) if name.strip()))
+    return list(
+        dict.fromkeys(name.strip() for name in text.split(separator) if name.strip())
+    )

@@ -13,28 +13,41 @@ from ..kinds.values import as_texts
 from .column import Column
 
 TOKEN = r"(?u)\b\w{1,64}\b"
-"""The pattern of a word: at most 64 letters and digits, since the longest word determines the size of the array."""
+"""The pattern of a word: at most 64 letters and digits, since the longest word
+determines the size of the array.
+"""
 MIN_ROWS = 2
-"""A word must occur in this number of rows, because a word of a single row says nothing about other rows."""
+"""A word must occur in this number of rows, because a word of a single row says
+nothing about other rows.
+"""
 MAX_WORDS = 10_000
-"""The largest number of words and pairs of words, which take 10 MB with 256 directions."""
+"""The largest number of words and pairs of words, which take 10 MB with 256
+directions.
+"""
 MAX_DIRECTIONS = 256
-"""The largest number of inputs of a text column. Models with 512 are hardly more accurate and take twice the time."""
+"""The largest number of inputs of a text column. Models with 512 are hardly more
+accurate and take twice the time.
+"""
 MAX_FOR_TREES = 16
 """The largest number of inputs of a text column for trees."""
 NEGLIGIBLE = 1e-5
-"""Lengths below this number, and singular values below this fraction of the largest one, are rounding errors."""
+"""Lengths below this number, and singular values below this fraction of the largest
+one, are rounding errors.
+"""
 MAX_ROWS = 20_000
-"""Above this number of rows, a random sample determines the words and directions, which bounds the running time."""
+"""Above this number of rows, a random sample determines the words and directions,
+which bounds the running time.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class LatentTexts(Column):
     """Encoder of text by latent semantic analysis (Deerwester et al., 1990).
 
-    Words and pairs of words have the weights ``(1 + ln n) idf``. Here n is the number of occurrences in a row, and
-    ``idf = 1 + ln((1 + N) / (1 + N_w))``, where N_w of the N training rows contain the word. The weights of a row are
-    scaled to unit length, projected on the leading singular vectors of the training rows, and scaled again.
+    Words and pairs of words have the weights ``(1 + ln n) idf``. Here n is the number
+    of occurrences in a row, and ``idf = 1 + ln((1 + N) / (1 + N_w))``, where N_w of the
+    N training rows contain the word. The weights of a row are scaled to unit length,
+    projected on the leading singular vectors of the training rows, and scaled again.
 
     Examples
     --------
@@ -70,10 +83,14 @@ class LatentTexts(Column):
             return "no two rows have a word in common"
         width = min(MAX_DIRECTIONS, *weights.shape)
         # Use one BLAS thread, because the number of threads changes the last bits.
-        _, sizes, directions = with_single_threaded_blas(lambda: randomized_svd(weights, width, random_state=0))
+        _, sizes, directions = with_single_threaded_blas(
+            lambda: randomized_svd(weights, width, random_state=0)
+        )
         directions = directions[sizes > NEGLIGIBLE * sizes[0]]
         words = np.array(vectorizer.get_feature_names_out(), str)
-        return cls(words, vectorizer.idf_, np.ascontiguousarray(directions.T, np.float32))
+        return cls(
+            words, vectorizer.idf_, np.ascontiguousarray(directions.T, np.float32)
+        )
 
     def read(self, series):
         return as_texts(series)
@@ -84,7 +101,9 @@ class LatentTexts(Column):
 
     @cached_property
     def _weights(self) -> TfidfVectorizer:
-        vectorizer = _vectorizer(vocabulary={str(word): index for index, word in enumerate(self.words)})
+        vectorizer = _vectorizer(
+            vocabulary={str(word): index for index, word in enumerate(self.words)}
+        )
         vectorizer.idf_ = self.idf
         return vectorizer
 
@@ -92,7 +111,9 @@ class LatentTexts(Column):
         weights: Any = self._weights.transform(texts)
         inputs = weights.astype(np.float32) @ self.directions
         lengths = np.linalg.norm(inputs, axis=1, keepdims=True)
-        return np.where(lengths > NEGLIGIBLE, inputs / np.maximum(lengths, NEGLIGIBLE), 0)
+        return np.where(
+            lengths > NEGLIGIBLE, inputs / np.maximum(lengths, NEGLIGIBLE), 0
+        )
 
     def for_trees(self, series):
         """Return only the leading directions, because trees would fit noise in the others."""
@@ -103,7 +124,8 @@ class LatentTexts(Column):
         return (
             words.dtype.kind == "U"
             and len(set(words.tolist())) == len(words) > 0
-            and (words.shape, idf.dtype.kind, directions.dtype) == (idf.shape, "f", np.float32)
+            and (words.shape, idf.dtype.kind, directions.dtype)
+            == (idf.shape, "f", np.float32)
             and directions.ndim == 2
             and directions.shape[0] == len(words)
             and directions.shape[1] > 0
@@ -112,4 +134,6 @@ class LatentTexts(Column):
 
 
 def _vectorizer(**settings) -> TfidfVectorizer:
-    return TfidfVectorizer(ngram_range=(1, 2), token_pattern=TOKEN, sublinear_tf=True, **settings)
+    return TfidfVectorizer(
+        ngram_range=(1, 2), token_pattern=TOKEN, sublinear_tf=True, **settings
+    )

@@ -13,15 +13,21 @@ from ..kinds.values import category_name
 from .ensemble import MIN_PROBABILITY
 
 PRIOR_ROWS = 16
-"""Pseudo-count prior for the weights of a classifier's views, so that no weight becomes 0 on small tables."""
+"""Pseudo-count prior for the weights of a classifier's views, so that no weight
+becomes 0 on small tables.
+"""
 
 
 def best_inverse_temperature(
-    P: np.ndarray, classes: np.ndarray, weight: np.ndarray | None = None, most: float = 4.0
+    P: np.ndarray,
+    classes: np.ndarray,
+    weight: np.ndarray | None = None,
+    most: float = 4.0,
 ) -> float:
     """Return the most probable inverse temperature s between e^-2 and ``most`` (Guo et al., 2017).
 
-    The prior of log s is normal with mean -2 and variance 1. It prevents overconfidence on small tables.
+    The prior of log s is normal with mean -2 and variance 1. It prevents overconfidence
+    on small tables.
 
     Examples
     --------
@@ -35,14 +41,20 @@ def best_inverse_temperature(
     def loss(a: float) -> float:
         powers = np.exp(np.exp(a) * log_P)  # a faster `temperature_scaled`
         scaled = (powers[rows, :, classes] / powers.sum(axis=2)).mean(axis=1)
-        return float(np.average(-np.log(scaled), weights=weight)) + (a + 2) ** 2 / (2 * len(P))
+        return float(np.average(-np.log(scaled), weights=weight)) + (a + 2) ** 2 / (
+            2 * len(P)
+        )
 
-    result: Any = minimize_scalar(loss, bounds=(-2, np.log(most)), method="bounded", options={"xatol": 1e-3})
+    result: Any = minimize_scalar(
+        loss, bounds=(-2, np.log(most)), method="bounded", options={"xatol": 1e-3}
+    )
     return float(np.exp(result.x))
 
 
 def likeliest_shares(
-    probabilities: Iterable[np.ndarray], classes: np.ndarray, weight: np.ndarray | None = None
+    probabilities: Iterable[np.ndarray],
+    classes: np.ndarray,
+    weight: np.ndarray | None = None,
 ) -> list[float]:
     """Return positive weights for averaging arrays of probabilities, with the lowest log loss of the average.
 
@@ -57,10 +69,17 @@ def likeliest_shares(
     prior = np.repeat(np.eye(len(p_of_classes)), PRIOR_ROWS, axis=1)
     counts = np.append(weight, np.full(prior.shape[1], weight.mean()))
     right = list(np.hstack([p_of_classes, prior]))
-    return best_shares(right, lambda p: float(np.average(-np.log(np.maximum(p, MIN_PROBABILITY)), weights=counts)))
+    return best_shares(
+        right,
+        lambda p: float(
+            np.average(-np.log(np.maximum(p, MIN_PROBABILITY)), weights=counts)
+        ),
+    )
 
 
-def best_shares(predictions: Sequence[np.ndarray], loss: Callable[[np.ndarray], float]) -> list[float]:
+def best_shares(
+    predictions: Sequence[np.ndarray], loss: Callable[[np.ndarray], float]
+) -> list[float]:
     """Return nonnegative weights that sum to 1 and approximately minimize the convex loss of the weighted average.
 
     Predictions are added one at a time, and each step optimizes one weight.
@@ -76,7 +95,9 @@ def best_shares(predictions: Sequence[np.ndarray], loss: Callable[[np.ndarray], 
     for Y in predictions[1:]:
         change = Y - total
         result: Any = minimize_scalar(
-            lambda share, total=total, change=change: loss(total + share * change), bounds=(0, 1), method="bounded"
+            lambda share, total=total, change=change: loss(total + share * change),
+            bounds=(0, 1),
+            method="bounded",
         )
         share = float(result.x)
         total = total + share * change
@@ -85,17 +106,22 @@ def best_shares(predictions: Sequence[np.ndarray], loss: Callable[[np.ndarray], 
 
 
 QUANTILES = 200
-"""Maximum number of stored residuals per member, which is enough for intervals with a coverage of up to 99 %."""
+"""Maximum number of stored residuals per member, which is enough for intervals with
+a coverage of up to 99 %.
+"""
 _ROWS_AT_ONCE = 4096
-"""Number of rows per batch, which bounds the memory of shifted predictions of shape (rows, M, R)."""
+"""Number of rows per batch, which bounds the memory of shifted predictions of shape
+(rows, M, R).
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class Residuals:
     """The out-of-fold residuals of each member, for CV+ prediction intervals.
 
-    If members predict a number y, the residual of a target t is |t - y| (Barber et al., 2021). If they predict two
-    quantiles, the residual is max(low - t, t - high), negative for t between low and high (Romano et al., 2019).
+    If members predict a number y, the residual of a target t is |t - y| (Barber et al.,
+    2021). If they predict two quantiles, the residual is max(low - t, t - high),
+    negative for t between low and high (Romano et al., 2019).
 
     Examples
     --------
@@ -109,7 +135,12 @@ class Residuals:
     groups: float = float("inf")
 
     @classmethod
-    def of(cls, distances: list[np.ndarray], weights: list[np.ndarray], groups: float = float("inf")) -> "Residuals":
+    def of(
+        cls,
+        distances: list[np.ndarray],
+        weights: list[np.ndarray],
+        groups: float = float("inf"),
+    ) -> "Residuals":
         """Return weighted quantiles of each member's residuals."""
         count = min(QUANTILES, *map(len, distances))
         levels = (np.arange(count) + 0.5) / count
@@ -118,13 +149,16 @@ class Residuals:
             sizes.append(weighted_quantiles(distances_of_member, levels, weight))
         return cls(np.stack(sizes), groups)
 
-    def interval(self, low: np.ndarray, high: np.ndarray, coverage: float) -> np.ndarray:
+    def interval(
+        self, low: np.ndarray, high: np.ndarray, coverage: float
+    ) -> np.ndarray:
         """Return the ends of N intervals, (N, 2), given the predictions low and high of M members, (M, N) each.
 
-        R_i is the residual of row i. low_i and high_i are the predictions of the member that has not seen row i. The
-        lower end is the quantile of all low_i - R_i at 1 - level, and the upper end is the quantile of all high_i + R_i
-        at the level of `level_for`. The coverage is about ``coverage``, and at least ``2 * coverage - 1`` for any
-        distribution of exchangeable rows.
+        R_i is the residual of row i. low_i and high_i are the predictions of the member
+        that has not seen row i. The lower end is the quantile of all low_i - R_i at 1 -
+        level, and the upper end is the quantile of all high_i + R_i at the level of
+        `level_for`. The coverage is about ``coverage``, and at least ``2 * coverage -
+        1`` for any distribution of exchangeable rows.
         """
         level = level_for(coverage, self.groups)
         lower_end = _quantiles(low, -self.sizes, 1 - level)
@@ -135,7 +169,8 @@ class Residuals:
 def level_for(coverage: float, groups: float) -> float:
     """Return the quantile level of residuals for a coverage, ``min((1 + 1 / G) * coverage, 1)`` with G groups.
 
-    The correction accounts for the new group (Dunn et al., 2022; split conformal prediction).
+    The correction accounts for the new group (Dunn et al., 2022; split conformal
+    prediction).
 
     Examples
     --------
@@ -149,7 +184,9 @@ def level_for(coverage: float, groups: float) -> float:
 def require_share(coverage: float) -> None:
     """Raise an error unless the coverage is at least 0.5 and less than 1."""
     if not (isinstance(coverage, float | np.floating) and 0.5 <= coverage < 1):
-        raise ValueError(f"coverage must be at least 0.5 and less than 1, got {coverage!r}.")
+        raise ValueError(
+            f"coverage must be at least 0.5 and less than 1, got {coverage!r}."
+        )
 
 
 def _quantiles(predictions: np.ndarray, shifts: np.ndarray, level: float) -> np.ndarray:
@@ -176,7 +213,9 @@ def place_of(level: float, count: int) -> int:
     return max(int(np.ceil(level * count)), 1) - 1
 
 
-def weighted_quantiles(values: np.ndarray, levels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def weighted_quantiles(
+    values: np.ndarray, levels: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
     """Return quantiles of weighted values, interpolated between midpoints of weights (Hazen's for equal weights).
 
     Examples
@@ -186,13 +225,22 @@ def weighted_quantiles(values: np.ndarray, levels: np.ndarray, weights: np.ndarr
     """
     order = np.argsort(values)
     cumulative = np.cumsum(weights[order])
-    return np.interp(levels, (cumulative - weights[order] / 2) / cumulative[-1], values[order])
+    return np.interp(
+        levels, (cumulative - weights[order] / 2) / cumulative[-1], values[order]
+    )
 
 
 YES = {"1", "true", "yes", "y"}
 """Case-insensitive names of classes that are positive by default."""
-_LIMITS = {"probability": [1.0], "f1": [], "recall": [np.nextafter(1, 2)], "cost": [np.inf, np.inf]}
-"""Exclusive upper limits for the numbers of each threshold rule; the lower limit is 0."""
+_LIMITS = {
+    "probability": [1.0],
+    "f1": [],
+    "recall": [np.nextafter(1, 2)],
+    "cost": [np.inf, np.inf],
+}
+"""Exclusive upper limits for the numbers of each threshold rule; the lower limit is
+0.
+"""
 
 
 @dataclass(frozen=True)
@@ -215,10 +263,16 @@ class ThresholdRule:
         goal, _, text = text.partition(":")
         with suppress(KeyError, ValueError):
             numbers = tuple(map(float, text.split(","))) if text else ()
-            if all(0 < number < limit for number, limit in zip(numbers, _LIMITS[goal], strict=True)):
+            if all(
+                0 < number < limit
+                for number, limit in zip(numbers, _LIMITS[goal], strict=True)
+            ):
                 return cls(goal, numbers)
         words = '"f1", a recall such as "recall:0.9", or costs such as "cost:5,1"'
-        raise ValueError(f"threshold must be a probability between 0 and 1, {words}, got {setting!r}.")
+        raise ValueError(
+            f"threshold must be a probability between 0 and 1, {words}, got"
+            f" {setting!r}."
+        )
 
     def best(self, p: np.ndarray, is_positive: np.ndarray, weight: np.ndarray) -> float:
         """Return the best threshold for these rows, or nan if all rows have the same class.
@@ -237,7 +291,8 @@ class ThresholdRule:
         p = p[order]
         is_positive = is_positive[order]
         weight = weight[order]
-        ends = np.flatnonzero(np.append(np.diff(p) != 0, True))  # ends of groups with equal probability
+        # ends of groups with equal probability
+        ends = np.flatnonzero(np.append(np.diff(p) != 0, True))
         hits = np.append(0, np.cumsum(weight * is_positive)[ends])
         alarms = np.append(0, np.cumsum(weight * ~is_positive)[ends])
         bounds = np.concatenate([[1.0], p[ends], [0.0]])
@@ -252,7 +307,13 @@ class ThresholdRule:
         best = np.argmax(score)
         return float((bounds[best] + bounds[best + 1]) / 2)
 
-    def of_other_half(self, p: np.ndarray, is_positive: np.ndarray, weight: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    def of_other_half(
+        self,
+        p: np.ndarray,
+        is_positive: np.ndarray,
+        weight: np.ndarray,
+        fold: np.ndarray,
+    ) -> np.ndarray:
         """Return a threshold for each row, chosen on the other half of the folds, or nan if that half is empty.
 
         Examples
@@ -265,12 +326,16 @@ class ThresholdRule:
         half = fold % 2
         for number in (0, 1):
             in_other_half = (half != number) & ~np.isnan(p)
-            threshold = self.best(p[in_other_half], is_positive[in_other_half], weight[in_other_half])
+            threshold = self.best(
+                p[in_other_half], is_positive[in_other_half], weight[in_other_half]
+            )
             thresholds[half == number] = threshold
         return thresholds
 
 
-def positive_index(classes: np.ndarray, counts: Sequence[int], asked=None, target: str = "The target") -> int:
+def positive_index(
+    classes: np.ndarray, counts: Sequence[int], asked=None, target: str = "The target"
+) -> int:
     """Return the index of the positive class: by default 1, True or "yes" if it exists, or else the rarer class.
 
     Examples
@@ -292,8 +357,8 @@ def positive_index(classes: np.ndarray, counts: Sequence[int], asked=None, targe
     if texts.count(text) == 1:
         return texts.index(text)
     raise TableError(
-        f"{target} has the classes {names[0]!r} and {names[1]!r}, but positive is {asked!r}: choose one of them "
-        "(--positive)."
+        f"{target} has the classes {names[0]!r} and {names[1]!r}, but positive is"
+        f" {asked!r}: choose one of them (--positive)."
     )
 
 
@@ -303,10 +368,13 @@ def positive_of(model) -> int:
     return getattr(last, "_positive", 1)
 
 
-def decided(P: np.ndarray, threshold: float | np.ndarray | None, model=None) -> np.ndarray:
+def decided(
+    P: np.ndarray, threshold: float | np.ndarray | None, model=None
+) -> np.ndarray:
     """Return the index of the predicted class of each row: the most probable class unless a threshold is given.
 
-    The threshold applies to the probability of the model's positive class. It can be an array with one value per row.
+    The threshold applies to the probability of the model's positive class. It can be an
+    array with one value per row.
 
     Examples
     --------

@@ -25,17 +25,21 @@ from ..streaming.window_fit import Report, StreamedNetwork, trained_in_windows
 MIN_PROBABILITY = 1e-30
 """Lower bound of probabilities, so that logarithms and powers are finite."""
 PREDICTIONS = 10_000
-"""Smaller tables have several out-of-fold predictions per row, from different epochs, about this number in total."""
+"""Smaller tables have several out-of-fold predictions per row, from different
+epochs, about this number in total.
+"""
 MAX_STORED = 2**24
-"""Maximum number of stored validation predictions per view (64 MB in float32). In larger tables, selecting the epoch
-hardly biases the validation loss."""
+"""Maximum number of stored validation predictions per view (64 MB in float32). In
+larger tables, selecting the epoch hardly biases the validation loss.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class Networks:
     """Networks with the same architecture and view, each trained without one fold of the rows.
 
-    The stage is 1, except in files of earlier versions, whose models can have further networks of a view.
+    The stage is 1, except in files of earlier versions, whose models can have further
+    networks of a view.
     """
 
     network: Network
@@ -51,7 +55,11 @@ class Networks:
         if len(self.inputs) < X.shape[1]:
             X = np.take(X, self.inputs, axis=1)
         for theta in self.thetas:
-            yield engine_for(self.network, theta, silent=True).predict(theta, X).astype(float)
+            yield (
+                engine_for(self.network, theta, silent=True)
+                .predict(theta, X)
+                .astype(float)
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,11 +96,17 @@ class Ensemble:
             total += view.share * Y
         return total
 
-    def with_shares(self, shares: Sequence[float], inverse_temperatures: Sequence[float | None]) -> "Ensemble":
+    def with_shares(
+        self, shares: Sequence[float], inverse_temperatures: Sequence[float | None]
+    ) -> "Ensemble":
         """Return a copy with new weights and temperatures of the views."""
         views = []
-        for view, share, inverse_temperature in zip(self.views, shares, inverse_temperatures, strict=True):
-            views.append(replace(view, share=share, inverse_temperature=inverse_temperature))
+        for view, share, inverse_temperature in zip(
+            self.views, shares, inverse_temperatures, strict=True
+        ):
+            views.append(
+                replace(view, share=share, inverse_temperature=inverse_temperature)
+            )
         return Ensemble(views)
 
 
@@ -134,11 +148,16 @@ class TrainingRows:
 
 
 Unseen = list[tuple[np.ndarray, np.ndarray]]
-"""For each fold, the indices of n rows and their out-of-fold predictions at J stopping epochs, (n, J, O)."""
+"""For each fold, the indices of n rows and their out-of-fold predictions at J
+stopping epochs, (n, J, O).
+"""
 
 
 def at_epochs_of_others(
-    curves: Sequence[np.ndarray], validation_rows: Sequence[np.ndarray], loss, rows: TrainingRows
+    curves: Sequence[np.ndarray],
+    validation_rows: Sequence[np.ndarray],
+    loss,
+    rows: TrainingRows,
 ) -> Unseen:
     """Return the validation predictions of each network, (n, J, O), at J epochs that are selected on other rows."""
     count = len(curves)
@@ -147,7 +166,9 @@ def at_epochs_of_others(
     for curve, indices in zip(curves, validation_rows, strict=True):
         best_epochs.append(_best_epochs(curve, indices, loss, rows))
     unseen = []
-    for number, (curve, indices) in enumerate(zip(curves, validation_rows, strict=True)):
+    for number, (curve, indices) in enumerate(
+        zip(curves, validation_rows, strict=True)
+    ):
         fold = rows.fold[indices]
         selected = np.empty((len(indices), alternatives, curve.shape[2]))
         for block in np.unique(fold):
@@ -166,7 +187,9 @@ def at_epochs_of_others(
     return unseen
 
 
-def _best_epochs(curve: np.ndarray, indices: np.ndarray, loss, rows: TrainingRows) -> list[int | None]:
+def _best_epochs(
+    curve: np.ndarray, indices: np.ndarray, loss, rows: TrainingRows
+) -> list[int | None]:
     """For each fold, return the epoch with the lowest loss on other rows, or None if there are no such rows."""
     if isinstance(loss, SoftmaxCrossEntropy):  # expects logits
         curve = np.log(np.maximum(curve, MIN_PROBABILITY))
@@ -182,7 +205,9 @@ def _best_epochs(curve: np.ndarray, indices: np.ndarray, loss, rows: TrainingRow
     return epochs
 
 
-def out_of_fold(unseen: Iterable[tuple[np.ndarray, np.ndarray]], count: int) -> np.ndarray:
+def out_of_fold(
+    unseen: Iterable[tuple[np.ndarray, np.ndarray]], count: int
+) -> np.ndarray:
     """Return the mean out-of-fold prediction of each row, which is nan for rows without predictions.
 
     Examples
@@ -210,10 +235,19 @@ class ViewFit:
     training: Training
     stage: int = 1
 
-    def trained(self, ensemble: int, results: Iterable[TrainingResult], share: float) -> Networks:
+    def trained(
+        self, ensemble: int, results: Iterable[TrainingResult], share: float
+    ) -> Networks:
         """Return the trained networks of an ensemble."""
         thetas = np.stack([result.theta for result in results])
-        return Networks(self.networks[ensemble], thetas, self.view, self.inputs, share, stage=self.stage)
+        return Networks(
+            self.networks[ensemble],
+            thetas,
+            self.view,
+            self.inputs,
+            share,
+            stage=self.stage,
+        )
 
 
 class Calibration(NamedTuple):
@@ -238,7 +272,10 @@ class Outcome(NamedTuple):
     @property
     def is_interrupted(self) -> bool:
         """Whether the training of any network was interrupted."""
-        return any(result.reason == "interrupted" for result in (*self.results.flat, *self.others.flat))
+        return any(
+            result.reason == "interrupted"
+            for result in (*self.results.flat, *self.others.flat)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,7 +305,8 @@ class EnsembleFit:
                         validation_rows=validation_rows,
                         epochs=training.epochs,
                         early_stopping=EarlyStopping(patience=training.patience),
-                        keeps_predictions=self.stream is None and stored_predictions <= MAX_STORED,
+                        keeps_predictions=self.stream is None
+                        and stored_predictions <= MAX_STORED,
                     )
                 )
         return members
@@ -276,19 +314,34 @@ class EnsembleFit:
     def members_of_refit(self, folds: int, epochs: Sequence[int]) -> list[Member]:
         """Return members that are trained on all rows, given the number of epochs by ensemble and view."""
         members = []
-        for (ensemble, place, view), last_epoch in zip(self._groups(), epochs, strict=True):
+        for (ensemble, place, view), last_epoch in zip(
+            self._groups(), epochs, strict=True
+        ):
             for fold in range(folds):
                 seed = self.seed + place * folds + fold
-                members.append(self._member(view, ensemble, fold, seed=seed, epochs=last_epoch))
+                members.append(
+                    self._member(view, ensemble, fold, seed=seed, epochs=last_epoch)
+                )
         return members
 
     def _groups(self) -> list[tuple[int, int, ViewFit]]:
         """Return the index of the ensemble, the index of the view, and the view, by ensemble and view."""
         ensembles = range(len(self.views[0].networks))
-        return [(ensemble, place, view) for ensemble in ensembles for place, view in enumerate(self.views)]
+        return [
+            (ensemble, place, view)
+            for ensemble in ensembles
+            for place, view in enumerate(self.views)
+        ]
 
     def _member(
-        self, view: ViewFit, ensemble: int, fold: int, *, seed: int, rows: np.ndarray | None = None, **settings
+        self,
+        view: ViewFit,
+        ensemble: int,
+        fold: int,
+        *,
+        seed: int,
+        rows: np.ndarray | None = None,
+        **settings,
     ) -> Member:
         training = view.training
         network = view.networks[ensemble]
@@ -302,7 +355,11 @@ class EnsembleFit:
         return Member(
             network,
             network.init(seed, np.float32),
-            AdamW(training.learning_rate, beta2=0.95, weight_decay=training.weight_decay / steps),
+            AdamW(
+                training.learning_rate,
+                beta2=0.95,
+                weight_decay=training.weight_decay / steps,
+            ),
             rows=rows,
             X=view.X,
             T=self.rows.T,
@@ -327,7 +384,8 @@ class EnsembleFit:
     def outcome(self, results: Sequence[TrainingResult]) -> Outcome:
         """Return the ensembles of the trained members, and raise an error if all members diverged or none was trained.
 
-        Views or folds with bad networks are dropped such that the largest number of networks remains.
+        Views or folds with bad networks are dropped such that the largest number of
+        networks remains.
         """
         grouped = np.empty(len(results), object)
         grouped[:] = results
@@ -340,16 +398,21 @@ class EnsembleFit:
             networks = []
             for view in views:
                 trained = results_by_view[view, folds]
-                networks.append(self.views[view].trained(ensemble, trained, share=1 / len(views)))
+                networks.append(
+                    self.views[view].trained(ensemble, trained, share=1 / len(views))
+                )
             ensembles.append(Ensemble(networks))
-        return Outcome(ensembles, folds, grouped[:, views], np.delete(grouped, views, axis=1))
+        return Outcome(
+            ensembles, folds, grouped[:, views], np.delete(grouped, views, axis=1)
+        )
 
     def _raise_no_networks(self, results: Sequence[TrainingResult]) -> None:
         if any(result.reason == "interrupted" for result in results):
             raise KeyboardInterrupt
         rate = self.views[0].training.learning_rate
         raise ValueError(
-            f"Training of all {len(results)} networks diverged: lower learning_rate_init (now {rate})."
+            f"Training of all {len(results)} networks diverged: lower"
+            f" learning_rate_init (now {rate})."
         ) from DivergenceError("No member stayed finite.", results[0])
 
     def unseen_by_all(self, outcome: Outcome) -> list[list[Unseen]]:
@@ -358,18 +421,24 @@ class EnsembleFit:
         for ensemble, results in zip(outcome.ensembles, outcome.results, strict=True):
             unseen_by_view = []
             for networks, results_of_view in zip(ensemble.views, results, strict=True):
-                unseen_by_view.append(self.unseen(networks, results_of_view[outcome.folds], outcome.folds))
+                unseen_by_view.append(
+                    self.unseen(networks, results_of_view[outcome.folds], outcome.folds)
+                )
             unseen.append(unseen_by_view)
         return unseen
 
-    def unseen(self, networks: Networks, results: Sequence[TrainingResult], folds: np.ndarray) -> Unseen:
+    def unseen(
+        self, networks: Networks, results: Sequence[TrainingResult], folds: np.ndarray
+    ) -> Unseen:
         """Return the out-of-fold predictions of each network of a view."""
         network = networks.network
         rows_by_fold = splits(self.rows.fold, is_time=self.rows.is_time)
         validation_rows = [rows_by_fold[fold][1] for fold in folds]
         curves = [result.history.validation_predictions for result in results]
         if len(curves) > 1 and all(map(len, curves)):
-            return at_epochs_of_others(curves, validation_rows, network.loss_function, self.rows)
+            return at_epochs_of_others(
+                curves, validation_rows, network.loss_function, self.rows
+            )
         (X,) = [view.X for view in self.views if view.view == networks.view]
         unseen = []
         for indices, theta in zip(validation_rows, networks.thetas, strict=True):
@@ -397,7 +466,9 @@ def largest_complete_set(is_good: np.ndarray) -> tuple[list[int], np.ndarray]:
     return best_views, best_folds
 
 
-def _predicted(network: Network, theta: np.ndarray, X: np.ndarray | Selection, indices: np.ndarray) -> np.ndarray:
+def _predicted(
+    network: Network, theta: np.ndarray, X: np.ndarray | Selection, indices: np.ndarray
+) -> np.ndarray:
     """Return the predictions of some rows, (n, O), without copying all their inputs."""
     engine = engine_for(network, theta, silent=True)
     Y = np.empty((len(indices), network.outputs))
@@ -410,7 +481,9 @@ def _predicted(network: Network, theta: np.ndarray, X: np.ndarray | Selection, i
     return Y
 
 
-_is_good = np.vectorize(lambda result: result.reason != "diverged" and result.state.epoch > 0, otypes=[bool])
+_is_good = np.vectorize(
+    lambda result: result.reason != "diverged" and result.state.epoch > 0, otypes=[bool]
+)
 """Whether results have finite parameters after at least one epoch."""
 
 
@@ -431,7 +504,9 @@ def train_fits(
         for fit, members in zip(fits, members_by_fit, strict=True):
             assert fit.stream is not None
             networks = _streamed_networks(fit, members)
-            yield trained_in_windows(fit.stream, networks, fit.seed, progress, checkpoint, workers)
+            yield trained_in_windows(
+                fit.stream, networks, fit.seed, progress, checkpoint, workers
+            )
         return
     results = train_population(
         list(chain(*members_by_fit)),
@@ -448,7 +523,9 @@ def train_fits(
         first += len(members)
 
 
-def _streamed_networks(fit: EnsembleFit, members: Sequence[Member]) -> list[StreamedNetwork]:
+def _streamed_networks(
+    fit: EnsembleFit, members: Sequence[Member]
+) -> list[StreamedNetwork]:
     """Return the members, each with its fold and its view."""
     groups = fit._groups()
     folds = len(members) // len(groups)

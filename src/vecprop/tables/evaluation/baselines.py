@@ -7,7 +7,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
 from sklearn.linear_model import LogisticRegression, RidgeCV
 
 from ..encoding.columns import Categories
@@ -17,15 +20,23 @@ from ..ensemble.calibration import weighted_quantiles
 from ..explaining.importance import MIN_LOSS_PROBABILITY
 
 ENTRIES = 2_000_000
-"""Maximum number of array entries to fit a baseline on. More entries would help little and take longer."""
+"""Maximum number of array entries to fit a baseline on. More entries would help
+little and take longer.
+"""
 MAX_CLASSES = 30
-"""Above this number of classes, gradient boosting is skipped, because each step needs a tree per class."""
+"""Above this number of classes, gradient boosting is skipped, because each step
+needs a tree per class.
+"""
 MANY_COLUMNS = 250
-"""Above this number of columns, trees use fewer bins, which takes a third of the time."""
+"""Above this number of columns, trees use fewer bins, which takes a third of the
+time.
+"""
 BINS = 255
 FEWER_BINS = 63
 MAX_CATEGORIES = 20
-"""Columns with more categories are target-encoded, because trees and linear models would otherwise fit noise."""
+"""Columns with more categories are target-encoded, because trees and linear models
+would otherwise fit noise.
+"""
 MIN_STOPPING_ROWS = 40
 """Minimum number of rows for early stopping of gradient boosting."""
 VALIDATION = 0.2
@@ -33,9 +44,13 @@ VALIDATION = 0.2
 FOLDS = 3
 """Number of folds for the penalty of logistic regression and for target encoding."""
 PENALTIES = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
-"""Candidate penalties of linear regression. Leave-one-out validation selects the best one."""
+"""Candidate penalties of linear regression. Leave-one-out validation selects the
+best one.
+"""
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
-"""Candidate inverse penalties of logistic regression, validated on at most a tenth of `ENTRIES`."""
+"""Candidate inverse penalties of logistic regression, validated on at most a tenth
+of `ENTRIES`.
+"""
 NAIVE = "naive"
 LOGISTIC = "logistic regression"
 LINEAR = "linear regression"
@@ -51,7 +66,11 @@ def enough_rows(rows: int, inputs: int, seed: int) -> np.ndarray:
     (array([0, 1, 2]), 20000)
     """
     most = max(ENTRIES // inputs, 100)
-    return np.arange(rows) if rows <= most else np.random.default_rng(seed).choice(rows, most, replace=False)
+    return (
+        np.arange(rows)
+        if rows <= most
+        else np.random.default_rng(seed).choice(rows, most, replace=False)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +96,10 @@ class Baselines:
     def probabilities(self, classes: int) -> dict[str, np.ndarray]:
         """Return each baseline's probabilities for the test rows, (N, C); "naive" predicts the class frequencies."""
         shares = np.bincount(self.y, self.weight, minlength=classes) / self.weight.sum()
-        predictions = {NAIVE: np.tile(shares, (len(self.X_test), 1)), LOGISTIC: self._logistic(classes)}
+        predictions = {
+            NAIVE: np.tile(shares, (len(self.X_test), 1)),
+            LOGISTIC: self._logistic(classes),
+        }
         if classes <= MAX_CLASSES:
             predictions[BOOSTING] = self._boosted_probabilities(classes)
         return predictions
@@ -86,27 +108,40 @@ class Baselines:
         """Return each baseline's predictions for the test rows, (N,); "naive" predicts the mean."""
         mean = np.average(self.y, weights=self.weight)
         linear, _, _ = self._linear
-        return {NAIVE: np.full(len(self.X_test), mean), LINEAR: linear, BOOSTING: self._boosted()}
+        return {
+            NAIVE: np.full(len(self.X_test), mean),
+            LINEAR: linear,
+            BOOSTING: self._boosted(),
+        }
 
     def quantiles(self, levels: Sequence[float]) -> dict[str, np.ndarray]:
         """Return each baseline's quantiles for the test rows, (N, L).
 
-        "naive" predicts the quantiles of all targets. Linear regression adds error quantiles to its predictions.
+        "naive" predicts the quantiles of all targets. Linear regression adds error
+        quantiles to its predictions.
         """
         linear, errors, weight = self._linear
         boosted = [self._boosted(loss="quantile", quantile=level) for level in levels]
         naive = weighted_quantiles(self.y, np.array(levels), self.weight)
         return {
             NAIVE: np.tile(naive, (len(self.X_test), 1)),
-            LINEAR: linear[:, None] + weighted_quantiles(errors, np.array(levels), weight),
+            LINEAR: (
+                linear[:, None] + weighted_quantiles(errors, np.array(levels), weight)
+            ),
             BOOSTING: np.stack(boosted, axis=1),
         }
 
     @cached_property
     def _encoded(self) -> tuple[Encoder, dict[str, np.ndarray]]:
         """An encoder with target encoding, and the out-of-fold encodings of the training rows."""
-        T = self.y[:, None] if self.y.dtype.kind == "f" else self.y[:, None] == np.unique(self.y)
-        return self.encoder.with_means(self.X, T, folds(self.y, FOLDS, self.seed), self.weight, MAX_CATEGORIES)
+        T = (
+            self.y[:, None]
+            if self.y.dtype.kind == "f"
+            else self.y[:, None] == np.unique(self.y)
+        )
+        return self.encoder.with_means(
+            self.X, T, folds(self.y, FOLDS, self.seed), self.weight, MAX_CATEGORIES
+        )
 
     @property
     def _for_linear(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -114,11 +149,14 @@ class Baselines:
         rows = enough_rows(len(self.y), self.encoder.width, self.seed)
         encoder, means = self._encoded
         means = {name: column_means[rows] for name, column_means in means.items()}
-        _, inputs = encoder.of_views(self.X.iloc[rows], means, as_arrays=True)  # inputs of the standardized view
+        # inputs of the standardized view
+        _, inputs = encoder.of_views(self.X.iloc[rows], means, as_arrays=True)
         _, inputs_test = encoder.of_views(self.X_test, as_arrays=True)
         return rows, np.asarray(inputs, float), np.asarray(inputs_test)
 
-    def _for_trees(self, trees: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[bool]]:
+    def _for_trees(
+        self, trees: int = 1
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[bool]]:
         """Return the row indices for trees, their columns, the test columns, and which columns are categorical.
 
         ``trees`` is the number of trees per boosting step.
@@ -128,10 +166,19 @@ class Baselines:
         rows = enough_rows(len(self.y), len(is_category) * trees, self.seed)
         means = {name: column_means[rows] for name, column_means in means.items()}
         columns, _ = columns_for_trees(encoder, self.X.iloc[rows], means)
-        columns[:, np.isnan(columns).all(axis=0)] = 0  # gradient boosting needs a value in each column
+        # gradient boosting needs a value in each column
+        columns[:, np.isnan(columns).all(axis=0)] = 0
         return rows, columns, columns_test, is_category
 
-    def _probabilities(self, model, rows: np.ndarray, X: np.ndarray, *, X_test: np.ndarray, classes: int) -> np.ndarray:
+    def _probabilities(
+        self,
+        model,
+        rows: np.ndarray,
+        X: np.ndarray,
+        *,
+        X_test: np.ndarray,
+        classes: int,
+    ) -> np.ndarray:
         """Fit a model and return its probabilities for X_test, with 0 for classes without a training row."""
         P = np.zeros((len(X_test), classes))
         if (self.y[rows] == self.y[rows[0]]).all():
@@ -144,24 +191,33 @@ class Baselines:
     def _logistic(self, classes: int) -> np.ndarray:
         """Return the probabilities of logistic regression for the test rows.
 
-        The penalty is chosen by the one-standard-error rule: the strongest one within a standard error of the best.
+        The penalty is chosen by the one-standard-error rule: the strongest one within a
+        standard error of the best.
         """
         rows, X, X_test = self._for_linear
         few = enough_rows(len(rows), 10 * X.shape[1], self.seed)
-        losses = [self._losses(strength, rows[few], X[few], classes) for strength in STRENGTHS]
+        losses = [
+            self._losses(strength, rows[few], X[few], classes) for strength in STRENGTHS
+        ]
         best = min(losses, key=np.sum)
         excesses = [row_losses - best for row_losses in losses]
-        are_close = [excess.mean() <= excess.std() / np.sqrt(len(few)) for excess in excesses]
+        are_close = [
+            excess.mean() <= excess.std() / np.sqrt(len(few)) for excess in excesses
+        ]
         model = LogisticRegression(C=STRENGTHS[are_close.index(True)], max_iter=200)
         return self._probabilities(model, rows, X, X_test=X_test, classes=classes)
 
-    def _losses(self, strength: float, rows: np.ndarray, X: np.ndarray, classes: int) -> np.ndarray:
+    def _losses(
+        self, strength: float, rows: np.ndarray, X: np.ndarray, classes: int
+    ) -> np.ndarray:
         """Return the cross-validated loss of each row for a penalty of logistic regression."""
         y = self.y[rows]
         chance = np.ones(len(rows))
         model = LogisticRegression(C=strength, max_iter=200)
         for seen, unseen in splits(folds(y, FOLDS, self.seed), is_time=False):
-            P = self._probabilities(model, rows[seen], X[seen], X_test=X[unseen], classes=classes)
+            P = self._probabilities(
+                model, rows[seen], X[seen], X_test=X[unseen], classes=classes
+            )
             chance[unseen] = P[np.arange(len(unseen)), y[unseen]]
         return -self.weight[rows] * np.log(np.maximum(chance, MIN_LOSS_PROBABILITY))
 
@@ -179,7 +235,9 @@ class Baselines:
         rows, columns, columns_test, is_category = self._for_trees()
         trees = HistGradientBoostingRegressor(**loss, **self._settings(is_category))
         trees.set_params(early_stopping=len(rows) >= MIN_STOPPING_ROWS)
-        return _fitted(trees, columns, self.y[rows], self.weight[rows]).predict(columns_test)
+        return _fitted(trees, columns, self.y[rows], self.weight[rows]).predict(
+            columns_test
+        )
 
     def _boosted_probabilities(self, classes: int) -> np.ndarray:
         """Return gradient boosting's probabilities for the test rows."""
@@ -188,8 +246,12 @@ class Baselines:
         trees = HistGradientBoostingClassifier(**self._settings(is_category))
         # The training and the validation rows need rows of each class.
         has_all_classes = counts.min() > 1 and VALIDATION * len(rows) >= len(counts)
-        trees.set_params(early_stopping=bool(has_all_classes and len(rows) >= MIN_STOPPING_ROWS))
-        return self._probabilities(trees, rows, columns, X_test=columns_test, classes=classes)
+        trees.set_params(
+            early_stopping=bool(has_all_classes and len(rows) >= MIN_STOPPING_ROWS)
+        )
+        return self._probabilities(
+            trees, rows, columns, X_test=columns_test, classes=classes
+        )
 
     def _settings(self, is_category: list[bool]) -> dict[str, Any]:
         """Return the settings of gradient boosting."""
@@ -202,7 +264,8 @@ class Baselines:
 
 
 def _fitted(model, X: np.ndarray, y: np.ndarray, weight: np.ndarray):
-    weights = {} if weight.min() == weight.max() else {"sample_weight": weight}  # weights are slow for quantiles
+    # weights are slow for quantiles
+    weights = {} if weight.min() == weight.max() else {"sample_weight": weight}
     # Ignore warnings about convergence and many classes.
     with warnings.catch_warnings(action="ignore", category=UserWarning):
         return model.fit(X, y, **weights)
@@ -213,8 +276,9 @@ def columns_for_trees(
 ) -> tuple[np.ndarray, list[bool]]:
     """Return the columns of a table for trees, (N, K), and whether each contains category indices.
 
-    Missing numbers are nan. A date becomes the days since 1970 and its position in the year, month and week. A text
-    becomes its first inputs. ``means`` contains out-of-fold encodings, which replace the encoder's mean targets.
+    Missing numbers are nan. A date becomes the days since 1970 and its position in the
+    year, month and week. A text becomes its first inputs. ``means`` contains
+    out-of-fold encodings, which replace the encoder's mean targets.
 
     Examples
     --------
@@ -227,7 +291,11 @@ def columns_for_trees(
     is_category = []
     for name, part in encoder.columns:
         column = means[name] if means and name in means else part.for_trees(frame[name])
-        has_few_categories = isinstance(part, Categories) and part.means is None and part.marks <= FEWER_BINS
+        has_few_categories = (
+            isinstance(part, Categories)
+            and part.means is None
+            and part.marks <= FEWER_BINS
+        )
         columns.append(column)
         is_category += [has_few_categories] * column.shape[1]
     return np.hstack(columns), is_category

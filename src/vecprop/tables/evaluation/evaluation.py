@@ -23,7 +23,14 @@ from ..table_model import TableModel
 from .measured import OURS, Learned, Measured
 from .measuring import Parts, baseline_predictions, baselines_by_folds, thresholds_of
 from .report import page_of
-from .targets import as_learned, classes_of, plain_target, predictions_of, target_named, task_of
+from .targets import (
+    as_learned,
+    classes_of,
+    plain_target,
+    predictions_of,
+    target_named,
+    task_of,
+)
 
 FOLDS = 5
 """Number of folds for baselines that are cross-validated on the table."""
@@ -38,8 +45,9 @@ class Evaluation(Measured):
     Attributes
     ----------
     metrics : dict of str to Estimate
-        The model's metrics. An estimate has a ``value`` and the ends of its 95 % interval, ``low`` and ``high``. The
-        first metric is the loss that decides the verdict.
+        The model's metrics. An estimate has a ``value`` and the ends of its 95 %
+        interval, ``low`` and ``high``. The first metric is the loss that decides the
+        verdict.
     baselines : dict of str to dict
         The metrics of each baseline.
     margins : dict of str to Estimate
@@ -47,32 +55,40 @@ class Evaluation(Measured):
     summary : str
         The accuracy, the typical error or the coverage of the model in plain words.
     verdict : Verdict or None
-        Whether the model beats the baselines: ``level``, ``says`` (as text), and ``worries`` about the result.
+        Whether the model beats the baselines: ``level``, ``says`` (as text), and
+        ``worries`` about the result.
     worst_rows : list of WorstRow
         The ten rows with the largest loss.
     importances : list of Importance
         The increase of the loss when the values of a column are shuffled.
     trained_on : int
-        The number of rows that are duplicates of a training row, including the target. For more than 10,000 training
-        rows, the number is an estimate. If chance explains the duplicates, the number is 0.
+        The number of rows that are duplicates of a training row, including the target.
+        For more than 10,000 training rows, the number is an estimate. If chance
+        explains the duplicates, the number is 0.
     notes : list of str
         Differences between the table and the training data, and rows that are left out.
     how : str
-        How the rows were scored: "table" (any table), "test" (rows that were held out), "out of fold" (training rows,
-        predicted by networks that were not trained on the row) or "cross-validation" (training rows, predicted by
-        models that were not trained on the row).
+        How the rows were scored: "table" (any table), "test" (rows that were held out),
+        "out of fold" (training rows, predicted by networks that were not trained on the
+        row) or "cross-validation" (training rows, predicted by models that were not
+        trained on the row).
     has_test, is_classifier : bool
-        Whether the rows differ from the training rows, and whether the model predicts classes.
+        Whether the rows differ from the training rows, and whether the model predicts
+        classes.
     model : estimator
         The model.
     X, index : DataFrame or None, and Index
-        The inputs, or None if only the predictions were stored, and the index of the rows.
+        The inputs, or None if only the predictions were stored, and the index of the
+        rows.
     truth, weight, groups : ndarray (N,)
-        The targets (numbers, or class indices, with -1 for unknown classes), the weights and the groups or None.
+        The targets (numbers, or class indices, with -1 for unknown classes), the
+        weights and the groups or None.
     predictions : dict of str to ndarray
-        The predictions of the model and then of each baseline: probabilities (N, C), numbers (N,) or quantiles (N, L).
+        The predictions of the model and then of each baseline: probabilities (N, C),
+        numbers (N,) or quantiles (N, L).
     predicted, decided : ndarray
-        The model's probabilities or predictions, and the index of the predicted class of each row.
+        The model's probabilities or predictions, and the index of the predicted class
+        of each row.
     thresholds : ndarray (N,) or None
         The decision threshold of each row.
     scores : dict of str to dict
@@ -115,11 +131,18 @@ class Evaluation(Measured):
             If Matplotlib is not installed.
         """
         if not isinstance(self.model, TableModel):
-            raise RequestError(f"A report needs a tabular model, got a {type(self.model).__name__}.")
+            raise RequestError(
+                f"A report needs a tabular model, got a {type(self.model).__name__}."
+            )
         if self.X is None:
-            raise RequestError("A report needs the rows, which were not stored: evaluate with baselines=True.")
+            raise RequestError(
+                "A report needs the rows, which were not stored: evaluate with"
+                " baselines=True."
+            )
         if Path(path).is_dir():
-            raise IsADirectoryError(f"{path} is a folder: choose the name of a file in it.")
+            raise IsADirectoryError(
+                f"{path} is a folder: choose the name of a file in it."
+            )
         Path(path).write_text(page_of(self), encoding="utf-8")
 
     def to_frame(self) -> Any:
@@ -128,7 +151,9 @@ class Evaluation(Measured):
         for name, metrics in self.scores.items():
             for metric, estimate in metrics.items():
                 rows.append((name, metric, estimate.value, estimate.low, estimate.high))
-        return pandas().DataFrame(rows, columns=["model", "metric", "value", "low", "high"])
+        return pandas().DataFrame(
+            rows, columns=["model", "metric", "value", "low", "high"]
+        )
 
     def __repr__(self) -> str:
         return f"{self.summary}\n\n{self._text(f'on {len(self.truth)} rows')}"
@@ -149,13 +174,16 @@ def evaluate(
 ) -> Evaluation:
     """Compute metrics with intervals on labeled rows, and compare the model with simple baselines.
 
-    A note reports how many rows are duplicates of training rows, because metrics of such rows are too optimistic.
+    A note reports how many rows are duplicates of training rows, because metrics of
+    such rows are too optimistic.
 
     Parameters
     ----------
     model : TabularClassifier, TabularRegressor, or another fitted estimator
-        The model. A classifier needs ``predict_proba``. Only tabular models have baselines, worst rows and reports.
-    table : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), array (N, I), path or list of paths
+        The model. A classifier needs ``predict_proba``. Only tabular models have
+        baselines, worst rows and reports.
+    table : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), array (N,
+    I), path or list of paths
         The rows, with a target column unless ``y`` is given.
     y : array (N,), optional
         The target of each row.
@@ -164,20 +192,24 @@ def evaluate(
     weight : str, optional
         The column of sample weights. By default, all weights are 1.
     groups : str, optional
-        The column of groups, such as patients. The intervals are then valid for new groups.
+        The column of groups, such as patients. The intervals are then valid for new
+        groups.
     training : table, or pair of table and target, optional
-        The training rows of the model. The baselines are fitted to these rows. By default, the baselines are
-        cross-validated on ``table`` with five folds, and a note reports this.
+        The training rows of the model. The baselines are fitted to these rows. By
+        default, the baselines are cross-validated on ``table`` with five folds, and a
+        note reports this.
     baselines : bool, default True
-        Whether to compare the model with baselines: predictions that ignore the inputs, a linear model, and gradient
-        boosting. If False, Parquet and Arrow files are read in chunks, and only predictions are stored.
+        Whether to compare the model with baselines: predictions that ignore the inputs,
+        a linear model, and gradient boosting. If False, Parquet and Arrow files are
+        read in chunks, and only predictions are stored.
     seed : int, default 0
         The seed of folds, baselines and intervals.
 
     Returns
     -------
     Evaluation
-        The metrics, baselines, verdict, worst rows and notes. The method ``report`` writes an HTML report.
+        The metrics, baselines, verdict, worst rows and notes. The method ``report``
+        writes an HTML report.
 
     Raises
     ------
@@ -240,16 +272,21 @@ def _require_arguments(model, roles: Mapping[str, Any]) -> None:
     """Raise an error for names of columns that are not text, and for models that cannot be evaluated."""
     for role, name in roles.items():
         if not isinstance(name, str | None):
-            raise RequestError(f"{role} must be the name of a column, not {type(name).__name__}.")
+            raise RequestError(
+                f"{role} must be the name of a column, not {type(name).__name__}."
+            )
     if isinstance(model, TableModel):
         check_is_fitted(model)
     if not hasattr(model, "predict"):
         raise RequestError(
-            f"evaluate takes a model, not a {type(model).__name__}: pass a fitted model, such as "
-            "load(path), and then the table."
+            f"evaluate takes a model, not a {type(model).__name__}: pass a fitted"
+            " model, such as load(path), and then the table."
         )
     if hasattr(model, "classes_") and not hasattr(model, "predict_proba"):
-        raise RequestError(f"{type(model).__name__} has no predict_proba, which the metrics of classes need.")
+        raise RequestError(
+            f"{type(model).__name__} has no predict_proba, which the metrics of classes"
+            " need."
+        )
 
 
 def with_column(table, name: str, y) -> Frame:
@@ -258,11 +295,16 @@ def with_column(table, name: str, y) -> Frame:
     y = np.asarray(y)
     if y.shape != (len(frame),):
         shape = len(y) if y.ndim == 1 else f"the shape {y.shape}"
-        raise TableError(f"The table has {len(frame)} rows, but y has {shape}: pass one target per row.")
+        raise TableError(
+            f"The table has {len(frame)} rows, but y has {shape}: pass one target per"
+            " row."
+        )
     return frame.assign(**{name: y})
 
 
-def _used_rows(frames: Iterable[Frame], roles: Roles) -> tuple[UsedRows, list[np.ndarray]]:
+def _used_rows(
+    frames: Iterable[Frame], roles: Roles
+) -> tuple[UsedRows, list[np.ndarray]]:
     """Return the used rows of the target and other roles, and a mask of the used rows of each frame."""
     columns = [str(roles.target), *roles.reasons]
     parts = []
@@ -286,7 +328,11 @@ class _ScoredRows:
 
 
 def _score_rows(
-    model, frames: Iterable[Frame], masks: list[np.ndarray], y: np.ndarray, other_columns: list[str]
+    model,
+    frames: Iterable[Frame],
+    masks: list[np.ndarray],
+    y: np.ndarray,
+    other_columns: list[str],
 ) -> _ScoredRows:
     """Predict the used rows of each frame. Only the inputs of the first frame are kept."""
     scored = _ScoredRows(DriftMonitor(model))
@@ -299,7 +345,9 @@ def _score_rows(
         scored.monitor.add(rows)
         scored.predictions.append(predictions_of(model, rows))
         if isinstance(model, TableModel):
-            scored.duplicates += model.trained_rows_.count(model.encoder_, rows, y[start:end])
+            scored.duplicates += model.trained_rows_.count(
+                model.encoder_, rows, y[start:end]
+            )
         if not scored.frames:
             scored.frames.append(rows)
         start = end
@@ -309,7 +357,9 @@ def _score_rows(
 def _columns_without_inputs(model, roles: Roles) -> list[str]:
     """Return the target, and the weights unless the model was trained on them."""
     columns = [str(roles.target)]
-    if roles.weight is not None and roles.weight not in getattr(model, "feature_names_in_", ()):
+    if roles.weight is not None and roles.weight not in getattr(
+        model, "feature_names_in_", ()
+    ):
         columns.append(roles.weight)
     return columns
 
@@ -320,34 +370,54 @@ def _with_notes_on_rows(evaluation: Evaluation, duplicates: float) -> Evaluation
     trained_on = 0
     unknown = int((evaluation.truth < 0).sum())
     if evaluation.is_classifier and unknown:
-        notes.append(f"{unknown} rows have classes that did not occur in training; they count as errors.")
+        notes.append(
+            f"{unknown} rows have classes that did not occur in training; they count as"
+            " errors."
+        )
     if duplicates:
         trained_rows = evaluation.model.trained_rows_
-        trained_on, notes_on_duplicates = trained_rows.not_by_chance(duplicates, len(evaluation.truth))
+        trained_on, notes_on_duplicates = trained_rows.not_by_chance(
+            duplicates, len(evaluation.truth)
+        )
         notes = [*notes_on_duplicates, *notes]
     return replace(evaluation, notes=notes, trained_on=trained_on)
 
 
-def _with_cross_validated_baselines(evaluation: Evaluation, y: np.ndarray) -> Evaluation:
+def _with_cross_validated_baselines(
+    evaluation: Evaluation, y: np.ndarray
+) -> Evaluation:
     """Add baselines that are cross-validated on the table, unless it has too few rows or groups."""
     model = evaluation.model
     rows = len(y)
     known_rows = (evaluation.truth >= 0).sum() if evaluation.is_classifier else rows
     if known_rows < MIN_ROWS or evaluation.units < 2:
-        reason = f"fewer than {MIN_ROWS} rows" if known_rows < MIN_ROWS else "only one group"
+        reason = (
+            f"fewer than {MIN_ROWS} rows" if known_rows < MIN_ROWS else "only one group"
+        )
         note = f"The table has {reason}, too few to fit baselines: pass training=."
         return replace(evaluation, notes=[*evaluation.notes, note])
-    fold = Dependence(groups=evaluation.groups).folds(evaluation.truth, FOLDS, evaluation.seed)
-    parts = Parts.untested(task_of(model), evaluation.X, y, evaluation.weight)
-    baselines = baselines_by_folds(model, parts, splits(fold, is_time=False), evaluation.seed)
-    note = (
-        f"Baselines were fitted on {rows - rows // FOLDS:,} rows of this table in each fold, the "
-        f"model on {model.trained_rows_.rows:,} rows: pass training= to fit them on the same rows."
+    fold = Dependence(groups=evaluation.groups).folds(
+        evaluation.truth, FOLDS, evaluation.seed
     )
-    return replace(evaluation, predictions=evaluation.predictions | baselines, notes=[*evaluation.notes, note])
+    parts = Parts.untested(task_of(model), evaluation.X, y, evaluation.weight)
+    baselines = baselines_by_folds(
+        model, parts, splits(fold, is_time=False), evaluation.seed
+    )
+    note = (
+        f"Baselines were fitted on {rows - rows // FOLDS:,} rows of this table in each"
+        f" fold, the model on {model.trained_rows_.rows:,} rows: pass training= to fit"
+        " them on the same rows."
+    )
+    return replace(
+        evaluation,
+        predictions=evaluation.predictions | baselines,
+        notes=[*evaluation.notes, note],
+    )
 
 
-def _with_trained_baselines(evaluation: Evaluation, roles: Roles, training) -> Evaluation:
+def _with_trained_baselines(
+    evaluation: Evaluation, roles: Roles, training
+) -> Evaluation:
     """Add baselines that are fitted on the training rows of the model."""
     model = evaluation.model
     target = str(roles.target)
@@ -361,6 +431,10 @@ def _with_trained_baselines(evaluation: Evaluation, roles: Roles, training) -> E
     y = plain_target(model, used.frame, target)
     rows = np.arange(len(y))
     parts = Parts.untested(task_of(model), X, y, used.weight)
-    baselines = baseline_predictions(model, parts, rows, X_test=evaluation.X, seed=evaluation.seed)
+    baselines = baseline_predictions(
+        model, parts, rows, X_test=evaluation.X, seed=evaluation.seed
+    )
     learned = Learned(X, as_learned(model, y), len(y))
-    return replace(evaluation, predictions=evaluation.predictions | baselines, learned=learned)
+    return replace(
+        evaluation, predictions=evaluation.predictions | baselines, learned=learned
+    )

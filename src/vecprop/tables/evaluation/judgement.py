@@ -44,8 +44,9 @@ class Judgement:
     measured : Measured
         The predictions of this model and its baselines.
     both : Measured
-        The predictions of this model and of models that know random rows, for the same rows. If rows are independent,
-        so are their differences; therefore bootstrap samples need not contain whole groups.
+        The predictions of this model and of models that know random rows, for the same
+        rows. If rows are independent, so are their differences; therefore bootstrap
+        samples need not contain whole groups.
     """
 
     relation: Relation
@@ -55,7 +56,10 @@ class Judgement:
     @property
     def _rise(self) -> float:
         """The rise of the loss, relative to a rise that matters."""
-        matters = max(RISE * self.both._losses[RANDOM].value, RISE_OF_NAIVE * self.measured._losses[NAIVE].value)
+        matters = max(
+            RISE * self.both._losses[RANDOM].value,
+            RISE_OF_NAIVE * self.measured._losses[NAIVE].value,
+        )
         return -self.both.margins[RANDOM].value / matters
 
     @cached_property
@@ -73,8 +77,14 @@ class Judgement:
         for metric in self.both.metrics:
             if metric in (self.both._loss, "r2", "d2_log_loss"):
                 scores, _ = self.both._compared(metric)
-                values.append(f"the {title(metric)} is {scores[OURS].value} ({scores[RANDOM].value} on random rows)")
-        return f"{headline} on {self.relation.rows}: {' and '.join(values)}, {self.relation.source}."
+                values.append(
+                    f"the {title(metric)} is {scores[OURS].value}"
+                    f" ({scores[RANDOM].value} on random rows)"
+                )
+        return (
+            f"{headline} on {self.relation.rows}: {' and '.join(values)},"
+            f" {self.relation.source}."
+        )
 
     def applied(self, verdict: Verdict) -> Verdict:
         """Return the verdict, or a negative one if this model is worse or no better than a baseline."""
@@ -84,21 +94,31 @@ class Judgement:
         if self.is_worse:
             level = f"worse on {rows}"
             says = self.note
-        elif verdict.is_positive and second.margin.value <= 0 and second.margin.high < verdict.margin.low:
+        elif (
+            verdict.is_positive
+            and second.margin.value <= 0
+            and second.margin.high < verdict.margin.low
+        ):
             level = second.level
             says = f"Not better than {second.baseline} on {rows}: {self.note}"
         else:
             return verdict
         says += f" {self.relation.advice}"
-        worries = [f"On {rows}: {second.says}", f"On random rows: {verdict.says}", *verdict.worries]
+        worries = [
+            f"On {rows}: {second.says}",
+            f"On random rows: {verdict.says}",
+            *verdict.worries,
+        ]
         return replace(second, level=level, says=says, worries=worries)
 
 
-def judgements(model, parts: Parts, measured: Measured, progress_bar: Callable[[str], Any]) -> list[Judgement]:
+def judgements(
+    model, parts: Parts, measured: Measured, progress_bar: Callable[[str], Any]
+) -> list[Judgement]:
     """Judge a model on later rows and on new groups, until it is worse, if the table has times or identifiers.
 
-    In large tables, two judgements have half the networks each. If the table does not fit into memory, models of the
-    sample are compared.
+    In large tables, two judgements have half the networks each. If the table does not
+    fit into memory, models of the sample are compared.
 
     Raises
     ------
@@ -113,7 +133,9 @@ def judgements(model, parts: Parts, measured: Measured, progress_bar: Callable[[
     predictions = np.full((len(whole.y), *measured.predictions[OURS].shape[1:]), np.nan)
     predictions[: len(parts.y)] = model.out_of_fold_
     predictions[whole.X.index.get_indexer(measured.index)] = measured.predictions[OURS]
-    related = relations(model.encoder_, whole.X.drop(columns=list(whole.X.attrs["aside"])), whole.y)
+    related = relations(
+        model.encoder_, whole.X.drop(columns=list(whole.X.attrs["aside"])), whole.y
+    )
     share = 1 if measured.folds else len(related)
     judge = Judge(model, whole, measured, predictions, share, progress_bar)
     judged = []
@@ -125,7 +147,10 @@ def judgements(model, parts: Parts, measured: Measured, progress_bar: Callable[[
                 if not without_trend.is_worse:
                     judgement = without_trend
         except ValueError as error:
-            parts.notes.append(f"Scores on {relation.rows} (column {relation.column!r}) are unknown: {error}")
+            parts.notes.append(
+                f"Scores on {relation.rows} (column {relation.column!r}) are unknown:"
+                f" {error}"
+            )
             continue
         judged.append(judgement)
         if judgement.is_worse:
@@ -137,7 +162,9 @@ def _model_of_sample(model, parts: Parts, progress_bar: Callable[[str], Any]):
     """Return a model trained on the sample of a table that does not fit into memory."""
     with progress_bar("training on the sample") as progress:
         sample_model: Any = clone(model)
-        sample_model.set_params(progress=progress, checkpoint=checkpoint_part(model, "sample"))
+        sample_model.set_params(
+            progress=progress, checkpoint=checkpoint_part(model, "sample")
+        )
         return sample_model.fit(**parts.training)
 
 
@@ -145,7 +172,8 @@ def _model_of_sample(model, parts: Parts, progress_bar: Callable[[str], Any]):
 class Judge:
     """Trains models that know only earlier rows or other groups.
 
-    ``predictions`` of all rows are by models that know random rows. ``share`` divides the number of networks.
+    ``predictions`` of all rows are by models that know random rows. ``share`` divides
+    the number of networks.
     """
 
     model: Any
@@ -159,13 +187,17 @@ class Judge:
         """Return the judgement on later rows or new groups; ``name`` is the part of the checkpoint."""
         model = copy(self.model)
         members = model._members(len(self.whole.y)) // self.share
-        model.set_params(n_estimators=max(members, 2), checkpoint=checkpoint_part(model, name))
+        model.set_params(
+            n_estimators=max(members, 2), checkpoint=checkpoint_part(model, name)
+        )
         with self.progress_bar(f"training for {relation.rows}") as progress:
             second = self._on_other_rows(model, relation, progress)
         ours = second.predictions[OURS]
         random = self.predictions[self.whole.X.index.get_indexer(second.index)]
         both = {OURS: ours, RANDOM: np.where(np.isnan(random), ours, random)}
-        return Judgement(relation, second, replace(second, predictions=both, groups=None))
+        return Judgement(
+            relation, second, replace(second, predictions=both, groups=None)
+        )
 
     def without_trend(self, relation: Relation) -> Judgement:
         """Return the judgement of models that know only the season or the weekday of a date.
@@ -177,10 +209,17 @@ class Judge:
         length = np.ptp(relation.values)
         period = next((period for period in PERIODS if length >= 1.5 * period), None)
         if is_date and period is not None:
-            X[relation.column] = pandas().to_datetime(relation.values % period, unit="D")
+            X[relation.column] = pandas().to_datetime(
+                relation.values % period, unit="D"
+            )
         else:
-            X.attrs["aside"] = {**X.attrs["aside"], relation.column: "its trend may not continue"}
-        judge = replace(self, whole=replace(self.whole, X=X), share=1 if self.measured.folds else 2)
+            X.attrs["aside"] = {
+                **X.attrs["aside"],
+                relation.column: "its trend may not continue",
+            }
+        judge = replace(
+            self, whole=replace(self.whole, X=X), share=1 if self.measured.folds else 2
+        )
         return judge(relation, "season")
 
     def _on_other_rows(self, model, relation: Relation, progress) -> Measured:
@@ -194,12 +233,21 @@ class Judge:
             folds = len(self.measured.folds)
             X = whole.X.assign(**{relation.column: relation.values})
             X.attrs["aside"] = {**X.attrs["aside"], relation.column: OF_GROUPS}
-            whole = replace(whole, X=X, dependence=Dependence(groups=relation.values), group=relation.column)
-            fold = whole.dependence.folds(as_learned(model, whole.y), folds or GROUPS, seed)
+            whole = replace(
+                whole,
+                X=X,
+                dependence=Dependence(groups=relation.values),
+                group=relation.column,
+            )
+            fold = whole.dependence.folds(
+                as_learned(model, whole.y), folds or GROUPS, seed
+            )
         inputs = whole.X.drop(columns=list(whole.X.attrs["aside"]))
         model.encoder_, _ = Encoder.of(inputs, model._column_options)
         if folds:
             return cross_validated(model, whole, folds, seed, progress, fold)
         held_out = np.where(fold == fold.max(), 0, -1)
-        scored = cross_validated(model, whole, folds, seed, progress, held_out, is_time=True)
+        scored = cross_validated(
+            model, whole, folds, seed, progress, held_out, is_time=True
+        )
         return replace(scored, how="test", folds=[])

@@ -32,8 +32,13 @@ from .verdict import FEW, FEW_UNITS, OURS, How, Verdict, verdict_of, widening
 
 MARGIN = "margin"
 NOTABLE = 0.01
-"""Baselines whose loss exceeds the naive loss by more than this fraction are reported."""
-CHANCE = "On small tables such scores can show skill by chance, so intervals of differences are doubled."
+"""Baselines whose loss exceeds the naive loss by more than this fraction are
+reported.
+"""
+CHANCE = (
+    "On small tables such scores can show skill by chance, so intervals of differences"
+    " are doubled."
+)
 
 
 class Learned(NamedTuple):
@@ -51,14 +56,17 @@ class Measured(SuggestsNames):
     Parameters
     ----------
     how : "table", "test", "out of fold" or "cross-validation"
-        "table": the rows of any table. "test": rows that were held out. "out of fold": training rows, each predicted by
-        networks that have not seen it. "cross-validation": training rows, each predicted by a model trained without it.
+        "table": the rows of any table. "test": rows that were held out. "out of fold":
+        training rows, each predicted by networks that have not seen it.
+        "cross-validation": training rows, each predicted by a model trained without it.
     X : DataFrame or None
-        The inputs, or None if only the predictions were stored. The field ``index`` always contains their index.
+        The inputs, or None if only the predictions were stored. The field ``index``
+        always contains their index.
     truth : ndarray (N,)
         The target: numbers, or class indices, with -1 for unknown classes.
     predictions : dict of str to ndarray
-        The predictions of the model and then of each baseline: probabilities (N, C), numbers (N,) or quantiles (N, L).
+        The predictions of the model and then of each baseline: probabilities (N, C),
+        numbers (N,) or quantiles (N, L).
     folds : list of ndarray
         The rows of each cross-validation fold.
     thresholds : ndarray (N,), optional
@@ -121,7 +129,9 @@ class Measured(SuggestsNames):
             Y = predictions[rows]
             if self.is_classifier:
                 classes = decided(Y, thresholds, self.model)
-                functions[name] = metrics_of_classes(truth, Y, classes, weight, positive_of(self.model))
+                functions[name] = metrics_of_classes(
+                    truth, Y, classes, weight, positive_of(self.model)
+                )
             elif levels:
                 functions[name] = metrics_of_quantiles(truth, Y, levels)
             else:
@@ -144,9 +154,14 @@ class Measured(SuggestsNames):
 
         scores: Scores = {name: {} for name in functions}
         with threadpool_limits(1):
-            for (name, metric), estimate in estimates(metrics, self.weight, self.seed, self.groups).items():
+            for (name, metric), estimate in estimates(
+                metrics, self.weight, self.seed, self.groups
+            ).items():
                 scores[name][metric] = estimate
-        margins = {name: metrics.pop(MARGIN).widened(self._widening) for name, metrics in scores.items()}
+        margins = {
+            name: metrics.pop(MARGIN).widened(self._widening)
+            for name, metrics in scores.items()
+        }
         del margins[OURS]
         return scores, margins
 
@@ -157,7 +172,11 @@ class Measured(SuggestsNames):
 
     def _judged(self, names: Iterable[str]) -> list[tuple[str, Estimate]]:
         """Return some metrics of the model with intervals that are as wide as the intervals of differences."""
-        return [(name, self.metrics[name].widened(self._widening)) for name in names if name in self.metrics]
+        return [
+            (name, self.metrics[name].widened(self._widening))
+            for name in names
+            if name in self.metrics
+        ]
 
     @property
     def scores(self) -> Scores:
@@ -188,14 +207,17 @@ class Measured(SuggestsNames):
     def margins(self) -> dict[str, Estimate]:
         """The loss of each baseline minus the model's loss, on the same bootstrap samples.
 
-        Intervals are wider than bootstrap intervals, see `vecprop.tables.evaluation.verdict.widening`.
+        Intervals are wider than bootstrap intervals, see
+        `vecprop.tables.evaluation.verdict.widening`.
         """
         return self._estimates[1]
 
     @cached_property
     def metrics_of_folds(self) -> dict[str, dict[str, list[float]]]:
         """The metrics of the model and the baselines on each fold."""
-        scores: dict[str, dict[str, list[float]]] = {name: {} for name in self.predictions}
+        scores: dict[str, dict[str, list[float]]] = {
+            name: {} for name in self.predictions
+        }
         with np.errstate(divide="ignore", invalid="ignore"):  # a fold may lack a class
             for rows in self.folds:
                 for name, metrics in self._metrics_of(rows).items():
@@ -208,7 +230,13 @@ class Measured(SuggestsNames):
         """The ten rows with the largest loss, worst first, or an empty list if the model is not tabular."""
         if not isinstance(self.model, TableModel):
             return []
-        return worst_rows(self.model, self.index, self.truth, self.predicted, thresholds=self.thresholds)
+        return worst_rows(
+            self.model,
+            self.index,
+            self.truth,
+            self.predicted,
+            thresholds=self.thresholds,
+        )
 
     @cached_property
     def importances(self) -> list[Importance]:
@@ -224,8 +252,13 @@ class Measured(SuggestsNames):
         if not isinstance(self.model, TableModel):
             return []
         if self.X is None:
-            raise RequestError("Importances need the rows, which were not stored: evaluate with baselines=True.")
-        return importances(self.model, self.X, self.truth, self.weight, self.groups, self.seed)
+            raise RequestError(
+                "Importances need the rows, which were not stored: evaluate with"
+                " baselines=True."
+            )
+        return importances(
+            self.model, self.X, self.truth, self.weight, self.groups, self.seed
+        )
 
     @cached_property
     def verdict(self) -> Verdict | None:
@@ -240,7 +273,9 @@ class Measured(SuggestsNames):
     @property
     def _worse(self):
         """The judgement of a model that is worse on later rows or new groups, or None."""
-        return next((judgement for judgement in self.judgements if judgement.is_worse), None)
+        return next(
+            (judgement for judgement in self.judgements if judgement.is_worse), None
+        )
 
     @property
     def summary(self) -> str:
@@ -265,18 +300,32 @@ class Measured(SuggestsNames):
     def _compared(self, metric: str) -> tuple[dict[str, Text], dict[str, Text]]:
         """Return a metric of the model and each baseline as text and, for the loss, the differences."""
         margins = self.margins if metric == self._loss else {}
-        texts = compared([metrics[metric] for metrics in self.scores.values()], list(margins.values()))
+        texts = compared(
+            [metrics[metric] for metrics in self.scores.values()],
+            list(margins.values()),
+        )
         count = len(self.scores)
-        return dict(zip(self.scores, texts[:count], strict=True)), dict(zip(margins, texts[count:], strict=True))
+        return dict(zip(self.scores, texts[:count], strict=True)), dict(
+            zip(margins, texts[count:], strict=True)
+        )
 
-    def _rows_of_metrics(self, name: str = OURS, shown: Callable[[Text], Any] = str) -> list[list[Any]]:
+    def _rows_of_metrics(
+        self, name: str = OURS, shown: Callable[[Text], Any] = str
+    ) -> list[list[Any]]:
         """Return the rows of a table: the title of a metric, and the metric of the model and of each baseline."""
         rows = []
         for metric in self.metrics:
             scores, margins = self._compared(metric)
-            rows.append([title(metric, positive_class(self.model)), *map(shown, scores.values())])
+            rows.append(
+                [
+                    title(metric, positive_class(self.model)),
+                    *map(shown, scores.values()),
+                ]
+            )
             if margins:
-                rows.append([f"  difference from {name}", "", *map(shown, margins.values())])
+                rows.append(
+                    [f"  difference from {name}", "", *map(shown, margins.values())]
+                )
         return rows
 
     def _rows_of_folds(self) -> list[list[str]]:
@@ -291,13 +340,13 @@ def worries_of(measured: Measured) -> Iterator[str]:
     """Yield problems with the baselines, the probabilities, the rows and training."""
     if measured.trained_on:
         yield (
-            f"{measured.trained_on} of {len(measured.truth)} rows are also training rows, so the metrics "
-            "are too optimistic."
+            f"{measured.trained_on} of {len(measured.truth)} rows are also training"
+            " rows, so the metrics are too optimistic."
         )
     if measured.how == "out of fold":
         yield (
-            "Without a test set, each training row is predicted by networks that used it neither for "
-            f"training nor for early stopping. {CHANCE}"
+            "Without a test set, each training row is predicted by networks that used"
+            f" it neither for training nor for early stopping. {CHANCE}"
         )
     yield from _worries_of_baselines(measured)
     yield from _worries_of_few_rows(measured)
@@ -312,15 +361,20 @@ def _worries_of_baselines(measured: Measured) -> Iterator[str]:
     least = losses[NAIVE].value * (1 + NOTABLE)
     poor = [name for name in measured.baselines if losses[name].value > least]
     if poor:
-        yield f"These baselines are worse than guessing (naive), so beating them says little: {' and '.join(poor)}."
+        yield (
+            "These baselines are worse than guessing (naive), so beating them says"
+            f" little: {' and '.join(poor)}."
+        )
     explained = measured.metrics.get("d2_log_loss")
     if explained is not None and explained.high < 0:
         reason = ""
         if measured.model.class_weight:
-            reason = " because classes are weighted: use them only to rank and to decide"
+            reason = (
+                " because classes are weighted: use them only to rank and to decide"
+            )
         yield (
-            "The probabilities are less accurate than the class frequencies of these rows (D² of log loss is "
-            f"{explained}){reason}."
+            "The probabilities are less accurate than the class frequencies of these"
+            f" rows (D² of log loss is {explained}){reason}."
         )
 
 
@@ -330,20 +384,36 @@ def _worries_of_few_rows(measured: Measured) -> Iterator[str]:
     has_groups = measured.groups is not None
     if measured.units < 2:
         unit = "group" if has_groups else "row"
-        yield f"Only one {unit} was scored, so there are no intervals: score at least two."
+        yield (
+            f"Only one {unit} was scored, so there are no intervals: score at least"
+            " two."
+        )
     elif rows < FEW:
-        yield f"Only {rows} rows were scored, so the metrics are imprecise: see their intervals."
+        yield (
+            f"Only {rows} rows were scored, so the metrics are imprecise: see their"
+            " intervals."
+        )
     if has_groups and 1 < measured.units < FEW_UNITS:
-        yield f"Only {measured.units} groups were scored, so the intervals are probably too narrow."
+        yield (
+            f"Only {measured.units} groups were scored, so the intervals are probably"
+            " too narrow."
+        )
 
 
 def _worries_of_training(model) -> Iterator[str]:
     """Yield a note if most networks were still improving at the end of training."""
     epochs = model._training(model.trained_rows_.rows).epochs
     curves = model.validation_loss_curves_
-    late = [curve for curve in curves if len(curve) > epochs and np.argmin(curve) >= 0.95 * epochs]
+    late = [
+        curve
+        for curve in curves
+        if len(curve) > epochs and np.argmin(curve) >= 0.95 * epochs
+    ]
     if 2 * len(late) > len(curves):
-        yield f"{len(late)} of {len(curves)} networks were still improving after {epochs} epochs: raise --max-iter."
+        yield (
+            f"{len(late)} of {len(curves)} networks were still improving after {epochs}"
+            " epochs: raise --max-iter."
+        )
 
 
 def _worries_of_classes(measured: Measured) -> Iterator[str]:
@@ -352,7 +422,10 @@ def _worries_of_classes(measured: Measured) -> Iterator[str]:
     scored = np.unique(measured.truth)
     if len(scored) == 1 and scored[0] >= 0:
         name = repr(model.classes_.tolist()[scored[0]])
-        yield f"All scored rows belong to class {name}, so it is unknown how well the model separates classes."
+        yield (
+            f"All scored rows belong to class {name}, so it is unknown how well the"
+            " model separates classes."
+        )
     never = np.setdiff1d(scored[scored >= 0], np.unique(measured.decided))
     if not len(never):
         return
@@ -362,4 +435,7 @@ def _worries_of_classes(measured: Measured) -> Iterator[str]:
     advice = ""
     if len(model.classes_) == 2 and model.threshold is None:
         advice = ": try --threshold f1"
-    yield f"No row is predicted as {names}, although some rows belong to these classes{advice}."
+    yield (
+        f"No row is predicted as {names}, although some rows belong to these"
+        f" classes{advice}."
+    )

@@ -21,7 +21,14 @@ from ..streaming.streamed import Streamed
 from ..table_model import fit_many
 from .baselines import Baselines
 from .measured import Learned, Measured
-from .targets import Task, as_learned, class_numbers, levels_of, positive_class, predictions_of
+from .targets import (
+    Task,
+    as_learned,
+    class_numbers,
+    levels_of,
+    positive_class,
+    predictions_of,
+)
 from .verdict import FEW, MAX_SEEN, OURS, How
 
 
@@ -32,7 +39,8 @@ class Parts:
     Parameters
     ----------
     stream : Streamed or None
-        The whole table, if it does not fit into memory. ``X`` and ``X_test`` are then random samples.
+        The whole table, if it does not fit into memory. ``X`` and ``X_test`` are then
+        random samples.
     group : str or None
         The column that identifies groups.
     folds : int or None
@@ -54,9 +62,20 @@ class Parts:
     folds: int | None = None
 
     @classmethod
-    def untested(cls, task: Task, X: Frame, y: np.ndarray, weight: np.ndarray, **settings: Any) -> "Parts":
+    def untested(
+        cls, task: Task, X: Frame, y: np.ndarray, weight: np.ndarray, **settings: Any
+    ) -> "Parts":
         """Return training rows without test rows."""
-        return cls(task, X, y, weight, X_test=X[:0], y_test=y[:0], weight_test=weight[:0], **settings)
+        return cls(
+            task,
+            X,
+            y,
+            weight,
+            X_test=X[:0],
+            y_test=y[:0],
+            weight_test=weight[:0],
+            **settings,
+        )
 
     @property
     def rows(self) -> int:
@@ -95,7 +114,9 @@ class Parts:
         X = pandas().concat([self.X, self.X_test])
         X.attrs["aside"] = self.X.attrs["aside"]
         weight = np.append(self.weight, self.weight_test)
-        return Parts.untested(self.task, X, np.append(self.y, self.y_test), weight, notes=self.notes)
+        return Parts.untested(
+            self.task, X, np.append(self.y, self.y_test), weight, notes=self.notes
+        )
 
     @property
     def training_of_all(self) -> dict[str, Any]:
@@ -106,32 +127,44 @@ class Parts:
         return {"X": whole.X, "y": whole.y, "sample_weight": whole.weight}
 
 
-def measured_unseen(model, parts: Parts, seed: int, *, baselines: bool = True) -> Measured:
+def measured_unseen(
+    model, parts: Parts, seed: int, *, baselines: bool = True
+) -> Measured:
     """Return predictions of the model and baselines on the test rows, or out of fold without test rows."""
     if parts.has_test:
         predictions = {OURS: predictions_of(model, parts.X_test)}
         if baselines:
             rows = np.arange(len(parts.y))
-            predictions |= baseline_predictions(model, parts, rows, X_test=parts.X_test, seed=seed)
+            predictions |= baseline_predictions(
+                model, parts, rows, X_test=parts.X_test, seed=seed
+            )
         return _measured("test", model, parts, predictions, seed=seed)
     predictions = {OURS: model.out_of_fold_}
     if not baselines:
         return _measured("out of fold", model, parts, predictions, seed=seed)
     y = as_learned(model, parts.y)
     fold = parts.dependence.folds(y, model._members(len(y)), seed)
-    predictions |= baselines_by_folds(model, parts, splits(fold, is_time=parts.dependence.is_time), seed)
+    predictions |= baselines_by_folds(
+        model, parts, splits(fold, is_time=parts.dependence.is_time), seed
+    )
     thresholds = _thresholds_of_other_rows(model, parts.weight, y, fold)
-    return _measured("out of fold", model, parts, predictions, seed=seed, thresholds=thresholds)
+    return _measured(
+        "out of fold", model, parts, predictions, seed=seed, thresholds=thresholds
+    )
 
 
-def _thresholds_of_other_rows(model, weight: np.ndarray, y: np.ndarray, fold: np.ndarray) -> np.ndarray | None:
+def _thresholds_of_other_rows(
+    model, weight: np.ndarray, y: np.ndarray, fold: np.ndarray
+) -> np.ndarray | None:
     """Return the threshold of each training row, which does not depend on the row, or None without thresholds."""
     thresholds = thresholds_of(model, len(y))
     if thresholds is None:
         return None
     positive = positive_of(model)
     rule = ThresholdRule.of(model.threshold)
-    other_half = rule.of_other_half(model.out_of_fold_[:, positive], y == positive, weight, fold)
+    other_half = rule.of_other_half(
+        model.out_of_fold_[:, positive], y == positive, weight, fold
+    )
     return np.where(np.isnan(other_half), thresholds, other_half)
 
 
@@ -152,8 +185,9 @@ def cross_validated(
 ) -> Measured:
     """Return cross-validated predictions of the training rows, and train the models of all folds together.
 
-    With times, each fold is predicted by a model that was trained on earlier rows. With ``fold`` and ``is_time``, each
-    fold is predicted by a model that was trained on rows with smaller numbers.
+    With times, each fold is predicted by a model that was trained on earlier rows. With
+    ``fold`` and ``is_time``, each fold is predicted by a model that was trained on rows
+    with smaller numbers.
 
     Raises
     ------
@@ -182,11 +216,22 @@ def cross_validated(
     ours = {OURS: out_of_fold(predictions, len(parts.y))}
     baselines = baselines_by_folds(model, parts, zip(learned, folds, strict=True), seed)
     both = ours | baselines
-    return _measured("cross-validation", model, parts, both, seed=seed, thresholds=thresholds, folds=folds)
+    return _measured(
+        "cross-validation",
+        model,
+        parts,
+        both,
+        seed=seed,
+        thresholds=thresholds,
+        folds=folds,
+    )
 
 
 def _models_of_folds(
-    model, parts: Parts, learned: Sequence[np.ndarray], progress: Callable[[Progress], object] | None
+    model,
+    parts: Parts,
+    learned: Sequence[np.ndarray],
+    progress: Callable[[Progress], object] | None,
 ) -> list[Any]:
     """Train a model on the rows to learn of each fold, all models together."""
     models: list[Any] = [clone(model) for _ in learned]
@@ -195,16 +240,22 @@ def _models_of_folds(
         if is_classifier(model):
             fold_model.set_params(positive=positive_class(model))
     try:
-        fit_many(models, [parts.split(rows, rows[:0]).training for rows in learned], progress)
+        fit_many(
+            models, [parts.split(rows, rows[:0]).training for rows in learned], progress
+        )
     except TableError as error:
-        raise TableError(f"In a fold of the cross-validation: {error} Lower --cv, or leave it out.") from error
+        raise TableError(
+            f"In a fold of the cross-validation: {error} Lower --cv, or leave it out."
+        ) from error
     if any(fold_model._is_interrupted for fold_model in models):
         raise KeyboardInterrupt
     return models
 
 
 BY_CHANCE = 0.2
-"""Duplicates are not random if shuffled columns result in at most this fraction of them."""
+"""Duplicates are not random if shuffled columns result in at most this fraction of
+them.
+"""
 
 
 def with_duplicates(measured: Measured) -> Measured:
@@ -225,11 +276,18 @@ def with_duplicates(measured: Measured) -> Measured:
     else:
         return measured
     count = int(is_seen.sum())
-    if count <= MAX_SEEN * len(is_seen) or not (measured.verdict and measured.verdict.is_positive):
+    if count <= MAX_SEEN * len(is_seen) or not (
+        measured.verdict and measured.verdict.is_positive
+    ):
         return measured
     rng = np.random.default_rng(measured.seed)
     shuffled = measured.learned.X.apply(rng.permutation)
-    by_chance = pandas().Series(digests(encoder, shuffled, measured.learned.y)).duplicated(keep=False).mean()
+    by_chance = (
+        pandas()
+        .Series(digests(encoder, shuffled, measured.learned.y))
+        .duplicated(keep=False)
+        .mean()
+    )
     if by_chance > BY_CHANCE * count / len(is_seen):
         return measured
     if len(is_seen) - count >= FEW:
@@ -253,16 +311,21 @@ def _some_rows(measured: Measured, rows: np.ndarray) -> Measured:
     )
 
 
-def baseline_predictions(model, parts: Parts, rows: np.ndarray, *, X_test, seed: int) -> dict[str, np.ndarray]:
+def baseline_predictions(
+    model, parts: Parts, rows: np.ndarray, *, X_test, seed: int
+) -> dict[str, np.ndarray]:
     """Fit baselines on some of the training rows and return their predictions for X_test."""
     y = as_learned(model, parts.y[rows])
     if is_classifier(model):
         is_class = y >= 0
         rows = rows[is_class]
         y = y[is_class]
-    weight = parts.weight[rows] * factors_of_classes(model, parts.y[rows], parts.weight[rows])
+    weight = parts.weight[rows] * factors_of_classes(
+        model, parts.y[rows], parts.weight[rows]
+    )
     baselines = Baselines(model.encoder_, parts.X.iloc[rows], X_test, y, weight, seed)
-    with threadpool_limits(1):  # several threads would wait for each other on a busy machine
+    # several threads would wait for each other on a busy machine
+    with threadpool_limits(1):
         if is_classifier(model):
             return baselines.probabilities(len(model.classes_))
         levels = levels_of(model)
@@ -276,9 +339,14 @@ def baselines_by_folds(
     predictions: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     for learned, unseen in pairs:
         X_test = parts.X.iloc[unseen]
-        for name, predicted in baseline_predictions(model, parts, learned, X_test=X_test, seed=seed).items():
+        for name, predicted in baseline_predictions(
+            model, parts, learned, X_test=X_test, seed=seed
+        ).items():
             predictions.setdefault(name, []).append((unseen, predicted))
-    return {name: out_of_fold(fold_predictions, len(parts.y)) for name, fold_predictions in predictions.items()}
+    return {
+        name: out_of_fold(fold_predictions, len(parts.y))
+        for name, fold_predictions in predictions.items()
+    }
 
 
 def thresholds_of(model, count: int) -> np.ndarray | None:
@@ -307,7 +375,9 @@ def _measured(
         weight = parts.weight_test
     if thresholds is None:
         thresholds = thresholds_of(model, len(y))
-    is_predicted = np.all([~np.isnan(Y.reshape(len(Y), -1)[:, 0]) for Y in predictions.values()], axis=0)
+    is_predicted = np.all(
+        [~np.isnan(Y.reshape(len(Y), -1)[:, 0]) for Y in predictions.values()], axis=0
+    )
     positions = np.cumsum(is_predicted) - 1
     X = X[is_predicted]
     return Measured(

@@ -1,7 +1,8 @@
 """Metrics of predicted classes, numbers and quantiles, each with a bootstrap interval.
 
-A set of metrics is a function from row counts to values. Metrics are evaluated with each row counted once, and on
-bootstrap samples, which are the same for all metrics. The interval of a difference of two metrics is therefore paired.
+A set of metrics is a function from row counts to values. Metrics are evaluated with
+each row counted once, and on bootstrap samples, which are the same for all metrics. The
+interval of a difference of two metrics is therefore paired.
 """
 
 import sys
@@ -24,11 +25,15 @@ AT_ONCE = 500_000
 """Maximum number of row counts in memory."""
 
 ROUNDING = 1e-13
-"""Targets whose standard deviation relative to the largest target is smaller are constant except for rounding."""
+"""Targets whose standard deviation relative to the largest target is smaller are
+constant except for rounding.
+"""
 
 Name = TypeVar("Name", bound=Hashable)
 Metrics = Callable[[np.ndarray], dict[Name, np.ndarray]]
-"""A function that maps the counts of N rows in B samples, (B, N), to the B values of each metric."""
+"""A function that maps the counts of N rows in B samples, (B, N), to the B values of
+each metric.
+"""
 
 
 Scores = dict[str, dict[str, Estimate]]
@@ -36,7 +41,10 @@ Scores = dict[str, dict[str, Estimate]]
 
 
 def estimates(
-    metrics: Metrics[Name], weight: np.ndarray, seed: int = 0, groups: np.ndarray | None = None
+    metrics: Metrics[Name],
+    weight: np.ndarray,
+    seed: int = 0,
+    groups: np.ndarray | None = None,
 ) -> dict[Name, Estimate]:
     """Return metrics with bootstrap intervals.
 
@@ -54,10 +62,16 @@ def estimates(
     draws = min(max(ENTRIES // rows, 200), 1000)
     at_once = max(AT_ONCE // rows, 1)
     chunks = []
-    with np.errstate(divide="ignore", invalid="ignore"):  # a sample may lack a class, or be constant
+    # a sample may lack a class, or be constant
+    with np.errstate(divide="ignore", invalid="ignore"):
         for first in range(0, draws, at_once):
-            samples = [rng.integers(units, size=units) for _ in range(min(at_once, draws - first))]
-            counts = np.stack([np.bincount(sample, minlength=units) for sample in samples])
+            samples = [
+                rng.integers(units, size=units)
+                for _ in range(min(at_once, draws - first))
+            ]
+            counts = np.stack(
+                [np.bincount(sample, minlength=units) for sample in samples]
+            )
             if groups is not None:
                 counts = counts[:, groups]
             chunks.append(metrics(counts * weight))
@@ -100,9 +114,11 @@ def metrics_of_classes(
     Returns
     -------
     callable
-        "log_loss" in nats, "d2_log_loss" (its relative reduction compared with the class frequencies of these rows),
-        "accuracy", "balanced_accuracy" (the mean recall); for two classes also "roc_auc" and "average_precision"; "f1",
-        "precision" and "recall" of the positive class, or macro averages if there are more than two classes.
+        "log_loss" in nats, "d2_log_loss" (its relative reduction compared with the
+        class frequencies of these rows), "accuracy", "balanced_accuracy" (the mean
+        recall); for two classes also "roc_auc" and "average_precision"; "f1",
+        "precision" and "recall" of the positive class, or macro averages if there are
+        more than two classes.
 
     Examples
     --------
@@ -120,7 +136,8 @@ def metrics_of_classes(
     class_weight = np.bincount(numbers, weight)[numbers]
     naive_losses = -np.log(np.where(class_weight > 0, class_weight, 1) / weight.sum())
     if len(classes) == 1:
-        naive_losses = np.zeros(len(y))  # exactly, although the sum of weights is rounded
+        # exactly, although the sum of weights is rounded
+        naive_losses = np.zeros(len(y))
     sums = _sums(numbers, len(classes))
     more_metrics = [_decisions(y, decided)]
     if P.shape[1] == 2:
@@ -134,9 +151,15 @@ def metrics_of_classes(
         recalls = sums(counts * is_right) / sums(counts)
         values = {
             "log_loss": log_loss,
-            "d2_log_loss": np.round(1 - log_loss / _if_above(counts @ naive_losses / rows), 12) + 0.0,  # no -0
+            # no -0
+            "d2_log_loss": (
+                np.round(1 - log_loss / _if_above(counts @ naive_losses / rows), 12)
+                + 0.0
+            ),
             "accuracy": counts @ is_right / rows,
-            "balanced_accuracy": np.nansum(recalls, axis=1) / (~np.isnan(recalls)).sum(axis=1),
+            "balanced_accuracy": (
+                np.nansum(recalls, axis=1) / (~np.isnan(recalls)).sum(axis=1)
+            ),
         }
         for function in more_metrics:
             values |= function(counts)
@@ -171,15 +194,18 @@ def metrics_of_numbers(y: np.ndarray, prediction: np.ndarray) -> Metrics[str]:
     return metrics
 
 
-def metrics_of_quantiles(y: np.ndarray, Y: np.ndarray, levels: Sequence[float]) -> Metrics[str]:
+def metrics_of_quantiles(
+    y: np.ndarray, Y: np.ndarray, levels: Sequence[float]
+) -> Metrics[str]:
     """Return the metrics of predicted quantiles.
 
     Returns
     -------
     callable
-        "pinball_loss", the mean quantile loss over rows and levels. One level adds "share_below", the share of targets
-        that do not exceed the prediction. Three levels add the "mae" of the middle level, and the "coverage" and mean
-        "width" of the intervals.
+        "pinball_loss", the mean quantile loss over rows and levels. One level adds
+        "share_below", the share of targets that do not exceed the prediction. Three
+        levels add the "mae" of the middle level, and the "coverage" and mean "width" of
+        the intervals.
 
     Examples
     --------
@@ -188,7 +214,10 @@ def metrics_of_quantiles(y: np.ndarray, Y: np.ndarray, levels: Sequence[float]) 
     >>> {name: values.round(4).item() for name, values in metrics(np.ones((1, 2))).items()}
     {'pinball_loss': 0.4, 'mae': 1.0, 'coverage': 0.5, 'width': 2.0}
     """
-    losses = [Quantile(level).element(quantile, y) for quantile, level in zip(Y.T, levels, strict=True)]
+    losses = [
+        Quantile(level).element(quantile, y)
+        for quantile, level in zip(Y.T, levels, strict=True)
+    ]
     row_values = {"pinball_loss": np.mean(losses, axis=0)}
     if len(levels) == 1:
         row_values["share_below"] = y <= Y[:, 0]
@@ -199,7 +228,10 @@ def metrics_of_quantiles(y: np.ndarray, Y: np.ndarray, levels: Sequence[float]) 
         row_values["width"] = high - low
 
     def metrics(counts: np.ndarray) -> dict[str, np.ndarray]:
-        return {name: counts @ values / counts.sum(axis=1) for name, values in row_values.items()}
+        return {
+            name: counts @ values / counts.sum(axis=1)
+            for name, values in row_values.items()
+        }
 
     return metrics
 
@@ -214,7 +246,9 @@ def _sums(labels: np.ndarray, count: int) -> Callable[[np.ndarray], np.ndarray]:
         one_hot = (labels[:, None] == np.arange(count)).astype(float)
         return lambda counts: counts @ one_hot
     rows = np.arange(len(labels))
-    sparse_one_hot = sparse.csr_array((np.ones(len(labels)), (labels, rows)), shape=(count, len(labels)))
+    sparse_one_hot = sparse.csr_array(
+        (np.ones(len(labels)), (labels, rows)), shape=(count, len(labels))
+    )
     return lambda counts: (sparse_one_hot @ counts.T).T
 
 
@@ -257,14 +291,21 @@ def _ranks(score: np.ndarray, is_positive: np.ndarray) -> Metrics[str]:
 
     def metrics(counts: np.ndarray) -> dict[str, np.ndarray]:
         counts = counts[:, order]
-        positive = np.add.reduceat(counts * is_positive, starts, axis=1)  # for each score, in descending order
+        # for each score, in descending order
+        positive = np.add.reduceat(counts * is_positive, starts, axis=1)
         negative = np.add.reduceat(counts, starts, axis=1) - positive
         above = np.cumsum(positive, axis=1)
-        # The probability that a positive row has a higher score than a negative one, where ties count half.
-        area = ((above - positive / 2) * negative).sum(axis=1) / (positive.sum(axis=1) * negative.sum(axis=1))
+        # The probability that a positive row has a higher score than a negative one,
+        # where ties count half.
+        area = ((above - positive / 2) * negative).sum(axis=1) / (
+            positive.sum(axis=1) * negative.sum(axis=1)
+        )
         # The precision of each score as a threshold.
         share = np.nan_to_num(above / (above + np.cumsum(negative, axis=1)))
-        return {"roc_auc": area, "average_precision": (positive * share).sum(axis=1) / above[:, -1]}
+        return {
+            "roc_auc": area,
+            "average_precision": (positive * share).sum(axis=1) / above[:, -1],
+        }
 
     return metrics
 
@@ -291,7 +332,8 @@ def title(metric: str, positive=None) -> str:
 def spreads(folds: Sequence[list[float]]) -> list[str]:
     """Return the mean and the standard deviation of each model's values on folds, as text with equal decimals.
 
-    Fewer than two finite values are undefined. A deviation within rounding errors becomes 0.
+    Fewer than two finite values are undefined. A deviation within rounding errors
+    becomes 0.
 
     Examples
     --------

@@ -16,7 +16,9 @@ SEEN: dict[How, str] = {
 }
 """How the rows of a summary were predicted."""
 RARE = 0.2
-"""For a positive class below this share of the rows, the summary also counts hits and false alarms."""
+"""For a positive class below this share of the rows, the summary also counts hits
+and false alarms.
+"""
 
 
 def summary_of(measured) -> str:
@@ -30,8 +32,13 @@ def summary_of(measured) -> str:
     if measured.is_classifier:
         summary = _summary_of_classes(measured, rows)
     elif "share_below" in measured.metrics:
-        share, wanted = percents(measured.metrics["share_below"].value, levels_of(measured.model)[0])
-        summary = f"Of {rows}, {share} have a target of at most the predicted quantile, and {wanted} should."
+        share, wanted = percents(
+            measured.metrics["share_below"].value, levels_of(measured.model)[0]
+        )
+        summary = (
+            f"Of {rows}, {share} have a target of at most the predicted quantile, and"
+            f" {wanted} should."
+        )
     else:
         summary = _summary_of_numbers(measured, rows)
     has_weights = measured.weight.min() < measured.weight.max()
@@ -41,9 +48,16 @@ def summary_of(measured) -> str:
 def _summary_of_classes(measured, rows: str) -> str:
     names = measured.model.classes_.tolist()
     is_known = measured.truth >= 0
-    counts = np.bincount(measured.truth[is_known], measured.weight[is_known], minlength=len(names))
-    right, guess = percents(measured.metrics["accuracy"].value, counts.max() / measured.weight.sum())
-    summary = f"Of {rows}, {right} are classified correctly; always predicting {names[counts.argmax()]!r} gets {guess}."
+    counts = np.bincount(
+        measured.truth[is_known], measured.weight[is_known], minlength=len(names)
+    )
+    right, guess = percents(
+        measured.metrics["accuracy"].value, counts.max() / measured.weight.sum()
+    )
+    summary = (
+        f"Of {rows}, {right} are classified correctly; always predicting"
+        f" {names[counts.argmax()]!r} gets {guess}."
+    )
     if len(names) > 2:
         return summary
     positive = positive_of(measured.model)
@@ -51,7 +65,10 @@ def _summary_of_classes(measured, rows: str) -> str:
         return summary
     is_positive = measured.truth == positive
     is_alarm = measured.decided == positive
-    hits = f"{np.sum(is_positive & is_alarm):,} of {is_positive.sum():,} rows of class {names[positive]!r} are found"
+    hits = (
+        f"{np.sum(is_positive & is_alarm):,} of {is_positive.sum():,} rows of class"
+        f" {names[positive]!r} are found"
+    )
     false_alarms = np.sum(is_alarm & ~is_positive)
     alarms = "1 false alarm" if false_alarms == 1 else f"{false_alarms:,} false alarms"
     return f"{summary} {hits}, with {alarms}."
@@ -62,15 +79,16 @@ def _summary_of_numbers(measured, rows: str) -> str:
     constant = "median" if is_interval else "mean"
     error, naive_error = compared([measured.metrics["mae"], _naive_error(measured)])
     errors = (
-        f"predictions are off by {error.value} on average; always predicting the {constant} is off by "
-        f"{naive_error.value}."
+        f"predictions are off by {error.value} on average; always predicting the"
+        f" {constant} is off by {naive_error.value}."
     )
     if not is_interval:
         return f"On {rows}, {errors}"
     low, _, high = levels_of(measured.model)
     share, wanted = percents(measured.metrics["coverage"].value, high - low)
     return (
-        f"Of {rows}, {share} have a target within the predicted interval, which should contain {wanted}. The {errors}"
+        f"Of {rows}, {share} have a target within the predicted interval, which should"
+        f" contain {wanted}. The {errors}"
     )
 
 
@@ -79,5 +97,9 @@ def _naive_error(measured) -> Estimate:
     if NAIVE in measured.baselines:
         return measured.baselines[NAIVE]["mae"]
     truth = measured.truth
-    center = np.median(truth) if "coverage" in measured.metrics else np.average(truth, weights=measured.weight)
+    center = (
+        np.median(truth)
+        if "coverage" in measured.metrics
+        else np.average(truth, weights=measured.weight)
+    )
     return Estimate(float(np.average(np.abs(truth - center), weights=measured.weight)))

@@ -23,7 +23,9 @@ Task = Literal["classification", "regression"]
 def known_rows(model, table, target: str | None) -> tuple[Frame, str, list[str]]:
     """Return the rows of a table with a known target, the name of the target, and notes."""
     target = target_named(model, target)
-    used = UsedRows.of(as_frame(table, target=target, classes=classes_of(model)), Roles(target))
+    used = UsedRows.of(
+        as_frame(table, target=target, classes=classes_of(model)), Roles(target)
+    )
     return used.frame, target, used.notes
 
 
@@ -31,9 +33,14 @@ def target_named(model, target: str | None) -> str:
     """Return the given or the model's target column, and raise an error if it is an input of the model."""
     target = target or getattr(model, "target", None)
     if target is None:
-        raise RequestError("The target column is unknown, because the model does not name it: pass target (--target).")
+        raise RequestError(
+            "The target column is unknown, because the model does not name it: pass"
+            " target (--target)."
+        )
     if target in getattr(model, "feature_names_in_", ()):
-        raise RequestError(f"The target {target!r} is an input of the model: pass another column.")
+        raise RequestError(
+            f"The target {target!r} is an input of the model: pass another column."
+        )
     return target
 
 
@@ -48,7 +55,9 @@ def positive_class(model):
     return classes.tolist()[positive_of(model)] if len(classes) == 2 else None
 
 
-def target_of(frame: Frame, target: str, task: Task, reading: NumberReading | None = None) -> np.ndarray:
+def target_of(
+    frame: Frame, target: str, task: Task, reading: NumberReading | None = None
+) -> np.ndarray:
     """Return the target as numbers for regression, or as numbers, Booleans or text for classification."""
     y = frame[target]
     if task == "classification":
@@ -61,8 +70,9 @@ def target_of(frame: Frame, target: str, task: Task, reading: NumberReading | No
     if is_wrong.any():
         problem = f"not {reading}" if is_unread.any() else "infinite"
         raise TableError(
-            f"The target column {target!r} has {is_wrong.sum()} value(s) that are {problem}, such as "
-            f"{first_of(y, is_wrong)}: fix them, or pass --task classification if they are classes."
+            f"The target column {target!r} has {is_wrong.sum()} value(s) that are"
+            f" {problem}, such as {first_of(y, is_wrong)}: fix them, or pass --task"
+            " classification if they are classes."
         )
     return numbers
 
@@ -96,12 +106,18 @@ def task_of(model) -> Task:
 
 def plain_target(model, frame: Frame, target: str) -> np.ndarray:
     """Return the target of rows (numbers or classes), parsed as in training."""
-    return target_of(frame, target, task_of(model), getattr(model, "target_reading_", None))
+    return target_of(
+        frame, target, task_of(model), getattr(model, "target_reading_", None)
+    )
 
 
 def as_learned(model, y: np.ndarray) -> np.ndarray:
     """Return targets in the model's encoding: numbers, or class indices with -1 for unknown classes."""
-    return class_numbers(y, model.classes_) if hasattr(model, "classes_") else y.astype(float)
+    return (
+        class_numbers(y, model.classes_)
+        if hasattr(model, "classes_")
+        else y.astype(float)
+    )
 
 
 def levels_of(model) -> list[float]:
@@ -155,13 +171,18 @@ def errors_of_steps(model) -> Iterator[None]:
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         if isinstance(error, TableError) or not hasattr(model, "steps"):
             raise
-        raise TableError(f"A step of the pipeline failed on this table: {first_line(error)}.") from error
+        raise TableError(
+            f"A step of the pipeline failed on this table: {first_line(error)}."
+        ) from error
 
 
 def rows_for(model, frame: Frame):
     """Return the input of a model: the whole table, or the training columns in their order."""
     if not hasattr(model, "fit"):
-        raise RequestError("A bare network has no column names and cannot take a table: use it in Python.")
+        raise RequestError(
+            "A bare network has no column names and cannot take a table: use it in"
+            " Python."
+        )
     if isinstance(model, TableModel):
         return frame
     frame = typed(frame)
@@ -178,8 +199,8 @@ def predictions(model, frame: Frame, coverage: float | None = None) -> Frame:
     Returns
     -------
     DataFrame
-        The column "prediction", a column "probability of A" for each class A of a classifier, and, if ``coverage`` is
-        given, the columns "low" and "high".
+        The column "prediction", a column "probability of A" for each class A of a
+        classifier, and, if ``coverage`` is given, the columns "low" and "high".
 
     Raises
     ------
@@ -201,8 +222,8 @@ def predictions(model, frame: Frame, coverage: float | None = None) -> Frame:
         if hasattr(model, "predict_proba"):
             if coverage is not None:
                 raise RequestError(
-                    "Prediction intervals need a regressor, but this model is a classifier: leave out coverage "
-                    "(--interval)."
+                    "Prediction intervals need a regressor, but this model is a"
+                    " classifier: leave out coverage (--interval)."
                 )
             P = model.predict_proba(rows)
             classes = decided(P, getattr(model, "threshold_", None), model)
@@ -213,6 +234,9 @@ def predictions(model, frame: Frame, coverage: float | None = None) -> Frame:
             columns = {"prediction": _predicted(model, rows)}
         if coverage is not None:
             if not hasattr(model, "predict_interval"):
-                raise RequestError(f"{type(model).__name__} has no prediction intervals: use `vecprop train`.")
+                raise RequestError(
+                    f"{type(model).__name__} has no prediction intervals: use `vecprop"
+                    " train`."
+                )
             columns["low"], columns["high"] = model.predict_interval(rows, coverage).T
         return pandas().DataFrame(columns).iloc[: len(frame)]

@@ -25,20 +25,29 @@ Level = Literal[
 ]
 UNCLEAR = "too few rows to tell"  # prose: ok
 SLIGHT = 0.05
-"""A difference of losses matters if it exceeds this fraction of the loss of the baseline."""
+"""A difference of losses matters if it exceeds this fraction of the loss of the
+baseline.
+"""
 SLIGHT_OF_NAIVE = 0.01
 """A difference of losses matters if it exceeds this fraction of the naive loss."""
 FEW = 50
-"""Below this number of rows, no model is called equal to a baseline or without skill."""
+"""Below this number of rows, no model is called equal to a baseline or without
+skill.
+"""
 FEW_UNITS = 20
 """Below this number of rows or groups, bootstrap intervals prove nothing."""
 MAX_SEEN = 0.05
-"""If the share of training rows among the scored rows is larger, no model is called better."""
+"""If the share of training rows among the scored rows is larger, no model is called
+better.
+"""
 GUESSING = {"r2": 0.0, "roc_auc": 0.5}
 """Scores of predictions that ignore the inputs."""
 NO_SKILL = {"r2": 0.05, "d2_log_loss": 0.05, "roc_auc": 0.55}
 """A model has no skill only if the intervals of its scores end below these values."""
-SCORED: dict[How, str] = {"out of fold": "Out of fold, without a test", "cross-validation": "In cross-validation"}
+SCORED: dict[How, str] = {
+    "out of fold": "Out of fold, without a test",
+    "cross-validation": "In cross-validation",
+}
 """How rows were scored without a test set."""
 
 
@@ -49,21 +58,26 @@ class Verdict:
     Parameters
     ----------
     level : str
-        Determined by the 95 % intervals of the paired loss differences. "better": the loss is lower than the loss of
-        every baseline, and R² and ROC AUC are better than guessing; "slightly better": as before, but by less than 5 %;
-        "worse": the loss is higher than the loss of a baseline; "not distinguishable": at least 50 rows and 20 groups
-        were scored, and the intervals exclude differences of 5 % of the loss (or 1 % of the naive loss, if it is more),
-        or prove that the model has no skill; ``"too few rows to tell"``: otherwise, also
-        if more than 5 % of the rows are training rows.
+        Determined by the 95 % intervals of the paired loss differences. "better": the
+        loss is lower than the loss of every baseline, and R² and ROC AUC are better
+        than guessing; "slightly better": as before, but by less than 5 %; "worse": the
+        loss is higher than the loss of a baseline; "not distinguishable": at least 50
+        rows and 20 groups were scored, and the intervals exclude differences of 5 % of
+        the loss (or 1 % of the naive loss, if it is more), or prove that the model has
+        no skill; ``"too few rows to tell"``: otherwise, also if more than 5 % of the
+        rows are training rows.
 
-        "worse on later rows" and "worse on new groups": the loss is at least 10 % and significantly higher if the model
-        knows only earlier rows or other groups. Other attributes then describe the model's scores on these rows.
+        "worse on later rows" and "worse on new groups": the loss is at least 10 % and
+        significantly higher if the model knows only earlier rows or other groups. Other
+        attributes then describe the model's scores on these rows.
     metric : str
         The loss that decides.
     ours, theirs, margin : Estimate
-        The loss of the model, the loss of ``baseline``, and the difference (theirs minus ours).
+        The loss of the model, the loss of ``baseline``, and the difference (theirs
+        minus ours).
     baseline : str
-        The best baseline that the model does not beat, or the best of all baselines if the model beats them.
+        The best baseline that the model does not beat, or the best of all baselines if
+        the model beats them.
     beaten : list of str
         The baselines with a significantly higher loss.
     says : str
@@ -91,10 +105,11 @@ class Verdict:
 def widening(how: How, units: int, folds: int) -> float:
     """Return the ratio of the widths of intervals of differences and of bootstrap intervals.
 
-    For few rows or groups, it is the ratio of the quantiles of the t distribution and the normal distribution. In
-    cross-validation, the training sets of the folds overlap, so the variance is multiplied by 1 + K / (K - 1) (Nadeau
-    and Bengio, 2003). Out-of-fold predictions also choose the number of epochs and the temperature, so their intervals
-    are doubled.
+    For few rows or groups, it is the ratio of the quantiles of the t distribution and
+    the normal distribution. In cross-validation, the training sets of the folds
+    overlap, so the variance is multiplied by 1 + K / (K - 1) (Nadeau and Bengio, 2003).
+    Out-of-fold predictions also choose the number of epochs and the temperature, so
+    their intervals are doubled.
 
     Examples
     --------
@@ -129,7 +144,11 @@ def verdict_of(measured, worries: list[str]) -> Verdict:
         headline = f"Worse than {listed(better)}"
     elif not undecided:
         best = _lowest(losses, beaten)
-        level = "slightly better" if measured.margins[best].value < SLIGHT * losses[best].value else "better"
+        level = (
+            "slightly better"
+            if measured.margins[best].value < SLIGHT * losses[best].value
+            else "better"
+        )
         headline = f"{level.capitalize()} than all baselines"
     elif all(is_equivalent(measured, name) for name in undecided):
         level = "not distinguishable"
@@ -137,8 +156,8 @@ def verdict_of(measured, worries: list[str]) -> Verdict:
     else:
         level = UNCLEAR
         headline = (
-            f"{UNCLEAR.capitalize()} (n = {described_rows(measured)}) whether the model is better than "
-            f"{listed(undecided)}"
+            f"{UNCLEAR.capitalize()} (n = {described_rows(measured)}) whether the model"
+            f" is better than {listed(undecided)}"
         )
     baseline = _lowest(losses, candidates)
     says = f"{headline}: {subject} is {_comparison(measured, baseline)}"
@@ -146,7 +165,9 @@ def verdict_of(measured, worries: list[str]) -> Verdict:
         says += f" The model is significantly better than {listed(beaten)}."
     if better and candidates is not better:
         says += f" It is significantly worse than {listed(better)}."
-    scored = "Partly on training rows" if measured.trained_on else SCORED.get(measured.how)
+    scored = (
+        "Partly on training rows" if measured.trained_on else SCORED.get(measured.how)
+    )
     if scored:
         says = f"{scored}, {says[0].lower()}{says[1:]}"
     return Verdict(
@@ -172,8 +193,8 @@ def _comparison(measured, baseline: str) -> str:
     scores, margins = measured._compared(measured._loss)
     explanation = " (which ignores the inputs)" if baseline == NAIVE else ""
     text = (
-        f"{scores[OURS].value}, compared with {scores[baseline].value} for {baseline}{explanation}; "
-        f"the difference is {margins[baseline]}."
+        f"{scores[OURS].value}, compared with {scores[baseline].value} for"
+        f" {baseline}{explanation}; the difference is {margins[baseline]}."
     )
     if baseline == NAIVE and measured.margins[NAIVE].low > 0:
         for guess in guesses(measured):
@@ -215,15 +236,22 @@ def is_small(measured) -> bool:
 
 def lacks_skill(measured) -> bool:
     """Whether the intervals exclude that the model is clearly better than without inputs."""
-    if is_small(measured) or measured.margins[NAIVE].high > SLIGHT / 2 * measured._losses[NAIVE].value:
+    if (
+        is_small(measured)
+        or measured.margins[NAIVE].high > SLIGHT / 2 * measured._losses[NAIVE].value
+    ):
         return False
-    return not any(score.high > NO_SKILL[metric] for metric, score in measured._judged(NO_SKILL))
+    return not any(
+        score.high > NO_SKILL[metric] for metric, score in measured._judged(NO_SKILL)
+    )
 
 
 def is_equivalent(measured, baseline: str) -> bool:
     """Whether the interval excludes a difference that matters."""
     losses = measured._losses
-    matters = max(SLIGHT * losses[baseline].value, SLIGHT_OF_NAIVE * losses[NAIVE].value)
+    matters = max(
+        SLIGHT * losses[baseline].value, SLIGHT_OF_NAIVE * losses[NAIVE].value
+    )
     margin = measured.margins[baseline]
     return not is_small(measured) and -matters <= margin.low and margin.high <= matters
 

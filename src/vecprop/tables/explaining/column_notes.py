@@ -11,7 +11,12 @@ from ..encoding.column import Column, row_named
 from ..encoding.columns import ordinary
 from ..encoding.encoder import Encoder
 from ..error import Note, note_about, pandas
-from ..kinds.ambiguities import note_on_class_markers, note_on_missing, note_on_spelling, note_on_typos
+from ..kinds.ambiguities import (
+    note_on_class_markers,
+    note_on_missing,
+    note_on_spelling,
+    note_on_typos,
+)
 from ..kinds.formats import Evidence
 from ..kinds.kinds import DATES, tag_separator
 from ..kinds.values import as_names
@@ -26,7 +31,8 @@ MAX_DIGESTS = 10_000
 class TrainedRows:
     """Digests of training rows, to find duplicates of them in another table.
 
-    The digests of at most 10,000 evenly spaced rows are stored in order. ``rows`` is the number of all training rows.
+    The digests of at most 10,000 evenly spaced rows are stored in order. ``rows`` is
+    the number of all training rows.
 
     Examples
     --------
@@ -48,7 +54,11 @@ class TrainedRows:
 
     def count(self, encoder: Encoder, frame: Frame, y: np.ndarray) -> float:
         """Return the number of rows that duplicate training rows (an estimate if not all of them have digests)."""
-        return int(np.isin(digests(encoder, frame, y), self.digests).sum()) * self.rows / len(self.digests)
+        return (
+            int(np.isin(digests(encoder, frame, y), self.digests).sum())
+            * self.rows
+            / len(self.digests)
+        )
 
     def not_by_chance(self, count: float, rows: int) -> tuple[int, list[str]]:
         """Return how many of ``rows`` rows duplicate training rows, if it is more than by chance, and a note."""
@@ -60,8 +70,8 @@ class TrainedRows:
         about = "" if len(self.digests) == self.rows else "About "
         return duplicates, [
             Note(
-                f"{about}{duplicates} of {rows} rows are exact duplicates of training rows, so results on "
-                "them are too optimistic.",
+                f"{about}{duplicates} of {rows} rows are exact duplicates of training"
+                " rows, so results on them are too optimistic.",
                 "trust",
             )
         ]
@@ -83,14 +93,18 @@ def digests(encoder: Encoder, frame: Frame, y: np.ndarray) -> np.ndarray:
 
 
 MIN_LEAK_ROWS = 50
-"""Minimum number of rows to look for leaks, because columns can predict the target of few rows by chance."""
+"""Minimum number of rows to look for leaks, because columns can predict the target
+of few rows by chance.
+"""
 MAX_LEAK_ROWS = 20_000
 """Above this number of rows, only a random sample is checked for leaks."""
 EXPLAINED = 0.98
 """A column that explains at least this share of the target's variance is a leak."""
 ALONE_FROM, OF_NUMBERS, OF_CLASSES = 100, (0.9, 1.3), (0.85, 2.0)
-"""Minimum number of rows to report strong columns. For each task, a strong column explains at least the first share of
-the variance, and its unexplained variance is at most the model's, multiplied by the second number."""
+"""Minimum number of rows to report strong columns. For each task, a strong column
+explains at least the first share of the variance, and its unexplained variance is at
+most the model's, multiplied by the second number.
+"""
 NO_LEAK = 1e-6
 """A pattern of missing values is a leak if its p-value is below this limit."""
 IF_KNOWN = "leave it out if it is unknown at prediction time."
@@ -101,9 +115,10 @@ def leaks(
 ) -> tuple[list[str], dict[str, float]]:
     """Return notes on leaks, groups and time dependence, and the explained variance of other strong columns.
 
-    A column leaks the target if it explains 98 % of its variance (see `explained`), even if it is noisy or rescaled, or
-    if it has values only in rows of one class. Text is examined if it has at most a fifth as many values as rows.
-    Tables with fewer than 50 rows get no notes. With ``are_apart``, relations of rows are not examined.
+    A column leaks the target if it explains 98 % of its variance (see `explained`),
+    even if it is noisy or rescaled, or if it has values only in rows of one class. Text
+    is examined if it has at most a fifth as many values as rows. Tables with fewer than
+    50 rows get no notes. With ``are_apart``, relations of rows are not examined.
 
     Examples
     --------
@@ -123,7 +138,9 @@ def leaks(
     notes = []
     if not are_apart:
         in_order = np.sort(rows)
-        related = relations(encoder, frame[encoder.names].iloc[in_order], target[in_order])
+        related = relations(
+            encoder, frame[encoder.names].iloc[in_order], target[in_order]
+        )
         notes += [relation.note for relation in related if relation.is_evident]
     strong_share, _ = OF_CLASSES if is_classes else OF_NUMBERS
     shares = {}
@@ -132,11 +149,18 @@ def leaks(
         share = _share(part, series, y, is_classes=is_classes)
         pattern = _pattern_of_missing(series, y, classes) if is_classes else ""
         if share >= EXPLAINED:
-            notes.append(Note(f"Column {name!r} predicts the target almost perfectly: {IF_KNOWN}", "trust", name))
+            notes.append(
+                Note(
+                    f"Column {name!r} predicts the target almost perfectly: {IF_KNOWN}",
+                    "trust",
+                    name,
+                )
+            )
         elif pattern:
             notes.append(
                 Note(
-                    f"Column {name!r} {pattern}: leave it out if it is filled in after the target is known.",
+                    f"Column {name!r} {pattern}: leave it out if it is filled in after"
+                    " the target is known.",
                     "trust",
                     name,
                 )
@@ -170,7 +194,9 @@ def _pattern_of_missing(series, y: np.ndarray, classes: np.ndarray) -> str:
     return ""
 
 
-def strong_columns(shares: Mapping[str, float], T: np.ndarray, Y: np.ndarray) -> list[Note]:
+def strong_columns(
+    shares: Mapping[str, float], T: np.ndarray, Y: np.ndarray
+) -> list[Note]:
     """Return a note on each column that explains about as much of the target as the model does."""
     is_predicted = np.isfinite(Y[:, 0])
     T = T[is_predicted].astype(float)
@@ -181,10 +207,13 @@ def strong_columns(shares: Mapping[str, float], T: np.ndarray, Y: np.ndarray) ->
     for name, share in shares.items():
         if 1 - share > factor * unexplained:
             continue
-        strength = "nearly as well as" if 1 - share > unexplained else "at least as well as"
+        strength = (
+            "nearly as well as" if 1 - share > unexplained else "at least as well as"
+        )
         text = (
-            f"Column {name!r} alone predicts {strength} the model (it explains {share:.0%} of the "
-            f"target's variance, the model {1 - unexplained:.0%}): {IF_KNOWN}"
+            f"Column {name!r} alone predicts {strength} the model (it explains"
+            f" {share:.0%} of the target's variance, the model {1 - unexplained:.0%}):"
+            f" {IF_KNOWN}"
         )
         notes.append(Note(text, "trust", name))
     return notes
@@ -195,7 +224,9 @@ TOTAL = re.compile(r"(grand )?total[se]?|totaal|sum(me)?|somme|(ins)?gesamt(summ
 MIN_ROWS = 30
 """Minimum number of rows to look for odd targets."""
 JUMP = 10
-"""Targets are extreme if they are this many times as far from the median as 99 % of the other targets."""
+"""Targets are extreme if they are this many times as far from the median as 99 % of
+the other targets.
+"""
 
 
 def odd_targets(frame: Frame, y: np.ndarray, named: str) -> list[str]:
@@ -224,7 +255,9 @@ def odd_targets(frame: Frame, y: np.ndarray, named: str) -> list[str]:
     if is_total:
         return [
             Note(
-                f"{named} in {where} ({y[first]:.6g}) may be the total of the other rows: leave it out if so.", "trust"
+                f"{named} in {where} ({y[first]:.6g}) may be the total of the other"
+                " rows: leave it out if so.",
+                "trust",
             )
         ]
     jumps = np.divide(far[:-1], far[1:], where=far[1:] > 0, out=np.zeros(len(far) - 1))
@@ -234,15 +267,17 @@ def odd_targets(frame: Frame, y: np.ndarray, named: str) -> list[str]:
     more = f" and extreme in {count} more rows" if count else ""
     return [
         Note(
-            f"{named} is {y[first]:.6g} in {where}{more}, {jumps[count]:.1g} times as far from the median "
-            "as other rows: remove rows with wrong values.",
+            f"{named} is {y[first]:.6g} in {where}{more}, {jumps[count]:.1g} times as"
+            " far from the median as other rows: remove rows with wrong values.",
             "trust",
         )
     ]
 
 
 FEW_ROWS = 5
-"""A class is rare if it has fewer rows than this number, and less than 5 % of the rows."""
+"""A class is rare if it has fewer rows than this number, and less than 5 % of the
+rows.
+"""
 
 
 def odd_classes(y: np.ndarray, named: str) -> list[str]:
@@ -255,19 +290,27 @@ def odd_classes(y: np.ndarray, named: str) -> list[str]:
     """
     classes, counts = np.unique(y, return_counts=True)
     texts = [str(name) for name in classes.tolist()]
-    notes = [note_on_spelling(texts), note_on_typos(texts, counts), note_on_class_markers(classes, counts)]
+    notes = [
+        note_on_spelling(texts),
+        note_on_typos(texts, counts),
+        note_on_class_markers(classes, counts),
+    ]
     if classes.dtype.kind not in "iuf" and Evidence.of(texts).reading():
-        notes.append(f"dates such as {texts[0]!r} are classes: {DATES}, and use TabularRegressor (--task regression)")
+        notes.append(
+            f"dates such as {texts[0]!r} are classes: {DATES}, and use TabularRegressor"
+            " (--task regression)"
+        )
     elif separator := tag_separator(texts):
         notes.append(
-            f"each of the {len(texts)} combinations of names with {separator!r} is a class: train a model "
-            "for each name, with a target of yes or no"
+            f"each of the {len(texts)} combinations of names with {separator!r} is a"
+            " class: train a model for each name, with a target of yes or no"
         )
     is_rare = counts < min(FEW_ROWS, len(y) / 20)
     if is_rare.any() and 2 * len(classes) <= len(y):
         rarest = counts.argmin()
         notes.append(
-            f"{is_rare.sum()} class(es) have fewer than {FEW_ROWS} rows, such as "
-            f"{classes.tolist()[rarest]!r} ({counts[rarest]} of {len(y)}): merge rare classes, or add rows"
+            f"{is_rare.sum()} class(es) have fewer than {FEW_ROWS} rows, such as"
+            f" {classes.tolist()[rarest]!r} ({counts[rarest]} of {len(y)}): merge rare"
+            " classes, or add rows"
         )
     return [note_about(named, note) for note in notes if note]

@@ -44,7 +44,9 @@ def leading_class(model, predicted: np.ndarray) -> int:
     return int(predicted.mean(axis=0).argmax())
 
 
-def background_inputs(model, frame: Frame | None, count: int, rng: np.random.Generator) -> np.ndarray:
+def background_inputs(
+    model, frame: Frame | None, count: int, rng: np.random.Generator
+) -> np.ndarray:
     """Return the inputs of about `count` rows, from a frame or from the training distributions of columns."""
     if frame is not None:
         rows = rng.permutation(len(frame))[:count]
@@ -56,7 +58,9 @@ def background_inputs(model, frame: Frame | None, count: int, rng: np.random.Gen
     return np.hstack(columns, dtype=np.float32, casting="same_kind")
 
 
-def drawn(part: Column, profile: Profile, count: int, rng: np.random.Generator) -> np.ndarray:
+def drawn(
+    part: Column, profile: Profile, count: int, rng: np.random.Generator
+) -> np.ndarray:
     r"""Return evenly spaced quantiles of a column's training distribution, in random order.
 
     Text columns, and columns with too many categories, get missing values.
@@ -77,15 +81,20 @@ def drawn(part: Column, profile: Profile, count: int, rng: np.random.Generator) 
         names = np.append(profile.values, MISSING)
         return names[np.searchsorted(np.cumsum(profile.counts), rank, side="right")]
     known = profile.counts[-1]
-    numbers = _drawn_numbers(np.minimum(rank, known - 0.5), profile.counts, profile.values)
+    numbers = _drawn_numbers(
+        np.minimum(rank, known - 0.5), profile.counts, profile.values
+    )
     return np.where(rank < known, numbers, np.nan)
 
 
-def _drawn_numbers(rank: np.ndarray, at_most: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _drawn_numbers(
+    rank: np.ndarray, at_most: np.ndarray, values: np.ndarray
+) -> np.ndarray:
     """Return the numbers with given ranks, from quantiles and the number of rows up to each quantile.
 
-    A quantile with more rows than expected is returned unchanged. Other numbers are interpolated between quantiles,
-    linearly or, in the outermost intervals, exponentially. Integers stay integers.
+    A quantile with more rows than expected is returned unchanged. Other numbers are
+    interpolated between quantiles, linearly or, in the outermost intervals,
+    exponentially. Integers stay integers.
     """
     if len(values) == 1:
         return np.full(len(rank), values[0])
@@ -105,10 +114,14 @@ def _drawn_numbers(rank: np.ndarray, at_most: np.ndarray, values: np.ndarray) ->
 
 
 DRAWS = 512
-"""Maximum number of background rows. For each row, columns are changed in a random order and in reverse order."""
+"""Maximum number of background rows. For each row, columns are changed in a random
+order and in reverse order.
+"""
 MIN_DRAWS = 10
 INPUTS = 60_000_000
-"""Maximum number of inputs of all changed rows, to bound the time. At least ten background rows are drawn."""
+"""Maximum number of inputs of all changed rows, to bound the time. At least ten
+background rows are drawn.
+"""
 AT_ONCE = 4_000_000
 """Maximum number of inputs in memory."""
 
@@ -122,9 +135,10 @@ def shapley_values(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return the Shapley value of each column for one row, the standard errors, and the mean background prediction.
 
-    Inputs of a background row are replaced by inputs of the row, column by column in a random order. The value of a
-    column is the mean change of the prediction in its step (interventional Shapley values; Štrumbelj and Kononenko,
-    2014). Each order is also used in reverse (Mitchell et al., 2022). The values add up exactly to the difference
+    Inputs of a background row are replaced by inputs of the row, column by column in a
+    random order. The value of a column is the mean change of the prediction in its step
+    (interventional Shapley values; Štrumbelj and Kononenko, 2014). Each order is also
+    used in reverse (Mitchell et al., 2022). The values add up exactly to the difference
     between the prediction of the row and the mean prediction of the background.
 
     Examples
@@ -136,7 +150,9 @@ def shapley_values(
     """
     columns = len(slices)
     draws = len(background)
-    column_of_input = np.repeat(np.arange(columns), [part.stop - part.start for part in slices])
+    column_of_input = np.repeat(
+        np.arange(columns), [part.stop - part.start for part in slices]
+    )
     orders = np.stack([rng.permutation(columns) for _ in range(draws)])
     changes = np.empty((2, draws, columns))
     bases = np.empty(draws)
@@ -145,11 +161,16 @@ def shapley_values(
     for first in range(0, draws, at_once):
         chunk = slice(first, first + at_once)
         for direction, order in enumerate((orders[chunk], orders[chunk, ::-1])):
-            has_changed = np.argsort(order, axis=1)[:, None] < steps  # (draws, D + 1, D)
-            rows = np.where(has_changed[:, :, column_of_input], x, background[chunk, None])
+            # (draws, D + 1, D)
+            has_changed = np.argsort(order, axis=1)[:, None] < steps
+            rows = np.where(
+                has_changed[:, :, column_of_input], x, background[chunk, None]
+            )
             predicted = predict(rows.reshape(-1, len(x))).reshape(-1, columns + 1)
             bases[chunk] = predicted[:, 0]
-            np.put_along_axis(changes[direction, chunk], order, np.diff(predicted, axis=1), axis=1)
+            np.put_along_axis(
+                changes[direction, chunk], order, np.diff(predicted, axis=1), axis=1
+            )
     values = changes.mean(axis=0)
     errors = np.full(columns, np.nan)
     if draws > 1:
@@ -187,9 +208,20 @@ class Explanation:
         form = NumberFormat.of([Estimate(self.contributions[0].contribution)])
         rows = [("column", "value", "contribution", "standard error")]
         for contribution in self.contributions[:SHOWN]:
-            value = "(missing)" if contribution.value is None else shortened(one_line(contribution.value))
+            value = (
+                "(missing)"
+                if contribution.value is None
+                else shortened(one_line(contribution.value))
+            )
             column = shortened(one_line(contribution.column))
-            rows.append((column, value, form.signed(contribution.contribution), form(contribution.error)))
+            rows.append(
+                (
+                    column,
+                    value,
+                    form.signed(contribution.contribution),
+                    form(contribution.error),
+                )
+            )
         more = self.contributions[SHOWN:]
         if more:
             total = sum(contribution.contribution for contribution in more)
@@ -197,9 +229,15 @@ class Explanation:
         rows.append(("sum", "", form.signed(self.explained - self.base), ""))
         widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
         base, explained = compared([Estimate(self.base), Estimate(self.explained)])
-        lines = [f"{self.row}: {self.output} is {explained}, compared with {base} on average"]
+        lines = [
+            f"{self.row}: {self.output} is {explained}, compared with {base} on average"
+        ]
         for column, value, contribution, error in rows:
-            texts = column.ljust(widths[0]), value.ljust(widths[1]), contribution.rjust(widths[2])
+            texts = (
+                column.ljust(widths[0]),
+                value.ljust(widths[1]),
+                contribution.rjust(widths[2]),
+            )
             lines.append("  ".join((*texts, error.rjust(widths[3]))).rstrip())
         return "\n".join(lines)
 
@@ -215,17 +253,27 @@ class Explanations(tuple[Explanation, ...]):
         rows = []
         for explanation in self:
             values = vars(explanation)
-            row = {name: values[name] for name in ("row", "output", "explained", "base")}
-            rows += [row | vars(contribution) for contribution in explanation.contributions]
+            row = {
+                name: values[name] for name in ("row", "output", "explained", "base")
+            }
+            rows += [
+                row | vars(contribution) for contribution in explanation.contributions
+            ]
         return pandas().DataFrame(rows).rename(columns={"error": "standard error"})
 
 
-def explanations(model, frame: Frame, background: Frame | None = None, most: int = INPUTS) -> Explanations:
+def explanations(
+    model, frame: Frame, background: Frame | None = None, most: int = INPUTS
+) -> Explanations:
     """Return the contributions of columns to the prediction of each row; see `TableModel.explain`."""
     rng = np.random.default_rng(0)
     encoder = model.encoder_
     inputs = encoder(frame)
-    draws = int(np.clip(most // (2 * (len(encoder.names) + 1) * encoder.width), MIN_DRAWS, DRAWS))
+    draws = int(
+        np.clip(
+            most // (2 * (len(encoder.names) + 1) * encoder.width), MIN_DRAWS, DRAWS
+        )
+    )
     background_rows = background_inputs(model, background, draws, rng)
     outputs = model._of_inputs(inputs)
     predicted = model.predict(frame)
@@ -239,10 +287,14 @@ def explanations(model, frame: Frame, background: Frame | None = None, most: int
             return output(model._of_inputs(X), number)
 
         slices = list(encoder.places.values())
-        values, errors, base = shapley_values(predict, inputs[row], background_rows, slices, rng)
+        values, errors, base = shapley_values(
+            predict, inputs[row], background_rows, slices, rng
+        )
         # A row of the frame would not preserve the dtype of each column.
         texts = [_as_text(frame[name].iloc[row]) for name in encoder.names]
-        contributions = list(map(Contribution, encoder.names, texts, values.tolist(), errors.tolist()))
+        contributions = list(
+            map(Contribution, encoder.names, texts, values.tolist(), errors.tolist())
+        )
         contributions.sort(key=lambda contribution: -abs(contribution.contribution))
         explanation = Explanation(
             row_named(frame.index, row),
@@ -291,14 +343,19 @@ class Dependence:
 def dependences(model, X: Frame, columns: Sequence[str]) -> list[Dependence]:
     """Return the dependence of predictions on each of the given columns, and skip text columns."""
     parts = dict(model.encoder_.columns)
-    curves = [dependence(model, X, column) for column in columns if parts[column].holds != "other"]
+    curves = [
+        dependence(model, X, column)
+        for column in columns
+        if parts[column].holds != "other"
+    ]
     return [curve for curve in curves if len(curve.values)]
 
 
 def dependence(model: Any, X: Frame | None, column: str) -> Dependence:
     """Return the dependence of predictions on a column, for rows of a table or of the training distributions.
 
-    The output of a classifier is the probability of the positive class, or of the most probable of more than two.
+    The output of a classifier is the probability of the positive class, or of the most
+    probable of more than two.
 
     Examples
     --------
@@ -326,7 +383,9 @@ def dependence(model: Any, X: Frame | None, column: str) -> Dependence:
     if not len(values):
         return Dependence(column, values, np.empty((len(inputs), 0)), "")
     changed = np.repeat(inputs, len(values), axis=0)
-    changed[:, model.encoder_.places[column]] = np.tile(part.of_values(values), (len(inputs), 1))
+    changed[:, model.encoder_.places[column]] = np.tile(
+        part.of_values(values), (len(inputs), 1)
+    )
     number = leading_class(model, model._of_inputs(inputs))
     curves = output(model._of_inputs(changed), number).reshape(len(inputs), -1)
     is_ordered = part.holds == "numbers"
@@ -336,7 +395,9 @@ def dependence(model: Any, X: Frame | None, column: str) -> Dependence:
         values = np.where(values == MISSING, "missing", values)
         if X is not None and getattr(X[column].dtype, "ordered", False):
             is_ordered = True
-            ranks = {str(name): rank for rank, name in enumerate(X[column].cat.categories)}
+            ranks = {
+                str(name): rank for rank, name in enumerate(X[column].cat.categories)
+            }
             order = np.argsort([ranks.get(name, -1) for name in values], kind="stable")
             values = values[order]
             curves = curves[:, order]
@@ -347,10 +408,15 @@ def _part(model, column: str) -> Column:
     """Return the part of the encoder that reads a column."""
     names = model.encoder_.names
     if column not in names:
-        raise TableError(f"The model has no column {column!r}{suggestion(column, names) or '.'}")
+        raise TableError(
+            f"The model has no column {column!r}{suggestion(column, names) or '.'}"
+        )
     part = model.encoder_.parts[names.index(column)]
     if part.holds == "other":
-        raise TableError(f"Column {column!r} is read as {part.kind}, whose values cannot be drawn along an axis.")
+        raise TableError(
+            f"Column {column!r} is read as {part.kind}, whose values cannot be drawn"
+            " along an axis."
+        )
     return part
 
 

@@ -19,13 +19,19 @@ from ..reading.table_parts import frames_of
 from ..rows import OF_GROUPS
 
 QUANTILES = 20
-"""The distribution of a numeric column is stored as the counts below this number of quantiles."""
+"""The distribution of a numeric column is stored as the counts below this number of
+quantiles.
+"""
 MAX_CATEGORIES = 4096
 """Above this number of categories, the counts of categories are not stored."""
 SHIFT = 0.1
-"""Drift is reported if a share differs from the training share by at least this number."""
+"""Drift is reported if a share differs from the training share by at least this
+number.
+"""
 MIN_ROWS = 30
-"""Minimum number of values to compare distributions, because fewer rows are often not a random sample."""
+"""Minimum number of values to compare distributions, because fewer rows are often
+not a random sample.
+"""
 CHANCE = 0.005
 """False-positive rate of each kind of note."""
 CENTURY = 36_525.0
@@ -35,8 +41,9 @@ CENTURY = 36_525.0
 class Tally(NamedTuple):
     """Counts of a column's values, summed over the chunks of a table.
 
-    For each of the V values of a `Profile`, ``counts`` contains the number of rows with at most this number, or with
-    exactly this category. ``units`` is the number of independent rows.
+    For each of the V values of a `Profile`, ``counts`` contains the number of rows with
+    at most this number, or with exactly this category. ``units`` is the number of
+    independent rows.
     """
 
     rows: int
@@ -60,12 +67,14 @@ class Profile:
     Parameters
     ----------
     values : ndarray (V,)
-        Quantiles of numbers or dates, including the minimum and the maximum, or the sorted categories. For text, the
-        array is empty.
+        Quantiles of numbers or dates, including the minimum and the maximum, or the
+        sorted categories. For text, the array is empty.
     per_row : float
-        The number of independent rows per row. With groups, it is the effective number of groups per row.
+        The number of independent rows per row. With groups, it is the effective number
+        of groups per row.
     rare : int
-        The number of rows whose category occurs in a single row, or with groups in a single group.
+        The number of rows whose category occurs in a single row, or with groups in a
+        single group.
     misfits : int
         The number of values that cannot be used unchanged.
     later : float
@@ -93,14 +102,24 @@ class Profile:
     later: float = 0.0
 
     @classmethod
-    def of(cls, part: Column, series, groups: np.ndarray | None = None, is_time: bool = False) -> "Profile":
+    def of(
+        cls,
+        part: Column,
+        series,
+        groups: np.ndarray | None = None,
+        is_time: bool = False,
+    ) -> "Profile":
         """Return the profile of a training column."""
         values = _values(part, series)
         misfit = part.misfit(series)
         rare = 0
         if part.holds == "names":
-            holders = np.arange(len(values)) if groups is None else groups[series.notna()]
-            values, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
+            holders = (
+                np.arange(len(values)) if groups is None else groups[series.notna()]
+            )
+            values, codes, counts = np.unique(
+                values, return_inverse=True, return_counts=True
+            )
             pairs = np.unique(np.stack([codes, holders]), axis=1)
             is_rare = np.bincount(pairs[0], minlength=len(values)) == 1
             rare = int(counts[is_rare].sum())
@@ -110,7 +129,11 @@ class Profile:
         else:
             numbers = np.sort(values)
             if len(numbers):
-                values = np.unique(np.quantile(numbers, np.linspace(0, 1, QUANTILES + 1), method="nearest"))
+                values = np.unique(
+                    np.quantile(
+                        numbers, np.linspace(0, 1, QUANTILES + 1), method="nearest"
+                    )
+                )
             counts = np.searchsorted(numbers, values, side="right")
         later = 0.0
         if is_time:
@@ -132,15 +155,23 @@ class Profile:
         """Return the counts of the column in another table, with a number of independent rows (by default all)."""
         values = _values(part, series)
         missing = int(series.isna().sum())
-        tally = Tally(len(series), units or len(series), missing, len(values), self.counts)
+        tally = Tally(
+            len(series), units or len(series), missing, len(values), self.counts
+        )
         if not len(self.values):
             return tally
         if part.holds == "names":
-            codes = np.minimum(np.searchsorted(self.values, values), len(self.values) - 1)
+            codes = np.minimum(
+                np.searchsorted(self.values, values), len(self.values) - 1
+            )
             is_trained = self.values[codes] == values
             counts = np.bincount(codes[is_trained], minlength=len(self.values))
             new = values[~is_trained]
-            return tally._replace(counts=counts, beyond=len(new), farthest=str(new[0]) if len(new) else None)
+            return tally._replace(
+                counts=counts,
+                beyond=len(new),
+                farthest=str(new[0]) if len(new) else None,
+            )
         distance = self.distance(values)
         counts = np.searchsorted(np.sort(values), self.values, side="right")
         beyond = int((distance > 0).sum())
@@ -172,10 +203,11 @@ class Profile:
 class Comparison:
     """The comparison of a column of a table with its training distribution.
 
-    Notes report new missing values, new categories, values outside the training range, and shares that differ by 0.1 or
-    more. The tests are Fisher's exact test for shares, and the rank-sum and Kolmogorov-Smirnov tests for numbers. With
-    at least 30 rows, their level is Bonferroni-corrected for the number of columns. With groups, the tests count groups
-    instead of rows.
+    Notes report new missing values, new categories, values outside the training range,
+    and shares that differ by 0.1 or more. The tests are Fisher's exact test for shares,
+    and the rank-sum and Kolmogorov-Smirnov tests for numbers. With at least 30 rows,
+    their level is Bonferroni-corrected for the number of columns. With groups, the
+    tests count groups instead of rows.
 
     Parameters
     ----------
@@ -199,11 +231,18 @@ class Comparison:
         notes = [self.missing_note(), self.outside_note() or self.distribution_note()]
         return [note for note in notes if note]
 
-    def chance(self, count: int, trained: int, which: str, rows: int = 0, trained_rows: int = 0) -> float:
+    def chance(
+        self, count: int, trained: int, which: str, rows: int = 0, trained_rows: int = 0
+    ) -> float:
         """Return the p-value of Fisher's exact test for the shares of the table's and of the training rows."""
         from scipy.stats import fisher_exact
 
-        counts = np.array([[count, rows or self.tally.rows], [trained, trained_rows or self.profile.rows]])
+        counts = np.array(
+            [
+                [count, rows or self.tally.rows],
+                [trained, trained_rows or self.profile.rows],
+            ]
+        )
         per_row = np.array([[self.share], [self.profile.per_row]])
         units = np.ceil(counts * per_row * (1 - 1e-12))
         units[:, 1] -= units[:, 0]
@@ -226,12 +265,17 @@ class Comparison:
         tally = self.tally
         profile = self.profile
         is_new = tally.missing > profile.missing == 0
-        is_shift = abs(tally.missing / tally.rows - profile.missing / profile.rows) >= SHIFT
+        is_shift = (
+            abs(tally.missing / tally.rows - profile.missing / profile.rows) >= SHIFT
+        )
         if not is_new and not (is_shift and self.is_sample):
             return ""
         if self.chance(tally.missing, profile.missing, "two-sided") >= self.level:
             return ""
-        return f"{tally.missing} of {tally.rows} values are missing ({profile.missing} of {profile.rows} in training)"
+        return (
+            f"{tally.missing} of {tally.rows} values are missing ({profile.missing} of"
+            f" {profile.rows} in training)"
+        )
 
     def outside_note(self) -> str:
         """Return a note if categories are new or numbers are outside the training range, and "" otherwise."""
@@ -242,11 +286,14 @@ class Comparison:
             return ""
         if part.holds == "names":  # compare with categories that occur once in training
             is_expected = self.is_sample or profile.rare
-            if is_expected and self.chance(tally.beyond, profile.rare, "greater") >= self.level:
+            if (
+                is_expected
+                and self.chance(tally.beyond, profile.rare, "greater") >= self.level
+            ):
                 return ""
             return (
-                f"{tally.beyond} of {tally.rows} rows have categories that did not occur in training, such as "
-                f"{tally.farthest!r}"
+                f"{tally.beyond} of {tally.rows} rows have categories that did not"
+                f" occur in training, such as {tally.farthest!r}"
             )
         if not self.is_outside():
             return ""
@@ -254,14 +301,16 @@ class Comparison:
         high = part.shown(profile.values[-1])
         unit = " days" if part.kind == "dates" else ""
         return (
-            f"{tally.beyond} of {tally.rows} values are outside the training range {low} to {high}, the "
-            f"farthest ({part.shown(tally.farthest)}) by {profile.distance(tally.farthest):.4g}{unit}"
+            f"{tally.beyond} of {tally.rows} values are outside the training range"
+            f" {low} to {high}, the farthest ({part.shown(tally.farthest)}) by"
+            f" {profile.distance(tally.farthest):.4g}{unit}"
         )
 
     def is_outside(self) -> bool:
         """Return whether the values outside the training range are too many or too far to be chance.
 
-        Distances from the median are assumed to have a power-law tail, estimated from the training values.
+        Distances from the median are assumed to have a power-law tail, estimated from
+        the training values.
         """
         profile = self.profile
         tally = self.tally
@@ -282,11 +331,14 @@ class Comparison:
             reach = middle - low
         if edge == 0:
             return True
-        if edge == reach and len(profile.values) > 2:  # the largest or smallest of few values, such as counts
+        # the largest or smallest of few values, such as counts
+        if edge == reach and len(profile.values) > 2:
             edge += min(np.diff(profile.values))
         tail = np.log(edge / reach) / np.log(max(count * outer, 2)) if reach else 1.0
         factor = 1 + profile.distance(tally.farthest) / edge
-        return bool(2 * share * factor ** (-1 / np.clip(tail, 2 / count, 2)) < self.level)
+        return bool(
+            2 * share * factor ** (-1 / np.clip(tail, 2 / count, 2)) < self.level
+        )
 
     def distribution_note(self) -> str:
         """Return a note if the distributions differ, and "" otherwise. Later times are not reported."""
@@ -308,20 +360,31 @@ class Comparison:
         if is_names:
             count = int(self.tally.counts[largest])
             trained = int(profile.counts[largest])
-            chance = len(shares) * self.chance(count, trained, "two-sided", rows, trained_rows)
+            chance = len(shares) * self.chance(
+                count, trained, "two-sided", rows, trained_rows
+            )
         else:
             value = f"at most {value}"
-            chance = self.chance_of_numbers(shares, trained_shares, differences[largest])
+            chance = self.chance_of_numbers(
+                shares, trained_shares, differences[largest]
+            )
         if chance >= self.level:
             return ""
-        share, trained_share = percents(shares[largest], trained_shares[largest], unit="%")
+        share, trained_share = percents(
+            shares[largest], trained_shares[largest], unit="%"
+        )
         return f"{share} of values are {value} ({trained_share} in training)"
 
-    def chance_of_numbers(self, shares: np.ndarray, trained_shares: np.ndarray, difference: float) -> float:
+    def chance_of_numbers(
+        self, shares: np.ndarray, trained_shares: np.ndarray, difference: float
+    ) -> float:
         """Return twice the smaller p-value of the Kolmogorov-Smirnov and the rank-sum test."""
         profile = self.profile
-        spread = 1 / (self.tally.known * self.share) + 1 / (profile.counts[-1] * profile.per_row)
-        mean_ranks = (np.append(0, trained_shares) + np.append(trained_shares, 1)) / 2  # between the values
+        spread = 1 / (self.tally.known * self.share) + 1 / (
+            profile.counts[-1] * profile.per_row
+        )
+        # between the values
+        mean_ranks = (np.append(0, trained_shares) + np.append(trained_shares, 1)) / 2
         fall = 0.5 - np.diff(shares, prepend=0, append=1) @ mean_ranks
         if not profile.later:
             fall = abs(fall)
@@ -338,10 +401,16 @@ def _values(part: Column, series) -> np.ndarray:
 
 
 def profiles(
-    encoder: Encoder, frame: Frame, groups: np.ndarray | None = None, time: str | None = None
+    encoder: Encoder,
+    frame: Frame,
+    groups: np.ndarray | None = None,
+    time: str | None = None,
 ) -> list[Profile]:
     """Return the profile of each column of a training table; ``time`` is the name of the column of times."""
-    return [Profile.of(part, frame[name], groups, name == time) for name, part in encoder.columns]
+    return [
+        Profile.of(part, frame[name], groups, name == time)
+        for name, part in encoder.columns
+    ]
 
 
 def tallies(model, frame: Frame, before: list[Tally] | None = None) -> list[Tally]:
@@ -361,7 +430,9 @@ def tallies(model, frame: Frame, before: list[Tally] | None = None) -> list[Tall
 def comparisons(model, tallies: list[Tally]) -> dict[str, Comparison]:
     """Return the comparison of each column with its training distribution."""
     comparisons = {}
-    for (name, part), profile, tally in zip(model.encoder_.columns, model.profiles_, tallies, strict=True):
+    for (name, part), profile, tally in zip(
+        model.encoder_.columns, model.profiles_, tallies, strict=True
+    ):
         share = max(min(tally.units / tally.rows, profile.per_row), 1 / tally.rows)
         is_sample = share * tally.rows >= MIN_ROWS
         level = CHANCE / len(tallies) if is_sample else CHANCE
@@ -395,9 +466,16 @@ class DriftMonitor:
         encoder = self.model.encoder_
         require_inputs(encoder.names, frame)
         self.notes_on_tables += frame.attrs.get("notes", [])
-        unknown = [repr(name) for name in frame.columns if name not in encoder.names and name not in encoder.dropped]
+        unknown = [
+            repr(name)
+            for name in frame.columns
+            if name not in encoder.names and name not in encoder.dropped
+        ]
         if unknown:
-            text = f"Ignored columns that were not in the training table: {', '.join(unknown[:5])}."
+            text = (
+                "Ignored columns that were not in the training table:"
+                f" {', '.join(unknown[:5])}."
+            )
             self.ignored.append(Note(text, "unused"))
         self.misfits = encoder.misfits(frame, self.misfits)
         self.tallies = tallies(self.model, frame, self.tallies)
@@ -412,6 +490,15 @@ class DriftMonitor:
             for name, comparison in columns.items()
             for difference in comparison.notes()
         ]
-        unusual = {key: misfit for key, misfit in self.misfits.items() if columns[key[0]].is_unusual(misfit)}
-        notes = [*drifts, *self.notes_on_tables, *self.model.encoder_.notes_on(unusual), *self.ignored]
+        unusual = {
+            key: misfit
+            for key, misfit in self.misfits.items()
+            if columns[key[0]].is_unusual(misfit)
+        }
+        notes = [
+            *drifts,
+            *self.notes_on_tables,
+            *self.model.encoder_.notes_on(unusual),
+            *self.ignored,
+        ]
         return list(dict.fromkeys(notes))

@@ -20,7 +20,8 @@ MIN_ASSOCIATION = 0.7
 def redundant_groups(columns: list[tuple[Column, Any]]) -> list[list[int]]:
     """Return groups of redundant columns, as lists of indices. Most groups contain a single column.
 
-    Columns are merged by average linkage as long as the mean association between two groups is 0.7 or more.
+    Columns are merged by average linkage as long as the mean association between two
+    groups is 0.7 or more.
 
     Examples
     --------
@@ -38,17 +39,22 @@ def redundant_groups(columns: list[tuple[Column, Any]]) -> list[list[int]]:
         return []
     if len(columns) == 1:
         return [[0]]
-    distances = squareform(1 - associations([_basis(*column) for column in columns]), checks=False)
+    distances = squareform(
+        1 - associations([_basis(*column) for column in columns]), checks=False
+    )
     labels = fcluster(linkage(distances, "average"), 1 - MIN_ASSOCIATION, "distance")
-    return sorted(np.flatnonzero(labels == label).tolist() for label in np.unique(labels))
+    return sorted(
+        np.flatnonzero(labels == label).tolist() for label in np.unique(labels)
+    )
 
 
 def associations(bases: list[np.ndarray]) -> np.ndarray:
     """Return a (D, D) array with the association between each pair of D columns, from 0 to 1.
 
-    If A (N, a) and B (N, b) are orthonormal bases of two columns, the association is √(‖Aᵀ B‖² / min(a, b)), corrected
-    for chance. It equals Spearman's correlation for two numeric columns, the correlation ratio of ranks for a numeric
-    and a categorical column, and Cramér's V for two categorical columns.
+    If A (N, a) and B (N, b) are orthonormal bases of two columns, the association is
+    √(‖Aᵀ B‖² / min(a, b)), corrected for chance. It equals Spearman's correlation for
+    two numeric columns, the correlation ratio of ranks for a numeric and a categorical
+    column, and Cramér's V for two categorical columns.
 
     Examples
     --------
@@ -67,7 +73,9 @@ def associations(bases: list[np.ndarray]) -> np.ndarray:
             chance = larger / (len(A) - 1)
             if smaller and chance < 1:
                 share = min(((A.T @ B) ** 2).sum() / smaller, 1.0)
-                result[i, j] = result[j, i] = np.sqrt(max(share - chance, 0.0) / (1 - chance))
+                result[i, j] = result[j, i] = np.sqrt(
+                    max(share - chance, 0.0) / (1 - chance)
+                )
     return result
 
 
@@ -81,7 +89,9 @@ def _basis(part: Column, series) -> np.ndarray:
         counts = codes.sum(axis=0)
         # The basis is orthonormal. A rotation puts the uninformative constant first.
         basis = codes / np.sqrt(counts)
-        rotated, _ = np.linalg.qr(np.column_stack([np.sqrt(counts / len(codes)), np.eye(len(counts))]))
+        rotated, _ = np.linalg.qr(
+            np.column_stack([np.sqrt(counts / len(codes)), np.eye(len(counts))])
+        )
         return basis @ rotated[:, 1 : len(counts)]
     if part.holds != "numbers":
         return np.empty((len(series), 0))
@@ -125,9 +135,13 @@ ROWS = 500
 """Maximum number of rows to shuffle."""
 SHUFFLES = 5
 COLUMNS = 60
-"""Maximum number of columns to shuffle. Columns with the largest effect on the first layers are chosen."""
+"""Maximum number of columns to shuffle. Columns with the largest effect on the first
+layers are chosen.
+"""
 INPUTS = 20_000
-"""Maximum product of inputs and shuffled columns, which bounds the time; at least ten columns are shuffled."""
+"""Maximum product of inputs and shuffled columns, which bounds the time; at least
+ten columns are shuffled.
+"""
 DRAWS = 1000
 """The number of bootstrap samples."""
 
@@ -136,8 +150,9 @@ DRAWS = 1000
 class Importance:
     """The rise of the mean loss when one or several columns are shuffled together.
 
-    For several columns, ``alone`` contains the importance of each column, which is small for redundant columns. The
-    ``loss`` is the mean loss before shuffling, or None if ``rise`` is a mean change of the predictions.
+    For several columns, ``alone`` contains the importance of each column, which is
+    small for redundant columns. The ``loss`` is the mean loss before shuffling, or None
+    if ``rise`` is a mean change of the predictions.
     """
 
     columns: tuple[str, ...]
@@ -172,7 +187,13 @@ def as_texts(importances: Sequence[Importance]) -> dict[tuple[str, ...], Text]:
             if importance.loss is not None:
                 unit = "%"
     largest = max((estimate.size for estimate in estimates.values()), default=0.0)
-    form = NumberFormat.of([estimate for estimate in estimates.values() if estimate.size >= NEGLIGIBLE * largest])
+    form = NumberFormat.of(
+        [
+            estimate
+            for estimate in estimates.values()
+            if estimate.size >= NEGLIGIBLE * largest
+        ]
+    )
     texts = {}
     for columns, estimate in estimates.items():
         numbers = [f"{number}{unit}" for number in form.text(estimate) if number]
@@ -180,7 +201,9 @@ def as_texts(importances: Sequence[Importance]) -> dict[tuple[str, ...], Text]:
     return texts
 
 
-def importances(model, X, truth: np.ndarray, weight=None, groups=None, seed: int = 0) -> list[Importance]:
+def importances(
+    model, X, truth: np.ndarray, weight=None, groups=None, seed: int = 0
+) -> list[Importance]:
     """Return the importance of each column or group of redundant columns, largest first.
 
     Examples
@@ -204,18 +227,26 @@ def importances(model, X, truth: np.ndarray, weight=None, groups=None, seed: int
     truth = truth[rows]
     weight = weight[rows]
     units = rows if groups is None else groups[rows]
-    shuffles = _Shuffles(model, model.encoder_(frame), weight, units, np.random.default_rng(seed))
+    shuffles = _Shuffles(
+        model, model.encoder_(frame), weight, units, np.random.default_rng(seed)
+    )
     losses = row_losses(model, model._of_inputs(shuffles.inputs), truth)
     mean_loss = float(np.average(losses, weights=weight))
 
-    def importance(numbers: Sequence[int], alone: tuple[Importance, ...] = ()) -> Importance:
-        shuffled_losses = row_losses(model, shuffles.predicted(numbers), np.tile(truth, SHUFFLES))
+    def importance(
+        numbers: Sequence[int], alone: tuple[Importance, ...] = ()
+    ) -> Importance:
+        shuffled_losses = row_losses(
+            model, shuffles.predicted(numbers), np.tile(truth, SHUFFLES)
+        )
         rises = shuffled_losses - np.tile(losses, SHUFFLES)
         return replace(shuffles.importance(numbers, rises), alone=alone, loss=mean_loss)
 
     numbers = shuffles.moving_most()
     columns = [model.encoder_.columns[number] for number in numbers]
-    groups_of_columns = redundant_groups([(part, frame[name]) for name, part in columns])
+    groups_of_columns = redundant_groups(
+        [(part, frame[name]) for name, part in columns]
+    )
     result = []
     for group in groups_of_columns:
         group_numbers = [numbers[k] for k in group]
@@ -241,7 +272,9 @@ def influences(model, X=None) -> tuple[str, list[Importance]]:
     """
     rng = np.random.default_rng(0)
     inputs = background_inputs(model, X, ROWS, rng)
-    shuffles = _Shuffles(model, inputs, np.ones(len(inputs)), np.arange(len(inputs)), rng)
+    shuffles = _Shuffles(
+        model, inputs, np.ones(len(inputs)), np.arange(len(inputs)), rng
+    )
     predicted = model._of_inputs(inputs)
     number = leading_class(model, predicted)
     outputs = np.tile(output(predicted, number), SHUFFLES)
@@ -259,12 +292,18 @@ def _largest_first(importances: list[Importance]) -> list[Importance]:
 class _Shuffles:
     """Rows with shuffled columns, to estimate mean changes with bootstrap intervals.
 
-    A change depends on a row and on the row that provides its shuffled values. Its bootstrap weight is therefore the
-    product of the counts of both rows (as in a U-statistic). Bootstrap samples consist of units: rows or groups.
+    A change depends on a row and on the row that provides its shuffled values. Its
+    bootstrap weight is therefore the product of the counts of both rows (as in a
+    U-statistic). Bootstrap samples consist of units: rows or groups.
     """
 
     def __init__(
-        self, model, inputs: np.ndarray, weight: np.ndarray, units: np.ndarray, rng: np.random.Generator
+        self,
+        model,
+        inputs: np.ndarray,
+        weight: np.ndarray,
+        units: np.ndarray,
+        rng: np.random.Generator,
     ) -> None:
         self.model = model
         self.inputs = inputs
@@ -272,7 +311,9 @@ class _Shuffles:
         self.orders = np.stack([rng.permutation(len(inputs)) for _ in range(SHUFFLES)])
         _, numbers = np.unique(units, return_inverse=True)
         count = numbers.max() + 1
-        drawn = rng.multinomial(count, np.full(count, 1 / count), size=DRAWS)[:, numbers].astype(float)
+        drawn = rng.multinomial(count, np.full(count, 1 / count), size=DRAWS)[
+            :, numbers
+        ].astype(float)
         if count == 1:  # one unit has no variance, and its changes have no interval
             drawn[:] = np.nan
         counts = ((drawn * weight)[:, None] * drawn[:, self.orders]).reshape(DRAWS, -1)
@@ -305,9 +346,13 @@ class _Shuffles:
 
     def importance(self, numbers: Sequence[int], changes: np.ndarray) -> Importance:
         """Return the importance of columns, given the changes of N rows in S shuffles, (S * N,)."""
-        low, high = np.quantile(self.counts @ changes / self.counts.sum(axis=1), (0.025, 0.975)).tolist()
+        low, high = np.quantile(
+            self.counts @ changes / self.counts.sum(axis=1), (0.025, 0.975)
+        ).tolist()
         names = tuple(self.model.encoder_.names[number] for number in numbers)
-        return Importance(names, float(np.average(changes, weights=self.weight)), low, high)
+        return Importance(
+            names, float(np.average(changes, weights=self.weight)), low, high
+        )
 
 
 @dataclass(frozen=True)
@@ -322,7 +367,12 @@ class WorstRow:
 
 
 def worst_rows(
-    model, index, truth: np.ndarray, predicted: np.ndarray, count: int = 10, thresholds=None
+    model,
+    index,
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    count: int = 10,
+    thresholds=None,
 ) -> list[WorstRow]:
     """Return the rows with the largest loss (see `row_losses`), worst first, without rows of unknown classes.
 

@@ -21,7 +21,8 @@ class TablePlots(LossPlots):
     def dependence(self, column: str, X: Any = None, ax: Any = None) -> Any:
         """Draw how predictions depend on a column; see `vecprop.pictures.plot_dependence`.
 
-        Without rows X, the other columns are drawn independently from their training distributions.
+        Without rows X, the other columns are drawn independently from their training
+        distributions.
         """
         check_is_fitted(self.model)
         frame = None if X is None else self.model._table(X)

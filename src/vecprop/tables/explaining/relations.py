@@ -30,13 +30,17 @@ ENTITIES = re.compile(
     "family|employee|worker|account|member|driver|buyer|store|shop|firm|company|school|hospital|clinic|sensor|device|"
     "machine|vehicle|meter|station|symbol|ticker|player|speaker|animal"
 )
-"""The last words of names of identifiers. A family is an entity, but the size of a family is not."""
+"""The last words of names of identifiers. A family is an entity, but the size of a
+family is not.
+"""
 NUMBERED = re.compile("number|num|no|nr|nbr|code|key|name")
 """Words that may follow the name of an entity."""
 FIRST_SECONDS = 5e8
 """Numbers from here on may be seconds since 1970."""
 RISES = 0.8
-"""An integer may count the times of each entity if this share of the rows has a larger number than the previous row."""
+"""An integer may count the times of each entity if this share of the rows has a
+larger number than the previous row.
+"""
 MIN_ROWS = 50
 """The minimum number of rows of a table with relations."""
 FEWEST = 5
@@ -44,21 +48,35 @@ FEWEST = 5
 SIMILAR = 0.1
 """Groups are evident if they explain this share of the target's variance."""
 FOLLOWS = 0.5
-"""Times are evident if they explain this share. So may be categories with few rows each, whatever their names."""
+"""Times are evident if they explain this share. So may be categories with few rows
+each, whatever their names.
+"""
 UNORDERED = 0.05
-"""Numbers are times if at most this share of the rows has a smaller number than the previous row."""
+"""Numbers are times if at most this share of the rows has a smaller number than the
+previous row.
+"""
 COPIES = "rows are nearly equal"
 """The name of the column of groups of nearly equal rows, which no table contains."""
 MAX_COPIES = 3000
-"""Above this number of rows, nearly equal rows are not searched, because distances of all pairs would take long."""
+"""Above this number of rows, nearly equal rows are not searched, because distances
+of all pairs would take long.
+"""
 DISTINCT = 2
-"""The logarithms of distances within and between groups differ by at least this number of standard deviations."""
+"""The logarithms of distances within and between groups differ by at least this
+number of standard deviations.
+"""
 FARTHER = 1.0
-"""They differ also by at least this number, since the distances in a grid differ by rounding."""
+"""They differ also by at least this number, since the distances in a grid differ by
+rounding.
+"""
 PEEK = 100
-"""The number of rows to look for numbers that are not integers, which identify nothing."""
+"""The number of rows to look for numbers that are not integers, which identify
+nothing.
+"""
 BY_CHANCE = 10
-"""Equal pairs of entity and time suggest a panel if at least this number is expected, and a fifth of it occurs."""
+"""Equal pairs of entity and time suggest a panel if at least this number is
+expected, and a fifth of it occurs.
+"""
 _WORD = re.compile("[A-Z]?[a-zéñ]+|[A-Z]+(?![a-z])")
 
 
@@ -99,28 +117,42 @@ class Relation:
         count = f"{self.values.max() + 1} groups in {len(self.values)} rows"
         if self.is_time:
             text = (
-                f"The target follows the time {name}, so random test rows are too easy: pass time={name} "
-                "(--time) to predict later rows."
+                f"The target follows the time {name}, so random test rows are too easy:"
+                f" pass time={name} (--time) to predict later rows."
             )
         elif self.column == COPIES:
-            text = f"Many {COPIES} ({count}): if they are repeated measurements, pass their groups (--group)."
+            text = (
+                f"Many {COPIES} ({count}): if they are repeated measurements, pass"
+                " their groups (--group)."
+            )
         else:
             text = (
-                f"Rows with the same {name} are similar ({count}): pass groups={name} (--group) to predict new groups."
+                f"Rows with the same {name} are similar ({count}): pass groups={name}"
+                " (--group) to predict new groups."
             )
         return Note(text, "trust", self.column)
 
     @property
     def source(self) -> str:
         """How the rows were related, as text."""
-        return "because many rows are nearly equal" if self.column == COPIES else f"by the column {self.column!r}"
+        return (
+            "because many rows are nearly equal"
+            if self.column == COPIES
+            else f"by the column {self.column!r}"
+        )
 
     @property
     def advice(self) -> str:
         """How to train and test for these rows."""
         if self.column == COPIES:
-            return "Add a column that identifies repeated measurements, and pass it as --group."
-        return f"Pass --{self.role} {shlex.quote(self.column)} to train and test for {self.rows}."
+            return (
+                "Add a column that identifies repeated measurements, and pass it as"
+                " --group."
+            )
+        return (
+            f"Pass --{self.role} {shlex.quote(self.column)} to train and test for"
+            f" {self.rows}."
+        )
 
 
 def relations(encoder: Encoder, frame: Frame, target: np.ndarray) -> list[Relation]:
@@ -142,12 +174,18 @@ def relations(encoder: Encoder, frame: Frame, target: np.ndarray) -> list[Relati
     is_classes = are_classes(target, len(classes))
     times = _times(encoder, frame)
     counters = _counters(frame)
-    identifier = _identifier(encoder, frame, ranks, times, counters) or _copies(encoder, frame, ranks)
+    identifier = _identifier(encoder, frame, ranks, times, counters) or _copies(
+        encoder, frame, ranks
+    )
     panel_times = []
     if identifier is not None:
         columns = {**counters, **times}
         columns.pop(identifier.column, None)
-        panel_times = [name for name, values in columns.items() if is_panel(identifier.values, values)]
+        panel_times = [
+            name
+            for name, values in columns.items()
+            if is_panel(identifier.values, values)
+        ]
         times |= {name: columns[name] for name in panel_times}
     candidates = []
     for name, values in times.items():
@@ -173,7 +211,11 @@ def _is_calendar(values: np.ndarray) -> bool:
     """Return whether numbers may be years, years with months or weeks, or seconds since 1970."""
     first = values.min()
     last = values.max()
-    return (first >= 1900 and last <= 2100) or (first >= 1900_01 and last <= 2100_53) or first >= FIRST_SECONDS
+    return (
+        (first >= 1900 and last <= 2100)
+        or (first >= 1900_01 and last <= 2100_53)
+        or first >= FIRST_SECONDS
+    )
 
 
 def _times(encoder: Encoder, frame: Frame) -> dict[str, np.ndarray]:
@@ -189,7 +231,11 @@ def _times(encoder: Encoder, frame: Frame) -> dict[str, np.ndarray]:
         else:
             continue
         is_known = np.isfinite(values).all()
-        if is_known and len(np.unique(values)) >= FEWEST and not _has_word(name, BIRTHS):
+        if (
+            is_known
+            and len(np.unique(values)) >= FEWEST
+            and not _has_word(name, BIRTHS)
+        ):
             times[name] = values
     return times
 
@@ -206,7 +252,11 @@ def _counters(frame: Frame) -> dict[str, np.ndarray]:
         count = len(np.unique(numbers))
         rises = np.mean(numbers[1:] > numbers[:-1])
         falls = np.count_nonzero(numbers[1:] < numbers[:-1])
-        if FEWEST <= count <= len(numbers) / FEWEST and rises >= RISES and falls >= FEWEST - 1:
+        if (
+            FEWEST <= count <= len(numbers) / FEWEST
+            and rises >= RISES
+            and falls >= FEWEST - 1
+        ):
             counters[name] = numbers
     return counters
 
@@ -233,7 +283,9 @@ def _identifier(
         if not FEWEST <= count <= rows / 1.5:
             continue
         share = _explained_by_groups(groups, ranks)
-        are_neighbors_similar = not unread and _explained_by_groups(groups // 2, ranks) > 0.75 * share
+        are_neighbors_similar = (
+            not unread and _explained_by_groups(groups // 2, ranks) > 0.75 * share
+        )
         counts = [values for counter, values in counters.items() if counter != name]
         signs = [_is_entity(name)]
         signs.append(share >= SIMILAR and _has_panel(groups, counts))
@@ -251,11 +303,16 @@ def _identifier(
 def _copies(encoder: Encoder, frame: Frame, ranks: np.ndarray) -> Relation | None:
     """Return groups of rows that are nearly equal, such as repeated measurements.
 
-    Rows are merged by single linkage. The distances of merges within and between groups are two distinct clusters.
+    Rows are merged by single linkage. The distances of merges within and between groups
+    are two distinct clusters.
     """
     from scipy.cluster.hierarchy import fcluster, linkage
 
-    columns = [_scaled(ordinary(part.read(frame[name]))) for name, part in encoder.columns if part.kind == "numbers"]
+    columns = [
+        _scaled(ordinary(part.read(frame[name])))
+        for name, part in encoder.columns
+        if part.kind == "numbers"
+    ]
     if not columns or len(frame) > MAX_COPIES:
         return None
     merges = linkage(np.stack(columns, axis=1), "single")
@@ -346,16 +403,19 @@ def _explained_by_groups(groups: np.ndarray, ranks: np.ndarray) -> float:
     centered = ranks - ranks.mean()
     sums = np.bincount(groups, centered)
     between = np.sum(sums[counts > 0] ** 2 / counts[counts > 0]) / (centered @ centered)
-    return float(1 - (1 - between) * (len(ranks) - 1) / (len(ranks) - np.count_nonzero(counts)))
+    return float(
+        1 - (1 - between) * (len(ranks) - 1) / (len(ranks) - np.count_nonzero(counts))
+    )
 
 
 def explained(x: np.ndarray, y: np.ndarray, *, is_classes: bool) -> float:
     """Return the share of a target's variance that a column explains.
 
-    Rows are sorted by the column. Half the mean squared difference of neighboring targets estimates the unexplained
-    variance (von Neumann, 1941). For class indices, it is replaced by the share of neighbors that differ, minus the
-    inevitable borders between classes. Missing values are sorted together. If there are few distinct values, they are
-    sorted by their mean target.
+    Rows are sorted by the column. Half the mean squared difference of neighboring
+    targets estimates the unexplained variance (von Neumann, 1941). For class indices,
+    it is replaced by the share of neighbors that differ, minus the inevitable borders
+    between classes. Missing values are sorted together. If there are few distinct
+    values, they are sorted by their mean target.
 
     Examples
     --------

@@ -14,34 +14,48 @@ import numpy as np
 
 from ...system.suggestions import suggestion
 from ..error import Note, TableError, pandas, with_encoding
-from .formats import EXCEL, DateReading, Evidence, NumberReading, one_of_each, small_letters
+from .formats import (
+    EXCEL,
+    DateReading,
+    Evidence,
+    NumberReading,
+    one_of_each,
+    small_letters,
+)
 from .values import texts_of
 
 _SHORT_YEARS = re.compile(r"(\d\d)([-/.])(\d\d?)\2(\d\d)(?!\d).*")
 _MONTH = (
-    "(?i:jan|ene|gen|f[eé][bv]|m[aä]r|a[bpv]r|ma[igy]|ju[ilnñ]|giu|lug|ago|ao[uû]|aug|se[pt]|o[ckt]t|nov|d[eéi][cz])"
+    "(?i:jan|ene|gen|f[eé][bv]|m[aä]r|a[bpv]r|ma[igy]|ju[ilnñ]|giu|lug"
+    "|ago|ao[uû]|aug|se[pt]|o[ckt]t|nov|d[eéi][cz])"
 )
 """The beginning of a month name in English, French, German, Italian or Spanish."""
 _PLACES = (
     r".*?(?<!\d)\d{1,2}(?!\d).*?(?<!\d)\d{1,2}(?!\d).*",  # two more numbers
     r"\d{1,2}\S{0,2} (?:of |de )?[^\W\d]+\.? (?:de )?\d{4}",  # a day and a month name
     r"[^\W\d]{3,9}[-/]\d{1,2}[-/]\d{4}",
-    r"\d{4}[- ]?[QWH]\d{1,2}|(?:[QHT][1-4]|KW ?\d\d?|FY)[- /]?\d{4}",  # quarters, weeks, halves and fiscal years
+    # quarters, weeks, halves and fiscal years
+    r"\d{4}[- ]?[QWH]\d{1,2}|(?:[QHT][1-4]|KW ?\d\d?|FY)[- /]?\d{4}",
     rf"{_MONTH}[^\W\d]{{0,7}}\.?[- ]\d{{4}}",
     r"(?i:spring|summer|autumn|fall|winter) \d{4}",
     r"\d{4} ?[-/] ?\d\d",  # seasons and fiscal years of two calendar years
 )
 _SHORT_DATES = (
-    rf"\d{{1,2}}[-/]{_MONTH}(?:[-/]\d\d(?: [\d.:]{{4,}}.*)?)?",  # a day and a month name
+    # a day and a month name
+    rf"\d{{1,2}}[-/]{_MONTH}(?:[-/]\d\d(?: [\d.:]{{4,}}.*)?)?",
     r"[QT][1-4](?:/| ?')\d\d|KW ?\d\d?/\d\d|/Date\(-?\d{9,}\S*",
 )
 _UNKNOWN_DATE = re.compile(
     rf"(?=.*(?<!\d)(?:19|20)\d\d(?!\d))(?=.{{6,40}}$)(?:{'|'.join(_PLACES)})|{'|'.join(_SHORT_DATES)}"
 )
-"""Text that contains a year from 1900 to 2099 and other parts of a date, or is a short date."""
+"""Text that contains a year from 1900 to 2099 and other parts of a date, or is a
+short date.
+"""
 _LETTER = re.compile(r"[^\W\d_]")
 LATE = 21915
-"""The first day of 2030: two-digit years that are read as 2030 or later may belong to the previous century."""
+"""The first day of 2030: two-digit years that are read as 2030 or later may belong
+to the previous century.
+"""
 _SAMPLE = 1000
 """The number of distinct texts that are searched for ambiguities."""
 _FEW_TEXTS = 100
@@ -53,46 +67,82 @@ _PARTS = re.compile(r"(\d{1,2})[.,](\d\d)(?: ?[^\W\d]+\.?)?")
 """A number with two decimals, and possibly a unit."""
 _POWER = re.compile(r"\d+[eE]\d+")
 _DECIMAL = re.compile(r"\d{1,3}\.\d{1,3}")
-_DIGITS = {"%Y%m": 6, "%d%m%Y": 8, "%m%d%Y": 8, "%y%m%d": 6, "%Y%j": 7, "%Y%m%d%H%M": 12, "%Y%m%d%H%M%S": 14}
+_DIGITS = {
+    "%Y%m": 6,
+    "%d%m%Y": 8,
+    "%m%d%Y": 8,
+    "%y%m%d": 6,
+    "%Y%j": 7,
+    "%Y%m%d%H%M": 12,
+    "%Y%m%d%H%M%S": 14,
+}
 """The number of digits of integer-like date formats. Values may lack leading zeros."""
 _MIN_DATES = 10
-"""The minimum number of distinct integers to recognize as dates. Fewer integers may resemble dates by chance."""
+"""The minimum number of distinct integers to recognize as dates. Fewer integers may
+resemble dates by chance.
+"""
 _MIN_TIMES = 30
-"""The minimum number of distinct integers to recognize as times. Fewer integers may resemble times by chance."""
+"""The minimum number of distinct integers to recognize as times. Fewer integers may
+resemble times by chance.
+"""
 _NUMBER = r"[+-]?(?:\d+(?:[.,]\d+)*|[.,]\d+)"
 _AMOUNT = rf"[$€£¥]? ?{_NUMBER} ?%?"
 _IN_WORDS = "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
 _UNREAD = {
-    r"(?:[+-]?\d+ )?\d{1,3}(?:[.,]\d+)? ?(?:/|:|of|out of) ?\d{1,3}": "a fraction: write it as a number",
-    rf"(?!(?:\d{{3}}|\d{{5}})-\d{{4}}$){_AMOUNT} ?(?:-|–|—|to|~|\.\.+) ?{_AMOUNT}": "a range: write its midpoint",
-    rf"\({_NUMBER}, ?{_NUMBER}\]|\[{_NUMBER}, ?{_NUMBER}\)": "a range: write its midpoint",
-    rf"{_NUMBER} ?(?:±|\+/-|\+-) ?{_NUMBER}.*|{_NUMBER}\(\d+\).*": "a number with an uncertainty: write the number",
+    r"(?:[+-]?\d+ )?\d{1,3}(?:[.,]\d+)? ?(?:/|:|of|out of) ?\d{1,3}": (
+        "a fraction: write it as a number"
+    ),
+    rf"(?!(?:\d{{3}}|\d{{5}})-\d{{4}}$){_AMOUNT} ?(?:-|–|—|to|~|\.\.+) ?{_AMOUNT}": (
+        "a range: write its midpoint"
+    ),
+    rf"\({_NUMBER}, ?{_NUMBER}\]|\[{_NUMBER}, ?{_NUMBER}\)": (
+        "a range: write its midpoint"
+    ),
+    rf"{_NUMBER} ?(?:±|\+/-|\+-) ?{_NUMBER}.*|{_NUMBER}\(\d+\).*": (
+        "a number with an uncertainty: write the number"
+    ),
     rf"(?i:{_IN_WORDS})": "a number: write it with digits",
-    rf"{_NUMBER} ?[x×*] ?{_NUMBER}(?: ?[x×*] ?{_NUMBER})?": "several numbers: split them into columns",
+    rf"{_NUMBER} ?[x×*] ?{_NUMBER}(?: ?[x×*] ?{_NUMBER})?": (
+        "several numbers: split them into columns"
+    ),
     r"0[xX][0-9a-fA-F]+": "a hexadecimal number: write it as a decimal number",
-    rf"\(?{_NUMBER}[,;] ?{_NUMBER}(?:[,;] ?{_NUMBER})*\)?": "several numbers: split them into columns",
+    rf"\(?{_NUMBER}[,;] ?{_NUMBER}(?:[,;] ?{_NUMBER})*\)?": (
+        "several numbers: split them into columns"
+    ),
     rf"\[{_NUMBER}(?:, ?{_NUMBER})*\]": "several numbers: split them into columns",
     rf"\(?{_NUMBER}[+-]{_NUMBER}j\)?": "a complex number: split it into two columns",
     r"\{.*:.*\}|\[\(.*\)\]": "an object: split its fields into columns",
 }
-"""Patterns of text that looks like numbers but is not read as numbers, with the meaning and advice."""
+"""Patterns of text that looks like numbers but is not read as numbers, with the
+meaning and advice.
+"""
 _FIGURE = re.compile(r"[\d.,']*\d")
 _QUANTITY = re.compile(
-    r"(?:(?:approx|about|around|circa|ca|over|under|up to|less than|more than|at least|at most|max|min|between|from|"
-    r"week|day|month|year|grade|level|aged?|stage|rank|size|Rs)\b\.?|(?:Fr|Ft|lei|c|no|nr|KW)(?=[. ])\.?|"
+    r"(?:(?:approx|about|around|circa|ca|over|under|up to|less than|more than|at"
+    r" least|at most|max|min|between|from|"
+    r"week|day|month|year|grade|level|aged?|stage|rank|size|Rs)\b\.?|(?:Fr|Ft|lei|c|no|nr|KW)(?=[."
+    r" ])\.?|"
     r"[Ø₿<>≤≥=~≈±+([$€£¥₹-])*\s*(?:#|[½¼¾⅓⅔⅛⅜⅝⅞])",
     re.IGNORECASE,
 )
 """The beginning of a quantity whose figures are replaced by #."""
-_CODE = re.compile(r"# ?(?![KMB]$)[A-Z]|# (?:[A-Z][a-z]+\.? ?){2,}|[+(]?#\)?(?:[ ./:-]#)*|#-[A-Za-z]+")
-"""An address, a telephone number, a version or an identifier whose figures are replaced by #."""
-_PUNCTUATION = re.compile(
-    r"(?<!\d)[ .,;:_'\"]+|[ .,;:_'\"]+(?!\d)|(?<=[^\W\d])-(?=[^\W\d])|[\u0300-\u036f]|^0+(?=\d)|(?<=\d)\.0+$"
+_CODE = re.compile(
+    r"# ?(?![KMB]$)[A-Z]|# (?:[A-Z][a-z]+\.? ?){2,}|[+(]?#\)?(?:[ ./:-]#)*|#-[A-Za-z]+"
 )
-"""Punctuation that does not separate digits, accents, and zeros that do not change a number."""
+"""An address, a telephone number, a version or an identifier whose figures are
+replaced by #.
+"""
+_PUNCTUATION = re.compile(
+    r"(?<!\d)[ .,;:_'\"]+|["
+    r" .,;:_'\"]+(?!\d)|(?<=[^\W\d])-(?=[^\W\d])|[\u0300-\u036f]|^0+(?=\d)|(?<=\d)\.0+$"
+)
+"""Punctuation that does not separate digits, accents, and zeros that do not change a
+number.
+"""
 _NO_CLASS = re.compile(
     r"(?i:[-–—.?]+|#N/A|#.*[!?]|\(?(?:n\.?/?[ak]\.?|nan|null|nil|tbd|missing|unknown|"
-    r"not (?:available|known|specified|reported)|no (?:answer|data|response)|don'?t know|"
+    r"not (?:available|known|specified|reported)|no (?:answer|data|response)|don'?t"
+    r" know|"
     r"k\.? ?a\.?|keine angaben?|unbekannt|inconnu|desconocido|s/d|"
     r"undefined|unspecified)\)?)"
 )
@@ -100,11 +150,21 @@ _NO_CLASS = re.compile(
 _MAX_SHAPES = 6
 """The largest number of different forms of quantities in a column."""
 _ROMAN = re.compile("(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
-_NINES = re.compile(r"-?(9{2,}|8{3,}|7{3,})(\.9+)?|-[189]|-?32767|-32768|-?2147483647|-2147483648")
+_NINES = re.compile(
+    r"-?(9{2,}|8{3,}|7{3,})(\.9+)?|-[189]|-?32767|-32768|-?2147483647|-2147483648"
+)
 """Numbers that often represent missing values."""
 _MISSING_DAYS = frozenset(
     (datetime.date.fromisoformat(day) - datetime.date(1970, 1, 1)).days
-    for day in ("0001-01-01", "1899-12-30", "1900-01-01", "1970-01-01", "2099-12-31", "2999-12-31", "9999-12-31")
+    for day in (
+        "0001-01-01",
+        "1899-12-30",
+        "1900-01-01",
+        "1970-01-01",
+        "2099-12-31",
+        "2999-12-31",
+        "9999-12-31",
+    )
 )
 _EPOCHS = {"seconds": 1, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
 _NAMES_OF_CODES = re.compile(
@@ -119,7 +179,9 @@ _NAMES_OF_AMOUNTS = re.compile(
 """Names of columns with ordinary zeros."""
 
 
-def note_on_names(series, texts: list[str], is_unread: np.ndarray, numbers: int, name: str) -> str:
+def note_on_names(
+    series, texts: list[str], is_unread: np.ndarray, numbers: int, name: str
+) -> str:
     """Return a note if texts may be dates or numbers, and "" otherwise.
 
     Examples
@@ -134,11 +196,13 @@ def note_on_names(series, texts: list[str], is_unread: np.ndarray, numbers: int,
         return note
     unread = series[is_unread]
     words = list(map(str, unread.unique()[:_SAMPLE]))
-    has_words = numbers > 0 and not any(map(_FIGURE.search, words))  # such as "n.a." for missing values
+    # such as "n.a." for missing values
+    has_words = numbers > 0 and not any(map(_FIGURE.search, words))
     if has_words and (numbers > len(unread) or len(words) <= 0.1 * len(texts)):
         return (
-            f"{numbers} values are numbers and {len(unread)}, such as {unread.iloc[0]!r}, are not: if these are "
-            f"missing values, set columns={{{name!r}: 'number'}} (--numbers)"
+            f"{numbers} values are numbers and {len(unread)}, such as"
+            f" {unread.iloc[0]!r}, are not: if these are missing values, set"
+            f" columns={{{name!r}: 'number'}} (--numbers)"
         )
     meaning = ""
     if "II" in texts and _most_are(_ROMAN.fullmatch, texts):
@@ -147,7 +211,10 @@ def note_on_names(series, texts: list[str], is_unread: np.ndarray, numbers: int,
         if not meaning and _most_are(re.compile(form).fullmatch, texts):
             meaning = meaning_of_form
     if meaning and len(texts) > 1:
-        return f"{texts[0]!r} may be {meaning}, or set columns={{{name!r}: 'category'}} (--categories)"
+        return (
+            f"{texts[0]!r} may be {meaning}, or set columns={{{name!r}: 'category'}}"
+            " (--categories)"
+        )
     if has_words or meaning:
         return ""
     return note_on_amounts(texts, name)
@@ -160,13 +227,19 @@ def _note_on_dates(texts: list[str], name: str) -> str:
         dates = [text for text in texts if reading.days(text) is not None]
         unknown_dates = filter(_UNKNOWN_DATE.fullmatch, set(texts).difference(dates))
         if not any(map(_LETTER.search, unknown_dates)):
-            return f"{dates[0]!r} may be a date: set columns={{{name!r}: 'date'}} (--dates)"
+            return (
+                f"{dates[0]!r} may be a date: set columns={{{name!r}: 'date'}}"
+                " (--dates)"
+            )
     if not _most_are(_UNKNOWN_DATE.fullmatch, texts):
         return ""
     form = _format_of(texts)
     setting = "write dates like 2024-01-31"
     if form:
-        setting = f"set its format with columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
+        setting = (
+            f"set its format with columns={{{name!r}: 'date {form}'}} (--dates,"
+            " --date-format)"
+        )
     return f"{texts[0]!r} may be a date: {setting}"
 
 
@@ -186,7 +259,9 @@ def note_on_spelling(texts: Iterable[str]) -> str:
         first = names.setdefault(_PUNCTUATION.sub("", words) or words, text)
         if first != text:
             is_exact = small_letters(first) == small_letters(text)
-            difference = "case or spaces" if is_exact else "punctuation, zeros or accents"
+            difference = (
+                "case or spaces" if is_exact else "punctuation, zeros or accents"
+            )
             return f"{first!r} and {text!r} differ only in {difference}: {_SPELL}"
     return ""
 
@@ -201,10 +276,12 @@ def note_on_typos(texts: list[str], counts: np.ndarray) -> str:
     """
     order = np.argsort(counts, kind="stable")[:_FEW_TEXTS]
     for rare, frequent in combinations(order, 2):
-        if counts[rare] <= _RARE * counts[frequent] and _differ_by_a_letter(texts[rare], texts[frequent]):
+        if counts[rare] <= _RARE * counts[frequent] and _differ_by_a_letter(
+            texts[rare], texts[frequent]
+        ):
             return (
-                f"{texts[rare]!r} ({counts[rare]} rows) and {texts[frequent]!r} ({counts[frequent]} rows) "
-                f"differ by a letter: {_SPELL}"
+                f"{texts[rare]!r} ({counts[rare]} rows) and {texts[frequent]!r}"
+                f" ({counts[frequent]} rows) differ by a letter: {_SPELL}"
             )
     return ""
 
@@ -217,7 +294,9 @@ def _differ_by_a_letter(one: str, other: str) -> bool:
     if len(changes) > 1 or max(end - start, other_end - other_start) > 1:
         return False
     letters = one[start:end] + other[other_start:other_end]
-    word = re.search(r"[^\W\d_]*$", one[:start])[0] + re.match(r"[^\W\d_]*", one[end:])[0]  # type: ignore[index]
+    word = (
+        re.search(r"[^\W\d_]*$", one[:start])[0] + re.match(r"[^\W\d_]*", one[end:])[0]
+    )  # type: ignore[index]
     return letters.isalpha() and len(word) >= 3
 
 
@@ -238,28 +317,59 @@ def note_on_numbers(x: np.ndarray, name: str) -> str:
         return ""
     if len(values) >= _MIN_DATES:
         for unit, per_second in _EPOCHS.items():
-            if 6.3e8 * per_second <= values[0] and values[-1] <= 2.2e9 * per_second:  # 1990 to 2039
-                return f"{values[0]:.0f} may be {unit} since 1970: write dates like 2024-01-31, or {setting}"
-        if re.search("date|datum|day", words) and values[0] >= 20_000 and values[-1] <= 60_000:
-            return f"{values[0]:.0f} may be a date of Excel: set columns={{{name!r}: 'date excel'}} (--dates)"
+            # 1990 to 2039
+            if 6.3e8 * per_second <= values[0] and values[-1] <= 2.2e9 * per_second:
+                return (
+                    f"{values[0]:.0f} may be {unit} since 1970: write dates like"
+                    f" 2024-01-31, or {setting}"
+                )
+        if (
+            re.search("date|datum|day", words)
+            and values[0] >= 20_000
+            and values[-1] <= 60_000
+        ):
+            return (
+                f"{values[0]:.0f} may be a date of Excel: set columns={{{name!r}: 'date"
+                " excel'} (--dates)"
+            )
     if (values % 1).any():
         return ""
-    if len(values) >= _MIN_TIMES and 1000 <= values[-1] < 2400 and (values % 100).max() < 60:
+    if (
+        len(values) >= _MIN_TIMES
+        and 1000 <= values[-1] < 2400
+        and (values % 100).max() < 60
+    ):
         hour, minute = divmod(int(values[-1]), 100)
-        return f"{values[-1]:.0f} may be a time: write it as {hour}:{minute:02}, or {setting}"
+        return (
+            f"{values[-1]:.0f} may be a time: write it as {hour}:{minute:02}, or"
+            f" {setting}"
+        )
     digits = {len(f"{value:.0f}") for value in values[:_SAMPLE]}
     gaps = np.diff(values)
-    are_labels = len(digits) == 1 and min(digits) >= 3 and len(values) <= 20 <= 4 * len(x) / len(values)
-    if _NAMES_OF_CODES.search(words) or (are_labels and len(values) >= 4 and np.ptp(gaps) > gaps.mean()):
-        return f"integers such as {values[0]:.0f} may be codes: set columns={{{name!r}: 'code'}} (--codes)"
+    are_labels = (
+        len(digits) == 1
+        and min(digits) >= 3
+        and len(values) <= 20 <= 4 * len(x) / len(values)
+    )
+    if _NAMES_OF_CODES.search(words) or (
+        are_labels and len(values) >= 4 and np.ptp(gaps) > gaps.mean()
+    ):
+        return (
+            f"integers such as {values[0]:.0f} may be codes: set columns={{{name!r}:"
+            " 'code'} (--codes)"
+        )
     return ""
 
 
 def note_on_missing(x: np.ndarray, name: str) -> Note:
     """Return a note if a number may represent missing values, and "" otherwise."""
     values, counts = np.unique(x[np.isfinite(x)], return_counts=True)
-    index = _missing(values, counts, lambda value: bool(_NINES.fullmatch(f"{value:.10g}")))
-    if index or (_is_apart(values, counts) and not _NAMES_OF_AMOUNTS.search(_words(name))):
+    index = _missing(
+        values, counts, lambda value: bool(_NINES.fullmatch(f"{value:.10g}"))
+    )
+    if index or (
+        _is_apart(values, counts) and not _NAMES_OF_AMOUNTS.search(_words(name))
+    ):
         return _marker(f"{values[index]:.10g}", counts[index])
     return Note("")
 
@@ -271,7 +381,10 @@ def _words(name: str) -> str:
 
 def _marker(value: str, count: int) -> Note:
     """Return the note on a value that may represent missing values."""
-    return Note(f"{value} in {count} rows may stand for missing values: leave these empty", "missing values")
+    return Note(
+        f"{value} in {count} rows may stand for missing values: leave these empty",
+        "missing values",
+    )
 
 
 def note_on_class_markers(classes: np.ndarray, counts: np.ndarray) -> str:
@@ -327,10 +440,13 @@ def note_on_days(days: np.ndarray, name: str) -> str:
     return Note(f"{marker}, or set columns={{{name!r}: 'date'}} (--dates)", marker.kind)
 
 
-def _missing(values: np.ndarray, counts: np.ndarray, is_marker: Callable[[float], bool]) -> int:
+def _missing(
+    values: np.ndarray, counts: np.ndarray, is_marker: Callable[[float], bool]
+) -> int:
     """Return the negative index of the first or last value if it may represent missing values, and 0 otherwise.
 
-    Such a value occurs several times and is far from all others, very frequent, or the only negative value.
+    Such a value occurs several times and is far from all others, very frequent, or the
+    only negative value.
     """
     if len(values) < 5:
         return 0
@@ -341,7 +457,9 @@ def _missing(values: np.ndarray, counts: np.ndarray, is_marker: Callable[[float]
         is_far = np.abs(value / 2 - halves).min() > np.ptp(halves)
         is_frequent = count >= max(3, 5 * counts.mean())
         is_only_negative = value < 0 <= others[0]
-        may_be_marker = is_far or (count <= counts.sum() / 2 and (is_frequent or is_only_negative))
+        may_be_marker = is_far or (
+            count <= counts.sum() / 2 and (is_frequent or is_only_negative)
+        )
         is_huge = abs(value) / 1e9 > np.abs(others).max()
         if count > 1 and (is_huge or (may_be_marker and is_marker(float(value)))):
             return index
@@ -351,7 +469,8 @@ def _missing(values: np.ndarray, counts: np.ndarray, is_marker: Callable[[float]
 def _is_apart(values: np.ndarray, counts: np.ndarray) -> bool:
     """Return whether 0 occurs several times, but rarely, and is far below all other numbers, as in blood pressures.
 
-    Frequent zeros, and zeros below numbers that spread down to them, are usual in counts, balances and amounts.
+    Frequent zeros, and zeros below numbers that spread down to them, are usual in
+    counts, balances and amounts.
     """
     if len(values) < 5 or values[0] != 0 or counts[0] < 2:
         return False
@@ -360,7 +479,12 @@ def _is_apart(values: np.ndarray, counts: np.ndarray) -> bool:
     share = counts[0] / counts.sum()
     if values[1] > 0.8 * median and spreads > 20:  # such as years
         return bool(share < 0.5)
-    return bool(len(values) >= _MIN_DATES and values[1] > median / 4 and spreads > 4 and share <= 0.1)
+    return bool(
+        len(values) >= _MIN_DATES
+        and values[1] > median / 4
+        and spreads > 4
+        and share <= 0.1
+    )
 
 
 def _format_of(texts: list[str]) -> str:
@@ -378,7 +502,9 @@ def _format_of(texts: list[str]) -> str:
         for form in (["%d", "%m"], ["%m", "%d"]):
             form.insert(year, "%Y")
             separators = re.split(r"\d+", texts[0].replace("%", "%%"))
-            forms.append("".join(chain.from_iterable(zip(separators, [*form, ""], strict=True))))
+            forms.append(
+                "".join(chain.from_iterable(zip(separators, [*form, ""], strict=True)))
+            )
     for form in forms:
         if _most_are(partial(_parsed, form=form), texts):
             return form
@@ -387,7 +513,9 @@ def _format_of(texts: list[str]) -> str:
 
 def _most_are(match: Callable[[str], object], texts: list[str]) -> bool:
     """Return whether at least 90 % of the texts match."""
-    return bool(texts) and sum(match(text) is not None for text in texts) >= 0.9 * len(texts)
+    return bool(texts) and sum(match(text) is not None for text in texts) >= 0.9 * len(
+        texts
+    )
 
 
 def _parsed(text: str, form: str) -> datetime.datetime | None:
@@ -400,7 +528,8 @@ def _parsed(text: str, form: str) -> datetime.datetime | None:
 def note_on_amounts(texts: list[str], name: str = "") -> str:
     """Return a note if texts are numbers in different formats or quantities in a few forms, and "" otherwise.
 
-    Codes and names with digits have no note. ``name`` is the name of a column that can be declared.
+    Codes and names with digits have no note. ``name`` is the name of a column that can
+    be declared.
 
     Examples
     --------
@@ -418,20 +547,31 @@ def note_on_amounts(texts: list[str], name: str = "") -> str:
         if reading.spellings or reading.value(text) is None:
             unread += 1
     if texts and unread <= 0.1 * len(texts):
-        return f"its numbers have different formats or units, such as {texts[0]!r}: write all in the same format"
+        return (
+            f"its numbers have different formats or units, such as {texts[0]!r}: write"
+            " all in the same format"
+        )
     shapes = Counter(_FIGURE.sub("#", one_of_each(text)) for text in texts)
     common = [shape for shape, _ in shapes.most_common(_MAX_SHAPES)]
     if sum(shapes[shape] for shape in common) < 0.9 * len(texts) or common == ["#"]:
         return ""
-    if not all(map(_QUANTITY.match, common)) or any(map(_CODE.fullmatch, set(common) - {"#"})):
+    if not all(map(_QUANTITY.match, common)) or any(
+        map(_CODE.fullmatch, set(common) - {"#"})
+    ):
         return ""
     if len(texts) < (3 if name else 5):
         return ""
-    if len(texts) < 5 and any(re.match("#[A-Z]", shape) for shape in common):  # such as 2WD and 4WD
+    # such as 2WD and 4WD
+    if len(texts) < 5 and any(re.match("#[A-Z]", shape) for shape in common):
         return ""
     example = next(text for text in texts if _FIGURE.sub("#", text) != "#")
-    setting = f", or set columns={{{name!r}: 'category'}} (--categories)" if name else ""
-    return f"most values contain digits, such as {example!r}: write numbers in one unit{setting}"
+    setting = (
+        f", or set columns={{{name!r}: 'category'}} (--categories)" if name else ""
+    )
+    return (
+        f"most values contain digits, such as {example!r}: write numbers in one"
+        f" unit{setting}"
+    )
 
 
 def note_on_digits(series, x: np.ndarray, name: str) -> str:
@@ -449,9 +589,16 @@ def note_on_digits(series, x: np.ndarray, name: str) -> str:
     if x[-1] >= 2**51:  # beyond microseconds since 1970
         is_integer = pandas().api.types.is_integer_dtype(series.dtype)
         values = [str(series.max())] if is_integer else texts_of(series)
-        longest = max((text.strip() for text in values if text.strip().isdecimal()), key=len, default="")
+        longest = max(
+            (text.strip() for text in values if text.strip().isdecimal()),
+            key=len,
+            default="",
+        )
         if len(longest) > 15:
-            return f"{longest} has more than 15 digits: if it is a code, set columns={{{name!r}: 'code'}} (--codes)"
+            return (
+                f"{longest} has more than 15 digits: if it is a code, set"
+                f" columns={{{name!r}: 'code'}} (--codes)"
+            )
     if len(x) < _MIN_DATES:
         return ""
     texts = [f"{value:.0f}" for value in x[:: len(x) // 100 + 1]]
@@ -459,7 +606,9 @@ def note_on_digits(series, x: np.ndarray, name: str) -> str:
         if all(_is_recent_date(text.zfill(digits), form) for text in texts):
             setting = "write dates like 2024-01-31"
             if min(map(len, texts)) == digits:
-                setting = f"set columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
+                setting = (
+                    f"set columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
+                )
             return f"{texts[0]} may be a date: {setting}"
     return ""
 
@@ -506,8 +655,16 @@ def note_on_parts(texts: list[str], name: str) -> str:
         numbers.add(int(match[1]))
         decimals.add(int(match[2]))
     setting = f"set columns={{{name!r}: 'number'}} (--numbers)"
-    if min(numbers) > 0 and max(numbers) <= 31 and len(decimals) > 5 and decimals <= set(range(1, 13)):
-        return f"{texts[0]!r} may be a day and a month: write dates like 2024-01-31, or {setting}"
+    if (
+        min(numbers) > 0
+        and max(numbers) <= 31
+        and len(decimals) > 5
+        and decimals <= set(range(1, 13))
+    ):
+        return (
+            f"{texts[0]!r} may be a day and a month: write dates like 2024-01-31, or"
+            f" {setting}"
+        )
     if max(numbers) < 24 and max(decimals) < 60 and len(decimals) >= _MIN_DATES:
         return f"{texts[0]!r} may be a time: write times like 14:30, or {setting}"
     return ""
@@ -521,8 +678,8 @@ def note_on_order(texts: list[str], reading: DateReading) -> str:
         order = "day first"
         opposite = "month first"
     return (
-        f"dates such as {texts[0]!r} are ambiguous and read {order}: set date_format={order!r} or "
-        f"{opposite!r} (--date-format)"
+        f"dates such as {texts[0]!r} are ambiguous and read {order}: set"
+        f" date_format={order!r} or {opposite!r} (--date-format)"
     )
 
 
@@ -533,15 +690,25 @@ def note_on_short_years(texts: list[str], reading: DateReading) -> str:
     years = {match[1] for match in matches}
     months = {int(match[3]) for match in matches}
     days = {int(match[4]) for match in matches}
-    if len(years) < len(days) and months <= set(range(1, 13)) and days <= set(range(1, 32)):
+    if (
+        len(years) < len(days)
+        and months <= set(range(1, 13))
+        and days <= set(range(1, 32))
+    ):
         form = matches[0][2].join(("%y", "%m", "%d"))
-        return f"the year of {texts[0]!r} may come first: set date_format={form!r} (--date-format)"
+        return (
+            f"the year of {texts[0]!r} may come first: set date_format={form!r}"
+            " (--date-format)"
+        )
     texts_by_day = {reading.days(text) or 0: text for text in texts}
     latest = max(texts_by_day, default=0)
     if latest < LATE:
         return ""
     year = 1970 + int(latest / 365.2425)
-    return f"{texts_by_day[latest]!r} is read as a date in {year}: write years with four digits if the century is wrong"
+    return (
+        f"{texts_by_day[latest]!r} is read as a date in {year}: write years with four"
+        " digits if the century is wrong"
+    )
 
 
 KINDS = ["number", "category", "code", "date", "text", "tags", "ignore"]
@@ -557,10 +724,11 @@ class ColumnOptions:
     Parameters
     ----------
     columns : dict of str to str
-        The kind of each column, one of `KINDS`, optionally followed by a space and a decimal separator or date format.
+        The kind of each column, one of `KINDS`, optionally followed by a space and a
+        decimal separator or date format.
     date_format : str, optional
-        The default format of date columns, as in ``datetime.strptime``, or "day first", "month first", or "excel" for
-        Excel's serial dates.
+        The default format of date columns, as in ``datetime.strptime``, or "day first",
+        "month first", or "excel" for Excel's serial dates.
 
     Examples
     --------
@@ -578,25 +746,33 @@ class ColumnOptions:
             kind = self.kind(name)
             setting = self._setting(name)
             if kind not in KINDS:
-                raise ValueError(f"Column {name!r} has the unknown kind {kind!r}: use one of {', '.join(KINDS)}.")
+                raise ValueError(
+                    f"Column {name!r} has the unknown kind {kind!r}: use one of"
+                    f" {', '.join(KINDS)}."
+                )
             is_decimal = kind == "number" and setting in (".", ",")
             is_date_format = kind == "date" and _is_format(setting)
             if setting and not is_decimal and not is_date_format:
                 raise ValueError(
-                    f"Column {name!r} has the invalid setting {self.columns[name]!r}: 'number' can be followed by a "
-                    "decimal separator, and 'date' by a format such as %d.%m.%Y, 'day first', 'month first' or 'excel'."
+                    f"Column {name!r} has the invalid setting {self.columns[name]!r}:"
+                    " 'number' can be followed by a decimal separator, and 'date' by a"
+                    " format such as %d.%m.%Y, 'day first', 'month first' or 'excel'."
                 )
         if self.decimal not in (None, ".", ","):
-            raise ValueError(f"{self.decimal!r} is not a decimal separator: use '.' or ','.")
+            raise ValueError(
+                f"{self.decimal!r} is not a decimal separator: use '.' or ','."
+            )
         if self.date_format and not _is_format(self.date_format):
             raise ValueError(
-                f"{self.date_format!r} is not a date format: use a format such as %d.%m.%Y, or 'day first', "
-                "'month first' or 'excel'."
+                f"{self.date_format!r} is not a date format: use a format such as"
+                " %d.%m.%Y, or 'day first', 'month first' or 'excel'."
             )
 
     def kind(self, name: str) -> str | None:
         """Return the kind of a column, or None if it is not set."""
-        return str(self.columns[name]).partition(" ")[0] if name in self.columns else None
+        return (
+            str(self.columns[name]).partition(" ")[0] if name in self.columns else None
+        )
 
     def _setting(self, name: str) -> str:
         return str(self.columns.get(name, "")).partition(" ")[2].strip()
@@ -616,10 +792,16 @@ class ColumnOptions:
         names = set(names)
         for name, setting in self.columns.items():
             if not isinstance(name, str):
-                raise TableError(f"columns has the key {name!r}: column names are text, such as {str(name)!r}.")
+                raise TableError(
+                    f"columns has the key {name!r}: column names are text, such as"
+                    f" {str(name)!r}."
+                )
             if name not in names:
                 advice = suggestion(name, names) or "."
-                message = f"The table has no column {name!r}, which is set to {setting!r}{advice}"
+                message = (
+                    f"The table has no column {name!r}, which is set to"
+                    f" {setting!r}{advice}"
+                )
                 raise TableError(with_encoding(message, notes))
 
 

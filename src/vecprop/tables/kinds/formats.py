@@ -10,21 +10,37 @@ from functools import lru_cache
 MONTHS = ["january", "february", "march", "april", "may", "june"]
 MONTHS += ["july", "august", "september", "october", "november", "december"]
 _YEAR, _SHORT = r"(?P<year>[1-9]\d{3})", r"(?P<year>[1-9]\d{3}|\d\d)"
-_MONTH, _DAY, _NAME = r"(?P<month>\d{1,2})", r"(?P<day>\d{1,2})", r"(?P<month>[a-z]{3,9})\.?"
+_MONTH, _DAY, _NAME = (
+    r"(?P<month>\d{1,2})",
+    r"(?P<day>\d{1,2})",
+    r"(?P<month>[a-z]{3,9})\.?",
+)
 ONE_MEANING = {
-    **{f"year{sign}month{sign}day": f"{_YEAR}[{sign}]{_MONTH}[{sign}]{_DAY}" for sign in "-/."},
+    **{
+        f"year{sign}month{sign}day": f"{_YEAR}[{sign}]{_MONTH}[{sign}]{_DAY}"
+        for sign in "-/."
+    },
     "year年month月day日": f"{_YEAR}年{_MONTH}月{_DAY}日",
     "year-month-name-day": rf"{_YEAR}[-/. ]{_NAME}[-/. ]{_DAY}",
-    "day month-name year": rf"(?:[a-z]{{3,9}},? )?{_DAY}(?:st|nd|rd|th)?[-/. ]*{_NAME}[-/., ]*{_SHORT}",
-    "month-name day, year": rf"(?:[a-z]{{3,9}},? )?{_NAME}[- ]{_DAY}(?:st|nd|rd|th)?,?[- ]{_YEAR}",
+    "day month-name year": (
+        rf"(?:[a-z]{{3,9}},? )?{_DAY}(?:st|nd|rd|th)?[-/. ]*{_NAME}[-/., ]*{_SHORT}"
+    ),
+    "month-name day, year": (
+        rf"(?:[a-z]{{3,9}},? )?{_NAME}[- ]{_DAY}(?:st|nd|rd|th)?,?[- ]{_YEAR}"
+    ),
 }
 """Unambiguous date forms, which are accepted in any date column."""
-_EXCHANGED = [[f"day{sign}month{sign}year", f"month{sign}day{sign}year"] for sign in "-/."]
+_EXCHANGED = [
+    [f"day{sign}month{sign}year", f"month{sign}day{sign}year"] for sign in "-/."
+]
 _SIGNS = {"-": "-", "/": "/", ".": r"\. ?"}
 FORMS = {
     **ONE_MEANING,
     **{first: _SIGNS[first[3]].join((_DAY, _MONTH, _SHORT)) for first, _ in _EXCHANGED},
-    **{second: _SIGNS[second[5]].join((_MONTH, _DAY, _SHORT)) for _, second in _EXCHANGED},
+    **{
+        second: _SIGNS[second[5]].join((_MONTH, _DAY, _SHORT))
+        for _, second in _EXCHANGED
+    },
     "year-month": r"(?P<year>(?:19|20)\d\d)[-/](?P<month>\d{1,2})",
     "month/year": r"(?P<month>\d{1,2})[-/.](?P<year>(?:19|20)\d\d)",
     "month-name year": f"{_NAME}[- ]{_YEAR}",
@@ -33,16 +49,26 @@ FORMS = {
     "yearmonthday": r"(?P<year>(?:19|20)\d\d)(?P<month>\d\d)(?P<day>\d\d)",
 }
 """The regular expression of each date form, in lower case."""
-_FAMILIES = [*([form] for form in FORMS if not any(form in pair for pair in _EXCHANGED)), *_EXCHANGED]
+_FAMILIES = [
+    *([form] for form in FORMS if not any(form in pair for pair in _EXCHANGED)),
+    *_EXCHANGED,
+]
 TIME = (
-    r"(?:(?:t|,? )(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d(?:[.,]\d+)?))?(?: ?(?P<half>[ap])\.?m\.?)?)?"
+    r"(?:(?:t|,?"
+    r" )(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d(?:[.,]\d+)?))?(?:"
+    r" ?(?P<half>[ap])\.?m\.?)?)?"
     r"(?: ?(?P<zone>z|utc|gmt|[+-]\d\d(?::?\d\d)?))?"
 )
 """The regular expression of an optional time of day and time zone after a date."""
 EXCEL = "excel"
 """The format name of Excel's serial dates, which count days since 30 December 1899."""
-_NO_DATES = re.compile(r"\d{1,2}-\d{1,2}-\d\d|(?!\d\d\.\d\d\.\d\d)\d{1,2}\.\d{1,2}\.\d\d|[a-z]{3,9}\.?[- ]'?\d\d")
-"""Text that looks like a date with a two-digit year, but usually is a part number or version."""
+_NO_DATES = re.compile(
+    r"\d{1,2}-\d{1,2}-\d\d|(?!\d\d\.\d\d\.\d\d)\d{1,2}\.\d{1,2}\.\d\d|[a-z]{3,9}\.?[-"
+    r" ]'?\d\d"
+)
+"""Text that looks like a date with a two-digit year, but usually is a part number or
+version.
+"""
 
 
 @dataclass(frozen=True)
@@ -64,10 +90,13 @@ class DateReading:
             raise ValueError(f"unknown date forms: {self.forms}")
 
     @classmethod
-    def of(cls, texts: Iterable[str], day_first: bool | None = None) -> "DateReading | None":
+    def of(
+        cls, texts: Iterable[str], day_first: bool | None = None
+    ) -> "DateReading | None":
         """Infer the forms of dates, or return None if less than 90 % of the texts are dates.
 
-        Numbers above 12 determine the order of day and month. Without them, ``day_first`` or the separator does.
+        Numbers above 12 determine the order of day and month. Without them,
+        ``day_first`` or the separator does.
         """
         return Evidence.of(texts).reading(day_first)
 
@@ -90,7 +119,8 @@ class Evidence:
     Parameters
     ----------
     forms : dict of str to int
-        The number of texts of each form, without dates whose day and month can be exchanged.
+        The number of texts of each form, without dates whose day and month can be
+        exchanged.
     """
 
     texts: int
@@ -111,22 +141,30 @@ class Evidence:
         for count, text in enumerate(map(small_letters, texts), 1):
             if are_declared or not _NO_DATES.fullmatch(text):
                 for family in families:
-                    matches = [form for form in family if days_of_form(text, form) is not None]
+                    matches = [
+                        form for form in family if days_of_form(text, form) is not None
+                    ]
                     if not matches:
                         continue
-                    families = [family, *_FAMILIES]  # the next text probably has the same form
+                    # the next text probably has the same form
+                    families = [family, *_FAMILIES]
                     if len(matches) > 1:
                         exchangeable[matches[0]] += 1
                     else:
                         forms[matches[0]] += 1
-                        if matches != ["year-month"] or int(text[5:7]) != (int(text[:4]) + 1) % 100:
+                        if (
+                            matches != ["year-month"]
+                            or int(text[5:7]) != (int(text[:4]) + 1) % 100
+                        ):
                             are_seasons = False
                     break
             if count == 20 and not forms and not exchangeable and not are_declared:
                 break
         return cls(count, Counter() if are_seasons else forms, exchangeable)
 
-    def reading(self, day_first: bool | None = None, share: float = 0.9) -> DateReading | None:
+    def reading(
+        self, day_first: bool | None = None, share: float = 0.9
+    ) -> DateReading | None:
         """Return the format of dates, or None if less than this share of the texts are dates."""
         forms = [form for form in FORMS if self.forms[form]]
         dates = self.forms.total() + self.exchangeable.total()
@@ -135,7 +173,10 @@ class Evidence:
                 continue
             is_day_first = day_first
             if day_first is None:  # ties are broken by the separator
-                is_day_first = (self.forms[days], "." in days) > (self.forms[months], False)
+                is_day_first = (self.forms[days], "." in days) > (
+                    self.forms[months],
+                    False,
+                )
             right = days if is_day_first else months
             wrong = months if is_day_first else days
             dates -= self.forms[wrong]
@@ -148,7 +189,10 @@ class Evidence:
     @property
     def is_unclear(self) -> bool:
         """Whether the order of day and month is ambiguous for some separator."""
-        return any(self.exchangeable[a] and not self.forms[a] + self.forms[b] for a, b in _EXCHANGED)
+        return any(
+            self.exchangeable[a] and not self.forms[a] + self.forms[b]
+            for a, b in _EXCHANGED
+        )
 
 
 def small_letters(text: str) -> str:
@@ -190,7 +234,8 @@ def days_of_form(text: str, form: str) -> float | None:
     return None if match is None else days_of_parts(match.groupdict())
 
 
-_known_days_of = lru_cache(2**14)(days_of)  # the same days recur in many chunks of a table
+# the same days recur in many chunks of a table
+_known_days_of = lru_cache(2**14)(days_of)
 
 
 def days_of_parts(part: dict[str, str | None]) -> float | None:
@@ -211,11 +256,19 @@ def days_of_parts(part: dict[str, str | None]) -> float | None:
         hour += 12
     zone = part["zone"] or ""
     digits = re.sub("[^0-9]", "", zone)
-    offset = datetime.timedelta(hours=int(digits[:2] or 0), minutes=int(digits[2:] or 0))
+    offset = datetime.timedelta(
+        hours=int(digits[:2] or 0), minutes=int(digits[2:] or 0)
+    )
     second = float((part["second"] or "0").replace(",", "."))
     try:
-        local = datetime.datetime(year, int(month), int(part.get("day") or 1), hour, int(part["minute"] or 0))
-        since_1970 = local - datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=round(1000 * second))
+        local = datetime.datetime(
+            year, int(month), int(part.get("day") or 1), hour, int(part["minute"] or 0)
+        )
+        since_1970 = (
+            local
+            - datetime.datetime(1970, 1, 1)
+            + datetime.timedelta(milliseconds=round(1000 * second))
+        )
     except ValueError:
         return None
     if second >= 60:
@@ -236,19 +289,30 @@ _OTHER_UNIT = (
     r"(?!(?:st|nd|rd|th|j)\b)(?:[^\W\d_½¼¾⅓⅔⅛⅜⅝⅞]|[°\"″′‰%€$£¥₹]|/(?=[^\W_]))[^\d½¼¾⅓⅔⅛⅜⅝⅞]{0,24}"
     r"(?:/ ?\d+ ?[^\W\d_]+|(?<=[a-zA-Z])[23])?"
 )
-"""A unit after a number that is neither a currency nor a percent sign, such as "kg", "mg/dL", "m2" or "l/100km"."""
+"""A unit after a number that is neither a currency nor a percent sign, such as "kg",
+"mg/dL", "m2" or "l/100km".
+"""
 _NUMERAL = re.compile(
-    rf"[+-]?\s*({_UNIT})?\s*[+-]?((?:\d[\d.,' ]*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*(?:({_UNIT})|({_OTHER_UNIT}))?"
+    rf"[+-]?\s*({_UNIT})?\s*[+-]?((?:\d[\d.,'"
+    rf" ]*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*(?:({_UNIT})|({_OTHER_UNIT}))?"
 )
 _PLURALS = ("", "s", "es", "e", "en", "n")
 """Endings that distinguish spellings of a unit."""
 SECONDS = "seconds"
 """The unit of columns that contain times of day or durations."""
-CLOCK = r"([+-]?)(?:(\d+) days?,? )?(\d{1,3}):([0-5]\d)(?::([0-5]\d(?:[.,]\d+)?))?(?: ?([ap])\.?m\.?)?"
+CLOCK = (
+    r"([+-]?)(?:(\d+) days?,? )?(\d{1,3}):([0-5]\d)(?::([0-5]\d(?:[.,]\d+)?))?(?:"
+    r" ?([ap])\.?m\.?)?"
+)
 """The regular expression of a time of day or a duration with colons, in lower case."""
 SECONDS_OF_UNITS = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
-SPELLED = r"(\d+(?:[.,]\d+)?) ?(w(?:eeks?)?|d(?:ays?)?|h(?:ours?|rs?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)(?![a-z])"
-"""The regular expression of a number with a unit of time, which occurs at least once in durations."""
+SPELLED = (
+    r"(\d+(?:[.,]\d+)?)"
+    r" ?(w(?:eeks?)?|d(?:ays?)?|h(?:ours?|rs?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)(?![a-z])"
+)
+"""The regular expression of a number with a unit of time, which occurs at least once
+in durations.
+"""
 
 
 @dataclass(frozen=True)
@@ -278,8 +342,17 @@ class NumberReading:
     spellings: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if self.decimal not in (".", ",") or self.thousands not in ("", ",", ".", " ", "'"):
-            raise ValueError(f"invalid decimal separator {self.decimal!r} or thousands separator {self.thousands!r}")
+        if self.decimal not in (".", ",") or self.thousands not in (
+            "",
+            ",",
+            ".",
+            " ",
+            "'",
+        ):
+            raise ValueError(
+                f"invalid decimal separator {self.decimal!r} or thousands separator"
+                f" {self.thousands!r}"
+            )
 
     @classmethod
     def of(cls, texts: Iterable[str], decimal: str | None = None) -> "NumberReading":
@@ -288,7 +361,9 @@ class NumberReading:
         if are_times(texts):
             return cls(unit=SECONDS)
         matches = list(filter(None, map(_NUMERAL.fullmatch, map(one_of_each, texts))))
-        decimal = decimal or _sign_of(match[2] for match in matches).removeprefix("?") or "."
+        decimal = (
+            decimal or _sign_of(match[2] for match in matches).removeprefix("?") or "."
+        )
         between = Counter[str]()
         units = Counter[str]()
         other_units = Counter[str]()
@@ -305,13 +380,19 @@ class NumberReading:
         if self.unit == SECONDS:
             return seconds_of(text)
         if self.spellings:
-            return number_before(text, self.decimal, self.thousands, self.unit, self.spellings)
+            return number_before(
+                text, self.decimal, self.thousands, self.unit, self.spellings
+            )
         return number_of(text, self.decimal, self.thousands, self.unit)
 
     @property
     def is_plain(self) -> bool:
         """Whether numbers are written as in Python, apart from thousands separators and currency symbols."""
-        return self.decimal == "." and self.unit not in ("%", SECONDS) and not self.spellings
+        return (
+            self.decimal == "."
+            and self.unit not in ("%", SECONDS)
+            and not self.spellings
+        )
 
     def __str__(self) -> str:
         if self.unit == SECONDS:
@@ -347,7 +428,9 @@ def _are_one_unit(one: str, other: str) -> bool:
     """
     if max(len(one), len(other)) <= 2 and {one[0], other[:1]} == {"m", "M"}:
         return False
-    short, long = sorted((one.casefold().rstrip("."), other.casefold().rstrip(".")), key=len)
+    short, long = sorted(
+        (one.casefold().rstrip("."), other.casefold().rstrip(".")), key=len
+    )
     if not long.startswith(short):
         return False
     ending = long.removeprefix(short)
@@ -358,15 +441,17 @@ def _are_one_unit(one: str, other: str) -> bool:
 def decimal_sign(texts: Iterable[str]) -> str:
     """Infer the decimal separator of texts, with the prefix "?" if it is ambiguous. Return "" if no text has a sign.
 
-    A single sign before three digits is ambiguous. A comma is then read as a thousands separator, and a point as the
-    decimal separator.
+    A single sign before three digits is ambiguous. A comma is then read as a thousands
+    separator, and a point as the decimal separator.
 
     Examples
     --------
     >>> [decimal_sign(texts) for texts in (["1,5", "1,234"], ["1,234", "5,678"], ["1.234"], ["7", "many"])]
     [',', '?.', '?.', '']
     """
-    return _sign_of(match[2] for text in texts if (match := _NUMERAL.fullmatch(one_of_each(text))))
+    return _sign_of(
+        match[2] for text in texts if (match := _NUMERAL.fullmatch(one_of_each(text)))
+    )
 
 
 def _sign_of(bodies: Iterable[str]) -> str:
@@ -394,8 +479,8 @@ def _sign_of_one(body: str) -> str:
 def are_times(texts: Sequence[str]) -> bool:
     """Return whether at least 90 % of the texts are times of day or durations.
 
-    Numbers that all have the same unit are not durations. The unit "m" is ambiguous, so it means minutes only in
-    columns that also contain hours or seconds.
+    Numbers that all have the same unit are not durations. The unit "m" is ambiguous, so
+    it means minutes only in columns that also contain hours or seconds.
 
     Examples
     --------
@@ -409,7 +494,9 @@ def are_times(texts: Sequence[str]) -> bool:
         for _, unit in units_of_time(text):
             units.add("min" if unit.startswith("min") else unit[0])
     have_units = len(units) > 1 and ("m" not in units or not units.isdisjoint("hs"))
-    if not have_units and not any(re.match(r"\s*-?p|.*:", text, re.IGNORECASE | re.DOTALL) for text in texts):
+    if not have_units and not any(
+        re.match(r"\s*-?p|.*:", text, re.IGNORECASE | re.DOTALL) for text in texts
+    ):
         return False
     return sum(seconds_of(text) is not None for text in texts) >= 0.9 * len(texts)
 
@@ -447,12 +534,19 @@ def seconds_of(text: str) -> float | None:
             hour = hour % 12
         if half == "p":
             hour += 12
-        value = (int(days or 0) * 24 + hour) * 3600 + int(minutes) * 60 + float((seconds or "0").replace(",", "."))
+        value = (
+            (int(days or 0) * 24 + hour) * 3600
+            + int(minutes) * 60
+            + float((seconds or "0").replace(",", "."))
+        )
         return -value if sign == "-" else value
     quantities = units_of_time(text)
     if not quantities:
         return None
-    value = sum(float(number.replace(",", ".")) * SECONDS_OF_UNITS[unit[0]] for number, unit in quantities)
+    value = sum(
+        float(number.replace(",", ".")) * SECONDS_OF_UNITS[unit[0]]
+        for number, unit in quantities
+    )
     return -value if text.strip().startswith("-") else value
 
 
@@ -465,10 +559,14 @@ def one_of_each(text: str) -> str:
     ("-$1'000", '-5', '1.250,00')
     """
     text = " ".join(text.split()).replace("−", "-").replace("–", "-").replace("’", "'")
-    if text.endswith("-") and (price := text.rstrip("-")).endswith((",", ".")):  # without cents
+    # without cents
+    if text.endswith("-") and (price := text.rstrip("-")).endswith((",", ".")):
         return price + "00"
     before, bracket, _ = text.partition("(")
-    if text.endswith("-") or (bracket and text.endswith(")") and not any(map(str.isdigit, before))):  # in accounts
+    # in accounts
+    if text.endswith("-") or (
+        bracket and text.endswith(")") and not any(map(str.isdigit, before))
+    ):
         text = "-" + text.removesuffix("-").replace("(", "").replace(")", "").strip()
     return text[0] + text[2:] if text.startswith(("- ", "+ ")) else text
 
@@ -494,7 +592,10 @@ def number_of(text: str, decimal: str, thousands: str, unit: str) -> float | Non
     whole, point, decimals = text.partition(decimal)
     if thousands and thousands in whole:
         digits = whole.replace(thousands, ",")
-        is_indian = thousands == "," and re.fullmatch(r"[+-]?[1-9]\d?(,\d\d)*,\d{3}", digits)  # 12,34,567 for 1234567
+        # 12,34,567 for 1234567
+        is_indian = thousands == "," and re.fullmatch(
+            r"[+-]?[1-9]\d?(,\d\d)*,\d{3}", digits
+        )
         if not is_indian and not re.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+", digits):
             return None
         whole = whole.replace(thousands, "")
@@ -506,7 +607,9 @@ def number_of(text: str, decimal: str, thousands: str, unit: str) -> float | Non
         return None
 
 
-def number_before(text: str, decimal: str, thousands: str, unit: str, spellings: Sequence[str]) -> float | None:
+def number_before(
+    text: str, decimal: str, thousands: str, unit: str, spellings: Sequence[str]
+) -> float | None:
     """Parse a number with one of the spellings of a unit; return nan for "none" and None for other text.
 
     Examples

@@ -24,7 +24,15 @@ from .ambiguities import (
     note_on_spelling,
     note_on_times,
 )
-from .formats import EXCEL, SECONDS, DateReading, Evidence, NumberReading, days_of, decimal_sign
+from .formats import (
+    EXCEL,
+    SECONDS,
+    DateReading,
+    Evidence,
+    NumberReading,
+    days_of,
+    decimal_sign,
+)
 from .values import as_numbers, read_days, read_numbers, texts_of
 
 FIRST_DAY, LAST_DAY = 1900_01_01, 2099_12_31
@@ -36,9 +44,13 @@ _MONTH_OF_YEAR = re.compile(r"(0?[1-9]|1[0-2])\.(?:19|20)\d\d")
 CATEGORIES = 64
 """The most frequent categories, up to this number, always get separate inputs."""
 FEW = 20
-"""Fewer than this number of distinct numbers may all have three decimals by coincidence."""
+"""Fewer than this number of distinct numbers may all have three decimals by
+coincidence.
+"""
 FEW_NAMES = 5
-"""Fewer than this number of distinct quantities may be names, such as 2WD and 4WD or <=50K and >50K."""
+"""Fewer than this number of distinct quantities may be names, such as 2WD and 4WD or
+<=50K and >50K.
+"""
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,9 @@ class Kind:
     note: str = ""
 
 
-def kind_of(series, name: str, options: ColumnOptions, decimal: Callable[[], str] = lambda: ".") -> Kind:
+def kind_of(
+    series, name: str, options: ColumnOptions, decimal: Callable[[], str] = lambda: "."
+) -> Kind:
     """Infer the kind of a column with at least one value.
 
     Examples
@@ -81,7 +95,8 @@ def kind_of(series, name: str, options: ColumnOptions, decimal: Callable[[], str
     if reading.spellings:
         are_few = len(texts) < FEW_NAMES and reading.spellings[0][0].isupper()
         have_zeros = any(re.match(r"0\d", text) for text in texts)
-        if are_few or have_zeros or _date(series, texts, date_format):  # such as 4WD, 007x and 3 March
+        # such as 4WD, 007x and 3 March
+        if are_few or have_zeros or _date(series, texts, date_format):
             reading = NumberReading()
     x, is_unread = read_numbers(series, reading)
     if is_unread.sum() <= 0.1 * (is_unread | ~np.isnan(x)).sum():
@@ -101,7 +116,15 @@ def kind_of(series, name: str, options: ColumnOptions, decimal: Callable[[], str
     return Kind("category", note=joined_notes([note, note_on_spelling(texts)]))
 
 
-def _kind_of_numbers(series, texts: list[str], x: np.ndarray, *, name: str, reading: NumberReading, note: str) -> Kind:
+def _kind_of_numbers(
+    series,
+    texts: list[str],
+    x: np.ndarray,
+    *,
+    name: str,
+    reading: NumberReading,
+    note: str,
+) -> Kind:
     """Return the kind of a column of numbers: numbers, times, or dates without separators."""
     if reading.spellings:
         return Kind("number", reading, note or note_on_parts(texts, name))
@@ -113,7 +136,11 @@ def _kind_of_numbers(series, texts: list[str], x: np.ndarray, *, name: str, read
     if reading.unit == SECONDS:
         return Kind("number", reading, note_on_times(texts, name))
     if not note:
-        note = note_on_digits(series, x, name) or note_on_codes(texts, name) or note_on_parts(texts, name)
+        note = (
+            note_on_digits(series, x, name)
+            or note_on_codes(texts, name)
+            or note_on_parts(texts, name)
+        )
     return Kind("number", reading, note or note_on_numbers(x, name))
 
 
@@ -128,7 +155,9 @@ def _declared_date(series, texts: list[str], date_format: str | None) -> Kind:
     return Kind("date", DateReading(format=EXCEL))
 
 
-def _number(series, texts: list[str], sign: str | None, decimal: Callable[[], str]) -> tuple[NumberReading, str]:
+def _number(
+    series, texts: list[str], sign: str | None, decimal: Callable[[], str]
+) -> tuple[NumberReading, str]:
     """Infer the format of numbers, given a declared decimal separator, and return a note if it is ambiguous."""
     if sign is not None:
         return NumberReading.of(texts, sign), ""
@@ -137,7 +166,9 @@ def _number(series, texts: list[str], sign: str | None, decimal: Callable[[], st
     if is_unread.any():
         if not decimal_sign(texts).startswith("?"):
             return NumberReading.of(texts), ""
-    elif any(decimal_sign([text]) == "." for text in texts) or not decimal_sign(text for text in texts if "." in text):
+    elif any(decimal_sign([text]) == "." for text in texts) or not decimal_sign(
+        text for text in texts if "." in text
+    ):
         return plain, ""
     signs = [decimal_sign([text]) for text in texts]
     sign = decimal()
@@ -149,23 +180,35 @@ def _number(series, texts: list[str], sign: str | None, decimal: Callable[[], st
     if not examples:
         return reading, ""
     have_points = len(texts) >= FEW and set(signs) == {"?."}
-    if reading == plain and not have_points and not any(text.lstrip("+-").isdecimal() for text in texts):
+    if (
+        reading == plain
+        and not have_points
+        and not any(text.lstrip("+-").isdecimal() for text in texts)
+    ):
         return reading, ""
     other = "," if sign == "." else "."
     value = reading.value(examples[0])
     other_value = NumberReading.of(examples[:1], other).value(examples[0])
-    return reading, (
-        f"{examples[0]!r} is read as {value:g}, but may also be {other_value:g}: set decimal={sign!r} "
-        f"or {other!r} (--decimal)"
+    return (
+        reading,
+        (
+            f"{examples[0]!r} is read as {value:g}, but may also be {other_value:g}:"
+            f" set decimal={sign!r} or {other!r} (--decimal)"
+        ),
     )
 
 
-def target_reading(y, name: str, frame, options: ColumnOptions) -> tuple[NumberReading, str]:
+def target_reading(
+    y, name: str, frame, options: ColumnOptions
+) -> tuple[NumberReading, str]:
     """Infer the format of a numeric target, and return a note on it.
 
-    If the decimal separator is ambiguous, the most frequent sign of the table's columns is used.
+    If the decimal separator is ambiguous, the most frequent sign of the table's columns
+    is used.
     """
-    reading, note = _number(y, texts_of(y), options.decimal_of(name), lambda: common_decimal(frame, options))
+    reading, note = _number(
+        y, texts_of(y), options.decimal_of(name), lambda: common_decimal(frame, options)
+    )
     if reading == NumberReading():
         return reading, note
     return reading, joined_notes([f"is read as {reading}", note])
@@ -187,13 +230,23 @@ def common_decimal(frame, options: ColumnOptions) -> str:
     >>> common_decimal(pandas().DataFrame({"a": ["1,234"], "b": ["1,5"], "c": ["x"]}), ColumnOptions())
     ','
     """
-    signs = [decimal_sign(texts_of(frame[name])) for name in frame.columns if not options.kind(name)]
+    signs = [
+        decimal_sign(texts_of(frame[name]))
+        for name in frame.columns
+        if not options.kind(name)
+    ]
     return "," if signs.count(",") > signs.count(".") else "."
 
 
-def _date(series, texts: list[str], date_format: str | None, are_declared: bool = False) -> Kind | None:
+def _date(
+    series, texts: list[str], date_format: str | None, are_declared: bool = False
+) -> Kind | None:
     """Infer the format of dates, or return None if the values are not dates."""
-    if pandas().api.types.infer_dtype(series.dropna()) in ("datetime64", "datetime", "date"):
+    if pandas().api.types.infer_dtype(series.dropna()) in (
+        "datetime64",
+        "datetime",
+        "date",
+    ):
         return Kind("date", DateReading())
     day_first = ORDERS.get(date_format or "")
     if date_format and day_first is None:
@@ -214,15 +267,23 @@ def _date(series, texts: list[str], date_format: str | None, are_declared: bool 
 def _are_eight_digits(x: np.ndarray, least: int = 3) -> bool:
     """Return whether all numbers are dates without separators, such as 20240131, with ``least`` distinct ones."""
     values = np.unique(x[~np.isnan(x)])
-    if len(values) < least or values[0] < FIRST_DAY or values[-1] > LAST_DAY or np.any(values % 1):
+    if (
+        len(values) < least
+        or values[0] < FIRST_DAY
+        or values[-1] > LAST_DAY
+        or np.any(values % 1)
+    ):
         return False
-    return all(days_of(f"{value:.0f}", ["yearmonthday"]) is not None for value in values)
+    return all(
+        days_of(f"{value:.0f}", ["yearmonthday"]) is not None for value in values
+    )
 
 
 def are_codes(texts: list[str]) -> bool:
     """Return whether digits are codes rather than numbers.
 
-    Codes have leading zeros in at least 5 % of the values, or in any value if all values have the same length.
+    Codes have leading zeros in at least 5 % of the values, or in any value if all
+    values have the same length.
 
     Examples
     --------
@@ -239,7 +300,8 @@ def are_codes(texts: list[str]) -> bool:
 def tag_separator(texts: list[str]) -> str:
     """Return the separator of texts that contain tags, or "" for other text.
 
-    Tags recur in different combinations: there are fewer distinct tags than texts, and a tag occurs twice on average.
+    Tags recur in different combinations: there are fewer distinct tags than texts, and
+    a tag occurs twice on average.
 
     Examples
     --------
@@ -257,9 +319,15 @@ def tag_separator(texts: list[str]) -> str:
             tags.update(tags_of_text)
             if len(tags_of_text) > 1:
                 texts_with_several += 1
-        if len(tags) >= len(texts) or 2 * len(tags) > tags.total() or texts_with_several < 0.3 * len(texts):
+        if (
+            len(tags) >= len(texts)
+            or 2 * len(tags) > tags.total()
+            or texts_with_several < 0.3 * len(texts)
+        ):
             continue
-        if not any(name.count(" ") >= 4 for name in tags) and not _are_numbers(texts, separator, tags):
+        if not any(name.count(" ") >= 4 for name in tags) and not _are_numbers(
+            texts, separator, tags
+        ):
             return separator
     return ""
 
@@ -274,8 +342,9 @@ def _are_numbers(texts: list[str], separator: str, tags: Iterable[str]) -> bool:
 def are_texts(series) -> bool:
     """Return whether a column contains text rather than categories.
 
-    Text has a mean of at least two words per row if most values are distinct, or four if more than 64 are distinct.
-    Hyphens and periods do not separate words, so an identifier is one word.
+    Text has a mean of at least two words per row if most values are distinct, or four
+    if more than 64 are distinct. Hyphens and periods do not separate words, so an
+    identifier is one word.
 
     Examples
     --------
@@ -285,7 +354,8 @@ def are_texts(series) -> bool:
     >>> are_texts(pd.Series(["id-0001-a", "id-0002-b"]))
     False
     """
-    counts = series.dropna().astype(str).value_counts()  # counting words in each row is thirty times slower
+    # counting words in each row is thirty times slower
+    counts = series.dropna().astype(str).value_counts()
     rows = counts.sum()
     words = (counts.index.str.count(_WORD) * counts).sum() / rows
     if len(counts) > CATEGORIES and words >= 4:
@@ -296,7 +366,9 @@ def are_texts(series) -> bool:
 DATES = "replace them by numbers, such as the days since a date"
 """The advice for a target of dates."""
 MAX_CLASSES = 20
-"""Integers with more than this number of distinct values are amounts rather than classes."""
+"""Integers with more than this number of distinct values are amounts rather than
+classes.
+"""
 
 
 def as_whole(y) -> Any:
@@ -317,9 +389,11 @@ def as_whole(y) -> Any:
 def guess_task(y: Any) -> Literal["classification", "regression"]:
     """Infer the task from a target.
 
-    Text, dates, categories, Booleans and digits with leading zeros are classes. Other numbers in text count as
-    numbers. Integers are classes if they have at most two distinct values, or at most 20 distinct values with 10 rows
-    each on average. If there are more than 20 distinct numbers, text in at most 10 % of the rows is ignored.
+    Text, dates, categories, Booleans and digits with leading zeros are classes. Other
+    numbers in text count as numbers. Integers are classes if they have at most two
+    distinct values, or at most 20 distinct values with 10 rows each on average. If
+    there are more than 20 distinct numbers, text in at most 10 % of the rows is
+    ignored.
 
     Parameters
     ----------
@@ -337,7 +411,11 @@ def guess_task(y: Any) -> Literal["classification", "regression"]:
     """
     pd = pandas()
     series = pd.Series(y).dropna()
-    if isinstance(series.dtype, pd.CategoricalDtype) or series.dtype == bool or are_codes(texts_of(series)):
+    if (
+        isinstance(series.dtype, pd.CategoricalDtype)
+        or series.dtype == bool
+        or are_codes(texts_of(series))
+    ):
         return "classification"
     numbers, unread = as_numbers(series)
     numbers = numbers[~np.isnan(numbers)]

@@ -15,7 +15,9 @@ MISSING = "\0missing"
 """The name of the category of missing values, which does not occur in files."""
 _DATETIME = "datetime64[ms]"
 WRITTEN = (str, bool, int, float, np.number)
-"""The types that are parsed with the format of a date column; values of other types are converted by pandas."""
+"""The types that are parsed with the format of a date column; values of other types
+are converted by pandas.
+"""
 
 Values = tuple[np.ndarray, np.ndarray]
 """An array of numbers with nan for missing values, and a mask of invalid values."""
@@ -29,9 +31,15 @@ def texts_of(series) -> list[str]:
     >>> texts_of(pandas().Series(["b", 1, None, "a", "b"]))
     ['b', 'a']
     """
-    if pandas().api.types.is_numeric_dtype(series.dtype) or pandas().api.types.is_datetime64_any_dtype(series.dtype):
+    if pandas().api.types.is_numeric_dtype(
+        series.dtype
+    ) or pandas().api.types.is_datetime64_any_dtype(series.dtype):
         return []
-    return [value for value in series.dropna().astype(object).unique() if isinstance(value, str)]
+    return [
+        value
+        for value in series.dropna().astype(object).unique()
+        if isinstance(value, str)
+    ]
 
 
 def read_numbers(series, reading: NumberReading) -> Values:
@@ -46,13 +54,16 @@ def read_numbers(series, reading: NumberReading) -> Values:
     """
     pd = pandas()
     if pd.api.types.is_numeric_dtype(series.dtype):
-        return series.to_numpy(dtype=float, na_value=np.nan), np.zeros(len(series), bool)
+        return series.to_numpy(dtype=float, na_value=np.nan), np.zeros(
+            len(series), bool
+        )
     if pd.api.types.is_datetime64_any_dtype(series.dtype):
         return np.full(len(series), np.nan), series.notna().to_numpy()
     if reading.is_plain and getattr(series.dtype, "storage", "") == "pyarrow":
         import pyarrow as pa
 
-        with suppress(pa.ArrowInvalid):  # plain text is converted ten times faster than by pandas.to_numeric
+        # plain text is converted ten times faster than by pandas.to_numeric
+        with suppress(pa.ArrowInvalid):
             x = pa.array(series).cast(pa.float64()).to_numpy(zero_copy_only=False)
             return np.array(x), np.zeros(len(series), bool)
     return _by_distinct(series, lambda values: _numbers_of(values, reading))
@@ -63,17 +74,22 @@ def _numbers_of(values, reading: NumberReading) -> list[float | None]:
     pd = pandas()
     plain = values
     if not reading.is_plain:
-        plain = np.array([None if isinstance(value, str) else value for value in values], object)
+        plain = np.array(
+            [None if isinstance(value, str) else value for value in values], object
+        )
     try:
         numbers = pd.to_numeric(plain, errors="coerce")
     except OverflowError:  # raised for integers that exceed the largest float
-        numbers = pd.to_numeric(np.array(list(map(_bounded, plain)), object), errors="coerce")
+        numbers = pd.to_numeric(
+            np.array(list(map(_bounded, plain)), object), errors="coerce"
+        )
 
     def exact(value, number: float) -> float | None:
         if isnan(number):
             return reading.value(str(value))
         try:
-            return float(value) if isinstance(value, str) else number  # in pandas before 3 the last bit may be wrong
+            # in pandas before 3 the last bit may be wrong
+            return float(value) if isinstance(value, str) else number
         except ValueError:
             return number
 
@@ -105,7 +121,11 @@ def own_reading(series) -> NumberReading:
     ','
     """
     plain = NumberReading()
-    return NumberReading.of(texts_of(series)) if read_numbers(series, plain)[1].any() else plain
+    return (
+        NumberReading.of(texts_of(series))
+        if read_numbers(series, plain)[1].any()
+        else plain
+    )
 
 
 def as_numbers(series) -> tuple[np.ndarray, int]:
@@ -131,7 +151,9 @@ def read_days(series, reading: DateReading) -> Values:
     pd = pandas()
     is_number = pd.api.types.is_numeric_dtype(series.dtype)
     if is_number and reading.format == EXCEL:
-        return series.to_numpy(dtype=float, na_value=np.nan) - 25569, np.zeros(len(series), bool)
+        return series.to_numpy(dtype=float, na_value=np.nan) - 25569, np.zeros(
+            len(series), bool
+        )
     if pd.api.types.is_datetime64_any_dtype(series.dtype):
         return _days_of_datetimes(series), np.zeros(len(series), bool)
     return _by_distinct(series, lambda values: _days_of(values, reading))
@@ -140,12 +162,16 @@ def read_days(series, reading: DateReading) -> Values:
 def _days_of(values, reading: DateReading) -> list[float | None]:
     """Convert values of any type to days since 1970, with None for invalid values.
 
-    Date objects are converted together, which is a hundred times faster. Dates that fail, such as the year 9999 among
-    nanoseconds, are converted one by one.
+    Date objects are converted together, which is a hundred times faster. Dates that
+    fail, such as the year 9999 among nanoseconds, are converted one by one.
     """
     pd = pandas()
-    objects = pd.Series([value for value in values if not isinstance(value, WRITTEN)], dtype=object)
-    days_of_objects = _days_of_datetimes(pd.to_datetime(objects, errors="coerce", utc=True))
+    objects = pd.Series(
+        [value for value in values if not isinstance(value, WRITTEN)], dtype=object
+    )
+    days_of_objects = _days_of_datetimes(
+        pd.to_datetime(objects, errors="coerce", utc=True)
+    )
     for k in np.flatnonzero(np.isnan(days_of_objects)):
         one = pd.to_datetime(objects.iloc[[k]], errors="coerce", utc=True)
         days_of_objects[k] = _days_of_datetimes(one)[0]
@@ -163,14 +189,17 @@ def _days_of(values, reading: DateReading) -> list[float | None]:
 
 
 def _days_of_datetimes(series) -> np.ndarray:
-    datetimes = pandas().to_datetime(series, utc=True).dt.tz_localize(None).to_numpy(_DATETIME)
+    datetimes = (
+        pandas().to_datetime(series, utc=True).dt.tz_localize(None).to_numpy(_DATETIME)
+    )
     return np.where(np.isnat(datetimes), np.nan, datetimes.astype(float) / (1000 * DAY))
 
 
 def as_names(series) -> np.ndarray:
     r"""Return the category name of each value of a column; see `category_name`.
 
-    The array has dtype object, because fixed-width strings with one long text could fill the memory.
+    The array has dtype object, because fixed-width strings with one long text could
+    fill the memory.
 
     Examples
     --------
@@ -179,7 +208,8 @@ def as_names(series) -> np.ndarray:
     """
     pd = pandas()
     series = series.astype(object)
-    if pd.api.types.infer_dtype(series) != "string":  # 1 and True are equal but have different names
+    # 1 and True are equal but have different names
+    if pd.api.types.infer_dtype(series) != "string":
         series = series.map(category_name, na_action="ignore")
     codes, values = pd.factorize(series)
     names = np.array([*map(category_name, values), MISSING], dtype=object)
@@ -188,7 +218,12 @@ def as_names(series) -> np.ndarray:
 
 def as_texts(series) -> np.ndarray:
     """Return the values of a column as an array of text, with "" for missing values."""
-    return series.astype(object).where(series.notna(), "").astype(str).to_numpy(dtype=object)
+    return (
+        series.astype(object)
+        .where(series.notna(), "")
+        .astype(str)
+        .to_numpy(dtype=object)
+    )
 
 
 def category_name(value) -> str:

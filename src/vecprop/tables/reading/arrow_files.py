@@ -10,12 +10,18 @@ from typing import Any
 
 from ...system.memory import limit_reservation
 from ..error import TableError, first_line, pandas
-from .bounds import require_room_for_buffers, require_room_for_rows, require_room_for_values
+from .bounds import (
+    require_room_for_buffers,
+    require_room_for_rows,
+    require_room_for_values,
+)
 from .file_lists import ARROW, PARQUET, require_equal_columns
 
 limit_reservation()
 SMALL = 1024
-"""Row groups with fewer rows are read by one thread, which is faster than starting others."""
+"""Row groups with fewer rows are read by one thread, which is faster than starting
+others.
+"""
 
 
 def tables_of(files: Sequence[Path]) -> Iterator[tuple[Path, Any]]:
@@ -49,10 +55,15 @@ def common_schema(files: Sequence[Path], footers: dict[Path, Any] | None = None)
         try:
             schema = unify_schemas([schema, file_schema], promote_options="permissive")
         except ArrowException:
-            name = next(name for name in names if not _go_together(schema.field(name), file_schema.field(name)))
+            name = next(
+                name
+                for name in names
+                if not _go_together(schema.field(name), file_schema.field(name))
+            )
             raise TableError(
-                f"{file}: column {name!r} has type {file_schema.field(name).type}, but "
-                f"{schema.field(name).type} in {files[0]}: write all files of a table with the same types."
+                f"{file}: column {name!r} has type {file_schema.field(name).type}, but"
+                f" {schema.field(name).type} in {files[0]}: write all files of a table"
+                " with the same types."
             ) from None
     return schema
 
@@ -83,8 +94,8 @@ def _go_together(field, other) -> bool:
 def arrow_tables(path: Path, schema=None) -> Iterator[Any]:
     """Yield the row groups of a Parquet file, or a whole Arrow or Feather file, as Arrow tables.
 
-    Pages are compared with their checksums, and row groups with the statistics in the footer, if there are any. A
-    schema determines the order and types of the columns.
+    Pages are compared with their checksums, and row groups with the statistics in the
+    footer, if there are any. A schema determines the order and types of the columns.
 
     Raises
     ------
@@ -106,7 +117,10 @@ def arrow_tables(path: Path, schema=None) -> Iterator[Any]:
         return
     from pyarrow.parquet import ParquetFile
 
-    with one_line_errors(path), ParquetFile(path, page_checksum_verification=True) as file:
+    with (
+        one_line_errors(path),
+        ParquetFile(path, page_checksum_verification=True) as file,
+    ):
         _require_one_name(file)
         if not file.num_row_groups:
             yield in_schema(file.schema_arrow.empty_table())
@@ -152,7 +166,11 @@ def _exact(table):
     types = {int64(): pd.Int64Dtype(), uint64(): pd.UInt64Dtype()}
     for name in frame.columns.intersection(table.column_names):
         column = table.column(name)
-        if column.type in types and frame[name].dtype.kind == "f" and frame[name].abs().max() >= 2**53:
+        if (
+            column.type in types
+            and frame[name].dtype.kind == "f"
+            and frame[name].abs().max() >= 2**53
+        ):
             frame[name] = column.to_pandas(types_mapper=types.get).array
     return frame
 
@@ -160,7 +178,9 @@ def _exact(table):
 def as_stored(path: Path, table, names: list[str]):
     """Convert columns of an Arrow table to a data frame with Arrow types, which keep all values unchanged."""
     with one_line_errors(path):
-        return table.select(names).to_pandas(types_mapper=pandas().ArrowDtype, ignore_metadata=True)
+        return table.select(names).to_pandas(
+            types_mapper=pandas().ArrowDtype, ignore_metadata=True
+        )
 
 
 def _valid(table):
@@ -178,7 +198,9 @@ def _require_one_name(file) -> None:
 
 def _require_equal_names(column: str | None, name: str | None) -> None:
     if None not in (column, name) and column != name:
-        raise ValueError(f"column {column!r} has another name, {name!r}, in the file's metadata")
+        raise ValueError(
+            f"column {column!r} has another name, {name!r}, in the file's metadata"
+        )
 
 
 def _row_group(path: Path, file, number: int):
@@ -187,14 +209,20 @@ def _row_group(path: Path, file, number: int):
     require_room_for_rows(path, file, number)
     table = _valid(file.read_row_group(number, use_threads=described.num_rows >= SMALL))
     if len(table) != described.num_rows:
-        raise ValueError(f"row group {number} has {len(table)} rows instead of {described.num_rows}")
+        raise ValueError(
+            f"row group {number} has {len(table)} rows instead of {described.num_rows}"
+        )
     require_room_for_values(path, table)
     for index in range(described.num_columns):
         column = described.column(index)
         name = column.path_in_schema
         _require_equal_names(file.schema.column(index).path, name)
-        if name in table.column_names and not _fits(table.column(name), column.statistics):
-            raise ValueError(f"the values of column {name!r} do not match the file's statistics")
+        if name in table.column_names and not _fits(
+            table.column(name), column.statistics
+        ):
+            raise ValueError(
+                f"the values of column {name!r} do not match the file's statistics"
+            )
     return table
 
 
@@ -212,7 +240,9 @@ def _fits(column, statistics) -> bool:
     if types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     is_text = str(column.type) in ("string", "large_string", "binary", "large_binary")
-    is_number = re.match(r"u?int\d|float|double|bool|decimal|date32|timestamp", str(column.type))
+    is_number = re.match(
+        r"u?int\d|float|double|bool|decimal|date32|timestamp", str(column.type)
+    )
     if not statistics.has_min_max or not (is_text or is_number):
         return True
     ends = compute.min_max(column)  # type: ignore[attr-defined]
@@ -233,30 +263,51 @@ def one_line_errors(path: Path, place: str = "") -> Iterator[None]:
     limit_reservation()
     try:
         yield
-    except (TableError, KeyboardInterrupt):  # Arrow's KeyboardInterrupt is an ArrowException, too
+    # Arrow's KeyboardInterrupt is an ArrowException, too
+    except (TableError, KeyboardInterrupt):
         raise
     except FileNotFoundError as error:
-        raise TableError(f"{place or path} no longer exists: do not move files while they are read.") from error
-    except (ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
+        raise TableError(
+            f"{place or path} no longer exists: do not move files while they are read."
+        ) from error
+    except (
+        ArrowException,
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        OverflowError,
+        MemoryError,
+    ) as error:
         why = first_line(error).replace(f" '{path}'", "")
         if isinstance(error, MemoryError) or "bad_alloc" in why:
-            raise TableError(f"There is not enough memory to read {place or path}, unless it is damaged.") from error
+            raise TableError(
+                f"There is not enough memory to read {place or path}, unless it is"
+                " damaged."
+            ) from error
         kind = f" as a {path.suffix[1:]} file" if path.suffix else ""
         raise TableError(f"{place or path} cannot be read{kind}: {why}.") from error
 
 
 Read = Callable[[bool], Any]
-"""A function that reads a part of a file, and compares it with the file's footer if the argument is True."""
+"""A function that reads a part of a file, and compares it with the file's footer if
+the argument is True.
+"""
 
 
 def groups_of(path: Path, schema, footer) -> list[tuple[int, Read]]:
     """Return the number of rows and a reader for each row group (Parquet) or batch (Arrow) of a file."""
     if footer is not None:
-        sizes = [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
+        sizes = [
+            footer.row_group(number).num_rows for number in range(footer.num_row_groups)
+        ]
     else:
         with one_line_errors(path):
             sizes = _batch_sizes(path)
-    return [(rows, partial(_group, path, schema, footer, number)) for number, rows in enumerate(sizes)]
+    return [
+        (rows, partial(_group, path, schema, footer, number))
+        for number, rows in enumerate(sizes)
+    ]
 
 
 def _batch_sizes(path: Path) -> list[int]:
@@ -265,7 +316,10 @@ def _batch_sizes(path: Path) -> list[int]:
     require_room_for_buffers(path, is_whole=False)
     with memory_map(str(path)) as file:
         batches = ipc.open_file(file)
-        return [batches.get_batch(number).num_rows for number in range(batches.num_record_batches)]
+        return [
+            batches.get_batch(number).num_rows
+            for number in range(batches.num_record_batches)
+        ]
 
 
 def _group(path: Path, schema, footer, number: int, is_checked: bool):
@@ -279,7 +333,9 @@ def _group(path: Path, schema, footer, number: int, is_checked: bool):
             if is_checked:
                 require_room_for_values(path, _valid(table))
     else:
-        with ParquetFile(path, metadata=footer, page_checksum_verification=True) as file:
+        with ParquetFile(
+            path, metadata=footer, page_checksum_verification=True
+        ) as file:
             if is_checked:
                 _require_one_name(file)
                 table = _row_group(path, file, number)

@@ -13,9 +13,13 @@ from ..error import TableError
 SMALL = 2**29
 """Even small files may decode to this number of bytes."""
 EXPANSION = 200
-"""The largest ratio of the decoded size to the file size of larger tables. Compressed text rarely exceeds 20."""
+"""The largest ratio of the decoded size to the file size of larger tables.
+Compressed text rarely exceeds 20.
+"""
 PART = 1 / 3
-"""The share of the free memory that a decoded table may use. Models and data frames need the rest."""
+"""The share of the free memory that a decoded table may use. Models and data frames
+need the rest.
+"""
 CELL = 100
 """The estimated number of bytes per workbook cell."""
 _MERGED = re.compile(rb'<mergeCell [^>]*ref="([A-Z]+)(\d+):([A-Z]+)(\d+)"')
@@ -33,15 +37,17 @@ def require_room(path: Path, size: float, *, is_whole: bool = True) -> None:
         advice = "read it in chunks with read_chunks, or fit with memory="
     if size > limit:
         raise TableError(
-            f"{path} needs more than {limit / 1e9:.2g} GB of memory, {limit / path.stat().st_size:.3g} "
-            f"times its size: {advice}."
+            f"{path} needs more than {limit / 1e9:.2g} GB of memory,"
+            f" {limit / path.stat().st_size:.3g} times its size: {advice}."
         )
 
 
 def require_room_for_members(path: Path) -> None:
     """Raise an error if the members of a zip file take too much memory."""
     with zipfile.ZipFile(path) as file:
-        require_room(path, sum(member.file_size for member in file.infolist()), is_whole=False)
+        require_room(
+            path, sum(member.file_size for member in file.infolist()), is_whole=False
+        )
 
 
 def require_room_for_workbook(path: Path) -> None:
@@ -51,7 +57,9 @@ def require_room_for_workbook(path: Path) -> None:
         for name in book.namelist():
             if name.startswith("xl/worksheets/"):
                 for left, top, right, bottom in _MERGED.findall(book.read(name)):
-                    cells = (_column(right) - _column(left) + 1) * (int(bottom) - int(top) + 1)
+                    cells = (_column(right) - _column(left) + 1) * (
+                        int(bottom) - int(top) + 1
+                    )
                     require_room(path, CELL * cells)
 
 
@@ -66,8 +74,8 @@ def _column(letters: bytes) -> int:
 def require_room_for_rows(path: Path, file, group: int) -> None:
     """Raise an error if the values of a Parquet file's row group take too much memory.
 
-    Footers contain the number of values of each column. Dictionaries are read first, because a text column may repeat
-    a long entry.
+    Footers contain the number of values of each column. Dictionaries are read first,
+    because a text column may repeat a long entry.
     """
     from pyarrow.parquet import ParquetFile
 
@@ -91,19 +99,27 @@ def require_room_for_rows(path: Path, file, group: int) -> None:
     require_room(path, size)
     if counts:
         names = list(counts)
-        with ParquetFile(path, read_dictionary=names, metadata=file.metadata) as dictionaries:
-            first = next(dictionaries.iter_batches(1, row_groups=[group], columns=names))
+        with ParquetFile(
+            path, read_dictionary=names, metadata=file.metadata
+        ) as dictionaries:
+            first = next(
+                dictionaries.iter_batches(1, row_groups=[group], columns=names)
+            )
             longest = [_lengths(column).max(initial=0) for column in first.columns]
             try:
                 require_room(path, sum(map(mul, longest, counts.values())))
             except TableError:
-                require_room_for_values(path, dictionaries.read_row_group(group, columns=names))
+                require_room_for_values(
+                    path, dictionaries.read_row_group(group, columns=names)
+                )
     for column in nested:
         rows = 1000 * row_group.num_rows // column.num_values
         if not rows:  # a single row may exceed the limit
             require_room(path, column.num_values * column.total_uncompressed_size)
         size = 0
-        for part in file.iter_batches(max(rows, 1), row_groups=[group], columns=[column.path_in_schema]):
+        for part in file.iter_batches(
+            max(rows, 1), row_groups=[group], columns=[column.path_in_schema]
+        ):
             size += part.nbytes
             require_room(path, size)
 
@@ -111,8 +127,9 @@ def require_room_for_rows(path: Path, file, group: int) -> None:
 def require_room_for_buffers(path: Path, *, is_whole: bool = True) -> None:
     """Raise an error if the compressed buffers of an Arrow file take too much memory.
 
-    Buffers start at multiples of 8 bytes, with their decoded size and a frame of Zstandard or LZ4. Sizes of at least
-    2⁴⁷ bytes, which cannot be allocated, are ignored: they are other data.
+    Buffers start at multiples of 8 bytes, with their decoded size and a frame of
+    Zstandard or LZ4. Sizes of at least 2⁴⁷ bytes, which cannot be allocated, are
+    ignored: they are other data.
     """
     count = path.stat().st_size // 8
     if count < 2:
@@ -151,7 +168,8 @@ def _repeated(values) -> float:
     if types.is_null(kind) or types.is_run_end_encoded(kind):
         return 8.0 * len(values)
     if str(kind).endswith("_view"):
-        views = np.frombuffer(values.buffers()[1], "<i4").reshape(-1, 4)  # which begin with the length
+        # which begin with the length
+        views = np.frombuffer(values.buffers()[1], "<i4").reshape(-1, 4)
         return views[values.offset : values.offset + len(values), 0].sum(dtype=float)
     if not _is_named(kind):
         return 0.0
@@ -164,7 +182,11 @@ def _lengths(column) -> np.ndarray:
 
     if not _is_named(column.type):
         return np.zeros(0)
-    return np.nan_to_num(compute.call_function("binary_length", [column.dictionary]).to_numpy(zero_copy_only=False))
+    return np.nan_to_num(
+        compute.call_function("binary_length", [column.dictionary]).to_numpy(
+            zero_copy_only=False
+        )
+    )
 
 
 def _is_named(type) -> bool:
@@ -174,4 +196,6 @@ def _is_named(type) -> bool:
     if not types.is_dictionary(type):
         return False
     entry = type.value_type
-    return types.is_string(entry) or types.is_large_string(entry) or types.is_binary(entry)
+    return (
+        types.is_string(entry) or types.is_large_string(entry) or types.is_binary(entry)
+    )

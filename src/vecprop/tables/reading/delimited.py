@@ -40,10 +40,24 @@ from .layout import (
 )
 
 SAMPLE, LONGEST = 1 << 20, 1 << 26
-"""The bytes read to infer the encoding and the separator: usually, and at most, if the first lines are long."""
-_BROKEN = (OSError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
+"""The bytes read to infer the encoding and the separator: usually, and at most, if
+the first lines are long.
+"""
+_BROKEN = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+)
 """Errors raised for damaged or encrypted compressed files."""
-_BEGINNINGS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32"}
+_BEGINNINGS = {
+    b"\xef\xbb\xbf": "utf-8-sig",
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+}
 _BEGINNINGS |= {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _DAMAGE = re.compile("(?:\ufffd|Ã[\x80-\xbf]|â€).{0,9}")
 """Characters that were read or written in a wrong encoding."""
@@ -57,7 +71,9 @@ def _start_of(path: Path) -> tuple[bytes, bool]:
     try:
         with opened(path) as file:
             start = block = file.read(SAMPLE)
-            while len(block) == SAMPLE and start.count(b"\n") < 2 and len(start) < LONGEST:
+            while (
+                len(block) == SAMPLE and start.count(b"\n") < 2 and len(start) < LONGEST
+            ):
                 block = file.read(SAMPLE)
                 start += block
                 require_room(path, len(start), is_whole=False)
@@ -70,7 +86,9 @@ def _start_of(path: Path) -> tuple[bytes, bool]:
     except TableError:
         raise
     except (*_BROKEN, ValueError) as error:
-        raise TableError(f"{path} cannot be uncompressed: {first_line(error)}.") from error
+        raise TableError(
+            f"{path} cannot be uncompressed: {first_line(error)}."
+        ) from error
     return start, is_cut
 
 
@@ -90,7 +108,14 @@ class DelimitedFile:
         """Infer the format of a file from its first megabyte, or from more if the first lines are longer."""
         start, is_cut = _start_of(path)
         encoding = encoding_of(start)
-        require_text(path, start.decode(encoding, "replace").encode() if encoding in _MARKED else start)
+        require_text(
+            path,
+            (
+                start.decode(encoding, "replace").encode()
+                if encoding in _MARKED
+                else start
+            ),
+        )
         if encoding is None:
             raise TableError(f"{path} is not text: save it as CSV, Parquet or Arrow.")
         lines = [*io.StringIO(start.decode(encoding, "replace"), newline="")]
@@ -101,7 +126,9 @@ class DelimitedFile:
                 above += titles
             if is_cut and len(lines) > above + 1:
                 lines.pop()
-            table = [line for line in "".join(lines[above:]).splitlines() if line.strip()]
+            table = [
+                line for line in "".join(lines[above:]).splitlines() if line.strip()
+            ]
             if not table:
                 raise TableError(f"{path} is empty.")
             require_plain_layout(path, table, separator)
@@ -113,43 +140,63 @@ class DelimitedFile:
     def _notes_on_text(self, lines: Sequence[str], text: str) -> Iterator[Note]:
         """Yield notes on titles, a guessed encoding, damaged characters and quotation marks."""
         name = self.path.name
-        titles = [line.strip() for line in lines[: self.above] if line.strip() and not declared_separator(line)]
+        titles = [
+            line.strip()
+            for line in lines[: self.above]
+            if line.strip() and not declared_separator(line)
+        ]
         if titles:
-            yield Note(f"{name}: skipped {self.above} line(s) above the header, such as {titles[0][:40]!r}.")
+            yield Note(
+                f"{name}: skipped {self.above} line(s) above the header, such as"
+                f" {titles[0][:40]!r}."
+            )
         damage = _DAMAGE.search(text)
         if self.encoding == "cp1252":
             yield Note(
-                f"{name} is not UTF-8, so it is read as cp1252, Western European text: save it as UTF-8 if "
-                "its text looks wrong.",
+                f"{name} is not UTF-8, so it is read as cp1252, Western European text:"
+                " save it as UTF-8 if its text looks wrong.",
                 "encoding",
             )
         elif damage:
-            yield Note(f"{name} has damaged characters, such as {damage[0]!r}: export it again as UTF-8.")
+            yield Note(
+                f"{name} has damaged characters, such as {damage[0]!r}: export it again"
+                " as UTF-8."
+            )
         quotes = _QUOTES.search(text)
         if quotes:
-            yield Note(f'{name} has values in {quotes[1]}, which belong to the text: quote values with ".')
+            yield Note(
+                f"{name} has values in {quotes[1]}, which belong to the text: quote"
+                ' values with ".'
+            )
 
-    def _notes_on_rows(self, lines: Sequence[str], table: Sequence[str]) -> Iterator[Note]:
+    def _notes_on_rows(
+        self, lines: Sequence[str], table: Sequence[str]
+    ) -> Iterator[Note]:
         """Yield notes on headers and units that are read as rows, and on rows that are read as a header."""
         name = self.path.name
         blocks, ends = numbered_rows(lines[self.above :], self.separator)
         second = second_header(blocks)
         if second:
             yield Note(
-                f"{name}, line {self.above + ends[second]}: looks like the header of a second table, but is "
-                "read as a row: save each table in a separate file."
+                f"{name}, line {self.above + ends[second]}: looks like the header of a"
+                " second table, but is read as a row: save each table in a separate"
+                " file."
             )
         rows = rows_of(table, self.separator)
-        if len(rows) > 3 and not any(map(is_number, rows[1])) and differ_from_numbers(rows[1], rows[2:]):
+        if (
+            len(rows) > 3
+            and not any(map(is_number, rows[1]))
+            and differ_from_numbers(rows[1], rows[2:])
+        ):
             yield Note(
-                f"{name}: the first row contains text where other rows contain numbers: remove it if it is a "
-                "second header or units."
+                f"{name}: the first row contains text where other rows contain numbers:"
+                " remove it if it is a second header or units."
             )
         if names_are_values(rows):
             shown = ", ".join(map(repr, rows[0][:5]))
             yield Note(
-                f"{name}, line {self.above + 1}: the header ({shown}) looks like data: if it is a row, insert "
-                "a header above it."
+                f"{name}, line {self.above + 1}: the header ({shown}) looks like data:"
+                " if it is a row, insert a header above it."
             )
 
     def read(self, target: str | None = None):
@@ -166,42 +213,61 @@ class DelimitedFile:
                     require_room(self.path, size)
         words = [] if target is None else [target]
         # pandas reads large files in threads, and handles Ctrl-C only after they end.
-        with self._one_line_errors(), self._source() as source, warnings.catch_warnings():
-            # Otherwise pandas drops the last values of rows that are longer than the header.
+        with (
+            self._one_line_errors(),
+            self._source() as source,
+            warnings.catch_warnings(),
+        ):
+            # Otherwise pandas drops the last values of rows that are longer than the
+            # header.
             warnings.simplefilter("error", pandas().errors.ParserWarning)
             frame = run_in_thread(lambda: self._reader(source, words))
         first = self.above + 2
         if not last.endswith((b"\n", b"\n\0")):
             ends += 1
         are_lines = ends == len(frame) + first - 1
-        if are_lines and frame.iloc[:, -1].notna().all():  # short rows and stray quotes leave missing values here
+        # short rows and stray quotes leave missing values here
+        if are_lines and frame.iloc[:, -1].notna().all():
             return self._as_table(frame, pandas().RangeIndex(first, len(frame) + first))
         return self._as_table(frame, self._check_rows()[: len(frame)])
 
     def parts(self, rows: int, unparsed: Sequence[str]) -> Iterator[tuple[Any, Any]]:
         """Yield chunks of the table, each with the original text of some columns.
 
-        All rows are checked first, so that callers do not process chunks of an unreadable file. The check also finds
-        long rows, which pandas before 3.1 truncates silently at the start of a chunk.
+        All rows are checked first, so that callers do not process chunks of an
+        unreadable file. The check also finds long rows, which pandas before 3.1
+        truncates silently at the start of a chunk.
         """
         with self._one_line_errors():
             lines = self._check_rows()
         first = 0
         require_columns(self.names(), unparsed, self.notes)
         settings = {"chunksize": rows, "na_filter": False}
-        with self._one_line_errors(), self._source() as source, self._reader(source, **settings) as reader:
+        with (
+            self._one_line_errors(),
+            self._source() as source,
+            self._reader(source, **settings) as reader,
+        ):
             for text in reader:
-                part = self._as_table(text.mask(text.isin(MISSING_WORDS)), lines[first : first + len(text)])
+                part = self._as_table(
+                    text.mask(text.isin(MISSING_WORDS)),
+                    lines[first : first + len(text)],
+                )
                 first += len(text)
                 yield part, text[list(unparsed)].reset_index(drop=True)
 
-    def pieces(self, rows: int, characters: int, after: int = 0, words: Collection[str] = ()) -> Iterator[Any]:
+    def pieces(
+        self, rows: int, characters: int, after: int = 0, words: Collection[str] = ()
+    ) -> Iterator[Any]:
         """Yield chunks of the table, starting after a line.
 
         Unlike `parts`, this method raises only when it reaches an unreadable row.
         """
         columns = len(self.names())
-        with self._one_line_errors(), closing(self.rows("strict", after)) as numbered_rows:
+        with (
+            self._one_line_errors(),
+            closing(self.rows("strict", after)) as numbered_rows,
+        ):
             next(numbered_rows)
             while True:
                 validator = RowValidator(self.path, self.separator, columns)
@@ -215,16 +281,25 @@ class DelimitedFile:
                         break
                 if not taken:
                     return
-                frame = self._reader(io.StringIO("".join(taken), newline=""), words, header=None)
+                frame = self._reader(
+                    io.StringIO("".join(taken), newline=""), words, header=None
+                )
                 yield self._as_table(frame, validator.ends, validator.notes())
 
     def _as_table(self, frame, lines: Sequence[int], notes: Sequence[str] = ()):
         """Return text indexed by line, with notes, including a note on rows that repeat the header."""
         frame.index = pandas().Index(lines, name="line")
         candidates = frame.index[frame.iloc[:, 0] == frame.columns[0]]
-        headers = [line for line in candidates if (frame.loc[line].str.strip() == frame.columns).all()]
+        headers = [
+            line
+            for line in candidates
+            if (frame.loc[line].str.strip() == frame.columns).all()
+        ]
         if headers:
-            self.notes.append(f"{self.path.name}, {listed(headers)}: repeated header, read as a row: remove it.")
+            self.notes.append(
+                f"{self.path.name}, {listed(headers)}: repeated header, read as a row:"
+                " remove it."
+            )
         self.notes += notes_on_totals(frame, self.path.name)
         frame.attrs |= {"notes": [*self.notes, *notes], "is_text": True}
         return frame
@@ -235,7 +310,10 @@ class DelimitedFile:
         if not self.above:
             yield opened(self.path) if compression_of(self.path) else self.path
             return
-        with opened(self.path) as file, io.TextIOWrapper(file, self.encoding, newline="") as text:
+        with (
+            opened(self.path) as file,
+            io.TextIOWrapper(file, self.encoding, newline="") as text,
+        ):
             for _ in range(self.above):
                 text.readline()
             yield text
@@ -243,7 +321,9 @@ class DelimitedFile:
     def _reader(self, source, words: Collection[str] = (), **settings):
         """Parse text. In the columns ``words``, only empty values are missing."""
         names = self.names()
-        missing = {name: [""] if name in words else list(MISSING_WORDS) for name in names}
+        missing = {
+            name: [""] if name in words else list(MISSING_WORDS) for name in names
+        }
         arguments = {
             "header": 0,
             "index_col": False,
@@ -274,9 +354,12 @@ class DelimitedFile:
             io.TextIOWrapper(file, self.encoding, newline="", errors=errors) as text,
         ):
             skipped = sum(1 for _ in islice(text, self.above))
-            rows = csv.reader(noted(text), delimiter=self.separator, skipinitialspace=True)
+            rows = csv.reader(
+                noted(text), delimiter=self.separator, skipinitialspace=True
+            )
             for row in rows:
-                if "".join(taken).strip(" \r\n"):  # pandas also skips lines that contain only spaces
+                # pandas also skips lines that contain only spaces
+                if "".join(taken).strip(" \r\n"):
                     last = rows.line_num + skipped
                     yield row, range(last - len(taken) + 1, last + 1), taken
                     if last < after:
@@ -286,7 +369,10 @@ class DelimitedFile:
     def names(self) -> list[str]:
         """Return the column names, and raise an error if a name occurs twice."""
         with closing(self.rows()) as rows:
-            names = [name.strip() or f"column {number}" for number, name in enumerate(next(rows)[0], 1)]
+            names = [
+                name.strip() or f"column {number}"
+                for number, name in enumerate(next(rows)[0], 1)
+            ]
         require_distinct(names, str(self.path))
         return names
 
@@ -298,20 +384,27 @@ class DelimitedFile:
             yield
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
             self._check_rows()
-            raise TableError(f"{self.path} is not a table: {first_line(error)}.") from error
+            raise TableError(
+                f"{self.path} is not a table: {first_line(error)}."
+            ) from error
         except pd.errors.EmptyDataError as error:
             raise TableError(f"{self.path} is empty.") from error
         except UnicodeError as error:
             problem = f"starts as {self.encoding} but contains invalid bytes later"
             if self.encoding == "cp1252":
                 problem = "is neither UTF-8 nor cp1252"
-            raise TableError(f"{self.path} {problem}{self._first_invalid()}: save it as UTF-8.") from error
+            raise TableError(
+                f"{self.path} {problem}{self._first_invalid()}: save it as UTF-8."
+            ) from error
         except _BROKEN as error:
-            raise TableError(f"{self.path} cannot be read completely: {first_line(error)}.") from error
+            raise TableError(
+                f"{self.path} cannot be read completely: {first_line(error)}."
+            ) from error
 
     def _first_invalid(self) -> str:
         """Describe the first invalid byte of the file, if it can be located."""
-        with suppress(UnicodeError), closing(self.rows("surrogateescape")) as rows:  # fails for UTF-16
+        # fails for UTF-16
+        with suppress(UnicodeError), closing(self.rows("surrogateescape")) as rows:
             for _, numbers, lines in rows:
                 for number, line in zip(numbers, lines, strict=True):
                     byte = re.search("[\udc80-\udcff]", line)
@@ -345,21 +438,34 @@ class RowValidator:
         self.ends.append(numbers[-1])
         if len(lines) > 1:
             try:
-                list(csv.reader(lines, delimiter=self.separator, skipinitialspace=True, strict=True))
+                list(
+                    csv.reader(
+                        lines,
+                        delimiter=self.separator,
+                        skipinitialspace=True,
+                        strict=True,
+                    )
+                )
             except csv.Error:
                 raise TableError(
-                    f"{self.path}, lines {numbers[0]} to {numbers[-1]}: a quotation mark at the start of a value "
-                    "joins these lines into one value: remove the mark, or close the value with another mark "
-                    "before the separator."
+                    f"{self.path}, lines {numbers[0]} to {numbers[-1]}: a quotation"
+                    " mark at the start of a value joins these lines into one value:"
+                    " remove the mark, or close the value with another mark before the"
+                    " separator."
                 ) from None
-            if self.columns > 1 and all(line.count(self.separator) + 1 == self.columns for line in lines):
+            if self.columns > 1 and all(
+                line.count(self.separator) + 1 == self.columns for line in lines
+            ):
                 self.swallowed.append(f"{numbers[0]}-{numbers[-1]}")
         if len(row) > self.columns:
-            message = f"the row has {len(row)} values, but the header names {self.columns} columns"
+            message = (
+                f"the row has {len(row)} values, but the header names {self.columns}"
+                " columns"
+            )
             sign = SEPARATORS.get(self.separator, "space")
             raise TableError(
-                f"{self.path}, line {numbers[-1]}: {message}; fix the row, or quote values that contain the "
-                f"separator ({sign})."
+                f"{self.path}, line {numbers[-1]}: {message}; fix the row, or quote"
+                f" values that contain the separator ({sign})."
             )
         if len(row) < self.columns:
             self.short.append(numbers[-1])
@@ -369,13 +475,14 @@ class RowValidator:
         notes = []
         if self.short:
             notes.append(
-                f"{self.path.name}, {listed(self.short)}: fewer values than the {self.columns} columns; the "
-                "last columns are read as missing."
+                f"{self.path.name}, {listed(self.short)}: fewer values than the"
+                f" {self.columns} columns; the last columns are read as missing."
             )
         if self.swallowed:
             notes.append(
-                f"{self.path.name}, {listed(self.swallowed)}: a quoted value spans these lines, and each "
-                "looks like a row: remove stray quotation marks."
+                f"{self.path.name}, {listed(self.swallowed)}: a quoted value spans"
+                " these lines, and each looks like a row: remove stray quotation"
+                " marks."
             )
         return notes
 
@@ -391,7 +498,8 @@ def notes_on_totals(frame, name: str) -> list[str]:
         if 0 < len(lines) <= max(len(frame) / 5, 1):
             label = frame[column][lines[-1]]
             notes.append(
-                f"{name}, {listed(lines)}: {label!r} looks like a total or a footer, but is read as a row: remove it."
+                f"{name}, {listed(lines)}: {label!r} looks like a total or a footer,"
+                " but is read as a row: remove it."
             )
     return notes
 
@@ -417,8 +525,8 @@ def known_target(target, classes: Sequence[str], file: str) -> tuple[Any, list[s
         return target, []
     shown = ", ".join(f"{word!r} ({count})" for word, count in counts.head(5).items())
     return target.mask(is_word), [
-        f"{file}: these values of the target {target.name!r} are read as missing: {shown}; list "
-        "classes among them in --classes."
+        f"{file}: these values of the target {target.name!r} are read as missing:"
+        f" {shown}; list classes among them in --classes."
     ]
 
 
@@ -439,11 +547,24 @@ def require_columns(table, wanted: Sequence[str], notes: Sequence[str] = ()) -> 
             listed_names = ", ".join(map(repr, names[:10]))
             if len(names) > 10:
                 listed_names += " and others"
-            message = f"The table has no column {name!r}{suggestion(name, names) or f': it has {listed_names}.'}"
-            raise TableError(with_encoding(message, notes or getattr(table, "attrs", {}).get("notes", [])))
+            message = (
+                "The table has no column"
+                f" {name!r}{suggestion(name, names) or f': it has {listed_names}.'}"
+            )
+            raise TableError(
+                with_encoding(
+                    message, notes or getattr(table, "attrs", {}).get("notes", [])
+                )
+            )
 
 
-_COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zip": "zip", ".zst": "zstd"}
+_COMPRESSIONS = {
+    ".gz": "gzip",
+    ".bz2": "bz2",
+    ".xz": "xz",
+    ".zip": "zip",
+    ".zst": "zstd",
+}
 _MARKS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ": "xz", b"(\xb5/\xfd": "zstd"}
 """Compression formats by the first bytes of a file."""
 
@@ -468,15 +589,21 @@ def opened(path: Path) -> IO[bytes]:
     if compression == "zstd":  # pandas needs another package for zstd
         import pyarrow
 
-        return io.BufferedReader(pyarrow.CompressedInputStream(pyarrow.OSFile(str(path)), "zstd"))
+        return io.BufferedReader(
+            pyarrow.CompressedInputStream(pyarrow.OSFile(str(path)), "zstd")
+        )
     from pandas.io.common import get_handle
 
-    if path.suffix.lower() == ".zip" and zipfile.is_zipfile(path):  # pandas reads the whole member
+    # pandas reads the whole member
+    if path.suffix.lower() == ".zip" and zipfile.is_zipfile(path):
         require_room_for_members(path)
         with zipfile.ZipFile(path) as archive:
             count = len(archive.namelist())
         if count != 1:
-            raise TableError(f"{path} contains {count or 'no'} files: extract it, and pass the table or its folder.")
+            raise TableError(
+                f"{path} contains {count or 'no'} files: extract it, and pass the table"
+                " or its folder."
+            )
     how: Any = compression or None
     handles = get_handle(path, "rb", compression=how, is_text=False)
     return handles.handle  # type: ignore[return-value]
@@ -491,13 +618,18 @@ def encoding_of(start: bytes) -> str | None:
         low = start[1::2].count(0)
         high = start[::2].count(0)
         unmarked = "utf-16-le" if low > high else "utf-16-be"
-        is_text = all(sign.isprintable() or sign in "\r\n\t" for sign in start[:1000].decode(unmarked, "replace"))
-        is_text &= max(low, high) > 0.05 * len(start)  # a table has at least this share of ASCII characters
+        is_text = all(
+            sign.isprintable() or sign in "\r\n\t"
+            for sign in start[:1000].decode(unmarked, "replace")
+        )
+        # a table has at least this share of ASCII characters
+        is_text &= max(low, high) > 0.05 * len(start)
         return unmarked if is_text else None
     try:
         start.decode("utf-8")
     except UnicodeDecodeError as error:
-        if "end of data" not in error.reason:  # ignore a character that is cut off at the end
+        # ignore a character that is cut off at the end
+        if "end of data" not in error.reason:
             return "cp1252"
     return "utf-8"
 
@@ -507,4 +639,7 @@ def require_distinct(names: list[Any], where: str) -> None:
     places: dict[Any, int] = {}
     for number, name in enumerate(names, 1):
         if (first := places.setdefault(name, number)) < number:
-            raise TableError(f"{where} has two columns named {name!r} (columns {first} and {number}): rename one.")
+            raise TableError(
+                f"{where} has two columns named {name!r} (columns {first} and"
+                f" {number}): rename one."
+            )

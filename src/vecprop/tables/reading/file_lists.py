@@ -29,33 +29,40 @@ def existing(path: str | os.PathLike[str]) -> Path:
     if not path.exists():
         raise TableError(missing_file(path))
     if path.name.startswith("~$"):
-        raise TableError(f"{path} is the lock file of an open workbook: pass {path.with_name(path.name[2:])}.")
+        raise TableError(
+            f"{path} is the lock file of an open workbook: pass"
+            f" {path.with_name(path.name[2:])}."
+        )
     if path.is_dir():
         files_of(path)
     elif path.is_file() and not path.stat().st_size:
         raise TableError(f"{path} is empty: expected a header and rows.")
     elif path.suffix.lower() in PARQUET | ARROW:
-        imported("pyarrow", "Reading Parquet and Arrow files", "tables")  # raises an error with installation advice
+        # raises an error with installation advice
+        imported("pyarrow", "Reading Parquet and Arrow files", "tables")
     return path
 
 
 def is_path(table) -> bool:
     """Return whether a table is the path of a file or folder, or a list of paths."""
     if isinstance(table, list | tuple):
-        return bool(table) and all(isinstance(path, str | os.PathLike) for path in table)
+        return bool(table) and all(
+            isinstance(path, str | os.PathLike) for path in table
+        )
     return isinstance(table, str | os.PathLike)
 
 
 def files_of(paths: Paths) -> list[Path]:
     """Return the files of a table, in the order of the list, or sorted by name for a folder.
 
-    A folder is searched recursively. Names that start with a period or an underscore are ignored, and all other files
-    must have the same kind: Parquet, Arrow or text.
+    A folder is searched recursively. Names that start with a period or an underscore
+    are ignored, and all other files must have the same kind: Parquet, Arrow or text.
 
     Raises
     ------
     TableError
-        If a file does not exist or is empty, or a folder contains no files, other files, or files of several kinds.
+        If a file does not exist or is empty, or a folder contains no files, other
+        files, or files of several kinds.
 
     Examples
     --------
@@ -76,13 +83,15 @@ def files_of(paths: Paths) -> list[Path]:
         files = [existing(path) for path in several_paths(paths)]
         for file in files:
             if file.is_dir() or file == STANDARD_INPUT:
-                raise TableError(f"{file} is not a file: a list must contain file names.")
+                raise TableError(
+                    f"{file} is not a file: a list must contain file names."
+                )
     kind = _kind(files[0])
     for file in files[1:]:
         if _kind(file) != kind:
             raise TableError(
-                f"{files[0]} and {file} differ in kind ({kind or 'unknown'} and {_kind(file) or 'unknown'}): "
-                "all files of a table must have one."
+                f"{files[0]} and {file} differ in kind ({kind or 'unknown'} and"
+                f" {_kind(file) or 'unknown'}): all files of a table must have one."
             )
     return files
 
@@ -91,15 +100,21 @@ def _files_in(folder: Path) -> list[Path]:
     """Return the files in a folder and in its folders, and raise an error if one of them is no table."""
     files = []
     for file in sorted(folder.rglob("*")):
-        is_ignored = any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
+        is_ignored = any(
+            part.startswith((".", "_")) for part in file.relative_to(folder).parts
+        )
         if is_ignored or not file.is_file():
             continue
         if not _kind(file):
             raise TableError(
-                f"{file} has no suffix of a table (.parquet, .arrow, .csv, .csv.gz, …): move it out of the "
-                "folder, prefix its name with _, or pass a list of the table's files."
+                f"{file} has no suffix of a table (.parquet, .arrow, .csv, .csv.gz, …):"
+                " move it out of the folder, prefix its name with _, or pass a list of"
+                " the table's files."
             )
-        remedy = f'pass pyarrow.dataset.dataset({str(folder)!r}, partitioning="hive") instead'
+        remedy = (
+            f'pass pyarrow.dataset.dataset({str(folder)!r}, partitioning="hive")'
+            " instead"
+        )
         require_all_columns(file, folder, remedy)
         files.append(existing(file))
     if not files:
@@ -109,10 +124,19 @@ def _files_in(folder: Path) -> list[Path]:
 
 def several_paths(paths) -> list[Any]:
     """Return several paths as a list, and raise an error for other objects."""
-    listed = list(paths) if isinstance(paths, Iterable) and not hasattr(paths, "columns") else []
+    listed = (
+        list(paths)
+        if isinstance(paths, Iterable) and not hasattr(paths, "columns")
+        else []
+    )
     if not is_path(listed):
-        advice = ": pass the list of its files" if hasattr(paths, "get_fragments") else ""
-        raise TableError(f"Expected a path or a list of at least one path, got a {type(paths).__name__}{advice}.")
+        advice = (
+            ": pass the list of its files" if hasattr(paths, "get_fragments") else ""
+        )
+        raise TableError(
+            "Expected a path or a list of at least one path, got a"
+            f" {type(paths).__name__}{advice}."
+        )
     return listed
 
 
@@ -160,13 +184,20 @@ def _kind(path: Path) -> str:
 
 def require_all_columns(file: Path, folder: Path, remedy: str) -> None:
     """Raise an error if a file lacks a column whose value is in the name of a folder, such as ``year=2024``."""
-    named = next((part for part in file.relative_to(folder).parts[:-1] if "=" in part), None)
+    named = next(
+        (part for part in file.relative_to(folder).parts[:-1] if "=" in part), None
+    )
     if named is not None:
         column = named.partition("=")[0]
-        raise TableError(f"{file} is in the folder {named!r}, whose name is a value of column {column!r}: {remedy}.")
+        raise TableError(
+            f"{file} is in the folder {named!r}, whose name is a value of column"
+            f" {column!r}: {remedy}."
+        )
 
 
-def require_equal_columns(names: Sequence[str], file: Path, first_names: Sequence[str], first: Path) -> None:
+def require_equal_columns(
+    names: Sequence[str], file: Path, first_names: Sequence[str], first: Path
+) -> None:
     """Raise an error if a file has other columns than the first file. Their order may differ."""
     rule = "all files of a table must have the same columns."
     for name in first_names:

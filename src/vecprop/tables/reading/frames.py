@@ -18,23 +18,30 @@ from .reading import Frame, is_dataset, read_table
 NUMBERS_AT_ONCE = 2**21
 """The number of inputs in a block (8 MB in float32)."""
 FEWEST_AT_ONCE = 1024
-"""Blocks contain a multiple of this number of rows, so that blocks and tiles of predictions end at the same rows."""
+"""Blocks contain a multiple of this number of rows, so that blocks and tiles of
+predictions end at the same rows.
+"""
 
 
-def as_frame(table, estimator=None, target: str | None = None, classes: Sequence[str] = ()) -> Frame:
+def as_frame(
+    table, estimator=None, target: str | None = None, classes: Sequence[str] = ()
+) -> Frame:
     """Convert a table to a pandas data frame with column names of type str.
 
     Parameters
     ----------
-    table : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), array (N, I), path or list of paths
-        The table. Dask data frames are loaded into memory. Paths and data sets are read with `read_table`; values of
-        text files stay text. The columns of an array are named x0, x1, … Index levels of a data frame become its first
-        columns, unless they are unnamed and contain integers; ``attrs["index"]`` lists these columns.
+    table : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), array (N,
+    I), path or list of paths
+        The table. Dask data frames are loaded into memory. Paths and data sets are read
+        with `read_table`; values of text files stay text. The columns of an array are
+        named x0, x1, … Index levels of a data frame become its first columns, unless
+        they are unnamed and contain integers; ``attrs["index"]`` lists these columns.
 
     Raises
     ------
     TableError
-        If two columns have the same name, a file is not a table, or the table is a dict or a lazy frame.
+        If two columns have the same name, a file is not a table, or the table is a dict
+        or a lazy frame.
     ValueError
         If an array does not have two axes.
 
@@ -60,16 +67,26 @@ def as_frame(table, estimator=None, target: str | None = None, classes: Sequence
         frame = with_index(frame)
     if not len(frame) or not frame.shape[1]:
         raise TableError(
-            f"The table has {len(frame)} row(s) and {frame.shape[1]} column(s): at least one of each is required."
+            f"The table has {len(frame)} row(s) and {frame.shape[1]} column(s): at"
+            " least one of each is required."
         )
-    unusual = {name: plain for name in frame.columns if (plain := plain_column(frame[name])) is not None}
+    unusual = {
+        name: plain
+        for name in frame.columns
+        if (plain := plain_column(frame[name])) is not None
+    }
     return frame.assign(**unusual) if unusual else frame
 
 
 def plain_column(series):
     """Convert times, durations, periods, intervals, complex numbers or objects. Return None for other columns."""
     pd = pandas()
-    if isinstance(series.dtype, pd.ArrowDtype) and series.dtype.type in (list, dict, bytes, time):
+    if isinstance(series.dtype, pd.ArrowDtype) and series.dtype.type in (
+        list,
+        dict,
+        bytes,
+        time,
+    ):
         series = series.astype(object)
         plain = plain_column(series)
         return series if plain is None else plain
@@ -85,7 +102,10 @@ def plain_column(series):
     if inferred == "time":
         durations = pd.to_timedelta(series.map(time.isoformat, na_action="ignore"))
         return durations.dt.total_seconds()
-    are_plain = (pd.api.types.is_scalar(value) and not isinstance(value, bytes) for value in series)
+    are_plain = (
+        pd.api.types.is_scalar(value) and not isinstance(value, bytes)
+        for value in series
+    )
     if series.dtype == object and not all(are_plain):
         return series.map(_as_text, na_action="ignore")
     return None
@@ -97,7 +117,9 @@ def _as_text(value) -> str:
         return value.decode(errors="replace")
     if isinstance(value, np.ndarray):
         value = value.tolist()
-    if isinstance(value, list | tuple | set | frozenset) and all(isinstance(name, str | int) for name in value):
+    if isinstance(value, list | tuple | set | frozenset) and all(
+        isinstance(name, str | int) for name in value
+    ):
         names = sorted(value) if isinstance(value, set | frozenset) else value
         return ";".join(map(str, names))
     return str(value)
@@ -118,18 +140,35 @@ def _is_of_dask(table) -> bool:
 def _of_array(array, estimator) -> Frame:
     """Convert an array to a data frame. Columns that contain only numbers become numeric."""
     if isinstance(array, list) and array and isinstance(array[0], dict):
-        raise TableError("X is a list of dicts, not a data frame: convert it with pandas.DataFrame(X).")
+        raise TableError(
+            "X is a list of dicts, not a data frame: convert it with"
+            " pandas.DataFrame(X)."
+        )
     if hasattr(array, "collect"):
-        raise TableError(f"X is a {type(array).__name__}, not a data frame: call its collect().")
+        raise TableError(
+            f"X is a {type(array).__name__}, not a data frame: call its collect()."
+        )
     if type(array) is dict:
-        raise TableError("X is a dict, not a data frame: convert it with pandas.DataFrame(X).")
+        raise TableError(
+            "X is a dict, not a data frame: convert it with pandas.DataFrame(X)."
+        )
     if not hasattr(array, "__array__") and np.ndim(array) == 0:
-        raise TableError(f"X is {array!r}, not a table: pass a data frame, an array or the path of a file.")
+        raise TableError(
+            f"X is {array!r}, not a table: pass a data frame, an array or the path of a"
+            " file."
+        )
     if isinstance(array, pandas().Series):
-        raise TableError("X is a Series, not a data frame: pass a row as X.to_frame().T, or a column as X.to_frame().")
-    is_object = isinstance(array, np.ndarray | list) and np.asarray(array).dtype.kind in "OUS"
+        raise TableError(
+            "X is a Series, not a data frame: pass a row as X.to_frame().T, or a column"
+            " as X.to_frame()."
+        )
+    is_object = (
+        isinstance(array, np.ndarray | list) and np.asarray(array).dtype.kind in "OUS"
+    )
     dtype: Any = object if is_object else "numeric"
-    X: Any = check_array(array, estimator=estimator, dtype=dtype, ensure_all_finite=False, input_name="X")
+    X: Any = check_array(
+        array, estimator=estimator, dtype=dtype, ensure_all_finite=False, input_name="X"
+    )
     frame = pandas().DataFrame(X, columns=names_of_array(X.shape[1]))
     return frame.infer_objects() if is_object else frame
 
@@ -148,7 +187,8 @@ def column_of(frame: Frame, name: str):
 def twice(frame: Frame) -> Frame:
     """Duplicate the row of a one-row table.
 
-    The summation order of matrix products differs for a single row, so predictions would depend on the chunk size.
+    The summation order of matrix products differs for a single row, so predictions
+    would depend on the chunk size.
     """
     return frame if len(frame) > 1 else pandas().concat([frame, frame])
 

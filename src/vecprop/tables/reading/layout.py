@@ -12,10 +12,36 @@ from pathlib import Path
 from ..error import TableError
 
 MISSING_WORDS = frozenset(
-    ("", "?", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "#N/A N/A", "NULL", "null", "NaN", "nan", "-NaN", "-nan")
+    (
+        "",
+        "?",
+        "NA",
+        "N/A",
+        "n/a",
+        "<NA>",
+        "#N/A",
+        "#NA",
+        "#N/A N/A",
+        "NULL",
+        "null",
+        "NaN",
+        "nan",
+        "-NaN",
+        "-nan",
+    )
 )
-"""Markers of missing values in text files; "None" is not one, since it may be a class or a category."""
-SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", "^": "caret", "~": "tilde", "\1": "Ctrl-A"}
+"""Markers of missing values in text files; "None" is not one, since it may be a
+class or a category.
+"""
+SEPARATORS = {
+    ",": "comma",
+    ";": "semicolon",
+    "\t": "tab",
+    "|": "bar",
+    "^": "caret",
+    "~": "tilde",
+    "\1": "Ctrl-A",
+}
 SAMPLED = 200
 """The number of lines that show the layout."""
 MOST_TITLES = 50
@@ -26,7 +52,8 @@ _LINES = "[ |+:=─━═│║┌┬┐├┼┤└┴┘╭╮╰╯╞╪╡�
 _DRAWN = re.compile(rf"{_LINES}(---|==|[─━═]){_LINES}|-\[ RECORD.*")
 _FOOTER = r"\(?\d+ rows?\b.*|(source|note|quelle)s?:.*"
 _TOTAL = (
-    r"(.{1,40} )?(sub)?total|total\b.*|summe?|suma|somme|gesamt|insgesamt|(overall )?(mean|average)|mittelwert|"
+    r"(.{1,40} )?(sub)?total|total\b.*|summe?|suma|somme|gesamt|insgesamt|(overall"
+    r" )?(mean|average)|mittelwert|"
     "durchschnitt|moyenne|media"
 )
 _END = re.compile(rf"{_TOTAL}|{_FOOTER}", re.IGNORECASE)
@@ -34,11 +61,23 @@ _END = re.compile(rf"{_TOTAL}|{_FOOTER}", re.IGNORECASE)
 _FORMATS = {
     "a PDF document": (rb"%PDF-\d", "export its table as CSV"),
     "a workbook in the old .xls format": (rb"\xd0\xcf\x11\xe0", "save it as .xlsx"),
-    "an R file": (rb"X\n\0|RD[AX]\d\n[AX]\n", "save it in R with write.csv(x, file, row.names = FALSE)"),
-    "a model file": (rb"(?s)PK\x03\x04.{26}document\.npy", "pass a table, such as a CSV file"),
-    "a NumPy archive": (rb"(?s)PK\x03\x04.{26}[^/]*\.npy", "numpy.load, pandas.DataFrame"),
+    "an R file": (
+        rb"X\n\0|RD[AX]\d\n[AX]\n",
+        "save it in R with write.csv(x, file, row.names = FALSE)",
+    ),
+    "a model file": (
+        rb"(?s)PK\x03\x04.{26}document\.npy",
+        "pass a table, such as a CSV file",
+    ),
+    "a NumPy archive": (
+        rb"(?s)PK\x03\x04.{26}[^/]*\.npy",
+        "numpy.load, pandas.DataFrame",
+    ),
     "a zip file": (rb"PK\x03\x04", "name it .zip, or .xlsx if it is a workbook"),
-    "a pointer of Git LFS": (rb"version https://git-lfs", "download the file with git lfs pull"),
+    "a pointer of Git LFS": (
+        rb"version https://git-lfs",
+        "download the file with git lfs pull",
+    ),
     "a tar archive": (rb"(?s).{257}ustar", "extract it, and pass the table"),
     "an SPSS file": (rb"\$FL[23]@", "pandas.read_spss"),
     "a Stata file": (rb"<stata_dta>|[\x69-\x73][\x01\x02]\x01\0", "pandas.read_stata"),
@@ -48,8 +87,14 @@ _FORMATS = {
     "a NumPy file": (rb"\x93NUMPY", "numpy.load, pandas.DataFrame"),
     "a pickle": (rb"\x80[\x02-\x05]", "pandas.read_pickle"),
     "an ORC file": (rb"(?s)ORC[\0-\x1f].{0,200}[\0-\x08]", "pandas.read_orc"),
-    "HTML or XML": (rb"(?i)\s*<(!doctype|html|table|\?xml|[a-z][^<>]*>([\r\n]\s*)?<)", "pandas.read_html or read_xml"),
-    "JSON": (rb"\s*(\{\s*[\"}]|\[\s*[\[{])", "pandas.read_json (pandas.json_normalize for nested records)"),
+    "HTML or XML": (
+        rb"(?i)\s*<(!doctype|html|table|\?xml|[a-z][^<>]*>([\r\n]\s*)?<)",
+        "pandas.read_html or read_xml",
+    ),
+    "JSON": (
+        rb"\s*(\{\s*[\"}]|\[\s*[\[{])",
+        "pandas.read_json (pandas.json_normalize for nested records)",
+    ),
 }
 """The start of files in other formats, and the reader in Python or another advice."""
 
@@ -68,14 +113,14 @@ def require_plain_layout(path: Path, lines: Sequence[str], separator: str) -> No
     """Raise an error if lines are drawn between the rows or columns of a table, or if its columns are aligned."""
     if any(_DRAWN.fullmatch(line.strip()) for line in lines[:3]):
         raise TableError(
-            f"{path} is a table drawn with lines: export it as CSV, for example with psql --csv, mysql "
-            "--batch or sqlite3 -csv -header."
+            f"{path} is a table drawn with lines: export it as CSV, for example with"
+            " psql --csv, mysql --batch or sqlite3 -csv -header."
         )
     is_aligned = all(re.search(r"\S {2,}\S", line) for line in lines[:20])
     if is_aligned and len(lines) > 1 and separator != " " and separator not in lines[0]:
         raise TableError(
-            f"{path} has columns of fixed width, without separators: save it as CSV, for example with "
-            "pandas.read_fwf and to_csv."
+            f"{path} has columns of fixed width, without separators: save it as CSV,"
+            " for example with pandas.read_fwf and to_csv."
         )
 
 
@@ -90,12 +135,15 @@ def title_lines(lines: Sequence[str], separator: str) -> tuple[int, str]:
     usual = separator or separator_of([line for line in lines if line.strip()])
     separators = [usual]
     widths = [len(row) for row in rows_of(lines, usual) if row]
-    if not separator and (widths[0] == 1 or widths[0] < max(widths)):  # otherwise the first line can be the header
+    # otherwise the first line can be the header
+    if not separator and (widths[0] == 1 or widths[0] < max(widths)):
         separators.extend(SEPARATORS)
     layouts = [(0, 0, usual)]
     for separator in separators:
         rows, ends = numbered_rows(lines, separator)
-        values = chain.from_iterable(row[1:] for row in csv.reader(lines[:SAMPLED], delimiter=separator))
+        values = chain.from_iterable(
+            row[1:] for row in csv.reader(lines[:SAMPLED], delimiter=separator)
+        )
         is_prose = any(value.startswith(" ") for value in values)
         if place := header_row(rows, is_prose):
             layouts.append((len(rows[place]), ends[place - 1], separator))
@@ -103,7 +151,9 @@ def title_lines(lines: Sequence[str], separator: str) -> tuple[int, str]:
     return above, separator
 
 
-def numbered_rows(lines: Sequence[str], separator: str) -> tuple[list[list[str]], list[int]]:
+def numbered_rows(
+    lines: Sequence[str], separator: str
+) -> tuple[list[list[str]], list[int]]:
     """Split the first lines into rows; return the rows, also empty ones, and the number of the last line of each."""
     rows = []
     ends = []
@@ -123,9 +173,10 @@ def rows_of(lines: Sequence[str], separator: str) -> list[list[str]]:
 def header_row(rows: Sequence[Sequence[str]], is_prose: bool = False) -> int:
     """Return the index of the header, which is 0 unless the rows above it are titles.
 
-    A title fills at most half of the columns, or an empty row follows it. The header names all columns except possibly
-    the first one. Numbers below it, years, titles with empty values or, unless the rows may be prose, an empty row
-    above it distinguish it from the rows.
+    A title fills at most half of the columns, or an empty row follows it. The header
+    names all columns except possibly the first one. Numbers below it, years, titles
+    with empty values or, unless the rows may be prose, an empty row above it
+    distinguish it from the rows.
 
     Examples
     --------
@@ -149,11 +200,22 @@ def header_row(rows: Sequence[Sequence[str]], is_prose: bool = False) -> int:
     is_apart = not any(titles[-1])
     if not all(_is_title(title, width, is_apart) for title in titles):
         return 0
-    if not regular or 2 * len(regular) < len(below) or not _names_columns(names, regular):
+    if (
+        not regular
+        or 2 * len(regular) < len(below)
+        or not _names_columns(names, regular)
+    ):
         return 0
-    are_padded = width > 2 and all(len(title) == width and sum(map(bool, title)) < 2 for title in titles)
+    are_padded = width > 2 and all(
+        len(title) == width and sum(map(bool, title)) < 2 for title in titles
+    )
     has_years = any(map(_YEAR.fullmatch, names))
-    is_distinct = (is_apart and not is_prose) or are_padded or has_years or differ_from_numbers(names, below)
+    is_distinct = (
+        (is_apart and not is_prose)
+        or are_padded
+        or has_years
+        or differ_from_numbers(names, below)
+    )
     return len(titles) if is_distinct else 0
 
 
@@ -177,7 +239,11 @@ def _names_columns(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
 def differ_from_numbers(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Return whether most values of a column are numbers, but its name is text."""
     for place, name in enumerate(names):
-        values = [row[place] for row in rows if len(row) > place and row[place] not in MISSING_WORDS]
+        values = [
+            row[place]
+            for row in rows
+            if len(row) > place and row[place] not in MISSING_WORDS
+        ]
         is_text = name not in MISSING_WORDS and not _NUMBER.match(name)
         if is_text and sum(map(bool, map(_NUMBER.match, values))) > 0.8 * len(values):
             return True
@@ -194,9 +260,18 @@ def second_header(rows: Sequence[Sequence[str]]) -> int:
     """
     for place in range(3, len(rows) - 1):
         names, above = rows[place], [row for row in rows[1:place] if any(row)]
-        is_complete = len(names) > 1 and all(names) and not any(map(_NUMBER.match, names))
-        is_new = differ_from_numbers(names, above) or differ_from_numbers(names, rows[place + 1 :])
-        if not any(rows[place - 1]) and is_complete and is_new and MISSING_WORDS.isdisjoint(names):
+        is_complete = (
+            len(names) > 1 and all(names) and not any(map(_NUMBER.match, names))
+        )
+        is_new = differ_from_numbers(names, above) or differ_from_numbers(
+            names, rows[place + 1 :]
+        )
+        if (
+            not any(rows[place - 1])
+            and is_complete
+            and is_new
+            and MISSING_WORDS.isdisjoint(names)
+        ):
             return place
     return 0
 
@@ -236,7 +311,11 @@ def lines_above(lines: Sequence[str]) -> tuple[int, str]:
         return 0, ""
     below = [line for line in lines[count:] if line.strip()]
     comment, *rows = rows_of([lines[count - 1], *below[:2]], separator_of(below))
-    is_header_below = len(rows) == 2 and not any(map(is_number, rows[0])) and any(map(is_number, rows[1]))
+    is_header_below = (
+        len(rows) == 2
+        and not any(map(is_number, rows[0]))
+        and any(map(is_number, rows[1]))
+    )
     if len(comment) == len(rows[0]) > 1 and not is_header_below:
         count -= 1  # the last comment is the header
     return count, ""
@@ -245,8 +324,9 @@ def lines_above(lines: Sequence[str]) -> tuple[int, str]:
 def separator_of(lines: list[str]) -> str:
     """Return the separator that splits the most lines into the same number of values as the first line.
 
-    Ties go to the separator with the most values. Spaces are separators only if no other one occurs in the first line,
-    all lines have the same number of values, and some values are numbers.
+    Ties go to the separator with the most values. Spaces are separators only if no
+    other one occurs in the first line, all lines have the same number of values, and
+    some values are numbers.
 
     Examples
     --------
@@ -275,8 +355,9 @@ def separator_of(lines: list[str]) -> str:
 def names_are_values(rows: list[list[str]]) -> bool:
     """Return whether the header of a text table looks like a row of data.
 
-    A header looks like data if it contains numbers in exactly the numeric columns (except evenly spaced integers, such
-    as years), or if its texts occur as values in their columns.
+    A header looks like data if it contains numbers in exactly the numeric columns
+    (except evenly spaced integers, such as years), or if its texts occur as values in
+    their columns.
 
     Examples
     --------

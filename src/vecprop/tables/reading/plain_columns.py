@@ -10,7 +10,9 @@ Type = Literal["bool", "int64", "uint64", "float64", "text"]
 
 MAX_WRONG = 0.1
 ENOUGH = 1000
-"""A column is text, and is not examined further, if the share and number of nonnumeric values exceed these limits."""
+"""A column is text, and is not examined further, if the share and number of
+nonnumeric values exceed these limits.
+"""
 
 
 @dataclass
@@ -22,7 +24,8 @@ class PlainColumn:
     traits : list of str
         The results of `_traits` for all chunks.
     wrong : int
-        The number of values that are not plain numbers, or -1 if the count has stopped because the column is text.
+        The number of values that are not plain numbers, or -1 if the count has stopped
+        because the column is text.
 
     Examples
     --------
@@ -67,8 +70,16 @@ class PlainColumn:
         """The type of the values that have been examined so far."""
         if "not Boolean" not in self.traits and not self.missing and self.values:
             return "bool"
-        is_float = self.missing > 0 or "f" in self.traits or {"u", "negative"} <= set(self.traits)
-        if self.wrong or "leading zero" in self.traits or (is_float and "long" in self.traits):
+        is_float = (
+            self.missing > 0
+            or "f" in self.traits
+            or {"u", "negative"} <= set(self.traits)
+        )
+        if (
+            self.wrong
+            or "leading zero" in self.traits
+            or (is_float and "long" in self.traits)
+        ):
             return "text"
         if is_float:
             return "float64"
@@ -77,7 +88,10 @@ class PlainColumn:
     @property
     def is_nearly_numbers(self) -> bool:
         """Whether all values except a few are numbers."""
-        return 0 < self.wrong <= MAX_WRONG * (self.values - self.missing) and "not Boolean" in self.traits
+        return (
+            0 < self.wrong <= MAX_WRONG * (self.values - self.missing)
+            and "not Boolean" in self.traits
+        )
 
 
 def _traits(texts, numbers) -> Iterator[str]:

@@ -17,7 +17,15 @@ from ..error import TableError, first_line, pandas
 from ..kinds.kinds import as_whole
 from . import arrow_files
 from .bounds import CELL, require_room, require_room_for_workbook
-from .delimited import DelimitedFile, by_mark, known_target, listed, notes_on_totals, require_columns, require_distinct
+from .delimited import (
+    DelimitedFile,
+    by_mark,
+    known_target,
+    listed,
+    notes_on_totals,
+    require_columns,
+    require_distinct,
+)
 from .file_lists import (
     ARROW,
     EXCEL,
@@ -37,15 +45,19 @@ def _read_excel(files: Sequence[Path]):
     path = files[0]
     if len(files) > 1:
         raise TableError(
-            f"{path} is one of several Excel workbooks: save them as Parquet or CSV to read them together."
+            f"{path} is one of several Excel workbooks: save them as Parquet or CSV to"
+            " read them together."
         )
     imported("openpyxl", "Reading an Excel file", "tables")
     try:
         cells, book = _cells_of(path)
     except TableError:
         raise
-    except Exception as error:  # a damaged workbook may raise any error of zipfile, XML or openpyxl
-        raise TableError(f"{path} cannot be read as an Excel file: {first_line(error)}.") from error
+    # a damaged workbook may raise any error of zipfile, XML or openpyxl
+    except Exception as error:
+        raise TableError(
+            f"{path} cannot be read as an Excel file: {first_line(error)}."
+        ) from error
     if not len(cells):
         raise TableError(f"The first sheet of {path} has no values.")
     above = header_row(cells[:SAMPLED].fillna("").astype(str).to_numpy().tolist())
@@ -53,7 +65,12 @@ def _read_excel(files: Sequence[Path]):
     names = [str(name).strip() for name in cells.iloc[above].fillna("")]
     names = [name or f"column {number}" for number, name in enumerate(names, 1)]
     require_distinct(names, str(path))
-    frame = cells.iloc[above + 1 :].dropna(how="all").set_axis(names, axis=1).infer_objects()
+    frame = (
+        cells.iloc[above + 1 :]
+        .dropna(how="all")
+        .set_axis(names, axis=1)
+        .infer_objects()
+    )
     frame.index = (frame.index + 1).rename("line")
     frame.attrs["notes"] = notes + notes_on_totals(frame, path.name)
     return frame
@@ -63,19 +80,28 @@ def _cells_of(path: Path) -> tuple[Any, Any]:
     """Return the cells of the first sheet of a workbook as a data frame without a header, and the workbook."""
     pd = pandas()
     require_room_for_workbook(path)
-    whole_book = {"read_only": False}  # otherwise openpyxl does not report merged cells and hidden rows
+    # otherwise openpyxl does not report merged cells and hidden rows
+    whole_book = {"read_only": False}
     with pd.ExcelFile(path, engine="openpyxl", engine_kwargs=whole_book) as book:
         sheet = book.book.worksheets[0]
         require_room(path, CELL * sheet.max_row * sheet.max_column)
-        cells = pd.read_excel(book, header=None, dtype=object, keep_default_na=False, na_values=[""])
-        require_room(path, sum(len(text) for text in cells.to_numpy().flat if isinstance(text, str)))
+        cells = pd.read_excel(
+            book, header=None, dtype=object, keep_default_na=False, na_values=[""]
+        )
+        require_room(
+            path,
+            sum(len(text) for text in cells.to_numpy().flat if isinstance(text, str)),
+        )
         return cells, book.book
 
 
 def _notes_on_sheet(path: Path, cells, book, above: int) -> Iterator[str]:
     """Yield notes on the first sheet of a workbook, and copy the values of merged cells below its header."""
     if len(book.sheetnames) > 1:
-        yield f"{path.name}: read only the first of {len(book.sheetnames)} sheets, {book.sheetnames[0]!r}."
+        yield (
+            f"{path.name}: read only the first of {len(book.sheetnames)} sheets,"
+            f" {book.sheetnames[0]!r}."
+        )
     if above:
         titles = cells[:above].stack()
         example = f", such as {str(titles.iloc[0])[:40]!r}" if len(titles) else ""
@@ -84,11 +110,20 @@ def _notes_on_sheet(path: Path, cells, book, above: int) -> Iterator[str]:
     merged = [area for area in sheet.merged_cells.ranges if area.min_row > above + 1]
     for area in merged:
         value = cells.iloc[area.min_row - 1, area.min_col - 1]
-        cells.iloc[area.min_row - 1 : area.max_row, area.min_col - 1 : area.max_col] = value
+        cells.iloc[area.min_row - 1 : area.max_row, area.min_col - 1 : area.max_col] = (
+            value
+        )
     if merged:
-        yield f"{path.name}: copied the value of merged cells, such as {merged[0].coord}, to each of them."
+        yield (
+            f"{path.name}: copied the value of merged cells, such as {merged[0].coord},"
+            " to each of them."
+        )
     rows = range(above + 2, len(cells) + 1)
-    hidden = [row for row, dimension in sheet.row_dimensions.items() if dimension.hidden and row in rows]
+    hidden = [
+        row
+        for row, dimension in sheet.row_dimensions.items()
+        if dimension.hidden and row in rows
+    ]
     if hidden:
         yield f"{path.name}, {listed(hidden)}: hidden, but read like other rows."
 
@@ -96,31 +131,43 @@ def _notes_on_sheet(path: Path, cells, book, above: int) -> Iterator[str]:
 Frame = Any
 """A pandas DataFrame."""
 
-_ENDINGS = {b"PAR1": ".parquet", b"ARROW1": ".arrow", b"\x1f\x8b": ".csv.gz", b"BZh": ".csv.bz2"}
+_ENDINGS = {
+    b"PAR1": ".parquet",
+    b"ARROW1": ".arrow",
+    b"\x1f\x8b": ".csv.gz",
+    b"BZh": ".csv.bz2",
+}
 _ENDINGS |= {b"\xfd7zXZ": ".csv.xz", b"(\xb5/\xfd": ".csv.zst"}
 """Suffixes for unnamed streams, by their first bytes."""
 
 
 @suggests_keywords
 def read_table(
-    path: Paths | Any, *, as_text: bool = False, target: str | None = None, classes: Sequence[str] = ()
+    path: Paths | Any,
+    *,
+    as_text: bool = False,
+    target: str | None = None,
+    classes: Sequence[str] = (),
 ) -> Frame:
     r"""Read a table from a file, several files or a folder.
 
     Parameters
     ----------
     path : path, list of paths, or Dataset (pyarrow)
-        A Parquet file (``.parquet``, ``.pq``), an Arrow or Feather file (``.arrow``, ``.feather``, ``.ipc``), an Excel
-        workbook (``.xlsx``), or a text file with column names and one line per row. ``-`` is standard input. Only the
-        first sheet of a workbook is read. Text files may have any name and any separator, such as a comma, a semicolon
-        or a tab. They are encoded as UTF-8, UTF-16, UTF-32 or cp1252 (Western European), and may be compressed
-        (``.gz``, ``.bz2``, ``.xz``, ``.zst``, ``.zip``). All files of a folder and its subfolders are read in the order
-        of their names. The files must have the same format and the same columns. Files whose names start with a period
-        or an underscore are ignored.
+        A Parquet file (``.parquet``, ``.pq``), an Arrow or Feather file (``.arrow``,
+        ``.feather``, ``.ipc``), an Excel workbook (``.xlsx``), or a text file with
+        column names and one line per row. ``-`` is standard input. Only the first sheet
+        of a workbook is read. Text files may have any name and any separator, such as a
+        comma, a semicolon or a tab. They are encoded as UTF-8, UTF-16, UTF-32 or cp1252
+        (Western European), and may be compressed (``.gz``, ``.bz2``, ``.xz``, ``.zst``,
+        ``.zip``). All files of a folder and its subfolders are read in the order of
+        their names. The files must have the same format and the same columns. Files
+        whose names start with a period or an underscore are ignored.
     as_text : bool, default False
-        Whether to keep all values of text files as text, as models read them. The index of text and Excel files then
-        contains the line of each row. By default, columns of numbers and Booleans are converted, except digits with
-        leading zeros. The type of a column depends on its values in all files.
+        Whether to keep all values of text files as text, as models read them. The index
+        of text and Excel files then contains the line of each row. By default, columns
+        of numbers and Booleans are converted, except digits with leading zeros. The
+        type of a column depends on its values in all files.
     target : str, optional
         A column of a text file whose missing values are counted in the notes.
     classes : sequence of str
@@ -134,8 +181,9 @@ def read_table(
     Raises
     ------
     TableError
-        If a file does not exist, is empty, is not a table, or has a row with more values than column names. If the
-        files of a table differ in their columns or types.
+        If a file does not exist, is empty, is not a table, or has a row with more
+        values than column names. If the files of a table differ in their columns or
+        types.
 
     Examples
     --------
@@ -158,7 +206,9 @@ def read_table(
         if suffix in PARQUET | ARROW:
             from pyarrow import concat_tables
 
-            frame = arrow_files.as_frame(named, concat_tables(_with_room(arrow_files.tables_of(files))))
+            frame = arrow_files.as_frame(
+                named, concat_tables(_with_room(arrow_files.tables_of(files)))
+            )
         elif suffix in EXCEL:
             frame = _read_excel(files)
             frame = frame if as_text else frame.reset_index(drop=True)
@@ -182,18 +232,28 @@ def is_dataset(table) -> bool:
     return hasattr(table, "get_fragments") and hasattr(table, "to_table")
 
 
-def _text_of(files: Sequence[Path], named: Path, target: str | None, classes: Sequence[str]) -> Frame:
+def _text_of(
+    files: Sequence[Path], named: Path, target: str | None, classes: Sequence[str]
+) -> Frame:
     """Read text files as one table of text, indexed by line."""
     texts = list(delimited_files(files))
     frames = [text.read(target) for text in texts]
-    notes = list(dict.fromkeys(note for frame in frames for note in frame.attrs["notes"]))
+    notes = list(
+        dict.fromkeys(note for frame in frames for note in frame.attrs["notes"])
+    )
     frame = frames[0]
     if len(files) > 1:
         for part, name in zip(frames, short_names(files), strict=True):
             part.index = _lines_of_file(name, part.index)
-        frame = pandas().concat([part[frame.columns] for part in frames]).rename_axis(index="line")
+        frame = (
+            pandas()
+            .concat([part[frame.columns] for part in frames])
+            .rename_axis(index="line")
+        )
     if target in frame.columns:
-        frame[target], notes_on_target = known_target(frame[target], classes, named.name)
+        frame[target], notes_on_target = known_target(
+            frame[target], classes, named.name
+        )
         notes += notes_on_target
     frame.attrs = {"notes": notes, "is_text": True}
     return frame
@@ -213,10 +273,14 @@ def delimited_files(files: Sequence[Path]) -> Iterator[DelimitedFile]:
 
 def _lines_of_file(name: str, lines):
     """Return row labels that contain the file and the line."""
-    return pandas().Index([f"{name}:{line}" for line in lines], dtype="str", name="line")
+    return pandas().Index(
+        [f"{name}:{line}" for line in lines], dtype="str", name="line"
+    )
 
 
-def read_chunks(path: Paths | Any, rows: int = 100_000, *, as_text: bool = False) -> Iterator[Frame]:
+def read_chunks(
+    path: Paths | Any, rows: int = 100_000, *, as_text: bool = False
+) -> Iterator[Frame]:
     r"""Yield a table in chunks, so that it need not fit in memory; each chunk comes from one file.
 
     Parameters
@@ -231,8 +295,8 @@ def read_chunks(path: Paths | Any, rows: int = 100_000, *, as_text: bool = False
     Yields
     ------
     DataFrame (pandas)
-        The chunks, in order, with all columns. A column of a text file may have different types in different chunks.
-        For ``attrs["notes"]``, see `read_table`.
+        The chunks, in order, with all columns. A column of a text file may have
+        different types in different chunks. For ``attrs["notes"]``, see `read_table`.
 
     Raises
     ------
@@ -255,10 +319,15 @@ def read_chunks(path: Paths | Any, rows: int = 100_000, *, as_text: bool = False
     parts = (part for part, _ in chunks(path, rows))
     if as_text:
         return parts
-    return (typed(part) if part.attrs.get("is_text") else part.reset_index(drop=True) for part in parts)
+    return (
+        typed(part) if part.attrs.get("is_text") else part.reset_index(drop=True)
+        for part in parts
+    )
 
 
-def chunks(path: Paths | Any, rows: int, stored: Sequence[str] = ()) -> Iterator[tuple[Frame, Frame]]:
+def chunks(
+    path: Paths | Any, rows: int, stored: Sequence[str] = ()
+) -> Iterator[tuple[Frame, Frame]]:
     """Yield chunks like `read_chunks`, each with the stored values (text, or Arrow types) of some columns."""
     if is_dataset(path):
         require_columns(cast(Any, path).schema.names, stored)
@@ -271,7 +340,9 @@ def chunks(path: Paths | Any, rows: int, stored: Sequence[str] = ()) -> Iterator
         elif suffix in EXCEL:
             frame = _checked(_read_excel(files), named)
             require_columns(frame, stored)
-            parts = _cut(frame, frame[list(stored)].map(_as_in_a_cell, na_action="ignore"), rows)
+            parts = _cut(
+                frame, frame[list(stored)].map(_as_in_a_cell, na_action="ignore"), rows
+            )
         else:
             parts = _text_parts(files, rows, stored)
         is_empty = True
@@ -283,7 +354,9 @@ def chunks(path: Paths | Any, rows: int, stored: Sequence[str] = ()) -> Iterator
             raise TableError(f"{named} has no rows.")
 
 
-def _text_parts(files: Sequence[Path], rows: int, stored: Sequence[str]) -> Iterator[tuple[Frame, Frame]]:
+def _text_parts(
+    files: Sequence[Path], rows: int, stored: Sequence[str]
+) -> Iterator[tuple[Frame, Frame]]:
     """Yield chunks of text files, with the columns in the order of the first file."""
     if len(files) == 1:
         yield from DelimitedFile.of(files[0]).parts(rows, stored)
@@ -313,8 +386,13 @@ def _batches(dataset, rows: int) -> Iterator[tuple[Path, Any]]:
 
 def typed(frame: Frame) -> Frame:
     """Convert the columns of a text table that contain only plain numbers or only Booleans."""
-    columns = {name: plain_values(frame[name].mask(frame[name] == "None")) for name in frame.columns}
-    plain = {name: column for name, column in columns.items() if column.dtype.kind in "biuf"}
+    columns = {
+        name: plain_values(frame[name].mask(frame[name] == "None"))
+        for name in frame.columns
+    }
+    plain = {
+        name: column for name, column in columns.items() if column.dtype.kind in "biuf"
+    }
     result = frame.assign(**plain).reset_index(drop=True)
     result.attrs = {"notes": frame.attrs.get("notes", [])}
     return result
@@ -335,20 +413,33 @@ def plain_values(series):
     if len(known) == len(series) and known.str.lower().isin(["true", "false"]).all():
         return known.str.lower() == "true"
     numbers = pd.to_numeric(series, errors="coerce")
-    is_cut = numbers.dtype.kind == "f" and known.str.fullmatch(r"[+-]?\d{16,}").any()  # 2**53 and more
-    is_plain = numbers.notna().sum() == len(known) and not known.str.match(r"[+-]?0\d").any()
+    # 2**53 and more
+    is_cut = numbers.dtype.kind == "f" and known.str.fullmatch(r"[+-]?\d{16,}").any()
+    is_plain = (
+        numbers.notna().sum() == len(known) and not known.str.match(r"[+-]?0\d").any()
+    )
     return numbers if is_plain and not is_cut else series
 
 
 def as_classes(known):
     """Convert the classes of a target: text by `plain_values`, Python objects by their type."""
-    return as_whole(plain_values(known)) if known.attrs.get("is_text") else known.infer_objects()
+    return (
+        as_whole(plain_values(known))
+        if known.attrs.get("is_text")
+        else known.infer_objects()
+    )
 
 
-def _arrow_parts(tables: Iterable[tuple[Path, Any]], rows: int, stored: Sequence[str]) -> Iterator[tuple[Frame, Frame]]:
+def _arrow_parts(
+    tables: Iterable[tuple[Path, Any]], rows: int, stored: Sequence[str]
+) -> Iterator[tuple[Frame, Frame]]:
     for path, table in tables:
         require_columns(table.column_names, stored)
-        yield from _cut(arrow_files.as_frame(path, table), arrow_files.as_stored(path, table, list(stored)), rows)
+        yield from _cut(
+            arrow_files.as_frame(path, table),
+            arrow_files.as_stored(path, table, list(stored)),
+            rows,
+        )
 
 
 def _as_in_a_cell(value) -> str:
@@ -360,7 +451,10 @@ def _cut(frame: Frame, as_stored: Frame, rows: int) -> Iterator[tuple[Frame, Fra
     """Yield chunks of two tables with the same rows."""
     frame = frame if frame.index.name == "line" else frame.reset_index(drop=True)
     for first in range(0, max(len(frame), 1), rows):
-        yield frame.iloc[first : first + rows], as_stored.iloc[first : first + rows].reset_index(drop=True)
+        yield (
+            frame.iloc[first : first + rows],
+            as_stored.iloc[first : first + rows].reset_index(drop=True),
+        )
 
 
 @contextmanager
@@ -368,7 +462,14 @@ def _files(paths: Paths) -> Iterator[tuple[list[Path], Path]]:
     """Yield the files of a table and its name. A stream is copied to a file, so that it can be read repeatedly."""
     files = files_of(paths)
     if len(files) > 1:
-        yield files, Path(paths) if isinstance(paths, str | os.PathLike) else Path(f"The table of {len(files)} files")
+        yield (
+            files,
+            (
+                Path(paths)
+                if isinstance(paths, str | os.PathLike)
+                else Path(f"The table of {len(files)} files")
+            ),
+        )
         return
     path = files[0]
     if path != STANDARD_INPUT and path.is_file():
@@ -377,7 +478,9 @@ def _files(paths: Paths) -> Iterator[tuple[list[Path], Path]]:
     name = "Standard input" if path == STANDARD_INPUT else str(path)
     with TemporaryDirectory() as folder:
         copy = Path(folder, "stream")
-        with nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else path.open("rb") as stream:
+        with (
+            nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else path.open("rb")
+        ) as stream:
             start = stream.read(8)
             copy = copy.with_suffix(by_mark(_ENDINGS, start) or ".csv")
             with copy.open("wb") as file:
@@ -394,7 +497,10 @@ def _files(paths: Paths) -> Iterator[tuple[list[Path], Path]]:
 def _checked(frame: Frame, path: Path) -> Frame:
     """Return a table, and raise an error if it has no rows or no columns."""
     if not frame.shape[1] or not len(frame):
-        raise TableError(f"{path} has {frame.shape[1]} columns and {len(frame)} rows: expected at least one of each.")
+        raise TableError(
+            f"{path} has {frame.shape[1]} columns and {len(frame)} rows: expected at"
+            " least one of each."
+        )
     return frame
 
 
@@ -409,4 +515,6 @@ def may_be_in_parts(table) -> bool:
     if not is_path(table):
         return False
     files = files_of(table)
-    return files[0].suffix.lower() in PARQUET | ARROW and all(file.is_file() for file in files)
+    return files[0].suffix.lower() in PARQUET | ARROW and all(
+        file.is_file() for file in files
+    )

@@ -35,7 +35,8 @@ class TablePart:
     Parameters
     ----------
     read : callable
-        Returns the part as an Arrow table, and compares it with the file's footer if the argument is True.
+        Returns the part as an Arrow table, and compares it with the file's footer if
+        the argument is True.
     """
 
     path: Path
@@ -50,7 +51,8 @@ class TablePart:
             table = self.read(is_checked)
         if len(table) != self.rows:
             raise TableError(
-                f"{self.place} changed while it was read: it has {len(table)} rows instead of {self.rows}."
+                f"{self.place} changed while it was read: it has {len(table)} rows"
+                f" instead of {self.rows}."
             )
         return table
 
@@ -91,10 +93,15 @@ class _Cache:
                 start, size = self.slices[number]
                 self.file.seek(start)
                 return pa.ipc.open_stream(self.file.read(size)).read_all()
-            table = pa.concat_tables([part.table(True) for part in parts]).unify_dictionaries().combine_chunks()
+            table = (
+                pa.concat_tables([part.table(True) for part in parts])
+                .unify_dictionaries()
+                .combine_chunks()
+            )
             if table.nbytes <= self.room:
                 self.room -= table.nbytes
-                with suppress(OSError), pa.BufferOutputStream() as stream:  # the disk may be full
+                # the disk may be full
+                with suppress(OSError), pa.BufferOutputStream() as stream:
                     with pa.ipc.new_stream(stream, table.schema) as writer:
                         writer.write_table(table)
                     start = self.file.seek(0, os.SEEK_END)
@@ -143,8 +150,12 @@ class TableParts:
             schema = arrow_files.common_schema(files, footers)
             parts = []
             for file in files:
-                for number, (rows, read) in enumerate(arrow_files.groups_of(file, schema, footers.get(file))):
-                    parts.append(TablePart(file, f"{file}, row group {number}", rows, read))
+                for number, (rows, read) in enumerate(
+                    arrow_files.groups_of(file, schema, footers.get(file))
+                ):
+                    parts.append(
+                        TablePart(file, f"{file}, row group {number}", rows, read)
+                    )
         parts = [part for part in parts if part.rows]
         if not parts:
             raise TableError("The table has no rows.")
@@ -168,7 +179,9 @@ class TableParts:
             if len(run) > 1:
                 place = f"{first.place} and the next {len(run) - 1} part(s)"
                 rows = sum(part.rows for part in run)
-                first = TablePart(first.path, place, rows, partial(cache.read, run, number), run)
+                first = TablePart(
+                    first.path, place, rows, partial(cache.read, run, number), run
+                )
             joined.append(first)
         return replace(self, parts=joined)
 
@@ -192,7 +205,8 @@ def _fragments(dataset) -> Iterator[tuple[Any, int]]:
     for fragment in dataset.get_fragments():
         if hasattr(fragment, "split_by_row_group"):
             for group in fragment.split_by_row_group():
-                yield group, group.row_groups[0].num_rows  # count_rows() would count all row groups of the file
+                # count_rows() would count all row groups of the file
+                yield group, group.row_groups[0].num_rows
         else:
             yield fragment, fragment.count_rows()
 
@@ -201,7 +215,9 @@ def _of_fragment(fragment, schema, is_checked: bool):
     return fragment.to_table(schema=schema)
 
 
-def frames_of(table, estimator=None, target: str | None = None, classes: Sequence[str] = ()) -> Iterable[Frame]:
+def frames_of(
+    table, estimator=None, target: str | None = None, classes: Sequence[str] = ()
+) -> Iterable[Frame]:
     """Return a table as an iterable of data frames: its parts, if it has any, or the whole table.
 
     See `as_frame` for the arguments.
@@ -211,7 +227,11 @@ def frames_of(table, estimator=None, target: str | None = None, classes: Sequenc
     >>> [len(frame) for frame in frames_of(np.eye(3))]
     [3]
     """
-    return TableParts.of(table).joined() if may_be_in_parts(table) else [as_frame(table, estimator, target, classes)]
+    return (
+        TableParts.of(table).joined()
+        if may_be_in_parts(table)
+        else [as_frame(table, estimator, target, classes)]
+    )
 
 
 def chunks_if_several(table) -> Iterator[Frame] | None:

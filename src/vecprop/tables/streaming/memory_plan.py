@@ -19,7 +19,9 @@ from ..reading.reading import is_dataset, may_be_in_parts
 from ..reading.table_parts import TableParts
 
 SHARE_OF_SAMPLE, SHARE_OF_WINDOWS, SHARE_OF_PARTS = 0.25, 0.3, 0.4
-"""Fractions of the memory for the sample with its inputs, for two windows, and for reading a row group."""
+"""Fractions of the memory for the sample with its inputs, for two windows, and for
+reading a row group.
+"""
 COPIES = 3
 """Number of copies of a row's values in memory while its columns are analyzed."""
 MAX_SAMPLED, MIN_SAMPLED = 250_000, 2_000
@@ -32,7 +34,17 @@ PROGRAM, MIN_MEMORY = 350_000_000, 600_000_000
 """Bytes of the program without a table, and minimum number of bytes for a fit."""
 SAFE = 0.8
 """Default fraction of the available memory that a fit may use."""
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+_UNITS = {
+    "": 1,
+    "K": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "T": 10**12,
+    "Ki": 2**10,
+    "Mi": 2**20,
+    "Gi": 2**30,
+    "Ti": 2**40,
+}
 
 
 def as_bytes(memory: int | str) -> int:
@@ -45,7 +57,10 @@ def as_bytes(memory: int | str) -> int:
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?\s*", str(memory))
     if isinstance(memory, bool) or not match or not float(match[1]):
-        raise ValueError(f'memory must be a number of bytes or a string such as "4GB", got {memory!r}.')
+        raise ValueError(
+            'memory must be a number of bytes or a string such as "4GB", got'
+            f" {memory!r}."
+        )
     return int(float(match[1]) * _UNITS[match[2] or ""])
 
 
@@ -65,7 +80,11 @@ class RowSizes:
         columns = frame.drop(columns=list(aside), errors="ignore")
         width = PIECES * columns.shape[1]
         with suppress(TableError, ValueError):
-            kinds = {name: kind for name, kind in asked.columns.items() if name in columns.columns}
+            kinds = {
+                name: kind
+                for name, kind in asked.columns.items()
+                if name in columns.columns
+            }
             encoder, _ = Encoder.of(columns, ColumnOptions(kinds))
             width = sum(len(encoder.of_view(view)) for view in VIEWS)
         return cls(raw, 4.0 * width + 32, columns.shape[1])
@@ -76,8 +95,15 @@ class RowSizes:
 
     def of_fit(self, rows: int) -> float:
         """Return the number of bytes that a fit on rows in memory needs."""
-        fewer = pieces_for(rows, self.columns) / pieces_for(min(rows, LOOKED_AT), self.columns)  # for large tables
-        return rows * (1.5 * self.raw + 1.15 * max(fewer * self.encoded, 16.0 * self.columns)) + 1e8
+        # for large tables
+        fewer = pieces_for(rows, self.columns) / pieces_for(
+            min(rows, LOOKED_AT), self.columns
+        )
+        return (
+            rows
+            * (1.5 * self.raw + 1.15 * max(fewer * self.encoded, 16.0 * self.columns))
+            + 1e8
+        )
 
 
 def memory_of(memory: int | str | None) -> int | None:
@@ -88,8 +114,9 @@ def memory_of(memory: int | str | None) -> int | None:
     total = as_bytes(memory)
     if total < MIN_MEMORY:
         raise TableError(
-            f"{total / 1e9:.2g} GB of memory are not enough: the program itself takes {PROGRAM / 1e9:.2g} GB; pass "
-            f"memory= of at least {MIN_MEMORY / 1e9:.2g} GB."
+            f"{total / 1e9:.2g} GB of memory are not enough: the program itself takes"
+            f" {PROGRAM / 1e9:.2g} GB; pass memory= of at least"
+            f" {MIN_MEMORY / 1e9:.2g} GB."
         )
     return total
 
@@ -99,8 +126,9 @@ def parts_if_larger(
 ) -> tuple[TableParts, int, RowSizes] | None:
     """Return a table's row groups, its memory and its row sizes, or None if the whole table fits into memory.
 
-    The default memory is rounded down to a power of two, so that small changes of the free memory do not change models.
-    Raise an error for larger text and filtered data sets, because these cannot be read in random order.
+    The default memory is rounded down to a power of two, so that small changes of the
+    free memory do not change models. Raise an error for larger text and filtered data
+    sets, because these cannot be read in random order.
     """
     total = memory_of(memory)
     files = [] if is_dataset(table) else files_of(table)
@@ -128,9 +156,10 @@ def parts_if_larger(
         needed = RowSizes.of(as_frame(table.head(LOOKED_AT)), aside, asked).of_fit(rows)
         if needed > limit:
             raise TableError(
-                f"A fit of the filtered data set of {rows} rows needs about {needed / 1e9:.2g} GB of memory, but only "
-                f"{limit / 1e9:.2g} GB are free: write it to a folder, which can be read in chunks, with "
-                'pyarrow.dataset.write_dataset(data, folder, format="parquet").'
+                f"A fit of the filtered data set of {rows} rows needs about"
+                f" {needed / 1e9:.2g} GB of memory, but only {limit / 1e9:.2g} GB are"
+                " free: write it to a folder, which can be read in chunks, with"
+                ' pyarrow.dataset.write_dataset(data, folder, format="parquet").'
             )
     return None
 
@@ -149,20 +178,24 @@ def require_room_for_text(files: Sequence[Path], limit: int) -> None:
     """Raise an error with advice if text files (not workbooks) need more memory than the limit."""
     if files[0].suffix.lower() in EXCEL:
         return
-    size = sum(file.stat().st_size * (PACKED if is_compressed(file) else 1) for file in files)
+    size = sum(
+        file.stat().st_size * (PACKED if is_compressed(file) else 1) for file in files
+    )
     columns = len(DelimitedFile.of(files[0]).names())
     with opened(files[0]) as file:
         start = file.read(SAMPLE)
     values = columns * size * start.count(b"\n") / len(start)
-    needed = 1.2 * (size + 8 * values) + 16 * values  # text, offsets of values, minimum of inputs
+    # text, offsets of values, minimum of inputs
+    needed = 1.2 * (size + 8 * values) + 16 * values
     if needed <= limit:
         return
     shown = files[0].parent if len(files) > 1 else files[0]
     name = shown.name.partition(".")[0] or "table"
     raise TableError(
-        f"{shown} contains {size / 1e9:.2g} GB of text, which need about {needed / 1e9:.2g} GB as a "
-        f"table, but only {limit / 1e9:.2g} GB are free; convert it to Parquet, which can be read in "
-        f"chunks: `vecprop convert {shown} {name}-parquet`."
+        f"{shown} contains {size / 1e9:.2g} GB of text, which need about"
+        f" {needed / 1e9:.2g} GB as a table, but only {limit / 1e9:.2g} GB are free;"
+        f" convert it to Parquet, which can be read in chunks: `vecprop convert {shown}"
+        f" {name}-parquet`."
     )
 
 
@@ -172,12 +205,14 @@ def sampled_rows(limit: int, sizes: RowSizes, parts: TableParts) -> int:
     if largest.rows > sizes.at_once(limit):
         needed = largest.rows / sizes.at_once(1)
         raise TableError(
-            f"{largest.place} has {largest.rows} rows, which must be read at once: allow "
-            f"{(needed + PROGRAM) / 1e9:.2g} GB of memory, or write files with smaller row groups."
+            f"{largest.place} has {largest.rows} rows, which must be read at once:"
+            f" allow {(needed + PROGRAM) / 1e9:.2g} GB of memory, or write files with"
+            " smaller row groups."
         )
     rows = int(SHARE_OF_SAMPLE * limit / (sizes.encoded + COPIES * sizes.raw))
     if rows < MIN_SAMPLED:
         raise TableError(
-            f"The memory holds a sample of only {rows} rows, but {MIN_SAMPLED} are needed: allow more memory."
+            f"The memory holds a sample of only {rows} rows, but {MIN_SAMPLED} are"
+            " needed: allow more memory."
         )
     return min(rows, MAX_SAMPLED)

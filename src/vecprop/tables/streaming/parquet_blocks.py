@@ -24,13 +24,14 @@ ROWS_AT_ONCE = 2048
 class ParquetBlocks:
     """Blocks of Parquet files. Each row group is a block.
 
-    All columns must be numeric, without missing values. For tables with text, dates or missing values, use
-    `TabularClassifier` or `TabularRegressor`.
+    All columns must be numeric, without missing values. For tables with text, dates or
+    missing values, use `TabularClassifier` or `TabularRegressor`.
 
     Parameters
     ----------
     source : path or sequence of path
-        Files, or a folder whose Parquet files (including subfolders) are read in the order of their names.
+        Files, or a folder whose Parquet files (including subfolders) are read in the
+        order of their names.
     target : str or sequence of str
         The name of the target column, or several names. Integer targets may be classes.
     inputs : sequence of str, optional
@@ -81,7 +82,9 @@ class ParquetBlocks:
         inputs: Sequence[str] | None = None,
         weight: str | None = None,
     ) -> None:
-        read_metadata = imported("pyarrow.parquet", "ParquetBlocks", "tables").read_metadata
+        read_metadata = imported(
+            "pyarrow.parquet", "ParquetBlocks", "tables"
+        ).read_metadata
         self.files = parquet_files(source)
         self.weight = weight
         self.columns = [] if inputs is None else list(inputs)
@@ -97,7 +100,9 @@ class ParquetBlocks:
                 footer = read_metadata(path)
             schema = footer.schema.to_arrow_schema()
             if path == self.files[0] and inputs is None:
-                self.columns = [name for name in schema.names if name not in self._others]
+                self.columns = [
+                    name for name in schema.names if name not in self._others
+                ]
             for name in (*self.columns, *self._others):
                 _require_numbers(path, schema, name)
             for group in range(footer.num_row_groups):
@@ -107,7 +112,9 @@ class ParquetBlocks:
                     sizes.append(rows)
         if not self.columns:
             names = ", ".join(map(repr, self._others))
-            raise TableError(f"{self.files[0]} has no columns other than {names}: pass inputs=.")
+            raise TableError(
+                f"{self.files[0]} has no columns other than {names}: pass inputs=."
+            )
         if not sizes:
             raise TableError(f"{source} has no rows.")
         self.sizes = np.array(sizes)
@@ -128,20 +135,36 @@ class ParquetBlocks:
 
         path, footer, group = self._groups[number]
         names = [*self.columns, *self._others]
-        with one_line_errors(path), ParquetFile(path, metadata=footer, page_checksum_verification=True) as file:
-            table = file.read_row_group(group, columns=names, use_threads=usable_threads() > 1)
+        with (
+            one_line_errors(path),
+            ParquetFile(path, metadata=footer, page_checksum_verification=True) as file,
+        ):
+            table = file.read_row_group(
+                group, columns=names, use_threads=usable_threads() > 1
+            )
         if len(table) != self.sizes[number]:
-            raise TableError(f"{self.place(number)} changed from {self.sizes[number]} to {len(table)} rows.")
-        values = {name: self._numbers(table.column(name), name, number) for name in names}
+            raise TableError(
+                f"{self.place(number)} changed from {self.sizes[number]} to"
+                f" {len(table)} rows."
+            )
+        values = {
+            name: self._numbers(table.column(name), name, number) for name in names
+        }
         X = columns_as_array([values[name] for name in self.columns], np.float32)
-        T = values[self._targets[0]] if self._is_single else columns_as_array([values[name] for name in self._targets])
+        T = (
+            values[self._targets[0]]
+            if self._is_single
+            else columns_as_array([values[name] for name in self._targets])
+        )
         if self.weight is None:
             return X, T
         return X, T, values[self.weight]
 
     def digest(self) -> str:
         """Return a digest of the columns' statistics in the file footers, which changes with the rows."""
-        digest = hashlib.sha256(repr((self.columns, self._targets, self.weight)).encode())
+        digest = hashlib.sha256(
+            repr((self.columns, self._targets, self.weight)).encode()
+        )
         names = {*self.columns, *self._others}
         for _, footer, group in self._groups:
             metadata = footer.row_group(group)
@@ -149,9 +172,21 @@ class ParquetBlocks:
                 if column.path_in_schema in names:
                     statistics = column.statistics
                     if statistics is not None:
-                        statistics = statistics.min, statistics.max, statistics.null_count
-                    size = column.total_compressed_size, column.total_uncompressed_size, column.physical_type
-                    digest.update(repr((column.path_in_schema, metadata.num_rows, size, statistics)).encode())
+                        statistics = (
+                            statistics.min,
+                            statistics.max,
+                            statistics.null_count,
+                        )
+                    size = (
+                        column.total_compressed_size,
+                        column.total_uncompressed_size,
+                        column.physical_type,
+                    )
+                    digest.update(
+                        repr(
+                            (column.path_in_schema, metadata.num_rows, size, statistics)
+                        ).encode()
+                    )
         return digest.hexdigest()
 
     def _numbers(self, column, name: str, number: int) -> np.ndarray:
@@ -162,18 +197,26 @@ class ParquetBlocks:
         if column.null_count:
             problem = "missing"
             row = np.argmax(column.is_null().to_numpy())
-        elif values.dtype.kind == "f" and not np.isfinite(values.sum()) and not np.isfinite(values).all():
+        elif (
+            values.dtype.kind == "f"
+            and not np.isfinite(values.sum())
+            and not np.isfinite(values).all()
+        ):
             row = np.argmin(np.isfinite(values))
             problem = values[row]
         if problem:
-            raise TableError(f"In {self.place(number)}: column {name!r} is {problem} in row {row}; fill or drop it.")
+            raise TableError(
+                f"In {self.place(number)}: column {name!r} is {problem} in row {row};"
+                " fill or drop it."
+            )
         return values.astype(np.int64) if values.dtype.kind == "b" else values
 
 
 def parquet_files(source) -> list[Path]:
     """Return the Parquet files of a folder, sorted by name, or the listed files.
 
-    Names that start with a dot or an underscore are skipped, because other programs use them for metadata.
+    Names that start with a dot or an underscore are skipped, because other programs use
+    them for metadata.
     """
     if not isinstance(source, str | os.PathLike):
         files = [Path(path) for path in several_paths(source)]
@@ -185,13 +228,22 @@ def parquet_files(source) -> list[Path]:
         for path in sorted(folder.rglob("*")):
             is_hidden = any(part[0] in "._" for part in path.relative_to(folder).parts)
             if path.suffix.lower() in PARQUET and not is_hidden and path.is_file():
-                require_all_columns(path, folder, "write it into the files, or list them to leave it out")
+                require_all_columns(
+                    path,
+                    folder,
+                    "write it into the files, or list them to leave it out",
+                )
                 files.append(path)
     if not files:
-        raise TableError(f"{source} contains no Parquet files (with names ending in {' or '.join(sorted(PARQUET))}).")
+        raise TableError(
+            f"{source} contains no Parquet files (with names ending in"
+            f" {' or '.join(sorted(PARQUET))})."
+        )
     for path in files:
         if not path.is_file():
-            raise TableError(f"{path} is not a file." if path.exists() else missing_file(path))
+            raise TableError(
+                f"{path} is not a file." if path.exists() else missing_file(path)
+            )
     return files
 
 
@@ -203,7 +255,10 @@ def names_of_targets(target) -> list[Any]:
     elif isinstance(target, Iterable):
         names = list(target)
     if not names or not all(isinstance(name, str | int) for name in names):
-        raise TypeError(f"target must be a column name or a list of names, got a {type(target).__name__}.")
+        raise TypeError(
+            "target must be a column name or a list of names, got a"
+            f" {type(target).__name__}."
+        )
     return names
 
 
@@ -221,18 +276,22 @@ def _require_numbers(path: Path, schema, name: str) -> None:
         advice = suggestion(str(name), schema.names) or f"; its columns are {names}"
         raise TableError(f"{path} has no column {name!r}{advice}.")
     kind = schema.field(name).type
-    if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
+    if not (
+        types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
+    ):
         raise TableError(
-            f"Column {name!r} of {path} has type {kind}, which is not numeric: leave it out with inputs=, or use "
-            "TabularClassifier or TabularRegressor, which encode it."
+            f"Column {name!r} of {path} has type {kind}, which is not numeric: leave it"
+            " out with inputs=, or use TabularClassifier or TabularRegressor, which"
+            " encode it."
         )
 
 
 def columns_as_array(columns: list[np.ndarray], *least: type) -> np.ndarray:
     """Stack columns to a row-major array.
 
-    A kernel addresses each column by its distance from the first one, in elements. Unaligned columns, such as Arrow
-    buffers from a network, are copied, because their distance need not be an integer.
+    A kernel addresses each column by its distance from the first one, in elements.
+    Unaligned columns, such as Arrow buffers from a network, are copied, because their
+    distance need not be an integer.
     """
     kind = np.result_type(*(column.dtype for column in columns), *least)
     if kind not in (np.float32, np.float64) or not can_compile():

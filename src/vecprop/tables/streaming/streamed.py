@@ -22,13 +22,23 @@ from ..reading.frames import Frame
 from ..reading.reading import is_dataset
 from ..reading.table_parts import TableParts
 from ..rows import COUNTS_ROWS, Roles, RowFilter
-from .memory_plan import PROGRAM, SHARE_OF_WINDOWS, as_bytes, parts_if_larger, sampled_rows
+from .memory_plan import (
+    PROGRAM,
+    SHARE_OF_WINDOWS,
+    as_bytes,
+    parts_if_larger,
+    sampled_rows,
+)
 
 SAMPLE, TEST, TEST_OF_GROUP, FOLD, TIME = 16, 17, 18, 19, 20
-"""Streams of the counter-based random generator, different from the streams of training."""
+"""Streams of the counter-based random generator, different from the streams of
+training.
+"""
 BUCKETS = 2**16
 MAX_VALUES = 1000
-"""Up to this number of distinct targets, the sample contains the first two rows of each."""
+"""Up to this number of distinct targets, the sample contains the first two rows of
+each.
+"""
 AT_ONCE = 2**20
 """Number of rows that are assigned to folds at once."""
 
@@ -53,7 +63,13 @@ class Streamed:
 
     @classmethod
     def of(
-        cls, table, roles: Roles, seed: Callable[[], int], memory, asked: ColumnOptions, refusal=None
+        cls,
+        table,
+        roles: Roles,
+        seed: Callable[[], int],
+        memory,
+        asked: ColumnOptions,
+        refusal=None,
     ) -> "Streamed | None":
         """Scan the rows of files or a data set. Return None for tables that fit into memory or have another type.
 
@@ -63,7 +79,9 @@ class Streamed:
             if memory is not None:
                 as_bytes(memory)
             return None
-        large_table = parts_if_larger(table, memory, asked, [str(roles.target), *roles.reasons])
+        large_table = parts_if_larger(
+            table, memory, asked, [str(roles.target), *roles.reasons]
+        )
         if large_table is None:
             return None
         if refusal is not None:
@@ -71,7 +89,14 @@ class Streamed:
         parts, limit, sizes = large_table
         require_columns(parts.names, [str(roles.target)])
         roles.require(parts.names)
-        return _Scan(parts, roles, seed(), limit, sampled_rows(limit - PROGRAM, sizes, parts), asked).streamed()
+        return _Scan(
+            parts,
+            roles,
+            seed(),
+            limit,
+            sampled_rows(limit - PROGRAM, sizes, parts),
+            asked,
+        ).streamed()
 
     @property
     def rows(self) -> int:
@@ -83,9 +108,12 @@ class Streamed:
         """Notes on the training rows."""
         return [
             *self.row_notes,
-            f"The table does not fit into memory: networks are trained on its {self.rows} rows block by block, and "
-            f"columns, validation and calibration use a random sample of {len(self.frame)} rows "
-            f"(memory={self.memory} reproduces the model).",
+            (
+                "The table does not fit into memory: networks are trained on its"
+                f" {self.rows} rows block by block, and columns, validation and"
+                f" calibration use a random sample of {len(self.frame)} rows"
+                f" (memory={self.memory} reproduces the model)."
+            ),
         ]
 
     def folds(self, count: int) -> "StreamedFolds":
@@ -94,9 +122,13 @@ class Streamed:
             return StreamedFolds(self.seed, count, self.buckets, None)
         time = self.buckets[self.numbers].astype(float)
         fold = folds_of_time(time, count)
-        starts = np.array([time[fold == number].min() for number in range(fold.max() + 1)])
+        starts = np.array(
+            [time[fold == number].min() for number in range(fold.max() + 1)]
+        )
         if not len(starts):
-            raise TableError("All training rows have the same time, but validation needs later rows.")
+            raise TableError(
+                "All training rows have the same time, but validation needs later rows."
+            )
         return StreamedFolds(self.seed, len(starts), self.buckets, starts)
 
     def whole(self) -> "Streamed":
@@ -137,7 +169,9 @@ class StreamedFolds:
     def of(self, numbers: np.ndarray) -> np.ndarray:
         """Return the folds of the rows with the given indices, with -1 for rows that are earlier than all folds."""
         if self.buckets is None:
-            return (counter_uniform(self.seed, FOLD, numbers) * self.count).astype(np.intp)
+            return (counter_uniform(self.seed, FOLD, numbers) * self.count).astype(
+                np.intp
+            )
         buckets = self.buckets[numbers]
         if self.starts is None:
             return buckets.astype(np.intp) * self.count // BUCKETS
@@ -186,13 +220,16 @@ class _Scan:
         start = 0
         trained = 0
         for part in self.parts.parts:
-            frame = part.frame(is_checked=True).reset_index(drop=True)  # errors name the row within the chunk
+            # errors name the row within the chunk
+            frame = part.frame(is_checked=True).reset_index(drop=True)
             is_used, time = part.having(self._seen, frame)
             frame.index = pandas().RangeIndex(start, start + len(frame))
             is_test, bucket = self._split(frame, time, edges)
             is_test &= is_used
             is_trained = is_used & ~is_test
-            is_sampled = is_trained & (counter_uniform(self.seed, SAMPLE, frame.index.to_numpy()) < self.share)
+            is_sampled = is_trained & (
+                counter_uniform(self.seed, SAMPLE, frame.index.to_numpy()) < self.share
+            )
             is_sampled |= self._first_of_values(frame[self.target], is_trained)
             samples.append(frame[is_sampled])
             tests.append(frame[is_test])
@@ -206,7 +243,10 @@ class _Scan:
             trained += int(is_trained.sum())
         notes = self.rows.notes()
         if not trained:
-            raise TableError("No training rows are left, because all rows are test rows: change --test-size.")
+            raise TableError(
+                "No training rows are left, because all rows are test rows: change"
+                " --test-size."
+            )
         sample = self._joined(samples)
         sample.attrs["aside"] = self._aside(sample)
         return Streamed(
@@ -221,7 +261,9 @@ class _Scan:
             numbers=np.concatenate(numbers),
             test=self._joined(tests),
             row_notes=notes,
-            target_range=self.target_range if np.isfinite(self.target_range).all() else None,
+            target_range=(
+                self.target_range if np.isfinite(self.target_range).all() else None
+            ),
             are_equal=self.rows.are_equal,
         )
 
@@ -239,14 +281,22 @@ class _Scan:
         if time is not None and edges is not None:
             return time >= edges[-1], np.searchsorted(edges[:-1], time, side="right")
         if self.roles.group is None:
-            return counter_uniform(self.seed, TEST, frame.index.to_numpy()) < self.test_share, None
-        is_test = (self._bits_of_groups(frame, TEST_OF_GROUP) >> np.uint64(11)) * 2.0**-53 < self.test_share
+            return (
+                counter_uniform(self.seed, TEST, frame.index.to_numpy())
+                < self.test_share,
+                None,
+            )
+        is_test = (
+            self._bits_of_groups(frame, TEST_OF_GROUP) >> np.uint64(11)
+        ) * 2.0**-53 < self.test_share
         return is_test, self._bits_of_groups(frame, FOLD) >> np.uint64(48)
 
     def _seen(self, frame: Frame) -> tuple[np.ndarray, np.ndarray | None]:
         """Return which rows of a chunk are used, and their times if there is a time column."""
         roles = self.roles
-        is_used, _ = self.rows.see(frame[self.target], None if roles.weight is None else frame[roles.weight])
+        is_used, _ = self.rows.see(
+            frame[self.target], None if roles.weight is None else frame[roles.weight]
+        )
         return is_used, None if roles.time is None else self._times(frame)
 
     def _edges(self) -> np.ndarray | None:
@@ -258,12 +308,19 @@ class _Scan:
         start = 0
         for part in self.parts.parts:
             frame = part.frame()
-            self.reading = self.reading or kind_of(frame[name], name, self.asked).reading
-            is_sampled = counter_uniform(self.seed, TIME, np.arange(start, start + len(frame))) < 10 * self.share
+            self.reading = (
+                self.reading or kind_of(frame[name], name, self.asked).reading
+            )
+            is_sampled = (
+                counter_uniform(self.seed, TIME, np.arange(start, start + len(frame)))
+                < 10 * self.share
+            )
             samples.append(self._times(frame[is_sampled]))
             start += len(frame)
         times = np.sort(np.concatenate(samples))
-        edges = np.unique(np.quantile(times, np.linspace(0, 1, 1025)[1:-1], method="higher"))
+        edges = np.unique(
+            np.quantile(times, np.linspace(0, 1, 1025)[1:-1], method="higher")
+        )
         first_of_test = np.inf
         if self.test_share:
             first_of_test = times[-max(round(self.test_share * len(times)), 1)]
@@ -275,7 +332,9 @@ class _Scan:
     def _bits_of_groups(self, frame: Frame, purpose: int) -> np.ndarray:
         """Return random bits for each row, determined by its group."""
         names = as_names(frame[self.roles.group])
-        return counter_bits(self.seed, purpose, pandas().util.hash_array(names, categorize=True))
+        return counter_bits(
+            self.seed, purpose, pandas().util.hash_array(names, categorize=True)
+        )
 
     def _first_of_values(self, target, learned: np.ndarray) -> np.ndarray:
         """Return a mask of the first two rows with each target, or an all-False mask if there are many targets."""
@@ -299,19 +358,34 @@ class _Scan:
             series = frame[name]
             if isinstance(series.dtype, np.dtype) and series.dtype.kind in "iu":
                 low, high = self.integer_ranges.get(name, (np.inf, -np.inf))
-                self.integer_ranges[name] = int(min(low, series.min())), int(max(high, series.max()))
+                self.integer_ranges[name] = (
+                    int(min(low, series.min())),
+                    int(max(high, series.max())),
+                )
         target = frame[self.target][is_used]
         if pandas().api.types.is_numeric_dtype(target.dtype) and len(target):
             low, high = self.target_range
-            self.target_range = min(low, float(target.min())), max(high, float(target.max()))
+            self.target_range = (
+                min(low, float(target.min())),
+                max(high, float(target.max())),
+            )
 
     def _aside(self, sample: Frame) -> dict[str, str]:
         """Return the columns that are not inputs, including integer columns that only count the rows."""
-        inputs = [name for name in self.parts.names if name != self.target and name not in self.roles.reasons]
+        inputs = [
+            name
+            for name in self.parts.names
+            if name != self.target and name not in self.roles.reasons
+        ]
         counting = []
         declared = {self.roles.time, *self.asked.columns}
         for name, (low, high) in self.integer_ranges.items():
-            if name in inputs and name not in declared and high - low + 1 == self.total and sample[name].is_unique:
+            if (
+                name in inputs
+                and name not in declared
+                and high - low + 1 == self.total
+                and sample[name].is_unique
+            ):
                 counting.append(name)
         reasons = self.roles.reasons
         if len(counting) < len(inputs):
@@ -323,8 +397,8 @@ class _Scan:
 class StreamedRows:
     """All training rows of an ensemble, encoded block by block.
 
-    The function ``encoded`` converts n targets to the networks' targets, (n, O), and to factors of the sample weights,
-    (n,), or to None if all factors are equal.
+    The function ``encoded`` converts n targets to the networks' targets, (n, O), and to
+    factors of the sample weights, (n,), or to None if all factors are equal.
     """
 
     table: Streamed
@@ -339,7 +413,13 @@ class StreamedRows:
         """Return a copy for other processes, without the sample and the test rows."""
         table = self.table
         return replace(
-            self, table=replace(table, frame=table.frame[:0], test=table.test[:0], numbers=table.numbers[:0])
+            self,
+            table=replace(
+                table,
+                frame=table.frame[:0],
+                test=table.test[:0],
+                numbers=table.numbers[:0],
+            ),
         )
 
     @cached_property
@@ -347,14 +427,19 @@ class StreamedRows:
         """Maximum number of rows of a window, given that two windows are in memory at once."""
         width = sum(len(self.encoder.of_view(view)) for view in VIEWS)
         row = 4 * (width + len(VIEWS) * (self.outputs + 1)) + 8 + 24
-        return max(int(SHARE_OF_WINDOWS * (self.table.memory - PROGRAM) / (2 * row)), 4096)
+        return max(
+            int(SHARE_OF_WINDOWS * (self.table.memory - PROGRAM) / (2 * row)), 4096
+        )
 
     @cached_property
     def slices(self) -> list[tuple[int, int, int]]:
         """The nonempty blocks as tuples of chunk index, start and end. Large chunks are divided."""
         slices = []
         for part, rows in enumerate(self.table.parts.sizes.tolist()):
-            count = -(-rows // max(self.window // 16, min(-(-rows // 8), self.window // 4), 1024))
+            count = -(
+                -rows
+                // max(self.window // 16, min(-(-rows // 8), self.window // 4), 1024)
+            )
             cuts = np.linspace(0, rows, count + 1).astype(int).tolist()
             for first, end in pairwise(cuts):
                 if self._used(part, first, end).any():
@@ -364,7 +449,9 @@ class StreamedRows:
     @cached_property
     def sizes(self) -> np.ndarray:
         """The number of rows of each block."""
-        return np.array([self._used(part, first, end).sum() for part, first, end in self.slices])
+        return np.array(
+            [self._used(part, first, end).sum() for part, first, end in self.slices]
+        )
 
     @property
     def rows(self) -> int:
@@ -390,7 +477,11 @@ class StreamedRows:
         if self.folds is None:
             return self.rows
         counts = self._rows_of_folds
-        return int(counts[: fold + 1].sum() if self.folds.is_time else counts.sum() - counts[fold + 1])
+        return int(
+            counts[: fold + 1].sum()
+            if self.folds.is_time
+            else counts.sum() - counts[fold + 1]
+        )
 
     def batches(self, number: int, views: Sequence[View]) -> list[Batch]:
         """Return the rows of a block, encoded for each view."""
@@ -404,7 +495,9 @@ class StreamedRows:
             frame = frame[self._used(number, first, end)]
             T, weight = self.encoded(self.table.roles.targets(frame))
             column_weight = self.table.roles.weights(frame)
-            inputs = dict(zip(VIEWS, self.encoder.of_views(frame, as_arrays=True), strict=True))
+            inputs = dict(
+                zip(VIEWS, self.encoder.of_views(frame, as_arrays=True), strict=True)
+            )
         except TableError as error:
             raise TableError(f"In {part.place}: {error}") from None
         if weight is not None:

@@ -36,7 +36,13 @@ class StreamedRun(Run):
     seen = 0
     """The number of rows of the epoch that the run has seen."""
 
-    def __init__(self, network: StreamedNetwork, rows: StreamedRows, checkpoint, division: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        network: StreamedNetwork,
+        rows: StreamedRows,
+        checkpoint,
+        division: dict[str, Any],
+    ) -> None:
         member = network.member
         self.fold = network.fold
         self.view: View = network.view
@@ -94,22 +100,34 @@ def trained_in_windows(
         runs.append(StreamedRun(network, rows, checkpoint, windows.identity()))
     if workers is None:
         return train_runs(runs, _windows_of_runs(runs, views, windows, rows, progress))
-    return watched(runs, lambda: _train_on_workers(runs, networks, workers, rows, seed, progress))
+    return watched(
+        runs, lambda: _train_on_workers(runs, networks, workers, rows, seed, progress)
+    )
 
 
 def _windows_of_runs(
-    runs: Sequence[StreamedRun], views: list[View], windows: Windows, rows: StreamedRows, progress: Report
+    runs: Sequence[StreamedRun],
+    views: list[View],
+    windows: Windows,
+    rows: StreamedRows,
+    progress: Report,
 ) -> Generator[list[Window]]:
     """Yield the part of each window that each run is trained on, until all runs have ended."""
     last = max(run.state.epochs for run in runs)
     first = min((run.state.epoch for run in runs if run.result is None), default=last)
     with closing(windows.passes(range(first, last))) as passes:
         for window in passes:
-            folds = None if rows.folds is None else rows.folds.of(window.numbers[window.order])
+            folds = (
+                None
+                if rows.folds is None
+                else rows.folds.of(window.numbers[window.order])
+            )
             parts = []
             for number, run in enumerate(runs):
                 batch = window.batches[views.index(run.view)]
-                part = replace(window, batches=[batch], front=number * windows.room // len(runs))
+                part = replace(
+                    window, batches=[batch], front=number * windows.room // len(runs)
+                )
                 if rows.folds is not None and folds is not None:
                     order = window.order[rows.folds.trains(folds, run.fold)]
                     if window.number == 0:
@@ -125,9 +143,13 @@ def _windows_of_runs(
 def _is_stopped(runs: Sequence[StreamedRun], progress: Report, epoch: int) -> bool:
     """Report the progress in this epoch; return whether training ends."""
     if progress is not None:
-        members = np.transpose([progress_row(run.state, run.result is not None) for run in runs])
+        members = np.transpose(
+            [progress_row(run.state, run.result is not None) for run in runs]
+        )
         epochs = max(run.state.epochs for run in runs)
-        if is_true(progress(progress_of(members, len(runs), epoch=epoch, epochs=epochs))):
+        if is_true(
+            progress(progress_of(members, len(runs), epoch=epoch, epochs=epochs))
+        ):
             return True
     return all(run.result is not None for run in runs)
 
@@ -155,7 +177,11 @@ def _train_on_workers(
     if hasattr(workers, "processes"):
         count = min(workers.processes(), count)
     shares = [Share(part.tolist()) for part in np.array_split(unfinished, count)]
-    with closing(results_of(workers, _trained_share, shares, (rows.without_sample(), networks, seed))) as arriving:
+    with closing(
+        results_of(
+            workers, _trained_share, shares, (rows.without_sample(), networks, seed)
+        )
+    ) as arriving:
         for _, results in arriving:
             for number, result in results.items():
                 run = runs[number]

@@ -19,7 +19,9 @@ from .sources import Blocks, digest_of
 from .windows import CURE, CheckedBlocks, Window, Windows
 
 FEW_BLOCKS = 16
-"""The minimum number of blocks per window for a good shuffle: with fewer, the order on disk matters."""
+"""The minimum number of blocks per window for a good shuffle: with fewer, the order
+on disk matters.
+"""
 
 
 @suggests_keywords
@@ -45,10 +47,11 @@ def train_blocks(
 ) -> TrainingResult:
     """Train a network on rows that are read block by block and need not fit into memory.
 
-    In each epoch, the blocks are read in a random order. Several blocks form a window, and the rows of a window are
-    shuffled. The next window is read while the network is trained on the current window. If one window contains all
-    rows, the result is bit-identical to `train` with ``training_loss="running"``. The result depends only on the rows,
-    the block sizes, the window and the seed.
+    In each epoch, the blocks are read in a random order. Several blocks form a window,
+    and the rows of a window are shuffled. The next window is read while the network is
+    trained on the current window. If one window contains all rows, the result is
+    bit-identical to `train` with ``training_loss="running"``. The result depends only
+    on the rows, the block sizes, the window and the seed.
 
     Parameters
     ----------
@@ -63,51 +66,58 @@ def train_blocks(
     epochs : int, default 1
         The number of passes over the rows.
     batch_size : int, default 256
-        The number of rows in a step. A batch may contain rows of two windows. The last batch of an epoch may be
-        smaller.
+        The number of rows in a step. A batch may contain rows of two windows. The last
+        batch of an epoch may be smaller.
     window : int, default 1048576
-        The maximum number of rows in a window. Two windows and a block are in memory at a time. Larger windows shuffle
-        the rows better. A window should contain at least 16 blocks.
+        The maximum number of rows in a window. Two windows and a block are in memory at
+        a time. Larger windows shuffle the rows better. A window should contain at least
+        16 blocks.
     shuffle : bool, default True
         Whether to shuffle blocks and rows before each epoch.
     seed : int, default 0
         The random seed of the row order and of the dropout masks.
     validation : tuple (X, T) or (X, T, sample_weight), optional
-        Validation rows in memory. Their loss is measured before the first epoch and after each epoch.
+        Validation rows in memory. Their loss is measured before the first epoch and
+        after each epoch.
     validation_score : str, optional
-        A score to measure on the validation rows in addition to their loss, see `train`.
+        A score to measure on the validation rows in addition to their loss, see
+        `train`.
     schedule, early_stopping, clip_norm
         See `train`.
     callbacks : sequence of callable
-        Functions that are called with the `TrainingState` after each window; see `train`. At the end of an epoch,
-        ``under_way`` is empty.
+        Functions that are called with the `TrainingState` after each window; see
+        `train`. At the end of an epoch, ``under_way`` is empty.
     checkpoint : Checkpoint, optional
-        The file for the training state, which is saved between windows. If the process is killed, the same call resumes
-        from this file.
+        The file for the training state, which is saved between windows. If the process
+        is killed, the same call resumes from this file.
     state : TrainingState, optional
-        ``result.state`` of an earlier call, to continue from. The state may come from the middle of an epoch.
+        ``result.state`` of an earlier call, to continue from. The state may come from
+        the middle of an epoch.
 
     Returns
     -------
     TrainingResult
-        The trained theta, the history, the state, and the reason why training ended. After Ctrl-C, `train_blocks`
-        returns the result of the last complete window. If you continue from this result, the outcome is bit-identical
-        to an uninterrupted run.
+        The trained theta, the history, the state, and the reason why training ended.
+        After Ctrl-C, `train_blocks` returns the result of the last complete window. If
+        you continue from this result, the outcome is bit-identical to an uninterrupted
+        run.
 
     Raises
     ------
     DivergenceError
-        If a loss or gradient is not finite. The attribute ``result`` of the error contains the parameters before the
-        window.
+        If a loss or gradient is not finite. The attribute ``result`` of the error
+        contains the parameters before the window.
     ValueError, TypeError
-        If an argument is out of range or does not fit the network, or if a block is invalid.
+        If an argument is out of range or does not fit the network, or if a block is
+        invalid.
     MemoryError
         If two windows and a block do not fit into the available memory.
 
     Notes
     -----
-    The memory use of the windows is logged to the logger "vecprop" before training starts. A warning is issued if the
-    rows are poorly shuffled, because windows have few blocks or because the rows are sorted by their targets.
+    The memory use of the windows is logged to the logger "vecprop" before training
+    starts. A warning is issued if the rows are poorly shuffled, because windows have
+    few blocks or because the rows are sorted by their targets.
 
     Examples
     --------
@@ -121,27 +131,57 @@ def train_blocks(
     20
     """
     if isinstance(optimizer, LBFGS):
-        raise ValueError("LBFGS uses all rows in each step: use a mini-batch optimizer for blocks, such as Adam().")
+        raise ValueError(
+            "LBFGS uses all rows in each step: use a mini-batch optimizer for blocks,"
+            " such as Adam()."
+        )
     theta = checked_theta(network, theta)
-    own = (batch_size, shuffle, seed, validation_score, "running", schedule, early_stopping, clip_norm, "compiled")
+    own = (
+        batch_size,
+        shuffle,
+        seed,
+        validation_score,
+        "running",
+        schedule,
+        early_stopping,
+        clip_norm,
+        "compiled",
+    )
     settings = TrainingSettings(optimizer, epochs, *own)
     settings.check(network, theta, validation is not None)
     check_callbacks(callbacks, state, checkpoint)
     if batch_size is None:
         raise TypeError("batch_size must be an integer, got None.")
     if not isinstance(window, int | np.integer) or not batch_size <= window:
-        raise ValueError(f"window must be an integer of at least batch_size={batch_size} rows, got {window!r}.")
-    unsupported = ENGINE_CLASSES["compiled"].unsupported_reason(network, theta, (), optimizer, score=validation_score)
+        raise ValueError(
+            f"window must be an integer of at least batch_size={batch_size} rows, got"
+            f" {window!r}."
+        )
+    unsupported = ENGINE_CLASSES["compiled"].unsupported_reason(
+        network, theta, (), optimizer, score=validation_score
+    )
     if unsupported is not None:
-        raise ValueError(f"Blocks need the compiled engine, which cannot train this network: {unsupported.reason}.")
+        raise ValueError(
+            "Blocks need the compiled engine, which cannot train this network:"
+            f" {unsupported.reason}."
+        )
     theta = np.array(theta)
-    validation_batch = None if validation is None else checked_validation(network, theta, validation, settings)
+    validation_batch = (
+        None
+        if validation is None
+        else checked_validation(network, theta, validation, settings)
+    )
     source = CheckedBlocks(network, theta, blocks)
     rows, size = source.rows, settings.plan(source.rows).batch_size
     how: dict[str, Any] = {"window": int(window), "seed": int(seed), "room": size}
-    how |= {"shuffle": bool(shuffle) and size < rows, "prefetch": getattr(blocks, "prefetch", None)}
+    how |= {
+        "shuffle": bool(shuffle) and size < rows,
+        "prefetch": getattr(blocks, "prefetch", None),
+    }
     windows = Windows(source.sizes, source.read, **how)
-    more = {} if checkpoint is None else {**windows.identity(), "rows": digest_of(blocks)}
+    more = (
+        {} if checkpoint is None else {**windows.identity(), "rows": digest_of(blocks)}
+    )
     with nullcontext() if checkpoint is None else checkpoint._held(is_folder=False):
         run = Run(
             network,
@@ -163,9 +203,13 @@ def train_blocks(
         return train_runs([run], _windows_of_run(run, windows, first, source))[0]
 
 
-def _windows_of_run(run: Run, windows: Windows, first: int, source: CheckedBlocks) -> Generator[list[Window]]:
+def _windows_of_run(
+    run: Run, windows: Windows, first: int, source: CheckedBlocks
+) -> Generator[list[Window]]:
     """Yield the windows of a run, starting at window `first` of the current epoch, until the run has ended."""
-    with closing(windows.passes(range(run.state.epoch, run.state.epochs), first)) as passes:
+    with closing(
+        windows.passes(range(run.state.epoch, run.state.epochs), first)
+    ) as passes:
         for window in passes:
             if not run.steps.has_taken(window):
                 source.warn_if_sorted(windows)
@@ -179,9 +223,14 @@ def _first_window(state: TrainingState, windows: Windows, batch_size: int) -> in
     way = state.under_way
     if not way:
         return 0
-    sizes = [int(windows.sizes[blocks].sum()) for blocks in windows.of_epoch(state.epoch)]
+    sizes = [
+        int(windows.sizes[blocks].sum()) for blocks in windows.of_epoch(state.epoch)
+    ]
     if sum(sizes[: way["windows"]]) != way["rows"]:
-        raise ValueError("The state comes from the middle of an epoch of other windows: pass the same blocks.")
+        raise ValueError(
+            "The state comes from the middle of an epoch of other windows: pass the"
+            " same blocks."
+        )
     first, left = way["windows"], way["rows"] % batch_size
     while left > 0:
         first -= 1
@@ -191,20 +240,34 @@ def _first_window(state: TrainingState, windows: Windows, batch_size: int) -> in
 
 def _announce(windows: Windows, inputs: int, outputs: int, itemsize: int) -> None:
     """Log the memory use, raise MemoryError if it is too large, and warn if windows have few blocks."""
-    count, row, block = len(windows.of_epoch(0)), itemsize * (inputs + outputs + 1), int(windows.sizes.max())
+    count, row, block = (
+        len(windows.of_epoch(0)),
+        itemsize * (inputs + outputs + 1),
+        int(windows.sizes.max()),
+    )
     what, several = ("one window", 1) if count == 1 else ("two windows", 2)
     numbers_and_order, keys_and_places = 16, 24  # bytes
     places = windows.window + windows.room
-    needed = places * (several * (row + numbers_and_order) + keys_and_places) + 2 * block * row
-    what = f"{what} of {windows.window:,} rows x {inputs} inputs and a block take {needed / 1e6:,.0f} MB"
+    needed = (
+        places * (several * (row + numbers_and_order) + keys_and_places)
+        + 2 * block * row
+    )
+    what = (
+        f"{what} of {windows.window:,} rows x {inputs} inputs and a block take"
+        f" {needed / 1e6:,.0f} MB"
+    )
     available = available_memory()
     if available is not None and needed > available:
-        raise MemoryError(f"{what}, but only {available / 1e6:,.0f} MB are available: use a smaller window.")
+        raise MemoryError(
+            f"{what}, but only {available / 1e6:,.0f} MB are available: use a smaller"
+            " window."
+        )
     logging.getLogger("vecprop").info("%s.", what)
     if windows.shuffle and count > 1 and len(windows.sizes) < FEW_BLOCKS * count:
         needed = f"with at least {FEW_BLOCKS}, the order on disk does not matter"
         warnings.warn(
-            f"A window has only {int(10 * len(windows.sizes) / count) / 10:g} blocks, "
-            f"so that rows are poorly shuffled: {needed}. Use a larger window or smaller blocks; {CURE}.",
+            f"A window has only {int(10 * len(windows.sizes) / count) / 10:g} blocks,"
+            f" so that rows are poorly shuffled: {needed}. Use a larger window or"
+            f" smaller blocks; {CURE}.",
             stacklevel=4,
         )

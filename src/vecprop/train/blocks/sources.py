@@ -23,8 +23,8 @@ SAMPLED = 16
 class Blocks(Protocol):
     """The interface of data sources for `train_blocks`: two attributes and a method.
 
-    The division of rows into blocks affects the row order of an epoch, and therefore the bits of a fit. Rows are
-    numbered consecutively through all blocks.
+    The division of rows into blocks affects the row order of an epoch, and therefore
+    the bits of a fit. Rows are numbered consecutively through all blocks.
 
     Attributes
     ----------
@@ -35,10 +35,11 @@ class Blocks(Protocol):
 
     Notes
     -----
-    A class may define further methods. ``place(number)`` returns the name of a block for error messages, such as a file
-    and its row group. ``digest()`` returns a string that identifies the data for checkpoints. By default, the digest is
-    computed from the contents of 16 blocks. ``prefetch(numbers)`` receives the indices of the next blocks in reading
-    order, so that several can be loaded at once.
+    A class may define further methods. ``place(number)`` returns the name of a block
+    for error messages, such as a file and its row group. ``digest()`` returns a string
+    that identifies the data for checkpoints. By default, the digest is computed from
+    the contents of 16 blocks. ``prefetch(numbers)`` receives the indices of the next
+    blocks in reading order, so that several can be loaded at once.
 
     Examples
     --------
@@ -67,7 +68,8 @@ class Blocks(Protocol):
     def read(self, number: int) -> tuple[Any, ...]:
         """Return the inputs (n, I) and targets of a block of n rows, and its weights (n,) if rows are weighted.
 
-        The method may be called from another thread, and several times for the same block.
+        The method may be called from another thread, and several times for the same
+        block.
         """
         ...
 
@@ -101,14 +103,21 @@ class ArrayBlocks:
     ([2, 1], (array([[4., 5.]]), array([9.])))
     """
 
-    def __init__(self, X: Any, T: Any, sample_weight: Any = None, *, rows: int = 8192) -> None:
+    def __init__(
+        self, X: Any, T: Any, sample_weight: Any = None, *, rows: int = 8192
+    ) -> None:
         X, T = _as_array(X), _as_array(T)
         sample_weight = None if sample_weight is None else _as_array(sample_weight)
         if np.ndim(X) != 2 or not len(X):
-            raise ValueError(f"X must have shape (N, I) with at least one row, got {np.shape(X)}.")
+            raise ValueError(
+                f"X must have shape (N, I) with at least one row, got {np.shape(X)}."
+            )
         for name, values in (("T", T), ("sample_weight", sample_weight)):
             if values is not None and (np.ndim(values) == 0 or len(values) != len(X)):
-                raise ValueError(f"{name} must have one entry per row of X ({len(X)}), got shape {np.shape(values)}.")
+                raise ValueError(
+                    f"{name} must have one entry per row of X ({len(X)}), got shape"
+                    f" {np.shape(values)}."
+                )
         require_count_of_rows(rows)
         self.X, self.T, self.sample_weight, self.rows = X, T, sample_weight, int(rows)
 
@@ -122,15 +131,26 @@ class ArrayBlocks:
             If the folder was not written by `copy_blocks`, or is incomplete.
         """
         if not Path(folder, MANIFEST).is_file():
-            raise ValueError(f"{folder} has no {MANIFEST}: it is not a folder of blocks, or the copy was not finished.")
+            raise ValueError(
+                f"{folder} has no {MANIFEST}: it is not a folder of blocks, or the copy"
+                " was not finished."
+            )
         paths = [Path(folder, f"{name}.npy") for name in NAMES]
         try:
-            rows = json.loads(Path(folder, MANIFEST).read_text(encoding="utf-8"))["rows"]
-            X, T, *weight = (np.load(path, mmap_mode="r") for path in paths if path.exists() or path is not paths[-1])
+            rows = json.loads(Path(folder, MANIFEST).read_text(encoding="utf-8"))[
+                "rows"
+            ]
+            X, T, *weight = (
+                np.load(path, mmap_mode="r")
+                for path in paths
+                if path.exists() or path is not paths[-1]
+            )
             return cls(X, T, *weight, rows=rows)
         except (ValueError, TypeError, KeyError, EOFError, FileNotFoundError) as error:
             why = str(error).partition("\n")[0].rstrip(".")
-            raise ValueError(f"{folder} is a damaged folder of blocks: {why}; copy the blocks again.") from error
+            raise ValueError(
+                f"{folder} is a damaged folder of blocks: {why}; copy the blocks again."
+            ) from error
 
     @property
     def sizes(self) -> np.ndarray:
@@ -151,7 +171,11 @@ class ArrayBlocks:
 
 def _as_array(values):
     """Convert a list or a data frame to an array; return arrays, also memory maps, unchanged."""
-    return values if hasattr(values, "dtype") and not hasattr(values, "iloc") else np.asarray(values)
+    return (
+        values
+        if hasattr(values, "dtype") and not hasattr(values, "iloc")
+        else np.asarray(values)
+    )
 
 
 def require_count_of_rows(rows) -> None:
@@ -192,23 +216,29 @@ NUMBERS = "numbers"
 
 
 def copy_blocks(
-    source: Blocks, folder: str | os.PathLike[str], *, shuffle: int | None = None, rows: int = 8192
+    source: Blocks,
+    folder: str | os.PathLike[str],
+    *,
+    shuffle: int | None = None,
+    rows: int = 8192,
 ) -> ArrayBlocks:
     """Copy blocks to a folder of arrays and return the copy.
 
-    Arrays are faster to read than Parquet. With ``shuffle``, the rows are shuffled as thoroughly as in memory, so that
-    windows may have few blocks. The source is read once. The copy uses 128 MB of memory in addition to one block.
+    Arrays are faster to read than Parquet. With ``shuffle``, the rows are shuffled as
+    thoroughly as in memory, so that windows may have few blocks. The source is read
+    once. The copy uses 128 MB of memory in addition to one block.
 
     Parameters
     ----------
     source : ArrayBlocks, ParquetBlocks or another object of `Blocks`
         The rows.
     folder : path
-        The folder to create. The folder contains ``X.npy``, ``T.npy``, ``sample_weight.npy`` if rows are weighted, and
-        ``blocks.json``, which is written last.
+        The folder to create. The folder contains ``X.npy``, ``T.npy``,
+        ``sample_weight.npy`` if rows are weighted, and ``blocks.json``, which is
+        written last.
     shuffle : int, optional
-        The random seed of the order. By default, the rows keep their order. The shuffled order depends only on the seed
-        and the number of rows.
+        The random seed of the order. By default, the rows keep their order. The
+        shuffled order depends only on the seed and the number of rows.
     rows : int, default 8192
         The number of rows per block of the copy.
 
@@ -236,14 +266,23 @@ def copy_blocks(
     require_count_of_rows(rows)
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file: use the name of a folder for the copy.")
+        raise FileExistsError(
+            f"{folder} is a file: use the name of a folder for the copy."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     left = {path.name: path for path in folder.iterdir()}  # files of an unfinished copy
     if MANIFEST in left:
-        raise FileExistsError(f"{folder} already contains a copy: use another folder, or ArrayBlocks.open(folder).")
-    foreign = sorted(left.keys() - {f"{name}.npy" for name in (*NAMES, NUMBERS)} - {UNFINISHED})
+        raise FileExistsError(
+            f"{folder} already contains a copy: use another folder, or"
+            " ArrayBlocks.open(folder)."
+        )
+    foreign = sorted(
+        left.keys() - {f"{name}.npy" for name in (*NAMES, NUMBERS)} - {UNFINISHED}
+    )
     if foreign:
-        raise FileExistsError(f"{folder} already contains {foreign[0]}: use an empty folder for the copy.")
+        raise FileExistsError(
+            f"{folder} already contains {foreign[0]}: use an empty folder for the copy."
+        )
     for path in left.values():
         path.unlink()  # an old file of weights would be read with the new rows
     copy = _Copy(source, folder, shuffle)
@@ -251,8 +290,12 @@ def copy_blocks(
         copy.scatter(block)
     copy.mix()
     unfinished = folder / UNFINISHED
-    with unfinished.open("w", encoding="utf-8") as file:  # a copy without the manifest counts as incomplete
-        json.dump({"rows": int(rows), "shuffle": None if shuffle is None else int(shuffle)}, file)
+    # a copy without the manifest counts as incomplete
+    with unfinished.open("w", encoding="utf-8") as file:
+        json.dump(
+            {"rows": int(rows), "shuffle": None if shuffle is None else int(shuffle)},
+            file,
+        )
         file.flush()
         os.fsync(file.fileno())
     os.replace(unfinished, folder / MANIFEST)
@@ -262,20 +305,27 @@ def copy_blocks(
 class _Copy:
     """Write shuffled arrays in two passes, with few rows in memory.
 
-    Each row has a random key, and the final order is the order of the keys. The range of keys is divided into buckets,
-    and each bucket is a contiguous range of the output. The first pass writes the rows of each block to their buckets;
-    the second pass sorts each bucket in memory.
+    Each row has a random key, and the final order is the order of the keys. The range
+    of keys is divided into buckets, and each bucket is a contiguous range of the
+    output. The first pass writes the rows of each block to their buckets; the second
+    pass sorts each bucket in memory.
     """
 
     def __init__(self, source: Blocks, folder: Path, seed: int | None) -> None:
-        self.source, self.folder, self.seed = source, folder, None if seed is None else int(seed)
+        self.source, self.folder, self.seed = (
+            source,
+            folder,
+            None if seed is None else int(seed),
+        )
         self.starts = np.concatenate([[0], np.cumsum(source.sizes)]).astype(np.int64)
         self.rows = int(self.starts[-1])
         first = [np.asarray(array) for array in source.read(0)]
         names = [*NAMES[: len(first)], *([] if seed is None else [NUMBERS])]
         like = [*first, *([] if seed is None else [np.zeros(1, np.int64)])]
         self.arrays = [
-            np.lib.format.open_memmap(folder / f"{name}.npy", "w+", array.dtype, (self.rows, *array.shape[1:]))
+            np.lib.format.open_memmap(
+                folder / f"{name}.npy", "w+", array.dtype, (self.rows, *array.shape[1:])
+            )
             for name, array in zip(names, like, strict=True)
         ]
         size = sum(array.nbytes for array in self.arrays)
@@ -284,7 +334,8 @@ class _Copy:
         for row in range(0, self.rows, CHUNK):
             own = np.arange(row, min(row + CHUNK, self.rows))
             self.sizes += np.bincount(self._buckets_of(own), minlength=self.buckets)
-        self.ends = np.cumsum(self.sizes) - self.sizes  # the next position to write in each bucket
+        # the next position to write in each bucket
+        self.ends = np.cumsum(self.sizes) - self.sizes
 
     def scatter(self, block: int) -> None:
         """Write the rows of a block to their buckets."""
@@ -293,15 +344,19 @@ class _Copy:
         kinds = [(len(array), array.shape[1:]) for array in read]
         arrays = self.arrays if self.seed is None else self.arrays[:-1]
         if kinds != [(len(numbers), array.shape[1:]) for array in arrays] or not all(
-            np.can_cast(own.dtype, array.dtype) for own, array in zip(read, arrays, strict=True)
+            np.can_cast(own.dtype, array.dtype)
+            for own, array in zip(read, arrays, strict=True)
         ):
             raise ValueError(
-                f"{place_of(self.source, block)} has arrays of other shapes or dtypes than the first block: "
-                "convert them."
+                f"{place_of(self.source, block)} has arrays of other shapes or dtypes"
+                " than the first block: convert them."
             )
         read += [] if self.seed is None else [numbers]
         buckets = self._buckets_of(numbers)
-        order, counts = np.argsort(buckets, kind="stable"), np.bincount(buckets, minlength=self.buckets)
+        order, counts = (
+            np.argsort(buckets, kind="stable"),
+            np.bincount(buckets, minlength=self.buckets),
+        )
         for bucket, rows in enumerate(np.split(order, np.cumsum(counts)[:-1])):
             place = slice(self.ends[bucket], self.ends[bucket] + len(rows))
             self.ends[bucket] = place.stop
@@ -311,7 +366,8 @@ class _Copy:
     def mix(self) -> None:
         """Sort the rows of each bucket if the copy is shuffled, and flush the arrays to disk."""
         if self.seed is not None:
-            from ...compiled.lower.row_loops import order_of_part  # imported late because it loads Numba
+            # imported late because it loads Numba
+            from ...compiled.lower.row_loops import order_of_part
 
             *arrays, numbers = self.arrays
             for end, size in zip(self.ends, self.sizes, strict=True):

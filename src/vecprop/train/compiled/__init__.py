@@ -20,11 +20,14 @@ SECONDS = 0.05
 """The target duration of one kernel call; several short epochs are run in one call."""
 
 LONG = 0.01
-"""Kernel calls that are estimated to take at least this many seconds can be stopped between batches. They run in
-another thread, which is too slow for shorter calls."""
+"""Kernel calls that are estimated to take at least this many seconds can be stopped
+between batches. They run in another thread, which is too slow for shorter calls.
+"""
 
 MUCH = 2**16
-"""The size of X from which finiteness is not checked before training. Checking a smaller X takes microseconds."""
+"""The size of X from which finiteness is not checked before training. Checking a
+smaller X takes microseconds.
+"""
 
 
 @cache
@@ -53,21 +56,41 @@ class Compiled(Engine):
     ) -> Unsupported | None:
         """Return the reason why the kernels do not support these arguments, if any."""
         batches = list(batches)
-        arrays = theta, *(batch.X for batch in batches if not isinstance(batch, SparseBatch))
+        arrays = (
+            theta,
+            *(batch.X for batch in batches if not isinstance(batch, SparseBatch)),
+        )
         if not all(isinstance(array, np.ndarray) for array in arrays):
             return Unsupported("it supports only NumPy arrays", warns=False)
         if theta.dtype not in (np.float32, np.float64):
-            return Unsupported(f"it supports only float32 and float64, not {theta.dtype}", warns=False)
-        members, rates = theta.shape[:-1], np.shape(getattr(optimizer, "learning_rate", 0.0))
+            return Unsupported(
+                f"it supports only float32 and float64, not {theta.dtype}", warns=False
+            )
+        members, rates = (
+            theta.shape[:-1],
+            np.shape(getattr(optimizer, "learning_rate", 0.0)),
+        )
         trains = batches and optimizer is not None and not isinstance(optimizer, LBFGS)
-        if any(batch.members for batch in batches) or (members and not (trains and theta.size)):
-            return Unsupported("it trains one network, or members with the same rows, at a time", warns=False)
-        if rates not in ((), members):
-            return Unsupported("it supports one learning rate, or one per member", warns=False)
-        if noise is not None and (
-            noise.rows is not None or not isinstance(noise.seed, int | np.integer) or noise.step < 0
+        if any(batch.members for batch in batches) or (
+            members and not (trains and theta.size)
         ):
-            reason = "noise needs an integer seed, a step of at least 0, and all rows in their order"
+            return Unsupported(
+                "it trains one network, or members with the same rows, at a time",
+                warns=False,
+            )
+        if rates not in ((), members):
+            return Unsupported(
+                "it supports one learning rate, or one per member", warns=False
+            )
+        if noise is not None and (
+            noise.rows is not None
+            or not isinstance(noise.seed, int | np.integer)
+            or noise.step < 0
+        ):
+            reason = (
+                "noise needs an integer seed, a step of at least 0, and all rows in"
+                " their order"
+            )
             return Unsupported(reason, warns=False)
         if reason := missing():
             return Unsupported(reason, warns=True)
@@ -75,11 +98,15 @@ class Compiled(Engine):
 
         F: type = np.dtype(theta.dtype).type
         needed = (None, None) if isinstance(optimizer, LBFGS) else (optimizer, score)
-        if not (reason := unsupported(network, F, *needed)) and (reason := failure(network, F, needed[0])):
+        if not (reason := unsupported(network, F, *needed)) and (
+            reason := failure(network, F, needed[0])
+        ):
             missing.cache_clear()
         return Unsupported(reason, warns=True) if reason else None
 
-    def steps(self, run: Run, batch: Batch, validation_batch: Batch | None) -> "StepsInMemory":
+    def steps(
+        self, run: Run, batch: Batch, validation_batch: Batch | None
+    ) -> "StepsInMemory":
         """Return an object that trains one network, or several members in lockstep."""
         return StepsInMemory(run, batch, validation_batch)
 
@@ -90,7 +117,9 @@ class Compiled(Engine):
 
         return CompiledGroup
 
-    def evaluation(self, theta: np.ndarray, batch: Batch, noise: RandomKey | None = None) -> "BatchLoss":
+    def evaluation(
+        self, theta: np.ndarray, batch: Batch, noise: RandomKey | None = None
+    ) -> "BatchLoss":
         """Return an object that computes the loss and the gradient of a batch at any theta."""
         from ...compiled.compiled_network import BatchLoss
 
@@ -98,20 +127,27 @@ class Compiled(Engine):
 
     def predictor(self, theta: np.ndarray) -> Callable[[Array], np.ndarray]:
         """Return a fast function that predicts rows."""
-        if isinstance(self.network, SparseNetwork):  # SciPy's sparse products run at memory speed
+        # SciPy's sparse products run at memory speed
+        if isinstance(self.network, SparseNetwork):
             return partial(self.network.predict, theta)
         from ...compiled.compiled_network import CompiledNetwork
 
         return CompiledNetwork(self.network).predictor(theta, copy=False)
 
-    def gradients(self, noise: RandomKey | None) -> Mapping[str, Callable[[np.ndarray, Batch], tuple[Any, np.ndarray]]]:
+    def gradients(
+        self, noise: RandomKey | None
+    ) -> Mapping[str, Callable[[np.ndarray, Batch], tuple[Any, np.ndarray]]]:
         """Return functions for the gradient of a batch and of a training step, which use different kernels."""
         from ...compiled.compiled_network import CompiledNetwork, gradient_of_a_step
 
         kernels = CompiledNetwork(self.network)
         return {
-            "": lambda theta, batch: kernels._batch_loss_and_gradient(theta, batch, noise),
-            "a step of training": lambda theta, batch: gradient_of_a_step(self.network, theta, batch, noise),
+            "": lambda theta, batch: kernels._batch_loss_and_gradient(
+                theta, batch, noise
+            ),
+            "a step of training": lambda theta, batch: gradient_of_a_step(
+                self.network, theta, batch, noise
+            ),
         }
 
 
@@ -140,35 +176,45 @@ class CompiledSteps(Steps):
         data = (self.network, theta, batch, self.validation_batch)
         self.epochs = Epochs(*data, optimizer, moments, run.last_finite, plan)
 
-    def run_epochs(self, count: int, seconds: float, rates: np.ndarray, interrupts: list[Any]) -> EpochResults:
+    def run_epochs(
+        self, count: int, seconds: float, rates: np.ndarray, interrupts: list[Any]
+    ) -> EpochResults:
         """Run several epochs, which can be stopped between batches unless they are very short."""
         state, is_stopped = self.state, interrupts.__len__ if seconds > LONG else None
         moved_theta = None
         if is_stopped and self.run.callbacks and was_moved(self.run):
             moved_theta = state.theta.copy()
         self.run.is_whole = False
-        results = self.epochs.run(count, state.epoch, state.step, state.optimizer["t"], rates, is_stopped)
+        results = self.epochs.run(
+            count, state.epoch, state.step, state.optimizer["t"], rates, is_stopped
+        )
         if moved_theta is not None and results.stopped and not results.epochs:
-            state.theta[...] = moved_theta  # the kernel does not see the change when it rolls back
+            # the kernel does not see the change when it rolls back
+            state.theta[...] = moved_theta
         return results
 
 
 class StepsInMemory(CompiledSteps):
     """Take the steps of an optimizer. Results agree with the reference engine up to rounding.
 
-    Callbacks, and schedules that depend on the loss, are called after each epoch. If there are none, or if their
-    interval is longer, several short epochs run in one kernel call, and the recorded times are interpolated.
+    Callbacks, and schedules that depend on the loss, are called after each epoch. If
+    there are none, or if their interval is longer, several short epochs run in one
+    kernel call, and the recorded times are interpolated.
 
-    Checking that a large X is finite takes a tenth of an epoch. The check is skipped if the first layer is dense: its
-    gradient J_W = Xᵀ δ is NaN if an input is not finite, even where δ is 0, because 0 · ∞ is NaN. If the gradient is
-    NaN, X is checked, so that the error names the row.
+    Checking that a large X is finite takes a tenth of an epoch. The check is skipped if
+    the first layer is dense: its gradient J_W = Xᵀ δ is NaN if an input is not finite,
+    even where δ is 0, because 0 · ∞ is NaN. If the gradient is NaN, X is checked, so
+    that the error names the row.
     """
 
     def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None) -> None:
         super().__init__(run, validation_batch)
         self.batch = batch
-        shows_in_loss = not self.has_taken(None) and isinstance(run.network.layers[0], Dense)
-        if batch.X.size < MUCH or run.callbacks or not shows_in_loss:  # fail before callbacks open files
+        shows_in_loss = not self.has_taken(None) and isinstance(
+            run.network.layers[0], Dense
+        )
+        # fail before callbacks open files
+        if batch.X.size < MUCH or run.callbacks or not shows_in_loss:
             batch.require_finite_inputs()
         self.prepare(batch, run.plan)
         best, rows = run.best, batch.rows
@@ -176,12 +222,16 @@ class StepsInMemory(CompiledSteps):
             self.epochs.stop_by(best.rule._as_numbers(), best.memory, best.theta)
         if validation_batch is not None:
             rows += validation_batch.rows
-        self.pace = assumed_seconds(rows * self.epochs.operations, run.per_epoch)  # an estimate until measured
+        # an estimate until measured
+        self.pace = assumed_seconds(rows * self.epochs.operations, run.per_epoch)
 
     def measure(self, window, interrupts: list[Any]) -> EpochResults:
         """Return the losses and the score before the first step."""
         results = self.epochs.measure(interrupts.__len__ if self.pace > LONG else None)
-        if not (results.stopped or np.isfinite([results.losses, results.validation_losses]).all()):
+        if not (
+            results.stopped
+            or np.isfinite([results.losses, results.validation_losses]).all()
+        ):
             self.batch.require_finite_inputs()
         return results
 
@@ -189,7 +239,9 @@ class StepsInMemory(CompiledSteps):
         """Run as many epochs as fit into one kernel call."""
         run, state = self.run, self.state
         count = int(min(max(SECONDS / self.pace, 1), most))
-        rates = run.settings.rates(run.total_steps, count * run.per_epoch, state.step, state.schedule)
+        rates = run.settings.rates(
+            run.total_steps, count * run.per_epoch, state.step, state.schedule
+        )
         began = time.perf_counter()
         results = self.run_epochs(count, count * self.pace, rates, interrupts)
         self.pace = (time.perf_counter() - began) / max(results.epochs, 1)

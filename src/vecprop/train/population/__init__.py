@@ -17,7 +17,10 @@ from .bundles import Bundle, SharedData, Workers, bundles_of, results_of, train_
 from .local import Monitor, check_groups, engine_of, groups_of, not_started, train_local
 
 GIVE = {
-    "workers": "DaskWorkers(client), or an object whose run(function, bundles, data) trains bundles",
+    "workers": (
+        "DaskWorkers(client), or an object whose run(function, bundles, data) trains"
+        " bundles"
+    ),
     "checkpoint": 'a Checkpoint, such as Checkpoint("folder")',
 }
 """The expected objects, by the name of the argument."""
@@ -49,37 +52,43 @@ def train_population(
     sample_weight : ndarray (N,), optional
         The weights of the rows.
     progress : callable, optional
-        A function that is called several times a second with a `Progress`, which contains the number of finished
-        members, the rows seen and the losses. If the function returns True, the remaining members stop immediately, as
-        after Ctrl-C.
+        A function that is called several times a second with a `Progress`, which
+        contains the number of finished members, the rows seen and the losses. If the
+        function returns True, the remaining members stop immediately, as after Ctrl-C.
     engine : {"auto", "compiled", "reference"}, default "auto"
-        See `train`. The compiled engine trains members in parallel threads, without Python code between their steps.
-        Members that the compiled engine does not support are trained afterwards, one after the other. For these
-        members, `progress` is called after each member.
+        See `train`. The compiled engine trains members in parallel threads, without
+        Python code between their steps. Members that the compiled engine does not
+        support are trained afterwards, one after the other. For these members,
+        `progress` is called after each member.
     moments : bool, default True
-        Whether results contain the moments of the optimizers. Continued training needs the moments. Without the moments
-        of Adam, results are a third as large.
+        Whether results contain the moments of the optimizers. Continued training needs
+        the moments. Without the moments of Adam, results are a third as large.
     checkpoint : Checkpoint, optional
-        The folder for finished members, which are saved even if an exception ends training. The same call, or a call
-        with additional members, then trains only the remaining members.
+        The folder for finished members, which are saved even if an exception ends
+        training. The same call, or a call with additional members, then trains only the
+        remaining members.
     workers : object, optional
-        An object that trains the members in other processes, with bit-identical results, such as `DaskWorkers`.
-        ``workers.run(function, bundles, data)`` yields ``place, function(bundles[place], data)`` for each bundle, in
-        any order. A bundle is about one second of work.
+        An object that trains the members in other processes, with bit-identical
+        results, such as `DaskWorkers`. ``workers.run(function, bundles, data)`` yields
+        ``place, function(bundles[place], data)`` for each bundle, in any order. A
+        bundle is about one second of work.
 
     Returns
     -------
     TrainingResults
-        A sequence with the result of each member, bit-identical to `train`. Results do not depend on the other members,
-        their order or the number of threads. If a member diverges, its result contains the last parameters with a
-        finite loss and the reason "diverged", and the other members continue. After Ctrl-C, unfinished members have the
-        result of their last complete epoch and the reason "interrupted". If all members are finished, or if you press
-        Ctrl-C again, KeyboardInterrupt is raised.
+        A sequence with the result of each member, bit-identical to `train`. Results do
+        not depend on the other members, their order or the number of threads. If a
+        member diverges, its result contains the last parameters with a finite loss and
+        the reason "diverged", and the other members continue. After Ctrl-C, unfinished
+        members have the result of their last complete epoch and the reason
+        "interrupted". If all members are finished, or if you press Ctrl-C again,
+        KeyboardInterrupt is raised.
 
     Raises
     ------
     ValueError, TypeError
-        If a member or the data are invalid. The message contains the index of the member.
+        If a member or the data are invalid. The message contains the index of the
+        member.
 
     Examples
     --------
@@ -91,13 +100,17 @@ def train_population(
     """
     if not isinstance(members, Iterable):
         raise TypeError(
-            f"members must be a list of Member objects, got one {type(members).__name__}: pass [member], "
-            "such as [Member(network, theta, optimizer, epochs=100)]."
+            "members must be a list of Member objects, got one"
+            f" {type(members).__name__}: pass [member], such as [Member(network, theta,"
+            " optimizer, epochs=100)]."
         )
     members = list(members)
     data = Data(X, T, sample_weight)
     groups = groups_of(members, data, engine)
-    for name, value, method in (("workers", workers, "run"), ("checkpoint", checkpoint, "_members")):
+    for name, value, method in (
+        ("workers", workers, "run"),
+        ("checkpoint", checkpoint, "_members"),
+    ):
         if value is not None:
             require_method(name, value, method)
     if workers is not None or checkpoint is not None:
@@ -107,34 +120,57 @@ def train_population(
         store = None
         if checkpoint is not None:
             stack.enter_context(checkpoint._held())
-            engines = [engine_of(members[numbers[0]], data, engine).name for numbers in groups]
+            engines = [
+                engine_of(members[numbers[0]], data, engine).name for numbers in groups
+            ]
             store = checkpoint._members(members, groups, engines, data, moments)
             parts.append(store.part)
         monitor = Monitor(len(members), progress, store, moments)
-        groups = [[number for number in numbers if number not in monitor.saved] for numbers in groups]
+        groups = [
+            [number for number in numbers if number not in monitor.saved]
+            for numbers in groups
+        ]
         groups = [numbers for numbers in groups if numbers]
         stack.enter_context(saved_on_failure(monitor.save))
         if workers is None:
             part = train_local(groups, members, data, engine, monitor)
             parts.append(part if moments else part.without_moments())
         else:
-            parts.append(train_remote(workers, *bundles_of(groups, members, data, engine, moments), members, monitor))
+            parts.append(
+                train_remote(
+                    workers,
+                    *bundles_of(groups, members, data, engine, moments),
+                    members,
+                    monitor,
+                )
+            )
         monitor.end()
     results = TrainingResults(*joined(parts))
-    if monitor.is_interrupted and all(result.reason != "interrupted" for result in results):
-        raise KeyboardInterrupt  # it arrived after the last member finished, so no result records it
+    if monitor.is_interrupted and all(
+        result.reason != "interrupted" for result in results
+    ):
+        # it arrived after the last member finished, so no result records it
+        raise KeyboardInterrupt
     return results
 
 
 def require_method(name: str, value, method: str) -> None:
     """Raise TypeError if a value does not have a method."""
     is_client = hasattr(value, "submit")  # a Dask client has a different method run()
-    if is_client or isinstance(value, type) or not callable(getattr(value, method, None)):
+    if (
+        is_client
+        or isinstance(value, type)
+        or not callable(getattr(value, method, None))
+    ):
         raise TypeError(f"{name} must be {GIVE[name]}, got {value!r}.")
 
 
 def train_remote(
-    workers: Workers, bundles: Sequence[Bundle], shared: SharedData, members: Sequence[Member], monitor: Monitor
+    workers: Workers,
+    bundles: Sequence[Bundle],
+    shared: SharedData,
+    members: Sequence[Member],
+    monitor: Monitor,
 ) -> PartialResults:
     """Train bundles of members on workers, and return the results; see `train_local`."""
     parts: list[PartialResults] = []
@@ -151,7 +187,8 @@ def train_remote(
     missing.difference_update(*(part.numbers for part in parts))
     if missing and not monitor.is_stopped:
         raise RuntimeError(
-            f"The workers returned no results for {len(missing)} members, such as member {min(missing)}."
+            f"The workers returned no results for {len(missing)} members, such as"
+            f" member {min(missing)}."
         )
     others = {number: not_started(members[number], shared.data) for number in missing}
     return joined([*parts, PartialResults([], others)])
@@ -172,7 +209,8 @@ def workers_or_joblibs(workers):
     backend: Any = get_active_backend()[0]
     if type(backend).__name__ != "DaskDistributedBackend" or is_in_a_task():
         return None
-    library: Any = sys.modules[__name__.partition(".")[0]]  # importing it here would be circular
+    # importing it here would be circular
+    library: Any = sys.modules[__name__.partition(".")[0]]
     return library.cluster.DaskWorkers(backend.client)
 
 

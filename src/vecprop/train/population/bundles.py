@@ -13,13 +13,19 @@ from ..run import assumed_seconds
 from .local import Monitor, train_local
 
 SECONDS = 1.0
-"""The target duration of a bundle in seconds; sending a bundle and its results takes some milliseconds."""
+"""The target duration of a bundle in seconds; sending a bundle and its results takes
+some milliseconds.
+"""
 
 MOST = 256
-"""The maximum number of members in a bundle, which limits the work that is lost if a worker dies."""
+"""The maximum number of members in a bundle, which limits the work that is lost if a
+worker dies.
+"""
 
 MEMBERS_A_SECOND = 1e4
-"""The assumed number of members that a core trains per second if they take almost no steps."""
+"""The assumed number of members that a core trains per second if they take almost no
+steps.
+"""
 
 
 class Start(NamedTuple):
@@ -56,15 +62,20 @@ class SharedData(NamedTuple):
 class Workers(Protocol):
     """The interface of objects that train bundles in other processes."""
 
-    def run(self, function: Any, bundles: Sequence[Bundle], data: SharedData) -> Iterator[tuple[int, PartialResults]]:
+    def run(
+        self, function: Any, bundles: Sequence[Bundle], data: SharedData
+    ) -> Iterator[tuple[int, PartialResults]]:
         """Yield the index of each bundle and ``function(bundle, data)``, in any order.
 
-        A generator's ``close`` cancels the remaining bundles; it is called after an error, Ctrl-C, or an early stop.
+        A generator's ``close`` cancels the remaining bundles; it is called after an
+        error, Ctrl-C, or an early stop.
         """
         ...
 
 
-def results_of(workers, function: Any, bundles: Sequence[Any], data: Any) -> Generator[tuple[int, Any]]:
+def results_of(
+    workers, function: Any, bundles: Sequence[Any], data: Any
+) -> Generator[tuple[int, Any]]:
     """Yield the index and the result of each bundle as it arrives. Closing the generator cancels the others."""
     arriving = workers.run(function, bundles, data)
     try:
@@ -74,7 +85,11 @@ def results_of(workers, function: Any, bundles: Sequence[Any], data: Any) -> Gen
 
 
 def bundles_of(
-    groups: Iterable[list[int]], members: Sequence[Member], data: Data, engine: Any, moments: bool
+    groups: Iterable[list[int]],
+    members: Sequence[Member],
+    data: Data,
+    engine: Any,
+    moments: bool,
 ) -> tuple[list[Bundle], SharedData]:
     """Return the bundles, largest first, and the data that they need."""
     shared = SharedData(data, [])
@@ -92,7 +107,9 @@ def bundles_of(
             bundle.seconds += len(part) * seconds
             bundle.groups.append(part.tolist())
             for number in bundle.groups[-1]:
-                bundle.starts[number] = Start(group, members[number].theta, members[number].seed)
+                bundle.starts[number] = Start(
+                    group, members[number].theta, members[number].seed
+                )
     bundles.sort(key=attrgetter("seconds"), reverse=True)
     return bundles, shared
 
@@ -101,15 +118,23 @@ def _seconds_of(member: Member, data: Data) -> float:
     """Estimate the seconds that one core needs to train a member without early stopping."""
     rows, network = data.row_count(member), member.network
     steps = 1 if member.batch_size is None else ceil(rows / member.batch_size)
-    # The operations of the gradient for one row: three products per weight, plus the activations.
+    # The operations of the gradient for one row: three products per weight, plus the
+    # activations.
     operations = 6 * network.layout.size + 40 * sum(network.widths)
-    return int(member.epochs) * assumed_seconds(rows * operations, steps) + 1 / MEMBERS_A_SECOND
+    return (
+        int(member.epochs) * assumed_seconds(rows * operations, steps)
+        + 1 / MEMBERS_A_SECOND
+    )
 
 
 def train_bundle(bundle: Bundle, shared: SharedData) -> PartialResults:
     """Train the members of a bundle and return their results, stacked by group."""
     members = {}
     for number, start in bundle.starts.items():
-        members[number] = replace(shared.members[start.group], theta=start.theta, seed=start.seed)
-    part = train_local(bundle.groups, members, shared.data, bundle.engine, Monitor(len(members)))
+        members[number] = replace(
+            shared.members[start.group], theta=start.theta, seed=start.seed
+        )
+    part = train_local(
+        bundle.groups, members, shared.data, bundle.engine, Monitor(len(members))
+    )
     return part.compact(bundle.moments)

@@ -40,7 +40,8 @@ class Monitor:
         self.groups: list[Any] = []
         self.unsaved: dict[int, TrainingResult] = {}
         self.saved: set[int] = set()
-        self.single_members: list[list[float]] = []  # the progress of members outside groups
+        # the progress of members outside groups
+        self.single_members: list[list[float]] = []
         if store is not None:
             self.saved.update(store.part.numbers)
             self.count(store.part)
@@ -89,7 +90,11 @@ class Monitor:
     def end(self) -> None:
         """Save all finished members, and report the progress if members have ended since the last report."""
         self.save()
-        if self.progress is not None and not self.is_stopped and self.reported < self.total:
+        if (
+            self.progress is not None
+            and not self.is_stopped
+            and self.reported < self.total
+        ):
             self.progress(self.latest())
 
     def latest(self) -> Progress:
@@ -103,14 +108,18 @@ Members = Sequence[Member] | Mapping[int, Member]
 """Members by their indices in the population."""
 
 
-def groups_of(members: Sequence[Member], data: Data, engine: EngineName) -> list[list[int]]:
+def groups_of(
+    members: Sequence[Member], data: Data, engine: EngineName
+) -> list[list[int]]:
     """Group the indices of members that differ only in their initial parameters and seeds."""
     together, intern = defaultdict(list), Interner()
     for number, member in enumerate(members):
         if not isinstance(member, Member):
             raise TypeError(f"members[{number}] must be a Member, got {member!r}.")
         if not isinstance(member.seed, int | np.integer):
-            raise in_member(number, TypeError(f"seed must be an integer, got {member.seed!r}."))
+            raise in_member(
+                number, TypeError(f"seed must be an integer, got {member.seed!r}.")
+            )
         try:
             together[member._key(intern)].append(number)
         except TypeError as error:  # a setting that cannot be hashed is usually invalid
@@ -119,7 +128,9 @@ def groups_of(members: Sequence[Member], data: Data, engine: EngineName) -> list
     return list(together.values())
 
 
-def check_groups(groups: Iterable[list[int]], members: Members, data: Data, engine: EngineName) -> None:
+def check_groups(
+    groups: Iterable[list[int]], members: Members, data: Data, engine: EngineName
+) -> None:
     """Raise an error if a member is invalid or does not fit its data, before training starts."""
     for numbers in groups:
         first = numbers[0]
@@ -133,7 +144,11 @@ def check_groups(groups: Iterable[list[int]], members: Members, data: Data, engi
 
 
 def train_local(
-    groups: Iterable[list[int]], members: Members, data: Data, engine: EngineName, monitor: Monitor
+    groups: Iterable[list[int]],
+    members: Members,
+    data: Data,
+    engine: EngineName,
+    monitor: Monitor,
 ) -> PartialResults:
     """Train members, given as indices grouped by `groups_of`; return their results."""
     groups_in_kernels = []
@@ -156,7 +171,8 @@ def train_local(
             try:
                 result = _train_single(members[number], data, engine)
             except (TypeError, ValueError) as error:
-                raise in_member(number, error) from error  # may be raised by a custom part
+                # may be raised by a custom part
+                raise in_member(number, error) from error
             others[number] = result
             monitor.on_results(PartialResults([], {number: result}))
 
@@ -167,15 +183,21 @@ def train_local(
     return PartialResults([group.results() for group in groups_in_kernels], others)
 
 
-def _member_group(numbers: list[int], members: Members, data: Data, engine: EngineName) -> Any:
+def _member_group(
+    numbers: list[int], members: Members, data: Data, engine: EngineName
+) -> Any:
     """Return an object that trains a group of members, or None if they must be trained one by one."""
     try:
         if not isinstance(members[numbers[0]].network, Network):
-            raise TypeError(f"network must be a Network, got {members[numbers[0]].network!r}.")
+            raise TypeError(
+                f"network must be a Network, got {members[numbers[0]].network!r}."
+            )
         group = [data.with_theta(members[number]) for number in numbers]
         first = group[0]
         theta = checked_theta(first.network, first.theta)
-        replace(first._settings, engine=engine).check(first.network, theta, first.validation_rows is not None)
+        replace(first._settings, engine=engine).check(
+            first.network, theta, first.validation_rows is not None
+        )
         for rows in (first.rows, first.validation_rows):
             if rows is not None:
                 row_indices(rows, row_count(data.arrays(first)[0]))
@@ -199,7 +221,14 @@ def engine_of(member: Member, data: Data, name: EngineName) -> Engine:
     """Return the engine of this name for a member; "auto" selects the fastest engine."""
     member = data.with_theta(member)
     batches = map(data.batch, [member])  # lazy: created only if an engine inspects it
-    return engine_for(member.network, member.theta, batches, member.optimizer, name, score=member.validation_score)
+    return engine_for(
+        member.network,
+        member.theta,
+        batches,
+        member.optimizer,
+        name,
+        score=member.validation_score,
+    )
 
 
 def not_started(member: Member, data: Data) -> TrainingResult:

@@ -16,18 +16,26 @@ class LossView:
     """Plots the training and test losses."""
 
     def __init__(self):
-        self.figure = counted(plain_figure("loss", y_range=DataRange1d(start=0)), "epoch", "loss")
+        self.figure = counted(
+            plain_figure("loss", y_range=DataRange1d(start=0)), "epoch", "loss"
+        )
         self._curves = empty("epoch train test")
         line = {"x": "epoch", "source": self._curves, "line_width": 2}
         self.figure.line(y="train", color=COLOURS[1], legend_label="training", **line)
-        self.figure.line(y="test", color=COLOURS[0], line_dash="6 3", legend_label="test", **line)
+        self.figure.line(
+            y="test", color=COLOURS[0], line_dash="6 3", legend_label="test", **line
+        )
         legend_of(self.figure)
 
     def update(self, session: Session):
         """Draw the current curves."""
         entries = _thinned(len(session.history.epochs), MOST_OF_LOSSES)
         train, test = session.history.values[entries].T
-        self._curves.data = {"epoch": session.history.epochs[entries], "train": train, "test": test}
+        self._curves.data = {
+            "epoch": session.history.epochs[entries],
+            "train": train,
+            "test": test,
+        }
 
 
 class GradientsView:
@@ -37,7 +45,11 @@ class GradientsView:
         self.figure = log_figure("gradients", "step", "norm")
         self._curves = empty("xs ys colour dash name")
         self.figure.multi_line(
-            source=self._curves, line_color="colour", line_dash="dash", line_width=1.8, legend_field="name"
+            source=self._curves,
+            line_color="colour",
+            line_dash="dash",
+            line_width=1.8,
+            legend_field="name",
         )
         legend = legend_of(self.figure)
         self.figure.center.remove(legend)
@@ -46,8 +58,15 @@ class GradientsView:
     def update(self, session: Session):
         """Draw the current curves, without zeros because the axis is logarithmic."""
         drawn: dict[str, list] = {name: [] for name in self._curves.data}
-        numbers = [number for number, layer in enumerate(session.network.layers) if isinstance(layer, Dense)]
-        for curves, noun, dash in ((session.gradient_norms, "gradient", "solid"), (session.moves, "update", "dashed")):
+        numbers = [
+            number
+            for number, layer in enumerate(session.network.layers)
+            if isinstance(layer, Dense)
+        ]
+        for curves, noun, dash in (
+            (session.gradient_norms, "gradient", "solid"),
+            (session.moves, "update", "dashed"),
+        ):
             for layer, values in enumerate(curves.values.T):
                 entries = np.flatnonzero(values > 0)
                 entries = entries[_thinned(len(entries), MOST_OF_NORMS)]
@@ -66,7 +85,12 @@ class StartsView:
     def __init__(self):
         self.figure = log_figure("starts", "epoch", "loss")
         self._curves = empty("xs ys colour width opacity")
-        self.figure.multi_line(source=self._curves, line_color="colour", line_width="width", line_alpha="opacity")
+        self.figure.multi_line(
+            source=self._curves,
+            line_color="colour",
+            line_width="width",
+            line_alpha="opacity",
+        )
 
     def draw(self, losses):
         """Draw the losses, (starts, epochs + 1), with the page's own network on top."""
@@ -90,7 +114,11 @@ class StartsView:
 
 def _thinned(count, most):
     """Return evenly spaced indices below count, including the first and the last."""
-    return np.unique(np.linspace(0, count - 1, most).astype(int)) if count else np.empty(0, int)
+    return (
+        np.unique(np.linspace(0, count - 1, most).astype(int))
+        if count
+        else np.empty(0, int)
+    )
 
 
 def described(losses) -> str:
@@ -104,9 +132,12 @@ def described(losses) -> str:
     ends = losses[:, -1]
     ends = ends[np.isfinite(ends)]
     if not len(ends):
-        return f"None of the {len(losses)} starts finished: all diverged or reached the time limit."
+        return (
+            f"None of the {len(losses)} starts finished: all diverged or reached the"
+            " time limit."
+        )
     best, median, worst = np.quantile(ends, [0, 0.5, 1])
     return (
-        f"{len(ends)} of {len(losses)} starts finished: the best loss is {best:.4g}, the median "
-        f"{median:.4g}, the worst {worst:.4g}."
+        f"{len(ends)} of {len(losses)} starts finished: the best loss is {best:.4g},"
+        f" the median {median:.4g}, the worst {worst:.4g}."
     )

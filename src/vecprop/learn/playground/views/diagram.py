@@ -11,7 +11,18 @@ from ....core import Array
 from ....pictures.style import colour
 from ..session import Session
 from ..shown import Edge, edges, units_of
-from .figures import HIGH, INK, LOW, SELECTED, bytes_of, empty, number_pixels, plain_figure, rgba, without_axes
+from .figures import (
+    HIGH,
+    INK,
+    LOW,
+    SELECTED,
+    bytes_of,
+    empty,
+    number_pixels,
+    plain_figure,
+    rgba,
+    without_axes,
+)
 
 WIDTH, HEIGHT = 600.0, 500.0
 """The size of the diagram in plot units."""
@@ -37,13 +48,19 @@ class NetworkView:
     """The diagram of the network."""
 
     def __init__(self, on_choose: Callable[[], None]):
-        self.figure = without_axes(plain_figure("network", x_range=(0, WIDTH), y_range=(0, HEIGHT)))
+        self.figure = without_axes(
+            plain_figure("network", x_range=(0, WIDTH), y_range=(0, HEIGHT))
+        )
         self._edges = empty("xs ys width colour index")
         self._biases = empty("x y size colour index")
         self._units = empty("image x y side")
         self._frames = empty("x y side")
         self._names = empty("x y text align")
-        selected = {"selection_line_color": SELECTED, "selection_line_alpha": 1, "selection_line_width": 6}
+        selected = {
+            "selection_line_color": SELECTED,
+            "selection_line_alpha": 1,
+            "selection_line_width": 6,
+        }
         edges = self.figure.multi_line(
             source=self._edges,
             line_width="width",
@@ -54,7 +71,13 @@ class NetworkView:
         )
         self.figure.image_rgba("image", source=self._units, dw="side", dh="side")
         self.figure.block(
-            width="side", height="side", source=self._frames, fill_alpha=0, line_width=1, line_alpha=0.6, name=INK
+            width="side",
+            height="side",
+            source=self._frames,
+            fill_alpha=0,
+            line_width=1,
+            line_alpha=0.6,
+            name=INK,
         )
         biases = self.figure.scatter(
             size="size",
@@ -66,7 +89,11 @@ class NetworkView:
             **selected,
         )
         self.figure.text(
-            source=self._names, text_align="align", text_baseline="middle", text_font_size="12px", name=INK
+            source=self._names,
+            text_align="align",
+            text_baseline="middle",
+            text_font_size="12px",
+            name=INK,
         )
         self.figure.add_tools(TapTool(renderers=[edges, biases]))
         for source in (self._edges, self._biases):
@@ -89,7 +116,9 @@ class NetworkView:
             position = indices.index(self._chosen) + step
         self._chosen = indices[position % len(indices)]
         for source in (self._edges, self._biases):
-            source.selected.indices = np.flatnonzero(np.asarray(source.data["index"]) == self._chosen).tolist()
+            source.selected.indices = np.flatnonzero(
+                np.asarray(source.data["index"]) == self._chosen
+            ).tolist()
 
     def update(self, session: Session):
         """Draw the current weights and units."""
@@ -97,14 +126,22 @@ class NetworkView:
         columns = _unit_columns(images)
         self._draw_edges(edges(session), columns)
         *hidden_images, output_images = images
-        pixels = [_pixels(image) for layer_images in hidden_images for image in layer_images]
+        pixels = [
+            _pixels(image) for layer_images in hidden_images for image in layer_images
+        ]
         for k, image in enumerate(output_images):
             if session.class_count:
                 pixels.append(rgba(bytes_of(colour(k)), 0.8 * image))
             else:
                 pixels.append(_pixels(image))
-        x, y = np.concatenate([column.centers - column.side / 2 for column in columns]).T
-        squares = {"x": x, "y": y, "side": np.concatenate([np.full(len(c.centers), c.side) for c in columns])}
+        x, y = np.concatenate(
+            [column.centers - column.side / 2 for column in columns]
+        ).T
+        squares = {
+            "x": x,
+            "y": y,
+            "side": np.concatenate([np.full(len(c.centers), c.side) for c in columns]),
+        }
         self._units.data = {"image": pixels, **squares}
         x_axis, y_axis = session.points.axes
         names = {"x": x_axis.name, "y": y_axis.name}
@@ -120,7 +157,10 @@ class NetworkView:
 
     def _draw_names(self, first, inputs, last, outputs):
         lines = 3 if max(len(inputs), len(outputs)) <= 4 else 1
-        texts = ["\n".join(wrap(name, 9, max_lines=lines, placeholder="…")) for name in (*inputs, *outputs)]
+        texts = [
+            "\n".join(wrap(name, 9, max_lines=lines, placeholder="…"))
+            for name in (*inputs, *outputs)
+        ]
         x0, y0 = first.centers.T
         x1, y1 = last.centers.T
         self._names.data = {
@@ -134,7 +174,8 @@ class NetworkView:
         self._edges_by_index = {edge.index: edge for edge in edges}
         weights = [edge for edge in edges if edge.source is not None]
         weights = sorted(weights, key=lambda edge: -abs(edge.value))[:MOST_EDGES]
-        weights.sort(key=lambda edge: edge.index)  # a selected edge keeps its index in the source
+        # a selected edge keeps its index in the source
+        weights.sort(key=lambda edge: edge.index)
         lines = _edge_looks(weights) | {"xs": [], "ys": []}
         for edge in weights:
             source, target = columns[edge.layer : edge.layer + 2]
@@ -170,7 +211,12 @@ def _unit_columns(images):
         size = len(units)
         x = np.full(size, SIDES + layer * gap)
         y = HEIGHT * (1 - (np.arange(size) + 0.5) / size)
-        columns.append(UnitColumn(np.column_stack([x, y]), side=min(0.82 * HEIGHT / max(size, 4), 0.55 * gap)))
+        columns.append(
+            UnitColumn(
+                np.column_stack([x, y]),
+                side=min(0.82 * HEIGHT / max(size, 4), 0.55 * gap),
+            )
+        )
     return columns
 
 
@@ -178,7 +224,9 @@ def _edge_looks(edges):
     looks: dict[str, list] = {"colour": [], "width": [], "index": []}
     for edge in edges:
         looks["colour"].append(HIGH if edge.value > 0 else LOW)
-        looks["width"].append(float(np.clip(0.4 + 2.2 * np.sqrt(abs(edge.value)), 0.4, 9)))
+        looks["width"].append(
+            float(np.clip(0.4 + 2.2 * np.sqrt(abs(edge.value)), 0.4, 9))
+        )
         looks["index"].append(edge.index)
     return looks
 

@@ -1,13 +1,21 @@
 """Shared figure styles: plain figures, logarithmic axes and colors.
 
-Figures have a transparent background; the page's script sets the color of lines and text.
+Figures have a transparent background; the page's script sets the color of lines and
+text.
 """
 
 from math import ceil, floor, log10
 from typing import Any
 
 import numpy as np
-from bokeh.models import BasicTicker, ColumnDataSource, DataRange1d, FixedTicker, NumeralTickFormatter, Range1d
+from bokeh.models import (
+    BasicTicker,
+    ColumnDataSource,
+    DataRange1d,
+    FixedTicker,
+    NumeralTickFormatter,
+    Range1d,
+)
 from bokeh.plotting import figure
 
 from ....core import Array
@@ -26,7 +34,12 @@ MOST_POINTS = 1_000
 
 def plain_figure(name: str, **options) -> Any:
     """Create a Bokeh figure without toolbar and background."""
-    options |= {"toolbar_location": None, "tools": "", "sizing_mode": "stretch_both", "output_backend": "canvas"}
+    options |= {
+        "toolbar_location": None,
+        "tools": "",
+        "sizing_mode": "stretch_both",
+        "output_backend": "canvas",
+    }
     plot = figure(name=name, min_border=4, **options)
     plot.background_fill_color = plot.border_fill_color = plot.outline_line_color = None
     plot.grid.grid_line_alpha = 0.3
@@ -64,7 +77,9 @@ def counted(plot: Any, unit: str, values: str) -> Any:
     """Label both axes; the horizontal axis counts epochs or steps from zero."""
     plot.x_range = DataRange1d(start=0)
     ticker = BasicTicker(min_interval=1, desired_num_ticks=5, num_minor_ticks=0)
-    plot.xaxis.update(axis_label=unit, ticker=ticker, formatter=NumeralTickFormatter(format="0,0"))
+    plot.xaxis.update(
+        axis_label=unit, ticker=ticker, formatter=NumeralTickFormatter(format="0,0")
+    )
     plot.yaxis.axis_label = values
     return plot
 
@@ -82,7 +97,9 @@ LEAST, MOST = 1e-280, 1e280
 
 def log_figure(name: str, unit: str, values: str) -> Any:
     """Create a figure with a logarithmic axis for values over epochs or steps."""
-    plot = counted(plain_figure(name, y_axis_type="log", y_range=Range1d()), unit, values)
+    plot = counted(
+        plain_figure(name, y_axis_type="log", y_range=Range1d()), unit, values
+    )
     plot.scatter(0, 1, alpha=0)  # Bokeh draws no axes without data
     plot.yaxis.ticker = FixedTicker()
     fit_log_axis(plot, np.empty(0))
@@ -139,17 +156,32 @@ def _even_ticks(low, high):
         if float(f"{larger_digit}e{power}") <= widest:
             digit = larger_digit
     step = float(f"{digit}e{power}")
-    return [float(f"{digit * number}e{power}") for number in range(ceil(low / step), floor(high / step) + 1)]
+    return [
+        float(f"{digit * number}e{power}")
+        for number in range(ceil(low / step), floor(high / step) + 1)
+    ]
 
 
 def _label(tick):
     """Format a number without trailing zeros, in scientific notation if necessary."""
     if 1e-3 <= tick < 1e5:
         return f"{tick:.10g}"
-    return np.format_float_scientific(tick, precision=9, trim="-", exp_digits=1).replace("+", "")
+    return np.format_float_scientific(
+        tick, precision=9, trim="-", exp_digits=1
+    ).replace("+", "")
 
 
-MARKERS = ("star", "circle", "square", "triangle", "diamond", "inverted_triangle", "plus", "x", "hex")
+MARKERS = (
+    "star",
+    "circle",
+    "square",
+    "triangle",
+    "diamond",
+    "inverted_triangle",
+    "plus",
+    "x",
+    "hex",
+)
 """Bokeh's names of the class markers used in the library's other pictures."""
 
 LOW, HIGH = COLOURS[1], COLOURS[0]
@@ -181,7 +213,9 @@ def class_pixels(P, smooth: bool = True) -> Array:
 
 def number_pixels(values, low: float, high: float) -> Array:
     """Color numbers from blue (low) through transparent to orange (high)."""
-    scaled = np.nan_to_num(np.clip((values - low) / max(high - low, 1e-300) * 2 - 1, -1, 1))
+    scaled = np.nan_to_num(
+        np.clip((values - low) / max(high - low, 1e-300) * 2 - 1, -1, 1)
+    )
     return rgba(_low_or_high(scaled), 0.75 * np.abs(scaled))
 
 
@@ -207,6 +241,8 @@ def columns_of_points(session: Session, rows) -> dict:
     scaled = 2 * (t - points.t.min()) / max(np.ptp(points.t), 1e-300) - 1
     grey = bytes_of("#B0B0B0")
     mixed = grey + np.abs(scaled)[:, None] * (_low_or_high(scaled) - grey)
-    columns["colour"] = ["#" + bytes(row).hex().upper() for row in mixed.astype(np.uint8)]
+    columns["colour"] = [
+        "#" + bytes(row).hex().upper() for row in mixed.astype(np.uint8)
+    ]
     columns["marker"] = ["circle"] * len(t)
     return columns

@@ -9,7 +9,15 @@ from bokeh.events import DoubleTap, Pan, PanEnd, PanStart, Tap
 
 from ..session import Session
 from ..shown import map_of
-from .figures import SELECTED, add_points, class_pixels, columns_of_points, evenly_spaced, number_pixels, plain_figure
+from .figures import (
+    SELECTED,
+    add_points,
+    class_pixels,
+    columns_of_points,
+    evenly_spaced,
+    number_pixels,
+    plain_figure,
+)
 
 SIZE = 100
 """The number of pixels along a side."""
@@ -18,7 +26,9 @@ DATE = "return new Date(864e5 * tick).toISOString().slice(0, 10)"
 """The label of a tick at a number of days since 1970."""
 
 NEAR = 0.03
-"""The maximum distance between the mouse and a selected point, as a fraction of the map."""
+"""The maximum distance between the mouse and a selected point, as a fraction of the
+map.
+"""
 
 
 class MapView:
@@ -28,7 +38,9 @@ class MapView:
         self.figure = plain_figure("map", x_range=(0, 1), y_range=(0, 1))
         self.figure.grid.visible = False
         self._image = models.ColumnDataSource({"image": [np.zeros((2, 2), np.uint32)]})
-        self._area = self.figure.image_rgba("image", source=self._image, x=0, y=0, dw=1, dh=1, name="ground").glyph
+        self._area = self.figure.image_rgba(
+            "image", source=self._image, x=0, y=0, dw=1, dh=1, name="ground"
+        ).glyph
         self._points = add_points(
             self.figure,
             9,
@@ -39,7 +51,8 @@ class MapView:
             nonselection_fill_alpha="inside",  # test points remain hollow
         )
         self.figure.on_event(Tap, self._tapped)
-        self.figure.on_event(DoubleTap, self._tapped)  # a quick second click sends DoubleTap instead of Tap
+        # a quick second click sends DoubleTap instead of Tap
+        self.figure.on_event(DoubleTap, self._tapped)
         self.figure.on_event(PanStart, self._seized)
         self.figure.on_event(Pan, self._dragged)
         self.figure.on_event(PanEnd, self._dropped)
@@ -129,7 +142,9 @@ class MapView:
 
     def _dragged(self, event):
         if self._held is not None:
-            self._points.patch({"x": [(self._held, event.x)], "y": [(self._held, event.y)]})
+            self._points.patch(
+                {"x": [(self._held, event.x)], "y": [(self._held, event.y)]}
+            )
 
     def _dropped(self, event):
         if self._held is not None:
@@ -139,7 +154,8 @@ class MapView:
 
 
 def _label_axis(drawn, axis):
-    drawn.axis_label = models.PlainText(text=axis.name)  # a plain string could be rendered as a formula
+    # a plain string could be rendered as a formula
+    drawn.axis_label = models.PlainText(text=axis.name)
     drawn.ticker = models.BasicTicker()
     drawn.formatter = models.BasicTickFormatter(use_scientific=True)
     if axis.has_dates:
@@ -148,4 +164,6 @@ def _label_axis(drawn, axis):
     elif axis.categories:
         names = list(axis.categories)
         drawn.ticker = models.FixedTicker(ticks=list(range(len(names))))
-        drawn.formatter = models.CustomJSTickFormatter(args={"names": names}, code="return names[tick]")
+        drawn.formatter = models.CustomJSTickFormatter(
+            args={"names": names}, code="return names[tick]"
+        )

@@ -8,7 +8,15 @@ from bokeh.models import LinearColorMapper
 from ....pictures.hidden_space import corners_of_cut
 from ..session import Session
 from ..shown import hidden, loss_surface
-from .figures import INK, add_points, columns_of_points, empty, evenly_spaced, plain_figure, without_axes
+from .figures import (
+    INK,
+    add_points,
+    columns_of_points,
+    empty,
+    evenly_spaced,
+    plain_figure,
+    without_axes,
+)
 
 BOUNDED = {"logistic": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 """The output ranges of bounded activations."""
@@ -22,14 +30,26 @@ class HiddenView:
 
     def __init__(self):
         # The ranges have the aspect ratio on the page.
-        self.figure = without_axes(plain_figure("hidden", x_range=(-2.7, 2.7), y_range=(-1.8, 1.8)))
+        self.figure = without_axes(
+            plain_figure("hidden", x_range=(-2.7, 2.7), y_range=(-1.8, 1.8))
+        )
         self._box = empty("xs ys")
         self._cut = empty("xs ys")
         self._names = empty("x y text")
         self.figure.multi_line("xs", "ys", source=self._box, line_alpha=0.35, name=INK)
-        self.figure.patches("xs", "ys", source=self._cut, fill_alpha=0.15, line_width=2, name=INK)
+        self.figure.patches(
+            "xs", "ys", source=self._cut, fill_alpha=0.15, line_width=2, name=INK
+        )
         self._points = add_points(self.figure, 8)
-        self.figure.text("x", "y", "text", source=self._names, text_font_size="12px", text_align="center", name=INK)
+        self.figure.text(
+            "x",
+            "y",
+            "text",
+            source=self._names,
+            text_font_size="12px",
+            text_align="center",
+            name=INK,
+        )
         self.angles = np.array([0.6, 0.35])
 
     def turn(self, around: float, up: float):
@@ -43,10 +63,15 @@ class HiddenView:
         rows = evenly_spaced(len(H))
         H = H[rows]
         units = H.shape[1]
-        low, high = BOUNDED.get(session.settings.activation, (float(H.min(initial=0)), float(H.max(initial=1))))
+        low, high = BOUNDED.get(
+            session.settings.activation,
+            (float(H.min(initial=0)), float(H.max(initial=1))),
+        )
         corners = np.array(list(product((-1.0, 1.0), repeat=units))).reshape(-1, units)
         box = {"xs": [], "ys": []}
-        for (a, flat_a), (b, flat_b) in combinations(zip(corners, self._flat(corners), strict=True), 2):
+        for (a, flat_a), (b, flat_b) in combinations(
+            zip(corners, self._flat(corners), strict=True), 2
+        ):
             if np.sum(a != b) == 1:
                 x, y = zip(flat_b, flat_a, strict=True)
                 box["xs"].append(x)
@@ -60,7 +85,11 @@ class HiddenView:
         if units == 3:
             tips = np.where(tips > 0, tips, -1.0)
         x, y = self._flat(tips).T
-        self._names.data = {"x": x, "y": y, "text": [f"unit {k + 1}" for k in range(units)]}
+        self._names.data = {
+            "x": x,
+            "y": y,
+            "text": [f"unit {k + 1}" for k in range(units)],
+        }
 
     def _flat(self, positions):
         """Project positions, (K, units), to the screen, (K, 2)."""
@@ -70,7 +99,9 @@ class HiddenView:
         x, y, z = positions.T
         across = np.cos(around) * x - np.sin(around) * y
         depth = np.sin(around) * x + np.cos(around) * y
-        return np.column_stack([across, np.sin(elevation) * depth + np.cos(elevation) * z])
+        return np.column_stack(
+            [across, np.sin(elevation) * depth + np.cos(elevation) * z]
+        )
 
 
 def _cut(session, units, low, high):
@@ -92,11 +123,21 @@ class MomentumView:
         self._path = empty("x y")
         self._ball = empty("x y")
         colours = LinearColorMapper(palette="Cividis256")
-        self.figure.image("image", "x", "y", "dw", "dh", source=self._surface, color_mapper=colours)
-        self.figure.line("x", "y", source=self._path, line_color="#FFFFFF", line_width=2)
+        self.figure.image(
+            "image", "x", "y", "dw", "dh", source=self._surface, color_mapper=colours
+        )
+        self.figure.line(
+            "x", "y", source=self._path, line_color="#FFFFFF", line_width=2
+        )
         self.figure.scatter("x", "y", source=self._path, size=4, color="#FFFFFF")
         self.figure.scatter(
-            "x", "y", source=self._ball, size=16, fill_color="#D55E00", line_color="#FFFFFF", line_width=2
+            "x",
+            "y",
+            source=self._ball,
+            size=16,
+            fill_color="#D55E00",
+            line_color="#FFFFFF",
+            line_width=2,
         )
         self.figure.xaxis.axis_label = "first direction"
         self.figure.yaxis.axis_label = "second direction"

@@ -48,16 +48,23 @@ class Run:
     is_measured: bool = True
 
 
-def page_of(measured: Measured, run: Run | None = None, interrupts: Sequence[int] = ()) -> str:
+def page_of(
+    measured: Measured, run: Run | None = None, interrupts: Sequence[int] = ()
+) -> str:
     """Return a report as HTML. If Ctrl-C is pressed, sections that have not started are left out."""
     imported("matplotlib", "A report", "pictures")
-    run = run or Run(f"{measured.model.target or 'The target'}, predicted by a {type(measured.model).__name__}")
+    run = run or Run(
+        f"{measured.model.target or 'The target'}, predicted by a"
+        f" {type(measured.model).__name__}"
+    )
     sections = []
     for name, width, section in sections_of(measured, run):
         sections.append((name, width, None if interrupts else section(measured)))
     return template("report.html").render(
         title=printable(run.title),
-        style=files("vecprop.pictures").joinpath("page.css").read_text(encoding="utf-8"),
+        style=files("vecprop.pictures")
+        .joinpath("page.css")
+        .read_text(encoding="utf-8"),
         summary=measured.summary if run.is_measured else "",
         verdict=verdict_box(measured, run),
         sections=sections,
@@ -65,19 +72,31 @@ def page_of(measured: Measured, run: Run | None = None, interrupts: Sequence[int
     )
 
 
-def sections_of(measured: Measured, run: Run) -> list[tuple[str, str, Callable[[Measured], Html]]]:
+def sections_of(
+    measured: Measured, run: Run
+) -> list[tuple[str, str, Callable[[Measured], Html]]]:
     """Return the sections in order: the title, the width on large screens, and the function that writes it."""
-    scores = partial(metrics, chosen=run.chosen, refit=run.refit, is_measured=run.is_measured)
+    scores = partial(
+        metrics, chosen=run.chosen, refit=run.refit, is_measured=run.is_measured
+    )
     worst = partial(worst_rows, explain=run.explain)
     losses = partial(training, seconds=run.seconds)
     is_classifier = measured.is_classifier
     is_wide = is_classifier and len(measured.model.classes_) > 8
     sections = [
         ("Metrics", "most tall", scores),
-        ("Target", "least", target.target_of_classes if is_classifier else target.target_of_numbers),
+        (
+            "Target",
+            "least",
+            target.target_of_classes if is_classifier else target.target_of_numbers,
+        ),
         ("Columns", "", columns),
         ("Worst predictions", "", worst),
-        ("Errors", "" if is_wide else "most", target.errors_of_classes if is_classifier else target.errors_of_numbers),
+        (
+            "Errors",
+            "" if is_wide else "most",
+            target.errors_of_classes if is_classifier else target.errors_of_numbers,
+        ),
         ("Training", "least", losses),
     ]
     if is_classifier:
@@ -90,15 +109,21 @@ def sections_of(measured: Measured, run: Run) -> list[tuple[str, str, Callable[[
 def verdict_box(measured: Measured, run: Run) -> Html:
     """Return the verdict on a model, colored by its level, and the notes on the table."""
     if not run.is_measured:
-        return parts().verdict("Not evaluated, because Ctrl-C was pressed", measured.notes)
+        return parts().verdict(
+            "Not evaluated, because Ctrl-C was pressed", measured.notes
+        )
     verdict = measured.verdict
     if verdict is None:
         return parts().verdict("Not compared with baselines", measured.notes)
     headline, _, reason = verdict.says.partition(": ")
     deciding = measured._worse.measured if measured._worse else measured
     texts, _ = deciding._compared(deciding._loss)
-    scale = intervals(deciding._losses, list(texts.values())) if deciding.units > 1 else ""
-    return parts().verdict(headline, measured.notes, verdict, reason[0].upper() + reason[1:], scale)
+    scale = (
+        intervals(deciding._losses, list(texts.values())) if deciding.units > 1 else ""
+    )
+    return parts().verdict(
+        headline, measured.notes, verdict, reason[0].upper() + reason[1:], scale
+    )
 
 
 def intervals(losses: dict[str, Estimate], texts: Sequence[Text]) -> Html:
@@ -109,14 +134,21 @@ def intervals(losses: dict[str, Estimate], texts: Sequence[Text]) -> Html:
     length = (end - start) or 1.0
     lines = []
     for (name, loss), text in zip(losses.items(), texts, strict=True):
-        left, middle, right = np.clip((np.array([loss.low, loss.value, loss.high]) - start) / length, 0, 1)
-        lines.append((name, text.value, loss.low > start + length, left, middle, right - left))
+        left, middle, right = np.clip(
+            (np.array([loss.low, loss.value, loss.high]) - start) / length, 0, 1
+        )
+        lines.append(
+            (name, text.value, loss.low > start + length, left, middle, right - left)
+        )
     return parts().intervals(lines)
 
 
 def origin(run: Run) -> Html:
     """Return the date, the digest of the data, the path of the model, and the command with its settings."""
-    versions = [f"vecprop {importlib.metadata.version('vecprop')}", f"Python {platform.python_version()}"]
+    versions = [
+        f"vecprop {importlib.metadata.version('vecprop')}",
+        f"Python {platform.python_version()}",
+    ]
     versions += [f"{name} {version_of(name)}" for name in LIBRARIES]
     rows = [("created", f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}", "")]
     for name, path in run.files.items():

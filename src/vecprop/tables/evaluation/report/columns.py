@@ -31,7 +31,8 @@ ROWS = {"table": "rows of the table", "test": "test rows"}
 def columns(measured: Measured) -> Html:
     """Return the table of columns, and plots of the effects of the most important ones.
 
-    Columns are sorted by importance. Unused columns and columns without an importance come last.
+    Columns are sorted by importance. Unused columns and columns without an importance
+    come last.
     """
     model = measured.model
     encoder = model.encoder_
@@ -39,7 +40,9 @@ def columns(measured: Measured) -> Html:
     heads = dict(HEADS)
     drifts = {}
     if measured.has_test:
-        heads["drift" if measured.how == "table" else "drift (test vs training)"] = "drift"
+        heads["drift" if measured.how == "table" else "drift (test vs training)"] = (
+            "drift"
+        )
         for name, comparison in comparisons(model, tallies(model, measured.X)).items():
             drifts[name] = "; ".join(comparison.notes()) or "none found"
     kinds = encoder.kinds | dict.fromkeys(encoder.codes, "codes")
@@ -51,12 +54,19 @@ def columns(measured: Measured) -> Html:
         if name in kinds and encoder.readings[name] != kind:
             reading = encoder.readings[name].removeprefix(f"{kind}, ")
         bar = bars.get(name, "not computed" if name in kinds else "")
-        rows.append([*_described(measured, name, kind, reading), bar, drifts.get(name, "")])
+        rows.append(
+            [*_described(measured, name, kind, reading), bar, drifts.get(name, "")]
+        )
     leading = dependences(model, measured.X, leading_columns(measured)[:LEADING])
     plots = []
     for dependence in leading:
         name = printable(dependence.column)
-        plots.append((name, drawn(f"{dependence.output} by {name}", _draw_dependence, dependence)))
+        plots.append(
+            (
+                name,
+                drawn(f"{dependence.output} by {name}", _draw_dependence, dependence),
+            )
+        )
     return parts().columns(
         loss_name(model),
         ROWS.get(measured.how, "training rows"),
@@ -76,7 +86,10 @@ def _draw_dependence(ax, dependence: Dependence) -> None:
 
 def leading_columns(measured: Measured) -> list[str]:
     """Return the most important column of each group of redundant columns, most important group first."""
-    leading = [importance.alone[0] if importance.alone else importance for importance in measured.importances]
+    leading = [
+        importance.alone[0] if importance.alone else importance
+        for importance in measured.importances
+    ]
     return [importance.columns[0] for importance in leading]
 
 
@@ -91,7 +104,11 @@ def losses_of(measured: Measured) -> tuple[np.ndarray, np.ndarray, float]:
 def _bars(measured: Measured) -> dict[str, Html]:
     """Return a bar for each column that shows its importance and the importance of its group."""
     bar = parts().bar
-    ends = [end for importance in measured.importances for end in (importance.rise, importance.high)]
+    ends = [
+        end
+        for importance in measured.importances
+        for end in (importance.rise, importance.high)
+    ]
     largest = max(ends, default=0.0) or 1.0  # an end may be nan
     texts = as_texts(measured.importances)
     bars = {}
@@ -106,7 +123,9 @@ def _bars(measured: Measured) -> dict[str, Html]:
                 listed += f" and {len(others) - 3} more"
             together = f"with {listed}: {texts[group.columns]}"
             text = texts[importance.columns]
-            bars[column] = bar(importance.rise / largest, text, together, group.rise / largest)
+            bars[column] = bar(
+                importance.rise / largest, text, together, group.rise / largest
+            )
     return bars
 
 
@@ -118,5 +137,14 @@ def _described(measured: Measured, name: str, kind: str, reading: str) -> list[H
     missing = int(series.isna().sum())
     known = series.dropna()
     empty = f"{missing:,} ({missing / len(series):.1%})" if missing else "0"
-    examples = parts().examples([shown(value) for value in known.drop_duplicates().iloc[:EXAMPLES]])
-    return [printable(str(name)), kind, reading, empty, f"{known.nunique():,}", examples]
+    examples = parts().examples(
+        [shown(value) for value in known.drop_duplicates().iloc[:EXAMPLES]]
+    )
+    return [
+        printable(str(name)),
+        kind,
+        reading,
+        empty,
+        f"{known.nunique():,}",
+        examples,
+    ]

@@ -32,10 +32,21 @@ def shares(ax, x: Sequence[float], groups: Sequence[np.ndarray]) -> None:
     tests = [binomtest(int(rows.sum()), len(rows)) for rows in groups]
     intervals = np.array([test.proportion_ci(method="wilson") for test in tests])
     errors = np.maximum([shares - intervals[:, 0], intervals[:, 1] - shares], 0)
-    ax.errorbar(x, shares, errors, marker="o", markersize=4, color=colour(1), linewidth=1.2, elinewidth=1)
+    ax.errorbar(
+        x,
+        shares,
+        errors,
+        marker="o",
+        markersize=4,
+        color=colour(1),
+        linewidth=1.2,
+        elinewidth=1,
+    )
 
 
-def roc(ax, is_positive: np.ndarray, chances: dict[str, np.ndarray], decided: np.ndarray) -> None:
+def roc(
+    ax, is_positive: np.ndarray, chances: dict[str, np.ndarray], decided: np.ndarray
+) -> None:
     """Draw ROC curves, the diagonal, and a point for the model's decisions."""
     from sklearn.metrics import roc_curve
 
@@ -43,12 +54,22 @@ def roc(ax, is_positive: np.ndarray, chances: dict[str, np.ndarray], decided: np
     for number, (name, chance) in enumerate(chances.items()):
         false, true, _ = roc_curve(is_positive, chance)
         ax.plot(false, true, label=name, **_style(number))
-    ax.plot(decided[~is_positive].mean(), decided[is_positive].mean(), "o", color=colour(1))
-    ax.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(-0.02, 1), ylim=(0, 1.03), aspect="equal")
+    ax.plot(
+        decided[~is_positive].mean(), decided[is_positive].mean(), "o", color=colour(1)
+    )
+    ax.set(
+        xlabel="false positive rate",
+        ylabel="true positive rate",
+        xlim=(-0.02, 1),
+        ylim=(0, 1.03),
+        aspect="equal",
+    )
     ax.legend(loc="lower right")
 
 
-def precision(ax, is_positive: np.ndarray, chances: dict[str, np.ndarray], decided: np.ndarray) -> None:
+def precision(
+    ax, is_positive: np.ndarray, chances: dict[str, np.ndarray], decided: np.ndarray
+) -> None:
     """Draw precision against recall, the precision of guessing, and a point for the model's decisions."""
     from sklearn.metrics import precision_recall_curve
 
@@ -57,15 +78,30 @@ def precision(ax, is_positive: np.ndarray, chances: dict[str, np.ndarray], decid
         precision, recall, _ = precision_recall_curve(is_positive, chance)
         ax.step(recall, precision, where="post", label=name, **_style(number))
     if decided.any():
-        ax.plot(decided[is_positive].mean(), is_positive[decided].mean(), "o", color=colour(1))
-    ax.set(xlabel="recall", ylabel="precision", ylim=(0, 1.03), xlim=(0, 1.02), aspect="equal")
+        ax.plot(
+            decided[is_positive].mean(),
+            is_positive[decided].mean(),
+            "o",
+            color=colour(1),
+        )
+    ax.set(
+        xlabel="recall",
+        ylabel="precision",
+        ylim=(0, 1.03),
+        xlim=(0, 1.02),
+        aspect="equal",
+    )
     ax.legend(loc="lower left")
 
 
 def _style(number: int) -> dict[str, Any]:
     """Return the line style of the model (0) or of a baseline."""
     colors = colour(1), colour(0), colour(2)
-    return {"color": colors[number], "linewidth": 1 if number else 2, "zorder": 3 - number}
+    return {
+        "color": colors[number],
+        "linewidth": 1 if number else 2,
+        "zorder": 3 - number,
+    }
 
 
 def calibration(ax, chance: np.ndarray, is_true: np.ndarray, what: str) -> None:
@@ -75,12 +111,24 @@ def calibration(ax, chance: np.ndarray, is_true: np.ndarray, what: str) -> None:
     ax.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
     weights = np.full(len(chance), 0.25 / np.histogram(chance, edges)[0].max())
     ax.hist(chance, edges, weights=weights, color=INK, alpha=0.25)
-    shares(ax, [float(chance[group].mean()) for group in groups], [is_true[group] for group in groups])
-    ax.set(xlabel=what, ylabel="observed frequency", xlim=(0, 1), ylim=(0, 1.03), aspect="equal")
+    shares(
+        ax,
+        [float(chance[group].mean()) for group in groups],
+        [is_true[group] for group in groups],
+    )
+    ax.set(
+        xlabel=what,
+        ylabel="observed frequency",
+        xlim=(0, 1),
+        ylim=(0, 1.03),
+        aspect="equal",
+    )
 
 
 MAX_POINTS = 1_000
-"""Maximum number of rows drawn as points. More points would overlap and slow down the page."""
+"""Maximum number of rows drawn as points. More points would overlap and slow down
+the page.
+"""
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 TICKS = 5
 """Maximum number of tick intervals per axis, so that labels with large numbers fit."""
@@ -101,14 +149,25 @@ def nominal_coverage(ax, within: dict[float, np.ndarray]) -> None:
     """Draw the observed against the nominal coverage of intervals."""
     ax.plot([0.45, 1], [0.45, 1], color=INK, linewidth=1, linestyle=":")
     shares(ax, list(within), list(within.values()))
-    ax.set(xlabel="nominal coverage", ylabel="observed coverage", xlim=(0.45, 1), ylim=(None, 1.02))
+    ax.set(
+        xlabel="nominal coverage",
+        ylabel="observed coverage",
+        xlim=(0.45, 1),
+        ylim=(None, 1.02),
+    )
 
 
-def coverage(ax, size: np.ndarray, within: np.ndarray, coverage: float, what: str) -> None:
+def coverage(
+    ax, size: np.ndarray, within: np.ndarray, coverage: float, what: str
+) -> None:
     """Draw the observed coverage of intervals in groups of rows, sorted by ``size``."""
     groups = groups_by(size, 5)
     ax.axhline(coverage, color=INK, linewidth=1, linestyle=":")
-    shares(ax, [float(np.median(size[group])) for group in groups], [within[group] for group in groups])
+    shares(
+        ax,
+        [float(np.median(size[group])) for group in groups],
+        [within[group] for group in groups],
+    )
     ax.set(xlabel=what, ylabel="observed coverage", ylim=(None, 1.02))
     ax.locator_params(axis="x", nbins=TICKS)
 
@@ -119,7 +178,9 @@ def targets(ax, targets: dict[str, np.ndarray]) -> None:
     for name, y in targets.items():
         percent = np.full(len(y), 100 / len(y))
         if name == "test":
-            ax.hist(y, edges, weights=percent, label=name, color=colour(0), histtype="step")
+            ax.hist(
+                y, edges, weights=percent, label=name, color=colour(0), histtype="step"
+            )
         else:
             ax.hist(y, edges, weights=percent, label=name, color=colour(1), alpha=0.5)
     ax.set(xlabel="target", ylabel="% of rows")
@@ -138,7 +199,11 @@ def losses(ax, histories: list[Any]) -> None:
         ax.plot(validation, color=colour(0), linewidth=0.9)
         ax.plot(best, validation[best], "o", color=INK, markersize=3.5)
         losses += [*history.loss, *validation[1:]]
-    ax.set(xlabel="epoch", ylabel="loss", xlim=(0, max(len(history.loss) for history in histories)))
+    ax.set(
+        xlabel="epoch",
+        ylabel="loss",
+        xlim=(0, max(len(history.loss) for history in histories)),
+    )
     finite = [loss for loss in losses if np.isfinite(loss)]
     margin = 0.05 * (max(finite) - min(finite))
     ax.set_ylim(min(finite) - margin, max(finite) + margin or None)

@@ -58,9 +58,14 @@ def shown(value) -> str:
     >>> shown(1234.567), shown("632.900024414062"), shown("a long name of one thing"), shown(None)
     ('1,235', '632.9', 'a long name of one thing', 'missing')
     """
-    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+\.\d{6,}", value):  # more digits than a reader needs
+    # more digits than a reader needs
+    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+\.\d{6,}", value):
         value = float(value)
-    if isinstance(value, (int, float, np.number)) and np.isfinite(value) and not isinstance(value, bool):
+    if (
+        isinstance(value, (int, float, np.number))
+        and np.isfinite(value)
+        and not isinstance(value, bool)
+    ):
         if not float(value).is_integer():
             return figures(float(value))
         return f"{value:.0f}" if abs(float(value)) < 10_000 else f"{value:,.0f}"
@@ -71,7 +76,9 @@ def shown(value) -> str:
 
 
 WIDTH = 3.75
-"""The width of a plot in inches, chosen so that its text has the page's size on a small screen."""
+"""The width of a plot in inches, chosen so that its text has the page's size on a
+small screen.
+"""
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,
@@ -79,14 +86,30 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
-    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
+    **dict.fromkeys(
+        (
+            "text.color",
+            "axes.edgecolor",
+            "axes.labelcolor",
+            "xtick.color",
+            "ytick.color",
+        ),
+        INK,
+    ),
 }
 """Text stays text in the page's fonts, and a dollar sign is literal."""
-COLORS = {INK: "currentColor", colour(1): "var(--blue)", colour(0): "var(--red)", colour(2): "var(--green)"}
+COLORS = {
+    INK: "currentColor",
+    colour(1): "var(--blue)",
+    colour(0): "var(--red)",
+    colour(2): "var(--green)",
+}
 """Replacements of plot colors by colors of the page."""
 
 
-def picture(caption: str, draw: Callable[..., Any], *arguments, height: float = 2.8) -> Html:
+def picture(
+    caption: str, draw: Callable[..., Any], *arguments, height: float = 2.8
+) -> Html:
     """Return the plot that a function draws on Axes, with its caption, as HTML."""
     return parts().figure(caption, drawn(caption, draw, *arguments, height=height))
 
@@ -99,14 +122,18 @@ def drawn(alt: str, draw: Callable[..., Any], *arguments, height: float = 2.8) -
     from matplotlib.ticker import ScalarFormatter
 
     stream = StringIO()
-    with rc_context({**STYLE, "svg.hashsalt": alt}), warnings.catch_warnings():  # the salt makes the SVG's ids unique
-        warnings.filterwarnings("ignore", "Glyph")  # the fonts of the page have these glyphs
+    # the salt makes the SVG's ids unique
+    with rc_context({**STYLE, "svg.hashsalt": alt}), warnings.catch_warnings():
+        # the fonts of the page have these glyphs
+        warnings.filterwarnings("ignore", "Glyph")
         figure = Figure((WIDTH, height), layout="constrained")
         ax = figure.subplots()
         draw(ax, *arguments)
         for axis in (ax.xaxis, ax.yaxis):
             if isinstance(axis.get_major_formatter(), ScalarFormatter):
-                axis.set_major_formatter(lambda number, _: figures(round(number, 12) + 0.0, 10))
+                axis.set_major_formatter(
+                    lambda number, _: figures(round(number, 12) + 0.0, 10)
+                )
         no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(stream, format="svg", transparent=True, metadata=no_metadata)
     text = stream.getvalue()
@@ -114,7 +141,9 @@ def drawn(alt: str, draw: Callable[..., Any], *arguments, height: float = 2.8) -
     _, _, below_style = text.partition("</style>")
     _, _, body = below_style.partition("</defs>")
     body = re.sub(r"<[^>]*>", _in_style_of_page, body.strip())
-    return Markup(f'<svg role="img" aria-label="{{}}" {size}>').format(alt) + Markup(body)
+    return Markup(f'<svg role="img" aria-label="{{}}" {size}>').format(alt) + Markup(
+        body
+    )
 
 
 def _in_style_of_page(match: re.Match[str]) -> str:

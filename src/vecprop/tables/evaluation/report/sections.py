@@ -21,7 +21,9 @@ from .markup import Html, code_in, parts, picture, shown
 from .subgroups import worse_subgroups
 
 ROWS = 200
-"""Maximum number of evenly spaced rows for the gradient check, because few rows suffice to find an error."""
+"""Maximum number of evenly spaced rows for the gradient check, because few rows
+suffice to find an error.
+"""
 VALUES = 4
 """Maximum number of column values to show for each of the worst predictions."""
 DRIVERS = 3
@@ -54,7 +56,10 @@ def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -
             decided += " For the metrics, this threshold was chosen on other rows."
     heads, _ = scores
     folds = (heads, measured._rows_of_folds()) if measured.folds else None
-    judged = [(judgement.note, *table_of_scores(judgement.measured)) for judgement in measured.judgements]
+    judged = [
+        (judgement.note, *table_of_scores(judgement.measured))
+        for judgement in measured.judgements
+    ]
     return parts().metrics(rows, scores, measured, decided, refit, folds, judged)
 
 
@@ -73,26 +78,53 @@ def worst_rows(measured: Measured, explain: str) -> Html:
     encoder = measured.model.encoder_
     if measured.is_classifier:
         text = "These rows had the lowest probabilities of their true class."
-        heads = {"": "row", "true": "name", "predicted": "name", "P(true class)": "number"}
-        rows = [[row.row, name_of(row.truth), name_of(row.predicted), f"{exp(-row.loss):.2%}"] for row in worst]
+        heads = {
+            "": "row",
+            "true": "name",
+            "predicted": "name",
+            "P(true class)": "number",
+        }
+        rows = [
+            [
+                row.row,
+                name_of(row.truth),
+                name_of(row.predicted),
+                f"{exp(-row.loss):.2%}",
+            ]
+            for row in worst
+        ]
     else:
-        loss = "errors" if loss_name(measured.model) == "squared error" else "quantile loss"
+        loss = (
+            "errors"
+            if loss_name(measured.model) == "squared error"
+            else "quantile loss"
+        )
         text = f"These rows had the largest {loss} (error: true − predicted)."
         heads = {"": "row", "true": "number", "predicted": "number", "error": "number"}
         rows = _rows_with_errors(worst)
     for name in (leading_columns(measured) or encoder.names)[:VALUES]:
         is_number = dict(encoder.columns)[name].holds == "numbers"
-        heads[f"{printable(name)} "] = "number value" if is_number else "value"  # a blank: it can be "predicted"
+        # a blank: it can be "predicted"
+        heads[f"{printable(name)} "] = "number value" if is_number else "value"
         values = X[name] if is_number else X[name].astype("string")
         for row, value in zip(rows, values, strict=True):
             row.append(shown(value))
     if encoder.width * len(encoder.names) < MAX_INPUTS:
-        output = "the probability of the predicted class" if measured.is_classifier else "the prediction"
-        text += f" The last column lists which inputs moved {output} most, up (+) or down (-) from its mean."
+        output = (
+            "the probability of the predicted class"
+            if measured.is_classifier
+            else "the prediction"
+        )
+        text += (
+            f" The last column lists which inputs moved {output} most, up (+) or down"
+            " (-) from its mean."
+        )
         if not measured.has_test:
             text += " It explains the final model, which was trained on these rows too."
         heads["main drivers"] = "examples drivers"
-        for row, explanation in zip(rows, explanations(measured.model, X, most=DRAWN), strict=True):
+        for row, explanation in zip(
+            rows, explanations(measured.model, X, most=DRAWN), strict=True
+        ):
             row.append(drivers(explanation))
     return parts().worst_rows(text, heads, rows, explain, worse_subgroups(measured))
 
@@ -102,7 +134,15 @@ def _rows_with_errors(worst: Sequence[WorstRow]) -> list[list[Any]]:
     first = worst[0]
     error = Estimate(first.truth - first.predicted)
     form = NumberFormat.of([Estimate(first.predicted), Estimate(first.truth)], [error])
-    return [[row.row, form(row.truth), form(row.predicted), form.difference(row.truth, row.predicted)] for row in worst]
+    return [
+        [
+            row.row,
+            form(row.truth),
+            form(row.predicted),
+            form.difference(row.truth, row.predicted),
+        ]
+        for row in worst
+    ]
 
 
 def drivers(explanation: Explanation) -> Html:
@@ -112,7 +152,10 @@ def drivers(explanation: Explanation) -> Html:
     texts = []
     for contribution in leading:
         if abs(contribution.contribution) > max(2 * contribution.error, least):
-            texts.append(f"{printable(contribution.column)} {figures(contribution.contribution, 2, '+')}")
+            texts.append(
+                f"{printable(contribution.column)}"
+                f" {figures(contribution.contribution, 2, '+')}"
+            )
     return parts().examples(texts)
 
 
@@ -128,23 +171,35 @@ def training(measured: Measured, seconds: float | None) -> Html:
     parameters = sum(ensemble.theta.size for ensemble in model._ensembles)
     time = "" if seconds is None else f" in {seconds:.1f} s"
     text = (
-        f"An ensemble of {networks} networks ({parameters:,} parameters) was trained on "
-        f"{model.trained_rows_.rows:,} rows{time}."
+        f"An ensemble of {networks} networks ({parameters:,} parameters) was trained on"
+        f" {model.trained_rows_.rows:,} rows{time}."
     )
-    text += " Each network holds out some rows and keeps the parameters with the lowest loss on them."
+    text += (
+        " Each network holds out some rows and keeps the parameters with the lowest"
+        " loss on them."
+    )
     losses = ""
     if model._histories:
-        losses = picture("Losses of each network up to its last epoch.", draw.losses, model._histories)
+        losses = picture(
+            "Losses of each network up to its last epoch.",
+            draw.losses,
+            model._histories,
+        )
     X = measured.X
     y = measured.truth
     if measured.learned is not None:
         X, y, _ = measured.learned
     if measured.is_classifier and (y < 0).all():
-        unknown = "Gradients were not checked: the model knows none of the classes of these rows."
+        unknown = (
+            "Gradients were not checked: the model knows none of the classes of these"
+            " rows."
+        )
         return parts().training(text, losses, unknown, "")
     with threadpool_limits(1, "blas"):  # one thread is faster for products this small
         report = check_of_first_network(model, X, y, method="directions").text()
-    return parts().training(text, losses, report.rpartition("\n\n")[2].partition("\n")[0], report)
+    return parts().training(
+        text, losses, report.rpartition("\n\n")[2].partition("\n")[0], report
+    )
 
 
 def check_of_first_network(model, X, y: np.ndarray, **settings) -> Report:

@@ -44,30 +44,49 @@ def worse_subgroups(measured: Measured) -> Html:
     least = np.inf
     if measured.units > 1 and subgroups:
         least = norm.isf(0.05 / len(subgroups))
-    worse = [subgroup for subgroup in subgroups if subgroup.score > least and subgroup.loss > whole]
+    worse = [
+        subgroup
+        for subgroup in subgroups
+        if subgroup.score > least and subgroup.loss > whole
+    ]
     worse = sorted(worse, reverse=True)[:MAX_SUBGROUPS]
-    whole_text, *texts = compared([Estimate(whole), *(Estimate(subgroup.loss) for subgroup in worse)])
+    whole_text, *texts = compared(
+        [Estimate(whole), *(Estimate(subgroup.loss) for subgroup in worse)]
+    )
     rows = []
     for subgroup, text in zip(worse, texts, strict=True):
         increase = f"+{subgroup.loss / whole - 1:.0%}"
         label = printable(shortened(subgroup.label))
-        rows.append((printable(subgroup.column), label, f"{subgroup.rows:,}", text.value, increase))
+        rows.append(
+            (
+                printable(subgroup.column),
+                label,
+                f"{subgroup.rows:,}",
+                text.value,
+                increase,
+            )
+        )
     name = loss_name(measured.model)
-    return parts().subgroups("RMSE" if name == "squared error" else name, whole_text.value, rows)
+    return parts().subgroups(
+        "RMSE" if name == "squared error" else name, whole_text.value, rows
+    )
 
 
 def subgroups_of(measured: Measured) -> tuple[list[Subgroup], float]:
     """Return the subgroups of rows by category or by range of numbers, and the loss of all rows.
 
-    The test divides the sum of excess losses by the root of their sum of squares, which is robust for skewed losses.
-    Its level is 5 %, Bonferroni-corrected. Absolute errors replace squared errors, to limit the effect of outliers.
+    The test divides the sum of excess losses by the root of their sum of squares, which
+    is robust for skewed losses. Its level is 5 %, Bonferroni-corrected. Absolute errors
+    replace squared errors, to limit the effect of outliers.
     """
     power = 0.5 if loss_name(measured.model) == "squared error" else 1.0
     losses, weight, whole = losses_of(measured)
     excess = weight * (losses**power - np.average(losses**power, weights=weight))
     units = np.arange(len(losses)) if measured.groups is None else measured.groups
     columns = dict(measured.model.encoder_.columns)
-    numbers = [name for name in leading_columns(measured) if columns[name].holds == "numbers"]
+    numbers = [
+        name for name in leading_columns(measured) if columns[name].holds == "numbers"
+    ]
     names = [name for name, part in columns.items() if part.holds == "names"]
     subgroups = []
     for column in names + numbers[:MAX_NUMBERS]:

@@ -16,7 +16,9 @@ from .markup import Html, parts, picture
 from .sections import name_of
 
 MAX_CLASSES = 20
-"""Above this number of classes, the report lists confused pairs instead of a confusion matrix."""
+"""Above this number of classes, the report lists confused pairs instead of a
+confusion matrix.
+"""
 MAX_PAIRS = 15
 JUDGED = 0.9
 """The nominal coverage of the intervals in plots of groups of rows."""
@@ -40,7 +42,9 @@ def target_of_classes(measured: Measured) -> Html:
     total = max(counts.sum(), 1)
     rows = []
     for k in np.argsort(-counts, kind="stable"):
-        bar = parts().bar(counts[k] / largest, f"{counts[k]:,} ({counts[k] / total:.1%})")
+        bar = parts().bar(
+            counts[k] / largest, f"{counts[k]:,} ({counts[k] / total:.1%})"
+        )
         rows.append([names[k], bar, f"{test_counts[k]:,}"])
     return parts().long_table(heads, rows, MAX_CLASSES)
 
@@ -49,7 +53,9 @@ def errors_of_classes(measured: Measured) -> Html:
     """Return the confused classes, the scores of each class, and the ROC and precision-recall curves."""
     is_known = measured.truth >= 0
     if not is_known.any():
-        return parts().paragraph("None of these rows has a class that occurred in training.")
+        return parts().paragraph(
+            "None of these rows has a class that occurred in training."
+        )
     truth = measured.truth[is_known]
     decided = measured.decided[is_known]
     names = _names(measured)
@@ -57,7 +63,9 @@ def errors_of_classes(measured: Measured) -> Html:
     if len(names) == 2 and len(np.unique(truth)) == 2:
         curves = curves_of_classes(measured, is_known)
     confused = confusion_matrix if len(names) <= MAX_CLASSES else confused_pairs
-    return parts().errors_of_classes(confused(truth, decided, names), each_class(truth, decided, names), curves)
+    return parts().errors_of_classes(
+        confused(truth, decided, names), each_class(truth, decided, names), curves
+    )
 
 
 def curves_of_classes(measured: Measured, is_known: np.ndarray) -> list[Html]:
@@ -65,24 +73,36 @@ def curves_of_classes(measured: Measured, is_known: np.ndarray) -> list[Html]:
     positive = positive_of(measured.model)
     is_positive = measured.truth[is_known] == positive
     is_alarm = measured.decided[is_known] == positive
-    chances = {name: P[is_known, positive] for name, P in measured.predictions.items() if name != NAIVE}
+    chances = {
+        name: P[is_known, positive]
+        for name, P in measured.predictions.items()
+        if name != NAIVE
+    }
     guess = f"for {_names(measured)[positive]}. The dotted line shows guessing"
     point = "; the point marks the decisions of the model"
-    roc = picture(f"ROC curves {guess}{point}.", draw.roc, is_positive, chances, is_alarm)
+    roc = picture(
+        f"ROC curves {guess}{point}.", draw.roc, is_positive, chances, is_alarm
+    )
     if not is_alarm.any():  # the precision is undefined
         point = ""
     text = f"Precision against recall {guess}{point}."
     return [roc, picture(text, draw.precision, is_positive, chances, is_alarm)]
 
 
-def confusion_matrix(truth: np.ndarray, decided: np.ndarray, names: Sequence[str]) -> Html:
+def confusion_matrix(
+    truth: np.ndarray, decided: np.ndarray, names: Sequence[str]
+) -> Html:
     """Return a confusion matrix with counts, normalized over the true classes."""
     counts = np.zeros((len(names), len(names)), int)
     np.add.at(counts, (truth, decided), 1)
-    return parts().confusion_matrix(names, counts, counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
+    return parts().confusion_matrix(
+        names, counts, counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    )
 
 
-def confused_pairs(truth: np.ndarray, decided: np.ndarray, names: Sequence[str]) -> Html:
+def confused_pairs(
+    truth: np.ndarray, decided: np.ndarray, names: Sequence[str]
+) -> Html:
     """Return the most often confused pairs of classes, without computing a full matrix."""
     pairs = np.stack([truth, decided], axis=1)
     confused, counts = np.unique(pairs[truth != decided], axis=0, return_counts=True)
@@ -91,7 +111,13 @@ def confused_pairs(truth: np.ndarray, decided: np.ndarray, names: Sequence[str])
     for k in np.argsort(-counts, kind="stable")[:MAX_PAIRS]:
         true, other = confused[k]
         text = f"{counts[k]:,} of {class_counts[true]:,}"
-        rows.append([names[true], names[other], parts().bar(counts[k] / class_counts[true], text)])
+        rows.append(
+            [
+                names[true],
+                names[other],
+                parts().bar(counts[k] / class_counts[true], text),
+            ]
+        )
     heads = {"true": "name", "predicted": "name", "rows of the true class": "bars"}
     return parts().confused_pairs(len(confused), heads, rows)
 
@@ -101,13 +127,21 @@ def each_class(truth: np.ndarray, decided: np.ndarray, names: Sequence[str]) -> 
     from sklearn.metrics import precision_recall_fscore_support
 
     undefined: Any = np.nan
-    scores = precision_recall_fscore_support(truth, decided, labels=range(len(names)), zero_division=undefined)
+    scores = precision_recall_fscore_support(
+        truth, decided, labels=range(len(names)), zero_division=undefined
+    )
     *ratios, support = map(np.asarray, scores)
     rows = []
     for k in np.argsort(-support, kind="stable"):
         shares = [f"{ratio[k]:.1%}".replace("nan%", "–") for ratio in ratios]
         rows.append([names[k], *shares, f"{support[k]:,}"])
-    heads = {"class": "name", "precision": "number", "recall": "number", "F1": "number", "rows": "number"}
+    heads = {
+        "class": "name",
+        "precision": "number",
+        "recall": "number",
+        "F1": "number",
+        "rows": "number",
+    }
     return parts().each_class(heads, rows, MAX_CLASSES)
 
 
@@ -125,16 +159,27 @@ def calibration_of_classes(measured: Measured) -> Html:
     chance = measured.predicted[np.arange(len(classes)), classes]
     is_true = measured.truth == classes
     text = (
-        f"Observed frequency against the {quantity}, with {intervals_of(measured)}. Below the dotted "
-        "line, the probabilities are too high; above it, they are too low. Gray bars show how often "
-        "each probability occurs."
+        f"Observed frequency against the {quantity}, with {intervals_of(measured)}."
+        " Below the dotted line, the probabilities are too high; above it, they are"
+        " too low. Gray bars show how often each probability occurs."
     )
-    return picture(text, draw.calibration, chance[is_known], is_true[is_known], quantity, height=3.5)
+    return picture(
+        text,
+        draw.calibration,
+        chance[is_known],
+        is_true[is_known],
+        quantity,
+        height=3.5,
+    )
 
 
 def intervals_of(measured: Measured) -> str:
     """Return what the error bars of a plot show: intervals that ignore groups."""
-    return "95 % intervals" if measured.groups is None else "95 % intervals for independent rows"
+    return (
+        "95 % intervals"
+        if measured.groups is None
+        else "95 % intervals for independent rows"
+    )
 
 
 def _names(measured: Measured) -> list[str]:
@@ -145,7 +190,9 @@ def target_of_numbers(measured: Measured) -> Html:
     """Return a histogram of the target, and its range and quartiles as text."""
     learned = measured.learned
     y = measured.truth if learned is None else learned.y
-    low, first, middle, third, high = map(figures, np.quantile(y, [0, 0.25, 0.5, 0.75, 1]))
+    low, first, middle, third, high = map(
+        figures, np.quantile(y, [0, 0.25, 0.5, 0.75, 1])
+    )
     text = f"Range {low} to {high}, median {middle}, quartiles {first} and {third}."
     if learned is not None and len(y) < learned.rows:
         text = f"A sample of {len(y):,} training rows. {text}"
@@ -162,11 +209,22 @@ def errors_of_numbers(measured: Measured) -> Html:
     levels = levels_of(measured.model)
     if len(levels) == 1:
         (share,) = percents(levels[0])
-        values = f"True values against the predicted quantile; {share} of them should lie below the dotted line."
-        errors = f"True values minus predicted quantiles; {share} of them should be negative at each prediction."
+        values = (
+            f"True values against the predicted quantile; {share} of them should lie"
+            " below the dotted line."
+        )
+        errors = (
+            f"True values minus predicted quantiles; {share} of them should be negative"
+            " at each prediction."
+        )
     else:
-        values = "True against predicted values; exact predictions lie on the dotted line."
-        errors = "Errors against predictions. A trend shows bias; a funnel shows errors that grow with the prediction."
+        values = (
+            "True against predicted values; exact predictions lie on the dotted line."
+        )
+        errors = (
+            "Errors against predictions. A trend shows bias; a funnel shows errors that"
+            " grow with the prediction."
+        )
     if len(y) > draw.MAX_POINTS:
         values += f" Only {draw.MAX_POINTS:,} of {len(y):,} rows are drawn."
     return parts().pictures(
@@ -180,17 +238,30 @@ def errors_of_numbers(measured: Measured) -> Html:
 def calibration_of_numbers(measured: Measured) -> Html:
     """Return plots of the coverage of intervals: overall, by prediction and by interval width."""
     if not measured.has_test:
-        return parts().paragraph("The intervals are calibrated on the training rows, so only a test can check them.")
+        return parts().paragraph(
+            "The intervals are calibrated on the training rows, so only a test can"
+            " check them."
+        )
     within = {}
     widths = {}
     for share in draw.COVERAGES:
         low, high = measured.model.predict_interval(measured.X, share).T
         within[share] = (low <= measured.truth) & (measured.truth <= high)
         widths[share] = high - low
-    nominal = f"Observed against nominal coverage of the intervals, with {intervals_of(measured)}."
+    nominal = (
+        "Observed against nominal coverage of the intervals, with"
+        f" {intervals_of(measured)}."
+    )
     nominal += " Points below the dotted line mean that the intervals are too narrow."
     observed = f"Observed coverage of {JUDGED:.0%} intervals, in groups of rows by"
     pictures = [picture(nominal, draw.nominal_coverage, within)]
-    for name, size in {"prediction": measured.predicted, "interval width": widths[JUDGED]}.items():
-        pictures.append(picture(f"{observed} {name}.", draw.coverage, size, within[JUDGED], JUDGED, name))
+    for name, size in {
+        "prediction": measured.predicted,
+        "interval width": widths[JUDGED],
+    }.items():
+        pictures.append(
+            picture(
+                f"{observed} {name}.", draw.coverage, size, within[JUDGED], JUDGED, name
+            )
+        )
     return parts().pictures(pictures)
