@@ -150,7 +150,7 @@ def test_a_shape_may_be_one_argument_or_several():
         np.testing.assert_array_equal(reshaped.tangent, np.arange(24.0).reshape(4, 6))
     bounded: Any = Bounded(np.ones(6), np.arange(6.0), Arithmetic())
     for reshaped in (
-        np.reshape(bounded, (2, 3), "C"),
+        np.reshape(bounded, (2, 3), order="C"),
         np.reshape(bounded, shape=(2, 3)),
     ):
         np.testing.assert_array_equal(reshaped.companion, np.arange(6.0).reshape(2, 3))
