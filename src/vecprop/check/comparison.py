@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from .arithmetic.rounding import EPS, SAFETY
 from .derivatives import Derivatives, Method, Move, derivatives_along
@@ -24,18 +25,18 @@ from .report import Row, Verdict
 class Comparison(NamedTuple):
     """Given and expected derivatives along K directions; all arrays have shape (outputs, K)."""
 
-    given: np.ndarray
-    expected: np.ndarray
-    tolerance: np.ndarray
-    kink: np.ndarray
-    wrong: np.ndarray
+    given: ndarray
+    expected: ndarray
+    tolerance: ndarray
+    kink: ndarray
+    wrong: ndarray
 
     @property
-    def errors(self) -> np.ndarray:
+    def errors(self) -> ndarray:
         return np.abs(self.given - self.expected)
 
     @property
-    def ratios(self) -> np.ndarray:
+    def ratios(self) -> ndarray:
         infinite = np.where(self.errors > 0, np.inf, 0.0)
         return np.divide(
             self.errors, self.tolerance, out=infinite, where=self.tolerance > 0
@@ -59,7 +60,7 @@ class Comparison(NamedTuple):
         }
 
     @property
-    def ranks(self) -> np.ndarray:
+    def ranks(self) -> ndarray:
         """The severity of each verdict, from 0 (PASS) to 3 (FAIL)."""
         # the expected derivative is unknown
         is_unknown = ~np.isfinite(self.tolerance) & ~self.wrong
@@ -89,7 +90,7 @@ class Limit:
     rtol: float = 0.0
     atol: float = 0.0
 
-    def allowed(self, expected: np.ndarray, U: np.ndarray) -> np.ndarray:
+    def allowed(self, expected: ndarray, U: ndarray) -> ndarray:
         """Return the allowed error of the derivatives along the rows of U, (outputs, K)."""
         return self.rtol * np.abs(expected) + self.atol * np.abs(U).sum(axis=1)
 
@@ -101,7 +102,7 @@ class Given:
     A gradient that the user passed has no engine.
     """
 
-    gradient: np.ndarray
+    gradient: ndarray
     method: Method
     limit: Limit = Limit()
     engine: str = ""
@@ -110,8 +111,8 @@ class Given:
 def compare(
     point: Point,
     move: Move,
-    products: np.ndarray,
-    tolerance: np.ndarray,
+    products: ndarray,
+    tolerance: ndarray,
     derivatives: Derivatives,
     given: Given,
 ) -> Comparison:
@@ -145,7 +146,7 @@ def compare(
             low, high = sides.least, sides.largest
     kink = gap > 2 * tolerance
 
-    def agree() -> np.ndarray:
+    def agree() -> ndarray:
         is_between = (low - tolerance <= products) & (products <= high + tolerance)
         return is_between | (np.abs(products - expected) <= tolerance)
 
@@ -175,9 +176,7 @@ def compare(
     return Comparison(products, expected, tolerance, kink & agrees, ~agrees)
 
 
-def hidden_share(
-    tolerance: np.ndarray, expected: np.ndarray, sizes: np.ndarray
-) -> float:
+def hidden_share(tolerance: ndarray, expected: ndarray, sizes: ndarray) -> float:
     """Return the ratio of the tolerance to the largest entry, or infinity if all entries are 0."""
     # Use the larger of two ratios: for the entries, and for their products with the
     # sizes of the parameters.
@@ -194,7 +193,7 @@ def compare_entries(
     point: Point,
     part: NamedPart,
     gradients: list[Given],
-    indices: np.ndarray | None = None,
+    indices: ndarray | None = None,
 ) -> list[Comparison]:
     """Compare every entry of a part, or only the entries with these indices, for each gradient."""
     if indices is None:
@@ -267,7 +266,7 @@ below 2 exp(-8²/2), or 3e-14 (Hoeffding, 1963).
 
 
 def _compare_products(
-    point: Point, part: NamedPart, U: np.ndarray, derivatives: Derivatives, given: Given
+    point: Point, part: NamedPart, U: ndarray, derivatives: Derivatives, given: Given
 ) -> Comparison:
     """Compare <g, u> with the derivative along each row of U.
 
@@ -359,7 +358,7 @@ def _judge_directions(
 
 
 def _wrong_entry(
-    point: Point, part: NamedPart, u: np.ndarray, output: int, given: Given
+    point: Point, part: NamedPart, u: ndarray, output: int, given: Given
 ) -> int:
     """Find a wrong entry: repeatedly split a direction u that fails and continue with the worst piece."""
     start = 0
@@ -385,7 +384,7 @@ def _wrong_entry(
     return start
 
 
-def _worst(ratios: np.ndarray, wrong: np.ndarray) -> int:
+def _worst(ratios: ndarray, wrong: ndarray) -> int:
     """Return the index of the largest ratio, ignoring correct derivatives unless all are correct."""
     if wrong.any():
         ratios = np.where(wrong, ratios, -1.0)

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from .arithmetic.rounding import PLATEAU
 from .arithmetic.steps import (
@@ -42,7 +43,7 @@ DISTRUST = 10
 is not a bound.
 """
 
-Move = tuple[NamedPart, np.ndarray]
+Move = tuple[NamedPart, ndarray]
 """A part, and the directions of its moves as rows of a matrix U."""
 
 
@@ -52,9 +53,9 @@ class Derivatives(NamedTuple):
     The jumps are 0 if ``tied`` is false.
     """
 
-    value: np.ndarray
-    error: np.ndarray
-    jump: np.ndarray
+    value: ndarray
+    error: ndarray
+    jump: ndarray
     tied: bool = True
 
 
@@ -81,9 +82,7 @@ def derivatives_along(
             yield Derivatives(value.T, error.T, np.zeros(value.T.shape))
 
 
-def _central(
-    point: Point, part: NamedPart, U: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _central(point: Point, part: NamedPart, U: ndarray) -> tuple[ndarray, ndarray]:
     scale = _scale(point, part, U)[:, None]
     size = typical_size(point.sizes(part))
     # A function may vary over distances much smaller than the parameter.
@@ -104,7 +103,7 @@ def _central(
     return value, error
 
 
-def differences(point: Point, part: NamedPart, U: np.ndarray) -> Difference:
+def differences(point: Point, part: NamedPart, U: ndarray) -> Difference:
     """Return the derivatives along the rows of U by Ridders' method, (K, outputs)."""
     moved = partial(_moved, point, part)
     scale = _scale(point, part, U)
@@ -142,7 +141,7 @@ def _reconciled(difference: Difference, other: Difference) -> Difference:
 
 
 def differences_over_long_steps(
-    point: Point, part: NamedPart, U: np.ndarray
+    point: Point, part: NamedPart, U: ndarray
 ) -> Difference:
     """Return the derivatives from long steps only: cancellation may be invisible over short steps."""
     return ladder(
@@ -153,7 +152,7 @@ def differences_over_long_steps(
     )
 
 
-def is_independent_of(point: Point, part: NamedPart, u: np.ndarray) -> np.ndarray:
+def is_independent_of(point: Point, part: NamedPart, u: ndarray) -> ndarray:
     """Return whether each value, (outputs,), is independent of a part up to rounding errors.
 
     A value is independent if it changes only by rounding errors when the part moves
@@ -166,20 +165,20 @@ def is_independent_of(point: Point, part: NamedPart, u: np.ndarray) -> np.ndarra
     return (far <= 8 * point.noise.nearest).all(axis=0) | (near == 0).all(axis=0)
 
 
-def _scale(point: Point, part: NamedPart, U: np.ndarray) -> np.ndarray:
+def _scale(point: Point, part: NamedPart, U: ndarray) -> ndarray:
     """Return the step along each row of U, (K,), that changes the largest parameter by about its size."""
     return np.max(np.where(U != 0, point.sizes(part), 0), axis=1) / np.abs(U).max(
         axis=1
     )
 
 
-def _moved(point: Point, part: NamedPart, steps: np.ndarray) -> np.ndarray:
+def _moved(point: Point, part: NamedPart, steps: ndarray) -> ndarray:
     """Return the values after adding each row of steps to a part, computed in chunks that fit into memory."""
     pieces = np.array_split(steps, -(-len(steps) // point.at_once(part)))
     return np.concatenate([point.moved(part, piece) for piece in pieces])
 
 
-def exact_derivatives(point: Point, moves: Sequence[Move]) -> tuple[np.ndarray, bool]:
+def exact_derivatives(point: Point, moves: Sequence[Move]) -> tuple[ndarray, bool]:
     """Return the derivatives along the directions of all moves, (outputs, K), and whether ties are possible.
 
     The directions of a single part are split into chunks that fit into memory. Several
@@ -286,9 +285,7 @@ def _groups(derivatives: list[float]) -> list[list[int]]:
     return groups
 
 
-def unconfirmed(
-    point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray
-) -> str:
+def unconfirmed(point: Point, part: NamedPart, u: ndarray, stepped: ndarray) -> str:
     """Explain why finite differences along u, (1, size), do not confirm the complex step; return "" if they do."""
     difference = differences(point, part, u)
     reason = contradiction(point, part, u, stepped, difference)
@@ -306,11 +303,7 @@ def unconfirmed(
 
 
 def contradiction(
-    point: Point,
-    part: NamedPart,
-    u: np.ndarray,
-    stepped: np.ndarray,
-    difference: Difference,
+    point: Point, part: NamedPart, u: ndarray, stepped: ndarray, difference: Difference
 ) -> str:
     """Explain how finite differences contradict the complex step along u, or return "" if they agree."""
     # At a kink the complex step may return either one-sided derivative.
@@ -328,6 +321,6 @@ def contradiction(
     return f"the imaginary part of its value is 0, but {reference} are not"
 
 
-def _margin(difference: Difference) -> np.ndarray:
+def _margin(difference: Difference) -> ndarray:
     """Return the assumed maximum error of a finite difference."""
     return 2 * DISTRUST * difference.error + BELIEVED * np.abs(difference.value)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ..core import Batch, Network, RandomKey, checked_theta, suggests_keywords
 from .arithmetic.rounding import rounded_to
@@ -217,10 +218,10 @@ def _network_at(
         else network._batch(theta.astype(np.float64), *rows)
     )
 
-    def batch_at(at: np.ndarray) -> Batch:
+    def batch_at(at: ndarray) -> Batch:
         return batch if at.dtype == theta.dtype else unrounded
 
-    def given(at: np.ndarray) -> tuple[None, np.ndarray]:
+    def given(at: ndarray) -> tuple[None, ndarray]:
         return None, real_numbers(
             called(gradient, at, (), "The gradient function")
             if callable(gradient)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
+from numpy import ndarray
 
 from .arithmetic.rounding import SAFETY, coarse_type
 from .comparison import (
@@ -57,7 +58,7 @@ class _Procedure:
     limit: Limit
 
     def judge(
-        self, point: Point, gradients: dict[int, np.ndarray], parts: Iterable[NamedPart]
+        self, point: Point, gradients: dict[int, ndarray], parts: Iterable[NamedPart]
     ) -> tuple[Judgements, str]:
         """Judge the gradients with these indices; return a reason (usually empty) not to trust the complex step."""
         parts = [part for part in parts if part.size]
@@ -86,13 +87,13 @@ class _Procedure:
             return judged, _unconfirmed(point, judged)
         return judged, ""
 
-    def given(self, point: Point, number: int, gradient: np.ndarray) -> Given:
+    def given(self, point: Point, number: int, gradient: ndarray) -> Given:
         return Given(gradient, self.method, self.limit, point.engines[number])
 
     def _compare_with_exact_derivatives(
         self,
         point: Point,
-        gradients: dict[int, np.ndarray],
+        gradients: dict[int, ndarray],
         parts: list[NamedPart],
         judged: Judgements,
     ) -> None:
@@ -119,7 +120,7 @@ class _Procedure:
                     rows[number] = replace(row, verdict=Verdict.INCONCLUSIVE, note=note)
 
     def judge_elsewhere(
-        self, point: Point, gradients: dict[int, np.ndarray], parts: list[NamedPart]
+        self, point: Point, gradients: dict[int, ndarray], parts: list[NamedPart]
     ) -> Judgements:
         """Judge gradients at another point, with finite differences if the complex step is not reliable there."""
         judged, doubt = self.judge(point, gradients, parts)
@@ -197,7 +198,7 @@ def judged_report(
     return replace(report, notes=tuple(notes))
 
 
-def _finite_gradients(point: Point) -> list[np.ndarray]:
+def _finite_gradients(point: Point) -> list[ndarray]:
     """Return the gradients; raise a ValueError if the value or a gradient of other code than a kernel is not finite."""
     gradients = point.evaluated()
     require_finite(point, point.value, "The value")
@@ -213,7 +214,7 @@ def _finite_gradients(point: Point) -> list[np.ndarray]:
 def _report(
     point: Point,
     procedure: _Procedure,
-    gradients: list[np.ndarray],
+    gradients: list[ndarray],
     moving: list[set[str]],
     movable: bool,
 ) -> tuple[Report, str]:
@@ -337,7 +338,7 @@ def _explained_by_rounding(
     )
 
 
-def _nondeterministic(point: Point, gradients: list[np.ndarray]) -> list[set[str]]:
+def _nondeterministic(point: Point, gradients: list[ndarray]) -> list[set[str]]:
     """Return, for each gradient, the names of the parts that differ between two runs."""
     if not point.may_be_random:
         return [set() for _ in gradients]
@@ -357,7 +358,7 @@ def _nondeterministic(point: Point, gradients: list[np.ndarray]) -> list[set[str
     return moving
 
 
-def _reordered(numbers: np.ndarray) -> float:
+def _reordered(numbers: ndarray) -> float:
     """Return the relative difference that a different summation order may cause."""
     return 1e-5 if (numbers == numbers.astype(np.float32)).all() else 1e-12
 

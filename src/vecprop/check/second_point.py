@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
+from numpy import ndarray
 
 from .arithmetic.rounding import EPS
 from .comparison import Compared, Given
@@ -91,7 +92,7 @@ class Doubts:
         self.resolution = _resolution(point)
 
     @cached_property
-    def scale(self) -> np.ndarray:
+    def scale(self) -> ndarray:
         """The largest entry of the gradient, converted to the unit of each entry, (outputs, P)."""
         return self.point.scale(self.given.gradient)
 
@@ -293,7 +294,7 @@ def nearby(
     return best
 
 
-def _finite_gradients(point: Point, numbers: list[int]) -> dict[int, np.ndarray]:
+def _finite_gradients(point: Point, numbers: list[int]) -> dict[int, ndarray]:
     """Return the gradients with these numbers, or raise a ValueError if they or the value are not finite."""
     gradients = point.evaluated()
     for number in numbers:
@@ -323,7 +324,7 @@ def _reveals_hidden(here: Compared, there: Compared, name: str) -> bool:
     return not (is_hidden & (there[name].tolerance > VISIBLE * sizes[1])).any()
 
 
-def require_finite(point: Point, values: np.ndarray, what: str) -> None:
+def require_finite(point: Point, values: ndarray, what: str) -> None:
     """Raise a ValueError that names the first value or gradient entry that is not finite."""
     for index in np.argwhere(~np.isfinite(values)):
         entry = (
@@ -342,7 +343,7 @@ BETWEEN = 1.5
 """The slope that separates correct from wrong gradients."""
 
 
-def taylor(point: Point, gradient: np.ndarray) -> Taylor:
+def taylor(point: Point, gradient: ndarray) -> Taylor:
     """Compute the Taylor remainder of a function along a random direction."""
     v = point.all_sizes * random_signs(np.random.default_rng(0), point.theta.shape)
     # NaN outside the function's domain

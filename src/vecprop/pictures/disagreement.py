@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from .plane import checked_rows, drawn_features, plane, scatter_classes
 from .style import Axes, axes_or_new, colour, figure_of, ink
@@ -114,9 +115,7 @@ def plot_disagreement(
     return ax
 
 
-def _draw_boundaries(
-    ax: "Axes", x: np.ndarray, y: np.ndarray, P: np.ndarray, **look
-) -> None:
+def _draw_boundaries(ax: "Axes", x: ndarray, y: ndarray, P: ndarray, **look) -> None:
     """Draw the boundaries of the regions where a class is the most probable; two classes share one line."""
     classes = P.shape[-1]
     if classes == 2:

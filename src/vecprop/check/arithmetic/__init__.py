@@ -10,6 +10,7 @@ from operator import attrgetter, itemgetter, methodcaller
 from typing import Any, Self
 
 import numpy as np
+from numpy import ndarray
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 COMPARISONS = (
@@ -40,7 +41,7 @@ class ArrayPair(NDArrayOperatorsMixin):
     so that no companion is silently lost.
     """
 
-    def __init__(self, value: np.ndarray, companion: np.ndarray) -> None:
+    def __init__(self, value: ndarray, companion: ndarray) -> None:
         self.value = value
         self.companion = companion
 
@@ -54,7 +55,7 @@ class ArrayPair(NDArrayOperatorsMixin):
     def move(self, function, *args, **kwargs) -> Self:
         return self.apply(lambda part: function(part, *args, **kwargs))
 
-    def pair(self, operand) -> tuple[np.ndarray, Any]:
+    def pair(self, operand) -> tuple[ndarray, Any]:
         """Return the value and the companion of an operand; the companion of plain numbers is 0."""
         if isinstance(operand, ArrayPair):
             return operand.value, operand.companion
@@ -173,7 +174,7 @@ class ArrayPair(NDArrayOperatorsMixin):
     def absolute(self):
         return np.where(self < 0, -self, self)
 
-    def isfinite(self) -> np.ndarray:
+    def isfinite(self) -> ndarray:
         return np.isfinite(self.value)
 
     def maximum(self, x, y):
@@ -189,7 +190,7 @@ class ArrayPair(NDArrayOperatorsMixin):
     def dot(self, other):
         return np.matmul(self, other)
 
-    def ones_like(self, **options) -> np.ndarray:
+    def ones_like(self, **options) -> ndarray:
         return np.ones(self.shape)
 
     def zeros_like(self, **options) -> Self:

@@ -19,6 +19,7 @@ from math import comb
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from ...core.rows.inputs import Batch
 from .running_error import Arithmetic, Bounded
@@ -73,12 +74,12 @@ class Noise(NamedTuple):
     varies rapidly.
     """
 
-    near: np.ndarray
-    farther: np.ndarray
-    nearest: np.ndarray
+    near: ndarray
+    farther: ndarray
+    nearest: ndarray
 
 
-Line = Callable[[np.ndarray], np.ndarray]
+Line = Callable[[ndarray], ndarray]
 
 
 def noise_along(lines: list[Line], may_be_coarse: bool = True) -> Noise:
@@ -104,7 +105,7 @@ def noise_along(lines: list[Line], may_be_coarse: bool = True) -> Noise:
     return Noise(near, np.fmax(near, farther), nearest)
 
 
-def _farther(line: Line, start: float) -> np.ndarray:
+def _farther(line: Line, start: float) -> ndarray:
     """Measure noise that does not depend on the distance between the points, (n,)."""
     noises = np.stack(
         [_noise(line(start + distance * np.arange(POINTS))) for distance in FARTHER]
@@ -113,7 +114,7 @@ def _farther(line: Line, start: float) -> np.ndarray:
     return np.where(is_flat, np.median(noises, axis=0), 0)
 
 
-def _near(line: Line, may_be_coarse: bool) -> tuple[np.ndarray, np.ndarray]:
+def _near(line: Line, may_be_coarse: bool) -> tuple[ndarray, ndarray]:
     """Measure the noise over short distances, and over the shortest distance, each (n,)."""
     values = line(np.zeros(1))
     noise = np.zeros(values.shape[1:])
@@ -150,12 +151,12 @@ def _near(line: Line, may_be_coarse: bool) -> tuple[np.ndarray, np.ndarray]:
     return noise, np.fmin(noise, noises[NEAR[0]] + EPS * largest)
 
 
-def _can_hold(values: np.ndarray, dtype: type) -> np.ndarray:
+def _can_hold(values: ndarray, dtype: type) -> ndarray:
     """Return whether a dtype can hold all values exactly, (n,)."""
     return (values == values.astype(dtype)).all(axis=0)
 
 
-def _noise(values: np.ndarray) -> np.ndarray:
+def _noise(values: ndarray) -> ndarray:
     """Estimate the standard deviation of the noise, (n,), by the median over differences of several orders."""
     # The median absolute value of a normal distribution is 0.674 standard deviations.
     deviations = []
@@ -171,7 +172,7 @@ LossAndGradient = Callable[[Any, Batch], tuple[Any, Any]]
 
 @dataclass(frozen=True)
 class Bound:
-    gradient: np.ndarray
+    gradient: ndarray
     tied: bool
     running: bool = True
     value: float = 0.0
@@ -183,7 +184,7 @@ become NaN.
 """
 
 
-def finite_bound(error: np.ndarray) -> np.ndarray:
+def finite_bound(error: ndarray) -> ndarray:
     """Replace unknown and infinite error bounds by `UNBOUNDED`.
 
     Examples
@@ -196,7 +197,7 @@ def finite_bound(error: np.ndarray) -> np.ndarray:
 
 def rounding_bound(
     loss_and_gradient: LossAndGradient,
-    theta: np.ndarray,
+    theta: ndarray,
     batch: Batch,
     dtype: Any,
     elsewhere: bool = False,
@@ -208,7 +209,7 @@ def rounding_bound(
     they have errors, and equal numbers may differ by rounding.
     """
 
-    def running(arithmetic: Arithmetic) -> tuple[np.ndarray, float]:
+    def running(arithmetic: Arithmetic) -> tuple[ndarray, float]:
         rows = batch
         if elsewhere or np.dtype(dtype).itemsize < 8:
             rows = replace(
@@ -242,9 +243,9 @@ def rounding_bound(
 
 def _tightness(
     loss_and_gradient: LossAndGradient,
-    theta: np.ndarray,
+    theta: ndarray,
     batch: Batch,
-    bound: np.ndarray,
+    bound: ndarray,
     dtype: np.dtype,
 ) -> float:
     """Return 3 times the largest ratio of a measured error to its bound, at most 1.
@@ -284,16 +285,16 @@ def rounded_to(batch: Batch, dtype: Any) -> Batch:
 
 
 def rounding_experiment(
-    gradient: Callable[[np.ndarray], np.ndarray],
-    theta: np.ndarray,
-    lines: np.ndarray,
-    scale: Callable[[np.ndarray], np.ndarray],
+    gradient: Callable[[ndarray], ndarray],
+    theta: ndarray,
+    lines: ndarray,
+    scale: Callable[[ndarray], ndarray],
     eps: float = EPS,
     may_be_coarse: bool = False,
 ) -> Bound:
     """Measure the rounding error of a gradient as its noise along lines."""
 
-    def gradients(direction: np.ndarray, distances: Iterable[float]) -> np.ndarray:
+    def gradients(direction: ndarray, distances: Iterable[float]) -> ndarray:
         return np.stack(
             [gradient(theta + distance * direction).ravel() for distance in distances]
         )
@@ -313,7 +314,7 @@ def rounding_experiment(
     return Bound(bound, tied=True, running=False)
 
 
-def coarse_type(given: np.ndarray, error: np.ndarray, sizes: np.ndarray) -> str:
+def coarse_type(given: ndarray, error: ndarray, sizes: ndarray) -> str:
     """Return "float16" or "float32" if the numbers were rounded to this dtype, and "" otherwise."""
     shares = (error / sizes)[sizes > 0]
     bits = np.frexp(given[given != 0])[0]

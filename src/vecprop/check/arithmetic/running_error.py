@@ -21,6 +21,7 @@ from functools import partialmethod
 from typing import Any, Self
 
 import numpy as np
+from numpy import ndarray
 
 from . import ArrayPair
 from .steps import STEP
@@ -58,7 +59,7 @@ class Arithmetic:
         """
         return min(terms, 8 * terms**0.5) * self.unit
 
-    def is_exact(self, equal: np.ndarray, error: np.ndarray) -> np.ndarray:
+    def is_exact(self, equal: ndarray, error: ndarray) -> ndarray:
         """Return which numbers are equal in every engine, and record the tie."""
         self.tied |= bool(equal.any())
         return equal & ~(self.elsewhere & (error > 0))
@@ -68,7 +69,7 @@ class Bounded(ArrayPair):
     """Real numbers with error bounds, or Booleans with flags for values that rounding could change."""
 
     def __init__(
-        self, value: np.ndarray, companion: np.ndarray, arithmetic: Arithmetic
+        self, value: ndarray, companion: ndarray, arithmetic: Arithmetic
     ) -> None:
         if np.iscomplexobj(value):
             raise TypeError("Error bounds of complex numbers are not supported.")
@@ -81,7 +82,7 @@ class Bounded(ArrayPair):
     def like(self, value, companion) -> Self:
         return type(self)(value, companion, self.arithmetic)
 
-    def pair(self, operand) -> tuple[np.ndarray, Any]:
+    def pair(self, operand) -> tuple[ndarray, Any]:
         """Return the value and the error of an operand; plain arrays are exact, Python numbers are rounded."""
         value, error = super().pair(operand)
         if isinstance(operand, float) and abs(operand) < np.inf:
@@ -101,7 +102,7 @@ class Bounded(ArrayPair):
     def dtype(self) -> np.dtype:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.value.dtype if self.value.dtype == bool else self.arithmetic.dtype
 
-    def rounded(self, value: np.ndarray, error: np.ndarray, units: float = 1) -> Self:
+    def rounded(self, value: ndarray, error: ndarray, units: float = 1) -> Self:
         """Return a result with the error of its operands plus its rounding error, including underflow."""
         size = np.abs(value)
         rounding = units * self.arithmetic.unit * size

@@ -10,19 +10,20 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 STEP = 1e-20
 """The step h. The square of h is below the rounding error of any sum, and far above
 underflow.
 """
 
-Moved = Callable[[np.ndarray], np.ndarray]
+Moved = Callable[[ndarray], ndarray]
 """A function that adds each row of steps, (K, size), to the parameters and returns
 the values, (K, outputs).
 """
 
 
-def complex_step(moved: Moved, U: np.ndarray, step: float = STEP) -> np.ndarray:
+def complex_step(moved: Moved, U: ndarray, step: float = STEP) -> ndarray:
     """Return the derivatives along the rows of U, (K, outputs), by complex step.
 
     Examples
@@ -36,14 +37,14 @@ def complex_step(moved: Moved, U: np.ndarray, step: float = STEP) -> np.ndarray:
 class Difference(NamedTuple):
     """Derivatives along directions from finite differences, with errors and jumps, each (K, outputs)."""
 
-    value: np.ndarray
-    error: np.ndarray
-    jump: np.ndarray
+    value: ndarray
+    error: ndarray
+    jump: ndarray
 
 
 def central_differences(
-    moved: Moved, U: np.ndarray, noise: np.ndarray, step: Any
-) -> tuple[np.ndarray, np.ndarray]:
+    moved: Moved, U: ndarray, noise: ndarray, step: Any
+) -> tuple[ndarray, ndarray]:
     """Return (f(theta + εu) - f(theta - εu)) / 2ε and an error estimate.
 
     The estimate is the rounding error plus the change when ε is doubled, which bounds
@@ -86,11 +87,7 @@ they reduce truncation errors.
 
 
 def ridders(
-    moved: Moved,
-    U: np.ndarray,
-    scale: np.ndarray,
-    noise: np.ndarray,
-    others: np.ndarray,
+    moved: Moved, U: ndarray, scale: ndarray, noise: ndarray, others: ndarray
 ) -> Difference:
     """Return derivatives by Ridders' method: central differences for decreasing steps, extrapolated to 0.
 
@@ -131,20 +128,18 @@ def ridders(
     return result
 
 
-def largest_of(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
+def largest_of(values: ndarray, scale: ndarray) -> ndarray:
     """Return the largest derivative in the unit of each of the K derivatives, (K, outputs); see `Point.scale`."""
     sizes, scale = np.abs(values), scale[:, None]
     return np.minimum(sizes.max(axis=0), (sizes * scale).max(axis=0) / scale)
 
 
-def _explained(error: np.ndarray, rounding: np.ndarray) -> np.ndarray:
+def _explained(error: ndarray, rounding: ndarray) -> ndarray:
     """Return the difference between coarse and fine steps that rounding errors can explain."""
     return np.where(np.isfinite(error), np.minimum(error, 4 * rounding), np.inf)
 
 
-def _best(
-    ladders: list[tuple[np.ndarray, Difference]], noise: np.ndarray
-) -> Difference:
+def _best(ladders: list[tuple[ndarray, Difference]], noise: ndarray) -> Difference:
     """Select the derivatives with the smallest errors; a ladder contains the shortest steps, (K,), and the results."""
     # The sequence with the shortest steps must confirm the other sequences, up to its
     # rounding errors.
@@ -163,9 +158,7 @@ def _best(
     return best
 
 
-def ladder(
-    moved: Moved, U: np.ndarray, steps: np.ndarray, noise: np.ndarray
-) -> Difference:
+def ladder(moved: Moved, U: ndarray, steps: ndarray, noise: ndarray) -> Difference:
     """Return the derivatives along the rows of U for a sequence of steps, (steps, K); see `ridders`."""
     here = moved(np.zeros_like(U[:1]))
     # (steps, K, outputs)
@@ -181,7 +174,7 @@ def ladder(
     return Difference(value, error, np.where(np.abs(jump) > 8 * unsure, jump, 0))
 
 
-def _are_too_long(second: np.ndarray, h: np.ndarray, noise: np.ndarray) -> np.ndarray:
+def _are_too_long(second: ndarray, h: ndarray, noise: ndarray) -> ndarray:
     """Return whether each step, (steps, K, outputs), is too long, for example near a pole.
 
     The second difference f(h) + f(-h) - 2 f(0) shrinks like h² if the function is
@@ -194,8 +187,8 @@ def _are_too_long(second: np.ndarray, h: np.ndarray, noise: np.ndarray) -> np.nd
 
 
 def _extrapolated(
-    differences: np.ndarray, rounding: np.ndarray, x: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+    differences: ndarray, rounding: ndarray, x: ndarray
+) -> tuple[ndarray, ndarray]:
     """Extrapolate a polynomial in x to 0; return the best entry of Neville's tableau and its error."""
     row = differences
     tableau = []
@@ -236,6 +229,6 @@ def _extrapolated(
     return best, np.maximum(least, np.abs(best - next_best).max(axis=0))
 
 
-def _smallest(errors: np.ndarray) -> np.ndarray:
+def _smallest(errors: ndarray) -> ndarray:
     """Return the indices that sort each column."""
     return np.argsort(errors, axis=0, kind="stable")

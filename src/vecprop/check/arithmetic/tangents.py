@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+from numpy import ndarray
 
 from . import ArrayPair
 
@@ -41,8 +42,8 @@ class Tangent(ArrayPair):
 
     def __init__(
         self,
-        value: np.ndarray,
-        seed: np.ndarray,
+        value: ndarray,
+        seed: ndarray,
         outer: Any = 1.0,
         first: int = 0,
         ties: Ties | None = None,
@@ -59,7 +60,7 @@ class Tangent(ArrayPair):
         return self.new(value, companion, first=self.first)
 
     @property
-    def tangent(self) -> np.ndarray:
+    def tangent(self) -> ndarray:
         """The derivatives by the chain rule, outer times seed, (K, *shape)."""
         product = self.companion
         if not isinstance(self.outer, float) or self.outer != 1:
@@ -72,7 +73,7 @@ class Tangent(ArrayPair):
         """The numbers with derivatives of 0, like the real part of a complex number."""
         return self.new(self.value, np.empty((0, *self.shape[1:])))
 
-    def pair(self, operand) -> tuple[np.ndarray, Any]:
+    def pair(self, operand) -> tuple[ndarray, Any]:
         if isinstance(operand, Tangent):
             return operand.value, operand.tangent
         return super().pair(operand)
@@ -99,7 +100,7 @@ class Tangent(ArrayPair):
             " views."
         )
 
-    def chained(self, value: np.ndarray, *terms: tuple[Any, Any]) -> Self:
+    def chained(self, value: ndarray, *terms: tuple[Any, Any]) -> Self:
         """Return a value with its derivatives by the chain rule: Σ factor · derivatives of the operand."""
         moving = [
             (operand, operand.outer * factor)
@@ -167,7 +168,7 @@ class Tangent(ArrayPair):
         slope = exponent * np.power(x.value, exponent - 1)
         return self.chained(np.power(x.value, exponent), (x, slope))
 
-    def compare(self, comparison, x, y) -> np.ndarray:
+    def compare(self, comparison, x, y) -> ndarray:
         a = _value(x)
         b = _value(y)
         self.ties.met |= bool(np.equal(a, b).any())
@@ -226,7 +227,7 @@ class Tangent(ArrayPair):
     def cos(self) -> Self:
         return self.chained(np.cos(self.value), (self, -np.sin(self.value)))
 
-    def sign(self) -> np.ndarray:
+    def sign(self) -> ndarray:
         sign = np.sign(self.value)
         self.ties.met |= not sign.all()
         return sign
@@ -250,11 +251,11 @@ def _value(operand):
 class OneSided(NamedTuple):
     """The one-sided derivatives along K directions, each (outputs, K)."""
 
-    usual: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    least: np.ndarray
-    largest: np.ndarray
+    usual: ndarray
+    low: ndarray
+    high: ndarray
+    least: ndarray
+    largest: ndarray
 
 
 class Tied(Tangent):
@@ -264,17 +265,17 @@ class Tied(Tangent):
     def real(self):
         return self
 
-    def _order(self, x, y) -> np.ndarray:
+    def _order(self, x, y) -> ndarray:
         """Return 1, 0 or -1 if x is greater than, equal to or less than y, after breaking ties."""
         x, x_tangent = self.pair(x)
         y, y_tangent = self.pair(y)
         broken = self.ties.broken or np.sign(x_tangent - y_tangent)
         return np.where(x == y, broken, np.sign(x - y))
 
-    def compare(self, comparison, x, y) -> np.ndarray:
+    def compare(self, comparison, x, y) -> ndarray:
         return comparison(self._order(x, y), 0)
 
-    def sign(self) -> np.ndarray:
+    def sign(self) -> ndarray:
         return self._order(self, 0)
 
     def max(self, axis=None, keepdims=False, **_) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]

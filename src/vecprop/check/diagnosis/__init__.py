@@ -5,6 +5,7 @@ from dataclasses import replace
 from math import prod
 
 import numpy as np
+from numpy import ndarray
 
 from ..comparison import Compared, Given, compare_entries, judge_directions
 from ..points.function import Point
@@ -20,7 +21,7 @@ SAMPLE = 64
 directions.
 """
 
-Expected = dict[str, np.ndarray]
+Expected = dict[str, ndarray]
 """The expected gradient of each failed part, (outputs, size), with NaN for unknown
 entries.
 """
@@ -80,7 +81,7 @@ def diagnosed(
 
 def _expected(
     point: Point, part: NamedPart, given: Given, compared: Compared
-) -> np.ndarray:
+) -> ndarray:
     """Return the expected gradient of a part, (outputs, size), with NaN for unknown entries."""
     if part.name in compared:
         return compared[part.name].expected
@@ -107,7 +108,7 @@ def _pattern(
     point: Point,
     part: NamedPart,
     given: Given,
-    expected: np.ndarray,
+    expected: ndarray,
     compared: Compared,
     precision: float,
 ) -> str:
@@ -157,7 +158,7 @@ def _cause(
 
 
 def _fault(
-    point: NetworkPoint, given: np.ndarray, expected: Expected, precision: float
+    point: NetworkPoint, given: ndarray, expected: Expected, precision: float
 ) -> str:
     """Describe the known mistake that reproduces the given gradient, or return an empty string."""
     for words, faulty in planted_faults(point):

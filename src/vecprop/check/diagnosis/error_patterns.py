@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import numpy as np
+from numpy import ndarray
 
 FEW = 3
 """A constant ratio of fewer entries may be a coincidence."""
@@ -21,14 +22,14 @@ COARSE, COARSE_COUNT = 1e-3, 1e-5
 """The coarsest precisions for reporting patterns and for counting wrong entries."""
 
 
-def same(a: np.ndarray, b: np.ndarray, precision: float) -> bool:
+def same(a: ndarray, b: ndarray, precision: float) -> bool:
     """Return whether two arrays are equal up to a precision relative to the largest entry, ignoring NaN."""
     known = np.isfinite(a) & np.isfinite(b)
     size = max(np.max(np.abs(a[known]), initial=0), np.max(np.abs(b[known]), initial=0))
     return bool(known.any() and (np.abs(a - b)[known] <= precision * size).all())
 
 
-def ratio(given: np.ndarray, expected: np.ndarray, precision: float) -> float | None:
+def ratio(given: ndarray, expected: ndarray, precision: float) -> float | None:
     """Return the constant r ≠ 1 with given = r * expected, or None if no such constant exists.
 
     Examples
@@ -148,12 +149,12 @@ def number(r: float) -> str:
 
 
 def pattern(
-    given: np.ndarray,
-    expected: np.ndarray,
+    given: ndarray,
+    expected: ndarray,
     shape: tuple[int, ...],
     rows: Iterable[int],
     precision: float,
-    wrong: np.ndarray | None = None,
+    wrong: ndarray | None = None,
 ) -> str:
     """Describe the pattern of the errors of one part, or return an empty string.
 
@@ -215,10 +216,10 @@ def pattern(
 
 
 def _common_property(
-    given: np.ndarray,
-    expected: np.ndarray,
+    given: ndarray,
+    expected: ndarray,
     shape: tuple[int, ...],
-    wrong: np.ndarray,
+    wrong: ndarray,
     precision: float,
 ) -> str:
     """Describe what the wrong entries of a part have in common, or return an empty string."""

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ... import catalog
 from ...core import Activation, Identity, Layer, Loss, Network, logistic, one_hot
@@ -82,7 +83,7 @@ def planted_faults(point: NetworkPoint) -> Faults:
         )
 
 
-def _gradient(point: NetworkPoint, **changes) -> np.ndarray:
+def _gradient(point: NetworkPoint, **changes) -> ndarray:
     """Return the gradient of the network with other layers or another loss or penalty."""
     network = point.network
     arguments = {
@@ -99,7 +100,7 @@ def _is_random(layer: Layer) -> bool:
     return getattr(layer, "random", False)
 
 
-def _scaled(slope, p, saved, delta: np.ndarray, J) -> np.ndarray:
+def _scaled(slope, p, saved, delta: ndarray, J) -> ndarray:
     """Return delta times a slope; a wrong backward pass of a layer."""
     return slope * delta
 
@@ -157,9 +158,7 @@ def _wrong_slopes(network: Network, number: int, name: str, saved) -> Faults:
     yield f"the derivative of {name} is applied twice", layer.derivative(z, y) ** 2
 
 
-def _wrong_deltas(
-    loss: Loss, Z: np.ndarray, T: np.ndarray, delta: np.ndarray
-) -> Faults:
+def _wrong_deltas(loss: Loss, Z: ndarray, T: ndarray, delta: ndarray) -> Faults:
     """Yield a description and the resulting delta of each known mistake in a loss, given its correct delta."""
     target = one_hot(T, Z)
     yield "the targets T are missing", delta + target
@@ -178,12 +177,12 @@ def _wrong_deltas(
             yield words, prediction - target
 
 
-def _softmax(Z: np.ndarray, axis: int | None = -1) -> np.ndarray:
+def _softmax(Z: ndarray, axis: int | None = -1) -> ndarray:
     E = np.exp(Z - Z.max(axis=axis, keepdims=True))
     return E / E.sum(axis=axis, keepdims=True)
 
 
-_WRONG_LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+_WRONG_LINKS: dict[str, Callable[[ndarray], ndarray]] = {
     "the softmax is computed over the rows instead of the classes": partial(
         _softmax, axis=0
     ),
@@ -222,7 +221,7 @@ def wrong_layers(point: NetworkPoint) -> list[str]:
 
 
 def _layer_mistakes(
-    point: NetworkPoint, number: int, saved, D: np.ndarray, draw: np.random.Generator
+    point: NetworkPoint, number: int, saved, D: ndarray, draw: np.random.Generator
 ) -> Iterator[str]:
     """Yield the mistakes in the backward pass of a layer."""
     layer = point.network.layers[number]
@@ -276,7 +275,7 @@ def mixed_rows(point: NetworkPoint) -> str:
     return ""
 
 
-def derivative_at_0(f: Callable[[Any], np.ndarray]) -> np.ndarray:
+def derivative_at_0(f: Callable[[Any], ndarray]) -> ndarray:
     """Return the derivative of a function at 0, by complex step if finite differences confirm it.
 
     Examples
@@ -295,28 +294,26 @@ def derivative_at_0(f: Callable[[Any], np.ndarray]) -> np.ndarray:
     return stepped if _agree(stepped, differences, 1e-5) else differences
 
 
-def _derivative(f: Callable[[np.ndarray], np.ndarray], X: np.ndarray, U) -> np.ndarray:
+def _derivative(f: Callable[[ndarray], ndarray], X: ndarray, U) -> ndarray:
     """Return the derivative of a function at X along U."""
     return derivative_at_0(lambda t: f(X + t * U))
 
 
-def _jacobian(f: Callable[[np.ndarray], np.ndarray], X: np.ndarray) -> np.ndarray:
+def _jacobian(f: Callable[[ndarray], ndarray], X: ndarray) -> ndarray:
     """Return the derivatives of a function of independent rows, (inputs, rows, …)."""
     size = _size(X)
     columns = [_derivative(f, X, size * unit) for unit in np.eye(X.shape[-1])]
     return np.stack(columns) / size
 
 
-def _size(values: np.ndarray) -> float:
+def _size(values: ndarray) -> float:
     return float(np.abs(values).max(initial=0)) or 1.0
 
 
-def _explanation(
-    layer: Layer, X: np.ndarray, D: np.ndarray, saved, delta: np.ndarray
-) -> str:
+def _explanation(layer: Layer, X: ndarray, D: ndarray, saved, delta: ndarray) -> str:
     """Explain a wrong delta of an activation by its derivative, or of another layer by its Jacobian."""
 
-    def outputs(X: np.ndarray) -> np.ndarray:
+    def outputs(X: ndarray) -> ndarray:
         return layer.forward({}, X)[0]
 
     if isinstance(layer, Activation):
@@ -349,7 +346,7 @@ def _explanation(
     return ""
 
 
-def _loss_mistake(loss: Loss, Z: np.ndarray, T: np.ndarray) -> list[str]:
+def _loss_mistake(loss: Loss, Z: ndarray, T: ndarray) -> list[str]:
     """Describe the mistake in the delta of a loss; the list is empty if the delta is correct."""
     given = loss.delta(Z, T)
     expected = np.moveaxis(_jacobian(lambda Z: loss.value(Z, T), Z), 0, -1)

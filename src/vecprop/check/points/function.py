@@ -8,6 +8,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ..adapters import Differentiable
 from ..arithmetic.rounding import (
@@ -50,7 +51,7 @@ class Point:
         value: Callable[[Any], Any],
         gradient: Callable[[Any], Any],
         structure: Structure,
-        theta: np.ndarray,
+        theta: ndarray,
         outputs: tuple[int, ...],
         dtype,
         rows: tuple[int, ...] = (),
@@ -65,7 +66,7 @@ class Point:
         self.rows = rows
         self.eps = EPS  # the spacing of the gradient's dtype; `evaluated` sets it
 
-    def at(self, theta: np.ndarray) -> "Point":
+    def at(self, theta: ndarray) -> "Point":
         return Point(
             self._value,
             self._gradient,
@@ -76,7 +77,7 @@ class Point:
             self.rows,
         )
 
-    def _columns(self, theta: np.ndarray) -> list[np.ndarray]:
+    def _columns(self, theta: ndarray) -> list[ndarray]:
         """Return the gradients of all parts at theta, each (outputs, size)."""
         gradient = self._gradient(self.structure.rebuilt(theta.astype(self.dtype)))
         return [
@@ -84,14 +85,14 @@ class Point:
             for column in gathered(gradient, self.structure.tree, self.outputs)
         ]
 
-    def _gradient_at(self, theta: np.ndarray) -> np.ndarray:
+    def _gradient_at(self, theta: ndarray) -> ndarray:
         return _joined(self._columns(theta))
 
     @cached_property
-    def value(self) -> np.ndarray:
+    def value(self) -> ndarray:
         return self._values(self.theta)
 
-    def evaluated(self) -> list[np.ndarray]:
+    def evaluated(self) -> list[ndarray]:
         """Return the gradients to judge, each (outputs, P), and update the value."""
         self.value = self._values(self.theta)
         columns = self._columns(self.theta)
@@ -103,7 +104,7 @@ class Point:
         self.eps = max(spacings, default=EPS)
         return [_joined(columns)]
 
-    def _values(self, theta: np.ndarray) -> np.ndarray:
+    def _values(self, theta: ndarray) -> ndarray:
         # Copy both: a function may overwrite its argument or return the same buffer
         # each time.
         value = np.array(_plain(self._value(self.structure.rebuilt(theta.copy()))))
@@ -114,7 +115,7 @@ class Point:
             )
         return value.reshape(-1).astype(complex if value.dtype.kind == "c" else float)
 
-    def values(self, thetas: np.ndarray) -> np.ndarray:
+    def values(self, thetas: ndarray) -> ndarray:
         """Return the flattened values at each row of thetas, (K, outputs), with NaN where the function raises."""
         return values_at(self._values, thetas, prod(self.outputs))
 
@@ -122,27 +123,27 @@ class Point:
         """Return the number of nearby points to evaluate at once."""
         return max(1, min(64, VALUES_AT_ONCE // prod(self.outputs)))
 
-    def moved(self, part: NamedPart, steps: np.ndarray) -> np.ndarray:
+    def moved(self, part: NamedPart, steps: ndarray) -> ndarray:
         """Return the values, (K, outputs), after adding each row of steps to a part of the parameters."""
         thetas = np.repeat(self.theta[None].astype(steps.dtype), len(steps), axis=0)
         thetas[:, part.span] += steps
         return self.values(thetas)
 
-    def stepped(self, part: NamedPart, U: np.ndarray) -> np.ndarray:
+    def stepped(self, part: NamedPart, U: ndarray) -> ndarray:
         """Return the derivatives along the rows of U by complex step, (K, outputs)."""
         size = typical_size(self.sizes(part))
         step = STEP if 1e-9 < size < 1e9 else STEP * 2.0 ** np.round(np.log2(size))
         return complex_step(lambda steps: self.moved(part, steps), U, step)
 
     def derivatives(
-        self, moves: Sequence[tuple[NamedPart, np.ndarray]]
-    ) -> tuple[np.ndarray, bool]:
+        self, moves: Sequence[tuple[NamedPart, ndarray]]
+    ) -> tuple[ndarray, bool]:
         """Return the derivatives along the directions of all moves, (K, outputs), and whether there may be ties."""
         # A tie is a comparison of equal numbers. Several one-sided derivatives may
         # result.
         return np.concatenate([self.stepped(part, U) for part, U in moves]), True
 
-    def one_sided(self, part: NamedPart, U: np.ndarray) -> OneSided:
+    def one_sided(self, part: NamedPart, U: ndarray) -> OneSided:
         """Return the one-sided derivatives along each row of U, (outputs, K).
 
         At a tie NumPy compares the imaginary parts of complex numbers, so a complex
@@ -182,7 +183,7 @@ class Point:
         return Bound(errors, tied=True, running=not is_absurd.any())
 
     def _experiment(self) -> Bound:
-        def gradient(theta: np.ndarray) -> np.ndarray:
+        def gradient(theta: ndarray) -> ndarray:
             try:
                 return self._gradient_at(theta)
             except Exception:  # outside the function's domain
@@ -200,7 +201,7 @@ class Point:
         )
 
     @cached_property
-    def value_bound(self) -> np.ndarray:
+    def value_bound(self) -> ndarray:
         """The running error bound of the values, (outputs,), or 0 if the function does not support error bounds."""
         try:
             bound = self._value(self._bounded_theta(np.float64)).companion.reshape(-1)
@@ -208,7 +209,7 @@ class Point:
             return np.zeros(1)
         return np.nan_to_num(bound, nan=0.0, posinf=0.0)
 
-    def roughness(self, part: NamedPart) -> np.ndarray:
+    def roughness(self, part: NamedPart) -> ndarray:
         """Return the errors that rounded values cause in slopes over steps of 10 %, (outputs, size).
 
         For example, (1 - cos w) / w² suffers from cancellation near w = 0, and so does
@@ -220,12 +221,12 @@ class Point:
     def part(self, name: str) -> NamedPart:
         return next(part for part in self.parts if part.name == name)
 
-    def sizes(self, part: NamedPart) -> np.ndarray:
+    def sizes(self, part: NamedPart) -> ndarray:
         """Return the absolute values of the parameters of a part, with 0 replaced by a typical size."""
         return self.all_sizes[part.span]
 
     @cached_property
-    def all_sizes(self) -> np.ndarray:
+    def all_sizes(self) -> ndarray:
         """The sizes of all parameters, (P,)."""
         sizes = np.abs(self.theta)
         for part in self.parts:
@@ -247,7 +248,7 @@ class Point:
         unit = UNITS[np.argmax(enough)]
         return 1.0 if 1e-3 <= unit <= 1e3 else unit
 
-    def largest(self, gradient: np.ndarray) -> np.ndarray:
+    def largest(self, gradient: ndarray) -> ndarray:
         """Return, for each entry, the typical size of the entries of its part, (outputs, P).
 
         The typical size is the largest absolute entry or, near an optimum, the value
@@ -262,7 +263,7 @@ class Point:
             largest[:, part.span] = np.fmax(by_entries, by_value)[:, None]
         return largest
 
-    def scale(self, gradient: np.ndarray) -> np.ndarray:
+    def scale(self, gradient: ndarray) -> ndarray:
         """Return the largest entry of the gradient, converted to the unit of each entry, (outputs, P)."""
         # Multiplying entries by the sizes of their parameters makes different units
         # comparable.
@@ -303,7 +304,7 @@ class Point:
         least = np.where(is_constant, 0, EPS * np.fmin.reduce(np.abs(far)))
         return Noise(*(np.fmax(noise, least) for noise in measured))
 
-    def _values_along(self, direction: np.ndarray, distances: np.ndarray) -> np.ndarray:
+    def _values_along(self, direction: ndarray, distances: ndarray) -> ndarray:
         return self.values(self.theta + distances[:, None] * direction)
 
     @cached_property
@@ -324,12 +325,12 @@ class Point:
         )
 
     @property
-    def rounding(self) -> np.ndarray:
+    def rounding(self) -> ndarray:
         """The rounding errors of the values, (outputs,), for the Taylor remainder."""
         return self.noise.farther
 
     @property
-    def lines(self) -> np.ndarray:
+    def lines(self) -> ndarray:
         """Two random directions, (2, P), that move each parameter by about its size."""
         return self.all_sizes * random_signs(
             np.random.default_rng(5), (2, self.theta.size)
@@ -346,7 +347,7 @@ class Point:
         return tuple(self.at(self.theta + move) for move in moves)
 
 
-def typical_size(theta: np.ndarray) -> float:
+def typical_size(theta: ndarray) -> float:
     """Return the root mean square of parameters, or 1 if all are 0.
 
     Examples
@@ -358,7 +359,7 @@ def typical_size(theta: np.ndarray) -> float:
     return largest * float(np.sqrt(np.mean((theta / largest) ** 2))) if largest else 1.0
 
 
-def random_signs(draw: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+def random_signs(draw: np.random.Generator, shape: tuple[int, ...]) -> ndarray:
     """Draw random numbers ±U(0.5, 1), none of them small or equal.
 
     Examples
@@ -371,9 +372,7 @@ def random_signs(draw: np.random.Generator, shape: tuple[int, ...]) -> np.ndarra
     return u + np.copysign(0.5, u)
 
 
-def values_at(
-    f: Callable[[np.ndarray], Any], thetas: np.ndarray, count: int
-) -> np.ndarray:
+def values_at(f: Callable[[ndarray], Any], thetas: ndarray, count: int) -> ndarray:
     """Return the values of user code at each row of thetas, (K, count), with NaN where the code raises."""
     values = np.full((len(thetas), count), np.nan, thetas.dtype)
     for row, theta in zip(values, thetas, strict=True):
@@ -467,12 +466,12 @@ def called(f: Callable[..., Any], theta, args: tuple[Any, ...], what: str):
         ) from error
 
 
-def _plain(numbers) -> np.ndarray:
+def _plain(numbers) -> ndarray:
     """Remove error bounds from numbers that a function stored in an earlier call."""
     return numbers.value if isinstance(numbers, Bounded) else numbers
 
 
-def _joined(columns: list[np.ndarray]) -> np.ndarray:
+def _joined(columns: list[ndarray]) -> ndarray:
     return np.concatenate(columns, axis=1).astype(np.float64)
 
 

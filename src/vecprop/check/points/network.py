@@ -6,6 +6,7 @@ from functools import cached_property, partial
 from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy import ndarray
 
 from ...core import Batch, Layer, Network, Penalty, RandomKey
 from ...train.trainer import ENGINE_CLASSES
@@ -54,7 +55,7 @@ def penalty_divisor(network: Network, penalty: Penalty, batch: Batch) -> float:
 
 @dataclass(frozen=True)
 class JudgedGradient:
-    gradient: Callable[[np.ndarray], tuple[Any, np.ndarray]]
+    gradient: Callable[[ndarray], tuple[Any, ndarray]]
     engine: str = ""
     name: str = ""
 
@@ -69,7 +70,7 @@ class NetworkPoint(Point):
     def __init__(
         self,
         network: Network,
-        theta: np.ndarray,
+        theta: ndarray,
         batch: Batch,
         noise: RandomKey | None,
         judged: tuple[JudgedGradient, ...],
@@ -94,7 +95,7 @@ class NetworkPoint(Point):
         self._tails: dict[int, tuple[Network, int, Batch]] = {}
         self._loss_and_gradient = partial(network._batch_loss_and_gradient, noise=noise)
 
-    def at(self, theta: np.ndarray) -> "NetworkPoint":
+    def at(self, theta: ndarray) -> "NetworkPoint":
         return NetworkPoint(
             self.network,
             theta,
@@ -104,7 +105,7 @@ class NetworkPoint(Point):
             np.float64,
         )
 
-    def evaluated(self) -> list[np.ndarray]:
+    def evaluated(self) -> list[ndarray]:
         self.losses, gradients = [], []
         for judged in self.judged:
             theta, is_foreign = (
@@ -129,7 +130,7 @@ class NetworkPoint(Point):
         return gradients
 
     @cached_property
-    def value(self) -> np.ndarray:
+    def value(self) -> ndarray:
         return np.atleast_1d(
             self.network._batch_loss(self.theta, self.batch, self.noise_key)
         )
@@ -140,14 +141,14 @@ class NetworkPoint(Point):
         return not (self.is_built_in and self.engines[0])
 
     @cached_property
-    def value_bound(self) -> np.ndarray:
+    def value_bound(self) -> ndarray:
         return np.zeros(1)
 
     def _unit(self, part: NamedPart) -> float:
         return 1.0
 
     @cached_property
-    def own_gradient(self) -> np.ndarray:
+    def own_gradient(self) -> ndarray:
         return self._loss_and_gradient(self.theta, self.batch)[1][None]
 
     def _bound(self, elsewhere: bool = False) -> Bound:
@@ -175,11 +176,11 @@ class NetworkPoint(Point):
     def _experiment(self) -> Bound:
         """Measure the rounding errors of the gradient and of the loss."""
 
-        def loss_and_gradient(at: np.ndarray) -> np.ndarray:
+        def loss_and_gradient(at: ndarray) -> ndarray:
             loss, gradient = self._loss_and_gradient(at.astype(self.dtype), self.batch)
             return np.concatenate([np.atleast_1d(loss), gradient])[None]
 
-        def scale(both: np.ndarray) -> np.ndarray:
+        def scale(both: ndarray) -> ndarray:
             return np.concatenate(
                 [np.abs(both[:, :1]), self.scale(both[:, 1:])], axis=1
             )
@@ -196,7 +197,7 @@ class NetworkPoint(Point):
             found, gradient=found.gradient[:, 1:], value=float(found.gradient[0, 0])
         )
 
-    def values(self, thetas: np.ndarray) -> np.ndarray:
+    def values(self, thetas: ndarray) -> ndarray:
         size = max(
             1,
             NUMBERS_AT_ONCE
@@ -207,7 +208,7 @@ class NetworkPoint(Point):
             [self._losses(self.network, piece, self.batch) for piece in pieces]
         )
 
-    def _losses(self, network: Network, thetas: np.ndarray, batch: Batch) -> np.ndarray:
+    def _losses(self, network: Network, thetas: ndarray, batch: Batch) -> ndarray:
         """Return the losses of a network, (K, 1), with NaN where a layer raises.
 
         Networks with user-defined layers run once per theta, since such layers may not
@@ -230,7 +231,7 @@ class NetworkPoint(Point):
         )
 
     @property
-    def rounding(self) -> np.ndarray:
+    def rounding(self) -> ndarray:
         return 4 * EPS * np.abs(self.value) if self.is_built_in else super().rounding
 
     @cached_property
@@ -255,7 +256,7 @@ class NetworkPoint(Point):
         )
 
     @cached_property
-    def _inputs(self) -> list[np.ndarray]:
+    def _inputs(self) -> list[ndarray]:
         """The inputs of each layer, and the outputs of the last layer."""
         return [
             self.batch.X,
@@ -298,7 +299,7 @@ class NetworkPoint(Point):
             // (self.batch.rows * max(widths) + self.network.layout.size - part.start),
         )
 
-    def moved(self, part: NamedPart, steps: np.ndarray) -> np.ndarray:
+    def moved(self, part: NamedPart, steps: ndarray) -> ndarray:
         """Return the losses after adding steps to a part, (K, 1), running only the layers from this part on."""
         tail, start, batch = self._tail(part.layer or 0)
         thetas = np.repeat(
@@ -308,8 +309,8 @@ class NetworkPoint(Point):
         return self._losses(tail, thetas, batch)
 
     def derivatives(
-        self, moves: Sequence[tuple[NamedPart, np.ndarray]]
-    ) -> tuple[np.ndarray, bool]:
+        self, moves: Sequence[tuple[NamedPart, ndarray]]
+    ) -> tuple[ndarray, bool]:
         if not self.has_tangents:
             return super().derivatives(moves)
         ties = Ties()
@@ -320,9 +321,9 @@ class NetworkPoint(Point):
 
     def _summands(
         self,
-        moves: Sequence[tuple[NamedPart, np.ndarray]],
+        moves: Sequence[tuple[NamedPart, ndarray]],
         tangent: Callable[..., Tangent],
-    ) -> np.ndarray:
+    ) -> ndarray:
         """Return the derivatives of the summands of the loss, rows first and then penalties, (K, N + penalties)."""
         # The tangent of a part starts at its layer.
         network, batch = self.network, self.batch
@@ -362,7 +363,7 @@ class NetworkPoint(Point):
         )
         return summands
 
-    def one_sided(self, part: NamedPart, U: np.ndarray) -> OneSided:
+    def one_sided(self, part: NamedPart, U: ndarray) -> OneSided:
         """Return the one-sided derivatives along each row of U, (1, K).
 
         Backpropagation selects a side separately for each row and penalty that has a
@@ -392,7 +393,7 @@ class NetworkPoint(Point):
             usual, np.minimum(left, right), np.maximum(left, right), least, largest
         )
 
-    def _one_sided_nearby(self, part: NamedPart, U: np.ndarray) -> OneSided:
+    def _one_sided_nearby(self, part: NamedPart, U: ndarray) -> OneSided:
         """Return the derivatives slightly to the left and right, for code that does not support ties."""
         here = self.stepped(part, U).T
         distance = 1e-9 * typical_size(self.sizes(part)) * U
@@ -409,7 +410,7 @@ class NetworkPoint(Point):
 
 def judged_gradients(
     network: Network,
-    batch_at: Callable[[np.ndarray], Batch],
+    batch_at: Callable[[ndarray], Batch],
     noise: RandomKey | None,
     dtype: np.dtype,
     engine: Engine,

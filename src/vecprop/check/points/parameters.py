@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ..arithmetic import ArrayPair
 
@@ -28,7 +29,7 @@ class NamedPart:
     def span(self) -> slice:
         return slice(self.start, self.start + self.size)
 
-    def unit(self, entry: int) -> np.ndarray:
+    def unit(self, entry: int) -> ndarray:
         """Return the direction, (1, size), that moves one entry."""
         return np.eye(1, self.size, entry)
 
@@ -67,12 +68,12 @@ class Structure:
         def leaf(part: NamedPart):
             array = vector[part.span].reshape(part.shape)
             # the function may use a scalar as a dict key
-            return array[()] if isinstance(array, np.ndarray) else array
+            return array[()] if isinstance(array, ndarray) else array
 
         return mapped(self.tree, leaf)
 
 
-def flattened(theta) -> tuple[np.ndarray, Structure]:
+def flattened(theta) -> tuple[ndarray, Structure]:
     """Flatten parameters to a float64 vector; return the vector and the structure.
 
     Examples
@@ -84,7 +85,7 @@ def flattened(theta) -> tuple[np.ndarray, Structure]:
     [('W', (2, 3)), ('b[0]', ()), ('b[1]', ())]
     """
     parts: list[NamedPart] = []
-    values: list[np.ndarray] = []
+    values: list[ndarray] = []
 
     def part_of(name: str, leaf) -> NamedPart:
         array = as_array(leaf)
@@ -117,7 +118,7 @@ def flattened(theta) -> tuple[np.ndarray, Structure]:
     )
 
 
-def as_array(leaf) -> np.ndarray:
+def as_array(leaf) -> ndarray:
     """Convert an array, a number or a PyTorch tensor to a NumPy array."""
     return np.asarray(leaf.detach().cpu() if hasattr(leaf, "detach") else leaf)
 
@@ -235,7 +236,7 @@ def _as_numbers(gradient) -> Any:
     return gradient if isinstance(gradient, ArrayPair) else real_numbers(gradient)
 
 
-def real_numbers(gradient) -> np.ndarray:
+def real_numbers(gradient) -> ndarray:
     """Convert a gradient to an array of real numbers, or raise a TypeError."""
     kind = getattr(gradient, "dtype", type(gradient).__name__)
     wrong = TypeError(f"The gradient must be an array of real numbers, got {kind}.")
