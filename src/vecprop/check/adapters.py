@@ -4,23 +4,21 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from .points.parameters import mapped
 
 
 class Differentiable:
-    """A function that returns its value and gradient. The cheaper method `value` computes only the value."""
+    """A function of NumPy arrays that returns its value and its gradient."""
 
-    def __init__(
-        self,
-        value: Callable[..., Any],
-        value_and_gradient: Callable[..., tuple[Any, Any]],
-    ) -> None:
-        self.value, self._both = value, value_and_gradient
+    def value(self, theta, *args) -> Any:
+        """Compute only the value, which is cheaper."""
+        raise NotImplementedError
 
     def __call__(self, theta, *args) -> tuple[Any, Any]:
         """Return the value and the gradient."""
-        return self._both(theta, *args)
+        raise NotImplementedError
 
 
 def torch_function(f: Callable[..., Any]) -> Differentiable:
@@ -54,107 +52,106 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
     >>> check_gradients(torch_function(torch.logsumexp), np.ones(3), args=(0,)).passed  # doctest: +SKIP
     True
     """
-    import torch  # pyright: ignore[reportMissingImports]
+    return _TorchFunction(f)
 
-    module: Any = f
-    # the dtype that f requires, if it does not accept float64
-    fixed: dict[str, Any] = {}
 
-    def converted(leaf, dtype):
-        """Convert a tensor to the dtype of the parameters."""
-        is_float = isinstance(leaf, torch.Tensor) and (
-            leaf.is_floating_point() or leaf.is_complex()
-        )
-        return leaf.to(dtype) if is_float else leaf
+class _TorchFunction(Differentiable):
+    """A PyTorch function or module, and whether it accepts only float32 parameters."""
 
-    def called(tensors, args: tuple[Any, ...], dtype):
-        data = tuple(
-            mapped(argument, lambda leaf: converted(leaf, dtype)) for argument in args
-        )
-        if isinstance(f, torch.nn.Module):
-            # Copy the buffers, since batch normalization modifies them during training.
-            state = {
-                name: converted(buffer.clone(), dtype)
-                for name, buffer in module.named_buffers()
-            }
-            return torch.func.functional_call(module, {**state, **tensors}, data)
-        return f(tensors, *data)
+    def __init__(self, f: Any) -> None:
+        import torch  # pyright: ignore[reportMissingImports]
 
-    def computed(theta, args: tuple[Any, ...], tensor: Callable[[Any, Any], Any]):
-        """Return the value, computed in float32 if f does not accept the dtype of theta."""
-        types: list[np.dtype] = []
-        mapped(theta, lambda leaf: types.append(np.asarray(leaf).dtype))
-        common = np.result_type(*types)  # integers become float64
-        dtype = torch.from_numpy(
-            np.empty(0, common if common.kind in "fc" else np.float64)
-        ).dtype
-        if fixed and not dtype.is_complex:
-            dtype = fixed["dtype"]
+        self._torch = torch
+        self._f = f
+        self._takes_float32 = False
+
+    def value(self, theta, *args) -> ndarray:
         try:
-            return called(mapped(theta, lambda leaf: tensor(leaf, dtype)), args, dtype)
-        except RuntimeError as error:
-            if dtype != torch.float64 or (
-                "dtype" not in str(error) and "type" not in str(error)
-            ):
-                raise
-        result = called(
-            mapped(theta, lambda leaf: tensor(leaf, torch.float32)), args, torch.float32
-        )
-        fixed["dtype"] = torch.float32
-        return result
-
-    def constant(values, dtype):
-        return torch.as_tensor(np.array(values)).to(dtype)
-
-    def array(tensor) -> np.ndarray:
-        tensor = tensor.detach().resolve_conj()
-        # NumPy has no bfloat16
-        return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
-
-    def value(theta, *args):
-        try:
-            with torch.no_grad():
-                return array(computed(theta, args, constant))
+            with self._torch.no_grad():
+                value, _ = self._evaluate(theta, args, requires_grad=False)
         # f itself computes a gradient, for example forces from an energy
         except RuntimeError:
-            return array(
-                computed(
-                    theta, args, lambda a, dtype: constant(a, dtype).requires_grad_()
-                )
-            )
+            value, _ = self._evaluate(theta, args, requires_grad=True)
+        return self._as_numpy(value)
 
-    def value_and_gradient(theta, *args) -> tuple[Any, Any]:
-        tensors: list[Any] = []
-
-        def variable(values, dtype):
-            if tensors and tensors[0].dtype != dtype:  # f does not accept float64
-                tensors.clear()
-            tensors.append(constant(values, dtype).requires_grad_())
-            return tensors[-1]
-
+    def __call__(self, theta, *args) -> tuple[ndarray, Any]:
+        torch = self._torch
         # the caller may have disabled gradients
         with torch.inference_mode(False), torch.enable_grad():
-            value = computed(theta, args, variable)
-            outputs = list(value.reshape(-1))
+            value, parameters = self._evaluate(theta, args, requires_grad=True)
+            outputs = value.reshape(-1).unbind()
         if not value.requires_grad:  # the value does not depend on the parameters
-            zero = mapped(theta, lambda leaf: np.zeros((*value.shape, *np.shape(leaf))))
-            return array(value), zero
-        gradients = [
-            torch.autograd.grad(out, tensors, retain_graph=True, allow_unused=True)
-            for out in outputs
-        ]
-        arrays = []
-        for tensor, of_outputs in zip(
-            tensors, zip(*gradients, strict=True), strict=True
-        ):
-            each = [
-                np.zeros(tuple(tensor.shape)) if own is None else array(own)
-                for own in of_outputs
-            ]
-            arrays.append(np.stack(each).reshape((*value.shape, *tensor.shape)))
-        return array(value), mapped(theta, lambda _: arrays.pop(0))
+            jacobians = mapped(
+                parameters, lambda tensor: np.zeros((*value.shape, *tensor.shape))
+            )
+            return self._as_numpy(value), jacobians
+        tensors: list[Any] = []
+        mapped(parameters, tensors.append)
+        rows = []
+        for output in outputs:
+            row = torch.autograd.grad(
+                output, tensors, retain_graph=True, materialize_grads=True
+            )
+            rows.append(map(self._as_numpy, row))
+        columns = zip(*rows, strict=True)
 
-    return Differentiable(value, value_and_gradient)
+        def jacobian(tensor) -> ndarray:
+            return np.reshape(next(columns), (*value.shape, *tensor.shape))
+
+        return self._as_numpy(value), mapped(parameters, jacobian)
+
+    def _evaluate(self, theta, args, requires_grad: bool) -> tuple[Any, Any]:
+        """Return the value and the parameters as tensors; use float32 if f does not accept float64."""
+        dtype = self._dtype(theta)
+        try:
+            return self._call(theta, args, dtype, requires_grad)
+        except RuntimeError as error:
+            if dtype != self._torch.float64 or "type" not in str(error):
+                raise
+        result = self._call(theta, args, self._torch.float32, requires_grad)
+        self._takes_float32 = True
+        return result
+
+    def _dtype(self, theta) -> Any:
+        """Return the dtype of the parameters as tensors; integers become float64."""
+        dtypes: list[np.dtype] = []
+        mapped(theta, lambda leaf: dtypes.append(np.asarray(leaf).dtype))
+        dtype = np.result_type(*dtypes)
+        if dtype.kind != "c" and self._takes_float32:
+            return self._torch.float32
+        if dtype.kind not in "fc":
+            return self._torch.float64
+        return self._torch.from_numpy(np.empty(0, dtype)).dtype
+
+    def _call(self, theta, args, dtype, requires_grad: bool) -> tuple[Any, Any]:
+        torch = self._torch
+
+        def parameter(leaf):
+            tensor = torch.as_tensor(np.array(leaf)).to(dtype)
+            return tensor.requires_grad_(requires_grad)
+
+        def converted(leaf):
+            if not isinstance(leaf, torch.Tensor):
+                return leaf
+            is_number = leaf.is_floating_point() or leaf.is_complex()
+            return leaf.to(dtype) if is_number else leaf
+
+        parameters = mapped(theta, parameter)
+        data = mapped(args, converted)
+        if not isinstance(self._f, torch.nn.Module):
+            return self._f(parameters, *data), parameters
+        # Copy the buffers, since batch normalization modifies them during training.
+        state = {}
+        for name, buffer in self._f.named_buffers():
+            state[name] = converted(buffer.clone())
+        state.update(parameters)
+        return torch.func.functional_call(self._f, state, data), parameters
+
+    def _as_numpy(self, tensor) -> ndarray:
+        tensor = tensor.detach().resolve_conj()
+        if tensor.dtype == self._torch.bfloat16:  # NumPy has no bfloat16
+            tensor = tensor.float()
+        return tensor.numpy()
 
 
 def jax_function(f: Callable[..., Any]) -> Differentiable:
@@ -179,23 +176,31 @@ def jax_function(f: Callable[..., Any]) -> Differentiable:
     >>> check_gradients(jax_function(jax.nn.logsumexp), np.ones(3)).passed  # doctest: +SKIP
     True
     """
-    import jax  # pyright: ignore[reportMissingImports]
+    return _JaxFunction(f)
 
-    def called(function: Callable[..., Any], theta, args: tuple[Any, ...]):
-        with jax.enable_x64(True):
-            arrays = mapped(theta, jax.numpy.asarray)
+
+class _JaxFunction(Differentiable):
+    """A JAX function and its Jacobian."""
+
+    def __init__(self, f: Callable[..., Any]) -> None:
+        import jax  # pyright: ignore[reportMissingImports]
+
+        self._jax = jax
+        self._f = f
+        self._jacobian = jax.jacrev(f)
+
+    def value(self, theta, *args) -> ndarray:
+        return np.asarray(self._call(self._f, theta, args))
+
+    def __call__(self, theta, *args) -> tuple[ndarray, Any]:
+        jacobian = self._call(self._jacobian, theta, args)
+        return self.value(theta, *args), mapped(jacobian, np.asarray)
+
+    def _call(self, function: Callable[..., Any], theta, args) -> Any:
+        with self._jax.enable_x64(True):
+            arrays = mapped(theta, self._jax.numpy.asarray)
             try:
-                return jax.jit(function)(arrays, *args)
+                return self._jax.jit(function)(arrays, *args)
             # f converts to Python numbers, or args are not arrays
             except (TypeError, IndexError):
                 return function(arrays, *args)
-
-    jacobian = jax.jacrev(f)
-
-    def value(theta, *args):
-        return np.asarray(called(f, theta, args))
-
-    def value_and_gradient(theta, *args) -> tuple[Any, Any]:
-        return value(theta, *args), mapped(called(jacobian, theta, args), np.asarray)
-
-    return Differentiable(value, value_and_gradient)

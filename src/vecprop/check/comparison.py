@@ -15,10 +15,10 @@ import numpy as np
 from numpy import ndarray
 
 from .arithmetic.rounding import EPS, SAFETY
-from .derivatives import Derivatives, Method, Move, derivatives_along
+from .derivatives import Derivatives, Method, derivatives_along
 from .points.function import Point, random_signs
 from .points.network import NetworkPoint
-from .points.parameters import NamedPart, unraveled
+from .points.parameters import Move, NamedPart, unraveled
 from .report import Row, Verdict
 
 
@@ -199,7 +199,7 @@ def compare_entries(
     if indices is None:
         indices = np.arange(part.size)
     pieces: list[list[Comparison]] = [[] for _ in gradients]
-    for piece in np.array_split(indices, -(-indices.size // point.at_once(part))):
+    for piece in point.pieces(part, indices):
         U = np.zeros((piece.size, part.size))
         U[np.arange(piece.size), piece] = 1
         [derivatives] = derivatives_along(point, [(part, U)], gradients[0].method)

@@ -23,7 +23,7 @@ from .arithmetic.steps import (
     ridders,
 )
 from .points.function import Point, random_signs, typical_size
-from .points.parameters import NamedPart
+from .points.parameters import Move, NamedPart
 
 Method = Literal["complex step", "ridders", "central differences"]
 """The method that computes derivatives, for single entries and along random
@@ -43,9 +43,6 @@ DISTRUST = 10
 is not a bound.
 """
 
-Move = tuple[NamedPart, ndarray]
-"""A part, and the directions of its moves as rows of a matrix U."""
-
 
 class Derivatives(NamedTuple):
     """The derivatives along K directions, their errors and their jumps (right minus left), each (outputs, K).
@@ -64,7 +61,7 @@ def derivatives_along(
 ) -> Iterator[Derivatives]:
     """Yield the derivatives along the directions of each move."""
     if method == "complex step":
-        values, tied = exact_derivatives(point, moves)
+        values, tied = point.derivatives(moves)
         for along in np.split(
             values, np.cumsum([len(U) for _, U in moves])[:-1], axis=1
         ):
@@ -91,7 +88,7 @@ def _central(point: Point, part: NamedPart, U: ndarray) -> tuple[ndarray, ndarra
         lengths.append(1e-8 * size)
     if (scale < 1e-3 * size).any():
         lengths.append(scale)
-    moved = partial(_moved, point, part)
+    moved = partial(point.moved, part)
     results = [
         central_differences(moved, U, point.noise.near, CENTRAL * length)
         for length in lengths
@@ -105,7 +102,7 @@ def _central(point: Point, part: NamedPart, U: ndarray) -> tuple[ndarray, ndarra
 
 def differences(point: Point, part: NamedPart, U: ndarray) -> Difference:
     """Return the derivatives along the rows of U by Ridders' method, (K, outputs)."""
-    moved = partial(_moved, point, part)
+    moved = partial(point.moved, part)
     scale = _scale(point, part, U)
     sizes = point.sizes(part)
     others = [
@@ -145,7 +142,7 @@ def differences_over_long_steps(
 ) -> Difference:
     """Return the derivatives from long steps only: cancellation may be invisible over short steps."""
     return ladder(
-        partial(_moved, point, part),
+        partial(point.moved, part),
         U,
         LONG_STEPS[:, None] * _scale(point, part, U),
         point.noise.near,
@@ -170,37 +167,6 @@ def _scale(point: Point, part: NamedPart, U: ndarray) -> ndarray:
     return np.max(np.where(U != 0, point.sizes(part), 0), axis=1) / np.abs(U).max(
         axis=1
     )
-
-
-def _moved(point: Point, part: NamedPart, steps: ndarray) -> ndarray:
-    """Return the values after adding each row of steps to a part, computed in chunks that fit into memory."""
-    pieces = np.array_split(steps, -(-len(steps) // point.at_once(part)))
-    return np.concatenate([point.moved(part, piece) for piece in pieces])
-
-
-def exact_derivatives(point: Point, moves: Sequence[Move]) -> tuple[ndarray, bool]:
-    """Return the derivatives along the directions of all moves, (outputs, K), and whether ties are possible.
-
-    The directions of a single part are split into chunks that fit into memory. Several
-    parts are not split.
-    """
-    values = []
-    tied = False
-    for piece in _pieces(point, moves):
-        derivatives, piece_is_tied = point.derivatives(piece)
-        values.append(derivatives)
-        tied |= piece_is_tied
-    return np.concatenate(values).T, tied
-
-
-def _pieces(point: Point, moves: Sequence[Move]) -> list[Sequence[Move]]:
-    if len(moves) > 1:
-        return [moves]
-    [(part, U)] = moves
-    return [
-        [(part, piece)]
-        for piece in np.array_split(U, -(-len(U) // point.at_once(part)))
-    ]
 
 
 ROUNDING = 1e-9

@@ -17,7 +17,7 @@ from numpy import ndarray
 
 from .arithmetic.rounding import EPS
 from .comparison import Compared, Given
-from .derivatives import derivatives_along, exact_derivatives, is_independent_of
+from .derivatives import derivatives_along, is_independent_of
 from .points.function import Point, random_signs
 from .points.parameters import NamedPart, named_entry
 from .report import Row, Taylor, Verdict
@@ -228,7 +228,7 @@ class Doubts:
         samples = []
         if self.given.method == "complex step":
             for neighbor, length in zip(neighbors, LENGTHS, strict=True):
-                derivatives, _ = exact_derivatives(neighbor, [(part, length * U)])
+                derivatives, _ = neighbor.derivatives([(part, length * U)])
                 samples.append(derivatives / length)
         else:
             [derivatives] = derivatives_along(

@@ -24,7 +24,7 @@ from ..arithmetic.rounding import (
 from ..arithmetic.running_error import Arithmetic, Bounded
 from ..arithmetic.steps import STEP, complex_step
 from ..arithmetic.tangents import OneSided
-from .parameters import NamedPart, Structure, flattened, gathered
+from .parameters import Move, NamedPart, Structure, flattened, gathered
 
 VALUES_AT_ONCE = 1 << 18
 """The number of values per chunk: 2 MB, so that a chunk stays in the processor
@@ -44,8 +44,6 @@ UNITS = 10.0 ** np.arange(-13, 14)
 class Point:
     """A function at parameters theta, (P,) in float64, with one or more gradients to judge."""
 
-    engines: tuple[str, ...] = ("",)
-
     def __init__(
         self,
         value: Callable[[Any], Any],
@@ -53,7 +51,7 @@ class Point:
         structure: Structure,
         theta: ndarray,
         outputs: tuple[int, ...],
-        dtype,
+        dtype: Any,
         rows: tuple[int, ...] = (),
     ) -> None:
         self._value = value
@@ -64,6 +62,7 @@ class Point:
         self.outputs = outputs
         self.dtype = np.dtype(dtype)
         self.rows = rows
+        self.engines: tuple[str, ...] = ("",)
         self.eps = EPS  # the spacing of the gradient's dtype; `evaluated` sets it
 
     def at(self, theta: ndarray) -> "Point":
@@ -71,10 +70,10 @@ class Point:
             self._value,
             self._gradient,
             self.structure,
-            theta,
-            self.outputs,
-            np.float64,
-            self.rows,
+            theta=theta,
+            outputs=self.outputs,
+            dtype=np.float64,
+            rows=self.rows,
         )
 
     def _columns(self, theta: ndarray) -> list[ndarray]:
@@ -123,8 +122,16 @@ class Point:
         """Return the number of nearby points to evaluate at once."""
         return max(1, min(64, VALUES_AT_ONCE // prod(self.outputs)))
 
+    def pieces(self, part: NamedPart, rows: ndarray) -> list[ndarray]:
+        """Split rows, one for each nearby point, into pieces that fit into memory."""
+        return np.array_split(rows, -(-len(rows) // self.at_once(part)))
+
     def moved(self, part: NamedPart, steps: ndarray) -> ndarray:
         """Return the values, (K, outputs), after adding each row of steps to a part of the parameters."""
+        pieces = self.pieces(part, steps)
+        return np.concatenate([self._moved(part, piece) for piece in pieces])
+
+    def _moved(self, part: NamedPart, steps: ndarray) -> ndarray:
         thetas = np.repeat(self.theta[None].astype(steps.dtype), len(steps), axis=0)
         thetas[:, part.span] += steps
         return self.values(thetas)
@@ -135,13 +142,12 @@ class Point:
         step = STEP if 1e-9 < size < 1e9 else STEP * 2.0 ** np.round(np.log2(size))
         return complex_step(lambda steps: self.moved(part, steps), U, step)
 
-    def derivatives(
-        self, moves: Sequence[tuple[NamedPart, ndarray]]
-    ) -> tuple[ndarray, bool]:
-        """Return the derivatives along the directions of all moves, (K, outputs), and whether there may be ties."""
+    def derivatives(self, moves: Sequence[Move]) -> tuple[ndarray, bool]:
+        """Return the derivatives along the directions of all moves, (outputs, K), and whether there may be ties."""
         # A tie is a comparison of equal numbers. Several one-sided derivatives may
         # result.
-        return np.concatenate([self.stepped(part, U) for part, U in moves]), True
+        derivatives = [self.stepped(part, U) for part, U in moves]
+        return np.concatenate(derivatives).T, True
 
     def one_sided(self, part: NamedPart, U: ndarray) -> OneSided:
         """Return the one-sided derivatives along each row of U, (outputs, K).

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy import ndarray
 
-from ...core import Batch, Layer, Network, Penalty, RandomKey
+from ...core import Batch, Network, Penalty, RandomKey
 from ...train.trainer import ENGINE_CLASSES
 from ..arithmetic.rounding import EPS, Bound, rounding_bound, rounding_experiment
 from ..arithmetic.steps import complex_step
@@ -23,7 +23,7 @@ from ..arithmetic.tangents import (
 )
 from ..derivatives import unconfirmed
 from .function import Point, called, random_signs, typical_size, values_at
-from .parameters import NamedPart
+from .parameters import Move, NamedPart
 
 Engine = Literal["both", "reference", "compiled"]
 
@@ -60,62 +60,50 @@ class JudgedGradient:
     name: str = ""
 
 
+@dataclass(eq=False)
 class NetworkPoint(Point):
     """A network with its data and random masks, at parameters theta.
 
     ``value`` is the loss of the reference engine; ``losses`` contains one loss per
-    judged gradient.
+    judged gradient. ``unrounded`` is the batch at other points.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        theta: ndarray,
-        batch: Batch,
-        noise: RandomKey | None,
-        judged: tuple[JudgedGradient, ...],
-        dtype,
-        elsewhere: Batch | None = None,
-    ) -> None:
-        self._elsewhere, self.judged, self.outputs = elsewhere or batch, judged, ()
-        self.engines = tuple(own.engine for own in judged)
-        self.network, self.theta, self.batch, self.noise_key, self.dtype = (
-            network,
-            theta,
-            batch,
-            noise,
-            np.dtype(dtype),
-        )
+    network: Network
+    theta: ndarray
+    batch: Batch
+    noise_key: RandomKey | None
+    judged: tuple[JudgedGradient, ...]
+    dtype: Any
+    unrounded: Batch | None = None
+
+    def __post_init__(self) -> None:
+        self.dtype = np.dtype(self.dtype)
+        self.engines = tuple(judged.engine for judged in self.judged)
+        self.outputs = ()
+        self.rows = (self.batch.rows,)
+        self.eps = EPS  # the spacing of the gradients' dtypes
         self.parts = tuple(
-            NamedPart(str(t), t.start, t.shape, t.layer) for t in network.layout.tensors
+            NamedPart(str(tensor), tensor.start, tensor.shape, tensor.layer)
+            for tensor in self.network.layout.tensors
         )
-        # eps: the spacing of the gradients' dtypes
-        self.rows, self.eps = (batch.rows,), EPS
-        self._tensors = {t.start: t for t in network.layout.tensors if t.size}
         self._tails: dict[int, tuple[Network, int, Batch]] = {}
-        self._loss_and_gradient = partial(network._batch_loss_and_gradient, noise=noise)
+        self._loss_and_gradient = partial(
+            self.network._batch_loss_and_gradient, noise=self.noise_key
+        )
 
     def at(self, theta: ndarray) -> "NetworkPoint":
-        return NetworkPoint(
-            self.network,
-            theta,
-            self._elsewhere,
-            self.noise_key,
-            self.judged,
-            np.float64,
-        )
+        batch = self.unrounded or self.batch
+        return replace(self, theta=theta, batch=batch, dtype=np.float64)
 
     def evaluated(self) -> list[ndarray]:
-        self.losses, gradients = [], []
+        self.losses = []
+        gradients = []
         for judged in self.judged:
-            theta, is_foreign = (
-                self.theta.astype(self.dtype),
-                judged.engine and not self.is_built_in,
-            )
-            of = judged.gradient
-            loss, gradient = (
-                called(of, theta, (), "The network") if is_foreign else of(theta)
-            )
+            theta = self.theta.astype(self.dtype)
+            if judged.engine and not self.is_built_in:
+                loss, gradient = called(judged.gradient, theta, (), "The network")
+            else:
+                loss, gradient = judged.gradient(theta)
             if np.shape(gradient) != self.theta.shape:
                 raise ValueError(
                     f"The gradient has shape {np.shape(gradient)}, expected"
@@ -176,33 +164,27 @@ class NetworkPoint(Point):
     def _experiment(self) -> Bound:
         """Measure the rounding errors of the gradient and of the loss."""
 
-        def loss_and_gradient(at: ndarray) -> ndarray:
-            loss, gradient = self._loss_and_gradient(at.astype(self.dtype), self.batch)
-            return np.concatenate([np.atleast_1d(loss), gradient])[None]
+        def loss_and_gradient(theta: ndarray) -> ndarray:
+            theta = theta.astype(self.dtype)
+            return np.hstack(self._loss_and_gradient(theta, self.batch))[None]
 
-        def scale(both: ndarray) -> ndarray:
-            return np.concatenate(
-                [np.abs(both[:, :1]), self.scale(both[:, 1:])], axis=1
-            )
+        def scale(numbers: ndarray) -> ndarray:
+            return np.hstack([np.abs(numbers[:, :1]), self.scale(numbers[:, 1:])])
 
-        found = rounding_experiment(
+        bound = rounding_experiment(
             loss_and_gradient,
             self.theta,
             self.lines,
-            scale,
-            self.eps,
+            scale=scale,
+            eps=self.eps,
             may_be_coarse=True,
         )
-        return replace(
-            found, gradient=found.gradient[:, 1:], value=float(found.gradient[0, 0])
-        )
+        value = float(bound.gradient[0, 0])
+        return replace(bound, gradient=bound.gradient[:, 1:], value=value)
 
     def values(self, thetas: ndarray) -> ndarray:
-        size = max(
-            1,
-            NUMBERS_AT_ONCE
-            // (self.batch.rows * max(self.network.widths) + self.theta.size),
-        )
+        numbers = self.batch.rows * max(self.network.widths) + self.theta.size
+        size = max(1, NUMBERS_AT_ONCE // numbers)
         pieces = np.array_split(thetas, -(-len(thetas) // size))
         return np.concatenate(
             [self._losses(self.network, piece, self.batch) for piece in pieces]
@@ -240,19 +222,17 @@ class NetworkPoint(Point):
         if self.is_built_in:
             return True
         draw = np.random.default_rng(4)
-        moves = [
-            (part, self.sizes(part).reshape(1, -1) * random_signs(draw, (1, part.size)))
-            for part in self.parts
-        ]
+        moves = []
+        for part in self.parts:
+            U = self.sizes(part) * random_signs(draw, (1, part.size))
+            moves.append((part, U))
         try:
-            derivatives = self._summands(moves, partial(Tangent, ties=Ties())).sum(
-                axis=1
-            )
+            summands = self._summands(moves, partial(Tangent, ties=Ties()))
         except Exception:  # as in `bound`
             return False
         return not any(
-            unconfirmed(self, part, U, derivatives[k : k + 1, None])
-            for k, (part, U) in enumerate(moves)
+            unconfirmed(self, part, u, np.array([[derivative]]))
+            for (part, u), derivative in zip(moves, summands.sum(axis=1), strict=True)
         )
 
     @cached_property
@@ -263,104 +243,94 @@ class NetworkPoint(Point):
             *self.network.forward(self.theta, self.batch.X, self.noise_key)[0],
         ]
 
-    def _tail(self, layer: int) -> tuple[Network, int, Batch]:
+    def _noise_at(self, layer: int) -> RandomKey | None:
+        return self.noise_key and self.noise_key._at_layer(layer)
+
+    def _tail(self, first: int) -> tuple[Network, int, Batch]:
         """Return the part of the network from a layer on, the start of its parameters, and its batch."""
         # The loss lacks the penalties of earlier layers, which do not change.
-        if layer not in self._tails:
-            network, X = self.network, self._inputs[layer]
+        if first not in self._tails:
+            network = self.network
+            X = self._inputs[first]
 
-            # use the random numbers of this layer
-            def at(number: int, part: Layer) -> Any:
-                return Changed(
-                    part,
-                    forward=lambda p, X, noise: part.forward(
-                        p, X, noise and noise._at_layer(number)
-                    ),
-                )
+            def forward(number: int, p, X, _noise) -> Any:
+                """Use the random numbers of the layer with this number in the network."""
+                return network.layers[number].forward(p, X, self._noise_at(number))
 
-            layers = [at(number, part) for number, part in enumerate(network.layers)][
-                layer:
-            ]
+            layers: list[Any] = []
+            for number in range(first, len(network.layers)):
+                layer = network.layers[number]
+                layers.append(Changed(layer, forward=partial(forward, number)))
             tail = Network(
                 X.shape[-1], layers, network.loss_function, network.penalties
             )
-            self._tails[layer] = (
-                tail,
-                network.layout.size - tail.layout.size,
-                Batch(X, self.batch.T, self.batch.weight),
-            )
-        return self._tails[layer]
+            batch = Batch(X, self.batch.T, self.batch.weight)
+            start = network.layout.size - tail.layout.size
+            self._tails[first] = (tail, start, batch)
+        return self._tails[first]
 
     def at_once(self, part: NamedPart) -> int:
         widths = (self.network.inputs, *self.network.widths)[part.layer or 0 :]
-        return max(
-            1,
-            NUMBERS_AT_ONCE
-            // (self.batch.rows * max(widths) + self.network.layout.size - part.start),
-        )
+        parameters = self.network.layout.size - part.start
+        return max(1, NUMBERS_AT_ONCE // (self.batch.rows * max(widths) + parameters))
 
-    def moved(self, part: NamedPart, steps: ndarray) -> ndarray:
-        """Return the losses after adding steps to a part, (K, 1), running only the layers from this part on."""
+    def _moved(self, part: NamedPart, steps: ndarray) -> ndarray:
+        """Run only the layers from this part on."""
         tail, start, batch = self._tail(part.layer or 0)
-        thetas = np.repeat(
-            self.theta[None, start:].astype(steps.dtype), len(steps), axis=0
-        )
-        thetas[:, part.start - start : part.start - start + part.size] += steps
+        theta = self.theta[None, start:].astype(steps.dtype)
+        thetas = np.repeat(theta, len(steps), axis=0)
+        first = part.start - start
+        thetas[:, first : first + part.size] += steps
         return self._losses(tail, thetas, batch)
 
-    def derivatives(
-        self, moves: Sequence[tuple[NamedPart, ndarray]]
-    ) -> tuple[ndarray, bool]:
+    def derivatives(self, moves: Sequence[Move]) -> tuple[ndarray, bool]:
         if not self.has_tangents:
             return super().derivatives(moves)
         ties = Ties()
-        return (
-            self._summands(moves, partial(Tangent, ties=ties)).sum(axis=1)[:, None],
-            ties.met,
-        )
+        pieces = [moves]
+        if len(moves) == 1:
+            [(part, U)] = moves
+            pieces = [[(part, piece)] for piece in self.pieces(part, U)]
+        tangent = partial(Tangent, ties=ties)
+        derivatives = [self._summands(piece, tangent).sum(axis=1) for piece in pieces]
+        return np.concatenate(derivatives)[None], ties.met
 
     def _summands(
-        self,
-        moves: Sequence[tuple[NamedPart, ndarray]],
-        tangent: Callable[..., Tangent],
+        self, moves: Sequence[Move], tangent: Callable[..., Tangent]
     ) -> ndarray:
         """Return the derivatives of the summands of the loss, rows first and then penalties, (K, N + penalties)."""
+        network = self.network
+        batch = self.batch
+        starts = np.cumsum([0, *(len(U) for _, U in moves)])
+        summands = np.zeros((starts[-1], batch.rows + len(network.penalties)))
         # The tangent of a part starts at its layer.
-        network, batch = self.network, self.batch
-        summands = np.zeros(
-            (sum(len(U) for _, U in moves), batch.rows + len(network.penalties))
-        )
-        start = min(part.layer or 0 for part, _ in moves)
-        X: Any = self._inputs[start]
+        first_layer = min(part.layer or 0 for part, _ in moves)
+        X: Any = self._inputs[first_layer]
         views = network.layout.views(self.theta)
-        for number, layer in enumerate(network.layers[start:], start):
+        tensors = {t.start: t for t in network.layout.tensors if t.size}
+        for number in range(first_layer, len(network.layers)):
             p: dict[str, Any] = dict(views[number])
-            first = 0
-            for part, U in moves:
-                along = slice(first, first + len(U))
-                if part.layer == number:
-                    tensor = self._tensors[part.start]
-                    name, penalties = (
-                        tensor.name,
-                        network.penalties if tensor.penalized else (),
-                    )
-                    p[name] = tangent(
-                        p[name][None], U.reshape(len(U), *part.shape), first=first
-                    )
-                    for column, penalty in enumerate(penalties, batch.rows):
-                        divided = penalty.value(p[name]).tangent / penalty_divisor(
-                            network, penalty, batch
-                        )
-                        summands[along, column] = divided
-                first = along.stop
-            X, _ = layer.forward(
-                p, X, self.noise_key and self.noise_key._at_layer(number)
-            )
+            for (part, U), start in zip(moves, starts.tolist(), strict=False):
+                if part.layer != number:
+                    continue
+                tensor = tensors[part.start]
+                seed = U.reshape(len(U), *part.shape)
+                values = tangent(p[tensor.name][None], seed, first=start)
+                p[tensor.name] = values
+                if not tensor.penalized:
+                    continue
+                for column, penalty in enumerate(network.penalties, batch.rows):
+                    divisor = penalty_divisor(network, penalty, batch)
+                    derivatives = penalty.value(values).tangent / divisor
+                    summands[start : start + len(U), column] = derivatives
+            X, _ = network.layers[number].forward(p, X, self._noise_at(number))
         loss = network.loss_function.value(X, batch.T)
-        weighted = loss.tangent if batch.weight is None else batch.weight * loss.tangent
-        summands[loss.first : loss.first + len(loss.companion), : batch.rows] = (
-            weighted / network._divisor(batch)
-        )
+        derivatives = loss.tangent
+        if batch.weight is not None:
+            derivatives = batch.weight * derivatives
+        end = loss.first + len(loss.companion)
+        divisor = network._divisor(batch)
+        summands[loss.first : end, : batch.rows] = derivatives / divisor
         return summands
 
     def one_sided(self, part: NamedPart, U: ndarray) -> OneSided:
@@ -371,27 +341,24 @@ class NetworkPoint(Point):
         """
         if not self.has_tangents:
             return self._one_sided_nearby(part, U)
+
+        def derivatives(sign: int, broken: int = BY_TANGENT) -> ndarray:
+            tangent = partial(Tied, ties=Ties(broken))
+            return sign * self._summands([(part, sign * U)], tangent)
+
         try:
-            sides = [
-                sign
-                * self._summands([(part, sign * U)], partial(Tied, ties=Ties(broken)))
-                for sign, broken in (
-                    (1, BY_TANGENT),
-                    (-1, BY_TANGENT),
-                    (1, LESS),
-                    (1, GREATER),
-                )
-            ]
+            right = derivatives(1)
+            left = derivatives(-1)
+            sides = [right, left, derivatives(1, LESS), derivatives(1, GREATER)]
         except Exception:  # as in `derivatives`
             return self._one_sided_nearby(part, U)
-        right = sides[0].sum(axis=1)[None]
-        left = sides[1].sum(axis=1)[None]
+        right = right.sum(axis=1)[None]
+        left = left.sum(axis=1)[None]
         least = np.min(sides, axis=0).sum(axis=1)[None]
         largest = np.max(sides, axis=0).sum(axis=1)[None]
         usual = np.clip(U @ self.own_gradient[0, part.span], least, largest)
-        return OneSided(
-            usual, np.minimum(left, right), np.maximum(left, right), least, largest
-        )
+        low = np.minimum(left, right)
+        return OneSided(usual, low, np.maximum(left, right), least, largest)
 
     def _one_sided_nearby(self, part: NamedPart, U: ndarray) -> OneSided:
         """Return the derivatives slightly to the left and right, for code that does not support ties."""
@@ -416,22 +383,19 @@ def judged_gradients(
     engine: Engine,
 ) -> tuple[JudgedGradient, ...]:
     """Return the gradients of the engines to check; raise if the requested engine does not support the network."""
-    batch = batch_at(np.zeros(0, dtype))
+    theta = np.zeros(network.layout.size, dtype)
+    batches = [batch_at(theta)]
+
+    def evaluate(gradient: Callable[..., Any], theta: ndarray) -> Any:
+        return gradient(theta, batch_at(theta))
+
     judged = []
     for name in EACH if engine == BOTH else [engine]:
         cls = ENGINE_CLASSES[name]
-        refusal = cls.unsupported_reason(
-            network, np.zeros(network.layout.size, dtype), [batch], None, noise
-        )
+        refusal = cls.unsupported_reason(network, theta, batches, None, noise)
         if refusal is None:
-            for of, gradient in cls(network).gradients(noise).items():
-                judged.append(
-                    JudgedGradient(
-                        lambda at, gradient=gradient: gradient(at, batch_at(at)),
-                        name,
-                        of,
-                    )
-                )
+            for title, gradient in cls(network).gradients(noise).items():
+                judged.append(JudgedGradient(partial(evaluate, gradient), name, title))
         elif engine == name:
             raise ValueError(
                 f"The {name} engine cannot be checked: {refusal.reason}; use"

@@ -38,6 +38,10 @@ class NamedPart:
         return unraveled(entry, self.shape)
 
 
+Move = tuple[NamedPart, ndarray]
+"""A part, and the directions of its moves as rows of a matrix U."""
+
+
 def raveled(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
     """Convert an index in an array to an index in the flattened array."""
     return int(np.ravel_multi_index(index, shape)) if shape else 0
