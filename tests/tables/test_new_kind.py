@@ -88,7 +88,7 @@ def test_a_custom_kind_supports_all_operations(colors, tmp_path):
         vp.load(tmp_path / "model.npz").predict_proba(X), model.predict_proba(X)
     )
     encoder = model.encoder_
-    rows = PackedRows.of(encoder.names, encoder.parts, X)
+    rows = PackedRows.of(encoder.columns, X)
     np.testing.assert_array_equal(
         rows.expansion(np.arange(encoder.width))(rows(X)), encoder(X)
     )

@@ -67,7 +67,7 @@ def packed_and_inputs():
     assert {"numbers", "categories", "dates", "text"} <= {
         part.kind for part in encoder.parts
     }
-    rows = PackedRows.of(encoder.names, encoder.parts, FRAME)
+    rows = PackedRows.of(encoder.columns, FRAME)
     return encoder, rows, rows(FRAME), encoder(FRAME)
 
 
@@ -114,7 +114,7 @@ def test_tiles_can_contain_any_inputs_and_rows():
 def test_digests_depend_on_rows_and_their_inputs():
     encoder, rows, packed, _ = packed_and_inputs()
     pieces, standardised = (rows.expansion(encoder.of_view(view)) for view in VIEWS)
-    again = PackedRows.of(encoder.names, encoder.parts, FRAME)
+    again = PackedRows.of(encoder.columns, FRAME)
     selections = (
         (packed, pieces),
         (again(FRAME), again.expansion(encoder.of_view("pieces"))),

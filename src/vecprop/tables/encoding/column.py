@@ -33,13 +33,15 @@ class Storage(IntEnum):
 COLUMN = np.dtype(
     [
         # The storage, the byte offset in a row, the index of the first input and the
-        # number of inputs.
-        *((name, np.int64) for name in ("storage", "at", "first", "width")),
-        # For numeric columns: which inputs of `NumberInputs` exist, and where their
-        # tables start in `Expansion.edges`.
+        # number of inputs. For numeric columns, also which inputs of `NumberInputs`
+        # exist, and where their tables start in `Expansion.edges`.
         *(
             (name, np.int64)
             for name in (
+                "storage",
+                "at",
+                "first",
+                "width",
                 "has_bends",
                 "marks_missing",
                 "has_standard",
@@ -86,7 +88,7 @@ class Column(ABC):
     def learned(
         cls, series, kind: Kind, pieces: int, categories: int, is_declared: bool
     ) -> "Column | str":
-        """Return an encoder fitted to a training column with values, or the reason why the column is not used.
+        """Return an encoder fitted to a column, or the reason why the column is not used.
 
         ``pieces`` and ``categories`` are upper bounds, and ``is_declared`` is True if
         the user has set the kind.
@@ -124,37 +126,41 @@ class Column(ABC):
 
     def shown(self, value) -> str:
         """Return a value as text."""
-        return f"{value:.6g}" if self.holds == "numbers" else repr(str(value))
+        if self.holds == "numbers":
+            return f"{value:.6g}"
+        return repr(str(value))
 
     def for_trees(self, series) -> np.ndarray:
         """Convert a column to inputs of shape (N, K) for gradient-boosted trees."""
-        return self.read(series)[:, None] if self.holds == "numbers" else self(series)
+        if self.holds == "numbers":
+            return self.read(series)[:, None]
+        return self(series)
 
     def packed_types(self, series) -> dict[str, Any]:
-        """Map the suffix of each field's name to the field's dtype and shape in a packed row; see `packed_rows`."""
+        """Return the dtype and the shape of each field of a packed row, by name suffix."""
         return {"": (np.float32, (self.width,))}
 
     def pack(self, series, target_encoded: np.ndarray | None) -> dict[str, np.ndarray]:
-        """Return the fields of packed rows. For training rows, ``target_encoded`` replaces the mean targets."""
+        """Return the fields of packed rows, with ``target_encoded`` instead of mean targets."""
         return {"": self(series)}
 
     def entries(
         self, is_taken: np.ndarray, types: Mapping[str, Any]
     ) -> Iterator[tuple[str, dict[str, Any], int]]:
-        """Yield the suffix, the entries of `COLUMN` and the number of inputs of each field of a packed row."""
+        """Yield each field's suffix, entries of `COLUMN` and number of inputs."""
         yield "", {"storage": Storage.INPUTS}, self.width
 
     @property
     def onnx_type(self) -> type | None:
-        """The type of the column in an ONNX graph, or None if the graph takes the encoded inputs instead."""
+        """The column's type in an ONNX graph, or None if the graph takes encoded inputs."""
         return None
 
     def to_onnx(self, column) -> Any:
-        """Return the ONNX symbol of a column's inputs, given the symbol of its values with shape (N, 1)."""
+        """Return the ONNX symbol of the inputs, given the symbol of values (N, 1)."""
         raise NotImplementedError
 
     def to_source(self, name: str, source) -> str | None:
-        """Return a NumPy expression for the inputs, or None if this is impossible. Add the helpers that it calls."""
+        """Return a NumPy expression for the inputs, and add its helpers, or return None."""
         return None
 
     def is_consistent(self) -> bool:
@@ -209,18 +215,18 @@ def first_of(series, mask: np.ndarray) -> str:
     """
     row = int(np.argmax(mask))
     # arrays contain nan itself
-    is_empty = series.name is not None and series.isna().iloc[row]
-    value = (
-        "a missing value"
-        if is_empty
-        else shortened(repr(series.iloc[[row]].tolist()[0]))
-    )
+    if series.name is not None and series.isna().iloc[row]:
+        value = "a missing value"
+    else:
+        value = shortened(repr(series.iloc[[row]].tolist()[0]))
     return f"{value} in {row_named(series.index, row)}"
 
 
 def shortened(text: str) -> str:
     """Truncate a text to 40 characters."""
-    return text if len(text) <= 40 else f"{text[:39]}…"
+    if len(text) <= 40:
+        return text
+    return f"{text[:39]}…"
 
 
 def row_named(index, number: int) -> str:

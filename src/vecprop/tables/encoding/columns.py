@@ -114,9 +114,8 @@ class NumberInputs(Column):
     def learned(cls, series, kind, pieces, categories, is_declared):
         assert isinstance(kind.reading, NumberReading)
         x, is_unread = read_numbers(series, kind.reading)
-        return _uninformative(x, is_unread, kind.reading) or cls.of_array(
-            x, pieces, kind.reading
-        )
+        reason = _uninformative(x, is_unread, kind.reading)
+        return reason or cls.of_array(x, pieces, kind.reading)
 
     @classmethod
     def of(cls, series, pieces: int = PIECES) -> "NumberInputs":
@@ -130,35 +129,34 @@ class NumberInputs(Column):
     ) -> "NumberInputs":
         """Fit an encoder to numbers, where nan marks missing values."""
         finite = ordinary(x[np.isfinite(x)])
-        ordered = np.sort(finite)  # quantiles of sorted numbers are much faster
-        low, first, centre, third, high = np.quantile(
-            ordered, [0, 0.25, 0.5, 0.75, 1]
-        ).tolist()
+        ranked = np.sort(finite)  # quantiles of sorted numbers are much faster
+        shares = [0, 0.25, 0.5, 0.75, 1]
+        low, first, centre, third, high = np.quantile(ranked, shares).tolist()
         scale = (third - first) / 1.349 or (high - low) / 2 or 1.0
         deviation = float(finite.std()) if low < high else 1.0
-        edges = np.unique(np.quantile(ordered, np.linspace(0, 1, pieces + 1)))
+        edges = np.unique(np.quantile(ranked, np.linspace(0, 1, pieces + 1)))
         scores = None
         if len(edges) <= 2:
             edges = edges[:0]
         else:
-            ranks = (
-                np.searchsorted(ordered, edges)
-                + np.searchsorted(ordered, edges, "right")
-            ) / (2 * len(ordered))
-            scores = np.clip(ndtri(ranks), -LIMIT, LIMIT)
+            below = np.searchsorted(ranked, edges)
+            at_most = np.searchsorted(ranked, edges, "right")
+            scores = np.clip(
+                ndtri((below + at_most) / (2 * len(ranked))), -LIMIT, LIMIT
+            )
         return cls(
             centre,
             scale,
             edges,
-            bool(np.isnan(x).any()),
-            reading,
-            (float(finite.mean()), deviation),
-            scores,
+            marks_missing=bool(np.isnan(x).any()),
+            reading=reading,
+            standard=(float(finite.mean()), deviation),
+            scores=scores,
         )
 
     @property
     def bends(self) -> int:
-        """The number of leading inputs that contain the scaled number and its piecewise linear encoding."""
+        """The number of inputs for the scaled number and its piecewise linear encoding."""
         return 1 + max(len(self.edges) - 1, 0)
 
     @property
@@ -175,7 +173,8 @@ class NumberInputs(Column):
         z = np.clip((x - self.centre) / self.scale, -LARGEST_SCALED, LARGEST_SCALED)
         inputs = [z / np.sqrt(1 + (z / LIMIT) ** 2)]
         if len(self.edges):
-            low, high = self.edges[:-1], self.edges[1:]
+            low = self.edges[:-1]
+            high = self.edges[1:]
             inputs.append((np.clip(x, low, high) - low) / (high - low) - 0.5)
         if self.marks_missing:
             inputs.append(is_missing[:, None])
@@ -188,16 +187,7 @@ class NumberInputs(Column):
     def misfit(self, series):
         x, is_unread = read_numbers(series, self.reading)
         if is_unread.any():
-            training_format = (
-                f" in the training format ({self.reading})"
-                if self.has_unusual_format
-                else ""
-            )
-            return Misfit.of(
-                series,
-                is_unread,
-                f"not numbers{training_format} and are treated as missing",
-            )
+            return _unread(series, is_unread, "numbers", self.reading)
         is_infinite = np.isinf(x)
         if is_infinite.any():
             return Misfit.of(
@@ -212,7 +202,8 @@ class NumberInputs(Column):
         return None
 
     def in_view(self, view):
-        return np.arange(self.width) >= (self.bends if view == "standardised" else 0)
+        first = self.bends if view == "standardised" else 0
+        return np.arange(self.width) >= first
 
     @property
     def has_unusual_format(self):
@@ -222,24 +213,21 @@ class NumberInputs(Column):
         return ordinary(self.read(series))[:, None]
 
     def packed_types(self, series):
-        is_plain = isinstance(series.dtype, np.dtype) and series.dtype.kind in "biuf"
-        is_exact = (
-            is_plain
-            and np.can_cast(series.dtype, np.float32)
-            and not np.isinf(series.to_numpy()).any()
-        )
+        dtype = series.dtype
+        is_exact = isinstance(dtype, np.dtype) and np.can_cast(dtype, np.float32)
         # infinite numbers become 1e100
-        return {"": (np.float32 if is_exact else np.float64, ())}
+        if is_exact and not np.isinf(series.to_numpy()).any():
+            return {"": (np.float32, ())}
+        return {"": (np.float64, ())}
 
     def pack(self, series, target_encoded):
         return {"": ordinary(self.read(series))}
 
     def entries(self, is_taken, types):
         mean, deviation = self.standard
+        is_wide = types[""][0] is np.float64
         entries = {
-            "storage": (
-                Storage.WIDE_NUMBER if types[""][0] is np.float64 else Storage.NUMBER
-            ),
+            "storage": Storage.WIDE_NUMBER if is_wide else Storage.NUMBER,
             "has_bends": is_taken[0],
             "marks_missing": self.marks_missing and is_taken[self.bends],
             "has_standard": is_taken[self.bends + self.marks_missing],
@@ -257,7 +245,7 @@ class NumberInputs(Column):
         yield "", entries, int(is_taken.sum())
 
     def _tables(self) -> np.ndarray:
-        """Return the edges of the intervals, and the width, score and slope of each interval; see `Expansion`."""
+        """Return the edges, and the widths, scores and slopes of intervals; see `Expansion`."""
         edges = self.edges
         if not len(edges):
             return edges
@@ -268,7 +256,7 @@ class NumberInputs(Column):
 
     @property
     def onnx_type(self):
-        """The float type of the graph, because `files.onnx` writes all numeric columns together."""
+        """The float type of the graph: `files.onnx` writes all numeric columns together."""
         return float
 
     def to_source(self, name, source):
@@ -314,21 +302,29 @@ class NumberInputs(Column):
 def _uninformative(
     x: np.ndarray, is_unread: np.ndarray, reading: NumberReading | DateReading
 ) -> str:
-    """Return why numbers or dates are uninformative, or "" if they differ or some are missing."""
+    """Return why numbers or dates are uninformative, or "" if they are not."""
     finite = x[np.isfinite(x)]
-    if len(finite):
-        return (
-            ""
-            if finite.min() < finite.max() or np.isnan(x).any()
-            else "all values are the same"
-        )
-    if is_unread.any():
-        return f"no value can be read as {reading}"
-    return "all values are infinite or missing"
+    if not len(finite):
+        if is_unread.any():
+            return f"no value can be read as {reading}"
+        return "all values are infinite or missing"
+    if finite.min() < finite.max() or np.isnan(x).any():
+        return ""
+    return "all values are the same"
+
+
+def _unread(
+    series, mask: np.ndarray, kind: str, reading: NumberReading | DateReading
+) -> Misfit:
+    """Return a note on values that are not numbers or dates in the training format."""
+    message = f"not {kind}"
+    if reading != type(reading)():
+        message += f" in the training format ({reading})"
+    return Misfit.of(series, mask, f"{message} and are treated as missing")
 
 
 def ordinary(x: np.ndarray) -> np.ndarray:
-    """Clip numbers to ±1e100 and round magnitudes below 1e-100 to 0, so that quotients do not overflow."""
+    """Clip numbers to ±1e100 and round tiny ones to 0, so that quotients do not overflow."""
     return np.where(np.abs(x) < 1e-100, 0.0, np.clip(x, -1e100, 1e100))
 
 
@@ -370,9 +366,8 @@ class Dates(Column):
         """Fit an encoder to a column."""
         reading = reading or DateReading.of(texts_of(series)) or DateReading()
         days = read_days(series, reading)[0]
-        return cls(
-            NumberInputs.of_array(days, pieces), bool(np.any(days % 1 > 0)), reading
-        )
+        has_times = bool(np.any(days % 1 > 0))
+        return cls(NumberInputs.of_array(days, pieces), has_times, reading)
 
     @property
     def day_waves(self) -> int:
@@ -387,35 +382,24 @@ class Dates(Column):
         return read_days(series, self.reading)[0]
 
     def of_values(self, days):
-        """Convert N days since 1970 to inputs of shape (N, width); the calendar features of nan are 0."""
-        return np.hstack(
-            [self.days.of_values(days), calendar_inputs(days, self.day_waves)]
-        )
+        """Convert N days since 1970 to inputs of shape (N, width)."""
+        calendar = calendar_inputs(days, self.day_waves)
+        return np.hstack([self.days.of_values(days), calendar])
 
     def misfit(self, series):
         _, is_unread = read_days(series, self.reading)
         if not is_unread.any():
             return None
-        training_format = (
-            ""
-            if self.reading == DateReading()
-            else f" in the training format ({self.reading})"
-        )
-        return Misfit.of(
-            series, is_unread, f"not dates{training_format} and are treated as missing"
-        )
+        return _unread(series, is_unread, "dates", self.reading)
 
     def in_view(self, view):
-        return np.append(
-            self.days.in_view(view), np.ones(self.width - self.days.width, bool)
-        )
+        calendar = np.ones(self.width - self.days.width, bool)
+        return np.append(self.days.in_view(view), calendar)
 
     @property
     def has_unusual_format(self):
-        return self.reading not in (
-            DateReading(),
-            *(DateReading((form,)) for form in ONE_MEANING),
-        )
+        usual = [DateReading(), *(DateReading((form,)) for form in ONE_MEANING)]
+        return self.reading not in usual
 
     def shown(self, value):
         return str(np.datetime64(int(np.floor(value)), "D"))
@@ -425,9 +409,8 @@ class Dates(Column):
         return np.hstack([days[:, None], calendar_inputs(days, self.day_waves)])
 
     def packed_types(self, series):
-        return self.days.packed_types(series) | {
-            CALENDAR: (np.float32, (self.width - self.days.width,))
-        }
+        types = self.days.packed_types(series)
+        return types | {CALENDAR: (np.float32, (self.width - self.days.width,))}
 
     def pack(self, series, target_encoded):
         days = self.read(series)
@@ -443,7 +426,7 @@ class Dates(Column):
         return np.float64
 
     def to_onnx(self, column):
-        """Return the symbol of the calendar features of `calendar_inputs`. The days are written as numbers."""
+        """Return the symbol of `calendar_inputs`. The days are written as numbers."""
         graph = column.graph
         is_missing = graph.elementwise("IsNaN", column, dtype=bool)
         (year, month, day), weekday = calendar(where(is_missing, 0.0, column))
@@ -473,18 +456,20 @@ class Dates(Column):
 
 
 def calendar_inputs(days: np.ndarray, day_waves: int) -> np.ndarray:
-    """Return the calendar features of days since 1970: (sin, cos) of year, month and time of day, and weekdays.
+    """Return calendar features of days since 1970. The features of nan are 0.
 
-    The time of day has ``day_waves`` harmonics. The features of nan are 0.
+    They are (sin, cos) of year, month and time of day with ``day_waves`` harmonics, and
+    the weekdays.
     """
-    is_known = ~np.isnan(days)[:, None]
-    (year, month, day), weekday = calendar(np.where(np.isnan(days), 0, days)[:, None])
+    is_missing = np.isnan(days)[:, None]
+    (year, month, day), weekday = calendar(np.where(is_missing, 0, days[:, None]))
     turns = 2 * np.pi * np.hstack([year, month, day * np.arange(1, day_waves + 1)])
-    return is_known * np.hstack([np.sin(turns), np.cos(turns), weekday == np.arange(7)])
+    features = np.hstack([np.sin(turns), np.cos(turns), weekday == np.arange(7)])
+    return np.where(is_missing, 0.0, features)
 
 
 def calendar(days: Array) -> tuple[list[Array], Array]:
-    """Return the elapsed fractions of the year, the month and the day, and the weekday (Monday is 0).
+    """Return the elapsed fractions of year, month and day, and the weekday (Monday is 0).
 
     Years start in March here, so that a leap day is the last day of its year. The
     calendar repeats every 400 years.
@@ -520,7 +505,7 @@ def calendar(days: Array) -> tuple[list[Array], Array]:
 
 @dataclass(frozen=True, eq=False)
 class Categories(Column):
-    """Encoder of category columns: one-hot encoding, and mean targets if many categories share inputs.
+    """Encoder of category columns: one-hot encoding, and mean targets of many categories.
 
     Parameters
     ----------
@@ -566,9 +551,8 @@ class Categories(Column):
         by_count = frequent[np.argsort(-counts[frequent], kind="stable")]
         least = np.where(np.arange(len(by_count)) < CATEGORIES, MIN_ROWS, ROWS_OF_MANY)
         selected = by_count[counts[by_count] >= least][:most]
-        return cls(
-            names[np.sort(selected)], BUCKETS if len(selected) < len(frequent) else 1
-        )
+        buckets = BUCKETS if len(selected) < len(frequent) else 1
+        return cls(names[np.sort(selected)], buckets)
 
     @property
     def marks(self) -> int:
@@ -587,17 +571,19 @@ class Categories(Column):
     def of_values(self, names):
         """Convert N category names to inputs of shape (N, width)."""
         marks = (self.places(names)[:, None] == np.arange(self.marks)).astype(float)
-        return marks if self.means is None else np.hstack([marks, self.means(names)])
+        if self.means is None:
+            return marks
+        return np.hstack([marks, self.means(names)])
 
     def places(self, names: np.ndarray) -> np.ndarray:
         """Return the index of each name's one-hot input, as an array of shape (N,)."""
         codes, distinct = pandas().factorize(names)
         indices = {name: index for index, name in enumerate(self.names.tolist())}
-        places = np.empty(len(distinct), np.int64)
+        inputs = np.empty(len(distinct), np.int64)
         for number, name in enumerate(distinct):
             bucket = crc32(name.encode()) % self.buckets
-            places[number] = indices.get(name, len(self.names) + bucket)
-        return places[codes]
+            inputs[number] = indices.get(name, len(self.names) + bucket)
+        return inputs[codes]
 
     def misfit(self, series):
         if self.buckets > 1:
@@ -621,11 +607,9 @@ class Categories(Column):
 
     def for_trees(self, series):
         names = self.read(series)
-        return (
-            self.places(names)[:, None].astype(float)
-            if self.means is None
-            else self.means(names)
-        )
+        if self.means is None:
+            return self.places(names)[:, None].astype(float)
+        return self.means(names)
 
     def packed_types(self, series):
         types: dict[str, Any] = {"": (np.int32, ())}
@@ -636,10 +620,10 @@ class Categories(Column):
     def pack(self, series, target_encoded):
         names = self.read(series)
         fields = {"": self.places(names)}
-        if self.means is not None:
-            fields[MEANS] = (
-                self.means(names) if target_encoded is None else target_encoded
-            )
+        if target_encoded is not None:
+            fields[MEANS] = target_encoded
+        elif self.means is not None:
+            fields[MEANS] = self.means(names)
         return fields
 
     def entries(self, is_taken, types):
@@ -650,7 +634,7 @@ class Categories(Column):
 
     @property
     def onnx_type(self):
-        """The graph takes text only if there is one bucket, because ONNX cannot compute checksums."""
+        """The graph takes text if there is one bucket, since ONNX lacks checksums."""
         return object if self.buckets == 1 else None
 
     def to_onnx(self, column):
@@ -670,9 +654,8 @@ class Categories(Column):
             values_int64s=list(indices.values()),
             default_int64=count,
         )
-        return graph.elementwise(
-            "Equal", index, graph.constant(np.arange(self.width), np.int64), dtype=bool
-        )
+        inputs = graph.constant(np.arange(self.width), np.int64)
+        return graph.elementwise("Equal", index, inputs, dtype=bool)
 
     def to_source(self, name, source):
         source.helper("categories", helpers.CATEGORIES, module="zlib")

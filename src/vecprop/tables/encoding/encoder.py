@@ -77,7 +77,7 @@ class Encoder:
     def of(
         cls, frame: Frame, options: ColumnOptions = NO_OPTIONS
     ) -> tuple["Encoder", list[str]]:
-        """Fit an encoder to a table, and return it with notes on formats, ambiguities and unused values.
+        """Return an encoder fitted to a table, and notes on formats and unused values.
 
         Raises
         ------
@@ -104,7 +104,11 @@ class Encoder:
                 encoder.dropped[name] = "ignored on request"
                 continue
             part = COLUMNS[kind.name].learned(
-                series, kind, pieces, categories, name in options.columns
+                series,
+                kind,
+                pieces,
+                categories=categories,
+                is_declared=name in options.columns,
             )
             is_used = isinstance(part, Column)
             # Different values, such as long codes, may be equal as numbers.
@@ -118,11 +122,12 @@ class Encoder:
             if kind.name == "code":
                 encoder.codes.append(name)
         if not encoder.names:
-            reasons = ", ".join(
-                f"{name!r}: {reason}"
-                for name, reason in list(encoder.dropped.items())[:5]
+            reasons = [
+                f"{name!r}: {reason}" for name, reason in encoder.dropped.items()
+            ]
+            raise TableError(
+                f"No column can be used as input: {', '.join(reasons[:5])}."
             )
-            raise TableError(f"No column can be used as input: {reasons}.")
         notes = [
             unused_column(name, reason) for name, reason in encoder.dropped.items()
         ]
@@ -148,10 +153,9 @@ class Encoder:
     @property
     def readings(self) -> dict[str, str]:
         """The format of each used column as text."""
-        readings = {
-            name: str(getattr(part, "reading", part.kind))
-            for name, part in self.columns
-        }
+        readings = {}
+        for name, part in self.columns:
+            readings[name] = str(getattr(part, "reading", part.kind))
         return readings | dict.fromkeys(self.codes, "codes")
 
     @property
@@ -162,8 +166,12 @@ class Encoder:
     @property
     def places(self) -> dict[str, slice]:
         """The slice of each column's inputs."""
-        ends = np.cumsum([part.width for part in self.parts]).tolist()
-        return dict(zip(self.names, map(slice, [0, *ends[:-1]], ends), strict=True))
+        places = {}
+        start = 0
+        for name, part in self.columns:
+            places[name] = slice(start, start + part.width)
+            start += part.width
+        return places
 
     @property
     def has_means(self) -> bool:
@@ -178,21 +186,21 @@ class Encoder:
         weight: np.ndarray | None = None,
         most: float = np.inf,
     ) -> tuple["Encoder", dict[str, np.ndarray]]:
-        """Add target encoding to columns whose categories share inputs or have more than ``most`` inputs.
+        """Add target encoding to columns with many categories.
 
-        Returns the new encoder, and the out-of-fold target encoding of the training
-        rows, which `of_views` takes.
+        Their categories share inputs or have more than ``most`` inputs. Returns the new
+        encoder, and the out-of-fold target encoding of the training rows, which
+        `of_views` takes.
         """
+        if T.shape[1] > MAX_TARGETS:
+            return self, {}
         parts = []
         target_encoded = {}
         for name, part in self.columns:
-            if (
-                isinstance(part, Categories)
-                and (part.buckets > 1 or part.marks > most)
-                and T.shape[1] <= MAX_TARGETS
-            ):
+            if isinstance(part, Categories) and (part.buckets > 1 or part.marks > most):
+                names = part.read(frame[name])
                 means, target_encoded[name] = target_means(
-                    part.read(frame[name]), T, fold, weight
+                    names, T, fold, weight=weight
                 )
                 part = replace(part, means=means)
             parts.append(part)
@@ -200,9 +208,8 @@ class Encoder:
 
     def of_view(self, view: View) -> np.ndarray:
         """Return an array with the indices of a view's inputs."""
-        return np.flatnonzero(
-            np.concatenate([part.in_view(view) for part in self.parts])
-        )
+        masks = [part.in_view(view) for part in self.parts]
+        return np.flatnonzero(np.concatenate(masks))
 
     def __call__(self, frame: Frame) -> np.ndarray:
         """Encode a table as a float32 array of shape (N, width).
@@ -214,11 +221,12 @@ class Encoder:
         """
         require_inputs(self.names, frame)
         if len(frame) >= COMPILED_FROM and can_compile():
-            rows = PackedRows.of(self.names, self.parts, frame)
+            rows = PackedRows.of(self.columns, frame)
             return rows.expansion(np.arange(self.width))(rows(frame))
         inputs = np.empty((len(frame), self.width), np.float32)
-        for part, (name, place) in zip(self.parts, self.places.items(), strict=True):
-            inputs[:, place] = part(frame[name])
+        places = self.places
+        for name, part in self.columns:
+            inputs[:, places[name]] = part(frame[name])
         return inputs
 
     def of_views(
@@ -235,27 +243,24 @@ class Encoder:
         on access, bit-identically, unless ``as_arrays`` is true. For training rows,
         ``target_encoded`` from `with_means` replaces the mean targets of categories.
         """
-        taken = [self.of_view(view) for view in VIEWS]
-        if (
-            not as_arrays
-            and len(frame) * sum(map(len, taken)) > MAX_STORED_INPUTS
-            and can_compile()
-        ):
-            rows = PackedRows.of(self.names, self.parts, frame)
+        selections = [self.of_view(view) for view in VIEWS]
+        is_large = len(frame) * sum(map(len, selections)) > MAX_STORED_INPUTS
+        if is_large and not as_arrays and can_compile():
+            rows = PackedRows.of(self.columns, frame)
             packed = rows(frame, target_encoded)
             return [
                 Selection(packed, expansion=rows.expansion(indices))
-                for indices in taken
+                for indices in selections
             ]
-        encoded = [
-            np.empty((len(frame), len(indices)), np.float32) for indices in taken
-        ]
+        encoded = []
+        for indices in selections:
+            encoded.append(np.empty((len(frame), len(indices)), np.float32))
 
         def encode(rows: slice) -> None:
             inputs = self(frame.iloc[rows])
             for name, means in (target_encoded or {}).items():
                 inputs[:, self.places[name]][:, -means.shape[1] :] = means[rows]
-            for indices, X in zip(taken, encoded, strict=True):
+            for indices, X in zip(selections, encoded, strict=True):
                 # "raise" would copy
                 np.take(inputs, indices, axis=1, out=X[rows], mode="clip")
 
@@ -263,23 +268,24 @@ class Encoder:
         return encoded
 
     def misfits(self, frame: Frame, before: Misfits | None = None) -> Misfits:
-        """Find values that cannot be used unchanged, and add the findings of earlier chunks."""
+        """Find values that cannot be used unchanged, and add misfits of earlier chunks."""
         misfits = dict(before or {})
         for name, part in self.columns:
             misfit = part.misfit(frame[name])
             if misfit is not None:
                 key = name, misfit.message
-                misfits[key] = misfits[key].plus(misfit) if key in misfits else misfit
+                if key in misfits:
+                    misfit = misfits[key].plus(misfit)
+                misfits[key] = misfit
         return misfits
 
     def notes_on(self, misfits: Misfits) -> list[str]:
-        """Return notes on values that cannot be used unchanged, in the order of the columns."""
+        """Return notes on values that cannot be used unchanged, in order of columns."""
         order = {name: number for number, name in enumerate(self.names)}
         notes = []
         for name, message in sorted(misfits, key=lambda key: order[key[0]]):
-            notes.append(
-                note_about(f"Column {name!r}", str(misfits[name, message]), name)
-            )
+            misfit = str(misfits[name, message])
+            notes.append(note_about(f"Column {name!r}", misfit, name))
         return notes
 
 
@@ -292,10 +298,10 @@ def require_inputs(names: list[str], frame: Frame) -> None:
     """Raise an error if a table lacks columns."""
     missing = [name for name in names if name not in frame.columns]
     if missing:
-        number = f" (and lacks {len(missing) - 1} more)" if len(missing) > 1 else ""
+        count = f" (and lacks {len(missing) - 1} more)" if len(missing) > 1 else ""
         advice = suggestion(missing[0], set(frame.columns) - set(names)) or "."
         message = (
-            f"The table has no column {missing[0]!r}{number}, which the model"
+            f"The table has no column {missing[0]!r}{count}, which the model"
             f" needs{advice}"
         )
         raise TableError(with_encoding(message, frame.attrs.get("notes", [])))
@@ -314,7 +320,7 @@ def some_of(names: list[str]) -> str:
 
 
 def pieces_for(rows: int, columns: int) -> int:
-    """Return the number of quantile bins of each numeric column, given the size of the table.
+    """Return the number of quantile bins of a numeric column in a table of this size.
 
     Examples
     --------
@@ -325,7 +331,7 @@ def pieces_for(rows: int, columns: int) -> int:
 
 
 def categories_for(rows: int, columns: int) -> int:
-    """Return the largest number of categories of a column that get separate inputs.
+    """Return the largest number of a column's categories with separate inputs.
 
     Examples
     --------

@@ -15,7 +15,7 @@ from .column import first_of
 
 
 def folds(y: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Return the fold of each row, from 0 to count - 1. Folds have equal sizes and are stratified by target.
+    """Return the fold of each row. Folds have equal sizes and are stratified by target.
 
     Rows are sorted by target, and each group of ``count`` consecutive rows is
     distributed over the folds at random.
@@ -37,7 +37,7 @@ def folds(y: np.ndarray, count: int, seed: int) -> np.ndarray:
 def folds_of_groups(
     y: np.ndarray, groups: np.ndarray, count: int, seed: int
 ) -> np.ndarray:
-    """Return the fold of each row, from 0 to count - 1, with all rows of a group in the same fold.
+    """Return the fold of each row, with all rows of a group in the same fold.
 
     Groups are sorted by their mean target, or mean class index, and distributed as in
     `folds`, except that the largest groups go to the smallest folds. There are at most
@@ -51,7 +51,8 @@ def folds_of_groups(
     (np.True_, array([4, 4]))
     """
     sizes = np.bincount(groups)
-    means = np.bincount(groups, np.unique(y, return_inverse=True)[1]) / sizes
+    _, ranks = np.unique(y, return_inverse=True)
+    means = np.bincount(groups, ranks) / sizes
     count = min(count, len(sizes))
     order = np.argsort(means, kind="stable")
     rng = np.random.default_rng(seed)
@@ -68,20 +69,19 @@ def folds_of_groups(
 
 
 def folds_of_time(time: np.ndarray, count: int) -> np.ndarray:
-    """Return the fold of each row: -1 in the earlier half, and 0 to count - 1 in consecutive blocks of the later half.
+    """Return the fold of each row, in consecutive blocks of the later half.
 
-    The network of a fold is trained on all earlier rows, and validated on the rows of
-    this fold and all later folds. Rows with equal times are in the same fold, so few
-    distinct times result in fewer folds.
+    Rows of the earlier half have the fold -1. The network of a fold is trained on all
+    earlier rows, and validated on the rows of this fold and all later folds. Rows with
+    equal times are in the same fold, so few distinct times result in fewer folds.
 
     Examples
     --------
     >>> folds_of_time(np.arange(8.0), 2)
     array([-1, -1, -1, -1,  0,  0,  1,  1])
     """
-    starts = np.unique(
-        np.quantile(time, 0.5 + np.arange(count) / (2 * count), method="higher")
-    )
+    shares = 0.5 + np.arange(count) / (2 * count)
+    starts = np.unique(np.quantile(time, shares, method="higher"))
     return np.searchsorted(starts[starts > time.min()], time, side="right") - 1
 
 
@@ -134,11 +134,8 @@ class Dependence:
         if groups is not None:
             groups = group_numbers(_column(frame, groups, "groups"))
         if time is not None:
-            time = times(
-                _column(frame, time, "time"),
-                time if isinstance(time, str) else None,
-                options,
-            )
+            name = time if isinstance(time, str) else None
+            time = times(_column(frame, time, "time"), name, options)
         return cls(groups, time)
 
     def __getitem__(self, rows: np.ndarray) -> "Dependence":
@@ -146,7 +143,7 @@ class Dependence:
         groups = self.groups
         time = self.time
         if groups is not None:
-            groups = np.unique(groups[rows], return_inverse=True)[1]
+            _, groups = np.unique(groups[rows], return_inverse=True)
         if time is not None:
             time = time[rows]
         return Dependence(groups, time)
@@ -159,10 +156,12 @@ class Dependence:
     @property
     def count(self) -> float:
         """The number of groups, or infinity without groups."""
-        return float("inf") if self.groups is None else float(self.groups.max() + 1)
+        if self.groups is None:
+            return float("inf")
+        return float(self.groups.max() + 1)
 
     def folds(self, y: np.ndarray, count: int, seed: int) -> np.ndarray:
-        """Return the fold of each row, or raise an error if all rows have the same group or time."""
+        """Return the fold of each row, or raise an error if there are too few groups or times."""
         for values, name in ((self.groups, "group"), (self.time, "time")):
             if values is not None and values.min() == values.max():
                 raise TableError(
@@ -190,7 +189,8 @@ def group_numbers(series) -> np.ndarray:
     >>> group_numbers(pandas().Series(["Ann", "Bob", "Ann"]))
     array([0, 1, 0])
     """
-    return pandas().factorize(as_names(series))[0]
+    groups, _ = pandas().factorize(as_names(series))
+    return groups
 
 
 def times(
@@ -231,7 +231,7 @@ YEAR_AND_PART = r"^\s*((?:19|20)\d\d)\W?[QWMqwm]?(\d{1,2})\s*$"
 
 
 def periods(series) -> np.ndarray:
-    """Convert years with a quarter, a month or a week to sortable numbers. Other values become nan.
+    """Convert years with a quarter, a month or a week to sortable numbers, and others to nan.
 
     Examples
     --------
@@ -246,11 +246,9 @@ def _column(frame: Frame, values, setting: str) -> Any:
     """Return a column by its name, or an array with one value per row as a column."""
     if isinstance(values, str):
         return column_of(frame, values)
-    series = (
-        values
-        if isinstance(values, pandas().Series)
-        else pandas().Series(np.asarray(values).ravel())
-    )
+    series = values
+    if not isinstance(series, pandas().Series):
+        series = pandas().Series(np.asarray(values).ravel())
     if len(series) != len(frame):
         raise TableError(
             f"The table has {len(frame)} rows, but {setting} has {len(series)}: pass"
@@ -276,7 +274,9 @@ dominate the first layer.
 
 @dataclass(frozen=True, eq=False)
 class TargetMeans:
-    """The mean targets of categories, relative to the overall mean and in units of the targets' standard deviation.
+    """The mean targets of categories, standardized.
+
+    They are relative to the overall mean, in standard deviations of the targets.
 
     Examples
     --------
@@ -296,18 +296,15 @@ class TargetMeans:
     def __call__(self, names: np.ndarray) -> np.ndarray:
         """Convert N category names to inputs of shape (N, D)."""
         codes, distinct = pandas().factorize(names)  # much faster than sorting
-        indices = np.minimum(
-            np.searchsorted(self.names, distinct.astype(str)), len(self.names) - 1
-        )
-        return np.where(
-            (self.names[indices] == distinct)[:, None], self.means[indices], 0.0
-        )[codes]
+        indices = np.searchsorted(self.names[:-1], distinct.astype(str))
+        is_known = (self.names[indices] == distinct)[:, None]
+        return np.where(is_known, self.means[indices], 0.0)[codes]
 
 
 def target_means(
     names: np.ndarray, T: np.ndarray, fold: np.ndarray, weight: np.ndarray | None = None
 ) -> tuple[TargetMeans, np.ndarray]:
-    """Return the mean targets of categories, and the out-of-fold encoding of N rows with shape (N, D).
+    """Return the mean targets of categories, and the out-of-fold encoding of rows, (N, D).
 
     Targets in the fold of a row affect its encoding only through the mean and the
     standard deviation of all rows.
@@ -319,8 +316,11 @@ def target_means(
     >>> means.means.round(6).ravel(), inputs.round(2).ravel()
     (array([-1.,  1.]), array([-0.27, -0.82,  0.82,  0.27]))
     """
-    T = T[:, 1:] if T.shape[1] == 2 else T
-    counts = np.ones(len(T)) if weight is None else weight / weight.mean()
+    if T.shape[1] == 2:
+        T = T[:, 1:]
+    counts = np.ones(len(T))
+    if weight is not None:
+        counts = weight / weight.mean()
     above = T - np.average(T, axis=0, weights=counts)
     codes, categories = pandas().factorize(names, sort=True)
     categories = categories.astype(str)
@@ -329,17 +329,17 @@ def target_means(
     rows = np.zeros(shape)
     np.add.at(sums, (fold, codes), counts[:, None] * above)
     np.add.at(rows, (fold, codes), counts)
-    means = sums.sum(axis=0) / (rows.sum(axis=0) + PRIOR_ROWS)[:, None]
+    all_sums = sums.sum(axis=0)
+    all_rows = rows.sum(axis=0)
+    means = all_sums / (all_rows + PRIOR_ROWS)[:, None]
     spread = np.sqrt(np.average(means[codes] ** 2, axis=0, weights=counts))
     spread = np.where(spread > 0, spread, 1.0)
 
     def bounded(means: np.ndarray) -> np.ndarray:
         return np.clip(means / spread, -MAX_SPREADS, MAX_SPREADS)
 
-    means_of_other_folds = (sums.sum(axis=0) - sums) / (
-        rows.sum(axis=0) - rows + PRIOR_ROWS
-    )[..., None]
+    means_of_other_folds = (all_sums - sums) / (all_rows - rows + PRIOR_ROWS)[..., None]
     is_kept = np.zeros(len(categories), bool)
-    is_kept[np.argsort(-rows.sum(axis=0), kind="stable")[:MAX_NAMES]] = True
+    is_kept[np.argsort(-all_rows, kind="stable")[:MAX_NAMES]] = True
     inputs = bounded(means_of_other_folds[fold, codes] * is_kept[codes, None])
     return TargetMeans(categories[is_kept], bounded(means[is_kept])), inputs

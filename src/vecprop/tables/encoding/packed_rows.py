@@ -1,4 +1,4 @@
-"""Store the rows of a large table compactly during training, and encode them when a network reads them."""
+"""Store the rows of a large table compactly, and encode them when a network reads them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,74 +13,76 @@ from .column import COLUMN, Column
 
 @dataclass(frozen=True, eq=False)
 class PackedRows:
-    """The format of packed rows: a number takes 8 bytes, or 4 if float32 is exact, and a category takes 4.
+    """The format of packed rows.
+
+    A number takes 8 bytes, or 4 if float32 is exact. A category takes 4.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from vecprop.tables.encoding.columns import Categories, NumberInputs
     >>> frame = pd.DataFrame({"age": [20.5, 30.0], "town": ["Oslo", "Rome"]})
-    >>> rows = PackedRows.of(["age", "town"], [NumberInputs.of(frame["age"]), Categories.of(frame["town"])], frame)
+    >>> age, town = NumberInputs.of(frame["age"]), Categories.of(frame["town"])
+    >>> rows = PackedRows.of([("age", age), ("town", town)], frame)
     >>> rows.type["0"], rows.type["1"], rows(frame).shape
     (dtype('float64'), dtype('int32'), (2, 16))
     >>> rows.expansion(np.array([0, 1, 2, 3, 4, 7])).inputs
     6
     """
 
-    names: Sequence[str]
-    parts: Sequence[Column]
+    columns: Sequence[tuple[str, Column]]
     types: Sequence[Mapping[str, Any]]
     type: np.dtype
 
     @classmethod
-    def of(
-        cls, names: Sequence[str], parts: Sequence[Column], frame: Frame
-    ) -> "PackedRows":
-        """Determine the format for a table. Wide numbers come first, so that all fields are aligned."""
+    def of(cls, columns: Sequence[tuple[str, Column]], frame: Frame) -> "PackedRows":
+        """Determine the format. Wide numbers come first, so that all fields are aligned."""
         types = []
         fields = []
-        for number, (name, part) in enumerate(zip(names, parts, strict=True)):
+        for number, (name, part) in enumerate(columns):
             types_of_column = part.packed_types(frame[name])
             types.append(types_of_column)
             for suffix, (dtype, shape) in types_of_column.items():
                 fields.append((f"{number}{suffix}", dtype, shape))
         fields.sort(key=lambda field: -np.dtype(field[1]).itemsize)
-        return cls(names, parts, types, np.dtype(fields, align=True))
+        return cls(columns, types, np.dtype(fields, align=True))
+
+    @property
+    def width(self) -> int:
+        """The number of inputs."""
+        return sum(part.width for _, part in self.columns)
 
     def __call__(
         self, frame: Frame, target_encoded: Mapping[str, np.ndarray] | None = None
     ) -> np.ndarray:
-        """Pack the rows of a table into shape (N, bytes); see `Encoder.of_views` for ``target_encoded``."""
+        """Pack the rows of a table into shape (N, bytes); see `Encoder.of_views`."""
         # zeros make the padding between fields reproducible
         packed = np.zeros(len(frame), self.type)
 
         def pack(rows: slice) -> None:
-            for number, (name, part) in enumerate(
-                zip(self.names, self.parts, strict=True)
-            ):
+            for number, (name, part) in enumerate(self.columns):
                 means = None
                 if target_encoded and name in target_encoded:
                     means = target_encoded[name][rows]
                 for suffix, values in part.pack(frame[name].iloc[rows], means).items():
                     packed[f"{number}{suffix}"][rows] = values
 
-        by_blocks(pack, len(frame), sum(part.width for part in self.parts))
+        by_blocks(pack, len(frame), self.width)
         return packed.view(np.uint8).reshape(len(frame), self.type.itemsize)
 
     def expansion(self, taken: np.ndarray) -> Expansion:
-        """Return a function that expands packed rows to the inputs with these indices; see `Encoder.of_view`."""
+        """Return a function that expands packed rows to the inputs with these indices."""
         from .expansion import TableExpansion
 
-        ends = np.cumsum([part.width for part in self.parts])
-        is_taken = np.zeros(ends[-1], bool)
+        is_taken = np.zeros(self.width, bool)
         is_taken[taken] = True
         fields: Any = self.type.fields
         records = []
         tables = [np.zeros(1)]
-        for number, (part, types) in enumerate(
-            zip(self.parts, self.types, strict=True)
-        ):
-            selection = is_taken[ends[number] - part.width : ends[number]]
+        for number, (_, part) in enumerate(self.columns):
+            selection = is_taken[: part.width]
+            is_taken = is_taken[part.width :]
+            types = self.types[number]
             for suffix, entries, width in part.entries(selection, types):
                 record = np.zeros((), COLUMN)
                 record["at"] = fields[f"{number}{suffix}"][1]

@@ -73,7 +73,7 @@ class LatentTexts(Column):
 
     @classmethod
     def of(cls, series) -> "LatentTexts | str":
-        """Return an encoder fitted to a text column, or the reason why the column cannot be used."""
+        """Return an encoder fitted to texts, or the reason why they cannot be used."""
         texts = as_texts(series)
         texts = texts[np.random.default_rng(0).permutation(len(texts))[:MAX_ROWS]]
         vectorizer = _vectorizer(min_df=MIN_ROWS, max_features=MAX_WORDS)
@@ -88,9 +88,8 @@ class LatentTexts(Column):
         )
         directions = directions[sizes > NEGLIGIBLE * sizes[0]]
         words = np.array(vectorizer.get_feature_names_out(), str)
-        return cls(
-            words, vectorizer.idf_, np.ascontiguousarray(directions.T, np.float32)
-        )
+        directions = np.ascontiguousarray(directions.T, np.float32)
+        return cls(words, vectorizer.idf_, directions)
 
     def read(self, series):
         return as_texts(series)
@@ -101,9 +100,8 @@ class LatentTexts(Column):
 
     @cached_property
     def _weights(self) -> TfidfVectorizer:
-        vectorizer = _vectorizer(
-            vocabulary={str(word): index for index, word in enumerate(self.words)}
-        )
+        indices = {str(word): index for index, word in enumerate(self.words)}
+        vectorizer = _vectorizer(vocabulary=indices)
         vectorizer.idf_ = self.idf
         return vectorizer
 
@@ -111,25 +109,24 @@ class LatentTexts(Column):
         weights: Any = self._weights.transform(texts)
         inputs = weights.astype(np.float32) @ self.directions
         lengths = np.linalg.norm(inputs, axis=1, keepdims=True)
-        return np.where(
-            lengths > NEGLIGIBLE, inputs / np.maximum(lengths, NEGLIGIBLE), 0
-        )
+        scaled = inputs / np.maximum(lengths, NEGLIGIBLE)
+        return np.where(lengths > NEGLIGIBLE, scaled, 0)
 
     def for_trees(self, series):
-        """Return only the leading directions, because trees would fit noise in the others."""
+        """Return the leading directions, because trees would fit noise in the others."""
         return self(series)[:, :MAX_FOR_TREES]
 
     def is_consistent(self):
-        words, idf, directions = self.words, self.idf, self.directions
+        count = len(set(self.words.tolist()))
         return (
-            words.dtype.kind == "U"
-            and len(set(words.tolist())) == len(words) > 0
-            and (words.shape, idf.dtype.kind, directions.dtype)
-            == (idf.shape, "f", np.float32)
-            and directions.ndim == 2
-            and directions.shape[0] == len(words)
-            and directions.shape[1] > 0
-            and bool(np.isfinite(idf).all() and np.isfinite(directions).all())
+            self.words.dtype.kind == "U"
+            and self.idf.dtype.kind == "f"
+            and self.directions.dtype == np.float32
+            and self.words.shape == self.idf.shape == (count,)
+            and self.directions.ndim == 2
+            and len(self.directions) == count
+            and self.directions.size > 0
+            and bool(np.isfinite(self.idf).all() and np.isfinite(self.directions).all())
         )
 
 

@@ -18,8 +18,10 @@ from .drift import QUANTILES, Profile
 
 
 def output(predicted: np.ndarray, number: int) -> np.ndarray:
-    """Return the explained quantity of each row: the prediction, or the probability of one class."""
-    return predicted if predicted.ndim == 1 else predicted[:, number]
+    """Return the explained quantity: the prediction, or the probability of a class."""
+    if predicted.ndim == 1:
+        return predicted
+    return predicted[:, number]
 
 
 def output_name(model, number: int) -> str:
@@ -34,11 +36,13 @@ def output_name(model, number: int) -> str:
     if hasattr(model, "classes_"):
         return f"probability of {str(model.classes_[number])!r}"
     target = "the target" if model.target is None else model.target
-    return f"quantile {model._level} of {target}" if model._levels else target
+    if model._levels:
+        return f"quantile {model._level} of {target}"
+    return target
 
 
 def leading_class(model, predicted: np.ndarray) -> int:
-    """Return the class to show: the positive class if there are two, or else the most probable one on average."""
+    """Return the positive class of two, or else the most probable class on average."""
     if predicted.ndim == 1 or predicted.shape[1] == 2:
         return positive_of(model)
     return int(predicted.mean(axis=0).argmax())
@@ -47,7 +51,7 @@ def leading_class(model, predicted: np.ndarray) -> int:
 def background_inputs(
     model, frame: Frame | None, count: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return the inputs of about `count` rows, from a frame or from the training distributions of columns."""
+    """Return the inputs of about `count` rows of a frame or of training distributions."""
     if frame is not None:
         rows = rng.permutation(len(frame))[:count]
         copies = max(count // len(rows), 1)
@@ -61,7 +65,7 @@ def background_inputs(
 def drawn(
     part: Column, profile: Profile, count: int, rng: np.random.Generator
 ) -> np.ndarray:
-    r"""Return evenly spaced quantiles of a column's training distribution, in random order.
+    r"""Return evenly spaced quantiles of a column's training values, in random order.
 
     Text columns, and columns with too many categories, get missing values.
 
@@ -80,17 +84,17 @@ def drawn(
     if part.holds == "names":
         names = np.append(profile.values, MISSING)
         return names[np.searchsorted(np.cumsum(profile.counts), rank, side="right")]
-    known = profile.counts[-1]
-    numbers = _drawn_numbers(
-        np.minimum(rank, known - 0.5), profile.counts, profile.values
-    )
-    return np.where(rank < known, numbers, np.nan)
+    count_of_numbers = profile.counts[-1]
+    is_missing = rank >= count_of_numbers
+    rank = np.minimum(rank, count_of_numbers - 0.5)
+    numbers = _drawn_numbers(rank, profile.counts, profile.values)
+    return np.where(is_missing, np.nan, numbers)
 
 
 def _drawn_numbers(
     rank: np.ndarray, at_most: np.ndarray, values: np.ndarray
 ) -> np.ndarray:
-    """Return the numbers with given ranks, from quantiles and the number of rows up to each quantile.
+    """Return the numbers with these ranks, given the number of rows up to each quantile.
 
     A quantile with more rows than expected is returned unchanged. Other numbers are
     interpolated between quantiles, linearly or, in the outermost intervals,
@@ -102,15 +106,17 @@ def _drawn_numbers(
     is_frequent = np.diff(at_most, prepend=0)[quantile] > 1.5 * at_most[-1] / QUANTILES
     x = np.interp(rank, at_most, values)
     for inner, outer in ((1, 0), (-2, -1)):
-        share = (rank - at_most[inner]) / (at_most[outer] - at_most[inner])
+        rows = at_most[outer] - at_most[inner]
+        share = (rank - at_most[inner]) / rows
         is_outer = share > 0
         share = np.minimum(share[is_outer], 1)
-        rows = abs(at_most[outer] - at_most[inner])
-        if rows > 1:
-            share = -np.log1p(-share * (1 - 1 / rows)) / np.log(rows)
+        if abs(rows) > 1:
+            share = -np.log1p(-share * (1 - 1 / abs(rows))) / np.log(abs(rows))
         x[is_outer] = values[inner] + share * (values[outer] - values[inner])
     x = np.where(is_frequent, values[quantile], x)
-    return np.ceil(x) if np.all(values == np.ceil(values)) else x
+    if np.all(values == np.ceil(values)):
+        return np.ceil(x)
+    return x
 
 
 DRAWS = 512
@@ -133,7 +139,7 @@ def shapley_values(
     slices: Sequence[slice],
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return the Shapley value of each column for one row, the standard errors, and the mean background prediction.
+    """Return the Shapley values of one row, their standard errors, and the mean prediction.
 
     Inputs of a background row are replaced by inputs of the row, column by column in a
     random order. The value of a column is the mean change of the prediction in its step
@@ -150,32 +156,28 @@ def shapley_values(
     """
     columns = len(slices)
     draws = len(background)
-    column_of_input = np.repeat(
-        np.arange(columns), [part.stop - part.start for part in slices]
-    )
+    widths = [part.stop - part.start for part in slices]
+    column_of_input = np.repeat(np.arange(columns), widths)
     orders = np.stack([rng.permutation(columns) for _ in range(draws)])
-    changes = np.empty((2, draws, columns))
-    bases = np.empty(draws)
+    orders = np.concatenate([orders, orders[:, ::-1]])
+    background = np.concatenate([background, background])
     steps = np.arange(columns + 1)[:, None]
-    at_once = max(AT_ONCE // ((columns + 1) * len(x)), 1)
-    for first in range(0, draws, at_once):
+    predictions = np.empty((2 * draws, columns + 1))
+    at_once = max(AT_ONCE // (len(steps) * len(x)), 1)
+    for first in range(0, len(orders), at_once):
         chunk = slice(first, first + at_once)
-        for direction, order in enumerate((orders[chunk], orders[chunk, ::-1])):
-            # (draws, D + 1, D)
-            has_changed = np.argsort(order, axis=1)[:, None] < steps
-            rows = np.where(
-                has_changed[:, :, column_of_input], x, background[chunk, None]
-            )
-            predicted = predict(rows.reshape(-1, len(x))).reshape(-1, columns + 1)
-            bases[chunk] = predicted[:, 0]
-            np.put_along_axis(
-                changes[direction, chunk], order, np.diff(predicted, axis=1), axis=1
-            )
-    values = changes.mean(axis=0)
+        # (draws, D + 1, D)
+        has_changed = np.argsort(orders[chunk])[:, None] < steps
+        rows = np.where(has_changed[:, :, column_of_input], x, background[chunk, None])
+        predicted = predict(rows.reshape(-1, len(x)))
+        predictions[chunk] = predicted.reshape(-1, columns + 1)
+    changes = np.empty(orders.shape)
+    np.put_along_axis(changes, orders, np.diff(predictions), axis=1)
+    values = changes.reshape(2, draws, columns).mean(axis=0)
     errors = np.full(columns, np.nan)
     if draws > 1:
         errors = values.std(axis=0, ddof=1) / np.sqrt(draws)
-    return values.mean(axis=0), errors, float(bases.mean())
+    return values.mean(axis=0), errors, float(predictions[:draws, 0].mean())
 
 
 SHOWN = 20
@@ -208,37 +210,26 @@ class Explanation:
         form = NumberFormat.of([Estimate(self.contributions[0].contribution)])
         rows = [("column", "value", "contribution", "standard error")]
         for contribution in self.contributions[:SHOWN]:
-            value = (
-                "(missing)"
-                if contribution.value is None
-                else shortened(one_line(contribution.value))
-            )
+            value = contribution.value
+            if value is None:
+                value = "(missing)"
             column = shortened(one_line(contribution.column))
-            rows.append(
-                (
-                    column,
-                    value,
-                    form.signed(contribution.contribution),
-                    form(contribution.error),
-                )
-            )
-        more = self.contributions[SHOWN:]
-        if more:
-            total = sum(contribution.contribution for contribution in more)
-            rows.append((f"{len(more)} more", "", form.signed(total), ""))
+            text = form.signed(contribution.contribution)
+            error = form(contribution.error)
+            rows.append((column, shortened(one_line(value)), text, error))
+        hidden = self.contributions[SHOWN:]
+        if hidden:
+            total = sum(contribution.contribution for contribution in hidden)
+            rows.append((f"{len(hidden)} more", "", form.signed(total), ""))
         rows.append(("sum", "", form.signed(self.explained - self.base), ""))
         widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
         base, explained = compared([Estimate(self.base), Estimate(self.explained)])
         lines = [
             f"{self.row}: {self.output} is {explained}, compared with {base} on average"
         ]
-        for column, value, contribution, error in rows:
-            texts = (
-                column.ljust(widths[0]),
-                value.ljust(widths[1]),
-                contribution.rjust(widths[2]),
-            )
-            lines.append("  ".join((*texts, error.rjust(widths[3]))).rstrip())
+        for column, value, text, error in rows:
+            texts = f"{column:{widths[0]}}  {value:{widths[1]}}  {text:>{widths[2]}}"
+            lines.append(f"{texts}  {error:>{widths[3]}}".rstrip())
         return "\n".join(lines)
 
 
@@ -249,32 +240,31 @@ class Explanations(tuple[Explanation, ...]):
         return "\n\n".join(map(repr, self))
 
     def to_frame(self) -> Frame:
-        """Return the contributions as a data frame, with one row per explained row and column."""
+        """Return a data frame with one row per explained row and column."""
         rows = []
         for explanation in self:
-            values = vars(explanation)
             row = {
-                name: values[name] for name in ("row", "output", "explained", "base")
+                "row": explanation.row,
+                "output": explanation.output,
+                "explained": explanation.explained,
+                "base": explanation.base,
             }
-            rows += [
-                row | vars(contribution) for contribution in explanation.contributions
-            ]
+            for contribution in explanation.contributions:
+                rows.append(row | vars(contribution))
         return pandas().DataFrame(rows).rename(columns={"error": "standard error"})
 
 
 def explanations(
     model, frame: Frame, background: Frame | None = None, most: int = INPUTS
 ) -> Explanations:
-    """Return the contributions of columns to the prediction of each row; see `TableModel.explain`."""
+    """Return the contributions of columns to predictions; see `TableModel.explain`."""
     rng = np.random.default_rng(0)
     encoder = model.encoder_
     inputs = encoder(frame)
-    draws = int(
-        np.clip(
-            most // (2 * (len(encoder.names) + 1) * encoder.width), MIN_DRAWS, DRAWS
-        )
-    )
+    inputs_of_draw = 2 * (len(encoder.names) + 1) * encoder.width
+    draws = min(max(most // inputs_of_draw, MIN_DRAWS), DRAWS)
     background_rows = background_inputs(model, background, draws, rng)
+    slices = list(encoder.places.values())
     outputs = model._of_inputs(inputs)
     predicted = model.predict(frame)
     numbers = np.zeros(len(inputs), int)
@@ -286,9 +276,8 @@ def explanations(
         def predict(X: np.ndarray, number: int = number) -> np.ndarray:
             return output(model._of_inputs(X), number)
 
-        slices = list(encoder.places.values())
         values, errors, base = shapley_values(
-            predict, inputs[row], background_rows, slices, rng
+            predict, inputs[row], background_rows, slices=slices, rng=rng
         )
         # A row of the frame would not preserve the dtype of each column.
         texts = [_as_text(frame[name].iloc[row]) for name in encoder.names]
@@ -312,7 +301,9 @@ def _as_text(value) -> str | None:
     """Return a value as text, or None if it is missing."""
     if pandas().isna(value):
         return None
-    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return str(value).removesuffix(".0")
+    return str(value)
 
 
 ROWS = 200
@@ -341,19 +332,19 @@ class Dependence:
 
 
 def dependences(model, X: Frame, columns: Sequence[str]) -> list[Dependence]:
-    """Return the dependence of predictions on each of the given columns, and skip text columns."""
+    """Return the dependence of predictions on each column, and skip text columns."""
     parts = dict(model.encoder_.columns)
-    curves = [
-        dependence(model, X, column)
-        for column in columns
-        if parts[column].holds != "other"
-    ]
+    curves = []
+    for column in columns:
+        if parts[column].holds != "other":
+            curves.append(dependence(model, X, column))
     return [curve for curve in curves if len(curve.values)]
 
 
 def dependence(model: Any, X: Frame | None, column: str) -> Dependence:
-    """Return the dependence of predictions on a column, for rows of a table or of the training distributions.
+    """Return the dependence of predictions on a column.
 
+    The rows are from a table, or are drawn from the training distributions.
     The output of a classifier is the probability of the positive class, or of the most
     probable of more than two.
 
@@ -374,20 +365,20 @@ def dependence(model: Any, X: Frame | None, column: str) -> Dependence:
         rng = np.random.default_rng(0)
         inputs = background_inputs(model, None, ROWS, rng)
         profile = model.profiles_[model.encoder_.names.index(column)]
-        known = drawn(part, profile, max(profile.rows, ROWS), rng)
+        values = drawn(part, profile, max(profile.rows, ROWS), rng)
     else:
         frame = X.iloc[np.unique(np.linspace(0, len(X) - 1, ROWS).astype(int))]
         inputs = model.encoder_(frame)
-        known = part.read(frame[column])
-    values = _values(part, known)
+        values = part.read(frame[column])
+    rows = len(inputs)
+    values = _values(part, values)
     if not len(values):
-        return Dependence(column, values, np.empty((len(inputs), 0)), "")
+        return Dependence(column, values, np.empty((rows, 0)), output="")
     changed = np.repeat(inputs, len(values), axis=0)
-    changed[:, model.encoder_.places[column]] = np.tile(
-        part.of_values(values), (len(inputs), 1)
-    )
+    place = model.encoder_.places[column]
+    changed[:, place] = np.tile(part.of_values(values), (rows, 1))
     number = leading_class(model, model._of_inputs(inputs))
-    curves = output(model._of_inputs(changed), number).reshape(len(inputs), -1)
+    curves = output(model._of_inputs(changed), number).reshape(rows, -1)
     is_ordered = part.holds == "numbers"
     if isinstance(part, Dates):
         values = (values * DAY).astype("datetime64[s]")
@@ -395,13 +386,12 @@ def dependence(model: Any, X: Frame | None, column: str) -> Dependence:
         values = np.where(values == MISSING, "missing", values)
         if X is not None and getattr(X[column].dtype, "ordered", False):
             is_ordered = True
-            ranks = {
-                str(name): rank for rank, name in enumerate(X[column].cat.categories)
-            }
-            order = np.argsort([ranks.get(name, -1) for name in values], kind="stable")
+            categories = X[column].cat.categories.astype(str)
+            order = np.argsort(categories.get_indexer(values), kind="stable")
             values = values[order]
             curves = curves[:, order]
-    return Dependence(column, values, curves, output_name(model, number), is_ordered)
+    name = output_name(model, number)
+    return Dependence(column, values, curves, output=name, is_ordered=is_ordered)
 
 
 def _part(model, column: str) -> Column:
@@ -420,14 +410,12 @@ def _part(model, column: str) -> Column:
     return part
 
 
-def _values(part: Column, known: np.ndarray) -> np.ndarray:
-    """Return quantiles or the most frequent categories, as values of a column for partial dependence."""
-    if part.holds == "other":
-        return known[:0]
+def _values(part: Column, values: np.ndarray) -> np.ndarray:
+    """Return quantiles or the most frequent categories of a column's values."""
     if part.holds == "names":
-        names, counts = np.unique(known, return_counts=True)
+        names, counts = np.unique(values, return_counts=True)
         return names[np.argsort(-counts, kind="stable")[:NAMES]]
-    finite = known[np.isfinite(known)]
+    finite = values[np.isfinite(values)]
     if not len(finite):
         return finite
     return np.unique(np.quantile(finite, np.linspace(0, 1, VALUES), method="nearest"))

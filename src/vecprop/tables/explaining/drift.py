@@ -114,26 +114,22 @@ class Profile:
         misfit = part.misfit(series)
         rare = 0
         if part.holds == "names":
-            holders = (
-                np.arange(len(values)) if groups is None else groups[series.notna()]
-            )
             values, codes, counts = np.unique(
                 values, return_inverse=True, return_counts=True
             )
+            holders = np.arange(len(codes))
+            if groups is not None:
+                holders = groups[series.notna()]
             pairs = np.unique(np.stack([codes, holders]), axis=1)
-            is_rare = np.bincount(pairs[0], minlength=len(values)) == 1
-            rare = int(counts[is_rare].sum())
+            rare = int(counts[np.bincount(pairs[0]) == 1].sum())
             if len(values) > MAX_CATEGORIES:
                 values = values[:0]
                 counts = counts[:0]
         else:
             numbers = np.sort(values)
             if len(numbers):
-                values = np.unique(
-                    np.quantile(
-                        numbers, np.linspace(0, 1, QUANTILES + 1), method="nearest"
-                    )
-                )
+                shares = np.linspace(0, 1, QUANTILES + 1)
+                values = np.unique(np.quantile(numbers, shares, method="nearest"))
             counts = np.searchsorted(numbers, values, side="right")
         later = 0.0
         if is_time:
@@ -144,45 +140,48 @@ class Profile:
             len(series),
             int(series.isna().sum()),
             values,
-            counts,
+            counts=counts,
             per_row=1.0 if groups is None else independent_rows(groups) / len(series),
             rare=rare,
-            misfits=misfit.count if misfit else 0,
+            misfits=0 if misfit is None else misfit.count,
             later=later,
         )
 
     def tally(self, part: Column, series, units: float | None = None) -> Tally:
-        """Return the counts of the column in another table, with a number of independent rows (by default all)."""
+        """Return the counts of the column in a table with a number of independent rows."""
         values = _values(part, series)
-        missing = int(series.isna().sum())
-        tally = Tally(
-            len(series), units or len(series), missing, len(values), self.counts
-        )
-        if not len(self.values):
-            return tally
-        if part.holds == "names":
-            codes = np.minimum(
-                np.searchsorted(self.values, values), len(self.values) - 1
-            )
+        counts = self.counts
+        beyond = 0
+        farthest = None
+        if part.holds == "names" and len(self.values):
+            codes = np.searchsorted(self.values[:-1], values)
             is_trained = self.values[codes] == values
             counts = np.bincount(codes[is_trained], minlength=len(self.values))
             new = values[~is_trained]
-            return tally._replace(
-                counts=counts,
-                beyond=len(new),
-                farthest=str(new[0]) if len(new) else None,
-            )
-        distance = self.distance(values)
-        counts = np.searchsorted(np.sort(values), self.values, side="right")
-        beyond = int((distance > 0).sum())
-        farthest = float(values[distance.argmax()]) if beyond else None
-        return tally._replace(counts=counts, beyond=beyond, farthest=farthest)
+            beyond = len(new)
+            farthest = str(new[0]) if beyond else None
+        elif len(self.values):
+            counts = np.searchsorted(np.sort(values), self.values, side="right")
+            distance = self.distance(values)
+            beyond = int(np.count_nonzero(distance))
+            farthest = float(values[distance.argmax()]) if beyond else None
+        return Tally(
+            rows=len(series),
+            units=units or len(series),
+            missing=int(series.isna().sum()),
+            known=len(values),
+            counts=counts,
+            beyond=beyond,
+            farthest=farthest,
+        )
 
     def plus(self, one: Tally, other: Tally) -> Tally:
         """Return the sum of the tallies of two chunks."""
-        farthest = one.farthest if one.farthest is not None else other.farthest
-        if isinstance(one.farthest, float) and isinstance(other.farthest, float):
-            farthest = max(one.farthest, other.farthest, key=self.distance)
+        farthest = one.farthest
+        if farthest is None:
+            farthest = other.farthest
+        elif isinstance(farthest, float) and other.farthest is not None:
+            farthest = max(farthest, other.farthest, key=self.distance)
         return Tally(
             rows=one.rows + other.rows,
             units=one.units + other.units,
@@ -194,7 +193,7 @@ class Profile:
         )
 
     def distance(self, x):
-        """Return the distance of numbers from the training range, which is 0 for numbers inside it."""
+        """Return the distance of numbers from the training range, or 0 inside it."""
         above = x - self.values[-1]
         return np.maximum(self.values[0] - x, np.where(above > self.later, above, 0))
 
@@ -234,15 +233,12 @@ class Comparison:
     def chance(
         self, count: int, trained: int, which: str, rows: int = 0, trained_rows: int = 0
     ) -> float:
-        """Return the p-value of Fisher's exact test for the shares of the table's and of the training rows."""
+        """Return the p-value of Fisher's exact test for shares of rows in the table and in training."""
         from scipy.stats import fisher_exact
 
-        counts = np.array(
-            [
-                [count, rows or self.tally.rows],
-                [trained, trained_rows or self.profile.rows],
-            ]
-        )
+        rows = rows or self.tally.rows
+        trained_rows = trained_rows or self.profile.rows
+        counts = np.array([[count, rows], [trained, trained_rows]])
         per_row = np.array([[self.share], [self.profile.per_row]])
         units = np.ceil(counts * per_row * (1 - 1e-12))
         units[:, 1] -= units[:, 0]
@@ -252,23 +248,25 @@ class Comparison:
     def is_unusual(self, misfit: Misfit) -> bool:
         """Return whether values that cannot be used unchanged are more frequent than in training."""
         trained = self.profile.misfits
-        if self.part.holds == "names" or (trained and not self.is_sample):
+        if self.part.holds == "names":
             return False  # `outside_note` reports new categories
+        if trained and not self.is_sample:
+            return False
         if not misfit.count or not (trained or misfit.names):
             return True
         increase = misfit.count / self.tally.rows - trained / self.profile.rows
-        is_large = not misfit.names or increase >= SHIFT
-        return is_large and self.chance(misfit.count, trained, "greater") < self.level
+        if misfit.names and increase < SHIFT:
+            return False
+        return self.chance(misfit.count, trained, "greater") < self.level
 
     def missing_note(self) -> str:
-        """Return a note if more or fewer values are missing than in training, and "" otherwise."""
+        """Return a note if more or fewer values are missing than in training, or ""."""
         tally = self.tally
         profile = self.profile
-        is_new = tally.missing > profile.missing == 0
-        is_shift = (
-            abs(tally.missing / tally.rows - profile.missing / profile.rows) >= SHIFT
-        )
-        if not is_new and not (is_shift and self.is_sample):
+        increase = tally.missing / tally.rows - profile.missing / profile.rows
+        is_shift = self.is_sample and abs(increase) >= SHIFT
+        is_new = tally.missing and not profile.missing
+        if not is_new and not is_shift:
             return ""
         if self.chance(tally.missing, profile.missing, "two-sided") >= self.level:
             return ""
@@ -278,18 +276,15 @@ class Comparison:
         )
 
     def outside_note(self) -> str:
-        """Return a note if categories are new or numbers are outside the training range, and "" otherwise."""
+        """Return a note on new categories or on numbers outside the training range, or ""."""
         tally = self.tally
         profile = self.profile
         part = self.part
         if not tally.beyond:
             return ""
         if part.holds == "names":  # compare with categories that occur once in training
-            is_expected = self.is_sample or profile.rare
-            if (
-                is_expected
-                and self.chance(tally.beyond, profile.rare, "greater") >= self.level
-            ):
+            chance = self.chance(tally.beyond, profile.rare, "greater")
+            if chance >= self.level and (self.is_sample or profile.rare):
                 return ""
             return (
                 f"{tally.beyond} of {tally.rows} rows have categories that did not"
@@ -307,10 +302,10 @@ class Comparison:
         )
 
     def is_outside(self) -> bool:
-        """Return whether the values outside the training range are too many or too far to be chance.
+        """Return whether values outside the training range cannot be chance.
 
-        Distances from the median are assumed to have a power-law tail, estimated from
-        the training values.
+        There are too many of them, or they are too far outside. Distances from the
+        median are assumed to have a power-law tail, estimated from the training values.
         """
         profile = self.profile
         tally = self.tally
@@ -334,14 +329,15 @@ class Comparison:
         # the largest or smallest of few values, such as counts
         if edge == reach and len(profile.values) > 2:
             edge += min(np.diff(profile.values))
-        tail = np.log(edge / reach) / np.log(max(count * outer, 2)) if reach else 1.0
+        tail = 1.0
+        if reach:
+            tail = np.log(edge / reach) / np.log(max(count * outer, 2))
         factor = 1 + profile.distance(tally.farthest) / edge
-        return bool(
-            2 * share * factor ** (-1 / np.clip(tail, 2 / count, 2)) < self.level
-        )
+        chance = 2 * share * factor ** (-1 / np.clip(tail, 2 / count, 2))
+        return bool(chance < self.level)
 
     def distribution_note(self) -> str:
-        """Return a note if the distributions differ, and "" otherwise. Later times are not reported."""
+        """Return a note if the distributions differ, or "". Later times are not reported."""
         profile = self.profile
         rows = self.tally.known
         if not len(profile.values) or rows * self.share < MIN_ROWS:
@@ -358,16 +354,17 @@ class Comparison:
             return ""
         value = self.part.shown(profile.values[largest])
         if is_names:
-            count = int(self.tally.counts[largest])
-            trained = int(profile.counts[largest])
             chance = len(shares) * self.chance(
-                count, trained, "two-sided", rows, trained_rows
+                int(self.tally.counts[largest]),
+                int(profile.counts[largest]),
+                "two-sided",
+                rows=rows,
+                trained_rows=trained_rows,
             )
         else:
             value = f"at most {value}"
-            chance = self.chance_of_numbers(
-                shares, trained_shares, differences[largest]
-            )
+            difference = differences[largest]
+            chance = self.chance_of_numbers(shares, trained_shares, difference)
         if chance >= self.level:
             return ""
         share, trained_share = percents(
@@ -380,9 +377,8 @@ class Comparison:
     ) -> float:
         """Return twice the smaller p-value of the Kolmogorov-Smirnov and the rank-sum test."""
         profile = self.profile
-        spread = 1 / (self.tally.known * self.share) + 1 / (
-            profile.counts[-1] * profile.per_row
-        )
+        trained_units = profile.counts[-1] * profile.per_row
+        spread = 1 / (self.tally.known * self.share) + 1 / trained_units
         # between the values
         mean_ranks = (np.append(0, trained_shares) + np.append(trained_shares, 1)) / 2
         fall = 0.5 - np.diff(shares, prepend=0, append=1) @ mean_ranks
@@ -393,10 +389,12 @@ class Comparison:
 
 
 def _values(part: Column, series) -> np.ndarray:
-    """Return the nonmissing values as numbers, days since 1970 or names, or an empty array for text columns."""
+    """Return the nonmissing numbers, days since 1970 or names; the array is empty for text."""
     if part.holds == "names":
         return as_names(series[series.notna()]).astype(str)
-    x = part.read(series) if part.holds == "numbers" else np.empty(0)
+    if part.holds == "other":
+        return np.empty(0)
+    x = part.read(series)
     return ordinary(x[~np.isnan(x)])
 
 
@@ -406,15 +404,15 @@ def profiles(
     groups: np.ndarray | None = None,
     time: str | None = None,
 ) -> list[Profile]:
-    """Return the profile of each column of a training table; ``time`` is the name of the column of times."""
+    """Return the profile of each column; ``time`` is the name of the column of times."""
     return [
-        Profile.of(part, frame[name], groups, name == time)
+        Profile.of(part, frame[name], groups, is_time=name == time)
         for name, part in encoder.columns
     ]
 
 
 def tallies(model, frame: Frame, before: list[Tally] | None = None) -> list[Tally]:
-    """Return the tally of each column of a table, added to the tallies of earlier chunks."""
+    """Return the tally of each column, added to the tallies of earlier chunks."""
     units = None
     for name, reason in model.encoder_.dropped.items():
         if reason == OF_GROUPS and name in frame:
@@ -423,27 +421,35 @@ def tallies(model, frame: Frame, before: list[Tally] | None = None) -> list[Tall
     for number, (name, part) in enumerate(model.encoder_.columns):
         profile = model.profiles_[number]
         tally = profile.tally(part, frame[name], units)
-        tallies.append(tally if before is None else profile.plus(before[number], tally))
+        if before is not None:
+            tally = profile.plus(before[number], tally)
+        tallies.append(tally)
     return tallies
 
 
 def comparisons(model, tallies: list[Tally]) -> dict[str, Comparison]:
     """Return the comparison of each column with its training distribution."""
     comparisons = {}
-    for (name, part), profile, tally in zip(
-        model.encoder_.columns, model.profiles_, tallies, strict=True
-    ):
+    columns = zip(model.encoder_.columns, model.profiles_, tallies, strict=True)
+    for (name, part), profile, tally in columns:
         share = max(min(tally.units / tally.rows, profile.per_row), 1 / tally.rows)
         is_sample = share * tally.rows >= MIN_ROWS
-        level = CHANCE / len(tallies) if is_sample else CHANCE
-        comparisons[name] = Comparison(profile, part, tally, share, is_sample, level)
+        comparisons[name] = Comparison(
+            profile,
+            part,
+            tally,
+            share=share,
+            is_sample=is_sample,
+            level=CHANCE / len(tallies) if is_sample else CHANCE,
+        )
     return comparisons
 
 
 def drift_notes(model, X) -> list[str]:
-    """Return notes on the differences between a table and the training data of a tabular model."""
+    """Return notes on the differences between a table and the training data."""
     monitor = DriftMonitor(model)
-    for part in frames_of(X) if may_be_in_parts(X) else [X]:
+    chunks = frames_of(X) if may_be_in_parts(X) else [X]
+    for part in chunks:
         monitor.add(model._table(part))
     return [note for note in monitor.notes() if note not in model.notes_]
 
@@ -485,20 +491,15 @@ class DriftMonitor:
         if self.tallies is None:
             return []
         columns = comparisons(self.model, self.tallies)
-        drifts = [
-            note_about(f"Column {name!r}", difference, name)
-            for name, comparison in columns.items()
-            for difference in comparison.notes()
-        ]
-        unusual = {
-            key: misfit
-            for key, misfit in self.misfits.items()
-            if columns[key[0]].is_unusual(misfit)
-        }
-        notes = [
-            *drifts,
-            *self.notes_on_tables,
-            *self.model.encoder_.notes_on(unusual),
-            *self.ignored,
-        ]
+        notes = []
+        for name, comparison in columns.items():
+            for difference in comparison.notes():
+                notes.append(note_about(f"Column {name!r}", difference, name))
+        unusual = {}
+        for (name, message), misfit in self.misfits.items():
+            if columns[name].is_unusual(misfit):
+                unusual[name, message] = misfit
+        notes += self.notes_on_tables
+        notes += self.model.encoder_.notes_on(unusual)
+        notes += self.ignored
         return list(dict.fromkeys(notes))

@@ -1,4 +1,4 @@
-"""Permutation importance of columns and of groups of redundant columns, and the rows with the largest loss."""
+"""Permutation importance of columns and of redundant columns, and the worst rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -18,10 +18,10 @@ MIN_ASSOCIATION = 0.7
 
 
 def redundant_groups(columns: list[tuple[Column, Any]]) -> list[list[int]]:
-    """Return groups of redundant columns, as lists of indices. Most groups contain a single column.
+    """Return groups of redundant columns, as lists of indices.
 
-    Columns are merged by average linkage as long as the mean association between two
-    groups is 0.7 or more.
+    Most groups contain a single column. Columns are merged by average linkage as long
+    as the mean association between two groups is 0.7 or more.
 
     Examples
     --------
@@ -35,21 +35,17 @@ def redundant_groups(columns: list[tuple[Column, Any]]) -> list[list[int]]:
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import squareform
 
-    if not columns:
-        return []
-    if len(columns) == 1:
-        return [[0]]
-    distances = squareform(
-        1 - associations([_basis(*column) for column in columns]), checks=False
-    )
+    if len(columns) < 2:
+        return [[number] for number in range(len(columns))]
+    bases = [_basis(part, series) for part, series in columns]
+    distances = squareform(1 - associations(bases), checks=False)
     labels = fcluster(linkage(distances, "average"), 1 - MIN_ASSOCIATION, "distance")
-    return sorted(
-        np.flatnonzero(labels == label).tolist() for label in np.unique(labels)
-    )
+    groups = [np.flatnonzero(labels == label).tolist() for label in np.unique(labels)]
+    return sorted(groups)
 
 
 def associations(bases: list[np.ndarray]) -> np.ndarray:
-    """Return a (D, D) array with the association between each pair of D columns, from 0 to 1.
+    """Return the association between each pair of D columns, from 0 to 1, as a (D, D) array.
 
     If A (N, a) and B (N, b) are orthonormal bases of two columns, the association is
     √(‖Aᵀ B‖² / min(a, b)), corrected for chance. It equals Spearman's correlation for
@@ -73,14 +69,13 @@ def associations(bases: list[np.ndarray]) -> np.ndarray:
             chance = larger / (len(A) - 1)
             if smaller and chance < 1:
                 share = min(((A.T @ B) ** 2).sum() / smaller, 1.0)
-                result[i, j] = result[j, i] = np.sqrt(
-                    max(share - chance, 0.0) / (1 - chance)
-                )
+                excess = max(share - chance, 0.0) / (1 - chance)
+                result[i, j] = result[j, i] = np.sqrt(excess)
     return result
 
 
 def _basis(part: Column, series) -> np.ndarray:
-    """Return an orthonormal basis of a column's ranks or categories, or an empty basis for text."""
+    """Return an orthonormal basis of ranks or categories, or an empty basis for text."""
     from scipy.stats import rankdata
 
     if isinstance(part, Categories):
@@ -89,18 +84,19 @@ def _basis(part: Column, series) -> np.ndarray:
         counts = codes.sum(axis=0)
         # The basis is orthonormal. A rotation puts the uninformative constant first.
         basis = codes / np.sqrt(counts)
-        rotated, _ = np.linalg.qr(
-            np.column_stack([np.sqrt(counts / len(codes)), np.eye(len(counts))])
-        )
-        return basis @ rotated[:, 1 : len(counts)]
+        constant = np.sqrt(counts / len(codes))
+        rotation, _ = np.linalg.qr(np.column_stack([constant, np.eye(len(counts))]))
+        return basis @ rotation[:, 1 : len(counts)]
     if part.holds != "numbers":
         return np.empty((len(series), 0))
     x = part.read(series)
-    known = np.flatnonzero(~np.isnan(x))
+    rows = np.flatnonzero(~np.isnan(x))
     centered = np.zeros((len(x), 1))
-    centered[known, 0] = rankdata(x[known]) - (len(known) + 1) / 2
+    centered[rows, 0] = rankdata(x[rows]) - (len(rows) + 1) / 2
     length = np.linalg.norm(centered)
-    return centered / length if length else centered[:, :0]
+    if length == 0:
+        return centered[:, :0]
+    return centered / length
 
 
 MIN_LOSS_PROBABILITY = 1e-15
@@ -118,11 +114,13 @@ def loss_name(model) -> str:
     """
     if hasattr(model, "classes_"):
         return "log loss"
-    return "quantile loss" if model._levels else "squared error"
+    if model._levels:
+        return "quantile loss"
+    return "squared error"
 
 
 def row_losses(model, predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return the loss of each row, given numbers or class indices. Unknown classes (-1) have the loss nan."""
+    """Return the loss of each row, given numbers or class indices; it is nan for -1."""
     if hasattr(model, "classes_"):
         chance = np.where(truth < 0, np.nan, predicted[np.arange(len(truth)), truth])
         return -np.log(np.maximum(chance, MIN_LOSS_PROBABILITY))
@@ -172,7 +170,9 @@ class Importance:
 
 
 def as_texts(importances: Sequence[Importance]) -> dict[tuple[str, ...], Text]:
-    """Return rises in percent of the loss, or changes, with equal decimals for each group of columns and each column.
+    """Return rises in percent of the loss, or changes, with equal decimals.
+
+    The keys are the columns of each group, and each column of a group.
 
     Examples
     --------
@@ -187,12 +187,9 @@ def as_texts(importances: Sequence[Importance]) -> dict[tuple[str, ...], Text]:
             if importance.loss is not None:
                 unit = "%"
     largest = max((estimate.size for estimate in estimates.values()), default=0.0)
+    notable = NEGLIGIBLE * largest
     form = NumberFormat.of(
-        [
-            estimate
-            for estimate in estimates.values()
-            if estimate.size >= NEGLIGIBLE * largest
-        ]
+        [estimate for estimate in estimates.values() if estimate.size >= notable]
     )
     texts = {}
     for columns, estimate in estimates.items():
@@ -204,7 +201,7 @@ def as_texts(importances: Sequence[Importance]) -> dict[tuple[str, ...], Text]:
 def importances(
     model, X, truth: np.ndarray, weight=None, groups=None, seed: int = 0
 ) -> list[Importance]:
-    """Return the importance of each column or group of redundant columns, largest first.
+    """Return the importance of each column or group of columns, largest first.
 
     Examples
     --------
@@ -215,7 +212,8 @@ def importances(
     >>> [importance.columns for importance in importances(model, table, table["a"].to_numpy())]
     [('a',), ('b',)]
     """
-    weight = np.ones(len(truth)) if weight is None else weight
+    if weight is None:
+        weight = np.ones(len(truth))
     is_scored = weight > 0
     if hasattr(model, "classes_"):
         is_scored &= truth >= 0
@@ -227,38 +225,34 @@ def importances(
     truth = truth[rows]
     weight = weight[rows]
     units = rows if groups is None else groups[rows]
-    shuffles = _Shuffles(
-        model, model.encoder_(frame), weight, units, np.random.default_rng(seed)
-    )
+    rng = np.random.default_rng(seed)
+    shuffles = _Shuffles(model, model.encoder_(frame), weight, units=units, rng=rng)
     losses = row_losses(model, model._of_inputs(shuffles.inputs), truth)
     mean_loss = float(np.average(losses, weights=weight))
 
-    def importance(
-        numbers: Sequence[int], alone: tuple[Importance, ...] = ()
-    ) -> Importance:
-        shuffled_losses = row_losses(
-            model, shuffles.predicted(numbers), np.tile(truth, SHUFFLES)
-        )
+    def importance(numbers: Sequence[int]) -> Importance:
+        predicted = shuffles.predicted(numbers)
+        shuffled_losses = row_losses(model, predicted, np.tile(truth, SHUFFLES))
         rises = shuffled_losses - np.tile(losses, SHUFFLES)
-        return replace(shuffles.importance(numbers, rises), alone=alone, loss=mean_loss)
+        return replace(shuffles.importance(numbers, rises), loss=mean_loss)
 
     numbers = shuffles.moving_most()
     columns = [model.encoder_.columns[number] for number in numbers]
-    groups_of_columns = redundant_groups(
-        [(part, frame[name]) for name, part in columns]
-    )
     result = []
-    for group in groups_of_columns:
-        group_numbers = [numbers[k] for k in group]
-        alone = []
-        if len(group) > 1:
-            alone = _largest_first([importance([number]) for number in group_numbers])
-        result.append(importance(group_numbers, tuple(alone)))
+    for group in redundant_groups([(part, frame[name]) for name, part in columns]):
+        shuffled = [numbers[index] for index in group]
+        alone = _largest_first([importance([number]) for number in shuffled])
+        if len(group) == 1:
+            result += alone
+        else:
+            result.append(replace(importance(shuffled), alone=tuple(alone)))
     return _largest_first(result)
 
 
 def influences(model, X=None) -> tuple[str, list[Importance]]:
-    """Return the name of the output, and its mean change when a column is shuffled, largest first.
+    """Return the output's name, and the importance of each column for it, largest first.
+
+    The importance is the mean change of the output when the column is shuffled.
 
     Examples
     --------
@@ -272,9 +266,8 @@ def influences(model, X=None) -> tuple[str, list[Importance]]:
     """
     rng = np.random.default_rng(0)
     inputs = background_inputs(model, X, ROWS, rng)
-    shuffles = _Shuffles(
-        model, inputs, np.ones(len(inputs)), np.arange(len(inputs)), rng
-    )
+    rows = len(inputs)
+    shuffles = _Shuffles(model, inputs, np.ones(rows), units=np.arange(rows), rng=rng)
     predicted = model._of_inputs(inputs)
     number = leading_class(model, predicted)
     outputs = np.tile(output(predicted, number), SHUFFLES)
@@ -311,9 +304,8 @@ class _Shuffles:
         self.orders = np.stack([rng.permutation(len(inputs)) for _ in range(SHUFFLES)])
         _, numbers = np.unique(units, return_inverse=True)
         count = numbers.max() + 1
-        drawn = rng.multinomial(count, np.full(count, 1 / count), size=DRAWS)[
-            :, numbers
-        ].astype(float)
+        drawn = rng.multinomial(count, np.full(count, 1 / count), size=DRAWS)
+        drawn = drawn[:, numbers].astype(float)
         if count == 1:  # one unit has no variance, and its changes have no interval
             drawn[:] = np.nan
         counts = ((drawn * weight)[:, None] * drawn[:, self.orders]).reshape(DRAWS, -1)
@@ -321,7 +313,7 @@ class _Shuffles:
         self.counts = counts[counts.any(axis=1)]  # (DRAWS, S·N)
 
     def moving_most(self) -> list[int]:
-        """Return the columns with the largest effect on the outputs of the first layers."""
+        """Return the columns with the largest effect on the first layers."""
         count = len(self.slices)
         most = min(COLUMNS, max(INPUTS // self.inputs.shape[1], 10))
         if count <= most:
@@ -337,7 +329,7 @@ class _Shuffles:
         return sorted(np.argsort(effects)[-most:].tolist())
 
     def predicted(self, numbers: Sequence[int]) -> np.ndarray:
-        """Return the predictions for all shuffles, with some columns shuffled together."""
+        """Return the predictions if columns are shuffled together, for all shuffles."""
         shuffled = np.tile(self.inputs, (SHUFFLES, 1))
         for number in numbers:
             column = self.slices[number]
@@ -345,14 +337,12 @@ class _Shuffles:
         return self.model._of_inputs(shuffled)
 
     def importance(self, numbers: Sequence[int], changes: np.ndarray) -> Importance:
-        """Return the importance of columns, given the changes of N rows in S shuffles, (S * N,)."""
-        low, high = np.quantile(
-            self.counts @ changes / self.counts.sum(axis=1), (0.025, 0.975)
-        ).tolist()
+        """Return the importance of columns, given the changes of all rows in all shuffles."""
+        means = self.counts @ changes / self.counts.sum(axis=1)
+        low, high = np.quantile(means, (0.025, 0.975)).tolist()
         names = tuple(self.model.encoder_.names[number] for number in numbers)
-        return Importance(
-            names, float(np.average(changes, weights=self.weight)), low, high
-        )
+        rise = float(np.average(changes, weights=self.weight))
+        return Importance(names, rise, low, high)
 
 
 @dataclass(frozen=True)
@@ -374,7 +364,7 @@ def worst_rows(
     count: int = 10,
     thresholds=None,
 ) -> list[WorstRow]:
-    """Return the rows with the largest loss (see `row_losses`), worst first, without rows of unknown classes.
+    """Return the rows with the largest loss, worst first, without unknown classes.
 
     Examples
     --------
@@ -392,6 +382,8 @@ def worst_rows(
             thresholds = getattr(model, "threshold_", None)
         predicted = model.classes_[decided(predicted, thresholds, model)]
         truth = model.classes_[truth]
-    labels = [row_named(index, k) for k in order]
-    values = (array[order].tolist() for array in (truth, predicted, losses))
-    return list(map(WorstRow, labels, *values, order.tolist()))
+    labels = [row_named(index, row) for row in order]
+    truths = truth[order].tolist()
+    predictions = predicted[order].tolist()
+    largest = losses[order].tolist()
+    return list(map(WorstRow, labels, truths, predictions, largest, order.tolist()))

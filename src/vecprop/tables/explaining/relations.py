@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -103,12 +103,16 @@ class Relation:
     @property
     def role(self) -> Literal["time", "group"]:
         """The role of the column in training for these rows."""
-        return "time" if self.is_time else "group"
+        if self.is_time:
+            return "time"
+        return "group"
 
     @property
     def rows(self) -> Literal["later rows", "new groups"]:
         """The rows that a random test does not represent."""
-        return "later rows" if self.is_time else "new groups"
+        if self.is_time:
+            return "later rows"
+        return "new groups"
 
     @property
     def note(self) -> Note:
@@ -135,11 +139,9 @@ class Relation:
     @property
     def source(self) -> str:
         """How the rows were related, as text."""
-        return (
-            "because many rows are nearly equal"
-            if self.column == COPIES
-            else f"by the column {self.column!r}"
-        )
+        if self.column == COPIES:
+            return "because many rows are nearly equal"
+        return f"by the column {self.column!r}"
 
     @property
     def advice(self) -> str:
@@ -171,35 +173,28 @@ def relations(encoder: Encoder, frame: Frame, target: np.ndarray) -> list[Relati
     classes, ranks = np.unique(target, return_inverse=True)
     if len(classes) < 2 or len(frame) < MIN_ROWS:
         return []
-    is_classes = are_classes(target, len(classes))
     times = _times(encoder, frame)
     counters = _counters(frame)
-    identifier = _identifier(encoder, frame, ranks, times, counters) or _copies(
-        encoder, frame, ranks
-    )
-    panel_times = []
-    if identifier is not None:
-        columns = {**counters, **times}
-        columns.pop(identifier.column, None)
-        panel_times = [
-            name
-            for name, values in columns.items()
-            if is_panel(identifier.values, values)
-        ]
-        times |= {name: columns[name] for name in panel_times}
-    candidates = []
-    for name, values in times.items():
-        is_ordered = np.mean(values[1:] < values[:-1]) <= UNORDERED
-        is_date = encoder.kinds.get(name) == "dates"
-        if name in panel_times or is_ordered or is_date or _is_calendar(values):
-            share = explained(values, ranks, is_classes=is_classes)
-            candidates.append(Relation(name, True, values, share, share >= FOLLOWS))
-    if not candidates:
-        return [] if identifier is None else [identifier]
-    time = max(candidates, key=lambda candidate: candidate.share)
+    identifier = _identifier(encoder, frame, ranks, times=times, counters=counters)
     if identifier is None:
-        return [time]
-    return [time, identifier] if time.column in panel_times else [identifier, time]
+        identifier = _copies(encoder, frame, ranks)
+    panel_times = {}
+    if identifier is not None:
+        for name, values in {**counters, **times}.items():
+            if is_panel(identifier.values, values):
+                panel_times[name] = values
+    time = None
+    for name, values in {**times, **panel_times}.items():
+        is_date = encoder.kinds.get(name) == "dates"
+        if is_date or name in panel_times or _are_times(values):
+            is_classes = are_classes(target, len(classes))
+            share = explained(values, ranks, is_classes=is_classes)
+            if time is None or share > time.share:
+                time = Relation(name, True, values, share, share >= FOLLOWS)
+    related = [identifier, time]
+    if time is not None and time.column in panel_times:
+        related = [time, identifier]
+    return [relation for relation in related if relation is not None]
 
 
 def are_classes(target: np.ndarray, count: int) -> bool:
@@ -207,15 +202,15 @@ def are_classes(target: np.ndarray, count: int) -> bool:
     return target.dtype.kind not in "iuf" or count <= MAX_CLASSES
 
 
-def _is_calendar(values: np.ndarray) -> bool:
-    """Return whether numbers may be years, years with months or weeks, or seconds since 1970."""
+def _are_times(values: np.ndarray) -> bool:
+    """Return whether numbers rise, or may be years, years with months or weeks, or seconds since 1970."""
+    if np.mean(values[1:] < values[:-1]) <= UNORDERED:
+        return True
     first = values.min()
     last = values.max()
-    return (
-        (first >= 1900 and last <= 2100)
-        or (first >= 1900_01 and last <= 2100_53)
-        or first >= FIRST_SECONDS
-    )
+    if first >= 1900_01:
+        return last <= 2100_53 or first >= FIRST_SECONDS
+    return first >= 1900 and last <= 2100
 
 
 def _times(encoder: Encoder, frame: Frame) -> dict[str, np.ndarray]:
@@ -223,19 +218,17 @@ def _times(encoder: Encoder, frame: Frame) -> dict[str, np.ndarray]:
     parts = dict(encoder.columns)
     times = {}
     for name in frame.columns:
-        if name in parts and parts[name].kind == "dates":
+        if encoder.kinds.get(name) == "dates":
             values = parts[name].read(frame[name])
         elif _has_word(name, TIMES):
-            numbers, is_unread = as_numbers(frame[name])
-            values = periods(frame[name]) if is_unread else numbers
+            values, unread = as_numbers(frame[name])
+            if unread:
+                values = periods(frame[name])
         else:
             continue
-        is_known = np.isfinite(values).all()
-        if (
-            is_known
-            and len(np.unique(values)) >= FEWEST
-            and not _has_word(name, BIRTHS)
-        ):
+        if _has_word(name, BIRTHS) or not np.isfinite(values).all():
+            continue
+        if len(np.unique(values)) >= FEWEST:
             times[name] = values
     return times
 
@@ -244,19 +237,16 @@ def _counters(frame: Frame) -> dict[str, np.ndarray]:
     """Return the integers that may count the times of each entity, whatever their names."""
     counters = {}
     for name in frame.columns:
-        if _has_fractions(frame[name].iloc[:PEEK]):
+        if _has_fractions(frame[name]):
             continue
-        numbers, is_unread = as_numbers(frame[name])
-        if is_unread or not np.isfinite(numbers).all():
+        numbers, _ = as_numbers(frame[name])
+        if not np.isfinite(numbers).all():  # invalid numbers are nan
             continue
         count = len(np.unique(numbers))
         rises = np.mean(numbers[1:] > numbers[:-1])
         falls = np.count_nonzero(numbers[1:] < numbers[:-1])
-        if (
-            FEWEST <= count <= len(numbers) / FEWEST
-            and rises >= RISES
-            and falls >= FEWEST - 1
-        ):
+        has_repeats = FEWEST <= count <= len(numbers) / FEWEST
+        if has_repeats and rises >= RISES and falls >= FEWEST - 1:
             counters[name] = numbers
     return counters
 
@@ -269,33 +259,31 @@ def _identifier(
     counters: Mapping[str, np.ndarray],
 ) -> Relation | None:
     """Return the column whose name, values or rows suggest most that it identifies entities."""
-    rows = len(frame)
-    strongest = (0, 0.0)
+    strongest = (0, np.inf)
     identifier = None
     for name in frame.columns:
         if name in times or not _may_identify(encoder, name, frame[name]):
             continue
         numbers, unread = as_numbers(frame[name])
-        groups = group_numbers(frame[name])
-        if not unread:
+        if unread:
+            groups = group_numbers(frame[name])
+        else:
             _, groups = np.unique(numbers, return_inverse=True)
-        count = len(np.unique(groups))
-        if not FEWEST <= count <= rows / 1.5:
+        count = groups.max() + 1
+        if not FEWEST <= count <= len(frame) / 1.5:
             continue
         share = _explained_by_groups(groups, ranks)
-        are_neighbors_similar = (
-            not unread and _explained_by_groups(groups // 2, ranks) > 0.75 * share
-        )
-        counts = [values for counter, values in counters.items() if counter != name]
-        signs = [_is_entity(name)]
-        signs.append(share >= SIMILAR and _has_panel(groups, counts))
-        if not are_neighbors_similar:
-            signs.append(_has_panel(groups, times.values()))
-            signs.append(count**2 >= rows and share >= FOLLOWS)
-        if any(signs) and (identifier is None or (sum(signs), share) > strongest):
-            strongest = (sum(signs), share)
-            notable = max(SIMILAR, 4 * np.sqrt(2 * count) / rows)
-            is_evident = share >= notable and not are_neighbors_similar
+        signs = [_is_entity(name), share >= SIMILAR and _has_panel(groups, counters)]
+        notable = max(SIMILAR, 4 * np.sqrt(2 * count) / len(frame))
+        is_evident = bool(share >= notable)
+        if not unread and _explained_by_groups(groups // 2, ranks) > 0.75 * share:
+            is_evident = False  # neighboring numbers are similar, as in amounts
+        else:
+            signs.append(_has_panel(groups, times))
+            signs.append(count**2 >= len(frame) and share >= FOLLOWS)
+        strength = (signs.count(True), share)
+        if strength > strongest:
+            strongest = strength
             identifier = Relation(name, False, groups, share, is_evident)
     return identifier
 
@@ -329,8 +317,7 @@ def _copies(encoder: Encoder, frame: Frame, ranks: np.ndarray) -> Relation | Non
     if above[cut] - below[cut] < max(DISTINCT * spread, FARTHER):
         return None
     groups = fcluster(merges, np.exp(heights[cut : cut + 2].mean()), "distance") - 1
-    count = len(np.unique(groups))
-    if not FEWEST <= count <= len(frame) / 1.5:
+    if not FEWEST <= groups.max() + 1 <= len(frame) / 1.5:
         return None
     share = _explained_by_groups(groups, ranks)
     return Relation(COPIES, False, groups, share, share >= SIMILAR)
@@ -347,12 +334,12 @@ def _may_identify(encoder: Encoder, name: str, series) -> bool:
     part = dict(encoder.columns).get(name)
     if part is not None and (part.holds == "other" or part.has_unusual_format):
         return False
-    return not _has_word(name, TIMES) and not _has_fractions(series.iloc[:PEEK])
+    return not _has_word(name, TIMES) and not _has_fractions(series)
 
 
-def _has_panel(groups: np.ndarray, times: Iterable[np.ndarray]) -> bool:
+def _has_panel(groups: np.ndarray, times: Mapping[str, np.ndarray]) -> bool:
     """Return whether groups and one of several times are a panel."""
-    return any(is_panel(groups, values) for values in times)
+    return any(is_panel(groups, values) for values in times.values())
 
 
 def is_panel(groups: np.ndarray, times: np.ndarray) -> bool:
@@ -377,35 +364,39 @@ def _pairs(numbers: np.ndarray) -> float:
 
 
 def _has_fractions(series) -> bool:
-    """Return whether a column contains numbers that are not integers."""
-    numbers, unread = as_numbers(series)
+    """Return whether the first rows of a column contain numbers that are not integers."""
+    numbers, unread = as_numbers(series.iloc[:PEEK])
     return not unread and bool((numbers[np.isfinite(numbers)] % 1).any())
+
+
+def _words(name: str) -> list[str]:
+    """Return the words in a name such as "userID" or "user_id"."""
+    return [word.lower() for word in _WORD.findall(name)]
 
 
 def _has_word(name: str, words: re.Pattern[str]) -> bool:
     """Return whether a name contains one of the words."""
-    return any(words.fullmatch(word.lower()) for word in _WORD.findall(name))
+    return any(map(words.fullmatch, _words(name)))
 
 
 def _is_entity(name: str) -> bool:
     """Return whether a name is the name of an identifier."""
-    words = [word.lower() for word in _WORD.findall(name)]
     if _has_word(name, IDS):
         return True
-    while len(words) > 1 and NUMBERED.fullmatch(words[-1]):
-        words.pop()
-    return bool(words) and ENTITIES.fullmatch(words[-1]) is not None
+    for word in reversed(_words(name)):
+        if not NUMBERED.fullmatch(word):
+            return ENTITIES.fullmatch(word) is not None
+    return False
 
 
 def _explained_by_groups(groups: np.ndarray, ranks: np.ndarray) -> float:
     """Return the share of the variance between groups, corrected for their number."""
+    rows = len(ranks)
     counts = np.bincount(groups)
     centered = ranks - ranks.mean()
     sums = np.bincount(groups, centered)
-    between = np.sum(sums[counts > 0] ** 2 / counts[counts > 0]) / (centered @ centered)
-    return float(
-        1 - (1 - between) * (len(ranks) - 1) / (len(ranks) - np.count_nonzero(counts))
-    )
+    between = np.sum(sums**2 / counts) / (centered @ centered)
+    return float(1 - (1 - between) * (rows - 1) / (rows - len(counts)))
 
 
 def explained(x: np.ndarray, y: np.ndarray, *, is_classes: bool) -> float:
@@ -424,11 +415,14 @@ def explained(x: np.ndarray, y: np.ndarray, *, is_classes: bool) -> float:
     (True, 0.0)
     """
     values, codes = np.unique(x, return_inverse=True)
-    if 5 * len(values) <= len(x):
+    rows = len(x)
+    if 5 * len(values) <= rows:
         codes = (np.bincount(codes, y) / np.bincount(codes))[codes]
     y = y[np.argsort(codes, kind="stable")]
-    if not is_classes:
-        return max(1 - float(np.mean(np.diff(y) ** 2) / (2 * y.var())), 0.0)
-    shares = np.bincount(y.astype(int)) / len(y)
-    borders = np.count_nonzero(np.diff(y)) - (np.count_nonzero(shares) - 1)
-    return max(1 - float(borders / (len(y) - 1) / (1 - shares @ shares)), 0.0)
+    if is_classes:
+        shares = np.bincount(y.astype(int)) / rows
+        borders = np.count_nonzero(np.diff(y)) - (np.count_nonzero(shares) - 1)
+        unexplained = borders / (rows - 1) / (1 - shares @ shares)
+    else:
+        unexplained = np.mean(np.diff(y) ** 2) / (2 * y.var())
+    return max(1 - float(unexplained), 0.0)
