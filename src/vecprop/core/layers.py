@@ -99,9 +99,7 @@ class Normal(Ranged, Initializer):
     scale: float = 1.0
     _ranges: ClassVar[dict[str, Range]] = {"scale": AT_LEAST_0}
 
-    def __call__(
-        self, generator: np.random.Generator, inputs: int, outputs: int
-    ) -> np.ndarray:
+    def __call__(self, generator, inputs, outputs):
         """Return scale times an (inputs, outputs) matrix of standard normal numbers."""
         return self.scale * generator.standard_normal((inputs, outputs))
 
@@ -122,9 +120,7 @@ class Glorot(Initializer):
     ((2, 4), True)
     """
 
-    def __call__(
-        self, generator: np.random.Generator, inputs: int, outputs: int
-    ) -> np.ndarray:
+    def __call__(self, generator, inputs, outputs):
         """Return an (inputs, outputs) matrix drawn from U(-a, a)."""
         bound = (6 / (inputs + outputs)) ** 0.5
         return generator.uniform(-bound, bound, (inputs, outputs))
@@ -142,9 +138,7 @@ class He(Initializer):
     (2, 3)
     """
 
-    def __call__(
-        self, generator: np.random.Generator, inputs: int, outputs: int
-    ) -> np.ndarray:
+    def __call__(self, generator, inputs, outputs):
         """Return an (inputs, outputs) matrix drawn from N(0, 2 / inputs)."""
         return (2 / inputs) ** 0.5 * generator.standard_normal((inputs, outputs))
 
@@ -293,7 +287,7 @@ class Dense(Layer):
                 " [Dense(3), ReLU()]."
             )
 
-    def parameters(self, inputs: int) -> tuple[Shapes, int]:
+    def parameters(self, inputs):
         """Return the shapes of W (penalized) and b, and the number of outputs."""
         outputs = int(self.outputs)
         return {"W": Penalized((inputs, outputs)), "b": (outputs,)}, outputs
@@ -428,7 +422,7 @@ class LayerNorm(Layer):
     epsilon: float = 1e-5
     _ranges: ClassVar[dict[str, Range]] = {"epsilon": POSITIVE}
 
-    def parameters(self, inputs: int) -> tuple[Shapes, int]:
+    def parameters(self, inputs):
         """Return the shapes of g and b, and the number of outputs, which equals the number of inputs."""
         return {"g": (inputs,), "b": (inputs,)}, inputs
 

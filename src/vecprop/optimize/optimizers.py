@@ -75,24 +75,17 @@ class Optimizer(Ranged, ABC):
     def __post_init__(self) -> None:
         """Validate the hyperparameters, and convert arrays of learning rates to tuples, which are immutable."""
         rates = np.asarray(self.learning_rate)
-        if rates.dtype.kind not in "iuf" or not np.all(
-            (rates >= 0) & np.isfinite(rates)
-        ):
+        is_real = rates.dtype.kind in "iuf"
+        if not is_real or not np.all((rates >= 0) & np.isfinite(rates)):
             raise ValueError(
                 f"{type(self).__name__} needs a finite learning_rate of at least 0, not"
                 f" {self.learning_rate!r}."
             )
         positive: Range = ("a finite positive {}", 0, inf, "()")
-        super().__post_init__(
-            dict.fromkeys(self.shares, SHARE)
-            | dict.fromkeys(self.positive, positive)
-            | self._ranges
-        )
-        object.__setattr__(
-            self,
-            "learning_rate",
-            _tuples(rates.tolist()) if rates.ndim else rates.item(),
-        )
+        ranges = dict.fromkeys(self.shares, SHARE)
+        ranges |= dict.fromkeys(self.positive, positive)
+        super().__post_init__(ranges | self._ranges)
+        object.__setattr__(self, "learning_rate", _tuples(rates.tolist()))
 
     @abstractmethod
     def update(
@@ -151,7 +144,9 @@ class Optimizer(Ranged, ABC):
 
 
 def _tuples(rates):
-    return tuple(_tuples(rate) for rate in rates) if isinstance(rates, list) else rates
+    if isinstance(rates, list):
+        return tuple(map(_tuples, rates))
+    return rates
 
 
 @dataclass(frozen=True)
@@ -176,9 +171,7 @@ class GradientDescent(Optimizer):
 
     learning_rate: float | Sequence[float] = 0.01
 
-    def update(
-        self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array
-    ) -> tuple[Array, ...]:
+    def update(self, theta, J, rate, t, *moments):
         """Return theta - μ J."""
         return (theta - rate * J,)
 
@@ -223,9 +216,7 @@ class Momentum(Optimizer):
     moments: ClassVar[tuple[str, ...]] = ("M",)
     shares: ClassVar[tuple[str, ...]] = ("momentum",)
 
-    def update(
-        self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array
-    ) -> tuple[Array, ...]:
+    def update(self, theta, J, rate, t, *moments):
         """Return theta + M and M = λ M - μ J."""
         (M,) = moments
         M = next_moment(M, J, self.momentum, rate)
@@ -256,9 +247,7 @@ class Nesterov(Momentum):
     array([0.85])
     """
 
-    def update(
-        self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array
-    ) -> tuple[Array, ...]:
+    def update(self, theta, J, rate, t, *moments):
         """Return theta + λ M - μ J and M = λ M - μ J."""
         (M,) = moments
         M = next_moment(M, J, self.momentum, rate)
@@ -296,9 +285,7 @@ class RMSProp(Optimizer):
     shares: ClassVar[tuple[str, ...]] = ("decay",)
     positive: ClassVar[tuple[str, ...]] = ("epsilon",)
 
-    def update(
-        self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array
-    ) -> tuple[Array, ...]:
+    def update(self, theta, J, rate, t, *moments):
         """Return theta - μ J / (√v + ε) and v = ρ v + (1 - ρ) J²."""
         (v,) = moments
         v = self.decay * v + (1 - self.decay) * J * J
@@ -345,14 +332,13 @@ class Adam(Optimizer):
     shares: ClassVar[tuple[str, ...]] = ("beta1", "beta2")
     positive: ClassVar[tuple[str, ...]] = ("epsilon",)
 
-    def update(
-        self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array
-    ) -> tuple[Array, ...]:
+    def update(self, theta, J, rate, t, *moments):
         """Return theta - μ m̂ / (√v̂ + ε), m and v."""
         m, v = moments
         m = self.beta1 * m + (1 - self.beta1) * J
         v = self.beta2 * v + (1 - self.beta2) * J * J
-        m_hat, v_hat = m / (1 - self.beta1**t), v / (1 - self.beta2**t)
+        m_hat = m / (1 - self.beta1**t)
+        v_hat = v / (1 - self.beta2**t)
         return theta - rate * m_hat / (sqrt(v_hat) + self.epsilon), m, v
 
 
@@ -390,9 +376,7 @@ class AdamW(Adam):
     weight_decay: float = 0.01
     _ranges: ClassVar[dict[str, Range]] = {"weight_decay": AT_LEAST_0}
 
-    def update(
-        self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array
-    ) -> tuple[Array, ...]:
+    def update(self, theta, J, rate, t, *moments):
         """Return Adam's step from (1 - μ d) theta."""
         return super().update(
             (1 - rate * self.weight_decay) * theta, J, rate, t, *moments
@@ -406,9 +390,7 @@ class AdamHat(Adam):
     The first steps are smaller than in `Adam` if gradients are about as small as ε.
     """
 
-    def update(
-        self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array
-    ) -> tuple[Array, ...]:
+    def update(self, theta, J, rate, t, *moments):
         """Return theta - μ_t m / (√v + ε̂), m and v."""
         _, m, v = super().update(theta, J, rate, t, *moments)
         rate = rate * (1 - self.beta2**t) ** 0.5 / (1 - self.beta1**t)

@@ -64,7 +64,7 @@ class Constant(Schedule):
     1.0
     """
 
-    def factor(self, step: int, steps: int, state: State) -> float:
+    def factor(self, step, steps, state):
         """Return 1."""
         return 1.0
 
@@ -91,7 +91,7 @@ class InverseScaling(Schedule):
     power: float = 0.5
     _ranges: ClassVar[dict[str, Range]] = {"power": AT_LEAST_0}
 
-    def factor(self, step: int, steps: int, state: State) -> float:
+    def factor(self, step, steps, state):
         """Return 1 / (1 + step)^power."""
         return (1 + step) ** -self.power
 
@@ -132,11 +132,11 @@ class Adaptive(Schedule):
         "tolerance": AT_LEAST_0,
     }
 
-    def init(self) -> State:
+    def init(self):
         """Return the state before the first loss."""
         return {"best": np.inf, "stalled": 0, "factor": 1.0}
 
-    def observe(self, loss, state: State) -> None:
+    def observe(self, loss, state):
         """Count the epochs without progress, and reduce the rate after ``patience`` such epochs."""
         better = loss < np.asarray(state["best"]) - self.tolerance
         stalled = np.where(better, 0, np.asarray(state["stalled"]) + 1)
@@ -145,7 +145,7 @@ class Adaptive(Schedule):
         state["stalled"] = np.where(cut, 0, stalled)
         state["factor"] = np.where(cut, self.cut, 1.0) * state["factor"]
 
-    def factor(self, step: int, steps: int, state: State):
+    def factor(self, step, steps, state):
         """Return the product of all reductions so far."""
         return state["factor"]
 
@@ -172,7 +172,7 @@ class Cosine(Schedule):
     final: float = 0.0
     _ranges: ClassVar[dict[str, Range]] = {"final": _FACTOR}
 
-    def factor(self, step: int, steps: int, state: State) -> float:
+    def factor(self, step, steps, state):
         """Return final + (1 - final) (1 + cos(π step / steps)) / 2."""
         return _half_cosine(1.0, self.final, min(step / steps, 1))
 
@@ -205,7 +205,7 @@ class OneCycle(Schedule):
         "final": _FACTOR,
     }
 
-    def factor(self, step: int, steps: int, state: State) -> float:
+    def factor(self, step, steps, state):
         """Return the factor on the rising or the decreasing half cosine."""
         share = min(step / steps, 1)
         if share < self.rise:
@@ -245,15 +245,15 @@ class WarmUp(Schedule):
                 f"WarmUp needs a schedule as its argument after, not {self.after!r}."
             )
 
-    def init(self) -> State:
+    def init(self):
         """Return the initial state of the next schedule."""
         return self.after.init()
 
-    def observe(self, loss, state: State) -> None:
+    def observe(self, loss, state):
         """Pass the loss to the next schedule."""
         self.after.observe(loss, state)
 
-    def factor(self, step: int, steps: int, state: State):
+    def factor(self, step, steps, state):
         """Return (step + 1) / steps during the warm-up, then the factor of the next schedule."""
         if step < self.steps:
             return (step + 1) / self.steps
@@ -266,10 +266,11 @@ def _half_cosine(start: float, end: float, share: float) -> float:
 
 def has_horizon(schedule: Schedule) -> bool:
     """Return whether a schedule depends on the total number of steps."""
-    state, steps = schedule.init(), 2**20
+    state = schedule.init()
+    total = 2**20
     # includes steps after most warm-ups
-    looked_at = [0, *(2**k for k in range(20)), steps - 1]
-    return any(
-        schedule.factor(step, steps, state) != schedule.factor(step, 2 * steps, state)
-        for step in looked_at
-    )
+    for step in (0, *(2**k for k in range(20)), total - 1):
+        factor = schedule.factor(step, total, state)
+        if factor != schedule.factor(step, 2 * total, state):
+            return True
+    return False

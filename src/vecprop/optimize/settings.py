@@ -106,18 +106,14 @@ def observed(
     progress, as in scikit-learn. Kernels are compiled from this source, so all
     arguments are numbers.
     """
-    progresses = (
-        not loss > lowest - min_delta
-        if compares_to_best
-        else loss < progress_at - min_delta
-    )
+    is_progress = loss < progress_at - min_delta
+    if compares_to_best:
+        is_progress = not loss > lowest - min_delta
     if loss < lowest:
         lowest = loss
-    return (
-        lowest,
-        loss if progresses else progress_at,
-        0.0 if progresses else stalled + 1.0,
-    )
+    if is_progress:
+        return lowest, loss, 0.0
+    return lowest, progress_at, stalled + 1.0
 
 
 TrainingLoss = Literal["auto", "exact", "running"]
@@ -183,40 +179,40 @@ class TrainingSettings:
     engine: EngineName = "auto"
 
     def check(self, network: Network, theta: Array, validates: bool) -> None:
-        """Raise if settings are out of range, or inconsistent with each other, the network, theta or the rows."""
-        optimizer: Any = self.optimizer
-        is_lbfgs, name = isinstance(optimizer, LBFGS), type(optimizer).__name__
-        moves = is_lbfgs or all(
-            callable(getattr(optimizer, method, None)) for method in ("init", "step")
-        )
-        if isinstance(optimizer, type) or not moves:
-            raise TypeError(
-                wrong_part("optimizer", optimizer, "one such as Adam() or LBFGS()")
-            )
-        smallest = float(namespace(theta).finfo(theta.dtype).smallest_normal)
-        for setting in getattr(optimizer, "positive", ()):
-            if (value := getattr(optimizer, setting)) < smallest:
-                least = (
-                    f"theta has dtype {theta.dtype}, whose smallest normal number is"
-                    f" {smallest:.2g}"
-                )
-                raise ValueError(f"The {setting} of {name} is {value}, but {least}.")
+        """Raise if settings are invalid, or do not fit each other, the network or theta."""
+        self._check_optimizer(theta)
         if not isinstance(theta, np.ndarray):
             require_writable(theta)
         if is_of("complex floating", theta):
             raise TypeError(
                 f"theta has dtype {theta.dtype}, but training needs real parameters."
             )
-        if is_lbfgs and theta.ndim > 1:
-            raise ValueError(
-                "LBFGS trains one network, but theta has the leading axes"
-                f" {tuple(theta.shape[:-1])}."
+        if isinstance(self.optimizer, LBFGS):
+            _check_lbfgs(network, theta)
+        self._check_numbers()
+        self._check_choices()
+        self._check_schedule()
+        self._check_score(validates)
+
+    def _check_optimizer(self, theta: Array) -> None:
+        optimizer: Any = self.optimizer
+        methods = [getattr(optimizer, method, None) for method in ("init", "step")]
+        is_optimizer = isinstance(optimizer, LBFGS) or all(map(callable, methods))
+        if isinstance(optimizer, type) or not is_optimizer:
+            raise TypeError(
+                wrong_part("optimizer", optimizer, "one such as Adam() or LBFGS()")
             )
-        if is_lbfgs and network._random:
-            raise ValueError(
-                "LBFGS needs a deterministic loss, but this network has dropout: use"
-                " another optimizer."
-            )
+        smallest = float(namespace(theta).finfo(theta.dtype).smallest_normal)
+        for setting in getattr(optimizer, "positive", ()):
+            value = getattr(optimizer, setting)
+            if value < smallest:
+                raise ValueError(
+                    f"The {setting} of {type(optimizer).__name__} is {value}, but theta"
+                    f" has dtype {theta.dtype}, whose smallest normal number is"
+                    f" {smallest:.2g}."
+                )
+
+    def _check_numbers(self) -> None:
         size = 1 if self.batch_size is None else self.batch_size
         for setting, value, least in (
             ("epochs", self.epochs, 0),
@@ -228,58 +224,66 @@ class TrainingSettings:
                 )
         if not isinstance(self.seed, int | np.integer):
             raise TypeError(f"seed must be an integer, got {self.seed!r}.")
-        clip_norm: Any = self.clip_norm
-        is_number = clip_norm is None or (
-            np.ndim(clip_norm) == 0 and np.asarray(clip_norm).dtype.kind in "biuf"
-        )
-        if clip_norm is not None and not (is_number and 0 < clip_norm < np.inf):
+        if self.clip_norm is None:
+            return
+        clip_norm = np.asarray(self.clip_norm)
+        is_number = clip_norm.ndim == 0 and clip_norm.dtype.kind in "biuf"
+        if not is_number or not 0 < clip_norm < np.inf:
             raise ValueError(
-                f"clip_norm must be a positive and finite number, got {clip_norm!r}."
+                "clip_norm must be a positive and finite number, got"
+                f" {self.clip_norm!r}."
             )
-        if self.engine not in ("auto", *ENGINES):
-            raise ValueError(
-                'engine must be "auto", "compiled" or "reference", got'
-                f" {self.engine!r}."
-            )
-        if self.training_loss not in get_args(TrainingLoss):
-            raise ValueError(
-                'training_loss must be "auto", "exact" or "running", got'
-                f" {self.training_loss!r}."
-            )
+
+    def _check_choices(self) -> None:
+        for setting, choices in (
+            ("engine", EngineName),
+            ("training_loss", TrainingLoss),
+        ):
+            value = getattr(self, setting)
+            first, second, third = get_args(choices)
+            if value not in (first, second, third):
+                raise ValueError(
+                    f'{setting} must be "{first}", "{second}" or "{third}", got'
+                    f" {value!r}."
+                )
         if not isinstance(self.shuffle, bool | np.bool_):
             raise TypeError(f"shuffle must be True or False, got {self.shuffle!r}.")
-        if self.early_stopping is not None and not isinstance(
-            self.early_stopping, EarlyStopping
-        ):
-            needed = "a rule such as EarlyStopping(patience=10)"
-            raise TypeError(wrong_part("early_stopping", self.early_stopping, needed))
+        if not isinstance(self.early_stopping, EarlyStopping | None):
+            rule = "a rule such as EarlyStopping(patience=10)"
+            raise TypeError(wrong_part("early_stopping", self.early_stopping, rule))
+
+    def _check_schedule(self) -> None:
         schedule = self.schedule
-        if schedule is not None and (
-            isinstance(schedule, type)
-            or not callable(getattr(schedule, "factor", None))
-        ):
+        if schedule is None:
+            return
+        factor = getattr(schedule, "factor", None)
+        if isinstance(schedule, type) or not callable(factor):
             raise TypeError(wrong_part("schedule", schedule, "one such as Cosine()"))
-        score, rule = self.validation_score, self.early_stopping
-        if score is None and rule is not None and rule.monitor == "validation_score":
-            raise ValueError(
-                "early_stopping monitors the validation score: pass one as"
-                ' validation_score="accuracy".'
+        optimizer: Any = self.optimizer
+        if not is_dataclass(optimizer) or not hasattr(optimizer, "learning_rate"):
+            raise TypeError(
+                "A schedule needs an optimizer dataclass with a learning_rate, which"
+                f" {type(optimizer).__name__} is not."
             )
-        if score is not None and score not in SCORES:
+
+    def _check_score(self, validates: bool) -> None:
+        score = self.validation_score
+        if score is None:
+            rule = self.early_stopping
+            if rule is not None and rule.monitor == "validation_score":
+                raise ValueError(
+                    "early_stopping monitors the validation score: pass one as"
+                    ' validation_score="accuracy".'
+                )
+            return
+        if score not in SCORES:
             raise ValueError(
                 f"validation_score must be one of {', '.join(SCORES)}, got {score!r}."
             )
-        if score is not None and not validates:
+        if not validates:
             raise ValueError(
                 f"validation_score is {score!r}, which needs validation rows: pass"
                 " validation."
-            )
-        if schedule is not None and not (
-            is_dataclass(optimizer) and hasattr(optimizer, "learning_rate")
-        ):
-            raise TypeError(
-                "A schedule needs an optimizer dataclass with a learning_rate, which"
-                f" {name} is not."
             )
 
     def check_score(self, validation: Batch) -> None:
@@ -300,13 +304,18 @@ class TrainingSettings:
     def plan(self, rows: int) -> Plan:
         """Return the plan of an epoch over this many rows."""
         size = int(min(self.batch_size or rows, rows))
-        running = self.training_loss == "running" or (
-            self.training_loss == "auto" and size < rows
-        )
-        running = running and not isinstance(self.optimizer, LBFGS)
-        clip_norm = None if self.clip_norm is None else float(self.clip_norm)
+        is_running = self.training_loss == "running"
+        if self.training_loss == "auto":
+            is_running = size < rows
+        if isinstance(self.optimizer, LBFGS):
+            is_running = False
         return Plan(
-            size, self.shuffle, self.seed, clip_norm, running, self.validation_score
+            batch_size=size,
+            shuffle=self.shuffle,
+            seed=self.seed,
+            clip_norm=None if self.clip_norm is None else float(self.clip_norm),
+            running=is_running,
+            score=self.validation_score,
         )
 
     def rates(
@@ -320,23 +329,34 @@ class TrainingSettings:
         optimizer: Any = self.optimizer
         if self.schedule is None or isinstance(self.schedule, Constant):
             return np.array([optimizer.learning_rate], float)
-        rate = np.asarray(optimizer.learning_rate)
-        factors = [
-            self.schedule.factor(step, total, state or {})
-            for step in range(first, first + count)
-        ]
+        rates = np.asarray(optimizer.learning_rate)
+        factors = []
+        for step in range(first, first + count):
+            factors.append(self.schedule.factor(step, total, state or {}))
         factors = np.array(factors, float)
-        return rate * (
-            factors.reshape(count, *(1,) * rate.ndim) if factors.ndim == 1 else factors
-        )
+        if factors.ndim == 1:
+            factors = factors.reshape(count, *(1,) * rates.ndim)
+        return rates * factors
 
     def identity(self, rows: int) -> dict[str, Any]:
-        """Return all settings except epochs that determine the exact result of training on this many rows."""
-        plan, named = self.plan(rows), dict(vars(self))
-        del named["epochs"]
-        loss = "running" if plan.running else "exact"
-        return named | {
-            "batch_size": plan.batch_size,
-            "training_loss": loss,
-            "schedule": self.schedule or Constant(),
-        }
+        """Return all settings except epochs that determine the result for these rows."""
+        plan = self.plan(rows)
+        settings = dict(vars(self))
+        del settings["epochs"]
+        settings["batch_size"] = plan.batch_size
+        settings["training_loss"] = "running" if plan.running else "exact"
+        settings["schedule"] = self.schedule or Constant()
+        return settings
+
+
+def _check_lbfgs(network: Network, theta: Array) -> None:
+    if theta.ndim > 1:
+        raise ValueError(
+            "LBFGS trains one network, but theta has the leading axes"
+            f" {tuple(theta.shape[:-1])}."
+        )
+    if network._random:
+        raise ValueError(
+            "LBFGS needs a deterministic loss, but this network has dropout: use"
+            " another optimizer."
+        )
