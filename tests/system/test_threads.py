@@ -1,6 +1,5 @@
-"""Threads start on separate processors and are then unpinned."""
+"""Work in threads, delayed signals, and the number of threads."""
 
-import io
 import os
 import signal
 import threading
@@ -21,88 +20,6 @@ def run_watched(work, n):
     threads.interruptible(
         lambda: threads.run_in_parallel(work, n), lambda: False, lambda: None
     )
-
-
-def let_run(monkeypatch, count):
-    """Simulate a number of runnable threads."""
-    load = b"0.20 0.18 0.12 %d/80 11206" % count
-    monkeypatch.setattr(
-        threads, "open", lambda file, *how, **more: io.BytesIO(load), raising=False
-    )
-
-
-@pytest.fixture
-def eight(monkeypatch):
-    """Simulate an idle machine with eight of ten processors allowed, and record the pinning; the caller runs on 5."""
-    calls = []
-    monkeypatch.setattr(os, "cpu_count", lambda: 10)
-    let_run(monkeypatch, 1)
-    monkeypatch.setattr(threads, "_current_processor", lambda: 5)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda who: set(range(8)))
-    monkeypatch.setattr(
-        os, "sched_setaffinity", lambda who, where: calls.append((who, where))
-    )
-    return calls
-
-
-@pytest.mark.parametrize("workers", range(1, 10))
-def test_shares(eight, workers):
-    shares = threads._shares(workers)
-    if workers in (1, 9):
-        assert shares == []
-        return
-    assert len(shares) == workers
-    assert 5 in shares[0]
-    assert sorted(processor for share in shares for processor in share) == list(
-        range(8)
-    )
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
-
-
-def test_a_thread_on_a_disallowed_processor(monkeypatch, eight):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda who: {1, 3})
-    assert threads._shares(2) == [{1}, {3}]
-
-
-@pytest.mark.parametrize("run", [threads.run_in_parallel, run_watched])
-def test_helpers_start_on_separate_processors_and_are_then_unpinned(eight, run):
-    names = {}
-    run(lambda worker: names.setdefault(worker, threading.get_native_id()), 2)
-    own = {
-        worker: where
-        for worker, who in names.items()
-        for called, where in eight
-        if called == who and len(where) < 8
-    }
-    own.pop(0, None)
-    assert own == {1: {1, 2, 3, 4}}
-    freed = [where for who, where in eight if who == 0]
-    assert freed
-    assert all(where == set(range(8)) for where in freed)
-
-
-@pytest.mark.parametrize(("runnable", "apart"), [(9, True), (10, False)])
-def test_threads_are_not_pinned_if_others_run(monkeypatch, eight, runnable, apart):
-    let_run(monkeypatch, runnable)
-    assert bool(threads._shares(2)) is apart
-
-
-def test_threads_are_not_pinned_without_a_count_of_others(monkeypatch, eight):
-    def fail(*how, **more):
-        raise FileNotFoundError(2, "No such file")
-
-    monkeypatch.setattr(threads, "open", fail)
-    assert threads._shares(2) == []
-
-
-def test_disallowed_processors_are_tolerated(monkeypatch, eight):
-    def refuse(who, where):
-        raise OSError(22, "Invalid argument")
-
-    monkeypatch.setattr(os, "sched_setaffinity", refuse)
-    seen = set()
-    threads.run_in_parallel(seen.add, 2)
-    assert seen == {0, 1}
 
 
 def test_helpers_have_the_affinity_of_their_caller():
@@ -145,7 +62,12 @@ def test_abandon_releases_helpers_that_wait_for_the_caller():
 
 
 def test_the_thread_of_a_collected_helper_ends():
-    number = threads._Helper()._native_id
+    numbers = []
+    helper = threads._Helper()
+    helper.begin(lambda worker: numbers.append(threading.get_native_id()), 0)
+    helper.end()
+    del helper
+    (number,) = numbers
     for _ in range(200):
         if not Path(f"/proc/self/task/{number}").exists():
             return
@@ -225,15 +147,16 @@ def test_the_processor_quota_of_a_container(files, expected, tmp_path):
     )
 
 
-def test_threads_are_limited_by_the_quota(monkeypatch, eight):
+def test_threads_are_limited_by_the_quota(monkeypatch):
     monkeypatch.delenv("VECPROP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
     monkeypatch.setattr(threads, "_quota", lambda: 3)
     assert allowed_threads() == 3
 
 
 def test_the_end_of_work_is_known_if_an_exception_loses_its_message():
     helper = threads._Helper()
-    helper.begin(lambda worker: None, 0, [])
+    helper.begin(lambda worker: None, 0)
     helper._ends.get()
     assert helper.wait()
 

@@ -2,7 +2,6 @@
 
 import _signal  # pyright: ignore[reportMissingImports] (signal adds a search for names, which takes 6 us)
 import _thread
-import ctypes
 import logging  # noqa: F401 (imported first, so that a fork acquires `fork_lock` before the lock of logging)
 import os
 import re
@@ -13,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from functools import lru_cache
-from itertools import pairwise
 from math import ceil
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -100,11 +98,6 @@ def _quota(groups: str = "/proc/self/cgroup", root: str = "/sys/fs/cgroup") -> i
     return max(ceil(min(quotas, default=2**16)), 1)
 
 
-_current_processor: Callable[[], int] | None = None
-if hasattr(os, "sched_setaffinity"):
-    _current_processor = getattr(ctypes.PyDLL(None), "sched_getcpu", None)
-
-
 class suppress_system_errors(suppress):
     """Suppress an OSError of the operating system, recognized by its errno.
 
@@ -117,46 +110,13 @@ class suppress_system_errors(suppress):
         return isinstance(error, OSError) and error.errno is not None
 
 
-def _shares(workers: int) -> list[set[int]]:
-    """Return the initial processors of each worker, or an empty list if they should not be pinned.
+def _serve(calls: "SimpleQueue[Any]", collected) -> None:
+    """Run calls from a queue until `collected` is queued, the weakref to the helper.
 
-    On virtual machines, the scheduler may start a thread on the processor of the thread
-    that wakes it and leave both there for about 50 ms, so that the first fits on two
-    threads take as long as on one. Threads are therefore pinned until they start, but
-    only if enough processors are idle. The first worker runs in this thread, so it gets
-    the current processor.
+    A call has a function, its worker index, and where its outcome and end are reported.
     """
-    if workers == 1 or _current_processor is None:
-        return []
-    with suppress_system_errors():
-        usable = sorted(os.sched_getaffinity(0))
-        # contains the number of runnable threads
-        with open("/proc/loadavg", "rb", buffering=0) as file:
-            runnable = re.search(rb" (\d+)/", file.read())
-        if runnable is None or len(usable) < workers:
-            return []
-        busy = int(runnable[1]) - 1
-        if busy + workers <= (os.cpu_count() or 1):
-            processor = _current_processor()
-            first = usable.index(processor) if processor in usable else 0
-            usable = usable[first:] + usable[:first]
-            ends = [worker * len(usable) // workers for worker in range(workers + 1)]
-            return [set(usable[start:end]) for start, end in pairwise(ends)]
-    return []
-
-
-def _serve(calls: "SimpleQueue[Any]", ends: "SimpleQueue[Any]", collected) -> None:
-    """Run calls from a queue until another object is queued; `collected` is the weakref that will be queued.
-
-    A call has a function, its worker index, the processors that it may use, and where
-    its outcome and end are reported.
-    """
-    ends.put(threading.get_native_id())
     while isinstance(call := calls.get(), tuple):
-        work, worker, processors, outcome, ends = call
-        if processors:
-            with suppress_system_errors():
-                os.sched_setaffinity(0, processors)
+        work, worker, outcome, ends = call
         error = None
         try:
             work(worker)
@@ -185,20 +145,13 @@ class _Helper:
         self._outcome: list[BaseException | None] = [None]
         # threading.Thread waits until the thread starts; an exception meanwhile would
         # corrupt its list of threads.
-        _thread.start_new_thread(_serve, (self._calls, self._ends, collected))
-        self._native_id: int = self._ends.get()
+        _thread.start_new_thread(_serve, (self._calls, collected))
 
-    def begin(
-        self, work: Callable[[int], None], worker: int, shares: list[set[int]]
-    ) -> None:
-        """Start work(worker) in the thread, initially on its share of the processors."""
-        if shares:
-            # the set of allowed processors may have changed
-            with suppress_system_errors():
-                os.sched_setaffinity(self._native_id, shares[worker])
+    def begin(self, work: Callable[[int], None], worker: int) -> None:
+        """Start work(worker) in the thread."""
         outcome = []
         ends = SimpleQueue()
-        call = (work, worker, set().union(*shares), outcome, ends)
+        call = (work, worker, outcome, ends)
         # No signal handler can raise between the last two lines. Otherwise, callers
         # would wait forever.
         self._outcome, self._ends = outcome, ends
@@ -277,9 +230,8 @@ def run_in_parallel(
     """
     helpers = _helpers(workers - 1)
     try:
-        shares = _shares(workers)
         for worker, helper in enumerate(helpers, start=1):
-            helper.begin(work, worker, shares)
+            helper.begin(work, worker)
         work(0)
         for helper in helpers:
             helper.end()
@@ -319,7 +271,7 @@ def interruptible(
     except RuntimeError:  # threads cannot be started while Python is shutting down
         return work()
     try:
-        helper.begin(lambda worker: results.append(work()), 0, [])
+        helper.begin(lambda worker: results.append(work()), 0)
         is_stopping = False
         while not helper.wait(POLL_INTERVAL):
             if stop is not None and not is_stopping and is_stopped():
