@@ -44,19 +44,24 @@ def register() -> None:
     """
     from skl2onnx import update_registered_converter
 
-    options = {
-        "zipmap": [True, False, "columns"],
-        "output_class_labels": [False, True],
-        "nocl": [False],
-    }
     for cls in CLASSIFIERS:
-        name = f"Vecprop{cls.__name__}"
         update_registered_converter(
-            cls, name, _classifier_shapes, _convert_classifier, options=options
+            cls,
+            f"Vecprop{cls.__name__}",
+            _classifier_shapes,
+            convert_fct=_convert_classifier,
+            options={
+                "zipmap": [True, False, "columns"],
+                "output_class_labels": [False, True],
+                "nocl": [False],
+            },
         )
     for cls in REGRESSORS:
         update_registered_converter(
-            cls, f"Vecprop{cls.__name__}", _regressor_shapes, _convert_regressor
+            cls,
+            f"Vecprop{cls.__name__}",
+            _regressor_shapes,
+            convert_fct=_convert_regressor,
         )
 
 
@@ -77,18 +82,18 @@ def _convert_classifier(scope, operator, container) -> None:
         index = _class_indices(Y > 0.5)
         # 0 if there is a single class
         last_class = graph.constant(len(model.classes_) - 1, np.int64)
-        index = graph.node("Min", [index, last_class], (1,), np.int64)
-        Y = graph.node("Concat", [1 - Y, Y], (1, 2), axis=1)
+        index = graph.node("Min", [index, last_class], (1,), dtype=np.int64)
+        Y = graph.concatenate([1 - Y, Y])
         label = labels(model, graph, index)
     else:
         label = labels(model, graph, graph.argmax(Y))
-    _fill(container, graph, [label, Y], operator)
+    _fill(container, graph, [label, Y], operator=operator)
 
 
 def _convert_regressor(scope, operator, container) -> None:
     graph, Y = _mean_prediction(scope, operator, container)
     targets = operator.raw_operator.targets_
-    _fill(container, graph, [Y * targets.scale + targets.shift], operator)
+    _fill(container, graph, [Y * targets.scale + targets.shift], operator=operator)
 
 
 def _mean_prediction(scope, operator, container) -> tuple[Graph, TracedArray]:
@@ -136,9 +141,8 @@ def _fill(container, graph: Graph, results: list[TracedArray], operator) -> None
 def labels(model, graph: Graph, indices: TracedArray) -> TracedArray:
     """Return the symbol of the labels for the given class indices."""
     classes = _onnx_labels(model)
-    return graph.node(
-        "Gather", [graph.constant(classes, classes.dtype), indices], (1,), classes.dtype
-    )
+    symbol = graph.constant(classes, classes.dtype)
+    return graph.node("Gather", [symbol, indices], (1,), dtype=classes.dtype)
 
 
 def _onnx_labels(model) -> np.ndarray:
@@ -146,14 +150,16 @@ def _onnx_labels(model) -> np.ndarray:
     labels = model.classes_.tolist()
     if all(isinstance(label, str) for label in labels):
         return np.array(labels, object)
-    if all(
-        isinstance(label, bool | int | float)
-        and int(label) == label
-        and abs(label) < 2**63
-        for label in labels
-    ):
+    if all(map(_is_integer, labels)):
         return np.array(list(map(int, labels)))
     raise FileError(f"Labels in ONNX must be integers or text, got {labels[:5]}.")
+
+
+def _is_integer(label) -> bool:
+    """Return whether a label is a number that int64 can represent."""
+    if not isinstance(label, int | float) or int(label) != label:
+        return False
+    return abs(label) < 2**63
 
 
 def _classifier_shapes(operator) -> None:
@@ -162,9 +168,9 @@ def _classifier_shapes(operator) -> None:
     model = operator.raw_operator
     rows = operator.inputs[0].get_first_dimension()
     count = len(model.classes_)
-    label_type = (
-        Int64TensorType if _onnx_labels(model).dtype == np.int64 else StringTensorType
-    )
+    label_type = StringTensorType
+    if _onnx_labels(model).dtype == np.int64:
+        label_type = Int64TensorType
     label_shape = [rows, count] if model.targets_.multilabel else [rows]
     operator.outputs[0].set_type(label_type(label_shape))
     operator.outputs[1].type.shape = [rows, max(count, 2)]
@@ -210,7 +216,7 @@ def _convert_imputer(scope, operator, container) -> None:
     blocks = [where(is_missing, operator.raw_operator.statistics_, x)[:, imputed]]
     if marked:
         blocks.append(graph.cast(is_missing[:, marked], dtype))
-    _fill(container, graph, [graph.concatenate(blocks)], operator)
+    _fill(container, graph, [graph.concatenate(blocks)], operator=operator)
 
 
 def _imputed_dtype(operator):
@@ -218,16 +224,14 @@ def _imputed_dtype(operator):
     from skl2onnx.common.data_types import guess_numpy_type
 
     missing = operator.raw_operator.missing_values
-    dtypes = {guess_numpy_type(column.type) for column in operator.inputs}
-    if (
-        not isinstance(missing, float)
-        or not np.isnan(missing)
-        or not dtypes <= {np.float64, np.float32, np.int64}
-    ):
+    if not isinstance(missing, float) or not np.isnan(missing):
         return None
-    if np.float64 in dtypes:
-        return np.float64
-    return np.float32 if np.float32 in dtypes else None
+    dtypes = {guess_numpy_type(column.type) for column in operator.inputs}
+    if dtypes <= {np.float64, np.float32, np.int64}:
+        for dtype in (np.float64, np.float32):
+            if dtype in dtypes:
+                return dtype
+    return None
 
 
 def _imputer_columns(step) -> tuple[list[int], list[int]]:
@@ -259,25 +263,20 @@ def predictions(model: Model, X: TracedArray) -> TracedArray:
 
 def predicted_class(model: TabularClassifier, Y: TracedArray) -> TracedArray:
     """Add the decision between classes; return the symbol of each row's class index."""
-    threshold = getattr(model, "threshold_", None)
-    if threshold is None:
+    if not hasattr(model, "threshold_"):
         return Y.graph.argmax(Y)
     positive = positive_of(model)
     probability = Y[:, [positive]]
     if positive == 1:
-        return _class_indices(probability > threshold)
-    return _class_indices(probability <= threshold)
+        return _class_indices(probability > model.threshold_)
+    return _class_indices(probability <= model.threshold_)
 
 
 def _class_indices(is_second: TracedArray) -> TracedArray:
     """Convert a Boolean column, (N, 1), to class indices 0 and 1, (N,)."""
     graph = is_second.graph
-    return graph.node(
-        "Squeeze",
-        [graph.cast(is_second, np.int64), graph.constant([1], np.int64)],
-        (1,),
-        np.int64,
-    )
+    inputs = [graph.cast(is_second, np.int64), graph.constant([1], np.int64)]
+    return graph.node("Squeeze", inputs, (1,), dtype=np.int64)
 
 
 def interval(
@@ -287,13 +286,11 @@ def interval(
     graph = X.graph
     residuals = model.residuals_
     level = level_for(coverage, residuals.groups)
-    quantile_ensembles = model._ensembles[1:]
-    if quantile_ensembles:
-        below, above = [
-            _fold_predictions(model, ensemble, X) for ensemble in quantile_ensembles
-        ]
-    else:
-        below = above = _fold_predictions(model, model.ensemble_, X)
+    ensembles = model._ensembles[1:] or [model.ensemble_]
+    below = _fold_predictions(model, ensembles[0], X)
+    above = below
+    if len(ensembles) > 1:
+        above = _fold_predictions(model, ensembles[1], X)
     low = _quantile(below, -residuals.sizes, 1 - level)
     high = _quantile(above, residuals.sizes, level)
     return graph.elementwise("Min", low, Y), graph.elementwise("Max", high, Y)
@@ -306,16 +303,11 @@ def _quantile(
     graph = folds[0].graph
     sums = graph.concatenate(list(map(add, folds, residuals)))
     is_high = level >= 0.5
-    index = place_of(level, residuals.size)
-    count = residuals.size - index if is_high else index + 1  # from the nearer end
-    shape = (1, count)
-    sorted_sums = graph.node(
-        "TopK",
-        [sums, graph.constant([count], np.int64)],
-        shape,
-        unused=1,
-        largest=int(is_high),
-    )
+    count = place_of(level, residuals.size) + 1
+    if is_high:  # count from the nearer end
+        count = residuals.size - count + 1
+    inputs = [sums, graph.constant([count], np.int64)]
+    sorted_sums = graph.node("TopK", inputs, (1, count), unused=1, largest=int(is_high))
     return graph.cast(sorted_sums[:, [count - 1]], graph.dtype)
 
 

@@ -48,7 +48,7 @@ class Graph:
 
     def input(self, name: str, width: int, dtype=None) -> "TracedArray":
         """Add an input to the graph; return its symbol, (N, width)."""
-        symbol = TracedArray(self, name, (1, width), np.dtype(dtype or self.dtype))
+        symbol = self._symbol(name, (1, width), dtype or self.dtype)
         self.inputs.append(symbol)
         return symbol
 
@@ -58,9 +58,12 @@ class Graph:
         content = (array.dtype, array.shape, array.tobytes())
         if content not in self._constants:
             name = f"{self.prefix}constant_{len(self._constants)}"
-            self._constants[content] = TracedArray(self, name, array.shape, array.dtype)
+            self._constants[content] = self._symbol(name, array.shape, array.dtype)
             self._arrays[name] = array
         return self._constants[content]
+
+    def _symbol(self, name: str, shape: tuple[int, ...], dtype) -> "TracedArray":
+        return TracedArray(graph=self, name=name, shape=shape, dtype=np.dtype(dtype))
 
     def node(
         self,
@@ -82,63 +85,60 @@ class Graph:
                 floating = entry.dtype
         names = []
         for entry in inputs:
-            symbol = (
-                entry
-                if isinstance(entry, TracedArray)
-                else self.constant(entry, floating)
-            )
-            names.append(symbol.name)
+            if not isinstance(entry, TracedArray):
+                entry = self.constant(entry, floating)
+            names.append(entry.name)
         output = f"{self.prefix}{kind}_{len(self.nodes)}"
         outputs = [output, *(f"{output}_{number}" for number in range(unused))]
-        self.nodes.append(Node(kind, names, outputs, attributes))
-        return TracedArray(self, output, shape, np.dtype(dtype or floating))
+        self.nodes.append(Node(kind, names, outputs, attributes=attributes))
+        return self._symbol(output, shape, dtype or floating)
 
     def output(self, z: "TracedArray", name: str) -> None:
-        self.nodes.append(Node("Identity", [z.name], [name], {}))
-        self.outputs.append(TracedArray(self, name, z.shape, z.dtype))
+        self.nodes.append(Node("Identity", [z.name], [name], attributes={}))
+        self.outputs.append(self._symbol(name, z.shape, z.dtype))
 
     def elementwise(self, kind: str, *inputs, dtype=None) -> "TracedArray":
-        return self.node(
-            kind, inputs, np.broadcast_shapes(*map(np.shape, inputs)), dtype
-        )
+        shape = np.broadcast_shapes(*map(np.shape, inputs))
+        return self.node(kind, inputs, shape, dtype=dtype)
+
+    def gather(self, z: "TracedArray", indices, shape, axis: int = 0) -> "TracedArray":
+        """Add the selection of entries along an axis."""
+        inputs = [z, self.constant(indices, np.int64)]
+        return self.node("Gather", inputs, shape, dtype=z.dtype, axis=axis)
 
     def over_columns(
         self, kind: str, z: "TracedArray", axis: int = -1, keepdims: bool = True
     ) -> "TracedArray":
         """Add a sum or a maximum over the columns of each row."""
         shape = np.sum(np.zeros(z.shape), axis, keepdims=keepdims).shape
+        inputs: list[Any] = [z]
+        options: dict[str, Any] = {"keepdims": int(keepdims)}
         if kind == "ReduceSum" or self.opset >= 18:
-            return self.node(
-                kind,
-                [z, self.constant([axis], np.int64)],
-                shape,
-                keepdims=int(keepdims),
-            )
-        return self.node(kind, [z], shape, axes=[axis], keepdims=int(keepdims))
+            inputs.append(self.constant([axis], np.int64))
+        else:
+            options["axes"] = [axis]
+        return self.node(kind, inputs, shape, **options)
 
     def argmax(self, z: "TracedArray") -> "TracedArray":
         """Add the index of the largest column of each row, (N,)."""
-        return self.node("ArgMax", [z], (1,), np.int64, axis=1, keepdims=0)
+        return self.node("ArgMax", [z], (1,), dtype=np.int64, axis=1, keepdims=0)
 
     def concatenate(
         self, blocks: Sequence["TracedArray"], axis: int = 1
     ) -> "TracedArray":
         shape = np.concatenate([np.zeros(block.shape) for block in blocks], axis).shape
-        return self.node("Concat", blocks, shape, blocks[0].dtype, axis=axis)
+        return self.node("Concat", blocks, shape, dtype=blocks[0].dtype, axis=axis)
 
     def cast(self, z: "TracedArray", dtype) -> "TracedArray":
         from onnx.helper import np_dtype_to_tensor_dtype
 
-        return self.node(
-            "Cast", [z], z.shape, dtype, to=np_dtype_to_tensor_dtype(np.dtype(dtype))
-        )
+        onnx_type = np_dtype_to_tensor_dtype(np.dtype(dtype))
+        return self.node("Cast", [z], z.shape, dtype=dtype, to=onnx_type)
 
     def tensors(self) -> list[Any]:
-        from onnx import numpy_helper
+        from onnx.numpy_helper import from_array
 
-        return [
-            numpy_helper.from_array(array, name) for name, array in self._arrays.items()
-        ]
+        return [from_array(array, name) for name, array in self._arrays.items()]
 
 
 def cannot(operation: str) -> FileError:
@@ -151,7 +151,7 @@ def cannot(operation: str) -> FileError:
 
 
 def _refused(operation: str) -> Callable[..., Any]:
-    def refuse(self: "TracedArray", *arguments, **options):
+    def refuse(*arguments, **options):
         raise cannot(operation)
 
     return refuse
@@ -169,16 +169,14 @@ class TracedArray(NDArrayOperatorsMixin):
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
-    sum, mean, max, min, prod, var, std, clip = (
-        np.sum,
-        np.mean,
-        np.max,
-        np.min,
-        np.prod,
-        np.var,
-        np.std,
-        np.clip,
-    )
+    sum = np.sum
+    mean = np.mean
+    max = np.max
+    min = np.min
+    prod = np.prod
+    var = np.var
+    std = np.std
+    clip = np.clip
     __array__ = __float__ = __int__ = _refused(
         "a function that needs the values of an array"
     )
@@ -238,41 +236,35 @@ class TracedArray(NDArrayOperatorsMixin):
 
     def __getitem__(self, key) -> "TracedArray":
         """Select columns, or add an axis of length 1."""
-        keys = list(key) if isinstance(key, tuple) else [key]
-        new_axes = sum(entry is None for entry in keys)
-        omitted = self.ndim + new_axes - len(keys)
-        for start, entry in enumerate(keys):
-            if entry is ...:
-                keys[start : start + 1] = [slice(None)] * (omitted + 1)
-                break
         z = self
         axis = 0
-        for entry in keys:
+        for entry in self._completed(key):
             if isinstance(entry, slice) and entry == slice(None):
                 axis += 1
             elif axis == 0:
                 raise cannot("an index of the rows")
             elif entry is None:
                 shape = (*z.shape[:axis], 1, *z.shape[axis:])
-                z = self.graph.node(
-                    "Unsqueeze",
-                    [z, self.graph.constant([axis], np.int64)],
-                    shape,
-                    self.dtype,
-                )
+                axes = self.graph.constant([axis], np.int64)
+                z = self.graph.node("Unsqueeze", [z, axes], shape, dtype=self.dtype)
                 axis += 1
             else:
                 columns = np.arange(z.shape[axis])[entry]
                 shape = (*z.shape[:axis], *columns.shape, *z.shape[axis + 1 :])
-                z = self.graph.node(
-                    "Gather",
-                    [z, self.graph.constant(columns, np.int64)],
-                    shape,
-                    self.dtype,
-                    axis=axis,
-                )
+                z = self.graph.gather(z, columns, shape, axis=axis)
                 axis += columns.ndim
         return z
+
+    def _completed(self, key) -> list[Any]:
+        """Return a key as a list, with full slices in place of an ellipsis."""
+        keys = list(key) if isinstance(key, tuple) else [key]
+        new_axes = sum(entry is None for entry in keys)
+        omitted = self.ndim + new_axes - len(keys)
+        for position, entry in enumerate(keys):
+            if entry is ...:
+                keys[position : position + 1] = [slice(None)] * (omitted + 1)
+                break
+        return keys
 
     def astype(self, dtype, copy: bool = True) -> "TracedArray":
         if np.dtype(dtype).kind != "f":
@@ -286,7 +278,9 @@ def _is_boolean(value) -> bool:
 
 def _as_number(value):
     """Return a value, with Booleans as 0 and 1, as in NumPy's arithmetic."""
-    return value.graph.cast(value, value.graph.dtype) if _is_boolean(value) else value
+    if _is_boolean(value):
+        return value.graph.cast(value, value.graph.dtype)
+    return value
 
 
 def _identity(z):
@@ -302,9 +296,8 @@ def _matmul(a, b) -> TracedArray:
 
 
 def _where(condition, a, b) -> TracedArray:
-    graph = next(
-        entry.graph for entry in (condition, a, b) if isinstance(entry, TracedArray)
-    )
+    symbols = [z for z in (condition, a, b) if isinstance(z, TracedArray)]
+    graph = symbols[0].graph
     if not isinstance(condition, TracedArray):
         condition = graph.constant(condition, bool)
     return graph.elementwise("Where", condition, a, b)
@@ -334,15 +327,15 @@ _ARITHMETIC = {
     "divide": "Div",
     "power": "Pow",
     "float_power": "Pow",
-}
-_ARITHMETIC |= {
     "absolute": "Abs",
     "fabs": "Abs",
     "negative": "Neg",
     "rint": "Round",
     "maximum": "Max",
+    "minimum": "Min",
+    "reciprocal": "Reciprocal",
+    "expit": "Sigmoid",
 }
-_ARITHMETIC |= {"minimum": "Min", "reciprocal": "Reciprocal", "expit": "Sigmoid"}
 for _name in ("exp", "log", "sqrt", "floor", "ceil", "sign", *_TRIGONOMETRIC):
     _ARITHMETIC[_name] = _name.capitalize()
 for _name in _TRIGONOMETRIC:
@@ -355,10 +348,14 @@ _LOGICAL = {
     "greater": "Greater",
     "less_equal": "LessOrEqual",
     "greater_equal": "GreaterOrEqual",
+    "equal": "Equal",
+    "isnan": "IsNaN",
+    "isinf": "IsInf",
+    "invert": "Not",
 }
-_LOGICAL |= {"equal": "Equal", "isnan": "IsNaN", "isinf": "IsInf", "invert": "Not"}
 for _kind in _BOOLEAN:
-    _LOGICAL[f"logical_{_kind.lower()}"] = _LOGICAL[f"bitwise_{_kind.lower()}"] = _kind
+    _LOGICAL[f"logical_{_kind.lower()}"] = _kind
+    _LOGICAL[f"bitwise_{_kind.lower()}"] = _kind
 """ONNX operations with Boolean results."""
 
 _COMPOSED: dict[str, Callable[..., Any]] = {
@@ -380,21 +377,21 @@ _COMPOSED: dict[str, Callable[..., Any]] = {
 }
 
 
-def _reduction(kind: str) -> Callable[..., TracedArray]:
+def _reduction(name: str) -> Callable[..., TracedArray]:
     def reduce(z: TracedArray, axis=None, *, keepdims: bool = False) -> TracedArray:
         if not isinstance(axis, int | np.integer) or axis % z.ndim == 0:
-            raise cannot(
-                f"`{kind.removeprefix('Reduce').lower()}` over the rows or several axes"
-            )
-        return z.graph.over_columns(kind, _as_number(z), int(axis), keepdims)
+            raise cannot(f"`{name.lower()}` over the rows or several axes")
+        numbers = _as_number(z)
+        return z.graph.over_columns(
+            f"Reduce{name}", numbers, axis=int(axis), keepdims=keepdims
+        )
 
     return reduce
 
 
 def _var(z: TracedArray, axis=None, *, keepdims: bool = False) -> TracedArray:
-    return np.mean(
-        (z - np.mean(z, axis=axis, keepdims=True)) ** 2, axis=axis, keepdims=keepdims
-    )
+    deviations = z - np.mean(z, axis=axis, keepdims=True)
+    return np.mean(deviations**2, axis=axis, keepdims=keepdims)
 
 
 def _std(z: TracedArray, axis=None, *, keepdims: bool = False) -> TracedArray:
@@ -410,10 +407,8 @@ def _clip(z, a_min=None, a_max=None):
 
 
 def _concatenate(arrays: Sequence[Any], axis: int = 0) -> TracedArray:
-    if (
-        not all(isinstance(array, TracedArray) for array in arrays)
-        or axis % arrays[0].ndim == 0
-    ):
+    are_symbols = all(isinstance(array, TracedArray) for array in arrays)
+    if not are_symbols or axis % arrays[0].ndim == 0:
         raise cannot("`concatenate` of rows or with constants")
     return arrays[0].graph.concatenate(arrays, axis)
 
@@ -427,11 +422,11 @@ def _stack(arrays, axis: int = 0):
 
 
 _FUNCTIONS: dict[Any, Callable[..., Any]] = {
-    np.sum: _reduction("ReduceSum"),
-    np.mean: _reduction("ReduceMean"),
-    np.max: _reduction("ReduceMax"),
-    np.min: _reduction("ReduceMin"),
-    np.prod: _reduction("ReduceProd"),
+    np.sum: _reduction("Sum"),
+    np.mean: _reduction("Mean"),
+    np.max: _reduction("Max"),
+    np.min: _reduction("Min"),
+    np.prod: _reduction("Prod"),
     np.var: _var,
     np.std: _std,
     np.clip: _clip,
