@@ -103,7 +103,7 @@ def scored(loss):
 
 
 LOSSES = [
-    Fault("compiled.lower.loops._softmax_loss", "* (log_total[s] - (", "* (log_total[s] + (", SOFT),
+    Fault("compiled.lower.loops._softmax_loss", "log_total[s] - (", "log_total[s] + (", SOFT),
     Fault("compiled.lower.loops._elementwise_loss", "loss[s] += formula", "loss[s] = formula", WEIGHTED),
     Fault("core.losses.BinaryCrossEntropy.element", "(1 - T) * softplus(Z)",
           "T * softplus(Z)", scored(vp.BinaryCrossEntropy())),
@@ -175,7 +175,7 @@ OF_STEPS = [
           "(theta[i],) = formula(h, before, J[0]", {"optimizer": vp.GradientDescent(0.1)}),
     Fault("compiled.lower.loops._update1", "theta[i], first[i] = formula",
           "theta[i], first[0] = formula", {"optimizer": vp.Momentum(0.05)}),
-    Fault("compiled.lower.loops._update2", "t, first[i], second[i])", "t, first[0], second[i])", ADAM),
+    Fault("compiled.lower.loops._update2", "t, first[i], second[i]\n", "t, first[0], second[i]\n", ADAM),
     Fault("compiled.run.steps.move_block", "J.dtype.type(shorten)", "J.dtype.type(1)", CLIPPED),
     Fault("compiled.run.epochs.run_epochs", "_shortening(c.clip, slope)", "_shortening(c.clip, slope**2)", CLIPPED),
 ]  # fmt: skip
