@@ -135,15 +135,20 @@ def check_gradients(
     # do not import it here
     kernels = sys.modules.get("vecprop.compiled.compiled_network")
     if kernels and isinstance(network, kernels.CompiledNetwork):
-        network, engine = network.network, "compiled" if engine == "both" else engine
-    rows, notes = (X, T, sample_weight), []
+        network = network.network
+        if engine == "both":
+            engine = "compiled"
+    rows = (X, T, sample_weight)
+    notes = []
     if isinstance(network, Network):
         if args:
             raise TypeError(
                 "args applies only to functions; a network takes X, T, sample_weight"
                 " and noise."
             )
-        point, notes = _network_at(network, theta, rows, noise, gradient, engine)
+        point, notes = _network_at(
+            network, theta, rows, noise=noise, gradient=gradient, engine=engine
+        )
         if method == "auto" and float(point.theta.size) ** 2 * point.batch.rows > WORK:
             method = "directions"
     elif not callable(network):
@@ -158,9 +163,14 @@ def check_gradients(
             " args=(…), and the gradient as gradient=."
         )
     else:
-        point = checked_function(network, theta, tuple(args), gradient)
-    movable = gradient is None or callable(gradient)
-    return judged_report(point, method, notes, movable, Limit(float(rtol), float(atol)))
+        point = checked_function(network, theta, tuple(args), gradient=gradient)
+    return judged_report(
+        point,
+        method,
+        notes,
+        movable=gradient is None or callable(gradient),
+        limit=Limit(float(rtol), float(atol)),
+    )
 
 
 def assert_gradients(*arguments: Any, **options: Any) -> Report:
@@ -212,27 +222,32 @@ def _network_at(
         noise = RandomKey(0)
         notes.append("Random layers were checked with fixed random numbers (noise=0)")
     exact = rounded_to(batch, np.float64)
-    unrounded = (
-        exact
-        if theta.dtype == np.float64
-        else network._batch(theta.astype(np.float64), *rows)
-    )
+    unrounded = exact
+    if theta.dtype != np.float64:
+        unrounded = network._batch(theta.astype(np.float64), *rows)
 
-    def batch_at(at: ndarray) -> Batch:
-        return batch if at.dtype == theta.dtype else unrounded
+    def batch_at(parameters: ndarray) -> Batch:
+        return batch if parameters.dtype == theta.dtype else unrounded
 
-    def given(at: ndarray) -> tuple[None, ndarray]:
-        return None, real_numbers(
-            called(gradient, at, (), "The gradient function")
-            if callable(gradient)
-            else gradient
-        )
+    def given_gradient(parameters: ndarray) -> tuple[None, ndarray]:
+        value = gradient
+        if callable(gradient):
+            value = called(gradient, parameters, (), "The gradient function")
+        return None, real_numbers(value)
 
-    judged = (JudgedGradient(given),)
+    judged = (JudgedGradient(given_gradient),)
     if gradient is None:
-        judged = judged_gradients(network, batch_at, noise, theta.dtype, engine)
+        judged = judged_gradients(
+            network, batch_at, noise, dtype=theta.dtype, engine=engine
+        )
     point = NetworkPoint(
-        network, theta.astype(np.float64), exact, noise, judged, theta.dtype, unrounded
+        network,
+        theta.astype(np.float64),
+        batch=exact,
+        noise_key=noise,
+        judged=judged,
+        dtype=theta.dtype,
+        unrounded=unrounded,
     )
     mixed = "" if point.is_built_in else mixed_rows(point)
     if mixed:

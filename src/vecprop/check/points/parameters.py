@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain, count
 from math import prod
 from typing import Any
 
@@ -52,10 +51,10 @@ def unraveled(number, shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(int(index) for index in np.unravel_index(number, shape))
 
 
-def named_entry(parts: Iterable[NamedPart], place: int) -> str:
+def named_entry(parts: Iterable[NamedPart], index: int) -> str:
     """Return the name of a vector entry: the name of its part and its index in the part."""
-    part = next(part for part in parts if part.start <= place < part.start + part.size)
-    return f"{part.name}{list(part.index(place - part.start)) or ''}"
+    part = next(part for part in parts if part.start <= index < part.span.stop)
+    return f"{part.name}{list(part.index(index - part.start)) or ''}"
 
 
 @dataclass(frozen=True)
@@ -91,35 +90,36 @@ def flattened(theta) -> tuple[ndarray, Structure]:
     parts: list[NamedPart] = []
     values: list[ndarray] = []
 
-    def part_of(name: str, leaf) -> NamedPart:
+    def add_part(name: str, leaf) -> NamedPart:
+        name = name or "theta"
         array = as_array(leaf)
-        name, taken = name or "theta", {part.name for part in parts}
         if array.dtype.kind not in "fiub":
             raise TypeError(
                 f"{name} has dtype {array.dtype}, but parameters must be real numbers."
             )
-        # the keys may be 1 and "1"
-        names = chain([name], (f"{name} ({number})" for number in count(2)))
-        unique = next(candidate for candidate in names if candidate not in taken)
-        parts.append(
-            NamedPart(unique, parts[-1].span.stop if parts else 0, array.shape)
-        )
+        unique = name
+        number = 1
+        while any(part.name == unique for part in parts):  # the keys may be 1 and "1"
+            number += 1
+            unique = f"{name} ({number})"
+        start = parts[-1].span.stop if parts else 0
+        parts.append(NamedPart(unique, start, array.shape))
         values.append(array)
         return parts[-1]
 
-    tree = _named(theta, "", part_of)
-    if not sum(array.size for array in values):
+    tree = _named(theta, "", add_part)
+    if not any(array.size for array in values):
         raise ValueError("theta is empty: pass at least one parameter.")
     dtype = np.result_type(*values)
+    if dtype.kind != "f":
+        dtype = np.dtype(np.float64)
     vector = np.concatenate([array.ravel() for array in values]).astype(np.float64)
     if not np.isfinite(vector).all():
         wrong = int(np.argmin(np.isfinite(vector)))
         raise ValueError(
             f"theta is not finite: {named_entry(parts, wrong)} is {vector[wrong]}."
         )
-    return vector, Structure(
-        tuple(parts), dtype if dtype.kind == "f" else np.dtype(np.float64), tree
-    )
+    return vector, Structure(tuple(parts), dtype, tree)
 
 
 def as_array(leaf) -> ndarray:
@@ -136,25 +136,24 @@ def mapped(tree, function: Callable[[Any], Any]) -> Any:
     return _named(tree, "", lambda _, leaf: function(leaf))
 
 
-def _named(tree, name: str, function: Callable[[str, Any], Any]):
+def _named(tree, name: str, function: Callable[[str, Any], Any]) -> Any:
     """Apply a function to each leaf of a tree: to its name and its array."""
     if not isinstance(tree, Mapping | list | tuple):
         return function(name, tree)
-    of_mapping = isinstance(tree, Mapping)
+    keys = tree
+    if not isinstance(tree, Mapping):
+        keys = getattr(tree, "_fields", range(len(tree)))
     children = []
-    for key, child in zip(
-        tree if of_mapping else getattr(tree, "_fields", count()),
-        _children(tree),
-        strict=False,
-    ):
-        by_key = f"{name}.{key}" if name else str(key)
-        by_place = isinstance(key, int) and not of_mapping
-        children.append(
-            _named(child, f"{name or 'theta'}[{key}]" if by_place else by_key, function)
-        )
-    if of_mapping:
+    for key, child in zip(keys, _children(tree), strict=False):
+        path = f"{name or 'theta'}[{key}]"
+        if not isinstance(keys, range):
+            path = f"{name}.{key}" if name else str(key)
+        children.append(_named(child, path, function))
+    if isinstance(tree, Mapping):
         return dict(zip(tree, children, strict=True))
-    return type(tree)(*children) if hasattr(tree, "_fields") else type(tree)(children)
+    if hasattr(tree, "_fields"):
+        return type(tree)(*children)
+    return type(tree)(children)
 
 
 def gathered(gradient, tree, outputs: tuple[int, ...]) -> Iterator[Any]:
@@ -162,43 +161,25 @@ def gathered(gradient, tree, outputs: tuple[int, ...]) -> Iterator[Any]:
     if isinstance(tree, NamedPart):
         yield _column(gradient, tree, outputs)
         return
-    for child, own in zip(
-        _matched(gradient, tree, outputs), _children(tree), strict=True
-    ):
-        yield from gathered(child, own, outputs)
+    children = _matched(gradient, tree, outputs)
+    for child, subtree in zip(children, _children(tree), strict=True):
+        yield from gathered(child, subtree, outputs)
 
 
 def _matched(gradient, tree, outputs: tuple[int, ...]) -> list[Any]:
     """Return the children of a gradient in the order of the parameters, matching dicts by key."""
     if isinstance(tree, Mapping):
-        if not isinstance(gradient, Mapping):
-            kind = type(gradient).__name__
-            raise ValueError(
-                f"The gradient must be a dict with the keys of theta, got {kind}."
-            )
-        missing, extra = (
-            [k for k in tree if k not in gradient],
-            [k for k in gradient if k not in tree],
-        )
-        if missing or extra:
-            words = [f"{what} {', '.join(map(repr, keys))}" for what, keys in (("lacks", missing), ("has extra", extra))
-                     if keys]  # fmt: skip
-            raise ValueError(
-                f"The gradient {' and '.join(words)}: return a dict with the keys of"
-                " theta."
-            )
+        _require_keys(gradient, tree)
         return [gradient[key] for key in tree]
-    if (
-        isinstance(gradient, Mapping)
-        and hasattr(tree, "_fields")
-        and set(gradient) == set(tree._fields)
-    ):
-        return [gradient[field] for field in tree._fields]
+    fields = getattr(tree, "_fields", ())
+    if fields and isinstance(gradient, Mapping) and set(gradient) == set(fields):
+        return [gradient[field] for field in fields]
     if not isinstance(gradient, list | tuple):
         gradient = _as_numbers(gradient)
         if outputs and gradient.shape == (*outputs, len(tree)):
             return [gradient[..., k] for k in range(len(tree))]
-        gradient = gradient if getattr(gradient, "ndim", 0) else [gradient]
+        if not gradient.ndim:
+            gradient = [gradient]
     if len(gradient) != len(tree):
         raise ValueError(
             f"The gradient has {len(gradient)} arrays, but theta has {len(tree)}."
@@ -206,33 +187,47 @@ def _matched(gradient, tree, outputs: tuple[int, ...]) -> list[Any]:
     return list(gradient)
 
 
+def _require_keys(gradient, tree: Mapping[Any, Any]) -> None:
+    """Raise unless the gradient is a dict with the keys of the parameters."""
+    if not isinstance(gradient, Mapping):
+        kind = type(gradient).__name__
+        raise ValueError(
+            f"The gradient must be a dict with the keys of theta, got {kind}."
+        )
+    missing = ", ".join(repr(key) for key in tree if key not in gradient)
+    extra = ", ".join(repr(key) for key in gradient if key not in tree)
+    problems = []
+    if missing:
+        problems.append(f"lacks {missing}")
+    if extra:
+        problems.append(f"has extra {extra}")
+    if problems:
+        raise ValueError(
+            f"The gradient {' and '.join(problems)}: return a dict with the keys of"
+            " theta."
+        )
+
+
 def _column(gradient, part: NamedPart, outputs: tuple[int, ...]) -> Any:
     """Return the gradient of one part as an array of shape (outputs, size)."""
-    wanted, values = (*outputs, *part.shape), prod(outputs)
-    if (
-        isinstance(gradient, list | tuple)
-        and len(gradient) == 1
-        and part.shape[:1] != (1,)
-        and not outputs
-    ):
+    values = prod(outputs)
+    expected = (*outputs, *part.shape)
+    is_list = isinstance(gradient, list | tuple)
+    if is_list and len(gradient) == 1 and part.shape[:1] != (1,) and not outputs:
         [gradient] = gradient
+        is_list = isinstance(gradient, list | tuple)
     array = _as_numbers(gradient)
     shape = tuple(array.shape)
-    if shape == wanted or (values == 1 and shape == part.shape):
+    if shape == expected or (values == 1 and shape == part.shape):
         return array.reshape((values, part.size))
-    if isinstance(gradient, list | tuple) and shape[1:] == part.shape:
+    if is_list and shape[1:] == part.shape:
         raise ValueError(f"The gradient has {len(gradient)} arrays, but theta has 1.")
-    problem = f"The gradient of {part.name} has shape {shape}, expected {wanted}"
-    if len(shape) > 1 and shape == wanted[::-1]:
+    problem = f"The gradient of {part.name} has shape {shape}, expected {expected}"
+    if len(shape) > 1 and shape == expected[::-1]:
         raise ValueError(f"{problem}: it is transposed.")
-    raise ValueError(
-        problem
-        + (
-            ": the shape of the value followed by the shape of the part."
-            if outputs
-            else "."
-        )
-    )
+    if outputs:
+        problem += ": the shape of the value followed by the shape of the part"
+    raise ValueError(f"{problem}.")
 
 
 def _as_numbers(gradient) -> Any:
@@ -243,15 +238,17 @@ def _as_numbers(gradient) -> Any:
 def real_numbers(gradient) -> ndarray:
     """Convert a gradient to an array of real numbers, or raise a TypeError."""
     kind = getattr(gradient, "dtype", type(gradient).__name__)
-    wrong = TypeError(f"The gradient must be an array of real numbers, got {kind}.")
+    error = TypeError(f"The gradient must be an array of real numbers, got {kind}.")
     try:
         array = as_array(gradient)
-        if array.dtype.kind == "O" and all(
-            isinstance(number, int | float | np.number) for number in array.flat
-        ):
+        if array.dtype.kind == "O" and all(map(_is_real, array.flat)):
             array = array.astype(float)
-    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise wrong from error
+    except (TypeError, ValueError, RuntimeError, OverflowError) as cause:
+        raise error from cause
     if array.dtype.kind not in "fiub":
-        raise wrong
+        raise error
     return array
+
+
+def _is_real(number) -> bool:
+    return isinstance(number, int | float | np.number)
