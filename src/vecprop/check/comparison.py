@@ -7,7 +7,7 @@ two entries are equal, so that errors do not cancel by symmetry.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -79,10 +79,6 @@ class Comparison(NamedTuple):
         )
 
 
-Compared = dict[str, Comparison]
-"""The comparison of each part, by name."""
-
-
 @dataclass(frozen=True)
 class Limit:
     """The error that the user allows in addition to rounding errors: atol + rtol |derivative|."""
@@ -99,13 +95,31 @@ class Limit:
 class Given:
     """A gradient to judge, (outputs, P), the method for the expected derivatives, and the errors to allow.
 
-    A gradient that the user passed has no engine.
+    ``number`` is its index among the gradients of the point. A gradient that the user
+    passed has no engine.
     """
 
     gradient: ndarray
     method: Method
     limit: Limit = Limit()
     engine: str = ""
+    number: int = 0
+
+
+@dataclass
+class Judgement:
+    """The row of each part of a gradient, and the comparison of each part whose entries were all compared."""
+
+    given: Given
+    rows: dict[str, Row] = field(default_factory=dict)
+    comparisons: dict[str, Comparison] = field(default_factory=dict)
+
+    def failed(self) -> list[Row]:
+        return [row for row in self.rows.values() if row.verdict is Verdict.FAIL]
+
+    def change(self, row: Row, verdict: Verdict, note: str = "") -> None:
+        """Replace the verdict and the note of a row."""
+        self.rows[row.name] = replace(row, verdict=verdict, note=note)
 
 
 def compare(
@@ -219,33 +233,29 @@ def _joined(comparisons: list[Comparison]) -> Comparison:
     )
 
 
-def judge_entries(
-    point: Point, part: NamedPart, gradients: list[Given]
-) -> list[tuple[Row, Comparison]]:
-    """Judge all entries of a part, for each gradient."""
-    judged = []
-    for comparison, given in zip(
-        compare_entries(point, part, gradients), gradients, strict=True
-    ):
-        rounding = comparison.tolerance - given.limit.allowed(
+def judge_entries(point: Point, part: NamedPart, judgements: list[Judgement]) -> None:
+    """Add a row and a comparison of all entries of a part to each judgement."""
+    gradients = [judgement.given for judgement in judgements]
+    comparisons = compare_entries(point, part, gradients)
+    for judgement, comparison in zip(judgements, comparisons, strict=True):
+        rounding = comparison.tolerance - judgement.given.limit.allowed(
             comparison.expected, np.ones((part.size, 1))
         )
         # The row shows the entry with the worst verdict or, among equal verdicts, the
         # entry with the largest ratio.
         worst = np.lexsort((comparison.ratios.ravel(), comparison.ranks.ravel()))[-1]
         output, entry = unraveled(worst, comparison.given.shape)
-        row = comparison.row(
+        judgement.comparisons[part.name] = comparison
+        judgement.rows[part.name] = comparison.row(
             point,
             part,
             output,
-            entry,
+            direction=entry,
             index=unraveled(output, point.outputs) + part.index(entry),
             hidden=hidden_share(rounding, comparison.expected, point.sizes(part)),
             wrong=int(comparison.wrong.sum()),
             largest_error=float(comparison.errors.max()),
         )
-        judged.append((row, comparison))
-    return judged
 
 
 DIRECTIONS = 3
@@ -293,12 +303,12 @@ def _compare_products(
 
 
 def judge_directions(
-    point: Point, parts: Sequence[NamedPart], gradients: list[Given]
-) -> list[list[Row]]:
-    """Judge each part along three random directions, for each gradient."""
+    point: Point, parts: Sequence[NamedPart], judgements: list[Judgement]
+) -> None:
+    """Add a row to each judgement for each part, judged along three random directions."""
     # The last direction moves each parameter in proportion to its size.
     draw = np.random.default_rng(0)
-    rows: list[list[Row]] = [[] for _ in gradients]
+    method = judgements[0].given.method
     for group in _groups(point, parts):
         moves = []
         for part in group:
@@ -306,14 +316,11 @@ def judge_directions(
             sizes = point.sizes(part)
             U[-1] *= sizes / sizes.max()
             moves.append((part, U))
-        for move, derivatives in zip(
-            moves, derivatives_along(point, moves, gradients[0].method), strict=True
-        ):
-            for given, rows_of_gradient in zip(gradients, rows, strict=True):
-                rows_of_gradient.append(
-                    _judge_directions(point, move, derivatives, given)
-                )
-    return rows
+        derivatives_of_group = derivatives_along(point, moves, method)
+        for move, derivatives in zip(moves, derivatives_of_group, strict=True):
+            for judgement in judgements:
+                row = _judge_directions(point, move, derivatives, judgement.given)
+                judgement.rows[row.name] = row
 
 
 def _groups(point: Point, parts: Sequence[NamedPart]) -> Iterator[Sequence[NamedPart]]:

@@ -11,8 +11,8 @@ from numpy import ndarray
 from .arithmetic.rounding import SAFETY, coarse_type
 from .comparison import (
     DIRECTIONS,
-    Comparison,
     Given,
+    Judgement,
     Limit,
     hidden_share,
     judge_directions,
@@ -27,12 +27,12 @@ from .derivatives import (
     differences_over_long_steps,
     obstacle,
 )
-from .diagnosis import diagnosed
+from .diagnosis import diagnose
 from .points.function import Point
 from .points.network import BOTH, NetworkPoint
 from .points.parameters import NamedPart, raveled
 from .report import Report, Row, Verdict
-from .second_point import Doubts, Judgements, nearby, reconciled, require_finite, taylor
+from .second_point import Doubts, judge_nearby, reconciled, require_finite, taylor
 
 ENTRIES, ENTRIES_BY_DIFFERENCES = 400, 64
 """All entries of a function's gradient are checked up to this number of parameters, by
@@ -59,43 +59,29 @@ class _Procedure:
 
     def judge(
         self, point: Point, gradients: dict[int, ndarray], parts: Iterable[NamedPart]
-    ) -> tuple[Judgements, str]:
+    ) -> tuple[list[Judgement], str]:
         """Judge the gradients with these indices; return a reason (usually empty) not to trust the complex step."""
         parts = [part for part in parts if part.size]
-        givens = [
-            self.given(point, number, gradient)
-            for number, gradient in gradients.items()
-        ]
-        judged: Judgements
+        judgements = []
+        for number, gradient in gradients.items():
+            engine = point.engines[number]
+            given = Given(gradient, self.method, self.limit, engine, number)
+            judgements.append(Judgement(given))
         if self.along:
-            judged = [(rows, {}) for rows in judge_directions(point, parts, givens)]
+            judge_directions(point, parts, judgements)
         else:
-            judged = [([], {}) for _ in givens]
             for part in parts:
-                for judgement, (row, comparison) in zip(
-                    judged, judge_entries(point, part, givens), strict=True
-                ):
-                    if row.verdict is Verdict.FAIL and not isinstance(
-                        point, NetworkPoint
-                    ):
-                        row = _explained_by_rounding(point, part, row, comparison)
-                    judgement[0].append(row)
-                    judgement[1][part.name] = comparison
+                judge_entries(point, part, judgements)
+            if not isinstance(point, NetworkPoint):
+                _explain_by_rounding(point, judgements[0])
         if self.method != "complex step":
-            self._compare_with_exact_derivatives(point, gradients, parts, judged)
+            self._compare_with_exact_derivatives(point, gradients, judgements)
         elif not point.has_tangents:
-            return judged, _unconfirmed(point, judged)
-        return judged, ""
-
-    def given(self, point: Point, number: int, gradient: ndarray) -> Given:
-        return Given(gradient, self.method, self.limit, point.engines[number])
+            return judgements, _unconfirmed(point, judgements)
+        return judgements, ""
 
     def _compare_with_exact_derivatives(
-        self,
-        point: Point,
-        gradients: dict[int, ndarray],
-        parts: list[NamedPart],
-        judged: Judgements,
+        self, point: Point, gradients: dict[int, ndarray], judgements: list[Judgement]
     ) -> None:
         """Change FAIL to INCONCLUSIVE where a network's exact derivatives agree with the gradient.
 
@@ -103,30 +89,29 @@ class _Procedure:
         between saturated units. Finite differences for all steps then agree on another
         slope, so no error estimate that is based on them is a bound.
         """
-        failed = set().union(*(_failed(rows) for rows, _ in judged))
+        failed = set().union(*map(_failed_names, judgements))
         if not failed or not point.has_tangents:
             return
         exact = replace(self, method="complex step")
-        exactly_judged, _ = exact.judge(
-            point, gradients, [part for part in parts if part.name in failed]
-        )
+        parts = [part for part in point.parts if part.name in failed]
+        exact_judgements, _ = exact.judge(point, gradients, parts)
         note = (
             "exact derivatives do not confirm the error that finite differences found"
         )
-        for (rows, _), (exact_rows, _) in zip(judged, exactly_judged, strict=True):
-            wrong = _failed(exact_rows)
-            for number, row in enumerate(rows):
-                if row.verdict is Verdict.FAIL and row.name not in wrong:
-                    rows[number] = replace(row, verdict=Verdict.INCONCLUSIVE, note=note)
+        for judgement, confirmation in zip(judgements, exact_judgements, strict=True):
+            for row in judgement.failed():
+                if confirmation.rows[row.name].verdict is not Verdict.FAIL:
+                    judgement.change(row, Verdict.INCONCLUSIVE, note)
 
     def judge_elsewhere(
         self, point: Point, gradients: dict[int, ndarray], parts: list[NamedPart]
-    ) -> Judgements:
+    ) -> list[Judgement]:
         """Judge gradients at another point, with finite differences if the complex step is not reliable there."""
-        judged, doubt = self.judge(point, gradients, parts)
+        judgements, doubt = self.judge(point, gradients, parts)
         if doubt:
-            judged, _ = replace(self, method="ridders").judge(point, gradients, parts)
-        return judged
+            by_differences = replace(self, method="ridders")
+            judgements, _ = by_differences.judge(point, gradients, parts)
+        return judgements
 
     def description(self, point: Point) -> str:
         """Describe the method, the dtypes and the engines."""
@@ -154,8 +139,8 @@ class _Procedure:
         return words
 
 
-def _failed(rows: list[Row]) -> set[str]:
-    return {row.name for row in rows if row.verdict is Verdict.FAIL}
+def _failed_names(judgement: Judgement) -> set[str]:
+    return {row.name for row in judgement.failed()}
 
 
 def judged_report(
@@ -219,78 +204,58 @@ def _report(
     movable: bool,
 ) -> tuple[Report, str]:
     """Return the report, and a reason not to trust the complex step, which is usually empty."""
-    judged, reason = procedure.judge(point, dict(enumerate(gradients)), point.parts)
+    judgements, reason = procedure.judge(point, dict(enumerate(gradients)), point.parts)
     if reason:
         return Report((), ""), reason
-    doubts = [
-        Doubts(point, k, procedure.given(point, k, gradient))
-        for k, gradient in enumerate(gradients)
-    ]
-    doubtful: list[set[str]] = []
-    for doubt, names, (rows, _) in zip(doubts, moving, judged, strict=True):
-        for number, row in enumerate(rows):
-            if row.name in names:
-                rows[number] = replace(row, verdict=Verdict.NONDETERMINISTIC)
-        doubtful.append(
-            {row.name for row in rows if movable and doubt.needs_second_point(row)}
-        )
-    elsewhere = nearby(
-        point,
-        procedure.judge_elsewhere,
-        doubtful,
-        [comparisons for _, comparisons in judged],
-    )
-    settled = []
-    for doubt, rows_nearby, (rows, comparisons) in zip(
-        doubts, elsewhere, judged, strict=True
-    ):
+    doubts_by_gradient = []
+    for judgement, names in zip(judgements, moving, strict=True):
+        for name in names & judgement.rows.keys():
+            row = judgement.rows[name]
+            judgement.change(row, Verdict.NONDETERMINISTIC, row.note)
+        doubts = Doubts(point, judgement)
+        if movable:
+            doubts.find()
+        doubts_by_gradient.append(doubts)
+    judge_nearby(point, procedure.judge_elsewhere, doubts_by_gradient)
+    for doubts in doubts_by_gradient:
+        judgement = doubts.judgement
         # A part that fails only at a point nearby has no errors to explain at theta.
-        failed = _failed(rows)
-        final_rows = []
-        for row in rows:
-            row = doubt.final_row(row, rows_nearby.get(row.name))
-            final_rows.append(
-                _with_precision(point, doubt.given, row, comparisons.get(row.name))
-            )
-        settled.append(diagnosed(point, doubt.given, final_rows, failed, comparisons))
-    rows, nearby_rows, worst = merged(point, settled, elsewhere)
+        failed = _failed_names(judgement)
+        for name, row in judgement.rows.items():
+            final_row = doubts.final_row(row)
+            judgement.rows[name] = _with_precision(point, judgement, final_row)
+        diagnose(point, judgement, failed)
+    rows, nearby_rows, worst = merged(point, doubts_by_gradient)
     verdict = Verdict._worst([row.verdict for row in rows])
     opinion = taylor(point, gradients[worst])
     is_stepped = procedure.method == "complex step" and not point.has_tangents
-    if (
-        is_stepped
-        and verdict is Verdict.PASS
-        and opinion.slope is not None
-        and opinion.slope < VETO
-    ):
+    is_rough = opinion.slope is not None and opinion.slope < VETO
+    if is_stepped and is_rough and verdict is Verdict.PASS:
         reason = "the Taylor remainder does not shrink quadratically"
-    return (
-        Report(
-            rows,
-            procedure.description(point),
-            nearby_rows,
-            reconciled(opinion, verdict),
-        ),
-        reason,
+    report = Report(
+        rows,
+        procedure.description(point),
+        nearby_rows,
+        taylor=reconciled(opinion, verdict),
     )
+    return report, reason
 
 
-def _with_precision(
-    point: Point, given: Given, row: Row, comparison: Comparison | None
-) -> Row:
+def _with_precision(point: Point, judgement: Judgement, row: Row) -> Row:
     """Add a note to a row if a float64 gradient only has the precision of float32 or float16."""
     # Finite differences have errors of this size, so with them only check whether all
     # entries are rounded.
     if point.dtype != np.float64:
         return row
+    given = judgement.given
     gradient = given.gradient[:, point.part(row.name).span]
-    # along a direction, errors add up like independent random numbers
-    if comparison is None:
-        errors = np.array([row.error])
-        sizes = np.array([np.linalg.norm(gradient)])
-    else:
+    if row.name in judgement.comparisons:
+        comparison = judgement.comparisons[row.name]
         errors = comparison.errors
         sizes = np.abs(comparison.expected)
+    else:  # along a direction, errors add up like independent random numbers
+        errors = np.array([row.error])
+        sizes = np.array([np.linalg.norm(gradient)])
     passed = row.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE)
     notes = [row.note] if row.note else []
     dtype = coarse_type(gradient, errors, sizes)
@@ -307,35 +272,35 @@ def _with_precision(
     return replace(row, note="; ".join(notes))
 
 
-def _explained_by_rounding(
-    point: Point, part: NamedPart, row: Row, comparison: Comparison
-) -> Row:
-    """Change FAIL to INCONCLUSIVE if rounding errors of the function's value could explain all errors.
+def _explain_by_rounding(point: Point, judgement: Judgement) -> None:
+    """Change FAIL to INCONCLUSIVE if rounding errors of the function's value could explain all errors of a part.
 
     The verdict remains FAIL if finite differences over long steps confirm the largest
     error: in a recurrence, the bound on the rounding error may be far above the actual
     error.
     """
-    roughness = point.roughness(part)
-    if (comparison.errors > roughness)[comparison.wrong].any():
-        return row
-    output, entry = comparison.worst
-    expected = comparison.expected[output, entry]
-    difference = differences_over_long_steps(point, part, part.unit(entry))
-    derivative = difference.value[0, output]
-    apart = abs(derivative - expected) + DISTRUST * difference.error[0, output]
-    agrees = apart < 0.1 * comparison.errors[output, entry]
-    if agrees and derivative != 0:  # a constant value may be the result of cancellation
-        return row
-    hidden = max(
-        row.hidden, hidden_share(roughness, comparison.expected, point.sizes(part))
-    )
-    return replace(
-        row,
-        verdict=Verdict.INCONCLUSIVE,
-        hidden=hidden,
-        note="rounding of the value may explain the error",
-    )
+    for row in judgement.failed():
+        part = point.part(row.name)
+        comparison = judgement.comparisons[row.name]
+        roughness = point.roughness(part)
+        if (comparison.errors > roughness)[comparison.wrong].any():
+            continue
+        output, entry = comparison.worst
+        expected = comparison.expected[output, entry]
+        difference = differences_over_long_steps(point, part, part.unit(entry))
+        derivative = difference.value[0, output]
+        apart = abs(derivative - expected) + DISTRUST * difference.error[0, output]
+        agrees = apart < 0.1 * comparison.errors[output, entry]
+        # a constant value may be the result of cancellation
+        if agrees and derivative != 0:
+            continue
+        hidden = hidden_share(roughness, comparison.expected, point.sizes(part))
+        judgement.rows[row.name] = replace(
+            row,
+            verdict=Verdict.INCONCLUSIVE,
+            hidden=max(row.hidden, hidden),
+            note="rounding of the value may explain the error",
+        )
 
 
 def _nondeterministic(point: Point, gradients: list[ndarray]) -> list[set[str]]:
@@ -363,66 +328,66 @@ def _reordered(numbers: ndarray) -> float:
     return 1e-5 if (numbers == numbers.astype(np.float32)).all() else 1e-12
 
 
-def _unconfirmed(point: Point, judged: Judgements) -> str:
+def _unconfirmed(point: Point, judgements: list[Judgement]) -> str:
     """Return a reason not to trust the complex step; change FAIL to INCONCLUSIVE where differences do not confirm it.
 
     Finite differences are computed for the entry with the largest error of each failed
     part. If a function iterates until its value converges, its complex step may not
     have converged.
     """
-    for rows, comparisons in judged:
-        for number, row in enumerate(rows):
-            if row.verdict is not Verdict.FAIL:
-                continue
+    note = "finite differences do not confirm the error that the complex step found"
+    for judgement in judgements:
+        for row in judgement.failed():
             part = point.part(row.name)
-            lead = len(point.outputs)
-            if row.name in comparisons:
-                output, entry = comparisons[row.name].worst
-                given = comparisons[row.name].given[output, entry]
+            if row.name in judgement.comparisons:
+                comparison = judgement.comparisons[row.name]
+                output, entry = comparison.worst
+                given = comparison.given[output, entry]
             elif row.index is not None:
-                output = raveled(row.index[:lead], point.outputs)
-                entry = raveled(row.index[lead:], part.shape)
+                axes = len(point.outputs)
+                output = raveled(row.index[:axes], point.outputs)
+                entry = raveled(row.index[axes:], part.shape)
                 given = row.given
             else:
                 continue  # many small errors, each within the tolerance
             u = part.unit(entry)
             difference = differences(point, part, u)
-            reason = contradiction(point, part, u, point.stepped(part, u), difference)
+            stepped = point.stepped(part, u)
+            reason = contradiction(point, part, u, stepped, difference)
             if reason:
                 return reason
             value = difference.value[0, output]
-            if abs(given - value) <= DISTRUST * difference.error[
-                0, output
-            ] + BELIEVED * abs(value):
-                note = (
-                    "finite differences do not confirm the error that the complex step"
-                    " found"
-                )
-                rows[number] = replace(row, verdict=Verdict.INCONCLUSIVE, note=note)
+            error = DISTRUST * difference.error[0, output] + BELIEVED * abs(value)
+            if abs(given - value) <= error:
+                judgement.change(row, Verdict.INCONCLUSIVE, note)
     return ""
 
 
 def merged(
-    point: Point, judged: list[list[Row]], nearby: list[dict[str, Row]]
+    point: Point, doubts_by_gradient: list[Doubts]
 ) -> tuple[tuple[Row, ...], tuple[Row, ...], int]:
     """Return the worst row of each part, the rows nearby, and the index of the worst gradient."""
+    first = doubts_by_gradient[0]
     if not isinstance(point, NetworkPoint) or not point.engines[0]:
-        return tuple(judged[0]), tuple(nearby[0].values()), 0
-    rows: list[Row] = []
-    rows_nearby = []
+        rows = first.judgement.rows.values()
+        return tuple(rows), tuple(first.nearby.values()), 0
+    rows = _losses(point)
+    nearby_rows = []
     worst = []
-    for candidates in zip(*judged, strict=True):
+    for name in first.judgement.rows:
+        candidates = [doubts.judgement.rows[name] for doubts in doubts_by_gradient]
         ranks = [
             (list(Verdict).index(row.verdict), -row.ratio, number)
             for number, row in enumerate(candidates)
         ]
-        number = min(ranks)[-1]
+        worst.append(min(ranks))
+        number = worst[-1][-1]
         row = _merged_row(point, candidates, number)
         rows.append(row)
-        worst.append(min(ranks))
-        if row.name in nearby[number]:
-            rows_nearby.append(replace(nearby[number][row.name], engine=row.engine))
-    return (*_losses(point), *rows), tuple(rows_nearby), min(worst)[-1]
+        nearby = doubts_by_gradient[number].nearby
+        if name in nearby:
+            nearby_rows.append(replace(nearby[name], engine=row.engine))
+    return tuple(rows), tuple(nearby_rows), min(worst)[-1]
 
 
 def _merged_row(point: NetworkPoint, candidates: Sequence[Row], number: int) -> Row:

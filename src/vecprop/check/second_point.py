@@ -16,16 +16,11 @@ import numpy as np
 from numpy import ndarray
 
 from .arithmetic.rounding import EPS
-from .comparison import Compared, Given
+from .comparison import Judgement
 from .derivatives import derivatives_along, is_independent_of
 from .points.function import Point, random_signs
 from .points.parameters import NamedPart, named_entry
 from .report import Row, Taylor, Verdict
-
-Judgements = list[tuple[list[Row], Compared]]
-"""For each gradient, the rows and the comparisons of parts that were checked entry
-by entry.
-"""
 
 HIDDEN = 1e-4
 HIDDEN_IN_FLOAT32 = 1e-3
@@ -83,24 +78,57 @@ Factors below 1 take units out of saturation; small changes stay within a narrow
 
 
 class Doubts:
-    """Decides which rows of a gradient require a second point, and combines the two verdicts."""
+    """The parts of a gradient that require a second point, and their rows there."""
 
-    def __init__(self, point: Point, number: int, given: Given) -> None:
+    def __init__(self, point: Point, judgement: Judgement) -> None:
         self.point = point
-        self.number = number
-        self.given = given
-        self.resolution = _resolution(point)
+        self.judgement = judgement
+        self.given = judgement.given
+        self.resolution = RESOLUTION if point.dtype == np.float64 else 1e-4
+        self.names: set[str] = set()
+        self.nearby: dict[str, Row] = {}
 
     @cached_property
     def scale(self) -> ndarray:
         """The largest entry of the gradient, converted to the unit of each entry, (outputs, P)."""
         return self.point.scale(self.given.gradient)
 
-    def needs_second_point(self, row: Row) -> bool:
-        """Return whether a part must be judged at a second point."""
-        if row.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE):
-            return row.hidden > self.resolution
-        return self._is_slight(row)
+    def find(self) -> None:
+        """Find the parts that must be judged at a second point."""
+        for row in self.judgement.rows.values():
+            is_doubtful = self._is_slight(row)
+            if row.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE):
+                is_doubtful = row.hidden > self.resolution
+            if is_doubtful:
+                self.names.add(row.name)
+
+    def add(self, judgement: Judgement) -> None:
+        """Keep the better rows of doubtful parts from a judgement at a second point."""
+        for row in judgement.rows.values():
+            if row.name not in self.names:
+                continue
+            if not self._reveals_hidden(judgement, row.name):
+                row = replace(row, hidden=np.inf)
+            previous = self.nearby.get(row.name)
+            has_failed = row.verdict is Verdict.FAIL
+            if previous is None or has_failed or row.hidden < previous.hidden:
+                self.nearby[row.name] = row
+            best = self.nearby[row.name]
+            if best.hidden <= self.resolution or best.verdict is Verdict.FAIL:
+                self.names.remove(row.name)
+
+    def _reveals_hidden(self, judgement: Judgement, name: str) -> bool:
+        """Return whether all nonzero entries that rounding hides at theta are visible at another point."""
+        # An entry that is 0 at the other point remains hidden.
+        here = self.judgement.comparisons.get(name)
+        there = judgement.comparisons.get(name)
+        if here is None or there is None:
+            return True
+        size = np.fmax(np.abs(here.given), np.abs(here.expected))
+        size_there = np.fmax(np.abs(there.given), np.abs(there.expected))
+        least = HIDDEN * np.nan_to_num(size).max()
+        is_hidden = (here.tolerance > least) & (size > least)
+        return not (is_hidden & (there.tolerance > VISIBLE * size_there)).any()
 
     def _hides_little(self, row: Row) -> bool:
         """Return whether rounding hides only errors smaller than typical mistakes."""
@@ -123,8 +151,9 @@ class Doubts:
             return True
         return self.given.method == "ridders" and row.ratio < WEAK
 
-    def final_row(self, here: Row, there: Row | None) -> Row:
+    def final_row(self, here: Row) -> Row:
         """Return the final row of a part, given its rows at theta and at the second point."""
+        there = self.nearby.get(here.name)
         passes_nearby = (
             there is not None
             and there.verdict is Verdict.PASS
@@ -237,7 +266,9 @@ class Doubts:
             if (np.abs(derivatives.value) > derivatives.error).any():
                 return True
             for neighbor in neighbors:
-                samples.append(neighbor.evaluated()[self.number][:, part.span] @ U.T)
+                samples.append(
+                    neighbor.evaluated()[self.given.number][:, part.span] @ U.T
+                )
         steady = STEADY * (samples[0].size / 3) ** (1 / 3)
         return bool(
             (np.abs(np.mean(samples, axis=0)) > steady * np.std(samples, axis=0)).any()
@@ -248,50 +279,33 @@ def _inconclusive(row: Row, note: str) -> Row:
     return replace(row, verdict=Verdict.INCONCLUSIVE, note=note)
 
 
-def _resolution(point: Point) -> float:
-    return RESOLUTION if point.dtype == np.float64 else 1e-4
-
-
-def nearby(
+def judge_nearby(
     point: Point,
-    judge: Callable[..., Judgements],
-    doubtful: list[set[str]],
-    compared: list[Compared],
-) -> list[dict[str, Row]]:
+    judge: Callable[..., list[Judgement]],
+    doubts_by_gradient: list[Doubts],
+) -> None:
     """Judge the doubtful parts of each gradient at random points nearby, until rounding no longer hides errors."""
     draw = np.random.default_rng(1)
-    best: list[dict[str, Row]] = [{} for _ in doubtful]
     for factor, spread in MOVES:
-        numbers = [
-            number
-            for number, names in enumerate(doubtful)
-            if names and (spread >= 0.1 or not best[number])
+        remaining = [
+            doubts
+            for doubts in doubts_by_gradient
+            if doubts.names and (spread >= 0.1 or not doubts.nearby)
         ]
-        if not numbers:
-            break
-        other = point.at(
-            factor * point.theta
-            + spread * point.all_sizes * draw.standard_normal(point.theta.shape)
-        )
+        if not remaining:
+            return
+        noise = draw.standard_normal(point.theta.shape)
+        other = point.at(factor * point.theta + spread * point.all_sizes * noise)
+        numbers = [doubts.given.number for doubts in remaining]
         try:
             gradients = _finite_gradients(other, numbers)
         except Exception:  # outside the domain, user code may raise any exception
             continue
-        names = set().union(*(doubtful[number] for number in numbers))
+        names = set().union(*(doubts.names for doubts in remaining))
         parts = [part for part in point.parts if part.name in names]
-        for number, (rows, compared_there) in zip(
-            numbers, judge(other, gradients, parts), strict=True
-        ):
-            for row in rows:
-                if row.name not in doubtful[number]:
-                    continue
-                if not _reveals_hidden(compared[number], compared_there, row.name):
-                    row = replace(row, hidden=np.inf)
-                row = _better(best[number].get(row.name), row)
-                best[number][row.name] = row
-                if row.hidden <= _resolution(point) or row.verdict is Verdict.FAIL:
-                    doubtful[number].remove(row.name)
-    return best
+        judgements = judge(other, gradients, parts)
+        for doubts, judgement in zip(remaining, judgements, strict=True):
+            doubts.add(judgement)
 
 
 def _finite_gradients(point: Point, numbers: list[int]) -> dict[int, ndarray]:
@@ -301,27 +315,6 @@ def _finite_gradients(point: Point, numbers: list[int]) -> dict[int, ndarray]:
         require_finite(point, gradients[number], "The gradient")
     require_finite(point, point.value, "The value")
     return {number: gradients[number] for number in numbers}
-
-
-def _better(previous: Row | None, row: Row) -> Row:
-    """Return the row that fails or, if no row fails, the row in which rounding hides less."""
-    if previous is None or row.verdict is Verdict.FAIL or row.hidden < previous.hidden:
-        return row
-    return previous
-
-
-def _reveals_hidden(here: Compared, there: Compared, name: str) -> bool:
-    """Return whether all nonzero entries that rounding hides at theta are visible at another point."""
-    # An entry that is 0 at the other point remains hidden.
-    if name not in here or name not in there:
-        return True
-    sizes = [
-        np.fmax(np.abs(parts[name].given), np.abs(parts[name].expected))
-        for parts in (here, there)
-    ]
-    least = HIDDEN * np.nan_to_num(sizes[0]).max()
-    is_hidden = (here[name].tolerance > least) & (sizes[0] > least)
-    return not (is_hidden & (there[name].tolerance > VISIBLE * sizes[1])).any()
 
 
 def require_finite(point: Point, values: ndarray, what: str) -> None:

@@ -7,11 +7,11 @@ from math import prod
 import numpy as np
 from numpy import ndarray
 
-from ..comparison import Compared, Given, compare_entries, judge_directions
+from ..comparison import Given, Judgement, compare_entries, judge_directions
 from ..points.function import Point
 from ..points.network import NetworkPoint
 from ..points.parameters import NamedPart
-from ..report import Row, Verdict
+from ..report import Verdict
 from ..second_point import TRUSTED
 from .error_patterns import COARSE, pattern, ratio, ratio_in_words, same
 from .wrong_layers import layer_names, mixed_rows, planted_faults, wrong_layers
@@ -27,102 +27,87 @@ entries.
 """
 
 
-def diagnosed(
-    point: Point,
-    given: Given,
-    rows: list[Row],
-    candidates: set[str],
-    compared: Compared,
-) -> list[Row]:
-    """Add a diagnosis to each failed row."""
-    failed = [
-        row for row in rows if row.verdict is Verdict.FAIL and row.name in candidates
-    ]
+def diagnose(point: Point, judgement: Judgement, candidates: set[str]) -> None:
+    """Add a diagnosis to each failed row with a name among the candidates."""
+    failed = [row for row in judgement.failed() if row.name in candidates]
     if not failed:
-        return rows
-    names = [row.name for row in failed]
-    expected = {
-        part.name: _expected(point, part, given, compared)
-        for part in point.parts
-        if part.name in names
-    }
-    precision = 1e-8 if point.has_tangents else TRUSTED[given.method]
+        return
+    given = judgement.given
+    expected = {}
     for row in failed:
-        tolerance = (
-            float(np.max(compared[row.name].tolerance))
-            if row.name in compared
-            else row.tolerance
-        )
-        entries = expected[row.name]
-        largest = np.max(np.abs(entries[np.isfinite(entries)]), initial=0)
-        if largest:
-            precision = max(precision, 2 * min(tolerance / largest, 1e-2))
+        expected[row.name] = _expected(point, point.part(row.name), judgement)
+    precision = _precision(point, judgement, expected)
     cause = ""
     location = ""
     if isinstance(point, NetworkPoint):
         cause = _cause(point, given, expected, precision)
         if not cause:
-            location = _location(point, rows)
-    is_right = [row.verdict is not Verdict.FAIL and row.hidden < np.inf for row in rows]
-    if not cause and precision <= COARSE and len(expected) > 1 and not any(is_right):
+            location = _location(point, judgement)
+    elsewhere_right = any(
+        row.verdict is not Verdict.FAIL and row.hidden < np.inf
+        for row in judgement.rows.values()
+    )
+    if not cause and precision <= COARSE and len(failed) > 1 and not elsewhere_right:
         cause = _common_ratio(point, given, expected, precision)
-    diagnosed_rows = []
-    for row in rows:
-        diagnosis = ""
-        if row.name in expected:
-            part = point.part(row.name)
-            text = cause or _pattern(
-                point, part, given, expected[row.name], compared, precision
-            )
-            diagnosis = "; ".join(filter(None, (text, location)))
-        diagnosed_rows.append(replace(row, diagnosis=diagnosis))
-    return diagnosed_rows
+    for row in failed:
+        entries = expected[row.name]
+        text = cause or _pattern(point, row.name, judgement, entries, precision)
+        diagnosis = "; ".join(filter(None, (text, location)))
+        judgement.rows[row.name] = replace(row, diagnosis=diagnosis)
 
 
-def _expected(
-    point: Point, part: NamedPart, given: Given, compared: Compared
-) -> ndarray:
+def _precision(point: Point, judgement: Judgement, expected: Expected) -> float:
+    """Return the relative error of the expected entries."""
+    precision = 1e-8 if point.has_tangents else TRUSTED[judgement.given.method]
+    for name, entries in expected.items():
+        tolerance = judgement.rows[name].tolerance
+        if name in judgement.comparisons:
+            tolerance = float(np.max(judgement.comparisons[name].tolerance))
+        largest = np.max(np.abs(entries[np.isfinite(entries)]), initial=0)
+        if largest:
+            precision = max(precision, 2 * min(tolerance / largest, 1e-2))
+    return precision
+
+
+def _expected(point: Point, part: NamedPart, judgement: Judgement) -> ndarray:
     """Return the expected gradient of a part, (outputs, size), with NaN for unknown entries."""
-    if part.name in compared:
-        return compared[part.name].expected
+    given = judgement.given
+    if part.name in judgement.comparisons:
+        return judgement.comparisons[part.name].expected
     if isinstance(point, NetworkPoint) and given.engine != "reference":
-        [[row]] = judge_directions(
-            point, [part], [Given(point.own_gradient, given.method)]
-        )
-        if row.verdict is not Verdict.FAIL:
+        reference = Judgement(Given(point.own_gradient, given.method))
+        judge_directions(point, [part], [reference])
+        if not reference.failed():
             return point.own_gradient[:, part.span]
     expected = np.full((len(given.gradient), part.size), np.nan)
     # differences require many values
     count = SAMPLE if given.method == "complex step" else SAMPLE // 8
     indices = np.sort(np.random.default_rng(3).permutation(part.size)[:count])
-    [comparison] = compare_entries(
-        point, part, [Given(given.gradient, given.method)], indices
-    )
+    unlimited = Given(given.gradient, given.method)
+    [comparison] = compare_entries(point, part, [unlimited], indices)
     expected[:, indices] = comparison.expected
     if indices.size == part.size:
-        compared[part.name] = comparison
+        judgement.comparisons[part.name] = comparison
     return expected
 
 
 def _pattern(
-    point: Point,
-    part: NamedPart,
-    given: Given,
-    expected: ndarray,
-    compared: Compared,
-    precision: float,
+    point: Point, name: str, judgement: Judgement, expected: ndarray, precision: float
 ) -> str:
     """Describe the pattern of the errors of a part, or return an empty string."""
+    part = point.part(name)
     # A Jacobian has shape (outputs, entries).
     shape = (prod(point.outputs), part.size) if point.outputs else part.shape
-    wrong = compared[part.name].wrong.ravel() if part.name in compared else None
+    wrong = None
+    if name in judgement.comparisons:
+        wrong = judgement.comparisons[name].wrong.ravel()
     return pattern(
-        given.gradient[:, part.span].ravel(),
+        judgement.given.gradient[:, part.span].ravel(),
         expected.ravel(),
         shape,
-        point.rows,
-        precision,
-        wrong,
+        rows=point.rows,
+        precision=precision,
+        wrong=wrong,
     )
 
 
@@ -171,12 +156,12 @@ def _fault(
     return ""
 
 
-def _location(point: NetworkPoint, rows: list[Row]) -> str:
+def _location(point: NetworkPoint, judgement: Judgement) -> str:
     """Describe where the backward pass goes wrong, based on the failed parts, or return an empty string."""
     wrong = []
     right = []
     is_widespread = True  # a wrong delta makes most entries of a part wrong
-    for row in rows:
+    for row in judgement.rows.values():
         part = point.part(row.name)
         if row.verdict is not Verdict.FAIL:
             right.append(part)
@@ -184,9 +169,8 @@ def _location(point: NetworkPoint, rows: list[Row]) -> str:
         wrong.append(part)
         if row.wrong is not None and 2 * row.wrong <= prod(row.shape):
             is_widespread = False
-    if all(part.name.endswith(" b") for part in wrong) and any(
-        part.name.endswith(" W") for part in right
-    ):
+    only_biases = all(part.name.endswith(" b") for part in wrong)
+    if only_biases and any(part.name.endswith(" W") for part in right):
         return "only biases are wrong" if len(wrong) > 1 else "only this bias is wrong"
     last = max(part.layer or 0 for part in wrong)
     first_right = min((part.layer or 0 for part in right), default=0)
