@@ -90,7 +90,10 @@ class FakeClient:
                 if cue == "unlike":
                     self.there["tcp://c"] = machine() | {"NumPy": "0.1"}
                     self.threads = {**self.threads, "tcp://c": 1}
-                    arguments["here"] = {**arguments["here"], "NumPy": "another"}
+                    arguments["environment"] = {
+                        **arguments["environment"],
+                        "NumPy": "another",
+                    }
                 result = own(
                     pickle.loads(pickle.dumps(bundle)), data=data.value, **arguments
                 )

@@ -137,8 +137,8 @@ def sources() -> str:
     return digest.hexdigest()[:12]
 
 
-def difference(here: dict[str, str], there: dict[str, str]) -> str:
-    """Return how another machine differs from this one, as the end of a sentence, or "" if they are equal.
+def difference(environment: dict[str, str], worker: dict[str, str]) -> str:
+    """Return how a worker differs from this machine, as the end of a sentence, or "".
 
     Examples
     --------
@@ -148,23 +148,23 @@ def difference(here: dict[str, str], there: dict[str, str]) -> str:
     'its instructions lack avx2, fma there'
     """
     differences = []
-    for name in here | there:
-        value_here = here.get(name, "")
-        value_there = there.get(name, "")
-        if value_here == value_there:
+    for name in environment | worker:
+        local_value = environment.get(name, "")
+        remote_value = worker.get(name, "")
+        if local_value == remote_value:
             continue
-        if name == "its instructions":
-            instructions_here, instructions_there = (
-                set(value_here.split()),
-                set(value_there.split()),
-            )
-            if missing := sorted(instructions_here - instructions_there):
-                differences.append(f"{name} lack {', '.join(missing)} there")
-            if additional := sorted(instructions_there - instructions_here):
-                differences.append(f"{name} include {', '.join(additional)} only there")
-        else:
+        if name != "its instructions":
             differences.append(
-                f"{name} is {value_there or 'not set'} there and"
-                f" {value_here or 'not set'} here"
+                f"{name} is {remote_value or 'not set'} there and"
+                f" {local_value or 'not set'} here"
             )
+            continue
+        local = set(local_value.split())
+        remote = set(remote_value.split())
+        if local - remote:
+            missing = ", ".join(sorted(local - remote))
+            differences.append(f"{name} lack {missing} there")
+        if remote - local:
+            additional = ", ".join(sorted(remote - local))
+            differences.append(f"{name} include {additional} only there")
     return "; ".join(differences)

@@ -41,6 +41,10 @@ LOST = (OSError, TimeoutError, KeyError)
 transfer of data.
 """
 
+MORE_MEMORY = "give workers more memory, or fewer threads each"
+MORE_RETRIES = "check their logs and memory, or increase retries"
+"""What to do if workers end."""
+
 FULL = "worker-restart-memory"
 """Dask's topic of events for workers that were restarted because they exceeded their
 memory limit.
@@ -60,7 +64,7 @@ def work(
     data,
     token: str,
     threads: int,
-    here: dict[str, str] | None,
+    environment: dict[str, str] | None,
 ):
     """Return function(bundle, data), or `Incompatible` if the worker's environment differs; runs in a worker.
 
@@ -70,7 +74,7 @@ def work(
     cancelled = _cancelled.setdefault(token, [])
     if cancelled:
         return None
-    if here is not None and (mismatch := difference(here, machine())):
+    if environment is not None and (mismatch := difference(environment, machine())):
         return Incompatible(mismatch)
     try:
         with limit_threads(threads), cancellable(cancelled):
@@ -86,14 +90,14 @@ def stop(token: str) -> None:
 
 @dataclass(eq=False)
 class Dispatcher:
-    """Submit bundles to the workers of a client. If `here` is set, every worker must match it."""
+    """Submit bundles to the workers of a client. If `environment` is set, every worker must match it."""
 
     client: Any
     function: Callable[[Any, Any], Any]
     bundles: Sequence[Any]
     data: Any
     retries: int
-    here: dict[str, str] | None
+    environment: dict[str, str] | None
 
     def __post_init__(self) -> None:
         self.token = uuid4().hex
@@ -101,7 +105,7 @@ class Dispatcher:
         self.waiting = deque(range(len(self.bundles)))
         # the index of each submitted bundle, by future
         self.pending: dict[Any, int] = {}
-        self.placed: Any = None
+        self.shared_data: Any = None
         self.losses = 0
         self.deaths = [0] * len(self.bundles)
         self.incompatible: set[str] = set()
@@ -127,7 +131,7 @@ class Dispatcher:
                     self.client.run(stop, self.token, on_error="ignore")
             # release the data on the workers, even if a traceback refers to this object
             self.pending.clear()
-            self.placed = None
+            self.shared_data = None
 
     def count_threads(self) -> None:
         """Read the number of threads of each worker, which may have joined or left."""
@@ -157,19 +161,24 @@ class Dispatcher:
 
     def gathered(self, futures: dict[int, Any]) -> dict[int, Any]:
         """Return the results of futures by the indices of their bundles; lost results are missing."""
-        return self.client.gather(futures, errors="skip") if futures else {}
+        if not futures:
+            return {}
+        return self.client.gather(futures, errors="skip")
 
     def require_same_environment(self) -> None:
         """Raise RuntimeError if a worker would compute different bits, before training starts."""
-        for address, there in self.client.run(machine, on_error="return").items():
-            if isinstance(there, LOST):  # the worker has ended meanwhile
+        for address, answer in self.client.run(machine, on_error="return").items():
+            if isinstance(answer, LOST):  # the worker has ended meanwhile
                 continue
-            if isinstance(there, BaseException):
+            if isinstance(answer, BaseException):
                 raise RuntimeError(
-                    f"Worker {address} cannot train: {type(there).__name__}: {there}. "
-                    "Install the same version of vecprop there."
-                ) from there
-            if self.here is not None and (mismatch := difference(self.here, there)):
+                    f"Worker {address} cannot train: {type(answer).__name__}: {answer}."
+                    " Install the same version of vecprop there."
+                ) from answer
+            if self.environment is None:
+                continue
+            mismatch = difference(self.environment, answer)
+            if mismatch:
                 raise RuntimeError(
                     f"Worker {address} differs: {mismatch}. Set same_bits=False to"
                     " accept it."
@@ -181,17 +190,13 @@ class Dispatcher:
         count = min(len(self.waiting), AHEAD * thread_count - len(self.pending))
         if count <= 0:
             return
-        if self.placed is None:
-            self.place()
+        if self.shared_data is None:
+            self.send_data()
         numbers = [self.waiting.popleft() for _ in range(count)]
-        threads_per_bundle = max(
-            1, min(*self.threads.values(), thread_count // len(self.bundles))
-        )
+        threads = min(*self.threads.values(), thread_count // len(self.bundles))
         options: dict[str, Any] = {}
         if self.incompatible:
-            options["workers"] = [
-                address for address in self.threads if address not in self.incompatible
-            ]
+            options["workers"] = list(self.threads.keys() - self.incompatible)
         with warnings.catch_warnings():
             # bundles are small
             warnings.filterwarnings("ignore", message="Sending large graph")
@@ -199,10 +204,10 @@ class Dispatcher:
                 work,
                 [self.bundles[number] for number in numbers],
                 function=self.function,
-                data=self.placed,
+                data=self.shared_data,
                 token=self.token,
-                threads=threads_per_bundle,
-                here=self.here,
+                threads=max(1, threads),
+                environment=self.environment,
                 pure=False,
                 **options,
             )
@@ -210,11 +215,11 @@ class Dispatcher:
             self.pending[future] = number
             future.add_done_callback(lambda _: self.arrived.set())
 
-    def place(self) -> None:
+    def send_data(self) -> None:
         """Send the data to all workers; workers that join later get copies from them."""
         for attempt in range(self.retries + 1):
             try:
-                (self.placed,) = self.client.scatter(
+                (self.shared_data,) = self.client.scatter(
                     [self.data], broadcast=True, hash=False
                 )
                 return
@@ -257,34 +262,28 @@ class Dispatcher:
 
     def failed(self, number: int, error) -> None:
         """Resubmit a bundle whose workers died, or raise the error of its training."""
-        # not Dask's KilledWorker
-        if not isinstance(error, MemoryError) and not hasattr(
-            error, "allowed_failures"
-        ):
+        has_died = hasattr(error, "allowed_failures")  # Dask's KilledWorker
+        if not has_died and not isinstance(error, MemoryError):
             raise error
         members = self.bundles[number].numbers
-        text = (
-            f"member {members[0]}"
-            if len(members) == 1
-            else f"{len(members)} members from member {members[0]} on"
-        )
-        if isinstance(error, MemoryError):
+        text = f"member {members[0]}"
+        if len(members) > 1:
+            text = f"{len(members)} members from {text} on"
+        if not has_died:
             raise RuntimeError(
                 f"A worker has too little memory to train {text}: increase its memory."
             ) from error
         self.deaths[number] += 1
         address = error.last_worker.address
         if address in self.full():
-            advice = "give workers more memory, or fewer threads each"
             raise RuntimeError(
                 f"Worker {address} was ended while it trained {text} because it"
-                f" exceeded its memory limit: {advice}."
+                f" exceeded its memory limit: {MORE_MEMORY}."
             ) from error
         if self.deaths[number] > self.retries:
             count = self.deaths[number] * (error.allowed_failures + 1)
-            advice = "check their logs and memory, or increase retries"
             raise RuntimeError(
-                f"The workers that trained {text} died {count} times: {advice}."
+                f"The workers that trained {text} died {count} times: {MORE_RETRIES}."
             ) from error
         self.waiting.appendleft(number)
 
@@ -299,29 +298,26 @@ class Dispatcher:
         """Resubmit bundles that were lost because every worker with the data died."""
         self.losses += 1
         if self.losses > self.retries:
-            problem = (
-                f"All workers that had the data were lost, {self.losses} times in a row"
-            )
-            advice = "check their logs and memory, or increase retries"
-            if full := self.full():
-                problem = (
+            full = self.full()
+            if full:
+                raise RuntimeError(
                     f"Workers were ended {len(full)} times because they exceeded their"
-                    f" memory, {full[-1]} last"
+                    f" memory, {full[-1]} last: {MORE_MEMORY}."
                 )
-                advice = "give workers more memory, or fewer threads each"
-            raise RuntimeError(f"{problem}: {advice}.")
-        self.placed = None
+            raise RuntimeError(
+                "All workers that had the data were lost,"
+                f" {self.losses} times in a row: {MORE_RETRIES}."
+            )
+        self.shared_data = None
         self.waiting.extendleft(reversed(numbers))
         self.count_threads()
 
     def exclude(self, number: int, result: Incompatible) -> None:
         """Resubmit a bundle that was sent to an incompatible worker, and exclude this worker from now on."""
-        for address, there in self.client.run(machine, on_error="return").items():
-            if (
-                isinstance(there, dict)
-                and address not in self.incompatible
-                and difference(self.here or {}, there)
-            ):
+        for address, answer in self.client.run(machine, on_error="return").items():
+            if address in self.incompatible or not isinstance(answer, dict):
+                continue
+            if difference(self.environment or {}, answer):
                 self.incompatible.add(address)
                 warnings.warn(
                     f"Worker {address} has joined the cluster but is not used:"
@@ -382,7 +378,9 @@ class DaskWorkers:
             )
         if client is not None:
             require_client(client, type(self).__name__)
-        self.client, self.retries, self.same_bits = client, retries, same_bits
+        self.client = client
+        self.retries = retries
+        self.same_bits = same_bits
 
     def __repr__(self) -> str:
         return (
@@ -390,7 +388,7 @@ class DaskWorkers:
             f" same_bits={self.same_bits})"
         )
 
-    def __deepcopy__(self, known: dict[int, Any]) -> Self:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Return itself, because scikit-learn copies settings, but a client cannot be copied."""
         return self
 
@@ -414,11 +412,16 @@ class DaskWorkers:
         """
         with _outside_its_task():
             client = connected(self.client, type(self).__name__)
-            here = machine() if self.same_bits else None
+            dispatcher = Dispatcher(
+                client,
+                function=function,
+                bundles=bundles,
+                data=data,
+                retries=self.retries,
+                environment=machine() if self.same_bits else None,
+            )
             try:
-                yield from Dispatcher(
-                    client, function, bundles, data, self.retries, here
-                ).results()
+                yield from dispatcher.results()
             except Exception:
                 require_open(client)  # a closed client raises various errors
                 raise
