@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
@@ -65,6 +66,64 @@ def _interrupt(frame: FrameType | None) -> None:
     _defer()
 
 
+@dataclass
+class _Handlers:
+    """The handlers of SIGTERM and SIGINT in a block, given the handlers outside it."""
+
+    on_sigterm: Any
+    on_sigint: Any
+    process: int = field(default_factory=os.getpid)
+    latest: float = -AT_ONCE
+    ends: list[BaseException] = field(default_factory=list)
+
+    def terminate(self, number: int, frame: FrameType | None) -> None:
+        """Interrupt the block, unless the outer handler returns (a signal handler)."""
+        end: BaseException = SystemExit(TERMINATED)
+        if callable(self.on_sigterm) and self.on_sigterm is not leave:
+            try:
+                self.on_sigterm(number, frame)
+                return
+            except BaseException as error:
+                end = error
+        elif os.getpid() != self.process:
+            _by_default(number)
+            return
+        now = time.monotonic()
+        if now - self.latest < AT_ONCE:
+            return
+        self.latest = now
+        self.ends.append(end)
+        # training may have replaced it, to end between two batches
+        handler = signal.getsignal(signal.SIGINT)
+        assert callable(handler)
+        handler(signal.SIGINT, frame)
+
+    def interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Interrupt the block, or call the outer handler (a signal handler)."""
+        if self.on_sigint is leave:
+            _interrupt(frame)
+        elif self.ends:
+            raise KeyboardInterrupt
+        elif callable(self.on_sigint):
+            self.on_sigint(number, frame)
+        elif self.on_sigint == signal.SIG_DFL:
+            _by_default(number)
+
+    def install(self) -> None:
+        signal.signal(signal.SIGINT, self.interrupt)
+        if self.on_sigterm is not signal.SIG_IGN:
+            signal.signal(signal.SIGTERM, self.terminate)
+
+    def restore(self) -> None:
+        """Restore the outer handlers."""
+        if _deferred:  # the command has ended before the interrupt was delivered
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            _deferred.clear()
+            self.ends.clear()
+        signal.signal(signal.SIGTERM, self.on_sigterm)
+        signal.signal(signal.SIGINT, self.on_sigint)
+
+
 @contextmanager
 def terminated_as_interrupted() -> Iterator[None]:
     """Let SIGTERM interrupt the block as Ctrl-C does, and raise SystemExit(143) at its end. Blocks may be nested.
@@ -73,86 +132,38 @@ def terminated_as_interrupted() -> Iterator[None]:
     SystemExit; if it returns, the block continues. The handler `leave` is replaced.
     There is no effect in other threads or in forked processes.
     """
-    before = {
-        number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)
-    }
+    handlers = _Handlers(
+        on_sigterm=signal.getsignal(signal.SIGTERM),
+        on_sigint=signal.getsignal(signal.SIGINT),
+    )
     is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or _guarded or None in before.values():
+    # None is a handler set in C, which cannot be restored
+    is_replaceable = None not in (handlers.on_sigterm, handlers.on_sigint)
+    if not is_main or _guarded or not is_replaceable:
         yield
         return
-    ends = []
-    process = os.getpid()
-    latest = -AT_ONCE
-
-    def terminate(number: int, frame: FrameType | None) -> None:
-        nonlocal latest
-        end: BaseException = SystemExit(TERMINATED)
-        user_handler: Any = before[signal.SIGTERM]
-        is_custom = callable(user_handler) and user_handler is not leave
-        if not is_custom and os.getpid() != process:
-            _by_default(number)
-            return
-        if is_custom:
-            try:
-                user_handler(number, frame)
-            except BaseException as error:
-                end = error
-            else:
-                return
-        now = time.monotonic()
-        if now - latest < AT_ONCE:
-            return
-        latest = now
-        ends.append(end)
-        # training may have replaced it, to end between two batches
-        handler = signal.getsignal(signal.SIGINT)
-        assert callable(handler)
-        handler(signal.SIGINT, frame)
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        user_handler = before[signal.SIGINT]
-        if user_handler is leave:
-            _interrupt(frame)
-        elif ends:
-            raise KeyboardInterrupt
-        elif callable(user_handler):
-            user_handler(number, frame)
-        elif user_handler == signal.SIG_DFL:
-            _by_default(number)
-
-    def restore() -> None:
-        if _deferred:  # the command has ended before the interrupt was delivered
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            _deferred.clear()
-            ends.clear()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
     try:
         _guarded.append(True)
-        signal.signal(signal.SIGINT, interrupt)
-        if before[signal.SIGTERM] is not signal.SIG_IGN:
-            signal.signal(signal.SIGTERM, terminate)
+        handlers.install()
         yield
     except BaseException as error:
         # Raise an error of the block rather than SystemExit, unless the error itself
         # carries an exit code.
-        if _deferred or (
-            isinstance(error, Exception) and not hasattr(error, "exit_code")
-        ):
-            ends.clear()
-        if not ends:
+        is_error = isinstance(error, Exception) and not hasattr(error, "exit_code")
+        if _deferred or is_error:
+            handlers.ends.clear()
+        if not handlers.ends:
             raise
     finally:
         _guarded.clear()
         try:
-            restore()
+            handlers.restore()
         # raised by the handler of a signal that arrived just before
         except BaseException:
-            restore()
+            handlers.restore()
             raise
-    if ends:
-        raise ends[0]
+    if handlers.ends:
+        raise handlers.ends[0]
 
 
 def _by_default(number: int) -> None:
