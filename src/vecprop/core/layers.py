@@ -520,13 +520,13 @@ class Layout:
             for name, shape in layer_shapes.items():
                 lengths = tuple(map(int, shape))
                 tensor = Tensor(
-                    layer,
-                    kind,
-                    name,
-                    self.size,
-                    prod(lengths),
-                    lengths,
-                    isinstance(shape, Penalized),
+                    layer=layer,
+                    kind=kind,
+                    name=name,
+                    start=self.size,
+                    size=prod(lengths),
+                    shape=lengths,
+                    penalized=isinstance(shape, Penalized),
                 )
                 if tensor.penalized and len(lengths) != 2:
                     raise ValueError(
@@ -556,8 +556,7 @@ class Layout:
         for tensor in self.tensors:
             # Splitting the last axis never copies, for any strides.
             views[tensor.layer][tensor.name] = xp.reshape(
-                vector[..., tensor.start : tensor.start + tensor.size],
-                members + tensor.shape,
+                vector[..., tensor.span], members + tensor.shape
             )
         return views
 

@@ -37,8 +37,6 @@ SAME = (
     "dropout",
     "weight_decay",
     "label_smoothing",
-)
-SAME += (
     "class_weight",
     "threshold",
     "positive",
@@ -46,8 +44,8 @@ SAME += (
     "batch_size",
     "max_iter",
     "n_iter_no_change",
+    "n_estimators",
 )
-SAME += ("n_estimators",)
 SETTINGS = {"threads": "n_jobs", **dict(zip(SAME, SAME, strict=True))}
 """The estimator's setting for each option."""
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..elementary import Array
 from ..layers import Dense, bias_gradient
 from ..network import Network
 from .inputs import Batch
@@ -28,7 +27,7 @@ class SparseBatch(Batch):
     """A batch whose X is a sparse CSR matrix."""
 
     @property
-    def members(self) -> tuple[int, ...]:
+    def members(self):
         """The leading axes: always (), since a sparse matrix has two axes."""
         return ()
 
@@ -63,16 +62,7 @@ class SparseNetwork(Network):
         layers = [Dense(first.outputs, first.initializer), *others]
         return Network(self.inputs, layers, self.loss_function, self.penalties)
 
-    def _batch(
-        self,
-        theta,
-        X,
-        T,
-        sample_weight: Array | None = None,
-        *,
-        finite: bool = True,
-        as_read: bool = False,
-    ) -> Batch:
+    def _batch(self, theta, X, T, sample_weight=None, *, finite=True, as_read=False):
         """Return a batch with X in CSR format and theta's dtype, and with validated targets and weights."""
         del as_read  # X has few entries, so it is converted eagerly
         require_entries(X)

@@ -121,7 +121,7 @@ def read(path: FilePath) -> tuple[Document, Arrays]:
                 is_supported,
                 f"has the array {name!r} of the unsupported type {dtype!r}",
             )
-            arrays[name] = _content(archive, name, sizes[name], dtype)
+            arrays[name] = _content(archive, name, dtype)
             is_same = _listed(arrays[name]) == listed
             _require(
                 path, is_same, f"is damaged: the array {name!r} has a wrong checksum"
@@ -193,8 +193,8 @@ def _document(
         is_small,
         f"has a document of {size} bytes, more than the maximum of {_LARGEST_DOCUMENT}",
     )
-    text = _content(archive, "document", size, "|u1").tobytes()
-    checksum = _content(archive, "checksum", sizes["checksum"], "|u1").tobytes()
+    text = _content(archive, "document", "|u1").tobytes()
+    checksum = _content(archive, "checksum", "|u1").tobytes()
     _require(
         path,
         hashlib.sha256(text).digest() == checksum,
@@ -217,7 +217,7 @@ def _document(
     return document
 
 
-def _content(archive: zipfile.ZipFile, name: str, size: int, dtype: str) -> np.ndarray:
+def _content(archive: zipfile.ZipFile, name: str, dtype: str) -> np.ndarray:
     """Return an entry as an array, or raise an error if its header and size disagree."""
     # bounded by the file size, with a verified CRC-32
     data = archive.read(f"{name}.npy")
@@ -229,7 +229,7 @@ def _content(archive: zipfile.ZipFile, name: str, size: int, dtype: str) -> np.n
         raise ValueError(
             f"the array {name!r} has the type {stored_dtype.str}, expected {dtype}"
         )
-    if prod(shape) * stored_dtype.itemsize != size - entry.tell():
+    if prod(shape) * stored_dtype.itemsize != len(data) - entry.tell():
         raise ValueError(
             f"the size of the array {name!r} differs from its shape {shape}"
         )
