@@ -196,7 +196,7 @@ class Dispatcher:
         threads = min(*self.threads.values(), thread_count // len(self.bundles))
         options: dict[str, Any] = {}
         if self.incompatible:
-            options["workers"] = list(self.threads.keys() - self.incompatible)
+            options["workers"] = sorted(self.threads.keys() - self.incompatible)
         with warnings.catch_warnings():
             # bundles are small
             warnings.filterwarnings("ignore", message="Sending large graph")
@@ -260,19 +260,18 @@ class Dispatcher:
         if lost:
             self.lost(lost)
 
-    def failed(self, number: int, error) -> None:
+    def failed(self, number: int, error: Any) -> None:
         """Resubmit a bundle whose workers died, or raise the error of its training."""
-        has_died = hasattr(error, "allowed_failures")  # Dask's KilledWorker
-        if not has_died and not isinstance(error, MemoryError):
-            raise error
         members = self.bundles[number].numbers
         text = f"member {members[0]}"
         if len(members) > 1:
             text = f"{len(members)} members from {text} on"
-        if not has_died:
+        if isinstance(error, MemoryError):
             raise RuntimeError(
                 f"A worker has too little memory to train {text}: increase its memory."
             ) from error
+        if not hasattr(error, "allowed_failures"):  # not Dask's KilledWorker
+            raise error
         self.deaths[number] += 1
         address = error.last_worker.address
         if address in self.full():
