@@ -8,6 +8,7 @@ from contextlib import (
     ExitStack,
     closing,
     contextmanager,
+    nullcontext,
     suppress,
 )
 from typing import Any
@@ -59,6 +60,11 @@ def interruption_of(work: Callable[[], object]) -> KeyboardInterrupt | None:
     return None
 
 
+def held(checkpoint, is_folder: bool = True) -> AbstractContextManager[None]:
+    """Return a context that locks any checkpoint and treats SIGTERM like Ctrl-C."""
+    return nullcontext() if checkpoint is None else checkpoint._held(is_folder)
+
+
 @contextmanager
 def saved_on_failure(save: Callable[[BaseException], None]) -> Iterator[None]:
     """Call save(error) if the block raises an error. If saving fails, too, a note is added to the error."""
@@ -92,23 +98,19 @@ class Best:
     """
 
     def __init__(self, rule: EarlyStopping, state: TrainingState) -> None:
-        self.rule, theta = rule, state.theta
-        members = tuple(theta.shape[:-1])
+        self.rule = rule
         self.continues = state.early_stopping.get("monitor") == rule.monitor
         if not self.continues:
-            best = namespace(theta).asarray(theta, copy=True)
-            memory = np.stack(
-                [np.full(members, np.inf), np.full(members, np.inf), np.zeros(members)]
-            )
+            theta = state.theta
+            memory = np.zeros((3, *theta.shape[:-1]))
+            memory[:2] = np.inf
             state.early_stopping = {
                 "monitor": rule.monitor,
-                "theta": best,
+                "theta": namespace(theta).asarray(theta, copy=True),
                 "memory": memory,
             }
-        self.theta, self.memory = (
-            state.early_stopping["theta"],
-            state.early_stopping["memory"],
-        )
+        self.theta = state.early_stopping["theta"]
+        self.memory = state.early_stopping["memory"]
 
     @property
     def have_stopped(self) -> np.ndarray:
@@ -119,10 +121,8 @@ class Best:
         """Compare the initial loss if it was measured and the rule uses it; return a reason to stop, if any."""
         if self.continues:
             return "early stopping" if self.have_stopped.all() else None
-        if (
-            self.rule.compare_to == "progress"
-            and self._watched(state.history) is not None
-        ):
+        uses_loss = self.rule.compare_to == "progress"
+        if uses_loss and self._watched(state.history) is not None:
             self.observe(state)
         return None
 
@@ -135,35 +135,30 @@ class Best:
 
     def observe(self, state: TrainingState) -> None:
         """Compare the latest loss with the best, and store the parameters of members that improved."""
-        rule, theta, loss = self.rule, state.theta, self._watched(state.history)
-        go_on = ~self.have_stopped
-        better = (loss < self.memory[0]) & go_on
+        rule = self.rule
+        theta = state.theta
+        loss = self._watched(state.history)
+        is_active = ~self.have_stopped
         xp = namespace(theta)
-        mask = xp.asarray(better, device=theta.device)
-        self.theta[...] = xp.where(mask[..., None], theta, self.theta)
-        for member in map(tuple, np.argwhere(go_on)):
-            own = (slice(None), *member)
-            lowest, progress_at, stalled = self.memory[own]
-            how = rule.min_delta, rule.compare_to == "best"
-            self.memory[own] = observed(
-                loss[member], lowest, progress_at, stalled, *how
+        is_better = xp.asarray((loss < self.memory[0]) & is_active, device=theta.device)
+        self.theta[...] = xp.where(is_better[..., None], theta, self.theta)
+        for member in map(tuple, np.argwhere(is_active)):
+            self.memory[:, *member] = observed(
+                loss[member],
+                *self.memory[:, *member],
+                min_delta=rule.min_delta,
+                compares_to_best=rule.compare_to == "best",
             )
 
     def _watched(self, history: History) -> Any:
         """Return the latest value of the monitored loss in float64, or None if none was measured."""
-        if self.rule.monitor == "validation_score":
-            return (
-                None
-                if history.last_validation_score is None
-                else -history.last_validation_score
-            )
-        loss = history.last_loss
-        if (
-            self.rule.monitor == "validation_loss"
-            and history.last_validation_loss is not None
-        ):
-            loss = history.last_validation_loss
-        return None if loss is None else loss.astype(float)
+        monitor = self.rule.monitor
+        values = getattr(history, f"last_{monitor}")
+        if values is None:  # there are no validation rows
+            values = history.last_loss
+        if values is None:
+            return None
+        return -values if monitor == "validation_score" else values.astype(float)
 
 
 class Run:
@@ -183,51 +178,57 @@ class Run:
         settings: TrainingSettings,
         rows: int,
         *,
-        validates: bool = False,
+        batches: tuple[Batch | None, Batch | None],
         callbacks: Sequence[Callback] = (),
         state: TrainingState | None = None,
         checkpoint: Any = None,
-        batches: Sequence[Batch | None] = (),
-        source: Mapping[str, Any] | None = None,
+        source: Mapping[str, Any],
     ) -> None:
-        """Prepare a run, or continue from a state or from a checkpoint of the same settings and data."""
-        self.network, self.settings, self.validates = network, settings, validates
-        self.callbacks, self.checkpoint = callbacks, checkpoint
+        """Prepare a run, or continue from a state or from a checkpoint of the same settings and data.
+
+        The batches are the training rows in memory and the validation rows. ``source``
+        describes where the rows come from.
+        """
+        self.network = network
+        self.settings = settings
+        self.validates = batches[1] is not None
+        self.callbacks = callbacks
+        self.checkpoint = checkpoint
         self.plan = settings.plan(rows)
         self.per_epoch = -(-rows // self.plan.batch_size)
         self.result: TrainingResult | None = None
         saved: TrainingResult | None = None
         if checkpoint is not None:
-            identity = settings.identity(rows) | dict(source or {})
+            identity = {**settings.identity(rows), **source}
             saved = checkpoint._begin(
                 network, theta, batches, settings.epochs, identity
             )
         if saved is not None:
             self.state = saved.state
+            has_all_epochs = saved.state.epoch == settings.epochs
             if saved.reason != "interrupted" and (
-                saved.reason != "epochs" or saved.state.epoch == settings.epochs
+                saved.reason != "epochs" or has_all_epochs
             ):
                 self.result = saved
-        elif state is None:
-            self.state = new_state(network, theta, settings, rows)
-        else:
+        elif state is not None:
             self.state = continued(state, network, theta, settings, rows)
-        # the first step of the epoch
-        first_step = self.state.step - self.state.under_way.get("steps", 0)
-        self.total_steps = (
-            first_step + (self.state.epochs - self.state.epoch) * self.per_epoch
-        )
+        else:
+            self.state = new_state(network, theta, settings, rows)
+        state = self.state
+        steps_of_epoch = state.under_way.get("steps", 0)
+        steps_left = (state.epochs - state.epoch) * self.per_epoch
+        self.total_steps = state.step - steps_of_epoch + steps_left
         self.best: Best | None = None
         if settings.early_stopping is not None:
-            self.best = Best(settings.early_stopping, self.state)
-        self.last_finite = namespace(theta).asarray(self.state.theta, copy=True)
+            self.best = Best(settings.early_stopping, state)
+        self.last_finite = namespace(theta).asarray(state.theta, copy=True)
         # the state belongs to a complete epoch or window
         self.is_whole = self.result is None
         self.has_started = False
-        self.is_resumed = saved is not None and len(self.state.history.time) > 0
+        self.is_resumed = saved is not None and len(state.history.time) > 0
         self.began = time.perf_counter()
         if self.is_resumed:
-            self.began -= float(self.state.history.time[-1])
+            self.began -= float(state.history.time[-1])
 
     @property
     def seconds(self) -> float:
@@ -243,13 +244,9 @@ class Run:
         if self.steps.has_taken(window):
             self.steps.skip(window)
         while self.result is None and not self.steps.has_taken(window):
-            reason: Reason | None = defer_sigint(
-                lambda interrupts: self.advance(window, interrupts)
+            self.end_by(
+                defer_sigint(lambda interrupts: self.advance(window, interrupts))
             )
-            if reason is None and self.state.epoch >= self.state.epochs:
-                reason = "epochs"
-            if reason is not None:
-                self.end(self.result_so_far(reason))
 
     def first_losses(self, window) -> EpochResults:
         """Return the losses before the first epoch, if they are recorded."""
@@ -265,18 +262,16 @@ class Run:
     def start(self, results: EpochResults) -> None:
         """Record the losses before the first epoch, unless an earlier process has recorded them."""
         if not self.is_resumed:
-            self.require_finite(
-                "loss", None if self.plan.running else results.losses[0]
-            )
-            self.require_finite(
-                "validation loss",
-                results.validation_losses[0] if self.validates else None,
-            )
+            if not self.plan.running:
+                self.require_finite("loss", results.losses[0])
+            if self.validates:
+                self.require_finite("validation loss", results.validation_losses[0])
             self.extend_history(results, 1, np.array([self.seconds]), is_start=True)
         self.has_started = True
-        reason: Reason | None = (
-            None if self.best is None else self.best.start(self.state)
-        )
+        self.end_by(None if self.best is None else self.best.start(self.state))
+
+    def end_by(self, reason: Reason | None) -> None:
+        """End training if there is a reason to stop, or after the last epoch."""
         if reason is None and self.state.epoch >= self.state.epochs:
             reason = "epochs"
         if reason is not None:
@@ -295,28 +290,27 @@ class Run:
 
     def record(self, results: EpochResults, began: float) -> Reason | None:
         """Record epochs that began at this time; return a reason to stop, if any."""
-        reason, count = None, results.epochs
+        reason: Reason | None = None
+        state = self.state
+        count = results.epochs
         if count:
             seconds = (self.seconds - began) / count
-            self.state.epoch += count
-            self.extend_history(
-                results, count, began + seconds * np.arange(1, count + 1)
-            )
+            state.epoch += count
+            times = began + seconds * np.arange(1, count + 1)
+            self.extend_history(results, count, times)
             if results.diverged:
-                self.state.theta[...] = self.last_finite  # of these epochs
+                state.theta[...] = self.last_finite  # of these epochs
             reason = self.notify(results)
             if results.diverged:
-                self.state.step += results.steps - count * self.per_epoch
-        elif not (results.stopped or results.diverged):
+                state.step += results.steps - count * self.per_epoch
+        elif not results.stopped and not results.diverged:
             reason = self.notify(None)
         if results.diverged:
             if results.gradient_diverged:
                 self.require_finite("gradient's norm", results.norms[count])
             self.require_finite("loss", results.losses[count])
-            self.require_finite(
-                "validation loss",
-                results.validation_losses[count] if self.validates else None,
-            )
+            if self.validates:
+                self.require_finite("validation loss", results.validation_losses[count])
         return reason
 
     def extend_history(
@@ -346,19 +340,11 @@ class Run:
         """
         self.is_whole = results is None or not results.diverged
         reason: Reason | None = None
-        state = self.state
         try:
-            if (
-                self.best is not None
-                and results is not None
-                and self.best.has_stalled(state, results.stalled)
-            ):
-                reason = "early stopping"
-            if state.schedule and results is not None:
-                schedule: Any = self.settings.schedule
-                schedule.observe(state.history.last_loss, state.schedule)
+            if results is not None:
+                reason = self.observe_epochs(results)
             for callback in self.callbacks:
-                if is_true(callback(state)):
+                if is_true(callback(self.state)):
                     reason = "callback"
             if self.checkpoint is not None and self.is_whole and reason is None:
                 self.checkpoint._after_epoch(self.result_so_far("interrupted"))
@@ -367,6 +353,17 @@ class Run:
             with suppress(AttributeError):
                 error.result = self.result_so_far("callback")  # type: ignore[attr-defined]
             raise
+        return reason
+
+    def observe_epochs(self, results: EpochResults) -> Reason | None:
+        """Update the stopping rule and the schedule; return a reason to stop, if any."""
+        state = self.state
+        reason: Reason | None = None
+        if self.best is not None and self.best.has_stalled(state, results.stalled):
+            reason = "early stopping"
+        if state.schedule:
+            schedule: Any = self.settings.schedule
+            schedule.observe(state.history.last_loss, state.schedule)
         return reason
 
     def end(self, result: TrainingResult) -> None:
@@ -381,42 +378,45 @@ class Run:
         if self.is_whole and not isinstance(error, DivergenceError | SecondInterrupt):
             self.checkpoint._write(self.result or self.result_so_far("interrupted"))
 
-    def require_finite(self, what: str, values: Array | None) -> None:
+    def require_finite(self, name: str, values: Array) -> None:
         """Raise DivergenceError if a value, or the value of a member, is not finite."""
-        if values is None or np.isfinite(values := on_host(values)).all():
+        values = on_host(values)
+        if np.isfinite(values).all():
             return
         wrong = np.argwhere(~np.isfinite(values))  # this takes as long as a small epoch
         value = values[tuple(wrong[0])]
-        members = ""
+        subject = name
         if values.ndim:
-            first = ", ".join(
-                str(i[0] if len(i) == 1 else tuple(i)) for i in wrong[:5].tolist()
-            )
-            members = (
-                f" of {len(wrong)} of {values.size} members"
-                f" ({first}{', …' if len(wrong) > 5 else ''})"
-            )
-        if self.state.step == 0:
-            remedy = (
-                "scale inputs and targets to about 1, or start from smaller parameters"
-            )
-            message = f"The {what}{members} is {value} before the first step: {remedy}."
-        else:
-            remedy = "Scale inputs and targets, or start from smaller parameters."
-            if not isinstance(self.settings.optimizer, LBFGS):
-                rate = getattr(self.settings.optimizer, "learning_rate", "unknown")
-                remedy = (
-                    f"Lower the learning rate (now {rate}), clip the gradient or scale"
-                    " inputs and targets."
-                )
-            message = (
-                f"Training diverged: after step {self.state.step} the {what}{members}"
-                f" is {value}. {remedy} The last parameters with a finite loss are in"
-                " the error's result.theta."
+            members = []
+            for index in wrong[:5].tolist():
+                members.append(str(index[0] if len(index) == 1 else tuple(index)))
+            if len(wrong) > 5:
+                members.append("…")
+            subject += (
+                f" of {len(wrong)} of {values.size} members ({', '.join(members)})"
             )
         # engines stop at different steps of a diverging epoch
         self.state.theta[...] = self.last_finite
-        raise DivergenceError(message, self.result_so_far("diverged"))
+        result = self.result_so_far("diverged")
+        step = self.state.step
+        if step == 0:
+            raise DivergenceError(
+                f"The {subject} is {value} before the first step: scale inputs and targets to"
+                " about 1, or start from smaller parameters.",
+                result,
+            )
+        remedy = "Scale inputs and targets, or start from smaller parameters."
+        if not isinstance(self.settings.optimizer, LBFGS):
+            rate = getattr(self.settings.optimizer, "learning_rate", "unknown")
+            remedy = (
+                f"Lower the learning rate (now {rate}), clip the gradient or scale inputs"
+                " and targets."
+            )
+        raise DivergenceError(
+            f"Training diverged: after step {step} the {subject} is {value}. {remedy} The last"
+            " parameters with a finite loss are in the error's result.theta.",
+            result,
+        )
 
     def result_so_far(self, reason: Reason) -> TrainingResult:
         """Return the result with this stop reason."""
@@ -487,15 +487,13 @@ def was_moved(run: Run) -> bool:
 
 def results_of_epoch(**values: Array | None) -> EpochResults:
     """Return the results of one epoch, or of the initial parameters, given its values by their names in the results."""
-    arrays: dict[str, Any] = {
-        name: np.asarray(on_host(value))[None]
-        for name, value in values.items()
-        if value is not None
-    }
-    losses = [
-        arrays[name] for name in ("losses", "validation_losses") if name in arrays
-    ]
-    is_finite = all(np.isfinite(loss).all() for loss in losses)
+    arrays: dict[str, Any] = {}
+    is_finite = True
+    for name, value in values.items():
+        if value is not None:
+            arrays[name] = np.asarray(on_host(value))[None]
+            if name in ("losses", "validation_losses"):
+                is_finite &= bool(np.isfinite(arrays[name]).all())
     return EpochResults(
         epochs=int(is_finite), steps=0, diverged=not is_finite, **arrays
     )
@@ -505,22 +503,17 @@ def new_state(
     network: Network, theta: Array, settings: TrainingSettings, rows: int
 ) -> TrainingState:
     """Return the state before the first epoch."""
-    optimizer, schedule, epochs = (
-        settings.optimizer,
-        settings.schedule,
-        int(settings.epochs),
+    state = TrainingState(
+        theta, optimizer={}, schedule={}, epochs=int(settings.epochs), rows=rows
     )
-    if isinstance(optimizer, LBFGS):
-        return TrainingState(theta, {}, {}, epochs=epochs, rows=rows)
-    return TrainingState(
-        theta,
-        optimizer=optimizer.init(theta),
-        schedule={} if schedule is None else schedule.init(),
-        epochs=epochs,
-        rows=rows,
-        network=network,
-        optimizer_class=type(optimizer).__name__,
-    )
+    optimizer = settings.optimizer
+    if not isinstance(optimizer, LBFGS):
+        state.optimizer = optimizer.init(theta)
+        state.network = network
+        state.optimizer_class = type(optimizer).__name__
+        if settings.schedule is not None:
+            state.schedule = settings.schedule.init()
+    return state
 
 
 def continued(
@@ -531,25 +524,22 @@ def continued(
     rows: int,
 ) -> TrainingState:
     """Return a copy of the state to continue from; raise ValueError if it does not fit."""
-    needed = new_state(network, theta, settings, rows)
-    for part, own, given in (
+    new = new_state(network, theta, settings, rows)
+    optimizer_class = state.optimizer_class or new.optimizer_class
+    for name, saved, expected in (
         ("theta of shape", tuple(state.theta.shape), tuple(theta.shape)),
         ("theta of dtype", state.theta.dtype, theta.dtype),
-        (
-            "the optimizer",
-            state.optimizer_class or needed.optimizer_class,
-            needed.optimizer_class,
-        ),
+        ("the optimizer", optimizer_class, new.optimizer_class),
         ("the network", state.network or network, network),
-        ("an optimizer with", _shapes(state.optimizer), _shapes(needed.optimizer)),
-        ("a schedule with", [*state.schedule], [*needed.schedule]),
+        ("an optimizer with", _shapes(state.optimizer), _shapes(new.optimizer)),
+        ("a schedule with", list(state.schedule), list(new.schedule)),
     ):
-        if own != given:
+        if saved != expected:
             raise ValueError(
-                f"The state comes from {part} {own}, not {given}: pass the same"
+                f"The state comes from {name} {saved}, not {expected}: pass the same"
                 " arguments."
             )
-    return state._continued(theta, needed.epochs, rows)
+    return state._continued(theta, new.epochs, rows)
 
 
 def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:

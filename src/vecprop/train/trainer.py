@@ -6,8 +6,7 @@ selects plain Python.
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,11 +24,9 @@ from ..core import (
     suggests_keywords,
 )
 from ..optimize import (
-    ENGINES,
     LBFGS,
     EarlyStopping,
     EngineName,
-    EpochResults,
     Optimizer,
     Schedule,
     TrainingLoss,
@@ -40,7 +37,7 @@ from ..system.threads import defer_sigint
 from .compiled import Compiled, missing
 from .engine import Engine
 from .reference import Reference
-from .run import Callback, Run, results_of_epoch, watched
+from .run import Callback, Run, held, results_of_epoch, watched
 from .state import Reason, TrainingResult, TrainingState
 
 ENGINE_CLASSES: dict[str, type[Engine]] = {"compiled": Compiled, "reference": Reference}
@@ -70,37 +67,30 @@ def engine_for(
         )
     if name == "auto":
         name = default
-    candidates = (name,)
-    if name == "auto":
-        candidates = ENGINES[:-1]
-    for candidate in candidates:
-        engine_class = ENGINE_CLASSES[candidate]
-        unsupported = engine_class.unsupported_reason(
-            network, theta, batches, optimizer, score=score
+    engine_class = ENGINE_CLASSES["compiled" if name == "auto" else name]
+    unsupported = engine_class.unsupported_reason(
+        network, theta, batches, optimizer, score=score
+    )
+    if unsupported is None:
+        return engine_class(network)
+    if name != "auto":
+        raise ValueError(
+            f"The {name} engine cannot train this network: {unsupported.reason};"
+            ' use engine="auto".'
         )
-        if unsupported is None:
-            return engine_class(network)
-        if name != "auto":
-            raise ValueError(
-                f"The {name} engine cannot train this network: {unsupported.reason};"
-                ' use engine="auto".'
-            )
-        if not unsupported.warns:
-            continue
-        problem = missing()
-        if problem and problem not in _warned:
-            _warned.add(problem)
-            warnings.warn(
-                f"Computing on the reference engine, which is slower: {problem}.",
-                stacklevel=4,
-            )
-        if not problem and not silent:
-            warnings.warn(
-                "Training on the reference engine, which is slower:"
-                f" {unsupported.reason}.",
-                stacklevel=4,
-            )
-    return ENGINE_CLASSES[ENGINES[-1]](network)
+    problem = missing() if unsupported.warns else None
+    if problem and problem not in _warned:
+        _warned.add(problem)
+        warnings.warn(
+            f"Computing on the reference engine, which is slower: {problem}.",
+            stacklevel=4,
+        )
+    if unsupported.warns and not problem and not silent:
+        warnings.warn(
+            f"Training on the reference engine, which is slower: {unsupported.reason}.",
+            stacklevel=4,
+        )
+    return Reference(network)
 
 
 def can_compile() -> bool:
@@ -229,44 +219,42 @@ def train(
     201
     """
     theta = checked_theta(network, theta)
-    own = (validation_score, training_loss, schedule, early_stopping, clip_norm, engine)
-    settings = TrainingSettings(optimizer, epochs, batch_size, shuffle, seed, *own)
+    settings = TrainingSettings(
+        optimizer=optimizer,
+        epochs=epochs,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        validation_score=validation_score,
+        training_loss=training_loss,
+        schedule=schedule,
+        early_stopping=early_stopping,
+        clip_norm=clip_norm,
+        engine=engine,
+    )
     settings.check(network, theta, validation is not None)
     check_callbacks(callbacks, state, checkpoint)
-    batch = network._batch(
-        theta, X, T, sample_weight, finite=False, as_read=True
-    )  # training checks whether X is finite
-    for name, values in (("X", batch.X), ("T", batch.T)):
-        # sparse X too
-        if getattr(values.dtype, "kind", "") == "c" or getattr(
-            values.dtype, "is_complex", False
-        ):
-            raise TypeError(
-                f"{name} has dtype {values.dtype}, but training takes real numbers."
-            )
-    theta = namespace(theta).asarray(theta, copy=True)
+    # the steps check whether X is finite
+    batch = network._batch(theta, X, T, sample_weight, finite=False, as_read=True)
+    require_real("X", batch.X)
+    require_real("T", batch.T)
+    xp = namespace(theta)
     # if only the data have members, all start from the same parameters
-    if batch.members != tuple(theta.shape[:-1]):
-        members = np.broadcast_shapes(tuple(theta.shape[:-1]), batch.members)
-        theta = namespace(theta).asarray(
-            namespace(theta).broadcast_to(theta, (*members, theta.shape[-1])), copy=True
-        )
-    validation_batch = (
-        None
-        if validation is None
-        else checked_validation(network, theta, validation, settings)
-    )
-    batches = [batch] if validation_batch is None else [batch, validation_batch]
+    members = tuple(theta.shape[:-1])
+    if batch.members != members:
+        members = np.broadcast_shapes(members, batch.members)
+        theta = xp.broadcast_to(theta, (*members, theta.shape[-1]))
+    theta = xp.asarray(theta, copy=True)
+    validation_batch = checked_validation(network, theta, validation, settings)
+    batches = [batch]
+    if validation_batch is not None:
+        batches.append(validation_batch)
     chosen = engine_for(
         network, theta, batches, optimizer, engine, score=validation_score
     )
-    if isinstance(optimizer, LBFGS):
-        if (
-            batch_size is not None
-            or schedule is not None
-            or clip_norm is not None
-            or state is not None
-        ):
+    is_lbfgs = isinstance(optimizer, LBFGS)
+    if is_lbfgs:
+        if any(value is not None for value in (batch_size, schedule, clip_norm, state)):
             raise ValueError(
                 "LBFGS trains on full batches: omit batch_size, schedule, clip_norm and"
                 " state."
@@ -274,36 +262,28 @@ def train(
         if checkpoint is not None:
             raise ValueError("LBFGS cannot resume: omit checkpoint.")
         batch.require_finite_inputs()
-        run = Run(
-            network,
-            theta,
-            settings,
-            batch.rows,
-            validates=validation is not None,
-            callbacks=callbacks,
-        )
-        search = LBFGSSearch(run, chosen, batch, validation_batch)
-        return watched([run], lambda: minimize_loss(run, search))[0]
-    if state is not None and state.under_way:
+    elif state is not None and state.under_way:
         raise ValueError(
             "The state comes from the middle of an epoch of train_blocks: continue with"
             " train_blocks."
         )
-    with nullcontext() if checkpoint is None else checkpoint._held(is_folder=False):
+    with held(checkpoint, is_folder=False):
         run = Run(
             network,
             theta,
             settings,
             batch.rows,
-            validates=validation is not None,
+            batches=(batch, validation_batch),
             callbacks=callbacks,
             state=state,
             checkpoint=checkpoint,
-            batches=batches,
             source={"engine": chosen.name},
         )
         if run.result is not None:
             return run.result
+        if is_lbfgs:
+            search = LBFGSSearch(run, chosen, batch, validation_batch)
+            return watched([run], search.train)[0]
         run.steps = chosen.steps(run, batch, validation_batch)
         return watched([run], lambda: run.take(batch))[0]
 
@@ -311,6 +291,13 @@ def train(
 train.__doc__ = (train.__doc__ or "").replace(
     "{scores}", ";\n        ".join(meanings())
 )
+
+
+def require_real(name: str, values) -> None:
+    """Raise TypeError if a dense or sparse array has complex entries."""
+    dtype = values.dtype
+    if getattr(dtype, "kind", "") == "c" or getattr(dtype, "is_complex", False):
+        raise TypeError(f"{name} has dtype {dtype}, but training takes real numbers.")
 
 
 def check_callbacks(callbacks, state, checkpoint) -> None:
@@ -324,7 +311,7 @@ def check_callbacks(callbacks, state, checkpoint) -> None:
         if isinstance(callback, type):
             raise TypeError(wrong_part(f"Callback {number}", callback, "a function"))
         interval = getattr(callback, "interval", 1)
-        if not (isinstance(interval, int | float | np.number) and interval >= 1):
+        if not isinstance(interval, int | float | np.number) or not interval >= 1:
             raise ValueError(
                 f"The interval of {callback!r} must be at least 1 epoch, got"
                 f" {interval!r}."
@@ -334,26 +321,25 @@ def check_callbacks(callbacks, state, checkpoint) -> None:
             "state must be a TrainingState, such as result.state of an earlier call,"
             f" got {state!r}."
         )
-    if checkpoint is not None and (
-        isinstance(checkpoint, type)
-        or not callable(getattr(checkpoint, "_begin", None))
-    ):
-        raise TypeError(
-            wrong_part(
-                "checkpoint", checkpoint, 'a Checkpoint, such as Checkpoint("run.npz")'
-            )
-        )
-    if checkpoint is not None and state is not None:
+    if checkpoint is None:
+        return
+    has_method = callable(getattr(checkpoint, "_begin", None))
+    if isinstance(checkpoint, type) or not has_method:
+        expected = 'a Checkpoint, such as Checkpoint("run.npz")'
+        raise TypeError(wrong_part("checkpoint", checkpoint, expected))
+    if state is not None:
         raise ValueError("A checkpoint already contains the state: omit state.")
 
 
 def checked_validation(
     network: Network,
     theta: Array,
-    validation: tuple[Array, ...],
+    validation: tuple[Array, ...] | None,
     settings: TrainingSettings,
-) -> Batch:
-    """Return the validation rows as a batch; raise an error if they or the score are invalid."""
+) -> Batch | None:
+    """Return any validation rows as a batch; raise an error if they are invalid."""
+    if validation is None:
+        return None
     if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
         raise ValueError("validation must be a tuple (X, T) or (X, T, sample_weight).")
     try:
@@ -370,90 +356,91 @@ def checked_validation(
     return batch
 
 
-def minimize_loss(run: Run, search: "LBFGSSearch") -> None:
-    """Train a run by L-BFGS; an iteration counts as an epoch."""
-    run.start(search.measure())
-    if run.result is None:
-        ended = search.minimize(lambda results: run.record(results, run.seconds))
-        run.end(run.result_so_far(ended))
-
-
 class LBFGSSearch:
-    """Search for the minimum of the loss of all rows."""
+    """Train a run by L-BFGS on all rows; an iteration counts as an epoch."""
 
     def __init__(
         self, run: Run, engine: Engine, batch: Batch, validation_batch: Batch | None
     ) -> None:
-        self.run, self.state, self.engine = run, run.state, engine
-        self.evaluation = engine.evaluation(self.state.theta, batch.gathered())
+        self.run = run
+        self.state = run.state
+        self.engine = engine
+        theta = run.state.theta
+        self.evaluation = engine.evaluation(theta, batch.gathered())
         self.validation_batch: Batch | None = None
         if validation_batch is not None:
             self.validation_batch = validation_batch.gathered()
-            self.validation_evaluation = engine.evaluation(
-                self.state.theta, self.validation_batch
-            )
+            self.validation_evaluation = engine.evaluation(theta, self.validation_batch)
+        self.point = on_host(theta).astype(float)
         # the latest point, loss and gradient
-        self.seen: tuple[np.ndarray, float, np.ndarray] | None = None
+        self.latest: tuple[np.ndarray, float, np.ndarray] | None = None
+        self.reason: Reason | None = None
 
-    def measure(self) -> EpochResults:
-        """Return the losses before the first iteration."""
-        return results_of_epoch(**self.losses(on_host(self.state.theta).astype(float)))
+    def train(self) -> None:
+        """Train until the search converges or the run ends."""
+        run = self.run
+        run.start(results_of_epoch(**self.losses(self.point)))
+        if run.result is not None:
+            return
+        self.gradient_norm = self.norm_at(self.point)
+        optimizer: Any = run.settings.optimizer
+        _, ended = optimizer.minimize(
+            self.loss_and_gradient, self.point, self.state.epochs, self.after_iteration
+        )
+        run.end(run.result_so_far(self.reason or ended))
 
-    def minimize(self, record: Callable[[EpochResults], Reason | None]) -> Reason:
-        """Train until the search converges, or until `record` returns a reason to stop; return the reason."""
-        self.point = on_host(self.state.theta).astype(float)
-        self.gradient_norm = np.linalg.norm(self.loss_and_gradient(self.point)[1])
-        reasons: list[Reason] = []
+    def after_iteration(self, point: np.ndarray) -> None:
+        """Record an iteration; raise StopIteration if the run ends."""
+        results = results_of_epoch(
+            **self.losses(point),
+            norms=self.gradient_norm,
+            sizes=np.linalg.norm(point - self.point),
+        )
 
-        def after_iteration(point: np.ndarray) -> None:
-            losses = self.losses(point)
-            norms = {
-                "norms": self.gradient_norm,
-                "sizes": np.linalg.norm(point - self.point),
-            }
-            results = results_of_epoch(**losses, **norms)
-            reason: Reason | None = defer_sigint(
-                lambda interrupts: record(self.moved(point, results))
-            )
-            if reason is not None:
-                reasons.append(reason)
-                raise StopIteration
+        def record(interrupts: list[Any]) -> Reason | None:
+            self.move_to(point)
+            if results.epochs:
+                self.run.last_finite[...] = self.state.theta
+            return self.run.record(results, self.run.seconds)
 
-        optimizer: Any = self.run.settings.optimizer
-        ended = optimizer.minimize(
-            self.loss_and_gradient, self.point, self.state.epochs, after_iteration
-        )[1]
-        return reasons[0] if reasons else ended
+        self.reason = defer_sigint(record)
+        if self.reason is not None:
+            raise StopIteration
 
-    def moved(self, point: np.ndarray, results: EpochResults) -> EpochResults:
-        """Set theta to the new point, and return the results."""
+    def move_to(self, point: np.ndarray) -> None:
+        """Set theta to the new point."""
         self.run.is_whole = False
         self.state.theta[...] = self.theta_at(point)
         self.state.step += 1
         self.point = point.copy()
-        self.gradient_norm = np.linalg.norm(self.loss_and_gradient(point)[1])
-        if results.epochs:
-            self.run.last_finite[...] = self.state.theta
-        return results
+        self.gradient_norm = self.norm_at(point)
+
+    def norm_at(self, point: np.ndarray) -> Any:
+        """Return the norm of the gradient at a point."""
+        _, gradient = self.loss_and_gradient(point)
+        return np.linalg.norm(gradient)
 
     def loss_and_gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return the loss and the gradient at a point in float64; the latest result is cached."""
-        if self.seen is None or not np.array_equal(self.seen[0], point):
+        """Return the loss and the gradient at a point; the latest result is cached."""
+        if self.latest is None or not np.array_equal(self.latest[0], point):
             loss, gradient = self.evaluation.loss_and_gradient(self.theta_at(point))
-            self.seen = point.copy(), float(loss), on_host(gradient).astype(float)
-        return self.seen[1], self.seen[2]
+            self.latest = point.copy(), float(loss), on_host(gradient).astype(float)
+        _, loss, gradient = self.latest
+        return loss, gradient
 
     def losses(self, point: np.ndarray) -> dict[str, Array]:
-        """Return the training loss, the validation loss and the score at a point, by their names in the results."""
-        losses = {"losses": self.loss_and_gradient(point)[0]}
+        """Return the losses and the score at a point, by their names in the results."""
+        loss, _ = self.loss_and_gradient(point)
+        losses = {"losses": loss}
+        if self.validation_batch is None:
+            return losses
+        theta = self.theta_at(point)
+        losses["validation_losses"] = self.validation_evaluation.loss(theta)
         name = self.run.plan.score
-        if self.validation_batch is not None:
-            theta = self.theta_at(point)
-            losses["validation_losses"] = self.validation_evaluation.loss(theta)
-            if name is not None:
-                losses["validation_scores"] = score(
-                    name, self.engine, theta, self.validation_batch
-                )
+        if name is not None:
+            losses["validation_scores"] = score(
+                name, self.engine, theta, self.validation_batch
+            )
         return losses
 
     def theta_at(self, point: np.ndarray) -> Array:

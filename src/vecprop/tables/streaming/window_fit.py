@@ -55,7 +55,6 @@ class StreamedRun(Run):
             np.array(member.theta),
             member._settings,
             rows.rows_of(network.fold),
-            validates=validation_batch is not None,
             checkpoint=checkpoint,
             batches=[None, validation_batch],
             source={"fold": network.fold, **division},

@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Generator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from ...core import Network, Score, checked_theta, suggests_keywords
 from ...optimize import LBFGS, EarlyStopping, Optimizer, Schedule, TrainingSettings
 from ...system.memory import available_memory
 from ..compiled.window_steps import WindowSteps
-from ..run import Callback, Run, train_runs
+from ..run import Callback, Run, held, train_runs
 from ..state import TrainingResult, TrainingState
 from ..trainer import ENGINE_CLASSES, check_callbacks, checked_validation
 from .sources import Blocks, digest_of
@@ -136,18 +136,19 @@ def train_blocks(
             " such as Adam()."
         )
     theta = checked_theta(network, theta)
-    own = (
-        batch_size,
-        shuffle,
-        seed,
-        validation_score,
-        "running",
-        schedule,
-        early_stopping,
-        clip_norm,
-        "compiled",
+    settings = TrainingSettings(
+        optimizer=optimizer,
+        epochs=epochs,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        validation_score=validation_score,
+        training_loss="running",
+        schedule=schedule,
+        early_stopping=early_stopping,
+        clip_norm=clip_norm,
+        engine="compiled",
     )
-    settings = TrainingSettings(optimizer, epochs, *own)
     settings.check(network, theta, validation is not None)
     check_callbacks(callbacks, state, checkpoint)
     if batch_size is None:
@@ -166,39 +167,37 @@ def train_blocks(
             f" {unsupported.reason}."
         )
     theta = np.array(theta)
-    validation_batch = (
-        None
-        if validation is None
-        else checked_validation(network, theta, validation, settings)
-    )
+    validation_batch = checked_validation(network, theta, validation, settings)
     source = CheckedBlocks(network, theta, blocks)
-    rows, size = source.rows, settings.plan(source.rows).batch_size
-    how: dict[str, Any] = {"window": int(window), "seed": int(seed), "room": size}
-    how |= {
-        "shuffle": bool(shuffle) and size < rows,
-        "prefetch": getattr(blocks, "prefetch", None),
-    }
-    windows = Windows(source.sizes, source.read, **how)
-    more = (
-        {} if checkpoint is None else {**windows.identity(), "rows": digest_of(blocks)}
+    size = settings.plan(source.rows).batch_size
+    windows = Windows(
+        source.sizes,
+        source.read,
+        window=int(window),
+        shuffle=bool(shuffle) and size < source.rows,
+        seed=int(seed),
+        room=size,
+        prefetch=getattr(blocks, "prefetch", None),
     )
-    with nullcontext() if checkpoint is None else checkpoint._held(is_folder=False):
+    identity = windows.identity()
+    if checkpoint is not None:
+        identity["rows"] = digest_of(blocks)
+    with held(checkpoint, is_folder=False):
         run = Run(
             network,
             theta,
             settings,
-            rows,
-            validates=validation is not None,
+            source.rows,
+            batches=(None, validation_batch),
             callbacks=callbacks,
             state=state,
             checkpoint=checkpoint,
-            batches=[None, validation_batch],
-            source=more,
+            source=identity,
         )
         if run.result is not None:
             return run.result
         first = _first_window(run.state, windows, size)
-        _announce(windows, blocks.inputs, network.outputs, theta.dtype.itemsize)
+        _announce(windows, source, theta.itemsize)
         run.steps = WindowSteps(run, validation_batch)
         return train_runs([run], _windows_of_run(run, windows, first, source))[0]
 
@@ -220,54 +219,54 @@ def _windows_of_run(
 
 def _first_window(state: TrainingState, windows: Windows, batch_size: int) -> int:
     """Return the index of the first window of the epoch that contains rows of an unfinished batch."""
-    way = state.under_way
-    if not way:
+    progress = state.under_way
+    if not progress:
         return 0
     sizes = [
         int(windows.sizes[blocks].sum()) for blocks in windows.of_epoch(state.epoch)
     ]
-    if sum(sizes[: way["windows"]]) != way["rows"]:
+    first = progress["windows"]
+    rows = progress["rows"]
+    if sum(sizes[:first]) != rows:
         raise ValueError(
             "The state comes from the middle of an epoch of other windows: pass the"
             " same blocks."
         )
-    first, left = way["windows"], way["rows"] % batch_size
-    while left > 0:
+    carried_rows = rows % batch_size
+    while carried_rows > 0:
         first -= 1
-        left -= sizes[first]
+        carried_rows -= sizes[first]
     return first
 
 
-def _announce(windows: Windows, inputs: int, outputs: int, itemsize: int) -> None:
+def _announce(windows: Windows, source: CheckedBlocks, itemsize: int) -> None:
     """Log the memory use, raise MemoryError if it is too large, and warn if windows have few blocks."""
-    count, row, block = (
-        len(windows.of_epoch(0)),
-        itemsize * (inputs + outputs + 1),
-        int(windows.sizes.max()),
-    )
-    what, several = ("one window", 1) if count == 1 else ("two windows", 2)
-    numbers_and_order, keys_and_places = 16, 24  # bytes
-    places = windows.window + windows.room
-    needed = (
-        places * (several * (row + numbers_and_order) + keys_and_places)
-        + 2 * block * row
-    )
-    what = (
-        f"{what} of {windows.window:,} rows x {inputs} inputs and a block take"
-        f" {needed / 1e6:,.0f} MB"
+    network = source.network
+    count = len(windows.of_epoch(0))
+    windows_in_memory, subject = (1, "one window") if count == 1 else (2, "two windows")
+    row_bytes = itemsize * (network.inputs + network.outputs + 1)
+    index_bytes = 16  # the numbers and the order of rows
+    sort_bytes = 24  # keys and positions
+    window_rows = windows.window + windows.room
+    block_bytes = 2 * int(windows.sizes.max()) * row_bytes
+    row_bytes = windows_in_memory * (row_bytes + index_bytes) + sort_bytes
+    needed = window_rows * row_bytes + block_bytes
+    memory_use = (
+        f"{subject} of {windows.window:,} rows x {network.inputs} inputs and a block"
+        f" take {needed / 1e6:,.0f} MB"
     )
     available = available_memory()
     if available is not None and needed > available:
         raise MemoryError(
-            f"{what}, but only {available / 1e6:,.0f} MB are available: use a smaller"
-            " window."
+            f"{memory_use}, but only {available / 1e6:,.0f} MB are available: use a"
+            " smaller window."
         )
-    logging.getLogger("vecprop").info("%s.", what)
+    logging.getLogger("vecprop").info("%s.", memory_use)
     if windows.shuffle and count > 1 and len(windows.sizes) < FEW_BLOCKS * count:
-        needed = f"with at least {FEW_BLOCKS}, the order on disk does not matter"
+        blocks = int(10 * len(windows.sizes) / count) / 10
         warnings.warn(
-            f"A window has only {int(10 * len(windows.sizes) / count) / 10:g} blocks,"
-            f" so that rows are poorly shuffled: {needed}. Use a larger window or"
-            f" smaller blocks; {CURE}.",
+            f"A window has only {blocks:g} blocks, so that rows are poorly shuffled:"
+            f" with at least {FEW_BLOCKS}, the order on disk does not matter. Use a"
+            f" larger window or smaller blocks; {CURE}.",
             stacklevel=4,
         )
