@@ -126,9 +126,9 @@ def test_a_callback_with_an_interval_is_called_once_in_that_number_of_epochs():
 
         def __call__(self, state):
             self.calls += 1
-            self.losses += len(state.history._latest_losses)
-            assert not len(state.history._latest_validation_losses) + len(
-                state.history._latest_validation_scores
+            self.losses += len(state.history._latest("loss"))
+            assert not len(state.history._latest("validation_loss")) + len(
+                state.history._latest("validation_score")
             )
             return state.epoch >= 12
 

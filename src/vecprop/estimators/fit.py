@@ -81,18 +81,21 @@ COUNTED = (
     "validation_loss_curve",
     "validation_scores",
     "score_curve",
+    "best_loss",
+    "best_validation_score",
+    "no_improvement_count",
 )
-COUNTED += ("best_loss", "best_validation_score", "no_improvement_count")
 """The fields that are updated after each epoch."""
-_PUBLIC = {name for name in COUNTED if name != "no_improvement_count"} | {
-    "theta",
-    "restart_losses",
-    "best_restart",
-}
+_PRIVATE = ("seed", "split", "state", "ending", "no_improvement_count")
 _PASSING = ("seconds", "interrupted", "diverged", "error")
-_KEPT = [name for name in FitOutcome.__dataclass_fields__ if name not in _PASSING]
-ATTRIBUTES = {name: f"{name}_" if name in _PUBLIC else f"_{name}" for name in _KEPT}
+
+ATTRIBUTES = {}
 """Model attributes, by field name of `FitOutcome`."""
+for _name in FitOutcome.__dataclass_fields__:
+    if _name in _PRIVATE:
+        ATTRIBUTES[_name] = f"_{_name}"
+    elif _name not in _PASSING:
+        ATTRIBUTES[_name] = f"{_name}_"
 
 
 @dataclass(eq=False)
@@ -118,67 +121,71 @@ class FitSpec:
     checkpoint: Any = None
 
     def __post_init__(self) -> None:
-        settings, scoring = self.settings, self.settings.scoring
-        self.is_lbfgs, self.shows_bar = (
-            isinstance(self.optimizer, LBFGS),
-            settings.verbose == "bar",
-        )
+        settings = self.settings
+        scoring = settings.scoring
+        self.is_lbfgs = isinstance(self.optimizer, LBFGS)
+        self.shows_bar = settings.verbose == "bar"
+        self.trained_network = self.network
+        if sparse.issparse(self.rows.table.X):
+            self.trained_network = SparseNetwork(self.network)
         schedule = parts.schedule(settings, len(self.rows))
         self.schedule = None if isinstance(schedule, Constant) else schedule
         self.by_score = settings.early_stopping and self.validation is not None
-        watched = (
-            "loss"
-            if not self.by_score
-            else "validation_score"
-            if self.score
-            else "validation_loss"
-        )
+        monitor = "loss"
+        if self.by_score:
+            monitor = "validation_score" if self.score else "validation_loss"
         self.rule = EarlyStopping(
-            watched, settings.tol, settings.n_iter_no_change + 1, self.by_score, "best"
+            monitor,
+            min_delta=settings.tol,
+            patience=settings.n_iter_no_change + 1,
+            restore_best=self.by_score,
+            compare_to="best",
         )
         # If no Python code runs after each epoch, `train` applies the rule, provided
         # that it can act before max_iter.
-        self.early_stopping = (
-            self.rule
-            if self.by_score or self.rule.patience <= settings.max_iter
-            else None
-        )
+        self.early_stopping = None
+        if self.by_score or self.rule.patience <= settings.max_iter:
+            self.early_stopping = self.rule
         # rows to score after each epoch, by field of `FitOutcome`
         self.scored: dict[str, Rows] = {}
-        if self.validation is not None and scoring != "loss" and self.score is None:
-            self.scored["validation_scores"] = self.validation
-        if scoring not in (None, "loss"):
-            self.scored["score_curve"] = self.rows
-        self.needs_python = bool(
-            self.is_lbfgs
-            or self.scored
-            # one bar shows the progress of many fits
-            or (settings.verbose and not self.shows_bar)
-            or self.tasks
-            or isinstance(self.schedule, parts.Cuts)
-            or self.before.loss_curve  # the rule continues the count of earlier calls
-            or settings.callbacks
-            # adding the constant changes the loss's rounding
-            or (not self.by_score and self.constant(self.rows))
+        if scoring != "loss":
+            if self.validation is not None and self.score is None:
+                self.scored["validation_scores"] = self.validation
+            if scoring is not None:
+                self.scored["score_curve"] = self.rows
+        self.needs_python = any(
+            (
+                self.is_lbfgs,
+                self.scored,
+                # one bar shows the progress of many fits
+                settings.verbose and not self.shows_bar,
+                self.tasks,
+                isinstance(self.schedule, parts.Cuts),
+                self.before.loss_curve,  # the rule continues the count of earlier calls
+                settings.callbacks,
+                # adding the constant changes the loss's rounding
+                not self.by_score and self.constant(self.rows),
+            )
         )
 
     @property
     def steps(self) -> dict[str, Any]:
         """The settings of `train` that apply only to optimizers with batches."""
-        wished, rows = self.settings.batch_size, len(self.rows)
-        size = 200 if isinstance(wished, str) else int(wished)
-        if wished == size > rows:
-            message = (
-                "Got `batch_size` less than 1 or larger than sample size. It is going"
-                " to be clipped"
-            )
-            warnings.warn(message, stacklevel=6)
-        order = {
+        settings = self.settings
+        rows = len(self.rows)
+        size = 200
+        if not isinstance(settings.batch_size, str):
+            size = int(settings.batch_size)
+            if size > rows:
+                warnings.warn(
+                    "Got `batch_size` less than 1 or larger than sample size. It is going"
+                    " to be clipped",
+                    stacklevel=6,
+                )
+        return {
             "batch_size": min(size, rows),
-            "shuffle": self.settings.shuffle,
+            "shuffle": settings.shuffle,
             "seed": self.before.seed,
-        }
-        return order | {
             "validation_score": self.score,
             "training_loss": "running",
             "schedule": self.schedule,
@@ -188,26 +195,25 @@ class FitSpec:
         """Return an equivalent member for `train_population`, or None if epochs need Python code."""
         from ..train.members import Member
 
-        table, validation = self.rows.table, self.validation
-        is_separate = validation is not None and validation.table is not table
-        if self.needs_python or self.starts or is_separate:
+        table = self.rows.table
+        validation = self.validation
+        validation_rows = None
+        if self.needs_python or self.starts:
             return None
-        if (
-            engine_for(
-                self.network, self.before.theta, (), self.optimizer, silent=True
-            ).group_class
-            is None
-        ):
+        if validation is not None:
+            if validation.table is not table:
+                return None
+            validation_rows = validation.indices
+        theta = self.before.theta
+        engine = engine_for(self.network, theta, (), self.optimizer, silent=True)
+        if engine.group_class is None:
             return None
-        network = (
-            SparseNetwork(self.network) if sparse.issparse(table.X) else self.network
-        )
         return Member(
-            network,
-            self.before.theta,
+            self.trained_network,
+            theta,
             self.optimizer,
             rows=self.rows.indices,
-            validation_rows=None if validation is None else validation.indices,
+            validation_rows=validation_rows,
             X=table.inputs,
             T=table.T,
             sample_weight=table.weight,
@@ -220,44 +226,41 @@ class FitSpec:
         """Train until max_iter or a stopping rule, or for exactly the given number of epochs."""
         started = time.perf_counter()
         recorder = Recorder(self)
-        settings = self.settings
-        by_python = self.needs_python or self.shows_bar or epochs is not None
+        runs_python = self.needs_python or self.shows_bar or epochs is not None
         # As in scikit-learn: a line search needs more precision than float32.
         dtype = np.dtype(float) if self.is_lbfgs else recorder.theta.dtype
-        (X, T, weight), *validation = (
-            _data(part, dtype)
-            for part in (self.rows, self.validation)
-            if part is not None
-        )
-        arguments: dict[str, Any] = {
-            "optimizer": self.optimizer,
-            "sample_weight": weight,
-        }
-        arguments["epochs"] = settings.max_iter if epochs is None else epochs
-        if by_python:
+        X, T, weight = _data(self.rows, dtype)
+        arguments: dict[str, Any] = {"validation_score": self.score}
+        if not self.is_lbfgs:
+            arguments = self.steps
+            arguments["state"] = recorder.resumed
+        if self.validation is not None:
+            arguments["validation"] = _data(self.validation, dtype)
+        checkpoint = self.checkpoint
+        if runs_python:
             arguments["callbacks"] = self.callbacks(recorder)
+            if checkpoint is not None:
+                checkpoint = checkpoint._recording(recorder)
         else:
             arguments["early_stopping"] = self.early_stopping
-        if self.checkpoint is not None:
-            arguments["checkpoint"] = (
-                self.checkpoint._recording(recorder) if by_python else self.checkpoint
-            )
-        if validation:
-            arguments["validation"] = validation[0]
-        if self.is_lbfgs:
-            arguments["validation_score"] = self.score
-        else:
-            arguments |= self.steps
-            arguments["state"] = recorder.resumed
-        network = SparseNetwork(self.network) if sparse.issparse(X) else self.network
         error = None
         try:
-            with limit_jobs(settings.n_jobs):
-                result = train(network, recorder.theta.astype(dtype), X, T, **arguments)
-        except DivergenceError as caught:
-            error = caught
-            result = caught.result
-        outcome = recorder.finished(result, by_python)
+            with limit_jobs(self.settings.n_jobs):
+                result = train(
+                    self.trained_network,
+                    recorder.theta.astype(dtype),
+                    X,
+                    T,
+                    optimizer=self.optimizer,
+                    sample_weight=weight,
+                    epochs=self.settings.max_iter if epochs is None else epochs,
+                    checkpoint=checkpoint,
+                    **arguments,
+                )
+        except DivergenceError as divergence:
+            error = divergence
+            result = error.result
+        outcome = recorder.finished(result, runs_python)
         if self.tasks is not None and error is None:
             self.publish(outcome)
             self.tasks.end()
@@ -268,13 +271,14 @@ class FitSpec:
     def callbacks(self, recorder: "Recorder") -> list[Any]:
         """Return the callbacks; the recorder comes first, so that the others see an updated model."""
         settings = self.settings
-        callbacks: list[Any] = [recorder, *(settings.callbacks or ())]
+        callbacks: list[Any] = [recorder]
+        if settings.verbose and not self.shows_bar:
+            callbacks.append(recorder.print_epoch)
+        callbacks.extend(settings.callbacks or ())
         if self.shows_bar:
             from ..train.progress import ProgressBar
 
             callbacks.append(ProgressBar(type(settings).__name__))
-        elif settings.verbose:
-            callbacks.insert(1, recorder.print_epoch)
         if self.tasks is None:
             return callbacks
         return [self.tasks.watching(callbacks, settings.max_iter)]
@@ -282,7 +286,12 @@ class FitSpec:
     def identity(self) -> dict[str, Any]:
         """Return everything that determines the bits of this fit, by name."""
         estimator: Any = self.settings
-        settings = estimator.get_params(deep=False)
+        identity = {
+            "estimator": type(estimator).__name__,
+            **estimator.get_params(deep=False),
+            "seed": self.before.seed,
+            "start": self.before.theta,
+        }
         for name in (
             "callbacks",
             "checkpoint",
@@ -292,44 +301,38 @@ class FitSpec:
             "warm_start",
             "random_state",
         ):
-            settings.pop(name)
-        seeds = [start.seed for start in (self.before, *self.starts)]
-        identity = {"estimator": type(self.settings).__name__, **settings}
-        identity["seed"] = seeds if self.starts else seeds[0]
-        identity["start"] = self.before.theta
-        for prefix, part in {"": self.rows, "validation ": self.validation}.items():
-            if part is not None:
-                table = part.table
+            del identity[name]
+        if self.starts:
+            identity["seed"] = [start.seed for start in (self.before, *self.starts)]
+        for prefix, rows in {"": self.rows, "validation ": self.validation}.items():
+            if rows is not None:
+                table = rows.table
                 identity[f"{prefix}X"] = table.inputs
-                identity[f"{prefix}rows"] = part.indices
+                identity[f"{prefix}rows"] = rows.indices
                 identity[f"{prefix}T"] = table.T
                 identity[f"{prefix}sample_weight"] = table.weight
         return identity
 
     def convergence_warning(self, outcome: FitOutcome) -> str:
         """Return scikit-learn's convergence warning, or "" if training converged."""
-        settings, reason, loss = (
-            self.settings,
-            outcome.ending and outcome.ending.reason,
-            outcome.loss,
-        )
+        if outcome.ending is None:
+            return ""
+        settings = self.settings
+        reason = outcome.ending.reason
         if self.is_lbfgs and reason in LBFGS_WARNINGS:
             return (
                 f"lbfgs failed to converge after {outcome.n_iter} iteration(s):"
                 f" {LBFGS_WARNINGS[reason]}."
             )
-        if not self.is_lbfgs and reason == "epochs":
+        if reason == "epochs":
             return (
                 f"Stochastic Optimizer: Maximum iterations ({settings.max_iter})"
                 " reached and the optimization hasn't converged yet."
             )
-        if (
-            reason in ("callback", "converged")
-            and not self.by_score
-            and 0 < settings.tol < ulp(loss)
-        ):
+        has_stalled = reason in ("callback", "converged") and not self.by_score
+        if has_stalled and 0 < settings.tol < ulp(outcome.loss):
             return (
-                f"The loss, {loss:.3g}, is so large that progress of"
+                f"The loss, {outcome.loss:.3g}, is so large that progress of"
                 f" tol={settings.tol:g} is lost in rounding: training ended, perhaps"
                 " without convergence."
             )
@@ -358,25 +361,20 @@ class Recorder:
     """
 
     def __init__(self, spec: FitSpec) -> None:
-        self.spec, before, validation = spec, spec.before, spec.validation
-        state = None if spec.is_lbfgs else before.state
-        if state is not None and (
-            state.optimizer.keys() != spec.optimizer.init(before.theta).keys()
-            or [*state.schedule]
-            != ([] if spec.schedule is None else [*spec.schedule.init()])
-        ):
-            state = None  # the state belongs to another optimizer or schedule
-        # After early stopping the model has the best parameters, but training continues
-        # from the last parameters.
-        best = None if state is None else state.early_stopping.get("theta")
-        is_restored = best is not None and np.array_equal(before.theta, best)
-        self.resumed = state
-        self.theta = state.theta if state is not None and is_restored else before.theta
-        self.best_theta = (
-            (before.theta if best is None else best).copy() if spec.by_score else None
-        )
+        self.spec = spec
+        before = spec.before
+        self.resumed = self.state_to_resume()
+        self.theta = before.theta
+        best_theta = before.theta
+        if self.resumed is not None and "theta" in self.resumed.early_stopping:
+            # After early stopping the model has the best parameters, but training
+            # continues from the last parameters.
+            best_theta = self.resumed.early_stopping["theta"]
+            if np.array_equal(before.theta, best_theta):
+                self.theta = self.resumed.theta
+        self.best_theta = best_theta.copy() if spec.by_score else None
         self.constant = spec.constant(spec.rows)
-        self.constant_val = 0.0 if validation is None else spec.constant(validation)
+        self.constant_val = 0.0
         self.can_continue = not spec.is_lbfgs and (
             spec.schedule is None or not has_horizon(spec.schedule)
         )
@@ -389,7 +387,8 @@ class Recorder:
                 outcome.best_validation_score = -np.inf
         elif outcome.best_loss is None:
             outcome.best_loss = np.inf
-        if validation is not None:
+        if spec.validation is not None:
+            self.constant_val = spec.constant(spec.validation)
             outcome.validation_loss_curve = outcome.validation_loss_curve or []
             outcome.validation_scores = outcome.validation_scores or []
         if "score_curve" in spec.scored:
@@ -398,6 +397,17 @@ class Recorder:
             name: spec.scorer(rows, spec.settings.scoring)
             for name, rows in spec.scored.items()
         }
+
+    def state_to_resume(self) -> TrainingState | None:
+        """Return the state of earlier training, unless it belongs to another optimizer or schedule."""
+        spec = self.spec
+        state = spec.before.state
+        if state is None or spec.is_lbfgs:
+            return None
+        optimizer = spec.optimizer.init(spec.before.theta)
+        schedule = {} if spec.schedule is None else spec.schedule.init()
+        fits = state.optimizer.keys() == optimizer.keys()
+        return state if fits and list(state.schedule) == list(schedule) else None
 
     def memory(self, epoch: int) -> dict[str, Any] | None:
         """Return the state to resume from after an epoch, or None if an error prevented the recording of the epoch."""
@@ -422,32 +432,39 @@ class Recorder:
 
     def __call__(self, state: TrainingState) -> bool:
         """Record the epochs since the last call; return whether to stop training."""
-        outcome, history = self.outcome, state.history
+        outcome = self.outcome
         outcome.theta = state.theta
         for name, measure in self.scores.items():
             getattr(outcome, name).append(measure(state))
-        validated = history._latest_validation_losses, history._latest_validation_scores
-        over = self.epochs(state, history._latest_losses, *validated)
+        latest = state.history._latest
+        is_over = self.record(
+            state,
+            latest("loss"),
+            validation_losses=latest("validation_loss"),
+            scores=latest("validation_score"),
+        )
         self.keep(state, self.best_theta)  # for callbacks that save the model
         self.spec.publish(outcome)
-        return over
+        return is_over
 
     def keep(self, state: TrainingState, best: np.ndarray | None) -> None:
         """Store the state for continued training if the optimizer and the schedule support continuation."""
-        # Store a copy, so that assigned coefficients do not change it.
-        stopping: Any = (
-            {"theta": best.copy()} if self.spec.by_score and best is not None else {}
-        )
+        self.outcome.state = None
+        if not self.can_continue:
+            return
         resumable = replace(
             state,
             history=History(),
             network=None,
             optimizer_class="",
-            early_stopping=stopping,
+            early_stopping={},
         )
-        self.outcome.state = resumable if self.can_continue else None
+        if self.spec.by_score and best is not None:
+            # Store a copy, so that assigned coefficients do not change it.
+            resumable.early_stopping["theta"] = best.copy()
+        self.outcome.state = resumable
 
-    def epochs(
+    def record(
         self,
         state: TrainingState,
         losses: np.ndarray,
@@ -456,72 +473,67 @@ class Recorder:
     ) -> bool:
         """Record epochs with their losses and any scores; return whether to stop training."""
         outcome: Any = self.outcome
-        spec, over = self.spec, False
-        rule, by_score = spec.rule, spec.by_score
-        if spec.settings.scoring == "loss":
+        if self.spec.settings.scoring == "loss":
             scores = -validation_losses
-        validation_losses, scores = validation_losses.tolist(), scores.tolist()
-        rows = 0 if spec.is_lbfgs else len(spec.rows)
+        rows = 0 if self.spec.is_lbfgs else len(self.spec.rows)
+        is_over = False
         for epoch, loss in enumerate(losses.tolist()):
-            if validation_losses:
-                outcome.validation_loss_curve.append(
-                    validation_losses[epoch] + self.constant_val
-                )
-            if scores:
-                outcome.validation_scores.append(scores[epoch])
+            if len(validation_losses):
+                validation_loss = float(validation_losses[epoch]) + self.constant_val
+                outcome.validation_loss_curve.append(validation_loss)
+            if len(scores):
+                outcome.validation_scores.append(float(scores[epoch]))
             outcome.n_iter += 1
             outcome.t += rows
             outcome.loss = loss + self.constant
             outcome.loss_curve.append(outcome.loss)
-            # Compare the epoch with the best one so far.
-            watched = -outcome.validation_scores[-1] if by_score else outcome.loss
-            lowest = -outcome.best_validation_score if by_score else outcome.best_loss
-            count = outcome.no_improvement_count
-            best, _, count = observed(
-                watched,
-                lowest,
-                lowest,
-                count,
-                rule.min_delta,
-                rule.compare_to == "best",
-            )
-            outcome.no_improvement_count = int(count)
-            if not by_score:
-                outcome.best_loss = best
-            elif best < lowest:
-                outcome.best_validation_score, self.best_theta = (
-                    -best,
-                    state.theta.copy(),
-                )
-            has_stalled = count >= rule.patience and (by_score or not spec.is_lbfgs)
-            over = has_stalled and not self.adapts(state)
-        return over
+            is_over = self.has_stalled(state) and not self.adapts(state)
+        return is_over
+
+    def has_stalled(self, state: TrainingState) -> bool:
+        """Compare the latest epoch with the best one; return whether the rule ends training."""
+        spec = self.spec
+        outcome: Any = self.outcome
+        loss = outcome.loss
+        lowest = outcome.best_loss
+        if spec.by_score:
+            loss = -outcome.validation_scores[-1]
+            lowest = -outcome.best_validation_score
+        best, _, count = observed(
+            loss,
+            lowest,
+            progress_at=lowest,
+            stalled=outcome.no_improvement_count,
+            min_delta=spec.rule.min_delta,
+            compares_to_best=True,
+        )
+        outcome.no_improvement_count = int(count)
+        if not spec.by_score:
+            outcome.best_loss = best
+        elif best < lowest:
+            outcome.best_validation_score = -best
+            self.best_theta = state.theta.copy()
+        can_stop = spec.by_score or not spec.is_lbfgs
+        return can_stop and count >= spec.rule.patience
 
     def adapts(self, state: TrainingState) -> bool:
         """Divide an adaptive learning rate instead of stopping; return whether this was possible."""
         settings = self.spec.settings
         rate = getattr(self.spec.optimizer, "learning_rate", 0.0)
-        curve = "Validation score" if self.spec.by_score else "Training loss"
-        message = (
-            f"{curve} did not improve more than tol={settings.tol:f} "
-            f"for {settings.n_iter_no_change} consecutive epochs."
-        )
-        factor = (
-            state.schedule.get("factor")
-            if settings.learning_rate == "adaptive"
-            else None
-        )
-        adapts = factor is not None and rate * factor > 1e-6
+        factor = state.schedule.get("factor", 0.0)
+        adapts = settings.learning_rate == "adaptive" and rate * factor > 1e-6
+        consequence = "Stopping."
         if adapts:
             parts.Cuts().cut(state.schedule)
             self.outcome.no_improvement_count = 0
-        if settings.verbose and settings.verbose != "bar":
-            consequence = (
-                f"Setting learning rate to {rate * state.schedule['factor']:f}"
-                if adapts
-                else "Stopping."
+            rate *= state.schedule["factor"]
+            consequence = f"Setting learning rate to {rate:f}"
+        if settings.verbose and not self.spec.shows_bar:
+            curve = "Validation score" if self.spec.by_score else "Training loss"
+            print(
+                f"{curve} did not improve more than tol={settings.tol:f} for"
+                f" {settings.n_iter_no_change} consecutive epochs. {consequence}"
             )
-            print(f"{message} {consequence}")
         return adapts
 
     def print_epoch(self, state: TrainingState) -> None:
@@ -532,29 +544,31 @@ class Recorder:
 
     def finished(self, result: TrainingResult, by_python: bool = False) -> FitOutcome:
         """Return the outcome for the result of `train`, recording epochs not recorded yet."""
-        outcome, history, state = self.outcome, result.history, result.state
-        theta, reason = result.theta, result.reason
-        if by_python and self.best_theta is not None and reason != "diverged":
-            theta = self.best_theta
+        outcome = self.outcome
+        history = result.history
+        state = result.state
+        theta = result.theta
+        reason = result.reason
+        outcome.interrupted = reason == "interrupted"
+        outcome.diverged = reason == "diverged"
         if not by_python:
             # `train` also measures validation before the first epoch; scikit-learn's
             # lists begin after the first epoch.
-            self.epochs(
+            self.record(
                 state,
                 history.loss,
                 history.validation_loss[1:],
                 history.validation_score[1:],
             )
-            reason = "callback" if reason == "early stopping" else reason
+            if reason == "early stopping":
+                reason = "callback"
+        elif self.best_theta is not None and not outcome.diverged:
+            theta = self.best_theta
         # L-BFGS converged at the initial parameters
         if reason == "converged" and not state.epoch:
             outcome.loss = float(history.loss[0]) + self.constant
         outcome.theta = theta.astype(self.spec.before.theta.dtype, copy=False)
         outcome.ending = Ending(reason, state.step)
-        outcome.interrupted, outcome.diverged = (
-            reason == "interrupted",
-            reason == "diverged",
-        )
         if not outcome.diverged:
             self.keep(state, theta)
         return outcome

@@ -19,6 +19,23 @@ NOTHING = [np.empty(0)]
 """The arrays of a curve without entries."""
 
 
+def _curve(name: str, doc: str) -> Any:
+    """Return a property that joins the parts of a curve."""
+    return property(
+        lambda self: np.concatenate(getattr(self, name) or NOTHING), doc=doc
+    )
+
+
+def _last(name: str, doc: str) -> Any:
+    """Return a property with the last value of a curve, or None if it has no values."""
+
+    def last(self: "History") -> np.ndarray | None:
+        parts = getattr(self, name)
+        return parts[-1][-1] if parts else None
+
+    return property(last, doc=doc)
+
+
 @dataclass(eq=False)
 class History(Versioned):
     """Recorded losses and other values. Entry k of a loss is measured after k epochs.
@@ -71,77 +88,48 @@ class History(Versioned):
 
     def _joined(self) -> Self:
         """Return a copy that holds each curve as one contiguous array."""
-        return type(self)(
-            **{
-                name: [np.concatenate(parts)] if parts else []
-                for name, parts in vars(self).items()
-            }
-        )
+        joined = type(self)()
+        for name, parts in vars(self).items():
+            if parts:
+                setattr(joined, name, [np.concatenate(parts)])
+        return joined
 
-    @property
-    def loss(self) -> np.ndarray:
-        """The training loss, ``(epochs + 1, *M)``, or ``(epochs, *M)`` for running losses."""
-        return np.concatenate(self._loss or NOTHING)
+    loss = _curve(
+        "_loss",
+        "The training loss, ``(epochs + 1, *M)``, or ``(epochs, *M)`` for running losses.",
+    )
+    validation_loss = _curve(
+        "_validation_loss",
+        "The validation loss, ``(epochs + 1, *M)``, or ``(0,)`` without validation data.",
+    )
+    validation_score = _curve(
+        "_validation_score",
+        "The validation score, ``(epochs + 1, *M)``, or ``(0,)`` if no score is set.",
+    )
+    validation_predictions = _curve(
+        "_validation_predictions",
+        "The predictions of the validation rows, or ``(0,)`` if they are not stored.",
+    )
+    gradient_norm = _curve(
+        "_gradient_norm",
+        "The norm of the gradient, averaged over each epoch, ``(epochs, *M)``.",
+    )
+    step_size = _curve(
+        "_step_size",
+        "The norm of the steps, averaged over each epoch, ``(epochs, *M)``.",
+    )
+    time = _curve("_time", "Seconds since training started, ``(epochs + 1,)``.")
+    last_loss = _last("_loss", "The latest training loss, (*M,), or None.")
+    last_validation_loss = _last(
+        "_validation_loss", "The latest validation loss, (*M,), or None."
+    )
+    last_validation_score = _last(
+        "_validation_score", "The latest validation score, (*M,), or None."
+    )
 
-    @property
-    def validation_loss(self) -> np.ndarray:
-        """The validation loss, ``(epochs + 1, *M)``, or ``(0,)`` without validation data."""
-        return np.concatenate(self._validation_loss or NOTHING)
-
-    @property
-    def validation_score(self) -> np.ndarray:
-        """The validation score, ``(epochs + 1, *M)``, or ``(0,)`` if no score is set."""
-        return np.concatenate(self._validation_score or NOTHING)
-
-    @property
-    def validation_predictions(self) -> np.ndarray:
-        """The predictions of the validation rows, ``(epochs + 1, n, O)``, or ``(0,)`` if they are not stored."""
-        return np.concatenate(self._validation_predictions or NOTHING)
-
-    @property
-    def gradient_norm(self) -> np.ndarray:
-        """The norm of the gradient, averaged over the steps of each epoch, ``(epochs, *M)``."""
-        return np.concatenate(self._gradient_norm or NOTHING)
-
-    @property
-    def step_size(self) -> np.ndarray:
-        """The norm of the steps, averaged over each epoch, ``(epochs, *M)``."""
-        return np.concatenate(self._step_size or NOTHING)
-
-    @property
-    def time(self) -> np.ndarray:
-        """Seconds since training started, ``(epochs + 1,)``."""
-        return np.concatenate(self._time or NOTHING)
-
-    @property
-    def _latest_losses(self) -> np.ndarray:
-        """The training losses of the E epochs that the latest `_extend` added, (E, *M)."""
-        return np.concatenate(self._loss[-1:] or NOTHING)
-
-    @property
-    def _latest_validation_losses(self) -> np.ndarray:
-        """The validation losses that the latest `_extend` added, (E, *M), or (0,) without validation data."""
-        return np.concatenate(self._validation_loss[-1:] or NOTHING)
-
-    @property
-    def _latest_validation_scores(self) -> np.ndarray:
-        """The validation scores that the latest `_extend` added, (E, *M), or (0,) if no score is set."""
-        return np.concatenate(self._validation_score[-1:] or NOTHING)
-
-    @property
-    def last_loss(self) -> np.ndarray | None:
-        """The latest training loss, (*M,), or None if none was measured yet."""
-        return self._loss[-1][-1] if self._loss else None
-
-    @property
-    def last_validation_loss(self) -> np.ndarray | None:
-        """The latest validation loss, (*M,), or None without validation data."""
-        return self._validation_loss[-1][-1] if self._validation_loss else None
-
-    @property
-    def last_validation_score(self) -> np.ndarray | None:
-        """The latest validation score, (*M,), or None if no score is set."""
-        return self._validation_score[-1][-1] if self._validation_score else None
+    def _latest(self, name: str) -> np.ndarray:
+        """Return the values of E epochs that the latest `_extend` added to a curve, (E, *M)."""
+        return np.concatenate(getattr(self, f"_{name}")[-1:] or NOTHING)
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a data frame with one row per epoch, or one row per epoch and member.
@@ -155,7 +143,8 @@ class History(Versioned):
             If pandas is not installed.
         """
         pd = imported("pandas", "History.to_frame", "tables")
-        members = (self.loss if len(self.loss) else self.validation_loss).shape[1:]
+        losses = self.loss if len(self.loss) else self.validation_loss
+        members = losses.shape[1:]
         shape = (len(self.time), *members)
         columns = {}
         for name in (
@@ -166,26 +155,20 @@ class History(Versioned):
             "step_size",
         ):
             values = getattr(self, name)
-            if name.startswith("validation") and not len(values):
-                continue
-            columns[name] = np.full(shape, np.nan)
-            columns[name][: len(values)] = values.reshape(-1, *members)
-        columns["time"] = np.broadcast_to(
-            self.time.reshape(-1, *(1 for _ in members)), shape
-        )
-        names = ["epoch"] + (
-            ["member"]
-            if len(members) == 1
-            else [f"member_{axis}" for axis in range(len(members))]
-        )
-        index = pd.MultiIndex.from_product(
-            [range(length) for length in shape], names=names
-        )
+            if len(values) or not name.startswith("validation"):
+                column = np.full(shape, np.nan)
+                column[: len(values)] = values.reshape(-1, *members)
+                columns[name] = column.ravel()
+        columns["time"] = np.repeat(self.time, np.prod(members, dtype=int))
+        names = ["epoch"]
+        if len(members) == 1:
+            names.append("member")
+        else:
+            names.extend(f"member_{axis}" for axis in range(len(members)))
+        index = pd.MultiIndex.from_product(map(range, shape), names=names)
         if not members:
             index = pd.RangeIndex(len(self.time), name="epoch")
-        return pd.DataFrame(
-            {name: values.reshape(-1) for name, values in columns.items()}, index=index
-        )
+        return pd.DataFrame(columns, index=index)
 
 
 EPOCH_START: dict[str, Any] = dict.fromkeys(("windows", "rows", "steps"), 0)
@@ -266,15 +249,16 @@ class TrainingState(Versioned):
 
     def _continued(self, theta: Array, epochs: int, rows: int) -> Self:
         """Return a copy to continue from, with copied arrays and a new history."""
-        names = ("optimizer", "schedule", "early_stopping", "under_way")
-        own = {name: deepcopy(getattr(self, name)) for name in names}
         return replace(
             self,
             theta=theta,
+            optimizer=deepcopy(self.optimizer),
+            schedule=deepcopy(self.schedule),
+            early_stopping=deepcopy(self.early_stopping),
+            under_way=deepcopy(self.under_way),
             epochs=self.epoch + epochs,
             rows=rows,
             history=History(),
-            **own,
         )
 
 
@@ -311,18 +295,16 @@ class TrainingResult(Versioned):
     reason: Reason
 
     def __repr__(self) -> str:
-        epochs = f"{self.state.epoch:,} epoch{'' if self.state.epoch == 1 else 's'}"
-        losses = (
-            [] if self.history.last_loss is None else np.ravel(self.history.last_loss)
+        epochs = self.state.epoch
+        unit = "epoch" if epochs == 1 else "epochs"
+        text = (
+            f"{type(self).__name__} after {epochs:,} {unit}, ended by {self.reason!r}"
         )
-        lowest = (
-            f"; {'lowest ' if len(losses) > 1 else ''}loss {np.min(losses):.6g}"
-            if len(losses)
-            else ""
-        )
-        return (
-            f"<{type(self).__name__} after {epochs}, ended by {self.reason!r}{lowest}>"
-        )
+        losses = self.history.last_loss
+        if losses is not None and np.size(losses):
+            name = "lowest loss" if np.size(losses) > 1 else "loss"
+            text += f"; {name} {np.min(losses):.6g}"
+        return f"<{text}>"
 
     def to_frame(self) -> "pd.DataFrame":
         """Return the history as a data frame; see `History.to_frame`."""
