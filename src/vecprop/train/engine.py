@@ -18,6 +18,10 @@ class Unsupported(NamedTuple):
     warns: bool
 
 
+Gradient = Callable[[Array, Batch], tuple[Array, Array]]
+"""A function that returns the loss and the gradient of a batch."""
+
+
 @dataclass(frozen=True, eq=False)
 class Engine(ABC):
     """Compute and train a network. By default, methods use the formulas of ``core``."""
@@ -50,10 +54,11 @@ class Engine(ABC):
         self, theta: Array, batch: Batch, noise: RandomKey | None = None
     ) -> Any:
         """Return an object that computes the loss and the gradient of a batch at any theta."""
+        network = self.network
         return SimpleNamespace(
-            loss=lambda theta: self.network._batch_loss(theta, batch, noise),
-            loss_and_gradient=lambda theta: self.network._batch_loss_and_gradient(
-                theta, batch, noise
+            loss=partial(network._batch_loss, batch=batch, noise=noise),
+            loss_and_gradient=partial(
+                network._batch_loss_and_gradient, batch=batch, noise=noise
             ),
         )
 
@@ -61,15 +66,9 @@ class Engine(ABC):
         """Return a function that predicts rows. In-place changes of theta affect later predictions."""
         return partial(self.network.predict, theta)
 
-    def gradients(
-        self, noise: RandomKey | None
-    ) -> Mapping[str, Callable[[Array, Batch], tuple[Array, Array]]]:
+    def gradients(self, noise: RandomKey | None) -> Mapping[str, Gradient]:
         """Return functions for the loss and gradient of a batch, by name; the main function is named ""."""
-        return {
-            "": lambda theta, batch: self.network._batch_loss_and_gradient(
-                theta, batch, noise
-            )
-        }
+        return {"": partial(self.network._batch_loss_and_gradient, noise=noise)}
 
     def predict(self, theta: Array, X: Array) -> Array:
         """Return the predictions of rows."""

@@ -235,6 +235,11 @@ class Run:
         """Seconds since training started."""
         return time.perf_counter() - self.began
 
+    def rates(self, steps: int) -> np.ndarray:
+        """Return the learning rates of the next steps."""
+        state = self.state
+        return self.settings.rates(self.total_steps, steps, state.step, state.schedule)
+
     def take(self, window) -> None:
         """Train on a window of rows, unless training has ended."""
         if self.result is not None:

@@ -132,7 +132,9 @@ def _windows_of_runs(
                     if window.number == 0:
                         run.seen = 0
                     run.seen += len(order)
-                    part = replace(part, seen=run.seen, own=np.sort(order), order=order)
+                    part = replace(
+                        part, seen=run.seen, positions=np.sort(order), order=order
+                    )
                 parts.append(part)
             yield parts
             if _is_stopped(runs, progress, window.epoch + 1):

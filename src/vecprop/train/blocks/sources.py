@@ -106,20 +106,24 @@ class ArrayBlocks:
     def __init__(
         self, X: Any, T: Any, sample_weight: Any = None, *, rows: int = 8192
     ) -> None:
-        X, T = _as_array(X), _as_array(T)
-        sample_weight = None if sample_weight is None else _as_array(sample_weight)
+        self.X = X = _as_array(X)
+        self.T = _as_array(T)
+        self.sample_weight = sample_weight
+        if sample_weight is not None:
+            self.sample_weight = _as_array(sample_weight)
         if np.ndim(X) != 2 or not len(X):
             raise ValueError(
                 f"X must have shape (N, I) with at least one row, got {np.shape(X)}."
             )
-        for name, values in (("T", T), ("sample_weight", sample_weight)):
-            if values is not None and (np.ndim(values) == 0 or len(values) != len(X)):
+        for name in ("T", "sample_weight"):
+            values = getattr(self, name)
+            if values is not None and np.shape(values)[:1] != (len(X),):
                 raise ValueError(
                     f"{name} must have one entry per row of X ({len(X)}), got shape"
                     f" {np.shape(values)}."
                 )
         require_count_of_rows(rows)
-        self.X, self.T, self.sample_weight, self.rows = X, T, sample_weight, int(rows)
+        self.rows = int(rows)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Self:
@@ -130,26 +134,22 @@ class ArrayBlocks:
         ValueError
             If the folder was not written by `copy_blocks`, or is incomplete.
         """
-        if not Path(folder, MANIFEST).is_file():
+        manifest = Path(folder, MANIFEST)
+        if not manifest.is_file():
             raise ValueError(
                 f"{folder} has no {MANIFEST}: it is not a folder of blocks, or the copy"
                 " was not finished."
             )
-        paths = [Path(folder, f"{name}.npy") for name in NAMES]
+        *paths, weight_path = (Path(folder, f"{name}.npy") for name in NAMES)
+        if weight_path.exists():
+            paths.append(weight_path)
         try:
-            rows = json.loads(Path(folder, MANIFEST).read_text(encoding="utf-8"))[
-                "rows"
-            ]
-            X, T, *weight = (
-                np.load(path, mmap_mode="r")
-                for path in paths
-                if path.exists() or path is not paths[-1]
-            )
-            return cls(X, T, *weight, rows=rows)
+            rows = json.loads(manifest.read_text(encoding="utf-8"))["rows"]
+            return cls(*(np.load(path, mmap_mode="r") for path in paths), rows=rows)
         except (ValueError, TypeError, KeyError, EOFError, FileNotFoundError) as error:
-            why = str(error).partition("\n")[0].rstrip(".")
+            reason = str(error).partition("\n")[0].rstrip(".")
             raise ValueError(
-                f"{folder} is a damaged folder of blocks: {why}; copy the blocks again."
+                f"{folder} is a damaged folder of blocks: {reason}; copy the blocks again."
             ) from error
 
     @property
@@ -165,17 +165,15 @@ class ArrayBlocks:
     def read(self, number: int) -> tuple[Any, ...]:
         """Return views of a block's inputs, targets and, if there are any, weights."""
         rows = slice(number * self.rows, (number + 1) * self.rows)
-        weight = () if self.sample_weight is None else (self.sample_weight[rows],)
-        return self.X[rows], self.T[rows], *weight
+        if self.sample_weight is None:
+            return self.X[rows], self.T[rows]
+        return self.X[rows], self.T[rows], self.sample_weight[rows]
 
 
 def _as_array(values):
     """Convert a list or a data frame to an array; return arrays, also memory maps, unchanged."""
-    return (
-        values
-        if hasattr(values, "dtype") and not hasattr(values, "iloc")
-        else np.asarray(values)
-    )
+    is_array = hasattr(values, "dtype") and not hasattr(values, "iloc")
+    return values if is_array else np.asarray(values)
 
 
 def require_count_of_rows(rows) -> None:
@@ -184,17 +182,17 @@ def require_count_of_rows(rows) -> None:
         raise ValueError(f"rows must be a positive integer, got {rows!r}.")
 
 
-def place_of(blocks: Blocks, number: int) -> str:
+def place_of(blocks: Any, number: int) -> str:
     """Return the name of a block for error messages."""
-    place = getattr(blocks, "place", None)
-    return f"block {number}" if place is None else place(number)
+    if hasattr(blocks, "place"):
+        return blocks.place(number)
+    return f"block {number}"
 
 
-def digest_of(blocks: Blocks) -> str:
+def digest_of(blocks: Any) -> str:
     """Return a string that identifies the data: ``blocks.digest()``, or a digest of some blocks."""
-    own = getattr(blocks, "digest", None)
-    if own is not None:
-        return str(own())
+    if hasattr(blocks, "digest"):
+        return str(blocks.digest())
     digest = hashlib.sha256()
     for number in np.unique(np.linspace(0, len(blocks.sizes) - 1, SAMPLED).astype(int)):
         for array in map(np.asarray, blocks.read(int(number))):
@@ -261,30 +259,15 @@ def copy_blocks(
     ...     copy.X[:, 0].tolist()
     [0.0, 7.0, 8.0, 2.0, 5.0, 9.0, 4.0, 6.0, 3.0, 1.0]
     """
-    if shuffle is not None and not isinstance(shuffle, int | np.integer):
-        raise TypeError(f"shuffle must be an integer seed or None, got {shuffle!r}.")
+    if shuffle is not None:
+        if not isinstance(shuffle, int | np.integer):
+            raise TypeError(
+                f"shuffle must be an integer seed or None, got {shuffle!r}."
+            )
+        shuffle = int(shuffle)
     require_count_of_rows(rows)
     folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(
-            f"{folder} is a file: use the name of a folder for the copy."
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    left = {path.name: path for path in folder.iterdir()}  # files of an unfinished copy
-    if MANIFEST in left:
-        raise FileExistsError(
-            f"{folder} already contains a copy: use another folder, or"
-            " ArrayBlocks.open(folder)."
-        )
-    foreign = sorted(
-        left.keys() - {f"{name}.npy" for name in (*NAMES, NUMBERS)} - {UNFINISHED}
-    )
-    if foreign:
-        raise FileExistsError(
-            f"{folder} already contains {foreign[0]}: use an empty folder for the copy."
-        )
-    for path in left.values():
-        path.unlink()  # an old file of weights would be read with the new rows
+    _clear(folder)
     copy = _Copy(source, folder, shuffle)
     for block in range(len(source.sizes)):
         copy.scatter(block)
@@ -292,14 +275,34 @@ def copy_blocks(
     unfinished = folder / UNFINISHED
     # a copy without the manifest counts as incomplete
     with unfinished.open("w", encoding="utf-8") as file:
-        json.dump(
-            {"rows": int(rows), "shuffle": None if shuffle is None else int(shuffle)},
-            file,
-        )
+        json.dump({"rows": int(rows), "shuffle": shuffle}, file)
         file.flush()
         os.fsync(file.fileno())
     os.replace(unfinished, folder / MANIFEST)
     return ArrayBlocks.open(folder)
+
+
+def _clear(folder: Path) -> None:
+    """Create a folder, or delete the files of an unfinished copy; raise an error if it has other files."""
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(
+            f"{folder} is a file: use the name of a folder for the copy."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    names = sorted(path.name for path in folder.iterdir())
+    if MANIFEST in names:
+        raise FileExistsError(
+            f"{folder} already contains a copy: use another folder, or"
+            " ArrayBlocks.open(folder)."
+        )
+    expected = {UNFINISHED, *(f"{name}.npy" for name in (*NAMES, NUMBERS))}
+    for name in names:
+        if name not in expected:
+            raise FileExistsError(
+                f"{folder} already contains {name}: use an empty folder for the copy."
+            )
+    for name in names:  # an old file of weights would be read with the new rows
+        Path(folder, name).unlink()
 
 
 class _Copy:
@@ -312,56 +315,56 @@ class _Copy:
     """
 
     def __init__(self, source: Blocks, folder: Path, seed: int | None) -> None:
-        self.source, self.folder, self.seed = (
-            source,
-            folder,
-            None if seed is None else int(seed),
-        )
+        self.source = source
+        self.folder = folder
+        self.seed = seed
         self.starts = np.concatenate([[0], np.cumsum(source.sizes)]).astype(np.int64)
         self.rows = int(self.starts[-1])
-        first = [np.asarray(array) for array in source.read(0)]
-        names = [*NAMES[: len(first)], *([] if seed is None else [NUMBERS])]
-        like = [*first, *([] if seed is None else [np.zeros(1, np.int64)])]
-        self.arrays = [
-            np.lib.format.open_memmap(
-                folder / f"{name}.npy", "w+", array.dtype, (self.rows, *array.shape[1:])
-            )
-            for name, array in zip(names, like, strict=True)
-        ]
-        size = sum(array.nbytes for array in self.arrays)
-        self.buckets = 1 if seed is None else max(1, -(-size // BUCKET))
+        examples = list(map(np.asarray, source.read(0)))
+        names = list(NAMES[: len(examples)])
+        if seed is not None:
+            names.append(NUMBERS)
+            examples.append(self.starts)
+        self.arrays = []
+        for name, example in zip(names, examples, strict=True):
+            path = folder / f"{name}.npy"
+            shape = (self.rows, *example.shape[1:])
+            array = np.lib.format.open_memmap(path, "w+", example.dtype, shape)
+            self.arrays.append(array)
+        self.buckets = 1
+        if seed is not None:
+            size = sum(array.nbytes for array in self.arrays)
+            self.buckets = max(1, -(-size // BUCKET))
         self.sizes = np.zeros(self.buckets, np.int64)
-        for row in range(0, self.rows, CHUNK):
-            own = np.arange(row, min(row + CHUNK, self.rows))
-            self.sizes += np.bincount(self._buckets_of(own), minlength=self.buckets)
+        for start in range(0, self.rows, CHUNK):
+            numbers = np.arange(start, min(start + CHUNK, self.rows))
+            self.sizes += self._counts(self._buckets_of(numbers))
         # the next position to write in each bucket
         self.ends = np.cumsum(self.sizes) - self.sizes
 
     def scatter(self, block: int) -> None:
         """Write the rows of a block to their buckets."""
         numbers = np.arange(self.starts[block], self.starts[block + 1])
-        read = [np.asarray(array) for array in self.source.read(block)]
-        kinds = [(len(array), array.shape[1:]) for array in read]
-        arrays = self.arrays if self.seed is None else self.arrays[:-1]
-        if kinds != [(len(numbers), array.shape[1:]) for array in arrays] or not all(
-            np.can_cast(own.dtype, array.dtype)
-            for own, array in zip(read, arrays, strict=True)
-        ):
+        arrays = list(map(np.asarray, self.source.read(block)))
+        if self.seed is not None:
+            arrays.append(numbers)
+        fits = len(arrays) == len(self.arrays)
+        for array, copy in zip(arrays, self.arrays, strict=False):
+            shape = (len(numbers), *copy.shape[1:])
+            fits &= array.shape == shape and np.can_cast(array.dtype, copy.dtype)
+        if not fits:
             raise ValueError(
                 f"{place_of(self.source, block)} has arrays of other shapes or dtypes"
                 " than the first block: convert them."
             )
-        read += [] if self.seed is None else [numbers]
         buckets = self._buckets_of(numbers)
-        order, counts = (
-            np.argsort(buckets, kind="stable"),
-            np.bincount(buckets, minlength=self.buckets),
-        )
-        for bucket, rows in enumerate(np.split(order, np.cumsum(counts)[:-1])):
-            place = slice(self.ends[bucket], self.ends[bucket] + len(rows))
-            self.ends[bucket] = place.stop
-            for array, own in zip(self.arrays, read, strict=True):
-                array[place] = own[rows]
+        order = np.argsort(buckets, kind="stable")
+        ends = np.cumsum(self._counts(buckets))
+        for bucket, rows in enumerate(np.split(order, ends[:-1])):
+            positions = slice(self.ends[bucket], self.ends[bucket] + len(rows))
+            self.ends[bucket] += len(rows)
+            for array, copy in zip(arrays, self.arrays, strict=True):
+                copy[positions] = array[rows]
 
     def mix(self) -> None:
         """Sort the rows of each bucket if the copy is shuffled, and flush the arrays to disk."""
@@ -371,13 +374,17 @@ class _Copy:
 
             *arrays, numbers = self.arrays
             for end, size in zip(self.ends, self.sizes, strict=True):
-                place = slice(end - size, end)
-                order = order_of_part(self.seed, 0, np.array(numbers[place]))
+                positions = slice(end - size, end)
+                order = order_of_part(self.seed, 0, np.array(numbers[positions]))
                 for array in arrays:
-                    array[place] = array[place][order]
+                    array[positions] = array[positions][order]
             Path(self.folder, f"{NUMBERS}.npy").unlink()
         for array in self.arrays:
             array.flush()
+
+    def _counts(self, buckets: np.ndarray) -> np.ndarray:
+        """Return the number of rows in each bucket."""
+        return np.bincount(buckets, minlength=self.buckets)
 
     def _buckets_of(self, numbers: np.ndarray) -> np.ndarray:
         """Return the bucket of each row: the range of keys is divided into equal intervals."""

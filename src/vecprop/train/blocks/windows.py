@@ -24,12 +24,29 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...core import Batch, Network, order_of_blocks
+from ..trainer import require_real
 from .sources import Blocks, place_of
+
+
+class PlannedWindow(NamedTuple):
+    """A window to read: its blocks, and the number of rows of the epoch up to its end."""
+
+    epoch: int
+    number: int
+    blocks: np.ndarray
+    seen: int
+
+
+class Memory(NamedTuple):
+    """The arrays of a window for each network, and the indices of their rows among all rows."""
+
+    batches: list[Batch]
+    numbers: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +59,8 @@ class Window:
     is_last: bool
     batches: list[Batch]
     numbers: np.ndarray
-    own: slice | np.ndarray
+    positions: slice | np.ndarray
+    """The positions of the rows in the arrays."""
     order: np.ndarray
     front: int = 0
     """The position of the rows that are carried over from the previous window."""
@@ -67,10 +85,15 @@ class Windows:
         room: int,
         prefetch: Callable[[list[int]], object] | None = None,
     ) -> None:
+        self.sizes = np.asarray(sizes, np.int64)
+        self.read = read
+        self.shuffle = shuffle
+        self.seed = int(seed)
+        self.room = room
         self.prefetch = prefetch
-        self.sizes, self.read = np.asarray(sizes, np.int64), read
         self.starts = np.concatenate([[0], np.cumsum(self.sizes)])
         self.rows = int(self.starts[-1])
+        self.window = min(window, self.rows)
         largest = int(np.argmax(self.sizes))
         if self.sizes[largest] > window:
             raise ValueError(
@@ -78,14 +101,7 @@ class Windows:
                 f" {self.sizes[largest]}: use a larger window or smaller blocks (see"
                 " rows= of copy_blocks)."
             )
-        self.window, self.shuffle, self.seed, self.room = (
-            min(window, self.rows),
-            shuffle,
-            int(seed),
-            room,
-        )
-        # batches and row indices
-        self.memories: list[tuple[list[Batch], np.ndarray] | None] = [None, None]
+        self.memories: list[Memory | None] = [None, None]
         self.is_closed = False
 
     def identity(self) -> dict[str, Any]:
@@ -95,12 +111,9 @@ class Windows:
 
     def of_epoch(self, epoch: int) -> list[np.ndarray]:
         """Return the block indices of each window."""
-        count = len(self.sizes)
-        order = (
-            order_of_blocks(self.seed, epoch, count)
-            if self.shuffle
-            else np.arange(count)
-        )
+        order = np.arange(len(self.sizes))
+        if self.shuffle:
+            order = order_of_blocks(self.seed, epoch, len(self.sizes))
         windows: list[list[int]] = [[]]
         rows = 0
         for block in order.tolist():
@@ -119,95 +132,94 @@ class Windows:
         """
         with ThreadPoolExecutor(1) as reader:
             context = copy_context()  # contains the thread limit
-            todo = self._todo(epochs, first)
+            planned = self._planned(epochs, first)
             window = None
-            coming = reader.submit(context.run, self._next, todo, window)
+            coming = reader.submit(context.run, self._next, planned, window)
             try:
                 while (window := coming.result()) is not None:
-                    coming = reader.submit(context.run, self._next, todo, window)
+                    coming = reader.submit(context.run, self._next, planned, window)
                     yield window
             finally:
                 self.is_closed = True  # stops the reader before its next block
 
-    def _todo(
-        self, epochs: range, first: int
-    ) -> Iterator[tuple[int, int, np.ndarray, int]]:
-        """Yield the epoch, index and blocks of each window, and the number of rows seen at its end."""
+    def _planned(self, epochs: range, first: int) -> Iterator[PlannedWindow]:
+        """Yield the windows to read."""
         for epoch in epochs:
-            windows = self.of_epoch(epoch)
-            seen = np.cumsum([self.sizes[blocks].sum() for blocks in windows]).tolist()
-            for number in range(first if epoch == epochs.start else 0, len(windows)):
-                yield epoch, number, windows[number], seen[number]
+            seen = 0
+            for number, blocks in enumerate(self.of_epoch(epoch)):
+                seen += int(self.sizes[blocks].sum())
+                if epoch > epochs.start or number >= first:
+                    yield PlannedWindow(epoch, number, blocks, seen)
 
     def _next(
-        self, todo: Iterator[tuple[int, int, np.ndarray, int]], before: Window | None
+        self, planned_windows: Iterator[PlannedWindow], previous: Window | None
     ) -> Window | None:
         """Read the next window into the memory that the previous window does not use; return None after the last."""
-        coming = next(todo, None)
-        if coming is None:
+        planned = next(planned_windows, None)
+        if planned is None:
             return None
-        epoch, number, blocks, seen = coming
-        if before is not None and len(blocks) == len(self.sizes):
-            assert isinstance(before.own, slice)  # the window holds all rows
-            return replace(
-                before,
-                epoch=epoch,
-                order=self._order(epoch, before.numbers, before.own),
-            )
+        epoch = planned.epoch
+        blocks = planned.blocks.tolist()
+        if previous is not None and len(blocks) == len(self.sizes):
+            # the window holds all rows
+            order = self._order(epoch, previous.numbers, previous.positions)
+            return replace(previous, epoch=epoch, order=order)
         self.memories.reverse()
-        own = slice(self.room, self.room + int(self.sizes[blocks].sum()))
-        end = own.start
+        memory = self.memories[0]
         if self.prefetch is not None:
-            self.prefetch(blocks.tolist())
-        for block in blocks.tolist():
+            self.prefetch(blocks)
+        end = self.room
+        for block in blocks:
             if self.is_closed:
                 return None
-            batches, start = self.read(block), end
-            end += int(self.sizes[block])
-            memory = self.memories[0] = self.memories[0] or self._memory_like(batches)
-            for mine, read in zip(memory[0], batches, strict=True):
-                mine.X[start:end], mine.T[start:end] = read.X, read.T
-                if mine.weight is not None:
-                    mine.weight[start:end] = read.weight
-            memory[1][start:end] = self.starts[block] + np.arange(end - start)
-        memory = self.memories[0]
+            batches = self.read(block)
+            if memory is None:
+                memory = self.memories[0] = self._memory_like(batches)
+            rows = slice(end, end + int(self.sizes[block]))
+            end = rows.stop
+            for stored, batch in zip(memory.batches, batches, strict=True):
+                stored.X[rows] = batch.X
+                stored.T[rows] = batch.T
+                if stored.weight is not None:
+                    stored.weight[rows] = batch.weight
+            memory.numbers[rows] = np.arange(self.starts[block], self.starts[block + 1])
         assert memory is not None  # every window has at least one block
+        positions = slice(self.room, end)
         return Window(
             epoch,
-            number,
-            seen,
-            seen == self.rows,
-            *memory,
-            own,
-            self._order(epoch, memory[1], own),
+            planned.number,
+            planned.seen,
+            is_last=planned.seen == self.rows,
+            batches=memory.batches,
+            numbers=memory.numbers,
+            positions=positions,
+            order=self._order(epoch, memory.numbers, positions),
         )
 
-    def _order(self, epoch: int, numbers: np.ndarray, own: slice) -> np.ndarray:
+    def _order(self, epoch: int, numbers: np.ndarray, positions) -> np.ndarray:
+        """Return the positions of the rows in training order."""
         if not self.shuffle:
-            return np.arange(own.start, own.stop)
+            return np.arange(positions.start, positions.stop)
         # imported late because it loads Numba
         from ...compiled.lower.row_loops import order_of_part
 
-        order = order_of_part(self.seed, epoch, numbers[own])
+        order = order_of_part(self.seed, epoch, numbers[positions])
         order += self.room
         return order
 
-    def _memory_like(self, batches: list[Batch]) -> tuple[list[Batch], np.ndarray]:
+    def _memory_like(self, batches: list[Batch]) -> Memory:
         """Allocate memory for a window, with the dtypes of these batches; class indices become int64."""
         rows = self.room + self.window
-        views = []
+        memories = []
         for batch in batches:
-            X, T = (
-                np.empty((rows, *array.shape[1:]), array.dtype)
-                for array in (batch.X, batch.T)
-            )
-            weight = (
-                None if batch.weight is None else np.empty(rows, batch.weight.dtype)
-            )
-            views.append(
-                Batch(X, T.astype(np.int64) if batch.of_classes else T, weight)
-            )
-        return views, np.empty(rows, np.int64)
+            X = np.empty((rows, *batch.X.shape[1:]), batch.X.dtype)
+            dtype = np.int64 if batch.of_classes else batch.T.dtype
+            T = np.empty((rows, *batch.T.shape[1:]), dtype)
+            weight = batch.weight
+            if weight is not None:
+                weight = np.empty(rows, weight.dtype)
+            memories.append(Batch(X, T, weight))
+        return Memory(memories, np.empty(rows, np.int64))
 
 
 SAMPLE = 16
@@ -225,83 +237,48 @@ class CheckedBlocks:
     """Read blocks as checked batches, and detect rows that are sorted by their targets."""
 
     def __init__(self, network: Network, theta: np.ndarray, blocks: Blocks) -> None:
-        self.network, self.theta, self.blocks = network, theta, blocks
+        self.network = network
+        self.theta = theta
+        self.blocks = blocks
         for name in ("sizes", "inputs", "read"):
             if not hasattr(blocks, name):
-                given = (
-                    repr(blocks)
-                    if isinstance(blocks, str | type)
-                    else f"a {type(blocks).__name__}"
-                )
+                text = f"a {type(blocks).__name__}"
+                if isinstance(blocks, str | type):
+                    text = repr(blocks)
                 raise TypeError(
-                    f"blocks must be an object such as ArrayBlocks(X, T), got {given}"
+                    f"blocks must be an object such as ArrayBlocks(X, T), got {text}"
                     f" without {name}."
                 )
-        self.sizes = np.asarray(blocks.sizes)
-        if (
-            self.sizes.ndim != 1
-            or not self.sizes.size
-            or self.sizes.dtype.kind not in "iu"
-            or self.sizes.min() < 1
-        ):
-            given = reprlib.repr(blocks.sizes)
+        self.sizes = sizes = np.asarray(blocks.sizes)
+        are_integers = sizes.ndim == 1 and sizes.size and sizes.dtype.kind in "iu"
+        if not are_integers or sizes.min() < 1:
             raise ValueError(
-                f"blocks.sizes must be a sequence of positive integers, got {given}."
+                "blocks.sizes must be a sequence of positive integers, got"
+                f" {reprlib.repr(blocks.sizes)}."
             )
         if blocks.inputs != network.inputs:
             raise ValueError(
                 f"The blocks have {blocks.inputs} inputs, but the network takes"
                 f" {network.inputs}."
             )
-        self.rows = int(self.sizes.sum())
-        self.like: Batch | None = None
+        self.rows = int(sizes.sum())
+        self.first: Batch | None = None  # the first batch that was read
         # moments of the targets, by block
         self.moments: dict[int, np.ndarray] | None = {}
 
     def read(self, number: int) -> list[Batch]:
         """Return a checked block; errors contain its name."""
         place = place_of(self.blocks, number)
-        read = self.blocks.read(number)
+        arrays = self.blocks.read(number)
         try:
-            X, T, *weights = read
+            X, T, *weights = arrays
         except (TypeError, ValueError):
-            needed = (
-                f"read({number}) must return a tuple (X, T) or (X, T, sample_weight)"
-            )
             raise TypeError(
-                f"In {place}: {needed}, got {type(read).__name__}."
+                f"In {place}: read({number}) must return a tuple (X, T) or (X, T,"
+                f" sample_weight), got {type(arrays).__name__}."
             ) from None
         try:
-            if np.ndim(X) != 2 or len(X) != self.sizes[number] or len(weights) > 1:
-                needed = (
-                    f"expected inputs of shape ({self.sizes[number]},"
-                    f" {self.network.inputs}), targets and weights"
-                )
-                raise ValueError(
-                    f"{needed}, got inputs of shape {np.shape(X)} and"
-                    f" {1 + len(weights)} other array(s)."
-                )
-            weight = weights[0] if weights else None
-            # a block may have only weights of 0, but not every block
-            none = weight is not None and not np.any(weight)
-            for name, values in (("X", X), ("T", T)):
-                if np.asarray(values).dtype.kind == "c":
-                    raise TypeError(
-                        f"{name} has dtype {np.asarray(values).dtype}, but training"
-                        " takes real numbers."
-                    )
-            batch = self.network._batch(self.theta, X, T, None if none else weight)
-            if none:
-                batch = replace(batch, weight=np.zeros(len(X), self.theta.dtype))
-            like = self.like = self.like or batch
-            if (like.of_classes, like.weight is None) != (
-                batch.of_classes,
-                batch.weight is None,
-            ):
-                raise ValueError(
-                    "the kind of its targets, or whether it has weights, differs from"
-                    " earlier blocks."
-                )
+            batch = self._checked(number, X, T, weights)
         except (TypeError, ValueError) as error:
             raise type(error)(f"In {place}: {error}") from None
         # read once, because the training thread may set it to None
@@ -310,29 +287,61 @@ class CheckedBlocks:
             moments[number] = self._moments(batch)
         return [batch]
 
+    def _checked(self, number: int, X, T, weights: list[Any]) -> Batch:
+        """Return a block as a batch; raise an error if it is invalid."""
+        size = self.sizes[number]
+        if np.ndim(X) != 2 or len(X) != size or len(weights) > 1:
+            raise ValueError(
+                f"expected inputs of shape ({size}, {self.network.inputs}), targets and"
+                f" weights, got inputs of shape {np.shape(X)} and {1 + len(weights)} other"
+                " array(s)."
+            )
+        require_real("X", np.asarray(X))
+        require_real("T", np.asarray(T))
+        weight = weights[0] if weights else None
+        # a block may have only weights of 0, but not every block
+        if weight is not None and not np.any(weight):
+            batch = self.network._batch(self.theta, X, T, None)
+            batch = replace(batch, weight=np.zeros(size, self.theta.dtype))
+        else:
+            batch = self.network._batch(self.theta, X, T, weight)
+        first = self.first = self.first or batch
+        has_weights = batch.weight is not None
+        if batch.of_classes != first.of_classes or has_weights != (
+            first.weight is not None
+        ):
+            raise ValueError(
+                "the kind of its targets, or whether it has weights, differs from"
+                " earlier blocks."
+            )
+        return batch
+
     def _moments(self, batch: Batch) -> np.ndarray:
         """Return the number of rows, the sums of the targets and the sums of their squares, (3, O)."""
-        T = (
-            np.bincount(batch.T, minlength=self.network.outputs)
-            if batch.of_classes
-            else batch.T.astype(float)
-        )
-        sums = (T, T) if batch.of_classes else (T.sum(axis=0), (T**2).sum(axis=0))
-        return np.stack([np.full(self.network.outputs, float(batch.rows)), *sums])
+        outputs = self.network.outputs
+        if batch.of_classes:
+            sums = squares = np.bincount(batch.T, minlength=outputs)
+        else:
+            T = batch.T.astype(float)
+            sums = T.sum(axis=0)
+            squares = (T**2).sum(axis=0)
+        return np.stack([np.full(outputs, float(batch.rows)), sums, squares])
 
     def warn_if_sorted(self, windows: Windows) -> None:
         """Warn once if the targets vary more between blocks than they would in a random row order."""
         if self.moments is None or len(self.moments) < min(SAMPLE, len(self.sizes)):
             return
-        moments, self.moments = np.stack(list(self.moments.values())), None
+        moments = np.stack(list(self.moments.values()))
+        self.moments = None
         if not windows.shuffle or windows.window >= self.rows:
             return
         n, sums, squares = moments.transpose(1, 0, 2)
-        N, mean = n.sum(axis=0), sums.sum(axis=0) / n.sum(axis=0)
-        whole = squares.sum(axis=0) - N * mean**2
-        # minus the chance variation
-        between = (n * (sums / n - mean) ** 2).sum(axis=0) - (len(n) - 1) * whole / N
-        share = np.max(between / np.where(whole > 0, whole, np.inf))
+        N = n.sum(axis=0)
+        mean = sums.sum(axis=0) / N
+        total = squares.sum(axis=0) - N * mean**2
+        by_chance = (len(n) - 1) * total / N
+        between = (n * (sums / n - mean) ** 2).sum(axis=0) - by_chance
+        share = np.max(between / np.where(total > 0, total, np.inf))
         if share >= SORTED:
             warnings.warn(
                 f"Rows are sorted by the target: {share:.0%} of its variance is between"

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...core import Array, Batch, Dense, Network, RandomKey, SparseBatch, SparseNetwork
 from ...optimize import LBFGS, EpochResults, Plan
-from ..engine import Engine, Unsupported
+from ..engine import Engine, Gradient, Unsupported
 from ..run import Run, Steps, assumed_seconds, was_moved
 
 if TYPE_CHECKING:
@@ -56,52 +56,28 @@ class Compiled(Engine):
     ) -> Unsupported | None:
         """Return the reason why the kernels do not support these arguments, if any."""
         batches = list(batches)
-        arrays = (
-            theta,
-            *(batch.X for batch in batches if not isinstance(batch, SparseBatch)),
-        )
-        if not all(isinstance(array, np.ndarray) for array in arrays):
-            return Unsupported("it supports only NumPy arrays", warns=False)
-        if theta.dtype not in (np.float32, np.float64):
-            return Unsupported(
-                f"it supports only float32 and float64, not {theta.dtype}", warns=False
-            )
-        members, rates = (
-            theta.shape[:-1],
-            np.shape(getattr(optimizer, "learning_rate", 0.0)),
-        )
-        trains = batches and optimizer is not None and not isinstance(optimizer, LBFGS)
-        if any(batch.members for batch in batches) or (
-            members and not (trains and theta.size)
-        ):
-            return Unsupported(
-                "it trains one network, or members with the same rows, at a time",
-                warns=False,
-            )
-        if rates not in ((), members):
-            return Unsupported(
-                "it supports one learning rate, or one per member", warns=False
-            )
-        if noise is not None and (
-            noise.rows is not None
-            or not isinstance(noise.seed, int | np.integer)
-            or noise.step < 0
-        ):
-            reason = (
-                "noise needs an integer seed, a step of at least 0, and all rows in"
-                " their order"
-            )
+        reason = _unsupported_arrays(theta, batches, optimizer)
+        if reason is None and noise is not None:
+            is_plain = isinstance(noise.seed, int | np.integer) and noise.step >= 0
+            if noise.rows is not None or not is_plain:
+                reason = (
+                    "noise needs an integer seed, a step of at least 0, and all rows in"
+                    " their order"
+                )
+        if reason is not None:
             return Unsupported(reason, warns=False)
-        if reason := missing():
-            return Unsupported(reason, warns=True)
-        from ...compiled.program import failure, unsupported
+        reason = missing()
+        if reason is None:
+            from ...compiled.program import failure, unsupported
 
-        F: type = np.dtype(theta.dtype).type
-        needed = (None, None) if isinstance(optimizer, LBFGS) else (optimizer, score)
-        if not (reason := unsupported(network, F, *needed)) and (
-            reason := failure(network, F, needed[0])
-        ):
-            missing.cache_clear()
+            F: type = np.dtype(theta.dtype).type
+            if isinstance(optimizer, LBFGS):
+                optimizer = score = None
+            reason = unsupported(network, F, optimizer, score)
+            if not reason:
+                reason = failure(network, F, optimizer)
+                if reason:
+                    missing.cache_clear()
         return Unsupported(reason, warns=True) if reason else None
 
     def steps(
@@ -134,21 +110,34 @@ class Compiled(Engine):
 
         return CompiledNetwork(self.network).predictor(theta, copy=False)
 
-    def gradients(
-        self, noise: RandomKey | None
-    ) -> Mapping[str, Callable[[np.ndarray, Batch], tuple[Any, np.ndarray]]]:
+    def gradients(self, noise: RandomKey | None) -> Mapping[str, Gradient]:
         """Return functions for the gradient of a batch and of a training step, which use different kernels."""
         from ...compiled.compiled_network import CompiledNetwork, gradient_of_a_step
 
         kernels = CompiledNetwork(self.network)
         return {
-            "": lambda theta, batch: kernels._batch_loss_and_gradient(
-                theta, batch, noise
-            ),
-            "a step of training": lambda theta, batch: gradient_of_a_step(
-                self.network, theta, batch, noise
+            "": partial(kernels._batch_loss_and_gradient, noise=noise),
+            "a step of training": partial(
+                gradient_of_a_step, self.network, noise=noise
             ),
         }
+
+
+def _unsupported_arrays(theta: Array, batches: list[Batch], optimizer) -> str | None:
+    """Return the reason why the kernels do not support these arrays, if any."""
+    arrays = [batch.X for batch in batches if not isinstance(batch, SparseBatch)]
+    if not all(isinstance(array, np.ndarray) for array in (theta, *arrays)):
+        return "it supports only NumPy arrays"
+    if theta.dtype not in (np.float32, np.float64):
+        return f"it supports only float32 and float64, not {theta.dtype}"
+    members = theta.shape[:-1]
+    trains = batches and optimizer is not None and not isinstance(optimizer, LBFGS)
+    has_lockstep = trains and theta.size
+    if any(batch.members for batch in batches) or (members and not has_lockstep):
+        return "it trains one network, or members with the same rows, at a time"
+    if np.shape(getattr(optimizer, "learning_rate", 0.0)) not in ((), members):
+        return "it supports one learning rate, or one per member"
+    return None
 
 
 class CompiledSteps(Steps):
@@ -158,12 +147,15 @@ class CompiledSteps(Steps):
     """The kernels, once they are prepared."""
 
     def __init__(self, run: Run, validation_batch: Batch | None) -> None:
-        self.run, self.state, self.network = run, run.state, run.network
+        self.run = run
+        self.state = run.state
+        self.network = run.network
         self.validation_batch = validation_batch
 
     def prepare(self, batch: Batch, plan: Plan) -> None:
         """Prepare the kernels for batches like this one."""
-        run, theta = self.run, self.state.theta
+        run = self.run
+        theta = self.state.theta
         optimizer: Any = run.settings.optimizer
         if theta.ndim > 1:
             from ...compiled.in_step import MembersEpochs
@@ -172,15 +164,23 @@ class CompiledSteps(Steps):
             return
         from ...compiled.fits import Epochs
 
-        moments = [self.state.optimizer[name] for name in optimizer.moments]
-        data = (self.network, theta, batch, self.validation_batch)
-        self.epochs = Epochs(*data, optimizer, moments, run.last_finite, plan)
+        self.epochs = Epochs(
+            self.network,
+            theta,
+            batch,
+            self.validation_batch,
+            optimizer,
+            [self.state.optimizer[name] for name in optimizer.moments],
+            run.last_finite,
+            plan,
+        )
 
     def run_epochs(
         self, count: int, seconds: float, rates: np.ndarray, interrupts: list[Any]
     ) -> EpochResults:
         """Run several epochs, which can be stopped between batches unless they are very short."""
-        state, is_stopped = self.state, interrupts.__len__ if seconds > LONG else None
+        state = self.state
+        is_stopped = interrupts.__len__ if seconds > LONG else None
         moved_theta = None
         if is_stopped and self.run.callbacks and was_moved(self.run):
             moved_theta = state.theta.copy()
@@ -210,16 +210,16 @@ class StepsInMemory(CompiledSteps):
     def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None) -> None:
         super().__init__(run, validation_batch)
         self.batch = batch
-        shows_in_loss = not self.has_taken(None) and isinstance(
-            run.network.layers[0], Dense
-        )
+        has_dense_inputs = isinstance(run.network.layers[0], Dense)
+        shows_in_loss = has_dense_inputs and not self.has_taken(None)
         # fail before callbacks open files
         if batch.X.size < MUCH or run.callbacks or not shows_in_loss:
             batch.require_finite_inputs()
         self.prepare(batch, run.plan)
-        best, rows = run.best, batch.rows
+        best = run.best
         if best is not None and run.state.theta.ndim == 1:
             self.epochs.stop_by(best.rule._as_numbers(), best.memory, best.theta)
+        rows = batch.rows
         if validation_batch is not None:
             rows += validation_batch.rows
         # an estimate until measured
@@ -228,24 +228,21 @@ class StepsInMemory(CompiledSteps):
     def measure(self, window, interrupts: list[Any]) -> EpochResults:
         """Return the losses and the score before the first step."""
         results = self.epochs.measure(interrupts.__len__ if self.pace > LONG else None)
-        if not (
-            results.stopped
-            or np.isfinite([results.losses, results.validation_losses]).all()
-        ):
+        losses = [results.losses, results.validation_losses]
+        if not results.stopped and not np.isfinite(losses).all():
             self.batch.require_finite_inputs()
         return results
 
     def advance(self, window, most: float, interrupts: list[Any]) -> EpochResults:
         """Run as many epochs as fit into one kernel call."""
-        run, state = self.run, self.state
+        state = self.state
+        per_epoch = self.run.per_epoch
         count = int(min(max(SECONDS / self.pace, 1), most))
-        rates = run.settings.rates(
-            run.total_steps, count * run.per_epoch, state.step, state.schedule
-        )
+        rates = self.run.rates(count * per_epoch)
         began = time.perf_counter()
         results = self.run_epochs(count, count * self.pace, rates, interrupts)
         self.pace = (time.perf_counter() - began) / max(results.epochs, 1)
-        steps = results.epochs * run.per_epoch
+        steps = results.epochs * per_epoch
         state.optimizer["t"] += steps
         state.step += steps
         if results.diverged:

@@ -12,15 +12,17 @@ from ...optimize.optimizers import Optimizer
 from ..members import CURVES, REASONS, Data, GroupResults, Member, row_indices
 
 EPOCHS = REASONS.index("epochs")
-OF_END = np.full(5, REASONS.index("diverged"))
+REASON_OF_END = np.full(5, REASONS.index("diverged"))
 """The index in `REASONS` for each value of `fits.Ended`; completing all epochs is
 handled separately.
 """
-OF_END[fits.Ended.STALLED] = REASONS.index("early stopping")
-OF_END[[fits.Ended.INTERRUPTED, fits.Ended.NOT_STARTED]] = REASONS.index("interrupted")
+REASON_OF_END[fits.Ended.STALLED] = REASONS.index("early stopping")
+REASON_OF_END[[fits.Ended.INTERRUPTED, fits.Ended.NOT_STARTED]] = REASONS.index(
+    "interrupted"
+)
 
 
-OF_FITS = ("thetas", "last_finite", "best", "memory", *CURVES)
+SHARED_ARRAYS = ("thetas", "last_finite", "best", "memory", *CURVES)
 """The arrays of results that are shared with the running fits."""
 
 
@@ -33,47 +35,36 @@ class CompiledGroup:
     def __init__(
         self, numbers: Sequence[int], members: Sequence[Member], data: Data
     ) -> None:
-        self.numbers, self.member = numbers, members[0]
+        self.numbers = numbers
+        self.member = member = members[0]
         # true for all optimizers with a kernel
-        assert isinstance(self.member.optimizer, Optimizer)
-        self.optimizer = self.member.optimizer
-        member, batch, settings = (
-            self.member,
-            data.batch(self.member),
-            self.member._settings,
-        )
-        validation_batch, rule = None, settings.early_stopping
-        if member.validation_rows is not None:
-            validation_batch = _chosen(member.validation_rows, batch, member)
+        assert isinstance(member.optimizer, Optimizer)
+        settings = member._settings
+        all_rows = data.batch(member)
+        validation_batch = _selected(all_rows, member.validation_rows, member)
+        if validation_batch is not None:
             settings.check_score(validation_batch)
-        if member.rows is not None:
-            batch = _chosen(member.rows, batch, member)
+        batch = _selected(all_rows, member.rows, member) or all_rows
         plan = settings.plan(batch.rows)
-        self.rows, self.per_epoch, self.running = (
-            batch.rows,
-            -(-batch.rows // plan.batch_size),
-            plan.running,
-        )
-        steps = max(int(member.epochs) * self.per_epoch, 1)
-        thetas = np.concatenate([each.theta for each in members]).reshape(
-            len(members), -1
-        )
-        trained = (
+        self.rows = batch.rows
+        self.per_epoch = -(-batch.rows // plan.batch_size)
+        self.running = plan.running
+        epochs = int(member.epochs)
+        steps = max(epochs * self.per_epoch, 1)
+        thetas = np.stack([member.theta for member in members])
+        rule = settings.early_stopping
+        self.fits = fits.MemberFits(
             member.network,
             checked_theta(member.network, thetas),
             batch,
             validation_batch,
-        )
-        planned = (
-            self.optimizer,
-            plan,
-            [member.seed for member in members],
-            int(member.epochs),
-        )
-        stopping = None if rule is None else rule._as_numbers()
-        keeps = member.keeps_predictions and validation_batch is not None
-        self.fits = fits.MemberFits(
-            *trained, *planned, settings.rates(steps, steps), stopping, keeps
+            optimizer=member.optimizer,
+            plan=plan,
+            seeds=[member.seed for member in members],
+            epochs=epochs,
+            rates=settings.rates(steps, steps),
+            stopping=None if rule is None else rule._as_numbers(),
+            keeps_predictions=member.keeps_predictions and validation_batch is not None,
         )
 
     @classmethod
@@ -90,34 +81,35 @@ class CompiledGroup:
 
     def results(self) -> GroupResults:
         """Return the results as views of the training arrays; members may still be running."""
-        member, own = self.member, self.fits
+        member = self.member
+        fits_of_members = self.fits
         # read first: a member that ends now must not count as ended with an old reason
-        seconds = own.seconds.copy()
-        done, steps, why = own.done[:, [0, 1, 3]].T
-        reasons = np.where((why == 0) & (done == own.epochs), EPOCHS, OF_END[why])
-        measured = (why != fits.Ended.NOT_STARTED) & (why != fits.Ended.AT_START)
-        what = (
+        seconds = fits_of_members.seconds.copy()
+        done, steps, _, end = fits_of_members.done.copy().T
+        has_all_epochs = (end == 0) & (done == fits_of_members.epochs)
+        return GroupResults(
             self.numbers,
             member.network,
-            type(self.optimizer).__name__,
-            member.early_stopping,
-            own.epochs,
-        )
-        arrays = {
-            "done": done,
-            "steps": steps,
-            "reasons": reasons,
-            "measured": measured,
-            "seconds": seconds,
-        }
-        arrays |= {name: getattr(own, name) for name in OF_FITS}
-        return GroupResults(
-            *what, self.rows, self.per_epoch, self.running, own.moments, **arrays
+            type(member.optimizer).__name__,
+            stopping=member.early_stopping,
+            epochs=fits_of_members.epochs,
+            rows=self.rows,
+            per_epoch=self.per_epoch,
+            running=self.running,
+            moments=fits_of_members.moments,
+            done=done,
+            steps=steps,
+            reasons=np.where(has_all_epochs, EPOCHS, REASON_OF_END[end]),
+            measured=(end != fits.Ended.NOT_STARTED) & (end != fits.Ended.AT_START),
+            seconds=seconds,
+            **{name: getattr(fits_of_members, name) for name in SHARED_ARRAYS},
         )
 
 
-def _chosen(rows: np.ndarray, batch: Batch, member: Member) -> Batch:
-    """Select rows of a batch and check their weights."""
-    chosen = replace(batch, chosen=row_indices(rows, batch.rows))
-    require_weight(chosen, member.network.reduction)
-    return chosen
+def _selected(batch: Batch, rows: np.ndarray | None, member: Member) -> Batch | None:
+    """Select rows of a batch, if any are given, and check their weights."""
+    if rows is None:
+        return None
+    selected = replace(batch, chosen=row_indices(rows, batch.rows))
+    require_weight(selected, member.network.reduction)
+    return selected
