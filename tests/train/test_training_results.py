@@ -52,7 +52,7 @@ def test_results_are_a_sequence():
     for index, message in (wrong | {"a": "integer", 1.0: "integer"}).items():
         with pytest.raises((IndexError, TypeError), match=message):
             found[index]
-    groups, others = found._parts()
+    groups, others = found._groups, found._others
     assert sorted(
         [*others, *(number for group in groups for number in group.numbers)]
     ) == list(range(6))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from functools import cache
 from inspect import signature, unwrap
+from math import ulp
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -38,6 +39,15 @@ from .sklearn_compat import CallbackSupport, EpochTasks, available_if, fit_conte
 
 if TYPE_CHECKING:
     from .diagnosis import Diagnosis
+
+
+LBFGS_WARNINGS = {
+    "epochs": "it reached max_iter or max_fun: increase them, or scale the data",
+    "stalled": (
+        "its last line search found no lower loss: scale the data, or increase tol"
+    ),
+}
+"""The explanation of each stop reason for which L-BFGS has not converged."""
 
 
 def has_partial_fit(model: "MultilayerPerceptron") -> bool:
@@ -488,15 +498,34 @@ class MultilayerPerceptron(
         The diagnosis is skipped if such warnings are ignored, because it can take as
         long as several epochs.
         """
-        message = spec.convergence_warning(outcome)
-        actions = (
-            action
-            for action, text, category, module, line in warnings.filters
-            if issubclass(ConvergenceWarning, category)
-            and (action != "ignore" or (text is None and module is None and line == 0))
-        )
-        if not message or next(actions, None) == "ignore":  # any text, any module
-            return message
+        reason = outcome.ending.reason if outcome.ending else None
+        has_stalled = reason in ("callback", "converged") and not spec.by_score
+        if spec.is_lbfgs and reason in LBFGS_WARNINGS:
+            message = (
+                f"lbfgs failed to converge after {outcome.n_iter} iteration(s):"
+                f" {LBFGS_WARNINGS[reason]}."
+            )
+        elif reason == "epochs":
+            message = (
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached"
+                " and the optimization hasn't converged yet."
+            )
+        elif has_stalled and 0 < self.tol < ulp(outcome.loss):
+            message = (
+                f"The loss, {outcome.loss:.3g}, is so large that progress of"
+                f" tol={self.tol:g} is lost in rounding: training ended, perhaps"
+                " without convergence."
+            )
+        else:
+            return ""
+        for action, text, category, module, line in warnings.filters:
+            # any text, any module
+            is_general = text is None and module is None and line == 0
+            if issubclass(ConvergenceWarning, category):
+                if action != "ignore":
+                    break
+                if is_general:
+                    return message
         return " ".join([message, *self._diagnosis(spec.rows, of_sample=True)])
 
     def _publish(self, outcome: FitOutcome) -> None:

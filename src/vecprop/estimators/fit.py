@@ -4,7 +4,6 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from math import ulp
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -29,14 +28,6 @@ from .sklearn_compat import EpochTasks
 
 if TYPE_CHECKING:
     from ..train.members import Member
-
-LBFGS_WARNINGS: dict[Reason, str] = {
-    "epochs": "it reached max_iter or max_fun: increase them, or scale the data",
-    "stalled": (
-        "its last line search found no lower loss: scale the data, or increase tol"
-    ),
-}
-"""The explanation of each stop reason for which L-BFGS has not converged."""
 
 
 class Ending(NamedTuple):
@@ -312,31 +303,6 @@ class FitSpec:
                 identity[f"{prefix}T"] = table.T
                 identity[f"{prefix}sample_weight"] = table.weight
         return identity
-
-    def convergence_warning(self, outcome: FitOutcome) -> str:
-        """Return scikit-learn's convergence warning, or "" if training converged."""
-        if outcome.ending is None:
-            return ""
-        settings = self.settings
-        reason = outcome.ending.reason
-        if self.is_lbfgs and reason in LBFGS_WARNINGS:
-            return (
-                f"lbfgs failed to converge after {outcome.n_iter} iteration(s):"
-                f" {LBFGS_WARNINGS[reason]}."
-            )
-        if reason == "epochs":
-            return (
-                f"Stochastic Optimizer: Maximum iterations ({settings.max_iter})"
-                " reached and the optimization hasn't converged yet."
-            )
-        has_stalled = reason in ("callback", "converged") and not self.by_score
-        if has_stalled and 0 < settings.tol < ulp(outcome.loss):
-            return (
-                f"The loss, {outcome.loss:.3g}, is so large that progress of"
-                f" tol={settings.tol:g} is lost in rounding: training ended, perhaps"
-                " without convergence."
-            )
-        return ""
 
 
 def _data(rows: Rows, dtype: np.dtype) -> tuple[Any, np.ndarray, np.ndarray | None]:

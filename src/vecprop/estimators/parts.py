@@ -1,7 +1,7 @@
 """Create the layers, loss, optimizer and schedule from an estimator's settings."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -87,12 +87,12 @@ LINKS: dict[type, str] = {
 
 def network(settings: Constructor, inputs: int, outputs: int, loss: Loss) -> Network:
     """Return the network. Each hidden layer consists of Dense, LayerNorm if set, its activation, and Dropout if set."""
-    sizes = settings.hidden_layer_sizes
-    sizes = list(sizes) if np.iterable(sizes) else [sizes]
-    if not all(
-        isinstance(size, int | float | np.number) and size > 0 for size in sizes
-    ):
-        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    sizes: Any = settings.hidden_layer_sizes
+    if not np.iterable(sizes):
+        sizes = [sizes]
+    for size in sizes:
+        if not isinstance(size, int | float | np.number) or not size > 0:
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {list(sizes)}.")
     initializer: Any = settings.initializer
     if isinstance(initializer, str):
         initializer = INITIALIZERS[initializer]
@@ -100,28 +100,23 @@ def network(settings: Constructor, inputs: int, outputs: int, loss: Loss) -> Net
     activations = _per_layer("activation", settings.activation, len(sizes))
     rates = _per_layer("dropout", settings.dropout, len(sizes))
     layers: list[Layer] = []
-    for number, (size, activation, rate) in enumerate(
-        zip(sizes, activations, rates, strict=True)
-    ):
+    for number, size in enumerate(sizes):
+        activation = activations[number]
+        if isinstance(activation, str):
+            activation = ACTIVATIONS.get(activation)
+        if not isinstance(activation, Activation):
+            raise ValueError(
+                f"The activation of hidden layer {number} is {activations[number]!r},"
+                f" expected an Activation, or one of {', '.join(ACTIVATIONS)}."
+            )
         layers.append(Dense(size, **options))
         if settings.layer_norm:
             layers.append(LayerNorm())
-        layers.append(_activation(activation, number))
-        if rate:
-            layers.append(Dropout(rate))
+        layers.append(activation)
+        if rates[number]:
+            layers.append(Dropout(rates[number]))
     layers.append(Dense(outputs, **options))
     return Network(inputs, layers, loss, L2(settings.alpha, averaged=True))
-
-
-def _activation(value, number: int) -> Activation:
-    """Return the activation of a hidden layer, given as an object or by its name."""
-    activation = ACTIVATIONS.get(value) if isinstance(value, str) else value
-    if not isinstance(activation, Activation):
-        raise ValueError(
-            f"The activation of hidden layer {number} is {value!r}, expected an"
-            f" Activation, or one of {', '.join(ACTIVATIONS)}."
-        )
-    return activation
 
 
 def initial_theta(
@@ -136,18 +131,19 @@ def initial_theta(
     """
     if settings.initializer is not None:
         return network.init(random.randint(2**31 - 1), dtype)
-    activations = [layer for layer in network.layers if isinstance(layer, Activation)]
-    factors = [
-        2.0 if isinstance(activation, Logistic) else 6.0 for activation in activations
-    ]
-    factors += factors[-1:] or [6.0]  # of the output layer
-    has_only_dense = all(tensor.kind == "Dense" for tensor in network.layout.tensors)
-    theta = np.empty(network.layout.size) if has_only_dense else network.init(seed=0)
-    dense = [p for p in network.layout.views(theta) if "W" in p]
-    for p, factor in zip(dense, factors, strict=True):
-        bound = np.sqrt(factor / sum(p["W"].shape))
+    factors = []
+    for layer in network.layers:
+        if isinstance(layer, Activation):
+            factors.append(2.0 if isinstance(layer, Logistic) else 6.0)
+    factors.append(factors[-1] if factors else 6.0)  # of the output layer
+    theta = np.empty(network.layout.size)
+    if any(tensor.kind != "Dense" for tensor in network.layout.tensors):
+        theta = network.init(seed=0)
+    dense = [views for views in network.layout.views(theta) if "W" in views]
+    for views, factor in zip(dense, factors, strict=True):
+        bound = np.sqrt(factor / sum(views["W"].shape))
         for name in ("W", "b"):
-            p[name][...] = random.uniform(-bound, bound, p[name].shape)
+            views[name][...] = random.uniform(-bound, bound, views[name].shape)
     return theta.astype(dtype)
 
 
@@ -168,7 +164,7 @@ def optimizer(settings: Constructor) -> Optimizer | LBFGS:
         "tolerance": max(settings.tol, np.finfo(float).tiny),
         "max_evaluations": settings.max_fun,
     }
-    names = [field.name for field in fields(cls) if field.name in values]
+    names = values.keys() & cls.__dataclass_fields__
     return cls(**{name: values[name] for name in names})
 
 

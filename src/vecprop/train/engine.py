@@ -1,6 +1,5 @@
 """The interface of engines, which compute and train networks."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -8,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
 
 from ..core import Array, Batch, Network, RandomKey
-from .run import Run, Steps
 
 
 class Unsupported(NamedTuple):
@@ -23,10 +21,12 @@ Gradient = Callable[[Array, Batch], tuple[Array, Array]]
 
 
 @dataclass(frozen=True, eq=False)
-class Engine(ABC):
+class Engine:
     """Compute and train a network. By default, methods use the formulas of ``core``."""
 
     name: ClassVar[str]
+    steps_class: ClassVar[type[Any]]
+    """The class of `run.Steps` that trains the parameters of a run on rows in memory."""
     network: Network
 
     @staticmethod
@@ -40,10 +40,6 @@ class Engine(ABC):
     ) -> Unsupported | None:
         """Return the reason why the engine cannot compute a network with these arguments, if any."""
         return None
-
-    @abstractmethod
-    def steps(self, run: Run, batch: Batch, validation_batch: Batch | None) -> Steps:
-        """Return an object that trains the parameters of a run in place on rows in memory."""
 
     @property
     def group_class(self) -> type[Any] | None:

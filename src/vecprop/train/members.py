@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, get_args, overload
 
 import numpy as np
@@ -109,27 +108,23 @@ class Member(SuggestsKeywords):
     @property
     def _settings(self) -> TrainingSettings:
         """The member's settings for `train`."""
-        return TrainingSettings(*_settings_of(self))
+        return TrainingSettings(**{name: getattr(self, name) for name in SETTINGS})
 
     def _key(self, intern: "Interner") -> tuple[Any, ...]:
         """Return a grouping key that ignores the initial parameters and seeds."""
-        parts = (self.network, self.optimizer, self.schedule)
-        data = (self.rows, self.validation_rows, self.X, self.T, self.sample_weight)
-        plan = (
-            self.epochs,
-            self.batch_size,
-            self.shuffle,
-            self.training_loss,
-            self.clip_norm,
-        )
-        stopping = (self.validation_score, self.early_stopping, self.keeps_predictions)
-        shape = (np.shape(self.theta), getattr(self.theta, "dtype", None))
-        return (*map(intern, parts), *map(id, data), *plan, *stopping, *shape)
+        key: list[Any] = [np.shape(self.theta), getattr(self.theta, "dtype", None)]
+        for name, value in vars(self).items():
+            if name in ("network", "optimizer", "schedule"):
+                key.append(intern(value))
+            elif name in ("rows", "validation_rows", "X", "T", "sample_weight"):
+                key.append(id(value))
+            elif name not in ("theta", "seed"):
+                key.append(value)
+        return tuple(key)
 
 
-_settings_of = attrgetter(
-    *(field.name for field in fields(TrainingSettings) if field.name != "engine")
-)
+SETTINGS = [field.name for field in fields(TrainingSettings) if field.name != "engine"]
+"""The settings of members, which `train` also has."""
 
 
 class Interner:
@@ -140,45 +135,43 @@ class Interner:
     """
 
     def __init__(self) -> None:
-        # the reference to a part keeps its address from being reused
-        self._known: dict[int, tuple[int, Any]] = {}
+        self._numbers: dict[int, int] = {}
         self._first: dict[Any, int] = {}
+        self._parts = []  # a reference keeps an address from being reused
 
     def __call__(self, part) -> int:
         """Return the integer of a part."""
-        if id(part) not in self._known:
-            number = len(self._known)
+        address = id(part)
+        if address not in self._numbers:
+            number = len(self._parts)
+            self._parts.append(part)
             # raised by custom parts that cannot be hashed or compared
             with suppress(TypeError, ValueError):
                 number = self._first.setdefault(part, number)
-            self._known[id(part)] = number, part
-        return self._known[id(part)][0]
+            self._numbers[address] = number
+        return self._numbers[address]
 
 
 class Data:
     """The data from which members select their rows. Each array is checked once."""
 
     def __init__(self, X: Array, T: Array, sample_weight: Array | None) -> None:
-        self.X, self.T, self.sample_weight = X, T, sample_weight
+        self.X = X
+        self.T = T
+        self.sample_weight = sample_weight
         self._batches: dict[tuple[Any, ...], Batch] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle only the arrays."""
         return type(self), (self.X, self.T, self.sample_weight)
 
-    def arrays(self, member: Member) -> tuple[Array, Array, Array | None]:
+    def arrays(self, member: Member) -> list[Any]:
         """Return a member's inputs, targets and weights, before rows are selected."""
-        X = self.X if member.X is None else member.X
-        T = self.T if member.T is None else member.T
-        return (
-            X,
-            T,
-            (
-                self.sample_weight
-                if member.sample_weight is None
-                else member.sample_weight
-            ),
-        )
+        arrays = []
+        for name in ("X", "T", "sample_weight"):
+            array = getattr(member, name)
+            arrays.append(getattr(self, name) if array is None else array)
+        return arrays
 
     def with_theta(self, member: Member) -> Member:
         """Return the member; if its theta is a seed, draw the parameters from it."""
@@ -193,27 +186,19 @@ class Data:
         network = member.network
         arrays = self.arrays(member)
         theta = checked_theta(network, member.theta)
-        key = (
-            network.inputs,
-            network.outputs,
-            repr(network.loss_function),
-            theta.dtype,
-            *map(id, arrays),
-        )
+        loss = repr(network.loss_function)
+        key = (network.inputs, network.outputs, loss, theta.dtype, *map(id, arrays))
         if key not in self._batches:
             self._batches[key] = network._batch(theta, *arrays, as_read=True)
         return self._batches[key]
 
-    def selected(
-        self, member: Member, rows: np.ndarray | None
-    ) -> tuple[Array, Array, Array | None]:
-        """Return a copy of the selected rows, or the original arrays if rows is None."""
-        X, T, weight = self.arrays(member)
+    def selected(self, member: Member, rows: np.ndarray | None) -> list[Any]:
+        """Return copies of the selected rows, or the original arrays if rows is None."""
+        arrays = self.arrays(member)
         if rows is None:
-            return X, T, weight
-        rows = row_indices(rows, row_count(X))
-        X = X.take(rows) if isinstance(X, Selection) else rows_of(X, rows)
-        return X, rows_of(T, rows), None if weight is None else rows_of(weight, rows)
+            return arrays
+        rows = row_indices(rows, row_count(arrays[0]))
+        return [rows_of(array, rows) for array in arrays]
 
     def row_count(self, member: Member) -> int:
         """Return the number of rows that a member is trained on."""
@@ -237,7 +222,11 @@ def row_indices(rows, count: int) -> np.ndarray:
 
 
 def rows_of(values, rows: np.ndarray):
-    """Return the rows of an array, a list or a pandas object at these positions."""
+    """Return the rows of an array, a list or a pandas object at these positions, or None for None."""
+    if values is None:
+        return None
+    if isinstance(values, Selection):
+        return values.take(rows)
     if hasattr(values, "iloc"):  # values[rows] would select labels
         return values.iloc[rows]
     return (values if hasattr(values, "shape") else np.asarray(values))[rows]
@@ -309,11 +298,12 @@ class GroupResults(Versioned):
                 step_size=self.sizes[index, :epochs],
                 time=self.seconds[index] / max(epochs, 1) * np.arange(epochs + 1),
             )
-        theta = self.last_finite if reason == "diverged" else self.thetas
+        has_diverged = reason == "diverged"
+        theta = self.last_finite[index] if has_diverged else self.thetas[index]
+        moments = {name: moment[index] for name, moment in self.moments.items()}
         state = TrainingState(
-            theta[index],
-            {"t": epochs * self.per_epoch}
-            | {name: moment[index] for name, moment in self.moments.items()},
+            theta,
+            optimizer={"t": epochs * self.per_epoch, **moments},
             schedule={},
             epoch=epochs,
             step=int(self.steps[index]),
@@ -325,14 +315,15 @@ class GroupResults(Versioned):
         )
         rule = self.stopping
         if rule is not None:
+            best = self.best[index]
             state.early_stopping = {
                 "monitor": rule.monitor,
-                "theta": self.best[index],
+                "theta": best,
                 "memory": self.memory[index],
             }
-            if rule.restore_best and reason != "diverged":
-                theta = self.best
-        return TrainingResult(theta[index], history, state, reason)
+            if rule.restore_best and not has_diverged:
+                theta = best
+        return TrainingResult(theta, history, state, reason)
 
     def progress(self) -> np.ndarray:
         """Return the current progress of the members, (5, M).
@@ -342,16 +333,18 @@ class GroupResults(Versioned):
         (NaN if unknown).
         """
         members = np.arange(len(self.numbers))
-        ended = self.seconds > 0
-        shares = np.where(ended, 1, self.done / max(self.epochs, 1))
-        losses = self.losses[members, self.done - self.running]
+        done = self.done
+        has_ended = self.seconds > 0
+        shares = np.where(has_ended, 1, done / max(self.epochs, 1))
+        losses = self.losses[members, done - self.running]
         validation_losses = np.full(len(members), np.nan)
         if self.validation_losses.size:
-            validation_losses = self.validation_losses[members, self.done]
-        rows = [ended, shares, self.done * self.rows]
-        for latest in (losses, validation_losses):
-            rows.append(np.where(self.done > 0, latest, np.nan))
-        return np.stack(rows)
+            validation_losses = self.validation_losses[members, done]
+        progress = np.stack(
+            [has_ended, shares, done * self.rows, losses, validation_losses]
+        )
+        progress[3:, done == 0] = np.nan
+        return progress
 
     def compact(self, members: Any = slice(None)) -> Self:
         """Return a copy of the results of some members, without unused memory."""
@@ -387,10 +380,10 @@ class PartialResults(NamedTuple):
     @property
     def numbers(self) -> list[int]:
         """The indices of the members in the population."""
-        return [
-            *self.others,
-            *(int(number) for group in self.groups for number in group.numbers),
-        ]
+        numbers = list(self.others)
+        for group in self.groups:
+            numbers.extend(map(int, group.numbers))
+        return numbers
 
     def compact(self, moments: bool) -> "PartialResults":
         """Return a compact copy, which contains the optimizers' moments if ``moments`` is True."""
@@ -401,13 +394,11 @@ class PartialResults(NamedTuple):
         """Return compact results of the members that have ended and are not saved, without interrupted ones."""
         groups = []
         for group in self.groups:
-            has_ended = (group.seconds > 0) & (
-                group.reasons != REASONS.index("interrupted")
-            )
-            is_new = [number not in saved for number in group.numbers]
-            indices = np.flatnonzero(has_ended & is_new)
-            if len(indices):
-                groups.append(group.compact(indices))
+            is_interrupted = group.reasons == REASONS.index("interrupted")
+            is_saved = [number in saved for number in group.numbers]
+            is_ended = (group.seconds > 0) & ~is_interrupted & np.logical_not(is_saved)
+            if is_ended.any():
+                groups.append(group.compact(np.flatnonzero(is_ended)))
         others = {
             number: result
             for number, result in self.others.items()
@@ -417,33 +408,25 @@ class PartialResults(NamedTuple):
 
     def without_moments(self) -> "PartialResults":
         """Return the results without the optimizers' moments; nothing is copied."""
+        groups = [replace(group, moments={}) for group in self.groups]
         others = {}
         for number, result in self.others.items():
-            counts = {
+            optimizer = {
                 name: value
                 for name, value in result.state.optimizer.items()
                 if not np.ndim(value)
             }
-            others[number] = replace(
-                result, state=replace(result.state, optimizer=counts)
-            )
-        return PartialResults(
-            [replace(group, moments={}) for group in self.groups], others
-        )
-
-    def with_networks(self, members: Sequence[Member]) -> "PartialResults":
-        """Return the results with the members' networks instead of unpickled copies."""
-        groups = [
-            replace(group, network=members[group.numbers[0]].network)
-            for group in self.groups
-        ]
-        others = {}
-        for number, result in self.others.items():
-            network = result.state.network and members[number].network
-            others[number] = replace(
-                result, state=replace(result.state, network=network)
-            )
+            state = replace(result.state, optimizer=optimizer)
+            others[number] = replace(result, state=state)
         return PartialResults(groups, others)
+
+    def restore_networks(self, members: Sequence[Member]) -> None:
+        """Replace unpickled copies of networks by the members' networks."""
+        for group in self.groups:
+            group.network = members[group.numbers[0]].network
+        for number, result in self.others.items():
+            if result.state.network is not None:
+                result.state.network = members[number].network
 
 
 def joined(parts: Iterable[PartialResults]) -> PartialResults:
@@ -484,17 +467,17 @@ class TrainingResults(Sequence[TrainingResult], SuggestsNames):
     def __init__(
         self, groups: Sequence[GroupResults], others: Mapping[int, TrainingResult]
     ) -> None:
-        self._groups, self._others, self._asked_for = groups, others, dict(others)
+        self._groups = groups
+        self._others = others
+        self._results = dict(others)
         count = len(others) + sum(len(group.numbers) for group in groups)
-        self._group_of, self._place_of = np.empty((2, count), np.intp)
-        for which, group in enumerate(groups):
-            self._group_of[group.numbers], self._place_of[group.numbers] = (
-                which,
-                np.arange(len(group.numbers)),
-            )
+        self._group_numbers, self._positions = np.empty((2, count), np.intp)
+        for number, group in enumerate(groups):
+            self._group_numbers[group.numbers] = number
+            self._positions[group.numbers] = np.arange(len(group.numbers))
 
     def __len__(self) -> int:
-        return len(self._group_of)
+        return len(self._positions)
 
     @overload
     def __getitem__(self, index: int) -> TrainingResult: ...
@@ -510,11 +493,10 @@ class TrainingResults(Sequence[TrainingResult], SuggestsNames):
                 f"index {index} is out of range for a population of {len(self)}"
                 " members."
             ) from None
-        if number not in self._asked_for:  # repeated access returns the same object
-            self._asked_for[number] = self._groups[self._group_of[number]].result(
-                int(self._place_of[number])
-            )
-        return self._asked_for[number]
+        if number not in self._results:  # repeated access returns the same object
+            group = self._groups[self._group_numbers[number]]
+            self._results[number] = group.result(int(self._positions[number]))
+        return self._results[number]
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -524,16 +506,14 @@ class TrainingResults(Sequence[TrainingResult], SuggestsNames):
     __hash__ = None  # pyright: ignore[reportAssignmentType]
 
     def __repr__(self) -> str:
-        reasons = Counter(result.reason for result in self)
-        ended = ", ".join(
-            f"{count} by {reason!r}" for reason, count in reasons.most_common()
-        )
+        reasons = Counter(result.reason for result in self).most_common()
+        ends = ", ".join(f"{count} by {reason!r}" for reason, count in reasons)
+        text = f"{type(self).__name__} of {len(self)} member(s), ended"
+        text += f" {ends or 'by nothing'}"
         losses = self.last_loss[np.isfinite(self.last_loss)]
-        lowest = f"; lowest loss {losses.min():.6g}" if len(losses) else ""
-        return (
-            f"<{type(self).__name__} of {len(self)} member(s), ended"
-            f" {ended or 'by nothing'}{lowest}>"
-        )
+        if len(losses):
+            text += f"; lowest loss {losses.min():.6g}"
+        return f"<{text}>"
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a data frame with one row per member, in the order of the members.
@@ -558,13 +538,15 @@ class TrainingResults(Sequence[TrainingResult], SuggestsNames):
         1      epochs     100  0.0000
         """
         pd = imported("pandas", "TrainingResults.to_frame", "tables")
+        columns = ["reason", "epochs", "steps"]
         curves = ["loss", "validation_loss", "validation_score"]
-        latest = attrgetter(*(f"history.last_{name}" for name in curves))
-        rows = [[of.reason, of.state.epoch, of.state.step, *latest(of)] for of in self]
+        rows = []
+        for result in self:
+            row = [result.reason, result.state.epoch, result.state.step]
+            row.extend(getattr(result.history, f"last_{name}") for name in curves)
+            rows.append(row)
         index = pd.RangeIndex(len(rows), name="member")
-        frame = pd.DataFrame(
-            rows, columns=["reason", "epochs", "steps", *curves], index=index
-        )
+        frame = pd.DataFrame(rows, columns=[*columns, *curves], index=index)
         return frame.astype(dict.fromkeys(curves, float))
 
     def plot(self, ax: "Axes | None" = None, **curve: Any) -> "Axes":
@@ -580,21 +562,16 @@ class TrainingResults(Sequence[TrainingResult], SuggestsNames):
         """Pickle a compact copy of the stacked results."""
         return type(self), ([group.compact() for group in self._groups], self._others)
 
-    def _parts(self) -> tuple[Sequence[GroupResults], Mapping[int, TrainingResult]]:
-        """Return the results of the groups, and the results of the other members by their indices."""
-        return self._groups, self._others
-
     @property
     def last_loss(self) -> np.ndarray:
         """The latest training loss of each member, (M,); NaN where unknown."""
         losses = np.full(len(self), np.nan)
         for group in self._groups:
             latest = group.done - group.running
-            own = group.losses[np.arange(len(latest)), latest]
-            losses[group.numbers] = np.where(
-                group.measured & (latest >= 0), own, np.nan
-            )
-        for number, result in self._asked_for.items():
+            values = group.losses[np.arange(len(latest)), latest]
+            is_measured = group.measured & (latest >= 0)
+            losses[group.numbers] = np.where(is_measured, values, np.nan)
+        for number, result in self._results.items():
             loss = result.history.last_loss
             losses[number] = np.nan if loss is None else loss
         return losses

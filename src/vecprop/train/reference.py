@@ -13,18 +13,6 @@ from .engine import Engine
 from .run import Run, Steps, results_of_epoch, was_moved
 
 
-class Reference(Engine):
-    """Compute and train any network, also with custom parts, step by step in Python."""
-
-    name = "reference"
-
-    def steps(
-        self, run: Run, batch: Batch, validation_batch: Batch | None
-    ) -> "ReferenceSteps":
-        """Return an object that trains one network, or several members in lockstep."""
-        return ReferenceSteps(run, batch, validation_batch)
-
-
 class ReferenceSteps(Steps):
     """Take the steps of an optimizer one by one in Python.
 
@@ -34,27 +22,19 @@ class ReferenceSteps(Steps):
     """
 
     def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None) -> None:
-        self.run, self.state, self.network, self.plan = (
-            run,
-            run.state,
-            run.network,
-            run.plan,
-        )
+        super().__init__(run, validation_batch and validation_batch.gathered())
         self.batch = batch.gathered()
-        self.validation_batch = (
-            None if validation_batch is None else validation_batch.gathered()
-        )
         self.batch.require_finite_inputs()
         self.is_full = self.plan.batch_size == self.batch.rows
-        self.step = self.state.step
         # during an epoch
         self.theta = namespace(run.state.theta).asarray(run.state.theta, copy=True)
-        self.optimizer_state: dict[str, Any] = {}  # during an epoch
-        # the gradient on all rows at theta, if it was computed with the loss
-        self.gradient: Array = None
-        self.running_loss: Array | None = None  # the sum of the epoch's losses so far
+        self.optimizer_state: dict[str, Any] = {}
+        self.step = self.state.step
+        self.running_loss: Array = None  # the sum of the epoch's losses so far
         self.norms: list[np.ndarray] = []  # the gradient norms of the epoch's steps
         self.sizes: list[np.ndarray] = []
+        # the gradient on all rows at theta, if it was computed with the loss
+        self.gradient: Array = None
 
     def measure(self, window, interrupts: list[Any]) -> EpochResults:
         """Return the losses before the first step."""
@@ -67,29 +47,32 @@ class ReferenceSteps(Steps):
         self.theta[...] = self.state.theta
         copy_values(self.optimizer_state, self.state.optimizer)
         self.step = self.state.step
-        self.norms, self.sizes, self.running_loss = [], [], None
+        self.norms = []
+        self.sizes = []
+        self.running_loss = None
         for rows in self.batches():
             gradient = self.batch_gradient(rows)
             norms = length(gradient)
-            self.norms.append(on_host(norms))
-            if not np.isfinite(self.norms[-1]).all():
+            norms_on_host = on_host(norms)
+            self.norms.append(norms_on_host)
+            if not np.isfinite(norms_on_host).all():
                 self.keep()
                 return EpochResults(
-                    0,
-                    0,
+                    epochs=0,
+                    steps=0,
                     diverged=True,
                     gradient_diverged=True,
-                    norms=np.array(self.norms[-1:]),
+                    norms=norms_on_host[None],
                 )
             self.take_step(gradient, norms)
             if interrupts:
                 self.gradient = None
-                return EpochResults(0, 0, stopped=True)
-        means = {
-            "norms": np.mean(self.norms, axis=0),
-            "sizes": np.mean(self.sizes, axis=0),
-        }
-        results = results_of_epoch(**self.losses(), **means)
+                return EpochResults(epochs=0, steps=0, stopped=True)
+        results = results_of_epoch(
+            **self.losses(),
+            norms=np.mean(self.norms, axis=0),
+            sizes=np.mean(self.sizes, axis=0),
+        )
         self.keep()
         if results.epochs:
             self.run.last_finite[...] = self.state.theta
@@ -102,7 +85,7 @@ class ReferenceSteps(Steps):
         self.state.theta[...] = self.theta
         copy_values(self.state.optimizer, self.optimizer_state)
 
-    def losses(self) -> dict[str, Array | None]:
+    def losses(self) -> dict[str, Array]:
         """Return the training loss, the validation loss and the validation score, by their names in the results."""
         losses = {"losses": self.loss()}
         validation = self.validation_batch
@@ -150,47 +133,48 @@ class ReferenceSteps(Steps):
     def batch_gradient(self, rows: np.ndarray | None) -> Array:
         """Return the gradient of the loss on these rows, with the noise of this step."""
         if self.gradient is not None:
-            gradient, self.gradient = self.gradient, None
+            gradient = self.gradient
+            self.gradient = None
             return gradient
         batch = self.batch if rows is None else self.batch.take(rows)
-        noise = (
-            RandomKey(self.plan.seed, self.step, rows) if self.network._random else None
-        )
+        noise = None
+        if self.network._random:
+            noise = RandomKey(self.plan.seed, self.step, rows)
         loss, gradient = self.network._batch_loss_and_gradient(self.theta, batch, noise)
         if self.plan.running:
-            part = self.part_of_loss(loss, batch)
-            self.running_loss = (
-                part if self.running_loss is None else self.running_loss + part
-            )
+            loss = self.part_of_loss(loss, batch)
+            if self.running_loss is not None:
+                loss = self.running_loss + loss
+            self.running_loss = loss
         return gradient
 
     def part_of_loss(self, loss: Array, batch: Batch) -> Array:
         """Return the contribution of a batch's loss to the loss of all rows."""
-        is_mean = self.network.reduction == "mean"
+        network = self.network
         share = batch.rows / self.batch.rows
-        if is_mean and batch.weight is not None:
+        penalty = network._penalty(self.theta, batch) if network.penalties else 0.0
+        if network.reduction != "mean":
+            return (loss - penalty) + penalty * share
+        if batch.weight is not None:
             xp = namespace(batch.weight)
             share = xp.sum(batch.weight, axis=-1) / xp.sum(self.batch.weight, axis=-1)
-        penalty = (
-            self.network._penalty(self.theta, batch) if self.network.penalties else 0.0
-        )
-        return (loss - penalty) * (share if is_mean else 1) + penalty * share
+        return (loss - penalty) * share + penalty * share
 
     def take_step(self, gradient: Array, norms: Array) -> None:
         """Clip the gradient and take one step."""
-        run, theta, clip_norm = self.run, self.theta, self.plan.clip_norm
+        run = self.run
+        theta = self.theta
         xp = namespace(theta)
+        clip_norm = self.plan.clip_norm
         if clip_norm is not None and clip_norm < xp.finfo(gradient.dtype).max:
-            gradient = (
-                gradient * (clip_norm / xp.clip(norms, clip_norm, None))[..., None]
-            )
+            factor = clip_norm / xp.clip(norms, clip_norm, None)
+            gradient = gradient * factor[..., None]
         optimizer: Any = run.settings.optimizer
         schedule = run.settings.schedule
         if schedule is not None and not isinstance(schedule, Constant):
             factor = schedule.factor(self.step, run.total_steps, self.state.schedule)
-            optimizer = replace(
-                optimizer, learning_rate=np.asarray(optimizer.learning_rate) * factor
-            )
+            rate = np.asarray(optimizer.learning_rate) * factor
+            optimizer = replace(optimizer, learning_rate=rate)
         before = xp.asarray(theta, copy=True)
         optimizer.step(theta, gradient, self.optimizer_state)
         # stopped members keep their parameters
@@ -199,6 +183,13 @@ class ReferenceSteps(Steps):
             theta[...] = xp.where(has_stopped[..., None], before, theta)
         self.step += 1
         self.sizes.append(on_host(length(theta - before)))
+
+
+class Reference(Engine):
+    """Compute and train any network, also with custom parts, step by step in Python."""
+
+    name = "reference"
+    steps_class = ReferenceSteps
 
 
 def copy_values(target: dict[str, Any], values: Mapping[str, Any]) -> None:

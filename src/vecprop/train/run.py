@@ -31,7 +31,12 @@ class Steps(ABC):
     They never call the run.
     """
 
-    state: TrainingState
+    def __init__(self, run: "Run", validation_batch: Batch | None) -> None:
+        self.run = run
+        self.state = run.state
+        self.network = run.network
+        self.plan = run.plan
+        self.validation_batch = validation_batch
 
     @abstractmethod
     def measure(self, window: Any, interrupts: list[Any]) -> EpochResults:
@@ -128,10 +133,10 @@ class Best:
 
     def has_stalled(self, state: TrainingState, stalled: bool | None) -> bool:
         """Return whether all members have stopped; compare the latest loss unless a kernel has compared it."""
-        if stalled is None:
-            self.observe(state)
-            return bool(self.have_stopped.all())
-        return stalled
+        if stalled is not None:
+            return stalled
+        self.observe(state)
+        return bool(self.have_stopped.all())
 
     def observe(self, state: TrainingState) -> None:
         """Compare the latest loss with the best, and store the parameters of members that improved."""
@@ -235,17 +240,12 @@ class Run:
         """Seconds since training started."""
         return time.perf_counter() - self.began
 
-    def rates(self, steps: int) -> np.ndarray:
-        """Return the learning rates of the next steps."""
-        state = self.state
-        return self.settings.rates(self.total_steps, steps, state.step, state.schedule)
-
     def take(self, window) -> None:
         """Train on a window of rows, unless training has ended."""
         if self.result is not None:
             return
         if not self.has_started:
-            self.start(self.first_losses(window))
+            self.start(window)
         if self.steps.has_taken(window):
             self.steps.skip(window)
         while self.result is None and not self.steps.has_taken(window):
@@ -253,20 +253,19 @@ class Run:
                 defer_sigint(lambda interrupts: self.advance(window, interrupts))
             )
 
-    def first_losses(self, window) -> EpochResults:
-        """Return the losses before the first epoch, if they are recorded."""
-        if self.is_resumed or (self.plan.running and not self.validates):
-            return EpochResults(0, 0)
-        while True:  # measure again if a handler of Ctrl-C lets training continue
-            results = defer_sigint(
-                lambda interrupts: self.steps.measure(window, interrupts)
-            )
-            if not results.stopped:
-                return results
+    def start(self, window, results: EpochResults | None = None) -> None:
+        """Measure the losses before the first epoch, unless they are given, and record them.
 
-    def start(self, results: EpochResults) -> None:
-        """Record the losses before the first epoch, unless an earlier process has recorded them."""
+        An earlier process may have recorded them.
+        """
         if not self.is_resumed:
+            if self.plan.running and not self.validates:
+                results = EpochResults(epochs=0, steps=0)
+            # measure again if a handler of Ctrl-C lets training continue
+            while results is None or results.stopped:
+                results = defer_sigint(
+                    lambda interrupts: self.steps.measure(window, interrupts)
+                )
             if not self.plan.running:
                 self.require_finite("loss", results.losses[0])
             if self.validates:
@@ -343,13 +342,20 @@ class Run:
 
         If several of them end training, the reason of the last one is returned.
         """
+        state = self.state
         self.is_whole = results is None or not results.diverged
         reason: Reason | None = None
         try:
             if results is not None:
-                reason = self.observe_epochs(results)
+                if self.best is not None and self.best.has_stalled(
+                    state, results.stalled
+                ):
+                    reason = "early stopping"
+                if state.schedule:
+                    schedule: Any = self.settings.schedule
+                    schedule.observe(state.history.last_loss, state.schedule)
             for callback in self.callbacks:
-                if is_true(callback(self.state)):
+                if is_true(callback(state)):
                     reason = "callback"
             if self.checkpoint is not None and self.is_whole and reason is None:
                 self.checkpoint._after_epoch(self.result_so_far("interrupted"))
@@ -358,17 +364,6 @@ class Run:
             with suppress(AttributeError):
                 error.result = self.result_so_far("callback")  # type: ignore[attr-defined]
             raise
-        return reason
-
-    def observe_epochs(self, results: EpochResults) -> Reason | None:
-        """Update the stopping rule and the schedule; return a reason to stop, if any."""
-        state = self.state
-        reason: Reason | None = None
-        if self.best is not None and self.best.has_stalled(state, results.stalled):
-            reason = "early stopping"
-        if state.schedule:
-            schedule: Any = self.settings.schedule
-            schedule.observe(state.history.last_loss, state.schedule)
         return reason
 
     def end(self, result: TrainingResult) -> None:
@@ -449,7 +444,7 @@ def train_runs(
                     run.take(window)
         for run in runs:
             if run.result is None and not run.has_started:  # there were no windows
-                run.start(run.first_losses(None))
+                run.start(None)
 
     return watched(runs, work)
 

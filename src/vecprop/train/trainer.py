@@ -245,9 +245,10 @@ def train(
         members = np.broadcast_shapes(members, batch.members)
         theta = xp.broadcast_to(theta, (*members, theta.shape[-1]))
     theta = xp.asarray(theta, copy=True)
-    validation_batch = checked_validation(network, theta, validation, settings)
     batches = [batch]
-    if validation_batch is not None:
+    validation_batch = None
+    if validation is not None:
+        validation_batch = checked_validation(network, theta, validation, settings)
         batches.append(validation_batch)
     chosen = engine_for(
         network, theta, batches, optimizer, engine, score=validation_score
@@ -284,7 +285,7 @@ def train(
         if is_lbfgs:
             search = LBFGSSearch(run, chosen, batch, validation_batch)
             return watched([run], search.train)[0]
-        run.steps = chosen.steps(run, batch, validation_batch)
+        run.steps = chosen.steps_class(run, batch, validation_batch)
         return watched([run], lambda: run.take(batch))[0]
 
 
@@ -334,12 +335,10 @@ def check_callbacks(callbacks, state, checkpoint) -> None:
 def checked_validation(
     network: Network,
     theta: Array,
-    validation: tuple[Array, ...] | None,
+    validation: tuple[Array, ...],
     settings: TrainingSettings,
-) -> Batch | None:
-    """Return any validation rows as a batch; raise an error if they are invalid."""
-    if validation is None:
-        return None
+) -> Batch:
+    """Return the validation rows as a batch; raise an error if they are invalid."""
     if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
         raise ValueError("validation must be a tuple (X, T) or (X, T, sample_weight).")
     try:
@@ -379,7 +378,7 @@ class LBFGSSearch:
     def train(self) -> None:
         """Train until the search converges or the run ends."""
         run = self.run
-        run.start(results_of_epoch(**self.losses(self.point)))
+        run.start(None, results_of_epoch(**self.losses(self.point)))
         if run.result is not None:
             return
         self.gradient_norm = self.norm_at(self.point)

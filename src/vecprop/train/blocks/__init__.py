@@ -167,7 +167,9 @@ def train_blocks(
             f" {unsupported.reason}."
         )
     theta = np.array(theta)
-    validation_batch = checked_validation(network, theta, validation, settings)
+    validation_batch = None
+    if validation is not None:
+        validation_batch = checked_validation(network, theta, validation, settings)
     source = CheckedBlocks(network, theta, blocks)
     size = settings.plan(source.rows).batch_size
     windows = Windows(

@@ -321,7 +321,7 @@ class _Copy:
         self.starts = np.concatenate([[0], np.cumsum(source.sizes)]).astype(np.int64)
         self.rows = int(self.starts[-1])
         examples = list(map(np.asarray, source.read(0)))
-        names = list(NAMES[: len(examples)])
+        names: list[str] = list(NAMES[: len(examples)])
         if seed is not None:
             names.append(NUMBERS)
             examples.append(self.starts)

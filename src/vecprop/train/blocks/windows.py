@@ -196,7 +196,7 @@ class Windows:
             order=self._order(epoch, memory.numbers, positions),
         )
 
-    def _order(self, epoch: int, numbers: np.ndarray, positions) -> np.ndarray:
+    def _order(self, epoch: int, numbers: np.ndarray, positions: Any) -> np.ndarray:
         """Return the positions of the rows in training order."""
         if not self.shuffle:
             return np.arange(positions.start, positions.stop)

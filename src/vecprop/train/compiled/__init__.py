@@ -40,89 +40,6 @@ def missing() -> str | None:
     return trial.missing()
 
 
-class Compiled(Engine):
-    """Compute and train networks whose parts have kernels, in float32 or float64."""
-
-    name = "compiled"
-
-    @staticmethod
-    def unsupported_reason(
-        network: Network,
-        theta: Array,
-        batches: Iterable[Batch] = (),
-        optimizer=None,
-        noise: RandomKey | None = None,
-        score: str | None = None,
-    ) -> Unsupported | None:
-        """Return the reason why the kernels do not support these arguments, if any."""
-        batches = list(batches)
-        reason = _unsupported_arrays(theta, batches, optimizer)
-        if reason is None and noise is not None:
-            is_plain = isinstance(noise.seed, int | np.integer) and noise.step >= 0
-            if noise.rows is not None or not is_plain:
-                reason = (
-                    "noise needs an integer seed, a step of at least 0, and all rows in"
-                    " their order"
-                )
-        if reason is not None:
-            return Unsupported(reason, warns=False)
-        reason = missing()
-        if reason is None:
-            from ...compiled.program import failure, unsupported
-
-            F: type = np.dtype(theta.dtype).type
-            if isinstance(optimizer, LBFGS):
-                optimizer = score = None
-            reason = unsupported(network, F, optimizer, score)
-            if not reason:
-                reason = failure(network, F, optimizer)
-                if reason:
-                    missing.cache_clear()
-        return Unsupported(reason, warns=True) if reason else None
-
-    def steps(
-        self, run: Run, batch: Batch, validation_batch: Batch | None
-    ) -> "StepsInMemory":
-        """Return an object that trains one network, or several members in lockstep."""
-        return StepsInMemory(run, batch, validation_batch)
-
-    @property
-    def group_class(self) -> "type[CompiledGroup]":
-        """The class that trains many members at once."""
-        from .group import CompiledGroup
-
-        return CompiledGroup
-
-    def evaluation(
-        self, theta: np.ndarray, batch: Batch, noise: RandomKey | None = None
-    ) -> "BatchLoss":
-        """Return an object that computes the loss and the gradient of a batch at any theta."""
-        from ...compiled.compiled_network import BatchLoss
-
-        return BatchLoss(self.network, theta.dtype.type, batch, noise)
-
-    def predictor(self, theta: np.ndarray) -> Callable[[Array], np.ndarray]:
-        """Return a fast function that predicts rows."""
-        # SciPy's sparse products run at memory speed
-        if isinstance(self.network, SparseNetwork):
-            return partial(self.network.predict, theta)
-        from ...compiled.compiled_network import CompiledNetwork
-
-        return CompiledNetwork(self.network).predictor(theta, copy=False)
-
-    def gradients(self, noise: RandomKey | None) -> Mapping[str, Gradient]:
-        """Return functions for the gradient of a batch and of a training step, which use different kernels."""
-        from ...compiled.compiled_network import CompiledNetwork, gradient_of_a_step
-
-        kernels = CompiledNetwork(self.network)
-        return {
-            "": partial(kernels._batch_loss_and_gradient, noise=noise),
-            "a step of training": partial(
-                gradient_of_a_step, self.network, noise=noise
-            ),
-        }
-
-
 def _unsupported_arrays(theta: Array, batches: list[Batch], optimizer) -> str | None:
     """Return the reason why the kernels do not support these arrays, if any."""
     arrays = [batch.X for batch in batches if not isinstance(batch, SparseBatch)]
@@ -145,12 +62,6 @@ class CompiledSteps(Steps):
 
     epochs: Any = None
     """The kernels, once they are prepared."""
-
-    def __init__(self, run: Run, validation_batch: Batch | None) -> None:
-        self.run = run
-        self.state = run.state
-        self.network = run.network
-        self.validation_batch = validation_batch
 
     def prepare(self, batch: Batch, plan: Plan) -> None:
         """Prepare the kernels for batches like this one."""
@@ -235,10 +146,13 @@ class StepsInMemory(CompiledSteps):
 
     def advance(self, window, most: float, interrupts: list[Any]) -> EpochResults:
         """Run as many epochs as fit into one kernel call."""
+        run = self.run
         state = self.state
-        per_epoch = self.run.per_epoch
+        per_epoch = run.per_epoch
         count = int(min(max(SECONDS / self.pace, 1), most))
-        rates = self.run.rates(count * per_epoch)
+        rates = run.settings.rates(
+            run.total_steps, count * per_epoch, state.step, state.schedule
+        )
         began = time.perf_counter()
         results = self.run_epochs(count, count * self.pace, rates, interrupts)
         self.pace = (time.perf_counter() - began) / max(results.epochs, 1)
@@ -250,3 +164,81 @@ class StepsInMemory(CompiledSteps):
                 state.step += results.steps
             self.batch.require_finite_inputs()
         return results
+
+
+class Compiled(Engine):
+    """Compute and train networks whose parts have kernels, in float32 or float64."""
+
+    name = "compiled"
+    steps_class = StepsInMemory
+
+    @staticmethod
+    def unsupported_reason(
+        network: Network,
+        theta: Array,
+        batches: Iterable[Batch] = (),
+        optimizer=None,
+        noise: RandomKey | None = None,
+        score: str | None = None,
+    ) -> Unsupported | None:
+        """Return the reason why the kernels do not support these arguments, if any."""
+        batches = list(batches)
+        reason = _unsupported_arrays(theta, batches, optimizer)
+        if reason is None and noise is not None:
+            is_plain = isinstance(noise.seed, int | np.integer) and noise.step >= 0
+            if noise.rows is not None or not is_plain:
+                reason = (
+                    "noise needs an integer seed, a step of at least 0, and all rows in"
+                    " their order"
+                )
+        if reason is not None:
+            return Unsupported(reason, warns=False)
+        reason = missing()
+        if reason is None:
+            from ...compiled.program import failure, unsupported
+
+            F: type = np.dtype(theta.dtype).type
+            if isinstance(optimizer, LBFGS):
+                optimizer = score = None
+            reason = unsupported(network, F, optimizer, score)
+            if not reason:
+                reason = failure(network, F, optimizer)
+                if reason:
+                    missing.cache_clear()
+        return Unsupported(reason, warns=True) if reason else None
+
+    @property
+    def group_class(self) -> "type[CompiledGroup]":
+        """The class that trains many members at once."""
+        from .group import CompiledGroup
+
+        return CompiledGroup
+
+    def evaluation(
+        self, theta: np.ndarray, batch: Batch, noise: RandomKey | None = None
+    ) -> "BatchLoss":
+        """Return an object that computes the loss and the gradient of a batch at any theta."""
+        from ...compiled.compiled_network import BatchLoss
+
+        return BatchLoss(self.network, theta.dtype.type, batch, noise)
+
+    def predictor(self, theta: np.ndarray) -> Callable[[Array], np.ndarray]:
+        """Return a fast function that predicts rows."""
+        # SciPy's sparse products run at memory speed
+        if isinstance(self.network, SparseNetwork):
+            return partial(self.network.predict, theta)
+        from ...compiled.compiled_network import CompiledNetwork
+
+        return CompiledNetwork(self.network).predictor(theta, copy=False)
+
+    def gradients(self, noise: RandomKey | None) -> Mapping[str, Gradient]:
+        """Return functions for the gradient of a batch and of a training step, which use different kernels."""
+        from ...compiled.compiled_network import CompiledNetwork, gradient_of_a_step
+
+        kernels = CompiledNetwork(self.network)
+        return {
+            "": partial(kernels._batch_loss_and_gradient, noise=noise),
+            "a step of training": partial(
+                gradient_of_a_step, self.network, noise=noise
+            ),
+        }

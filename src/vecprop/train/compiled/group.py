@@ -37,8 +37,8 @@ class CompiledGroup:
     ) -> None:
         self.numbers = numbers
         self.member = member = members[0]
-        # true for all optimizers with a kernel
-        assert isinstance(member.optimizer, Optimizer)
+        optimizer = member.optimizer
+        assert isinstance(optimizer, Optimizer)  # others have no kernels
         settings = member._settings
         all_rows = data.batch(member)
         validation_batch = _selected(all_rows, member.validation_rows, member)
@@ -58,7 +58,7 @@ class CompiledGroup:
             checked_theta(member.network, thetas),
             batch,
             validation_batch,
-            optimizer=member.optimizer,
+            optimizer=optimizer,
             plan=plan,
             seeds=[member.seed for member in members],
             epochs=epochs,

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class Mean(NamedTuple):
-    """A mean over the windows of an epoch: its name in `EpochResults`, and the count that weighs a window."""
+    """A mean over the windows of an epoch: its name in `EpochResults`, and the count that weights a window."""
 
     results: str
-    count: str
+    weight: str
 
 
 MEANS = {
@@ -65,7 +65,7 @@ class WindowSteps(CompiledSteps):
     ) -> EpochResults:
         """Take the steps of a window. The last window of an epoch returns the results of the epoch."""
         state = self.state
-        B = self.run.plan.batch_size
+        B = self.plan.batch_size
         if not self.epochs:
             self._prepare(window.batch)
         positions = self._with_carried(window)
@@ -96,7 +96,7 @@ class WindowSteps(CompiledSteps):
 
     def _prepare(self, batch: Batch) -> None:
         # windows are already shuffled
-        self.prepare(batch, replace(self.run.plan, shuffle=False))
+        self.prepare(batch, replace(self.plan, shuffle=False))
 
     def _results_of_epoch(self, measured: EpochResults) -> EpochResults:
         """Return the means over the windows of an epoch, with these validation losses, and start the next epoch."""
@@ -135,7 +135,7 @@ class WindowSteps(CompiledSteps):
 
     def _carry(self, window: "Window", positions: np.ndarray) -> None:
         """Carry over the last rows of a window that do not fill a batch."""
-        count = min(window.seen % self.run.plan.batch_size, len(positions))
+        count = min(window.seen % self.plan.batch_size, len(positions))
         self.carried = None
         if count and not window.is_last:
             rows = positions[-count:]
@@ -157,7 +157,9 @@ class WindowSteps(CompiledSteps):
             validated = self.validation_batch.rows
         epochs.let_validate(validated)
         operations = (len(positions) + validated) * epochs.operations
-        rates = self.run.rates(steps)
+        rates = self.run.settings.rates(
+            self.run.total_steps, steps, state.step, state.schedule
+        )
         return self.run_epochs(1, assumed_seconds(operations, steps), rates, interrupts)
 
     def _progress(
@@ -183,6 +185,6 @@ class WindowSteps(CompiledSteps):
             if name == "loss" and self.network.reduction == "sum":
                 progress[name] += value
             else:
-                share = counts[mean.count] / (progress[mean.count] or 1)
+                share = counts[mean.weight] / (progress[mean.weight] or 1)
                 progress[name] = progress[name] * (1 - share) + value * share
         return progress

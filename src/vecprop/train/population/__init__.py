@@ -178,8 +178,9 @@ def train_remote(
     def collect() -> None:
         with closing(results_of(workers, train_bundle, bundles, shared)) as results:
             for _, part in results:
-                parts.append(part.with_networks(members))
-                if monitor.on_results(parts[-1]):
+                part.restore_networks(members)
+                parts.append(part)
+                if monitor.on_results(part):
                     return
 
     monitor.train(collect)

@@ -93,25 +93,26 @@ def bundles_of(
 ) -> tuple[list[Bundle], SharedData]:
     """Return the bundles, largest first, and the data that they need."""
     shared = SharedData(data, [])
-    bundles: list[Bundle] = []
+    bundle = Bundle(engine, moments)
+    bundles = [bundle]
     for group, numbers in enumerate(groups):
         first = members[numbers[0]]
         shared.members.append(replace(first, theta=0))
         seconds = _seconds_of(first, data)
         size = int(min(max(SECONDS / seconds, 1), MOST))
         for part in np.array_split(numbers, ceil(len(numbers) / size)):
-            is_full = not bundles or bundles[-1].seconds + len(part) * seconds > SECONDS
-            if is_full or len(bundles[-1].starts) + len(part) > MOST:
-                bundles.append(Bundle(engine, moments))
-            bundle = bundles[-1]
-            bundle.seconds += len(part) * seconds
+            part_seconds = len(part) * seconds
+            is_long = bundle.seconds + part_seconds > SECONDS
+            if bundle.starts and (is_long or len(bundle.starts) + len(part) > MOST):
+                bundle = Bundle(engine, moments)
+                bundles.append(bundle)
+            bundle.seconds += part_seconds
             bundle.groups.append(part.tolist())
             for number in bundle.groups[-1]:
-                bundle.starts[number] = Start(
-                    group, members[number].theta, members[number].seed
-                )
+                member = members[number]
+                bundle.starts[number] = Start(group, member.theta, member.seed)
     bundles.sort(key=attrgetter("seconds"), reverse=True)
-    return bundles, shared
+    return [bundle for bundle in bundles if bundle.starts], shared
 
 
 def _seconds_of(member: Member, data: Data) -> float:

@@ -90,11 +90,8 @@ class Monitor:
     def end(self) -> None:
         """Save all finished members, and report the progress if members have ended since the last report."""
         self.save()
-        if (
-            self.progress is not None
-            and not self.is_stopped
-            and self.reported < self.total
-        ):
+        is_reported = self.is_stopped or self.reported == self.total
+        if self.progress is not None and not is_reported:
             self.progress(self.latest())
 
     def latest(self) -> Progress:
@@ -112,20 +109,20 @@ def groups_of(
     members: Sequence[Member], data: Data, engine: EngineName
 ) -> list[list[int]]:
     """Group the indices of members that differ only in their initial parameters and seeds."""
-    together, intern = defaultdict(list), Interner()
+    groups = defaultdict(list)
+    intern = Interner()
     for number, member in enumerate(members):
         if not isinstance(member, Member):
             raise TypeError(f"members[{number}] must be a Member, got {member!r}.")
         if not isinstance(member.seed, int | np.integer):
-            raise in_member(
-                number, TypeError(f"seed must be an integer, got {member.seed!r}.")
-            )
+            error = TypeError(f"seed must be an integer, got {member.seed!r}.")
+            raise in_member(number, error)
         try:
-            together[member._key(intern)].append(number)
+            groups[member._key(intern)].append(number)
         except TypeError as error:  # a setting that cannot be hashed is usually invalid
             _member_group([number], members, data, engine)
             raise in_member(number, error) from None
-    return list(together.values())
+    return list(groups.values())
 
 
 def check_groups(
@@ -156,10 +153,10 @@ def train_local(
     for numbers in groups:
         group = _member_group(numbers, members, data, engine)
         if group is None:
-            single_numbers += numbers
+            single_numbers.extend(numbers)
         else:
             groups_in_kernels.append(group)
-    monitor.groups += groups_in_kernels
+    monitor.groups.extend(groups_in_kernels)
     others: dict[int, TrainingResult] = {}
 
     def work() -> None:
@@ -188,25 +185,21 @@ def _member_group(
 ) -> Any:
     """Return an object that trains a group of members, or None if they must be trained one by one."""
     try:
-        if not isinstance(members[numbers[0]].network, Network):
-            raise TypeError(
-                f"network must be a Network, got {members[numbers[0]].network!r}."
-            )
+        network = members[numbers[0]].network
+        if not isinstance(network, Network):
+            raise TypeError(f"network must be a Network, got {network!r}.")
         group = [data.with_theta(members[number]) for number in numbers]
         first = group[0]
-        theta = checked_theta(first.network, first.theta)
-        replace(first._settings, engine=engine).check(
-            first.network, theta, first.validation_rows is not None
-        )
+        theta = checked_theta(network, first.theta)
+        validates = first.validation_rows is not None
+        replace(first._settings, engine=engine).check(network, theta, validates)
         for rows in (first.rows, first.validation_rows):
             if rows is not None:
-                row_indices(rows, row_count(data.arrays(first)[0]))
-        watches_the_loss = first.schedule is not None and first.schedule.init()
-        is_one = isinstance(first.theta, np.ndarray) and first.theta.ndim == 1
-        if is_one and not (isinstance(first.optimizer, LBFGS) or watches_the_loss):
-            cls = engine_of(first, data, engine).group_class
-            if cls is not None:
-                return cls(numbers, group, data)
+                X, _, _ = data.arrays(first)
+                row_indices(rows, row_count(X))
+        group_class = _group_class(first, data, engine)
+        if group_class is not None:
+            return group_class(numbers, group, data)
         for member in group:
             checked_theta(member.network, member.theta)
         return None
@@ -215,6 +208,16 @@ def _member_group(
             for number in numbers:
                 _member_group([number], members, data, engine)
         raise in_member(numbers[0], error) from None
+
+
+def _group_class(member: Member, data: Data, engine: EngineName) -> type[Any] | None:
+    """Return the class that trains members like this one at once, if there is one."""
+    is_vector = isinstance(member.theta, np.ndarray) and member.theta.ndim == 1
+    if not is_vector or isinstance(member.optimizer, LBFGS):
+        return None
+    if member.schedule is not None and member.schedule.init():  # it watches the loss
+        return None
+    return engine_of(member, data, engine).group_class
 
 
 def engine_of(member: Member, data: Data, name: EngineName) -> Engine:
@@ -242,18 +245,19 @@ def not_started(member: Member, data: Data) -> TrainingResult:
 def _train_single(member: Member, data: Data, engine: EngineName) -> TrainingResult:
     member = data.with_theta(member)
     X, T, weight = data.selected(member, member.rows)
-    validation = None
+    validation: Any = None
     if member.validation_rows is not None:
         validation = data.selected(member, member.validation_rows)
     predictions: list[Array] = []
     callbacks = []
     if member.keeps_predictions and validation is not None:
 
-        def predict(theta: Array) -> None:
-            predictions.append(on_host(member.network.predict(theta, validation[0])))
+        def predict(state: Any) -> None:
+            outputs = member.network.predict(state.theta, validation[0])
+            predictions.append(on_host(outputs))
 
-        predict(member.theta)
-        callbacks.append(lambda state: predict(state.theta))
+        predict(member)
+        callbacks.append(predict)
     settings = {**vars(member._settings), "engine": engine}
     try:
         result = train(
