@@ -137,9 +137,7 @@ class MultilayerPerceptron(
 
     @classmethod
     @cache  # scikit-learn would inspect the signature for every clone
-    def _get_param_names(
-        cls,
-    ) -> list[str]:  # pyright: ignore[reportIncompatibleMethodOverride] (same call)
+    def _get_param_names(cls):  # pyright: ignore[reportIncompatibleMethodOverride]
         return super()._get_param_names()
 
     @abstractmethod

@@ -88,11 +88,10 @@ LINKS: dict[type, str] = {
 def network(settings: Constructor, inputs: int, outputs: int, loss: Loss) -> Network:
     """Return the network. Each hidden layer consists of Dense, LayerNorm if set, its activation, and Dropout if set."""
     sizes: Any = settings.hidden_layer_sizes
-    if not np.iterable(sizes):
-        sizes = [sizes]
+    sizes = list(sizes) if np.iterable(sizes) else [sizes]
     for size in sizes:
         if not isinstance(size, int | float | np.number) or not size > 0:
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {list(sizes)}.")
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
     initializer: Any = settings.initializer
     if isinstance(initializer, str):
         initializer = INITIALIZERS[initializer]

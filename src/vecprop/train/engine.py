@@ -52,9 +52,9 @@ class Engine:
         """Return an object that computes the loss and the gradient of a batch at any theta."""
         network = self.network
         return SimpleNamespace(
-            loss=partial(network._batch_loss, batch=batch, noise=noise),
-            loss_and_gradient=partial(
-                network._batch_loss_and_gradient, batch=batch, noise=noise
+            loss=lambda theta: network._batch_loss(theta, batch, noise),
+            loss_and_gradient=lambda theta: network._batch_loss_and_gradient(
+                theta, batch, noise
             ),
         )
 
@@ -64,7 +64,11 @@ class Engine:
 
     def gradients(self, noise: RandomKey | None) -> Mapping[str, Gradient]:
         """Return functions for the loss and gradient of a batch, by name; the main function is named ""."""
-        return {"": partial(self.network._batch_loss_and_gradient, noise=noise)}
+        return {
+            "": lambda theta, batch: self.network._batch_loss_and_gradient(
+                theta, batch, noise
+            )
+        }
 
     def predict(self, theta: Array, X: Array) -> Array:
         """Return the predictions of rows."""

@@ -235,11 +235,6 @@ class Run:
         if self.is_resumed:
             self.began -= float(state.history.time[-1])
 
-    @property
-    def seconds(self) -> float:
-        """Seconds since training started."""
-        return time.perf_counter() - self.began
-
     def take(self, window) -> None:
         """Train on a window of rows, unless training has ended."""
         if self.result is not None:
@@ -270,7 +265,8 @@ class Run:
                 self.require_finite("loss", results.losses[0])
             if self.validates:
                 self.require_finite("validation loss", results.validation_losses[0])
-            self.extend_history(results, 1, np.array([self.seconds]), is_start=True)
+            seconds = np.array([time.perf_counter() - self.began])
+            self.extend_history(results, 1, seconds, is_start=True)
         self.has_started = True
         self.end_by(None if self.best is None else self.best.start(self.state))
 
@@ -283,7 +279,7 @@ class Run:
 
     def advance(self, window, interrupts: list[Any]) -> Reason | None:
         """Take steps, and record completed epochs; return a reason to stop, if any."""
-        began = self.seconds
+        began = time.perf_counter()
         most = self.state.epochs - self.state.epoch
         if self.state.schedule:
             most = 1
@@ -298,9 +294,9 @@ class Run:
         state = self.state
         count = results.epochs
         if count:
-            seconds = (self.seconds - began) / count
+            seconds = (time.perf_counter() - began) / count
             state.epoch += count
-            times = began + seconds * np.arange(1, count + 1)
+            times = began - self.began + seconds * np.arange(1, count + 1)
             self.extend_history(results, count, times)
             if results.diverged:
                 state.theta[...] = self.last_finite  # of these epochs

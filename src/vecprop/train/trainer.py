@@ -5,6 +5,7 @@ selects plain Python.
 """
 
 import os
+import time
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -400,7 +401,7 @@ class LBFGSSearch:
             self.move_to(point)
             if results.epochs:
                 self.run.last_finite[...] = self.state.theta
-            return self.run.record(results, self.run.seconds)
+            return self.run.record(results, time.perf_counter())
 
         self.reason = defer_sigint(record)
         if self.reason is not None:

@@ -56,7 +56,7 @@ class StreamedRun(Run):
             member._settings,
             rows.rows_of(network.fold),
             checkpoint=checkpoint,
-            batches=[None, validation_batch],
+            batches=(None, validation_batch),
             source={"fold": network.fold, **division},
         )
         self.steps = WindowSteps(self, validation_batch)

@@ -182,7 +182,8 @@ class Windows:
                 stored.T[rows] = batch.T
                 if stored.weight is not None:
                     stored.weight[rows] = batch.weight
-            memory.numbers[rows] = np.arange(self.starts[block], self.starts[block + 1])
+            numbers = np.arange(len(batches[0].X))
+            memory.numbers[rows] = self.starts[block] + numbers
         assert memory is not None  # every window has at least one block
         positions = slice(self.room, end)
         return Window(

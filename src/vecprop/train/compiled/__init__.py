@@ -236,9 +236,12 @@ class Compiled(Engine):
         from ...compiled.compiled_network import CompiledNetwork, gradient_of_a_step
 
         kernels = CompiledNetwork(self.network)
+
         return {
-            "": partial(kernels._batch_loss_and_gradient, noise=noise),
-            "a step of training": partial(
-                gradient_of_a_step, self.network, noise=noise
+            "": lambda theta, batch: kernels._batch_loss_and_gradient(
+                theta, batch, noise
+            ),
+            "a step of training": lambda theta, batch: gradient_of_a_step(
+                self.network, theta, batch, noise
             ),
         }
