@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
+from numpy import ndarray
 
 from ..kinds.kinds import Kind
 
@@ -100,14 +101,14 @@ class Column(ABC):
         """The number of inputs."""
 
     @abstractmethod
-    def read(self, series) -> np.ndarray:
+    def read(self, series) -> ndarray:
         """Return the values of a column as an array of shape (N,)."""
 
     @abstractmethod
-    def of_values(self, values: np.ndarray, /) -> np.ndarray:
+    def of_values(self, values: ndarray, /) -> ndarray:
         """Convert values of shape (N,) to inputs of shape (N, width)."""
 
-    def __call__(self, series) -> np.ndarray:
+    def __call__(self, series) -> ndarray:
         """Convert a column of N rows to inputs of shape (N, width)."""
         return self.of_values(self.read(series))
 
@@ -115,7 +116,7 @@ class Column(ABC):
         """Return a note if some values cannot be used unchanged, and None otherwise."""
         return None
 
-    def in_view(self, view: View) -> np.ndarray:
+    def in_view(self, view: View) -> ndarray:
         """Return a mask of shape (width,) that selects the inputs of a view."""
         return np.ones(self.width, bool)
 
@@ -130,7 +131,7 @@ class Column(ABC):
             return f"{value:.6g}"
         return repr(str(value))
 
-    def for_trees(self, series) -> np.ndarray:
+    def for_trees(self, series) -> ndarray:
         """Convert a column to inputs of shape (N, K) for gradient-boosted trees."""
         if self.holds == "numbers":
             return self.read(series)[:, None]
@@ -140,12 +141,12 @@ class Column(ABC):
         """Return the dtype and the shape of each field of a packed row, by name suffix."""
         return {"": (np.float32, (self.width,))}
 
-    def pack(self, series, target_encoded: np.ndarray | None) -> dict[str, np.ndarray]:
+    def pack(self, series, target_encoded: ndarray | None) -> dict[str, ndarray]:
         """Return the fields of packed rows, with ``target_encoded`` instead of mean targets."""
         return {"": self(series)}
 
     def entries(
-        self, is_taken: np.ndarray, types: Mapping[str, Any]
+        self, is_taken: ndarray, types: Mapping[str, Any]
     ) -> Iterator[tuple[str, dict[str, Any], int]]:
         """Yield each field's suffix, entries of `COLUMN` and number of inputs."""
         yield "", {"storage": Storage.INPUTS}, self.width
@@ -185,7 +186,7 @@ class Misfit:
     names: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, series, mask: np.ndarray, message: str) -> "Misfit":
+    def of(cls, series, mask: ndarray, message: str) -> "Misfit":
         """Return a note on the values of a column that a Boolean mask selects."""
         return cls(message, int(mask.sum()), first_of(series, mask))
 
@@ -204,7 +205,7 @@ class Misfit:
         return replace(self, count=self.count + other.count, names=names)
 
 
-def first_of(series, mask: np.ndarray) -> str:
+def first_of(series, mask: ndarray) -> str:
     """Describe the first value that a mask selects, and its row.
 
     Examples

@@ -5,6 +5,7 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
+from numpy import ndarray
 from scipy.special import ndtri
 
 from ...core.elementary import Array, namespace, where
@@ -101,11 +102,11 @@ class NumberInputs(Column):
 
     centre: float
     scale: float
-    edges: np.ndarray
+    edges: ndarray
     marks_missing: bool
     reading: NumberReading
     standard: tuple[float, float]
-    scores: np.ndarray | None = None
+    scores: ndarray | None = None
 
     kind = "numbers"
     holds = "numbers"
@@ -125,7 +126,7 @@ class NumberInputs(Column):
 
     @classmethod
     def of_array(
-        cls, x: np.ndarray, pieces: int, reading: NumberReading = PLAIN
+        cls, x: ndarray, pieces: int, reading: NumberReading = PLAIN
     ) -> "NumberInputs":
         """Fit an encoder to numbers, where nan marks missing values."""
         finite = ordinary(x[np.isfinite(x)])
@@ -244,7 +245,7 @@ class NumberInputs(Column):
         }
         yield "", entries, int(is_taken.sum())
 
-    def _tables(self) -> np.ndarray:
+    def _tables(self) -> ndarray:
         """Return the edges, and the widths, scores and slopes of intervals; see `Expansion`."""
         edges = self.edges
         if not len(edges):
@@ -300,7 +301,7 @@ class NumberInputs(Column):
 
 
 def _uninformative(
-    x: np.ndarray, is_unread: np.ndarray, reading: NumberReading | DateReading
+    x: ndarray, is_unread: ndarray, reading: NumberReading | DateReading
 ) -> str:
     """Return why numbers or dates are uninformative, or "" if they are not."""
     finite = x[np.isfinite(x)]
@@ -314,7 +315,7 @@ def _uninformative(
 
 
 def _unread(
-    series, mask: np.ndarray, kind: str, reading: NumberReading | DateReading
+    series, mask: ndarray, kind: str, reading: NumberReading | DateReading
 ) -> Misfit:
     """Return a note on values that are not numbers or dates in the training format."""
     message = f"not {kind}"
@@ -323,7 +324,7 @@ def _unread(
     return Misfit.of(series, mask, f"{message} and are treated as missing")
 
 
-def ordinary(x: np.ndarray) -> np.ndarray:
+def ordinary(x: ndarray) -> ndarray:
     """Clip numbers to ±1e100 and round tiny ones to 0, so that quotients do not overflow."""
     return np.where(np.abs(x) < 1e-100, 0.0, np.clip(x, -1e100, 1e100))
 
@@ -455,7 +456,7 @@ class Dates(Column):
         )
 
 
-def calendar_inputs(days: np.ndarray, day_waves: int) -> np.ndarray:
+def calendar_inputs(days: ndarray, day_waves: int) -> ndarray:
     """Return calendar features of days since 1970. The features of nan are 0.
 
     They are (sin, cos) of year, month and time of day with ``day_waves`` harmonics, and
@@ -526,7 +527,7 @@ class Categories(Column):
     (['blue', 'red'], [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     """
 
-    names: np.ndarray
+    names: ndarray
     buckets: int
     means: TargetMeans | None = None
 
@@ -575,7 +576,7 @@ class Categories(Column):
             return marks
         return np.hstack([marks, self.means(names)])
 
-    def places(self, names: np.ndarray) -> np.ndarray:
+    def places(self, names: ndarray) -> ndarray:
         """Return the index of each name's one-hot input, as an array of shape (N,)."""
         codes, distinct = pandas().factorize(names)
         indices = {name: index for index, name in enumerate(self.names.tolist())}
@@ -677,7 +678,7 @@ class Categories(Column):
         return are_sorted(self.names) and self.buckets > 0
 
 
-def are_sorted(names: np.ndarray) -> bool:
+def are_sorted(names: ndarray) -> bool:
     """Return whether an array contains distinct names in order."""
     return (
         names.ndim == 1

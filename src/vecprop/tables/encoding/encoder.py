@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 
 import numpy as np
+from numpy import ndarray
 
 from ...core.rows.selection import Selection
 from ...system.suggestions import suggestion
@@ -181,11 +182,11 @@ class Encoder:
     def with_means(
         self,
         frame: Frame,
-        T: np.ndarray,
-        fold: np.ndarray,
-        weight: np.ndarray | None = None,
+        T: ndarray,
+        fold: ndarray,
+        weight: ndarray | None = None,
         most: float = np.inf,
-    ) -> tuple["Encoder", dict[str, np.ndarray]]:
+    ) -> tuple["Encoder", dict[str, ndarray]]:
         """Add target encoding to columns with many categories.
 
         Their categories share inputs or have more than ``most`` inputs. Returns the new
@@ -206,12 +207,12 @@ class Encoder:
             parts.append(part)
         return replace(self, parts=parts), target_encoded
 
-    def of_view(self, view: View) -> np.ndarray:
+    def of_view(self, view: View) -> ndarray:
         """Return an array with the indices of a view's inputs."""
         masks = [part.in_view(view) for part in self.parts]
         return np.flatnonzero(np.concatenate(masks))
 
-    def __call__(self, frame: Frame) -> np.ndarray:
+    def __call__(self, frame: Frame) -> ndarray:
         """Encode a table as a float32 array of shape (N, width).
 
         Raises
@@ -232,10 +233,10 @@ class Encoder:
     def of_views(
         self,
         frame: Frame,
-        target_encoded: Mapping[str, np.ndarray] | None = None,
+        target_encoded: Mapping[str, ndarray] | None = None,
         *,
         as_arrays: bool = False,
-    ) -> list[np.ndarray] | list[Selection]:
+    ) -> list[ndarray] | list[Selection]:
         """Encode a table for each view, as float32 arrays with one row per row of the table.
 
         Rows are encoded block by block, so that the inputs of both views are never in

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+from numpy import ndarray
 
 from ..error import TableError, pandas
 from ..kinds.ambiguities import NO_OPTIONS, ColumnOptions
@@ -14,7 +15,7 @@ from ..reading.frames import Frame, column_of, plain_column
 from .column import first_of
 
 
-def folds(y: np.ndarray, count: int, seed: int) -> np.ndarray:
+def folds(y: ndarray, count: int, seed: int) -> ndarray:
     """Return the fold of each row. Folds have equal sizes and are stratified by target.
 
     Rows are sorted by target, and each group of ``count`` consecutive rows is
@@ -34,9 +35,7 @@ def folds(y: np.ndarray, count: int, seed: int) -> np.ndarray:
     return fold
 
 
-def folds_of_groups(
-    y: np.ndarray, groups: np.ndarray, count: int, seed: int
-) -> np.ndarray:
+def folds_of_groups(y: ndarray, groups: ndarray, count: int, seed: int) -> ndarray:
     """Return the fold of each row, with all rows of a group in the same fold.
 
     Groups are sorted by their mean target, or mean class index, and distributed as in
@@ -68,7 +67,7 @@ def folds_of_groups(
     return fold[groups]
 
 
-def folds_of_time(time: np.ndarray, count: int) -> np.ndarray:
+def folds_of_time(time: ndarray, count: int) -> ndarray:
     """Return the fold of each row, in consecutive blocks of the later half.
 
     Rows of the earlier half have the fold -1. The network of a fold is trained on all
@@ -85,7 +84,7 @@ def folds_of_time(time: np.ndarray, count: int) -> np.ndarray:
     return np.searchsorted(starts[starts > time.min()], time, side="right") - 1
 
 
-def splits(fold: np.ndarray, *, is_time: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+def splits(fold: ndarray, *, is_time: bool) -> list[tuple[ndarray, ndarray]]:
     """Return the indices of the training and validation rows of each fold.
 
     Examples
@@ -106,8 +105,8 @@ def splits(fold: np.ndarray, *, is_time: bool) -> list[tuple[np.ndarray, np.ndar
 class Dependence:
     """How the rows of a table depend on each other: not at all, by group or by time."""
 
-    groups: np.ndarray | None = None
-    time: np.ndarray | None = None
+    groups: ndarray | None = None
+    time: ndarray | None = None
 
     @classmethod
     def of(
@@ -138,7 +137,7 @@ class Dependence:
             time = times(_column(frame, time, "time"), name, options)
         return cls(groups, time)
 
-    def __getitem__(self, rows: np.ndarray) -> "Dependence":
+    def __getitem__(self, rows: ndarray) -> "Dependence":
         """Return the dependence for a subset of the rows."""
         groups = self.groups
         time = self.time
@@ -160,7 +159,7 @@ class Dependence:
             return float("inf")
         return float(self.groups.max() + 1)
 
-    def folds(self, y: np.ndarray, count: int, seed: int) -> np.ndarray:
+    def folds(self, y: ndarray, count: int, seed: int) -> ndarray:
         """Return the fold of each row, or raise an error if there are too few groups or times."""
         for values, name in ((self.groups, "group"), (self.time, "time")):
             if values is not None and values.min() == values.max():
@@ -181,7 +180,7 @@ class Dependence:
         return fold
 
 
-def group_numbers(series) -> np.ndarray:
+def group_numbers(series) -> ndarray:
     """Return the index of each row's group, starting at 0. Missing values form one group.
 
     Examples
@@ -198,7 +197,7 @@ def times(
     name: str | None,
     options: ColumnOptions = NO_OPTIONS,
     reading: NumberReading | DateReading | None = None,
-) -> np.ndarray:
+) -> ndarray:
     """Convert times to numbers, and raise an error for values that are not times.
 
     If ``reading`` is None, `kind_of` infers the format. If the times are not a column,
@@ -230,7 +229,7 @@ def times(
 YEAR_AND_PART = r"^\s*((?:19|20)\d\d)\W?[QWMqwm]?(\d{1,2})\s*$"
 
 
-def periods(series) -> np.ndarray:
+def periods(series) -> ndarray:
     """Convert years with a quarter, a month or a week to sortable numbers, and others to nan.
 
     Examples
@@ -285,15 +284,15 @@ class TargetMeans:
     [[1.0], [0.0]]
     """
 
-    names: np.ndarray
-    means: np.ndarray
+    names: ndarray
+    means: ndarray
 
     @property
     def width(self) -> int:
         """The number of inputs, D."""
         return self.means.shape[1]
 
-    def __call__(self, names: np.ndarray) -> np.ndarray:
+    def __call__(self, names: ndarray) -> ndarray:
         """Convert N category names to inputs of shape (N, D)."""
         codes, distinct = pandas().factorize(names)  # much faster than sorting
         indices = np.searchsorted(self.names[:-1], distinct.astype(str))
@@ -302,8 +301,8 @@ class TargetMeans:
 
 
 def target_means(
-    names: np.ndarray, T: np.ndarray, fold: np.ndarray, weight: np.ndarray | None = None
-) -> tuple[TargetMeans, np.ndarray]:
+    names: ndarray, T: ndarray, fold: ndarray, weight: ndarray | None = None
+) -> tuple[TargetMeans, ndarray]:
     """Return the mean targets of categories, and the out-of-fold encoding of rows, (N, D).
 
     Targets in the fold of a row affect its encoding only through the mean and the
@@ -335,7 +334,7 @@ def target_means(
     spread = np.sqrt(np.average(means[codes] ** 2, axis=0, weights=counts))
     spread = np.where(spread > 0, spread, 1.0)
 
-    def bounded(means: np.ndarray) -> np.ndarray:
+    def bounded(means: ndarray) -> ndarray:
         return np.clip(means / spread, -MAX_SPREADS, MAX_SPREADS)
 
     means_of_other_folds = (all_sums - sums) / (all_rows - rows + PRIOR_ROWS)[..., None]

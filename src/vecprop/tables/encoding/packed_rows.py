@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ...core.rows.selection import Expansion
 from ..reading.frames import Frame, by_blocks
@@ -53,8 +54,8 @@ class PackedRows:
         return sum(part.width for _, part in self.columns)
 
     def __call__(
-        self, frame: Frame, target_encoded: Mapping[str, np.ndarray] | None = None
-    ) -> np.ndarray:
+        self, frame: Frame, target_encoded: Mapping[str, ndarray] | None = None
+    ) -> ndarray:
         """Pack the rows of a table into shape (N, bytes); see `Encoder.of_views`."""
         # zeros make the padding between fields reproducible
         packed = np.zeros(len(frame), self.type)
@@ -70,7 +71,7 @@ class PackedRows:
         by_blocks(pack, len(frame), self.width)
         return packed.view(np.uint8).reshape(len(frame), self.type.itemsize)
 
-    def expansion(self, taken: np.ndarray) -> Expansion:
+    def expansion(self, taken: ndarray) -> Expansion:
         """Return a function that expands packed rows to the inputs with these indices."""
         from .expansion import TableExpansion
 

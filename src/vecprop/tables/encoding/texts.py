@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.utils.extmath import randomized_svd
 
@@ -58,9 +59,9 @@ class LatentTexts(Column):
     (3, (5, 3), 1.0, 0.0)
     """
 
-    words: np.ndarray
-    idf: np.ndarray
-    directions: np.ndarray
+    words: ndarray
+    idf: ndarray
+    directions: ndarray
 
     kind = "text"
 

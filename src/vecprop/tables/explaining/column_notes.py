@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy import ndarray
 
 from ..encoding.column import Column, row_named
 from ..encoding.columns import ordinary
@@ -43,16 +44,16 @@ class TrainedRows:
     2.0
     """
 
-    digests: np.ndarray
+    digests: ndarray
     rows: int
 
     @classmethod
-    def of(cls, encoder: Encoder, frame: Frame, y: np.ndarray, rows: int) -> Self:
+    def of(cls, encoder: Encoder, frame: Frame, y: ndarray, rows: int) -> Self:
         """Compute the digests of a frame and its targets. The frame may be a sample of a table with ``rows`` rows."""
         sample = np.unique(np.linspace(0, len(frame) - 1, MAX_DIGESTS).astype(int))
         return cls(np.sort(digests(encoder, frame.iloc[sample], y[sample])), rows)
 
-    def count(self, encoder: Encoder, frame: Frame, y: np.ndarray) -> float:
+    def count(self, encoder: Encoder, frame: Frame, y: ndarray) -> float:
         """Return the number of rows that duplicate training rows (an estimate if not all of them have digests)."""
         return (
             int(np.isin(digests(encoder, frame, y), self.digests).sum())
@@ -77,7 +78,7 @@ class TrainedRows:
         ]
 
 
-def digests(encoder: Encoder, frame: Frame, y: np.ndarray) -> np.ndarray:
+def digests(encoder: Encoder, frame: Frame, y: ndarray) -> ndarray:
     """Return a hash of the parsed values and the target of each row."""
     columns = []
     for name, part in encoder.columns:
@@ -111,7 +112,7 @@ IF_KNOWN = "leave it out if it is unknown at prediction time."
 
 
 def leaks(
-    encoder: Encoder, frame: Frame, target: np.ndarray, *, are_apart: bool = False
+    encoder: Encoder, frame: Frame, target: ndarray, *, are_apart: bool = False
 ) -> tuple[list[str], dict[str, float]]:
     """Return notes on leaks, groups and time dependence, and the explained variance of other strong columns.
 
@@ -170,7 +171,7 @@ def leaks(
     return notes, shares
 
 
-def _share(part: Column, series, y: np.ndarray, *, is_classes: bool) -> float:
+def _share(part: Column, series, y: ndarray, *, is_classes: bool) -> float:
     """Return the share of the target's variance that a column explains, or 0 for dates and for long text."""
     if part.kind == "dates":
         return 0.0
@@ -182,7 +183,7 @@ def _share(part: Column, series, y: np.ndarray, *, is_classes: bool) -> float:
     return explained(codes.astype(float), y, is_classes=is_classes)
 
 
-def _pattern_of_missing(series, y: np.ndarray, classes: np.ndarray) -> str:
+def _pattern_of_missing(series, y: ndarray, classes: ndarray) -> str:
     """Return where a column is missing or has values, if this happens in a single class and not by chance."""
     is_missing = series.isna().to_numpy()
     for pattern, mask in {"has values": ~is_missing, "is missing": is_missing}.items():
@@ -194,9 +195,7 @@ def _pattern_of_missing(series, y: np.ndarray, classes: np.ndarray) -> str:
     return ""
 
 
-def strong_columns(
-    shares: Mapping[str, float], T: np.ndarray, Y: np.ndarray
-) -> list[Note]:
+def strong_columns(shares: Mapping[str, float], T: ndarray, Y: ndarray) -> list[Note]:
     """Return a note on each column that explains about as much of the target as the model does."""
     is_predicted = np.isfinite(Y[:, 0])
     T = T[is_predicted].astype(float)
@@ -229,7 +228,7 @@ the other targets.
 """
 
 
-def odd_targets(frame: Frame, y: np.ndarray, named: str) -> list[str]:
+def odd_targets(frame: Frame, y: ndarray, named: str) -> list[str]:
     """Return notes on targets that encode missing values, are totals of other rows, or are extreme.
 
     Examples
@@ -280,7 +279,7 @@ rows.
 """
 
 
-def odd_classes(y: np.ndarray, named: str) -> list[str]:
+def odd_classes(y: ndarray, named: str) -> list[str]:
     """Return notes on classes that are rare, misspelled, dates, lists of names, or markers of missing values.
 
     Examples

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ...system.estimates import Estimate, NumberFormat, compared
 from ...system.suggestions import suggestion
@@ -17,7 +18,7 @@ from ..reading.frames import Frame
 from .drift import QUANTILES, Profile
 
 
-def output(predicted: np.ndarray, number: int) -> np.ndarray:
+def output(predicted: ndarray, number: int) -> ndarray:
     """Return the explained quantity: the prediction, or the probability of a class."""
     if predicted.ndim == 1:
         return predicted
@@ -41,7 +42,7 @@ def output_name(model, number: int) -> str:
     return target
 
 
-def leading_class(model, predicted: np.ndarray) -> int:
+def leading_class(model, predicted: ndarray) -> int:
     """Return the positive class of two, or else the most probable class on average."""
     if predicted.ndim == 1 or predicted.shape[1] == 2:
         return positive_of(model)
@@ -50,7 +51,7 @@ def leading_class(model, predicted: np.ndarray) -> int:
 
 def background_inputs(
     model, frame: Frame | None, count: int, rng: np.random.Generator
-) -> np.ndarray:
+) -> ndarray:
     """Return the inputs of about `count` rows of a frame or of training distributions."""
     if frame is not None:
         rows = rng.permutation(len(frame))[:count]
@@ -64,7 +65,7 @@ def background_inputs(
 
 def drawn(
     part: Column, profile: Profile, count: int, rng: np.random.Generator
-) -> np.ndarray:
+) -> ndarray:
     r"""Return evenly spaced quantiles of a column's training values, in random order.
 
     Text columns, and columns with too many categories, get missing values.
@@ -91,9 +92,7 @@ def drawn(
     return np.where(is_missing, np.nan, numbers)
 
 
-def _drawn_numbers(
-    rank: np.ndarray, at_most: np.ndarray, values: np.ndarray
-) -> np.ndarray:
+def _drawn_numbers(rank: ndarray, at_most: ndarray, values: ndarray) -> ndarray:
     """Return the numbers with these ranks, given the number of rows up to each quantile.
 
     A quantile with more rows than expected is returned unchanged. Other numbers are
@@ -133,12 +132,12 @@ AT_ONCE = 4_000_000
 
 
 def shapley_values(
-    predict: Callable[[np.ndarray], np.ndarray],
-    x: np.ndarray,
-    background: np.ndarray,
+    predict: Callable[[ndarray], ndarray],
+    x: ndarray,
+    background: ndarray,
     slices: Sequence[slice],
     rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray, float]:
+) -> tuple[ndarray, ndarray, float]:
     """Return the Shapley values of one row, their standard errors, and the mean prediction.
 
     Inputs of a background row are replaced by inputs of the row, column by column in a
@@ -273,7 +272,7 @@ def explanations(
     explanations = []
     for row, number in enumerate(numbers.tolist()):
 
-        def predict(X: np.ndarray, number: int = number) -> np.ndarray:
+        def predict(X: ndarray, number: int = number) -> ndarray:
             return output(model._of_inputs(X), number)
 
         values, errors, base = shapley_values(
@@ -319,14 +318,14 @@ class Dependence:
     """The predictions of rows when one column is set to other values."""
 
     column: str
-    values: np.ndarray
-    curves: np.ndarray
+    values: ndarray
+    curves: ndarray
     output: str
     is_ordered: bool = True
     """Whether the values are numbers, dates or ordered categories."""
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> ndarray:
         """The partial dependence, which is the mean prediction for each value."""
         return self.curves.mean(axis=0)
 
@@ -410,7 +409,7 @@ def _part(model, column: str) -> Column:
     return part
 
 
-def _values(part: Column, values: np.ndarray) -> np.ndarray:
+def _values(part: Column, values: ndarray) -> ndarray:
     """Return quantiles or the most frequent categories of a column's values."""
     if part.holds == "names":
         names, counts = np.unique(values, return_counts=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 from scipy.special import erfc
 
 from ...system.estimates import percents
@@ -50,12 +51,12 @@ class Tally(NamedTuple):
     units: float
     missing: int
     known: int
-    counts: np.ndarray
+    counts: ndarray
     beyond: int = 0
     farthest: Any = None
 
 
-def independent_rows(groups: np.ndarray) -> float:
+def independent_rows(groups: ndarray) -> float:
     """Return the effective number of groups (Kish, 1965), given the index of each row's group."""
     return float(len(groups) ** 2 / np.sum(np.bincount(groups) ** 2.0))
 
@@ -94,8 +95,8 @@ class Profile:
 
     rows: int
     missing: int
-    values: np.ndarray
-    counts: np.ndarray
+    values: ndarray
+    counts: ndarray
     per_row: float = 1.0
     rare: int = 0
     misfits: int = 0
@@ -106,7 +107,7 @@ class Profile:
         cls,
         part: Column,
         series,
-        groups: np.ndarray | None = None,
+        groups: ndarray | None = None,
         is_time: bool = False,
     ) -> "Profile":
         """Return the profile of a training column."""
@@ -373,7 +374,7 @@ class Comparison:
         return f"{share} of values are {value} ({trained_share} in training)"
 
     def chance_of_numbers(
-        self, shares: np.ndarray, trained_shares: np.ndarray, difference: float
+        self, shares: ndarray, trained_shares: ndarray, difference: float
     ) -> float:
         """Return twice the smaller p-value of the Kolmogorov-Smirnov and the rank-sum test."""
         profile = self.profile
@@ -388,7 +389,7 @@ class Comparison:
         return 2 * min(2 * np.exp(-2 * difference**2 / spread), rank_sum)
 
 
-def _values(part: Column, series) -> np.ndarray:
+def _values(part: Column, series) -> ndarray:
     """Return the nonmissing numbers, days since 1970 or names; the array is empty for text."""
     if part.holds == "names":
         return as_names(series[series.notna()]).astype(str)
@@ -401,7 +402,7 @@ def _values(part: Column, series) -> np.ndarray:
 def profiles(
     encoder: Encoder,
     frame: Frame,
-    groups: np.ndarray | None = None,
+    groups: ndarray | None = None,
     time: str | None = None,
 ) -> list[Profile]:
     """Return the profile of each column; ``time`` is the name of the column of times."""

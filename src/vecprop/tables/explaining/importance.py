@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ...core.losses import Quantile
 from ...system.estimates import NEGLIGIBLE, Estimate, NumberFormat, Text
@@ -44,7 +45,7 @@ def redundant_groups(columns: list[tuple[Column, Any]]) -> list[list[int]]:
     return sorted(groups)
 
 
-def associations(bases: list[np.ndarray]) -> np.ndarray:
+def associations(bases: list[ndarray]) -> ndarray:
     """Return the association between each pair of D columns, from 0 to 1, as a (D, D) array.
 
     If A (N, a) and B (N, b) are orthonormal bases of two columns, the association is
@@ -74,7 +75,7 @@ def associations(bases: list[np.ndarray]) -> np.ndarray:
     return result
 
 
-def _basis(part: Column, series) -> np.ndarray:
+def _basis(part: Column, series) -> ndarray:
     """Return an orthonormal basis of ranks or categories, or an empty basis for text."""
     from scipy.stats import rankdata
 
@@ -119,7 +120,7 @@ def loss_name(model) -> str:
     return "squared error"
 
 
-def row_losses(model, predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def row_losses(model, predicted: ndarray, truth: ndarray) -> ndarray:
     """Return the loss of each row, given numbers or class indices; it is nan for -1."""
     if hasattr(model, "classes_"):
         chance = np.where(truth < 0, np.nan, predicted[np.arange(len(truth)), truth])
@@ -199,7 +200,7 @@ def as_texts(importances: Sequence[Importance]) -> dict[tuple[str, ...], Text]:
 
 
 def importances(
-    model, X, truth: np.ndarray, weight=None, groups=None, seed: int = 0
+    model, X, truth: ndarray, weight=None, groups=None, seed: int = 0
 ) -> list[Importance]:
     """Return the importance of each column or group of columns, largest first.
 
@@ -293,9 +294,9 @@ class _Shuffles:
     def __init__(
         self,
         model,
-        inputs: np.ndarray,
-        weight: np.ndarray,
-        units: np.ndarray,
+        inputs: ndarray,
+        weight: ndarray,
+        units: ndarray,
         rng: np.random.Generator,
     ) -> None:
         self.model = model
@@ -328,7 +329,7 @@ class _Shuffles:
                 effects[number] += float(np.square(effect).sum())
         return sorted(np.argsort(effects)[-most:].tolist())
 
-    def predicted(self, numbers: Sequence[int]) -> np.ndarray:
+    def predicted(self, numbers: Sequence[int]) -> ndarray:
         """Return the predictions if columns are shuffled together, for all shuffles."""
         shuffled = np.tile(self.inputs, (SHUFFLES, 1))
         for number in numbers:
@@ -336,7 +337,7 @@ class _Shuffles:
             shuffled[:, column] = self.inputs[self.orders.ravel(), column]
         return self.model._of_inputs(shuffled)
 
-    def importance(self, numbers: Sequence[int], changes: np.ndarray) -> Importance:
+    def importance(self, numbers: Sequence[int], changes: ndarray) -> Importance:
         """Return the importance of columns, given the changes of all rows in all shuffles."""
         means = self.counts @ changes / self.counts.sum(axis=1)
         low, high = np.quantile(means, (0.025, 0.975)).tolist()
@@ -359,8 +360,8 @@ class WorstRow:
 def worst_rows(
     model,
     index,
-    truth: np.ndarray,
-    predicted: np.ndarray,
+    truth: ndarray,
+    predicted: ndarray,
     count: int = 10,
     thresholds=None,
 ) -> list[WorstRow]:

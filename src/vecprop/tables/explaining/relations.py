@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy import ndarray
 
 from ..encoding.columns import ordinary
 from ..encoding.encoder import Encoder
@@ -96,7 +97,7 @@ class Relation:
 
     column: str
     is_time: bool
-    values: np.ndarray
+    values: ndarray
     share: float
     is_evident: bool
 
@@ -157,7 +158,7 @@ class Relation:
         )
 
 
-def relations(encoder: Encoder, frame: Frame, target: np.ndarray) -> list[Relation]:
+def relations(encoder: Encoder, frame: Frame, target: ndarray) -> list[Relation]:
     """Return the most likely time and the most likely identifier, if any.
 
     The time is first in a panel, where an entity has at most one row per time.
@@ -197,12 +198,12 @@ def relations(encoder: Encoder, frame: Frame, target: np.ndarray) -> list[Relati
     return [relation for relation in related if relation is not None]
 
 
-def are_classes(target: np.ndarray, count: int) -> bool:
+def are_classes(target: ndarray, count: int) -> bool:
     """Return whether a target with ``count`` distinct values has classes rather than amounts."""
     return target.dtype.kind not in "iuf" or count <= MAX_CLASSES
 
 
-def _are_times(values: np.ndarray) -> bool:
+def _are_times(values: ndarray) -> bool:
     """Return whether numbers rise, or may be years, years with months or weeks, or seconds since 1970."""
     if np.mean(values[1:] < values[:-1]) <= UNORDERED:
         return True
@@ -213,7 +214,7 @@ def _are_times(values: np.ndarray) -> bool:
     return first >= 1900 and last <= 2100
 
 
-def _times(encoder: Encoder, frame: Frame) -> dict[str, np.ndarray]:
+def _times(encoder: Encoder, frame: Frame) -> dict[str, ndarray]:
     """Return the columns that may be times: dates, and numbers with the name of a time."""
     parts = dict(encoder.columns)
     times = {}
@@ -233,7 +234,7 @@ def _times(encoder: Encoder, frame: Frame) -> dict[str, np.ndarray]:
     return times
 
 
-def _counters(frame: Frame) -> dict[str, np.ndarray]:
+def _counters(frame: Frame) -> dict[str, ndarray]:
     """Return the integers that may count the times of each entity, whatever their names."""
     counters = {}
     for name in frame.columns:
@@ -254,9 +255,9 @@ def _counters(frame: Frame) -> dict[str, np.ndarray]:
 def _identifier(
     encoder: Encoder,
     frame: Frame,
-    ranks: np.ndarray,
-    times: Mapping[str, np.ndarray],
-    counters: Mapping[str, np.ndarray],
+    ranks: ndarray,
+    times: Mapping[str, ndarray],
+    counters: Mapping[str, ndarray],
 ) -> Relation | None:
     """Return the column whose name, values or rows suggest most that it identifies entities."""
     strongest = (0, np.inf)
@@ -288,7 +289,7 @@ def _identifier(
     return identifier
 
 
-def _copies(encoder: Encoder, frame: Frame, ranks: np.ndarray) -> Relation | None:
+def _copies(encoder: Encoder, frame: Frame, ranks: ndarray) -> Relation | None:
     """Return groups of rows that are nearly equal, such as repeated measurements.
 
     Rows are merged by single linkage. The distances of merges within and between groups
@@ -323,7 +324,7 @@ def _copies(encoder: Encoder, frame: Frame, ranks: np.ndarray) -> Relation | Non
     return Relation(COPIES, False, groups, share, share >= SIMILAR)
 
 
-def _scaled(x: np.ndarray) -> np.ndarray:
+def _scaled(x: ndarray) -> ndarray:
     """Return numbers in interquartile ranges from the median, at most 10, and missing numbers as 0."""
     low, median, high = np.nanquantile(x, (0.25, 0.5, 0.75))
     return np.nan_to_num(np.clip((x - median) / ((high - low) or 1.0), -10, 10))
@@ -337,12 +338,12 @@ def _may_identify(encoder: Encoder, name: str, series) -> bool:
     return not _has_word(name, TIMES) and not _has_fractions(series)
 
 
-def _has_panel(groups: np.ndarray, times: Mapping[str, np.ndarray]) -> bool:
+def _has_panel(groups: ndarray, times: Mapping[str, ndarray]) -> bool:
     """Return whether groups and one of several times are a panel."""
     return any(is_panel(groups, values) for values in times.values())
 
 
-def is_panel(groups: np.ndarray, times: np.ndarray) -> bool:
+def is_panel(groups: ndarray, times: ndarray) -> bool:
     """Return whether an entity has fewer rows with equal times than by chance.
 
     Examples
@@ -357,7 +358,7 @@ def is_panel(groups: np.ndarray, times: np.ndarray) -> bool:
     return bool(by_chance >= BY_CHANCE and _pairs(cells) <= by_chance / 5)
 
 
-def _pairs(numbers: np.ndarray) -> float:
+def _pairs(numbers: ndarray) -> float:
     """Return the number of pairs of equal numbers."""
     counts = np.bincount(numbers)
     return float(np.sum(counts * (counts - 1.0))) / 2
@@ -389,7 +390,7 @@ def _is_entity(name: str) -> bool:
     return False
 
 
-def _explained_by_groups(groups: np.ndarray, ranks: np.ndarray) -> float:
+def _explained_by_groups(groups: ndarray, ranks: ndarray) -> float:
     """Return the share of the variance between groups, corrected for their number."""
     rows = len(ranks)
     counts = np.bincount(groups)
@@ -399,7 +400,7 @@ def _explained_by_groups(groups: np.ndarray, ranks: np.ndarray) -> float:
     return float(1 - (1 - between) * (rows - 1) / (rows - len(counts)))
 
 
-def explained(x: np.ndarray, y: np.ndarray, *, is_classes: bool) -> float:
+def explained(x: ndarray, y: ndarray, *, is_classes: bool) -> float:
     """Return the share of a target's variance that a column explains.
 
     Rows are sorted by the column. Half the mean squared difference of neighboring

@@ -34,17 +34,6 @@ PROGRAM, MIN_MEMORY = 350_000_000, 600_000_000
 """Bytes of the program without a table, and minimum number of bytes for a fit."""
 SAFE = 0.8
 """Default fraction of the available memory that a fit may use."""
-_UNITS = {
-    "": 1,
-    "K": 10**3,
-    "M": 10**6,
-    "G": 10**9,
-    "T": 10**12,
-    "Ki": 2**10,
-    "Mi": 2**20,
-    "Gi": 2**30,
-    "Ti": 2**40,
-}
 
 
 def as_bytes(memory: int | str) -> int:
@@ -55,13 +44,15 @@ def as_bytes(memory: int | str) -> int:
     >>> as_bytes("4GB"), as_bytes("1.5 GiB"), as_bytes("2 T"), as_bytes(1000)
     (4000000000, 1610612736, 2000000000000, 1000)
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?\s*", str(memory))
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?))?B?\s*", str(memory))
     if isinstance(memory, bool) or not match or not float(match[1]):
         raise ValueError(
             'memory must be a number of bytes or a string such as "4GB", got'
             f" {memory!r}."
         )
-    return int(float(match[1]) * _UNITS[match[2] or ""])
+    base = 1024 if match[3] else 1000
+    exponent = "BKMGT".index(match[2] or "B")
+    return int(float(match[1]) * base**exponent)
 
 
 @dataclass(frozen=True)
@@ -79,12 +70,11 @@ class RowSizes:
         raw = float(frame.memory_usage(deep=True, index=False).sum()) / len(frame)
         columns = frame.drop(columns=list(aside), errors="ignore")
         width = PIECES * columns.shape[1]
+        kinds = {}
+        for name, kind in asked.columns.items():
+            if name in columns:
+                kinds[name] = kind
         with suppress(TableError, ValueError):
-            kinds = {
-                name: kind
-                for name, kind in asked.columns.items()
-                if name in columns.columns
-            }
             encoder, _ = Encoder.of(columns, ColumnOptions(kinds))
             width = sum(len(encoder.of_view(view)) for view in VIEWS)
         return cls(raw, 4.0 * width + 32, columns.shape[1])
@@ -95,22 +85,19 @@ class RowSizes:
 
     def of_fit(self, rows: int) -> float:
         """Return the number of bytes that a fit on rows in memory needs."""
-        # for large tables
-        fewer = pieces_for(rows, self.columns) / pieces_for(
-            min(rows, LOOKED_AT), self.columns
-        )
-        return (
-            rows
-            * (1.5 * self.raw + 1.15 * max(fewer * self.encoded, 16.0 * self.columns))
-            + 1e8
-        )
+        sampled = pieces_for(min(rows, LOOKED_AT), self.columns)
+        share = pieces_for(rows, self.columns) / sampled  # is smaller for large tables
+        encoded = max(share * self.encoded, 16.0 * self.columns)
+        return rows * (1.5 * self.raw + 1.15 * encoded) + 1e8
 
 
 def memory_of(memory: int | str | None) -> int | None:
-    """Return the bytes that the program may use, by default most of the free memory, or None if it is unknown."""
+    """Return the bytes that the program may use, or None if the free memory is unknown."""
     if memory is None:
         free = available_memory()
-        return None if free is None else PROGRAM + int(SAFE * free)
+        if free is None:
+            return None
+        return PROGRAM + int(SAFE * free)
     total = as_bytes(memory)
     if total < MIN_MEMORY:
         raise TableError(
@@ -124,7 +111,7 @@ def memory_of(memory: int | str | None) -> int | None:
 def parts_if_larger(
     table, memory: int | str | None, asked: ColumnOptions, aside: Sequence[str]
 ) -> tuple[TableParts, int, RowSizes] | None:
-    """Return a table's row groups, its memory and its row sizes, or None if the whole table fits into memory.
+    """Return a table's row groups, its memory and its row sizes, or None if it fits.
 
     The default memory is rounded down to a power of two, so that small changes of the
     free memory do not change models. Raise an error for larger text and filtered data
@@ -138,11 +125,12 @@ def parts_if_larger(
     if files and 60 * sum(file.stat().st_size for file in files) < limit:
         return None
     if may_be_in_parts(table):
-        parts = TableParts.of(table).joined()
+        groups = TableParts.of(table)
+        parts = groups.joined()
         sizes = RowSizes.of(parts.parts[0].frame(), aside, asked)
         rows_at_once = int(sizes.at_once(limit))
         if parts.sizes.max() > rows_at_once:
-            parts = TableParts.of(table).joined(rows_at_once)
+            parts = groups.joined(rows_at_once)
         if sizes.of_fit(int(parts.sizes.sum())) <= limit:
             return None
         if memory is None:
@@ -153,7 +141,8 @@ def parts_if_larger(
         return None
     rows = table.count_rows()
     if rows:  # reading an empty table raises later
-        needed = RowSizes.of(as_frame(table.head(LOOKED_AT)), aside, asked).of_fit(rows)
+        sizes = RowSizes.of(as_frame(table.head(LOOKED_AT)), aside, asked)
+        needed = sizes.of_fit(rows)
         if needed > limit:
             raise TableError(
                 f"A fit of the filtered data set of {rows} rows needs about"
@@ -165,7 +154,7 @@ def parts_if_larger(
 
 
 def require_room(table) -> None:
-    """Raise an error if a table consists of text files that are larger than the free memory."""
+    """Raise an error if text files are larger than the free memory."""
     memory = memory_of(None)
     if memory is None or not is_path(table) or may_be_in_parts(table):
         return
@@ -175,12 +164,12 @@ def require_room(table) -> None:
 
 
 def require_room_for_text(files: Sequence[Path], limit: int) -> None:
-    """Raise an error with advice if text files (not workbooks) need more memory than the limit."""
+    """Raise an error if text files, except workbooks, need more memory than the limit."""
     if files[0].suffix.lower() in EXCEL:
         return
-    size = sum(
-        file.stat().st_size * (PACKED if is_compressed(file) else 1) for file in files
-    )
+    size = 0
+    for file in files:
+        size += file.stat().st_size * (PACKED if is_compressed(file) else 1)
     columns = len(DelimitedFile.of(files[0]).names())
     with opened(files[0]) as file:
         start = file.read(SAMPLE)
@@ -200,7 +189,7 @@ def require_room_for_text(files: Sequence[Path], limit: int) -> None:
 
 
 def sampled_rows(limit: int, sizes: RowSizes, parts: TableParts) -> int:
-    """Return the number of rows to sample, and raise an error if row groups or rows are too large for the memory."""
+    """Return the number of rows to sample, and raise an error if memory is too small."""
     largest = max(parts.parts, key=lambda part: part.rows)
     if largest.rows > sizes.at_once(limit):
         needed = largest.rows / sizes.at_once(1)

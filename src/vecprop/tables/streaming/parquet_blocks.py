@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ...system.extras import imported
 from ...system.suggestions import missing_file, suggestion
@@ -147,69 +148,60 @@ class ParquetBlocks:
                 f"{self.place(number)} changed from {self.sizes[number]} to"
                 f" {len(table)} rows."
             )
-        values = {
-            name: self._numbers(table.column(name), name, number) for name in names
-        }
+        values = {}
+        for name in names:
+            values[name] = self._numbers(table.column(name), name, number)
         X = columns_as_array([values[name] for name in self.columns], np.float32)
-        T = (
-            values[self._targets[0]]
-            if self._is_single
-            else columns_as_array([values[name] for name in self._targets])
-        )
+        targets = [values[name] for name in self._targets]
+        T = targets[0] if self._is_single else columns_as_array(targets)
         if self.weight is None:
             return X, T
         return X, T, values[self.weight]
 
     def digest(self) -> str:
-        """Return a digest of the columns' statistics in the file footers, which changes with the rows."""
-        digest = hashlib.sha256(
-            repr((self.columns, self._targets, self.weight)).encode()
-        )
+        """Return a digest of the columns' statistics in the files, which changes with rows."""
+        settings = repr((self.columns, self._targets, self.weight))
+        digest = hashlib.sha256(settings.encode())
         names = {*self.columns, *self._others}
         for _, footer, group in self._groups:
             metadata = footer.row_group(group)
             for column in map(metadata.column, range(metadata.num_columns)):
-                if column.path_in_schema in names:
-                    statistics = column.statistics
-                    if statistics is not None:
-                        statistics = (
-                            statistics.min,
-                            statistics.max,
-                            statistics.null_count,
-                        )
-                    size = (
-                        column.total_compressed_size,
-                        column.total_uncompressed_size,
-                        column.physical_type,
-                    )
-                    digest.update(
-                        repr(
-                            (column.path_in_schema, metadata.num_rows, size, statistics)
-                        ).encode()
-                    )
+                name = column.path_in_schema
+                if name not in names:
+                    continue
+                statistics = column.statistics
+                if statistics is not None:
+                    statistics = (statistics.min, statistics.max, statistics.null_count)
+                size = (
+                    column.total_compressed_size,
+                    column.total_uncompressed_size,
+                    column.physical_type,
+                )
+                summary = repr((name, metadata.num_rows, size, statistics))
+                digest.update(summary.encode())
         return digest.hexdigest()
 
-    def _numbers(self, column, name: str, number: int) -> np.ndarray:
+    def _numbers(self, column, name: str, number: int) -> ndarray:
         """Return a column as an array, or raise if a value is missing or not finite."""
         values = column.to_numpy()
-        problem = ""
-        row = 0
+        kind = values.dtype.kind
         if column.null_count:
             problem = "missing"
             row = np.argmax(column.is_null().to_numpy())
-        elif (
-            values.dtype.kind == "f"
-            and not np.isfinite(values.sum())
-            and not np.isfinite(values).all()
-        ):
-            row = np.argmin(np.isfinite(values))
+        elif kind == "f" and not np.isfinite(values.sum()):
+            is_finite = np.isfinite(values)
+            if is_finite.all():  # only the sum is infinite
+                return values
+            row = np.argmin(is_finite)
             problem = values[row]
-        if problem:
-            raise TableError(
-                f"In {self.place(number)}: column {name!r} is {problem} in row {row};"
-                " fill or drop it."
-            )
-        return values.astype(np.int64) if values.dtype.kind == "b" else values
+        elif kind == "b":
+            return values.astype(np.int64)
+        else:
+            return values
+        raise TableError(
+            f"In {self.place(number)}: column {name!r} is {problem} in row {row};"
+            " fill or drop it."
+        )
 
 
 def parquet_files(source) -> list[Path]:
@@ -228,11 +220,8 @@ def parquet_files(source) -> list[Path]:
         for path in sorted(folder.rglob("*")):
             is_hidden = any(part[0] in "._" for part in path.relative_to(folder).parts)
             if path.suffix.lower() in PARQUET and not is_hidden and path.is_file():
-                require_all_columns(
-                    path,
-                    folder,
-                    "write it into the files, or list them to leave it out",
-                )
+                remedy = "write it into the files, or list them to leave it out"
+                require_all_columns(path, folder, remedy)
                 files.append(path)
     if not files:
         raise TableError(
@@ -240,10 +229,10 @@ def parquet_files(source) -> list[Path]:
             f" {' or '.join(sorted(PARQUET))})."
         )
     for path in files:
+        if not path.exists():
+            raise TableError(missing_file(path))
         if not path.is_file():
-            raise TableError(
-                f"{path} is not a file." if path.exists() else missing_file(path)
-            )
+            raise TableError(f"{path} is not a file.")
     return files
 
 
@@ -286,14 +275,14 @@ def _require_numbers(path: Path, schema, name: str) -> None:
         )
 
 
-def columns_as_array(columns: list[np.ndarray], *least: type) -> np.ndarray:
+def columns_as_array(columns: list[ndarray], least: type = np.bool_) -> ndarray:
     """Stack columns to a row-major array.
 
     A kernel addresses each column by its distance from the first one, in elements.
     Unaligned columns, such as Arrow buffers from a network, are copied, because their
     distance need not be an integer.
     """
-    kind = np.result_type(*(column.dtype for column in columns), *least)
+    kind = np.result_type(least, *(column.dtype for column in columns))
     if kind not in (np.float32, np.float64) or not can_compile():
         return np.stack(columns, axis=1).astype(kind, copy=False)
     from ...compiled.gemm.products import gather_address

@@ -1,4 +1,4 @@
-"""Tables whose rows do not fit into memory: a scan of all rows, a sample, and blocks for training."""
+"""Tables that do not fit into memory: a scan, a sample, and blocks for training."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ...core import Batch, counter_bits, counter_uniform
 from ..encoding.encoder import VIEWS, Encoder, View
@@ -51,11 +52,11 @@ class Streamed:
     roles: Roles
     seed: int
     memory: int
-    used: list[np.ndarray]
-    in_test: list[np.ndarray]
-    buckets: np.ndarray | None
+    used: list[ndarray]
+    in_test: list[ndarray]
+    buckets: ndarray | None
     frame: Frame
-    numbers: np.ndarray
+    numbers: ndarray
     test: Frame
     row_notes: list[str]
     target_range: tuple[float, float] | None
@@ -71,17 +72,16 @@ class Streamed:
         asked: ColumnOptions,
         refusal=None,
     ) -> "Streamed | None":
-        """Scan the rows of files or a data set. Return None for tables that fit into memory or have another type.
+        """Scan the rows of files or a data set, or return None for other tables.
 
-        If they do not fit and ``refusal`` is given, it is raised.
+        The result is None for tables that fit into memory. If they do not fit and ``refusal`` is given, it is raised.
         """
         if not (is_path(table) or is_dataset(table)):
             if memory is not None:
                 as_bytes(memory)
             return None
-        large_table = parts_if_larger(
-            table, memory, asked, [str(roles.target), *roles.reasons]
-        )
+        aside = [str(roles.target), *roles.reasons]
+        large_table = parts_if_larger(table, memory, asked, aside=aside)
         if large_table is None:
             return None
         if refusal is not None:
@@ -89,14 +89,9 @@ class Streamed:
         parts, limit, sizes = large_table
         require_columns(parts.names, [str(roles.target)])
         roles.require(parts.names)
-        return _Scan(
-            parts,
-            roles,
-            seed(),
-            limit,
-            sampled_rows(limit - PROGRAM, sizes, parts),
-            asked,
-        ).streamed()
+        sampled = sampled_rows(limit - PROGRAM, sizes, parts)
+        scan = _Scan(parts, roles, seed(), memory=limit, sampled=sampled, asked=asked)
+        return scan.streamed()
 
     @property
     def rows(self) -> int:
@@ -122,14 +117,14 @@ class Streamed:
             return StreamedFolds(self.seed, count, self.buckets, None)
         time = self.buckets[self.numbers].astype(float)
         fold = folds_of_time(time, count)
-        starts = np.array(
-            [time[fold == number].min() for number in range(fold.max() + 1)]
-        )
-        if not len(starts):
+        starts = []
+        for number in range(fold.max() + 1):
+            starts.append(time[fold == number].min())
+        if not starts:
             raise TableError(
                 "All training rows have the same time, but validation needs later rows."
             )
-        return StreamedFolds(self.seed, len(starts), self.buckets, starts)
+        return StreamedFolds(self.seed, len(starts), self.buckets, np.array(starts))
 
     def whole(self) -> "Streamed":
         """Return the table with the test rows added to the training rows, and without folds."""
@@ -158,28 +153,29 @@ class StreamedFolds:
 
     seed: int
     count: int
-    buckets: np.ndarray | None
-    starts: np.ndarray | None
+    buckets: ndarray | None
+    starts: ndarray | None
 
     @property
     def is_time(self) -> bool:
         """Whether folds are consecutive in time."""
         return self.starts is not None
 
-    def of(self, numbers: np.ndarray) -> np.ndarray:
-        """Return the folds of the rows with the given indices, with -1 for rows that are earlier than all folds."""
+    def of(self, numbers: ndarray) -> ndarray:
+        """Return the folds of rows by index, with -1 for rows earlier than all folds."""
         if self.buckets is None:
-            return (counter_uniform(self.seed, FOLD, numbers) * self.count).astype(
-                np.intp
-            )
+            uniform = counter_uniform(self.seed, FOLD, numbers)
+            return (uniform * self.count).astype(np.intp)
         buckets = self.buckets[numbers]
         if self.starts is None:
             return buckets.astype(np.intp) * self.count // BUCKETS
         return np.searchsorted(self.starts, buckets, side="right") - 1
 
-    def trains(self, folds: np.ndarray, fold: int) -> np.ndarray:
-        """Return whether a fold's network is trained on each row, given the folds of the rows."""
-        return folds < fold if self.is_time else folds != fold
+    def trains(self, folds: ndarray, fold: int) -> ndarray:
+        """Return whether a fold's network is trained on rows in these folds."""
+        if self.is_time:
+            return folds < fold
+        return folds != fold
 
 
 @dataclass(eq=False)
@@ -194,8 +190,8 @@ class _Scan:
     asked: ColumnOptions
     reading: NumberReading | DateReading | None = None
     values: dict[Any, int] | None = field(default_factory=dict)
-    integer_ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
-    target_range: tuple[float, float] = (np.inf, -np.inf)
+    ranges: dict[str | None, tuple[float, float]] = field(default_factory=dict)
+    """The smallest and the largest value of integer columns, and of the target (None)."""
 
     def __post_init__(self) -> None:
         roles = self.roles
@@ -227,9 +223,9 @@ class _Scan:
             is_test, bucket = self._split(frame, time, edges)
             is_test &= is_used
             is_trained = is_used & ~is_test
-            is_sampled = is_trained & (
-                counter_uniform(self.seed, SAMPLE, frame.index.to_numpy()) < self.share
-            )
+            numbers_of_rows = frame.index.to_numpy()
+            uniform = counter_uniform(self.seed, SAMPLE, numbers_of_rows)
+            is_sampled = is_trained & (uniform < self.share)
             is_sampled |= self._first_of_values(frame[self.target], is_trained)
             samples.append(frame[is_sampled])
             tests.append(frame[is_test])
@@ -248,6 +244,9 @@ class _Scan:
                 " --test-size."
             )
         sample = self._joined(samples)
+        target_range = self.ranges.pop(None, None)
+        if target_range is not None and not np.isfinite(target_range).all():
+            target_range = None
         sample.attrs["aside"] = self._aside(sample)
         return Streamed(
             self.parts,
@@ -261,9 +260,7 @@ class _Scan:
             numbers=np.concatenate(numbers),
             test=self._joined(tests),
             row_notes=notes,
-            target_range=(
-                self.target_range if np.isfinite(self.target_range).all() else None
-            ),
+            target_range=target_range,
             are_equal=self.rows.are_equal,
         )
 
@@ -275,31 +272,26 @@ class _Scan:
         return frame
 
     def _split(
-        self, frame: Frame, time: np.ndarray | None, edges: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return which rows of a chunk are test rows, and the bucket of each row if there are groups or times."""
+        self, frame: Frame, time: ndarray | None, edges: ndarray | None
+    ) -> tuple[ndarray, ndarray | None]:
+        """Return the test rows of a chunk, and the bucket of each row's group or time."""
         if time is not None and edges is not None:
             return time >= edges[-1], np.searchsorted(edges[:-1], time, side="right")
         if self.roles.group is None:
-            return (
-                counter_uniform(self.seed, TEST, frame.index.to_numpy())
-                < self.test_share,
-                None,
-            )
-        is_test = (
-            self._bits_of_groups(frame, TEST_OF_GROUP) >> np.uint64(11)
-        ) * 2.0**-53 < self.test_share
+            uniform = counter_uniform(self.seed, TEST, frame.index.to_numpy())
+            return uniform < self.test_share, None
+        bits = self._bits_of_groups(frame, TEST_OF_GROUP)
+        is_test = (bits >> np.uint64(11)) * 2.0**-53 < self.test_share
         return is_test, self._bits_of_groups(frame, FOLD) >> np.uint64(48)
 
-    def _seen(self, frame: Frame) -> tuple[np.ndarray, np.ndarray | None]:
+    def _seen(self, frame: Frame) -> tuple[ndarray, ndarray | None]:
         """Return which rows of a chunk are used, and their times if there is a time column."""
         roles = self.roles
-        is_used, _ = self.rows.see(
-            frame[self.target], None if roles.weight is None else frame[roles.weight]
-        )
+        weight = None if roles.weight is None else frame[roles.weight]
+        is_used, _ = self.rows.see(frame[self.target], weight)
         return is_used, None if roles.time is None else self._times(frame)
 
-    def _edges(self) -> np.ndarray | None:
+    def _edges(self) -> ndarray | None:
         """Return the boundaries of time buckets, followed by the first time of the test rows."""
         name = self.roles.time
         if name is None:
@@ -308,36 +300,31 @@ class _Scan:
         start = 0
         for part in self.parts.parts:
             frame = part.frame()
-            self.reading = (
-                self.reading or kind_of(frame[name], name, self.asked).reading
-            )
-            is_sampled = (
-                counter_uniform(self.seed, TIME, np.arange(start, start + len(frame)))
-                < 10 * self.share
-            )
+            if self.reading is None:
+                self.reading = kind_of(frame[name], name, self.asked).reading
+            rows = np.arange(start, start + len(frame))
+            is_sampled = counter_uniform(self.seed, TIME, rows) < 10 * self.share
             samples.append(self._times(frame[is_sampled]))
             start += len(frame)
         times = np.sort(np.concatenate(samples))
-        edges = np.unique(
-            np.quantile(times, np.linspace(0, 1, 1025)[1:-1], method="higher")
-        )
+        shares = np.linspace(0, 1, 1025)[1:-1]
+        edges = np.unique(np.quantile(times, shares, method="higher"))
         first_of_test = np.inf
         if self.test_share:
             first_of_test = times[-max(round(self.test_share * len(times)), 1)]
         return np.append(edges, first_of_test)
 
-    def _times(self, frame: Frame) -> np.ndarray:
+    def _times(self, frame: Frame) -> ndarray:
         return times(frame[self.roles.time], self.roles.time, self.asked, self.reading)
 
-    def _bits_of_groups(self, frame: Frame, purpose: int) -> np.ndarray:
+    def _bits_of_groups(self, frame: Frame, purpose: int) -> ndarray:
         """Return random bits for each row, determined by its group."""
         names = as_names(frame[self.roles.group])
-        return counter_bits(
-            self.seed, purpose, pandas().util.hash_array(names, categorize=True)
-        )
+        keys = pandas().util.hash_array(names, categorize=True)
+        return counter_bits(self.seed, purpose, keys)
 
-    def _first_of_values(self, target, learned: np.ndarray) -> np.ndarray:
-        """Return a mask of the first two rows with each target, or an all-False mask if there are many targets."""
+    def _first_of_values(self, target, learned: ndarray) -> ndarray:
+        """Return a mask of the first two rows with each target, unless there are many targets."""
         is_first = np.zeros(len(target), bool)
         rows = np.flatnonzero(learned)
         codes, values = pandas().factorize(target[learned])
@@ -352,42 +339,30 @@ class _Scan:
                 self.values[value] = count + len(first)
         return is_first
 
-    def _update_ranges(self, frame: Frame, is_used: np.ndarray) -> None:
+    def _update_ranges(self, frame: Frame, is_used: ndarray) -> None:
         """Update the minimum and maximum of integer columns and of the target."""
         for name in frame.columns:
             series = frame[name]
             if isinstance(series.dtype, np.dtype) and series.dtype.kind in "iu":
-                low, high = self.integer_ranges.get(name, (np.inf, -np.inf))
-                self.integer_ranges[name] = (
-                    int(min(low, series.min())),
-                    int(max(high, series.max())),
-                )
+                self._widen_range(name, int(series.min()), int(series.max()))
         target = frame[self.target][is_used]
         if pandas().api.types.is_numeric_dtype(target.dtype) and len(target):
-            low, high = self.target_range
-            self.target_range = (
-                min(low, float(target.min())),
-                max(high, float(target.max())),
-            )
+            self._widen_range(None, float(target.min()), float(target.max()))
+
+    def _widen_range(self, name: str | None, low: float, high: float) -> None:
+        lowest, highest = self.ranges.get(name, (np.inf, -np.inf))
+        self.ranges[name] = min(lowest, low), max(highest, high)
 
     def _aside(self, sample: Frame) -> dict[str, str]:
         """Return the columns that are not inputs, including integer columns that only count the rows."""
-        inputs = [
-            name
-            for name in self.parts.names
-            if name != self.target and name not in self.roles.reasons
-        ]
-        counting = []
-        declared = {self.roles.time, *self.asked.columns}
-        for name, (low, high) in self.integer_ranges.items():
-            if (
-                name in inputs
-                and name not in declared
-                and high - low + 1 == self.total
-                and sample[name].is_unique
-            ):
-                counting.append(name)
         reasons = self.roles.reasons
+        inputs = set(self.parts.names) - {self.target, *reasons}
+        undeclared = inputs - {self.roles.time, *self.asked.columns}
+        counting = []
+        for name, (low, high) in self.ranges.items():
+            is_range = high - low + 1 == self.total
+            if name in undeclared and is_range and sample[name].is_unique:
+                counting.append(name)
         if len(counting) < len(inputs):
             reasons |= dict.fromkeys(counting, COUNTS_ROWS)
         return reasons
@@ -403,7 +378,7 @@ class StreamedRows:
 
     table: Streamed
     encoder: Encoder
-    encoded: Callable[[Any], tuple[np.ndarray, np.ndarray | None]]
+    encoded: Callable[[Any], tuple[ndarray, ndarray | None]]
     outputs: int
     folds: StreamedFolds | None
     _last: dict[int, Frame] = field(default_factory=dict, init=False)
@@ -427,19 +402,16 @@ class StreamedRows:
         """Maximum number of rows of a window, given that two windows are in memory at once."""
         width = sum(len(self.encoder.of_view(view)) for view in VIEWS)
         row = 4 * (width + len(VIEWS) * (self.outputs + 1)) + 8 + 24
-        return max(
-            int(SHARE_OF_WINDOWS * (self.table.memory - PROGRAM) / (2 * row)), 4096
-        )
+        room = SHARE_OF_WINDOWS * (self.table.memory - PROGRAM)
+        return max(int(room / (2 * row)), 4096)
 
     @cached_property
     def slices(self) -> list[tuple[int, int, int]]:
-        """The nonempty blocks as tuples of chunk index, start and end. Large chunks are divided."""
+        """The chunk index, start and end of nonempty blocks. Large chunks are divided."""
         slices = []
         for part, rows in enumerate(self.table.parts.sizes.tolist()):
-            count = -(
-                -rows
-                // max(self.window // 16, min(-(-rows // 8), self.window // 4), 1024)
-            )
+            most = min(-(-rows // 8), self.window // 4)
+            count = -(-rows // max(self.window // 16, most, 1024))
             cuts = np.linspace(0, rows, count + 1).astype(int).tolist()
             for first, end in pairwise(cuts):
                 if self._used(part, first, end).any():
@@ -447,23 +419,24 @@ class StreamedRows:
         return slices
 
     @cached_property
-    def sizes(self) -> np.ndarray:
+    def sizes(self) -> ndarray:
         """The number of rows of each block."""
-        return np.array(
-            [self._used(part, first, end).sum() for part, first, end in self.slices]
-        )
+        sizes = []
+        for part, first, end in self.slices:
+            sizes.append(self._used(part, first, end).sum())
+        return np.array(sizes)
 
     @property
     def rows(self) -> int:
         """The number of rows."""
         return int(self.sizes.sum())
 
-    def _used(self, part: int, first: int, end: int) -> np.ndarray:
+    def _used(self, part: int, first: int, end: int) -> ndarray:
         """Return which rows of a slice are training rows."""
         return np.unpackbits(self.table.used[part])[first:end].astype(bool)
 
     @cached_property
-    def _rows_of_folds(self) -> np.ndarray:
+    def _rows_of_folds(self) -> ndarray:
         """The number of rows before all folds, followed by the number of rows of each fold."""
         assert self.folds is not None
         counts = np.zeros(self.folds.count + 1, np.int64)
@@ -477,29 +450,26 @@ class StreamedRows:
         if self.folds is None:
             return self.rows
         counts = self._rows_of_folds
-        return int(
-            counts[: fold + 1].sum()
-            if self.folds.is_time
-            else counts.sum() - counts[fold + 1]
-        )
+        if self.folds.is_time:
+            return int(counts[: fold + 1].sum())
+        return int(counts.sum() - counts[fold + 1])
 
     def batches(self, number: int, views: Sequence[View]) -> list[Batch]:
         """Return the rows of a block, encoded for each view."""
-        number, first, end = self.slices[number]
-        part = self.table.parts.parts[number]
-        if number not in self._last:
+        chunk, first, end = self.slices[number]
+        part = self.table.parts.parts[chunk]
+        if chunk not in self._last:
             self._last.clear()  # frees memory for the next chunk
-            self._last[number] = part.frame()
+            self._last[chunk] = part.frame()
         try:
-            frame = self._last[number].iloc[first:end]
-            frame = frame[self._used(number, first, end)]
+            frame = self._last[chunk].iloc[first:end]
+            frame = frame[self._used(chunk, first, end)]
             T, weight = self.encoded(self.table.roles.targets(frame))
             column_weight = self.table.roles.weights(frame)
-            inputs = dict(
-                zip(VIEWS, self.encoder.of_views(frame, as_arrays=True), strict=True)
-            )
+            encoded = self.encoder.of_views(frame, as_arrays=True)
         except TableError as error:
             raise TableError(f"In {part.place}: {error}") from None
+        inputs = dict(zip(VIEWS, encoded, strict=True))
         if weight is not None:
             if column_weight is not None:
                 weight = weight * column_weight

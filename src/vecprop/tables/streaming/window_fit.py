@@ -1,4 +1,4 @@
-"""Train ensembles on rows that do not fit into memory. Each pass over the rows trains all members."""
+"""Train all members of ensembles in passes over rows that do not fit into memory."""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -23,7 +23,7 @@ Report = Callable[[Progress], object] | None
 
 
 class StreamedNetwork(NamedTuple):
-    """A network of an ensemble: it is trained on the rows outside its fold, as inputs of a view."""
+    """A network of an ensemble, which is trained on a view of the rows outside its fold."""
 
     member: Member
     fold: int
@@ -116,18 +116,15 @@ def _windows_of_runs(
     first = min((run.state.epoch for run in runs if run.result is None), default=last)
     with closing(windows.passes(range(first, last))) as passes:
         for window in passes:
-            folds = (
-                None
-                if rows.folds is None
-                else rows.folds.of(window.numbers[window.order])
-            )
+            folds = np.empty(0)
+            if rows.folds is not None:
+                folds = rows.folds.of(window.numbers[window.order])
             parts = []
             for number, run in enumerate(runs):
                 batch = window.batches[views.index(run.view)]
-                part = replace(
-                    window, batches=[batch], front=number * windows.room // len(runs)
-                )
-                if rows.folds is not None and folds is not None:
+                front = number * windows.room // len(runs)
+                part = replace(window, batches=[batch], front=front)
+                if rows.folds is not None:
                     order = window.order[rows.folds.trains(folds, run.fold)]
                     if window.number == 0:
                         run.seen = 0
@@ -144,13 +141,12 @@ def _windows_of_runs(
 def _is_stopped(runs: Sequence[StreamedRun], progress: Report, epoch: int) -> bool:
     """Report the progress in this epoch; return whether training ends."""
     if progress is not None:
-        members = np.transpose(
-            [progress_row(run.state, run.result is not None) for run in runs]
-        )
+        members = [progress_row(run.state, run.result is not None) for run in runs]
         epochs = max(run.state.epochs for run in runs)
-        if is_true(
-            progress(progress_of(members, len(runs), epoch=epoch, epochs=epochs))
-        ):
+        report = progress_of(
+            np.transpose(members), len(runs), epoch=epoch, epochs=epochs
+        )
+        if is_true(progress(report)):
             return True
     return all(run.result is not None for run in runs)
 
@@ -178,11 +174,8 @@ def _train_on_workers(
     if hasattr(workers, "processes"):
         count = min(workers.processes(), count)
     shares = [Share(part.tolist()) for part in np.array_split(unfinished, count)]
-    with closing(
-        results_of(
-            workers, _trained_share, shares, (rows.without_sample(), networks, seed)
-        )
-    ) as arriving:
+    data = rows.without_sample(), networks, seed
+    with closing(results_of(workers, _trained_share, shares, data)) as arriving:
         for _, results in arriving:
             for number, result in results.items():
                 run = runs[number]
