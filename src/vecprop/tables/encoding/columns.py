@@ -116,19 +116,14 @@ class NumberInputs(Column):
         assert isinstance(kind.reading, NumberReading)
         x, is_unread = read_numbers(series, kind.reading)
         reason = _uninformative(x, is_unread, kind.reading)
-        return reason or cls.of_array(x, pieces, kind.reading)
+        return reason or cls.of(x, pieces, kind.reading)
 
     @classmethod
-    def of(cls, series, pieces: int = PIECES) -> "NumberInputs":
-        """Fit an encoder to a column with at least one finite number."""
-        reading = NumberReading.of(texts_of(series))
-        return cls.of_array(read_numbers(series, reading)[0], pieces, reading)
-
-    @classmethod
-    def of_array(
-        cls, x: ndarray, pieces: int, reading: NumberReading = PLAIN
+    def of(
+        cls, values, pieces: int = PIECES, reading: NumberReading = PLAIN
     ) -> "NumberInputs":
-        """Fit an encoder to numbers, where nan marks missing values."""
+        """Fit an encoder to numbers with at least one finite number; nan is missing."""
+        x = np.asarray(values, float)
         finite = ordinary(x[np.isfinite(x)])
         ranked = np.sort(finite)  # quantiles of sorted numbers are much faster
         shares = [0, 0.25, 0.5, 0.75, 1]
@@ -368,7 +363,7 @@ class Dates(Column):
         reading = reading or DateReading.of(texts_of(series)) or DateReading()
         days = read_days(series, reading)[0]
         has_times = bool(np.any(days % 1 > 0))
-        return cls(NumberInputs.of_array(days, pieces), has_times, reading)
+        return cls(NumberInputs.of(days, pieces), has_times, reading)
 
     @property
     def day_waves(self) -> int:

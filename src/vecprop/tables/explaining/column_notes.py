@@ -49,33 +49,28 @@ class TrainedRows:
 
     @classmethod
     def of(cls, encoder: Encoder, frame: Frame, y: ndarray, rows: int) -> Self:
-        """Compute the digests of a frame and its targets. The frame may be a sample of a table with ``rows`` rows."""
+        """Compute the digests of a frame or sample of a table with this number of rows."""
         sample = np.unique(np.linspace(0, len(frame) - 1, MAX_DIGESTS).astype(int))
         return cls(np.sort(digests(encoder, frame.iloc[sample], y[sample])), rows)
 
     def count(self, encoder: Encoder, frame: Frame, y: ndarray) -> float:
-        """Return the number of rows that duplicate training rows (an estimate if not all of them have digests)."""
-        return (
-            int(np.isin(digests(encoder, frame, y), self.digests).sum())
-            * self.rows
-            / len(self.digests)
-        )
+        """Return the number of rows that duplicate training rows, or an estimate."""
+        is_duplicate = np.isin(digests(encoder, frame, y), self.digests)
+        return int(is_duplicate.sum()) * self.rows / len(self.digests)
 
     def not_by_chance(self, count: float, rows: int) -> tuple[int, list[str]]:
-        """Return how many of ``rows`` rows duplicate training rows, if it is more than by chance, and a note."""
+        """Return the number of duplicates and a note, or 0 if they may be coincidence."""
         _, counts = np.unique(self.digests, return_counts=True)
         share = counts[counts > 1].sum() / len(self.digests)
         duplicates = min(round(count), rows)
         if duplicates <= rows * share + 3 * np.sqrt(rows * share * (1 - share)):
             return 0, []
         about = "" if len(self.digests) == self.rows else "About "
-        return duplicates, [
-            Note(
-                f"{about}{duplicates} of {rows} rows are exact duplicates of training"
-                " rows, so results on them are too optimistic.",
-                "trust",
-            )
-        ]
+        text = (
+            f"{about}{duplicates} of {rows} rows are exact duplicates of training rows,"
+            " so results on them are too optimistic."
+        )
+        return duplicates, [Note(text, "trust")]
 
 
 def digests(encoder: Encoder, frame: Frame, y: ndarray) -> ndarray:
@@ -114,7 +109,7 @@ IF_KNOWN = "leave it out if it is unknown at prediction time."
 def leaks(
     encoder: Encoder, frame: Frame, target: ndarray, *, are_apart: bool = False
 ) -> tuple[list[str], dict[str, float]]:
-    """Return notes on leaks, groups and time dependence, and the explained variance of other strong columns.
+    """Return notes on leaks and relations, and the explained variance of strong columns.
 
     A column leaks the target if it explains 98 % of its variance (see `explained`),
     even if it is noisy or rescaled, or if it has values only in rows of one class. Text
@@ -132,17 +127,17 @@ def leaks(
     rows = np.random.default_rng(0).permutation(len(frame))[:MAX_LEAK_ROWS]
     classes, codes = np.unique(target, return_inverse=True)
     is_classes = are_classes(target, len(classes))
-    y = codes.astype(float) if is_classes else ordinary(target.astype(float))
-    y = y[rows]
+    y = codes if is_classes else ordinary(target.astype(float))
+    y = y[rows].astype(float)
     if y.min() == y.max():
         return [], {}
     notes = []
     if not are_apart:
         in_order = np.sort(rows)
-        related = relations(
-            encoder, frame[encoder.names].iloc[in_order], target[in_order]
-        )
-        notes += [relation.note for relation in related if relation.is_evident]
+        sample = frame[encoder.names].iloc[in_order]
+        for relation in relations(encoder, sample, target[in_order]):
+            if relation.is_evident:
+                notes.append(relation.note)
     strong_share, _ = OF_CLASSES if is_classes else OF_NUMBERS
     shares = {}
     for name, part in encoder.columns:
@@ -150,53 +145,47 @@ def leaks(
         share = _share(part, series, y, is_classes=is_classes)
         pattern = _pattern_of_missing(series, y, classes) if is_classes else ""
         if share >= EXPLAINED:
-            notes.append(
-                Note(
-                    f"Column {name!r} predicts the target almost perfectly: {IF_KNOWN}",
-                    "trust",
-                    name,
-                )
-            )
+            leak = f"predicts the target almost perfectly: {IF_KNOWN}"
         elif pattern:
-            notes.append(
-                Note(
-                    f"Column {name!r} {pattern}: leave it out if it is filled in after"
-                    " the target is known.",
-                    "trust",
-                    name,
-                )
+            leak = (
+                f"{pattern}: leave it out if it is filled in after the target is known."
             )
-        elif share >= strong_share and len(y) >= ALONE_FROM:
-            shares[name] = share
+        else:
+            if share >= strong_share and len(y) >= ALONE_FROM:
+                shares[name] = share
+            continue
+        notes.append(Note(f"Column {name!r} {leak}", "trust", name))
     return notes, shares
 
 
 def _share(part: Column, series, y: ndarray, *, is_classes: bool) -> float:
-    """Return the share of the target's variance that a column explains, or 0 for dates and for long text."""
+    """Return the share of variance that a column explains, or 0 for dates and long text."""
     if part.kind == "dates":
         return 0.0
     if part.holds == "numbers":
-        return explained(ordinary(part.read(series)), y, is_classes=is_classes)
-    codes, names = pandas().factorize(as_names(series))
-    if 5 * len(names) > len(codes):
-        return 0.0
-    return explained(codes.astype(float), y, is_classes=is_classes)
+        values = ordinary(part.read(series))
+    else:
+        codes, names = pandas().factorize(as_names(series))
+        if 5 * len(names) > len(codes):
+            return 0.0
+        values = codes.astype(float)
+    return explained(values, y, is_classes=is_classes)
 
 
 def _pattern_of_missing(series, y: ndarray, classes: ndarray) -> str:
-    """Return where a column is missing or has values, if this happens in a single class and not by chance."""
+    """Return whether a column has values, or lacks them, only in one class."""
     is_missing = series.isna().to_numpy()
-    for pattern, mask in {"has values": ~is_missing, "is missing": is_missing}.items():
-        if mask.all() or not mask.any() or np.ptp(y[mask]) > 0:
+    for pattern, mask in (("has values", ~is_missing), ("is missing", is_missing)):
+        codes = y[mask]
+        if mask.all() or not len(codes) or np.ptp(codes) > 0:
             continue
-        code = y[mask][0]
-        if np.mean(y == code) ** mask.sum() < NO_LEAK:
-            return f"{pattern} only where the target is {classes[int(code)]}"
+        if np.mean(y == codes[0]) ** len(codes) < NO_LEAK:
+            return f"{pattern} only where the target is {classes[int(codes[0])]}"
     return ""
 
 
 def strong_columns(shares: Mapping[str, float], T: ndarray, Y: ndarray) -> list[Note]:
-    """Return a note on each column that explains about as much of the target as the model does."""
+    """Return a note on each column that explains about as much as the model does."""
     is_predicted = np.isfinite(Y[:, 0])
     T = T[is_predicted].astype(float)
     Y = Y[is_predicted]
@@ -206,12 +195,10 @@ def strong_columns(shares: Mapping[str, float], T: ndarray, Y: ndarray) -> list[
     for name, share in shares.items():
         if 1 - share > factor * unexplained:
             continue
-        strength = (
-            "nearly as well as" if 1 - share > unexplained else "at least as well as"
-        )
+        strength = "at least" if 1 - share <= unexplained else "nearly"
         text = (
-            f"Column {name!r} alone predicts {strength} the model (it explains"
-            f" {share:.0%} of the target's variance, the model {1 - unexplained:.0%}):"
+            f"Column {name!r} alone predicts {strength} as well as the model (it"
+            f" explains {share:.0%} of the target's variance, the model {1 - unexplained:.0%}):"
             f" {IF_KNOWN}"
         )
         notes.append(Note(text, "trust", name))
@@ -229,7 +216,7 @@ the other targets.
 
 
 def odd_targets(frame: Frame, y: ndarray, named: str) -> list[str]:
-    """Return notes on targets that encode missing values, are totals of other rows, or are extreme.
+    """Return a note on targets that mark missing values, are totals, or are extreme.
 
     Examples
     --------
@@ -252,25 +239,21 @@ def odd_targets(frame: Frame, y: ndarray, named: str) -> list[str]:
         if isinstance(value, str) and TOTAL.fullmatch(value.strip().casefold()):
             is_total |= (frame[name] == value).sum() <= rows / MIN_LEAK_ROWS
     if is_total:
-        return [
-            Note(
-                f"{named} in {where} ({y[first]:.6g}) may be the total of the other"
-                " rows: leave it out if so.",
-                "trust",
-            )
-        ]
+        text = (
+            f"{named} in {where} ({y[first]:.6g}) may be the total of the other rows:"
+            " leave it out if so."
+        )
+        return [Note(text, "trust")]
     jumps = np.divide(far[:-1], far[1:], where=far[1:] > 0, out=np.zeros(len(far) - 1))
     count = jumps.argmax()
     if jumps[count] < JUMP:
         return []
-    more = f" and extreme in {count} more rows" if count else ""
-    return [
-        Note(
-            f"{named} is {y[first]:.6g} in {where}{more}, {jumps[count]:.1g} times as"
-            " far from the median as other rows: remove rows with wrong values.",
-            "trust",
-        )
-    ]
+    others = f" and extreme in {count} more rows" if count else ""
+    text = (
+        f"{named} is {y[first]:.6g} in {where}{others}, {jumps[count]:.1g} times as far"
+        " from the median as other rows: remove rows with wrong values."
+    )
+    return [Note(text, "trust")]
 
 
 FEW_ROWS = 5
@@ -280,7 +263,7 @@ rows.
 
 
 def odd_classes(y: ndarray, named: str) -> list[str]:
-    """Return notes on classes that are rare, misspelled, dates, lists of names, or markers of missing values.
+    """Return notes on classes that are rare, misspelled, dates, lists of names, or markers.
 
     Examples
     --------
@@ -288,18 +271,20 @@ def odd_classes(y: ndarray, named: str) -> list[str]:
     ['The target: 1 class(es) have fewer than 5 rows, such as 1 (1 of 241): merge rare classes, or add rows.']
     """
     classes, counts = np.unique(y, return_counts=True)
-    texts = [str(name) for name in classes.tolist()]
+    names = classes.tolist()
+    texts = list(map(str, names))
     notes = [
         note_on_spelling(texts),
         note_on_typos(texts, counts),
         note_on_class_markers(classes, counts),
     ]
+    separator = tag_separator(texts)
     if classes.dtype.kind not in "iuf" and Evidence.of(texts).reading():
         notes.append(
             f"dates such as {texts[0]!r} are classes: {DATES}, and use TabularRegressor"
             " (--task regression)"
         )
-    elif separator := tag_separator(texts):
+    elif separator:
         notes.append(
             f"each of the {len(texts)} combinations of names with {separator!r} is a"
             " class: train a model for each name, with a target of yes or no"
@@ -309,7 +294,7 @@ def odd_classes(y: ndarray, named: str) -> list[str]:
         rarest = counts.argmin()
         notes.append(
             f"{is_rare.sum()} class(es) have fewer than {FEW_ROWS} rows, such as"
-            f" {classes.tolist()[rarest]!r} ({counts[rarest]} of {len(y)}): merge rare"
+            f" {names[rarest]!r} ({counts[rarest]} of {len(y)}): merge rare"
             " classes, or add rows"
         )
     return [note_about(named, note) for note in notes if note]
